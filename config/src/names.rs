@@ -1,0 +1,14 @@
+//! Names that the generator writes into Envoy's configuration and the filter relies on at run time.
+
+/// Request header set by the edge from `%STREAM_ID%`: the same for every attempt of one request.
+pub const STREAM_ID: &str = "x-llm-stream-id";
+/// Request header set by the edge: 1 for the first attempt, 2 for the next.
+pub const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
+/// Response header with which the filter asks the edge for another attempt; never reaches a client.
+pub const RETRY: &str = "x-llm-retry";
+/// Request header with which the filter names the cluster of the deployment it chose.
+pub const CLUSTER: &str = "x-llm-cluster";
+/// The internal listener that runs the filter once per attempt, and the cluster that leads to it.
+pub const ATTEMPTS: &str = "attempts";
+/// Name, root id and VM id of the filter.
+pub const FILTER: &str = "llm-balancer";

@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The world around the product, for tests of the real thing: a fake provider that does what it is told, `llm-balancer` with its Envoy, and clients.
+//!
+//! In the order a test meets them: [`World`] puts the others together; [`Provider`] is the far side, told by [`Answer`]s what to do and keeping what it
+//! [`Received`]; [`Balancer`] is the process under test; [`Client`] and [`raw`] are the near side; [`statistics`] judges what was counted.
+
+mod answer;
+mod balancer;
+pub mod certificates;
+mod client;
+mod openai;
+mod ports;
+mod provider;
+pub mod raw;
+pub mod statistics;
+mod wire;
+mod world;
+
+pub use answer::Answer;
+pub use balancer::{Balancer, Launch, Refusal};
+pub use client::{Client, Events, Reply};
+pub use openai::DONE;
+pub use ports::free_port;
+pub use provider::Provider;
+pub use wire::Received;
+pub use world::World;
+
+/// Waits until `question` is answered with yes, for at most five seconds; says whether it was.
+pub async fn eventually<F: AsyncFnMut() -> bool>(mut question: F) -> bool {
+    for _ in 0..250 {
+        if question().await {
+            return true;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    false
+}

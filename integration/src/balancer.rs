@@ -1,0 +1,270 @@
+//! The process under test: `llm-balancer` with a configuration of the test's, on ports of its own, gone when the test is.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::{Client, free_port};
+
+/// Longer than any start on a busy machine.
+const START: Duration = Duration::from_secs(30);
+/// How long Envoy and its parent may take to go.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What to start.
+#[derive(Debug)]
+pub struct Launch {
+    config: String,
+    args: Vec<OsString>,
+    env: Vec<(String, OsString)>,
+    port: Option<u16>,
+}
+
+/// A running balancer.
+#[derive(Debug)]
+pub struct Balancer {
+    /// Where clients come in.
+    pub port: u16,
+    /// Envoy's admin port.
+    pub admin_port: u16,
+    /// From the start of the process to its first answer.
+    pub ready_after: Duration,
+    child: Child,
+    dir: TempDir,
+}
+
+/// A balancer that would not start.
+#[derive(Debug)]
+pub struct Refusal {
+    /// How it exited.
+    pub status: ExitStatus,
+    /// All it said.
+    pub output: String,
+}
+
+impl Launch {
+    /// `llm-balancer --config FILE` with this content in the file.
+    pub fn new(config: &str) -> Self {
+        Self { config: config.to_owned(), args: Vec::new(), env: Vec::new(), port: None }
+    }
+
+    /// With a further argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// With an environment variable.
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// On this port rather than any.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Starts it and waits for its first answer; a port that somebody else was quicker to take is replaced.
+    pub async fn start(self) -> Balancer {
+        for _ in 0..3 {
+            match self.try_start().await {
+                Ok(balancer) => return balancer,
+                Err(refusal) if self.port.is_none() && refusal.output.contains("in use") => {}
+                Err(refusal) => panic!("llm-balancer exited with {}:\n{}", refusal.status, refusal.output),
+            }
+        }
+        panic!("three times in a row the port was taken");
+    }
+
+    /// Starts it, expecting that it refuses to run.
+    pub async fn refused(self) -> Refusal {
+        match self.try_start().await {
+            Err(refusal) => refusal,
+            Ok(balancer) => panic!("llm-balancer started, on port {}", balancer.port),
+        }
+    }
+
+    async fn try_start(&self) -> Result<Balancer, Refusal> {
+        let started = Instant::now();
+        let mut balancer = self.spawn();
+        let client = Client::new(balancer.port);
+        while started.elapsed() < START {
+            if let Some(status) = balancer.child.try_wait().expect("the process can be waited for") {
+                return Err(Refusal { status, output: balancer.log() });
+            }
+            // A listener that is not there yet refuses; hyper's error is of no interest.
+            if std::net::TcpStream::connect(("127.0.0.1", balancer.port)).is_ok() {
+                let reply = client.get("/health/liveliness").await;
+                if reply.status == 200 {
+                    balancer.ready_after = started.elapsed();
+                    return Ok(balancer);
+                }
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("llm-balancer did not answer within {START:?}:\n{}", balancer.log());
+    }
+
+    fn spawn(&self) -> Balancer {
+        let dir = TempDir::new().expect("a temporary directory");
+        let file = dir.path().join("config.yaml");
+        fs::write(&file, &self.config).expect("the configuration can be written");
+        let log = File::create(dir.path().join("log")).expect("the log can be written");
+        let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
+        let child = Command::new(binary())
+            .args(["--config".into(), file.into_os_string()])
+            .args([
+                "--port",
+                &port.to_string(),
+                "--admin-port",
+                &admin_port.to_string(),
+                "--concurrency",
+                "1",
+            ])
+            .args(&self.args)
+            .env("TMPDIR", dir.path())
+            .env_remove("SSL_CERT_FILE")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("cannot run {}: {error}; `make build` makes it", binary().display())
+            });
+        Balancer { port, admin_port, ready_after: Duration::ZERO, child, dir }
+    }
+}
+
+/// `$LLM_BALANCER`, or what `make build` leaves.
+fn binary() -> PathBuf {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/llm-balancer");
+    std::env::var_os("LLM_BALANCER").map_or_else(|| PathBuf::from(built), PathBuf::from)
+}
+
+impl Balancer {
+    /// Runs `llm-balancer check` on this configuration: whether it is usable, and all it said.
+    pub fn check(config: &str) -> (bool, String) {
+        let dir = TempDir::new().expect("a temporary directory");
+        let file = dir.path().join("config.yaml");
+        fs::write(&file, config).expect("the configuration can be written");
+        let output = Command::new(binary())
+            .arg("check")
+            .arg("--config")
+            .arg(file)
+            .output()
+            .expect("llm-balancer runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// All that the balancer and its Envoy have said so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.dir.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether it is still there.
+    pub fn alive(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    /// Envoy's counters and gauges.
+    pub async fn stats(&self) -> BTreeMap<String, u64> {
+        let text = Client::new(self.admin_port).get("/stats").await.text();
+        let number = |line: &str| {
+            line.split_once(": ").and_then(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+        };
+        text.lines().filter_map(number).collect()
+    }
+
+    /// What is in flight, in either direction, apart from the question itself: requests and connections by the name of their gauge, zeroes left out.
+    pub async fn busy(&self) -> BTreeMap<String, u64> {
+        let gauges = ["downstream_rq_active", "upstream_rq_active", "upstream_rq_pending_active"];
+        let stats = self.stats().await;
+        stats
+            .into_iter()
+            .filter(|(name, value)| {
+                *value > 0 && !name.contains("admin") && gauges.iter().any(|gauge| name.ends_with(gauge))
+            })
+            .collect()
+    }
+
+    /// Asks it to stop, as an operator would, and waits; says whether it went in time.
+    pub async fn stop(&mut self) -> bool {
+        self.signal(Signal::SIGTERM);
+        let asked = Instant::now();
+        while self.alive() && asked.elapsed() < STOP {
+            sleep(Duration::from_millis(10)).await;
+        }
+        !self.alive()
+    }
+
+    /// Its process id and those of its children, Envoy among them.
+    pub fn processes(&self) -> Vec<u32> {
+        let own = self.child.id();
+        let parent = |pid: u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
+        };
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| *pid == own || parent(*pid) == Some(own)).collect()
+    }
+
+    /// Those of the processes that still run.
+    pub fn still_running(processes: &[u32]) -> Vec<u32> {
+        processes.iter().copied().filter(|pid| running(*pid)).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        signal_to(self.child.id(), signal);
+    }
+}
+
+/// Whether there is such a process, other than one that only waits to be waited for.
+fn running(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+fn signal_to(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let processes = self.processes();
+        if self.alive() {
+            self.signal(Signal::SIGTERM);
+        }
+        let asked = Instant::now();
+        while self.alive() && asked.elapsed() < STOP {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Whoever is left, a forgotten Envoy too, must not outlive the test.
+        let left = processes.iter().filter(|pid| running(**pid));
+        left.for_each(|pid| signal_to(*pid, Signal::SIGKILL));
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!(
+                "--- the last of llm-balancer's log ---\n{}\n---",
+                lines[lines.len().saturating_sub(60)..].join("\n")
+            );
+        }
+    }
+}

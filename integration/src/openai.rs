@@ -1,0 +1,169 @@
+//! What OpenAI answers on each of its routes, as far as a client looks; every answer names the deployment that served.
+
+use serde_json::{Value, json};
+
+use crate::Received;
+
+/// The event that ends a stream.
+pub const DONE: &str = "data: [DONE]\n\n";
+
+/// A plain answer, or the events of a stream.
+pub(crate) struct Content {
+    pub(crate) content_type: &'static str,
+    pub(crate) pieces: Vec<Vec<u8>>,
+    pub(crate) streaming: bool,
+    pub(crate) status: u16,
+}
+
+/// What the deployment answers to `request`.
+pub(crate) fn content(request: &Received, events: usize) -> Content {
+    let route = request.route();
+    let answer = match route {
+        "/chat/completions" if request.streams() => return stream(chat_events(request, events)),
+        "/completions" if request.streams() => return stream(completion_events(request, events)),
+        "/responses" if request.streams() => return stream(response_events(request, events)),
+        "/chat/completions" => chat(request),
+        "/completions" => completion(request),
+        "/embeddings" => embeddings(request),
+        "/images/generations" | "/images/edits" | "/images/variations" => images(request),
+        "/audio/transcriptions" | "/audio/translations" => json!({"text": greeting(request)}),
+        "/audio/speech" => return binary(request),
+        "/moderations" => moderation(request),
+        "/responses" => response(request),
+        "/models" => {
+            json!({"object": "list", "data": [{"id": "a-model", "object": "model", "created": 1, "owned_by": request.name}]})
+        }
+        _ => return Content { status: 404, ..plain(error(&request.name, 404)) },
+    };
+    plain(answer)
+}
+
+/// OpenAI's error object.
+pub(crate) fn error(name: &str, status: u16) -> Value {
+    let code = match status {
+        429 => "rate_limit_exceeded",
+        401 => "invalid_api_key",
+        _ => "server_says_no",
+    };
+    json!({"error": {"message": format!("{name} says {status}"), "type": "provider_error", "param": null, "code": code}})
+}
+
+fn plain(value: Value) -> Content {
+    let bytes = value.to_string().into_bytes();
+    let half = bytes.len() / 2;
+    let pieces = vec![bytes[..half].to_vec(), bytes[half..].to_vec()];
+    Content { content_type: "application/json", pieces, streaming: false, status: 200 }
+}
+
+fn stream(pieces: Vec<Vec<u8>>) -> Content {
+    Content { content_type: "text/event-stream; charset=utf-8", pieces, streaming: true, status: 200 }
+}
+
+/// Not text: every byte value, behind an ID3 tag that names the deployment.
+fn binary(request: &Received) -> Content {
+    let pieces = vec![format!("ID3{}", request.name).into_bytes(), (0..=255).collect()];
+    Content { content_type: "audio/mpeg", pieces, streaming: false, status: 200 }
+}
+
+fn greeting(request: &Received) -> String {
+    format!("hi from {}", request.name)
+}
+
+fn usage() -> Value {
+    json!({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12})
+}
+
+fn chat(request: &Received) -> Value {
+    json!({
+        "id": format!("chatcmpl-{}", request.number), "object": "chat.completion", "created": 1_700_000_000, "model": request.model(),
+        "system_fingerprint": request.name,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": greeting(request)}, "logprobs": null, "finish_reason": "stop"}],
+        "usage": usage(),
+    })
+}
+
+fn completion(request: &Received) -> Value {
+    json!({
+        "id": format!("cmpl-{}", request.number), "object": "text_completion", "created": 1_700_000_000, "model": request.model(),
+        "system_fingerprint": request.name,
+        "choices": [{"index": 0, "text": greeting(request), "logprobs": null, "finish_reason": "stop"}], "usage": usage(),
+    })
+}
+
+fn embeddings(request: &Received) -> Value {
+    json!({
+        "object": "list", "model": request.model(), "served_by": request.name,
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 1.0]}],
+        "usage": {"prompt_tokens": 5, "total_tokens": 5},
+    })
+}
+
+fn images(request: &Received) -> Value {
+    json!({"created": 1_700_000_000, "data": [{"url": format!("https://images.example/{}.png", request.name)}]})
+}
+
+fn moderation(request: &Received) -> Value {
+    json!({
+        "id": format!("modr-{}", request.name), "model": request.model(),
+        "results": [{"flagged": false, "categories": {"violence": false}, "category_scores": {"violence": 0.001}}],
+    })
+}
+
+fn response(request: &Received) -> Value {
+    json!({
+        "id": format!("resp_{}", request.number), "object": "response", "created_at": 1_700_000_000, "status": "completed", "model": request.model(),
+        "output": [{"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+            "content": [{"type": "output_text", "text": greeting(request), "annotations": []}]}],
+        "parallel_tool_calls": true, "tool_choice": "auto", "tools": [],
+        "usage": {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12},
+    })
+}
+
+fn event(value: &Value) -> Vec<u8> {
+    format!("data: {value}\n\n").into_bytes()
+}
+
+fn chat_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
+    let chunk = |delta: Value, reason: Value| {
+        json!({
+            "id": format!("chatcmpl-{}", request.number), "object": "chat.completion.chunk", "created": 1_700_000_000, "model": request.model(),
+            "system_fingerprint": request.name, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
+        })
+    };
+    let mut all: Vec<_> = (0..events)
+        .map(|n| event(&chunk(json!({"content": format!("{n} from {} ", request.name)}), Value::Null)))
+        .collect();
+    all.push(event(&chunk(json!({}), json!("stop"))));
+    all.push(DONE.into());
+    all
+}
+
+fn completion_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
+    let chunk = |n| {
+        json!({
+            "id": format!("cmpl-{}", request.number), "object": "text_completion", "created": 1_700_000_000, "model": request.model(),
+            "system_fingerprint": request.name, "choices": [{"index": 0, "text": format!("{n} from {} ", request.name), "finish_reason": null}],
+        })
+    };
+    let mut all: Vec<_> = (0..events).map(|n| event(&chunk(n))).collect();
+    all.push(DONE.into());
+    all
+}
+
+fn response_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
+    let named = |kind: &str, mut value: Value| {
+        value["type"] = json!(kind);
+        format!("event: {kind}\ndata: {value}\n\n").into_bytes()
+    };
+    let mut all =
+        vec![named("response.created", json!({"sequence_number": 0, "response": response(request)}))];
+    all.extend((0..events).map(|n| {
+        let delta = format!("{n} from {} ", request.name);
+        named("response.output_text.delta", json!({"sequence_number": n + 1, "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": delta, "logprobs": []}))
+    }));
+    all.push(named(
+        "response.completed",
+        json!({"sequence_number": events + 1, "response": response(request)}),
+    ));
+    all
+}

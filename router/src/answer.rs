@@ -1,0 +1,54 @@
+//! What every routed answer says about its way here (DESIGN section 7), whoever wrote its body.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use llm_balancer_config::Deployment;
+
+use crate::attempt::Journey;
+use crate::outcome::Failure;
+use crate::reply::{Refusal, Reply};
+
+/// Response headers under LiteLLM's names.
+pub type Names<'a> = [(&'static str, Cow<'a, str>); 6];
+
+/// The headers for an answer of this deployment, to a client that asked for this model.
+pub fn names<'a>(deployment: &'a Deployment, model: &'a str, journey: &Journey) -> Names<'a> {
+    [
+        ("x-litellm-model-id", Cow::Borrowed(&*deployment.id)),
+        ("x-litellm-model-group", Cow::Borrowed(model)),
+        ("x-litellm-model-api-base", Cow::Borrowed(&*deployment.endpoint.shown)),
+        ("x-litellm-attempted-retries", number(journey.retries)),
+        ("x-litellm-max-retries", number(journey.max_retries)),
+        ("x-litellm-attempted-fallbacks", number(0)),
+    ]
+}
+
+/// The answer where the last attempt got none from a provider.
+pub fn failed(
+    deployment: &Deployment,
+    model: &str,
+    journey: &Journey,
+    failure: Failure,
+    limit: Duration,
+) -> Reply {
+    let refusal = match failure {
+        Failure::TimedOut => Refusal::TimedOut(limit),
+        Failure::NoConnection | Failure::Broken | Failure::Provider { .. } => Refusal::NoConnection,
+    };
+    let mut reply = refusal.reply();
+    let names = names(deployment, model, journey);
+    reply.headers.extend(names.into_iter().map(|(name, value)| (name, value.into_owned())));
+    reply
+}
+
+/// Small numbers, which nearly all of these are, cost no allocation.
+fn number(number: u32) -> Cow<'static, str> {
+    match number {
+        0 => Cow::Borrowed("0"),
+        1 => Cow::Borrowed("1"),
+        2 => Cow::Borrowed("2"),
+        3 => Cow::Borrowed("3"),
+        _ => Cow::Owned(number.to_string()),
+    }
+}

@@ -1,0 +1,176 @@
+//! multipart/form-data (RFC 7578): finding a field wherever it stands, and writing the body anew around it.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+/// The parts of a body, by their places in it.
+#[derive(Debug)]
+pub struct Form<'a> {
+    body: &'a [u8],
+    boundary: &'a str,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    name: String,
+    /// True for a file: then its content is not a value.
+    is_file: bool,
+    /// From the end of the delimiter line to the end of the content.
+    whole: Range<usize>,
+    content: Range<usize>,
+}
+
+impl<'a> Form<'a> {
+    /// Reads a body under its content-type header. `None` if it is no complete multipart body.
+    pub fn parse(content_type: &'a str, body: &'a [u8]) -> Option<Self> {
+        let boundary = boundary(content_type)?;
+        let delimiter = format!("--{boundary}");
+        let finder = memmem::Finder::new(delimiter.as_bytes());
+        let mut parts = Vec::new();
+        let mut at = finder.find(body)?.checked_add(delimiter.len())?;
+        while !body.get(at..)?.starts_with(b"--") {
+            let start = after_line(body, at)?;
+            // A delimiter stands at the start of a line; the same bytes elsewhere are content.
+            let next = finder
+                .find_iter(body.get(start..)?)
+                .filter_map(|found| start.checked_add(found))
+                .find(|place| body.get(..*place).is_some_and(|before| before.ends_with(b"\r\n")))?;
+            parts.push(part(body, start..next.checked_sub(2)?)?);
+            at = next.checked_add(delimiter.len())?;
+        }
+        Some(Self { body, boundary, parts })
+    }
+
+    /// A field's text; of repeated ones the last.
+    pub fn field(&self, name: &str) -> Option<&'a str> {
+        let part = self.parts.iter().rev().find(|part| part.name == name && !part.is_file)?;
+        std::str::from_utf8(self.body.get(part.content.clone())?).ok()
+    }
+
+    /// The body anew: parts that `keep` refuses left out, `added` fields in front, everything else as it was.
+    pub fn rewritten(&self, keep: impl Fn(&str) -> bool, added: &[(&str, &str)]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.body.len().saturating_add(512));
+        for (name, value) in added {
+            let head =
+                format!("--{}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n", self.boundary);
+            out.extend_from_slice(head.as_bytes());
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        for part in self.parts.iter().filter(|part| part.is_file || keep(&part.name)) {
+            out.extend_from_slice(format!("--{}\r\n", self.boundary).as_bytes());
+            out.extend_from_slice(self.body.get(part.whole.clone()).unwrap_or_default());
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
+        out
+    }
+}
+
+/// The boundary parameter: a token or a quoted string, 1 to 70 characters (RFC 2046, 5.1.1).
+fn boundary(content_type: &str) -> Option<&str> {
+    let mut parameters = content_type.split(';');
+    let kind = parameters.next()?.trim();
+    if !kind.eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let value = parameters.find_map(|parameter| {
+        let (name, value) = parameter.trim().split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then_some(value.trim())
+    })?;
+    let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    (1..=70).contains(&value.len()).then_some(value)
+}
+
+/// The place after the line break that ends the delimiter's line.
+fn after_line(body: &[u8], at: usize) -> Option<usize> {
+    let rest = body.get(at..)?;
+    let end = memmem::find(rest, b"\r\n")?;
+    let padding = rest.get(..end)?;
+    padding.iter().all(|byte| matches!(byte, b' ' | b'\t')).then_some(at.checked_add(end)?.checked_add(2)?)
+}
+
+fn part(body: &[u8], whole: Range<usize>) -> Option<Part> {
+    let bytes = body.get(whole.clone())?;
+    let end_of_head = memmem::find(bytes, b"\r\n\r\n")?;
+    let head = std::str::from_utf8(bytes.get(..end_of_head)?).ok()?;
+    let disposition = head.split("\r\n").find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
+    })?;
+    let content = whole.start.checked_add(end_of_head)?.checked_add(4)?..whole.end;
+    let is_file =
+        parameter(disposition, "filename").is_some() || parameter(disposition, "filename*").is_some();
+    Some(Part { name: parameter(disposition, "name")?.to_owned(), is_file, whole, content })
+}
+
+/// A parameter of content-disposition. Browsers escape quotes in names as %22, so none stand inside.
+fn parameter<'a>(disposition: &'a str, wanted: &str) -> Option<&'a str> {
+    disposition.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.trim().split_once('=')?;
+        let value = value.trim();
+        name.trim()
+            .eq_ignore_ascii_case(wanted)
+            .then(|| value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPE: &str = "multipart/form-data; boundary=XX";
+
+    fn body(parts: &[&str]) -> Vec<u8> {
+        let parts: String = parts.iter().map(|part| format!("--XX\r\n{part}\r\n")).collect();
+        format!("{parts}--XX--\r\n").into_bytes()
+    }
+
+    const FILE: &str = "Content-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\
+                        Content-Type: audio/wav\r\n\r\nRIFF--XX\r\n-\r\n\r\nname=\"model\"x";
+    const MODEL: &str = "Content-Disposition: form-data; name=\"model\"\r\n\r\nwhisper";
+
+    #[test]
+    fn the_model_is_found_before_and_after_the_file() {
+        for parts in [[FILE, MODEL], [MODEL, FILE]] {
+            let body = body(&parts);
+            assert_eq!(Form::parse(TYPE, &body).unwrap().field("model"), Some("whisper"));
+        }
+    }
+
+    #[test]
+    fn a_file_stays_byte_for_byte_when_a_field_is_replaced() {
+        let body = body(&[FILE, MODEL]);
+        let form = Form::parse(TYPE, &body).unwrap();
+        let rewritten = form.rewritten(|name| name != "model", &[("model", "whisper-1")]);
+        let again = Form::parse(TYPE, &rewritten).unwrap();
+        assert_eq!(again.field("model"), Some("whisper-1"));
+        assert!(memmem::find(&rewritten, FILE.as_bytes()).is_some());
+        assert_eq!(memmem::find_iter(&rewritten, b"name=\"model\"\r\n").count(), 1);
+    }
+
+    #[test]
+    fn a_file_called_model_is_not_the_model() {
+        let file = "Content-Disposition: form-data; name=\"model\"; filename=\"m\"\r\n\r\nx";
+        assert_eq!(Form::parse(TYPE, &body(&[file])).unwrap().field("model"), None);
+    }
+
+    #[test]
+    fn a_body_cut_off_anywhere_is_no_form() {
+        let whole = body(&[FILE, MODEL]);
+        for end in 0..whole.len() - 4 {
+            let cut = Form::parse(TYPE, &whole[..end]);
+            assert!(cut.is_none(), "cut after {end} bytes");
+        }
+    }
+
+    #[test]
+    fn the_boundary_may_be_quoted_and_must_be_there() {
+        assert_eq!(boundary("multipart/form-data; boundary=\"a b\""), Some("a b"));
+        assert_eq!(boundary("Multipart/Form-Data; charset=utf-8; Boundary=x"), Some("x"));
+        assert_eq!(boundary("multipart/form-data"), None);
+        assert_eq!(boundary("application/json; boundary=x"), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! The closed list of answers that we give ourselves, each in OpenAI's error shape with LiteLLM's status and words.
+
+use std::time::Duration;
+
+use crate::group::Unresolved;
+use crate::json::quoted;
+
+/// An answer to the client that no provider gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Besides content-type, which is always JSON.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON text.
+    pub body: String,
+}
+
+impl Reply {
+    /// A JSON answer with status 200.
+    pub fn ok(body: String) -> Self {
+        Self { status: 200, headers: Vec::new(), body }
+    }
+}
+
+/// Why a request is not served. Statuses and messages: BEHAVIOUR 2.4, 5.5 and 9.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No key was sent.
+    NoKey,
+    /// Another key than the master key.
+    WrongKey,
+    /// A path that is not served.
+    NoSuchRoute(String),
+    /// A served path with another method; the one that it has.
+    WrongMethod(&'static str),
+    /// `GET /v1/models/{id}` for a name that is not listed.
+    NoSuchModel(String),
+    /// A body above the limit, in bytes.
+    TooLarge(u64),
+    /// A compressed body that the edge did not unpack.
+    Encoded(String),
+    /// A body that is not JSON; with the parser's words.
+    Malformed(String),
+    /// JSON, but no object.
+    NotAnObject,
+    /// Not multipart/form-data, or cut off.
+    NotAForm,
+    /// A parameter that the route cannot do without.
+    Missing(&'static str),
+    /// `model` is a number, a list, ..
+    ModelNotAString,
+    /// Nothing answers to the model's name, as far as it was given.
+    Unresolved(Option<String>, Unresolved, &'static str),
+    /// A parameter of the wrong kind; what it should be.
+    Parameter(String, &'static str),
+    /// `mock_testing_*` where they are switched off.
+    MockTestingOff(String),
+    /// `mock_testing_rate_limit_error` without a retry.
+    MockRateLimit(String),
+    /// No deployment could be reached.
+    NoConnection,
+    /// The provider did not answer in this time.
+    TimedOut(Duration),
+}
+
+impl Refusal {
+    /// HTTP status, OpenAI's error type, the parameter it is about, and the message.
+    fn parts(&self) -> (u16, &'static str, Option<&str>, String) {
+        const INVALID: &str = "invalid_request_error";
+        match self {
+            Self::NoKey => (401, "auth_error", None, "Authentication Error, No api key passed in.".into()),
+            Self::WrongKey => {
+                (401, "auth_error", None, "Authentication Error, Invalid api key passed in.".into())
+            }
+            Self::NoSuchRoute(path) => (404, INVALID, None, format!("Not Found: {path} is not served here.")),
+            Self::WrongMethod(method) => (405, INVALID, None, format!("Method Not Allowed: use {method}.")),
+            Self::NoSuchModel(id) => {
+                (404, INVALID, Some("model"), format!("The model `{id}` does not exist or is not accessible"))
+            }
+            Self::TooLarge(limit) => {
+                (413, INVALID, None, format!("The request body is larger than {limit} bytes."))
+            }
+            Self::Encoded(encoding) => (
+                415,
+                INVALID,
+                None,
+                format!("Content-Encoding {encoding} is not supported: send the body as it is."),
+            ),
+            Self::Malformed(why) => {
+                (400, INVALID, Some("request_body"), format!("Invalid JSON payload: {why}"))
+            }
+            Self::NotAnObject => {
+                (400, INVALID, Some("request_body"), "Invalid JSON payload: expected an object".into())
+            }
+            Self::NotAForm => {
+                let message = "Invalid form: expected a complete multipart/form-data body with its boundary";
+                (400, INVALID, Some("request_body"), message.into())
+            }
+            Self::Missing(name) => {
+                (400, INVALID, Some(name), format!("Missing required parameter: '{name}'."))
+            }
+            Self::ModelNotAString => {
+                (400, "bad_request_error", Some("model"), "'model' must be a string.".into())
+            }
+            Self::Unresolved(model, why, route) => {
+                (400, INVALID, None, unresolved(model.as_deref(), *why, route))
+            }
+            Self::Parameter(name, expected) => {
+                (400, INVALID, Some(name), format!("'{name}' must be {expected}."))
+            }
+            Self::MockTestingOff(name) => {
+                let message = format!(
+                    "'{name}' is switched off by general_settings.dangerously_allow_mock_testing_request_params."
+                );
+                (400, INVALID, Some(name), message)
+            }
+            Self::MockRateLimit(model) => {
+                let message =
+                    format!("This is a mock exception for model={model}, to trigger a rate limit error.");
+                (429, "throttling_error", None, message)
+            }
+            Self::NoConnection => (500, "internal_server_error", None, "Connection error.".into()),
+            Self::TimedOut(limit) => {
+                let message = format!("Request timed out: no answer within {} seconds.", limit.as_secs_f64());
+                (408, "timeout_error", None, message)
+            }
+        }
+    }
+
+    /// The answer that says so.
+    pub fn reply(&self) -> Reply {
+        let (status, kind, param, message) = self.parts();
+        let param = param.map_or_else(|| "null".to_owned(), quoted);
+        let message = quoted(&message);
+        let body = format!(
+            r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{status}"}}}}"#
+        );
+        let headers = match self {
+            Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
+            Self::NoKey | Self::WrongKey => vec![("www-authenticate", "Bearer".to_owned())],
+            _ => Vec::new(),
+        };
+        Reply { status, headers, body }
+    }
+}
+
+fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
+    let model = model.unwrap_or("None");
+    match why {
+        Unresolved::Unknown => format!(
+            "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
+        ),
+        Unresolved::NoMatch => {
+            format!("You passed in model={model}. There are no healthy deployments for this model")
+        }
+        Unresolved::WildcardById => {
+            format!(
+                "{route}: model={model} is the id of a wildcard deployment. Name the model that it should serve."
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
+        let reply = Refusal::NoKey.reply();
+        let expected = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":null,"code":"401"}}"#;
+        assert_eq!((reply.status, reply.body.as_str()), (401, expected));
+    }
+
+    #[test]
+    fn what_the_client_sent_cannot_break_the_json() {
+        let reply = Refusal::Unresolved(Some("a\"\n\\".into()), Unresolved::Unknown, "/embeddings").reply();
+        let json: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let message = json["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("/embeddings: Invalid model name passed in model=a\"\n\\."), "{message}");
+    }
+}

@@ -1,0 +1,288 @@
+//! What a request asks for: facts from its path, its headers and the top level of its body.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::headers::Headers;
+use crate::json::{self, NotAnObject, Object};
+use crate::multipart::Form;
+use crate::reply::Refusal;
+use crate::route::{BodyKind, ModelRoute, query_value};
+
+/// A request for a model whose body is still to come.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The route it came in by.
+    pub route: ModelRoute,
+    /// The model that path or query name; goes before the body's.
+    pub addressed_model: Option<String>,
+    /// content-type; a form cannot be read without it.
+    pub content_type: String,
+    /// accept, which reaches the provider.
+    pub accept: Option<String>,
+    /// What the headers ask of the router.
+    pub asked: Asked,
+    /// Client headers that reach the provider: none, unless the operator says so.
+    pub forwarded: Vec<(String, String)>,
+}
+
+/// What a client may ask of the router, by header or in the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// `num_retries`, `x-litellm-num-retries`
+    pub num_retries: Option<u32>,
+    /// `timeout`, `request_timeout`, `x-litellm-timeout`; seconds
+    pub timeout: Option<Duration>,
+    /// `stream_timeout`, `x-litellm-stream-timeout`; seconds
+    pub stream_timeout: Option<Duration>,
+}
+
+/// A request as a whole.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The body, told apart.
+    pub payload: Payload<'a>,
+    /// The model as the client names it.
+    pub model: Cow<'a, str>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// From the body where it says so, else from the headers.
+    pub asked: Asked,
+    /// `mock_testing_rate_limit_error: true`
+    pub mock_rate_limit: bool,
+}
+
+/// A body by its kind.
+#[derive(Debug)]
+pub enum Payload<'a> {
+    /// A JSON object.
+    Json(Object<'a>),
+    /// multipart/form-data.
+    Form(Form<'a>),
+}
+
+impl Request {
+    /// Reads the headers of a request for a model.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for a header that cannot be read, or a compressed body.
+    pub fn new(
+        route: ModelRoute,
+        path_model: Option<&str>,
+        query: &str,
+        headers: &Headers,
+        forward_client_headers: bool,
+    ) -> Result<Self, Refusal> {
+        let mut request = Self {
+            route,
+            addressed_model: path_model.map(str::to_owned).or_else(|| {
+                // Most requests have no query at all.
+                (!query.is_empty()).then(|| query_value(query, "model").map(Cow::into_owned)).flatten()
+            }),
+            content_type: String::new(),
+            accept: None,
+            asked: Asked::default(),
+            forwarded: Vec::new(),
+        };
+        for (name, value) in headers.iter() {
+            match name {
+                "content-type" => value.clone_into(&mut request.content_type),
+                "accept" => request.accept = Some(value.to_owned()),
+                "content-encoding" if !value.is_empty() && !value.eq_ignore_ascii_case("identity") => {
+                    return Err(Refusal::Encoded(value.to_owned()));
+                }
+                "x-litellm-num-retries" => request.asked.num_retries = Some(count(name, value)?),
+                "x-litellm-timeout" => request.asked.timeout = seconds(name, value)?,
+                "x-litellm-stream-timeout" => request.asked.stream_timeout = seconds(name, value)?,
+                _ if forward_client_headers && is_forwarded(name) => {
+                    request.forwarded.push((name.to_owned(), value.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        Ok(request)
+    }
+
+    /// Reads the body, all of it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where the body is not what the route needs, or names no model.
+    pub fn facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+        match self.route.body {
+            BodyKind::Json(required) => self.json_facts(body, required),
+            BodyKind::Multipart => self.form_facts(body),
+        }
+    }
+
+    fn json_facts<'a>(
+        &'a self,
+        body: &'a [u8],
+        required: Option<&'static str>,
+    ) -> Result<Facts<'a>, Refusal> {
+        // LiteLLM reads no body as an empty object, and then misses its first parameter.
+        let body = if body.is_empty() { b"{}" } else { body };
+        let object = Object::parse(body).map_err(|error| match error {
+            NotAnObject::Malformed(why) => Refusal::Malformed(why),
+            NotAnObject::OtherJson => Refusal::NotAnObject,
+        })?;
+        if let Some(name) = required.filter(|name| object.present(name).is_none()) {
+            return Err(Refusal::Missing(name));
+        }
+        if let Some(name) = ["api_base", "base_url"].into_iter().find(|name| object.present(name).is_some()) {
+            return Err(Refusal::Parameter(
+                name.into(),
+                "left out: the configuration says where deployments are",
+            ));
+        }
+        let model = match (&self.addressed_model, object.present("model")) {
+            (Some(model), _) => Cow::Borrowed(model.as_str()),
+            (None, Some(value)) => json::string(value).ok_or(Refusal::ModelNotAString)?,
+            (None, None) => return Err(self.unnamed(None)),
+        };
+        let value = |name: &str| object.present(name);
+        Ok(Facts {
+            asked: self.asked.overridden(value)?,
+            stream: object.is_true("stream"),
+            mock_rate_limit: object.is_true("mock_testing_rate_limit_error"),
+            model: self.named(model)?,
+            payload: Payload::Json(object),
+        })
+    }
+
+    fn form_facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+        let form = Form::parse(&self.content_type, body).ok_or(Refusal::NotAForm)?;
+        let model = match (&self.addressed_model, form.field("model")) {
+            (Some(model), _) => model.as_str(),
+            (None, Some(model)) => model,
+            (None, None) => return Err(self.unnamed(None)),
+        };
+        Ok(Facts {
+            asked: self.asked.overridden(|name| form.field(name))?,
+            stream: form.field("stream") == Some("true"),
+            mock_rate_limit: form.field("mock_testing_rate_limit_error") == Some("true"),
+            model: self.named(Cow::Borrowed(model))?,
+            payload: Payload::Form(form),
+        })
+    }
+
+    fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {
+        if model.is_empty() { Err(self.unnamed(Some(String::new()))) } else { Ok(model) }
+    }
+
+    fn unnamed(&self, model: Option<String>) -> Refusal {
+        Refusal::Unresolved(model, crate::group::Unresolved::Unknown, self.route.suffix)
+    }
+}
+
+impl Asked {
+    /// The body's wishes go before the headers'.
+    fn overridden<'a>(mut self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
+        let unquoted = |name: &str| value(name).map(|text| text.trim_matches('"'));
+        if let Some(text) = unquoted("num_retries") {
+            self.num_retries = Some(count("num_retries", text)?);
+        }
+        for name in ["request_timeout", "timeout"] {
+            if let Some(text) = unquoted(name) {
+                self.timeout = seconds(name, text)?;
+            }
+        }
+        if let Some(text) = unquoted("stream_timeout") {
+            self.stream_timeout = seconds("stream_timeout", text)?;
+        }
+        Ok(self)
+    }
+}
+
+/// LiteLLM's `forward_client_headers_to_llm_api`: custom headers, but neither the SDK's own nor anybody's controls.
+fn is_forwarded(name: &str) -> bool {
+    const NOT: [&str; 6] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-", "x-api-key"];
+    name.starts_with("x-") && name != "x-request-id" && !NOT.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn count(name: &str, text: &str) -> Result<u32, Refusal> {
+    text.trim().parse().map_err(|_| Refusal::Parameter(name.to_owned(), "a whole number"))
+}
+
+/// Seconds as a number; zero is no limit of its own, as in LiteLLM.
+fn seconds(name: &str, text: &str) -> Result<Option<Duration>, Refusal> {
+    let seconds = text.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds = seconds.ok_or_else(|| Refusal::Parameter(name.to_owned(), "a number of seconds"))?;
+    Ok(Some(seconds).filter(|seconds| !seconds.is_zero()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Route;
+
+    fn request(path: &str, headers: &[(&str, &str)]) -> Result<Request, Refusal> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let Route::Model(route, model) = Route::of(path) else { panic!("{path} is no model route") };
+        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), false)
+    }
+
+    fn chat() -> Request {
+        request("/v1/chat/completions", &[("x-litellm-num-retries", "1"), ("x-litellm-timeout", "0.5")])
+            .unwrap()
+    }
+
+    #[test]
+    fn the_body_goes_before_the_headers() {
+        let chat = chat();
+        let facts = chat.facts(br#"{"model":"g","messages":[],"num_retries":5,"stream":true}"#).unwrap();
+        assert_eq!(facts.model, "g");
+        assert_eq!(facts.asked.num_retries, Some(5));
+        assert_eq!(facts.asked.timeout, Some(Duration::from_millis(500)));
+        assert!(facts.stream);
+    }
+
+    #[test]
+    fn path_and_query_go_before_the_body() {
+        for path in ["/engines/a/chat/completions", "/chat/completions?x=1&model=a"] {
+            let request = request(path, &[]).unwrap();
+            assert_eq!(request.facts(br#"{"model":"b","messages":[]}"#).unwrap().model, "a", "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_said() {
+        let unnamed = |model: Option<&str>| {
+            let model = model.map(str::to_owned);
+            Refusal::Unresolved(model, crate::group::Unresolved::Unknown, "/chat/completions")
+        };
+        for (body, expected) in [
+            ("", Refusal::Missing("messages")),
+            ("[]", Refusal::NotAnObject),
+            (r#"{"model":"g"}"#, Refusal::Missing("messages")),
+            (r#"{"messages":[]}"#, unnamed(None)),
+            (r#"{"messages":[],"model":null}"#, unnamed(None)),
+            (r#"{"messages":[],"model":""}"#, unnamed(Some(""))),
+            (r#"{"messages":[],"model":4}"#, Refusal::ModelNotAString),
+            (
+                r#"{"messages":[],"model":"g","num_retries":"many"}"#,
+                Refusal::Parameter("num_retries".into(), "a whole number"),
+            ),
+            (
+                r#"{"messages":[],"model":"g","timeout":-1}"#,
+                Refusal::Parameter("timeout".into(), "a number of seconds"),
+            ),
+        ] {
+            assert_eq!(chat().facts(body.as_bytes()).unwrap_err(), expected, "{body}");
+        }
+        assert!(matches!(chat().facts(b"{\"a\":").unwrap_err(), Refusal::Malformed(_)));
+        let forms = request("/audio/transcriptions", &[("content-type", "application/json")]).unwrap();
+        assert_eq!(forms.facts(b"{}").unwrap_err(), Refusal::NotAForm);
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_an_error_of_the_client() {
+        for (name, value) in [("x-litellm-timeout", "soon"), ("x-litellm-num-retries", "-1")] {
+            assert!(
+                matches!(request("/embeddings", &[(name, value)]), Err(Refusal::Parameter(..))),
+                "{name}"
+            );
+        }
+        let gzip = request("/embeddings", &[("content-encoding", "gzip")]);
+        assert_eq!(gzip.unwrap_err(), Refusal::Encoded("gzip".into()));
+    }
+}

@@ -1,0 +1,96 @@
+//! Whether a failed request is sent again, how often, and after which wait (BEHAVIOUR 5.1 to 5.3).
+
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, RouterSettings};
+
+use crate::outcome::{Again, Failure};
+use crate::random::Random;
+
+/// The longest `retry-after` that a request waits for; a longer one is left to the cooldown.
+const LONGEST_HINT: Duration = Duration::from_secs(60);
+/// The first wait without a hint; it doubles with every retry.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Where the doubling ends.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// Added at random, so that requests that failed together do not come back together.
+const JITTER: Duration = Duration::from_millis(750);
+
+/// How many retries a request has, and whether a policy gave them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Attempts after the first.
+    pub retries: u32,
+    /// A policy's number also allows what would not be retried by itself.
+    pub by_policy: bool,
+}
+
+/// The number of retries: the client's, else the deployment's, else the router's. A policy that names this failure
+/// goes before all of them, except before a client's zero.
+pub fn allowance(
+    settings: &RouterSettings,
+    deployment: &Deployment,
+    client: Option<u32>,
+    failure: Option<&Failure>,
+) -> Allowance {
+    let plain = client.or(deployment.num_retries).unwrap_or(settings.num_retries);
+    let of_group = settings.group_retry_policy.iter().find(|(group, _)| *group == deployment.group);
+    let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy);
+    match failure.and_then(|failure| failure.kind().in_policy(policy)) {
+        Some(retries) if client != Some(0) => Allowance { retries, by_policy: true },
+        _ => Allowance { retries: plain, by_policy: false },
+    }
+}
+
+/// Whether a request that has been retried `done` times may be sent again. `untried` says whether a deployment is
+/// left that it has not seen.
+pub fn worth_another_attempt(allowance: Allowance, done: u32, failure: &Failure, untried: bool) -> bool {
+    done < allowance.retries
+        && match failure.again() {
+            _ if allowance.by_policy => true,
+            Again::Anywhere => true,
+            Again::Elsewhere => untried,
+            Again::Nowhere => false,
+        }
+}
+
+/// How long to wait before a deployment is tried a second time: the provider's hint, else a wait that doubles.
+pub fn wait(hint: Option<Duration>, done: u32, least: Duration, random: &mut dyn Random) -> Duration {
+    let jitter = JITTER.mul_f64(random.fraction());
+    let doubled = FIRST_WAIT.saturating_mul(1_u32.checked_shl(done).unwrap_or(u32::MAX));
+    let wait = match hint {
+        Some(hint) if !hint.is_zero() && hint <= LONGEST_HINT => hint,
+        _ => doubled.max(least).min(LONGEST_WAIT),
+    };
+    wait.saturating_add(jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoJitter;
+
+    impl Random for NoJitter {
+        fn bits(&mut self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_wait_doubles_up_to_eight_seconds() {
+        let waits: Vec<_> =
+            (0..7).map(|done| wait(None, done, Duration::ZERO, &mut NoJitter).as_millis()).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 8000, 8000]);
+        assert_eq!(wait(None, 40, Duration::ZERO, &mut NoJitter), LONGEST_WAIT);
+        assert_eq!(wait(None, 0, Duration::from_secs(3), &mut NoJitter), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_providers_hint_counts_up_to_a_minute() {
+        for (hint, expected) in [(2, 2), (60, 60), (61, 1), (0, 1)] {
+            let hint = Some(Duration::from_secs(hint));
+            assert_eq!(wait(hint, 1, Duration::ZERO, &mut NoJitter).as_secs(), expected, "{hint:?}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! How long a provider asks us to stay away: `retry-after-ms` (OpenAI, Azure), `retry-after` in seconds or as a date.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Reads both headers' values; milliseconds go first, being the finer. `now` is the time since the Unix epoch.
+/// A date that has passed reads as zero; what cannot be read as nothing.
+pub fn retry_after(milliseconds: Option<&str>, seconds: Option<&str>, now: Duration) -> Option<Duration> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    if let Some(wait) =
+        milliseconds.and_then(number).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
+    {
+        return Some(wait);
+    }
+    let text = seconds?;
+    match number(text) {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        None => {
+            let until = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+            Some(until.saturating_sub(now))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sun, 06 Nov 1994 08:49:37 GMT
+    const NOW: Duration = Duration::from_secs(784_111_777);
+
+    #[test]
+    fn every_form_of_the_header_is_read() {
+        for (ms, seconds, expected) in [
+            (None, Some("20"), Some(20_000)),
+            (None, Some("0"), Some(0)),
+            (None, Some(" 1.5 "), Some(1_500)),
+            (Some("250"), Some("1"), Some(250)),
+            (Some("soon"), Some("1"), Some(1_000)),
+            (None, Some("Sun, 06 Nov 1994 08:49:57 GMT"), Some(20_000)),
+            (None, Some("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0)),
+            (None, Some("-1"), None),
+            (None, Some("NaN"), None),
+            (None, Some("1e300"), None),
+            (None, Some("tomorrow"), None),
+            (None, None, None),
+        ] {
+            let wait = retry_after(ms, seconds, NOW).map(|wait| wait.as_millis());
+            assert_eq!(wait, expected, "{ms:?} {seconds:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The request as the chosen deployment gets it: cluster, path, host, credentials and time limits, built from nothing,
+//! so that what the client sent cannot leak to the provider by being forgotten.
+
+use std::time::Duration;
+
+use llm_balancer_config::{Credential, Deployment, Endpoint, Layout, names};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use crate::headers::Headers;
+use crate::request::Request;
+
+/// Sent as user-agent; the client's own says nothing to a provider that is asked by us.
+const USER_AGENT: &str = concat!("llm-balancer/", env!("CARGO_PKG_VERSION"));
+
+/// What may not stand in a path segment as it is (RFC 3986, 3.3).
+const SEGMENT: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?').add(b'\\');
+
+/// How long an attempt may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// From start to end of the answer.
+    Whole(Duration),
+    /// To the answer's headers, and then between bytes.
+    Gaps(Duration),
+}
+
+/// Where a request for a model goes at this deployment, with the query that the deployment needs.
+pub fn path(endpoint: &Endpoint, suffix: &str, model: &str) -> String {
+    let mut path = String::with_capacity(128);
+    path.push_str(&endpoint.path);
+    if endpoint.layout == Layout::AzureDeployments {
+        path.push_str("/openai/deployments/");
+        path.extend(percent_encode(model.as_bytes(), SEGMENT));
+    }
+    path.push_str(suffix);
+    if let Some(query) = &endpoint.query {
+        path.push('?');
+        path.push_str(query);
+    }
+    path
+}
+
+/// All headers of the request to the provider, Envoy's own controls included.
+pub fn headers(
+    request: &Request,
+    deployment: &Deployment,
+    model: &str,
+    limit: Limit,
+    length: usize,
+) -> Headers {
+    let mut headers = Headers::with_capacity(1024, 16);
+    addressed(&mut headers, deployment, "POST", &path(&deployment.endpoint, request.route.suffix, model));
+    let content_type = match request.route.body {
+        crate::route::BodyKind::Json(_) => "application/json",
+        crate::route::BodyKind::Multipart => &request.content_type,
+    };
+    headers.push("content-type", content_type);
+    headers.push("content-length", &length.to_string());
+    if let Some(accept) = &request.accept {
+        headers.push("accept", accept);
+    }
+    for (name, value) in &request.forwarded {
+        headers.push(name, value);
+    }
+    match limit {
+        Limit::Whole(limit) => headers.push("x-envoy-upstream-rq-timeout-ms", &milliseconds(limit)),
+        Limit::Gaps(limit) => headers.push("x-envoy-upstream-rq-per-try-timeout-ms", &milliseconds(limit)),
+    }
+    headers
+}
+
+/// The part that every request to a deployment has in common, a probe's included.
+pub fn addressed(headers: &mut Headers, deployment: &Deployment, method: &str, path: &str) {
+    headers.push(":method", method);
+    headers.push(":path", path);
+    headers.push(":authority", &deployment.endpoint.authority);
+    headers.push(
+        ":scheme",
+        if deployment.endpoint.tls == llm_balancer_config::Tls::Off { "http" } else { "https" },
+    );
+    headers.push(names::CLUSTER, &deployment.cluster);
+    headers.push("user-agent", USER_AGENT);
+    match &deployment.credential {
+        Some(Credential::Bearer(key)) => headers.push_parts("authorization", &["Bearer ", key.reveal()]),
+        Some(Credential::ApiKey(key)) => headers.push("api-key", key.reveal()),
+        None => {}
+    }
+    for (name, value) in &deployment.headers {
+        headers.push(name, value.reveal());
+    }
+}
+
+fn milliseconds(limit: Duration) -> String {
+    // Zero would switch Envoy's limit off.
+    limit.as_millis().max(1).to_string()
+}

@@ -16,7 +16,7 @@ impl Headers {
     }
 
     /// All of them, in order. Bytes that are not UTF-8 make a value read as empty.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.entries.iter().map(|(name, value)| (self.text(name), self.text(value)))
     }
 

@@ -109,6 +109,16 @@ impl Failure {
         flags & flag::DOWNSTREAM_CONNECTION_TERMINATION != 0
     }
 
+    /// The same with what the provider's body says, which is only read where there is one.
+    pub fn explained(self, body: impl FnOnce() -> Vec<u8>) -> Self {
+        match self {
+            Self::Provider { status, retry_after, .. } => {
+                Self::Provider { status, reason: Reason::of(&body()), retry_after }
+            }
+            other => other,
+        }
+    }
+
     /// The name under which policies know it (BEHAVIOUR 5.2).
     pub fn kind(&self) -> Kind {
         match self {

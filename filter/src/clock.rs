@@ -1,0 +1,105 @@
+//! What has to happen later on this worker: a retry whose wait is over, a stream that has been silent for too long.
+//!
+//! The host can only tick, so a worker ticks while it has something to watch, and not at all otherwise.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::host;
+
+/// How exact waits and gaps are.
+pub const PERIOD: Duration = Duration::from_millis(50);
+
+/// What is watched, by the id of the request's context.
+#[derive(Default)]
+pub struct Clock {
+    watched: RefCell<HashMap<u32, Watch>>,
+    ticking: Cell<bool>,
+}
+
+enum Watch {
+    /// A failed response that is held back until then.
+    Wait { until: Duration },
+    /// A response that must not be silent for longer than `gap`.
+    Gap { gap: Duration, progress: Rc<Cell<Progress>>, seen: u32, since: Duration },
+}
+
+/// How far a response has come, told by its request to the clock.
+#[derive(Clone, Copy, Default)]
+pub struct Progress {
+    /// Chunks so far.
+    pub chunks: u32,
+    /// Set by the clock when the gap was too long.
+    pub timed_out: bool,
+}
+
+impl Clock {
+    /// Lets a paused response go on after a wait.
+    pub fn resume_after(&self, context: u32, wait: Duration) {
+        self.watch(context, Watch::Wait { until: host::now().saturating_add(wait) });
+    }
+
+    /// Ends a response that is silent for longer than `gap`.
+    pub fn limit_gaps(&self, context: u32, gap: Duration) -> Rc<Cell<Progress>> {
+        let progress = Rc::<Cell<Progress>>::default();
+        let watch = Watch::Gap { gap, progress: Rc::clone(&progress), seen: 0, since: host::now() };
+        self.watch(context, watch);
+        progress
+    }
+
+    /// Forgets a request that has ended.
+    pub fn forget(&self, context: u32) {
+        if let Ok(mut watched) = self.watched.try_borrow_mut() {
+            watched.remove(&context);
+        }
+    }
+
+    fn watch(&self, context: u32, watch: Watch) {
+        if let Ok(mut watched) = self.watched.try_borrow_mut() {
+            watched.insert(context, watch);
+        }
+        if !self.ticking.replace(true) {
+            host::set_tick_period(PERIOD);
+        }
+    }
+
+    /// Acts on everything that is due.
+    pub fn tick(&self) {
+        let now = host::now();
+        let Ok(mut watched) = self.watched.try_borrow_mut() else { return };
+        watched.retain(|context, watch| !watch.act(*context, now));
+        if watched.is_empty() && self.ticking.replace(false) {
+            host::set_tick_period(Duration::ZERO);
+        }
+    }
+}
+
+impl Watch {
+    /// Does what is due, and says whether that was all.
+    fn act(&mut self, context: u32, now: Duration) -> bool {
+        match self {
+            Self::Wait { until } => {
+                let due = *until <= now;
+                if due && host::set_effective_context(context).is_ok() {
+                    host::resume_response();
+                }
+                due
+            }
+            Self::Gap { gap, progress, seen, since } => {
+                let Progress { chunks, .. } = progress.get();
+                if chunks != *seen {
+                    (*seen, *since) = (chunks, now);
+                    return false;
+                }
+                let due = now.saturating_sub(*since) > *gap;
+                if due && host::set_effective_context(context).is_ok() {
+                    progress.set(Progress { chunks, timed_out: true });
+                    host::close_response();
+                }
+                due
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! One attempt of one request, callback by callback in wire order.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use llm_balancer_config::names;
+use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::headers::Headers;
+use llm_balancer_router::outcome::{Failure, Reason};
+use llm_balancer_router::reply::{Refusal, Reply};
+use llm_balancer_router::request::Request;
+use llm_balancer_router::retry_after::retry_after;
+use llm_balancer_router::{Arrival, Step, Verdict};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, MapType};
+
+use crate::clock::Progress;
+use crate::probe::Probe;
+use crate::{Worker, between, host};
+
+/// An error body is read up to here before the attempt is judged; what follows is passed on or thrown away unread.
+/// Providers' errors are a few hundred bytes.
+const ERROR_BODY: usize = 64 * 1024;
+
+/// One attempt, from the arrival of the request to the end of the response.
+pub(crate) struct Exchange {
+    context: u32,
+    worker: Option<Rc<Worker>>,
+    /// Of the request as it arrived: Envoy forgets them when it has sent them on.
+    arrived: Headers,
+    /// Set while the clock watches this response.
+    progress: Option<Rc<Cell<Progress>>>,
+    phase: Phase,
+}
+
+/// ```text
+/// Arriving ─ Body ─ Sent ─┬─ Held ──── Relaying        the provider serves
+///      │              │   └─ Failing ─ Relaying        it failed: retry, its own error, or ours in its place
+///      │              └───── Probing ─ Relaying
+///      └── our own answer: Relaying
+/// ```
+enum Phase {
+    /// Nothing has come yet.
+    Arriving,
+    /// The request's body is on its way.
+    Body(Box<Request>),
+    /// With the provider.
+    Sent(Box<Attempt>),
+    /// The provider has said yes, and its first byte is awaited: until then another attempt can take over.
+    Held(Box<Attempt>),
+    /// The attempt failed, and its body is awaited.
+    Failing(Box<Attempt>, Failure),
+    /// Envoy answers for us, in its own words: ours go in their place.
+    Replacing(Reply),
+    /// Deployments are being asked whether they are there.
+    Probing(Probe),
+    /// Nothing is left to decide.
+    Relaying,
+}
+
+impl Exchange {
+    pub(crate) fn new(context: u32, worker: Option<Rc<Worker>>) -> Self {
+        Self { context, worker, arrived: Headers::default(), progress: None, phase: Phase::Arriving }
+    }
+
+    fn stream_id(&self) -> &str {
+        self.arrived.get(names::STREAM_ID).unwrap_or_default()
+    }
+
+    /// What this request has been through. A VM that was replaced in between remembers nothing but the number.
+    fn journey(&self) -> Option<Journey> {
+        let count: u32 = self.arrived.get(names::ATTEMPT_COUNT)?.parse().ok()?;
+        let retries = count.checked_sub(1).filter(|retries| *retries > 0)?;
+        Some(between::take(self.stream_id()).unwrap_or(Journey { retries, ..Journey::default() }))
+    }
+
+    fn reply(&mut self, reply: &Reply) -> Action {
+        self.phase = Phase::Relaying;
+        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = [("content-type", "application/json")].into_iter().chain(own);
+        // Fails only if the client has gone.
+        let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
+        Action::Pause
+    }
+
+    fn send(&mut self) -> Action {
+        let Phase::Body(request) = std::mem::replace(&mut self.phase, Phase::Relaying) else {
+            return Action::Continue;
+        };
+        let Some(worker) = self.worker.clone() else { return Action::Continue };
+        let body = host::buffer(BufferType::HttpRequestBody);
+        let step = worker.router.send(&request, &body, self.journey(), &mut *worker.random.borrow_mut());
+        match step {
+            Step::Reply(reply) => self.reply(&reply),
+            Step::Send(sending) => {
+                let sent = host::set_headers(MapType::HttpRequestHeaders, &sending.headers).and_then(|()| {
+                    sending
+                        .body
+                        .as_ref()
+                        .map_or(Ok(()), |body| host::set_buffer(BufferType::HttpRequestBody, body))
+                });
+                if sent.is_err() {
+                    // A request that was not rewritten still holds the client's key: it must not go out.
+                    return self.reply(&Refusal::NoConnection.reply());
+                }
+                self.phase = Phase::Sent(Box::new(sending.attempt));
+                Action::Continue
+            }
+        }
+    }
+
+    /// The provider says yes.
+    fn accepted(&mut self, attempt: Box<Attempt>, complete: bool) -> Action {
+        self.name(&attempt);
+        if complete {
+            return Action::Continue;
+        }
+        self.watch(&attempt);
+        self.phase = Phase::Held(attempt);
+        Action::Pause
+    }
+
+    /// The provider says no, or Envoy says that there is no provider.
+    fn failed(&mut self, attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
+        let flags = host::number_property("response\0flags").unwrap_or_default();
+        let failure = Failure::seen_by_envoy(flags).unwrap_or_else(|| {
+            let header = |name| host::header(MapType::HttpResponseHeaders, name);
+            let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
+            let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
+            Failure::Provider { status, reason: Reason::Other, retry_after }
+        });
+        if complete {
+            return self.settle(*attempt, failure, true);
+        }
+        self.watch(&attempt);
+        self.phase = Phase::Failing(attempt, failure);
+        Action::Pause
+    }
+
+    /// Obeys the verdict on a failed attempt. `complete` says that the whole of its response is here.
+    fn settle(&mut self, attempt: Attempt, failure: Failure, complete: bool) -> Action {
+        let Some(worker) = self.worker.clone() else { return Action::Continue };
+        self.phase = Phase::Relaying;
+        let names = worker.router.served_by(&attempt).map(|names| names.map(|(n, v)| (n, v.into_owned())));
+        let verdict = worker.router.judge(attempt, failure, &mut *worker.random.borrow_mut());
+        match verdict {
+            Verdict::Relay => {
+                for (name, value) in names.into_iter().flatten() {
+                    host::set_header(MapType::HttpResponseHeaders, name, &value);
+                }
+                Action::Continue
+            }
+            Verdict::Reply(reply) => {
+                self.replace(&reply);
+                Action::Continue
+            }
+            Verdict::Retry(journey, wait) => self.retry(journey, wait, complete),
+        }
+    }
+
+    fn retry(&mut self, journey: Journey, wait: Duration, complete: bool) -> Action {
+        between::put(self.stream_id().to_owned(), journey);
+        host::set_header(MapType::HttpResponseHeaders, names::RETRY, "1");
+        // The edge throws the body away; without one, it keeps the connection.
+        if complete {
+            host::set_header(MapType::HttpResponseHeaders, "content-length", "0");
+        } else {
+            host::remove_header(MapType::HttpResponseHeaders, "content-length");
+        }
+        let _ = host::set_buffer(BufferType::HttpResponseBody, b"");
+        match &self.worker {
+            Some(worker) if !wait.is_zero() => {
+                worker.clock.resume_after(self.context, wait);
+                Action::Pause
+            }
+            _ => Action::Continue,
+        }
+    }
+
+    /// Puts our words in the place of a response that is being held.
+    fn replace(&mut self, reply: &Reply) {
+        const MAP: MapType = MapType::HttpResponseHeaders;
+        host::set_header(MAP, ":status", &reply.status.to_string());
+        host::set_header(MAP, "content-type", "application/json");
+        host::set_header(MAP, "content-length", &reply.body.len().to_string());
+        for (name, value) in &reply.headers {
+            host::set_header(MAP, name, value);
+        }
+        let _ = host::set_buffer(BufferType::HttpResponseBody, reply.body.as_bytes());
+    }
+
+    /// Says which deployment serves.
+    fn name(&self, attempt: &Attempt) {
+        let Some(worker) = &self.worker else { return };
+        for (name, value) in worker.router.served_by(attempt).into_iter().flatten() {
+            host::set_header(MapType::HttpResponseHeaders, name, &value);
+        }
+    }
+
+    /// A streamed answer is limited between its bytes, any other as a whole, which Envoy does by itself.
+    fn watch(&mut self, attempt: &Attempt) {
+        if let Some(worker) = self.worker.as_ref().filter(|_| attempt.stream) {
+            self.progress = Some(worker.clock.limit_gaps(self.context, attempt.limit));
+        }
+    }
+
+    fn progressed(&self) {
+        if let Some(progress) = &self.progress {
+            let Progress { chunks, timed_out } = progress.get();
+            progress.set(Progress { chunks: chunks.wrapping_add(1), timed_out });
+        }
+    }
+
+    /// A response ended before anything of it was passed on, and the edge sends the request again.
+    fn broken(&self, attempt: Attempt) {
+        let Some(worker) = &self.worker else { return };
+        let flags = host::number_property("response\0flags").unwrap_or_default();
+        if Failure::client_left(flags) {
+            return;
+        }
+        let timed_out = self.progress.as_ref().is_some_and(|progress| progress.get().timed_out);
+        let failure = match timed_out {
+            true => Failure::TimedOut,
+            false => Failure::seen_by_envoy(flags).unwrap_or(Failure::Broken),
+        };
+        let journey = worker.router.broken(attempt, failure, &mut *worker.random.borrow_mut());
+        between::put(self.stream_id().to_owned(), journey);
+    }
+}
+
+impl Context for Exchange {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
+        let status = host::header(MapType::HttpCallResponseHeaders, ":status");
+        let Phase::Probing(probe) = &mut self.phase else { return };
+        probe.answered(token, status.and_then(|status| status.parse().ok()));
+        self.report();
+    }
+}
+
+impl Exchange {
+    fn report(&mut self) {
+        let (Phase::Probing(probe), Some(worker)) = (&self.phase, &self.worker) else { return };
+        if let Some(report) = probe.report(worker.router.config()) {
+            self.reply(&Reply::ok(report));
+        }
+    }
+}
+
+impl HttpContext for Exchange {
+    fn on_http_request_headers(&mut self, _count: usize, complete: bool) -> Action {
+        let Some(worker) = self.worker.clone() else { return Action::Continue };
+        self.arrived = host::headers(MapType::HttpRequestHeaders);
+        match worker.router.arrive(&self.arrived, complete) {
+            Arrival::Reply(reply) => self.reply(&reply),
+            Arrival::Hold(request) => {
+                self.phase = Phase::Body(request);
+                Action::Pause
+            }
+            Arrival::Probe(deployments) => {
+                self.phase = Phase::Probing(Probe::start(worker.router.config(), deployments));
+                self.report();
+                Action::Pause
+            }
+        }
+    }
+
+    fn on_http_request_body(&mut self, _size: usize, complete: bool) -> Action {
+        match (&self.phase, complete) {
+            (Phase::Body(_), true) => self.send(),
+            _ => Action::Pause,
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        // A body that ends in trailers never says so itself.
+        match &self.phase {
+            Phase::Body(_) => self.send(),
+            _ => Action::Continue,
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, complete: bool) -> Action {
+        let status = host::header(MapType::HttpResponseHeaders, ":status");
+        let status = status.and_then(|status| status.parse().ok()).unwrap_or_default();
+        match std::mem::replace(&mut self.phase, Phase::Relaying) {
+            Phase::Sent(attempt) if status < 400 => self.accepted(attempt, complete),
+            Phase::Sent(attempt) => self.failed(attempt, status, complete),
+            // Only Envoy itself answers before a request is sent: the body is above the limit.
+            Phase::Body(_) if status == 413 && !complete => {
+                let limit = self.worker.as_ref().map(|worker| worker.router.config().server.max_body_bytes);
+                self.phase = Phase::Replacing(Refusal::TooLarge(limit.unwrap_or_default()).reply());
+                Action::Pause
+            }
+            _ => Action::Continue,
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, complete: bool) -> Action {
+        self.progressed();
+        match std::mem::replace(&mut self.phase, Phase::Relaying) {
+            Phase::Held(attempt) if size == 0 && !complete => {
+                self.phase = Phase::Held(attempt);
+                Action::Pause
+            }
+            Phase::Failing(attempt, failure) if !complete && size <= ERROR_BODY => {
+                self.phase = Phase::Failing(attempt, failure);
+                Action::Pause
+            }
+            Phase::Failing(attempt, failure) => {
+                let failure = failure.explained(|| host::buffer(BufferType::HttpResponseBody));
+                self.settle(*attempt, failure, complete)
+            }
+            Phase::Replacing(_) if !complete => Action::Pause,
+            Phase::Replacing(reply) => {
+                self.replace(&reply);
+                Action::Continue
+            }
+            _ => Action::Continue,
+        }
+    }
+
+    fn on_log(&mut self) {
+        if let Phase::Held(attempt) | Phase::Failing(attempt, _) =
+            std::mem::replace(&mut self.phase, Phase::Relaying)
+        {
+            self.broken(*attempt);
+        }
+        if let Some(worker) = &self.worker {
+            worker.clock.forget(self.context);
+        }
+    }
+}

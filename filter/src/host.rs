@@ -1,0 +1,255 @@
+//! Envoy's side of the proxy-wasm ABI 0.2.1, as functions that return what went wrong instead of trapping.
+//!
+//! The SDK's own wrappers panic on every status that they do not expect: a buffer that is not there, headers after the
+//! end of their callback, a property that is a map. A panic in the filter costs every request of the worker, so these
+//! return `None` or an [`Error`].
+
+use std::ptr::{null, null_mut};
+use std::time::Duration;
+
+use llm_balancer_router::headers::Headers;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, StreamType};
+
+/// A status of the ABI other than Ok.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error(pub u32);
+
+/// Result of a host call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: LogLevel, message: *const u8, size: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_get_buffer_bytes(
+        kind: BufferType,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_set_buffer_bytes(
+        kind: BufferType,
+        start: usize,
+        size: usize,
+        data: *const u8,
+        length: usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(kind: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_header_map_pairs(kind: MapType, data: *const u8, size: usize) -> u32;
+    fn proxy_get_header_map_value(
+        kind: MapType,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(
+        kind: MapType,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(kind: MapType, name: *const u8, name_size: usize) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_continue_stream(kind: StreamType) -> u32;
+    fn proxy_close_stream(kind: StreamType) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+}
+
+fn ok(status: u32) -> Result<()> {
+    if status == 0 { Ok(()) } else { Err(Error(status)) }
+}
+
+/// Runs a host call that hands over memory, and takes that memory.
+fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec<u8>>> {
+    let mut data: *mut u8 = null_mut();
+    let mut size: usize = 0;
+    ok(call(&raw mut data, &raw mut size))?;
+    if data.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the host got this memory from proxy_on_memory_allocate(size), which the SDK implements with a boxed
+    // slice of exactly `size` bytes, and gave up its claim to it.
+    Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) }))
+}
+
+/// Writes a line to Envoy's log.
+pub fn log(level: LogLevel, message: &str) {
+    // SAFETY: pointer and length of a live string. There is nobody to tell if logging fails.
+    let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
+}
+
+/// Time since the Unix epoch.
+pub fn now() -> Duration {
+    let mut nanoseconds = 0;
+    // SAFETY: the pointer is valid for the call. A clock that fails reads as the epoch.
+    let _ = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
+    Duration::from_nanos(nanoseconds)
+}
+
+/// Calls `on_tick` of the current root context so often; zero for never.
+pub fn set_tick_period(period: Duration) {
+    let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+    // SAFETY: no pointers. Without ticks, waits end with the request's own limits.
+    let _ = unsafe { proxy_set_tick_period_milliseconds(period) };
+}
+
+/// Makes the following calls speak for another request.
+pub fn set_effective_context(context: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    ok(unsafe { proxy_set_effective_context(context) })
+}
+
+/// Everything that a buffer holds; empty if there is none.
+pub fn buffer(kind: BufferType) -> Vec<u8> {
+    // SAFETY: `taken` hands in valid places for the results.
+    let bytes = taken(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, usize::MAX, data, size) });
+    bytes.ok().flatten().unwrap_or_default()
+}
+
+/// Replaces everything that a buffer holds.
+pub fn set_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length of a live slice.
+    ok(unsafe { proxy_set_buffer_bytes(kind, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
+}
+
+/// All headers of a message, in one call.
+pub fn headers(kind: MapType) -> Headers {
+    // SAFETY: `taken` hands in valid places for the results.
+    let bytes = taken(|data, size| unsafe { proxy_get_header_map_pairs(kind, data, size) });
+    let bytes = bytes.ok().flatten().unwrap_or_default();
+    let entries = places(&bytes).unwrap_or_default();
+    Headers::new(bytes, entries)
+}
+
+/// Where names and values stand in the ABI's form of a map: a count, the lengths in pairs, then the texts, each
+/// followed by a zero byte.
+fn places(bytes: &[u8]) -> Option<Vec<(std::ops::Range<usize>, std::ops::Range<usize>)>> {
+    let (count, rest) = bytes.split_first_chunk::<4>()?;
+    let count = u32::from_le_bytes(*count) as usize;
+    let lengths = rest.get(..count.checked_mul(8)?)?;
+    let mut entries = Vec::with_capacity(count);
+    let mut at = count.checked_mul(8)?.checked_add(4)?;
+    for pair in lengths.chunks_exact(8) {
+        let (name, value) = pair.split_first_chunk::<4>()?;
+        let name_end = at.checked_add(u32::from_le_bytes(*name) as usize)?;
+        let value_start = name_end.checked_add(1)?;
+        let value_end = value_start.checked_add(u32::from_le_bytes(*value.first_chunk::<4>()?) as usize)?;
+        entries.push((at..name_end, value_start..value_end));
+        at = value_end.checked_add(1)?;
+    }
+    Some(entries)
+}
+
+/// Headers in the ABI's form of a map.
+fn map<'a>(headers: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<u8> {
+    let text: usize = headers.clone().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+    let count = headers.clone().count();
+    let mut bytes = Vec::with_capacity(text.saturating_add(count.saturating_mul(10)).saturating_add(4));
+    let length = |text: &str| u32::try_from(text.len()).unwrap_or_default().to_le_bytes();
+    bytes.extend_from_slice(&u32::try_from(count).unwrap_or_default().to_le_bytes());
+    for (name, value) in headers.clone() {
+        bytes.extend_from_slice(&length(name));
+        bytes.extend_from_slice(&length(value));
+    }
+    for (name, value) in headers {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// Replaces all headers of a message, in one call.
+pub fn set_headers(kind: MapType, headers: &Headers) -> Result<()> {
+    let bytes = map(headers.iter());
+    // SAFETY: pointer and length of a live slice.
+    ok(unsafe { proxy_set_header_map_pairs(kind, bytes.as_ptr(), bytes.len()) })
+}
+
+/// One header's value.
+pub fn header(kind: MapType, name: &str) -> Option<String> {
+    // SAFETY: pointer and length of a live string; `taken` hands in valid places for the results.
+    let bytes = taken(|data, size| unsafe {
+        proxy_get_header_map_value(kind, name.as_ptr(), name.len(), data, size)
+    });
+    String::from_utf8(bytes.ok().flatten()?).ok()
+}
+
+/// Sets one header, in place of whatever stood under its name.
+pub fn set_header(kind: MapType, name: &str, value: &str) {
+    // SAFETY: pointers and lengths of live strings. A header that cannot be set any more is one that nobody reads.
+    let _ = unsafe {
+        proxy_replace_header_map_value(kind, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    };
+}
+
+/// Removes a header.
+pub fn remove_header(kind: MapType, name: &str) {
+    // SAFETY: pointer and length of a live string.
+    let _ = unsafe { proxy_remove_header_map_value(kind, name.as_ptr(), name.len()) };
+}
+
+/// An attribute that is a number; the parts of its path are separated by zero bytes.
+pub fn number_property(path: &str) -> Option<u64> {
+    let bytes = property(path)?;
+    bytes.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// An attribute's bytes.
+pub fn property(path: &str) -> Option<Vec<u8>> {
+    // SAFETY: pointer and length of a live string; `taken` hands in valid places for the results.
+    let bytes = taken(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
+    bytes.ok().flatten()
+}
+
+/// Lets a paused response go on.
+pub fn resume_response() {
+    // SAFETY: no pointers. Fails only where the stream has gone, which needs nothing more.
+    let _ = unsafe { proxy_continue_stream(StreamType::HttpResponse) };
+}
+
+/// Ends a stream without an answer.
+pub fn close_response() {
+    // SAFETY: no pointers. Fails only where the stream has gone, which needs nothing more.
+    let _ = unsafe { proxy_close_stream(StreamType::HttpResponse) };
+}
+
+/// Answers a request in the provider's place.
+pub fn send_response<'a>(
+    status: u16,
+    headers: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    body: &str,
+    details: &str,
+) -> Result<()> {
+    const NO_GRPC: i32 = -1;
+    let headers = map(headers);
+    let body_start = if body.is_empty() { null() } else { body.as_ptr() };
+    // SAFETY: pointers and lengths of live values.
+    ok(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body_start,
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC,
+        )
+    })
+}

@@ -117,7 +117,7 @@ impl Client {
 }
 
 /// The smallest chat request there is.
-fn ask(model: &str) -> Value {
+pub fn ask(model: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "hi"}]})
 }
 

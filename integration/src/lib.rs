@@ -17,7 +17,7 @@ mod world;
 
 pub use answer::Answer;
 pub use balancer::{Balancer, Launch, Refusal};
-pub use client::{Client, Events, Reply};
+pub use client::{Client, Events, Reply, ask};
 pub use openai::DONE;
 pub use ports::free_port;
 pub use provider::Provider;

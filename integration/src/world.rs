@@ -1,8 +1,13 @@
 //! A provider, a balancer in front of it and a client, from as few words as a test needs.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{Balancer, Client, Launch, Provider};
+use tokio::task::JoinSet;
+
+use crate::{Balancer, Client, Launch, Provider, Reply, statistics};
 
 /// All that a test needs. Dereferences to its client.
 #[derive(Debug)]
@@ -33,10 +38,49 @@ impl World {
     pub async fn group(names: &[&str], router_settings: &str) -> Self {
         Self::new(&format!("{}router_settings: {{{router_settings}}}\n", model_list("gpt", names))).await
     }
+
+    /// So many chats with this model, from sixteen clients at once: how often each deployment served.
+    pub async fn picks(&self, model: &str, count: usize) -> BTreeMap<String, usize> {
+        let replies = self.crowd(16, count, model).await;
+        statistics::counts(replies.iter().map(Reply::served_by))
+    }
+
+    /// So many chats with this model from so many clients at once.
+    pub async fn crowd(&self, clients: usize, count: usize, model: &str) -> Vec<Reply> {
+        let left = Arc::new(AtomicUsize::new(count));
+        let mut crowd = JoinSet::new();
+        for _ in 0..clients {
+            let (client, left, model) = (self.client.clone(), Arc::clone(&left), model.to_owned());
+            crowd.spawn(async move {
+                let mut replies = Vec::new();
+                while left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                    .is_ok()
+                {
+                    replies.push(client.chat(&model).await);
+                }
+                replies
+            });
+        }
+        crowd.join_all().await.into_iter().flatten().collect()
+    }
+
+    /// Asserts that the balancer still serves this model, and that nothing is left in flight.
+    pub async fn assert_well(&mut self, model: &str) {
+        let reply = self.chat(model).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let mut busy = BTreeMap::new();
+        let idle = crate::eventually(async || {
+            busy = self.balancer.busy().await;
+            busy.is_empty()
+        });
+        assert!(idle.await, "still in flight: {busy:?}");
+        assert!(self.balancer.alive(), "the balancer is gone");
+    }
 }
 
 /// A `model_list` of one group, each deployment under its own name as id and as the provider's path.
-fn model_list(group: &str, names: &[&str]) -> String {
+pub(crate) fn model_list(group: &str, names: &[&str]) -> String {
     let mut text = String::from("model_list:\n");
     for name in names {
         text.push_str(&format!(

@@ -1,0 +1,120 @@
+//! Clients that go away, at every stage of a request: the provider is let go, and nothing is left behind.
+
+use std::time::Duration;
+
+use llm_balancer_integration::{Answer, World, eventually, raw};
+use tokio::io::AsyncWriteExt;
+use tokio::time::sleep;
+
+const BODY: &str = "{\"model\": \"gpt\", \"messages\": []}";
+const STREAM: &str = "{\"model\": \"gpt\", \"messages\": [], \"stream\": true}";
+
+#[tokio::test]
+async fn a_client_that_goes_before_its_request_is_complete_leaves_nothing() {
+    let mut world = World::group(&["paris"], "").await;
+    let whole = raw::chat(BODY, Some(BODY.len()));
+    for sent in [0, 1, 20, whole.len() - BODY.len(), whole.len() - 1] {
+        let mut socket = raw::connect(world.balancer.port).await;
+        socket.write_all(&whole[..sent]).await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+        drop(socket);
+    }
+    assert!(world.provider.received().is_empty());
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_while_the_provider_thinks_lets_the_provider_go() {
+    let mut world = World::group(&["paris"], "").await;
+    for answer in [Answer::ok().hang(), Answer::ok().hang_after(0), Answer::status(500).hang_after(1)] {
+        let before = world.provider.abandoned();
+        world.provider.script("paris", [answer]);
+        let mut socket = raw::connect(world.balancer.port).await;
+        socket.write_all(&raw::chat(BODY, Some(BODY.len()))).await.unwrap();
+        let asked = world.provider.count();
+        assert!(
+            eventually(async || world.provider.count() > asked
+                || world.provider.received().iter().any(|r| r.name == "paris"))
+            .await
+        );
+        sleep(Duration::from_millis(100)).await;
+        drop(socket);
+        assert!(
+            eventually(async || world.provider.abandoned() == before + 1).await,
+            "the provider still works for nobody"
+        );
+        world.provider.forget();
+    }
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_in_the_middle_of_a_stream_lets_the_provider_go() {
+    let mut world = World::group(&["paris"], "").await;
+    world.provider.script("paris", [Answer::ok().events(1000).every(Duration::from_millis(50))]);
+    let mut socket = raw::connect(world.balancer.port).await;
+    let seen = raw::exchange(&mut socket, &raw::chat(STREAM, Some(STREAM.len())), |seen| {
+        seen.contains("2 from paris")
+    })
+    .await;
+    assert!(seen.contains("2 from paris"), "{seen}");
+    drop(socket);
+    assert!(
+        eventually(async || world.provider.abandoned() == 1).await,
+        "the provider still streams to nobody"
+    );
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_between_attempts_ends_the_attempts() {
+    let mut world = World::group(&["paris"], "num_retries: 3").await;
+    world.provider.script("paris", [Answer::status(429).retry_after("2")]);
+    let mut socket = raw::connect(world.balancer.port).await;
+    socket.write_all(&raw::chat(BODY, Some(BODY.len()))).await.unwrap();
+    assert!(eventually(async || world.provider.count() == 1).await);
+    sleep(Duration::from_millis(200)).await;
+    drop(socket);
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.provider.count(), 1, "an attempt for nobody");
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn a_hundred_clients_that_leave_at_random_leave_nothing() {
+    let mut world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    world.provider.always(
+        "paris",
+        Answer::ok().events(20).after(Duration::from_millis(30)).every(Duration::from_millis(10)),
+    );
+    world.provider.always("virginia", Answer::status(500).after(Duration::from_millis(20)));
+    let port = world.balancer.port;
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..100_u64 {
+        clients.spawn(async move {
+            let mut socket = raw::connect(port).await;
+            let _ = socket.write_all(&raw::chat(STREAM, Some(STREAM.len()))).await;
+            sleep(Duration::from_millis(number * 37 % 400)).await;
+        });
+    }
+    clients.join_all().await;
+    world.provider.always("virginia", Answer::ok());
+    world.assert_well("gpt").await;
+    assert!(eventually(async || world.provider.open_connections() <= 110).await);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_everything() {
+    let world = World::group(&["paris"], "").await;
+    let piece = vec![b'x'; 64 * 1024];
+    world.provider.always("paris", Answer::pieces(vec![piece; 64]));
+    let mut events = world.stream_chat("gpt").await;
+    let mut bytes = 0;
+    while let Some((_, data)) = events.next().await {
+        bytes += data.len();
+        if bytes < 1 << 20 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!((bytes, events.broken), (64 * 64 * 1024, false));
+}

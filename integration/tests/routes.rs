@@ -1,0 +1,208 @@
+//! Every route of OpenAI's that needs no translation, under each of its paths, with JSON and with forms.
+
+use hyper::Method;
+use llm_balancer_integration::{Reply, World};
+use serde_json::{Value, json};
+
+const BOUNDARY: &str = "----a boundary'7";
+const FORM: &str = "multipart/form-data; boundary=\"----a boundary'7\"";
+
+/// The fields of a form, in order; a name with a semicolon carries further parameters.
+fn form(fields: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let (name, more) =
+            name.split_once(';').map_or((*name, String::new()), |(name, more)| (name, format!(";{more}")));
+        body.extend_from_slice(
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n")
+                .as_bytes(),
+        );
+        body.extend_from_slice(value);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    body
+}
+
+async fn post_form(world: &World, path: &str, fields: &[(&str, &[u8])]) -> Reply {
+    world.send(Method::POST, path, FORM, form(fields)).await
+}
+
+#[tokio::test]
+async fn every_json_route_reaches_the_providers_route_of_the_same_name() {
+    let world = World::group(&["paris"], "").await;
+    let routes: [(&str, Value); 7] = [
+        ("/chat/completions", json!({"messages": []})),
+        ("/completions", json!({"prompt": "hi"})),
+        ("/embeddings", json!({"input": "hi"})),
+        ("/images/generations", json!({"prompt": "a cat"})),
+        ("/audio/speech", json!({"input": "hi", "voice": "alloy"})),
+        ("/moderations", json!({"input": "hi"})),
+        ("/responses", json!({"input": "hi"})),
+    ];
+    for (route, mut body) in routes {
+        body["model"] = json!("gpt");
+        for path in [route.to_owned(), format!("/v1{route}")] {
+            let reply = world.post(&path, &body).await;
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+            assert!(
+                reply.text().contains("paris") || route == "/moderations" || route == "/embeddings",
+                "{path}"
+            );
+            assert_eq!(reply.header("x-litellm-model-id"), Some("paris"), "{path}");
+            let sent = world.provider.received().pop().expect("a request");
+            assert_eq!(sent.target, format!("/paris/v1{route}"), "{path}");
+            assert_eq!(sent.model(), "m-paris", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn speech_comes_back_byte_for_byte() {
+    let world = World::group(&["paris"], "").await;
+    let reply =
+        world.post("/v1/audio/speech", &json!({"model": "gpt", "input": "hi", "voice": "alloy"})).await;
+    let expected: Vec<u8> = b"ID3paris".iter().copied().chain(0..=255).collect();
+    assert_eq!(reply.body.as_ref(), expected);
+    assert_eq!(reply.header("content-type"), Some("audio/mpeg"));
+}
+
+#[tokio::test]
+async fn responses_and_completions_stream_too() {
+    let world = World::group(&["paris"], "").await;
+    for (path, body) in [
+        ("/v1/responses", json!({"model": "gpt", "input": "hi", "stream": true})),
+        ("/v1/completions", json!({"model": "gpt", "prompt": "hi", "stream": true})),
+    ] {
+        let mut events = world.stream(path, &body).await;
+        assert_eq!(events.status, 200);
+        assert!(events.rest().await.contains("2 from paris"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_model_in_the_path_beats_the_model_in_the_body() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: gpt, litellm_params: {model: openai/a, api_base: PROVIDER/paris/v1, api_key: k}}
+- {model_name: other, litellm_params: {model: openai/b, api_base: PROVIDER/tokyo/v1, api_key: k}}
+- {model_name: meta/llama, litellm_params: {model: openai/c, api_base: PROVIDER/lima/v1, api_key: k}}
+",
+    )
+    .await;
+    let paths = [
+        ("/openai/deployments/gpt/chat/completions", "/paris/v1/chat/completions"),
+        ("/openai/deployments/gpt/chat/completions?api-version=2024-02-01", "/paris/v1/chat/completions"),
+        ("/openai/deployments/gpt/completions", "/paris/v1/completions"),
+        ("/openai/deployments/gpt/embeddings", "/paris/v1/embeddings"),
+        ("/openai/deployments/gpt/images/generations", "/paris/v1/images/generations"),
+        ("/engines/gpt/chat/completions", "/paris/v1/chat/completions"),
+        ("/engines/gpt/completions", "/paris/v1/completions"),
+        ("/engines/gpt/embeddings", "/paris/v1/embeddings"),
+        ("/openai/deployments/meta%2Fllama/chat/completions", "/lima/v1/chat/completions"),
+        ("/openai/deployments/meta%2fllama/chat/completions", "/lima/v1/chat/completions"),
+        ("/openai/deployments/meta/llama/chat/completions", "/lima/v1/chat/completions"),
+        ("/engines/meta%2Fllama/chat/completions", "/lima/v1/chat/completions"),
+    ];
+    for (path, target) in paths {
+        for body in [json!({"model": "other", "messages": []}), json!({"messages": []})] {
+            let reply = world.post(path, &body).await;
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+            let sent = world.provider.received().pop().expect("a request");
+            assert_eq!(sent.target, target, "{path}");
+            assert_eq!(
+                sent.model(),
+                if target.starts_with("/lima") { "c" } else { "a" },
+                "{path} with {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_model_may_stand_in_the_query() {
+    let world = World::group(&["paris"], "").await;
+    let reply = world.post("/v1/chat/completions?model=gpt", &json!({"messages": []})).await;
+    assert_eq!(reply.served_by(), "paris");
+    let sent = world.provider.only_request();
+    assert_eq!((sent.target.as_str(), sent.model().as_str()), ("/paris/v1/chat/completions", "m-paris"));
+}
+
+#[tokio::test]
+async fn a_form_carries_its_model_first_or_last() {
+    let world = World::group(&["paris"], "").await;
+    let audio: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let file = ("file; filename=\"speech.mp3\"", audio.as_slice());
+    let orders: [[(&str, &[u8]); 3]; 3] = [
+        [("model", b"gpt"), file, ("language", b"en")],
+        [file, ("language", b"en"), ("model", b"gpt")],
+        [("language", b"en"), ("model", b"gpt"), file],
+    ];
+    for fields in orders {
+        let reply = post_form(&world, "/v1/audio/transcriptions", &fields).await;
+        assert_eq!(reply.json()["text"], "hi from paris", "{}", reply.text());
+        let sent = world.provider.received().pop().expect("a request");
+        assert_eq!(sent.target, "/paris/v1/audio/transcriptions");
+        let expected = form(
+            &fields.map(|(name, value)| (name, if name == "model" { b"m-paris".as_slice() } else { value })),
+        );
+        assert_eq!(sent.body, expected, "the form is the client's but for the model");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_looks_like_a_form_is_still_a_file() {
+    let world = World::group(&["paris"], "").await;
+    let trap =
+        b"\r\n--another\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nevil\r\n--another--\r\n--"
+            .as_slice();
+    let fields: [(&str, &[u8]); 3] =
+        [("file; filename=\"name=model\"", trap), ("prompt", b"model: evil"), ("model", b"gpt")];
+    let reply = post_form(&world, "/v1/audio/transcriptions", &fields).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let expected = form(&[fields[0], fields[1], ("model", b"m-paris")]);
+    assert_eq!(world.provider.only_request().body, expected);
+}
+
+#[tokio::test]
+async fn an_image_is_edited_with_a_form_and_the_edit_is_retried() {
+    let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    for name in ["paris", "virginia"] {
+        world.provider.script(name, [llm_balancer_integration::Answer::status(500)]);
+    }
+    let image = [137, 80, 78, 71, 13, 10, 26, 10, 0, 255];
+    let fields: [(&str, &[u8]); 3] =
+        [("image; filename=\"cat.png\"", &image), ("prompt", b"a hat"), ("model", b"gpt")];
+    for path in ["/v1/images/edits", "/images/edits"] {
+        let reply = post_form(&world, path, &fields).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    for sent in world.provider.received() {
+        assert_eq!(sent.target, format!("/{}/v1/images/edits", sent.name));
+        let model = format!("m-{}", sent.name);
+        assert_eq!(sent.body, form(&[fields[0], fields[1], ("model", model.as_bytes())]));
+    }
+    assert!(world.provider.count() >= 3, "{:?}", world.provider.calls());
+}
+
+#[tokio::test]
+async fn a_form_without_a_model_is_a_bad_request() {
+    let world = World::group(&["paris"], "").await;
+    let reply = post_form(&world, "/v1/audio/transcriptions", &[("file; filename=\"a\"", b"x")]).await;
+    reply.error(400);
+    let reply =
+        world.send(Method::POST, "/v1/audio/transcriptions", "multipart/form-data", "no boundary").await;
+    reply.error(400);
+    assert!(world.provider.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_not_found() {
+    let world = World::group(&["paris"], "").await;
+    for path in ["/v1/nothing", "/", "/v1/chat/completions/x"] {
+        let reply = world.post(path, &json!({"model": "gpt"})).await;
+        assert_eq!((reply.status, reply.json()["detail"].clone()), (404, json!("Not Found")), "{path}");
+    }
+    assert!(world.provider.received().is_empty());
+}

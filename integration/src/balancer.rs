@@ -153,6 +153,11 @@ fn binary() -> PathBuf {
 }
 
 impl Balancer {
+    /// The process itself; Envoy is its child.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Runs `llm-balancer check` on this configuration: whether it is usable, and all it said.
     pub fn check(config: &str) -> (bool, String) {
         let dir = TempDir::new().expect("a temporary directory");

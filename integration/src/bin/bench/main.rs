@@ -1,0 +1,115 @@
+//! What the product costs beside plain Envoy: CPU of the Envoy process per request, measured in alternating rounds.
+//!
+//! Ratios of one run on one machine mean something; single times do not. Every round measures both sides, and the
+//! printed figure is the median of the rounds' ratios.
+
+mod load;
+mod plain;
+mod process;
+mod upstream;
+
+use std::time::Duration;
+
+use llm_balancer_integration::{Balancer, Launch};
+
+use crate::load::Load;
+use crate::process::Process;
+
+/// Connections of the load, as in the budget.
+const CONNECTIONS: usize = 8;
+/// Rounds of each comparison; the first warms up and does not count.
+const ROUNDS: usize = 8;
+
+struct Comparison {
+    name: &'static str,
+    body: usize,
+    deployments: usize,
+    requests: usize,
+    most: f64,
+}
+
+const COMPARISONS: [Comparison; 3] = [
+    Comparison { name: "1 KB body, 3 deployments", body: 1024, deployments: 3, requests: 12_000, most: 1.7 },
+    Comparison {
+        name: "100 KB body, 3 deployments",
+        body: 102_400,
+        deployments: 3,
+        requests: 3_000,
+        most: 1.6,
+    },
+    Comparison {
+        name: "1 KB body, 1000 deployments",
+        body: 1024,
+        deployments: 1000,
+        requests: 12_000,
+        most: 1.96,
+    },
+];
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let upstream = upstream::start().await;
+    println!(
+        "CPU of the Envoy process per request, {CONNECTIONS} connections, one worker, median of {} rounds",
+        ROUNDS - 1
+    );
+    println!("| what | plain us | ours us | x plain (at most) | requests/s, x plain |");
+    println!("|---|---|---|---|---|");
+    for comparison in &COMPARISONS {
+        compare(comparison, upstream).await;
+    }
+    let filter = std::fs::metadata("target/wasm32-wasip1/release/llm_balancer_filter.wasm");
+    println!("\nfilter: {} KB (at most 700)", filter.map_or(0, |file| file.len() / 1024));
+    let start = Launch::new(&config(3, upstream)).start().await;
+    println!("from start to first answer: {} ms (at most 2000)", start.ready_after.as_millis());
+}
+
+async fn compare(comparison: &Comparison, upstream: u16) {
+    let plain = plain::start(upstream).await;
+    let ours: Balancer =
+        Launch::new(&config(comparison.deployments, upstream)).arg("--concurrency").arg("1").start().await;
+    let ours_process = Process::below(ours.pid(), "envoy");
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let load = |port| Load {
+            port,
+            body: comparison.body,
+            connections: CONNECTIONS,
+            requests: comparison.requests,
+        };
+        let plain = plain.process.cost(load(plain.port)).await;
+        let ours = ours_process.cost(load(ours.port)).await;
+        if round > 0 {
+            rounds.push((plain, ours));
+        }
+    }
+    let of =
+        |value: &dyn Fn(&(process::Cost, process::Cost)) -> f64| median(rounds.iter().map(value).collect());
+    let micros = |cpu: Duration| cpu.as_secs_f64() * 1e6;
+    let ratio = of(&|(plain, ours)| micros(ours.cpu) / micros(plain.cpu));
+    println!(
+        "| {} | {:.0} | {:.0} | {:.2} ({:.2}){} | {:.2} |",
+        comparison.name,
+        of(&|(plain, _)| micros(plain.cpu)),
+        of(&|(_, ours)| micros(ours.cpu)),
+        ratio,
+        comparison.most,
+        if ratio > comparison.most { " MISSED" } else { "" },
+        of(&|(plain, ours)| ours.rate / plain.rate),
+    );
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A group of so many deployments, all of them the same server.
+fn config(deployments: usize, upstream: u16) -> String {
+    let item = |n: usize| {
+        format!(
+            "- model_name: gpt-3.5-turbo\n  litellm_params: {{model: openai/m{n}, api_base: 'http://127.0.0.1:{upstream}/d{n}/v1', api_key: sk-{n}}}\n"
+        )
+    };
+    format!("model_list:\n{}", (0..deployments).map(item).collect::<String>())
+}

@@ -109,10 +109,11 @@ async fn a_single_model_is_found_under_its_name_and_its_visible_aliases() {
         assert_eq!((&model["id"], &model["object"]), (&json!(name), &json!("model")), "{model}");
     }
     for name in ["secret", "dangling", "nothing"] {
-        let reply = world.get(&format!("/v1/models/{name}")).await;
-        assert_eq!(reply.status, 404, "{name}: {}", reply.text());
-        let said = format!("The model `{name}` does not exist or is not accessible");
-        assert_eq!(reply.json(), json!({"detail": said}));
+        let error = world.get(&format!("/v1/models/{name}")).await.error(404);
+        assert_eq!(
+            error["message"],
+            json!(format!("The model `{name}` does not exist or is not accessible"))
+        );
     }
 }
 
@@ -206,7 +207,8 @@ async fn listings_are_for_get_and_chats_are_for_post() {
     let posted = world.post("/v1/models", &ask("gpt")).await;
     let gotten = world.get("/v1/chat/completions").await;
     for reply in [posted, gotten] {
-        assert_eq!((reply.status, reply.json()), (405, json!({"detail": "Method Not Allowed"})));
+        let error = reply.error(405);
+        assert!(error["message"].as_str().unwrap().contains("Method Not Allowed"), "{error}");
     }
 }
 

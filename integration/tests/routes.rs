@@ -1,7 +1,7 @@
 //! Every route of OpenAI's that needs no translation, under each of its paths, with JSON and with forms.
 
 use hyper::Method;
-use llm_balancer_integration::{Reply, World};
+use llm_balancer_integration::{Received, Reply, World};
 use serde_json::{Value, json};
 
 const BOUNDARY: &str = "----a boundary'7";
@@ -22,6 +22,42 @@ fn form(fields: &[(&str, &[u8])]) -> Vec<u8> {
     }
     body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
     body
+}
+
+/// The parts of a form that was sent on, as (head, content), sorted: their order is free.
+fn parts(received: &Received) -> Vec<(String, Vec<u8>)> {
+    let kind = received.header("content-type").expect("a content-type");
+    assert_eq!(kind, FORM, "the boundary is still the client's");
+    let delimiter = format!("\r\n--{BOUNDARY}");
+    let mut body = b"\r\n".to_vec();
+    body.extend_from_slice(&received.body);
+    let mut places: Vec<usize> =
+        (0..body.len()).filter(|place| body[*place..].starts_with(delimiter.as_bytes())).collect();
+    let end = places.pop().expect("the last delimiter");
+    assert!(body[end + delimiter.len()..].starts_with(b"--"), "the form ends");
+    let starts = places.iter().map(|place| place + delimiter.len() + 2);
+    let ends = places.iter().skip(1).copied().chain([end]);
+    let split = |part: &[u8]| {
+        let head = part.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
+        (String::from_utf8_lossy(&part[..head]).to_ascii_lowercase(), part[head + 4..].to_vec())
+    };
+    sorted(starts.zip(ends).map(|(start, end)| split(&body[start..end])))
+}
+
+/// The same of the form that should have been sent.
+fn wanted(fields: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
+    let head = |name: &str| {
+        let (name, more) =
+            name.split_once(';').map_or((name, String::new()), |(name, more)| (name, format!(";{more}")));
+        format!("content-disposition: form-data; name=\"{name}\"{more}").to_ascii_lowercase()
+    };
+    sorted(fields.iter().map(|(name, value)| (head(name), value.to_vec())))
+}
+
+fn sorted(parts: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort();
+    parts
 }
 
 async fn post_form(world: &World, path: &str, fields: &[(&str, &[u8])]) -> Reply {
@@ -106,7 +142,10 @@ model_list:
         ("/engines/meta%2Fllama/chat/completions", "/lima/v1/chat/completions"),
     ];
     for (path, target) in paths {
-        for body in [json!({"model": "other", "messages": []}), json!({"messages": []})] {
+        let unnamed = json!({"messages": [], "prompt": "hi", "input": "hi"});
+        let mut named = unnamed.clone();
+        named["model"] = json!("other");
+        for body in [named, unnamed] {
             let reply = world.post(path, &body).await;
             assert_eq!(reply.status, 200, "{path}: {}", reply.text());
             let sent = world.provider.received().pop().expect("a request");
@@ -144,10 +183,9 @@ async fn a_form_carries_its_model_first_or_last() {
         assert_eq!(reply.json()["text"], "hi from paris", "{}", reply.text());
         let sent = world.provider.received().pop().expect("a request");
         assert_eq!(sent.target, "/paris/v1/audio/transcriptions");
-        let expected = form(
-            &fields.map(|(name, value)| (name, if name == "model" { b"m-paris".as_slice() } else { value })),
-        );
-        assert_eq!(sent.body, expected, "the form is the client's but for the model");
+        let replaced =
+            fields.map(|(name, value)| (name, if name == "model" { b"m-paris".as_slice() } else { value }));
+        assert_eq!(parts(&sent), wanted(&replaced), "the form is the client's but for the model");
     }
 }
 
@@ -161,8 +199,8 @@ async fn a_file_that_looks_like_a_form_is_still_a_file() {
         [("file; filename=\"name=model\"", trap), ("prompt", b"model: evil"), ("model", b"gpt")];
     let reply = post_form(&world, "/v1/audio/transcriptions", &fields).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let expected = form(&[fields[0], fields[1], ("model", b"m-paris")]);
-    assert_eq!(world.provider.only_request().body, expected);
+    let expected = wanted(&[fields[0], fields[1], ("model", b"m-paris")]);
+    assert_eq!(parts(&world.provider.only_request()), expected);
 }
 
 #[tokio::test]
@@ -181,7 +219,7 @@ async fn an_image_is_edited_with_a_form_and_the_edit_is_retried() {
     for sent in world.provider.received() {
         assert_eq!(sent.target, format!("/{}/v1/images/edits", sent.name));
         let model = format!("m-{}", sent.name);
-        assert_eq!(sent.body, form(&[fields[0], fields[1], ("model", model.as_bytes())]));
+        assert_eq!(parts(&sent), wanted(&[fields[0], fields[1], ("model", model.as_bytes())]));
     }
     assert!(world.provider.count() >= 3, "{:?}", world.provider.calls());
 }
@@ -201,8 +239,8 @@ async fn a_form_without_a_model_is_a_bad_request() {
 async fn an_unknown_path_is_not_found() {
     let world = World::group(&["paris"], "").await;
     for path in ["/v1/nothing", "/", "/v1/chat/completions/x"] {
-        let reply = world.post(path, &json!({"model": "gpt"})).await;
-        assert_eq!((reply.status, reply.json()["detail"].clone()), (404, json!("Not Found")), "{path}");
+        let error = world.post(path, &json!({"model": "gpt"})).await.error(404);
+        assert!(error["message"].as_str().unwrap().contains("Not Found"), "{path}: {error}");
     }
     assert!(world.provider.received().is_empty());
 }

@@ -412,10 +412,25 @@ async fn a_provider_that_uses_our_header_names_fools_nobody() {
         );
         assert_eq!(reply.headers.get_all("x-litellm-attempted-retries").iter().count(), 1);
         assert_eq!(reply.retries(), 0);
-        for name in ["x-llm-retry", "x-llm-cluster", "x-envoy-attempt-count", "x-envoy-upstream-service-time"]
-        {
-            assert_eq!(reply.header(name), None, "{name}");
-        }
+        assert_eq!(reply.header("x-llm-retry"), None);
+        world.provider.forget();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_behind_an_envoy_of_its_own_does_not_stop_our_retries() {
+    let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    // With these an Envoy tells the next one that trying again would be of no use: here it is, elsewhere.
+    let answers = [
+        Answer::status(503).header("x-envoy-overloaded", "true"),
+        Answer::status(429).header("x-envoy-ratelimited", "true"),
+    ];
+    for answer in answers {
+        world.provider.script("paris", [answer.clone()]);
+        world.provider.script("virginia", [answer.clone()]);
+        let reply = world.chat("gpt").await;
+        assert_eq!((reply.status, reply.retries()), (200, 2), "{answer:?}: {}", reply.text());
+        assert_eq!(world.provider.calls().len(), 3);
         world.provider.forget();
     }
 }

@@ -93,6 +93,27 @@ async fn an_empty_answer_is_an_answer() {
 }
 
 #[tokio::test]
+async fn a_plain_answer_may_come_in_chunks() {
+    let world = World::group(&["paris"], "").await;
+    world
+        .provider
+        .always("paris", Answer::pieces(["{\"a\":", " 1}"]).header("content-type", "application/json"));
+    let reply = world.chat("gpt").await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "{\"a\": 1}"));
+}
+
+#[tokio::test]
+async fn a_provider_that_closes_after_each_answer_is_no_trouble() {
+    let world = World::group(&["paris"], "").await;
+    // All pieces are sent before the connection is closed.
+    world.provider.always("paris", Answer::ok().close_after(9));
+    for _ in 0..100 {
+        assert_eq!(world.chat("gpt").await.served_by(), "paris");
+    }
+    assert!(world.provider.connections() >= 100);
+}
+
+#[tokio::test]
 async fn events_arrive_one_by_one_as_they_are_sent() {
     let world = World::group(&["paris"], "").await;
     let sent: Vec<String> = (0..6).map(|n| format!("data: {{\"n\": {n}}}\n\n")).collect();

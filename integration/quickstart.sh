@@ -7,7 +7,7 @@ port=4000
 export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake OPENAI_API_KEY=fake
 
 trap 'trap - EXIT; kill $(jobs -p) 2>/dev/null || true; wait' EXIT
-trap 'exit 130' INT
+trap 'exit 0' INT
 trap 'exit 143' TERM
 
 target/debug/fake-provider --port 8100 &

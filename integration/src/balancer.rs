@@ -23,6 +23,7 @@ const STOP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Launch {
     config: String,
+    file: Option<PathBuf>,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     port: Option<u16>,
@@ -53,7 +54,12 @@ pub struct Refusal {
 impl Launch {
     /// `llm-balancer --config FILE` with this content in the file.
     pub fn new(config: &str) -> Self {
-        Self { config: config.to_owned(), args: Vec::new(), env: Vec::new(), port: None }
+        Self { config: config.to_owned(), file: None, args: Vec::new(), env: Vec::new(), port: None }
+    }
+
+    /// `llm-balancer --config FILE` with a file of the test's own.
+    pub fn of_file(file: impl Into<PathBuf>) -> Self {
+        Self { file: Some(file.into()), ..Self::new("") }
     }
 
     /// With a further argument.
@@ -117,8 +123,11 @@ impl Launch {
 
     fn spawn(&self) -> Balancer {
         let dir = TempDir::new().expect("a temporary directory");
-        let file = dir.path().join("config.yaml");
-        fs::write(&file, &self.config).expect("the configuration can be written");
+        let file = self.file.clone().unwrap_or_else(|| {
+            let file = dir.path().join("config.yaml");
+            fs::write(&file, &self.config).expect("the configuration can be written");
+            file
+        });
         let log = File::create(dir.path().join("log")).expect("the log can be written");
         let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
         let child = Command::new(binary())

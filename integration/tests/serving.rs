@@ -73,8 +73,9 @@ async fn a_key_that_is_not_in_the_environment_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_file_that_is_not_there_is_an_error() {
-    let refusal = Launch::new("").arg("--config").arg("/nowhere/config.yaml").refused().await;
+    let refusal = Launch::of_file("/nowhere/config.yaml").refused().await;
     assert!(!refusal.status.success());
+    assert!(refusal.output.contains("/nowhere/config.yaml"), "{}", refusal.output);
 }
 
 #[tokio::test]

@@ -94,12 +94,14 @@ impl Exchange {
         match step {
             Step::Reply(reply) => self.reply(&reply),
             Step::Send(sending) => {
-                let sent = host::set_headers(MapType::HttpRequestHeaders, &sending.headers).and_then(|()| {
-                    sending
-                        .body
-                        .as_ref()
-                        .map_or(Ok(()), |body| host::set_buffer(BufferType::HttpRequestBody, body))
-                });
+                let deployment = worker.router.deployment(sending.attempt.deployment);
+                let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
+                let sent = host::set_headers(MapType::HttpRequestHeaders, &sending.headers)
+                    .and_then(|()| host::set_header(MapType::HttpRequestHeaders, names::CLUSTER, cluster))
+                    .and_then(|()| match &sending.body {
+                        Some(body) => host::set_buffer(BufferType::HttpRequestBody, body),
+                        None => Ok(()),
+                    });
                 if sent.is_err() {
                     // A request that was not rewritten still holds the client's key: it must not go out.
                     return self.reply(&Refusal::NoConnection.reply());
@@ -147,7 +149,7 @@ impl Exchange {
         match verdict {
             Verdict::Relay => {
                 for (name, value) in names.into_iter().flatten() {
-                    host::set_header(MapType::HttpResponseHeaders, name, &value);
+                    set(name, &value);
                 }
                 Action::Continue
             }
@@ -161,10 +163,10 @@ impl Exchange {
 
     fn retry(&mut self, journey: Journey, wait: Duration, complete: bool) -> Action {
         between::put(self.stream_id().to_owned(), journey);
-        host::set_header(MapType::HttpResponseHeaders, names::RETRY, "1");
+        set(names::RETRY, "1");
         // The edge throws the body away; without one, it keeps the connection.
         if complete {
-            host::set_header(MapType::HttpResponseHeaders, "content-length", "0");
+            set("content-length", "0");
         } else {
             host::remove_header(MapType::HttpResponseHeaders, "content-length");
         }
@@ -180,12 +182,11 @@ impl Exchange {
 
     /// Puts our words in the place of a response that is being held.
     fn replace(&mut self, reply: &Reply) {
-        const MAP: MapType = MapType::HttpResponseHeaders;
-        host::set_header(MAP, ":status", &reply.status.to_string());
-        host::set_header(MAP, "content-type", "application/json");
-        host::set_header(MAP, "content-length", &reply.body.len().to_string());
+        set(":status", &reply.status.to_string());
+        set("content-type", "application/json");
+        set("content-length", &reply.body.len().to_string());
         for (name, value) in &reply.headers {
-            host::set_header(MAP, name, value);
+            set(name, value);
         }
         let _ = host::set_buffer(BufferType::HttpResponseBody, reply.body.as_bytes());
     }
@@ -194,7 +195,7 @@ impl Exchange {
     fn name(&self, attempt: &Attempt) {
         let Some(worker) = &self.worker else { return };
         for (name, value) in worker.router.served_by(attempt).into_iter().flatten() {
-            host::set_header(MapType::HttpResponseHeaders, name, &value);
+            set(name, &value);
         }
     }
 
@@ -227,6 +228,11 @@ impl Exchange {
         let journey = worker.router.broken(attempt, failure, &mut *worker.random.borrow_mut());
         between::put(self.stream_id().to_owned(), journey);
     }
+}
+
+/// Sets a header of the response, which fails only where the response has gone.
+fn set(name: &str, value: &str) {
+    let _ = host::set_header(MapType::HttpResponseHeaders, name, value);
 }
 
 impl Context for Exchange {

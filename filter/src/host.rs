@@ -190,12 +190,12 @@ pub fn header(kind: MapType, name: &str) -> Option<String> {
     String::from_utf8(bytes.ok().flatten()?).ok()
 }
 
-/// Sets one header, in place of whatever stood under its name.
-pub fn set_header(kind: MapType, name: &str, value: &str) {
-    // SAFETY: pointers and lengths of live strings. A header that cannot be set any more is one that nobody reads.
-    let _ = unsafe {
+/// Sets one header, in place of whatever stood under its name. On a request, Envoy then looks for its route again.
+pub fn set_header(kind: MapType, name: &str, value: &str) -> Result<()> {
+    // SAFETY: pointers and lengths of live strings.
+    ok(unsafe {
         proxy_replace_header_map_value(kind, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-    };
+    })
 }
 
 /// Removes a header.

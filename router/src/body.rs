@@ -57,6 +57,96 @@ fn is_for_the_router(key: &str, route: ModelRoute) -> bool {
     }
 }
 
+fn json_body(
+    object: &Object<'_>,
+    stream: bool,
+    route: ModelRoute,
+    deployment: &Deployment,
+    model: &str,
+) -> Option<Vec<u8>> {
+    let edits = Edits::new(object, stream, route, deployment);
+    if is_asked_for(object, model) && edits.are_none(object) {
+        return None;
+    }
+    let members = object.members().iter();
+    let size = members.clone().fold(256, |size: usize, member| {
+        size.saturating_add(member.key.len()).saturating_add(member.value.len()).saturating_add(4)
+    });
+    let mut writer = Writer::new(size);
+    writer.member("model", &quoted(model));
+    for member in members.filter(|member| edits.keep(&member.key)) {
+        match &member.key {
+            Cow::Borrowed(key) => writer.member(key, member.value),
+            // A name that was escaped is escaped again.
+            Cow::Owned(key) => writer.member_quoted(&quoted(key), member.value),
+        }
+    }
+    for Member { key, json } in edits.defaults.iter().copied().chain(&deployment.extra_body) {
+        writer.member_quoted(&quoted(key), json);
+    }
+    for member in edits.client_extra.iter().filter(|member| !edits.is_the_deployments(&member.key)) {
+        writer.member_quoted(&quoted(&member.key), member.value);
+    }
+    Some(writer.finish())
+}
+
+/// What changes in a JSON body on its way to a deployment, the model aside.
+struct Edits<'a> {
+    route: ModelRoute,
+    stream: bool,
+    deployment: &'a Deployment,
+    /// The deployment's defaults that the client left open.
+    defaults: Vec<&'a Member>,
+    /// The client's own extra_body, which an SDK merges before it sends and curl does not.
+    client_extra: Vec<json::Member<'a>>,
+}
+
+impl<'a> Edits<'a> {
+    fn new(object: &Object<'a>, stream: bool, route: ModelRoute, deployment: &'a Deployment) -> Self {
+        let extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
+        let client_extra = extra.map(|extra| extra.members().to_vec()).unwrap_or_default();
+        let mut edits = Self { route, stream, deployment, defaults: Vec::new(), client_extra };
+        let is_open = |member: &&Member| object.present(&member.key).is_none() && !edits.is_set(&member.key);
+        edits.defaults = deployment.defaults.iter().filter(is_open).collect();
+        edits
+    }
+
+    fn are_none(&self, object: &Object<'_>) -> bool {
+        let stays = |member: &json::Member<'_>| member.key == "model" || self.keep(&member.key);
+        self.defaults.is_empty()
+            && self.deployment.extra_body.is_empty()
+            && object.members().iter().all(stays)
+    }
+
+    /// Whether a member of the client's goes out as it came.
+    fn keep(&self, key: &str) -> bool {
+        !is_for_the_router(key, self.route)
+            && !self.is_set(key)
+            && !self.deployment.drop_params.iter().any(|name| name == key)
+            && !self.defaults.iter().any(|member| member.key == key)
+            && (self.stream || !matches!(key, "stream" | "stream_options"))
+            && (self.client_extra.is_empty() || key != "extra_body")
+    }
+
+    /// Whether a member has a value that the client's top level has no say in.
+    fn is_set(&self, key: &str) -> bool {
+        self.is_the_deployments(key) || self.client_extra.iter().any(|member| member.key == key)
+    }
+
+    fn is_the_deployments(&self, key: &str) -> bool {
+        key == "model" || self.deployment.extra_body.iter().any(|member| member.key == key)
+    }
+}
+
+/// Whether a body asks for this model, once, and in these letters.
+fn is_asked_for(object: &Object<'_>, model: &str) -> bool {
+    let mut models = object.members().iter().filter(|member| member.key == "model");
+    match (models.next(), models.next()) {
+        (Some(only), None) => json::string(only.value).is_some_and(|sent| sent == model),
+        _ => false,
+    }
+}
+
 /// An object in the making. Members keep the client's order and its bytes.
 struct Writer {
     out: Vec<u8>,
@@ -69,83 +159,29 @@ impl Writer {
         Self { out }
     }
 
-    fn member(&mut self, key: &str, key_is_plain: bool, value: &str) {
+    /// A name that needs no escapes.
+    fn member(&mut self, key: &str, value: &str) {
+        self.write(&["\"", key, "\":", value]);
+    }
+
+    /// A name with its quotes.
+    fn member_quoted(&mut self, key: &str, value: &str) {
+        self.write(&[key, ":", value]);
+    }
+
+    fn write(&mut self, pieces: &[&str]) {
         if self.out.len() > 1 {
             self.out.push(b',');
         }
-        if key_is_plain {
-            self.out.push(b'"');
-            self.out.extend_from_slice(key.as_bytes());
-            self.out.push(b'"');
-        } else {
-            self.out.extend_from_slice(quoted(key).as_bytes());
+        for piece in pieces {
+            self.out.extend_from_slice(piece.as_bytes());
         }
-        self.out.push(b':');
-        self.out.extend_from_slice(value.as_bytes());
     }
 
     fn finish(mut self) -> Vec<u8> {
         self.out.push(b'}');
         self.out
     }
-}
-
-fn json_body(
-    object: &Object<'_>,
-    stream: bool,
-    route: ModelRoute,
-    deployment: &Deployment,
-    model: &str,
-) -> Option<Vec<u8>> {
-    // The client's own extra_body, which an SDK merges before sending and curl does not.
-    let client_extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
-    let client_extra = client_extra.as_ref().map_or(&[][..], Object::members);
-    let set_by_us = |key: &str| {
-        key == "model"
-            || deployment.extra_body.iter().any(|member| member.key == key)
-            || client_extra.iter().any(|member| member.key == key)
-    };
-    let dropped = |key: &str| {
-        is_for_the_router(key, route)
-            || deployment.drop_params.iter().any(|name| name == key)
-            || (!stream && matches!(key, "stream" | "stream_options"))
-            || (key == "extra_body" && !client_extra.is_empty())
-    };
-    let missing = |member: &&Member| object.present(&member.key).is_none() && !set_by_us(&member.key);
-    let defaults = || deployment.defaults.iter().filter(missing);
-    let given_default = |key: &str| defaults().any(|member| member.key == key);
-
-    let model_is_right = {
-        let mut models = object.members().iter().filter(|member| member.key == "model");
-        let only = models.next().filter(|_| models.next().is_none());
-        only.and_then(|member| json::string(member.value)).is_some_and(|sent| sent == model)
-    };
-    let unchanged = model_is_right
-        && deployment.extra_body.is_empty()
-        && defaults().next().is_none()
-        && object.members().iter().all(|member| !dropped(&member.key));
-    if unchanged {
-        return None;
-    }
-
-    let size: usize =
-        object.members().iter().map(|member| member.key.len().saturating_add(member.value.len())).sum();
-    let mut writer = Writer::new(size.saturating_add(256));
-    writer.member("model", true, &quoted(model));
-    for member in object.members() {
-        let key = member.key.as_ref();
-        if !dropped(key) && !set_by_us(key) && !given_default(key) {
-            writer.member(key, matches!(member.key, Cow::Borrowed(_)), member.value);
-        }
-    }
-    for member in defaults().chain(&deployment.extra_body) {
-        writer.member(&member.key, false, &member.json);
-    }
-    let ours = |key: &str| key == "model" || deployment.extra_body.iter().any(|member| member.key == key);
-    for member in client_extra.iter().filter(|member| !ours(&member.key)) {
-        writer.member(&member.key, false, member.value);
-    }
-    Some(writer.finish())
 }
 
 fn form_body(form: &Form<'_>, route: ModelRoute, deployment: &Deployment, model: &str) -> Vec<u8> {

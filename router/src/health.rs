@@ -22,7 +22,7 @@ impl Probed {
     /// A server that does not know the route is there all the same; one that refuses the key is of no use.
     fn is_healthy(self) -> bool {
         match self {
-            Self::Answered(status) => status < 500 && !matches!(status, 401 | 403),
+            Self::Answered(status) => status == 501 || (status < 500 && !matches!(status, 401 | 403)),
             Self::Silent => false,
         }
     }
@@ -96,6 +96,7 @@ mod tests {
         for (probed, healthy) in [
             (Probed::Answered(200), true),
             (Probed::Answered(404), true),
+            (Probed::Answered(501), true),
             (Probed::Answered(429), true),
             (Probed::Answered(401), false),
             (Probed::Answered(403), false),

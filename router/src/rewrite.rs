@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_config::{Credential, Deployment, Endpoint, Layout, names};
+use llm_balancer_config::{Credential, Deployment, Endpoint, Layout};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::headers::Headers;
@@ -41,7 +41,8 @@ pub fn path(endpoint: &Endpoint, suffix: &str, model: &str) -> String {
     path
 }
 
-/// All headers of the request to the provider, Envoy's own controls included.
+/// All headers of the request to the provider, Envoy's own controls included, but for the name of the cluster: only a
+/// header that is set by itself makes Envoy look for the route again.
 pub fn headers(
     request: &Request,
     deployment: &Deployment,
@@ -63,6 +64,8 @@ pub fn headers(
     for (name, value) in &request.forwarded {
         headers.push(name, value);
     }
+    // Envoy finds no route without it; the route removes it again.
+    headers.push("x-forwarded-proto", "http");
     match limit {
         Limit::Whole(limit) => headers.push("x-envoy-upstream-rq-timeout-ms", &milliseconds(limit)),
         Limit::Gaps(limit) => headers.push("x-envoy-upstream-rq-per-try-timeout-ms", &milliseconds(limit)),
@@ -79,7 +82,6 @@ pub fn addressed(headers: &mut Headers, deployment: &Deployment, method: &str, p
         ":scheme",
         if deployment.endpoint.tls == llm_balancer_config::Tls::Off { "http" } else { "https" },
     );
-    headers.push(names::CLUSTER, &deployment.cluster);
     headers.push("user-agent", USER_AGENT);
     match &deployment.credential {
         Some(Credential::Bearer(key)) => headers.push_parts("authorization", &["Bearer ", key.reveal()]),

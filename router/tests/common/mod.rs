@@ -1,0 +1,203 @@
+//! A world for stories: a configuration, a client, and providers that answer as they are told. It plays the edge and
+//! the filter: it sends each attempt, hands over its outcome, and keeps the journey in between.
+
+#![allow(dead_code, reason = "each story file uses its own part")]
+
+use std::time::Duration;
+
+use llm_balancer_config::read;
+use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::headers::Headers;
+use llm_balancer_router::outcome::{Failure, Reason};
+use llm_balancer_router::random::SplitMix;
+use llm_balancer_router::reply::Reply;
+use llm_balancer_router::request::Request;
+use llm_balancer_router::{Arrival, Router, Sending, Step, Verdict};
+
+/// How a provider answers one attempt.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer {
+    Ok,
+    Status(u16),
+    /// A 429 that asks to stay away for so many seconds.
+    SlowDown(u64),
+    /// A status with what its body says.
+    Says(u16, &'static str),
+    Refused,
+    TooSlow,
+    /// The connection breaks after the headers.
+    Broken,
+}
+
+/// What became of a request.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub status: u16,
+    /// Ids of the deployments that were called, in order.
+    pub called: Vec<String>,
+    /// Seconds waited before each retry.
+    pub waits: Vec<f64>,
+    /// Headers of the answer that name the deployment.
+    pub headers: Vec<(String, String)>,
+    /// Our own body, if we answered.
+    pub body: String,
+    /// The last request that a provider got.
+    pub sent: Option<Sent>,
+}
+
+#[derive(Debug)]
+pub struct Sent {
+    pub headers: Headers,
+    pub body: String,
+}
+
+impl Told {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Sent {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_default()
+    }
+}
+
+pub struct World {
+    pub router: Router,
+    random: SplitMix,
+}
+
+pub const CHAT: &str = "/v1/chat/completions";
+
+impl World {
+    /// Starts from the file that a user would have.
+    pub fn of(yaml: &str) -> Self {
+        let reading = read("config.yaml", yaml, &|_| None);
+        let Some(config) = reading.config else { panic!("{:#?}", reading.findings) };
+        Self { router: Router::new(config), random: SplitMix::new(42) }
+    }
+
+    /// A chat request with further members, each as `"name":value`.
+    pub fn chat(&mut self, model: &str, members: &str, answer: impl FnMut(&str) -> Answer) -> Told {
+        let comma = if members.is_empty() { "" } else { "," };
+        let body = format!(r#"{{"model":"{model}","messages":[]{comma}{members}}}"#);
+        self.post(CHAT, &[], body.as_bytes(), answer)
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        match self.router.arrive(&[(":method", "GET"), (":path", path)].into_iter().collect(), true) {
+            Arrival::Reply(reply) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn post(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        mut answer: impl FnMut(&str) -> Answer,
+    ) -> Told {
+        let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
+        let request = match self.router.arrive(&all, false) {
+            Arrival::Hold(request) => request,
+            Arrival::Reply(reply) => return Told::default().answered_by(reply),
+            Arrival::Probe(_) => panic!("a probe"),
+        };
+        let mut told = Told::default();
+        let mut journey = None;
+        for _ in 0..100 {
+            match self.attempt(&request, body, journey.take(), &mut answer, &mut told) {
+                Next::Again(next) => journey = Some(next),
+                Next::Over => return told,
+            }
+        }
+        panic!("no end after a hundred attempts: {told:?}");
+    }
+
+    fn attempt(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+        journey: Option<Journey>,
+        answer: &mut dyn FnMut(&str) -> Answer,
+        told: &mut Told,
+    ) -> Next {
+        let sending = match self.router.send(request, body, journey, &mut self.random) {
+            Step::Send(sending) => *sending,
+            Step::Reply(reply) => {
+                *told = std::mem::take(told).answered_by(reply);
+                return Next::Over;
+            }
+        };
+        let Sending { headers, body: new_body, attempt } = sending;
+        let new_body = new_body.unwrap_or_else(|| body.to_vec());
+        told.sent = Some(Sent { headers, body: String::from_utf8_lossy(&new_body).into_owned() });
+        let id = self.router.deployment(attempt.deployment).unwrap().id.to_string();
+        told.called.push(id.clone());
+        let names = self.router.served_by(&attempt).unwrap();
+        told.headers = names.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+        let provider = |status, body: &str, wait| Failure::Provider {
+            status,
+            reason: Reason::of(body.as_bytes()),
+            retry_after: wait,
+        };
+        match answer(&id) {
+            Answer::Ok => {
+                told.status = 200;
+                Next::Over
+            }
+            Answer::Broken => Next::Again(self.router.broken(attempt, Failure::Broken, &mut self.random)),
+            Answer::Status(status) => self.failed(attempt, provider(status, "", None), status, told),
+            Answer::Says(status, body) => self.failed(attempt, provider(status, body, None), status, told),
+            Answer::SlowDown(seconds) => {
+                let wait = Some(Duration::from_secs(seconds));
+                self.failed(attempt, provider(429, "", wait), 429, told)
+            }
+            Answer::Refused => self.failed(attempt, Failure::NoConnection, 0, told),
+            Answer::TooSlow => self.failed(attempt, Failure::TimedOut, 0, told),
+        }
+    }
+
+    fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut Told) -> Next {
+        match self.router.judge(attempt, failure, &mut self.random) {
+            Verdict::Retry(journey, wait) => {
+                told.waits.push(wait.as_secs_f64());
+                Next::Again(journey)
+            }
+            Verdict::Relay => {
+                told.status = status;
+                Next::Over
+            }
+            Verdict::Reply(reply) => {
+                *told = std::mem::take(told).answered_by(reply);
+                Next::Over
+            }
+        }
+    }
+}
+
+enum Next {
+    Again(Journey),
+    Over,
+}
+
+impl Told {
+    fn answered_by(mut self, reply: Reply) -> Self {
+        self.status = reply.status;
+        self.body = reply.body;
+        self.headers = reply.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self
+    }
+}
+
+/// Deployments of group `g` with these ids, each with further lines of litellm_params.
+pub fn group(ids: &[&str], params: &str) -> String {
+    let item = |id: &&str| {
+        format!(
+            "- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://{id}.test/v1', api_key: k{params}}}\n  model_info: {{id: {id}}}\n"
+        )
+    };
+    format!("model_list:\n{}", ids.iter().map(item).collect::<String>())
+}

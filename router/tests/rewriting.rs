@@ -1,0 +1,174 @@
+//! Stories of what a provider gets to see.
+
+mod common;
+
+use common::{Answer, CHAT, Sent, World};
+use wasm_bindgen_test::wasm_bindgen_test as story;
+
+fn file(params: &str) -> String {
+    format!(
+        "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://p.test:8080/v1/', api_key: sk-provider{params}}}\n"
+    )
+}
+
+fn sent(yaml: &str, headers: &[(&str, &str)], body: &str) -> Sent {
+    World::of(yaml).post(CHAT, headers, body.as_bytes(), |_| Answer::Ok).sent.unwrap()
+}
+
+fn body_of(params: &str, body: &str) -> serde_json::Value {
+    serde_json::from_str(&sent(&file(params), &[], body).body).unwrap()
+}
+
+#[story(unsupported = test)]
+fn a_provider_is_addressed_as_its_own_client_would() {
+    let client = [
+        ("authorization", "Bearer sk-client"),
+        ("x-api-key", "sk-client"),
+        ("cookie", "a=b"),
+        ("x-custom", "c"),
+        ("x-envoy-max-retries", "9"),
+        ("x-litellm-timeout", "5"),
+        ("accept", "text/event-stream"),
+    ];
+    let sent = sent(&file(", extra_headers: {X-Team: blue}"), &client, r#"{"model":"g","messages":[]}"#);
+    let expected = [
+        (":method", "POST"),
+        (":path", "/v1/chat/completions"),
+        (":authority", "p.test:8080"),
+        (":scheme", "http"),
+        ("authorization", "Bearer sk-provider"),
+        ("x-team", "blue"),
+        ("content-type", "application/json"),
+        ("accept", "text/event-stream"),
+        ("x-envoy-upstream-rq-timeout-ms", "5000"),
+        ("content-length", "27"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(sent.header(name), value, "{name}");
+    }
+    let known: Vec<&str> =
+        expected.iter().map(|(name, _)| *name).chain(["user-agent", "x-llm-cluster"]).collect();
+    let others: Vec<&str> =
+        sent.headers.iter().map(|(name, _)| name).filter(|name| !known.contains(name)).collect();
+    assert!(others.is_empty(), "also sent: {others:?}");
+}
+
+#[story(unsupported = test)]
+fn a_body_that_needs_no_change_is_sent_as_it_came() {
+    let body = r#"{ "messages": [] , "model":"m", "temperature": 0.50 }"#;
+    let yaml = file("").replace("model_name: g", "model_name: m");
+    assert_eq!(sent(&yaml, &[], body).body, body);
+}
+
+#[story(unsupported = test)]
+fn only_the_model_changes_and_everything_else_keeps_its_bytes() {
+    let body = r#"{"messages":[{"content":"h\u00e9 é"}],"model":"g","temperature":0.50,"foo":{"b": 1}}"#;
+    let expected = r#"{"model":"m","messages":[{"content":"h\u00e9 é"}],"temperature":0.50,"foo":{"b": 1}}"#;
+    assert_eq!(sent(&file(""), &[], body).body, expected);
+}
+
+#[story(unsupported = test)]
+fn of_two_models_the_last_is_asked_for_and_one_is_sent() {
+    let sent = sent(&file(""), &[], r#"{"model":"nowhere","messages":[],"model":"g"}"#);
+    assert_eq!(sent.body, r#"{"model":"m","messages":[]}"#);
+}
+
+#[story(unsupported = test)]
+fn what_is_meant_for_the_router_stays_here() {
+    let json = body_of(
+        "",
+        r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["a"],"fallbacks":["x"],"num_retries":1,
+            "timeout":3,"max_retries":2,"mock_response":"hi","mock_testing_fallbacks":false,"api_key":"sk",
+            "litellm_call_id":"1","weight":1,"stream":false,"stream_options":{"include_usage":true},
+            "user":"u","store":true,"foo":1}"#,
+    );
+    let mut keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["foo", "messages", "model", "store", "user"]);
+}
+
+#[story(unsupported = test)]
+fn a_stream_keeps_its_options() {
+    let json =
+        body_of("", r#"{"model":"g","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#);
+    assert_eq!(json["stream"], true);
+    assert_eq!(json["stream_options"]["include_usage"], true);
+}
+
+#[story(unsupported = test)]
+fn a_deployments_defaults_fill_in_and_its_extra_body_overrides() {
+    let params =
+        ", temperature: 0.5, max_tokens: 10, extra_body: {top_k: 3, seed: 1}, additional_drop_params: [user]";
+    let json = body_of(
+        params,
+        r#"{"model":"g","messages":[],"max_tokens":99,"temperature":null,"seed":7,"user":"u"}"#,
+    );
+    assert_eq!(json["temperature"], 0.5);
+    assert_eq!(json["max_tokens"], 99);
+    assert_eq!(json["top_k"], 3);
+    assert_eq!(json["seed"], 1);
+    assert!(json.get("user").is_none());
+}
+
+#[story(unsupported = test)]
+fn a_clients_extra_body_is_merged() {
+    let json = body_of("", r#"{"model":"g","messages":[],"top_k":1,"extra_body":{"top_k":5,"guided":"x"}}"#);
+    assert_eq!(json["top_k"], 5);
+    assert_eq!(json["guided"], "x");
+    assert!(json.get("extra_body").is_none());
+}
+
+#[story(unsupported = test)]
+fn azure_is_addressed_by_its_deployments_path_and_api_key() {
+    let yaml = "model_list:\n- model_name: g\n  litellm_params: {model: azure/gpt 35, api_base: 'https://r.openai.azure.com', api_key: az, api_version: 2024-06-01}\n";
+    let sent = sent(yaml, &[], r#"{"model":"g","messages":[]}"#);
+    assert_eq!(sent.header(":path"), "/openai/deployments/gpt%2035/chat/completions?api-version=2024-06-01");
+    assert_eq!(sent.header("api-key"), "az");
+    assert_eq!(sent.header("authorization"), "");
+    assert_eq!(sent.header(":authority"), "r.openai.azure.com");
+    assert_eq!(sent.header(":scheme"), "https");
+}
+
+#[story(unsupported = test)]
+fn a_form_gets_the_deployments_model_wherever_the_field_stands() {
+    let form = "--X\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n\
+                --X\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ng\r\n\
+                --X\r\ncontent-disposition: form-data; name=\"num_retries\"\r\n\r\n1\r\n--X--\r\n";
+    let mut world = World::of(&file(""));
+    let kind = ("content-type", "multipart/form-data; boundary=X");
+    let told = world.post("/v1/audio/transcriptions", &[kind], form.as_bytes(), |_| Answer::Status(500));
+    assert_eq!(told.called.len(), 2, "num_retries in a form counts");
+    let sent = told.sent.unwrap();
+    assert_eq!(sent.header("content-type"), kind.1);
+    assert!(sent.body.contains("name=\"model\"\r\n\r\nm\r\n"), "{}", sent.body);
+    assert!(!sent.body.contains("num_retries"), "{}", sent.body);
+    assert!(sent.body.contains("\r\n\r\nbytes\r\n"), "{}", sent.body);
+}
+
+#[story(unsupported = test)]
+fn a_time_limit_is_the_clients_then_the_deployments_then_the_routers() {
+    const WHOLE: &str = "x-envoy-upstream-rq-timeout-ms";
+    const GAPS: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+    let router = "router_settings: {timeout: 30, stream_timeout: 20}\n";
+    let both = "litellm_settings: {request_timeout: 10}\n";
+    for (params, settings, members, name, milliseconds) in [
+        ("", "", "", WHOLE, "6000000"),
+        ("", router, "", WHOLE, "30000"),
+        ("", &(router.to_owned() + both), "", WHOLE, "10000"),
+        (", timeout: 1", router, "", WHOLE, "1000"),
+        (", timeout: 1", router, r#","timeout":2"#, WHOLE, "2000"),
+        ("", router, r#","stream":true"#, GAPS, "20000"),
+        (", stream_timeout: 0.5", router, r#","stream":true"#, GAPS, "500"),
+        (", stream_timeout: 0.5", router, r#","stream":true,"stream_timeout":0.25"#, GAPS, "250"),
+        (", timeout: 3", "", r#","stream":true"#, GAPS, "3000"),
+    ] {
+        let body = format!(r#"{{"model":"g","messages":[]{members}}}"#);
+        let sent = sent(&(file(params) + settings), &[], &body);
+        assert_eq!(sent.header(name), milliseconds, "{params} {settings} {members}");
+        assert_eq!(
+            sent.header(if name == WHOLE { GAPS } else { WHOLE }),
+            "",
+            "{params} {settings} {members}"
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! Values from outside the file: `os.environ/NAME` wherever it stands, and the variables LiteLLM looks up itself.
+
+use std::collections::BTreeSet;
+
+use crate::python;
+use crate::tree::{Entry, Value};
+
+/// How a value of the environment is written in the file.
+pub const PREFIX: &str = "os.environ/";
+/// Variables of `environment_variables:` that refer to each other, at most this often.
+const MAX_HOPS: usize = 8;
+
+/// Looks up one variable of the process.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process environment under what the file's own section sets.
+pub struct Environment<'a> {
+    process: Lookup<'a>,
+    section: Vec<(String, String)>,
+    names: BTreeSet<String>,
+}
+
+impl<'a> Environment<'a> {
+    /// With the entries of `environment_variables:`, which go before the process.
+    pub fn new(process: Lookup<'a>, section: &[Entry]) -> Self {
+        let section = section.iter().filter_map(|entry| Some((entry.key.clone(), text(&entry.node.value)?)));
+        Self { process, section: section.collect(), names: BTreeSet::new() }
+    }
+
+    /// The value of a variable, unless it is unset. Its name is remembered.
+    pub fn get(&mut self, name: &str) -> Option<String> {
+        let mut name = name.to_owned();
+        for _ in 0..MAX_HOPS {
+            let set = self.section.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+            match set.map(|value| (value, value.strip_prefix(PREFIX))) {
+                Some((value, None)) => return Some(value.clone()),
+                // `X: os.environ/X` hands the process' own value through.
+                Some((_, Some(other))) if other != name => name = other.to_owned(),
+                _ => break,
+            }
+        }
+        let value = (self.process)(&name);
+        self.names.insert(name);
+        value
+    }
+
+    /// The first of several variables that is set and not empty.
+    pub fn first_of(&mut self, names: &[&str]) -> Option<String> {
+        // All are looked up, so that all are handed to the filter: which of them are set may change.
+        let values: Vec<_> = names.iter().map(|name| self.get(name)).collect();
+        values.into_iter().flatten().find(|value| !value.is_empty())
+    }
+
+    /// Every name that was looked up in the process, sorted.
+    pub fn into_names(self) -> Vec<String> {
+        self.names.into_iter().collect()
+    }
+}
+
+/// What `str` makes of a scalar; collections are no value for a variable.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null | Value::List(_) | Value::Map(_) => None,
+        scalar => {
+            let mut out = String::new();
+            python::hashed(scalar, &mut out);
+            Some(out)
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `model_list`: all deployments, ids unique, no group left empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::Deployment;
+use crate::deployment::{self, Item, Surroundings};
+use crate::ids;
+use crate::reader::{Reader, Section};
+use crate::report::Path;
+use crate::tree::{Place, Value};
+
+/// What `model_list` comes to.
+#[derive(Default)]
+pub struct ModelList {
+    /// What can be served.
+    pub deployments: Vec<Deployment>,
+    /// Groups that are named, served or not: references to them are no misspellings.
+    pub groups: BTreeSet<Arc<str>>,
+    clusters: BTreeSet<String>,
+}
+
+const PATH: Path<'static> = Path::top("model_list");
+
+/// Reads `model_list`.
+pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundings) -> ModelList {
+    let refusals = reader.report.refusals();
+    let mut list = ModelList::default();
+    let Some(entry) = document.find("model_list") else {
+        reader.report.refuse(document.place, &PATH, "is missing", "list the deployments there");
+        return list;
+    };
+    let Value::List(items) = &entry.node.value else {
+        reader.wrong(&entry.node, &PATH, "a list of deployments");
+        return list;
+    };
+    if items.is_empty() {
+        reader.report.refuse(entry.place, &PATH, "is empty", "list the deployments there");
+    }
+    let mut ids: BTreeMap<Arc<str>, Place> = BTreeMap::new();
+    let mut skipped: BTreeMap<String, (usize, Place)> = BTreeMap::new();
+    for (index, node) in items.iter().enumerate() {
+        let path = PATH.index(index);
+        match deployment::read(reader, node, path, around) {
+            Item::Refused => {}
+            Item::Skipped(group) => {
+                skipped.entry(group).or_insert((index, node.place));
+            }
+            Item::Deployments(deployments) => {
+                for (place, deployment) in deployments {
+                    list.add(reader, &mut ids, path, place, deployment);
+                }
+            }
+        }
+    }
+    list.report_empty_groups(reader, skipped, refusals);
+    list
+}
+
+impl ModelList {
+    fn add(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ids: &mut BTreeMap<Arc<str>, Place>,
+        path: Path<'_>,
+        place: Place,
+        deployment: Deployment,
+    ) {
+        if let Some(first) = ids.get(&deployment.id) {
+            let same = self.deployments.iter().find(|other| other.id == deployment.id);
+            let is_copy =
+                same.is_some_and(|other| other.group == deployment.group) && is_hash(&deployment.id);
+            if is_copy {
+                let message =
+                    format!("is the same as the deployment on line {}, and is left out", first.line);
+                reader.report.warn(
+                    place,
+                    &path,
+                    &message,
+                    "remove it; weight gives the first one a larger share",
+                );
+            } else {
+                let message =
+                    format!("the id {} is that of the deployment on line {}", deployment.id, first.line);
+                let info = path.key("model_info");
+                reader.report.refuse(
+                    place,
+                    &info.key("id"),
+                    &message,
+                    "give each deployment an id of its own",
+                );
+            }
+            return;
+        }
+        let mut deployment = deployment;
+        if !self.clusters.insert(deployment.cluster.clone()) {
+            // An id that looks like the first digits of another one's hash.
+            deployment.cluster = ids::unmistakable_cluster(&deployment.id);
+            self.clusters.insert(deployment.cluster.clone());
+        }
+        ids.insert(Arc::clone(&deployment.id), place);
+        self.groups.insert(Arc::clone(&deployment.group));
+        self.deployments.push(deployment);
+    }
+
+    /// A group without deployments would turn every request away.
+    fn report_empty_groups(
+        &mut self,
+        reader: &mut Reader<'_>,
+        skipped: BTreeMap<String, (usize, Place)>,
+        refusals_before: usize,
+    ) {
+        let sound = reader.report.refusals() == refusals_before;
+        for (group, (index, place)) in skipped {
+            if self.groups.insert(Arc::from(group.as_str())) && sound {
+                let message = format!("no deployment of the group {group} is left");
+                let path = PATH.index(index);
+                reader.report.refuse(
+                    place,
+                    &path,
+                    &message,
+                    "remove it, or give the group one that can be served",
+                );
+            }
+        }
+    }
+}
+
+/// Whether the id was made from the deployment rather than given.
+fn is_hash(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,145 @@
+//! A file read from its text to a configuration.
+
+use crate::callbacks;
+use crate::config::Config;
+use crate::deployment::Surroundings;
+use crate::environment::{Environment, Lookup};
+use crate::finding::Finding;
+use crate::model_list;
+use crate::params;
+use crate::parse;
+use crate::reader::{Reader, Section};
+use crate::references::{self, Names};
+use crate::report::{Path, Report};
+use crate::server::{self, Own};
+use crate::settings::Settings;
+use crate::tables::{
+    GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
+};
+use crate::tree::{self, Entry, Node, Value};
+use crate::verdict::{self, Table};
+use crate::{router, tls};
+
+/// What came of reading a file.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// `None` exactly if a finding refuses the file.
+    pub config: Option<Config>,
+    /// Everything worth telling the operator, by line.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a file without looking at others: `include:` is for [`load`](crate::load).
+pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Reading {
+    let mut report = Report::new(vec![file.to_owned()]);
+    match parse::parse(0, text, &mut report) {
+        Some(document) => read_tree(&document, report, env),
+        None => Reading { config: None, findings: report.into_findings() },
+    }
+}
+
+/// Reads a document that may come from several files.
+pub fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
+    let mut reader =
+        Reader { report, env: Environment::new(env, environment_section(document)), soft_limits: false };
+    let config = read_document(&mut reader, document);
+    let sound = reader.report.refusals() == 0;
+    let findings = reader.report.into_findings();
+    let config =
+        config.filter(|_| sound).map(|config| Config { env_names: reader.env.into_names(), ..config });
+    Reading { config, findings }
+}
+
+fn environment_section(document: &Node) -> &[Entry] {
+    let entries = document.entries().unwrap_or_default();
+    tree::find(entries, "environment_variables").and_then(|entry| entry.node.entries()).unwrap_or_default()
+}
+
+fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
+    let Some(entries) = document.entries() else {
+        let path = Path::top("document");
+        let message = match document.value {
+            Value::Null => "is empty".to_owned(),
+            _ => format!("is {}, not a map with model_list in it", document.kind()),
+        };
+        reader.report.refuse(document.place, &path, &message, "begin with model_list:");
+        return None;
+    };
+    let document = Section { entries, path: Path::DOCUMENT, place: document.place };
+    verdict::judge(reader, &document, &TOP);
+    let settings = Settings {
+        router: judged(reader, &document, "router_settings", &ROUTER_SETTINGS),
+        litellm: judged(reader, &document, "litellm_settings", &LITELLM_SETTINGS),
+        general: judged(reader, &document, "general_settings", &GENERAL_SETTINGS),
+    };
+    misplaced(reader, &settings);
+    let own = judged(reader, &document, "llm_balancer", &LLM_BALANCER);
+    let own = server::own(reader, own.as_ref());
+    let around = surroundings(reader, &settings, &own);
+    let list = model_list::read(reader, &document, &around);
+    let aliases = references::aliases(reader, &settings);
+    let router = router::read(reader, &settings);
+    let server = server::read(reader, &document, &settings, &own);
+    references::check(reader, &settings, &Names::new(&list, &aliases));
+    Some(Config { deployments: list.deployments, aliases, router, server, env_names: Vec::new() })
+}
+
+fn judged<'s>(
+    reader: &mut Reader<'_>,
+    document: &'s Section<'s>,
+    key: &'s str,
+    table: &Table,
+) -> Option<Section<'s>> {
+    let section = reader.section(document, key)?;
+    verdict::judge(reader, &section, table);
+    Some(section)
+}
+
+/// What stands in the wrong section, or runs Python.
+fn misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
+    if let Some(litellm) = &settings.litellm {
+        callbacks::check(reader, litellm);
+        if let Some(entry) = litellm.find("ssl_certificate") {
+            let path = litellm.path.key("ssl_certificate");
+            let advice = "put a proxy that holds the certificate in between";
+            reader.report.refuse(entry.place, &path, "client certificates are not served", advice);
+        }
+    }
+    if let Some(general) = &settings.general {
+        for key in ["redis_url", "redis_host", "redis_port", "redis_password", "redis_db"] {
+            reader.misplaced(general, key, "router_settings");
+        }
+        if let Some(entry) = general.find("drop_params").filter(|entry| !entry.node.asks_nothing()) {
+            let path = general.path.key("drop_params");
+            let advice = "name members to remove in a deployment's additional_drop_params";
+            let message = "drops nothing: requests are passed on as they come";
+            reader.report.warn(entry.place, &path, message, advice);
+        }
+    }
+}
+
+fn surroundings(reader: &mut Reader<'_>, settings: &Settings<'_>, own: &Own) -> Surroundings {
+    let mut around = Surroundings {
+        tls: tls::of_file(reader, settings.litellm.as_ref()),
+        skip_unsupported: own.skip_unsupported,
+        environment: reader.env.first_of(&["LITELLM_ENVIRONMENT"]),
+        defaults: Vec::new(),
+        timeout: None,
+        stream_timeout: None,
+    };
+    let Some(router) = &settings.router else { return around };
+    let Some(section) = reader.section(router, "default_litellm_params") else { return around };
+    around.timeout = reader.seconds(&section, "timeout");
+    around.stream_timeout = reader.seconds(&section, "stream_timeout");
+    for entry in section.entries.iter().filter(|entry| entry.node.value != Value::Null) {
+        let path = section.path.key(&entry.key);
+        if is_request_parameter(&entry.key) {
+            let value = reader.untyped(&entry.node, &path);
+            around.defaults.extend(value.map(|value| params::member(&entry.key, &value)));
+        } else if !matches!(entry.key.as_str(), "timeout" | "stream_timeout") {
+            let advice = "set it in each litellm_params";
+            reader.report.warn(entry.place, &path, "has no effect as a default of all deployments", advice);
+        }
+    }
+    around
+}

@@ -1,0 +1,203 @@
+//! Names that refer to groups: aliases and fallbacks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::config::{Alias, Deployment};
+use crate::model_list::ModelList;
+use crate::reader::{Reader, Section};
+use crate::report::Path;
+use crate::settings::Settings;
+use crate::tree::{Entry, Node, Value};
+use crate::verdict;
+
+/// Everything that a name may refer to.
+pub struct Names<'a> {
+    groups: &'a BTreeSet<Arc<str>>,
+    aliases: BTreeSet<&'a str>,
+    others: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// Groups, aliases, and ids and litellm models of deployments.
+    pub fn new(list: &'a ModelList, aliases: &'a [Alias]) -> Self {
+        let others = |deployment: &'a Deployment| [&*deployment.id, deployment.litellm_model.as_str()];
+        Self {
+            groups: &list.groups,
+            aliases: aliases.iter().map(|alias| &*alias.name).collect(),
+            others: list.deployments.iter().flat_map(others).collect(),
+        }
+    }
+
+    fn is_group(&self, name: &str) -> bool {
+        self.groups.contains(name) || self.groups.iter().any(|pattern| matches(pattern, name))
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        name == "*" || self.is_group(name) || self.aliases.contains(name) || self.others.contains(name)
+    }
+
+    fn advice(&self, name: &str) -> String {
+        let names = self.groups.iter().map(|group| &**group).chain(self.aliases.iter().copied());
+        match verdict::nearest_of(name, names) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "name a group of model_list".to_owned(),
+        }
+    }
+}
+
+/// Whether a name fits a pattern with `*` in it, from its start to its end.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return false };
+    let Some(mut name) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match name.split_once(part) {
+            Some((_, behind)) => name = behind,
+            None => return false,
+        }
+    }
+    name.ends_with(last)
+}
+
+/// Reads `model_group_alias`.
+pub fn aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
+    let Some((section, _)) = settings.routing("model_group_alias") else { return Vec::new() };
+    if settings.router.and_then(|router| router.find("model_group_alias")).is_none() {
+        reader.misplaced(&section, "model_group_alias", "router_settings");
+    }
+    let Some(map) = reader.section(&section, "model_group_alias") else { return Vec::new() };
+    let mut aliases = Vec::new();
+    for entry in map.entries {
+        aliases.extend(alias(reader, entry, &map.path.key(&entry.key)));
+    }
+    aliases
+}
+
+fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alias> {
+    const SHAPE: &str = "write name: group, or name: {model: group, hidden: true}";
+    let name = Arc::from(entry.key.as_str());
+    let (target, hidden) = match &entry.node.value {
+        Value::Null => return None,
+        Value::Map(entries) => {
+            let section = Section { entries, path: *path, place: entry.place };
+            let hidden = reader.flag(&section, "hidden").unwrap_or(false);
+            (reader.text(&section, "model"), hidden)
+        }
+        Value::List(_) => {
+            let message = "a list stands where one group belongs";
+            reader.refuse_at(entry, path, message, "put all of its deployments into one group of model_list");
+            return None;
+        }
+        _ => (reader.text_of(&entry.node, path, crate::reader::Unset::Drop), false),
+    };
+    match target.filter(|target| !target.is_empty()) {
+        Some(target) => Some(Alias { name, target: Arc::from(target), hidden }),
+        None => {
+            reader.refuse_at(entry, path, "names no group", SHAPE);
+            None
+        }
+    }
+}
+
+/// Reports aliases that lead nowhere and fallbacks to groups that are not there.
+pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+    check_aliases(reader, settings, names);
+    for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {
+        let Some((section, entry)) = settings.routing(key) else { continue };
+        let Value::List(items) = &entry.node.value else { continue };
+        let path = section.path.key(key);
+        for (index, item) in items.iter().enumerate() {
+            check_fallback(reader, item, &path.index(index), names);
+        }
+    }
+    if let Some((section, entry)) = settings.routing("default_fallbacks")
+        && let Value::List(items) = &entry.node.value
+    {
+        check_targets(reader, items, &section.path.key("default_fallbacks"), names);
+    }
+    let policies = settings.router.and_then(|router| router.find("model_group_retry_policy"));
+    for entry in policies.and_then(|entry| entry.node.entries()).unwrap_or_default() {
+        let router = Path::top("router_settings");
+        let path = router.key("model_group_retry_policy");
+        warn_unless_known(reader, entry, &path.key(&entry.key), names);
+    }
+}
+
+fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &Names<'_>) {
+    for entry in item.entries().unwrap_or_default() {
+        let path = path.key(&entry.key);
+        warn_unless_known(reader, entry, &path, names);
+        if let Value::List(items) = &entry.node.value {
+            check_targets(reader, items, &path, names);
+        }
+    }
+}
+
+fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &Names<'_>) {
+    if !names.is_known(&entry.key) {
+        let message = format!("{} is no group, so this never applies", entry.key);
+        reader.report.warn(entry.place, path, &message, &names.advice(&entry.key));
+    }
+}
+
+fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &Names<'_>) {
+    for (index, item) in items.iter().enumerate() {
+        let model = item.entries().and_then(|entries| crate::tree::find(entries, "model"));
+        let node = model.map_or(item, |entry| &entry.node);
+        if let Value::Text(name) = &node.value
+            && !name.starts_with(crate::environment::PREFIX)
+            && !names.is_known(name)
+        {
+            let message = format!("{name} is no group");
+            reader.report.refuse(item.place, &path.index(index), &message, &names.advice(name));
+        }
+    }
+}
+
+fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+    let Some((section, entry)) = settings.routing("model_group_alias") else { return };
+    let path = section.path.key("model_group_alias");
+    for entry in entry.node.entries().unwrap_or_default() {
+        let target = match &entry.node.value {
+            Value::Text(target) => target,
+            Value::Map(entries) => match crate::tree::find(entries, "model").map(|entry| &entry.node.value) {
+                Some(Value::Text(target)) => target,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        check_alias(reader, entry, target, &path.key(&entry.key), names);
+    }
+}
+
+/// LiteLLM starts with such aliases, and requests to them fail.
+fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &Names<'_>) {
+    let name = entry.key.as_str();
+    let served = names.is_group(target) || names.others.contains(target);
+    if !served && names.aliases.contains(target) {
+        let message = format!("{target} is an alias itself, and aliases are looked up once");
+        reader.report.warn(entry.place, path, &message, "name the group");
+    } else if !served && !target.starts_with(crate::environment::PREFIX) {
+        let message = format!("{target} is no group, so requests to {name} fail");
+        reader.report.warn(entry.place, path, &message, &names.advice(target));
+    } else if names.groups.contains(name) && name != target {
+        let message = format!("hides the group {name}: requests to it go to {target}");
+        reader.report.warn(entry.place, path, &message, "give the alias another name");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_are_anchored_at_both_ends() {
+        assert!(matches("openai/*", "openai/gpt-4o"));
+        assert!(matches("a-*-b", "a-1-b"));
+        assert!(!matches("a-*-b", "a-1-b/c"));
+        assert!(matches("*", "anything/at/all"));
+        assert!(!matches("plain", "plain"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Everything found while reading, collected with its place and path.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::finding::{Finding, Severity};
+use crate::tree::Place;
+
+/// The way to a value, such as `model_list[0].litellm_params.model`. Written out only for a finding.
+#[derive(Clone, Copy)]
+pub struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// The document itself, which is not written.
+    Document,
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    /// The document itself.
+    pub const DOCUMENT: Path<'static> = Path { parent: None, step: Step::Document };
+
+    /// A key of the document.
+    pub const fn top(key: &'a str) -> Self {
+        Self { parent: None, step: Step::Key(key) }
+    }
+
+    /// A key of the map that stands here.
+    pub const fn key(&'a self, key: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Key(key) }
+    }
+
+    /// An item of the list that stands here.
+    pub const fn index(&'a self, index: usize) -> Self {
+        Self { parent: Some(self), step: Step::Index(index) }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parent = self.parent.filter(|parent| !matches!(parent.step, Step::Document));
+        if let Some(parent) = parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Document => Ok(()),
+            Step::Key(key) if parent.is_some() => write!(f, ".{key}"),
+            Step::Key(key) => f.write_str(key),
+            Step::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+/// The findings of one reading.
+pub struct Report {
+    files: Vec<String>,
+    found: Vec<(Place, Finding)>,
+    refusals: usize,
+}
+
+impl Report {
+    /// An empty report on these files, the operator's own first.
+    pub fn new(files: Vec<String>) -> Self {
+        Self { files, found: Vec::new(), refusals: 0 }
+    }
+
+    /// Names one more file and returns its index.
+    pub fn add_file(&mut self, name: &str) -> u16 {
+        self.files.push(name.to_owned());
+        u16::try_from(self.files.len().saturating_sub(1)).unwrap_or(u16::MAX)
+    }
+
+    /// The name of a file.
+    pub fn file(&self, index: u16) -> &str {
+        self.files.get(usize::from(index)).map_or("", String::as_str)
+    }
+
+    /// Something that stops the configuration.
+    pub fn refuse(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        self.refusals = self.refusals.saturating_add(1);
+        self.add(Severity::Refused, place, path, message, advice);
+    }
+
+    /// Something worth knowing.
+    pub fn warn(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        self.add(Severity::Warning, place, path, message, advice);
+    }
+
+    fn add(&mut self, severity: Severity, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        let finding = Finding {
+            severity,
+            file: self.file(place.file).to_owned(),
+            line: usize::try_from(place.line).unwrap_or(usize::MAX),
+            path: path.to_string(),
+            message: message.to_owned(),
+            advice: advice.to_owned(),
+        };
+        self.found.push((place, finding));
+    }
+
+    /// Where the report stands, for [`forget_since`](Self::forget_since).
+    pub fn mark(&self) -> (usize, usize) {
+        (self.found.len(), self.refusals)
+    }
+
+    /// Forgets what was found since the mark, where a value is read a second time.
+    pub fn forget_since(&mut self, (found, refusals): (usize, usize)) {
+        self.found.truncate(found);
+        self.refusals = refusals;
+    }
+
+    /// How many of the findings stop the configuration.
+    pub fn refusals(&self) -> usize {
+        self.refusals
+    }
+
+    /// All findings: the operator's own file first, by line, in the order found. The same warning about many
+    /// deployments is one finding that names the other lines.
+    pub fn into_findings(mut self) -> Vec<Finding> {
+        self.found.sort_by_key(|(place, _)| (place.file, place.line));
+        let mut findings: Vec<Finding> = Vec::new();
+        let mut seen: BTreeMap<Sameness, (usize, Vec<usize>)> = BTreeMap::new();
+        for (_, finding) in self.found {
+            match Sameness::of(&finding) {
+                None => findings.push(finding),
+                Some(same) => match seen.get_mut(&same) {
+                    Some((_, lines)) => lines.push(finding.line),
+                    None => {
+                        seen.insert(same, (findings.len(), Vec::new()));
+                        findings.push(finding);
+                    }
+                },
+            }
+        }
+        for (index, lines) in seen.into_values().filter(|(_, lines)| !lines.is_empty()) {
+            if let Some(finding) = findings.get_mut(index) {
+                finding.message.push_str(&elsewhere(&lines));
+            }
+        }
+        findings
+    }
+}
+
+/// Lines named in one finding at most.
+const LINES_NAMED: usize = 5;
+
+/// ` (also on lines 9, 14 and 7 more)`
+fn elsewhere(lines: &[usize]) -> String {
+    let named: Vec<String> = lines.iter().take(LINES_NAMED).map(usize::to_string).collect();
+    let word = if lines.len() == 1 { "line" } else { "lines" };
+    match lines.len().saturating_sub(LINES_NAMED) {
+        0 => format!(" (also on {word} {})", named.join(", ")),
+        more => format!(" (also on {word} {} and {more} more)", named.join(", ")),
+    }
+}
+
+/// What makes two warnings about deployments the same.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Sameness {
+    file: String,
+    /// The path behind `model_list[3]`.
+    key: String,
+    message: String,
+    advice: String,
+}
+
+impl Sameness {
+    fn of(finding: &Finding) -> Option<Self> {
+        let rest = finding.path.strip_prefix("model_list[")?;
+        if finding.severity != Severity::Warning {
+            return None;
+        }
+        let (_, key) = rest.split_once(']')?;
+        let Finding { file, message, advice, .. } = finding;
+        Some(Self {
+            file: file.clone(),
+            key: key.to_owned(),
+            message: message.clone(),
+            advice: advice.clone(),
+        })
+    }
+}

@@ -1,0 +1,12 @@
+//! `llm_balancer`, our own section.
+
+use crate::verdict::{Key, Table, applied};
+
+/// Keys of `llm_balancer`.
+pub const LLM_BALANCER: Table = Table { name: "llm_balancer", keys: KEYS, open: false };
+
+const KEYS: &[Key] = &[
+    applied("limits", "`hard` (the default): rpm and tpm are limits and weights; `soft`: weights alone"),
+    applied("max_body_mb", "request bodies above this get 413; 64 where nothing is set"),
+    applied("unsupported_deployments", "`refuse` (the default), or `skip` deployments that cannot be served"),
+];

@@ -47,7 +47,7 @@ fn a_provider_is_addressed_as_its_own_client_would() {
         assert_eq!(sent.header(name), value, "{name}");
     }
     let known: Vec<&str> =
-        expected.iter().map(|(name, _)| *name).chain(["user-agent", "x-llm-cluster"]).collect();
+        expected.iter().map(|(name, _)| *name).chain(["user-agent", "x-forwarded-proto"]).collect();
     let others: Vec<&str> =
         sent.headers.iter().map(|(name, _)| name).filter(|name| !known.contains(name)).collect();
     assert!(others.is_empty(), "also sent: {others:?}");

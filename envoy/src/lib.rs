@@ -1,1 +1,13 @@
-//! Placeholder.
+//! LiteLLM's `config.yaml` in front of Envoy: the bootstrap that serves it, and the Envoy that runs it.
+
+pub mod cas;
+pub mod check;
+pub mod cli;
+pub mod configuration;
+pub mod failure;
+pub mod files;
+pub mod filter;
+pub mod listen;
+pub mod render;
+pub mod rendered;
+pub mod serve;

@@ -1,0 +1,49 @@
+//! Files with the CAs that providers are verified against. They must be there before Envoy looks for them.
+
+use std::fs::File;
+use std::path::Path;
+
+use llm_balancer_config::{Config, Tls};
+
+use crate::failure::Failure;
+
+/// Where systems keep the bundle of their CAs.
+const BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL
+    "/etc/pki/tls/certs/ca-bundle.crt",   // older RHEL, Amazon Linux
+    "/etc/ssl/ca-bundle.pem",             // SUSE
+    "/etc/ssl/cert.pem",                  // Alpine, BSD
+];
+
+/// The system's bundle, `$SSL_CERT_FILE` before all others; empty where no deployment needs it. A file of a deployment's
+/// own that cannot be read is an error too.
+pub fn find(config: &Config, ssl_cert_file: Option<String>) -> Result<String, Failure> {
+    let mut needed = false;
+    for deployment in &config.deployments {
+        match &deployment.endpoint.tls {
+            Tls::Off | Tls::Unverified => {}
+            Tls::SystemCas => needed = true,
+            Tls::CaFile(file) => readable(file, &format!("ssl_verify of deployment {}", deployment.id))?,
+        }
+    }
+    if needed { system(ssl_cert_file) } else { Ok(String::new()) }
+}
+
+fn system(ssl_cert_file: Option<String>) -> Result<String, Failure> {
+    if let Some(file) = ssl_cert_file.filter(|file| !file.is_empty()) {
+        readable(&file, "SSL_CERT_FILE")?;
+        return Ok(file);
+    }
+    let found = BUNDLES.iter().find(|file| Path::new(file).is_file());
+    found.map(|file| (*file).to_owned()).ok_or_else(|| {
+        let message =
+            "no CAs to verify providers by: install ca-certificates, or name a PEM file in SSL_CERT_FILE";
+        Failure::Machine(message.to_owned())
+    })
+}
+
+fn readable(file: &str, role: &str) -> Result<(), Failure> {
+    let opened = File::open(file).map(drop);
+    opened.map_err(|error| Failure::Machine(format!("{role}: cannot read {file}: {error}")))
+}

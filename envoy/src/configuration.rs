@@ -1,0 +1,26 @@
+//! The configuration file, with its includes and the findings about it.
+
+use std::path::Path;
+use std::{env, fs};
+
+use llm_balancer_config::{Config, Loaded, load};
+
+use crate::failure::Failure;
+
+/// Reads a file and what it includes.
+pub fn read(path: &Path) -> Result<Loaded, Failure> {
+    let name = path.to_string_lossy();
+    // Looked at first: of an include that is not there we tell the place, of the file itself only the name.
+    fs::File::open(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    let text = |file: &str| fs::read_to_string(file).map_err(|error| error.to_string());
+    Ok(load(&name, &text, &|name| env::var(name).ok()))
+}
+
+/// The configuration and its text, or a refusal; what was found goes to standard error either way.
+pub fn usable(path: &Path) -> Result<(Config, String), Failure> {
+    let Loaded { reading, text } = read(path)?;
+    for finding in &reading.findings {
+        eprintln!("{finding}");
+    }
+    reading.config.map(|config| (config, text)).ok_or(Failure::Refused)
+}

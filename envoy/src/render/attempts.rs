@@ -1,0 +1,98 @@
+//! Behind the edge, inside of the same process: the filter decides here, afresh for every attempt.
+
+use llm_balancer_config::{Config, names};
+use serde_json::{Value, json};
+
+use super::{http_connection_manager, http1, open_breakers, router, typed, with};
+
+/// The way here from the edge. HTTP/1: each attempt that is retried resets its stream, and HTTP/2 gives up the whole
+/// connection after a thousand of those (docs/decisions/http1-inside.md).
+pub(super) fn cluster() -> Value {
+    let plain = json!({
+        "name": "envoy.transport_sockets.raw_buffer",
+        "typed_config": typed("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", json!({})),
+    });
+    let address = json!({"envoy_internal_address": {"server_listener_name": names::ATTEMPTS}});
+    json!({
+        "name": names::ATTEMPTS,
+        "connect_timeout": "1s",
+        "circuit_breakers": open_breakers(),
+        // Shorter than the listener's own hour, so that no request meets a connection that is being closed.
+        "typed_extension_protocol_options": http1("60s"),
+        "load_assignment": {
+            "cluster_name": names::ATTEMPTS,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "transport_socket": {
+            "name": "envoy.transport_sockets.internal_upstream",
+            "typed_config": typed(
+                "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+                json!({"transport_socket": plain}),
+            ),
+        },
+    })
+}
+
+pub(super) fn listener(config: &Config, text: &str, filter: &str) -> Value {
+    json!({
+        "name": names::ATTEMPTS,
+        "internal_listener": {},
+        "filter_chains": http_connection_manager(json!({
+            "stat_prefix": names::ATTEMPTS,
+            // The edge has made one.
+            "generate_request_id": false,
+            "stream_idle_timeout": "0s",
+            "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
+            "http_filters": [wasm(config, text, filter), router()],
+        })),
+    })
+}
+
+/// Headers that are ours or tell about our client; what a provider gets to see besides is the filter's to decide.
+const KEPT_INSIDE: &[&str] = &[
+    names::CLUSTER,
+    names::STREAM_ID,
+    names::ATTEMPT_COUNT,
+    "x-envoy-external-address",
+    "x-envoy-internal",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+fn virtual_host(config: &Config) -> Value {
+    json!({
+        "name": names::ATTEMPTS,
+        "domains": ["*"],
+        "request_headers_to_remove": KEPT_INSIDE,
+        // A provider does not get to say whether we try again.
+        "response_headers_to_remove": [names::RETRY],
+        "routes": [{
+            "match": {"prefix": "/"},
+            "request_body_buffer_limit": config.server.max_body_bytes,
+            "route": {"cluster_header": names::CLUSTER, "timeout": "0s"},
+        }],
+    })
+}
+
+/// The filter with the user's file, unchanged. Credentials named by `os.environ/` come from Envoy's environment.
+fn wasm(config: &Config, text: &str, filter: &str) -> Value {
+    let vm = json!({
+        "vm_id": names::FILTER,
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": {"local": {"filename": filter}},
+    });
+    let variables = Some(&config.env_names).filter(|names| !names.is_empty());
+    let vm = with(vm, "environment_variables", variables.map(|names| json!({"host_env_keys": names})));
+    json!({
+        "name": names::FILTER,
+        "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", json!({"config": {
+            "name": names::FILTER,
+            "root_id": names::FILTER,
+            "failure_policy": "FAIL_RELOAD",
+            "allow_on_headers_stop_iteration": true,
+            "vm_config": vm,
+            "configuration": typed("google.protobuf.StringValue", json!({"value": text})),
+        }})),
+    })
+}

@@ -1,0 +1,44 @@
+//! How often the edge may send a request again: only a ceiling, since the filter counts.
+
+use llm_balancer_config::{Config, FailurePolicy};
+
+/// Room for requests that bring their own `num_retries`.
+const FEWEST: u32 = 25;
+/// Where an endless loop would end.
+const MOST: u32 = 250;
+
+/// Enough for every group on the longest chain of fallbacks to use up its retries.
+pub(super) fn ceiling(config: &Config) -> u32 {
+    let router = &config.router;
+    let deployments = config.deployments.iter().filter_map(|deployment| deployment.num_retries);
+    let policies = router.group_retry_policy.iter().map(|(_, policy)| policy).chain([&router.retry_policy]);
+    let most = deployments.chain(policies.filter_map(most_of)).fold(router.num_retries, u32::max);
+    let attempts = most.saturating_add(1).saturating_mul(router.max_fallbacks.saturating_add(1));
+    attempts.clamp(FEWEST, MOST)
+}
+
+fn most_of(policy: &FailurePolicy) -> Option<u32> {
+    let FailurePolicy {
+        bad_request,
+        authentication,
+        timeout,
+        rate_limit,
+        content_policy,
+        internal_server,
+        service_unavailable,
+        not_found,
+        default,
+    } = *policy;
+    let all = [
+        bad_request,
+        authentication,
+        timeout,
+        rate_limit,
+        content_policy,
+        internal_server,
+        service_unavailable,
+        not_found,
+        default,
+    ];
+    all.into_iter().flatten().max()
+}

@@ -1,0 +1,110 @@
+//! Envoy as our child: it gets our signals, its end is our end, and it does not outlive us.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getppid};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::ports::Ports;
+
+/// How often we look whether Envoy listens: a start takes some tenths of a second.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Runs Envoy to its end, and says when it listens at `address`. The ports are let go for it to take.
+pub fn run(
+    mut command: Command,
+    ports: Ports,
+    address: SocketAddr,
+    ready: impl FnOnce(),
+) -> io::Result<ExitCode> {
+    // Before there is a child, so that no signal is missed.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])?;
+    allow_many_connections();
+    dies_with_us(&mut command);
+    drop(ports);
+    let mut child = command.spawn()?;
+    let status = match start(&mut child, &mut signals, address)? {
+        Some(status) => status,
+        None => {
+            ready();
+            attend(&mut child, &mut signals)?
+        }
+    };
+    Ok(exit_code(status))
+}
+
+/// Until Envoy listens. If it ends before that, how it ended.
+fn start(child: &mut Child, signals: &mut Signals, address: SocketAddr) -> io::Result<Option<ExitStatus>> {
+    while TcpStream::connect_timeout(&address, POLL).is_err() {
+        for signal in signals.pending() {
+            pass_on(child, signal);
+        }
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(None)
+}
+
+/// Until Envoy ends.
+fn attend(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        for signal in signals.wait() {
+            pass_on(child, signal);
+        }
+    }
+}
+
+/// Envoy ends at SIGTERM and SIGINT; to the other ways of asking it has other answers.
+fn pass_on(child: &Child, signal: i32) {
+    let signal = match signal {
+        SIGCHLD => return,
+        SIGINT => Signal::SIGINT,
+        _ => Signal::SIGTERM,
+    };
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // Fails only if it has ended, which is seen elsewhere.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Every request holds a few descriptors, and the soft limit often is 1024.
+fn allow_many_connections() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Refused in some sandboxes; the old limit serves fewer clients, but it serves.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Even if we are killed without a chance to pass that on.
+fn dies_with_us(command: &mut Command) {
+    // Of its own group, so that Ctrl-C reaches it once: through us.
+    command.process_group(0);
+    let us = Pid::this();
+    let ask = move || {
+        prctl::set_pdeathsig(Signal::SIGTERM)?;
+        // We may have gone already.
+        if getppid() == us { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }
+    };
+    // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// As shells have it: 128 and the signal's number for a process that a signal ended.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}

@@ -32,7 +32,7 @@ impl Reader<'_> {
             self.report.refuse(entry.node.place, path, &message, &advice);
             return None;
         }
-        if !from_environment && !is_placeholder(text) {
+        if !from_environment && is_literal(text) {
             let advice = "write os.environ/NAME, and set that variable";
             self.report.warn(entry.node.place, path, "is a credential in the file itself", advice);
         }
@@ -66,6 +66,11 @@ fn shell_variable(text: &str) -> Option<&str> {
     let name = rest.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(rest);
     let fits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if fits { Some(name) } else { None }
+}
+
+/// Whether a text is the credential itself, and no reference to it.
+pub fn is_literal(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with(PREFIX) && !is_placeholder(text)
 }
 
 /// What people write for servers that want no key.

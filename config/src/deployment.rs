@@ -131,9 +131,17 @@ impl Parts<'_> {
         let tls = tls::of_deployment(reader, &self.params, &around.tls);
         let target = match endpoint::find(reader, &self.params, &self.model, &tls) {
             Ok(target) => target,
-            Err(Obstacle::Reported) => return Item::Refused,
-            Err(Obstacle::Unsupported(message, advice)) => {
-                return self.unsupported(reader, around, &message, &advice);
+            Err(obstacle) => {
+                let item = match obstacle {
+                    Obstacle::Reported => Item::Refused,
+                    Obstacle::Unsupported(message, advice) => {
+                        self.unsupported(reader, around, &message, &advice)
+                    }
+                };
+                if matches!(item, Item::Refused) {
+                    self.deployment(reader, around, Target::nowhere());
+                }
+                return item;
             }
         };
         let id = self.own_id(reader);

@@ -34,6 +34,15 @@ pub enum Obstacle {
     Unsupported(String, String),
 }
 
+impl Target {
+    /// Stands in where the place is refused, so that the rest of a deployment is read and reported on as well.
+    pub fn nowhere() -> Self {
+        let nothing = Base { https: true, host: String::new(), port: 443, path: String::new(), query: None };
+        let endpoint = Wiring::openai(nothing, String::new(), None).endpoint(&Tls::SystemCas);
+        Self { provider: "", model: String::new(), endpoint, credential: None }
+    }
+}
+
 impl Obstacle {
     fn unsupported(message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Unsupported(message.into(), advice.into())
@@ -56,10 +65,12 @@ pub fn find(
     model: &str,
     tls: &Tls,
 ) -> Result<Target, Obstacle> {
-    let errors_before = reader.report.refusals();
+    let refusals_before = reader.report.refusals();
     let api_base = api_base(reader, params);
+    let given =
+        Given { key: secret(reader, params, "api_key"), token: secret(reader, params, "azure_ad_token") };
     let custom = reader.text(params, "custom_llm_provider");
-    if reader.report.refusals() > errors_before {
+    if reader.report.refusals() > refusals_before {
         return Err(Obstacle::Reported);
     }
     let (provider, name) = provider_of(model, custom.as_deref(), api_base.as_deref())?;
@@ -67,7 +78,7 @@ pub fn find(
         return Err(Obstacle::unsupported("names a provider, but no model", "write provider/name"));
     }
     let name = upstream_name(provider, name);
-    let mut call = Call { reader, params, provider, api_base };
+    let mut call = Call { reader, params, provider, api_base, given };
     let wiring = match provider.wire {
         Wire::OpenAi => call.openai(true),
         Wire::HostedVllm => call.openai(false),
@@ -80,7 +91,7 @@ pub fn find(
         Wire::Bedrock => call.bedrock(&name),
         Wire::Native => Err(native(provider, &name)),
     }?;
-    if reader.report.refusals() > errors_before {
+    if reader.report.refusals() > refusals_before {
         return Err(Obstacle::Reported);
     }
     let name = match provider.wire {
@@ -201,12 +212,24 @@ fn native(provider: &Provider, name: &str) -> Obstacle {
     )
 }
 
+/// What the file itself gives to open the provider.
+struct Given {
+    key: Option<Secret>,
+    token: Option<Secret>,
+}
+
+fn secret(reader: &mut Reader<'_>, params: &Section<'_>, name: &str) -> Option<Secret> {
+    let entry = params.find(name)?;
+    reader.secret(entry, &params.path.key(name), Unset::Refuse)
+}
+
 /// One deployment on its way to an endpoint.
 struct Call<'c, 'r, 's> {
     reader: &'c mut Reader<'r>,
     params: &'c Section<'s>,
     provider: &'static Provider,
     api_base: Option<String>,
+    given: Given,
 }
 
 impl Call<'_, '_, '_> {
@@ -396,7 +419,7 @@ impl Call<'_, '_, '_> {
 
     /// A token of Entra ID goes before a key, as in Azure's SDK.
     fn azure_key(&mut self, bearer: bool) -> Option<Credential> {
-        if let Some(token) = self.secret("azure_ad_token") {
+        if let Some(token) = self.given.token.clone() {
             return Some(Credential::Bearer(token));
         }
         match self.key() {
@@ -465,8 +488,8 @@ impl Call<'_, '_, '_> {
 
     /// The key from the file, or from the provider's variables if the file has none.
     fn key(&mut self) -> Option<Secret> {
-        if self.params.find("api_key").is_some() {
-            return self.secret("api_key");
+        if self.given.key.is_some() {
+            return self.given.key.clone();
         }
         let variables = self.provider.key_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
@@ -481,13 +504,8 @@ impl Call<'_, '_, '_> {
         key
     }
 
-    fn secret(&mut self, name: &str) -> Option<Secret> {
-        let entry = self.params.find(name)?;
-        self.reader.secret(entry, &self.params.path.key(name), Unset::Refuse)
-    }
-
     fn warn_no_key(&mut self) {
-        if self.params.find("api_key").is_some() || self.has_own_authorization() {
+        if self.has_own_authorization() {
             return;
         }
         let message = format!("has no api_key, and {} asks for one", self.provider.name);

@@ -63,14 +63,16 @@ pub fn instead(table: &str, key: &str) -> Option<&'static str> {
 pub fn mention(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
     let Some(text) = instead(table.name, &entry.key) else { return };
     let default_strategy = matches!(&entry.node.value, Value::Text(text) if text == "simple-shuffle");
-    let wanted_as_weight = reader.soft_limits && matches!(entry.key.as_str(), "rpm" | "tpm");
-    if entry.node.asks_nothing() || default_strategy || wanted_as_weight {
+    let is_limit = matches!(entry.key.as_str(), "rpm" | "tpm");
+    let said = is_limit && (reader.soft_limits || reader.limits_mentioned);
+    if entry.node.asks_nothing() || default_strategy || said {
         return;
     }
+    reader.limits_mentioned |= is_limit;
     let message = format!("is not applied by this version: {text}");
-    let advice = match entry.key.as_str() {
-        "rpm" | "tpm" => "write `llm_balancer: {limits: soft}` if weights are what you want",
-        _ => "keep it for a later version, or remove it",
+    let advice = match is_limit {
+        true => "write `llm_balancer: {limits: soft}` if weights are what you want",
+        false => "keep it for a later version, or remove it",
     };
-    reader.report.warn(entry.place, path, &message, advice);
+    reader.report.note(entry.place, path, &message, advice);
 }

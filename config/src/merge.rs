@@ -1,6 +1,6 @@
 //! Keys of a map made unique: merge keys first, the last value of a duplicate, the place of the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::python;
 use crate::report::{Path, Report};
@@ -64,9 +64,8 @@ pub fn finish(own: Vec<Entry>, merges: Vec<Merge>, path: &str, report: &mut Repo
 }
 
 fn has_duplicates(entries: &[Entry]) -> bool {
-    let mut keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-    keys.sort_unstable();
-    keys.windows(2).any(|pair| pair.first() == pair.last())
+    let mut seen = BTreeSet::new();
+    entries.iter().any(|entry| !seen.insert(entry.key.as_str()))
 }
 
 fn report_duplicates(entries: &[Entry], path: &str, report: &mut Report) {

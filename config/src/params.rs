@@ -6,7 +6,7 @@ use crate::json;
 use crate::reader::{Reader, Section, Unset};
 use crate::report::Path;
 use crate::secret::Secret;
-use crate::tables::{LITELLM_PARAMS, is_request_parameter};
+use crate::tables::{LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
 use crate::verdict;
 
@@ -43,32 +43,24 @@ fn is_ours_to_keep(key: &str) -> bool {
 
 /// Warns of a parameter that may be a misspelling; whether it is sent.
 fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
-    if let Some(near) = verdict::nearest(&entry.key, &LITELLM_PARAMS) {
-        let advice = format!("did you mean {near}?");
-        reader.report.warn(entry.place, path, "is not known and has no effect", &advice);
-        return false;
-    }
-    if is_secret_name(&entry.key) {
-        reader.report.warn(
-            entry.place,
-            path,
-            "is not known and has no effect",
-            "give credentials as api_key, or in extra_headers",
-        );
-        return false;
-    }
-    if let Some(home) = crate::tables::home_of(&entry.key, LITELLM_PARAMS.name) {
-        reader.report.warn(entry.place, path, "has no effect here", &format!("it belongs in {home}"));
-        return false;
-    }
-    let advice = "remove it if the provider does not know it";
-    reader.report.warn(
-        entry.place,
-        path,
-        "is not known here and is sent to the provider, as LiteLLM does",
-        advice,
-    );
-    true
+    let (message, advice) = if let Some(near) = verdict::nearest(&entry.key, &LITELLM_PARAMS) {
+        ("is not known and has no effect", format!("did you mean {near}?"))
+    } else if is_secret_name(&entry.key) && !entry.key.ends_with("token") {
+        ("is not known and has no effect", "give credentials as api_key, or in extra_headers".to_owned())
+    } else if let Some(home) = home_of(&entry.key, LITELLM_PARAMS.name) {
+        ("has no effect here", format!("it belongs in {home}"))
+    } else {
+        let near = verdict::nearest_of(&entry.key, REQUEST_PARAMETERS.iter().copied());
+        let advice = match near {
+            Some(near) => format!("did you mean {near}?"),
+            None => "remove it if the provider does not know it".to_owned(),
+        };
+        let message = "is not known here and is sent to the provider, as LiteLLM does";
+        reader.report.warn(entry.place, path, message, &advice);
+        return true;
+    };
+    reader.report.warn(entry.place, path, message, &advice);
+    false
 }
 
 /// The members of a map, such as `extra_body`.

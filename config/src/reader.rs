@@ -44,6 +44,8 @@ pub struct Reader<'a> {
     pub env: Environment<'a>,
     /// `llm_balancer.limits: soft`, which some warnings depend on.
     pub soft_limits: bool,
+    /// That rpm and tpm are no limits is said once, not for every deployment.
+    pub limits_mentioned: bool,
 }
 
 impl Reader<'_> {
@@ -235,11 +237,17 @@ impl Reader<'_> {
                 out
             }
             Value::Text(text) if text.starts_with(PREFIX) => format!("the value of {text}"),
+            Value::Text(text) if is_harmless(text) => format!("\"{text}\""),
             _ => node.kind().to_owned(),
         };
         let message = format!("{written} stands where {wanted} belongs");
         self.report.refuse(node.place, path, &message, &format!("write {wanted}"));
     }
+}
+
+/// Short, plain, and no key by its looks.
+fn is_harmless(text: &str) -> bool {
+    text.len() <= 20 && !text.starts_with("sk-") && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 fn integer(value: &Value) -> Option<i128> {

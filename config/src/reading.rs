@@ -2,6 +2,7 @@
 
 use crate::callbacks;
 use crate::config::Config;
+use crate::credentials;
 use crate::deployment::Surroundings;
 use crate::environment::{Environment, Lookup};
 use crate::finding::Finding;
@@ -9,6 +10,7 @@ use crate::model_list;
 use crate::params;
 use crate::parse;
 use crate::reader::{Reader, Section};
+use crate::redis;
 use crate::references::{self, Names};
 use crate::report::{Path, Report};
 use crate::server::{self, Own};
@@ -40,8 +42,12 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
 
 /// Reads a document that may come from several files.
 pub fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
-    let mut reader =
-        Reader { report, env: Environment::new(env, environment_section(document)), soft_limits: false };
+    let mut reader = Reader {
+        report,
+        env: Environment::new(env, environment_section(document)),
+        soft_limits: false,
+        limits_mentioned: false,
+    };
     let config = read_document(&mut reader, document);
     let sound = reader.report.refusals() == 0;
     let findings = reader.report.into_findings();
@@ -67,12 +73,22 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     };
     let document = Section { entries, path: Path::DOCUMENT, place: document.place };
     verdict::judge(reader, &document, &TOP);
+    if let Some(entry) = document.find("include") {
+        let advice = "give the merged file that `llm-balancer render` writes";
+        reader.report.refuse(
+            entry.place,
+            &document.path.key("include"),
+            "names files that cannot be read from here",
+            advice,
+        );
+    }
     let settings = Settings {
         router: judged(reader, &document, "router_settings", &ROUTER_SETTINGS),
         litellm: judged(reader, &document, "litellm_settings", &LITELLM_SETTINGS),
         general: judged(reader, &document, "general_settings", &GENERAL_SETTINGS),
     };
     misplaced(reader, &settings);
+    check_environment(reader, &document);
     let own = judged(reader, &document, "llm_balancer", &LLM_BALANCER);
     let own = server::own(reader, own.as_ref());
     let around = surroundings(reader, &settings, &own);
@@ -105,15 +121,29 @@ fn misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
             reader.report.refuse(entry.place, &path, "client certificates are not served", advice);
         }
     }
+    for section in [&settings.router, &settings.general].into_iter().flatten() {
+        redis::check(reader, section);
+    }
     if let Some(general) = &settings.general {
         for key in ["redis_url", "redis_host", "redis_port", "redis_password", "redis_db"] {
             reader.misplaced(general, key, "router_settings");
         }
-        if let Some(entry) = general.find("drop_params").filter(|entry| !entry.node.asks_nothing()) {
-            let path = general.path.key("drop_params");
-            let advice = "name members to remove in a deployment's additional_drop_params";
-            let message = "drops nothing: requests are passed on as they come";
-            reader.report.warn(entry.place, &path, message, advice);
+    }
+}
+
+/// Credentials that `environment_variables:` sets stand in the file like all others.
+fn check_environment(reader: &mut Reader<'_>, document: &Section<'_>) {
+    let Some(section) = reader.section(document, "environment_variables") else { return };
+    for entry in section.entries {
+        let literal = matches!(&entry.node.value, Value::Text(text) if credentials::is_literal(text));
+        if literal && credentials::is_secret_name(&entry.key) {
+            let advice = "set the variable outside the file";
+            reader.report.warn(
+                entry.place,
+                &section.path.key(&entry.key),
+                "is a credential in the file itself",
+                advice,
+            );
         }
     }
 }

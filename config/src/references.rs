@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{Alias, Deployment};
+use crate::config::Alias;
 use crate::model_list::ModelList;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
@@ -21,12 +21,16 @@ pub struct Names<'a> {
 impl<'a> Names<'a> {
     /// Groups, aliases, and ids and litellm models of deployments.
     pub fn new(list: &'a ModelList, aliases: &'a [Alias]) -> Self {
-        let others = |deployment: &'a Deployment| [&*deployment.id, deployment.litellm_model.as_str()];
-        Self {
-            groups: &list.groups,
-            aliases: aliases.iter().map(|alias| &*alias.name).collect(),
-            others: list.deployments.iter().flat_map(others).collect(),
+        let mut names = Self { groups: &list.groups, aliases: BTreeSet::new(), others: BTreeSet::new() };
+        // Not collected: that would bring a sort of its own into the filter.
+        for alias in aliases {
+            names.aliases.insert(&alias.name);
         }
+        for deployment in &list.deployments {
+            names.others.insert(&deployment.id);
+            names.others.insert(&deployment.litellm_model);
+        }
+        names
     }
 
     fn is_group(&self, name: &str) -> bool {
@@ -38,8 +42,7 @@ impl<'a> Names<'a> {
     }
 
     fn advice(&self, name: &str) -> String {
-        let names = self.groups.iter().map(|group| &**group).chain(self.aliases.iter().copied());
-        match verdict::nearest_of(name, names) {
+        match verdict::nearest_of(name, self.groups.iter().map(|group| &**group)) {
             Some(near) => format!("did you mean {near}?"),
             None => "name a group of model_list".to_owned(),
         }

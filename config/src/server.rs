@@ -59,11 +59,6 @@ pub fn read(
     let general = settings.general.as_ref();
     let max_request = general.and_then(|section| reader.whole(section, "max_request_size_mb"));
     let megabytes = own.max_body_mb.or(max_request).unwrap_or(DEFAULT_BODY_MB);
-    if let Some(section) = general.filter(|section| section.find("coordination_redis").is_some()) {
-        let path = section.path.key("coordination_redis");
-        let place = section.find("coordination_redis").map_or(section.place, |entry| entry.place);
-        reader.report.warn(place, &path, "has no effect here", "give redis_url in router_settings");
-    }
     ServerSettings {
         master_key: master_key(reader, document, settings),
         max_body_bytes: megabytes.saturating_mul(MIB),

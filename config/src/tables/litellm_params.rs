@@ -162,7 +162,8 @@ pub fn is_request_parameter(name: &str) -> bool {
     REQUEST_PARAMETERS.binary_search(&name).is_ok()
 }
 
-const REQUEST_PARAMETERS: &[&str] = &[
+/// Sorted by name.
+pub const REQUEST_PARAMETERS: &[&str] = &[
     "allow_fallbacks",
     "anthropic_beta",
     "anthropic_version",
@@ -275,6 +276,7 @@ const REQUEST_PARAMETERS: &[&str] = &[
     "top_a",
     "top_k",
     "top_logprobs",
+    "top_n",
     "top_p",
     "transforms",
     "truncate",

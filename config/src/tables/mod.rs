@@ -12,7 +12,7 @@ mod top;
 
 pub use general_settings::GENERAL_SETTINGS;
 pub use item::ITEM;
-pub use litellm_params::{LITELLM_PARAMS, is_request_parameter};
+pub use litellm_params::{LITELLM_PARAMS, REQUEST_PARAMETERS, is_request_parameter};
 pub use litellm_settings::LITELLM_SETTINGS;
 pub use llm_balancer::LLM_BALANCER;
 pub use model_info::MODEL_INFO;
@@ -36,7 +36,7 @@ pub const ALL: [&Table; 8] = [
 /// The section where a key that was found elsewhere would be applied.
 pub fn home_of(name: &str, elsewhere: &str) -> Option<&'static str> {
     let homes =
-        [&ROUTER_SETTINGS, &LITELLM_PARAMS, &LITELLM_SETTINGS, &GENERAL_SETTINGS, &LLM_BALANCER, &MODEL_INFO];
+        [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &LITELLM_PARAMS, &GENERAL_SETTINGS, &LLM_BALANCER, &MODEL_INFO];
     let applies =
         |table: &&&Table| table.name != elsewhere && matches!(table.find(name), Some(Verdict::Applied(_)));
     let knows = |table: &&&Table| table.name != elsewhere && table.find(name).is_some();

@@ -1,0 +1,30 @@
+//! The tables of docs/configuration.md, written from those that the program itself goes by.
+
+use crate::later;
+use crate::tables;
+use crate::verdict::{Key, Table, Verdict};
+
+/// Each section's name with its table in Markdown.
+pub fn documented_tables() -> Vec<(&'static str, String)> {
+    tables::ALL.iter().map(|table| (table.name, markdown(table))).collect()
+}
+
+fn markdown(table: &Table) -> String {
+    let mut out = String::from("| key | verdict | |\n|---|---|---|\n");
+    for key in table.keys {
+        let (verdict, text) = described(table, key);
+        out.push_str(&format!("| `{}` | {verdict} | {text} |\n", key.name));
+    }
+    out
+}
+
+fn described(table: &Table, key: &Key) -> (&'static str, String) {
+    match (key.verdict, later::instead(table.name, key.name)) {
+        (Verdict::Applied(what), Some(instead)) => {
+            ("**not applied by this version**", format!("{what}. Until then {instead}"))
+        }
+        (Verdict::Applied(what), None) => ("applied", what.to_owned()),
+        (Verdict::Ignored(why, advice), _) => ("ignored, with a warning", format!("{why}; {advice}")),
+        (Verdict::Refused(why, advice), _) => ("**refused**", format!("{why}; {advice}")),
+    }
+}

@@ -65,8 +65,8 @@ fn virtual_host(config: &Config) -> Value {
         "name": names::ATTEMPTS,
         "domains": ["*"],
         "request_headers_to_remove": KEPT_INSIDE,
-        // A provider does not get to say whether we try again.
-        "response_headers_to_remove": [names::RETRY],
+        // A provider does not get to say whether we try again, be it by our header or as one Envoy tells another.
+        "response_headers_to_remove": [names::RETRY, "x-envoy-overloaded", "x-envoy-ratelimited"],
         "routes": [{
             "match": {"prefix": "/"},
             "request_body_buffer_limit": config.server.max_body_bytes,

@@ -14,23 +14,15 @@ use nix::unistd::{Pid, getppid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::ports::Ports;
-
 /// How often we look whether Envoy listens: a start takes some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Runs Envoy to its end, and says when it listens at `address`. The ports are let go for it to take.
-pub fn run(
-    mut command: Command,
-    ports: Ports,
-    address: SocketAddr,
-    ready: impl FnOnce(),
-) -> io::Result<ExitCode> {
+/// Runs Envoy to its end, and says when it listens at `address`.
+pub fn run(mut command: Command, address: SocketAddr, ready: impl FnOnce()) -> io::Result<ExitCode> {
     // Before there is a child, so that no signal is missed.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])?;
     allow_many_connections();
     dies_with_us(&mut command);
-    drop(ports);
     let mut child = command.spawn()?;
     let status = match start(&mut child, &mut signals, address)? {
         Some(status) => status,

@@ -24,14 +24,14 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let address = listen::address(&args.listen, &config)?;
     let system_cas = cas::find(&config, env::var("SSL_CERT_FILE").ok())?;
     let envoy = find::envoy(args.envoy.as_deref())?;
-    let ports = ports::reserve(address, args.listen.admin_port)?;
+    let ports = ports::free(address, args.listen.admin_port)?;
 
     // Removed when it goes out of scope, whatever happens.
     let dir = tempfile::Builder::new().prefix("llm-balancer-").tempdir();
     let dir = dir.map_err(|error| Failure::Machine(format!("cannot make a temporary folder: {error}")))?;
     let options = Options {
-        listen: ports.clients()?,
-        admin_port: ports.admin()?.port(),
+        listen: ports.clients,
+        admin_port: ports.admin,
         filter: dir.path().join(FILTER).display().to_string(),
         system_cas,
     };
@@ -43,7 +43,7 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Machine(format!("cannot write to {}: {error}", dir.path().display())))?;
 
     let ready = || banner::print(&config, &options);
-    child::run(command(&envoy, &dir, args), ports, listen::from_here(options.listen), ready)
+    child::run(command(&envoy, &dir, args), listen::from_here(options.listen), ready)
         .map_err(|error: io::Error| Failure::Machine(format!("cannot run {}: {error}", envoy.display())))
 }
 

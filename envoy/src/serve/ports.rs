@@ -5,33 +5,23 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::failure::Failure;
 
-/// Both ports, held until Envoy takes them over. Port 0 stands for any free one.
-#[derive(Debug)]
+/// Where Envoy is going to listen. Both were free a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
-    clients: TcpListener,
-    admin: TcpListener,
+    /// For clients.
+    pub clients: SocketAddr,
+    /// For the operator, on loopback.
+    pub admin: u16,
 }
 
-/// Takes both ports, or says which of them is taken.
-pub fn reserve(clients: SocketAddr, admin_port: u16) -> Result<Ports, Failure> {
-    let admin = (Ipv4Addr::LOCALHOST, admin_port).into();
-    Ok(Ports { clients: bind(clients, "--port")?, admin: bind(admin, "--admin-port")? })
-}
-
-impl Ports {
-    /// Where clients come in.
-    pub fn clients(&self) -> Result<SocketAddr, Failure> {
-        address(&self.clients)
-    }
-
-    /// Envoy's admin port.
-    pub fn admin(&self) -> Result<SocketAddr, Failure> {
-        address(&self.admin)
-    }
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener.local_addr().map_err(|error| Failure::Machine(format!("a port without an address: {error}")))
+/// Both ports, or which of them is taken. Port 0 stands for any free one.
+pub fn free(clients: SocketAddr, admin: u16) -> Result<Ports, Failure> {
+    let clients = bind(clients, "--port")?;
+    let admin = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;
+    // Let go at once: whoever connects before Envoy is there had better be refused.
+    let address = |listener: TcpListener| listener.local_addr();
+    let lost = |error| Failure::Machine(format!("a port without an address: {error}"));
+    Ok(Ports { clients: address(clients).map_err(lost)?, admin: address(admin).map_err(lost)?.port() })
 }
 
 fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
@@ -52,22 +42,29 @@ fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
 mod tests {
     use super::*;
 
+    const ANY: &str = "127.0.0.1:0";
+
     #[test]
     fn a_taken_port_is_named_with_the_option_that_chooses_another() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let holder = TcpListener::bind(taken).unwrap();
-        let Err(Failure::Machine(message)) = reserve("127.0.0.1:0".parse().unwrap(), taken.port()) else {
-            panic!("a taken port was reserved");
-        };
-        assert!(message.contains(&format!("port {} is in use", taken.port())), "{message}");
-        assert!(message.contains("--admin-port"), "{message}");
-        drop(holder);
+        let holder = TcpListener::bind(ANY).unwrap();
+        let taken = holder.local_addr().unwrap();
+        let said = format!("port {} is in use: stop what listens there, or choose another", taken.port());
+        let error = free(ANY.parse().unwrap(), taken.port()).unwrap_err();
+        assert_eq!(error, Failure::Machine(format!("{said} --admin-port")));
+        let error = free(taken, 0).unwrap_err();
+        assert_eq!(error, Failure::Machine(format!("{said} --port")));
     }
 
     #[test]
     fn port_0_is_any_free_port() {
-        let ports = reserve("127.0.0.1:0".parse().unwrap(), 0).unwrap();
-        assert_ne!(ports.clients().unwrap().port(), 0);
-        assert_ne!(ports.clients().unwrap().port(), ports.admin().unwrap().port());
+        let ports = free(ANY.parse().unwrap(), 0).unwrap();
+        assert_ne!(ports.clients.port(), 0);
+        assert_ne!(ports.clients.port(), ports.admin);
+    }
+
+    #[test]
+    fn the_same_port_twice_is_an_error() {
+        let port = free(ANY.parse().unwrap(), 0).unwrap().clients;
+        assert!(free(port, port.port()).is_err());
     }
 }

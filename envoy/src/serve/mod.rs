@@ -14,7 +14,7 @@ use crate::{cas, configuration, files, filter, listen};
 
 mod banner;
 mod child;
-mod find;
+pub mod find;
 mod ports;
 
 /// Serves until Envoy ends or is told to. Its exit code is ours.

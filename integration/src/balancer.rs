@@ -27,6 +27,7 @@ pub struct Launch {
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     port: Option<u16>,
+    concurrency: u8,
 }
 
 /// A running balancer.
@@ -54,7 +55,14 @@ pub struct Refusal {
 impl Launch {
     /// `llm-balancer --config FILE` with this content in the file.
     pub fn new(config: &str) -> Self {
-        Self { config: config.to_owned(), file: None, args: Vec::new(), env: Vec::new(), port: None }
+        Self {
+            config: config.to_owned(),
+            file: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            port: None,
+            concurrency: 1,
+        }
     }
 
     /// `llm-balancer --config FILE` with a file of the test's own.
@@ -80,6 +88,12 @@ impl Launch {
         self
     }
 
+    /// With so many workers rather than one.
+    pub fn concurrency(mut self, workers: u8) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
     /// Starts it and waits for its first answer; a port that somebody else was quicker to take is replaced.
     pub async fn start(self) -> Balancer {
         for _ in 0..3 {
@@ -94,10 +108,10 @@ impl Launch {
 
     /// Starts it, expecting that it refuses to run.
     pub async fn refused(self) -> Refusal {
-        match self.try_start().await {
-            Err(refusal) => refusal,
-            Ok(balancer) => panic!("llm-balancer started, on port {}", balancer.port),
-        }
+        let mut balancer = self.spawn();
+        assert!(crate::eventually(async || !balancer.alive()).await, "it runs:\n{}", balancer.log());
+        let status = balancer.child.wait().expect("the process can be waited for");
+        Refusal { status, output: balancer.log() }
     }
 
     async fn try_start(&self) -> Result<Balancer, Refusal> {
@@ -108,13 +122,9 @@ impl Launch {
             if let Some(status) = balancer.child.try_wait().expect("the process can be waited for") {
                 return Err(Refusal { status, output: balancer.log() });
             }
-            // A listener that is not there yet refuses; hyper's error is of no interest.
-            if std::net::TcpStream::connect(("127.0.0.1", balancer.port)).is_ok() {
-                let reply = client.get("/health/liveliness").await;
-                if reply.status == 200 {
-                    balancer.ready_after = started.elapsed();
-                    return Ok(balancer);
-                }
+            if client.answers("/health/liveliness").await {
+                balancer.ready_after = started.elapsed();
+                return Ok(balancer);
             }
             sleep(Duration::from_millis(10)).await;
         }

@@ -52,6 +52,13 @@ impl Client {
         self.send(Method::GET, path, "application/json", Bytes::new()).await
     }
 
+    /// Whether this path is answered with 200; a connection that breaks is no answer.
+    pub(crate) async fn answers(&self, path: &str) -> bool {
+        let uri = format!("{}{path}", self.origin).parse().expect("a valid address");
+        let asked = timeout(PATIENCE, self.http.get(uri)).await;
+        asked.is_ok_and(|answer| answer.is_ok_and(|response| response.status() == 200))
+    }
+
     /// A POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(Method::POST, path, "application/json", body.to_string()).await

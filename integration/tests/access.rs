@@ -13,7 +13,7 @@ async fn guarded(sections: &str) -> World {
         "
 model_list:
 - {{model_name: gpt, litellm_params: {{model: openai/m, api_base: PROVIDER/paris/v1, api_key: sk-paris}}, model_info: {{id: paris}}}}
-- {{model_name: gpt, litellm_params: {{model: azure/m, api_base: PROVIDER/virginia, api_version: v1, api_key: sk-virginia}}, model_info: {{id: virginia}}}}
+- {{model_name: gpt, litellm_params: {{model: azure/m, api_base: PROVIDER/virginia, api_version: '2024-06-01', api_key: sk-virginia}}, model_info: {{id: virginia}}}}
 {sections}
 "
     ))

@@ -97,21 +97,7 @@ model_list:
 ";
     let provider = llm_balancer_integration::Provider::start().await;
     let config = config.replace("PROVIDER", &provider.origin());
-    let balancer = llm_balancer_integration::Launch::new(&config).arg("--concurrency").arg("2").start().await;
+    let balancer = llm_balancer_integration::Launch::new(&config).concurrency(2).start().await;
     let world = World { client: llm_balancer_integration::Client::new(balancer.port), balancer, provider };
     assert_shares(&world.picks("gpt", 3000).await, &[("paris", 3.0), ("virginia", 1.0)]);
-}
-
-#[tokio::test]
-async fn order_one_serves_alone_while_it_can() {
-    let world = World::new(
-        "
-model_list:
-- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/second/v1, api_key: k, order: 2, weight: 1000}}
-- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/first/v1, api_key: k, order: 1, weight: 1}}
-- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/unordered/v1, api_key: k, weight: 1000}}
-",
-    )
-    .await;
-    assert_shares(&world.picks("gpt", 100).await, &[("first", 1.0), ("second", 0.0), ("unordered", 0.0)]);
 }

@@ -12,17 +12,6 @@ fn usable() -> Launch {
 }
 
 #[tokio::test]
-async fn the_first_answer_comes_within_two_seconds() {
-    let mut times = Vec::new();
-    for _ in 0..3 {
-        times.push(usable().start().await.ready_after);
-    }
-    // The best of three: other tests may keep the machine busy.
-    let best = times.iter().min().unwrap();
-    assert!(*best <= Duration::from_secs(2), "{times:?}");
-}
-
-#[tokio::test]
 async fn a_port_that_is_taken_is_an_error() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();

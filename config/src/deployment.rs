@@ -34,8 +34,10 @@ pub struct Surroundings {
 pub enum Item {
     /// Nothing: the report says why.
     Refused,
-    /// Its group is known, and it is not served.
+    /// Its group is known, and it is not served here.
     Skipped(String),
+    /// The same, because it belongs to another environment: its whole group may.
+    Elsewhere(String),
     /// One deployment, or one for each organization.
     Deployments(Vec<(Place, Deployment)>),
 }
@@ -58,7 +60,7 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surro
     verdict::judge(reader, &info, &MODEL_INFO);
     let Some(model) = model(reader, &params) else { return Item::Refused };
     if !is_in_its_environment(reader, &info, around) {
-        return Item::Skipped(group);
+        return Item::Elsewhere(group);
     }
     let parts = Parts { group, model, item, params, info };
     parts.deployments(reader, around)

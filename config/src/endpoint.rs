@@ -7,7 +7,7 @@ use crate::infer::infer_provider;
 use crate::providers::{self, Provider, Wire};
 use crate::reader::{Reader, Section, Unset};
 use crate::secret::Secret;
-use crate::tree::Entry;
+use crate::tree::{Entry, Value};
 
 /// LiteLLM's `AZURE_DEFAULT_API_VERSION` in 1.109.1.
 const AZURE_DEFAULT_VERSION: &str = "2025-02-01-preview";
@@ -74,11 +74,11 @@ pub fn find(
         return Err(Obstacle::Reported);
     }
     let (provider, name) = provider_of(model, custom.as_deref(), api_base.as_deref())?;
-    if name.is_empty() {
-        return Err(Obstacle::unsupported("names a provider, but no model", "write provider/name"));
-    }
     let name = upstream_name(provider, name);
     let mut call = Call { reader, params, provider, api_base, given };
+    if name.is_empty() {
+        return Err(call.mistake("model", "names a provider, but no model", "write provider/name"));
+    }
     let wiring = match provider.wire {
         Wire::OpenAi => call.openai(true),
         Wire::HostedVllm => call.openai(false),
@@ -219,7 +219,8 @@ struct Given {
 }
 
 fn secret(reader: &mut Reader<'_>, params: &Section<'_>, name: &str) -> Option<Secret> {
-    let entry = params.find(name)?;
+    // An empty key in the file is an absent one, as in LiteLLM; an empty variable is a mistake.
+    let entry = params.find(name).filter(|entry| entry.node.value != Value::Text(String::new()))?;
     reader.secret(entry, &params.path.key(name), Unset::Refuse)
 }
 
@@ -296,8 +297,8 @@ impl Call<'_, '_, '_> {
         }
         let project = self.setting("vertex_project", &["VERTEXAI_PROJECT"]);
         let Some(project) = project else {
-            let advice = "set vertex_project, or VERTEXAI_PROJECT";
-            return Err(Obstacle::unsupported("names no Google Cloud project", advice));
+            let advice = "set vertex_project, or VERTEXAI_PROJECT; for Google AI Studio write gemini/name";
+            return Err(self.mistake("model", "names no Google Cloud project", advice));
         };
         let location = self.setting("vertex_location", &["VERTEXAI_LOCATION", "VERTEX_LOCATION"]);
         let location = location.unwrap_or_else(|| "us-central1".to_owned());
@@ -342,7 +343,8 @@ impl Call<'_, '_, '_> {
             (Some(base), _) => base,
             (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
             (None, None) => {
-                return Err(Obstacle::unsupported(
+                return Err(self.mistake(
+                    "model",
                     "names no region",
                     "set aws_region_name, or AWS_REGION_NAME",
                 ));
@@ -450,7 +452,7 @@ impl Call<'_, '_, '_> {
                 let set = names.first().map(|name| format!(", or {name}")).unwrap_or_default();
                 let message =
                     format!("has no api_base, and {} has no address of its own", self.provider.name);
-                Err(Obstacle::unsupported(message, format!("set api_base{set}")))
+                Err(self.mistake("model", &message, &format!("set api_base{set}")))
             }
             None => self.parse(self.provider.base),
         }
@@ -527,6 +529,13 @@ impl Call<'_, '_, '_> {
                     .any(|name| entry.key.eq_ignore_ascii_case(name))
             })
         })
+    }
+
+    /// Something that is wrong with the file, whatever becomes of deployments that are not served.
+    fn mistake(&mut self, key: &str, message: &str, advice: &str) -> Obstacle {
+        let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
+        self.reader.report.refuse(place, &self.params.path.key(key), message, advice);
+        Obstacle::Reported
     }
 
     /// A warning about a key, at that key if it is there.

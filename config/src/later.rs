@@ -39,6 +39,7 @@ pub const NOT_YET: &[(&str, &str, &str)] = &[
     ("router_settings", "default_max_parallel_requests", IN_FLIGHT),
     ("litellm_params", "order", ORDER),
     ("model_info", "order", ORDER),
+    ("optional_pre_call_checks", "enforce_model_rate_limits", LIMITS),
     ("router_settings", "redis_url", REDIS),
     ("router_settings", "redis_host", REDIS),
     ("general_settings", "redis_url", REDIS),

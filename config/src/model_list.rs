@@ -18,6 +18,7 @@ pub struct ModelList {
     /// Groups that are named, served or not: references to them are no misspellings.
     pub groups: BTreeSet<Arc<str>>,
     clusters: BTreeSet<String>,
+    elsewhere: BTreeSet<Arc<str>>,
 }
 
 const PATH: Path<'static> = Path::top("model_list");
@@ -46,6 +47,9 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
             Item::Skipped(group) => {
                 skipped.entry(group).or_insert((index, node.place));
             }
+            Item::Elsewhere(group) => {
+                list.elsewhere.insert(Arc::from(group));
+            }
             Item::Deployments(deployments) => {
                 for (place, deployment) in deployments {
                     list.add(reader, &mut ids, path, place, deployment);
@@ -54,6 +58,12 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
         }
     }
     list.report_empty_groups(reader, skipped, refusals);
+    if list.deployments.is_empty() && reader.report.refusals() == refusals {
+        let advice = "set LITELLM_ENVIRONMENT, or add a deployment that can be served";
+        reader.report.refuse(entry.place, &PATH, "no deployment is left", advice);
+    }
+    let elsewhere = std::mem::take(&mut list.elsewhere);
+    list.groups.extend(elsewhere);
     list
 }
 

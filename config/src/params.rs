@@ -145,11 +145,11 @@ pub fn public(
         let value = match &entry.node.value {
             Value::Null => continue,
             _ if key == "model" => {
-                model = reader.quiet(&entry.node).map(|value| member("model", &value));
+                model = reader.quiet(key, &entry.node).map(|value| member("model", &value));
                 continue;
             }
             _ if is_limit || HIDDEN.contains(&key) || is_secret_name(key) => continue,
-            _ => reader.quiet(&entry.node),
+            _ => reader.quiet(key, &entry.node),
         };
         members.extend(value.map(|value| member(key, &value_without_secrets(value))));
     }
@@ -174,9 +174,9 @@ fn value_without_secrets(value: Value) -> Value {
 
 impl Reader<'_> {
     /// A value that has been read, and reported on, before.
-    fn quiet(&mut self, node: &Node) -> Option<Value> {
+    fn quiet(&mut self, key: &str, node: &Node) -> Option<Value> {
         let mark = self.report.mark();
-        let value = self.untyped(node, &Path::top(""));
+        let value = self.untyped(node, &Path::top(key));
         self.report.forget_since(mark);
         value
     }

@@ -171,7 +171,8 @@ impl Builder<'_> {
             | (Some("bool"), value @ Value::Bool(_))
             | (Some("null"), value @ Value::Null) => Some(value),
             (Some("float"), Value::Int(_)) => text.parse().ok().map(Value::Float),
-            (None, _) if tag.suffix() == "!" || tag.original() == "!" => Some(Value::Text(text.to_owned())),
+            // The tag that says nothing: PyYAML resolves the scalar all the same.
+            (None, value) if tag.suffix() == "!" || tag.original() == "!" => Some(value),
             _ => None,
         };
         value.ok_or_else(|| self.unknown_tag(place, tag))

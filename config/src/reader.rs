@@ -70,10 +70,13 @@ impl Reader<'_> {
         None
     }
 
-    /// The same, for a value of no particular type: text from the environment is read as YAML would.
+    /// The same, for a parameter of a request: numbers and truth values of the environment are such.
     pub fn untyped(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
         match self.value(node, path, Unset::Drop)? {
-            Cow::Owned(Value::Text(text)) => Some(scalar::resolve(&text)),
+            Cow::Owned(Value::Text(text)) => Some(match scalar::resolve(&text) {
+                value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_)) if !is_always_text(path) => value,
+                _ => Value::Text(text),
+            }),
             Cow::Borrowed(Value::List(items)) => {
                 let items = items.iter().enumerate().filter_map(|(index, item)| {
                     let value = self.untyped_or_null(item, &path.index(index))?;
@@ -243,6 +246,13 @@ impl Reader<'_> {
         let message = format!("{written} stands where {wanted} belongs");
         self.report.refuse(node.place, path, &message, &format!("write {wanted}"));
     }
+}
+
+/// Parameters that are text even where it looks like a number.
+fn is_always_text(path: &Path<'_>) -> bool {
+    const TEXT: [&str; 7] =
+        ["model", "prompt_cache_key", "safety_identifier", "stop", "suffix", "user", "voice"];
+    path.last_key().is_none_or(|key| TEXT.contains(&key))
 }
 
 /// Short, plain, and no key by its looks.

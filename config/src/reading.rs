@@ -121,6 +121,9 @@ fn misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
             reader.report.refuse(entry.place, &path, "client certificates are not served", advice);
         }
     }
+    if let Some(router) = &settings.router {
+        callbacks::check_pre_call(reader, router);
+    }
     for section in [&settings.router, &settings.general].into_iter().flatten() {
         redis::check(reader, section);
     }

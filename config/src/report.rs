@@ -35,6 +35,14 @@ impl<'a> Path<'a> {
         Self { parent: Some(self), step: Step::Key(key) }
     }
 
+    /// The key at the end of the path.
+    pub fn last_key(&self) -> Option<&'a str> {
+        match self.step {
+            Step::Key(key) => Some(key),
+            Step::Document | Step::Index(_) => None,
+        }
+    }
+
     /// An item of the list that stands here.
     pub const fn index(&'a self, index: usize) -> Self {
         Self { parent: Some(self), step: Step::Index(index) }

@@ -2,9 +2,10 @@
 
 use crate::config::ServerSettings;
 use crate::reader::{Reader, Section, Unset};
+use crate::report::Path;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::tree::{Entry, Value};
+use crate::tree::Place;
 
 /// Bodies above 64 MiB are refused where nothing is set.
 const DEFAULT_BODY_MB: u64 = 64;
@@ -82,26 +83,24 @@ fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settin
         }
         let key = reader.secret(entry, &section.path.key("master_key"), Unset::Refuse);
         if found.is_none() {
-            warn_if_weak(reader, section, entry, key.as_ref());
+            warn_if_weak(reader, entry.place, &section.path.key("master_key"), key.as_ref());
             found = Some(key);
         }
     }
     match found {
         Some(key) => key,
-        None => reader.env.first_of(&["LITELLM_MASTER_KEY"]).map(Secret::new),
+        None => {
+            let key = reader.env.first_of(&["LITELLM_MASTER_KEY"]).map(Secret::new);
+            warn_if_weak(reader, document.place, &Path::top("LITELLM_MASTER_KEY"), key.as_ref());
+            key
+        }
     }
 }
 
-fn warn_if_weak(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, key: Option<&Secret>) {
-    let weak = key.is_some_and(|key| KNOWN_TO_EVERYBODY.contains(&key.reveal()) || key.reveal().len() < 8);
-    if weak && entry.node.value != Value::Null {
-        let message = "is a key that anybody would try first; LiteLLM refuses to start with it";
-        let path = section.path.key("master_key");
-        reader.report.warn(
-            entry.place,
-            &path,
-            message,
-            "take a long random one, such as `openssl rand -hex 32` prints",
-        );
+fn warn_if_weak(reader: &mut Reader<'_>, place: Place, path: &Path<'_>, key: Option<&Secret>) {
+    if key.is_some_and(|key| KNOWN_TO_EVERYBODY.contains(&key.reveal()) || key.reveal().len() < 8) {
+        let message = "is a key that anybody would try first";
+        let advice = "take a long random one, such as `openssl rand -hex 32` prints";
+        reader.report.warn(place, path, message, advice);
     }
 }

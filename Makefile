@@ -57,11 +57,11 @@ check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, li
 	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory deny
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
+	cargo test --quiet -p llm-balancer --lib --test golden
 	cargo test --quiet -p llm-balancer-integration --lib
 
 test: tools check test-node build ## All of it, on the real thing: Envoy, providers on sockets, clients
-	cargo test --quiet -p llm-balancer
-	cargo build --quiet -p llm-balancer-integration --bins
+	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
 
 # Tests wait more than they work, so there are more at once than processors.

@@ -252,7 +252,7 @@ router_settings: {num_retries: 1, disable_cooldowns: true}
     )
     .await;
     assert!(
-        world.balancer.ready_after < Duration::from_secs(5),
+        world.balancer.ready_after < Duration::from_secs(10),
         "the name held up the start: {:?}",
         world.balancer.ready_after
     );

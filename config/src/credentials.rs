@@ -75,11 +75,15 @@ pub fn is_literal(text: &str) -> bool {
 
 /// What people write for servers that want no key.
 fn is_placeholder(text: &str) -> bool {
-    const WORDS: [&str; 16] = [
+    const WORDS: &[&str] = &[
         "anything",
         "dummy",
         "empty",
         "fake",
+        "lm",
+        "lmstudio",
+        "local",
+        "my",
         "na",
         "n/a",
         "no",

@@ -6,7 +6,7 @@ use crate::json;
 use crate::reader::{Reader, Section, Unset};
 use crate::report::Path;
 use crate::secret::Secret;
-use crate::tables::{LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_request_parameter};
+use crate::tables::{LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
 use crate::verdict;
 
@@ -44,9 +44,11 @@ fn is_ours_to_keep(key: &str) -> bool {
 /// Warns of a parameter that may be a misspelling; whether it is sent.
 fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
     let (message, advice) = if let Some(near) = verdict::nearest(&entry.key, &LITELLM_PARAMS) {
-        ("is not known and has no effect", format!("did you mean {near}?"))
+        ("is not known here and has no effect", format!("did you mean {near}?"))
+    } else if is_litellms_own(&entry.key) {
+        ("belongs to a feature of LiteLLM that is not served, and has no effect", "remove it".to_owned())
     } else if is_secret_name(&entry.key) && !entry.key.ends_with("token") {
-        ("is not known and has no effect", "give credentials as api_key, or in extra_headers".to_owned())
+        ("is not known here and has no effect", "give credentials as api_key, or in extra_headers".to_owned())
     } else if let Some(home) = home_of(&entry.key, LITELLM_PARAMS.name) {
         ("has no effect here", format!("it belongs in {home}"))
     } else {

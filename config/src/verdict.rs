@@ -87,11 +87,14 @@ pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
 /// A key that this section does not know: misspelt, misplaced, or neither.
 pub fn unknown(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
     let (message, advice) = if let Some(near) = nearest(&entry.key, table) {
-        ("is not known and has no effect".to_owned(), format!("did you mean {near}?"))
+        ("is not known here and has no effect".to_owned(), format!("did you mean {near}?"))
     } else if let Some(home) = tables::home_of(&entry.key, table.name) {
         ("has no effect here".to_owned(), format!("it belongs in {home}"))
     } else {
-        ("is not known and has no effect".to_owned(), "remove it, or see docs/configuration.md".to_owned())
+        (
+            "is not known here and has no effect".to_owned(),
+            "remove it, or see docs/configuration.md".to_owned(),
+        )
     };
     reader.report.warn(entry.place, path, &message, &advice);
 }

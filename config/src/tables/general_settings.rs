@@ -43,6 +43,11 @@ const KEYS: &[Key] = &[
         "turns uploads away, which this gateway would pass on",
         "check them elsewhere",
     ),
+    refused(
+        "budget_duration",
+        "is a budget, which is not kept here",
+        "set the budget at the provider, and remove the key",
+    ),
     ignored("cancel_on_disconnect", "has no effect: a request ends when its client is gone", REMOVE),
     refused(
         "completion_model",
@@ -69,6 +74,7 @@ const KEYS: &[Key] = &[
     ignored("database_connection_timeout", DATABASE, FILE_ONLY),
     ignored("database_type", DATABASE, FILE_ONLY),
     ignored("database_url", DATABASE, FILE_ONLY),
+    ignored("debug", "has no effect", "use --log-level"),
     ignored("disable_adding_master_key_hash_to_db", DATABASE, REMOVE),
     ignored("disable_error_logs", SPEND, REQUEST_LOG),
     ignored("disable_master_key_return", DATABASE, REMOVE),
@@ -130,6 +136,11 @@ const KEYS: &[Key] = &[
         "guards every route but liveliness and readiness; LITELLM_MASTER_KEY where nothing is set",
     ),
     refused(
+        "max_budget",
+        "is a budget, which is not kept here",
+        "set the budget at the provider, and remove the key",
+    ),
+    refused(
         "max_parallel_requests",
         "limits requests in flight of each key, and there are no keys here",
         "use max_parallel_requests of the deployments",
@@ -177,5 +188,6 @@ const KEYS: &[Key] = &[
     ignored("use_redis_transaction_buffer", DATABASE, REMOVE),
     ignored("use_x_forwarded_for", "has no effect: addresses are not looked at", REMOVE),
     ignored("user_api_key_cache_ttl", DATABASE, REMOVE),
+    ignored("user_header_mappings", "has no effect: there are no users here", REMOVE),
     ignored("user_header_name", "has no effect: there are no users here", REMOVE),
 ];

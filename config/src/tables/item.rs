@@ -7,6 +7,11 @@ pub const ITEM: Table = Table { name: "model_list", keys: KEYS, open: false };
 
 const KEYS: &[Key] = &[
     refused(
+        "budget_duration",
+        "is a budget, which is not kept here",
+        "set the budget at the provider, and remove the key",
+    ),
+    refused(
         "guardrails",
         "checks requests, which this gateway would pass unchecked",
         "remove it, or check requests elsewhere",

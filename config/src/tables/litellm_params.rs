@@ -100,6 +100,11 @@ const KEYS: &[Key] = &[
         "has no effect: answers are passed on as they come",
         "let the client join them",
     ),
+    ignored(
+        "metadata",
+        "is for LiteLLM's logs, and never sent",
+        "send it from the client if the provider is to store it",
+    ),
     refused(
         "mock_response",
         "answers without calling the provider, and this gateway would call it",
@@ -156,6 +161,31 @@ const KEYS: &[Key] = &[
     applied("weight", "share of the requests under simple-shuffle"),
 ];
 
+/// Settings of LiteLLM's other features, by the beginning of their names. They never reach a provider.
+pub fn is_litellms_own(name: &str) -> bool {
+    const BEGINNINGS: [&str; 18] = [
+        "adaptive_router_",
+        "anthropic_keycloak_",
+        "auto_router_",
+        "aws_",
+        "azure_",
+        "bedrock_",
+        "complexity_router_",
+        "gcs_",
+        "langfuse_",
+        "langsmith_",
+        "litellm_",
+        "milvus_",
+        "mock_",
+        "quality_router_",
+        "s3_",
+        "token_exchange_",
+        "valkey_",
+        "vertex_",
+    ];
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
 /// Request parameters of OpenAI, and those of other providers that real files set. Anything else is sent as well,
 /// with a warning, because it may be a misspelling.
 pub fn is_request_parameter(name: &str) -> bool {
@@ -208,7 +238,6 @@ pub const REQUEST_PARAMETERS: &[&str] = &[
     "max_output_tokens",
     "max_tokens",
     "max_tool_calls",
-    "metadata",
     "min_p",
     "min_tokens",
     "mirostat",

@@ -66,11 +66,7 @@ const KEYS: &[Key] = &[
     ignored("default_max_internal_user_budget", KEYS_TEAMS, REMOVE),
     ignored("default_redis_batch_cache_expiry", CACHE, IN_FRONT),
     ignored("default_redis_ttl", CACHE, IN_FRONT),
-    refused(
-        "default_team_settings",
-        KEYS_TEAMS,
-        "remove it, and give each team its own gateway or key elsewhere",
-    ),
+    ignored("default_team_settings", KEYS_TEAMS, REMOVE),
     ignored("disable_add_transform_inline_image_block", PASSED, REMOVE),
     ignored("disable_aiohttp_transport", LOGS, REMOVE),
     ignored("disable_end_user_cost_tracking", "has no effect: money is not counted here", REMOVE),

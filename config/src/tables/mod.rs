@@ -12,7 +12,7 @@ mod top;
 
 pub use general_settings::GENERAL_SETTINGS;
 pub use item::ITEM;
-pub use litellm_params::{LITELLM_PARAMS, REQUEST_PARAMETERS, is_request_parameter};
+pub use litellm_params::{LITELLM_PARAMS, REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
 pub use litellm_settings::LITELLM_SETTINGS;
 pub use llm_balancer::LLM_BALANCER;
 pub use model_info::MODEL_INFO;

@@ -21,6 +21,11 @@ const KEYS: &[Key] = &[
     applied("allowed_fails_policy", "the same by kind of failure"),
     ignored("assistants_config", "is no feature of this gateway", REMOVE),
     ignored("background_health_check_model_groups", HEALTH, REMOVE),
+    refused(
+        "budget_duration",
+        "is a budget, which is not kept here",
+        "set the budget at the provider, and remove the key",
+    ),
     ignored("cache_kwargs", CACHE, "put a cache in front"),
     ignored("cache_responses", CACHE, "put a cache in front"),
     ignored("caching_groups", CACHE, "put a cache in front"),
@@ -35,7 +40,14 @@ const KEYS: &[Key] = &[
     ignored("default_priority", "has no effect: requests do not queue", REMOVE),
     ignored("deployment_affinity_ttl_seconds", AFFINITY, ONE),
     applied("disable_cooldowns", "no deployment cools down"),
+    ignored(
+        "enable_cooldowns",
+        "has no effect: deployments cool down anyhow",
+        "remove it; disable_cooldowns turns that off",
+    ),
     ignored("enable_health_check_routing", HEALTH, REMOVE),
+    ignored("enable_load_balancing", "has no effect: requests are spread anyhow", REMOVE),
+    ignored("enable_loadbalancing", "has no effect: requests are spread anyhow", REMOVE),
     ignored(
         "enable_mid_stream_fallback_continuation",
         "has no effect: a stream that broke is not continued",
@@ -66,6 +78,11 @@ const KEYS: &[Key] = &[
     ignored("health_check_ignore_transient_errors", HEALTH, REMOVE),
     ignored("health_check_staleness_threshold", HEALTH, REMOVE),
     applied("master_key", "taken for general_settings.master_key, with a warning"),
+    refused(
+        "max_budget",
+        "is a budget, which is not kept here",
+        "set the budget at the provider, and remove the key",
+    ),
     applied("max_fallbacks", "fallbacks one after another at most; 5 where nothing is set"),
     ignored("model_group_affinity_config", AFFINITY, ONE),
     applied("model_group_alias", "other names of groups"),

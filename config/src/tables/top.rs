@@ -10,6 +10,11 @@ const DROP: &str = "remove it, or keep it for LiteLLM";
 
 const KEYS: &[Key] = &[
     ignored("assistant_settings", ELSEWHERE, DROP),
+    refused(
+        "budget_duration",
+        "is a budget, which is not kept here",
+        "set the budget at the provider, and remove the key",
+    ),
     ignored(
         "callback_settings",
         ELSEWHERE,
@@ -33,6 +38,11 @@ const KEYS: &[Key] = &[
     applied("litellm_settings", "retries, timeouts and fallbacks that router_settings does not give"),
     applied("llm_balancer", "settings of this program, which LiteLLM ignores"),
     applied("master_key", "taken for general_settings.master_key, with a warning"),
+    refused(
+        "max_budget",
+        "is a budget, which is not kept here",
+        "set the budget at the provider, and remove the key",
+    ),
     ignored("mcp_servers", ELSEWHERE, DROP),
     ignored("mcp_tools", ELSEWHERE, DROP),
     applied("model_list", "the deployments"),

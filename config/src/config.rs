@@ -43,7 +43,7 @@ pub struct Deployment {
     pub headers: Vec<(String, Secret)>,
     /// `weight` for simple-shuffle; finite, may be negative as in LiteLLM.
     pub weight: Option<f64>,
-    /// Requests per minute, from litellm_params, the item, or (see `info_limits`) model_info.
+    /// Requests per minute, from litellm_params, the item, or (see `limits_are_no_weights`) model_info.
     pub rpm: Option<u64>,
     /// Tokens per minute, likewise.
     pub tpm: Option<u64>,

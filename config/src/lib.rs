@@ -6,11 +6,12 @@
 //! - `include`: several files into one; `parse`, `scalar`, `merge`: text into a `tree`;
 //! - `environment`, `reader`, `credentials`: values of the wanted type out of it;
 //! - `tables`, `verdict`, `later`: what becomes of every key;
-//! - `model_list`, `deployment`, `endpoint`, `providers`, `ids`: the deployments;
+//! - `model_list`, `deployment`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
 //! - `server`, `router`, `fallbacks`, `references`, `callbacks`: the settings;
 //! - `config`, `report`: what comes out.
 
 mod base;
+mod call;
 mod callbacks;
 pub mod config;
 mod credentials;
@@ -47,6 +48,7 @@ mod tables;
 mod tls;
 mod tree;
 mod verdict;
+mod wires;
 
 pub use config::*;
 pub use documentation::documented_tables;

@@ -78,9 +78,20 @@ pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
                 }
             }
             // `x-` keys hold anchors for the rest of the file.
-            None if table.open || entry.key.starts_with("x-") => {}
+            None if table.open || entry.key.starts_with("x-") => almost(reader, table, entry, &path),
             None => unknown(reader, table, entry, &path),
         }
+    }
+}
+
+/// A key of one's own that is nearly one of ours. Those of litellm_params are looked at where they are sent.
+fn almost(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
+    if table.name != "model_info" {
+        return;
+    }
+    if let Some(near) = nearest(&entry.key, table) {
+        let advice = format!("did you mean {near}?");
+        reader.report.warn(entry.place, path, "is shown by the listings, and does nothing else", &advice);
     }
 }
 

@@ -1,0 +1,196 @@
+//! One deployment on its way to an endpoint, and what every provider's way is made of.
+
+use crate::base::{self, Base};
+use crate::config::{Credential, Endpoint, Layout, Tls};
+use crate::endpoint::Obstacle;
+use crate::providers::Provider;
+use crate::reader::{Reader, Section, Unset};
+use crate::secret::Secret;
+use crate::tree::{Entry, Value};
+
+/// What a wire is made of, before it becomes an endpoint.
+pub struct Wiring {
+    /// Scheme, host, port and path.
+    pub base: Base,
+    /// How routes stand behind the path.
+    pub layout: Layout,
+    /// Added to every request.
+    pub query: Option<String>,
+    /// `api_base` as clients may see it.
+    pub shown: String,
+    /// What opens it.
+    pub credential: Option<Credential>,
+}
+
+impl Wiring {
+    /// OpenAI's layout.
+    pub fn openai(base: Base, shown: String, credential: Option<Credential>) -> Self {
+        Self { base, layout: Layout::OpenAi, query: None, shown, credential }
+    }
+
+    /// The endpoint; `tls` applies to https alone.
+    pub fn endpoint(self, tls: &Tls) -> Endpoint {
+        let base = self.base;
+        let query = match (base.query.clone(), self.query) {
+            (Some(first), Some(second)) => Some(format!("{first}&{second}")),
+            (first, second) => first.or(second),
+        };
+        Endpoint {
+            tls: if base.https { tls.clone() } else { Tls::Off },
+            authority: base.authority(),
+            host: base.host,
+            port: base.port,
+            path: base.path,
+            layout: self.layout,
+            query,
+            shown: self.shown,
+        }
+    }
+}
+
+/// What the file itself gives to open the provider.
+pub struct Given {
+    key: Option<Secret>,
+    /// `azure_ad_token`
+    pub token: Option<Secret>,
+}
+
+impl Given {
+    /// Reads both, so that both are reported on whatever else is wrong.
+    pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> Self {
+        Self { key: secret(reader, params, "api_key"), token: secret(reader, params, "azure_ad_token") }
+    }
+}
+
+fn secret(reader: &mut Reader<'_>, params: &Section<'_>, name: &str) -> Option<Secret> {
+    // An empty key in the file is an absent one, as in LiteLLM; an empty variable is a mistake.
+    let entry = params.find(name).filter(|entry| entry.node.value != Value::Text(String::new()))?;
+    reader.secret(entry, &params.path.key(name), Unset::Refuse)
+}
+
+/// One deployment on its way to an endpoint.
+pub struct Call<'c, 'r, 's> {
+    /// Where values come from and findings go.
+    pub reader: &'c mut Reader<'r>,
+    /// litellm_params
+    pub params: &'c Section<'s>,
+    /// Whose way it is.
+    pub provider: &'static Provider,
+    /// From the file, if it is there.
+    pub api_base: Option<String>,
+    /// Likewise.
+    pub given: Given,
+}
+
+impl Call<'_, '_, '_> {
+    /// The base from the file, the environment, or the provider's own.
+    pub fn base(&mut self) -> Result<Base, Obstacle> {
+        if let Some(given) = self.api_base.clone() {
+            return self.parse(&given);
+        }
+        let variables = self.provider.base_variables();
+        let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
+        let set =
+            if self.params.find("api_base").is_some() { None } else { self.reader.env.first_of(&names) };
+        match set {
+            Some(base) => self.parse(&base),
+            None if self.provider.base.is_empty() => {
+                let set = names.first().map(|name| format!(", or {name}")).unwrap_or_default();
+                let message =
+                    format!("has no api_base, and {} has no address of its own", self.provider.name);
+                Err(self.mistake("model", &message, &format!("set api_base{set}")))
+            }
+            None => self.parse(self.provider.base),
+        }
+    }
+
+    /// A base taken apart, with advice about a route at its end.
+    pub fn parse(&mut self, text: &str) -> Result<Base, Obstacle> {
+        const ROUTES: [&str; 4] = ["/chat/completions", "/completions", "/embeddings", "/responses"];
+        let entry = self.base_entry();
+        let path = self.params.path.key("api_base");
+        let place = entry.map_or(self.params.place, |entry| entry.node.place);
+        match base::parse(text) {
+            Ok(mut base) => {
+                if let Some(route) = ROUTES.iter().find(|route| base.trim_path(route)) {
+                    let message = format!("ends in {route}, which is added to it for every request");
+                    let advice = format!("write {}", base.shown());
+                    self.reader.report.warn(place, &path, &message, &advice);
+                }
+                Ok(base)
+            }
+            Err(base::Unusable(message, advice)) => {
+                self.reader.report.refuse(place, &path, message, advice);
+                Err(Obstacle::Reported)
+            }
+        }
+    }
+
+    fn base_entry(&self) -> Option<&Entry> {
+        self.params.find("api_base").or_else(|| self.params.find("base_url"))
+    }
+
+    /// A setting of the file, or of a variable.
+    pub fn setting(&mut self, key: &str, variables: &[&str]) -> Option<String> {
+        let given = self.reader.text(self.params, key).filter(|text| !text.is_empty());
+        given.or_else(|| self.reader.env.first_of(variables))
+    }
+
+    /// The key from the file, or from the provider's variables if the file has none.
+    pub fn key(&mut self) -> Option<Secret> {
+        if self.given.key.is_some() {
+            return self.given.key.clone();
+        }
+        let variables = self.provider.key_variables();
+        let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
+        self.reader.env.first_of(&names).map(Secret::new)
+    }
+
+    /// The key, with a warning if there is none.
+    pub fn needed_key(&mut self) -> Option<Secret> {
+        let key = self.key();
+        if key.is_none() {
+            self.warn_no_key();
+        }
+        key
+    }
+
+    /// Warns that the provider asks for a key.
+    pub fn warn_no_key(&mut self) {
+        if self.has_own_authorization() {
+            return;
+        }
+        let message = format!("has no api_key, and {} asks for one", self.provider.name);
+        let variables = self.provider.key_variables();
+        let advice = match variables.first() {
+            Some(name) => format!("set api_key: os.environ/{name}"),
+            None => "set api_key".to_owned(),
+        };
+        let path = self.params.path;
+        self.reader.report.warn(self.params.place, &path, &message, &advice);
+    }
+
+    fn has_own_authorization(&self) -> bool {
+        let headers = self.params.find("extra_headers").and_then(|entry| entry.node.entries());
+        headers.is_some_and(|headers| {
+            headers.iter().any(|entry| {
+                ["authorization", "api-key", "x-api-key"]
+                    .iter()
+                    .any(|name| entry.key.eq_ignore_ascii_case(name))
+            })
+        })
+    }
+
+    /// Something that is wrong with the file, whatever becomes of deployments that are not served.
+    pub fn mistake(&mut self, key: &str, message: &str, advice: &str) -> Obstacle {
+        let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
+        self.reader.report.refuse(place, &self.params.path.key(key), message, advice);
+        Obstacle::Reported
+    }
+
+    /// A warning about a key, at that key if it is there.
+    pub fn warn(&mut self, key: &str, message: &str, advice: &str) {
+        let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
+        self.reader.report.warn(place, &self.params.path.key(key), message, advice);
+    }
+}

@@ -211,6 +211,41 @@ async fn a_compressed_body_is_served_or_refused_but_not_misread() {
 }
 
 #[tokio::test]
+async fn a_small_compressed_body_does_not_swell_beyond_the_limit() {
+    let mut world = small().await;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let body = format!("{{\"model\": \"gpt\", \"messages\": [\"{}\"]}}", "x".repeat(20 << 20));
+    encoder.write_all(body.as_bytes()).unwrap();
+    let client = world.with_header("content-encoding", "gzip");
+    let reply = client
+        .send(Method::POST, "/v1/chat/completions", "application/json", encoder.finish().unwrap())
+        .await;
+    assert!([400, 413, 415].contains(&reply.status), "{} {}", reply.status, reply.text());
+    reply.error(reply.status);
+    assert!(world.provider.received().is_empty());
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_what_content_encoding_says_are_a_bad_request() {
+    let mut world = World::group(&["paris"], "").await;
+    let client = world.with_header("content-encoding", "gzip");
+    for body in [
+        b"{\"model\": \"gpt\", \"messages\": []}".as_slice(),
+        b"\x1f\x8b\x08\0\0\0\0\0\0\x03garbage",
+        b"\x1f\x8b",
+    ] {
+        let reply = client.send(Method::POST, "/v1/chat/completions", "application/json", body).await;
+        assert!([400, 415].contains(&reply.status), "{body:?}: {} {}", reply.status, reply.text());
+        reply.error(reply.status);
+    }
+    let reply = world.with_header("content-encoding", "br").chat("gpt").await;
+    reply.error(415);
+    assert!(world.provider.received().is_empty());
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
 async fn a_client_that_expects_to_be_told_to_continue_is_told() {
     let world = World::group(&["paris"], "").await;
     let body = "{\"model\": \"gpt\", \"messages\": []}";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, World, eventually, raw};
+use llm_balancer_integration::{Answer, Client, World, eventually, raw};
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
@@ -63,6 +63,26 @@ async fn a_client_that_goes_in_the_middle_of_a_stream_lets_the_provider_go() {
         eventually(async || world.provider.abandoned() == 1).await,
         "the provider still streams to nobody"
     );
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_drops_one_stream_keeps_its_others() {
+    let mut world = World::group(&["paris"], "").await;
+    world.provider.always("paris", Answer::ok().events(1000).every(Duration::from_millis(20)));
+    let client = Client::http2(world.balancer.port);
+    let mut dropped = client.stream_chat("gpt").await;
+    let mut kept = client.stream_chat("gpt").await;
+    assert!(dropped.next().await.is_some() && kept.next().await.is_some());
+    drop(dropped);
+    assert!(
+        eventually(async || world.provider.abandoned() == 1).await,
+        "the provider still streams to nobody"
+    );
+    assert!(kept.next().await.is_some());
+    drop((kept, client));
+    assert!(eventually(async || world.provider.abandoned() == 2).await);
+    world.provider.always("paris", Answer::ok());
     world.assert_well("gpt").await;
 }
 

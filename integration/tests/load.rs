@@ -20,7 +20,7 @@ router_settings: {{num_retries: 2, disable_cooldowns: true}}
         free_port(),
         good.origin()
     );
-    let balancer = Launch::new(&config).start().await;
+    let balancer = Launch::new(&config).concurrency(2).start().await;
     let mut world = World { client: Client::new(balancer.port), balancer, provider: good };
     let started = Instant::now();
     let replies = world.crowd(32, 4000, "gpt").await;
@@ -48,6 +48,23 @@ router_settings: {{num_retries: 2, disable_cooldowns: true}}
     let overflow: u64 =
         stats.iter().filter(|(name, _)| name.contains("overflow")).map(|(_, count)| count).sum();
     assert_eq!(overflow, 0, "a circuit breaker of ours was in the way");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_clients_share_a_connection_and_see_no_error_either() {
+    let mut world = World::group(&["paris", "virginia", "tokyo"], "disable_cooldowns: true").await;
+    world.provider.always("paris", Answer::status(429));
+    world.provider.always("virginia", Answer::ok().reset());
+    world.client = Client::http2(world.balancer.port);
+    let replies = world.crowd(32, 2000, "gpt").await;
+    let errors: Vec<_> = replies
+        .iter()
+        .filter(|reply| reply.status != 200)
+        .map(|reply| (reply.status, reply.text()))
+        .collect();
+    assert!(errors.is_empty(), "{} of {} failed, first {:?}", errors.len(), replies.len(), errors.first());
+    assert!(replies.iter().all(|reply| reply.served_by() == "tokyo"));
+    world.assert_well("gpt").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -142,6 +142,17 @@ async fn a_lone_deployment_that_says_when_to_come_back_is_asked_then() {
 }
 
 #[tokio::test]
+async fn a_time_to_come_back_that_makes_no_sense_is_not_waited_for() {
+    let world = World::group(&["paris"], "num_retries: 1").await;
+    for hint in ["soon", "-5", "nan", "1e400", "99999999999999999999", "", "61"] {
+        world.provider.script("paris", [Answer::status(429).retry_after(hint)]);
+        let started = Instant::now();
+        assert_eq!(world.chat("gpt").await.served_by(), "paris", "{hint:?}");
+        assert!(started.elapsed() < Duration::from_millis(1700), "{hint:?} took {:?}", started.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn how_often_is_said_by_the_request_then_the_deployment_then_the_router() {
     let body = json!({"num_retries": 1});
     let nothing = json!({});

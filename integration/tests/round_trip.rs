@@ -103,6 +103,26 @@ async fn a_plain_answer_may_come_in_chunks() {
 }
 
 #[tokio::test]
+async fn odd_but_valid_answers_are_passed_on() {
+    let world = World::group(&["paris"], "num_retries: 0").await;
+    let answers: [(&[u8], u16); 4] = [
+        (b"HTTP/1.1 200 OK\r\nx-odd: \xff\xfe\r\ncontent-length: 2\r\n\r\n{}", 200),
+        (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\n{}", 200),
+        (b"HTTP/1.1 429 Slow\r\nretry-after: \xff\r\ncontent-type: \xfe\r\ncontent-length: 2\r\n\r\n{}", 429),
+        (
+            b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            200,
+        ),
+    ];
+    for (answer, status) in answers {
+        world.provider.script("paris", [Answer::raw(answer)]);
+        let reply = world.chat("gpt").await;
+        let shown = String::from_utf8_lossy(answer);
+        assert_eq!((reply.status, reply.text().as_str()), (status, "{}"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_closes_after_each_answer_is_no_trouble() {
     let world = World::group(&["paris"], "").await;
     // All pieces are sent before the connection is closed.

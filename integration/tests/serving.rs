@@ -1,7 +1,6 @@
 //! Starting and stopping: quickly, only on what is free, only with what `check` accepts, and leaving nothing behind.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use llm_balancer_integration::{Balancer, Client, Launch, World, eventually, free_port};
 

@@ -46,12 +46,8 @@ fn list_repr(items: &[Node], out: &mut String) {
 }
 
 /// Decimal digits.
-pub fn int(number: i128, out: &mut String) {
-    // Nearly every number fits, and formatting 128 bits costs code the filter need not run.
-    match i64::try_from(number) {
-        Ok(small) => out.push_str(&small.to_string()),
-        Err(_) => out.push_str(&number.to_string()),
-    }
+pub fn int(number: i64, out: &mut String) {
+    out.push_str(&number.to_string());
 }
 
 /// `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.

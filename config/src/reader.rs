@@ -187,7 +187,7 @@ impl Reader<'_> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
-        let number = integer(&value).and_then(|number| i64::try_from(number).ok());
+        let number = integer(&value);
         if number.is_none() {
             self.wrong(&entry.node, &path, "a whole number");
         }
@@ -260,7 +260,7 @@ fn is_harmless(text: &str) -> bool {
     text.len() <= 20 && !text.starts_with("sk-") && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-fn integer(value: &Value) -> Option<i128> {
+fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Int(number) => Some(*number),
         // Pydantic takes 3.0 for 3, and so do we; 3.5 is no count.

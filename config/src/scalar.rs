@@ -107,19 +107,20 @@ fn sexagesimal_float(whole: &str, fraction: &str) -> Option<f64> {
     Some(total)
 }
 
-fn int(text: &str) -> Option<i128> {
+fn int(text: &str) -> Option<i64> {
     let (negative, rest) = signed(text);
     let number = magnitude(rest)?;
     if negative { number.checked_neg() } else { Some(number) }
 }
 
-fn magnitude(text: &str) -> Option<i128> {
-    if let Some(digits) = text.strip_prefix("0b") {
-        return i128::from_str_radix(&without_underscores(digits), 2).ok();
-    }
-    if let Some(digits) = text.strip_prefix("0x") {
-        let plain = without_underscores(digits);
-        return if plain.starts_with('+') { None } else { i128::from_str_radix(&plain, 16).ok() };
+fn magnitude(text: &str) -> Option<i64> {
+    for (prefix, base) in [("0b", 2), ("0x", 16)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            let digits = without_underscores(digits);
+            // A second sign, which Rust would read and YAML has no place for.
+            let signed = digits.starts_with(['+', '-']);
+            return if signed { None } else { i64::from_str_radix(&digits, base).ok() };
+        }
     }
     if text.contains(':') {
         return sexagesimal_int(text);
@@ -131,20 +132,20 @@ fn magnitude(text: &str) -> Option<i128> {
     match text.strip_prefix('0') {
         Some("") => Some(0),
         // `[0-7_]+`; 0899 is no number at all.
-        Some(_) => i128::from_str_radix(&plain, 8).ok(),
+        Some(_) => i64::from_str_radix(&plain, 8).ok(),
         None => plain.parse().ok(),
     }
 }
 
 /// `12:30` is 750: the reason why an unquoted time of day is a number.
-fn sexagesimal_int(text: &str) -> Option<i128> {
+fn sexagesimal_int(text: &str) -> Option<i64> {
     let (first, rest) = text.split_once(':')?;
     if !is_digits(first) || first.starts_with('0') || !rest.split(':').all(is_sixtieth) {
         return None;
     }
-    let mut total: i128 = 0;
+    let mut total: i64 = 0;
     for part in text.split(':') {
-        let digit: i128 = without_underscores(part).parse().ok()?;
+        let digit: i64 = without_underscores(part).parse().ok()?;
         total = total.checked_mul(60)?.checked_add(digit)?;
     }
     Some(total)
@@ -260,6 +261,7 @@ mod tests {
             ("-0", Value::Int(0)),
             ("0x1F", Value::Int(31)),
             ("0b101", Value::Int(5)),
+            ("0x-1", text("0x-1")),
             ("010", Value::Int(8)),
             ("0o10", text("0o10")),
             ("0899", text("0899")),
@@ -290,7 +292,9 @@ mod tests {
             ("+", text("+")),
             (".", text(".")),
             ("1_", Value::Int(1)),
-            ("170141183460469231731687303715884105728", text("170141183460469231731687303715884105728")),
+            ("9223372036854775807", Value::Int(i64::MAX)),
+            // Python counts on; the digits stay as they are, and that is what ids are made of.
+            ("9223372036854775808", text("9223372036854775808")),
         ];
         for (scalar, expected) in rows {
             assert_eq!(resolve(scalar), expected, "{scalar}");

@@ -25,8 +25,8 @@ pub enum Value {
     Null,
     /// `true`, `Yes`, `off`.
     Bool(bool),
-    /// In any base, sexagesimal included.
-    Int(i128),
+    /// In any base, sexagesimal included. What 64 bits do not hold is text.
+    Int(i64),
     /// With a point; `1e3` is text in YAML 1.1.
     Float(f64),
     /// Everything else that is no collection; dates as Python writes them.

@@ -118,8 +118,8 @@ pub fn nearest(name: &str, table: &Table) -> Option<&'static str> {
 /// The name that a misspelling is closest to.
 pub fn nearest_of<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = match name.len() {
-        0..5 => 1,
-        5..16 => 2,
+        0..6 => 1,
+        6..16 => 2,
         _ => 3,
     };
     let near = names.filter_map(|other| Some((distance(name, other, allowed)?, other)));

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -131,6 +133,7 @@ impl Launch {
         panic!("llm-balancer did not answer within {START:?}:\n{}", balancer.log());
     }
 
+    /// The process ends with the thread that starts it: a test that is killed leaves nothing behind either.
     fn spawn(&self) -> Balancer {
         let dir = TempDir::new().expect("a temporary directory");
         let file = self.file.clone().unwrap_or_else(|| {
@@ -140,7 +143,8 @@ impl Launch {
         });
         let log = File::create(dir.path().join("log")).expect("the log can be written");
         let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
-        let child = Command::new(binary())
+        let mut command = Command::new(binary());
+        command
             .args(["--config".into(), file.into_os_string()])
             .args([
                 "--port",
@@ -148,7 +152,7 @@ impl Launch {
                 "--admin-port",
                 &admin_port.to_string(),
                 "--concurrency",
-                "1",
+                &self.concurrency.to_string(),
             ])
             .args(&self.args)
             .env("TMPDIR", dir.path())
@@ -156,11 +160,12 @@ impl Launch {
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("cannot run {}: {error}; `make build` makes it", binary().display())
-            });
+            .stderr(log);
+        // SAFETY: between fork and exec only this system call is made, and nothing is allocated.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!("cannot run {}: {error}; `make build` makes it", binary().display())
+        });
         Balancer { port, admin_port, ready_after: Duration::ZERO, child, dir }
     }
 }

@@ -52,8 +52,7 @@ tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) nod
 
 check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
 	cargo fmt --all --check
-	cargo clippy --quiet --release $(FILTER) -- -D warnings
-	cargo build --quiet --release $(FILTER)
+	cargo clippy --quiet $(FILTER) -- -D warnings
 	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory deny
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 /// Reads a file and what it includes.
 pub fn read(path: &Path) -> Result<Loaded, Failure> {
     let name = path.to_string_lossy();
-    // Looked at first: of an include that is not there we tell the place, of the file itself only the name.
-    fs::File::open(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    // An include that cannot be read is a finding, with its place; the file itself has none.
+    fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
     let text = |file: &str| fs::read_to_string(file).map_err(|error| error.to_string());
     Ok(load(&name, &text, &|name| env::var(name).ok()))
 }

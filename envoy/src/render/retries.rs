@@ -42,3 +42,35 @@ fn most_of(policy: &FailurePolicy) -> Option<u32> {
     ];
     all.into_iter().flatten().max()
 }
+
+#[cfg(test)]
+mod tests {
+    use llm_balancer_config::read;
+
+    use super::*;
+
+    fn ceiling_with(settings: &str) -> u32 {
+        let text = format!(
+            "model_list: [{{model_name: gpt, litellm_params: {{model: openai/gpt, api_key: none}}}}]\nrouter_settings: {{{settings}}}\n"
+        );
+        let reading = read("config.yaml", &text, &|_| None);
+        ceiling(&reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings)))
+    }
+
+    #[test]
+    fn every_group_on_the_longest_chain_of_fallbacks_has_its_retries() {
+        let cases = [
+            // Three retries and five fallbacks, as they are where nothing is set, and those of requests.
+            ("", 25),
+            ("num_retries: 9", 60),
+            ("num_retries: 9, max_fallbacks: 2", 30),
+            ("retry_policy: {RateLimitErrorRetries: 7, TimeoutErrorRetries: 1}", 48),
+            ("model_group_retry_policy: {gpt: {InternalServerErrorRetries: 7}}", 48),
+            ("num_retries: 0, max_fallbacks: 0", 25),
+            ("num_retries: 4000000000, max_fallbacks: 4000000000", 250),
+        ];
+        for (settings, expected) in cases {
+            assert_eq!(ceiling_with(settings), expected, "{settings}");
+        }
+    }
+}

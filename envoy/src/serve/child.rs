@@ -17,10 +17,18 @@ use signal_hook::iterator::Signals;
 /// How often we look whether Envoy listens: a start takes some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
 
+/// Those that end us, and the one that says that Envoy has ended. From here on they wait until somebody looks.
+pub fn signals() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])
+}
+
 /// Runs Envoy to its end, and says when it listens at `address`.
-pub fn run(mut command: Command, address: SocketAddr, ready: impl FnOnce()) -> io::Result<ExitCode> {
-    // Before there is a child, so that no signal is missed.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])?;
+pub fn run(
+    mut command: Command,
+    mut signals: Signals,
+    address: SocketAddr,
+    ready: impl FnOnce(),
+) -> io::Result<ExitCode> {
     allow_many_connections();
     dies_with_us(&mut command);
     let mut child = command.spawn()?;
@@ -87,7 +95,8 @@ fn dies_with_us(command: &mut Command) {
     command.process_group(0);
     let us = Pid::this();
     let ask = move || {
-        prctl::set_pdeathsig(Signal::SIGTERM)?;
+        // Not SIGTERM, which Envoy leaves lying until it has started.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
         // We may have gone already.
         if getppid() == us { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }
     };

@@ -1,7 +1,9 @@
 //! Runs Envoy with the configuration, from the check to the last signal.
 
 use std::env;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -19,6 +21,8 @@ mod ports;
 
 /// Serves until Envoy ends or is told to. Its exit code is ours.
 pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
+    // Before there is anything to clean up.
+    let signals = child::signals().map_err(|error| Failure::Machine(format!("no signals: {error}")))?;
     let (config, text) = configuration::usable(&args.config)?;
     let filter = filter::bytes().map_err(Failure::Machine)?;
     let address = listen::address(&args.listen, &config)?;
@@ -27,8 +31,7 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let ports = ports::free(address, args.listen.admin_port)?;
 
     // Removed when it goes out of scope, whatever happens.
-    let dir = tempfile::Builder::new().prefix("llm-balancer-").tempdir();
-    let dir = dir.map_err(|error| Failure::Machine(format!("cannot make a temporary folder: {error}")))?;
+    let dir = runtime_folder().map_err(|error| Failure::Machine(format!("no temporary folder: {error}")))?;
     let options = Options {
         listen: ports.clients,
         admin_port: ports.admin,
@@ -43,12 +46,16 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Machine(format!("cannot write to {}: {error}", dir.path().display())))?;
 
     let ready = || banner::print(&config, &options);
-    child::run(command(&envoy, &dir, args), listen::from_here(options.listen), ready)
+    child::run(command(&envoy, &dir, args), signals, listen::from_here(options.listen), ready)
         .map_err(|error: io::Error| Failure::Machine(format!("cannot run {}: {error}", envoy.display())))
 }
 
 const FILTER: &str = "filter.wasm";
 const BOOTSTRAP: &str = "bootstrap.json";
+
+fn runtime_folder() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("llm-balancer-").permissions(Permissions::from_mode(0o700)).tempdir()
+}
 
 fn command(envoy: &Path, dir: &TempDir, args: &Serve) -> Command {
     let mut command = Command::new(envoy);

@@ -239,7 +239,7 @@ impl Parts<'_> {
             rpm: limits.rpm,
             tpm: limits.tpm,
             limits_are_no_weights: own.is_none() && !of_info.is_none(),
-            max_parallel_requests: reader.count(params, "max_parallel_requests"),
+            max_parallel_requests: reader.count(params, "max_parallel_requests").filter(|count| *count > 0),
             order: reader.integer(params, "order").or_else(|| reader.integer(info, "order")),
             timeout: reader
                 .seconds(params, "timeout")

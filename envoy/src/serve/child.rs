@@ -95,7 +95,7 @@ fn dies_with_us(command: &mut Command) {
     command.process_group(0);
     let us = Pid::this();
     let ask = move || {
-        // Not SIGTERM, which Envoy leaves lying until it has started.
+        // Nobody is left who would wait for a graceful end.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         // We may have gone already.
         if getppid() == us { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }

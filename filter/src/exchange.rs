@@ -12,10 +12,10 @@ use llm_balancer_router::reply::{Refusal, Reply};
 use llm_balancer_router::request::Request;
 use llm_balancer_router::retry_after::retry_after;
 use llm_balancer_router::{Arrival, Step, Verdict};
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, MapType};
 
+use crate::abi::Action;
 use crate::clock::Progress;
+use crate::host::{BufferType, MapType};
 use crate::probe::Probe;
 use crate::{Worker, between, host};
 
@@ -89,17 +89,17 @@ impl Exchange {
             return Action::Continue;
         };
         let Some(worker) = self.worker.clone() else { return Action::Continue };
-        let body = host::buffer(BufferType::HttpRequestBody);
+        let body = host::buffer(BufferType::RequestBody);
         let step = worker.router.send(&request, &body, self.journey(), &mut *worker.random.borrow_mut());
         match step {
             Step::Reply(reply) => self.reply(&reply),
             Step::Send(sending) => {
                 let deployment = worker.router.deployment(sending.attempt.deployment);
                 let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
-                let sent = host::set_headers(MapType::HttpRequestHeaders, &sending.headers)
-                    .and_then(|()| host::set_header(MapType::HttpRequestHeaders, names::CLUSTER, cluster))
+                let sent = host::set_headers(MapType::Request, &sending.headers)
+                    .and_then(|()| host::set_header(MapType::Request, names::CLUSTER, cluster))
                     .and_then(|()| match &sending.body {
-                        Some(body) => host::set_buffer(BufferType::HttpRequestBody, body),
+                        Some(body) => host::set_buffer(BufferType::RequestBody, body),
                         None => Ok(()),
                     });
                 if sent.is_err() {
@@ -127,7 +127,7 @@ impl Exchange {
     fn failed(&mut self, attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
         let flags = host::number_property("response\0flags").unwrap_or_default();
         let failure = Failure::seen_by_envoy(flags).unwrap_or_else(|| {
-            let header = |name| host::header(MapType::HttpResponseHeaders, name);
+            let header = |name| host::header(MapType::Response, name);
             let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
             let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
             Failure::Provider { status, reason: Reason::Other, retry_after }
@@ -144,11 +144,10 @@ impl Exchange {
     fn settle(&mut self, attempt: Attempt, failure: Failure, complete: bool) -> Action {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         self.phase = Phase::Relaying;
-        let names = worker.router.served_by(&attempt).map(|names| names.map(|(n, v)| (n, v.into_owned())));
         let verdict = worker.router.judge(attempt, failure, &mut *worker.random.borrow_mut());
         match verdict {
-            Verdict::Relay => {
-                for (name, value) in names.into_iter().flatten() {
+            Verdict::Relay(names) => {
+                for (name, value) in names {
                     set(name, &value);
                 }
                 Action::Continue
@@ -168,9 +167,9 @@ impl Exchange {
         if complete {
             set("content-length", "0");
         } else {
-            host::remove_header(MapType::HttpResponseHeaders, "content-length");
+            host::remove_header(MapType::Response, "content-length");
         }
-        let _ = host::set_buffer(BufferType::HttpResponseBody, b"");
+        let _ = host::set_buffer(BufferType::ResponseBody, b"");
         match &self.worker {
             Some(worker) if !wait.is_zero() => {
                 worker.clock.resume_after(self.context, wait);
@@ -182,13 +181,15 @@ impl Exchange {
 
     /// Puts our words in the place of a response that is being held.
     fn replace(&mut self, reply: &Reply) {
+        // Envoy marks its own answers for retry, for the case that they do not pass here.
+        host::remove_header(MapType::Response, names::RETRY);
         set(":status", &reply.status.to_string());
         set("content-type", "application/json");
         set("content-length", &reply.body.len().to_string());
         for (name, value) in &reply.headers {
             set(name, value);
         }
-        let _ = host::set_buffer(BufferType::HttpResponseBody, reply.body.as_bytes());
+        let _ = host::set_buffer(BufferType::ResponseBody, reply.body.as_bytes());
     }
 
     /// Says which deployment serves.
@@ -232,16 +233,7 @@ impl Exchange {
 
 /// Sets a header of the response, which fails only where the response has gone.
 fn set(name: &str, value: &str) {
-    let _ = host::set_header(MapType::HttpResponseHeaders, name, value);
-}
-
-impl Context for Exchange {
-    fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
-        let status = host::header(MapType::HttpCallResponseHeaders, ":status");
-        let Phase::Probing(probe) = &mut self.phase else { return };
-        probe.answered(token, status.and_then(|status| status.parse().ok()));
-        self.report();
-    }
+    let _ = host::set_header(MapType::Response, name, value);
 }
 
 impl Exchange {
@@ -253,10 +245,11 @@ impl Exchange {
     }
 }
 
-impl HttpContext for Exchange {
-    fn on_http_request_headers(&mut self, _count: usize, complete: bool) -> Action {
+/// What Envoy calls, in wire order.
+impl Exchange {
+    pub(crate) fn on_request_headers(&mut self, complete: bool) -> Action {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
-        self.arrived = host::headers(MapType::HttpRequestHeaders);
+        self.arrived = host::headers(MapType::Request);
         match worker.router.arrive(&self.arrived, complete) {
             Arrival::Reply(reply) => self.reply(&reply),
             Arrival::Hold(request) => {
@@ -264,21 +257,21 @@ impl HttpContext for Exchange {
                 Action::Pause
             }
             Arrival::Probe(deployments) => {
-                self.phase = Phase::Probing(Probe::start(worker.router.config(), deployments));
+                self.phase = Phase::Probing(Probe::start(self.context, worker.router.config(), deployments));
                 self.report();
                 Action::Pause
             }
         }
     }
 
-    fn on_http_request_body(&mut self, _size: usize, complete: bool) -> Action {
+    pub(crate) fn on_request_body(&mut self, complete: bool) -> Action {
         match (&self.phase, complete) {
             (Phase::Body(_), true) => self.send(),
             _ => Action::Pause,
         }
     }
 
-    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+    pub(crate) fn on_request_trailers(&mut self) -> Action {
         // A body that ends in trailers never says so itself.
         match &self.phase {
             Phase::Body(_) => self.send(),
@@ -286,8 +279,8 @@ impl HttpContext for Exchange {
         }
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, complete: bool) -> Action {
-        let status = host::header(MapType::HttpResponseHeaders, ":status");
+    pub(crate) fn on_response_headers(&mut self, complete: bool) -> Action {
+        let status = host::header(MapType::Response, ":status");
         let status = status.and_then(|status| status.parse().ok()).unwrap_or_default();
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
             Phase::Sent(attempt) if status < 400 => self.accepted(attempt, complete),
@@ -302,7 +295,7 @@ impl HttpContext for Exchange {
         }
     }
 
-    fn on_http_response_body(&mut self, size: usize, complete: bool) -> Action {
+    pub(crate) fn on_response_body(&mut self, size: usize, complete: bool) -> Action {
         self.progressed();
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
             Phase::Held(attempt) if size == 0 && !complete => {
@@ -314,7 +307,7 @@ impl HttpContext for Exchange {
                 Action::Pause
             }
             Phase::Failing(attempt, failure) => {
-                let failure = failure.explained(|| host::buffer(BufferType::HttpResponseBody));
+                let failure = failure.explained(|| host::buffer(BufferType::ResponseBody));
                 self.settle(*attempt, failure, complete)
             }
             Phase::Replacing(_) if !complete => Action::Pause,
@@ -326,7 +319,15 @@ impl HttpContext for Exchange {
         }
     }
 
-    fn on_log(&mut self) {
+    /// An answer to a call of our own; without a status there was none.
+    pub(crate) fn on_call_response(&mut self, token: u32, status: Option<&str>) {
+        let Phase::Probing(probe) = &mut self.phase else { return };
+        probe.answered(token, status.and_then(|status| status.parse().ok()));
+        self.report();
+    }
+
+    /// The end, however it came.
+    pub(crate) fn on_log(&mut self) {
         if let Phase::Held(attempt) | Phase::Failing(attempt, _) =
             std::mem::replace(&mut self.phase, Phase::Relaying)
         {

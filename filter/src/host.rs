@@ -1,14 +1,52 @@
 //! Envoy's side of the proxy-wasm ABI 0.2.1, as functions that return what went wrong instead of trapping.
 //!
-//! The SDK's own wrappers panic on every status that they do not expect: a buffer that is not there, headers after the
-//! end of their callback, a property that is a map. A panic in the filter costs every request of the worker, so these
-//! return `None` or an [`Error`].
+//! A buffer that is not there, headers after the end of their callback, a property that is a map: the host answers all
+//! of these with a status. A panic would cost every request of the worker, so these return `None` or an [`Error`].
+//! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>
 
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use llm_balancer_router::headers::Headers;
-use proxy_wasm::types::{BufferType, LogLevel, MapType, StreamType};
+
+/// Buffers by the ABI's numbers.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum BufferType {
+    /// The request's body, as far as it is here.
+    RequestBody = 0,
+    /// The response's body, as far as it is here.
+    ResponseBody = 1,
+    /// What Envoy's configuration gives to the filter.
+    PluginConfiguration = 7,
+}
+
+/// Header maps by the ABI's numbers.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum MapType {
+    /// Of the request.
+    Request = 0,
+    /// Of the response.
+    Response = 2,
+    /// Of the answer to a call of our own.
+    CallResponse = 6,
+}
+
+/// Log levels by the ABI's numbers.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum LogLevel {
+    /// Something does not work.
+    Error = 4,
+}
+
+/// Directions by the ABI's numbers.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum StreamType {
+    HttpResponse = 1,
+}
 
 /// A status of the ABI other than Ok.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +95,18 @@ unsafe extern "C" {
     fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_continue_stream(kind: StreamType) -> u32;
     fn proxy_close_stream(kind: StreamType) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32,
+    ) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -81,8 +131,8 @@ fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Ve
     if data.is_null() {
         return Ok(None);
     }
-    // SAFETY: the host got this memory from proxy_on_memory_allocate(size), which the SDK implements with a boxed
-    // slice of exactly `size` bytes, and gave up its claim to it.
+    // SAFETY: the host got this memory from `proxy_on_memory_allocate(size)`, a boxed slice of exactly `size` bytes, and
+    // gave up its claim to it.
     Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) }))
 }
 
@@ -252,4 +302,28 @@ pub fn send_response<'a>(
             NO_GRPC,
         )
     })
+}
+
+/// Sends a request of our own, without a body, and returns the token under which its answer will come.
+pub fn call(cluster: &str, headers: &Headers, timeout: Duration) -> Result<u32> {
+    let headers = map(headers.iter());
+    let no_trailers = 0_u32.to_le_bytes();
+    let timeout = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    let mut token = 0;
+    // SAFETY: pointers and lengths of live values.
+    ok(unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            null(),
+            0,
+            no_trailers.as_ptr(),
+            no_trailers.len(),
+            timeout,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
 }

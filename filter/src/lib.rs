@@ -5,6 +5,7 @@
 
 #![cfg(target_family = "wasm")]
 
+mod abi;
 mod between;
 mod clock;
 mod exchange;
@@ -18,18 +19,9 @@ use std::rc::Rc;
 use llm_balancer_config::{Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::random::SplitMix;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
 use crate::clock::Clock;
-use crate::exchange::Exchange;
-
-#[allow(missing_docs, reason = "the macro exports the function that Envoy calls first")]
-mod start {
-    proxy_wasm::main! {{
-        proxy_wasm::set_root_context(|_| Box::new(super::Root::default()));
-    }}
-}
+use crate::host::{BufferType, LogLevel};
 
 /// What the requests of one configuration on one worker share.
 pub(crate) struct Worker {
@@ -38,43 +30,18 @@ pub(crate) struct Worker {
     pub(crate) random: RefCell<SplitMix>,
 }
 
-#[derive(Default)]
-struct Root {
-    worker: Option<Rc<Worker>>,
-}
-
-impl Context for Root {}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, _size: usize) -> bool {
-        let text = host::buffer(BufferType::PluginConfiguration);
-        let reading = read("config.yaml", &String::from_utf8_lossy(&text), &|name| std::env::var(name).ok());
-        for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Refused) {
-            host::log(LogLevel::Error, &format!("{}: {finding}", names::FILTER));
-        }
-        self.worker = reading.config.map(|config| {
-            Rc::new(Worker {
-                router: Router::new(config),
-                clock: Clock::default(),
-                // std seeds its hashers from the host's source of randomness.
-                random: RefCell::new(SplitMix::new(RandomState::new().hash_one(text.len()))),
-            })
-        });
-        // Without a configuration Envoy refuses to start, or keeps the one that it has.
-        self.worker.is_some()
+/// Reads the configuration that Envoy holds ready. Without one Envoy refuses to start, or keeps the one that it has.
+fn configure() -> Option<Rc<Worker>> {
+    let text = host::buffer(BufferType::PluginConfiguration);
+    let reading = read("config.yaml", &String::from_utf8_lossy(&text), &|name| std::env::var(name).ok());
+    for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Refused) {
+        host::log(LogLevel::Error, &format!("{}: {finding}", names::FILTER));
     }
-
-    fn on_tick(&mut self) {
-        if let Some(worker) = &self.worker {
-            worker.clock.tick();
-        }
-    }
-
-    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Exchange::new(context, self.worker.clone())))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
+    let config = reading.config?;
+    Some(Rc::new(Worker {
+        router: Router::new(config),
+        clock: Clock::default(),
+        // std seeds its hashers from the host's source of randomness.
+        random: RefCell::new(SplitMix::new(RandomState::new().hash_one(text.len()))),
+    }))
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use llm_balancer_config::Config;
 use llm_balancer_router::health::{self, Probed};
-use proxy_wasm::hostcalls;
+
+use crate::abi::expect_answer;
+use crate::host;
 
 /// A deployment that has not answered by then counts as silent.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,15 +23,16 @@ struct Call {
 }
 
 impl Probe {
-    /// Calls all of them at once. The SDK makes the calls because it has to know whose answers they are.
-    pub(crate) fn start(config: &Config, deployments: Vec<usize>) -> Self {
+    /// Calls all of them at once.
+    pub(crate) fn start(context: u32, config: &Config, deployments: Vec<usize>) -> Self {
         let call = |index: usize| {
             let deployment = config.deployments.get(index)?;
-            let headers = health::probe(deployment);
-            let headers: Vec<_> = headers.iter().collect();
-            let sent = hostcalls::dispatch_http_call(&deployment.cluster, headers, None, Vec::new(), TIMEOUT);
+            let sent = host::call(&deployment.cluster, &health::probe(deployment), TIMEOUT);
             Some(match sent {
-                Ok(token) => Call { token, deployment: index, result: None },
+                Ok(token) => {
+                    expect_answer(token, context);
+                    Call { token, deployment: index, result: None }
+                }
                 Err(_) => Call { token: 0, deployment: index, result: Some(Probed::Silent) },
             })
         };

@@ -37,9 +37,13 @@ pub fn failed(
         Failure::NoConnection | Failure::Broken | Failure::Provider { .. } => Refusal::NoConnection,
     };
     let mut reply = refusal.reply();
-    let names = names(deployment, model, journey);
-    reply.headers.extend(names.into_iter().map(|(name, value)| (name, value.into_owned())));
+    reply.headers.extend(owned(names(deployment, model, journey)));
     reply
+}
+
+/// The same headers, for an answer that outlives the attempt.
+pub fn owned(names: Names<'_>) -> Vec<(&'static str, String)> {
+    names.into_iter().map(|(name, value)| (name, value.into_owned())).collect()
 }
 
 /// Small numbers, which nearly all of these are, cost no allocation.

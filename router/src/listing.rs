@@ -73,14 +73,16 @@ fn model_entry(listed: &Listed<'_>) -> String {
 /// `GET /v1/model/info`: every deployment under its group's name, then again under each visible alias.
 pub fn model_info(config: &Config, query: &str) -> String {
     let wanted = query_value(query, "litellm_model_id");
-    let is_wanted = |deployment: &Deployment| wanted.as_deref().is_none_or(|id| id == &*deployment.id);
     let own = config.deployments.iter().map(|deployment| (&*deployment.group, deployment));
     let aliased = config.aliases.iter().filter(|alias| !alias.hidden).flat_map(|alias| {
         let of_target = |deployment: &&Deployment| deployment.group == alias.target;
         config.deployments.iter().filter(of_target).map(|deployment| (&*alias.name, deployment))
     });
-    let rows: Vec<String> =
-        own.chain(aliased).filter(|(_, deployment)| is_wanted(deployment)).map(info_row).collect();
+    // Asked for by id, a deployment is told about once, under its own group.
+    let rows: Vec<String> = match wanted.as_deref() {
+        Some(id) => own.filter(|(_, deployment)| id == &*deployment.id).map(info_row).collect(),
+        None => own.chain(aliased).map(info_row).collect(),
+    };
     format!(r#"{{"data":[{}]}}"#, rows.join(","))
 }
 

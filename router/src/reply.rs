@@ -73,11 +73,16 @@ impl Refusal {
             Self::WrongKey => {
                 (401, "auth_error", None, "Authentication Error, Invalid api key passed in.".into())
             }
-            Self::NoSuchRoute(path) => (404, INVALID, None, format!("Not Found: {path} is not served here.")),
-            Self::WrongMethod(method) => (405, INVALID, None, format!("Method Not Allowed: use {method}.")),
-            Self::NoSuchModel(id) => {
-                (404, INVALID, Some("model"), format!("The model `{id}` does not exist or is not accessible"))
+            Self::NoSuchRoute(path) => {
+                (404, INVALID, None, format!("Not Found: {} is not served here.", shown(path)))
             }
+            Self::WrongMethod(method) => (405, INVALID, None, format!("Method Not Allowed: use {method}.")),
+            Self::NoSuchModel(id) => (
+                404,
+                INVALID,
+                Some("model"),
+                format!("The model `{}` does not exist or is not accessible", shown(id)),
+            ),
             Self::TooLarge(limit) => {
                 (413, INVALID, None, format!("The request body is larger than {limit} bytes."))
             }
@@ -116,8 +121,10 @@ impl Refusal {
                 (400, INVALID, Some(name), message)
             }
             Self::MockRateLimit(model) => {
-                let message =
-                    format!("This is a mock exception for model={model}, to trigger a rate limit error.");
+                let message = format!(
+                    "This is a mock exception for model={}, to trigger a rate limit error.",
+                    shown(model)
+                );
                 (429, "throttling_error", None, message)
             }
             Self::NoConnection => (500, "internal_server_error", None, "Connection error.".into()),
@@ -145,8 +152,18 @@ impl Refusal {
     }
 }
 
+/// A name that was sent is shown up to here, in characters: enough to recognise it.
+const SHOWN: usize = 200;
+
+fn shown(name: &str) -> std::borrow::Cow<'_, str> {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}..", name.get(..end).unwrap_or_default()).into(),
+        None => name.into(),
+    }
+}
+
 fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
-    let model = model.unwrap_or("None");
+    let model = shown(model.unwrap_or("None"));
     match why {
         Unresolved::Unknown => format!(
             "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
@@ -171,6 +188,13 @@ mod tests {
         let reply = Refusal::NoKey.reply();
         let expected = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":null,"code":"401"}}"#;
         assert_eq!((reply.status, reply.body.as_str()), (401, expected));
+    }
+
+    #[test]
+    fn a_name_of_a_megabyte_is_not_sent_back_whole() {
+        let name = "é".repeat(500_000);
+        let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply();
+        assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub struct Sending {
 pub enum Verdict {
     /// Ask the edge for another attempt, after a wait.
     Retry(Journey, Duration),
-    /// Pass on what the provider said.
-    Relay,
+    /// Pass on what the provider said, with these headers.
+    Relay(Vec<(&'static str, String)>),
     /// Answer in its place.
     Reply(Reply),
 }
@@ -249,7 +249,9 @@ impl Router {
 
     /// Judges a failed attempt.
     pub fn judge(&self, attempt: Attempt, failure: Failure, random: &mut dyn Random) -> Verdict {
-        let Some(deployment) = self.deployment(attempt.deployment) else { return Verdict::Relay };
+        let Some(deployment) = self.deployment(attempt.deployment) else {
+            return Verdict::Relay(Vec::new());
+        };
         let Attempt { model, pool, asked, limit, mut journey, .. } = attempt;
         let settings = &self.config.router;
         journey.tried.push(Arc::clone(&deployment.id));
@@ -269,7 +271,9 @@ impl Router {
             return Verdict::Retry(journey, wait);
         }
         match failure {
-            Failure::Provider { .. } => Verdict::Relay,
+            Failure::Provider { .. } => {
+                Verdict::Relay(answer::owned(answer::names(deployment, &model, &journey)))
+            }
             failure => Verdict::Reply(answer::failed(deployment, &model, &journey, failure, limit)),
         }
     }
@@ -282,7 +286,7 @@ impl Router {
         let id = id.map(|deployment| Arc::clone(&deployment.id));
         match self.judge(attempt, failure, random) {
             Verdict::Retry(journey, _) => journey,
-            Verdict::Relay | Verdict::Reply(_) => {
+            Verdict::Relay(_) | Verdict::Reply(_) => {
                 let mut journey = before;
                 journey.tried.extend(id);
                 journey.over = Some((failure, limit));

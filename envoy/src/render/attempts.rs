@@ -42,23 +42,31 @@ pub(super) fn listener(config: &Config, text: &str, filter: &str) -> Value {
             // The edge has made one.
             "generate_request_id": false,
             "stream_idle_timeout": "0s",
+            // Its only client is the edge, which must not wait a second for a stream that the filter has ended.
+            "delayed_close_timeout": "0s",
+            "local_reply_config": {"mappers": [broken_off()]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
             "http_filters": [wasm(config, text, filter), router()],
         })),
     })
 }
 
-/// Headers that are ours or tell about our client; what a provider gets to see besides is the filter's to decide.
-const KEPT_INSIDE: &[&str] = &[
-    names::CLUSTER,
-    names::STREAM_ID,
-    names::ATTEMPT_COUNT,
-    "x-envoy-external-address",
-    "x-envoy-internal",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-request-id",
-];
+/// A response that breaks off after its headers were held back by the filter is answered by Envoy past the filter, so
+/// Envoy itself has to ask for the next attempt, which learns from the filter what became of this one. Where a local
+/// reply does pass the filter, the filter has the last word.
+fn broken_off() -> Value {
+    const FLAGS: [&str; 7] = ["UT", "UC", "UPE", "UF", "UR", "LR", "SI"];
+    json!({
+        "filter": {"response_flag_filter": {"flags": FLAGS}},
+        "headers_to_add": [{
+            "header": {"key": names::RETRY, "value": "1"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }],
+    })
+}
+
+/// What Envoy itself needs of the headers that the filter sets; all others were left out by the filter.
+const KEPT_INSIDE: [&str; 2] = [names::CLUSTER, "x-forwarded-proto"];
 
 fn virtual_host(config: &Config) -> Value {
     json!({

@@ -166,7 +166,8 @@ impl World {
                 told.waits.push(wait.as_secs_f64());
                 Next::Again(journey)
             }
-            Verdict::Relay => {
+            Verdict::Relay(names) => {
+                told.headers = names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                 told.status = status;
                 Next::Over
             }

@@ -66,8 +66,7 @@ async fn main() {
 
 async fn compare(comparison: &Comparison, upstream: u16) {
     let plain = plain::start(upstream).await;
-    let ours: Balancer =
-        Launch::new(&config(comparison.deployments, upstream)).arg("--concurrency").arg("1").start().await;
+    let ours: Balancer = Launch::new(&config(comparison.deployments, upstream)).start().await;
     let ours_process = Process::below(ours.pid(), "envoy");
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {

@@ -283,6 +283,15 @@ async fn a_connection_that_breaks_before_the_answer_is_tried_elsewhere() {
         ("nothing but a line", Answer::raw("HTTP/1.1 200 OK\r\n")),
         ("two lengths", Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx")),
         ("huge headers", Answer::ok().header("x-huge", huge)),
+        ("reset after the headers", Answer::ok().reset_after(0)),
+        ("closed after the headers", Answer::ok().close_after(0)),
+        ("reset after the headers of an error", Answer::status(500).reset_after(0)),
+        ("reset in an error", Answer::status(500).reset_after(1)),
+        ("closed in an error", Answer::status(400).close_after(1)),
+        (
+            "an error shorter than it said",
+            Answer::status(500).header("content-length", "9999").close_after(2),
+        ),
     ];
     let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
     for (what, answer) in breaks {
@@ -292,6 +301,25 @@ async fn a_connection_that_breaks_before_the_answer_is_tried_elsewhere() {
         assert_eq!(reply.status, 200, "{what}: {}", reply.text());
         let calls = world.provider.calls();
         assert!(calls.len() == 3 && calls[0] != calls[1], "{what}: {calls:?}");
+        world.provider.forget();
+    }
+}
+
+#[tokio::test]
+async fn a_lone_connection_that_breaks_without_retries_is_tried_once() {
+    let world = World::group(&["paris"], "num_retries: 0").await;
+    for answer in [
+        Answer::ok().reset(),
+        Answer::ok().reset_after(0),
+        Answer::ok().close_after(0),
+        Answer::status(500).close_after(1),
+    ] {
+        world.provider.script("paris", [answer.clone()]);
+        let reply = world.chat("gpt").await;
+        let error = reply.error(500);
+        assert!(error["message"].as_str().unwrap().contains("Connection error."), "{answer:?}: {error}");
+        assert_eq!((reply.retries(), world.provider.calls().len()), (0, 1), "{answer:?}");
+        assert_eq!(reply.header("x-litellm-model-id"), Some("paris"));
         world.provider.forget();
     }
 }

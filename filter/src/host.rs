@@ -205,20 +205,25 @@ fn places(bytes: &[u8]) -> Option<Vec<(std::ops::Range<usize>, std::ops::Range<u
 }
 
 /// Headers in the ABI's form of a map.
-fn map<'a>(headers: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<u8> {
-    let text: usize = headers.clone().map(|(name, value)| name.len().saturating_add(value.len())).sum();
-    let count = headers.clone().count();
-    let mut bytes = Vec::with_capacity(text.saturating_add(count.saturating_mul(10)).saturating_add(4));
-    let length = |text: &str| u32::try_from(text.len()).unwrap_or_default().to_le_bytes();
-    bytes.extend_from_slice(&u32::try_from(count).unwrap_or_default().to_le_bytes());
+fn map<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
+    let (count, size) = headers.clone().fold((0_u32, 4_usize), |(count, size), (name, value)| {
+        // Two lengths of four bytes, two zero bytes.
+        (
+            count.saturating_add(1),
+            size.saturating_add(name.len()).saturating_add(value.len()).saturating_add(10),
+        )
+    });
+    let mut bytes = Vec::with_capacity(size);
+    let length = |text: &[u8]| u32::try_from(text.len()).unwrap_or_default().to_le_bytes();
+    bytes.extend_from_slice(&count.to_le_bytes());
     for (name, value) in headers.clone() {
         bytes.extend_from_slice(&length(name));
         bytes.extend_from_slice(&length(value));
     }
     for (name, value) in headers {
-        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(name);
         bytes.push(0);
-        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(value);
         bytes.push(0);
     }
     bytes
@@ -226,7 +231,7 @@ fn map<'a>(headers: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<u8>
 
 /// Replaces all headers of a message, in one call.
 pub fn set_headers(kind: MapType, headers: &Headers) -> Result<()> {
-    let bytes = map(headers.iter());
+    let bytes = map(headers.bytes());
     // SAFETY: pointer and length of a live slice.
     ok(unsafe { proxy_set_header_map_pairs(kind, bytes.as_ptr(), bytes.len()) })
 }
@@ -287,7 +292,7 @@ pub fn send_response<'a>(
     details: &str,
 ) -> Result<()> {
     const NO_GRPC: i32 = -1;
-    let headers = map(headers);
+    let headers = map(headers.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     let body_start = if body.is_empty() { null() } else { body.as_ptr() };
     // SAFETY: pointers and lengths of live values.
     ok(unsafe {
@@ -306,7 +311,7 @@ pub fn send_response<'a>(
 
 /// Sends a request of our own, without a body, and returns the token under which its answer will come.
 pub fn call(cluster: &str, headers: &Headers, timeout: Duration) -> Result<u32> {
-    let headers = map(headers.iter());
+    let headers = map(headers.bytes());
     let no_trailers = 0_u32.to_le_bytes();
     let timeout = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0;

@@ -16,19 +16,27 @@ impl Headers {
     }
 
     /// All of them, in order. Bytes that are not UTF-8 make a value read as empty.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.entries.iter().map(|(name, value)| (self.text(name), self.text(value)))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.bytes().map(|(name, value)| (text(name), text(value)))
+    }
+
+    /// The same as bytes.
+    pub fn bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.entries.iter().map(|(name, value)| (self.at(name), self.at(value)))
     }
 
     /// The first value under a name, which is given in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        self.bytes().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| text(value))
     }
 
-    fn text(&self, place: &Range<usize>) -> &str {
-        let bytes = self.buffer.get(place.clone()).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+    fn at(&self, place: &Range<usize>) -> &[u8] {
+        self.buffer.get(place.clone()).unwrap_or_default()
     }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 impl Headers {

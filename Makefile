@@ -68,7 +68,7 @@ TEST_THREADS ?= 6
 TEST_ENV := ENVOY=$(ENVOY) PYTHONPATH=$(TOOLS)/python
 
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's stories once more, in Node
-	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test --quiet -p llm-balancer-router --target wasm32-unknown-unknown
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
 deny: $(HAVE_DENY) ## Licences, bans and sources of what is built in; advisories where their database can be fetched
 	$(DENY) --log-level error check bans licenses sources

@@ -1,7 +1,8 @@
 //! Names that the generator writes into Envoy's configuration and the filter relies on at run time.
 
-/// Request header set by the edge from `%STREAM_ID%`: the same for every attempt of one request.
-pub const STREAM_ID: &str = "x-llm-stream-id";
+/// Request header that the edge sets to an id of its own making, whatever the client sent: the same for every attempt of
+/// one request.
+pub const STREAM_ID: &str = "x-request-id";
 /// Request header set by the edge: 1 for the first attempt, 2 for the next.
 pub const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 /// Response header with which the filter asks the edge for another attempt; never reaches a client.

@@ -128,19 +128,11 @@ extern "C" fn proxy_on_http_call_response(_root: u32, token: u32, _headers: u32,
     });
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_log(context: u32) {
-    EXCHANGES.with_borrow_mut(|exchanges| {
-        if let Some(exchange) = exchanges.get_mut(&context) {
-            exchange.on_log();
-        }
-    });
-}
-
+/// The end of a request, or of a configuration. Attributes can still be read here, so `proxy_on_log` is not needed.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
-    let exchange = EXCHANGES.with_borrow_mut(|exchanges| exchanges.remove(&context));
-    if exchange.is_none() {
-        WORKERS.with_borrow_mut(|workers| workers.remove(&context));
+    match EXCHANGES.with_borrow_mut(|exchanges| exchanges.remove(&context)) {
+        Some(exchange) => exchange.on_delete(),
+        None => WORKERS.with_borrow_mut(|workers| drop(workers.remove(&context))),
     }
 }

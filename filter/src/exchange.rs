@@ -327,7 +327,7 @@ impl Exchange {
     }
 
     /// The end, however it came.
-    pub(crate) fn on_log(&mut self) {
+    pub(crate) fn on_delete(mut self) {
         if let Phase::Held(attempt) | Phase::Failing(attempt, _) =
             std::mem::replace(&mut self.phase, Phase::Relaying)
         {

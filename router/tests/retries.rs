@@ -1,5 +1,12 @@
 //! Stories of requests whose first deployment fails.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a story that cannot go on has failed"
+)]
+
 mod common;
 
 use common::{Answer, Told, World, group};

@@ -1,5 +1,12 @@
 //! Stories of what a provider gets to see.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a story that cannot go on has failed"
+)]
+
 mod common;
 
 use common::{Answer, CHAT, Sent, World};

@@ -31,9 +31,7 @@ fn manager(config: &Config) -> Value {
         "use_remote_address": true,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 32}]},
         "skip_xff_append": true,
-        // Models' names hold slashes and colons, in paths too: `/` written as %2F is not a slash.
-        "normalize_path": true,
-        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        // Paths are left as they are: models' names hold slashes and colons, and `/` written as %2F is not a slash.
         // An answer may be silent for as long as the provider's timeout lets it be.
         "stream_idle_timeout": "0s",
         // Until a request is complete it holds memory and has no other timeout. Ten seconds suffice for headers;
@@ -57,10 +55,6 @@ fn virtual_host(config: &Config) -> Value {
         "name": "edge",
         "domains": ["*"],
         "include_request_attempt_count": true,
-        "request_headers_to_add": [{
-            "header": {"key": names::STREAM_ID, "value": "%STREAM_ID%"},
-            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-        }],
         "response_headers_to_remove": [names::RETRY],
         "routes": [{
             "match": {"prefix": "/"},

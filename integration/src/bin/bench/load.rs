@@ -1,7 +1,10 @@
 //! The load: keep-alive connections that send the same request as fast as it is answered.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::interval;
 
 /// What is sent, and where.
 #[derive(Clone, Copy)]
@@ -12,6 +15,8 @@ pub struct Load {
     pub connections: usize,
     /// In all.
     pub requests: usize,
+    /// Requests per second, spread evenly over the connections; `None` for as fast as they are answered.
+    pub rate: Option<u32>,
 }
 
 impl Load {
@@ -47,7 +52,12 @@ async fn client(load: Load, requests: usize) {
     stream.set_nodelay(true).expect("a TCP stream");
     let request = load.request();
     let mut buffer = Vec::with_capacity(4096);
+    let connections = u32::try_from(load.connections).expect("a moderate number");
+    let mut pace = load.rate.map(|rate| interval(Duration::from_secs(1) * connections / rate));
     for _ in 0..requests {
+        if let Some(pace) = &mut pace {
+            pace.tick().await;
+        }
         stream.write_all(&request).await.expect("the connection is kept alive");
         let length = message(&mut buffer, &mut stream).await.expect("an answer");
         assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer));

@@ -13,6 +13,7 @@
 mod base;
 mod call;
 mod callbacks;
+pub mod ceiling;
 pub mod config;
 mod credentials;
 mod deployment;
@@ -50,6 +51,7 @@ mod tree;
 mod verdict;
 mod wires;
 
+pub use ceiling::retry_ceiling;
 pub use config::*;
 pub use documentation::documented_tables;
 pub use finding::{Finding, Severity};

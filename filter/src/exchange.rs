@@ -36,7 +36,7 @@ pub(crate) struct Exchange {
 
 /// ```text
 /// Arriving ─ Body ─ Sent ─┬─ Held ──── Relaying        the provider serves
-///      │              │   └─ Failing ─ Relaying        it failed: retry, its own error, or ours in its place
+///      │              │   └─ Failing ─ Relaying        it failed: retry, now or after Waiting, or an error
 ///      │              └───── Probing ─ Relaying
 ///      └── our own answer: Relaying
 /// ```
@@ -51,12 +51,25 @@ enum Phase {
     Held(Box<Attempt>),
     /// The attempt failed, and its body is awaited.
     Failing(Box<Attempt>, Failure),
+    /// The attempt failed, and the next one waits for its time; what is left of this response is thrown away.
+    Waiting,
     /// Envoy answers for us, in its own words: ours go in their place.
     Replacing(Reply),
     /// Deployments are being asked whether they are there.
     Probing(Probe),
     /// Nothing is left to decide.
     Relaying,
+}
+
+/// What there is of a failed response's body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// There is none.
+    Absent,
+    /// All of it is here.
+    Here,
+    /// More than is worth reading.
+    Coming,
 }
 
 impl Exchange {
@@ -125,23 +138,22 @@ impl Exchange {
 
     /// The provider says no, or Envoy says that there is no provider.
     fn failed(&mut self, attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
-        let flags = host::number_property("response\0flags").unwrap_or_default();
-        let failure = Failure::seen_by_envoy(flags).unwrap_or_else(|| {
+        let failure = Failure::seen_by_envoy(flags()).unwrap_or_else(|| {
             let header = |name| host::header(MapType::Response, name);
             let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
             let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
             Failure::Provider { status, reason: Reason::Other, retry_after }
         });
         if complete {
-            return self.settle(*attempt, failure, true);
+            return self.settle(*attempt, failure, Rest::Absent);
         }
         self.watch(&attempt);
         self.phase = Phase::Failing(attempt, failure);
         Action::Pause
     }
 
-    /// Obeys the verdict on a failed attempt. `complete` says that the whole of its response is here.
-    fn settle(&mut self, attempt: Attempt, failure: Failure, complete: bool) -> Action {
+    /// Obeys the verdict on a failed attempt.
+    fn settle(&mut self, attempt: Attempt, failure: Failure, rest: Rest) -> Action {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         self.phase = Phase::Relaying;
         let verdict = worker.router.judge(attempt, failure, &mut *worker.random.borrow_mut());
@@ -153,26 +165,26 @@ impl Exchange {
                 Action::Continue
             }
             Verdict::Reply(reply) => {
-                self.replace(&reply);
+                self.replace(&reply, rest);
                 Action::Continue
             }
-            Verdict::Retry(journey, wait) => self.retry(journey, wait, complete),
+            Verdict::Retry(journey, wait) => self.retry(journey, wait, rest),
         }
     }
 
-    fn retry(&mut self, journey: Journey, wait: Duration, complete: bool) -> Action {
-        between::put(self.stream_id().to_owned(), journey);
+    fn retry(&mut self, journey: Journey, wait: Duration, rest: Rest) -> Action {
+        between::put(self.stream_id(), journey);
         set(names::RETRY, "1");
         // The edge throws the body away; without one, it keeps the connection.
-        if complete {
-            set("content-length", "0");
-        } else {
-            host::remove_header(MapType::Response, "content-length");
+        match rest {
+            Rest::Absent | Rest::Here => set("content-length", "0"),
+            Rest::Coming => host::remove_header(MapType::Response, "content-length"),
         }
         let _ = host::set_buffer(BufferType::ResponseBody, b"");
         match &self.worker {
             Some(worker) if !wait.is_zero() => {
                 worker.clock.resume_after(self.context, wait);
+                self.phase = Phase::Waiting;
                 Action::Pause
             }
             _ => Action::Continue,
@@ -180,16 +192,18 @@ impl Exchange {
     }
 
     /// Puts our words in the place of a response that is being held.
-    fn replace(&mut self, reply: &Reply) {
+    fn replace(&mut self, reply: &Reply, rest: Rest) {
         // Envoy marks its own answers for retry, for the case that they do not pass here.
         host::remove_header(MapType::Response, names::RETRY);
         set(":status", &reply.status.to_string());
         set("content-type", "application/json");
-        set("content-length", &reply.body.len().to_string());
+        // To a response without a body none can be added here.
+        let body = if rest == Rest::Absent { "" } else { &reply.body };
+        set("content-length", &body.len().to_string());
         for (name, value) in &reply.headers {
             set(name, value);
         }
-        let _ = host::set_buffer(BufferType::ResponseBody, reply.body.as_bytes());
+        let _ = host::set_buffer(BufferType::ResponseBody, body.as_bytes());
     }
 
     /// Says which deployment serves.
@@ -214,21 +228,27 @@ impl Exchange {
         }
     }
 
-    /// A response ended before anything of it was passed on, and the edge sends the request again.
-    fn broken(&self, attempt: Attempt) {
+    /// A response ended before anything of it was passed on, and the edge sends the request again. `failure` is what is
+    /// known of it if Envoy knows no better.
+    fn broken(&self, attempt: Attempt, failure: Failure) {
         let Some(worker) = &self.worker else { return };
-        let flags = host::number_property("response\0flags").unwrap_or_default();
+        let flags = flags();
         if Failure::client_left(flags) {
             return;
         }
         let timed_out = self.progress.as_ref().is_some_and(|progress| progress.get().timed_out);
-        let failure = match timed_out {
-            true => Failure::TimedOut,
-            false => Failure::seen_by_envoy(flags).unwrap_or(Failure::Broken),
+        let failure = match (timed_out, Failure::seen_by_envoy(flags)) {
+            (true, _) | (_, Some(Failure::TimedOut)) => Failure::TimedOut,
+            _ => failure,
         };
         let journey = worker.router.broken(attempt, failure, &mut *worker.random.borrow_mut());
-        between::put(self.stream_id().to_owned(), journey);
+        between::put(self.stream_id(), journey);
     }
+}
+
+/// What Envoy has found wrong with this stream.
+fn flags() -> u64 {
+    host::number_property("response\0flags").unwrap_or_default()
 }
 
 /// Sets a header of the response, which fails only where the response has gone.
@@ -248,7 +268,7 @@ impl Exchange {
 /// What Envoy calls, in wire order.
 impl Exchange {
     pub(crate) fn on_request_headers(&mut self, complete: bool) -> Action {
-        let Some(worker) = self.worker.clone() else { return Action::Continue };
+        let Some(worker) = self.worker.clone() else { return self.reply(&Refusal::NoConnection.reply()) };
         self.arrived = host::headers(MapType::Request);
         match worker.router.arrive(&self.arrived, complete) {
             Arrival::Reply(reply) => self.reply(&reply),
@@ -275,7 +295,7 @@ impl Exchange {
         // A body that ends in trailers never says so itself.
         match &self.phase {
             Phase::Body(_) => self.send(),
-            _ => Action::Continue,
+            _ => Action::Pause,
         }
     }
 
@@ -283,7 +303,7 @@ impl Exchange {
         let status = host::header(MapType::Response, ":status");
         let status = status.and_then(|status| status.parse().ok()).unwrap_or_default();
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
-            Phase::Sent(attempt) if status < 400 => self.accepted(attempt, complete),
+            Phase::Sent(attempt) if status < 300 => self.accepted(attempt, complete),
             Phase::Sent(attempt) => self.failed(attempt, status, complete),
             // Only Envoy itself answers before a request is sent: the body is above the limit.
             Phase::Body(_) if status == 413 && !complete => {
@@ -296,7 +316,10 @@ impl Exchange {
     }
 
     pub(crate) fn on_response_body(&mut self, size: usize, complete: bool) -> Action {
-        self.progressed();
+        // An error body has the time of one gap for all of it: it is of no use to anybody that trickles in.
+        if !matches!(self.phase, Phase::Failing(..)) {
+            self.progressed();
+        }
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
             Phase::Held(attempt) if size == 0 && !complete => {
                 self.phase = Phase::Held(attempt);
@@ -308,11 +331,16 @@ impl Exchange {
             }
             Phase::Failing(attempt, failure) => {
                 let failure = failure.explained(|| host::buffer(BufferType::ResponseBody));
-                self.settle(*attempt, failure, complete)
+                self.settle(*attempt, failure, if complete { Rest::Here } else { Rest::Coming })
+            }
+            Phase::Waiting => {
+                self.phase = Phase::Waiting;
+                let _ = host::set_buffer(BufferType::ResponseBody, b"");
+                Action::Pause
             }
             Phase::Replacing(_) if !complete => Action::Pause,
             Phase::Replacing(reply) => {
-                self.replace(&reply);
+                self.replace(&reply, Rest::Here);
                 Action::Continue
             }
             _ => Action::Continue,
@@ -328,10 +356,11 @@ impl Exchange {
 
     /// The end, however it came.
     pub(crate) fn on_delete(mut self) {
-        if let Phase::Held(attempt) | Phase::Failing(attempt, _) =
-            std::mem::replace(&mut self.phase, Phase::Relaying)
-        {
-            self.broken(*attempt);
+        match std::mem::replace(&mut self.phase, Phase::Relaying) {
+            Phase::Held(attempt) => self.broken(*attempt, Failure::Broken),
+            Phase::Failing(attempt, failure) => self.broken(*attempt, failure),
+            Phase::Waiting if Failure::client_left(flags()) => drop(between::take(self.stream_id())),
+            _ => {}
         }
         if let Some(worker) = &self.worker {
             worker.clock.forget(self.context);

@@ -34,7 +34,8 @@ pub fn failed(
 ) -> Reply {
     let refusal = match failure {
         Failure::TimedOut => Refusal::TimedOut(limit),
-        Failure::NoConnection | Failure::Broken | Failure::Provider { .. } => Refusal::NoConnection,
+        Failure::NoConnection | Failure::Broken => Refusal::NoConnection,
+        Failure::Provider { status, .. } => Refusal::NoUse(status),
     };
     let mut reply = refusal.reply();
     reply.headers.extend(owned(names(deployment, model, journey)));

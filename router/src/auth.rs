@@ -1,4 +1,4 @@
-//! Whether a request may come in: the master key, in any of the three headers that clients put it in (BEHAVIOUR 9.5).
+//! Whether a request may come in: the master key, in any of the headers that clients put it in (BEHAVIOUR 9.5).
 
 use llm_balancer_config::Secret;
 use subtle::ConstantTimeEq;
@@ -16,7 +16,7 @@ pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Refus
     let mut right = false;
     for (name, value) in headers.iter() {
         let offered = match name {
-            "authorization" => bearer(value),
+            "authorization" | "x-litellm-api-key" => bearer(value),
             "x-api-key" | "api-key" => value,
             _ => continue,
         };
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_opens_from_each_of_three_headers() {
+    fn the_key_opens_from_each_of_the_headers() {
         let key = Secret::new("sk-master");
         for (name, value, expected) in [
             ("authorization", "Bearer sk-master", Ok(())),
@@ -51,6 +51,7 @@ mod tests {
             ("authorization", "sk-master", Ok(())),
             ("x-api-key", "sk-master", Ok(())),
             ("api-key", "sk-master", Ok(())),
+            ("x-litellm-api-key", "Bearer sk-master", Ok(())),
             ("authorization", "Bearer sk-other", Err(Refusal::WrongKey)),
             ("api-key", "sk-maste", Err(Refusal::WrongKey)),
             ("authorization", "Bearer ", Err(Refusal::NoKey)),

@@ -26,6 +26,7 @@ pub fn rewritten(
 fn is_for_the_router(key: &str, route: ModelRoute) -> bool {
     match key {
         "metadata" => !route.keeps_metadata,
+        // What the router reads, and LiteLLM's other features.
         "tags"
         | "fallbacks"
         | "context_window_fallbacks"
@@ -47,13 +48,25 @@ fn is_for_the_router(key: &str, route: ModelRoute) -> bool {
         | "drop_params"
         | "additional_drop_params"
         | "allowed_openai_params"
-        | "api_key"
-        | "api_version"
-        | "custom_llm_provider"
         | "extra_headers"
+        | "extra_body"
         | "no-log"
         | "cooldown_time" => true,
-        _ => key.starts_with("mock_") || key.starts_with("litellm_"),
+        // Where a deployment is and what opens it: the operator's business alone.
+        "api_key"
+        | "api_base"
+        | "base_url"
+        | "api_version"
+        | "custom_llm_provider"
+        | "organization"
+        | "headers"
+        | "azure_ad_token"
+        | "deployment_id"
+        | "model_id"
+        | "specific_deployment"
+        | "ssl_verify"
+        | "user_config" => true,
+        _ => ["mock_", "litellm_", "aws_", "vertex_"].iter().any(|prefix| key.starts_with(prefix)),
     }
 }
 
@@ -104,8 +117,12 @@ struct Edits<'a> {
 impl<'a> Edits<'a> {
     fn new(object: &Object<'a>, stream: bool, route: ModelRoute, deployment: &'a Deployment) -> Self {
         let extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
-        let client_extra = extra.map(|extra| extra.members().to_vec()).unwrap_or_default();
-        let mut edits = Self { route, stream, deployment, defaults: Vec::new(), client_extra };
+        let mut edits = Self { route, stream, deployment, defaults: Vec::new(), client_extra: Vec::new() };
+        let may_stand = |member: &&json::Member<'a>| {
+            edits.is_wanted(&member.key) && !matches!(&*member.key, "model" | "stream" | "stream_options")
+        };
+        let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_stand).cloned());
+        edits.client_extra = client_extra.collect();
         let is_open = |member: &&Member| object.present(&member.key).is_none() && !edits.is_set(&member.key);
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
         edits
@@ -120,12 +137,15 @@ impl<'a> Edits<'a> {
 
     /// Whether a member of the client's goes out as it came.
     fn keep(&self, key: &str) -> bool {
-        !is_for_the_router(key, self.route)
+        self.is_wanted(key)
             && !self.is_set(key)
-            && !self.deployment.drop_params.iter().any(|name| name == key)
             && !self.defaults.iter().any(|member| member.key == key)
             && (self.stream || !matches!(key, "stream" | "stream_options"))
-            && (self.client_extra.is_empty() || key != "extra_body")
+    }
+
+    /// Whether a provider may see a member, wherever the client put it.
+    fn is_wanted(&self, key: &str) -> bool {
+        !is_for_the_router(key, self.route) && !self.deployment.drop_params.iter().any(|name| name == key)
     }
 
     /// Whether a member has a value that the client's top level has no say in.

@@ -44,7 +44,7 @@ pub enum Unresolved {
 pub struct Groups {
     by_name: HashMap<Arc<str>, Arc<Pool>>,
     by_id: HashMap<Arc<str>, Arc<Pool>>,
-    by_litellm_model: HashMap<String, Arc<Pool>>,
+    by_litellm_model: HashMap<Arc<str>, Arc<Pool>>,
     aliases: HashMap<Arc<str>, Alias>,
     /// Most specific first.
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
@@ -69,10 +69,12 @@ impl Groups {
         Self {
             by_name: named.into_iter().collect(),
             by_id: pools(&|index| deployment(index).map(|d| Arc::clone(&d.id))).into_iter().collect(),
-            by_litellm_model: pools(&|index| deployment(index).map(|d| d.litellm_model.as_str().into()))
-                .into_iter()
-                .map(|(model, pool)| (model.as_ref().to_owned(), pool))
-                .collect(),
+            by_litellm_model: pools(&|index| {
+                let model = deployment(index).map(|d| d.litellm_model.as_str());
+                model.filter(|model| !model.contains('*')).map(Arc::from)
+            })
+            .into_iter()
+            .collect(),
             aliases: config.aliases.iter().map(|alias| (Arc::clone(&alias.name), alias.clone())).collect(),
             wildcards,
             wildcard_ids: config

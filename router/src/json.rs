@@ -6,6 +6,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Members that an object may have. Real requests have fewer than fifty; each is compared with what the deployment sets,
+/// so without an end a hostile body could keep a worker busy.
+const MOST: usize = 1000;
+
 /// A member of the body's object. The value is the client's own text, whatever stands in it.
 #[derive(Clone, Debug)]
 pub struct Member<'a> {
@@ -99,6 +103,9 @@ impl<'de> Visitor<'de> for Members {
         // A chat request has three to eight members.
         let mut members = Vec::with_capacity(8);
         while let Some(Key(key)) = map.next_key()? {
+            if members.len() == MOST {
+                return Err(serde::de::Error::custom(format_args!("more than {MOST} members")));
+            }
             let value: &'de RawValue = map.next_value()?;
             members.push(Member { key, value: value.get() });
         }
@@ -166,6 +173,12 @@ mod tests {
             assert!(matches!(error, NotAnObject::Malformed(_)), "{broken}: {error:?}");
         }
         assert!(Object::parse(b"{\"a\":\"\xff\"}").is_err(), "invalid UTF-8");
+    }
+
+    #[test]
+    fn a_body_of_endless_members_is_refused() {
+        let endless = format!(r#"{{{}"a":1}}"#, r#""b":2,"#.repeat(MOST));
+        assert!(matches!(Object::parse(endless.as_bytes()), Err(NotAnObject::Malformed(_))));
     }
 
     #[test]

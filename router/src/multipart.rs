@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+/// Parts that a form may have; real ones have fewer than twenty.
+const MOST: usize = 1000;
+
 /// The parts of a body, by their places in it.
 #[derive(Debug)]
 pub struct Form<'a> {
@@ -31,6 +34,9 @@ impl<'a> Form<'a> {
         let mut parts = Vec::new();
         let mut at = finder.find(body)?.checked_add(delimiter.len())?;
         while !body.get(at..)?.starts_with(b"--") {
+            if parts.len() == MOST {
+                return None;
+            }
             let start = after_line(body, at)?;
             // A delimiter stands at the start of a line; the same bytes elsewhere are content.
             let next = finder
@@ -69,19 +75,23 @@ impl<'a> Form<'a> {
     }
 }
 
-/// The boundary parameter: a token or a quoted string, 1 to 70 characters (RFC 2046, 5.1.1).
+/// The boundary parameter: a token or a quoted string, 1 to 70 characters (RFC 2046, 5.1.1), and only one of it.
 fn boundary(content_type: &str) -> Option<&str> {
-    let mut parameters = content_type.split(';');
-    let kind = parameters.next()?.trim();
-    if !kind.eq_ignore_ascii_case("multipart/form-data") {
+    let (kind, _) = content_type.split_once(';')?;
+    if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;
     }
-    let value = parameters.find_map(|parameter| {
-        let (name, value) = parameter.trim().split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then_some(value.trim())
-    })?;
-    let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    (1..=70).contains(&value.len()).then_some(value)
+    let value = parameter(content_type, "boundary").ok()??;
+    let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    ((1..=70).contains(&value.len()) && is_plain).then_some(value)
+}
+
+/// The content-type to send: what the provider reads is what was read here.
+pub fn content_type(received: &str) -> String {
+    let boundary = boundary(received).unwrap_or_default();
+    let is_token = boundary.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+'".contains(&byte));
+    let quote = if is_token { "" } else { "\"" };
+    format!("multipart/form-data; boundary={quote}{boundary}{quote}")
 }
 
 /// The place after the line break that ends the delimiter's line.
@@ -101,20 +111,34 @@ fn part(body: &[u8], whole: Range<usize>) -> Option<Part> {
         name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
     })?;
     let content = whole.start.checked_add(end_of_head)?.checked_add(4)?..whole.end;
-    let is_file =
-        parameter(disposition, "filename").is_some() || parameter(disposition, "filename*").is_some();
-    Some(Part { name: parameter(disposition, "name")?.to_owned(), is_file, whole, content })
+    let has = |name| parameter(disposition, name).map(|value| value.is_some()).ok();
+    let is_file = has("filename")? || has("filename*")?;
+    Some(Part { name: parameter(disposition, "name").ok()??.to_owned(), is_file, whole, content })
 }
 
-/// A parameter of content-disposition. Browsers escape quotes in names as %22, so none stand inside.
-fn parameter<'a>(disposition: &'a str, wanted: &str) -> Option<&'a str> {
-    disposition.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.trim().split_once('=')?;
-        let value = value.trim();
-        name.trim()
-            .eq_ignore_ascii_case(wanted)
-            .then(|| value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
-    })
+/// A parameter occurs twice, or a quoted string does not end: two readers could disagree about it.
+struct Ambiguous;
+
+/// A parameter's value, its quotes removed. A semicolon inside of quotes ends nothing. Browsers write quotes in names
+/// as %22 (RFC 7578, 2), so a backslash is refused rather than understood.
+fn parameter<'a>(header: &'a str, wanted: &str) -> Result<Option<&'a str>, Ambiguous> {
+    let mut rest = header.split_once(';').map_or("", |(_, rest)| rest);
+    let mut found = None;
+    while let Some((name, value)) = rest.split_once('=') {
+        let value = value.trim_start();
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').ok_or(Ambiguous)?,
+            None => value
+                .split_once(';')
+                .map_or((value.trim_end(), ""), |(value, after)| (value.trim_end(), after)),
+        };
+        let is_wanted = name.trim_matches([' ', '\t', ';']).eq_ignore_ascii_case(wanted);
+        if value.contains('\\') || (is_wanted && found.replace(value).is_some()) {
+            return Err(Ambiguous);
+        }
+        rest = after;
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -164,6 +188,17 @@ mod tests {
             let cut = Form::parse(TYPE, &whole[..end]);
             assert!(cut.is_none(), "cut after {end} bytes");
         }
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_no_form() {
+        assert_eq!(boundary("multipart/form-data; boundary=a; boundary=b"), None);
+        for name in ["name=\"model\"; name=\"foo\"", "name=\"mo\\del\"", "name=\"model"] {
+            let part = format!("Content-Disposition: form-data; {name}\r\n\r\nx");
+            assert!(Form::parse(TYPE, &body(&[&part])).is_none(), "{name}");
+        }
+        let hidden = "Content-Disposition: form-data; x=\"; name=foo; y=\"; name=\"model\"\r\n\r\nm";
+        assert_eq!(Form::parse(TYPE, &body(&[hidden])).unwrap().field("model"), Some("m"));
     }
 
     #[test]

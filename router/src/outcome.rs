@@ -10,7 +10,7 @@ use memchr::memmem;
 pub enum Failure {
     /// The provider said no.
     Provider {
-        /// 400 and above.
+        /// 400 and above, or a redirect: a client that followed it would pass us by.
         status: u16,
         /// What its body says, where that matters.
         reason: Reason,
@@ -112,7 +112,8 @@ impl Failure {
     /// The same with what the provider's body says, which is only read where there is one.
     pub fn explained(self, body: impl FnOnce() -> Vec<u8>) -> Self {
         match self {
-            Self::Provider { status, retry_after, .. } => {
+            // Words such as "content filter" mean nothing in the error page of an overloaded server.
+            Self::Provider { status: status @ (400 | 422), retry_after, .. } => {
                 Self::Provider { status, reason: Reason::of(&body()), retry_after }
             }
             other => other,
@@ -126,7 +127,7 @@ impl Failure {
             Self::NoConnection | Self::Broken => Kind::InternalServer,
             Self::Provider { reason: Reason::ContentPolicy, .. } => Kind::ContentPolicy,
             Self::Provider { status, .. } => match status {
-                400 => Kind::BadRequest,
+                400 | 422 => Kind::BadRequest,
                 401 => Kind::Authentication,
                 404 => Kind::NotFound,
                 408 | 504 => Kind::Timeout,
@@ -143,7 +144,7 @@ impl Failure {
         match self {
             Self::TimedOut | Self::NoConnection | Self::Broken => Again::Anywhere,
             Self::Provider { status, .. } => match status {
-                401..=403 => Again::Elsewhere,
+                300..=399 | 401..=403 => Again::Elsewhere,
                 408 | 409 | 429 | 500.. => Again::Anywhere,
                 _ => Again::Nowhere,
             },
@@ -205,7 +206,7 @@ mod tests {
     fn what_is_retried_depends_on_whose_fault_it_is() {
         for (statuses, expected) in [
             (&[400_u16, 404, 405, 413, 422][..], Again::Nowhere),
-            (&[401, 402, 403], Again::Elsewhere),
+            (&[301, 307, 401, 402, 403], Again::Elsewhere),
             (&[408, 409, 429, 500, 502, 503, 504, 529], Again::Anywhere),
         ] {
             for status in statuses {

@@ -139,10 +139,15 @@ impl Request {
             (None, Some(value)) => json::string(value).ok_or(Refusal::ModelNotAString)?,
             (None, None) => return Err(self.unnamed(None)),
         };
+        let stream = match object.present("stream") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Refusal::Parameter("stream".to_owned(), "true or false")),
+        };
         let value = |name: &str| object.present(name);
         Ok(Facts {
             asked: self.asked.overridden(value)?,
-            stream: object.is_true("stream"),
+            stream,
             mock_rate_limit: object.is_true("mock_testing_rate_limit_error"),
             model: self.named(model)?,
             payload: Payload::Json(object),
@@ -165,8 +170,15 @@ impl Request {
         })
     }
 
+    /// A name goes into response headers and forms, so it must not break their lines.
     fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {
-        if model.is_empty() { Err(self.unnamed(Some(String::new()))) } else { Ok(model) }
+        match model {
+            model if model.is_empty() => Err(self.unnamed(Some(String::new()))),
+            model if model.contains(char::is_control) => {
+                Err(Refusal::Parameter("model".to_owned(), "a string without control characters"))
+            }
+            model => Ok(model),
+        }
     }
 
     fn unnamed(&self, model: Option<String>) -> Refusal {
@@ -200,7 +212,9 @@ fn is_forwarded(name: &str) -> bool {
 }
 
 fn count(name: &str, text: &str) -> Result<u32, Refusal> {
-    text.trim().parse().map_err(|_| Refusal::Parameter(name.to_owned(), "a whole number"))
+    // JSON knows one kind of number: 2.0 is as whole as 2.
+    let text = text.trim().trim_end_matches('0').strip_suffix('.').unwrap_or(text.trim());
+    text.parse().map_err(|_| Refusal::Parameter(name.to_owned(), "a whole number"))
 }
 
 /// Seconds as a number; zero is no limit of its own, as in LiteLLM.
@@ -229,7 +243,7 @@ mod tests {
     #[test]
     fn the_body_goes_before_the_headers() {
         let chat = chat();
-        let facts = chat.facts(br#"{"model":"g","messages":[],"num_retries":5,"stream":true}"#).unwrap();
+        let facts = chat.facts(br#"{"model":"g","messages":[],"num_retries":5.0,"stream":true}"#).unwrap();
         assert_eq!(facts.model, "g");
         assert_eq!(facts.asked.num_retries, Some(5));
         assert_eq!(facts.asked.timeout, Some(Duration::from_millis(500)));
@@ -259,8 +273,16 @@ mod tests {
             (r#"{"messages":[],"model":""}"#, unnamed(Some(""))),
             (r#"{"messages":[],"model":4}"#, Refusal::ModelNotAString),
             (
+                r#"{"messages":[],"model":"g\r\nx-llm-retry: 1"}"#,
+                Refusal::Parameter("model".into(), "a string without control characters"),
+            ),
+            (
                 r#"{"messages":[],"model":"g","num_retries":"many"}"#,
                 Refusal::Parameter("num_retries".into(), "a whole number"),
+            ),
+            (
+                r#"{"messages":[],"model":"g","stream":"true"}"#,
+                Refusal::Parameter("stream".into(), "true or false"),
             ),
             (
                 r#"{"messages":[],"model":"g","timeout":-1}"#,

@@ -42,14 +42,14 @@ pub fn allowance(
     }
 }
 
-/// Whether a request that has been retried `done` times may be sent again. `untried` says whether a deployment is
-/// left that it has not seen.
-pub fn worth_another_attempt(allowance: Allowance, done: u32, failure: &Failure, untried: bool) -> bool {
+/// Whether a request that has been retried `done` times may be sent again. `elsewhere` says whether there is a
+/// deployment that has not refused it for good.
+pub fn worth_another_attempt(allowance: Allowance, done: u32, failure: &Failure, elsewhere: bool) -> bool {
     done < allowance.retries
         && match failure.again() {
             _ if allowance.by_policy => true,
             Again::Anywhere => true,
-            Again::Elsewhere => untried,
+            Again::Elsewhere => elsewhere,
             Again::Nowhere => false,
         }
 }

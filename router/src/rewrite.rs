@@ -7,7 +7,9 @@ use llm_balancer_config::{Credential, Deployment, Endpoint, Layout};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::headers::Headers;
+use crate::multipart;
 use crate::request::Request;
+use crate::route::BodyKind;
 
 /// Sent as user-agent; the client's own says nothing to a provider that is asked by us.
 const USER_AGENT: &str = concat!("llm-balancer/", env!("CARGO_PKG_VERSION"));
@@ -52,16 +54,15 @@ pub fn headers(
 ) -> Headers {
     let mut headers = Headers::with_capacity(1024, 16);
     addressed(&mut headers, deployment, "POST", &path(&deployment.endpoint, request.route.suffix, model));
-    let content_type = match request.route.body {
-        crate::route::BodyKind::Json(_) => "application/json",
-        crate::route::BodyKind::Multipart => &request.content_type,
-    };
-    headers.push("content-type", content_type);
+    match request.route.body {
+        BodyKind::Json(_) => headers.push("content-type", "application/json"),
+        BodyKind::Multipart => headers.push("content-type", &multipart::content_type(&request.content_type)),
+    }
     headers.push("content-length", &length.to_string());
-    if let Some(accept) = &request.accept {
+    if let Some(accept) = request.accept.as_ref().filter(|_| !has_own(deployment, "accept")) {
         headers.push("accept", accept);
     }
-    for (name, value) in &request.forwarded {
+    for (name, value) in request.forwarded.iter().filter(|(name, _)| !has_own(deployment, name)) {
         headers.push(name, value);
     }
     // Envoy finds no route without it; the route removes it again.
@@ -82,15 +83,31 @@ pub fn addressed(headers: &mut Headers, deployment: &Deployment, method: &str, p
         ":scheme",
         if deployment.endpoint.tls == llm_balancer_config::Tls::Off { "http" } else { "https" },
     );
-    headers.push("user-agent", USER_AGENT);
-    match &deployment.credential {
-        Some(Credential::Bearer(key)) => headers.push_parts("authorization", &["Bearer ", key.reveal()]),
-        Some(Credential::ApiKey(key)) => headers.push("api-key", key.reveal()),
-        None => {}
+    if !has_own(deployment, "user-agent") {
+        headers.push("user-agent", USER_AGENT);
     }
-    for (name, value) in &deployment.headers {
+    match &deployment.credential {
+        Some(Credential::Bearer(key)) if !has_own(deployment, "authorization") => {
+            headers.push_parts("authorization", &["Bearer ", key.reveal()]);
+        }
+        Some(Credential::ApiKey(key)) if !has_own(deployment, "api-key") => {
+            headers.push("api-key", key.reveal())
+        }
+        _ => {}
+    }
+    for (name, value) in deployment.headers.iter().filter(|(name, _)| !is_framing(name)) {
         headers.push(name, value.reveal());
     }
+}
+
+/// Whether the operator sets a header for this deployment, in place of whatever we would send.
+fn has_own(deployment: &Deployment, name: &str) -> bool {
+    deployment.headers.iter().any(|(own, _)| own == name)
+}
+
+/// Headers that say how the body is to be read: never anybody's but ours.
+fn is_framing(name: &str) -> bool {
+    matches!(name, "content-type" | "content-length" | "transfer-encoding" | "host" | "connection")
 }
 
 fn milliseconds(limit: Duration) -> String {

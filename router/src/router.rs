@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Config, Deployment};
+use llm_balancer_config::{Config, Deployment, retry_ceiling};
 
 use crate::attempt::{Attempt, Journey};
 use crate::group::{Groups, Pool, Resolved, Unresolved};
@@ -13,6 +13,7 @@ use crate::outcome::{Again, Failure};
 use crate::random::Random;
 use crate::reply::{Refusal, Reply};
 use crate::request::{Facts, Request};
+use crate::retry::Allowance;
 use crate::rewrite::Limit;
 use crate::route::Route;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
@@ -21,8 +22,10 @@ use crate::{answer, auth, body, health, listing, retry, rewrite, wildcard};
 /// A configuration, prepared for requests.
 #[derive(Debug)]
 pub struct Router {
-    pub(crate) config: Config,
-    pub(crate) groups: Groups,
+    config: Config,
+    groups: Groups,
+    /// Retries that the edge makes at most; a request cannot ask for more.
+    ceiling: u32,
 }
 
 /// What to do with a request whose headers have come.
@@ -71,7 +74,8 @@ impl Router {
     /// Prepares a configuration.
     pub fn new(config: Config) -> Self {
         let groups = Groups::new(&config);
-        Self { config, groups }
+        let ceiling = retry_ceiling(&config);
+        Self { config, groups, ceiling }
     }
 
     /// The configuration that it serves.
@@ -102,9 +106,11 @@ impl Router {
         self.check_length(headers)?;
         let forward = self.config.server.forward_client_headers;
         let request = Request::new(route, model.as_deref(), query, headers, forward)?;
-        // A request without a body is refused for what it lacks, in the same words as one with an empty body.
+        // Without a body there is nothing to send, and no callback would ever come. The request is refused for what it
+        // lacks, in the same words as one with an empty body, or else for its input.
         if complete {
             request.facts(b"")?;
+            return Err(Refusal::Missing("input"));
         }
         Ok(Arrival::Hold(Box::new(request)))
     }
@@ -168,13 +174,16 @@ impl Router {
             true => Cow::Borrowed(deployment.model.as_str()),
             false => Cow::Owned(wildcard::fill(&deployment.model, &captures, name)),
         };
+        // A wildcard whose star caught nothing names no model.
+        if model.is_empty() {
+            return Err(unresolved(Unresolved::NoMatch));
+        }
         let new_body = body::rewritten(&facts, request.route, deployment, &model);
         let length = new_body.as_ref().map_or(body.len(), Vec::len);
         let limit = self.limit(&facts, deployment);
         let headers = rewrite::headers(request, deployment, &model, limit, length);
         if journey.retries == 0 {
-            journey.max_retries =
-                retry::allowance(&self.config.router, deployment, facts.asked.num_retries, None).retries;
+            journey.max_retries = self.allowance(deployment, facts.asked.num_retries, None).retries;
         }
         let attempt = Attempt {
             deployment: index,
@@ -202,7 +211,7 @@ impl Router {
         let failure = Failure::Provider { status: 429, reason: Default::default(), retry_after: None };
         let first = pool.members.first().and_then(|index| self.deployment(*index));
         let retries = first.map_or(0, |deployment| {
-            retry::allowance(&self.config.router, deployment, facts.asked.num_retries, Some(&failure)).retries
+            self.allowance(deployment, facts.asked.num_retries, Some(&failure)).retries
         });
         if retries == 0 {
             return Err(Refusal::MockRateLimit(facts.model.to_string()));
@@ -258,11 +267,13 @@ impl Router {
         if failure.again() == Again::Elsewhere {
             journey.useless.push(Arc::clone(&deployment.id));
         }
-        let untried = |index: &usize| self.deployment(*index).is_some_and(|d| !journey.tried.contains(&d.id));
-        let untried = pool.members.iter().any(untried);
-        let allowance = retry::allowance(settings, deployment, asked.num_retries, Some(&failure));
+        let any = |known: &[Arc<str>]| {
+            pool.members.iter().any(|index| self.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
+        };
+        let (untried, elsewhere) = (any(&journey.tried), any(&journey.useless));
+        let allowance = self.allowance(deployment, asked.num_retries, Some(&failure));
         journey.max_retries = allowance.retries;
-        if retry::worth_another_attempt(allowance, journey.retries, &failure, untried) {
+        if retry::worth_another_attempt(allowance, journey.retries, &failure, elsewhere) {
             let wait = match untried {
                 true => Duration::ZERO,
                 false => retry::wait(failure.retry_after(), journey.retries, settings.retry_after, random),
@@ -271,7 +282,7 @@ impl Router {
             return Verdict::Retry(journey, wait);
         }
         match failure {
-            Failure::Provider { .. } => {
+            Failure::Provider { status: 400.., .. } => {
                 Verdict::Relay(answer::owned(answer::names(deployment, &model, &journey)))
             }
             failure => Verdict::Reply(answer::failed(deployment, &model, &journey, failure, limit)),
@@ -298,6 +309,16 @@ impl Router {
     /// The headers that name the deployment which served, for every routed answer.
     pub fn served_by<'a>(&'a self, attempt: &'a Attempt) -> Option<answer::Names<'a>> {
         Some(answer::names(self.deployment(attempt.deployment)?, &attempt.model, &attempt.journey))
+    }
+
+    fn allowance(
+        &self,
+        deployment: &Deployment,
+        client: Option<u32>,
+        failure: Option<&Failure>,
+    ) -> Allowance {
+        let allowance = retry::allowance(&self.config.router, deployment, client, failure);
+        Allowance { retries: allowance.retries.min(self.ceiling), ..allowance }
     }
 
     /// A deployment by its index.

@@ -3,6 +3,8 @@
 /// Longer names match no pattern: trying every place of several stars takes time that grows with a power of the
 /// length, and no provider has such a model.
 const LONGEST_NAME: usize = 512;
+/// The same for patterns of more than three stars.
+const LONGEST_NAME_OF_MANY: usize = 64;
 
 /// A `model_name` with at least one `*`.
 ///
@@ -21,7 +23,8 @@ impl Wildcard {
     /// What each star stands for in a name, or `None` if the name does not match.
     /// An earlier star takes as much as it can, as in a regular expression.
     pub fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
-        let (first, rest) = self.pieces.split_first().filter(|_| name.len() <= LONGEST_NAME)?;
+        let longest = if self.pieces.len() > 4 { LONGEST_NAME_OF_MANY } else { LONGEST_NAME };
+        let (first, rest) = self.pieces.split_first().filter(|_| name.len() <= longest)?;
         let mut captures = Vec::with_capacity(rest.len());
         matches(rest, name.strip_prefix(first.as_str())?, &mut captures).then_some(captures)
     }

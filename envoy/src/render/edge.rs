@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use llm_balancer_config::{Config, names};
+use llm_balancer_config::{Config, names, retry_ceiling};
 use serde_json::{Value, json};
 
-use super::{errors, http_connection_manager, retries, router, typed, with};
+use super::{errors, http_connection_manager, router, typed, with};
 
 /// What the replay buffer needs beyond the body: a request above it is sent, but never again.
 const REPLAY_SLACK: u64 = 1024 * 1024;
@@ -55,6 +55,8 @@ fn virtual_host(config: &Config) -> Value {
         "name": "edge",
         "domains": ["*"],
         "include_request_attempt_count": true,
+        // A client has no say in where a request goes, whatever becomes of the filter.
+        "request_headers_to_remove": [names::CLUSTER],
         "response_headers_to_remove": [names::RETRY],
         "routes": [{
             "match": {"prefix": "/"},
@@ -74,7 +76,7 @@ fn retry_policy(config: &Config) -> Value {
     json!({
         "retry_on": "retriable-headers,reset,connect-failure",
         "retriable_headers": [{"name": names::RETRY, "string_match": {"exact": "1"}}],
-        "num_retries": retries::ceiling(config),
+        "num_retries": retry_ceiling(config),
         // Nobody is spared by waiting: the next attempt goes to another deployment. The filter waits where one must.
         "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.001s"},
     })

@@ -15,7 +15,6 @@ mod attempts;
 mod deployment;
 mod edge;
 mod errors;
-mod retries;
 mod yaml;
 
 pub use yaml::to_yaml;

@@ -1,14 +1,15 @@
 //! How often the edge may send a request again: only a ceiling, since the filter counts.
 
-use llm_balancer_config::{Config, FailurePolicy};
+use crate::{Config, FailurePolicy};
 
 /// Room for requests that bring their own `num_retries`.
 const FEWEST: u32 = 25;
 /// Where an endless loop would end.
 const MOST: u32 = 250;
 
-/// Enough for every group on the longest chain of fallbacks to use up its retries.
-pub(super) fn ceiling(config: &Config) -> u32 {
+/// The edge's `num_retries`, and the most that a request can ask for: enough for every group on the longest chain of
+/// fallbacks to use up its retries.
+pub fn retry_ceiling(config: &Config) -> u32 {
     let router = &config.router;
     let deployments = config.deployments.iter().filter_map(|deployment| deployment.num_retries);
     let policies = router.group_retry_policy.iter().map(|(_, policy)| policy).chain([&router.retry_policy]);
@@ -45,16 +46,15 @@ fn most_of(policy: &FailurePolicy) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use llm_balancer_config::read;
-
     use super::*;
+    use crate::read;
 
     fn ceiling_with(settings: &str) -> u32 {
         let text = format!(
             "model_list: [{{model_name: gpt, litellm_params: {{model: openai/gpt, api_key: none}}}}]\nrouter_settings: {{{settings}}}\n"
         );
         let reading = read("config.yaml", &text, &|_| None);
-        ceiling(&reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings)))
+        retry_ceiling(&reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings)))
     }
 
     #[test]

@@ -26,8 +26,7 @@ const ALTERING: [&str; 16] = [
     "websearch_interception",
 ];
 
-const METRICS: &str =
-    "metrics are at /stats/prometheus of the admin port, and one JSON line per request is on stdout";
+const METRICS: &str = "Envoy's metrics are at /stats/prometheus of the admin port";
 
 /// Says about the callbacks of litellm_settings what there is to say.
 pub fn check(reader: &mut Reader<'_>, settings: &Section<'_>) {

@@ -8,7 +8,7 @@ use crate::deployment::{self, Item, Surroundings};
 use crate::ids;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
-use crate::tree::{Place, Value};
+use crate::tree::{Node, Place, Value};
 
 /// What `model_list` comes to.
 #[derive(Default)]
@@ -43,7 +43,8 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
     for (index, node) in items.iter().enumerate() {
         let path = PATH.index(index);
         match deployment::read(reader, node, path, around) {
-            Item::Refused => {}
+            // Its group is named all the same: that it is refused is one mistake, not one for each reference to it.
+            Item::Refused => list.elsewhere.extend(named(node).map(Arc::from)),
             Item::Skipped(group) => {
                 skipped.entry(group).or_insert((index, node.place));
             }
@@ -65,6 +66,15 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
     let elsewhere = std::mem::take(&mut list.elsewhere);
     list.groups.extend(elsewhere);
     list
+}
+
+/// The `model_name` of an item as it is written.
+fn named(item: &Node) -> Option<&str> {
+    let Value::Map(entries) = &item.value else { return None };
+    entries.iter().find(|entry| entry.key == "model_name").and_then(|entry| match &entry.node.value {
+        Value::Text(name) => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 impl ModelList {

@@ -23,7 +23,7 @@ pub fn check(reader: &mut Reader<'_>, section: &Section<'_>) {
     if let Some(entry) =
         section.find("redis_password").filter(|entry| entry.node.value != Value::Text(String::new()))
     {
-        reader.secret(entry, &section.path.key("redis_password"), Unset::Refuse);
+        reader.secret(entry, &section.path.key("redis_password"), Unset::Drop);
     }
     check_url(reader, section);
 }
@@ -31,7 +31,7 @@ pub fn check(reader: &mut Reader<'_>, section: &Section<'_>) {
 fn check_url(reader: &mut Reader<'_>, section: &Section<'_>) {
     let Some(entry) = section.find("redis_url") else { return };
     let path = section.path.key("redis_url");
-    let Some(url) = reader.text_of(&entry.node, &path, Unset::Refuse) else { return };
+    let Some(url) = reader.text_of(&entry.node, &path, Unset::Drop) else { return };
     if !url.starts_with("redis://") && !url.starts_with("rediss://") {
         let advice = "write redis://host:port, or rediss:// with TLS";
         reader.report.refuse(entry.place, &path, "is no address of a Redis", advice);

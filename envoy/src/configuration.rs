@@ -11,8 +11,12 @@ use crate::failure::Failure;
 pub fn read(path: &Path) -> Result<Loaded, Failure> {
     let name = path.to_string_lossy();
     // An include that cannot be read is a finding, with its place; the file itself has none.
-    fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
-    let text = |file: &str| fs::read_to_string(file).map_err(|error| error.to_string());
+    let bytes = fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    // Read once: a pipe has nothing to say the second time.
+    let text = |file: &str| match file == name {
+        true => String::from_utf8(bytes.clone()).map_err(|error| error.to_string()),
+        false => fs::read_to_string(file).map_err(|error| error.to_string()),
+    };
     Ok(load(&name, &text, &|name| env::var(name).ok()))
 }
 

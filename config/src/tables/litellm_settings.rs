@@ -7,14 +7,13 @@ pub const LITELLM_SETTINGS: Table = Table { name: "litellm_settings", keys: KEYS
 
 const BUDGET: &str = "is a budget, which is not kept here";
 const AT_PROVIDER: &str = "set the budget at the provider, and remove the key";
-const METRICS: &str =
-    "metrics are at /stats/prometheus of the admin port, and one JSON line per request is on stdout";
+const METRICS: &str = "Envoy's metrics are at /stats/prometheus of the admin port";
 const CALLBACK: &str = "has no effect: LiteLLM's callbacks do not run here";
 const CACHE: &str = "has no effect: answers are not cached";
 const IN_FRONT: &str = "put a cache in front";
 const PASSED: &str = "has no effect: requests and answers are passed on as they come";
 const LOGS: &str = "has no effect";
-const LOG_LEVEL: &str = "use --log-level; requests are logged as JSON lines on stdout, without their content";
+const LOG_LEVEL: &str = "use --log-level";
 const KEYS_TEAMS: &str = "has no effect: there are no keys, users or teams here";
 const REMOVE: &str = "remove it";
 
@@ -99,7 +98,7 @@ const KEYS: &[Key] = &[
     ),
     ignored("include_cost_in_streaming_usage", PASSED, REMOVE),
     applied("input_callback", "as callbacks"),
-    ignored("json_logs", "has no effect: logs are JSON lines anyhow", REMOVE),
+    ignored("json_logs", "has no effect: the log is Envoy's", REMOVE),
     ignored("langfuse_default_tags", CALLBACK, METRICS),
     ignored("langsmith_batch_size", CALLBACK, METRICS),
     ignored("log_raw_request_response", LOGS, LOG_LEVEL),

@@ -228,9 +228,8 @@ impl Exchange {
         }
     }
 
-    /// A response ended before anything of it was passed on, and the edge sends the request again. `failure` is what is
-    /// known of it if Envoy knows no better.
-    fn broken(&self, attempt: Attempt, failure: Failure) {
+    /// A response ended before anything of it was passed on, and the edge sends the request again.
+    fn broken(&self, attempt: Attempt) {
         let Some(worker) = &self.worker else { return };
         let flags = flags();
         if Failure::client_left(flags) {
@@ -239,7 +238,7 @@ impl Exchange {
         let timed_out = self.progress.as_ref().is_some_and(|progress| progress.get().timed_out);
         let failure = match (timed_out, Failure::seen_by_envoy(flags)) {
             (true, _) | (_, Some(Failure::TimedOut)) => Failure::TimedOut,
-            _ => failure,
+            _ => Failure::Broken,
         };
         let journey = worker.router.broken(attempt, failure, &mut *worker.random.borrow_mut());
         between::put(self.stream_id(), journey);
@@ -357,8 +356,8 @@ impl Exchange {
     /// The end, however it came.
     pub(crate) fn on_delete(mut self) {
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
-            Phase::Held(attempt) => self.broken(*attempt, Failure::Broken),
-            Phase::Failing(attempt, failure) => self.broken(*attempt, failure),
+            // An error that breaks off counts as a broken connection, as it does for the SDK inside of LiteLLM.
+            Phase::Held(attempt) | Phase::Failing(attempt, _) => self.broken(*attempt),
             Phase::Waiting if Failure::client_left(flags()) => drop(between::take(self.stream_id())),
             _ => {}
         }

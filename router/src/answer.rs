@@ -35,7 +35,8 @@ pub fn failed(
     let refusal = match failure {
         Failure::TimedOut => Refusal::TimedOut(limit),
         Failure::NoConnection | Failure::Broken => Refusal::NoConnection,
-        Failure::Provider { status, .. } => Refusal::NoUse(status),
+        // A provider's own errors are passed on; only its redirects are not.
+        Failure::Provider { status, .. } => Refusal::Redirected(status),
     };
     let mut reply = refusal.reply();
     reply.headers.extend(owned(names(deployment, model, journey)));

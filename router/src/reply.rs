@@ -60,8 +60,8 @@ pub enum Refusal {
     MockRateLimit(String),
     /// No deployment could be reached.
     NoConnection,
-    /// The provider answered with this status, but in a way that cannot be passed on.
-    NoUse(u16),
+    /// The provider answered with a redirect of this status.
+    Redirected(u16),
     /// The provider did not answer in this time.
     TimedOut(Duration),
 }
@@ -130,13 +130,9 @@ impl Refusal {
                 (429, "throttling_error", None, message)
             }
             Self::NoConnection => (500, "internal_server_error", None, "Connection error.".into()),
-            Self::NoUse(status @ 300..400) => {
+            Self::Redirected(status) => {
                 let message = format!("The provider answered with a redirect, status {status}.");
                 (502, "internal_server_error", None, message)
-            }
-            Self::NoUse(status) => {
-                let message = format!("The provider answered with status {status} and then broke off.");
-                (*status, "internal_server_error", None, message)
             }
             Self::TimedOut(limit) => {
                 let message = format!("Request timed out: no answer within {} seconds.", limit.as_secs_f64());

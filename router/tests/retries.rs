@@ -188,3 +188,33 @@ fn mock_testing_rate_limit_error_fails_once_and_then_succeeds() {
     let off = "general_settings: {dangerously_allow_mock_testing_request_params: false}\n";
     assert_eq!(cities(off).chat("g", mock, |_| Answer::Ok).status, 400);
 }
+
+#[story(unsupported = test)]
+fn a_redirect_is_tried_elsewhere_and_never_passed_on() {
+    let told = cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| Answer::Status(307));
+    assert_eq!((told.called.len(), told.status), (2, 502));
+    assert!(told.body.contains("redirect"), "{}", told.body);
+}
+
+#[story(unsupported = test)]
+fn a_wrong_key_does_not_end_a_request_that_another_deployment_may_yet_serve() {
+    let mut world = World::of(&(group(&["paris", "oslo"], "") + "router_settings: {num_retries: 2}\n"));
+    for _ in 0..20 {
+        let mut failed = false;
+        let told = world.chat("g", "", |id| match id {
+            "paris" => Answer::Status(401),
+            _ if failed => Answer::Ok,
+            _ => {
+                failed = true;
+                Answer::Status(500)
+            }
+        });
+        assert_eq!(told.status, 200, "{:?}", told.called);
+    }
+}
+
+#[story(unsupported = test)]
+fn nobody_gets_more_retries_than_the_edge_makes() {
+    let told = cities("").chat("g", r#""num_retries":1000"#, |_| Answer::Status(500));
+    assert_eq!((told.called.len(), told.status), (26, 500));
+}

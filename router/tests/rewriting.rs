@@ -179,3 +179,39 @@ fn a_time_limit_is_the_clients_then_the_deployments_then_the_routers() {
         );
     }
 }
+
+#[story(unsupported = test)]
+fn an_extra_body_is_no_way_around_what_stays_here() {
+    let body = r#"{"model":"g","messages":[],"extra_body":{"api_base":"http://evil","mock_response":"x","stream":true,"model":"x","top_k":1}}"#;
+    let json = body_of("", body);
+    let mut keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["messages", "model", "top_k"]);
+    assert_eq!(json["model"], "m");
+}
+
+#[story(unsupported = test)]
+fn an_operators_own_header_takes_the_place_of_ours() {
+    let sent = sent(
+        &file(", extra_headers: {User-Agent: mine, Authorization: Token t}"),
+        &[],
+        r#"{"model":"g","messages":[]}"#,
+    );
+    for (name, value) in [("user-agent", "mine"), ("authorization", "Token t")] {
+        let values: Vec<&str> =
+            sent.headers.iter().filter(|(key, _)| *key == name).map(|(_, value)| value).collect();
+        assert_eq!(values, [value], "{name}");
+    }
+}
+
+#[story(unsupported = test)]
+fn a_request_without_a_body_is_answered_at_once() {
+    let world = World::of(&file(""));
+    for path in ["/v1/responses?model=g", "/engines/g/chat/completions", "/v1/audio/transcriptions"] {
+        let headers = [(":method", "POST"), (":path", path), ("content-length", "0")].into_iter().collect();
+        match world.router.arrive(&headers, true) {
+            llm_balancer_router::Arrival::Reply(reply) => assert_eq!(reply.status, 400, "{path}"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}

@@ -32,21 +32,30 @@ pub fn run(
     allow_many_connections();
     dies_with_us(&mut command);
     let mut child = command.spawn()?;
-    let status = match start(&mut child, &mut signals, address)? {
+    let mut asked = false;
+    let status = match start(&mut child, &mut signals, address, &mut asked)? {
         Some(status) => status,
         None => {
             ready();
-            attend(&mut child, &mut signals)?
+            attend(&mut child, &mut signals, &mut asked)?
         }
     };
-    Ok(exit_code(status))
+    if !asked {
+        eprintln!("llm-balancer: Envoy ended by itself, with {status}; --log-level info tells more");
+    }
+    Ok(exit_code(status, asked))
 }
 
 /// Until Envoy listens. If it ends before that, how it ended.
-fn start(child: &mut Child, signals: &mut Signals, address: SocketAddr) -> io::Result<Option<ExitStatus>> {
+fn start(
+    child: &mut Child,
+    signals: &mut Signals,
+    address: SocketAddr,
+    asked: &mut bool,
+) -> io::Result<Option<ExitStatus>> {
     while TcpStream::connect_timeout(&address, POLL).is_err() {
         for signal in signals.pending() {
-            pass_on(child, signal);
+            *asked |= pass_on(child, signal);
         }
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -57,21 +66,21 @@ fn start(child: &mut Child, signals: &mut Signals, address: SocketAddr) -> io::R
 }
 
 /// Until Envoy ends.
-fn attend(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+fn attend(child: &mut Child, signals: &mut Signals, asked: &mut bool) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
         for signal in signals.wait() {
-            pass_on(child, signal);
+            *asked |= pass_on(child, signal);
         }
     }
 }
 
-/// Envoy ends at SIGTERM and SIGINT; to the other ways of asking it has other answers.
-fn pass_on(child: &Child, signal: i32) {
+/// Envoy ends at SIGTERM and SIGINT; to the other ways of asking it has other answers. Says whether it was asked to end.
+fn pass_on(child: &Child, signal: i32) -> bool {
     let signal = match signal {
-        SIGCHLD => return,
+        SIGCHLD => return false,
         SIGINT => Signal::SIGINT,
         _ => Signal::SIGTERM,
     };
@@ -79,6 +88,7 @@ fn pass_on(child: &Child, signal: i32) {
         // Fails only if it has ended, which is seen elsewhere.
         let _ = kill(Pid::from_raw(pid), signal);
     }
+    true
 }
 
 /// Every request holds a few descriptors, and the soft limit often is 1024.
@@ -104,8 +114,10 @@ fn dies_with_us(command: &mut Command) {
     unsafe { command.pre_exec(ask) };
 }
 
-/// As shells have it: 128 and the signal's number for a process that a signal ended.
-fn exit_code(status: ExitStatus) -> ExitCode {
+/// As shells have it: 128 and the signal's number for a process that a signal ended. An end that nobody asked for is
+/// never a success.
+fn exit_code(status: ExitStatus, asked: bool) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
-    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    ExitCode::from(if asked { code } else { code.max(1) })
 }

@@ -119,7 +119,7 @@ pub fn nearest(name: &str, table: &Table) -> Option<&'static str> {
 pub fn nearest_of<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = match name.len() {
         0..6 => 1,
-        6..16 => 2,
+        6..9 => 2,
         _ => 3,
     };
     let near = names.filter_map(|other| Some((distance(name, other, allowed)?, other)));

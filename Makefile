@@ -6,6 +6,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
+# The binary is looked for in target/release, whatever the caller's own habits.
+unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
+
 TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
 # The wasm-bindgen of Cargo.lock: the runner and the library must agree.

@@ -70,6 +70,9 @@ pub enum Verdict {
     Reply(Reply),
 }
 
+/// Whether a pick leaves out the deployment of this id.
+type LeftOut<'a> = &'a dyn Fn(&Arc<str>) -> bool;
+
 impl Router {
     /// Prepares a configuration.
     pub fn new(config: Config) -> Self {
@@ -227,18 +230,18 @@ impl Router {
             return pool.shuffle.pick(random).and_then(|place| pool.members.get(place).copied());
         }
         let last = journey.tried.last();
-        let among = |excluded: &dyn Fn(&Arc<str>) -> bool| -> Vec<usize> {
-            let stays = |index: &usize| self.deployment(*index).is_some_and(|d| !excluded(&d.id));
+        // Whom to leave out, from the best choice to the last; the next is only looked at where nobody is left.
+        let left_out: [LeftOut<'_>; 4] = [
+            &|id| journey.tried.contains(id),
+            &|id| journey.useless.contains(id) || Some(id) == last,
+            &|id| journey.useless.contains(id),
+            &|_| false,
+        ];
+        let others = |left_out: LeftOut<'_>| -> Vec<usize> {
+            let stays = |index: &usize| self.deployment(*index).is_some_and(|d| !left_out(&d.id));
             pool.members.iter().copied().filter(stays).collect()
         };
-        let left = [
-            among(&|id| journey.tried.contains(id)),
-            among(&|id| journey.useless.contains(id) || Some(id) == last),
-            among(&|id| journey.useless.contains(id)),
-            pool.members.clone(),
-        ]
-        .into_iter()
-        .find(|left| !left.is_empty())?;
+        let left = left_out.into_iter().map(others).find(|left| !left.is_empty())?;
         let weights: Vec<Weights> =
             left.iter().filter_map(|index| self.deployment(*index)).map(Weights::of).collect();
         SimpleShuffle::new(&weights).pick(random).and_then(|place| left.get(place).copied())

@@ -178,6 +178,8 @@ pub struct RouterSettings {
     pub strategy: Strategy,
     /// Its `routing_strategy_args`.
     pub strategy_args: StrategyArgs,
+    /// `routing_groups`: groups with a strategy of their own.
+    pub routing_groups: Vec<RoutingGroup>,
     /// Retries after the first attempt; 3 where nothing is set.
     pub num_retries: u32,
     /// Per attempt, not streaming; 6000 s where nothing is set.
@@ -258,7 +260,29 @@ pub struct Fallback {
     /// The group, or `*`.
     pub group: Arc<str>,
     /// In the order they are tried.
-    pub targets: Vec<Arc<str>>,
+    pub targets: Vec<Target>,
+}
+
+/// One place to go when a group cannot serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A group, an alias or a deployment's id.
+    pub model: Arc<str>,
+    /// Members that replace those of the client's body on the way there: `{model: other, temperature: 0}`.
+    pub overrides: Vec<Member>,
+}
+
+/// `routing_groups[]`: some groups with a strategy of their own, which can also be asked for together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoutingGroup {
+    /// The name that stands for all of its deployments.
+    pub name: Arc<str>,
+    /// The model groups in it.
+    pub models: Vec<Arc<str>>,
+    /// How a deployment of these is picked.
+    pub strategy: Strategy,
+    /// Its `routing_strategy_args`.
+    pub strategy_args: StrategyArgs,
 }
 
 /// What `general_settings` and `llm_balancer` say about clients.

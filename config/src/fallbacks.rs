@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::Fallback;
+use crate::config::{Fallback, Target};
 use crate::reader::{Reader, Section, Unset};
 use crate::report::Path;
 use crate::settings::Settings;
@@ -69,10 +69,11 @@ fn fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Fal
     Some(Fallback { group: Arc::from(key.as_str()), targets: targets(reader, items, &path) })
 }
 
-fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Arc<str>> {
+fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Target> {
     let mut targets = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        targets.extend(target(reader, item, &path.index(index)));
+        let model = target(reader, item, &path.index(index));
+        targets.extend(model.map(|model| Target { model, overrides: Vec::new() }));
     }
     targets
 }

@@ -31,6 +31,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>) -> RouterSettings 
     RouterSettings {
         strategy: strategy(reader, &router),
         strategy_args: strategy_args(reader, &router),
+        routing_groups: Vec::new(),
         num_retries: count(reader, settings, "num_retries").unwrap_or(DEFAULT_RETRIES),
         timeout: timeout(reader, settings).unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: reader.seconds(&router, "stream_timeout").filter(|timeout| !timeout.is_zero()),

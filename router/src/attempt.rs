@@ -3,42 +3,96 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use llm_balancer_config::Target;
+
+use crate::fallback::Trail;
 use crate::group::Pool;
+use crate::ledger::Ticket;
 use crate::outcome::Failure;
+use crate::reply::Reply;
 use crate::request::Asked;
+use crate::wishes::Wishes;
 
 /// What a request has been through before its next attempt. Deployments are known by id, so that a journey
 /// survives a reload of the configuration between two attempts.
 #[derive(Clone, Debug, Default)]
 pub struct Journey {
-    /// Deployments that were tried, in order, repeated ones included.
+    /// Deployments of this group that were tried, in order, repeated ones included.
     pub tried: Vec<Arc<str>>,
     /// Those among them that will not change their mind: a wrong key, a model that is not allowed.
     pub useless: Vec<Arc<str>>,
-    /// Retries so far, the one that is about to start included.
+    /// Retries so far in this group, the one that is about to start included.
     pub retries: u32,
-    /// Retries that the request has, as x-litellm-max-retries shows them.
+    /// Retries that the request has in this group, as x-litellm-max-retries shows them.
     pub max_retries: u32,
+    /// Only deployments of a later `order` than this are left to try.
+    pub above: Option<i64>,
+    /// Where it goes in place of the model that the client named.
+    pub target: Option<Target>,
+    /// The fallbacks behind it, and those still ahead.
+    pub trail: Trail,
+    /// Steps from one `order` of a group to the next, which LiteLLM counts as fallbacks.
+    pub steps: u32,
+    /// The error that a `mock_testing_*` member asked for has happened.
+    pub mocked: bool,
+    /// How the first group failed, which the client is told if all others fail as well.
+    pub original: Option<Box<Reply>>,
     /// Set where the journey is over, but the client could not be told in the attempt that ended it.
     pub over: Option<(Failure, Duration)>,
 }
 
-/// One send to one deployment. Judged exactly once, so [`judge`](crate::Router::judge) takes it by value and the
-/// compiler refuses a second time.
+impl Journey {
+    /// Moves that x-litellm-attempted-fallbacks counts.
+    pub fn fallbacks(&self) -> u32 {
+        self.trail.hops().saturating_add(self.steps)
+    }
+
+    /// Goes on to another group, where everything begins anew.
+    pub fn go_to(&mut self, target: Target) {
+        self.target = Some(target);
+        self.above = None;
+        self.start_over();
+    }
+
+    /// Goes on to the deployments of the next `order`.
+    pub fn step_above(&mut self, order: i64) {
+        self.above = Some(order);
+        self.steps = self.steps.saturating_add(1);
+        self.start_over();
+    }
+
+    fn start_over(&mut self) {
+        self.tried.clear();
+        self.useless.clear();
+        self.retries = 0;
+        self.max_retries = 0;
+    }
+}
+
+/// One send to one deployment. Settled exactly once: judged, served or abandoned, each of which takes it by value, so
+/// that the compiler refuses a second time.
 #[derive(Debug)]
 pub struct Attempt {
     /// Index of the deployment in the configuration.
     pub deployment: usize,
-    /// The model as the client named it.
+    /// The model as the client named it, or the fallback that took its place.
     pub model: String,
     /// Who could have served it.
     pub pool: Arc<Pool>,
     /// What the client asked of the router.
     pub asked: Asked,
+    /// What it wished for besides.
+    pub wishes: Wishes,
     /// How long this attempt may take; between bytes, if the answer is streamed.
     pub limit: Duration,
     /// Whether the answer is streamed.
     pub stream: bool,
+    /// Whether its tokens have to be known.
+    pub counts_tokens: bool,
+    /// Whether the event that tells them has to be kept from the client, who did not ask for it.
+    pub withholds_usage: bool,
+    /// That it was admitted.
+    pub ticket: Ticket,
     /// What came before.
     pub journey: Journey,
 }

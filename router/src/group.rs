@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use llm_balancer_config::{Alias, Config, infer_provider};
+use llm_balancer_config::{Alias, Config, Deployment, RoutingGroup, Strategy, StrategyArgs, infer_provider};
 
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::wildcard::Wildcard;
@@ -15,6 +15,14 @@ pub struct Pool {
     pub members: Vec<usize>,
     /// The prepared draw over all of them.
     pub shuffle: SimpleShuffle,
+    /// How one of them is picked.
+    pub strategy: Strategy,
+    /// Its arguments.
+    pub args: StrategyArgs,
+    /// Some have an `order`, so that not all of them are equal.
+    pub ordered: bool,
+    /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
+    pub direct: bool,
 }
 
 /// What a name was found to stand for.
@@ -54,27 +62,23 @@ pub struct Groups {
 impl Groups {
     /// Prepares all look-ups.
     pub fn new(config: &Config) -> Self {
-        let weights: Vec<Weights> = config.deployments.iter().map(Weights::of).collect();
-        let pools = |key: &dyn Fn(usize) -> Option<Arc<str>>| pools(&weights, key);
-        let deployment = |index: usize| config.deployments.get(index);
-        let group = |index| deployment(index).map(|d| Arc::clone(&d.group));
-
-        let named = pools(&|index| group(index).filter(|name| !name.contains('*')));
-        let mut wildcards: Vec<_> = pools(&|index| group(index).filter(|name| name.contains('*')))
+        let pools = |key: &dyn Fn(&Deployment) -> Option<Arc<str>>| pools(config, key);
+        let mut named = pools(&|d| Some(Arc::clone(&d.group)).filter(|name| !name.contains('*')));
+        named.extend(config.router.routing_groups.iter().map(|group| routing_group(config, group)));
+        let mut wildcards: Vec<_> = pools(&|d| Some(Arc::clone(&d.group)).filter(|name| name.contains('*')))
             .into_iter()
-            .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, pool)))
+            .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, Arc::new(pool))))
             .collect();
         wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
-        let is_wildcard = |d: &&llm_balancer_config::Deployment| d.group.contains('*');
+        let is_wildcard = |d: &&Deployment| d.group.contains('*');
         Self {
-            by_name: named.into_iter().collect(),
-            by_id: pools(&|index| deployment(index).map(|d| Arc::clone(&d.id))).into_iter().collect(),
-            by_litellm_model: pools(&|index| {
-                let model = deployment(index).map(|d| d.litellm_model.as_str());
-                model.filter(|model| !model.contains('*')).map(Arc::from)
-            })
-            .into_iter()
-            .collect(),
+            by_name: shared(named),
+            by_id: shared(pools(&|d| Some(Arc::clone(&d.id))).into_iter().map(|(id, pool)| {
+                (id, Pool { direct: true, ..pool })
+            })),
+            by_litellm_model: shared(pools(&|d| {
+                Some(d.litellm_model.as_str()).filter(|model| !model.contains('*')).map(Arc::from)
+            })),
             aliases: config.aliases.iter().map(|alias| (Arc::clone(&alias.name), alias.clone())).collect(),
             wildcards,
             wildcard_ids: config
@@ -127,25 +131,55 @@ impl Groups {
     }
 }
 
+fn shared(pools: impl IntoIterator<Item = (Arc<str>, Pool)>) -> HashMap<Arc<str>, Arc<Pool>> {
+    pools.into_iter().map(|(name, pool)| (name, Arc::new(pool))).collect()
+}
+
 /// Deployments that share a key, as pools in the order of first appearance.
-fn pools(weights: &[Weights], key: &dyn Fn(usize) -> Option<Arc<str>>) -> Vec<(Arc<str>, Arc<Pool>)> {
+fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str>>) -> Vec<(Arc<str>, Pool)> {
     let mut places: HashMap<Arc<str>, usize> = HashMap::new();
     let mut members: Vec<(Arc<str>, Vec<usize>)> = Vec::new();
-    for index in 0..weights.len() {
-        let Some(name) = key(index) else { continue };
+    for (index, deployment) in config.deployments.iter().enumerate() {
+        let Some(name) = key(deployment) else { continue };
         let place = *places.entry(Arc::clone(&name)).or_insert(members.len());
         match members.get_mut(place) {
             Some((_, members)) => members.push(index),
             None => members.push((name, vec![index])),
         }
     }
-    members.into_iter().map(|(name, members)| (name, Arc::new(Pool::new(members, weights)))).collect()
+    members.into_iter().map(|(name, members)| (name, Pool::new(config, members))).collect()
+}
+
+/// The deployments of all groups that a routing group names.
+fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
+    let of_group = |(index, deployment): (usize, &Deployment)| {
+        group.models.contains(&deployment.group).then_some(index)
+    };
+    let members = config.deployments.iter().enumerate().filter_map(of_group).collect();
+    (Arc::clone(&group.name), Pool::new(config, members))
+}
+
+/// How a deployment of this group is picked: as its routing group says, or as all are.
+pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyArgs) {
+    let own = config.router.routing_groups.iter().find(|own| own.models.iter().any(|model| **model == *group));
+    own.map_or((config.router.strategy, &config.router.strategy_args), |own| {
+        (own.strategy, &own.strategy_args)
+    })
 }
 
 impl Pool {
-    fn new(members: Vec<usize>, weights: &[Weights]) -> Self {
-        let of_members: Vec<Weights> =
-            members.iter().map(|index| weights.get(*index).copied().unwrap_or_default()).collect();
-        Self { shuffle: SimpleShuffle::new(&of_members), members }
+    fn new(config: &Config, members: Vec<usize>) -> Self {
+        let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
+        let weights: Vec<Weights> = deployments().map(Weights::of).collect();
+        let group = deployments().next().map_or("", |first| &first.group);
+        let (strategy, args) = strategy(config, group);
+        Self {
+            shuffle: SimpleShuffle::new(&weights),
+            strategy,
+            args: args.clone(),
+            ordered: deployments().any(|deployment| deployment.order.is_some()),
+            direct: false,
+            members,
+        }
     }
 }

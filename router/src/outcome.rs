@@ -177,6 +177,37 @@ impl Reason {
 }
 
 impl Kind {
+    /// Its number in what is stored; never 0.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::BadRequest => 1,
+            Self::Authentication => 2,
+            Self::Timeout => 3,
+            Self::RateLimit => 4,
+            Self::ContentPolicy => 5,
+            Self::InternalServer => 6,
+            Self::ServiceUnavailable => 7,
+            Self::NotFound => 8,
+            Self::Other => 9,
+        }
+    }
+
+    /// The kind of a stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::BadRequest,
+            2 => Self::Authentication,
+            3 => Self::Timeout,
+            4 => Self::RateLimit,
+            5 => Self::ContentPolicy,
+            6 => Self::InternalServer,
+            7 => Self::ServiceUnavailable,
+            8 => Self::NotFound,
+            9 => Self::Other,
+            _ => return None,
+        })
+    }
+
     /// What a policy says about this kind, `DefaultRetries` included.
     pub fn in_policy(self, policy: &FailurePolicy) -> Option<u32> {
         let own = match self {

@@ -1,3 +1,102 @@
 //! The strategies: which of the deployments that may serve will serve. One short file each.
+//!
+//! A strategy sees the candidates and says which of them; who is a candidate is not its business. Ties are broken at
+//! random: in the order of the file, the first would get whatever comes after a quiet moment.
 
+use llm_balancer_config::Deployment;
+
+use crate::random::Random;
+use crate::record::Record;
+
+pub mod least_busy;
+pub mod lowest_cost;
+pub mod lowest_latency;
 pub mod simple_shuffle;
+pub mod usage_based;
+
+/// A deployment that may serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Its index in the configuration.
+    pub index: usize,
+    /// What it is.
+    pub deployment: &'a Deployment,
+    /// What is known about it.
+    pub record: &'a Record,
+}
+
+/// The place of the candidate with the lowest score, one of them at random where several have it.
+pub fn lowest<'a>(
+    candidates: &[Candidate<'a>],
+    score: impl Fn(&Candidate<'a>) -> f64,
+    random: &mut dyn Random,
+) -> Option<usize> {
+    let mut best = None;
+    let mut lowest = f64::INFINITY;
+    let mut equals: usize = 0;
+    for (place, candidate) in candidates.iter().enumerate() {
+        let score = score(candidate);
+        if best.is_none() || score < lowest {
+            (best, lowest, equals) = (Some(place), score, 1);
+        } else if score == lowest {
+            // Each of n equals ends up with one chance in n.
+            equals = equals.saturating_add(1);
+            if random.below(equals) == 0 {
+                best = Some(place);
+            }
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::random::SplitMix;
+    use llm_balancer_config::{Config, read};
+
+    /// Deployments `0`, `1`, .. of one group, each with further litellm_params.
+    pub fn group(params: &[&str]) -> Config {
+        let item = |(place, params): (usize, &&str)| {
+            format!(
+                "- model_name: g\n  litellm_params: {{model: openai/m, api_key: k{params}}}\n  model_info: {{id: d{place}}}\n"
+            )
+        };
+        let text = format!("model_list:\n{}", params.iter().enumerate().map(item).collect::<String>());
+        let reading = read("config.yaml", &text, &|_| None);
+        reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings))
+    }
+
+    pub fn candidates<'a>(config: &'a Config, records: &'a [Record]) -> Vec<Candidate<'a>> {
+        let pair = config.deployments.iter().zip(records).enumerate();
+        pair.map(|(index, (deployment, record))| Candidate { index, deployment, record }).collect()
+    }
+
+    /// How often each of so many is picked in 3,000 draws, in percent.
+    pub fn shares(count: usize, mut pick: impl FnMut(&mut SplitMix) -> Option<usize>) -> Vec<f64> {
+        let mut random = SplitMix::new(7);
+        let mut shares = vec![0.0; count];
+        for _ in 0..3_000 {
+            shares[pick(&mut random).unwrap()] += 100.0 / 3_000.0;
+        }
+        shares
+    }
+
+    #[test]
+    fn equals_have_equal_chances() {
+        let config = group(&["", "", "", ""]);
+        let records = vec![Record::default(); 4];
+        let candidates = candidates(&config, &records);
+        let score = |candidate: &Candidate<'_>| if candidate.index == 2 { 1.0 } else { 0.0 };
+        let shares = shares(4, |random| lowest(&candidates, score, random));
+        for (place, expected) in [33.3, 33.3, 0.0, 33.3].into_iter().enumerate() {
+            // Four standard deviations of 3,000 draws.
+            assert!((shares[place] - expected).abs() < 3.5, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_picked_from_nobody() {
+        assert_eq!(lowest(&[], |_| 0.0, &mut SplitMix::new(1)), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! A request's headers have come: who may ask, and what for.
+
+use crate::headers::Headers;
+use crate::reply::{Refusal, Reply};
+use crate::request::Request;
+use crate::route::Route;
+use crate::router::{Arrival, Router};
+use crate::wishes::Permitted;
+use crate::{auth, health, listing};
+
+impl Router {
+    /// Looks at a request's headers; `complete` says that no body follows.
+    pub fn arrive(&self, headers: &Headers, complete: bool) -> Arrival {
+        self.try_arrive(headers, complete).unwrap_or_else(|refusal| Arrival::Reply(refusal.reply()))
+    }
+
+    fn try_arrive(&self, headers: &Headers, complete: bool) -> Result<Arrival, Refusal> {
+        let target = headers.get(":path").unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let route = Route::of(path);
+        if !route.is_open() {
+            auth::check(self.config.server.master_key.as_ref(), headers)?;
+        }
+        let method = headers.get(":method").unwrap_or_default();
+        if route == Route::Unknown {
+            return Err(Refusal::NoSuchRoute(format!("{method} {path}")));
+        }
+        if method != route.method() && !(method == "HEAD" && route.method() == "GET") {
+            return Err(Refusal::WrongMethod(route.method()));
+        }
+        let Route::Model(route, model) = route else { return self.informed(route, query) };
+        self.check_length(headers)?;
+        let forward = self.config.server.forward_client_headers;
+        let request = Request::new(route, model.as_deref(), query, headers, forward)?;
+        // Without a body there is nothing to send, and no callback would ever come. The request is refused for what it
+        // lacks, in the same words as one with an empty body, or else for its input.
+        if complete {
+            request.facts(b"")?;
+            return Err(Refusal::Missing("input"));
+        }
+        Ok(Arrival::Hold(Box::new(request)))
+    }
+
+    fn check_length(&self, headers: &Headers) -> Result<(), Refusal> {
+        let limit = self.config.server.max_body_bytes;
+        let length = headers.get("content-length").and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length > limit) { Err(Refusal::TooLarge(limit)) } else { Ok(()) }
+    }
+
+    /// The routes that ask about the configuration rather than for a model.
+    fn informed(&self, route: Route<'_>, query: &str) -> Result<Arrival, Refusal> {
+        let reply = match route {
+            Route::Models => listing::models(&self.config),
+            Route::ModelById(id) => {
+                listing::model(&self.config, &id).ok_or_else(|| Refusal::NoSuchModel(id.into_owned()))?
+            }
+            Route::ModelInfo => listing::model_info(&self.config, query),
+            Route::ModelGroupInfo => listing::model_group_info(&self.config, query),
+            Route::Health => return Ok(Arrival::Probe(health::probed(&self.config, query))),
+            Route::Liveliness => "\"I'm alive!\"".to_owned(),
+            Route::Readiness | Route::Model(..) | Route::Unknown => {
+                r#"{"status":"healthy","db":"Not connected"}"#.to_owned()
+            }
+        };
+        Ok(Arrival::Reply(Reply::ok(reply)))
+    }
+}

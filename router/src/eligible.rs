@@ -1,0 +1,101 @@
+//! Who may serve a request, and why the others may not.
+
+use std::time::Duration;
+
+use crate::ledger::{Demand, Terms};
+use crate::record::Record;
+
+/// Why a deployment does not get a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excluded {
+    /// This request has been there and failed.
+    Tried,
+    /// It sits out until then, since the Unix epoch.
+    CoolingDown(Duration),
+    /// It has had its requests of this minute, which ends then.
+    OverRpm(Duration),
+    /// It has had its tokens of this minute, or too few are left for this request.
+    OverTpm(Duration),
+    /// All of its slots (max_parallel_requests) are taken.
+    Busy,
+    /// So many workers wrote at once that none of our tries counted.
+    Contended,
+}
+
+impl Excluded {
+    /// When to look again, since the Unix epoch; `None` where that may be any moment.
+    pub fn until(self) -> Option<Duration> {
+        match self {
+            Self::CoolingDown(until) | Self::OverRpm(until) | Self::OverTpm(until) => Some(until),
+            Self::Tried | Self::Busy | Self::Contended => None,
+        }
+    }
+
+    /// Whether it may end before its time, because a request of another worker ended, or cost less than expected. A copy
+    /// that says so may be out of date; what a copy says about anything else stays true until its time is over.
+    pub fn may_end_early(self) -> bool {
+        matches!(self, Self::OverTpm(_) | Self::Busy | Self::Contended)
+    }
+}
+
+/// Whether a deployment with this record may not serve.
+pub fn excluded(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Option<Excluded> {
+    if !demand.direct
+        && let Some(until) = record.cooldown.at(now)
+    {
+        return Some(Excluded::CoolingDown(until));
+    }
+    if terms.rpm.is_some() || terms.tpm.is_some() {
+        let window = record.window.at(now);
+        if terms.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
+            return Some(Excluded::OverRpm(window.ends()));
+        }
+        if terms.tpm.is_some_and(|tpm| window.tokens.saturating_add(demand.tokens) > tpm) {
+            return Some(Excluded::OverTpm(window.ends()));
+        }
+    }
+    let is_busy = terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
+    is_busy.then_some(Excluded::Busy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Window;
+
+    const NOON: Duration = Duration::from_secs(29_000_000 * 60);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_deployment_is_left_out_for_what_it_has_no_room_for() {
+        let terms = Terms { rpm: Some(3), tpm: Some(1000), parallel: Some(2), counted: false };
+        let demand = Demand { index: 0, tokens: 100, direct: false, probe: false };
+        let window = |requests, tokens| Record {
+            window: Window { minute: 29_000_000, requests, tokens },
+            ..Record::default()
+        };
+        let end = NOON + 60 * SECOND;
+        for (record, expected) in [
+            (window(2, 900), None),
+            (window(3, 0), Some(Excluded::OverRpm(end))),
+            (window(0, 901), Some(Excluded::OverTpm(end))),
+        ] {
+            assert_eq!(excluded(&record, &terms, &demand, NOON), expected, "{record:?}");
+            assert_eq!(excluded(&record, &terms, &demand, end), None, "a minute later: {record:?}");
+        }
+        let mut busy = Record::default();
+        busy.depart(1);
+        busy.depart(2);
+        assert_eq!(excluded(&busy, &terms, &demand, NOON), Some(Excluded::Busy));
+    }
+
+    #[test]
+    fn a_cooldown_does_not_stop_who_names_the_deployment() {
+        let mut record = Record::default();
+        record.cooldown.extend(5 * SECOND, NOON);
+        let asked = |direct| Demand { index: 0, tokens: 0, direct, probe: false };
+        let cooling = Some(Excluded::CoolingDown(NOON + 5 * SECOND));
+        assert_eq!(excluded(&record, &Terms::default(), &asked(false), NOON), cooling);
+        assert_eq!(excluded(&record, &Terms::default(), &asked(true), NOON), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! How fast a deployment answers, as far as is known: estimates that forget.
+//!
+//! An estimate also remembers the load under which it was measured: a deployment is believed to hold its latency up to
+//! that load, and to slow down in proportion beyond it. So a burst does not pile up on whoever was fastest a moment ago,
+//! and a deployment that proves to carry more gets more. docs/decisions/latency.md has the figures.
+
+use std::time::Duration;
+
+/// What is measured. They are kept apart: a time to the first token says nothing about a price per token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// From the request to the first byte of a stream's body.
+    First,
+    /// From the request to the end, for each completion token.
+    Each,
+    /// From the request to the end, where no completion tokens are known.
+    Whole,
+}
+
+/// One estimate.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Milliseconds.
+    pub ms: f32,
+    /// When it was last measured, in seconds since the Unix epoch; 0 for never.
+    pub at: u32,
+    /// Requests in flight beside the measured ones, on average.
+    pub load: f32,
+}
+
+/// What is known about one deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Latency {
+    /// [`Metric::First`]
+    pub first: Estimate,
+    /// [`Metric::Each`]
+    pub each: Estimate,
+    /// [`Metric::Whole`]
+    pub whole: Estimate,
+    /// A request is under way to find out how fast it is; until then, in milliseconds since the Unix epoch, no other is
+    /// sent for that reason.
+    pub probed_until: u64,
+}
+
+/// How long a probe keeps others away. Longer than nearly all answers, short enough if its worker has died.
+const PROBE: Duration = Duration::from_secs(30);
+
+impl Estimate {
+    /// Takes in a measurement, in milliseconds. `size` is the number of measurements that count.
+    pub fn measured(&mut self, ms: f32, load: f32, now: Duration, size: u32) {
+        let at = u32::try_from(now.as_secs()).unwrap_or(u32::MAX).max(1);
+        if !ms.is_finite() {
+            return;
+        }
+        // The weight that gives the last `size` measurements 86 % of the say.
+        let weight = if self.at == 0 { 1.0 } else { 2.0 / (size as f32 + 1.0) };
+        self.ms += (ms - self.ms) * weight;
+        self.load += (load - self.load) * weight;
+        self.at = at;
+    }
+
+    /// Whether it was measured within `age`.
+    pub fn is_fresh(&self, now: Duration, age: Duration) -> bool {
+        self.at != 0 && now.as_secs().saturating_sub(u64::from(self.at)) <= age.as_secs()
+    }
+
+    /// Milliseconds expected of a request that joins so many in flight.
+    pub fn expected(&self, in_flight: u32) -> f64 {
+        let crowding = (f64::from(in_flight) + 1.0) / (f64::from(self.load) + 1.0);
+        f64::from(self.ms) * crowding.max(1.0)
+    }
+}
+
+impl Latency {
+    /// The estimate of one metric.
+    pub fn of(&self, metric: Metric) -> &Estimate {
+        match metric {
+            Metric::First => &self.first,
+            Metric::Each => &self.each,
+            Metric::Whole => &self.whole,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn of_mut(&mut self, metric: Metric) -> &mut Estimate {
+        match metric {
+            Metric::First => &mut self.first,
+            Metric::Each => &mut self.each,
+            Metric::Whole => &mut self.whole,
+        }
+    }
+
+    /// Whether a request is finding out how fast it is.
+    pub fn is_probed(&self, now: Duration) -> bool {
+        let left = self.probed_until.saturating_sub(milliseconds(now));
+        // More than a probe's own time is a clock that has stepped back.
+        left > 0 && left <= milliseconds(PROBE)
+    }
+
+    /// A request sets out to find out.
+    pub fn probe(&mut self, now: Duration) {
+        self.probed_until = milliseconds(now.saturating_add(PROBE));
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Duration = Duration::from_secs(1_740_000_000);
+
+    fn measured(samples: &[(f32, f32)]) -> Estimate {
+        let mut estimate = Estimate::default();
+        for (ms, load) in samples {
+            estimate.measured(*ms, *load, NOON, 10);
+        }
+        estimate
+    }
+
+    #[test]
+    fn a_first_measurement_stands_and_later_ones_move_it() {
+        assert_eq!(measured(&[(100.0, 0.0)]).ms, 100.0);
+        let moved = measured(&[(100.0, 0.0), (210.0, 0.0)]).ms;
+        assert!((119.9..120.1).contains(&moved), "{moved}");
+        assert_eq!(measured(&[(f32::NAN, 0.0)]), Estimate::default());
+    }
+
+    #[test]
+    fn beyond_the_load_it_was_measured_under_a_deployment_is_expected_to_slow_down() {
+        let estimate = measured(&[(100.0, 3.0)]);
+        assert_eq!(estimate.expected(0), 100.0);
+        assert_eq!(estimate.expected(3), 100.0);
+        assert_eq!(estimate.expected(7), 200.0);
+    }
+
+    #[test]
+    fn a_probe_keeps_others_away_for_a_while_and_not_forever() {
+        let mut latency = Latency::default();
+        assert!(!latency.is_probed(NOON));
+        latency.probe(NOON);
+        assert!(latency.is_probed(NOON + Duration::from_secs(29)));
+        assert!(!latency.is_probed(NOON + Duration::from_secs(30)));
+        assert!(!latency.is_probed(NOON - Duration::from_secs(3600)), "the clock stepped back");
+    }
+}

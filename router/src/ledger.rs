@@ -1,0 +1,366 @@
+//! What this worker knows about every deployment, and how it takes part in what all workers share.
+//!
+//! The truth is in the store. A worker keeps a copy of each record as it last saw it, which is good enough to choose by;
+//! whoever is chosen is looked at again, and admitted by the same compare-and-swap that counts it. So the number of host
+//! calls does not grow with the group, and nothing is ever admitted on the strength of an old copy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::{Config, Deployment, Strategy};
+
+use crate::alive::Alive;
+use crate::eligible::{self, Excluded};
+use crate::record::Record;
+use crate::store::{Store, Version};
+use crate::window::Window;
+
+/// Lost races in a row before a count is given up. In each round of a race one worker wins, so with fewer workers than
+/// this a count is never given up.
+const TRIES: usize = 256;
+
+/// How long successes may wait in this worker until they are handed in. They only dilute the share of failures.
+const HAND_IN: Duration = Duration::from_secs(1);
+
+/// What a deployment may be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Requests of a minute.
+    pub rpm: Option<u64>,
+    /// Tokens of a minute.
+    pub tpm: Option<u64>,
+    /// Requests in flight.
+    pub parallel: Option<u32>,
+    /// Whether its requests are counted even without any of these: a strategy wants to know.
+    pub counted: bool,
+}
+
+impl Terms {
+    /// Of a deployment whose group is served by this strategy.
+    pub fn of(config: &Config, deployment: &Deployment, strategy: Strategy) -> Self {
+        let hard = !config.router.soft_limits;
+        Self {
+            rpm: deployment.rpm.filter(|rpm| hard && *rpm > 0),
+            tpm: deployment.tpm.filter(|tpm| hard && *tpm > 0),
+            parallel: deployment.max_parallel_requests.or(config.router.max_parallel_requests),
+            counted: !matches!(strategy, Strategy::SimpleShuffle | Strategy::LowestCost),
+        }
+    }
+
+    fn are_counted(&self) -> bool {
+        self.counted || self.rpm.is_some() || self.tpm.is_some() || self.parallel.is_some()
+    }
+}
+
+/// Proof that a request was admitted; to be handed back when it has ended.
+#[derive(Debug)]
+pub struct Ticket {
+    /// When, since the Unix epoch.
+    pub at: Duration,
+    /// The minute that it counts in.
+    pub minute: u32,
+    /// The tokens that it is expected to cost.
+    pub reserved: u64,
+    /// Requests that were in flight when it joined them.
+    pub load: u32,
+    /// It finds out how fast its deployment is.
+    pub probe: bool,
+    /// It counts as in flight.
+    in_flight: bool,
+}
+
+/// A deployment as this worker sees it.
+#[derive(Debug)]
+struct Seat {
+    key: String,
+    terms: Terms,
+    group: usize,
+    /// As it was last seen.
+    record: Record,
+    /// Successes that are not handed in yet.
+    successes: u32,
+    /// When they were last handed in.
+    handed_in: Duration,
+}
+
+/// The sums of a group, for x-ratelimit headers.
+#[derive(Debug)]
+struct Group {
+    key: String,
+    rpm: Option<u64>,
+    tpm: Option<u64>,
+    window: Window,
+}
+
+/// What clients are told about the limits of a group (x-ratelimit-*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Limit and remainder of requests in this minute.
+    pub requests: Option<(u64, u64)>,
+    /// Limit and remainder of tokens in this minute.
+    pub tokens: Option<(u64, u64)>,
+}
+
+/// See above.
+#[derive(Debug)]
+pub struct Ledger {
+    seats: Vec<Seat>,
+    groups: Vec<Group>,
+    alive: Alive,
+    /// Where the next look at others begins.
+    next_look: usize,
+}
+
+impl Ledger {
+    /// For one worker, whose VM has this number. `strategy` tells the strategy of a deployment's group.
+    pub fn new(config: &Config, vm: u32, strategy: &dyn Fn(&Deployment) -> Strategy) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut places = std::collections::HashMap::<Arc<str>, usize>::new();
+        let mut seats = Vec::with_capacity(config.deployments.len());
+        for deployment in &config.deployments {
+            let terms = Terms::of(config, deployment, strategy(deployment));
+            let place = *places.entry(Arc::clone(&deployment.group)).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(Group::new(&deployment.group));
+            }
+            if let Some(group) = groups.get_mut(place) {
+                group.include(&terms);
+            }
+            seats.push(Seat {
+                key: format!("d/{}", deployment.id),
+                terms,
+                group: place,
+                record: Record::default(),
+                successes: 0,
+                handed_in: Duration::ZERO,
+            });
+        }
+        Self { seats, groups, alive: Alive::new(vm), next_look: 0 }
+    }
+
+    /// Creates what is not there yet, before there is traffic, and reads the rest: counts survive a reload.
+    pub fn open(&mut self, now: Duration, store: &dyn Store) {
+        self.beat(now, store);
+        for index in 0..self.seats.len() {
+            if self.read(index, store).is_none()
+                && let Some(seat) = self.seats.get(index)
+            {
+                store.swap(&seat.key, &seat.record.encode(), None);
+            }
+        }
+        for group in self.groups.iter().filter(|group| group.is_limited()) {
+            if store.get(&group.key).is_none() {
+                store.swap(&group.key, &group.window.encode(), None);
+            }
+        }
+    }
+
+    /// Says that this VM is alive. Once a second.
+    pub fn beat(&mut self, now: Duration, store: &dyn Store) {
+        self.alive.beat(now, store);
+    }
+
+    /// A deployment as it was last seen.
+    pub fn seen(&self, index: usize) -> Option<(&Record, &Terms)> {
+        self.seats.get(index).map(|seat| (&seat.record, &seat.terms))
+    }
+
+    /// Looks at a deployment again.
+    pub fn read(&mut self, index: usize, store: &dyn Store) -> Option<Version> {
+        let seat = self.seats.get_mut(index)?;
+        let (bytes, version) = store.get(&seat.key)?;
+        seat.record = Record::decode(&bytes).unwrap_or_default();
+        let cells = &mut seat.record.in_flight;
+        if cells.iter().any(|cell| !self.alive.knows(cell.vm)) {
+            self.alive.look(store);
+        }
+        cells.retain(|cell| self.alive.is_alive(cell.vm));
+        Some(version)
+    }
+
+    /// Looks at a few of these deployments again, at others every time, so that what other workers do is seen.
+    pub fn look_around(&mut self, members: &[usize], count: usize, store: &dyn Store) {
+        if self.alive.is_alone() || members.len() < 2 {
+            return;
+        }
+        for _ in 0..count.min(members.len()) {
+            self.next_look = self.next_look.wrapping_add(1);
+            let place = self.next_look.checked_rem(members.len()).unwrap_or_default();
+            if let Some(index) = members.get(place) {
+                self.read(*index, store);
+            }
+        }
+    }
+
+    /// Admits a request that is expected to cost so many tokens, or says why not. `rested` says that the deployment has to
+    /// be asked even while it cools down, because the client named it.
+    pub fn admit(&mut self, demand: Demand, now: Duration, store: &dyn Store) -> Result<Ticket, Excluded> {
+        let Demand { index, tokens, .. } = demand;
+        for _ in 0..TRIES {
+            let version = self.read(index, store);
+            let own = self.alive.own();
+            let Some(seat) = self.seats.get_mut(index) else { break };
+            if let Some(excluded) = eligible::excluded(&seat.record, &seat.terms, &demand, now) {
+                return Err(excluded);
+            }
+            let mut ticket = Ticket {
+                at: now,
+                minute: 0,
+                reserved: 0,
+                load: seat.record.in_flight(),
+                probe: demand.probe,
+                in_flight: false,
+            };
+            if !seat.terms.are_counted() {
+                return Ok(ticket);
+            }
+            let record = &mut seat.record;
+            record.window = record.window.at(now);
+            record.window.admit(tokens);
+            record.depart(own);
+            if demand.probe {
+                record.latency.probe(now);
+            }
+            if store.swap(&seat.key, &record.encode(), version) {
+                ticket.minute = seat.record.window.minute;
+                ticket.reserved = tokens;
+                ticket.in_flight = true;
+                let group = seat.group;
+                self.update_group(group, now, store, |window| window.admit(tokens));
+                return Ok(ticket);
+            }
+        }
+        Err(Excluded::Contended)
+    }
+
+    /// Takes a ticket back, with what is to be remembered of its request. `used` is what it has cost, where that is known.
+    pub fn settle(
+        &mut self,
+        index: usize,
+        ticket: &Ticket,
+        used: Option<u64>,
+        now: Duration,
+        store: &dyn Store,
+        mut remember: impl FnMut(&mut Record),
+    ) {
+        let own = self.alive.own();
+        let used = used.unwrap_or(ticket.reserved);
+        self.update(index, store, |record| {
+            if ticket.in_flight {
+                record.come_back(own);
+                record.window = record.window.at(now);
+                record.window.correct(ticket.minute, ticket.reserved, used);
+            }
+            if ticket.probe {
+                record.latency.probed_until = 0;
+            }
+            remember(record);
+        });
+        if ticket.in_flight
+            && used != ticket.reserved
+            && let Some(group) = self.seats.get(index).map(|seat| seat.group)
+        {
+            self.update_group(group, now, store, |window| {
+                window.correct(ticket.minute, ticket.reserved, used);
+            });
+        }
+    }
+
+    /// Counts a success that needs nothing else remembered. It is handed in with the next thing that does, or after a while.
+    pub fn succeed(&mut self, index: usize, now: Duration, store: &dyn Store) {
+        let Some(seat) = self.seats.get_mut(index) else { return };
+        seat.successes = seat.successes.saturating_add(1);
+        if now.saturating_sub(seat.handed_in) >= HAND_IN || now < seat.handed_in {
+            seat.handed_in = now;
+            self.update(index, store, |_| ());
+        }
+    }
+
+    /// Whether requests to a deployment have tickets that must be settled.
+    pub fn is_counted(&self, index: usize) -> bool {
+        self.seats.get(index).is_some_and(|seat| seat.terms.are_counted())
+    }
+
+    /// Changes a record, however many others do so at the same time.
+    fn update(&mut self, index: usize, store: &dyn Store, mut change: impl FnMut(&mut Record)) {
+        for _ in 0..TRIES {
+            let version = self.read(index, store);
+            let Some(seat) = self.seats.get_mut(index) else { return };
+            let outcomes = &mut seat.record.outcomes;
+            outcomes.successes = outcomes.successes.saturating_add(seat.successes);
+            change(&mut seat.record);
+            if store.swap(&seat.key, &seat.record.encode(), version) {
+                seat.successes = 0;
+                return;
+            }
+        }
+    }
+
+    fn update_group(
+        &mut self,
+        place: usize,
+        now: Duration,
+        store: &dyn Store,
+        mut change: impl FnMut(&mut Window),
+    ) {
+        let Some(group) = self.groups.get_mut(place).filter(|group| group.is_limited()) else { return };
+        for _ in 0..TRIES {
+            let (window, version) = match store.get(&group.key) {
+                Some((bytes, version)) => (Window::decode(&bytes).unwrap_or_default(), Some(version)),
+                None => (Window::default(), None),
+            };
+            group.window = window.at(now);
+            change(&mut group.window);
+            if store.swap(&group.key, &group.window.encode(), version) {
+                return;
+            }
+        }
+    }
+
+    /// What is left for the group of a deployment, as it was last seen; looked at again with a store.
+    pub fn rate_limits(&mut self, index: usize, now: Duration, store: Option<&dyn Store>) -> Option<RateLimits> {
+        let place = self.seats.get(index)?.group;
+        let group = self.groups.get_mut(place).filter(|group| group.is_limited())?;
+        if let Some((bytes, _)) = store.and_then(|store| store.get(&group.key)) {
+            group.window = Window::decode(&bytes).unwrap_or_default();
+        }
+        let window = group.window.at(now);
+        let left = |limit: Option<u64>, used: u64| limit.map(|limit| (limit, limit.saturating_sub(used)));
+        Some(RateLimits {
+            requests: left(group.rpm, u64::from(window.requests)),
+            tokens: left(group.tpm, window.tokens),
+        })
+    }
+}
+
+/// What a request asks of a deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// The deployment.
+    pub index: usize,
+    /// Tokens that it is expected to cost.
+    pub tokens: u64,
+    /// The client named this deployment, so a cooldown does not matter.
+    pub direct: bool,
+    /// To find out how fast it is.
+    pub probe: bool,
+}
+
+impl Group {
+    fn new(name: &str) -> Self {
+        Self { key: format!("g/{name}"), rpm: None, tpm: None, window: Window::default() }
+    }
+
+    fn include(&mut self, terms: &Terms) {
+        let add = |sum: Option<u64>, limit: Option<u64>| match (sum, limit) {
+            (Some(sum), Some(limit)) => Some(sum.saturating_add(limit)),
+            (sum, limit) => sum.or(limit),
+        };
+        self.rpm = add(self.rpm, terms.rpm);
+        self.tpm = add(self.tpm, terms.tpm);
+    }
+
+    fn is_limited(&self) -> bool {
+        self.rpm.is_some() || self.tpm.is_some()
+    }
+}

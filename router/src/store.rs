@@ -1,0 +1,55 @@
+//! What the workers of one Envoy share: values under keys, each changed by compare-and-swap.
+//!
+//! Envoy's shared data is one store, [`Memory`] another, for tests and simulations; `tests/contract.rs` says what all of
+//! them have in common.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Which write of a value this is. Another write has another version; nothing else is promised.
+pub type Version = u32;
+
+/// Values under keys. There is no way to remove a key, so the set of keys has to be bounded.
+pub trait Store {
+    /// The value under a key with its version, or `None` where nobody has written.
+    fn get(&self, key: &str) -> Option<(Vec<u8>, Version)>;
+
+    /// Writes, if the value still has this version, and says whether it did.
+    ///
+    /// `None` is for a key that nobody has written, and writes in any case: Envoy has no create-if-absent. Keys are
+    /// therefore created before there is traffic.
+    fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool;
+}
+
+/// A store in the memory of this process, which threads may share.
+#[derive(Debug, Default)]
+pub struct Memory {
+    values: Mutex<HashMap<String, (Vec<u8>, Version)>>,
+}
+
+impl Store for Memory {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = values.get(key).map(|(_, version)| *version);
+        if version.is_some() && version != now {
+            return false;
+        }
+        let next = now.unwrap_or_default().wrapping_add(1);
+        values.insert(key.to_owned(), (value.to_vec(), next));
+        true
+    }
+}
+
+/// What a decision may look at beside the configuration.
+pub struct Moment<'a> {
+    /// Time since the Unix epoch.
+    pub now: std::time::Duration,
+    /// Where randomness comes from.
+    pub random: &'a mut dyn crate::random::Random,
+    /// What the workers share.
+    pub store: &'a dyn Store,
+}

@@ -1,0 +1,29 @@
+//! least-busy: whoever has the fewest requests in flight, from all workers (BEHAVIOUR 3.3).
+
+use super::{Candidate, lowest};
+use crate::random::Random;
+
+/// The place of the pick.
+pub fn pick(candidates: &[Candidate<'_>], random: &mut dyn Random) -> Option<usize> {
+    lowest(candidates, |candidate| f64::from(candidate.record.in_flight()), random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{candidates, group, shares};
+    use super::*;
+    use crate::record::{InFlight, Record};
+
+    fn serving(cells: &[(u32, u32)]) -> Record {
+        let in_flight = cells.iter().map(|(vm, count)| InFlight { vm: *vm, count: *count }).collect();
+        Record { in_flight, ..Record::default() }
+    }
+
+    #[test]
+    fn requests_of_all_workers_count() {
+        let config = group(&["", "", ""]);
+        let records = [serving(&[(1, 2)]), serving(&[(1, 1), (2, 2)]), serving(&[(2, 1)])];
+        let shares = shares(3, |random| pick(&candidates(&config, &records), random));
+        assert!((shares[2] - 100.0).abs() < 0.01, "{shares:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! latency-based-routing: whoever is expected to answer soonest (BEHAVIOUR 3.6).
+//!
+//! Streams are compared by their time to the first token, other requests by their time per completion token. Whoever has
+//! not been measured, or not for a while, is found out about by one request at a time; the others do not wait for it.
+
+use std::time::Duration;
+
+use llm_balancer_config::StrategyArgs;
+
+use super::{Candidate, lowest};
+use crate::latency::Metric;
+use crate::random::Random;
+
+/// A measurement is worth checking after this: a deployment that was slow once may have recovered long ago.
+const STALE: Duration = Duration::from_secs(60);
+
+/// The place of the pick, and whether it finds out how fast a deployment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Of the candidate.
+    pub place: usize,
+    /// Whether it is picked to be measured.
+    pub probe: bool,
+}
+
+/// Picks for a request whose answer is streamed or not.
+pub fn pick(
+    candidates: &[Candidate<'_>],
+    args: &StrategyArgs,
+    stream: bool,
+    now: Duration,
+    random: &mut dyn Random,
+) -> Option<Pick> {
+    let metric = metric(candidates, args, stream, now);
+    let is_known = |candidate: &Candidate<'_>| candidate.record.latency.of(metric).is_fresh(now, args.ttl);
+    let is_stale = |candidate: &Candidate<'_>| {
+        let latency = &candidate.record.latency;
+        !latency.of(metric).is_fresh(now, args.ttl.min(STALE)) && !latency.is_probed(now)
+    };
+    let unknown = lowest(candidates, |candidate| if is_stale(candidate) { 0.0 } else { 1.0 }, random)?;
+    if candidates.get(unknown).is_some_and(is_stale) {
+        return Some(Pick { place: unknown, probe: true });
+    }
+    let expected = |candidate: &Candidate<'_>| match is_known(candidate) {
+        true => candidate.record.latency.of(metric).expected(candidate.record.in_flight()),
+        false => f64::MAX,
+    };
+    let soonest = lowest(candidates, expected, random)?;
+    let limit = candidates.get(soonest).map_or(f64::MAX, expected) * (1.0 + args.lowest_latency_buffer);
+    let near = |candidate: &Candidate<'_>| if expected(candidate) <= limit { 0.0 } else { 1.0 };
+    let place = match args.lowest_latency_buffer > 0.0 {
+        true => lowest(candidates, near, random)?,
+        false => soonest,
+    };
+    Some(Pick { place, probe: false })
+}
+
+/// Time per token, unless somebody who answers never says how many tokens it was.
+fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: Duration) -> Metric {
+    let knows = |candidate: &Candidate<'_>, metric| {
+        candidate.record.latency.of(metric).is_fresh(now, args.ttl)
+    };
+    match stream {
+        true => Metric::First,
+        false if candidates.iter().any(|c| knows(c, Metric::Whole) && !knows(c, Metric::Each)) => {
+            Metric::Whole
+        }
+        false => Metric::Each,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{candidates, group, shares};
+    use super::*;
+    use crate::random::SplitMix;
+    use crate::record::{InFlight, Record};
+
+    const NOON: Duration = Duration::from_secs(1_740_000_000);
+
+    fn args(buffer: f64) -> StrategyArgs {
+        StrategyArgs { ttl: Duration::from_secs(3600), lowest_latency_buffer: buffer, max_latency_list_size: 10 }
+    }
+
+    fn measured(metric: Metric, ms: f32) -> Record {
+        let mut record = Record::default();
+        record.latency.of_mut(metric).measured(ms, 0.0, NOON, 10);
+        record
+    }
+
+    fn of(speeds: &[f32]) -> Vec<Record> {
+        speeds.iter().map(|ms| measured(Metric::Each, *ms)).collect()
+    }
+
+    fn shares_of(records: &[Record], buffer: f64, now: Duration) -> Vec<f64> {
+        let config = group(&vec![""; records.len()]);
+        let candidates = candidates(&config, records);
+        shares(records.len(), |random| {
+            pick(&candidates, &args(buffer), false, now, random).map(|pick| pick.place)
+        })
+    }
+
+    #[test]
+    fn the_fastest_is_picked_and_within_the_buffer_any() {
+        assert!((shares_of(&of(&[16.0, 10.0, 14.0]), 0.0, NOON)[1] - 100.0).abs() < 0.01);
+        let shares = shares_of(&of(&[16.0, 10.0, 14.0]), 0.5, NOON);
+        assert!(shares[0] < 0.01 && (shares[1] - 50.0).abs() < 4.0, "{shares:?}");
+    }
+
+    #[test]
+    fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
+        let config = group(&["", ""]);
+        let mut records = [measured(Metric::Each, 10.0), Record::default()];
+        let mut next = |records: &[Record]| {
+            pick(&candidates(&config, records), &args(0.0), false, NOON, &mut SplitMix::new(1)).unwrap()
+        };
+        assert_eq!(next(&records), Pick { place: 1, probe: true });
+        records[1].latency.probe(NOON);
+        assert_eq!(next(&records), Pick { place: 0, probe: false });
+    }
+
+    #[test]
+    fn a_slow_measurement_is_checked_after_a_while() {
+        let mut records = of(&[10.0, 900.0]);
+        let later = NOON + Duration::from_secs(61);
+        records[0].latency.each.measured(10.0, 0.0, later, 10);
+        assert!(shares_of(&records, 0.0, NOON)[1] < 0.01);
+        assert!((shares_of(&records, 0.0, later)[1] - 100.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_burst_does_not_pile_up_on_the_fastest() {
+        let mut records = of(&[10.0, 14.0]);
+        records[0].in_flight = vec![InFlight { vm: 1, count: 1 }];
+        assert!(shares_of(&records, 0.0, NOON)[1] > 99.9, "two at once were never measured there");
+        records[0].latency.each.load = 1.0;
+        assert!(shares_of(&records, 0.0, NOON)[0] > 99.9, "now they were");
+    }
+
+    #[test]
+    fn streams_and_other_answers_are_measured_apart() {
+        let config = group(&["", ""]);
+        let mut records = of(&[10.0, 20.0]);
+        for (record, ms) in records.iter_mut().zip([300.0, 200.0]) {
+            record.latency.first.measured(ms, 0.0, NOON, 10);
+        }
+        let candidates = candidates(&config, &records);
+        for (stream, expected) in [(false, 0), (true, 1)] {
+            let pick = pick(&candidates, &args(0.0), stream, NOON, &mut SplitMix::new(1)).unwrap();
+            assert_eq!(pick, Pick { place: expected, probe: false }, "stream: {stream}");
+        }
+    }
+
+    #[test]
+    fn without_a_count_of_tokens_whole_answers_are_compared() {
+        let records =
+            [measured(Metric::Whole, 900.0), measured(Metric::Whole, 300.0), measured(Metric::Whole, 500.0)];
+        assert!((shares_of(&records, 0.0, NOON)[1] - 100.0).abs() < 0.01);
+    }
+}

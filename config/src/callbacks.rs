@@ -1,7 +1,6 @@
 //! Callbacks: none runs here. Those that only look on are warned about; those that change or turn away requests
 //! are refused, because requests would pass without them.
 
-use crate::later;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
 use crate::tree::{Entry, Node, Value};
@@ -87,17 +86,7 @@ pub fn check_pre_call(reader: &mut Reader<'_>, router: &Section<'_>) {
     for (index, name) in reader.texts(router, key).unwrap_or_default().iter().enumerate() {
         let path = path.index(index);
         match name.as_str() {
-            "enforce_model_rate_limits" => {
-                if let Some(instead) = later::instead(key, name) {
-                    let message = format!("is not applied by this version: {instead}");
-                    reader.report.note(
-                        entry.place,
-                        &path,
-                        &message,
-                        "keep it for a later version, or remove it",
-                    );
-                }
-            }
+            "enforce_model_rate_limits" => {}
             "router_budget_limiting" => {
                 let advice = "set the budget at the provider, and remove it";
                 reader.report.refuse(entry.place, &path, "is a budget, which is not kept here", advice);

@@ -43,13 +43,13 @@ pub struct Deployment {
     pub headers: Vec<(String, Secret)>,
     /// `weight` for simple-shuffle; finite, may be negative as in LiteLLM.
     pub weight: Option<f64>,
-    /// Requests per minute, from litellm_params, the item, or (see `limits_are_no_weights`) model_info.
+    /// Requests of a clock minute (UTC), above zero; from litellm_params, the item, or (see `limits_are_no_weights`) model_info.
     pub rpm: Option<u64>,
     /// Tokens per minute, likewise.
     pub tpm: Option<u64>,
     /// True where rpm and tpm stand in model_info only: limits, but no weights (BEHAVIOUR 1.2).
     pub limits_are_no_weights: bool,
-    /// Requests in flight at most.
+    /// Requests in flight at most, above zero.
     pub max_parallel_requests: Option<u32>,
     /// Lower comes first; a group where any deployment has one leaves out those that have none.
     pub order: Option<i64>,
@@ -61,7 +61,7 @@ pub struct Deployment {
     pub num_retries: Option<u32>,
     /// Its own cooldown; zero means that it never cools.
     pub cooldown_time: Option<Duration>,
-    /// Failures per minute before it cools, if it has its own count.
+    /// Failures within one cooldown time before it cools, if it has its own count.
     pub allowed_fails: Option<u32>,
     /// The same by kind of failure.
     pub allowed_fails_policy: FailurePolicy,
@@ -202,10 +202,18 @@ pub struct RouterSettings {
     pub content_policy_fallbacks: Vec<Fallback>,
     /// `cooldown_time`; 5 s where nothing is set.
     pub cooldown_time: Duration,
-    /// Failures before a cooldown; `None` selects LiteLLM's default rule (BEHAVIOUR 5.4).
+    /// Failures within one cooldown time before it cools; `None` selects LiteLLM's default rule (BEHAVIOUR 5.4).
     pub allowed_fails: Option<u32>,
     /// The same by kind of failure.
     pub allowed_fails_policy: FailurePolicy,
+    /// By LiteLLM's default rule, a deployment cools when more than this share of its minute's requests failed; 0.5
+    /// where `DEFAULT_FAILURE_THRESHOLD_PERCENT` is not set.
+    pub failure_threshold: f64,
+    /// The same: of at least so many requests; 5 where `DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS` is not set.
+    pub failure_threshold_requests: u32,
+    /// The same: a deployment without siblings cools when all of its minute's requests failed, and there were so many;
+    /// 1000 where `SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD` is not set.
+    pub lone_failure_threshold: u32,
     /// `disable_cooldowns`.
     pub disable_cooldowns: bool,
     /// `default_max_parallel_requests`.
@@ -279,10 +287,14 @@ pub struct RoutingGroup {
     pub name: Arc<str>,
     /// The model groups in it.
     pub models: Vec<Arc<str>>,
-    /// How a deployment of these is picked.
+    /// How a deployment of these is picked. With priorities, how one of equal priority is: the strategy of the file.
     pub strategy: Strategy,
     /// Its `routing_strategy_args`.
     pub strategy_args: StrategyArgs,
+    /// `model_priorities` of a group whose `routing_strategy` is `priority`, in the order of `models`; empty for all
+    /// others. Lower comes first, and the next ones serve when it cannot. They count for requests to the group's own
+    /// name alone, and a model may be in several such groups.
+    pub priorities: Vec<(Arc<str>, i64)>,
 }
 
 /// What `general_settings` and `llm_balancer` say about clients.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::endpoint::{self, Obstacle, Target};
+use crate::limits::{self, Limits};
 use crate::params;
 use crate::policy;
 use crate::reader::{Reader, Section, Unset};
@@ -219,7 +220,8 @@ impl Parts<'_> {
         let (params, info) = (&self.params, &self.info);
         let own = Limits::read(reader, params).or(Limits::read(reader, &self.item));
         let of_info = Limits::read(reader, info);
-        let limits = own.or(of_info);
+        let limits = own.or(of_info).above_zero();
+        limits::warn_of_zeros(reader, [params, &self.item, info]);
         let mut defaults = params::defaults(reader, params);
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
         let added: Vec<Member> = around.defaults.iter().filter(missing).cloned().collect();
@@ -296,24 +298,4 @@ impl Parts<'_> {
 
 fn not_zero(duration: &Duration) -> bool {
     !duration.is_zero()
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    rpm: Option<u64>,
-    tpm: Option<u64>,
-}
-
-impl Limits {
-    fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Self {
-        Self { rpm: reader.whole(section, "rpm"), tpm: reader.whole(section, "tpm") }
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self { rpm: self.rpm.or(other.rpm), tpm: self.tpm.or(other.tpm) }
-    }
-
-    fn is_none(self) -> bool {
-        self.rpm.is_none() && self.tpm.is_none()
-    }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::config::{Fallback, Target};
+use crate::config::{Fallback, Member, Target};
+use crate::credentials::is_secret_name;
+use crate::params;
 use crate::reader::{Reader, Section, Unset};
 use crate::report::Path;
 use crate::settings::Settings;
+use crate::tables::{is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
 
 /// `fallbacks`, and `default_fallbacks` under the key `*` behind them.
@@ -72,29 +75,59 @@ fn fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Fal
 fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Target> {
     let mut targets = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let model = target(reader, item, &path.index(index));
-        targets.extend(model.map(|model| Target { model, overrides: Vec::new() }));
+        targets.extend(target(reader, item, &path.index(index)));
     }
     targets
 }
 
-/// A group; or a map with nothing but its name, which says the same.
-fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Arc<str>> {
+/// A group; or a map of its name and of what changes in the request on the way there.
+fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Target> {
     let Some(entries) = item.entries() else {
-        return reader.text_of(item, path, Unset::Drop).map(Arc::from);
+        let model = reader.text_of(item, path, Unset::Drop)?;
+        return Some(Target { model: Arc::from(model), overrides: Vec::new() });
     };
     let section = Section { entries, path: *path, place: item.place };
-    if entries.len() == 1
-        && let Some(model) = reader.text(&section, "model")
-    {
-        return Some(Arc::from(model));
+    let overrides = overrides(reader, &section);
+    match reader.text(&section, "model").filter(|model| !model.is_empty()) {
+        Some(model) => Some(Target { model: Arc::from(model), overrides }),
+        None => {
+            let advice = "write {model: group, temperature: 0}";
+            reader.report.refuse(item.place, path, "names no group in model", advice);
+            None
+        }
     }
-    let message = "changes the request for a fallback, which is not served";
-    reader.report.refuse(
-        item.place,
-        path,
-        message,
-        "name the group alone, and set its parameters in its litellm_params",
-    );
-    None
+}
+
+/// Members that replace those of the client's body.
+fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
+    let mut members = Vec::new();
+    for entry in section.entries.iter().filter(|entry| entry.key != "model") {
+        let path = section.path.key(&entry.key);
+        if leads_elsewhere(&entry.key) {
+            let message = "names a credential or an address, which a fallback cannot change";
+            let advice = "put it into the litellm_params of a group of its own, and name that group";
+            reader.refuse_at(entry, &path, message, advice);
+            continue;
+        }
+        let value = match &entry.node.value {
+            Value::Null => Some(Value::Null),
+            _ => reader.untyped(&entry.node, &path),
+        };
+        members.extend(value.map(|value| params::member(&entry.key, &value)));
+    }
+    members
+}
+
+/// Whether a parameter of LiteLLM's says where a request goes, or what opens the door there.
+fn leads_elsewhere(key: &str) -> bool {
+    const PLACES: [&str; 7] = [
+        "api_base",
+        "api_version",
+        "base_url",
+        "custom_llm_provider",
+        "extra_headers",
+        "headers",
+        "organization",
+    ];
+    PLACES.contains(&key) || !is_request_parameter(key) && (is_secret_name(key) || is_litellms_own(key))
 }

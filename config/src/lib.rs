@@ -6,8 +6,8 @@
 //! - `include`: several files into one; `parse`, `scalar`, `merge`: text into a `tree`;
 //! - `environment`, `reader`, `credentials`: values of the wanted type out of it;
 //! - `tables`, `verdict`, `later`: what becomes of every key;
-//! - `model_list`, `deployment`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
-//! - `server`, `router`, `fallbacks`, `references`, `callbacks`: the settings;
+//! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
+//! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `callbacks`: the settings;
 //! - `config`, `report`: what comes out.
 
 mod base;
@@ -27,6 +27,7 @@ mod include;
 mod infer;
 mod json;
 mod later;
+mod limits;
 mod merge;
 mod model_list;
 pub mod names;
@@ -41,10 +42,12 @@ mod redis;
 mod references;
 mod report;
 mod router;
+mod routing_groups;
 mod scalar;
 pub mod secret;
 mod server;
 mod settings;
+mod strategy;
 mod tables;
 mod tls;
 mod tree;

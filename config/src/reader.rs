@@ -42,10 +42,6 @@ pub struct Reader<'a> {
     pub report: Report,
     /// Where `os.environ/` values come from.
     pub env: Environment<'a>,
-    /// `llm_balancer.limits: soft`, which some warnings depend on.
-    pub soft_limits: bool,
-    /// That rpm and tpm are no limits is said once, not for every deployment.
-    pub limits_mentioned: bool,
 }
 
 impl Reader<'_> {

@@ -42,12 +42,7 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
 
 /// Reads a document that may come from several files.
 pub fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
-    let mut reader = Reader {
-        report,
-        env: Environment::new(env, environment_section(document)),
-        soft_limits: false,
-        limits_mentioned: false,
-    };
+    let mut reader = Reader { report, env: Environment::new(env, environment_section(document)) };
     let config = read_document(&mut reader, document);
     let sound = reader.report.refusals() == 0;
     let findings = reader.report.into_findings();
@@ -94,9 +89,9 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let around = surroundings(reader, &settings, &own);
     let list = model_list::read(reader, &document, &around);
     let aliases = references::aliases(reader, &settings);
-    let router = router::read(reader, &settings);
+    let router = router::read(reader, &settings, own.soft_limits);
     let server = server::read(reader, &document, &settings, &own);
-    references::check(reader, &settings, &Names::new(&list, &aliases));
+    references::check(reader, &settings, &Names::new(&list, &aliases, &router.routing_groups));
     Some(Config { deployments: list.deployments, aliases, router, server, env_names: Vec::new() })
 }
 

@@ -1,9 +1,9 @@
-//! Names that refer to groups: aliases and fallbacks.
+//! Names that refer to groups: aliases, fallbacks and routing groups.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::Alias;
+use crate::config::{Alias, RoutingGroup};
 use crate::model_list::ModelList;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
@@ -15,16 +15,25 @@ use crate::verdict;
 pub struct Names<'a> {
     groups: &'a BTreeSet<Arc<str>>,
     aliases: BTreeSet<&'a str>,
+    routing_groups: BTreeSet<&'a str>,
     others: BTreeSet<&'a str>,
 }
 
 impl<'a> Names<'a> {
-    /// Groups, aliases, and ids and litellm models of deployments.
-    pub fn new(list: &'a ModelList, aliases: &'a [Alias]) -> Self {
-        let mut names = Self { groups: &list.groups, aliases: BTreeSet::new(), others: BTreeSet::new() };
+    /// Groups, aliases, routing groups, and ids and litellm models of deployments.
+    pub fn new(list: &'a ModelList, aliases: &'a [Alias], routing_groups: &'a [RoutingGroup]) -> Self {
+        let mut names = Self {
+            groups: &list.groups,
+            aliases: BTreeSet::new(),
+            routing_groups: BTreeSet::new(),
+            others: BTreeSet::new(),
+        };
         // Not collected: that would bring a sort of its own into the filter.
         for alias in aliases {
             names.aliases.insert(&alias.name);
+        }
+        for group in routing_groups {
+            names.routing_groups.insert(&group.name);
         }
         for deployment in &list.deployments {
             names.others.insert(&deployment.id);
@@ -37,12 +46,18 @@ impl<'a> Names<'a> {
         self.groups.contains(name) || self.groups.iter().any(|pattern| matches(pattern, name))
     }
 
+    /// Whether requests can be sent to it: an alias cannot stand for another one.
+    fn is_served(&self, name: &str) -> bool {
+        self.is_group(name) || self.routing_groups.contains(name) || self.others.contains(name)
+    }
+
     fn is_known(&self, name: &str) -> bool {
-        name == "*" || self.is_group(name) || self.aliases.contains(name) || self.others.contains(name)
+        name == "*" || self.is_served(name) || self.aliases.contains(name)
     }
 
     fn advice(&self, name: &str) -> String {
-        match verdict::nearest_of(name, self.groups.iter().map(|group| &**group)) {
+        let groups = self.groups.iter().map(|group| &**group);
+        match verdict::nearest_of(name, groups.chain(self.routing_groups.iter().copied())) {
             Some(near) => format!("did you mean {near}?"),
             None => "name a group of model_list".to_owned(),
         }
@@ -120,11 +135,48 @@ pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>
     {
         check_targets(reader, items, &section.path.key("default_fallbacks"), names);
     }
+    check_routing_groups(reader, settings, names);
     let policies = settings.router.and_then(|router| router.find("model_group_retry_policy"));
     for entry in policies.and_then(|entry| entry.node.entries()).unwrap_or_default() {
         let router = Path::top("router_settings");
         let path = router.key("model_group_retry_policy");
         warn_unless_known(reader, entry, &path.key(&entry.key), names);
+    }
+}
+
+fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+    let Some(router) = settings.router else { return };
+    let Some(entry) = router.find("routing_groups") else { return };
+    let Value::List(items) = &entry.node.value else { return };
+    let path = router.path.key("routing_groups");
+    for (index, item) in items.iter().enumerate() {
+        let path = path.index(index);
+        let Some(entries) = item.entries() else { continue };
+        if let Some(Entry { node: Node { value: Value::Text(name), .. }, place, .. }) =
+            crate::tree::find(entries, "group_name")
+            && names.groups.contains(name.as_str())
+        {
+            let message = format!("{name} is a group of model_list too, and requests to it go there");
+            let advice = "give the routing group another name if it is to be asked for";
+            reader.report.warn(*place, &path.key("group_name"), &message, advice);
+        }
+        if let Some(Value::List(models)) = crate::tree::find(entries, "models").map(|entry| &entry.node.value)
+        {
+            check_models(reader, models, &path.key("models"), names);
+        }
+    }
+}
+
+/// Groups of `model_list` under their own names: LiteLLM looks up neither aliases nor patterns here.
+fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &Names<'_>) {
+    for (index, item) in models.iter().enumerate() {
+        if let Value::Text(name) = &item.value
+            && !name.starts_with(crate::environment::PREFIX)
+            && !names.groups.contains(name.as_str())
+        {
+            let message = format!("{name} is no group of model_list");
+            reader.report.refuse(item.place, &path.index(index), &message, &names.advice(name));
+        }
     }
 }
 
@@ -178,14 +230,14 @@ fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names
 /// LiteLLM starts with such aliases, and requests to them fail.
 fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &Names<'_>) {
     let name = entry.key.as_str();
-    let served = names.is_group(target) || names.others.contains(target);
+    let served = names.is_served(target);
     if !served && names.aliases.contains(target) {
         let message = format!("{target} is an alias itself, and aliases are looked up once");
         reader.report.warn(entry.place, path, &message, "name the group");
     } else if !served && !target.starts_with(crate::environment::PREFIX) {
         let message = format!("{target} is no group, so requests to {name} fail");
         reader.report.warn(entry.place, path, &message, &names.advice(target));
-    } else if names.groups.contains(name) && name != target {
+    } else if (names.groups.contains(name) || names.routing_groups.contains(name)) && name != target {
         let message = format!("hides the group {name}: requests to it go to {target}");
         reader.report.warn(entry.place, path, &message, "give the alias another name");
     }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{FailurePolicy, RouterSettings, Strategy, StrategyArgs};
+use crate::config::{FailurePolicy, RouterSettings};
 use crate::fallbacks;
 use crate::policy;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
+use crate::routing_groups;
 use crate::settings::Settings;
-use crate::tree::{Entry, Value};
-use crate::verdict::{self, Key, Table, applied};
+use crate::strategy;
+use crate::tree::Value;
 
 /// LiteLLM's `request_timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
@@ -21,17 +22,26 @@ const DEFAULT_RETRIES: u32 = 3;
 /// LiteLLM's `ROUTER_MAX_FALLBACKS`.
 const DEFAULT_FALLBACKS: u32 = 5;
 
+/// LiteLLM's `DEFAULT_FAILURE_THRESHOLD_PERCENT`.
+const DEFAULT_FAILURE_THRESHOLD: f64 = 0.5;
+/// LiteLLM's `DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS`.
+const DEFAULT_FAILURE_REQUESTS: u32 = 5;
+/// LiteLLM's `SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD`.
+const DEFAULT_LONE_FAILURES: u32 = 1000;
+
 /// Reads how requests are routed.
-pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>) -> RouterSettings {
+pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool) -> RouterSettings {
     let router = settings.router.unwrap_or(Section {
         entries: &[],
         path: ROUTER,
         place: crate::tree::Place::default(),
     });
+    let strategy = strategy::of_file(reader, &router);
+    let strategy_args = strategy::args(reader, &router);
     RouterSettings {
-        strategy: strategy(reader, &router),
-        strategy_args: strategy_args(reader, &router),
-        routing_groups: Vec::new(),
+        strategy,
+        routing_groups: routing_groups::read(reader, &router, strategy, &strategy_args),
+        strategy_args,
         num_retries: count(reader, settings, "num_retries").unwrap_or(DEFAULT_RETRIES),
         timeout: timeout(reader, settings).unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: reader.seconds(&router, "stream_timeout").filter(|timeout| !timeout.is_zero()),
@@ -50,6 +60,15 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>) -> RouterSettings 
             Some(section) => policy::read(reader, &section, policy::ALLOWED_FAILS),
             None => FailurePolicy::default(),
         },
+        failure_threshold: reader
+            .share_from("DEFAULT_FAILURE_THRESHOLD_PERCENT")
+            .unwrap_or(DEFAULT_FAILURE_THRESHOLD),
+        failure_threshold_requests: reader
+            .count_from("DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS")
+            .unwrap_or(DEFAULT_FAILURE_REQUESTS),
+        lone_failure_threshold: reader
+            .count_from("SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD")
+            .unwrap_or(DEFAULT_LONE_FAILURES),
         disable_cooldowns: reader.flag(&router, "disable_cooldowns").unwrap_or(false),
         max_parallel_requests: reader
             .count(&router, "default_max_parallel_requests")
@@ -60,7 +79,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>) -> RouterSettings 
             .general
             .and_then(|section| reader.flag(&section, "dangerously_allow_mock_testing_request_params"))
             .unwrap_or(true),
-        soft_limits: reader.soft_limits,
+        soft_limits,
     }
 }
 
@@ -86,79 +105,6 @@ fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration>
     });
     let router = settings.router.and_then(|section| reader.seconds(&section, "timeout"));
     [request, misplaced, router].into_iter().flatten().find(|timeout| !timeout.is_zero())
-}
-
-fn strategy(reader: &mut Reader<'_>, router: &Section<'_>) -> Strategy {
-    let Some(entry) = router.find("routing_strategy") else { return Strategy::default() };
-    let Some(name) = reader.text(router, "routing_strategy") else { return Strategy::default() };
-    match name.as_str() {
-        "simple-shuffle" => Strategy::SimpleShuffle,
-        "least-busy" => Strategy::LeastBusy,
-        "usage-based-routing" | "usage-based-routing-v2" => Strategy::UsageBased,
-        "latency-based-routing" => Strategy::LowestLatency,
-        "cost-based-routing" => Strategy::LowestCost,
-        _ => {
-            refuse_strategy(reader, router, entry, &name);
-            Strategy::default()
-        }
-    }
-}
-
-/// The strategies that are served, for advice.
-const STRATEGIES: &Table = &Table {
-    name: "routing_strategy",
-    keys: &[
-        applied("cost-based-routing", "the cheapest"),
-        applied("latency-based-routing", "the fastest"),
-        applied("least-busy", "the one with the fewest requests in flight"),
-        applied("simple-shuffle", "at random by weight"),
-        applied("usage-based-routing", "the one with the fewest tokens of the minute"),
-        applied("usage-based-routing-v2", "the same"),
-    ],
-    open: false,
-};
-
-fn refuse_strategy(reader: &mut Reader<'_>, router: &Section<'_>, entry: &Entry, name: &str) {
-    let path = router.path.key("routing_strategy");
-    let message = format!("{name} is no strategy that is served");
-    let bare = name.trim_matches(|char: char| !char.is_ascii_alphanumeric());
-    let advice = match verdict::nearest(bare, STRATEGIES) {
-        Some(near) => format!("did you mean {near}?"),
-        None => {
-            let names: Vec<&str> = STRATEGIES.keys.iter().map(|Key { name, .. }| *name).collect();
-            format!("write one of {}", names.join(", "))
-        }
-    };
-    reader.refuse_at(entry, &path, &message, &advice);
-}
-
-fn strategy_args(reader: &mut Reader<'_>, router: &Section<'_>) -> StrategyArgs {
-    const ARGS: &Table = &Table {
-        name: "routing_strategy_args",
-        keys: &[
-            applied("lowest_latency_buffer", "share above the lowest latency that still counts as lowest"),
-            applied("max_latency_list_size", "latencies kept for each deployment"),
-            applied("ttl", "seconds a latency is remembered"),
-        ],
-        open: false,
-    };
-    let mut args = StrategyArgs {
-        ttl: Duration::from_secs(3600),
-        lowest_latency_buffer: 0.0,
-        max_latency_list_size: 10,
-    };
-    let Some(section) = reader.section(router, "routing_strategy_args") else { return args };
-    verdict::judge(reader, &section, ARGS);
-    if let Some(ttl) = reader.seconds(&section, "ttl") {
-        args.ttl = ttl;
-    }
-    if let Some(buffer) = reader.number(&section, "lowest_latency_buffer") {
-        args.lowest_latency_buffer = buffer.max(0.0);
-    }
-    if let Some(size) = reader.count(&section, "max_latency_list_size").filter(|size| *size > 0) {
-        args.max_latency_list_size = size;
-    }
-    args
 }
 
 fn retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> FailurePolicy {

@@ -18,15 +18,17 @@ const KNOWN_TO_EVERYBODY: [&str; 4] = ["sk-1234", "sk-12345", "sk-123456", "sk-l
 pub struct Own {
     /// `unsupported_deployments: skip`
     pub skip_unsupported: bool,
+    /// `limits: soft`
+    pub soft_limits: bool,
     /// `max_body_mb`
     pub max_body_mb: Option<u64>,
 }
 
-/// Reads `llm_balancer`; `limits` goes to the reader, because warnings depend on it.
+/// Reads `llm_balancer`.
 pub fn own(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Own {
     let Some(section) = section else { return Own::default() };
-    reader.soft_limits = one_of(reader, section, "limits", ["hard", "soft"]) == Some("soft");
     Own {
+        soft_limits: one_of(reader, section, "limits", ["hard", "soft"]) == Some("soft"),
         skip_unsupported: one_of(reader, section, "unsupported_deployments", ["refuse", "skip"])
             == Some("skip"),
         max_body_mb: reader.whole(section, "max_body_mb").filter(|size| *size > 0),

@@ -53,6 +53,12 @@ impl Reader<'_> {
         self.env.first_of(&[variable])?.trim().parse().ok()
     }
 
+    /// A share from 0 on of an environment variable of LiteLLM's.
+    pub fn share_from(&mut self, variable: &str) -> Option<f64> {
+        let share: f64 = self.env.first_of(&[variable])?.trim().parse().ok()?;
+        (share.is_finite() && share >= 0.0).then_some(share)
+    }
+
     /// Refuses something at a key.
     pub fn refuse_at(&mut self, entry: &Entry, path: &Path<'_>, message: &str, advice: &str) {
         self.report.refuse(entry.place, path, message, advice);

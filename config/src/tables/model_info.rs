@@ -14,7 +14,7 @@ const KEYS: &[Key] = &[
         "limits who may use the model by key or team, which are not kept here",
         "every holder of the master key may use it",
     ),
-    applied("allowed_fails", "failures per minute before the deployment cools down"),
+    applied("allowed_fails", "failures within one cooldown time before the deployment cools down"),
     applied("allowed_fails_policy", "the same by kind of failure"),
     applied("base_model", SHOWN),
     refused(

@@ -17,7 +17,10 @@ const KEYS: &[Key] = &[
         "has no effect: no alerts are sent",
         "alert on the metrics at /stats/prometheus of the admin port",
     ),
-    applied("allowed_fails", "failures per minute before a deployment cools down"),
+    applied(
+        "allowed_fails",
+        "failures within one cooldown_time before a deployment cools down; unset, LiteLLM's default rule: a 429 among siblings, or most of a minute's requests failed",
+    ),
     applied("allowed_fails_policy", "the same by kind of failure"),
     ignored("assistants_config", "is no feature of this gateway", REMOVE),
     ignored("background_health_check_model_groups", HEALTH, REMOVE),
@@ -69,7 +72,10 @@ const KEYS: &[Key] = &[
         "has no effect: no parameter is checked before it is sent",
         REMOVE,
     ),
-    applied("fallbacks", "groups to try when one cannot serve"),
+    applied(
+        "fallbacks",
+        "groups to try when one cannot serve; `{model: group, temperature: 0}` changes the request on the way",
+    ),
     refused(
         "guardrail_list",
         "checks requests or answers, which this gateway would pass unchecked",
@@ -83,7 +89,7 @@ const KEYS: &[Key] = &[
         "is a budget, which is not kept here",
         "set the budget at the provider, and remove the key",
     ),
-    applied("max_fallbacks", "fallbacks one after another at most; 5 where nothing is set"),
+    applied("max_fallbacks", "how deep fallbacks of fallbacks go; 5 where nothing is set"),
     ignored("model_group_affinity_config", AFFINITY, ONE),
     applied("model_group_alias", "other names of groups"),
     applied("model_group_retry_policy", "retries by kind of failure, for single groups"),
@@ -108,10 +114,9 @@ const KEYS: &[Key] = &[
     applied("redis_username", "its user"),
     applied("retry_after", "shortest wait in seconds before a retry that has to wait"),
     applied("retry_policy", "retries by kind of failure"),
-    refused(
+    applied(
         "routing_groups",
-        "gives groups a strategy of their own, which is not served",
-        "remove it; routing_strategy is for all groups",
+        "groups with a strategy of their own, or with priorities, which can also be asked for together",
     ),
     applied("routing_strategy", "simple-shuffle where nothing is set"),
     applied("routing_strategy_args", "ttl, lowest_latency_buffer, max_latency_list_size"),

@@ -19,8 +19,8 @@ pub struct Pool {
     pub strategy: Strategy,
     /// Its arguments.
     pub args: StrategyArgs,
-    /// Some have an `order`, so that not all of them are equal.
-    pub ordered: bool,
+    /// The `order` of each, where any has one; those without come last (BEHAVIOUR 3.10).
+    pub levels: Option<Vec<i64>>,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
     pub direct: bool,
 }
@@ -63,8 +63,10 @@ impl Groups {
     /// Prepares all look-ups.
     pub fn new(config: &Config) -> Self {
         let pools = |key: &dyn Fn(&Deployment) -> Option<Arc<str>>| pools(config, key);
-        let mut named = pools(&|d| Some(Arc::clone(&d.group)).filter(|name| !name.contains('*')));
-        named.extend(config.router.routing_groups.iter().map(|group| routing_group(config, group)));
+        // A model group goes before a routing group of its name.
+        let mut named: Vec<_> =
+            config.router.routing_groups.iter().map(|group| routing_group(config, group)).collect();
+        named.extend(pools(&|d| Some(Arc::clone(&d.group)).filter(|name| !name.contains('*'))));
         let mut wildcards: Vec<_> = pools(&|d| Some(Arc::clone(&d.group)).filter(|name| name.contains('*')))
             .into_iter()
             .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, Arc::new(pool))))
@@ -155,13 +157,21 @@ fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
     let of_group = |(index, deployment): (usize, &Deployment)| {
         group.models.contains(&deployment.group).then_some(index)
     };
-    let members = config.deployments.iter().enumerate().filter_map(of_group).collect();
-    (Arc::clone(&group.name), Pool::new(config, members))
+    let members: Vec<usize> = config.deployments.iter().enumerate().filter_map(of_group).collect();
+    let priority = |index: &usize| {
+        let of_group = &config.deployments.get(*index)?.group;
+        group.priorities.iter().find(|(model, _)| model == of_group).map(|(_, priority)| *priority)
+    };
+    let levels: Option<Vec<i64>> = members.iter().map(priority).collect();
+    let pool = Pool::new(config, members);
+    (Arc::clone(&group.name), Pool { levels: levels.filter(|l| !l.is_empty()).or(pool.levels.clone()), ..pool })
 }
 
 /// How a deployment of this group is picked: as its routing group says, or as all are.
 pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyArgs) {
-    let own = config.router.routing_groups.iter().find(|own| own.models.iter().any(|model| **model == *group));
+    let is_own =
+        |own: &&RoutingGroup| own.priorities.is_empty() && own.models.iter().any(|model| **model == *group);
+    let own = config.router.routing_groups.iter().find(is_own);
     own.map_or((config.router.strategy, &config.router.strategy_args), |own| {
         (own.strategy, &own.strategy_args)
     })
@@ -177,7 +187,9 @@ impl Pool {
             shuffle: SimpleShuffle::new(&weights),
             strategy,
             args: args.clone(),
-            ordered: deployments().any(|deployment| deployment.order.is_some()),
+            levels: deployments()
+                .any(|deployment| deployment.order.is_some())
+                .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
             direct: false,
             members,
         }

@@ -1,0 +1,270 @@
+//! Who serves: those of the group who may, minus those who were tried, by the group's strategy; and admitted by the ledger.
+
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, Strategy};
+
+use crate::attempt::Journey;
+use crate::eligible::{self, Excluded};
+use crate::estimate::Estimate;
+use crate::group::Pool;
+use crate::ledger::{Demand, Ledger, Ticket};
+use crate::router::Router;
+use crate::store::{Moment, Store};
+use crate::strategy::{
+    Candidate, least_busy, lowest_cost, lowest_latency,
+    simple_shuffle::{SimpleShuffle, Weights},
+    usage_based,
+};
+use crate::tags;
+
+/// What a request asks of whoever serves it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search<'a> {
+    /// Who answers to the name.
+    pub pool: &'a Pool,
+    /// What the request has been through.
+    pub journey: &'a Journey,
+    /// What it is going to take.
+    pub estimate: Estimate,
+    /// Its tags, where they matter.
+    pub tags: &'a [String],
+    /// Whether its answer is streamed.
+    pub stream: bool,
+}
+
+/// Why nobody serves.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Nobody {
+    /// Nobody has these tags.
+    Tags,
+    /// Each for a reason of its own, by the index of the deployment.
+    Excluded(Vec<(usize, Excluded)>),
+}
+
+/// Completion tokens that an answer is taken to have before any was seen.
+const COMPLETION: u64 = 256;
+/// .. but no more than this part of a minute's tokens, so that a small limit is not spent on a guess.
+const PART: u64 = 8;
+/// Copies that are renewed before a choice that depends on what other workers do.
+const LOOKS: usize = 2;
+
+impl Router {
+    /// Finds whoever serves, and admits the request there.
+    pub(crate) fn choose(
+        &self,
+        search: &Search<'_>,
+        moment: &mut Moment<'_>,
+    ) -> Result<(usize, Ticket), Nobody> {
+        let mut ledger = self.ledger.borrow_mut();
+        if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
+            return Ok(found);
+        }
+        let mut excluded = Vec::new();
+        // Each round excludes one more, unless other workers make room and take it at the same pace.
+        for _ in 0..search.pool.members.len().saturating_mul(2).saturating_add(8) {
+            let left = self.eligible(search, &mut ledger, moment.now, moment.store);
+            let left = match left {
+                Ok(left) => self.untried_first(left, search.journey),
+                Err(nobody) => return Err(nobody),
+            };
+            let Some((index, probe)) = self.pick(&left, search, &mut ledger, moment) else { break };
+            let demand = self.demand(index, search, &ledger, probe);
+            match ledger.admit(demand, moment.now, moment.store) {
+                Ok(ticket) => return Ok((index, ticket)),
+                Err(why) => excluded = vec![(index, why)],
+            }
+        }
+        Err(Nobody::Excluded(excluded))
+    }
+
+    /// simple-shuffle among equals draws from all of them, and mostly the draw may serve: nobody else need be looked at.
+    fn at_first_draw(
+        &self,
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        moment: &mut Moment<'_>,
+    ) -> Option<(usize, Ticket)> {
+        let Search { pool, journey, .. } = search;
+        let is_plain = pool.strategy == Strategy::SimpleShuffle && pool.levels.is_none();
+        if !is_plain || self.filters_tags(pool) || !journey.tried.is_empty() {
+            return None;
+        }
+        let place = pool.shuffle.pick(moment.random)?;
+        let index = pool.members.get(place).copied()?;
+        let demand = self.demand(index, search, ledger, false);
+        Some((index, ledger.admit(demand, moment.now, moment.store).ok()?))
+    }
+
+    fn filters_tags(&self, pool: &Pool) -> bool {
+        self.config.router.tag_filtering && !pool.direct
+    }
+
+    fn demand(&self, index: usize, search: &Search<'_>, ledger: &Ledger, probe: bool) -> Demand {
+        let tokens = match (ledger.seen(index), self.deployment(index)) {
+            (Some((record, terms)), Some(deployment)) => {
+                let most = terms.tpm.unwrap_or(u64::MAX);
+                let guess = match record.completion as u64 {
+                    0 => COMPLETION.min(most / PART),
+                    average => average,
+                };
+                // What would not fit into any minute takes a whole one.
+                search.estimate.for_deployment(deployment, guess).min(most)
+            }
+            _ => 0,
+        };
+        Demand { index, tokens, direct: search.pool.direct, probe }
+    }
+
+    /// The deployments that may serve: by tag, by what they have room for, and of those the ones of the first order.
+    pub(crate) fn eligible(
+        &self,
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        now: Duration,
+        store: &dyn Store,
+    ) -> Result<Vec<usize>, Nobody> {
+        let members = self.tagged(search)?;
+        let mut left = Vec::with_capacity(members.len());
+        let mut excluded = Vec::new();
+        for place in members {
+            let Some(index) = search.pool.members.get(place).copied() else { continue };
+            match self.why_not(index, search, ledger, now) {
+                None => left.push(place),
+                Some(why) => excluded.push((place, why)),
+            }
+        }
+        if left.is_empty() {
+            // Before a request is refused, nobody is taken for full on the strength of an old copy.
+            excluded.retain_mut(|(place, why)| {
+                let Some(index) = search.pool.members.get(*place).copied() else { return false };
+                if !why.may_end_early() {
+                    return true;
+                }
+                ledger.read(index, store);
+                match self.why_not(index, search, ledger, now) {
+                    None => left.push(*place),
+                    Some(still) => *why = still,
+                }
+                true
+            });
+        }
+        let left = of_first_order(left, search);
+        if left.is_empty() {
+            let by_index = |(place, why): (usize, Excluded)| Some((*search.pool.members.get(place)?, why));
+            return Err(Nobody::Excluded(excluded.into_iter().filter_map(by_index).collect()));
+        }
+        Ok(left)
+    }
+
+    fn why_not(
+        &self,
+        index: usize,
+        search: &Search<'_>,
+        ledger: &Ledger,
+        now: Duration,
+    ) -> Option<Excluded> {
+        let (record, terms) = ledger.seen(index)?;
+        eligible::excluded(record, terms, &self.demand(index, search, ledger, false), now)
+    }
+
+    /// The places of the members that the request's tags admit.
+    fn tagged(&self, search: &Search<'_>) -> Result<Vec<usize>, Nobody> {
+        if !self.filters_tags(search.pool) {
+            return Ok((0..search.pool.members.len()).collect());
+        }
+        let members = search.pool.members.iter().enumerate();
+        let with_tags = members.filter_map(|(place, index)| Some((place, self.deployment(*index)?.tags.as_slice())));
+        tags::admitted(with_tags, search.tags, self.config.router.tags_match_any).map_err(|_| Nobody::Tags)
+    }
+
+    /// Among those that may serve, those that this request has not tried; else those that may have come to their senses.
+    fn untried_first(&self, members: Vec<usize>, journey: &Journey) -> Vec<usize> {
+        if journey.tried.is_empty() {
+            return members;
+        }
+        let last = journey.tried.last();
+        let among = |stays: &dyn Fn(&Deployment) -> bool| -> Vec<usize> {
+            let stays = |index: &usize| self.deployment(*index).is_some_and(stays);
+            members.iter().copied().filter(stays).collect()
+        };
+        let useful = |deployment: &Deployment| !journey.useless.contains(&deployment.id);
+        let tiers: [&dyn Fn(&Deployment) -> bool; 3] = [
+            &|deployment| !journey.tried.contains(&deployment.id),
+            &|deployment| useful(deployment) && Some(&deployment.id) != last,
+            &useful,
+        ];
+        tiers.into_iter().map(among).find(|left| !left.is_empty()).unwrap_or(members)
+    }
+
+    /// The strategy's choice, and whether it is made to find something out.
+    fn pick(
+        &self,
+        members: &[usize],
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        moment: &mut Moment<'_>,
+    ) -> Option<(usize, bool)> {
+        if let [only] = members {
+            return Some((*only, false));
+        }
+        let depends_on_others =
+            !matches!(search.pool.strategy, Strategy::SimpleShuffle | Strategy::LowestCost);
+        if !depends_on_others {
+            return self.pick_by(members, search, ledger, moment);
+        }
+        ledger.look_around(members, LOOKS, moment.store);
+        let first = self.pick_by(members, search, ledger, moment)?;
+        if ledger.is_alone() {
+            return Some(first);
+        }
+        // Whoever looks best by an old copy is looked at again, and may not look best any more.
+        ledger.read(first.0, moment.store);
+        self.pick_by(members, search, ledger, moment)
+    }
+
+    fn pick_by(
+        &self,
+        members: &[usize],
+        search: &Search<'_>,
+        ledger: &Ledger,
+        moment: &mut Moment<'_>,
+    ) -> Option<(usize, bool)> {
+        let Search { pool, stream, .. } = search;
+        let deployments = || members.iter().filter_map(|index| self.deployment(*index));
+        if pool.strategy == Strategy::SimpleShuffle {
+            let weights: Vec<Weights> = deployments().map(Weights::of).collect();
+            let place = SimpleShuffle::new(&weights).pick(moment.random)?;
+            return Some((*members.get(place)?, false));
+        }
+        let candidate = |index: &usize| {
+            let (record, _) = ledger.seen(*index)?;
+            Some(Candidate { index: *index, deployment: self.deployment(*index)?, record })
+        };
+        let candidates: Vec<Candidate<'_>> = members.iter().filter_map(candidate).collect();
+        let mut probe = false;
+        let place = match pool.strategy {
+            Strategy::LeastBusy => least_busy::pick(&candidates, moment.random),
+            Strategy::UsageBased => usage_based::pick(&candidates, moment.now, moment.random),
+            Strategy::LowestLatency => {
+                let pick =
+                    lowest_latency::pick(&candidates, &pool.args, *stream, moment.now, moment.random)?;
+                probe = pick.probe;
+                Some(pick.place)
+            }
+            Strategy::LowestCost | Strategy::SimpleShuffle => lowest_cost::pick(&candidates, moment.random),
+        };
+        Some((candidates.get(place?)?.index, probe))
+    }
+}
+
+/// From places in the pool to deployments: those of the lowest order that is left, above the one that has failed.
+fn of_first_order(places: Vec<usize>, search: &Search<'_>) -> Vec<usize> {
+    let member = |place: &usize| search.pool.members.get(*place).copied();
+    let Some(levels) = &search.pool.levels else { return places.iter().filter_map(member).collect() };
+    let level = |place: &usize| levels.get(*place).copied().unwrap_or(i64::MAX);
+    let is_left = |place: &&usize| search.journey.above.is_none_or(|above| level(place) > above);
+    let first = places.iter().filter(is_left).map(level).min();
+    let is_first = |place: &&usize| is_left(place) && Some(level(place)) == first;
+    places.iter().filter(is_first).filter_map(member).collect()
+}

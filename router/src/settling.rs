@@ -1,0 +1,331 @@
+//! An attempt is over: what is remembered of it, and what happens next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, Strategy};
+
+use crate::attempt::{Attempt, Journey};
+use crate::choosing::Search;
+use crate::cooldown::Case;
+use crate::estimate::Estimate;
+use crate::fallback::Names;
+use crate::group::Pool;
+use crate::latency::Metric;
+use crate::outcome::{Again, Failure};
+use crate::record::Record;
+use crate::reply::Reply;
+use crate::router::{Router, Verdict};
+use crate::store::Moment;
+use crate::usage::Usage;
+use crate::{answer, retry};
+
+/// What a provider said when it failed, read only where somebody wants to know.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// content-type.
+    pub content_type: Option<String>,
+    /// As much of the body as was read.
+    pub body: Vec<u8>,
+}
+
+/// How an answer ended that the provider had begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ended {
+    /// When its first byte came, since the Unix epoch.
+    pub first_byte: Option<Duration>,
+    /// What it says it took.
+    pub usage: Option<Usage>,
+    /// Whether it is all there; otherwise it broke off, or the client has gone.
+    pub complete: bool,
+}
+
+/// The weight of one answer in the average of completion tokens.
+const ONE_OF_TEN: f32 = 0.1;
+
+impl Router {
+    /// Judges a failed attempt.
+    pub fn judge(
+        &self,
+        attempt: Attempt,
+        failure: Failure,
+        said: &dyn Fn() -> Said,
+        moment: &mut Moment<'_>,
+    ) -> Verdict {
+        let Some(deployment) = self.deployment(attempt.deployment) else {
+            return Verdict::Relay(Vec::new());
+        };
+        self.remember_failure(&attempt, deployment, &failure, moment);
+        let mut journey = attempt.journey.clone();
+        journey.tried.push(Arc::clone(&deployment.id));
+        if failure.again() == Again::Elsewhere {
+            journey.useless.push(Arc::clone(&deployment.id));
+        }
+        let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&failure));
+        journey.max_retries = allowance.retries;
+        let outlook = self.outlook(&attempt, &journey, moment);
+        if outlook.anybody
+            && retry::worth_another_attempt(allowance, journey.retries, &failure, outlook.useful)
+            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &failure, &outlook))
+        {
+            let has_other_ways = outlook.next_order || self.has_fallback(&attempt, deployment, &journey, &failure);
+            let wait = match outlook.untried || has_other_ways {
+                true => Duration::ZERO,
+                false => retry::wait(
+                    failure.retry_after(),
+                    journey.retries,
+                    self.config.router.retry_after,
+                    moment.random,
+                ),
+            };
+            journey.retries = journey.retries.saturating_add(1);
+            return Verdict::Retry(journey, wait);
+        }
+        if outlook.next_order && failure.again() != Again::Nowhere {
+            journey.step_above(level(&attempt.pool, attempt.deployment));
+            return Verdict::Retry(journey, Duration::ZERO);
+        }
+        self.leave(attempt, deployment, journey, failure, said, moment)
+    }
+
+    /// The group has failed: on to a fallback, or back to the client.
+    fn leave(
+        &self,
+        attempt: Attempt,
+        deployment: &Deployment,
+        mut journey: Journey,
+        failure: Failure,
+        said: &dyn Fn() -> Said,
+        moment: &Moment<'_>,
+    ) -> Verdict {
+        let names = names(&attempt, deployment);
+        let is_provider = matches!(failure, Failure::Provider { status: 400.., .. });
+        let target = journey.trail.next(&self.config.router, &attempt.wishes, names, failure.reason());
+        if let Some(target) = target {
+            if journey.original.is_none() {
+                let reply = match is_provider {
+                    true => provider_reply(&failure, said()),
+                    false => answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit),
+                };
+                journey.original = Some(Box::new(reply));
+            }
+            journey.go_to(target);
+            return Verdict::Retry(journey, Duration::ZERO);
+        }
+        let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
+        let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, None);
+        headers.extend(answer::owned(answer::limits(limits)));
+        match journey.original.take() {
+            Some(mut original) => {
+                original.replace_headers(headers);
+                Verdict::Reply(*original)
+            }
+            None if is_provider => Verdict::Relay(headers),
+            None => {
+                let mut reply = answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit);
+                reply.replace_headers(headers);
+                Verdict::Reply(reply)
+            }
+        }
+    }
+
+    /// What the next attempt has to know after the connection of this one broke before the answer began, which the
+    /// edge answers with another attempt in any case: to go on, or to tell the client.
+    pub fn broken(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> Journey {
+        let (limit, before) = (attempt.limit, attempt.journey.clone());
+        let id = self.deployment(attempt.deployment).map(|deployment| Arc::clone(&deployment.id));
+        match self.judge(attempt, failure, &Said::default, moment) {
+            Verdict::Retry(journey, _) => journey,
+            Verdict::Relay(_) | Verdict::Reply(_) => {
+                let mut journey = before;
+                journey.tried.extend(id);
+                journey.over = Some((failure, limit));
+                journey
+            }
+        }
+    }
+
+    /// The provider has answered, and the answer has ended.
+    pub fn serve(&self, attempt: &Attempt, ended: Ended, moment: &Moment<'_>) {
+        let Attempt { deployment: index, ticket, .. } = attempt;
+        let mut ledger = self.ledger.borrow_mut();
+        let is_remembered = ledger.is_counted(*index);
+        if !is_remembered {
+            ledger.succeed(*index, moment.now, moment.store);
+            return;
+        }
+        let used = ended.usage.map(|usage| usage.total);
+        ledger.settle(*index, ticket, used, moment.now, moment.store, |record| {
+            record.outcomes = record.outcomes.at(moment.now);
+            record.outcomes.successes = record.outcomes.successes.saturating_add(1);
+            if let Some(usage) = ended.usage {
+                average(record, usage.completion);
+            }
+            if attempt.pool.strategy == Strategy::LowestLatency {
+                measure(record, attempt, ended, moment.now);
+            }
+        });
+    }
+
+    /// Nobody waits for the answer any more, and nobody knows how it would have been.
+    pub fn abandon(&self, attempt: &Attempt, moment: &Moment<'_>) {
+        let mut ledger = self.ledger.borrow_mut();
+        if ledger.is_counted(attempt.deployment) {
+            ledger.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
+        }
+    }
+
+    fn remember_failure(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        failure: &Failure,
+        moment: &Moment<'_>,
+    ) {
+        let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.journey, failure);
+        let alone = self.is_alone(deployment);
+        let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks };
+        // Providers charge nothing for an error; what a request without an answer has cost, nobody knows.
+        let used = match failure {
+            Failure::Provider { .. } | Failure::NoConnection => Some(0),
+            Failure::TimedOut | Failure::Broken => None,
+        };
+        // A limit that the client has set says nothing about the deployment.
+        let own_limit = if attempt.stream { attempt.asked.stream_timeout } else { attempt.asked.timeout };
+        let is_clients_limit = *failure == Failure::TimedOut && own_limit.or(attempt.asked.timeout).is_some();
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.settle(
+            attempt.deployment,
+            &attempt.ticket,
+            used,
+            moment.now,
+            moment.store,
+            |record| {
+                if !is_clients_limit {
+                    case.failed(failure, record, moment.now);
+                }
+                if *failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
+                    // It would have taken at least as long.
+                    let ended = Ended { first_byte: Some(moment.now), usage: None, complete: true };
+                    measure(record, attempt, ended, moment.now);
+                }
+            },
+        );
+    }
+
+    /// Who could take the next attempt.
+    fn outlook(&self, attempt: &Attempt, journey: &Journey, moment: &Moment<'_>) -> Outlook {
+        let mut search = Search {
+            pool: &attempt.pool,
+            journey,
+            estimate: Estimate { prompt: 0, completion: Some(0) },
+            tags: &attempt.wishes.tags,
+            stream: attempt.stream,
+        };
+        let mut ledger = self.ledger.borrow_mut();
+        let own = level(&attempt.pool, attempt.deployment);
+        let left = self.eligible(&search, &mut ledger, moment.now, moment.store).unwrap_or_default();
+        // Those of a later order come into it when this one has had its retries.
+        let left: Vec<usize> =
+            left.into_iter().filter(|index| level(&attempt.pool, *index) == own).collect();
+        let any = |known: &[Arc<str>]| {
+            left.iter().any(|index| self.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
+        };
+        let (untried, useful) = (any(&journey.tried), any(&journey.useless));
+        let above = Journey { above: Some(own), ..Journey::default() };
+        search.journey = &above;
+        let next_order = attempt.pool.levels.is_some()
+            && self.eligible(&search, &mut ledger, moment.now, moment.store).is_ok();
+        Outlook { anybody: !left.is_empty(), untried, useful, next_order }
+    }
+
+    /// Whether a request that would have to go where it has failed already goes elsewhere at once: the provider asked for
+    /// time, and there is somewhere else.
+    fn would_rather_leave(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        journey: &Journey,
+        failure: &Failure,
+        outlook: &Outlook,
+    ) -> bool {
+        let asks_for_time = failure.status() == 429 || failure.retry_after().is_some_and(|time| !time.is_zero());
+        asks_for_time && (outlook.next_order || self.has_fallback(attempt, deployment, journey, failure))
+    }
+
+    fn has_fallback(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        journey: &Journey,
+        failure: &Failure,
+    ) -> bool {
+        let mut trail = journey.trail.clone();
+        let names = names(attempt, deployment);
+        trail.next(&self.config.router, &attempt.wishes, names, failure.reason()).is_some()
+    }
+}
+
+/// Who could take the next attempt of a request, in the group that it is in.
+struct Outlook {
+    /// Somebody of this order.
+    anybody: bool,
+    /// Somebody among them who has not been tried.
+    untried: bool,
+    /// Somebody among them who has not refused for good.
+    useful: bool,
+    /// Somebody of a later order.
+    next_order: bool,
+}
+
+fn names<'a>(attempt: &'a Attempt, deployment: &'a Deployment) -> Names<'a> {
+    Names { asked: &attempt.model, group: &deployment.group }
+}
+
+/// The order of a deployment among those that answer to the same name.
+fn level(pool: &Pool, index: usize) -> i64 {
+    let place = pool.members.iter().position(|member| *member == index);
+    let level = place.and_then(|place| pool.levels.as_ref()?.get(place).copied());
+    level.unwrap_or(i64::MAX)
+}
+
+fn average(record: &mut Record, completion: u64) {
+    let completion = completion as f32;
+    if record.completion == 0.0 {
+        record.completion = completion;
+    } else {
+        record.completion += (completion - record.completion) * ONE_OF_TEN;
+    }
+}
+
+/// Takes in how long an answer took. One that was not awaited tells how soon it began, and nothing else.
+fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) {
+    let size = attempt.pool.args.max_latency_list_size;
+    let load = attempt.ticket.load as f32;
+    let since = |time: Duration| time.saturating_sub(attempt.ticket.at).as_secs_f32() * 1000.0;
+    let mut take =
+        |metric, ms: f32| record.latency.of_mut(metric).measured(ms, load, now, size);
+    if attempt.stream
+        && let Some(first) = ended.first_byte
+    {
+        take(Metric::First, since(first));
+    }
+    if !ended.complete {
+        return;
+    }
+    match ended.usage.map(|usage| usage.completion).filter(|tokens| *tokens > 0) {
+        Some(tokens) => take(Metric::Each, since(now) / tokens as f32),
+        None if attempt.stream => {}
+        None => take(Metric::Whole, since(now)),
+    }
+}
+
+/// What a provider said, as an answer of ours.
+fn provider_reply(failure: &Failure, said: Said) -> Reply {
+    let mut headers = Vec::new();
+    if let Some(wait) = failure.retry_after() {
+        headers.push(("retry-after", wait.as_secs().to_string()));
+    }
+    let body = String::from_utf8_lossy(&said.body).into_owned();
+    Reply { status: failure.status(), content_type: said.content_type, headers, body }
+}

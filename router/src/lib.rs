@@ -28,6 +28,8 @@ pub mod outcome;
 pub mod reply;
 pub mod retry;
 pub mod retry_after;
+pub mod usage;
+pub mod withhold;
 
 // What is told about the configuration itself.
 pub mod health;

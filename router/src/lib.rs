@@ -18,6 +18,7 @@ pub mod wildcard;
 // Who serves, and what is sent.
 pub mod attempt;
 pub mod body;
+pub mod estimate;
 pub mod random;
 pub mod rewrite;
 pub mod strategy;

@@ -2,7 +2,8 @@
 //! anywhere. Nothing is copied unless a chunk ends within the `usage` object itself.
 
 use memchr::{memchr2, memchr3};
-use serde::Deserialize;
+
+use crate::json::{Object, count};
 
 /// Bytes of a `usage` object at most; with every detail that providers give it has less than one thousand.
 const MOST: usize = 8 * 1024;
@@ -184,23 +185,13 @@ impl UsageScanner {
 /// a broken event ends with it. A line break in a string tells the same.
 const MARKS: [u8; 6] = [b'"', b'{', b'}', b'[', b']', b'd'];
 
-/// The counts as chat completions and embeddings name them, and as responses do. A count may be written as a float.
-#[derive(Deserialize)]
-struct Counts {
-    prompt_tokens: Option<f64>,
-    input_tokens: Option<f64>,
-    completion_tokens: Option<f64>,
-    output_tokens: Option<f64>,
-    total_tokens: Option<f64>,
-}
-
 fn read(object: &[u8]) -> Option<Usage> {
-    let counts: Counts = serde_json::from_slice(object).ok()?;
-    // Exact to 2^53, and a negative count is none.
-    let whole = |count: Option<f64>| count.map(|count| count.max(0.0) as u64);
-    let prompt = whole(counts.prompt_tokens.or(counts.input_tokens));
-    let completion = whole(counts.completion_tokens.or(counts.output_tokens));
-    let total = whole(counts.total_tokens);
+    let object = Object::parse(object).ok()?;
+    // As chat completions and embeddings name them, or as responses do.
+    let tokens = |names: [&str; 2]| names.iter().find_map(|name| count(object.present(name)?));
+    let prompt = tokens(["prompt_tokens", "input_tokens"]);
+    let completion = tokens(["completion_tokens", "output_tokens"]);
+    let total = object.present("total_tokens").and_then(count);
     // Transcriptions may be counted in seconds, which are no tokens.
     prompt.or(completion).or(total)?;
     let (prompt, completion) = (prompt.unwrap_or_default(), completion.unwrap_or_default());

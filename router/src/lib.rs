@@ -22,6 +22,7 @@ pub mod estimate;
 pub mod random;
 pub mod rewrite;
 pub mod strategy;
+pub mod stream_options;
 
 // What became of it.
 pub mod answer;

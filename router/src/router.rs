@@ -181,7 +181,7 @@ impl Router {
         if model.is_empty() {
             return Err(unresolved(Unresolved::NoMatch));
         }
-        let new_body = body::rewritten(&facts, request.route, deployment, &model);
+        let new_body = body::rewritten(&facts, request.route, deployment, &model, false);
         let length = new_body.as_ref().map_or(body.len(), Vec::len);
         let limit = self.limit(&facts, deployment);
         let headers = rewrite::headers(request, deployment, &model, limit, length);

@@ -8,16 +8,23 @@ use crate::json::{self, Object, quoted};
 use crate::multipart::Form;
 use crate::request::{Facts, Payload};
 use crate::route::ModelRoute;
+use crate::stream_options;
 
-/// The body to send, or `None` if the client's own does as it is.
+/// The body to send, or `None` if the client's own does as it is. With `include_usage` it asks for the usage of a stream
+/// wherever [`stream_options::injects_usage`] says so.
 pub fn rewritten(
     facts: &Facts<'_>,
     route: ModelRoute,
     deployment: &Deployment,
     model: &str,
+    include_usage: bool,
 ) -> Option<Vec<u8>> {
     match &facts.payload {
-        Payload::Json(object) => json_body(object, facts.stream, route, deployment, model),
+        Payload::Json(object) => {
+            let options = include_usage.then(|| stream_options::with_usage(facts, route, deployment));
+            let edits = Edits::new(object, facts.stream, route, deployment, options.flatten());
+            json_body(object, &edits, model)
+        }
         Payload::Form(form) => Some(form_body(form, route, deployment, model)),
     }
 }
@@ -70,14 +77,7 @@ fn is_for_the_router(key: &str, route: ModelRoute) -> bool {
     }
 }
 
-fn json_body(
-    object: &Object<'_>,
-    stream: bool,
-    route: ModelRoute,
-    deployment: &Deployment,
-    model: &str,
-) -> Option<Vec<u8>> {
-    let edits = Edits::new(object, stream, route, deployment);
+fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<u8>> {
     if is_asked_for(object, model) && edits.are_none(object) {
         return None;
     }
@@ -94,11 +94,15 @@ fn json_body(
             Cow::Owned(key) => writer.member_quoted(&quoted(key), member.value),
         }
     }
-    for Member { key, json } in edits.defaults.iter().copied().chain(&deployment.extra_body) {
+    let extra = edits.deployment.extra_body.iter().filter(|member| !edits.is_injected(&member.key));
+    for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
         writer.member_quoted(&quoted(key), json);
     }
     for member in edits.client_extra.iter().filter(|member| !edits.is_the_deployments(&member.key)) {
         writer.member_quoted(&quoted(&member.key), member.value);
+    }
+    if let Some(options) = &edits.stream_options {
+        writer.member("stream_options", options);
     }
     Some(writer.finish())
 }
@@ -112,12 +116,27 @@ struct Edits<'a> {
     defaults: Vec<&'a Member>,
     /// The client's own extra_body, which an SDK merges before it sends and curl does not.
     client_extra: Vec<json::Member<'a>>,
+    /// `stream_options` that take the place of everybody's, to learn the usage.
+    stream_options: Option<String>,
 }
 
 impl<'a> Edits<'a> {
-    fn new(object: &Object<'a>, stream: bool, route: ModelRoute, deployment: &'a Deployment) -> Self {
+    fn new(
+        object: &Object<'a>,
+        stream: bool,
+        route: ModelRoute,
+        deployment: &'a Deployment,
+        stream_options: Option<String>,
+    ) -> Self {
         let extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
-        let mut edits = Self { route, stream, deployment, defaults: Vec::new(), client_extra: Vec::new() };
+        let mut edits = Self {
+            route,
+            stream,
+            deployment,
+            defaults: Vec::new(),
+            client_extra: Vec::new(),
+            stream_options,
+        };
         let may_stand = |member: &&json::Member<'a>| {
             edits.is_wanted(&member.key) && !matches!(&*member.key, "model" | "stream" | "stream_options")
         };
@@ -130,7 +149,8 @@ impl<'a> Edits<'a> {
 
     fn are_none(&self, object: &Object<'_>) -> bool {
         let stays = |member: &json::Member<'_>| member.key == "model" || self.keep(&member.key);
-        self.defaults.is_empty()
+        self.stream_options.is_none()
+            && self.defaults.is_empty()
             && self.deployment.extra_body.is_empty()
             && object.members().iter().all(stays)
     }
@@ -154,7 +174,13 @@ impl<'a> Edits<'a> {
     }
 
     fn is_the_deployments(&self, key: &str) -> bool {
-        key == "model" || self.deployment.extra_body.iter().any(|member| member.key == key)
+        key == "model"
+            || self.is_injected(key)
+            || self.deployment.extra_body.iter().any(|member| member.key == key)
+    }
+
+    fn is_injected(&self, key: &str) -> bool {
+        key == "stream_options" && self.stream_options.is_some()
     }
 }
 

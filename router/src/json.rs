@@ -78,6 +78,13 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// A number of things, or `None` if it is something else or negative. JSON knows one kind of number, so 1e3 is one.
+pub fn count(value: &str) -> Option<u64> {
+    let float =
+        |value: &str| value.parse().ok().filter(|number| *number >= 0.0).map(|number: f64| number as u64);
+    value.parse().ok().or_else(|| float(value))
+}
+
 /// A string as JSON text, quotes included.
 pub fn quoted(text: &str) -> String {
     // Writing a string into memory cannot fail.
@@ -179,6 +186,22 @@ mod tests {
     fn a_body_of_endless_members_is_refused() {
         let endless = format!(r#"{{{}"a":1}}"#, r#""b":2,"#.repeat(MOST));
         assert!(matches!(Object::parse(endless.as_bytes()), Err(NotAnObject::Malformed(_))));
+    }
+
+    #[test]
+    fn a_count_may_be_written_as_a_float_and_is_never_negative() {
+        for (text, expected) in [
+            ("7", Some(7)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("7.0", Some(7)),
+            ("1e3", Some(1000)),
+            ("1e99", Some(u64::MAX)),
+            ("-1", None),
+            (r#""7""#, None),
+            ("null", None),
+        ] {
+            assert_eq!(count(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -18,9 +18,11 @@ pub mod wildcard;
 // Who serves, and what is sent.
 pub mod attempt;
 pub mod body;
+pub mod estimate;
 pub mod random;
 pub mod rewrite;
 pub mod strategy;
+pub mod stream_options;
 
 // What became of it.
 pub mod answer;
@@ -28,6 +30,8 @@ pub mod outcome;
 pub mod reply;
 pub mod retry;
 pub mod retry_after;
+pub mod usage;
+pub mod withhold;
 
 // What is told about the configuration itself.
 pub mod health;

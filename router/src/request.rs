@@ -8,6 +8,7 @@ use crate::json::{self, NotAnObject, Object};
 use crate::multipart::Form;
 use crate::reply::Refusal;
 use crate::route::{BodyKind, ModelRoute, query_value};
+use crate::stream_options;
 
 /// A request for a model whose body is still to come.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct Facts<'a> {
     pub model: Cow<'a, str>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+    /// `stream_options: {include_usage: true}`: the client wants to know what a stream took.
+    pub asks_usage: bool,
     /// From the body where it says so, else from the headers.
     pub asked: Asked,
     /// `mock_testing_rate_limit_error: true`
@@ -148,6 +151,7 @@ impl Request {
         Ok(Facts {
             asked: self.asked.overridden(value)?,
             stream,
+            asks_usage: stream && object.present("stream_options").is_some_and(stream_options::include_usage),
             mock_rate_limit: object.is_true("mock_testing_rate_limit_error"),
             model: self.named(model)?,
             payload: Payload::Json(object),
@@ -164,6 +168,7 @@ impl Request {
         Ok(Facts {
             asked: self.asked.overridden(|name| form.field(name))?,
             stream: form.field("stream") == Some("true"),
+            asks_usage: false,
             mock_rate_limit: form.field("mock_testing_rate_limit_error") == Some("true"),
             model: self.named(Cow::Borrowed(model))?,
             payload: Payload::Form(form),

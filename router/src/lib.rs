@@ -14,6 +14,7 @@ pub mod auth;
 pub mod group;
 pub mod request;
 pub mod wildcard;
+pub mod wishes;
 
 // Who serves, and what is sent.
 pub mod attempt;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::group::Unresolved;
 use crate::json::quoted;
+use crate::wishes::Mock;
 
 /// An answer to the client that no provider gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +57,15 @@ pub enum Refusal {
     Parameter(String, &'static str),
     /// `mock_testing_*` where they are switched off.
     MockTestingOff(String),
-    /// `mock_testing_rate_limit_error` without a retry.
-    MockRateLimit(String),
+    /// A mock error, for this model, without a retry or a fallback that could serve.
+    Mock(Mock, String),
+    /// No deployment of the group admits what the request is tagged with.
+    Tags {
+        /// The group.
+        model: String,
+        /// What it is tagged with.
+        tags: Vec<String>,
+    },
     /// No deployment could be reached.
     NoConnection,
     /// The provider answered with a redirect of this status.
@@ -122,12 +130,25 @@ impl Refusal {
                 );
                 (400, INVALID, Some(name), message)
             }
-            Self::MockRateLimit(model) => {
+            Self::Mock(mock, model) => {
+                let (status, kind, aim) = match mock {
+                    Mock::RateLimit => (429, "throttling_error", "a rate limit error"),
+                    Mock::Fallbacks => (500, "internal_server_error", "a fallback"),
+                    Mock::ContextWindow => (400, INVALID, "a context window fallback"),
+                    Mock::ContentPolicy => (400, INVALID, "a content policy fallback"),
+                };
+                let model = shown(model);
+                (status, kind, None, format!("This is a mock exception for model={model}, to trigger {aim}."))
+            }
+            Self::Tags { model, tags } => {
+                // As Python writes a list.
+                let tags: Vec<String> = tags.iter().map(|tag| format!("'{tag}'")).collect();
                 let message = format!(
-                    "This is a mock exception for model={}, to trigger a rate limit error.",
-                    shown(model)
+                    "Not allowed to access model due to tags configuration. Passed model={} and tags=[{}]",
+                    shown(model),
+                    shown(&tags.join(", "))
                 );
-                (429, "throttling_error", None, message)
+                (401, "internal_server_error", None, message)
             }
             Self::NoConnection => (500, "internal_server_error", None, "Connection error.".into()),
             Self::Redirected(status) => {
@@ -188,6 +209,7 @@ fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Failure;
 
     #[test]
     fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
@@ -201,6 +223,31 @@ mod tests {
         let name = "é".repeat(500_000);
         let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply();
         assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+    }
+
+    #[test]
+    fn tags_that_admit_nobody_are_named_up_to_a_length() {
+        let refusal = |tags: &[&str]| Refusal::Tags {
+            model: "g".into(),
+            tags: tags.iter().map(|&tag| tag.into()).collect(),
+        };
+        let reply = refusal(&["a", "b"]).reply();
+        let expected =
+            "Not allowed to access model due to tags configuration. Passed model=g and tags=['a', 'b']";
+        assert_eq!(reply.status, 401);
+        assert!(reply.body.contains(expected), "{}", reply.body);
+        let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply();
+        assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+    }
+
+    #[test]
+    fn a_mock_error_has_the_status_of_the_true_one() {
+        for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
+            let reply = Refusal::Mock(mock, "g".into()).reply();
+            assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
+            let Failure::Provider { status, .. } = mock.failure() else { panic!("{mock:?}") };
+            assert_eq!(reply.status, status, "{mock:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::retry::Allowance;
 use crate::rewrite::Limit;
 use crate::route::Route;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
+use crate::wishes::{Mock, Permitted};
 use crate::{answer, auth, body, health, listing, retry, rewrite, wildcard};
 
 /// A configuration, prepared for requests.
@@ -107,8 +108,8 @@ impl Router {
         }
         let Route::Model(route, model) = route else { return self.informed(route, query) };
         self.check_length(headers)?;
-        let forward = self.config.server.forward_client_headers;
-        let request = Request::new(route, model.as_deref(), query, headers, forward)?;
+        let permitted = Permitted::by(&self.config);
+        let request = Request::new(route, model.as_deref(), query, headers, permitted)?;
         // Without a body there is nothing to send, and no callback would ever come. The request is refused for what it
         // lacks, in the same words as one with an empty body, or else for its input.
         if complete {
@@ -164,7 +165,7 @@ impl Router {
         let facts = request.facts(body)?;
         let unresolved = |why| Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix);
         let Resolved { pool, captures, name } = self.groups.resolve(&facts.model).map_err(unresolved)?;
-        if facts.mock_rate_limit {
+        if facts.wishes.mock == Some(Mock::RateLimit) {
             self.mock_rate_limit(&facts, &pool, &mut journey)?;
         }
         let index = self.pick(&pool, &journey, random).ok_or_else(|| unresolved(Unresolved::NoMatch))?;
@@ -205,19 +206,16 @@ impl Router {
     /// `mock_testing_rate_limit_error`: the first attempt fails without a deployment being called, and the retry
     /// starts at once (BEHAVIOUR 6).
     fn mock_rate_limit(&self, facts: &Facts<'_>, pool: &Pool, journey: &mut Journey) -> Result<(), Refusal> {
-        if !self.config.router.mock_testing {
-            return Err(Refusal::MockTestingOff("mock_testing_rate_limit_error".to_owned()));
-        }
         if journey.retries > 0 {
             return Ok(());
         }
-        let failure = Failure::Provider { status: 429, reason: Default::default(), retry_after: None };
+        let failure = Mock::RateLimit.failure();
         let first = pool.members.first().and_then(|index| self.deployment(*index));
         let retries = first.map_or(0, |deployment| {
             self.allowance(deployment, facts.asked.num_retries, Some(&failure)).retries
         });
         if retries == 0 {
-            return Err(Refusal::MockRateLimit(facts.model.to_string()));
+            return Err(Refusal::Mock(Mock::RateLimit, facts.model.to_string()));
         }
         journey.retries = 1;
         journey.max_retries = retries;

@@ -22,6 +22,7 @@ pub mod body;
 pub mod random;
 pub mod rewrite;
 pub mod strategy;
+pub mod tags;
 
 // What became of it.
 pub mod answer;

@@ -26,6 +26,7 @@ pub mod tags;
 
 // What became of it.
 pub mod answer;
+pub mod fallback;
 pub mod outcome;
 pub mod reply;
 pub mod retry;

@@ -1,5 +1,13 @@
 //! The provider of a model that is named without one.
 
+use crate::providers;
+
+/// A model's name without the provider in front of it: `gpt-4` of `openai/gpt-4`. `None` where no provider stands there.
+pub fn without_provider(model: &str) -> Option<&str> {
+    let (provider, bare) = model.split_once('/')?;
+    providers::find(provider).map(|_| bare)
+}
+
 /// LiteLLM's name of the provider that a bare model name belongs to: `openai` for `gpt-4o`.
 ///
 /// LiteLLM looks the name up in its list of models; here the families decide, so that a model that is new tomorrow
@@ -61,7 +69,7 @@ fn is_reasoning_series(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::infer_provider;
+    use super::{infer_provider, without_provider};
 
     #[test]
     fn families_of_models_name_their_provider() {
@@ -86,5 +94,13 @@ mod tests {
         for (model, provider) in rows {
             assert_eq!(infer_provider(model), provider, "{model}");
         }
+    }
+
+    #[test]
+    fn a_model_is_known_without_its_provider() {
+        assert_eq!(without_provider("openai/gpt-4"), Some("gpt-4"));
+        assert_eq!(without_provider("openrouter/meta/llama"), Some("meta/llama"));
+        assert_eq!(without_provider("team/gpt-4"), None);
+        assert_eq!(without_provider("gpt-4"), None);
     }
 }

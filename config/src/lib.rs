@@ -59,6 +59,6 @@ pub use config::*;
 pub use documentation::documented_tables;
 pub use finding::{Finding, Severity};
 pub use include::{Loaded, load};
-pub use infer::infer_provider;
+pub use infer::{infer_provider, without_provider};
 pub use reading::{Reading, read};
 pub use secret::Secret;

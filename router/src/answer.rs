@@ -6,6 +6,7 @@ use std::time::Duration;
 use llm_balancer_config::Deployment;
 
 use crate::attempt::Journey;
+use crate::ledger::RateLimits;
 use crate::outcome::Failure;
 use crate::reply::{Refusal, Reply};
 
@@ -20,8 +21,29 @@ pub fn names<'a>(deployment: &'a Deployment, model: &'a str, journey: &Journey) 
         ("x-litellm-model-api-base", Cow::Borrowed(&*deployment.endpoint.shown)),
         ("x-litellm-attempted-retries", number(journey.retries)),
         ("x-litellm-max-retries", number(journey.max_retries)),
-        ("x-litellm-attempted-fallbacks", number(0)),
+        ("x-litellm-attempted-fallbacks", number(journey.fallbacks())),
     ]
+}
+
+/// What is left of them, for an answer that no deployment gave.
+pub fn of_group(model: &str, journey: &Journey) -> Vec<(&'static str, String)> {
+    vec![
+        ("x-litellm-model-group", model.to_owned()),
+        ("x-litellm-attempted-retries", journey.retries.to_string()),
+        ("x-litellm-max-retries", journey.max_retries.to_string()),
+        ("x-litellm-attempted-fallbacks", journey.fallbacks().to_string()),
+    ]
+}
+
+/// The limits of the group and what is left of them in this minute, for as many as it has.
+pub fn limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&'static str, u64)> {
+    const REQUESTS: [&str; 2] = ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"];
+    const TOKENS: [&str; 2] = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"];
+    let (requests, tokens) = limits.map_or((None, None), |limits| (limits.requests, limits.tokens));
+    let pair = |names: [&'static str; 2], values: Option<(u64, u64)>| {
+        names.into_iter().zip(values.into_iter().flat_map(|(limit, left)| [limit, left]))
+    };
+    pair(REQUESTS, requests).chain(pair(TOKENS, tokens))
 }
 
 /// The answer where the last attempt got none from a provider.
@@ -44,8 +66,8 @@ pub fn failed(
 }
 
 /// The same headers, for an answer that outlives the attempt.
-pub fn owned(names: Names<'_>) -> Vec<(&'static str, String)> {
-    names.into_iter().map(|(name, value)| (name, value.into_owned())).collect()
+pub fn owned<V: ToString>(names: impl IntoIterator<Item = (&'static str, V)>) -> Vec<(&'static str, String)> {
+    names.into_iter().map(|(name, value)| (name, value.to_string())).collect()
 }
 
 /// Small numbers, which nearly all of these are, cost no allocation.

@@ -30,8 +30,8 @@ impl Router {
         }
         let Route::Model(route, model) = route else { return self.informed(route, query) };
         self.check_length(headers)?;
-        let forward = self.config.server.forward_client_headers;
-        let request = Request::new(route, model.as_deref(), query, headers, forward)?;
+        let permitted = Permitted::by(&self.config);
+        let request = Request::new(route, model.as_deref(), query, headers, permitted)?;
         // Without a body there is nothing to send, and no callback would ever come. The request is refused for what it
         // lacks, in the same words as one with an empty body, or else for its input.
         if complete {

@@ -59,7 +59,13 @@ fn is_for_the_router(key: &str, route: ModelRoute) -> bool {
         | "extra_body"
         | "no-log"
         | "cooldown_time" => true,
-        // Where a deployment is and what opens it: the operator's business alone.
+        _ => is_the_operators(key) || ["mock_", "litellm_"].iter().any(|prefix| key.starts_with(prefix)),
+    }
+}
+
+/// Whether a member says where a deployment is or what opens it: the operator's business alone.
+pub fn is_the_operators(key: &str) -> bool {
+    match key {
         "api_key"
         | "api_base"
         | "base_url"
@@ -73,7 +79,7 @@ fn is_for_the_router(key: &str, route: ModelRoute) -> bool {
         | "specific_deployment"
         | "ssl_verify"
         | "user_config" => true,
-        _ => ["mock_", "litellm_", "aws_", "vertex_"].iter().any(|prefix| key.starts_with(prefix)),
+        _ => ["aws_", "vertex_"].iter().any(|prefix| key.starts_with(prefix)),
     }
 }
 

@@ -157,13 +157,7 @@ impl Router {
         Ok(left)
     }
 
-    fn why_not(
-        &self,
-        index: usize,
-        search: &Search<'_>,
-        ledger: &Ledger,
-        now: Duration,
-    ) -> Option<Excluded> {
+    fn why_not(&self, index: usize, search: &Search<'_>, ledger: &Ledger, now: Duration) -> Option<Excluded> {
         let (record, terms) = ledger.seen(index)?;
         eligible::excluded(record, terms, &self.demand(index, search, ledger, false), now)
     }
@@ -174,7 +168,8 @@ impl Router {
             return Ok((0..search.pool.members.len()).collect());
         }
         let members = search.pool.members.iter().enumerate();
-        let with_tags = members.filter_map(|(place, index)| Some((place, self.deployment(*index)?.tags.as_slice())));
+        let with_tags =
+            members.filter_map(|(place, index)| Some((place, self.deployment(*index)?.tags.as_slice())));
         tags::admitted(with_tags, search.tags, self.config.router.tags_match_any).map_err(|_| Nobody::Tags)
     }
 
@@ -247,8 +242,7 @@ impl Router {
             Strategy::LeastBusy => least_busy::pick(&candidates, moment.random),
             Strategy::UsageBased => usage_based::pick(&candidates, moment.now, moment.random),
             Strategy::LowestLatency => {
-                let pick =
-                    lowest_latency::pick(&candidates, &pool.args, *stream, moment.now, moment.random)?;
+                let pick = lowest_latency::pick(&candidates, &pool.args, *stream, moment.now, moment.random)?;
                 probe = pick.probe;
                 Some(pick.place)
             }

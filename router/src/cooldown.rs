@@ -130,7 +130,11 @@ impl Outcomes {
     /// The outcomes that count at this time.
     pub fn at(self, now: Duration) -> Self {
         let now = seconds(now);
-        if now.abs_diff(self.since) < seconds(OUTCOMES) { self } else { Self { since: now, ..Self::default() } }
+        if now.abs_diff(self.since) < seconds(OUTCOMES) {
+            self
+        } else {
+            Self { since: now, ..Self::default() }
+        }
     }
 }
 
@@ -261,7 +265,10 @@ mod tests {
         assert!(one.fails(status(429), NOON + SECOND), "any kind counts");
 
         let mut slow = told("", "allowed_fails: 1", false);
-        assert!((0..9).all(|nth| !slow.fails(status(500), NOON + nth * 5 * SECOND)), "within a cooldown_time");
+        assert!(
+            (0..9).all(|nth| !slow.fails(status(500), NOON + nth * 5 * SECOND)),
+            "within a cooldown_time"
+        );
 
         let mut alone = told("", "allowed_fails: 1", true);
         assert!((0..9).all(|_| !alone.fails(status(500), NOON)), "nowhere else to go");
@@ -269,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_policy_counts_each_kind_by_itself() {
-        let policy = "allowed_fails_policy: {RateLimitErrorAllowedFails: 2, InternalServerErrorAllowedFails: 0}";
+        let policy =
+            "allowed_fails_policy: {RateLimitErrorAllowedFails: 2, InternalServerErrorAllowedFails: 0}";
         let mut told = told("", policy, true);
         assert!(!told.fails(status(429), NOON) && !told.fails(status(429), NOON));
         assert!(told.fails(status(500), NOON));

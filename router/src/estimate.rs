@@ -77,7 +77,7 @@ mod tests {
     fn estimate(path: &str, kind: &str, body: &str) -> Estimate {
         let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
         let headers: Headers = [("content-type", kind)].into_iter().collect();
-        let request = Request::new(route, None, "", &headers, false).unwrap();
+        let request = Request::new(route, None, "", &headers, crate::wishes::Permitted::default()).unwrap();
         Estimate::of(&request.facts(body.as_bytes()).unwrap(), route)
     }
 

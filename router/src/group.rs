@@ -75,9 +75,11 @@ impl Groups {
         let is_wildcard = |d: &&Deployment| d.group.contains('*');
         Self {
             by_name: shared(named),
-            by_id: shared(pools(&|d| Some(Arc::clone(&d.id))).into_iter().map(|(id, pool)| {
-                (id, Pool { direct: true, ..pool })
-            })),
+            by_id: shared(
+                pools(&|d| Some(Arc::clone(&d.id)))
+                    .into_iter()
+                    .map(|(id, pool)| (id, Pool { direct: true, ..pool })),
+            ),
             by_litellm_model: shared(pools(&|d| {
                 Some(d.litellm_model.as_str()).filter(|model| !model.contains('*')).map(Arc::from)
             })),
@@ -154,9 +156,8 @@ fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str>>) -> Vec<
 
 /// The deployments of all groups that a routing group names.
 fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
-    let of_group = |(index, deployment): (usize, &Deployment)| {
-        group.models.contains(&deployment.group).then_some(index)
-    };
+    let of_group =
+        |(index, deployment): (usize, &Deployment)| group.models.contains(&deployment.group).then_some(index);
     let members: Vec<usize> = config.deployments.iter().enumerate().filter_map(of_group).collect();
     let priority = |index: &usize| {
         let of_group = &config.deployments.get(*index)?.group;
@@ -164,7 +165,10 @@ fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
     };
     let levels: Option<Vec<i64>> = members.iter().map(priority).collect();
     let pool = Pool::new(config, members);
-    (Arc::clone(&group.name), Pool { levels: levels.filter(|l| !l.is_empty()).or(pool.levels.clone()), ..pool })
+    (
+        Arc::clone(&group.name),
+        Pool { levels: levels.filter(|l| !l.is_empty()).or(pool.levels.clone()), ..pool },
+    )
 }
 
 /// How a deployment of this group is picked: as its routing group says, or as all are.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Members that an object may have. Real requests have fewer than fifty; each is compared with what the deployment sets,
@@ -83,6 +83,34 @@ pub fn count(value: &str) -> Option<u64> {
     let float =
         |value: &str| value.parse().ok().filter(|number| *number >= 0.0).map(|number: f64| number as u64);
     value.parse().ok().or_else(|| float(value))
+}
+
+/// The items of a JSON list as their own text, or `None` if it is something else or has more than `most`.
+pub fn list(value: &str, most: usize) -> Option<Vec<&str>> {
+    let mut deserializer = serde_json::Deserializer::from_str(value);
+    let items = deserializer.deserialize_seq(Items(most)).ok()?;
+    deserializer.end().ok().map(|()| items)
+}
+
+struct Items(usize);
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Vec<&'de str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<&'de RawValue>()? {
+            if items.len() == self.0 {
+                return Err(serde::de::Error::custom(format_args!("more than {} items", self.0)));
+            }
+            items.push(item.get());
+        }
+        Ok(items)
+    }
 }
 
 /// A string as JSON text, quotes included.
@@ -201,6 +229,15 @@ mod tests {
             ("null", None),
         ] {
             assert_eq!(count(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_item_by_item_up_to_its_bound() {
+        assert_eq!(list(r#" [ "a" , {"b": [1]}] "#, 2), Some(vec![r#""a""#, r#"{"b": [1]}"#]));
+        assert_eq!(list("[1,2,3]", 2), None);
+        for other in ["{}", "[1", "[1]x", "a", ""] {
+            assert_eq!(list(other, 2), None, "{other}");
         }
     }
 

@@ -87,6 +87,7 @@ struct Seat {
 #[derive(Debug)]
 struct Group {
     key: String,
+    members: usize,
     rpm: Option<u64>,
     tpm: Option<u64>,
     window: Window,
@@ -160,6 +161,17 @@ impl Ledger {
         self.alive.beat(now, store);
     }
 
+    /// Whether this is the only worker.
+    pub fn is_alone(&self) -> bool {
+        self.alive.is_alone()
+    }
+
+    /// Whether a deployment has its group to itself.
+    pub fn is_lone(&self, index: usize) -> bool {
+        let group = self.seats.get(index).and_then(|seat| self.groups.get(seat.group));
+        group.is_none_or(|group| group.members < 2)
+    }
+
     /// A deployment as it was last seen.
     pub fn seen(&self, index: usize) -> Option<(&Record, &Terms)> {
         self.seats.get(index).map(|seat| (&seat.record, &seat.terms))
@@ -192,8 +204,10 @@ impl Ledger {
         }
     }
 
-    /// Admits a request that is expected to cost so many tokens, or says why not. `rested` says that the deployment has to
-    /// be asked even while it cools down, because the client named it.
+    /// Admits a request, or says why not.
+    ///
+    /// # Errors
+    /// [`Excluded`], by the record as it is now.
     pub fn admit(&mut self, demand: Demand, now: Duration, store: &dyn Store) -> Result<Ticket, Excluded> {
         let Demand { index, tokens, .. } = demand;
         for _ in 0..TRIES {
@@ -245,7 +259,7 @@ impl Ledger {
     ) {
         let own = self.alive.own();
         let used = used.unwrap_or(ticket.reserved);
-        self.update(index, store, |record| {
+        self.update(index, now, store, |record| {
             if ticket.in_flight {
                 record.come_back(own);
                 record.window = record.window.at(now);
@@ -272,7 +286,7 @@ impl Ledger {
         seat.successes = seat.successes.saturating_add(1);
         if now.saturating_sub(seat.handed_in) >= HAND_IN || now < seat.handed_in {
             seat.handed_in = now;
-            self.update(index, store, |_| ());
+            self.update(index, now, store, |_| ());
         }
     }
 
@@ -282,10 +296,17 @@ impl Ledger {
     }
 
     /// Changes a record, however many others do so at the same time.
-    fn update(&mut self, index: usize, store: &dyn Store, mut change: impl FnMut(&mut Record)) {
+    fn update(
+        &mut self,
+        index: usize,
+        now: Duration,
+        store: &dyn Store,
+        mut change: impl FnMut(&mut Record),
+    ) {
         for _ in 0..TRIES {
             let version = self.read(index, store);
             let Some(seat) = self.seats.get_mut(index) else { return };
+            seat.record.outcomes = seat.record.outcomes.at(now);
             let outcomes = &mut seat.record.outcomes;
             outcomes.successes = outcomes.successes.saturating_add(seat.successes);
             change(&mut seat.record);
@@ -318,7 +339,12 @@ impl Ledger {
     }
 
     /// What is left for the group of a deployment, as it was last seen; looked at again with a store.
-    pub fn rate_limits(&mut self, index: usize, now: Duration, store: Option<&dyn Store>) -> Option<RateLimits> {
+    pub fn rate_limits(
+        &mut self,
+        index: usize,
+        now: Duration,
+        store: Option<&dyn Store>,
+    ) -> Option<RateLimits> {
         let place = self.seats.get(index)?.group;
         let group = self.groups.get_mut(place).filter(|group| group.is_limited())?;
         if let Some((bytes, _)) = store.and_then(|store| store.get(&group.key)) {
@@ -348,10 +374,11 @@ pub struct Demand {
 
 impl Group {
     fn new(name: &str) -> Self {
-        Self { key: format!("g/{name}"), rpm: None, tpm: None, window: Window::default() }
+        Self { key: format!("g/{name}"), members: 0, rpm: None, tpm: None, window: Window::default() }
     }
 
     fn include(&mut self, terms: &Terms) {
+        self.members = self.members.saturating_add(1);
         let add = |sum: Option<u64>, limit: Option<u64>| match (sum, limit) {
             (Some(sum), Some(limit)) => Some(sum.saturating_add(limit)),
             (sum, limit) => sum.or(limit),

@@ -14,18 +14,31 @@ pub mod auth;
 pub mod group;
 pub mod request;
 pub mod wildcard;
+pub mod wishes;
 
-// Who serves, and what is sent.
+// What is remembered, and shared by all workers.
+pub mod alive;
+pub mod latency;
+pub mod ledger;
+pub mod record;
+pub mod store;
+pub mod window;
+
+// Who may serve, who does, and what is sent.
 pub mod attempt;
 pub mod body;
+pub mod eligible;
 pub mod estimate;
 pub mod random;
 pub mod rewrite;
 pub mod strategy;
 pub mod stream_options;
+pub mod tags;
 
 // What became of it.
 pub mod answer;
+pub mod cooldown;
+pub mod fallback;
 pub mod outcome;
 pub mod reply;
 pub mod retry;
@@ -37,5 +50,11 @@ pub mod withhold;
 pub mod health;
 pub mod listing;
 
+// The order of decisions.
+mod arriving;
+mod choosing;
 mod router;
+mod sending;
+mod settling;
 pub use router::{Arrival, Router, Sending, Step, Verdict};
+pub use settling::{Ended, Said};

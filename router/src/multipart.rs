@@ -55,6 +55,14 @@ impl<'a> Form<'a> {
         std::str::from_utf8(self.body.get(part.content.clone())?).ok()
     }
 
+    /// All fields in the order they were sent, repeated ones included.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.parts.iter().filter(|part| !part.is_file).filter_map(|part| {
+            let text = std::str::from_utf8(self.body.get(part.content.clone())?).ok()?;
+            Some((part.name.as_str(), text))
+        })
+    }
+
     /// The body anew: parts that `keep` refuses left out, `added` fields in front, everything else as it was.
     pub fn rewritten(&self, keep: impl Fn(&str) -> bool, added: &[(&str, &str)]) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len().saturating_add(512));

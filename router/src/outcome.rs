@@ -151,6 +151,14 @@ impl Failure {
         }
     }
 
+    /// What the provider's body says.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Provider { reason, .. } => *reason,
+            _ => Reason::Other,
+        }
+    }
+
     /// How long the provider asks us to stay away.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,27 +1,77 @@
 //! The closed list of answers that we give ourselves, each in OpenAI's error shape with LiteLLM's status and words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::group::Unresolved;
 use crate::json::quoted;
+use crate::wishes::Mock;
 
 /// An answer to the client that no provider gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Besides content-type, which is always JSON.
+    /// Where it is not JSON: the words of a provider, told later.
+    pub content_type: Option<String>,
+    /// Besides content-type.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON text.
+    /// JSON text, if nothing else is said.
     pub body: String,
 }
 
 impl Reply {
     /// A JSON answer with status 200.
     pub fn ok(body: String) -> Self {
-        Self { status: 200, headers: Vec::new(), body }
+        Self { status: 200, content_type: None, headers: Vec::new(), body }
+    }
+
+    /// Sets headers, in place of those that it has under their names.
+    pub fn replace_headers(&mut self, headers: Vec<(&'static str, String)>) {
+        self.headers.retain(|(name, _)| !headers.iter().any(|(new, _)| new == name));
+        self.headers.extend(headers);
     }
 }
+
+/// A group of which nobody may serve, and when that ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// As the client named it.
+    pub model: String,
+    /// How long until the first of them may serve again, as far as that is known.
+    pub wait: Duration,
+    /// All of them sit out; otherwise some have no room left.
+    pub all_cooling: bool,
+    /// Those that sit out.
+    pub cooling: Vec<Arc<str>>,
+}
+
+impl Unavailable {
+    /// Whole seconds, because `retry-after` knows no others: never so early that it would be in vain.
+    fn seconds(&self) -> u64 {
+        let whole = self.wait.as_secs();
+        let rounded = if self.wait.subsec_nanos() > 0 { whole.saturating_add(1) } else { whole };
+        rounded.max(1)
+    }
+
+    /// LiteLLM's words (BEHAVIOUR 5.5), with the time that is left and the ids of this group alone.
+    fn message(&self) -> String {
+        let reason = match self.all_cooling {
+            true => "All deployments for selected model are in cooldown.",
+            false => "All deployments for selected model are at their limits or in cooldown.",
+        };
+        let ids: Vec<String> = self.cooling.iter().take(MOST_IDS).map(|id| format!("'{id}'")).collect();
+        format!(
+            "No deployments available for selected model, Try again in {} seconds. {reason} Passed model={}. pre-call-checks=False, cooldown_list=[{}]",
+            self.seconds(),
+            shown(&self.model),
+            ids.join(", ")
+        )
+    }
+}
+
+/// Ids in a message, at most.
+const MOST_IDS: usize = 20;
 
 /// Why a request is not served. Statuses and messages: BEHAVIOUR 2.4, 5.5 and 9.5.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +106,17 @@ pub enum Refusal {
     Parameter(String, &'static str),
     /// `mock_testing_*` where they are switched off.
     MockTestingOff(String),
-    /// `mock_testing_rate_limit_error` without a retry.
-    MockRateLimit(String),
+    /// A mock error, for this model, without a retry or a fallback that could serve.
+    Mock(Mock, String),
+    /// No deployment of the group admits what the request is tagged with.
+    Tags {
+        /// The group.
+        model: String,
+        /// What it is tagged with.
+        tags: Vec<String>,
+    },
+    /// Nobody of the group may serve.
+    Unavailable(Unavailable),
     /// No deployment could be reached.
     NoConnection,
     /// The provider answered with a redirect of this status.
@@ -122,13 +181,30 @@ impl Refusal {
                 );
                 (400, INVALID, Some(name), message)
             }
-            Self::MockRateLimit(model) => {
-                let message = format!(
-                    "This is a mock exception for model={}, to trigger a rate limit error.",
-                    shown(model)
-                );
-                (429, "throttling_error", None, message)
+            Self::Mock(mock, model) => {
+                let (status, kind, aim) = match mock {
+                    Mock::RateLimit => (429, "throttling_error", "a rate limit error"),
+                    Mock::Fallbacks => (500, "internal_server_error", "a fallback"),
+                    Mock::ContextWindow => (400, INVALID, "a context window fallback"),
+                    Mock::ContentPolicy => (400, INVALID, "a content policy fallback"),
+                };
+                let model = shown(model);
+                (status, kind, None, format!("This is a mock exception for model={model}, to trigger {aim}."))
             }
+            Self::Tags { model, tags } => {
+                // As Python writes a list.
+                let tags: Vec<String> = tags.iter().map(|tag| format!("'{tag}'")).collect();
+                let message = format!(
+                    "Not allowed to access model due to tags configuration. Passed model={} and tags=[{}]",
+                    shown(model),
+                    shown(&tags.join(", "))
+                );
+                (401, "internal_server_error", None, message)
+            }
+            Self::Unavailable(group) if group.all_cooling => {
+                (429, "all_deployments_in_cooldown", None, group.message())
+            }
+            Self::Unavailable(group) => (429, "rate_limit_error", None, group.message()),
             Self::NoConnection => (500, "internal_server_error", None, "Connection error.".into()),
             Self::Redirected(status) => {
                 let message = format!("The provider answered with a redirect, status {status}.");
@@ -151,10 +227,13 @@ impl Refusal {
         );
         let headers = match self {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
+            Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
+            // A mock of a rate limit that has no end.
+            Self::Mock(Mock::RateLimit, _) => vec![("retry-after", "1".to_owned())],
             Self::NoKey | Self::WrongKey => vec![("www-authenticate", "Bearer".to_owned())],
             _ => Vec::new(),
         };
-        Reply { status, headers, body }
+        Reply { status, content_type: None, headers, body }
     }
 }
 
@@ -188,6 +267,7 @@ fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Failure;
 
     #[test]
     fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
@@ -201,6 +281,31 @@ mod tests {
         let name = "é".repeat(500_000);
         let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply();
         assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+    }
+
+    #[test]
+    fn tags_that_admit_nobody_are_named_up_to_a_length() {
+        let refusal = |tags: &[&str]| Refusal::Tags {
+            model: "g".into(),
+            tags: tags.iter().map(|&tag| tag.into()).collect(),
+        };
+        let reply = refusal(&["a", "b"]).reply();
+        let expected =
+            "Not allowed to access model due to tags configuration. Passed model=g and tags=['a', 'b']";
+        assert_eq!(reply.status, 401);
+        assert!(reply.body.contains(expected), "{}", reply.body);
+        let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply();
+        assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+    }
+
+    #[test]
+    fn a_mock_error_has_the_status_of_the_true_one() {
+        for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
+            let reply = Refusal::Mock(mock, "g".into()).reply();
+            assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
+            let Failure::Provider { status, .. } = mock.failure() else { panic!("{mock:?}") };
+            assert_eq!(reply.status, status, "{mock:?}");
+        }
     }
 
     #[test]

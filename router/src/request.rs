@@ -9,6 +9,7 @@ use crate::multipart::Form;
 use crate::reply::Refusal;
 use crate::route::{BodyKind, ModelRoute, query_value};
 use crate::stream_options;
+use crate::wishes::{self, Permitted, Wishes};
 
 /// A request for a model whose body is still to come.
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub struct Request {
     pub accept: Option<String>,
     /// What the headers ask of the router.
     pub asked: Asked,
+    /// `x-litellm-tags`, where tags are filtered by.
+    pub tags: Vec<String>,
+    /// What the operator lets it ask for.
+    pub permitted: Permitted,
     /// Client headers that reach the provider: none, unless the operator says so.
     pub forwarded: Vec<(String, String)>,
 }
@@ -51,8 +56,8 @@ pub struct Facts<'a> {
     pub asks_usage: bool,
     /// From the body where it says so, else from the headers.
     pub asked: Asked,
-    /// `mock_testing_rate_limit_error: true`
-    pub mock_rate_limit: bool,
+    /// What it wishes about fallbacks, tags and mock errors.
+    pub wishes: Wishes,
 }
 
 /// A body by its kind.
@@ -74,7 +79,7 @@ impl Request {
         path_model: Option<&str>,
         query: &str,
         headers: &Headers,
-        forward_client_headers: bool,
+        permitted: Permitted,
     ) -> Result<Self, Refusal> {
         let mut request = Self {
             route,
@@ -85,6 +90,8 @@ impl Request {
             content_type: String::new(),
             accept: None,
             asked: Asked::default(),
+            tags: Vec::new(),
+            permitted,
             forwarded: Vec::new(),
         };
         for (name, value) in headers.iter() {
@@ -97,7 +104,8 @@ impl Request {
                 "x-litellm-num-retries" => request.asked.num_retries = Some(count(name, value)?),
                 "x-litellm-timeout" => request.asked.timeout = seconds(name, value)?,
                 "x-litellm-stream-timeout" => request.asked.stream_timeout = seconds(name, value)?,
-                _ if forward_client_headers && is_forwarded(name) => {
+                "x-litellm-tags" if permitted.tags => wishes::header_tags(&mut request.tags, value)?,
+                _ if permitted.forwarding && is_forwarded(name) => {
                     request.forwarded.push((name.to_owned(), value.to_owned()));
                 }
                 _ => {}
@@ -152,7 +160,7 @@ impl Request {
             asked: self.asked.overridden(value)?,
             stream,
             asks_usage: stream && object.present("stream_options").is_some_and(stream_options::include_usage),
-            mock_rate_limit: object.is_true("mock_testing_rate_limit_error"),
+            wishes: self.wishes(object.members().iter().map(|member| (&*member.key, member.value)))?,
             model: self.named(model)?,
             payload: Payload::Json(object),
         })
@@ -169,10 +177,14 @@ impl Request {
             asked: self.asked.overridden(|name| form.field(name))?,
             stream: form.field("stream") == Some("true"),
             asks_usage: false,
-            mock_rate_limit: form.field("mock_testing_rate_limit_error") == Some("true"),
+            wishes: self.wishes(form.fields())?,
             model: self.named(Cow::Borrowed(model))?,
             payload: Payload::Form(form),
         })
+    }
+
+    fn wishes<'k, 'a>(&self, members: impl Iterator<Item = (&'k str, &'a str)>) -> Result<Wishes, Refusal> {
+        Wishes::read(members, &self.tags, self.permitted, self.route.keeps_metadata)
     }
 
     /// A name goes into response headers and forms, so it must not break their lines.
@@ -237,7 +249,8 @@ mod tests {
     fn request(path: &str, headers: &[(&str, &str)]) -> Result<Request, Refusal> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let Route::Model(route, model) = Route::of(path) else { panic!("{path} is no model route") };
-        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), false)
+        let permitted = Permitted { tags: true, ..Permitted::default() };
+        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), permitted)
     }
 
     fn chat() -> Request {
@@ -299,6 +312,23 @@ mod tests {
         assert!(matches!(chat().facts(b"{\"a\":").unwrap_err(), Refusal::Malformed(_)));
         let forms = request("/audio/transcriptions", &[("content-type", "application/json")]).unwrap();
         assert_eq!(forms.facts(b"{}").unwrap_err(), Refusal::NotAForm);
+    }
+
+    #[test]
+    fn wishes_come_by_header_by_json_and_by_form() {
+        let json = request("/embeddings", &[("x-litellm-tags", "a, b")]).unwrap();
+        let facts = json.facts(br#"{"model":"g","input":"","tags":["c"],"disable_fallbacks":true}"#).unwrap();
+        assert_eq!(facts.wishes.tags, ["a", "b", "c"]);
+        assert!(facts.wishes.disable_fallbacks);
+
+        let content_type = [("content-type", "multipart/form-data; boundary=b")];
+        let form = request("/audio/transcriptions", &content_type).unwrap();
+        let field = |name, value| {
+            format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let body = format!("{}{}--b--\r\n", field("model", "g"), field("fallbacks", r#"["other"]"#));
+        let facts = form.facts(body.as_bytes()).unwrap();
+        assert_eq!(&*facts.wishes.fallbacks.unwrap()[0].targets[0].model, "other");
     }
 
     #[test]

@@ -124,12 +124,6 @@ impl Router {
     pub(crate) fn by_id(&self, id: &Arc<str>) -> Option<&Deployment> {
         self.config.deployments.iter().find(|deployment| deployment.id == *id)
     }
-
-    /// Whether a deployment has its group to itself.
-    pub(crate) fn is_alone(&self, deployment: &Deployment) -> bool {
-        let mut group = self.config.deployments.iter().filter(|other| other.group == deployment.group);
-        group.nth(1).is_none()
-    }
 }
 
 impl std::fmt::Debug for Moment<'_> {

@@ -19,7 +19,7 @@ use crate::rewrite::Limit;
 use crate::router::{Router, Sending, Step};
 use crate::store::Moment;
 use crate::wishes::Mock;
-use crate::{answer, body, retry, rewrite, wildcard};
+use crate::{answer, body, rewrite, stream_options, wildcard};
 
 /// What came of one group.
 enum Tried {
@@ -87,7 +87,7 @@ impl Router {
                     .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
             Err(nobody) => {
-                let refusal = self.unavailable(&facts, &resolved, nobody, moment.now);
+                let refusal = self.unavailable(&facts, nobody, moment.now);
                 let reply = self.about_the_group(refusal.reply(), &facts, &resolved, journey, moment.now);
                 Ok(self.elsewhere_or(reply, &facts, &resolved, journey, Reason::Other))
             }
@@ -111,7 +111,7 @@ impl Router {
             false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
         };
         let counts_tokens = self.counts_tokens(deployment, resolved.pool.strategy);
-        let include_usage = counts_tokens && body::wants_usage(facts, request.route, deployment);
+        let include_usage = counts_tokens && stream_options::injects_usage(facts, request.route, deployment);
         let rewritten = body::rewritten(facts, request.route, deployment, &model, include_usage);
         let new_body = rewritten.or_else(|| merged.then(|| body.to_vec()));
         let length = new_body.as_ref().map_or(body.len(), Vec::len);
@@ -131,7 +131,7 @@ impl Router {
             },
             stream: facts.stream,
             counts_tokens,
-            withholds_usage: include_usage && !facts.asks_usage,
+            withholds_usage: include_usage,
             ticket,
             journey: std::mem::take(journey),
         };
@@ -198,15 +198,11 @@ impl Router {
     }
 
     /// Why nobody serves, in words.
-    fn unavailable(
-        &self,
-        facts: &Facts<'_>,
-        resolved: &Resolved<'_>,
-        nobody: Nobody,
-        now: Duration,
-    ) -> Refusal {
+    fn unavailable(&self, facts: &Facts<'_>, nobody: Nobody, now: Duration) -> Refusal {
         let excluded = match nobody {
-            Nobody::Tags => return Refusal::Tags(facts.model.to_string(), facts.wishes.tags.clone()),
+            Nobody::Tags => {
+                return Refusal::Tags { model: facts.model.to_string(), tags: facts.wishes.tags.clone() };
+            }
             Nobody::Excluded(excluded) => excluded,
         };
         // Whoever is only busy may be free at any moment.
@@ -217,7 +213,6 @@ impl Router {
         let cooling = cooling.filter_map(|(index, _)| Some(self.deployment(*index)?.id.clone())).collect();
         Refusal::Unavailable(Unavailable {
             model: facts.model.to_string(),
-            direct: resolved.pool.direct,
             wait: soonest.saturating_sub(now),
             all_cooling: all,
             cooling,

@@ -66,9 +66,11 @@ impl Router {
         let outlook = self.outlook(&attempt, &journey, moment);
         if outlook.anybody
             && retry::worth_another_attempt(allowance, journey.retries, &failure, outlook.useful)
-            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &failure, &outlook))
+            && (outlook.untried
+                || !self.would_rather_leave(&attempt, deployment, &journey, &failure, &outlook))
         {
-            let has_other_ways = outlook.next_order || self.has_fallback(&attempt, deployment, &journey, &failure);
+            let has_other_ways =
+                outlook.next_order || self.has_fallback(&attempt, deployment, &journey, &failure);
             let wait = match outlook.untried || has_other_ways {
                 true => Duration::ZERO,
                 false => retry::wait(
@@ -156,7 +158,6 @@ impl Router {
         }
         let used = ended.usage.map(|usage| usage.total);
         ledger.settle(*index, ticket, used, moment.now, moment.store, |record| {
-            record.outcomes = record.outcomes.at(moment.now);
             record.outcomes.successes = record.outcomes.successes.saturating_add(1);
             if let Some(usage) = ended.usage {
                 average(record, usage.completion);
@@ -183,7 +184,8 @@ impl Router {
         moment: &Moment<'_>,
     ) {
         let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.journey, failure);
-        let alone = self.is_alone(deployment);
+        let mut ledger = self.ledger.borrow_mut();
+        let alone = ledger.is_lone(attempt.deployment);
         let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks };
         // Providers charge nothing for an error; what a request without an answer has cost, nobody knows.
         let used = match failure {
@@ -193,24 +195,16 @@ impl Router {
         // A limit that the client has set says nothing about the deployment.
         let own_limit = if attempt.stream { attempt.asked.stream_timeout } else { attempt.asked.timeout };
         let is_clients_limit = *failure == Failure::TimedOut && own_limit.or(attempt.asked.timeout).is_some();
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.settle(
-            attempt.deployment,
-            &attempt.ticket,
-            used,
-            moment.now,
-            moment.store,
-            |record| {
-                if !is_clients_limit {
-                    case.failed(failure, record, moment.now);
-                }
-                if *failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
-                    // It would have taken at least as long.
-                    let ended = Ended { first_byte: Some(moment.now), usage: None, complete: true };
-                    measure(record, attempt, ended, moment.now);
-                }
-            },
-        );
+        ledger.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
+            if !is_clients_limit {
+                case.failed(failure, record, moment.now);
+            }
+            if *failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
+                // It would have taken at least as long.
+                let ended = Ended { first_byte: Some(moment.now), usage: None, complete: true };
+                measure(record, attempt, ended, moment.now);
+            }
+        });
     }
 
     /// Who could take the next attempt.
@@ -226,8 +220,7 @@ impl Router {
         let own = level(&attempt.pool, attempt.deployment);
         let left = self.eligible(&search, &mut ledger, moment.now, moment.store).unwrap_or_default();
         // Those of a later order come into it when this one has had its retries.
-        let left: Vec<usize> =
-            left.into_iter().filter(|index| level(&attempt.pool, *index) == own).collect();
+        let left: Vec<usize> = left.into_iter().filter(|index| level(&attempt.pool, *index) == own).collect();
         let any = |known: &[Arc<str>]| {
             left.iter().any(|index| self.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
         };
@@ -249,7 +242,8 @@ impl Router {
         failure: &Failure,
         outlook: &Outlook,
     ) -> bool {
-        let asks_for_time = failure.status() == 429 || failure.retry_after().is_some_and(|time| !time.is_zero());
+        let asks_for_time =
+            failure.status() == 429 || failure.retry_after().is_some_and(|time| !time.is_zero());
         asks_for_time && (outlook.next_order || self.has_fallback(attempt, deployment, journey, failure))
     }
 
@@ -303,8 +297,7 @@ fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) 
     let size = attempt.pool.args.max_latency_list_size;
     let load = attempt.ticket.load as f32;
     let since = |time: Duration| time.saturating_sub(attempt.ticket.at).as_secs_f32() * 1000.0;
-    let mut take =
-        |metric, ms: f32| record.latency.of_mut(metric).measured(ms, load, now, size);
+    let mut take = |metric, ms: f32| record.latency.of_mut(metric).measured(ms, load, now, size);
     if attempt.stream
         && let Some(first) = ended.first_byte
     {

@@ -77,7 +77,8 @@ mod tests {
         let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
         let deployment = &config.deployments[0];
         let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
-        let request = Request::new(route, None, "", &Headers::default(), false).unwrap();
+        let request =
+            Request::new(route, None, "", &Headers::default(), crate::wishes::Permitted::default()).unwrap();
         let facts = request.facts(body.as_bytes()).unwrap();
         let sent = rewritten(&facts, route, deployment, "m", true);
         let sent = sent.unwrap_or_else(|| body.as_bytes().to_vec());

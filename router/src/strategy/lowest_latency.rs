@@ -57,9 +57,8 @@ pub fn pick(
 
 /// Time per token, unless somebody who answers never says how many tokens it was.
 fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: Duration) -> Metric {
-    let knows = |candidate: &Candidate<'_>, metric| {
-        candidate.record.latency.of(metric).is_fresh(now, args.ttl)
-    };
+    let knows =
+        |candidate: &Candidate<'_>, metric| candidate.record.latency.of(metric).is_fresh(now, args.ttl);
     match stream {
         true => Metric::First,
         false if candidates.iter().any(|c| knows(c, Metric::Whole) && !knows(c, Metric::Each)) => {
@@ -79,7 +78,11 @@ mod tests {
     const NOON: Duration = Duration::from_secs(1_740_000_000);
 
     fn args(buffer: f64) -> StrategyArgs {
-        StrategyArgs { ttl: Duration::from_secs(3600), lowest_latency_buffer: buffer, max_latency_list_size: 10 }
+        StrategyArgs {
+            ttl: Duration::from_secs(3600),
+            lowest_latency_buffer: buffer,
+            max_latency_list_size: 10,
+        }
     }
 
     fn measured(metric: Metric, ms: f32) -> Record {
@@ -111,7 +114,7 @@ mod tests {
     fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
         let config = group(&["", ""]);
         let mut records = [measured(Metric::Each, 10.0), Record::default()];
-        let mut next = |records: &[Record]| {
+        let next = |records: &[Record]| {
             pick(&candidates(&config, records), &args(0.0), false, NOON, &mut SplitMix::new(1)).unwrap()
         };
         assert_eq!(next(&records), Pick { place: 1, probe: true });

@@ -3,21 +3,31 @@
 
 #![allow(dead_code, reason = "each story file uses its own part")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::read;
+use llm_balancer_router::answer::{limits as limits_headers, owned};
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::outcome::{Failure, Reason};
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::reply::Reply;
 use llm_balancer_router::request::Request;
-use llm_balancer_router::{Arrival, Router, Sending, Step, Verdict};
+use llm_balancer_router::store::{Memory, Moment};
+use llm_balancer_router::usage::Usage;
+use llm_balancer_router::{Arrival, Ended, Router, Said, Sending, Step, Verdict};
 
 /// How a provider answers one attempt.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
     Ok,
+    /// An answer that took so many tokens, prompt and completion.
+    Used(u64, u64),
+    /// An answer that comes after so many milliseconds, with one completion token.
+    After(u64),
+    /// The client goes away before the answer.
+    Left,
     Status(u16),
     /// A 429 that asks to stay away for so many seconds.
     SlowDown(u64),
@@ -63,19 +73,73 @@ impl Sent {
     }
 }
 
+/// A configuration, served by one worker; [`World::beside`] adds another.
 pub struct World {
     pub router: Router,
+    pub now: Duration,
+    pub store: Arc<Memory>,
+    yaml: String,
     random: SplitMix,
 }
+
+/// The turn of a minute, in 2025.
+pub const NOON: Duration = Duration::from_secs(29_000_000 * 60);
 
 pub const CHAT: &str = "/v1/chat/completions";
 
 impl World {
     /// Starts from the file that a user would have.
     pub fn of(yaml: &str) -> Self {
+        Self::worker(yaml, 1, Arc::default(), NOON)
+    }
+
+    /// Another worker of the same Envoy.
+    pub fn beside(&self, vm: u32) -> Self {
+        Self::worker(&self.yaml, vm, Arc::clone(&self.store), self.now)
+    }
+
+    /// The same worker after a reload of the configuration.
+    pub fn reloaded(&self, yaml: &str) -> Self {
+        Self::worker(yaml, 1, Arc::clone(&self.store), self.now)
+    }
+
+    fn worker(yaml: &str, vm: u32, store: Arc<Memory>, now: Duration) -> Self {
         let reading = read("config.yaml", yaml, &|_| None);
         let Some(config) = reading.config else { panic!("{:#?}", reading.findings) };
-        Self { router: Router::new(config), random: SplitMix::new(42) }
+        let router = Router::new(config, vm);
+        router.open(now, &*store);
+        Self { router, now, store, yaml: yaml.to_owned(), random: SplitMix::new(42) }
+    }
+
+    /// Time goes by.
+    pub fn wait(&mut self, seconds: f64) {
+        self.now += Duration::from_secs_f64(seconds);
+        self.router.beat(self.now, &*self.store);
+    }
+
+    /// Begins a chat request that stays in flight until it is handed back.
+    pub fn begin(&mut self, model: &str, members: &str) -> Result<Attempt, Reply> {
+        let comma = if members.is_empty() { "" } else { "," };
+        let body = format!(r#"{{"model":"{model}","messages":[]{comma}{members}}}"#);
+        let all = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
+        let Arrival::Hold(request) = self.router.arrive(&all, false) else { panic!("not held") };
+        let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        match self.router.send(&request, body.as_bytes(), None, &mut moment) {
+            Step::Send(sending) => Ok(sending.attempt),
+            Step::Reply(reply) => Err(reply),
+        }
+    }
+
+    /// Ends a request that was begun.
+    pub fn end(&mut self, attempt: Attempt, tokens: Option<u64>) {
+        let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
+        let ended = Ended { first_byte: Some(self.now), usage, complete: true };
+        let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        self.router.serve(&attempt, ended, &moment);
+    }
+
+    pub fn id(&self, attempt: &Attempt) -> String {
+        self.router.deployment(attempt.deployment).unwrap().id.to_string()
     }
 
     /// A chat request with further members, each as `"name":value`.
@@ -124,7 +188,8 @@ impl World {
         answer: &mut dyn FnMut(&str) -> Answer,
         told: &mut Told,
     ) -> Next {
-        let sending = match self.router.send(request, body, journey, &mut self.random) {
+        let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        let sending = match self.router.send(request, body, journey, &mut moment) {
             Step::Send(sending) => *sending,
             Step::Reply(reply) => {
                 *told = std::mem::take(told).answered_by(reply);
@@ -143,14 +208,39 @@ impl World {
             reason: Reason::of(body.as_bytes()),
             retry_after: wait,
         };
+        let limits = self.router.rate_limits(&attempt, self.now);
+        let limits = owned(limits_headers(limits));
+        told.headers.extend(limits.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>| {
+            let first_byte = Some(world.now + Duration::from_millis(milliseconds));
+            world.now += Duration::from_millis(milliseconds);
+            let moment = Moment { now: world.now, random: &mut world.random, store: &*world.store };
+            world.router.serve(&attempt, Ended { first_byte, usage, complete: true }, &moment);
+            told.status = 200;
+            Next::Over
+        };
         match answer(&id) {
-            Answer::Ok => {
-                told.status = 200;
+            Answer::Ok => served(self, 0, None),
+            Answer::Used(prompt, completion) => {
+                served(self, 0, Some(Usage { prompt, completion, total: prompt + completion }))
+            }
+            Answer::After(milliseconds) => {
+                served(self, milliseconds, Some(Usage { prompt: 0, completion: 1, total: 1 }))
+            }
+            Answer::Left => {
+                let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+                self.router.abandon(&attempt, &moment);
                 Next::Over
             }
-            Answer::Broken => Next::Again(self.router.broken(attempt, Failure::Broken, &mut self.random)),
+            Answer::Broken => {
+                let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+                Next::Again(self.router.broken(attempt, Failure::Broken, &mut moment))
+            }
             Answer::Status(status) => self.failed(attempt, provider(status, "", None), status, told),
-            Answer::Says(status, body) => self.failed(attempt, provider(status, body, None), status, told),
+            Answer::Says(status, body) => {
+                told.body = body.to_owned();
+                self.failed(attempt, provider(status, body, None), status, told)
+            }
             Answer::SlowDown(seconds) => {
                 let wait = Some(Duration::from_secs(seconds));
                 self.failed(attempt, provider(429, "", wait), 429, told)
@@ -161,14 +251,19 @@ impl World {
     }
 
     fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut Told) -> Next {
-        match self.router.judge(attempt, failure, &mut self.random) {
+        let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        let body = std::mem::take(&mut told.body);
+        let said = || Said { content_type: None, body: body.clone().into_bytes() };
+        match self.router.judge(attempt, failure, &said, &mut moment) {
             Verdict::Retry(journey, wait) => {
+                self.now += wait;
                 told.waits.push(wait.as_secs_f64());
                 Next::Again(journey)
             }
             Verdict::Relay(names) => {
                 told.headers = names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                 told.status = status;
+                told.body = body;
                 Next::Over
             }
             Verdict::Reply(reply) => {

@@ -108,7 +108,7 @@ impl World {
         let reading = read("config.yaml", yaml, &|_| None);
         let Some(config) = reading.config else { panic!("{:#?}", reading.findings) };
         let router = Router::new(config, vm);
-        router.open(now, &*store);
+        router.open(&*store);
         Self { router, now, store, yaml: yaml.to_owned(), random: SplitMix::new(42) }
     }
 
@@ -275,6 +275,7 @@ impl World {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "one of them exists at a time")]
 enum Next {
     Again(Journey),
     Over,

@@ -127,7 +127,7 @@ impl Router {
             return Verdict::Retry(journey, Duration::ZERO);
         }
         let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
-        let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, None);
+        let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
         match journey.original.take() {
             Some(mut original) => {

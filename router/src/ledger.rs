@@ -196,12 +196,16 @@ impl Ledger {
             return;
         }
         for _ in 0..count.min(members.len()) {
-            self.next_look = self.next_look.wrapping_add(1);
-            let place = self.next_look.checked_rem(members.len()).unwrap_or_default();
-            if let Some(index) = members.get(place) {
+            if let Some(index) = members.get(self.turn(members.len())) {
                 self.read(*index, store);
             }
         }
+    }
+
+    /// Whose turn it is to be looked at, among so many.
+    pub fn turn(&mut self, count: usize) -> usize {
+        self.next_look = self.next_look.wrapping_add(1);
+        self.next_look.checked_rem(count).unwrap_or_default()
     }
 
     /// Admits a request, or says why not.

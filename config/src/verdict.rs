@@ -25,14 +25,19 @@ pub enum Verdict {
     Refused(&'static str, &'static str),
 }
 
-/// A key that is applied. What it does is for the documentation alone, and no weight for the filter to carry.
+/// Words for the documentation and for warnings, which the filter does not print: no weight for it to carry.
+const fn words(text: &'static str) -> &'static str {
+    if cfg!(target_family = "wasm") { "" } else { text }
+}
+
+/// A key that is applied.
 pub const fn applied(name: &'static str, what: &'static str) -> Key {
-    Key { name, verdict: Verdict::Applied(if cfg!(target_family = "wasm") { "" } else { what }) }
+    Key { name, verdict: Verdict::Applied(words(what)) }
 }
 
 /// A key that has no effect.
 pub const fn ignored(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, verdict: Verdict::Ignored(why, advice) }
+    Key { name, verdict: Verdict::Ignored(words(why), words(advice)) }
 }
 
 /// A key that cannot be ignored and is not served.

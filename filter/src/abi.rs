@@ -84,7 +84,7 @@ extern "C" fn proxy_on_configure(root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(root: u32) {
     if let Some(worker) = worker(root) {
-        worker.clock.tick();
+        worker.tick();
     }
 }
 

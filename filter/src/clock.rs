@@ -1,11 +1,14 @@
-//! What has to happen later on this worker: a retry whose wait is over, a stream that has been silent for too long.
+//! What has to happen later on this worker: a retry whose wait is over, a stream that has been silent for too long; and
+//! once a second, the sign that the worker is alive.
 //!
-//! The host can only tick, so a worker ticks while it has something to watch, and not at all otherwise.
+//! The host can only tick, so a worker ticks often while it has something to watch, and slowly otherwise.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
+
+use llm_balancer_router::alive::BEAT;
 
 use crate::host;
 
@@ -17,6 +20,8 @@ pub const PERIOD: Duration = Duration::from_millis(50);
 pub struct Clock {
     watched: RefCell<HashMap<u32, Watch>>,
     ticking: Cell<bool>,
+    /// When the worker last said that it is alive.
+    beat: Cell<Duration>,
 }
 
 enum Watch {
@@ -36,6 +41,11 @@ pub struct Progress {
 }
 
 impl Clock {
+    /// Begins to tick.
+    pub fn start(&self) {
+        host::set_tick_period(BEAT);
+    }
+
     /// Lets a paused response go on after a wait.
     pub fn resume_after(&self, context: u32, wait: Duration) {
         self.watch(context, Watch::Wait { until: host::now().saturating_add(wait) });
@@ -66,13 +76,21 @@ impl Clock {
     }
 
     /// Acts on everything that is due.
-    pub fn tick(&self) {
-        let now = host::now();
+    pub fn tick(&self, now: Duration) {
         let Ok(mut watched) = self.watched.try_borrow_mut() else { return };
         watched.retain(|context, watch| !watch.act(*context, now));
         if watched.is_empty() && self.ticking.replace(false) {
-            host::set_tick_period(Duration::ZERO);
+            host::set_tick_period(BEAT);
         }
+    }
+
+    /// Whether it is time to say that the worker is alive. Ticks may come a little early.
+    pub fn is_beat(&self, now: Duration) -> bool {
+        let is_due = now.abs_diff(self.beat.get()) >= BEAT.saturating_sub(PERIOD);
+        if is_due {
+            self.beat.set(now);
+        }
+        is_due
     }
 }
 

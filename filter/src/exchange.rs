@@ -5,15 +5,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_config::names;
+use llm_balancer_router::answer::limits;
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::outcome::{Failure, Reason};
 use llm_balancer_router::reply::{Refusal, Reply};
 use llm_balancer_router::request::Request;
 use llm_balancer_router::retry_after::retry_after;
-use llm_balancer_router::{Arrival, Step, Verdict};
+use llm_balancer_router::{Arrival, End, Said, Step, Verdict};
 
 use crate::abi::Action;
+use crate::answering::Answering;
 use crate::clock::Progress;
 use crate::host::{BufferType, MapType};
 use crate::probe::Probe;
@@ -35,8 +37,8 @@ pub(crate) struct Exchange {
 }
 
 /// ```text
-/// Arriving ─ Body ─ Sent ─┬─ Held ──── Relaying        the provider serves
-///      │              │   └─ Failing ─ Relaying        it failed: retry, now or after Waiting, or an error
+/// Arriving ─ Body ─ Sent ─┬─ Held ──── Serving ─ Relaying   the provider serves
+///      │              │   └─ Failing ─ Relaying             it failed: retry, now or after Waiting, or an error
 ///      │              └───── Probing ─ Relaying
 ///      └── our own answer: Relaying
 /// ```
@@ -48,7 +50,9 @@ enum Phase {
     /// With the provider.
     Sent(Box<Attempt>),
     /// The provider has said yes, and its first byte is awaited: until then another attempt can take over.
-    Held(Box<Attempt>),
+    Held(Box<Answering>),
+    /// The answer is on its way to the client.
+    Serving(Box<Answering>),
     /// The attempt failed, and its body is awaited.
     Failing(Box<Attempt>, Failure),
     /// The attempt failed, and the next one waits for its time; what is left of this response is thrown away.
@@ -91,7 +95,7 @@ impl Exchange {
     fn reply(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Relaying;
         let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = [("content-type", "application/json")].into_iter().chain(own);
+        let headers = [("content-type", content_type(reply))].into_iter().chain(own);
         // Fails only if the client has gone.
         let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
         Action::Pause
@@ -103,7 +107,8 @@ impl Exchange {
         };
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         let body = host::buffer(BufferType::RequestBody);
-        let step = worker.router.send(&request, &body, self.journey(), &mut *worker.random.borrow_mut());
+        let journey = self.journey();
+        let step = worker.decide(|router, moment| router.send(&request, &body, journey, moment));
         match step {
             Step::Reply(reply) => self.reply(&reply),
             Step::Send(sending) => {
@@ -117,6 +122,7 @@ impl Exchange {
                     });
                 if sent.is_err() {
                     // A request that was not rewritten still holds the client's key: it must not go out.
+                    worker.decide(|router, moment| router.abandon(&sending.attempt, moment));
                     return self.reply(&Refusal::NoConnection.reply());
                 }
                 self.phase = Phase::Sent(Box::new(sending.attempt));
@@ -128,12 +134,37 @@ impl Exchange {
     /// The provider says yes.
     fn accepted(&mut self, attempt: Box<Attempt>, complete: bool) -> Action {
         self.name(&attempt);
+        let answering = Box::new(Answering::new(attempt));
         if complete {
+            self.served(&answering, End::Whole);
             return Action::Continue;
         }
-        self.watch(&attempt);
-        self.phase = Phase::Held(attempt);
+        self.watch(&answering.attempt);
+        self.phase = Phase::Held(answering);
         Action::Pause
+    }
+
+    /// A part of the answer.
+    fn serve(&mut self, mut answering: Box<Answering>, size: usize, complete: bool) -> Action {
+        answering.pass(size, complete);
+        if complete {
+            self.served(&answering, End::Whole);
+        } else {
+            self.phase = Phase::Serving(answering);
+        }
+        Action::Continue
+    }
+
+    fn served(&self, answering: &Answering, end: End) {
+        let Some(worker) = &self.worker else { return };
+        let ended = answering.ended(end);
+        worker.decide(|router, moment| router.serve(&answering.attempt, ended, moment));
+    }
+
+    fn abandoned(&self, attempt: &Attempt) {
+        if let Some(worker) = &self.worker {
+            worker.decide(|router, moment| router.abandon(attempt, moment));
+        }
     }
 
     /// The provider says no, or Envoy says that there is no provider.
@@ -156,7 +187,7 @@ impl Exchange {
     fn settle(&mut self, attempt: Attempt, failure: Failure, rest: Rest) -> Action {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         self.phase = Phase::Relaying;
-        let verdict = worker.router.judge(attempt, failure, &mut *worker.random.borrow_mut());
+        let verdict = worker.decide(|router, moment| router.judge(attempt, failure, &said, moment));
         match verdict {
             Verdict::Relay(names) => {
                 for (name, value) in names {
@@ -196,7 +227,7 @@ impl Exchange {
         // Envoy marks its own answers for retry, for the case that they do not pass here.
         host::remove_header(MapType::Response, names::RETRY);
         set(":status", &reply.status.to_string());
-        set("content-type", "application/json");
+        set("content-type", content_type(reply));
         // To a response without a body none can be added here.
         let body = if rest == Rest::Absent { "" } else { &reply.body };
         set("content-length", &body.len().to_string());
@@ -211,6 +242,9 @@ impl Exchange {
         let Some(worker) = &self.worker else { return };
         for (name, value) in worker.router.served_by(attempt).into_iter().flatten() {
             set(name, &value);
+        }
+        for (name, value) in limits(worker.router.rate_limits(attempt, attempt.ticket.at)) {
+            set(name, &value.to_string());
         }
     }
 
@@ -233,16 +267,26 @@ impl Exchange {
         let Some(worker) = &self.worker else { return };
         let flags = flags();
         if Failure::client_left(flags) {
-            return;
+            return self.abandoned(&attempt);
         }
         let timed_out = self.progress.as_ref().is_some_and(|progress| progress.get().timed_out);
         let failure = match (timed_out, Failure::seen_by_envoy(flags)) {
             (true, _) | (_, Some(Failure::TimedOut)) => Failure::TimedOut,
             _ => Failure::Broken,
         };
-        let journey = worker.router.broken(attempt, failure, &mut *worker.random.borrow_mut());
+        let journey = worker.decide(|router, moment| router.broken(attempt, failure, moment));
         between::put(self.stream_id(), journey);
     }
+}
+
+/// What the provider said in a response that is being held.
+fn said() -> Said {
+    let content_type = host::header(MapType::Response, "content-type");
+    Said { content_type, body: host::buffer(BufferType::ResponseBody) }
+}
+
+fn content_type(reply: &Reply) -> &str {
+    reply.content_type.as_deref().unwrap_or("application/json")
 }
 
 /// What Envoy has found wrong with this stream.
@@ -320,10 +364,11 @@ impl Exchange {
             self.progressed();
         }
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
-            Phase::Held(attempt) if size == 0 && !complete => {
-                self.phase = Phase::Held(attempt);
+            Phase::Held(answering) if size == 0 && !complete => {
+                self.phase = Phase::Held(answering);
                 Action::Pause
             }
+            Phase::Held(answering) | Phase::Serving(answering) => self.serve(answering, size, complete),
             Phase::Failing(attempt, failure) if !complete && size <= ERROR_BODY => {
                 self.phase = Phase::Failing(attempt, failure);
                 Action::Pause
@@ -357,7 +402,11 @@ impl Exchange {
     pub(crate) fn on_delete(mut self) {
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
             // An error that breaks off counts as a broken connection, as it does for the SDK inside of LiteLLM.
-            Phase::Held(attempt) | Phase::Failing(attempt, _) => self.broken(*attempt),
+            Phase::Held(answering) => self.broken(*answering.attempt),
+            Phase::Failing(attempt, _) => self.broken(*attempt),
+            Phase::Sent(attempt) => self.abandoned(&attempt),
+            Phase::Serving(answering) if Failure::client_left(flags()) => self.served(&answering, End::Left),
+            Phase::Serving(answering) => self.served(&answering, End::BrokenOff),
             Phase::Waiting if Failure::client_left(flags()) => drop(between::take(self.stream_id())),
             _ => {}
         }

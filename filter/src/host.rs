@@ -61,6 +61,20 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        version: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *const u8,
+        size: usize,
+        version: u32,
+    ) -> u32;
     fn proxy_get_buffer_bytes(
         kind: BufferType,
         start: usize,
@@ -161,6 +175,23 @@ pub fn set_tick_period(period: Duration) {
 pub fn set_effective_context(context: u32) -> Result<()> {
     // SAFETY: no pointers.
     ok(unsafe { proxy_set_effective_context(context) })
+}
+
+/// A value that all workers share, with its version; `None` where nobody has written.
+pub fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
+    let mut version = 0;
+    // SAFETY: pointer and length of a live string; `taken` hands in valid places for the results.
+    let bytes = taken(|data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version)
+    });
+    // An empty value comes without memory.
+    bytes.ok().map(|bytes| (bytes.unwrap_or_default(), version))
+}
+
+/// Writes a value that all workers share, unless somebody else has since this version; 0 for in any case.
+pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<()> {
+    // SAFETY: pointers and lengths of live values.
+    ok(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
 }
 
 /// Everything that a buffer holds; empty if there is none.

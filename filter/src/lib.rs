@@ -6,28 +6,55 @@
 #![cfg(target_family = "wasm")]
 
 mod abi;
+mod answering;
 mod between;
 mod clock;
 mod exchange;
 mod host;
 mod probe;
+mod shared;
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
+use std::time::Duration;
 
 use llm_balancer_config::{Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::random::SplitMix;
+use llm_balancer_router::store::Moment;
 
 use crate::clock::Clock;
 use crate::host::{BufferType, LogLevel};
+use crate::shared::SharedData;
 
 /// What the requests of one configuration on one worker share.
 pub(crate) struct Worker {
     pub(crate) router: Router,
     pub(crate) clock: Clock,
     pub(crate) random: RefCell<SplitMix>,
+}
+
+thread_local! {
+    /// The number of this VM, which its counts are kept under. A VM that takes its place has another.
+    static VM: u32 = (RandomState::new().hash_one("vm") >> 32) as u32;
+}
+
+impl Worker {
+    /// Asks the router for a decision, here and now.
+    pub(crate) fn decide<T>(&self, decide: impl FnOnce(&Router, &mut Moment<'_>) -> T) -> T {
+        let random = &mut *self.random.borrow_mut();
+        decide(&self.router, &mut Moment { now: host::now(), random, store: &SharedData })
+    }
+
+    /// What happens with time.
+    pub(crate) fn tick(&self) {
+        let now: Duration = host::now();
+        self.clock.tick(now);
+        if self.clock.is_beat(now) {
+            self.router.beat(now, &SharedData);
+        }
+    }
 }
 
 /// Reads the configuration that Envoy holds ready. Without one Envoy refuses to start, or keeps the one that it has.
@@ -38,9 +65,13 @@ fn configure() -> Option<Rc<Worker>> {
         host::log(LogLevel::Error, &format!("{}: {finding}", names::FILTER));
     }
     let config = reading.config?;
+    let router = Router::new(config, VM.with(|vm| *vm));
+    router.open(&SharedData);
+    let clock = Clock::default();
+    clock.start();
     Some(Rc::new(Worker {
-        router: Router::new(config),
-        clock: Clock::default(),
+        router,
+        clock,
         // std seeds its hashers from the host's source of randomness.
         random: RefCell::new(SplitMix::new(RandomState::new().hash_one(text.len()))),
     }))

@@ -94,6 +94,7 @@ impl Alive {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::*;
     use crate::store::Memory;

@@ -139,6 +139,7 @@ impl Outcomes {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::*;
     use crate::outcome::Reason;

@@ -119,6 +119,8 @@ pub struct Ledger {
     seats: Vec<Seat>,
     groups: Vec<Group>,
     alive: Alive,
+    /// Whether the others know that this VM counts; one that serves nobody does not.
+    joined: bool,
     /// Where the next look at others begins.
     next_look: usize,
 }
@@ -147,12 +149,11 @@ impl Ledger {
                 handed_in: Duration::ZERO,
             });
         }
-        Self { seats, groups, alive: Alive::new(vm), next_look: 0 }
+        Self { seats, groups, alive: Alive::new(vm), joined: false, next_look: 0 }
     }
 
     /// Creates what is not there yet, before there is traffic, and reads the rest: counts survive a reload.
-    pub fn open(&mut self, now: Duration, store: &dyn Store) {
-        self.beat(now, store);
+    pub fn open(&mut self, store: &dyn Store) {
         for index in 0..self.seats.len() {
             if self.read(index, store).is_none()
                 && let Some(seat) = self.seats.get(index)
@@ -167,9 +168,19 @@ impl Ledger {
         }
     }
 
-    /// Says that this VM is alive. Once a second.
+    /// Says that this VM is alive, if anything depends on that. Once a second.
     pub fn beat(&mut self, now: Duration, store: &dyn Store) {
-        self.alive.beat(now, store);
+        if self.joined {
+            self.alive.beat(now, store);
+        }
+    }
+
+    /// Makes itself known, before the first count that ends with this VM.
+    fn join(&mut self, now: Duration, store: &dyn Store) {
+        if !self.joined {
+            self.joined = true;
+            self.alive.beat(now, store);
+        }
     }
 
     /// Whether this is the only worker.
@@ -225,6 +236,9 @@ impl Ledger {
     /// [`Excluded`], by the record as it is now.
     pub fn admit(&mut self, demand: Demand, now: Duration, store: &dyn Store) -> Result<Ticket, Excluded> {
         let Demand { index, tokens, .. } = demand;
+        if self.is_counted(index) {
+            self.join(now, store);
+        }
         for _ in 0..TRIES {
             let version = self.read(index, store);
             let own = self.alive.own();

@@ -57,4 +57,4 @@ mod router;
 mod sending;
 mod settling;
 pub use router::{Arrival, Router, Sending, Step, Verdict};
-pub use settling::{Ended, Said};
+pub use settling::{End, Ended, Said};

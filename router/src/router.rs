@@ -87,8 +87,8 @@ impl Router {
     }
 
     /// Takes part in what the workers share, before there is traffic.
-    pub fn open(&self, now: Duration, store: &dyn Store) {
-        self.ledger.borrow_mut().open(now, store);
+    pub fn open(&self, store: &dyn Store) {
+        self.ledger.borrow_mut().open(store);
     }
 
     /// Says that this worker is alive; to be called every [`BEAT`](crate::alive::BEAT).

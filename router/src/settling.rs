@@ -36,8 +36,20 @@ pub struct Ended {
     pub first_byte: Option<Duration>,
     /// What it says it took.
     pub usage: Option<Usage>,
-    /// Whether it is all there; otherwise it broke off, or the client has gone.
-    pub complete: bool,
+    /// Whether it is all there, and if not, why.
+    pub end: End,
+}
+
+/// The end of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// It is all there.
+    #[default]
+    Whole,
+    /// The client did not wait for it.
+    Left,
+    /// It broke off on the provider's side.
+    BrokenOff,
 }
 
 /// The weight of one answer in the average of completion tokens.
@@ -115,7 +127,7 @@ impl Router {
             return Verdict::Retry(journey, Duration::ZERO);
         }
         let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
-        let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, None);
+        let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
         match journey.original.take() {
             Some(mut original) => {
@@ -151,14 +163,28 @@ impl Router {
     pub fn serve(&self, attempt: &Attempt, ended: Ended, moment: &Moment<'_>) {
         let Attempt { deployment: index, ticket, .. } = attempt;
         let mut ledger = self.ledger.borrow_mut();
-        let is_remembered = ledger.is_counted(*index);
-        if !is_remembered {
-            ledger.succeed(*index, moment.now, moment.store);
+        if !ledger.is_counted(*index) && ended.end != End::BrokenOff {
+            if ended.end == End::Whole {
+                ledger.succeed(*index, moment.now, moment.store);
+            }
             return;
         }
+        let Some(deployment) = self.deployment(*index) else { return };
+        let case = Case {
+            settings: &self.config.router,
+            deployment,
+            alone: ledger.is_lone(*index),
+            has_fallbacks: false,
+        };
         let used = ended.usage.map(|usage| usage.total);
         ledger.settle(*index, ticket, used, moment.now, moment.store, |record| {
-            record.outcomes.successes = record.outcomes.successes.saturating_add(1);
+            match ended.end {
+                End::Whole => record.outcomes.successes = record.outcomes.successes.saturating_add(1),
+                End::Left => {}
+                End::BrokenOff => {
+                    case.failed(&Failure::Broken, record, moment.now);
+                }
+            }
             if let Some(usage) = ended.usage {
                 average(record, usage.completion);
             }
@@ -201,7 +227,7 @@ impl Router {
             }
             if *failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long.
-                let ended = Ended { first_byte: Some(moment.now), usage: None, complete: true };
+                let ended = Ended { first_byte: Some(moment.now), usage: None, end: End::Whole };
                 measure(record, attempt, ended, moment.now);
             }
         });
@@ -303,7 +329,7 @@ fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) 
     {
         take(Metric::First, since(first));
     }
-    if !ended.complete {
+    if ended.end != End::Whole {
         return;
     }
     match ended.usage.map(|usage| usage.completion).filter(|tokens| *tokens > 0) {

@@ -69,6 +69,7 @@ fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: 
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::super::tests::{candidates, group, shares};
     use super::*;

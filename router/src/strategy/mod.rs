@@ -50,6 +50,7 @@ pub fn lowest<'a>(
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 pub(crate) mod tests {
     use super::*;
     use crate::random::SplitMix;

@@ -17,6 +17,7 @@ pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::super::tests::{candidates, group, shares};
     use super::*;

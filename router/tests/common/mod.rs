@@ -17,7 +17,7 @@ use llm_balancer_router::reply::Reply;
 use llm_balancer_router::request::Request;
 use llm_balancer_router::store::{Memory, Moment};
 use llm_balancer_router::usage::Usage;
-use llm_balancer_router::{Arrival, Ended, Router, Said, Sending, Step, Verdict};
+use llm_balancer_router::{Arrival, End, Ended, Router, Said, Sending, Step, Verdict};
 
 /// How a provider answers one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,7 @@ impl World {
         let reading = read("config.yaml", yaml, &|_| None);
         let Some(config) = reading.config else { panic!("{:#?}", reading.findings) };
         let router = Router::new(config, vm);
-        router.open(now, &*store);
+        router.open(&*store);
         Self { router, now, store, yaml: yaml.to_owned(), random: SplitMix::new(42) }
     }
 
@@ -134,7 +134,7 @@ impl World {
     /// Ends a request that was begun.
     pub fn end(&mut self, attempt: Attempt, tokens: Option<u64>) {
         let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-        let ended = Ended { first_byte: Some(self.now), usage, complete: true };
+        let ended = Ended { first_byte: Some(self.now), usage, end: End::Whole };
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         self.router.serve(&attempt, ended, &moment);
     }
@@ -216,7 +216,7 @@ impl World {
             let first_byte = Some(world.now + Duration::from_millis(milliseconds));
             world.now += Duration::from_millis(milliseconds);
             let moment = Moment { now: world.now, random: &mut world.random, store: &*world.store };
-            world.router.serve(&attempt, Ended { first_byte, usage, complete: true }, &moment);
+            world.router.serve(&attempt, Ended { first_byte, usage, end: End::Whole }, &moment);
             told.status = 200;
             Next::Over
         };
@@ -275,6 +275,7 @@ impl World {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "one of them exists at a time")]
 enum Next {
     Again(Box<Journey>),
     Over,

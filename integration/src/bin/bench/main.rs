@@ -1,8 +1,10 @@
-//! What the product costs beside plain Envoy: CPU of the Envoy process per request, measured in alternating rounds.
+//! What the product costs, beside plain Envoy and beside itself: CPU of the Envoy process per request, measured in
+//! alternating rounds.
 //!
 //! Ratios of one run on one machine mean something; single times do not. Every round measures both sides, and the
 //! printed figure is the median of the rounds' ratios.
 
+mod configuration;
 mod load;
 mod plain;
 mod process;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use llm_balancer_integration::{Balancer, Launch};
 
+use crate::configuration::Configuration;
 use crate::load::Load;
 use crate::process::Process;
 
@@ -65,15 +68,57 @@ async fn main() {
     for comparison in &COMPARISONS {
         compare(comparison, upstream).await;
     }
+    println!("\n| what | less us | more us | x (at most) |");
+    println!("|---|---|---|---|");
+    let few = Configuration { deployments: 3, ..Configuration::default() };
+    let limited = Configuration { strategy: "latency-based-routing", limits: true, ..few };
+    compare_with_itself(
+        "limits, cooldowns and latencies over simple-shuffle alone",
+        few,
+        limited,
+        1.1,
+        upstream,
+    )
+    .await;
+    for strategy in configuration::STRATEGIES {
+        let few = Configuration { strategy, limits: true, ..few };
+        let name = format!("{strategy}: 1000 deployments over 3");
+        compare_with_itself(&name, few, Configuration { deployments: 1000, ..few }, 1.15, upstream).await;
+    }
     let filter = std::fs::metadata("target/wasm32-wasip1/release/llm_balancer_filter.wasm");
     println!("\nfilter: {} KB (at most 700)", filter.map_or(0, |file| file.len() / 1024));
-    let start = Launch::new(&config(3, upstream)).start().await;
+    let start = Launch::new(&few.text(upstream)).start().await;
     println!("from start to first answer: {} ms (at most 2000)", start.ready_after.as_millis());
 }
 
+/// One configuration beside another one.
+async fn compare_with_itself(name: &str, less: Configuration, more: Configuration, most: f64, upstream: u16) {
+    let (less, more) =
+        (Launch::new(&less.text(upstream)).start().await, Launch::new(&more.text(upstream)).start().await);
+    let processes = [&less, &more].map(|side| Process::below(side.pid(), "envoy"));
+    let load =
+        |port| Load { port, body: KB.body, connections: CONNECTIONS, requests: KB.requests, rate: KB.rate };
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let costs = [processes[0].cost(load(less.port)).await, processes[1].cost(load(more.port)).await];
+        if round > 0 {
+            rounds.push(costs.map(|cost| cost.cpu.as_secs_f64() * 1e6));
+        }
+    }
+    let of = |value: &dyn Fn(&[f64; 2]) -> f64| median(rounds.iter().map(value).collect());
+    let ratio = of(&|[less, more]| more / less);
+    let missed = if ratio > most { " MISSED" } else { "" };
+    println!(
+        "| {name} | {:.0} | {:.0} | {ratio:.2} ({most:.2}){missed} |",
+        of(&|cost| cost[0]),
+        of(&|cost| cost[1])
+    );
+}
+
 async fn compare(comparison: &Comparison, upstream: u16) {
+    let configuration = Configuration { deployments: comparison.deployments, ..Configuration::default() };
     let plain = plain::start(upstream).await;
-    let ours: Balancer = Launch::new(&config(comparison.deployments, upstream)).start().await;
+    let ours: Balancer = Launch::new(&configuration.text(upstream)).start().await;
     let ours_process = Process::below(ours.pid(), "envoy");
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
@@ -109,14 +154,4 @@ async fn compare(comparison: &Comparison, upstream: u16) {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// A group of so many deployments, all of them the same server.
-fn config(deployments: usize, upstream: u16) -> String {
-    let item = |n: usize| {
-        format!(
-            "- model_name: gpt-3.5-turbo\n  litellm_params: {{model: openai/m{n}, api_base: 'http://127.0.0.1:{upstream}/d{n}/v1', api_key: sk-{n}}}\n"
-        )
-    };
-    format!("model_list:\n{}", (0..deployments).map(item).collect::<String>())
 }

@@ -13,7 +13,8 @@ impl Store for SharedData {
     }
 
     fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool {
-        // Version 0 is none that Envoy gives: with it, it writes whatever is there.
-        host::set_shared_data(key, value, version.unwrap_or_default()).is_ok()
+        // Envoy writes a missing key whatever the version, and a present one with its own version or with 0. So a key
+        // is created, and never replaced, with a version that only the four billionth write has.
+        host::set_shared_data(key, value, version.unwrap_or(Version::MAX)).is_ok()
     }
 }

@@ -134,27 +134,50 @@ impl Router {
                 Some(why) => excluded.push((place, why)),
             }
         }
-        if left.is_empty() {
-            // Before a request is refused, nobody is taken for full on the strength of an old copy.
-            excluded.retain_mut(|(place, why)| {
-                let Some(index) = search.pool.members.get(*place).copied() else { return false };
-                if !why.may_end_early() {
-                    return true;
-                }
-                ledger.read(index, store);
-                match self.why_not(index, search, ledger, now) {
-                    None => left.push(*place),
-                    Some(still) => *why = still,
-                }
-                true
-            });
-        }
+        self.look_again(&mut left, &mut excluded, search, ledger, now, store);
         let left = of_first_order(left, search);
         if left.is_empty() {
             let by_index = |(place, why): (usize, Excluded)| Some((*search.pool.members.get(place)?, why));
             return Err(Nobody::Excluded(excluded.into_iter().filter_map(by_index).collect()));
         }
         Ok(left)
+    }
+
+    /// Nobody stays full on the strength of an old copy: a few are looked at again with every request, others each time;
+    /// and all of them before a request is refused, or sent where it has failed already.
+    fn look_again(
+        &self,
+        left: &mut Vec<usize>,
+        excluded: &mut [(usize, Excluded)],
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        now: Duration,
+        store: &dyn Store,
+    ) {
+        let member = |place: usize| search.pool.members.get(place).copied();
+        let is_untried = |place: &usize| {
+            let deployment = member(*place).and_then(|index| self.deployment(index));
+            deployment.is_some_and(|deployment| !search.journey.tried.contains(&deployment.id))
+        };
+        let looks = match left.iter().any(is_untried) {
+            true if ledger.is_alone() => 0,
+            true => LOOKS,
+            false => usize::MAX,
+        };
+        if looks == 0 {
+            return;
+        }
+        let mut early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
+        let first = ledger.turn(early.len());
+        early.rotate_left(first);
+        for (place, why) in early.into_iter().take(looks) {
+            let Some(index) = member(*place) else { continue };
+            ledger.read(index, store);
+            match self.why_not(index, search, ledger, now) {
+                None => left.push(*place),
+                Some(still) => *why = still,
+            }
+        }
     }
 
     fn why_not(&self, index: usize, search: &Search<'_>, ledger: &Ledger, now: Duration) -> Option<Excluded> {

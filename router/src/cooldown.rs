@@ -177,11 +177,12 @@ mod tests {
 
         fn succeeds(&mut self, times: u32, now: Duration) {
             self.record.outcomes = self.record.outcomes.at(now);
-            self.record.outcomes.successes += times;
+            let successes = &mut self.record.outcomes.successes;
+            *successes = successes.saturating_add(times);
         }
 
         fn sits_out(&self, now: Duration) -> u64 {
-            self.record.cooldown.at(now).map_or(0, |until| (until - now).as_secs())
+            self.record.cooldown.at(now).map_or(0, |until| until.saturating_sub(now).as_secs())
         }
     }
 

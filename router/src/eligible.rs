@@ -38,24 +38,29 @@ impl Excluded {
     }
 }
 
-/// Whether a deployment with this record may not serve.
+/// Whether a deployment with this record may not serve; of several reasons the one that stands longest, so that nobody is
+/// told to come back when the others still stand.
 pub fn excluded(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Option<Excluded> {
-    if !demand.direct
-        && let Some(until) = record.cooldown.at(now)
-    {
-        return Some(Excluded::CoolingDown(until));
+    let cooling = record.cooldown.at(now).filter(|_| !demand.direct).map(Excluded::CoolingDown);
+    let longest = match (cooling, full(record, terms, demand, now)) {
+        (Some(cooling), Some(full)) if cooling.until() < full.until() => Some(full),
+        (cooling, full) => cooling.or(full),
+    };
+    let is_busy = || terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
+    longest.or_else(|| is_busy().then_some(Excluded::Busy))
+}
+
+/// Whether it has had all that its minute has for it.
+fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Option<Excluded> {
+    if terms.rpm.is_none() && terms.tpm.is_none() {
+        return None;
     }
-    if terms.rpm.is_some() || terms.tpm.is_some() {
-        let window = record.window.at(now);
-        if terms.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
-            return Some(Excluded::OverRpm(window.ends()));
-        }
-        if terms.tpm.is_some_and(|tpm| window.tokens.saturating_add(demand.tokens) > tpm) {
-            return Some(Excluded::OverTpm(window.ends()));
-        }
+    let window = record.window.at(now);
+    if terms.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
+        return Some(Excluded::OverRpm(window.ends()));
     }
-    let is_busy = terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
-    is_busy.then_some(Excluded::Busy)
+    let is_over = terms.tpm.is_some_and(|tpm| window.tokens.saturating_add(demand.tokens) > tpm);
+    is_over.then(|| Excluded::OverTpm(window.ends()))
 }
 
 #[cfg(test)]
@@ -97,5 +102,19 @@ mod tests {
         let cooling = Some(Excluded::CoolingDown(NOON + 5 * SECOND));
         assert_eq!(excluded(&record, &Terms::default(), &asked(false), NOON), cooling);
         assert_eq!(excluded(&record, &Terms::default(), &asked(true), NOON), None);
+    }
+
+    #[test]
+    fn of_a_cooldown_and_a_full_minute_the_later_end_counts() {
+        let terms = Terms { rpm: Some(1), ..Terms::default() };
+        let mut record =
+            Record { window: Window { minute: 29_000_000, requests: 1, tokens: 0 }, ..Record::default() };
+        let demand = Demand { index: 0, tokens: 0, direct: false, probe: false };
+        record.cooldown.extend(5 * SECOND, NOON);
+        let end = NOON + 60 * SECOND;
+        assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::OverRpm(end)));
+        record.cooldown.extend(90 * SECOND, NOON);
+        let cooled = NOON + 90 * SECOND;
+        assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::CoolingDown(cooled)));
     }
 }

@@ -47,6 +47,17 @@ impl Terms {
         }
     }
 
+    /// Counts a request in the sums of its group, which are about limits: one that takes nothing from a limit, or from
+    /// that of tokens, is not in them.
+    fn count(&self, window: &mut Window, tokens: u64) {
+        if self.rpm.is_some() {
+            window.requests = window.requests.saturating_add(1);
+        }
+        if self.tpm.is_some() {
+            window.tokens = window.tokens.saturating_add(tokens);
+        }
+    }
+
     fn are_counted(&self) -> bool {
         self.counted || self.rpm.is_some() || self.tpm.is_some() || self.parallel.is_some()
     }
@@ -207,12 +218,16 @@ impl Ledger {
             return;
         }
         for _ in 0..count.min(members.len()) {
-            self.next_look = self.next_look.wrapping_add(1);
-            let place = self.next_look.checked_rem(members.len()).unwrap_or_default();
-            if let Some(index) = members.get(place) {
+            if let Some(index) = members.get(self.turn(members.len())) {
                 self.read(*index, store);
             }
         }
+    }
+
+    /// Whose turn it is to be looked at, among so many.
+    pub fn turn(&mut self, count: usize) -> usize {
+        self.next_look = self.next_look.wrapping_add(1);
+        self.next_look.checked_rem(count).unwrap_or_default()
     }
 
     /// Admits a request, or says why not.
@@ -253,8 +268,10 @@ impl Ledger {
                 ticket.minute = seat.record.window.minute;
                 ticket.reserved = tokens;
                 ticket.in_flight = true;
-                let group = seat.group;
-                self.update_group(group, now, store, |window| window.admit(tokens));
+                let (group, terms) = (seat.group, seat.terms);
+                if terms.rpm.is_some() || terms.tpm.is_some() {
+                    self.update_group(group, now, store, |window| terms.count(window, tokens));
+                }
                 return Ok(ticket);
             }
         }
@@ -286,7 +303,8 @@ impl Ledger {
         });
         if ticket.in_flight
             && used != ticket.reserved
-            && let Some(group) = self.seats.get(index).map(|seat| seat.group)
+            && let Some(group) =
+                self.seats.get(index).filter(|seat| seat.terms.tpm.is_some()).map(|s| s.group)
         {
             self.update_group(group, now, store, |window| {
                 window.correct(ticket.minute, ticket.reserved, used);

@@ -174,7 +174,7 @@ impl World {
         let mut journey = None;
         for _ in 0..100 {
             match self.attempt(&request, body, journey.take(), &mut answer, &mut told) {
-                Next::Again(next) => journey = Some(next),
+                Next::Again(next) => journey = Some(*next),
                 Next::Over => return told,
             }
         }
@@ -235,7 +235,7 @@ impl World {
             }
             Answer::Broken => {
                 let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-                Next::Again(self.router.broken(attempt, Failure::Broken, &mut moment))
+                Next::Again(Box::new(self.router.broken(attempt, Failure::Broken, &mut moment)))
             }
             Answer::Status(status) => self.failed(attempt, provider(status, "", None), status, told),
             Answer::Says(status, body) => {
@@ -259,7 +259,7 @@ impl World {
             Verdict::Retry(journey, wait) => {
                 self.now += wait;
                 told.waits.push(wait.as_secs_f64());
-                Next::Again(journey)
+                Next::Again(Box::new(journey))
             }
             Verdict::Relay(names) => {
                 told.headers = names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -277,7 +277,7 @@ impl World {
 
 #[allow(clippy::large_enum_variant, reason = "one of them exists at a time")]
 enum Next {
-    Again(Journey),
+    Again(Box<Journey>),
     Over,
 }
 

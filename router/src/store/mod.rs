@@ -1,7 +1,10 @@
 //! What the workers of one Envoy share: values under keys, each changed by compare-and-swap.
 //!
-//! Envoy's shared data is one store, [`Memory`] another, for tests and simulations; `tests/contract.rs` says what all of
-//! them have in common.
+//! Envoy's shared data is one store, [`Memory`] another, for tests and simulations; `contract.rs` says what all of them
+//! have in common.
+
+#[cfg(feature = "contract")]
+pub mod contract;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +17,11 @@ pub trait Store {
     /// The value under a key with its version, or `None` where nobody has written.
     fn get(&self, key: &str) -> Option<(Vec<u8>, Version)>;
 
-    /// Writes, if the value still has this version, and says whether it did.
+    /// Writes, if the value still has this version, and says whether it did. `None` is for a key that nobody has
+    /// written: a worker that starts late must not begin the counts of the others anew.
     ///
-    /// `None` is for a key that nobody has written, and writes in any case: Envoy has no create-if-absent. Keys are
-    /// therefore created before there is traffic.
+    /// Envoy writes a missing key whatever version is asked for, and a present one only if it has that version or if 0
+    /// is asked for. So `None` is any version there that no write is going to have, and not 0.
     fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool;
 }
 
@@ -35,7 +39,7 @@ impl Store for Memory {
     fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let now = values.get(key).map(|(_, version)| *version);
-        if version.is_some() && version != now {
+        if version != now {
             return false;
         }
         let next = now.unwrap_or_default().wrapping_add(1);

@@ -1,0 +1,329 @@
+//! Stories of limits: rpm, tpm and max_parallel_requests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a story that cannot go on, or overflows, has failed"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Answer, NOON, Told, World, group};
+use wasm_bindgen_test::wasm_bindgen_test as story;
+
+fn ok(world: &mut World) -> Told {
+    world.chat("g", "", |_| Answer::Ok)
+}
+
+/// How many of so many requests are served.
+fn served(world: &mut World, requests: u32) -> usize {
+    (0..requests).filter(|_| ok(world).status == 200).count()
+}
+
+fn seconds<'r>(reply: &'r [(&'static str, String)]) -> Option<&'r str> {
+    reply.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str())
+}
+
+#[story(unsupported = test)]
+fn a_group_serves_what_its_minute_has_and_opens_when_the_minute_turns() {
+    let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 20"));
+    world.wait(10.0);
+    let told: Vec<Told> = (0..100).map(|_| ok(&mut world)).collect();
+    let (served, refused): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|told| told.status == 200);
+    assert_eq!((served.len(), refused.len()), (40, 60));
+    for told in refused {
+        assert_eq!((told.status, told.header("retry-after")), (429, Some("50")));
+        assert!(told.body.contains(r#""type":"rate_limit_error""#), "{}", told.body);
+        assert!(told.called.is_empty());
+    }
+    world.wait(49.9);
+    assert_eq!(ok(&mut world).header("retry-after"), Some("1"));
+    world.wait(0.1);
+    assert_eq!(ok(&mut world).status, 200);
+}
+
+#[story(unsupported = test)]
+fn a_full_deployment_is_passed_over_and_that_is_no_retry() {
+    let yaml = group(&["paris"], ", rpm: 1, weight: 100")
+        + &group(&["oslo"], ", rpm: 50, weight: 1").replace("model_list:\n", "");
+    let mut world = World::of(&yaml);
+    let told: Vec<Told> = (0..20).map(|_| ok(&mut world)).collect();
+    assert_eq!(told.iter().filter(|told| told.called == ["paris"]).count(), 1);
+    assert_eq!(told.iter().filter(|told| told.called == ["oslo"]).count(), 19);
+    assert!(told.iter().all(|told| told.header("x-litellm-attempted-retries") == Some("0")));
+}
+
+#[story(unsupported = test)]
+fn every_attempt_counts_where_it_goes_retries_included() {
+    let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 1"));
+    let told = world.chat("g", "", |_| Answer::Status(500));
+    assert_eq!((told.called.len(), told.status), (2, 500), "nobody has room for a third attempt");
+    assert_eq!(ok(&mut world).status, 429);
+}
+
+#[story(unsupported = test)]
+fn a_fallback_counts_where_it_goes() {
+    let yaml = group(&["paris"], "")
+        + &group(&["oslo"], ", rpm: 1")
+            .replace("model_list:\n", "")
+            .replace("model_name: g", "model_name: f")
+        + "router_settings: {num_retries: 0, fallbacks: [{g: [f]}]}\n";
+    let mut world = World::of(&yaml);
+    let mut ask = || world.chat("g", "", |id| if id == "paris" { Answer::Status(500) } else { Answer::Ok });
+    assert_eq!(ask().called, ["paris", "oslo"]);
+    let told = ask();
+    assert_eq!(
+        (told.called, told.status),
+        (vec!["paris".to_owned()], 500),
+        "the first error, not the limit's"
+    );
+    assert_eq!(world.chat("f", "", |_| Answer::Ok).status, 429);
+}
+
+#[story(unsupported = test)]
+fn tokens_are_taken_when_a_request_is_admitted_and_put_right_when_it_ends() {
+    let mut world = World::of(&group(&["paris"], ", tpm: 100"));
+    // `[]` is one token, and 40 are asked for.
+    let begin = |world: &mut World| world.begin("g", r#""max_tokens":40"#);
+    let (first, second) = (begin(&mut world).unwrap(), begin(&mut world).unwrap());
+    let refused = begin(&mut world).unwrap_err();
+    assert_eq!((refused.status, seconds(&refused.headers)), (429, Some("60")), "nothing is answered yet");
+    world.end(first, Some(5));
+    let third = begin(&mut world).unwrap();
+    world.end(second, Some(90));
+    world.end(third, Some(41));
+    assert!(begin(&mut world).is_err(), "136 of 100 are used");
+    world.wait(60.0);
+    assert!(begin(&mut world).is_ok());
+}
+
+#[story(unsupported = test)]
+fn what_a_request_leaves_over_is_given_back_in_its_own_minute_alone() {
+    let mut world = World::of(&group(&["paris"], ", tpm: 100"));
+    let (small, large) =
+        (world.begin("g", r#""max_tokens":49"#).unwrap(), world.begin("g", r#""max_tokens":49"#).unwrap());
+    world.wait(60.0);
+    world.end(small, Some(1));
+    world.end(large, Some(80));
+    // 30 more than expected count now, and the 49 that were not needed then do not.
+    assert!(world.begin("g", r#""max_tokens":70"#).is_err());
+    assert!(world.begin("g", r#""max_tokens":69"#).is_ok());
+}
+
+#[story(unsupported = test)]
+fn a_request_that_fits_into_no_minute_takes_a_whole_one() {
+    let mut world = World::of(&group(&["paris"], ", tpm: 100"));
+    let attempt = world.begin("g", r#""max_tokens":5000"#).unwrap();
+    assert!(world.begin("g", r#""max_tokens":1"#).is_err());
+    world.end(attempt, Some(10));
+    assert!(world.begin("g", r#""max_tokens":1"#).is_ok());
+    world.wait(60.0);
+    assert!(world.begin("g", r#""max_tokens":5000"#).is_ok());
+}
+
+#[story(unsupported = test)]
+fn a_providers_error_costs_no_tokens_and_a_request_without_an_answer_what_it_might_have_cost() {
+    for (answer, next) in [
+        (Answer::Status(500), 200),
+        (Answer::Refused, 200),
+        (Answer::TooSlow, 429),
+        (Answer::Broken, 429),
+        (Answer::Left, 429),
+    ] {
+        let mut world = World::of(&(group(&["paris"], ", tpm: 100") + "router_settings: {num_retries: 0}\n"));
+        world.chat("g", r#""max_tokens":80"#, |_| answer);
+        assert_eq!(world.chat("g", r#""max_tokens":80"#, |_| Answer::Ok).status, next, "{answer:?}");
+    }
+}
+
+#[story(unsupported = test)]
+fn without_a_bound_a_request_is_expected_to_cost_what_others_did() {
+    let mut world = World::of(&group(&["paris"], ", tpm: 1000"));
+    assert_eq!(world.chat("g", "", |_| Answer::Used(0, 300)).status, 200);
+    let (_first, _second) = (world.begin("g", "").unwrap(), world.begin("g", "").unwrap());
+    assert!(world.begin("g", "").is_err(), "300 and twice 301 leave no 301");
+}
+
+#[story(unsupported = test)]
+fn limits_stand_in_the_item_in_litellm_params_or_in_model_info() {
+    let item = |entry: &str, params: &str, info: &str| {
+        format!(
+            "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://a.test', api_key: k{params}}}\n  model_info: {{id: a{info}}}\n{entry}"
+        )
+    };
+    for yaml in [item("  rpm: 2\n", "", ""), item("", ", rpm: 2", ""), item("", "", ", rpm: 2")] {
+        assert_eq!(served(&mut World::of(&yaml), 5), 2, "{yaml}");
+    }
+}
+
+#[story(unsupported = test)]
+fn soft_limits_are_weights_alone() {
+    let yaml = group(&["paris"], ", rpm: 9") + &group(&["oslo"], ", rpm: 1").replace("model_list:\n", "");
+    let mut world = World::of(&(yaml + "llm_balancer: {limits: soft}\n"));
+    let told: Vec<Told> = (0..1000).map(|_| ok(&mut world)).collect();
+    assert!(
+        told.iter().all(|told| told.status == 200 && told.header("x-ratelimit-limit-requests").is_none())
+    );
+    let paris = told.iter().filter(|told| told.called == ["paris"]).count();
+    assert!((850..950).contains(&paris), "{paris} of 1000 instead of nine in ten");
+}
+
+#[story(unsupported = test)]
+fn a_deployment_serves_no_more_at_once_than_its_slots() {
+    for (params, settings) in [
+        (", max_parallel_requests: 2", ""),
+        ("", "router_settings: {default_max_parallel_requests: 2}\n"),
+        (", max_parallel_requests: 2", "router_settings: {default_max_parallel_requests: 9}\n"),
+    ] {
+        let mut world = World::of(&(group(&["paris"], params) + settings));
+        let (first, _second) = (world.begin("g", "").unwrap(), world.begin("g", "").unwrap());
+        let refused = world.begin("g", "").unwrap_err();
+        assert_eq!((refused.status, seconds(&refused.headers)), (429, Some("1")), "free at any moment");
+        world.end(first, None);
+        assert!(world.begin("g", "").is_ok(), "{params} {settings}");
+    }
+}
+
+#[story(unsupported = test)]
+fn a_slot_is_free_again_however_an_attempt_ends() {
+    let yaml = group(&["paris"], ", max_parallel_requests: 1") + "router_settings: {num_retries: 1}\n";
+    let mut world = World::of(&yaml);
+    for answer in [
+        Answer::Ok,
+        Answer::Used(1, 2),
+        Answer::Left,
+        Answer::Status(400),
+        Answer::Status(500),
+        Answer::Refused,
+        Answer::TooSlow,
+        Answer::Broken,
+    ] {
+        world.chat("g", "", |_| answer);
+        let attempt = world.begin("g", "").unwrap_or_else(|reply| panic!("{answer:?}: {reply:?}"));
+        world.end(attempt, None);
+    }
+}
+
+#[story(unsupported = test)]
+fn an_answer_tells_the_limits_of_its_group_and_what_is_left_of_them() {
+    let yaml = group(&["paris", "oslo"], ", rpm: 20, tpm: 1000");
+    let mut world = World::of(&yaml);
+    let told = world.chat("g", r#""max_tokens":99"#, |_| Answer::Used(1, 49));
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", "40"),
+        ("x-ratelimit-remaining-requests", "39"),
+        ("x-ratelimit-limit-tokens", "2000"),
+        ("x-ratelimit-remaining-tokens", "1900"),
+    ] {
+        assert_eq!(told.header(name), Some(value), "{name}");
+    }
+    let told = world.chat("g", r#""max_tokens":99"#, |_| Answer::Ok);
+    assert_eq!(told.header("x-ratelimit-remaining-requests"), Some("38"));
+    assert_eq!(
+        told.header("x-ratelimit-remaining-tokens"),
+        Some("1850"),
+        "50 tokens were used, 100 expected"
+    );
+    let mut unlimited = World::of(&group(&["paris"], ""));
+    assert_eq!(ok(&mut unlimited).header("x-ratelimit-limit-requests"), None);
+}
+
+#[story(unsupported = test)]
+fn requests_to_a_member_without_a_limit_take_nothing_from_those_that_have_one() {
+    let yaml = group(&["paris"], ", rpm: 20, weight: 1")
+        + &group(&["oslo"], ", weight: 0, tpm: 500").replace("model_list:\n", "");
+    let mut world = World::of(&yaml);
+    assert_eq!(world.chat("oslo", r#""max_tokens":99"#, |_| Answer::Ok).status, 200);
+    let told = world.chat("g", r#""max_tokens":99"#, |_| Answer::Ok);
+    assert_eq!(told.called, ["paris"]);
+    assert_eq!(told.header("x-ratelimit-remaining-requests"), Some("19"), "of paris alone");
+    assert_eq!(told.header("x-ratelimit-remaining-tokens"), Some("400"), "of oslo alone");
+}
+
+#[story(unsupported = test)]
+fn a_refusal_of_any_worker_tells_that_nothing_is_left() {
+    let mut one = World::of(&group(&["paris"], ", rpm: 3"));
+    let mut other = one.beside(2);
+    assert_eq!(served(&mut one, 3), 3);
+    let told = ok(&mut other);
+    assert_eq!((told.status, told.header("x-ratelimit-remaining-requests")), (429, Some("0")));
+}
+
+#[story(unsupported = test)]
+fn workers_share_every_limit() {
+    let mut one = World::of(&group(&["paris", "oslo"], ", rpm: 20"));
+    let mut other = one.beside(2);
+    let sum: usize = (0..60).map(|_| served(&mut one, 1) + served(&mut other, 1)).sum();
+    assert_eq!(sum, 40);
+
+    let mut one = World::of(&group(&["paris"], ", tpm: 100"));
+    let mut other = one.beside(2);
+    let attempt = one.begin("g", r#""max_tokens":80"#).unwrap();
+    assert!(other.begin("g", r#""max_tokens":80"#).is_err());
+    one.end(attempt, Some(3));
+    assert!(other.begin("g", r#""max_tokens":80"#).is_ok(), "an old copy is no reason to refuse");
+
+    let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
+    let mut other = one.beside(2);
+    let attempt = one.begin("g", "").unwrap();
+    assert!(other.begin("g", "").is_err());
+    one.end(attempt, None);
+    assert!(other.begin("g", "").is_ok());
+}
+
+#[story(unsupported = test)]
+fn a_deployment_that_another_worker_emptied_is_used_again() {
+    for strategy in ["simple-shuffle", "least-busy", "latency-based-routing"] {
+        let settings = format!("router_settings: {{routing_strategy: {strategy}}}\n");
+        let mut one =
+            World::of(&(group(&["paris", "oslo"], ", max_parallel_requests: 5, order: 1") + &settings));
+        let mut other = one.beside(2);
+        one.wait(1.0);
+        let busy: Vec<_> = (0..5).map(|_| one.begin("paris", "").unwrap()).collect();
+        for _ in 0..3 {
+            assert_eq!(ok(&mut other).called, ["oslo"], "{strategy}");
+        }
+        busy.into_iter().for_each(|attempt| one.end(attempt, None));
+        let paris = (0..40).filter(|_| ok(&mut other).called == ["paris"]).count();
+        assert!(paris > 0, "{strategy}: nobody went back to paris");
+    }
+}
+
+#[story(unsupported = test)]
+fn what_a_dead_worker_had_in_flight_is_given_back_within_seconds() {
+    let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
+    let mut dead = one.beside(2);
+    let _never_ends = dead.begin("g", "").unwrap();
+    one.wait(1.0);
+    assert!(one.begin("g", "").is_err());
+    (0..4).for_each(|_| one.wait(1.0));
+    assert!(one.begin("g", "").is_ok());
+}
+
+#[story(unsupported = test)]
+fn a_clock_that_steps_back_opens_no_minute_a_second_time() {
+    let mut world = World::of(&group(&["paris"], ", rpm: 2"));
+    world.wait(1.0);
+    assert_eq!(served(&mut world, 3), 2);
+    world.now = NOON - Duration::from_secs(2);
+    assert_eq!(ok(&mut world).header("retry-after"), Some("62"));
+    world.now = NOON + Duration::from_secs(60);
+    assert_eq!(served(&mut world, 3), 2);
+}
+
+#[story(unsupported = test)]
+fn a_reload_keeps_the_counts_of_what_stays_the_same() {
+    let yaml =
+        |oslo: &str| group(&["paris"], ", rpm: 2") + &group(&[oslo], ", rpm: 2").replace("model_list:\n", "");
+    let mut world = World::of(&yaml("oslo"));
+    assert_eq!(served(&mut world, 9), 4);
+    assert_eq!(served(&mut world.reloaded(&yaml("oslo")), 9), 0);
+    assert_eq!(served(&mut world.reloaded(&yaml("rome")), 9), 2, "rome is new");
+    let more = yaml("oslo").replace("rpm: 2", "rpm: 5");
+    assert_eq!(served(&mut world.reloaded(&more), 20), 6, "two of five are used");
+}

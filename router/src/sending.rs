@@ -88,7 +88,7 @@ impl Router {
             }
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
-                let reply = self.about_the_group(refusal.reply(), &facts, &resolved, journey, moment.now);
+                let reply = self.about_the_group(refusal.reply(), &facts, &resolved, journey, moment);
                 Ok(self.elsewhere_or(reply, &facts, &resolved, journey, Reason::Other))
             }
         }
@@ -226,11 +226,13 @@ impl Router {
         facts: &Facts<'_>,
         resolved: &Resolved<'_>,
         journey: &Journey,
-        now: Duration,
+        moment: &Moment<'_>,
     ) -> Reply {
         reply.headers.extend(answer::of_group(&facts.model, journey));
         let first = resolved.pool.members.first();
-        let limits = first.and_then(|index| self.ledger.borrow_mut().rate_limits(*index, now, None));
+        // This worker may have admitted none of those that filled the group.
+        let (now, store) = (moment.now, Some(moment.store));
+        let limits = first.and_then(|index| self.ledger.borrow_mut().rate_limits(*index, now, store));
         reply.headers.extend(answer::owned(answer::limits(limits)));
         reply
     }

@@ -57,6 +57,7 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Result<(usize, Ticket), Nobody> {
         let mut ledger = self.ledger.borrow_mut();
+        ledger.join(moment.now, moment.store);
         if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
             return Ok(found);
         }

@@ -19,8 +19,10 @@ pub mod wishes;
 // What is remembered, and shared by all workers.
 pub mod alive;
 pub mod latency;
+pub mod lease;
 pub mod ledger;
 pub mod record;
+pub mod resp;
 pub mod store;
 pub mod window;
 

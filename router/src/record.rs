@@ -6,11 +6,14 @@
 use std::time::Duration;
 
 use crate::latency::{Estimate, Latency};
+use crate::lease::Lease;
 use crate::outcome::Kind;
 use crate::window::Window;
 
+/// Seconds for which the counts of other instances are believed; they come once a second.
+const ELSEWHERE: u32 = 4;
 /// Changes with every change of the form.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 /// Everything about one deployment that outlives a request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,8 +30,21 @@ pub struct Record {
     pub latency: Latency,
     /// Completion tokens of an answer, on average; 0 where none is known.
     pub completion: f32,
+    /// What other instances have in flight there.
+    pub elsewhere: Elsewhere,
+    /// What this instance may admit of a minute that it shares.
+    pub lease: Lease,
     /// Requests that it is serving.
     pub in_flight: Vec<InFlight>,
+}
+
+/// Requests in flight from other instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// How many.
+    pub count: u32,
+    /// When they were counted, in seconds since the Unix epoch.
+    pub at: u32,
 }
 
 /// A time to sit out, in milliseconds since the Unix epoch.
@@ -101,7 +117,13 @@ impl Cooldown {
 }
 
 impl Record {
-    /// Requests in flight, from all VMs.
+    /// Requests in flight as far as is known, from all instances. Counts of others are worth nothing when they are old.
+    pub fn load(&self, now: Duration) -> u32 {
+        let is_fresh = seconds(now).abs_diff(self.elsewhere.at) < ELSEWHERE;
+        self.in_flight().saturating_add(if is_fresh { self.elsewhere.count } else { 0 })
+    }
+
+    /// Requests in flight from this instance, from all of its VMs.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.iter().fold(0, |sum, cell| sum.saturating_add(cell.count))
     }
@@ -128,7 +150,7 @@ impl Record {
 
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(160));
+        let mut out = Out(Vec::with_capacity(224));
         out.u8(FORM);
         out.window(&self.window);
         out.u64(self.cooldown.from);
@@ -149,6 +171,9 @@ impl Record {
             out.u32(fails.since);
             out.u32(fails.count);
         }
+        out.u32(self.elsewhere.count);
+        out.u32(self.elsewhere.at);
+        out.lease(&self.lease);
         for cell in &self.in_flight {
             out.u32(cell.vm);
             out.u32(cell.count);
@@ -177,11 +202,13 @@ impl Record {
             let kind = Kind::from_number(bytes.u8()?);
             fails.push(Fails { kind, since: bytes.u32()?, count: bytes.u32()? });
         }
+        let elsewhere = Elsewhere { count: bytes.u32()?, at: bytes.u32()? };
+        let lease = bytes.lease()?;
         let mut in_flight = Vec::new();
         while !bytes.0.is_empty() {
             in_flight.push(InFlight { vm: bytes.u32()?, count: bytes.u32()? });
         }
-        Some(Self { window, cooldown, outcomes, fails, latency, completion, in_flight })
+        Some(Self { window, cooldown, outcomes, fails, latency, completion, elsewhere, lease, in_flight })
     }
 }
 
@@ -221,6 +248,15 @@ impl Out {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    fn lease(&mut self, lease: &Lease) {
+        self.u32(lease.minute);
+        for number in
+            [lease.requests, lease.tokens, lease.left_requests, lease.left_tokens, lease.told, lease.used]
+        {
+            self.u64(number);
+        }
+    }
+
     fn window(&mut self, window: &Window) {
         self.u32(window.minute);
         self.u32(window.requests);
@@ -258,6 +294,18 @@ impl In<'_> {
         Some(Window { minute: self.u32()?, requests: self.u32()?, tokens: self.u64()? })
     }
 
+    fn lease(&mut self) -> Option<Lease> {
+        Some(Lease {
+            minute: self.u32()?,
+            requests: self.u64()?,
+            tokens: self.u64()?,
+            left_requests: self.u64()?,
+            left_tokens: self.u64()?,
+            told: self.u64()?,
+            used: self.u64()?,
+        })
+    }
+
     fn estimate(&mut self) -> Option<Estimate> {
         Some(Estimate { ms: self.f32()?, at: self.u32()?, load: self.f32()? })
     }
@@ -286,6 +334,8 @@ mod tests {
                 ..Latency::default()
             },
             completion: 220.5,
+            elsewhere: Elsewhere { count: 16, at: 17 },
+            lease: Lease { minute: 18, requests: 19, left_tokens: u64::MAX, used: 20, ..Lease::default() },
             in_flight: vec![InFlight { vm: 12, count: 13 }, InFlight { vm: 14, count: 15 }],
         }
     }

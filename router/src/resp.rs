@@ -129,10 +129,7 @@ mod tests {
     #[test]
     fn replies_are_read_as_redis_writes_them() {
         let bytes = b"+OK\r\n:-7\r\n$3\r\na\r\n\r\n$-1\r\n*2\r\n:1\r\n*1\r\n+x\r\n-ERR no\r\n";
-        let list = Value::List(vec![
-            Value::Integer(1),
-            Value::List(vec![Value::Simple("x".into())]),
-        ]);
+        let list = Value::List(vec![Value::Integer(1), Value::List(vec![Value::Simple("x".into())])]);
         let expected = vec![
             Value::Simple("OK".into()),
             Value::Integer(-7),

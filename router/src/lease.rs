@@ -1,0 +1,240 @@
+//! What an instance may admit of a limit that it shares with others: a lease on a part of the minute, taken from Redis ahead
+//! of need.
+//!
+//! Portions shrink as what is left of the minute shrinks, down to one, so the fleet admits the limit exactly: never more,
+//! and no less as long as anybody asks. What an instance does not use it gives back as soon as it is idle. While Redis is
+//! away an instance goes on with what it has, and a share of what was left when it last heard of it; in a minute of which it has
+//! heard nothing, with its share of the limit.
+
+use std::time::Duration;
+
+use crate::record::milliseconds;
+use crate::window::Window;
+
+/// How long "nothing is left" is believed: others may give back.
+const EXHAUSTED: Duration = Duration::from_millis(250);
+/// A portion lasts this long at the pace of the minute so far. Two seconds make a callout for every 200 requests at 100 per
+/// second, and leave little behind when the traffic moves to another instance.
+const LASTS: u64 = 2;
+/// Of what is left, one instance takes at most this part at a time, divided by the number of instances.
+const PART: u64 = 4;
+/// Unused for this long, a lease is given back.
+pub const IDLE: Duration = Duration::from_millis(100);
+
+/// A lease on one deployment's minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// Minutes since the Unix epoch.
+    pub minute: u32,
+    /// Requests that this instance may admit in it, those admitted included.
+    pub requests: u64,
+    /// Tokens, likewise.
+    pub tokens: u64,
+    /// Requests that nobody had taken when Redis last answered.
+    pub left_requests: u64,
+    /// Tokens, likewise.
+    pub left_tokens: u64,
+    /// When Redis last answered, in milliseconds since the Unix epoch; 0 for never.
+    pub told: u64,
+    /// When a request was last admitted, likewise.
+    pub used: u64,
+}
+
+/// How limits are shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// There is one instance, as far as it knows.
+    #[default]
+    Alone,
+    /// With so many instances, this one included.
+    Fleet {
+        /// At least one.
+        instances: u32,
+        /// Redis does not answer.
+        away: bool,
+    },
+}
+
+/// Whether a minute has room, by its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It has.
+    Enough,
+    /// Redis has to be asked.
+    Ask,
+    /// Redis says that there is none, or does not answer.
+    None,
+}
+
+impl Lease {
+    /// The lease on this minute: itself, or none.
+    pub fn on(self, minute: u32) -> Self {
+        if self.minute == minute { self } else { Self { minute, used: self.used, ..Self::default() } }
+    }
+
+    /// Whether one more request, and so many tokens, fit into what this instance holds.
+    pub fn room(
+        &self,
+        window: &Window,
+        limits: Limits,
+        tokens: u64,
+        sharing: Sharing,
+        now: Duration,
+    ) -> Room {
+        let Sharing::Fleet { instances, away } = sharing else { return Room::Enough };
+        let lease = self.on(window.minute);
+        let share = |limit: u64, held: u64, left: u64| {
+            let instances = u64::from(instances.max(1));
+            match (away, lease.told) {
+                (false, _) => held,
+                // Half of it, because others may have taken of it since.
+                (true, 1..) => held.saturating_add(part(left, instances.saturating_mul(2))),
+                (true, 0) => held.max(part(limit, instances)),
+            }
+        };
+        let requests = limits.rpm.map(|rpm| share(rpm, lease.requests, lease.left_requests));
+        let spent = limits.tpm.map(|tpm| share(tpm, lease.tokens, lease.left_tokens));
+        let lacks_requests = requests.is_some_and(|held| u64::from(window.requests) >= held);
+        let lacks_tokens = spent.is_some_and(|held| window.tokens.saturating_add(tokens) > held);
+        let is_exhausted = (lacks_requests && lease.left_requests == 0)
+            || (lacks_tokens
+                && lease.left_tokens < window.tokens.saturating_add(tokens).saturating_sub(lease.tokens));
+        match () {
+            () if !lacks_requests && !lacks_tokens => Room::Enough,
+            () if away || (is_exhausted && lease.was_told(now, EXHAUSTED)) => Room::None,
+            () => Room::Ask,
+        }
+    }
+
+    fn was_told(&self, now: Duration, age: Duration) -> bool {
+        self.told != 0 && milliseconds(now).abs_diff(self.told) < milliseconds(age)
+    }
+
+    /// The next portion to ask for: requests and tokens, with what a request lacks now at least.
+    pub fn portion(
+        &self,
+        window: &Window,
+        limits: Limits,
+        lacks: u64,
+        instances: u32,
+        now: Duration,
+    ) -> (u64, u64) {
+        let lease = self.on(window.minute);
+        let into_minute = now.as_secs().saturating_sub(window.ends().as_secs().saturating_sub(60)).max(1);
+        let portion = |limit: u64, left: u64, used: u64| {
+            let left = if lease.told == 0 { limit } else { left };
+            let pace = part(used.saturating_mul(LASTS), into_minute);
+            let most = part(left, u64::from(instances.max(1)).saturating_mul(PART));
+            most.min(pace.max(PART)).max(1)
+        };
+        let requests =
+            limits.rpm.map_or(0, |rpm| portion(rpm, lease.left_requests, u64::from(window.requests)));
+        let tokens = limits.tpm.map_or(0, |tpm| portion(tpm, lease.left_tokens, window.tokens).max(lacks));
+        (requests, tokens)
+    }
+
+    /// Whether more should be asked for before it is used up.
+    pub fn is_low(&self, window: &Window, limits: Limits, instances: u32, now: Duration) -> bool {
+        let lease = self.on(window.minute);
+        let (requests, tokens) = lease.portion(window, limits, 0, instances, now);
+        let low = |limit: Option<u64>, held: u64, used: u64, portion: u64, left: u64| {
+            limit.is_some() && left > 0 && held.saturating_sub(used) < part(portion, 2)
+        };
+        lease.told != 0
+            && (low(limits.rpm, lease.requests, u64::from(window.requests), requests, lease.left_requests)
+                || low(limits.tpm, lease.tokens, window.tokens, tokens, lease.left_tokens))
+    }
+
+    /// Takes out what is not used, to be given back; nothing while requests keep coming.
+    pub fn surrender(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
+        let is_idle = milliseconds(now).abs_diff(self.used) >= milliseconds(IDLE);
+        if self.minute != window.minute || !is_idle {
+            return None;
+        }
+        let requests = self.requests.saturating_sub(u64::from(window.requests));
+        let tokens = self.tokens.saturating_sub(window.tokens);
+        self.requests = self.requests.saturating_sub(requests);
+        self.tokens = self.tokens.saturating_sub(tokens);
+        (requests > 0 || tokens > 0).then_some((requests, tokens))
+    }
+}
+
+/// The limits of a deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests of a minute.
+    pub rpm: Option<u64>,
+    /// Tokens of a minute.
+    pub tpm: Option<u64>,
+}
+
+fn part(whole: u64, parts: u64) -> u64 {
+    whole.checked_div(parts).unwrap_or(whole)
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+mod tests {
+    use super::*;
+
+    const MINUTE: u32 = 29_000_000;
+    const NOON: Duration = Duration::from_secs(MINUTE as u64 * 60);
+    const RPM: Limits = Limits { rpm: Some(100), tpm: None };
+    const TWO: Sharing = Sharing::Fleet { instances: 2, away: false };
+    const AWAY: Sharing = Sharing::Fleet { instances: 2, away: true };
+
+    fn window(requests: u32) -> Window {
+        Window { minute: MINUTE, requests, tokens: 0 }
+    }
+
+    fn lease(requests: u64, left: u64) -> Lease {
+        Lease { minute: MINUTE, requests, left_requests: left, told: milliseconds(NOON), ..Lease::default() }
+    }
+
+    #[test]
+    fn only_what_is_held_is_admitted() {
+        for (lease, used, sharing, room) in [
+            (Lease::default(), 0, Sharing::Alone, Room::Enough),
+            (Lease::default(), 0, TWO, Room::Ask),
+            (lease(5, 50), 4, TWO, Room::Enough),
+            (lease(5, 50), 5, TWO, Room::Ask),
+            (lease(5, 0), 5, TWO, Room::None),
+            (Lease { minute: MINUTE - 1, ..lease(5, 0) }, 0, TWO, Room::Ask),
+        ] {
+            assert_eq!(lease.room(&window(used), RPM, 0, sharing, NOON), room, "{lease:?} {used}");
+        }
+        let later = NOON + Duration::from_millis(300);
+        assert_eq!(lease(5, 0).room(&window(5), RPM, 0, TWO, later), Room::Ask, "others may have given back");
+    }
+
+    #[test]
+    fn without_redis_a_share_is_admitted_and_no_more() {
+        for (lease, allowed) in [(Lease::default(), 50), (lease(10, 40), 20), (lease(10, 0), 10)] {
+            let last = window(allowed - 1);
+            assert_eq!(lease.room(&last, RPM, 0, AWAY, NOON), Room::Enough, "{lease:?}");
+            assert_eq!(lease.room(&window(allowed), RPM, 0, AWAY, NOON), Room::None, "{lease:?}");
+        }
+    }
+
+    #[test]
+    fn portions_shrink_down_to_one() {
+        let portions: Vec<u64> =
+            [100, 40, 9, 1].map(|left| lease(0, left).portion(&window(90), RPM, 0, 2, NOON).0).into();
+        assert_eq!(portions, [12, 5, 1, 1]);
+        let slow = NOON + Duration::from_secs(30);
+        assert_eq!(
+            lease(0, 100).portion(&window(30), RPM, 0, 1, slow).0,
+            4,
+            "a request per second needs few"
+        );
+    }
+
+    #[test]
+    fn what_is_not_used_is_given_back_once_it_is_idle() {
+        let mut lease = Lease { used: milliseconds(NOON), ..lease(12, 40) };
+        assert_eq!(lease.surrender(&window(5), NOON + Duration::from_millis(50)), None);
+        assert_eq!(lease.surrender(&window(5), NOON + IDLE), Some((7, 0)));
+        assert_eq!(lease.requests, 5);
+        assert_eq!(lease.surrender(&window(5), NOON + IDLE), None);
+    }
+}

@@ -1,0 +1,46 @@
+-- Takes a portion of a deployment's minute for one instance, and takes back what it does not use.
+--
+-- KEYS  1 the minute of the deployment: a hash of what is taken in all (r, t: requests and tokens) and by each
+--         instance (r:<instance>, t:<instance>); expires two minutes after its last use
+--       2 the epoch, which tells whether Redis still knows what it was told
+-- ARGV  1 instance  2 epoch  3 rpm  4 tpm (-1: no limit)  5, 6 wanted  7, 8 given back  9, 10 used so far by this instance
+--       11 instances that are silent and may use their shares  12 all instances, those included
+--       13 1 if what others took has been forgotten: then nothing is granted before all of them have told
+-- Returns the granted, what is left, and whether the epoch is another one: {requests, tokens, left, left, 0 or 1}.
+-- A single script because a grant must see every other grant; MULTI could not decide in between.
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0, 0, 0, 0, 1} end
+local n = {}
+for i = 3, 13 do n[i] = tonumber(ARGV[i]) end
+local function take(all, limit, want, back, used)
+  local mine = all .. ':' .. ARGV[1]
+  local taken = tonumber(redis.call('HGET', KEYS[1], all) or '0')
+  local held = tonumber(redis.call('HGET', KEYS[1], mine) or '0')
+  -- What it has used it must have held, whether Redis remembers or not.
+  if used > held then taken = taken + used - held; held = used end
+  back = math.min(back, held - used)
+  taken = taken - back
+  held = held - back
+  local grant, left = 0, 0
+  if limit >= 0 then
+    local reserved = 0
+    if n[12] > 0 then reserved = n[11] * math.floor(limit / n[12]) end
+    left = math.max(0, limit - reserved - taken)
+    local known = true
+    if n[13] == 1 then
+      local tellers = 0
+      for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+        if string.sub(field, 1, #all + 1) == all .. ':' then tellers = tellers + 1 end
+      end
+      if redis.call('HEXISTS', KEYS[1], mine) == 0 then tellers = tellers + 1 end
+      known = tellers >= n[12] - n[11]
+    end
+    if known then grant = math.min(want, left) end
+    left = left - grant
+  end
+  redis.call('HSET', KEYS[1], all, taken + grant, mine, held + grant)
+  return grant, left
+end
+local r, left_r = take('r', n[3], n[5], n[7], n[9])
+local t, left_t = take('t', n[4], n[6], n[8], n[10])
+redis.call('PEXPIRE', KEYS[1], 120000)
+return {r, t, left_r, left_t, 0}

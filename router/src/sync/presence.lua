@@ -1,0 +1,16 @@
+-- Says that an instance is alive, and counts the others.
+--
+-- KEYS  1 the instances: a sorted set by the time of their last sign of life, forgotten after two minutes
+--       2 the epoch: made up by whoever finds none, kept for a day after the last sign of anybody
+-- ARGV  1 instance  2 an epoch, if one is needed
+-- Returns {epoch, alive, silent}. Redis' own clock, so that those of the instances need not agree.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local epoch = redis.call('GET', KEYS[2])
+if not epoch then epoch = ARGV[2] end
+redis.call('SET', KEYS[2], epoch, 'PX', 86400000)
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 120000)
+redis.call('PEXPIRE', KEYS[1], 120000)
+local alive = redis.call('ZCOUNT', KEYS[1], now - 3500, '+inf')
+return {epoch, alive, redis.call('ZCARD', KEYS[1]) - alive}

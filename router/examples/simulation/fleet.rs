@@ -106,7 +106,7 @@ impl Server {
         self.plan += 1;
     }
 
-    /// Begins a request. `first` and `each` say by how much it is slower than usual.
+    /// Begins a request. `first` says how much longer than usual its first token takes.
     pub fn begin(&mut self, request: usize, first: f64, tokens: f64) {
         let to_first = first * self.kind.first;
         let left = to_first + tokens * self.kind.each;

@@ -73,9 +73,12 @@ TEST_ENV := ENVOY=$(ENVOY) PYTHONPATH=$(TOOLS)/python
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's stories once more, in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
-bench: tools build ## CPU per request beside plain Envoy, in alternating rounds; wants a quiet machine
+bench: simulate tools build ## The simulation, then CPU per request beside plain Envoy, in alternating rounds; wants a quiet machine
 	cargo build --quiet --release -p llm-balancer-integration --bin bench
 	ENVOY=$(ENVOY) target/release/bench
+
+simulate: ## The strategies beside LiteLLM's over a simulated fleet; fails where a target is missed
+	cargo run --quiet --release -p llm-balancer-router --example simulation
 
 deny: $(HAVE_DENY) ## Licences, bans and sources of what is built in; advisories where their database can be fetched
 	$(DENY) --log-level error check bans licenses sources
@@ -130,4 +133,4 @@ $(HAVE_OPENAI): | pip
 	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
 	touch $@
 
-.PHONY: help run build tools check test test-node bench deny fmt clean wasm-targets node pip
+.PHONY: help run build tools check test test-node bench simulate deny fmt clean wasm-targets node pip

@@ -1,8 +1,9 @@
 //! How fast a deployment answers, as far as is known: estimates that forget.
 //!
-//! An estimate also remembers the load under which it was measured: a deployment is believed to hold its latency up to
-//! that load, and to slow down in proportion beyond it. So a burst does not pile up on whoever was fastest a moment ago,
-//! and a deployment that proves to carry more gets more. docs/decisions/latency.md has the figures.
+//! An estimate also remembers the load under which it was measured, and scales with it: so a burst does not pile up on
+//! whoever was fastest a moment ago. And it remembers the best that it was, so that a request which would make a crowded
+//! deployment slower for everybody there goes elsewhere, and a deployment that proves to carry more gets more.
+//! docs/decisions/latency.md has the figures.
 
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Estimate {
     pub at: u32,
     /// Requests in flight beside the measured ones, on average.
     pub load: f32,
+    /// What `ms` was at its best, which is slowly forgotten: how fast it answers when nobody is in the way.
+    pub best: f32,
 }
 
 /// What is known about one deployment.
@@ -44,6 +47,10 @@ pub struct Latency {
 
 /// How long a probe keeps others away. Longer than nearly all answers, short enough if its worker has died.
 const PROBE: Duration = Duration::from_secs(30);
+/// Requests that hardly slow each other down: batching. Between 4 and 16 the figures are nearly the same.
+const BATCH: f64 = 8.0;
+/// Seconds after which a deployment that has become slower for good is taken for what it is now.
+const FORGET: f32 = 600.0;
 
 impl Estimate {
     /// Takes in a measurement, in milliseconds. `size` is the number of measurements that count.
@@ -56,6 +63,11 @@ impl Estimate {
         let weight = if self.at == 0 { 1.0 } else { 2.0 / (size as f32 + 1.0) };
         self.ms += (ms - self.ms) * weight;
         self.load += (load - self.load) * weight;
+        let forgotten = (at.saturating_sub(self.at) as f32 / FORGET).min(1.0);
+        self.best = match self.at == 0 || self.ms < self.best {
+            true => self.ms,
+            false => self.best + (self.ms - self.best) * forgotten,
+        };
         self.at = at;
     }
 
@@ -66,8 +78,19 @@ impl Estimate {
 
     /// Milliseconds expected of a request that joins so many in flight.
     pub fn expected(&self, in_flight: u32) -> f64 {
-        let crowding = (f64::from(in_flight) + 1.0) / (f64::from(self.load) + 1.0);
-        f64::from(self.ms) * crowding.max(1.0)
+        let crowding = (f64::from(in_flight) + BATCH) / (f64::from(self.load) + BATCH);
+        (f64::from(self.ms) * crowding).max(f64::from(self.best))
+    }
+
+    /// Milliseconds that a request costs which joins so many in flight: its own, and those by which it delays the others.
+    ///
+    /// Whoever is as fast as can be delays nobody. Where all take twice as long as they could, n requests share what was
+    /// enough for half of them, and one more takes as much from the others, together, as it needs itself: the cost is twice
+    /// its own. If each went where it is served soonest alone, the fast ones would fill up until they are as slow as the rest.
+    pub fn cost(&self, in_flight: u32) -> f64 {
+        let expected = self.expected(in_flight);
+        let best = f64::from(self.best);
+        if best > 0.0 { expected * (expected / best) } else { expected }
     }
 }
 
@@ -131,11 +154,31 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_load_it_was_measured_under_a_deployment_is_expected_to_slow_down() {
-        let estimate = measured(&[(100.0, 3.0)]);
-        assert_eq!(estimate.expected(0), 100.0);
-        assert_eq!(estimate.expected(3), 100.0);
-        assert_eq!(estimate.expected(7), 200.0);
+    fn latency_is_expected_to_follow_the_load_but_not_below_the_best() {
+        let mut estimate = measured(&[(100.0, 0.0), (100.0, 10.0)]);
+        estimate.load = 8.0;
+        assert_eq!(estimate.expected(8), 100.0);
+        assert_eq!(estimate.expected(24), 200.0);
+        assert_eq!(estimate.expected(0), 100.0, "it was never faster");
+    }
+
+    #[test]
+    fn a_request_costs_more_than_its_own_time_where_it_delays_others() {
+        let estimate = Estimate { ms: 100.0, at: 1, load: 8.0, best: 50.0 };
+        assert_eq!(estimate.cost(0), 50.0);
+        assert_eq!(estimate.cost(8), 200.0);
+        assert_eq!(Estimate::default().cost(3), 0.0);
+    }
+
+    #[test]
+    fn what_was_once_the_best_is_forgotten_in_the_end() {
+        let mut estimate = measured(&[(10.0, 0.0)]);
+        for minute in 1..=60 {
+            estimate.measured(30.0, 0.0, NOON + Duration::from_secs(60 * minute), 10);
+        }
+        assert!((29.0..=30.0).contains(&estimate.best), "{estimate:?}");
+        estimate.measured(0.0, 0.0, NOON + Duration::from_secs(3601), 1);
+        assert_eq!(estimate.best, 0.0, "and a better one counts at once");
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl Record {
             out.f32(estimate.ms);
             out.u32(estimate.at);
             out.f32(estimate.load);
+            out.f32(estimate.best);
         }
         out.u64(self.latency.probed_until);
         out.f32(self.completion);
@@ -307,7 +308,7 @@ impl In<'_> {
     }
 
     fn estimate(&mut self) -> Option<Estimate> {
-        Some(Estimate { ms: self.f32()?, at: self.u32()?, load: self.f32()? })
+        Some(Estimate { ms: self.f32()?, at: self.u32()?, load: self.f32()?, best: self.f32()? })
     }
 }
 
@@ -329,7 +330,7 @@ mod tests {
                 Fails { kind: Some(Kind::RateLimit), since: 9, count: 10 },
             ],
             latency: Latency {
-                first: Estimate { ms: 1.5, at: 2, load: 3.5 },
+                first: Estimate { ms: 1.5, at: 2, load: 3.5, best: 1.25 },
                 probed_until: 11,
                 ..Latency::default()
             },

@@ -1,4 +1,5 @@
-//! latency-based-routing: whoever is expected to answer soonest (BEHAVIOUR 3.6).
+//! latency-based-routing: wherever the request is expected to be answered soonest, those that it delays included
+//! (BEHAVIOUR 3.6).
 //!
 //! Streams are compared by their time to the first token, other requests by their time per completion token. Whoever has
 //! not been measured, or not for a while, is found out about by one request at a time; the others do not wait for it.
@@ -41,13 +42,13 @@ pub fn pick(
     if candidates.get(unknown).is_some_and(is_stale) {
         return Some(Pick { place: unknown, probe: true });
     }
-    let expected = |candidate: &Candidate<'_>| match is_known(candidate) {
-        true => candidate.record.latency.of(metric).expected(candidate.record.in_flight()),
+    let cost = |candidate: &Candidate<'_>| match is_known(candidate) {
+        true => candidate.record.latency.of(metric).cost(candidate.record.in_flight()),
         false => f64::MAX,
     };
-    let soonest = lowest(candidates, expected, random)?;
-    let limit = candidates.get(soonest).map_or(f64::MAX, expected) * (1.0 + args.lowest_latency_buffer);
-    let near = |candidate: &Candidate<'_>| if expected(candidate) <= limit { 0.0 } else { 1.0 };
+    let soonest = lowest(candidates, cost, random)?;
+    let limit = candidates.get(soonest).map_or(f64::MAX, cost) * (1.0 + args.lowest_latency_buffer);
+    let near = |candidate: &Candidate<'_>| if cost(candidate) <= limit { 0.0 } else { 1.0 };
     let place = match args.lowest_latency_buffer > 0.0 {
         true => lowest(candidates, near, random)?,
         false => soonest,
@@ -135,10 +136,12 @@ mod tests {
     #[test]
     fn a_burst_does_not_pile_up_on_the_fastest() {
         let mut records = of(&[10.0, 14.0]);
-        records[0].in_flight = vec![InFlight { vm: 1, count: 1 }];
-        assert!(shares_of(&records, 0.0, NOON)[1] > 99.9, "two at once were never measured there");
-        records[0].latency.each.load = 1.0;
-        assert!(shares_of(&records, 0.0, NOON)[0] > 99.9, "now they were");
+        records[0].in_flight = vec![InFlight { vm: 1, count: 4 }];
+        assert!(shares_of(&records, 0.0, NOON)[1] > 99.9, "five at once were never measured there");
+        records[0].latency.each.load = 4.0;
+        assert!(shares_of(&records, 0.0, NOON)[0] > 99.9, "now they were, and it was as fast");
+        records[0].latency.each.ms = 13.0;
+        assert!(shares_of(&records, 0.0, NOON)[1] > 99.9, "now they were, and slowed each other down");
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! The router beside LiteLLM's algorithms: both balance the same requests over the same simulated fleet.
+//!
+//! `make simulate` prints the table and fails where a target is missed. Time is simulated and chance is seeded, so the same
+//! code prints the same table anywhere. What is simulated, and why so, stands at the head of each file. cost-based-routing
+//! is left out: the price alone decides, and with one price for all there is nothing to compare.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a simulation that goes wrong had better stop"
+)]
+
+mod events;
+mod fleet;
+mod litellm;
+mod ours;
+mod traffic;
+
+use std::process::ExitCode;
+
+use events::{Balancer, Seen, UNTIL};
+use fleet::{EQUAL, Kind, Server, UNEQUAL, roomy};
+use litellm::{LiteLlm, Strategy};
+use ours::Ours;
+
+/// So many times the simulated time, each with requests of its own.
+const SEEDS: [u64; 3] = [11, 23, 37];
+/// Of LiteLLM's 99th percentile under latency-based-routing.
+const LATENCY: f64 = 0.7;
+/// Of the mean load under least-busy among equals.
+const BALANCE: f64 = 1.1;
+
+/// Its name, whether answers are streamed, and what LiteLLM does.
+const ROWS: [(&str, bool, Strategy); 5] = [
+    ("simple-shuffle", false, Strategy::SimpleShuffle),
+    ("least-busy", false, Strategy::LeastBusy),
+    ("usage-based-routing-v2", false, Strategy::UsageBased),
+    ("latency-based-routing", false, Strategy::LatencyBased),
+    ("latency-based-routing", true, Strategy::LatencyBased),
+];
+
+/// The figures of one line, on one side.
+struct Figures {
+    median: f64,
+    high: f64,
+    errors: f64,
+    imbalance: f64,
+}
+
+impl Figures {
+    fn of(all: &[Seen]) -> Self {
+        let mut latencies: Vec<f64> = all.iter().flat_map(|seen| seen.latencies.iter().copied()).collect();
+        latencies.sort_by(f64::total_cmp);
+        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+        let errors = all.iter().map(|seen| seen.errors).sum::<usize>() as f64;
+        let imbalance = |seen: &Seen| {
+            let most = seen.loads.iter().copied().fold(0.0, f64::max);
+            most * seen.loads.len() as f64 / seen.loads.iter().sum::<f64>()
+        };
+        Self {
+            median: at(0.5),
+            high: at(0.99),
+            errors: errors / (errors + latencies.len() as f64) * 100.0,
+            imbalance: all.iter().map(imbalance).sum::<f64>() / all.len() as f64,
+        }
+    }
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { median, high, errors, imbalance } = self;
+        write!(f, "{median:7.2} {high:7.2} {errors:8.2} {imbalance:9.3}")
+    }
+}
+
+fn figures(
+    fleet: &[Kind],
+    rate: f64,
+    is_stream: bool,
+    balancer: &dyn Fn(u64) -> Box<dyn Balancer>,
+) -> Figures {
+    let of_seed = |seed: &u64| {
+        let requests = traffic::requests(rate, UNTIL, *seed);
+        events::run(fleet, &requests, *seed, is_stream, &mut *balancer(*seed))
+    };
+    Figures::of(&SEEDS.iter().map(of_seed).collect::<Vec<_>>())
+}
+
+/// Requests in a second that use a fleet as much as is meant.
+fn rate(fleet: &[Kind]) -> f64 {
+    let capacity = |kind| Server::capacity(kind, traffic::mean_tokens());
+    fleet.iter().map(capacity).sum::<f64>() * traffic::UTILISATION
+}
+
+/// Prints a fleet's table, and gives back ours and theirs, row by row.
+fn table(name: &str, fleet: &[Kind], rate: f64) -> Vec<(Figures, Figures)> {
+    println!("\n{name}, {rate:.1} requests/s");
+    println!("{:30} {:^34} | {:^34} | ratio", "", "llm-balancer", "LiteLLM");
+    let columns = format!("{:>7} {:>7} {:>8} {:>9}", "p50 s", "p99 s", "errors %", "max/mean");
+    println!("{:30} {columns} | {columns} | of p99", "");
+    let row = |(strategy, is_stream, theirs): &(&str, bool, Strategy)| {
+        let (count, stream) = (fleet.len(), *is_stream);
+        let ours = figures(fleet, rate, stream, &|seed| Box::new(Ours::new(strategy, count, stream, seed)));
+        let theirs =
+            figures(fleet, rate, stream, &|seed| Box::new(LiteLlm::new(*theirs, count, stream, seed)));
+        let what = if stream { "  .. to the first token" } else { strategy };
+        println!("{what:30} {ours} | {theirs} | {:5.2}", ours.high / theirs.high);
+        (ours, theirs)
+    };
+    ROWS.iter().map(row).collect()
+}
+
+/// Prints whether a target is met, and says so.
+fn is_met(what: &str, figure: f64, target: f64) -> bool {
+    let verdict = if figure <= target { "met" } else { "MISSED" };
+    println!("{verdict}: {what}: {figure:.3}, at most {target}");
+    figure <= target
+}
+
+fn main() -> ExitCode {
+    let unequal = table("Eight unequal deployments, some of them troubled", &UNEQUAL, rate(&UNEQUAL));
+    table("The same with room for everybody", &roomy(), rate(&UNEQUAL));
+    let equal = table("Six equal deployments without trouble", &EQUAL, rate(&EQUAL));
+    println!();
+    let (ours, theirs) = &unequal[3];
+    let latency = is_met("latency-based p99, in LiteLLM's", ours.high / theirs.high, LATENCY);
+    let balance = is_met("least-busy max/mean load among equals", equal[1].0.imbalance, BALANCE);
+    if latency && balance { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

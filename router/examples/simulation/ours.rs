@@ -1,0 +1,113 @@
+//! The product's own router behind the simulation's interface: several workers, each with a VM of its own, over one store.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use llm_balancer_config::read;
+use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::headers::Headers;
+use llm_balancer_router::outcome::{Failure, Reason};
+use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::store::{Memory, Moment};
+use llm_balancer_router::usage::Usage;
+use llm_balancer_router::{Arrival, Ended, Router, Said, Step, Verdict};
+
+use crate::events::{Balancer, Error, TIMEOUT};
+use crate::traffic::{Micros, SECOND};
+
+/// Workers of one Envoy; each request comes to one of them at random, and stays there.
+const WORKERS: u32 = 4;
+/// When the simulation begins: the turn of a minute, in 2025.
+const NOON: Duration = Duration::from_secs(29_000_000 * 60);
+
+pub struct Ours {
+    workers: Vec<Router>,
+    store: Memory,
+    random: SplitMix,
+    body: String,
+    /// The worker of each request that was retried, and what it has been through.
+    journeys: HashMap<usize, (usize, Journey)>,
+    open: HashMap<usize, (usize, Attempt)>,
+}
+
+fn time(now: Micros) -> Duration {
+    NOON + Duration::from_micros(now)
+}
+
+impl Ours {
+    pub fn new(strategy: &str, count: usize, is_stream: bool, seed: u64) -> Self {
+        let item = |index| {
+            format!(
+                "- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://h{index}.test/v1', api_key: k}}\n  model_info: {{id: d{index}}}\n"
+            )
+        };
+        let items: String = (0..count).map(item).collect();
+        let timeout = TIMEOUT / SECOND;
+        let yaml = format!(
+            "model_list:\n{items}router_settings: {{routing_strategy: {strategy}, timeout: {timeout}}}\n"
+        );
+        let store = Memory::default();
+        let worker = |vm| {
+            let reading = read("config.yaml", &yaml, &|_| None);
+            let router = Router::new(reading.config.expect("a configuration"), vm);
+            router.open(NOON, &store);
+            router
+        };
+        let workers = (1..=WORKERS).map(worker).collect();
+        let body = format!(r#"{{"model":"g","messages":[],"stream":{is_stream}}}"#);
+        let (journeys, open) = (HashMap::new(), HashMap::new());
+        Self { workers, store, random: SplitMix::new(seed), body, journeys, open }
+    }
+}
+
+impl Balancer for Ours {
+    fn choose(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)> {
+        let (place, journey) = match self.journeys.remove(&request) {
+            Some((place, journey)) => (place, Some(journey)),
+            None => (self.random.below(self.workers.len()), None),
+        };
+        let worker = &self.workers[place];
+        let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
+        let Arrival::Hold(held) = worker.arrive(&headers, false) else { return None };
+        let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
+        match worker.send(&held, self.body.as_bytes(), journey, &mut moment) {
+            Step::Send(sending) => {
+                let deployment = sending.attempt.deployment;
+                self.open.insert(request, (place, sending.attempt));
+                Some((deployment, 0))
+            }
+            Step::Reply(_) => None,
+        }
+    }
+
+    fn served(&mut self, request: usize, first: Micros, tokens: f64, now: Micros) {
+        let Some((place, attempt)) = self.open.remove(&request) else { return };
+        let tokens = tokens as u64;
+        let usage = Some(Usage { prompt: 0, completion: tokens, total: tokens });
+        let ended = Ended { first_byte: Some(time(first)), usage, complete: true };
+        let moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
+        self.workers[place].serve(&attempt, ended, &moment);
+    }
+
+    fn failed(&mut self, request: usize, error: Error, now: Micros) -> Option<Micros> {
+        let (place, attempt) = self.open.remove(&request)?;
+        let provider = |status, retry_after| Failure::Provider { status, reason: Reason::Other, retry_after };
+        let failure = match error {
+            Error::Internal => provider(500, None),
+            Error::RateLimited(seconds) => provider(429, Some(Duration::from_secs(seconds))),
+            Error::TimedOut => Failure::TimedOut,
+        };
+        let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
+        match self.workers[place].judge(attempt, failure, &Said::default, &mut moment) {
+            Verdict::Retry(journey, wait) => {
+                self.journeys.insert(request, (place, journey));
+                u64::try_from(wait.as_micros()).ok()
+            }
+            Verdict::Relay(_) | Verdict::Reply(_) => None,
+        }
+    }
+
+    fn beat(&mut self, now: Micros) {
+        self.workers.iter().for_each(|worker| worker.beat(time(now), &self.store));
+    }
+}

@@ -8,6 +8,7 @@ use crate::attempt::Journey;
 use crate::eligible::{self, Excluded};
 use crate::estimate::Estimate;
 use crate::group::Pool;
+use crate::lease::Sharing;
 use crate::ledger::{Demand, Ledger, Ticket};
 use crate::router::Router;
 use crate::store::{Moment, Store};
@@ -31,6 +32,10 @@ pub(crate) struct Search<'a> {
     pub tags: &'a [String],
     /// Whether its answer is streamed.
     pub stream: bool,
+    /// Whether limits are shared with other instances.
+    pub sharing: Sharing,
+    /// Whether those count that need a lease first.
+    pub lenient: bool,
 }
 
 /// Why nobody serves.
@@ -40,6 +45,8 @@ pub(crate) enum Nobody {
     Tags,
     /// Each for a reason of its own, by the index of the deployment.
     Excluded(Vec<(usize, Excluded)>),
+    /// Some might, if Redis leases this instance more: with the tokens that the request needs there.
+    Unleased(Vec<(usize, u64)>),
 }
 
 /// Completion tokens that an answer is taken to have before any was seen.
@@ -58,6 +65,7 @@ impl Router {
     ) -> Result<(usize, Ticket), Nobody> {
         let mut ledger = self.ledger.borrow_mut();
         ledger.join(moment.now, moment.store);
+        let search = &Search { sharing: ledger.sharing(moment.now, moment.store), ..*search };
         if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
             return Ok(found);
         }
@@ -114,7 +122,7 @@ impl Router {
             }
             _ => 0,
         };
-        Demand { index, tokens, direct: search.pool.direct, probe }
+        Demand { index, tokens, direct: search.pool.direct, probe, sharing: search.sharing }
     }
 
     /// The deployments that may serve: by tag, by what they have room for, and of those the ones of the first order.
@@ -137,6 +145,13 @@ impl Router {
         }
         self.look_again(&mut left, &mut excluded, search, ledger, now, store);
         let left = of_first_order(left, search);
+        if left.is_empty() && excluded.iter().any(|(_, why)| *why == Excluded::Unleased) {
+            let lacks = |(place, why): &(usize, Excluded)| {
+                let index = *search.pool.members.get(*place).filter(|_| *why == Excluded::Unleased)?;
+                Some((index, self.demand(index, search, ledger, false).tokens))
+            };
+            return Err(Nobody::Unleased(excluded.iter().filter_map(lacks).collect()));
+        }
         if left.is_empty() {
             let by_index = |(place, why): (usize, Excluded)| Some((*search.pool.members.get(place)?, why));
             return Err(Nobody::Excluded(excluded.into_iter().filter_map(by_index).collect()));
@@ -183,7 +198,8 @@ impl Router {
 
     fn why_not(&self, index: usize, search: &Search<'_>, ledger: &Ledger, now: Duration) -> Option<Excluded> {
         let (record, terms) = ledger.seen(index)?;
-        eligible::excluded(record, terms, &self.demand(index, search, ledger, false), now)
+        let why = eligible::excluded(record, terms, &self.demand(index, search, ledger, false), now);
+        why.filter(|why| !(search.lenient && *why == Excluded::Unleased))
     }
 
     /// The places of the members that the request's tags admit.
@@ -263,7 +279,7 @@ impl Router {
         let candidates: Vec<Candidate<'_>> = members.iter().filter_map(candidate).collect();
         let mut probe = false;
         let place = match pool.strategy {
-            Strategy::LeastBusy => least_busy::pick(&candidates, moment.random),
+            Strategy::LeastBusy => least_busy::pick(&candidates, moment.now, moment.random),
             Strategy::UsageBased => usage_based::pick(&candidates, moment.now, moment.random),
             Strategy::LowestLatency => {
                 let pick = lowest_latency::pick(&candidates, &pool.args, *stream, moment.now, moment.random)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::lease::Room;
 use crate::ledger::{Demand, Terms};
 use crate::record::Record;
 
@@ -16,6 +17,11 @@ pub enum Excluded {
     OverRpm(Duration),
     /// It has had its tokens of this minute, or too few are left for this request.
     OverTpm(Duration),
+    /// The whole fleet has had what the minute has, as far as Redis says; or Redis does not answer, and this instance has had
+    /// its share.
+    OverShare(Duration),
+    /// This instance has used up its lease: Redis has to be asked.
+    Unleased,
     /// All of its slots (max_parallel_requests) are taken.
     Busy,
     /// So many workers wrote at once that none of our tries counted.
@@ -26,15 +32,21 @@ impl Excluded {
     /// When to look again, since the Unix epoch; `None` where that may be any moment.
     pub fn until(self) -> Option<Duration> {
         match self {
-            Self::CoolingDown(until) | Self::OverRpm(until) | Self::OverTpm(until) => Some(until),
-            Self::Tried | Self::Busy | Self::Contended => None,
+            Self::CoolingDown(until)
+            | Self::OverRpm(until)
+            | Self::OverTpm(until)
+            | Self::OverShare(until) => Some(until),
+            Self::Tried | Self::Unleased | Self::Busy | Self::Contended => None,
         }
     }
 
     /// Whether it may end before its time, because a request of another worker ended, or cost less than expected. A copy
     /// that says so may be out of date; what a copy says about anything else stays true until its time is over.
     pub fn may_end_early(self) -> bool {
-        matches!(self, Self::OverTpm(_) | Self::Busy | Self::Contended)
+        matches!(
+            self,
+            Self::OverTpm(_) | Self::OverShare(_) | Self::Unleased | Self::Busy | Self::Contended
+        )
     }
 }
 
@@ -59,13 +71,20 @@ fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Optio
     if terms.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
         return Some(Excluded::OverRpm(window.ends()));
     }
-    let is_over = terms.tpm.is_some_and(|tpm| window.tokens.saturating_add(demand.tokens) > tpm);
-    is_over.then(|| Excluded::OverTpm(window.ends()))
+    if terms.tpm.is_some_and(|tpm| window.tokens.saturating_add(demand.tokens) > tpm) {
+        return Some(Excluded::OverTpm(window.ends()));
+    }
+    match record.lease.room(&window, terms.limits(), demand.tokens, demand.sharing, now) {
+        Room::Enough => None,
+        Room::Ask => Some(Excluded::Unleased),
+        Room::None => Some(Excluded::OverShare(window.ends())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::Sharing;
     use crate::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
@@ -74,7 +93,7 @@ mod tests {
     #[test]
     fn a_deployment_is_left_out_for_what_it_has_no_room_for() {
         let terms = Terms { rpm: Some(3), tpm: Some(1000), parallel: Some(2), counted: false };
-        let demand = Demand { index: 0, tokens: 100, direct: false, probe: false };
+        let demand = Demand { index: 0, tokens: 100, direct: false, probe: false, sharing: Sharing::Alone };
         let window = |requests, tokens| Record {
             window: Window { minute: 29_000_000, requests, tokens },
             ..Record::default()
@@ -98,7 +117,7 @@ mod tests {
     fn a_cooldown_does_not_stop_who_names_the_deployment() {
         let mut record = Record::default();
         record.cooldown.extend(5 * SECOND, NOON);
-        let asked = |direct| Demand { index: 0, tokens: 0, direct, probe: false };
+        let asked = |direct| Demand { index: 0, tokens: 0, direct, probe: false, sharing: Sharing::Alone };
         let cooling = Some(Excluded::CoolingDown(NOON + 5 * SECOND));
         assert_eq!(excluded(&record, &Terms::default(), &asked(false), NOON), cooling);
         assert_eq!(excluded(&record, &Terms::default(), &asked(true), NOON), None);

@@ -11,7 +11,9 @@ use llm_balancer_config::{Config, Deployment, Strategy};
 
 use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
-use crate::record::Record;
+use crate::fleet::Fleet;
+use crate::lease::{Limits, Sharing};
+use crate::record::{Record, milliseconds};
 use crate::store::{Store, Version};
 use crate::window::Window;
 
@@ -21,6 +23,9 @@ const TRIES: usize = 256;
 
 /// How long successes may wait in this worker until they are handed in. They only dilute the share of failures.
 const HAND_IN: Duration = Duration::from_secs(1);
+
+/// How long the fleet is believed to be as it was last seen.
+const FLEET: Duration = Duration::from_millis(20);
 
 /// What a deployment may be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +50,15 @@ impl Terms {
             parallel: deployment.max_parallel_requests.or(config.router.max_parallel_requests),
             counted: !matches!(strategy, Strategy::SimpleShuffle | Strategy::LowestCost),
         }
+    }
+
+    /// Those of a minute.
+    pub fn limits(&self) -> Limits {
+        Limits { rpm: self.rpm, tpm: self.tpm }
+    }
+
+    fn are_limited(&self) -> bool {
+        self.rpm.is_some() || self.tpm.is_some()
     }
 
     /// Counts a request in the sums of its group, which are about limits: one that takes nothing from a limit, or from
@@ -78,6 +92,8 @@ pub struct Ticket {
     pub probe: bool,
     /// It counts as in flight.
     in_flight: bool,
+    /// Its deployment's lease is nearly used up.
+    pub low: bool,
 }
 
 /// A deployment as this worker sees it.
@@ -123,6 +139,12 @@ pub struct Ledger {
     joined: bool,
     /// Where the next look at others begins.
     next_look: usize,
+    /// Whether there may be other instances.
+    shared: bool,
+    /// They, as they were last seen.
+    fleet: Fleet,
+    /// When that was.
+    fleet_seen: Duration,
 }
 
 impl Ledger {
@@ -149,7 +171,7 @@ impl Ledger {
                 handed_in: Duration::ZERO,
             });
         }
-        Self { seats, groups, alive: Alive::new(vm), joined: false, next_look: 0 }
+        Self { seats, groups, alive: Alive::new(vm), joined: false, next_look: 0, shared: config.redis.is_some(), fleet: Fleet::default(), fleet_seen: Duration::ZERO }
     }
 
     /// Creates what is not there yet, before there is traffic, and reads the rest: counts survive a reload.
@@ -182,6 +204,49 @@ impl Ledger {
             self.joined = true;
             self.alive.beat(now, store);
         }
+    }
+
+    /// How limits are shared with other instances, as far as is known; looked at again now and then.
+    pub fn sharing(&mut self, now: Duration, store: &dyn Store) -> Sharing {
+        if !self.shared {
+            return Sharing::Alone;
+        }
+        if now.abs_diff(self.fleet_seen) >= FLEET {
+            self.look_at_fleet(now, store);
+        }
+        self.fleet.sharing()
+    }
+
+    /// The fleet as it is.
+    pub fn look_at_fleet(&mut self, now: Duration, store: &dyn Store) -> Fleet {
+        self.fleet_seen = now;
+        self.fleet = Fleet::read(store).map(|(fleet, _)| fleet).unwrap_or_default();
+        self.fleet
+    }
+
+    /// Changes what is remembered of a deployment, whatever others do at the same time; `None` where that came to nothing.
+    pub fn change<T>(
+        &mut self,
+        index: usize,
+        now: Duration,
+        store: &dyn Store,
+        mut change: impl FnMut(&mut Record, &Terms) -> Option<T>,
+    ) -> Option<T> {
+        for _ in 0..TRIES {
+            let version = self.read(index, store);
+            let seat = self.seats.get_mut(index)?;
+            seat.record.window = seat.record.window.at(now);
+            let result = change(&mut seat.record, &seat.terms)?;
+            if store.swap(&seat.key, &seat.record.encode(), version) {
+                return Some(result);
+            }
+        }
+        None
+    }
+
+    /// How many deployments there are.
+    pub fn count(&self) -> usize {
+        self.seats.len()
     }
 
     /// Whether this is the only worker.
@@ -251,6 +316,7 @@ impl Ledger {
                 load: seat.record.in_flight(),
                 probe: demand.probe,
                 in_flight: false,
+                low: false,
             };
             if !seat.terms.are_counted() {
                 return Ok(ticket);
@@ -262,12 +328,20 @@ impl Ledger {
             if demand.probe {
                 record.latency.probe(now);
             }
+            if let Sharing::Fleet { instances, away } = demand.sharing
+                && seat.terms.are_limited()
+            {
+                record.lease = record.lease.on(record.window.minute);
+                record.lease.used = milliseconds(now);
+                let limits = seat.terms.limits();
+                ticket.low = !away && record.lease.is_low(&record.window, limits, instances, now);
+            }
             if store.swap(&seat.key, &record.encode(), version) {
                 ticket.minute = seat.record.window.minute;
                 ticket.reserved = tokens;
                 ticket.in_flight = true;
                 let (group, terms) = (seat.group, seat.terms);
-                if terms.rpm.is_some() || terms.tpm.is_some() {
+                if terms.are_limited() {
                     self.update_group(group, now, store, |window| terms.count(window, tokens));
                 }
                 return Ok(ticket);
@@ -400,6 +474,8 @@ pub struct Demand {
     pub direct: bool,
     /// To find out how fast it is.
     pub probe: bool,
+    /// Whether its limits are shared with other instances.
+    pub sharing: Sharing,
 }
 
 impl Group {

@@ -18,6 +18,7 @@ pub mod wishes;
 
 // What is remembered, and shared by all workers.
 pub mod alive;
+pub mod fleet;
 pub mod latency;
 pub mod lease;
 pub mod ledger;
@@ -58,5 +59,7 @@ mod choosing;
 mod router;
 mod sending;
 mod settling;
+mod sync;
 pub use router::{Arrival, Router, Sending, Step, Verdict};
 pub use settling::{End, Ended, Said};
+pub use sync::{Call, Told};

@@ -46,6 +46,8 @@ pub enum Arrival {
 pub enum Step {
     /// Send it to the deployment that was picked.
     Send(Box<Sending>),
+    /// Ask Redis for leases on these deployments, for as many tokens at least, and then send again.
+    Ask(Journey, Vec<(usize, u64)>),
     /// Answer.
     Reply(Reply),
 }

@@ -11,6 +11,7 @@ use crate::eligible::Excluded;
 use crate::estimate::Estimate;
 use crate::fallback::{self, Names};
 use crate::group::{Resolved, Unresolved};
+use crate::lease::Sharing;
 use crate::ledger::Ticket;
 use crate::outcome::Reason;
 use crate::reply::{Refusal, Reply, Unavailable};
@@ -28,6 +29,9 @@ enum Tried {
     /// The request goes on to the target that its journey names now.
     Elsewhere,
 }
+
+/// How often a request asks for a lease that others then use up.
+const MOST_ASKED: u8 = 3;
 
 impl Router {
     /// Decides where a request goes. `journey` is what it has been through, on any attempt but the first.
@@ -78,6 +82,8 @@ impl Router {
             estimate: Estimate::of(&facts, request.route),
             tags: &facts.wishes.tags,
             stream: facts.stream,
+            sharing: Sharing::Alone,
+            lenient: false,
         };
         match self.choose(&search, moment) {
             Ok((index, ticket)) => {
@@ -85,6 +91,10 @@ impl Router {
                 let merged = merged.is_some();
                 self.sending(request, body, &facts, &resolved, journey, (index, deployment, ticket), merged)
                     .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
+            }
+            Err(Nobody::Unleased(lacks)) if journey.asked < MOST_ASKED => {
+                journey.asked = journey.asked.saturating_add(1);
+                Ok(Tried::Done(Step::Ask(std::mem::take(journey), lacks)))
             }
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
@@ -204,6 +214,7 @@ impl Router {
                 return Refusal::Tags { model: facts.model.to_string(), tags: facts.wishes.tags.clone() };
             }
             Nobody::Excluded(excluded) => excluded,
+            Nobody::Unleased(lacks) => lacks.into_iter().map(|(index, _)| (index, Excluded::Unleased)).collect(),
         };
         // Whoever is only busy may be free at any moment.
         let soonest = excluded.iter().map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);

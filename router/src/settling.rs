@@ -12,6 +12,7 @@ use crate::estimate::Estimate;
 use crate::fallback::Names;
 use crate::group::Pool;
 use crate::latency::Metric;
+use crate::lease::Sharing;
 use crate::outcome::{Again, Failure};
 use crate::record::Record;
 use crate::reply::Reply;
@@ -241,8 +242,11 @@ impl Router {
             estimate: Estimate { prompt: 0, completion: Some(0) },
             tags: &attempt.wishes.tags,
             stream: attempt.stream,
+            sharing: Sharing::Alone,
+            lenient: true,
         };
         let mut ledger = self.ledger.borrow_mut();
+        search.sharing = ledger.sharing(moment.now, moment.store);
         let own = level(&attempt.pool, attempt.deployment);
         let left = self.eligible(&search, &mut ledger, moment.now, moment.store).unwrap_or_default();
         // Those of a later order come into it when this one has had its retries.

@@ -1,11 +1,13 @@
-//! least-busy: whoever has the fewest requests in flight, from all workers (BEHAVIOUR 3.3).
+//! least-busy: whoever has the fewest requests in flight, from all workers and instances (BEHAVIOUR 3.3).
+
+use std::time::Duration;
 
 use super::{Candidate, lowest};
 use crate::random::Random;
 
 /// The place of the pick.
-pub fn pick(candidates: &[Candidate<'_>], random: &mut dyn Random) -> Option<usize> {
-    lowest(candidates, |candidate| f64::from(candidate.record.in_flight()), random)
+pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random) -> Option<usize> {
+    lowest(candidates, |candidate| f64::from(candidate.record.load(now)), random)
 }
 
 #[cfg(test)]
@@ -23,7 +25,7 @@ mod tests {
     fn requests_of_all_workers_count() {
         let config = group(&["", "", ""]);
         let records = [serving(&[(1, 2)]), serving(&[(1, 1), (2, 2)]), serving(&[(2, 1)])];
-        let shares = shares(3, |random| pick(&candidates(&config, &records), random));
+        let shares = shares(3, |random| pick(&candidates(&config, &records), Duration::from_secs(1_740_000_000), random));
         assert!((shares[2] - 100.0).abs() < 0.01, "{shares:?}");
     }
 }

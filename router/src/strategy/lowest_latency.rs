@@ -43,7 +43,7 @@ pub fn pick(
         return Some(Pick { place: unknown, probe: true });
     }
     let cost = |candidate: &Candidate<'_>| match is_known(candidate) {
-        true => candidate.record.latency.of(metric).cost(candidate.record.in_flight()),
+        true => candidate.record.latency.of(metric).cost(candidate.record.load(now)),
         false => f64::MAX,
     };
     let soonest = lowest(candidates, cost, random)?;

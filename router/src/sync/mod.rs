@@ -1,0 +1,413 @@
+//! What is said to Redis and what its answers mean: leases ahead of need, signs of life, and what instances tell each other.
+//!
+//! Everything goes in pipelines that end in QUIT, whose `+OK` shows that nothing was cut off. Each script runs once and
+//! answers by itself, so the pieces of a pipeline need not belong together. An answer that never comes costs what it granted:
+//! a lease that is lost stays taken until the minute ends, so the fleet admits less, and never more.
+
+use std::time::Duration;
+
+use llm_balancer_config::Redis;
+
+use crate::fleet::Fleet;
+use crate::latency::{Estimate, Metric};
+use crate::ledger::Ledger;
+use crate::lease::Sharing;
+use crate::record::{Elsewhere, Record, milliseconds, seconds};
+use crate::resp::{self, Value};
+use crate::router::Router;
+use crate::store::Moment;
+
+const LEASE: &[u8] = include_bytes!("lease.lua");
+const PRESENCE: &[u8] = include_bytes!("presence.lua");
+const EXCHANGE: &[u8] = include_bytes!("exchange.lua");
+
+/// Deployments in one pipeline, at most: their answers stay far below the 64 KB that come back whole.
+const MOST: usize = 128;
+
+/// A pipeline on its way to Redis.
+#[derive(Debug)]
+pub struct Call {
+    /// What is sent.
+    pub bytes: Vec<u8>,
+    /// What its replies mean, in order.
+    parts: Vec<Part>,
+    /// It finds out whether Redis is there: when it answers, it is.
+    is_sign_of_life: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// AUTH or SELECT.
+    Greeting,
+    Presence,
+    Lease { index: usize, minute: u32 },
+    Exchange { index: usize },
+}
+
+/// What came of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    /// All is well, as before.
+    Fine,
+    /// Redis does not answer, or not with what was asked for: from now on each instance has its share.
+    Away(String),
+    /// Redis is back.
+    Back,
+}
+
+impl Router {
+    /// Asks for leases on these deployments, for as many tokens at least; `None` without Redis.
+    pub fn ask(&self, lacks: &[(usize, u64)], moment: &mut Moment<'_>) -> Option<Call> {
+        let mut ledger = self.ledger.borrow_mut();
+        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+        let mut call = self.call()?;
+        for (index, tokens) in lacks.iter().take(MOST) {
+            self.ask_for(*index, *tokens, Give::Nothing, &fleet, &mut call, &mut ledger, moment);
+        }
+        call.finish()
+    }
+
+    /// Gives back what is held on these deployments and not used; keeps those that are still in use in the list.
+    pub fn surrender(&self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
+        let mut ledger = self.ledger.borrow_mut();
+        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+        let mut call = self.call()?;
+        held.retain(|index| {
+            ledger.read(*index, moment.store);
+            let Some((record, _)) = ledger.seen(*index) else { return false };
+            let window = record.window.at(moment.now);
+            let is_idle = record.lease.clone().surrender(&window, moment.now).is_some();
+            if is_idle && !fleet.away {
+                self.ask_for(*index, 0, Give::Back, &fleet, &mut call, &mut ledger, moment);
+            }
+            let is_held = record_holds(ledger.seen(*index).map(|(record, _)| record), moment.now);
+            !is_idle && is_held
+        });
+        call.finish()
+    }
+
+    /// What is to be exchanged with the other instances, when it is this worker's turn.
+    pub fn exchange(&self, moment: &mut Moment<'_>) -> Vec<Call> {
+        let mut ledger = self.ledger.borrow_mut();
+        if self.config.redis.is_none() {
+            return Vec::new();
+        }
+        Fleet::join(moment.store, moment.random);
+        let Some(fleet) = Fleet::take_turn(moment.store, moment.now) else { return Vec::new() };
+        let mut calls = Vec::new();
+        if let Some(mut call) = self.call() {
+            call.is_sign_of_life = true;
+            let keys = [self.key("instances"), self.key("epoch")];
+            let own = [number(fleet.instance), number(moment.random.bits() >> 12)];
+            call.script(Part::Presence, PRESENCE, &keys, &own);
+            calls.extend(call.finish());
+        }
+        if fleet.away {
+            return calls;
+        }
+        // All of them once a second, unless there are very many.
+        for _ in 0..ledger.count().div_ceil(MOST).min(4) {
+            let Some(mut call) = self.call() else { break };
+            for _ in 0..MOST.min(ledger.count()) {
+                let count = ledger.count();
+                let index = ledger.turn(count);
+                self.exchange_about(index, &fleet, &mut call, &mut ledger, moment);
+            }
+            calls.extend(call.finish());
+        }
+        calls
+    }
+
+    /// Tells the others about a deployment at once: it cools down.
+    pub fn tell(&self, index: usize, moment: &mut Moment<'_>) -> Option<Call> {
+        let mut ledger = self.ledger.borrow_mut();
+        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+        if fleet.away {
+            return None;
+        }
+        let mut call = self.call()?;
+        self.exchange_about(index, &fleet, &mut call, &mut ledger, moment);
+        call.finish()
+    }
+
+    /// Takes in what Redis answered; `None` for nothing, or not in time.
+    pub fn told(&self, call: Call, answer: Option<&[u8]>, moment: &mut Moment<'_>) -> Told {
+        let mut ledger = self.ledger.borrow_mut();
+        let replies = match answer {
+            None => Err("no answer".to_owned()),
+            // One more for QUIT.
+            Some(bytes) => resp::replies(bytes, call.parts.len().saturating_add(1))
+                .ok_or_else(|| match bytes.is_empty() {
+                    true => "no answer".to_owned(),
+                    false => "an answer that was cut off, or is none".to_owned(),
+                })
+                .and_then(|replies| first_error(&replies).map_or(Ok(replies), Err)),
+        };
+        let (away, problem) = match replies {
+            Ok(replies) => {
+                for (part, reply) in call.parts.iter().zip(&replies) {
+                    take_in(*part, reply, &mut ledger, moment);
+                }
+                (false, String::new())
+            }
+            Err(problem) => (true, problem),
+        };
+        // What shows that Redis is back is the answer to a sign of life, and not one that was under way before.
+        if away || call.is_sign_of_life {
+            let changed = Fleet::update(moment.store, |fleet| {
+                let changes = fleet.away != away;
+                fleet.away = away;
+                changes.then_some(())
+            });
+            ledger.look_at_fleet(moment.now, moment.store);
+            return match (changed, away) {
+                (None, _) => Told::Fine,
+                (Some(_), true) => Told::Away(problem),
+                (Some(_), false) => Told::Back,
+            };
+        }
+        Told::Fine
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one lease in all its parts")]
+    fn ask_for(
+        &self,
+        index: usize,
+        lacks: u64,
+        give: Give,
+        fleet: &Fleet,
+        call: &mut Call,
+        ledger: &mut Ledger,
+        moment: &Moment<'_>,
+    ) {
+        let Some(deployment) = self.deployment(index) else { return };
+        let Sharing::Fleet { instances, .. } = fleet.sharing() else { return };
+        let now = moment.now;
+        let asked = ledger.change(index, now, moment.store, |record, terms| {
+            record.lease = record.lease.on(record.window.minute);
+            let back = match give {
+                Give::Back => record.lease.surrender(&record.window, now)?,
+                Give::Nothing => (0, 0),
+            };
+            let wanted = match give {
+                Give::Back => (0, 0),
+                Give::Nothing => {
+                    record.lease.portion(&record.window, terms.limits(), lacks, instances, now)
+                }
+            };
+            Some((record.window, terms.limits(), wanted, back))
+        });
+        let Some((window, limits, wanted, back)) = asked else { return };
+        let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), number);
+        let is_lost = u64::from(fleet.lost_minute == window.minute);
+        let keys = [self.key(&format!("{{{}}}:{}", deployment.id, window.minute)), self.key("epoch")];
+        let arguments = [
+            number(fleet.instance),
+            number(fleet.epoch),
+            limit(limits.rpm),
+            limit(limits.tpm),
+            number(wanted.0),
+            number(wanted.1),
+            number(back.0),
+            number(back.1),
+            number(u64::from(window.requests)),
+            number(window.tokens),
+            number(u64::from(fleet.missing)),
+            number(u64::from(instances)),
+            number(is_lost),
+        ];
+        call.script(Part::Lease { index, minute: window.minute }, LEASE, &keys, &arguments);
+    }
+
+    fn exchange_about(
+        &self,
+        index: usize,
+        fleet: &Fleet,
+        call: &mut Call,
+        ledger: &mut Ledger,
+        moment: &Moment<'_>,
+    ) {
+        ledger.read(index, moment.store);
+        let (Some(deployment), Some((record, _))) = (self.deployment(index), ledger.seen(index)) else { return };
+        let cooldown = record.cooldown.at(moment.now).map_or((0, 0), |_| (record.cooldown.from, record.cooldown.until));
+        let keys = [self.key(&format!("{{{}}}:fleet", deployment.id))];
+        let arguments = [
+            number(fleet.instance),
+            number(u64::from(record.in_flight())),
+            number(cooldown.0),
+            number(cooldown.1),
+            estimate(&record.latency.first),
+            estimate(&record.latency.each),
+            estimate(&record.latency.whole),
+        ];
+        call.script(Part::Exchange { index }, EXCHANGE, &keys, &arguments);
+    }
+
+    fn call(&self) -> Option<Call> {
+        let redis = self.config.redis.as_ref()?;
+        let mut call = Call { bytes: Vec::with_capacity(2048), parts: Vec::new(), is_sign_of_life: false };
+        call.greet(redis);
+        Some(call)
+    }
+
+    fn key(&self, rest: &str) -> Vec<u8> {
+        let namespace = self.config.redis.as_ref().map_or("", |redis| &redis.namespace);
+        format!("{namespace}:{rest}").into_bytes()
+    }
+}
+
+/// Which way a lease goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Give {
+    Nothing,
+    Back,
+}
+
+fn record_holds(record: Option<&Record>, now: Duration) -> bool {
+    record.is_some_and(|record| {
+        let window = record.window.at(now);
+        let lease = record.lease;
+        lease.minute == window.minute
+            && (lease.requests > u64::from(window.requests) || lease.tokens > window.tokens)
+    })
+}
+
+impl Call {
+    fn greet(&mut self, redis: &Redis) {
+        if let Some(password) = &redis.password {
+            let password = password.reveal().as_bytes();
+            match &redis.username {
+                Some(user) => resp::command(&mut self.bytes, &[b"AUTH", user.as_bytes(), password]),
+                None => resp::command(&mut self.bytes, &[b"AUTH", password]),
+            }
+            self.parts.push(Part::Greeting);
+        }
+        if redis.database != 0 {
+            resp::command(&mut self.bytes, &[b"SELECT", &number(u64::from(redis.database))]);
+            self.parts.push(Part::Greeting);
+        }
+    }
+
+    fn script(&mut self, part: Part, script: &[u8], keys: &[Vec<u8>], arguments: &[Vec<u8>]) {
+        let count = number(keys.len() as u64);
+        let mut command: Vec<&[u8]> = vec![b"EVAL", script, &count];
+        command.extend(keys.iter().chain(arguments).map(Vec::as_slice));
+        resp::command(&mut self.bytes, &command);
+        self.parts.push(part);
+    }
+
+    /// Ends the pipeline; `None` where there is nothing to say.
+    fn finish(mut self) -> Option<Self> {
+        if self.parts.iter().all(|part| matches!(part, Part::Greeting)) {
+            return None;
+        }
+        resp::command(&mut self.bytes, &[b"QUIT"]);
+        Some(self)
+    }
+}
+
+fn number(number: u64) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+/// The first thing that Redis refused, QUIT included.
+fn first_error(replies: &[Value]) -> Option<String> {
+    let error = replies.iter().find_map(|reply| match reply {
+        Value::Error(error) => Some(error.clone()),
+        _ => None,
+    });
+    let is_whole = replies.last() == Some(&Value::Simple("OK".to_owned()));
+    error.or_else(|| (!is_whole).then(|| "an answer without its end".to_owned()))
+}
+
+/// What one reply changes here. One that is not of its form changes nothing.
+fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) -> Option<()> {
+    let items = reply.items();
+    let integer = |at: usize| -> Option<u64> {
+        items?.get(at)?.integer().and_then(|number| u64::try_from(number).ok())
+    };
+    match part {
+        Part::Greeting => {}
+        Part::Presence => {
+            let (epoch, live, missing) = (integer(0)?, integer(1)?, integer(2)?);
+            let minute = u32::try_from(moment.now.as_secs().checked_div(60)?).unwrap_or(u32::MAX);
+            Fleet::update(moment.store, |fleet| {
+                if fleet.epoch != 0 && fleet.epoch != epoch {
+                    fleet.lost_minute = minute;
+                }
+                fleet.epoch = epoch;
+                fleet.live = u32::try_from(live).unwrap_or(u32::MAX).max(1);
+                fleet.missing = u32::try_from(missing).unwrap_or(u32::MAX);
+                Some(())
+            });
+        }
+        Part::Lease { index, minute } => {
+            let granted = (integer(0)?, integer(1)?, integer(2)?, integer(3)?);
+            let is_other_epoch = integer(4)? == 1;
+            ledger.change(index, moment.now, moment.store, |record, _| {
+                // The minute may have turned since it was asked for.
+                if record.lease.minute != minute {
+                    return None;
+                }
+                let lease = &mut record.lease;
+                if is_other_epoch {
+                    // Nobody knows what is left before Redis has been told again.
+                    lease.told = 0;
+                    return Some(());
+                }
+                lease.requests = lease.requests.saturating_add(granted.0);
+                lease.tokens = lease.tokens.saturating_add(granted.1);
+                (lease.left_requests, lease.left_tokens) = (granted.2, granted.3);
+                lease.told = milliseconds(moment.now);
+                Some(())
+            });
+        }
+        Part::Exchange { index } => {
+            let elsewhere = u32::try_from(integer(0)?).unwrap_or(u32::MAX);
+            let (from, until) = (integer(1)?, integer(2)?);
+            let newest = [Metric::First, Metric::Each, Metric::Whole].map(|metric| {
+                let place: usize = match metric {
+                    Metric::First => 3,
+                    Metric::Each => 4,
+                    Metric::Whole => 5,
+                };
+                (metric, items.and_then(|items| told_estimate(items.get(place)?)))
+            });
+            ledger.change(index, moment.now, moment.store, |record, _| {
+                let before = record.clone();
+                record.elsewhere = Elsewhere { count: elsewhere, at: seconds(moment.now) };
+                if until > record.cooldown.until {
+                    (record.cooldown.from, record.cooldown.until) = (from, until);
+                }
+                for (metric, estimate) in newest {
+                    let own = record.latency.of_mut(metric);
+                    if let Some(estimate) = estimate.filter(|estimate| estimate.at > own.at) {
+                        *own = estimate;
+                    }
+                }
+                // A deployment that nobody uses is not written every second.
+                let is_news = *record != Record { elsewhere: record.elsewhere, ..before.clone() }
+                    || record.elsewhere.count != before.elsewhere.count
+                    || elsewhere != 0;
+                is_news.then_some(())
+            });
+        }
+    }
+    Some(())
+}
+
+/// `<at> <ms> <load> <best>`, or nothing.
+fn estimate(estimate: &Estimate) -> Vec<u8> {
+    match estimate.at {
+        0 => Vec::new(),
+        at => format!("{at} {} {} {}", estimate.ms, estimate.load, estimate.best).into_bytes(),
+    }
+}
+
+fn told_estimate(value: &Value) -> Option<Estimate> {
+    let Value::Bulk(bytes) = value else { return None };
+    let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
+    let at = words.next()?.parse().ok()?;
+    let mut float = || words.next()?.parse().ok().filter(|value: &f32| value.is_finite() && *value >= 0.0);
+    Some(Estimate { at, ms: float()?, load: float()?, best: float()? })
+}

@@ -131,7 +131,7 @@ impl Simulation {
         let memory = Memory::default();
         let worker = |vm| {
             let router = Router::new(setting.config(), vm);
-            router.open(NOON, &memory);
+            router.open(&memory);
             RefCell::new(Worker { vm, router, random: SplitMix::new(u64::from(vm)), open: Vec::new() })
         };
         let workers = (1..=WORKERS as u32).map(worker).collect();
@@ -178,7 +178,7 @@ impl Simulation {
             Deed::End(which, tokens) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-                let ended = Ended { first_byte: Some(self.now()), usage, complete: true };
+                let ended = Ended { first_byte: Some(self.now()), usage, end: llm_balancer_router::End::Whole };
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
                 worker.router.serve(&attempt, ended, &moment);
                 self.settled(&attempt, tokens);
@@ -202,7 +202,7 @@ impl Simulation {
                     books.vms
                 };
                 let router = Router::new(self.setting.config(), vm);
-                router.open(self.now(), store);
+                router.open(store);
                 *worker = Worker { vm, router, random: SplitMix::new(u64::from(vm)), open: Vec::new() };
                 None
             }
@@ -558,7 +558,7 @@ fn eight_workers_serve_exactly_what_the_limits_allow() {
 fn served_by_one(setting: &Setting, vm: u32, now: Duration, memory: &Arc<Memory>) -> u64 {
     const REQUESTS: u32 = 300;
     let router = Router::new(setting.config(), vm);
-    router.open(now, &**memory);
+    router.open(&**memory);
     let mut random = SplitMix::new(u64::from(vm));
     let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
     let Arrival::Hold(request) = router.arrive(&headers, false) else { panic!("not held") };

@@ -1,0 +1,168 @@
+//! Redis' wire format, RESP2 (redis.io/docs/latest/develop/reference/protocol-spec): commands out, replies in.
+//!
+//! A reply may be cut off or made up: nothing that comes in is believed before all of it is there, and nesting and sizes
+//! are bounded.
+
+/// Items of one list, at most. Our scripts answer with ten.
+const MOST_ITEMS: usize = 1_024;
+/// Lists within lists, at most.
+const DEEPEST: u32 = 4;
+
+/// What Redis answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// `+OK`
+    Simple(String),
+    /// `-ERR ..`: what went wrong.
+    Error(String),
+    /// `:7`
+    Integer(i64),
+    /// `$3 ..`: a text, as bytes.
+    Bulk(Vec<u8>),
+    /// `$-1`, `*-1`
+    Nothing,
+    /// `*2 ..`
+    List(Vec<Value>),
+}
+
+/// Appends a command. Arguments are length-prefixed, so whatever they hold cannot become another command.
+pub fn command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
+    out.extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
+    for argument in arguments {
+        out.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
+        out.extend_from_slice(argument);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Reads exactly this many replies; `None` where there are fewer, more, or something that is no reply.
+pub fn replies(mut bytes: &[u8], count: usize) -> Option<Vec<Value>> {
+    let mut values = Vec::with_capacity(count.min(MOST_ITEMS));
+    for _ in 0..count {
+        let (value, rest) = value(bytes, 0)?;
+        values.push(value);
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(values)
+}
+
+fn value(bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
+    let (kind, rest) = bytes.split_first()?;
+    let (line, rest) = line(rest)?;
+    match kind {
+        b'+' => Some((Value::Simple(text(line)), rest)),
+        b'-' => Some((Value::Error(text(line)), rest)),
+        b':' => Some((Value::Integer(number(line)?), rest)),
+        b'$' => match number(line)? {
+            -1 => Some((Value::Nothing, rest)),
+            length => {
+                let length = usize::try_from(length).ok()?;
+                let (bulk, rest) = rest.split_at_checked(length)?;
+                Some((Value::Bulk(bulk.to_vec()), rest.strip_prefix(b"\r\n")?))
+            }
+        },
+        b'*' => match number(line)? {
+            -1 => Some((Value::Nothing, rest)),
+            count => list(usize::try_from(count).ok()?, rest, depth),
+        },
+        _ => None,
+    }
+}
+
+fn list(count: usize, mut bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
+    if count > MOST_ITEMS || depth >= DEEPEST {
+        return None;
+    }
+    let mut items = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (item, rest) = value(bytes, depth.saturating_add(1))?;
+        items.push(item);
+        bytes = rest;
+    }
+    Some((Value::List(items), bytes))
+}
+
+fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memmem::find(bytes, b"\r\n")?;
+    let (line, rest) = bytes.split_at_checked(end)?;
+    Some((line, rest.strip_prefix(b"\r\n")?))
+}
+
+fn number(line: &[u8]) -> Option<i64> {
+    std::str::from_utf8(line).ok()?.parse().ok()
+}
+
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).into_owned()
+}
+
+impl Value {
+    /// The items of a list.
+    pub fn items(&self) -> Option<&[Value]> {
+        match self {
+            Self::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// A number, also where it is written as a text.
+    pub fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number),
+            Self::Bulk(bytes) => number(bytes),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_cannot_be_broken_by_what_it_carries() {
+        let mut out = Vec::new();
+        command(&mut out, &[b"SET", b"k", b"a\r\nDEL x\r\n"]);
+        assert_eq!(out, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10\r\na\r\nDEL x\r\n\r\n");
+    }
+
+    #[test]
+    fn replies_are_read_as_redis_writes_them() {
+        let bytes = b"+OK\r\n:-7\r\n$3\r\na\r\n\r\n$-1\r\n*2\r\n:1\r\n*1\r\n+x\r\n-ERR no\r\n";
+        let list = Value::List(vec![
+            Value::Integer(1),
+            Value::List(vec![Value::Simple("x".into())]),
+        ]);
+        let expected = vec![
+            Value::Simple("OK".into()),
+            Value::Integer(-7),
+            Value::Bulk(b"a\r\n".to_vec()),
+            Value::Nothing,
+            list,
+            Value::Error("ERR no".into()),
+        ];
+        assert_eq!(replies(bytes, 6), Some(expected));
+    }
+
+    #[test]
+    fn what_is_cut_off_made_up_or_too_much_is_no_answer() {
+        let whole: &[u8] = b"*2\r\n$3\r\nabc\r\n:12\r\n+OK\r\n";
+        assert!(replies(whole, 2).is_some());
+        for end in 0..whole.len() {
+            assert_eq!(replies(&whole[..end], 2), None, "{end}");
+        }
+        for hostile in [
+            &b"*9999999999\r\n"[..],
+            b"$9223372036854775807\r\nx\r\n",
+            b"$-2\r\n",
+            b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+            b":1x\r\n",
+            b"HTTP/1.1 200 OK\r\n",
+            b"+OK\r\n+OK\r\n",
+            b"$3\r\nabcd\r\n",
+            b"\xff\xfe",
+        ] {
+            assert_eq!(replies(hostile, 1), None, "{}", String::from_utf8_lossy(hostile));
+        }
+    }
+}

@@ -175,8 +175,8 @@ impl Ledger {
         }
     }
 
-    /// Makes itself known, before the first count that ends with this VM.
-    fn join(&mut self, now: Duration, store: &dyn Store) {
+    /// Makes itself known, before the first count that ends with this VM, or the first that others keep it from.
+    pub fn join(&mut self, now: Duration, store: &dyn Store) {
         if !self.joined {
             self.joined = true;
             self.alive.beat(now, store);

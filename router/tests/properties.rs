@@ -178,7 +178,8 @@ impl Simulation {
             Deed::End(which, tokens) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-                let ended = Ended { first_byte: Some(self.now()), usage, end: llm_balancer_router::End::Whole };
+                let ended =
+                    Ended { first_byte: Some(self.now()), usage, end: llm_balancer_router::End::Whole };
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
                 worker.router.serve(&attempt, ended, &moment);
                 self.settled(&attempt, tokens);

@@ -57,6 +57,7 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Result<(usize, Ticket), Nobody> {
         let mut ledger = self.ledger.borrow_mut();
+        ledger.join(moment.now, moment.store);
         if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
             return Ok(found);
         }
@@ -168,10 +169,6 @@ impl Router {
             return;
         }
         let mut early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
-        if !early.is_empty() {
-            // Beats are compared with each other: while nobody else has one, whoever died with all slots looks alive.
-            ledger.join(now, store);
-        }
         let first = ledger.turn(early.len());
         early.rotate_left(first);
         for (place, why) in early.into_iter().take(looks) {

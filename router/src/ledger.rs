@@ -175,7 +175,8 @@ impl Ledger {
         }
     }
 
-    /// Makes itself known, before the first count that ends with this VM, or the first that others keep it from.
+    /// Makes itself known, before the first request: from then on others may rely on its counts, and it can tell who has
+    /// fallen silent.
     pub fn join(&mut self, now: Duration, store: &dyn Store) {
         if !self.joined {
             self.joined = true;
@@ -236,9 +237,6 @@ impl Ledger {
     /// [`Excluded`], by the record as it is now.
     pub fn admit(&mut self, demand: Demand, now: Duration, store: &dyn Store) -> Result<Ticket, Excluded> {
         let Demand { index, tokens, .. } = demand;
-        if self.is_counted(index) {
-            self.join(now, store);
-        }
         for _ in 0..TRIES {
             let version = self.read(index, store);
             let own = self.alive.own();

@@ -116,8 +116,8 @@ impl Latency {
     /// Whether a request is finding out how fast it is.
     pub fn is_probed(&self, now: Duration) -> bool {
         let left = self.probed_until.saturating_sub(milliseconds(now));
-        // More than a probe's own time is a clock that has stepped back.
-        left > 0 && left <= milliseconds(PROBE)
+        // A worker's time may be a moment behind that of the one who probes; by more, the clock has stepped back.
+        left > 0 && left <= milliseconds(PROBE.saturating_mul(2))
     }
 
     /// A request sets out to find out.
@@ -188,6 +188,10 @@ mod tests {
         latency.probe(NOON);
         assert!(latency.is_probed(NOON + Duration::from_secs(29)));
         assert!(!latency.is_probed(NOON + Duration::from_secs(30)));
+        assert!(
+            latency.is_probed(NOON - Duration::from_millis(1)),
+            "a worker that began to decide a moment ago"
+        );
         assert!(!latency.is_probed(NOON - Duration::from_secs(3600)), "the clock stepped back");
     }
 }

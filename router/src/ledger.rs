@@ -309,6 +309,10 @@ impl Ledger {
             if let Some(excluded) = eligible::excluded(&seat.record, &seat.terms, &demand, now) {
                 return Err(excluded);
             }
+            if demand.probe && seat.record.latency.is_probed(now) {
+                // Another worker was faster; its probe will tell this one, too.
+                return Err(Excluded::Contended);
+            }
             let mut ticket = Ticket {
                 at: now,
                 minute: 0,

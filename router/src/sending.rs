@@ -66,11 +66,19 @@ impl Router {
         if let Some(target) = &journey.target {
             facts.model = Cow::Owned(target.model.to_string());
         }
-        let unresolved = |why| Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix);
-        let resolved = self.groups.resolve(&facts.model).map_err(unresolved)?;
         if let Some((failure, limit)) = journey.over {
             return Ok(Tried::Done(Step::Reply(self.told_late(&facts, journey, failure, limit))));
         }
+        let unresolved = |why| Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix);
+        let resolved = match self.groups.resolve(&facts.model) {
+            Ok(resolved) => resolved,
+            // A request may name a fallback that nobody answers to; that is no reason to give up the others.
+            Err(why) if journey.target.is_some() => {
+                let reply = unresolved(why).reply();
+                return Ok(self.elsewhere_or(reply, &facts, &facts.model, journey, Reason::Other));
+            }
+            Err(why) => return Err(unresolved(why)),
+        };
         if let Some(mock) = facts.wishes.mock.filter(|_| !journey.mocked)
             && let Some(tried) = self.mock(mock, &facts, &resolved, journey)
         {
@@ -99,7 +107,7 @@ impl Router {
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
                 let reply = self.about_the_group(refusal.reply(), &facts, &resolved, journey, moment);
-                Ok(self.elsewhere_or(reply, &facts, &resolved, journey, Reason::Other))
+                Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Reason::Other))
             }
         }
     }
@@ -178,7 +186,7 @@ impl Router {
         }
         let mut reply = Refusal::Mock(mock, facts.model.to_string()).reply();
         reply.headers.extend(answer::of_group(&facts.model, journey));
-        Some(self.elsewhere_or(reply, facts, resolved, journey, failure.reason()))
+        Some(self.elsewhere_or(reply, facts, resolved.name, journey, failure.reason()))
     }
 
     /// Sends the request on to the next fallback, or answers; with how the first group failed, if there was another.
@@ -186,11 +194,11 @@ impl Router {
         &self,
         reply: Reply,
         facts: &Facts<'_>,
-        resolved: &Resolved<'_>,
+        group: &str,
         journey: &mut Journey,
         reason: Reason,
     ) -> Tried {
-        let failed = Names { asked: &facts.model, group: resolved.name };
+        let failed = Names { asked: &facts.model, group };
         match journey.trail.next(&self.config.router, &facts.wishes, failed, reason) {
             Some(target) => {
                 journey.original.get_or_insert_with(|| Box::new(reply));
@@ -251,14 +259,20 @@ impl Router {
     fn told_late(
         &self,
         facts: &Facts<'_>,
-        journey: &Journey,
+        journey: &mut Journey,
         failure: crate::outcome::Failure,
         limit: Duration,
     ) -> Reply {
         let last = journey.tried.last().and_then(|id| self.by_id(id));
-        match (last, &journey.original) {
-            (Some(last), _) => answer::failed(last, &facts.model, journey, failure, limit),
-            (None, _) => Refusal::NoConnection.reply(),
+        let original = journey.original.take();
+        match (last, original) {
+            (last, Some(mut original)) => {
+                let names = last.map(|last| answer::owned(answer::names(last, &facts.model, journey)));
+                original.replace_headers(names.unwrap_or_default());
+                *original
+            }
+            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit),
+            (None, None) => Refusal::NoConnection.reply(),
         }
     }
 

@@ -296,13 +296,16 @@ fn a_deployment_that_another_worker_emptied_is_used_again() {
 
 #[story(unsupported = test)]
 fn what_a_dead_worker_had_in_flight_is_given_back_within_seconds() {
-    let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
-    let mut dead = one.beside(2);
-    let _never_ends = dead.begin("g", "").unwrap();
-    one.wait(1.0);
-    assert!(one.begin("g", "").is_err());
-    (0..4).for_each(|_| one.wait(1.0));
-    assert!(one.begin("g", "").is_ok());
+    for strategy in ["simple-shuffle", "least-busy", "usage-based-routing", "latency-based-routing"] {
+        let settings = format!("router_settings: {{routing_strategy: {strategy}}}\n");
+        let mut one = World::of(&(group(&["paris"], ", max_parallel_requests: 1") + &settings));
+        let mut dead = one.beside(2);
+        let _never_ends = dead.begin("g", "").unwrap();
+        one.wait(1.0);
+        assert!(one.begin("g", "").is_err(), "{strategy}");
+        (0..4).for_each(|_| one.wait(1.0));
+        assert!(one.begin("g", "").is_ok(), "{strategy}");
+    }
 }
 
 #[story(unsupported = test)]

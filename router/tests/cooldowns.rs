@@ -1,0 +1,244 @@
+//! Stories of deployments that sit out for a while after they failed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a story that cannot go on, or overflows, has failed"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Answer, Told, World, group};
+use wasm_bindgen_test::wasm_bindgen_test as story;
+
+/// Without retries, so that one request is one attempt.
+fn world(ids: &[&str], settings: &str) -> World {
+    World::of(&(group(ids, "") + &format!("router_settings: {{num_retries: 0{settings}}}\n")))
+}
+
+/// Asks a deployment by its id, which a cooldown does not stop.
+fn fail(world: &mut World, id: &str, answer: Answer) {
+    world.chat(id, "", |_| answer);
+}
+
+/// Who serves the group, of so many requests, each id once.
+fn serving(world: &mut World, requests: u32) -> Vec<String> {
+    let mut called: Vec<String> =
+        (0..requests).flat_map(|_| world.chat("g", "", |_| Answer::Ok).called).collect();
+    called.sort();
+    called.dedup();
+    called
+}
+
+fn ok(world: &mut World) -> Told {
+    world.chat("g", "", |_| Answer::Ok)
+}
+
+#[story(unsupported = test)]
+fn a_deployment_that_has_enough_sits_out_and_comes_back() {
+    let mut world = world(&["paris", "oslo"], "");
+    fail(&mut world, "paris", Answer::Status(429));
+    assert_eq!(serving(&mut world, 30), ["oslo"]);
+    world.wait(4.9);
+    assert_eq!(serving(&mut world, 30), ["oslo"]);
+    world.wait(0.1);
+    assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+}
+
+#[story(unsupported = test)]
+fn what_cools_at_once_depends_on_the_status_and_on_being_alone() {
+    for (status, in_group, alone) in [
+        (429, true, false),
+        (401, true, true),
+        (404, true, true),
+        (402, true, false),
+        (400, false, false),
+        (403, false, false),
+        (409, false, false),
+        (413, false, false),
+        (422, false, false),
+        (408, false, false),
+        (500, false, false),
+        (503, false, false),
+    ] {
+        let mut both = world(&["paris", "oslo"], "");
+        fail(&mut both, "paris", Answer::Status(status));
+        assert_eq!(serving(&mut both, 30) == ["oslo"], in_group, "{status} in a group");
+        let mut one = world(&["paris"], "");
+        fail(&mut one, "paris", Answer::Status(status));
+        assert_eq!(ok(&mut one).status == 429, alone, "{status} alone");
+    }
+}
+
+#[story(unsupported = test)]
+fn one_that_fails_more_often_than_not_sits_out_once_there_were_five() {
+    for (answers, cools) in [(5, true), (4, false)] {
+        let mut world = world(&["paris", "oslo"], "");
+        (0..answers).for_each(|_| fail(&mut world, "paris", Answer::Status(500)));
+        assert_eq!(serving(&mut world, 30) == ["oslo"], cools, "{answers} failures");
+    }
+    let mut half = world(&["paris", "oslo"], "");
+    for _ in 0..8 {
+        fail(&mut half, "paris", Answer::Ok);
+        half.wait(1.0);
+        fail(&mut half, "paris", Answer::Refused);
+    }
+    assert_eq!(serving(&mut half, 30), ["oslo", "paris"], "half is not more than half");
+}
+
+#[story(unsupported = test)]
+fn every_attempt_has_its_say_retries_included() {
+    let mut world =
+        World::of(&(group(&["paris", "oslo", "rome"], "") + "router_settings: {num_retries: 2}\n"));
+    assert_eq!(world.chat("g", "", |_| Answer::Status(429)).called.len(), 3);
+    let told = ok(&mut world);
+    assert_eq!((told.status, told.called.len()), (429, 0));
+}
+
+#[story(unsupported = test)]
+fn when_all_sit_out_the_client_is_told_when_the_first_comes_back_and_nothing_of_other_groups() {
+    let yaml = group(&["paris", "oslo"], "")
+        + &group(&["rome", "bonn"], "")
+            .replace("model_list:\n", "")
+            .replace("model_name: g", "model_name: h");
+    let mut world = World::of(&(yaml + "router_settings: {num_retries: 0}\n"));
+    fail(&mut world, "rome", Answer::SlowDown(3));
+    fail(&mut world, "paris", Answer::SlowDown(40));
+    fail(&mut world, "oslo", Answer::SlowDown(20));
+    world.wait(7.5);
+    let told = ok(&mut world);
+    assert_eq!((told.status, told.header("retry-after")), (429, Some("13")), "12.5 s are left");
+    for words in [r#""type":"all_deployments_in_cooldown""#, "Try again in 13 seconds", "'paris'", "'oslo'"] {
+        assert!(told.body.contains(words), "{words}: {}", told.body);
+    }
+    assert!(!told.body.contains("rome") && !told.body.contains("bonn"), "{}", told.body);
+    world.wait(13.0);
+    assert_eq!(ok(&mut world).called, ["oslo"]);
+}
+
+#[story(unsupported = test)]
+fn the_later_end_stands() {
+    let mut world = world(&["paris", "oslo"], "");
+    fail(&mut world, "paris", Answer::SlowDown(20));
+    fail(&mut world, "paris", Answer::Status(429));
+    world.wait(19.0);
+    assert_eq!(serving(&mut world, 30), ["oslo"], "five seconds are no reason to forget twenty");
+}
+
+#[story(unsupported = test)]
+fn the_deployments_own_time_goes_before_the_hint_and_that_before_the_routers() {
+    let none = "router_settings: {num_retries: 0}\n";
+    let own = "router_settings: {num_retries: 0, cooldown_time: 2}\n";
+    for (params, answer, settings, seconds) in [
+        ("", Answer::Status(429), none, 5),
+        ("", Answer::Status(429), own, 2),
+        ("", Answer::SlowDown(20), own, 20),
+        (", cooldown_time: 3", Answer::SlowDown(20), own, 3),
+        (", cooldown_time: 0", Answer::SlowDown(20), own, 0),
+        ("", Answer::SlowDown(20), "router_settings: {num_retries: 0, disable_cooldowns: true}\n", 0),
+    ] {
+        let mut world = World::of(&(group(&["paris", "oslo"], params) + settings));
+        fail(&mut world, "paris", answer);
+        fail(&mut world, "oslo", answer);
+        let wait: u64 = ok(&mut world).header("retry-after").map_or(0, |wait| wait.parse().unwrap());
+        assert_eq!(wait, seconds, "{params} {answer:?} {settings}");
+    }
+}
+
+#[story(unsupported = test)]
+fn allowed_fails_are_allowed_by_all_workers_together() {
+    let mut one = world(&["paris", "oslo"], ", allowed_fails: 2");
+    let mut other = one.beside(2);
+    fail(&mut one, "paris", Answer::Status(500));
+    fail(&mut other, "paris", Answer::Status(500));
+    assert_eq!(serving(&mut one, 30), ["oslo", "paris"]);
+    fail(&mut one, "paris", Answer::Status(500));
+    assert_eq!(serving(&mut one, 30), ["oslo"]);
+}
+
+#[story(unsupported = test)]
+fn a_policy_counts_each_kind_of_failure() {
+    let policy =
+        ", allowed_fails_policy: {RateLimitErrorAllowedFails: 1, InternalServerErrorAllowedFails: 0}";
+    let mut limited = world(&["paris", "oslo"], policy);
+    fail(&mut limited, "paris", Answer::Status(429));
+    assert_eq!(serving(&mut limited, 30), ["oslo", "paris"]);
+    fail(&mut limited, "paris", Answer::Status(429));
+    assert_eq!(serving(&mut limited, 30), ["oslo"]);
+    let mut broken = world(&["paris", "oslo"], policy);
+    fail(&mut broken, "paris", Answer::Status(500));
+    assert_eq!(serving(&mut broken, 30), ["oslo"]);
+}
+
+#[story(unsupported = test)]
+fn every_worker_sees_who_sits_out_before_it_sends_anything_there() {
+    for strategy in ["simple-shuffle", "least-busy", "usage-based-routing", "cost-based-routing"] {
+        let settings = format!(", routing_strategy: {strategy}");
+        let mut one = world(&["paris", "oslo"], &settings);
+        let mut other = one.beside(2);
+        assert_eq!(serving(&mut other, 30), ["oslo", "paris"]);
+        fail(&mut one, "paris", Answer::Status(429));
+        assert_eq!(serving(&mut other, 30), ["oslo"], "{strategy}");
+    }
+}
+
+#[story(unsupported = test)]
+fn wildcards_sit_out_like_all_others() {
+    let mut world = World::of(
+        &(group(&["paris", "oslo"], "")
+            .replace("model_name: g", "model_name: 'any/*'")
+            .replace("openai/m", "openai/*")
+            + "router_settings: {num_retries: 0}\n"),
+    );
+    let told = world.chat("any/thing", "", |_| Answer::Status(429));
+    for _ in 0..20 {
+        let next = world.chat("any/other", "", |_| Answer::Ok).called;
+        assert!(next.len() == 1 && next != told.called, "{next:?}");
+    }
+}
+
+#[story(unsupported = test)]
+fn who_is_named_by_id_serves_nevertheless() {
+    let mut world = world(&["paris", "oslo"], "");
+    fail(&mut world, "paris", Answer::Status(401));
+    assert_eq!(world.chat("paris", "", |_| Answer::Ok).called, ["paris"]);
+}
+
+#[story(unsupported = test)]
+fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
+    for (member, cools) in [(r#""timeout":0.1"#, false), ("", true)] {
+        let mut world = world(&["paris", "oslo"], "");
+        (0..6).for_each(|_| drop(world.chat("paris", member, |_| Answer::TooSlow)));
+        assert_eq!(serving(&mut world, 30) == ["oslo"], cools, "{member}");
+    }
+}
+
+#[story(unsupported = test)]
+fn a_client_that_leaves_says_nothing_about_the_deployment() {
+    let mut world = world(&["paris", "oslo"], ", allowed_fails: 0");
+    fail(&mut world, "paris", Answer::Left);
+    assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+}
+
+#[story(unsupported = test)]
+fn a_reload_changes_nothing_for_who_sits_out() {
+    let mut world = world(&["paris", "oslo"], "");
+    fail(&mut world, "paris", Answer::SlowDown(60));
+    let yaml = group(&["paris", "oslo", "rome"], "");
+    assert_eq!(serving(&mut world.reloaded(&yaml), 40), ["oslo", "rome"]);
+}
+
+#[story(unsupported = test)]
+fn a_clock_that_steps_back_keeps_nobody_away_for_hours() {
+    let mut world = world(&["paris", "oslo"], "");
+    fail(&mut world, "paris", Answer::SlowDown(30));
+    world.now -= Duration::from_secs(10);
+    assert_eq!(serving(&mut world, 30), ["oslo"], "a small step is none");
+    world.now -= Duration::from_secs(3600);
+    assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+}

@@ -1,0 +1,98 @@
+//! Stories of what workers share: that it outlives them, and that no value in it stops anybody.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a story that cannot go on, or overflows, has failed"
+)]
+
+mod common;
+
+use common::{Answer, World, group};
+use llm_balancer_router::store::Store;
+use wasm_bindgen_test::wasm_bindgen_test as story;
+
+fn served(world: &mut World, requests: u32) -> usize {
+    (0..requests).filter(|_| world.chat("g", "", |_| Answer::Ok).status == 200).count()
+}
+
+#[story(unsupported = test)]
+fn a_worker_that_starts_late_finds_the_counts_of_the_others() {
+    let mut first = World::of(&group(&["paris"], ", rpm: 5"));
+    assert_eq!(served(&mut first, 4), 4);
+    let mut late = first.beside(2);
+    assert_eq!(served(&mut late, 4), 1);
+    assert_eq!(served(&mut first, 4), 0);
+}
+
+#[story(unsupported = test)]
+fn a_worker_that_died_is_no_burden_to_a_strategy() {
+    let settings = "router_settings: {routing_strategy: least-busy}\n";
+    let mut world = World::of(&(group(&["paris", "oslo"], "") + settings));
+    let mut dead = world.beside(2);
+    let _never_end: Vec<_> = (0..9).map(|_| dead.begin("paris", "").unwrap()).collect();
+    let open: Vec<_> = (0..4).map(|_| world.begin("g", "").unwrap()).collect();
+    assert!(open.iter().all(|attempt| world.id(attempt) == "oslo"));
+    (0..5).for_each(|_| world.wait(1.0));
+    let open: Vec<_> = (0..4).map(|_| world.begin("g", "").unwrap()).collect();
+    assert!(
+        open.iter().all(|attempt| world.id(attempt) == "paris"),
+        "four are in flight at oslo, and none here"
+    );
+}
+
+#[story(unsupported = test)]
+fn a_pause_of_the_whole_process_kills_nobody() {
+    let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
+    let mut other = one.beside(2);
+    let attempt = other.begin("g", "").unwrap();
+    // Nobody beats for ten minutes; both wake up, one before the other.
+    other.wait(600.0);
+    one.wait(600.0);
+    assert!(one.begin("g", "").is_err(), "it is still in flight");
+    other.end(attempt, None);
+    assert!(one.begin("g", "").is_ok());
+}
+
+#[story(unsupported = test)]
+fn a_value_of_another_version_reads_as_if_nothing_was_known() {
+    let mut world = World::of(&group(&["paris"], ", rpm: 2"));
+    assert_eq!(served(&mut world, 9), 2);
+    for garbage in [&b""[..], b"\xff", &[1; 7], &[0; 4000]] {
+        for key in ["d/paris", "g/g", "vms"] {
+            let version = world.store.get(key).map(|(_, version)| version);
+            assert!(world.store.swap(key, garbage, version));
+        }
+        assert_eq!(served(&mut world, 9), 2, "{garbage:?}");
+    }
+}
+
+#[story(unsupported = test)]
+fn a_key_that_is_missing_is_made_again() {
+    let mut world = World::of(&group(&["paris"], ", rpm: 2"));
+    assert_eq!(served(&mut world, 1), 1);
+    world.store = std::sync::Arc::default();
+    let sum = served(&mut world, 9);
+    assert!((1..=2).contains(&sum), "{sum}");
+    assert_eq!(served(&mut world, 9), 0);
+}
+
+#[story(unsupported = test)]
+fn streams_are_measured_by_their_first_byte_and_apart_from_other_answers() {
+    let settings = "router_settings: {routing_strategy: latency-based-routing}\n";
+    let mut world = World::of(&(group(&["chatty", "prompt"], "") + settings));
+    for (id, milliseconds) in [("chatty", 50), ("prompt", 400)] {
+        world.chat(id, "", |_| Answer::After(milliseconds));
+    }
+    for (id, milliseconds) in [("chatty", 900), ("prompt", 100)] {
+        world.chat(id, r#""stream":true"#, |_| Answer::After(milliseconds));
+    }
+    for _ in 0..10 {
+        for (members, expected) in [("", "chatty"), (r#""stream":true"#, "prompt")] {
+            assert_eq!(world.chat("g", members, |_| Answer::Ok).called, [expected], "{members}");
+        }
+    }
+}

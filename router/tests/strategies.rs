@@ -1,0 +1,238 @@
+//! Stories of who is picked: by strategy, by tag, and in groups of groups.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a story that cannot go on, or overflows, has failed"
+)]
+
+mod common;
+
+use common::{Answer, CHAT, Told, World, group};
+use wasm_bindgen_test::wasm_bindgen_test as story;
+
+fn by(strategy: &str, ids: &[&str]) -> World {
+    World::of(
+        &(group(ids, "") + &format!("router_settings: {{num_retries: 0, routing_strategy: {strategy}}}\n")),
+    )
+}
+
+/// How many of so many requests a deployment serves.
+fn share(world: &mut World, requests: usize, id: &str) -> usize {
+    (0..requests).filter(|_| world.chat("g", "", |_| Answer::Ok).called == [id]).count()
+}
+
+fn tell(world: &mut World, id: &str, answer: Answer) -> Told {
+    world.chat(id, "", |_| answer)
+}
+
+#[story(unsupported = test)]
+fn least_busy_breaks_ties_at_random() {
+    let mut world = by("least-busy", &["paris", "oslo", "rome"]);
+    for id in ["paris", "oslo", "rome"] {
+        let served = share(&mut world, 300, id);
+        assert!((60..140).contains(&served), "{id}: {served} of 300");
+    }
+}
+
+#[story(unsupported = test)]
+fn least_busy_spreads_a_burst_evenly_over_all_workers() {
+    let mut one = by("least-busy", &["paris", "oslo", "rome"]);
+    let mut other = one.beside(2);
+    let mut counts = std::collections::HashMap::new();
+    let mut open = Vec::new();
+    for _ in 0..15 {
+        for world in [&mut one, &mut other] {
+            let attempt = world.begin("g", "").unwrap();
+            *counts.entry(world.id(&attempt)).or_insert(0) += 1;
+            open.push(attempt);
+        }
+    }
+    assert!(counts.values().all(|count| (9..=11).contains(count)), "{counts:?}");
+}
+
+#[story(unsupported = test)]
+fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
+    for strategy in ["usage-based-routing", "usage-based-routing-v2"] {
+        let mut one = by(strategy, &["paris", "oslo"]);
+        let mut other = one.beside(2);
+        tell(&mut one, "paris", Answer::Used(500, 5000));
+        let told: Vec<Told> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
+        assert!(told.iter().skip(1).all(|told| told.called == ["oslo"]), "{strategy}: {told:?}");
+        other.wait(60.0);
+        assert!(share(&mut other, 10, "paris") > 0, "the minute has turned");
+    }
+}
+
+#[story(unsupported = test)]
+fn cost_based_goes_where_a_token_costs_least_and_on_when_that_sits_out() {
+    let params = |price: &str| format!(", input_cost_per_token: {price}, output_cost_per_token: {price}");
+    let yaml = group(&["dear"], &params("0.00002"))
+        + &group(&["cheap"], &params("0.00001")).replace("model_list:\n", "")
+        + &group(&["unknown"], "").replace("model_list:\n", "")
+        + "router_settings: {num_retries: 0, routing_strategy: cost-based-routing}\n";
+    let mut world = World::of(&yaml);
+    assert_eq!(share(&mut world, 20, "cheap"), 20);
+    tell(&mut world, "cheap", Answer::Status(429));
+    assert_eq!(share(&mut world, 20, "dear"), 20);
+}
+
+#[story(unsupported = test)]
+fn latency_based_goes_where_an_answer_comes_soonest() {
+    let mut world = by("latency-based-routing", &["slow", "fast"]);
+    for _ in 0..4 {
+        tell(&mut world, "slow", Answer::After(900));
+        tell(&mut world, "fast", Answer::After(100));
+    }
+    assert_eq!(share(&mut world, 30, "fast"), 30);
+}
+
+#[story(unsupported = test)]
+fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
+    let mut one = by("latency-based-routing", &["known", "new"]);
+    let mut other = one.beside(2);
+    tell(&mut one, "known", Answer::After(100));
+    let probe = one.begin("g", "").unwrap();
+    assert_eq!(one.id(&probe), "new");
+    for world in [&mut one, &mut other] {
+        for _ in 0..5 {
+            let attempt = world.begin("g", "").unwrap();
+            assert_eq!(world.id(&attempt), "known", "no second probe");
+            world.end(attempt, Some(1));
+        }
+    }
+    // The probe comes to nothing, so that there is need of another.
+    one.router.abandon(
+        &probe,
+        &llm_balancer_router::store::Moment {
+            now: one.now,
+            random: &mut llm_balancer_router::random::SplitMix::new(1),
+            store: &*one.store,
+        },
+    );
+    let attempt = other.begin("g", "").unwrap();
+    assert_eq!(other.id(&attempt), "new");
+}
+
+#[story(unsupported = test)]
+fn within_the_buffer_all_are_equally_near() {
+    let settings = "router_settings: {routing_strategy: latency-based-routing, routing_strategy_args: {lowest_latency_buffer: 0.5}}\n";
+    let mut world = World::of(&(group(&["a", "b", "c"], "") + settings));
+    for (id, milliseconds) in [("a", 100), ("b", 140), ("c", 160)] {
+        tell(&mut world, id, Answer::After(milliseconds));
+    }
+    let mut counts = [0; 3];
+    for _ in 0..200 {
+        let attempt = world.begin("g", "").unwrap();
+        let id = world.id(&attempt);
+        counts[usize::from(id.as_bytes()[0] - b'a')] += 1;
+        world.router.abandon(
+            &attempt,
+            &llm_balancer_router::store::Moment {
+                now: world.now,
+                random: &mut llm_balancer_router::random::SplitMix::new(1),
+                store: &*world.store,
+            },
+        );
+    }
+    assert!(counts[0] > 60 && counts[1] > 60 && counts[2] == 0, "{counts:?}");
+}
+
+#[story(unsupported = test)]
+fn no_answer_in_time_counts_as_a_slow_one() {
+    let mut world = by("latency-based-routing", &["stuck", "fine"]);
+    tell(&mut world, "fine", Answer::After(200));
+    let attempt = world.begin("g", "").unwrap();
+    assert_eq!(world.id(&attempt), "stuck");
+    world.wait(30.0);
+    let failure = llm_balancer_router::outcome::Failure::TimedOut;
+    let random = &mut llm_balancer_router::random::SplitMix::new(1);
+    let mut moment = llm_balancer_router::store::Moment { now: world.now, random, store: &*world.store };
+    world.router.judge(attempt, failure, &Default::default, &mut moment);
+    assert_eq!(share(&mut world, 10, "fine"), 10);
+}
+
+/// Deployments of one group with their tags.
+fn tagged(settings: &str) -> World {
+    let item = |id: &str, tags: &str| {
+        group(&[id], if tags.is_empty() { String::new() } else { format!(", tags: [{tags}]") }.as_str())
+            .replace("model_list:\n", "")
+    };
+    let items = item("free", "free") + &item("paid", "paid, eu") + &item("rest", "default");
+    World::of(&format!("model_list:\n{items}router_settings: {{enable_tag_filtering: true{settings}}}\n"))
+}
+
+#[story(unsupported = test)]
+fn tags_decide_who_may_serve() {
+    let mut world = tagged("");
+    for (members, id) in [
+        (r#""tags":["free"]"#, "free"),
+        (r#""metadata":{"tags":["eu","us"]}"#, "paid"),
+        (r#""tags":["nobody's"]"#, "rest"),
+        ("", "rest"),
+    ] {
+        for _ in 0..10 {
+            assert_eq!(world.chat("g", members, |_| Answer::Ok).called, [id], "{members}");
+        }
+    }
+    let told =
+        world.post(CHAT, &[("x-litellm-tags", "free,x")], br#"{"model":"g","messages":[]}"#, |_| Answer::Ok);
+    assert_eq!(told.called, ["free"]);
+    let mut strict = tagged(", tag_filtering_match_any: false");
+    assert_eq!(strict.chat("g", r#""tags":["paid","eu"]"#, |_| Answer::Ok).called, ["paid"]);
+    assert_eq!(strict.chat("g", r#""tags":["paid","us"]"#, |_| Answer::Ok).called, ["rest"]);
+}
+
+#[story(unsupported = test)]
+fn tags_that_nobody_has_are_not_allowed() {
+    let yaml = group(&["paris"], ", tags: [a]") + "router_settings: {enable_tag_filtering: true}\n";
+    let told = World::of(&yaml).chat("g", r#""tags":["x"]"#, |_| Answer::Ok);
+    assert_eq!((told.status, told.called.len()), (401, 0));
+    assert!(told.body.contains("Not allowed to access model due to tags configuration"), "{}", told.body);
+}
+
+#[story(unsupported = test)]
+fn retries_stay_among_those_with_the_tag() {
+    let told = tagged(", num_retries: 2").chat("g", r#""tags":["free"]"#, |_| Answer::Status(500));
+    assert_eq!(told.called, ["free", "free", "free"]);
+}
+
+/// Two groups, `cheap` and `dear`, and what the file says about both together.
+fn grouped(routing_group: &str) -> World {
+    let item = |id: &str, name: &str| {
+        group(&[id], "").replace("model_list:\n", "").replace("model_name: g", &format!("model_name: {name}"))
+    };
+    let items = item("c1", "cheap") + &item("c2", "cheap") + &item("d1", "dear");
+    World::of(&format!(
+        "model_list:\n{items}router_settings:\n  num_retries: 0\n  routing_groups:\n  - {routing_group}\n"
+    ))
+}
+
+#[story(unsupported = test)]
+fn a_routing_group_is_called_by_its_name_and_has_a_strategy_of_its_own() {
+    let mut world = grouped("{group_name: both, models: [cheap, dear], routing_strategy: least-busy}");
+    let first = world.begin("both", "").unwrap();
+    let second = world.begin("both", "").unwrap();
+    let third = world.begin("both", "").unwrap();
+    let mut ids = [world.id(&first), world.id(&second), world.id(&third)];
+    ids.sort();
+    assert_eq!(ids, ["c1", "c2", "d1"], "each the least busy in its turn");
+}
+
+#[story(unsupported = test)]
+fn in_a_group_of_priorities_the_next_one_serves_when_the_first_cannot() {
+    let mut world = grouped(
+        "{group_name: both, models: [cheap, dear], routing_strategy: priority, model_priorities: {cheap: 1, dear: 2}}",
+    );
+    for _ in 0..20 {
+        assert!(world.chat("both", "", |_| Answer::Ok).called[0].starts_with('c'));
+    }
+    let told = world.chat("both", "", |id| if id == "d1" { Answer::Ok } else { Answer::Status(500) });
+    assert_eq!((told.status, told.called.last().unwrap().as_str()), (200, "d1"));
+    world.chat("c1", "", |_| Answer::Status(401));
+    world.chat("c2", "", |_| Answer::Status(401));
+    assert_eq!(world.chat("both", "", |_| Answer::Ok).called, ["d1"]);
+}

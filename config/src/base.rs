@@ -93,7 +93,8 @@ fn scheme(text: &str) -> Result<(bool, &str), Unusable> {
     }
 }
 
-fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Unusable> {
+/// `host`, `host:port` or `[::1]:port`; the host in lower case and without brackets.
+pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Unusable> {
     const BAD_HOST: Unusable = Unusable("names no valid host", "write https://host or https://host:port");
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {

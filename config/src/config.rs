@@ -16,6 +16,8 @@ pub struct Config {
     pub router: RouterSettings,
     /// How clients are admitted.
     pub server: ServerSettings,
+    /// Where instances share what they count; without it each counts for itself.
+    pub redis: Option<Redis>,
     /// Names of the environment variables that the file refers to, sorted, each once.
     pub env_names: Vec<String>,
 }
@@ -113,10 +115,10 @@ pub struct Endpoint {
     pub shown: String,
 }
 
-/// Whether and how the provider is verified.
+/// Whether and how a provider or Redis is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// Plain HTTP.
+    /// Plain text.
     Off,
     /// Verified against the system's CAs, by name.
     SystemCas,
@@ -306,4 +308,24 @@ pub struct ServerSettings {
     pub max_body_bytes: u64,
     /// `general_settings.forward_client_headers_to_llm_api`: clients' `x-` headers reach the provider.
     pub forward_client_headers: bool,
+}
+
+/// Where instances share what they count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// A DNS name or an IP address, without brackets.
+    pub host: String,
+    /// TCP port; 6379 where nothing is set.
+    pub port: u16,
+    /// For `SELECT`; 0 where nothing is set.
+    pub database: u32,
+    /// For `AUTH`, before the password; there only if a password is.
+    pub username: Option<String>,
+    /// For `AUTH`.
+    pub password: Option<Secret>,
+    /// Whether and how the server is verified.
+    pub tls: Tls,
+    /// What every key begins with: `llm_balancer.redis_namespace`, `cache_params.namespace`, or `llm-balancer`. Letters,
+    /// digits, `-`, `_`, `.` and `:` only.
+    pub namespace: String,
 }

@@ -1,6 +1,5 @@
 //! The tables of docs/configuration.md, written from those that the program itself goes by.
 
-use crate::later;
 use crate::tables;
 use crate::verdict::{Key, Table, Verdict};
 
@@ -12,19 +11,16 @@ pub fn documented_tables() -> Vec<(&'static str, String)> {
 fn markdown(table: &Table) -> String {
     let mut out = String::from("| key | verdict | |\n|---|---|---|\n");
     for key in table.keys {
-        let (verdict, text) = described(table, key);
+        let (verdict, text) = described(key);
         out.push_str(&format!("| `{}` | {verdict} | {text} |\n", key.name));
     }
     out
 }
 
-fn described(table: &Table, key: &Key) -> (&'static str, String) {
-    match (key.verdict, later::instead(table.name, key.name)) {
-        (Verdict::Applied(what), Some(instead)) => {
-            ("**not applied by this version**", format!("{what}. Until then {instead}"))
-        }
-        (Verdict::Applied(what), None) => ("applied", what.to_owned()),
-        (Verdict::Ignored(why, advice), _) => ("ignored, with a warning", format!("{why}; {advice}")),
-        (Verdict::Refused(why, advice), _) => ("**refused**", format!("{why}; {advice}")),
+fn described(key: &Key) -> (&'static str, String) {
+    match key.verdict {
+        Verdict::Applied(what) => ("applied", what.to_owned()),
+        Verdict::Ignored(why, advice) => ("ignored, with a warning", format!("{why}; {advice}")),
+        Verdict::Refused(why, advice) => ("**refused**", format!("{why}; {advice}")),
     }
 }

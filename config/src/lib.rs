@@ -5,9 +5,10 @@
 //!
 //! - `include`: several files into one; `parse`, `scalar`, `merge`: text into a `tree`;
 //! - `environment`, `reader`, `credentials`: values of the wanted type out of it;
-//! - `tables`, `verdict`, `later`: what becomes of every key;
+//! - `tables`, `verdict`: what becomes of every key;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
 //! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `callbacks`: the settings;
+//! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
 //! - `config`, `report`: what comes out.
 
 mod base;
@@ -26,7 +27,6 @@ mod ids;
 mod include;
 mod infer;
 mod json;
-mod later;
 mod limits;
 mod merge;
 mod model_list;
@@ -39,6 +39,9 @@ mod python;
 mod reader;
 mod reading;
 mod redis;
+mod redis_server;
+mod redis_url;
+mod redis_variables;
 mod references;
 mod report;
 mod router;

@@ -11,5 +11,10 @@ pub const RETRY: &str = "x-llm-retry";
 pub const CLUSTER: &str = "x-llm-cluster";
 /// The internal listener that runs the filter once per attempt, and the cluster that leads to it.
 pub const ATTEMPTS: &str = "attempts";
+/// The listener on a Unix socket that turns a POST's body into bytes for Redis, and the answer's bytes into a body; the
+/// cluster that leads to it is the one to call.
+pub const REDIS_HOP: &str = "redis-hop";
+/// The cluster that leads from there to Redis itself.
+pub const REDIS: &str = "redis";
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";

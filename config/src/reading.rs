@@ -92,7 +92,8 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let router = router::read(reader, &settings, own.soft_limits);
     let server = server::read(reader, &document, &settings, &own);
     references::check(reader, &settings, &Names::new(&list, &aliases, &router.routing_groups));
-    Some(Config { deployments: list.deployments, aliases, router, server, env_names: Vec::new() })
+    let redis = redis::read(reader, &settings, own.redis_namespace);
+    Some(Config { deployments: list.deployments, aliases, router, server, redis, env_names: Vec::new() })
 }
 
 fn judged<'s>(
@@ -118,14 +119,6 @@ fn misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
     }
     if let Some(router) = &settings.router {
         callbacks::check_pre_call(reader, router);
-    }
-    for section in [&settings.router, &settings.general].into_iter().flatten() {
-        redis::check(reader, section);
-    }
-    if let Some(general) = &settings.general {
-        for key in ["redis_url", "redis_host", "redis_port", "redis_password", "redis_db"] {
-            reader.misplaced(general, key, "router_settings");
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything found while reading, collected with its place and path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::finding::{Finding, Severity};
@@ -68,15 +68,13 @@ impl fmt::Display for Path<'_> {
 pub struct Report {
     files: Vec<String>,
     found: Vec<(Place, Finding)>,
-    /// Warnings that say nothing where the same value is refused.
-    notes: Vec<(Place, Finding)>,
     refusals: usize,
 }
 
 impl Report {
     /// An empty report on these files, the operator's own first.
     pub fn new(files: Vec<String>) -> Self {
-        Self { files, found: Vec::new(), notes: Vec::new(), refusals: 0 }
+        Self { files, found: Vec::new(), refusals: 0 }
     }
 
     /// Names one more file and returns its index.
@@ -99,12 +97,6 @@ impl Report {
     /// Something worth knowing.
     pub fn warn(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         self.add(Severity::Warning, place, path, message, advice);
-    }
-
-    /// Something worth knowing about a value, unless the value turns out to be refused.
-    pub fn note(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
-        let finding = self.finding(Severity::Warning, place, path, message, advice);
-        self.notes.push((place, finding));
     }
 
     fn add(&mut self, severity: Severity, place: Place, path: &Path<'_>, message: &str, advice: &str) {
@@ -149,7 +141,6 @@ impl Report {
     /// All findings: the operator's own file first, by line, in the order found. The same warning about many
     /// deployments is one finding that names the other lines.
     pub fn into_findings(mut self) -> Vec<Finding> {
-        self.keep_notes();
         self.found.sort_by_key(|(place, _)| (place.file, place.line));
         let mut findings: Vec<Finding> = Vec::new();
         let mut seen: BTreeMap<Sameness, (usize, Vec<usize>)> = BTreeMap::new();
@@ -171,20 +162,6 @@ impl Report {
             }
         }
         findings
-    }
-
-    fn keep_notes(&mut self) {
-        let mut refused = BTreeSet::new();
-        for (_, finding) in &self.found {
-            if finding.severity == Severity::Refused {
-                refused.insert(finding.path.as_str());
-            }
-        }
-        // The first path from this one on begins with it, if any does.
-        let is_refused =
-            |path: &str| refused.range(path..).next().is_some_and(|other| other.starts_with(path));
-        self.notes.retain(|(_, note)| !is_refused(&note.path));
-        self.found.append(&mut self.notes);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::ServerSettings;
 use crate::reader::{Reader, Section, Unset};
+use crate::redis;
 use crate::report::Path;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -22,6 +23,8 @@ pub struct Own {
     pub soft_limits: bool,
     /// `max_body_mb`
     pub max_body_mb: Option<u64>,
+    /// `redis_namespace`
+    pub redis_namespace: Option<String>,
 }
 
 /// Reads `llm_balancer`.
@@ -32,6 +35,7 @@ pub fn own(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Own {
         skip_unsupported: one_of(reader, section, "unsupported_deployments", ["refuse", "skip"])
             == Some("skip"),
         max_body_mb: reader.whole(section, "max_body_mb").filter(|size| *size > 0),
+        redis_namespace: redis::read_namespace(reader, section, "redis_namespace"),
     }
 }
 

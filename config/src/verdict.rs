@@ -1,6 +1,5 @@
 //! What becomes of each key that a section may hold, and what to say about it.
 
-use crate::later;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
 use crate::tables;
@@ -71,7 +70,7 @@ pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
         }
         let path = section.path.key(&entry.key);
         match table.find(&entry.key) {
-            Some(Verdict::Applied(_)) => later::mention(reader, table, entry, &path),
+            Some(Verdict::Applied(_)) => {}
             Some(Verdict::Ignored(why, advice)) => {
                 if !entry.node.asks_nothing() {
                     reader.report.warn(entry.place, &path, why, advice);

@@ -40,7 +40,10 @@ const KEYS: &[Key] = &[
     ),
     refused("budget_duration", BUDGET, AT_PROVIDER),
     ignored("cache", CACHE, IN_FRONT),
-    ignored("cache_params", CACHE, IN_FRONT),
+    applied(
+        "cache_params",
+        "with `cache: true` and type redis, where Redis is if router_settings do not say so; answers are not cached",
+    ),
     ignored("caching", CACHE, IN_FRONT),
     applied(
         "callbacks",

@@ -8,5 +8,9 @@ pub const LLM_BALANCER: Table = Table { name: "llm_balancer", keys: KEYS, open: 
 const KEYS: &[Key] = &[
     applied("limits", "`hard` (the default): rpm and tpm are limits and weights; `soft`: weights alone"),
     applied("max_body_mb", "request bodies above this get 413; 64 where nothing is set"),
+    applied(
+        "redis_namespace",
+        "what every key in Redis begins with: letters, digits, `-`, `_`, `.` and `:`; `llm-balancer` where nothing is set. Instances with the same one share their limits",
+    ),
     applied("unsupported_deployments", "`refuse` (the default), or `skip` deployments that cannot be served"),
 ];

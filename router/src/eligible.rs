@@ -43,10 +43,7 @@ impl Excluded {
     /// Whether it may end before its time, because a request of another worker ended, or cost less than expected. A copy
     /// that says so may be out of date; what a copy says about anything else stays true until its time is over.
     pub fn may_end_early(self) -> bool {
-        matches!(
-            self,
-            Self::OverTpm(_) | Self::OverShare(_) | Self::Unleased | Self::Busy | Self::Contended
-        )
+        matches!(self, Self::OverTpm(_) | Self::OverShare(_) | Self::Unleased | Self::Busy | Self::Contended)
     }
 }
 
@@ -128,7 +125,7 @@ mod tests {
         let terms = Terms { rpm: Some(1), ..Terms::default() };
         let mut record =
             Record { window: Window { minute: 29_000_000, requests: 1, tokens: 0 }, ..Record::default() };
-        let demand = Demand { index: 0, tokens: 0, direct: false, probe: false };
+        let demand = Demand { index: 0, tokens: 0, direct: false, probe: false, sharing: Sharing::Alone };
         record.cooldown.extend(5 * SECOND, NOON);
         let end = NOON + 60 * SECOND;
         assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::OverRpm(end)));

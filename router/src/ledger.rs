@@ -171,7 +171,16 @@ impl Ledger {
                 handed_in: Duration::ZERO,
             });
         }
-        Self { seats, groups, alive: Alive::new(vm), joined: false, next_look: 0, shared: config.redis.is_some(), fleet: Fleet::default(), fleet_seen: Duration::ZERO }
+        Self {
+            seats,
+            groups,
+            alive: Alive::new(vm),
+            joined: false,
+            next_look: 0,
+            shared: config.redis.is_some(),
+            fleet: Fleet::default(),
+            fleet_seen: Duration::ZERO,
+        }
     }
 
     /// Creates what is not there yet, before there is traffic, and reads the rest: counts survive a reload.

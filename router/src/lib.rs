@@ -60,6 +60,6 @@ mod router;
 mod sending;
 mod settling;
 mod sync;
-pub use router::{Arrival, Router, Sending, Step, Verdict};
+pub use router::{Arrival, Asking, Router, Sending, Step, Verdict};
 pub use settling::{End, Ended, Said};
 pub use sync::{Call, Told};

@@ -46,10 +46,19 @@ pub enum Arrival {
 pub enum Step {
     /// Send it to the deployment that was picked.
     Send(Box<Sending>),
-    /// Ask Redis for leases on these deployments, for as many tokens at least, and then send again.
-    Ask(Journey, Vec<(usize, u64)>),
+    /// Ask Redis for leases, and then send again.
+    Ask(Box<Asking>),
     /// Answer.
     Reply(Reply),
+}
+
+/// A request that needs a lease before anybody may serve it.
+#[derive(Debug)]
+pub struct Asking {
+    /// What it has been through; for [`Router::send`], when Redis has answered or has had its time.
+    pub journey: Journey,
+    /// The deployments that may serve it then, with the tokens that it needs there.
+    pub lacks: Vec<(usize, u64)>,
 }
 
 /// A request on its way to a deployment.

@@ -17,7 +17,7 @@ use crate::outcome::Reason;
 use crate::reply::{Refusal, Reply, Unavailable};
 use crate::request::{Facts, Request};
 use crate::rewrite::Limit;
-use crate::router::{Router, Sending, Step};
+use crate::router::{Asking, Router, Sending, Step};
 use crate::store::Moment;
 use crate::wishes::Mock;
 use crate::{answer, body, rewrite, stream_options, wildcard};
@@ -102,7 +102,8 @@ impl Router {
             }
             Err(Nobody::Unleased(lacks)) if journey.asked < MOST_ASKED => {
                 journey.asked = journey.asked.saturating_add(1);
-                Ok(Tried::Done(Step::Ask(std::mem::take(journey), lacks)))
+                let asking = Asking { journey: std::mem::take(journey), lacks };
+                Ok(Tried::Done(Step::Ask(Box::new(asking))))
             }
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
@@ -222,7 +223,9 @@ impl Router {
                 return Refusal::Tags { model: facts.model.to_string(), tags: facts.wishes.tags.clone() };
             }
             Nobody::Excluded(excluded) => excluded,
-            Nobody::Unleased(lacks) => lacks.into_iter().map(|(index, _)| (index, Excluded::Unleased)).collect(),
+            Nobody::Unleased(lacks) => {
+                lacks.into_iter().map(|(index, _)| (index, Excluded::Unleased)).collect()
+            }
         };
         // Whoever is only busy may be free at any moment.
         let soonest = excluded.iter().map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);

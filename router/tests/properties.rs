@@ -225,6 +225,7 @@ impl Simulation {
         let chances: Vec<Option<Duration>> = places.map(|place| self.chance(place, most)).collect();
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
         match worker.router.send(&request, body.as_bytes(), journey, &mut moment) {
+            Step::Ask(_) => panic!("there is no Redis"),
             Step::Reply(reply) => Some(reply),
             Step::Send(sending) => {
                 if self.is_quiet.get() {
@@ -388,6 +389,7 @@ impl Simulation {
         let body = format!(r#"{{"model":"d{place}","messages":[],"max_tokens":1}}"#);
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store: &self.memory };
         match worker.router.send(&request, body.as_bytes(), None, &mut moment) {
+            Step::Ask(_) => panic!("there is no Redis"),
             Step::Send(sending) => Some(sending.attempt),
             Step::Reply(_) => None,
         }

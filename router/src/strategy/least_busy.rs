@@ -25,7 +25,9 @@ mod tests {
     fn requests_of_all_workers_count() {
         let config = group(&["", "", ""]);
         let records = [serving(&[(1, 2)]), serving(&[(1, 1), (2, 2)]), serving(&[(2, 1)])];
-        let shares = shares(3, |random| pick(&candidates(&config, &records), Duration::from_secs(1_740_000_000), random));
+        let shares = shares(3, |random| {
+            pick(&candidates(&config, &records), Duration::from_secs(1_740_000_000), random)
+        });
         assert!((shares[2] - 100.0).abs() < 0.01, "{shares:?}");
     }
 }

@@ -10,8 +10,8 @@ use llm_balancer_config::Redis;
 
 use crate::fleet::Fleet;
 use crate::latency::{Estimate, Metric};
-use crate::ledger::Ledger;
 use crate::lease::Sharing;
+use crate::ledger::Ledger;
 use crate::record::{Elsewhere, Record, milliseconds, seconds};
 use crate::resp::{self, Value};
 use crate::router::Router;
@@ -40,8 +40,13 @@ enum Part {
     /// AUTH or SELECT.
     Greeting,
     Presence,
-    Lease { index: usize, minute: u32 },
-    Exchange { index: usize },
+    Lease {
+        index: usize,
+        minute: u32,
+    },
+    Exchange {
+        index: usize,
+    },
 }
 
 /// What came of a call.
@@ -191,9 +196,7 @@ impl Router {
             };
             let wanted = match give {
                 Give::Back => (0, 0),
-                Give::Nothing => {
-                    record.lease.portion(&record.window, terms.limits(), lacks, instances, now)
-                }
+                Give::Nothing => record.lease.portion(&record.window, terms.limits(), lacks, instances, now),
             };
             Some((record.window, terms.limits(), wanted, back))
         });
@@ -228,8 +231,11 @@ impl Router {
         moment: &Moment<'_>,
     ) {
         ledger.read(index, moment.store);
-        let (Some(deployment), Some((record, _))) = (self.deployment(index), ledger.seen(index)) else { return };
-        let cooldown = record.cooldown.at(moment.now).map_or((0, 0), |_| (record.cooldown.from, record.cooldown.until));
+        let (Some(deployment), Some((record, _))) = (self.deployment(index), ledger.seen(index)) else {
+            return;
+        };
+        let cooldown =
+            record.cooldown.at(moment.now).map_or((0, 0), |_| (record.cooldown.from, record.cooldown.until));
         let keys = [self.key(&format!("{{{}}}:fleet", deployment.id))];
         let arguments = [
             number(fleet.instance),

@@ -127,6 +127,7 @@ impl World {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         match self.router.send(&request, body.as_bytes(), None, &mut moment) {
             Step::Send(sending) => Ok(sending.attempt),
+            Step::Ask(_) => panic!("there is no Redis"),
             Step::Reply(reply) => Err(reply),
         }
     }
@@ -192,6 +193,7 @@ impl World {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let sending = match self.router.send(request, body, journey, &mut moment) {
             Step::Send(sending) => *sending,
+            Step::Ask(_) => panic!("there is no Redis"),
             Step::Reply(reply) => {
                 *told = std::mem::take(told).answered_by(reply);
                 return Next::Over;

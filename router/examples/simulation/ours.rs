@@ -50,7 +50,7 @@ impl Ours {
         let worker = |vm| {
             let reading = read("config.yaml", &yaml, &|_| None);
             let router = Router::new(reading.config.expect("a configuration"), vm);
-            router.open(NOON, &store);
+            router.open(&store);
             router
         };
         let workers = (1..=WORKERS).map(worker).collect();
@@ -71,6 +71,7 @@ impl Balancer for Ours {
         let Arrival::Hold(held) = worker.arrive(&headers, false) else { return None };
         let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
         match worker.send(&held, self.body.as_bytes(), journey, &mut moment) {
+            Step::Ask(_) => panic!("there is no Redis"),
             Step::Send(sending) => {
                 let deployment = sending.attempt.deployment;
                 self.open.insert(request, (place, sending.attempt));
@@ -84,7 +85,7 @@ impl Balancer for Ours {
         let Some((place, attempt)) = self.open.remove(&request) else { return };
         let tokens = tokens as u64;
         let usage = Some(Usage { prompt: 0, completion: tokens, total: tokens });
-        let ended = Ended { first_byte: Some(time(first)), usage, complete: true };
+        let ended = Ended { first_byte: Some(time(first)), usage, end: llm_balancer_router::End::Whole };
         let moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
         self.workers[place].serve(&attempt, ended, &moment);
     }

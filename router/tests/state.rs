@@ -88,7 +88,7 @@ fn streams_are_measured_by_their_first_byte_and_apart_from_other_answers() {
         world.chat(id, "", |_| Answer::After(milliseconds));
     }
     for (id, milliseconds) in [("chatty", 900), ("prompt", 100)] {
-        world.chat(id, r#""stream":true"#, |_| Answer::After(milliseconds));
+        world.chat(id, r#""stream":true"#, |_| Answer::BeginsAfter(milliseconds));
     }
     for _ in 0..10 {
         for (members, expected) in [("", "chatty"), (r#""stream":true"#, "prompt")] {

@@ -27,6 +27,8 @@ pub enum Answer {
     Used(u64, u64),
     /// An answer that comes after so many milliseconds, with one completion token.
     After(u64),
+    /// An answer that begins after so many milliseconds, and does not say what it took.
+    BeginsAfter(u64),
     /// The client goes away before the answer.
     Left,
     Status(u16),
@@ -230,6 +232,7 @@ impl World {
             Answer::After(milliseconds) => {
                 served(self, milliseconds, Some(Usage { prompt: 0, completion: 1, total: 1 }))
             }
+            Answer::BeginsAfter(milliseconds) => served(self, milliseconds, None),
             Answer::Left => {
                 let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
                 self.router.abandon(&attempt, &moment);

@@ -72,7 +72,7 @@ extern "C" fn proxy_on_context_create(context: u32, root: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_configure(root: u32, _size: usize) -> bool {
-    let configured = configure();
+    let configured = configure(root);
     let is_usable = configured.is_some();
     WORKERS.with_borrow_mut(|workers| match configured {
         Some(worker) => workers.insert(root, worker),
@@ -115,7 +115,11 @@ extern "C" fn proxy_on_response_body(context: u32, size: usize, complete: bool) 
 
 /// Envoy names the root context here, whichever request made the call.
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_http_call_response(_root: u32, token: u32, _headers: u32, _body: u32, _trailers: u32) {
+extern "C" fn proxy_on_http_call_response(root: u32, token: u32, _headers: u32, _body: u32, _trailers: u32) {
+    if let Some(worker) = worker(root).filter(|worker| worker.redis.knows(token)) {
+        resume(&worker, worker.redis.answered(&worker, token));
+        return;
+    }
     let Some(context) = CALLS.with_borrow_mut(|calls| calls.remove(&token)) else { return };
     EXCHANGES.with_borrow_mut(|exchanges| {
         if let Some(exchange) = exchanges.get_mut(&context) {
@@ -126,6 +130,26 @@ extern "C" fn proxy_on_http_call_response(_root: u32, token: u32, _headers: u32,
             }
         }
     });
+}
+
+/// Requests that have waited for a lease go on. Those that have to wait again ask together, for all of them.
+fn resume(worker: &Rc<Worker>, waiting: Vec<u32>) {
+    let mut again = Vec::new();
+    for context in waiting {
+        EXCHANGES.with_borrow_mut(|exchanges| {
+            let Some(exchange) = exchanges.get_mut(&context) else { return };
+            if host::set_effective_context(context).is_ok()
+                && let Some(lacks) = exchange.on_leased()
+            {
+                again.push((context, lacks));
+            }
+        });
+    }
+    worker.current.set(0);
+    if !again.is_empty() && !worker.redis.lease(worker, &again) {
+        // Redis has just gone: whatever is decided now does not need it.
+        resume(worker, again.into_iter().map(|(context, _)| context).collect());
+    }
 }
 
 /// The end of a request, or of a configuration. Attributes can still be read here, so `proxy_on_log` is not needed.

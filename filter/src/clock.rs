@@ -20,6 +20,8 @@ pub const PERIOD: Duration = Duration::from_millis(50);
 pub struct Clock {
     watched: RefCell<HashMap<u32, Watch>>,
     ticking: Cell<bool>,
+    /// Something else wants to be looked at as often.
+    hurried: Cell<bool>,
     /// When the worker last said that it is alive.
     beat: Cell<Duration>,
 }
@@ -79,8 +81,16 @@ impl Clock {
     pub fn tick(&self, now: Duration) {
         let Ok(mut watched) = self.watched.try_borrow_mut() else { return };
         watched.retain(|context, watch| !watch.act(*context, now));
-        if watched.is_empty() && self.ticking.replace(false) {
+        if watched.is_empty() && !self.hurried.get() && self.ticking.replace(false) {
             host::set_tick_period(BEAT);
+        }
+    }
+
+    /// Ticks often for the sake of something that is not watched here, or not any more.
+    pub fn hurry(&self, hurried: bool) {
+        self.hurried.set(hurried);
+        if hurried && !self.ticking.replace(true) {
+            host::set_tick_period(PERIOD);
         }
     }
 

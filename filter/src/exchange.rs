@@ -12,7 +12,7 @@ use llm_balancer_router::outcome::{Failure, Reason};
 use llm_balancer_router::reply::{Refusal, Reply};
 use llm_balancer_router::request::Request;
 use llm_balancer_router::retry_after::retry_after;
-use llm_balancer_router::{Arrival, End, Said, Step, Verdict};
+use llm_balancer_router::{Arrival, Asking, End, Said, Step, Verdict};
 
 use crate::abi::Action;
 use crate::answering::Answering;
@@ -37,7 +37,7 @@ pub(crate) struct Exchange {
 }
 
 /// ```text
-/// Arriving ─ Body ─ Sent ─┬─ Held ──── Serving ─ Relaying   the provider serves
+/// Arriving ─ Body ─ (Asking) ─ Sent ─┬─ Held ──── Serving ─ Relaying   the provider serves
 ///      │              │   └─ Failing ─ Relaying             it failed: retry, now or after Waiting, or an error
 ///      │              └───── Probing ─ Relaying
 ///      └── our own answer: Relaying
@@ -47,6 +47,8 @@ enum Phase {
     Arriving,
     /// The request's body is on its way.
     Body(Box<Request>),
+    /// All there, and nobody may serve it before Redis has answered.
+    Asking(Box<Request>, Box<Journey>),
     /// With the provider.
     Sent(Box<Attempt>),
     /// The provider has said yes, and its first byte is awaited: until then another attempt can take over.
@@ -63,6 +65,14 @@ enum Phase {
     Probing(Probe),
     /// Nothing is left to decide.
     Relaying,
+}
+
+/// What came of a decision about a request.
+enum Decided {
+    /// It is under way, or answered.
+    Done(Action),
+    /// It needs leases on these deployments, for so many tokens.
+    Lacks(Vec<(usize, u64)>),
 }
 
 /// What there is of a failed response's body.
@@ -106,11 +116,61 @@ impl Exchange {
             return Action::Continue;
         };
         let Some(worker) = self.worker.clone() else { return Action::Continue };
-        let body = host::buffer(BufferType::RequestBody);
         let journey = self.journey();
+        let action = match self.decide(request, journey) {
+            Decided::Done(action) => action,
+            Decided::Lacks(lacks) => {
+                worker.current.set(self.context);
+                let waits = worker.redis.lease(&worker, &[(self.context, lacks)]);
+                worker.current.set(0);
+                // Redis has just gone: whatever is decided now does not need it.
+                if waits { Action::Pause } else { self.decide_without_redis() }
+            }
+        };
+        self.after(action)
+    }
+
+    fn decide_without_redis(&mut self) -> Action {
+        match self.go_on() {
+            Some(Decided::Done(action)) => action,
+            _ => self.reply(&Refusal::NoConnection.reply()),
+        }
+    }
+
+    /// Takes a request up again that has waited for a lease.
+    fn go_on(&mut self) -> Option<Decided> {
+        match std::mem::replace(&mut self.phase, Phase::Relaying) {
+            Phase::Asking(request, journey) => Some(self.decide(request, Some(*journey))),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
+    /// A lease that is nearly used up is refilled beside the request that found it so.
+    fn after(&self, action: Action) -> Action {
+        if let (Some(worker), Phase::Sent(attempt)) = (&self.worker, &self.phase)
+            && attempt.ticket.low
+        {
+            worker.current.set(self.context);
+            worker.redis.refill(worker, attempt.deployment);
+            worker.current.set(0);
+        }
+        action
+    }
+
+    fn decide(&mut self, request: Box<Request>, journey: Option<Journey>) -> Decided {
+        let Some(worker) = self.worker.clone() else { return Decided::Done(Action::Continue) };
+        let body = host::buffer(BufferType::RequestBody);
         let step = worker.decide(|router, moment| router.send(&request, &body, journey, moment));
-        match step {
+        Decided::Done(match step {
             Step::Reply(reply) => self.reply(&reply),
+            Step::Ask(asking) => {
+                let Asking { journey, lacks } = *asking;
+                self.phase = Phase::Asking(request, Box::new(journey));
+                return Decided::Lacks(lacks);
+            }
             Step::Send(sending) => {
                 let deployment = worker.router.deployment(sending.attempt.deployment);
                 let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
@@ -123,12 +183,12 @@ impl Exchange {
                 if sent.is_err() {
                     // A request that was not rewritten still holds the client's key: it must not go out.
                     worker.decide(|router, moment| router.abandon(&sending.attempt, moment));
-                    return self.reply(&Refusal::NoConnection.reply());
+                    return Decided::Done(self.reply(&Refusal::NoConnection.reply()));
                 }
                 self.phase = Phase::Sent(Box::new(sending.attempt));
                 Action::Continue
             }
-        }
+        })
     }
 
     /// The provider says yes.
@@ -188,6 +248,9 @@ impl Exchange {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         self.phase = Phase::Relaying;
         let verdict = worker.decide(|router, moment| router.judge(attempt, failure, &said, moment));
+        worker.current.set(self.context);
+        worker.redis.tell_news(&worker);
+        worker.current.set(0);
         match verdict {
             Verdict::Relay(names) => {
                 for (name, value) in names {
@@ -389,6 +452,19 @@ impl Exchange {
             }
             _ => Action::Continue,
         }
+    }
+
+    /// Redis has answered, or has had its time; what the request lacks still.
+    pub(crate) fn on_leased(&mut self) -> Option<Vec<(usize, u64)>> {
+        match self.go_on()? {
+            Decided::Lacks(lacks) => return Some(lacks),
+            Decided::Done(Action::Continue) => {
+                self.after(Action::Continue);
+                host::resume_request();
+            }
+            Decided::Done(Action::Pause) => {}
+        }
+        None
     }
 
     /// An answer to a call of our own; without a status there was none.

@@ -17,6 +17,8 @@ pub enum BufferType {
     RequestBody = 0,
     /// The response's body, as far as it is here.
     ResponseBody = 1,
+    /// Of the answer to a call of our own.
+    CallResponseBody = 4,
     /// What Envoy's configuration gives to the filter.
     PluginConfiguration = 7,
 }
@@ -37,6 +39,8 @@ pub enum MapType {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum LogLevel {
+    /// Something is not as it should be.
+    Warn = 3,
     /// Something does not work.
     Error = 4,
 }
@@ -45,6 +49,7 @@ pub enum LogLevel {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 enum StreamType {
+    HttpRequest = 0,
     HttpResponse = 1,
 }
 
@@ -303,6 +308,12 @@ pub fn property(path: &str) -> Option<Vec<u8>> {
     bytes.ok().flatten()
 }
 
+/// Lets a paused request go on.
+pub fn resume_request() {
+    // SAFETY: no pointers. Fails only where the stream has gone, which needs nothing more.
+    let _ = unsafe { proxy_continue_stream(StreamType::HttpRequest) };
+}
+
 /// Lets a paused response go on.
 pub fn resume_response() {
     // SAFETY: no pointers. Fails only where the stream has gone, which needs nothing more.
@@ -340,10 +351,11 @@ pub fn send_response<'a>(
     })
 }
 
-/// Sends a request of our own, without a body, and returns the token under which its answer will come.
-pub fn call(cluster: &str, headers: &Headers, timeout: Duration) -> Result<u32> {
+/// Sends a request of our own, and returns the token under which its answer will come.
+pub fn call(cluster: &str, headers: &Headers, body: &[u8], timeout: Duration) -> Result<u32> {
     let headers = map(headers.bytes());
     let no_trailers = 0_u32.to_le_bytes();
+    let body_start = if body.is_empty() { null() } else { body.as_ptr() };
     let timeout = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0;
     // SAFETY: pointers and lengths of live values.
@@ -353,8 +365,8 @@ pub fn call(cluster: &str, headers: &Headers, timeout: Duration) -> Result<u32> 
             cluster.len(),
             headers.as_ptr(),
             headers.len(),
-            null(),
-            0,
+            body_start,
+            body.len(),
             no_trailers.as_ptr(),
             no_trailers.len(),
             timeout,

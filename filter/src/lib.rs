@@ -12,9 +12,10 @@ mod clock;
 mod exchange;
 mod host;
 mod probe;
+mod redis;
 mod shared;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use llm_balancer_router::store::Moment;
 
 use crate::clock::Clock;
 use crate::host::{BufferType, LogLevel};
+use crate::redis::Redis;
 use crate::shared::SharedData;
 
 /// What the requests of one configuration on one worker share.
@@ -33,6 +35,11 @@ pub(crate) struct Worker {
     pub(crate) router: Router,
     pub(crate) clock: Clock,
     pub(crate) random: RefCell<SplitMix>,
+    pub(crate) redis: Redis,
+    /// The host's number for all that is not one request's.
+    pub(crate) root: u32,
+    /// The host's number for the request that is being looked at; 0 for none.
+    pub(crate) current: Cell<u32>,
 }
 
 thread_local! {
@@ -51,14 +58,19 @@ impl Worker {
     pub(crate) fn tick(&self) {
         let now: Duration = host::now();
         self.clock.tick(now);
-        if self.clock.is_beat(now) {
+        let is_beat = self.clock.is_beat(now);
+        if is_beat {
             self.router.beat(now, &SharedData);
+        }
+        if self.router.config().redis.is_some() {
+            self.redis.tick(self, is_beat);
+            self.clock.hurry(self.redis.holds());
         }
     }
 }
 
 /// Reads the configuration that Envoy holds ready. Without one Envoy refuses to start, or keeps the one that it has.
-fn configure() -> Option<Rc<Worker>> {
+fn configure(root: u32) -> Option<Rc<Worker>> {
     let text = host::buffer(BufferType::PluginConfiguration);
     let reading = read("config.yaml", &String::from_utf8_lossy(&text), &|name| std::env::var(name).ok());
     for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Refused) {
@@ -74,5 +86,8 @@ fn configure() -> Option<Rc<Worker>> {
         clock,
         // std seeds its hashers from the host's source of randomness.
         random: RefCell::new(SplitMix::new(RandomState::new().hash_one(text.len()))),
+        redis: Redis::default(),
+        root,
+        current: Cell::new(0),
     }))
 }

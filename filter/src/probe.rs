@@ -27,7 +27,7 @@ impl Probe {
     pub(crate) fn start(context: u32, config: &Config, deployments: Vec<usize>) -> Self {
         let call = |index: usize| {
             let deployment = config.deployments.get(index)?;
-            let sent = host::call(&deployment.cluster, &health::probe(deployment), TIMEOUT);
+            let sent = host::call(&deployment.cluster, &health::probe(deployment), b"", TIMEOUT);
             Some(match sent {
                 Ok(token) => {
                     expect_answer(token, context);

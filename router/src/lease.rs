@@ -110,12 +110,12 @@ impl Lease {
         self.told != 0 && milliseconds(now).abs_diff(self.told) < milliseconds(age)
     }
 
-    /// The next portion to ask for: requests and tokens, with what a request lacks now at least.
+    /// The next portion to ask for: requests and tokens, and what is lacked now at least.
     pub fn portion(
         &self,
         window: &Window,
         limits: Limits,
-        lacks: u64,
+        lacks: Lacks,
         instances: u32,
         now: Duration,
     ) -> (u64, u64) {
@@ -127,16 +127,18 @@ impl Lease {
             let most = part(left, u64::from(instances.max(1)).saturating_mul(PART));
             most.min(pace.max(PART)).max(1)
         };
-        let requests =
-            limits.rpm.map_or(0, |rpm| portion(rpm, lease.left_requests, u64::from(window.requests)));
-        let tokens = limits.tpm.map_or(0, |tpm| portion(tpm, lease.left_tokens, window.tokens).max(lacks));
+        let requests = limits.rpm.map_or(0, |rpm| {
+            portion(rpm, lease.left_requests, u64::from(window.requests)).max(lacks.requests)
+        });
+        let tokens =
+            limits.tpm.map_or(0, |tpm| portion(tpm, lease.left_tokens, window.tokens).max(lacks.tokens));
         (requests, tokens)
     }
 
     /// Whether more should be asked for before it is used up.
     pub fn is_low(&self, window: &Window, limits: Limits, instances: u32, now: Duration) -> bool {
         let lease = self.on(window.minute);
-        let (requests, tokens) = lease.portion(window, limits, 0, instances, now);
+        let (requests, tokens) = lease.portion(window, limits, Lacks::default(), instances, now);
         let low = |limit: Option<u64>, held: u64, used: u64, portion: u64, left: u64| {
             limit.is_some() && left > 0 && held.saturating_sub(used) < part(portion, 2)
         };
@@ -157,6 +159,15 @@ impl Lease {
         self.tokens = self.tokens.saturating_sub(tokens);
         (requests > 0 || tokens > 0).then_some((requests, tokens))
     }
+}
+
+/// What requests wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// How many they are.
+    pub requests: u64,
+    /// Tokens that they need together.
+    pub tokens: u64,
 }
 
 /// The limits of a deployment.
@@ -218,12 +229,13 @@ mod tests {
 
     #[test]
     fn portions_shrink_down_to_one() {
-        let portions: Vec<u64> =
-            [100, 40, 9, 1].map(|left| lease(0, left).portion(&window(90), RPM, 0, 2, NOON).0).into();
+        let portions: Vec<u64> = [100, 40, 9, 1]
+            .map(|left| lease(0, left).portion(&window(90), RPM, Lacks::default(), 2, NOON).0)
+            .into();
         assert_eq!(portions, [12, 5, 1, 1]);
         let slow = NOON + Duration::from_secs(30);
         assert_eq!(
-            lease(0, 100).portion(&window(30), RPM, 0, 1, slow).0,
+            lease(0, 100).portion(&window(30), RPM, Lacks::default(), 1, slow).0,
             4,
             "a request per second needs few"
         );

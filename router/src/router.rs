@@ -26,6 +26,8 @@ pub struct Router {
     pub(crate) config: Config,
     pub(crate) groups: Groups,
     pub(crate) ledger: RefCell<Ledger>,
+    /// Deployments that began to sit out, for the other instances.
+    pub(crate) news: RefCell<Vec<usize>>,
     /// Attempts that the edge makes beyond the first; a request cannot ask for more.
     ceiling: u32,
 }
@@ -89,7 +91,7 @@ impl Router {
         let groups = Groups::new(&config);
         let ceiling = retry_ceiling(&config);
         let ledger = Ledger::new(&config, vm, &|deployment| group::strategy(&config, &deployment.group).0);
-        Self { groups, ledger: RefCell::new(ledger), ceiling, config }
+        Self { groups, ledger: RefCell::new(ledger), news: RefCell::default(), ceiling, config }
     }
 
     /// The configuration that it serves.

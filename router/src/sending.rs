@@ -30,8 +30,13 @@ enum Tried {
     Elsewhere,
 }
 
-/// How often a request asks for a lease that others then use up.
-const MOST_ASKED: u8 = 3;
+/// How long a request may ask for leases that others then use up.
+const MOST_ASKING: Duration = Duration::from_millis(50);
+
+fn may_ask(journey: &mut Journey, now: Duration) -> bool {
+    let since = *journey.asked.get_or_insert(now);
+    now.abs_diff(since) < MOST_ASKING
+}
 
 impl Router {
     /// Decides where a request goes. `journey` is what it has been through, on any attempt but the first.
@@ -100,8 +105,7 @@ impl Router {
                 self.sending(request, body, &facts, &resolved, journey, (index, deployment, ticket), merged)
                     .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
-            Err(Nobody::Unleased(lacks)) if journey.asked < MOST_ASKED => {
-                journey.asked = journey.asked.saturating_add(1);
+            Err(Nobody::Unleased(lacks)) if may_ask(journey, moment.now) => {
                 let asking = Asking { journey: std::mem::take(journey), lacks };
                 Ok(Tried::Done(Step::Ask(Box::new(asking))))
             }

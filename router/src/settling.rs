@@ -211,6 +211,7 @@ impl Router {
         moment: &Moment<'_>,
     ) {
         let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.journey, failure);
+        let mut cools = false;
         let mut ledger = self.ledger.borrow_mut();
         let alone = ledger.is_lone(attempt.deployment);
         let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks };
@@ -224,7 +225,7 @@ impl Router {
         let is_clients_limit = *failure == Failure::TimedOut && own_limit.or(attempt.asked.timeout).is_some();
         ledger.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
             if !is_clients_limit {
-                case.failed(failure, record, moment.now);
+                cools = case.failed(failure, record, moment.now);
             }
             if *failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long.
@@ -232,6 +233,9 @@ impl Router {
                 measure(record, attempt, ended, moment.now);
             }
         });
+        if cools && self.config.redis.is_some() {
+            self.news.borrow_mut().push(attempt.deployment);
+        }
     }
 
     /// Who could take the next attempt.

@@ -10,7 +10,7 @@ use llm_balancer_config::Redis;
 
 use crate::fleet::Fleet;
 use crate::latency::{Estimate, Metric};
-use crate::lease::Sharing;
+use crate::lease::{Lacks, Sharing};
 use crate::ledger::Ledger;
 use crate::record::{Elsewhere, Record, milliseconds, seconds};
 use crate::resp::{self, Value};
@@ -60,14 +60,32 @@ pub enum Told {
     Back,
 }
 
+impl Call {
+    /// The deployments that it asks leases of.
+    pub fn leases(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Lease { index, .. } => Some(*index),
+            _ => None,
+        })
+    }
+}
+
 impl Router {
-    /// Asks for leases on these deployments, for as many tokens at least; `None` without Redis.
-    pub fn ask(&self, lacks: &[(usize, u64)], moment: &mut Moment<'_>) -> Option<Call> {
+    /// Deployments that began to sit out since this was last asked: news for the other instances.
+    pub fn news(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.news.borrow_mut())
+    }
+
+    /// Asks for leases on these deployments, for what is lacked there at least; `None` without Redis, or while it is away.
+    pub fn ask(&self, lacks: &[(usize, Lacks)], moment: &mut Moment<'_>) -> Option<Call> {
         let mut ledger = self.ledger.borrow_mut();
         let fleet = ledger.look_at_fleet(moment.now, moment.store);
+        if fleet.away {
+            return None;
+        }
         let mut call = self.call()?;
-        for (index, tokens) in lacks.iter().take(MOST) {
-            self.ask_for(*index, *tokens, Give::Nothing, &fleet, &mut call, &mut ledger, moment);
+        for (index, lacks) in lacks.iter().take(MOST) {
+            self.ask_for(*index, *lacks, Give::Nothing, &fleet, &mut call, &mut ledger, moment);
         }
         call.finish()
     }
@@ -83,7 +101,7 @@ impl Router {
             let window = record.window.at(moment.now);
             let is_idle = record.lease.clone().surrender(&window, moment.now).is_some();
             if is_idle && !fleet.away {
-                self.ask_for(*index, 0, Give::Back, &fleet, &mut call, &mut ledger, moment);
+                self.ask_for(*index, Lacks::default(), Give::Back, &fleet, &mut call, &mut ledger, moment);
             }
             let is_held = record_holds(ledger.seen(*index).map(|(record, _)| record), moment.now);
             !is_idle && is_held
@@ -178,7 +196,7 @@ impl Router {
     fn ask_for(
         &self,
         index: usize,
-        lacks: u64,
+        lacks: Lacks,
         give: Give,
         fleet: &Fleet,
         call: &mut Call,

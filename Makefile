@@ -51,7 +51,7 @@ build: wasm-targets ## target/release/llm-balancer, one file with the filter ins
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) node ## Install what is missing: Envoy, the runners, the clients
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) node redis ## Install what is missing: Envoy, the runners, the clients, Redis
 
 check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
 	cargo fmt --all --check
@@ -100,6 +100,10 @@ wasm-targets:
 node:
 	@node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || $(call apt,nodejs)
 
+# Only for its programs: whether its service starts, which it does not in a container, is no matter.
+redis:
+	@have() { command -v redis-server && command -v redis-cli; } >/dev/null; have || ( $(call apt,redis-server) ) || have
+
 pip:
 	@python3 -m pip --version >/dev/null 2>&1 || $(call apt,python3-pip)
 
@@ -133,4 +137,4 @@ $(HAVE_OPENAI): | pip
 	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
 	touch $@
 
-.PHONY: help run build tools check test test-node bench simulate deny fmt clean wasm-targets node pip
+.PHONY: help run build tools check test test-node bench simulate deny fmt clean wasm-targets node redis pip

@@ -1,4 +1,4 @@
-//! Files with the CAs that providers are verified against. They must be there before Envoy looks for them.
+//! Files with the CAs that providers and Redis are verified against. They must be there before Envoy looks for them.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,18 +16,26 @@ const BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",                  // Alpine, BSD
 ];
 
-/// The system's bundle, `$SSL_CERT_FILE` before all others; empty where no deployment needs it. A file of a deployment's
-/// own that cannot be read is an error too.
+/// The system's bundle, `$SSL_CERT_FILE` before all others; empty where nobody needs it. A file that is named
+/// and cannot be read is an error too.
 pub fn find(config: &Config, ssl_cert_file: Option<String>) -> Result<String, Failure> {
     let mut needed = false;
     for deployment in &config.deployments {
-        match &deployment.endpoint.tls {
-            Tls::Off | Tls::Unverified => {}
-            Tls::SystemCas => needed = true,
-            Tls::CaFile(file) => readable(file, &format!("ssl_verify of deployment {}", deployment.id))?,
-        }
+        let role = || format!("ssl_verify of deployment {}", deployment.id);
+        needed |= needs_system(&deployment.endpoint.tls, role)?;
+    }
+    if let Some(redis) = &config.redis {
+        needed |= needs_system(&redis.tls, || "ssl_ca_certs of Redis".to_owned())?;
     }
     if needed { system(ssl_cert_file) } else { Ok(String::new()) }
+}
+
+fn needs_system(tls: &Tls, role: impl Fn() -> String) -> Result<bool, Failure> {
+    match tls {
+        Tls::Off | Tls::Unverified => Ok(false),
+        Tls::SystemCas => Ok(true),
+        Tls::CaFile(file) => readable(file, &role()).map(|()| false),
+    }
 }
 
 fn system(ssl_cert_file: Option<String>) -> Result<String, Failure> {
@@ -38,7 +46,7 @@ fn system(ssl_cert_file: Option<String>) -> Result<String, Failure> {
     let found = BUNDLES.iter().find(|file| Path::new(file).is_file());
     found.map(|file| (*file).to_owned()).ok_or_else(|| {
         let message =
-            "no CAs to verify providers by: install ca-certificates, or name a PEM file in SSL_CERT_FILE";
+            "no CAs to verify servers by: install ca-certificates, or name a PEM file in SSL_CERT_FILE";
         Failure::Machine(message.to_owned())
     })
 }

@@ -97,6 +97,9 @@ pub struct Render {
     /// Folder for the rendered files [default: the bootstrap goes to standard output]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Unix socket that Envoy makes on the way to Redis, if the file names one; its folder must be there
+    #[arg(long, value_name = "PATH", default_value = "/run/llm-balancer/redis.sock")]
+    pub redis_socket: PathBuf,
     /// Where it listens.
     #[command(flatten)]
     pub listen: Listen,

@@ -11,3 +11,4 @@ pub mod listen;
 pub mod render;
 pub mod rendered;
 pub mod serve;
+pub mod socket;

@@ -7,7 +7,7 @@ use std::{env, fs, io};
 use crate::cli::{Render, Target};
 use crate::failure::Failure;
 use crate::render::{Options, bootstrap, to_yaml};
-use crate::{cas, configuration, files, filter, listen};
+use crate::{cas, configuration, files, filter, listen, socket};
 
 /// Writes the bootstrap and the filter into a folder, or the bootstrap alone to standard output.
 pub fn render(args: &Render) -> Result<ExitCode, Failure> {
@@ -21,7 +21,14 @@ pub fn render(args: &Render) -> Result<ExitCode, Failure> {
         // Relative to where Envoy is started.
         filter: FILTER.to_owned(),
         system_cas: cas::find(&config, env::var("SSL_CERT_FILE").ok())?,
+        redis_socket: socket::path(&config, &args.redis_socket, "choose a shorter --redis-socket")?,
     };
+    if config.redis.is_some() {
+        eprintln!(
+            "it makes the socket {} on the way to Redis, in a folder that must be there and be Envoy's own: --redis-socket PATH chooses another",
+            options.redis_socket
+        );
+    }
     match &args.out {
         None => {
             print!("{}", yaml(&bootstrap(&config, &text, &options))?);

@@ -197,6 +197,12 @@ impl Balancer {
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
+    /// Its runtime folder, which lies in the temporary folder it was given.
+    pub fn runtime_folder(&self) -> PathBuf {
+        let entries = fs::read_dir(self.dir.path()).expect("the folder can be read").flatten();
+        entries.map(|entry| entry.path()).find(|path| path.is_dir()).expect("a runtime folder")
+    }
+
     /// All that the balancer and its Envoy have said so far.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.dir.path().join("log")).unwrap_or_default();

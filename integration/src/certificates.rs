@@ -32,6 +32,15 @@ impl Authority {
         self.0.pem()
     }
 
+    /// A certificate for these names and addresses and its key, as the contents of PEM files.
+    pub fn pem_identity(&self, names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("ring makes keys");
+        let params = CertificateParams::new(names).expect("valid names");
+        let certificate = params.signed_by(&key, &self.0).expect("a valid certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A certificate for these names and addresses.
     pub fn identity(&self, names: &[&str]) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

@@ -1,16 +1,19 @@
 //! The world around the product, for tests of the real thing: a fake provider that does what it is told, `llm-balancer` with its Envoy, and clients.
 //!
 //! In the order a test meets them: [`World`] puts the others together; [`Provider`] is the far side, told by [`Answer`]s what to do and keeping what it
-//! [`Received`]; [`Balancer`] is the process under test; [`Client`] and [`raw`] are the near side; [`statistics`] judges what was counted.
+//! [`Received`]; [`Balancer`] is the process under test; [`Client`] and [`raw`] are the near side; [`statistics`] judges what was counted. [`Redis`] is a
+//! real one, and [`Link`] the way to it, which can be cut and slowed.
 
 mod answer;
 mod balancer;
 pub mod certificates;
 mod client;
+mod link;
 mod openai;
 mod ports;
 mod provider;
 pub mod raw;
+pub mod redis;
 pub mod statistics;
 mod wire;
 mod world;
@@ -18,9 +21,11 @@ mod world;
 pub use answer::Answer;
 pub use balancer::{Balancer, Launch, Refusal};
 pub use client::{Client, Events, Reply, ask};
+pub use link::Link;
 pub use openai::DONE;
 pub use ports::free_port;
 pub use provider::Provider;
+pub use redis::Redis;
 pub use wire::Received;
 pub use world::World;
 

@@ -1,4 +1,5 @@
-//! The bootstrap: two listeners, the filter between them, and a cluster for each place that a deployment is served from.
+//! The bootstrap: two listeners, the filter between them, and a cluster for each place that a deployment is served from;
+//! a third listener where there is Redis.
 //!
 //! ```text
 //! client ── edge ── cluster "attempts" ── listener "attempts" ── the deployment's cluster ── provider
@@ -15,6 +16,8 @@ mod attempts;
 mod deployment;
 mod edge;
 mod errors;
+mod redis;
+mod upstream;
 mod yaml;
 
 pub use yaml::to_yaml;
@@ -30,6 +33,8 @@ pub struct Options {
     pub filter: String,
     /// The PEM file with the system's CAs.
     pub system_cas: String,
+    /// The Unix socket on the way to Redis, used where the configuration names one.
+    pub redis_socket: String,
 }
 
 /// The bootstrap for a configuration and the text that it was read from, which the filter reads again.
@@ -38,6 +43,12 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     clusters.extend(
         config.deployments.iter().map(|deployment| deployment::cluster(deployment, &options.system_cas)),
     );
+    let mut listeners =
+        vec![edge::listener(config, options.listen), attempts::listener(config, text, &options.filter)];
+    if let Some(redis) = &config.redis {
+        listeners.push(redis::listener(&options.redis_socket));
+        clusters.extend(redis::clusters(redis, &options.redis_socket, &options.system_cas));
+    }
     json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
         "admin": {"address": socket_address("127.0.0.1", options.admin_port)},
@@ -49,10 +60,7 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
         "overload_manager": overload_manager(),
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept_stats(config)}}},
         "static_resources": {
-            "listeners": [
-                edge::listener(config, options.listen),
-                attempts::listener(config, text, &options.filter),
-            ],
+            "listeners": listeners,
             "clusters": clusters,
         },
     })

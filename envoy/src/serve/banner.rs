@@ -32,6 +32,10 @@ fn text(config: &Config, options: &Options) -> String {
     if let Some(more) = groups.len().checked_sub(MOST_GROUPS).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more groups");
     }
+    if let Some(redis) = &config.redis {
+        let host = if redis.host.contains(':') { format!("[{}]", redis.host) } else { redis.host.clone() };
+        let _ = writeln!(text, "limits are shared through Redis at {host}:{}", redis.port);
+    }
     let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
     text
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::cli::Serve;
 use crate::failure::Failure;
 use crate::render::{Options, bootstrap};
-use crate::{cas, configuration, files, filter, listen};
+use crate::{cas, configuration, files, filter, listen, socket};
 
 mod banner;
 mod child;
@@ -37,6 +37,7 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
         admin_port: ports.admin,
         filter: dir.path().join(FILTER).display().to_string(),
         system_cas,
+        redis_socket: socket::path(&config, &dir.path().join(REDIS_SOCKET), "set TMPDIR to a shorter one")?,
     };
     // JSON: Envoy reads 10,000 deployments in a second, and as YAML in four.
     let bootstrap = bootstrap(&config, &text, &options).to_string();
@@ -52,6 +53,7 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
 
 const FILTER: &str = "filter.wasm";
 const BOOTSTRAP: &str = "bootstrap.json";
+const REDIS_SOCKET: &str = "redis.sock";
 
 fn runtime_folder() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("llm-balancer-").permissions(Permissions::from_mode(0o700)).tempdir()

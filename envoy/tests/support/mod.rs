@@ -19,6 +19,7 @@ pub struct Golden {
 /// Names of files in the bootstraps, to be found where Envoy is started.
 pub const FILTER: &str = "filter.wasm";
 pub const CA: &str = "ca.pem";
+const REDIS_SOCKET: &str = "redis.sock";
 
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -56,6 +57,7 @@ impl Golden {
             admin_port,
             filter: FILTER.to_owned(),
             system_cas: CA.to_owned(),
+            redis_socket: REDIS_SOCKET.to_owned(),
         };
         bootstrap(&self.config, &self.text, &options)
     }

@@ -84,7 +84,8 @@ extern "C" fn proxy_on_configure(root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(root: u32) {
     if let Some(worker) = worker(root) {
-        worker.tick();
+        let released = worker.tick();
+        resume(&worker, released, true);
     }
 }
 
@@ -117,7 +118,8 @@ extern "C" fn proxy_on_response_body(context: u32, size: usize, complete: bool) 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_http_call_response(root: u32, token: u32, _headers: u32, _body: u32, _trailers: u32) {
     if let Some(worker) = worker(root).filter(|worker| worker.redis.knows(token)) {
-        resume(&worker, worker.redis.answered(&worker, token));
+        let (waiting, granted) = worker.redis.answered(&worker, token);
+        resume(&worker, waiting, granted);
         return;
     }
     let Some(context) = CALLS.with_borrow_mut(|calls| calls.remove(&token)) else { return };
@@ -132,8 +134,9 @@ extern "C" fn proxy_on_http_call_response(root: u32, token: u32, _headers: u32, 
     });
 }
 
-/// Requests that have waited for a lease go on. Those that have to wait again ask together, for all of them.
-fn resume(worker: &Rc<Worker>, waiting: Vec<u32>) {
+/// Requests that have waited for a lease go on. Those that have to wait again ask together: at once where there was something,
+/// and a little later where others may be about to give back.
+fn resume(worker: &Rc<Worker>, waiting: Vec<u32>, granted: bool) {
     let mut again = Vec::new();
     for context in waiting {
         EXCHANGES.with_borrow_mut(|exchanges| {
@@ -146,9 +149,16 @@ fn resume(worker: &Rc<Worker>, waiting: Vec<u32>) {
         });
     }
     worker.current.set(0);
-    if !again.is_empty() && !worker.redis.lease(worker, &again) {
+    if again.is_empty() {
+        return;
+    }
+    if !granted {
+        return worker.redis.park(worker, again);
+    }
+    let contexts = again.iter().map(|(context, _)| *context).collect();
+    if !worker.redis.lease(worker, again) {
         // Redis has just gone: whatever is decided now does not need it.
-        resume(worker, again.into_iter().map(|(context, _)| context).collect());
+        resume(worker, contexts, false);
     }
 }
 

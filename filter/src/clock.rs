@@ -19,9 +19,10 @@ pub const PERIOD: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub struct Clock {
     watched: RefCell<HashMap<u32, Watch>>,
-    ticking: Cell<bool>,
-    /// Something else wants to be looked at as often.
-    hurried: Cell<bool>,
+    /// How often the host ticks now.
+    period: Cell<Duration>,
+    /// How often something else wants to be looked at, that is not watched here.
+    hurried: Cell<Option<Duration>>,
     /// When the worker last said that it is alive.
     beat: Cell<Duration>,
 }
@@ -45,7 +46,7 @@ pub struct Progress {
 impl Clock {
     /// Begins to tick.
     pub fn start(&self) {
-        host::set_tick_period(BEAT);
+        self.adjust(false);
     }
 
     /// Lets a paused response go on after a wait.
@@ -72,8 +73,15 @@ impl Clock {
         if let Ok(mut watched) = self.watched.try_borrow_mut() {
             watched.insert(context, watch);
         }
-        if !self.ticking.replace(true) {
-            host::set_tick_period(PERIOD);
+        self.adjust(true);
+    }
+
+    /// Ticks as often as somebody needs it.
+    fn adjust(&self, watches: bool) {
+        let watched = if watches { PERIOD } else { BEAT };
+        let period = self.hurried.get().map_or(watched, |hurried| hurried.min(watched));
+        if self.period.replace(period) != period {
+            host::set_tick_period(period);
         }
     }
 
@@ -81,16 +89,15 @@ impl Clock {
     pub fn tick(&self, now: Duration) {
         let Ok(mut watched) = self.watched.try_borrow_mut() else { return };
         watched.retain(|context, watch| !watch.act(*context, now));
-        if watched.is_empty() && !self.hurried.get() && self.ticking.replace(false) {
-            host::set_tick_period(BEAT);
-        }
+        self.adjust(!watched.is_empty());
     }
 
-    /// Ticks often for the sake of something that is not watched here, or not any more.
-    pub fn hurry(&self, hurried: bool) {
-        self.hurried.set(hurried);
-        if hurried && !self.ticking.replace(true) {
-            host::set_tick_period(PERIOD);
+    /// Ticks more often for the sake of something that is not watched here, or not any more.
+    pub fn hurry(&self, period: Option<Duration>) {
+        self.hurried.set(period);
+        // Whoever watches is in the middle of a tick, which looks again at its end.
+        if let Ok(watched) = self.watched.try_borrow() {
+            self.adjust(!watched.is_empty());
         }
     }
 

@@ -121,7 +121,7 @@ impl Exchange {
             Decided::Done(action) => action,
             Decided::Lacks(lacks) => {
                 worker.current.set(self.context);
-                let waits = worker.redis.lease(&worker, &[(self.context, lacks)]);
+                let waits = worker.redis.lease(&worker, vec![(self.context, lacks)]);
                 worker.current.set(0);
                 // Redis has just gone: whatever is decided now does not need it.
                 if waits { Action::Pause } else { self.decide_without_redis() }

@@ -54,17 +54,17 @@ impl Worker {
         decide(&self.router, &mut Moment { now: host::now(), random, store: &SharedData })
     }
 
-    /// What happens with time.
-    pub(crate) fn tick(&self) {
+    /// What happens with time. Returns the requests that wait for Redis no longer.
+    pub(crate) fn tick(&self) -> Vec<u32> {
         let now: Duration = host::now();
         self.clock.tick(now);
         let is_beat = self.clock.is_beat(now);
         if is_beat {
             self.router.beat(now, &SharedData);
         }
-        if self.router.config().redis.is_some() {
-            self.redis.tick(self, is_beat);
-            self.clock.hurry(self.redis.holds());
+        match self.router.config().redis {
+            Some(_) => self.redis.tick(self, now, is_beat),
+            None => Vec::new(),
         }
     }
 }

@@ -9,13 +9,15 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::lease::Lacks;
-use llm_balancer_router::{Call, Told};
+use llm_balancer_router::{Call, News, Told};
 
 use crate::Worker;
 use crate::host::{self, BufferType, LogLevel, MapType};
 
-/// What a call may take. It is what a request may wait, less the time to act on it.
-const TIMEOUT: Duration = Duration::from_millis(45);
+/// What a request may wait for a call, less the time to act on it.
+const PATIENCE: Duration = Duration::from_millis(40);
+/// What a call may take. An answer that comes late is of use: what it grants would be lost otherwise.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The calls of one worker.
 #[derive(Default)]
@@ -24,10 +26,18 @@ pub(crate) struct Redis {
     calls: RefCell<HashMap<u32, Pending>>,
     /// Deployments that this worker has leased, as long as something may be left of it.
     held: RefCell<Vec<usize>>,
+    /// Requests that got nothing, while others may be about to give back: they ask again with the next tick.
+    parked: RefCell<Vec<Waiting>>,
 }
+
+/// A request by its context, and what it lacks.
+pub(crate) type Waiting = (u32, Vec<(usize, u64)>);
 
 struct Pending {
     call: Call,
+    since: Duration,
+    /// Nobody waits for it any more.
+    is_overdue: bool,
     /// Contexts of the requests that wait for it.
     waiting: Vec<u32>,
 }
@@ -38,13 +48,21 @@ impl Redis {
         self.calls.borrow().contains_key(&token)
     }
 
-    /// Whether a lease is held that may have to be given back soon.
-    pub(crate) fn holds(&self) -> bool {
-        !self.held.borrow().is_empty()
+    /// How soon there is something to do with time, if there is.
+    pub(crate) fn is_due_within(&self) -> Option<Duration> {
+        let waits = self.calls.borrow().values().any(|pending| !pending.is_overdue);
+        match waits || !self.parked.borrow().is_empty() {
+            true => Some(Duration::from_millis(10)),
+            false => (!self.held.borrow().is_empty()).then_some(Duration::from_millis(20)),
+        }
     }
 
     /// Lets requests wait for leases on any of these deployments, each for what it lacks there; says whether they do.
-    pub(crate) fn lease(&self, worker: &Worker, requests: &[(u32, Vec<(usize, u64)>)]) -> bool {
+    pub(crate) fn lease(&self, worker: &Worker, requests: Vec<Waiting>) -> bool {
+        if !self.parked.borrow().is_empty() {
+            self.park(worker, requests);
+            return true;
+        }
         let mut lacks: HashMap<usize, Lacks> = HashMap::new();
         for (index, tokens) in requests.iter().flat_map(|(_, lacks)| lacks) {
             let all = lacks.entry(*index).or_default();
@@ -58,6 +76,16 @@ impl Redis {
         let lacks: Vec<_> = lacks.into_iter().collect();
         let call = worker.decide(|router, moment| router.ask(&lacks, moment));
         call.is_some_and(|call| self.send(worker, call, waiting))
+    }
+
+    /// Lets requests wait for the next tick.
+    pub(crate) fn park(&self, worker: &Worker, requests: Vec<Waiting>) {
+        self.parked.borrow_mut().extend(requests);
+        self.hurry(worker);
+    }
+
+    fn hurry(&self, worker: &Worker) {
+        worker.clock.hurry(self.is_due_within());
     }
 
     /// Waits for a call that is under way for one of the same deployments.
@@ -93,8 +121,17 @@ impl Redis {
         }
     }
 
-    /// What happens with time: unused leases are given back, and once a second the instances exchange.
-    pub(crate) fn tick(&self, worker: &Worker, is_beat: bool) {
+    /// What happens with time: nobody waits for too long, unused leases are given back, and once a second the instances
+    /// exchange. Returns the requests that wait no longer.
+    pub(crate) fn tick(&self, worker: &Worker, now: Duration, is_beat: bool) -> Vec<u32> {
+        let mut released = self.overdue(worker, now);
+        let parked = self.parked.take();
+        if !parked.is_empty() {
+            let contexts: Vec<u32> = parked.iter().map(|(context, _)| *context).collect();
+            if !self.lease(worker, parked) {
+                released.extend(contexts);
+            }
+        }
         let mut held = self.held.take();
         let call = match held.is_empty() {
             true => None,
@@ -108,6 +145,24 @@ impl Redis {
         for call in call.into_iter().chain(exchange) {
             self.send(worker, call, Vec::new());
         }
+        self.hurry(worker);
+        released
+    }
+
+    /// The requests that have waited for long enough.
+    fn overdue(&self, worker: &Worker, now: Duration) -> Vec<u32> {
+        let mut released = Vec::new();
+        let mut is_news = false;
+        for pending in self.calls.borrow_mut().values_mut() {
+            if !pending.is_overdue && now.abs_diff(pending.since) >= PATIENCE {
+                (pending.is_overdue, is_news) = (true, true);
+                released.append(&mut pending.waiting);
+            }
+        }
+        if is_news {
+            log(worker.decide(llm_balancer_router::Router::overdue));
+        }
+        released
     }
 
     /// Sends a call on behalf of the worker, so that it does not end with the request that happened to make it.
@@ -124,7 +179,9 @@ impl Redis {
         }
         match sent {
             Ok(token) => {
-                self.calls.borrow_mut().insert(token, Pending { call, waiting });
+                let pending = Pending { call, since: host::now(), is_overdue: false, waiting };
+                self.calls.borrow_mut().insert(token, pending);
+                self.hurry(worker);
                 true
             }
             Err(_) => {
@@ -134,18 +191,18 @@ impl Redis {
         }
     }
 
-    /// An answer has come, or will not come any more: the requests that waited for it.
-    pub(crate) fn answered(&self, worker: &Worker, token: u32) -> Vec<u32> {
-        let Some(Pending { call, waiting }) = self.calls.borrow_mut().remove(&token) else {
-            return Vec::new();
+    /// An answer has come, or will not come any more: the requests that waited for it, and whether it grants anything.
+    pub(crate) fn answered(&self, worker: &Worker, token: u32) -> (Vec<u32>, bool) {
+        let Some(Pending { call, waiting, .. }) = self.calls.borrow_mut().remove(&token) else {
+            return (Vec::new(), false);
         };
         let is_ok = host::header(MapType::CallResponse, ":status").as_deref() == Some("200");
         let body = is_ok.then(|| host::buffer(BufferType::CallResponseBody));
-        self.take_in(worker, call, body.as_deref());
-        waiting
+        let granted = self.take_in(worker, call, body.as_deref());
+        (waiting, granted)
     }
 
-    fn take_in(&self, worker: &Worker, call: Call, answer: Option<&[u8]>) {
+    fn take_in(&self, worker: &Worker, call: Call, answer: Option<&[u8]>) -> bool {
         {
             let mut held = self.held.borrow_mut();
             for index in call.leases() {
@@ -154,19 +211,20 @@ impl Redis {
                 }
             }
         }
-        match worker.decide(|router, moment| router.told(call, answer, moment)) {
-            Told::Fine => {}
-            Told::Away(problem) => host::log(
-                LogLevel::Warn,
-                &format!(
-                    "{}: Redis: {problem}; limits are held by this instance's share of them",
-                    names::FILTER
-                ),
-            ),
-            Told::Back => host::log(
-                LogLevel::Warn,
-                &format!("{}: Redis is back; limits are shared again", names::FILTER),
-            ),
-        }
+        let Told { news, granted } = worker.decide(|router, moment| router.told(call, answer, moment));
+        log(news);
+        self.hurry(worker);
+        granted
     }
+}
+
+fn log(news: News) {
+    let message = match news {
+        News::None => return,
+        News::Away(problem) => {
+            format!("Redis: {problem}; limits are held by this instance's share of them")
+        }
+        News::Back => "Redis is back; limits are shared again".to_owned(),
+    };
+    host::log(LogLevel::Warn, &format!("{}: {message}", names::FILTER));
 }

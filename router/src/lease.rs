@@ -12,17 +12,19 @@ use crate::record::milliseconds;
 use crate::window::Window;
 
 /// How long "nothing is left" is believed: others may give back.
-const EXHAUSTED: Duration = Duration::from_millis(250);
+const EXHAUSTED: Duration = Duration::from_millis(30);
 /// A portion lasts this long at the pace of the minute so far. Two seconds make a callout for every 200 requests at 100 per
 /// second, and leave little behind when the traffic moves to another instance.
 const LASTS: u64 = 2;
 /// Of what is left, one instance takes at most this part at a time, divided by the number of instances.
 const PART: u64 = 4;
-/// Unused for this long, a lease is given back.
-pub const IDLE: Duration = Duration::from_millis(100);
+/// Unused for so many times the usual gap between requests, a lease is given back ..
+const GAPS: f32 = 10.0;
+/// .. but not sooner and not later than this. Milliseconds.
+const IDLE: (f32, f32) = (20.0, 100.0);
 
 /// A lease on one deployment's minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lease {
     /// Minutes since the Unix epoch.
     pub minute: u32,
@@ -38,6 +40,10 @@ pub struct Lease {
     pub told: u64,
     /// When a request was last admitted, likewise.
     pub used: u64,
+    /// Milliseconds between requests of late.
+    pub gap: f32,
+    /// Other instances may hold what they do not use, as far as Redis knows.
+    pub unused_elsewhere: bool,
 }
 
 /// How limits are shared.
@@ -69,7 +75,11 @@ pub enum Room {
 impl Lease {
     /// The lease on this minute: itself, or none.
     pub fn on(self, minute: u32) -> Self {
-        if self.minute == minute { self } else { Self { minute, used: self.used, ..Self::default() } }
+        if self.minute == minute {
+            self
+        } else {
+            Self { minute, used: self.used, gap: self.gap, ..Self::default() }
+        }
     }
 
     /// Whether one more request, and so many tokens, fit into what this instance holds.
@@ -101,7 +111,9 @@ impl Lease {
                 && lease.left_tokens < window.tokens.saturating_add(tokens).saturating_sub(lease.tokens));
         match () {
             () if !lacks_requests && !lacks_tokens => Room::Enough,
-            () if away || (is_exhausted && lease.was_told(now, EXHAUSTED)) => Room::None,
+            () if away => Room::None,
+            // What others give back comes within the time that a request may wait.
+            () if is_exhausted && !lease.unused_elsewhere && lease.was_told(now, EXHAUSTED) => Room::None,
             () => Room::Ask,
         }
     }
@@ -147,9 +159,18 @@ impl Lease {
                 || low(limits.tpm, lease.tokens, window.tokens, tokens, lease.left_tokens))
     }
 
+    /// A request is admitted.
+    pub fn use_one(&mut self, now: Duration) {
+        let now = milliseconds(now);
+        let gap = now.saturating_sub(self.used).min(10_000) as f32;
+        self.gap += (gap - self.gap) / 8.0;
+        self.used = now;
+    }
+
     /// Takes out what is not used, to be given back; nothing while requests keep coming.
     pub fn surrender(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
-        let is_idle = milliseconds(now).abs_diff(self.used) >= milliseconds(IDLE);
+        let idle = (self.gap * GAPS).clamp(IDLE.0, IDLE.1);
+        let is_idle = milliseconds(now).abs_diff(self.used) as f32 >= idle;
         if self.minute != window.minute || !is_idle {
             return None;
         }
@@ -214,7 +235,9 @@ mod tests {
         ] {
             assert_eq!(lease.room(&window(used), RPM, 0, sharing, NOON), room, "{lease:?} {used}");
         }
-        let later = NOON + Duration::from_millis(300);
+        let others = Lease { unused_elsewhere: true, ..lease(5, 0) };
+        assert_eq!(others.room(&window(5), RPM, 0, TWO, NOON), Room::Ask, "others are about to give back");
+        let later = NOON + EXHAUSTED;
         assert_eq!(lease(5, 0).room(&window(5), RPM, 0, TWO, later), Room::Ask, "others may have given back");
     }
 
@@ -243,10 +266,13 @@ mod tests {
 
     #[test]
     fn what_is_not_used_is_given_back_once_it_is_idle() {
-        let mut lease = Lease { used: milliseconds(NOON), ..lease(12, 40) };
-        assert_eq!(lease.surrender(&window(5), NOON + Duration::from_millis(50)), None);
-        assert_eq!(lease.surrender(&window(5), NOON + IDLE), Some((7, 0)));
-        assert_eq!(lease.requests, 5);
-        assert_eq!(lease.surrender(&window(5), NOON + IDLE), None);
+        let after = |ms| NOON + Duration::from_millis(ms);
+        for (gap, idle) in [(0.0, 20), (5.0, 50), (1000.0, 100)] {
+            let mut lease = Lease { used: milliseconds(NOON), gap, ..lease(12, 40) };
+            assert_eq!(lease.surrender(&window(5), after(idle - 1)), None);
+            assert_eq!(lease.surrender(&window(5), after(idle)), Some((7, 0)));
+            assert_eq!(lease.requests, 5);
+            assert_eq!(lease.surrender(&window(5), after(idle)), None);
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
 use crate::fleet::Fleet;
 use crate::lease::{Limits, Sharing};
-use crate::record::{Record, milliseconds};
+use crate::record::Record;
 use crate::store::{Store, Version};
 use crate::window::Window;
 
@@ -345,7 +345,7 @@ impl Ledger {
                 && seat.terms.are_limited()
             {
                 record.lease = record.lease.on(record.window.minute);
-                record.lease.used = milliseconds(now);
+                record.lease.use_one(now);
                 let limits = seat.terms.limits();
                 ticket.low = !away && record.lease.is_low(&record.window, limits, instances, now);
             }

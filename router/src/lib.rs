@@ -62,4 +62,4 @@ mod settling;
 mod sync;
 pub use router::{Arrival, Asking, Router, Sending, Step, Verdict};
 pub use settling::{End, Ended, Said};
-pub use sync::{Call, Told};
+pub use sync::{Call, News, Told};

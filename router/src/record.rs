@@ -256,6 +256,8 @@ impl Out {
         {
             self.u64(number);
         }
+        self.f32(lease.gap);
+        self.u8(u8::from(lease.unused_elsewhere));
     }
 
     fn window(&mut self, window: &Window) {
@@ -304,6 +306,8 @@ impl In<'_> {
             left_tokens: self.u64()?,
             told: self.u64()?,
             used: self.u64()?,
+            gap: self.f32()?,
+            unused_elsewhere: self.u8()? != 0,
         })
     }
 

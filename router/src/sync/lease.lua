@@ -1,14 +1,16 @@
 -- Takes a portion of a deployment's minute for one instance, and takes back what it does not use.
 --
 -- KEYS  1 the minute of the deployment: a hash of what is taken in all (r, t: requests and tokens) and by each
---         instance (r:<instance>, t:<instance>); expires two minutes after its last use
+--         instance (r:<instance>, t:<instance>), and what each has used when it last told (ur:, ut:); expires two minutes
+--         after its last use
 --       2 the epoch, which tells whether Redis still knows what it was told
 -- ARGV  1 instance  2 epoch  3 rpm  4 tpm (-1: no limit)  5, 6 wanted  7, 8 given back  9, 10 used so far by this instance
 --       11 instances that are silent and may use their shares  12 all instances, those included
 --       13 1 if what others took has been forgotten: then nothing is granted before all of them have told
--- Returns the granted, what is left, and whether the epoch is another one: {requests, tokens, left, left, 0 or 1}.
+-- Returns the granted, what is left, whether the epoch is another one, and whether others hold what they may not use:
+-- {requests, tokens, left, left, 0 or 1, 0 or 1}.
 -- A single script because a grant must see every other grant; MULTI could not decide in between.
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0, 0, 0, 0, 1} end
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0, 0, 0, 0, 1, 0} end
 local n = {}
 for i = 3, 13 do n[i] = tonumber(ARGV[i]) end
 local function take(all, limit, want, back, used)
@@ -37,10 +39,20 @@ local function take(all, limit, want, back, used)
     if known then grant = math.min(want, left) end
     left = left - grant
   end
-  redis.call('HSET', KEYS[1], all, taken + grant, mine, held + grant)
-  return grant, left
+  redis.call('HSET', KEYS[1], all, taken + grant, mine, held + grant, 'u' .. mine, used)
+  local unused = 0
+  if limit >= 0 and left == 0 and grant < want then
+    local fields = redis.call('HGETALL', KEYS[1])
+    local of = {}
+    for i = 1, #fields, 2 do of[fields[i]] = tonumber(fields[i + 1]) end
+    for field, value in pairs(of) do
+      local is_others = string.sub(field, 1, 2) == all .. ':' and field ~= mine
+      if is_others and value > (of['u' .. field] or 0) then unused = 1 end
+    end
+  end
+  return grant, left, unused
 end
-local r, left_r = take('r', n[3], n[5], n[7], n[9])
-local t, left_t = take('t', n[4], n[6], n[8], n[10])
+local r, left_r, unused_r = take('r', n[3], n[5], n[7], n[9])
+local t, left_t, unused_t = take('t', n[4], n[6], n[8], n[10])
 redis.call('PEXPIRE', KEYS[1], 120000)
-return {r, t, left_r, left_t, 0}
+return {r, t, left_r, left_t, 0, math.max(unused_r, unused_t)}

@@ -31,8 +31,6 @@ pub struct Call {
     pub bytes: Vec<u8>,
     /// What its replies mean, in order.
     parts: Vec<Part>,
-    /// It finds out whether Redis is there: when it answers, it is.
-    is_sign_of_life: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +49,18 @@ enum Part {
 
 /// What came of a call.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Told {
-    /// All is well, as before.
-    Fine,
+pub struct Told {
+    /// What it says about Redis.
+    pub news: News,
+    /// It brought a lease on something.
+    pub granted: bool,
+}
+
+/// What is new about Redis.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// It is as it was.
+    None,
     /// Redis does not answer, or not with what was asked for: from now on each instance has its share.
     Away(String),
     /// Redis is back.
@@ -119,7 +126,6 @@ impl Router {
         let Some(fleet) = Fleet::take_turn(moment.store, moment.now) else { return Vec::new() };
         let mut calls = Vec::new();
         if let Some(mut call) = self.call() {
-            call.is_sign_of_life = true;
             let keys = [self.key("instances"), self.key("epoch")];
             let own = [number(fleet.instance), number(moment.random.bits() >> 12)];
             call.script(Part::Presence, PRESENCE, &keys, &own);
@@ -166,30 +172,22 @@ impl Router {
                 })
                 .and_then(|replies| first_error(&replies).map_or(Ok(replies), Err)),
         };
-        let (away, problem) = match replies {
+        match replies {
             Ok(replies) => {
-                for (part, reply) in call.parts.iter().zip(&replies) {
-                    take_in(*part, reply, &mut ledger, moment);
-                }
-                (false, String::new())
+                let parts = call.parts.iter().zip(&replies);
+                let granted = parts.fold(false, |granted, (part, reply)| {
+                    take_in(*part, reply, &mut ledger, moment).unwrap_or(false) || granted
+                });
+                Told { news: set_away(false, String::new(), &mut ledger, moment), granted }
             }
-            Err(problem) => (true, problem),
-        };
-        // What shows that Redis is back is the answer to a sign of life, and not one that was under way before.
-        if away || call.is_sign_of_life {
-            let changed = Fleet::update(moment.store, |fleet| {
-                let changes = fleet.away != away;
-                fleet.away = away;
-                changes.then_some(())
-            });
-            ledger.look_at_fleet(moment.now, moment.store);
-            return match (changed, away) {
-                (None, _) => Told::Fine,
-                (Some(_), true) => Told::Away(problem),
-                (Some(_), false) => Told::Back,
-            };
+            Err(problem) => Told { news: set_away(true, problem, &mut ledger, moment), granted: false },
         }
-        Told::Fine
+    }
+
+    /// A call is taking longer than a request may wait. Its answer is taken in all the same, if it comes.
+    pub fn overdue(&self, moment: &mut Moment<'_>) -> News {
+        let mut ledger = self.ledger.borrow_mut();
+        set_away(true, "no answer in time".to_owned(), &mut ledger, moment)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one lease in all its parts")]
@@ -269,7 +267,7 @@ impl Router {
 
     fn call(&self) -> Option<Call> {
         let redis = self.config.redis.as_ref()?;
-        let mut call = Call { bytes: Vec::with_capacity(2048), parts: Vec::new(), is_sign_of_life: false };
+        let mut call = Call { bytes: Vec::with_capacity(2048), parts: Vec::new() };
         call.greet(redis);
         Some(call)
     }
@@ -334,6 +332,20 @@ fn number(number: u64) -> Vec<u8> {
     number.to_string().into_bytes()
 }
 
+fn set_away(away: bool, problem: String, ledger: &mut Ledger, moment: &Moment<'_>) -> News {
+    let changed = Fleet::update(moment.store, |fleet| {
+        let changes = fleet.away != away;
+        fleet.away = away;
+        changes.then_some(())
+    });
+    ledger.look_at_fleet(moment.now, moment.store);
+    match (changed, away) {
+        (None, _) => News::None,
+        (Some(_), true) => News::Away(problem),
+        (Some(_), false) => News::Back,
+    }
+}
+
 /// The first thing that Redis refused, QUIT included.
 fn first_error(replies: &[Value]) -> Option<String> {
     let error = replies.iter().find_map(|reply| match reply {
@@ -344,8 +356,8 @@ fn first_error(replies: &[Value]) -> Option<String> {
     error.or_else(|| (!is_whole).then(|| "an answer without its end".to_owned()))
 }
 
-/// What one reply changes here. One that is not of its form changes nothing.
-fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) -> Option<()> {
+/// What one reply changes here, and whether it grants something. One that is not of its form changes nothing.
+fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) -> Option<bool> {
     let items = reply.items();
     let integer = |at: usize| -> Option<u64> {
         items?.get(at)?.integer().and_then(|number| u64::try_from(number).ok())
@@ -367,7 +379,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
         }
         Part::Lease { index, minute } => {
             let granted = (integer(0)?, integer(1)?, integer(2)?, integer(3)?);
-            let is_other_epoch = integer(4)? == 1;
+            let (is_other_epoch, unused_elsewhere) = (integer(4)? == 1, integer(5)? == 1);
             ledger.change(index, moment.now, moment.store, |record, _| {
                 // The minute may have turned since it was asked for.
                 if record.lease.minute != minute {
@@ -382,9 +394,11 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 lease.requests = lease.requests.saturating_add(granted.0);
                 lease.tokens = lease.tokens.saturating_add(granted.1);
                 (lease.left_requests, lease.left_tokens) = (granted.2, granted.3);
+                lease.unused_elsewhere = unused_elsewhere;
                 lease.told = milliseconds(moment.now);
                 Some(())
             });
+            return Some(granted.0 > 0 || granted.1 > 0);
         }
         Part::Exchange { index } => {
             let elsewhere = u32::try_from(integer(0)?).unwrap_or(u32::MAX);
@@ -417,7 +431,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
             });
         }
     }
-    Some(())
+    Some(false)
 }
 
 /// `<at> <ms> <load> <best>`, or nothing.

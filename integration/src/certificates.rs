@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -34,19 +36,13 @@ impl Authority {
 
     /// A certificate for these names and addresses and its key, as the contents of PEM files.
     pub fn pem_identity(&self, names: &[&str]) -> (String, String) {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let key = KeyPair::generate().expect("ring makes keys");
-        let params = CertificateParams::new(names).expect("valid names");
-        let certificate = params.signed_by(&key, &self.0).expect("a valid certificate");
+        let (certificate, key) = self.issue(names);
         (certificate.pem(), key.serialize_pem())
     }
 
     /// A certificate for these names and addresses.
     pub fn identity(&self, names: &[&str]) -> Identity {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let key = KeyPair::generate().expect("ring makes keys");
-        let params = CertificateParams::new(names).expect("valid names");
-        let certificate = params.signed_by(&key, &self.0).expect("a valid certificate");
+        let (certificate, key) = self.issue(names);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -55,6 +51,14 @@ impl Authority {
             .with_single_cert(vec![certificate.der().clone()], key)
             .expect("key and certificate belong together");
         Identity(Arc::new(config))
+    }
+
+    fn issue(&self, names: &[&str]) -> (Certificate, KeyPair) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("ring makes keys");
+        let params = CertificateParams::new(names).expect("valid names");
+        let certificate = params.signed_by(&key, &self.0).expect("a valid certificate");
+        (certificate, key)
     }
 }
 

@@ -63,7 +63,7 @@ impl Worker {
             self.router.beat(now, &SharedData);
         }
         match self.router.config().redis {
-            Some(_) => self.redis.tick(self, now, is_beat),
+            Some(_) => self.redis.tick(self, is_beat),
             None => Vec::new(),
         }
     }

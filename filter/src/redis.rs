@@ -14,8 +14,11 @@ use llm_balancer_router::{Call, News, Told};
 use crate::Worker;
 use crate::host::{self, BufferType, LogLevel, MapType};
 
-/// What a request may wait for a call, less the time to act on it.
-const PATIENCE: Duration = Duration::from_millis(40);
+/// How often we look whether a call takes too long.
+const LOOK: Duration = Duration::from_millis(10);
+/// After so many looks it does: what a request may wait is 50 ms. Looks are counted and not time, because on a machine that has
+/// no time for us, both the looks and the answers come late.
+const PATIENCE: u8 = 5;
 /// What a call may take. An answer that comes late is of use: what it grants would be lost otherwise.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -35,7 +38,7 @@ pub(crate) type Waiting = (u32, Vec<(usize, u64)>);
 
 struct Pending {
     call: Call,
-    since: Duration,
+    looks: u8,
     /// Nobody waits for it any more.
     is_overdue: bool,
     /// Contexts of the requests that wait for it.
@@ -52,7 +55,7 @@ impl Redis {
     pub(crate) fn is_due_within(&self) -> Option<Duration> {
         let waits = self.calls.borrow().values().any(|pending| !pending.is_overdue);
         match waits || !self.parked.borrow().is_empty() {
-            true => Some(Duration::from_millis(10)),
+            true => Some(LOOK),
             false => (!self.held.borrow().is_empty()).then_some(Duration::from_millis(20)),
         }
     }
@@ -123,8 +126,8 @@ impl Redis {
 
     /// What happens with time: nobody waits for too long, unused leases are given back, and once a second the instances
     /// exchange. Returns the requests that wait no longer.
-    pub(crate) fn tick(&self, worker: &Worker, now: Duration, is_beat: bool) -> Vec<u32> {
-        let mut released = self.overdue(worker, now);
+    pub(crate) fn tick(&self, worker: &Worker, is_beat: bool) -> Vec<u32> {
+        let mut released = self.overdue(worker);
         let parked = self.parked.take();
         if !parked.is_empty() {
             let contexts: Vec<u32> = parked.iter().map(|(context, _)| *context).collect();
@@ -150,11 +153,12 @@ impl Redis {
     }
 
     /// The requests that have waited for long enough.
-    fn overdue(&self, worker: &Worker, now: Duration) -> Vec<u32> {
+    fn overdue(&self, worker: &Worker) -> Vec<u32> {
         let mut released = Vec::new();
         let mut is_news = false;
         for pending in self.calls.borrow_mut().values_mut() {
-            if !pending.is_overdue && now.abs_diff(pending.since) >= PATIENCE {
+            pending.looks = pending.looks.saturating_add(1);
+            if !pending.is_overdue && pending.looks >= PATIENCE {
                 (pending.is_overdue, is_news) = (true, true);
                 released.append(&mut pending.waiting);
             }
@@ -179,7 +183,7 @@ impl Redis {
         }
         match sent {
             Ok(token) => {
-                let pending = Pending { call, since: host::now(), is_overdue: false, waiting };
+                let pending = Pending { call, looks: 0, is_overdue: false, waiting };
                 self.calls.borrow_mut().insert(token, pending);
                 self.hurry(worker);
                 true

@@ -33,8 +33,8 @@ pub struct Journey {
     pub trail: Trail,
     /// Steps from one `order` of a group to the next, which LiteLLM counts as fallbacks.
     pub steps: u32,
-    /// When it first asked for a lease, since the Unix epoch.
-    pub asked: Option<Duration>,
+    /// When it first asked for a lease, since the Unix epoch, and how often it has.
+    pub asked: Option<(Duration, u32)>,
     /// The error that a `mock_testing_*` member asked for has happened.
     pub mocked: bool,
     /// How the first group failed, which the client is told if all others fail as well.

@@ -7,6 +7,7 @@ mod answer;
 mod balancer;
 pub mod certificates;
 mod client;
+pub mod minute;
 mod openai;
 mod ports;
 mod provider;
@@ -22,7 +23,7 @@ pub use openai::DONE;
 pub use ports::free_port;
 pub use provider::Provider;
 pub use wire::Received;
-pub use world::World;
+pub use world::{World, item};
 
 /// Waits until `question` is answered with yes, for at most five seconds; says whether it was.
 pub async fn eventually<F: AsyncFnMut() -> bool>(mut question: F) -> bool {

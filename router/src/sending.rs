@@ -247,7 +247,12 @@ impl Router {
     ) -> Reply {
         let last = journey.tried.last().and_then(|id| self.by_id(id));
         match (last, &journey.original) {
-            (Some(last), _) => answer::failed(last, &facts.model, journey, failure, limit),
+            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit),
+            (Some(last), Some(original)) => {
+                let mut original = Reply::clone(original);
+                original.replace_headers(answer::owned(answer::names(last, &facts.model, journey)));
+                original
+            }
             (None, _) => Refusal::NoConnection.reply(),
         }
     }

@@ -164,8 +164,8 @@ impl Ledger {
         }
     }
 
-    /// Makes itself known, before the first count that ends with this VM.
-    fn join(&mut self, now: Duration, store: &dyn Store) {
+    /// Makes itself known, and looks who else is there, before the first choice or count that depends on it.
+    pub(crate) fn join(&mut self, now: Duration, store: &dyn Store) {
         if !self.joined {
             self.joined = true;
             self.alive.beat(now, store);

@@ -12,11 +12,17 @@ fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// The same world with one worker and with four.
-async fn worlds(items: &str, router_settings: &str) -> [(u8, World); 2] {
+/// Tells the same story to a world with one worker and to one with four.
+async fn to_one_and_four(items: &str, router_settings: &str, story: impl AsyncFn(u8, World)) {
     let config = format!("model_list:\n{items}router_settings: {{{router_settings}}}\n");
-    let (one, four) = tokio::join!(World::with_workers(1, &config), World::with_workers(4, &config));
-    [(1, one), (4, four)]
+    let tell = async |workers| story(workers, World::with_workers(workers, &config).await).await;
+    tokio::join!(tell(1), tell(4));
+}
+
+/// Lets every worker have a request or two, and a second to hear of the others.
+async fn acquaint(world: &World, body: &Value) {
+    in_turn(world, 12, body).await;
+    sleep(ms(1200)).await;
 }
 
 fn gpt(names: &[&str]) -> String {
@@ -56,7 +62,8 @@ fn of(counts: &BTreeMap<String, usize>, name: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn least_busy_spreads_a_burst_evenly_and_gives_the_slow_fewer() {
     let names = ["paris", "virginia", "tokyo"];
-    for (workers, world) in worlds(&gpt(&names), "routing_strategy: least-busy").await {
+    to_one_and_four(&gpt(&names), "routing_strategy: least-busy", async |workers, world| {
+        acquaint(&world, &json!({})).await;
         for name in names {
             world.provider.always(name, Answer::ok().after(ms(1500)));
         }
@@ -71,15 +78,14 @@ async fn least_busy_spreads_a_burst_evenly_and_gives_the_slow_fewer() {
         let counts = chats(&world, 120, ms(8), &json!({})).await;
         assert!(of(&counts, "paris") < 30, "{counts:?} of {workers} workers");
         assert!(of(&counts, "virginia").abs_diff(of(&counts, "tokyo")) < 30, "{counts:?}");
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn least_busy_counts_a_stream_until_it_ends() {
-    for (workers, world) in worlds(&gpt(&["paris", "virginia"]), "routing_strategy: least-busy").await {
-        // Workers get to know each other within a second of their first requests.
-        in_turn(&world, 16, &json!({})).await;
-        sleep(ms(1200)).await;
+    to_one_and_four(&gpt(&["paris", "virginia"]), "routing_strategy: least-busy", async |workers, world| {
+        acquaint(&world, &json!({})).await;
         for name in ["paris", "virginia"] {
             world.provider.script(name, [Answer::ok().events(1000).every(ms(20))]);
         }
@@ -96,89 +102,109 @@ async fn least_busy_counts_a_stream_until_it_ends() {
         sleep(ms(100)).await;
         let counts = in_turn(&world, 40, &json!({})).await;
         assert!(of(&counts, &busy) > 5, "{counts:?} of {workers} workers");
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn usage_based_routing_evens_out_tokens_and_not_requests() {
     for strategy in ["usage-based-routing", "usage-based-routing-v2"] {
         let settings = format!("routing_strategy: {strategy}");
-        for (workers, world) in worlds(&gpt(&["paris", "virginia"]), &settings).await {
+        to_one_and_four(&gpt(&["paris", "virginia"]), &settings, async |workers, world| {
             world.provider.always("paris", Answer::ok().using(100, 900));
             world.provider.always("virginia", Answer::ok().using(50, 50));
-            minute::with_room_for(Duration::from_secs(5)).await;
-            let counts = in_turn(&world, 44, &json!({"max_tokens": 20})).await;
-            // 1,000 tokens each against 100 each.
-            assert!((3..=5).contains(&of(&counts, "paris")), "{counts:?}, {strategy}, {workers} workers");
-        }
+            minute::with_room_for(Duration::from_secs(8)).await;
+            let body = json!({"max_tokens": 20});
+            acquaint(&world, &body).await;
+            in_turn(&world, 54, &body).await;
+            // 1,000 tokens each against 100 each: of 66 requests 6.
+            let paris = world.provider.received_by("paris").len();
+            assert!((5..=7).contains(&paris), "{paris}, {strategy}, {workers} workers");
+        })
+        .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn usage_based_routing_spreads_a_burst_before_the_first_of_it_is_answered() {
-    let worlds = worlds(&gpt(&["paris", "virginia"]), "routing_strategy: usage-based-routing-v2").await;
-    for (workers, world) in worlds {
+    let settings = "routing_strategy: usage-based-routing-v2";
+    to_one_and_four(&gpt(&["paris", "virginia"]), settings, async |workers, world| {
         for name in ["paris", "virginia"] {
             world.provider.always(name, Answer::ok().after(ms(1500)));
         }
         minute::with_room_for(Duration::from_secs(5)).await;
         let counts = chats(&world, 20, ms(3), &json!({"max_tokens": 100})).await;
         assert!((8..=12).contains(&of(&counts, "paris")), "{counts:?} of {workers} workers");
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn latency_based_routing_prefers_whoever_is_fastest_and_probes_each_once() {
     let names = ["paris", "virginia", "tokyo"];
-    for (workers, world) in worlds(&gpt(&names), "routing_strategy: latency-based-routing").await {
+    to_one_and_four(&gpt(&names), "routing_strategy: latency-based-routing", async |workers, world| {
         for (name, time) in names.into_iter().zip([400, 30, 200]) {
             world.provider.always(name, Answer::ok().after(ms(time)));
         }
-        let counts = in_turn(&world, 40, &json!({})).await;
-        assert!(of(&counts, "virginia") >= 36, "{counts:?} of {workers} workers");
-        assert!(of(&counts, "paris") >= 1 && of(&counts, "tokyo") >= 1, "{counts:?} of {workers} workers");
-    }
+        acquaint(&world, &json!({})).await;
+        let probes = ["paris", "tokyo"].map(|name| world.provider.received_by(name).len());
+        assert!(
+            probes.iter().all(|probes| (1..=usize::from(workers)).contains(probes)),
+            "{probes:?} of {workers} workers"
+        );
+        let counts = in_turn(&world, 30, &json!({})).await;
+        assert!(of(&counts, "virginia") >= 29, "{counts:?} of {workers} workers");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_buffer_lets_the_almost_fastest_take_part() {
     let names = ["paris", "virginia", "tokyo"];
     let settings = "routing_strategy: latency-based-routing, routing_strategy_args: {lowest_latency_buffer: 1.0, ttl: 600}";
-    for (workers, world) in worlds(&gpt(&names), settings).await {
-        for (name, time) in names.into_iter().zip([600, 100, 120]) {
+    to_one_and_four(&gpt(&names), settings, async |workers, world| {
+        for (name, time) in names.into_iter().zip([300, 50, 60]) {
             world.provider.always(name, Answer::ok().after(ms(time)));
         }
+        acquaint(&world, &json!({})).await;
         let counts = in_turn(&world, 32, &json!({})).await;
-        assert!(of(&counts, "paris") <= 3, "{counts:?} of {workers} workers");
+        assert!(of(&counts, "paris") <= 1, "{counts:?} of {workers} workers");
         assert!(of(&counts, "virginia") >= 5 && of(&counts, "tokyo") >= 5, "{counts:?} of {workers} workers");
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_go_by_their_first_byte_and_other_answers_by_their_whole_time() {
     let names = ["early", "quick"];
-    for (workers, world) in worlds(&gpt(&names), "routing_strategy: latency-based-routing").await {
+    to_one_and_four(&gpt(&names), "routing_strategy: latency-based-routing", async |workers, world| {
         // The one begins at once and takes its time, the other begins late and is soon done.
-        world.provider.always("early", Answer::ok().events(3).after(ms(10)).every(ms(150)));
+        world.provider.always("early", Answer::ok().events(3).after(ms(10)).every(ms(60)));
         world.provider.always("quick", Answer::ok().events(3).after(ms(200)));
-        let streams = in_turn(&world, 14, &json!({"stream": true})).await;
-        assert!(of(&streams, "early") >= 12, "{streams:?} of {workers} workers");
-        world.provider.always("early", Answer::ok().every(ms(250)));
-        world.provider.always("quick", Answer::ok().after(ms(100)));
+        let stream = json!({"stream": true});
+        acquaint(&world, &stream).await;
+        let streams = in_turn(&world, 12, &stream).await;
+        assert!(of(&streams, "early") >= 11, "{streams:?} of {workers} workers");
+        world.provider.always("early", Answer::ok().every(ms(150)));
+        world.provider.always("quick", Answer::ok().after(ms(60)));
+        acquaint(&world, &json!({})).await;
         let others = in_turn(&world, 14, &json!({})).await;
-        assert!(of(&others, "quick") >= 12, "{others:?} of {workers} workers");
-    }
+        assert!(of(&others, "quick") >= 13, "{others:?} of {workers} workers");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn latency_based_routing_compares_the_time_for_a_token() {
-    for (workers, world) in worlds(&gpt(&["brief", "wordy"]), "routing_strategy: latency-based-routing").await
-    {
+    let settings = "routing_strategy: latency-based-routing";
+    to_one_and_four(&gpt(&["brief", "wordy"]), settings, async |workers, world| {
         world.provider.always("brief", Answer::ok().using(5, 10).after(ms(60)));
         world.provider.always("wordy", Answer::ok().using(5, 1000).after(ms(150)));
+        acquaint(&world, &json!({})).await;
         let counts = in_turn(&world, 20, &json!({})).await;
-        assert!(of(&counts, "wordy") >= 18, "{counts:?} of {workers} workers");
-    }
+        assert!(of(&counts, "wordy") >= 19, "{counts:?} of {workers} workers");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -187,14 +213,15 @@ async fn cost_based_routing_prefers_the_cheapest_and_whoever_tells_no_price_come
         + &item("gpt", "virginia", ", input_cost_per_token: 0.002, output_cost_per_token: 0.0005")
         + &item("gpt", "tokyo", "");
     let settings = "routing_strategy: cost-based-routing, cooldown_time: 60";
-    for (workers, world) in worlds(&items, settings).await {
+    to_one_and_four(&items, settings, async |workers, world| {
         for (cheapest, next) in [("virginia", "paris"), ("paris", "tokyo")] {
             let counts = in_turn(&world, 10, &json!({})).await;
             assert_eq!(of(&counts, cheapest), 10, "{counts:?} of {workers} workers");
             world.provider.script(cheapest, [Answer::status(429)]);
             assert_eq!(served_by(&world.chat("gpt").await), next);
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -203,7 +230,7 @@ async fn the_first_order_serves_and_the_next_when_it_cannot() {
         + &item("gpt", "also", ", order: 1, num_retries: 1")
         + &item("gpt", "second", ", order: 2, num_retries: 1")
         + &item("gpt", "never", "");
-    for (workers, world) in worlds(&items, "cooldown_time: 60").await {
+    to_one_and_four(&items, "cooldown_time: 60", async |workers, world| {
         let counts = in_turn(&world, 30, &json!({})).await;
         assert_eq!(of(&counts, "first") + of(&counts, "also"), 30, "{counts:?} of {workers} workers");
         for name in ["first", "also"] {
@@ -220,7 +247,8 @@ async fn the_first_order_serves_and_the_next_when_it_cannot() {
         world.newcomer().chat("gpt").await;
         let counts = in_turn(&world, 10, &json!({})).await;
         assert_eq!(of(&counts, "second"), 10, "{counts:?} of {workers} workers");
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -229,7 +257,7 @@ async fn tags_of_header_body_and_metadata_choose_among_the_deployments() {
         + &item("gpt", "paid", ", tags: [paid, eu]")
         + &item("gpt", "rest", ", tags: [default]")
         + &item("strict", "strict", ", tags: [paid]");
-    for (workers, world) in worlds(&items, "enable_tag_filtering: true").await {
+    to_one_and_four(&items, "enable_tag_filtering: true", async |workers, world| {
         let cases = [
             (None, json!({"tags": ["free"]}), "free"),
             (None, json!({"metadata": {"tags": ["paid"]}}), "paid"),
@@ -254,7 +282,8 @@ async fn tags_of_header_body_and_metadata_choose_among_the_deployments() {
         let sent = world.provider.received();
         assert!(sent.iter().all(|request| request.json().get("tags").is_none()));
         assert!(sent.iter().all(|request| request.header("x-litellm-tags").is_none()));
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -262,13 +291,15 @@ async fn all_tags_must_match_where_the_file_says_so_and_none_count_where_it_says
     let items = item("gpt", "paid", ", tags: [paid]") + &item("gpt", "both", ", tags: [paid, eu]");
     let all = "enable_tag_filtering: true, tag_filtering_match_any: false";
     let tags = json!({"tags": ["paid", "eu"]});
-    for (workers, world) in worlds(&items, all).await {
+    to_one_and_four(&items, all, async |workers, world| {
         assert_eq!(of(&in_turn(&world, 10, &tags).await, "both"), 10, "{workers} workers");
         world.chat_with("gpt", &json!({"tags": ["paid", "us"]})).await.error(401);
-    }
-    for (_, world) in worlds(&items, "").await {
+    })
+    .await;
+    to_one_and_four(&items, "", async |_, world| {
         assert!(of(&in_turn(&world, 40, &tags).await, "paid") > 5);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -280,7 +311,7 @@ async fn routing_groups_have_strategies_of_their_own_and_answer_to_their_names()
         + &item("gpt", "plain", "")
         + &item("gpt", "other", "");
     let groups = "routing_groups: [{group_name: thrifty, models: [cheap], routing_strategy: cost-based-routing}, {group_name: ranked, models: [one, two], routing_strategy: priority, model_priorities: {two: 1, one: 2}}]";
-    for (workers, world) in worlds(&items, &format!("cooldown_time: 60, {groups}")).await {
+    to_one_and_four(&items, &format!("cooldown_time: 60, {groups}"), async |workers, world| {
         for model in ["cheap", "thrifty"] {
             for _ in 0..10 {
                 assert_eq!(served_by(&world.newcomer().chat(model).await), "bargain", "{workers} workers");
@@ -296,5 +327,6 @@ async fn routing_groups_have_strategies_of_their_own_and_answer_to_their_names()
         for _ in 0..5 {
             assert_eq!(served_by(&world.newcomer().chat("ranked").await), "paris");
         }
-    }
+    })
+    .await;
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 const WORKERS: u8 = 4;
 
 /// So much later a busy machine may notice that a cooldown is over.
-const SLACK: Duration = Duration::from_millis(700);
+const SLACK: Duration = Duration::from_secs(1);
 
 /// A group of this name: `<name>-first`, which gets every request that it may, and `<name>-second`.
 fn pair(name: &str, params: &str) -> String {
@@ -62,7 +62,7 @@ async fn a_provider_that_asks_for_time_gets_exactly_that_from_every_worker() {
         ("seconds", limited().retry_after("3"), 3.0),
         ("fraction", limited().retry_after("1.5"), 1.5),
         ("milliseconds", limited().header("retry-after-ms", "2500"), 2.5),
-        ("both", limited().header("retry-after-ms", "1200").retry_after("2"), 1.2),
+        ("both", limited().header("retry-after-ms", "1200").retry_after("4"), 1.2),
         ("unsaid", limited(), 1.0),
         ("params", limited().retry_after("1"), 3.0),
         ("own", limited().retry_after("9"), 2.0),
@@ -292,7 +292,7 @@ async fn wildcards_sit_out_as_well_and_one_model_of_theirs_makes_it_for_all() {
 async fn a_timeout_that_the_client_chose_says_nothing_about_the_deployment() {
     let world = four_workers(&pair("gpt", ""), "cooldown_time: 60, allowed_fails: 0, num_retries: 1").await;
     world.provider.script("gpt-first", [Answer::ok().hang(), Answer::ok()]);
-    let reply = world.chat_with("gpt", &json!({"timeout": 0.3})).await;
+    let reply = world.chat_with("gpt", &json!({"timeout": 1.5})).await;
     assert_eq!(reply.served_by(), "gpt-second");
     assert_eq!(world.newcomer().chat("gpt").await.served_by(), "gpt-first");
 }

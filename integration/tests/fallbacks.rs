@@ -74,7 +74,7 @@ async fn whatever_the_failure_there_is_a_fallback_for_it() {
         world.provider.forget();
     }
     world.provider.script("gpt", [Answer::ok().hang()]);
-    let reply = world.chat_with("gpt", &json!({"timeout": 0.3})).await;
+    let reply = world.chat_with("gpt", &json!({"timeout": 1.5})).await;
     assert_eq!((reply.served_by().as_str(), fallbacks(&reply)), ("other", 1));
 }
 
@@ -111,13 +111,14 @@ async fn a_fallbacks_own_fallbacks_come_first_and_when_all_fail_the_client_gets_
     assert_eq!((reply.served_by().as_str(), fallbacks(&reply)), ("c", 3));
     world.provider.forget();
 
-    world.provider.always("gpt", Answer::status(503).retry_after("7"));
+    world.provider.always("gpt", Answer::status(503).header("retry-after-ms", "6100"));
     world.provider.always("a", Answer::ok().reset());
     fail(&world, &["b", "c", "d"]);
     let reply = world.chat("gpt").await;
     assert_eq!(world.provider.calls(), ["gpt", "a", "b", "c", "d"]);
     assert_eq!((reply.status, fallbacks(&reply)), (503, 4), "{}", reply.text());
     assert_eq!(reply.json()["error"]["message"], "gpt says 503");
+    assert_eq!(reply.header("retry-after"), Some("7"), "in whole seconds, and not too early");
     assert_eq!(reply.header("x-litellm-model-id"), Some("d"), "the last one that was tried");
     assert_eq!(reply.header("x-litellm-model-group"), Some("d"));
 }

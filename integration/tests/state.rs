@@ -61,7 +61,7 @@ async fn a_client_that_goes_gives_its_slot_back_at_every_stage() {
 
 #[tokio::test]
 async fn an_attempt_that_fails_gives_its_slot_back_however_it_fails() {
-    let mut world = one_slot("num_retries: 0, timeout: 0.3, stream_timeout: 0.3").await;
+    let mut world = one_slot("num_retries: 0, timeout: 0.7, stream_timeout: 0.7").await;
     for answer in [
         Answer::status(500),
         Answer::status(400),
@@ -89,8 +89,8 @@ async fn an_attempt_that_fails_gives_its_slot_back_however_it_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_many_clients_that_left_at_random_all_slots_are_free() {
-    let items = item("gpt", "paris", ", max_parallel_requests: 20, timeout: 1")
-        + &item("gpt", "virginia", ", max_parallel_requests: 20, timeout: 1");
+    let items = item("gpt", "paris", ", max_parallel_requests: 20")
+        + &item("gpt", "virginia", ", max_parallel_requests: 20");
     let config = format!("model_list:\n{items}router_settings: {{disable_cooldowns: true}}\n");
     let mut world = World::with_workers(4, &config).await;
     let streaming = Answer::ok().events(20).after(Duration::from_millis(30)).every(Duration::from_millis(10));
@@ -107,6 +107,8 @@ async fn after_many_clients_that_left_at_random_all_slots_are_free() {
         });
     }
     clients.join_all().await;
+    // Those that were left behind may still be on their way out.
+    world.provider.always("virginia", Answer::ok());
     world.assert_well("gpt").await;
     for name in ["paris", "virginia"] {
         world.provider.always(name, Answer::ok().after(Duration::from_millis(700)));
@@ -153,9 +155,9 @@ fn resident(world: &World) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_stays_flat_with_everything_switched_on() {
     const WARM_UP: usize = 10_000;
-    const REQUESTS: usize = 40_000;
+    const REQUESTS: usize = 25_000;
     /// Of the allocators of Envoy and of four VMs.
-    const NOISE: u64 = 4 * 1024;
+    const NOISE: u64 = 2 * 1024;
     let items: String = ["paris", "virginia", "tokyo"]
         .map(|name| item("gpt", name, ", rpm: 1000000, tpm: 1000000000, max_parallel_requests: 1000"))
         .concat();

@@ -65,7 +65,7 @@ async fn least_busy_spreads_a_burst_evenly_and_gives_the_slow_fewer() {
     to_one_and_four(&gpt(&names), "routing_strategy: least-busy", async |workers, world| {
         acquaint(&world, &json!({})).await;
         for name in names {
-            world.provider.always(name, Answer::ok().after(ms(1500)));
+            world.provider.always(name, Answer::ok().after(ms(2000)));
         }
         let counts = chats(&world, 30, ms(3), &json!({})).await;
         let most = names.map(|name| world.provider.most_at_once(name));

@@ -215,8 +215,14 @@ impl Redis {
                 }
             }
         }
-        let Told { news, granted } = worker.decide(|router, moment| router.told(call, answer, moment));
+        let Told { news, granted, forgot } =
+            worker.decide(|router, moment| router.told(call, answer, moment));
         log(news);
+        if forgot {
+            for call in worker.decide(llm_balancer_router::Router::report) {
+                self.send(worker, call, Vec::new());
+            }
+        }
         self.hurry(worker);
         granted
     }

@@ -77,6 +77,24 @@ class Answers(unittest.TestCase):
         self.assertTrue(chat.choices[0].message.content.startswith("hi from"))
 
 
+class Fallbacks(unittest.TestCase):
+    def test_a_request_may_bring_its_own(self):
+        with client() as openai_client:
+            extra = {"fallbacks": ["gpt"]}
+            raw = openai_client.chat.completions.with_raw_response.create(model="failing", messages=HI, extra_body=extra)
+            self.assertEqual(raw.headers["x-litellm-attempted-fallbacks"], "1")
+            self.assertEqual(raw.headers["x-litellm-model-group"], "gpt")
+            self.assertIn(raw.parse().system_fingerprint, {"paris", "virginia"})
+
+    def test_a_stream_may_too_and_its_usage_arrives_where_it_was_asked_for(self):
+        with client() as openai_client:
+            with openai_client.chat.completions.create(
+                model="failing", messages=HI, stream=True, stream_options={"include_usage": True}, extra_body={"fallbacks": ["gpt"]}
+            ) as stream:
+                chunks = list(stream)
+            self.assertEqual([chunk.usage.total_tokens for chunk in chunks if chunk.usage], [12])
+
+
 class Errors(unittest.TestCase):
     def chat(self, model, **options):
         with client(**options) as openai_client:

@@ -11,6 +11,14 @@ pub struct Answer {
     pub(crate) before_headers: Duration,
     pub(crate) between_pieces: Duration,
     pub(crate) end: End,
+    pub(crate) usage: Usage,
+}
+
+/// The tokens that an answer says it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) prompt: u64,
+    pub(crate) completion: u64,
 }
 
 /// What stands behind the headers.
@@ -88,7 +96,14 @@ impl Answer {
             before_headers: none,
             between_pieces: none,
             end: End::Whole,
+            usage: Usage { prompt: 5, completion: 7 },
         }
+    }
+
+    /// Says that it took so many tokens, rather than 5 and 7; a stream of chat or completions says so only to who asks for it.
+    pub fn using(mut self, prompt: u64, completion: u64) -> Self {
+        self.usage = Usage { prompt, completion };
+        self
     }
 
     /// With this body in place of the route's own.

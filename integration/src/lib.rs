@@ -9,6 +9,7 @@ mod balancer;
 pub mod certificates;
 mod client;
 mod link;
+pub mod minute;
 mod openai;
 mod ports;
 mod provider;
@@ -27,7 +28,7 @@ pub use ports::free_port;
 pub use provider::Provider;
 pub use redis::Redis;
 pub use wire::Received;
-pub use world::World;
+pub use world::{World, item};
 
 /// Waits until `question` is answered with yes, for at most five seconds; says whether it was.
 pub async fn eventually<F: AsyncFnMut() -> bool>(mut question: F) -> bool {

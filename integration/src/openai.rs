@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Received;
+use crate::answer::Usage;
 
 /// The event that ends a stream.
 pub const DONE: &str = "data: [DONE]\n\n";
@@ -16,20 +17,20 @@ pub(crate) struct Content {
 }
 
 /// What the deployment answers to `request`.
-pub(crate) fn content(request: &Received, events: usize) -> Content {
+pub(crate) fn content(request: &Received, events: usize, usage: Usage) -> Content {
     let route = request.route();
     let answer = match route {
-        "/chat/completions" if request.streams() => return stream(chat_events(request, events)),
-        "/completions" if request.streams() => return stream(completion_events(request, events)),
-        "/responses" if request.streams() => return stream(response_events(request, events)),
-        "/chat/completions" => chat(request),
-        "/completions" => completion(request),
-        "/embeddings" => embeddings(request),
+        "/chat/completions" if request.streams() => return stream(chat_events(request, events, usage)),
+        "/completions" if request.streams() => return stream(completion_events(request, events, usage)),
+        "/responses" if request.streams() => return stream(response_events(request, events, usage)),
+        "/chat/completions" => chat(request, usage),
+        "/completions" => completion(request, usage),
+        "/embeddings" => embeddings(request, usage),
         "/images/generations" | "/images/edits" | "/images/variations" => images(request),
         "/audio/transcriptions" | "/audio/translations" => json!({"text": greeting(request)}),
         "/audio/speech" => return binary(request),
         "/moderations" => moderation(request),
-        "/responses" => response(request),
+        "/responses" => response(request, usage),
         "/models" => {
             json!({"object": "list", "data": [{"id": "a-model", "object": "model", "created": 1, "owned_by": request.name}]})
         }
@@ -69,32 +70,38 @@ fn greeting(request: &Received) -> String {
     format!("hi from {}", request.name)
 }
 
-fn usage() -> Value {
-    json!({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12})
+impl Usage {
+    fn total(self) -> u64 {
+        self.prompt + self.completion
+    }
+
+    fn json(self) -> Value {
+        json!({"prompt_tokens": self.prompt, "completion_tokens": self.completion, "total_tokens": self.total()})
+    }
 }
 
-fn chat(request: &Received) -> Value {
+fn chat(request: &Received, usage: Usage) -> Value {
     json!({
         "id": format!("chatcmpl-{}", request.number), "object": "chat.completion", "created": 1_700_000_000, "model": request.model(),
         "system_fingerprint": request.name,
         "choices": [{"index": 0, "message": {"role": "assistant", "content": greeting(request)}, "logprobs": null, "finish_reason": "stop"}],
-        "usage": usage(),
+        "usage": usage.json(),
     })
 }
 
-fn completion(request: &Received) -> Value {
+fn completion(request: &Received, usage: Usage) -> Value {
     json!({
         "id": format!("cmpl-{}", request.number), "object": "text_completion", "created": 1_700_000_000, "model": request.model(),
         "system_fingerprint": request.name,
-        "choices": [{"index": 0, "text": greeting(request), "logprobs": null, "finish_reason": "stop"}], "usage": usage(),
+        "choices": [{"index": 0, "text": greeting(request), "logprobs": null, "finish_reason": "stop"}], "usage": usage.json(),
     })
 }
 
-fn embeddings(request: &Received) -> Value {
+fn embeddings(request: &Received, usage: Usage) -> Value {
     json!({
         "object": "list", "model": request.model(), "served_by": request.name,
         "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 1.0]}],
-        "usage": {"prompt_tokens": 5, "total_tokens": 5},
+        "usage": {"prompt_tokens": usage.prompt, "total_tokens": usage.prompt},
     })
 }
 
@@ -109,13 +116,13 @@ fn moderation(request: &Received) -> Value {
     })
 }
 
-fn response(request: &Received) -> Value {
+fn response(request: &Received, usage: Usage) -> Value {
     json!({
         "id": format!("resp_{}", request.number), "object": "response", "created_at": 1_700_000_000, "status": "completed", "model": request.model(),
         "output": [{"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
             "content": [{"type": "output_text", "text": greeting(request), "annotations": []}]}],
         "parallel_tool_calls": true, "tool_choice": "auto", "tools": [],
-        "usage": {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12},
+        "usage": {"input_tokens": usage.prompt, "output_tokens": usage.completion, "total_tokens": usage.total()},
     })
 }
 
@@ -123,7 +130,16 @@ fn event(value: &Value) -> Vec<u8> {
     format!("data: {value}\n\n").into_bytes()
 }
 
-fn chat_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
+/// The event behind the last choice, for those who ask for it.
+fn usage_event(request: &Received, object: &str, usage: Usage) -> Option<Vec<u8>> {
+    let told = json!({
+        "id": format!("chatcmpl-{}", request.number), "object": object, "created": 1_700_000_000, "model": request.model(),
+        "system_fingerprint": request.name, "choices": [], "usage": usage.json(),
+    });
+    request.asks_usage().then(|| event(&told))
+}
+
+fn chat_events(request: &Received, events: usize, usage: Usage) -> Vec<Vec<u8>> {
     let chunk = |delta: Value, reason: Value| {
         json!({
             "id": format!("chatcmpl-{}", request.number), "object": "chat.completion.chunk", "created": 1_700_000_000, "model": request.model(),
@@ -134,11 +150,12 @@ fn chat_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
         .map(|n| event(&chunk(json!({"content": format!("{n} from {} ", request.name)}), Value::Null)))
         .collect();
     all.push(event(&chunk(json!({}), json!("stop"))));
+    all.extend(usage_event(request, "chat.completion.chunk", usage));
     all.push(DONE.into());
     all
 }
 
-fn completion_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
+fn completion_events(request: &Received, events: usize, usage: Usage) -> Vec<Vec<u8>> {
     let chunk = |n| {
         json!({
             "id": format!("cmpl-{}", request.number), "object": "text_completion", "created": 1_700_000_000, "model": request.model(),
@@ -146,24 +163,25 @@ fn completion_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
         })
     };
     let mut all: Vec<_> = (0..events).map(|n| event(&chunk(n))).collect();
+    all.extend(usage_event(request, "text_completion", usage));
     all.push(DONE.into());
     all
 }
 
-fn response_events(request: &Received, events: usize) -> Vec<Vec<u8>> {
+fn response_events(request: &Received, events: usize, usage: Usage) -> Vec<Vec<u8>> {
     let named = |kind: &str, mut value: Value| {
         value["type"] = json!(kind);
         format!("event: {kind}\ndata: {value}\n\n").into_bytes()
     };
     let mut all =
-        vec![named("response.created", json!({"sequence_number": 0, "response": response(request)}))];
+        vec![named("response.created", json!({"sequence_number": 0, "response": response(request, usage)}))];
     all.extend((0..events).map(|n| {
         let delta = format!("{n} from {} ", request.name);
         named("response.output_text.delta", json!({"sequence_number": n + 1, "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": delta, "logprobs": []}))
     }));
     all.push(named(
         "response.completed",
-        json!({"sequence_number": events + 1, "response": response(request)}),
+        json!({"sequence_number": events + 1, "response": response(request, usage)}),
     ));
     all
 }

@@ -31,7 +31,15 @@ struct State {
     connections: AtomicU64,
     open: AtomicUsize,
     abandoned: AtomicUsize,
+    loads: Mutex<HashMap<String, Load>>,
     silent: bool,
+}
+
+/// Requests that a deployment is at work on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    now: usize,
+    most: usize,
 }
 
 /// What a deployment does next, and what it does when that is done.
@@ -121,6 +129,11 @@ impl Provider {
         self.state.received().clear();
     }
 
+    /// The most requests that the deployment was at work on at the same time.
+    pub fn most_at_once(&self, name: &str) -> usize {
+        self.state.loads().get(name).map_or(0, |load| load.most)
+    }
+
     /// Connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::Relaxed)
@@ -150,6 +163,23 @@ impl State {
 
     fn received(&self) -> MutexGuard<'_, Vec<Received>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loads(&self) -> MutexGuard<'_, HashMap<String, Load>> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, name: &str) {
+        let mut loads = self.loads();
+        let load = loads.entry(name.to_owned()).or_default();
+        load.now += 1;
+        load.most = load.most.max(load.now);
+    }
+
+    fn end(&self, name: &str) {
+        if let Some(load) = self.loads().get_mut(name) {
+            load.now -= 1;
+        }
     }
 
     fn next(&self, name: &str) -> Answer {
@@ -200,7 +230,10 @@ async fn converse<W: Wire>(wire: W, state: &State, connection: u64, sni: Option<
         request.number = state.requests.fetch_add(1, Ordering::Relaxed) + 1;
         state.keep(&request);
         let answer = state.next(&request.name);
-        match wire::perform(&mut wire, &answer, &request).await {
+        state.begin(&request.name);
+        let performed = wire::perform(&mut wire, &answer, &request).await;
+        state.end(&request.name);
+        match performed {
             Ok(Performed::Whole) => {}
             Ok(Performed::Broken) => break,
             Ok(Performed::Abandoned) | Err(_) => {

@@ -71,6 +71,11 @@ impl Received {
         value.split_once("\r\n--").map(|(value, _)| value.to_owned())
     }
 
+    /// Whether it asks for the usage of a stream.
+    pub fn asks_usage(&self) -> bool {
+        self.json()["stream_options"]["include_usage"] == true
+    }
+
     /// Whether it asks for a stream.
     pub(crate) fn streams(&self) -> bool {
         self.json()["stream"] == true
@@ -225,7 +230,7 @@ fn message(answer: &Answer, request: &Received) -> (Vec<u8>, Vec<Vec<u8>>, bool)
             answer.status,
         ),
         Body::OfTheRoute { events } => {
-            let content = openai::content(request, *events);
+            let content = openai::content(request, *events, answer.usage);
             (
                 content.content_type,
                 content.pieces,

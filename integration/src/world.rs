@@ -34,6 +34,19 @@ impl World {
         Self { client: Client::new(balancer.port), balancer, provider }
     }
 
+    /// The same with so many workers.
+    pub async fn with_workers(workers: u8, config: &str) -> Self {
+        let provider = Provider::start().await;
+        let config = config.replace("PROVIDER", &provider.origin());
+        let balancer = Launch::new(&config).concurrency(workers).start().await;
+        Self { client: Client::new(balancer.port), balancer, provider }
+    }
+
+    /// A client on connections of its own, which any of the workers may accept.
+    pub fn newcomer(&self) -> Client {
+        Client::new(self.balancer.port)
+    }
+
     /// One group, `gpt`, of deployments with these names, and these `router_settings` in flow style (`num_retries: 2, timeout: 1`).
     pub async fn group(names: &[&str], router_settings: &str) -> Self {
         Self::new(&format!("{}router_settings: {{{router_settings}}}\n", model_list("gpt", names))).await
@@ -79,13 +92,18 @@ impl World {
     }
 }
 
+/// An item of `model_list`, its name being its id and the provider's path; with further litellm_params (`, rpm: 20`).
+pub fn item(group: &str, name: &str, params: &str) -> String {
+    format!(
+        "- {{model_name: {group}, litellm_params: {{model: openai/m-{name}, api_base: PROVIDER/{name}/v1, api_key: sk-{name}{params}}}, model_info: {{id: {name}}}}}\n"
+    )
+}
+
 /// A `model_list` of one group, each deployment under its own name as id and as the provider's path.
 pub(crate) fn model_list(group: &str, names: &[&str]) -> String {
     let mut text = String::from("model_list:\n");
     for name in names {
-        text.push_str(&format!(
-            "- {{model_name: {group}, litellm_params: {{model: openai/m-{name}, api_base: PROVIDER/{name}/v1, api_key: sk-{name}}}, model_info: {{id: {name}}}}}\n"
-        ));
+        text.push_str(&item(group, name, ""));
     }
     text
 }

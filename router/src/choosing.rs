@@ -248,6 +248,8 @@ impl Router {
         if !depends_on_others {
             return self.pick_by(members, search, ledger, moment);
         }
+        // Before its first choice a worker does not know that there are others.
+        ledger.join(moment.now, moment.store);
         ledger.look_around(members, LOOKS, moment.store);
         let first = self.pick_by(members, search, ledger, moment)?;
         if ledger.is_alone() {

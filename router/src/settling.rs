@@ -351,7 +351,9 @@ fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) 
 fn provider_reply(failure: &Failure, said: Said) -> Reply {
     let mut headers = Vec::new();
     if let Some(wait) = failure.retry_after() {
-        headers.push(("retry-after", wait.as_secs().to_string()));
+        // Whole seconds, and never so few that it would be in vain.
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        headers.push(("retry-after", wait.as_secs().saturating_add(begun).to_string()));
     }
     let body = String::from_utf8_lossy(&said.body).into_owned();
     Reply { status: failure.status(), content_type: said.content_type, headers, body }

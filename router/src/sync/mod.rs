@@ -52,8 +52,10 @@ enum Part {
 pub struct Told {
     /// What it says about Redis.
     pub news: News,
-    /// It brought a lease on something.
+    /// It brought a lease on something, or what is needed to ask for one.
     pub granted: bool,
+    /// Redis has forgotten: it is to be told again, see [`Router::report`].
+    pub forgot: bool,
 }
 
 /// What is new about Redis.
@@ -86,11 +88,16 @@ impl Router {
     /// Asks for leases on these deployments, for what is lacked there at least; `None` without Redis, or while it is away.
     pub fn ask(&self, lacks: &[(usize, Lacks)], moment: &mut Moment<'_>) -> Option<Call> {
         let mut ledger = self.ledger.borrow_mut();
+        let mut call = self.call()?;
         let fleet = ledger.look_at_fleet(moment.now, moment.store);
         if fleet.away {
             return None;
         }
-        let mut call = self.call()?;
+        if fleet.epoch == 0 {
+            // It has to introduce itself first.
+            self.introduce(&mut call, moment);
+            return call.finish();
+        }
         for (index, lacks) in lacks.iter().take(MOST) {
             self.ask_for(*index, *lacks, Give::Nothing, &fleet, &mut call, &mut ledger, moment);
         }
@@ -122,13 +129,10 @@ impl Router {
         if self.config.redis.is_none() {
             return Vec::new();
         }
-        Fleet::join(moment.store, moment.random);
         let Some(fleet) = Fleet::take_turn(moment.store, moment.now) else { return Vec::new() };
         let mut calls = Vec::new();
         if let Some(mut call) = self.call() {
-            let keys = [self.key("instances"), self.key("epoch")];
-            let own = [number(fleet.instance), number(moment.random.bits() >> 12)];
-            call.script(Part::Presence, PRESENCE, &keys, &own);
+            self.introduce(&mut call, moment);
             calls.extend(call.finish());
         }
         if fleet.away {
@@ -141,6 +145,44 @@ impl Router {
                 let count = ledger.count();
                 let index = ledger.turn(count);
                 self.exchange_about(index, &fleet, &mut call, &mut ledger, moment);
+            }
+            calls.extend(call.finish());
+        }
+        calls
+    }
+
+    /// Says that this instance is there.
+    fn introduce(&self, call: &mut Call, moment: &mut Moment<'_>) {
+        Fleet::join(moment.store, moment.random);
+        let instance = Fleet::read(moment.store).map_or(0, |(fleet, _)| fleet.instance);
+        let keys = [self.key("instances"), self.key("epoch")];
+        // A number that Lua does not round.
+        let own = [number(instance), number((moment.random.bits() >> 12).max(1))];
+        call.script(Part::Presence, PRESENCE, &keys, &own);
+    }
+
+    /// Tells Redis again what this instance has taken of the minute, after it has forgotten.
+    pub fn report(&self, moment: &mut Moment<'_>) -> Vec<Call> {
+        let mut ledger = self.ledger.borrow_mut();
+        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+        let mut calls = Vec::new();
+        let all: Vec<usize> = (0..ledger.count()).collect();
+        for some in all.chunks(MOST) {
+            let Some(mut call) = self.call() else { break };
+            for index in some {
+                ledger.read(*index, moment.store);
+                let window = ledger.seen(*index).map(|(record, _)| record.window.at(moment.now));
+                if window.is_some_and(|window| window.requests > 0) {
+                    self.ask_for(
+                        *index,
+                        Lacks::default(),
+                        Give::Word,
+                        &fleet,
+                        &mut call,
+                        &mut ledger,
+                        moment,
+                    );
+                }
             }
             calls.extend(call.finish());
         }
@@ -172,16 +214,30 @@ impl Router {
                 })
                 .and_then(|replies| first_error(&replies).map_or(Ok(replies), Err)),
         };
-        match replies {
-            Ok(replies) => {
-                let parts = call.parts.iter().zip(&replies);
-                let granted = parts.fold(false, |granted, (part, reply)| {
-                    take_in(*part, reply, &mut ledger, moment).unwrap_or(false) || granted
-                });
-                Told { news: set_away(false, String::new(), &mut ledger, moment), granted }
+        let before = ledger.look_at_fleet(moment.now, moment.store).lost_minute;
+        let outcome = replies.and_then(|replies| {
+            let parts = call.parts.iter().zip(&replies);
+            let mut granted = false;
+            let mut known = true;
+            for (part, reply) in parts {
+                match take_in(*part, reply, &mut ledger, moment) {
+                    Some(Taken::Granted) => granted = true,
+                    Some(Taken::Unknown) => known = false,
+                    Some(Taken::Word) | None => {}
+                }
             }
-            Err(problem) => Told { news: set_away(true, problem, &mut ledger, moment), granted: false },
-        }
+            match known {
+                true => Ok(granted),
+                false => Err("it has forgotten what was taken of this minute".to_owned()),
+            }
+        });
+        let (away, problem, granted) = match outcome {
+            Ok(granted) => (false, String::new(), granted),
+            Err(problem) => (true, problem, false),
+        };
+        let news = set_away(away, problem, &mut ledger, moment);
+        let forgot = ledger.look_at_fleet(moment.now, moment.store).lost_minute != before;
+        Told { news, granted, forgot }
     }
 
     /// A call is taking longer than a request may wait. Its answer is taken in all the same, if it comes.
@@ -208,10 +264,10 @@ impl Router {
             record.lease = record.lease.on(record.window.minute);
             let back = match give {
                 Give::Back => record.lease.surrender(&record.window, now)?,
-                Give::Nothing => (0, 0),
+                Give::Nothing | Give::Word => (0, 0),
             };
             let wanted = match give {
-                Give::Back => (0, 0),
+                Give::Back | Give::Word => (0, 0),
                 Give::Nothing => record.lease.portion(&record.window, terms.limits(), lacks, instances, now),
             };
             Some((record.window, terms.limits(), wanted, back))
@@ -281,8 +337,12 @@ impl Router {
 /// Which way a lease goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Give {
+    /// It is asked for.
     Nothing,
+    /// What is not used goes back.
     Back,
+    /// Nothing but the word of how much is used.
+    Word,
 }
 
 fn record_holds(record: Option<&Record>, now: Duration) -> bool {
@@ -356,8 +416,18 @@ fn first_error(replies: &[Value]) -> Option<String> {
     error.or_else(|| (!is_whole).then(|| "an answer without its end".to_owned()))
 }
 
-/// What one reply changes here, and whether it grants something. One that is not of its form changes nothing.
-fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) -> Option<bool> {
+/// What came of one reply.
+enum Taken {
+    /// A lease, or what is needed for one.
+    Granted,
+    /// Redis does not know what was taken before.
+    Unknown,
+    /// Something else.
+    Word,
+}
+
+/// What one reply changes here. One that is not of its form changes nothing.
+fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) -> Option<Taken> {
     let items = reply.items();
     let integer = |at: usize| -> Option<u64> {
         items?.get(at)?.integer().and_then(|number| u64::try_from(number).ok())
@@ -372,25 +442,33 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                     fleet.lost_minute = minute;
                 }
                 fleet.epoch = epoch;
-                fleet.live = u32::try_from(live).unwrap_or(u32::MAX).max(1);
+                let live = u32::try_from(live).unwrap_or(u32::MAX).max(1);
+                // Those that Redis has forgotten come back within a second, and may have taken much.
+                fleet.live = if fleet.lost_minute == minute { live.max(fleet.live) } else { live };
                 fleet.missing = u32::try_from(missing).unwrap_or(u32::MAX);
                 Some(())
             });
+            return Some(Taken::Granted);
         }
         Part::Lease { index, minute } => {
             let granted = (integer(0)?, integer(1)?, integer(2)?, integer(3)?);
-            let (is_other_epoch, unused_elsewhere) = (integer(4)? == 1, integer(5)? == 1);
+            let (state, unused_elsewhere) = (integer(4)?, integer(5)? == 1);
+            if state == 1 {
+                Fleet::update(moment.store, |fleet| {
+                    fleet.epoch = 0;
+                    fleet.lost_minute = minute;
+                    Some(())
+                });
+            }
+            if state != 0 {
+                return Some(Taken::Unknown);
+            }
             ledger.change(index, moment.now, moment.store, |record, _| {
                 // The minute may have turned since it was asked for.
                 if record.lease.minute != minute {
                     return None;
                 }
                 let lease = &mut record.lease;
-                if is_other_epoch {
-                    // Nobody knows what is left before Redis has been told again.
-                    lease.told = 0;
-                    return Some(());
-                }
                 lease.requests = lease.requests.saturating_add(granted.0);
                 lease.tokens = lease.tokens.saturating_add(granted.1);
                 (lease.left_requests, lease.left_tokens) = (granted.2, granted.3);
@@ -398,7 +476,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 lease.told = milliseconds(moment.now);
                 Some(())
             });
-            return Some(granted.0 > 0 || granted.1 > 0);
+            return Some(if granted.0 > 0 || granted.1 > 0 { Taken::Granted } else { Taken::Word });
         }
         Part::Exchange { index } => {
             let elsewhere = u32::try_from(integer(0)?).unwrap_or(u32::MAX);
@@ -431,7 +509,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
             });
         }
     }
-    Some(false)
+    Some(Taken::Word)
 }
 
 /// `<at> <ms> <load> <best>`, or nothing.

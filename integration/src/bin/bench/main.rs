@@ -65,7 +65,7 @@ async fn main() {
     );
     println!("| what | plain us | ours us | x plain (at most) | requests/s, x plain |");
     println!("|---|---|---|---|---|");
-    for comparison in &COMPARISONS {
+    for comparison in COMPARISONS.iter().filter(|comparison| is_wanted(comparison.name)) {
         compare(comparison, upstream).await;
     }
     println!("\n| what | less us | more us | x (at most) |");
@@ -91,8 +91,16 @@ async fn main() {
     println!("from start to first answer: {} ms (at most 2000)", start.ready_after.as_millis());
 }
 
+/// Whether a comparison is asked for: all are, or those that have the argument in their names.
+fn is_wanted(name: &str) -> bool {
+    std::env::args().nth(1).is_none_or(|part| name.contains(&part))
+}
+
 /// One configuration beside another one.
 async fn compare_with_itself(name: &str, less: Configuration, more: Configuration, most: f64, upstream: u16) {
+    if !is_wanted(name) {
+        return;
+    }
     let (less, more) =
         (Launch::new(&less.text(upstream)).start().await, Launch::new(&more.text(upstream)).start().await);
     let processes = [&less, &more].map(|side| Process::below(side.pid(), "envoy"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use llm_balancer_config::{Deployment, Strategy};
 
 use crate::attempt::Journey;
-use crate::eligible::{self, Excluded};
+use crate::eligible::{self, Excluded, Instant};
 use crate::estimate::Estimate;
 use crate::group::Pool;
 use crate::lease::Sharing;
@@ -49,10 +49,6 @@ pub(crate) enum Nobody {
     Unleased(Vec<(usize, u64)>),
 }
 
-/// Completion tokens that an answer is taken to have before any was seen.
-const COMPLETION: u64 = 256;
-/// .. but no more than this part of a minute's tokens, so that a small limit is not spent on a guess.
-const PART: u64 = 8;
 /// Copies that are renewed before a choice that depends on what other workers do.
 const LOOKS: usize = 2;
 
@@ -110,18 +106,7 @@ impl Router {
     }
 
     fn demand(&self, index: usize, search: &Search<'_>, ledger: &Ledger, probe: bool) -> Demand {
-        let tokens = match (ledger.seen(index), self.deployment(index)) {
-            (Some((record, terms)), Some(deployment)) => {
-                let most = terms.tpm.unwrap_or(u64::MAX);
-                let guess = match record.completion as u64 {
-                    0 => COMPLETION.min(most / PART),
-                    average => average,
-                };
-                // What would not fit into any minute takes a whole one.
-                search.estimate.for_deployment(deployment, guess).min(most)
-            }
-            _ => 0,
-        };
+        let tokens = ledger.tokens(index, &search.estimate);
         Demand { index, tokens, direct: search.pool.direct, probe, sharing: search.sharing }
     }
 
@@ -134,14 +119,20 @@ impl Router {
         store: &dyn Store,
     ) -> Result<Vec<usize>, Nobody> {
         let members = self.tagged(search)?;
-        let mut left = Vec::with_capacity(members.len());
+        let mut left = Vec::with_capacity(search.pool.members.len());
         let mut excluded = Vec::new();
-        for place in members {
-            let Some(index) = search.pool.members.get(place).copied() else { continue };
-            match self.why_not(index, search, ledger, now) {
-                None => left.push(place),
-                Some(why) => excluded.push((place, why)),
-            }
+        let at = Instant::new(now);
+        let mut sort = |place: usize, index: usize| match self.why_not(index, search, ledger, &at) {
+            None => left.push(place),
+            Some(why) => excluded.push((place, why)),
+        };
+        match members {
+            None => search.pool.members.iter().enumerate().for_each(|(place, index)| sort(place, *index)),
+            Some(members) => members.into_iter().for_each(|place| {
+                if let Some(index) = search.pool.members.get(place) {
+                    sort(place, *index);
+                }
+            }),
         }
         self.look_again(&mut left, &mut excluded, search, ledger, now, store);
         let left = of_first_order(left, search);
@@ -189,28 +180,36 @@ impl Router {
         for (place, why) in early.into_iter().take(looks) {
             let Some(index) = member(*place) else { continue };
             ledger.read(index, store);
-            match self.why_not(index, search, ledger, now) {
+            match self.why_not(index, search, ledger, &Instant::new(now)) {
                 None => left.push(*place),
                 Some(still) => *why = still,
             }
         }
     }
 
-    fn why_not(&self, index: usize, search: &Search<'_>, ledger: &Ledger, now: Duration) -> Option<Excluded> {
+    fn why_not(&self, index: usize, search: &Search<'_>, ledger: &Ledger, at: &Instant) -> Option<Excluded> {
         let (record, terms) = ledger.seen(index)?;
-        let why = eligible::excluded(record, terms, &self.demand(index, search, ledger, false), now);
+        // What a request takes matters to a limit of tokens alone, and this is done for every member of the group.
+        let tokens = if terms.tpm.is_some() { ledger.tokens(index, &search.estimate) } else { 0 };
+        let demand =
+            Demand { index, tokens, direct: search.pool.direct, probe: false, sharing: search.sharing };
+        if eligible::is_surely_free(record, terms, &demand, at) {
+            return None;
+        }
+        let why = eligible::excluded(record, terms, &demand, at.now());
         why.filter(|why| !(search.lenient && *why == Excluded::Unleased))
     }
 
-    /// The places of the members that the request's tags admit.
-    fn tagged(&self, search: &Search<'_>) -> Result<Vec<usize>, Nobody> {
+    /// The places of the members that the request's tags admit; `None` for all of them.
+    fn tagged(&self, search: &Search<'_>) -> Result<Option<Vec<usize>>, Nobody> {
         if !self.filters_tags(search.pool) {
-            return Ok((0..search.pool.members.len()).collect());
+            return Ok(None);
         }
         let members = search.pool.members.iter().enumerate();
         let with_tags =
             members.filter_map(|(place, index)| Some((place, self.deployment(*index)?.tags.as_slice())));
-        tags::admitted(with_tags, search.tags, self.config.router.tags_match_any).map_err(|_| Nobody::Tags)
+        let admitted = tags::admitted(with_tags, search.tags, self.config.router.tags_match_any);
+        admitted.map(Some).map_err(|_| Nobody::Tags)
     }
 
     /// Among those that may serve, those that this request has not tried; else those that may have come to their senses.

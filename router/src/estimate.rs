@@ -17,7 +17,8 @@ const PROMPTS: [&str; 5] = ["messages", "prompt", "input", "instructions", "tool
 /// no limit, is none.
 const LENGTHS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 
-/// Tokens that a request is expected to take.
+/// Tokens that a request is expected to take. Where the client sets no length, the deployment's own default counts, and
+/// where that has none, what its answers took on average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// Of what the client sent.
@@ -45,15 +46,12 @@ impl Estimate {
         Self { prompt: prompt.div_ceil(BYTES_PER_TOKEN), completion }
     }
 
-    /// Tokens to reserve at a deployment: where the client sets no limit, the deployment's own default counts, and where
-    /// that has none, what its answers took on average.
-    pub fn for_deployment(&self, deployment: &Deployment, average: u64) -> u64 {
-        let default = |name: &str| {
-            let member = deployment.defaults.iter().find(|member| member.key == name)?;
+    /// The length that a deployment gives to answers for which the client sets none.
+    pub fn default_length(deployment: &Deployment) -> Option<u64> {
+        LENGTHS.iter().find_map(|name| {
+            let member = deployment.defaults.iter().find(|member| member.key == *name)?;
             count(&member.json)
-        };
-        let completion = self.completion.or_else(|| LENGTHS.iter().find_map(|name| default(name)));
-        self.prompt.saturating_add(completion.unwrap_or(average))
+        })
     }
 }
 
@@ -152,13 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_reserves_the_clients_limit_or_its_own_or_its_average() {
-        let (open, limited) = (deployment(""), deployment(", max_tokens: 30"));
-        for (members, at_open, at_limited) in [("", 8, 33), (r#","max_tokens":10"#, 13, 13)] {
-            assert_eq!(chat(members).for_deployment(&open, 5), at_open, "{members}");
-            assert_eq!(chat(members).for_deployment(&limited, 5), at_limited, "{members}");
-        }
-        let endless = Estimate { prompt: u64::MAX, completion: None };
-        assert_eq!(endless.for_deployment(&open, u64::MAX), u64::MAX);
+    fn a_deployment_may_have_a_length_of_its_own() {
+        assert_eq!(Estimate::default_length(&deployment("")), None);
+        assert_eq!(Estimate::default_length(&deployment(", max_tokens: 30")), Some(30));
     }
 }

@@ -11,6 +11,7 @@ use llm_balancer_config::{Config, Deployment, Strategy};
 
 use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
+use crate::estimate::Estimate;
 use crate::fleet::Fleet;
 use crate::lease::{Limits, Sharing};
 use crate::record::Record;
@@ -23,6 +24,11 @@ const TRIES: usize = 256;
 
 /// How long successes may wait in this worker until they are handed in. They only dilute the share of failures.
 const HAND_IN: Duration = Duration::from_secs(1);
+
+/// Completion tokens that an answer is taken to have before any was seen.
+const COMPLETION: u64 = 256;
+/// .. but no more than this part of a minute's tokens, so that a small limit is not spent on a guess.
+const PART: u64 = 8;
 
 /// How long the fleet is believed to be as it was last seen.
 const FLEET: Duration = Duration::from_millis(20);
@@ -102,6 +108,8 @@ struct Seat {
     key: String,
     terms: Terms,
     group: usize,
+    /// Completion tokens of its own default, see [`Estimate`].
+    length: Option<u64>,
     /// As it was last seen.
     record: Record,
     /// Successes that are not handed in yet.
@@ -166,6 +174,7 @@ impl Ledger {
                 key: format!("d/{}", deployment.id),
                 terms,
                 group: place,
+                length: Estimate::default_length(deployment),
                 record: Record::default(),
                 successes: 0,
                 handed_in: Duration::ZERO,
@@ -272,6 +281,19 @@ impl Ledger {
     /// A deployment as it was last seen.
     pub fn seen(&self, index: usize) -> Option<(&Record, &Terms)> {
         self.seats.get(index).map(|seat| (&seat.record, &seat.terms))
+    }
+
+    /// Tokens that a request is expected to take of a deployment.
+    pub fn tokens(&self, index: usize, estimate: &Estimate) -> u64 {
+        let Some(seat) = self.seats.get(index) else { return 0 };
+        let most = seat.terms.tpm.unwrap_or(u64::MAX);
+        let guess = || match seat.record.completion as u64 {
+            0 => COMPLETION.min(most / PART),
+            average => average,
+        };
+        let completion = estimate.completion.or(seat.length).unwrap_or_else(guess);
+        // What would not fit into any minute takes a whole one.
+        estimate.prompt.saturating_add(completion).min(most)
     }
 
     /// Looks at a deployment again.

@@ -38,9 +38,9 @@ pub fn pick(
         let latency = &candidate.record.latency;
         !latency.of(metric).is_fresh(now, args.ttl.min(STALE)) && !latency.is_probed(now)
     };
-    let unknown = lowest(candidates, |candidate| if is_stale(candidate) { 0.0 } else { 1.0 }, random)?;
-    if candidates.get(unknown).is_some_and(is_stale) {
-        return Some(Pick { place: unknown, probe: true });
+    if candidates.iter().any(is_stale) {
+        let place = lowest(candidates, |candidate| if is_stale(candidate) { 0.0 } else { 1.0 }, random)?;
+        return Some(Pick { place, probe: true });
     }
     let cost = |candidate: &Candidate<'_>| match is_known(candidate) {
         true => candidate.record.latency.of(metric).cost(candidate.record.load(now)),

@@ -31,22 +31,14 @@ pub fn lowest<'a>(
     score: impl Fn(&Candidate<'a>) -> f64,
     random: &mut dyn Random,
 ) -> Option<usize> {
-    let mut best = None;
-    let mut lowest = f64::INFINITY;
-    let mut equals: usize = 0;
-    for (place, candidate) in candidates.iter().enumerate() {
-        let score = score(candidate);
-        if best.is_none() || score < lowest {
-            (best, lowest, equals) = (Some(place), score, 1);
-        } else if score == lowest {
-            // Each of n equals ends up with one chance in n.
-            equals = equals.saturating_add(1);
-            if random.below(equals) == 0 {
-                best = Some(place);
-            }
-        }
-    }
-    best
+    let scores: Vec<f64> = candidates.iter().map(score).collect();
+    let lowest = scores.iter().copied().fold(f64::INFINITY, f64::min);
+    let is_lowest = |score: &f64| *score <= lowest;
+    // Counted before one is drawn: a quiet group of a thousand has a thousand equals.
+    let equals = scores.iter().filter(|score| is_lowest(score)).count();
+    let drawn = if equals > 1 { random.below(equals) } else { 0 };
+    let mut places = scores.iter().enumerate().filter(|(_, score)| is_lowest(score));
+    places.nth(drawn).map(|(place, _)| place)
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::time::Duration;
 use llm_balancer_config::{Deployment, Strategy};
 
 use crate::attempt::Journey;
-use crate::eligible::{self, Excluded, Instant};
+use crate::eligible::{self, Excluded};
 use crate::estimate::Estimate;
 use crate::group::Pool;
 use crate::lease::Sharing;
 use crate::ledger::{Demand, Ledger, Ticket};
 use crate::router::Router;
+use crate::seen::Instant;
 use crate::store::{Moment, Store};
 use crate::strategy::{
     Candidate, least_busy, lowest_cost, lowest_latency,
@@ -106,7 +107,7 @@ impl Router {
     }
 
     fn demand(&self, index: usize, search: &Search<'_>, ledger: &Ledger, probe: bool) -> Demand {
-        let tokens = ledger.tokens(index, &search.estimate);
+        let tokens = ledger.seen_in_short(index).map_or(0, |seen| seen.tokens(&search.estimate));
         Demand { index, tokens, direct: search.pool.direct, probe, sharing: search.sharing }
     }
 
@@ -188,15 +189,12 @@ impl Router {
     }
 
     fn why_not(&self, index: usize, search: &Search<'_>, ledger: &Ledger, at: &Instant) -> Option<Excluded> {
-        let (record, terms) = ledger.seen(index)?;
-        // What a request takes matters to a limit of tokens alone, and this is done for every member of the group.
-        let tokens = if terms.tpm.is_some() { ledger.tokens(index, &search.estimate) } else { 0 };
-        let demand =
-            Demand { index, tokens, direct: search.pool.direct, probe: false, sharing: search.sharing };
-        if eligible::is_surely_free(record, terms, &demand, at) {
+        if ledger.seen_in_short(index)?.is_surely_free(&search.estimate, at) {
             return None;
         }
-        let why = eligible::excluded(record, terms, &demand, at.now());
+        let (record, terms) = ledger.seen(index)?;
+        let demand = self.demand(index, search, ledger, false);
+        let why = eligible::excluded(record, terms, &demand, at.now);
         why.filter(|why| !(search.lenient && *why == Excluded::Unleased))
     }
 
@@ -273,10 +271,8 @@ impl Router {
             let place = SimpleShuffle::new(&weights).pick(moment.random)?;
             return Some((*members.get(place)?, false));
         }
-        let candidate = |index: &usize| {
-            let (record, _) = ledger.seen(*index)?;
-            Some(Candidate { index: *index, deployment: self.deployment(*index)?, record })
-        };
+        let candidate =
+            |index: &usize| Some(Candidate { index: *index, seen: ledger.seen_in_short(*index)? });
         let candidates: Vec<Candidate<'_>> = members.iter().filter_map(candidate).collect();
         let mut probe = false;
         let place = match pool.strategy {

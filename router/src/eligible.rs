@@ -1,12 +1,10 @@
 //! Who may serve a request, and why the others may not.
 
-use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::lease::{Room, Sharing};
+use crate::lease::Room;
 use crate::ledger::{Demand, Terms};
-use crate::record::{Record, milliseconds};
-use crate::window::Window;
+use crate::record::Record;
 
 /// Why a deployment does not get a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,42 +47,6 @@ impl Excluded {
     }
 }
 
-/// A time in the units that records are in, worked out once for all members of a group.
-#[derive(Clone, Copy, Debug)]
-pub struct Instant {
-    now: Duration,
-    milliseconds: u64,
-    minute: u32,
-}
-
-impl Instant {
-    /// From the time since the Unix epoch.
-    pub fn new(now: Duration) -> Self {
-        Self { now, milliseconds: milliseconds(now), minute: Window::default().at(now).minute }
-    }
-
-    /// The time since the Unix epoch.
-    pub fn now(&self) -> Duration {
-        self.now
-    }
-}
-
-/// Whether a deployment with this record may serve, by a look at what is usual: nothing cools down, and the minute has room. It
-/// says no where [`excluded`] has to look closer, and never yes where that would find something.
-pub fn is_surely_free(record: &Record, terms: &Terms, demand: &Demand, at: &Instant) -> bool {
-    let window = &record.window;
-    let (requests, tokens) = match window.minute.cmp(&at.minute) {
-        Ordering::Less => (0, 0),
-        Ordering::Equal => (window.requests, window.tokens),
-        Ordering::Greater => return false,
-    };
-    record.cooldown.until <= at.milliseconds
-        && terms.parallel.is_none()
-        && demand.sharing == Sharing::Alone
-        && terms.rpm.is_none_or(|rpm| u64::from(requests) < rpm)
-        && terms.tpm.is_none_or(|tpm| tokens.saturating_add(demand.tokens) <= tpm)
-}
-
 /// Whether a deployment with this record may not serve; of several reasons the one that stands longest, so that nobody is
 /// told to come back when the others still stand.
 pub fn excluded(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Option<Excluded> {
@@ -119,6 +81,8 @@ fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::Sharing;
+    use crate::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
     const SECOND: Duration = Duration::from_secs(1);

@@ -11,10 +11,10 @@ use llm_balancer_config::{Config, Deployment, Strategy};
 
 use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
-use crate::estimate::Estimate;
 use crate::fleet::Fleet;
 use crate::lease::{Limits, Sharing};
 use crate::record::Record;
+use crate::seen::{Fixed, Seen};
 use crate::store::{Store, Version};
 use crate::window::Window;
 
@@ -24,11 +24,6 @@ const TRIES: usize = 256;
 
 /// How long successes may wait in this worker until they are handed in. They only dilute the share of failures.
 const HAND_IN: Duration = Duration::from_secs(1);
-
-/// Completion tokens that an answer is taken to have before any was seen.
-const COMPLETION: u64 = 256;
-/// .. but no more than this part of a minute's tokens, so that a small limit is not spent on a guess.
-const PART: u64 = 8;
 
 /// How long the fleet is believed to be as it was last seen.
 const FLEET: Duration = Duration::from_millis(20);
@@ -108,8 +103,7 @@ struct Seat {
     key: String,
     terms: Terms,
     group: usize,
-    /// Completion tokens of its own default, see [`Estimate`].
-    length: Option<u64>,
+    fixed: Fixed,
     /// As it was last seen.
     record: Record,
     /// Successes that are not handed in yet.
@@ -141,6 +135,8 @@ pub struct RateLimits {
 #[derive(Debug)]
 pub struct Ledger {
     seats: Vec<Seat>,
+    /// The seats in short, in the same order.
+    seen: Vec<Seen>,
     groups: Vec<Group>,
     alive: Alive,
     /// Whether the others know that this VM counts; one that serves nobody does not.
@@ -174,19 +170,22 @@ impl Ledger {
                 key: format!("d/{}", deployment.id),
                 terms,
                 group: place,
-                length: Estimate::default_length(deployment),
+                fixed: Fixed::of(deployment),
                 record: Record::default(),
                 successes: 0,
                 handed_in: Duration::ZERO,
             });
         }
+        let shared = config.redis.is_some();
+        let seen = seats.iter().map(|seat| Seen::of(&seat.record, &seat.terms, seat.fixed, shared)).collect();
         Self {
             seats,
+            seen,
             groups,
             alive: Alive::new(vm),
             joined: false,
             next_look: 0,
-            shared: config.redis.is_some(),
+            shared,
             fleet: Fleet::default(),
             fleet_seen: Duration::ZERO,
         }
@@ -256,6 +255,7 @@ impl Ledger {
             seat.record.window = seat.record.window.at(now);
             let result = change(&mut seat.record, &seat.terms)?;
             if store.swap(&seat.key, &seat.record.encode(), version) {
+                self.shorten(index);
                 return Some(result);
             }
         }
@@ -283,17 +283,16 @@ impl Ledger {
         self.seats.get(index).map(|seat| (&seat.record, &seat.terms))
     }
 
-    /// Tokens that a request is expected to take of a deployment.
-    pub fn tokens(&self, index: usize, estimate: &Estimate) -> u64 {
-        let Some(seat) = self.seats.get(index) else { return 0 };
-        let most = seat.terms.tpm.unwrap_or(u64::MAX);
-        let guess = || match seat.record.completion as u64 {
-            0 => COMPLETION.min(most / PART),
-            average => average,
-        };
-        let completion = estimate.completion.or(seat.length).unwrap_or_else(guess);
-        // What would not fit into any minute takes a whole one.
-        estimate.prompt.saturating_add(completion).min(most)
+    /// The same in short.
+    pub fn seen_in_short(&self, index: usize) -> Option<&Seen> {
+        self.seen.get(index)
+    }
+
+    /// Keeps the short form of a record that has changed here.
+    fn shorten(&mut self, index: usize) {
+        if let (Some(seat), Some(seen)) = (self.seats.get(index), self.seen.get_mut(index)) {
+            *seen = Seen::of(&seat.record, &seat.terms, seat.fixed, self.shared);
+        }
     }
 
     /// Looks at a deployment again.
@@ -306,6 +305,7 @@ impl Ledger {
             self.alive.look(store);
         }
         cells.retain(|cell| self.alive.is_alive(cell.vm));
+        self.shorten(index);
         Some(version)
     }
 
@@ -376,6 +376,7 @@ impl Ledger {
                 ticket.reserved = tokens;
                 ticket.in_flight = true;
                 let (group, terms) = (seat.group, seat.terms);
+                self.shorten(index);
                 if terms.are_limited() {
                     self.update_group(group, now, store, |window| terms.count(window, tokens));
                 }
@@ -451,6 +452,7 @@ impl Ledger {
             change(&mut seat.record);
             if store.swap(&seat.key, &seat.record.encode(), version) {
                 seat.successes = 0;
+                self.shorten(index);
                 return;
             }
         }

@@ -34,6 +34,7 @@ pub mod eligible;
 pub mod estimate;
 pub mod random;
 pub mod rewrite;
+pub mod seen;
 pub mod strategy;
 pub mod stream_options;
 pub mod tags;

@@ -10,8 +10,6 @@ use crate::lease::Lease;
 use crate::outcome::Kind;
 use crate::window::Window;
 
-/// Seconds for which the counts of other instances are believed; they come once a second.
-const ELSEWHERE: u32 = 4;
 /// Changes with every change of the form.
 const FORM: u8 = 2;
 
@@ -117,12 +115,6 @@ impl Cooldown {
 }
 
 impl Record {
-    /// Requests in flight as far as is known, from all instances. Counts of others are worth nothing when they are old.
-    pub fn load(&self, now: Duration) -> u32 {
-        let is_fresh = seconds(now).abs_diff(self.elsewhere.at) < ELSEWHERE;
-        self.in_flight().saturating_add(if is_fresh { self.elsewhere.count } else { 0 })
-    }
-
     /// Requests in flight from this instance, from all of its VMs.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.iter().fold(0, |sum, cell| sum.saturating_add(cell.count))

@@ -7,12 +7,12 @@ use crate::random::Random;
 
 /// The place of the pick.
 pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random) -> Option<usize> {
-    lowest(candidates, |candidate| f64::from(candidate.record.load(now)), random)
+    lowest(candidates, |candidate| f64::from(candidate.seen.load(now)), random)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{candidates, group, shares};
+    use super::super::tests::{candidates, group, seen, shares};
     use super::*;
     use crate::record::{InFlight, Record};
 
@@ -26,7 +26,7 @@ mod tests {
         let config = group(&["", "", ""]);
         let records = [serving(&[(1, 2)]), serving(&[(1, 1), (2, 2)]), serving(&[(2, 1)])];
         let shares = shares(3, |random| {
-            pick(&candidates(&config, &records), Duration::from_secs(1_740_000_000), random)
+            pick(&candidates(&seen(&config, &records)), Duration::from_secs(1_740_000_000), random)
         });
         assert!((shares[2] - 100.0).abs() < 0.01, "{shares:?}");
     }

@@ -33,9 +33,9 @@ pub fn pick(
     random: &mut dyn Random,
 ) -> Option<Pick> {
     let metric = metric(candidates, args, stream, now);
-    let is_known = |candidate: &Candidate<'_>| candidate.record.latency.of(metric).is_fresh(now, args.ttl);
+    let is_known = |candidate: &Candidate<'_>| candidate.seen.latency.of(metric).is_fresh(now, args.ttl);
     let is_stale = |candidate: &Candidate<'_>| {
-        let latency = &candidate.record.latency;
+        let latency = &candidate.seen.latency;
         !latency.of(metric).is_fresh(now, args.ttl.min(STALE)) && !latency.is_probed(now)
     };
     if candidates.iter().any(is_stale) {
@@ -43,7 +43,7 @@ pub fn pick(
         return Some(Pick { place, probe: true });
     }
     let cost = |candidate: &Candidate<'_>| match is_known(candidate) {
-        true => candidate.record.latency.of(metric).cost(candidate.record.load(now)),
+        true => candidate.seen.latency.of(metric).cost(candidate.seen.load(now)),
         false => f64::MAX,
     };
     let soonest = lowest(candidates, cost, random)?;
@@ -58,8 +58,7 @@ pub fn pick(
 
 /// Time per token, unless somebody who answers never says how many tokens it was.
 fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: Duration) -> Metric {
-    let knows =
-        |candidate: &Candidate<'_>, metric| candidate.record.latency.of(metric).is_fresh(now, args.ttl);
+    let knows = |candidate: &Candidate<'_>, metric| candidate.seen.latency.of(metric).is_fresh(now, args.ttl);
     match stream {
         true => Metric::First,
         false if candidates.iter().any(|c| knows(c, Metric::Whole) && !knows(c, Metric::Each)) => {
@@ -72,7 +71,7 @@ fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
-    use super::super::tests::{candidates, group, shares};
+    use super::super::tests::{candidates, group, seen, shares};
     use super::*;
     use crate::random::SplitMix;
     use crate::record::{InFlight, Record};
@@ -99,7 +98,8 @@ mod tests {
 
     fn shares_of(records: &[Record], buffer: f64, now: Duration) -> Vec<f64> {
         let config = group(&vec![""; records.len()]);
-        let candidates = candidates(&config, records);
+        let seen = seen(&config, records);
+        let candidates = candidates(&seen);
         shares(records.len(), |random| {
             pick(&candidates, &args(buffer), false, now, random).map(|pick| pick.place)
         })
@@ -117,7 +117,8 @@ mod tests {
         let config = group(&["", ""]);
         let mut records = [measured(Metric::Each, 10.0), Record::default()];
         let next = |records: &[Record]| {
-            pick(&candidates(&config, records), &args(0.0), false, NOON, &mut SplitMix::new(1)).unwrap()
+            pick(&candidates(&seen(&config, records)), &args(0.0), false, NOON, &mut SplitMix::new(1))
+                .unwrap()
         };
         assert_eq!(next(&records), Pick { place: 1, probe: true });
         records[1].latency.probe(NOON);
@@ -151,7 +152,8 @@ mod tests {
         for (record, ms) in records.iter_mut().zip([300.0, 200.0]) {
             record.latency.first.measured(ms, 0.0, NOON, 10);
         }
-        let candidates = candidates(&config, &records);
+        let seen = seen(&config, &records);
+        let candidates = candidates(&seen);
         for (stream, expected) in [(false, 0), (true, 1)] {
             let pick = pick(&candidates, &args(0.0), stream, NOON, &mut SplitMix::new(1)).unwrap();
             assert_eq!(pick, Pick { place: expected, probe: false }, "stream: {stream}");

@@ -3,10 +3,8 @@
 //! A strategy sees the candidates and says which of them; who is a candidate is not its business. Ties are broken at
 //! random: in the order of the file, the first would get whatever comes after a quiet moment.
 
-use llm_balancer_config::Deployment;
-
 use crate::random::Random;
-use crate::record::Record;
+use crate::seen::Seen;
 
 pub mod least_busy;
 pub mod lowest_cost;
@@ -19,10 +17,8 @@ pub mod usage_based;
 pub struct Candidate<'a> {
     /// Its index in the configuration.
     pub index: usize,
-    /// What it is.
-    pub deployment: &'a Deployment,
     /// What is known about it.
-    pub record: &'a Record,
+    pub seen: &'a Seen,
 }
 
 /// The place of the candidate with the lowest score, one of them at random where several have it.
@@ -45,7 +41,10 @@ pub fn lowest<'a>(
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 pub(crate) mod tests {
     use super::*;
+    use crate::ledger::Terms;
     use crate::random::SplitMix;
+    use crate::record::Record;
+    use crate::seen::Fixed;
     use llm_balancer_config::{Config, read};
 
     /// Deployments `0`, `1`, .. of one group, each with further litellm_params.
@@ -60,9 +59,14 @@ pub(crate) mod tests {
         reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings))
     }
 
-    pub fn candidates<'a>(config: &'a Config, records: &'a [Record]) -> Vec<Candidate<'a>> {
-        let pair = config.deployments.iter().zip(records).enumerate();
-        pair.map(|(index, (deployment, record))| Candidate { index, deployment, record }).collect()
+    /// Records in short, as strategies see them.
+    pub fn seen(config: &Config, records: &[Record]) -> Vec<Seen> {
+        let pairs = config.deployments.iter().zip(records);
+        pairs.map(|(d, record)| Seen::of(record, &Terms::default(), Fixed::of(d), false)).collect()
+    }
+
+    pub fn candidates(seen: &[Seen]) -> Vec<Candidate<'_>> {
+        seen.iter().enumerate().map(|(index, seen)| Candidate { index, seen }).collect()
     }
 
     /// How often each of so many is picked in 3,000 draws, in percent.
@@ -78,8 +82,8 @@ pub(crate) mod tests {
     #[test]
     fn equals_have_equal_chances() {
         let config = group(&["", "", "", ""]);
-        let records = vec![Record::default(); 4];
-        let candidates = candidates(&config, &records);
+        let seen = seen(&config, &vec![Record::default(); 4]);
+        let candidates = candidates(&seen);
         let score = |candidate: &Candidate<'_>| if candidate.index == 2 { 1.0 } else { 0.0 };
         let shares = shares(4, |random| lowest(&candidates, score, random));
         for (place, expected) in [33.3, 33.3, 0.0, 33.3].into_iter().enumerate() {

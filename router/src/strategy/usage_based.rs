@@ -9,7 +9,7 @@ use crate::random::Random;
 /// nobody reports tokens, the number of requests decides.
 pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random) -> Option<usize> {
     let fewest = |candidate: &Candidate<'_>| {
-        let window = candidate.record.window.at(now);
+        let window = candidate.seen.window.at(now);
         // Requests are far fewer than 2^20 a minute, and only told apart where the tokens are equal.
         window.tokens as f64 + f64::from(window.requests) / 1_048_576.0
     };
@@ -19,7 +19,7 @@ pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
-    use super::super::tests::{candidates, group, shares};
+    use super::super::tests::{candidates, group, seen, shares};
     use super::*;
     use crate::record::Record;
     use crate::window::Window;
@@ -37,14 +37,15 @@ mod tests {
             ([used(1, 900), used(50, 800), used(1, 801)], [0.0, 100.0, 0.0]),
             ([used(2, 0), used(1, 0), used(1, 0)], [0.0, 50.0, 50.0]),
         ] {
-            let candidates = candidates(&config, &records);
+            let seen = seen(&config, &records);
+            let candidates = candidates(&seen);
             let shares = shares(3, |random| pick(&candidates, NOON, random));
             let near = shares.iter().zip(expected).all(|(share, expected)| (share - expected).abs() < 4.0);
             assert!(near, "{shares:?}");
         }
         let minute_ago = [used(9, 9000), used(0, 0), used(0, 0)];
         let later = NOON + Duration::from_secs(60);
-        let shares = shares(3, |random| pick(&candidates(&config, &minute_ago), later, random));
+        let shares = shares(3, |random| pick(&candidates(&seen(&config, &minute_ago)), later, random));
         assert!(shares[0] > 25.0, "the last minute is over: {shares:?}");
     }
 }

@@ -12,6 +12,7 @@ use crate::lease::Sharing;
 use crate::ledger::{Demand, Ledger, Ticket};
 use crate::router::Router;
 use crate::seen::Instant;
+use crate::shortlist::LARGE;
 use crate::store::{Moment, Store};
 use crate::strategy::{
     Candidate, least_busy, lowest_cost, lowest_latency,
@@ -66,6 +67,9 @@ impl Router {
         if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
             return Ok(found);
         }
+        if let Some(found) = self.on_the_shortlist(search, &mut ledger, moment) {
+            return Ok(found);
+        }
         let mut excluded = Vec::new();
         // Each round excludes one more, unless other workers make room and take it at the same pace.
         for _ in 0..search.pool.members.len().saturating_mul(2).saturating_add(8) {
@@ -74,6 +78,9 @@ impl Router {
                 Ok(left) => self.untried_first(left, search.journey),
                 Err(nobody) => return Err(nobody),
             };
+            if self.has_shortlist(search) {
+                self.make_shortlist(&left, search, &ledger, moment);
+            }
             let Some((index, probe)) = self.pick(&left, search, &mut ledger, moment) else { break };
             let demand = self.demand(index, search, &ledger, probe);
             match ledger.admit(demand, moment.now, moment.store) {
@@ -100,6 +107,62 @@ impl Router {
         let index = pool.members.get(place).copied()?;
         let demand = self.demand(index, search, ledger, false);
         Some((index, ledger.admit(demand, moment.now, moment.store).ok()?))
+    }
+
+    /// Whether a group is too large to be looked at for every request.
+    fn has_shortlist(&self, search: &Search<'_>) -> bool {
+        let Search { pool, journey, .. } = search;
+        pool.members.len() > LARGE
+            && pool.strategy != Strategy::SimpleShuffle
+            && pool.levels.is_none()
+            && !self.filters_tags(pool)
+            && journey.tried.is_empty()
+    }
+
+    /// Of a large group, one of those that were best lately, if enough of them may serve.
+    fn on_the_shortlist(
+        &self,
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        moment: &mut Moment<'_>,
+    ) -> Option<(usize, Ticket)> {
+        if !self.has_shortlist(search) {
+            return None;
+        }
+        let listed = self.shortlists.borrow_mut().take(search.pool, search.stream)?;
+        let at = Instant::new(moment.now);
+        let count = listed.len();
+        let left: Vec<usize> =
+            listed.into_iter().filter(|index| self.why_not(*index, search, ledger, &at).is_none()).collect();
+        if left.len().saturating_mul(2) < count {
+            return None;
+        }
+        let (index, probe) = self.pick(&left, search, ledger, moment)?;
+        let demand = self.demand(index, search, ledger, probe);
+        Some((index, ledger.admit(demand, moment.now, moment.store).ok()?))
+    }
+
+    fn make_shortlist(
+        &self,
+        members: &[usize],
+        search: &Search<'_>,
+        ledger: &Ledger,
+        moment: &mut Moment<'_>,
+    ) {
+        let Search { pool, stream, .. } = search;
+        let candidates = candidates(members, ledger);
+        let scored = |score: &dyn Fn(&Candidate<'_>) -> f64| -> Vec<(f64, usize)> {
+            candidates.iter().map(|candidate| (score(candidate), candidate.index)).collect()
+        };
+        let scored = match pool.strategy {
+            Strategy::LeastBusy => scored(&|candidate| least_busy::score(candidate, moment.now)),
+            Strategy::UsageBased => scored(&|candidate| usage_based::score(candidate, moment.now)),
+            Strategy::LowestLatency => {
+                scored(&lowest_latency::ranking(&candidates, &pool.args, *stream, moment.now))
+            }
+            Strategy::LowestCost | Strategy::SimpleShuffle => scored(&|candidate| candidate.seen.price),
+        };
+        self.shortlists.borrow_mut().put(pool, *stream, scored, moment.random);
     }
 
     fn filters_tags(&self, pool: &Pool) -> bool {
@@ -271,9 +334,7 @@ impl Router {
             let place = SimpleShuffle::new(&weights).pick(moment.random)?;
             return Some((*members.get(place)?, false));
         }
-        let candidate =
-            |index: &usize| Some(Candidate { index: *index, seen: ledger.seen_in_short(*index)? });
-        let candidates: Vec<Candidate<'_>> = members.iter().filter_map(candidate).collect();
+        let candidates = candidates(members, ledger);
         let mut probe = false;
         let place = match pool.strategy {
             Strategy::LeastBusy => least_busy::pick(&candidates, moment.now, moment.random),
@@ -287,6 +348,11 @@ impl Router {
         };
         Some((candidates.get(place?)?.index, probe))
     }
+}
+
+fn candidates<'l>(members: &[usize], ledger: &'l Ledger) -> Vec<Candidate<'l>> {
+    let candidate = |index: &usize| Some(Candidate { index: *index, seen: ledger.seen_in_short(*index)? });
+    members.iter().filter_map(candidate).collect()
 }
 
 /// From places in the pool to deployments: those of the lowest order that is left, above the one that has failed.

@@ -35,6 +35,7 @@ pub mod estimate;
 pub mod random;
 pub mod rewrite;
 pub mod seen;
+pub mod shortlist;
 pub mod strategy;
 pub mod stream_options;
 pub mod tags;

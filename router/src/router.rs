@@ -18,6 +18,7 @@ use crate::outcome::Failure;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::retry::{self, Allowance};
+use crate::shortlist::Shortlists;
 use crate::store::{Moment, Store};
 
 /// A configuration, prepared for requests.
@@ -26,6 +27,7 @@ pub struct Router {
     pub(crate) config: Config,
     pub(crate) groups: Groups,
     pub(crate) ledger: RefCell<Ledger>,
+    pub(crate) shortlists: RefCell<Shortlists>,
     /// Deployments that began to sit out, for the other instances.
     pub(crate) news: RefCell<Vec<usize>>,
     /// Attempts that the edge makes beyond the first; a request cannot ask for more.
@@ -91,7 +93,14 @@ impl Router {
         let groups = Groups::new(&config);
         let ceiling = retry_ceiling(&config);
         let ledger = Ledger::new(&config, vm, &|deployment| group::strategy(&config, &deployment.group).0);
-        Self { groups, ledger: RefCell::new(ledger), news: RefCell::default(), ceiling, config }
+        Self {
+            groups,
+            ledger: RefCell::new(ledger),
+            shortlists: RefCell::default(),
+            news: RefCell::default(),
+            ceiling,
+            config,
+        }
     }
 
     /// The configuration that it serves.

@@ -236,3 +236,35 @@ fn in_a_group_of_priorities_the_next_one_serves_when_the_first_cannot() {
     world.chat("c2", "", |_| Answer::Status(401));
     assert_eq!(world.chat("both", "", |_| Answer::Ok).called, ["d1"]);
 }
+
+#[story(unsupported = test)]
+fn of_a_thousand_deployments_the_fastest_and_the_cheapest_are_found() {
+    let ids: Vec<String> = (0..1000).map(|n| format!("d{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let fast = |id: &str| if id == "d700" { 10 } else { 500 };
+    let settings = "router_settings: {routing_strategy: latency-based-routing}\n";
+    let mut world = World::of(&(group(&ids, "") + settings));
+    for id in &ids {
+        world.chat(id, "", |id| Answer::After(fast(id)));
+        world.now = common::NOON;
+    }
+    let mut found = 0;
+    for _ in 0..100 {
+        found += usize::from(world.chat("g", "", |id| Answer::After(fast(id))).called == ["d700"]);
+    }
+    assert!(found > 90, "{found} of 100");
+}
+
+#[story(unsupported = test)]
+fn a_thousand_deployments_share_requests_evenly_under_least_busy() {
+    let ids: Vec<String> = (0..1000).map(|n| format!("d{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let settings = "router_settings: {routing_strategy: least-busy}\n";
+    let mut world = World::of(&(group(&ids, "") + settings));
+    let attempts: Vec<_> = (0..2000).map(|_| world.begin("g", "").unwrap()).collect();
+    let mut loads = vec![0; 1000];
+    for attempt in &attempts {
+        loads[attempt.deployment] += 1;
+    }
+    assert_eq!(loads.iter().filter(|load| **load == 2).count(), 1000, "two for each");
+}

@@ -7,7 +7,12 @@ use crate::random::Random;
 
 /// The place of the pick.
 pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random) -> Option<usize> {
-    lowest(candidates, |candidate| f64::from(candidate.seen.load(now)), random)
+    lowest(candidates, |candidate| score(candidate, now), random)
+}
+
+/// Requests in flight.
+pub fn score(candidate: &Candidate<'_>, now: Duration) -> f64 {
+    f64::from(candidate.seen.load(now))
 }
 
 #[cfg(test)]

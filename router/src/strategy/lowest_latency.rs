@@ -32,28 +32,40 @@ pub fn pick(
     now: Duration,
     random: &mut dyn Random,
 ) -> Option<Pick> {
-    let metric = metric(candidates, args, stream, now);
-    let is_known = |candidate: &Candidate<'_>| candidate.seen.latency.of(metric).is_fresh(now, args.ttl);
-    let is_stale = |candidate: &Candidate<'_>| {
-        let latency = &candidate.seen.latency;
-        !latency.of(metric).is_fresh(now, args.ttl.min(STALE)) && !latency.is_probed(now)
-    };
-    if candidates.iter().any(is_stale) {
-        let place = lowest(candidates, |candidate| if is_stale(candidate) { 0.0 } else { 1.0 }, random)?;
-        return Some(Pick { place, probe: true });
+    let score = ranking(candidates, args, stream, now);
+    let soonest = lowest(candidates, &score, random)?;
+    let least = candidates.get(soonest).map_or(f64::MAX, &score);
+    if least < 0.0 {
+        return Some(Pick { place: soonest, probe: true });
     }
-    let cost = |candidate: &Candidate<'_>| match is_known(candidate) {
-        true => candidate.seen.latency.of(metric).cost(candidate.seen.load(now)),
-        false => f64::MAX,
-    };
-    let soonest = lowest(candidates, cost, random)?;
-    let limit = candidates.get(soonest).map_or(f64::MAX, cost) * (1.0 + args.lowest_latency_buffer);
-    let near = |candidate: &Candidate<'_>| if cost(candidate) <= limit { 0.0 } else { 1.0 };
+    let limit = least * (1.0 + args.lowest_latency_buffer);
+    let near = |candidate: &Candidate<'_>| if score(candidate) <= limit { 0.0 } else { 1.0 };
     let place = match args.lowest_latency_buffer > 0.0 {
         true => lowest(candidates, near, random)?,
         false => soonest,
     };
     Some(Pick { place, probe: false })
+}
+
+/// What a request costs at each of these; below zero where that has to be found out.
+pub fn ranking<'r>(
+    candidates: &[Candidate<'_>],
+    args: &'r StrategyArgs,
+    stream: bool,
+    now: Duration,
+) -> impl Fn(&Candidate<'_>) -> f64 + use<'r> {
+    let metric = metric(candidates, args, stream, now);
+    move |candidate| {
+        let latency = &candidate.seen.latency;
+        let estimate = latency.of(metric);
+        if !estimate.is_fresh(now, args.ttl.min(STALE)) && !latency.is_probed(now) {
+            return -1.0;
+        }
+        match estimate.is_fresh(now, args.ttl) {
+            true => estimate.cost(candidate.seen.load(now)),
+            false => f64::MAX,
+        }
+    }
 }
 
 /// Time per token, unless somebody who answers never says how many tokens it was.

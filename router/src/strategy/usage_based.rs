@@ -8,12 +8,14 @@ use crate::random::Random;
 /// The place of the pick. Reserved tokens count as used, so a burst spreads before the first of it is answered; where
 /// nobody reports tokens, the number of requests decides.
 pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random) -> Option<usize> {
-    let fewest = |candidate: &Candidate<'_>| {
-        let window = candidate.seen.window.at(now);
-        // Requests are far fewer than 2^20 a minute, and only told apart where the tokens are equal.
-        window.tokens as f64 + f64::from(window.requests) / 1_048_576.0
-    };
-    lowest(candidates, fewest, random)
+    lowest(candidates, |candidate| score(candidate, now), random)
+}
+
+/// Tokens of this minute.
+pub fn score(candidate: &Candidate<'_>, now: Duration) -> f64 {
+    let window = candidate.seen.window.at(now);
+    // Requests are far fewer than 2^20 a minute, and only told apart where the tokens are equal.
+    window.tokens as f64 + f64::from(window.requests) / 1_048_576.0
 }
 
 #[cfg(test)]

@@ -62,13 +62,17 @@ check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, li
 	cargo test --quiet -p llm-balancer --lib --test golden
 	cargo test --quiet -p llm-balancer-integration --lib
 
-test: tools check test-node build ## All of it, on the real thing: Envoy, providers on sockets, clients
+test: tools check test-node build testing-filter ## All of it, on the real thing: Envoy, providers on sockets, clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
 
 # Tests wait more than they work, so there are more at once than processors.
 TEST_THREADS ?= 6
 TEST_ENV := ENVOY=$(ENVOY) PYTHONPATH=$(TOOLS)/python
+
+# The filter as tests want it, which traps when a request asks for it. Beside the real one, never in its place.
+testing-filter: wasm-targets
+	cargo build --quiet --release $(FILTER) --features testing --target-dir target/testing
 
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's stories once more, in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
@@ -137,4 +141,4 @@ $(HAVE_OPENAI): | pip
 	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
 	touch $@
 
-.PHONY: help run build tools check test test-node bench simulate deny fmt clean wasm-targets node redis pip
+.PHONY: help run build tools check test test-node bench simulate testing-filter deny fmt clean wasm-targets node redis pip

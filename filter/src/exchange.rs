@@ -376,6 +376,8 @@ impl Exchange {
     pub(crate) fn on_request_headers(&mut self, complete: bool) -> Action {
         let Some(worker) = self.worker.clone() else { return self.reply(&Refusal::NoConnection.reply()) };
         self.arrived = host::headers(MapType::Request);
+        #[cfg(feature = "testing")]
+        crate::testing::trap_if_asked(&self.arrived);
         match worker.router.arrive(&self.arrived, complete) {
             Arrival::Reply(reply) => self.reply(&reply),
             Arrival::Hold(request) => {

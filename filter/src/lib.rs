@@ -14,6 +14,8 @@ mod host;
 mod probe;
 mod redis;
 mod shared;
+#[cfg(feature = "testing")]
+mod testing;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -78,6 +80,8 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     }
     let config = reading.config?;
     let router = Router::new(config, VM.with(|vm| *vm));
+    #[cfg(feature = "testing")]
+    testing::check_the_store();
     router.open(&SharedData);
     let clock = Clock::default();
     clock.start();

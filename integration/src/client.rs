@@ -53,7 +53,7 @@ impl Client {
     }
 
     /// Whether this path is answered with 200; a connection that breaks is no answer.
-    pub(crate) async fn answers(&self, path: &str) -> bool {
+    pub async fn answers(&self, path: &str) -> bool {
         let uri = format!("{}{path}", self.origin).parse().expect("a valid address");
         let asked = timeout(PATIENCE, self.http.get(uri)).await;
         asked.is_ok_and(|answer| answer.is_ok_and(|response| response.status() == 200))

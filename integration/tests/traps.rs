@@ -1,0 +1,131 @@
+//! A filter that traps takes nothing with it but the requests that it was looking at. `make testing-filter` builds one that
+//! traps on demand, and that holds Envoy's shared data to the contract of every store.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use llm_balancer_integration::{Answer, Client, Provider, eventually, free_port, item};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+/// An Envoy with the testing filter.
+struct Trapping {
+    port: u16,
+    envoy: Child,
+    dir: TempDir,
+}
+
+impl Trapping {
+    async fn start(config: &str, workers: u8) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let file = dir.path().join("config.yaml");
+        fs::write(&file, config).expect("the configuration can be written");
+        let (port, admin) = (free_port().to_string(), free_port().to_string());
+        let rendered = Command::new(built("target/release/llm-balancer"))
+            .args(["render", "--target", "envoy", "--port", &port, "--admin-port", &admin, "--config"])
+            .arg(&file)
+            .arg("--out")
+            .arg(dir.path())
+            .stderr(Stdio::null())
+            .status();
+        assert!(rendered.expect("`make build` makes it").success());
+        let filter = built("target/testing/wasm32-wasip1/release/llm_balancer_filter.wasm");
+        fs::copy(&filter, dir.path().join("filter.wasm")).expect("`make testing-filter` makes it");
+        let log = File::create(dir.path().join("log")).expect("the log can be written");
+        let envoy = std::env::var_os("ENVOY").map_or_else(|| built(".tools/envoy/bin/envoy"), PathBuf::from);
+        let envoy = Command::new(envoy)
+            .arg("--config-path")
+            .arg(dir.path().join("bootstrap.yaml"))
+            .args(["--disable-hot-restart", "--log-level", "warning", "--concurrency", &workers.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("Envoy can be run");
+        let port = port.parse().expect("a port");
+        let started = Self { port, envoy, dir };
+        let client = Client::new(port);
+        assert!(eventually(async || client.answers("/health/liveliness").await).await, "{}", started.log());
+        started
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Ends the VM of one worker.
+    async fn trap(&self) {
+        let client = Client::new(self.port).with_header("x-llm-trap", "1");
+        // Another attempt may find another VM, which the same header ends as well.
+        let status = client.chat("g").await.status;
+        assert_eq!(status, 503);
+    }
+}
+
+impl Drop for Trapping {
+    fn drop(&mut self) {
+        let _ = self.envoy.kill();
+        let _ = self.envoy.wait();
+    }
+}
+
+fn built(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoys_shared_data_keeps_the_contract_of_stores() {
+    let provider = Provider::start().await;
+    let envoy = Trapping::start(&configuration(&provider, ""), 4).await;
+    // Four workers, and the main thread, which reads every configuration twice.
+    let kept = || envoy.log().matches("the contract of stores is kept").count();
+    assert!(eventually(async || kept() == 6).await, "{}", envoy.log());
+    assert!(envoy.log().contains("the sum is Ok(6000)"), "{}", envoy.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_a_trapped_vm_took_with_it_are_forgotten_within_seconds() {
+    let provider = Provider::start().await;
+    let envoy = Trapping::start(&configuration(&provider, ", max_parallel_requests: 1"), 1).await;
+    let client = Client::new(envoy.port);
+    provider.script("a", [Answer::ok().hang()]);
+    let hanging = client.clone();
+    let hanging = tokio::spawn(async move { hanging.chat("g").await });
+    assert!(eventually(async || provider.calls().len() == 1).await);
+    assert_eq!(client.chat("g").await.status, 429, "its only slot is taken");
+
+    envoy.trap().await;
+    let trapped = Instant::now();
+    let mut status = 0;
+    while trapped.elapsed() < Duration::from_secs(15) && status != 200 {
+        sleep(Duration::from_millis(100)).await;
+        status = client.chat("g").await.status;
+    }
+    assert_eq!(status, 200, "{}", envoy.log());
+    hanging.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_outlive_a_vm_that_traps() {
+    let provider = Provider::start().await;
+    llm_balancer_integration::minute::with_room_for(Duration::from_secs(12)).await;
+    let envoy = Trapping::start(&configuration(&provider, ", rpm: 6"), 1).await;
+    let client = Client::new(envoy.port);
+    for _ in 0..4 {
+        assert_eq!(client.chat("g").await.status, 200);
+    }
+    envoy.trap().await;
+    assert!(eventually(async || client.answers("/health/liveliness").await).await, "{}", envoy.log());
+    let mut served = 0;
+    for _ in 0..8 {
+        served += u32::from(client.chat("g").await.status == 200);
+    }
+    assert_eq!(served, 2, "four of six were counted before the trap");
+}
+
+/// One deployment.
+fn configuration(provider: &Provider, params: &str) -> String {
+    format!("model_list:\n{}", item("g", "a", params)).replace("PROVIDER", &provider.origin())
+}

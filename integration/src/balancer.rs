@@ -245,6 +245,11 @@ impl Balancer {
         !self.alive()
     }
 
+    /// Ends it and its Envoy without a warning, as a machine that fails does.
+    pub fn kill(&self) {
+        self.processes().into_iter().for_each(|pid| signal_to(pid, Signal::SIGKILL));
+    }
+
     /// Its process id and those of its children, Envoy among them.
     pub fn processes(&self) -> Vec<u32> {
         let own = self.child.id();

@@ -2,12 +2,13 @@
 //!
 //! In the order a test meets them: [`World`] puts the others together; [`Provider`] is the far side, told by [`Answer`]s what to do and keeping what it
 //! [`Received`]; [`Balancer`] is the process under test; [`Client`] and [`raw`] are the near side; [`statistics`] judges what was counted. [`Redis`] is a
-//! real one, and [`Link`] the way to it, which can be cut and slowed.
+//! real one, [`Link`] the way to it, which can be cut and slowed, and a [`Fleet`] shares it.
 
 mod answer;
 mod balancer;
 pub mod certificates;
 mod client;
+pub mod fleet;
 mod link;
 pub mod minute;
 mod openai;
@@ -22,6 +23,7 @@ mod world;
 pub use answer::Answer;
 pub use balancer::{Balancer, Launch, Refusal};
 pub use client::{Client, Events, Reply, ask};
+pub use fleet::Fleet;
 pub use link::Link;
 pub use openai::DONE;
 pub use ports::free_port;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lease::Sharing;
+use crate::lease::{Away, Sharing};
 use crate::random::Random;
 use crate::record::{In, Out, milliseconds};
 use crate::store::{Store, Version};
@@ -13,6 +13,10 @@ const KEY: &str = "fleet";
 const TRIES: usize = 64;
 /// How often an instance exchanges with the others. While Redis is away, this is how often it is asked whether it is back.
 pub const EXCHANGE: Duration = Duration::from_secs(1);
+/// A worker that comes so much too early takes its turn all the same: the next one may be a second away.
+const EARLY: Duration = Duration::from_millis(100);
+/// Silent for so long, Redis is believed to be away for all, and not only for a moment on a busy machine.
+const SURE: Duration = Duration::from_secs(1);
 
 /// The fleet as it was last seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,10 @@ pub struct Fleet {
     pub missing: u32,
     /// Redis does not answer.
     pub away: bool,
+    /// When it fell silent, in milliseconds since the Unix epoch.
+    pub away_since: u64,
+    /// When it was last back, likewise.
+    pub back: u64,
     /// When a worker last took on the exchange, in milliseconds since the Unix epoch.
     pub exchanged: u64,
 }
@@ -68,29 +76,54 @@ impl Fleet {
     }
 
     /// How limits are shared, as far as this tells.
-    pub fn sharing(&self) -> Sharing {
+    pub fn sharing(&self, now: Duration) -> Sharing {
         let instances = self.live.saturating_add(self.missing).max(1);
-        Sharing::Fleet { instances, away: self.away }
+        let away = match self.away {
+            false => Away::No,
+            true if milliseconds(now).abs_diff(self.away_since) < milliseconds(SURE) => Away::Perhaps,
+            true => Away::Surely,
+        };
+        Sharing::Fleet { instances, away }
+    }
+
+    /// Redis has not answered in time. One that is slow comes back with every answer that is late: its silences count as one.
+    pub fn leave(&mut self, now: Duration) {
+        let now = milliseconds(now);
+        if !self.away && now.abs_diff(self.back) >= milliseconds(SURE) {
+            self.away_since = now;
+        }
+        self.away = true;
+    }
+
+    /// Redis has answered. After a silence in which instances went on with their shares, it is to be told of that.
+    pub fn welcome(&mut self, now: Duration) -> bool {
+        let has_missed = matches!(self.sharing(now), Sharing::Fleet { away: Away::Surely, .. });
+        let now = milliseconds(now);
+        let is_first = now.abs_diff(self.back) >= milliseconds(SURE);
+        (self.away, self.back) = (false, now);
+        has_missed && is_first
     }
 
     /// Takes on the next exchange, if it is time and no other worker has.
     pub fn take_turn(store: &dyn Store, now: Duration) -> Option<Self> {
         let now = milliseconds(now);
         let turn = Self::update(store, |fleet| {
-            let is_due = now.abs_diff(fleet.exchanged) >= milliseconds(EXCHANGE);
+            let is_due = now.abs_diff(fleet.exchanged) >= milliseconds(EXCHANGE.saturating_sub(EARLY));
             is_due.then(|| fleet.exchanged = now)
         });
         turn.map(|(fleet, ())| fleet)
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(41));
+        let mut out = Out(Vec::with_capacity(56));
         out.u64(self.instance);
         out.u64(self.epoch);
         out.u32(self.lost_minute);
         out.u32(self.live);
         out.u32(self.missing);
         out.u32(u32::from(self.away));
+        out.u64(self.away_since);
+        out.u64(self.back);
         out.u64(self.exchanged);
         out.0
     }
@@ -104,6 +137,8 @@ impl Fleet {
             live: bytes.u32()?,
             missing: bytes.u32()?,
             away: bytes.u32()? != 0,
+            away_since: bytes.u64()?,
+            back: bytes.u64()?,
             exchanged: bytes.u64()?,
         })
     }
@@ -133,6 +168,33 @@ mod tests {
         let store = Memory::default();
         assert!(Fleet::take_turn(&store, NOON).is_some());
         assert!(Fleet::take_turn(&store, NOON).is_none());
-        assert!(Fleet::take_turn(&store, NOON + EXCHANGE).is_some());
+        assert!(Fleet::take_turn(&store, NOON + EXCHANGE - EARLY).is_some());
+    }
+
+    #[test]
+    fn silences_of_a_slow_redis_are_one() {
+        let mut fleet = Fleet { live: 2, ..Fleet::default() };
+        let mut told = 0;
+        for tenth in 0..20 {
+            let now = NOON + Duration::from_millis(100 * tenth);
+            fleet.leave(now);
+            assert_eq!(
+                fleet.sharing(now),
+                Sharing::Fleet { instances: 2, away: if tenth < 10 { Away::Perhaps } else { Away::Surely } }
+            );
+            told += u32::from(fleet.welcome(now + Duration::from_millis(50)));
+        }
+        assert_eq!(told, 0, "what it has not heard of it hears with the next request");
+        fleet.leave(NOON + Duration::from_secs(10));
+        assert!(fleet.welcome(NOON + Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn a_moment_of_silence_is_not_yet_an_absence() {
+        let fleet = Fleet { live: 2, away: true, away_since: milliseconds(NOON), ..Fleet::default() };
+        for (after, away) in [(0, Away::Perhaps), (999, Away::Perhaps), (1000, Away::Surely)] {
+            let now = NOON + Duration::from_millis(after);
+            assert_eq!(fleet.sharing(now), Sharing::Fleet { instances: 2, away });
+        }
     }
 }

@@ -23,6 +23,12 @@ const GAPS: f32 = 10.0;
 /// .. but not sooner and not later than this. Milliseconds.
 const IDLE: (f32, f32) = (20.0, 100.0);
 
+/// While Redis has only just fallen silent, a share is used where it is so many times what this instance has used of the minute:
+/// then the others are far from using it up in that moment.
+const PLENTY: u64 = 10;
+/// Less than this tells nothing about what is to come.
+const FEW: u64 = 10;
+
 /// A lease on one deployment's minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lease {
@@ -57,8 +63,20 @@ pub enum Sharing {
         /// At least one.
         instances: u32,
         /// Redis does not answer.
-        away: bool,
+        away: Away,
     },
+}
+
+/// Whether Redis is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Away {
+    /// It answers.
+    #[default]
+    No,
+    /// It has not answered in time, which may be a moment's delay: the others go on taking from the same limit.
+    Perhaps,
+    /// It has been silent for longer than any delay.
+    Surely,
 }
 
 /// Whether a minute has room, by its lease.
@@ -93,17 +111,23 @@ impl Lease {
     ) -> Room {
         let Sharing::Fleet { instances, away } = sharing else { return Room::Enough };
         let lease = self.on(window.minute);
-        let share = |limit: u64, held: u64, left: u64| {
+        let share = |limit: u64, held: u64, left: u64, used: u64| {
             let instances = u64::from(instances.max(1));
-            match (away, lease.told) {
-                (false, _) => held,
-                // Half of it, because others may have taken of it since.
-                (true, 1..) => held.saturating_add(part(left, instances.saturating_mul(2))),
-                (true, 0) => held.max(part(limit, instances)),
+            let own = match lease.told {
+                // Half of it, and not on top of what is held, because others go on taking from it: they may still reach Redis.
+                1.. => part(left, instances.saturating_mul(2)),
+                0 => part(limit, instances),
+            };
+            let is_plenty = own >= used.max(FEW).saturating_mul(PLENTY);
+            match away {
+                Away::Surely => held.max(own),
+                Away::Perhaps if is_plenty => held.max(own),
+                Away::Perhaps | Away::No => held,
             }
         };
-        let requests = limits.rpm.map(|rpm| share(rpm, lease.requests, lease.left_requests));
-        let spent = limits.tpm.map(|tpm| share(tpm, lease.tokens, lease.left_tokens));
+        let used = u64::from(window.requests);
+        let requests = limits.rpm.map(|rpm| share(rpm, lease.requests, lease.left_requests, used));
+        let spent = limits.tpm.map(|tpm| share(tpm, lease.tokens, lease.left_tokens, window.tokens));
         let lacks_requests = requests.is_some_and(|held| u64::from(window.requests) >= held);
         let lacks_tokens = spent.is_some_and(|held| window.tokens.saturating_add(tokens) > held);
         let is_exhausted = (lacks_requests && lease.left_requests == 0)
@@ -111,7 +135,7 @@ impl Lease {
                 && lease.left_tokens < window.tokens.saturating_add(tokens).saturating_sub(lease.tokens));
         match () {
             () if !lacks_requests && !lacks_tokens => Room::Enough,
-            () if away => Room::None,
+            () if away != Away::No => Room::None,
             // What others give back comes within the time that a request may wait.
             () if is_exhausted && !lease.unused_elsewhere && lease.was_told(now, EXHAUSTED) => Room::None,
             () => Room::Ask,
@@ -167,6 +191,16 @@ impl Lease {
         self.used = now;
     }
 
+    /// Counts what was used beyond it, while Redis was away, as held: Redis will do the same when it hears of it.
+    pub fn cover(&mut self, window: &Window) {
+        let requests = u64::from(window.requests).saturating_sub(self.requests);
+        let tokens = window.tokens.saturating_sub(self.tokens);
+        self.requests = self.requests.saturating_add(requests);
+        self.tokens = self.tokens.saturating_add(tokens);
+        self.left_requests = self.left_requests.saturating_sub(requests);
+        self.left_tokens = self.left_tokens.saturating_sub(tokens);
+    }
+
     /// Takes out what is not used, to be given back; nothing while requests keep coming.
     pub fn surrender(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
         let idle = (self.gap * GAPS).clamp(IDLE.0, IDLE.1);
@@ -212,8 +246,8 @@ mod tests {
     const MINUTE: u32 = 29_000_000;
     const NOON: Duration = Duration::from_secs(MINUTE as u64 * 60);
     const RPM: Limits = Limits { rpm: Some(100), tpm: None };
-    const TWO: Sharing = Sharing::Fleet { instances: 2, away: false };
-    const AWAY: Sharing = Sharing::Fleet { instances: 2, away: true };
+    const TWO: Sharing = Sharing::Fleet { instances: 2, away: Away::No };
+    const AWAY: Sharing = Sharing::Fleet { instances: 2, away: Away::Surely };
 
     fn window(requests: u32) -> Window {
         Window { minute: MINUTE, requests, tokens: 0 }
@@ -243,11 +277,37 @@ mod tests {
 
     #[test]
     fn without_redis_a_share_is_admitted_and_no_more() {
-        for (lease, allowed) in [(Lease::default(), 50), (lease(10, 40), 20), (lease(10, 0), 10)] {
+        for (lease, allowed) in
+            [(Lease::default(), 50), (lease(10, 40), 10), (lease(5, 80), 20), (lease(10, 0), 10)]
+        {
             let last = window(allowed - 1);
             assert_eq!(lease.room(&last, RPM, 0, AWAY, NOON), Room::Enough, "{lease:?}");
             assert_eq!(lease.room(&window(allowed), RPM, 0, AWAY, NOON), Room::None, "{lease:?}");
         }
+    }
+
+    #[test]
+    fn a_moment_without_redis_gives_nothing_that_others_may_be_taking() {
+        let moment = Sharing::Fleet { instances: 2, away: Away::Perhaps };
+        for (rpm, used, left, room) in [
+            (100, 10, 80, Room::None),
+            (100, 0, 100, Room::None),
+            (10_000, 10, 8_000, Room::Enough),
+            (10_000, 900, 8_000, Room::None),
+        ] {
+            let limits = Limits { rpm: Some(rpm), tpm: None };
+            let held = lease(used, left);
+            assert_eq!(held.room(&window(used as u32), limits, 0, moment, NOON), room, "{rpm} {used} {left}");
+        }
+    }
+
+    #[test]
+    fn what_was_used_beyond_a_lease_is_taken_out_of_what_was_left() {
+        let mut lease = lease(5, 40);
+        lease.cover(&window(12));
+        assert_eq!((lease.requests, lease.left_requests), (12, 33));
+        lease.cover(&window(3));
+        assert_eq!((lease.requests, lease.left_requests), (12, 33));
     }
 
     #[test]

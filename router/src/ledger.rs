@@ -12,7 +12,7 @@ use llm_balancer_config::{Config, Deployment, Strategy};
 use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
 use crate::fleet::Fleet;
-use crate::lease::{Limits, Sharing};
+use crate::lease::{Away, Limits, Sharing};
 use crate::record::Record;
 use crate::seen::{Fixed, Seen};
 use crate::store::{Store, Version};
@@ -231,7 +231,7 @@ impl Ledger {
         if now.abs_diff(self.fleet_seen) >= FLEET {
             self.look_at_fleet(now, store);
         }
-        self.fleet.sharing()
+        self.fleet.sharing(now)
     }
 
     /// The fleet as it is.
@@ -369,7 +369,7 @@ impl Ledger {
                 record.lease = record.lease.on(record.window.minute);
                 record.lease.use_one(now);
                 let limits = seat.terms.limits();
-                ticket.low = !away && record.lease.is_low(&record.window, limits, instances, now);
+                ticket.low = away == Away::No && record.lease.is_low(&record.window, limits, instances, now);
             }
             if store.swap(&seat.key, &record.encode(), version) {
                 ticket.minute = seat.record.window.minute;

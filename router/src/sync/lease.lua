@@ -6,13 +6,12 @@
 --       2 the epoch, which tells whether Redis still knows what it was told
 -- ARGV  1 instance  2 epoch  3 rpm  4 tpm (-1: no limit)  5, 6 wanted  7, 8 given back  9, 10 used so far by this instance
 --       11 instances that are silent and may use their shares  12 all instances, those included
---       13 1 if what others took has been forgotten: then nothing is granted before all of them have told
--- Returns the granted, what is left, whether Redis knows what was taken (0; 1: the epoch is another one; 2: not everybody has
--- told yet), and whether others hold what they may not use: {requests, tokens, left, left, 0 to 2, 0 or 1}.
+--       13 1 if what others took has been forgotten: then each has its share and no more before all of them have told
+-- Returns the granted, what is left, whether the epoch is another one, so that Redis does not know what was taken, and whether
+-- others hold what they may not use: {requests, tokens, left, left, 0 or 1, 0 or 1}.
 -- A single script because a grant must see every other grant; MULTI could not decide in between.
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0, 0, 0, 0, 1, 0} end
 local n = {}
-local state = 0
 for i = 3, 13 do n[i] = tonumber(ARGV[i]) end
 local function take(all, limit, want, back, used)
   local mine = all .. ':' .. ARGV[1]
@@ -37,7 +36,8 @@ local function take(all, limit, want, back, used)
       if redis.call('HEXISTS', KEYS[1], mine) == 0 then tellers = tellers + 1 end
       known = tellers >= n[12] - n[11]
     end
-    if known then grant = math.min(want, left) else state = 2 end
+    if not known then left = math.min(left, math.max(0, math.floor(limit / n[12]) - held)) end
+    grant = math.min(want, left)
     left = left - grant
   end
   redis.call('HSET', KEYS[1], all, taken + grant, mine, held + grant, 'u' .. mine, used)
@@ -56,4 +56,4 @@ end
 local r, left_r, unused_r = take('r', n[3], n[5], n[7], n[9])
 local t, left_t, unused_t = take('t', n[4], n[6], n[8], n[10])
 redis.call('PEXPIRE', KEYS[1], 120000)
-return {r, t, left_r, left_t, state, math.max(unused_r, unused_t)}
+return {r, t, left_r, left_t, 0, math.max(unused_r, unused_t)}

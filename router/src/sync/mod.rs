@@ -10,7 +10,7 @@ use llm_balancer_config::Redis;
 
 use crate::fleet::Fleet;
 use crate::latency::{Estimate, Metric};
-use crate::lease::{Lacks, Sharing};
+use crate::lease::{Lacks, Limits, Sharing};
 use crate::ledger::Ledger;
 use crate::record::{Elsewhere, Record, milliseconds, seconds};
 use crate::resp::{self, Value};
@@ -170,19 +170,8 @@ impl Router {
         for some in all.chunks(MOST) {
             let Some(mut call) = self.call() else { break };
             for index in some {
-                ledger.read(*index, moment.store);
-                let window = ledger.seen(*index).map(|(record, _)| record.window.at(moment.now));
-                if window.is_some_and(|window| window.requests > 0) {
-                    self.ask_for(
-                        *index,
-                        Lacks::default(),
-                        Give::Word,
-                        &fleet,
-                        &mut call,
-                        &mut ledger,
-                        moment,
-                    );
-                }
+                // Nothing taken is a word as well: until all have said theirs, each has its share and no more.
+                self.ask_for(*index, Lacks::default(), Give::Word, &fleet, &mut call, &mut ledger, moment);
             }
             calls.extend(call.finish());
         }
@@ -231,19 +220,16 @@ impl Router {
                 false => Err("it has forgotten what was taken of this minute".to_owned()),
             }
         });
-        let (away, problem, granted) = match outcome {
-            Ok(granted) => (false, String::new(), granted),
-            Err(problem) => (true, problem, false),
-        };
-        let news = set_away(away, problem, &mut ledger, moment);
-        let forgot = ledger.look_at_fleet(moment.now, moment.store).lost_minute != before;
+        let granted = outcome == Ok(true);
+        let (news, has_missed) = set_away(outcome.err(), &mut ledger, moment);
+        let forgot = has_missed || ledger.look_at_fleet(moment.now, moment.store).lost_minute != before;
         Told { news, granted, forgot }
     }
 
     /// A call is taking longer than a request may wait. Its answer is taken in all the same, if it comes.
     pub fn overdue(&self, moment: &mut Moment<'_>) -> News {
         let mut ledger = self.ledger.borrow_mut();
-        set_away(true, "no answer in time".to_owned(), &mut ledger, moment)
+        set_away(Some("no answer in time".to_owned()), &mut ledger, moment).0
     }
 
     #[expect(clippy::too_many_arguments, reason = "one lease in all its parts")]
@@ -258,24 +244,31 @@ impl Router {
         moment: &Moment<'_>,
     ) {
         let Some(deployment) = self.deployment(index) else { return };
-        let Sharing::Fleet { instances, .. } = fleet.sharing() else { return };
+        let Sharing::Fleet { instances, .. } = fleet.sharing(moment.now) else { return };
         let now = moment.now;
         let asked = ledger.change(index, now, moment.store, |record, terms| {
             record.lease = record.lease.on(record.window.minute);
+            record.lease.cover(&record.window);
             let back = match give {
                 Give::Back => record.lease.surrender(&record.window, now)?,
+                Give::Word if terms.limits() == Limits::default() => return None,
                 Give::Nothing | Give::Word => (0, 0),
+            };
+            let used = match give {
+                // All that it holds: Redis does not know that it granted it.
+                Give::Word => (record.lease.requests, record.lease.tokens),
+                Give::Back | Give::Nothing => (u64::from(record.window.requests), record.window.tokens),
             };
             let wanted = match give {
                 Give::Back | Give::Word => (0, 0),
                 Give::Nothing => record.lease.portion(&record.window, terms.limits(), lacks, instances, now),
             };
-            Some((record.window, terms.limits(), wanted, back))
+            Some((record.window.minute, terms.limits(), wanted, back, used))
         });
-        let Some((window, limits, wanted, back)) = asked else { return };
+        let Some((minute, limits, wanted, back, used)) = asked else { return };
         let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), number);
-        let is_lost = u64::from(fleet.lost_minute == window.minute);
-        let keys = [self.key(&format!("{{{}}}:{}", deployment.id, window.minute)), self.key("epoch")];
+        let is_lost = u64::from(fleet.lost_minute == minute);
+        let keys = [self.key(&format!("{{{}}}:{}", deployment.id, minute)), self.key("epoch")];
         let arguments = [
             number(fleet.instance),
             number(fleet.epoch),
@@ -285,13 +278,13 @@ impl Router {
             number(wanted.1),
             number(back.0),
             number(back.1),
-            number(u64::from(window.requests)),
-            number(window.tokens),
+            number(used.0),
+            number(used.1),
             number(u64::from(fleet.missing)),
             number(u64::from(instances)),
             number(is_lost),
         ];
-        call.script(Part::Lease { index, minute: window.minute }, LEASE, &keys, &arguments);
+        call.script(Part::Lease { index, minute }, LEASE, &keys, &arguments);
     }
 
     fn exchange_about(
@@ -392,18 +385,33 @@ fn number(number: u64) -> Vec<u8> {
     number.to_string().into_bytes()
 }
 
-fn set_away(away: bool, problem: String, ledger: &mut Ledger, moment: &Moment<'_>) -> News {
+/// Notes whether Redis is away, with the problem if it is; says what is new, and whether Redis has missed what instances took in
+/// the meantime. Others may have done so as well, so until all have told there is no more than a share.
+fn set_away(problem: Option<String>, ledger: &mut Ledger, moment: &Moment<'_>) -> (News, bool) {
     let changed = Fleet::update(moment.store, |fleet| {
-        let changes = fleet.away != away;
-        fleet.away = away;
-        changes.then_some(())
+        if fleet.away == problem.is_some() {
+            return None;
+        }
+        if problem.is_some() {
+            fleet.leave(moment.now);
+            return Some(false);
+        }
+        let has_missed = fleet.welcome(moment.now);
+        if has_missed {
+            fleet.lost_minute = minute_of(moment.now);
+        }
+        Some(has_missed)
     });
     ledger.look_at_fleet(moment.now, moment.store);
-    match (changed, away) {
-        (None, _) => News::None,
-        (Some(_), true) => News::Away(problem),
-        (Some(_), false) => News::Back,
+    match (changed, problem) {
+        (None, _) => (News::None, false),
+        (Some(_), Some(problem)) => (News::Away(problem), false),
+        (Some((_, has_missed)), None) => (News::Back, has_missed),
     }
+}
+
+fn minute_of(now: Duration) -> u32 {
+    u32::try_from(now.as_secs() / 60).unwrap_or(u32::MAX)
 }
 
 /// The first thing that Redis refused, QUIT included.
@@ -436,7 +444,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
         Part::Greeting => {}
         Part::Presence => {
             let (epoch, live, missing) = (integer(0)?, integer(1)?, integer(2)?);
-            let minute = u32::try_from(moment.now.as_secs().checked_div(60)?).unwrap_or(u32::MAX);
+            let minute = minute_of(moment.now);
             Fleet::update(moment.store, |fleet| {
                 if fleet.epoch != 0 && fleet.epoch != epoch {
                     fleet.lost_minute = minute;
@@ -444,8 +452,10 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 fleet.epoch = epoch;
                 let live = u32::try_from(live).unwrap_or(u32::MAX).max(1);
                 // Those that Redis has forgotten come back within a second, and may have taken much.
-                fleet.live = if fleet.lost_minute == minute { live.max(fleet.live) } else { live };
-                fleet.missing = u32::try_from(missing).unwrap_or(u32::MAX);
+                let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+                let before = fleet.live.saturating_add(fleet.missing).saturating_sub(missing);
+                fleet.live = if fleet.lost_minute == minute { live.max(before) } else { live };
+                fleet.missing = missing;
                 Some(())
             });
             return Some(Taken::Granted);

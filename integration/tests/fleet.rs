@@ -1,0 +1,235 @@
+//! Instances that name the same Redis are one: one limit, one cooldown, one count of what is in flight.
+
+use std::time::{Duration, Instant};
+
+use llm_balancer_integration::fleet::{Timed, pair, percentile, served, served_each};
+use llm_balancer_integration::{Answer, Client, Fleet, Redis, eventually, item, minute};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// Longer than 600 requests take on a busy machine.
+const RUN: Duration = Duration::from_secs(8);
+const LIMIT: usize = 200;
+/// Groups more than are needed, for a machine that now and then has no time for Redis.
+const SPARE: usize = 8;
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn config(items: &str, settings: &str) -> String {
+    format!("model_list:\n{items}router_settings: {{redis_host: 127.0.0.1, redis_port: REDIS{settings}}}\n")
+}
+
+/// So many groups of this name and a number, and some to spare, each with 200 requests in a minute.
+fn groups(name: &str, count: usize) -> (Vec<String>, String) {
+    let names: Vec<String> = (0..count + SPARE).map(|n| format!("{name}{n}")).collect();
+    let items = names.iter().map(|name| pair(name, ", rpm: 100")).collect();
+    (names, items)
+}
+
+async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fleet {
+    Fleet::start(&config(items, ""), workers, &vec![redis.port(); instances]).await
+}
+
+/// How often an instance has waited for Redis in vain.
+fn silences(fleet: &Fleet) -> usize {
+    fleet.instances.iter().map(|instance| instance.log().matches("limits are held by this").count()).sum()
+}
+
+/// Asserts so many times that a group of two hundred serves just these in a run, one group after the other. A run in which the
+/// machine had no time for Redis was not free of faults: it must not have served more, and is run again.
+async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) -> Vec<Timed>) {
+    let (mut good, needed) = (0, groups.len() - SPARE);
+    for group in groups {
+        minute::with_room_for(RUN).await;
+        let before = silences(fleet);
+        let answers = run(group).await;
+        let each = served_each(&answers);
+        println!("{group}: {each:?}, p50 {:?}, p99 {:?}", percentile(&answers, 50), percentile(&answers, 99));
+        for name in ["paris", "virginia"] {
+            let calls = fleet.provider.received_by(&format!("{group}-{name}")).len();
+            assert!(calls <= 100, "{group}-{name} was called {calls} times");
+        }
+        if silences(fleet) == before {
+            assert_eq!(served(&answers), LIMIT, "{group}: {each:?}");
+            good += 1;
+        }
+        if good == needed {
+            return;
+        }
+    }
+    panic!("the machine is too busy: {good} runs of {needed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_serve_the_limit_exactly_ten_times_of_ten() {
+    let redis = Redis::start().await;
+    let (names, items) = groups("g", 10);
+    let fleet = fleet(2, 2, &redis, &items).await;
+    assert_exact(&fleet, &names, async |group| fleet.crowd(&[0, 1], 60, 600, group).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_two_instances_may_serve_all_of_the_limit_or_take_it_over_from_the_other() {
+    let redis = Redis::start().await;
+    let ((all, all_items), (moved, moved_items)) = (groups("all", 3), groups("moved", 3));
+    let fleet = fleet(2, 2, &redis, &(all_items + &moved_items)).await;
+    assert_exact(&fleet, &all, async |group| fleet.crowd(&[1], 60, 600, group).await).await;
+    let moves = async |group: &str| {
+        let mut answers = fleet.crowd(&[0], 60, 120, group).await;
+        answers.extend(fleet.crowd(&[1], 60, 480, group).await);
+        answers
+    };
+    assert_exact(&fleet, &moved, moves).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_instances_serve_the_limit_exactly() {
+    let redis = Redis::start().await;
+    let (names, items) = groups("five", 5);
+    let fleet = fleet(5, 1, &redis, &items).await;
+    assert_exact(&fleet, &names, async |group| fleet.crowd(&[0, 1, 2, 3, 4], 60, 600, group).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_one_limit_as_far_as_they_are_known_before() {
+    let redis = Redis::start().await;
+    // As limits.rs has it: a request is taken for what it says and `max_tokens`, an answer for what it says that it took.
+    let items: String =
+        (0..3).map(|n| item(&format!("t{n}"), &format!("t{n}-paris"), ", tpm: 3000")).collect();
+    let fleet = fleet(2, 2, &redis, &items).await;
+    for n in 0..3 {
+        let group = format!("t{n}");
+        fleet.provider.always(&format!("{group}-paris"), Answer::ok().using(10, 20));
+        minute::with_room_for(RUN).await;
+        let mut crowd = JoinSet::new();
+        for client in 0..20 {
+            let client = Client::new(fleet.instances[client % 2].port);
+            let group = group.clone();
+            crowd.spawn(async move {
+                let mut served = 0;
+                for _ in 0..15 {
+                    let reply = client.chat_with(&group, &json!({"max_tokens": 20})).await;
+                    assert!([200, 429].contains(&reply.status), "{}", reply.text());
+                    served += u64::from(reply.status == 200);
+                }
+                served
+            });
+        }
+        let tokens: u64 = crowd.join_all().await.iter().sum::<u64>() * 30;
+        println!("{group}: {tokens} tokens");
+        // Twenty requests at once may each have taken ten more or fewer than was reserved for them.
+        assert!((2700..=3300).contains(&tokens), "{group}: {tokens} tokens of 3000");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_that_cools_down_at_one_instance_does_so_at_all() {
+    let redis = Redis::start().await;
+    let items = item("gpt", "paris", ", weight: 1000000") + &item("gpt", "virginia", ", weight: 1");
+    let config = config(&items, ", cooldown_time: 30, num_retries: 1");
+    let fleet = Fleet::start(&config, 2, &[redis.port(); 3]).await;
+    fleet.acquaint().await;
+    fleet.provider.script("paris", [Answer::status(429).retry_after("30")]);
+    assert_eq!(Client::new(fleet.instances[0].port).chat("gpt").await.served_by(), "virginia");
+    let begun = Instant::now();
+    for other in &fleet.instances[1..] {
+        let knows =
+            eventually(async || Client::new(other.port).chat("gpt").await.served_by() == "virginia").await;
+        assert!(knows && begun.elapsed() < ms(1500), "it took {:?}", begun.elapsed());
+    }
+    println!("cooldown seen after {:?}", begun.elapsed());
+    // And by every worker from now on.
+    let answers = fleet.crowd(&[1, 2], 20, 40, "gpt").await;
+    assert!(answers.iter().all(|answer| answer.reply.served_by() == "virginia"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn least_busy_knows_what_is_in_flight_elsewhere() {
+    let redis = Redis::start().await;
+    let items = item("gpt", "paris", "") + &item("gpt", "virginia", "") + &item("gpt", "lima", "");
+    let fleet = Fleet::start(&config(&items, ", routing_strategy: least-busy"), 2, &[redis.port(); 2]).await;
+    fleet.acquaint().await;
+    // Three long requests at the one, each at another deployment; then one of the deployments is done.
+    for name in ["paris", "virginia", "lima"] {
+        fleet.provider.always(name, Answer::ok().after(ms(if name == "lima" { 300 } else { 6000 })));
+    }
+    let mut long = JoinSet::new();
+    for _ in 0..3 {
+        let client = Client::new(fleet.instances[0].port);
+        long.spawn(async move { client.chat("gpt").await });
+        sleep(ms(100)).await;
+    }
+    sleep(ms(1800)).await;
+    for name in ["paris", "virginia", "lima"] {
+        fleet.provider.always(name, Answer::ok());
+    }
+    for _ in 0..20 {
+        assert_eq!(Client::new(fleet.instances[1].port).chat("gpt").await.served_by(), "lima");
+    }
+    assert!(long.join_all().await.iter().all(|reply| reply.status == 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_fast_at_one_instance_is_fast_at_the_other() {
+    let redis = Redis::start().await;
+    let items = item("gpt", "paris", "") + &item("gpt", "virginia", "");
+    let fleet =
+        Fleet::start(&config(&items, ", routing_strategy: latency-based-routing"), 1, &[redis.port(); 2])
+            .await;
+    fleet.acquaint().await;
+    fleet.provider.always("paris", Answer::ok().after(ms(300)));
+    for _ in 0..12 {
+        assert_eq!(Client::new(fleet.instances[0].port).chat("gpt").await.status, 200);
+    }
+    sleep(ms(1500)).await;
+    let answers = fleet.crowd(&[1], 1, 30, "gpt").await;
+    let slow = answers.iter().filter(|answer| answer.reply.served_by() == "paris").count();
+    println!("latency-based: {slow} of 30 went to the slow one");
+    assert!(slow <= 3, "{slow} of 30 went to whom the other instance knows to be slow");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_in_redis_has_a_name_an_end_and_a_bound() {
+    let redis = Redis::start().await;
+    let names = ["paris", "virginia", "lima", "oslo", "quito"];
+    let items: String = names.iter().map(|name| item("gpt", name, ", rpm: 100, tpm: 100000")).collect();
+    let config = config(&items, "") + "llm_balancer: {redis_namespace: acme}\n";
+    let fleet = Fleet::start(&config, 2, &[redis.port(); 2]).await;
+    for round in 0..2 {
+        fleet.crowd(&[0, 1], 20, 300, "gpt").await;
+        sleep(ms(1500)).await;
+        if round == 0 {
+            minute::turn().await;
+        }
+    }
+    let keys = redis.command(&["KEYS", "*"]).await;
+    let keys: Vec<&str> = keys.lines().collect();
+    println!("{keys:?}, {} bytes", redis.info("used_memory_dataset").await);
+    for key in &keys {
+        let ttl: i64 = redis.command(&["PTTL", key]).await.parse().unwrap();
+        let most = match key.strip_prefix("acme:") {
+            Some("instances") => 120_000,
+            Some("epoch") => 86_400_000,
+            Some(rest) => {
+                let (id, kind) = rest.strip_prefix('{').unwrap().split_once("}:").unwrap();
+                assert!(names.contains(&id), "{key}");
+                match kind {
+                    "fleet" => 3_600_000,
+                    minute => {
+                        assert!(minute.parse::<u32>().is_ok(), "{key}");
+                        120_000
+                    }
+                }
+            }
+            None => panic!("{key} is outside of the namespace"),
+        };
+        assert!((1..=most).contains(&ttl), "{key} lives for {ttl} ms");
+        let memory: u64 = redis.command(&["MEMORY", "USAGE", key]).await.parse().unwrap();
+        assert!(memory < 1024, "{key} takes {memory} bytes");
+    }
+    // Of each deployment two minutes and what is told about it; the instances, the epoch.
+    assert!(keys.len() <= names.len() * 3 + 2, "{keys:?}");
+}

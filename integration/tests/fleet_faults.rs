@@ -1,0 +1,228 @@
+//! Whatever happens to Redis or to the way there, clients are served within limits and do not notice; and nobody has to
+//! restart anything afterwards.
+
+use std::time::{Duration, Instant};
+
+use llm_balancer_integration::fleet::{Timed, pair, percentile, served, served_each};
+use llm_balancer_integration::{Fleet, Link, Redis, minute};
+use tokio::time::sleep;
+
+const LIMIT: usize = 200;
+/// Of it, what each of two instances has.
+const SHARE: usize = 100;
+/// Longer than one of the stories takes on a busy machine, within a minute.
+const STORY: Duration = Duration::from_secs(25);
+const AWAY: &str = "limits are held by this instance's share of them";
+const BACK: &str = "Redis is back";
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn config(redis: &str) -> String {
+    let groups: String = ["before", "during", "away", "after"].map(|name| pair(name, ", rpm: 100")).concat();
+    format!(
+        "model_list:\n{groups}{}router_settings: {{redis_host: 127.0.0.1, redis_port: REDIS{redis}}}\n",
+        pair("wide", ", rpm: 100000")
+    )
+}
+
+/// Two instances that know each other, and a minute with room.
+async fn two(ports: [u16; 2], settings: &str) -> Fleet {
+    let fleet = Fleet::start(&config(settings), 2, &ports).await;
+    fleet.acquaint().await;
+    minute::with_room_for(STORY).await;
+    fleet
+}
+
+/// Chats of a few clients at both instances, for so long.
+async fn chats(fleet: &Fleet, time: Duration, group: &str) -> Vec<Timed> {
+    fleet.steady(&[0, 1], 8, time, ms(5), group).await
+}
+
+/// Asserts that nobody waited noticeably longer than those of another time did.
+#[track_caller]
+fn assert_as_quick(answers: &[Timed], as_those: &[Timed]) {
+    served(answers);
+    let (median, most) = (percentile(answers, 50), percentile(answers, 100));
+    println!(
+        "median {median:?} (was {:?}), p99 {:?}, most {most:?}, of {}",
+        percentile(as_those, 50),
+        percentile(answers, 99),
+        answers.len()
+    );
+    assert!(median < percentile(as_those, 50) + ms(50), "usually {median:?}");
+    assert!(most < percentile(as_those, 100) + ms(400), "{most:?}");
+}
+
+/// A story of Redis going away and coming back for both instances, told in one minute.
+async fn goes_and_comes_back(
+    fleet: &Fleet,
+    redis: &mut Redis,
+    goes: impl AsyncFnOnce(&mut Redis),
+    comes: impl AsyncFnOnce(&mut Redis),
+) {
+    let control = chats(fleet, ms(700), "wide").await;
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 300, "before").await), LIMIT);
+    let story = async {
+        sleep(ms(150)).await;
+        goes(redis).await;
+    };
+    let (during, wide, ()) =
+        tokio::join!(chats(fleet, ms(3000), "during"), chats(fleet, ms(3000), "wide"), story);
+    assert_as_quick(&during, &control);
+    assert_as_quick(&wide, &control);
+    assert_eq!(served(&wide), wide.len(), "far below its limit");
+    fleet.says(&[0, 1], AWAY, 1).await;
+    let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
+    assert_eq!(served_each(&away), [(0, SHARE), (1, SHARE)].into(), "each its share");
+    assert_as_quick(&away, &control);
+
+    comes(redis).await;
+    let back = fleet.says(&[0, 1], BACK, 1).await;
+    println!("back after {back:?}");
+    assert!(back < ms(2500), "{back:?}");
+    let during = served(&during) + served(&fleet.crowd(&[0, 1], 20, 300, "during").await);
+    println!("during: {during}");
+    assert!((SHARE..=LIMIT).contains(&during), "{during} of {LIMIT}");
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 300, "away").await), 0, "its minute is used up");
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 100, "before").await), 0, "its minute is used up");
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
+}
+
+macro_rules! redis_goes {
+    ($name:ident, $goes:expr, $comes:expr) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let mut redis = Redis::launch().line("user ada on >word ~* &* +@all").start().await;
+            let as_ada = ", redis_username: ada, redis_password: word";
+            let fleet = two([redis.port(); 2], as_ada).await;
+            goes_and_comes_back(&fleet, &mut redis, $goes, $comes).await;
+        }
+    };
+}
+
+redis_goes!(redis_may_stop_and_start_again_with_nothing_in_it, async |redis| redis.stop(), async |redis| {
+    redis.restart_empty().await;
+});
+redis_goes!(redis_may_freeze, async |redis| redis.freeze(), async |redis| redis.thaw());
+redis_goes!(
+    redis_may_refuse_the_password,
+    async |redis| tell(redis, &["ACL", "SETUSER", "ada", "resetpass", ">other"]).await,
+    async |redis| tell(redis, &["ACL", "SETUSER", "ada", "resetpass", ">word"]).await
+);
+redis_goes!(
+    redis_may_be_out_of_memory,
+    async |redis| tell(redis, &["CONFIG", "SET", "maxmemory", "1"]).await,
+    async |redis| tell(redis, &["CONFIG", "SET", "maxmemory", "0"]).await
+);
+redis_goes!(
+    redis_may_become_a_replica,
+    async |redis| tell(redis, &["REPLICAOF", "127.0.0.1", "1"]).await,
+    async |redis| tell(redis, &["REPLICAOF", "NO", "ONE"]).await
+);
+
+async fn tell(redis: &Redis, words: &[&str]) {
+    assert_eq!(redis.command(words).await, "OK");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_may_be_restarted_with_nothing_in_it_at_any_moment() {
+    let mut redis = Redis::start().await;
+    let fleet = two([redis.port(); 2], "").await;
+    let restart = async {
+        sleep(ms(100)).await;
+        redis.restart_empty().await;
+    };
+    let (during, ()) = tokio::join!(chats(&fleet, ms(3500), "during"), restart);
+    println!("during: {:?}", served_each(&during));
+    assert!((SHARE..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
+    assert_as_quick(&during, &during);
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_may_be_slow() {
+    let redis = Redis::start().await;
+    let links = [Link::to(redis.port()).await, Link::to(redis.port()).await];
+    let fleet = two([links[0].port(), links[1].port()], "").await;
+    let control = chats(&fleet, ms(700), "wide").await;
+    let story = async {
+        sleep(ms(150)).await;
+        links.iter().for_each(|link| link.delay(ms(100)));
+    };
+    let (during, wide, ()) =
+        tokio::join!(chats(&fleet, ms(3000), "during"), chats(&fleet, ms(3000), "wide"), story);
+    assert_as_quick(&during, &control);
+    assert_as_quick(&wide, &control);
+    assert_eq!(served(&wide), wide.len(), "far below its limit");
+    let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
+    println!("during {:?}, away {:?}", served_each(&during), served_each(&away));
+    assert!((SHARE..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
+    assert!((SHARE..=LIMIT).contains(&served(&away)), "{:?}", served_each(&away));
+    assert_as_quick(&away, &control);
+    links.iter().for_each(Link::heal);
+    sleep(ms(2000)).await;
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_instance_may_be_cut_off() {
+    let redis = Redis::start().await;
+    let link = Link::to(redis.port()).await;
+    let fleet = two([redis.port(), link.port()], "").await;
+    let control = chats(&fleet, ms(700), "wide").await;
+    let story = async {
+        sleep(ms(150)).await;
+        link.cut();
+    };
+    let (during, ()) = tokio::join!(chats(&fleet, ms(4500), "during"), story);
+    println!("during {:?}", served_each(&during));
+    assert_as_quick(&during, &control);
+    assert!((SHARE..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
+    fleet.says(&[1], AWAY, 1).await;
+    // By now the others know that it is missing, and leave its share to it.
+    let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
+    assert_eq!(served_each(&away), [(0, SHARE), (1, SHARE)].into(), "each its share");
+    link.heal();
+    let back = fleet.says(&[1], BACK, 1).await;
+    println!("back after {back:?}");
+    assert!(back < ms(2500), "{back:?}");
+    sleep(ms(1200)).await;
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 300, "away").await), 0, "its minute is used up");
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_may_be_killed_with_leases_in_its_hands() {
+    let redis = Redis::start().await;
+    let fleet = two([redis.port(); 2], "").await;
+    let first = fleet.crowd(&[0, 1], 20, 100, "during").await;
+    fleet.instances[1].kill();
+    let rest = fleet.crowd(&[0], 20, 600, "during").await;
+    let all = served(&first) + served(&rest);
+    println!("during {} + {}, most {:?}", served(&first), served(&rest), percentile(&rest, 100));
+    assert!(percentile(&rest, 50) < ms(100), "{:?}", percentile(&rest, 50));
+    assert!((LIMIT - 60..=LIMIT).contains(&all), "{all} of {LIMIT}");
+    // It may be alive and cut off, so what it may serve is left to it for a while.
+    sleep(ms(4500)).await;
+    assert_eq!(served(&fleet.crowd(&[0], 20, 600, "away").await), SHARE);
+    assert!(!fleet.instances[0].log().contains(AWAY), "Redis was there all the time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_may_start_before_redis() {
+    let mut redis = Redis::start().await;
+    redis.stop();
+    let fleet = two([redis.port(); 2], "").await;
+    let alone = fleet.crowd(&[0, 1], 8, 100, "before").await;
+    assert_eq!(served(&alone), 100);
+    assert!(percentile(&alone, 100) < ms(400), "{:?}", percentile(&alone, 100));
+    fleet.says(&[0, 1], AWAY, 1).await;
+    let begun = Instant::now();
+    redis.restart_empty().await;
+    fleet.says(&[0, 1], BACK, 1).await;
+    println!("back after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < ms(3000), "{:?}", begun.elapsed());
+    assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
+}

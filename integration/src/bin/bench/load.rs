@@ -32,9 +32,8 @@ impl Load {
 
 /// A chat with this model, with a body of so many bytes.
 pub fn chat(port: u16, model: &str, body: usize) -> Vec<u8> {
-    let frame = format!(
-        r#"{{"model":"{model}","messages":[{{"role":"user","content":""}}],"temperature":0.7}}"#
-    );
+    let frame =
+        format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":""}}],"temperature":0.7}}"#);
     let prompt: String = "The quick brown fox jumps over the lazy dog. "
         .chars()
         .cycle()

@@ -46,13 +46,12 @@ async fn callouts(balancer: &Balancer) -> u64 {
 pub async fn callouts_of_steady_load(name: &str, upstream: u16) {
     let redis = Redis::start().await;
     let items: String = (0..2)
-        .map(|n| {
-            item("gpt-3.5-turbo", upstream, ", rpm: 6000").replace("/v1'", &format!("/d{n}/v1'"))
-        })
+        .map(|n| item("gpt-3.5-turbo", upstream, ", rpm: 6000").replace("/v1'", &format!("/d{n}/v1'")))
         .collect();
     let balancer = balancer(&items, &redis).await;
     // One connection, as several would send in bursts.
-    let load = |requests| Load { port: balancer.port, body: 1024, connections: 1, requests, rate: Some(RATE) };
+    let load =
+        |requests| Load { port: balancer.port, body: 1024, connections: 1, requests, rate: Some(RATE) };
     load(WARM).run().await;
     let before = callouts(&balancer).await;
     load(STEADY).run().await;

@@ -39,11 +39,15 @@ endef
 ##@ Using it
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: tools build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
 	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
 	@ENVOY=$(ENVOY) integration/quickstart.sh
+
+run-cluster: tools build ## Two instances on ports 4000 and 4001, one Redis, one limit
+	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+	@ENVOY=$(ENVOY) integration/cluster.sh
 
 build: wasm-targets ## target/release/llm-balancer, one file with the filter inside
 	cargo build --release $(FILTER)
@@ -77,12 +81,13 @@ testing-filter: wasm-targets
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's stories once more, in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
-bench: simulate tools build ## The simulation, then CPU per request beside plain Envoy, in alternating rounds; wants a quiet machine
+bench: simulate tools build ## The simulations, then CPU per request beside plain Envoy, in alternating rounds; wants a quiet machine
 	cargo build --quiet --release -p llm-balancer-integration --bin bench
 	ENVOY=$(ENVOY) target/release/bench
 
-simulate: ## The strategies beside LiteLLM's over a simulated fleet; fails where a target is missed
+simulate: ## The strategies beside LiteLLM's, and a hundred instances that share limits; fails where a target is missed
 	cargo run --quiet --release -p llm-balancer-router --example simulation
+	cargo run --quiet --release -p llm-balancer-router --example fleet
 
 deny: $(HAVE_DENY) ## Licences, bans and sources of what is built in; advisories where their database can be fetched
 	$(DENY) --log-level error check bans licenses sources
@@ -141,4 +146,4 @@ $(HAVE_OPENAI): | pip
 	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
 	touch $@
 
-.PHONY: help run build tools check test test-node bench simulate testing-filter deny fmt clean wasm-targets node redis pip
+.PHONY: help run run-cluster build tools check test test-node bench simulate testing-filter deny fmt clean wasm-targets node redis pip

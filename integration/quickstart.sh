@@ -2,23 +2,13 @@
 # Fake providers on port 8100 and the balancer on port 4000, until Ctrl-C. Run by `make run`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source integration/running.sh
 
 port=4000
 export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake OPENAI_API_KEY=fake
 
-trap 'trap - EXIT; kill $(jobs -p) 2>/dev/null || true; wait' EXIT
-trap 'exit 0' INT
-trap 'exit 143' TERM
-
 target/debug/fake-provider --port 8100 &
-target/release/llm-balancer --config config/examples/quickstart.yaml --port $port &
-balancer=$!
-
-for _ in $(seq 200); do
-    kill -0 $balancer 2>/dev/null || exit 1
-    curl --silent --fail --output /dev/null "http://localhost:$port/health/liveliness" && break
-    sleep 0.05
-done
+serve config/examples/quickstart.yaml $port 9901
 
 cat <<SAY
 
@@ -35,4 +25,4 @@ llm-balancer answers on port $port with config/examples/quickstart.yaml. Try:
 x-litellm-model-id names the deployment that served. Ctrl-C stops everything.
 SAY
 
-wait $balancer
+wait "$balancer"

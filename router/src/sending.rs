@@ -14,6 +14,7 @@ use crate::group::{Resolved, Unresolved};
 use crate::lease::Sharing;
 use crate::ledger::Ticket;
 use crate::outcome::Reason;
+use crate::random::Random;
 use crate::reply::{Refusal, Reply, Unavailable};
 use crate::request::{Facts, Request};
 use crate::rewrite::Limit;
@@ -38,6 +39,21 @@ fn may_ask(journey: &mut Journey, now: Duration) -> bool {
     let (since, times) = journey.asked.get_or_insert((now, 0));
     *times = times.saturating_add(1);
     now.abs_diff(*since) < MOST_ASKING.0 || *times <= MOST_ASKING.1
+}
+
+/// Of a large group not everybody is asked for a lease at once, as most of what they grant would be given back: some, any of
+/// them, and four times as many whenever nothing came of it. Eight are enough for a strategy to choose by.
+fn some_of(
+    mut lacks: Vec<(usize, u64)>,
+    journey: &Journey,
+    random: &mut dyn Random,
+) -> Vec<(usize, u64)> {
+    let times = journey.asked.map_or(1, |(_, times)| times);
+    let most = 2_usize.saturating_mul(4_usize.saturating_pow(times));
+    while lacks.len() > most {
+        lacks.swap_remove(random.below(lacks.len()));
+    }
+    lacks
 }
 
 impl Router {
@@ -108,6 +124,7 @@ impl Router {
                     .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
             Err(Nobody::Unleased(lacks)) if may_ask(journey, moment.now) => {
+                let lacks = some_of(lacks, journey, moment.random);
                 let asking = Asking { journey: std::mem::take(journey), lacks };
                 Ok(Tried::Done(Step::Ask(Box::new(asking))))
             }

@@ -10,11 +10,13 @@ pub struct Configuration {
     pub strategy: &'static str,
     /// Whether each has rpm and tpm, far above what is sent; without them nothing cools down either.
     pub limits: bool,
+    /// The port of a Redis through which the limits are shared.
+    pub redis: Option<u16>,
 }
 
 impl Default for Configuration {
     fn default() -> Self {
-        Self { deployments: 3, strategy: "simple-shuffle", limits: false }
+        Self { deployments: 3, strategy: "simple-shuffle", limits: false, redis: None }
     }
 }
 
@@ -29,9 +31,15 @@ impl Configuration {
         };
         let items: String = (0..self.deployments).map(item).collect();
         let Self { strategy, limits, .. } = self;
+        let redis = self.redis.map(settings).unwrap_or_default();
         format!(
-            "model_list:\n{items}router_settings: {{routing_strategy: {strategy}, disable_cooldowns: {}}}\n",
+            "model_list:\n{items}router_settings: {{routing_strategy: {strategy}, disable_cooldowns: {}{redis}}}\n",
             !limits
         )
     }
+}
+
+/// What names a Redis of this machine in `router_settings`, after something else.
+pub fn settings(port: u16) -> String {
+    format!(", redis_host: 127.0.0.1, redis_port: {port}")
 }

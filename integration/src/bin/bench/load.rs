@@ -28,29 +28,29 @@ impl Load {
             client.await.expect("every request is answered with 200");
         }
     }
+}
 
-    fn request(self) -> Vec<u8> {
-        let frame =
-            r#"{"model":"gpt-3.5-turbo","messages":[{"role":"user","content":""}],"temperature":0.7}"#;
-        let prompt: String = "The quick brown fox jumps over the lazy dog. "
-            .chars()
-            .cycle()
-            .take(self.body.saturating_sub(frame.len()))
-            .collect();
-        let body = frame.replace(r#""content":"""#, &format!(r#""content":"{prompt}""#));
-        format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nuser-agent: OpenAI/Python 2.8.1\r\naccept: application/json\r\naccept-encoding: gzip, deflate\r\nauthorization: Bearer sk-client\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.port,
-            body.len()
-        )
-        .into_bytes()
-    }
+/// A chat with this model, with a body of so many bytes.
+pub fn chat(port: u16, model: &str, body: usize) -> Vec<u8> {
+    let frame =
+        format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":""}}],"temperature":0.7}}"#);
+    let prompt: String = "The quick brown fox jumps over the lazy dog. "
+        .chars()
+        .cycle()
+        .take(body.saturating_sub(frame.len()))
+        .collect();
+    let body = frame.replace(r#""content":"""#, &format!(r#""content":"{prompt}""#));
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nuser-agent: OpenAI/Python 2.8.1\r\naccept: application/json\r\naccept-encoding: gzip, deflate\r\nauthorization: Bearer sk-client\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 async fn client(load: Load, requests: usize) {
     let mut stream = TcpStream::connect(("127.0.0.1", load.port)).await.expect("somebody listens");
     stream.set_nodelay(true).expect("a TCP stream");
-    let request = load.request();
+    let request = chat(load.port, "gpt-3.5-turbo", load.body);
     let mut buffer = Vec::with_capacity(4096);
     let connections = u32::try_from(load.connections).expect("a moderate number");
     let mut pace = load.rate.map(|rate| interval(Duration::from_secs(1) * connections / rate));

@@ -8,11 +8,12 @@ mod configuration;
 mod load;
 mod plain;
 mod process;
+mod sharing;
 mod upstream;
 
 use std::time::Duration;
 
-use llm_balancer_integration::{Balancer, Launch};
+use llm_balancer_integration::{Balancer, Launch, Redis};
 
 use crate::configuration::Configuration;
 use crate::load::Load;
@@ -85,10 +86,30 @@ async fn main() {
         let name = format!("{strategy}: 1000 deployments over 3");
         compare_with_itself(&name, few, Configuration { deployments: 1000, ..few }, 1.15, upstream).await;
     }
+    share(limited, upstream).await;
     let filter = std::fs::metadata("target/wasm32-wasip1/release/llm_balancer_filter.wasm");
     println!("\nfilter: {} KB (at most 700)", filter.map_or(0, |file| file.len() / 1024));
     let start = Launch::new(&few.text(upstream)).start().await;
     println!("from start to first answer: {} ms (at most 2000)", start.ready_after.as_millis());
+}
+
+/// What limits cost that are shared through Redis.
+async fn share(limited: Configuration, upstream: u16) {
+    let name = "limits through Redis over limits of one instance";
+    if is_wanted(name) {
+        let redis = Redis::start().await;
+        let shared = Configuration { redis: Some(redis.port()), ..limited };
+        compare_with_itself(name, limited, shared, 1.05, upstream).await;
+    }
+    println!();
+    let name = "callouts to Redis per admitted request";
+    if is_wanted(name) {
+        sharing::callouts_of_steady_load(name, upstream).await;
+    }
+    let name = "p99 of requests that wait for a lease of Redis";
+    if is_wanted(name) {
+        sharing::wait_for_a_lease(name, upstream).await;
+    }
 }
 
 /// Whether a comparison is asked for: all are, or those that have the argument in their names.

@@ -76,10 +76,25 @@ impl Clock {
         self.adjust(true);
     }
 
-    /// Ticks as often as somebody needs it.
+    /// Ticks as often as somebody needs it, if that is more often than now. A new period begins anew, so one that were changed with
+    /// every request would never end; only a tick lengthens it.
     fn adjust(&self, watches: bool) {
+        let period = self.needed(watches);
+        if period < self.period.get() || self.period.get().is_zero() {
+            self.period.set(period);
+            host::set_tick_period(period);
+        }
+    }
+
+    fn needed(&self, watches: bool) -> Duration {
         let watched = if watches { PERIOD } else { BEAT };
-        let period = self.hurried.get().map_or(watched, |hurried| hurried.min(watched));
+        self.hurried.get().map_or(watched, |hurried| hurried.min(watched))
+    }
+
+    /// The end of a tick: the next one comes when it is needed.
+    pub fn rest(&self) {
+        let watches = self.watched.try_borrow().is_ok_and(|watched| !watched.is_empty());
+        let period = self.needed(watches);
         if self.period.replace(period) != period {
             host::set_tick_period(period);
         }
@@ -89,7 +104,6 @@ impl Clock {
     pub fn tick(&self, now: Duration) {
         let Ok(mut watched) = self.watched.try_borrow_mut() else { return };
         watched.retain(|context, watch| !watch.act(*context, now));
-        self.adjust(!watched.is_empty());
     }
 
     /// Ticks more often for the sake of something that is not watched here, or not any more.

@@ -64,10 +64,12 @@ impl Worker {
         if is_beat {
             self.router.beat(now, &SharedData);
         }
-        match self.router.config().redis {
+        let released = match self.router.config().redis {
             Some(_) => self.redis.tick(self, is_beat),
             None => Vec::new(),
-        }
+        };
+        self.clock.rest();
+        released
     }
 }
 

@@ -94,8 +94,11 @@ impl Redis {
     /// Waits for a call that is under way for one of the same deployments.
     fn join(&self, lacks: &HashMap<usize, Lacks>, waiting: &[u32]) -> bool {
         let mut calls = self.calls.borrow_mut();
-        let same =
-            calls.values_mut().find(|pending| pending.call.leases().any(|index| lacks.contains_key(&index)));
+        // One that has taken too long already is no use to wait for.
+        let is_same = |pending: &&mut Pending| {
+            !pending.is_overdue && pending.call.leases().any(|index| lacks.contains_key(&index))
+        };
+        let same = calls.values_mut().find(is_same);
         if let Some(pending) = same {
             pending.waiting.extend_from_slice(waiting);
             return true;
@@ -135,6 +138,7 @@ impl Redis {
                 released.extend(contexts);
             }
         }
+        self.tell_news(worker);
         let mut held = self.held.take();
         let call = match held.is_empty() {
             true => None,
@@ -158,7 +162,9 @@ impl Redis {
         let mut is_news = false;
         for pending in self.calls.borrow_mut().values_mut() {
             pending.looks = pending.looks.saturating_add(1);
-            if !pending.is_overdue && pending.looks >= PATIENCE {
+            // What nobody waits for may take its time, on a machine or a line that is busy.
+            let patience = if pending.waiting.is_empty() { PATIENCE.saturating_mul(20) } else { PATIENCE };
+            if !pending.is_overdue && pending.looks >= patience {
                 (pending.is_overdue, is_news) = (true, true);
                 released.append(&mut pending.waiting);
             }

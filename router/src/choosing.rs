@@ -36,7 +36,7 @@ pub(crate) struct Search<'a> {
     pub stream: bool,
     /// Whether limits are shared with other instances.
     pub sharing: Sharing,
-    /// Whether those count that need a lease first.
+    /// Whether those may be picked that need a lease first.
     pub lenient: bool,
 }
 
@@ -47,8 +47,8 @@ pub(crate) enum Nobody {
     Tags,
     /// Each for a reason of its own, by the index of the deployment.
     Excluded(Vec<(usize, Excluded)>),
-    /// Some might, if Redis leases this instance more: with the tokens that the request needs there.
-    Unleased(Vec<(usize, u64)>),
+    /// This one would, if Redis leases this instance more: with the tokens that the request needs there.
+    Unleased((usize, u64)),
 }
 
 /// Copies that are renewed before a choice that depends on what other workers do.
@@ -85,6 +85,10 @@ impl Router {
             let demand = self.demand(index, search, &ledger, probe);
             match ledger.admit(demand, moment.now, moment.store) {
                 Ok(ticket) => return Ok((index, ticket)),
+                // Going elsewhere, because somebody else happens to hold a lease, would not be what the strategy says.
+                Err(Excluded::Unleased) if search.lenient => {
+                    return Err(Nobody::Unleased((index, demand.tokens)));
+                }
                 Err(why) => excluded = vec![(index, why)],
             }
         }
@@ -200,13 +204,6 @@ impl Router {
         }
         self.look_again(&mut left, &mut excluded, search, ledger, now, store);
         let left = of_first_order(left, search);
-        if left.is_empty() && excluded.iter().any(|(_, why)| *why == Excluded::Unleased) {
-            let lacks = |(place, why): &(usize, Excluded)| {
-                let index = *search.pool.members.get(*place).filter(|_| *why == Excluded::Unleased)?;
-                Some((index, self.demand(index, search, ledger, false).tokens))
-            };
-            return Err(Nobody::Unleased(excluded.iter().filter_map(lacks).collect()));
-        }
         if left.is_empty() {
             let by_index = |(place, why): (usize, Excluded)| Some((*search.pool.members.get(place)?, why));
             return Err(Nobody::Excluded(excluded.into_iter().filter_map(by_index).collect()));

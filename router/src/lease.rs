@@ -23,6 +23,9 @@ const GAPS: f32 = 10.0;
 /// .. but not sooner and not later than this. Milliseconds.
 const IDLE: (f32, f32) = (20.0, 100.0);
 
+/// Without a request for this long, it is not looked at any more.
+const FORGOTTEN: Duration = Duration::from_secs(3);
+
 /// While Redis has only just fallen silent, a share is used where it is so many times what this instance has used of the minute:
 /// then the others are far from using it up in that moment.
 const PLENTY: u64 = 10;
@@ -199,6 +202,11 @@ impl Lease {
         self.tokens = self.tokens.saturating_add(tokens);
         self.left_requests = self.left_requests.saturating_sub(requests);
         self.left_tokens = self.left_tokens.saturating_sub(tokens);
+    }
+
+    /// Whether it has not been used for so long that nothing will come back to it.
+    pub fn is_forgotten(&self, now: Duration) -> bool {
+        milliseconds(now).abs_diff(self.used) >= milliseconds(FORGOTTEN)
     }
 
     /// Takes out what is not used, to be given back; nothing while requests keep coming.

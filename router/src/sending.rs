@@ -14,7 +14,6 @@ use crate::group::{Resolved, Unresolved};
 use crate::lease::Sharing;
 use crate::ledger::Ticket;
 use crate::outcome::Reason;
-use crate::random::Random;
 use crate::reply::{Refusal, Reply, Unavailable};
 use crate::request::{Facts, Request};
 use crate::rewrite::Limit;
@@ -35,25 +34,10 @@ enum Tried {
 /// without an answer being late.
 const MOST_ASKING: (Duration, u32) = (Duration::from_millis(50), 4);
 
-fn may_ask(journey: &mut Journey, now: Duration) -> bool {
-    let (since, times) = journey.asked.get_or_insert((now, 0));
-    *times = times.saturating_add(1);
-    now.abs_diff(*since) < MOST_ASKING.0 || *times <= MOST_ASKING.1
-}
-
-/// Of a large group not everybody is asked for a lease at once, as most of what they grant would be given back: some, any of
-/// them, and four times as many whenever nothing came of it. Eight are enough for a strategy to choose by.
-fn some_of(
-    mut lacks: Vec<(usize, u64)>,
-    journey: &Journey,
-    random: &mut dyn Random,
-) -> Vec<(usize, u64)> {
-    let times = journey.asked.map_or(1, |(_, times)| times);
-    let most = 2_usize.saturating_mul(4_usize.saturating_pow(times));
-    while lacks.len() > most {
-        lacks.swap_remove(random.below(lacks.len()));
-    }
-    lacks
+fn ask_again(journey: &Journey, now: Duration) -> Option<(Duration, u32)> {
+    let (since, times) = journey.asked.unwrap_or((now, 0));
+    let may = now.abs_diff(since) < MOST_ASKING.0 || times < MOST_ASKING.1;
+    may.then_some((since, times.saturating_add(1)))
 }
 
 impl Router {
@@ -114,19 +98,24 @@ impl Router {
             tags: &facts.wishes.tags,
             stream: facts.stream,
             sharing: Sharing::Alone,
-            lenient: false,
+            lenient: true,
         };
-        match self.choose(&search, moment) {
+        let mut found = self.choose(&search, moment);
+        if let Err(Nobody::Unleased(lacks)) = found {
+            if let Some(asked) = ask_again(journey, moment.now) {
+                journey.asked = Some(asked);
+                let asking = Asking { journey: std::mem::take(journey), lacks: vec![lacks] };
+                return Ok(Tried::Done(Step::Ask(Box::new(asking))));
+            }
+            // It has asked for long enough: whoever holds a lease will do.
+            found = self.choose(&Search { lenient: false, ..search }, moment);
+        }
+        match found {
             Ok((index, ticket)) => {
                 let deployment = self.deployment(index).ok_or_else(|| unresolved(Unresolved::NoMatch))?;
                 let merged = merged.is_some();
                 self.sending(request, body, &facts, &resolved, journey, (index, deployment, ticket), merged)
                     .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
-            }
-            Err(Nobody::Unleased(lacks)) if may_ask(journey, moment.now) => {
-                let lacks = some_of(lacks, journey, moment.random);
-                let asking = Asking { journey: std::mem::take(journey), lacks };
-                Ok(Tried::Done(Step::Ask(Box::new(asking))))
             }
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
@@ -148,6 +137,8 @@ impl Router {
         (index, deployment, ticket): (usize, &Deployment, Ticket),
         merged: bool,
     ) -> Result<Sending, Refusal> {
+        // The next attempt asks for itself.
+        journey.asked = None;
         let model = match resolved.captures.is_empty() {
             true => Cow::Borrowed(deployment.model.as_str()),
             false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
@@ -246,9 +237,7 @@ impl Router {
                 return Refusal::Tags { model: facts.model.to_string(), tags: facts.wishes.tags.clone() };
             }
             Nobody::Excluded(excluded) => excluded,
-            Nobody::Unleased(lacks) => {
-                lacks.into_iter().map(|(index, _)| (index, Excluded::Unleased)).collect()
-            }
+            Nobody::Unleased((index, _)) => vec![(index, Excluded::Unleased)],
         };
         // Whoever is only busy may be free at any moment.
         let soonest = excluded.iter().map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);

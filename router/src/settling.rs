@@ -178,13 +178,12 @@ impl Router {
             has_fallbacks: false,
         };
         let used = ended.usage.map(|usage| usage.total);
+        let mut cools = false;
         ledger.settle(*index, ticket, used, moment.now, moment.store, |record| {
             match ended.end {
                 End::Whole => record.outcomes.successes = record.outcomes.successes.saturating_add(1),
                 End::Left => {}
-                End::BrokenOff => {
-                    case.failed(&Failure::Broken, record, moment.now);
-                }
+                End::BrokenOff => cools = case.failed(&Failure::Broken, record, moment.now),
             }
             if let Some(usage) = ended.usage {
                 average(record, usage.completion);
@@ -193,6 +192,9 @@ impl Router {
                 measure(record, attempt, ended, moment.now);
             }
         });
+        if cools {
+            self.tell_others(*index);
+        }
     }
 
     /// Nobody waits for the answer any more, and nobody knows how it would have been.
@@ -233,8 +235,15 @@ impl Router {
                 measure(record, attempt, ended, moment.now);
             }
         });
-        if cools && self.config.redis.is_some() {
-            self.news.borrow_mut().push(attempt.deployment);
+        if cools {
+            self.tell_others(attempt.deployment);
+        }
+    }
+
+    /// A deployment begins to sit out, which other instances should not find out by themselves.
+    fn tell_others(&self, index: usize) {
+        if self.config.redis.is_some() {
+            self.news.borrow_mut().push(index);
         }
     }
 

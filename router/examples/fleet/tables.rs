@@ -22,7 +22,9 @@ const FLEET: Plan = Plan {
 pub fn print() -> ExitCode {
     println!("100 instances, 50 deployments of 600 requests per minute, asked for a tenth more");
     println!("{:34} {:>9} {:>9} {:>9} {:>9}", "", "limit", "admitted", "refused", "of it %");
-    if std::env::var("LOAD").is_ok() { [2, 10, 30, 100, 300, 1000].into_iter().for_each(load); }
+    if std::env::var("LOAD").is_ok() {
+        [2, 10, 30, 100, 300, 1000].into_iter().for_each(load);
+    }
     let even = admits("an even share for everybody", FLEET);
     let uneven = admits("two thirds come to a tenth of them", Plan { favoured: 67, ..FLEET });
     println!("\nWhat Redis is asked per second, at 400 requests per second on the same 50 deployments");

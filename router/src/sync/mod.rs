@@ -41,6 +41,7 @@ enum Part {
     Lease {
         index: usize,
         minute: u32,
+        is_wanted: bool,
     },
     Exchange {
         index: usize,
@@ -109,16 +110,19 @@ impl Router {
         let mut ledger = self.ledger.borrow_mut();
         let fleet = ledger.look_at_fleet(moment.now, moment.store);
         let mut call = self.call()?;
+        let mut asked = 0;
         held.retain(|index| {
             ledger.read(*index, moment.store);
             let Some((record, _)) = ledger.seen(*index) else { return false };
             let window = record.window.at(moment.now);
-            let is_idle = record.lease.clone().surrender(&window, moment.now).is_some();
-            if is_idle && !fleet.away {
+            let mut lease = record.lease;
+            let is_idle = lease.surrender(&window, moment.now).is_some();
+            if is_idle && !fleet.away && asked < MOST {
+                asked = asked.saturating_add(1);
                 self.ask_for(*index, Lacks::default(), Give::Back, &fleet, &mut call, &mut ledger, moment);
             }
-            let is_held = record_holds(ledger.seen(*index).map(|(record, _)| record), moment.now);
-            !is_idle && is_held
+            // What it reserved may still come back to it, so it is looked at for a while.
+            lease.minute == window.minute && (fleet.away || is_idle || !lease.is_forgotten(moment.now))
         });
         call.finish()
     }
@@ -204,25 +208,27 @@ impl Router {
                 .and_then(|replies| first_error(&replies).map_or(Ok(replies), Err)),
         };
         let before = ledger.look_at_fleet(moment.now, moment.store).lost_minute;
+        let (mut granted, mut learned) = (false, false);
         let outcome = replies.and_then(|replies| {
             let parts = call.parts.iter().zip(&replies);
-            let mut granted = false;
             let mut known = true;
             for (part, reply) in parts {
                 match take_in(*part, reply, &mut ledger, moment) {
                     Some(Taken::Granted) => granted = true,
+                    Some(Taken::Learned) => (granted, learned) = (true, true),
                     Some(Taken::Unknown) => known = false,
                     Some(Taken::Word) | None => {}
                 }
             }
             match known {
-                true => Ok(granted),
+                true => Ok(()),
                 false => Err("it has forgotten what was taken of this minute".to_owned()),
             }
         });
-        let granted = outcome == Ok(true);
+        granted &= outcome.is_ok();
         let (news, has_missed) = set_away(outcome.err(), &mut ledger, moment);
-        let forgot = has_missed || ledger.look_at_fleet(moment.now, moment.store).lost_minute != before;
+        let forgot =
+            has_missed || learned || ledger.look_at_fleet(moment.now, moment.store).lost_minute != before;
         Told { news, granted, forgot }
     }
 
@@ -284,7 +290,8 @@ impl Router {
             number(u64::from(instances)),
             number(is_lost),
         ];
-        call.script(Part::Lease { index, minute }, LEASE, &keys, &arguments);
+        let is_wanted = wanted != (0, 0);
+        call.script(Part::Lease { index, minute, is_wanted }, LEASE, &keys, &arguments);
     }
 
     fn exchange_about(
@@ -336,15 +343,6 @@ enum Give {
     Back,
     /// Nothing but the word of how much is used.
     Word,
-}
-
-fn record_holds(record: Option<&Record>, now: Duration) -> bool {
-    record.is_some_and(|record| {
-        let window = record.window.at(now);
-        let lease = record.lease;
-        lease.minute == window.minute
-            && (lease.requests > u64::from(window.requests) || lease.tokens > window.tokens)
-    })
 }
 
 impl Call {
@@ -428,6 +426,8 @@ fn first_error(replies: &[Value]) -> Option<String> {
 enum Taken {
     /// A lease, or what is needed for one.
     Granted,
+    /// The epoch of a Redis that has forgotten what was taken of this minute, and can now be told.
+    Learned,
     /// Redis does not know what was taken before.
     Unknown,
     /// Something else.
@@ -445,7 +445,9 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
         Part::Presence => {
             let (epoch, live, missing) = (integer(0)?, integer(1)?, integer(2)?);
             let minute = minute_of(moment.now);
+            let mut is_learned = false;
             Fleet::update(moment.store, |fleet| {
+                is_learned = fleet.epoch == 0 && fleet.lost_minute == minute;
                 if fleet.epoch != 0 && fleet.epoch != epoch {
                     fleet.lost_minute = minute;
                 }
@@ -458,9 +460,9 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 fleet.missing = missing;
                 Some(())
             });
-            return Some(Taken::Granted);
+            return Some(if is_learned { Taken::Learned } else { Taken::Granted });
         }
-        Part::Lease { index, minute } => {
+        Part::Lease { index, minute, is_wanted } => {
             let granted = (integer(0)?, integer(1)?, integer(2)?, integer(3)?);
             let (state, unused_elsewhere) = (integer(4)?, integer(5)? == 1);
             if state == 1 {
@@ -482,8 +484,10 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 lease.requests = lease.requests.saturating_add(granted.0);
                 lease.tokens = lease.tokens.saturating_add(granted.1);
                 (lease.left_requests, lease.left_tokens) = (granted.2, granted.3);
-                lease.unused_elsewhere = unused_elsewhere;
-                lease.told = milliseconds(moment.now);
+                if is_wanted {
+                    lease.unused_elsewhere = unused_elsewhere;
+                    lease.told = milliseconds(moment.now);
+                }
                 Some(())
             });
             return Some(if granted.0 > 0 || granted.1 > 0 { Taken::Granted } else { Taken::Word });

@@ -132,7 +132,12 @@ impl Instance {
     }
 
     /// What it lacks, if it cannot be decided yet.
-    fn decide(&mut self, request: usize, journey: Option<Journey>, now: Duration) -> Option<Vec<(usize, u64)>> {
+    fn decide(
+        &mut self,
+        request: usize,
+        journey: Option<Journey>,
+        now: Duration,
+    ) -> Option<Vec<(usize, u64)>> {
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
         let Arrival::Hold(held) = self.router.arrive(&headers, false) else { panic!("it has a body") };
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };

@@ -43,11 +43,7 @@ fn may_ask(journey: &mut Journey, now: Duration) -> bool {
 
 /// Of a large group not everybody is asked for a lease at once, as most of what they grant would be given back: some, any of
 /// them, and four times as many whenever nothing came of it. Eight are enough for a strategy to choose by.
-fn some_of(
-    mut lacks: Vec<(usize, u64)>,
-    journey: &Journey,
-    random: &mut dyn Random,
-) -> Vec<(usize, u64)> {
+fn some_of(mut lacks: Vec<(usize, u64)>, journey: &Journey, random: &mut dyn Random) -> Vec<(usize, u64)> {
     let times = journey.asked.map_or(1, |(_, times)| times);
     let most = 2_usize.saturating_mul(4_usize.saturating_pow(times));
     while lacks.len() > most {

@@ -107,7 +107,8 @@ pub fn run(plan: Plan) -> Seen {
 impl Simulation {
     fn run(&mut self) {
         for instance in 0..self.instances.len() {
-            let at = self.between((0, SECOND));
+            // They know one another before there is traffic.
+            let at = self.plan.from.saturating_sub(2 * SECOND) + self.between((0, SECOND));
             self.plan(at, Event::Beat(instance));
         }
         self.plan(self.plan.from, Event::Arrive);

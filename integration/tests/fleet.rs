@@ -157,27 +157,25 @@ async fn least_busy_knows_what_is_in_flight_elsewhere() {
     // Lets every worker have a request or two, and hear of the others.
     fleet.crowd(&[0, 1], 24, 48, "gpt").await;
     fleet.acquaint().await;
-    fleet.provider.forget();
-    // Three long requests at the one, each at another deployment; then one of the deployments is done.
-    for name in ["paris", "virginia", "lima"] {
-        fleet.provider.always(name, Answer::ok().after(ms(if name == "lima" { 300 } else { 6000 })));
-    }
+    // Long requests at the one, to two of the three.
     let mut long = JoinSet::new();
-    for _ in 0..3 {
-        let client = Client::new(fleet.instances[0].port);
-        long.spawn(async move { client.chat("gpt").await });
-        sleep(ms(100)).await;
+    for name in ["paris", "virginia"] {
+        fleet.provider.always(name, Answer::ok().after(ms(6000)));
+        for _ in 0..4 {
+            let client = Client::new(fleet.instances[0].port);
+            long.spawn(async move { client.chat(name).await });
+        }
     }
-    let mut calls = fleet.provider.calls();
-    calls.sort();
-    assert_eq!(calls, ["lima", "paris", "virginia"], "one each");
-    sleep(ms(1800)).await;
-    for name in ["paris", "virginia", "lima"] {
+    assert!(eventually(async || fleet.provider.count() == 48 + 8).await);
+    for name in ["paris", "virginia"] {
         fleet.provider.always(name, Answer::ok());
     }
-    for _ in 0..20 {
-        assert_eq!(Client::new(fleet.instances[1].port).chat("gpt").await.served_by(), "lima");
-    }
+    sleep(ms(1500)).await;
+    let answers = fleet.crowd(&[1], 2, 30, "gpt").await;
+    let idle = answers.iter().filter(|answer| answer.reply.served_by() == "lima").count();
+    println!("least-busy: {idle} of 30 went to the idle one");
+    // Each worker looks again at a deployment that it has picked, and thus may be mistaken once about each.
+    assert!(idle >= 26, "{idle} of 30 went to the one that nobody is busy with");
     assert!(long.join_all().await.iter().all(|reply| reply.status == 200));
 }
 

@@ -23,6 +23,8 @@ const EXCHANGE: &[u8] = include_bytes!("exchange.lua");
 
 /// Deployments in one pipeline, at most: their answers stay far below the 64 KB that come back whole.
 const MOST: usize = 128;
+/// Instances, at most: whoever says that there are more is not Redis, and the share of each would be nothing.
+const MOST_INSTANCES: u64 = 100_000;
 
 /// A pipeline on its way to Redis.
 #[derive(Debug)]
@@ -212,17 +214,20 @@ impl Router {
         let outcome = replies.and_then(|replies| {
             let parts = call.parts.iter().zip(&replies);
             let mut known = true;
+            let mut is_sense = true;
             for (part, reply) in parts {
                 match take_in(*part, reply, &mut ledger, moment) {
                     Some(Taken::Granted) => granted = true,
                     Some(Taken::Learned) => (granted, learned) = (true, true),
                     Some(Taken::Unknown) => known = false,
-                    Some(Taken::Word) | None => {}
+                    Some(Taken::Word) => {}
+                    None => is_sense = false,
                 }
             }
-            match known {
-                true => Ok(()),
-                false => Err("it has forgotten what was taken of this minute".to_owned()),
+            match (is_sense, known) {
+                (false, _) => Err("an answer to something else".to_owned()),
+                (true, false) => Err("it has forgotten what was taken of this minute".to_owned()),
+                (true, true) => Ok(()),
             }
         });
         granted &= outcome.is_ok();
@@ -444,6 +449,9 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
         Part::Greeting => {}
         Part::Presence => {
             let (epoch, live, missing) = (integer(0)?, integer(1)?, integer(2)?);
+            if live.max(missing) > MOST_INSTANCES {
+                return None;
+            }
             let minute = minute_of(moment.now);
             let mut is_learned = false;
             Fleet::update(moment.store, |fleet| {

@@ -1,0 +1,130 @@
+//! Whatever answers in the place of Redis: the balancer serves on within its limits, and nothing breaks or piles up.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use llm_balancer_integration::fleet::{pair, percentile, served};
+use llm_balancer_integration::{Balancer, Fleet, eventually, minute};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Answers to a pipeline with so many scripts in it.
+type Reply = fn(usize) -> Vec<u8>;
+
+/// In the order in which they are told.
+const REPLIES: &[(&str, Reply)] = &[
+    ("nothing", |_| Vec::new()),
+    ("cut off", |_| b"*6\r\n:10\r\n:".to_vec()),
+    ("garbage", |_| (0..=255).cycle().take(5_000).collect()),
+    ("text", |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+    ("nested", |_| b"*1\r\n".repeat(10_000)),
+    ("long lists", |scripts| b"*9223372036854775807\r\n:1\r\n".repeat(scripts)),
+    ("long texts", |_| b"$9223372036854775807\r\nx".to_vec()),
+    ("lengths below zero", |scripts| [b"*-7\r\n$-9\r\n".repeat(scripts), b"+OK\r\n".to_vec()].concat()),
+    ("other types", |scripts| {
+        [b"*6\r\n+a\r\n$1\r\nb\r\n*0\r\n$-1\r\n-c\r\n:1\r\n".repeat(scripts), b"+OK\r\n".to_vec()].concat()
+    }),
+    ("all is granted", |scripts| {
+        let lists = "*6\r\n:9223372036854775807\r\n:9223372036854775807\r\n:9223372036854775807\r\n:9223372036854775807\r\n:0\r\n:1\r\n";
+        [lists.repeat(scripts).into_bytes(), b"+OK\r\n".to_vec()].concat()
+    }),
+    ("numbers that are too large", |scripts| {
+        [b"*3\r\n:99999999999999999999\r\n:-1\r\n:1\r\n".repeat(scripts), b"+OK\r\n".to_vec()].concat()
+    }),
+    ("too many", |_| b"+OK\r\n".repeat(200_000)),
+    ("errors", |scripts| [b"-ERR no\r\n".repeat(scripts), b"+OK\r\n".to_vec()].concat()),
+];
+
+/// Something that is not Redis; how many connections it has open.
+async fn impostor(turn: Arc<AtomicUsize>) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let open = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&open);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (reply, count) = (REPLIES[turn.load(Ordering::Relaxed)].1, Arc::clone(&count));
+            tokio::spawn(async move {
+                count.fetch_add(1, Ordering::Relaxed);
+                deceive(stream, reply).await;
+                count.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    });
+    (port, open)
+}
+
+async fn deceive(mut stream: TcpStream, reply: Reply) {
+    let mut asked = Vec::new();
+    let mut buffer = [0; 4096];
+    while !asked.ends_with(b"QUIT\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => asked.extend_from_slice(&buffer[..length]),
+        }
+    }
+    let scripts = asked.windows(6).filter(|bytes| bytes == b"\nEVAL\r").count();
+    let _ = stream.write_all(&reply(scripts)).await;
+    // Open until the other side has had enough.
+    while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
+}
+
+/// Of the balancer and its Envoy, in MB.
+fn memory(balancer: &Balancer) -> u64 {
+    let of = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    balancer.processes().iter().filter_map(of).sum::<u64>() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_is_answered_in_the_place_of_redis_does_harm() {
+    let turn = Arc::<AtomicUsize>::default();
+    let (port, open) = impostor(Arc::clone(&turn)).await;
+    let groups: String = (0..REPLIES.len()).map(|n| pair(&format!("g{n}"), ", rpm: 100")).collect();
+    let config =
+        format!("model_list:\n{groups}router_settings: {{redis_host: 127.0.0.1, redis_port: REDIS}}\n");
+    let mut fleet = Fleet::start(&config, 2, &[port]).await;
+    let vms = |stats: &std::collections::BTreeMap<String, u64>| {
+        let of_vms = |name: &str| name.starts_with("wasm.");
+        stats.iter().filter(|(name, _)| of_vms(name)).map(|(name, n)| (name.clone(), *n)).collect::<Vec<_>>()
+    };
+    let before = vms(&fleet.instances[0].stats().await);
+    assert!(!before.is_empty(), "Envoy counts its VMs");
+    let at_first = memory(&fleet.instances[0]);
+    for (n, (name, _)) in REPLIES.iter().enumerate() {
+        turn.store(n, Ordering::Relaxed);
+        minute::with_room_for(Duration::from_secs(8)).await;
+        // Long enough for an exchange, and for a silence to be believed.
+        tokio::time::sleep(Duration::from_millis(2300)).await;
+        let answers = fleet.crowd(&[0], 8, 400, &format!("g{n}")).await;
+        println!(
+            "{name}: {} served, most {:?}, {} MB",
+            served(&answers),
+            percentile(&answers, 100),
+            memory(&fleet.instances[0])
+        );
+        assert!((1..=200).contains(&served(&answers)), "{name}: {}", served(&answers));
+        assert!(
+            percentile(&answers, 50) < Duration::from_millis(80),
+            "{name}: {:?}",
+            percentile(&answers, 50)
+        );
+        assert!(
+            percentile(&answers, 100) < Duration::from_millis(500),
+            "{name}: {:?}",
+            percentile(&answers, 100)
+        );
+    }
+    assert_eq!(vms(&fleet.instances[0].stats().await), before, "a VM has been replaced");
+    assert!(fleet.instances[0].alive());
+    let now = memory(&fleet.instances[0]);
+    assert!(now < at_first + 60, "{at_first} MB have become {now} MB");
+    turn.store(0, Ordering::Relaxed);
+    let few = eventually(async || open.load(Ordering::Relaxed) <= 8).await;
+    assert!(few, "{} connections are open", open.load(Ordering::Relaxed));
+}

@@ -195,7 +195,7 @@ impl Redis {
                 true
             }
             Err(_) => {
-                self.take_in(worker, call, None);
+                self.take_in(worker, call, None, false);
                 false
             }
         }
@@ -203,16 +203,16 @@ impl Redis {
 
     /// An answer has come, or will not come any more: the requests that waited for it, and whether it grants anything.
     pub(crate) fn answered(&self, worker: &Worker, token: u32) -> (Vec<u32>, bool) {
-        let Some(Pending { call, waiting, .. }) = self.calls.borrow_mut().remove(&token) else {
+        let Some(Pending { call, waiting, looks, .. }) = self.calls.borrow_mut().remove(&token) else {
             return (Vec::new(), false);
         };
         let is_ok = host::header(MapType::CallResponse, ":status").as_deref() == Some("200");
         let body = is_ok.then(|| host::buffer(BufferType::CallResponseBody));
-        let granted = self.take_in(worker, call, body.as_deref());
+        let granted = self.take_in(worker, call, body.as_deref(), looks >= PATIENCE);
         (waiting, granted)
     }
 
-    fn take_in(&self, worker: &Worker, call: Call, answer: Option<&[u8]>) -> bool {
+    fn take_in(&self, worker: &Worker, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
         {
             let mut held = self.held.borrow_mut();
             for index in call.leases() {
@@ -222,7 +222,7 @@ impl Redis {
             }
         }
         let Told { news, granted, forgot } =
-            worker.decide(|router, moment| router.told(call, answer, moment));
+            worker.decide(|router, moment| router.told(call, answer, is_late, moment));
         log(news);
         if forgot {
             for call in worker.decide(llm_balancer_router::Router::report) {

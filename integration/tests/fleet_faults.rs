@@ -10,6 +10,8 @@ use tokio::time::sleep;
 const LIMIT: usize = 200;
 /// Of it, what each of two instances has.
 const SHARE: usize = 100;
+/// What instances hold at least of a minute in which Redis goes away: with that they go on.
+const HELD: usize = 20;
 /// Longer than one of the stories takes on a busy machine, within a minute.
 const STORY: Duration = Duration::from_secs(25);
 const AWAY: &str = "limits are held by this instance's share of them";
@@ -84,7 +86,7 @@ async fn goes_and_comes_back(
     assert!(back < ms(2500), "{back:?}");
     let during = served(&during) + served(&fleet.crowd(&[0, 1], 20, 300, "during").await);
     println!("during: {during}");
-    assert!((SHARE..=LIMIT).contains(&during), "{during} of {LIMIT}");
+    assert!((HELD..=LIMIT).contains(&during), "{during} of {LIMIT}");
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 300, "away").await), 0, "its minute is used up");
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 100, "before").await), 0, "its minute is used up");
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
@@ -136,7 +138,7 @@ async fn redis_may_be_restarted_with_nothing_in_it_at_any_moment() {
     };
     let (during, ()) = tokio::join!(chats(&fleet, ms(3500), "during"), restart);
     println!("during: {:?}", served_each(&during));
-    assert!((SHARE..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
+    assert!((HELD..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
     assert_as_quick(&during, &during);
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
 }
@@ -158,7 +160,7 @@ async fn redis_may_be_slow() {
     assert_eq!(served(&wide), wide.len(), "far below its limit");
     let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
     println!("during {:?}, away {:?}", served_each(&during), served_each(&away));
-    assert!((SHARE..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
+    assert!((HELD..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
     assert!((SHARE..=LIMIT).contains(&served(&away)), "{:?}", served_each(&away));
     assert_as_quick(&away, &control);
     links.iter().for_each(Link::heal);
@@ -179,7 +181,7 @@ async fn one_instance_may_be_cut_off() {
     let (during, ()) = tokio::join!(chats(&fleet, ms(4500), "during"), story);
     println!("during {:?}", served_each(&during));
     assert_as_quick(&during, &control);
-    assert!((SHARE..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
+    assert!((HELD..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
     fleet.says(&[1], AWAY, 1).await;
     // By now the others know that it is missing, and leave its share to it.
     let away = fleet.crowd(&[0, 1], 20, 600, "away").await;

@@ -3,8 +3,8 @@
 //!
 //! Portions shrink as what is left of the minute shrinks, down to one, so the fleet admits the limit exactly: never more,
 //! and no less as long as anybody asks. What an instance does not use it gives back as soon as it is idle. While Redis is
-//! away an instance goes on with what it has, and a share of what was left when it last heard of it; in a minute of which it has
-//! heard nothing, with its share of the limit.
+//! away an instance goes on with its share of the limit; in a minute that Redis has spoken of with what it holds, or, where that is far
+//! from the limit, with a share of what was left.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ const IDLE: (f32, f32) = (20.0, 100.0);
 /// Without a request for this long, it is not looked at any more.
 const FORGOTTEN: Duration = Duration::from_secs(3);
 
-/// While Redis has only just fallen silent, a share is used where it is so many times what this instance has used of the minute:
-/// then the others are far from using it up in that moment.
+/// While Redis has only just fallen silent, and in a minute that it has spoken of, a share is used where it is so many times what
+/// this instance has used of the minute: then the others are far from using it up.
 const PLENTY: u64 = 10;
 /// Less than this tells nothing about what is to come.
 const FEW: u64 = 10;
@@ -116,16 +116,16 @@ impl Lease {
         let lease = self.on(window.minute);
         let share = |limit: u64, held: u64, left: u64, used: u64| {
             let instances = u64::from(instances.max(1));
-            let own = match lease.told {
+            let (own, is_unheard_of) = match lease.told {
                 // Half of it, and not on top of what is held, because others go on taking from it: they may still reach Redis.
-                1.. => part(left, instances.saturating_mul(2)),
-                0 => part(limit, instances),
+                1.. => (part(left, instances.saturating_mul(2)), false),
+                0 => (part(limit, instances), true),
             };
             let is_plenty = own >= used.max(FEW).saturating_mul(PLENTY);
             match away {
-                Away::Surely => held.max(own),
+                Away::Surely if is_unheard_of || is_plenty => held.max(own),
                 Away::Perhaps if is_plenty => held.max(own),
-                Away::Perhaps | Away::No => held,
+                Away::Surely | Away::Perhaps | Away::No => held,
             }
         };
         let used = u64::from(window.requests);
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn without_redis_a_share_is_admitted_and_no_more() {
         for (lease, allowed) in
-            [(Lease::default(), 50), (lease(10, 40), 10), (lease(5, 80), 20), (lease(10, 0), 10)]
+            [(Lease::default(), 50), (lease(10, 40), 10), (lease(5, 80), 5), (lease(10, 0), 10)]
         {
             let last = window(allowed - 1);
             assert_eq!(lease.room(&last, RPM, 0, AWAY, NOON), Room::Enough, "{lease:?}");

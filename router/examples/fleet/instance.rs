@@ -86,7 +86,7 @@ impl Instance {
             }
         }
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let told = self.router.told(call, Some(answer), &mut moment);
+        let told = self.router.told(call, Some(answer), false, &mut moment);
         assert!(!told.forgot, "Redis has forgotten nothing");
         let mut again = Vec::new();
         for request in waiting {

@@ -196,8 +196,9 @@ impl Router {
         call.finish()
     }
 
-    /// Takes in what Redis answered; `None` for nothing, or not in time.
-    pub fn told(&self, call: Call, answer: Option<&[u8]>, moment: &mut Moment<'_>) -> Told {
+    /// Takes in what Redis answered; `None` for nothing. An answer that is late is taken in as well, but says nothing about Redis
+    /// being back: the next one may be as late.
+    pub fn told(&self, call: Call, answer: Option<&[u8]>, is_late: bool, moment: &mut Moment<'_>) -> Told {
         let mut ledger = self.ledger.borrow_mut();
         let replies = match answer {
             None => Err("no answer".to_owned()),
@@ -231,7 +232,10 @@ impl Router {
             }
         });
         granted &= outcome.is_ok();
-        let (news, has_missed) = set_away(outcome.err(), &mut ledger, moment);
+        let (news, has_missed) = match outcome {
+            Ok(()) if is_late => (News::None, false),
+            outcome => set_away(outcome.err(), &mut ledger, moment),
+        };
         let forgot =
             has_missed || learned || ledger.look_at_fleet(moment.now, moment.store).lost_minute != before;
         Told { news, granted, forgot }

@@ -41,6 +41,9 @@ impl Data {
             let micros = self.now % 1000 * 1000;
             return Reply::List([self.now / 1000, micros].map(|n| n.to_string().into_bytes()).into());
         }
+        if name == "INFO" {
+            return Reply::Text(b"# Server\r\nrun_id:1\r\n".to_vec());
+        }
         let (key, rest) = (&words[1], &words[2..]);
         if self.keys.get(key).is_some_and(|(_, until)| until.is_some_and(|until| until <= self.now)) {
             self.keys.remove(key);

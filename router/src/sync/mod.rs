@@ -161,7 +161,7 @@ impl Router {
     fn introduce(&self, call: &mut Call, moment: &mut Moment<'_>) {
         Fleet::join(moment.store, moment.random);
         let instance = Fleet::read(moment.store).map_or(0, |(fleet, _)| fleet.instance);
-        let keys = [self.key("instances"), self.key("epoch")];
+        let keys = [self.key("instances"), self.key("epoch"), self.key("run")];
         // A number that Lua does not round.
         let own = [number(instance), number((moment.random.bits() >> 12).max(1))];
         call.script(Part::Presence, PRESENCE, &keys, &own);

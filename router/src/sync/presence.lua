@@ -2,12 +2,16 @@
 --
 -- KEYS  1 the instances: a sorted set by the time of their last sign of life, forgotten after two minutes
 --       2 the epoch: made up by whoever finds none, kept for a day after the last sign of anybody
+--       3 the server's own name for its run: a Redis that was restarted with an old copy of its data, or whose replica took its
+--         place, has forgotten as much as an empty one
 -- ARGV  1 instance  2 an epoch, if one is needed
 -- Returns {epoch, alive, silent}. Redis' own clock, so that those of the instances need not agree.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
 local epoch = redis.call('GET', KEYS[2])
-if not epoch then epoch = ARGV[2] end
+if not epoch or redis.call('GET', KEYS[3]) ~= run then epoch = ARGV[2] end
+redis.call('SET', KEYS[3], run, 'PX', 86400000)
 redis.call('SET', KEYS[2], epoch, 'PX', 86400000)
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 120000)

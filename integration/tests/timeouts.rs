@@ -91,6 +91,7 @@ async fn a_deployment_that_takes_too_long_is_left_for_another() {
 model_list:
 - {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: k, weight: 1000000, timeout: 0.4}}
 - {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/virginia/v1, api_key: k, weight: 1}}
+router_settings: {disable_cooldowns: true}
 ",
     )
     .await;

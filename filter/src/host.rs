@@ -66,6 +66,8 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_get_shared_data(
         key: *const u8,
         key_size: usize,
@@ -180,6 +182,18 @@ pub fn set_tick_period(period: Duration) {
 pub fn set_effective_context(context: u32) -> Result<()> {
     // SAFETY: no pointers.
     ok(unsafe { proxy_set_effective_context(context) })
+}
+
+/// Sets a gauge, which all workers share, and which stands under its name in Envoy's statistics.
+pub fn set_gauge(name: &str, value: u64) {
+    const GAUGE: u32 = 1;
+    let mut id = 0;
+    // SAFETY: pointer and length of a live string, and a valid place for the result. There is nobody to tell if it fails.
+    let defined = ok(unsafe { proxy_define_metric(GAUGE, name.as_ptr(), name.len(), &raw mut id) });
+    if defined.is_ok() {
+        // SAFETY: no pointers.
+        let _ = unsafe { proxy_record_metric(id, value) };
+    }
 }
 
 /// A value that all workers share, with its version; `None` where nobody has written.

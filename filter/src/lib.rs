@@ -85,6 +85,9 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     #[cfg(feature = "testing")]
     testing::check_the_store();
     router.open(&SharedData);
+    if router.config().redis.is_some() {
+        Redis::start();
+    }
     let clock = Clock::default();
     clock.start();
     Some(Rc::new(Worker {

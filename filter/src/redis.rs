@@ -46,6 +46,11 @@ struct Pending {
 }
 
 impl Redis {
+    /// Says that it is there, until something else is known.
+    pub(crate) fn start() {
+        host::set_gauge(UP, 1);
+    }
+
     /// Whether this is the token of a call.
     pub(crate) fn knows(&self, token: u32) -> bool {
         self.calls.borrow().contains_key(&token)
@@ -234,13 +239,20 @@ impl Redis {
     }
 }
 
+/// Gauge: 1 while limits are shared, 0 while each instance has its share of them.
+const UP: &str = "llm_balancer_redis_up";
+
 fn log(news: News) {
     let message = match news {
         News::None => return,
         News::Away(problem) => {
+            host::set_gauge(UP, 0);
             format!("Redis: {problem}; limits are held by this instance's share of them")
         }
-        News::Back => "Redis is back; limits are shared again".to_owned(),
+        News::Back => {
+            host::set_gauge(UP, 1);
+            "Redis is back; limits are shared again".to_owned()
+        }
     };
     host::log(LogLevel::Warn, &format!("{}: {message}", names::FILTER));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::record::{In, Out, milliseconds};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// How often a VM says that it is alive.
 pub const BEAT: Duration = Duration::from_secs(1);
@@ -13,8 +13,6 @@ const SILENCE: u64 = 3_500;
 const FORGOTTEN: u64 = 60_000;
 /// Where they say so.
 const KEY: &str = "vms";
-/// As for every value: more lost races in a row than this are no races.
-const TRIES: usize = 64;
 
 /// The VMs that were alive when this one last looked.
 #[derive(Debug)]
@@ -49,25 +47,28 @@ impl Alive {
     /// Says that this VM is alive, and looks who else is.
     pub fn beat(&mut self, now: Duration, store: &dyn Store) {
         let now = milliseconds(now);
-        for _ in 0..TRIES {
-            let version = self.look(store);
+        store::change(store, KEY, |bytes| {
+            self.decode(bytes);
             self.beats.retain(|beat| beat.vm != self.own && now.saturating_sub(beat.at) < FORGOTTEN);
             self.beats.push(Beat { vm: self.own, at: now });
-            if store.swap(KEY, &self.encode(), version) {
-                return;
-            }
-        }
+            Some((self.encode(), ()))
+        });
     }
 
     /// Looks who is alive.
-    pub fn look(&mut self, store: &dyn Store) -> Option<u32> {
-        let (bytes, version) = store.get(KEY)?;
-        let mut bytes = In(&bytes);
+    pub fn look(&mut self, store: &dyn Store) {
+        let value = store.get(KEY);
+        self.decode(value.as_ref().map(|(bytes, _)| bytes.as_slice()));
+    }
+
+    /// Takes in what stands there; where nothing does, nothing is news.
+    fn decode(&mut self, bytes: Option<&[u8]>) {
+        let Some(bytes) = bytes else { return };
+        let mut bytes = In(bytes);
         self.beats.clear();
         while let (Some(vm), Some(at)) = (bytes.u32(), bytes.u64()) {
             self.beats.push(Beat { vm, at });
         }
-        Some(version)
     }
 
     /// Whether this VM knows of the other.

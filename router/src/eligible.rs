@@ -9,8 +9,6 @@ use crate::record::Record;
 /// Why a deployment does not get a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excluded {
-    /// This request has been there and failed.
-    Tried,
     /// It sits out until then, since the Unix epoch.
     CoolingDown(Duration),
     /// It has had its requests of this minute, which ends then.
@@ -36,7 +34,7 @@ impl Excluded {
             | Self::OverRpm(until)
             | Self::OverTpm(until)
             | Self::OverShare(until) => Some(until),
-            Self::Tried | Self::Unleased | Self::Busy | Self::Contended => None,
+            Self::Unleased | Self::Busy | Self::Contended => None,
         }
     }
 

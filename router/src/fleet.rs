@@ -5,12 +5,10 @@ use std::time::Duration;
 use crate::lease::{Away, Sharing};
 use crate::random::Random;
 use crate::record::{In, Out, milliseconds};
-use crate::store::{Store, Version};
+use crate::store::{self, Store};
 
 /// Where it is kept.
 const KEY: &str = "fleet";
-/// As for every value: more lost races in a row than this are no races.
-const TRIES: usize = 64;
 /// How often an instance exchanges with the others. While Redis is away, this is how often it is asked whether it is back.
 pub const EXCHANGE: Duration = Duration::from_secs(1);
 /// A worker that comes so much too early takes its turn all the same: the next one may be a second away.
@@ -42,37 +40,34 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Reads it; `None` where nobody has written.
-    pub fn read(store: &dyn Store) -> Option<(Self, Version)> {
-        let (bytes, version) = store.get(KEY)?;
-        Some((Self::decode(&bytes)?, version))
+    /// Reads it; where nobody has written, nothing is known.
+    pub fn read(store: &dyn Store) -> Self {
+        store.get(KEY).and_then(|(bytes, _)| Self::decode(&bytes)).unwrap_or_default()
     }
 
     /// Changes it, however many others do so at the same time; `None` leaves it as it is.
     pub fn update<T>(store: &dyn Store, mut change: impl FnMut(&mut Self) -> Option<T>) -> Option<(Self, T)> {
-        for _ in 0..TRIES {
-            let (mut fleet, version) = match Self::read(store) {
-                Some((fleet, version)) => (fleet, Some(version)),
-                None => (Self::default(), None),
-            };
+        store::change(store, KEY, |bytes| {
+            let mut fleet = bytes.and_then(Self::decode).unwrap_or_default();
             let result = change(&mut fleet)?;
-            if store.swap(KEY, &fleet.encode(), version) {
-                return Some((fleet, result));
-            }
-        }
-        None
+            Some((fleet.encode(), (fleet, result)))
+        })
     }
 
-    /// Makes sure that this instance has a number.
-    pub fn join(store: &dyn Store, random: &mut dyn Random) {
-        Self::update(store, |fleet| {
-            if fleet.instance != 0 {
-                return None;
+    /// The number of this instance, which it gets when it first asks for it.
+    pub fn join(store: &dyn Store, random: &mut dyn Random) -> u64 {
+        let known = Self::read(store).instance;
+        if known != 0 {
+            return known;
+        }
+        let given = Self::update(store, |fleet| {
+            if fleet.instance == 0 {
+                // 2^-64 of all instances would be number 0.
+                (fleet.instance, fleet.live) = (random.bits().max(1), 1);
             }
-            // 2^-64 of all instances would be number 0.
-            *fleet = Self { instance: random.bits().max(1), live: 1, ..*fleet };
-            Some(())
+            Some(fleet.instance)
         });
+        given.map_or(0, |(_, number)| number)
     }
 
     /// How limits are shared, as far as this tells.
@@ -156,10 +151,10 @@ mod tests {
     #[test]
     fn an_instance_has_one_number_for_all_of_its_workers() {
         let store = Memory::default();
-        Fleet::join(&store, &mut SplitMix::new(1));
-        let (first, _) = Fleet::read(&store).unwrap();
-        Fleet::join(&store, &mut SplitMix::new(2));
-        assert_eq!(Fleet::read(&store).unwrap().0, first);
+        let number = Fleet::join(&store, &mut SplitMix::new(1));
+        let first = Fleet::read(&store);
+        assert_eq!(Fleet::join(&store, &mut SplitMix::new(2)), number);
+        assert_eq!(Fleet::read(&store), first);
         assert_ne!(first.instance, 0);
     }
 

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::record::milliseconds;
+
 /// What is measured. They are kept apart: a time to the first token says nothing about a price per token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
@@ -94,6 +96,11 @@ impl Estimate {
     }
 }
 
+impl Metric {
+    /// All of them, in the order in which they are written down.
+    pub const ALL: [Self; 3] = [Self::First, Self::Each, Self::Whole];
+}
+
 impl Latency {
     /// The estimate of one metric.
     pub fn of(&self, metric: Metric) -> &Estimate {
@@ -124,10 +131,6 @@ impl Latency {
     pub fn probe(&mut self, now: Duration) {
         self.probed_until = milliseconds(now.saturating_add(PROBE));
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

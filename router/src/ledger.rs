@@ -237,7 +237,7 @@ impl Ledger {
     /// The fleet as it is.
     pub fn look_at_fleet(&mut self, now: Duration, store: &dyn Store) -> Fleet {
         self.fleet_seen = now;
-        self.fleet = Fleet::read(store).map(|(fleet, _)| fleet).unwrap_or_default();
+        self.fleet = Fleet::read(store);
         self.fleet
     }
 

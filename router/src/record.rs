@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::latency::{Estimate, Latency};
+use crate::latency::{Estimate, Latency, Metric};
 use crate::lease::Lease;
 use crate::outcome::Kind;
 use crate::window::Window;
@@ -150,7 +150,7 @@ impl Record {
         out.u32(self.outcomes.since);
         out.u32(self.outcomes.successes);
         out.u32(self.outcomes.failures);
-        for estimate in [&self.latency.first, &self.latency.each, &self.latency.whole] {
+        for estimate in Metric::ALL.map(|metric| self.latency.of(metric)) {
             out.f32(estimate.ms);
             out.u32(estimate.at);
             out.f32(estimate.load);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::group::Unresolved;
 use crate::json::quoted;
+use crate::retry_after::whole_seconds;
 use crate::wishes::Mock;
 
 /// An answer to the client that no provider gave.
@@ -47,11 +48,9 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
-    /// Whole seconds, because `retry-after` knows no others: never so early that it would be in vain.
+    /// Seconds after which it is worth another try.
     fn seconds(&self) -> u64 {
-        let whole = self.wait.as_secs();
-        let rounded = if self.wait.subsec_nanos() > 0 { whole.saturating_add(1) } else { whole };
-        rounded.max(1)
+        whole_seconds(self.wait).max(1)
     }
 
     /// LiteLLM's words (BEHAVIOUR 5.5), with the time that is left and the ids of this group alone.

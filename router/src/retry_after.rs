@@ -21,6 +21,11 @@ pub fn retry_after(milliseconds: Option<&str>, seconds: Option<&str>, now: Durat
     }
 }
 
+/// Whole seconds, because `retry-after` knows no others: never so few that it would be in vain.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

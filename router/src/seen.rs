@@ -10,7 +10,7 @@ use crate::estimate::Estimate;
 use crate::latency::Latency;
 use crate::ledger::Terms;
 use crate::record::{Elsewhere, Record, milliseconds, seconds};
-use crate::window::Window;
+use crate::window::{Window, minute};
 
 /// Completion tokens that an answer is taken to have before any was seen ..
 const COMPLETION: u64 = 256;
@@ -57,7 +57,7 @@ pub struct Instant {
 impl Instant {
     /// From the time since the Unix epoch.
     pub fn new(now: Duration) -> Self {
-        Self { now, milliseconds: milliseconds(now), minute: Window::default().at(now).minute }
+        Self { now, milliseconds: milliseconds(now), minute: minute(now) }
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Window {
 }
 
 /// The minute of a time since the Unix epoch.
-fn minute(now: Duration) -> u32 {
+pub fn minute(now: Duration) -> u32 {
     u32::try_from(now.as_secs() / 60).unwrap_or(u32::MAX)
 }
 

@@ -25,6 +25,27 @@ pub trait Store {
     fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool;
 }
 
+/// Lost races in a row before a change is given up. In each round of a race one worker wins, so with fewer workers than
+/// this none is ever given up.
+pub const TRIES: usize = 256;
+
+/// Changes the value under a key, however many others do so at the same time: `change` sees it as it is, if it is there, and says
+/// what it is to be, with what came of that; its `None` leaves it as it is.
+pub fn change<T>(
+    store: &dyn Store,
+    key: &str,
+    mut change: impl FnMut(Option<&[u8]>) -> Option<(Vec<u8>, T)>,
+) -> Option<T> {
+    for _ in 0..TRIES {
+        let (bytes, version) = store.get(key).unzip();
+        let (bytes, result) = change(bytes.as_deref())?;
+        if store.swap(key, &bytes, version) {
+            return Some(result);
+        }
+    }
+    None
+}
+
 /// A store in the memory of this process, which threads may share.
 #[derive(Debug, Default)]
 pub struct Memory {

@@ -98,7 +98,7 @@ impl Router {
         }
         if fleet.epoch == 0 {
             // It has to introduce itself first.
-            self.introduce(&mut call, moment);
+            self.introduce(Fleet::join(moment.store, moment.random), &mut call, moment);
             return call.finish();
         }
         for (index, lacks) in lacks.iter().take(MOST) {
@@ -131,16 +131,13 @@ impl Router {
 
     /// What is to be exchanged with the other instances, when it is this worker's turn.
     pub fn exchange(&self, moment: &mut Moment<'_>) -> Vec<Call> {
-        let mut ledger = self.ledger.borrow_mut();
-        if self.config.redis.is_none() {
-            return Vec::new();
-        }
+        let Some(mut call) = self.call() else { return Vec::new() };
+        // Before the turn is taken, so that the fleet as it is then knows the number.
+        let instance = Fleet::join(moment.store, moment.random);
         let Some(fleet) = Fleet::take_turn(moment.store, moment.now) else { return Vec::new() };
-        let mut calls = Vec::new();
-        if let Some(mut call) = self.call() {
-            self.introduce(&mut call, moment);
-            calls.extend(call.finish());
-        }
+        let mut ledger = self.ledger.borrow_mut();
+        self.introduce(instance, &mut call, moment);
+        let mut calls: Vec<_> = call.finish().into_iter().collect();
         if fleet.away {
             return calls;
         }
@@ -158,9 +155,7 @@ impl Router {
     }
 
     /// Says that this instance is there.
-    fn introduce(&self, call: &mut Call, moment: &mut Moment<'_>) {
-        Fleet::join(moment.store, moment.random);
-        let instance = Fleet::read(moment.store).map_or(0, |(fleet, _)| fleet.instance);
+    fn introduce(&self, instance: u64, call: &mut Call, moment: &mut Moment<'_>) {
         let keys = [self.key("instances"), self.key("epoch"), self.key("run")];
         // A number that Lua does not round.
         let own = [number(instance), number((moment.random.bits() >> 12).max(1))];

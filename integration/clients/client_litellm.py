@@ -177,8 +177,7 @@ def raised(name, mark, **options):
     try:
         litellm.completion(**to(f"openai/{name}", **options), messages=says(mark))
     except Exception as error:
-        response = getattr(error, "response", None)
-        after = response.headers.get("retry-after") if response is not None else None
+        after = (getattr(error, "litellm_response_headers", None) or {}).get("retry-after")
         return {"raised": type(error).__name__, "status": error.status_code, "retry_after": after, "message": str(error)}
     raise AssertionError("nothing was raised")
 

@@ -111,6 +111,13 @@ impl Usage {
     fn input_output(self) -> Value {
         json!({"input_tokens": self.prompt, "output_tokens": self.completion, "total_tokens": self.total()})
     }
+
+    /// As transcriptions count, which tell sound from text.
+    fn heard(self) -> Value {
+        let mut json = typed("tokens", self.input_output());
+        json["input_token_details"] = json!({"audio_tokens": self.prompt, "text_tokens": 0});
+        json
+    }
 }
 
 fn moderation(request: &Received) -> Value {

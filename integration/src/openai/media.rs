@@ -54,7 +54,7 @@ pub(super) fn transcription(request: &Received, events: usize, usage: Usage) -> 
             "segments": [{"id": 0, "seek": 0, "start": 0.0, "end": 1.5, "text": text, "tokens": [1, 2], "temperature": 0.0,
                 "avg_logprob": -0.25, "compression_ratio": 1.0, "no_speech_prob": 0.01}],
         })),
-        _ => plain(&json!({"text": text, "usage": typed("tokens", usage.input_output())})),
+        _ => plain(&json!({"text": text, "usage": usage.heard()})),
     }
 }
 
@@ -63,7 +63,7 @@ fn transcript_events(request: &Received, events: usize, usage: Usage) -> Vec<Vec
     let delta =
         |piece: &String| event(&typed("transcript.text.delta", json!({"delta": piece, "logprobs": []})));
     let mut all: Vec<_> = pieces.iter().map(delta).collect();
-    let done = json!({"text": pieces.concat(), "usage": typed("tokens", usage.input_output())});
+    let done = json!({"text": pieces.concat(), "usage": usage.heard()});
     all.push(event(&typed("transcript.text.done", done)));
     all
 }

@@ -18,7 +18,8 @@ async fn litellm_chats_streams_and_calls_tools() {
             ("completion", CHAT),
             ("stream", CHAT),
             ("asynchronous", CHAT),
-            ("text_completion", &["/completions"]),
+            // To its own proxy LiteLLM turns a text completion into a chat.
+            ("text_completion", &["/completions", "/chat/completions"]),
             ("headers_say_who", CHAT),
             ("tools", CHAT),
             ("tools_streamed", CHAT),

@@ -81,16 +81,17 @@ impl Scripts {
     }
 }
 
-/// `gpt` has paris and virginia; `narrow` serves one request a minute; `later` says 429 every other time.
+/// `gpt` has paris and virginia; `narrow` serves one request a minute; `later` says 429 every other time; `slow` takes its time for each event.
 async fn world() -> World {
     let alone = FAILING.iter().map(|(name, _)| item(name, name, "")).collect::<String>();
     let world = World::new(&format!(
-        "model_list:\n{}{}{}{}{}{alone}router_settings: {{num_retries: 0, timeout: 2, disable_cooldowns: true}}\ngeneral_settings: {{master_key: {KEY}}}\n",
+        "model_list:\n{}{}{}{}{}{}{alone}router_settings: {{num_retries: 0, timeout: 3, disable_cooldowns: true}}\ngeneral_settings: {{master_key: {KEY}}}\n",
         item("gpt", "paris", ""),
         item("gpt", "virginia", ""),
         item("narrow", "narrow", ", rpm: 1"),
         item("later", "later", ""),
         item("hanging", "hanging", ""),
+        item("slow", "slow", ""),
     ))
     .await;
     for (name, status) in FAILING {
@@ -98,6 +99,7 @@ async fn world() -> World {
         world.provider.always(name, if status == 429 { answer.retry_after("7") } else { answer });
     }
     world.provider.always("hanging", Answer::ok().hang());
+    world.provider.always("slow", Answer::ok().every(Duration::from_millis(300)));
     let turns = [Answer::status(429).retry_after("1"), Answer::ok()];
     world.provider.script("later", turns.iter().cycle().take(8).cloned());
     world
@@ -170,7 +172,11 @@ pub fn assert_errors(seen: &[Seen], wanted: &[(&str, &str, u16, &str, &str)]) {
     assert_eq!(names, [once.clone(), once].concat());
     for (seen, (name, class, status, after, message)) in errors.iter().zip(wanted.iter().chain(wanted)) {
         let line = &seen.line;
-        assert_eq!((line["raised"].as_str(), line["status"].as_u64()), (Some(*class), Some(u64::from(*status))), "{name}: {line}");
+        assert_eq!(
+            (line["raised"].as_str(), line["status"].as_u64()),
+            (Some(*class), Some(u64::from(*status))),
+            "{name}: {line}"
+        );
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         assert!(text("message").contains(message), "{name}: {line}");
         match *after {

@@ -39,7 +39,8 @@ pub struct Meters {
 #[derive(Debug, Default)]
 struct OfDeployment {
     attempts: Counts<(Outcome, u16)>,
-    in_flight: i64,
+    /// By how much it has changed, once there was anything.
+    in_flight: Option<i64>,
     retries: u64,
     cooldowns: u64,
     prompt: u64,
@@ -102,13 +103,13 @@ impl Meters {
 
     /// An attempt sets out.
     pub fn depart(&mut self, deployment: usize) {
-        self.of(deployment, |own| own.in_flight = own.in_flight.saturating_add(1));
+        self.of(deployment, |own| own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_add(1)));
     }
 
     /// An attempt has ended, with this status where the provider gave one.
     pub fn attempt(&mut self, deployment: usize, outcome: Outcome, status: u16) {
         self.of(deployment, |own| {
-            own.in_flight = own.in_flight.saturating_sub(1);
+            own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_sub(1));
             own.attempts.add((outcome, status));
         });
     }
@@ -206,9 +207,8 @@ impl OfDeployment {
                 sink(&series(what, labels), Change::Add(count));
             }
         }
-        let in_flight = std::mem::take(&mut self.in_flight);
-        if in_flight != 0 {
-            sink(&series("in_flight", labels), Change::Shift(in_flight));
+        if let Some(change) = self.in_flight.take() {
+            sink(&series("in_flight", labels), Change::Shift(change));
         }
         for (what, times) in [
             ("time_to_first_byte_milliseconds", &mut self.first_bytes),

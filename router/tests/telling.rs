@@ -1,6 +1,13 @@
 //! Stories about what those who watch get to know: metrics, the access log, and explanations.
 
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a story that cannot go on, or overflows, has failed"
+)]
 
 use llm_balancer_router::meters::Change::{self, Add, Observe, Set, Shift};
 use wasm_bindgen_test::wasm_bindgen_test;

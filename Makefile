@@ -33,6 +33,7 @@ HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
 HAVE_LANGCHAIN := $(TOOLS)/.langchain-openai-$(LANGCHAIN_OPENAI_VERSION)
 HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
 HAVE_OPENAI_NODE := $(TOOLS)/.openai-node-$(OPENAI_NODE_VERSION)-$(NODE_VERSION)
+HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
 
 # Crates that run on this machine; the filter runs in Envoy alone.
@@ -64,7 +65,7 @@ build: wasm-targets ## target/release/llm-balancer, one file with the filter ins
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_PROMETHEUS) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis, Prometheus
 
 check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
 	cargo fmt --all --check
@@ -153,6 +154,21 @@ $(HAVE_DENY):
 	[ "$$($(DENY) --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" ] \
 	  || cargo install --quiet --force --root $(TOOLS) --version $(CARGO_DENY_VERSION) cargo-deny
 	rm -f $(TOOLS)/.cargo-deny-*
+	touch $@
+
+# The system's, or the programs alone out of Debian's package, so that no service of that name ever starts.
+$(HAVE_PROMETHEUS):
+	rm -rf $(TOOLS)/prometheus
+	mkdir -p $(TOOLS)/prometheus
+	if command -v prometheus && command -v promtool; then \
+	  ln -s "$$(command -v prometheus)" "$$(command -v promtool)" $(TOOLS)/prometheus; \
+	else \
+	  command -v apt-get >/dev/null || { echo "please install: prometheus" >&2; exit 1; }; \
+	  [ "$$(id -u)" != 0 ] || apt-get update -qq; \
+	  cd $(TOOLS)/prometheus && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . \
+	    && mv usr/bin/prometheus usr/bin/promtool . && rm -rf prometheus_*.deb etc lib usr var; \
+	fi
+	$(TOOLS)/prometheus/prometheus --version
 	touch $@
 
 # Each client into a folder of its own, with the dependencies it wants; no virtual environment, which needs a package that Debian leaves out.

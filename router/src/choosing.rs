@@ -9,7 +9,7 @@ use crate::eligible::{self, Excluded};
 use crate::estimate::Estimate;
 use crate::group::Pool;
 use crate::lease::Sharing;
-use crate::ledger::{Demand, Ledger, Ticket};
+use crate::ledger::{Ledger, Ticket};
 use crate::router::Router;
 use crate::seen::Instant;
 use crate::shortlist::LARGE;
@@ -20,6 +20,7 @@ use crate::strategy::{
     usage_based,
 };
 use crate::tags;
+use crate::terms::Demand;
 
 /// What a request asks of whoever serves it.
 #[derive(Clone, Copy, Debug)]

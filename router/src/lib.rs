@@ -25,6 +25,8 @@ pub mod ledger;
 pub mod record;
 pub mod resp;
 pub mod store;
+pub mod sums;
+pub mod terms;
 pub mod window;
 
 // Who may serve, who does, and what is sent.

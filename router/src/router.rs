@@ -14,7 +14,7 @@ use crate::answer;
 use crate::attempt::{Attempt, Journey};
 use crate::group::{self, Groups};
 use crate::headers::Headers;
-use crate::ledger::{Ledger, RateLimits};
+use crate::ledger::Ledger;
 use crate::meters::Meters;
 use crate::outcome::Failure;
 use crate::reply::Reply;
@@ -22,6 +22,7 @@ use crate::request::Request;
 use crate::retry::{self, Allowance};
 use crate::shortlist::Shortlists;
 use crate::store::{Moment, Store};
+use crate::sums::RateLimits;
 use crate::watch::Watch;
 
 /// A configuration, prepared for requests.

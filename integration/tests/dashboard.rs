@@ -109,7 +109,8 @@ async fn every_panel_shows_what_happens() {
             empty.push(format!("{title}: {query}\n  gives {series:?}"));
         }
         // Of what is chosen, and of nothing else.
-        let series = prometheus.query(&chosen(query, "(shaky|limited)", "(shaky-good|shaky-bad)"), seconds).await;
+        let series =
+            prometheus.query(&chosen(query, "(shaky|limited)", "(shaky-good|shaky-bad)"), seconds).await;
         let foreign = |label: &str, allowed: &[&str]| {
             let values = series.iter().filter_map(|series| series["metric"][label].as_str());
             values.filter(|value| query.contains("$group") && !allowed.contains(value)).count()

@@ -455,7 +455,7 @@ def own_retry_waits_as_told(mark):
     started = time.monotonic()
     answer = client(max_retries=1).chat.completions.create(model="later", messages=says(mark))
     waited = time.monotonic() - started
-    assert 1 <= waited < 4, f"waited {waited} s"
+    assert 1 <= waited < 10, f"waited {waited} s"
     return ["later", who(answer.choices[0].message.content)]
 
 

@@ -87,7 +87,7 @@ impl Scripts {
 async fn world() -> World {
     let alone = FAILING.iter().map(|(name, _)| item(name, name, "")).collect::<String>();
     let world = World::new(&format!(
-        "model_list:\n{}{}{}{}{}{}{alone}router_settings: {{num_retries: 0, timeout: 3, disable_cooldowns: true}}\ngeneral_settings: {{master_key: {KEY}}}\n",
+        "model_list:\n{}{}{}{}{}{}{alone}router_settings: {{num_retries: 0, timeout: 5, disable_cooldowns: true}}\ngeneral_settings: {{master_key: {KEY}}}\n",
         item("gpt", "paris", ""),
         item("gpt", "virginia", ""),
         item("narrow", "narrow", ", rpm: 1"),

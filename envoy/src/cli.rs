@@ -55,6 +55,13 @@ pub struct Serve {
     /// The Envoy to run [default: $ENVOY, or the one on PATH, or the one that `make tools` installed]
     #[arg(long, value_name = "PATH")]
     pub envoy: Option<PathBuf>,
+    /// After SIGTERM, how long requests in flight may take to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    pub drain_timeout: u32,
+    /// After SIGTERM, how long new connections are still let in while readiness says 503, for load balancers that take
+    /// their time; part of the drain timeout
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub drain_delay: u32,
     /// What Envoy and the filter log
     #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = log_levels())]
     pub log_level: String,

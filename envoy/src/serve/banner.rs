@@ -10,7 +10,7 @@ use crate::render::Options;
 const MOST_GROUPS: usize = 20;
 
 /// To standard error: standard output is the requests' log.
-pub fn print(config: &Config, options: &Options) {
+pub fn print(config: &Config, options: &Options, _args: &crate::cli::Serve, _warnings: usize) {
     eprint!("{}", text(config, options));
 }
 

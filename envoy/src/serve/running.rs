@@ -74,7 +74,7 @@ impl Running<'_> {
                 return Err(Failure::Machine(format!("Envoy refuses the configuration: {reason}")));
             }
             if word.is_some() && TcpStream::connect_timeout(&address, POLL).is_ok() {
-                banner::print(&self.config, &self.options, self.args, self.warnings);
+                banner::print(&self.config, &self.options, &self.args.config, self.warnings);
                 return Ok(true);
             }
             if matches!(self.events.next(POLL), Some(Event::End | Event::EndAtOnce)) {

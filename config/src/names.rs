@@ -18,3 +18,5 @@ pub const REDIS_HOP: &str = "redis-hop";
 pub const REDIS: &str = "redis";
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";
+/// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
+pub const LEAVING: &str = "llm-balancer-leaving";

@@ -66,6 +66,15 @@ impl Resources {
         }
     }
 
+    /// The listeners with one more, whose filter says goodbye to the other instances.
+    pub fn goodbye(number: u64, config: &Config, text: &str, options: &Options) -> Option<String> {
+        const ROOT_ID: &str =
+            "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/root_id";
+        let mut listener = behind(&Self::listener_of(number), config, text, options).into_iter().next()?;
+        *listener.pointer_mut(ROOT_ID)? = names::LEAVING.into();
+        Some(typed(LISTENER, listener).to_string())
+    }
+
     /// `attempts-3`
     pub fn listener_of(number: u64) -> String {
         format!("{}-{number}", names::ATTEMPTS)
@@ -100,4 +109,28 @@ pub fn live_bootstrap(config: &Config, options: &Options, files: &Files) -> Valu
 
 fn source(file: &Path) -> Value {
     json!({"path_config_source": {"path": file.display().to_string()}, "resource_api_version": "V3"})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goodbye_is_the_filter_under_another_name() {
+        let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
+        let config = llm_balancer_config::read("config.yaml", text, &|_| None).config.unwrap();
+        let options = Options {
+            listen: "127.0.0.1:4000".parse().unwrap(),
+            admin_port: 9901,
+            filter: String::new(),
+            system_cas: String::new(),
+            redis_socket: String::new(),
+        };
+        let ours = Resources::new(7, &config, text, &options).listeners["attempts-7"].clone();
+        let goodbye = Resources::goodbye(7, &config, text, &options).unwrap();
+        let (ours_root, goodbye_root) =
+            [names::FILTER, names::LEAVING].map(|id| format!("\"root_id\":\"{id}\"")).into();
+        assert!(ours.contains(&ours_root));
+        assert_eq!(goodbye, ours.replace(&ours_root, &goodbye_root));
+    }
 }

@@ -17,8 +17,8 @@ const QUIET: u32 = 2;
 /// What Envoy may take to end once it is told to.
 const LAST: Duration = Duration::from_secs(3);
 
-/// Ends Envoy when nothing is in flight, at the deadline, or at the next signal.
-pub fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Serve) -> io::Result<()> {
+/// Waits until nothing is in flight, for the deadline, or for the next signal; says whether there is time for a goodbye.
+pub fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Serve) -> io::Result<bool> {
     let began = now();
     // From here on every answer asks the client for another connection.
     admin.ask("/healthcheck/fail");
@@ -34,15 +34,15 @@ pub fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Serve) ->
         }
         let left = in_flight(admin);
         if child.try_wait()?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         if elapsed >= limit {
             eprintln!("llm-balancer: ends after {} s with {} in flight", limit.as_secs(), requests(left));
-            break;
+            return Ok(true);
         }
         quiet = if closed && left == Some(0) { quiet.saturating_add(1) } else { 0 };
         if quiet >= QUIET {
-            break;
+            return Ok(true);
         }
         if !said && left != Some(0) {
             said = true;
@@ -53,13 +53,13 @@ pub fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Serve) ->
             );
         }
         if matches!(events.next(LOOK), Some(Event::End | Event::EndAtOnce)) {
-            break;
+            return Ok(false);
         }
     }
-    end(child)
 }
 
-fn end(child: &mut Child) -> io::Result<()> {
+/// Ends Envoy now.
+pub fn end(child: &mut Child) -> io::Result<()> {
     let told = now();
     child::end(child);
     while child.try_wait()?.is_none() {

@@ -94,6 +94,12 @@ impl Generations {
         }
     }
 
+    /// Gives Envoy one listener more.
+    pub fn add_listener(&mut self, listener: &str) {
+        let all = listeners(&self.all).into_values().chain([listener]);
+        let _ = self.handing.write(Kind::Listeners, all);
+    }
+
     /// From here on load balancers are told to stay away.
     pub fn refuse_readiness(&mut self) {
         let Some(newest) = self.all.last() else { return };

@@ -25,6 +25,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// Looks between two looks after old configurations.
 const TIDY: u32 = 4;
 
+/// What a goodbye takes: a listener, three ticks of 50 ms, and a call to Redis.
+const GOODBYE: Duration = Duration::from_millis(500);
+
 /// All that there is to it.
 #[derive(Debug)]
 pub struct Running<'a> {
@@ -93,7 +96,10 @@ impl Running<'_> {
                 Some(Event::End) => {
                     self.generations.refuse_readiness();
                     let admin = &self.generations.handing.admin;
-                    drain::drain(&mut self.child, admin, &self.events, self.args)?;
+                    if drain::drain(&mut self.child, admin, &self.events, self.args)? {
+                        self.say_goodbye();
+                    }
+                    drain::end(&mut self.child)?;
                     return Ok(true);
                 }
                 Some(Event::EndAtOnce) => {
@@ -113,6 +119,18 @@ impl Running<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Lets the filter tell the other instances that they need not keep a share for this one.
+    fn say_goodbye(&mut self) {
+        if self.config.redis.is_none() {
+            return;
+        }
+        let number = self.generations.next_number();
+        if let Some(listener) = Resources::goodbye(number, &self.config, &self.text, &self.options) {
+            self.generations.add_listener(&listener);
+            std::thread::sleep(GOODBYE);
+        }
     }
 
     /// Reads the files anew, and serves what they say now, if that can be done.

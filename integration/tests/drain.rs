@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::{Answer, Balancer, Client, Launch, Provider, eventually, item};
+use llm_balancer_integration::{Answer, Balancer, Client, Fleet, Launch, Provider, Redis, eventually, item};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -108,4 +108,26 @@ async fn load_balancers_are_told_before_the_door_closes() {
     let status = balancer.ended(Duration::from_secs(5)).await.expect("it ends");
     assert_eq!(status.code(), Some(0));
     assert!(is_refused(port).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_ends_leaves_its_share_to_the_others() {
+    let redis = Redis::start().await;
+    let config = format!(
+        "model_list:\n{}router_settings: {{redis_host: 127.0.0.1, redis_port: REDIS}}\n",
+        item("gpt", "paris", ", rpm: 100")
+    );
+    let mut fleet = Fleet::start(&config, 2, &[redis.port(), redis.port()]).await;
+    fleet.acquaint().await;
+    assert_eq!(redis.command(&["ZCARD", "llm-balancer:instances"]).await.trim(), "2");
+    fleet.instances[1].signal(Signal::SIGTERM);
+    let status = fleet.instances[1].ended(Duration::from_secs(5)).await.expect("it ends");
+    assert_eq!(status.code(), Some(0));
+    assert!(
+        eventually(async || redis.command(&["ZCARD", "llm-balancer:instances"]).await.trim() == "1").await,
+        "it is still counted"
+    );
+    // And it stays so: nothing that was on its way made it known again.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(redis.command(&["ZCARD", "llm-balancer:instances"]).await.trim(), "1");
 }

@@ -71,7 +71,7 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Machine(format!("cannot run {}: {error}", envoy.display())))?;
     let running =
         Running { args, dir: &dir, config, text, warnings, options, events, generations, watch, child };
-    running.to_the_end().map(ExitCode::from)
+    running.until_the_end().map(ExitCode::from)
 }
 
 const FILTER: &str = "filter.wasm";

@@ -47,7 +47,7 @@ pub struct Running<'a> {
 
 impl Running<'_> {
     /// Serves until Envoy ends, and hands out its exit code.
-    pub fn to_the_end(mut self) -> Result<u8, Failure> {
+    pub fn until_the_end(mut self) -> Result<u8, Failure> {
         let lost = |error: std::io::Error| Failure::Machine(format!("Envoy cannot be waited for: {error}"));
         if !self.start()? {
             let status = self.child.wait().map_err(lost)?;

@@ -27,3 +27,5 @@ pub const METRIC_LABELS: [&str; 10] =
 pub const LOG_LINE: &str = "llm_balancer_line";
 /// Request header with which the edge tells the filter where the client is.
 pub const CLIENT: &str = "x-llm-client";
+/// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
+pub const LEAVING: &str = "llm-balancer-leaving";

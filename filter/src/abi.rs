@@ -84,7 +84,9 @@ extern "C" fn proxy_on_configure(root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(root: u32) {
     if let Some(worker) = worker(root) {
-        let released = worker.tick();
+        // Envoy counts upwards.
+        let is_newest = WORKERS.with_borrow(|workers| workers.keys().all(|other| *other <= root));
+        let released = worker.tick(is_newest);
         resume(&worker, released, true);
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::names;
+use llm_balancer_router::fleet::Fleet;
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::lease::Lacks;
 use llm_balancer_router::meters::{Change, series};
@@ -15,6 +16,7 @@ use llm_balancer_router::{Call, News, Told};
 use crate::Worker;
 use crate::host::{self, BufferType, LogLevel, MapType};
 use crate::metrics;
+use crate::shared::SharedData;
 
 /// How often we look whether a call takes too long.
 const LOOK: Duration = Duration::from_millis(10);
@@ -48,9 +50,16 @@ struct Pending {
 }
 
 impl Redis {
-    /// Says that it is there, until something else is known.
+    /// Says that it is there, until something else is known, as it may be from a configuration before this one.
     pub(crate) fn start() {
-        is_up(true);
+        is_up(!Fleet::read(&SharedData).away);
+    }
+
+    /// Tells the other instances that this one ends.
+    pub(crate) fn say_goodbye(&self, worker: &Worker) {
+        if let Some(call) = worker.decide(llm_balancer_router::Router::goodbye) {
+            self.send(worker, call, Vec::new());
+        }
     }
 
     /// Whether this is the token of a call.

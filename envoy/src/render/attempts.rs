@@ -7,20 +7,21 @@ use super::{http_connection_manager, http1, open_breakers, router, typed, with};
 
 /// The way here from the edge. HTTP/1: each attempt that is retried resets its stream, and HTTP/2 gives up the whole
 /// connection after a thousand of those (docs/decisions/http1-inside.md).
-pub(super) fn cluster() -> Value {
+pub(super) fn cluster(name: &str) -> Value {
     let plain = json!({
         "name": "envoy.transport_sockets.raw_buffer",
         "typed_config": typed("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", json!({})),
     });
-    let address = json!({"envoy_internal_address": {"server_listener_name": names::ATTEMPTS}});
-    json!({
-        "name": names::ATTEMPTS,
+    let address = json!({"envoy_internal_address": {"server_listener_name": name}});
+    let cluster = json!({
+        "name": name,
         "connect_timeout": "1s",
         "circuit_breakers": open_breakers(),
-        // Shorter than the listener's own hour, so that no request meets a connection that is being closed.
-        "typed_extension_protocol_options": http1("60s"),
+        // Shorter than the listener's own hour, so that no request meets a connection that is being closed; and short, so that an
+        // old configuration is soon seen to be idle.
+        "typed_extension_protocol_options": http1("10s"),
         "load_assignment": {
-            "cluster_name": names::ATTEMPTS,
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
         "transport_socket": {
@@ -30,12 +31,14 @@ pub(super) fn cluster() -> Value {
                 json!({"transport_socket": plain}),
             ),
         },
-    })
+    });
+    // Configurations come and go; in the statistics the way here stays one.
+    with(cluster, "alt_stat_name", (name != names::ATTEMPTS).then(|| names::ATTEMPTS.into()))
 }
 
-pub(super) fn listener(config: &Config, text: &str, filter: &str) -> Value {
+pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) -> Value {
     json!({
-        "name": names::ATTEMPTS,
+        "name": name,
         "internal_listener": {},
         "filter_chains": http_connection_manager(json!({
             "stat_prefix": names::ATTEMPTS,

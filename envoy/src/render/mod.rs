@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 
 mod attempts;
 mod deployment;
+mod dynamic;
 mod edge;
 mod errors;
 mod redis;
 mod upstream;
 mod yaml;
 
+pub use dynamic::{Files, Resources, live_bootstrap, readiness_refused};
 pub use yaml::to_yaml;
 
 /// What the configuration file leaves open: the machine that it runs on.
@@ -39,16 +41,34 @@ pub struct Options {
 
 /// The bootstrap for a configuration and the text that it was read from, which the filter reads again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
-    let mut clusters = vec![attempts::cluster()];
+    let routes = edge::routes(config, names::ATTEMPTS);
+    let mut listeners = vec![edge::listener(options.listen, ("route_config", routes))];
+    listeners.extend(behind(names::ATTEMPTS, config, text, options));
+    let resources = json!({"listeners": listeners, "clusters": clusters(names::ATTEMPTS, config, options)});
+    with(around(config, options), "static_resources", resources)
+}
+
+/// All clusters; `attempts` is the name of the one that leads to the filter.
+fn clusters(attempts: &str, config: &Config, options: &Options) -> Vec<Value> {
+    let mut clusters = vec![attempts::cluster(attempts)];
     clusters.extend(
         config.deployments.iter().map(|deployment| deployment::cluster(deployment, &options.system_cas)),
     );
-    let mut listeners =
-        vec![edge::listener(config, options.listen), attempts::listener(config, text, &options.filter)];
     if let Some(redis) = &config.redis {
-        listeners.push(redis::listener(&options.redis_socket));
         clusters.extend(redis::clusters(redis, &options.redis_socket, &options.system_cas));
     }
+    clusters
+}
+
+/// The listeners behind the edge.
+fn behind(attempts: &str, config: &Config, text: &str, options: &Options) -> Vec<Value> {
+    let attempts = attempts::listener(attempts, config, text, &options.filter);
+    let redis = config.redis.as_ref().map(|_| redis::listener(&options.redis_socket));
+    [attempts].into_iter().chain(redis).collect()
+}
+
+/// The bootstrap without what requests pass through.
+fn around(config: &Config, options: &Options) -> Value {
     json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
         "admin": {"address": socket_address("127.0.0.1", options.admin_port)},
@@ -59,10 +79,6 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
         "typed_dns_resolver_config": dns_resolver(),
         "overload_manager": overload_manager(),
         "stats_config": stats_config(config),
-        "static_resources": {
-            "listeners": listeners,
-            "clusters": clusters,
-        },
     })
 }
 
@@ -119,7 +135,16 @@ const MOST_WITH_STATS: usize = 1_000;
 /// how it is connected.
 fn kept_stats(config: &Config) -> Vec<Value> {
     let attempts = format!("cluster.{}.", names::ATTEMPTS);
-    let prefixes = ["cluster_manager.", "http.", "listener.", "server.", "wasm.", "wasmcustom.", &attempts];
+    let prefixes = [
+        "cluster_manager.",
+        "http.",
+        "listener.",
+        "listener_manager.",
+        "server.",
+        "wasm.",
+        "wasmcustom.",
+        &attempts,
+    ];
     let mut patterns: Vec<_> = prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
     if config.deployments.len() <= MOST_WITH_STATS {
         patterns.extend(CLUSTER_STATS.iter().map(|suffix| json!({"suffix": suffix})));

@@ -388,7 +388,12 @@ def unknown_model_retrieved(mark):
 
 
 @feature("errors")
-def no_messages(mark):
+def route_that_is_not_served(mark):
+    return raised(lambda: client().responses.retrieve("resp_1"))
+
+
+@feature("errors")
+def no_json(mark):
     return raised(lambda: client().post("/chat/completions", cast_to=object, content=b"{"))
 
 

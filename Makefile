@@ -82,7 +82,7 @@ test: tools check test-node build testing-filter ## All of it, on the real thing
 
 # Tests wait more than they work, so there are more at once than processors.
 TEST_THREADS ?= 6
-TEST_ENV := ENVOY=$(ENVOY) PYTHONPATH=$(TOOLS)/python
+TEST_ENV := ENVOY=$(ENVOY)
 
 # The filter as tests want it, which traps when a request asks for it. Beside the real one, never in its place.
 testing-filter: wasm-targets

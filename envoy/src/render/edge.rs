@@ -5,18 +5,15 @@ use std::net::SocketAddr;
 use llm_balancer_config::{Config, names, retry_ceiling};
 use serde_json::{Value, json};
 
-use super::{errors, http_connection_manager, router, typed, with};
+use super::{errors, http_connection_manager, listener_address, router, typed};
 
 /// What the replay buffer needs beyond the body: a request above it is sent, but never again.
 const REPLAY_SLACK: u64 = 1024 * 1024;
 
 pub(super) fn listener(config: &Config, listen: SocketAddr) -> Value {
-    // `--host ::` means every address, as it does elsewhere.
-    let every = (listen.is_ipv6() && listen.ip().is_unspecified()).then_some(Value::Bool(true));
-    let address = json!({"address": listen.ip().to_string(), "port_value": listen.port()});
     json!({
         "name": "edge",
-        "address": {"socket_address": with(address, "ipv4_compat", every)},
+        "address": listener_address(listen),
         "filter_chains": http_connection_manager(manager(config)),
     })
 }

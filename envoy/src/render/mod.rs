@@ -1,5 +1,5 @@
 //! The bootstrap: two listeners, the filter between them, and a cluster for each place that a deployment is served from;
-//! a third listener where there is Redis.
+//! a third listener where there is Redis, another one where metrics are asked for.
 //!
 //! ```text
 //! client ── edge ── cluster "attempts" ── listener "attempts" ── the deployment's cluster ── provider
@@ -16,6 +16,7 @@ mod attempts;
 mod deployment;
 mod edge;
 mod errors;
+mod metrics;
 mod redis;
 mod upstream;
 mod yaml;
@@ -29,6 +30,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Envoy's admin port, on loopback.
     pub admin_port: u16,
+    /// Where metrics can be had from elsewhere.
+    pub metrics: Option<SocketAddr>,
     /// The file that holds the filter, as Envoy finds it.
     pub filter: String,
     /// The PEM file with the system's CAs.
@@ -48,6 +51,10 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     if let Some(redis) = &config.redis {
         listeners.push(redis::listener(&options.redis_socket));
         clusters.extend(redis::clusters(redis, &options.redis_socket, &options.system_cas));
+    }
+    if let Some(listen) = options.metrics {
+        listeners.push(metrics::listener(listen));
+        clusters.push(metrics::cluster(options.admin_port));
     }
     json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
@@ -139,6 +146,13 @@ fn with(mut message: Value, field: &str, value: impl Into<Option<Value>>) -> Val
 
 fn socket_address(host: &str, port: u16) -> Value {
     json!({"socket_address": {"address": host, "port_value": port}})
+}
+
+/// Where a listener listens. `--host ::` means every address, as it does elsewhere.
+fn listener_address(listen: SocketAddr) -> Value {
+    let address = json!({"address": listen.ip().to_string(), "port_value": listen.port()});
+    let every = (listen.is_ipv6() && listen.ip().is_unspecified()).then_some(Value::Bool(true));
+    json!({"socket_address": with(address, "ipv4_compat", every)})
 }
 
 /// A listener's one filter chain, which speaks HTTP.

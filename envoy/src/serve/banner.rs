@@ -37,6 +37,9 @@ fn text(config: &Config, options: &Options) -> String {
         let _ = writeln!(text, "limits are shared through Redis at {host}:{}", redis.port);
     }
     let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
+    if let Some(metrics) = options.metrics {
+        let _ = writeln!(text, "metrics for other machines: http://{metrics}/metrics");
+    }
     text
 }
 

@@ -53,6 +53,9 @@ build: wasm-targets ## target/release/llm-balancer, one file with the filter ins
 	cargo build --release $(FILTER)
 	cargo build --release -p llm-balancer
 
+image: build envoy ## The container image llm-balancer, by the Docker engine that runs, or into target/image.tar
+	@container/engine.sh container/image.sh llm-balancer target/release/llm-balancer $(ENVOY)
+
 ##@ Working on it
 
 tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) node redis ## Install what is missing: Envoy, the runners, the clients, Redis
@@ -105,6 +108,8 @@ clean: ## Remove what was built; .tools stays
 wasm-targets:
 	@for target in wasm32-wasip1 wasm32-unknown-unknown; do \
 	  rustup target list --installed | grep -qx $$target || rustup target add $$target; done
+
+envoy: $(HAVE_ENVOY)
 
 node:
 	@node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || $(call apt,nodejs)

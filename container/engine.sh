@@ -14,32 +14,44 @@ none() {
     exit 77
 }
 
-install_engine() {
-    command -v apt-get >/dev/null || none "dockerd is not installed"
-    { apt-get update -qq && apt-get install -qy --no-install-recommends docker.io iptables; } >&2 || none "docker.io cannot be installed"
+installed() {
+    command -v dockerd && command -v docker && command -v iptables && command -v ip && { docker compose version || command -v docker-compose; }
 }
 
-# Leaves nothing on the machine: its data lies in a temporary folder, and it sets up no bridge, forwarding or packet filter of its own. Ports are published by
-# Docker's own proxy, and containers of one network reach each other without a filter.
-start_engine() {
+apt_install() {
+    apt-get install -qy --no-install-recommends "$@" >&2
+}
+
+install_engine() {
+    command -v apt-get >/dev/null || none "dockerd is not installed"
+    apt-get update -qq >&2 && apt_install docker.io docker-compose iptables iproute2 || none "docker.io cannot be installed"
+    # Newer Debians have the client in a package of its own.
+    command -v docker >/dev/null || apt_install docker-cli || none "docker-cli cannot be installed"
+}
+
+# In namespaces of its own the engine's bridges, its packet filter, its mounts and its processes are nobody else's, and whatever becomes of them is gone
+# with the first process. The command shares them, so that it reaches the containers by their addresses; it does not reach the network.
+within() {
+    ip link set lo up
     dir=$(mktemp -d "${TMPDIR:-/tmp}/llm-balancer-docker.XXXXXX")
     trap stop_engine EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
+    start_engine
+    "$@"
+}
+
+start_engine() {
+    local options storage
     export DOCKER_HOST=unix://$dir/docker.sock
-    local options=(
-        --host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/run" --pidfile "$dir/pid"
-        --bridge none --iptables=false --ip6tables=false --ip-forward=false
-    )
-    # The first storage driver that works is taken; copying whole layers works everywhere.
-    local storage
+    options=(--host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/run" --pidfile "$dir/pid" --bridge none)
+    # Whatever storage driver works here; copying whole layers works everywhere.
     for storage in "" --storage-driver=vfs; do
-        # Ends with us, however we end.
-        setpriv --pdeathsig TERM dockerd "${options[@]}" $storage >"$dir/log" 2>&1 &
+        dockerd "${options[@]}" $storage >"$dir/log" 2>&1 &
         engine=$!
         for _ in $(seq 300); do
             kill -0 "$engine" 2>/dev/null || break
-            runs && return
+            ! runs || return 0
             sleep 0.1
         done
         end_engine
@@ -54,19 +66,28 @@ end_engine() {
 }
 
 stop_engine() {
-    # Whatever an interrupted command has left; networks are devices of this machine.
-    if runs; then
-        docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null
-        docker network prune --force >/dev/null
-    fi
+    # Containers that an interrupted command has left would be waited for.
+    docker ps --quiet 2>/dev/null | xargs --no-run-if-empty docker kill >/dev/null || true
     end_engine
     rm -rf "$dir"
 }
 
-if ! runs; then
-    [ "$(id -u)" = 0 ] || none "none runs that this user may use"
-    command -v dockerd >/dev/null || install_engine
-    # An installed service may have come up by itself.
-    runs || start_engine
-fi
-"$@"
+case $1 in
+--within)
+    shift
+    within "$@"
+    ;;
+*)
+    if ! runs; then
+        [ "$(id -u)" = 0 ] || none "none runs that this user may use"
+        installed >/dev/null 2>&1 || install_engine
+    fi
+    # What was installed may have come up by itself, as a service.
+    if runs; then
+        "$@"
+    else
+        unshare --net --mount --pid --fork --kill-child --mount-proc true 2>/dev/null || none "this root may not make namespaces"
+        exec unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --within "$@"
+    fi
+    ;;
+esac

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the image from programs that are already built, by the last stage of the Dockerfile.
-# usage: container/image.sh NAME LLM-BALANCER ENVOY      builds the image NAME
-#        container/image.sh --trees FOLDER LLM-BALANCER ENVOY      only lays out what goes into it, one folder for each layer
+# Builds images from programs that are already built, by the last stage of the Dockerfile, without a registry.
+# usage: container/image.sh NAME LLM-BALANCER ENVOY      the image
+#        container/image.sh --of NAME PROGRAM            an image of any other program, for tests
+#        container/image.sh --trees FOLDER LLM-BALANCER ENVOY      no image: only what goes into it, one folder for each layer
 set -euo pipefail
 here=$(dirname "$0")
 
@@ -18,17 +19,27 @@ trees() {
     install -d "$folder/envoy/etc/llm-balancer"
 }
 
+build() {
+    # The old builder says at length that it is old; what else it says is wanted when it fails.
+    docker build --quiet --tag "$1" "$folder" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; return 1; }
+    docker image inspect --format "image $1 {{.Size}}" "$1" | numfmt --field=3 --to=si --suffix=B
+}
+
 if [ "$1" = --trees ]; then
     shift
     trees "$@"
     exit
 fi
 
-name=$1
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-trees "$folder" "$2" "$3"
-# The last stage, with its layers from here.
-sed -n '/^FROM scratch/,$ { s| --from=build /image/| |; p }' "$here/../Dockerfile" >"$folder/Dockerfile"
-DOCKER_SCAN_SUGGEST=false docker build --quiet --tag "$name" --file "$folder/Dockerfile" "$folder" >/dev/null
-docker image inspect --format "image $name: {{.Size}}" "$name" | numfmt --field=3 --to=si --suffix=B
+trap 'rm -rf "$folder" "$folder.log"' EXIT
+if [ "$1" = --of ]; then
+    "$here/tree.sh" "$folder/tree" "$3"
+    printf 'FROM scratch\nCOPY tree /\nENV PATH=/usr/local/bin\nUSER 65532:65532\n' >"$folder/Dockerfile"
+    build "$2"
+else
+    trees "$folder" "$2" "$3"
+    # The last stage, with its layers from here.
+    sed -n '/^FROM scratch/,$ { s| --from=build /image/| |; p }' "$here/../Dockerfile" >"$folder/Dockerfile"
+    build "$1"
+fi

@@ -38,6 +38,8 @@ within() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     start_engine
+    # Whatever is to be kept has to be written elsewhere.
+    export ENGINE_ENDS=1
     "$@"
 }
 

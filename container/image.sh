@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds images from programs that are already built, by the last stage of the Dockerfile, without a registry.
 # usage: container/image.sh NAME LLM-BALANCER ENVOY      the image
+#        SAVE=FILE container/image.sh NAME LLM-BALANCER ENVOY      into this file as well, if the engine does not stay
 #        container/image.sh --of NAME PROGRAM            an image of any other program, for tests
 #        container/image.sh --trees FOLDER LLM-BALANCER ENVOY      no image: only what goes into it, one folder for each layer
 set -euo pipefail
@@ -42,4 +43,8 @@ else
     # The last stage, with its layers from here.
     sed -n '/^FROM scratch/,$ { s| --from=build /image/| |; p }' "$here/../Dockerfile" >"$folder/Dockerfile"
     build "$1"
+    if [ -n "${SAVE:-}" ] && [ -n "${ENGINE_ENDS:-}" ]; then
+        docker save --output "$SAVE" "$1"
+        echo "written to $SAVE, for: docker load --input $SAVE"
+    fi
 fi

@@ -33,8 +33,7 @@ pub struct Containers {
 }
 
 impl Containers {
-    /// Starts all, with this configuration for the instances, and waits for their first answers. `MORE` stands for what it needs to find
-    /// Redis, the providers' origin is `http://<city>:8100`.
+    /// Starts all, with this `model_list` for the instances, and waits for their first answers. The providers' origin is `http://<city>:8100`.
     pub async fn start(model_list: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let name = dir.path().file_name().expect("it has a name").to_string_lossy().to_lowercase();
@@ -161,7 +160,7 @@ impl Containers {
 
 /// What every configuration ends with.
 const SETTINGS: &str = "
-router_settings: {num_retries: 2, cooldown_time: 30, redis_host: redis, redis_port: 6379}
+router_settings: {num_retries: 2, cooldown_time: 10, redis_host: redis, redis_port: 6379}
 general_settings: {master_key: os.environ/MASTER_KEY}
 ";
 

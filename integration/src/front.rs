@@ -33,15 +33,14 @@ impl Front {
         for step in 0..clients.len() {
             let instance = (first + step) % clients.len();
             match clients[instance].try_chat(model).await {
-                Ok(reply) => return Ok(Timed { reply: whole(reply)?, took: asked.elapsed(), instance }),
+                Ok(Reply { complete: false, status, .. }) => {
+                    return Err(format!("from instance {instance}: {status} and half a body"));
+                }
+                Ok(reply) => return Ok(Timed { reply, took: asked.elapsed(), instance }),
                 Err(error) if error.is_connect() => refusals.push(format!("{error:?}")),
                 Err(error) => return Err(format!("from instance {instance}: {error:?}")),
             }
         }
         Err(format!("nobody can be reached: {refusals:?}"))
     }
-}
-
-fn whole(reply: Reply) -> Result<Reply, String> {
-    if reply.complete { Ok(reply) } else { Err(format!("{} and half a body", reply.status)) }
 }

@@ -160,7 +160,7 @@ impl Containers {
 
 /// What every configuration ends with.
 const SETTINGS: &str = "
-router_settings: {num_retries: 2, cooldown_time: 10, redis_host: redis, redis_port: 6379}
+router_settings: {num_retries: 2, cooldown_time: 6, redis_host: redis, redis_port: 6379}
 general_settings: {master_key: os.environ/MASTER_KEY}
 ";
 

@@ -95,11 +95,11 @@ async fn assert_one_limit(containers: &Containers, front: &Arc<Front>, name: &st
         let (served, each) = (served(&answers), served_each(&answers));
         println!("{name}{n}: {served} of {LIMIT} served, {each:?}");
         assert!(served <= LIMIT, "{served} of {LIMIT}: {each:?}");
-        if silences(containers) == before {
-            assert_eq!(served, LIMIT, "{each:?}");
-            assert_eq!(each.len(), 2, "{each:?}");
+        assert_eq!(each.len(), 2, "{each:?}");
+        if served == LIMIT {
             return;
         }
+        assert!(silences(containers) > before, "{served} of {LIMIT} though Redis was there: {each:?}");
     }
     panic!("the machine is too busy");
 }

@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
-use super::{http_connection_manager, http1, listener_address, open_breakers, router, socket_address};
+use super::{
+    Options, http_connection_manager, http1, listener_address, open_breakers, router, socket_address,
+};
 
 /// The listener's name, its statistics' prefix, and the cluster behind it.
 const METRICS: &str = "metrics";
@@ -18,7 +20,15 @@ const TIMEOUT: &str = "10s";
 const PATHS: &[(&str, &str)] =
     &[("/metrics", "/stats/prometheus"), ("/stats/prometheus", "/stats/prometheus"), ("/ready", "/ready")];
 
-pub(super) fn listener(listen: SocketAddr) -> Value {
+/// The listener and the cluster behind it, if they are asked for. They stay as they are, whatever becomes of the configuration.
+pub(super) fn add(options: &Options, listeners: &mut Vec<Value>, clusters: &mut Vec<Value>) {
+    if let Some(listen) = options.metrics {
+        listeners.push(listener(listen));
+        clusters.push(cluster(options.admin_port));
+    }
+}
+
+fn listener(listen: SocketAddr) -> Value {
     json!({
         "name": METRICS,
         "address": listener_address(listen),
@@ -48,7 +58,7 @@ fn route(path: &str, admin: &str) -> Value {
     })
 }
 
-pub(super) fn cluster(admin_port: u16) -> Value {
+fn cluster(admin_port: u16) -> Value {
     let admin = socket_address(&Ipv4Addr::LOCALHOST.to_string(), admin_port);
     json!({
         "name": METRICS,

@@ -52,10 +52,7 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
         listeners.push(redis::listener(&options.redis_socket));
         clusters.extend(redis::clusters(redis, &options.redis_socket, &options.system_cas));
     }
-    if let Some(listen) = options.metrics {
-        listeners.push(metrics::listener(listen));
-        clusters.push(metrics::cluster(options.admin_port));
-    }
+    metrics::add(options, &mut listeners, &mut clusters);
     json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
         "admin": {"address": socket_address("127.0.0.1", options.admin_port)},

@@ -57,6 +57,10 @@ image: build envoy ## The container image llm-balancer; into target/image.tar as
 	@rm -f target/image.tar
 	@SAVE=target/image.tar container/engine.sh container/image.sh llm-balancer target/release/llm-balancer $(ENVOY)
 
+image-fakes: ## The image of the fake provider, for integration/compose.yaml
+	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+	@container/engine.sh container/image.sh --of llm-balancer-fake-provider target/debug/fake-provider
+
 ##@ Working on it
 
 tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) node redis ## Install what is missing: Envoy, the runners, the clients, Redis
@@ -162,4 +166,4 @@ $(HAVE_OPENAI): | pip
 	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
 	touch $@
 
-.PHONY: help run run-cluster build image tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node redis pip
+.PHONY: help run run-cluster build image image-fakes tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node redis pip

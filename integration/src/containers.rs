@@ -88,13 +88,18 @@ impl Containers {
     /// Asks a container to end, and waits as long as its answers may take; how long that was.
     pub async fn stop(&self, service: &str) -> Duration {
         let (begun, id) = (Instant::now(), self.id(service).to_owned());
-        tokio::task::spawn_blocking(move || docker(&["stop", "--time", "60", &id])).await.expect("it stops");
+        tokio::task::spawn_blocking(move || docker(&["stop", "--time", "30", &id])).await.expect("it stops");
         begun.elapsed()
     }
 
     /// Starts a container that was stopped or killed.
     pub fn restart(&self, service: &str) {
         docker(&["start", self.id(service)]);
+    }
+
+    /// Allows a container so many processors.
+    pub fn allow(&self, service: &str, processors: &str) {
+        docker(&["update", "--cpus", processors, self.id(service)]);
     }
 
     /// Puts a new container in the place of an old one.

@@ -141,6 +141,13 @@ async fn containers_without_rights_serve_from_a_file_system_that_they_cannot_wri
     println!("stopped after {took:?}");
     assert!(took < Duration::from_secs(20), "{took:?}");
     assert_eq!(containers.inspect(instance, "{{.State.ExitCode}}"), "0");
+
+    // What the container may use counts, not what the machine has.
+    containers.allow(instance, "1");
+    containers.restart(instance);
+    containers.answers(instance).await;
+    let metrics = Client::at(containers.address(instance, 9902)).get("/metrics").await.text();
+    assert!(metrics.contains("envoy_server_concurrency{} 1\n"), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

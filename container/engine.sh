@@ -49,7 +49,8 @@ start_engine() {
     options=(--host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/run" --pidfile "$dir/pid" --bridge none)
     # Whatever storage driver works here; copying whole layers works everywhere.
     for storage in "" --storage-driver=vfs; do
-        dockerd "${options[@]}" $storage >"$dir/log" 2>&1 &
+        # Out of reach of Ctrl-C, after which it would wait for every container.
+        setsid dockerd "${options[@]}" $storage >"$dir/log" 2>&1 &
         engine=$!
         for _ in $(seq 300); do
             kill -0 "$engine" 2>/dev/null || break

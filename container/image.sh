@@ -22,7 +22,7 @@ trees() {
 
 build() {
     # The old builder says at length that it is old; what else it says is wanted when it fails.
-    docker build --quiet --tag "$1" "$folder" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; return 1; }
+    docker build --quiet --tag "$@" "$folder" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; return 1; }
     docker image inspect --format "image $1 {{.Size}}" "$1" | numfmt --field=3 --to=si --suffix=B
 }
 
@@ -42,7 +42,8 @@ else
     trees "$folder" "$2" "$3"
     # The last stage, with its layers from here.
     sed -n '/^FROM scratch/,$ { s| --from=build /image/| |; p }' "$here/../Dockerfile" >"$folder/Dockerfile"
-    build "$1"
+    version=$("$2" --version)
+    build "$1" --label "org.opencontainers.image.version=${version##* }"
     if [ -n "${SAVE:-}" ] && [ -n "${ENGINE_ENDS:-}" ]; then
         docker save --output "$SAVE" "$1"
         echo "written to $SAVE, for: docker load --input $SAVE"

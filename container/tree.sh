@@ -15,7 +15,11 @@ keep() {
 for program in "$@"; do
     install -D --mode=755 "$program" "$folder/usr/local/bin/${program##*/}"
     # "libm.so.6 => /lib/.. (0x..)" and "/lib64/ld-linux.. (0x..)"; a program that is linked statically has none.
-    libraries=$(ldd "$program" 2>/dev/null | grep --only-matching '/[^ ]*' || true)
+    libraries=$(ldd "$program" 2>/dev/null || true)
+    if grep 'not found' <<<"$libraries" >&2; then
+        exit 1
+    fi
+    libraries=$(grep --only-matching '/[^ ]*' <<<"$libraries" || true)
     for library in $libraries; do
         keep "$library"
     done

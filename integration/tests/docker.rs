@@ -151,12 +151,6 @@ async fn containers_without_rights_serve_from_a_file_system_that_they_cannot_wri
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_containers_hold_one_limit() {
-    let containers = Containers::start(&model_list(&["limited"])).await;
-    assert_one_limit(&containers, &front(&containers), "limited").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_a_provider_is_killed_the_other_one_takes_over_and_nobody_asks_it_any_more() {
     let containers = Containers::start(&model_list(&[])).await;
     let front = front(&containers);
@@ -185,7 +179,7 @@ async fn when_a_provider_is_killed_the_other_one_takes_over_and_nobody_asks_it_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_that_is_cut_off_from_redis_goes_on_with_its_share_until_it_is_back() {
+async fn two_containers_hold_one_limit_and_each_its_share_while_one_of_them_is_cut_off_from_redis() {
     let containers =
         Containers::start(&(model_list(&["whole", "again"]) + &pair("shared", ", rpm: 20"))).await;
     let front = front(&containers);

@@ -30,6 +30,9 @@ const CHECK_EXAMPLES: &str = "Examples:
   llm-balancer check --config config.yaml
   llm-balancer check --config config.yaml --color always | less -R";
 
+const HEALTH_EXAMPLES: &str = "Examples:
+  llm-balancer health --port 4000          a container's health check";
+
 const RENDER_EXAMPLES: &str = "Examples:
   llm-balancer render --config config.yaml --target envoy > bootstrap.yaml
   llm-balancer render --config config.yaml --target envoy --out rendered && envoy --config-path rendered/bootstrap.yaml";
@@ -84,8 +87,8 @@ pub enum Command {
     /// Print everything found in the configuration; exit 0 if it can be used, 1 if not
     #[command(after_help = help(CHECK_EXAMPLES))]
     Check(Check),
-    /// Ask the balancer on this machine whether it lives; exit 0 if it does, 1 if not
-    #[command(after_help = "Example: llm-balancer health --port 4000")]
+    /// Ask the balancer on this machine whether it lives
+    #[command(after_help = help(HEALTH_EXAMPLES))]
     Health(Health),
     /// Print the configuration as the target understands it
     #[command(after_help = help(RENDER_EXAMPLES))]

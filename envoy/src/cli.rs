@@ -30,6 +30,9 @@ const CHECK_EXAMPLES: &str = "Examples:
   llm-balancer check --config config.yaml
   llm-balancer check --config config.yaml --color always | less -R";
 
+const HEALTH_EXAMPLES: &str = "Examples:
+  llm-balancer health --port 4000          a container's health check";
+
 const RENDER_EXAMPLES: &str = "Examples:
   llm-balancer render --config config.yaml --target envoy > bootstrap.yaml
   llm-balancer render --config config.yaml --target envoy --out rendered && envoy --config-path rendered/bootstrap.yaml";
@@ -84,6 +87,9 @@ pub enum Command {
     /// Print everything found in the configuration; exit 0 if it can be used, 1 if not
     #[command(after_help = help(CHECK_EXAMPLES))]
     Check(Check),
+    /// Ask the balancer on this machine whether it lives
+    #[command(after_help = help(HEALTH_EXAMPLES))]
+    Health(Health),
     /// Print the configuration as the target understands it
     #[command(after_help = help(RENDER_EXAMPLES))]
     Render(Render),
@@ -140,6 +146,9 @@ pub struct Listen {
     /// Envoy's admin port, with the metrics, on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     pub admin_port: u16,
+    /// Port for metrics (GET /metrics, /stats/prometheus, /ready) on the address for clients [default: none]
+    #[arg(long, value_name = "PORT")]
+    pub metrics_port: Option<u16>,
     /// Let other machines in though the file sets no master_key
     #[arg(long)]
     pub insecure_no_auth: bool,
@@ -151,6 +160,17 @@ pub struct Check {
     /// LiteLLM's configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// `health`
+#[derive(Args, Debug)]
+pub struct Health {
+    /// Where it listens for clients
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
+    pub host: IpAddr,
+    /// Its port for clients
+    #[arg(long, default_value_t = 4000)]
+    pub port: u16,
 }
 
 /// `render`

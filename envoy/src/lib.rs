@@ -8,6 +8,7 @@ pub mod failure;
 pub mod files;
 pub mod filter;
 pub mod findings;
+pub mod health;
 pub mod listen;
 pub mod render;
 pub mod rendered;

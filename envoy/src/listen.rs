@@ -23,6 +23,11 @@ pub fn address(listen: &Listen, config: &Config) -> Result<SocketAddr, Failure> 
     Ok(SocketAddr::new(host, listen.port))
 }
 
+/// The address for metrics, if there is a port for them: where clients come in, too.
+pub fn metrics(listen: &Listen, clients: SocketAddr) -> Option<SocketAddr> {
+    listen.metrics_port.map(|port| SocketAddr::new(clients.ip(), port))
+}
+
 /// The same address as a client on this machine reaches it.
 pub fn from_here(address: SocketAddr) -> SocketAddr {
     match address.ip() {

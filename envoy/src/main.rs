@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser};
 use llm_balancer::cli::{Cli, Color, Command};
 use llm_balancer::failure::Failure;
 use llm_balancer::findings::RED;
-use llm_balancer::{check, rendered, serve};
+use llm_balancer::{check, health, rendered, serve};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let done = match (&cli.command, &cli.serve) {
         (Some(Command::Serve(args)), _) | (None, Some(args)) => serve::serve(args),
         (Some(Command::Check(args)), _) => check::check(args),
+        (Some(Command::Health(args)), _) => health::health(args),
         (Some(Command::Render(args)), _) => rendered::render(args),
         (Some(Command::Completions(args)), _) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut std::io::stdout());

@@ -16,9 +16,11 @@ pub fn render(args: &Render) -> Result<ExitCode, Failure> {
         return Err(Failure::Usage("--target: not in this version, which renders for envoy only".to_owned()));
     }
     let Usable { config, text, .. } = configuration::usable(&args.config)?;
+    let address = listen::address(&args.listen, &config)?;
     let options = Options {
-        listen: listen::address(&args.listen, &config)?,
+        listen: address,
         admin_port: args.listen.admin_port,
+        metrics: listen::metrics(&args.listen, address),
         // Relative to where Envoy is started.
         filter: FILTER.to_owned(),
         system_cas: cas::find(&config, env::var("SSL_CERT_FILE").ok())?,

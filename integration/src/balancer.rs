@@ -143,7 +143,7 @@ impl Launch {
         });
         let log = File::create(dir.path().join("log")).expect("the log can be written");
         let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
-        let mut command = Command::new(binary());
+        let mut command = Command::new(Balancer::binary());
         command
             .args(["--config".into(), file.into_os_string()])
             .args([
@@ -164,19 +164,19 @@ impl Launch {
         // SAFETY: between fork and exec only this system call is made, and nothing is allocated.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGQUIT)?)) };
         let child = command.spawn().unwrap_or_else(|error| {
-            panic!("cannot run {}: {error}; `make build` makes it", binary().display())
+            panic!("cannot run {}: {error}; `make build` makes it", Balancer::binary().display())
         });
         Balancer { port, admin_port, ready_after: Duration::ZERO, child, dir }
     }
 }
 
-/// `$LLM_BALANCER`, or what `make build` leaves.
-fn binary() -> PathBuf {
-    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/llm-balancer");
-    std::env::var_os("LLM_BALANCER").map_or_else(|| PathBuf::from(built), PathBuf::from)
-}
-
 impl Balancer {
+    /// `$LLM_BALANCER`, or what `make build` leaves.
+    pub fn binary() -> PathBuf {
+        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/llm-balancer");
+        std::env::var_os("LLM_BALANCER").map_or_else(|| PathBuf::from(built), PathBuf::from)
+    }
+
     /// The process itself; Envoy is its child.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -187,7 +187,7 @@ impl Balancer {
         let dir = TempDir::new().expect("a temporary directory");
         let file = dir.path().join("config.yaml");
         fs::write(&file, config).expect("the configuration can be written");
-        let output = Command::new(binary())
+        let output = Command::new(Self::binary())
             .arg("check")
             .arg("--config")
             .arg(file)

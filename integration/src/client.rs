@@ -1,5 +1,6 @@
 //! A client as users have it: HTTP/1.1 or HTTP/2 with kept connections, plain answers and event streams.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use tokio::time::timeout;
 /// No test waits longer than this for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Nobody is farther away than this; a host that is gone does not refuse.
+const CONNECT: Duration = Duration::from_secs(2);
+
 /// A client of one balancer.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -27,17 +31,24 @@ pub struct Client {
 impl Client {
     /// HTTP/1.1 to this port of loopback.
     pub fn new(port: u16) -> Self {
-        Self::with(port, false)
+        Self::with(&format!("127.0.0.1:{port}"), false)
+    }
+
+    /// HTTP/1.1 to this address, of another host too.
+    pub fn at(address: SocketAddr) -> Self {
+        Self::with(&address.to_string(), false)
     }
 
     /// HTTP/2 without TLS, by prior knowledge.
     pub fn http2(port: u16) -> Self {
-        Self::with(port, true)
+        Self::with(&format!("127.0.0.1:{port}"), true)
     }
 
-    fn with(port: u16, http2: bool) -> Self {
-        let http = legacy::Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
-        Self { origin: format!("http://127.0.0.1:{port}"), headers: Vec::new(), http }
+    fn with(address: &str, http2: bool) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        let http = legacy::Client::builder(TokioExecutor::new()).http2_only(http2).build(connector);
+        Self { origin: format!("http://{address}"), headers: Vec::new(), http }
     }
 
     /// The same client, with a header on every request.
@@ -69,6 +80,18 @@ impl Client {
         self.post("/v1/chat/completions", &ask(model)).await
     }
 
+    /// The same, where there may be nobody: the error says whether a connection was made.
+    pub async fn try_chat(&self, model: &str) -> Result<Reply, legacy::Error> {
+        let request = self.request(
+            Method::POST,
+            "/v1/chat/completions",
+            "application/json",
+            ask(model).to_string().into(),
+        );
+        let response = timeout(PATIENCE, self.http.request(request)).await.expect("headers in time")?;
+        Ok(read(response).await)
+    }
+
     /// A chat request with further members.
     pub async fn chat_with(&self, model: &str, more: &Value) -> Reply {
         let mut body = ask(model);
@@ -86,14 +109,7 @@ impl Client {
         content_type: &str,
         body: impl Into<Bytes>,
     ) -> Reply {
-        let response = self.start(method, path, content_type, body.into()).await;
-        let (parts, incoming) = response.into_parts();
-        let collected = timeout(PATIENCE, incoming.collect()).await.expect("the answer ends in time");
-        let (body, complete) = match collected {
-            Ok(collected) => (collected.to_bytes(), true),
-            Err(_) => (Bytes::new(), false),
-        };
-        Reply { status: parts.status.as_u16(), headers: parts.headers, body, complete }
+        read(self.start(method, path, content_type, body.into()).await).await
     }
 
     /// A POST whose answer is read event by event.
@@ -111,6 +127,11 @@ impl Client {
     }
 
     async fn start(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Response<Incoming> {
+        let request = self.request(method, path, content_type, body);
+        timeout(PATIENCE, self.http.request(request)).await.expect("headers in time").expect("an answer")
+    }
+
+    fn request(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.origin));
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
@@ -118,9 +139,19 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(body)).expect("a valid request");
-        timeout(PATIENCE, self.http.request(request)).await.expect("headers in time").expect("an answer")
+        request.body(Full::new(body)).expect("a valid request")
     }
+}
+
+/// An answer, to its end or to where it breaks off.
+async fn read(response: Response<Incoming>) -> Reply {
+    let (parts, incoming) = response.into_parts();
+    let collected = timeout(PATIENCE, incoming.collect()).await.expect("the answer ends in time");
+    let (body, complete) = match collected {
+        Ok(collected) => (collected.to_bytes(), true),
+        Err(_) => (Bytes::new(), false),
+    };
+    Reply { status: parts.status.as_u16(), headers: parts.headers, body, complete }
 }
 
 /// The smallest chat request there is.

@@ -20,7 +20,7 @@ pub struct Fleet {
 }
 
 /// An answer, and how long it took.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Timed {
     /// The answer.
     pub reply: Reply,

@@ -2,13 +2,16 @@
 //!
 //! In the order a test meets them: [`World`] puts the others together; [`Provider`] is the far side, told by [`Answer`]s what to do and keeping what it
 //! [`Received`]; [`Balancer`] is the process under test; [`Client`] and [`raw`] are the near side; [`statistics`] judges what was counted. [`Redis`] is a
-//! real one, [`Link`] the way to it, which can be cut and slowed, and a [`Fleet`] shares it. [`Prometheus`] is a real one, too.
+//! real one, [`Link`] the way to it, which can be cut and slowed, and a [`Fleet`] shares it. [`Prometheus`] is a real one, too. [`Containers`] is all of
+//! this in Docker, with a [`Front`] before it.
 
 mod answer;
 mod balancer;
 pub mod certificates;
 mod client;
+mod containers;
 pub mod fleet;
+mod front;
 mod link;
 pub mod minute;
 mod openai;
@@ -24,7 +27,9 @@ mod world;
 pub use answer::Answer;
 pub use balancer::{Balancer, Launch, Refusal};
 pub use client::{Client, Events, Reply, ask};
+pub use containers::{Containers, INSTANCES};
 pub use fleet::Fleet;
+pub use front::Front;
 pub use link::Link;
 pub use openai::DONE;
 pub use ports::free_port;

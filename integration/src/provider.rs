@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -62,11 +63,11 @@ impl Provider {
         Self::on(listener, Some(identity.acceptor()), State::default())
     }
 
-    /// On a given port, doing the same for every deployment and keeping no record: for running by hand.
-    pub async fn serve(port: u16, answer: Answer) -> io::Result<Self> {
+    /// On a given address, doing the same for every deployment and keeping no record: for running by hand.
+    pub async fn serve(address: SocketAddr, answer: Answer) -> io::Result<Self> {
         let state = State { silent: true, ..State::default() };
         state.scripts().insert(String::new(), Script { next: VecDeque::new(), always: Some(answer) });
-        Ok(Self::on(TcpListener::bind(("127.0.0.1", port)).await?, None, state))
+        Ok(Self::on(TcpListener::bind(address).await?, None, state))
     }
 
     fn on(listener: TcpListener, tls: Option<TlsAcceptor>, state: State) -> Self {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
-use super::{Options, around, behind, clusters, edge, typed, with};
+use super::{Options, around, behind, clusters, edge, metrics, typed, with};
 
 /// Where Envoy finds what may change.
 #[derive(Clone, Debug)]
@@ -101,8 +101,10 @@ pub fn readiness_refused(mut routes: Value) -> Value {
 /// The bootstrap that finds all else in these files.
 pub fn live_bootstrap(config: &Config, options: &Options, files: &Files) -> Value {
     let routes = json!({"route_config_name": edge::EDGE, "config_source": source(&files.routes)});
-    let listener = edge::listener(options.listen, ("rds", routes));
-    let bootstrap = with(around(config, options), "static_resources", json!({"listeners": [listener]}));
+    let (mut listeners, mut clusters) = (vec![edge::listener(options.listen, ("rds", routes))], Vec::new());
+    metrics::add(options, &mut listeners, &mut clusters);
+    let resources = json!({"listeners": listeners, "clusters": clusters});
+    let bootstrap = with(around(config, options), "static_resources", resources);
     let sources = json!({"cds_config": source(&files.clusters), "lds_config": source(&files.listeners)});
     with(bootstrap, "dynamic_resources", sources)
 }
@@ -122,6 +124,7 @@ mod tests {
         let options = Options {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
+            metrics: None,
             filter: String::new(),
             system_cas: String::new(),
             redis_socket: String::new(),

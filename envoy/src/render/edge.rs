@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use llm_balancer_config::{Config, names, retry_ceiling};
 use serde_json::{Value, json};
 
-use super::{errors, http_connection_manager, router, typed, with};
+use super::{errors, http_connection_manager, listener_address, router, typed, with};
 
 /// Name of the listener, and of its routes.
 pub(super) const EDGE: &str = "edge";
@@ -15,14 +15,11 @@ const REPLAY_SLACK: u64 = 1024 * 1024;
 
 /// The listener with its routes, or with word of where they are found.
 pub(super) fn listener(listen: SocketAddr, routes: (&str, Value)) -> Value {
-    // `--host ::` means every address, as it does elsewhere.
-    let every = (listen.is_ipv6() && listen.ip().is_unspecified()).then_some(Value::Bool(true));
-    let address = json!({"address": listen.ip().to_string(), "port_value": listen.port()});
     json!({
         "name": EDGE,
         // What `/drain_listeners?inboundonly` closes: the others are needed by requests that are under way.
         "traffic_direction": "INBOUND",
-        "address": {"socket_address": with(address, "ipv4_compat", every)},
+        "address": listener_address(listen),
         "filter_chains": http_connection_manager(manager(routes)),
     })
 }

@@ -1,5 +1,5 @@
 //! The bootstrap: two listeners, the filter between them, and a cluster for each place that a deployment is served from;
-//! a third listener where there is Redis.
+//! a third listener where there is Redis, another one where metrics are asked for.
 //!
 //! ```text
 //! client ── edge ── cluster "attempts" ── listener "attempts" ── the deployment's cluster ── provider
@@ -17,6 +17,7 @@ mod deployment;
 mod dynamic;
 mod edge;
 mod errors;
+mod metrics;
 mod redis;
 mod upstream;
 mod yaml;
@@ -31,6 +32,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Envoy's admin port, on loopback.
     pub admin_port: u16,
+    /// Where metrics can be had from elsewhere.
+    pub metrics: Option<SocketAddr>,
     /// The file that holds the filter, as Envoy finds it.
     pub filter: String,
     /// The PEM file with the system's CAs.
@@ -44,7 +47,9 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     let routes = edge::routes(config, names::ATTEMPTS);
     let mut listeners = vec![edge::listener(options.listen, ("route_config", routes))];
     listeners.extend(behind(names::ATTEMPTS, config, text, options));
-    let resources = json!({"listeners": listeners, "clusters": clusters(names::ATTEMPTS, config, options)});
+    let mut clusters = clusters(names::ATTEMPTS, config, options);
+    metrics::add(options, &mut listeners, &mut clusters);
+    let resources = json!({"listeners": listeners, "clusters": clusters});
     with(around(config, options), "static_resources", resources)
 }
 
@@ -185,6 +190,13 @@ fn with(mut message: Value, field: &str, value: impl Into<Option<Value>>) -> Val
 
 fn socket_address(host: &str, port: u16) -> Value {
     json!({"socket_address": {"address": host, "port_value": port}})
+}
+
+/// Where a listener listens. `--host ::` means every address, as it does elsewhere.
+fn listener_address(listen: SocketAddr) -> Value {
+    let address = json!({"address": listen.ip().to_string(), "port_value": listen.port()});
+    let every = (listen.is_ipv6() && listen.ip().is_unspecified()).then_some(Value::Bool(true));
+    json!({"socket_address": with(address, "ipv4_compat", every)})
 }
 
 /// A listener's one filter chain, which speaks HTTP.

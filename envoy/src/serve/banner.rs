@@ -49,6 +49,9 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
         let _ = writeln!(text, "{YELLOW}{warnings} warning{plural}{YELLOW:#} about the file, above");
     }
     let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
+    if let Some(metrics) = options.metrics {
+        let _ = writeln!(text, "metrics for other machines: http://{metrics}/metrics");
+    }
     let _ = writeln!(text, "{} is watched: changes are served without a restart", file.display());
     text
 }
@@ -107,6 +110,7 @@ mod tests {
         let options = Options {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
+            metrics: None,
             filter: String::new(),
             system_cas: String::new(),
             redis_socket: String::new(),

@@ -46,13 +46,14 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let address = listen::address(&args.listen, &config)?;
     let system_cas = cas::find(&config, env::var("SSL_CERT_FILE").ok())?;
     let envoy = find::envoy(args.envoy.as_deref())?;
-    let ports = ports::free(address, args.listen.admin_port)?;
+    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
 
     // Removed when it goes out of scope, whatever happens.
     let dir = runtime_folder().map_err(|error| Failure::Machine(format!("no temporary folder: {error}")))?;
     let options = Options {
         listen: ports.clients,
         admin_port: ports.admin,
+        metrics: ports.metrics,
         filter: dir.path().join(FILTER).display().to_string(),
         system_cas,
         redis_socket: redis_socket(&config, &dir)?,

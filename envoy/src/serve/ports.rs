@@ -5,23 +5,30 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::failure::Failure;
 
-/// Where Envoy is going to listen. Both were free a moment ago.
+/// Where Envoy is going to listen. All were free a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
     /// For clients.
     pub clients: SocketAddr,
     /// For the operator, on loopback.
     pub admin: u16,
+    /// For metrics, if they are asked for.
+    pub metrics: Option<SocketAddr>,
 }
 
-/// Both ports, or which of them is taken. Port 0 stands for any free one.
-pub fn free(clients: SocketAddr, admin: u16) -> Result<Ports, Failure> {
+/// All of them, or which of them is taken. Port 0 stands for any free one.
+pub fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
     let clients = bind(clients, "--port")?;
     let admin = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;
+    let metrics = metrics.map(|address| bind(address, "--metrics-port")).transpose()?;
     // Let go at once: whoever connects before Envoy is there had better be refused.
     let address = |listener: TcpListener| listener.local_addr();
     let lost = |error| Failure::Machine(format!("a port without an address: {error}"));
-    Ok(Ports { clients: address(clients).map_err(lost)?, admin: address(admin).map_err(lost)?.port() })
+    Ok(Ports {
+        clients: address(clients).map_err(lost)?,
+        admin: address(admin).map_err(lost)?.port(),
+        metrics: metrics.map(address).transpose().map_err(lost)?,
+    })
 }
 
 fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
@@ -49,22 +56,24 @@ mod tests {
         let holder = TcpListener::bind(ANY).unwrap();
         let taken = holder.local_addr().unwrap();
         let said = format!("port {} is in use: stop what listens there, or choose another", taken.port());
-        let error = free(ANY.parse().unwrap(), taken.port()).unwrap_err();
+        let error = free(ANY.parse().unwrap(), taken.port(), None).unwrap_err();
         assert_eq!(error, Failure::Machine(format!("{said} --admin-port")));
-        let error = free(taken, 0).unwrap_err();
+        let error = free(taken, 0, None).unwrap_err();
         assert_eq!(error, Failure::Machine(format!("{said} --port")));
+        let error = free(ANY.parse().unwrap(), 0, Some(taken)).unwrap_err();
+        assert_eq!(error, Failure::Machine(format!("{said} --metrics-port")));
     }
 
     #[test]
     fn port_0_is_any_free_port() {
-        let ports = free(ANY.parse().unwrap(), 0).unwrap();
+        let ports = free(ANY.parse().unwrap(), 0, None).unwrap();
         assert_ne!(ports.clients.port(), 0);
         assert_ne!(ports.clients.port(), ports.admin);
     }
 
     #[test]
     fn the_same_port_twice_is_an_error() {
-        let port = free(ANY.parse().unwrap(), 0).unwrap().clients;
-        assert!(free(port, port.port()).is_err());
+        let port = free(ANY.parse().unwrap(), 0, None).unwrap().clients;
+        assert!(free(port, port.port(), None).is_err());
     }
 }

@@ -55,6 +55,7 @@ impl Golden {
         let options = Options {
             listen: listen.parse().unwrap(),
             admin_port,
+            metrics: None,
             filter: FILTER.to_owned(),
             system_cas: CA.to_owned(),
             redis_socket: REDIS_SOCKET.to_owned(),

@@ -1,0 +1,58 @@
+//! `--metrics-port` opens to other machines what may be read on the admin port, and nothing of what changes Envoy; `health` looks from beside.
+
+use std::process::Command;
+
+use hyper::Method;
+use llm_balancer_integration::{Balancer, Client, Launch, free_port, item};
+
+const PORT: &str = "127.0.0.1:1";
+
+fn config() -> String {
+    format!("model_list:\n{}", item("gpt", "paris", "").replace("PROVIDER", &format!("http://{PORT}")))
+}
+
+async fn watched() -> (Balancer, Client) {
+    let port = free_port();
+    let balancer = Launch::new(&config()).arg("--metrics-port").arg(port.to_string()).start().await;
+    (balancer, Client::new(port))
+}
+
+#[tokio::test]
+async fn metrics_and_readiness_can_be_read_from_other_machines() {
+    let (balancer, watcher) = watched().await;
+    for path in ["/metrics", "/stats/prometheus", "/metrics?usedonly"] {
+        let reply = watcher.get(path).await;
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.text().contains("envoy_server_live{} 1"), "{path}: {}", reply.text());
+    }
+    assert_eq!(watcher.get("/ready").await.text().trim(), "LIVE");
+    assert!(balancer.log().contains("for other machines"), "{}", balancer.log());
+}
+
+#[tokio::test]
+async fn nothing_else_of_the_admin_port_can_be_reached() {
+    let (mut balancer, watcher) = watched().await;
+    for path in
+        ["/", "/quitquitquit", "/config_dump", "/stats", "/logging", "/ready/../quitquitquit", "/metrics/"]
+    {
+        for method in [Method::GET, Method::POST] {
+            let reply = watcher.send(method, path, "text/plain", "").await;
+            assert_eq!(reply.status, 404, "{path}");
+        }
+    }
+    assert_eq!(watcher.send(Method::POST, "/metrics", "text/plain", "").await.status, 404);
+    assert!(balancer.alive());
+}
+
+#[tokio::test]
+async fn health_says_by_its_exit_code_whether_the_balancer_answers() {
+    let balancer = Launch::new(&config()).start().await;
+    let health = |port: u16| {
+        Command::new(Balancer::binary()).args(["health", "--port", &port.to_string()]).output().unwrap()
+    };
+    let well = health(balancer.port);
+    assert!(well.status.success() && well.stderr.is_empty(), "{well:?}");
+    let ill = health(free_port());
+    assert_eq!(ill.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&ill.stderr).contains("no answer from 127.0.0.1"), "{ill:?}");
+}

@@ -14,8 +14,13 @@ ENVOY_VERSION := 1.40.0
 # The wasm-bindgen of Cargo.lock: the runner and the library must agree.
 WASM_BINDGEN_VERSION := 0.2.130
 CARGO_DENY_VERSION := 0.20.2
-# What the Python clients are tested with.
+# The clients of integration/clients: the newest releases whose dependencies can all be had.
 OPENAI_VERSION := 3.54.0
+LANGCHAIN_OPENAI_VERSION := 1.7.3
+LITELLM_VERSION := 1.106.2
+OPENAI_NODE_VERSION := 7.57.0
+# OpenAI's client wants a newer Node than Debian has, so its tests bring their own.
+NODE_VERSION := 26.10.0
 
 ENVOY := $(TOOLS)/envoy/bin/envoy
 RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
@@ -25,6 +30,11 @@ HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
 HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
 HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
 HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
+HAVE_LANGCHAIN := $(TOOLS)/.langchain-openai-$(LANGCHAIN_OPENAI_VERSION)
+HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
+HAVE_OPENAI_NODE := $(TOOLS)/.openai-node-$(OPENAI_NODE_VERSION)-$(NODE_VERSION)
+HAVE_PROMETHEUS := $(TOOLS)/.prometheus
+HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
 
 # Crates that run on this machine; the filter runs in Envoy alone.
 NATIVE := --workspace --exclude llm-balancer-filter
@@ -63,7 +73,7 @@ image-fakes: ## The image of the fake provider, for integration/compose.yaml
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) node redis ## Install what is missing: Envoy, the runners, the clients, Redis
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_PROMETHEUS) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis, Prometheus
 
 check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
 	cargo fmt --all --check
@@ -133,6 +143,12 @@ node:
 redis:
 	@have() { command -v redis-server && command -v redis-cli; } >/dev/null; have || ( $(call apt,redis-server) ) || have
 
+npm: node
+	@npm --version >/dev/null 2>&1 || $(call apt,npm)
+
+curl:
+	@curl --version >/dev/null 2>&1 || $(call apt,curl)
+
 pip:
 	@python3 -m pip --version >/dev/null 2>&1 || $(call apt,python3-pip)
 
@@ -160,10 +176,48 @@ $(HAVE_DENY):
 	rm -f $(TOOLS)/.cargo-deny-*
 	touch $@
 
-# Into a folder of its own rather than a virtual environment, which needs a package that Debian leaves out.
-$(HAVE_OPENAI): | pip
-	rm -rf $(TOOLS)/python $(TOOLS)/.openai-*
-	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
+# The system's, or the programs alone out of Debian's package, so that no service of that name ever starts.
+$(HAVE_PROMETHEUS):
+	rm -rf $(TOOLS)/prometheus
+	mkdir -p $(TOOLS)/prometheus
+	if command -v prometheus && command -v promtool; then \
+	  ln -s "$$(command -v prometheus)" "$$(command -v promtool)" $(TOOLS)/prometheus; \
+	else \
+	  command -v apt-get >/dev/null || { echo "please install: prometheus" >&2; exit 1; }; \
+	  [ "$$(id -u)" != 0 ] || apt-get update -qq; \
+	  cd $(TOOLS)/prometheus && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . \
+	    && mv usr/bin/prometheus usr/bin/promtool . && rm -rf prometheus_*.deb etc lib usr var; \
+	fi
+	$(TOOLS)/prometheus/prometheus --version
 	touch $@
 
-.PHONY: help run run-cluster build image image-fakes tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node redis pip
+# Each client into a folder of its own, with the dependencies it wants; no virtual environment, which needs a package that Debian leaves out.
+pip_install = python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/$(1) '$(2)'
+
+$(HAVE_OPENAI): | pip
+	rm -rf $(TOOLS)/python $(TOOLS)/.openai-[0-9]*
+	$(call pip_install,python,openai==$(OPENAI_VERSION))
+	touch $@
+
+$(HAVE_LANGCHAIN): | pip
+	rm -rf $(TOOLS)/langchain $(TOOLS)/.langchain-openai-*
+	$(call pip_install,langchain,langchain-openai==$(LANGCHAIN_OPENAI_VERSION))
+	touch $@
+
+# With mcp, which this release imports as soon as a request has tools.
+$(HAVE_LITELLM): | pip
+	rm -rf $(TOOLS)/litellm $(TOOLS)/.litellm-*
+	$(call pip_install,litellm,litellm[mcp]==$(LITELLM_VERSION))
+	touch $@
+
+# npm has Node's binary too, in a package for each platform.
+$(HAVE_OPENAI_NODE): | npm
+	rm -rf $(TOOLS)/node $(TOOLS)/.openai-node-*
+	mkdir -p $(TOOLS)/node
+	platform=node-$$(node -p 'process.platform + "-" + process.arch') \
+	  && npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/node openai@$(OPENAI_NODE_VERSION) $$platform@$(NODE_VERSION) \
+	  && mkdir $(TOOLS)/node/bin && ln -s ../node_modules/$$platform/bin/node $(TOOLS)/node/bin/node
+	$(TOOLS)/node/bin/node --version
+	touch $@
+
+.PHONY: help run run-cluster build image image-fakes tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node npm curl redis pip

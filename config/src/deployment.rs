@@ -166,7 +166,7 @@ impl Parts<'_> {
             if let Some(organization) = organization {
                 deployment.headers.push(("openai-organization".to_owned(), crate::Secret::new(organization)));
             }
-            deployment.cluster = ids::cluster(&self.group, &id);
+            deployment.cluster = ids::cluster(&self.group, &id, &deployment.endpoint);
             deployment.id = Arc::from(id);
             all.push((self.item.place, deployment));
         }

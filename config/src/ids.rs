@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::config::{Endpoint, Tls};
 use crate::environment::{Environment, PREFIX};
 use crate::python;
 use crate::tree::{Entry, Node, Value};
@@ -79,10 +80,27 @@ fn from_environment(value: Option<String>) -> Value {
     }
 }
 
-/// The cluster of a deployment: `gpt-4o--paris`, or the first digits of the id where that says nothing. The part
-/// behind the last `--` is made from the id alone, which is unique, so the name is. No dots: Envoy's statistics
-/// would cut it there.
-pub fn cluster(group: &str, id: &str) -> String {
+/// The cluster of a deployment: `gpt-4o--paris-90ba31`, with the first digits of the id where that says nothing. The part
+/// behind the last `--` is made from the id, which is unique, so the name is; and from where it leads, so that a deployment
+/// that moves has another, and no request with the key of one place meets the other. No dots: Envoy's statistics would cut
+/// it there.
+pub fn cluster(group: &str, id: &str, endpoint: &Endpoint) -> String {
+    format!("{}-{}", readable_cluster(group, id), place(endpoint))
+}
+
+/// A few digits for a place: its host, its port, and what makes a certificate good.
+fn place(endpoint: &Endpoint) -> String {
+    let tls = match &endpoint.tls {
+        Tls::Off => "off",
+        Tls::SystemCas => "system",
+        Tls::Unverified => "unverified",
+        Tls::CaFile(file) => file,
+    };
+    let digits = of_text(&format!("{} {} {tls}", endpoint.host, endpoint.port));
+    digits.get(..6).unwrap_or_default().to_owned()
+}
+
+fn readable_cluster(group: &str, id: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
     let group: String = group.chars().take(48).map(|char| if is_plain(char) { char } else { '_' }).collect();
     let readable = (1..=40).contains(&id.len())
@@ -98,8 +116,8 @@ pub fn cluster(group: &str, id: &str) -> String {
 }
 
 /// A cluster's name that no other id can come to.
-pub fn unmistakable_cluster(id: &str) -> String {
-    format!("deployment--{}", of_text(id))
+pub fn unmistakable_cluster(id: &str, endpoint: &Endpoint) -> String {
+    format!("deployment--{}-{}", of_text(id), place(endpoint))
 }
 
 #[cfg(test)]
@@ -132,10 +150,33 @@ mod tests {
     #[test]
     fn a_cluster_is_named_for_its_group_and_its_id() {
         let hash = "f673ec85de39ab1864367d1e6f02bf8937a0badc39c0a74acd3bdd71de57be2b";
-        assert_eq!(cluster("gpt-4o", "paris"), "gpt-4o--paris");
-        assert_eq!(cluster("openai/gpt-3.5*", "paris"), "openai_gpt-3_5_--paris");
-        assert_eq!(cluster("g", hash), "g--f673ec85de39ab18");
-        assert!(cluster("é", "a--b").starts_with("_--"));
-        assert_eq!(cluster("é", "a--b").len(), 19);
+        assert_eq!(readable_cluster("gpt-4o", "paris"), "gpt-4o--paris");
+        assert_eq!(readable_cluster("openai/gpt-3.5*", "paris"), "openai_gpt-3_5_--paris");
+        assert_eq!(readable_cluster("g", hash), "g--f673ec85de39ab18");
+        assert!(readable_cluster("é", "a--b").starts_with("_--"));
+        assert_eq!(readable_cluster("é", "a--b").len(), 19);
+    }
+
+    #[test]
+    fn a_deployment_that_moves_has_another_cluster() {
+        let at = |base: &str, more: &str| {
+            let text = format!(
+                "model_list:\n- {{model_name: g, litellm_params: {{model: openai/m, api_key: k, api_base: '{base}'{more}}}, model_info: {{id: paris}}}}\n"
+            );
+            let config = crate::read("config.yaml", &text, &|_| None).config.unwrap();
+            config.deployments[0].cluster.clone()
+        };
+        let first = at("https://a.example/v1", "");
+        assert!(first.starts_with("g--paris-"), "{first}");
+        assert_eq!(at("https://a.example/v2", ", rpm: 3"), first);
+        let elsewhere = [
+            at("https://b.example/v1", ""),
+            at("https://a.example:444/v1", ""),
+            at("http://a.example:443/v1", ""),
+            at("https://a.example/v1", ", ssl_verify: false"),
+        ];
+        for other in elsewhere {
+            assert_ne!(other, first);
+        }
     }
 }

@@ -115,7 +115,7 @@ impl ModelList {
         let mut deployment = deployment;
         if !self.clusters.insert(deployment.cluster.clone()) {
             // An id that looks like the first digits of another one's hash.
-            deployment.cluster = ids::unmistakable_cluster(&deployment.id);
+            deployment.cluster = ids::unmistakable_cluster(&deployment.id, &deployment.endpoint);
             self.clusters.insert(deployment.cluster.clone());
         }
         ids.insert(Arc::clone(&deployment.id), place);

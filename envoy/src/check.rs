@@ -5,18 +5,20 @@ use std::process::ExitCode;
 use crate::cli::Check;
 use crate::configuration;
 use crate::failure::Failure;
+use crate::findings::{self, BOLD, GREEN, RED};
 
 /// Prints the findings to standard output; the exit code says whether the file can be used.
 pub fn check(args: &Check) -> Result<ExitCode, Failure> {
-    let reading = configuration::read(&args.config)?.reading;
+    let reading = configuration::read(&args.config)?.loaded.reading;
     for finding in &reading.findings {
-        println!("{finding}");
+        anstream::println!("{}", findings::painted(finding));
     }
     let name = args.config.display();
     let Some(config) = reading.config else {
-        println!("{name}: refused");
+        anstream::println!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}");
         return Ok(Failure::Refused.exit_code());
     };
-    println!("{name}: usable, {} deployments", config.deployments.len());
+    let count = config.deployments.len();
+    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} deployments");
     Ok(ExitCode::SUCCESS)
 }

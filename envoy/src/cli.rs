@@ -5,6 +5,46 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// What every help ends with.
+const EXIT_CODES: &str = "Exit codes:
+  0  done; of serve: it was told to end
+  1  the configuration is refused, or something on this machine is in the way (a port in use, no Envoy)
+  2  the command line is wrong, or a file that it names cannot be read
+  n  of serve: Envoy has ended by itself with this code, 128 and the number of the signal where one killed it";
+
+const EXAMPLES: &str = "Examples:
+  llm-balancer --config config.yaml             serve it on 127.0.0.1:4000
+  llm-balancer check --config config.yaml       say what there is to say about it
+  llm-balancer serve --help                     all about serving";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  llm-balancer serve --config config.yaml --port 8080
+  llm-balancer serve --config config.yaml --host 0.0.0.0          with a master_key in the file
+  llm-balancer serve --config config.yaml --drain-timeout 120     give answers two minutes to end
+  kill -HUP PID                                                   read the file now; it is watched anyway
+  kill PID                                                        end when what is in flight has ended; twice: end now";
+
+const CHECK_EXAMPLES: &str = "Examples:
+  llm-balancer check --config config.yaml
+  llm-balancer check --config config.yaml --color always | less -R";
+
+const HEALTH_EXAMPLES: &str = "Examples:
+  llm-balancer health --port 4000          a container's health check";
+
+const RENDER_EXAMPLES: &str = "Examples:
+  llm-balancer render --config config.yaml --target envoy > bootstrap.yaml
+  llm-balancer render --config config.yaml --target envoy --out rendered && envoy --config-path rendered/bootstrap.yaml";
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  llm-balancer completions bash > ~/.local/share/bash-completion/completions/llm-balancer
+  llm-balancer completions zsh > ~/.zfunc/_llm-balancer
+  llm-balancer completions fish > ~/.config/fish/completions/llm-balancer.fish";
+
+fn help(examples: &str) -> String {
+    format!("{examples}\n\n{EXIT_CODES}")
+}
 
 /// LiteLLM's config.yaml, served by Envoy.
 #[derive(Debug, Parser)]
@@ -13,7 +53,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
-    after_help = "Example: llm-balancer --config config.yaml"
+    after_help = help(EXAMPLES)
 )]
 pub struct Cli {
     /// What to do; `serve` may be left out.
@@ -22,23 +62,47 @@ pub struct Cli {
     /// `serve`, left out.
     #[command(flatten)]
     pub serve: Option<Serve>,
+    /// Colours: where a terminal shows them and NO_COLOR is not set, everywhere, or nowhere
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub color: Color,
+}
+
+/// Where there are colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On terminals
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run Envoy with the configuration
-    #[command(after_help = "Example: llm-balancer serve --config config.yaml --port 4000")]
+    /// Run Envoy with the configuration, and with what becomes of it
+    #[command(after_help = help(SERVE_EXAMPLES))]
     Serve(Serve),
     /// Print everything found in the configuration; exit 0 if it can be used, 1 if not
-    #[command(after_help = "Example: llm-balancer check --config config.yaml")]
+    #[command(after_help = help(CHECK_EXAMPLES))]
     Check(Check),
-    /// Ask the balancer on this machine whether it lives; exit 0 if it does, 1 if not
-    #[command(after_help = "Example: llm-balancer health --port 4000")]
+    /// Ask the balancer on this machine whether it lives
+    #[command(after_help = help(HEALTH_EXAMPLES))]
     Health(Health),
     /// Print the configuration as the target understands it
-    #[command(after_help = "Example: llm-balancer render --config config.yaml --target envoy --out rendered")]
+    #[command(after_help = help(RENDER_EXAMPLES))]
     Render(Render),
+    /// Print what makes a shell complete this command
+    #[command(after_help = help(COMPLETIONS_EXAMPLES))]
+    Completions(Completions),
+}
+
+/// `completions`
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
 }
 
 /// `serve`
@@ -58,6 +122,13 @@ pub struct Serve {
     /// The Envoy to run [default: $ENVOY, or the one on PATH, or the one that `make tools` installed]
     #[arg(long, value_name = "PATH")]
     pub envoy: Option<PathBuf>,
+    /// After SIGTERM, how long requests in flight may take to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    pub drain_timeout: u32,
+    /// After SIGTERM, how long new connections are still let in while readiness says 503, for load balancers that take
+    /// their time; part of the drain timeout
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub drain_delay: u32,
     /// What Envoy and the filter log
     #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = log_levels())]
     pub log_level: String,
@@ -165,6 +236,37 @@ mod tests {
         let cli = parse("llm-balancer serve --config x.yaml").unwrap();
         let Some(Command::Serve(serve)) = cli.command else { panic!("not serve") };
         assert_eq!((serve.listen.port, serve.listen.admin_port), (4000, 9901));
+    }
+
+    #[test]
+    fn colours_may_be_asked_for_anywhere() {
+        for line in
+            ["llm-balancer --color never --config x.yaml", "llm-balancer check --config x.yaml --color never"]
+        {
+            assert_eq!(parse(line).unwrap().color, Color::Never, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_and_says_its_exit_codes() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let help = command.render_help().to_string();
+            assert!(help.contains("Examples:\n  llm-balancer ") && help.contains("Exit codes:"), "{help}");
+        }
+    }
+
+    #[test]
+    fn shells_complete_every_command() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "llm-balancer", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for word in ["serve", "check", "render", "completions", "drain-timeout"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Failure {
     Refused,
     /// Something else on this machine.
     Machine(String),
+    /// Envoy has ended by itself, with this code, before it served.
+    Ended(u8),
 }
 
 impl Failure {
@@ -20,6 +22,7 @@ impl Failure {
         match self {
             Self::Refused | Self::Machine(_) => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),
+            Self::Ended(code) => ExitCode::from(*code),
         }
     }
 }
@@ -28,6 +31,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(message) | Self::Machine(message) => f.write_str(message),
+            Self::Ended(_) => f.write_str("Envoy did not start"),
             Self::Refused => f.write_str("the configuration is refused, for the reasons above"),
         }
     }

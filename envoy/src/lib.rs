@@ -7,6 +7,7 @@ pub mod configuration;
 pub mod failure;
 pub mod files;
 pub mod filter;
+pub mod findings;
 pub mod health;
 pub mod listen;
 pub mod render;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use crate::cli::{Render, Target};
+use crate::configuration::Usable;
 use crate::failure::Failure;
 use crate::render::{Options, bootstrap, to_yaml};
 use crate::{cas, configuration, files, filter, listen, socket};
@@ -14,7 +15,7 @@ pub fn render(args: &Render) -> Result<ExitCode, Failure> {
     if args.target != Target::Envoy {
         return Err(Failure::Usage("--target: not in this version, which renders for envoy only".to_owned()));
     }
-    let (config, text) = configuration::usable(&args.config)?;
+    let Usable { config, text, .. } = configuration::usable(&args.config)?;
     let address = listen::address(&args.listen, &config)?;
     let options = Options {
         listen: address,

@@ -11,6 +11,7 @@ mod between;
 mod clock;
 mod exchange;
 mod host;
+mod metrics;
 mod probe;
 mod redis;
 mod shared;
@@ -18,12 +19,13 @@ mod shared;
 mod testing;
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
-use llm_balancer_config::{Severity, names, read};
+use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
+use llm_balancer_router::fleet::Fleet;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::store::Moment;
 
@@ -42,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) root: u32,
     /// The host's number for the request that is being looked at; 0 for none.
     pub(crate) current: Cell<u32>,
+    /// Ticks until this instance says goodbye to the others; 0 for not at all.
+    leaves_in: Cell<u32>,
 }
 
 thread_local! {
@@ -56,22 +60,52 @@ impl Worker {
         decide(&self.router, &mut Moment { now: host::now(), random, store: &SharedData })
     }
 
-    /// What happens with time. Returns the requests that wait for Redis no longer.
-    pub(crate) fn tick(&self) -> Vec<u32> {
+    /// What happens with time. Returns the requests that wait for Redis no longer. Of several configurations on one worker, only
+    /// the newest speaks to the other instances.
+    pub(crate) fn tick(&self, is_newest: bool) -> Vec<u32> {
         let now: Duration = host::now();
         self.clock.tick(now);
         let is_beat = self.clock.is_beat(now);
         if is_beat {
             self.router.beat(now, &SharedData);
+            self.router.hand_in(now, &SharedData, &mut metrics::hand_in);
         }
         let released = match self.router.config().redis {
-            Some(_) => self.redis.tick(self, is_beat),
+            Some(_) => self.redis.tick(self, is_beat && is_newest),
             None => Vec::new(),
         };
+        self.leave();
         self.clock.rest();
         released
     }
 }
+
+impl Drop for Worker {
+    /// What was counted since the last tick is counted all the same.
+    fn drop(&mut self) {
+        self.router.close(&mut metrics::hand_in);
+    }
+}
+
+impl Worker {
+    /// Says goodbye when it is time. Every worker does, as no harm is in saying it twice.
+    fn leave(&self) {
+        match self.leaves_in.get() {
+            0 => return,
+            1 => self.redis.say_goodbye(self),
+            _ => self.clock.hurry(Some(clock::PERIOD)),
+        }
+        self.leaves_in.set(self.leaves_in.get().saturating_sub(1));
+    }
+}
+
+/// Whether this is the last configuration of this instance, which has to part from others.
+fn is_leaving(config: &Config) -> bool {
+    config.redis.is_some() && host::property("plugin_root_id").as_deref() == Some(names::LEAVING.as_bytes())
+}
+
+/// Ticks from the last exchange to the goodbye: what is on its way then arrives before.
+const GOODBYE: u32 = 3;
 
 /// Reads the configuration that Envoy holds ready. Without one Envoy refuses to start, or keeps the one that it has.
 fn configure(root: u32) -> Option<Rc<Worker>> {
@@ -85,11 +119,19 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     #[cfg(feature = "testing")]
     testing::check_the_store();
     router.open(&SharedData);
+    // Of the fingerprint, all VMs make the same, because they run the same code.
+    let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&text);
+    router.announce(fingerprint, RandomState::new().hash_one(root), &SharedData);
     if router.config().redis.is_some() {
         Redis::start();
     }
     let clock = Clock::default();
     clock.start();
+    let leaves = is_leaving(router.config());
+    if leaves {
+        Fleet::part(&SharedData);
+        clock.hurry(Some(clock::PERIOD));
+    }
     Some(Rc::new(Worker {
         router,
         clock,
@@ -98,5 +140,6 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
         redis: Redis::default(),
         root,
         current: Cell::new(0),
+        leaves_in: Cell::new(if leaves { GOODBYE } else { 0 }),
     }))
 }

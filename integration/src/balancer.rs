@@ -162,7 +162,7 @@ impl Launch {
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log);
         // SAFETY: between fork and exec only this system call is made, and nothing is allocated.
-        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGQUIT)?)) };
         let child = command.spawn().unwrap_or_else(|error| {
             panic!("cannot run {}: {error}; `make build` makes it", Balancer::binary().display())
         });
@@ -267,8 +267,40 @@ impl Balancer {
         processes.iter().copied().filter(|pid| running(*pid)).collect()
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal, as an operator would.
+    pub fn signal(&self, signal: Signal) {
         signal_to(self.child.id(), signal);
+    }
+
+    /// How it ended, if it does so in time.
+    pub async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
+        let asked = Instant::now();
+        while self.alive() && asked.elapsed() < within {
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// The configuration file, unless the test has one of its own.
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("config.yaml")
+    }
+
+    /// Puts another configuration in the place of its file, as editors do.
+    pub fn replace_file(&self, config: &str) {
+        let beside = self.dir.path().join("config.yaml~");
+        fs::write(&beside, config).expect("the configuration can be written");
+        fs::rename(beside, self.file()).expect("the configuration can be replaced");
+    }
+
+    /// Waits until it says this, for ten seconds at most; how long that took.
+    pub async fn says(&self, words: &str) -> Duration {
+        let started = Instant::now();
+        while !self.log().contains(words) {
+            assert!(started.elapsed() < Duration::from_secs(10), "it never says {words:?}:\n{}", self.log());
+            sleep(Duration::from_millis(10)).await;
+        }
+        started.elapsed()
     }
 }
 
@@ -288,7 +320,8 @@ impl Drop for Balancer {
     fn drop(&mut self) {
         let processes = self.processes();
         if self.alive() {
-            self.signal(Signal::SIGTERM);
+            // Whatever the test has left in flight is not waited for.
+            self.signal(Signal::SIGQUIT);
         }
         let asked = Instant::now();
         while self.alive() && asked.elapsed() < STOP {

@@ -2,7 +2,7 @@
 //!
 //! In the order a test meets them: [`World`] puts the others together; [`Provider`] is the far side, told by [`Answer`]s what to do and keeping what it
 //! [`Received`]; [`Balancer`] is the process under test; [`Client`] and [`raw`] are the near side; [`statistics`] judges what was counted. [`Redis`] is a
-//! real one, [`Link`] the way to it, which can be cut and slowed, and a [`Fleet`] shares it. [`Containers`] is all of
+//! real one, [`Link`] the way to it, which can be cut and slowed, and a [`Fleet`] shares it. [`Prometheus`] is a real one, too. [`Containers`] is all of
 //! this in Docker, with a [`Front`] before it.
 
 mod answer;
@@ -16,6 +16,7 @@ mod link;
 pub mod minute;
 mod openai;
 mod ports;
+pub mod prometheus;
 mod provider;
 pub mod raw;
 pub mod redis;
@@ -32,6 +33,7 @@ pub use front::Front;
 pub use link::Link;
 pub use openai::DONE;
 pub use ports::free_port;
+pub use prometheus::Prometheus;
 pub use provider::Provider;
 pub use redis::Redis;
 pub use wire::Received;

@@ -1,5 +1,10 @@
 //! What OpenAI answers on each of its routes, as far as a client looks; every answer names the deployment that served.
 
+mod chat;
+mod media;
+mod responses;
+mod tools;
+
 use serde_json::{Value, json};
 
 use crate::Received;
@@ -7,6 +12,9 @@ use crate::answer::Usage;
 
 /// The event that ends a stream.
 pub const DONE: &str = "data: [DONE]\n\n";
+
+/// When everything was made: seconds since 1970.
+const CREATED: u64 = 1_700_000_000;
 
 /// A plain answer, or the events of a stream.
 pub(crate) struct Content {
@@ -18,25 +26,27 @@ pub(crate) struct Content {
 
 /// What the deployment answers to `request`.
 pub(crate) fn content(request: &Received, events: usize, usage: Usage) -> Content {
-    let route = request.route();
-    let answer = match route {
-        "/chat/completions" if request.streams() => return stream(chat_events(request, events, usage)),
-        "/completions" if request.streams() => return stream(completion_events(request, events, usage)),
-        "/responses" if request.streams() => return stream(response_events(request, events, usage)),
-        "/chat/completions" => chat(request, usage),
-        "/completions" => completion(request, usage),
-        "/embeddings" => embeddings(request, usage),
-        "/images/generations" | "/images/edits" | "/images/variations" => images(request),
-        "/audio/transcriptions" | "/audio/translations" => json!({"text": greeting(request)}),
-        "/audio/speech" => return binary(request),
+    let streams = request.streams();
+    let answer = match request.route() {
+        "/chat/completions" if streams => return stream(chat::chat_events(request, events, usage)),
+        "/completions" if streams => return stream(chat::completion_events(request, events, usage)),
+        "/responses" if streams => return stream(responses::events(request, events, usage)),
+        "/chat/completions" => chat::chat(request, usage),
+        "/completions" => chat::completion(request, usage),
+        "/responses" => responses::response(request, usage),
+        "/embeddings" => media::embeddings(request, usage),
+        "/images/generations" | "/images/edits" | "/images/variations" => media::images(request),
+        "/audio/transcriptions" | "/audio/translations" => {
+            return media::transcription(request, events, usage);
+        }
+        "/audio/speech" => return media::speech(request),
         "/moderations" => moderation(request),
-        "/responses" => response(request, usage),
         "/models" => {
             json!({"object": "list", "data": [{"id": "a-model", "object": "model", "created": 1, "owned_by": request.name}]})
         }
-        _ => return Content { status: 404, ..plain(error(&request.name, 404)) },
+        _ => return Content { status: 404, ..plain(&error(&request.name, 404)) },
     };
-    plain(answer)
+    plain(&answer)
 }
 
 /// OpenAI's error object.
@@ -49,21 +59,38 @@ pub(crate) fn error(name: &str, status: u16) -> Value {
     json!({"error": {"message": format!("{name} says {status}"), "type": "provider_error", "param": null, "code": code}})
 }
 
-fn plain(value: Value) -> Content {
-    let bytes = value.to_string().into_bytes();
-    let half = bytes.len() / 2;
-    let pieces = vec![bytes[..half].to_vec(), bytes[half..].to_vec()];
-    Content { content_type: "application/json", pieces, streaming: false, status: 200 }
+fn plain(value: &Value) -> Content {
+    whole("application/json", value.to_string().into_bytes())
+}
+
+/// In two pieces, so that an answer can break in the middle.
+fn whole(content_type: &'static str, mut bytes: Vec<u8>) -> Content {
+    let second = bytes.split_off(bytes.len() / 2);
+    Content { content_type, pieces: vec![bytes, second], streaming: false, status: 200 }
 }
 
 fn stream(pieces: Vec<Vec<u8>>) -> Content {
     Content { content_type: "text/event-stream; charset=utf-8", pieces, streaming: true, status: 200 }
 }
 
-/// Not text: every byte value, behind an ID3 tag that names the deployment.
-fn binary(request: &Received) -> Content {
-    let pieces = vec![format!("ID3{}", request.name).into_bytes(), (0..=255).collect()];
-    Content { content_type: "audio/mpeg", pieces, streaming: false, status: 200 }
+/// An event of a stream, without a name.
+fn event(value: &Value) -> Vec<u8> {
+    format!("data: {value}\n\n").into_bytes()
+}
+
+/// An event of a stream whose type is in its data, too; only the responses API repeats it in front.
+fn typed(kind: &str, mut value: Value) -> Value {
+    value["type"] = json!(kind);
+    value
+}
+
+/// What an assistant says: who it is, or what the asked-for schema wants to hear.
+fn words(request: &Received, schema: Option<&Value>, told: Option<&str>) -> String {
+    match (schema, told) {
+        (Some(schema), _) => tools::fill(schema, &request.name).to_string(),
+        (None, Some(told)) => format!("{} after {told}", greeting(request)),
+        (None, None) => greeting(request),
+    }
 }
 
 fn greeting(request: &Received) -> String {
@@ -75,38 +102,22 @@ impl Usage {
         self.prompt + self.completion
     }
 
+    /// As chat, completions and embeddings count.
     fn json(self) -> Value {
         json!({"prompt_tokens": self.prompt, "completion_tokens": self.completion, "total_tokens": self.total()})
     }
-}
 
-fn chat(request: &Received, usage: Usage) -> Value {
-    json!({
-        "id": format!("chatcmpl-{}", request.number), "object": "chat.completion", "created": 1_700_000_000, "model": request.model(),
-        "system_fingerprint": request.name,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": greeting(request)}, "logprobs": null, "finish_reason": "stop"}],
-        "usage": usage.json(),
-    })
-}
+    /// As the newer routes count.
+    fn input_output(self) -> Value {
+        json!({"input_tokens": self.prompt, "output_tokens": self.completion, "total_tokens": self.total()})
+    }
 
-fn completion(request: &Received, usage: Usage) -> Value {
-    json!({
-        "id": format!("cmpl-{}", request.number), "object": "text_completion", "created": 1_700_000_000, "model": request.model(),
-        "system_fingerprint": request.name,
-        "choices": [{"index": 0, "text": greeting(request), "logprobs": null, "finish_reason": "stop"}], "usage": usage.json(),
-    })
-}
-
-fn embeddings(request: &Received, usage: Usage) -> Value {
-    json!({
-        "object": "list", "model": request.model(), "served_by": request.name,
-        "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 1.0]}],
-        "usage": {"prompt_tokens": usage.prompt, "total_tokens": usage.prompt},
-    })
-}
-
-fn images(request: &Received) -> Value {
-    json!({"created": 1_700_000_000, "data": [{"url": format!("https://images.example/{}.png", request.name)}]})
+    /// As transcriptions count, which tell sound from text.
+    fn heard(self) -> Value {
+        let mut json = typed("tokens", self.input_output());
+        json["input_token_details"] = json!({"audio_tokens": self.prompt, "text_tokens": 0});
+        json
+    }
 }
 
 fn moderation(request: &Received) -> Value {
@@ -114,74 +125,4 @@ fn moderation(request: &Received) -> Value {
         "id": format!("modr-{}", request.name), "model": request.model(),
         "results": [{"flagged": false, "categories": {"violence": false}, "category_scores": {"violence": 0.001}}],
     })
-}
-
-fn response(request: &Received, usage: Usage) -> Value {
-    json!({
-        "id": format!("resp_{}", request.number), "object": "response", "created_at": 1_700_000_000, "status": "completed", "model": request.model(),
-        "output": [{"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
-            "content": [{"type": "output_text", "text": greeting(request), "annotations": []}]}],
-        "parallel_tool_calls": true, "tool_choice": "auto", "tools": [],
-        "usage": {"input_tokens": usage.prompt, "output_tokens": usage.completion, "total_tokens": usage.total()},
-    })
-}
-
-fn event(value: &Value) -> Vec<u8> {
-    format!("data: {value}\n\n").into_bytes()
-}
-
-/// The event behind the last choice, for those who ask for it.
-fn usage_event(request: &Received, object: &str, usage: Usage) -> Option<Vec<u8>> {
-    let told = json!({
-        "id": format!("chatcmpl-{}", request.number), "object": object, "created": 1_700_000_000, "model": request.model(),
-        "system_fingerprint": request.name, "choices": [], "usage": usage.json(),
-    });
-    request.asks_usage().then(|| event(&told))
-}
-
-fn chat_events(request: &Received, events: usize, usage: Usage) -> Vec<Vec<u8>> {
-    let chunk = |delta: Value, reason: Value| {
-        json!({
-            "id": format!("chatcmpl-{}", request.number), "object": "chat.completion.chunk", "created": 1_700_000_000, "model": request.model(),
-            "system_fingerprint": request.name, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
-        })
-    };
-    let mut all: Vec<_> = (0..events)
-        .map(|n| event(&chunk(json!({"content": format!("{n} from {} ", request.name)}), Value::Null)))
-        .collect();
-    all.push(event(&chunk(json!({}), json!("stop"))));
-    all.extend(usage_event(request, "chat.completion.chunk", usage));
-    all.push(DONE.into());
-    all
-}
-
-fn completion_events(request: &Received, events: usize, usage: Usage) -> Vec<Vec<u8>> {
-    let chunk = |n| {
-        json!({
-            "id": format!("cmpl-{}", request.number), "object": "text_completion", "created": 1_700_000_000, "model": request.model(),
-            "system_fingerprint": request.name, "choices": [{"index": 0, "text": format!("{n} from {} ", request.name), "finish_reason": null}],
-        })
-    };
-    let mut all: Vec<_> = (0..events).map(|n| event(&chunk(n))).collect();
-    all.extend(usage_event(request, "text_completion", usage));
-    all.push(DONE.into());
-    all
-}
-
-fn response_events(request: &Received, events: usize, usage: Usage) -> Vec<Vec<u8>> {
-    let named = |kind: &str, mut value: Value| {
-        value["type"] = json!(kind);
-        format!("event: {kind}\ndata: {value}\n\n").into_bytes()
-    };
-    let mut all =
-        vec![named("response.created", json!({"sequence_number": 0, "response": response(request, usage)}))];
-    all.extend((0..events).map(|n| {
-        let delta = format!("{n} from {} ", request.name);
-        named("response.output_text.delta", json!({"sequence_number": n + 1, "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": delta, "logprobs": []}))
-    }));
-    all.push(named(
-        "response.completed",
-        json!({"sequence_number": events + 1, "response": response(request, usage)}),
-    ));
-    all
 }

@@ -76,9 +76,10 @@ impl Received {
         self.json()["stream_options"]["include_usage"] == true
     }
 
-    /// Whether it asks for a stream.
+    /// Whether it asks for a stream, in JSON or in a form.
     pub(crate) fn streams(&self) -> bool {
-        self.json()["stream"] == true
+        let form = self.header("content-type").is_some_and(|kind| kind.starts_with("multipart/"));
+        if form { self.field("stream").as_deref() == Some("true") } else { self.json()["stream"] == true }
     }
 }
 

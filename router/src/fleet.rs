@@ -37,6 +37,8 @@ pub struct Fleet {
     pub back: u64,
     /// When a worker last took on the exchange, in milliseconds since the Unix epoch.
     pub exchanged: u64,
+    /// This instance is about to end, and the others need not hear of it again.
+    pub left: bool,
 }
 
 impl Fleet {
@@ -99,18 +101,26 @@ impl Fleet {
         has_missed && is_first
     }
 
+    /// From here on no worker makes this instance known.
+    pub fn part(store: &dyn Store) {
+        Self::update(store, |fleet| {
+            fleet.left = true;
+            Some(())
+        });
+    }
+
     /// Takes on the next exchange, if it is time and no other worker has.
     pub fn take_turn(store: &dyn Store, now: Duration) -> Option<Self> {
         let now = milliseconds(now);
         let turn = Self::update(store, |fleet| {
             let is_due = now.abs_diff(fleet.exchanged) >= milliseconds(EXCHANGE.saturating_sub(EARLY));
-            is_due.then(|| fleet.exchanged = now)
+            (is_due && !fleet.left).then(|| fleet.exchanged = now)
         });
         turn.map(|(fleet, ())| fleet)
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(56));
+        let mut out = Out(Vec::with_capacity(60));
         out.u64(self.instance);
         out.u64(self.epoch);
         out.u32(self.lost_minute);
@@ -120,6 +130,7 @@ impl Fleet {
         out.u64(self.away_since);
         out.u64(self.back);
         out.u64(self.exchanged);
+        out.u32(u32::from(self.left));
         out.0
     }
 
@@ -135,6 +146,7 @@ impl Fleet {
             away_since: bytes.u64()?,
             back: bytes.u64()?,
             exchanged: bytes.u64()?,
+            left: bytes.u32()? != 0,
         })
     }
 }
@@ -164,6 +176,15 @@ mod tests {
         assert!(Fleet::take_turn(&store, NOON).is_some());
         assert!(Fleet::take_turn(&store, NOON).is_none());
         assert!(Fleet::take_turn(&store, NOON + EXCHANGE - EARLY).is_some());
+    }
+
+    #[test]
+    fn an_instance_that_has_left_is_not_made_known_again() {
+        let store = Memory::default();
+        Fleet::join(&store, &mut SplitMix::new(1));
+        Fleet::part(&store);
+        assert!(Fleet::take_turn(&store, NOON).is_none());
+        assert!(Fleet::read(&store).left);
     }
 
     #[test]

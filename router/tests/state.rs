@@ -11,8 +11,11 @@
 
 mod common;
 
-use common::{Answer, World, group};
-use llm_balancer_router::store::Store;
+use common::{Answer, CHAT, World, group};
+use llm_balancer_router::outcome::Failure;
+use llm_balancer_router::random::SplitMix;
+use llm_balancer_router::store::{Moment, Store};
+use llm_balancer_router::{Arrival, Said, Step, Verdict};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn served(world: &mut World, requests: u32) -> usize {
@@ -94,5 +97,32 @@ fn streams_are_measured_by_their_first_byte_and_apart_from_other_answers() {
         for (members, expected) in [("", "chatty"), (r#""stream":true"#, "prompt")] {
             assert_eq!(world.chat("g", members, |_| Answer::Ok).called, [expected], "{members}");
         }
+    }
+}
+
+#[story(unsupported = test)]
+fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried() {
+    let settings = "router_settings: {disable_cooldowns: true}\n";
+    let mut old = World::of(&(group(&["paris", "oslo", "rome"], "") + settings));
+    // In another order, and with others: an index would name somebody else.
+    let new = old.reloaded(&(group(&["tokyo", "rome", "oslo", "paris"], "") + settings));
+    let said = || Said { content_type: None, body: Vec::new() };
+    let body = br#"{"model":"g","messages":[]}"#;
+    let all = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
+    for seed in 0..20 {
+        let attempt = old.begin("g", "").unwrap();
+        let tried = old.id(&attempt);
+        let mut random = SplitMix::new(seed);
+        let mut moment = Moment { now: old.now, random: &mut random, store: &*old.store };
+        let verdict = old.router.judge(attempt, Failure::TimedOut, &said, &mut moment);
+        let Verdict::Retry(journey, _) = verdict else { panic!("{verdict:?}") };
+        let Arrival::Hold(request) = new.router.arrive(&all, false) else { panic!("not held") };
+        let Step::Send(sending) = new.router.send(&request, body, Some(*journey), &mut moment) else {
+            panic!("nobody is left")
+        };
+        let attempt = sending.attempt;
+        assert_ne!(new.id(&attempt), tried);
+        assert_eq!(attempt.journey.tried.iter().map(|id| &**id).next(), Some(tried.as_str()));
+        new.router.abandon(&attempt, &moment);
     }
 }

@@ -7,20 +7,21 @@ use super::{http_connection_manager, http1, open_breakers, router, typed, with};
 
 /// The way here from the edge. HTTP/1: each attempt that is retried resets its stream, and HTTP/2 gives up the whole
 /// connection after a thousand of those (docs/decisions/http1-inside.md).
-pub(super) fn cluster() -> Value {
+pub(super) fn cluster(name: &str) -> Value {
     let plain = json!({
         "name": "envoy.transport_sockets.raw_buffer",
         "typed_config": typed("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", json!({})),
     });
-    let address = json!({"envoy_internal_address": {"server_listener_name": names::ATTEMPTS}});
-    json!({
-        "name": names::ATTEMPTS,
+    let address = json!({"envoy_internal_address": {"server_listener_name": name}});
+    let cluster = json!({
+        "name": name,
         "connect_timeout": "1s",
         "circuit_breakers": open_breakers(),
-        // Shorter than the listener's own hour, so that no request meets a connection that is being closed.
-        "typed_extension_protocol_options": http1("60s"),
+        // Shorter than the listener's own hour, so that no request meets a connection that is being closed; and short, so that an
+        // old configuration is soon seen to be idle.
+        "typed_extension_protocol_options": http1("10s"),
         "load_assignment": {
-            "cluster_name": names::ATTEMPTS,
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
         "transport_socket": {
@@ -30,12 +31,14 @@ pub(super) fn cluster() -> Value {
                 json!({"transport_socket": plain}),
             ),
         },
-    })
+    });
+    // Configurations come and go; in the statistics the way here stays one.
+    with(cluster, "alt_stat_name", (name != names::ATTEMPTS).then(|| names::ATTEMPTS.into()))
 }
 
-pub(super) fn listener(config: &Config, text: &str, filter: &str) -> Value {
+pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) -> Value {
     json!({
-        "name": names::ATTEMPTS,
+        "name": name,
         "internal_listener": {},
         "filter_chains": http_connection_manager(json!({
             "stat_prefix": names::ATTEMPTS,
@@ -44,11 +47,27 @@ pub(super) fn listener(config: &Config, text: &str, filter: &str) -> Value {
             "stream_idle_timeout": "0s",
             // Its only client is the edge, which must not wait a second for a stream that the filter has ended.
             "delayed_close_timeout": "0s",
+            "access_log": if config.server.access_log { access_log() } else { json!([]) },
             "local_reply_config": {"mappers": [broken_off()]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
             "http_filters": [wasm(config, text, filter), router()],
         })),
     })
+}
+
+/// One line for every request, written by the filter when its last attempt has ended; for all others there is nothing to write.
+fn access_log() -> Value {
+    let format = json!({
+        "text_format_source": {"inline_string": format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::LOG_LINE)},
+        "omit_empty_values": true,
+    });
+    json!([{
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            json!({"log_format": format}),
+        ),
+    }])
 }
 
 /// A response that breaks off after its headers were held back by the filter is answered by Envoy past the filter, so

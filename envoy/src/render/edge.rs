@@ -5,22 +5,28 @@ use std::net::SocketAddr;
 use llm_balancer_config::{Config, names, retry_ceiling};
 use serde_json::{Value, json};
 
-use super::{errors, http_connection_manager, listener_address, router, typed};
+use super::{errors, http_connection_manager, listener_address, router, typed, with};
+
+/// Name of the listener, and of its routes.
+pub(super) const EDGE: &str = "edge";
 
 /// What the replay buffer needs beyond the body: a request above it is sent, but never again.
 const REPLAY_SLACK: u64 = 1024 * 1024;
 
-pub(super) fn listener(config: &Config, listen: SocketAddr) -> Value {
+/// The listener with its routes, or with word of where they are found.
+pub(super) fn listener(listen: SocketAddr, routes: (&str, Value)) -> Value {
     json!({
-        "name": "edge",
+        "name": EDGE,
+        // What `/drain_listeners?inboundonly` closes: the others are needed by requests that are under way.
+        "traffic_direction": "INBOUND",
         "address": listener_address(listen),
-        "filter_chains": http_connection_manager(manager(config)),
+        "filter_chains": http_connection_manager(manager(routes)),
     })
 }
 
-fn manager(config: &Config) -> Value {
-    json!({
-        "stat_prefix": "edge",
+fn manager((kind, routes): (&str, Value)) -> Value {
+    let manager = json!({
+        "stat_prefix": EDGE,
         "codec_type": "AUTO",
         // The connection says who the client is, and nobody counts as internal (an empty list would stand for loopback
         // and the private networks): only then does Envoy drop the x-envoy- headers with which a client could set
@@ -42,23 +48,37 @@ fn manager(config: &Config) -> Value {
             "initial_connection_window_size": 1_048_576,
         },
         "local_reply_config": errors::local_replies(),
-        "route_config": {"name": "edge", "virtual_hosts": [virtual_host(config)]},
         "http_filters": [gunzip(), router()],
-    })
+    });
+    with(manager, kind, routes)
 }
 
-fn virtual_host(config: &Config) -> Value {
+/// All requests go to one listener, and so to one configuration of the filter, with every attempt that they make.
+pub(super) fn routes(config: &Config, attempts: &str) -> Value {
+    json!({"name": EDGE, "virtual_hosts": [virtual_host(config, attempts)]})
+}
+
+fn virtual_host(config: &Config, attempts: &str) -> Value {
     json!({
-        "name": "edge",
+        "name": EDGE,
         "domains": ["*"],
         "include_request_attempt_count": true,
+        "request_headers_to_add": [{
+            "header": {"key": names::CLIENT, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }],
+        // By which a client can be told which line of the access log is about it.
+        "response_headers_to_add": [{
+            "header": {"key": "x-litellm-call-id", "value": format!("%REQ({})%", names::STREAM_ID)},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }],
         // A client has no say in where a request goes, whatever becomes of the filter.
         "request_headers_to_remove": [names::CLUSTER],
         "response_headers_to_remove": [names::RETRY],
         "routes": [{
             "match": {"prefix": "/"},
             "request_body_buffer_limit": replay_limit(config.server.max_body_bytes),
-            "route": {"cluster": names::ATTEMPTS, "timeout": "0s", "retry_policy": retry_policy(config)},
+            "route": {"cluster": attempts, "timeout": "0s", "retry_policy": retry_policy(config)},
         }],
     })
 }

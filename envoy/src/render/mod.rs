@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 mod attempts;
 mod deployment;
+mod dynamic;
 mod edge;
 mod errors;
 mod metrics;
@@ -21,6 +22,7 @@ mod redis;
 mod upstream;
 mod yaml;
 
+pub use dynamic::{Files, Resources, live_bootstrap, readiness_refused};
 pub use yaml::to_yaml;
 
 /// What the configuration file leaves open: the machine that it runs on.
@@ -42,17 +44,36 @@ pub struct Options {
 
 /// The bootstrap for a configuration and the text that it was read from, which the filter reads again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
-    let mut clusters = vec![attempts::cluster()];
+    let routes = edge::routes(config, names::ATTEMPTS);
+    let mut listeners = vec![edge::listener(options.listen, ("route_config", routes))];
+    listeners.extend(behind(names::ATTEMPTS, config, text, options));
+    let mut clusters = clusters(names::ATTEMPTS, config, options);
+    metrics::add(options, &mut listeners, &mut clusters);
+    let resources = json!({"listeners": listeners, "clusters": clusters});
+    with(around(config, options), "static_resources", resources)
+}
+
+/// All clusters; `attempts` is the name of the one that leads to the filter.
+fn clusters(attempts: &str, config: &Config, options: &Options) -> Vec<Value> {
+    let mut clusters = vec![attempts::cluster(attempts)];
     clusters.extend(
         config.deployments.iter().map(|deployment| deployment::cluster(deployment, &options.system_cas)),
     );
-    let mut listeners =
-        vec![edge::listener(config, options.listen), attempts::listener(config, text, &options.filter)];
     if let Some(redis) = &config.redis {
-        listeners.push(redis::listener(&options.redis_socket));
         clusters.extend(redis::clusters(redis, &options.redis_socket, &options.system_cas));
     }
-    metrics::add(options, &mut listeners, &mut clusters);
+    clusters
+}
+
+/// The listeners behind the edge.
+fn behind(attempts: &str, config: &Config, text: &str, options: &Options) -> Vec<Value> {
+    let attempts = attempts::listener(attempts, config, text, &options.filter);
+    let redis = config.redis.as_ref().map(|_| redis::listener(&options.redis_socket));
+    [attempts].into_iter().chain(redis).collect()
+}
+
+/// The bootstrap without what requests pass through.
+fn around(config: &Config, options: &Options) -> Value {
     json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
         "admin": {"address": socket_address("127.0.0.1", options.admin_port)},
@@ -62,11 +83,7 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
         }],
         "typed_dns_resolver_config": dns_resolver(),
         "overload_manager": overload_manager(),
-        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept_stats(config)}}},
-        "static_resources": {
-            "listeners": listeners,
-            "clusters": clusters,
-        },
+        "stats_config": stats_config(config),
     })
 }
 
@@ -95,6 +112,27 @@ fn dns_resolver() -> Value {
     })
 }
 
+/// Which statistics are kept, and how ours are told apart.
+fn stats_config(config: &Config) -> Value {
+    // Tokens and seconds of an LLM: from a cached answer to a reasoning model that thinks for ten minutes. Milliseconds.
+    const BUCKETS: [u32; 17] = [
+        5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000,
+        600_000,
+    ];
+    let tag = |label: &&str| {
+        // The prefix up to the first dot lets Envoy skip this for all other statistics.
+        json!({"tag_name": label, "regex": format!("^wasmcustom\\..*?(;{label}=([^;]*))")})
+    };
+    json!({
+        "stats_matcher": {"inclusion_list": {"patterns": kept_stats(config)}},
+        "stats_tags": names::METRIC_LABELS.iter().map(tag).collect::<Vec<_>>(),
+        "histogram_bucket_settings": [{
+            "match": {"prefix": format!("wasmcustom.{}", names::METRIC_PREFIX)},
+            "buckets": BUCKETS,
+        }],
+    })
+}
+
 /// Above so many deployments their clusters go without statistics, which took most of the start at 10,000.
 const MOST_WITH_STATS: usize = 1_000;
 
@@ -102,7 +140,16 @@ const MOST_WITH_STATS: usize = 1_000;
 /// how it is connected.
 fn kept_stats(config: &Config) -> Vec<Value> {
     let attempts = format!("cluster.{}.", names::ATTEMPTS);
-    let prefixes = ["cluster_manager.", "http.", "listener.", "server.", "wasm.", "wasmcustom.", &attempts];
+    let prefixes = [
+        "cluster_manager.",
+        "http.",
+        "listener.",
+        "listener_manager.",
+        "server.",
+        "wasm.",
+        "wasmcustom.",
+        &attempts,
+    ];
     let mut patterns: Vec<_> = prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
     if config.deployments.len() <= MOST_WITH_STATS {
         patterns.extend(CLUSTER_STATS.iter().map(|suffix| json!({"suffix": suffix})));

@@ -1,33 +1,41 @@
-//! What the operator sees when Envoy listens: where, which groups, and where the metrics are.
+//! What the operator sees when Envoy serves: where, which groups, what is worth a look, and where the metrics are.
 
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::path::Path;
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, Strategy};
 
+use crate::findings::{BOLD, GREEN, YELLOW};
 use crate::render::Options;
+
+use super::changes::short;
 
 /// Lines of groups at most; `GET /v1/model/info` has them all.
 const MOST_GROUPS: usize = 20;
+/// Deployments named in a line at most.
+const MOST_NAMED: usize = 4;
 
 /// To standard error: standard output is the requests' log.
-pub fn print(config: &Config, options: &Options) {
-    eprint!("{}", text(config, options));
+pub fn print(config: &Config, options: &Options, file: &Path, warnings: usize) {
+    anstream::eprint!("{}", text(config, options, file, warnings));
 }
 
-fn text(config: &Config, options: &Options) -> String {
+fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> String {
     let Options { listen, admin_port, .. } = options;
     let access = match config.server.master_key {
-        Some(_) => "",
+        Some(_) => String::new(),
         None if listen.ip().is_loopback() => {
-            " for this machine only: the file sets no general_settings.master_key"
+            " for this machine only: the file sets no general_settings.master_key".to_owned()
         }
-        None => " for everybody: the file sets no general_settings.master_key",
+        None => {
+            format!(" {YELLOW}for everybody{YELLOW:#}: the file sets no general_settings.master_key")
+        }
     };
-    let mut text = format!("llm-balancer listens on http://{listen}{access}\n");
+    let mut text = format!("{GREEN}llm-balancer{GREEN:#} listens on {BOLD}http://{listen}{BOLD:#}{access}\n");
     let groups = groups(config);
-    for (group, deployments) in groups.iter().take(MOST_GROUPS) {
-        let plural = if *deployments == 1 { "" } else { "s" };
-        let _ = writeln!(text, "  {group}: {deployments} deployment{plural}");
+    for (group, ids) in groups.iter().take(MOST_GROUPS) {
+        let _ = writeln!(text, "  {BOLD}{group}{BOLD:#}: {}", members(config, group, ids));
     }
     if let Some(more) = groups.len().checked_sub(MOST_GROUPS).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more groups");
@@ -36,25 +44,112 @@ fn text(config: &Config, options: &Options) -> String {
         let host = if redis.host.contains(':') { format!("[{}]", redis.host) } else { redis.host.clone() };
         let _ = writeln!(text, "limits are shared through Redis at {host}:{}", redis.port);
     }
+    if warnings > 0 {
+        let plural = if warnings == 1 { "" } else { "s" };
+        let _ = writeln!(text, "{YELLOW}{warnings} warning{plural}{YELLOW:#} about the file, above");
+    }
     let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
     if let Some(metrics) = options.metrics {
         let _ = writeln!(text, "metrics for other machines: http://{metrics}/metrics");
     }
+    let _ = writeln!(text, "{} is watched: changes are served without a restart", file.display());
     text
 }
 
-/// Groups in the order of the file, with the number of their deployments.
-fn groups(config: &Config) -> Vec<(&str, usize)> {
-    let mut places = std::collections::HashMap::new();
-    let mut groups: Vec<(&str, usize)> = Vec::new();
+/// `3 deployments by least-busy: paris, tokyo, oslo`
+fn members(config: &Config, group: &str, ids: &[&str]) -> String {
+    let named = ids.iter().take(MOST_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
+    let more = match ids.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match ids.len() {
+        1 => format!("1 deployment: {named}"),
+        count => format!("{count} deployments by {}: {named}{more}", strategy(config, group)),
+    }
+}
+
+/// Under LiteLLM's name.
+fn strategy(config: &Config, group: &str) -> &'static str {
+    let mut own = config.router.routing_groups.iter();
+    let own = own.find(|own| own.priorities.is_empty() && own.models.iter().any(|model| **model == *group));
+    match own.map_or(config.router.strategy, |own| own.strategy) {
+        Strategy::SimpleShuffle => "simple-shuffle",
+        Strategy::LeastBusy => "least-busy",
+        Strategy::UsageBased => "usage-based-routing",
+        Strategy::LowestLatency => "latency-based-routing",
+        Strategy::LowestCost => "cost-based-routing",
+    }
+}
+
+/// Groups in the order of the file, with the ids of their deployments.
+fn groups(config: &Config) -> Vec<(&str, Vec<&str>)> {
+    let mut places = HashMap::new();
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for deployment in &config.deployments {
         let place = *places.entry(&*deployment.group).or_insert_with(|| {
-            groups.push((&*deployment.group, 0));
+            groups.push((&*deployment.group, Vec::new()));
             groups.len().saturating_sub(1)
         });
-        if let Some((_, count)) = groups.get_mut(place) {
-            *count = count.saturating_add(1);
+        if let Some((_, ids)) = groups.get_mut(place) {
+            ids.push(&*deployment.id);
         }
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_balancer_config::read;
+
+    use super::*;
+
+    fn banner(text: &str, warnings: usize) -> String {
+        let reading = read("config.yaml", text, &|_| None);
+        let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
+        let options = Options {
+            listen: "127.0.0.1:4000".parse().unwrap(),
+            admin_port: 9901,
+            metrics: None,
+            filter: String::new(),
+            system_cas: String::new(),
+            redis_socket: String::new(),
+        };
+        let text = super::text(&config, &options, Path::new("config.yaml"), warnings);
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    fn item(group: &str, id: &str) -> String {
+        format!(
+            "- {{model_name: {group}, litellm_params: {{model: openai/m, api_key: k}}, model_info: {{id: {id}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn it_says_where_with_whom_and_how() {
+        let items = item("gpt", "paris") + &item("other", "oslo") + &item("gpt", "tokyo");
+        let said =
+            banner(&format!("model_list:\n{items}router_settings: {{routing_strategy: least-busy}}\n"), 2);
+        let expected = "llm-balancer listens on http://127.0.0.1:4000 for this machine only: the file sets no general_settings.master_key
+  gpt: 2 deployments by least-busy: paris, tokyo
+  other: 1 deployment: oslo
+2 warnings about the file, above
+metrics: http://127.0.0.1:9901/stats/prometheus
+config.yaml is watched: changes are served without a restart
+";
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_large_file_has_a_short_banner() {
+        let items: String =
+            (0..3000).map(|number| item(&format!("g{}", number % 30), &format!("d{number}"))).collect();
+        let said = banner(&format!("model_list:\n{items}"), 0);
+        assert!(
+            said.contains("  g0: 100 deployments by simple-shuffle: d0, d30, d60, d90 and 96 more\n"),
+            "{said}"
+        );
+        assert!(said.contains("  and 10 more groups\n"), "{said}");
+        assert!(said.lines().count() < 25, "{said}");
+    }
 }

@@ -1,94 +1,27 @@
-//! Envoy as our child: it gets our signals, its end is our end, and it does not outlive us.
+//! Envoy as our child: it does not outlive us, and it ends when we say so.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::thread;
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus};
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::Signals;
 
-/// How often we look whether Envoy listens: a start takes some tenths of a second.
-const POLL: Duration = Duration::from_millis(10);
-
-/// Those that end us, and the one that says that Envoy has ended. From here on they wait until somebody looks.
-pub fn signals() -> io::Result<Signals> {
-    Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])
-}
-
-/// Runs Envoy to its end, and says when it listens at `address`.
-pub fn run(
-    mut command: Command,
-    mut signals: Signals,
-    address: SocketAddr,
-    ready: impl FnOnce(),
-) -> io::Result<ExitCode> {
+/// Starts it.
+pub fn spawn(mut command: Command) -> io::Result<Child> {
     allow_many_connections();
     dies_with_us(&mut command);
-    let mut child = command.spawn()?;
-    let mut asked = false;
-    let status = match start(&mut child, &mut signals, address, &mut asked)? {
-        Some(status) => status,
-        None => {
-            ready();
-            attend(&mut child, &mut signals, &mut asked)?
-        }
-    };
-    if !asked {
-        eprintln!("llm-balancer: Envoy ended by itself, with {status}; --log-level info tells more");
-    }
-    Ok(exit_code(status, asked))
+    command.spawn()
 }
 
-/// Until Envoy listens. If it ends before that, how it ended.
-fn start(
-    child: &mut Child,
-    signals: &mut Signals,
-    address: SocketAddr,
-    asked: &mut bool,
-) -> io::Result<Option<ExitStatus>> {
-    while TcpStream::connect_timeout(&address, POLL).is_err() {
-        for signal in signals.pending() {
-            *asked |= pass_on(child, signal);
-        }
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        thread::sleep(POLL);
-    }
-    Ok(None)
-}
-
-/// Until Envoy ends.
-fn attend(child: &mut Child, signals: &mut Signals, asked: &mut bool) -> io::Result<ExitStatus> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        for signal in signals.wait() {
-            *asked |= pass_on(child, signal);
-        }
-    }
-}
-
-/// Envoy ends at SIGTERM and SIGINT; to the other ways of asking it has other answers. Says whether it was asked to end.
-fn pass_on(child: &Child, signal: i32) -> bool {
-    let signal = match signal {
-        SIGCHLD => return false,
-        SIGINT => Signal::SIGINT,
-        _ => Signal::SIGTERM,
-    };
+/// Asks it to end, which it does at once.
+pub fn end(child: &Child) {
     if let Ok(pid) = i32::try_from(child.id()) {
         // Fails only if it has ended, which is seen elsewhere.
-        let _ = kill(Pid::from_raw(pid), signal);
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
-    true
 }
 
 /// Every request holds a few descriptors, and the soft limit often is 1024.
@@ -101,7 +34,7 @@ fn allow_many_connections() {
 
 /// Even if we are killed without a chance to pass that on.
 fn dies_with_us(command: &mut Command) {
-    // Of its own group, so that Ctrl-C reaches it once: through us.
+    // Of its own group, so that Ctrl-C reaches it through us, when its requests have ended.
     command.process_group(0);
     let us = Pid::this();
     let ask = move || {
@@ -116,8 +49,8 @@ fn dies_with_us(command: &mut Command) {
 
 /// As shells have it: 128 and the signal's number for a process that a signal ended. An end that nobody asked for is
 /// never a success.
-fn exit_code(status: ExitStatus, asked: bool) -> ExitCode {
+pub fn exit_code(status: ExitStatus, asked: bool) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    ExitCode::from(if asked { code } else { code.max(1) })
+    if asked { code } else { code.max(1) }
 }

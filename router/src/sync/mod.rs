@@ -40,6 +40,7 @@ enum Part {
     /// AUTH or SELECT.
     Greeting,
     Presence,
+    Goodbye,
     Lease {
         index: usize,
         minute: u32,
@@ -93,7 +94,7 @@ impl Router {
         let mut ledger = self.ledger.borrow_mut();
         let mut call = self.call()?;
         let fleet = ledger.look_at_fleet(moment.now, moment.store);
-        if fleet.away {
+        if fleet.away || fleet.left {
             return None;
         }
         if fleet.epoch == 0 {
@@ -162,6 +163,21 @@ impl Router {
         call.script(Part::Presence, PRESENCE, &keys, &own);
     }
 
+    /// Says goodbye: nobody has to keep a share for this instance. To be said when the fleet has been
+    /// [parted](Fleet::part) from and what was on its way has arrived.
+    pub fn goodbye(&self, moment: &mut Moment<'_>) -> Option<Call> {
+        let instance = Fleet::read(moment.store).instance;
+        if instance == 0 {
+            return None;
+        }
+        let mut call = self.call()?;
+        // As if its last sign of life were long ago: it is gone with the next one of anybody.
+        let words: [&[u8]; 4] = [b"ZADD", &self.key("instances"), b"0", &number(instance)];
+        resp::command(&mut call.bytes, &words);
+        call.parts.push(Part::Goodbye);
+        call.finish()
+    }
+
     /// Tells Redis again what this instance has taken of the minute, after it has forgotten.
     pub fn report(&self, moment: &mut Moment<'_>) -> Vec<Call> {
         let mut ledger = self.ledger.borrow_mut();
@@ -227,6 +243,11 @@ impl Router {
             }
         });
         granted &= outcome.is_ok();
+        self.meters.borrow_mut().redis(match outcome {
+            Ok(()) if is_late => "late",
+            Ok(()) => "ok",
+            Err(_) => "failed",
+        });
         let (news, has_missed) = match outcome {
             Ok(()) if is_late => (News::None, false),
             outcome => set_away(outcome.err(), &mut ledger, moment),
@@ -445,7 +466,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
         items?.get(at)?.integer().and_then(|number| u64::try_from(number).ok())
     };
     match part {
-        Part::Greeting => {}
+        Part::Greeting | Part::Goodbye => {}
         Part::Presence => {
             let (epoch, live, missing) = (integer(0)?, integer(1)?, integer(2)?);
             if live.max(missing) > MOST_INSTANCES {

@@ -20,3 +20,12 @@ pub const REDIS: &str = "redis";
 pub const FILTER: &str = "llm-balancer";
 /// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
 pub const LEAVING: &str = "llm-balancer-leaving";
+/// What the names of our metrics begin with.
+pub const METRIC_PREFIX: &str = "llm_balancer_";
+/// The labels of our metrics. They stand in a metric's name, `;label=value` each, until Envoy takes them apart.
+pub const METRIC_LABELS: [&str; 10] =
+    ["group", "deployment", "outcome", "status", "reason", "type", "target", "model", "api_base", "mode"];
+/// What the filter calls the line for the access log, which it writes as a filter state object of this name.
+pub const LOG_LINE: &str = "llm_balancer_line";
+/// Request header with which the edge tells the filter where the client is.
+pub const CLIENT: &str = "x-llm-client";

@@ -11,6 +11,7 @@ mod between;
 mod clock;
 mod exchange;
 mod host;
+mod metrics;
 mod probe;
 mod redis;
 mod shared;
@@ -18,13 +19,14 @@ mod shared;
 mod testing;
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::fleet::Fleet;
+use llm_balancer_router::meters::Change;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::store::Moment;
 
@@ -67,6 +69,12 @@ impl Worker {
         let is_beat = self.clock.is_beat(now);
         if is_beat {
             self.router.beat(now, &SharedData);
+            self.router.hand_in(now, &SharedData, &mut |name, change| {
+                // What limits are now, the newest configuration says; what is counted, all of them.
+                if is_newest || !matches!(change, Change::Set(_)) {
+                    metrics::hand_in(name, change);
+                }
+            });
         }
         let released = match self.router.config().redis {
             Some(_) => self.redis.tick(self, is_beat && is_newest),
@@ -75,6 +83,13 @@ impl Worker {
         self.leave();
         self.clock.rest();
         released
+    }
+}
+
+impl Drop for Worker {
+    /// What was counted since the last tick is counted all the same.
+    fn drop(&mut self) {
+        self.router.close(&mut metrics::hand_in);
     }
 }
 
@@ -110,6 +125,9 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     #[cfg(feature = "testing")]
     testing::check_the_store();
     router.open(&SharedData);
+    // Of the fingerprint, all VMs make the same, because they run the same code.
+    let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&text);
+    router.announce(fingerprint, RandomState::new().hash_one(root), &SharedData);
     if router.config().redis.is_some() {
         Redis::start();
     }

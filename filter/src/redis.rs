@@ -10,10 +10,12 @@ use llm_balancer_config::names;
 use llm_balancer_router::fleet::Fleet;
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::lease::Lacks;
+use llm_balancer_router::meters::{Change, series};
 use llm_balancer_router::{Call, News, Told};
 
 use crate::Worker;
 use crate::host::{self, BufferType, LogLevel, MapType};
+use crate::metrics;
 use crate::shared::SharedData;
 
 /// How often we look whether a call takes too long.
@@ -50,7 +52,7 @@ struct Pending {
 impl Redis {
     /// Says that it is there, until something else is known, as it may be from a configuration before this one.
     pub(crate) fn start() {
-        host::set_gauge(UP, u64::from(!Fleet::read(&SharedData).away));
+        is_up(!Fleet::read(&SharedData).away);
     }
 
     /// Tells the other instances that this one ends.
@@ -249,17 +251,19 @@ impl Redis {
 }
 
 /// Gauge: 1 while limits are shared, 0 while each instance has its share of them.
-const UP: &str = "llm_balancer_redis_up";
+fn is_up(is_up: bool) {
+    metrics::hand_in(&series("redis_up", &[]), Change::Set(u64::from(is_up)));
+}
 
 fn log(news: News) {
     let message = match news {
         News::None => return,
         News::Away(problem) => {
-            host::set_gauge(UP, 0);
+            is_up(false);
             format!("Redis: {problem}; limits are held by this instance's share of them")
         }
         News::Back => {
-            host::set_gauge(UP, 1);
+            is_up(true);
             "Redis is back; limits are shared again".to_owned()
         }
     };

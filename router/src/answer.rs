@@ -6,9 +6,9 @@ use std::time::Duration;
 use llm_balancer_config::Deployment;
 
 use crate::attempt::Journey;
-use crate::ledger::RateLimits;
 use crate::outcome::Failure;
 use crate::reply::{Refusal, Reply};
+use crate::sums::RateLimits;
 
 /// Response headers under LiteLLM's names.
 pub type Names<'a> = [(&'static str, Cow<'a, str>); 6];

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::lease::Room;
-use crate::ledger::{Demand, Terms};
 use crate::record::Record;
+use crate::terms::{Demand, Terms};
 
 /// Why a deployment does not get a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

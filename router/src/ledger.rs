@@ -12,71 +12,19 @@ use llm_balancer_config::{Config, Deployment, Strategy};
 use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
 use crate::fleet::Fleet;
-use crate::lease::{Away, Limits, Sharing};
+use crate::lease::{Away, Sharing};
 use crate::record::Record;
 use crate::seen::{Fixed, Seen};
-use crate::store::{Store, Version};
+use crate::store::{Store, TRIES, Version};
+use crate::sums::{RateLimits, Sums};
+use crate::terms::{Demand, Terms};
 use crate::window::Window;
-
-/// Lost races in a row before a count is given up. In each round of a race one worker wins, so with fewer workers than
-/// this a count is never given up.
-const TRIES: usize = 256;
 
 /// How long successes may wait in this worker until they are handed in. They only dilute the share of failures.
 const HAND_IN: Duration = Duration::from_secs(1);
 
 /// How long the fleet is believed to be as it was last seen.
 const FLEET: Duration = Duration::from_millis(20);
-
-/// What a deployment may be asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terms {
-    /// Requests of a minute.
-    pub rpm: Option<u64>,
-    /// Tokens of a minute.
-    pub tpm: Option<u64>,
-    /// Requests in flight.
-    pub parallel: Option<u32>,
-    /// Whether its requests are counted even without any of these: a strategy wants to know.
-    pub counted: bool,
-}
-
-impl Terms {
-    /// Of a deployment whose group is served by this strategy.
-    pub fn of(config: &Config, deployment: &Deployment, strategy: Strategy) -> Self {
-        let hard = !config.router.soft_limits;
-        Self {
-            rpm: deployment.rpm.filter(|rpm| hard && *rpm > 0),
-            tpm: deployment.tpm.filter(|tpm| hard && *tpm > 0),
-            parallel: deployment.max_parallel_requests.or(config.router.max_parallel_requests),
-            counted: !matches!(strategy, Strategy::SimpleShuffle | Strategy::LowestCost),
-        }
-    }
-
-    /// Those of a minute.
-    pub fn limits(&self) -> Limits {
-        Limits { rpm: self.rpm, tpm: self.tpm }
-    }
-
-    fn are_limited(&self) -> bool {
-        self.rpm.is_some() || self.tpm.is_some()
-    }
-
-    /// Counts a request in the sums of its group, which are about limits: one that takes nothing from a limit, or from
-    /// that of tokens, is not in them.
-    fn count(&self, window: &mut Window, tokens: u64) {
-        if self.rpm.is_some() {
-            window.requests = window.requests.saturating_add(1);
-        }
-        if self.tpm.is_some() {
-            window.tokens = window.tokens.saturating_add(tokens);
-        }
-    }
-
-    fn are_counted(&self) -> bool {
-        self.counted || self.rpm.is_some() || self.tpm.is_some() || self.parallel.is_some()
-    }
-}
 
 /// Proof that a request was admitted; to be handed back when it has ended.
 #[derive(Debug)]
@@ -112,32 +60,13 @@ struct Seat {
     handed_in: Duration,
 }
 
-/// The sums of a group, for x-ratelimit headers.
-#[derive(Debug)]
-struct Group {
-    key: String,
-    members: usize,
-    rpm: Option<u64>,
-    tpm: Option<u64>,
-    window: Window,
-}
-
-/// What clients are told about the limits of a group (x-ratelimit-*).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Limit and remainder of requests in this minute.
-    pub requests: Option<(u64, u64)>,
-    /// Limit and remainder of tokens in this minute.
-    pub tokens: Option<(u64, u64)>,
-}
-
 /// See above.
 #[derive(Debug)]
 pub struct Ledger {
     seats: Vec<Seat>,
     /// The seats in short, in the same order.
     seen: Vec<Seen>,
-    groups: Vec<Group>,
+    groups: Vec<Sums>,
     alive: Alive,
     /// Whether the others know that this VM counts; one that serves nobody does not.
     joined: bool,
@@ -154,14 +83,14 @@ pub struct Ledger {
 impl Ledger {
     /// For one worker, whose VM has this number. `strategy` tells the strategy of a deployment's group.
     pub fn new(config: &Config, vm: u32, strategy: &dyn Fn(&Deployment) -> Strategy) -> Self {
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<Sums> = Vec::new();
         let mut places = std::collections::HashMap::<Arc<str>, usize>::new();
         let mut seats = Vec::with_capacity(config.deployments.len());
         for deployment in &config.deployments {
             let terms = Terms::of(config, deployment, strategy(deployment));
             let place = *places.entry(Arc::clone(&deployment.group)).or_insert(groups.len());
             if place == groups.len() {
-                groups.push(Group::new(&deployment.group));
+                groups.push(Sums::new(&deployment.group));
             }
             if let Some(group) = groups.get_mut(place) {
                 group.include(&terms);
@@ -200,11 +129,7 @@ impl Ledger {
                 store.swap(&seat.key, &seat.record.encode(), None);
             }
         }
-        for group in self.groups.iter().filter(|group| group.is_limited()) {
-            if store.get(&group.key).is_none() {
-                store.swap(&group.key, &group.window.encode(), None);
-            }
-        }
+        self.groups.iter().for_each(|group| group.open(store));
     }
 
     /// Says that this VM is alive, if anything depends on that. Once a second.
@@ -275,7 +200,7 @@ impl Ledger {
     /// Whether a deployment has its group to itself.
     pub fn is_lone(&self, index: usize) -> bool {
         let group = self.seats.get(index).and_then(|seat| self.groups.get(seat.group));
-        group.is_none_or(|group| group.members < 2)
+        group.is_none_or(|group| group.members() < 2)
     }
 
     /// A deployment as it was last seen.
@@ -378,7 +303,7 @@ impl Ledger {
                 let (group, terms) = (seat.group, seat.terms);
                 self.shorten(index);
                 if terms.are_limited() {
-                    self.update_group(group, now, store, |window| terms.count(window, tokens));
+                    self.update_sums(group, now, store, |window| terms.count(window, tokens));
                 }
                 return Ok(ticket);
             }
@@ -401,7 +326,6 @@ impl Ledger {
         self.update(index, now, store, |record| {
             if ticket.in_flight {
                 record.come_back(own);
-                record.window = record.window.at(now);
                 record.window.correct(ticket.minute, ticket.reserved, used);
             }
             if ticket.probe {
@@ -414,7 +338,7 @@ impl Ledger {
             && let Some(group) =
                 self.seats.get(index).filter(|seat| seat.terms.tpm.is_some()).map(|s| s.group)
         {
-            self.update_group(group, now, store, |window| {
+            self.update_sums(group, now, store, |window| {
                 window.correct(ticket.minute, ticket.reserved, used);
             });
         }
@@ -443,39 +367,27 @@ impl Ledger {
         store: &dyn Store,
         mut change: impl FnMut(&mut Record),
     ) {
-        for _ in 0..TRIES {
-            let version = self.read(index, store);
-            let Some(seat) = self.seats.get_mut(index) else { return };
-            seat.record.outcomes = seat.record.outcomes.at(now);
-            let outcomes = &mut seat.record.outcomes;
-            outcomes.successes = outcomes.successes.saturating_add(seat.successes);
-            change(&mut seat.record);
-            if store.swap(&seat.key, &seat.record.encode(), version) {
-                seat.successes = 0;
-                self.shorten(index);
-                return;
-            }
+        let waiting = self.seats.get(index).map_or(0, |seat| seat.successes);
+        let updated = self.change(index, now, store, |record, _| {
+            record.outcomes = record.outcomes.at(now);
+            record.outcomes.successes = record.outcomes.successes.saturating_add(waiting);
+            change(record);
+            Some(())
+        });
+        if let (Some(()), Some(seat)) = (updated, self.seats.get_mut(index)) {
+            seat.successes = 0;
         }
     }
 
-    fn update_group(
+    fn update_sums(
         &mut self,
-        place: usize,
+        group: usize,
         now: Duration,
         store: &dyn Store,
-        mut change: impl FnMut(&mut Window),
+        change: impl FnMut(&mut Window),
     ) {
-        let Some(group) = self.groups.get_mut(place).filter(|group| group.is_limited()) else { return };
-        for _ in 0..TRIES {
-            let (window, version) = match store.get(&group.key) {
-                Some((bytes, version)) => (Window::decode(&bytes).unwrap_or_default(), Some(version)),
-                None => (Window::default(), None),
-            };
-            group.window = window.at(now);
-            change(&mut group.window);
-            if store.swap(&group.key, &group.window.encode(), version) {
-                return;
-            }
+        if let Some(sums) = self.groups.get_mut(group) {
+            sums.update(now, store, change);
         }
     }
 
@@ -487,50 +399,6 @@ impl Ledger {
         store: Option<&dyn Store>,
     ) -> Option<RateLimits> {
         let place = self.seats.get(index)?.group;
-        let group = self.groups.get_mut(place).filter(|group| group.is_limited())?;
-        if let Some((bytes, _)) = store.and_then(|store| store.get(&group.key)) {
-            group.window = Window::decode(&bytes).unwrap_or_default();
-        }
-        let window = group.window.at(now);
-        let left = |limit: Option<u64>, used: u64| limit.map(|limit| (limit, limit.saturating_sub(used)));
-        Some(RateLimits {
-            requests: left(group.rpm, u64::from(window.requests)),
-            tokens: left(group.tpm, window.tokens),
-        })
-    }
-}
-
-/// What a request asks of a deployment.
-#[derive(Clone, Copy, Debug)]
-pub struct Demand {
-    /// The deployment.
-    pub index: usize,
-    /// Tokens that it is expected to cost.
-    pub tokens: u64,
-    /// The client named this deployment, so a cooldown does not matter.
-    pub direct: bool,
-    /// To find out how fast it is.
-    pub probe: bool,
-    /// Whether its limits are shared with other instances.
-    pub sharing: Sharing,
-}
-
-impl Group {
-    fn new(name: &str) -> Self {
-        Self { key: format!("g/{name}"), members: 0, rpm: None, tpm: None, window: Window::default() }
-    }
-
-    fn include(&mut self, terms: &Terms) {
-        self.members = self.members.saturating_add(1);
-        let add = |sum: Option<u64>, limit: Option<u64>| match (sum, limit) {
-            (Some(sum), Some(limit)) => Some(sum.saturating_add(limit)),
-            (sum, limit) => sum.or(limit),
-        };
-        self.rpm = add(self.rpm, terms.rpm);
-        self.tpm = add(self.tpm, terms.tpm);
-    }
-
-    fn is_limited(&self) -> bool {
-        self.rpm.is_some() || self.tpm.is_some()
+        self.groups.get_mut(place)?.left(now, store)
     }
 }

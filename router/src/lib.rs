@@ -25,6 +25,8 @@ pub mod ledger;
 pub mod record;
 pub mod resp;
 pub mod store;
+pub mod sums;
+pub mod terms;
 pub mod window;
 
 // Who may serve, who does, and what is sent.
@@ -41,6 +43,7 @@ pub mod stream_options;
 pub mod tags;
 
 // What became of it.
+pub mod account;
 pub mod answer;
 pub mod cooldown;
 pub mod fallback;
@@ -51,6 +54,11 @@ pub mod retry_after;
 pub mod usage;
 pub mod withhold;
 
+// What is shown to those who watch.
+pub mod explain;
+pub mod meters;
+pub mod watch;
+
 // What is told about the configuration itself.
 pub mod health;
 pub mod listing;
@@ -58,6 +66,7 @@ pub mod listing;
 // The order of decisions.
 mod arriving;
 mod choosing;
+mod concluding;
 mod router;
 mod sending;
 mod settling;

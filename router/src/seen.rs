@@ -8,8 +8,8 @@ use llm_balancer_config::Deployment;
 
 use crate::estimate::Estimate;
 use crate::latency::Latency;
-use crate::ledger::Terms;
 use crate::record::{Elsewhere, Record, milliseconds, seconds};
+use crate::terms::Terms;
 use crate::window::{Window, minute};
 
 /// Completion tokens that an answer is taken to have before any was seen ..

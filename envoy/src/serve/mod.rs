@@ -95,6 +95,8 @@ fn command(envoy: &Path, dir: &TempDir, args: &Serve) -> Command {
     command.arg("--disable-hot-restart");
     // Listeners of old configurations go when nothing passes through them any more, so there is nothing to wait for.
     command.args(["--drain-time-s", "1", "--drain-strategy", "immediate"]);
+    // A line of the access log is seen within a second; Envoy's default is ten.
+    command.args(["--file-flush-interval-msec", "1000"]);
     if let Some(concurrency) = args.concurrency {
         command.args(["--concurrency", &concurrency.to_string()]);
     }

@@ -41,10 +41,10 @@ pub fn lowest<'a>(
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 pub(crate) mod tests {
     use super::*;
-    use crate::ledger::Terms;
     use crate::random::SplitMix;
     use crate::record::Record;
     use crate::seen::Fixed;
+    use crate::terms::Terms;
     use llm_balancer_config::{Config, read};
 
     /// Deployments `0`, `1`, .. of one group, each with further litellm_params.

@@ -243,6 +243,11 @@ impl Router {
             }
         });
         granted &= outcome.is_ok();
+        self.meters.borrow_mut().redis(match outcome {
+            Ok(()) if is_late => "late",
+            Ok(()) => "ok",
+            Err(_) => "failed",
+        });
         let (news, has_missed) = match outcome {
             Ok(()) if is_late => (News::None, false),
             outcome => set_away(outcome.err(), &mut ledger, moment),

@@ -117,7 +117,7 @@ fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried()
         let verdict = old.router.judge(attempt, Failure::TimedOut, &said, &mut moment);
         let Verdict::Retry(journey, _) = verdict else { panic!("{verdict:?}") };
         let Arrival::Hold(request) = new.router.arrive(&all, false) else { panic!("not held") };
-        let Step::Send(sending) = new.router.send(&request, body, Some(journey), &mut moment) else {
+        let Step::Send(sending) = new.router.send(&request, body, Some(*journey), &mut moment) else {
             panic!("nobody is left")
         };
         let attempt = sending.attempt;

@@ -18,6 +18,8 @@ pub const REDIS_HOP: &str = "redis-hop";
 pub const REDIS: &str = "redis";
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";
+/// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
+pub const LEAVING: &str = "llm-balancer-leaving";
 /// What the names of our metrics begin with.
 pub const METRIC_PREFIX: &str = "llm_balancer_";
 /// The labels of our metrics. They stand in a metric's name, `;label=value` each, until Envoy takes them apart.
@@ -27,5 +29,3 @@ pub const METRIC_LABELS: [&str; 10] =
 pub const LOG_LINE: &str = "llm_balancer_line";
 /// Request header with which the edge tells the filter where the client is.
 pub const CLIENT: &str = "x-llm-client";
-/// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
-pub const LEAVING: &str = "llm-balancer-leaving";

@@ -26,6 +26,7 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::fleet::Fleet;
+use llm_balancer_router::meters::Change;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::store::Moment;
 
@@ -68,7 +69,12 @@ impl Worker {
         let is_beat = self.clock.is_beat(now);
         if is_beat {
             self.router.beat(now, &SharedData);
-            self.router.hand_in(now, &SharedData, &mut metrics::hand_in);
+            self.router.hand_in(now, &SharedData, &mut |name, change| {
+                // What limits are now, the newest configuration says; what is counted, all of them.
+                if is_newest || !matches!(change, Change::Set(_)) {
+                    metrics::hand_in(name, change);
+                }
+            });
         }
         let released = match self.router.config().redis {
             Some(_) => self.redis.tick(self, is_beat && is_newest),

@@ -133,6 +133,19 @@ async fn what_envoy_refuses_changes_nothing_either() {
 }
 
 #[tokio::test]
+async fn what_envoy_refuses_at_the_start_ends_it() {
+    let dir = TempDir::new().unwrap();
+    let ca = dir.path().join("ca.pem");
+    fs::write(&ca, "no certificate").unwrap();
+    let bad = format!("model_list:\n{}", item("gpt", "paris", &format!(", ssl_verify: {}", ca.display())))
+        .replace("PROVIDER", "https://127.0.0.1:1");
+    let refusal = Launch::new(&bad).refused().await;
+    assert_eq!(refusal.status.code(), Some(1), "{}", refusal.output);
+    assert!(refusal.output.contains("Envoy refuses the configuration"), "{}", refusal.output);
+    assert!(refusal.output.contains("ca.pem"), "Envoy's own reason: {}", refusal.output);
+}
+
+#[tokio::test]
 async fn sighup_reads_the_file_at_once() {
     let world = World::group(&["paris"], "").await;
     world.balancer.signal(Signal::SIGHUP);

@@ -25,6 +25,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// Looks between two looks after old configurations.
 const TIDY: u32 = 4;
 
+/// Listeners that Envoy could not open, and serves without: somebody was quicker to take the port.
+const NOT_LISTENING: &str = "listener_manager.listener_create_failure";
+
 /// What a goodbye takes: a listener, three ticks of 50 ms, and a call to Redis.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -75,6 +78,14 @@ impl Running<'_> {
                 child::end(&self.child);
                 let _ = self.child.wait();
                 return Err(Failure::Machine(format!("Envoy refuses the configuration: {reason}")));
+            }
+            if word.is_some() && admin.number(NOT_LISTENING).is_some_and(|count| count > 0) {
+                child::end(&self.child);
+                let _ = self.child.wait();
+                return Err(Failure::Machine(format!(
+                    "cannot listen on {}: it is in use",
+                    self.options.listen
+                )));
             }
             if word.is_some() && TcpStream::connect_timeout(&address, POLL).is_ok() {
                 banner::print(&self.config, &self.options, &self.args.config, self.warnings);

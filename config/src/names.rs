@@ -18,3 +18,5 @@ pub const REDIS_HOP: &str = "redis-hop";
 pub const REDIS: &str = "redis";
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";
+/// The filter's root id where it runs once per request on somebody else's listener, and not once per attempt behind our edge.
+pub const SINGLE_HOP: &str = "llm-balancer/single-hop";

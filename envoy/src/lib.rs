@@ -8,6 +8,7 @@ pub mod failure;
 pub mod files;
 pub mod filter;
 pub mod listen;
+pub mod mesh;
 pub mod render;
 pub mod rendered;
 pub mod serve;

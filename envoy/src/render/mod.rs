@@ -15,12 +15,16 @@ use serde_json::{Value, json};
 mod attempts;
 mod deployment;
 mod edge;
+pub mod envoy_gateway;
 mod errors;
+pub mod istio;
+pub mod kubernetes;
 mod redis;
+mod single_hop;
 mod upstream;
 mod yaml;
 
-pub use yaml::to_yaml;
+pub use yaml::{to_documents, to_yaml};
 
 /// What the configuration file leaves open: the machine that it runs on.
 #[derive(Clone, Debug)]

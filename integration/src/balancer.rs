@@ -171,7 +171,7 @@ impl Launch {
 }
 
 /// `$LLM_BALANCER`, or what `make build` leaves.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/llm-balancer");
     std::env::var_os("LLM_BALANCER").map_or_else(|| PathBuf::from(built), PathBuf::from)
 }

@@ -10,6 +10,7 @@ pub mod certificates;
 mod client;
 pub mod fleet;
 mod link;
+pub mod mesh;
 pub mod minute;
 mod openai;
 mod ports;

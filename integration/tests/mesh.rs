@@ -1,0 +1,139 @@
+//! What is rendered for Istio and for Envoy Gateway, running in the real Envoy as their control planes would put it there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use llm_balancer_integration::mesh::{Gateway, Rendered, envoy_gateway, istio};
+use llm_balancer_integration::{Answer, Client, DONE, Provider, ask, item, minute};
+use serde_json::json;
+
+const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
+
+/// What the operator's Secret holds.
+fn secret() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("MASTER_KEY", "sk-master"), ("PARIS_KEY", "sk-paris")])
+}
+
+/// A provider, a gateway of this mesh in front of it, and a client that has the key.
+struct World {
+    client: Client,
+    gateway: Gateway,
+    provider: Provider,
+}
+
+impl World {
+    async fn new(mesh: &str, args: &[&str], config: &str) -> Self {
+        let provider = Provider::start().await;
+        let config = config.replace("PROVIDER", &provider.origin());
+        let config = format!("{config}general_settings: {{master_key: os.environ/MASTER_KEY}}\n");
+        let rendered = Rendered::new(&config, mesh, args, &secret());
+        assert!(!format!("{:?}", rendered.objects).contains("sk-master"), "a key in a rendered object");
+        let gateway = match mesh {
+            "istio" => istio::gateway(&rendered, &secret()).await,
+            _ => envoy_gateway::gateway(&rendered, &secret()).await,
+        };
+        let client = Client::new(gateway.port).with_header("authorization", "Bearer sk-master");
+        Self { client, gateway, provider }
+    }
+
+    async fn group(mesh: &str, args: &[&str], names: &[&str], params: &str, router: &str) -> Self {
+        let items: String = names.iter().map(|name| item("gpt", name, params)).collect();
+        Self::new(mesh, args, &format!("model_list:\n{items}router_settings: {{{router}}}\n")).await
+    }
+}
+
+#[tokio::test]
+async fn a_chat_is_answered_with_the_keys_from_the_secret() {
+    for mesh in MESHES {
+        let world = World::new(
+            mesh,
+            &[],
+            "model_list: [{model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: os.environ/PARIS_KEY}}]\n",
+        )
+        .await;
+        let reply = world.client.chat("gpt").await;
+        assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+        let request = world.provider.only_request();
+        assert_eq!(request.header("authorization"), Some("Bearer sk-paris"), "{mesh}");
+        assert_eq!(request.target, "/paris/v1/chat/completions", "{mesh}");
+        assert!(reply.header("x-llm-retry").is_none());
+        let stranger = Client::new(world.gateway.port).chat("gpt").await;
+        assert_eq!(stranger.status, 401, "{mesh}: {}", stranger.text());
+    }
+}
+
+#[tokio::test]
+async fn a_failed_attempt_goes_to_another_deployment() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris", "virginia", "tokyo"], "", "num_retries: 2").await;
+        for name in ["paris", "virginia"] {
+            world.provider.always(name, Answer::status(500));
+        }
+        for _ in 0..5 {
+            let reply = world.client.chat("gpt").await;
+            assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+            assert_eq!(reply.served_by(), "tokyo", "{mesh}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_minute_is_held() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], ", rpm: 2", "num_retries: 0").await;
+        minute::with_room_for(Duration::from_secs(10)).await;
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            statuses.push(world.client.chat("gpt").await.status);
+        }
+        assert_eq!(statuses, [200, 200, 429, 429], "{mesh}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_arrives_as_it_is_sent() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], "", "num_retries: 0").await;
+        world.provider.always("paris", Answer::ok().events(5).every(Duration::from_millis(100)));
+        let mut events = world.client.stream_chat("gpt").await;
+        assert_eq!(events.status, 200, "{mesh}");
+        let (mut arrived, mut last) = (Vec::new(), Vec::new());
+        while let Some((at, bytes)) = events.next().await {
+            arrived.push(at);
+            last = bytes.to_vec();
+        }
+        assert!(String::from_utf8_lossy(&last).ends_with(DONE), "{mesh}");
+        let spread = arrived.last().unwrap().duration_since(arrived[0]);
+        assert!(spread > Duration::from_millis(250), "{mesh}: all within {spread:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_a_megabyte_is_sent_again_after_a_failure() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris", "virginia"], "", "num_retries: 1").await;
+        world.provider.always("paris", Answer::status(500));
+        for _ in 0..4 {
+            let long = json!({"messages": [{"role": "user", "content": "long ".repeat(200_000)}]});
+            let reply = world.client.chat_with("gpt", &long).await;
+            assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_has_no_say_in_what_goes_on_inside() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], "", "num_retries: 0").await;
+        let client = world
+            .client
+            .with_header("x-llm-cluster", "attempts")
+            .with_header("x-envoy-max-retries", "5")
+            .with_header("x-envoy-retry-on", "5xx")
+            .with_header("x-envoy-attempt-count", "9");
+        world.provider.always("paris", Answer::status(500));
+        let reply = client.post("/v1/chat/completions", &ask("gpt")).await;
+        assert_eq!(reply.status, 500, "{mesh}: {}", reply.text());
+        assert_eq!(world.provider.calls(), ["paris"], "{mesh}");
+    }
+}

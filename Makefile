@@ -16,6 +16,8 @@ WASM_BINDGEN_VERSION := 0.2.130
 CARGO_DENY_VERSION := 0.20.2
 # What the Python clients are tested with.
 OPENAI_VERSION := 3.54.0
+# Kubernetes' schemas, and with them those of Istio, the Gateway API and Envoy Gateway.
+KUBERNETES_MODELS_VERSION := 5.1.0
 
 ENVOY := $(TOOLS)/envoy/bin/envoy
 RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
@@ -25,6 +27,7 @@ HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
 HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
 HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
 HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
+HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
 
 # Crates that run on this machine; the filter runs in Envoy alone.
 NATIVE := --workspace --exclude llm-balancer-filter
@@ -53,9 +56,13 @@ build: wasm-targets ## target/release/llm-balancer, one file with the filter ins
 	cargo build --release $(FILTER)
 	cargo build --release -p llm-balancer
 
+image-wasm: wasm-targets ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
+	cargo build --quiet --release $(FILTER)
+	@cargo run --quiet -p llm-balancer-integration --bin image-wasm
+
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) node redis ## Install what is missing: Envoy, the runners, the clients, Redis
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_OPENAI) $(HAVE_KUBERNETES) node redis ## Install what is missing: Envoy, the runners, the clients, Redis
 
 check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
 	cargo fmt --all --check
@@ -72,7 +79,7 @@ test: tools check test-node build testing-filter ## All of it, on the real thing
 
 # Tests wait more than they work, so there are more at once than processors.
 TEST_THREADS ?= 6
-TEST_ENV := ENVOY=$(ENVOY) PYTHONPATH=$(TOOLS)/python
+TEST_ENV := ENVOY=$(ENVOY) PYTHONPATH=$(TOOLS)/python KUBERNETES_MODELS=$(TOOLS)/kubernetes
 
 # The filter as tests want it, which traps when a request asks for it. Beside the real one, never in its place.
 testing-filter: wasm-targets
@@ -146,4 +153,15 @@ $(HAVE_OPENAI): | pip
 	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/python openai==$(OPENAI_VERSION)
 	touch $@
 
-.PHONY: help run run-cluster build tools check test test-node bench simulate testing-filter deny fmt clean wasm-targets node redis pip
+# What they are is said in integration/kubernetes/check.mjs.
+$(HAVE_KUBERNETES): | node npm
+	rm -rf $(TOOLS)/kubernetes $(TOOLS)/.kubernetes-*
+	mkdir -p $(TOOLS)/kubernetes
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(TOOLS)/kubernetes kubernetes-models@$(KUBERNETES_MODELS_VERSION) \
+	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
+	touch $@
+
+npm:
+	@npm --version >/dev/null 2>&1 || $(call apt,npm)
+
+.PHONY: help run run-cluster build image-wasm npm tools check test test-node bench simulate testing-filter deny fmt clean wasm-targets node redis pip

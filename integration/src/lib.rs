@@ -17,7 +17,9 @@ mod ports;
 mod provider;
 pub mod raw;
 pub mod redis;
+pub mod sbom;
 pub mod statistics;
+pub mod wasm_image;
 mod wire;
 mod world;
 

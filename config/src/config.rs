@@ -173,6 +173,19 @@ pub enum Strategy {
     LowestCost,
 }
 
+impl Strategy {
+    /// As files name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SimpleShuffle => "simple-shuffle",
+            Self::LeastBusy => "least-busy",
+            Self::UsageBased => "usage-based-routing",
+            Self::LowestLatency => "latency-based-routing",
+            Self::LowestCost => "cost-based-routing",
+        }
+    }
+}
+
 /// `router_settings`, with what `litellm_settings` and LiteLLM's defaults add.
 #[derive(Clone, Debug)]
 pub struct RouterSettings {
@@ -306,6 +319,8 @@ pub struct ServerSettings {
     pub master_key: Option<Secret>,
     /// Bodies above this are refused with 413; `llm_balancer.max_body_mb`, 64 MiB where nothing is set.
     pub max_body_bytes: u64,
+    /// `llm_balancer.access_log`: a line of JSON for every request; on where nothing is set.
+    pub access_log: bool,
     /// `general_settings.forward_client_headers_to_llm_api`: clients' `x-` headers reach the provider.
     pub forward_client_headers: bool,
 }

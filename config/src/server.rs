@@ -21,6 +21,8 @@ pub struct Own {
     pub skip_unsupported: bool,
     /// `limits: soft`
     pub soft_limits: bool,
+    /// `access_log`
+    pub access_log: Option<bool>,
     /// `max_body_mb`
     pub max_body_mb: Option<u64>,
     /// `redis_namespace`
@@ -34,6 +36,7 @@ pub fn own(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Own {
         soft_limits: one_of(reader, section, "limits", ["hard", "soft"]) == Some("soft"),
         skip_unsupported: one_of(reader, section, "unsupported_deployments", ["refuse", "skip"])
             == Some("skip"),
+        access_log: reader.flag(section, "access_log"),
         max_body_mb: reader.whole(section, "max_body_mb").filter(|size| *size > 0),
         redis_namespace: redis::read_namespace(reader, section, "redis_namespace"),
     }
@@ -69,6 +72,7 @@ pub fn read(
     ServerSettings {
         master_key: master_key(reader, document, settings),
         max_body_bytes: megabytes.saturating_mul(MIB),
+        access_log: own.access_log.unwrap_or(true),
         forward_client_headers: general
             .and_then(|section| reader.flag(section, "forward_client_headers_to_llm_api"))
             .unwrap_or(false),

@@ -162,11 +162,18 @@ fn resume(worker: &Rc<Worker>, waiting: Vec<u32>, granted: bool) {
     }
 }
 
-/// The end of a request, or of a configuration. Attributes can still be read here, so `proxy_on_log` is not needed.
+/// The end of a request, just before the access log is written.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_log(context: u32) {
+    if let Some(mut exchange) = EXCHANGES.with_borrow_mut(|exchanges| exchanges.remove(&context)) {
+        exchange.on_log();
+    }
+}
+
+/// The end of a configuration, and of requests that were not logged.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
-    match EXCHANGES.with_borrow_mut(|exchanges| exchanges.remove(&context)) {
-        Some(exchange) => exchange.on_delete(),
-        None => WORKERS.with_borrow_mut(|workers| drop(workers.remove(&context))),
-    }
+    proxy_on_log(context);
+    let worker = WORKERS.with_borrow_mut(|workers| workers.remove(&context));
+    drop(worker);
 }

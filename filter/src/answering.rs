@@ -12,14 +12,15 @@ use crate::host::{self, BufferType, MapType};
 /// One answer that has begun.
 pub(crate) struct Answering {
     pub(crate) attempt: Box<Attempt>,
+    status: u16,
     first_byte: Option<Duration>,
-    usage: Option<UsageScanner>,
+    usage: UsageScanner,
     withholder: Option<Withholder>,
 }
 
 impl Answering {
     /// To be called while its headers can still be changed.
-    pub(crate) fn new(attempt: Box<Attempt>) -> Self {
+    pub(crate) fn new(attempt: Box<Attempt>, status: u16) -> Self {
         let is_withheld = attempt.withholds_usage
             && host::header(MapType::Response, "content-type")
                 .is_some_and(|kind| kind.contains("event-stream"));
@@ -28,7 +29,8 @@ impl Answering {
             host::remove_header(MapType::Response, "content-length");
         }
         Self {
-            usage: attempt.counts_tokens.then(UsageScanner::new),
+            status,
+            usage: UsageScanner::new(),
             withholder: is_withheld.then(Withholder::new),
             first_byte: None,
             attempt,
@@ -37,12 +39,11 @@ impl Answering {
 
     /// A part of the body, which may be empty.
     pub(crate) fn pass(&mut self, size: usize, complete: bool) {
-        let Some(usage) = &mut self.usage else { return };
         if size > 0 && self.first_byte.is_none() {
             self.first_byte = Some(host::now());
         }
         let chunk = if size > 0 { host::buffer(BufferType::ResponseBody) } else { Vec::new() };
-        usage.feed(&chunk);
+        self.usage.feed(&chunk);
         let Some(withholder) = &mut self.withholder else { return };
         if let Passed::Instead(bytes) = withholder.feed(&chunk, complete) {
             // Fails only where the response has gone.
@@ -52,7 +53,6 @@ impl Answering {
 
     /// What is known of it at its end.
     pub(crate) fn ended(&self, end: End) -> Ended {
-        let usage = self.usage.as_ref().and_then(UsageScanner::usage);
-        Ended { first_byte: self.first_byte, usage, end }
+        Ended { status: self.status, first_byte: self.first_byte, usage: self.usage.usage(), end }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::answer::limits;
 use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::explain;
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::outcome::{Failure, Reason};
 use llm_balancer_router::reply::{Refusal, Reply};
@@ -104,11 +105,20 @@ impl Exchange {
 
     fn reply(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Relaying;
+        self.finish();
         let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = [("content-type", content_type(reply))].into_iter().chain(own);
         // Fails only if the client has gone.
         let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
         Action::Pause
+    }
+
+    /// Tells about the request, if it has ended.
+    fn finish(&self) {
+        let Some(worker) = &self.worker else { return };
+        if let Some(line) = worker.decide(|router, moment| router.finish(&self.arrived, moment.now)) {
+            host::set_property(names::LOG_LINE, &line);
+        }
     }
 
     fn send(&mut self) -> Action {
@@ -192,9 +202,9 @@ impl Exchange {
     }
 
     /// The provider says yes.
-    fn accepted(&mut self, attempt: Box<Attempt>, complete: bool) -> Action {
+    fn accepted(&mut self, attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
         self.name(&attempt);
-        let answering = Box::new(Answering::new(attempt));
+        let answering = Box::new(Answering::new(attempt, status));
         if complete {
             self.served(&answering, End::Whole);
             return Action::Continue;
@@ -219,17 +229,29 @@ impl Exchange {
         let Some(worker) = &self.worker else { return };
         let ended = answering.ended(end);
         worker.decide(|router, moment| router.serve(&answering.attempt, ended, moment));
+        self.finish();
+    }
+
+    /// The client has gone while nobody was being asked.
+    fn left(&self, journey: Option<Journey>) {
+        if let Some(worker) = &self.worker {
+            worker.router.left(journey);
+            self.finish();
+        }
     }
 
     fn abandoned(&self, attempt: &Attempt) {
         if let Some(worker) = &self.worker {
             worker.decide(|router, moment| router.abandon(attempt, moment));
+            self.finish();
         }
     }
 
     /// The provider says no, or Envoy says that there is no provider.
-    fn failed(&mut self, attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
-        let failure = Failure::seen_by_envoy(flags()).unwrap_or_else(|| {
+    fn failed(&mut self, mut attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
+        let seen_by_envoy = Failure::seen_by_envoy(flags());
+        attempt.detail = seen_by_envoy.and_then(|_| detail());
+        let failure = seen_by_envoy.unwrap_or_else(|| {
             let header = |name| host::header(MapType::Response, name);
             let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
             let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
@@ -251,6 +273,7 @@ impl Exchange {
         worker.current.set(self.context);
         worker.redis.tell_news(&worker);
         worker.current.set(0);
+        self.finish();
         match verdict {
             Verdict::Relay(names) => {
                 for (name, value) in names {
@@ -262,7 +285,7 @@ impl Exchange {
                 self.replace(&reply, rest);
                 Action::Continue
             }
-            Verdict::Retry(journey, wait) => self.retry(journey, wait, rest),
+            Verdict::Retry(journey, wait) => self.retry(*journey, wait, rest),
         }
     }
 
@@ -309,6 +332,9 @@ impl Exchange {
         for (name, value) in limits(worker.router.rate_limits(attempt, attempt.ticket.at)) {
             set(name, &value.to_string());
         }
+        if let Some(explanation) = &attempt.journey.explanation {
+            set(explain::HEADER, explanation);
+        }
     }
 
     /// A streamed answer is limited between its bytes, any other as a whole, which Envoy does by itself.
@@ -326,8 +352,9 @@ impl Exchange {
     }
 
     /// A response ended before anything of it was passed on, and the edge sends the request again.
-    fn broken(&self, attempt: Attempt) {
+    fn broken(&self, mut attempt: Attempt) {
         let Some(worker) = &self.worker else { return };
+        attempt.detail = detail();
         let flags = flags();
         if Failure::client_left(flags) {
             return self.abandoned(&attempt);
@@ -355,6 +382,13 @@ fn content_type(reply: &Reply) -> &str {
 /// What Envoy has found wrong with this stream.
 fn flags() -> u64 {
     host::number_property("response\0flags").unwrap_or_default()
+}
+
+/// The same in Envoy's words: `connection_refused`, a TLS error.
+fn detail() -> Option<String> {
+    let text = |path| host::property(path).filter(|text| !text.is_empty());
+    let detail = text("upstream\0transport_failure_reason").or_else(|| text("response\0code_details"))?;
+    Some(String::from_utf8_lossy(&detail).into_owned())
 }
 
 /// Sets a header of the response, which fails only where the response has gone.
@@ -411,12 +445,17 @@ impl Exchange {
         let status = host::header(MapType::Response, ":status");
         let status = status.and_then(|status| status.parse().ok()).unwrap_or_default();
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
-            Phase::Sent(attempt) if status < 300 => self.accepted(attempt, complete),
+            Phase::Sent(attempt) if status < 300 => self.accepted(attempt, status, complete),
             Phase::Sent(attempt) => self.failed(attempt, status, complete),
             // Only Envoy itself answers before a request is sent: the body is above the limit.
             Phase::Body(_) if status == 413 && !complete => {
                 let limit = self.worker.as_ref().map(|worker| worker.router.config().server.max_body_bytes);
-                self.phase = Phase::Replacing(Refusal::TooLarge(limit.unwrap_or_default()).reply());
+                let refusal = Refusal::TooLarge(limit.unwrap_or_default());
+                if let Some(worker) = &self.worker {
+                    worker.router.turned_away(&refusal);
+                    self.finish();
+                }
+                self.phase = Phase::Replacing(refusal.reply());
                 Action::Pause
             }
             _ => Action::Continue,
@@ -476,8 +515,8 @@ impl Exchange {
         self.report();
     }
 
-    /// The end, however it came.
-    pub(crate) fn on_delete(mut self) {
+    /// The end, however it came; what the access log is to say must be said by now.
+    pub(crate) fn on_log(&mut self) {
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
             // An error that breaks off counts as a broken connection, as it does for the SDK inside of LiteLLM.
             Phase::Held(answering) => self.broken(*answering.attempt),
@@ -485,7 +524,9 @@ impl Exchange {
             Phase::Sent(attempt) => self.abandoned(&attempt),
             Phase::Serving(answering) if Failure::client_left(flags()) => self.served(&answering, End::Left),
             Phase::Serving(answering) => self.served(&answering, End::BrokenOff),
-            Phase::Waiting if Failure::client_left(flags()) => drop(between::take(self.stream_id())),
+            Phase::Waiting if Failure::client_left(flags()) => self.left(between::take(self.stream_id())),
+            Phase::Asking(_, journey) => self.left(Some(*journey)),
+            Phase::Body(_) => self.left(None),
             _ => {}
         }
         if let Some(worker) = &self.worker {

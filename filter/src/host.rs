@@ -66,8 +66,10 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
+    fn proxy_define_metric(kind: MetricType, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_get_shared_data(
         key: *const u8,
         key_size: usize,
@@ -184,16 +186,42 @@ pub fn set_effective_context(context: u32) -> Result<()> {
     ok(unsafe { proxy_set_effective_context(context) })
 }
 
-/// Sets a gauge, which all workers share, and which stands under its name in Envoy's statistics.
-pub fn set_gauge(name: &str, value: u64) {
-    const GAUGE: u32 = 1;
+/// Metrics by the ABI's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum MetricType {
+    /// Only grows.
+    Counter = 0,
+    /// Goes up and down.
+    Gauge = 1,
+    /// Of observations.
+    Histogram = 2,
+}
+
+/// The number of a metric in Envoy's statistics. All workers that name it get the same metric.
+pub fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
     let mut id = 0;
-    // SAFETY: pointer and length of a live string, and a valid place for the result. There is nobody to tell if it fails.
-    let defined = ok(unsafe { proxy_define_metric(GAUGE, name.as_ptr(), name.len(), &raw mut id) });
-    if defined.is_ok() {
-        // SAFETY: no pointers.
-        let _ = unsafe { proxy_record_metric(id, value) };
-    }
+    // SAFETY: pointer and length of a live string, and a valid place for the result.
+    ok(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Sets a gauge, or adds an observation to a histogram.
+pub fn record_metric(id: u32, value: u64) {
+    // SAFETY: no pointers. There is nobody to tell if it fails.
+    let _ = unsafe { proxy_record_metric(id, value) };
+}
+
+/// Adds to a counter or a gauge, from which something may also be taken away.
+pub fn increment_metric(id: u32, by: i64) {
+    // SAFETY: no pointers. There is nobody to tell if it fails.
+    let _ = unsafe { proxy_increment_metric(id, by) };
+}
+
+/// Writes a filter state object of the current request, `wasm.<name>` to the rest of Envoy.
+pub fn set_property(name: &str, value: &str) {
+    // SAFETY: pointers and lengths of live strings. There is nobody to tell if it fails.
+    let _ = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
 /// A value that all workers share, with its version; `None` where nobody has written.

@@ -11,6 +11,7 @@ mod between;
 mod clock;
 mod exchange;
 mod host;
+mod metrics;
 mod probe;
 mod redis;
 mod shared;
@@ -18,7 +19,7 @@ mod shared;
 mod testing;
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ impl Worker {
         let is_beat = self.clock.is_beat(now);
         if is_beat {
             self.router.beat(now, &SharedData);
+            self.router.hand_in(now, &SharedData, &mut metrics::hand_in);
         }
         let released = match self.router.config().redis {
             Some(_) => self.redis.tick(self, is_beat),
@@ -70,6 +72,13 @@ impl Worker {
         };
         self.clock.rest();
         released
+    }
+}
+
+impl Drop for Worker {
+    /// What was counted since the last tick is counted all the same.
+    fn drop(&mut self) {
+        self.router.close(&mut metrics::hand_in);
     }
 }
 
@@ -85,6 +94,9 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     #[cfg(feature = "testing")]
     testing::check_the_store();
     router.open(&SharedData);
+    // Of the fingerprint, all VMs make the same, because they run the same code.
+    let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&text);
+    router.announce(fingerprint, RandomState::new().hash_one(root), &SharedData);
     if router.config().redis.is_some() {
         Redis::start();
     }

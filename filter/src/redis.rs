@@ -9,10 +9,12 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::lease::Lacks;
+use llm_balancer_router::meters::{Change, series};
 use llm_balancer_router::{Call, News, Told};
 
 use crate::Worker;
 use crate::host::{self, BufferType, LogLevel, MapType};
+use crate::metrics;
 
 /// How often we look whether a call takes too long.
 const LOOK: Duration = Duration::from_millis(10);
@@ -48,7 +50,7 @@ struct Pending {
 impl Redis {
     /// Says that it is there, until something else is known.
     pub(crate) fn start() {
-        host::set_gauge(UP, 1);
+        is_up(true);
     }
 
     /// Whether this is the token of a call.
@@ -240,17 +242,19 @@ impl Redis {
 }
 
 /// Gauge: 1 while limits are shared, 0 while each instance has its share of them.
-const UP: &str = "llm_balancer_redis_up";
+fn is_up(is_up: bool) {
+    metrics::hand_in(&series("redis_up", &[]), Change::Set(u64::from(is_up)));
+}
 
 fn log(news: News) {
     let message = match news {
         News::None => return,
         News::Away(problem) => {
-            host::set_gauge(UP, 0);
+            is_up(false);
             format!("Redis: {problem}; limits are held by this instance's share of them")
         }
         News::Back => {
-            host::set_gauge(UP, 1);
+            is_up(true);
             "Redis is back; limits are shared again".to_owned()
         }
     };

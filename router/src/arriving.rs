@@ -1,17 +1,24 @@
 //! A request's headers have come: who may ask, and what for.
 
+use crate::account::Account;
+use crate::attempt::Journey;
 use crate::headers::Headers;
+use crate::outcome::Outcome;
 use crate::reply::{Refusal, Reply};
 use crate::request::Request;
 use crate::route::Route;
 use crate::router::{Arrival, Router};
 use crate::wishes::Permitted;
-use crate::{auth, health, listing};
+use crate::{auth, explain, health, listing};
 
 impl Router {
     /// Looks at a request's headers; `complete` says that no body follows.
     pub fn arrive(&self, headers: &Headers, complete: bool) -> Arrival {
-        self.try_arrive(headers, complete).unwrap_or_else(|refusal| Arrival::Reply(refusal.reply()))
+        self.try_arrive(headers, complete).unwrap_or_else(|refusal| {
+            let reply = refusal.reply();
+            self.refused(&Journey::default(), refusal.reason(), reply.status);
+            Arrival::Reply(reply)
+        })
     }
 
     fn try_arrive(&self, headers: &Headers, complete: bool) -> Result<Arrival, Refusal> {
@@ -31,7 +38,8 @@ impl Router {
         let Route::Model(route, model) = route else { return self.informed(route, query) };
         self.check_length(headers)?;
         let permitted = Permitted::by(&self.config);
-        let request = Request::new(route, model.as_deref(), query, headers, permitted)?;
+        let mut request = Request::new(route, model.as_deref(), query, headers, permitted)?;
+        request.explain = explain::is_asked_for(&self.config, headers);
         // Without a body there is nothing to send, and no callback would ever come. The request is refused for what it
         // lacks, in the same words as one with an empty body, or else for its input.
         if complete {
@@ -49,11 +57,10 @@ impl Router {
 
     /// The routes that ask about the configuration rather than for a model.
     fn informed(&self, route: Route<'_>, query: &str) -> Result<Arrival, Refusal> {
-        let reply = match route {
+        let reply = match &route {
             Route::Models => listing::models(&self.config),
-            Route::ModelById(id) => {
-                listing::model(&self.config, &id).ok_or_else(|| Refusal::NoSuchModel(id.into_owned()))?
-            }
+            Route::ModelById(id) => listing::model(&self.config, id)
+                .ok_or_else(|| Refusal::NoSuchModel(id.clone().into_owned()))?,
             Route::ModelInfo => listing::model_info(&self.config, query),
             Route::ModelGroupInfo => listing::model_group_info(&self.config, query),
             Route::Health => return Ok(Arrival::Probe(health::probed(&self.config, query))),
@@ -62,6 +69,10 @@ impl Router {
                 r#"{"status":"healthy","db":"Not connected"}"#.to_owned()
             }
         };
+        // Nobody wants to read a line for every look whether we are alive.
+        if !matches!(route, Route::Liveliness | Route::Readiness) {
+            self.conclude(Account::of(&Journey::default(), Outcome::Success, 200));
+        }
         Ok(Arrival::Reply(Reply::ok(reply)))
     }
 }

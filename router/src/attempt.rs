@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Target;
 
+use crate::account::{Past, Why};
 use crate::fallback::Trail;
 use crate::group::Pool;
 use crate::ledger::Ticket;
@@ -17,6 +18,16 @@ use crate::wishes::Wishes;
 /// survives a reload of the configuration between two attempts.
 #[derive(Clone, Debug, Default)]
 pub struct Journey {
+    /// When the request was all there, since the Unix epoch.
+    pub began: Option<Duration>,
+    /// The model as the client named it, and the group that it stands for.
+    pub asked_for: Option<(String, Option<Arc<str>>)>,
+    /// All attempts so far, in whatever group.
+    pub past: Vec<Past>,
+    /// Why nobody of the last group was to be asked.
+    pub refused: Option<&'static str>,
+    /// Who could have taken the last attempt, and why the others could not, for a client that wants to know.
+    pub explanation: Option<String>,
     /// Deployments of this group that were tried, in order, repeated ones included.
     pub tried: Vec<Arc<str>>,
     /// Those among them that will not change their mind: a wrong key, a model that is not allowed.
@@ -47,6 +58,11 @@ impl Journey {
     /// Moves that x-litellm-attempted-fallbacks counts.
     pub fn fallbacks(&self) -> u32 {
         self.trail.hops().saturating_add(self.steps)
+    }
+
+    /// The group that the client asked for, in the words of the file.
+    pub fn group(&self) -> Option<&Arc<str>> {
+        self.asked_for.as_ref()?.1.as_ref()
     }
 
     /// Goes on to another group, where everything begins anew.
@@ -89,12 +105,14 @@ pub struct Attempt {
     pub limit: Duration,
     /// Whether the answer is streamed.
     pub stream: bool,
-    /// Whether its tokens have to be known.
-    pub counts_tokens: bool,
     /// Whether the event that tells them has to be kept from the client, who did not ask for it.
     pub withholds_usage: bool,
     /// That it was admitted.
     pub ticket: Ticket,
+    /// Why this deployment was picked.
+    pub why: Why,
+    /// What Envoy says about a connection that failed.
+    pub detail: Option<String>,
     /// What came before.
     pub journey: Journey,
 }

@@ -40,6 +40,17 @@ pub(crate) struct Search<'a> {
     pub lenient: bool,
 }
 
+/// Who serves.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// The deployment.
+    pub index: usize,
+    /// That it has admitted the request.
+    pub ticket: Ticket,
+    /// How many could have served.
+    pub eligible: usize,
+}
+
 /// Why nobody serves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Nobody {
@@ -56,11 +67,7 @@ const LOOKS: usize = 2;
 
 impl Router {
     /// Finds whoever serves, and admits the request there.
-    pub(crate) fn choose(
-        &self,
-        search: &Search<'_>,
-        moment: &mut Moment<'_>,
-    ) -> Result<(usize, Ticket), Nobody> {
+    pub(crate) fn choose(&self, search: &Search<'_>, moment: &mut Moment<'_>) -> Result<Chosen, Nobody> {
         let mut ledger = self.ledger.borrow_mut();
         ledger.join(moment.now, moment.store);
         let search = &Search { sharing: ledger.sharing(moment.now, moment.store), ..*search };
@@ -84,7 +91,7 @@ impl Router {
             let Some((index, probe)) = self.pick(&left, search, &mut ledger, moment) else { break };
             let demand = self.demand(index, search, &ledger, probe);
             match ledger.admit(demand, moment.now, moment.store) {
-                Ok(ticket) => return Ok((index, ticket)),
+                Ok(ticket) => return Ok(Chosen { index, ticket, eligible: left.len() }),
                 // Going elsewhere, because somebody else happens to hold a lease, would not be what the strategy says.
                 Err(Excluded::Unleased) if search.lenient => {
                     return Err(Nobody::Unleased((index, demand.tokens)));
@@ -101,7 +108,7 @@ impl Router {
         search: &Search<'_>,
         ledger: &mut Ledger,
         moment: &mut Moment<'_>,
-    ) -> Option<(usize, Ticket)> {
+    ) -> Option<Chosen> {
         let Search { pool, journey, .. } = search;
         let is_plain = pool.strategy == Strategy::SimpleShuffle && pool.levels.is_none();
         if !is_plain || self.filters_tags(pool) || !journey.tried.is_empty() {
@@ -110,7 +117,8 @@ impl Router {
         let place = pool.shuffle.pick(moment.random)?;
         let index = pool.members.get(place).copied()?;
         let demand = self.demand(index, search, ledger, false);
-        Some((index, ledger.admit(demand, moment.now, moment.store).ok()?))
+        let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
+        Some(Chosen { index, ticket, eligible: pool.members.len() })
     }
 
     /// Whether a group is too large to be looked at for every request.
@@ -129,7 +137,7 @@ impl Router {
         search: &Search<'_>,
         ledger: &mut Ledger,
         moment: &mut Moment<'_>,
-    ) -> Option<(usize, Ticket)> {
+    ) -> Option<Chosen> {
         if !self.has_shortlist(search) {
             return None;
         }
@@ -143,7 +151,8 @@ impl Router {
         }
         let (index, probe) = self.pick(&left, search, ledger, moment)?;
         let demand = self.demand(index, search, ledger, probe);
-        Some((index, ledger.admit(demand, moment.now, moment.store).ok()?))
+        let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
+        Some(Chosen { index, ticket, eligible: left.len() })
     }
 
     fn make_shortlist(
@@ -248,7 +257,13 @@ impl Router {
         }
     }
 
-    fn why_not(&self, index: usize, search: &Search<'_>, ledger: &Ledger, at: &Instant) -> Option<Excluded> {
+    pub(crate) fn why_not(
+        &self,
+        index: usize,
+        search: &Search<'_>,
+        ledger: &Ledger,
+        at: &Instant,
+    ) -> Option<Excluded> {
         if ledger.seen_in_short(index)?.is_surely_free(&search.estimate, at) {
             return None;
         }
@@ -259,7 +274,7 @@ impl Router {
     }
 
     /// The places of the members that the request's tags admit; `None` for all of them.
-    fn tagged(&self, search: &Search<'_>) -> Result<Option<Vec<usize>>, Nobody> {
+    pub(crate) fn tagged(&self, search: &Search<'_>) -> Result<Option<Vec<usize>>, Nobody> {
         if !self.filters_tags(search.pool) {
             return Ok(None);
         }

@@ -11,6 +11,8 @@ use crate::wildcard::Wildcard;
 /// The deployments that one name stands for, by their indices in the configuration.
 #[derive(Clone, Debug)]
 pub struct Pool {
+    /// The group in the words of the file: of a wildcard its pattern, of an id the group that it belongs to.
+    pub label: Arc<str>,
     /// In the order of the file.
     pub members: Vec<usize>,
     /// The prepared draw over all of them.
@@ -165,10 +167,8 @@ fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
     };
     let levels: Option<Vec<i64>> = members.iter().map(priority).collect();
     let pool = Pool::new(config, members);
-    (
-        Arc::clone(&group.name),
-        Pool { levels: levels.filter(|l| !l.is_empty()).or(pool.levels.clone()), ..pool },
-    )
+    let levels = levels.filter(|l| !l.is_empty()).or(pool.levels.clone());
+    (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), levels, ..pool })
 }
 
 /// How a deployment of this group is picked: as its routing group says, or as all are.
@@ -185,9 +185,10 @@ impl Pool {
     fn new(config: &Config, members: Vec<usize>) -> Self {
         let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
         let weights: Vec<Weights> = deployments().map(Weights::of).collect();
-        let group = deployments().next().map_or("", |first| &first.group);
-        let (strategy, args) = strategy(config, group);
+        let label = deployments().next().map_or_else(|| Arc::from(""), |first| Arc::clone(&first.group));
+        let (strategy, args) = strategy(config, &label);
         Self {
+            label,
             shuffle: SimpleShuffle::new(&weights),
             strategy,
             args: args.clone(),

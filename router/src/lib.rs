@@ -41,6 +41,7 @@ pub mod stream_options;
 pub mod tags;
 
 // What became of it.
+pub mod account;
 pub mod answer;
 pub mod cooldown;
 pub mod fallback;
@@ -51,6 +52,11 @@ pub mod retry_after;
 pub mod usage;
 pub mod withhold;
 
+// What is shown to those who watch.
+pub mod explain;
+pub mod meters;
+pub mod watch;
+
 // What is told about the configuration itself.
 pub mod health;
 pub mod listing;
@@ -58,6 +64,7 @@ pub mod listing;
 // The order of decisions.
 mod arriving;
 mod choosing;
+mod concluding;
 mod router;
 mod sending;
 mod settling;

@@ -25,6 +25,46 @@ pub enum Failure {
     Broken,
 }
 
+/// How an attempt or a request ended, in the words of metrics and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered, all of it.
+    Success,
+    /// 429 from the provider.
+    RateLimited,
+    /// No answer, or no further byte, in time.
+    Timeout,
+    /// No connection to the provider.
+    ConnectionError,
+    /// 5xx from the provider, or a redirect.
+    ServerError,
+    /// Any other 4xx from the provider.
+    ClientError,
+    /// The answer began and broke off on the provider's side.
+    BrokenOff,
+    /// The client went before the end.
+    ClientLeft,
+    /// No provider was to be asked; of requests only.
+    Refused,
+}
+
+impl Outcome {
+    /// As a label and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::RateLimited => "rate_limited",
+            Self::Timeout => "timeout",
+            Self::ConnectionError => "connection_error",
+            Self::ServerError => "server_error",
+            Self::ClientError => "client_error",
+            Self::BrokenOff => "broken_off",
+            Self::ClientLeft => "client_left",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// What an error body says beyond its status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reason {
@@ -148,6 +188,29 @@ impl Failure {
                 408 | 409 | 429 | 500.. => Again::Anywhere,
                 _ => Again::Nowhere,
             },
+        }
+    }
+
+    /// The same in the words of metrics and logs.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::TimedOut => Outcome::Timeout,
+            Self::NoConnection => Outcome::ConnectionError,
+            Self::Broken => Outcome::BrokenOff,
+            Self::Provider { status, .. } => match status {
+                429 => Outcome::RateLimited,
+                408 | 504 => Outcome::Timeout,
+                400..=499 => Outcome::ClientError,
+                _ => Outcome::ServerError,
+            },
+        }
+    }
+
+    /// The status that the provider gave, if it did.
+    pub fn provider_status(&self) -> Option<u16> {
+        match self {
+            Self::Provider { status, .. } => Some(*status),
+            _ => None,
         }
     }
 

@@ -216,6 +216,25 @@ impl Refusal {
         }
     }
 
+    /// The same in one word, for metrics and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoKey | Self::WrongKey => "unauthorized",
+            Self::NoSuchRoute(_) | Self::WrongMethod(_) => "no_route",
+            Self::NoSuchModel(_) | Self::Unresolved(..) => "unknown_model",
+            Self::TooLarge(_) => "too_large",
+            Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm => "malformed",
+            Self::Missing(_) | Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => {
+                "invalid_parameter"
+            }
+            Self::Mock(..) => "mock",
+            Self::Tags { .. } => "tags",
+            Self::Unavailable(group) if group.all_cooling => "cooling_down",
+            Self::Unavailable(_) => "over_limit",
+            Self::NoConnection | Self::Redirected(_) | Self::TimedOut(_) => "no_answer",
+        }
+    }
+
     /// The answer that says so.
     pub fn reply(&self) -> Reply {
         let (status, kind, param, message) = self.parts();

@@ -28,6 +28,8 @@ pub struct Request {
     pub tags: Vec<String>,
     /// What the operator lets it ask for.
     pub permitted: Permitted,
+    /// The client wants to know who could have served it, and may.
+    pub explain: bool,
     /// Client headers that reach the provider: none, unless the operator says so.
     pub forwarded: Vec<(String, String)>,
 }
@@ -92,6 +94,7 @@ impl Request {
             asked: Asked::default(),
             tags: Vec::new(),
             permitted,
+            explain: false,
             forwarded: Vec::new(),
         };
         for (name, value) in headers.iter() {

@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, retry_ceiling};
 
+use crate::account::Account;
 use crate::answer;
 use crate::attempt::{Attempt, Journey};
 use crate::group::{self, Groups};
 use crate::headers::Headers;
 use crate::ledger::{Ledger, RateLimits};
+use crate::meters::Meters;
 use crate::outcome::Failure;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::retry::{self, Allowance};
 use crate::shortlist::Shortlists;
 use crate::store::{Moment, Store};
+use crate::watch::Watch;
 
 /// A configuration, prepared for requests.
 #[derive(Debug)]
@@ -30,6 +33,11 @@ pub struct Router {
     pub(crate) shortlists: RefCell<Shortlists>,
     /// Deployments that began to sit out, for the other instances.
     pub(crate) news: RefCell<Vec<usize>>,
+    /// What is counted for those who watch.
+    pub(crate) meters: RefCell<Meters>,
+    pub(crate) watch: RefCell<Watch>,
+    /// The request that the last decision has ended.
+    pub(crate) account: RefCell<Option<Account>>,
     /// Attempts that the edge makes beyond the first; a request cannot ask for more.
     ceiling: u32,
 }
@@ -80,7 +88,7 @@ pub struct Sending {
 #[derive(Debug)]
 pub enum Verdict {
     /// Ask the edge for another attempt, after a wait.
-    Retry(Journey, Duration),
+    Retry(Box<Journey>, Duration),
     /// Pass on what the provider said, with these headers.
     Relay(Vec<(&'static str, String)>),
     /// Answer in its place.
@@ -98,6 +106,9 @@ impl Router {
             ledger: RefCell::new(ledger),
             shortlists: RefCell::default(),
             news: RefCell::default(),
+            meters: RefCell::new(Meters::new(config.deployments.len())),
+            watch: RefCell::default(),
+            account: RefCell::default(),
             ceiling,
             config,
         }

@@ -1,18 +1,19 @@
 //! A request is all there: where it goes, and in what form.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
+use crate::account::{Account, Why};
 use crate::attempt::{Attempt, Journey};
-use crate::choosing::{Nobody, Search};
+use crate::choosing::{Chosen, Nobody, Search};
 use crate::eligible::Excluded;
 use crate::estimate::Estimate;
 use crate::fallback::{self, Names};
 use crate::group::{Resolved, Unresolved};
 use crate::lease::Sharing;
-use crate::ledger::Ticket;
 use crate::outcome::Reason;
 use crate::reply::{Refusal, Reply, Unavailable};
 use crate::request::{Facts, Request};
@@ -20,7 +21,7 @@ use crate::rewrite::Limit;
 use crate::router::{Asking, Router, Sending, Step};
 use crate::store::Moment;
 use crate::wishes::Mock;
-use crate::{answer, body, rewrite, stream_options, wildcard};
+use crate::{answer, body, explain, rewrite, stream_options, wildcard};
 
 /// What came of one group.
 enum Tried {
@@ -50,12 +51,22 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Step {
         let mut journey = journey.unwrap_or_default();
+        journey.began.get_or_insert(moment.now);
         loop {
             // Every target of a trail is another one, so this ends.
             match self.try_group(request, body, &mut journey, moment) {
-                Ok(Tried::Done(step)) => return step,
+                Ok(Tried::Done(step)) => {
+                    if let Step::Reply(reply) = &step {
+                        self.not_sent(&journey, reply.status);
+                    }
+                    return step;
+                }
                 Ok(Tried::Elsewhere) => {}
-                Err(refusal) => return Step::Reply(refusal.reply()),
+                Err(refusal) => {
+                    let reply = refusal.reply();
+                    self.refused(&journey, refusal.reason(), reply.status);
+                    return Step::Reply(reply);
+                }
             }
         }
     }
@@ -77,11 +88,16 @@ impl Router {
             return Ok(Tried::Done(Step::Reply(self.told_late(&facts, journey, failure, limit))));
         }
         let unresolved = |why| Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix);
-        let resolved = match self.groups.resolve(&facts.model) {
+        let resolved = self.groups.resolve(&facts.model);
+        if journey.asked_for.is_none() {
+            let label = resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label));
+            journey.asked_for = Some((facts.model.to_string(), label));
+        }
+        let resolved = match resolved {
             Ok(resolved) => resolved,
             // A request may name a fallback that nobody answers to; that is no reason to give up the others.
             Err(why) if journey.target.is_some() => {
-                let reply = unresolved(why).reply();
+                let reply = self.refusing(journey, &unresolved(why));
                 return Ok(self.elsewhere_or(reply, &facts, &facts.model, journey, Reason::Other));
             }
             Err(why) => return Err(unresolved(why)),
@@ -110,16 +126,30 @@ impl Router {
             // It has asked for long enough: whoever holds a lease will do.
             found = self.choose(&Search { lenient: false, ..search }, moment);
         }
+        let pool = &resolved.pool;
+        let why = Why {
+            strategy: pool.strategy,
+            eligible: found.as_ref().map_or(0, |chosen| chosen.eligible),
+            of: pool.members.len(),
+            probe: found.as_ref().is_ok_and(|chosen| chosen.ticket.probe),
+        };
+        if request.explain {
+            let picked = found.as_ref().map(|chosen| chosen.index);
+            let search = Search { lenient: false, ..search };
+            journey.explanation = Some(self.explain(&search, &pool.label, picked, why, moment));
+        }
         match found {
-            Ok((index, ticket)) => {
-                let deployment = self.deployment(index).ok_or_else(|| unresolved(Unresolved::NoMatch))?;
+            Ok(chosen) => {
+                let deployment =
+                    self.deployment(chosen.index).ok_or_else(|| unresolved(Unresolved::NoMatch))?;
                 let merged = merged.is_some();
-                self.sending(request, body, &facts, &resolved, journey, (index, deployment, ticket), merged)
+                self.sending(request, body, &facts, &resolved, journey, (chosen, deployment, why), merged)
                     .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
-                let reply = self.about_the_group(refusal.reply(), &facts, &resolved, journey, moment);
+                let reply = self.refusing(journey, &refusal);
+                let reply = self.about_the_group(reply, &facts, &resolved, journey, moment);
                 Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Reason::Other))
             }
         }
@@ -134,7 +164,7 @@ impl Router {
         facts: &Facts<'_>,
         resolved: &Resolved<'_>,
         journey: &mut Journey,
-        (index, deployment, ticket): (usize, &Deployment, Ticket),
+        (chosen, deployment, why): (Chosen, &Deployment, Why),
         merged: bool,
     ) -> Result<Sending, Refusal> {
         // The next attempt asks for itself.
@@ -153,19 +183,21 @@ impl Router {
         if journey.retries == 0 {
             journey.max_retries = self.allowance(deployment, facts.asked.num_retries, None).retries;
         }
+        self.meters.borrow_mut().depart(chosen.index);
         let attempt = Attempt {
-            deployment: index,
+            deployment: chosen.index,
             model: facts.model.to_string(),
-            pool: std::sync::Arc::clone(&resolved.pool),
+            pool: Arc::clone(&resolved.pool),
             asked: facts.asked,
             wishes: facts.wishes.clone(),
             limit: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
             },
             stream: facts.stream,
-            counts_tokens,
             withholds_usage: include_usage,
-            ticket,
+            ticket: chosen.ticket,
+            why,
+            detail: None,
             journey: std::mem::take(journey),
         };
         Ok(Sending { headers, body: new_body, attempt })
@@ -199,7 +231,7 @@ impl Router {
                 return None;
             }
         }
-        let mut reply = Refusal::Mock(mock, facts.model.to_string()).reply();
+        let mut reply = self.refusing(journey, &Refusal::Mock(mock, facts.model.to_string()));
         reply.headers.extend(answer::of_group(&facts.model, journey));
         Some(self.elsewhere_or(reply, facts, resolved.name, journey, failure.reason()))
     }
@@ -217,16 +249,36 @@ impl Router {
         match journey.trail.next(&self.config.router, &facts.wishes, failed, reason) {
             Some(target) => {
                 journey.original.get_or_insert_with(|| Box::new(reply));
+                let from = self.label(group);
+                self.meters.borrow_mut().fallback(from.as_ref(), self.label(&target.model).as_ref());
                 journey.go_to(target);
                 Tried::Elsewhere
             }
             None => Tried::Done(Step::Reply(match journey.original.take() {
                 Some(mut original) => {
-                    original.replace_headers(answer::of_group(&facts.model, journey));
+                    let mut headers = answer::of_group(&facts.model, journey);
+                    headers.extend(journey.explanation.take().map(|text| (explain::HEADER, text)));
+                    original.replace_headers(headers);
                     *original
                 }
                 None => reply,
             })),
+        }
+    }
+
+    /// The answer of a request that ends here, unless there is a fallback.
+    fn refusing(&self, journey: &mut Journey, refusal: &Refusal) -> Reply {
+        journey.refused = Some(refusal.reason());
+        let mut reply = refusal.reply();
+        reply.headers.extend(journey.explanation.clone().map(|text| (explain::HEADER, text)));
+        reply
+    }
+
+    /// A request has ended here: refused, or because its last attempt could not tell the client that it had.
+    fn not_sent(&self, journey: &Journey, status: u16) {
+        match (journey.over, journey.refused) {
+            (Some((failure, _)), _) => self.conclude(Account::of(journey, failure.outcome(), status)),
+            (None, reason) => self.refused(journey, reason.unwrap_or("no_answer"), status),
         }
     }
 

@@ -13,13 +13,13 @@ use crate::fallback::Names;
 use crate::group::Pool;
 use crate::latency::Metric;
 use crate::lease::Sharing;
-use crate::outcome::{Again, Failure};
+use crate::outcome::{Again, Failure, Outcome};
 use crate::record::Record;
 use crate::reply::Reply;
 use crate::router::{Router, Verdict};
 use crate::store::Moment;
 use crate::usage::Usage;
-use crate::{answer, retry};
+use crate::{answer, explain, retry};
 
 /// What a provider said when it failed, read only where somebody wants to know.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,8 @@ pub struct Said {
 /// How an answer ended that the provider had begun.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ended {
+    /// The status that the client got; 0 stands for 200.
+    pub status: u16,
     /// When its first byte came, since the Unix epoch.
     pub first_byte: Option<Duration>,
     /// What it says it took.
@@ -70,6 +72,8 @@ impl Router {
         };
         self.remember_failure(&attempt, deployment, &failure, moment);
         let mut journey = attempt.journey.clone();
+        let status = failure.provider_status().unwrap_or_default();
+        self.past(&attempt, &mut journey, failure.outcome(), status, moment.now);
         journey.tried.push(Arc::clone(&deployment.id));
         if failure.again() == Again::Elsewhere {
             journey.useless.push(Arc::clone(&deployment.id));
@@ -94,11 +98,12 @@ impl Router {
                 ),
             };
             journey.retries = journey.retries.saturating_add(1);
-            return Verdict::Retry(journey, wait);
+            self.meters.borrow_mut().retry(attempt.deployment);
+            return Verdict::Retry(Box::new(journey), wait);
         }
         if outlook.next_order && failure.again() != Again::Nowhere {
             journey.step_above(level(&attempt.pool, attempt.deployment));
-            return Verdict::Retry(journey, Duration::ZERO);
+            return Verdict::Retry(Box::new(journey), Duration::ZERO);
         }
         self.leave(attempt, deployment, journey, failure, said, moment)
     }
@@ -124,13 +129,15 @@ impl Router {
                 };
                 journey.original = Some(Box::new(reply));
             }
+            self.meters.borrow_mut().fallback(Some(&attempt.pool.label), self.label(&target.model).as_ref());
             journey.go_to(target);
-            return Verdict::Retry(journey, Duration::ZERO);
+            return Verdict::Retry(Box::new(journey), Duration::ZERO);
         }
         let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
         let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
-        match journey.original.take() {
+        headers.extend(journey.explanation.take().map(|text| (explain::HEADER, text)));
+        let verdict = match journey.original.take() {
             Some(mut original) => {
                 original.replace_headers(headers);
                 Verdict::Reply(*original)
@@ -141,7 +148,13 @@ impl Router {
                 reply.replace_headers(headers);
                 Verdict::Reply(reply)
             }
-        }
+        };
+        let status = match &verdict {
+            Verdict::Reply(reply) => reply.status,
+            _ => failure.status(),
+        };
+        self.failed(&attempt, &journey, failure.outcome(), status);
+        verdict
     }
 
     /// What the next attempt has to know after the connection of this one broke before the answer began, which the
@@ -150,9 +163,11 @@ impl Router {
         let (limit, before) = (attempt.limit, attempt.journey.clone());
         let id = self.deployment(attempt.deployment).map(|deployment| Arc::clone(&deployment.id));
         match self.judge(attempt, failure, &Said::default, moment) {
-            Verdict::Retry(journey, _) => journey,
+            Verdict::Retry(journey, _) => *journey,
             Verdict::Relay(_) | Verdict::Reply(_) => {
                 let mut journey = before;
+                // It has not ended before the client has been told.
+                journey.past = self.account.take().map(|account| account.attempts).unwrap_or_default();
                 journey.tried.extend(id);
                 journey.over = Some((failure, limit));
                 journey
@@ -162,6 +177,7 @@ impl Router {
 
     /// The provider has answered, and the answer has ended.
     pub fn serve(&self, attempt: &Attempt, ended: Ended, moment: &Moment<'_>) {
+        self.served(attempt, &ended, moment.now);
         let Attempt { deployment: index, ticket, .. } = attempt;
         let mut ledger = self.ledger.borrow_mut();
         if !ledger.is_counted(*index) && ended.end != End::BrokenOff {
@@ -193,12 +209,15 @@ impl Router {
             }
         });
         if cools {
-            self.tell_others(*index);
+            self.cools(*index);
         }
     }
 
     /// Nobody waits for the answer any more, and nobody knows how it would have been.
     pub fn abandon(&self, attempt: &Attempt, moment: &Moment<'_>) {
+        let mut journey = attempt.journey.clone();
+        self.past(attempt, &mut journey, Outcome::ClientLeft, 0, moment.now);
+        self.failed(attempt, &journey, Outcome::ClientLeft, 0);
         let mut ledger = self.ledger.borrow_mut();
         if ledger.is_counted(attempt.deployment) {
             ledger.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
@@ -231,17 +250,18 @@ impl Router {
             }
             if *failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long.
-                let ended = Ended { first_byte: Some(moment.now), usage: None, end: End::Whole };
+                let ended = Ended { first_byte: Some(moment.now), ..Ended::default() };
                 measure(record, attempt, ended, moment.now);
             }
         });
         if cools {
-            self.tell_others(attempt.deployment);
+            self.cools(attempt.deployment);
         }
     }
 
     /// A deployment begins to sit out, which other instances should not find out by themselves.
-    fn tell_others(&self, index: usize) {
+    fn cools(&self, index: usize) {
+        self.meters.borrow_mut().cooldown(index);
         if self.config.redis.is_some() {
             self.news.borrow_mut().push(index);
         }
@@ -320,7 +340,7 @@ fn names<'a>(attempt: &'a Attempt, deployment: &'a Deployment) -> Names<'a> {
 }
 
 /// The order of a deployment among those that answer to the same name.
-fn level(pool: &Pool, index: usize) -> i64 {
+pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
     let place = pool.members.iter().position(|member| *member == index);
     let level = place.and_then(|place| pool.levels.as_ref()?.get(place).copied());
     level.unwrap_or(i64::MAX)

@@ -178,8 +178,12 @@ impl Simulation {
             Deed::End(which, tokens) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-                let ended =
-                    Ended { first_byte: Some(self.now()), usage, end: llm_balancer_router::End::Whole };
+                let ended = Ended {
+                    status: 200,
+                    first_byte: Some(self.now()),
+                    usage,
+                    end: llm_balancer_router::End::Whole,
+                };
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
                 worker.router.serve(&attempt, ended, &moment);
                 self.settled(&attempt, tokens);
@@ -247,7 +251,7 @@ impl Simulation {
         self.settled(&attempt, if status == 1 { None } else { Some(0) });
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
         match worker.router.judge(attempt, failure, &Said::default, &mut moment) {
-            Verdict::Retry(journey, _) => self.send(worker, 10, Some(journey), store),
+            Verdict::Retry(journey, _) => self.send(worker, 10, Some(*journey), store),
             Verdict::Relay(_) | Verdict::Reply(_) => None,
         }
     }

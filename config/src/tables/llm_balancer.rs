@@ -6,6 +6,7 @@ use crate::verdict::{Key, Table, applied};
 pub const LLM_BALANCER: Table = Table { name: "llm_balancer", keys: KEYS, open: false };
 
 const KEYS: &[Key] = &[
+    applied("access_log", "a line of JSON on stdout for every request: `on` (the default) or `off`"),
     applied("limits", "`hard` (the default): rpm and tpm are limits and weights; `soft`: weights alone"),
     applied("max_body_mb", "request bodies above this get 413; 64 where nothing is set"),
     applied(

@@ -44,11 +44,27 @@ pub(super) fn listener(config: &Config, text: &str, filter: &str) -> Value {
             "stream_idle_timeout": "0s",
             // Its only client is the edge, which must not wait a second for a stream that the filter has ended.
             "delayed_close_timeout": "0s",
+            "access_log": if config.server.access_log { access_log() } else { json!([]) },
             "local_reply_config": {"mappers": [broken_off()]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
             "http_filters": [wasm(config, text, filter), router()],
         })),
     })
+}
+
+/// One line for every request, written by the filter when its last attempt has ended; for all others there is nothing to write.
+fn access_log() -> Value {
+    let format = json!({
+        "text_format_source": {"inline_string": format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::LOG_LINE)},
+        "omit_empty_values": true,
+    });
+    json!([{
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            json!({"log_format": format}),
+        ),
+    }])
 }
 
 /// A response that breaks off after its headers were held back by the filter is answered by Envoy past the filter, so

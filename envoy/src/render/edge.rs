@@ -55,6 +55,10 @@ fn virtual_host(config: &Config) -> Value {
         "name": "edge",
         "domains": ["*"],
         "include_request_attempt_count": true,
+        "request_headers_to_add": [{
+            "header": {"key": names::CLIENT, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }],
         // A client has no say in where a request goes, whatever becomes of the filter.
         "request_headers_to_remove": [names::CLUSTER],
         "response_headers_to_remove": [names::RETRY],

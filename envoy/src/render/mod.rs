@@ -62,7 +62,7 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
         }],
         "typed_dns_resolver_config": dns_resolver(),
         "overload_manager": overload_manager(),
-        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept_stats(config)}}},
+        "stats_config": stats_config(config),
         "static_resources": {
             "listeners": listeners,
             "clusters": clusters,
@@ -92,6 +92,27 @@ fn dns_resolver() -> Value {
             "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
             json!({"query_timeout_seconds": 1, "query_tries": 2}),
         ),
+    })
+}
+
+/// Which statistics are kept, and how ours are told apart.
+fn stats_config(config: &Config) -> Value {
+    // Tokens and seconds of an LLM: from a cached answer to a reasoning model that thinks for ten minutes. Milliseconds.
+    const BUCKETS: [u32; 17] = [
+        5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000,
+        600_000,
+    ];
+    let tag = |label: &&str| {
+        // The prefix up to the first dot lets Envoy skip this for all other statistics.
+        json!({"tag_name": label, "regex": format!("^wasmcustom\\..*?(;{label}=([^;]*))")})
+    };
+    json!({
+        "stats_matcher": {"inclusion_list": {"patterns": kept_stats(config)}},
+        "stats_tags": names::METRIC_LABELS.iter().map(tag).collect::<Vec<_>>(),
+        "histogram_bucket_settings": [{
+            "match": {"prefix": format!("wasmcustom.{}", names::METRIC_PREFIX)},
+            "buckets": BUCKETS,
+        }],
     })
 }
 

@@ -65,6 +65,8 @@ fn command(envoy: &Path, dir: &TempDir, args: &Serve) -> Command {
     command.args(["--log-level", &args.log_level]);
     // Hot restart shares memory by a number, which two instances on one machine would have to agree on.
     command.arg("--disable-hot-restart");
+    // A line of the access log is seen within a second; Envoy's default is ten.
+    command.args(["--file-flush-interval-msec", "1000"]);
     if let Some(concurrency) = args.concurrency {
         command.args(["--concurrency", &concurrency.to_string()]);
     }

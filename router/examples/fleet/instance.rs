@@ -72,7 +72,7 @@ impl Instance {
 
     /// It was served.
     pub fn serve(&mut self, attempt: &Attempt, now: Duration) {
-        let ended = Ended { first_byte: Some(now), usage: None, end: End::Whole };
+        let ended = Ended { status: 200, first_byte: Some(now), usage: None, end: End::Whole };
         let moment = Moment { now, random: &mut self.random, store: &self.store };
         self.router.serve(attempt, ended, &moment);
     }

@@ -85,7 +85,8 @@ impl Balancer for Ours {
         let Some((place, attempt)) = self.open.remove(&request) else { return };
         let tokens = tokens as u64;
         let usage = Some(Usage { prompt: 0, completion: tokens, total: tokens });
-        let ended = Ended { first_byte: Some(time(first)), usage, end: llm_balancer_router::End::Whole };
+        let ended =
+            Ended { status: 200, first_byte: Some(time(first)), usage, end: llm_balancer_router::End::Whole };
         let moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
         self.workers[place].serve(&attempt, ended, &moment);
     }
@@ -101,7 +102,7 @@ impl Balancer for Ours {
         let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
         match self.workers[place].judge(attempt, failure, &Said::default, &mut moment) {
             Verdict::Retry(journey, wait) => {
-                self.journeys.insert(request, (place, journey));
+                self.journeys.insert(request, (place, *journey));
                 u64::try_from(wait.as_micros()).ok()
             }
             Verdict::Relay(_) | Verdict::Reply(_) => None,

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each story file uses its own part")]
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use llm_balancer_config::read;
 use llm_balancer_router::answer::{limits as limits_headers, owned};
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::headers::Headers;
+use llm_balancer_router::meters::Change;
 use llm_balancer_router::outcome::{Failure, Reason};
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::reply::Reply;
@@ -81,6 +83,8 @@ pub struct World {
     pub router: Router,
     pub now: Duration,
     pub store: Arc<Memory>,
+    /// The access log.
+    pub lines: Vec<serde_json::Value>,
     yaml: String,
     random: SplitMix,
 }
@@ -111,7 +115,10 @@ impl World {
         let Some(config) = reading.config else { panic!("{:#?}", reading.findings) };
         let router = Router::new(config, vm);
         router.open(&*store);
-        Self { router, now, store, yaml: yaml.to_owned(), random: SplitMix::new(42) }
+        let fingerprint =
+            yaml.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        router.announce(fingerprint, u64::from(vm) ^ fingerprint, &*store);
+        Self { router, now, store, lines: Vec::new(), yaml: yaml.to_owned(), random: SplitMix::new(42) }
     }
 
     /// Time goes by.
@@ -137,7 +144,7 @@ impl World {
     /// Ends a request that was begun.
     pub fn end(&mut self, attempt: Attempt, tokens: Option<u64>) {
         let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-        let ended = Ended { first_byte: Some(self.now), usage, end: End::Whole };
+        let ended = Ended { status: 200, first_byte: Some(self.now), usage, end: End::Whole };
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         self.router.serve(&attempt, ended, &moment);
     }
@@ -170,18 +177,45 @@ impl World {
         let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
         let request = match self.router.arrive(&all, false) {
             Arrival::Hold(request) => request,
-            Arrival::Reply(reply) => return Told::default().answered_by(reply),
+            Arrival::Reply(reply) => {
+                self.finish(&all);
+                return Told::default().answered_by(reply);
+            }
             Arrival::Probe(_) => panic!("a probe"),
         };
+        // Of those that a test has ended by itself.
+        self.router.finish(&all, self.now);
         let mut told = Told::default();
         let mut journey = None;
         for _ in 0..100 {
             match self.attempt(&request, body, journey.take(), &mut answer, &mut told) {
-                Next::Again(next) => journey = Some(*next),
-                Next::Over => return told,
+                Next::Again(next) => {
+                    assert!(self.router.finish(&all, self.now).is_none(), "it goes on: {told:?}");
+                    journey = Some(*next);
+                }
+                Next::Over => {
+                    self.finish(&all);
+                    return told;
+                }
             }
         }
         panic!("no end after a hundred attempts: {told:?}");
+    }
+
+    /// A request has ended, and stands in the access log.
+    fn finish(&mut self, headers: &Headers) {
+        let line = self.router.finish(headers, self.now).expect("a line");
+        self.lines.push(serde_json::from_str(&line).expect("a line is JSON"));
+    }
+
+    /// What has been counted since this was last asked, by the names of its series.
+    pub fn counted(&mut self) -> BTreeMap<String, Vec<Change>> {
+        let mut counted = BTreeMap::<_, Vec<Change>>::new();
+        self.router.hand_in(self.now, &*self.store, &mut |name, change| {
+            let name = name.strip_prefix("llm_balancer_").expect("our prefix");
+            counted.entry(name.to_owned()).or_default().push(change);
+        });
+        counted
     }
 
     fn attempt(
@@ -216,11 +250,13 @@ impl World {
         let limits = self.router.rate_limits(&attempt, self.now);
         let limits = owned(limits_headers(limits));
         told.headers.extend(limits.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let explanation = attempt.journey.explanation.clone();
+        told.headers.extend(explanation.map(|text| (llm_balancer_router::explain::HEADER.to_owned(), text)));
         let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>| {
             let first_byte = Some(world.now + Duration::from_millis(milliseconds));
             world.now += Duration::from_millis(milliseconds);
             let moment = Moment { now: world.now, random: &mut world.random, store: &*world.store };
-            world.router.serve(&attempt, Ended { first_byte, usage, end: End::Whole }, &moment);
+            world.router.serve(&attempt, Ended { status: 200, first_byte, usage, end: End::Whole }, &moment);
             told.status = 200;
             Next::Over
         };
@@ -264,7 +300,7 @@ impl World {
             Verdict::Retry(journey, wait) => {
                 self.now += wait;
                 told.waits.push(wait.as_secs_f64());
-                Next::Again(Box::new(journey))
+                Next::Again(journey)
             }
             Verdict::Relay(names) => {
                 told.headers = names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -1,0 +1,247 @@
+//! Stories about what those who watch get to know: metrics, the access log, and explanations.
+
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
+use llm_balancer_router::meters::Change::{self, Add, Observe, Set, Shift};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+mod common;
+use common::{Answer, World, group};
+
+fn of(group: &str, id: &str) -> String {
+    format!("group={group};deployment={id}")
+}
+
+/// Those counters that have grown.
+fn growth(world: &mut World) -> Vec<(String, u64)> {
+    let counted = world.counted().into_iter();
+    counted
+        .filter_map(|(name, changes)| match changes[..] {
+            [Add(count)] => Some((name, count)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn grown(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
+    expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_request_that_succeeds_counts_once_with_its_tokens_and_times() {
+    let mut world = World::of(&group(&["a"], ""));
+    world.chat("g", "", |_| Answer::After(120));
+    let counted = world.counted();
+    let a = of("g", "a");
+    let expected: [(String, Change); 5] = [
+        (format!("attempts_total;{a};outcome=success;status=200"), Add(1)),
+        (format!("duration_milliseconds;{a}"), Observe(120)),
+        ("requests_total;group=g;outcome=success;status=200".into(), Add(1)),
+        (format!("time_to_first_byte_milliseconds;{a}"), Observe(120)),
+        (format!("tokens_total;{a};type=completion"), Add(1)),
+    ];
+    for (name, change) in expected {
+        assert_eq!(counted.get(&name), Some(&vec![change]), "{name} in {counted:#?}");
+    }
+    assert_eq!(growth(&mut world), [], "nothing is counted twice");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_retry_counts_where_it_failed_and_stands_in_one_line_with_both_attempts() {
+    let mut world = World::of(&group(&["a", "b"], ""));
+    world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Used(3, 4) });
+    world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Used(3, 4) });
+    let line = world.lines.iter().find(|line| line["retries"] == 1).expect("one of two begins with a");
+    assert_eq!(line["outcome"], "success");
+    assert_eq!(line["attempts"][0]["deployment"], "a");
+    assert_eq!(line["attempts"][0]["outcome"], "server_error");
+    assert_eq!(line["attempts"][0]["status"], 500);
+    assert_eq!(line["attempts"][1]["deployment"], "b");
+    assert_eq!(line["deployment"], "b");
+    assert_eq!(line["tokens"], serde_json::json!({"prompt": 3, "completion": 4}));
+    assert_eq!(line["why"]["strategy"], "simple-shuffle");
+    let a = of("g", "a");
+    let retries = world.lines.iter().filter(|line| line["retries"] == 1).count() as u64;
+    let growth = growth(&mut world);
+    assert!(growth.contains(&(format!("attempts_total;{a};outcome=server_error;status=500"), retries)));
+    assert!(growth.contains(&(format!("retries_total;{a}"), retries)));
+    assert!(growth.contains(&("requests_total;group=g;outcome=success;status=200".into(), 2)));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn every_end_of_a_request_has_its_outcome() {
+    for (answer, status, outcome) in [
+        (Answer::Status(400), "400", "client_error"),
+        (Answer::Status(429), "429", "rate_limited"),
+        (Answer::Status(503), "503", "server_error"),
+        (Answer::Refused, "500", "connection_error"),
+        (Answer::TooSlow, "408", "timeout"),
+        (Answer::Broken, "500", "broken_off"),
+        (Answer::Left, "none", "client_left"),
+    ] {
+        let mut world = World::of(&format!("{}router_settings: {{num_retries: 0}}\n", group(&["a"], "")));
+        world.chat("g", "", |_| answer);
+        let expected = format!("requests_total;group=g;outcome={outcome};status={status}");
+        let growth = growth(&mut world);
+        let requests: Vec<_> =
+            growth.iter().filter(|(name, _)| name.starts_with("requests_total")).cloned().collect();
+        assert_eq!(requests, [(expected, 1)], "{answer:?}");
+        assert_eq!(world.lines.len(), 1, "{answer:?}");
+        assert_eq!(world.lines[0]["outcome"], outcome, "{answer:?}");
+        assert_eq!(world.lines[0]["attempts"].as_array().map(Vec::len), Some(1), "{answer:?}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn refusals_have_reasons_and_groups_that_nobody_can_make_up() {
+    let yaml = group(&["a"], ", rpm: 1") + "general_settings: {master_key: sk-long-enough}\n";
+    let mut world = World::of(&yaml);
+    let key = [("authorization", "Bearer sk-long-enough")];
+    let body = |model: &str| format!(r#"{{"model":"{model}","messages":[]}}"#).into_bytes();
+    world.post(common::CHAT, &[], &body("g"), |_| Answer::Ok);
+    world.post(common::CHAT, &key, &body("nobody"), |_| Answer::Ok);
+    world.post(common::CHAT, &key, b"{", |_| Answer::Ok);
+    world.post(common::CHAT, &key, &body("g"), |_| Answer::Ok);
+    world.post(common::CHAT, &key, &body("g"), |_| Answer::Ok);
+    let growth = growth(&mut world);
+    let refusals: Vec<_> =
+        growth.into_iter().filter(|(name, _)| name.starts_with("refusals_total")).collect();
+    assert_eq!(
+        refusals,
+        grown(&[
+            ("refusals_total;group=g;reason=over_limit", 1),
+            ("refusals_total;reason=malformed", 1),
+            ("refusals_total;reason=unauthorized", 1),
+            ("refusals_total;reason=unknown_model", 1),
+        ])
+    );
+    let reasons: Vec<_> =
+        world.lines.iter().map(|line| line["reason"].as_str().unwrap_or("served")).collect();
+    assert_eq!(reasons, ["unauthorized", "unknown_model", "malformed", "served", "over_limit"]);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_fallback_counts_between_two_groups_and_the_request_in_the_first() {
+    let yaml = "model_list:
+- {model_name: g, litellm_params: {model: openai/m, api_key: k}, model_info: {id: a}}
+- {model_name: 'other/*', litellm_params: {model: 'openai/*', api_key: k}, model_info: {id: b}}
+router_settings: {num_retries: 0, fallbacks: [{g: [other/x]}]}
+";
+    let mut world = World::of(yaml);
+    world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Ok });
+    let growth = growth(&mut world);
+    for (name, count) in grown(&[
+        ("fallbacks_total;group=g;target=other/*", 1),
+        ("requests_total;group=g;outcome=success;status=200", 1),
+        ("attempts_total;group=other/*;deployment=b;outcome=success;status=200", 1),
+    ]) {
+        assert!(growth.contains(&(name.clone(), count)), "{name} in {growth:#?}");
+    }
+    assert_eq!((&world.lines[0]["model"], &world.lines[0]["fallbacks"]), (&"g".into(), &1.into()));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn gauges_show_limits_what_is_left_of_them_and_who_sits_out() {
+    let mut world = World::of(&group(&["a", "b"], ", rpm: 10, tpm: 1000"));
+    world.chat("g", "", |_| Answer::Used(30, 40));
+    let served = world.lines[0]["deployment"].as_str().unwrap_or_default().to_owned();
+    let other = if served == "a" { "b" } else { "a" };
+    let counted = world.counted();
+    for (name, value) in [
+        (format!("limit_requests;{}", of("g", &served)), 10),
+        (format!("remaining_requests;{}", of("g", &served)), 9),
+        (format!("remaining_tokens;{}", of("g", &served)), 930),
+        (format!("remaining_tokens;{}", of("g", other)), 1000),
+        (format!("cooling_down;{}", of("g", &served)), 0),
+        ("config_generation".into(), 1),
+    ] {
+        assert_eq!(counted.get(&name), Some(&vec![Set(value)]), "{name} in {counted:#?}");
+    }
+    world.chat("g", "", |_| Answer::Status(401));
+    let counted = world.counted();
+    let cooling = counted.iter().filter(|(name, _)| name.starts_with("cooling_down"));
+    assert!(
+        cooling.clone().count() > 0 && cooling.clone().all(|(_, change)| *change == [Set(1)]),
+        "{counted:#?}"
+    );
+    world.wait(61.0);
+    let counted = world.counted();
+    assert_eq!(counted.get(&format!("remaining_requests;{}", of("g", &served))), Some(&vec![Set(10)]));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
+    let mut old = World::of(&group(&["a"], ", rpm: 10"));
+    old.counted();
+    let mut new = old.reloaded(&group(&["b"], ", rpm: 20"));
+    assert_eq!(new.counted(), std::collections::BTreeMap::default(), "the old one still leads");
+    let cleared = old.counted();
+    assert_eq!(cleared.get(&format!("limit_requests;{}", of("g", "a"))), Some(&vec![Set(0)]), "{cleared:#?}");
+    let shown = new.counted();
+    assert_eq!(shown.get("config_generation"), Some(&vec![Set(2)]), "{shown:#?}");
+    assert_eq!(shown.get(&format!("limit_requests;{}", of("g", "b"))), Some(&vec![Set(20)]));
+    assert_eq!(old.counted(), std::collections::BTreeMap::default());
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_is_in_flight_goes_up_and_down() {
+    let mut world = World::of(&group(&["a"], ""));
+    let in_flight = format!("in_flight;{}", of("g", "a"));
+    let attempt = world.begin("g", "").expect("it is served");
+    assert_eq!(world.counted().get(&in_flight), Some(&vec![Shift(1)]));
+    world.end(attempt, None);
+    assert_eq!(world.counted().get(&in_flight), Some(&vec![Shift(-1)]));
+}
+
+const EXPLAIN: &str = "x-llm-balancer-explain";
+
+fn explained(world: &mut World, headers: &[(&str, &str)]) -> Option<serde_json::Value> {
+    let body = br#"{"model":"g","messages":[]}"#;
+    let told = world.post(common::CHAT, headers, body, |id| match id {
+        "broken" => Answer::Status(401),
+        _ => Answer::Ok,
+    });
+    told.header(EXPLAIN).map(|text| serde_json::from_str(text).expect("an explanation is JSON"))
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn an_explanation_tells_who_was_eligible_and_why_the_others_were_not() {
+    let yaml = "model_list:
+- {model_name: g, litellm_params: {model: openai/m, api_key: k, rpm: 1, weight: 1000}, model_info: {id: small}}
+- {model_name: g, litellm_params: {model: openai/m, api_key: k, weight: 100}, model_info: {id: broken}}
+- {model_name: g, litellm_params: {model: openai/m, api_key: k, weight: 1}, model_info: {id: large}}
+general_settings: {master_key: sk-long-enough}
+";
+    let mut world = World::of(yaml);
+    let asking = [("authorization", "Bearer sk-long-enough"), (EXPLAIN, "1")];
+    let mut last = serde_json::Value::Null;
+    for _ in 0..3 {
+        last = explained(&mut world, &asking).expect("it was asked for");
+    }
+    assert_eq!(last["picked"], "large", "{last:#}");
+    let candidates = last["candidates"].as_array().expect("candidates");
+    let reasons: Vec<_> = candidates.iter().map(|candidate| candidate["reason"].as_str()).collect();
+    assert_eq!(reasons, [Some("over_rpm"), Some("cooling_down"), None], "{last:#}");
+    assert_eq!(candidates[2]["eligible"], true);
+    assert_eq!(candidates[0]["for_ms"], 60_000);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_refusal_is_explained_as_well() {
+    let yaml = group(&["a"], ", rpm: 1") + "general_settings: {master_key: sk-long-enough}\n";
+    let mut world = World::of(&yaml);
+    let asking = [("authorization", "Bearer sk-long-enough"), (EXPLAIN, "1")];
+    explained(&mut world, &asking);
+    let told = explained(&mut world, &asking).expect("it was asked for");
+    assert_eq!(told["picked"], serde_json::Value::Null);
+    assert_eq!(told["candidates"][0]["reason"], "over_rpm");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn nothing_is_explained_unless_it_was_asked_for_and_there_is_a_key() {
+    let mut open = World::of(&group(&["a"], ""));
+    assert_eq!(explained(&mut open, &[(EXPLAIN, "1")]), None);
+    let mut guarded = World::of(&(group(&["a"], "") + "general_settings: {master_key: sk-long-enough}\n"));
+    assert_eq!(explained(&mut guarded, &[("authorization", "Bearer sk-long-enough")]), None);
+    assert_eq!(explained(&mut guarded, &[(EXPLAIN, "1")]), None);
+}

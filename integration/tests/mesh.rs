@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use llm_balancer_integration::mesh::{Gateway, Rendered, envoy_gateway, istio};
-use llm_balancer_integration::{Answer, Client, DONE, Provider, ask, item, minute};
+use llm_balancer_integration::mesh::{Gateway, Rendered, envoy_gateway, istio, render};
+use llm_balancer_integration::{Answer, Client, DONE, Provider, Redis, ask, item, minute};
 use serde_json::json;
 
 const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
@@ -135,5 +135,121 @@ async fn a_client_has_no_say_in_what_goes_on_inside() {
         let reply = client.post("/v1/chat/completions", &ask("gpt")).await;
         assert_eq!(reply.status, 500, "{mesh}: {}", reply.text());
         assert_eq!(world.provider.calls(), ["paris"], "{mesh}");
+    }
+}
+
+const SINGLE_HOP: &[&str] = &["--profile", "single-hop"];
+
+#[tokio::test]
+async fn in_a_single_hop_a_retry_stays_with_the_deployment() {
+    for mesh in MESHES {
+        let world = World::group(mesh, SINGLE_HOP, &["paris", "virginia"], "", "num_retries: 2").await;
+        for name in ["paris", "virginia"] {
+            world.provider.script(name, [Answer::status(500), Answer::status(429), Answer::ok()]);
+        }
+        let reply = world.client.chat("gpt").await;
+        assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+        let served = reply.served_by();
+        assert_eq!(world.provider.calls(), [served.as_str(), &served, &served], "{mesh}");
+        assert_eq!(reply.header("x-litellm-model-id"), Some(served.as_str()), "{mesh}");
+    }
+}
+
+#[tokio::test]
+async fn in_a_single_hop_limits_keys_cooldowns_and_streams_are_as_everywhere() {
+    for mesh in MESHES {
+        let world = World::group(
+            mesh,
+            SINGLE_HOP,
+            &["paris", "virginia"],
+            ", rpm: 2",
+            "num_retries: 0, cooldown_time: 60",
+        )
+        .await;
+        minute::with_room_for(Duration::from_secs(15)).await;
+        let stranger = Client::new(world.gateway.port).chat("gpt").await;
+        stranger.error(401);
+        let mut stream = world.client.stream_chat("gpt").await;
+        assert_eq!(stream.status, 200, "{mesh}");
+        assert!(stream.rest().await.trim_end().ends_with("[DONE]"), "{mesh}");
+        world.provider.always("paris", Answer::status(429).retry_after("40"));
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            // A client has no say here either.
+            let client = world
+                .client
+                .with_header("x-envoy-max-retries", "5")
+                .with_header("x-envoy-attempt-count", "9");
+            statuses.push(client.chat("gpt").await.status);
+        }
+        assert!(statuses.iter().filter(|status| **status == 200).count() <= 3, "{mesh}: {statuses:?}");
+        assert_eq!(statuses.last(), Some(&429), "{mesh}: {statuses:?}");
+        assert!(world.provider.received_by("paris").len() <= 2, "{mesh}: it cools down");
+        let long = json!({"messages": [{"role": "user", "content": "long ".repeat(200_000)}]});
+        let reply = world.client.chat_with("gpt", &long).await;
+        assert_eq!(reply.status, 429, "{mesh}: a body of a megabyte is read");
+    }
+}
+
+#[tokio::test]
+async fn the_image_is_found_where_the_pods_have_it() {
+    let image = format!("oci://registry.example/llm-balancer-filter@sha256:{}", "5".repeat(64));
+    for mesh in MESHES {
+        for profile in ["two-hop", "single-hop"] {
+            let args = ["--filter-image", &image, "--profile", profile];
+            let world = World::group(mesh, &args, &["paris"], "", "").await;
+            let reply = world.client.chat("gpt").await;
+            assert_eq!(reply.status, 200, "{mesh} {profile}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn gateways_that_name_the_same_redis_share_a_limit() {
+    let redis = Redis::start().await;
+    let router = format!("num_retries: 0, redis_host: 127.0.0.1, redis_port: {}", redis.port());
+    for mesh in MESHES {
+        minute::with_room_for(Duration::from_secs(30)).await;
+        let namespace = format!("llm_balancer: {{redis_namespace: {mesh}}}\n");
+        let config = format!(
+            "{namespace}model_list:\n{}router_settings: {{{router}}}\n",
+            item("gpt", "paris", ", rpm: 8")
+        );
+        let (one, two) = (World::new(mesh, &[], &config).await, World::new(mesh, &[], &config).await);
+        // Both have spoken to Redis, and know of each other.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        let mut served = 0;
+        for _ in 0..10 {
+            for client in [&one.client, &two.client] {
+                served += u32::from(client.chat("gpt").await.status == 200);
+            }
+        }
+        assert_eq!(served, 8, "{mesh}");
+    }
+}
+
+#[test]
+fn a_gateway_without_a_key_is_not_rendered_by_accident() {
+    let config = "model_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
+    for mesh in MESHES {
+        let refused = render(config, mesh, &[], &secret());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && said.contains("master_key"), "{mesh}: {said}");
+        assert!(render(config, mesh, &["--insecure-no-auth"], &secret()).status.success(), "{mesh}");
+    }
+}
+
+#[test]
+fn what_a_single_hop_cannot_do_is_said() {
+    let config = "general_settings: {master_key: os.environ/MASTER_KEY}\nmodel_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
+    for mesh in MESHES {
+        let said = Rendered::new(config, mesh, SINGLE_HOP, &secret()).said;
+        assert!(said.contains("a retry stays with the deployment"), "{mesh}: {said}");
+        assert!(
+            said.contains(
+                "kubectl create secret generic llm-balancer -n llm-balancer --from-literal=MASTER_KEY"
+            ),
+            "{said}"
+        );
     }
 }

@@ -35,7 +35,6 @@ fn bootstrap(rendered: &Rendered) -> Value {
     let mut bootstrap = json!({
         "node": {"id": "envoy-llm-balancer", "cluster": "llm-balancer/llm-balancer"},
         "layered_runtime": {"layers": [{"name": "global_config", "static_layer": {
-            "envoy.restart_features.use_eds_cache_for_ads": true,
             "re2.max_program_size.error_level": 4_294_967_295_u32,
         }}]},
         "static_resources": {"listeners": listeners, "clusters": take("Cluster")},

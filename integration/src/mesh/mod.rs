@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -82,7 +82,7 @@ pub struct Gateway {
     pub port: u16,
     /// Envoy's admin port.
     pub admin_port: u16,
-    child: Child,
+    child: Option<Child>,
     dir: TempDir,
 }
 
@@ -102,41 +102,56 @@ impl Gateway {
         secret: &BTreeMap<&str, &str>,
     ) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
-        let (port, admin_port) = (free_port(), free_port());
-        bootstrap["admin"] = address(admin_port);
-        let mounts = pod.mount(dir.path());
-        let mut text =
-            bootstrap.to_string().replace("\"port_value\":8080", &format!("\"port_value\":{port}"));
-        for (there, here) in mounts {
+        // Whoever has the port is not asked to share it.
+        bootstrap["static_resources"]["listeners"][0]["enable_reuse_port"] = false.into();
+        let mut text = bootstrap.to_string();
+        for (there, here) in pod.mount(dir.path()) {
             text = text.replace(&there, &here);
         }
         text = text.replace("DIR/", &format!("{}/", dir.path().display()));
         if let Some(fetched) = fetched {
             fs::write(dir.path().join(FETCHED), fetched.to_string()).expect("a file");
         }
-        fs::write(dir.path().join("bootstrap.json"), &text).expect("the bootstrap can be written");
+        let bootstrap: Value = serde_json::from_str(&text).expect("JSON");
         let environment = pod.environment(secret);
-        let validated =
-            envoy(dir.path(), &environment).args(["--mode", "validate"]).output().expect("Envoy runs");
-        assert!(validated.status.success(), "{}", String::from_utf8_lossy(&validated.stderr));
-        let log = fs::File::create(dir.path().join("log")).expect("the log can be written");
-        let child = envoy(dir.path(), &environment)
-            .stdout(log.try_clone().expect("the log can be shared"))
-            .stderr(log)
-            .spawn()
-            .expect("Envoy runs");
-        let mut gateway = Self { port, admin_port, child, dir };
-        gateway.ready().await;
-        gateway
+        validate(dir.path(), &bootstrap, &environment);
+        let mut gateway = Self { port: 0, admin_port: 0, child: None, dir };
+        for _ in 0..5 {
+            gateway.spawn(&bootstrap, &environment);
+            if gateway.ready().await {
+                return gateway;
+            }
+            assert!(gateway.log().contains("in use"), "{}", gateway.log());
+        }
+        panic!("five times in a row the port was taken");
     }
 
-    async fn ready(&mut self) {
+    fn spawn(&mut self, bootstrap: &Value, environment: &BTreeMap<String, String>) {
+        (self.port, self.admin_port) = (free_port(), free_port());
+        let mut bootstrap = bootstrap.clone();
+        bootstrap["admin"] = json!({"address": address(self.admin_port)});
+        bootstrap["static_resources"]["listeners"][0]["address"] = address(self.port);
+        write(self.dir.path(), &bootstrap);
+        let log = fs::File::create(self.dir.path().join("log")).expect("the log can be written");
+        let child = envoy(self.dir.path(), environment)
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.expect("Envoy runs"));
+    }
+
+    /// Whether it serves; if not, it has ended.
+    async fn ready(&mut self) -> bool {
         let (client, started) = (Client::new(self.port), Instant::now());
-        while !client.answers("/health/liveliness").await {
-            let ended = self.child.try_wait().expect("the process can be waited for");
-            assert!(ended.is_none() && started.elapsed() < START, "{ended:?}: {}", self.log());
+        let child = self.child.as_mut().expect("a child");
+        while child.try_wait().expect("the process can be waited for").is_none() {
+            if client.answers("/health/liveliness").await {
+                return true;
+            }
+            assert!(started.elapsed() < START, "it does not serve");
             sleep(Duration::from_millis(20)).await;
         }
+        false
     }
 
     /// What Envoy has said.
@@ -147,8 +162,10 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         if std::thread::panicking() {
             eprintln!("--- the gateway's log ---\n{}---", self.log());
         }
@@ -214,7 +231,24 @@ pub fn filter_file() -> &'static str {
 }
 
 fn address(port: u16) -> Value {
-    serde_json::json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}})
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+fn write(dir: &Path, bootstrap: &Value) {
+    fs::write(dir.join("bootstrap.json"), bootstrap.to_string()).expect("the bootstrap can be written");
+}
+
+/// Envoy's own opinion of the bootstrap: it takes it, and finds nothing to remark on.
+fn validate(dir: &Path, bootstrap: &Value, environment: &BTreeMap<String, String>) {
+    write(dir, bootstrap);
+    let output = envoy(dir, environment).args(["--mode", "validate"]).output().expect("Envoy runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    // The surroundings are as the control planes make them, limits of connections or not.
+    let is_ours = |line: &&str| {
+        !line.contains("no configured limit to the number of allowed active downstream connections")
+    };
+    let remarks: Vec<_> = said.lines().filter(is_ours).collect();
+    assert!(output.status.success() && remarks.is_empty(), "{said}");
 }
 
 /// As protobuf merges: messages member by member, lists one behind the other, everything else replaced. A route has one

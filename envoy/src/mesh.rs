@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use llm_balancer_config::{Config, Tls};
 
-use crate::cli::Render;
+use crate::cli::{Render, Target};
 use crate::failure::Failure;
 use crate::filter;
 use crate::render::kubernetes::Code;
@@ -15,6 +15,9 @@ pub struct MeshArgs {
     /// Istio, Envoy Gateway: namespace of everything that is rendered
     #[arg(long, value_name = "NAME", default_value = "llm-balancer")]
     pub namespace: String,
+    /// Envoy Gateway: namespace of Envoy's pods, which its own is unless it runs in gateway namespace mode
+    #[arg(long, value_name = "NAME", default_value = "envoy-gateway-system")]
+    pub pods_namespace: String,
     /// Istio, Envoy Gateway: host that the gateway answers to, may be repeated [default: all]
     #[arg(long, value_name = "NAME")]
     pub hostname: Vec<String>,
@@ -44,7 +47,7 @@ const CONFIG_MAP: usize = 1024 * 1024 - 4096;
 
 /// The mesh as the command line describes it.
 pub fn mesh(args: &Render, config: &Config) -> Result<Mesh, Failure> {
-    let MeshArgs { namespace, hostname, tls_secret, filter_image, profile } = &args.mesh;
+    let MeshArgs { namespace, pods_namespace, hostname, tls_secret, filter_image, profile } = &args.mesh;
     if config.server.master_key.is_none() && !args.listen.insecure_no_auth {
         return Err(Failure::Usage(
             "a gateway lets other machines in, and the file sets no general_settings.master_key: set one, or add --insecure-no-auth".to_owned(),
@@ -57,6 +60,10 @@ pub fn mesh(args: &Render, config: &Config) -> Result<Mesh, Failure> {
     let is_set = |name: &String| std::env::var_os(name).is_some();
     Ok(Mesh {
         namespace: namespace.clone(),
+        pods_namespace: match args.target {
+            Target::EnvoyGateway => pods_namespace.clone(),
+            Target::Envoy | Target::Istio => namespace.clone(),
+        },
         hostnames: hostname.clone(),
         tls_secret: tls_secret.clone(),
         code,
@@ -95,7 +102,7 @@ pub fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
         remarks.push("single-hop: a retry stays with the deployment that was chosen, and failures lead to no fallback; docs/istio.md and docs/envoy-gateway.md say what else".to_owned());
     }
     if !mesh.variables.is_empty() {
-        let namespace = &mesh.namespace;
+        let namespace = &mesh.pods_namespace;
         let names: Vec<_> = mesh.variables.iter().filter(|(_, is_set)| *is_set).collect();
         let literals: String =
             names.iter().map(|(name, _)| format!(" --from-literal={name}=\"${name}\"")).collect();

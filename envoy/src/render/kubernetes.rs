@@ -13,8 +13,10 @@ use super::{typed, with};
 /// Where somebody else's Envoy runs, and how the filter gets there.
 #[derive(Clone, Debug)]
 pub struct Mesh {
-    /// Of all rendered objects.
+    /// Of the rendered objects,
     pub namespace: String,
+    /// and of Envoy's pods, with what they mount.
+    pub pods_namespace: String,
     /// That the gateway answers to; none are all.
     pub hostnames: Vec<String>,
     /// With the gateway's certificate.
@@ -144,8 +146,7 @@ impl Mesh {
 
     /// An object in our namespace.
     pub(super) fn namespaced(&self, api: &str, kind: &str, name: &str, body: Value) -> Value {
-        let metadata = json!({"name": name, "namespace": self.namespace, "labels": labels()});
-        object_of(api, kind, metadata, body)
+        object_of(api, kind, metadata(name, &self.namespace), body)
     }
 
     /// The ConfigMap with the filter, if that is where it goes.
@@ -153,7 +154,8 @@ impl Mesh {
         let Code::ConfigMap(bytes) = &self.code else { return None };
         let file = format!("{}.wasm", fingerprint(bytes));
         let body = json!({"immutable": true, "binaryData": {file: BASE64.encode(bytes)}});
-        Some(self.namespaced("v1", "ConfigMap", &config_map_name(bytes), body))
+        let metadata = metadata(&config_map_name(bytes), &self.pods_namespace);
+        Some(object_of("v1", "ConfigMap", metadata, body))
     }
 
     /// Volumes of the gateway's pods, and where its container has them.
@@ -198,6 +200,10 @@ impl Mesh {
     pub(super) fn port(&self) -> (u16, &'static str) {
         if self.tls_secret.is_some() { (443, "https") } else { (80, "http") }
     }
+}
+
+fn metadata(name: &str, namespace: &str) -> Value {
+    json!({"name": name, "namespace": namespace, "labels": labels()})
 }
 
 /// On everything that is rendered.

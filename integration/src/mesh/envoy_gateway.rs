@@ -12,7 +12,12 @@ use super::{Gateway, Pod, Rendered, merge};
 /// The gateway that runs with these objects.
 pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Gateway {
     let deployment = &rendered.one("EnvoyProxy")["spec"]["provider"]["kubernetes"]["envoyDeployment"];
-    let pod = Pod { rendered, container: &deployment["container"], volumes: &deployment["pod"]["volumes"] };
+    let pod = Pod {
+        rendered,
+        namespace: &json!("envoy-gateway-system"),
+        container: &deployment["container"],
+        volumes: &deployment["pod"]["volumes"],
+    };
     Gateway::start(bootstrap(rendered), None, &pod, secret).await
 }
 
@@ -31,7 +36,8 @@ fn bootstrap(rendered: &Rendered) -> Value {
     let mut take = |kind: &str| resources.remove(kind).expect("resources");
     let (mut listeners, routes) = (take("Listener"), take("RouteConfiguration"));
     // What Envoy would ask for by RDS.
-    listeners[0]["default_filter_chain"]["filters"][0]["typed_config"]["route_config"] = routes[0].clone();
+    let manager = listeners[0].pointer_mut(chain(rendered).1).expect("its connection manager");
+    manager["route_config"] = routes[0].clone();
     let mut bootstrap = json!({
         "node": {"id": "envoy-llm-balancer", "cluster": "llm-balancer/llm-balancer"},
         "layered_runtime": {"layers": [{"name": "global_config", "static_layer": {
@@ -83,10 +89,21 @@ fn places(resource: &Value, json_path: &str, path: &str) -> Vec<String> {
     found.locations().map(|location| format!("{}/{path}", location.to_json_pointer())).collect()
 }
 
+/// The Gateway's port and protocol, and where its listener has the connection manager. TLS itself is left out: the names and the
+/// places are what patches depend on.
+fn chain(rendered: &Rendered) -> (&'static str, &'static str) {
+    let listener = &rendered.one("Gateway")["spec"]["listeners"][0];
+    match (listener["port"].as_u64(), listener["protocol"].as_str(), listener.get("tls")) {
+        (Some(80), Some("HTTP"), None) => ("80", "/default_filter_chain/filters/0/typed_config"),
+        (Some(443), Some("HTTPS"), Some(_)) => ("443", "/filter_chains/0/filters/0/typed_config"),
+        other => panic!("no listener of ours: {other:?}"),
+    }
+}
+
 /// As in the golden files of Envoy Gateway's own tests, by its second scheme of names.
 fn generated(rendered: &Rendered) -> Resources {
     let (gateway, route) = (rendered.one("Gateway"), rendered.one("HTTPRoute"));
-    assert_eq!(gateway["spec"]["listeners"][0]["port"], 80);
+    let (port, place) = chain(rendered);
     assert_eq!(route["spec"]["rules"][0]["filters"][0]["extensionRef"]["kind"], "HTTPRouteFilter");
     let direct = &rendered.one("HTTPRouteFilter")["spec"]["directResponse"];
     let traffic = &rendered.one("ClientTrafficPolicy")["spec"];
@@ -114,17 +131,26 @@ fn generated(rendered: &Rendered) -> Resources {
             },
         }],
     });
-    let listener = json!({
-        "name": "tcp-80",
+    let mut listener = json!({
+        "name": format!("tcp-{port}"),
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": 8080}},
         "max_connections_to_accept_per_socket_event": 1,
         "per_connection_buffer_limit_bytes": 1_048_576,
-        "default_filter_chain": {"name": "http-80", "filters": [
-            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
-        ]},
     });
+    // HTTPS listeners keep the names of the first scheme for their routes.
+    let routes_name = match port {
+        "80" => "http-80".to_owned(),
+        _ => format!("{namespace}/{}/https", name(gateway)),
+    };
+    let chain = json!({"name": routes_name, "filters": [
+        {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
+    ]});
+    match place.starts_with("/default") {
+        true => listener["default_filter_chain"] = chain,
+        false => listener["filter_chains"] = json!([chain]),
+    }
     let routes = json!({
-        "name": "http-80",
+        "name": routes_name,
         "ignore_port_in_host_matching": true,
         "virtual_hosts": [{
             "name": "*",

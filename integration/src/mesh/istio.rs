@@ -11,8 +11,10 @@ use super::{FETCHED, Gateway, Pod, Rendered, filter_file, merge};
 pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Gateway {
     let mut bootstrap = patched(rendered);
     let fetched = fetch(&mut bootstrap);
-    let pod = &rendered.one("Deployment")["spec"]["template"]["spec"];
-    let pod = Pod { rendered, container: &pod["containers"][0], volumes: &pod["volumes"] };
+    let deployment = rendered.one("Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let namespace = &deployment["metadata"]["namespace"];
+    let pod = Pod { rendered, namespace, container: &pod["containers"][0], volumes: &pod["volumes"] };
     Gateway::start(bootstrap, fetched, &pod, secret).await
 }
 

@@ -51,8 +51,11 @@ impl Rendered {
     }
 
     /// The content of the file that this ConfigMap holds.
-    fn config_map(&self, name: &Value) -> BTreeMap<String, Vec<u8>> {
-        let is_it = |object: &&Value| object["kind"] == "ConfigMap" && object["metadata"]["name"] == *name;
+    fn config_map(&self, name: &Value, namespace: &Value) -> BTreeMap<String, Vec<u8>> {
+        let is_it = |object: &&Value| {
+            let metadata = &object["metadata"];
+            object["kind"] == "ConfigMap" && metadata["name"] == *name && metadata["namespace"] == *namespace
+        };
         let map = self.objects.iter().find(is_it).unwrap_or_else(|| panic!("no ConfigMap {name}"));
         let files = map["binaryData"].as_object().expect("binary data");
         let decode = |text: &Value| data_encoding::BASE64.decode(text.as_str().expect("text").as_bytes());
@@ -86,9 +89,10 @@ pub struct Gateway {
     dir: TempDir,
 }
 
-/// The pod of a gateway: where its volumes are on this machine, and its environment.
+/// The pod of a gateway, in this namespace: where its volumes are on this machine, and its environment.
 struct Pod<'a> {
     rendered: &'a Rendered,
+    namespace: &'a Value,
     container: &'a Value,
     volumes: &'a Value,
 }
@@ -195,7 +199,7 @@ impl Pod<'_> {
             let here = dir.join(mount["name"].as_str().expect("a name"));
             fs::create_dir(&here).expect("a folder");
             if let Some(name) = volume.pointer("/configMap/name") {
-                for (file, content) in self.rendered.config_map(name) {
+                for (file, content) in self.rendered.config_map(name, self.namespace) {
                     fs::write(here.join(file), content).expect("a file");
                 }
             }

@@ -11,23 +11,24 @@ pub use crate::render::kubernetes::Mesh;
 
 /// Options of `render` for Istio and Envoy Gateway.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "In a mesh (--target istio, --target envoy-gateway)")]
 pub struct MeshArgs {
-    /// Istio, Envoy Gateway: namespace of everything that is rendered
+    /// Namespace of everything that is rendered
     #[arg(long, value_name = "NAME", default_value = "llm-balancer")]
     pub namespace: String,
     /// Envoy Gateway: namespace of Envoy's pods, which its own is unless it runs in gateway namespace mode
     #[arg(long, value_name = "NAME", default_value = "envoy-gateway-system")]
     pub pods_namespace: String,
-    /// Istio, Envoy Gateway: host that the gateway answers to, may be repeated [default: all]
+    /// Host that the gateway answers to, may be repeated [default: all]
     #[arg(long, value_name = "NAME")]
     pub hostname: Vec<String>,
-    /// Istio, Envoy Gateway: Secret with the certificate; HTTPS on port 443 instead of HTTP on 80
+    /// Secret with the certificate; HTTPS on port 443 instead of HTTP on 80
     #[arg(long, value_name = "NAME")]
     pub tls_secret: Option<String>,
-    /// Istio, Envoy Gateway: the filter's image with its digest, as `make image-wasm` packs it [default: the filter goes into a ConfigMap]
+    /// The filter's image with its digest, as `make image-wasm` packs it [default: the filter goes into a ConfigMap]
     #[arg(long, value_name = "oci://IMAGE@sha256:DIGEST")]
     pub filter_image: Option<String>,
-    /// Istio, Envoy Gateway: what the gateway lets us add
+    /// What the gateway lets us add
     #[arg(long, value_enum, default_value_t)]
     pub profile: Profile,
 }

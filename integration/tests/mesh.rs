@@ -1,10 +1,11 @@
 //! What is rendered for Istio and for Envoy Gateway, running in the real Envoy as their control planes would put it there.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use llm_balancer_integration::mesh::{Gateway, Rendered, envoy_gateway, istio, render};
-use llm_balancer_integration::{Answer, Client, DONE, Provider, Redis, ask, item, minute};
+use llm_balancer_integration::mesh::{Gateway, Rendered, documents, envoy_gateway, istio, render};
+use llm_balancer_integration::{Answer, Client, DONE, Provider, Redis, ask, eventually, item, minute};
 use serde_json::json;
 
 const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
@@ -59,6 +60,22 @@ async fn a_chat_is_answered_with_the_keys_from_the_secret() {
         assert!(reply.header("x-llm-retry").is_none());
         let stranger = Client::new(world.gateway.port).chat("gpt").await;
         assert_eq!(stranger.status, 401, "{mesh}: {}", stranger.text());
+    }
+}
+
+#[tokio::test]
+async fn metrics_have_their_labels_in_a_mesh_too() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], "", "").await;
+        assert_eq!(world.client.chat("gpt").await.status, 200, "{mesh}");
+        let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
+        let counted = eventually(async || {
+            metrics = admin.get("/stats/prometheus").await.text();
+            metrics.lines().any(|line| {
+                line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
+            })
+        });
+        assert!(counted.await, "{mesh}: {metrics}");
     }
 }
 
@@ -242,6 +259,33 @@ fn a_gateway_without_a_key_is_not_rendered_by_accident() {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(2) && said.contains("master_key"), "{mesh}: {said}");
         assert!(render(config, mesh, &["--insecure-no-auth"], &secret()).status.success(), "{mesh}");
+    }
+}
+
+#[test]
+fn a_folder_gets_a_file_for_each_object_in_the_order_of_their_names_and_for_one_pair_of_eyes() {
+    let config = "general_settings: {master_key: os.environ/MASTER_KEY}\nmodel_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
+    for mesh in MESHES {
+        let dir = tempfile::TempDir::new().unwrap();
+        let folder = dir.path().join("rendered");
+        let done = render(config, mesh, &["--out", folder.to_str().unwrap()], &secret());
+        assert!(done.status.success() && done.stdout.is_empty(), "{mesh}");
+        let mut files: Vec<_> =
+            std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let written: Vec<_> = files
+            .iter()
+            .flat_map(|file| {
+                assert_eq!(
+                    file.metadata().unwrap().permissions().mode() & 0o777,
+                    0o600,
+                    "{}",
+                    file.display()
+                );
+                documents(&std::fs::read_to_string(file).unwrap())
+            })
+            .collect();
+        assert_eq!(written, Rendered::new(config, mesh, &[], &secret()).objects, "{mesh}");
     }
 }
 

@@ -21,6 +21,8 @@ LITELLM_VERSION := 1.106.2
 OPENAI_NODE_VERSION := 7.57.0
 # OpenAI's client wants a newer Node than Debian has, so its tests bring their own.
 NODE_VERSION := 26.10.0
+# Kubernetes' schemas, and with them those of Istio, the Gateway API and Envoy Gateway.
+KUBERNETES_MODELS_VERSION := 5.1.0
 
 ENVOY := $(TOOLS)/envoy/bin/envoy
 RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
@@ -35,6 +37,7 @@ HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
 HAVE_OPENAI_NODE := $(TOOLS)/.openai-node-$(OPENAI_NODE_VERSION)-$(NODE_VERSION)
 HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
+HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
 
 # Crates that run on this machine; the filter runs in Envoy alone.
 NATIVE := --workspace --exclude llm-balancer-filter
@@ -71,9 +74,13 @@ image-fakes: ## The image of the fake provider, for integration/compose.yaml
 	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
 	@container/engine.sh container/image.sh --of llm-balancer-fake-provider target/debug/fake-provider
 
+image-wasm: wasm-targets ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
+	cargo build --quiet --release $(FILTER)
+	@cargo run --quiet -p llm-balancer-integration --bin image-wasm
+
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_PROMETHEUS) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis, Prometheus
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis, Prometheus
 
 check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
 	cargo fmt --all --check
@@ -100,7 +107,7 @@ docker-tests:
 
 # Tests wait more than they work, so there are more at once than processors.
 TEST_THREADS ?= 6
-TEST_ENV := ENVOY=$(ENVOY)
+TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes
 
 # The filter as tests want it, which traps when a request asks for it. Beside the real one, never in its place.
 testing-filter: wasm-targets
@@ -220,4 +227,13 @@ $(HAVE_OPENAI_NODE): | npm
 	$(TOOLS)/node/bin/node --version
 	touch $@
 
-.PHONY: help run run-cluster build image image-fakes tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node npm curl redis pip
+# What they are is said in integration/kubernetes/check.mjs.
+$(HAVE_KUBERNETES): | node npm
+	rm -rf $(TOOLS)/kubernetes $(TOOLS)/.kubernetes-*
+	mkdir -p $(TOOLS)/kubernetes
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(TOOLS)/kubernetes kubernetes-models@$(KUBERNETES_MODELS_VERSION) \
+	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
+	touch $@
+
+
+.PHONY: help run run-cluster build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node npm curl redis pip

@@ -20,6 +20,8 @@ pub const REDIS: &str = "redis";
 pub const FILTER: &str = "llm-balancer";
 /// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
 pub const LEAVING: &str = "llm-balancer-leaving";
+/// The filter's root id where it runs once per request on somebody else's listener, and not once per attempt behind our edge.
+pub const SINGLE_HOP: &str = "llm-balancer/single-hop";
 /// What the names of our metrics begin with.
 pub const METRIC_PREFIX: &str = "llm_balancer_";
 /// The labels of our metrics. They stand in a metric's name, `;label=value` each, until Envoy takes them apart.

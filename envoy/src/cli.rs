@@ -46,6 +46,8 @@ fn help(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
 }
 
+use crate::mesh::MeshArgs;
+
 /// LiteLLM's config.yaml, served by Envoy.
 #[derive(Debug, Parser)]
 #[command(
@@ -182,7 +184,7 @@ pub struct Render {
     /// What it is rendered for
     #[arg(long)]
     pub target: Target,
-    /// Folder for the rendered files [default: the bootstrap goes to standard output]
+    /// Folder for the rendered files [default: standard output]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Unix socket that Envoy makes on the way to Redis, if the file names one; its folder must be there
@@ -191,6 +193,9 @@ pub struct Render {
     /// Where it listens.
     #[command(flatten)]
     pub listen: Listen,
+    /// In a mesh.
+    #[command(flatten)]
+    pub mesh: MeshArgs,
 }
 
 /// What a configuration can be rendered for.
@@ -198,9 +203,9 @@ pub struct Render {
 pub enum Target {
     /// A bootstrap for Envoy, and the filter
     Envoy,
-    /// Not in this version
+    /// Kubernetes objects for Istio: a gateway and its EnvoyFilter
     Istio,
-    /// Not in this version
+    /// Kubernetes objects for Envoy Gateway: a Gateway and its EnvoyPatchPolicy
     EnvoyGateway,
 }
 

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod findings;
 pub mod health;
 pub mod listen;
+pub mod mesh;
 pub mod render;
 pub mod rendered;
 pub mod serve;

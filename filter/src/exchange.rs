@@ -98,6 +98,10 @@ impl Exchange {
 
     /// What this request has been through. A VM that was replaced in between remembers nothing but the number.
     fn journey(&self) -> Option<Journey> {
+        // Where nobody sends a request here twice, nobody but a client says that it is the second time.
+        if self.worker.as_ref().is_some_and(|worker| worker.router.is_single_hop()) {
+            return None;
+        }
         let count: u32 = self.arrived.get(names::ATTEMPT_COUNT)?.parse().ok()?;
         let retries = count.checked_sub(1).filter(|retries| *retries > 0)?;
         Some(between::take(self.stream_id()).unwrap_or(Journey { retries, ..Journey::default() }))
@@ -364,6 +368,11 @@ impl Exchange {
             (true, _) | (_, Some(Failure::TimedOut)) => Failure::TimedOut,
             _ => Failure::Broken,
         };
+        if worker.router.is_single_hop() {
+            // Envoy has told the client already.
+            worker.decide(|router, moment| router.judge(attempt, failure, &Said::default, moment));
+            return self.finish();
+        }
         let journey = worker.decide(|router, moment| router.broken(attempt, failure, moment));
         between::put(self.stream_id(), journey);
     }

@@ -122,6 +122,8 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     }
     let config = reading.config?;
     let router = Router::new(config, VM.with(|vm| *vm));
+    let is_single_hop = host::property("plugin_root_id").as_deref() == Some(names::SINGLE_HOP.as_bytes());
+    let router = if is_single_hop { router.in_single_hop() } else { router };
     #[cfg(feature = "testing")]
     testing::check_the_store();
     router.open(&SharedData);

@@ -184,6 +184,11 @@ impl Balancer {
 
     /// Runs `llm-balancer check` on this configuration: whether it is usable, and all it said.
     pub fn check(config: &str) -> (bool, String) {
+        Self::check_with(config, &[])
+    }
+
+    /// The same with these environment variables.
+    pub fn check_with(config: &str, variables: &[(&str, &str)]) -> (bool, String) {
         let dir = TempDir::new().expect("a temporary directory");
         let file = dir.path().join("config.yaml");
         fs::write(&file, config).expect("the configuration can be written");
@@ -191,6 +196,7 @@ impl Balancer {
             .arg("check")
             .arg("--config")
             .arg(file)
+            .envs(variables.iter().copied())
             .output()
             .expect("llm-balancer runs");
         let said = [output.stdout, output.stderr].concat();

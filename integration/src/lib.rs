@@ -13,6 +13,7 @@ mod containers;
 pub mod fleet;
 mod front;
 mod link;
+pub mod mesh;
 pub mod minute;
 mod openai;
 mod ports;
@@ -20,7 +21,9 @@ pub mod prometheus;
 mod provider;
 pub mod raw;
 pub mod redis;
+pub mod sbom;
 pub mod statistics;
+pub mod wasm_image;
 mod wire;
 mod world;
 

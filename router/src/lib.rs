@@ -38,6 +38,7 @@ pub mod random;
 pub mod rewrite;
 pub mod seen;
 pub mod shortlist;
+pub mod single_hop;
 pub mod strategy;
 pub mod stream_options;
 pub mod tags;

@@ -39,6 +39,8 @@ pub struct Router {
     pub(crate) watch: RefCell<Watch>,
     /// The request that the last decision has ended.
     pub(crate) account: RefCell<Option<Account>>,
+    /// See [`crate::single_hop`].
+    pub(crate) single_hop: bool,
     /// Attempts that the edge makes beyond the first; a request cannot ask for more.
     ceiling: u32,
 }
@@ -110,6 +112,7 @@ impl Router {
             meters: RefCell::new(Meters::new(config.deployments.len())),
             watch: RefCell::default(),
             account: RefCell::default(),
+            single_hop: false,
             ceiling,
             config,
         }

@@ -21,7 +21,7 @@ use crate::rewrite::Limit;
 use crate::router::{Asking, Router, Sending, Step};
 use crate::store::Moment;
 use crate::wishes::Mock;
-use crate::{answer, body, explain, rewrite, stream_options, wildcard};
+use crate::{answer, body, explain, rewrite, single_hop, stream_options, wildcard};
 
 /// What came of one group.
 enum Tried {
@@ -179,9 +179,16 @@ impl Router {
         let new_body = rewritten.or_else(|| merged.then(|| body.to_vec()));
         let length = new_body.as_ref().map_or(body.len(), Vec::len);
         let limit = self.limit(facts, deployment);
-        let headers = rewrite::headers(request, deployment, &model, limit, length);
         if journey.retries == 0 {
             journey.max_retries = self.allowance(deployment, facts.asked.num_retries, None).retries;
+        }
+        let mut headers;
+        if self.single_hop {
+            let all = single_hop::for_all(limit, journey.max_retries);
+            headers = rewrite::headers(request, deployment, &model, all, length);
+            single_hop::controls(&mut headers, journey.max_retries, limit);
+        } else {
+            headers = rewrite::headers(request, deployment, &model, limit, length);
         }
         self.meters.borrow_mut().depart(chosen.index);
         let attempt = Attempt {

@@ -80,6 +80,9 @@ impl Router {
         }
         let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&failure));
         journey.max_retries = allowance.retries;
+        if self.single_hop {
+            return self.give_up(attempt, deployment, journey, failure, moment);
+        }
         let outlook = self.outlook(&attempt, &journey, moment);
         if outlook.anybody
             && retry::worth_another_attempt(allowance, journey.retries, &failure, outlook.useful)
@@ -119,11 +122,10 @@ impl Router {
         moment: &Moment<'_>,
     ) -> Verdict {
         let names = names(&attempt, deployment);
-        let is_provider = matches!(failure, Failure::Provider { status: 400.., .. });
         let target = journey.trail.next(&self.config.router, &attempt.wishes, names, failure.reason());
         if let Some(target) = target {
             if journey.original.is_none() {
-                let reply = match is_provider {
+                let reply = match is_provider(&failure) {
                     true => provider_reply(&failure, said()),
                     false => answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit),
                 };
@@ -133,6 +135,18 @@ impl Router {
             journey.go_to(target);
             return Verdict::Retry(Box::new(journey), Duration::ZERO);
         }
+        self.give_up(attempt, deployment, journey, failure, moment)
+    }
+
+    /// Nothing is left to be tried: the client is told.
+    fn give_up(
+        &self,
+        attempt: Attempt,
+        deployment: &Deployment,
+        mut journey: Journey,
+        failure: Failure,
+        moment: &Moment<'_>,
+    ) -> Verdict {
         let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
         let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
@@ -142,7 +156,7 @@ impl Router {
                 original.replace_headers(headers);
                 Verdict::Reply(*original)
             }
-            None if is_provider => Verdict::Relay(headers),
+            None if is_provider(&failure) => Verdict::Relay(headers),
             None => {
                 let mut reply = answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit);
                 reply.replace_headers(headers);
@@ -337,6 +351,11 @@ struct Outlook {
 
 fn names<'a>(attempt: &'a Attempt, deployment: &'a Deployment) -> Names<'a> {
     Names { asked: &attempt.model, group: &deployment.group }
+}
+
+/// Whether the provider has said something that the client can be told.
+fn is_provider(failure: &Failure) -> bool {
+    matches!(failure, Failure::Provider { status: 400.., .. })
 }
 
 /// The order of a deployment among those that answer to the same name.

@@ -16,14 +16,18 @@ mod attempts;
 mod deployment;
 mod dynamic;
 mod edge;
+pub mod envoy_gateway;
 mod errors;
+pub mod istio;
+pub mod kubernetes;
 mod metrics;
 mod redis;
+mod single_hop;
 mod upstream;
 mod yaml;
 
 pub use dynamic::{Files, Resources, live_bootstrap, readiness_refused};
-pub use yaml::to_yaml;
+pub use yaml::{to_documents, to_yaml};
 
 /// What the configuration file leaves open: the machine that it runs on.
 #[derive(Clone, Debug)]

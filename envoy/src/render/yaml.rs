@@ -18,6 +18,14 @@ pub fn to_yaml(bootstrap: &Value) -> Result<String, Box<dyn std::error::Error>> 
     Ok(serde_saphyr::to_string_with_options(bootstrap, ser_options! { folded_wrap_chars: usize::MAX })?)
 }
 
+/// Several objects, one document each.
+pub fn to_documents(objects: &[Value]) -> Result<String, Box<dyn std::error::Error>> {
+    let documents = objects
+        .iter()
+        .map(|object| to_yaml(object).map(|yaml| format!("---\n{}\n", yaml.trim_end_matches('\n'))));
+    documents.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -46,13 +46,14 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let address = listen::address(&args.listen, &config)?;
     let system_cas = cas::find(&config, env::var("SSL_CERT_FILE").ok())?;
     let envoy = find::envoy(args.envoy.as_deref())?;
-    let ports = ports::free(address, args.listen.admin_port)?;
+    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
 
     // Removed when it goes out of scope, whatever happens.
     let dir = runtime_folder().map_err(|error| Failure::Machine(format!("no temporary folder: {error}")))?;
     let options = Options {
         listen: ports.clients,
         admin_port: ports.admin,
+        metrics: ports.metrics,
         filter: dir.path().join(FILTER).display().to_string(),
         system_cas,
         redis_socket: redis_socket(&config, &dir)?,
@@ -93,10 +94,10 @@ fn command(envoy: &Path, dir: &TempDir, args: &Serve) -> Command {
     command.args(["--log-level", &args.log_level]);
     // Hot restart shares memory by a number, which two instances on one machine would have to agree on.
     command.arg("--disable-hot-restart");
-    // Listeners of old configurations go when nothing passes through them any more, so there is nothing to wait for.
-    command.args(["--drain-time-s", "1", "--drain-strategy", "immediate"]);
     // A line of the access log is seen within a second; Envoy's default is ten.
     command.args(["--file-flush-interval-msec", "1000"]);
+    // Listeners of old configurations go when nothing passes through them any more, so there is nothing to wait for.
+    command.args(["--drain-time-s", "1", "--drain-strategy", "immediate"]);
     if let Some(concurrency) = args.concurrency {
         command.args(["--concurrency", &concurrency.to_string()]);
     }

@@ -1,7 +1,6 @@
 //! Embeddings, images and sound.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::{CREATED, Content, event, greeting, plain, stream, typed, whole};
@@ -15,7 +14,7 @@ pub(super) fn embeddings(request: &Received, usage: Usage) -> Value {
     let data: Vec<_> = (0..inputs.map_or(1, Vec::len))
         .map(|index| {
             let vector = [0.25, -0.5, 1.0 + index as f32];
-            let packed = || STANDARD.encode(vector.map(f32::to_le_bytes).concat());
+            let packed = || BASE64.encode(&vector.map(f32::to_le_bytes).concat());
             let embedding = if body["encoding_format"] == "base64" { json!(packed()) } else { json!(vector) };
             json!({"object": "embedding", "index": index, "embedding": embedding})
         })
@@ -30,7 +29,9 @@ pub(super) fn embeddings(request: &Received, usage: Usage) -> Value {
 pub(super) fn images(request: &Received) -> Value {
     let count = said(request, "n").and_then(|count| count.parse().ok()).unwrap_or(1_usize);
     let mut image = match said(request, "response_format").as_deref() {
-        Some("b64_json") => json!({"b64_json": STANDARD.encode(format!("\u{89}PNG {}", request.name))}),
+        Some("b64_json") => {
+            json!({"b64_json": BASE64.encode(format!("\u{89}PNG {}", request.name).as_bytes())})
+        }
         _ => json!({"url": format!("https://images.example/{}.png", request.name)}),
     };
     image["revised_prompt"] = json!(said(request, "prompt"));

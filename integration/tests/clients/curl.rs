@@ -1,7 +1,6 @@
 //! curl.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde_json::Value;
 
 use crate::session::{Scripts, Seen};
@@ -11,7 +10,7 @@ async fn run(group: &str) -> Vec<Seen> {
 }
 
 fn body(seen: &Seen) -> Vec<u8> {
-    STANDARD.decode(seen.line["body"].as_str().unwrap_or_default()).expect("the script encodes it")
+    BASE64.decode(seen.line["body"].as_str().unwrap_or_default().as_bytes()).expect("the script encodes it")
 }
 
 fn text(seen: &Seen) -> String {

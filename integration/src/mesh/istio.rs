@@ -1,0 +1,160 @@
+//! Istio, played: the listener that its control plane makes of a Gateway and a VirtualService, the patches of an
+//! EnvoyFilter applied as it applies them, and the agent that fetches the filter.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{FETCHED, Gateway, Pod, Rendered, filter_file, merge};
+
+/// The gateway that runs with these objects.
+pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Gateway {
+    let mut bootstrap = patched(rendered);
+    let fetched = fetch(&mut bootstrap);
+    let deployment = rendered.one("Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let namespace = &deployment["metadata"]["namespace"];
+    let pod = Pod { rendered, namespace, container: &pod["containers"][0], volumes: &pod["volumes"] };
+    Gateway::start(bootstrap, fetched, &pod, secret).await
+}
+
+/// Our patches, applied to what Istio makes of our Gateway and our VirtualService.
+fn patched(rendered: &Rendered) -> Value {
+    let mut bootstrap = surroundings(rendered);
+    let spec = &rendered.one("EnvoyFilter")["spec"];
+    let labels = &rendered.one("Deployment")["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in spec["workloadSelector"]["labels"].as_object().expect("labels") {
+        assert_eq!(&labels[label], value, "the EnvoyFilter selects its gateway");
+    }
+    let patches = spec["configPatches"].as_array().expect("patches");
+    // Additions come after everything else.
+    let (adds, others): (Vec<_>, Vec<_>) =
+        patches.iter().partition(|patch| patch["patch"]["operation"] == "ADD");
+    others.into_iter().chain(adds).for_each(|patch| apply(&mut bootstrap, patch));
+    bootstrap
+}
+
+fn apply(bootstrap: &mut Value, patch: &Value) {
+    let value = &patch["patch"]["value"];
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let host = format!("{manager}/route_config/virtual_hosts/0");
+    let mut at = |pointer: &str| bootstrap.pointer_mut(pointer).expect(pointer).take();
+    let (pointer, new) = match (
+        patch["applyTo"].as_str().expect("a kind"),
+        patch["patch"]["operation"].as_str().expect("an operation"),
+    ) {
+        ("BOOTSTRAP", "MERGE") => (String::new(), merged(at(""), value)),
+        ("NETWORK_FILTER", "MERGE") => {
+            assert_eq!(patch["match"]["listener"]["filterChain"]["filter"]["name"], value["name"]);
+            (manager.to_owned(), merged(at(manager), &value["typed_config"]))
+        }
+        ("HTTP_FILTER", "INSERT_FIRST") => {
+            let pointer = format!("{manager}/http_filters");
+            let filters = at(&pointer);
+            (pointer, merged(json!([value]), &filters))
+        }
+        ("VIRTUAL_HOST", "MERGE") => {
+            let old = at(&host);
+            (host, merged(old, value))
+        }
+        ("HTTP_ROUTE", "MERGE") => {
+            let pointer = format!("{host}/routes/0");
+            let route = at(&pointer);
+            assert_eq!(patch["match"]["routeConfiguration"]["vhost"]["route"]["name"], route["name"]);
+            (pointer, merged(route, value))
+        }
+        (kind @ ("CLUSTER" | "LISTENER" | "EXTENSION_CONFIG"), "ADD") => {
+            let pointer = match kind {
+                "CLUSTER" => "/static_resources/clusters",
+                "LISTENER" => "/static_resources/listeners",
+                _ => "/extensions",
+            };
+            (pointer.to_owned(), merged(at(pointer), &json!([value])))
+        }
+        other => panic!("not what Istio knows: {other:?}"),
+    };
+    *bootstrap.pointer_mut(&pointer).expect("its place") = new;
+}
+
+fn merged(mut into: Value, from: &Value) -> Value {
+    merge(&mut into, from);
+    into
+}
+
+/// What the agent does with an extension: it puts a file in the place of the image, and hands it on to Envoy. Here Envoy
+/// finds it in a file.
+fn fetch(bootstrap: &mut Value) -> Option<Value> {
+    let extensions = bootstrap.as_object_mut().expect("an object").remove("extensions").expect("a list");
+    let mut extension = extensions.get(0)?.clone();
+    let code = extension.pointer_mut("/typed_config/config/vm_config/code").expect("code");
+    let uri = code["remote"]["http_uri"]["uri"].as_str().expect("a URI");
+    assert!(uri.starts_with("oci://") && uri.ends_with(code["remote"]["sha256"].as_str().expect("a digest")));
+    *code = json!({"local": {"filename": filter_file()}});
+    extension["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
+    let (ads, file) = (r#""ads":{}"#, format!(r#""path_config_source":{{"path":"DIR/{FETCHED}"}}"#));
+    let text = bootstrap.to_string();
+    assert!(text.contains(ads), "the filter is discovered");
+    *bootstrap = serde_json::from_str(&text.replace(ads, &file)).expect("JSON");
+    Some(json!({"version_info": "1", "resources": [extension]}))
+}
+
+/// Istio's bootstrap and its listener for a Gateway with one HTTP server, without what only the control plane serves.
+fn surroundings(rendered: &Rendered) -> Value {
+    let server = &rendered.one("Gateway")["spec"]["servers"][0];
+    assert_eq!((&server["port"]["number"], &server["hosts"]), (&json!(80), &json!(["*"])));
+    let route = &rendered.one("VirtualService")["spec"]["http"][0];
+    let direct = &route["directResponse"];
+    let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+    let fault = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault";
+    let cors = "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors";
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "outbound_0.0.0.0_8080",
+        "use_remote_address": true,
+        "normalize_path": true,
+        "forward_client_cert_details": "SANITIZE_SET",
+        "set_current_client_cert_details": {"subject": true, "cert": true, "dns": true, "uri": true},
+        "server_name": "istio-envoy",
+        "route_config": {"name": "http.8080", "virtual_hosts": [{
+            "name": "*:80",
+            "domains": ["*"],
+            "include_request_attempt_count": true,
+            "routes": [{
+                "name": route["name"],
+                "match": {"prefix": "/"},
+                "direct_response": {
+                    "status": direct["status"],
+                    "body": {"inline_string": direct["body"]["string"]},
+                },
+            }],
+        }]},
+        "http_filters": [
+            {"name": "envoy.filters.http.cors", "typed_config": {"@type": cors}},
+            {"name": "envoy.filters.http.fault", "typed_config": {"@type": fault}},
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": router}},
+        ],
+    });
+    json!({
+        "node": {"id": "router~10.0.0.1~llm-balancer~llm-balancer.svc.cluster.local", "cluster": "llm-balancer"},
+        "bootstrap_extensions": [{
+            "name": "envoy.bootstrap.internal_listener",
+            "typed_config": {
+                "@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+                "type_url": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+                "value": {"buffer_size_kb": 64},
+            },
+        }],
+        "stats_config": {"use_all_default_tags": false},
+        "extensions": [],
+        "static_resources": {
+            "listeners": [{
+                "name": "0.0.0.0_8080",
+                "address": {"socket_address": {"address": "127.0.0.1", "port_value": 8080}},
+                "filter_chains": [{"filters": [
+                    {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
+                ]}],
+            }],
+            "clusters": [],
+        },
+    })
+}

@@ -1,0 +1,280 @@
+//! A mesh, played: what `render` prints is put where the control planes of Istio and Envoy Gateway would put it, and the
+//! real Envoy runs with the outcome, in the environment and with the files that the pods would have.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::{Balancer, Client, free_port};
+
+pub mod envoy_gateway;
+pub mod istio;
+
+/// Longer than any start on a busy machine.
+const START: Duration = Duration::from_secs(30);
+
+/// What an agent beside Envoy hands it.
+const FETCHED: &str = "fetched.json";
+
+/// The objects that `render` printed.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// In their order.
+    pub objects: Vec<Value>,
+    /// What it said beside them.
+    pub said: String,
+}
+
+impl Rendered {
+    /// `llm-balancer render` for this target; the variables are set as they are in the operator's shell.
+    pub fn new(config: &str, target: &str, args: &[&str], variables: &BTreeMap<&str, &str>) -> Self {
+        let output = render(config, target, args, variables);
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(output.status.success(), "{said}");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        Self { objects: documents(&text), said }
+    }
+
+    /// The only object of this kind.
+    pub fn one(&self, kind: &str) -> &Value {
+        let mut found = self.objects.iter().filter(|object| object["kind"] == kind);
+        let one = found.next().unwrap_or_else(|| panic!("no {kind}"));
+        assert!(found.next().is_none(), "more than one {kind}");
+        one
+    }
+
+    /// The content of the file that this ConfigMap holds.
+    fn config_map(&self, name: &Value, namespace: &Value) -> BTreeMap<String, Vec<u8>> {
+        let is_it = |object: &&Value| {
+            let metadata = &object["metadata"];
+            object["kind"] == "ConfigMap" && metadata["name"] == *name && metadata["namespace"] == *namespace
+        };
+        let map = self.objects.iter().find(is_it).unwrap_or_else(|| panic!("no ConfigMap {name}"));
+        let files = map["binaryData"].as_object().expect("binary data");
+        let decode = |text: &Value| data_encoding::BASE64.decode(text.as_str().expect("text").as_bytes());
+        files.iter().map(|(file, text)| (file.clone(), decode(text).expect("base64"))).collect()
+    }
+}
+
+/// Runs `render` and returns all that came of it.
+pub fn render(config: &str, target: &str, args: &[&str], variables: &BTreeMap<&str, &str>) -> Output {
+    let dir = TempDir::new().expect("a temporary directory");
+    let file = dir.path().join("config.yaml");
+    fs::write(&file, config).expect("the configuration can be written");
+    let mut command = Command::new(Balancer::binary());
+    command.arg("render").arg("--config").arg(file).args(["--target", target]).args(args).envs(variables);
+    command.output().expect("llm-balancer runs")
+}
+
+/// A text of several YAML documents.
+pub fn documents(text: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A gateway's Envoy. Ends with the value.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where clients come in.
+    pub port: u16,
+    /// Envoy's admin port.
+    pub admin_port: u16,
+    child: Option<Child>,
+    dir: TempDir,
+}
+
+/// The pod of a gateway, in this namespace: where its volumes are on this machine, and its environment.
+struct Pod<'a> {
+    rendered: &'a Rendered,
+    namespace: &'a Value,
+    container: &'a Value,
+    volumes: &'a Value,
+}
+
+impl Gateway {
+    /// Runs Envoy with this bootstrap, in this pod. What the Secret holds is the operator's.
+    async fn start(
+        mut bootstrap: Value,
+        fetched: Option<Value>,
+        pod: &Pod<'_>,
+        secret: &BTreeMap<&str, &str>,
+    ) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        // Whoever has the port is not asked to share it.
+        bootstrap["static_resources"]["listeners"][0]["enable_reuse_port"] = false.into();
+        let mut text = bootstrap.to_string();
+        for (there, here) in pod.mount(dir.path()) {
+            text = text.replace(&there, &here);
+        }
+        text = text.replace("DIR/", &format!("{}/", dir.path().display()));
+        if let Some(fetched) = fetched {
+            fs::write(dir.path().join(FETCHED), fetched.to_string()).expect("a file");
+        }
+        let bootstrap: Value = serde_json::from_str(&text).expect("JSON");
+        let environment = pod.environment(secret);
+        validate(dir.path(), &bootstrap, &environment);
+        let mut gateway = Self { port: 0, admin_port: 0, child: None, dir };
+        for _ in 0..5 {
+            gateway.spawn(&bootstrap, &environment);
+            if gateway.ready().await {
+                return gateway;
+            }
+            assert!(gateway.log().contains("in use"), "{}", gateway.log());
+        }
+        panic!("five times in a row the port was taken");
+    }
+
+    fn spawn(&mut self, bootstrap: &Value, environment: &BTreeMap<String, String>) {
+        (self.port, self.admin_port) = (free_port(), free_port());
+        let mut bootstrap = bootstrap.clone();
+        bootstrap["admin"] = json!({"address": address(self.admin_port)});
+        bootstrap["static_resources"]["listeners"][0]["address"] = address(self.port);
+        write(self.dir.path(), &bootstrap);
+        let log = fs::File::create(self.dir.path().join("log")).expect("the log can be written");
+        let child = envoy(self.dir.path(), environment)
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.expect("Envoy runs"));
+    }
+
+    /// Whether it serves; if not, it has ended.
+    async fn ready(&mut self) -> bool {
+        let (client, started) = (Client::new(self.port), Instant::now());
+        let child = self.child.as_mut().expect("a child");
+        while child.try_wait().expect("the process can be waited for").is_none() {
+            if client.answers("/health/liveliness").await {
+                return true;
+            }
+            assert!(started.elapsed() < START, "it does not serve");
+            sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    /// What Envoy has said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's log ---\n{}---", self.log());
+        }
+    }
+}
+
+fn envoy(dir: &Path, environment: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(std::env::var_os("ENVOY").expect("ENVOY names Envoy's binary"));
+    command
+        .current_dir(dir)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::null())
+        .args(["--config-path", "bootstrap.json", "--log-level", "warning"])
+        .args(["--disable-hot-restart", "--concurrency", "1"]);
+    command
+}
+
+impl Pod<'_> {
+    /// Makes the volumes below this folder: what they are mounted as, and where they are.
+    fn mount(&self, dir: &Path) -> Vec<(String, String)> {
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let mut places = Vec::new();
+        for mount in list(&self.container["volumeMounts"]) {
+            let volumes = list(self.volumes);
+            let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).expect("its volume");
+            let here = dir.join(mount["name"].as_str().expect("a name"));
+            fs::create_dir(&here).expect("a folder");
+            if let Some(name) = volume.pointer("/configMap/name") {
+                for (file, content) in self.rendered.config_map(name, self.namespace) {
+                    fs::write(here.join(file), content).expect("a file");
+                }
+            }
+            if volume.get("image").is_some() {
+                fs::copy(filter_file(), here.join("plugin.wasm")).expect("the filter");
+            }
+            places
+                .push((mount["mountPath"].as_str().expect("a path").to_owned(), here.display().to_string()));
+        }
+        places
+    }
+
+    fn environment(&self, secret: &BTreeMap<&str, &str>) -> BTreeMap<String, String> {
+        let mut environment = BTreeMap::new();
+        for variable in self.container["env"].as_array().into_iter().flatten() {
+            let key = &variable["valueFrom"]["secretKeyRef"];
+            let name = key["key"].as_str().expect("a key");
+            match secret.get(name) {
+                Some(value) => {
+                    environment
+                        .insert(variable["name"].as_str().expect("a name").to_owned(), (*value).to_owned());
+                }
+                None => assert_eq!(key["optional"], true, "{name} is missing: the pod would not start"),
+            }
+        }
+        environment
+    }
+}
+
+/// What `cargo build -p llm-balancer-filter` leaves.
+pub fn filter_file() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../target/wasm32-wasip1/release/llm_balancer_filter.wasm")
+}
+
+fn address(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+fn write(dir: &Path, bootstrap: &Value) {
+    fs::write(dir.join("bootstrap.json"), bootstrap.to_string()).expect("the bootstrap can be written");
+}
+
+/// Envoy's own opinion of the bootstrap: it takes it, and finds nothing to remark on.
+fn validate(dir: &Path, bootstrap: &Value, environment: &BTreeMap<String, String>) {
+    write(dir, bootstrap);
+    let output = envoy(dir, environment).args(["--mode", "validate"]).output().expect("Envoy runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    // The surroundings are as the control planes make them, limits of connections or not.
+    let is_ours = |line: &&str| {
+        !line.contains("no configured limit to the number of allowed active downstream connections")
+    };
+    let remarks: Vec<_> = said.lines().filter(is_ours).collect();
+    assert!(output.status.success() && remarks.is_empty(), "{said}");
+}
+
+/// As protobuf merges: messages member by member, lists one behind the other, everything else replaced. A route has one
+/// action; the new one goes in the old one's place.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            if from.contains_key("route") {
+                into.remove("direct_response");
+            }
+            for (key, value) in from {
+                merge(into.entry(key.clone()).or_insert(empty(value)), value);
+            }
+        }
+        (Value::Array(into), Value::Array(from)) => into.extend(from.iter().cloned()),
+        (into, from) => *into = from.clone(),
+    }
+}
+
+fn empty(like: &Value) -> Value {
+    match like {
+        Value::Object(_) => Value::Object(Map::new()),
+        Value::Array(_) => Value::Array(Vec::new()),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,303 @@
+//! What is rendered for Istio and for Envoy Gateway, running in the real Envoy as their control planes would put it there.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use llm_balancer_integration::mesh::{Gateway, Rendered, documents, envoy_gateway, istio, render};
+use llm_balancer_integration::{Answer, Client, DONE, Provider, Redis, ask, eventually, item, minute};
+use serde_json::json;
+
+const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
+
+/// What the operator's Secret holds.
+fn secret() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("MASTER_KEY", "sk-master"), ("PARIS_KEY", "sk-paris")])
+}
+
+/// A provider, a gateway of this mesh in front of it, and a client that has the key.
+struct World {
+    client: Client,
+    gateway: Gateway,
+    provider: Provider,
+}
+
+impl World {
+    async fn new(mesh: &str, args: &[&str], config: &str) -> Self {
+        let provider = Provider::start().await;
+        let config = config.replace("PROVIDER", &provider.origin());
+        let config = format!("{config}general_settings: {{master_key: os.environ/MASTER_KEY}}\n");
+        let rendered = Rendered::new(&config, mesh, args, &secret());
+        assert!(!format!("{:?}", rendered.objects).contains("sk-master"), "a key in a rendered object");
+        let gateway = match mesh {
+            "istio" => istio::gateway(&rendered, &secret()).await,
+            _ => envoy_gateway::gateway(&rendered, &secret()).await,
+        };
+        let client = Client::new(gateway.port).with_header("authorization", "Bearer sk-master");
+        Self { client, gateway, provider }
+    }
+
+    async fn group(mesh: &str, args: &[&str], names: &[&str], params: &str, router: &str) -> Self {
+        let items: String = names.iter().map(|name| item("gpt", name, params)).collect();
+        Self::new(mesh, args, &format!("model_list:\n{items}router_settings: {{{router}}}\n")).await
+    }
+}
+
+#[tokio::test]
+async fn a_chat_is_answered_with_the_keys_from_the_secret() {
+    for mesh in MESHES {
+        let world = World::new(
+            mesh,
+            &[],
+            "model_list: [{model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: os.environ/PARIS_KEY}}]\n",
+        )
+        .await;
+        let reply = world.client.chat("gpt").await;
+        assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+        let request = world.provider.only_request();
+        assert_eq!(request.header("authorization"), Some("Bearer sk-paris"), "{mesh}");
+        assert_eq!(request.target, "/paris/v1/chat/completions", "{mesh}");
+        assert!(reply.header("x-llm-retry").is_none());
+        let stranger = Client::new(world.gateway.port).chat("gpt").await;
+        assert_eq!(stranger.status, 401, "{mesh}: {}", stranger.text());
+    }
+}
+
+#[tokio::test]
+async fn metrics_have_their_labels_in_a_mesh_too() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], "", "").await;
+        assert_eq!(world.client.chat("gpt").await.status, 200, "{mesh}");
+        let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
+        let counted = eventually(async || {
+            metrics = admin.get("/stats/prometheus").await.text();
+            metrics.lines().any(|line| {
+                line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
+            })
+        });
+        assert!(counted.await, "{mesh}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_attempt_goes_to_another_deployment() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris", "virginia", "tokyo"], "", "num_retries: 2").await;
+        for name in ["paris", "virginia"] {
+            world.provider.always(name, Answer::status(500));
+        }
+        for _ in 0..5 {
+            let reply = world.client.chat("gpt").await;
+            assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+            assert_eq!(reply.served_by(), "tokyo", "{mesh}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_minute_is_held() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], ", rpm: 2", "num_retries: 0").await;
+        minute::with_room_for(Duration::from_secs(10)).await;
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            statuses.push(world.client.chat("gpt").await.status);
+        }
+        assert_eq!(statuses, [200, 200, 429, 429], "{mesh}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_arrives_as_it_is_sent() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], "", "num_retries: 0").await;
+        world.provider.always("paris", Answer::ok().events(5).every(Duration::from_millis(100)));
+        let mut events = world.client.stream_chat("gpt").await;
+        assert_eq!(events.status, 200, "{mesh}");
+        let (mut arrived, mut last) = (Vec::new(), Vec::new());
+        while let Some((at, bytes)) = events.next().await {
+            arrived.push(at);
+            last = bytes.to_vec();
+        }
+        assert!(String::from_utf8_lossy(&last).ends_with(DONE), "{mesh}");
+        let spread = arrived.last().unwrap().duration_since(arrived[0]);
+        assert!(spread > Duration::from_millis(250), "{mesh}: all within {spread:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_a_megabyte_is_sent_again_after_a_failure() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris", "virginia"], "", "num_retries: 1").await;
+        world.provider.always("paris", Answer::status(500));
+        for _ in 0..4 {
+            let long = json!({"messages": [{"role": "user", "content": "long ".repeat(200_000)}]});
+            let reply = world.client.chat_with("gpt", &long).await;
+            assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_has_no_say_in_what_goes_on_inside() {
+    for mesh in MESHES {
+        let world = World::group(mesh, &[], &["paris"], "", "num_retries: 0").await;
+        let client = world
+            .client
+            .with_header("x-llm-cluster", "attempts")
+            .with_header("x-envoy-max-retries", "5")
+            .with_header("x-envoy-retry-on", "5xx")
+            .with_header("x-envoy-attempt-count", "9");
+        world.provider.always("paris", Answer::status(500));
+        let reply = client.post("/v1/chat/completions", &ask("gpt")).await;
+        assert_eq!(reply.status, 500, "{mesh}: {}", reply.text());
+        assert_eq!(world.provider.calls(), ["paris"], "{mesh}");
+    }
+}
+
+const SINGLE_HOP: &[&str] = &["--profile", "single-hop"];
+
+#[tokio::test]
+async fn in_a_single_hop_a_retry_stays_with_the_deployment() {
+    for mesh in MESHES {
+        let world = World::group(mesh, SINGLE_HOP, &["paris", "virginia"], "", "num_retries: 2").await;
+        for name in ["paris", "virginia"] {
+            world.provider.script(name, [Answer::status(500), Answer::status(429), Answer::ok()]);
+        }
+        let reply = world.client.chat("gpt").await;
+        assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+        let served = reply.served_by();
+        assert_eq!(world.provider.calls(), [served.as_str(), &served, &served], "{mesh}");
+        assert_eq!(reply.header("x-litellm-model-id"), Some(served.as_str()), "{mesh}");
+    }
+}
+
+#[tokio::test]
+async fn in_a_single_hop_limits_keys_cooldowns_and_streams_are_as_everywhere() {
+    for mesh in MESHES {
+        let world = World::group(
+            mesh,
+            SINGLE_HOP,
+            &["paris", "virginia"],
+            ", rpm: 2",
+            "num_retries: 0, cooldown_time: 60",
+        )
+        .await;
+        minute::with_room_for(Duration::from_secs(15)).await;
+        let stranger = Client::new(world.gateway.port).chat("gpt").await;
+        stranger.error(401);
+        let mut stream = world.client.stream_chat("gpt").await;
+        assert_eq!(stream.status, 200, "{mesh}");
+        assert!(stream.rest().await.trim_end().ends_with("[DONE]"), "{mesh}");
+        world.provider.always("paris", Answer::status(429).retry_after("40"));
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            // A client has no say here either.
+            let client = world
+                .client
+                .with_header("x-envoy-max-retries", "5")
+                .with_header("x-envoy-attempt-count", "9");
+            statuses.push(client.chat("gpt").await.status);
+        }
+        assert!(statuses.iter().filter(|status| **status == 200).count() <= 3, "{mesh}: {statuses:?}");
+        assert_eq!(statuses.last(), Some(&429), "{mesh}: {statuses:?}");
+        assert!(world.provider.received_by("paris").len() <= 2, "{mesh}: it cools down");
+        let long = json!({"messages": [{"role": "user", "content": "long ".repeat(200_000)}]});
+        let reply = world.client.chat_with("gpt", &long).await;
+        assert_eq!(reply.status, 429, "{mesh}: a body of a megabyte is read");
+    }
+}
+
+#[tokio::test]
+async fn the_image_is_found_where_the_pods_have_it() {
+    let image = format!("oci://registry.example/llm-balancer-filter@sha256:{}", "5".repeat(64));
+    for mesh in MESHES {
+        for profile in ["two-hop", "single-hop"] {
+            let args = ["--filter-image", &image, "--profile", profile];
+            let world = World::group(mesh, &args, &["paris"], "", "").await;
+            let reply = world.client.chat("gpt").await;
+            assert_eq!(reply.status, 200, "{mesh} {profile}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_listener_of_a_gateway_with_a_certificate_has_other_names_and_is_found_all_the_same() {
+    let world = World::group("envoy-gateway", &["--tls-secret", "cert"], &["paris"], "", "").await;
+    assert_eq!(world.client.chat("gpt").await.status, 200);
+}
+
+#[tokio::test]
+async fn gateways_that_name_the_same_redis_share_a_limit() {
+    let redis = Redis::start().await;
+    let router = format!("num_retries: 0, redis_host: 127.0.0.1, redis_port: {}", redis.port());
+    for mesh in MESHES {
+        minute::with_room_for(Duration::from_secs(30)).await;
+        let namespace = format!("llm_balancer: {{redis_namespace: {mesh}}}\n");
+        let config = format!(
+            "{namespace}model_list:\n{}router_settings: {{{router}}}\n",
+            item("gpt", "paris", ", rpm: 8")
+        );
+        let (one, two) = (World::new(mesh, &[], &config).await, World::new(mesh, &[], &config).await);
+        // Both have spoken to Redis, and know of each other.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        let mut served = 0;
+        for _ in 0..10 {
+            for client in [&one.client, &two.client] {
+                served += u32::from(client.chat("gpt").await.status == 200);
+            }
+        }
+        assert_eq!(served, 8, "{mesh}");
+    }
+}
+
+#[test]
+fn a_gateway_without_a_key_is_not_rendered_by_accident() {
+    let config = "model_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
+    for mesh in MESHES {
+        let refused = render(config, mesh, &[], &secret());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && said.contains("master_key"), "{mesh}: {said}");
+        assert!(render(config, mesh, &["--insecure-no-auth"], &secret()).status.success(), "{mesh}");
+    }
+}
+
+#[test]
+fn a_folder_gets_a_file_for_each_object_in_the_order_of_their_names_and_for_one_pair_of_eyes() {
+    let config = "general_settings: {master_key: os.environ/MASTER_KEY}\nmodel_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
+    for mesh in MESHES {
+        let dir = tempfile::TempDir::new().unwrap();
+        let folder = dir.path().join("rendered");
+        let done = render(config, mesh, &["--out", folder.to_str().unwrap()], &secret());
+        assert!(done.status.success() && done.stdout.is_empty(), "{mesh}");
+        let mut files: Vec<_> =
+            std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let written: Vec<_> = files
+            .iter()
+            .flat_map(|file| {
+                assert_eq!(
+                    file.metadata().unwrap().permissions().mode() & 0o777,
+                    0o600,
+                    "{}",
+                    file.display()
+                );
+                documents(&std::fs::read_to_string(file).unwrap())
+            })
+            .collect();
+        assert_eq!(written, Rendered::new(config, mesh, &[], &secret()).objects, "{mesh}");
+    }
+}
+
+#[test]
+fn what_a_single_hop_cannot_do_is_said() {
+    let config = "general_settings: {master_key: os.environ/MASTER_KEY}\nmodel_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
+    for mesh in MESHES {
+        let said = Rendered::new(config, mesh, SINGLE_HOP, &secret()).said;
+        assert!(said.contains("a retry stays with the deployment"), "{mesh}: {said}");
+        let namespace = if mesh == "istio" { "llm-balancer" } else { "envoy-gateway-system" };
+        let command =
+            format!("kubectl create secret generic llm-balancer -n {namespace} --from-literal=MASTER_KEY");
+        assert!(said.contains(&command), "{said}");
+    }
+}

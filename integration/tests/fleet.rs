@@ -8,6 +8,7 @@ use llm_balancer_integration::fleet::{Timed, pair, percentile, served, served_ea
 use llm_balancer_integration::{Answer, Client, Fleet, Redis, eventually, item, minute};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -36,6 +37,9 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
     Fleet::start(&config(items, ""), workers, &vec![redis.port(); instances]).await
 }
 
+/// Of the tests that run at the same time, one is served at a time, or none of them had time for Redis.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 /// How often an instance has waited for Redis in vain.
 fn silences(fleet: &Fleet) -> usize {
     fleet.instances.iter().map(|instance| instance.log().matches("limits are held by this").count()).sum()
@@ -46,6 +50,7 @@ fn silences(fleet: &Fleet) -> usize {
 async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) -> Vec<Timed>) {
     let (mut good, needed) = (0, groups.len() - SPARE);
     for group in groups {
+        let _turn = TURN.lock().await;
         minute::with_room_for(RUN).await;
         let before = silences(fleet);
         let answers = run(group).await;
@@ -105,6 +110,7 @@ async fn tokens_are_one_limit_as_far_as_they_are_known_before() {
     let fleet = fleet(2, 2, &redis, &items).await;
     for n in 0..3 {
         let group = format!("t{n}");
+        let _turn = TURN.lock().await;
         fleet.provider.always(&format!("{group}-paris"), Answer::ok().using(10, 20));
         minute::with_room_for(RUN).await;
         let mut crowd = JoinSet::new();

@@ -13,8 +13,11 @@ const KEY: &str = "fleet";
 pub const EXCHANGE: Duration = Duration::from_secs(1);
 /// A worker that comes so much too early takes its turn all the same: the next one may be a second away.
 const EARLY: Duration = Duration::from_millis(100);
-/// Silent for so long, Redis is believed to be away for all, and not only for a moment on a busy machine.
-const SURE: Duration = Duration::from_secs(1);
+/// Silent for so long, Redis may have missed what instances have done without it: it is told.
+const MISSED: Duration = Duration::from_secs(1);
+/// Silent for so long, it is as good as away for all. If it is not, but this instance is cut off, the others know that by now and
+/// leave its share to it: 3.5 s after its last sign of life, which was up to a second before, and they look once a second.
+const SURE: Duration = Duration::from_secs(5);
 
 /// The fleet as it was last seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,9 +78,11 @@ impl Fleet {
     /// How limits are shared, as far as this tells.
     pub fn sharing(&self, now: Duration) -> Sharing {
         let instances = self.live.saturating_add(self.missing).max(1);
+        // Where there are no others, nobody has to know.
+        let sure = if instances == 1 { MISSED } else { SURE };
         let away = match self.away {
             false => Away::No,
-            true if milliseconds(now).abs_diff(self.away_since) < milliseconds(SURE) => Away::Perhaps,
+            true if milliseconds(now).abs_diff(self.away_since) < milliseconds(sure) => Away::Perhaps,
             true => Away::Surely,
         };
         Sharing::Fleet { instances, away }
@@ -86,7 +91,7 @@ impl Fleet {
     /// Redis has not answered in time. One that is slow comes back with every answer that is late: its silences count as one.
     pub fn leave(&mut self, now: Duration) {
         let now = milliseconds(now);
-        if !self.away && now.abs_diff(self.back) >= milliseconds(SURE) {
+        if !self.away && now.abs_diff(self.back) >= milliseconds(MISSED) {
             self.away_since = now;
         }
         self.away = true;
@@ -94,9 +99,9 @@ impl Fleet {
 
     /// Redis has answered. After a silence in which instances went on with their shares, it is to be told of that.
     pub fn welcome(&mut self, now: Duration) -> bool {
-        let has_missed = matches!(self.sharing(now), Sharing::Fleet { away: Away::Surely, .. });
         let now = milliseconds(now);
-        let is_first = now.abs_diff(self.back) >= milliseconds(SURE);
+        let has_missed = self.away && now.abs_diff(self.away_since) >= milliseconds(MISSED);
+        let is_first = now.abs_diff(self.back) >= milliseconds(MISSED);
         (self.away, self.back) = (false, now);
         has_missed && is_first
     }
@@ -194,10 +199,7 @@ mod tests {
         for tenth in 0..20 {
             let now = NOON + Duration::from_millis(100 * tenth);
             fleet.leave(now);
-            assert_eq!(
-                fleet.sharing(now),
-                Sharing::Fleet { instances: 2, away: if tenth < 10 { Away::Perhaps } else { Away::Surely } }
-            );
+            assert_eq!(fleet.sharing(now), Sharing::Fleet { instances: 2, away: Away::Perhaps });
             told += u32::from(fleet.welcome(now + Duration::from_millis(50)));
         }
         assert_eq!(told, 0, "what it has not heard of it hears with the next request");
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn a_moment_of_silence_is_not_yet_an_absence() {
         let fleet = Fleet { live: 2, away: true, away_since: milliseconds(NOON), ..Fleet::default() };
-        for (after, away) in [(0, Away::Perhaps), (999, Away::Perhaps), (1000, Away::Surely)] {
+        for (after, away) in [(0, Away::Perhaps), (4999, Away::Perhaps), (5000, Away::Surely)] {
             let now = NOON + Duration::from_millis(after);
             assert_eq!(fleet.sharing(now), Sharing::Fleet { instances: 2, away });
         }

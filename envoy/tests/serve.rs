@@ -70,6 +70,8 @@ impl Balancer {
             .arg(file)
             .args(["--port", "0", "--admin-port", "0", "--concurrency", "1"])
             .env("TMPDIR", dir.path())
+            // The access log.
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -84,8 +84,10 @@ extern "C" fn proxy_on_configure(root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(root: u32) {
     if let Some(worker) = worker(root) {
-        // Envoy counts upwards.
-        let is_newest = WORKERS.with_borrow(|workers| workers.keys().all(|other| *other <= root));
+        // Where they have no numbers, by Envoy's, which counts upwards.
+        let age = |worker: &Worker| (worker.generation, worker.root);
+        let is_newest =
+            WORKERS.with_borrow(|workers| workers.values().all(|other| age(other) <= age(&worker)));
         let released = worker.tick(is_newest);
         resume(&worker, released, true);
     }

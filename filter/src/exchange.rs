@@ -9,7 +9,7 @@ use llm_balancer_router::answer::limits;
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::explain;
 use llm_balancer_router::headers::Headers;
-use llm_balancer_router::outcome::{Failure, Reason};
+use llm_balancer_router::outcome::{Failure, Outcome, Reason};
 use llm_balancer_router::reply::{Refusal, Reply};
 use llm_balancer_router::request::Request;
 use llm_balancer_router::retry_after::retry_after;
@@ -107,6 +107,21 @@ impl Exchange {
         Some(between::take(self.stream_id()).unwrap_or(Journey { retries, ..Journey::default() }))
     }
 
+    /// Answers before there is anybody to ask.
+    fn turn_away(&mut self, reply: &Reply) -> Action {
+        self.forget_if_told();
+        self.reply(reply)
+    }
+
+    /// Who is turned away is turned away in the first attempt. If the edge was still sending, it takes the end of our connection for
+    /// a broken one and tries again, to hear the same.
+    fn forget_if_told(&self) {
+        let is_first = self.arrived.get(names::ATTEMPT_COUNT).is_none_or(|count| count == "1");
+        if let Some(worker) = self.worker.as_ref().filter(|_| !is_first) {
+            worker.router.told_before();
+        }
+    }
+
     fn reply(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Relaying;
         self.finish();
@@ -147,8 +162,16 @@ impl Exchange {
     fn decide_without_redis(&mut self) -> Action {
         match self.go_on() {
             Some(Decided::Done(action)) => action,
-            _ => self.reply(&Refusal::NoConnection.reply()),
+            _ => self.give_up(),
         }
+    }
+
+    /// Answers a request that nothing can be done for.
+    fn give_up(&mut self) -> Action {
+        if let Some(worker) = &self.worker {
+            worker.router.turned_away(&Refusal::NoConnection);
+        }
+        self.reply(&Refusal::NoConnection.reply())
     }
 
     /// Takes a request up again that has waited for a lease.
@@ -197,7 +220,7 @@ impl Exchange {
                 if sent.is_err() {
                     // A request that was not rewritten still holds the client's key: it must not go out.
                     worker.decide(|router, moment| router.abandon(&sending.attempt, moment));
-                    return Decided::Done(self.reply(&Refusal::NoConnection.reply()));
+                    return Decided::Done(self.give_up());
                 }
                 self.phase = Phase::Sent(Box::new(sending.attempt));
                 Action::Continue
@@ -409,6 +432,7 @@ impl Exchange {
     fn report(&mut self) {
         let (Phase::Probing(probe), Some(worker)) = (&self.phase, &self.worker) else { return };
         if let Some(report) = probe.report(worker.router.config()) {
+            worker.router.probed(Outcome::Success, 200);
             self.reply(&Reply::ok(report));
         }
     }
@@ -422,7 +446,7 @@ impl Exchange {
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.arrived);
         match worker.router.arrive(&self.arrived, complete) {
-            Arrival::Reply(reply) => self.reply(&reply),
+            Arrival::Reply(reply) => self.turn_away(&reply),
             Arrival::Hold(request) => {
                 self.phase = Phase::Body(request);
                 Action::Pause
@@ -462,6 +486,7 @@ impl Exchange {
                 let refusal = Refusal::TooLarge(limit.unwrap_or_default());
                 if let Some(worker) = &self.worker {
                     worker.router.turned_away(&refusal);
+                    self.forget_if_told();
                     self.finish();
                 }
                 self.phase = Phase::Replacing(refusal.reply());
@@ -536,6 +561,12 @@ impl Exchange {
             Phase::Waiting if Failure::client_left(flags()) => self.left(between::take(self.stream_id())),
             Phase::Asking(_, journey) => self.left(Some(*journey)),
             Phase::Body(_) => self.left(None),
+            Phase::Probing(_) => {
+                if let Some(worker) = &self.worker {
+                    worker.router.probed(Outcome::ClientLeft, 0);
+                    self.finish();
+                }
+            }
             _ => {}
         }
         if let Some(worker) = &self.worker {

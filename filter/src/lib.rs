@@ -26,7 +26,6 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::fleet::Fleet;
-use llm_balancer_router::meters::Change;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::store::Moment;
 
@@ -43,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) redis: Redis,
     /// The host's number for all that is not one request's.
     pub(crate) root: u32,
+    /// Of several configurations the newest has the highest.
+    pub(crate) generation: u32,
     /// The host's number for the request that is being looked at; 0 for none.
     pub(crate) current: Cell<u32>,
     /// Ticks until this instance says goodbye to the others; 0 for not at all.
@@ -69,12 +70,7 @@ impl Worker {
         let is_beat = self.clock.is_beat(now);
         if is_beat {
             self.router.beat(now, &SharedData);
-            self.router.hand_in(now, &SharedData, &mut |name, change| {
-                // What limits are now, the newest configuration says; what is counted, all of them.
-                if is_newest || !matches!(change, Change::Set(_)) {
-                    metrics::hand_in(name, change);
-                }
-            });
+            self.router.hand_in(now, &SharedData, &mut metrics::hand_in);
         }
         let released = match self.router.config().redis {
             Some(_) => self.redis.tick(self, is_beat && is_newest),
@@ -89,7 +85,7 @@ impl Worker {
 impl Drop for Worker {
     /// What was counted since the last tick is counted all the same.
     fn drop(&mut self) {
-        self.router.close(&mut metrics::hand_in);
+        self.router.close(&SharedData, &mut metrics::hand_in);
     }
 }
 
@@ -108,6 +104,13 @@ impl Worker {
 /// Whether this is the last configuration of this instance, which has to part from others.
 fn is_leaving(config: &Config) -> bool {
     config.redis.is_some() && host::property("plugin_root_id").as_deref() == Some(names::LEAVING.as_bytes())
+}
+
+/// The number of this configuration, where those who render it count them: the plugin's name ends in it, since Envoy would take one
+/// that comes back for the one that it still has.
+fn number() -> Option<u32> {
+    let name = host::property("plugin_name")?;
+    std::str::from_utf8(&name).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()
 }
 
 /// Ticks from the last exchange to the goodbye: what is on its way then arrives before.
@@ -129,7 +132,7 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     router.open(&SharedData);
     // Of the fingerprint, all VMs make the same, because they run the same code.
     let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&text);
-    router.announce(fingerprint, RandomState::new().hash_one(root), &SharedData);
+    let generation = router.announce(number(), fingerprint, RandomState::new().hash_one(root), &SharedData);
     if router.config().redis.is_some() {
         Redis::start();
     }
@@ -147,6 +150,7 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
         random: RefCell::new(SplitMix::new(RandomState::new().hash_one(text.len()))),
         redis: Redis::default(),
         root,
+        generation,
         current: Cell::new(0),
         leaves_in: Cell::new(if leaves { GOODBYE } else { 0 }),
     }))

@@ -22,6 +22,10 @@ pub struct Journey {
     pub began: Option<Duration>,
     /// The model as the client named it, and the group that it stands for.
     pub asked_for: Option<(String, Option<Arc<str>>)>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Why the last deployment was picked.
+    pub why: Option<Why>,
     /// All attempts so far, in whatever group.
     pub past: Vec<Past>,
     /// Why nobody of the last group was to be asked.

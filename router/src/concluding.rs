@@ -29,12 +29,23 @@ impl Router {
         self.config.server.access_log.then(|| account.line(headers, now))
     }
 
+    /// The request that the last decision has ended has been told about already: the edge has sent it once more, because the answer
+    /// came while it was still sending.
+    pub fn told_before(&self) {
+        self.account.take();
+    }
+
     /// A request about which nothing was decided, because the client went before it was all there, or between two attempts.
     pub fn left(&self, journey: Option<Journey>) {
         self.conclude(Account::of(&journey.unwrap_or_default(), Outcome::ClientLeft, 0));
     }
 
-    /// A request that Envoy has turned away in our place.
+    /// Deployments were asked whether they are there.
+    pub fn probed(&self, outcome: Outcome, status: u16) {
+        self.conclude(Account::of(&Journey::default(), outcome, status));
+    }
+
+    /// A request that is turned away past the router.
     pub fn turned_away(&self, refusal: &Refusal) {
         self.refused(&Journey::default(), refusal.reason(), refusal.reply().status);
     }
@@ -47,14 +58,19 @@ impl Router {
     }
 
     /// Hands in the rest, when this configuration has served its last request here.
-    pub fn close(&self, sink: &mut dyn FnMut(&str, Change)) {
-        self.meters.borrow_mut().hand_in(&self.config, sink);
+    pub fn close(&self, store: &dyn Store, sink: &mut dyn FnMut(&str, Change)) {
+        let (mut watch, mut meters) = (self.watch.borrow_mut(), self.meters.borrow_mut());
+        let has_led = watch.close(&self.config, &mut meters);
+        meters.hand_in(&self.config, sink);
+        if has_led {
+            watch.resign(store);
+        }
     }
 
-    /// Says which configuration this is, before there is traffic: one with another fingerprint than the last begins a new
-    /// generation.
-    pub fn announce(&self, fingerprint: u64, own: u64, store: &dyn Store) {
-        self.watch.borrow_mut().open(fingerprint, own, store);
+    /// Says which configuration this is, by its number or else by its fingerprint, and which worker this is, before there is
+    /// traffic. Returns the configuration's generation.
+    pub fn announce(&self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
+        self.watch.borrow_mut().open(number, fingerprint, own, store)
     }
 
     /// An attempt has ended.
@@ -79,8 +95,7 @@ impl Router {
 
     /// A request has ended with this attempt, which is the last of its journey.
     pub(crate) fn failed(&self, attempt: &Attempt, journey: &Journey, outcome: Outcome, status: u16) {
-        let account = Account::of(journey, outcome, status);
-        self.conclude(Account { stream: attempt.stream, why: Some(attempt.why), ..account });
+        self.conclude(Account { why: Some(attempt.why), ..Account::of(journey, outcome, status) });
     }
 
     /// An answer has ended, and with it the request.
@@ -101,7 +116,6 @@ impl Router {
         }
         drop(meters);
         self.conclude(Account {
-            stream: attempt.stream,
             why: Some(attempt.why),
             usage: ended.usage,
             first_byte: journey.began.and_then(since),

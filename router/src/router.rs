@@ -158,8 +158,8 @@ impl Router {
         self.config.deployments.get(index)
     }
 
-    pub(crate) fn by_id(&self, id: &Arc<str>) -> Option<&Deployment> {
-        self.config.deployments.iter().find(|deployment| deployment.id == *id)
+    pub(crate) fn index_of(&self, id: &Arc<str>) -> Option<usize> {
+        self.config.deployments.iter().position(|deployment| deployment.id == *id)
     }
 }
 

@@ -89,6 +89,7 @@ impl Router {
         }
         let unresolved = |why| Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix);
         let resolved = self.groups.resolve(&facts.model);
+        journey.stream = facts.stream;
         if journey.asked_for.is_none() {
             let label = resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label));
             journey.asked_for = Some((facts.model.to_string(), label));
@@ -190,7 +191,15 @@ impl Router {
         } else {
             headers = rewrite::headers(request, deployment, &model, limit, length);
         }
-        self.meters.borrow_mut().depart(chosen.index);
+        {
+            let mut meters = self.meters.borrow_mut();
+            meters.depart(chosen.index);
+            let failed = journey.tried.last().filter(|_| journey.retries > 0);
+            if let Some(failed) = failed.and_then(|id| self.index_of(id)) {
+                meters.retry(failed);
+            }
+        }
+        journey.why = Some(why);
         let attempt = Attempt {
             deployment: chosen.index,
             model: facts.model.to_string(),
@@ -337,9 +346,10 @@ impl Router {
         failure: crate::outcome::Failure,
         limit: Duration,
     ) -> Reply {
-        let last = journey.tried.last().and_then(|id| self.by_id(id));
+        let last =
+            journey.tried.last().and_then(|id| self.index_of(id)).and_then(|index| self.deployment(index));
         let original = journey.original.take();
-        match (last, original) {
+        let mut reply = match (last, original) {
             (last, Some(mut original)) => {
                 let names = last.map(|last| answer::owned(answer::names(last, &facts.model, journey)));
                 original.replace_headers(names.unwrap_or_default());
@@ -347,7 +357,10 @@ impl Router {
             }
             (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit),
             (None, None) => Refusal::NoConnection.reply(),
-        }
+        };
+        let explanation = journey.explanation.take().map(|text| (explain::HEADER, text));
+        reply.replace_headers(explanation.into_iter().collect());
+        reply
     }
 
     /// How long an attempt may take (BEHAVIOUR 7).

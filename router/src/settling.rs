@@ -101,7 +101,6 @@ impl Router {
                 ),
             };
             journey.retries = journey.retries.saturating_add(1);
-            self.meters.borrow_mut().retry(attempt.deployment);
             return Verdict::Retry(Box::new(journey), wait);
         }
         if outlook.next_order && failure.again() != Again::Nowhere {

@@ -1,7 +1,8 @@
 //! The gauges: what stands in the records of the deployments, shown to those who watch by one worker for all.
 //!
 //! One VM leads, as long as it says so every second; another takes over when it falls silent. During a reload two configurations
-//! live in every VM: the one with the lower generation shows zeros in the place of all that it has shown, and leads no more.
+//! live in every VM: the one with the lower generation shows zeros in the place of all that it has shown, and a second later it
+//! leaves the rest to the other.
 
 use std::time::Duration;
 
@@ -59,18 +60,20 @@ enum Role {
 }
 
 impl Watch {
-    /// Takes part, with a configuration of this fingerprint. A configuration that is another than the last one begins a new
-    /// generation.
-    pub fn open(&mut self, fingerprint: u64, own: u64, store: &dyn Store) {
+    /// Takes part, as this worker, with the configuration of this number; where configurations have no numbers, any with another
+    /// fingerprint than the last begins a new generation. Returns which one it is.
+    pub fn open(&mut self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         let generation = store::change(store, KEY, |bytes| {
             let mut shared = bytes.and_then(Shared::decode).unwrap_or_default();
-            if shared.fingerprint != fingerprint || shared.generation == 0 {
-                shared.generation = shared.generation.saturating_add(1);
-                shared.fingerprint = fingerprint;
+            let is_new = shared.fingerprint != fingerprint || shared.generation == 0;
+            let own = number.unwrap_or_else(|| shared.generation.saturating_add(u32::from(is_new)));
+            if own >= shared.generation {
+                (shared.generation, shared.fingerprint) = (own, fingerprint);
             }
-            Some((shared.encode(), shared.generation))
+            Some((shared.encode(), own))
         });
         (self.generation, self.own) = (generation.unwrap_or(1), own);
+        self.generation
     }
 
     /// Shows what there is to show; to be called once a second.
@@ -84,7 +87,9 @@ impl Watch {
     ) {
         match self.role(now, store) {
             Role::Leads => {}
-            Role::Resigns => return self.resign(config, meters),
+            // The zeros are handed in before somebody else shows what is true.
+            Role::Resigns if self.leads => return self.clear(config, meters),
+            Role::Resigns => return self.resign(store),
             Role::Follows => return self.leads = false,
         }
         if !std::mem::replace(&mut self.leads, true) {
@@ -151,13 +156,33 @@ impl Watch {
                 false if is_own => Role::Resigns,
                 _ => return None,
             };
-            (shared.leader, shared.at) = (if role == Role::Leads { self.own } else { 0 }, now);
+            (shared.leader, shared.at) = (self.own, now);
             Some((shared.encode(), role))
         });
         role.unwrap_or(Role::Follows)
     }
 
-    fn resign(&mut self, config: &Config, meters: &mut Meters) {
+    /// The end of this configuration on this worker. Says whether it has led until now, so that there is something to hand in
+    /// before it [resigns](Self::resign).
+    pub fn close(&mut self, config: &Config, meters: &mut Meters) -> bool {
+        let led = self.leads;
+        if led {
+            self.clear(config, meters);
+        }
+        led
+    }
+
+    /// Leaves it to somebody else.
+    pub fn resign(&self, store: &dyn Store) {
+        store::change(store, KEY, |bytes| {
+            let mut shared = bytes.and_then(Shared::decode).filter(|shared| shared.leader == self.own)?;
+            shared.leader = 0;
+            Some((shared.encode(), ()))
+        });
+    }
+
+    /// Zeros in the place of all that it has shown.
+    fn clear(&mut self, config: &Config, meters: &mut Meters) {
         self.leads = false;
         for (shown, deployment) in std::mem::take(&mut self.shown).into_iter().zip(&config.deployments) {
             for (what, _) in SHOWN.into_iter().zip(shown).filter(|(_, value)| value.is_some_and(|v| v > 0)) {
@@ -223,8 +248,13 @@ mod tests {
 
     fn watch(fingerprint: u64, own: u64, store: &Memory) -> Watch {
         let mut watch = Watch::default();
-        watch.open(fingerprint, own, store);
+        watch.open(None, fingerprint, own, store);
         watch
+    }
+
+    /// Who leads on among two, each asked once.
+    fn roles(one: &Watch, two: &Watch, now: Duration, store: &Memory) -> [Role; 2] {
+        [one.role(now, store), two.role(now, store)]
     }
 
     #[test]
@@ -246,8 +276,23 @@ mod tests {
         assert_eq!(old.role(NOON, &store), Role::Leads);
         let new = watch(8, 2, &store);
         assert_eq!(new.generation, 2);
-        assert_eq!(new.role(NOON, &store), Role::Follows);
-        assert_eq!(old.role(NOON, &store), Role::Resigns);
-        assert_eq!([new.role(NOON, &store), old.role(NOON, &store)], [Role::Leads, Role::Follows]);
+        assert_eq!(roles(&new, &old, NOON, &store), [Role::Follows, Role::Resigns]);
+        assert_eq!(roles(&new, &old, NOON, &store), [Role::Follows, Role::Resigns], "not yet");
+        old.resign(&store);
+        assert_eq!(roles(&new, &old, NOON, &store), [Role::Leads, Role::Follows]);
+    }
+
+    #[test]
+    fn a_configuration_that_comes_back_is_a_new_one_where_they_are_numbered() {
+        let store = Memory::default();
+        let numbered = |number, fingerprint, own| {
+            let mut watch = Watch::default();
+            (watch.open(Some(number), fingerprint, own, &store), watch)
+        };
+        let (first, second, third) = (numbered(1, 7, 1), numbered(2, 8, 2), numbered(3, 7, 3));
+        assert_eq!([first.0, second.0, third.0], [1, 2, 3]);
+        // A worker that begins anew with an old one takes nothing back.
+        assert_eq!(numbered(1, 7, 4).0, 1);
+        assert_eq!(roles(&third.1, &first.1, NOON, &store), [Role::Leads, Role::Follows]);
     }
 }

@@ -184,6 +184,8 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     assert_eq!(new.counted(), std::collections::BTreeMap::default(), "the old one still leads");
     let cleared = old.counted();
     assert_eq!(cleared.get(&format!("limit_requests;{}", of("g", "a"))), Some(&vec![Set(0)]), "{cleared:#?}");
+    assert_eq!(new.counted(), std::collections::BTreeMap::default(), "and hands in its zeros first");
+    assert_eq!(old.counted(), std::collections::BTreeMap::default());
     let shown = new.counted();
     assert_eq!(shown.get("config_generation"), Some(&vec![Set(2)]), "{shown:#?}");
     assert_eq!(shown.get(&format!("limit_requests;{}", of("g", "b"))), Some(&vec![Set(20)]));

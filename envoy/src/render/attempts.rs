@@ -37,6 +37,8 @@ pub(super) fn cluster(name: &str) -> Value {
 }
 
 pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) -> Value {
+    // The number of a configuration is in both names: Envoy would take one that comes back for the one that it still has.
+    let plugin = name.replace(names::ATTEMPTS, names::FILTER);
     json!({
         "name": name,
         "internal_listener": {},
@@ -50,7 +52,7 @@ pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) ->
             "access_log": if config.server.access_log { access_log() } else { json!([]) },
             "local_reply_config": {"mappers": [broken_off()]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
-            "http_filters": [wasm(config, text, filter), router()],
+            "http_filters": [wasm(&plugin, config, text, filter), router()],
         })),
     })
 }
@@ -103,7 +105,7 @@ fn virtual_host(config: &Config) -> Value {
 }
 
 /// The filter with the user's file, unchanged. Credentials named by `os.environ/` come from Envoy's environment.
-fn wasm(config: &Config, text: &str, filter: &str) -> Value {
+fn wasm(plugin: &str, config: &Config, text: &str, filter: &str) -> Value {
     let vm = json!({
         "vm_id": names::FILTER,
         "runtime": "envoy.wasm.runtime.v8",
@@ -114,7 +116,7 @@ fn wasm(config: &Config, text: &str, filter: &str) -> Value {
     json!({
         "name": names::FILTER,
         "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", json!({"config": {
-            "name": names::FILTER,
+            "name": plugin,
             "root_id": names::FILTER,
             "failure_policy": "FAIL_RELOAD",
             "allow_on_headers_stop_iteration": true,

@@ -117,7 +117,7 @@ impl World {
         router.open(&*store);
         let fingerprint =
             yaml.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        router.announce(fingerprint, u64::from(vm) ^ fingerprint, &*store);
+        router.announce(None, fingerprint, u64::from(vm) ^ fingerprint, &*store);
         Self { router, now, store, lines: Vec::new(), yaml: yaml.to_owned(), random: SplitMix::new(42) }
     }
 

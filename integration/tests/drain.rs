@@ -48,7 +48,7 @@ async fn requests_and_streams_in_flight_end_and_new_connections_are_refused() {
     assert_eq!(text.matches("from paris ").count(), 20, "{text}");
     let status = balancer.ended(Duration::from_secs(3)).await.expect("it ends with its last answer");
     assert_eq!(status.code(), Some(0));
-    assert!(balancer.log().contains("waits for 2 requests, 25 s at most"), "{}", balancer.log());
+    balancer.says("waits for 2 requests, 25 s at most").await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn metrics_and_readiness_can_be_read_from_other_machines() {
         assert!(reply.text().contains("envoy_server_live{} 1"), "{path}: {}", reply.text());
     }
     assert_eq!(watcher.get("/ready").await.text().trim(), "LIVE");
-    assert!(balancer.log().contains("for other machines"), "{}", balancer.log());
+    balancer.says("for other machines").await;
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn a_bad_file_changes_nothing_and_says_what_check_says() {
     assert!(!usable);
     let finding = checked.lines().find(|line| line.contains(": refused: ")).expect("a finding");
     let (_, finding) = finding.split_once("config.yaml:").expect("a place");
-    assert!(world.balancer.log().contains(finding), "{finding} is not in\n{}", world.balancer.log());
+    world.balancer.says(finding).await;
     // Said once, and not with every look.
     sleep(Duration::from_secs(1)).await;
     assert_eq!(world.balancer.log().matches("goes on serving").count(), 1);

@@ -85,7 +85,7 @@ async fn without_a_key_it_listens_on_loopback_alone_and_says_so() {
     let balancer = usable().start().await;
     // Any address of 127/8 reaches a socket on 0.0.0.0, but not one on 127.0.0.1.
     assert!(std::net::TcpStream::connect(("127.0.0.2", balancer.port)).is_err());
-    assert!(balancer.log().contains("master_key"), "{}", balancer.log());
+    balancer.says("master_key").await;
     let refusal = usable().arg("--host").arg("0.0.0.0").refused().await;
     assert!(refusal.output.contains("--insecure-no-auth"), "{}", refusal.output);
     let open = usable().arg("--host").arg("0.0.0.0").arg("--insecure-no-auth").start().await;

@@ -197,3 +197,83 @@ async fn an_explanation_is_for_whoever_has_the_master_key() {
     let stranger = world.client.with_header(EXPLAIN, "1").chat("gpt").await;
     assert_eq!((stranger.status, stranger.header(EXPLAIN)), (401, None));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gauges_are_true_after_a_reload_that_removes_a_deployment_and_one_that_takes_that_back() {
+    let both = format!("model_list:\n{}{}", item("gpt", "one", ", rpm: 50"), item("gpt", "two", ", rpm: 60"));
+    let world = World::with_workers(2, &both).await;
+    let both = both.replace("PROVIDER", &world.provider.origin());
+    let one = format!("model_list:\n{}", item("gpt", "one", ", rpm: 70"));
+    let one = one.replace("PROVIDER", &world.provider.origin());
+    let limit = |name: &str| format!(r#"llm_balancer_limit_requests{{group="gpt",deployment="{name}"}}"#);
+    world.chat("gpt").await;
+    shows(&world, &limit("one"), 50.0).await;
+    shows(&world, &limit("two"), 60.0).await;
+    // A client keeps its connection, and the old configuration with it.
+    world.balancer.replace_file(&one);
+    world.balancer.says("reloaded (configuration 2)").await;
+    world.chat("gpt").await;
+    shows(&world, &limit("one"), 70.0).await;
+    shows(&world, &limit("two"), 0.0).await;
+    shows(&world, "llm_balancer_config_generation{}", 2.0).await;
+    world.balancer.replace_file(&both);
+    world.balancer.says("reloaded (configuration 3)").await;
+    world.chat("gpt").await;
+    shows(&world, &limit("one"), 50.0).await;
+    shows(&world, &limit("two"), 60.0).await;
+    shows(&world, "llm_balancer_config_generation{}", 3.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_turned_away_in_the_middle_of_a_large_body_is_told_about_once() {
+    const COUNT: usize = 8;
+    let config = format!(
+        "model_list:\n{}general_settings: {{master_key: sk-of-the-operator}}\n",
+        item("gpt", "one", "")
+    );
+    let world = World::new(&config).await;
+    let body = format!(r#"{{"model":"gpt","messages":[],"x":"{}"}}"#, "x".repeat(30 << 20));
+    for _ in 0..COUNT {
+        let reply = world
+            .newcomer()
+            .send(hyper::Method::POST, "/v1/chat/completions", "application/json", body.clone())
+            .await;
+        assert_eq!(reply.status, 401);
+    }
+    let refused = r#"llm_balancer_requests_total{outcome="refused",status="401"}"#;
+    shows(&world, refused, COUNT as f64).await;
+    assert_eq!(logged(&world, COUNT).await[0]["reason"], "unauthorized");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_a_stream_in_the_log_however_it_ends_and_an_explanation_survives_a_break() {
+    let config = format!(
+        "model_list:\n{}general_settings: {{master_key: sk-of-the-operator}}\nrouter_settings: {{num_retries: 0}}\n",
+        item("gpt", "one", "")
+    );
+    let world = World::new(&config).await;
+    let operator = world.client.with_header("authorization", "Bearer sk-of-the-operator");
+    world.provider.always("one", Answer::ok().close_after(0));
+    let asking = operator.with_header("x-llm-balancer-explain", "1");
+    let reply = asking.chat_with("gpt", &json!({"stream": true})).await;
+    assert_eq!(reply.status, 500);
+    let told: Value =
+        serde_json::from_str(reply.header("x-llm-balancer-explain").expect("an explanation")).expect("JSON");
+    assert_eq!(told["picked"], "one", "{told:#}");
+    operator.chat_with("nobody", &json!({"stream": true})).await;
+    operator.get("/health").await;
+    let lines = logged(&world, 3).await;
+    assert_eq!(
+        (&lines[0]["stream"], &lines[0]["outcome"]),
+        (&json!(true), &json!("broken_off")),
+        "{:#}",
+        lines[0]
+    );
+    assert_eq!(
+        (&lines[1]["stream"], &lines[1]["reason"]),
+        (&json!(true), &json!("unknown_model")),
+        "{:#}",
+        lines[1]
+    );
+    assert_eq!((&lines[2]["path"], &lines[2]["status"]), (&json!("/health"), &json!(200)));
+}

@@ -40,8 +40,8 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     // Before there is anything to clean up.
     let events = Events::new().map_err(|error| Failure::Machine(format!("no signals: {error}")))?;
     let usable = configuration::usable(&args.config)?;
-    let watch = Watch::new(usable.files.clone());
-    let Usable { config, text, warnings, .. } = usable;
+    let Usable { config, text, warnings, files: read } = usable;
+    let watch = Watch::new(read);
     let filter = filter::bytes().map_err(Failure::Machine)?;
     let address = listen::address(&args.listen, &config)?;
     let system_cas = cas::find(&config, env::var("SSL_CERT_FILE").ok())?;

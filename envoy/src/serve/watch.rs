@@ -3,16 +3,13 @@
 //! By looking, and not by asking the kernel to tell: looking works the same for a file that is written anew, for one that another
 //! takes the place of (editors), for links that are turned elsewhere (ConfigMaps) and for folders of another machine.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::configuration::{Sign, sign};
 
 /// How often there is a look. A change is taken up when it has stood still for one.
 pub const LOOK: Duration = Duration::from_millis(250);
-
-/// What another content changes, of the file at the end of all links; `None` where there is none.
-type Sign = Option<(u64, u64, u64, i64, i64)>;
 
 /// The files of one configuration.
 #[derive(Debug)]
@@ -25,10 +22,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// These files, which are about to be read.
-    pub fn new(files: Vec<PathBuf>) -> Self {
-        let seen = signs(&files);
-        Self { files, read: seen.clone(), seen }
+    /// These files, with their signs from just before they were read.
+    pub fn new(files: Vec<(PathBuf, Sign)>) -> Self {
+        let (files, read): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        Self { files, seen: read.clone(), read }
     }
 
     /// Looks. Says whether something has changed since they were read, and has stood still since the last look.
@@ -45,17 +42,9 @@ impl Watch {
         self.read.clone_from(&self.seen);
     }
 
-    /// Reading has found that these are the files; those that are new are as they are now.
-    pub fn set_files(&mut self, files: Vec<PathBuf>) {
-        let known = |file: &PathBuf| self.files.iter().position(|known| known == file);
-        let read = files
-            .iter()
-            .map(|file| {
-                known(file).and_then(|place| self.read.get(place).copied()).unwrap_or_else(|| sign(file))
-            })
-            .collect();
-        self.seen = signs(&files);
-        (self.files, self.read) = (files, read);
+    /// Reading has found these files, with their signs from just before they were read.
+    pub fn set_files(&mut self, files: Vec<(PathBuf, Sign)>) {
+        *self = Self::new(files);
     }
 }
 
@@ -63,17 +52,16 @@ fn signs(files: &[PathBuf]) -> Vec<Sign> {
     files.iter().map(|file| sign(file)).collect()
 }
 
-fn sign(file: &Path) -> Sign {
-    let data = fs::metadata(file).ok()?;
-    // ctime changes with every write and rename, and cannot be set back.
-    Some((data.dev(), data.ino(), data.size(), data.ctime(), data.ctime_nsec()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    fn watch(file: &PathBuf) -> Watch {
+        Watch::new(vec![(file.clone(), sign(file))])
+    }
 
     /// Looks until something has stood still.
     fn seen(watch: &mut Watch) -> bool {
@@ -86,7 +74,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, beside) = (dir.path().join("a"), dir.path().join("b"));
         fs::write(&file, "1").unwrap();
-        let mut watch = Watch::new(vec![file.clone()]);
+        let mut watch = watch(&file);
         assert!(!seen(&mut watch));
         fs::write(&file, "22").unwrap();
         assert!(seen(&mut watch));
@@ -111,7 +99,7 @@ mod tests {
         }
         symlink("1", path("..data")).unwrap();
         symlink("..data/config.yaml", path("config.yaml")).unwrap();
-        let mut watch = Watch::new(vec![path("config.yaml")]);
+        let mut watch = watch(&path("config.yaml"));
         symlink("2", path("..next")).unwrap();
         fs::rename(path("..next"), path("..data")).unwrap();
         assert!(seen(&mut watch));
@@ -122,11 +110,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a");
         fs::write(&file, "1").unwrap();
-        let mut watch = Watch::new(vec![file.clone()]);
+        let mut watch = watch(&file);
         for text in ["22", "333", "4444"] {
             fs::write(&file, text).unwrap();
             assert!(!watch.has_changed());
         }
         assert!(watch.has_changed());
+    }
+    #[test]
+    fn what_is_written_after_it_was_read_and_before_it_is_watched_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let model = |id: &str| {
+            format!(
+                "model_list: [{{model_name: g, litellm_params: {{model: openai/m, api_key: k}}, model_info: {{id: {id}}}}}]\n"
+            )
+        };
+        fs::write(path("config.yaml"), "include: [more.yaml]\n").unwrap();
+        fs::write(path("more.yaml"), model("paris")).unwrap();
+        for (file, text) in
+            [("more.yaml", model("new-york")), ("config.yaml", "include: [more.yaml] # again\n".to_owned())]
+        {
+            let read = crate::configuration::read(&path("config.yaml")).unwrap();
+            assert!(read.loaded.reading.config.is_some(), "{:?}", read.loaded.reading.findings);
+            assert_eq!(read.files.len(), 2, "{:?}", read.files);
+            fs::write(path(file), text).unwrap();
+            let mut started = Watch::new(read.files.clone());
+            assert!(seen(&mut started), "{file}");
+            let mut reloaded = watch(&path("config.yaml"));
+            reloaded.set_files(read.files);
+            assert!(seen(&mut reloaded), "{file}");
+        }
     }
 }

@@ -48,9 +48,44 @@ fn dies_with_us(command: &mut Command) {
 }
 
 /// As shells have it: 128 and the signal's number for a process that a signal ended. An end that nobody asked for is
-/// never a success.
+/// never a success; one that was asked for is, by whichever signal: Envoy does not handle SIGTERM from the first moment,
+/// and is killed where it takes too long.
 pub fn exit_code(status: ExitStatus, asked: bool) -> u8 {
+    if asked && status.signal().is_some() {
+        return 0;
+    }
     let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     if asked { code } else { code.max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `wait` tells it: the signal in the low bits, the code above them.
+    fn signal(number: i32) -> ExitStatus {
+        ExitStatus::from_raw(number)
+    }
+
+    fn code(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn an_end_that_was_asked_for_is_a_success_by_whichever_signal() {
+        for number in [15, 9, 3] {
+            assert_eq!(exit_code(signal(number), true), 0);
+        }
+        assert_eq!(exit_code(code(0), true), 0);
+        assert_eq!(exit_code(code(7), true), 7);
+    }
+
+    #[test]
+    fn an_end_that_nobody_asked_for_never_is() {
+        assert_eq!(exit_code(signal(9), false), 137);
+        assert_eq!(exit_code(signal(15), false), 143);
+        assert_eq!(exit_code(code(0), false), 1);
+        assert_eq!(exit_code(code(7), false), 7);
+    }
 }

@@ -75,13 +75,11 @@ impl Running<'_> {
             let admin = &self.generations.handing.admin;
             let word = admin.is_ready().then(|| self.generations.handing.first_word()).flatten();
             if let Some(Err(reason)) = word {
-                child::end(&self.child);
-                let _ = self.child.wait();
+                let _ = drain::end(&mut self.child);
                 return Err(Failure::Machine(format!("Envoy refuses the configuration: {reason}")));
             }
             if word.is_some() && admin.number(NOT_LISTENING).is_some_and(|count| count > 0) {
-                child::end(&self.child);
-                let _ = self.child.wait();
+                let _ = drain::end(&mut self.child);
                 return Err(Failure::Machine(format!(
                     "cannot listen on {}: it is in use",
                     self.options.listen
@@ -92,7 +90,8 @@ impl Running<'_> {
                 return Ok(true);
             }
             if matches!(self.events.next(POLL), Some(Event::End | Event::EndAtOnce)) {
-                child::end(&self.child);
+                // What goes wrong here goes wrong again where it is waited for.
+                let _ = drain::end(&mut self.child);
                 return Ok(false);
             }
         }
@@ -114,7 +113,7 @@ impl Running<'_> {
                     return Ok(true);
                 }
                 Some(Event::EndAtOnce) => {
-                    child::end(&self.child);
+                    drain::end(&mut self.child)?;
                     return Ok(true);
                 }
                 Some(Event::Child) => {}

@@ -91,11 +91,14 @@ fn deployment(mesh: &Mesh) -> Value {
     }})
 }
 
-/// The gateway reads its certificate by itself.
+/// The gateway reads its certificate by way of istiod, which asks whether its service account may list Secrets; without
+/// a name, so a rule with `resourceNames` would say no.
 fn certificate_reader(mesh: &Mesh) -> Vec<Value> {
-    let Some(secret) = &mesh.tls_secret else { return Vec::new() };
+    if mesh.tls_secret.is_none() {
+        return Vec::new();
+    }
     const RBAC: &str = "rbac.authorization.k8s.io/v1";
-    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get", "watch", "list"]});
+    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]});
     let binding = json!({
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
         "subjects": [{"kind": "ServiceAccount", "name": NAME}],
@@ -183,4 +186,31 @@ fn discovered(parts: &mut Parts, code: Value) -> Option<Value> {
     });
     *extension.pointer_mut("/typed_config/config/vm_config/code")? = code;
     Some(extension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_may_list_secrets_without_a_name_as_istiod_asks() {
+        let mut mesh = Mesh {
+            namespace: "llm-balancer".to_owned(),
+            pods_namespace: "llm-balancer".to_owned(),
+            hostnames: Vec::new(),
+            tls_secret: Some("certificate".to_owned()),
+            code: Code::ConfigMap(b""),
+            single_hop: false,
+            variables: Vec::new(),
+            redis_socket: None,
+        };
+        let objects = certificate_reader(&mesh);
+        let rule = objects.iter().find_map(|object| object.pointer("/rules/0")).unwrap();
+        assert_eq!(
+            rule,
+            &json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]})
+        );
+        mesh.tls_secret = None;
+        assert!(certificate_reader(&mesh).is_empty());
+    }
 }

@@ -84,12 +84,20 @@ fn for_mesh(
         Some(dir) => {
             let folder = folder(dir).map_err(|error| cannot_write(dir, &error))?;
             // Numbered: `kubectl apply -f` goes by the files' names.
+            let mut written = Vec::new();
             for (number, object) in (1_u32..).zip(&objects) {
                 let kind =
                     object.get("kind").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-                let file = folder.join(format!("{number:02}-{kind}.yaml"));
-                files::write_private(&file, documents(std::slice::from_ref(object))?.as_bytes())
-                    .map_err(|error| cannot_write(dir, &error))?;
+                let name = format!("{number:02}-{kind}.yaml");
+                files::write_private(
+                    &folder.join(&name),
+                    documents(std::slice::from_ref(object))?.as_bytes(),
+                )
+                .map_err(|error| cannot_write(dir, &error))?;
+                written.push(name);
+            }
+            for name in remove_others(&folder, &written).map_err(|error| cannot_write(dir, &error))? {
+                eprintln!("removed {}, which was rendered before", folder.join(name).display());
             }
             // A filter in a ConfigMap is too large for the annotation that a client-side apply keeps.
             eprintln!("kubectl apply --server-side -f {}", folder.display());
@@ -99,6 +107,31 @@ fn for_mesh(
         eprintln!("{remark}");
     }
     Ok(())
+}
+
+/// Removes what was rendered here before and is not any more, which `kubectl apply` would take for part of it: a later
+/// number wins over an earlier one.
+fn remove_others(folder: &Path, written: &[String]) -> io::Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if is_numbered(&name) && !written.contains(&name) && !entry.file_type()?.is_dir() {
+            fs::remove_file(entry.path())?;
+            removed.push(name);
+        }
+    }
+    removed.sort();
+    Ok(removed)
+}
+
+/// `07-service.yaml`, as `render` names its files.
+fn is_numbered(name: &str) -> bool {
+    let parts = name.strip_suffix(".yaml").and_then(|name| name.split_once('-'));
+    parts.is_some_and(|(number, kind)| {
+        let digits = number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit());
+        digits && !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase())
+    })
 }
 
 const FILTER: &str = "filter.wasm";
@@ -127,4 +160,37 @@ fn folder(dir: &Path) -> io::Result<std::path::PathBuf> {
 
 fn cannot_write(dir: &Path, error: &io::Error) -> Failure {
     Failure::Machine(format!("cannot write to {}: {error}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_rendered_before_goes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let others = [
+            "1-role.yaml",
+            "001-role.yaml",
+            "01-My-role.yaml",
+            "02-role.yml",
+            "kustomization.yaml",
+            "03-.yaml",
+        ];
+        let numbered = ["01-configmap.yaml", "02-role.yaml", "02-service.yaml", "09-envoyfilter.yaml"];
+        for name in others.iter().chain(&numbered) {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        fs::create_dir(dir.path().join("04-folder.yaml")).unwrap();
+        let written = ["01-configmap.yaml".to_owned(), "02-service.yaml".to_owned()];
+        let removed = remove_others(dir.path(), &written).unwrap();
+        assert_eq!(removed, ["02-role.yaml", "09-envoyfilter.yaml"]);
+        let is_there = |name: &&str| dir.path().join(name).exists();
+        assert!(others.iter().all(|name| is_there(name)));
+        assert!(
+            is_there(&"01-configmap.yaml") && is_there(&"02-service.yaml") && is_there(&"04-folder.yaml")
+        );
+        assert!(!is_there(&"02-role.yaml") && !is_there(&"09-envoyfilter.yaml"));
+        assert_eq!(remove_others(dir.path(), &written).unwrap(), Vec::<String>::new());
+    }
 }

@@ -52,10 +52,21 @@ impl Generations {
         let done = self.prepare().and_then(|()| self.handing.hand(Kind::Routes, [routes.as_str()]));
         if done.is_err() {
             self.all.pop();
-            // Whatever it did take goes again, and it has taken all of this before.
-            let _ = self.hand_all();
+            self.put_back();
         }
         done
+    }
+
+    /// Whatever Envoy did take goes again, and whatever it has not looked at yet it never sees. Nobody waits: it has taken
+    /// all of this before, and one that is too slow for the new ends up with the old all the same. Routes first: nobody is
+    /// sent to a listener that has gone.
+    fn put_back(&mut self) {
+        let Self { handing, all } = self;
+        let routes = all.last().map(|newest| newest.routes.to_string());
+        // A file that cannot be written is no reason to leave the others as they are.
+        let _ = handing.write(Kind::Routes, routes.as_deref());
+        let _ = handing.write(Kind::Listeners, listeners(all).values().copied());
+        let _ = handing.write(Kind::Clusters, clusters(all).values().copied());
     }
 
     fn prepare(&mut self) -> Result<(), String> {
@@ -120,4 +131,82 @@ fn clusters(all: &[Resources]) -> ByName<'_> {
 
 fn listeners(all: &[Resources]) -> ByName<'_> {
     all.iter().flat_map(|one| &one.listeners).map(|(name, json)| (name.as_str(), json.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::Files;
+    use crate::serve::admin::Admin;
+
+    fn resources(number: u64) -> Resources {
+        let named = |name: &str| [(name.to_owned(), json!({"name": name}).to_string())].into();
+        Resources {
+            number,
+            clusters: named(&format!("cluster-{number}")),
+            listeners: named(&format!("listener-{number}")),
+            routes: json!({"name": "edge", "to": number}),
+        }
+    }
+
+    /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and refuses its routes.
+    fn admin_that_refuses_routes() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let mut asked_for_routes = 0;
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let stats = match head.first().map(String::as_str).unwrap_or_default() {
+                    line if line.contains("cds") => "cluster_manager.cds.version_text: \"4\"\n".to_owned(),
+                    line if line.contains("lds") => "listener_manager.lds.version_text: \"5\"\n".to_owned(),
+                    line if line.contains("rds") => {
+                        asked_for_routes += 1;
+                        let refused = u32::from(asked_for_routes > 1);
+                        format!(
+                            "http.edge.rds.edge.version_text: \"3\"\nhttp.edge.rds.edge.update_rejected: {refused}\n"
+                        )
+                    }
+                    _ => String::new(),
+                };
+                let length = stats.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{stats}"
+                );
+            }
+        });
+        port
+    }
+
+    fn written(file: &Path) -> Value {
+        let file: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        file.get("resources").unwrap().clone()
+    }
+
+    #[test]
+    fn where_routes_are_refused_all_files_are_those_from_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let handing = Handing::new(Admin::new(admin_that_refuses_routes()), Files::of(dir.path()), over);
+        let mut generations = Generations::first(handing, resources(1)).unwrap();
+        let refusal = generations.switch(resources(2)).unwrap_err();
+        assert!(refusal.contains("refuses the routes"), "{refusal}");
+        assert_eq!(generations.newest_number(), 1);
+        let files = Files::of(dir.path());
+        assert_eq!(written(&files.routes), json!([{"name": "edge", "to": 1}]));
+        assert_eq!(written(&files.listeners), json!([{"name": "listener-1"}]));
+        assert_eq!(written(&files.clusters), json!([{"name": "cluster-1"}]));
+    }
 }

@@ -186,7 +186,7 @@ mod tests {
         let removed = remove_others(dir.path(), &written).unwrap();
         assert_eq!(removed, ["02-role.yaml", "09-envoyfilter.yaml"]);
         let is_there = |name: &&str| dir.path().join(name).exists();
-        assert!(others.iter().all(|name| is_there(name)));
+        assert!(others.iter().all(is_there));
         assert!(
             is_there(&"01-configmap.yaml") && is_there(&"02-service.yaml") && is_there(&"04-folder.yaml")
         );

@@ -164,7 +164,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
-            let mut asked_for_routes = 0;
+            let mut asked_for_routes = false;
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
                 let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
@@ -172,8 +172,8 @@ mod tests {
                     line if line.contains("cds") => "cluster_manager.cds.version_text: \"4\"\n".to_owned(),
                     line if line.contains("lds") => "listener_manager.lds.version_text: \"5\"\n".to_owned(),
                     line if line.contains("rds") => {
-                        asked_for_routes += 1;
-                        let refused = u32::from(asked_for_routes > 1);
+                        // The first question is how many were refused before.
+                        let refused = u32::from(std::mem::replace(&mut asked_for_routes, true));
                         format!(
                             "http.edge.rds.edge.version_text: \"3\"\nhttp.edge.rds.edge.update_rejected: {refused}\n"
                         )

@@ -56,11 +56,12 @@ fn signs(files: &[PathBuf]) -> Vec<Sign> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     use super::*;
 
-    fn watch(file: &PathBuf) -> Watch {
-        Watch::new(vec![(file.clone(), sign(file))])
+    fn watch(file: &Path) -> Watch {
+        Watch::new(vec![(file.to_owned(), sign(file))])
     }
 
     /// Looks until something has stood still.

@@ -106,11 +106,11 @@ fn is_leaving(config: &Config) -> bool {
     config.redis.is_some() && host::property("plugin_root_id").as_deref() == Some(names::LEAVING.as_bytes())
 }
 
-/// The number of this configuration, where those who render it count them: the plugin's name ends in it, since Envoy would take one
+/// The number of this configuration, where those who render it count them: the root id ends in it, since Envoy would take one
 /// that comes back for the one that it still has.
 fn number() -> Option<u32> {
-    let name = host::property("plugin_name")?;
-    std::str::from_utf8(&name).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()
+    let root_id = host::property("plugin_root_id")?;
+    std::str::from_utf8(&root_id).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()
 }
 
 /// Ticks from the last exchange to the goodbye: what is on its way then arrives before.

@@ -37,8 +37,8 @@ pub(super) fn cluster(name: &str) -> Value {
 }
 
 pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) -> Value {
-    // The number of a configuration is in both names: Envoy would take one that comes back for the one that it still has.
-    let plugin = name.replace(names::ATTEMPTS, names::FILTER);
+    // The number of a configuration is in its root id, too: Envoy would take one that comes back for the one that it still has.
+    let root_id = name.replace(names::ATTEMPTS, names::FILTER);
     json!({
         "name": name,
         "internal_listener": {},
@@ -52,7 +52,7 @@ pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) ->
             "access_log": if config.server.access_log { access_log() } else { json!([]) },
             "local_reply_config": {"mappers": [broken_off()]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
-            "http_filters": [wasm(&plugin, config, text, filter), router()],
+            "http_filters": [wasm(&root_id, config, text, filter), router()],
         })),
     })
 }
@@ -105,7 +105,7 @@ fn virtual_host(config: &Config) -> Value {
 }
 
 /// The filter with the user's file, unchanged. Credentials named by `os.environ/` come from Envoy's environment.
-fn wasm(plugin: &str, config: &Config, text: &str, filter: &str) -> Value {
+fn wasm(root_id: &str, config: &Config, text: &str, filter: &str) -> Value {
     let vm = json!({
         "vm_id": names::FILTER,
         "runtime": "envoy.wasm.runtime.v8",
@@ -116,8 +116,8 @@ fn wasm(plugin: &str, config: &Config, text: &str, filter: &str) -> Value {
     json!({
         "name": names::FILTER,
         "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", json!({"config": {
-            "name": plugin,
-            "root_id": names::FILTER,
+            "name": names::FILTER,
+            "root_id": root_id,
             "failure_policy": "FAIL_RELOAD",
             "allow_on_headers_stop_iteration": true,
             "vm_config": vm,

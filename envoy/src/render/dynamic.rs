@@ -132,7 +132,7 @@ mod tests {
         let ours = Resources::new(7, &config, text, &options).listeners["attempts-7"].clone();
         let goodbye = Resources::goodbye(7, &config, text, &options).unwrap();
         let (ours_root, goodbye_root) =
-            [names::FILTER, names::LEAVING].map(|id| format!("\"root_id\":\"{id}\"")).into();
+            ["llm-balancer-7", names::LEAVING].map(|id| format!("\"root_id\":\"{id}\"")).into();
         assert!(ours.contains(&ours_root));
         assert_eq!(goodbye, ours.replace(&ours_root, &goodbye_root));
     }

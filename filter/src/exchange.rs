@@ -60,8 +60,6 @@ enum Phase {
     Failing(Box<Attempt>, Failure),
     /// The attempt failed, and the next one waits for its time; what is left of this response is thrown away.
     Waiting,
-    /// Envoy answers for us, in its own words: ours go in their place.
-    Replacing(Reply),
     /// Deployments are being asked whether they are there.
     Probing(Probe),
     /// Nothing is left to decide.
@@ -125,11 +123,7 @@ impl Exchange {
     fn reply(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Relaying;
         self.finish();
-        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = [("content-type", content_type(reply))].into_iter().chain(own);
-        // Fails only if the client has gone.
-        let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
-        Action::Pause
+        self.replace(reply)
     }
 
     /// Tells about the request, if it has ended.
@@ -282,6 +276,9 @@ impl Exchange {
             let header = |name| host::header(MapType::Response, name);
             let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
             let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
+            if let (300..=399, Some(worker), Some(location)) = (status, &self.worker, header("location")) {
+                attempt.detail = worker.router.redirected(&attempt, &location);
+            }
             Failure::Provider { status, reason: Reason::Other, retry_after }
         });
         if complete {
@@ -308,10 +305,7 @@ impl Exchange {
                 }
                 Action::Continue
             }
-            Verdict::Reply(reply) => {
-                self.replace(&reply, rest);
-                Action::Continue
-            }
+            Verdict::Reply(reply) => self.replace(&reply),
             Verdict::Retry(journey, wait) => self.retry(*journey, wait, rest),
         }
     }
@@ -335,19 +329,16 @@ impl Exchange {
         }
     }
 
-    /// Puts our words in the place of a response that is being held.
-    fn replace(&mut self, reply: &Reply, rest: Rest) {
-        // Envoy marks its own answers for retry, for the case that they do not pass here.
-        host::remove_header(MapType::Response, names::RETRY);
-        set(":status", &reply.status.to_string());
-        set("content-type", content_type(reply));
-        // To a response without a body none can be added here.
-        let body = if rest == Rest::Absent { "" } else { &reply.body };
-        set("content-length", &body.len().to_string());
-        for (name, value) in &reply.headers {
-            set(name, value);
-        }
-        let _ = host::set_buffer(BufferType::ResponseBody, body.as_bytes());
+    /// Puts our words in the place of a response that is being held: nothing of it passes, its headers included.
+    fn replace(&self, reply: &Reply) -> Action {
+        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        // Envoy marks its own answers for retry, for the case that they do not pass here. This one is final.
+        let is_single_hop = self.worker.as_ref().is_some_and(|worker| worker.router.is_single_hop());
+        let is_final = (!is_single_hop).then_some((names::RETRY, "0"));
+        let headers = [("content-type", content_type(reply))].into_iter().chain(own).chain(is_final);
+        // Fails only if the client has gone.
+        let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
+        Action::Pause
     }
 
     /// Says which deployment serves.
@@ -404,7 +395,7 @@ impl Exchange {
 /// What the provider said in a response that is being held.
 fn said() -> Said {
     let content_type = host::header(MapType::Response, "content-type");
-    Said { content_type, body: host::buffer(BufferType::ResponseBody) }
+    Said { content_type, body: host::buffer(BufferType::ResponseBody), under: None }
 }
 
 fn content_type(reply: &Reply) -> &str {
@@ -481,7 +472,7 @@ impl Exchange {
             Phase::Sent(attempt) if status < 300 => self.accepted(attempt, status, complete),
             Phase::Sent(attempt) => self.failed(attempt, status, complete),
             // Only Envoy itself answers before a request is sent: the body is above the limit.
-            Phase::Body(_) if status == 413 && !complete => {
+            Phase::Body(_) if status == 413 => {
                 let limit = self.worker.as_ref().map(|worker| worker.router.config().server.max_body_bytes);
                 let refusal = Refusal::TooLarge(limit.unwrap_or_default());
                 if let Some(worker) = &self.worker {
@@ -489,8 +480,7 @@ impl Exchange {
                     self.forget_if_told();
                     self.finish();
                 }
-                self.phase = Phase::Replacing(refusal.reply());
-                Action::Pause
+                self.replace(&refusal.reply())
             }
             _ => Action::Continue,
         }
@@ -519,11 +509,6 @@ impl Exchange {
                 self.phase = Phase::Waiting;
                 let _ = host::set_buffer(BufferType::ResponseBody, b"");
                 Action::Pause
-            }
-            Phase::Replacing(_) if !complete => Action::Pause,
-            Phase::Replacing(reply) => {
-                self.replace(&reply, Rest::Here);
-                Action::Continue
             }
             _ => Action::Continue,
         }

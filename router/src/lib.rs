@@ -49,6 +49,7 @@ pub mod answer;
 pub mod cooldown;
 pub mod fallback;
 pub mod outcome;
+pub mod redirect;
 pub mod reply;
 pub mod retry;
 pub mod retry_after;

@@ -355,7 +355,7 @@ impl Router {
                 original.replace_headers(names.unwrap_or_default());
                 *original
             }
-            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit),
+            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit, None),
             (None, None) => Refusal::NoConnection.reply(),
         };
         let explanation = journey.explanation.take().map(|text| (explain::HEADER, text));

@@ -15,11 +15,11 @@ use crate::latency::Metric;
 use crate::lease::Sharing;
 use crate::outcome::{Again, Failure, Outcome};
 use crate::record::Record;
-use crate::reply::Reply;
+use crate::reply::{Refusal, Reply};
 use crate::router::{Router, Verdict};
 use crate::store::Moment;
 use crate::usage::Usage;
-use crate::{answer, explain, retry};
+use crate::{answer, explain, redirect, retry};
 
 /// What a provider said when it failed, read only where somebody wants to know.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Said {
     pub content_type: Option<String>,
     /// As much of the body as was read.
     pub body: Vec<u8>,
+    /// The status that it was said with, where that is not the one of the failure: then it cannot be passed on as it stands.
+    pub under: Option<u16>,
 }
 
 /// How an answer ended that the provider had begun.
@@ -81,7 +83,7 @@ impl Router {
         let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&failure));
         journey.max_retries = allowance.retries;
         if self.single_hop {
-            return self.give_up(attempt, deployment, journey, failure, moment);
+            return self.give_up(attempt, deployment, journey, failure, said, moment);
         }
         let outlook = self.outlook(&attempt, &journey, moment);
         if outlook.anybody
@@ -126,7 +128,7 @@ impl Router {
             if journey.original.is_none() {
                 let reply = match is_provider(&failure) {
                     true => provider_reply(&failure, said()),
-                    false => answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit),
+                    false => no_answer(&attempt, deployment, &journey, failure),
                 };
                 journey.original = Some(Box::new(reply));
             }
@@ -134,7 +136,7 @@ impl Router {
             journey.go_to(target);
             return Verdict::Retry(Box::new(journey), Duration::ZERO);
         }
-        self.give_up(attempt, deployment, journey, failure, moment)
+        self.give_up(attempt, deployment, journey, failure, said, moment)
     }
 
     /// Nothing is left to be tried: the client is told.
@@ -144,6 +146,7 @@ impl Router {
         deployment: &Deployment,
         mut journey: Journey,
         failure: Failure,
+        said: &dyn Fn() -> Said,
         moment: &Moment<'_>,
     ) -> Verdict {
         let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
@@ -155,9 +158,9 @@ impl Router {
                 original.replace_headers(headers);
                 Verdict::Reply(*original)
             }
-            None if is_provider(&failure) => Verdict::Relay(headers),
+            None if is_provider(&failure) => provider_verdict(&failure, said(), headers),
             None => {
-                let mut reply = answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit);
+                let mut reply = no_answer(&attempt, deployment, &journey, failure);
                 reply.replace_headers(headers);
                 Verdict::Reply(reply)
             }
@@ -168,6 +171,11 @@ impl Router {
         };
         self.failed(&attempt, &journey, failure.outcome(), status);
         verdict
+    }
+
+    /// Where a redirect leads, to be kept as the detail of the attempt that it answered.
+    pub fn redirected(&self, attempt: &Attempt, location: &str) -> Option<String> {
+        redirect::shown(location, &self.deployment(attempt.deployment)?.endpoint)
     }
 
     /// What the next attempt has to know after the connection of this one broke before the answer began, which the
@@ -394,6 +402,22 @@ fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) 
     }
 }
 
+/// The answer where no provider gave one.
+fn no_answer(attempt: &Attempt, deployment: &Deployment, journey: &Journey, failure: Failure) -> Reply {
+    let location = attempt.detail.clone();
+    answer::failed(deployment, &attempt.model, journey, failure, attempt.limit, location)
+}
+
+/// What a provider said goes to the client as it is, if it can.
+fn provider_verdict(failure: &Failure, said: Said, headers: Vec<(&'static str, String)>) -> Verdict {
+    if said.under.is_none() && !said.body.trim_ascii().is_empty() {
+        return Verdict::Relay(headers);
+    }
+    let mut reply = provider_reply(failure, said);
+    reply.replace_headers(headers);
+    Verdict::Reply(reply)
+}
+
 /// What a provider said, as an answer of ours.
 fn provider_reply(failure: &Failure, said: Said) -> Reply {
     let mut headers = Vec::new();
@@ -402,6 +426,13 @@ fn provider_reply(failure: &Failure, said: Said) -> Reply {
         let begun = u64::from(wait.subsec_nanos() > 0);
         headers.push(("retry-after", wait.as_secs().saturating_add(begun).to_string()));
     }
+    let status = failure.status();
+    if said.body.trim_ascii().is_empty() {
+        let provider_status = said.under.unwrap_or(status);
+        let mut reply = Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply();
+        reply.headers.extend(headers);
+        return reply;
+    }
     let body = String::from_utf8_lossy(&said.body).into_owned();
-    Reply { status: failure.status(), content_type: said.content_type, headers, body }
+    Reply { status, content_type: said.content_type, headers, body }
 }

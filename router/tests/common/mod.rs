@@ -295,7 +295,7 @@ impl World {
     fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut Told) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let body = std::mem::take(&mut told.body);
-        let said = || Said { content_type: None, body: body.clone().into_bytes() };
+        let said = || Said { body: body.clone().into_bytes(), ..Said::default() };
         match self.router.judge(attempt, failure, &said, &mut moment) {
             Verdict::Retry(journey, wait) => {
                 self.now += wait;

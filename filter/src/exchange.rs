@@ -270,8 +270,12 @@ impl Exchange {
 
     /// The provider says no, or Envoy says that there is no provider.
     fn failed(&mut self, mut attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
-        let seen_by_envoy = Failure::seen_by_envoy(flags());
+        let flags = flags();
+        let seen_by_envoy = Failure::seen_by_envoy(flags);
         attempt.detail = seen_by_envoy.and_then(|_| detail());
+        attempt.is_on_kept_connection = seen_by_envoy.is_some()
+            && Failure::ended_by_provider(flags)
+            && host::header(MapType::Response, names::REUSED).is_some();
         let failure = seen_by_envoy.unwrap_or_else(|| {
             let header = |name| host::header(MapType::Response, name);
             let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));

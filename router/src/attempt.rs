@@ -12,6 +12,7 @@ use crate::ledger::Ticket;
 use crate::outcome::Failure;
 use crate::reply::Reply;
 use crate::request::Asked;
+use crate::resending::Resend;
 use crate::wishes::Wishes;
 
 /// What a request has been through before its next attempt. Deployments are known by id, so that a journey
@@ -46,6 +47,10 @@ pub struct Journey {
     pub target: Option<Target>,
     /// The fallbacks behind it, and those still ahead.
     pub trail: Trail,
+    /// Where the next attempt has to go, because the last one does not count.
+    pub resend: Option<Resend>,
+    /// Attempts of this request that do not count.
+    pub resends: u32,
     /// Steps from one `order` of a group to the next, which LiteLLM counts as fallbacks.
     pub steps: u32,
     /// When it first asked for a lease, since the Unix epoch, and how often it has.
@@ -84,6 +89,7 @@ impl Journey {
     }
 
     fn start_over(&mut self) {
+        self.resend = None;
         self.tried.clear();
         self.useless.clear();
         self.retries = 0;
@@ -117,6 +123,8 @@ pub struct Attempt {
     pub why: Why,
     /// What Envoy says about a connection that failed.
     pub detail: Option<String>,
+    /// Whether its connection is older than the request, and ended before an answer began.
+    pub is_on_kept_connection: bool,
     /// What came before.
     pub journey: Journey,
 }

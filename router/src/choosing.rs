@@ -72,6 +72,9 @@ impl Router {
         let mut ledger = self.ledger.borrow_mut();
         ledger.join(moment.now, moment.store);
         let search = &Search { sharing: ledger.sharing(moment.now, moment.store), ..*search };
+        if let Some(found) = self.at_the_same(search, &mut ledger, moment) {
+            return Ok(found);
+        }
         if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
             return Ok(found);
         }
@@ -101,6 +104,23 @@ impl Router {
             }
         }
         Err(Nobody::Excluded(excluded))
+    }
+
+    /// An attempt that does not count is made again where it was, if there is room still.
+    fn at_the_same(
+        &self,
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        moment: &mut Moment<'_>,
+    ) -> Option<Chosen> {
+        let index = self.index_of(search.journey.bound_for()?)?;
+        if !search.pool.members.contains(&index) {
+            return None;
+        }
+        let demand = self.demand(index, search, ledger, false);
+        let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
+        let eligible = search.journey.why.map_or(1, |why| why.eligible);
+        Some(Chosen { index, ticket, eligible })
     }
 
     /// simple-shuffle among equals draws from all of them, and mostly the draw may serve: nobody else need be looked at.

@@ -344,6 +344,20 @@ impl Ledger {
         }
     }
 
+    /// Takes a ticket back as if it had never been given: its request is sent again, and is to count once.
+    pub fn withdraw(&mut self, index: usize, ticket: &Ticket, now: Duration, store: &dyn Store) {
+        if !ticket.in_flight && !ticket.probe {
+            return;
+        }
+        self.settle(index, ticket, Some(0), now, store, |record| {
+            record.window.uncount(ticket.minute, u32::from(ticket.in_flight));
+        });
+        let seat = self.seats.get(index).filter(|seat| ticket.in_flight && seat.terms.rpm.is_some());
+        if let Some(group) = seat.map(|seat| seat.group) {
+            self.update_sums(group, now, store, |window| window.uncount(ticket.minute, 1));
+        }
+    }
+
     /// Counts a success that needs nothing else remembered. It is handed in with the next thing that does, or after a while.
     pub fn succeed(&mut self, index: usize, now: Duration, store: &dyn Store) {
         let Some(seat) = self.seats.get_mut(index) else { return };

@@ -44,6 +44,8 @@ pub enum Outcome {
     BrokenOff,
     /// The client went before the end.
     ClientLeft,
+    /// Made again at the same deployment, uncounted; of attempts only.
+    Resent,
     /// No provider was to be asked; of requests only.
     Refused,
 }
@@ -60,6 +62,7 @@ impl Outcome {
             Self::ClientError => "client_error",
             Self::BrokenOff => "broken_off",
             Self::ClientLeft => "client_left",
+            Self::Resent => "resent",
             Self::Refused => "refused",
         }
     }
@@ -142,6 +145,11 @@ impl Failure {
             _ if flags & flag::BROKEN != 0 => Some(Self::Broken),
             _ => None,
         }
+    }
+
+    /// Whether the provider ended the connection or the stream.
+    pub fn ended_by_provider(flags: u64) -> bool {
+        flags & (flag::UPSTREAM_CONNECTION_TERMINATION | flag::UPSTREAM_REMOTE_RESET) != 0
     }
 
     /// Whether the client has gone.

@@ -194,12 +194,14 @@ impl Router {
         {
             let mut meters = self.meters.borrow_mut();
             meters.depart(chosen.index);
-            let failed = journey.tried.last().filter(|_| journey.retries > 0);
+            let is_retry = journey.retries > 0 && journey.resend.is_none();
+            let failed = journey.tried.last().filter(|_| is_retry);
             if let Some(failed) = failed.and_then(|id| self.index_of(id)) {
                 meters.retry(failed);
             }
         }
         journey.why = Some(why);
+        journey.resend = None;
         let attempt = Attempt {
             deployment: chosen.index,
             model: facts.model.to_string(),
@@ -214,6 +216,7 @@ impl Router {
             ticket: chosen.ticket,
             why,
             detail: None,
+            is_on_kept_connection: false,
             journey: std::mem::take(journey),
         };
         Ok(Sending { headers, body: new_body, attempt })

@@ -72,6 +72,9 @@ impl Router {
         let Some(deployment) = self.deployment(attempt.deployment) else {
             return Verdict::Relay(Vec::new());
         };
+        if let Some(verdict) = self.resent(&attempt, deployment, &failure, moment) {
+            return verdict;
+        }
         self.remember_failure(&attempt, deployment, &failure, moment);
         let mut journey = attempt.journey.clone();
         let status = failure.provider_status().unwrap_or_default();

@@ -47,6 +47,7 @@ pub mod tags;
 pub mod account;
 pub mod answer;
 pub mod cooldown;
+pub mod failure;
 pub mod fallback;
 pub mod outcome;
 pub mod reply;

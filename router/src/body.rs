@@ -25,7 +25,7 @@ pub fn rewritten(
             let edits = Edits::new(object, facts.stream, route, deployment, options.flatten());
             json_body(object, &edits, model)
         }
-        Payload::Form(form) => Some(form_body(form, route, deployment, model)),
+        Payload::Form(form) => Some(form_body(form, facts.stream, route, deployment, model)),
     }
 }
 
@@ -100,7 +100,8 @@ fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<
             Cow::Owned(key) => writer.member_quoted(&quoted(key), member.value),
         }
     }
-    let extra = edits.deployment.extra_body.iter().filter(|member| !edits.is_injected(&member.key));
+    let extra = edits.deployment.extra_body.iter();
+    let extra = extra.filter(|member| edits.fits(&member.key) && !edits.is_injected(&member.key));
     for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
         writer.member_quoted(&quoted(key), json);
     }
@@ -148,7 +149,9 @@ impl<'a> Edits<'a> {
         };
         let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_stand).cloned());
         edits.client_extra = client_extra.collect();
-        let is_open = |member: &&Member| object.present(&member.key).is_none() && !edits.is_set(&member.key);
+        let is_open = |member: &&Member| {
+            object.present(&member.key).is_none() && !edits.is_set(&member.key) && edits.fits(&member.key)
+        };
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
         edits
     }
@@ -167,6 +170,11 @@ impl<'a> Edits<'a> {
             && !self.is_set(key)
             && !self.defaults.iter().any(|member| member.key == key)
             && (self.stream || !matches!(key, "stream" | "stream_options"))
+    }
+
+    /// Whether a member of the file goes with this request: one that is about streams is refused without a stream.
+    fn fits(&self, key: &str) -> bool {
+        self.stream || !is_about_streams(key)
     }
 
     /// Whether a provider may see a member, wherever the client put it.
@@ -188,6 +196,11 @@ impl<'a> Edits<'a> {
     fn is_injected(&self, key: &str) -> bool {
         key == "stream_options" && self.stream_options.is_some()
     }
+}
+
+/// Whether a member says how an answer is streamed: vLLM and OpenAI refuse it where none is.
+fn is_about_streams(key: &str) -> bool {
+    matches!(key, "stream" | "stream_options" | "partial_images")
 }
 
 /// Whether a body asks for this model, once, and in these letters.
@@ -236,13 +249,20 @@ impl Writer {
     }
 }
 
-fn form_body(form: &Form<'_>, route: ModelRoute, deployment: &Deployment, model: &str) -> Vec<u8> {
+fn form_body(
+    form: &Form<'_>,
+    streams: bool,
+    route: ModelRoute,
+    deployment: &Deployment,
+    model: &str,
+) -> Vec<u8> {
     let is_extra = |name: &str| deployment.extra_body.iter().any(|member| member.key == name);
+    let fits = |member: &&Member| streams || !is_about_streams(&member.key);
     let absent = |member: &&Member| form.field(&member.key).is_none() && !is_extra(&member.key);
     let added: Vec<(&str, Cow<'_, str>)> = [("model", Cow::Borrowed(model))]
         .into_iter()
         .chain(
-            (deployment.defaults.iter().filter(absent).chain(&deployment.extra_body))
+            (deployment.defaults.iter().filter(absent).chain(&deployment.extra_body).filter(fits))
                 // A form's values have no types: a JSON string goes in without its quotes.
                 .map(|member| {
                     (member.key.as_str(), json::string(&member.json).unwrap_or(Cow::Borrowed(&member.json)))

@@ -350,7 +350,7 @@ mod tests {
         for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
             let reply = Refusal::Mock(mock, "g".into()).reply();
             assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
-            let Failure::Provider { status, .. } = mock.failure() else { panic!("{mock:?}") };
+            let Failure::Provider { status, .. } = mock.fault().failure else { panic!("{mock:?}") };
             assert_eq!(reply.status, status, "{mock:?}");
         }
     }

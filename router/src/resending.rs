@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
+use crate::account::Ending;
 use crate::attempt::{Attempt, Journey};
+use crate::failure::{Class, Fault};
 use crate::outcome::{Failure, Outcome};
 use crate::router::{Router, Verdict};
 use crate::store::Moment;
@@ -29,6 +31,8 @@ const DEAD_ON_ARRIVAL: Duration = Duration::from_secs(1);
 pub struct Resend {
     /// Id of the deployment.
     pub deployment: Arc<str>,
+    /// Whether the router adds nothing of its own to the body.
+    pub is_bare: bool,
 }
 
 impl Router {
@@ -37,19 +41,24 @@ impl Router {
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        failure: &Failure,
+        fault: &Fault,
         moment: &Moment<'_>,
     ) -> Option<Verdict> {
-        let may = !self.single_hop && attempt.journey.resends < MOST;
-        if !may || !was_dead(attempt, failure, moment.now) {
+        let is_bare = fault.class == Class::Ours;
+        if is_bare && attempt.adds_stream_options {
+            self.usage_refusals.borrow_mut().add(attempt.deployment, moment.now);
+        }
+        let may =
+            !self.single_hop && attempt.journey.resends < MOST && !self.is_last_attempt(&attempt.journey);
+        if !may || !(is_bare || was_dead(attempt, &fault.failure, moment.now)) {
             return None;
         }
         self.ledger.borrow_mut().withdraw(attempt.deployment, &attempt.ticket, moment.now, moment.store);
         let mut journey = attempt.journey.clone();
-        let status = failure.provider_status().unwrap_or_default();
-        self.past(attempt, &mut journey, Outcome::Resent, status, moment.now);
+        let ending = Ending { outcome: Outcome::Resent, class: None, ..Ending::of(fault) };
+        self.past(attempt, &mut journey, ending, moment.now);
         journey.resends = journey.resends.saturating_add(1);
-        journey.resend = Some(Resend { deployment: Arc::clone(&deployment.id) });
+        journey.resend = Some(Resend { deployment: Arc::clone(&deployment.id), is_bare });
         Some(Verdict::Retry(Box::new(journey), Duration::ZERO))
     }
 }

@@ -56,6 +56,14 @@ fn effective<'a>(facts: &Facts<'a>, deployment: &'a Deployment) -> Option<&'a st
     options.filter(|options| *options != "null")
 }
 
+/// Whether the client sent any of its own.
+pub fn are_the_clients(facts: &Facts<'_>) -> bool {
+    match &facts.payload {
+        Payload::Json(object) => object.get("stream_options").is_some(),
+        Payload::Form(_) => false,
+    }
+}
+
 fn of(params: &[Member]) -> Option<&str> {
     params.iter().find(|member| member.key == "stream_options").map(|member| member.json.as_str())
 }
@@ -139,6 +147,27 @@ mod tests {
             let (sent, is_withheld) = options(&format!(", {params}"), members);
             assert_eq!((sent.as_str(), is_withheld), (expected, withheld), "{params} {members}");
         }
+    }
+
+    #[test]
+    fn what_the_file_says_about_streams_goes_out_with_streams_alone() {
+        for params in [
+            "stream_options: {d: 1}",
+            "extra_body: {stream_options: {d: 1}}",
+            "stream: true",
+            "partial_images: 2",
+        ] {
+            for members in ["", r#","stream":false"#, r#","stream":null"#] {
+                let body = format!(r#"{{"model":"m","messages":[]{members}}}"#);
+                let (sent, _) = sent("/chat/completions", &format!(", {params}"), &body);
+                for name in ["stream", "stream_options", "partial_images"] {
+                    assert_eq!(sent.get(name), None, "{name} of {params} with {members:?}");
+                }
+            }
+        }
+        let (sent, _) =
+            sent("/images/generations", ", partial_images: 2", r#"{"model":"g","prompt":"","stream":true}"#);
+        assert_eq!(sent["partial_images"], 2);
     }
 
     #[test]

@@ -91,3 +91,46 @@ fn retries_are_left_for_what_counts() {
     assert_eq!((told.status, told.called.len()), (200, 4));
     assert_eq!(told.header("x-litellm-attempted-retries"), Some("1"));
 }
+
+const STRICT: &str = r#"{"object":"error","message":"[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not permitted'}]","type":"BadRequestError","code":400}"#;
+
+fn sent(told: &common::Told) -> &str {
+    &told.sent.as_ref().unwrap().body
+}
+
+#[story(unsupported = test)]
+fn a_provider_that_does_not_know_what_we_add_is_asked_again_without_it_and_remembered() {
+    let mut world = World::of(&(group(&["paris", "oslo"], ", tpm: 100000, rpm: 1000") + NO_RETRIES));
+    let mut refused = Vec::new();
+    for _ in 0..20 {
+        let told = world.chat("g", r#""stream":true"#, |id| {
+            if refused.iter().any(|known| known == id) {
+                return Answer::Ok;
+            }
+            refused.push(id.to_owned());
+            Answer::Says(422, STRICT)
+        });
+        assert_eq!(told.status, 200, "{}", told.body);
+        assert_eq!(told.header("x-litellm-attempted-retries"), Some("0"));
+        assert!(told.called.iter().all(|id| *id == told.called[0]), "{:?}", told.called);
+        assert!(!sent(&told).contains("stream_options"), "{}", sent(&told));
+    }
+    assert_eq!(refused.len(), 2, "each is asked for it once");
+    world.wait(3601.0);
+    assert!(sent(&world.chat("g", r#""stream":true"#, |_| Answer::Ok)).contains("include_usage"));
+}
+
+#[story(unsupported = test)]
+fn the_clients_own_stream_options_are_the_clients_to_get_right() {
+    let one = group(&["paris"], ", tpm: 100000") + NO_RETRIES;
+    let asks = r#""stream":true,"stream_options":{"include_usage":true}"#;
+    let mut world = World::of(&one);
+    let told = world.chat("g", asks, |_| Answer::Says(400, STRICT));
+    assert_eq!((told.status, told.called.len()), (400, 1));
+    // Of the client's other options nothing is believed for others, since it may be those that are refused.
+    let others = r#""stream":true,"stream_options":{"x":1}"#;
+    let told = world.chat("g", others, |_| Answer::Says(400, STRICT));
+    assert_eq!((told.status, told.called.len()), (400, 2));
+    assert!(sent(&told).contains(r#""stream_options":{"x":1}"#), "{}", sent(&told));
+    assert!(sent(&world.chat("g", r#""stream":true"#, |_| Answer::Ok)).contains("include_usage"));
+}

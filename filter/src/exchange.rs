@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use llm_balancer_config::names;
 use llm_balancer_router::answer::limits;
+use llm_balancer_router::answer_check::{Checked, FalseSuccess};
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::explain;
 use llm_balancer_router::headers::Headers;
@@ -228,17 +229,38 @@ impl Exchange {
         self.name(&attempt);
         let answering = Box::new(Answering::new(attempt, status));
         if complete {
-            self.served(&answering, End::Whole);
-            return Action::Continue;
+            return self.check(answering, b"", Rest::Absent);
         }
         self.watch(&answering.attempt);
         self.phase = Phase::Held(answering);
         Action::Pause
     }
 
+    /// The first bytes of an answer, which show whether it is one.
+    fn check(&mut self, mut answering: Box<Answering>, bytes: &[u8], rest: Rest) -> Action {
+        let complete = rest != Rest::Coming;
+        match answering.check(bytes, complete) {
+            Checked::Genuine(_) => self.serve(answering, bytes, complete),
+            Checked::Failed(found) => self.disproved(*answering, found, rest),
+            Checked::Undecided => {
+                self.phase = Phase::Held(answering);
+                Action::Pause
+            }
+        }
+    }
+
+    /// The answer is an error, whatever its status says.
+    fn disproved(&mut self, answering: Answering, found: FalseSuccess, rest: Rest) -> Action {
+        let Answering { mut attempt, status, .. } = answering;
+        attempt.detail = Some(format!("an error under status {status}"));
+        let failure = Failure::Provider { status: found.status, retry_after: asked_time() };
+        let said = Said { body: found.body.into_bytes(), under: Some(status), ..Said::default() };
+        self.settle(*attempt, failure, &|| said.clone(), rest)
+    }
+
     /// A part of the answer.
-    fn serve(&mut self, mut answering: Box<Answering>, size: usize, complete: bool) -> Action {
-        answering.pass(size, complete);
+    fn serve(&mut self, mut answering: Box<Answering>, chunk: &[u8], complete: bool) -> Action {
+        answering.pass(chunk, complete);
         if complete {
             self.served(&answering, End::Whole);
         } else {
@@ -278,16 +300,14 @@ impl Exchange {
             && Failure::ended_by_provider(flags)
             && host::header(MapType::Response, names::REUSED).is_some();
         let failure = seen_by_envoy.unwrap_or_else(|| {
-            let header = |name| host::header(MapType::Response, name);
-            let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
-            let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
-            if let (300..=399, Some(worker), Some(location)) = (status, &self.worker, header("location")) {
+            let location = || host::header(MapType::Response, "location");
+            if let (300..=399, Some(worker), Some(location)) = (status, &self.worker, location()) {
                 attempt.detail = worker.router.redirected(&attempt, &location);
             }
-            Failure::Provider { status, retry_after }
+            Failure::Provider { status, retry_after: asked_time() }
         });
         if complete {
-            return self.settle(*attempt, failure, Rest::Absent);
+            return self.settle(*attempt, failure, &said, Rest::Absent);
         }
         self.watch(&attempt);
         self.phase = Phase::Failing(attempt, failure);
@@ -295,10 +315,10 @@ impl Exchange {
     }
 
     /// Obeys the verdict on a failed attempt.
-    fn settle(&mut self, attempt: Attempt, failure: Failure, rest: Rest) -> Action {
+    fn settle(&mut self, attempt: Attempt, failure: Failure, said: &dyn Fn() -> Said, rest: Rest) -> Action {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         self.phase = Phase::Relaying;
-        let verdict = worker.decide(|router, moment| router.judge(attempt, failure, &said, moment));
+        let verdict = worker.decide(|router, moment| router.judge(attempt, failure, said, moment));
         worker.current.set(self.context);
         worker.redis.tell_news(&worker);
         worker.current.set(0);
@@ -397,6 +417,18 @@ impl Exchange {
         let journey = worker.decide(|router, moment| router.broken(attempt, failure, moment));
         between::put(self.stream_id(), journey);
     }
+}
+
+/// What is there of the body of a response.
+fn response_body(size: usize) -> Vec<u8> {
+    if size > 0 { host::buffer(BufferType::ResponseBody) } else { Vec::new() }
+}
+
+/// How long the provider asks us to stay away.
+fn asked_time() -> Option<Duration> {
+    let header = |name| host::header(MapType::Response, name);
+    let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
+    retry_after(ms.as_deref(), seconds.as_deref(), host::now())
 }
 
 /// What the provider said in a response that is being held.
@@ -508,13 +540,17 @@ impl Exchange {
                 self.phase = Phase::Held(answering);
                 Action::Pause
             }
-            Phase::Held(answering) | Phase::Serving(answering) => self.serve(answering, size, complete),
+            Phase::Held(answering) => {
+                let rest = if complete { Rest::Here } else { Rest::Coming };
+                self.check(answering, &response_body(size), rest)
+            }
+            Phase::Serving(answering) => self.serve(answering, &response_body(size), complete),
             Phase::Failing(attempt, failure) if !complete && size <= ERROR_BODY => {
                 self.phase = Phase::Failing(attempt, failure);
                 Action::Pause
             }
             Phase::Failing(attempt, failure) => {
-                self.settle(*attempt, failure, if complete { Rest::Here } else { Rest::Coming })
+                self.settle(*attempt, failure, &said, if complete { Rest::Here } else { Rest::Coming })
             }
             Phase::Waiting => {
                 self.phase = Phase::Waiting;

@@ -13,6 +13,7 @@ use crate::outcome::Failure;
 use crate::reply::Reply;
 use crate::request::Asked;
 use crate::resending::Resend;
+use crate::route::ModelRoute;
 use crate::wishes::Wishes;
 
 /// What a request has been through before its next attempt. Deployments are known by id, so that a journey
@@ -109,6 +110,8 @@ pub struct Attempt {
     pub model: String,
     /// Who could have served it.
     pub pool: Arc<Pool>,
+    /// What it asks for.
+    pub route: ModelRoute,
     /// What the client asked of the router.
     pub asked: Asked,
     /// What it wished for besides.

@@ -46,6 +46,7 @@ pub mod tags;
 // What became of it.
 pub mod account;
 pub mod answer;
+pub mod answer_check;
 pub mod cooldown;
 pub mod failure;
 pub mod fallback;

@@ -208,6 +208,7 @@ impl Router {
             deployment: chosen.index,
             model: facts.model.to_string(),
             pool: Arc::clone(&resolved.pool),
+            route: request.route,
             asked: facts.asked,
             wishes: facts.wishes.clone(),
             limit: match limit {

@@ -6,8 +6,8 @@
 //! | `route` | 404, 405, 501 that name no model; a model that does not serve the operation | elsewhere | nothing |
 //! | `reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
 //! | `deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |
-//! | `account` | 401, 402, 403; credit, quota, budget or key in a 400, 412 or 429 | elsewhere | cools at once |
-//! | `firewall` | 403 without an error in JSON | elsewhere | is counted |
+//! | `account` | 401, 402; key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
+//! | `forbidden` | 403 that does not say why | elsewhere | is counted |
 //! | `limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
 //! | `size` | 400, 413, 429: this request alone is above a limit per minute | elsewhere | nothing |
 //! | `server` | 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
@@ -142,13 +142,13 @@ impl Reading<'_> {
             410 => self.model(),
             421 => Class::Deployment,
             413 => Class::Request,
-            403 if self.body.is_empty() => Class::Firewall,
             _ if codes::has(self.body, Meaning::Parameter) => Class::Request,
             _ if says(Meaning::Reference) || self.is_lost_response() => Class::Reference,
             _ if says(Meaning::Operation) => Class::Route,
             _ if says(Meaning::Account) => Class::Account,
             _ if says(Meaning::Limit) => Class::Limit,
-            403 => Class::Account,
+            403 if says(Meaning::Model) || self.lacks_permission() => Class::Account,
+            403 => Class::Forbidden,
             _ if says(Meaning::Model) => self.model(),
             _ => Class::Request,
         }
@@ -166,6 +166,11 @@ impl Reading<'_> {
     /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment.
     fn model(&self) -> Class {
         if self.error.is_wildcard { Class::Request } else { Class::Deployment }
+    }
+
+    /// In a 403 these words suffice, in a code or in a message.
+    fn lacks_permission(&self) -> bool {
+        phrases::says_no_permission(&self.body.codes) || phrases::says_no_permission(&self.messages)
     }
 
     fn names_the_model(&self) -> bool {

@@ -46,7 +46,7 @@ pub struct ProviderError<'a> {
     pub has_retry_after: bool,
     /// Whether the deployment takes the model's name from the request.
     pub is_wildcard: bool,
-    /// The model as the client named it; where a message repeats it, it is the client's word.
+    /// The model as the client named it: behind a wildcard a client's own word, whatever it says in a message.
     pub model: &'a str,
     /// What the balancer added.
     pub added: Added,
@@ -60,7 +60,8 @@ pub fn classify(error: &ProviderError<'_>) -> Class {
         0..300 => body.status().unwrap_or(500),
         status => status,
     };
-    let messages = body.messages.iter().map(|message| spoken(message, error.model)).collect();
+    let model = Some(error.model).filter(|_| error.is_wildcard);
+    let messages = body.messages.iter().map(|message| spoken(message, model)).collect();
     Reading { error, status, body: &body, messages }.class()
 }
 

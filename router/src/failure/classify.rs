@@ -138,7 +138,8 @@ impl Reading<'_> {
         let says = |meaning| self.says(meaning);
         match self.status {
             500.. => self.broken(),
-            408 | 409 | 423..=425 | 499 => Class::Server,
+            // The request's own servers of tools (MCP) fail with 424.
+            408 | 409 | 423..=425 | 499 if !codes::has(self.body, Meaning::Parameter) => Class::Server,
             498 => Class::Limit,
             410 => self.model(),
             421 => Class::Deployment,
@@ -164,9 +165,12 @@ impl Reading<'_> {
         }
     }
 
-    /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment.
+    /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment; nor does a model that
+    /// another parameter names (`tools[0].model`).
     fn model(&self) -> Class {
-        if self.error.is_wildcard { Class::Request } else { Class::Deployment }
+        let mut params = self.body.params.iter().filter(|param| *param != "none").peekable();
+        let is_anothers = params.peek().is_some() && params.all(|param| param != "model");
+        if self.error.is_wildcard || is_anothers { Class::Request } else { Class::Deployment }
     }
 
     /// In a 403 these words suffice, in a code or in a message.

@@ -5,7 +5,7 @@
 //! | `limit` | at once | with the thousandth failure in a row |
 //! | `deployment` | at once | at once |
 //! | `account` | at once | at once for a wrong key (LiteLLM's AuthenticationError), else never |
-//! | `server`, `firewall` | when more than half of five or more failed | with the thousandth failure in a row |
+//! | `server`, `forbidden` | when more than half of five or more failed | with the thousandth failure in a row |
 //! | all others | never: they say nothing about the deployment | never |
 //!
 //! `allowed_fails` and the policies replace the table by a count. Every failed attempt is counted, retries and

@@ -286,8 +286,9 @@ impl Router {
         };
         ledger.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
             cooled = case.failed(fault, record, moment.now);
-            if fault.failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
-                // It would have taken at least as long.
+            let is_slow = fault.failure == Failure::TimedOut && fault.class == Class::Server;
+            if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
+                // It would have taken at least as long. A client's limit may be shorter than any answer takes.
                 let ended = Ended { first_byte: Some(moment.now), ..Ended::default() };
                 measure(record, attempt, ended, moment.now);
             }

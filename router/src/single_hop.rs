@@ -12,8 +12,8 @@ use crate::router::Router;
 
 /// Failures after which Envoy tries again: no answer, 5xx, and the statuses below.
 const RETRY_ON: &str = "5xx,retriable-status-codes";
-/// What is retried beside 5xx.
-const STATUSES: &str = "408,409,429";
+/// What is retried beside 5xx: the statuses of classes that may go to the same deployment again. Envoy sees no body.
+const STATUSES: &str = "408,409,424,425,429,499";
 
 impl Router {
     /// The same router where there is no edge to make another attempt.

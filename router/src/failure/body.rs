@@ -75,8 +75,8 @@ const MEMBERS: [(Part, &[&str]); 4] = [
 
 impl Part {
     fn of(key: &str) -> Option<Self> {
-        let is_known = |known: &&str| known.eq_ignore_ascii_case(key);
-        MEMBERS.iter().find(|(_, keys)| keys.iter().any(|known| is_known(&known))).map(|(part, _)| *part)
+        let is_known = |known: &str| known.eq_ignore_ascii_case(key);
+        MEMBERS.iter().find(|(_, keys)| keys.iter().any(|known| is_known(known))).map(|(part, _)| *part)
     }
 }
 
@@ -127,7 +127,11 @@ impl ErrorBody {
             match Part::of(&member.key) {
                 Some(Part::Code) => self.code(member.value),
                 Some(Part::Param) => self.param(member.value),
-                Some(Part::Message | Part::Error) => self.value(member.value, depth.saturating_add(1)),
+                Some(Part::Error) => {
+                    self.bare_code(member.value);
+                    self.value(member.value, depth.saturating_add(1));
+                }
+                Some(Part::Message) => self.value(member.value, depth.saturating_add(1)),
                 None => {}
             }
         }
@@ -136,9 +140,17 @@ impl ErrorBody {
     fn code(&mut self, value: &str) {
         let code = json::string(value).unwrap_or(Cow::Borrowed(value));
         // An object or a list starts with a bracket; a sentence holds spaces.
-        let is_word = !code.is_empty() && code.len() < LONGEST_CODE && !code.starts_with(['{', '[']);
+        let is_word =
+            !code.is_empty() && code != "null" && code.len() < LONGEST_CODE && !code.starts_with(['{', '[']);
         if is_word && self.codes.len() < MOST {
             self.codes.push(code.to_ascii_lowercase());
+        }
+    }
+
+    /// Some write a code where others have an object: {"error": "invalid_api_key"}.
+    fn bare_code(&mut self, value: &str) {
+        if value.starts_with('"') && !value.contains(char::is_whitespace) {
+            self.code(value);
         }
     }
 
@@ -162,10 +174,6 @@ impl ErrorBody {
         }
         if self.messages.len() < MOST && !own.trim().is_empty() {
             self.messages.push(own.to_owned());
-        }
-        // Ollama and others write a code where others have an object: {"error": "invalid_api_key"}.
-        if own.len() < LONGEST_CODE && !own.contains(char::is_whitespace) && self.codes.len() < MOST {
-            self.codes.push(own.to_ascii_lowercase());
         }
     }
 }
@@ -195,4 +203,85 @@ fn python_message(object: &str) -> Option<&str> {
     let quote = message.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let message = message.strip_prefix(quote)?;
     message.get(..message.find(quote)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> ErrorBody {
+        ErrorBody::read(body.as_bytes())
+    }
+
+    #[test]
+    fn every_shape_of_an_error_is_read() {
+        for (body, codes, messages) in [
+            (r#"{"error":{"message":"m","type":"T","param":null,"code":"c"}}"#, &["t", "c"][..], &["m"][..]),
+            (r#"{"type":"error","error":{"type":"t","message":"m"}}"#, &["error", "t"], &["m"]),
+            (r#"[{"error":{"code":400,"message":"m","status":"S"}}]"#, &["400", "s"], &["m"]),
+            (r#"{"object":"error","message":"m","code":400}"#, &["400"], &["m"]),
+            (r#"{"Message":"m one"}"#, &[], &["m one"]),
+            (r#"{"error":"m one"}"#, &[], &["m one"]),
+            (r#"{"error":"invalid_api_key"}"#, &["invalid_api_key"], &["invalid_api_key"]),
+            (r#"{"detail":"Not Found"}"#, &[], &["Not Found"]),
+            (r#"{"detail":[{"type":"t","loc":["body"],"msg":"m one","input":"no"}]}"#, &["t"], &["m one"]),
+            (r#"{"error":{"error":{"message":"m one"}}}"#, &[], &["m one"]),
+            (
+                r#"{"error":{"message":"m one","metadata":{"raw":"{\"error\":{\"message\":\"m two\"}}"}}}"#,
+                &[],
+                &["m one", "m two"],
+            ),
+            (
+                r#"{"error":{"message":"AException - b'{\"error\":{\"message\":\"m two\"}}'"}}"#,
+                &[],
+                &["m two", "AException - b'"],
+            ),
+            (
+                r#"{"type":"about:blank","status":404,"title":"Not Found","detail":"m one"}"#,
+                &["about:blank", "404"],
+                &["Not Found", "m one"],
+            ),
+        ] {
+            let read = read(body);
+            assert_eq!(
+                (read.codes, read.messages),
+                (
+                    codes.iter().map(ToString::to_string).collect(),
+                    messages.iter().map(ToString::to_string).collect()
+                ),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_error_says_nothing() {
+        for body in
+            ["", "null", "3", "[]", "{}", "<html>", "{\"error\":", "{\"input\":\"m\"}", "404 page not found"]
+        {
+            assert!(read(body).is_empty(), "{body}");
+        }
+        assert!(ErrorBody::read(b"{\"error\":\"\xff\"}").is_empty());
+    }
+
+    #[test]
+    fn an_object_in_the_middle_of_a_sentence_is_not_read() {
+        let read = read(r#"{"error":"cannot parse: {\"code\":\"content_filter\"}"}"#);
+        assert_eq!(read.codes, [""; 0]);
+    }
+
+    #[test]
+    fn the_body_may_name_its_own_status() {
+        assert_eq!(read(r#"{"error":{"code":429}}"#).status(), Some(429));
+        assert_eq!(read(r#"{"error":{"code":"503"}}"#).status(), Some(503));
+        assert_eq!(read(r#"{"error":{"code":"3051"}}"#).status(), None);
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        let deep = format!("{}{}", r#"{"error":"#.repeat(20_000), "}".repeat(20_000));
+        assert!(read(&deep).is_empty());
+        let many = format!(r#"{{{}"code":1}}"#, r#""message":"m","#.repeat(900));
+        assert_eq!(read(&many).messages.len(), MOST);
+    }
 }

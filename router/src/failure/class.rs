@@ -13,8 +13,8 @@ pub enum Class {
     Deployment,
     /// The account is: key, permission, balance, quota.
     Account,
-    /// A 403 in which no API speaks: a firewall in front of it, perhaps because of this prompt.
-    Firewall,
+    /// A 403 that does not say why: a firewall in front of the API, perhaps because of this prompt.
+    Forbidden,
     /// A limit that passes by itself.
     Limit,
     /// The request alone is larger than this account's limit.
@@ -50,7 +50,7 @@ impl Class {
         Self::Reference,
         Self::Deployment,
         Self::Account,
-        Self::Firewall,
+        Self::Forbidden,
         Self::Limit,
         Self::Size,
         Self::Server,
@@ -68,7 +68,7 @@ impl Class {
             Self::Reference => "reference",
             Self::Deployment => "deployment",
             Self::Account => "account",
-            Self::Firewall => "firewall",
+            Self::Forbidden => "forbidden",
             Self::Limit => "limit",
             Self::Size => "size",
             Self::Server => "server",
@@ -87,7 +87,7 @@ impl Class {
             | Self::Reference
             | Self::Deployment
             | Self::Account
-            | Self::Firewall
+            | Self::Forbidden
             | Self::Size => RetryScope::Elsewhere,
             Self::Limit | Self::Server | Self::Ours | Self::ClientTimeout => RetryScope::Anywhere,
         }
@@ -95,6 +95,6 @@ impl Class {
 
     /// Whether it says something about the deployment, and so counts among its failures.
     pub fn is_counted(self) -> bool {
-        matches!(self, Self::Deployment | Self::Account | Self::Firewall | Self::Limit | Self::Server)
+        matches!(self, Self::Deployment | Self::Account | Self::Forbidden | Self::Limit | Self::Server)
     }
 }

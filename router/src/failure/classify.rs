@@ -6,8 +6,8 @@
 //! | `route` | 404, 405, 501 that name no model; a model that does not serve the operation | elsewhere | nothing |
 //! | `reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
 //! | `deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |
-//! | `account` | 401, 402, 403; credit, quota, budget or key in a 400, 412 or 429 | elsewhere | cools at once |
-//! | `firewall` | 403 without an error in JSON | elsewhere | is counted |
+//! | `account` | 401, 402; key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
+//! | `forbidden` | 403 that does not say why | elsewhere | is counted |
 //! | `limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
 //! | `size` | 400, 413, 429: this request alone is above a limit per minute | elsewhere | nothing |
 //! | `server` | 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
@@ -46,7 +46,7 @@ pub struct ProviderError<'a> {
     pub has_retry_after: bool,
     /// Whether the deployment takes the model's name from the request.
     pub is_wildcard: bool,
-    /// The model as the client named it; where a message repeats it, it is the client's word.
+    /// The model as the client named it: behind a wildcard a client's own word, whatever it says in a message.
     pub model: &'a str,
     /// What the balancer added.
     pub added: Added,
@@ -60,7 +60,8 @@ pub fn classify(error: &ProviderError<'_>) -> Class {
         0..300 => body.status().unwrap_or(500),
         status => status,
     };
-    let messages = body.messages.iter().map(|message| spoken(message, error.model)).collect();
+    let model = Some(error.model).filter(|_| error.is_wildcard);
+    let messages = body.messages.iter().map(|message| spoken(message, model)).collect();
     Reading { error, status, body: &body, messages }.class()
 }
 
@@ -137,18 +138,19 @@ impl Reading<'_> {
         let says = |meaning| self.says(meaning);
         match self.status {
             500.. => self.broken(),
-            408 | 409 | 423..=425 | 499 => Class::Server,
+            // The request's own servers of tools (MCP) fail with 424.
+            408 | 409 | 423..=425 | 499 if !codes::has(self.body, Meaning::Parameter) => Class::Server,
             498 => Class::Limit,
             410 => self.model(),
             421 => Class::Deployment,
             413 => Class::Request,
-            403 if self.body.is_empty() => Class::Firewall,
             _ if codes::has(self.body, Meaning::Parameter) => Class::Request,
             _ if says(Meaning::Reference) || self.is_lost_response() => Class::Reference,
             _ if says(Meaning::Operation) => Class::Route,
             _ if says(Meaning::Account) => Class::Account,
             _ if says(Meaning::Limit) => Class::Limit,
-            403 => Class::Account,
+            403 if says(Meaning::Model) || self.lacks_permission() => Class::Account,
+            403 => Class::Forbidden,
             _ if says(Meaning::Model) => self.model(),
             _ => Class::Request,
         }
@@ -163,9 +165,17 @@ impl Reading<'_> {
         }
     }
 
-    /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment.
+    /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment; nor does a model that
+    /// another parameter names (`tools[0].model`).
     fn model(&self) -> Class {
-        if self.error.is_wildcard { Class::Request } else { Class::Deployment }
+        let mut params = self.body.params.iter().filter(|param| *param != "none").peekable();
+        let is_anothers = params.peek().is_some() && params.all(|param| param != "model");
+        if self.error.is_wildcard || is_anothers { Class::Request } else { Class::Deployment }
+    }
+
+    /// In a 403 these words suffice, in a code or in a message.
+    fn lacks_permission(&self) -> bool {
+        phrases::says_no_permission(&self.body.codes) || phrases::says_no_permission(&self.messages)
     }
 
     fn names_the_model(&self) -> bool {

@@ -40,6 +40,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "unsupported_value",
             "missing_required_parameter",
             "invalid_function_parameters",
+            // A tool's server that the request names.
+            "external_connector_error",
         ],
     ),
     (

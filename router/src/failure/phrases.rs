@@ -204,6 +204,28 @@ const MODEL_IN_404: &[Phrase] = &[
     ("function", "not found for account"),
 ];
 
+/// Why a 403 is about the account and not about the request.
+const PERMISSION: &[Phrase] = &[
+    ("permission", ""),
+    ("authorized", ""),
+    ("access denied", ""),
+    ("access_denied", ""),
+    ("accessdenied", ""),
+    ("have access", ""),
+    ("not allowed to access", ""),
+    ("api key", ""),
+    ("api_key", ""),
+    ("security token", ""),
+    ("signature", ""),
+    ("credential", ""),
+    ("subscription", ""),
+    ("suspended", ""),
+    ("quota", ""),
+    ("credits", ""),
+    ("billing", ""),
+    ("supported_country", ""),
+];
+
 /// The operation is not there, or not for this model: a chat model asked for embeddings.
 const OPERATION: &[Phrase] = &[
     ("is not a chat model", ""),
@@ -259,6 +281,11 @@ pub(super) fn says(messages: &[String], meaning: Meaning) -> bool {
 /// Whether a 404 is about the model. Anthropic writes "model: " and the name.
 pub(super) fn says_unknown_model(messages: &[String]) -> bool {
     messages.iter().any(|message| any(message, MODEL_IN_404) || message.trim_start().starts_with("model: "))
+}
+
+/// Whether a 403 is about the account, by its codes or by its messages.
+pub(super) fn says_no_permission(texts: &[String]) -> bool {
+    texts.iter().any(|text| any(text, PERMISSION))
 }
 
 /// Whether the request alone is above a limit of the account.

@@ -8,14 +8,14 @@ pub(super) const QUOTED: char = '§';
 const MOST: usize = 4096;
 /// What follows is the client's input, as pydantic (vLLM, SGLang, FastAPI) repeats it.
 const ECHOES: [&str; 5] = ["'input':", "\"input\":", "input_value=", "'ctx':", "\"ctx\":"];
-/// A model's name that is shorter may be a part of any word.
-const SHORTEST_NAME: usize = 3;
 
-/// The message in lower case; everything within quotes, and the client's name for the model, is one `§`.
-pub(super) fn spoken(message: &str, model: &str) -> String {
+/// The message in lower case; everything within quotes is one `§`, and so is the model's name if the client made it up.
+pub(super) fn spoken(message: &str, model: Option<&str>) -> String {
     let message = before_echo(start(message)).to_ascii_lowercase();
-    let message = without_model(&message, &model.to_ascii_lowercase());
-    without_quotes(&message)
+    match model.map(str::to_ascii_lowercase).filter(|model| may_be_a_phrase(model)) {
+        Some(model) => without_quotes(&without_model(&message, &model)),
+        None => without_quotes(&message),
+    }
 }
 
 fn start(message: &str) -> &str {
@@ -31,8 +31,13 @@ fn before_echo(message: &str) -> &str {
     end.and_then(|end| message.get(..end)).unwrap_or(message)
 }
 
+/// A single word is a part of many phrases and none by itself; to leave it out would take others apart.
+fn may_be_a_phrase(model: &str) -> bool {
+    model.contains(|c: char| !c.is_ascii_alphanumeric())
+}
+
 fn without_model<'a>(message: &'a str, model: &str) -> Cow<'a, str> {
-    match model.len() >= SHORTEST_NAME && message.contains(model) {
+    match message.contains(model) {
         true => message.replace(model, QUOTED.encode_utf8(&mut [0; 4])).into(),
         false => message.into(),
     }
@@ -100,12 +105,23 @@ mod tests {
             ("1 error: [{'type': 'x', 'input': 'say maximum context length'}]", "1 error: [{§: §, "),
             ("Invalid model name passed in model=gpt-9 x.", "invalid model name passed in model=§ x."),
         ] {
-            assert_eq!(spoken(message, "gpt-9"), expected, "{message}");
+            assert_eq!(spoken(message, Some("gpt-9")), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_models_name_that_is_a_phrase_is_not_heard_and_a_word_is_no_phrase() {
+        for (name, expected) in [
+            (None, "the model model prompt is too long is unknown"),
+            (Some("Prompt is too long"), "the model model § is unknown"),
+            (Some("model"), "the model model prompt is too long is unknown"),
+        ] {
+            assert_eq!(spoken("The model model prompt is too long is unknown", name), expected);
         }
     }
 
     #[test]
     fn a_message_is_read_up_to_its_bound_and_no_character_is_cut() {
-        assert!(spoken(&"ä".repeat(10_000), "m").len() <= MOST);
+        assert!(spoken(&"ä".repeat(10_000), None).len() <= MOST);
     }
 }

@@ -280,8 +280,6 @@ impl Refusal {
         );
         let headers = match self {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
-            // RFC 9110, 15.5.22: the answer names what is served instead.
-            Self::Upgrade => vec![("upgrade", "HTTP/1.1".to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
             // A mock of a rate limit that has no end.
             Self::Mock(Mock::RateLimit, _) => vec![("retry-after", "1".to_owned())],

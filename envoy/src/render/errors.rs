@@ -20,27 +20,18 @@ const MESSAGES: &[(u16, &str)] = &[
 
 /// What Envoy answers to a request for an upgrade, and nothing else here.
 const UPGRADE: u16 = 403;
-/// What clients take for word that this server speaks HTTP alone; 403 reads as a bad key.
+/// What clients take for word that this server speaks HTTP alone; 403 reads as a bad key. The header that RFC 9110 wants
+/// beside it, `upgrade`, is one that Envoy removes from every answer.
 const UPGRADE_REQUIRED: u16 = 426;
 
 pub(super) fn local_replies() -> Value {
     let own_words = MESSAGES.iter().map(|(status, message)| {
         let mapper = with(mapper("EQ", *status), "body", json!({"inline_string": message}));
-        if *status == UPGRADE { as_upgrade_required(mapper) } else { mapper }
+        with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
     });
     // Every other one in Envoy's words, which are plain text without quotes.
     let mappers: Vec<_> = own_words.chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})
-}
-
-/// RFC 9110, 15.5.22: the answer names the protocol that is served.
-fn as_upgrade_required(mapper: Value) -> Value {
-    let header = json!({
-        "header": {"key": "upgrade", "value": "HTTP/1.1"},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    });
-    let mapper = with(mapper, "status_code", Some(UPGRADE_REQUIRED.into()));
-    with(mapper, "headers_to_add", Some(json!([header])))
 }
 
 /// OpenAI's type of most errors.

@@ -105,7 +105,7 @@ impl Router {
         };
         let Some(pool) = resolved.pool.serving(request.route.suffix) else {
             let reply = self.refusing(journey, &self.not_served(&facts, request, &resolved));
-            return Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Reason::Other));
+            return Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Route));
         };
         let resolved = Resolved { pool, ..resolved };
         if let Some(mock) = facts.wishes.mock.filter(|_| !journey.mocked)

@@ -74,7 +74,9 @@ pub fn find(
         Wire::Gemini => call.gemini(),
         Wire::VertexAi => call.vertex(&name),
         Wire::Bedrock => call.bedrock(&name),
-        Wire::Native => Err(native(provider, &name)),
+        Wire::Vectors => call.vectors(),
+        Wire::Cohere if name.starts_with("rerank-") => call.cohere_rerank(),
+        Wire::Cohere | Wire::Native => Err(native(provider, &name)),
     }?;
     if reader.report.refusals() > refusals_before {
         return Err(Obstacle::Reported);

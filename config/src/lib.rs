@@ -7,7 +7,7 @@
 //! - `environment`, `reader`, `credentials`: values of the wanted type out of it;
 //! - `tables`, `verdict`: what becomes of every key;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
-//! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `callbacks`: the settings;
+//! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `wildcard`, `references`, `callbacks`: the settings;
 //! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
 //! - `config`, `report`: what comes out.
 
@@ -55,6 +55,7 @@ mod tables;
 mod tls;
 mod tree;
 mod verdict;
+mod wildcard;
 mod wires;
 
 pub use ceiling::retry_ceiling;
@@ -65,3 +66,4 @@ pub use include::{Loaded, load};
 pub use infer::{infer_provider, without_provider};
 pub use reading::{Reading, read};
 pub use secret::Secret;
+pub use wildcard::Wildcard;

@@ -10,6 +10,7 @@ use crate::report::Path;
 use crate::settings::Settings;
 use crate::tree::{Entry, Node, Value};
 use crate::verdict;
+use crate::wildcard::Wildcard;
 
 /// Everything that a name may refer to.
 pub struct Names<'a> {
@@ -17,6 +18,7 @@ pub struct Names<'a> {
     aliases: BTreeSet<&'a str>,
     routing_groups: BTreeSet<&'a str>,
     others: BTreeSet<&'a str>,
+    wildcards: Vec<Wildcard>,
 }
 
 impl<'a> Names<'a> {
@@ -27,6 +29,7 @@ impl<'a> Names<'a> {
             aliases: BTreeSet::new(),
             routing_groups: BTreeSet::new(),
             others: BTreeSet::new(),
+            wildcards: list.groups.iter().filter_map(|group| Wildcard::new(group)).collect(),
         };
         // Not collected: that would bring a sort of its own into the filter.
         for alias in aliases {
@@ -43,7 +46,7 @@ impl<'a> Names<'a> {
     }
 
     fn is_group(&self, name: &str) -> bool {
-        self.groups.contains(name) || self.groups.iter().any(|pattern| matches(pattern, name))
+        self.groups.contains(name) || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
     }
 
     /// Whether requests can be sent to it: an alias cannot stand for another one.
@@ -62,21 +65,6 @@ impl<'a> Names<'a> {
             None => "name a group of model_list".to_owned(),
         }
     }
-}
-
-/// Whether a name fits a pattern with `*` in it, from its start to its end.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return false };
-    let Some(mut name) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match name.split_once(part) {
-            Some((_, behind)) => name = behind,
-            None => return false,
-        }
-    }
-    name.ends_with(last)
 }
 
 /// Reads `model_group_alias`.
@@ -240,19 +228,5 @@ fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path
     } else if (names.groups.contains(name) || names.routing_groups.contains(name)) && name != target {
         let message = format!("hides the group {name}: requests to it go to {target}");
         reader.report.warn(entry.place, path, &message, "give the alias another name");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns_are_anchored_at_both_ends() {
-        assert!(matches("openai/*", "openai/gpt-4o"));
-        assert!(matches("a-*-b", "a-1-b"));
-        assert!(!matches("a-*-b", "a-1-b/c"));
-        assert!(matches("*", "anything/at/all"));
-        assert!(!matches("plain", "plain"));
     }
 }

@@ -30,7 +30,11 @@ impl Call<'_, '_, '_> {
             self.warn("model", "chat requests are not turned into prompts: only completions work", advice);
         }
         let shown = base.shown();
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        let layout = match self.provider.name {
+            "text-completion-openai" => Layout::TextCompletion,
+            _ => Layout::OpenAi,
+        };
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(layout))
     }
 
     /// Ollama serves OpenAI's format at `/v1`, and LiteLLM's base has none.
@@ -56,7 +60,7 @@ impl Call<'_, '_, '_> {
              Anthropic offers for testing and comparing: fields it does not know are ignored, and so is `strict`",
             "see Anthropic's page on OpenAI SDK compatibility",
         );
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Anthropic))
     }
 
     /// Google AI Studio's endpoint for OpenAI's clients.
@@ -65,7 +69,7 @@ impl Call<'_, '_, '_> {
         let shown = base.shown();
         base.end_path("/openai");
         let key = self.needed_key();
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Gemini))
     }
 
     /// Vertex AI's, by project and location.
@@ -96,7 +100,7 @@ impl Call<'_, '_, '_> {
             let advice = "give an access token as api_key, or let Envoy's gcp_authn filter add one";
             self.warn("model", "is sent without a Google access token, which Vertex AI refuses", advice);
         }
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Vertex))
     }
 
     /// Bedrock's, by region, for the models that it serves there.
@@ -143,7 +147,7 @@ impl Call<'_, '_, '_> {
                 advice,
             ));
         };
-        Ok(Wiring::openai(base, shown, Some(Credential::Bearer(key))))
+        Ok(Wiring::openai(base, shown, Some(Credential::Bearer(key))).with(Layout::Bedrock))
     }
 
     /// `api-key` and a path by deployment; or, at `/openai/v1`, OpenAI's own layout.
@@ -158,10 +162,10 @@ impl Call<'_, '_, '_> {
             base.end_path("/openai");
             base.end_path("/v1");
             let credential = self.azure_key(true);
-            return Ok(Wiring::openai(base, shown, credential));
+            return Ok(Wiring::openai(base, shown, credential).with(Layout::AzureV1));
         }
         let layout = if base.path.contains("/openai/deployments/") {
-            Layout::OpenAi
+            Layout::AzureDeployment
         } else {
             Layout::AzureDeployments
         };
@@ -194,13 +198,37 @@ impl Call<'_, '_, '_> {
         let foundry = base.host.ends_with(".services.ai.azure.com") && !base.path.ends_with("/openai/v1");
         if !foundry {
             let key = self.needed_key();
-            return Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)));
+            let layout = if base.path.ends_with("/openai/v1") { Layout::AzureV1 } else { Layout::AzureAi };
+            return Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(layout));
         }
         base.end_path("/models");
         let version = self.setting("api_version", &["AZURE_AI_API_VERSION"]);
         let query = format!("api-version={}", escaped(version.as_deref().unwrap_or(FOUNDRY_VERSION)));
         let credential = self.needed_key().map(Credential::ApiKey);
-        Ok(Wiring { base, layout: Layout::OpenAi, query: Some(query), shown, credential })
+        Ok(Wiring { base, layout: Layout::Foundry, query: Some(query), shown, credential })
+    }
+
+    /// Embeddings and rerankings in the format that Jina, Voyage and Infinity share with OpenAI and Cohere.
+    pub fn vectors(&mut self) -> Result<Wiring, Obstacle> {
+        let mut base = self.base()?;
+        base.trim_path("/rerank");
+        let shown = base.shown();
+        if !self.provider.base.is_empty() {
+            base.end_path("/v1");
+        }
+        let key = if self.provider.base.is_empty() { self.key() } else { self.needed_key() };
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Vectors))
+    }
+
+    /// Cohere's rerankings, whose format is the one that clients send.
+    pub fn cohere_rerank(&mut self) -> Result<Wiring, Obstacle> {
+        let mut base = self.base()?;
+        for end in ["/rerank", "/v2", "/v1"] {
+            base.trim_path(end);
+        }
+        let shown = base.shown();
+        let key = self.needed_key();
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::CohereRerank))
     }
 
     /// A token of Entra ID goes before a key, as in Azure's SDK.

@@ -34,6 +34,7 @@ pub mod attempt;
 pub mod body;
 pub mod eligible;
 pub mod estimate;
+pub mod paths;
 pub mod random;
 pub mod rewrite;
 pub mod seen;

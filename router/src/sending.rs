@@ -103,6 +103,11 @@ impl Router {
             }
             Err(why) => return Err(unresolved(why)),
         };
+        let Some(pool) = resolved.pool.serving(request.route.suffix) else {
+            let reply = self.refusing(journey, &self.not_served(&facts, request, &resolved));
+            return Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Route));
+        };
+        let resolved = Resolved { pool, ..resolved };
         if let Some(mock) = facts.wishes.mock.filter(|_| !journey.mocked)
             && let Some(tried) = self.mock(mock, &facts, &resolved, journey)
         {
@@ -296,6 +301,17 @@ impl Router {
         let mut reply = refusal.reply();
         reply.headers.extend(journey.explanation.clone().map(|text| (explain::HEADER, text)));
         reply
+    }
+
+    /// That no deployment of a group has the route.
+    fn not_served(&self, facts: &Facts<'_>, request: &Request, resolved: &Resolved<'_>) -> Refusal {
+        let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
+        let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));
+        Refusal::NotServed {
+            model: facts.model.to_string(),
+            route: request.route.suffix,
+            deployment: deployment.unwrap_or_else(|| (Arc::from(""), String::new())),
+        }
     }
 
     /// A request has ended here: refused, or because its last attempt could not tell the client that it had.

@@ -4,10 +4,8 @@
 //! What needs another attempt elsewhere is not to be had there: the next deployment, the next `order`, a fallback after a
 //! failure. All that is decided before a request is sent, and all that is counted, is as everywhere.
 
-use std::time::Duration;
-
 use crate::headers::Headers;
-use crate::rewrite::Limit;
+use crate::rewrite::{Limit, milliseconds};
 use crate::router::Router;
 
 /// Failures after which Envoy tries again: no answer, 5xx, and the statuses below.
@@ -47,9 +45,4 @@ pub(crate) fn controls(headers: &mut Headers, retries: u32, limit: Limit) {
     if let Limit::Whole(limit) = limit {
         headers.push("x-envoy-upstream-rq-per-try-timeout-ms", &milliseconds(limit));
     }
-}
-
-fn milliseconds(limit: Duration) -> String {
-    // Zero would switch Envoy's limit off.
-    limit.as_millis().max(1).to_string()
 }

@@ -1,8 +1,10 @@
 //! What a request wishes of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
 
 mod lists;
+mod numbers;
 mod tagged;
 
+pub use numbers::{count, seconds};
 pub use tagged::header_tags;
 
 use llm_balancer_config::{Config, Fallback};

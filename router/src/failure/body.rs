@@ -281,7 +281,8 @@ mod tests {
     fn depth_and_length_are_bounded() {
         let deep = format!("{}{}", r#"{"error":"#.repeat(20_000), "}".repeat(20_000));
         assert!(read(&deep).is_empty());
-        let many = format!(r#"{{{}"code":1}}"#, r#""message":"m","#.repeat(900));
+        let list = |item: &str| format!("[{}]", [item; MOST].join(","));
+        let many = list(&format!(r#"{{"errors":{}}}"#, list(r#"{"message":"m"}"#)));
         assert_eq!(read(&many).messages.len(), MOST);
     }
 }

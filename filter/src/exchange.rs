@@ -511,7 +511,8 @@ impl Exchange {
 
     pub(crate) fn on_response_headers(&mut self, complete: bool) -> Action {
         let status = host::header(MapType::Response, ":status");
-        let status = status.and_then(|status| status.parse().ok()).unwrap_or_default();
+        // Envoy passes on numbers that are none of HTTP's.
+        let status = status.and_then(|status| status.parse().ok()).unwrap_or(u16::MAX);
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
             Phase::Sent(attempt) if status < 300 => self.accepted(attempt, status, complete),
             Phase::Sent(attempt) => self.failed(attempt, status, complete),

@@ -78,9 +78,10 @@ impl Router {
         let Some(deployment) = self.deployment(attempt.deployment) else {
             return Verdict::Relay(Vec::new());
         };
-        let said = match failure {
-            Failure::Provider { .. } => said(),
-            _ => Said::default(),
+        let (failure, said) = match failure {
+            Failure::Provider { status: 300..600, .. } => (failure, said()),
+            Failure::Provider { status, retry_after } => no_status(status, retry_after),
+            _ => (failure, Said::default()),
         };
         let fault = Fault { failure, class: class(&attempt, deployment, &failure, &said) };
         if let Some(verdict) = self.resent(&attempt, deployment, &fault, moment) {
@@ -478,6 +479,18 @@ fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) 
         None if attempt.stream => {}
         None => take(Metric::Whole, since(now)),
     }
+}
+
+/// A status that HTTP does not have counts as a server error (RFC 9110, section 15). Clients' libraries choke on it.
+fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, Said) {
+    const BAD_GATEWAY: u16 = 502;
+    let refusal = Refusal::NoAnswer {
+        status: BAD_GATEWAY,
+        provider_status: status,
+        body: "a status line that HTTP does not have",
+    };
+    let said = Said { body: refusal.reply().body.into_bytes(), under: Some(status), ..Said::default() };
+    (Failure::Provider { status: BAD_GATEWAY, retry_after }, said)
 }
 
 /// The answer where no provider gave one.

@@ -257,3 +257,13 @@ fn nobody_gets_more_retries_than_the_edge_makes() {
     let told = cities("").chat("g", r#""num_retries":1000"#, |_| Answer::Status(500));
     assert_eq!((told.called.len(), told.status), (25, 500));
 }
+
+#[story(unsupported = test)]
+fn a_status_that_http_does_not_have_is_a_server_error() {
+    for status in [600, 999, 1000, u16::MAX] {
+        let told =
+            cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| Answer::Says(status, "{}"));
+        assert_eq!((told.called.len(), told.status), (2, 502), "{status}");
+        assert!(told.body.contains(&format!("status {status}")), "{}", told.body);
+    }
+}

@@ -223,7 +223,8 @@ impl Pool {
     fn finished(mut self, config: &Config) -> Arc<Self> {
         let layouts: Vec<Layout> = self.members.iter().filter_map(|index| layout(config, *index)).collect();
         if layouts.iter().any(|layout| *layout != Layout::OpenAi) {
-            self.partial = MODEL_ROUTES.iter().filter_map(|route| self.lacking(config, route.suffix)).collect();
+            self.partial =
+                MODEL_ROUTES.iter().filter_map(|route| self.lacking(config, route.suffix)).collect();
         }
         Arc::new(self)
     }
@@ -244,7 +245,8 @@ impl Pool {
 
     /// The same pool with the members at these places alone.
     fn only(&self, config: &Config, places: &[usize]) -> Self {
-        let members: Vec<usize> = places.iter().filter_map(|place| self.members.get(*place).copied()).collect();
+        let members: Vec<usize> =
+            places.iter().filter_map(|place| self.members.get(*place).copied()).collect();
         let deployments = members.iter().filter_map(|index| config.deployments.get(*index));
         let weights: Vec<Weights> = deployments.map(Weights::of).collect();
         let levels = self.levels.as_ref();

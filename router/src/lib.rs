@@ -35,6 +35,7 @@ pub mod body;
 pub mod eligible;
 pub mod estimate;
 pub mod paths;
+pub mod prompt_tokens;
 pub mod random;
 pub mod rewrite;
 pub mod seen;

@@ -18,6 +18,7 @@ pub mod wishes;
 
 // What is remembered, and shared by all workers.
 pub mod alive;
+pub mod completions;
 pub mod fleet;
 pub mod latency;
 pub mod lease;
@@ -71,6 +72,7 @@ pub mod listing;
 mod arriving;
 mod choosing;
 mod concluding;
+mod oversized;
 mod router;
 mod sending;
 mod settling;

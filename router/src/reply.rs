@@ -256,11 +256,9 @@ impl Refusal {
             }
             Self::NoSuchModel(_) | Self::Unresolved(..) => "unknown_model",
             Self::TooLarge(_) => "too_large",
-            Self::Encoded(_)
-            | Self::Malformed(_)
-            | Self::NotAnObject
-            | Self::NotAForm
-            | Self::NoBody => "malformed",
+            Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm | Self::NoBody => {
+                "malformed"
+            }
             Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => "invalid_parameter",
             Self::Mock(..) => "mock",
             Self::Tags { .. } => "tags",

@@ -104,6 +104,8 @@ pub struct Attempt {
     pub model: String,
     /// Who could have served it.
     pub pool: Arc<Pool>,
+    /// The route, as providers spell it: `/chat/completions`.
+    pub route: &'static str,
     /// What the client asked of the router.
     pub asked: Asked,
     /// What it wished for besides.

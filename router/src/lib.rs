@@ -72,6 +72,7 @@ pub mod listing;
 mod arriving;
 mod choosing;
 mod concluding;
+mod fallback_room;
 mod oversized;
 mod router;
 mod sending;

@@ -222,6 +222,7 @@ impl Router {
             deployment: chosen.index,
             model: facts.model.to_string(),
             pool: Arc::clone(&resolved.pool),
+            route: request.route.suffix,
             asked: facts.asked,
             wishes: facts.wishes.clone(),
             limit: match limit {

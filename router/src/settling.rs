@@ -97,10 +97,10 @@ impl Router {
         if may_retry
             && !self.must_move_on(&attempt, deployment, &journey, fault.class)
             && retry::worth_another_attempt(allowance, journey.retries, scope, outlook.useful)
-            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault))
+            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault, moment))
         {
-            let has_other_ways =
-                outlook.untried || self.has_fallback(&attempt, deployment, &journey, fault.class);
+            let has_other_ways = outlook.untried
+                || self.has_fallback_with_room(&attempt, deployment, &journey, fault.class, moment);
             let wait = match has_other_ways {
                 true => Duration::ZERO,
                 false => retry::wait(
@@ -366,8 +366,10 @@ impl Router {
         deployment: &Deployment,
         journey: &Journey,
         fault: &Fault,
+        moment: &Moment<'_>,
     ) -> bool {
-        fault.asks_for_time() && self.has_fallback(attempt, deployment, journey, fault.class)
+        fault.asks_for_time()
+            && self.has_fallback_with_room(attempt, deployment, journey, fault.class, moment)
     }
 
     fn has_fallback(

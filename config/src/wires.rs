@@ -198,8 +198,7 @@ impl Call<'_, '_, '_> {
         let foundry = base.host.ends_with(".services.ai.azure.com") && !base.path.ends_with("/openai/v1");
         if !foundry {
             let key = self.needed_key();
-            let layout =
-                if base.path.ends_with("/openai/v1") { Layout::AzureV1 } else { Layout::AzureAi };
+            let layout = if base.path.ends_with("/openai/v1") { Layout::AzureV1 } else { Layout::AzureAi };
             return Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(layout));
         }
         base.end_path("/models");

@@ -97,7 +97,10 @@ async fn what_json_allows_is_served_and_sent_on_once() {
     for (body, expected) in [
         ("\u{feff}{\"model\": \"gpt\", \"messages\": []}", r#"{"model":"m-paris","messages":[]}"#),
         (r#"{"mod\u0065l": "gpt", "messages": []}"#, r#"{"model":"m-paris","messages":[]}"#),
-        (r#"{"model": "gpt", "\ud800": "\udfff", "n": 1e400}"#, r#"{"model":"m-paris","\ud800":"\udfff","n":1e400}"#),
+        (
+            r#"{"model": "gpt", "\ud800": "\udfff", "n": 1e400}"#,
+            r#"{"model":"m-paris","\ud800":"\udfff","n":1e400}"#,
+        ),
         (r#"{"model": "nobody", "n": 1, "model": "gpt", "n": 2}"#, r#"{"model":"m-paris","n":2}"#),
         (r#"{"model": "gpt", "Model": "evil", "MODEL": "evil"}"#, r#"{"model":"m-paris"}"#),
         (r#"{"model": "gpt", "num_retries": 1e0, "timeout": 1e19}"#, r#"{"model":"m-paris"}"#),

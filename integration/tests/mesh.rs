@@ -158,7 +158,9 @@ async fn a_client_has_no_say_in_what_goes_on_inside() {
 /// Istio's gateways let WebSockets through, Envoy Gateway's do not.
 #[tokio::test]
 async fn a_websocket_is_refused_with_426_in_a_mesh_too() {
-    for (mesh, args) in [("istio", &[][..]), ("istio", SINGLE_HOP), ("envoy-gateway", &[]), ("envoy-gateway", SINGLE_HOP)] {
+    for (mesh, args) in
+        [("istio", &[][..]), ("istio", SINGLE_HOP), ("envoy-gateway", &[]), ("envoy-gateway", SINGLE_HOP)]
+    {
         let world = World::group(mesh, args, &["paris"], "", "").await;
         for method in ["GET", "POST"] {
             let request = format!(

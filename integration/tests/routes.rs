@@ -163,7 +163,12 @@ model_list:
 #[tokio::test]
 async fn a_slash_too_many_is_overlooked() {
     let world = World::group(&["paris"], "").await;
-    for path in ["//v1/chat/completions", "/v1//chat/completions", "/v1/chat/completions/", "/openai//deployments/gpt/chat/completions"] {
+    for path in [
+        "//v1/chat/completions",
+        "/v1//chat/completions",
+        "/v1/chat/completions/",
+        "/openai//deployments/gpt/chat/completions",
+    ] {
         let reply = world.post(path, &json!({"model": "gpt", "messages": []})).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         assert_eq!(world.provider.received().pop().unwrap().target, "/paris/v1/chat/completions", "{path}");

@@ -30,7 +30,8 @@ async fn an_offer_of_http2_is_no_request_for_an_upgrade() {
     let world = World::group(&["paris"], "").await;
     let body = r#"{"model": "gpt", "messages": []}"#;
     let offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\ncontent-type";
-    let request = String::from_utf8(raw::chat(body, Some(body.len()))).unwrap().replace("content-type", offer);
+    let request =
+        String::from_utf8(raw::chat(body, Some(body.len()))).unwrap().replace("content-type", offer);
     let answer = raw::request(world.balancer.port, request.as_bytes()).await;
     assert_eq!(raw::status(&answer), 200, "{answer}");
 }

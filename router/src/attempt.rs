@@ -6,6 +6,7 @@ use std::time::Duration;
 use llm_balancer_config::Target;
 
 use crate::account::{Past, Why};
+use crate::estimate::Estimate;
 use crate::fallback::Trail;
 use crate::group::Pool;
 use crate::ledger::Ticket;
@@ -13,7 +14,6 @@ use crate::outcome::Failure;
 use crate::reply::Reply;
 use crate::request::Asked;
 use crate::resending::Resend;
-use crate::route::ModelRoute;
 use crate::wishes::Wishes;
 
 /// What a request has been through before its next attempt. Deployments are known by id, so that a journey
@@ -110,8 +110,8 @@ pub struct Attempt {
     pub model: String,
     /// Who could have served it.
     pub pool: Arc<Pool>,
-    /// What it asks for.
-    pub route: ModelRoute,
+    /// The route, as providers spell it: `/chat/completions`.
+    pub route: &'static str,
     /// What the client asked of the router.
     pub asked: Asked,
     /// What it wished for besides.
@@ -120,6 +120,8 @@ pub struct Attempt {
     pub limit: Duration,
     /// Whether the client has set that.
     pub is_clients_limit: bool,
+    /// What the request is expected to take, for the decision where it may go next.
+    pub estimate: Estimate,
     /// Whether the answer is streamed.
     pub stream: bool,
     /// Whether the event that tells them has to be kept from the client, who did not ask for it.

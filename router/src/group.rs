@@ -29,6 +29,8 @@ pub struct Pool {
     pub levels: Option<Vec<i64>>,
     /// For each route that the provider of some member lacks: the others, as a pool of their own, if there are any.
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
+    /// The smallest tpm of any of them; `None` where no limit of tokens holds.
+    pub smallest_tpm: Option<u64>,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
     pub direct: bool,
 }
@@ -67,6 +69,7 @@ pub struct Groups {
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
     /// The models of wildcard deployments, each with its stars, by the deployment's index.
     starred: HashMap<usize, String>,
+    counts_tokens: bool,
 }
 
 impl Groups {
@@ -86,9 +89,11 @@ impl Groups {
             pools.into_iter().map(|(name, pool)| (name, pool.finished(config))).collect()
         };
         let by_id = pools(&|d| Some(Arc::clone(&d.id)));
-        let by_id = by_id.into_iter().map(|(id, pool)| (id, Pool { direct: true, ..pool })).collect();
+        let by_id: Vec<_> = by_id.into_iter().map(|(id, pool)| (id, Pool { direct: true, ..pool })).collect();
         let all = config.deployments.iter().enumerate();
+        let counts_tokens = named.iter().chain(&by_id).any(|(_, pool)| pool.counts_tokens());
         Self {
+            counts_tokens,
             by_name: shared(named),
             by_id: shared(by_id),
             by_litellm_model: shared(pools(&|d| {
@@ -101,6 +106,11 @@ impl Groups {
                 .map(|(index, deployment)| (index, deployment.model.clone()))
                 .collect(),
         }
+    }
+
+    /// Whether anything depends on the tokens that requests take.
+    pub fn count_tokens(&self) -> bool {
+        self.counts_tokens
     }
 
     /// Finds what a name stands for, in LiteLLM's order (BEHAVIOUR 2.1): a group's name goes before a deployment's
@@ -214,9 +224,17 @@ impl Pool {
                 .any(|deployment| deployment.order.is_some())
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
             partial: Vec::new(),
+            smallest_tpm: deployments()
+                .filter_map(|deployment| deployment.tpm)
+                .filter(|tpm| *tpm > 0 && !config.router.soft_limits)
+                .min(),
             direct: false,
             members,
         }
+    }
+
+    fn counts_tokens(&self) -> bool {
+        self.smallest_tpm.is_some() || self.strategy == Strategy::UsageBased
     }
 
     /// The same with what it has to know about routes that some members lack.

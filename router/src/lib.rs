@@ -18,6 +18,7 @@ pub mod wishes;
 
 // What is remembered, and shared by all workers.
 pub mod alive;
+pub mod completions;
 pub mod fleet;
 pub mod latency;
 pub mod lease;
@@ -35,6 +36,7 @@ pub mod body;
 pub mod eligible;
 pub mod estimate;
 pub mod paths;
+pub mod prompt_tokens;
 pub mod random;
 pub mod rewrite;
 pub mod seen;
@@ -72,6 +74,8 @@ pub mod listing;
 mod arriving;
 mod choosing;
 mod concluding;
+mod fallback_room;
+mod oversized;
 mod resending;
 mod router;
 mod sending;

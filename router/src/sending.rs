@@ -113,14 +113,17 @@ impl Router {
         {
             return Ok(tried);
         }
+        let counts_tokens = self.groups.count_tokens();
+        let estimate = if counts_tokens { Estimate::of(&facts, request.route) } else { Estimate::default() };
         let search = Search {
             pool: &resolved.pool,
             journey,
-            estimate: Estimate::of(&facts, request.route),
+            estimate,
             tags: &facts.wishes.tags,
             stream: facts.stream,
             sharing: Sharing::Alone,
             lenient: true,
+            is_oversized: false,
         };
         let mut found = self.choose(&search, moment);
         if let Err(Nobody::Unleased(lacks)) = found {
@@ -149,8 +152,17 @@ impl Router {
                 let deployment =
                     self.deployment(chosen.index).ok_or_else(|| unresolved(Unresolved::NoMatch))?;
                 let merged = merged.is_some();
-                self.sending(request, body, &facts, &resolved, journey, (chosen, deployment, why), merged)
-                    .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
+                self.sending(
+                    request,
+                    body,
+                    &facts,
+                    &resolved,
+                    journey,
+                    (chosen, deployment, why),
+                    estimate,
+                    merged,
+                )
+                .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
@@ -171,6 +183,7 @@ impl Router {
         resolved: &Resolved<'_>,
         journey: &mut Journey,
         (chosen, deployment, why): (Chosen, &Deployment, Why),
+        estimate: Estimate,
         merged: bool,
     ) -> Result<Sending, Refusal> {
         // The next attempt asks for itself.
@@ -213,13 +226,14 @@ impl Router {
             deployment: chosen.index,
             model: facts.model.to_string(),
             pool: Arc::clone(&resolved.pool),
-            route: request.route,
+            route: request.route.suffix,
             asked: facts.asked,
             wishes: facts.wishes.clone(),
             limit: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
             },
             is_clients_limit,
+            estimate,
             stream: facts.stream,
             withholds_usage: include_usage,
             adds_stream_options: include_usage && !stream_options::are_the_clients(facts),
@@ -331,8 +345,9 @@ impl Router {
             Nobody::Excluded(excluded) => excluded,
             Nobody::Unleased((index, _)) => vec![(index, Excluded::Unleased)],
         };
-        // Whoever is only busy may be free at any moment.
-        let soonest = excluded.iter().map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);
+        // A busy deployment may be free at any moment, and one that is too small never is.
+        let may_serve = excluded.iter().filter(|(_, why)| *why != Excluded::TooSmall);
+        let soonest = may_serve.map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);
         let is_cooling = |why: &Excluded| matches!(why, Excluded::CoolingDown(_));
         let all = !excluded.is_empty() && excluded.iter().all(|(_, why)| is_cooling(why));
         let cooling = excluded.iter().filter(|(_, why)| is_cooling(why));

@@ -9,7 +9,6 @@ use crate::account::Ending;
 use crate::attempt::{Attempt, Journey};
 use crate::choosing::Search;
 use crate::cooldown::Case;
-use crate::estimate::Estimate;
 use crate::failure::{Added, Class, Fault, ProviderError, RetryScope, classify};
 use crate::fallback::Names;
 use crate::group::Pool;
@@ -63,9 +62,6 @@ pub enum End {
     TimedOut,
 }
 
-/// The weight of one answer in the average of completion tokens.
-const ONE_OF_TEN: f32 = 0.1;
-
 impl Router {
     /// Judges a failed attempt. `said` is read once, where the provider answered.
     pub fn judge(
@@ -107,10 +103,10 @@ impl Router {
         if may_retry
             && !self.must_move_on(&attempt, deployment, &journey, fault.class)
             && retry::worth_another_attempt(allowance, journey.retries, scope, outlook.useful)
-            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault))
+            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault, moment))
         {
-            let has_other_ways =
-                outlook.untried || self.has_fallback(&attempt, deployment, &journey, fault.class);
+            let has_other_ways = outlook.untried
+                || self.has_fallback_with_room(&attempt, deployment, &journey, fault.class, moment);
             let wait = match has_other_ways {
                 true => Duration::ZERO,
                 false => retry::wait(
@@ -243,7 +239,8 @@ impl Router {
                 (_, None) => {}
             }
             if let Some(usage) = ended.usage {
-                average(record, usage.completion);
+                let answers = attempt.estimate.answers;
+                record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
             }
             if attempt.pool.strategy == Strategy::LowestLatency {
                 measure(record, attempt, ended, moment.now);
@@ -345,14 +342,16 @@ impl Router {
         let mut search = Search {
             pool: &attempt.pool,
             journey,
-            estimate: Estimate { prompt: 0, completion: Some(0) },
+            estimate: attempt.estimate,
             tags: &attempt.wishes.tags,
             stream: attempt.stream,
             sharing: Sharing::Alone,
             lenient: true,
+            is_oversized: false,
         };
         let mut ledger = self.ledger.borrow_mut();
         search.sharing = ledger.sharing(moment.now, moment.store);
+        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
         let own = level(&attempt.pool, attempt.deployment);
         let left = self.eligible(&search, &mut ledger, moment.now, moment.store).unwrap_or_default();
         // Those of a later order come into it when this one has had its retries.
@@ -363,6 +362,7 @@ impl Router {
         let (untried, useful) = (any(&journey.tried), any(&journey.useless));
         let above = Journey { above: Some(own), ..Journey::default() };
         search.journey = &above;
+        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
         let next_order = attempt.pool.levels.is_some()
             && self.eligible(&search, &mut ledger, moment.now, moment.store).is_ok();
         Outlook { anybody: !left.is_empty(), untried, useful, next_order }
@@ -376,8 +376,10 @@ impl Router {
         deployment: &Deployment,
         journey: &Journey,
         fault: &Fault,
+        moment: &Moment<'_>,
     ) -> bool {
-        fault.asks_for_time() && self.has_fallback(attempt, deployment, journey, fault.class)
+        fault.asks_for_time()
+            && self.has_fallback_with_room(attempt, deployment, journey, fault.class, moment)
     }
 
     fn has_fallback(
@@ -399,7 +401,8 @@ fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &S
         Failure::TimedOut if attempt.is_clients_limit => Class::ClientTimeout,
         Failure::TimedOut | Failure::NoConnection | Failure::Broken => Class::Server,
         Failure::Provider { status, retry_after } => classify(&ProviderError {
-            status,
+            // An error under status 200 is classified by its own words.
+            status: said.under.filter(|under| *under < 300).unwrap_or(status),
             body: &said.body,
             error_type: said.error_type.as_deref(),
             has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
@@ -449,15 +452,6 @@ pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
     let place = pool.members.iter().position(|member| *member == index);
     let level = place.and_then(|place| pool.levels.as_ref()?.get(place).copied());
     level.unwrap_or(i64::MAX)
-}
-
-fn average(record: &mut Record, completion: u64) {
-    let completion = completion as f32;
-    if record.completion == 0.0 {
-        record.completion = completion;
-    } else {
-        record.completion += (completion - record.completion) * ONE_OF_TEN;
-    }
 }
 
 /// Takes in how long an answer took. One that was not awaited tells how soon it began, and nothing else.

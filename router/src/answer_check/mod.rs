@@ -22,13 +22,11 @@ pub use error::FalseSuccess;
 pub use stream_error::tells_of_an_error;
 use top_level::Seen;
 
-use crate::route::ModelRoute;
-
 /// The beginning of an answer that is being held.
 #[derive(Clone, Copy)]
 pub struct Beginning<'a> {
-    /// Of the request.
-    pub route: ModelRoute,
+    /// Of the request, as providers spell it: `/chat/completions`.
+    pub route: &'a str,
     /// The provider's, below 300.
     pub status: u16,
     /// All that is there of the body.
@@ -80,8 +78,8 @@ enum Promise {
 }
 
 impl Promise {
-    fn of(route: ModelRoute) -> Self {
-        match route.suffix {
+    fn of(route: &str) -> Self {
+        match route {
             "/audio/speech" => Self::Sound,
             "/audio/transcriptions" | "/audio/translations" => Self::TextOrJson,
             _ => Self::JsonOrEvents,

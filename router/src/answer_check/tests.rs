@@ -1,16 +1,14 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
 use super::*;
-use crate::route::Route;
 use serde_json::Value;
 
 /// An answer on a route, with this content-type and content-encoding, as far as it has come.
 fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], complete: bool) -> Checked {
-    let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
     let header =
         |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     check(&Beginning {
-        route,
+        route: path,
         status: 200,
         bytes,
         complete,
@@ -179,7 +177,7 @@ fn an_answer_is_one_as_soon_as_it_shows() {
 
 #[test]
 fn comments_and_silence_are_held_for_a_while_and_not_for_ever() {
-    let Route::Model(route, _) = Route::of("/chat/completions") else { panic!() };
+    let route = "/chat/completions";
     let comment = b": OPENROUTER PROCESSING\n\n".as_slice();
     let long = b": x\n\n".repeat(5000);
     for (bytes, pieces, seconds, expected) in [

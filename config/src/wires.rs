@@ -195,7 +195,9 @@ impl Call<'_, '_, '_> {
     pub fn azure_ai(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
         let shown = base.shown();
-        let foundry = base.host.ends_with(".services.ai.azure.com") && !base.path.ends_with("/openai/v1");
+        // Beside its own paths, a resource has those of vendors, such as /providers/cohere/v2.
+        let own = ["/openai/v1", "/v1", "/v2"].iter().any(|end| base.path.ends_with(end));
+        let foundry = base.host.ends_with(".services.ai.azure.com") && !own;
         if !foundry {
             let key = self.needed_key();
             let layout = if base.path.ends_with("/openai/v1") { Layout::AzureV1 } else { Layout::AzureAi };

@@ -2,7 +2,7 @@
 
 use llm_balancer_config::{Deployment, Member};
 
-use crate::json::{Object, quoted};
+use crate::json::{Object, folded};
 use crate::request::{Facts, Payload};
 use crate::route::ModelRoute;
 
@@ -25,8 +25,8 @@ pub fn with_usage(facts: &Facts<'_>, route: ModelRoute, deployment: &Deployment)
     let options = effective(facts, deployment).and_then(|options| Object::parse(options.as_bytes()).ok());
     let mut text = String::from(r#"{"include_usage":true"#);
     let members = options.iter().flat_map(|options| options.members());
-    for member in members.filter(|member| member.key != "include_usage") {
-        text.extend([",", &quoted(&member.key), ":", member.value]);
+    for member in members.filter(|member| folded(&member.key) != "include_usage") {
+        text.extend([",", member.written, ":", member.value]);
     }
     text.push('}');
     Some(text)
@@ -121,6 +121,7 @@ mod tests {
             (r#","stream":true,"stream_options":{"include_usage":false}"#, ASKS, true),
             (r#","stream":true,"stream_options":{}"#, ASKS, true),
             (r#","stream":true,"stream_options":null"#, ASKS, true),
+            (r#","stream":true,"stream_options":{"Include_Usage":false}"#, ASKS, true),
             (r#","stream":true,"stream_options":{"a\"b":[1]}"#, r#"{"include_usage":true,"a\"b":[1]}"#, true),
             (r#","stream":true,"extra_body":{"stream_options":{"x":1}}"#, ASKS, true),
             (r#","stream":true,"stream_options":3"#, "3", false),

@@ -257,8 +257,12 @@ impl Router {
             return;
         }
         let mut early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
-        let first = ledger.turn(early.len());
-        early.rotate_left(first);
+        // Least recently read first: which of them are left out varies, so no cursor would meet all of them.
+        if early.len() > looks {
+            early.select_nth_unstable_by_key(looks, |(place, _)| {
+                member(*place).map(|index| ledger.last_read(index))
+            });
+        }
         for (place, why) in early.into_iter().take(looks) {
             let Some(index) = member(*place) else { continue };
             ledger.read(index, store);
@@ -334,7 +338,7 @@ impl Router {
         }
         // Before its first choice a worker does not know that there are others.
         ledger.join(moment.now, moment.store);
-        ledger.look_around(members, LOOKS, moment.store);
+        ledger.look_around(search.pool, LOOKS, moment.store);
         let first = self.pick_by(members, search, ledger, moment)?;
         if ledger.is_alone() {
             return Some(first);

@@ -8,12 +8,13 @@ use llm_balancer_config::{
 };
 
 use crate::paths;
+use crate::rotation::Rotation;
 use crate::route::MODEL_ROUTES;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::wildcard::{fill, specificity};
 
 /// The deployments that one name stands for, by their indices in the configuration.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Pool {
     /// The group in the words of the file: of a wildcard its pattern, of an id the group that it belongs to.
     pub label: Arc<str>,
@@ -33,6 +34,8 @@ pub struct Pool {
     pub smallest_tpm: Option<u64>,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
     pub direct: bool,
+    /// The members, whose copies are renewed in turn.
+    pub looks: Rotation,
 }
 
 /// What a name was found to stand for.
@@ -229,6 +232,7 @@ impl Pool {
                 .filter(|tpm| *tpm > 0 && !config.router.soft_limits)
                 .min(),
             direct: false,
+            looks: Rotation::default(),
             members,
         }
     }

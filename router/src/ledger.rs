@@ -13,8 +13,10 @@ use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
 use crate::estimate::Estimate;
 use crate::fleet::Fleet;
+use crate::group::Pool;
 use crate::lease::{Away, Sharing};
 use crate::record::Record;
+use crate::rotation::Rotation;
 use crate::seen::{Fixed, Seen};
 use crate::store::{Store, TRIES, Version};
 use crate::sums::{RateLimits, Sums};
@@ -26,6 +28,9 @@ const HAND_IN: Duration = Duration::from_secs(1);
 
 /// How long the fleet is believed to be as it was last seen.
 const FLEET: Duration = Duration::from_millis(20);
+
+/// Copies that are renewed with each beat, at most: about 0.3 ms once a second.
+const RENEWALS: usize = 256;
 
 /// Proof that a request was admitted; to be handed back when it has ended.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ struct Seat {
     successes: u32,
     /// When they were last handed in.
     handed_in: Duration,
+    /// Which of this worker's reads last renewed `record`; see [`Ledger::reads`].
+    last_read: u64,
 }
 
 /// See above.
@@ -71,8 +78,12 @@ pub struct Ledger {
     alive: Alive,
     /// Whether the others know that this VM counts; one that serves nobody does not.
     joined: bool,
-    /// Where the next look at others begins.
-    next_look: usize,
+    /// Reads of records so far.
+    reads: u64,
+    /// How many they were at the last beat.
+    reads_at_beat: u64,
+    /// All deployments, whose copies are renewed with time.
+    renewals: Rotation,
     /// Whether there may be other instances.
     shared: bool,
     /// They, as they were last seen.
@@ -104,6 +115,7 @@ impl Ledger {
                 record: Record::default(),
                 successes: 0,
                 handed_in: Duration::ZERO,
+                last_read: 0,
             });
         }
         let shared = config.redis.is_some();
@@ -114,7 +126,9 @@ impl Ledger {
             groups,
             alive: Alive::new(vm),
             joined: false,
-            next_look: 0,
+            reads: 0,
+            reads_at_beat: 0,
+            renewals: Rotation::default(),
             shared,
             fleet: Fleet::default(),
             fleet_seen: Duration::ZERO,
@@ -133,11 +147,31 @@ impl Ledger {
         self.groups.iter().for_each(|group| group.open(store));
     }
 
-    /// Says that this VM is alive, if anything depends on that. Once a second.
+    /// Says that this VM is alive, if anything depends on that, and renews old copies. Once a second.
     pub fn beat(&mut self, now: Duration, store: &dyn Store) {
         if self.joined {
             self.alive.beat(now, store);
+            self.renew(store);
         }
+    }
+
+    /// Renews the copies that were not read since the last beat, up to [`RENEWALS`] of them, in turn. What requests renew in passing
+    /// depends on how many requests there are; this depends on time alone.
+    fn renew(&mut self, store: &dyn Store) {
+        let before = std::mem::replace(&mut self.reads_at_beat, self.reads);
+        let mut left = if self.alive.is_alone() { 0 } else { RENEWALS };
+        for _ in 0..self.seats.len() {
+            if left == 0 {
+                break;
+            }
+            let index = self.renewals.next(self.seats.len());
+            let is_old = |seat: &Seat| seat.terms.are_counted() && seat.last_read <= before;
+            if self.seats.get(index).is_some_and(is_old) {
+                left = left.saturating_sub(1);
+                self.read(index, store);
+            }
+        }
+        self.reads_at_beat = self.reads;
     }
 
     /// Makes itself known, before the first request: from then on others may rely on its counts, and it can tell who has
@@ -224,6 +258,8 @@ impl Ledger {
     /// Looks at a deployment again.
     pub fn read(&mut self, index: usize, store: &dyn Store) -> Option<Version> {
         let seat = self.seats.get_mut(index)?;
+        self.reads = self.reads.saturating_add(1);
+        seat.last_read = self.reads;
         let (bytes, version) = store.get(&seat.key)?;
         seat.record = Record::decode(&bytes).unwrap_or_default();
         let cells = &mut seat.record.in_flight;
@@ -235,22 +271,22 @@ impl Ledger {
         Some(version)
     }
 
-    /// Looks at a few of these deployments again, at others every time, so that what other workers do is seen.
-    pub fn look_around(&mut self, members: &[usize], count: usize, store: &dyn Store) {
-        if self.alive.is_alone() || members.len() < 2 {
+    /// Renews the copies of a few members of a pool, of others every time, so that what other workers do is seen: all of them within
+    /// as many calls as it has members, divided by `count`.
+    pub fn look_around(&mut self, pool: &Pool, count: usize, store: &dyn Store) {
+        if self.alive.is_alone() {
             return;
         }
-        for _ in 0..count.min(members.len()) {
-            if let Some(index) = members.get(self.turn(members.len())) {
+        for _ in 0..count.min(pool.members.len()) {
+            if let Some(index) = pool.members.get(pool.looks.next(pool.members.len())) {
                 self.read(*index, store);
             }
         }
     }
 
-    /// Whose turn it is to be looked at, among so many.
-    pub fn turn(&mut self, count: usize) -> usize {
-        self.next_look = self.next_look.wrapping_add(1);
-        self.next_look.checked_rem(count).unwrap_or_default()
+    /// Orders copies by when they were last read.
+    pub fn last_read(&self, index: usize) -> u64 {
+        self.seats.get(index).map_or(0, |seat| seat.last_read)
     }
 
     /// Tokens that a request reserves there, by the deployment as it was last seen.

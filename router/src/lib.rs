@@ -39,6 +39,7 @@ pub mod paths;
 pub mod prompt_tokens;
 pub mod random;
 pub mod rewrite;
+pub mod rotation;
 pub mod seen;
 pub mod shortlist;
 pub mod single_hop;

@@ -135,20 +135,23 @@ impl Router {
         let Some(mut call) = self.call() else { return Vec::new() };
         // Before the turn is taken, so that the fleet as it is then knows the number.
         let instance = Fleet::join(moment.store, moment.random);
-        let Some(fleet) = Fleet::take_turn(moment.store, moment.now) else { return Vec::new() };
         let mut ledger = self.ledger.borrow_mut();
+        let count = ledger.count();
+        // All of them once a second, unless there are very many.
+        let asked = count.min(MOST.saturating_mul(4));
+        let Some((fleet, first)) = Fleet::take_turn(moment.store, moment.now, asked, count) else {
+            return Vec::new();
+        };
         self.introduce(instance, &mut call, moment);
         let mut calls: Vec<_> = call.finish().into_iter().collect();
         if fleet.away {
             return calls;
         }
-        // All of them once a second, unless there are very many.
-        for _ in 0..ledger.count().div_ceil(MOST).min(4) {
+        let turn: Vec<usize> = (0..count).cycle().skip(first).take(asked).collect();
+        for some in turn.chunks(MOST) {
             let Some(mut call) = self.call() else { break };
-            for _ in 0..MOST.min(ledger.count()) {
-                let count = ledger.count();
-                let index = ledger.turn(count);
-                self.exchange_about(index, &fleet, &mut call, &mut ledger, moment);
+            for index in some {
+                self.exchange_about(*index, &fleet, &mut call, &mut ledger, moment);
             }
             calls.extend(call.finish());
         }

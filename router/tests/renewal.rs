@@ -160,14 +160,14 @@ fn a_worker_renews_every_copy_within_half_as_many_choices_as_there_are_deploymen
 
 #[test]
 fn a_worker_renews_every_copy_within_seconds_without_any_choice() {
-    for (size, beats) in [(3, 2), (100, 2), (300, 3)] {
+    for (size, beats) in [(100, 2), (300, 3)] {
         let mut all = Workers::of("least-busy", size, 2);
-        let begun = all.occupy(size);
+        let begun = all.occupy(size / 2);
         all.requests_of(0, size);
         all.end_all(begun);
         (0..beats).for_each(|_| all.beat());
-        let mut counts = vec![0; size];
-        all.requests_of(0, size * 2).into_iter().for_each(|served| counts[served] += 1);
-        assert!(!is_uneven(&counts), "{size}: {counts:?}");
+        let served = all.requests_of(0, 60);
+        let were_busy = served.iter().filter(|served| **served < size / 2).count();
+        assert!((18..=42).contains(&were_busy), "{were_busy} of 60 go to the half that was busy");
     }
 }

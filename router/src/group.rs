@@ -14,7 +14,7 @@ use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::wildcard::{fill, specificity};
 
 /// The deployments that one name stands for, by their indices in the configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pool {
     /// The group in the words of the file: of a wildcard its pattern, of an id the group that it belongs to.
     pub label: Arc<str>,

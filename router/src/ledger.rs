@@ -21,10 +21,8 @@ use crate::seen::{Fixed, Seen};
 use crate::store::{Store, TRIES, Version};
 use crate::sums::{RateLimits, Sums};
 use crate::terms::{Demand, Terms};
+use crate::waiting::{self, Known, Waiting};
 use crate::window::Window;
-
-/// How long successes may wait in this worker until they are handed in. They only dilute the share of failures.
-const HAND_IN: Duration = Duration::from_secs(1);
 
 /// How long the fleet is believed to be as it was last seen.
 const FLEET: Duration = Duration::from_millis(20);
@@ -60,10 +58,8 @@ struct Seat {
     fixed: Fixed,
     /// As it was last seen.
     record: Record,
-    /// Successes that are not handed in yet.
-    successes: u32,
-    /// When they were last handed in.
-    handed_in: Duration,
+    /// Successes that are not written yet.
+    waiting: Waiting,
     /// Which of this worker's reads last renewed `record`; see [`Ledger::reads`].
     last_read: u64,
 }
@@ -113,8 +109,7 @@ impl Ledger {
                 group: place,
                 fixed: Fixed::of(deployment),
                 record: Record::default(),
-                successes: 0,
-                handed_in: Duration::ZERO,
+                waiting: Waiting::default(),
                 last_read: 0,
             });
         }
@@ -147,11 +142,24 @@ impl Ledger {
         self.groups.iter().for_each(|group| group.open(store));
     }
 
-    /// Says that this VM is alive, if anything depends on that, and renews old copies. Once a second.
+    /// Says that this VM is alive, if anything depends on that, writes what waits and renews old copies. Once a second.
     pub fn beat(&mut self, now: Duration, store: &dyn Store) {
         if self.joined {
             self.alive.beat(now, store);
+            self.write_waiting(now, store);
             self.renew(store);
+        }
+    }
+
+    /// Writes the successes that wait.
+    fn write_waiting(&mut self, now: Duration, store: &dyn Store) {
+        for index in 0..self.seats.len() {
+            if self.seats.get(index).is_some_and(|seat| seat.waiting.any()) {
+                self.update(index, now, store, |_| ());
+            }
+            if let Some(seat) = self.seats.get_mut(index) {
+                seat.waiting.beat(seat.record.outcomes);
+            }
         }
     }
 
@@ -388,13 +396,26 @@ impl Ledger {
         }
     }
 
-    /// Counts a success that needs nothing else remembered. It is handed in with the next thing that does, or after a while.
+    /// Counts a success that needs nothing else remembered. It is written with the next thing that does, with the next beat, or at
+    /// once where a judgement may depend on it.
     pub fn succeed(&mut self, index: usize, now: Duration, store: &dyn Store) {
         let Some(seat) = self.seats.get_mut(index) else { return };
-        seat.successes = seat.successes.saturating_add(1);
-        if now.saturating_sub(seat.handed_in) >= HAND_IN || now < seat.handed_in {
-            seat.handed_in = now;
-            self.update(index, now, store, |_| ());
+        let outcomes = seat.record.outcomes;
+        let is_current = seat.last_read > self.reads_at_beat && outcomes.at(now) == outcomes;
+        if is_current && waiting::may_wait(&outcomes) {
+            seat.waiting.add(&outcomes);
+            return;
+        }
+        self.update(index, now, store, |record| {
+            record.outcomes.successes = record.outcomes.successes.saturating_add(1);
+        });
+    }
+
+    /// Whether a judgement of a deployment has all of its successes.
+    pub fn known_successes(&self, index: usize) -> Known {
+        match self.seats.get(index) {
+            Some(seat) if !self.alive.is_alone() => seat.waiting.known(),
+            _ => Known::All,
         }
     }
 
@@ -411,15 +432,16 @@ impl Ledger {
         store: &dyn Store,
         mut change: impl FnMut(&mut Record),
     ) {
-        let waiting = self.seats.get(index).map_or(0, |seat| seat.successes);
+        let waiting = self.seats.get(index).map(|seat| seat.waiting).unwrap_or_default();
         let updated = self.change(index, now, store, |record, _| {
             record.outcomes = record.outcomes.at(now);
-            record.outcomes.successes = record.outcomes.successes.saturating_add(waiting);
+            record.outcomes.successes =
+                record.outcomes.successes.saturating_add(waiting.of(&record.outcomes));
             change(record);
             Some(())
         });
         if let (Some(()), Some(seat)) = (updated, self.seats.get_mut(index)) {
-            seat.successes = 0;
+            seat.waiting.clear();
         }
     }
 

@@ -28,6 +28,7 @@ pub mod resp;
 pub mod store;
 pub mod sums;
 pub mod terms;
+pub mod waiting;
 pub mod window;
 
 // Who may serve, who does, and what is sent.

@@ -9,6 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug, Default)]
 pub struct Rotation(AtomicUsize);
 
+impl Clone for Rotation {
+    /// The cursor of another list, which begins anew.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl Rotation {
     /// The index of the next entry of a list with so many; 0 where it is empty.
     pub fn next(&self, count: usize) -> usize {

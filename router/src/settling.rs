@@ -219,6 +219,7 @@ impl Router {
             deployment,
             alone: ledger.is_lone(*index),
             has_fallbacks: false,
+            successes: ledger.known_successes(*index),
         };
         let used = ended.usage.map(|usage| usage.total);
         let mut cooled = None;
@@ -266,7 +267,8 @@ impl Router {
         let mut cooled = None;
         let mut ledger = self.ledger.borrow_mut();
         let alone = ledger.is_lone(attempt.deployment);
-        let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks };
+        let successes = ledger.known_successes(attempt.deployment);
+        let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks, successes };
         // Providers charge nothing for an error; what a request without an answer has cost, nobody knows.
         let used = match fault.failure {
             Failure::Provider { .. } | Failure::NoConnection => Some(0),

@@ -50,8 +50,8 @@ pub(crate) struct Chosen {
     pub index: usize,
     /// That it has admitted the request.
     pub ticket: Ticket,
-    /// How many could have served.
-    pub eligible: usize,
+    /// How many could have served, where all were looked at.
+    pub eligible: Option<usize>,
 }
 
 /// Why nobody serves.
@@ -101,7 +101,7 @@ impl Router {
             let Some((index, probe)) = self.pick(&left, search, &mut ledger, moment) else { break };
             let demand = self.demand(index, search, &ledger, probe);
             match ledger.admit(demand, moment.now, moment.store) {
-                Ok(ticket) => return Ok(Chosen { index, ticket, eligible: left.len() }),
+                Ok(ticket) => return Ok(Chosen { index, ticket, eligible: Some(left.len()) }),
                 // Going elsewhere, because somebody else happens to hold a lease, would not be what the strategy says.
                 Err(Excluded::Unleased) if search.lenient => {
                     let tokens = ledger.tokens(index, &search.estimate, search.is_oversized);
@@ -129,7 +129,8 @@ impl Router {
         let index = pool.members.get(place).copied()?;
         let demand = self.demand(index, search, ledger, false);
         let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
-        Some(Chosen { index, ticket, eligible: pool.members.len() })
+        let eligible = (pool.members.len() == 1).then_some(1);
+        Some(Chosen { index, ticket, eligible })
     }
 
     /// Whether a group is too large to be looked at for every request.
@@ -163,7 +164,7 @@ impl Router {
         let (index, probe) = self.pick(&left, search, ledger, moment)?;
         let demand = self.demand(index, search, ledger, probe);
         let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
-        Some(Chosen { index, ticket, eligible: left.len() })
+        Some(Chosen { index, ticket, eligible: None })
     }
 
     fn make_shortlist(

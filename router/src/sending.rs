@@ -138,7 +138,7 @@ impl Router {
         let pool = &resolved.pool;
         let why = Why {
             strategy: pool.strategy,
-            eligible: found.as_ref().map_or(0, |chosen| chosen.eligible),
+            eligible: found.as_ref().map_or(Some(0), |chosen| chosen.eligible),
             of: pool.members.len(),
             probe: found.as_ref().is_ok_and(|chosen| chosen.ticket.probe),
         };

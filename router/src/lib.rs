@@ -23,6 +23,7 @@ pub mod fleet;
 pub mod latency;
 pub mod lease;
 pub mod ledger;
+pub mod outlier;
 pub mod record;
 pub mod resp;
 pub mod store;

@@ -570,5 +570,5 @@ fn told_estimate(value: &Value) -> Option<Estimate> {
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
     let at = words.next()?.parse().ok()?;
     let mut float = || words.next()?.parse().ok().filter(|value: &f32| value.is_finite() && *value >= 0.0);
-    Some(Estimate { at, ms: float()?, load: float()?, best: float()? })
+    Some(Estimate { at, ms: float()?, load: float()?, best: float()?, ..Estimate::default() })
 }

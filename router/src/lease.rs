@@ -51,7 +51,7 @@ pub struct Lease {
     pub used: u64,
     /// Milliseconds between requests of late.
     pub gap: f32,
-    /// Other instances may hold what they do not use, as far as Redis knows.
+    /// Other instances may be about to give back what they do not use, as far as Redis knows.
     pub unused_elsewhere: bool,
 }
 
@@ -133,16 +133,25 @@ impl Lease {
         let spent = limits.tpm.map(|tpm| share(tpm, lease.tokens, lease.left_tokens, window.tokens));
         let lacks_requests = requests.is_some_and(|held| u64::from(window.requests) >= held);
         let lacks_tokens = spent.is_some_and(|held| window.tokens.saturating_add(tokens) > held);
-        let is_exhausted = (lacks_requests && lease.left_requests == 0)
-            || (lacks_tokens
-                && lease.left_tokens < window.tokens.saturating_add(tokens).saturating_sub(lease.tokens));
         match () {
             () if !lacks_requests && !lacks_tokens => Room::Enough,
             () if away != Away::No => Room::None,
             // What others give back comes within the time that a request may wait.
-            () if is_exhausted && !lease.unused_elsewhere && lease.was_told(now, EXHAUSTED) => Room::None,
+            () if lease.is_used_up(window, limits, tokens) && lease.was_told(now, EXHAUSTED) => Room::None,
             () => Room::Ask,
         }
+    }
+
+    /// Whether the fleet has used up what the minute has for one more request with so many tokens, as far as Redis has said, and no
+    /// instance is about to give any of it back.
+    pub fn is_used_up(&self, window: &Window, limits: Limits, tokens: u64) -> bool {
+        let lease = self.on(window.minute);
+        let needs = window.tokens.saturating_add(tokens).saturating_sub(lease.tokens);
+        let lacks_requests = limits.rpm.is_some()
+            && u64::from(window.requests) >= lease.requests
+            && lease.left_requests == 0;
+        let lacks_tokens = limits.tpm.is_some() && needs > lease.left_tokens;
+        lease.told != 0 && !lease.unused_elsewhere && (lacks_requests || lacks_tokens)
     }
 
     fn was_told(&self, now: Duration, age: Duration) -> bool {
@@ -281,6 +290,26 @@ mod tests {
         assert_eq!(others.room(&window(5), RPM, 0, TWO, NOON), Room::Ask, "others are about to give back");
         let later = NOON + EXHAUSTED;
         assert_eq!(lease(5, 0).room(&window(5), RPM, 0, TWO, later), Room::Ask, "others may have given back");
+    }
+
+    #[test]
+    fn a_minute_is_used_up_when_nothing_is_left_and_nothing_comes_back() {
+        for (lease, used, is_used_up) in [
+            (lease(5, 0), 5, true),
+            (lease(5, 0), 4, false),
+            (lease(5, 1), 5, false),
+            (Lease { unused_elsewhere: true, ..lease(5, 0) }, 5, false),
+            (Lease { minute: MINUTE - 1, ..lease(5, 0) }, 5, false),
+            (Lease::default(), 5, false),
+        ] {
+            assert_eq!(lease.is_used_up(&window(used), RPM, 0), is_used_up, "{lease:?} {used}");
+        }
+        let tokens = Limits { rpm: None, tpm: Some(1000) };
+        let held = Lease { tokens: 900, left_tokens: 40, ..lease(0, 0) };
+        for (needed, is_used_up) in [(100, false), (140, false), (141, true)] {
+            let window = Window { tokens: 800, ..window(1) };
+            assert_eq!(held.is_used_up(&window, tokens, needed), is_used_up, "{needed}");
+        }
     }
 
     #[test]

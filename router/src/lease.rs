@@ -147,9 +147,8 @@ impl Lease {
     pub fn is_used_up(&self, window: &Window, limits: Limits, tokens: u64) -> bool {
         let lease = self.on(window.minute);
         let needs = window.tokens.saturating_add(tokens).saturating_sub(lease.tokens);
-        let lacks_requests = limits.rpm.is_some()
-            && u64::from(window.requests) >= lease.requests
-            && lease.left_requests == 0;
+        let lacks_requests =
+            limits.rpm.is_some() && u64::from(window.requests) >= lease.requests && lease.left_requests == 0;
         let lacks_tokens = limits.tpm.is_some() && needs > lease.left_tokens;
         lease.told != 0 && !lease.unused_elsewhere && (lacks_requests || lacks_tokens)
     }

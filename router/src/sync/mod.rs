@@ -317,6 +317,8 @@ impl Router {
             number(u64::from(fleet.missing)),
             number(u64::from(instances)),
             number(is_lost),
+            number(lacks.requests),
+            number(lacks.tokens),
         ];
         let is_wanted = wanted != (0, 0);
         call.script(Part::Lease { index, minute, is_wanted }, LEASE, &keys, &arguments);

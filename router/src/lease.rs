@@ -23,6 +23,11 @@ const GAPS: f32 = 10.0;
 /// .. but not sooner and not later than this. Milliseconds.
 const IDLE: (f32, f32) = (20.0, 100.0);
 
+/// How often a worker looks whether there is something to give back, in milliseconds ..
+const TICK: u64 = 20;
+/// .. and where nothing was left when it last looked, every so many times.
+const RARELY: u64 = 5;
+
 /// Without a request for this long, it is not looked at any more.
 const FORGOTTEN: Duration = Duration::from_secs(3);
 
@@ -217,15 +222,30 @@ impl Lease {
         milliseconds(now).abs_diff(self.used) >= milliseconds(FORGOTTEN)
     }
 
+    fn is_idle(&self, now: Duration) -> bool {
+        let idle = (self.gap * GAPS).clamp(IDLE.0, IDLE.1);
+        milliseconds(now).abs_diff(self.used) as f32 >= idle
+    }
+
+    fn unused(&self, window: &Window) -> (u64, u64) {
+        let requests = self.requests.saturating_sub(u64::from(window.requests));
+        (requests, self.tokens.saturating_sub(window.tokens))
+    }
+
+    /// Whether a worker that knows this copy of it has to look whether there is something to give back: not while requests keep
+    /// coming, and rarely where nothing is left, since an answer that took fewer tokens may still return some.
+    pub fn may_give_back(&self, window: &Window, now: Duration) -> bool {
+        let is_over = self.minute != window.minute;
+        let is_rarely_due = (milliseconds(now) / TICK).is_multiple_of(RARELY);
+        self.is_idle(now) && (is_over || self.unused(window) != (0, 0) || is_rarely_due)
+    }
+
     /// Takes out what is not used, to be given back; nothing while requests keep coming.
     pub fn surrender(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
-        let idle = (self.gap * GAPS).clamp(IDLE.0, IDLE.1);
-        let is_idle = milliseconds(now).abs_diff(self.used) as f32 >= idle;
-        if self.minute != window.minute || !is_idle {
+        if self.minute != window.minute || !self.is_idle(now) {
             return None;
         }
-        let requests = self.requests.saturating_sub(u64::from(window.requests));
-        let tokens = self.tokens.saturating_sub(window.tokens);
+        let (requests, tokens) = self.unused(window);
         self.requests = self.requests.saturating_sub(requests);
         self.tokens = self.tokens.saturating_sub(tokens);
         (requests > 0 || tokens > 0).then_some((requests, tokens))

@@ -4,6 +4,7 @@
 //! whoever is chosen is looked at again, and admitted by the same compare-and-swap that counts it. So the number of host
 //! calls does not grow with the group, and nothing is ever admitted on the strength of an old copy.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
 use crate::estimate::Estimate;
 use crate::fleet::Fleet;
+use crate::freed::Stale;
 use crate::group::Pool;
 use crate::lease::{Away, Sharing};
 use crate::record::Record;
@@ -53,6 +55,8 @@ pub struct Ticket {
 #[derive(Debug)]
 struct Seat {
     key: String,
+    /// Names it in the group's record, the same in all workers and configurations.
+    mark: u32,
     terms: Terms,
     group: usize,
     fixed: Fixed,
@@ -105,6 +109,7 @@ impl Ledger {
             }
             seats.push(Seat {
                 key: format!("d/{}", deployment.id),
+                mark: mark(&deployment.id),
                 terms,
                 group: place,
                 fixed: Fixed::of(deployment),
@@ -132,6 +137,7 @@ impl Ledger {
 
     /// Creates what is not there yet, before there is traffic, and reads the rest: counts survive a reload.
     pub fn open(&mut self, store: &dyn Store) {
+        self.groups.iter_mut().for_each(|group| group.open(store));
         for index in 0..self.seats.len() {
             if self.read(index, store).is_none()
                 && let Some(seat) = self.seats.get(index)
@@ -139,7 +145,6 @@ impl Ledger {
                 store.swap(&seat.key, &seat.record.encode(), None);
             }
         }
-        self.groups.iter().for_each(|group| group.open(store));
     }
 
     /// Says that this VM is alive, if anything depends on that, writes what waits and renews old copies. Once a second.
@@ -147,6 +152,7 @@ impl Ledger {
         if self.joined {
             self.alive.beat(now, store);
             self.write_waiting(now, store);
+            self.forget_dead();
             self.renew(store);
         }
     }
@@ -159,6 +165,18 @@ impl Ledger {
             }
             if let Some(seat) = self.seats.get_mut(index) {
                 seat.waiting.beat(seat.record.outcomes);
+            }
+        }
+    }
+
+    /// Drops the counts of VMs that have fallen silent from all copies, as reading them again would.
+    fn forget_dead(&mut self) {
+        for index in 0..self.seats.len() {
+            let Some(seat) = self.seats.get_mut(index) else { break };
+            let before = seat.record.in_flight.len();
+            seat.record.in_flight.retain(|cell| self.alive.is_alive(cell.vm));
+            if seat.record.in_flight.len() < before {
+                self.shorten(index);
             }
         }
     }
@@ -188,6 +206,7 @@ impl Ledger {
         if !self.joined {
             self.joined = true;
             self.alive.beat(now, store);
+            self.forget_dead();
         }
     }
 
@@ -292,9 +311,45 @@ impl Ledger {
         }
     }
 
-    /// Orders copies by when they were last read.
-    pub fn last_read(&self, index: usize) -> u64 {
-        self.seats.get(index).map_or(0, |seat| seat.last_read)
+    /// Orders groups by when they were last caught up with.
+    pub fn caught_up(&self, group: usize) -> u64 {
+        self.groups.get(group).map_or(0, |group| group.caught_up)
+    }
+
+    /// The group of a deployment, by its number.
+    pub fn group(&self, index: usize) -> Option<usize> {
+        self.seats.get(index).map(|seat| seat.group)
+    }
+
+    /// Renews the copies of a group's members where something was given back since they were read. Says whether there are any.
+    pub fn catch_up(&mut self, group: usize, store: &dyn Store) -> bool {
+        let reads = self.reads.saturating_add(1);
+        self.reads = reads;
+        let Some(stale) = self.groups.get_mut(group).map(|group| group.catch_up(reads, store)) else {
+            return false;
+        };
+        let is_stale = |mark: u32| match &stale {
+            Stale::Some(marks) => marks.binary_search(&mark).is_ok(),
+            Stale::All => true,
+        };
+        if stale == Stale::Some(Vec::new()) {
+            return false;
+        }
+        let of_group =
+            self.seats.iter().enumerate().filter(|(_, seat)| seat.group == group && is_stale(seat.mark));
+        let stale: Vec<usize> = of_group.map(|(index, _)| index).collect();
+        stale.iter().for_each(|index| {
+            self.read(*index, store);
+        });
+        !stale.is_empty()
+    }
+
+    /// Says that something was given back at a deployment, so that copies of it which say that it is full are out of date.
+    pub fn note_freed(&mut self, index: usize, now: Duration, store: &dyn Store) {
+        let Some((group, mark)) = self.seats.get(index).map(|seat| (seat.group, seat.mark)) else { return };
+        if let Some(group) = self.groups.get_mut(group).filter(|group| group.notes_what_is_freed()) {
+            group.update(now, store, |_| (), Some(mark));
+        }
     }
 
     /// Tokens that a request reserves there, by the deployment as it was last seen.
@@ -355,7 +410,7 @@ impl Ledger {
                 let (group, terms) = (seat.group, seat.terms);
                 self.shorten(index);
                 if terms.are_limited() {
-                    self.update_sums(group, now, store, |window| terms.count(window, tokens));
+                    self.update_sums(group, now, store, |window| terms.count(window, tokens), None);
                 }
                 return Ok(ticket);
             }
@@ -375,8 +430,15 @@ impl Ledger {
     ) {
         let own = self.alive.own();
         let used = used.unwrap_or(ticket.reserved);
+        let Some((terms, group, mark)) =
+            self.seats.get(index).map(|seat| (seat.terms, seat.group, seat.mark))
+        else {
+            return;
+        };
+        let mut was_busy = false;
         self.update(index, now, store, |record| {
             if ticket.in_flight {
+                was_busy = terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
                 record.come_back(own);
                 record.window.correct(ticket.minute, ticket.reserved, used);
             }
@@ -385,14 +447,16 @@ impl Ledger {
             }
             remember(record);
         });
-        if ticket.in_flight
-            && used != ticket.reserved
-            && let Some(group) =
-                self.seats.get(index).filter(|seat| seat.terms.tpm.is_some()).map(|s| s.group)
-        {
-            self.update_sums(group, now, store, |window| {
-                window.correct(ticket.minute, ticket.reserved, used);
-            });
+        let corrects = ticket.in_flight && used != ticket.reserved && terms.tpm.is_some();
+        let is_noted = self.groups.get(group).is_some_and(Sums::notes_what_is_freed);
+        let freed = (was_busy || (corrects && used < ticket.reserved)) && is_noted;
+        if corrects || freed {
+            let correct = |window: &mut Window| {
+                if corrects {
+                    window.correct(ticket.minute, ticket.reserved, used);
+                }
+            };
+            self.update_sums(group, now, store, correct, freed.then_some(mark));
         }
     }
 
@@ -451,9 +515,10 @@ impl Ledger {
         now: Duration,
         store: &dyn Store,
         change: impl FnMut(&mut Window),
+        freed: Option<u32>,
     ) {
         if let Some(sums) = self.groups.get_mut(group) {
-            sums.update(now, store, change);
+            sums.update(now, store, change, freed);
         }
     }
 
@@ -467,4 +532,10 @@ impl Ledger {
         let place = self.seats.get(index)?.group;
         self.groups.get_mut(place)?.left(now, store)
     }
+}
+
+fn mark(id: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    (hasher.finish() >> 32) as u32
 }

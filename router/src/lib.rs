@@ -20,6 +20,7 @@ pub mod wishes;
 pub mod alive;
 pub mod completions;
 pub mod fleet;
+pub mod freed;
 pub mod latency;
 pub mod lease;
 pub mod ledger;

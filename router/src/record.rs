@@ -230,9 +230,12 @@ impl Record {
 }
 
 impl Window {
-    /// As bytes, for a group's sum.
+    /// Of its bytes.
+    pub const LENGTH: usize = 17;
+
+    /// As bytes, for a group's record.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(17));
+        let mut out = Out(Vec::with_capacity(Self::LENGTH.saturating_add(crate::freed::LENGTH)));
         out.u8(FORM);
         out.window(self);
         out.0

@@ -111,10 +111,20 @@ impl Router {
     /// Gives back what is held on these deployments and not used; keeps those that are still in use in the list.
     pub fn surrender(&self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
         let mut ledger = self.ledger.borrow_mut();
+        let may_give_back = |index: usize, ledger: &Ledger| {
+            let Some((record, _)) = ledger.seen(index) else { return true };
+            record.lease.may_give_back(&record.window.at(moment.now), moment.now)
+        };
+        if !held.iter().any(|index| may_give_back(*index, &ledger)) {
+            return None;
+        }
         let fleet = ledger.look_at_fleet(moment.now, moment.store);
         let mut call = self.call()?;
         let mut asked = 0;
         held.retain(|index| {
+            if !may_give_back(*index, &ledger) {
+                return true;
+            }
             ledger.read(*index, moment.store);
             let Some((record, _)) = ledger.seen(*index) else { return false };
             let window = record.window.at(moment.now);
@@ -523,6 +533,9 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 }
                 Some(())
             });
+            if granted.0 > 0 || granted.1 > 0 {
+                ledger.note_freed(index, moment.now, moment.store);
+            }
             return Some(if granted.0 > 0 || granted.1 > 0 { Taken::Granted } else { Taken::Word });
         }
         Part::Exchange { index } => {

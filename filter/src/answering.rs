@@ -1,4 +1,5 @@
-//! An answer on its way through: passed on as it comes, looked at only where somebody has to know what it took.
+//! An answer on its way through: each part is read for what the answer took, and passes on as it comes, except where an event that
+//! only the filter asked for is left out.
 
 use std::time::Duration;
 

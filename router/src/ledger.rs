@@ -1,8 +1,9 @@
 //! What this worker knows about every deployment, and how it takes part in what all workers share.
 //!
 //! The truth is in the store. A worker keeps a copy of each record as it last saw it, which is good enough to choose by;
-//! whoever is chosen is looked at again, and admitted by the same compare-and-swap that counts it. So the number of host
-//! calls does not grow with the group, and nothing is ever admitted on the strength of an old copy.
+//! the pick is read again, and admits the request by the same compare-and-swap that counts it. So a choice makes as many host
+//! calls whatever the size of the group, and nothing is admitted by an old copy. Copies are renewed in turn with choices, and with
+//! time. docs/decisions/shared-state.md has the rules.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

@@ -184,3 +184,32 @@ fn a_group_that_others_fill_meanwhile_is_read_a_few_times_and_not_once_for_each_
         assert!(gets <= size + 100, "{strategy}: {gets} gets");
     }
 }
+
+#[test]
+fn a_request_that_is_served_makes_as_many_calls_whatever_the_size_of_the_group() {
+    for (params, strategy, most) in [
+        ("", "simple-shuffle", (2, 1)),
+        (", rpm: 1000000", "simple-shuffle", (4, 3)),
+        ("", "least-busy", (5, 2)),
+        ("", "usage-based-routing", (5, 2)),
+        (", tpm: 1000000", "usage-based-routing", (7, 4)),
+    ] {
+        for size in [3, 60, 1000] {
+            let store = Counting::default();
+            let yaml = yaml(size, params, strategy);
+            let (one, other) = (worker(&yaml, 1, &store), worker(&yaml, 2, &store));
+            for router in [&one, &other, &one] {
+                let attempt = ask(router, "g", 100, NOON, &store).expect("room");
+                end(router, &attempt, 50, NOON, &store);
+                router.beat(NOON, &store);
+            }
+            for _ in 0..100 {
+                let (gets, swaps, ()) = store.calls(|| {
+                    let attempt = ask(&one, "g", 100, NOON, &store).expect("room");
+                    end(&one, &attempt, 50, NOON, &store);
+                });
+                assert!(gets <= most.0 && swaps <= most.1, "{strategy}, {size}: {gets} gets, {swaps} swaps");
+            }
+        }
+    }
+}

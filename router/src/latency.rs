@@ -92,7 +92,10 @@ impl Estimate {
                 weight
             }
         };
-        let one_of_many = if is_rare { HALF.max(one_of(size)) } else { one_of(size) };
+        // One that was replaced is the mean of what was measured since.
+        let of_young = self.outlier.young().map_or(0.0, |ago| 1.0 / (f32::from(ago) + 1.0));
+        let of_rare = if is_rare { HALF } else { 0.0 };
+        let one_of_many = one_of(size).max(of_young).max(of_rare);
         match weight {
             Weight::SetAside => self.at = at,
             Weight::Replaces => self.take(ms, load, at, 1.0),

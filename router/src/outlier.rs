@@ -11,6 +11,8 @@ const BETTER: f64 = 1.5;
 const WORSE: f64 = 3.0;
 /// Measurements for which one that was far worse is remembered.
 const REMEMBERED: u8 = 10;
+/// The byte of an estimate that was just replaced.
+const REPLACED: u8 = 32;
 
 /// What was set aside last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Outlier {
     Better,
     /// A far worse one, so many measurements ago.
     Worse(u8),
+    /// Nothing, but the estimate was replaced so many measurements ago.
+    Replaced(u8),
 }
 
 /// What becomes of a measurement.
@@ -42,12 +46,23 @@ impl Outlier {
         let is_better = measured * BETTER < expected;
         let is_worse = measured > expected * WORSE;
         match self {
-            Self::Better if is_better => (Self::None, Weight::Replaces),
+            Self::Better if is_better => (Self::Replaced(0), Weight::Replaces),
             _ if is_better && is_rare => (Self::Better, Weight::SetAside),
             Self::Worse(_) if is_worse => (Self::Worse(0), Weight::OneOfMany),
             _ if is_worse => (Self::Worse(0), Weight::SetAside),
             Self::Worse(ago) if ago < REMEMBERED => (Self::Worse(ago.saturating_add(1)), Weight::OneOfMany),
+            Self::Replaced(ago) if ago < REMEMBERED => {
+                (Self::Replaced(ago.saturating_add(1)), Weight::OneOfMany)
+            }
             _ => (Self::None, Weight::OneOfMany),
+        }
+    }
+
+    /// How many measurements there were since the estimate was replaced, while they are few.
+    pub fn young(self) -> Option<u8> {
+        match self {
+            Self::Replaced(ago) => Some(ago),
+            Self::None | Self::Better | Self::Worse(_) => None,
         }
     }
 
@@ -56,7 +71,8 @@ impl Outlier {
         match self {
             Self::None => 0,
             Self::Better => 1,
-            Self::Worse(ago) => ago.saturating_add(2),
+            Self::Worse(ago) => ago.min(REMEMBERED).saturating_add(2),
+            Self::Replaced(ago) => ago.saturating_add(REPLACED),
         }
     }
 
@@ -65,7 +81,8 @@ impl Outlier {
         match byte {
             0 => Self::None,
             1 => Self::Better,
-            ago => Self::Worse(ago.saturating_sub(2)),
+            ago if ago < REPLACED => Self::Worse(ago.saturating_sub(2)),
+            ago => Self::Replaced(ago.saturating_sub(REPLACED)),
         }
     }
 }
@@ -78,7 +95,7 @@ mod tests {
     fn a_far_better_measurement_after_a_while_replaces_the_estimate_when_another_confirms_it() {
         let (first, weight) = Outlier::None.next(5.0, 500.0, true);
         assert_eq!((first, weight), (Outlier::Better, Weight::SetAside));
-        assert_eq!(first.next(6.0, 500.0, false), (Outlier::None, Weight::Replaces));
+        assert_eq!(first.next(6.0, 500.0, false), (Outlier::Replaced(0), Weight::Replaces));
         assert_eq!(first.next(480.0, 500.0, false), (Outlier::None, Weight::OneOfMany), "refuted");
         assert_eq!(Outlier::None.next(5.0, 500.0, false), (Outlier::None, Weight::OneOfMany), "frequent");
     }
@@ -97,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_byte_reads_as_it_was_written() {
-        for outlier in [Outlier::None, Outlier::Better, Outlier::Worse(0), Outlier::Worse(10)] {
+        let ages = (0..=10).flat_map(|ago| [Outlier::Worse(ago), Outlier::Replaced(ago)]);
+        for outlier in [Outlier::None, Outlier::Better].into_iter().chain(ages) {
             assert_eq!(Outlier::from_byte(outlier.byte()), outlier);
         }
     }

@@ -19,6 +19,8 @@ const STALE: Duration = Duration::from_secs(40);
 
 /// Costs that differ by less are equal: ten measurements are not more exact than that.
 const EQUAL: f64 = 0.1;
+/// One that was replaced lately is less exact.
+const YOUNG: f64 = 0.5;
 
 /// The place of the pick, and whether it finds out how fast a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +45,13 @@ pub fn pick(
     if least < 0.0 {
         return Some(Pick { place: soonest, probe: true });
     }
-    let limit = least * (1.0 + args.lowest_latency_buffer.max(EQUAL));
-    let near = |candidate: &Candidate<'_>| if (0.0..=limit).contains(&score(candidate)) { 0.0 } else { 1.0 };
+    let metric = metric(candidates, args, stream, now);
+    let near = |candidate: &Candidate<'_>| {
+        let is_young = candidate.seen.latency.of(metric).outlier.young().is_some();
+        let equal = if is_young { YOUNG } else { EQUAL };
+        let limit = least * (1.0 + args.lowest_latency_buffer.max(equal));
+        if (0.0..=limit).contains(&score(candidate)) { 0.0 } else { 1.0 }
+    };
     Some(Pick { place: lowest(candidates, near, random)?, probe: false })
 }
 

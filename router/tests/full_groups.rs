@@ -1,5 +1,6 @@
 //! Stories of groups that are full: what refusing costs, and that no request is refused where there is room.
 
+#![cfg(not(target_family = "wasm"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

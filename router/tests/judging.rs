@@ -1,5 +1,6 @@
 //! Stories of failures that are judged by their share, among successes of other workers.
 
+#![cfg(not(target_family = "wasm"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

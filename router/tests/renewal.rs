@@ -1,5 +1,6 @@
 //! Stories of what a worker knows of the others: it hears that their requests have ended, whatever the size of the group.
 
+#![cfg(not(target_family = "wasm"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,6 @@
 //! Stories of what a worker does every 20 ms with the leases that it has taken.
 
+#![cfg(not(target_family = "wasm"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -324,11 +324,14 @@ async fn exactly_half_may_fail_whichever_workers_they_come_to_and_one_more_may_n
             .provider
             .script(&first, (0..12).map(|nth| if nth % 2 == 0 { Answer::ok() } else { Answer::status(500) }));
         for nth in 0..12 {
-            let reply = world.newcomer().chat(name).await;
-            assert_eq!(reply.served_by(), first, "{name}: it cooled down after {nth} attempts");
+            let before = world.provider.received_by(&first).len();
+            let status = if nth % 2 == 0 { 200 } else { 500 };
+            assert_eq!(world.newcomer().chat(name).await.status, status, "{name}");
+            let attempts = world.provider.received_by(&first).len() - before;
+            assert_eq!(attempts, 1, "{name}: it cooled down after {nth} attempts");
         }
         world.provider.script(&first, [Answer::status(500)]);
-        world.newcomer().chat(name).await;
+        assert_eq!(world.newcomer().chat(name).await.status, 500);
         let reply = world.newcomer().chat(name).await;
         assert_eq!(reply.served_by(), format!("{name}-second"), "7 of 13 have failed");
     }

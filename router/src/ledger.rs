@@ -436,7 +436,7 @@ impl Ledger {
         else {
             return;
         };
-        let mut was_busy = false;
+        let (mut was_busy, mut leaves_room) = (false, false);
         self.update(index, now, store, |record| {
             if ticket.in_flight {
                 was_busy = terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
@@ -446,11 +446,17 @@ impl Ledger {
             if ticket.probe {
                 record.latency.probed_until = 0;
             }
+            let before = (record.completions.expected(), record.cooldown);
             remember(record);
+            let expects_less = record.completions.expected() < before.0;
+            leaves_room = terms.tpm.is_some() && (expects_less || record.cooldown != before.1);
         });
         let corrects = ticket.in_flight && used != ticket.reserved && terms.tpm.is_some();
         let is_noted = self.groups.get(group).is_some_and(Sums::notes_what_is_freed);
-        let freed = (was_busy || (corrects && used < ticket.reserved)) && is_noted;
+        // Where shorter answers are expected, the same request needs less room; and a request that is larger than the tpm of others goes
+        // to them when this one cools down.
+        let has_room = was_busy || leaves_room || (corrects && used < ticket.reserved);
+        let freed = has_room && is_noted;
         if corrects || freed {
             let correct = |window: &mut Window| {
                 if corrects {

@@ -361,7 +361,7 @@ impl Router {
     /// When the minute ends, where the fleet has used it up: asking Redis again before would be in vain.
     fn end_of_used_up(&self, index: usize, estimate: &Estimate, now: Duration) -> Option<Duration> {
         let ledger = self.ledger.borrow();
-        let tokens = ledger.seen_in_short(index)?.tokens(estimate);
+        let tokens = ledger.tokens(index, estimate, true);
         let (record, terms) = ledger.seen(index)?;
         let window = record.window.at(now);
         record.lease.is_used_up(&window, terms.limits(), tokens).then(|| window.ends())

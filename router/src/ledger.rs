@@ -76,6 +76,8 @@ pub struct Ledger {
     /// The seats in short, in the same order.
     seen: Vec<Seen>,
     groups: Vec<Sums>,
+    /// The members of each group: their marks, in order, and their indices.
+    members: Vec<Vec<(u32, usize)>>,
     alive: Alive,
     /// Whether the others know that this VM counts; one that serves nobody does not.
     joined: bool,
@@ -97,6 +99,7 @@ impl Ledger {
     /// For one worker, whose VM has this number. `strategy` tells the strategy of a deployment's group.
     pub fn new(config: &Config, vm: u32, strategy: &dyn Fn(&Deployment) -> Strategy) -> Self {
         let mut groups: Vec<Sums> = Vec::new();
+        let mut members: Vec<Vec<(u32, usize)>> = Vec::new();
         let mut places = std::collections::HashMap::<Arc<str>, usize>::new();
         let mut seats = Vec::with_capacity(config.deployments.len());
         for deployment in &config.deployments {
@@ -104,13 +107,18 @@ impl Ledger {
             let place = *places.entry(Arc::clone(&deployment.group)).or_insert(groups.len());
             if place == groups.len() {
                 groups.push(Sums::new(&deployment.group));
+                members.push(Vec::new());
             }
             if let Some(group) = groups.get_mut(place) {
                 group.include(&terms);
             }
+            let mark = mark(&deployment.id);
+            if let Some(members) = members.get_mut(place) {
+                members.push((mark, seats.len()));
+            }
             seats.push(Seat {
                 key: format!("d/{}", deployment.id),
-                mark: mark(&deployment.id),
+                mark,
                 terms,
                 group: place,
                 fixed: Fixed::of(deployment),
@@ -119,12 +127,14 @@ impl Ledger {
                 last_read: 0,
             });
         }
+        members.iter_mut().for_each(|members| members.sort_unstable());
         let shared = config.redis.is_some();
         let seen = seats.iter().map(|seat| Seen::of(&seat.record, &seat.terms, seat.fixed, shared)).collect();
         Self {
             seats,
             seen,
             groups,
+            members,
             alive: Alive::new(vm),
             joined: false,
             reads: 0,
@@ -329,16 +339,16 @@ impl Ledger {
         let Some(stale) = self.groups.get_mut(group).map(|group| group.catch_up(reads, store)) else {
             return false;
         };
-        let is_stale = |mark: u32| match &stale {
-            Stale::Some(marks) => marks.binary_search(&mark).is_ok(),
-            Stale::All => true,
+        let members = self.members.get(group).map(Vec::as_slice).unwrap_or_default();
+        let with_mark = |mark: u32| {
+            let first = members.partition_point(|(of_member, _)| *of_member < mark);
+            let same = members.get(first..).unwrap_or_default();
+            same.iter().take_while(move |(of_member, _)| *of_member == mark)
         };
-        if stale == Stale::Some(Vec::new()) {
-            return false;
-        }
-        let of_group =
-            self.seats.iter().enumerate().filter(|(_, seat)| seat.group == group && is_stale(seat.mark));
-        let stale: Vec<usize> = of_group.map(|(index, _)| index).collect();
+        let stale: Vec<usize> = match stale {
+            Stale::All => members.iter().map(|(_, index)| *index).collect(),
+            Stale::Some(marks) => marks.into_iter().flat_map(with_mark).map(|(_, index)| *index).collect(),
+        };
         stale.iter().for_each(|index| {
             self.read(*index, store);
         });

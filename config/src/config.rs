@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Secret;
+use crate::{Proxies, Secret};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// Where instances share what they count; without it each counts for itself.
     pub redis: Option<Redis>,
+    /// Through what deployments are reached, where that is not directly.
+    pub proxies: Proxies,
     /// Names of the environment variables that the file refers to, sorted, each once.
     pub env_names: Vec<String>,
 }

@@ -20,6 +20,14 @@ pub struct Environment<'a> {
     names: BTreeSet<String>,
 }
 
+/// Where a value is.
+enum Resolved<'n> {
+    /// In the file: this is it.
+    InFile(&'n str),
+    /// In the process, under this name.
+    OfProcess(&'n str),
+}
+
 impl<'a> Environment<'a> {
     /// With the entries of `environment_variables:`, which go before the process.
     pub fn new(process: Lookup<'a>, section: &[Entry]) -> Self {
@@ -29,19 +37,37 @@ impl<'a> Environment<'a> {
 
     /// The value of a variable, unless it is unset. Its name is remembered.
     pub fn get(&mut self, name: &str) -> Option<String> {
-        let mut name = name.to_owned();
-        for _ in 0..MAX_HOPS {
-            let set = self.section.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
-            match set.map(|value| (value, value.strip_prefix(PREFIX))) {
-                Some((value, None)) => return Some(value.clone()),
-                // `X: os.environ/X` hands the process' own value through.
-                Some((_, Some(other))) if other != name => name = other.to_owned(),
-                _ => break,
-            }
-        }
+        let name = match self.resolved(name) {
+            Resolved::InFile(value) => return Some(value.to_owned()),
+            Resolved::OfProcess(name) => name.to_owned(),
+        };
         let value = (self.process)(&name);
         self.names.insert(name);
         value
+    }
+
+    /// The value of a variable that the filter has no use for, so its name is not remembered; and whether the file itself
+    /// holds it.
+    pub fn peek(&self, name: &str) -> Option<(String, bool)> {
+        match self.resolved(name) {
+            Resolved::InFile(value) => Some((value.to_owned(), true)),
+            Resolved::OfProcess(name) => (self.process)(name).map(|value| (value, false)),
+        }
+    }
+
+    /// Where the value of a variable comes from, after what the file's section says about it.
+    fn resolved<'n>(&'n self, name: &'n str) -> Resolved<'n> {
+        let mut name = name;
+        for _ in 0..MAX_HOPS {
+            let set = self.section.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+            match set.map(|value| (value, value.strip_prefix(PREFIX))) {
+                Some((value, None)) => return Resolved::InFile(value),
+                // `X: os.environ/X` hands the process' own value through.
+                Some((_, Some(other))) if other != name => name = other,
+                _ => break,
+            }
+        }
+        Resolved::OfProcess(name)
     }
 
     /// The first of several variables that is set and not empty.

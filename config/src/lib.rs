@@ -8,6 +8,7 @@
 //! - `tables`, `verdict`: what becomes of every key;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
 //! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `wildcard`, `references`, `callbacks`: the settings;
+//! - `proxies`, `no_proxy`: the way out, which the environment prescribes;
 //! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
 //! - `config`, `report`: what comes out.
 
@@ -31,10 +32,12 @@ mod limits;
 mod merge;
 mod model_list;
 pub mod names;
+mod no_proxy;
 mod params;
 mod parse;
 mod policy;
 mod providers;
+mod proxies;
 mod python;
 mod reader;
 mod reading;
@@ -64,6 +67,7 @@ pub use documentation::documented_tables;
 pub use finding::{Finding, Severity};
 pub use include::{Loaded, load};
 pub use infer::{infer_provider, without_provider};
+pub use proxies::{Proxies, Proxy};
 pub use reading::{Reading, read};
 pub use secret::Secret;
 pub use wildcard::Wildcard;

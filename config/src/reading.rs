@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::model_list;
 use crate::params;
 use crate::parse;
+use crate::proxies;
 use crate::reader::{Reader, Section};
 use crate::redis;
 use crate::references::{self, Names};
@@ -93,7 +94,9 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let server = server::read(reader, &document, &settings, &own);
     references::check(reader, &settings, &Names::new(&list, &aliases, &router.routing_groups));
     let redis = redis::read(reader, &settings, own.redis_namespace);
-    Some(Config { deployments: list.deployments, aliases, router, server, redis, env_names: Vec::new() })
+    let proxies = proxies::read(reader, document.place, &list.deployments);
+    let deployments = list.deployments;
+    Some(Config { deployments, aliases, router, server, redis, proxies, env_names: Vec::new() })
 }
 
 fn judged<'s>(

@@ -34,12 +34,12 @@ fn same(old: &Deployment, new: &Deployment) -> bool {
 }
 
 fn settings(config: &Config) -> String {
-    let Config { deployments: _, aliases, router, server, redis, env_names: _ } = config;
-    format!("{aliases:?} {router:?} {server:?} {redis:?}")
+    let Config { deployments: _, aliases, router, server, redis, proxies, env_names: _ } = config;
+    format!("{aliases:?} {router:?} {server:?} {redis:?} {proxies:?}")
 }
 
 fn keys_differ(old: &Config, new: &Config) -> bool {
-    old.server.master_key != new.server.master_key || old.redis != new.redis
+    old.server.master_key != new.server.master_key || old.redis != new.redis || old.proxies != new.proxies
 }
 
 fn listed(ids: Vec<&str>, what: &str) -> Option<String> {

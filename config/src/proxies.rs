@@ -191,10 +191,13 @@ mod tests {
         [way(0), way(1)]
     }
 
+    /// Variables, and through what each of the two is reached.
+    type Row<'a> = (&'a [(&'a str, &'a str)], [Option<&'a str>; 2]);
+
     #[test]
     fn each_scheme_has_its_proxy_and_lower_case_goes_first() {
         let none: [Option<&str>; 2] = [None, None];
-        let table: [(&[(&str, &str)], [Option<&str>; 2]); 12] = [
+        let table: [Row<'_>; 12] = [
             (&[], none),
             (&[("HTTPS_PROXY", "http://p:3128")], [Some("HTTPS_PROXY http://p:3128"), None]),
             (&[("HTTP_PROXY", "http://p:3128")], [None, Some("HTTP_PROXY http://p:3128")]),

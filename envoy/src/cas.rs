@@ -23,6 +23,7 @@ pub fn find(config: &Config, ssl_cert_file: Option<String>) -> Result<String, Fa
     for deployment in &config.deployments {
         let role = || format!("ssl_verify of deployment {}", deployment.id);
         needed |= needs_system(&deployment.endpoint.tls, role)?;
+        needed |= config.proxies.of(&deployment.endpoint).is_some_and(|proxy| proxy.tls);
     }
     if let Some(redis) = &config.redis {
         needed |= needs_system(&redis.tls, || "ssl_ca_certs of Redis".to_owned())?;

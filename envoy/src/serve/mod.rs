@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::cli::Serve;
 use crate::configuration::{self, Usable};
 use crate::failure::Failure;
-use crate::render::{Files, Options, Resources, live_bootstrap};
+use crate::render::{Files, Options, Resources, forward_proxy, live_bootstrap};
 use crate::{cas, files, filter, listen, socket};
 
 mod admin;
@@ -68,10 +68,24 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let first = Resources::new(1, &config, &text, &options);
     let generations = Generations::first(handing, first).map_err(cannot_write)?;
 
-    let child = child::spawn(command(&envoy, &dir, args))
+    let mut command = command(&envoy, &dir, args);
+    let variables = forward_proxy::variables(&config);
+    command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
+    let child = child::spawn(command)
         .map_err(|error| Failure::Machine(format!("cannot run {}: {error}", envoy.display())))?;
-    let running =
-        Running { args, dir: &dir, config, text, warnings, options, events, generations, watch, child };
+    let running = Running {
+        args,
+        dir: &dir,
+        config,
+        text,
+        warnings,
+        options,
+        variables,
+        events,
+        generations,
+        watch,
+        child,
+    };
     running.until_the_end().map(ExitCode::from)
 }
 

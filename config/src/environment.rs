@@ -18,6 +18,7 @@ pub struct Environment<'a> {
     process: Lookup<'a>,
     section: Vec<(String, String)>,
     names: BTreeSet<String>,
+    implicit: BTreeSet<String>,
 }
 
 /// Where a value is.
@@ -32,7 +33,7 @@ impl<'a> Environment<'a> {
     /// With the entries of `environment_variables:`, which go before the process.
     pub fn new(process: Lookup<'a>, section: &[Entry]) -> Self {
         let section = section.iter().filter_map(|entry| Some((entry.key.clone(), text(&entry.node.value)?)));
-        Self { process, section: section.collect(), names: BTreeSet::new() }
+        Self { process, section: section.collect(), names: BTreeSet::new(), implicit: BTreeSet::new() }
     }
 
     /// The value of a variable, unless it is unset. Its name is remembered.
@@ -74,7 +75,15 @@ impl<'a> Environment<'a> {
     pub fn first_of(&mut self, names: &[&str]) -> Option<String> {
         // All are looked up, so that all are handed to the filter: which of them are set may change.
         let values: Vec<_> = names.iter().map(|name| self.get(name)).collect();
-        values.into_iter().flatten().find(|value| !value.is_empty())
+        let mut set = names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?)));
+        let (name, value) = set.find(|(_, value)| !value.is_empty())?;
+        self.implicit.insert(name.to_owned());
+        Some(value)
+    }
+
+    /// Variables that the file does not name and that had something to say, sorted.
+    pub fn implicit(&self) -> Vec<String> {
+        self.implicit.iter().cloned().collect()
     }
 
     /// Every name that was looked up in the process, sorted.

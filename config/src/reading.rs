@@ -30,6 +30,8 @@ pub struct Reading {
     pub config: Option<Config>,
     /// Everything worth telling the operator, by line.
     pub findings: Vec<Finding>,
+    /// Variables that say what the file leaves open, as LiteLLM looks them up by itself: those that are set, sorted.
+    pub variables: Vec<String>,
 }
 
 /// Reads a file without looking at others: `include:` is for [`load`](crate::load).
@@ -37,7 +39,7 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
     let mut report = Report::new(vec![file.to_owned()]);
     match parse::parse(0, text, &mut report) {
         Some(document) => read_tree(&document, report, env),
-        None => Reading { config: None, findings: report.into_findings() },
+        None => Reading { config: None, findings: report.into_findings(), variables: Vec::new() },
     }
 }
 
@@ -47,9 +49,10 @@ pub fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
     let config = read_document(&mut reader, document);
     let sound = reader.report.refusals() == 0;
     let findings = reader.report.into_findings();
+    let variables = reader.env.implicit();
     let config =
         config.filter(|_| sound).map(|config| Config { env_names: reader.env.into_names(), ..config });
-    Reading { config, findings }
+    Reading { config, findings, variables }
 }
 
 fn environment_section(document: &Node) -> &[Entry] {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy_bidirectional,
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy, copy_bidirectional,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -103,28 +103,63 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Stat
     }
 }
 
-/// One request: a tunnel, or one that is passed on.
+/// A tunnel, or requests that are passed on to one place.
 async fn serve<W: AsyncRead + AsyncWrite + Unpin>(client: W, state: &State) -> io::Result<()> {
     let mut client = BufReader::new(client);
     let head = head(&mut client).await?;
-    let refusal = lock(&state.refusal).clone();
-    let (status, upstream) = match refusal {
-        Some(status) => (status, None),
-        None => judge(&head, state).await,
+    let way = match lock(&state.refusal).clone() {
+        Some(status) => Way::Refused(status),
+        None => judge(&head, state),
     };
-    let Some((mut upstream, first)) = upstream else {
-        let challenge =
-            if status.starts_with("407") { "proxy-authenticate: Basic realm=\"proxy\"\r\n" } else { "" };
-        let answer = format!("HTTP/1.1 {status}\r\n{challenge}content-length: 7\r\n\r\nrefused");
-        client.write_all(answer.as_bytes()).await?;
-        return client.shutdown().await;
+    let connected = match &way {
+        Way::Tunnel(port) | Way::Request(port, _) => TcpStream::connect(("127.0.0.1", *port)).await,
+        Way::Refused(_) => Err(io::ErrorKind::NotConnected.into()),
     };
-    match first {
-        None => client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?,
-        Some(first) => upstream.write_all(first.as_bytes()).await?,
+    match (way, connected) {
+        (Way::Tunnel(_), Ok(mut upstream)) => {
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+            copy_bidirectional(&mut client, &mut upstream).await.map(drop)
+        }
+        (Way::Request(port, first), Ok(upstream)) => pass_on(client, upstream, port, first, state).await,
+        (Way::Refused(status), _) => refuse(&mut client, &status).await,
+        (_, Err(_)) => refuse(&mut client, "502 Bad Gateway").await,
     }
-    // Nothing that came with the head is lost: the reader still has it.
-    copy_bidirectional(&mut client, &mut upstream).await.map(drop)
+}
+
+async fn refuse<W: AsyncWrite + Unpin>(client: &mut W, status: &str) -> io::Result<()> {
+    let guarded = status.starts_with("407");
+    let challenge = if guarded { "proxy-authenticate: Basic realm=\"proxy\"\r\n" } else { "" };
+    let answer = format!("HTTP/1.1 {status}\r\n{challenge}content-length: 7\r\n\r\nrefused");
+    client.write_all(answer.as_bytes()).await?;
+    client.shutdown().await
+}
+
+/// This request and those that follow it on the connection, each with a body of a known length.
+async fn pass_on<W: AsyncRead + AsyncWrite + Unpin>(
+    client: BufReader<W>,
+    upstream: TcpStream,
+    port: u16,
+    first: Passed,
+    state: &State,
+) -> io::Result<()> {
+    let (reader, mut to_client) = tokio::io::split(client);
+    let mut from_client = BufReader::new(reader);
+    let (mut from_upstream, mut to_upstream) = upstream.into_split();
+    let requests = async {
+        let mut request = first;
+        loop {
+            to_upstream.write_all(request.head.as_bytes()).await?;
+            copy(&mut (&mut from_client).take(request.length), &mut to_upstream).await?;
+            request = match judge(&head(&mut from_client).await?, state) {
+                Way::Request(same, request) if same == port => request,
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            };
+        }
+    };
+    tokio::select! {
+        ended = requests => ended,
+        ended = copy(&mut from_upstream, &mut to_client) => ended.map(drop),
+    }
 }
 
 async fn head<W: AsyncRead + Unpin>(client: &mut BufReader<W>) -> io::Result<Vec<String>> {
@@ -141,9 +176,24 @@ async fn head<W: AsyncRead + Unpin>(client: &mut BufReader<W>) -> io::Result<Vec
     }
 }
 
-/// Where a request leads and what is said there first, or why it leads nowhere.
-async fn judge(head: &[String], state: &State) -> (String, Option<(TcpStream, Option<String>)>) {
-    let refused = |status: &str| (status.to_owned(), None);
+/// What becomes of a request.
+enum Way {
+    /// The port that the tunnel leads to.
+    Tunnel(u16),
+    /// The port that it is passed on to, and as what.
+    Request(u16, Passed),
+    /// The status of the answer.
+    Refused(String),
+}
+
+/// A request as the provider gets it.
+struct Passed {
+    head: String,
+    length: u64,
+}
+
+fn judge(head: &[String], state: &State) -> Way {
+    let refused = |status: &str| Way::Refused(status.to_owned());
     let line = head.first().map(String::as_str).unwrap_or_default();
     let Some((asked, "HTTP/1.1")) = line.rsplit_once(' ') else { return refused("400 Bad Request") };
     lock(&state.asked).push(asked.to_owned());
@@ -151,27 +201,25 @@ async fn judge(head: &[String], state: &State) -> (String, Option<(TcpStream, Op
         return refused("407 Proxy Authentication Required");
     }
     let Some((method, target)) = asked.split_once(' ') else { return refused("400 Bad Request") };
-    let (place, first) = match target.strip_prefix("http://") {
-        _ if method == "CONNECT" => (target.to_owned(), None),
-        Some(url) => {
-            let (place, path) = url.split_at(url.find('/').unwrap_or(url.len()));
-            (with_port(place), Some(passed_on(method, path, head)))
+    let (place, host) = match (method, target.strip_prefix("http://")) {
+        ("CONNECT", None) => (target.to_owned(), header(head, "host").map(str::to_owned)),
+        (_, Some(url)) => {
+            (with_port(url.split('/').next().unwrap_or_default()), header(head, "host").map(with_port))
         }
-        None => return refused("400 Bad Request"),
+        _ => return refused("400 Bad Request"),
     };
     // A request must name in its Host what it asks for.
-    if header(head, "host").map(|host| if method == "CONNECT" { host.to_owned() } else { with_port(host) })
-        != Some(place.clone())
-    {
+    if host.as_ref() != Some(&place) {
         return refused("400 Bad Request");
     }
-    let port = lock(&state.names).get(&place).copied();
-    match port {
-        Some(port) => match TcpStream::connect(("127.0.0.1", port)).await {
-            Ok(upstream) => ("200 OK".to_owned(), Some((upstream, first))),
-            Err(_) => refused("502 Bad Gateway"),
-        },
+    let known = lock(&state.names).get(&place).copied();
+    match known {
         None => refused("502 Bad Gateway"),
+        Some(port) if method == "CONNECT" => Way::Tunnel(port),
+        Some(port) => match header(head, "content-length").and_then(|length| length.parse().ok()) {
+            Some(length) => Way::Request(port, Passed { head: passed_on(method, target, head), length }),
+            None => refused("411 Length Required"),
+        },
     }
 }
 
@@ -179,14 +227,12 @@ fn with_port(place: &str) -> String {
     if place.contains(':') { place.to_owned() } else { format!("{place}:80") }
 }
 
-/// The head for the provider: its own path, nothing of the proxy's, and one request for each connection.
-fn passed_on(method: &str, path: &str, head: &[String]) -> String {
-    let own = |line: &&String| {
-        let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        name != "connection" && !name.starts_with("proxy-")
-    };
+/// The head for the provider: its own path, and nothing of the proxy's.
+fn passed_on(method: &str, url: &str, head: &[String]) -> String {
+    let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+    let own = |line: &&String| !line.to_ascii_lowercase().starts_with("proxy-");
     let headers: String = head.iter().skip(1).filter(own).map(|line| format!("{line}\r\n")).collect();
-    format!("{method} {path} HTTP/1.1\r\n{headers}connection: close\r\n\r\n")
+    format!("{method} /{path} HTTP/1.1\r\n{headers}\r\n")
 }
 
 fn header<'h>(head: &'h [String], name: &str) -> Option<&'h str> {

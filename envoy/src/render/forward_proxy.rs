@@ -178,3 +178,92 @@ fn target(endpoint: &Endpoint) -> String {
     let Endpoint { host, port, .. } = endpoint;
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use llm_balancer_config::read;
+
+    use super::*;
+    use crate::render::{Options, bootstrap};
+
+    fn config(text: &str, variables: &[(&str, &str)]) -> Config {
+        let lookup =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let reading = read("config.yaml", text, &lookup);
+        reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings))
+    }
+
+    fn rendered(config: &Config) -> Value {
+        let options = Options {
+            listen: "127.0.0.1:4000".parse().unwrap(),
+            admin_port: 9901,
+            metrics: None,
+            filter: String::new(),
+            system_cas: "ca.pem".to_owned(),
+            redis_socket: String::new(),
+        };
+        bootstrap(config, "", &options)
+    }
+
+    fn items(bases: &[&str]) -> String {
+        let item = |base: &&str| {
+            format!(
+                "- {{model_name: g, litellm_params: {{model: openai/m, api_base: '{base}', api_key: k}}}}\n"
+            )
+        };
+        format!("model_list:\n{}", bases.iter().map(item).collect::<String>())
+    }
+
+    #[test]
+    fn a_password_of_the_environment_is_in_no_rendered_file() {
+        let config = config(
+            &items(&["https://a/v1", "http://b/v1"]),
+            &[("HTTPS_PROXY", "http://ada:s%40cret@p:3128"), ("HTTP_PROXY", "http://bob:word@q")],
+        );
+        let variables = variables(&config);
+        let shown: Vec<_> = variables.iter().map(|(name, value)| (*name, value.reveal())).collect();
+        let (https, http) = (BASE64.encode(b"ada:s@cret"), BASE64.encode(b"bob:word"));
+        assert_eq!(
+            shown,
+            [
+                (names::HTTPS_PROXY_AUTHORIZATION, format!("Basic {https}").as_str()),
+                (names::HTTP_PROXY_AUTHORIZATION, format!("Basic {http}").as_str()),
+            ]
+        );
+        let text = rendered(&config).to_string();
+        for secret in ["s@cret", "s%40cret", "word", &https, &http] {
+            assert!(!text.contains(secret), "{secret}");
+        }
+        for name in [names::HTTP_PROXY_AUTHORIZATION, names::HTTPS_PROXY_AUTHORIZATION] {
+            assert!(text.contains(&format!("%ENVIRONMENT({name})%")), "{name}");
+        }
+    }
+
+    #[test]
+    fn many_deployments_share_one_way_out() {
+        let bases: Vec<String> = (0..50).map(|number| format!("https://host{number}.example/v1")).collect();
+        let bases: Vec<&str> = bases.iter().map(String::as_str).collect();
+        let rendered = rendered(&config(&items(&bases), &[("ALL_PROXY", "p:1")]));
+        let named = |pointer: &str| {
+            let all = rendered.pointer(pointer).and_then(Value::as_array).unwrap();
+            all.iter().filter(|it| it["name"].as_str().unwrap().starts_with(names::FORWARD_PROXY)).count()
+        };
+        assert_eq!((named("/static_resources/listeners"), named("/static_resources/clusters")), (1, 1));
+    }
+
+    #[test]
+    fn no_name_of_a_provider_behind_a_proxy_is_looked_up() {
+        let config = config(
+            &items(&["https://far.example/v1", "http://far.example/v1"]),
+            &[("ALL_PROXY", "10.0.0.9:3128")],
+        );
+        let text = rendered(&config)["static_resources"]["clusters"].to_string();
+        assert!(!text.contains("envoy.clusters.dns"), "{text}");
+    }
+
+    #[test]
+    fn without_a_proxy_nothing_leads_through_one() {
+        let text = rendered(&config(&items(&["https://a/v1", "http://b/v1"]), &[])).to_string();
+        assert!(!text.contains(names::FORWARD_PROXY) && !text.contains("fully_qualified"), "{text}");
+    }
+}

@@ -141,6 +141,11 @@ impl Call<'_, '_, '_> {
         given.or_else(|| self.reader.env.first_of(variables))
     }
 
+    /// The base from the file, or from a variable if the file has none.
+    pub fn base_or(&mut self, variables: &[&str]) -> Option<String> {
+        self.api_base.clone().or_else(|| self.reader.env.first_of(variables))
+    }
+
     /// The key from the file, or from the provider's variables if the file has none.
     pub fn key(&mut self) -> Option<Secret> {
         if self.given.key.is_some() {

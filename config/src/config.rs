@@ -20,6 +20,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// Through what deployments are reached, where that is not directly.
     pub proxies: Proxies,
+    /// The file with the CAs that verify providers, Redis and proxies, and the variable that names it.
+    pub ca_bundle: Option<(String, String)>,
     /// Names of the environment variables that the file refers to, sorted, each once.
     pub env_names: Vec<String>,
 }

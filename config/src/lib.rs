@@ -8,7 +8,7 @@
 //! - `tables`, `verdict`: what becomes of every key;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
 //! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `wildcard`, `references`, `callbacks`: the settings;
-//! - `proxies`, `no_proxy`: the way out, which the environment prescribes;
+//! - `proxies`, `no_proxy`: the way out, which the environment prescribes; `without_effect`: what else it says;
 //! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
 //! - `config`, `report`: what comes out.
 
@@ -60,6 +60,7 @@ mod tree;
 mod verdict;
 mod wildcard;
 mod wires;
+mod without_effect;
 
 pub use ceiling::retry_ceiling;
 pub use config::*;

@@ -21,7 +21,7 @@ use crate::tables::{
 };
 use crate::tree::{self, Entry, Node, Value};
 use crate::verdict::{self, Table};
-use crate::{router, tls};
+use crate::{router, tls, without_effect};
 
 /// What came of reading a file.
 #[derive(Clone, Debug)]
@@ -90,16 +90,18 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     check_environment(reader, &document);
     let own = judged(reader, &document, "llm_balancer", &LLM_BALANCER);
     let own = server::own(reader, own.as_ref());
-    let around = surroundings(reader, &settings, &own);
+    let around = surroundings(reader, &document, &settings, &own);
     let list = model_list::read(reader, &document, &around);
     let aliases = references::aliases(reader, &settings);
     let router = router::read(reader, &settings, own.soft_limits);
     let server = server::read(reader, &document, &settings, &own);
     references::check(reader, &settings, &Names::new(&list, &aliases, &router.routing_groups));
     let redis = redis::read(reader, &settings, own.redis_namespace);
+    without_effect::check(reader, document.place);
+    let ca_bundle = tls::bundle(reader);
     let proxies = proxies::read(reader, document.place, &list.deployments);
     let deployments = list.deployments;
-    Some(Config { deployments, aliases, router, server, redis, proxies, env_names: Vec::new() })
+    Some(Config { deployments, aliases, router, server, redis, proxies, ca_bundle, env_names: Vec::new() })
 }
 
 fn judged<'s>(
@@ -145,9 +147,14 @@ fn check_environment(reader: &mut Reader<'_>, document: &Section<'_>) {
     }
 }
 
-fn surroundings(reader: &mut Reader<'_>, settings: &Settings<'_>, own: &Own) -> Surroundings {
+fn surroundings(
+    reader: &mut Reader<'_>,
+    document: &Section<'_>,
+    settings: &Settings<'_>,
+    own: &Own,
+) -> Surroundings {
     let mut around = Surroundings {
-        tls: tls::of_file(reader, settings.litellm.as_ref()),
+        tls: tls::of_file(reader, settings.litellm.as_ref(), document.place),
         skip_unsupported: own.skip_unsupported,
         environment: reader.env.first_of(&["LITELLM_ENVIRONMENT"]),
         defaults: Vec::new(),

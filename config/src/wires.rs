@@ -81,7 +81,7 @@ impl Call<'_, '_, '_> {
                 advice,
             ));
         }
-        let project = self.setting("vertex_project", &["VERTEXAI_PROJECT"]);
+        let project = self.setting("vertex_project", &["VERTEXAI_PROJECT", "VERTEX_PROJECT"]);
         let Some(project) = project else {
             let advice = "set vertex_project, or VERTEXAI_PROJECT; for Google AI Studio write gemini/name";
             return Err(self.mistake("model", "names no Google Cloud project", advice));
@@ -92,7 +92,8 @@ impl Call<'_, '_, '_> {
             "global" => "https://aiplatform.googleapis.com".to_owned(),
             _ => format!("https://{location}-aiplatform.googleapis.com"),
         };
-        let mut base = self.parse(&self.api_base.clone().unwrap_or(host))?;
+        let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
+        let mut base = self.parse(&given.unwrap_or(host))?;
         let shown = base.shown();
         base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
         let key = self.key();
@@ -125,8 +126,9 @@ impl Call<'_, '_, '_> {
                 "use an open-weight model of Bedrock, such as bedrock/openai.gpt-oss-120b-1:0, or the vendor's own API",
             ));
         }
-        let region = self.setting("aws_region_name", &["AWS_REGION_NAME", "AWS_REGION"]);
-        let base = match (self.api_base.clone(), region) {
+        let region =
+            self.setting("aws_region_name", &["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"]);
+        let base = match (self.base_or(&["AWS_BEDROCK_RUNTIME_ENDPOINT"]), region) {
             (Some(base), _) => base,
             (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
             (None, None) => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::{env, fs, io};
+use std::{fs, io};
 
 use llm_balancer_config::{Config, Proxies};
 use serde_json::Value;
@@ -34,7 +34,7 @@ fn for_envoy(args: &Render, config: &Config, text: &str) -> Result<(), Failure> 
         metrics: listen::metrics(&args.listen, address),
         // Relative to where Envoy is started.
         filter: FILTER.to_owned(),
-        system_cas: cas::find(config, env::var("SSL_CERT_FILE").ok())?,
+        system_cas: cas::find(config)?,
         redis_socket: socket_path(args, config)?,
     };
     if config.redis.is_some() {

@@ -1,6 +1,5 @@
 //! Runs Envoy with the configuration, from the check to the last answer.
 
-use std::env;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -44,7 +43,7 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let watch = Watch::new(read);
     let filter = filter::bytes().map_err(Failure::Machine)?;
     let address = listen::address(&args.listen, &config)?;
-    let system_cas = cas::find(&config, env::var("SSL_CERT_FILE").ok())?;
+    let system_cas = cas::find(&config)?;
     let envoy = find::envoy(args.envoy.as_deref())?;
     let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
 

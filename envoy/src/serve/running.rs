@@ -1,7 +1,6 @@
 //! An Envoy that runs, from its first sign of life to its last: it is given new configurations, and told when to end.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::net::TcpStream;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
@@ -183,7 +182,7 @@ impl Running<'_> {
         let note = self.stays_where_it_is(&config)?;
         self.knows_the_proxy(&config)?;
         let options = Options {
-            system_cas: cas::find(&config, env::var("SSL_CERT_FILE").ok())?,
+            system_cas: cas::find(&config)?,
             redis_socket: redis_socket(&config, self.dir)?,
             ..self.options.clone()
         };

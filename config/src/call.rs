@@ -5,6 +5,7 @@ use crate::config::{Credential, Endpoint, Layout, Tls};
 use crate::endpoint::Obstacle;
 use crate::providers::Provider;
 use crate::reader::{Reader, Section, Unset};
+use crate::report::Path;
 use crate::secret::Secret;
 use crate::tree::{Entry, Value};
 
@@ -96,9 +97,9 @@ impl Call<'_, '_, '_> {
         let variables = self.provider.base_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
         let set =
-            if self.params.find("api_base").is_some() { None } else { self.reader.env.first_of(&names) };
+            if self.params.find("api_base").is_some() { None } else { self.reader.env.first_named(&names) };
         match set {
-            Some(base) => self.parse(&base),
+            Some((name, base)) => self.parse_variable(name, &base),
             None if self.provider.base.is_empty() => {
                 let set = names.first().map(|name| format!(", or {name}")).unwrap_or_default();
                 let message =
@@ -107,6 +108,15 @@ impl Call<'_, '_, '_> {
             }
             None => self.parse(self.provider.base),
         }
+    }
+
+    /// The same for a base of the environment, which is reported on under its variable's name.
+    fn parse_variable(&mut self, name: &str, text: &str) -> Result<Base, Obstacle> {
+        if let Err(base::Unusable(message, advice)) = base::parse(text) {
+            self.reader.report.refuse(self.params.place, &Path::top(name), message, advice);
+            return Err(Obstacle::Reported);
+        }
+        self.parse(text)
     }
 
     /// A base taken apart, with advice about a route at its end.

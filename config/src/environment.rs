@@ -73,12 +73,17 @@ impl<'a> Environment<'a> {
 
     /// The first of several variables that is set and not empty.
     pub fn first_of(&mut self, names: &[&str]) -> Option<String> {
+        self.first_named(names).map(|(_, value)| value)
+    }
+
+    /// The same with its name.
+    pub fn first_named<'n>(&mut self, names: &[&'n str]) -> Option<(&'n str, String)> {
         // All are looked up, so that all are handed to the filter: which of them are set may change.
         let values: Vec<_> = names.iter().map(|name| self.get(name)).collect();
         let mut set = names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?)));
         let (name, value) = set.find(|(_, value)| !value.is_empty())?;
         self.implicit.insert(name.to_owned());
-        Some(value)
+        Some((name, value))
     }
 
     /// Variables that the file does not name and that had something to say, sorted.

@@ -97,7 +97,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let server = server::read(reader, &document, &settings, &own);
     references::check(reader, &settings, &Names::new(&list, &aliases, &router.routing_groups));
     let redis = redis::read(reader, &settings, own.redis_namespace);
-    without_effect::check(reader, document.place);
+    without_effect::check(reader, document.place, &list.deployments, redis.as_ref());
     let ca_bundle = tls::bundle(reader);
     let proxies = proxies::read(reader, document.place, &list.deployments);
     let deployments = list.deployments;

@@ -1,5 +1,6 @@
 //! Variables that LiteLLM's proxy reads and that have no effect here: one warning for each that is set.
 
+use crate::config::{Deployment, Redis};
 use crate::reader::Reader;
 use crate::report::Path;
 use crate::tree::Place;
@@ -43,7 +44,7 @@ const ROWS: &[Row] = &[
         "has no effect: client certificates are not served",
         "put a proxy that holds the certificate in between",
     ),
-    Row(&["SSL_SECURITY_LEVEL", "SSL_ECDH_CURVE", "SSL_CERT_DIR"], ENCRYPTION, KEEP),
+    Row(&["SSL_SECURITY_LEVEL", "SSL_ECDH_CURVE"], ENCRYPTION, KEEP),
     Row(&["DEFAULT_MAX_RETRIES"], RETRIES, "set router_settings.num_retries"),
     Row(&["INITIAL_RETRY_DELAY", "MAX_RETRY_DELAY", "JITTER"], RETRIES, "set router_settings.retry_after"),
     Row(&["DEFAULT_ALLOWED_FAILS"], "has no effect on cooldowns", "set router_settings.allowed_fails"),
@@ -59,30 +60,62 @@ const ROWS: &[Row] = &[
         KEEP,
     ),
     Row(&["OPENAI_API_TYPE", "AZURE_API_TYPE"], "has no effect", "write azure/<deployment> as the model"),
-    Row(
-        &["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_USERNAME", "AZURE_PASSWORD"],
-        LOGIN,
-        "give the token as azure_ad_token, or a key as api_key",
-    ),
-    Row(
-        &["GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_CREDENTIALS"],
-        LOGIN,
-        "give an access token as api_key to vertex_ai/ deployments",
-    ),
     Row(&["LITELLM_DROP_PARAMS"], DROPS, "name members to remove in additional_drop_params"),
     Row(&["LITELLM_MODIFY_PARAMS"], DROPS, KEEP),
     Row(&["USE_LITELLM_PROXY"], "has no effect", "write litellm_proxy/<name> as the model"),
 ];
 
+/// Where a deployment of that provider might need them.
+const OF_PROVIDERS: &[(&str, Row)] = &[
+    (
+        "azure",
+        Row(
+            &["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_USERNAME", "AZURE_PASSWORD"],
+            LOGIN,
+            "give the token as azure_ad_token, or a key as api_key",
+        ),
+    ),
+    (
+        "vertex_ai",
+        Row(
+            &["GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_CREDENTIALS"],
+            LOGIN,
+            "give an access token as api_key",
+        ),
+    ),
+];
+
+/// Where the file asks for no Redis.
+const OF_REDIS: Row = Row(
+    &["REDIS_URL", "REDIS_HOST"],
+    "has no effect: the file asks for no Redis, so every instance counts for itself",
+    "set router_settings.redis_url or redis_host to share limits through it",
+);
+
 /// Warns of those that are set to anything but a no.
-pub fn check(reader: &mut Reader<'_>, place: Place) {
+pub fn check(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment], redis: Option<&Redis>) {
     // The filter prints no warnings, and is smaller without these.
     if cfg!(target_family = "wasm") {
         return;
     }
-    for Row(names, message, advice) in ROWS {
-        for name in names.iter().filter(|name| is_set(reader, name)).collect::<Vec<_>>() {
-            reader.report.warn(place, &Path::top(name), message, advice);
+    ROWS.iter().for_each(|row| row.check(reader, place));
+    for (provider, row) in OF_PROVIDERS {
+        if deployments.iter().any(|deployment| deployment.provider == *provider) {
+            row.check(reader, place);
+        }
+    }
+    if redis.is_none() {
+        OF_REDIS.check(reader, place);
+    }
+}
+
+impl Row {
+    fn check(&self, reader: &mut Reader<'_>, place: Place) {
+        let Self(names, message, advice) = self;
+        for name in *names {
+            if is_set(reader, name) {
+                reader.report.warn(place, &Path::top(name), message, advice);
+            }
         }
     }
 }
@@ -94,14 +127,14 @@ fn is_set(reader: &Reader<'_>, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::ROWS;
+    use super::{OF_REDIS, ROWS};
     use crate::read;
 
     const FILE: &str = "model_list:\n- {model_name: g, litellm_params: {model: hosted_vllm/m, api_base: 'http://vllm/v1'}}\n";
 
     #[test]
     fn each_that_is_set_has_one_warning_which_does_not_show_its_value() {
-        for name in ROWS.iter().flat_map(|row| row.0) {
+        for name in ROWS.iter().chain([&OF_REDIS]).flat_map(|row| row.0) {
             let lookup = |variable: &str| (variable == *name).then(|| "v-a-l-u-e".to_owned());
             let reading = read("config.yaml", FILE, &lookup);
             let [finding] = reading.findings.as_slice() else { panic!("{name}: {:?}", reading.findings) };
@@ -112,6 +145,21 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_login_is_missed_where_a_deployment_might_need_it() {
+        let about = |model: &str, variable: &str| {
+            let text = format!(
+                "model_list:\n- {{model_name: g, litellm_params: {{model: {model}, api_base: 'https://a/', api_key: k, vertex_project: p}}}}\n"
+            );
+            let findings =
+                read("config.yaml", &text, &|name| (name == variable).then(|| "x".to_owned())).findings;
+            findings.iter().any(|finding| finding.path == variable)
+        };
+        assert!(about("azure/d", "AZURE_CLIENT_SECRET") && !about("openai/m", "AZURE_CLIENT_SECRET"));
+        let google = "GOOGLE_APPLICATION_CREDENTIALS";
+        assert!(about("vertex_ai/gemini", google) && !about("azure/d", google));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Providers that only a forward proxy reaches, as `HTTPS_PROXY` and the like say.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use llm_balancer_integration::certificates::Authority;
-use llm_balancer_integration::{Answer, Client, DONE, ForwardProxy, Launch, Provider, eventually};
+use llm_balancer_integration::{
+    Answer, Balancer, Client, DONE, ForwardProxy, Launch, Provider, eventually, free_port,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -55,11 +58,7 @@ async fn an_https_provider_whose_name_only_the_proxy_knows_is_reached_through_it
     assert_eq!(request.sni.as_deref(), Some("provider.invalid"));
     assert_eq!(request.header("host"), Some("provider.invalid"));
     assert_eq!(request.header("authorization"), Some("Bearer sk-provider"));
-    assert!(
-        balancer.log().contains("through http://127.0.0.1:"),
-        "the banner names the proxy:\n{}",
-        balancer.log()
-    );
+    balancer.says("1 of 1 deployments are reached through http://127.0.0.1:").await;
 }
 
 #[tokio::test]
@@ -228,4 +227,86 @@ async fn a_socks_proxy_is_refused_at_the_start() {
     let refusal = Launch::new(config).env("ALL_PROXY", "socks5://ada:secret@127.0.0.1:1080").refused().await;
     assert!(refusal.output.contains("ALL_PROXY") && refusal.output.contains("SOCKS"), "{}", refusal.output);
     assert!(!refusal.output.contains("secret"), "{}", refusal.output);
+}
+
+/// Takes connections and says nothing, as a proxy does that hangs.
+fn silent() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_or_hangs_is_a_connection_error_that_the_log_explains() {
+    let world = Behind::new(ForwardProxy::start().await).await;
+    let hanging = silent();
+    let cases = [
+        (free_port(), "Connection_refused"),
+        (hanging.local_addr().unwrap().port(), "to provider.invalid:443: UF"),
+    ];
+    for (port, words) in cases {
+        let launch = world.launch("router_settings: {num_retries: 0}\n");
+        let balancer = launch.env("HTTPS_PROXY", format!("http://127.0.0.1:{port}")).start().await;
+        let reply = Client::new(balancer.port).chat("gpt").await;
+        let error = reply.error(500);
+        assert!(error["message"].as_str().unwrap().to_lowercase().contains("connect"), "{error}");
+        balancer.says(words).await;
+        let open = format!("cluster.forward-proxy-127-0-0-1-{port}.upstream_cx_active");
+        assert_eq!(
+            balancer.stats().await.get(&open),
+            Some(&0),
+            "connections to the proxy that nothing waits for"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_proxy_is_no_answer_of_an_http_provider() {
+    let provider = Provider::start().await;
+    let proxy = ForwardProxy::guarded(AUTHORIZATION).await;
+    proxy.knows("gpu.invalid:80", provider.port());
+    let item = |host: &str, id: &str, weight: u32| {
+        format!(
+            "- {{model_name: gpt, litellm_params: {{model: openai/m, api_base: 'http://{host}/{id}/v1', api_key: k, weight: {weight}}}, model_info: {{id: {id}}}}}\n"
+        )
+    };
+    let near = format!("localhost:{}", provider.port());
+    let config = format!("model_list:\n{}{}", item("gpu.invalid", "far", 1_000_000), item(&near, "near", 1));
+    let balancer = Launch::new(&config)
+        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", proxy.port()))
+        .env("NO_PROXY", "localhost")
+        .start()
+        .await;
+    assert_eq!(Client::new(balancer.port).chat("gpt").await.served_by(), "near");
+}
+
+#[tokio::test]
+async fn cas_of_requests_verify_providers_where_nothing_else_names_any() {
+    let world = Behind::new(ForwardProxy::start().await).await;
+    let proxy = format!("http://127.0.0.1:{}", world.proxy.port());
+    let config = "model_list:\n- {model_name: gpt, litellm_params: {model: openai/m, api_key: k}}\n";
+    let balancer = Launch::new(config)
+        .env("HTTPS_PROXY", proxy)
+        .env("OPENAI_BASE_URL", "https://provider.invalid/paris/v1")
+        .env("REQUESTS_CA_BUNDLE", &world.ca)
+        .start()
+        .await;
+    assert_eq!(Client::new(balancer.port).chat("gpt").await.served_by(), "paris");
+}
+
+#[tokio::test]
+async fn check_names_what_the_environment_adds_and_shows_no_secret() {
+    let config = "model_list:\n- {model_name: gpt, litellm_params: {model: openai/m}}\n";
+    let variables = [
+        ("HTTPS_PROXY", "http://ada:se-cret@proxy.example:3128"),
+        ("OPENAI_API_KEY", "sk-se-cret"),
+        ("DATABASE_URL", "postgres://ada:se-cret@db"),
+    ];
+    let (usable, said) = Balancer::check_with(config, &variables);
+    assert!(usable && !said.contains("se-cret"), "{said}");
+    for words in [
+        "note: OPENAI_API_KEY: read from the environment where the file is silent",
+        "note: 1 of 1 deployments are reached through http://proxy.example:3128 (HTTPS_PROXY)",
+        "warning: DATABASE_URL: has no effect: there is no database",
+    ] {
+        assert!(said.contains(words), "{words:?} is not in:\n{said}");
+    }
 }

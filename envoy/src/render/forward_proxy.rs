@@ -21,6 +21,10 @@ use super::{http1, http1_options, socket_address, typed, with};
 const TUNNEL: &str = "llm_balancer.tunnel";
 const TARGET: &str = "target";
 
+/// Reading before the proxy has answered is how Envoy notices that an attempt was given up meanwhile: without it, tunnels
+/// through a proxy that hangs are never closed. A TLS handshake begins with a few hundred bytes.
+const EARLY_DATA: u32 = 16 * 1024;
+
 /// None: an answer may be silent for as long as its deployment's timeout allows, and a tunnel that is used by no request
 /// is closed by the deployment's cluster.
 const TUNNEL_IDLE_TIMEOUT: &str = "0s";
@@ -81,6 +85,7 @@ pub(super) fn listener(config: &Config) -> Option<Value> {
         "stat_prefix": names::FORWARD_PROXY,
         "cluster": name(proxy),
         "idle_timeout": TUNNEL_IDLE_TIMEOUT,
+        "max_early_data_bytes": EARLY_DATA,
         "tunneling_config": with(json!({"hostname": target}), "headers_to_add", headers),
         "access_log": [failures(proxy)],
     });

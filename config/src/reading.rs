@@ -96,8 +96,11 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let router = router::read(reader, &settings, own.soft_limits);
     let server = server::read(reader, &document, &settings, &own);
     references::check(reader, &settings, &Names::new(&list, &aliases, &router.routing_groups));
+    let refusals = reader.report.refusals();
     let redis = redis::read(reader, &settings, own.redis_namespace);
-    without_effect::check(reader, document.place, &list.deployments, redis.as_ref());
+    // One that cannot be used was asked for all the same.
+    let asks_for_redis = redis.is_some() || reader.report.refusals() > refusals;
+    without_effect::check(reader, document.place, &list.deployments, asks_for_redis);
     let ca_bundle = tls::bundle(reader);
     let proxies = proxies::read(reader, document.place, &list.deployments);
     let deployments = list.deployments;

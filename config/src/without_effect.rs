@@ -1,6 +1,6 @@
 //! Variables that LiteLLM's proxy reads and that have no effect here: one warning for each that is set.
 
-use crate::config::{Deployment, Redis};
+use crate::config::Deployment;
 use crate::reader::Reader;
 use crate::report::Path;
 use crate::tree::Place;
@@ -93,7 +93,7 @@ const OF_REDIS: Row = Row(
 );
 
 /// Warns of those that are set to anything but a no.
-pub fn check(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment], redis: Option<&Redis>) {
+pub fn check(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment], asks_for_redis: bool) {
     // The filter prints no warnings, and is smaller without these.
     if cfg!(target_family = "wasm") {
         return;
@@ -104,7 +104,7 @@ pub fn check(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment], 
             row.check(reader, place);
         }
     }
-    if redis.is_none() {
+    if !asks_for_redis {
         OF_REDIS.check(reader, place);
     }
 }

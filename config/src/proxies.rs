@@ -2,14 +2,14 @@
 //!
 //! As LiteLLM's transport reads them (`urllib.request.getproxies`): the name in lower case goes first, and one that is set
 //! to nothing there switches the proxy off; `ALL_PROXY` stands in for the other two; `DISABLE_AIOHTTP_TRUST_ENV=true`
-//! switches all of them off. Only the generator needs them: the filter's Envoy knows the way by its clusters.
+//! and `litellm_settings.disable_aiohttp_trust_env` switch all of them off. Only the generator needs them: the filter's Envoy knows the way by its clusters.
 
 use std::net::IpAddr;
 
 use crate::base;
 use crate::config::{Deployment, Endpoint, Tls};
 use crate::no_proxy::NoProxy;
-use crate::reader::Reader;
+use crate::reader::{Reader, Section};
 use crate::redis_url;
 use crate::report::Path;
 use crate::secret::Secret;
@@ -58,9 +58,14 @@ impl Proxy {
 }
 
 /// Reads the variables, and reports those that these deployments need and that cannot be used.
-pub fn read(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment]) -> Proxies {
+pub fn read(
+    reader: &mut Reader<'_>,
+    settings: Option<&Section<'_>>,
+    place: Place,
+    deployments: &[Deployment],
+) -> Proxies {
     // The filter does not need them, and is smaller without.
-    if cfg!(target_family = "wasm") || is_disabled(reader) {
+    if cfg!(target_family = "wasm") || is_disabled(reader, settings) {
         return Proxies::default();
     }
     let mut proxies = Proxies { none: no_proxy(reader), ..Proxies::default() };
@@ -72,9 +77,11 @@ pub fn read(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment]) -
     proxies
 }
 
-fn is_disabled(reader: &Reader<'_>) -> bool {
+fn is_disabled(reader: &mut Reader<'_>, settings: Option<&Section<'_>>) -> bool {
     let value = reader.env.peek("DISABLE_AIOHTTP_TRUST_ENV").map(|(value, _)| value);
-    value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+    let by_variable = value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    by_variable
+        || settings.and_then(|section| reader.flag(section, "disable_aiohttp_trust_env")).unwrap_or(false)
 }
 
 fn no_proxy(reader: &Reader<'_>) -> NoProxy {
@@ -222,6 +229,13 @@ mod tests {
             let ways = ways(variables);
             assert_eq!([ways[0].as_deref(), ways[1].as_deref()], expected, "{variables:?}");
         }
+    }
+
+    #[test]
+    fn the_file_may_switch_proxies_off() {
+        let text = format!("{FILE}litellm_settings: {{disable_aiohttp_trust_env: true}}\n");
+        let config = reading(&text, &[("ALL_PROXY", "p:1")]).config.unwrap();
+        assert_eq!(config.proxies.of(&config.deployments[0].endpoint), None);
     }
 
     #[test]

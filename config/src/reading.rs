@@ -102,7 +102,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let asks_for_redis = redis.is_some() || reader.report.refusals() > refusals;
     without_effect::check(reader, document.place, &list.deployments, asks_for_redis);
     let ca_bundle = tls::bundle(reader);
-    let proxies = proxies::read(reader, document.place, &list.deployments);
+    let proxies = proxies::read(reader, settings.litellm.as_ref(), document.place, &list.deployments);
     let deployments = list.deployments;
     Some(Config { deployments, aliases, router, server, redis, proxies, ca_bundle, env_names: Vec::new() })
 }

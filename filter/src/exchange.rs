@@ -210,7 +210,7 @@ impl Exchange {
                 let sent = host::set_headers(MapType::Request, &sending.headers)
                     .and_then(|()| host::set_header(MapType::Request, names::CLUSTER, cluster))
                     .and_then(|()| match &sending.body {
-                        Some(body) => host::set_buffer(BufferType::RequestBody, body),
+                        Some(new) => host::set_buffer_pieces(BufferType::RequestBody, new.pieces(&body)),
                         None => Ok(()),
                     });
                 if sent.is_err() {

@@ -254,6 +254,18 @@ pub fn set_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
     ok(unsafe { proxy_set_buffer_bytes(kind, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
 }
 
+/// Replaces everything that a buffer holds by these pieces, so that nothing large has to be joined in this VM's memory.
+pub fn set_buffer_pieces<'a>(kind: BufferType, mut pieces: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+    set_buffer(kind, pieces.next().unwrap_or_default())?;
+    pieces.filter(|piece| !piece.is_empty()).try_for_each(|piece| append_to_buffer(kind, piece))
+}
+
+fn append_to_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
+    // A start behind the end appends.
+    // SAFETY: pointer and length of a live slice.
+    ok(unsafe { proxy_set_buffer_bytes(kind, usize::MAX, 0, bytes.as_ptr(), bytes.len()) })
+}
+
 /// All headers of a message, in one call.
 pub fn headers(kind: MapType) -> Headers {
     // SAFETY: `taken` hands in valid places for the results.

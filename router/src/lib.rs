@@ -7,6 +7,7 @@
 pub mod headers;
 pub mod json;
 pub mod multipart;
+pub mod new_body;
 pub mod route;
 
 // Who is asked for, and by whom.

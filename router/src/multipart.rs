@@ -8,7 +8,7 @@ mod framing;
 mod head;
 mod parameters;
 
-use framing::{Framing, Parts};
+use framing::Framing;
 use head::Head;
 
 use crate::new_body::{BodyWriter, NewBody};
@@ -145,20 +145,19 @@ fn escaped(name: &str) -> String {
 }
 
 /// Reads one part; `None` for one that only says how the others are written.
-fn part(bytes: Parts<'_>) -> Result<Option<Part<'_>>, &'static str> {
-    let head = Head::parse(bytes.head)?;
+fn part(bytes: &[u8]) -> Result<Option<Part<'_>>, &'static str> {
+    let (head, bytes) = head::split(bytes)?;
+    let head = Head::parse(head)?;
     // To ASP.NET `Model` is `model`, to multer `model[]` is, to Starlette a file of that name is.
     let is_model = parameter(&head.name).eq_ignore_ascii_case("model");
     if is_model && (head.name != "model" || head.filename.is_some()) {
         return Err("a name that some readers take for the field 'model'");
     }
     let content = match &head.filename {
-        Some(name) => Content::File {
-            name: name.clone(),
-            media_type: head.media_type()?.map(str::to_owned),
-            bytes: bytes.content,
-        },
-        None => Content::Field(head.text(bytes.content)?),
+        Some(name) => {
+            Content::File { name: name.clone(), media_type: head.media_type()?.map(str::to_owned), bytes }
+        }
+        None => Content::Field(head.text(bytes)?),
     };
     match (&*head.name, &content) {
         ("_charset_", Content::Field(charset)) if charset.eq_ignore_ascii_case("utf-8") => Ok(None),

@@ -8,7 +8,18 @@ use percent_encoding::percent_decode_str;
 use super::parameters::{Value, is_token};
 
 /// Bytes of a part's headers at most; real ones have two or three hundred.
-pub const MOST: usize = 8 * 1024;
+const MOST: usize = 8 * 1024;
+
+/// Takes a part apart: its header lines, and its content.
+///
+/// # Errors
+/// It has no empty line after its headers, or a long way behind them.
+pub fn split(part: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+    let start = part.get(..MOST).unwrap_or(part);
+    let end = memmem::find(start, b"\r\n\r\n").ok_or("headers that do not end, or are longer than 8 KB")?;
+    let content = part.get(end.saturating_add(4)..).unwrap_or_default();
+    Ok((part.get(..end).unwrap_or_default(), content))
+}
 
 /// What a part's headers say.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,10 +110,12 @@ impl Lines {
             if line.contains(|letter: char| letter.is_control() && letter != '\t') {
                 return Err("a control character in its headers");
             }
+            if line.starts_with([' ', '\t']) {
+                return Err("a folded header line");
+            }
             let (name, value) = line.split_once(':').ok_or("a header line without a colon")?;
-            // A folded line begins with a blank, which no token does.
             if !is_token(name) {
-                return Err("a folded header line, or a header with an invalid name");
+                return Err("a header with an invalid name");
             }
             let place = match &*name.to_ascii_lowercase() {
                 "content-disposition" => &mut lines.disposition,

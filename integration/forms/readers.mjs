@@ -8,7 +8,7 @@ const require = createRequire(process.env.FORM_READERS + '/')
 const busboy = require('busboy')
 const multer = require('multer')
 
-const letters = text => Buffer.from(text, 'utf8').toString('latin1')
+const letters = text => Buffer.from(text ?? '', 'utf8').toString('latin1')
 
 const readers = {
   busboy: request => new Promise((resolve, reject) => {

@@ -33,7 +33,7 @@ fn sent(received: &Received) -> Sent {
 
 #[tokio::test]
 async fn every_reader_of_a_form_sees_what_the_router_understood() {
-    let mut world = world().await;
+    let world = world().await;
     let (mut forms, mut expected) = (Vec::new(), Vec::new());
     for case in all() {
         world.provider.forget();
@@ -62,7 +62,6 @@ async fn every_reader_of_a_form_sees_what_the_router_understood() {
             assert_eq!(&sorted(read), expected, "{reader}, {about}");
         }
     }
-    world.provider.forget();
 }
 
 /// The cases are worth something: a reader of the client's own bytes takes another model than the router would.
@@ -94,7 +93,7 @@ fn readers_of_the_forms_that_are_refused_would_see_another_model() {
 }
 
 #[tokio::test]
-async fn two_content_types_are_no_way_around_either() {
+async fn a_form_under_two_content_types_is_refused() {
     let world = world().await;
     let part = |boundary: &str, model: &str| {
         format!(
@@ -108,10 +107,7 @@ async fn two_content_types_are_no_way_around_either() {
         let head = "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: a\r\n";
         let request = format!("{head}{}content-length: {}\r\n\r\n{body}", headers.concat(), body.len());
         let answer = raw::request(world.balancer.port, request.as_bytes()).await;
-        assert!([200, 400].contains(&raw::status(&answer)), "{answer}");
+        assert_eq!(raw::status(&answer), 400, "{answer}");
     }
-    let forms: Vec<Sent> = world.provider.received().iter().map(sent).collect();
-    for read in starlette(&forms).into_iter().chain(nodes("busboy", &forms)) {
-        assert_eq!(sorted(read.expect("a form")), sorted(set("m-paris").to_vec()));
-    }
+    assert!(world.provider.received().is_empty());
 }

@@ -47,6 +47,7 @@ pub mod rotation;
 pub mod seen;
 pub mod shortlist;
 pub mod single_hop;
+mod sse;
 pub mod strategy;
 pub mod stream_options;
 pub mod tags;

@@ -195,7 +195,7 @@ impl Exchange {
 
     fn decide(&mut self, request: Box<Request>, journey: Option<Journey>) -> Decided {
         let Some(worker) = self.worker.clone() else { return Decided::Done(Action::Continue) };
-        let body = host::buffer(BufferType::RequestBody);
+        let body = host::body(BufferType::RequestBody);
         let step = worker.decide(|router, moment| router.send(&request, &body, journey, moment));
         Decided::Done(match step {
             Step::Reply(reply) => self.reply(&reply),

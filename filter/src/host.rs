@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use llm_balancer_router::headers::Headers;
 
+use crate::large::{self, Body};
+
 /// Buffers by the ABI's numbers.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -154,6 +156,9 @@ fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Ve
     if data.is_null() {
         return Ok(None);
     }
+    if let Some(block) = large::taken(data, size) {
+        return Ok(Some(block));
+    }
     // SAFETY: the host got this memory from `proxy_on_memory_allocate(size)`, a boxed slice of exactly `size` bytes, and
     // gave up its claim to it.
     Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) }))
@@ -246,6 +251,11 @@ pub fn buffer(kind: BufferType) -> Vec<u8> {
     // SAFETY: `taken` hands in valid places for the results.
     let bytes = taken(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, usize::MAX, data, size) });
     bytes.ok().flatten().unwrap_or_default()
+}
+
+/// The same of a body that may be large: its memory serves the next one.
+pub(crate) fn body(kind: BufferType) -> Body {
+    Body::from(buffer(kind))
 }
 
 /// Replaces everything that a buffer holds.

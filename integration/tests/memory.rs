@@ -4,7 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use hyper::Method;
-use llm_balancer_integration::{Client, World};
+use llm_balancer_integration::{Answer, Client, World};
 
 const MIB: usize = 1 << 20;
 /// The largest body that is let in.
@@ -62,6 +62,21 @@ async fn the_largest_body_costs_a_worker_its_own_size_once() {
     }
     let later = used(&world).await;
     assert!(later <= before + limit, "{before} MB before, {later} MB after ten more");
+}
+
+#[tokio::test]
+async fn an_answer_of_any_size_costs_no_more_than_its_pieces() {
+    let world = world().await;
+    send(&world, chat(1000)).await;
+    let before = used(&world).await;
+    let image = format!(r#"{{"data":[{{"b64_json":"{}"}}]}}"#, "A".repeat(2 * MOST));
+    world.provider.always("paris", Answer::bytes(image.clone()));
+    for _ in 0..3 {
+        let reply = world.chat("gpt").await;
+        assert!(reply.status == 200 && reply.text() == image);
+    }
+    let after = used(&world).await;
+    assert!(after <= before + 24, "{before} MB before, {after} MB after an answer of 64 MB");
 }
 
 #[tokio::test]

@@ -98,8 +98,8 @@ fn memory_allocator_manager() -> Value {
     json!({"bytes_to_release": BYTES_TO_RELEASE, "memory_release_interval": "1s"})
 }
 
-/// Each second, so that a body of the largest size is forgotten within half a minute, and what a busy process needs again at once
-/// stays where it is.
+/// Each second. The allocator itself keeps what the last minutes needed, so a busy process does not lose what it needs again at once;
+/// the peak of one large body is gone after five minutes.
 const BYTES_TO_RELEASE: u64 = 16 * 1024 * 1024;
 
 /// More clients than one machine serves: without a number Envoy warns at every start.

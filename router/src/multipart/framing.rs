@@ -32,8 +32,11 @@ pub fn parse<'a>(content_type: &str, body: &'a [u8]) -> Result<Framing<'a>, &'st
         if let Some(rest) = rest.strip_prefix(b"--") {
             let is_end = end_of_line(rest).is_some() || rest.trim_ascii().is_empty();
             let is_clean = search.in_content == 0 && is_plain(&boundary);
-            let boundary = if is_clean { boundary } else { fresh_boundary(body) };
-            return if is_end { Ok(Framing { boundary, parts }) } else { Err(DELIMITER) };
+            if !is_end {
+                return Err(DELIMITER);
+            }
+            let boundary = if is_clean { boundary } else { fresh_boundary(body)? };
+            return Ok(Framing { boundary, parts });
         }
         if parts.len() == MOST {
             return Err("more than 1000 parts");
@@ -99,15 +102,20 @@ fn is_plain(boundary: &str) -> bool {
 }
 
 /// A boundary that does not occur in a body.
-fn fresh_boundary(body: &[u8]) -> String {
+fn fresh_boundary(body: &[u8]) -> Result<String, &'static str> {
     const PREFIX: &str = "llm-balancer-form-";
+    const MOST_TAKEN: usize = 1000;
     let mut taken: Vec<&[u8]> = memmem::find_iter(body, PREFIX)
         .filter_map(|at| body.get(at.checked_add(PREFIX.len())?..)?.get(..8))
+        .take(MOST_TAKEN)
         .collect();
+    if taken.len() == MOST_TAKEN {
+        return Err("its boundary stands in its content");
+    }
     taken.sort_unstable();
     let numbers = (0_u32..).map(|number| format!("{number:08x}"));
     let free = numbers.into_iter().find(|number| taken.binary_search(&number.as_bytes()).is_err());
-    format!("{PREFIX}{}", free.unwrap_or_default())
+    Ok(format!("{PREFIX}{}", free.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -186,6 +194,9 @@ mod tests {
             parse(&content_type, body.as_bytes()).map(|framing| framing.boundary).unwrap()
         };
         assert_eq!(sent("a b'7", "--a b"), "a b'7");
+        let hostile =
+            format!("--XX\r\nA: b\r\n\r\n{}\n--XX\r\n--XX--", "llm-balancer-form-00000000".repeat(1000));
+        assert!(parse(TYPE, hostile.as_bytes()).is_err());
         for (boundary, content) in [("a", "x--a"), ("a", "\n--a--\n"), ("a;b", ""), ("a ", ""), ("[a]", "")] {
             assert_eq!(sent(boundary, content), "llm-balancer-form-00000000", "{boundary} {content}");
         }

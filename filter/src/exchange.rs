@@ -20,6 +20,7 @@ use crate::abi::Action;
 use crate::answering::Answering;
 use crate::clock::Progress;
 use crate::host::{BufferType, MapType};
+use crate::large::Body;
 use crate::probe::Probe;
 use crate::{Worker, between, host};
 
@@ -420,8 +421,8 @@ impl Exchange {
 }
 
 /// What is there of the body of a response.
-fn response_body(size: usize) -> Vec<u8> {
-    if size > 0 { host::buffer(BufferType::ResponseBody) } else { Vec::new() }
+fn response_body(size: usize) -> Body {
+    if size > 0 { host::body(BufferType::ResponseBody) } else { Body::default() }
 }
 
 /// How long the provider asks us to stay away.

@@ -248,14 +248,14 @@ pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<()> {
 
 /// Everything that a buffer holds; empty if there is none.
 pub fn buffer(kind: BufferType) -> Vec<u8> {
-    // SAFETY: `taken` hands in valid places for the results.
-    let bytes = taken(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, usize::MAX, data, size) });
-    bytes.ok().flatten().unwrap_or_default()
+    body(kind).into_vec()
 }
 
 /// The same of a body that may be large: its memory serves the next one.
 pub(crate) fn body(kind: BufferType) -> Body {
-    Body::from(buffer(kind))
+    // SAFETY: `taken` hands in valid places for the results.
+    let bytes = taken(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, usize::MAX, data, size) });
+    Body::from(bytes.ok().flatten().unwrap_or_default())
 }
 
 /// Replaces everything that a buffer holds.

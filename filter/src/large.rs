@@ -62,6 +62,18 @@ impl From<Vec<u8>> for Body {
     }
 }
 
+impl Body {
+    /// The bytes, to be kept; those of a large body are copied, so that the next one has its block.
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        if is_block(&self.0) { self.to_vec() } else { std::mem::take(&mut self.0) }
+    }
+}
+
+/// Whether this is memory that was set aside.
+fn is_block(bytes: &Vec<u8>) -> bool {
+    bytes.capacity() >= MOST.get().max(LARGE)
+}
+
 impl Deref for Body {
     type Target = [u8];
 
@@ -73,8 +85,7 @@ impl Deref for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         let block = std::mem::take(&mut self.0);
-        // An exact fit of another size is no block.
-        if block.capacity() >= MOST.get().max(LARGE) {
+        if is_block(&block) {
             SPARE.set(Some(block));
         }
     }

@@ -231,7 +231,10 @@ mod tests {
         let body = br#"{"model":"a","n":1,"mod\u0065l":"b"}"#;
         let object = Object::parse(body).unwrap();
         assert_eq!(object.get("model"), Some(r#""b""#));
-        assert_eq!(object.members().iter().map(|member| member.written).collect::<Vec<_>>(), [r#""n""#, r#""mod\u0065l""#]);
+        assert_eq!(
+            object.members().iter().map(|member| member.written).collect::<Vec<_>>(),
+            [r#""n""#, r#""mod\u0065l""#]
+        );
         assert!(object.differs_from_its_text());
         let many = (0..500).map(|n| format!(r#""k{n}":{n},"#)).collect::<String>();
         let twice = Object::parse(format!(r#"{{{many}{many}"a":1}}"#).leak().as_bytes());
@@ -267,7 +270,14 @@ mod tests {
 
     #[test]
     fn names_fold_as_they_do_for_readers_that_ignore_case() {
-        for (name, fold) in [("model", "model"), ("Model", "model"), ("mOdEl", "model"), ("\u{17f}tream", "stream"), ("to\u{212a}en", "token"), ("é", "é")] {
+        for (name, fold) in [
+            ("model", "model"),
+            ("Model", "model"),
+            ("mOdEl", "model"),
+            ("\u{17f}tream", "stream"),
+            ("to\u{212a}en", "token"),
+            ("é", "é"),
+        ] {
             assert_eq!(folded(name), fold);
         }
         assert!(matches!(folded("max_tokens"), Cow::Borrowed(_)));

@@ -35,7 +35,9 @@ enum Place {
 fn place(layout: Layout, route: &str) -> Option<Place> {
     match (layout, route) {
         (Layout::OpenAi, _) => Some(Place::Base),
-        (Layout::AzureDeployments | Layout::AzureDeployment, "/responses" | "/models") => Some(Place::Resource),
+        (Layout::AzureDeployments | Layout::AzureDeployment, "/responses" | "/models") => {
+            Some(Place::Resource)
+        }
         (Layout::AzureDeployments, _) if is_azures(route) => Some(Place::Deployment),
         (Layout::AzureV1, "/responses" | "/models") => Some(Place::Base),
         (Layout::AzureDeployment | Layout::AzureV1, _) if is_azures(route) => Some(Place::Base),

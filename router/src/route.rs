@@ -224,7 +224,8 @@ mod tests {
         assert_eq!(Route::of("/openai/models"), Route::Models);
         assert_eq!(Route::of("/openai/v1/models"), Route::Models);
         assert_eq!(Route::of("/openai/v1/models/gpt"), Route::ModelById("gpt".into()));
-        for unknown in ["/openai", "/openai/v1", "/openai/health", "/openai/deployments", "/openai/deployments/a"]
+        for unknown in
+            ["/openai", "/openai/v1", "/openai/health", "/openai/deployments", "/openai/deployments/a"]
         {
             assert_eq!(Route::of(unknown), Route::Unknown, "{unknown}");
         }
@@ -232,7 +233,12 @@ mod tests {
 
     #[test]
     fn a_slash_too_many_does_no_harm() {
-        for path in ["//v1/chat/completions", "/v1//chat/completions", "/v1/chat/completions//", "/v1/chat/completions/"] {
+        for path in [
+            "//v1/chat/completions",
+            "/v1//chat/completions",
+            "/v1/chat/completions//",
+            "/v1/chat/completions/",
+        ] {
             assert_eq!(model_of(&single_slashed(path)), Some(("/chat/completions", None)), "{path}");
         }
         assert!(matches!(single_slashed("/v1/models"), Cow::Borrowed(_)));

@@ -4,7 +4,6 @@
 //! What needs another attempt elsewhere is not to be had there: the next deployment, the next `order`, a fallback after a
 //! failure. All that is decided before a request is sent, and all that is counted, is as everywhere.
 
-
 use crate::headers::Headers;
 use crate::rewrite::{Limit, milliseconds};
 use crate::router::Router;

@@ -167,7 +167,20 @@ router_settings:
 "
     );
     let mut world = World::of(&yaml);
-    for model in ["a/*", "a/b*", "openai/*", "openai/gpt-*", "*", "any", "o", "p", "plain", "c/x", "pattern", "starred"] {
+    for model in [
+        "a/*",
+        "a/b*",
+        "openai/*",
+        "openai/gpt-*",
+        "*",
+        "any",
+        "o",
+        "p",
+        "plain",
+        "c/x",
+        "pattern",
+        "starred",
+    ] {
         let told = world.chat(model, "", |_| Answer::Ok);
         assert_eq!((told.status, told.called.len()), (400, 0), "{model}: {}", told.body);
     }

@@ -111,7 +111,10 @@ fn metadata_goes_with_a_chat_that_is_stored_but_for_the_routers_tags() {
     ] {
         let sent = sent(&file(params), &[], &format!(r#"{{"model":"g","messages":[],{members}}}"#)).body;
         let metadata = sent.split_once(r#""metadata":"#).map_or("", |(_, rest)| rest);
-        assert!(metadata.starts_with(expected) && metadata.is_empty() == expected.is_empty(), "{params} {sent}");
+        assert!(
+            metadata.starts_with(expected) && metadata.is_empty() == expected.is_empty(),
+            "{params} {sent}"
+        );
     }
 }
 
@@ -130,7 +133,10 @@ fn what_the_clients_own_libraries_write_is_served_byte_by_byte() {
         ("\u{feff}{\"model\":\"m\",\"n\":1}", r#"{"model":"m","n":1}"#),
         (r#"{"mod\u0065l":"\u006d","n":1}"#, r#"{"mod\u0065l":"\u006d","n":1}"#),
         (r#"{"model":"m","\ud800":"\udc00","n":1e400}"#, r#"{"model":"m","\ud800":"\udc00","n":1e400}"#),
-        (r#"{"model":"m","\ud83d\ude00":123456789012345678901234567890}"#, r#"{"model":"m","\ud83d\ude00":123456789012345678901234567890}"#),
+        (
+            r#"{"model":"m","\ud83d\ude00":123456789012345678901234567890}"#,
+            r#"{"model":"m","\ud83d\ude00":123456789012345678901234567890}"#,
+        ),
     ] {
         assert_eq!(sent(&yaml, &[], body).body, expected);
     }

@@ -47,7 +47,8 @@ fn a_deployment_without_the_route_is_passed_over() {
 
 #[story(unsupported = test)]
 fn retries_stay_among_those_that_have_the_route() {
-    let mut world = World::of(&MIXED.replace("{fallbacks", "{num_retries: 5, disable_cooldowns: true, fallbacks"));
+    let mut world =
+        World::of(&MIXED.replace("{fallbacks", "{num_retries: 5, disable_cooldowns: true, fallbacks"));
     for _ in 0..20 {
         let body = br#"{"model":"g","input":"hi"}"#;
         let told = world.post("/v1/embeddings", &[], body, |_| Answer::Status(500));
@@ -92,12 +93,17 @@ router_settings: {disable_cooldowns: true}
         let first = world.post(path, &[], body, |_| Answer::Status(500));
         assert_eq!(first.called.len(), 2, "{path}: {:?}", first.called);
         let sent = first.sent.unwrap();
-        let (at, model) = if first.called[1] == "vllm" { ("/v1/rerank", "v") } else { ("/v2/rerank", "rerank-v3.5") };
+        let (at, model) =
+            if first.called[1] == "vllm" { ("/v1/rerank", "v") } else { ("/v2/rerank", "rerank-v3.5") };
         assert_eq!(sent.header(":path"), at);
-        assert_eq!(sent.body, format!(r#"{{"model":"{model}","query":"q","documents":["a","b"],"top_n":1}}"#));
+        assert_eq!(
+            sent.body,
+            format!(r#"{{"model":"{model}","query":"q","documents":["a","b"],"top_n":1}}"#)
+        );
     }
     let mut world = World::of(yaml);
-    let statuses: Vec<u16> = (0..3).map(|_| world.post("/v1/rerank", &[], body, |_| Answer::Ok).status).collect();
+    let statuses: Vec<u16> =
+        (0..3).map(|_| world.post("/v1/rerank", &[], body, |_| Answer::Ok).status).collect();
     assert_eq!(statuses, [200, 200, 429], "limits hold");
 }
 
@@ -105,16 +111,33 @@ router_settings: {disable_cooldowns: true}
 fn an_unknown_path_names_the_base_url() {
     let world = World::of(MIXED);
     let reply = |path, scheme| {
-        let headers = [(":method", "POST"), (":path", path), (":authority", "host:4000"), ("x-forwarded-proto", scheme)];
+        let headers = [
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "host:4000"),
+            ("x-forwarded-proto", scheme),
+        ];
         match world.router.arrive(&headers.into_iter().collect(), false) {
             llm_balancer_router::Arrival::Reply(reply) => reply,
             other => panic!("{path}: {other:?}"),
         }
     };
-    for path in ["/", "/v1", "/openai/v1", "/v1/v1/chat/completions", "/chat/completions/v1", "/api/v1/chat/completions", "/v1/messages"] {
+    for path in [
+        "/",
+        "/v1",
+        "/openai/v1",
+        "/v1/v1/chat/completions",
+        "/chat/completions/v1",
+        "/api/v1/chat/completions",
+        "/v1/messages",
+    ] {
         let reply = reply(path, "http");
         assert_eq!(reply.status, 404, "{path}");
-        assert!(reply.body.contains("Not Found") && reply.body.contains(" http://host:4000/v1"), "{}", reply.body);
+        assert!(
+            reply.body.contains("Not Found") && reply.body.contains(" http://host:4000/v1"),
+            "{}",
+            reply.body
+        );
         let names_the_route = reply.body.contains("http://host:4000/v1/chat/completions");
         assert_eq!(names_the_route, path.contains("completions"), "{}", reply.body);
     }

@@ -6,6 +6,9 @@ use std::collections::HashMap;
 use crate::cases::Entry;
 use crate::readers::{Read, Sent};
 
+/// The fields of a part, by their names in lower case.
+type Header = HashMap<String, Vec<u8>>;
+
 /// Reads a form like `Request.ParseMultipartForm`.
 pub fn read(form: &Sent) -> Read {
     let (kind, parameters) = media_type(form.content_type.as_bytes()).ok_or("no media type")?;
@@ -38,7 +41,7 @@ pub fn read(form: &Sent) -> Read {
 
 /// "FormName returns the name parameter if p has a Content-Disposition of type form-data. Otherwise it returns the empty string."
 /// Parts without a name are passed over; those without a file name are values.
-fn part(header: &HashMap<String, Vec<u8>>, content: &[u8]) -> Option<Entry> {
+fn part(header: &Header, content: &[u8]) -> Option<Entry> {
     let (kind, parameters) = media_type(header.get("content-disposition")?)?;
     let text = |name: &str| parameters.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let name = text("name").filter(|name| kind == "form-data" && !name.is_empty())?;
@@ -53,7 +56,7 @@ fn part(header: &HashMap<String, Vec<u8>>, content: &[u8]) -> Option<Entry> {
 }
 
 /// "The first value": keys without regard to case, continuation lines joined, lines end in LF or CRLF.
-fn header(mut rest: &[u8]) -> Result<(HashMap<String, Vec<u8>>, &[u8]), String> {
+fn header(mut rest: &[u8]) -> Result<(Header, &[u8]), String> {
     let mut fields = HashMap::new();
     if rest.starts_with(b" ") || rest.starts_with(b"\t") {
         return Err("malformed MIME header initial line".to_owned());
@@ -73,7 +76,7 @@ fn header(mut rest: &[u8]) -> Result<(HashMap<String, Vec<u8>>, &[u8]), String> 
         let colon = text.iter().position(|byte| *byte == b':').ok_or("malformed MIME header line")?;
         let (key, value) = text.split_at(colon);
         let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        if key.is_empty() || !key.iter().all(is_token) || value.iter().any(|byte| *byte == 0) {
+        if key.is_empty() || !key.iter().all(is_token) || value.contains(&0) {
             return Err("malformed MIME header line".to_owned());
         }
         let key = String::from_utf8_lossy(key).to_ascii_lowercase();

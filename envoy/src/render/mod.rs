@@ -90,9 +90,19 @@ fn around(config: &Config, options: &Options) -> Value {
         }],
         "typed_dns_resolver_config": dns_resolver(),
         "overload_manager": overload_manager(),
+        "memory_allocator_manager": memory_allocator_manager(),
         "stats_config": stats_config(config),
     })
 }
+
+/// By itself Envoy keeps what it has ever needed: a body of 60 MB leaves 170 MB behind, free and never used again.
+fn memory_allocator_manager() -> Value {
+    json!({"bytes_to_release": BYTES_TO_RELEASE, "memory_release_interval": "1s"})
+}
+
+/// Each second. The allocator itself keeps what the last minutes needed, so a busy process does not lose what it needs again at once;
+/// the peak of one large body is gone after five minutes.
+const BYTES_TO_RELEASE: u64 = 16 * 1024 * 1024;
 
 /// More clients than one machine serves: without a number Envoy warns at every start.
 const MAX_CLIENT_CONNECTIONS: u32 = 100_000;

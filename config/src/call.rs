@@ -7,6 +7,7 @@ use crate::providers::Provider;
 use crate::reader::{Reader, Section, Unset};
 use crate::secret::Secret;
 use crate::tree::{Entry, Value};
+use crate::visible::Use;
 
 /// What a wire is made of, before it becomes an endpoint.
 pub struct Wiring {
@@ -80,6 +81,8 @@ pub struct Call<'c, 'r, 's> {
     pub api_base: Option<String>,
     /// Likewise.
     pub given: Given,
+    /// The environment has a key that cannot be used, and the report says so.
+    pub key_refused: bool,
 }
 
 impl Call<'_, '_, '_> {
@@ -143,7 +146,16 @@ impl Call<'_, '_, '_> {
         }
         let variables = self.provider.key_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
-        self.reader.env.first_of(&names).map(Secret::new)
+        self.secret_from(&names)
+    }
+
+    /// A credential of the environment.
+    pub fn secret_from(&mut self, names: &[&str]) -> Option<Secret> {
+        let path = self.params.path.key("api_key");
+        let refusals_before = self.reader.report.refusals();
+        let secret = self.reader.secret_from(names, self.params.place, &path, Use::AsciiHeader);
+        self.key_refused |= self.reader.report.refusals() > refusals_before;
+        secret
     }
 
     /// The key, with a warning if there is none.
@@ -157,7 +169,7 @@ impl Call<'_, '_, '_> {
 
     /// Warns that the provider asks for a key.
     pub fn warn_no_key(&mut self) {
-        if self.has_own_authorization() {
+        if self.has_own_authorization() || self.key_refused {
             return;
         }
         let message = format!("has no api_key, and {} asks for one", self.provider.name);

@@ -13,6 +13,7 @@ use crate::report::Path;
 use crate::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
 use crate::tree::{Entry, Node, Place, Value};
 use crate::verdict;
+use crate::visible::Use;
 use crate::{ids, tls};
 
 /// What is the same for every deployment of a file.
@@ -69,8 +70,10 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surro
 
 fn group(reader: &mut Reader<'_>, item: &Section<'_>) -> Option<String> {
     let name = reader.needed_text(item, "model_name");
-    if name.as_deref().is_some_and(|name| !name.trim().is_empty()) {
-        return name;
+    if let Some(name) = name.as_deref().filter(|name| !name.trim().is_empty()) {
+        let place = item.find("model_name").map_or(item.place, |entry| entry.place);
+        let fits = reader.fits(place, &item.path.key("model_name"), name, Use::Name);
+        return fits.then(|| name.to_owned());
     }
     if item.find("model_name").is_none_or(|entry| entry.node.value == Value::Text(String::new())) {
         let path = item.path.key("model_name");
@@ -100,7 +103,8 @@ fn model(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
         reader.report.refuse(params.place, &params.path.key("model"), "is empty", advice);
         return None;
     }
-    Some(model)
+    let place = params.find("model").map_or(params.place, |entry| entry.place);
+    reader.fits(place, &params.path.key("model"), &model, Use::Name).then_some(model)
 }
 
 /// `supported_environments`: LiteLLM skips what does not fit, with a warning.
@@ -194,12 +198,12 @@ impl Parts<'_> {
     fn own_id(&self, reader: &mut Reader<'_>) -> Option<String> {
         let entry = self.info.find("id")?;
         let id = reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Refuse)?;
-        if id.is_empty() || id.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-            let advice = "give it an id, or remove the key";
-            reader.report.refuse(entry.place, &self.info.path.key("id"), "is no id", advice);
+        let path = self.info.path.key("id");
+        if id.is_empty() {
+            reader.report.refuse(entry.place, &path, "is no id", "give it an id, or remove the key");
             return None;
         }
-        Some(id)
+        reader.fits(entry.place, &path, &id, Use::Name).then_some(id)
     }
 
     /// One `None` where no organization is named.
@@ -210,6 +214,11 @@ impl Parts<'_> {
             Some(Value::List(_)) | None => None,
             Some(_) => reader.text(&self.params, "organization").map(|name| vec![name]),
         };
+        let place = self.params.find("organization").map_or(self.params.place, |entry| entry.place);
+        let path = self.params.path.key("organization");
+        for name in names.iter().flatten() {
+            reader.fits(place, &path, name, Use::AsciiHeader);
+        }
         match names {
             Some(names) if !names.is_empty() => names.into_iter().map(Some).collect(),
             _ => vec![None],

@@ -60,7 +60,7 @@ pub fn find(
     }
     let (provider, name) = provider_of(model, custom.as_deref(), api_base.as_deref())?;
     let name = upstream_name(provider, name);
-    let mut call = Call { reader, params, provider, api_base, given };
+    let mut call = Call { reader, params, provider, api_base, given, key_refused: false };
     if name.is_empty() {
         return Err(call.mistake("model", "names a provider, but no model", "write provider/name"));
     }

@@ -1,6 +1,6 @@
 //! Values from outside the file: `os.environ/NAME` wherever it stands, and the variables LiteLLM looks up itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::python;
 use crate::tree::{Entry, Value};
@@ -16,7 +16,7 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The process environment under what the file's own section sets.
 pub struct Environment<'a> {
     process: Lookup<'a>,
-    section: Vec<(String, String)>,
+    section: BTreeMap<String, String>,
     names: BTreeSet<String>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Environment<'a> {
     pub fn get(&mut self, name: &str) -> Option<String> {
         let mut name = name.to_owned();
         for _ in 0..MAX_HOPS {
-            let set = self.section.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+            let set = self.section.get(&name);
             match set.map(|value| (value, value.strip_prefix(PREFIX))) {
                 Some((value, None)) => return Some(value.clone()),
                 // `X: os.environ/X` hands the process' own value through.
@@ -44,11 +44,17 @@ impl<'a> Environment<'a> {
         value
     }
 
-    /// The first of several variables that is set and not empty.
+    /// The first of several variables that is set and not empty, without the blanks and line breaks around it. Not for
+    /// credentials: see [`Reader::secret_from`](crate::reader::Reader::secret_from).
     pub fn first_of(&mut self, names: &[&str]) -> Option<String> {
-        // All are looked up, so that all are handed to the filter: which of them are set may change.
-        let values: Vec<_> = names.iter().map(|name| self.get(name)).collect();
-        values.into_iter().flatten().find(|value| !value.is_empty())
+        let values = self.all_of(names).into_iter().flatten();
+        values.map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
+    }
+
+    /// What each of several variables holds. All are looked up, so that all are handed to the filter: which of them are
+    /// set may change.
+    pub fn all_of(&mut self, names: &[&str]) -> Vec<Option<String>> {
+        names.iter().map(|name| self.get(name)).collect()
     }
 
     /// Every name that was looked up in the process, sorted.

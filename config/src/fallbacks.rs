@@ -10,6 +10,7 @@ use crate::report::Path;
 use crate::settings::Settings;
 use crate::tables::{is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
+use crate::visible::Use;
 
 /// `fallbacks`, and `default_fallbacks` under the key `*` behind them.
 pub fn with_default(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Fallback> {
@@ -64,6 +65,9 @@ fn fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Fal
         return None;
     };
     let path = path.key(key);
+    if !reader.key_fits(*place, &path, key) {
+        return None;
+    }
     let Value::List(items) = &node.value else {
         let message = format!("{} stands where a list of groups belongs", node.kind());
         reader.report.refuse(*place, &path, &message, SHAPE);
@@ -84,12 +88,16 @@ fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Targ
 fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Target> {
     let Some(entries) = item.entries() else {
         let model = reader.text_of(item, path, Unset::Drop)?;
+        reader.fits(item.place, path, &model, Use::Name);
         return Some(Target { model: Arc::from(model), overrides: Vec::new() });
     };
     let section = Section { entries, path: *path, place: item.place };
     let overrides = overrides(reader, &section);
     match reader.text(&section, "model").filter(|model| !model.is_empty()) {
-        Some(model) => Some(Target { model: Arc::from(model), overrides }),
+        Some(model) => {
+            reader.fits(item.place, &path.key("model"), &model, Use::Name);
+            Some(Target { model: Arc::from(model), overrides })
+        }
         None => {
             let advice = "write {model: group, temperature: 0}";
             reader.report.refuse(item.place, path, "names no group in model", advice);

@@ -4,7 +4,7 @@
 //! or a deployment's id. The modules in the order in which a file meets them:
 //!
 //! - `include`: several files into one; `parse`, `scalar`, `merge`: text into a `tree`;
-//! - `environment`, `reader`, `credentials`: values of the wanted type out of it;
+//! - `environment`, `reader`, `credentials`, `visible`: values of the wanted type out of it, fit for what they become;
 //! - `tables`, `verdict`: what becomes of every key;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
 //! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `callbacks`: the settings;
@@ -55,6 +55,7 @@ mod tables;
 mod tls;
 mod tree;
 mod verdict;
+mod visible;
 mod wires;
 
 pub use ceiling::retry_ceiling;

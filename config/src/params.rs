@@ -9,6 +9,7 @@ use crate::secret::Secret;
 use crate::tables::{LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
 use crate::verdict;
+use crate::visible::Use;
 
 /// A member of a JSON object.
 pub fn member(key: &str, value: &Value) -> Member {
@@ -113,13 +114,7 @@ fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(St
         return Some((name, reader.secret(entry, path, Unset::Refuse)?));
     }
     let text = reader.text_of(&entry.node, path, Unset::Drop)?;
-    let fits = text.bytes().all(|byte| byte >= b' ' && byte != 0x7f);
-    if !fits {
-        let advice = "correct the value";
-        reader.report.refuse(entry.node.place, path, "holds a character that no header may hold", advice);
-        return None;
-    }
-    Some((name, Secret::new(text)))
+    reader.fits(entry.node.place, path, &text, Use::Header).then(|| (name, Secret::new(text)))
 }
 
 /// litellm_params as the listings may show them: nothing that could be a credential, `model` at the end, where

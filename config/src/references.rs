@@ -10,6 +10,7 @@ use crate::report::Path;
 use crate::settings::Settings;
 use crate::tree::{Entry, Node, Value};
 use crate::verdict;
+use crate::visible::Use;
 
 /// Everything that a name may refer to.
 pub struct Names<'a> {
@@ -95,6 +96,9 @@ pub fn aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
 
 fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alias> {
     const SHAPE: &str = "write name: group, or name: {model: group, hidden: true}";
+    if !reader.key_fits(entry.place, path, &entry.key) {
+        return None;
+    }
     let name = Arc::from(entry.key.as_str());
     let (target, hidden) = match &entry.node.value {
         Value::Null => return None,
@@ -111,7 +115,10 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
         _ => (reader.text_of(&entry.node, path, crate::reader::Unset::Drop), false),
     };
     match target.filter(|target| !target.is_empty()) {
-        Some(target) => Some(Alias { name, target: Arc::from(target), hidden }),
+        Some(target) => {
+            reader.fits(entry.place, path, &target, Use::Name);
+            Some(Alias { name, target: Arc::from(target), hidden })
+        }
         None => {
             reader.refuse_at(entry, path, "names no group", SHAPE);
             None

@@ -5,6 +5,10 @@ use std::fmt;
 
 use crate::finding::{Finding, Severity};
 use crate::tree::Place;
+use crate::visible::on_one_line;
+
+/// Bytes of a path, a message or an advice that are shown, at most: they repeat names of the file.
+const MAX_SHOWN: usize = 1500;
 
 /// The way to a value, such as `model_list[0].litellm_params.model`. Written out only for a finding.
 #[derive(Clone, Copy)]
@@ -119,9 +123,9 @@ impl Report {
             severity,
             file: self.file(place.file).to_owned(),
             line: usize::try_from(place.line).unwrap_or(usize::MAX),
-            path: path.to_string(),
-            message: message.to_owned(),
-            advice: advice.to_owned(),
+            path: on_one_line(&path.to_string(), MAX_SHOWN),
+            message: on_one_line(message, MAX_SHOWN),
+            advice: on_one_line(advice, MAX_SHOWN),
         }
     }
 

@@ -118,6 +118,9 @@ fn group_retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> Vec<(Arc
     let Some(groups) = reader.section(router, "model_group_retry_policy") else { return Vec::new() };
     let mut policies = Vec::new();
     for entry in groups.entries.iter().filter(|entry| entry.node.value != Value::Null) {
+        if !reader.key_fits(entry.place, &groups.path.key(&entry.key), &entry.key) {
+            continue;
+        }
         if let Some(section) = reader.section(&groups, &entry.key) {
             let policy = policy::read(reader, &section, policy::RETRIES);
             policies.push((Arc::from(entry.key.as_str()), policy));

@@ -212,11 +212,11 @@ impl Call<'_, '_, '_> {
             Some(key) if bearer => Some(Credential::Bearer(key)),
             Some(key) => Some(Credential::ApiKey(key)),
             None => {
-                let token = self.reader.env.first_of(&["AZURE_AD_TOKEN"]);
+                let token = self.secret_from(&["AZURE_AD_TOKEN"]);
                 if token.is_none() {
                     self.warn_no_key();
                 }
-                token.map(|token| Credential::Bearer(Secret::new(token)))
+                token.map(Credential::Bearer)
             }
         }
     }

@@ -67,8 +67,10 @@ pub struct Deployment {
     pub allowed_fails: Option<u32>,
     /// The same by kind of failure.
     pub allowed_fails_policy: FailurePolicy,
-    /// For tag routing.
+    /// For tag routing; plain words.
     pub tags: Vec<String>,
+    /// `model_info.enable_tag_filtering`: the group's own, in place of `router_settings`'.
+    pub tag_filtering: Option<bool>,
     /// US dollars per prompt token.
     pub input_cost_per_token: Option<f64>,
     /// US dollars per completion token.
@@ -237,6 +239,8 @@ pub struct RouterSettings {
     pub tag_filtering: bool,
     /// `tag_filtering_match_any`; true where nothing is set.
     pub tags_match_any: bool,
+    /// `tag_routing_prefix`: taken off the tags of requests; empty where nothing is set.
+    pub tag_prefix: String,
     /// `general_settings.dangerously_allow_mock_testing_request_params`; true where nothing is set.
     pub mock_testing: bool,
     /// `llm_balancer.limits: soft`: rpm and tpm are weights alone.

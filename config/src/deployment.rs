@@ -14,7 +14,7 @@ use crate::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
 use crate::tree::{Entry, Node, Place, Value};
 use crate::verdict;
 use crate::visible::Use;
-use crate::{ids, tls};
+use crate::{ids, tags, tls};
 
 /// What is the same for every deployment of a file.
 pub struct Surroundings {
@@ -267,7 +267,8 @@ impl Parts<'_> {
                 .or_else(|| reader.seconds(params, "cooldown_time")),
             allowed_fails: reader.count(info, "allowed_fails"),
             allowed_fails_policy: self.allowed_fails_policy(reader),
-            tags: reader.texts(params, "tags").unwrap_or_default(),
+            tags: tags::read(reader, params),
+            tag_filtering: reader.flag(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
             extra_body: params::members(reader, params, "extra_body"),

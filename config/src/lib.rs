@@ -52,6 +52,7 @@ mod server;
 mod settings;
 mod strategy;
 mod tables;
+mod tags;
 mod tls;
 mod tree;
 mod verdict;

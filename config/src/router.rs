@@ -75,6 +75,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool)
             .filter(|count| *count > 0),
         tag_filtering: reader.flag(&router, "enable_tag_filtering").unwrap_or(false),
         tags_match_any: reader.flag(&router, "tag_filtering_match_any").unwrap_or(true),
+        tag_prefix: reader.text(&router, "tag_routing_prefix").unwrap_or_default(),
         mock_testing: settings
             .general
             .and_then(|section| reader.flag(&section, "dangerously_allow_mock_testing_request_params"))

@@ -23,6 +23,8 @@ pub struct Pool {
     pub args: StrategyArgs,
     /// The `order` of each, where any has one; those without come last (BEHAVIOUR 3.10).
     pub levels: Option<Vec<i64>>,
+    /// Whether the tags of a request decide who of them may serve.
+    pub tag_filtering: bool,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
     pub direct: bool,
 }
@@ -181,6 +183,12 @@ pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyA
     })
 }
 
+/// Whether tags are filtered by: as a deployment of the group says, and if two say otherwise, they are; else as the
+/// file does.
+fn tag_filtering<'a>(config: &Config, deployments: impl Iterator<Item = &'a Deployment>) -> bool {
+    deployments.filter_map(|deployment| deployment.tag_filtering).max().unwrap_or(config.router.tag_filtering)
+}
+
 impl Pool {
     fn new(config: &Config, members: Vec<usize>) -> Self {
         let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
@@ -195,6 +203,7 @@ impl Pool {
             levels: deployments()
                 .any(|deployment| deployment.order.is_some())
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
+            tag_filtering: tag_filtering(config, deployments()),
             direct: false,
             members,
         }

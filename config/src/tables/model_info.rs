@@ -14,6 +14,11 @@ const KEYS: &[Key] = &[
         "limits who may use the model by key or team, which are not kept here",
         "every holder of the master key may use it",
     ),
+    ignored(
+        "allow_fail_open",
+        "has no effect: a request whose tags exclude every deployment is refused, and sent to none of them",
+        "tag a deployment that may serve all such requests, or let the client send fewer tags",
+    ),
     applied("allowed_fails", "failures within one cooldown time before the deployment cools down"),
     applied("allowed_fails_policy", "the same by kind of failure"),
     applied("base_model", SHOWN),
@@ -29,6 +34,10 @@ const KEYS: &[Key] = &[
     ),
     applied("cooldown_time", "seconds the deployment cools down; goes before litellm_params.cooldown_time"),
     applied("description", SHOWN),
+    applied(
+        "enable_tag_filtering",
+        "for the whole group, in place of router_settings.enable_tag_filtering",
+    ),
     applied("health_check_model", SHOWN),
     applied("id", "the deployment's id; LiteLLM's sha256 where nothing is set"),
     applied("input_cost_per_token", "price for cost-based-routing"),

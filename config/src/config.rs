@@ -18,6 +18,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// Where instances share what they count; without it each counts for itself.
     pub redis: Option<Redis>,
+    /// Names that lead to nothing, because all that they lead to was left out (`unsupported_deployments: skip`), sorted.
+    pub skipped: Vec<Skipped>,
     /// Names of the environment variables that the file refers to, sorted, each once.
     pub env_names: Vec<String>,
 }
@@ -157,6 +159,15 @@ pub struct Alias {
     pub target: Arc<str>,
     /// Left out of the listings; requests work all the same.
     pub hidden: bool,
+}
+
+/// A name of which nothing is left: a group, an alias, a routing group, a deployment's id or its litellm model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The name; of a wildcard group its pattern.
+    pub name: Arc<str>,
+    /// Why: for people, without a full stop.
+    pub reason: String,
 }
 
 /// `routing_strategy`, under LiteLLM's names.

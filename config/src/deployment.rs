@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
-use crate::endpoint::{self, Obstacle, Target};
+use crate::endpoint::{self, Obstacle, Target, Unsupported};
 use crate::limits::{self, Limits};
 use crate::params;
 use crate::policy;
@@ -36,16 +36,43 @@ pub struct Surroundings {
 pub enum Item {
     /// Nothing: the report says why.
     Refused,
-    /// Its group is known, and it is not served here.
-    Skipped(String),
+    /// It cannot be served, and the file says that such are skipped.
+    Skipped(Skipped),
     /// The same, because it belongs to another environment: its whole group may.
     Elsewhere(String),
     /// One deployment, or one for each organization.
     Deployments(Vec<(Place, Deployment)>),
 }
 
-/// Reads an item.
+/// A deployment that is left out.
+pub struct Skipped {
+    /// Its group.
+    pub group: String,
+    /// `litellm_params.model`.
+    pub model: String,
+    /// `model_info.id`, if it has one.
+    pub id: Option<String>,
+    /// The key that says why, with its place.
+    pub key: (&'static str, Place),
+    /// Why.
+    pub message: String,
+    /// What to do instead.
+    pub advice: String,
+}
+
+/// Reads an item. What is skipped is not reported on for anything else: it is not served anyhow.
 pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surroundings) -> Item {
+    let before = reader.report.mark();
+    let item = read_item(reader, node, path, around);
+    if let Item::Skipped(Skipped { key: (key, place), message, advice, .. }) = &item {
+        reader.report.forget_since(before);
+        let message = format!("{message}; the deployment is skipped");
+        reader.report.warn(*place, &path.key("litellm_params").key(key), &message, advice);
+    }
+    item
+}
+
+fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surroundings) -> Item {
     let Some(entries) = node.entries() else {
         reader.wrong(node, &path, "a map with model_name and litellm_params");
         return Item::Refused;
@@ -141,9 +168,7 @@ impl Parts<'_> {
             Err(obstacle) => {
                 let item = match obstacle {
                     Obstacle::Reported => Item::Refused,
-                    Obstacle::Unsupported(message, advice) => {
-                        self.unsupported(reader, around, &message, &advice)
-                    }
+                    Obstacle::Unsupported(unsupported) => self.unsupported(reader, around, unsupported),
                 };
                 if matches!(item, Item::Refused) {
                     self.deployment(reader, around, Target::nowhere());
@@ -181,17 +206,19 @@ impl Parts<'_> {
         &self,
         reader: &mut Reader<'_>,
         around: &Surroundings,
-        message: &str,
-        advice: &str,
+        unsupported: Unsupported,
     ) -> Item {
-        let place = self.params.find("model").map_or(self.params.place, |entry| entry.place);
-        let path = self.params.path.key("model");
+        let Unsupported { key, message, advice } = unsupported;
+        let place = self.params.find(key).or_else(|| self.params.find("model"));
+        let place = place.map_or(self.params.place, |entry| entry.place);
         if around.skip_unsupported {
-            let message = format!("{message}; the deployment is skipped");
-            reader.report.warn(place, &path, &message, advice);
-            return Item::Skipped(self.group.clone());
+            let id = self.info.find("id").and_then(|entry| {
+                reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Drop)
+            });
+            let (group, model) = (self.group.clone(), self.model.clone());
+            return Item::Skipped(Skipped { group, model, id, key: (key, place), message, advice });
         }
-        reader.report.refuse(place, &path, message, advice);
+        reader.report.refuse(place, &self.params.path.key(key), &message, &advice);
         Item::Refused
     }
 

@@ -6,12 +6,16 @@
 //! - `include`: several files into one; `parse`, `scalar`, `merge`: text into a `tree`;
 //! - `environment`, `reader`, `credentials`, `visible`: values of the wanted type out of it, fit for what they become;
 //! - `tables`, `verdict`: what becomes of every key;
-//! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `providers`, `ids`: the deployments;
+//! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `formats`, `base`, `base_routes`,
+//!   `providers`, `ids`: the deployments;
 //! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `callbacks`: the settings;
 //! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
-//! - `config`, `report`: what comes out.
+//! - `skipped`: what is left out where the file allows it, and what goes with it;
+//! - `config`, `report`, `accept`: what comes out.
 
+mod accept;
 mod base;
+mod base_routes;
 mod call;
 mod callbacks;
 pub mod ceiling;
@@ -23,6 +27,7 @@ mod endpoint;
 mod environment;
 mod fallbacks;
 pub mod finding;
+mod formats;
 mod ids;
 mod include;
 mod infer;
@@ -50,6 +55,7 @@ mod scalar;
 pub mod secret;
 mod server;
 mod settings;
+mod skipped;
 mod strategy;
 mod tables;
 mod tags;

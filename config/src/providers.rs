@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::verdict;
+
 use Wire::{Anthropic, Azure, AzureAi, Bedrock, Gemini, HostedVllm, Native, Ollama, OpenAi, VertexAi};
 
 /// How requests reach a provider.
@@ -75,6 +77,11 @@ impl Provider {
 pub fn find(name: &str) -> Option<&'static Provider> {
     let found = PROVIDERS.binary_search_by(|provider| provider.name.cmp(name)).ok()?;
     PROVIDERS.get(found)
+}
+
+/// The provider whose name a misspelling is closest to.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    verdict::nearest_of(name, PROVIDERS.iter().map(|provider| provider.name))
 }
 
 /// The provider whose own base that is: LiteLLM goes by the address where the model names no provider.

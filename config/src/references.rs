@@ -1,14 +1,14 @@
 //! Names that refer to groups: aliases, fallbacks and routing groups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::config::{Alias, RoutingGroup};
+use crate::config::{Alias, RoutingGroup, Skipped};
 use crate::model_list::ModelList;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
 use crate::settings::Settings;
-use crate::tree::{Entry, Node, Value};
+use crate::tree::{Entry, Node, Place, Value};
 use crate::verdict;
 use crate::visible::Use;
 
@@ -18,6 +18,10 @@ pub struct Names<'a> {
     aliases: BTreeSet<&'a str>,
     routing_groups: BTreeSet<&'a str>,
     others: BTreeSet<&'a str>,
+    /// Patterns among the groups.
+    wildcards: Vec<&'a str>,
+    /// Names of which nothing is left, and why.
+    skipped: BTreeMap<Arc<str>, String>,
 }
 
 impl<'a> Names<'a> {
@@ -28,6 +32,8 @@ impl<'a> Names<'a> {
             aliases: BTreeSet::new(),
             routing_groups: BTreeSet::new(),
             others: BTreeSet::new(),
+            wildcards: list.groups.iter().map(|group| &**group).filter(|group| group.contains('*')).collect(),
+            skipped: BTreeMap::new(),
         };
         // Not collected: that would bring a sort of its own into the filter.
         for alias in aliases {
@@ -40,11 +46,45 @@ impl<'a> Names<'a> {
             names.others.insert(&deployment.id);
             names.others.insert(&deployment.litellm_model);
         }
+        names.skip(list, aliases, routing_groups);
         names
     }
 
+    /// What is skipped takes with it what leads there and nowhere else.
+    fn skip(&mut self, list: &ModelList, aliases: &[Alias], routing_groups: &[RoutingGroup]) {
+        for (name, reason) in &list.skipped {
+            if !self.groups.contains(name) && !self.others.contains(&**name) {
+                self.skipped.insert(Arc::clone(name), reason.clone());
+            }
+        }
+        for group in routing_groups.iter().filter(|group| !self.groups.contains(&group.name)) {
+            let reasons = group.models.iter().map(|model| self.why_skipped(model));
+            if let Some(Some(reason)) = reasons.reduce(|all, one| all.and(one)) {
+                self.skipped.insert(Arc::clone(&group.name), reason);
+            }
+        }
+        for alias in aliases {
+            if let Some(reason) = self.why_skipped(&alias.target) {
+                self.skipped.insert(Arc::clone(&alias.name), reason);
+            }
+        }
+    }
+
+    /// Why a name leads to nothing that is left.
+    fn why_skipped(&self, name: &str) -> Option<String> {
+        let exactly = self.skipped.get(name);
+        let pattern = || self.skipped.iter().find(|(pattern, _)| matches(pattern, name)).map(|(_, why)| why);
+        let why = if self.is_known(name) { exactly } else { exactly.or_else(pattern) };
+        why.cloned()
+    }
+
+    /// The names of which nothing is left, with those that were found to lead to one.
+    pub fn into_skipped(self) -> Vec<Skipped> {
+        self.skipped.into_iter().map(|(name, reason)| Skipped { name, reason }).collect()
+    }
+
     fn is_group(&self, name: &str) -> bool {
-        self.groups.contains(name) || self.groups.iter().any(|pattern| matches(pattern, name))
+        self.groups.contains(name) || self.wildcards.iter().any(|pattern| matches(pattern, name))
     }
 
     /// Whether requests can be sent to it: an alias cannot stand for another one.
@@ -127,7 +167,7 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
 }
 
 /// Reports aliases that lead nowhere and fallbacks to groups that are not there.
-pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
     check_aliases(reader, settings, names);
     for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {
         let Some((section, entry)) = settings.routing(key) else { continue };
@@ -151,7 +191,7 @@ pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>
     }
 }
 
-fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
     let Some(router) = settings.router else { return };
     let Some(entry) = router.find("routing_groups") else { return };
     let Value::List(items) = &entry.node.value else { return };
@@ -175,10 +215,11 @@ fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names:
 }
 
 /// Groups of `model_list` under their own names: LiteLLM looks up neither aliases nor patterns here.
-fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &Names<'_>) {
+fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &mut Names<'_>) {
     for (index, item) in models.iter().enumerate() {
         if let Value::Text(name) = &item.value
             && !name.starts_with(crate::environment::PREFIX)
+            && !is_skipped(reader, item.place, &path.index(index), name, names)
             && !names.groups.contains(name.as_str())
         {
             let message = format!("{name} is no group of model_list");
@@ -187,7 +228,7 @@ fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names
     }
 }
 
-fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &Names<'_>) {
+fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &mut Names<'_>) {
     for entry in item.entries().unwrap_or_default() {
         let path = path.key(&entry.key);
         warn_unless_known(reader, entry, &path, names);
@@ -197,19 +238,35 @@ fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: 
     }
 }
 
-fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &Names<'_>) {
-    if !names.is_known(&entry.key) {
+/// Whether a name leads to what is skipped: then the report says so, and the name is remembered as one of those.
+fn is_skipped(
+    reader: &mut Reader<'_>,
+    place: Place,
+    path: &Path<'_>,
+    name: &str,
+    names: &mut Names<'_>,
+) -> bool {
+    let Some(reason) = names.why_skipped(name) else { return false };
+    let message = format!("{name} is skipped, and so is what stands here");
+    reader.report.warn(place, path, &message, "remove it, or give the group a deployment that can be served");
+    names.skipped.insert(Arc::from(name), reason);
+    true
+}
+
+fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut Names<'_>) {
+    if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
         let message = format!("{} is no group, so this never applies", entry.key);
         reader.report.warn(entry.place, path, &message, &names.advice(&entry.key));
     }
 }
 
-fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &Names<'_>) {
+fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &mut Names<'_>) {
     for (index, item) in items.iter().enumerate() {
         let model = item.entries().and_then(|entries| crate::tree::find(entries, "model"));
         let node = model.map_or(item, |entry| &entry.node);
         if let Value::Text(name) = &node.value
             && !name.starts_with(crate::environment::PREFIX)
+            && !is_skipped(reader, item.place, &path.index(index), name, names)
             && !names.is_known(name)
         {
             let message = format!("{name} is no group");
@@ -218,7 +275,7 @@ fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names
     }
 }
 
-fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
     let Some((section, entry)) = settings.routing("model_group_alias") else { return };
     let path = section.path.key("model_group_alias");
     for entry in entry.node.entries().unwrap_or_default() {
@@ -235,8 +292,11 @@ fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names
 }
 
 /// LiteLLM starts with such aliases, and requests to them fail.
-fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &Names<'_>) {
+fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &mut Names<'_>) {
     let name = entry.key.as_str();
+    if is_skipped(reader, entry.place, path, target, names) {
+        return;
+    }
     let served = names.is_served(target);
     if !served && names.aliases.contains(target) {
         let message = format!("{target} is an alias itself, and aliases are looked up once");

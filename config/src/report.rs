@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::accept::{self, Accepted};
 use crate::finding::{Finding, Severity};
 use crate::tree::Place;
 use crate::visible::on_one_line;
@@ -73,12 +74,13 @@ pub struct Report {
     files: Vec<String>,
     found: Vec<(Place, Finding)>,
     refusals: usize,
+    accepted: Accepted,
 }
 
 impl Report {
     /// An empty report on these files, the operator's own first.
     pub fn new(files: Vec<String>) -> Self {
-        Self { files, found: Vec::new(), refusals: 0 }
+        Self { files, found: Vec::new(), refusals: 0, accepted: Accepted::default() }
     }
 
     /// Names one more file and returns its index.
@@ -96,6 +98,48 @@ impl Report {
     pub fn refuse(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         self.refusals = self.refusals.saturating_add(1);
         self.add(Severity::Refused, place, path, message, advice);
+    }
+
+    /// What the operator accepts of what [`refuse_feature`](Self::refuse_feature) would refuse.
+    pub fn accept(&mut self, accepted: Accepted) {
+        self.accepted = accepted;
+    }
+
+    /// Something of LiteLLM's that is not served, and that must not be ignored unless the operator accepts it: then it
+    /// is a warning.
+    pub fn refuse_feature(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        if !self.is_accepted(place, path, message, advice) {
+            self.refuse(place, path, message, advice);
+        }
+    }
+
+    /// Whether the operator accepts what is missing at a path, with the warning that says so.
+    pub fn is_accepted(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) -> bool {
+        let accepted = self.accepted.covers(&path.to_string());
+        if accepted {
+            let message = format!("{message} (accepted by llm_balancer.accept)");
+            self.warn(place, path, &message, advice);
+        }
+        accepted
+    }
+
+    /// Warns of entries of `llm_balancer.accept` that accept nothing.
+    pub fn check_accepted(&mut self) {
+        let accepted = std::mem::take(&mut self.accepted);
+        let refused = |entry: &str| {
+            let mut found = self.found.iter().map(|(_, finding)| finding);
+            found.any(|finding| finding.severity == Severity::Refused && accept::names(entry, &finding.path))
+        };
+        let unused: Vec<_> = accepted.unused().map(|unused| (refused(unused.entry), unused)).collect();
+        for (refused, accept::Unused { entry, index, place, near }) in unused {
+            let message = match refused {
+                true => format!("{entry} is refused for a reason that cannot be accepted"),
+                false => format!("{entry} accepts nothing: nothing is refused there"),
+            };
+            let advice = near.map_or("remove it".to_owned(), |near| format!("did you mean {near}?"));
+            let section = Path::top("llm_balancer");
+            self.warn(place, &section.key("accept").index(index), &message, &advice);
+        }
     }
 
     /// Something worth knowing. Not in the filter, which prints refusals alone: without the words it is smaller.

@@ -78,7 +78,7 @@ pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
             }
             Some(Verdict::Refused(why, advice)) => {
                 if !entry.node.asks_nothing() {
-                    reader.report.refuse(entry.place, &path, why, advice);
+                    reader.report.refuse_feature(entry.place, &path, why, advice);
                 }
             }
             // `x-` keys hold anchors for the rest of the file.

@@ -83,10 +83,30 @@ pub struct Deployment {
     pub extra_body: Vec<Member>,
     /// `additional_drop_params`: members removed from the client's body.
     pub drop_params: Vec<String>,
+    /// The same for members inside of those.
+    pub drop_paths: Vec<DropPath>,
     /// litellm_params as /v1/model/info may show them: no credential, nothing secret.
     pub public_params: Vec<Member>,
     /// model_info as written, without `id`.
     pub info: Vec<Member>,
+}
+
+/// A way into a JSON object, to a member that is removed there: `tools[*].function.strict`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropPath {
+    /// From the top level on; the first one and the last one are members.
+    pub segments: Vec<Segment>,
+}
+
+/// A step into a JSON value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// The member of that name, not escaped.
+    Member(String),
+    /// `[*]`
+    EveryItem,
+    /// `[0]`, from 0.
+    Item(usize),
 }
 
 /// A member of a JSON object.

@@ -14,7 +14,7 @@ use crate::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
 use crate::tree::{Entry, Node, Place, Value};
 use crate::verdict;
 use crate::visible::Use;
-use crate::{ids, tags, tls};
+use crate::{drop_path, ids, tags, tls};
 
 /// What is the same for every deployment of a file.
 pub struct Surroundings {
@@ -264,6 +264,7 @@ impl Parts<'_> {
         defaults.extend(added);
         let shown = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
+        let (drop_params, drop_paths) = drop_path::read(reader, params);
         Deployment {
             id: Arc::from(""),
             group: Arc::from(self.group.as_str()),
@@ -299,7 +300,8 @@ impl Parts<'_> {
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
             extra_body: params::members(reader, params, "extra_body"),
-            drop_params: reader.texts(params, "additional_drop_params").unwrap_or_default(),
+            drop_params,
+            drop_paths,
             public_params: params::public(reader, params, &target.endpoint.shown, &shown),
             info: self.shown_info(reader),
             endpoint: target.endpoint,

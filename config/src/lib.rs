@@ -23,6 +23,7 @@ pub mod config;
 mod credentials;
 mod deployment;
 mod documentation;
+mod drop_path;
 mod endpoint;
 mod environment;
 mod fallbacks;

@@ -17,8 +17,10 @@ pub struct ModelList {
     pub deployments: Vec<Deployment>,
     /// Groups that are named, served or not: references to them are no misspellings.
     pub groups: BTreeSet<Arc<str>>,
-    /// Names of deployments that are skipped, with the reason. Some may be those of others that are served.
+    /// Groups and ids of deployments that are skipped, with the reason. Some may be those of others that are served.
     pub skipped: BTreeMap<Arc<str>, String>,
+    /// Their litellm models, likewise.
+    pub skipped_models: BTreeMap<Arc<str>, String>,
     clusters: BTreeSet<String>,
     elsewhere: BTreeSet<Arc<str>>,
 }
@@ -48,9 +50,10 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
             Item::Refused => list.elsewhere.extend(named(node).map(Arc::from)),
             Item::Skipped(skipped) => {
                 let Skipped { group, model, id, message, .. } = skipped;
-                for name in [Some(group), Some(model), id].into_iter().flatten() {
+                for name in [Some(group), id].into_iter().flatten() {
                     list.skipped.entry(Arc::from(name)).or_insert_with(|| message.clone());
                 }
+                list.skipped_models.entry(Arc::from(model)).or_insert(message);
             }
             Item::Elsewhere(group) => {
                 list.elsewhere.insert(Arc::from(group));

@@ -57,6 +57,12 @@ impl<'a> Names<'a> {
                 self.skipped.insert(Arc::clone(name), reason.clone());
             }
         }
+        // A litellm model is looked up last, so whatever else serves it goes first.
+        for (model, reason) in &list.skipped_models {
+            if !model.contains('*') && !self.is_served(model) && !self.skipped.contains_key(model) {
+                self.skipped.insert(Arc::clone(model), reason.clone());
+            }
+        }
         for group in routing_groups.iter().filter(|group| !self.groups.contains(&group.name)) {
             let reasons = group.models.iter().map(|model| self.why_skipped(model));
             if let Some(Some(reason)) = reasons.reduce(|all, one| all.and(one)) {

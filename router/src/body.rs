@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
+use crate::drop_path;
 use crate::json::{self, Object, quoted};
 use crate::multipart::Form;
 use crate::request::{Facts, Payload};
@@ -94,10 +95,12 @@ fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<
     let mut writer = Writer::new(size);
     writer.member("model", &quoted(model));
     for member in members.filter(|member| edits.keep(&member.key)) {
+        let pruned = edits.pruned(member);
+        let value = pruned.as_deref().unwrap_or(member.value);
         match &member.key {
-            Cow::Borrowed(key) => writer.member(key, member.value),
+            Cow::Borrowed(key) => writer.member(key, value),
             // A name that was escaped is escaped again.
-            Cow::Owned(key) => writer.member_quoted(&quoted(key), member.value),
+            Cow::Owned(key) => writer.member_quoted(&quoted(key), value),
         }
     }
     let extra = edits.deployment.extra_body.iter().filter(|member| !edits.is_injected(&member.key));
@@ -105,7 +108,8 @@ fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<
         writer.member_quoted(&quoted(key), json);
     }
     for member in edits.client_extra.iter().filter(|member| !edits.is_the_deployments(&member.key)) {
-        writer.member_quoted(&quoted(&member.key), member.value);
+        let pruned = edits.pruned(member);
+        writer.member_quoted(&quoted(&member.key), pruned.as_deref().unwrap_or(member.value));
     }
     if let Some(options) = &edits.stream_options {
         writer.member("stream_options", options);
@@ -154,7 +158,9 @@ impl<'a> Edits<'a> {
     }
 
     fn are_none(&self, object: &Object<'_>) -> bool {
-        let stays = |member: &json::Member<'_>| member.key == "model" || self.keep(&member.key);
+        let stays = |member: &json::Member<'_>| {
+            member.key == "model" || self.keep(&member.key) && self.pruned(member).is_none()
+        };
         self.stream_options.is_none()
             && self.defaults.is_empty()
             && self.deployment.extra_body.is_empty()
@@ -172,6 +178,11 @@ impl<'a> Edits<'a> {
     /// Whether a provider may see a member, wherever the client put it.
     fn is_wanted(&self, key: &str) -> bool {
         !is_for_the_router(key, self.route) && !self.deployment.drop_params.iter().any(|name| name == key)
+    }
+
+    /// A member's value without what the deployment must not see of it, if there is any of that.
+    fn pruned(&self, member: &json::Member<'_>) -> Option<String> {
+        drop_path::pruned(&member.key, member.value, &self.deployment.drop_paths)
     }
 
     /// Whether a member has a value that the client's top level has no say in.

@@ -49,6 +49,8 @@ pub enum Unresolved {
     NoMatch,
     /// The id of a wildcard's deployment: it has no model of its own to ask for.
     WildcardById,
+    /// Everything that it stands for cannot be served, and was left out of the configuration.
+    Skipped,
 }
 
 /// Every name of a configuration.
@@ -61,6 +63,10 @@ pub struct Groups {
     /// Most specific first.
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
     wildcard_ids: HashSet<Arc<str>>,
+    /// Names of which nothing is left, and why.
+    skipped: HashMap<Arc<str>, String>,
+    /// Those with stars, most specific first.
+    skipped_wildcards: Vec<(Wildcard, Arc<str>)>,
 }
 
 impl Groups {
@@ -76,6 +82,9 @@ impl Groups {
             .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, Arc::new(pool))))
             .collect();
         wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
+        let mut skipped_wildcards: Vec<_> =
+            config.skipped.iter().filter_map(|skipped| Some((Wildcard::new(&skipped.name)?, Arc::clone(&skipped.name)))).collect();
+        skipped_wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
         let is_wildcard = |d: &&Deployment| d.group.contains('*');
         Self {
             by_name: shared(named),
@@ -96,6 +105,8 @@ impl Groups {
                 .filter(|d| d.model.contains('*'))
                 .map(|d| Arc::clone(&d.id))
                 .collect(),
+            skipped: config.skipped.iter().map(|skipped| (Arc::clone(&skipped.name), skipped.reason.clone())).collect(),
+            skipped_wildcards,
         }
     }
 
@@ -115,11 +126,18 @@ impl Groups {
             return Ok(whole(pool, asked));
         }
         let name = self.aliases.get(asked).map_or(asked, |alias| &alias.target);
+        // Nothing else serves in its place, not even a wildcard.
+        if self.skipped.contains_key(name) {
+            return Err(Unresolved::Skipped);
+        }
         if let Some(pool) = self.by_name.get(name) {
             return Ok(whole(pool, name));
         }
-        if let Some(found) = self.wildcard(name) {
-            return Ok(found);
+        match (self.wildcard(name), self.skipped_wildcard(name)) {
+            // The most specific one decides, and what it stands for is not served by a wider one instead.
+            (Some((own, found)), skipped) if skipped.is_none_or(|(skipped, _)| own >= skipped) => return Ok(found),
+            (_, Some(_)) => return Err(Unresolved::Skipped),
+            _ => {}
         }
         if let Some(pool) = self.by_litellm_model.get(name) {
             return Ok(whole(pool, name));
@@ -127,17 +145,38 @@ impl Groups {
         Err(if self.wildcards.is_empty() { Unresolved::Unknown } else { Unresolved::NoMatch })
     }
 
-    /// The most specific wildcard that matches; a bare name is tried again with the provider it belongs to.
-    fn wildcard<'n>(&self, name: &'n str) -> Option<Resolved<'n>> {
+    /// Why nothing is left of what a name stands for.
+    pub fn why_skipped(&self, asked: &str) -> Option<&str> {
+        let name = self.aliases.get(asked).map_or(asked, |alias| &alias.target);
+        let exactly = self.skipped.get(name);
+        exactly.or_else(|| self.skipped.get(self.skipped_wildcard(name)?.1)).map(String::as_str)
+    }
+
+    /// The most specific wildcard that matches, with how specific it is; a bare name is tried again with the provider
+    /// it belongs to.
+    fn wildcard<'n>(&self, name: &'n str) -> Option<(Specificity, Resolved<'n>)> {
         let matching = |asked: &str| {
             self.wildcards.iter().find_map(|(wildcard, pool)| {
                 let captures = wildcard.captures(asked)?.into_iter().map(str::to_owned).collect();
-                Some(Resolved { pool: Arc::clone(pool), captures, name })
+                Some((wildcard.specificity(), Resolved { pool: Arc::clone(pool), captures, name }))
             })
         };
         matching(name).or_else(|| matching(&format!("{}/{name}", infer_provider(name)?)))
     }
+
+    /// The same among those of which nothing is left.
+    fn skipped_wildcard(&self, name: &str) -> Option<(Specificity, &Arc<str>)> {
+        let matching = |asked: &str| {
+            let mut wildcards = self.skipped_wildcards.iter();
+            let (wildcard, pattern) = wildcards.find(|(wildcard, _)| wildcard.captures(asked).is_some())?;
+            Some((wildcard.specificity(), pattern))
+        };
+        matching(name).or_else(|| matching(&format!("{}/{name}", infer_provider(name)?)))
+    }
 }
+
+/// As [`Wildcard::specificity`] has it.
+type Specificity = (usize, usize);
 
 fn shared(pools: impl IntoIterator<Item = (Arc<str>, Pool)>) -> HashMap<Arc<str>, Arc<Pool>> {
     pools.into_iter().map(|(name, pool)| (name, Arc::new(pool))).collect()

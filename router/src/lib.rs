@@ -32,6 +32,7 @@ pub mod window;
 // Who may serve, who does, and what is sent.
 pub mod attempt;
 pub mod body;
+mod drop_path;
 pub mod eligible;
 pub mod estimate;
 pub mod random;

@@ -101,6 +101,8 @@ pub enum Refusal {
     ModelNotAString,
     /// Nothing answers to the model's name, as far as it was given.
     Unresolved(Option<String>, Unresolved, &'static str),
+    /// The model is in the file, and nothing of it can be served; why.
+    Skipped(String, String),
     /// A parameter of the wrong kind; what it should be.
     Parameter(String, &'static str),
     /// `mock_testing_*` where they are switched off.
@@ -171,6 +173,11 @@ impl Refusal {
             Self::Unresolved(model, why, route) => {
                 (400, INVALID, None, unresolved(model.as_deref(), *why, route))
             }
+            Self::Skipped(model, why) => {
+                let model = shown(model);
+                let message = format!("The model `{model}` is configured, but it is not served here: {why}.");
+                (404, INVALID, Some("model"), message)
+            }
             Self::Parameter(name, expected) => {
                 (400, INVALID, Some(name), format!("'{name}' must be {expected}."))
             }
@@ -221,7 +228,7 @@ impl Refusal {
         match self {
             Self::NoKey | Self::WrongKey => "unauthorized",
             Self::NoSuchRoute(_) | Self::WrongMethod(_) => "no_route",
-            Self::NoSuchModel(_) | Self::Unresolved(..) => "unknown_model",
+            Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
             Self::TooLarge(_) => "too_large",
             Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm => "malformed",
             Self::Missing(_) | Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => {
@@ -268,7 +275,7 @@ fn shown(name: &str) -> std::borrow::Cow<'_, str> {
 fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
     let model = shown(model.unwrap_or("None"));
     match why {
-        Unresolved::Unknown => format!(
+        Unresolved::Unknown | Unresolved::Skipped => format!(
             "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
         ),
         Unresolved::NoMatch => {

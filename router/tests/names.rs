@@ -136,3 +136,35 @@ fn listings_show_what_can_be_asked_for() {
         assert_eq!(world.get(&format!("/v1/models/{unlisted}")).status, 404, "{unlisted}");
     }
 }
+
+const SKIPPING: &str = "
+model_list:
+- {model_name: claude, litellm_params: {model: bedrock/anthropic.claude-v2}, model_info: {id: on-bedrock}}
+- {model_name: sage/*, litellm_params: {model: sagemaker/*}}
+- {model_name: gpt, litellm_params: {model: openai/a, api_base: http://a.test/v1, api_key: k}, model_info: {id: a}}
+- {model_name: '*', litellm_params: {model: openai/*, api_base: http://any.test/v1, api_key: k}, model_info: {id: any}}
+router_settings:
+  model_group_alias: {best: claude, gpt: gpt}
+  fallbacks: [{gpt: [claude, best, any-other]}]
+  routing_groups: [{group_name: smart, models: [claude], routing_strategy: least-busy}]
+  num_retries: 0
+llm_balancer: {unsupported_deployments: skip}
+";
+
+#[story(unsupported = test)]
+fn what_was_skipped_is_not_found_and_the_answer_says_why() {
+    let mut world = World::of(SKIPPING);
+    for model in ["claude", "best", "smart", "on-bedrock", "sage/llama", "bedrock/anthropic.claude-v2"] {
+        let told = world.chat(model, "", |_| Answer::Ok);
+        let served_by_the_wildcard = model.starts_with("bedrock/");
+        if served_by_the_wildcard {
+            assert_eq!(told.called, ["any"], "a wildcard goes before a litellm model");
+            continue;
+        }
+        assert_eq!((told.status, told.called.len()), (404, 0), "{model}: {}", told.body);
+        assert!(told.body.contains("is configured, but it is not served here: "), "{}", told.body);
+        assert!(told.body.contains("nothing is translated here"), "{}", told.body);
+    }
+    let told = world.chat("gpt", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Ok });
+    assert_eq!(told.called, ["a", "any"], "skipped fallbacks are passed over");
+}

@@ -4,8 +4,8 @@
 //! Mistakes cannot: what is no valid configuration, a variable that is not set, a name that leads nowhere.
 
 use crate::reader::{Reader, Section};
+use crate::suggest::Suggestions;
 use crate::tree::Place;
-use crate::verdict;
 
 /// The entries of `llm_balancer.accept`, and what they were good for.
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl Accepted {
     pub fn unused(&self) -> impl Iterator<Item = Unused<'_>> {
         let refused = || self.refused.iter().map(String::as_str);
         self.entries.iter().enumerate().filter(|(_, entry)| !entry.used).map(move |(index, entry)| {
-            let near = verdict::nearest_of(&entry.path, refused());
+            let near = Suggestions::default().name(&entry.path, refused());
             Unused { entry: &entry.path, index, place: entry.place, near }
         })
     }

@@ -8,6 +8,7 @@ use crate::formats;
 use crate::infer::infer_provider;
 use crate::providers::{self, Provider, Wire};
 use crate::reader::{Reader, Section};
+use crate::suggest::Suggestions;
 
 /// A deployment's place in the world.
 pub struct Target {
@@ -68,7 +69,7 @@ pub fn find(
     let custom = reader.text(params, "custom_llm_provider");
     let refused = reader.report.refusals() > refusals_before;
     // Without its api_base a model may seem to name no provider.
-    let found = provider_of(model, custom.as_deref(), api_base.as_deref());
+    let found = provider_of(model, custom.as_deref(), api_base.as_deref(), &mut reader.report.suggestions);
     let (provider, written) = if refused { found.map_err(|_| Obstacle::Reported)? } else { found? };
     // Before anything else that is wrong: what cannot be served may be skipped as it is.
     formats::check(provider, written)?;
@@ -123,10 +124,11 @@ fn provider_of<'m>(
     model: &'m str,
     custom: Option<&str>,
     api_base: Option<&str>,
+    suggestions: &mut Suggestions,
 ) -> Result<(&'static Provider, &'m str), Obstacle> {
     if let Some(custom) = custom {
         let Some(provider) = providers::find(custom) else {
-            let advice = match providers::nearest(custom) {
+            let advice = match suggestions.name(custom, providers::names()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => "write openai as custom_llm_provider if it speaks OpenAI's format".to_owned(),
             };
@@ -149,7 +151,7 @@ fn provider_of<'m>(
         Some((prefix, _)) => format!("{prefix} is no provider that is known"),
         None => format!("{model} names no provider"),
     };
-    let near = model.split_once('/').and_then(|(prefix, name)| Some((providers::nearest(prefix)?, name)));
+    let near = model.split_once('/').and_then(|(prefix, name)| Some((suggestions.name(prefix, providers::names())?, name)));
     let advice = match api_base {
         None if let Some((provider, name)) = near => format!("did you mean {provider}/{name}?"),
         Some(_) => format!("write openai/{model} if its api_base speaks OpenAI's format"),

@@ -8,7 +8,7 @@ use crate::params;
 use crate::reader::{Reader, Section, Unset};
 use crate::report::Path;
 use crate::settings::Settings;
-use crate::tables::{is_litellms_own, is_request_parameter};
+use crate::tables::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
 use crate::visible::Use;
 
@@ -89,6 +89,7 @@ fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Targe
     let Some(entries) = item.entries() else {
         let model = reader.text_of(item, path, Unset::Drop)?;
         reader.fits(item.place, path, &model, Use::Name);
+        reader.refuse_pattern(item.place, path, &model);
         return Some(Target { model: Arc::from(model), overrides: Vec::new() });
     };
     let section = Section { entries, path: *path, place: item.place };
@@ -96,6 +97,7 @@ fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Targe
     match reader.text(&section, "model").filter(|model| !model.is_empty()) {
         Some(model) => {
             reader.fits(item.place, &path.key("model"), &model, Use::Name);
+            reader.refuse_pattern(item.place, &path.key("model"), &model);
             Some(Target { model: Arc::from(model), overrides })
         }
         None => {
@@ -117,6 +119,15 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
             reader.refuse_at(entry, &path, message, advice);
             continue;
         }
+        if !is_request_parameter(&entry.key) && !is_a_body_member(&entry.key) {
+            let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
+            let advice = match near {
+                Some(near) => format!("did you mean {near}?"),
+                None => "remove it if the provider does not know it".to_owned(),
+            };
+            let message = "is not known here and is put into the request, as LiteLLM does";
+            reader.report.warn(entry.place, &path, message, &advice);
+        }
         let value = match &entry.node.value {
             Value::Null => Some(Value::Null),
             _ => reader.untyped(&entry.node, &path),
@@ -124,6 +135,11 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
         members.extend(value.map(|value| params::member(&entry.key, &value)));
     }
     members
+}
+
+/// What a request is about: no default of a deployment, but a fallback may replace it.
+fn is_a_body_member(key: &str) -> bool {
+    matches!(key, "input" | "messages" | "metadata" | "prompt" | "query" | "documents")
 }
 
 /// Whether a parameter of LiteLLM's says where a request goes, or what opens the door there.

@@ -5,7 +5,7 @@
 //!
 //! - `include`: several files into one; `parse`, `scalar`, `merge`: text into a `tree`;
 //! - `environment`, `reader`, `credentials`, `visible`: values of the wanted type out of it, fit for what they become;
-//! - `tables`, `verdict`: what becomes of every key;
+//! - `tables`, `verdict`, `suggest`: what becomes of every key, and what a misspelt one may mean;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `formats`, `base`, `base_routes`,
 //!   `providers`, `ids`: the deployments;
 //! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `callbacks`: the settings;
@@ -58,6 +58,7 @@ mod server;
 mod settings;
 mod skipped;
 mod strategy;
+mod suggest;
 mod tables;
 mod tags;
 mod tls;

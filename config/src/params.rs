@@ -2,14 +2,14 @@
 
 use crate::config::Member;
 use crate::credentials::is_secret_name;
+use crate::environment::PREFIX;
 use crate::json;
 use crate::reader::{Reader, Section, Unset};
 use crate::report::Path;
 use crate::secret::Secret;
 use crate::tables::{LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
-use crate::verdict;
-use crate::visible::Use;
+use crate::visible::{self, Use};
 
 /// A member of a JSON object.
 pub fn member(key: &str, value: &Value) -> Member {
@@ -30,6 +30,12 @@ pub fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
         if !is_request_parameter(&entry.key) && !announce(reader, entry, &path) {
             continue;
         }
+        if let Value::Text(text) = &entry.node.value
+            && !text.starts_with(PREFIX)
+            && let Some((message, advice)) = visible::unreplaced(text)
+        {
+            reader.report.warn(entry.place, &path, &message, advice);
+        }
         if let Some(value) = reader.untyped(&entry.node, &path) {
             members.push(member(&entry.key, &value));
         }
@@ -44,7 +50,7 @@ fn is_ours_to_keep(key: &str) -> bool {
 
 /// Warns of a parameter that may be a misspelling; whether it is sent.
 fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
-    let (message, advice) = if let Some(near) = verdict::nearest(&entry.key, &LITELLM_PARAMS) {
+    let (message, advice) = if let Some(near) = reader.report.suggestions.key(&entry.key, &LITELLM_PARAMS) {
         ("is not known here and has no effect", format!("did you mean {near}?"))
     } else if is_litellms_own(&entry.key) {
         ("belongs to a feature of LiteLLM that is not served, and has no effect", "remove it".to_owned())
@@ -53,7 +59,7 @@ fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
     } else if let Some(home) = home_of(&entry.key, LITELLM_PARAMS.name) {
         ("has no effect here", format!("it belongs in {home}"))
     } else {
-        let near = verdict::nearest_of(&entry.key, REQUEST_PARAMETERS.iter().copied());
+        let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
         let advice = match near {
             Some(near) => format!("did you mean {near}?"),
             None => "remove it if the provider does not know it".to_owned(),

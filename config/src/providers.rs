@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::verdict;
-
 use Wire::{Anthropic, Azure, AzureAi, Bedrock, Gemini, HostedVllm, Native, Ollama, OpenAi, VertexAi};
 
 /// How requests reach a provider.
@@ -79,9 +77,9 @@ pub fn find(name: &str) -> Option<&'static Provider> {
     PROVIDERS.get(found)
 }
 
-/// The provider whose name a misspelling is closest to.
-pub fn nearest(name: &str) -> Option<&'static str> {
-    verdict::nearest_of(name, PROVIDERS.iter().map(|provider| provider.name))
+/// The names of all of them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PROVIDERS.iter().map(|provider| provider.name)
 }
 
 /// The provider whose own base that is: LiteLLM goes by the address where the model names no provider.

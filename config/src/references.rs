@@ -8,8 +8,9 @@ use crate::model_list::ModelList;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
 use crate::settings::Settings;
+use crate::suggest::Suggestions;
 use crate::tree::{Entry, Node, Place, Value};
-use crate::verdict;
+use crate::verdict::{self, Table, applied};
 use crate::visible::Use;
 
 /// Everything that a name may refer to.
@@ -102,9 +103,9 @@ impl<'a> Names<'a> {
         name == "*" || self.is_served(name) || self.aliases.contains(name)
     }
 
-    fn advice(&self, name: &str) -> String {
+    fn advice(&self, suggestions: &mut Suggestions, name: &str) -> String {
         let groups = self.groups.iter().map(|group| &**group);
-        match verdict::nearest_of(name, groups.chain(self.routing_groups.iter().copied())) {
+        match suggestions.name(name, groups.chain(self.routing_groups.iter().copied())) {
             Some(near) => format!("did you mean {near}?"),
             None => "name a group of model_list".to_owned(),
         }
@@ -140,9 +141,21 @@ pub fn aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
     aliases
 }
 
+const ALIAS: &Table = &Table {
+    name: "model_group_alias",
+    keys: &[applied("hidden", "left out of the listings"), applied("model", "the group it stands for")],
+    open: false,
+};
+
 fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alias> {
     const SHAPE: &str = "write name: group, or name: {model: group, hidden: true}";
     if !reader.key_fits(entry.place, path, &entry.key) {
+        return None;
+    }
+    if entry.key.contains('*') {
+        let message = "is a pattern, and aliases are looked up as they are written";
+        let advice = "put a deployment with this model_name into model_list";
+        reader.refuse_at(entry, path, message, advice);
         return None;
     }
     let name = Arc::from(entry.key.as_str());
@@ -150,6 +163,7 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
         Value::Null => return None,
         Value::Map(entries) => {
             let section = Section { entries, path: *path, place: entry.place };
+            verdict::judge(reader, &section, ALIAS);
             let hidden = reader.flag(&section, "hidden").unwrap_or(false);
             (reader.text(&section, "model"), hidden)
         }
@@ -163,6 +177,7 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
     match target.filter(|target| !target.is_empty()) {
         Some(target) => {
             reader.fits(entry.place, path, &target, Use::Name);
+            reader.refuse_pattern(entry.place, path, &target);
             Some(Alias { name, target: Arc::from(target), hidden })
         }
         None => {
@@ -229,7 +244,8 @@ fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names
             && !names.groups.contains(name.as_str())
         {
             let message = format!("{name} is no group of model_list");
-            reader.report.refuse(item.place, &path.index(index), &message, &names.advice(name));
+            let advice = names.advice(&mut reader.report.suggestions, name);
+            reader.report.refuse(item.place, &path.index(index), &message, &advice);
         }
     }
 }
@@ -262,7 +278,8 @@ fn is_skipped(
 fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut Names<'_>) {
     if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
         let message = format!("{} is no group, so this never applies", entry.key);
-        reader.report.warn(entry.place, path, &message, &names.advice(&entry.key));
+        let advice = names.advice(&mut reader.report.suggestions, &entry.key);
+        reader.report.warn(entry.place, path, &message, &advice);
     }
 }
 
@@ -276,7 +293,8 @@ fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names
             && !names.is_known(name)
         {
             let message = format!("{name} is no group");
-            reader.report.refuse(item.place, &path.index(index), &message, &names.advice(name));
+            let advice = names.advice(&mut reader.report.suggestions, name);
+            reader.report.refuse(item.place, &path.index(index), &message, &advice);
         }
     }
 }
@@ -309,7 +327,8 @@ fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path
         reader.report.warn(entry.place, path, &message, "name the group");
     } else if !served && !target.starts_with(crate::environment::PREFIX) {
         let message = format!("{target} is no group, so requests to {name} fail");
-        reader.report.warn(entry.place, path, &message, &names.advice(target));
+        let advice = names.advice(&mut reader.report.suggestions, target);
+        reader.report.warn(entry.place, path, &message, &advice);
     } else if (names.groups.contains(name) || names.routing_groups.contains(name)) && name != target {
         let message = format!("hides the group {name}: requests to it go to {target}");
         reader.report.warn(entry.place, path, &message, "give the alias another name");

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::accept::{self, Accepted};
 use crate::finding::{Finding, Severity};
+use crate::suggest::Suggestions;
 use crate::tree::Place;
 use crate::visible::on_one_line;
 
@@ -75,12 +76,20 @@ pub struct Report {
     found: Vec<(Place, Finding)>,
     refusals: usize,
     accepted: Accepted,
+    /// What misspellings may mean.
+    pub suggestions: Suggestions,
 }
 
 impl Report {
     /// An empty report on these files, the operator's own first.
     pub fn new(files: Vec<String>) -> Self {
-        Self { files, found: Vec::new(), refusals: 0, accepted: Accepted::default() }
+        Self {
+            files,
+            found: Vec::new(),
+            refusals: 0,
+            accepted: Accepted::default(),
+            suggestions: Suggestions::default(),
+        }
     }
 
     /// Names one more file and returns its index.

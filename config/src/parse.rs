@@ -1,5 +1,7 @@
 //! YAML text into a tree, with PyYAML's idea of scalars, duplicate keys and merge keys.
 
+use std::collections::BTreeMap;
+
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use crate::merge::{self, Merge};
@@ -11,6 +13,9 @@ use crate::tree::{Entry, Node, Place, Value};
 const MAX_DEPTH: usize = 100;
 /// Nodes that aliases may add, so that a short file cannot become a large one.
 const MAX_ALIASED: usize = 200_000;
+/// Bytes of text that aliases may add: so many times the file's own, within these bounds.
+const ALIASED_TIMES: usize = 16;
+const ALIASED_BYTES: (usize, usize) = (1 << 20, 1 << 24);
 
 const DOCUMENT: Path<'static> = Path::top("document");
 
@@ -22,8 +27,11 @@ pub fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> {
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
+    let (least, highest) = ALIASED_BYTES;
+    let bytes = text.len().saturating_mul(ALIASED_TIMES).clamp(least, highest);
+    let most = Weight { nodes: MAX_ALIASED, bytes };
     let mut builder =
-        Builder { file, report, stack: Vec::new(), anchors: Vec::new(), aliased: 0, root: None };
+        Builder { file, report, stack: Vec::new(), anchors: BTreeMap::new(), aliased: Weight::default(), most, root: None };
     let mut documents = 0_usize;
     // A byte-order mark is no part of the text: editors put it there.
     for event in Parser::new_from_str_with_options(text.trim_start_matches('\u{feff}'), options) {
@@ -62,18 +70,38 @@ struct Key {
 
 /// A node that aliases may repeat.
 struct Anchor {
-    id: usize,
     node: Node,
-    nodes: usize,
+    weight: Weight,
     height: usize,
+}
+
+/// What nodes take of memory.
+#[derive(Clone, Copy, Default)]
+struct Weight {
+    nodes: usize,
+    /// Of keys and texts.
+    bytes: usize,
+}
+
+impl Weight {
+    fn add(&mut self, other: Self) {
+        self.nodes = self.nodes.saturating_add(other.nodes);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    fn exceeds(self, most: Self) -> bool {
+        self.nodes > most.nodes || self.bytes > most.bytes
+    }
 }
 
 struct Builder<'r> {
     file: u16,
     report: &'r mut Report,
     stack: Vec<Frame>,
-    anchors: Vec<Anchor>,
-    aliased: usize,
+    anchors: BTreeMap<usize, Anchor>,
+    /// What aliases repeat, and the copies that are kept for them.
+    aliased: Weight,
+    most: Weight,
     root: Option<Node>,
 }
 
@@ -150,8 +178,7 @@ impl Builder<'_> {
             Some(tag) => self.tagged(place, text, tag)?,
         };
         if anchor != 0 {
-            let node = Node { place, value: value.clone() };
-            self.anchors.push(Anchor { id: anchor, node, nodes: 1, height: 0 });
+            self.keep(anchor, &Node { place, value: value.clone() })?;
         }
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
             let merges = plain && tag.is_none() && text == "<<";
@@ -210,21 +237,33 @@ impl Builder<'_> {
         self.refuse(place, "more than 100 collections within each other", "flatten this part of the file")
     }
 
+    fn too_much(&mut self, place: Place) -> Refused {
+        let Weight { nodes, bytes } = self.most;
+        let message = format!("anchors and aliases repeat more than {nodes} values or {bytes} bytes of text");
+        self.refuse(place, &message, "repeat less of this file")
+    }
+
+    /// Keeps a copy of an anchored node.
+    fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), Refused> {
+        let (weight, height) = measure(node);
+        self.aliased.add(weight);
+        if self.aliased.exceeds(self.most) {
+            return Err(self.too_much(node.place));
+        }
+        self.anchors.insert(anchor, Anchor { node: node.clone(), weight, height });
+        Ok(())
+    }
+
     fn alias(&mut self, place: Place, id: usize) -> Result<(), Refused> {
-        let found = self.anchors.iter().rev().find(|anchor| anchor.id == id);
-        let Some(Anchor { node, nodes, height, .. }) = found else {
+        let Some(Anchor { node, weight, height, .. }) = self.anchors.get(&id) else {
             return Err(self.refuse(place, "this alias repeats the collection it stands in", "write it out"));
         };
-        self.aliased = self.aliased.saturating_add(*nodes);
         if self.stack.len().saturating_add(*height) > MAX_DEPTH {
             return Err(self.too_deep(place));
         }
-        if self.aliased > MAX_ALIASED {
-            return Err(self.refuse(
-                place,
-                "aliases repeat more than this program reads",
-                "use fewer of them",
-            ));
+        self.aliased.add(*weight);
+        if self.aliased.exceeds(self.most) {
+            return Err(self.too_much(place));
         }
         let node = node.clone();
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
@@ -238,15 +277,14 @@ impl Builder<'_> {
         let (node, anchor) = match self.stack.pop() {
             Some(Frame::List { place, anchor, items }) => (Node { place, value: Value::List(items) }, anchor),
             Some(Frame::Map { place, anchor, entries, merges, .. }) => {
-                let path = self.path_text();
+                let path = || path_text(&self.stack);
                 let entries = merge::finish(entries, merges, &path, self.report);
                 (Node { place, value: Value::Map(entries) }, anchor)
             }
             None => return Ok(()),
         };
         if anchor != 0 {
-            let (nodes, height) = measure(&node);
-            self.anchors.push(Anchor { id: anchor, node: node.clone(), nodes, height });
+            self.keep(anchor, &node)?;
         }
         self.place_node(node)
     }
@@ -269,41 +307,43 @@ impl Builder<'_> {
         }
         Ok(())
     }
-
-    /// Where the collection that was just closed stands, as a path with a dot at its end.
-    fn path_text(&self) -> String {
-        let mut path = String::new();
-        for frame in &self.stack {
-            match frame {
-                Frame::List { items, .. } => {
-                    path.pop();
-                    path.push('[');
-                    path.push_str(&items.len().to_string());
-                    path.push_str("].");
-                }
-                Frame::Map { key: Some(key), .. } => {
-                    path.push_str(&key.text);
-                    path.push('.');
-                }
-                Frame::Map { .. } => {}
-            }
-        }
-        path
-    }
 }
 
-/// How many nodes, and how deep.
-fn measure(node: &Node) -> (usize, usize) {
-    let (mut nodes, mut height) = (1_usize, 0_usize);
-    let mut add = |child: &Node| {
+/// Where the collection that was just closed stands, as a path with a dot at its end.
+fn path_text(stack: &[Frame]) -> String {
+    let mut path = String::new();
+    for frame in stack {
+        match frame {
+            Frame::List { items, .. } => {
+                path.pop();
+                path.push('[');
+                path.push_str(&items.len().to_string());
+                path.push_str("].");
+            }
+            Frame::Map { key: Some(key), .. } => {
+                path.push_str(&key.text);
+                path.push('.');
+            }
+            Frame::Map { .. } => {}
+        }
+    }
+    path
+}
+
+/// What a node takes, and how deep it is.
+fn measure(node: &Node) -> (Weight, usize) {
+    let (mut weight, mut height) = (Weight { nodes: 1, bytes: 0 }, 0_usize);
+    let mut add = |key: &str, child: &Node| {
         let (below, depth) = measure(child);
-        nodes = nodes.saturating_add(below);
+        weight.add(below);
+        weight.add(Weight { nodes: 0, bytes: key.len() });
         height = height.max(depth.saturating_add(1));
     };
     match &node.value {
-        Value::List(items) => items.iter().for_each(&mut add),
-        Value::Map(entries) => entries.iter().for_each(|entry| add(&entry.node)),
+        Value::List(items) => items.iter().for_each(|item| add("", item)),
+        Value::Map(entries) => entries.iter().for_each(|entry| add(&entry.key, &entry.node)),
+        Value::Text(text) => weight.bytes = text.len(),
         _ => {}
     }
-    (nodes, height)
+    (weight, height)
 }

@@ -9,6 +9,10 @@ use crate::suggest::Suggestions;
 use crate::tree::Place;
 use crate::visible::on_one_line;
 
+/// Findings of one severity that are collected, at most: more are more of the same.
+const MOST_COLLECTED: usize = 50_000;
+/// Findings of one severity that are shown, at most.
+const MOST_SHOWN: usize = 1000;
 /// Bytes of a path, a message or an advice that are shown, at most: they repeat names of the file.
 const MAX_SHOWN: usize = 1500;
 
@@ -160,6 +164,13 @@ impl Report {
     }
 
     fn add(&mut self, severity: Severity, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        let known = match severity {
+            Severity::Refused => self.refusals,
+            Severity::Warning => self.found.len().saturating_sub(self.refusals),
+        };
+        if known > MOST_COLLECTED {
+            return;
+        }
         let finding = self.finding(severity, place, path, message, advice);
         self.found.push((place, finding));
     }
@@ -221,8 +232,26 @@ impl Report {
                 finding.message.push_str(&elsewhere(&lines));
             }
         }
+        for severity in [Severity::Refused, Severity::Warning] {
+            limit(&mut findings, severity);
+        }
         findings
     }
+}
+
+/// Removes what is too much to read of one severity, and says so in the place of the first.
+fn limit(findings: &mut Vec<Finding>, severity: Severity) {
+    let mut seen = 0_usize;
+    findings.retain_mut(|finding| {
+        if finding.severity != severity {
+            return true;
+        }
+        seen = seen.saturating_add(1);
+        if seen == MOST_SHOWN {
+            finding.message.push_str(" (further findings of this kind are left out)");
+        }
+        seen <= MOST_SHOWN
+    });
 }
 
 /// Lines named in one finding at most.

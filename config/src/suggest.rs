@@ -4,7 +4,9 @@ use crate::verdict::Table;
 
 /// Comparisons of letters that a file may cost, so that ten thousand names with ten thousand misspellings of them are
 /// read in a moment, the last ones without suggestions.
-const MOST_COMPARISONS: usize = 20_000_000;
+const MOST_COMPARISONS: usize = 5_000_000;
+/// Letters of one name that are compared with one letter of another, at most.
+const BAND: usize = 7;
 /// Bytes of a name, above which it is no misspelling.
 const LONGEST: usize = 256;
 
@@ -36,7 +38,7 @@ impl Suggestions {
         };
         let mut near = None;
         for other in names.filter(|other| other.len().abs_diff(name.len()) <= allowed) {
-            self.spend(name.len().saturating_mul(other.len()))?;
+            self.spend(name.len().saturating_mul(BAND))?;
             let found = distance(name, other, allowed).map(|distance| (distance, other));
             near = match (near, found) {
                 (Some(near), Some(found)) => Some(std::cmp::min(near, found)),
@@ -101,31 +103,56 @@ fn missing(one: &[String], other: &[String]) -> Option<usize> {
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other, if no more
-/// than `allowed`.
+/// than `allowed`. Only cells that near to the diagonal are looked at, and none after a row in which all are too far.
 fn distance(from: &str, to: &str, allowed: usize) -> Option<usize> {
     let (from, to) = (from.as_bytes(), to.as_bytes());
-    if from.len().abs_diff(to.len()) > allowed {
-        return None;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=to.len()).collect();
+    let mut before = Row::far(to.len());
+    let mut last = Row::far(to.len());
+    (0..=allowed).for_each(|column| last.set(column, column));
     for (row, left) in from.iter().enumerate() {
-        let mut line = vec![row.saturating_add(1)];
-        for (column, right) in to.iter().enumerate() {
-            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX);
+        let mut line = Row::far(to.len());
+        let next_row = row.saturating_add(1);
+        line.set(0, next_row);
+        let first = row.saturating_sub(allowed);
+        let columns = to.iter().enumerate().skip(first).take(allowed.saturating_mul(2).saturating_add(1));
+        let mut nearest = next_row;
+        for (column, right) in columns {
             let next = column.saturating_add(1);
-            let mut cost = at(&last, column).saturating_add(usize::from(!same(*left, *right)));
-            cost = cost.min(at(&last, next).saturating_add(1)).min(at(&line, column).saturating_add(1));
+            let mut cost = last.at(column).saturating_add(usize::from(!same(*left, *right)));
+            cost = cost.min(last.at(next).saturating_add(1)).min(line.at(column).saturating_add(1));
             let swapped = row.checked_sub(1).and_then(|previous| from.get(previous)) == Some(right)
                 && column.checked_sub(1).and_then(|previous| to.get(previous)) == Some(left);
             if let (true, Some(column)) = (swapped, column.checked_sub(1)) {
-                cost = cost.min(at(&before, column).saturating_add(1));
+                cost = cost.min(before.at(column).saturating_add(1));
             }
-            line.push(cost);
+            line.set(next, cost);
+            nearest = nearest.min(cost);
+        }
+        if nearest > allowed {
+            return None;
         }
         before = std::mem::replace(&mut last, line);
     }
-    last.last().copied().filter(|distance| *distance <= allowed)
+    Some(last.at(to.len())).filter(|distance| *distance <= allowed)
+}
+
+/// A row of distances, far where nothing is known.
+struct Row(Vec<usize>);
+
+impl Row {
+    fn far(columns: usize) -> Self {
+        Self(vec![usize::MAX; columns.saturating_add(1)])
+    }
+
+    fn at(&self, column: usize) -> usize {
+        self.0.get(column).copied().unwrap_or(usize::MAX)
+    }
+
+    fn set(&mut self, column: usize, distance: usize) {
+        if let Some(cell) = self.0.get_mut(column) {
+            *cell = distance;
+        }
+    }
 }
 
 /// `least_busy` and `Least-Busy` are the same word.

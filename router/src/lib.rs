@@ -49,6 +49,7 @@ pub mod account;
 pub mod answer;
 pub mod cooldown;
 pub mod fallback;
+mod names;
 pub mod outcome;
 pub mod reply;
 pub mod retry;

@@ -34,8 +34,8 @@ fn same(old: &Deployment, new: &Deployment) -> bool {
 }
 
 fn settings(config: &Config) -> String {
-    let Config { deployments: _, aliases, router, server, redis, env_names: _ } = config;
-    format!("{aliases:?} {router:?} {server:?} {redis:?}")
+    let Config { deployments: _, aliases, router, server, redis, skipped, env_names: _ } = config;
+    format!("{aliases:?} {router:?} {server:?} {redis:?} {skipped:?}")
 }
 
 fn keys_differ(old: &Config, new: &Config) -> bool {

@@ -62,7 +62,10 @@ pub fn parse(text: &str) -> Result<Base, Unusable> {
         ));
     }
     if text.contains(['{', '}']) {
-        return Err(Unusable("holds a placeholder in braces, which is not replaced", "write the address itself"));
+        return Err(Unusable(
+            "holds a placeholder in braces, which is not replaced",
+            "write the address itself",
+        ));
     }
     let (https, rest) = scheme(text)?;
     let rest = rest.split_once('#').map_or(rest, |(before, _)| before);

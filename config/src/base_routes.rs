@@ -68,7 +68,10 @@ impl Base {
         if let Some(route) = OLLAMA.iter().find(|route| self.ends_in(route)) {
             let before = self.path.len().saturating_sub(route.len());
             let before = self.path.get(..before).unwrap_or_default();
-            return Some((route, format!("write {}{before}/v1, where Ollama speaks OpenAI's format", self.root())));
+            return Some((
+                route,
+                format!("write {}{before}/v1, where Ollama speaks OpenAI's format", self.root()),
+            ));
         }
         let others = OTHERS.iter().filter(|route| wire != Wire::Anthropic || **route != "/v1/messages");
         let route = others.into_iter().find(|route| self.ends_in(route))?;

@@ -246,7 +246,8 @@ impl Call<'_, '_, '_> {
 
     fn has_own_authorization(&self) -> bool {
         const NAMES: [&str; 4] = ["authorization", "api-key", "x-api-key", "x-goog-api-key"];
-        let maps = ["extra_headers", "headers"].iter().filter_map(|key| self.params.find(key)?.node.entries());
+        let maps =
+            ["extra_headers", "headers"].iter().filter_map(|key| self.params.find(key)?.node.entries());
         let mut headers = maps.flatten();
         headers.any(|entry| NAMES.iter().any(|name| entry.key.eq_ignore_ascii_case(name)))
     }

@@ -89,7 +89,12 @@ pub fn check_pre_call(reader: &mut Reader<'_>, router: &Section<'_>) {
             "enforce_model_rate_limits" => {}
             "router_budget_limiting" => {
                 let advice = "set the budget at the provider, and remove it";
-                reader.report.refuse_feature(entry.place, &path, "is a budget, which is not kept here", advice);
+                reader.report.refuse_feature(
+                    entry.place,
+                    &path,
+                    "is a budget, which is not kept here",
+                    advice,
+                );
             }
             _ => reader.report.warn(entry.place, &path, &format!("{name} has no effect"), "remove it"),
         }

@@ -202,19 +202,15 @@ impl Parts<'_> {
         Item::Deployments(all)
     }
 
-    fn unsupported(
-        &self,
-        reader: &mut Reader<'_>,
-        around: &Surroundings,
-        unsupported: Unsupported,
-    ) -> Item {
+    fn unsupported(&self, reader: &mut Reader<'_>, around: &Surroundings, unsupported: Unsupported) -> Item {
         let Unsupported { key, message, advice } = unsupported;
         let place = self.params.find(key).or_else(|| self.params.find("model"));
         let place = place.map_or(self.params.place, |entry| entry.place);
         if around.skip_unsupported {
-            let id = self.info.find("id").and_then(|entry| {
-                reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Drop)
-            });
+            let id = self
+                .info
+                .find("id")
+                .and_then(|entry| reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Drop));
             let (group, model) = (self.group.clone(), self.model.clone());
             return Item::Skipped(Skipped { group, model, id, key: (key, place), message, advice });
         }

@@ -49,7 +49,10 @@ fn parse(text: &str) -> Result<DropPath, Flaw> {
         return Err(("has more than 20 parts", "shorten it"));
     }
     if !matches!(segments.last(), Some(Segment::Member(_))) {
-        return Err(("removes nothing: members of objects are removed, and items of lists are not", "name a member"));
+        return Err((
+            "removes nothing: members of objects are removed, and items of lists are not",
+            "name a member",
+        ));
     }
     Ok(DropPath { segments })
 }
@@ -64,7 +67,10 @@ mod tests {
         let rows = [
             ("reasoning.summary", vec![member("reasoning"), member("summary")]),
             ("tools[*].x", vec![member("tools"), Segment::EveryItem, member("x")]),
-            ("a[0][*].b.c", vec![member("a"), Segment::Item(0), Segment::EveryItem, member("b"), member("c")]),
+            (
+                "a[0][*].b.c",
+                vec![member("a"), Segment::Item(0), Segment::EveryItem, member("b"), member("c")],
+            ),
         ];
         for (text, segments) in rows {
             assert_eq!(parse(text), Ok(DropPath { segments }), "{text}");
@@ -74,8 +80,21 @@ mod tests {
     #[test]
     fn what_removes_nothing_is_no_path() {
         for text in [
-            "tools[*]", "a[0]", "a..b", ".a", "a.", "[*].a", "tools[].a", "tools[-1].a", "tools[0:2].a", "$.tools",
-            "tools.*.a", "tools[*]a.b", "a[", "a].b", "a[0.b",
+            "tools[*]",
+            "a[0]",
+            "a..b",
+            ".a",
+            "a.",
+            "[*].a",
+            "tools[].a",
+            "tools[-1].a",
+            "tools[0:2].a",
+            "$.tools",
+            "tools.*.a",
+            "tools[*]a.b",
+            "a[",
+            "a].b",
+            "a[0.b",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

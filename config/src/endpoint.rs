@@ -151,7 +151,9 @@ fn provider_of<'m>(
         Some((prefix, _)) => format!("{prefix} is no provider that is known"),
         None => format!("{model} names no provider"),
     };
-    let near = model.split_once('/').and_then(|(prefix, name)| Some((suggestions.name(prefix, providers::names())?, name)));
+    let near = model
+        .split_once('/')
+        .and_then(|(prefix, name)| Some((suggestions.name(prefix, providers::names())?, name)));
     let advice = match api_base {
         None if let Some((provider, name)) = near => format!("did you mean {provider}/{name}?"),
         Some(_) => format!("write openai/{model} if its api_base speaks OpenAI's format"),

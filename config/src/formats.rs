@@ -9,7 +9,9 @@ const NOT_TRANSLATED: &str = "and nothing is translated here";
 pub fn check(provider: &Provider, written: &str) -> Result<(), Obstacle> {
     if let Some(name) = written.strip_prefix("responses/") {
         return Err(Obstacle::unsupported(
-            format!("asks LiteLLM to turn chat requests into requests of the Responses API, {NOT_TRANSLATED}"),
+            format!(
+                "asks LiteLLM to turn chat requests into requests of the Responses API, {NOT_TRANSLATED}"
+            ),
             format!("write {}/{name}: requests to /v1/responses reach it as they are", provider.name),
         ));
     }
@@ -35,10 +37,7 @@ fn native(provider: &Provider, name: &str) -> Obstacle {
         _ => "put an OpenAI-compatible server in front of it, and write openai/name with its api_base"
             .to_owned(),
     };
-    Obstacle::unsupported(
-        format!("{} speaks a format of its own, {NOT_TRANSLATED}", provider.name),
-        advice,
-    )
+    Obstacle::unsupported(format!("{} speaks a format of its own, {NOT_TRANSLATED}", provider.name), advice)
 }
 
 /// The endpoint serves Gemini and open models; models of partners and endpoints of one's own have routes of theirs.
@@ -55,7 +54,8 @@ fn vertex(name: &str) -> Result<(), Obstacle> {
     }
     let is_endpoint = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     if is_endpoint || begins(&ROUTES) || begins(&PARTNERS) {
-        let advice = "put an OpenAI-compatible server in front of it, and write openai/name with its api_base";
+        let advice =
+            "put an OpenAI-compatible server in front of it, and write openai/name with its api_base";
         return Err(Obstacle::unsupported(
             format!("this model is not served by Vertex AI's OpenAI-compatible endpoint, {NOT_TRANSLATED}"),
             advice,

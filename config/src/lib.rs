@@ -3,17 +3,18 @@
 //! The filter and the generator both start from [`read`] and so cannot disagree about a cluster's name
 //! or a deployment's id. The modules in the order in which a file meets them:
 //!
-//! - `include`: several files into one; `parse`, `scalar`, `merge`: text into a `tree`;
+//! - `include`: several files into one; `parse`, `anchors`, `scalar`, `merge`: text into a `tree`;
 //! - `environment`, `reader`, `credentials`, `visible`: values of the wanted type out of it, fit for what they become;
 //! - `tables`, `verdict`, `suggest`: what becomes of every key, and what a misspelt one may mean;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `formats`, `base`, `base_routes`,
 //!   `providers`, `ids`: the deployments;
-//! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `callbacks`: the settings;
+//! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `known_names`, `callbacks`: the settings;
 //! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
 //! - `skipped`: what is left out where the file allows it, and what goes with it;
 //! - `config`, `report`, `accept`: what comes out.
 
 mod accept;
+mod anchors;
 mod base;
 mod base_routes;
 mod call;
@@ -33,6 +34,7 @@ mod ids;
 mod include;
 mod infer;
 mod json;
+mod known_names;
 mod limits;
 mod merge;
 mod model_list;

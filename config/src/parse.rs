@@ -1,9 +1,8 @@
 //! YAML text into a tree, with PyYAML's idea of scalars, duplicate keys and merge keys.
 
-use std::collections::BTreeMap;
-
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
+use crate::anchors::{Anchors, TooMuch};
 use crate::merge::{self, Merge};
 use crate::report::{Path, Report};
 use crate::scalar;
@@ -11,12 +10,6 @@ use crate::tree::{Entry, Node, Place, Value};
 
 /// Collections within collections at most. Real files need six; what walks the tree may then recurse.
 const MAX_DEPTH: usize = 100;
-/// Nodes that aliases may add, so that a short file cannot become a large one.
-const MAX_ALIASED: usize = 200_000;
-/// Bytes of text that aliases may add: so many times the file's own, within these bounds.
-const ALIASED_TIMES: usize = 16;
-const ALIASED_BYTES: (usize, usize) = (1 << 20, 1 << 24);
-
 const DOCUMENT: Path<'static> = Path::top("document");
 
 /// The one document of a file, or `None` with the reason in the report.
@@ -27,11 +20,8 @@ pub fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> {
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
-    let (least, highest) = ALIASED_BYTES;
-    let bytes = text.len().saturating_mul(ALIASED_TIMES).clamp(least, highest);
-    let most = Weight { nodes: MAX_ALIASED, bytes };
-    let mut builder =
-        Builder { file, report, stack: Vec::new(), anchors: BTreeMap::new(), aliased: Weight::default(), most, root: None };
+    let anchors = Anchors::of_file(text.len());
+    let mut builder = Builder { file, report, stack: Vec::new(), anchors, root: None };
     let mut documents = 0_usize;
     // A byte-order mark is no part of the text: editors put it there.
     for event in Parser::new_from_str_with_options(text.trim_start_matches('\u{feff}'), options) {
@@ -68,40 +58,11 @@ struct Key {
     merges: bool,
 }
 
-/// A node that aliases may repeat.
-struct Anchor {
-    node: Node,
-    weight: Weight,
-    height: usize,
-}
-
-/// What nodes take of memory.
-#[derive(Clone, Copy, Default)]
-struct Weight {
-    nodes: usize,
-    /// Of keys and texts.
-    bytes: usize,
-}
-
-impl Weight {
-    fn add(&mut self, other: Self) {
-        self.nodes = self.nodes.saturating_add(other.nodes);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-    }
-
-    fn exceeds(self, most: Self) -> bool {
-        self.nodes > most.nodes || self.bytes > most.bytes
-    }
-}
-
 struct Builder<'r> {
     file: u16,
     report: &'r mut Report,
     stack: Vec<Frame>,
-    anchors: BTreeMap<usize, Anchor>,
-    /// What aliases repeat, and the copies that are kept for them.
-    aliased: Weight,
-    most: Weight,
+    anchors: Anchors,
     root: Option<Node>,
 }
 
@@ -238,34 +199,27 @@ impl Builder<'_> {
     }
 
     fn too_much(&mut self, place: Place) -> Refused {
-        let Weight { nodes, bytes } = self.most;
-        let message = format!("anchors and aliases repeat more than {nodes} values or {bytes} bytes of text");
+        let message = self.anchors.too_much();
         self.refuse(place, &message, "repeat less of this file")
     }
 
     /// Keeps a copy of an anchored node.
     fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), Refused> {
-        let (weight, height) = measure(node);
-        self.aliased.add(weight);
-        if self.aliased.exceeds(self.most) {
-            return Err(self.too_much(node.place));
-        }
-        self.anchors.insert(anchor, Anchor { node: node.clone(), weight, height });
-        Ok(())
+        self.anchors.keep(anchor, node).map_err(|TooMuch| self.too_much(node.place))
     }
 
     fn alias(&mut self, place: Place, id: usize) -> Result<(), Refused> {
-        let Some(Anchor { node, weight, height, .. }) = self.anchors.get(&id) else {
-            return Err(self.refuse(place, "this alias repeats the collection it stands in", "write it out"));
+        let (node, height) = match self.anchors.repeated(id) {
+            Some(Ok(found)) => found,
+            Some(Err(TooMuch)) => return Err(self.too_much(place)),
+            None => {
+                let message = "this alias repeats the collection it stands in";
+                return Err(self.refuse(place, message, "write it out"));
+            }
         };
-        if self.stack.len().saturating_add(*height) > MAX_DEPTH {
+        if self.stack.len().saturating_add(height) > MAX_DEPTH {
             return Err(self.too_deep(place));
         }
-        self.aliased.add(*weight);
-        if self.aliased.exceeds(self.most) {
-            return Err(self.too_much(place));
-        }
-        let node = node.clone();
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
             *key = Some(Key { text: merge::key_text(&node.value), place, merges: false });
             return Ok(());
@@ -328,22 +282,4 @@ fn path_text(stack: &[Frame]) -> String {
         }
     }
     path
-}
-
-/// What a node takes, and how deep it is.
-fn measure(node: &Node) -> (Weight, usize) {
-    let (mut weight, mut height) = (Weight { nodes: 1, bytes: 0 }, 0_usize);
-    let mut add = |key: &str, child: &Node| {
-        let (below, depth) = measure(child);
-        weight.add(below);
-        weight.add(Weight { nodes: 0, bytes: key.len() });
-        height = height.max(depth.saturating_add(1));
-    };
-    match &node.value {
-        Value::List(items) => items.iter().for_each(|item| add("", item)),
-        Value::Map(entries) => entries.iter().for_each(|entry| add(&entry.key, &entry.node)),
-        Value::Text(text) => weight.bytes = text.len(),
-        _ => {}
-    }
-    (weight, height)
 }

@@ -1,131 +1,15 @@
 //! Names that refer to groups: aliases, fallbacks and routing groups.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::config::{Alias, RoutingGroup, Skipped};
-use crate::model_list::ModelList;
+use crate::config::Alias;
+use crate::known_names::Names;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
 use crate::settings::Settings;
-use crate::suggest::Suggestions;
 use crate::tree::{Entry, Node, Place, Value};
 use crate::verdict::{self, Table, applied};
 use crate::visible::Use;
-
-/// Everything that a name may refer to.
-pub struct Names<'a> {
-    groups: &'a BTreeSet<Arc<str>>,
-    aliases: BTreeSet<&'a str>,
-    routing_groups: BTreeSet<&'a str>,
-    others: BTreeSet<&'a str>,
-    /// Patterns among the groups.
-    wildcards: Vec<&'a str>,
-    /// Names of which nothing is left, and why.
-    skipped: BTreeMap<Arc<str>, String>,
-}
-
-impl<'a> Names<'a> {
-    /// Groups, aliases, routing groups, and ids and litellm models of deployments.
-    pub fn new(list: &'a ModelList, aliases: &'a [Alias], routing_groups: &'a [RoutingGroup]) -> Self {
-        let mut names = Self {
-            groups: &list.groups,
-            aliases: BTreeSet::new(),
-            routing_groups: BTreeSet::new(),
-            others: BTreeSet::new(),
-            wildcards: list.groups.iter().map(|group| &**group).filter(|group| group.contains('*')).collect(),
-            skipped: BTreeMap::new(),
-        };
-        // Not collected: that would bring a sort of its own into the filter.
-        for alias in aliases {
-            names.aliases.insert(&alias.name);
-        }
-        for group in routing_groups {
-            names.routing_groups.insert(&group.name);
-        }
-        for deployment in &list.deployments {
-            names.others.insert(&deployment.id);
-            names.others.insert(&deployment.litellm_model);
-        }
-        names.skip(list, aliases, routing_groups);
-        names
-    }
-
-    /// What is skipped takes with it what leads there and nowhere else.
-    fn skip(&mut self, list: &ModelList, aliases: &[Alias], routing_groups: &[RoutingGroup]) {
-        for (name, reason) in &list.skipped {
-            if !self.groups.contains(name) && !self.others.contains(&**name) {
-                self.skipped.insert(Arc::clone(name), reason.clone());
-            }
-        }
-        // A litellm model is looked up last, so whatever else serves it goes first.
-        for (model, reason) in &list.skipped_models {
-            if !model.contains('*') && !self.is_served(model) && !self.skipped.contains_key(model) {
-                self.skipped.insert(Arc::clone(model), reason.clone());
-            }
-        }
-        for group in routing_groups.iter().filter(|group| !self.groups.contains(&group.name)) {
-            let reasons = group.models.iter().map(|model| self.why_skipped(model));
-            if let Some(Some(reason)) = reasons.reduce(|all, one| all.and(one)) {
-                self.skipped.insert(Arc::clone(&group.name), reason);
-            }
-        }
-        for alias in aliases {
-            if let Some(reason) = self.why_skipped(&alias.target) {
-                self.skipped.insert(Arc::clone(&alias.name), reason);
-            }
-        }
-    }
-
-    /// Why a name leads to nothing that is left.
-    fn why_skipped(&self, name: &str) -> Option<String> {
-        let exactly = self.skipped.get(name);
-        let pattern = || self.skipped.iter().find(|(pattern, _)| matches(pattern, name)).map(|(_, why)| why);
-        let why = if self.is_known(name) { exactly } else { exactly.or_else(pattern) };
-        why.cloned()
-    }
-
-    /// The names of which nothing is left, with those that were found to lead to one.
-    pub fn into_skipped(self) -> Vec<Skipped> {
-        self.skipped.into_iter().map(|(name, reason)| Skipped { name, reason }).collect()
-    }
-
-    fn is_group(&self, name: &str) -> bool {
-        self.groups.contains(name) || self.wildcards.iter().any(|pattern| matches(pattern, name))
-    }
-
-    /// Whether requests can be sent to it: an alias cannot stand for another one.
-    fn is_served(&self, name: &str) -> bool {
-        self.is_group(name) || self.routing_groups.contains(name) || self.others.contains(name)
-    }
-
-    fn is_known(&self, name: &str) -> bool {
-        name == "*" || self.is_served(name) || self.aliases.contains(name)
-    }
-
-    fn advice(&self, suggestions: &mut Suggestions, name: &str) -> String {
-        let groups = self.groups.iter().map(|group| &**group);
-        match suggestions.name(name, groups.chain(self.routing_groups.iter().copied())) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "name a group of model_list".to_owned(),
-        }
-    }
-}
-
-/// Whether a name fits a pattern with `*` in it, from its start to its end.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return false };
-    let Some(mut name) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match name.split_once(part) {
-            Some((_, behind)) => name = behind,
-            None => return false,
-        }
-    }
-    name.ends_with(last)
-}
 
 /// Reads `model_group_alias`.
 pub fn aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
@@ -222,7 +106,7 @@ fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names:
         let Some(entries) = item.entries() else { continue };
         if let Some(Entry { node: Node { value: Value::Text(name), .. }, place, .. }) =
             crate::tree::find(entries, "group_name")
-            && names.groups.contains(name.as_str())
+            && names.is_listed(name)
         {
             let message = format!("{name} is a group of model_list too, and requests to it go there");
             let advice = "give the routing group another name if it is to be asked for";
@@ -241,7 +125,7 @@ fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names
         if let Value::Text(name) = &item.value
             && !name.starts_with(crate::environment::PREFIX)
             && !is_skipped(reader, item.place, &path.index(index), name, names)
-            && !names.groups.contains(name.as_str())
+            && !names.is_listed(name)
         {
             let message = format!("{name} is no group of model_list");
             let advice = names.advice(&mut reader.report.suggestions, name);
@@ -271,7 +155,7 @@ fn is_skipped(
     let Some(reason) = names.why_skipped(name) else { return false };
     let message = format!("{name} is skipped, and so is what stands here");
     reader.report.warn(place, path, &message, "remove it, or give the group a deployment that can be served");
-    names.skipped.insert(Arc::from(name), reason);
+    names.skip_name(name, reason);
     true
 }
 
@@ -322,29 +206,15 @@ fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path
         return;
     }
     let served = names.is_served(target);
-    if !served && names.aliases.contains(target) {
+    if !served && names.is_alias(target) {
         let message = format!("{target} is an alias itself, and aliases are looked up once");
         reader.report.warn(entry.place, path, &message, "name the group");
     } else if !served && !target.starts_with(crate::environment::PREFIX) {
         let message = format!("{target} is no group, so requests to {name} fail");
         let advice = names.advice(&mut reader.report.suggestions, target);
         reader.report.warn(entry.place, path, &message, &advice);
-    } else if (names.groups.contains(name) || names.routing_groups.contains(name)) && name != target {
+    } else if names.is_hidden_by(name) && name != target {
         let message = format!("hides the group {name}: requests to it go to {target}");
         reader.report.warn(entry.place, path, &message, "give the alias another name");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns_are_anchored_at_both_ends() {
-        assert!(matches("openai/*", "openai/gpt-4o"));
-        assert!(matches("a-*-b", "a-1-b"));
-        assert!(!matches("a-*-b", "a-1-b/c"));
-        assert!(matches("*", "anything/at/all"));
-        assert!(!matches("plain", "plain"));
     }
 }

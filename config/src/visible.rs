@@ -96,12 +96,11 @@ fn described(char: char) -> String {
     }
 }
 
-/// A text for people to read on one line: what is invisible in it is written as an escape, and its middle is left out
-/// where it is long.
+/// A text for people to read on one line: what is invisible in it is written as an escape, and its end is left out where
+/// it is long.
 pub fn on_one_line(text: &str, most: usize) -> String {
     let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(char) = chars.next() {
+    for char in text.chars() {
         if out.len() >= most {
             out.push_str("..");
             break;

@@ -95,7 +95,8 @@ impl Call<'_, '_, '_> {
 
     /// Bedrock's, by region, for the models that it serves there.
     pub fn bedrock(&mut self) -> Result<Wiring, Obstacle> {
-        let region = self.label("aws_region_name", &[])?.or(formats::region_of(self.written).map(str::to_owned));
+        let region =
+            self.label("aws_region_name", &[])?.or(formats::region_of(self.written).map(str::to_owned));
         let region = match region {
             Some(region) => Some(region),
             None => self.label("aws_region_name", &["AWS_REGION_NAME", "AWS_REGION"])?,
@@ -190,7 +191,11 @@ impl Call<'_, '_, '_> {
         let shown = base.shown();
         if base.path.contains("/api/projects") {
             let advice = format!("write https://{}", base.authority());
-            return Err(self.mistake("api_base", "is the address of a project, which serves no models", &advice));
+            return Err(self.mistake(
+                "api_base",
+                "is the address of a project, which serves no models",
+                &advice,
+            ));
         }
         let by_deployment = base.path.contains("/openai/deployments/");
         let foundry = base.host.ends_with(".services.ai.azure.com");

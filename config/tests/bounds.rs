@@ -27,7 +27,10 @@ fn aliases_repeat_a_few_times_the_files_size_and_no_more() {
     let repeated = |count: usize| format!("x-long: &a {long}\nx-all: [{}]\n", "*a,".repeat(count));
     let reading = in_time("a long text", &repeated(11_600));
     let [refused] = refusals(&reading)[..] else { panic!("{:?}", reading.findings) };
-    assert_eq!(refused.message, "anchors and aliases repeat more than 200000 values or 1048576 bytes of text");
+    assert_eq!(
+        refused.message,
+        "anchors and aliases repeat more than 200000 values or 1048576 bytes of text"
+    );
     // A few repetitions are what anchors are for.
     assert!(!in_time("ten times", &repeated(10)).findings.iter().any(|f| f.message.contains("aliases")));
     // Keys count as well as values, and copies that nothing repeats as well as repetitions.
@@ -106,7 +109,10 @@ fn include_is_read_once_by_however_many_ways_a_file_is_reached() {
 
 #[test]
 fn a_scalar_of_ten_megabytes_is_shown_short() {
-    let text = format!("model_list:\n- model_name: \"{}\"\n  litellm_params: {{model: gpt-4o}}\n", "g".repeat(10_000_000));
+    let text = format!(
+        "model_list:\n- model_name: \"{}\"\n  litellm_params: {{model: gpt-4o}}\n",
+        "g".repeat(10_000_000)
+    );
     let reading = in_time("a huge name", &text);
     assert_eq!(refusals(&reading)[0].message, "is longer than 1024 bytes");
     let huge_key = format!("{}: 1\n", "k".repeat(10_000_000));

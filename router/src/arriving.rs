@@ -66,8 +66,7 @@ impl Router {
     fn informed(&self, route: Route<'_>, query: &str) -> Result<Arrival, Refusal> {
         let reply = match &route {
             Route::Models => listing::models(&self.config),
-            Route::ModelById(id) => listing::model(&self.config, id)
-                .ok_or_else(|| self.no_such_model(id))?,
+            Route::ModelById(id) => listing::model(&self.config, id).ok_or_else(|| self.no_such_model(id))?,
             Route::ModelInfo => listing::model_info(&self.config, query),
             Route::ModelGroupInfo => listing::model_group_info(&self.config, query),
             Route::Health => return Ok(Arrival::Probe(health::probed(&self.config, query))),

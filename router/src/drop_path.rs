@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn what_has_another_shape_is_left_alone() {
-        let paths = [path(&[member("a"), Segment::EveryItem, member("b")]), path(&[member("a"), member("b")])];
+        let paths =
+            [path(&[member("a"), Segment::EveryItem, member("b")]), path(&[member("a"), member("b")])];
         for value in ["null", "3", r#""b""#, "[]", "[1]", "[[{\"b\":1}]]", "{}", r#"{"c":{"b":1}}"#] {
             assert_eq!(pruned("a", value, &paths), None, "{value}");
         }

@@ -82,8 +82,11 @@ impl Groups {
             .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, Arc::new(pool))))
             .collect();
         wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
-        let mut skipped_wildcards: Vec<_> =
-            config.skipped.iter().filter_map(|skipped| Some((Wildcard::new(&skipped.name)?, Arc::clone(&skipped.name)))).collect();
+        let mut skipped_wildcards: Vec<_> = config
+            .skipped
+            .iter()
+            .filter_map(|skipped| Some((Wildcard::new(&skipped.name)?, Arc::clone(&skipped.name))))
+            .collect();
         skipped_wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
         let is_wildcard = |d: &&Deployment| d.group.contains('*');
         Self {
@@ -105,7 +108,11 @@ impl Groups {
                 .filter(|d| d.model.contains('*'))
                 .map(|d| Arc::clone(&d.id))
                 .collect(),
-            skipped: config.skipped.iter().map(|skipped| (Arc::clone(&skipped.name), skipped.reason.clone())).collect(),
+            skipped: config
+                .skipped
+                .iter()
+                .map(|skipped| (Arc::clone(&skipped.name), skipped.reason.clone()))
+                .collect(),
             skipped_wildcards,
         }
     }
@@ -135,7 +142,9 @@ impl Groups {
         }
         match (self.wildcard(name), self.skipped_wildcard(name)) {
             // The most specific one decides, and what it stands for is not served by a wider one instead.
-            (Some((own, found)), skipped) if skipped.is_none_or(|(skipped, _)| own >= skipped) => return Ok(found),
+            (Some((own, found)), skipped) if skipped.is_none_or(|(skipped, _)| own >= skipped) => {
+                return Ok(found);
+            }
             (_, Some(_)) => return Err(Unresolved::Skipped),
             _ => {}
         }

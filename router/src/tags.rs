@@ -107,6 +107,8 @@ pub fn admitted<'a>(
 mod tests {
     use super::*;
 
+    type Row = (&'static [&'static str], Result<Vec<usize>, NotAllowed>);
+
     fn admitted_of(members: &[&[&str]], asked: &[&str], match_any: bool) -> Result<Vec<usize>, NotAllowed> {
         let owned = |tags: &&[&str]| tags.iter().map(|&tag| tag.to_owned()).collect::<Vec<_>>();
         let members: Vec<Vec<String>> = members.iter().map(owned).collect();
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn what_is_excluded_serves_nothing_not_even_as_the_default() {
         let members: [&[&str]; 4] = [&["preview", "default"], &["paid"], &["paid", "preview"], &[]];
-        let rows: [(&[&str], Result<Vec<usize>, NotAllowed>); 8] = [
+        let rows: &[Row] = &[
             (&["!preview"], Err(NotAllowed)),
             (&["paid", "!preview"], Ok(vec![1])),
             (&["paid", "!paid"], Err(NotAllowed)),
@@ -128,7 +130,7 @@ mod tests {
             (&["paid", "!preview", "!paid"], Err(NotAllowed)),
         ];
         for (asked, expected) in rows {
-            assert_eq!(admitted_of(&members, asked, true), expected, "{asked:?}");
+            assert_eq!(admitted_of(&members, asked, true), *expected, "{asked:?}");
         }
         assert_eq!(admitted_of(&[&["eu"], &["us"], &[]], &["!us"], true), Ok(vec![0, 2]));
     }
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_required_has_to_be_there_whatever_else_matches() {
         let members: [&[&str]; 4] = [&["eu", "high"], &["eu"], &["high", "default"], &["default"]];
-        let rows: [(&[&str], Result<Vec<usize>, NotAllowed>); 7] = [
+        let rows: &[Row] = &[
             (&["&eu"], Ok(vec![0, 1])),
             (&["&eu", "&high"], Ok(vec![0])),
             (&["&eu", "!high"], Ok(vec![1])),
@@ -146,7 +148,7 @@ mod tests {
             (&["&high", "other"], Ok(vec![2])),
         ];
         for (asked, expected) in rows {
-            assert_eq!(admitted_of(&members, asked, true), expected, "{asked:?}");
+            assert_eq!(admitted_of(&members, asked, true), *expected, "{asked:?}");
         }
         assert_eq!(admitted_of(&members, &["&eu", "high", "low"], false), Err(NotAllowed));
     }

@@ -34,10 +34,7 @@ const KEYS: &[Key] = &[
     ),
     applied("cooldown_time", "seconds the deployment cools down; goes before litellm_params.cooldown_time"),
     applied("description", SHOWN),
-    applied(
-        "enable_tag_filtering",
-        "for the whole group, in place of router_settings.enable_tag_filtering",
-    ),
+    applied("enable_tag_filtering", "for the whole group, in place of router_settings.enable_tag_filtering"),
     applied("health_check_model", SHOWN),
     applied("id", "the deployment's id; LiteLLM's sha256 where nothing is set"),
     applied("input_cost_per_token", "price for cost-based-routing"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use llm_balancer_config::{Finding, Reading, Severity, load, read};
 
 /// Far above what any of these takes, and far below what they took.
-const GENEROUS: Duration = Duration::from_secs(20);
+const GENEROUS: Duration = Duration::from_secs(60);
 
 #[allow(clippy::disallowed_methods, reason = "a generous deadline")]
 fn in_time(what: &str, text: &str) -> Reading {

@@ -131,6 +131,11 @@ fn model(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
         return None;
     }
     let place = params.find("model").map_or(params.place, |entry| entry.place);
+    if model.contains(',') {
+        let advice = "make a deployment of each";
+        reader.report.refuse(place, &params.path.key("model"), "names several models", advice);
+        return None;
+    }
     reader.fits(place, &params.path.key("model"), &model, Use::Name).then_some(model)
 }
 

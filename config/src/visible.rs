@@ -55,8 +55,8 @@ pub fn flaw(text: &str, becomes: Use) -> Option<Flaw> {
 
 /// A reference to a variable that LiteLLM does not replace, and so is sent as it is written.
 pub fn unreplaced(text: &str) -> Option<Flaw> {
-    let message = if text.contains("os.environ") {
-        "holds os.environ inside of a text, where it is not replaced by the variable"
+    let message = if text.contains("os.environ") || text.contains("os.getenv") {
+        "holds os.environ or os.getenv inside of a text, where it is not replaced by the variable"
     } else if text.contains("${") || text.split([' ', '/', ':', ',']).any(is_shell_variable) {
         "is not replaced by a variable: LiteLLM knows os.environ/ only"
     } else if text.contains("{{") && text.contains("}}") {
@@ -203,6 +203,7 @@ mod tests {
             "{{ env.TOKEN }}",
             " os.environ/X",
             "os.environ[\"X\"]",
+            "os.getenv('X')",
         ] {
             assert!(unreplaced(text).is_some(), "{text}");
         }

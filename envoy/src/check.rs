@@ -19,6 +19,10 @@ pub fn check(args: &Check) -> Result<ExitCode, Failure> {
         return Ok(Failure::Refused.exit_code());
     };
     let count = config.deployments.len();
-    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} deployments");
+    let skipped = match config.skipped.len() {
+        0 => String::new(),
+        names => format!(", {names} names skipped"),
+    };
+    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} deployments{skipped}");
     Ok(ExitCode::SUCCESS)
 }

@@ -32,6 +32,11 @@ impl Wiring {
         Self { base, layout: Layout::OpenAi, query: None, shown, credential, model: None }
     }
 
+    /// The same where the provider has other routes, or has them elsewhere.
+    pub fn with(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
     /// The endpoint; `tls` applies to https alone.
     pub fn endpoint(self, tls: &Tls) -> Endpoint {
         let base = self.base;

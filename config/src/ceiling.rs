@@ -9,8 +9,9 @@ const FEWEST: u32 = 25;
 /// Where an endless loop would end.
 const MOST: u32 = 250;
 
-/// The edge's `num_retries`, and the most that a request can ask for: enough for every place that a request may come
-/// by to use up its retries.
+/// The edge's `num_retries`: as many attempts as every place takes that a request may come by, each with its retries. The
+/// filter sends a request to providers this often at most, also where its own `num_retries` and `fallbacks` ask for more;
+/// the edge's last attempt is kept for an answer that could not be given in the one before.
 pub fn retry_ceiling(config: &Config) -> u32 {
     let router = &config.router;
     let deployments = config.deployments.iter().filter_map(|deployment| deployment.num_retries);

@@ -152,13 +152,36 @@ pub enum Tls {
     Unverified,
 }
 
-/// How a provider lays out its paths.
+/// How a provider lays out its paths, and so which routes it has. The table is `router/src/paths.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// `{path}/chat/completions`
+    /// `{path}/chat/completions`, and so for every route.
     OpenAi,
-    /// `{path}/openai/deployments/{model}/chat/completions`; `path` ends before `/openai`.
+    /// Azure OpenAI with a dated `api_version`: `{path}/openai/deployments/{model}/chat/completions`; `path` ends
+    /// before `/openai`.
     AzureDeployments,
+    /// The same where `path` names the deployment already: it ends in `/openai/deployments/{name}`.
+    AzureDeployment,
+    /// Azure's routes in OpenAI's own layout; `path` ends in `/openai/v1`.
+    AzureV1,
+    /// Azure AI Foundry's inference API; `path` ends in `/models`.
+    Foundry,
+    /// A model of Azure AI at an address of its own.
+    AzureAi,
+    /// Anthropic's endpoint for OpenAI's clients.
+    Anthropic,
+    /// Google AI Studio's; `path` ends in `/openai`.
+    Gemini,
+    /// Vertex AI's; `path` ends in `/endpoints/openapi`.
+    Vertex,
+    /// Bedrock's; `path` ends in `/openai/v1`.
+    Bedrock,
+    /// A server that is asked for text completions alone.
+    TextCompletion,
+    /// A server of embeddings and rerankings: `{path}/embeddings`, `{path}/rerank`.
+    Vectors,
+    /// Cohere's `{path}/v2/rerank`.
+    CohereRerank,
 }
 
 /// The header that carries a deployment's key.

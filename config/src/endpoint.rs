@@ -91,6 +91,8 @@ pub fn find(
         Wire::Gemini => call.gemini(),
         Wire::VertexAi => call.vertex(),
         Wire::Bedrock => call.bedrock(),
+        Wire::Vectors => call.vectors(),
+        Wire::Cohere => call.cohere_rerank(),
         Wire::Native => Err(Obstacle::Reported),
     }?;
     if reader.report.refusals() > refusals_before {

@@ -89,7 +89,6 @@ fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Targe
     let Some(entries) = item.entries() else {
         let model = reader.text_of(item, path, Unset::Drop)?;
         reader.fits(item.place, path, &model, Use::Name);
-        reader.refuse_pattern(item.place, path, &model);
         return Some(Target { model: Arc::from(model), overrides: Vec::new() });
     };
     let section = Section { entries, path: *path, place: item.place };
@@ -97,7 +96,6 @@ fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Targe
     match reader.text(&section, "model").filter(|model| !model.is_empty()) {
         Some(model) => {
             reader.fits(item.place, &path.key("model"), &model, Use::Name);
-            reader.refuse_pattern(item.place, &path.key("model"), &model);
             Some(Target { model: Arc::from(model), overrides })
         }
         None => {

@@ -16,7 +16,8 @@ pub fn check(provider: &Provider, written: &str) -> Result<(), Obstacle> {
         ));
     }
     match provider.wire {
-        Wire::Native => Err(native(provider, written)),
+        Wire::Cohere if written.starts_with("rerank-") => Ok(()),
+        Wire::Cohere | Wire::Native => Err(native(provider, written)),
         Wire::VertexAi => vertex(written),
         Wire::Bedrock => bedrock(written),
         Wire::AzureAi => azure_ai(written),

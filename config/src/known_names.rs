@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::{Alias, RoutingGroup, Skipped};
 use crate::model_list::ModelList;
 use crate::suggest::Suggestions;
+use crate::wildcard::Wildcard;
 
 /// Everything that a name may refer to.
 pub struct Names<'a> {
@@ -14,7 +15,9 @@ pub struct Names<'a> {
     routing_groups: BTreeSet<&'a str>,
     others: BTreeSet<&'a str>,
     /// Patterns among the groups.
-    wildcards: Vec<&'a str>,
+    wildcards: Vec<Wildcard>,
+    /// Groups with a deployment whose model has a star, which only a name that the pattern matches can replace.
+    starred: BTreeSet<&'a str>,
     /// Names of which nothing is left, and why.
     skipped: BTreeMap<Arc<str>, String>,
 }
@@ -27,7 +30,8 @@ impl<'a> Names<'a> {
             aliases: BTreeSet::new(),
             routing_groups: BTreeSet::new(),
             others: BTreeSet::new(),
-            wildcards: list.groups.iter().map(|group| &**group).filter(|group| group.contains('*')).collect(),
+            wildcards: list.groups.iter().filter_map(|group| Wildcard::new(group)).collect(),
+            starred: BTreeSet::new(),
             skipped: BTreeMap::new(),
         };
         // Not collected: that would bring a sort of its own into the filter.
@@ -39,6 +43,9 @@ impl<'a> Names<'a> {
         }
         for deployment in &list.deployments {
             names.others.insert(&deployment.id);
+            if deployment.model.contains('*') {
+                names.starred.insert(&deployment.group);
+            }
             names.others.insert(&deployment.litellm_model);
         }
         names.skip(list, aliases, routing_groups);
@@ -74,7 +81,8 @@ impl<'a> Names<'a> {
     /// Why a name leads to nothing that is left.
     pub fn why_skipped(&self, name: &str) -> Option<String> {
         let exactly = self.skipped.get(name);
-        let pattern = || self.skipped.iter().find(|(pattern, _)| matches(pattern, name)).map(|(_, why)| why);
+        let covers = |pattern: &str| Wildcard::new(pattern).is_some_and(|wildcard| wildcard.matches(name));
+        let pattern = || self.skipped.iter().find(|(pattern, _)| covers(pattern)).map(|(_, why)| why);
         let why = if self.is_known(name) { exactly } else { exactly.or_else(pattern) };
         why.cloned()
     }
@@ -94,6 +102,11 @@ impl<'a> Names<'a> {
         self.groups.contains(name)
     }
 
+    /// Whether it is a pattern, and no request can be sent to it: no provider has a model of that name.
+    pub fn is_pattern(&self, name: &str) -> bool {
+        name.contains('*') && (!self.groups.contains(name) || self.starred.contains(name))
+    }
+
     /// Whether it is an alias.
     pub fn is_alias(&self, name: &str) -> bool {
         self.aliases.contains(name)
@@ -105,7 +118,7 @@ impl<'a> Names<'a> {
     }
 
     fn is_group(&self, name: &str) -> bool {
-        self.groups.contains(name) || self.wildcards.iter().any(|pattern| matches(pattern, name))
+        self.groups.contains(name) || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
     }
 
     /// Whether requests can be sent to it: an alias cannot stand for another one.
@@ -125,34 +138,5 @@ impl<'a> Names<'a> {
             Some(near) => format!("did you mean {near}?"),
             None => "name a group of model_list".to_owned(),
         }
-    }
-}
-
-/// Whether a name fits a pattern with `*` in it, from its start to its end.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return false };
-    let Some(mut name) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match name.split_once(part) {
-            Some((_, behind)) => name = behind,
-            None => return false,
-        }
-    }
-    name.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns_are_anchored_at_both_ends() {
-        assert!(matches("openai/*", "openai/gpt-4o"));
-        assert!(matches("a-*-b", "a-1-b"));
-        assert!(!matches("a-*-b", "a-1-b/c"));
-        assert!(matches("*", "anything/at/all"));
-        assert!(!matches("plain", "plain"));
     }
 }

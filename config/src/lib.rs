@@ -8,7 +8,8 @@
 //! - `tables`, `verdict`, `suggest`: what becomes of every key, and what a misspelt one may mean;
 //! - `model_list`, `deployment`, `limits`, `endpoint`, `call`, `wires`, `formats`, `base`, `base_routes`,
 //!   `providers`, `ids`: the deployments;
-//! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `references`, `known_names`, `callbacks`: the settings;
+//! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `wildcard`, `references`, `known_names`, `callbacks`:
+//!   the settings;
 //! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
 //! - `skipped`: what is left out where the file allows it, and what goes with it;
 //! - `config`, `report`, `accept`: what comes out.
@@ -67,6 +68,7 @@ mod tls;
 mod tree;
 mod verdict;
 mod visible;
+mod wildcard;
 mod wires;
 
 pub use ceiling::retry_ceiling;
@@ -77,3 +79,4 @@ pub use include::{Loaded, load};
 pub use infer::{infer_provider, without_provider};
 pub use reading::{Reading, read};
 pub use secret::Secret;
+pub use wildcard::Wildcard;

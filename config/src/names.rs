@@ -25,8 +25,19 @@ pub const SINGLE_HOP: &str = "llm-balancer/single-hop";
 /// What the names of our metrics begin with.
 pub const METRIC_PREFIX: &str = "llm_balancer_";
 /// The labels of our metrics. They stand in a metric's name, `;label=value` each, until Envoy takes them apart.
-pub const METRIC_LABELS: [&str; 10] =
-    ["group", "deployment", "outcome", "status", "reason", "type", "target", "model", "api_base", "mode"];
+pub const METRIC_LABELS: [&str; 11] = [
+    "group",
+    "deployment",
+    "outcome",
+    "status",
+    "reason",
+    "type",
+    "target",
+    "model",
+    "api_base",
+    "mode",
+    "class",
+];
 /// What the filter calls the line for the access log, which it writes as a filter state object of this name.
 pub const LOG_LINE: &str = "llm_balancer_line";
 /// Request header with which the edge tells the filter where the client is.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use Wire::{Anthropic, Azure, AzureAi, Bedrock, Gemini, HostedVllm, Native, Ollama, OpenAi, VertexAi};
+use Wire::{
+    Anthropic, Azure, AzureAi, Bedrock, Cohere, Gemini, HostedVllm, Native, Ollama, OpenAi, Vectors, VertexAi,
+};
 
 /// How requests reach a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub enum Wire {
     VertexAi,
     /// The same of Bedrock, for some of its models.
     Bedrock,
+    /// Embeddings and rerankings at the base, nothing else.
+    Vectors,
+    /// Rerankings pass as they are; everything else has a format of its own.
+    Cohere,
     /// A format of its own: not served.
     Native,
 }
@@ -168,7 +174,7 @@ const PROVIDERS: &[Provider] = &[
     native("cloudflare"),
     openai("codestral", "https://codestral.mistral.ai/v1"),
     openai("cognition", "https://api.cognition.ai/v1"),
-    native("cohere"),
+    row("cohere", "https://api.cohere.com", Cohere, &["COHERE_API_KEY", "CO_API_KEY"], &[]),
     native("cohere_chat"),
     row("cometapi", "", OpenAi, &["COMETAPI_KEY", "COMETAPI_API_KEY"], &[]),
     native("compactifai"),
@@ -241,8 +247,14 @@ const PROVIDERS: &[Provider] = &[
     openai("hyperbolic", "https://api.hyperbolic.xyz/v1"),
     openai("inception", "https://api.inceptionlabs.ai/v1"),
     openai("inferenceapis", "https://api.inferenceapis.com/v1"),
-    native("infinity"),
-    native("jina_ai"),
+    row("infinity", "", Vectors, &[], &[]),
+    row(
+        "jina_ai",
+        "https://api.jina.ai/v1",
+        Vectors,
+        &["JINA_AI_API_KEY", "JINA_API_KEY", "JINA_AI_TOKEN"],
+        &[],
+    ),
     openai("kyma", "https://kymaapi.com/v1"),
     row("lambda_ai", "https://api.lambda.ai/v1", OpenAi, &["LAMBDA_API_KEY"], &["LAMBDA_API_BASE"]),
     native("langgraph"),
@@ -364,7 +376,13 @@ const PROVIDERS: &[Provider] = &[
     native("vertex_ai_beta"),
     native("vllm"),
     openai("volcengine", "https://ark.cn-beijing.volces.com/api/v3"),
-    native("voyage"),
+    row(
+        "voyage",
+        "https://api.voyageai.com/v1",
+        Vectors,
+        &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"],
+        &[],
+    ),
     openai("wandb", "https://api.inference.wandb.ai/v1"),
     native("watsonx"),
     native("watsonx_text"),

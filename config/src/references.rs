@@ -61,7 +61,6 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
     match target.filter(|target| !target.is_empty()) {
         Some(target) => {
             reader.fits(entry.place, path, &target, Use::Name);
-            reader.refuse_pattern(entry.place, path, &target);
             Some(Alias { name, target: Arc::from(target), hidden })
         }
         None => {
@@ -159,6 +158,22 @@ fn is_skipped(
     true
 }
 
+/// Whether requests are sent to a pattern, which the report refuses.
+fn is_pattern(
+    reader: &mut Reader<'_>,
+    place: Place,
+    path: &Path<'_>,
+    target: &str,
+    names: &Names<'_>,
+) -> bool {
+    let is_pattern = names.is_pattern(target);
+    if is_pattern {
+        let message = format!("{target} is a pattern, and requests cannot be sent to one");
+        reader.report.refuse(place, path, &message, "name a model that the pattern matches");
+    }
+    is_pattern
+}
+
 fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut Names<'_>) {
     if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
         let message = format!("{} is no group, so this never applies", entry.key);
@@ -174,6 +189,7 @@ fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names
         if let Value::Text(name) = &node.value
             && !name.starts_with(crate::environment::PREFIX)
             && !is_skipped(reader, item.place, &path.index(index), name, names)
+            && !is_pattern(reader, item.place, &path.index(index), name, names)
             && !names.is_known(name)
         {
             let message = format!("{name} is no group");
@@ -202,7 +218,9 @@ fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut N
 /// LiteLLM starts with such aliases, and requests to them fail.
 fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &mut Names<'_>) {
     let name = entry.key.as_str();
-    if is_skipped(reader, entry.place, path, target, names) {
+    if is_skipped(reader, entry.place, path, target, names)
+        || is_pattern(reader, entry.place, path, target, names)
+    {
         return;
     }
     let served = names.is_served(target);

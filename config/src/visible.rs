@@ -124,14 +124,6 @@ impl Reader<'_> {
         flaw.is_none()
     }
 
-    /// Refuses a pattern where requests are sent to: the provider would be asked for a model of that name.
-    pub fn refuse_pattern(&mut self, place: Place, path: &Path<'_>, target: &str) {
-        if target.contains('*') {
-            let message = format!("{target} is a pattern, and requests cannot be sent to one");
-            self.report.refuse(place, path, &message, "name a model that the pattern matches");
-        }
-    }
-
     /// Whether a key of a map fits as a name. LiteLLM replaces no variables there.
     pub fn key_fits(&mut self, place: Place, path: &Path<'_>, key: &str) -> bool {
         if key.starts_with(PREFIX) {

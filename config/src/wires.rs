@@ -32,7 +32,11 @@ impl Call<'_, '_, '_> {
             self.warn("model", "chat requests are not turned into prompts: only completions work", advice);
         }
         let shown = base.shown();
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        let layout = match self.provider.name {
+            "text-completion-openai" => Layout::TextCompletion,
+            _ => Layout::OpenAi,
+        };
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(layout))
     }
 
     /// Ollama serves OpenAI's format at `/v1`, and LiteLLM's base has none.
@@ -58,7 +62,7 @@ impl Call<'_, '_, '_> {
              Anthropic offers for testing and comparing: fields it does not know are ignored, and so is `strict`",
             "see Anthropic's page on OpenAI SDK compatibility",
         );
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Anthropic))
     }
 
     /// Google AI Studio's endpoint for OpenAI's clients.
@@ -67,7 +71,7 @@ impl Call<'_, '_, '_> {
         let shown = base.shown();
         base.end_path("/openai");
         let key = self.needed_key();
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Gemini))
     }
 
     /// Vertex AI's, by project and location.
@@ -90,7 +94,7 @@ impl Call<'_, '_, '_> {
             let advice = "give an access token as api_key; where something on the way adds one, such as Envoy's gcp_authn, put model_list.litellm_params.api_key into llm_balancer.accept";
             self.lacks_credential("has no Google access token, which Vertex AI asks for", advice)?;
         }
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Vertex))
     }
 
     /// Bedrock's, by region, for the models that it serves there.
@@ -117,7 +121,7 @@ impl Call<'_, '_, '_> {
             let advice = "give a Bedrock API key as api_key, or in AWS_BEARER_TOKEN_BEDROCK";
             self.lacks_credential("has no Bedrock API key, and requests are not signed here", advice)?;
         }
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Bedrock))
     }
 
     /// `api-key` and a path by deployment; or, at `/openai/v1`, OpenAI's own layout.
@@ -133,10 +137,10 @@ impl Call<'_, '_, '_> {
             base.end_path("/openai");
             base.end_path("/v1");
             let credential = self.azure_key(&base, true)?;
-            return Ok(Wiring::openai(base, shown, credential));
+            return Ok(Wiring::openai(base, shown, credential).with(Layout::AzureV1));
         }
         let layout = if base.path.contains("/openai/deployments/") {
-            Layout::OpenAi
+            Layout::AzureDeployment
         } else {
             Layout::AzureDeployments
         };
@@ -198,18 +202,46 @@ impl Call<'_, '_, '_> {
             ));
         }
         let by_deployment = base.path.contains("/openai/deployments/");
+        let v1 = base.path.ends_with("/openai/v1");
         let foundry = base.host.ends_with(".services.ai.azure.com");
-        if !foundry || by_deployment || base.path.ends_with("/openai/v1") {
+        if !foundry || by_deployment || v1 {
             let takes_key = by_deployment && (foundry || base.host.ends_with(".openai.azure.com"));
             let credential = if takes_key { Credential::ApiKey } else { Credential::Bearer };
-            return Ok(Wiring::openai(base, shown, self.needed_key().map(credential)));
+            let layout = match (v1, by_deployment) {
+                (true, _) => Layout::AzureV1,
+                (false, true) => Layout::AzureDeployment,
+                (false, false) => Layout::AzureAi,
+            };
+            return Ok(Wiring::openai(base, shown, self.needed_key().map(credential)).with(layout));
         }
         base.end_path("/models");
         let version = self.version(&["AZURE_AI_API_VERSION"])?;
         let version = version.as_deref().unwrap_or(FOUNDRY_VERSION);
         let query = base.api_version().is_none().then(|| format!("api-version={}", escaped(version)));
         let credential = self.needed_key().map(Credential::ApiKey);
-        Ok(Wiring { base, layout: Layout::OpenAi, query, shown, credential, model: None })
+        Ok(Wiring { base, layout: Layout::Foundry, query, shown, credential, model: None })
+    }
+
+    /// Embeddings and rerankings in the format that Jina, Voyage and Infinity share with OpenAI and Cohere.
+    pub fn vectors(&mut self) -> Result<Wiring, Obstacle> {
+        let mut base = self.base()?;
+        let shown = base.shown();
+        if !self.provider.base.is_empty() {
+            base.end_path("/v1");
+        }
+        let key = if self.provider.base.is_empty() { self.key() } else { self.needed_key() };
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Vectors))
+    }
+
+    /// Cohere's rerankings, whose format is the one that clients send.
+    pub fn cohere_rerank(&mut self) -> Result<Wiring, Obstacle> {
+        let mut base = self.base()?;
+        for end in ["/v2", "/v1"] {
+            base.trim_path(end);
+        }
+        let shown = base.shown();
+        let key = self.needed_key();
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::CohereRerank))
     }
 
     /// A token of Entra ID goes before a key, as in Azure's SDK.

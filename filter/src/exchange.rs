@@ -9,7 +9,7 @@ use llm_balancer_router::answer::limits;
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::explain;
 use llm_balancer_router::headers::Headers;
-use llm_balancer_router::outcome::{Failure, Outcome, Reason};
+use llm_balancer_router::outcome::{Failure, Outcome};
 use llm_balancer_router::reply::{Refusal, Reply};
 use llm_balancer_router::request::Request;
 use llm_balancer_router::retry_after::retry_after;
@@ -104,7 +104,8 @@ impl Exchange {
         }
         let count: u32 = self.arrived.get(names::ATTEMPT_COUNT)?.parse().ok()?;
         let retries = count.checked_sub(1).filter(|retries| *retries > 0)?;
-        Some(between::take(self.stream_id()).unwrap_or(Journey { retries, ..Journey::default() }))
+        let journey = between::take(self.stream_id()).unwrap_or(Journey { retries, ..Journey::default() });
+        Some(Journey { sends: count, ..journey })
     }
 
     /// Answers before there is anybody to ask.
@@ -282,7 +283,7 @@ impl Exchange {
             let header = |name| host::header(MapType::Response, name);
             let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
             let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
-            Failure::Provider { status, reason: Reason::Other, retry_after }
+            Failure::Provider { status, retry_after }
         });
         if complete {
             return self.settle(*attempt, failure, Rest::Absent);
@@ -378,6 +379,12 @@ impl Exchange {
         }
     }
 
+    /// Whether a time limit has ended this stream: ours between two bytes, or Envoy's.
+    fn timed_out(&self, flags: u64) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.get().timed_out)
+            || Failure::seen_by_envoy(flags) == Some(Failure::TimedOut)
+    }
+
     /// A response ended before anything of it was passed on, and the edge sends the request again.
     fn broken(&self, mut attempt: Attempt) {
         let Some(worker) = &self.worker else { return };
@@ -386,11 +393,7 @@ impl Exchange {
         if Failure::client_left(flags) {
             return self.abandoned(&attempt);
         }
-        let timed_out = self.progress.as_ref().is_some_and(|progress| progress.get().timed_out);
-        let failure = match (timed_out, Failure::seen_by_envoy(flags)) {
-            (true, _) | (_, Some(Failure::TimedOut)) => Failure::TimedOut,
-            _ => Failure::Broken,
-        };
+        let failure = if self.timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
         if worker.router.is_single_hop() {
             // Envoy has told the client already.
             worker.decide(|router, moment| router.judge(attempt, failure, &Said::default, moment));
@@ -403,8 +406,12 @@ impl Exchange {
 
 /// What the provider said in a response that is being held.
 fn said() -> Said {
-    let content_type = host::header(MapType::Response, "content-type");
-    Said { content_type, body: host::buffer(BufferType::ResponseBody) }
+    let header = |name| host::header(MapType::Response, name);
+    Said {
+        content_type: header("content-type"),
+        error_type: header("x-amzn-errortype"),
+        body: host::buffer(BufferType::ResponseBody),
+    }
 }
 
 fn content_type(reply: &Reply) -> &str {
@@ -512,7 +519,6 @@ impl Exchange {
                 Action::Pause
             }
             Phase::Failing(attempt, failure) => {
-                let failure = failure.explained(|| host::buffer(BufferType::ResponseBody));
                 self.settle(*attempt, failure, if complete { Rest::Here } else { Rest::Coming })
             }
             Phase::Waiting => {
@@ -557,6 +563,7 @@ impl Exchange {
             Phase::Failing(attempt, _) => self.broken(*attempt),
             Phase::Sent(attempt) => self.abandoned(&attempt),
             Phase::Serving(answering) if Failure::client_left(flags()) => self.served(&answering, End::Left),
+            Phase::Serving(answering) if self.timed_out(flags()) => self.served(&answering, End::TimedOut),
             Phase::Serving(answering) => self.served(&answering, End::BrokenOff),
             Phase::Waiting if Failure::client_left(flags()) => self.left(between::take(self.stream_id())),
             Phase::Asking(_, journey) => self.left(Some(*journey)),

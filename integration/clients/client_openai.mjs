@@ -124,6 +124,41 @@ const media = {
   },
 };
 
+/** Each method that has a route here, on a client of either kind; models are looked up by the way. */
+async function byEveryRoute(one, mark, model = 'gpt') {
+  const file = () => toFile(BYTES, 'a.mp3');
+  const image = () => toFile(BYTES, 'cat.png', { type: 'image/png' });
+  const listed = (await all(one.models.list())).map((known) => known.id);
+  check(listed.includes('gpt') && (await one.models.retrieve('gpt')).id === 'gpt', listed);
+  const chunks = await all(await one.chat.completions.create({ model, messages: says(mark), stream: true }));
+  const events = await all(await one.responses.create({ model: 'gpt', input: mark, stream: true }));
+  const sound = Buffer.from(await (await one.audio.speech.create({ model, voice: 'alloy', input: mark })).arrayBuffer());
+  return [
+    who(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('')),
+    who(events.at(-1).response.output[0].content[0].text),
+    sound.subarray(3, -256).toString(),
+    who((await one.chat.completions.create({ model, messages: says(mark) })).choices[0].message.content),
+    who((await one.completions.create({ model, prompt: mark })).choices[0].text),
+    (await one.embeddings.create({ model, input: mark })).served_by,
+    who((await one.images.generate({ model, prompt: mark })).data[0].url),
+    who((await one.images.edit({ model, image: await image(), prompt: mark })).data[0].url),
+    who((await one.images.createVariation({ model: 'gpt', image: await image(), user: mark })).data[0].url),
+    who((await one.audio.transcriptions.create({ model, file: await file(), prompt: mark })).text),
+    who((await one.audio.translations.create({ model, file: await file(), prompt: mark })).text),
+    (await one.moderations.create({ model: 'gpt', input: mark })).id.replace('modr-', ''),
+    who((await one.responses.create({ model: 'gpt', input: mark })).output_text),
+  ];
+}
+
+const dated = { apiKey: KEY, apiVersion: '2025-04-01-preview', maxRetries: 0, timeout: 20_000 };
+
+const azure = {
+  azure_by_endpoint: (mark) => byEveryRoute(new AzureOpenAI({ endpoint: base(), ...dated }), mark),
+  azure_by_deployment: (mark) => byEveryRoute(new AzureOpenAI({ endpoint: base(), deployment: 'gpt', ...dated }), mark, 'nobody-knows'),
+  azure_by_base_url: (mark) => byEveryRoute(new AzureOpenAI({ baseURL: `${base()}/openai`, ...dated }), mark),
+  azure_v1: (mark) => byEveryRoute(client({ baseURL: `${base()}/openai/v1/` }), mark),
+};
+
 /** What an error looks like to the program that catches it. */
 async function raised(action) {
   try {
@@ -161,4 +196,4 @@ const errors = {
   },
 };
 
-await run({ chat, tools, media, errors });
+await run({ chat, tools, media, azure, errors });

@@ -359,6 +359,71 @@ def response_async(mark):
     return [who(asyncio.run(events())[-1].response.output_text)]
 
 
+# Azure's clients
+
+
+AZURE = {"api_key": KEY, "api_version": "2025-04-01-preview", **OPTIONS}
+
+
+def by_every_route(one, mark, model="gpt"):
+    """Each method that has a route here, on a client of either kind; models are looked up by the way."""
+    file = ("a.mp3", BYTES)
+    image = ("cat.png", BYTES, "image/png")
+    assert "gpt" in [listed.id for listed in one.models.list()] and one.models.retrieve("gpt").id == "gpt"
+    with one.chat.completions.create(model=model, messages=says(mark), stream=True) as events:
+        streamed = "".join(chunk.choices[0].delta.content or "" for chunk in events if chunk.choices)
+    with one.responses.create(model="gpt", input=mark, stream=True) as events:
+        *_, last = events
+    return [
+        who(streamed),
+        who(last.response.output_text),
+        who(one.chat.completions.create(model=model, messages=says(mark)).choices[0].message.content),
+        who(one.completions.create(model=model, prompt=mark).choices[0].text),
+        one.embeddings.create(model=model, input=mark).served_by,
+        who(one.images.generate(model=model, prompt=mark).data[0].url),
+        who(one.images.edit(model=model, image=image, prompt=mark).data[0].url),
+        who(one.images.create_variation(model="gpt", image=image, user=mark).data[0].url),
+        who(one.audio.transcriptions.create(model=model, file=file, prompt=mark).text),
+        who(one.audio.translations.create(model=model, file=file, prompt=mark).text),
+        voice(one.audio.speech.create(model=model, voice="alloy", input=mark).content),
+        one.moderations.create(model="gpt", input=mark).id.removeprefix("modr-"),
+        who(one.responses.create(model="gpt", input=mark).output_text),
+    ]
+
+
+@feature("azure")
+def azure_by_endpoint(mark):
+    return by_every_route(openai.AzureOpenAI(azure_endpoint=base(), **AZURE), mark)
+
+
+@feature("azure")
+def azure_by_deployment(mark):
+    one = openai.AzureOpenAI(azure_endpoint=base(), azure_deployment="gpt", **AZURE)
+    return by_every_route(one, mark, model="nobody-knows")
+
+
+@feature("azure")
+def azure_by_base_url(mark):
+    return by_every_route(openai.AzureOpenAI(base_url=f"{base()}/openai", **AZURE), mark)
+
+
+@feature("azure")
+def azure_v1(mark):
+    return by_every_route(openai.OpenAI(base_url=f"{base()}/openai/v1/", api_key=KEY, **OPTIONS), mark)
+
+
+@feature("azure")
+def azure_async(mark):
+    async def answers():
+        async with openai.AsyncAzureOpenAI(azure_endpoint=base(), **AZURE) as one:
+            chat = await one.chat.completions.create(model="gpt", messages=says(mark))
+            edit = await one.images.edit(model="gpt", image=("cat.png", BYTES, "image/png"), prompt=mark)
+            response = await one.responses.create(model="gpt", input=mark)
+        return [who(chat.choices[0].message.content), who(edit.data[0].url), who(response.output_text)]
+
+    return asyncio.run(answers())
+
+
 # Errors
 
 

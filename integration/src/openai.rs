@@ -41,6 +41,7 @@ pub(crate) fn content(request: &Received, events: usize, usage: Usage) -> Conten
         }
         "/audio/speech" => return media::speech(request),
         "/moderations" => moderation(request),
+        "/rerank" => media::reranking(request, usage),
         "/models" => {
             json!({"object": "list", "data": [{"id": "a-model", "object": "model", "created": 1, "owned_by": request.name}]})
         }

@@ -81,6 +81,57 @@ async fn text_that_is_not_utf8_is_a_bad_request() {
 }
 
 #[tokio::test]
+async fn text_in_wide_characters_is_named_for_what_it_is() {
+    let world = World::group(&["paris"], "").await;
+    let wide: Vec<u8> = "{\"model\": \"gpt\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for body in [wide.clone(), [b"\xff\xfe".to_vec(), wide].concat()] {
+        let error = post(&world, body).await.error(400);
+        assert!(error["message"].as_str().unwrap().contains("send UTF-8"), "{error}");
+    }
+    assert!(world.provider.received().is_empty());
+}
+
+#[tokio::test]
+async fn what_json_allows_is_served_and_sent_on_once() {
+    let world = World::group(&["paris"], "").await;
+    for (body, expected) in [
+        ("\u{feff}{\"model\": \"gpt\", \"messages\": []}", r#"{"model":"m-paris","messages":[]}"#),
+        (r#"{"mod\u0065l": "gpt", "messages": []}"#, r#"{"model":"m-paris","messages":[]}"#),
+        (
+            r#"{"model": "gpt", "\ud800": "\udfff", "n": 1e400}"#,
+            r#"{"model":"m-paris","\ud800":"\udfff","n":1e400}"#,
+        ),
+        (r#"{"model": "nobody", "n": 1, "model": "gpt", "n": 2}"#, r#"{"model":"m-paris","n":2}"#),
+        (r#"{"model": "gpt", "Model": "evil", "MODEL": "evil"}"#, r#"{"model":"m-paris"}"#),
+        (r#"{"model": "gpt", "num_retries": 1e0, "timeout": 1e19}"#, r#"{"model":"m-paris"}"#),
+        (r#"{"model": "gpt", "num_retries": "2", "timeout": "2"}"#, r#"{"model":"m-paris"}"#),
+    ] {
+        let reply = post(&world, body.to_owned()).await;
+        assert_eq!(reply.status, 200, "{body}: {}", reply.text());
+        let sent = world.provider.received().pop().expect("a request");
+        assert_eq!(String::from_utf8_lossy(&sent.body), expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_are_none_are_bad_requests() {
+    let world = World::group(&["paris"], "").await;
+    for member in [
+        r#""num_retries": -1"#,
+        r#""num_retries": 1.5"#,
+        r#""num_retries": true"#,
+        r#""timeout": -1"#,
+        r#""timeout": "soon""#,
+        r#""timeout": "inf""#,
+        r#""stream_timeout": "NaN""#,
+        r#""timeout": NaN"#,
+    ] {
+        post(&world, format!(r#"{{"model": "gpt", {member}}}"#)).await.error(400);
+    }
+    assert!(world.provider.received().is_empty());
+}
+
+#[tokio::test]
 async fn space_around_the_object_does_no_harm() {
     let world = World::group(&["paris"], "").await;
     let reply = post(&world, "\r\n\t {\"model\": \"gpt\", \"messages\": []} \n").await;

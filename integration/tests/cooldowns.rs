@@ -107,50 +107,64 @@ async fn the_later_of_two_deadlines_stands() {
     }
 }
 
+/// What vLLM answers to a model that it does not serve.
+const NO_MODEL: &str = r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","param":"model","code":404}}"#;
+
+fn no_model() -> Answer {
+    Answer::status(404).body(NO_MODEL)
+}
+
 #[tokio::test]
 async fn what_will_not_pass_by_itself_cools_at_once_and_what_is_the_requests_own_fault_never() {
     let cases = [
-        (429, true),
-        (401, true),
-        (404, true),
-        (402, true),
-        (400, false),
-        (403, false),
-        (409, false),
-        (413, false),
-        (422, false),
-        (408, false),
-        (500, false),
-        (503, false),
+        ("limit", Answer::status(429), true),
+        ("overload", Answer::status(529), true),
+        ("key", Answer::status(401), true),
+        ("model", no_model(), true),
+        ("route", Answer::status(404), false),
+        ("method", Answer::status(405), false),
+        ("payment", Answer::status(402), true),
+        ("request", Answer::status(400), false),
+        ("forbidden", Answer::status(403), false),
+        ("conflict", Answer::status(409), false),
+        ("large", Answer::status(413), false),
+        ("invalid", Answer::status(422), false),
+        ("time", Answer::status(408), false),
+        ("error", Answer::status(500), false),
+        ("away", Answer::status(503), false),
     ];
-    let items: String = cases.iter().map(|(status, _)| pair(&format!("on-{status}"), "")).collect();
+    let items: String = cases.iter().map(|(name, ..)| pair(name, "")).collect();
     let world = four_workers(&items, "cooldown_time: 60").await;
-    for (status, cools) in cases {
-        let first = format!("on-{status}-first");
-        world.provider.script(&first, [Answer::status(status)]);
-        world.newcomer().chat(&format!("on-{status}")).await;
+    for (name, answer, cools) in cases {
+        let first = format!("{name}-first");
+        world.provider.script(&first, [answer]);
+        world.newcomer().chat(name).await;
         for _ in 0..8 {
-            world.newcomer().chat(&format!("on-{status}")).await;
+            world.newcomer().chat(name).await;
         }
         let calls = world.provider.received_by(&first).len();
-        assert_eq!(calls == 1, cools, "{status}: called {calls} times");
+        assert_eq!(calls == 1, cools, "{name}: called {calls} times");
     }
 }
 
 #[tokio::test]
 async fn a_lone_deployment_with_a_wrong_key_or_name_sits_out_and_a_busy_one_does_not() {
-    let statuses = [401, 404, 402, 429, 500];
-    let items: String =
-        statuses.iter().map(|status| item(&format!("on-{status}"), &format!("on-{status}"), "")).collect();
+    let cases = [
+        ("key", Answer::status(401), 1),
+        ("model", no_model(), 1),
+        ("route", Answer::status(404), 12),
+        ("payment", Answer::status(402), 12),
+        ("limit", Answer::status(429), 12),
+        ("error", Answer::status(500), 12),
+    ];
+    let items: String = cases.iter().map(|(name, ..)| item(name, name, "")).collect();
     let world = four_workers(&items, "cooldown_time: 60, num_retries: 0").await;
-    for status in statuses {
-        let group = format!("on-{status}");
-        world.provider.always(&group, Answer::status(status));
+    for (name, answer, expected) in cases {
+        world.provider.always(name, answer);
         for _ in 0..12 {
-            world.newcomer().chat(&group).await;
+            world.newcomer().chat(name).await;
         }
-        let calls = world.provider.received_by(&group).len();
-        assert_eq!(calls, if [401, 404].contains(&status) { 1 } else { 12 }, "{status}");
+        assert_eq!(world.provider.received_by(name).len(), expected, "{name}");
     }
 }
 

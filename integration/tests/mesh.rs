@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use llm_balancer_integration::mesh::{Gateway, Rendered, documents, envoy_gateway, istio, render};
-use llm_balancer_integration::{Answer, Client, DONE, Provider, Redis, ask, eventually, item, minute};
+use llm_balancer_integration::{Answer, Client, DONE, Provider, Redis, ask, eventually, item, minute, raw};
 use serde_json::json;
 
 const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
@@ -152,6 +152,26 @@ async fn a_client_has_no_say_in_what_goes_on_inside() {
         let reply = client.post("/v1/chat/completions", &ask("gpt")).await;
         assert_eq!(reply.status, 500, "{mesh}: {}", reply.text());
         assert_eq!(world.provider.calls(), ["paris"], "{mesh}");
+    }
+}
+
+/// Istio's gateways let WebSockets through, Envoy Gateway's do not.
+#[tokio::test]
+async fn a_websocket_is_refused_with_426_in_a_mesh_too() {
+    for (mesh, args) in
+        [("istio", &[][..]), ("istio", SINGLE_HOP), ("envoy-gateway", &[]), ("envoy-gateway", SINGLE_HOP)]
+    {
+        let world = World::group(mesh, args, &["paris"], "", "").await;
+        for method in ["GET", "POST"] {
+            let request = format!(
+                "{method} /v1/responses HTTP/1.1\r\nhost: balancer\r\nauthorization: Bearer sk-master\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
+            );
+            let answer = raw::request(world.gateway.port, request.as_bytes()).await;
+            assert_eq!(raw::status(&answer), 426, "{mesh} {args:?}: {answer}");
+            let error = &raw::json(&answer)["error"];
+            assert!(error["message"].as_str().unwrap().contains("WebSockets are not served"), "{error}");
+        }
+        assert_eq!(world.client.chat("gpt").await.status, 200);
     }
 }
 

@@ -67,7 +67,7 @@ async fn post_form(world: &World, path: &str, fields: &[(&str, &[u8])]) -> Reply
 #[tokio::test]
 async fn every_json_route_reaches_the_providers_route_of_the_same_name() {
     let world = World::group(&["paris"], "").await;
-    let routes: [(&str, Value); 7] = [
+    let routes: [(&str, Value); 8] = [
         ("/chat/completions", json!({"messages": []})),
         ("/completions", json!({"prompt": "hi"})),
         ("/embeddings", json!({"input": "hi"})),
@@ -75,6 +75,7 @@ async fn every_json_route_reaches_the_providers_route_of_the_same_name() {
         ("/audio/speech", json!({"input": "hi", "voice": "alloy"})),
         ("/moderations", json!({"input": "hi"})),
         ("/responses", json!({"input": "hi"})),
+        ("/rerank", json!({"query": "hi", "documents": ["a", "b"]})),
     ];
     for (route, mut body) in routes {
         body["model"] = json!("gpt");
@@ -160,6 +161,118 @@ model_list:
 }
 
 #[tokio::test]
+async fn a_slash_too_many_is_overlooked() {
+    let world = World::group(&["paris"], "").await;
+    for path in [
+        "//v1/chat/completions",
+        "/v1//chat/completions",
+        "/v1/chat/completions/",
+        "/openai//deployments/gpt/chat/completions",
+    ] {
+        let reply = world.post(path, &json!({"model": "gpt", "messages": []})).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        assert_eq!(world.provider.received().pop().unwrap().target, "/paris/v1/chat/completions", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_azure_deployment_by_date_is_asked_where_azure_has_its_routes() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: gpt, litellm_params: {model: azure/dep, api_base: PROVIDER/azure, api_version: 2025-04-01-preview, api_key: k}}
+",
+    )
+    .await;
+    let deployed = "/azure/openai/deployments/dep";
+    for (route, target) in [
+        ("/chat/completions", format!("{deployed}/chat/completions")),
+        ("/embeddings", format!("{deployed}/embeddings")),
+        ("/responses", "/azure/openai/responses".to_owned()),
+    ] {
+        world.post(&format!("/v1{route}"), &json!({"model": "gpt", "input": "hi", "messages": []})).await;
+        let sent = world.provider.received().pop().expect("a request");
+        assert_eq!(sent.target, format!("{target}?api-version=2025-04-01-preview"));
+        assert_eq!(sent.model(), "dep", "{route}: the model is in the body as well");
+    }
+    world.provider.forget();
+    let error = world.post("/v1/moderations", &json!({"model": "gpt", "input": "hi"})).await.error(404);
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("/moderations") && message.contains("azure"), "{message}");
+    assert!(world.provider.received().is_empty(), "the provider is not asked for what it does not have");
+}
+
+#[tokio::test]
+async fn a_deployment_without_the_route_is_passed_over() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: gpt, litellm_params: {model: azure/dep, api_base: PROVIDER/azure, api_version: 2024-06-01, api_key: k}}
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: k}}
+",
+    )
+    .await;
+    for _ in 0..20 {
+        let reply = world.post("/v1/moderations", &json!({"model": "gpt", "input": "hi"})).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert!(world.provider.calls().iter().all(|name| name == "paris"), "{:?}", world.provider.calls());
+}
+
+#[tokio::test]
+async fn rerankings_are_served_retried_and_limited() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: r, litellm_params: {model: hosted_vllm/v, api_base: PROVIDER/vllm/v1, rpm: 2}}
+- {model_name: r, litellm_params: {model: cohere/rerank-v3.5, api_base: PROVIDER/cohere, api_key: k, rpm: 2}}
+router_settings: {disable_cooldowns: true}
+",
+    )
+    .await;
+    llm_balancer_integration::minute::with_room_for(std::time::Duration::from_secs(10)).await;
+    world.provider.script("vllm", [llm_balancer_integration::Answer::status(500)]);
+    let body = json!({"model": "r", "query": "q", "documents": ["a", "b", "c"], "top_n": 2});
+    let mut statuses = Vec::new();
+    for path in ["/v1/rerank", "/rerank", "/v2/rerank", "/v1/rerank", "/v1/rerank"] {
+        let reply = world.post(path, &body).await;
+        statuses.push(reply.status);
+        if reply.status == 200 {
+            assert_eq!(reply.json()["results"][0]["index"], 2, "{}", reply.text());
+        }
+    }
+    assert_eq!(statuses, [200, 200, 200, 429, 429], "four of the minute, one of which failed");
+    for sent in world.provider.received() {
+        let (target, model) = match sent.name.as_str() {
+            "vllm" => ("/vllm/v1/rerank", "v"),
+            _ => ("/cohere/v2/rerank", "rerank-v3.5"),
+        };
+        assert_eq!((sent.target.as_str(), sent.model().as_str()), (target, model));
+        assert_eq!(sent.json()["top_n"], 2);
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_edited_by_json_as_well() {
+    let world = World::group(&["paris"], "").await;
+    let body = json!({"model": "gpt", "prompt": "a hat", "images": [{"image_url": "https://images.example/cat.png"}]});
+    let reply = world.post("/v1/images/edits", &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let sent = world.provider.only_request();
+    assert_eq!((sent.header("content-type"), sent.model().as_str()), (Some("application/json"), "m-paris"));
+    assert_eq!(sent.json()["images"], body["images"]);
+}
+
+#[tokio::test]
+async fn embeddings_of_messages_reach_the_provider() {
+    let world = World::group(&["paris"], "").await;
+    let messages = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://images.example/cat.png"}}]}]);
+    let reply = world.post("/v1/embeddings", &json!({"model": "gpt", "messages": messages})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(world.provider.only_request().json()["messages"], messages);
+}
+
+#[tokio::test]
 async fn the_model_may_stand_in_the_query() {
     let world = World::group(&["paris"], "").await;
     let reply = world.post("/v1/chat/completions?model=gpt", &json!({"messages": []})).await;
@@ -236,11 +349,22 @@ async fn a_form_without_a_model_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_not_found() {
+async fn an_unknown_path_is_not_found_and_the_base_url_is_named() {
     let world = World::group(&["paris"], "").await;
-    for path in ["/v1/nothing", "/", "/v1/chat/completions/x"] {
+    let base = format!("http://127.0.0.1:{}/v1", world.balancer.port);
+    for path in [
+        "/v1/nothing",
+        "/",
+        "/v1",
+        "/openai/v1",
+        "/v1/chat/completions/x",
+        "/chat/completions/v1",
+        "/v1/v1/chat/completions",
+        "/api/v1/chat/completions",
+    ] {
         let error = world.post(path, &json!({"model": "gpt"})).await.error(404);
-        assert!(error["message"].as_str().unwrap().contains("Not Found"), "{path}: {error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("Not Found") && message.contains(&base), "{path}: {error}");
     }
     assert!(world.provider.received().is_empty());
 }

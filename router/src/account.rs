@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use llm_balancer_config::{Strategy, names};
 
 use crate::attempt::Journey;
+use crate::failure::{Class, Fault};
 use crate::headers::Headers;
 use crate::json::quoted;
 use crate::outcome::Outcome;
@@ -24,13 +25,22 @@ pub struct Past {
     /// Id of the deployment.
     pub deployment: Arc<str>,
     /// How it ended.
-    pub outcome: Outcome,
-    /// The provider's status; 0 where there was none.
-    pub status: u16,
+    pub ending: Ending,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
     /// What Envoy says about a connection that failed.
     pub detail: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// In general.
+    pub outcome: Outcome,
+    /// The provider's status; 0 where there was none.
+    pub status: u16,
+    /// Whose fault it was, where it failed.
+    pub class: Option<Class>,
 }
 
 /// Why the last deployment was picked.
@@ -135,13 +145,23 @@ impl Account {
     }
 }
 
+impl Ending {
+    /// Of an attempt that failed.
+    pub fn of(fault: &Fault) -> Self {
+        let status = fault.failure.provider_status().unwrap_or_default();
+        Self { outcome: fault.outcome(), status, class: Some(fault.class) }
+    }
+}
+
 impl Past {
     /// As a JSON object.
     pub fn json(&self) -> String {
         let mut line = Line(String::with_capacity(128));
         line.text("deployment", &self.deployment);
-        line.text("outcome", self.outcome.name());
-        line.option("status", (self.status > 0).then(|| self.status.to_string()));
+        let Ending { outcome, status, class } = self.ending;
+        line.text("outcome", outcome.name());
+        line.option("class", class.map(|class| quoted(class.name())));
+        line.option("status", (status > 0).then(|| status.to_string()));
         line.option("detail", self.detail.as_deref().map(quoted));
         line.number("ms", self.milliseconds);
         line.0.push('}');
@@ -217,8 +237,7 @@ mod tests {
         account.began = Some(Duration::from_millis(1_740_000_000_000));
         account.attempts.push(Past {
             deployment: "d".into(),
-            outcome: Outcome::RateLimited,
-            status: 429,
+            ending: Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) },
             milliseconds: 12,
             detail: None,
         });
@@ -230,6 +249,7 @@ mod tests {
         assert_eq!(json["path"], "/v1/\"x\"\\");
         assert_eq!(json["duration_ms"], 123);
         assert_eq!(json["attempts"][0]["status"], 429);
+        assert_eq!(json["attempts"][0]["class"], "limit");
         assert!(line.len() < 1500, "{} bytes", line.len());
     }
 }

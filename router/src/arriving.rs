@@ -6,7 +6,7 @@ use crate::headers::Headers;
 use crate::outcome::Outcome;
 use crate::reply::{Refusal, Reply};
 use crate::request::Request;
-use crate::route::Route;
+use crate::route::{Route, single_slashed};
 use crate::router::{Arrival, Router};
 use crate::wishes::Permitted;
 use crate::{auth, explain, health, listing};
@@ -24,13 +24,18 @@ impl Router {
     fn try_arrive(&self, headers: &Headers, complete: bool) -> Result<Arrival, Refusal> {
         let target = headers.get(":path").unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let route = Route::of(path);
+        let path = single_slashed(path);
+        let route = Route::of(&path);
         if !route.is_open() {
             auth::check(self.config.server.master_key.as_ref(), headers)?;
         }
         let method = headers.get(":method").unwrap_or_default();
+        if is_upgrade(headers) {
+            return Err(Refusal::Upgrade);
+        }
         if route == Route::Unknown {
-            return Err(Refusal::NoSuchRoute(format!("{method} {path}")));
+            let (asked, origin) = (format!("{method} {path}"), origin(headers));
+            return Err(Refusal::NoSuchRoute { asked, origin, meant: Route::meant_by(&path) });
         }
         if method != route.method() && !(method == "HEAD" && route.method() == "GET") {
             return Err(Refusal::WrongMethod(route.method()));
@@ -40,11 +45,10 @@ impl Router {
         let permitted = Permitted::by(&self.config);
         let mut request = Request::new(route, model.as_deref(), query, headers, permitted)?;
         request.explain = explain::is_asked_for(&self.config, headers);
-        // Without a body there is nothing to send, and no callback would ever come. The request is refused for what it
-        // lacks, in the same words as one with an empty body, or else for its input.
+        // Without a body there is nothing to send, and no callback would ever come.
         if complete {
             request.facts(b"")?;
-            return Err(Refusal::Missing("input"));
+            return Err(Refusal::NoBody);
         }
         Ok(Arrival::Hold(Box::new(request)))
     }
@@ -66,7 +70,10 @@ impl Router {
     fn informed(&self, route: Route<'_>, query: &str) -> Result<Arrival, Refusal> {
         let reply = match &route {
             Route::Models => listing::models(&self.config),
-            Route::ModelById(id) => listing::model(&self.config, id).ok_or_else(|| self.no_such_model(id))?,
+            Route::ModelById(id) => match self.groups.resolve(id) {
+                Ok(resolved) => listing::model(&self.config, id, &resolved.pool.members),
+                Err(_) => return Err(self.no_such_model(id)),
+            },
             Route::ModelInfo => listing::model_info(&self.config, query),
             Route::ModelGroupInfo => listing::model_group_info(&self.config, query),
             Route::Health => return Ok(Arrival::Probe(health::probed(&self.config, query))),
@@ -81,4 +88,16 @@ impl Router {
         }
         Ok(Arrival::Reply(Reply::ok(reply)))
     }
+}
+
+/// Whether a client asks for a WebSocket. The edge refuses that by itself; a gateway's own listener may let it through.
+fn is_upgrade(headers: &Headers) -> bool {
+    let asks = |name| headers.get(name).is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    asks("upgrade") || asks(":protocol")
+}
+
+/// Scheme and host by which the client has come.
+fn origin(headers: &Headers) -> String {
+    let scheme = if headers.get("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    format!("{scheme}://{}", headers.get(":authority").filter(|host| !host.is_empty()).unwrap_or("this-host"))
 }

@@ -54,6 +54,8 @@ pub struct Journey {
     pub mocked: bool,
     /// How the first group failed, which the client is told if all others fail as well.
     pub original: Option<Box<Reply>>,
+    /// How often the edge has sent the request, the attempt that is under way included; 0 reads as 1. Set by the filter.
+    pub sends: u32,
     /// Set where the journey is over, but the client could not be told in the attempt that ended it.
     pub over: Option<(Failure, Duration)>,
 }
@@ -107,6 +109,8 @@ pub struct Attempt {
     pub wishes: Wishes,
     /// How long this attempt may take; between bytes, if the answer is streamed.
     pub limit: Duration,
+    /// Whether the client has set that.
+    pub is_clients_limit: bool,
     /// Whether the answer is streamed.
     pub stream: bool,
     /// Whether the event that tells them has to be kept from the client, who did not ask for it.

@@ -1,11 +1,13 @@
 //! The body as the chosen deployment gets it: its own model, its defaults, and nothing that was meant for the router.
 
+mod metadata;
+
 use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
 use crate::drop_path;
-use crate::json::{self, Object, quoted};
+use crate::json::{self, Object, folded, quoted};
 use crate::multipart::Form;
 use crate::request::{Facts, Payload};
 use crate::route::ModelRoute;
@@ -95,21 +97,14 @@ fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<
     let mut writer = Writer::new(size);
     writer.member("model", &quoted(model));
     for member in members.filter(|member| edits.keep(&member.key)) {
-        let pruned = edits.pruned(member);
-        let value = pruned.as_deref().unwrap_or(member.value);
-        match &member.key {
-            Cow::Borrowed(key) => writer.member(key, value),
-            // A name that was escaped is escaped again.
-            Cow::Owned(key) => writer.member_quoted(&quoted(key), value),
-        }
+        writer.member_quoted(member.written, &edits.value(member));
     }
     let extra = edits.deployment.extra_body.iter().filter(|member| !edits.is_injected(&member.key));
     for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
         writer.member_quoted(&quoted(key), json);
     }
-    for member in edits.client_extra.iter().filter(|member| !edits.is_the_deployments(&member.key)) {
-        let pruned = edits.pruned(member);
-        writer.member_quoted(&quoted(&member.key), pruned.as_deref().unwrap_or(member.value));
+    for member in edits.client_extra.iter().filter(|member| !edits.is_the_deployments(&folded(&member.key))) {
+        writer.member_quoted(member.written, &edits.value(member));
     }
     if let Some(options) = &edits.stream_options {
         writer.member("stream_options", options);
@@ -118,8 +113,13 @@ fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<
 }
 
 /// What changes in a JSON body on its way to a deployment, the model aside.
+///
+/// A provider may ignore the case of names: Go's reader of JSON does, and the last one counts. So a member that differs
+/// by case alone from one that is set or left out here is left out as well.
 struct Edits<'a> {
     route: ModelRoute,
+    /// The answer is stored at the provider, with the client's metadata.
+    stores: bool,
     stream: bool,
     deployment: &'a Deployment,
     /// The deployment's defaults that the client left open.
@@ -141,6 +141,7 @@ impl<'a> Edits<'a> {
         let extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
         let mut edits = Self {
             route,
+            stores: route.suffix == "/chat/completions" && metadata::is_stored(object, deployment),
             stream,
             deployment,
             defaults: Vec::new(),
@@ -148,20 +149,26 @@ impl<'a> Edits<'a> {
             stream_options,
         };
         let may_stand = |member: &&json::Member<'a>| {
-            edits.is_wanted(&member.key) && !matches!(&*member.key, "model" | "stream" | "stream_options")
+            let name = folded(&member.key);
+            edits.is_wanted(&name) && !matches!(&*name, "model" | "stream" | "stream_options")
         };
         let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_stand).cloned());
         edits.client_extra = client_extra.collect();
-        let is_open = |member: &&Member| object.present(&member.key).is_none() && !edits.is_set(&member.key);
+        let is_open = |member: &&Member| {
+            object.present(&member.key).is_none()
+                && !edits.is_the_deployments(&folded(&member.key))
+                && !edits.client_extra.iter().any(|extra| extra.key == member.key)
+        };
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
         edits
     }
 
     fn are_none(&self, object: &Object<'_>) -> bool {
         let stays = |member: &json::Member<'_>| {
-            member.key == "model" || self.keep(&member.key) && self.pruned(member).is_none()
+            member.key == "model" || (self.keep(&member.key) && self.value(member) == member.value)
         };
-        self.stream_options.is_none()
+        !object.differs_from_its_text()
+            && self.stream_options.is_none()
             && self.defaults.is_empty()
             && self.deployment.extra_body.is_empty()
             && object.members().iter().all(stays)
@@ -169,31 +176,37 @@ impl<'a> Edits<'a> {
 
     /// Whether a member of the client's goes out as it came.
     fn keep(&self, key: &str) -> bool {
-        self.is_wanted(key)
-            && !self.is_set(key)
+        let name = folded(key);
+        let is_stream = matches!(&*name, "stream" | "stream_options");
+        self.is_wanted(&name)
+            && !self.is_the_deployments(&name)
+            && !self.client_extra.iter().any(|member| member.key == key)
             && !self.defaults.iter().any(|member| member.key == key)
-            && (self.stream || !matches!(key, "stream" | "stream_options"))
+            && (!is_stream || (self.stream && name == key))
     }
 
-    /// Whether a provider may see a member, wherever the client put it.
-    fn is_wanted(&self, key: &str) -> bool {
-        !is_for_the_router(key, self.route) && !self.deployment.drop_params.iter().any(|name| name == key)
+    /// What goes out of a member that is kept: nothing that the deployment must not see, and of metadata nothing that is
+    /// meant for the router.
+    fn value<'m>(&self, member: &json::Member<'m>) -> Cow<'m, str> {
+        let value = match self.stores && member.key == "metadata" {
+            true => metadata::for_the_provider(member.value),
+            false => Cow::Borrowed(member.value),
+        };
+        drop_path::pruned(&member.key, &value, &self.deployment.drop_paths).map_or(value, Cow::Owned)
     }
 
-    /// A member's value without what the deployment must not see of it, if there is any of that.
-    fn pruned(&self, member: &json::Member<'_>) -> Option<String> {
-        drop_path::pruned(&member.key, member.value, &self.deployment.drop_paths)
+    /// Whether a provider may see a member of this folded name, wherever the client put it.
+    fn is_wanted(&self, name: &str) -> bool {
+        let is_kept = name == "metadata" && self.stores;
+        (is_kept || !is_for_the_router(name, self.route))
+            && !self.deployment.drop_params.iter().any(|dropped| is_called(dropped, name))
     }
 
-    /// Whether a member has a value that the client's top level has no say in.
-    fn is_set(&self, key: &str) -> bool {
-        self.is_the_deployments(key) || self.client_extra.iter().any(|member| member.key == key)
-    }
-
-    fn is_the_deployments(&self, key: &str) -> bool {
-        key == "model"
-            || self.is_injected(key)
-            || self.deployment.extra_body.iter().any(|member| member.key == key)
+    /// Whether a member of this folded name has a value that the client has no say in.
+    fn is_the_deployments(&self, name: &str) -> bool {
+        name == "model"
+            || self.is_injected(name)
+            || self.deployment.extra_body.iter().any(|member| is_called(&member.key, name))
     }
 
     fn is_injected(&self, key: &str) -> bool {
@@ -201,13 +214,15 @@ impl<'a> Edits<'a> {
     }
 }
 
-/// Whether a body asks for this model, once, and in these letters.
+/// Whether a name is this folded one to a reader that ignores case.
+fn is_called(own: &str, folded_name: &str) -> bool {
+    own == folded_name || folded(own) == folded_name
+}
+
+/// Whether a body asks for this model, and in these letters alone.
 fn is_asked_for(object: &Object<'_>, model: &str) -> bool {
-    let mut models = object.members().iter().filter(|member| member.key == "model");
-    match (models.next(), models.next()) {
-        (Some(only), None) => json::string(only.value).is_some_and(|sent| sent == model),
-        _ => false,
-    }
+    object.get("model").and_then(json::string).is_some_and(|sent| sent == model)
+        && object.members().iter().all(|member| member.key == "model" || folded(&member.key) != "model")
 }
 
 /// An object in the making. Members keep the client's order and its bytes.

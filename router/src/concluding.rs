@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::account::{Account, Past};
+use crate::account::{Account, Ending, Past};
 use crate::attempt::{Attempt, Journey};
 use crate::headers::Headers;
 use crate::meters::Change;
@@ -74,20 +74,12 @@ impl Router {
     }
 
     /// An attempt has ended.
-    pub(crate) fn past(
-        &self,
-        attempt: &Attempt,
-        journey: &mut Journey,
-        outcome: Outcome,
-        status: u16,
-        now: Duration,
-    ) {
-        self.meters.borrow_mut().attempt(attempt.deployment, outcome, status);
+    pub(crate) fn past(&self, attempt: &Attempt, journey: &mut Journey, ending: Ending, now: Duration) {
+        self.meters.borrow_mut().attempt(attempt.deployment, ending);
         let Some(deployment) = self.deployment(attempt.deployment) else { return };
         journey.past.push(Past {
             deployment: Arc::clone(&deployment.id),
-            outcome,
-            status,
+            ending,
             milliseconds: milliseconds(now.saturating_sub(attempt.ticket.at)),
             detail: attempt.detail.clone(),
         });
@@ -102,7 +94,8 @@ impl Router {
     pub(crate) fn served(&self, attempt: &Attempt, ended: &Ended, now: Duration) {
         let outcome = ended.end.outcome();
         let mut journey = attempt.journey.clone();
-        self.past(attempt, &mut journey, outcome, ended.status, now);
+        let class = ended.end.fault(attempt).map(|fault| fault.class);
+        self.past(attempt, &mut journey, Ending { outcome, status: ended.status, class }, now);
         let since = |start: Duration| ended.first_byte.map(|at| milliseconds(at.saturating_sub(start)));
         let mut meters = self.meters.borrow_mut();
         if let Some(milliseconds) = since(attempt.ticket.at) {
@@ -145,6 +138,7 @@ impl End {
             Self::Whole => Outcome::Success,
             Self::Left => Outcome::ClientLeft,
             Self::BrokenOff => Outcome::BrokenOff,
+            Self::TimedOut => Outcome::Timeout,
         }
     }
 }

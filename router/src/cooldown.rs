@@ -1,22 +1,23 @@
-//! Whether a failure makes a deployment sit out, and for how long (BEHAVIOUR 5.4).
+//! Whether a failure makes a deployment cool down, and for how long (BEHAVIOUR 5.4).
 //!
-//! | what failed | in a group | alone |
+//! | class of the failure | in a group | alone |
 //! |---|---|---|
-//! | 429 | at once | with the thousandth failure in a row |
-//! | 401, 404 | at once | at once |
-//! | 402 | at once | never |
-//! | 408, 5xx, no answer, no connection | when more than half of five or more failed | with the thousandth failure in a row |
-//! | 400, 403, 409, 413, 422 | never: the request's own fault | never |
+//! | `limit` | at once | with the thousandth failure in a row |
+//! | `deployment` | at once | at once |
+//! | `account` | at once | at once for a wrong key (LiteLLM's AuthenticationError), else never |
+//! | `server`, `forbidden` | when more than half of five or more failed | with the thousandth failure in a row |
+//! | all others | never: they say nothing about the deployment | never |
 //!
-//! `allowed_fails` and the policies replace the table by a count. Every failed attempt has its say here, retries and
-//! fallbacks included.
+//! `allowed_fails` and the policies replace the table by a count. Every failed attempt is counted, retries and
+//! fallbacks included. What class a failure has says [`classify`](crate::failure::classify()).
 
 use std::time::Duration;
 
 use llm_balancer_config::{Deployment, FailurePolicy, RouterSettings};
 
-use crate::outcome::Failure;
-use crate::record::{Fails, Outcomes, Record, seconds};
+use crate::failure::{Class, Fault};
+use crate::outcome::Kind;
+use crate::record::{Cooled, Fails, Outcomes, Record, seconds};
 
 /// How long outcomes count for the default rule.
 const OUTCOMES: Duration = Duration::from_secs(60);
@@ -39,33 +40,35 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Remembers a failure, and lets the deployment sit out if it is time for that. Says whether it is.
-    pub fn failed(&self, failure: &Failure, record: &mut Record, now: Duration) -> bool {
-        let own = failure.kind().in_policy(&self.deployment.allowed_fails_policy);
-        if failure.is_the_requests_own() && own.is_none() {
-            return false;
+    /// Remembers a failure, and cools the deployment down if it is time for that; `None` where it is not.
+    pub fn failed(&self, fault: &Fault, record: &mut Record, now: Duration) -> Option<Cooled> {
+        let own = fault.kind().in_policy(&self.deployment.allowed_fails_policy);
+        // A policy of the deployment's own may name what is the request's, but not what is nobody's.
+        let is_named = own.is_some() && !matches!(fault.class, Class::ClientTimeout | Class::Ours);
+        if !fault.class.is_counted() && !is_named {
+            return None;
         }
         record.outcomes = record.outcomes.at(now);
         record.outcomes.failures = record.outcomes.failures.saturating_add(1);
-        let time = self.time(failure);
-        if self.settings.disable_cooldowns || time.is_zero() || !self.is_due(own, failure, record, now) {
-            return false;
+        let time = self.time(fault);
+        if self.settings.disable_cooldowns || time.is_zero() || !self.is_due(own, fault, record, now) {
+            return None;
         }
-        record.cooldown.extend(time, now);
-        true
+        Some(record.cooldown.extend(time, now))
     }
 
-    fn is_due(&self, own: Option<u32>, failure: &Failure, record: &mut Record, now: Duration) -> bool {
+    fn is_due(&self, own: Option<u32>, fault: &Fault, record: &mut Record, now: Duration) -> bool {
         let settings = self.settings;
-        let general = failure.kind().in_policy(&settings.allowed_fails_policy);
+        let kind = fault.kind();
+        let general = kind.in_policy(&settings.allowed_fails_policy);
         let is_default =
             settings.allowed_fails.is_none() && settings.allowed_fails_policy == FailurePolicy::default();
         match (own, self.deployment.allowed_fails, general) {
-            (Some(allowed), _, _) => self.exceeds(allowed, Some(failure), record, now),
+            (Some(allowed), _, _) => self.exceeds(allowed, Some(kind), record, now),
             (None, Some(allowed), _) => self.exceeds(allowed, None, record, now),
-            _ if is_default => self.is_due_by_default(failure, &record.outcomes),
-            (None, None, Some(allowed)) => self.exceeds(allowed, Some(failure), record, now),
-            // Without anywhere else to go, sitting out helps nobody.
+            _ if is_default => self.is_due_by_default(fault, &record.outcomes),
+            (None, None, Some(allowed)) => self.exceeds(allowed, Some(kind), record, now),
+            // Without anywhere else to go, a cooldown helps no request.
             (None, None, None) if self.alone && !self.has_fallbacks => false,
             (None, None, None) => {
                 self.exceeds(settings.allowed_fails.unwrap_or(ALLOWED_FAILS), None, record, now)
@@ -73,25 +76,24 @@ impl Case<'_> {
         }
     }
 
-    fn is_due_by_default(&self, failure: &Failure, outcomes: &Outcomes) -> bool {
+    fn is_due_by_default(&self, fault: &Fault, outcomes: &Outcomes) -> bool {
         let settings = self.settings;
         let Outcomes { successes, failures, .. } = *outcomes;
         let attempts = successes.saturating_add(failures);
         let most_failed = f64::from(failures) > f64::from(attempts) * settings.failure_threshold
             && attempts >= settings.failure_threshold_requests;
         let all_failed = successes == 0 && failures >= settings.lone_failure_threshold;
-        match failure.status() {
-            401 | 404 => true,
-            402 | 429 if !self.alone => true,
-            402 => false,
+        match fault.class {
+            Class::Deployment => true,
+            Class::Account => !self.alone || fault.kind() == Kind::Authentication,
+            Class::Limit if !self.alone => true,
             _ => all_failed || (most_failed && !self.alone),
         }
     }
 
     /// Counts a failure, of its own kind or among all others, and says whether that is one too many. A count lasts as long
     /// as a cooldown, beginning with its first failure.
-    fn exceeds(&self, allowed: u32, failure: Option<&Failure>, record: &mut Record, now: Duration) -> bool {
-        let kind = failure.map(Failure::kind);
+    fn exceeds(&self, allowed: u32, kind: Option<Kind>, record: &mut Record, now: Duration) -> bool {
         let lasts = self.deployment.cooldown_time.unwrap_or(self.settings.cooldown_time);
         let (now, lasts) = (seconds(now), seconds(lasts).max(1));
         record.fails.retain(|fails| now.abs_diff(fails.since) < lasts);
@@ -104,25 +106,9 @@ impl Case<'_> {
     }
 
     /// The deployment's own time, the provider's hint, or the router's.
-    fn time(&self, failure: &Failure) -> Duration {
-        let time = self.deployment.cooldown_time.or(failure.retry_after());
+    fn time(&self, fault: &Fault) -> Duration {
+        let time = self.deployment.cooldown_time.or(fault.retry_after());
         time.unwrap_or(self.settings.cooldown_time).min(LONGEST)
-    }
-}
-
-impl Failure {
-    /// The status that stands for it where there was none.
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Provider { status, .. } => *status,
-            Self::TimedOut => 408,
-            Self::NoConnection | Self::Broken => 500,
-        }
-    }
-
-    /// Whether the request would have failed anywhere, so that it says nothing about the deployment.
-    fn is_the_requests_own(&self) -> bool {
-        !matches!(self.status(), 300..=399 | 401 | 402 | 404 | 408 | 429 | 500..)
     }
 }
 
@@ -142,7 +128,8 @@ impl Outcomes {
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::*;
-    use crate::outcome::Reason;
+    use crate::failure::{Added, ProviderError, classify};
+    use crate::outcome::Failure;
     use llm_balancer_config::read;
 
     const NOON: Duration = Duration::from_secs(1_740_000_000);
@@ -165,14 +152,18 @@ mod tests {
     }
 
     impl Told {
-        fn fails(&mut self, failure: Failure, now: Duration) -> bool {
+        fn fails(&mut self, fault: Fault, now: Duration) -> bool {
+            self.cooled(fault, now).is_some()
+        }
+
+        fn cooled(&mut self, fault: Fault, now: Duration) -> Option<Cooled> {
             let case = Case {
                 settings: &self.config.router,
                 deployment: &self.config.deployments[0],
                 alone: self.alone,
                 has_fallbacks: false,
             };
-            case.failed(&failure, &mut self.record, now)
+            case.failed(&fault, &mut self.record, now)
         }
 
         fn succeeds(&mut self, times: u32, now: Duration) {
@@ -186,40 +177,73 @@ mod tests {
         }
     }
 
-    fn status(status: u16) -> Failure {
-        Failure::Provider { status, reason: Reason::Other, retry_after: None }
+    fn says(status: u16, body: &str, retry_after: Option<Duration>) -> Fault {
+        let class = classify(&ProviderError {
+            status,
+            body: body.as_bytes(),
+            error_type: None,
+            has_retry_after: retry_after.is_some(),
+            is_wildcard: false,
+            model: "",
+            added: Added::default(),
+        });
+        Fault { failure: Failure::Provider { status, retry_after }, class }
     }
 
-    fn hint(seconds: u64) -> Failure {
-        let retry_after = Some(Duration::from_secs(seconds));
-        Failure::Provider { status: 429, reason: Reason::Other, retry_after }
+    fn status(status: u16) -> Fault {
+        says(status, "", None)
     }
+
+    fn hint(seconds: u64) -> Fault {
+        says(429, "", Some(Duration::from_secs(seconds)))
+    }
+
+    const NO_CONNECTION: Fault = Fault { failure: Failure::NoConnection, class: Class::Server };
 
     #[test]
     fn a_first_failure_cools_what_will_not_pass_by_itself() {
-        for (code, in_group, alone) in [
-            (429, true, false),
-            (401, true, true),
-            (404, true, true),
-            (402, true, false),
-            (400, false, false),
-            (403, false, false),
-            (409, false, false),
-            (413, false, false),
-            (422, false, false),
-            (408, false, false),
-            (500, false, false),
-            (503, false, false),
+        const NO_MODEL: &str = r#"{"error":{"code":"model_not_found"}}"#;
+        const NO_CREDIT: &str = r#"{"error":{"message":"Your credit balance is too low"}}"#;
+        for (code, body, in_group, alone) in [
+            (429, "", true, false),
+            (401, "", true, true),
+            (404, NO_MODEL, true, true),
+            (404, "", false, false),
+            (405, "", false, false),
+            (410, "", true, true),
+            (402, "", true, false),
+            (400, NO_CREDIT, true, false),
+            (400, "", false, false),
+            (403, "", false, false),
+            (403, r#"{"error":{"type":"permission_error"}}"#, true, false),
+            (409, "", false, false),
+            (413, "", false, false),
+            (422, "", false, false),
+            (408, "", false, false),
+            (500, "", false, false),
+            (503, "", false, false),
+            (529, "", true, false),
         ] {
-            assert_eq!(told("", "", false).fails(status(code), NOON), in_group, "{code} in a group");
-            assert_eq!(told("", "", true).fails(status(code), NOON), alone, "{code} alone");
+            let fault = says(code, body, None);
+            assert_eq!(told("", "", false).fails(fault, NOON), in_group, "{code} {body} in a group");
+            assert_eq!(told("", "", true).fails(fault, NOON), alone, "{code} {body} alone");
         }
+    }
+
+    #[test]
+    fn a_failure_during_a_cooldown_is_news_only_if_it_moves_the_end() {
+        let mut cooling = told("", "", false);
+        assert_eq!(cooling.cooled(hint(20), NOON), Some(Cooled::Begins));
+        assert_eq!(cooling.cooled(hint(20), NOON + SECOND / 2), Some(Cooled::Already));
+        assert_eq!(cooling.cooled(status(429), NOON + SECOND), Some(Cooled::Already));
+        assert_eq!(cooling.cooled(hint(60), NOON + SECOND), Some(Cooled::Longer));
+        assert_eq!(cooling.cooled(hint(20), NOON + 61 * SECOND), Some(Cooled::Begins));
     }
 
     #[test]
     fn more_than_half_of_five_failures_cool_a_member_of_a_group() {
         let mut all = told("", "", false);
-        let cooled: Vec<bool> = (0..5).map(|_| all.fails(Failure::NoConnection, NOON)).collect();
+        let cooled: Vec<bool> = (0..5).map(|_| all.fails(NO_CONNECTION, NOON)).collect();
         assert_eq!(cooled, [false, false, false, false, true]);
         assert_eq!(all.sits_out(NOON), 5);
 
@@ -244,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_deployments_own_time_goes_before_the_providers_hint_and_that_before_the_routers() {
-        for (item, settings, failure, expected) in [
+        for (item, settings, fault, expected) in [
             ("", "", status(429), 5),
             ("", "cooldown_time: 2", status(429), 2),
             ("", "cooldown_time: 2", hint(20), 20),
@@ -255,8 +279,8 @@ mod tests {
             ("", "disable_cooldowns: true", hint(20), 0),
         ] {
             let mut told = told(item, settings, false);
-            told.fails(failure, NOON);
-            assert_eq!(told.sits_out(NOON), expected, "{item} {settings} {failure:?}");
+            told.fails(fault, NOON);
+            assert_eq!(told.sits_out(NOON), expected, "{item} {settings} {fault:?}");
         }
     }
 

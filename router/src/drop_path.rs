@@ -3,7 +3,7 @@
 
 use llm_balancer_config::{DropPath, Segment};
 
-use crate::json::{self, quoted};
+use crate::json::{self, folded};
 
 /// A value without what these paths remove from it, which is the member `key` of the body; `None` where they remove
 /// nothing.
@@ -12,7 +12,7 @@ pub fn pruned(key: &str, value: &str, paths: &[DropPath]) -> Option<String> {
     for path in paths {
         // A path of one segment is a name, which is removed whole.
         let Some((Segment::Member(first), rest @ [_, ..])) = path.segments.split_first() else { continue };
-        if first == key {
+        if is_called(key, first) {
             let shorter = without(pruned.as_deref().unwrap_or(value), rest);
             pruned = shorter.or(pruned);
         }
@@ -46,19 +46,24 @@ fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
     let mut out = String::with_capacity(value.len());
     for member in &members {
         let mut kept = Some(std::borrow::Cow::Borrowed(member.value));
-        if member.key == name {
+        if is_called(&member.key, name) {
             kept = if rest.is_empty() { None } else { without(member.value, rest).map(Into::into).or(kept) };
             changed |= !matches!(kept, Some(std::borrow::Cow::Borrowed(_)));
         }
         if let Some(value) = kept {
             out.push(if out.is_empty() { '{' } else { ',' });
-            out.push_str(&quoted(&member.key));
+            out.push_str(member.written);
             out.push(':');
             out.push_str(&value);
         }
     }
     out.push_str(if out.is_empty() { "{}" } else { "}" });
     changed.then_some(out)
+}
+
+/// Whether readers that ignore the case of names take one for the other.
+fn is_called(key: &str, name: &str) -> bool {
+    key == name || folded(key) == folded(name)
 }
 
 /// The list with those items that have changed; `None` where none has.
@@ -99,7 +104,7 @@ mod tests {
         let paths = [path(&[member("r"), member("summary")]), path(&[member("r"), member("x"), member("y")])];
         let value = r#"{"summary":1,"effort":"low","summary":2,"x":{"y":[],"z":0}}"#;
         assert_eq!(pruned("r", value, &paths).as_deref(), Some(r#"{"effort":"low","x":{"z":0}}"#));
-        assert_eq!(pruned("r", r#"{"sum\u006dary":1}"#, &paths).as_deref(), Some("{}"));
+        assert_eq!(pruned("r", r#"{"sum\u006dary":1,"Summary":2}"#, &paths).as_deref(), Some("{}"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Fallback, RouterSettings, Target, without_provider};
 
+use crate::failure::Class;
 use crate::json::{Object, quoted};
-use crate::outcome::Reason;
 use crate::wishes::Wishes;
 
 /// The way of a request from group to group. It is kept by names, so that it survives a reload of the configuration.
@@ -38,7 +38,7 @@ impl Trail {
         settings: &RouterSettings,
         wishes: &Wishes,
         failed: Names<'_>,
-        reason: Reason,
+        class: Class,
     ) -> Option<Target> {
         if wishes.disable_fallbacks {
             return None;
@@ -46,7 +46,7 @@ impl Trail {
         self.visit(failed.asked);
         self.visit(failed.group);
         let is_deepest = u32::try_from(self.lists.len()).is_ok_and(|depth| depth >= settings.max_fallbacks);
-        if !is_deepest && let Some(targets) = find(list(settings, wishes, reason), failed) {
+        if !is_deepest && let Some(targets) = find(list(settings, wishes, class), failed) {
             self.lists.push(targets.iter().rev().cloned().collect());
         }
         let target = self.unvisited()?;
@@ -80,15 +80,15 @@ impl Trail {
 }
 
 /// The list that a failure is looked up in. One for its own kind is the only one, even where the group is not in it.
-fn list<'a>(settings: &'a RouterSettings, wishes: &'a Wishes, reason: Reason) -> &'a [Fallback] {
-    let (own, configured) = match reason {
-        Reason::ContextWindow => {
+fn list<'a>(settings: &'a RouterSettings, wishes: &'a Wishes, class: Class) -> &'a [Fallback] {
+    let (own, configured) = match class {
+        Class::ContextWindow => {
             (&wishes.context_window_fallbacks, settings.context_window_fallbacks.as_slice())
         }
-        Reason::ContentPolicy => {
+        Class::ContentPolicy => {
             (&wishes.content_policy_fallbacks, settings.content_policy_fallbacks.as_slice())
         }
-        Reason::Other => (&None, [].as_slice()),
+        _ => (&None, [].as_slice()),
     };
     match own {
         Some(own) => own,
@@ -164,9 +164,9 @@ mod tests {
     }
 
     /// Every place that a request for `first` sees where all of them fail.
-    fn visited(settings: &RouterSettings, wishes: &Wishes, first: &str, reason: Reason) -> Vec<String> {
+    fn visited(settings: &RouterSettings, wishes: &Wishes, first: &str, class: Class) -> Vec<String> {
         let (mut trail, mut seen, mut name) = (Trail::default(), Vec::new(), first.to_owned());
-        while let Some(target) = trail.next(settings, wishes, Names { asked: &name, group: &name }, reason) {
+        while let Some(target) = trail.next(settings, wishes, Names { asked: &name, group: &name }, class) {
             name = target.model.to_string();
             seen.push(name.clone());
             assert_eq!(usize::try_from(trail.hops()), Ok(seen.len()));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn all_fail(fallbacks: &str, first: &str) -> Vec<String> {
-        visited(&with(fallbacks), &Wishes::default(), first, Reason::Other)
+        visited(&with(fallbacks), &Wishes::default(), first, Class::Server)
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
             &with(r#"[{"*": ["g", "alias", "a"]}]"#),
             &Wishes::default(),
             alias,
-            Reason::Other,
+            Class::Server,
         );
         assert_eq!(&*next.unwrap().model, "a");
     }
@@ -215,7 +215,7 @@ mod tests {
             [(0, &[][..]), (1, &["a", "z"]), (2, &["a", "b", "z"]), (3, &["a", "b", "c", "z"])]
         {
             settings.max_fallbacks = max;
-            assert_eq!(visited(&settings, &Wishes::default(), "g", Reason::Other), expected, "{max}");
+            assert_eq!(visited(&settings, &Wishes::default(), "g", Class::Server), expected, "{max}");
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let list = lists(r#"[{"g": ["of the group"]}, {"alias": ["of the alias"]}]"#, "null", "null");
         for (asked, target) in [("alias", "of the alias"), ("other", "of the group")] {
             let names = Names { asked, group: "g" };
-            let next = Trail::default().next(&settings(&list), &Wishes::default(), names, Reason::Other);
+            let next = Trail::default().next(&settings(&list), &Wishes::default(), names, Class::Server);
             assert_eq!(&*next.unwrap().model, target);
         }
     }
@@ -249,33 +249,33 @@ mod tests {
         let regular = r#"[{"g": ["regular"]}, {"h": ["regular"]}]"#;
         let configured = settings(&lists(regular, r#"[{"g": ["long"]}]"#, r#"[{"g": ["lax"]}]"#));
         let none = Wishes::default();
-        for (group, reason, expected) in [
-            ("g", Reason::Other, &["regular"][..]),
-            ("g", Reason::ContextWindow, &["long"]),
-            ("g", Reason::ContentPolicy, &["lax"]),
-            ("h", Reason::ContextWindow, &[]),
-            ("h", Reason::ContentPolicy, &[]),
+        for (group, class, expected) in [
+            ("g", Class::Server, &["regular"][..]),
+            ("g", Class::ContextWindow, &["long"]),
+            ("g", Class::ContentPolicy, &["lax"]),
+            ("h", Class::ContextWindow, &[]),
+            ("h", Class::ContentPolicy, &[]),
         ] {
-            assert_eq!(visited(&configured, &none, group, reason), expected, "{group} {reason:?}");
+            assert_eq!(visited(&configured, &none, group, class), expected, "{group} {class:?}");
         }
-        assert_eq!(visited(&with(regular), &none, "h", Reason::ContextWindow), ["regular"]);
+        assert_eq!(visited(&with(regular), &none, "h", Class::ContextWindow), ["regular"]);
     }
 
     #[test]
     fn a_requests_list_takes_the_place_of_the_configurations_of_its_kind() {
         let configured = settings(&lists(r#"[{"g": ["a"]}]"#, r#"[{"g": ["long"]}]"#, "null"));
         let own = lists(r#"["b", "c"]"#, "null", "null");
-        assert_eq!(visited(&configured, &own, "g", Reason::Other), ["b", "c"]);
-        assert_eq!(visited(&configured, &own, "g", Reason::ContextWindow), ["long"]);
+        assert_eq!(visited(&configured, &own, "g", Class::Server), ["b", "c"]);
+        assert_eq!(visited(&configured, &own, "g", Class::ContextWindow), ["long"]);
         let own = lists("[]", r#"["d"]"#, "null");
-        assert_eq!(visited(&configured, &own, "g", Reason::Other), [""; 0]);
-        assert_eq!(visited(&configured, &own, "g", Reason::ContextWindow), ["d"]);
+        assert_eq!(visited(&configured, &own, "g", Class::Server), [""; 0]);
+        assert_eq!(visited(&configured, &own, "g", Class::ContextWindow), ["d"]);
     }
 
     #[test]
     fn a_request_can_do_without_fallbacks() {
         let wishes = Wishes { disable_fallbacks: true, ..lists(r#"["b"]"#, "null", "null") };
-        assert_eq!(visited(&with(r#"[{"g": ["a"]}]"#), &wishes, "g", Reason::Other), [""; 0]);
+        assert_eq!(visited(&with(r#"[{"g": ["a"]}]"#), &wishes, "g", Class::Server), [""; 0]);
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! From the model that a client names to the deployments that could serve it: id, alias, group, wildcard, litellm model.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use llm_balancer_config::{Alias, Config, Deployment, RoutingGroup, Strategy, StrategyArgs, infer_provider};
+use llm_balancer_config::{
+    Alias, Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wildcard, infer_provider,
+};
 
+use crate::paths;
+use crate::route::MODEL_ROUTES;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
-use crate::wildcard::Wildcard;
+use crate::wildcard::{fill, specificity};
 
 /// The deployments that one name stands for, by their indices in the configuration.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct Pool {
     pub levels: Option<Vec<i64>>,
     /// Whether the tags of a request decide who of them may serve.
     pub tag_filtering: bool,
+    /// For each route that the provider of some member lacks: the others, as a pool of their own, if there are any.
+    pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
     pub direct: bool,
 }
@@ -47,8 +53,9 @@ pub enum Unresolved {
     Unknown,
     /// There are wildcards, but none matches.
     NoMatch,
-    /// The id of a wildcard's deployment: it has no model of its own to ask for.
-    WildcardById,
+    /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open: there is no one model
+    /// to ask for, and no provider has one called `*`.
+    Pattern,
     /// Everything that it stands for cannot be served, and was left out of the configuration.
     Skipped,
 }
@@ -62,7 +69,8 @@ pub struct Groups {
     aliases: HashMap<Arc<str>, Alias>,
     /// Most specific first.
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
-    wildcard_ids: HashSet<Arc<str>>,
+    /// The models of wildcard deployments, each with its stars, by the deployment's index.
+    starred: HashMap<usize, String>,
     /// Names of which nothing is left, and why.
     skipped: HashMap<Arc<str>, String>,
     /// Those with stars, most specific first.
@@ -79,34 +87,32 @@ impl Groups {
         named.extend(pools(&|d| Some(Arc::clone(&d.group)).filter(|name| !name.contains('*'))));
         let mut wildcards: Vec<_> = pools(&|d| Some(Arc::clone(&d.group)).filter(|name| name.contains('*')))
             .into_iter()
-            .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, Arc::new(pool))))
+            .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, pool.finished(config))))
             .collect();
-        wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
+        wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(specificity(wildcard)));
         let mut skipped_wildcards: Vec<_> = config
             .skipped
             .iter()
             .filter_map(|skipped| Some((Wildcard::new(&skipped.name)?, Arc::clone(&skipped.name))))
             .collect();
-        skipped_wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
-        let is_wildcard = |d: &&Deployment| d.group.contains('*');
+        skipped_wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(specificity(wildcard)));
+        let shared = |pools: Vec<(Arc<str>, Pool)>| -> HashMap<Arc<str>, Arc<Pool>> {
+            pools.into_iter().map(|(name, pool)| (name, pool.finished(config))).collect()
+        };
+        let by_id = pools(&|d| Some(Arc::clone(&d.id)));
+        let by_id = by_id.into_iter().map(|(id, pool)| (id, Pool { direct: true, ..pool })).collect();
+        let all = config.deployments.iter().enumerate();
         Self {
             by_name: shared(named),
-            by_id: shared(
-                pools(&|d| Some(Arc::clone(&d.id)))
-                    .into_iter()
-                    .map(|(id, pool)| (id, Pool { direct: true, ..pool })),
-            ),
+            by_id: shared(by_id),
             by_litellm_model: shared(pools(&|d| {
                 Some(d.litellm_model.as_str()).filter(|model| !model.contains('*')).map(Arc::from)
             })),
             aliases: config.aliases.iter().map(|alias| (Arc::clone(&alias.name), alias.clone())).collect(),
             wildcards,
-            wildcard_ids: config
-                .deployments
-                .iter()
-                .filter(is_wildcard)
-                .filter(|d| d.model.contains('*'))
-                .map(|d| Arc::clone(&d.id))
+            starred: all
+                .filter(|(_, deployment)| deployment.model.contains('*'))
+                .map(|(index, deployment)| (index, deployment.model.clone()))
                 .collect(),
             skipped: config
                 .skipped
@@ -121,15 +127,29 @@ impl Groups {
     /// id, an alias before the group that it shadows.
     ///
     /// # Errors
-    /// [`Unresolved`] where no deployment answers to the name.
+    /// [`Unresolved`] where no deployment answers to the name, or none whose model has no star left in it.
     pub fn resolve<'n>(&'n self, asked: &'n str) -> Result<Resolved<'n>, Unresolved> {
+        let resolved = self.look_up(asked)?;
+        if !self.starred.is_empty() && self.leaves_stars(&resolved) {
+            return Err(Unresolved::Pattern);
+        }
+        Ok(resolved)
+    }
+
+    /// Whether a provider would be asked for a model with a star in its name.
+    fn leaves_stars(&self, resolved: &Resolved<'_>) -> bool {
+        let Resolved { pool, captures, name } = resolved;
+        let models = pool.members.iter().filter_map(|index| self.starred.get(index));
+        let stays = |model: &String| captures.is_empty() || fill(model, captures, name).contains('*');
+        // A routing group of wildcards has no members at all.
+        pool.members.is_empty() || models.into_iter().any(stays)
+    }
+
+    fn look_up<'n>(&'n self, asked: &'n str) -> Result<Resolved<'n>, Unresolved> {
         let whole = |pool: &Arc<Pool>, name| Resolved { pool: Arc::clone(pool), captures: Vec::new(), name };
         if !self.by_name.contains_key(asked)
             && let Some(pool) = self.by_id.get(asked)
         {
-            if self.wildcard_ids.contains(asked) {
-                return Err(Unresolved::WildcardById);
-            }
             return Ok(whole(pool, asked));
         }
         let name = self.aliases.get(asked).map_or(asked, |alias| &alias.target);
@@ -167,7 +187,7 @@ impl Groups {
         let matching = |asked: &str| {
             self.wildcards.iter().find_map(|(wildcard, pool)| {
                 let captures = wildcard.captures(asked)?.into_iter().map(str::to_owned).collect();
-                Some((wildcard.specificity(), Resolved { pool: Arc::clone(pool), captures, name }))
+                Some((specificity(wildcard), Resolved { pool: Arc::clone(pool), captures, name }))
             })
         };
         matching(name).or_else(|| matching(&format!("{}/{name}", infer_provider(name)?)))
@@ -178,18 +198,14 @@ impl Groups {
         let matching = |asked: &str| {
             let mut wildcards = self.skipped_wildcards.iter();
             let (wildcard, pattern) = wildcards.find(|(wildcard, _)| wildcard.captures(asked).is_some())?;
-            Some((wildcard.specificity(), pattern))
+            Some((specificity(wildcard), pattern))
         };
         matching(name).or_else(|| matching(&format!("{}/{name}", infer_provider(name)?)))
     }
 }
 
-/// As [`Wildcard::specificity`] has it.
+/// As [`specificity`] has it.
 type Specificity = (usize, usize);
-
-fn shared(pools: impl IntoIterator<Item = (Arc<str>, Pool)>) -> HashMap<Arc<str>, Arc<Pool>> {
-    pools.into_iter().map(|(name, pool)| (name, Arc::new(pool))).collect()
-}
 
 /// Deployments that share a key, as pools in the order of first appearance.
 fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str>>) -> Vec<(Arc<str>, Pool)> {
@@ -206,10 +222,12 @@ fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str>>) -> Vec<
     members.into_iter().map(|(name, members)| (name, Pool::new(config, members))).collect()
 }
 
-/// The deployments of all groups that a routing group names.
+/// The deployments of all groups that a routing group names, but for those of wildcards: the routing group's name says
+/// nothing about the model to ask them for.
 fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
-    let of_group =
-        |(index, deployment): (usize, &Deployment)| group.models.contains(&deployment.group).then_some(index);
+    let of_group = |(index, deployment): (usize, &Deployment)| {
+        (group.models.contains(&deployment.group) && !deployment.model.contains('*')).then_some(index)
+    };
     let members: Vec<usize> = config.deployments.iter().enumerate().filter_map(of_group).collect();
     let priority = |index: &usize| {
         let of_group = &config.deployments.get(*index)?.group;
@@ -252,8 +270,60 @@ impl Pool {
                 .any(|deployment| deployment.order.is_some())
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
             tag_filtering: tag_filtering(config, deployments()),
+            partial: Vec::new(),
             direct: false,
             members,
         }
     }
+
+    /// The same with what it has to know about routes that some members lack.
+    fn finished(mut self, config: &Config) -> Arc<Self> {
+        let layouts: Vec<Layout> = self.members.iter().filter_map(|index| layout(config, *index)).collect();
+        if layouts.iter().any(|layout| *layout != Layout::OpenAi) {
+            self.partial =
+                MODEL_ROUTES.iter().filter_map(|route| self.lacking(config, route.suffix)).collect();
+        }
+        Arc::new(self)
+    }
+
+    /// A route, if some members lack it, with those that have it.
+    fn lacking(&self, config: &Config, route: &'static str) -> Option<(&'static str, Option<Arc<Self>>)> {
+        let has = |place: &usize| {
+            let index = self.members.get(*place).copied();
+            index.and_then(|index| layout(config, index)).is_some_and(|layout| paths::serves(layout, route))
+        };
+        let places: Vec<usize> = (0..self.members.len()).filter(has).collect();
+        match places.len() {
+            0 => Some((route, None)),
+            all if all == self.members.len() => None,
+            _ => Some((route, Some(Arc::new(self.only(config, &places))))),
+        }
+    }
+
+    /// The same pool with the members at these places alone.
+    fn only(&self, config: &Config, places: &[usize]) -> Self {
+        let members: Vec<usize> =
+            places.iter().filter_map(|place| self.members.get(*place).copied()).collect();
+        let deployments = members.iter().filter_map(|index| config.deployments.get(*index));
+        let weights: Vec<Weights> = deployments.map(Weights::of).collect();
+        let levels = self.levels.as_ref();
+        Self {
+            shuffle: SimpleShuffle::new(&weights),
+            levels: levels.map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
+            members,
+            ..self.clone()
+        }
+    }
+
+    /// The members that serve a route; `None` if none does.
+    pub fn serving(self: &Arc<Self>, route: &str) -> Option<Arc<Self>> {
+        match self.partial.iter().find(|(partial, _)| *partial == route) {
+            Some((_, some)) => some.clone(),
+            None => Some(Arc::clone(self)),
+        }
+    }
+}
+
+fn layout(config: &Config, index: usize) -> Option<Layout> {
+    config.deployments.get(index).map(|deployment| deployment.endpoint.layout)
 }

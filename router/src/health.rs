@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use llm_balancer_config::{Config, Deployment, Layout};
+use llm_balancer_config::{Config, Deployment};
 
 use crate::headers::Headers;
 use crate::json::quoted;
-use crate::rewrite;
 use crate::route::query_value;
+use crate::{paths, rewrite};
 
 /// How a deployment answered its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +41,7 @@ pub fn probed(config: &Config, query: &str) -> Vec<usize> {
 /// The request that lists a deployment's models.
 pub fn probe(deployment: &Deployment) -> Headers {
     let mut headers = Headers::with_capacity(512, 8);
-    let mut path = format!(
-        "{}{}",
-        deployment.endpoint.path,
-        match deployment.endpoint.layout {
-            Layout::OpenAi => "/models",
-            Layout::AzureDeployments => "/openai/models",
-        }
-    );
-    if let Some(query) = &deployment.endpoint.query {
-        let _ = write!(path, "?{query}");
-    }
+    let path = paths::path(&deployment.endpoint, "/models", &deployment.model);
     rewrite::addressed(&mut headers, deployment, "GET", &path);
     headers
 }

@@ -1,6 +1,7 @@
 //! The top level of a JSON body, read without touching what is inside: a prompt stays where it is, uncopied.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -13,16 +14,21 @@ const MOST: usize = 1000;
 /// A member of the body's object. The value is the client's own text, whatever stands in it.
 #[derive(Clone, Debug)]
 pub struct Member<'a> {
-    /// The name, its escapes resolved.
+    /// The name, its escapes resolved; as it was written, where half a surrogate pair in it has no text.
     pub key: Cow<'a, str>,
+    /// The name as JSON text, quotes included.
+    pub written: &'a str,
     /// The value as JSON text.
     pub value: &'a str,
 }
 
-/// The members of an object in the order they were sent, repeated ones included.
+/// The members of an object in the order they were sent. Of repeated ones the last stands for all, as it does for
+/// providers.
 #[derive(Clone, Debug)]
 pub struct Object<'a> {
     members: Vec<Member<'a>>,
+    /// The text holds more than these members.
+    differs: bool,
 }
 
 /// Why a body is not the object that it has to be.
@@ -38,8 +44,18 @@ impl<'a> Object<'a> {
     /// Reads and checks a whole body. Depth is not limited: what is nested is skipped, not visited.
     ///
     /// # Errors
-    /// [`NotAnObject`], also for bytes that are not UTF-8.
+    /// [`NotAnObject`], also for bytes that are not UTF-8. A byte order mark in front of UTF-8 is skipped.
     pub fn parse(body: &'a [u8]) -> Result<Self, NotAnObject> {
+        if let Some(rest) = body.strip_prefix("\u{feff}".as_bytes()) {
+            return Ok(Self { differs: true, ..Self::parse_unmarked(rest)? });
+        }
+        Self::parse_unmarked(body)
+    }
+
+    fn parse_unmarked(body: &'a [u8]) -> Result<Self, NotAnObject> {
+        if is_wide(body) {
+            return Err(NotAnObject::Malformed("the body is UTF-16 or UTF-32: send UTF-8".to_owned()));
+        }
         serde_json::from_slice(body).map_err(|error| match body.trim_ascii_start().first() {
             Some(b'{') | None => NotAnObject::Malformed(error.to_string()),
             Some(_) => match serde_json::from_slice::<&RawValue>(body) {
@@ -54,9 +70,14 @@ impl<'a> Object<'a> {
         &self.members
     }
 
-    /// A member's text. Of repeated ones the last, which is the one that providers take as well.
+    /// Whether the text holds more than the members: repeated ones, or a byte order mark.
+    pub fn differs_from_its_text(&self) -> bool {
+        self.differs
+    }
+
+    /// A member's text.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.members.iter().rev().find(|member| member.key == key).map(|member| member.value)
+        self.members.iter().find(|member| member.key == key).map(|member| member.value)
     }
 
     /// A member that is there and not null.
@@ -68,6 +89,26 @@ impl<'a> Object<'a> {
     pub fn is_true(&self, key: &str) -> bool {
         self.get(key) == Some("true")
     }
+}
+
+/// Whether text is in two or four bytes for each character: a byte order mark, or a zero beside the first character.
+fn is_wide(body: &[u8]) -> bool {
+    matches!(body, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..])
+}
+
+/// The name of a member as readers that ignore case have it, Go's among them: the letters that fold to ASCII ones are
+/// those, and all are small.
+pub fn folded(name: &str) -> Cow<'_, str> {
+    let folds = |byte: u8| byte.is_ascii_uppercase() || !byte.is_ascii();
+    if !name.bytes().any(folds) {
+        return Cow::Borrowed(name);
+    }
+    let fold = |character: char| match character {
+        '\u{212a}' => 'k',
+        '\u{17f}' => 's',
+        other => other.to_ascii_lowercase(),
+    };
+    Cow::Owned(name.chars().map(fold).collect())
 }
 
 /// The text of a JSON string, or `None` if it is something else.
@@ -121,7 +162,9 @@ pub fn quoted(text: &str) -> String {
 
 impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members(MOST)).map(|members| Object { members })
+        let members = deserializer.deserialize_map(Members(MOST))?;
+        let differs = has_repeated(&members);
+        Ok(Object { members: if differs { last_of_each(members) } else { members }, differs })
     }
 }
 
@@ -145,41 +188,47 @@ impl<'de> Visitor<'de> for Members {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         // A chat request has three to eight members.
         let mut members = Vec::with_capacity(8);
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
             if members.len() == self.0 {
                 return Err(serde::de::Error::custom(format_args!("more than {} members", self.0)));
             }
             let value: &'de RawValue = map.next_value()?;
-            members.push(Member { key, value: value.get() });
+            members.push(Member { key: name(key.get()), written: key.get(), value: value.get() });
         }
         Ok(members)
     }
 }
 
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyText)
-    }
+/// A name without its quotes and escapes. Half a surrogate pair is valid JSON and no text: such a name stays as it is
+/// written, which is the name of nothing that is known here.
+fn name(written: &str) -> Cow<'_, str> {
+    string(written).unwrap_or(Cow::Borrowed(written))
 }
 
-struct KeyText;
+/// Members up to which all are compared with one another: a real request has fewer, and needs no set.
+const FEW: usize = 32;
 
-impl<'de> Visitor<'de> for KeyText {
-    type Value = Key<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
+fn has_repeated(members: &[Member<'_>]) -> bool {
+    if members.len() > FEW {
+        let mut seen = HashSet::with_capacity(members.len());
+        return !members.iter().all(|member| seen.insert(&*member.key));
     }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-        Ok(Key(Cow::Borrowed(text)))
+    let mut rest = members;
+    while let Some((first, behind)) = rest.split_first() {
+        if behind.iter().any(|other| other.key == first.key) {
+            return true;
+        }
+        rest = behind;
     }
+    false
+}
 
-    fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-        Ok(Key(Cow::Owned(text.to_owned())))
-    }
+fn last_of_each(mut members: Vec<Member<'_>>) -> Vec<Member<'_>> {
+    let mut seen = HashSet::with_capacity(members.len());
+    members.reverse();
+    members.retain(|member| seen.insert(member.key.clone()));
+    members.reverse();
+    members
 }
 
 #[cfg(test)]
@@ -187,9 +236,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_repeated_members_the_last_counts() {
+    fn of_repeated_members_the_last_stands_for_all() {
         let body = br#"{"model":"a","n":1,"mod\u0065l":"b"}"#;
-        assert_eq!(Object::parse(body).unwrap().get("model"), Some(r#""b""#));
+        let object = Object::parse(body).unwrap();
+        assert_eq!(object.get("model"), Some(r#""b""#));
+        assert_eq!(
+            object.members().iter().map(|member| member.written).collect::<Vec<_>>(),
+            [r#""n""#, r#""mod\u0065l""#]
+        );
+        assert!(object.differs_from_its_text());
+        let many = (0..500).map(|n| format!(r#""k{n}":{n},"#)).collect::<String>();
+        let twice = Object::parse(format!(r#"{{{many}{many}"a":1}}"#).leak().as_bytes());
+        assert!(matches!(twice, Err(NotAnObject::Malformed(_))), "repeated ones count as well");
+        let once = format!(r#"{{{many}"k7":"last"}}"#);
+        let object = Object::parse(once.as_bytes()).unwrap();
+        assert_eq!((object.members().len(), object.get("k7")), (500, Some(r#""last""#)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_object() {
+        let object = Object::parse("\u{feff}{\"a\":1}".as_bytes()).unwrap();
+        assert_eq!(object.get("a"), Some("1"));
+        assert!(object.differs_from_its_text());
+        assert!(Object::parse("\u{feff}\u{feff}{}".as_bytes()).is_err());
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_a_name_like_any_other() {
+        let body = br#"{"\ud800":1,"a\udc00":"\ud800","model":"g"}"#;
+        let object = Object::parse(body).unwrap();
+        assert_eq!(object.get("model"), Some(r#""g""#));
+        assert_eq!(object.members().len(), 3);
+    }
+
+    #[test]
+    fn wide_characters_are_named_for_what_they_are() {
+        for body in [b"\xff\xfe{\0}\0".as_slice(), b"\xfe\xff\0{\0}", b"{\0}\0", b"\0{\0}", b"\0\0\0{"] {
+            let Err(NotAnObject::Malformed(why)) = Object::parse(body) else { panic!("{body:?}") };
+            assert!(why.contains("UTF-8"), "{why}");
+        }
+    }
+
+    #[test]
+    fn names_fold_as_they_do_for_readers_that_ignore_case() {
+        for (name, fold) in [
+            ("model", "model"),
+            ("Model", "model"),
+            ("mOdEl", "model"),
+            ("\u{17f}tream", "stream"),
+            ("to\u{212a}en", "token"),
+            ("é", "é"),
+        ] {
+            assert_eq!(folded(name), fold);
+        }
+        assert!(matches!(folded("max_tokens"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -53,9 +53,11 @@ pub fn models(config: &Config) -> String {
     format!(r#"{{"data":[{models}],"object":"list"}}"#)
 }
 
-/// `GET /v1/models/{id}`; `None` for a name that is not listed.
-pub fn model(config: &Config, id: &str) -> Option<String> {
-    listed(config).iter().find(|listed| listed.name == id).map(model_entry)
+/// `GET /v1/models/{id}`, for any name that these deployments answer to: hidden aliases and names that a wildcard serves
+/// are not listed, and served all the same.
+pub fn model(config: &Config, id: &str, members: &[usize]) -> String {
+    let deployments = members.iter().filter_map(|index| config.deployments.get(*index)).collect();
+    model_entry(&Listed { name: id, deployments })
 }
 
 fn model_entry(listed: &Listed<'_>) -> String {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Config, names};
 
+use crate::account::Ending;
+use crate::failure::Class;
 use crate::outcome::Outcome;
 use crate::usage::Usage;
 
@@ -39,6 +41,8 @@ pub struct Meters {
 #[derive(Debug, Default)]
 struct OfDeployment {
     attempts: Counts<(Outcome, u16)>,
+    /// Attempts that failed, by whose fault that was.
+    failures: Counts<Class>,
     /// By how much it has changed, once there was anything.
     in_flight: Option<i64>,
     retries: u64,
@@ -106,11 +110,14 @@ impl Meters {
         self.of(deployment, |own| own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_add(1)));
     }
 
-    /// An attempt has ended, with this status where the provider gave one.
-    pub fn attempt(&mut self, deployment: usize, outcome: Outcome, status: u16) {
+    /// An attempt has ended.
+    pub fn attempt(&mut self, deployment: usize, ending: Ending) {
         self.of(deployment, |own| {
             own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_sub(1));
-            own.attempts.add((outcome, status));
+            own.attempts.add((ending.outcome, ending.status));
+            if let Some(class) = ending.class {
+                own.failures.add(class);
+            }
         });
     }
 
@@ -192,6 +199,12 @@ impl OfDeployment {
             let status = status_label(*status);
             let labels = [group, deployment, ("outcome", outcome.name()), ("status", &status)];
             sink(&series("attempts_total", &labels), Change::Add(count));
+        }
+        for (class, count) in self.failures.take() {
+            sink(
+                &series("failures_total", &[group, deployment, ("class", class.name())]),
+                Change::Add(count),
+            );
         }
         for (kind, count) in [("prompt", &mut self.prompt), ("completion", &mut self.completion)] {
             let count = std::mem::take(count);
@@ -279,7 +292,7 @@ mod tests {
         let (mut meters, config) = (Meters::new(1), config());
         meters.depart(0);
         meters.depart(0);
-        meters.attempt(0, Outcome::RateLimited, 429);
+        meters.attempt(0, Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) });
         let labels = "group=g;deployment=a";
         assert_eq!(
             handed_in(&mut meters, &config),
@@ -288,11 +301,12 @@ mod tests {
                     format!("llm_balancer_attempts_total;{labels};outcome=rate_limited;status=429"),
                     Change::Add(1)
                 ),
+                (format!("llm_balancer_failures_total;{labels};class=limit"), Change::Add(1)),
                 (format!("llm_balancer_in_flight;{labels}"), Change::Shift(1)),
             ]
         );
         assert_eq!(handed_in(&mut meters, &config), []);
-        meters.attempt(0, Outcome::ConnectionError, 0);
+        meters.attempt(0, Ending { outcome: Outcome::ConnectionError, status: 0, class: None });
         assert_eq!(
             handed_in(&mut meters, &config),
             [

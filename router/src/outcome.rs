@@ -1,9 +1,8 @@
-//! What became of an attempt: served, or failed, in which way, and whether another attempt makes sense.
+//! What became of an attempt: served, or failed, and in which way. Whose fault it is says [`failure`](crate::failure).
 
 use std::time::Duration;
 
 use llm_balancer_config::FailurePolicy;
-use memchr::memmem;
 
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +11,6 @@ pub enum Failure {
     Provider {
         /// 400 and above, or a redirect: a client that followed it would pass us by.
         status: u16,
-        /// What its body says, where that matters.
-        reason: Reason,
         /// How long it asks us to stay away.
         retry_after: Option<Duration>,
     },
@@ -65,18 +62,6 @@ impl Outcome {
     }
 }
 
-/// What an error body says beyond its status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reason {
-    /// Nothing of note.
-    #[default]
-    Other,
-    /// The prompt is longer than the model can take.
-    ContextWindow,
-    /// The prompt or the answer was filtered.
-    ContentPolicy,
-}
-
 /// Kinds of failure as LiteLLM's policies name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -98,17 +83,6 @@ pub enum Kind {
     NotFound,
     /// Everything else: `DefaultRetries`.
     Other,
-}
-
-/// Where a failed request may be sent again, policies aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// To any deployment, the same one included.
-    Anywhere,
-    /// Only to one that has not been tried: the fault lies with the deployment and will not pass.
-    Elsewhere,
-    /// Nowhere: the fault lies with the request.
-    Nowhere,
 }
 
 /// Envoy's response flags, as the attribute `response.flags` gives them (envoy/stream_info/stream_info.h).
@@ -149,45 +123,12 @@ impl Failure {
         flags & flag::DOWNSTREAM_CONNECTION_TERMINATION != 0
     }
 
-    /// The same with what the provider's body says, which is only read where there is one.
-    pub fn explained(self, body: impl FnOnce() -> Vec<u8>) -> Self {
+    /// The status that stands for it, where the provider gave none.
+    pub fn status(&self) -> u16 {
         match self {
-            // Words such as "content filter" mean nothing in the error page of an overloaded server.
-            Self::Provider { status: status @ (400 | 422), retry_after, .. } => {
-                Self::Provider { status, reason: Reason::of(&body()), retry_after }
-            }
-            other => other,
-        }
-    }
-
-    /// The name under which policies know it (BEHAVIOUR 5.2).
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::TimedOut => Kind::Timeout,
-            Self::NoConnection | Self::Broken => Kind::InternalServer,
-            Self::Provider { reason: Reason::ContentPolicy, .. } => Kind::ContentPolicy,
-            Self::Provider { status, .. } => match status {
-                400 | 422 => Kind::BadRequest,
-                401 => Kind::Authentication,
-                404 => Kind::NotFound,
-                408 | 504 => Kind::Timeout,
-                429 => Kind::RateLimit,
-                500 => Kind::InternalServer,
-                503 => Kind::ServiceUnavailable,
-                _ => Kind::Other,
-            },
-        }
-    }
-
-    /// Where the request may go next (BEHAVIOUR 5.2).
-    pub fn again(&self) -> Again {
-        match self {
-            Self::TimedOut | Self::NoConnection | Self::Broken => Again::Anywhere,
-            Self::Provider { status, .. } => match status {
-                300..=399 | 401..=403 => Again::Elsewhere,
-                408 | 409 | 429 | 500.. => Again::Anywhere,
-                _ => Again::Nowhere,
-            },
+            Self::Provider { status, .. } => *status,
+            Self::TimedOut => 408,
+            Self::NoConnection | Self::Broken => 500,
         }
     }
 
@@ -214,14 +155,6 @@ impl Failure {
         }
     }
 
-    /// What the provider's body says.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Provider { reason, .. } => *reason,
-            _ => Reason::Other,
-        }
-    }
-
     /// How long the provider asks us to stay away.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -231,23 +164,21 @@ impl Failure {
     }
 }
 
-impl Reason {
-    /// Reads an error body. OpenAI and Azure use codes; others only words.
-    pub fn of(body: &[u8]) -> Self {
-        const CONTEXT: [&str; 4] =
-            ["context_length_exceeded", "maximum context length", "context window", "input is too long"];
-        const POLICY: [&str; 4] =
-            ["content_policy_violation", "content_filter", "ResponsibleAIPolicyViolation", "safety system"];
-        let says = |words: &[&str]| words.iter().any(|word| memmem::find(body, word.as_bytes()).is_some());
-        match () {
-            () if says(&CONTEXT) => Self::ContextWindow,
-            () if says(&POLICY) => Self::ContentPolicy,
-            () => Self::Other,
+impl Kind {
+    /// LiteLLM's exception for a provider's status.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            400 | 422 => Self::BadRequest,
+            401 => Self::Authentication,
+            404 => Self::NotFound,
+            408 | 504 => Self::Timeout,
+            429 => Self::RateLimit,
+            500 => Self::InternalServer,
+            503 => Self::ServiceUnavailable,
+            _ => Self::Other,
         }
     }
-}
 
-impl Kind {
     /// Its number in what is stored; never 0.
     pub fn number(self) -> u8 {
         match self {
@@ -300,23 +231,6 @@ impl Kind {
 mod tests {
     use super::*;
 
-    fn provider(status: u16) -> Failure {
-        Failure::Provider { status, reason: Reason::Other, retry_after: None }
-    }
-
-    #[test]
-    fn what_is_retried_depends_on_whose_fault_it_is() {
-        for (statuses, expected) in [
-            (&[400_u16, 404, 405, 413, 422][..], Again::Nowhere),
-            (&[301, 307, 401, 402, 403], Again::Elsewhere),
-            (&[408, 409, 429, 500, 502, 503, 504, 529], Again::Anywhere),
-        ] {
-            for status in statuses {
-                assert_eq!(provider(*status).again(), expected, "{status}");
-            }
-        }
-    }
-
     #[test]
     fn envoys_flags_are_told_apart() {
         for (flags, expected) in [
@@ -335,17 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn an_error_body_tells_a_long_prompt_from_a_filtered_one() {
-        assert_eq!(Reason::of(br#"{"error":{"code":"context_length_exceeded"}}"#), Reason::ContextWindow);
-        assert_eq!(Reason::of(br#"{"error":{"code":"content_filter"}}"#), Reason::ContentPolicy);
-        assert_eq!(Reason::of(b"<html>Bad gateway</html>"), Reason::Other);
-    }
-
-    #[test]
     fn a_policy_covers_other_kinds_by_its_default() {
         let policy = FailurePolicy { rate_limit: Some(7), default: Some(1), ..FailurePolicy::default() };
-        assert_eq!(provider(429).kind().in_policy(&policy), Some(7));
-        assert_eq!(provider(502).kind().in_policy(&policy), Some(1));
-        assert_eq!(provider(502).kind().in_policy(&FailurePolicy::default()), None);
+        assert_eq!(Kind::of_status(429).in_policy(&policy), Some(7));
+        assert_eq!(Kind::of_status(502).in_policy(&policy), Some(1));
+        assert_eq!(Kind::of_status(502).in_policy(&FailurePolicy::default()), None);
     }
 }

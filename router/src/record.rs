@@ -54,6 +54,21 @@ pub struct Cooldown {
     pub until: u64,
 }
 
+/// What a failure changed about a cooldown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cooled {
+    /// It begins.
+    Begins,
+    /// It ends at least a second later than it would have.
+    Longer,
+    /// Nothing to speak of: it was cooling down.
+    Already,
+}
+
+/// By how many milliseconds the end of a cooldown has to move until other instances learn of it at once. The exchange of
+/// every second brings them the rest.
+const NOTABLE: u64 = 1000;
+
 /// The attempts of a time that begins with the first of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
@@ -105,11 +120,17 @@ impl Cooldown {
         stands.then(|| Duration::from_millis(self.until))
     }
 
-    /// Sits out for so long from now on, or for longer if it does so already.
-    pub fn extend(&mut self, time: Duration, now: Duration) {
+    /// Cools down for so long from now on, or for longer if it does so already. Says what that changed.
+    pub fn extend(&mut self, time: Duration, now: Duration) -> Cooled {
         let until = milliseconds(now.saturating_add(time));
-        if self.at(now).is_none_or(|standing| milliseconds(standing) < until) {
+        let standing = self.at(now).map(milliseconds);
+        if standing.is_none_or(|standing| standing < until) {
             *self = Self { from: milliseconds(now), until };
+        }
+        match standing {
+            None => Cooled::Begins,
+            Some(standing) if until.saturating_sub(standing) >= NOTABLE => Cooled::Longer,
+            Some(_) => Cooled::Already,
         }
     }
 }

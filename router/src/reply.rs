@@ -1,5 +1,6 @@
 //! The closed list of answers that we give ourselves, each in OpenAI's error shape with LiteLLM's status and words.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,16 @@ pub enum Refusal {
     /// Another key than the master key.
     WrongKey,
     /// A path that is not served.
-    NoSuchRoute(String),
+    NoSuchRoute {
+        /// Method and path.
+        asked: String,
+        /// Scheme and host under which the client reaches this server.
+        origin: String,
+        /// The route that was probably meant.
+        meant: Option<&'static str>,
+    },
+    /// A request for a WebSocket.
+    Upgrade,
     /// A served path with another method; the one that it has.
     WrongMethod(&'static str),
     /// `GET /v1/models/{id}` for a name that is not listed.
@@ -95,14 +105,23 @@ pub enum Refusal {
     NotAnObject,
     /// Not multipart/form-data, or cut off.
     NotAForm,
-    /// A parameter that the route cannot do without.
-    Missing(&'static str),
+    /// A request without a body.
+    NoBody,
     /// `model` is a number, a list, ..
     ModelNotAString,
     /// Nothing answers to the model's name, as far as it was given.
     Unresolved(Option<String>, Unresolved, &'static str),
     /// The model is in the file, and nothing of it can be served; why.
     Skipped(String, String),
+    /// The provider of every deployment of this model lacks this route; one of them, and its provider.
+    NotServed {
+        /// As the client named it.
+        model: String,
+        /// The route.
+        route: &'static str,
+        /// A deployment's id and provider.
+        deployment: (Arc<str>, String),
+    },
     /// A parameter of the wrong kind; what it should be.
     Parameter(String, &'static str),
     /// `mock_testing_*` where they are switched off.
@@ -135,8 +154,12 @@ impl Refusal {
             Self::WrongKey => {
                 (401, "auth_error", None, "Authentication Error, Invalid api key passed in.".into())
             }
-            Self::NoSuchRoute(path) => {
-                (404, INVALID, None, format!("Not Found: {} is not served here.", shown(path)))
+            Self::NoSuchRoute { asked, origin, meant } => {
+                (404, INVALID, None, not_found(shown(asked), shown(origin), *meant))
+            }
+            Self::Upgrade => {
+                let message = "WebSockets are not served: use HTTP, with \"stream\": true for events.";
+                (426, INVALID, None, message.into())
             }
             Self::WrongMethod(method) => (405, INVALID, None, format!("Method Not Allowed: use {method}.")),
             Self::NoSuchModel(id) => (
@@ -164,8 +187,8 @@ impl Refusal {
                 let message = "Invalid form: expected a complete multipart/form-data body with its boundary";
                 (400, INVALID, Some("request_body"), message.into())
             }
-            Self::Missing(name) => {
-                (400, INVALID, Some(name), format!("Missing required parameter: '{name}'."))
+            Self::NoBody => {
+                (400, INVALID, Some("request_body"), "Invalid JSON payload: the body is empty".into())
             }
             Self::ModelNotAString => {
                 (400, "bad_request_error", Some("model"), "'model' must be a string.".into())
@@ -176,6 +199,14 @@ impl Refusal {
             Self::Skipped(model, why) => {
                 let model = shown(model);
                 let message = format!("The model `{model}` is configured, but it is not served here: {why}.");
+                (404, INVALID, Some("model"), message)
+            }
+            // OpenAI's own status for a model that another route serves.
+            Self::NotServed { model, route, deployment: (id, provider) } => {
+                let model = shown(model);
+                let message = format!(
+                    "The model `{model}` does not serve {route}: the provider {provider} of its deployment {id} has no such route."
+                );
                 (404, INVALID, Some("model"), message)
             }
             Self::Parameter(name, expected) => {
@@ -227,13 +258,15 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoKey | Self::WrongKey => "unauthorized",
-            Self::NoSuchRoute(_) | Self::WrongMethod(_) => "no_route",
+            Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade | Self::NotServed { .. } => {
+                "no_route"
+            }
             Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
             Self::TooLarge(_) => "too_large",
-            Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm => "malformed",
-            Self::Missing(_) | Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => {
-                "invalid_parameter"
+            Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm | Self::NoBody => {
+                "malformed"
             }
+            Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => "invalid_parameter",
             Self::Mock(..) => "mock",
             Self::Tags { .. } => "tags",
             Self::Unavailable(group) if group.all_cooling => "cooling_down",
@@ -265,10 +298,18 @@ impl Refusal {
 /// A name that was sent is shown up to here, in characters: enough to recognise it.
 const SHOWN: usize = 200;
 
-fn shown(name: &str) -> std::borrow::Cow<'_, str> {
+fn shown(name: &str) -> Cow<'_, str> {
     match name.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}..", name.get(..end).unwrap_or_default()).into(),
         None => name.into(),
+    }
+}
+
+fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {
+    let base = format!("Not Found: {asked} is not served here. The base URL for clients is {origin}/v1");
+    match meant {
+        Some(route) => format!("{base}, and this route is {origin}/v1{route}."),
+        None => format!("{base}."),
     }
 }
 
@@ -281,9 +322,9 @@ fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
         Unresolved::NoMatch => {
             format!("You passed in model={model}. There are no healthy deployments for this model")
         }
-        Unresolved::WildcardById => {
+        Unresolved::Pattern => {
             format!(
-                "{route}: model={model} is the id of a wildcard deployment. Name the model that it should serve."
+                "{route}: model={model} stands for a pattern and not for one model. Name the model that should serve."
             )
         }
     }
@@ -328,7 +369,7 @@ mod tests {
         for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
             let reply = Refusal::Mock(mock, "g".into()).reply();
             assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
-            let Failure::Provider { status, .. } = mock.failure() else { panic!("{mock:?}") };
+            let Failure::Provider { status, .. } = mock.fault().failure else { panic!("{mock:?}") };
             assert_eq!(reply.status, status, "{mock:?}");
         }
     }

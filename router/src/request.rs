@@ -10,7 +10,7 @@ use crate::names;
 use crate::reply::Refusal;
 use crate::route::{BodyKind, ModelRoute, query_value};
 use crate::stream_options;
-use crate::wishes::{self, Permitted, Wishes};
+use crate::wishes::{self, Permitted, Wishes, count, seconds};
 
 /// A request for a model whose body is still to come.
 #[derive(Clone, Debug)]
@@ -123,26 +123,26 @@ impl Request {
     /// # Errors
     /// A [`Refusal`] where the body is not what the route needs, or names no model.
     pub fn facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
-        match self.route.body {
-            BodyKind::Json(required) => self.json_facts(body, required),
+        match self.body_kind() {
+            BodyKind::Json => self.json_facts(body),
             BodyKind::Multipart => self.form_facts(body),
         }
     }
 
-    fn json_facts<'a>(
-        &'a self,
-        body: &'a [u8],
-        required: Option<&'static str>,
-    ) -> Result<Facts<'a>, Refusal> {
-        // LiteLLM reads no body as an empty object, and then misses its first parameter.
-        let body = if body.is_empty() { b"{}" } else { body };
+    /// What its body is. Routes that take files as a form take JSON as well, with addresses in place of the files.
+    pub fn body_kind(&self) -> BodyKind {
+        let kind = self.content_type.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case("application/json") { BodyKind::Json } else { self.route.body }
+    }
+
+    fn json_facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+        if body.is_empty() {
+            return Err(Refusal::NoBody);
+        }
         let object = Object::parse(body).map_err(|error| match error {
             NotAnObject::Malformed(why) => Refusal::Malformed(why),
             NotAnObject::OtherJson => Refusal::NotAnObject,
         })?;
-        if let Some(name) = required.filter(|name| object.present(name).is_none()) {
-            return Err(Refusal::Missing(name));
-        }
         if let Some(name) = ["api_base", "base_url"].into_iter().find(|name| object.present(name).is_some()) {
             return Err(Refusal::Parameter(
                 name.into(),
@@ -207,16 +207,15 @@ impl Request {
 impl Asked {
     /// The body's wishes go before the headers'.
     fn overridden<'a>(mut self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
-        let unquoted = |name: &str| value(name).map(|text| text.trim_matches('"'));
-        if let Some(text) = unquoted("num_retries") {
+        if let Some(text) = value("num_retries") {
             self.num_retries = Some(count("num_retries", text)?);
         }
         for name in ["request_timeout", "timeout"] {
-            if let Some(text) = unquoted(name) {
+            if let Some(text) = value(name) {
                 self.timeout = seconds(name, text)?;
             }
         }
-        if let Some(text) = unquoted("stream_timeout") {
+        if let Some(text) = value("stream_timeout") {
             self.stream_timeout = seconds("stream_timeout", text)?;
         }
         Ok(self)
@@ -227,19 +226,6 @@ impl Asked {
 fn is_forwarded(name: &str) -> bool {
     const NOT: [&str; 6] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-", "x-api-key"];
     name.starts_with("x-") && name != "x-request-id" && !NOT.iter().any(|prefix| name.starts_with(prefix))
-}
-
-fn count(name: &str, text: &str) -> Result<u32, Refusal> {
-    // JSON knows one kind of number: 2.0 is as whole as 2.
-    let text = text.trim().trim_end_matches('0').strip_suffix('.').unwrap_or(text.trim());
-    text.parse().map_err(|_| Refusal::Parameter(name.to_owned(), "a whole number"))
-}
-
-/// Seconds as a number; zero is no limit of its own, as in LiteLLM.
-fn seconds(name: &str, text: &str) -> Result<Option<Duration>, Refusal> {
-    let seconds = text.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let seconds = seconds.ok_or_else(|| Refusal::Parameter(name.to_owned(), "a number of seconds"))?;
-    Ok(Some(seconds).filter(|seconds| !seconds.is_zero()))
 }
 
 #[cfg(test)]
@@ -284,9 +270,9 @@ mod tests {
             Refusal::Unresolved(model, crate::group::Unresolved::Unknown, "/chat/completions")
         };
         for (body, expected) in [
-            ("", Refusal::Missing("messages")),
+            ("", Refusal::NoBody),
             ("[]", Refusal::NotAnObject),
-            (r#"{"model":"g"}"#, Refusal::Missing("messages")),
+            ("{}", unnamed(None)),
             (r#"{"messages":[]}"#, unnamed(None)),
             (r#"{"messages":[],"model":null}"#, unnamed(None)),
             (r#"{"messages":[],"model":""}"#, unnamed(Some(""))),
@@ -311,8 +297,26 @@ mod tests {
             assert_eq!(chat().facts(body.as_bytes()).unwrap_err(), expected, "{body}");
         }
         assert!(matches!(chat().facts(b"{\"a\":").unwrap_err(), Refusal::Malformed(_)));
-        let forms = request("/audio/transcriptions", &[("content-type", "application/json")]).unwrap();
+        let forms = request("/audio/transcriptions", &[("content-type", "text/plain")]).unwrap();
         assert_eq!(forms.facts(b"{}").unwrap_err(), Refusal::NotAForm);
+    }
+
+    #[test]
+    fn nothing_but_the_model_has_to_be_there() {
+        for path in ["/chat/completions", "/completions", "/embeddings", "/audio/speech", "/rerank"] {
+            let request = request(path, &[]).unwrap();
+            assert_eq!(request.facts(br#"{"model":"g"}"#).unwrap().model, "g", "{path}");
+        }
+        let addressed = request("/engines/g/embeddings", &[]).unwrap();
+        assert_eq!(addressed.facts(b"{}").unwrap().model, "g");
+    }
+
+    #[test]
+    fn a_route_of_forms_takes_json_that_says_so() {
+        for kind in ["application/json", "Application/JSON; charset=utf-8"] {
+            let edit = request("/images/edits", &[("content-type", kind)]).unwrap();
+            assert_eq!(edit.facts(br#"{"model":"g","images":[]}"#).unwrap().model, "g", "{kind}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, RouterSettings};
 
-use crate::outcome::{Again, Failure};
+use crate::failure::{Fault, RetryScope};
 use crate::random::Random;
 
 /// The longest `retry-after` that a request waits for; a longer one is left to the cooldown.
@@ -31,12 +31,12 @@ pub fn allowance(
     settings: &RouterSettings,
     deployment: &Deployment,
     client: Option<u32>,
-    failure: Option<&Failure>,
+    fault: Option<&Fault>,
 ) -> Allowance {
     let plain = client.or(deployment.num_retries).unwrap_or(settings.num_retries);
     let of_group = settings.group_retry_policy.iter().find(|(group, _)| *group == deployment.group);
     let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy);
-    match failure.and_then(|failure| failure.kind().in_policy(policy)) {
+    match fault.and_then(|fault| fault.kind().in_policy(policy)) {
         Some(retries) if client != Some(0) => Allowance { retries, by_policy: true },
         _ => Allowance { retries: plain, by_policy: false },
     }
@@ -44,13 +44,13 @@ pub fn allowance(
 
 /// Whether a request that has been retried `done` times may be sent again. `elsewhere` says whether there is a
 /// deployment that has not refused it for good.
-pub fn worth_another_attempt(allowance: Allowance, done: u32, failure: &Failure, elsewhere: bool) -> bool {
+pub fn worth_another_attempt(allowance: Allowance, done: u32, scope: RetryScope, elsewhere: bool) -> bool {
     done < allowance.retries
-        && match failure.again() {
+        && match scope {
             _ if allowance.by_policy => true,
-            Again::Anywhere => true,
-            Again::Elsewhere => elsewhere,
-            Again::Nowhere => false,
+            RetryScope::Anywhere => true,
+            RetryScope::Elsewhere => elsewhere,
+            RetryScope::Nowhere => false,
         }
 }
 

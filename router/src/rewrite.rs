@@ -3,20 +3,15 @@
 
 use std::time::Duration;
 
-use llm_balancer_config::{Credential, Deployment, Endpoint, Layout};
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use llm_balancer_config::{Credential, Deployment};
 
 use crate::headers::Headers;
-use crate::multipart;
 use crate::request::Request;
 use crate::route::BodyKind;
+use crate::{multipart, paths};
 
 /// Sent as user-agent; the client's own says nothing to a provider that is asked by us.
 const USER_AGENT: &str = concat!("llm-balancer/", env!("CARGO_PKG_VERSION"));
-
-/// What may not stand in a path segment as it is (RFC 3986, 3.3).
-const SEGMENT: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?').add(b'\\');
 
 /// How long an attempt may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,22 +20,6 @@ pub enum Limit {
     Whole(Duration),
     /// To the answer's headers, and then between bytes.
     Gaps(Duration),
-}
-
-/// Where a request for a model goes at this deployment, with the query that the deployment needs.
-pub fn path(endpoint: &Endpoint, suffix: &str, model: &str) -> String {
-    let mut path = String::with_capacity(128);
-    path.push_str(&endpoint.path);
-    if endpoint.layout == Layout::AzureDeployments {
-        path.push_str("/openai/deployments/");
-        path.extend(percent_encode(model.as_bytes(), SEGMENT));
-    }
-    path.push_str(suffix);
-    if let Some(query) = &endpoint.query {
-        path.push('?');
-        path.push_str(query);
-    }
-    path
 }
 
 /// All headers of the request to the provider, Envoy's own controls included, but for the name of the cluster: only a
@@ -53,9 +32,10 @@ pub fn headers(
     length: usize,
 ) -> Headers {
     let mut headers = Headers::with_capacity(1024, 16);
-    addressed(&mut headers, deployment, "POST", &path(&deployment.endpoint, request.route.suffix, model));
-    match request.route.body {
-        BodyKind::Json(_) => headers.push("content-type", "application/json"),
+    let path = paths::path(&deployment.endpoint, request.route.suffix, model);
+    addressed(&mut headers, deployment, "POST", &path);
+    match request.body_kind() {
+        BodyKind::Json => headers.push("content-type", "application/json"),
         BodyKind::Multipart => headers.push("content-type", &multipart::content_type(&request.content_type)),
     }
     headers.push("content-length", &length.to_string());
@@ -110,7 +90,11 @@ fn is_framing(name: &str) -> bool {
     matches!(name, "content-type" | "content-length" | "transfer-encoding" | "host" | "connection")
 }
 
-fn milliseconds(limit: Duration) -> String {
+/// The longest limit that Envoy is given, in milliseconds: almost 25 days. Of a number that does not fit it takes none.
+const MOST_MILLISECONDS: u128 = i32::MAX as u128;
+
+/// A limit as Envoy's headers take it.
+pub(crate) fn milliseconds(limit: Duration) -> String {
     // Zero would switch Envoy's limit off.
-    limit.as_millis().max(1).to_string()
+    limit.as_millis().clamp(1, MOST_MILLISECONDS).to_string()
 }

@@ -41,14 +41,15 @@ pub struct ModelRoute {
 /// What a route's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// A JSON object; the member that has to be there, if there is one (BEHAVIOUR 2.1, step 1).
-    Json(Option<&'static str>),
+    /// A JSON object. What must be in it, apart from the model, is the provider's to say: the same route takes other
+    /// members elsewhere, such as `messages` in place of `input`.
+    Json,
     /// multipart/form-data.
     Multipart,
 }
 
-const fn json(suffix: &'static str, required: Option<&'static str>) -> ModelRoute {
-    ModelRoute { suffix, body: BodyKind::Json(required), keeps_metadata: false }
+const fn json(suffix: &'static str) -> ModelRoute {
+    ModelRoute { suffix, body: BodyKind::Json, keeps_metadata: false }
 }
 
 const fn multipart(suffix: &'static str) -> ModelRoute {
@@ -56,28 +57,50 @@ const fn multipart(suffix: &'static str) -> ModelRoute {
 }
 
 /// BEHAVIOUR 9.1, the routes that need no translation.
-const MODEL_ROUTES: [ModelRoute; 11] = [
-    json("/chat/completions", Some("messages")),
-    json("/completions", Some("prompt")),
-    json("/embeddings", Some("input")),
-    json("/images/generations", Some("prompt")),
+pub const MODEL_ROUTES: [ModelRoute; 12] = [
+    json("/chat/completions"),
+    json("/completions"),
+    json("/embeddings"),
+    json("/images/generations"),
     multipart("/images/edits"),
     multipart("/images/variations"),
     multipart("/audio/transcriptions"),
     multipart("/audio/translations"),
-    json("/audio/speech", Some("input")),
-    json("/moderations", Some("input")),
-    ModelRoute { suffix: "/responses", body: BodyKind::Json(None), keeps_metadata: true },
+    json("/audio/speech"),
+    json("/moderations"),
+    json("/rerank"),
+    ModelRoute { suffix: "/responses", body: BodyKind::Json, keeps_metadata: true },
 ];
 
-/// Prefixes after which a path carries the model: `/engines/{model}/chat/completions`.
-const MODEL_PREFIXES: [&str; 2] = ["/openai/deployments/", "/engines/"];
+/// The path as it is looked up: a base URL that ends in a slash makes two of one. A slash that is part of a model's
+/// name is written as `%2F`, or stands alone.
+pub fn single_slashed(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut single = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character != '/' || !single.ends_with('/') {
+            single.push(character);
+        }
+    }
+    Cow::Owned(single)
+}
+
+/// What comes below a base URL that ends in this.
+fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
+    path.strip_prefix(base).filter(|rest| rest.starts_with('/'))
+}
 
 impl<'a> Route<'a> {
-    /// Reads a path without its query. `/v1` in front is optional everywhere, as in LiteLLM.
+    /// Reads a path without its query, its slashes single. `/v1` in front is optional everywhere, as in LiteLLM;
+    /// `/openai` and `/openai/v1` stand in front of what Azure's clients ask for.
     pub fn of(path: &'a str) -> Self {
         let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
-        let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        let path = below(path, "/v1").unwrap_or(path);
+        if let Some(path) = below(path, "/openai") {
+            return Self::of_azure(below(path, "/v1").unwrap_or(path));
+        }
         match path {
             "/models" => Self::Models,
             "/model/info" => Self::ModelInfo,
@@ -89,23 +112,42 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Azure has no routes but OpenAI's own, and `/deployments/{model}` in front of them.
+    fn of_azure(path: &'a str) -> Self {
+        match (path, path.strip_prefix("/deployments/")) {
+            ("/models", _) => Self::Models,
+            (_, Some(rest)) => Self::addressed(rest),
+            _ => Self::with_model(path),
+        }
+    }
+
     fn with_model(path: &'a str) -> Self {
+        // Cohere's clients name the version of the format.
+        let path = if path == "/v2/rerank" { "/rerank" } else { path };
         if let Some(route) = MODEL_ROUTES.iter().find(|route| route.suffix == path) {
             return Self::Model(*route, None);
         }
         if let Some(id) = path.strip_prefix("/models/") {
             return Self::ModelById(decoded(id));
         }
-        let addressed = MODEL_PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)).and_then(|rest| {
-            // The longest suffix wins: `/chat/completions` before `/completions`.
-            let ends = |route: &&ModelRoute| rest.len() > route.suffix.len() && rest.ends_with(route.suffix);
-            let route = MODEL_ROUTES.iter().filter(ends).max_by_key(|route| route.suffix.len())?;
-            Some((*route, rest.strip_suffix(route.suffix)?))
-        });
-        match addressed {
-            Some((route, model)) => Self::Model(route, Some(decoded(model))),
+        path.strip_prefix("/engines/").map_or(Self::Unknown, Self::addressed)
+    }
+
+    /// `{model}/chat/completions`. The longest suffix wins: `/chat/completions` before `/completions`.
+    fn addressed(rest: &'a str) -> Self {
+        let named = MODEL_ROUTES.iter().filter_map(|route| Some((route, rest.strip_suffix(route.suffix)?)));
+        match named.filter(|(_, model)| !model.is_empty()).max_by_key(|(route, _)| route.suffix.len()) {
+            Some((route, model)) => Self::Model(*route, Some(decoded(model))),
             None => Self::Unknown,
         }
+    }
+
+    /// The route that a path which is not served was meant for: a known one behind something, or before a second `/v1`.
+    pub fn meant_by(path: &str) -> Option<&'static str> {
+        let path = path.trim_end_matches('/');
+        let path = path.strip_suffix("/v1").unwrap_or(path);
+        let routes = MODEL_ROUTES.iter().map(|route| route.suffix).filter(|suffix| path.ends_with(suffix));
+        routes.max_by_key(|suffix| suffix.len())
     }
 
     /// Whether it is a GET route or a POST route.
@@ -167,6 +209,61 @@ mod tests {
         }
         assert_eq!(model_of("/engines/a/completions"), Some(("/completions", Some("a".to_owned()))));
         assert_eq!(Route::of("/engines//completions"), Route::Unknown);
+    }
+
+    #[test]
+    fn azures_clients_are_served_under_each_of_their_base_urls() {
+        for route in MODEL_ROUTES {
+            let suffix = route.suffix;
+            for base in ["/openai", "/openai/v1", "/v1/openai"] {
+                assert_eq!(model_of(&format!("{base}{suffix}")), Some((suffix, None)), "{base}");
+            }
+            let addressed = format!("/openai/deployments/meta%2Fllama{suffix}");
+            assert_eq!(model_of(&addressed), Some((suffix, Some("meta/llama".to_owned()))));
+        }
+        assert_eq!(Route::of("/openai/models"), Route::Models);
+        assert_eq!(Route::of("/openai/v1/models"), Route::Models);
+        assert_eq!(Route::of("/openai/v1/models/gpt"), Route::ModelById("gpt".into()));
+        for unknown in
+            ["/openai", "/openai/v1", "/openai/health", "/openai/deployments", "/openai/deployments/a"]
+        {
+            assert_eq!(Route::of(unknown), Route::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_slash_too_many_does_no_harm() {
+        for path in [
+            "//v1/chat/completions",
+            "/v1//chat/completions",
+            "/v1/chat/completions//",
+            "/v1/chat/completions/",
+        ] {
+            assert_eq!(model_of(&single_slashed(path)), Some(("/chat/completions", None)), "{path}");
+        }
+        assert!(matches!(single_slashed("/v1/models"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn rerankings_are_asked_for_by_coheres_paths_too() {
+        for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
+            assert_eq!(model_of(path), Some(("/rerank", None)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_an_unknown_path_was_meant_for_is_found() {
+        for (path, meant) in [
+            ("/v1/v1/chat/completions", Some("/chat/completions")),
+            ("/chat/completions/v1", Some("/chat/completions")),
+            ("/api/v1/completions/", Some("/completions")),
+            ("/v1/responses/resp_1", None),
+            ("/v1", None),
+            ("/", None),
+        ] {
+            assert_eq!(Route::of(path), Route::Unknown, "{path}");
+            assert_eq!(Route::meant_by(path), meant, "{path}");
+        }
     }
 
     #[test]

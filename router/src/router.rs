@@ -12,11 +12,11 @@ use llm_balancer_config::{Config, Deployment, retry_ceiling};
 use crate::account::Account;
 use crate::answer;
 use crate::attempt::{Attempt, Journey};
+use crate::failure::Fault;
 use crate::group::{self, Groups};
 use crate::headers::Headers;
 use crate::ledger::Ledger;
 use crate::meters::Meters;
-use crate::outcome::Failure;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::retry::{self, Allowance};
@@ -41,8 +41,8 @@ pub struct Router {
     pub(crate) account: RefCell<Option<Account>>,
     /// See [`crate::single_hop`].
     pub(crate) single_hop: bool,
-    /// Attempts that the edge makes beyond the first; a request cannot ask for more.
-    ceiling: u32,
+    /// How often a request is sent to a provider at most. The edge sends it once more, for an answer that is still owed.
+    pub(crate) ceiling: u32,
 }
 
 /// What to do with a request whose headers have come.
@@ -147,10 +147,10 @@ impl Router {
         &self,
         deployment: &Deployment,
         client: Option<u32>,
-        failure: Option<&Failure>,
+        fault: Option<&Fault>,
     ) -> Allowance {
-        let allowance = retry::allowance(&self.config.router, deployment, client, failure);
-        Allowance { retries: allowance.retries.min(self.ceiling), ..allowance }
+        let allowance = retry::allowance(&self.config.router, deployment, client, fault);
+        Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }
     }
 
     /// A deployment by its index.

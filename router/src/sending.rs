@@ -11,10 +11,10 @@ use crate::attempt::{Attempt, Journey};
 use crate::choosing::{Chosen, Nobody, Search};
 use crate::eligible::Excluded;
 use crate::estimate::Estimate;
+use crate::failure::Class;
 use crate::fallback::{self, Names};
 use crate::group::{Resolved, Unresolved};
 use crate::lease::Sharing;
-use crate::outcome::Reason;
 use crate::reply::{Refusal, Reply, Unavailable};
 use crate::request::{Facts, Request};
 use crate::rewrite::Limit;
@@ -103,10 +103,15 @@ impl Router {
             // A request may name a fallback that nobody answers to; that is no reason to give up the others.
             Err(why) if journey.target.is_some() => {
                 let reply = self.refusing(journey, &unresolved(why));
-                return Ok(self.elsewhere_or(reply, &facts, &facts.model, journey, Reason::Other));
+                return Ok(self.elsewhere_or(reply, &facts, &facts.model, journey, Class::Server));
             }
             Err(why) => return Err(unresolved(why)),
         };
+        let Some(pool) = resolved.pool.serving(request.route.suffix) else {
+            let reply = self.refusing(journey, &self.not_served(&facts, request, &resolved));
+            return Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Route));
+        };
+        let resolved = Resolved { pool, ..resolved };
         if let Some(mock) = facts.wishes.mock.filter(|_| !journey.mocked)
             && let Some(tried) = self.mock(mock, &facts, &resolved, journey)
         {
@@ -155,7 +160,7 @@ impl Router {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
                 let reply = self.refusing(journey, &refusal);
                 let reply = self.about_the_group(reply, &facts, &resolved, journey, moment);
-                Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Reason::Other))
+                Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Server))
             }
         }
     }
@@ -183,7 +188,7 @@ impl Router {
         let rewritten = body::rewritten(facts, request.route, deployment, &model, include_usage);
         let new_body = rewritten.or_else(|| merged.then(|| body.to_vec()));
         let length = new_body.as_ref().map_or(body.len(), Vec::len);
-        let limit = self.limit(facts, deployment);
+        let (limit, is_clients_limit) = self.limit(facts, deployment);
         if journey.retries == 0 {
             journey.max_retries = self.allowance(deployment, facts.asked.num_retries, None).retries;
         }
@@ -213,6 +218,7 @@ impl Router {
             limit: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
             },
+            is_clients_limit,
             stream: facts.stream,
             withholds_usage: include_usage,
             ticket: chosen.ticket,
@@ -238,11 +244,11 @@ impl Router {
         journey: &mut Journey,
     ) -> Option<Tried> {
         journey.mocked = true;
-        let failure = mock.failure();
+        let fault = mock.fault();
         if mock == Mock::RateLimit {
             let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
             let retries = first.map_or(0, |deployment| {
-                self.allowance(deployment, facts.asked.num_retries, Some(&failure)).retries
+                self.allowance(deployment, facts.asked.num_retries, Some(&fault)).retries
             });
             if retries > 0 {
                 // The retry starts at once.
@@ -253,7 +259,7 @@ impl Router {
         }
         let mut reply = self.refusing(journey, &Refusal::Mock(mock, facts.model.to_string()));
         reply.headers.extend(answer::of_group(&facts.model, journey));
-        Some(self.elsewhere_or(reply, facts, resolved.name, journey, failure.reason()))
+        Some(self.elsewhere_or(reply, facts, resolved.name, journey, fault.class))
     }
 
     /// Sends the request on to the next fallback, or answers; with how the first group failed, if there was another.
@@ -263,10 +269,10 @@ impl Router {
         facts: &Facts<'_>,
         group: &str,
         journey: &mut Journey,
-        reason: Reason,
+        class: Class,
     ) -> Tried {
         let failed = Names { asked: &facts.model, group };
-        match journey.trail.next(&self.config.router, &facts.wishes, failed, reason) {
+        match journey.trail.next(&self.config.router, &facts.wishes, failed, class) {
             Some(target) => {
                 journey.original.get_or_insert_with(|| Box::new(reply));
                 let from = self.label(group);
@@ -292,6 +298,17 @@ impl Router {
         let mut reply = refusal.reply();
         reply.headers.extend(journey.explanation.clone().map(|text| (explain::HEADER, text)));
         reply
+    }
+
+    /// That no deployment of a group has the route.
+    fn not_served(&self, facts: &Facts<'_>, request: &Request, resolved: &Resolved<'_>) -> Refusal {
+        let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
+        let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));
+        Refusal::NotServed {
+            model: facts.model.to_string(),
+            route: request.route.suffix,
+            deployment: deployment.unwrap_or_else(|| (Arc::from(""), String::new())),
+        }
     }
 
     /// A request has ended here: refused, or because its last attempt could not tell the client that it had.
@@ -367,15 +384,19 @@ impl Router {
         reply
     }
 
-    /// How long an attempt may take (BEHAVIOUR 7).
-    fn limit(&self, facts: &Facts<'_>, deployment: &Deployment) -> Limit {
+    /// How long an attempt may take (BEHAVIOUR 7), and whether that is the client's own limit.
+    fn limit(&self, facts: &Facts<'_>, deployment: &Deployment) -> (Limit, bool) {
         let settings = &self.config.router;
-        let whole = facts.asked.timeout.or(deployment.timeout).unwrap_or(settings.timeout);
-        if facts.stream {
-            let gaps = facts.asked.stream_timeout.or(deployment.stream_timeout).or(settings.stream_timeout);
-            Limit::Gaps(gaps.unwrap_or(whole))
-        } else {
-            Limit::Whole(whole)
+        let configured = deployment.timeout.unwrap_or(settings.timeout);
+        let client = facts.asked.timeout;
+        if !facts.stream {
+            return (Limit::Whole(client.unwrap_or(configured)), client.is_some());
+        }
+        let gaps = deployment.stream_timeout.or(settings.stream_timeout);
+        match (facts.asked.stream_timeout, gaps) {
+            (Some(gaps), _) => (Limit::Gaps(gaps), true),
+            (None, Some(gaps)) => (Limit::Gaps(gaps), false),
+            (None, None) => (Limit::Gaps(client.unwrap_or(configured)), client.is_some()),
         }
     }
 }

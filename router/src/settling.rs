@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
+use crate::account::Ending;
 use crate::attempt::{Attempt, Journey};
 use crate::choosing::Search;
 use crate::cooldown::Case;
 use crate::estimate::Estimate;
+use crate::failure::{Added, Class, Fault, ProviderError, RetryScope, classify};
 use crate::fallback::Names;
 use crate::group::Pool;
 use crate::latency::Metric;
 use crate::lease::Sharing;
-use crate::outcome::{Again, Failure, Outcome};
-use crate::record::Record;
+use crate::outcome::{Failure, Outcome};
+use crate::record::{Cooled, Record};
 use crate::reply::Reply;
 use crate::router::{Router, Verdict};
 use crate::store::Moment;
@@ -26,6 +28,8 @@ use crate::{answer, explain, retry};
 pub struct Said {
     /// content-type.
     pub content_type: Option<String>,
+    /// x-amzn-errortype.
+    pub error_type: Option<String>,
     /// As much of the body as was read.
     pub body: Vec<u8>,
 }
@@ -53,13 +57,15 @@ pub enum End {
     Left,
     /// It broke off on the provider's side.
     BrokenOff,
+    /// A time limit passed before it was all there.
+    TimedOut,
 }
 
 /// The weight of one answer in the average of completion tokens.
 const ONE_OF_TEN: f32 = 0.1;
 
 impl Router {
-    /// Judges a failed attempt.
+    /// Judges a failed attempt. `said` is read once, where the provider answered.
     pub fn judge(
         &self,
         attempt: Attempt,
@@ -70,31 +76,39 @@ impl Router {
         let Some(deployment) = self.deployment(attempt.deployment) else {
             return Verdict::Relay(Vec::new());
         };
-        self.remember_failure(&attempt, deployment, &failure, moment);
+        let said = match failure {
+            Failure::Provider { .. } => said(),
+            _ => Said::default(),
+        };
+        let fault = Fault { failure, class: class(&attempt, deployment, &failure, &said) };
+        self.remember_failure(&attempt, deployment, &fault, moment);
         let mut journey = attempt.journey.clone();
-        let status = failure.provider_status().unwrap_or_default();
-        self.past(&attempt, &mut journey, failure.outcome(), status, moment.now);
+        self.past(&attempt, &mut journey, Ending::of(&fault), moment.now);
         journey.tried.push(Arc::clone(&deployment.id));
-        if failure.again() == Again::Elsewhere {
+        if fault.retry_scope() == RetryScope::Elsewhere {
             journey.useless.push(Arc::clone(&deployment.id));
         }
-        let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&failure));
+        let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&fault));
         journey.max_retries = allowance.retries;
-        if self.single_hop {
-            return self.give_up(attempt, deployment, journey, failure, moment);
+        if self.single_hop || self.is_last_attempt(&journey) {
+            return self.give_up(attempt, deployment, journey, fault, moment);
         }
         let outlook = self.outlook(&attempt, &journey, moment);
-        if outlook.anybody
-            && retry::worth_another_attempt(allowance, journey.retries, &failure, outlook.useful)
-            && (outlook.untried
-                || !self.would_rather_leave(&attempt, deployment, &journey, &failure, &outlook))
+        let scope = fault.retry_scope();
+        let may_step_up = outlook.next_order && scope != RetryScope::Nowhere;
+        // A level that is down is left when each of its deployments has been tried: there is somewhere else to go.
+        let may_retry = outlook.untried || (outlook.anybody && !may_step_up);
+        if may_retry
+            && !self.must_move_on(&attempt, deployment, &journey, fault.class)
+            && retry::worth_another_attempt(allowance, journey.retries, scope, outlook.useful)
+            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault))
         {
             let has_other_ways =
-                outlook.next_order || self.has_fallback(&attempt, deployment, &journey, &failure);
-            let wait = match outlook.untried || has_other_ways {
+                outlook.untried || self.has_fallback(&attempt, deployment, &journey, fault.class);
+            let wait = match has_other_ways {
                 true => Duration::ZERO,
                 false => retry::wait(
-                    failure.retry_after(),
+                    fault.retry_after(),
                     journey.retries,
                     self.config.router.retry_after,
                     moment.random,
@@ -103,11 +117,11 @@ impl Router {
             journey.retries = journey.retries.saturating_add(1);
             return Verdict::Retry(Box::new(journey), wait);
         }
-        if outlook.next_order && failure.again() != Again::Nowhere {
+        if may_step_up {
             journey.step_above(level(&attempt.pool, attempt.deployment));
             return Verdict::Retry(Box::new(journey), Duration::ZERO);
         }
-        self.leave(attempt, deployment, journey, failure, said, moment)
+        self.leave(attempt, deployment, journey, fault, said, moment)
     }
 
     /// The group has failed: on to a fallback, or back to the client.
@@ -116,17 +130,19 @@ impl Router {
         attempt: Attempt,
         deployment: &Deployment,
         mut journey: Journey,
-        failure: Failure,
-        said: &dyn Fn() -> Said,
+        fault: Fault,
+        said: Said,
         moment: &Moment<'_>,
     ) -> Verdict {
         let names = names(&attempt, deployment);
-        let target = journey.trail.next(&self.config.router, &attempt.wishes, names, failure.reason());
+        let target = journey.trail.next(&self.config.router, &attempt.wishes, names, fault.class);
         if let Some(target) = target {
             if journey.original.is_none() {
-                let reply = match is_provider(&failure) {
-                    true => provider_reply(&failure, said()),
-                    false => answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit),
+                let reply = match is_provider(&fault.failure) {
+                    true => provider_reply(&fault.failure, said),
+                    false => {
+                        answer::failed(deployment, &attempt.model, &journey, fault.failure, attempt.limit)
+                    }
                 };
                 journey.original = Some(Box::new(reply));
             }
@@ -134,7 +150,7 @@ impl Router {
             journey.go_to(target);
             return Verdict::Retry(Box::new(journey), Duration::ZERO);
         }
-        self.give_up(attempt, deployment, journey, failure, moment)
+        self.give_up(attempt, deployment, journey, fault, moment)
     }
 
     /// Nothing is left to be tried: the client is told.
@@ -143,9 +159,10 @@ impl Router {
         attempt: Attempt,
         deployment: &Deployment,
         mut journey: Journey,
-        failure: Failure,
+        fault: Fault,
         moment: &Moment<'_>,
     ) -> Verdict {
+        let failure = fault.failure;
         let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
         let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
@@ -166,7 +183,7 @@ impl Router {
             Verdict::Reply(reply) => reply.status,
             _ => failure.status(),
         };
-        self.failed(&attempt, &journey, failure.outcome(), status);
+        self.failed(&attempt, &journey, fault.outcome(), status);
         verdict
     }
 
@@ -193,13 +210,14 @@ impl Router {
         self.served(attempt, &ended, moment.now);
         let Attempt { deployment: index, ticket, .. } = attempt;
         let mut ledger = self.ledger.borrow_mut();
-        if !ledger.is_counted(*index) && ended.end != End::BrokenOff {
+        let Some(deployment) = self.deployment(*index) else { return };
+        let fault = ended.end.fault(attempt);
+        if !ledger.is_counted(*index) && fault.is_none_or(|fault| !fault.class.is_counted()) {
             if ended.end == End::Whole {
                 ledger.succeed(*index, moment.now, moment.store);
             }
             return;
         }
-        let Some(deployment) = self.deployment(*index) else { return };
         let case = Case {
             settings: &self.config.router,
             deployment,
@@ -207,12 +225,12 @@ impl Router {
             has_fallbacks: false,
         };
         let used = ended.usage.map(|usage| usage.total);
-        let mut cools = false;
+        let mut cooled = None;
         ledger.settle(*index, ticket, used, moment.now, moment.store, |record| {
-            match ended.end {
-                End::Whole => record.outcomes.successes = record.outcomes.successes.saturating_add(1),
-                End::Left => {}
-                End::BrokenOff => cools = case.failed(&Failure::Broken, record, moment.now),
+            match (ended.end, &fault) {
+                (End::Whole, _) => record.outcomes.successes = record.outcomes.successes.saturating_add(1),
+                (_, Some(fault)) => cooled = case.failed(fault, record, moment.now),
+                (_, None) => {}
             }
             if let Some(usage) = ended.usage {
                 average(record, usage.completion);
@@ -221,15 +239,18 @@ impl Router {
                 measure(record, attempt, ended, moment.now);
             }
         });
-        if cools {
-            self.cools(*index);
-        }
+        self.cools(*index, cooled);
     }
 
     /// Nobody waits for the answer any more, and nobody knows how it would have been.
     pub fn abandon(&self, attempt: &Attempt, moment: &Moment<'_>) {
         let mut journey = attempt.journey.clone();
-        self.past(attempt, &mut journey, Outcome::ClientLeft, 0, moment.now);
+        self.past(
+            attempt,
+            &mut journey,
+            Ending { outcome: Outcome::ClientLeft, status: 0, class: None },
+            moment.now,
+        );
         self.failed(attempt, &journey, Outcome::ClientLeft, 0);
         let mut ledger = self.ledger.borrow_mut();
         if ledger.is_counted(attempt.deployment) {
@@ -241,43 +262,72 @@ impl Router {
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        failure: &Failure,
+        fault: &Fault,
         moment: &Moment<'_>,
     ) {
-        let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.journey, failure);
-        let mut cools = false;
+        let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.journey, fault.class);
+        let mut cooled = None;
         let mut ledger = self.ledger.borrow_mut();
         let alone = ledger.is_lone(attempt.deployment);
         let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks };
         // Providers charge nothing for an error; what a request without an answer has cost, nobody knows.
-        let used = match failure {
+        let used = match fault.failure {
             Failure::Provider { .. } | Failure::NoConnection => Some(0),
             Failure::TimedOut | Failure::Broken => None,
         };
-        // A limit that the client has set says nothing about the deployment.
-        let own_limit = if attempt.stream { attempt.asked.stream_timeout } else { attempt.asked.timeout };
-        let is_clients_limit = *failure == Failure::TimedOut && own_limit.or(attempt.asked.timeout).is_some();
         ledger.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
-            if !is_clients_limit {
-                cools = case.failed(failure, record, moment.now);
-            }
-            if *failure == Failure::TimedOut && attempt.pool.strategy == Strategy::LowestLatency {
-                // It would have taken at least as long.
+            cooled = case.failed(fault, record, moment.now);
+            let is_slow = fault.failure == Failure::TimedOut && fault.class == Class::Server;
+            if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
+                // It would have taken at least as long. A client's limit may be shorter than any answer takes.
                 let ended = Ended { first_byte: Some(moment.now), ..Ended::default() };
                 measure(record, attempt, ended, moment.now);
             }
         });
-        if cools {
-            self.cools(attempt.deployment);
-        }
+        drop(ledger);
+        self.cools(attempt.deployment, cooled);
     }
 
-    /// A deployment begins to sit out, which other instances should not find out by themselves.
-    fn cools(&self, index: usize) {
-        self.meters.borrow_mut().cooldown(index);
+    /// Counts a cooldown that begins. Other instances learn of that, and of one that got longer, at once.
+    fn cools(&self, index: usize, cooled: Option<Cooled>) {
+        let Some(cooled) = cooled.filter(|cooled| *cooled != Cooled::Already) else { return };
+        if cooled == Cooled::Begins {
+            self.meters.borrow_mut().cooldown(index);
+        }
         if self.config.redis.is_some() {
             self.news.borrow_mut().push(index);
         }
+    }
+
+    /// Whether the edge would not send the request again: one more time at most, which is kept for a client that could not be
+    /// answered in the last attempt.
+    fn is_last_attempt(&self, journey: &Journey) -> bool {
+        journey.sends >= self.ceiling
+    }
+
+    /// Whether the attempts that are left are needed for the fallbacks ahead, one for each.
+    fn must_move_on(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        journey: &Journey,
+        class: Class,
+    ) -> bool {
+        let left = self.ceiling.saturating_sub(journey.sends);
+        // Few requests use up half of what the edge allows.
+        if left > self.ceiling / 2 {
+            return false;
+        }
+        let mut trail = journey.trail.clone();
+        let mut failed = (attempt.model.clone(), deployment.group.to_string());
+        for _ in 0..left {
+            let names = Names { asked: &failed.0, group: &failed.1 };
+            match trail.next(&self.config.router, &attempt.wishes, names, class) {
+                Some(target) => failed = (target.model.to_string(), target.model.to_string()),
+                None => return false,
+            }
+        }
+        true
     }
 
     /// Who could take the next attempt.
@@ -315,12 +365,9 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         journey: &Journey,
-        failure: &Failure,
-        outlook: &Outlook,
+        fault: &Fault,
     ) -> bool {
-        let asks_for_time =
-            failure.status() == 429 || failure.retry_after().is_some_and(|time| !time.is_zero());
-        asks_for_time && (outlook.next_order || self.has_fallback(attempt, deployment, journey, failure))
+        fault.asks_for_time() && self.has_fallback(attempt, deployment, journey, fault.class)
     }
 
     fn has_fallback(
@@ -328,11 +375,41 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         journey: &Journey,
-        failure: &Failure,
+        class: Class,
     ) -> bool {
         let mut trail = journey.trail.clone();
         let names = names(attempt, deployment);
-        trail.next(&self.config.router, &attempt.wishes, names, failure.reason()).is_some()
+        trail.next(&self.config.router, &attempt.wishes, names, class).is_some()
+    }
+}
+
+/// Whose fault a failed attempt is.
+fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &Said) -> Class {
+    match *failure {
+        Failure::TimedOut if attempt.is_clients_limit => Class::ClientTimeout,
+        Failure::TimedOut | Failure::NoConnection | Failure::Broken => Class::Server,
+        Failure::Provider { status, retry_after } => classify(&ProviderError {
+            status,
+            body: &said.body,
+            error_type: said.error_type.as_deref(),
+            has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
+            is_wildcard: deployment.model.contains('*'),
+            model: &attempt.model,
+            added: Added { stream_options: attempt.withholds_usage },
+        }),
+    }
+}
+
+impl End {
+    /// The failure that an answer ended with after it had begun.
+    pub(crate) fn fault(self, attempt: &Attempt) -> Option<Fault> {
+        let (failure, class) = match self {
+            Self::Whole | Self::Left => return None,
+            Self::TimedOut if attempt.is_clients_limit => (Failure::TimedOut, Class::ClientTimeout),
+            Self::TimedOut => (Failure::TimedOut, Class::Server),
+            Self::BrokenOff => (Failure::Broken, Class::Server),
+        };
+        Some(Fault { failure, class })
     }
 }
 

@@ -4,16 +4,14 @@
 //! What needs another attempt elsewhere is not to be had there: the next deployment, the next `order`, a fallback after a
 //! failure. All that is decided before a request is sent, and all that is counted, is as everywhere.
 
-use std::time::Duration;
-
 use crate::headers::Headers;
-use crate::rewrite::Limit;
+use crate::rewrite::{Limit, milliseconds};
 use crate::router::Router;
 
 /// Failures after which Envoy tries again: no answer, 5xx, and the statuses below.
 const RETRY_ON: &str = "5xx,retriable-status-codes";
-/// What is retried beside 5xx.
-const STATUSES: &str = "408,409,429";
+/// What is retried beside 5xx: the statuses of classes that may go to the same deployment again. Envoy sees no body.
+const STATUSES: &str = "408,409,424,425,429,499";
 
 impl Router {
     /// The same router where there is no edge to make another attempt.
@@ -47,9 +45,4 @@ pub(crate) fn controls(headers: &mut Headers, retries: u32, limit: Limit) {
     if let Limit::Whole(limit) = limit {
         headers.push("x-envoy-upstream-rq-per-try-timeout-ms", &milliseconds(limit));
     }
-}
-
-fn milliseconds(limit: Duration) -> String {
-    // Zero would switch Envoy's limit off.
-    limit.as_millis().max(1).to_string()
 }

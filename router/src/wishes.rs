@@ -1,13 +1,16 @@
 //! What a request wishes of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
 
 mod lists;
+mod numbers;
 mod tagged;
 
+pub use numbers::{count, seconds};
 pub use tagged::header_tags;
 
 use llm_balancer_config::{Config, Fallback};
 
-use crate::outcome::{Failure, Reason};
+use crate::failure::{Class, Fault};
+use crate::outcome::Failure;
 use crate::reply::Refusal;
 
 /// The wishes of one request. The empty ones, which most requests have, cost no allocation.
@@ -163,14 +166,14 @@ impl Wishes {
 
 impl Mock {
     /// The failure that it stands for.
-    pub fn failure(self) -> Failure {
-        let (status, reason) = match self {
-            Self::RateLimit => (429, Reason::Other),
-            Self::Fallbacks => (500, Reason::Other),
-            Self::ContextWindow => (400, Reason::ContextWindow),
-            Self::ContentPolicy => (400, Reason::ContentPolicy),
+    pub fn fault(self) -> Fault {
+        let (status, class) = match self {
+            Self::RateLimit => (429, Class::Limit),
+            Self::Fallbacks => (500, Class::Server),
+            Self::ContextWindow => (400, Class::ContextWindow),
+            Self::ContentPolicy => (400, Class::ContentPolicy),
         };
-        Failure::Provider { status, reason, retry_after: None }
+        Fault { failure: Failure::Provider { status, retry_after: None }, class }
     }
 }
 

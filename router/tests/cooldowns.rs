@@ -14,6 +14,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Answer, Told, World, group};
+use llm_balancer_router::meters::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// Without retries, so that one request is one attempt.
@@ -50,28 +51,48 @@ fn a_deployment_that_has_enough_sits_out_and_comes_back() {
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
 }
 
+/// Errors as providers write them.
+const NO_MODEL: &str =
+    r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","code":404}}"#;
+const NO_DEPLOYMENT: &str = r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}"#;
+const NO_ROUTE: &str = r#"{"detail":"Not Found"}"#;
+const NO_RESPONSE: &str = r#"{"error":{"message":"Previous response with id 'resp_1' not found.","code":"previous_response_not_found"}}"#;
+const NO_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#;
+const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7500","code":"rate_limit_exceeded"}}"#;
+
 #[story(unsupported = test)]
-fn what_cools_at_once_depends_on_the_status_and_on_being_alone() {
-    for (status, in_group, alone) in [
-        (429, true, false),
-        (401, true, true),
-        (404, true, true),
-        (402, true, false),
-        (400, false, false),
-        (403, false, false),
-        (409, false, false),
-        (413, false, false),
-        (422, false, false),
-        (408, false, false),
-        (500, false, false),
-        (503, false, false),
+fn what_cools_at_once_depends_on_whose_fault_it_is_and_on_being_alone() {
+    for (status, body, in_group, alone) in [
+        (429, "", true, false),
+        (529, "", true, false),
+        (401, "", true, true),
+        (402, "", true, false),
+        (404, NO_MODEL, true, true),
+        (404, NO_DEPLOYMENT, true, true),
+        (404, NO_ROUTE, false, false),
+        (404, "", false, false),
+        (405, "", false, false),
+        (400, NO_RESPONSE, false, false),
+        (404, NO_RESPONSE, false, false),
+        (400, NO_CREDIT, true, false),
+        (413, TOO_LARGE, false, false),
+        (429, TOO_LARGE, false, false),
+        (400, "", false, false),
+        (403, "", false, false),
+        (409, "", false, false),
+        (413, "", false, false),
+        (422, "", false, false),
+        (408, "", false, false),
+        (424, "", false, false),
+        (500, "", false, false),
+        (503, "", false, false),
     ] {
         let mut both = world(&["paris", "oslo"], "");
-        fail(&mut both, "paris", Answer::Status(status));
-        assert_eq!(serving(&mut both, 30) == ["oslo"], in_group, "{status} in a group");
+        fail(&mut both, "paris", Answer::Says(status, body));
+        assert_eq!(serving(&mut both, 30) == ["oslo"], in_group, "{status} {body} in a group");
         let mut one = world(&["paris"], "");
-        fail(&mut one, "paris", Answer::Status(status));
-        assert_eq!(ok(&mut one).status == 429, alone, "{status} alone");
+        fail(&mut one, "paris", Answer::Says(status, body));
+        assert_eq!(ok(&mut one).status == 429, alone, "{status} {body} alone");
     }
 }
 
@@ -210,12 +231,86 @@ fn who_is_named_by_id_serves_nevertheless() {
 }
 
 #[story(unsupported = test)]
-fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
-    for (member, cools) in [(r#""timeout":0.1"#, false), ("", true)] {
-        let mut world = world(&["paris", "oslo"], "");
-        (0..6).for_each(|_| drop(world.chat("paris", member, |_| Answer::TooSlow)));
-        assert_eq!(serving(&mut world, 30) == ["oslo"], cools, "{member}");
+fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_is_not() {
+    let yaml =
+        group(&["paris"], "").replace("model_name: g", "model_name: '*'").replace("openai/m", "openai/*");
+    let yaml = yaml + "router_settings: {num_retries: 2}\n";
+    for (status, body) in [
+        (404, NO_MODEL),
+        (404, NO_DEPLOYMENT),
+        (404, ""),
+        (404, NO_ROUTE),
+        (400, r#"{"error":{"message":"foo is not a valid model ID","code":400}}"#),
+        (410, ""),
+    ] {
+        let mut world = World::of(&yaml);
+        for _ in 0..20 {
+            let told = world.chat("typo", "", |_| Answer::Says(status, body));
+            assert_eq!((told.status, told.called.len(), told.body.as_str()), (status, 1, body));
+            assert_eq!(world.chat("gpt", "", |_| Answer::Ok).status, 200, "{status} {body}");
+        }
     }
+    let mut world = World::of(&yaml);
+    world.chat("gpt", "", |_| Answer::Status(401));
+    assert_eq!(world.chat("gpt", "", |_| Answer::Ok).status, 429);
+}
+
+#[story(unsupported = test)]
+fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
+    const SLOW: [Answer; 2] = [Answer::TooSlow, Answer::Stalls];
+    for (member, cools) in [
+        (r#""timeout":0.1"#, false),
+        (r#""stream":true,"stream_timeout":0.1"#, false),
+        (r#""stream":true,"timeout":0.1"#, false),
+        (r#""stream":true"#, true),
+        ("", true),
+    ] {
+        for answer in SLOW {
+            let mut world = world(&["paris", "oslo"], "");
+            (0..6).for_each(|_| drop(world.chat("paris", member, |_| answer)));
+            assert_eq!(serving(&mut world, 30) == ["oslo"], cools, "{member} {answer:?}");
+        }
+    }
+    // The configuration's limit is shorter here, and it is the one that counts.
+    let params = ", stream_timeout: 1";
+    let mut world = World::of(&(group(&["paris", "oslo"], params) + "router_settings: {num_retries: 0}\n"));
+    (0..6).for_each(|_| drop(world.chat("paris", r#""stream":true,"timeout":9"#, |_| Answer::Stalls)));
+    assert_eq!(serving(&mut world, 30), ["oslo"]);
+}
+
+#[story(unsupported = test)]
+fn a_clients_limit_that_passes_in_mid_stream_is_reported_as_what_it_is() {
+    for (member, answer, outcome, class) in [
+        (r#""stream":true,"stream_timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
+        (r#""timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
+        (r#""timeout":0.1"#, Answer::TooSlow, "timeout", "client_timeout"),
+        (r#""stream":true"#, Answer::Stalls, "timeout", "server"),
+        (r#""stream":true"#, Answer::BreaksOff, "broken_off", "server"),
+    ] {
+        let mut world = world(&["paris"], "");
+        world.chat("g", member, |_| answer);
+        let line = &world.lines[0];
+        let attempt = &line["attempts"][0];
+        assert_eq!((&line["outcome"], &attempt["class"]), (&outcome.into(), &class.into()), "{line}");
+    }
+}
+
+#[story(unsupported = test)]
+fn failures_during_a_cooldown_are_no_new_cooldowns() {
+    let mut world = world(&["paris", "oslo"], "");
+    for _ in 0..200 {
+        fail(&mut world, "paris", Answer::Status(429));
+        world.wait(0.01);
+    }
+    let cooldowns = |world: &mut World| {
+        let counted = world.counted();
+        counted.get("cooldowns_total;group=g;deployment=paris").cloned().unwrap_or_default()
+    };
+    assert_eq!(cooldowns(&mut world), [Change::Add(1)]);
+    assert_eq!(serving(&mut world, 30), ["oslo"]);
+    world.wait(6.0);
+    fail(&mut world, "paris", Answer::Status(429));
+    assert_eq!(cooldowns(&mut world), [Change::Add(1)]);
 }
 
 #[story(unsupported = test)]

@@ -116,7 +116,7 @@ fn a_long_prompt_and_a_filtered_one_have_lists_of_their_own() {
 #[story(unsupported = test)]
 fn without_a_list_for_long_prompts_the_ordinary_one_serves() {
     let mut world = world(&["g", "a"], "fallbacks: [{g: [a]}]");
-    let long = Answer::Says(400, "maximum context length");
+    let long = Answer::Says(400, r#"{"error":"maximum context length"}"#);
     let told = world.chat("g", "", |id| if id == "at-g" { long } else { Answer::Ok });
     assert_eq!(told.called, ["at-g", "at-a"]);
 }
@@ -210,13 +210,45 @@ fn ordered(settings: &str) -> World {
 }
 
 #[story(unsupported = test)]
-fn the_next_order_serves_when_the_first_has_failed_and_counts_as_a_fallback() {
+fn the_next_order_serves_as_soon_as_the_first_has_failed_and_counts_as_a_fallback() {
+    for answer in
+        [Answer::Status(500), Answer::Status(404), Answer::Status(429), Answer::TooSlow, Answer::Broken]
+    {
+        let mut world = ordered("router_settings: {num_retries: 2}\n");
+        let told = world.chat("g", "", |id| if id == "second" { Answer::Ok } else { answer });
+        assert_eq!(told.called, ["first", "second"], "{answer:?}");
+        assert!(told.waits.iter().all(|wait| *wait == 0.0), "{:?}", told.waits);
+        assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("1"));
+    }
     let mut world = ordered("router_settings: {num_retries: 2}\n");
-    let told = world.chat("g", "", |id| if id == "second" { Answer::Ok } else { Answer::Status(500) });
-    assert_eq!(told.called, ["first", "first", "first", "second"]);
-    assert_eq!(told.waits, [0.0; 3]);
-    assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("1"));
     assert_eq!(world.chat("g", "", |_| Answer::Ok).called, ["first"]);
+    let told = world.chat("g", "", |_| Answer::Status(400));
+    assert_eq!(told.called, ["first"], "the request's own fault is nobody else's business");
+}
+
+#[story(unsupported = test)]
+fn every_deployment_of_an_order_is_tried_once_before_the_next_order() {
+    let group = |ids: &[&str], params| common::group(ids, params).replace("model_list:\n", "");
+    let yaml = "model_list:\n".to_owned()
+        + &group(&["a", "b", "c"], ", order: 1")
+        + &group(&["d"], ", order: 2")
+        + &group(&["e", "f"], ", order: 3");
+    let settings = "router_settings: {num_retries: 3, disable_cooldowns: true}\n";
+    let mut world = World::of(&(yaml.clone() + settings));
+    for _ in 0..20 {
+        let told = world.chat("g", "", |_| Answer::Status(500));
+        let called = told.called.join(" ");
+        let mut first: Vec<&str> = called.split(' ').take(3).collect();
+        first.sort_unstable();
+        assert_eq!(first, ["a", "b", "c"], "{called}");
+        assert_eq!(&told.called[3], "d", "{called}");
+        // The last order has nowhere else to go, so its retries wait.
+        assert_eq!(told.called.len(), 8, "{called}");
+        assert!(told.called[4..].iter().all(|id| id == "e" || id == "f"), "{called}");
+    }
+    let told = World::of(&(yaml + "router_settings: {num_retries: 1}\n"))
+        .chat("g", "", |id| if id == "d" { Answer::Ok } else { Answer::Status(500) });
+    assert_eq!(told.called.len(), 3, "two of the first order, then the next: {:?}", told.called);
 }
 
 #[story(unsupported = test)]
@@ -252,6 +284,81 @@ fn a_client_that_leaves_at_any_stage_leaves_nothing_in_flight() {
         });
         for group in ["g", "a"] {
             assert!(world.begin(group, "").is_ok(), "{group} after {stage} failures");
+        }
+    }
+}
+
+#[story(unsupported = test)]
+fn a_request_ends_with_an_answer_however_many_attempts_it_asks_for() {
+    const DOWN: Answer = Answer::Says(503, r#"{"error":"down"}"#);
+    for failing in [DOWN, Answer::Broken, Answer::TooSlow, Answer::Refused] {
+        for members in [
+            r#""num_retries":10,"fallbacks":["a","b"]"#,
+            r#""num_retries":1000,"fallbacks":["a","b"]"#,
+            r#""num_retries":1000"#,
+            r#""num_retries":24,"fallbacks":["a",{"model":"a","n":1},{"model":"a","n":2},{"model":"b","n":3},"b"]"#,
+        ] {
+            let mut world = world(&["g", "a", "b"], "disable_cooldowns: true");
+            let told = world.chat("g", members, |_| failing);
+            assert_eq!((told.called.len(), told.status >= 408), (25, true), "{members} {told:?}");
+            assert!(!told.body.is_empty(), "{members} {failing:?}");
+            assert_eq!(world.lines.len(), 1);
+            assert_eq!(world.lines[0]["attempts"].as_array().map(Vec::len), Some(25));
+            let counted = world.counted();
+            let requests: Vec<_> =
+                counted.iter().filter(|(name, _)| name.starts_with("requests_total")).collect();
+            assert_eq!(requests.len(), 1, "{requests:?}");
+            if members.contains("fallbacks") {
+                assert!(
+                    told.called.iter().any(|id| id == "at-b"),
+                    "every fallback has its turn: {:?}",
+                    told.called
+                );
+            }
+        }
+    }
+}
+
+#[story(unsupported = test)]
+fn the_clients_own_words_lead_to_no_special_fallback() {
+    let lists = "context_window_fallbacks: [{g: [long]}], content_policy_fallbacks: [{g: [lax]}]";
+    for body in [
+        r#"{"detail":[{"type":"string_type","loc":["body"],"msg":"Input should be a valid string","input":"maximum context length","ctx":{"error":"content_policy_violation"}}]}"#,
+        r#"{"error":{"message":"Invalid value: 'maximum context length'.","type":"invalid_request_error","param":"tool_choice","code":null}}"#,
+        r#"{"error":{"message":"1 validation error: {'type': 'x', 'input': 'prompt is too long, content_filter'}","code":400}}"#,
+        r#"{"error":{"message":"Unknown name","failed_generation":"context_length_exceeded"},"input":"content_filter"}"#,
+        r#"{"error":{"message":"The tool \"safety system\" is unknown","metadata":{"flagged_input":"content policy"}}}"#,
+        "<html>maximum context length, content_policy_violation</html>",
+        "maximum context length",
+    ] {
+        for status in [400, 413, 422] {
+            let mut world = world(&["g", "long", "lax"], lists);
+            let told = world.chat("g", "", |_| Answer::Says(status, body));
+            assert_eq!((told.called.as_slice(), told.status), (&["at-g".to_owned()][..], status), "{body}");
+        }
+    }
+}
+
+#[story(unsupported = test)]
+fn a_long_prompt_is_recognised_with_any_status_and_in_any_case() {
+    let lists =
+        "num_retries: 0, context_window_fallbacks: [{g: [long]}], content_policy_fallbacks: [{g: [lax]}]";
+    for (body, expected) in [
+        (
+            r#"{"type":"error","error":{"message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+            "at-long",
+        ),
+        (r#"{"message":"Input is too long for requested model."}"#, "at-long"),
+        (r#"{"error":{"message":"THE REQUEST EXCEEDS THE AVAILABLE CONTEXT SIZE"}}"#, "at-long"),
+        (r#"{"error":{"innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#, "at-lax"),
+        (r#"{"error":{"code":"cyber_policy"}}"#, "at-lax"),
+        (r#"{"error":{"message":"input new_sensitive (1026)"}}"#, "at-lax"),
+    ] {
+        for status in [400, 403, 413, 422, 500] {
+            let mut world = world(&["g", "long", "lax"], lists);
+            let told =
+                world.chat("g", "", |id| if id == "at-g" { Answer::Says(status, body) } else { Answer::Ok });
+            assert_eq!(told.called, ["at-g", expected], "{status} {body}");
         }
     }
 }

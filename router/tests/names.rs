@@ -132,7 +132,7 @@ fn listings_show_what_can_be_asked_for() {
     assert_eq!(ids(&models), ["alias1", "solo", "a", "gpt", "b"]);
     assert_eq!(world.get("/models").body, models);
     assert_eq!(world.get("/v1/models/gpt").status, 200);
-    for unlisted in ["secret", "chain", "dangling", "nowhere"] {
+    for unlisted in ["chain", "dangling", "nowhere"] {
         assert_eq!(world.get(&format!("/v1/models/{unlisted}")).status, 404, "{unlisted}");
     }
 }
@@ -167,4 +167,45 @@ fn what_was_skipped_is_not_found_and_the_answer_says_why() {
     }
     let told = world.chat("gpt", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Ok });
     assert_eq!(told.called, ["a", "any"], "skipped fallbacks are passed over");
+}
+
+#[story(unsupported = test)]
+fn every_name_that_is_served_can_be_looked_up() {
+    let world = World::of(FILE);
+    for served in ["gpt", "alias1", "secret", "a", "openai/b", "z"] {
+        let reply = world.get(&format!("/v1/models/{served}"));
+        assert_eq!(reply.status, 200, "{served}");
+        assert!(reply.body.starts_with(&format!(r#"{{"id":"{served}","object":"model""#)), "{}", reply.body);
+    }
+    let world = World::of(WILD);
+    for served in ["a/exact", "a/c/d", "a%2Fc", "openai/gpt-9", "gpt-4o"] {
+        assert_eq!(world.get(&format!("/v1/models/{served}")).status, 200, "{served}");
+    }
+    for unknown in ["nothing", "a/*", "any"] {
+        assert_eq!(world.get(&format!("/v1/models/{unknown}")).status, 404, "{unknown}");
+    }
+}
+
+#[story(unsupported = test)]
+fn no_provider_is_asked_for_a_star() {
+    let yaml = format!(
+        "{WILD}
+- {{model_name: plain, litellm_params: {{model: 'openai/*', api_base: http://p.test/v1, api_key: k}}, model_info: {{id: p}}}}
+- {{model_name: 'c/*', litellm_params: {{model: 'openai/*-*', api_base: http://c.test/v1, api_key: k}}, model_info: {{id: c}}}}
+- {{model_name: 'fixed/*', litellm_params: {{model: openai/f, api_base: http://f.test/v1, api_key: k}}, model_info: {{id: f}}}}
+router_settings:
+  model_group_alias: {{works: 'fixed/*'}}
+  routing_groups: [{{group_name: both, models: ['openai/*', 'fixed/*'], routing_strategy: simple-shuffle}}, {{group_name: starred, models: ['a/*'], routing_strategy: simple-shuffle}}]
+"
+    );
+    let mut world = World::of(&yaml);
+    for model in ["a/*", "a/b*", "openai/*", "openai/gpt-*", "*", "any", "o", "p", "plain", "c/x", "starred"]
+    {
+        let told = world.chat(model, "", |_| Answer::Ok);
+        assert_eq!((told.status, told.called.len()), (400, 0), "{model}: {}", told.body);
+    }
+    for model in ["fixed/*", "f", "works", "both"] {
+        let told = world.chat(model, "", |_| Answer::Ok);
+        assert_eq!(told.called, ["f"], "{model}: {}", told.body);
+    }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, read};
 use llm_balancer_router::attempt::{Attempt, Journey};
-use llm_balancer_router::outcome::{Failure, Reason};
+use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::record::Record;
 use llm_balancer_router::reply::Reply;
@@ -246,7 +246,7 @@ impl Simulation {
         let failure = match status {
             0 => Failure::NoConnection,
             1 => Failure::TimedOut,
-            status => Failure::Provider { status, reason: Reason::Other, retry_after: None },
+            status => Failure::Provider { status, retry_after: None },
         };
         self.settled(&attempt, if status == 1 { None } else { Some(0) });
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };

@@ -87,11 +87,82 @@ fn what_is_meant_for_the_router_stays_here() {
         r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["a"],"fallbacks":["x"],"num_retries":1,
             "timeout":3,"max_retries":2,"mock_response":"hi","mock_testing_fallbacks":false,"api_key":"sk",
             "litellm_call_id":"1","weight":1,"stream":false,"stream_options":{"include_usage":true},
-            "user":"u","store":true,"foo":1}"#,
+            "user":"u","store":false,"foo":1}"#,
     );
     let mut keys: Vec<&String> = json.as_object().unwrap().keys().collect();
     keys.sort_unstable();
     assert_eq!(keys, ["foo", "messages", "model", "store", "user"]);
+}
+
+#[story(unsupported = test)]
+fn metadata_goes_with_a_chat_that_is_stored_but_for_the_routers_tags() {
+    for (params, members, expected) in [
+        ("", r#""store":true,"metadata":{"a":"1"}"#, r#"{"a":"1"}"#),
+        ("", r#""store":true,"metadata":{"tags":["x"],"a":"\u00e9"}"#, r#"{"a":"\u00e9"}"#),
+        ("", r#""store":true,"metadata":{"tags":["x"]}"#, "{}"),
+        ("", r#""store":true,"metadata":{"tags":"x"}"#, r#"{"tags":"x"}"#),
+        ("", r#""store":true,"metadata":null"#, "null"),
+        (", store: true", r#""metadata":{"a":"1"}"#, r#"{"a":"1"}"#),
+        (", extra_body: {store: true}", r#""store":false,"metadata":{"a":"1"}"#, r#"{"a":"1"}"#),
+        (", extra_body: {store: false}", r#""store":true,"metadata":{"a":"1"}"#, ""),
+        (", additional_drop_params: [metadata]", r#""store":true,"metadata":{"a":"1"}"#, ""),
+        ("", r#""store":"true","metadata":{"a":"1"}"#, ""),
+        ("", r#""metadata":{"a":"1"}"#, ""),
+    ] {
+        let sent = sent(&file(params), &[], &format!(r#"{{"model":"g","messages":[],{members}}}"#)).body;
+        let metadata = sent.split_once(r#""metadata":"#).map_or("", |(_, rest)| rest);
+        assert!(
+            metadata.starts_with(expected) && metadata.is_empty() == expected.is_empty(),
+            "{params} {sent}"
+        );
+    }
+}
+
+#[story(unsupported = test)]
+fn of_two_members_of_one_name_the_last_is_sent() {
+    let yaml = file("").replace("model_name: g", "model_name: m");
+    let body = r#"{"model":"m","temperature":1,"messages":[1],"temp\u0065rature":0,"messages":[]}"#;
+    assert_eq!(sent(&yaml, &[], body).body, r#"{"model":"m","temp\u0065rature":0,"messages":[]}"#);
+}
+
+#[story(unsupported = test)]
+fn what_the_clients_own_libraries_write_is_served_byte_by_byte() {
+    let yaml = file("").replace("model_name: g", "model_name: m");
+    for (body, expected) in [
+        // A byte order mark, which a provider might not read.
+        ("\u{feff}{\"model\":\"m\",\"n\":1}", r#"{"model":"m","n":1}"#),
+        (r#"{"mod\u0065l":"\u006d","n":1}"#, r#"{"mod\u0065l":"\u006d","n":1}"#),
+        (r#"{"model":"m","\ud800":"\udc00","n":1e400}"#, r#"{"model":"m","\ud800":"\udc00","n":1e400}"#),
+        (
+            r#"{"model":"m","\ud83d\ude00":123456789012345678901234567890}"#,
+            r#"{"model":"m","\ud83d\ude00":123456789012345678901234567890}"#,
+        ),
+    ] {
+        assert_eq!(sent(&yaml, &[], body).body, expected);
+    }
+    let renamed = sent(&file(""), &[], r#"{"model":"g","\ud800":1,"a\"b":2}"#);
+    assert_eq!(renamed.body, r#"{"model":"m","\ud800":1,"a\"b":2}"#);
+}
+
+#[story(unsupported = test)]
+fn no_spelling_of_a_name_gets_past_what_is_set_or_left_out_here() {
+    let params = ", extra_body: {seed: 1, TopK: 2}, additional_drop_params: [user, logitBias]";
+    let body = r#"{"model":"g","messages":[],"Model":"evil","MODEL":"evil","mode\u006c ":1,"Stream":true,"STREAM_OPTIONS":{},
+        "\u017ftream":true,"Seed":9,"topk":9,"USER":"u","logitbias":{},"Api_Key":"sk","Metadata":{"a":"1"},"Fallbacks":[],
+        "extra_body":{"Model":"evil","SEED":9,"Aws_Region":"x","Temperature":1},"Other":2}"#;
+    let sent = body_of(params, body);
+    let mut keys: Vec<&String> = sent.as_object().unwrap().keys().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["Other", "Temperature", "TopK", "messages", "model", "mode\u{6c} ", "seed"]);
+    assert_eq!((&sent["model"], &sent["seed"], &sent["TopK"]), (&"m".into(), &1.into(), &2.into()));
+}
+
+#[story(unsupported = test)]
+fn another_spelling_of_model_is_left_out_even_where_nothing_else_changes() {
+    let yaml = file("").replace("model_name: g", "model_name: m");
+    assert_eq!(sent(&yaml, &[], r#"{"model":"m","MODEL":"evil","n":1}"#).body, r#"{"model":"m","n":1}"#);
+    let told = World::of(&yaml).post(CHAT, &[], br#"{"Model":"m","messages":[]}"#, |_| Answer::Ok);
+    assert_eq!(told.status, 400, "it is no model's name");
 }
 
 #[story(unsupported = test)]
@@ -168,6 +239,12 @@ fn a_time_limit_is_the_clients_then_the_deployments_then_the_routers() {
         (", stream_timeout: 0.5", router, r#","stream":true"#, GAPS, "500"),
         (", stream_timeout: 0.5", router, r#","stream":true,"stream_timeout":0.25"#, GAPS, "250"),
         (", timeout: 3", "", r#","stream":true"#, GAPS, "3000"),
+        // Envoy takes no limit at all of a number that it cannot hold.
+        ("", "", r#","timeout":1e19"#, WHOLE, "2147483647"),
+        ("", "", r#","timeout":1e400"#, WHOLE, "2147483647"),
+        (", timeout: 1000000000000", "", "", WHOLE, "2147483647"),
+        ("", "", r#","stream":true,"stream_timeout":"1e19""#, GAPS, "2147483647"),
+        ("", "", r#","timeout":"0.5""#, WHOLE, "500"),
     ] {
         let body = format!(r#"{{"model":"g","messages":[]{members}}}"#);
         let sent = sent(&(file(params) + settings), &[], &body);

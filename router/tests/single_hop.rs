@@ -32,7 +32,7 @@ fn envoy_is_told_how_often_to_try_and_how_long_each_time() {
     let told = world.chat("g", "", |_| Answer::Ok);
     assert_eq!(sent(&told, "x-envoy-max-retries"), "2");
     assert_eq!(sent(&told, "x-envoy-retry-on"), "5xx,retriable-status-codes");
-    assert_eq!(sent(&told, "x-envoy-retriable-status-codes"), "408,409,429");
+    assert_eq!(sent(&told, "x-envoy-retriable-status-codes"), "408,409,424,425,429,499");
     assert_eq!(sent(&told, "x-envoy-upstream-rq-per-try-timeout-ms"), "30000");
     assert_eq!(sent(&told, "x-envoy-upstream-rq-timeout-ms"), "90000", "for all three together");
 }

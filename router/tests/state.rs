@@ -106,7 +106,7 @@ fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried()
     let mut old = World::of(&(group(&["paris", "oslo", "rome"], "") + settings));
     // In another order, and with others: an index would name somebody else.
     let new = old.reloaded(&(group(&["tokyo", "rome", "oslo", "paris"], "") + settings));
-    let said = || Said { content_type: None, body: Vec::new() };
+    let said = Said::default;
     let body = br#"{"model":"g","messages":[]}"#;
     let all = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
     for seed in 0..20 {

@@ -99,7 +99,12 @@ fn virtual_host(config: &Config) -> Value {
         "routes": [{
             "match": {"prefix": "/"},
             "request_body_buffer_limit": config.server.max_body_bytes,
-            "route": {"cluster_header": names::CLUSTER, "timeout": "0s"},
+            "route": {
+                "cluster_header": names::CLUSTER,
+                "timeout": "0s",
+                // A gateway may let a WebSocket through to here: the filter refuses it in its own words.
+                "upgrade_configs": [{"upgrade_type": "websocket"}],
+            },
         }],
     })
 }

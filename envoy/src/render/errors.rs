@@ -7,7 +7,7 @@ use super::with;
 /// Statuses that the edge gives by itself, and what they mean here. The status also is the error's code.
 const MESSAGES: &[(u16, &str)] = &[
     (400, "The request is not valid HTTP."),
-    (403, "Upgrades, such as to WebSocket, are not supported."),
+    (403, "WebSockets are not served: use HTTP, with 'stream': true for events."),
     (404, "There is nothing to connect to."),
     (408, "The request did not arrive in time."),
     (413, "The request body is too large."),
@@ -18,10 +18,17 @@ const MESSAGES: &[(u16, &str)] = &[
     (504, "No answer arrived in time."),
 ];
 
+/// What Envoy answers to a request for an upgrade, and nothing else here.
+const UPGRADE: u16 = 403;
+/// What clients take for word that this server speaks HTTP alone; 403 reads as a bad key. The header that RFC 9110 wants
+/// beside it, `upgrade`, is one that Envoy removes from every answer.
+const UPGRADE_REQUIRED: u16 = 426;
+
 pub(super) fn local_replies() -> Value {
-    let own_words = MESSAGES
-        .iter()
-        .map(|(status, message)| with(mapper("EQ", *status), "body", json!({"inline_string": message})));
+    let own_words = MESSAGES.iter().map(|(status, message)| {
+        let mapper = with(mapper("EQ", *status), "body", json!({"inline_string": message}));
+        with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
+    });
     // Every other one in Envoy's words, which are plain text without quotes.
     let mappers: Vec<_> = own_words.chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})

@@ -115,6 +115,7 @@ fn surroundings(rendered: &Rendered) -> Value {
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"subject": true, "cert": true, "dns": true, "uri": true},
         "server_name": "istio-envoy",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "route_config": {"name": "http.8080", "virtual_hosts": [{
             "name": "*:80",
             "domains": ["*"],

@@ -25,6 +25,17 @@ pub(super) fn embeddings(request: &Received, usage: Usage) -> Value {
     })
 }
 
+/// The documents in reverse, with the id of the deployment, in the shape that vLLM, Jina and Cohere share.
+pub(super) fn reranking(request: &Received, usage: Usage) -> Value {
+    let count = request.json()["documents"].as_array().map_or(0, Vec::len);
+    let result = |index: usize| json!({"index": index, "relevance_score": index as f64 / count as f64});
+    let results: Vec<_> = (0..count).rev().map(result).collect();
+    json!({
+        "id": format!("rerank-{}", request.name), "model": request.model(), "results": results,
+        "usage": {"total_tokens": usage.total()},
+    })
+}
+
 /// As many as are asked for, as addresses or as bytes, with the prompt as it arrived.
 pub(super) fn images(request: &Received) -> Value {
     let count = said(request, "n").and_then(|count| count.parse().ok()).unwrap_or(1_usize);

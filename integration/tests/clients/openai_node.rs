@@ -59,6 +59,28 @@ async fn openais_node_client_embeds_draws_hears_speaks_and_uses_the_responses_ap
     seen[2..5].iter().for_each(Seen::assert_file_arrived);
 }
 
+const EVERY_ROUTE: &[&str] = &[
+    "/chat/completions",
+    "/responses",
+    "/audio/speech",
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/moderations",
+    "/responses",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openais_node_client_for_azure_is_served_on_every_route_under_each_base_url() {
+    let wanted = ["azure_by_endpoint", "azure_by_deployment", "azure_by_base_url", "azure_v1"];
+    assert_features(&run("azure").await, &wanted.map(|feature| (feature, EVERY_ROUTE)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openais_node_client_raises_its_own_classes_of_errors() {
     let seen = run("errors").await;

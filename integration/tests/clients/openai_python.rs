@@ -113,6 +113,37 @@ async fn openais_python_client_uses_the_responses_api() {
     );
 }
 
+const EVERY_ROUTE: &[&str] = &[
+    "/chat/completions",
+    "/responses",
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/audio/speech",
+    "/moderations",
+    "/responses",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openais_python_client_for_azure_is_served_on_every_route_under_each_base_url() {
+    let seen = run("azure").await;
+    assert_features(
+        &seen,
+        &[
+            ("azure_by_endpoint", EVERY_ROUTE),
+            ("azure_by_deployment", EVERY_ROUTE),
+            ("azure_by_base_url", EVERY_ROUTE),
+            ("azure_v1", EVERY_ROUTE),
+            ("azure_async", &["/chat/completions", "/images/edits", "/responses"]),
+        ],
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openais_python_client_raises_its_own_classes_of_errors() {
     let seen = run("errors").await;

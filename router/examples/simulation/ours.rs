@@ -6,7 +6,7 @@ use std::time::Duration;
 use llm_balancer_config::read;
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::headers::Headers;
-use llm_balancer_router::outcome::{Failure, Reason};
+use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::{Random, SplitMix};
 use llm_balancer_router::store::{Memory, Moment};
 use llm_balancer_router::usage::Usage;
@@ -93,7 +93,7 @@ impl Balancer for Ours {
 
     fn failed(&mut self, request: usize, error: Error, now: Micros) -> Option<Micros> {
         let (place, attempt) = self.open.remove(&request)?;
-        let provider = |status, retry_after| Failure::Provider { status, reason: Reason::Other, retry_after };
+        let provider = |status, retry_after| Failure::Provider { status, retry_after };
         let failure = match error {
             Error::Internal => provider(500, None),
             Error::RateLimited(seconds) => provider(429, Some(Duration::from_secs(seconds))),

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::read;
+use llm_balancer_config::{read, retry_ceiling};
 use llm_balancer_router::answer::{limits as limits_headers, owned};
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::headers::Headers;
 use llm_balancer_router::meters::Change;
-use llm_balancer_router::outcome::{Failure, Reason};
+use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::reply::Reply;
 use llm_balancer_router::request::Request;
@@ -42,6 +42,10 @@ pub enum Answer {
     TooSlow,
     /// The connection breaks after the headers.
     Broken,
+    /// The answer begins, and then a time limit passes.
+    Stalls,
+    /// The answer begins, and then breaks off.
+    BreaksOff,
 }
 
 /// What became of a request.
@@ -186,8 +190,12 @@ impl World {
         // Of those that a test has ended by itself.
         self.router.finish(&all, self.now);
         let mut told = Told::default();
-        let mut journey = None;
-        for _ in 0..100 {
+        let mut journey: Option<Journey> = None;
+        // As strict as the edge: so many attempts, and then the last answer is the client's, whatever it is.
+        for sends in 1..=retry_ceiling(self.router.config()) + 1 {
+            if let Some(journey) = &mut journey {
+                journey.sends = sends;
+            }
             match self.attempt(&request, body, journey.take(), &mut answer, &mut told) {
                 Next::Again(next) => {
                     assert!(self.router.finish(&all, self.now).is_none(), "it goes on: {told:?}");
@@ -199,7 +207,7 @@ impl World {
                 }
             }
         }
-        panic!("no end after a hundred attempts: {told:?}");
+        panic!("the edge makes no further attempt: {told:?}");
     }
 
     /// A request has ended, and stands in the access log.
@@ -242,33 +250,31 @@ impl World {
         told.called.push(id.clone());
         let names = self.router.served_by(&attempt).unwrap();
         told.headers = names.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
-        let provider = |status, body: &str, wait| Failure::Provider {
-            status,
-            reason: Reason::of(body.as_bytes()),
-            retry_after: wait,
-        };
+        let provider = |status, retry_after| Failure::Provider { status, retry_after };
         let limits = self.router.rate_limits(&attempt, self.now);
         let limits = owned(limits_headers(limits));
         told.headers.extend(limits.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let explanation = attempt.journey.explanation.clone();
         told.headers.extend(explanation.map(|text| (llm_balancer_router::explain::HEADER.to_owned(), text)));
-        let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>| {
+        let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>, end: End| {
             let first_byte = Some(world.now + Duration::from_millis(milliseconds));
             world.now += Duration::from_millis(milliseconds);
             let moment = Moment { now: world.now, random: &mut world.random, store: &*world.store };
-            world.router.serve(&attempt, Ended { status: 200, first_byte, usage, end: End::Whole }, &moment);
+            world.router.serve(&attempt, Ended { status: 200, first_byte, usage, end }, &moment);
             told.status = 200;
             Next::Over
         };
         match answer(&id) {
-            Answer::Ok => served(self, 0, None),
+            Answer::Ok => served(self, 0, None, End::Whole),
             Answer::Used(prompt, completion) => {
-                served(self, 0, Some(Usage { prompt, completion, total: prompt + completion }))
+                served(self, 0, Some(Usage { prompt, completion, total: prompt + completion }), End::Whole)
             }
             Answer::After(milliseconds) => {
-                served(self, milliseconds, Some(Usage { prompt: 0, completion: 1, total: 1 }))
+                served(self, milliseconds, Some(Usage { prompt: 0, completion: 1, total: 1 }), End::Whole)
             }
-            Answer::BeginsAfter(milliseconds) => served(self, milliseconds, None),
+            Answer::BeginsAfter(milliseconds) => served(self, milliseconds, None, End::Whole),
+            Answer::Stalls => served(self, 0, None, End::TimedOut),
+            Answer::BreaksOff => served(self, 0, None, End::BrokenOff),
             Answer::Left => {
                 let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
                 self.router.abandon(&attempt, &moment);
@@ -278,14 +284,14 @@ impl World {
                 let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
                 Next::Again(Box::new(self.router.broken(attempt, Failure::Broken, &mut moment)))
             }
-            Answer::Status(status) => self.failed(attempt, provider(status, "", None), status, told),
+            Answer::Status(status) => self.failed(attempt, provider(status, None), status, told),
             Answer::Says(status, body) => {
                 told.body = body.to_owned();
-                self.failed(attempt, provider(status, body, None), status, told)
+                self.failed(attempt, provider(status, None), status, told)
             }
             Answer::SlowDown(seconds) => {
                 let wait = Some(Duration::from_secs(seconds));
-                self.failed(attempt, provider(429, "", wait), 429, told)
+                self.failed(attempt, provider(429, wait), 429, told)
             }
             Answer::Refused => self.failed(attempt, Failure::NoConnection, 0, told),
             Answer::TooSlow => self.failed(attempt, Failure::TimedOut, 0, told),
@@ -295,7 +301,7 @@ impl World {
     fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut Told) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let body = std::mem::take(&mut told.body);
-        let said = || Said { content_type: None, body: body.clone().into_bytes() };
+        let said = || Said { body: body.clone().into_bytes(), ..Said::default() };
         match self.router.judge(attempt, failure, &said, &mut moment) {
             Verdict::Retry(journey, wait) => {
                 self.now += wait;

@@ -1,0 +1,44 @@
+//! A client that asks for a WebSocket learns that there is none, in a way that makes it go on with HTTP.
+
+use llm_balancer_integration::{World, raw};
+
+fn upgrade(path: &str, protocol: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nhost: balancer\r\nconnection: Upgrade\r\nupgrade: {protocol}\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn a_websocket_is_refused_with_426_and_json() {
+    let world = World::group(&["paris"], "").await;
+    for path in ["/v1/responses", "/v1/realtime?model=gpt", "/openai/v1/responses", "/"] {
+        let answer = raw::request(world.balancer.port, &upgrade(path, "websocket")).await;
+        assert_eq!(raw::status(&answer), 426, "{path}: {answer}");
+        assert!(answer.to_ascii_lowercase().contains("\r\ncontent-type: application/json\r\n"), "{answer}");
+        let error = &raw::json(&answer)["error"];
+        assert!(error["message"].as_str().unwrap().contains("WebSockets are not served"), "{error}");
+        assert_eq!((&error["type"], &error["code"]), (&"invalid_request_error".into(), &"426".into()));
+    }
+    assert!(world.provider.received().is_empty());
+}
+
+/// Java's client and curl offer HTTP/2 with every plain request.
+#[tokio::test]
+async fn an_offer_of_http2_is_no_request_for_an_upgrade() {
+    let world = World::group(&["paris"], "").await;
+    let body = r#"{"model": "gpt", "messages": []}"#;
+    let offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\ncontent-type";
+    let request =
+        String::from_utf8(raw::chat(body, Some(body.len()))).unwrap().replace("content-type", offer);
+    let answer = raw::request(world.balancer.port, request.as_bytes()).await;
+    assert_eq!(raw::status(&answer), 200, "{answer}");
+}
+
+#[tokio::test]
+async fn a_plain_request_where_a_websocket_would_be_is_not_found() {
+    let world = World::group(&["paris"], "").await;
+    let error = world.get("/v1/realtime?model=gpt").await.error(404);
+    assert!(error["message"].as_str().unwrap().contains("Not Found"), "{error}");
+}

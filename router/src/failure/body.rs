@@ -1,0 +1,288 @@
+//! A provider's error body, read by its JSON members: what the provider itself says, never what it repeats.
+//!
+//! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg` and their like as
+//! messages, `param` and `loc` as names of parameters; the same again in `error`, `errors`, `innererror`, `details`,
+//! `metadata` and in JSON that is written into a string. All other members (`input`, `ctx`, `flagged_input`, ..) are not.
+
+use std::borrow::Cow;
+
+use crate::json::{self, Object};
+
+/// Objects within objects, JSON in strings included; OpenRouter's repetition of a repeated error is the deepest known.
+const DEEPEST: u32 = 6;
+/// Items of a list, and codes or messages in all: who sends more than this repeats something.
+const MOST: usize = 16;
+/// A code is shorter than this, in bytes.
+const LONGEST_CODE: usize = 96;
+
+/// What an error body says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// Error codes and types in lower case, numbers included.
+    pub codes: Vec<String>,
+    /// Messages as they were written.
+    pub messages: Vec<String>,
+    /// Parameters of the request that it names.
+    pub params: Vec<String>,
+}
+
+/// What a member is read as.
+#[derive(Clone, Copy)]
+enum Part {
+    Code,
+    Message,
+    Param,
+    /// Another error, or a list of them.
+    Error,
+}
+
+/// The members that are read, in lower case.
+const MEMBERS: [(Part, &[&str]); 4] = [
+    (
+        Part::Code,
+        &["code", "type", "status", "status_code", "reason", "error_type", "error_code", "__type", "quotaid"],
+    ),
+    (
+        Part::Message,
+        &[
+            "message",
+            "detail",
+            "msg",
+            "title",
+            "error_message",
+            "error_msg",
+            "error_description",
+            "status_msg",
+        ],
+    ),
+    (Part::Param, &["param", "loc"]),
+    (
+        Part::Error,
+        &[
+            "error",
+            "errors",
+            "innererror",
+            "inner_error",
+            "details",
+            "violations",
+            "metadata",
+            "raw",
+            "base_resp",
+            "provider_specific_fields",
+        ],
+    ),
+];
+
+impl Part {
+    fn of(key: &str) -> Option<Self> {
+        let is_known = |known: &str| known.eq_ignore_ascii_case(key);
+        MEMBERS.iter().find(|(_, keys)| keys.iter().any(|known| is_known(known))).map(|(part, _)| *part)
+    }
+}
+
+impl ErrorBody {
+    /// Reads a body. One that is not JSON, is cut off or is not UTF-8 says nothing.
+    pub fn read(body: &[u8]) -> Self {
+        let mut read = Self::default();
+        if let Ok(text) = std::str::from_utf8(body) {
+            read.value(text.trim_start_matches('\u{feff}').trim(), 0);
+        }
+        read
+    }
+
+    /// Whether it says nothing: no JSON, or none that is known as an error.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty() && self.messages.is_empty()
+    }
+
+    /// The HTTP status that the body itself names, from 400 to 599.
+    pub fn status(&self) -> Option<u16> {
+        let statuses = self.codes.iter().filter_map(|code| code.parse().ok());
+        statuses.into_iter().find(|status| (400..600).contains(status))
+    }
+
+    fn value(&mut self, text: &str, depth: u32) {
+        if depth > DEEPEST {
+            return;
+        }
+        match text.as_bytes().first() {
+            Some(b'{') => self.object(text, depth),
+            Some(b'[') => {
+                for item in json::list(text, MOST).unwrap_or_default() {
+                    self.value(item, depth.saturating_add(1));
+                }
+            }
+            Some(b'"') => {
+                if let Some(text) = json::string(text) {
+                    self.message(&text, depth);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn object(&mut self, text: &str, depth: u32) {
+        let Ok(object) = Object::parse(text.as_bytes()) else { return };
+        for member in object.members() {
+            match Part::of(&member.key) {
+                Some(Part::Code) => self.code(member.value),
+                Some(Part::Param) => self.param(member.value),
+                Some(Part::Error) => {
+                    self.bare_code(member.value);
+                    self.value(member.value, depth.saturating_add(1));
+                }
+                Some(Part::Message) => self.value(member.value, depth.saturating_add(1)),
+                None => {}
+            }
+        }
+    }
+
+    fn code(&mut self, value: &str) {
+        let code = json::string(value).unwrap_or(Cow::Borrowed(value));
+        // An object or a list starts with a bracket; a sentence holds spaces.
+        let is_word =
+            !code.is_empty() && code != "null" && code.len() < LONGEST_CODE && !code.starts_with(['{', '[']);
+        if is_word && self.codes.len() < MOST {
+            self.codes.push(code.to_ascii_lowercase());
+        }
+    }
+
+    /// Some write a code where others have an object: {"error": "invalid_api_key"}.
+    fn bare_code(&mut self, value: &str) {
+        if value.starts_with('"') && !value.contains(char::is_whitespace) {
+            self.code(value);
+        }
+    }
+
+    fn param(&mut self, value: &str) {
+        let names = json::list(value, MOST).unwrap_or_else(|| vec![value]);
+        for name in names.into_iter().filter_map(json::string) {
+            if self.params.len() < MOST && name.len() < LONGEST_CODE {
+                self.params.push(name.to_ascii_lowercase());
+            }
+        }
+    }
+
+    /// A message, and the error that is written into it: `OpenAIException - {"error": {..}}`.
+    fn message(&mut self, text: &str, depth: u32) {
+        let (own, inner) = match text.find('{') {
+            Some(start) => embedded(text, start),
+            None => (text, None),
+        };
+        if let Some(inner) = inner {
+            self.value(&inner, depth.saturating_add(1));
+        }
+        if self.messages.len() < MOST && !own.trim().is_empty() {
+            self.messages.push(own.to_owned());
+        }
+    }
+}
+
+/// Splits a message where another server's error begins, as JSON or as Python prints it: `OpenAIException - {..}`. After
+/// other words an object may be the client's.
+fn embedded(text: &str, start: usize) -> (&str, Option<Cow<'_, str>>) {
+    let end = text.rfind('}').map_or(start, |end| end.saturating_add(1));
+    let (Some(own), Some(object)) = (text.get(..start), text.get(start..end)) else { return (text, None) };
+    let lead = own.trim_end_matches("b'").trim_end();
+    if !lead.is_empty() && !lead.ends_with('-') {
+        return (text, None);
+    }
+    if Object::parse(object.as_bytes()).is_ok() {
+        return (own, Some(Cow::Borrowed(object)));
+    }
+    match python_message(object) {
+        Some(message) => (own, Some(Cow::Owned(json::quoted(message)))),
+        None => (text, None),
+    }
+}
+
+/// The message of `{'error': {'message': "..", ..}}`. Only where it comes first: further on, it may be an echo.
+fn python_message(object: &str) -> Option<&str> {
+    let object = object.strip_prefix("{'error': ").unwrap_or(object);
+    let message = object.strip_prefix("{'message': ")?;
+    let quote = message.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let message = message.strip_prefix(quote)?;
+    message.get(..message.find(quote)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> ErrorBody {
+        ErrorBody::read(body.as_bytes())
+    }
+
+    #[test]
+    fn every_shape_of_an_error_is_read() {
+        for (body, codes, messages) in [
+            (r#"{"error":{"message":"m","type":"T","param":null,"code":"c"}}"#, &["t", "c"][..], &["m"][..]),
+            (r#"{"type":"error","error":{"type":"t","message":"m"}}"#, &["error", "t"], &["m"]),
+            (r#"[{"error":{"code":400,"message":"m","status":"S"}}]"#, &["400", "s"], &["m"]),
+            (r#"{"object":"error","message":"m","code":400}"#, &["400"], &["m"]),
+            (r#"{"Message":"m one"}"#, &[], &["m one"]),
+            (r#"{"error":"m one"}"#, &[], &["m one"]),
+            (r#"{"error":"invalid_api_key"}"#, &["invalid_api_key"], &["invalid_api_key"]),
+            (r#"{"detail":"Not Found"}"#, &[], &["Not Found"]),
+            (r#"{"detail":[{"type":"t","loc":["body"],"msg":"m one","input":"no"}]}"#, &["t"], &["m one"]),
+            (r#"{"error":{"error":{"message":"m one"}}}"#, &[], &["m one"]),
+            (
+                r#"{"error":{"message":"m one","metadata":{"raw":"{\"error\":{\"message\":\"m two\"}}"}}}"#,
+                &[],
+                &["m one", "m two"],
+            ),
+            (
+                r#"{"error":{"message":"AException - b'{\"error\":{\"message\":\"m two\"}}'"}}"#,
+                &[],
+                &["m two", "AException - b'"],
+            ),
+            (
+                r#"{"type":"about:blank","status":404,"title":"Not Found","detail":"m one"}"#,
+                &["about:blank", "404"],
+                &["Not Found", "m one"],
+            ),
+        ] {
+            let read = read(body);
+            assert_eq!(
+                (read.codes, read.messages),
+                (
+                    codes.iter().map(ToString::to_string).collect(),
+                    messages.iter().map(ToString::to_string).collect()
+                ),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_error_says_nothing() {
+        for body in
+            ["", "null", "3", "[]", "{}", "<html>", "{\"error\":", "{\"input\":\"m\"}", "404 page not found"]
+        {
+            assert!(read(body).is_empty(), "{body}");
+        }
+        assert!(ErrorBody::read(b"{\"error\":\"\xff\"}").is_empty());
+    }
+
+    #[test]
+    fn an_object_in_the_middle_of_a_sentence_is_not_read() {
+        let read = read(r#"{"error":"cannot parse: {\"code\":\"content_filter\"}"}"#);
+        assert_eq!(read.codes, [""; 0]);
+    }
+
+    #[test]
+    fn the_body_may_name_its_own_status() {
+        assert_eq!(read(r#"{"error":{"code":429}}"#).status(), Some(429));
+        assert_eq!(read(r#"{"error":{"code":"503"}}"#).status(), Some(503));
+        assert_eq!(read(r#"{"error":{"code":"3051"}}"#).status(), None);
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        let deep = format!("{}{}", r#"{"error":"#.repeat(20_000), "}".repeat(20_000));
+        assert!(read(&deep).is_empty());
+        let list = |item: &str| format!("[{}]", [item; MOST].join(","));
+        let many = list(&format!(r#"{{"errors":{}}}"#, list(r#"{"message":"m"}"#)));
+        assert_eq!(read(&many).messages.len(), MOST);
+    }
+}

@@ -1,0 +1,206 @@
+//! The table: which answer belongs to which class.
+//!
+//! | class | which answers | the request goes | the deployment |
+//! |---|---|---|---|
+//! | `request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the client | nothing |
+//! | `route` | 404, 405, 501 that name no model; a model that does not serve the operation | elsewhere | nothing |
+//! | `reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
+//! | `deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |
+//! | `account` | 401, 402; key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
+//! | `forbidden` | 403 that does not say why | elsewhere | is counted |
+//! | `limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
+//! | `size` | 400, 413, 429: this request alone is above a limit per minute | elsewhere | nothing |
+//! | `server` | 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
+//! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
+//! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |
+//! | `ours` | 400 or 422 about a member that the balancer added | anywhere, without it | nothing |
+//! | `client_timeout` | the client's own limit has passed | anywhere | nothing |
+//!
+//! "Anywhere" is an untried deployment first. A deployment that is alone in its group cools by LiteLLM's rules
+//! ([`cooldown`](crate::cooldown)). A code goes before a phrase, a phrase before the status; a body that is not JSON says
+//! nothing, so its status decides.
+
+use super::body::ErrorBody;
+use super::class::Class;
+use super::codes::{self, Meaning};
+use super::phrases;
+use super::spoken::spoken;
+
+/// What the balancer added to the request that was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// `stream_options`, which the client did not send.
+    pub stream_options: bool,
+}
+
+/// A provider's answer, and what was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderError<'a> {
+    /// Its HTTP status. Below 300 the body's own status counts, else 500: for answers that are errors all the same.
+    pub status: u16,
+    /// As much of the body as was read.
+    pub body: &'a [u8],
+    /// `x-amzn-errortype`, with which AWS names an error outside of the body.
+    pub error_type: Option<&'a str>,
+    /// Whether it says when to come back.
+    pub has_retry_after: bool,
+    /// Whether the deployment takes the model's name from the request.
+    pub is_wildcard: bool,
+    /// The model as the client named it: behind a wildcard a client's own word, whatever it says in a message.
+    pub model: &'a str,
+    /// What the balancer added.
+    pub added: Added,
+}
+
+/// Whose fault a provider's answer is. Pure, and total: any status, any bytes.
+pub fn classify(error: &ProviderError<'_>) -> Class {
+    let mut body = ErrorBody::read(error.body);
+    body.codes.extend(error.error_type.map(str::to_ascii_lowercase));
+    let status = match error.status {
+        0..300 => body.status().unwrap_or(500),
+        status => status,
+    };
+    let model = Some(error.model).filter(|_| error.is_wildcard);
+    let messages = body.messages.iter().map(|message| spoken(message, model)).collect();
+    Reading { error, status, body: &body, messages }.class()
+}
+
+/// An answer that has been read.
+struct Reading<'a> {
+    error: &'a ProviderError<'a>,
+    status: u16,
+    body: &'a ErrorBody,
+    /// The body's messages without what they quote.
+    messages: Vec<String>,
+}
+
+impl Reading<'_> {
+    fn class(&self) -> Class {
+        match self.status {
+            400 | 422 if self.is_about_what_was_added() => Class::Ours,
+            300..=399 => Class::Deployment,
+            401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => Class::Request,
+            401 | 402 => Class::Account,
+            404 | 405 | 501 => self.missing(),
+            429 => self.limited(),
+            _ => self.special().unwrap_or_else(|| self.ordinary()),
+        }
+    }
+
+    /// By code, or else by phrase.
+    fn says(&self, meaning: Meaning) -> bool {
+        codes::has(self.body, meaning) || phrases::says(&self.messages, meaning)
+    }
+
+    /// A long prompt or a filtered one. A code decides alone: a message beside it may hold words of the other, or of the client.
+    fn special(&self) -> Option<Class> {
+        let code = |meaning| codes::has(self.body, meaning);
+        let phrase = |meaning| phrases::says(&self.messages, meaning);
+        match () {
+            () if code(Meaning::Policy) => Some(Class::ContentPolicy),
+            () if code(Meaning::Context) => Some(Class::ContextWindow),
+            () if code(Meaning::Parameter) || code(Meaning::Model) || code(Meaning::Reference) => None,
+            () if self.is_too_large() => Some(Class::Size),
+            () if phrase(Meaning::Context) => Some(Class::ContextWindow),
+            () if phrase(Meaning::Policy) => Some(Class::ContentPolicy),
+            () => None,
+        }
+    }
+
+    /// What is not there: a thing of the request's, the model, or the route.
+    fn missing(&self) -> Class {
+        match () {
+            () if self.says(Meaning::Reference) => Class::Reference,
+            () if self.says(Meaning::Operation) => Class::Route,
+            () if self.status == 404 && self.names_the_model() => self.model(),
+            () if self.says(Meaning::Account) => Class::Account,
+            () => Class::Route,
+        }
+    }
+
+    fn limited(&self) -> Class {
+        let code = |meaning| codes::has(self.body, meaning);
+        // Gemini says "check your plan and billing" of limits per minute, too; what ends with the day has "PerDay" in its id.
+        let is_google =
+            code(Meaning::Limit) && self.body.codes.iter().any(|code| code == "resource_exhausted");
+        let is_daily = self.body.codes.iter().any(|code| code.contains("perday"));
+        match () {
+            () if code(Meaning::Account) => Class::Account,
+            () if self.is_too_large() => Class::Size,
+            () if is_google && !is_daily => Class::Limit,
+            () if is_daily || phrases::says(&self.messages, Meaning::Account) => Class::Account,
+            () => Class::Limit,
+        }
+    }
+
+    /// Everything that is neither missing nor limited by its status, and no special fallback's.
+    fn ordinary(&self) -> Class {
+        let says = |meaning| self.says(meaning);
+        match self.status {
+            500.. => self.broken(),
+            // The request's own servers of tools (MCP) fail with 424.
+            408 | 409 | 423..=425 | 499 if !codes::has(self.body, Meaning::Parameter) => Class::Server,
+            498 => Class::Limit,
+            410 => self.model(),
+            421 => Class::Deployment,
+            413 => Class::Request,
+            _ if codes::has(self.body, Meaning::Parameter) => Class::Request,
+            _ if says(Meaning::Reference) || self.is_lost_response() => Class::Reference,
+            _ if says(Meaning::Operation) => Class::Route,
+            _ if says(Meaning::Account) => Class::Account,
+            _ if says(Meaning::Limit) => Class::Limit,
+            403 if says(Meaning::Model) || self.lacks_permission() => Class::Account,
+            403 => Class::Forbidden,
+            _ if says(Meaning::Model) => self.model(),
+            _ => Class::Request,
+        }
+    }
+
+    /// 5xx. Proxies pass on others' limits so, and Google its own.
+    fn broken(&self) -> Class {
+        let has_hint = self.status == 503 && self.error.has_retry_after;
+        match self.status == 529 || has_hint || codes::has(self.body, Meaning::Limit) {
+            true => Class::Limit,
+            false => Class::Server,
+        }
+    }
+
+    /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment; nor does a model that
+    /// another parameter names (`tools[0].model`).
+    fn model(&self) -> Class {
+        let mut params = self.body.params.iter().filter(|param| *param != "none").peekable();
+        let is_anothers = params.peek().is_some() && params.all(|param| param != "model");
+        if self.error.is_wildcard || is_anothers { Class::Request } else { Class::Deployment }
+    }
+
+    /// In a 403 these words suffice, in a code or in a message.
+    fn lacks_permission(&self) -> bool {
+        phrases::says_no_permission(&self.body.codes) || phrases::says_no_permission(&self.messages)
+    }
+
+    fn names_the_model(&self) -> bool {
+        self.says(Meaning::Model) || phrases::says_unknown_model(&self.messages)
+    }
+
+    /// OpenAI's answer to a response's id that another organization made.
+    fn is_lost_response(&self) -> bool {
+        let is_lost =
+            |message: &String| message.to_ascii_lowercase().starts_with("invalid `previous_response_id`");
+        self.body.messages.iter().any(is_lost)
+    }
+
+    /// Groq's 413, and OpenAI's 429 "Request too large": no wait helps, and smaller requests are served.
+    fn is_too_large(&self) -> bool {
+        matches!(self.status, 400 | 413 | 429) && phrases::says_too_large(&self.messages)
+    }
+
+    fn is_about_what_was_added(&self) -> bool {
+        const NAMES: [&str; 3] = ["stream_options", "stream options", "include_usage"];
+        let names = |text: &String| {
+            let text = text.to_ascii_lowercase();
+            NAMES.iter().any(|name| text.contains(name))
+        };
+        self.error.added.stream_options
+            && (self.body.params.iter().any(names) || self.body.messages.iter().any(names))
+    }
+}

@@ -1,0 +1,197 @@
+//! Error codes and types that say by themselves whose fault it is, whatever the message says. In lower case.
+
+use super::body::ErrorBody;
+
+/// What a code, or the words of a message, mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A parameter's own fault. Its message may hold words of the others.
+    Parameter,
+    /// The prompt is too long.
+    Context,
+    /// The prompt or the answer was filtered.
+    Policy,
+    /// The key, the balance, the plan.
+    Account,
+    /// Too much at once.
+    Limit,
+    /// The model, or the deployment of it.
+    Model,
+    /// The operation is not there.
+    Operation,
+    /// An id that is not known there.
+    Reference,
+}
+
+/// Each is one provider's, or OpenAI's that many others copy.
+const CODES: [(Meaning, &[&str]); 8] = [
+    // OpenAI's for one parameter. LiteLLM excludes the first two from context windows.
+    (
+        Meaning::Parameter,
+        &[
+            "string_above_max_length",
+            "array_above_max_length",
+            "integer_above_max_value",
+            "decimal_above_max_value",
+            "invalid_value",
+            "invalid_type",
+            "unknown_parameter",
+            "unsupported_parameter",
+            "unsupported_value",
+            "missing_required_parameter",
+            "invalid_function_parameters",
+            // A tool's server that the request names.
+            "external_connector_error",
+        ],
+    ),
+    (
+        Meaning::Context,
+        &[
+            "context_length_exceeded",
+            "context_window_exceeded",
+            "contextwindowexceedederror",
+            // llama.cpp
+            "exceed_context_size_error",
+            // GitHub
+            "model_max_prompt_tokens_exceeded",
+            "tokens_limit_reached",
+            "prompt_too_long",
+            "input_too_long",
+        ],
+    ),
+    (
+        Meaning::Policy,
+        &[
+            "content_policy_violation",
+            "contentpolicyviolationerror",
+            "content_filter",
+            "content_filter_error",
+            "content_filter_policy",
+            // Azure
+            "responsibleaipolicyviolation",
+            "responsible_ai_policy_violation",
+            // OpenAI: images; Codex
+            "moderation_blocked",
+            "cyber_policy",
+            // MiniMax
+            "new_sensitive",
+            // DashScope
+            "data_inspection_failed",
+            "datainspectionfailed",
+            // Gemini, Zhipu
+            "prohibited_content",
+            "1301",
+        ],
+    ),
+    (
+        Meaning::Account,
+        &[
+            "insufficient_quota",
+            "insufficient_balance",
+            "insufficient_credits",
+            "insufficient_user_quota",
+            // Moonshot
+            "exceeded_current_quota_error",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+            "billing_error",
+            "payment_required",
+            "account_deactivated",
+            "invalid_api_key",
+            "api_key_invalid",
+            "api_key_expired",
+            "authentication_error",
+            "unsupported_country_region_territory",
+            // Google, Databricks
+            "permission_denied",
+            // DashScope
+            "arrearage",
+            "invalidapikey",
+            // LiteLLM
+            "budget_exceeded",
+            // AWS
+            "unrecognizedclientexception",
+            "invalidsignatureexception",
+            "expiredtokenexception",
+            "servicequotaexceededexception",
+        ],
+    ),
+    (
+        Meaning::Limit,
+        &[
+            "rate_limit_exceeded",
+            "rate_limit_error",
+            "rate_limit_reached",
+            "ratelimitreached",
+            "ratelimiterror",
+            "too_many_requests",
+            "toomanyrequests",
+            "throttling_error",
+            "throttlingexception",
+            "throttling",
+            "throttling.ratequota",
+            "toomanyrequestsexception",
+            "resource_exhausted",
+            "overloaded_error",
+            "engine_overloaded_error",
+            "service_tier_capacity_exceeded",
+            "no_capacity",
+            "nocapacity",
+            "429",
+            "529",
+        ],
+    ),
+    (
+        Meaning::Model,
+        &[
+            "model_not_found",
+            "modelnotfound",
+            "model_not_available",
+            "model_not_supported",
+            "model_decommissioned",
+            "model_deprecated",
+            "invalid_model",
+            "unknown_model",
+            "deploymentnotfound",
+            "deployment_not_found",
+            "resourcenotfoundexception",
+            "modelnotreadyexception",
+            // Groq, LiteLLM: a model that this key may not use.
+            "model_permission_blocked_org",
+            "model_permission_blocked_project",
+            "model_terms_required",
+            "key_model_access_denied",
+            "team_model_access_denied",
+        ],
+    ),
+    (
+        Meaning::Operation,
+        // Azure; llama.cpp
+        &["operationnotsupported", "unsupported_endpoint", "unknown_url", "not_supported_error"],
+    ),
+    (
+        Meaning::Reference,
+        &[
+            "previous_response_not_found",
+            "response_not_found",
+            "conversation_not_found",
+            "file_not_found",
+            "item_not_found",
+            "invalid_encrypted_content",
+        ],
+    ),
+];
+
+/// Whether a code of this meaning is there.
+pub(super) fn has(body: &ErrorBody, meaning: Meaning) -> bool {
+    let known = CODES.iter().filter(|(of, _)| *of == meaning).flat_map(|(_, codes)| codes.iter());
+    let mut known = known;
+    known.any(|code| body.codes.iter().any(|own| is_same(own, code)))
+}
+
+/// AWS writes a namespace before a name, and a page behind it: `com.amazon.coral.service#ThrottlingException:http://..`
+fn is_same(own: &str, code: &str) -> bool {
+    let name = own.rsplit('#').next().unwrap_or(own);
+    let name = name.split(':').next().unwrap_or(name);
+    own == code || name == code
+}

@@ -1,0 +1,163 @@
+//! Stories of routes: where a request comes in, and which deployments can serve it there.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a story that cannot go on has failed"
+)]
+
+mod common;
+
+use common::{Answer, Told, World};
+use wasm_bindgen_test::wasm_bindgen_test as story;
+
+/// A group of which one deployment serves chats alone, one is Azure's, and one has every route.
+const MIXED: &str = "
+model_list:
+- {model_name: g, litellm_params: {model: anthropic/c, api_key: k}, model_info: {id: chats}}
+- {model_name: g, litellm_params: {model: azure/m, api_base: 'https://r.test', api_version: 2024-06-01, api_key: k}, model_info: {id: azure}}
+- {model_name: g, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}, model_info: {id: all}}
+- {model_name: chats-only, litellm_params: {model: anthropic/c, api_key: k}, model_info: {id: lone}}
+- {model_name: falls-back, litellm_params: {model: anthropic/c, api_key: k}, model_info: {id: first}}
+router_settings: {fallbacks: [{falls-back: [g]}]}
+";
+
+fn post(world: &mut World, path: &str, model: &str) -> Told {
+    world.post(path, &[], format!(r#"{{"model":"{model}","input":"hi"}}"#).as_bytes(), |_| Answer::Ok)
+}
+
+#[story(unsupported = test)]
+fn a_deployment_without_the_route_is_passed_over() {
+    let mut world = World::of(MIXED);
+    for (path, able) in [
+        ("/v1/chat/completions", ["all", "azure", "chats"].as_slice()),
+        ("/v1/embeddings", ["all", "azure"].as_slice()),
+        ("/v1/responses", ["all", "azure"].as_slice()),
+        ("/v1/moderations", ["all"].as_slice()),
+        ("/v1/rerank", ["all"].as_slice()),
+    ] {
+        let mut called: Vec<String> = (0..60).flat_map(|_| post(&mut world, path, "g").called).collect();
+        assert_eq!(called.len(), 60, "{path}: one call each");
+        called.sort();
+        called.dedup();
+        assert_eq!(called, able, "{path}");
+    }
+}
+
+#[story(unsupported = test)]
+fn retries_stay_among_those_that_have_the_route() {
+    let mut world =
+        World::of(&MIXED.replace("{fallbacks", "{num_retries: 5, disable_cooldowns: true, fallbacks"));
+    for _ in 0..20 {
+        let body = br#"{"model":"g","input":"hi"}"#;
+        let told = world.post("/v1/embeddings", &[], body, |_| Answer::Status(500));
+        assert!(told.called.len() > 1 && !told.called.contains(&"chats".to_owned()), "{:?}", told.called);
+    }
+}
+
+#[story(unsupported = test)]
+fn a_route_that_no_deployment_has_is_refused_in_words() {
+    let mut world = World::of(MIXED);
+    for model in ["chats-only", "lone", "chats", "anthropic/c"] {
+        let told = post(&mut world, "/v1/embeddings", model);
+        assert_eq!((told.status, told.called.len()), (404, 0), "{model}");
+        let error: serde_json::Value = serde_json::from_str(&told.body).unwrap();
+        let message = error["error"]["message"].as_str().unwrap();
+        for part in [&format!("`{model}`"), "/embeddings", "anthropic"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(error["error"]["param"], "model");
+        assert_eq!(post(&mut world, "/v1/chat/completions", model).called.len(), 1, "{model} still chats");
+    }
+}
+
+#[story(unsupported = test)]
+fn a_group_without_the_route_falls_back() {
+    let mut world = World::of(MIXED);
+    assert_eq!(post(&mut world, "/v1/moderations", "falls-back").called, ["all"]);
+    assert_eq!(post(&mut world, "/v1/chat/completions", "falls-back").called, ["first"]);
+}
+
+#[story(unsupported = test)]
+fn rerankings_are_routed_like_everything_else() {
+    let yaml = "
+model_list:
+- {model_name: r, litellm_params: {model: hosted_vllm/v, api_base: 'http://v.test/v1', rpm: 1}, model_info: {id: vllm}}
+- {model_name: r, litellm_params: {model: cohere/rerank-v3.5, api_key: k, rpm: 1}, model_info: {id: cohere}}
+router_settings: {disable_cooldowns: true}
+";
+    let body = br#"{"model":"r","query":"q","documents":["a","b"],"top_n":1,"num_retries":3}"#;
+    for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
+        let mut world = World::of(yaml);
+        let first = world.post(path, &[], body, |_| Answer::Status(500));
+        assert_eq!(first.called.len(), 2, "{path}: {:?}", first.called);
+        let sent = first.sent.unwrap();
+        let (at, model) =
+            if first.called[1] == "vllm" { ("/v1/rerank", "v") } else { ("/v2/rerank", "rerank-v3.5") };
+        assert_eq!(sent.header(":path"), at);
+        assert_eq!(
+            sent.body,
+            format!(r#"{{"model":"{model}","query":"q","documents":["a","b"],"top_n":1}}"#)
+        );
+    }
+    let mut world = World::of(yaml);
+    let statuses: Vec<u16> =
+        (0..3).map(|_| world.post("/v1/rerank", &[], body, |_| Answer::Ok).status).collect();
+    assert_eq!(statuses, [200, 200, 429], "limits hold");
+}
+
+#[story(unsupported = test)]
+fn an_unknown_path_names_the_base_url() {
+    let world = World::of(MIXED);
+    let reply = |path, scheme| {
+        let headers = [
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "host:4000"),
+            ("x-forwarded-proto", scheme),
+        ];
+        match world.router.arrive(&headers.into_iter().collect(), false) {
+            llm_balancer_router::Arrival::Reply(reply) => reply,
+            other => panic!("{path}: {other:?}"),
+        }
+    };
+    for path in [
+        "/",
+        "/v1",
+        "/openai/v1",
+        "/v1/v1/chat/completions",
+        "/chat/completions/v1",
+        "/api/v1/chat/completions",
+        "/v1/messages",
+    ] {
+        let reply = reply(path, "http");
+        assert_eq!(reply.status, 404, "{path}");
+        assert!(
+            reply.body.contains("Not Found") && reply.body.contains(" http://host:4000/v1"),
+            "{}",
+            reply.body
+        );
+        let names_the_route = reply.body.contains("http://host:4000/v1/chat/completions");
+        assert_eq!(names_the_route, path.contains("completions"), "{}", reply.body);
+    }
+    assert!(reply("/", "https").body.contains("https://host:4000/v1"));
+}
+
+#[story(unsupported = test)]
+fn a_websocket_is_refused_in_a_way_that_makes_clients_use_http() {
+    let world = World::of(MIXED);
+    for headers in [
+        [(":method", "GET"), (":path", "/v1/responses"), ("upgrade", "websocket")],
+        [(":method", "GET"), (":path", "/v1/realtime?model=g"), ("upgrade", "WebSocket")],
+        [(":method", "CONNECT"), (":path", "/v1/responses"), (":protocol", "websocket")],
+    ] {
+        match world.router.arrive(&headers.into_iter().collect(), false) {
+            llm_balancer_router::Arrival::Reply(reply) => {
+                assert_eq!(reply.status, 426, "{headers:?}");
+                assert!(reply.body.contains("WebSockets are not served"), "{}", reply.body);
+            }
+            other => panic!("{headers:?}: {other:?}"),
+        }
+    }
+}

@@ -31,6 +31,11 @@ impl Call<'_, '_, '_> {
             let advice = "send chat requests to a chat model";
             self.warn("model", "chat requests are not turned into prompts: only completions work", advice);
         }
+        if base.path.contains("/openai/deployments/") && base.host.ends_with(".azure.com") {
+            let message = "is the address of an Azure deployment, which takes a key as api-key";
+            let advice = format!("write model: azure/{}", self.written);
+            self.warn("api_base", message, &advice);
+        }
         let shown = base.shown();
         let layout = match self.provider.name {
             "text-completion-openai" => Layout::TextCompletion,
@@ -88,7 +93,9 @@ impl Call<'_, '_, '_> {
         };
         let mut base = self.parse(&self.api_base.clone().unwrap_or(host))?;
         let shown = base.shown();
-        base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
+        if !base.path.ends_with("/endpoints/openapi") {
+            base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
+        }
         let key = self.key();
         if key.is_none() {
             let advice = "give an access token as api_key; where something on the way adds one, such as Envoy's gcp_authn, put model_list.litellm_params.api_key into llm_balancer.accept";

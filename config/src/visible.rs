@@ -57,7 +57,7 @@ pub fn flaw(text: &str, becomes: Use) -> Option<Flaw> {
 pub fn unreplaced(text: &str) -> Option<Flaw> {
     let message = if text.contains("os.environ") || text.contains("os.getenv") {
         "holds os.environ or os.getenv inside of a text, where it is not replaced by the variable"
-    } else if text.contains("${") || text.split([' ', '/', ':', ',']).any(is_shell_variable) {
+    } else if text.contains("${") || text.split([' ', '/']).any(is_shell_variable) {
         "is not replaced by a variable: LiteLLM knows os.environ/ only"
     } else if text.contains("{{") && text.contains("}}") {
         "holds a placeholder in braces, which is not replaced"
@@ -199,7 +199,7 @@ mod tests {
         ] {
             assert!(unreplaced(text).is_some(), "{text}");
         }
-        for text in ["Bearer sk-1", "costs $5", "pa$sword", "$", "{\"a\":1}", "environ"] {
+        for text in ["Bearer sk-1", "costs $5", "pa$sword", "user:$SECRET", "$", "{\"a\":1}", "environ"] {
             assert_eq!(unreplaced(text), None, "{text}");
         }
     }

@@ -4,6 +4,7 @@
 //! Mistakes cannot: what is no valid configuration, a variable that is not set, a name that leads nowhere.
 
 use crate::reader::{Reader, Section};
+use crate::report::Path;
 use crate::suggest::Suggestions;
 use crate::tree::Place;
 
@@ -44,17 +45,18 @@ impl Accepted {
     }
 
     /// Whether an entry names this path. Both are remembered.
-    pub fn covers(&mut self, path: &str) -> bool {
+    pub fn covers(&mut self, path: &Path<'_>) -> bool {
         if self.entries.is_empty() {
             return false;
         }
+        let path = path.to_string();
         let mut covered = false;
-        for entry in self.entries.iter_mut().filter(|entry| names(&entry.path, path)) {
+        for entry in self.entries.iter_mut().filter(|entry| names(&entry.path, &path)) {
             entry.used = true;
             covered = true;
         }
         if !covered && self.refused.len() < MOST_SUGGESTED {
-            self.refused.push(path.to_owned());
+            self.refused.push(path);
         }
         covered
     }

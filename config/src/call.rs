@@ -6,6 +6,7 @@ use crate::config::{Credential, Endpoint, Layout, Tls};
 use crate::endpoint::{Obstacle, Unsupported};
 use crate::providers::Provider;
 use crate::reader::{Reader, Section, Unset};
+use crate::report::ADVISES;
 use crate::secret::Secret;
 use crate::tree::{Entry, Value};
 use crate::visible::Use;
@@ -237,6 +238,9 @@ impl Call<'_, '_, '_> {
             self.reader.report.refuse(self.params.place, &path, &message, "set it, or remove it");
             return;
         }
+        if !ADVISES {
+            return;
+        }
         let message = match own_address {
             true => format!("has no api_key, and {} refuses every request without one", self.provider.name),
             false => format!("has no api_key, and {} asks for one", self.provider.name),
@@ -265,7 +269,11 @@ impl Call<'_, '_, '_> {
     }
 
     /// A warning about a key, at that key if it is there.
+    #[inline(always)]
     pub fn warn(&mut self, key: &str, message: &str, advice: &str) {
+        if !ADVISES {
+            return;
+        }
         let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
         self.reader.report.warn(place, &self.params.path.key(key), message, advice);
     }

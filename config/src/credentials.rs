@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::environment::PREFIX;
 use crate::python;
 use crate::reader::{Reader, Unset};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::secret::Secret;
 use crate::tree::{Entry, Place, Value};
 use crate::visible::{self, Use};
@@ -99,6 +99,9 @@ impl Reader<'_> {
 
     /// What is a credential and something around it: `docker --env-file` keeps quotes.
     fn warn_of_wrapping(&mut self, text: &str, source: Source<'_>, place: Place, path: &Path<'_>) {
+        if !ADVISES {
+            return;
+        }
         let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
         let what = match source {
             Source::File => String::new(),

@@ -8,6 +8,7 @@ use crate::formats;
 use crate::infer::infer_provider;
 use crate::providers::{self, Provider, Wire};
 use crate::reader::{Reader, Section};
+use crate::report::ADVISES;
 use crate::suggest::Suggestions;
 
 /// A deployment's place in the world.
@@ -51,8 +52,10 @@ impl Target {
 
 impl Obstacle {
     /// A deployment that nothing in the file could make reachable.
+    #[inline(always)]
     pub fn unsupported(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Unsupported(Unsupported { key: "model", message: message.into(), advice: advice.into() })
+        let advice = if ADVISES { advice.into() } else { String::new() };
+        Self::Unsupported(Unsupported { key: "model", message: message.into(), advice })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::{Fallback, Member, Target};
 use crate::credentials::is_secret_name;
 use crate::params;
 use crate::reader::{Reader, Section, Unset};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::settings::Settings;
 use crate::tables::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
@@ -117,7 +117,7 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
             reader.refuse_at(entry, &path, message, advice);
             continue;
         }
-        if !is_request_parameter(&entry.key) && !is_a_body_member(&entry.key) {
+        if ADVISES && !is_request_parameter(&entry.key) && !is_a_body_member(&entry.key) {
             let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
             let advice = match near {
                 Some(near) => format!("did you mean {near}?"),

@@ -2,6 +2,7 @@
 
 use crate::endpoint::Obstacle;
 use crate::providers::{Provider, Wire};
+use crate::report::ADVISES;
 
 const NOT_TRANSLATED: &str = "and nothing is translated here";
 
@@ -27,6 +28,7 @@ pub fn check(provider: &Provider, written: &str) -> Result<(), Obstacle> {
 
 fn native(provider: &Provider, name: &str) -> Obstacle {
     let advice = match provider.name {
+        _ if !ADVISES => String::new(),
         "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
         "openai_like" | "custom" => format!("write openai/{name}"),
         "cohere" | "cohere_chat" => format!(

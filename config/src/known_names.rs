@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{Alias, RoutingGroup, Skipped};
 use crate::model_list::ModelList;
+use crate::report::ADVISES;
 use crate::suggest::Suggestions;
 use crate::wildcard::Wildcard;
 
@@ -133,6 +134,9 @@ impl<'a> Names<'a> {
 
     /// What a name that is not known may mean.
     pub fn advice(&self, suggestions: &mut Suggestions, name: &str) -> String {
+        if !ADVISES {
+            return String::new();
+        }
         let groups = self.groups.iter().map(|group| &**group);
         match suggestions.name(name, groups.chain(self.routing_groups.iter().copied())) {
             Some(near) => format!("did you mean {near}?"),

@@ -5,8 +5,9 @@ use crate::credentials::is_secret_name;
 use crate::environment::PREFIX;
 use crate::json;
 use crate::reader::{Reader, Section, Unset};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::secret::Secret;
+use crate::suggest;
 use crate::tables::{LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
 use crate::visible::{self, Use};
@@ -30,7 +31,8 @@ pub fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
         if !is_request_parameter(&entry.key) && !announce(reader, entry, &path) {
             continue;
         }
-        if let Value::Text(text) = &entry.node.value
+        if ADVISES
+            && let Value::Text(text) = &entry.node.value
             && !text.starts_with(PREFIX)
             && let Some((message, advice)) = visible::unreplaced(text)
         {
@@ -50,7 +52,9 @@ fn is_ours_to_keep(key: &str) -> bool {
 
 /// Warns of a parameter that may be a misspelling; whether it is sent.
 fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
-    let (message, advice) = if let Some(near) = reader.report.suggestions.key(&entry.key, &LITELLM_PARAMS) {
+    // Whether it is sent depends on it, here and in the filter alike.
+    let near = suggest::nearest(&entry.key, LITELLM_PARAMS.keys.iter().map(|key| key.name));
+    let (message, advice) = if let Some(near) = near {
         ("is not known here and has no effect", format!("did you mean {near}?"))
     } else if is_litellms_own(&entry.key) {
         ("belongs to a feature of LiteLLM that is not served, and has no effect", "remove it".to_owned())

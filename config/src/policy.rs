@@ -2,7 +2,7 @@
 
 use crate::config::FailurePolicy;
 use crate::reader::{Reader, Section};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::tree::{Entry, Value};
 use crate::verdict::{Key, Table, applied, unknown};
 
@@ -41,6 +41,9 @@ pub const ALLOWED_FAILS: &Table = &Table {
 
 /// A key that may be the other policy's.
 fn unknown_kind(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
+    if !ADVISES {
+        return;
+    }
     let ending = if table.name == RETRIES.name { "Retries" } else { "AllowedFails" };
     let kind = ["AllowedFails", "Retries"].iter().find_map(|ending| entry.key.strip_suffix(ending));
     let meant = kind.map(|kind| format!("{kind}{ending}")).filter(|meant| *meant != entry.key);

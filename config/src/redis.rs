@@ -7,6 +7,7 @@
 
 use crate::config::Redis;
 use crate::reader::{Reader, Section};
+use crate::report::ADVISES;
 use crate::settings::Settings;
 use crate::tree::{Entry, Value};
 
@@ -133,6 +134,9 @@ fn cache_params<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Opti
 /// Keys of `cache_params` that are nearly those of a Redis. All others are about caching, which is not done here.
 fn misspelt(reader: &mut Reader<'_>, section: &Section<'_>) {
     const ABOUT_CACHING: [&str; 4] = ["mode", "ttl", "type", "namespace"];
+    if !ADVISES {
+        return;
+    }
     let known = || CACHES.all().into_iter().chain(ABOUT_CACHING);
     for entry in section.entries.iter().filter(|entry| known().all(|key| key != entry.key)) {
         if let Some(near) = reader.report.suggestions.name(&entry.key, known()) {

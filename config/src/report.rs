@@ -9,6 +9,10 @@ use crate::suggest::Suggestions;
 use crate::tree::Place;
 use crate::visible::on_one_line;
 
+/// Whether people read what is found. They do not in the filter: its file has passed `check`, so it tells what stops it, and
+/// is smaller without the other words.
+pub const ADVISES: bool = !cfg!(target_family = "wasm");
+
 /// Findings of one severity that are collected, at most: more are more of the same.
 const MOST_COLLECTED: usize = 50_000;
 /// Findings of one severity that are shown, at most.
@@ -108,7 +112,12 @@ impl Report {
     }
 
     /// Something that stops the configuration.
+    #[inline(always)]
     pub fn refuse(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        self.add_refusal(place, path, message, if ADVISES { advice } else { "" });
+    }
+
+    fn add_refusal(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         self.refusals = self.refusals.saturating_add(1);
         self.add(Severity::Refused, place, path, message, advice);
     }
@@ -120,6 +129,7 @@ impl Report {
 
     /// Something of LiteLLM's that is not served, and that must not be ignored unless the operator accepts it: then it
     /// is a warning.
+    #[inline(always)]
     pub fn refuse_feature(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         if !self.is_accepted(place, path, message, advice) {
             self.refuse(place, path, message, advice);
@@ -127,17 +137,25 @@ impl Report {
     }
 
     /// Whether the operator accepts what is missing at a path, with the warning that says so.
+    #[inline(always)]
     pub fn is_accepted(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) -> bool {
-        let accepted = self.accepted.covers(&path.to_string());
-        if accepted {
+        let accepted = self.covers(path);
+        if accepted && ADVISES {
             let message = format!("{message} (accepted by llm_balancer.accept)");
             self.warn(place, path, &message, advice);
         }
         accepted
     }
 
+    fn covers(&mut self, path: &Path<'_>) -> bool {
+        self.accepted.covers(path)
+    }
+
     /// Warns of entries of `llm_balancer.accept` that accept nothing.
     pub fn check_accepted(&mut self) {
+        if !ADVISES {
+            return;
+        }
         let accepted = std::mem::take(&mut self.accepted);
         let refused = |entry: &str| {
             let mut found = self.found.iter().map(|(_, finding)| finding);
@@ -158,7 +176,7 @@ impl Report {
     /// Something worth knowing. Not in the filter, which prints refusals alone: without the words it is smaller.
     #[inline(always)]
     pub fn warn(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
-        if !cfg!(target_family = "wasm") {
+        if ADVISES {
             self.add(Severity::Warning, place, path, message, advice);
         }
     }

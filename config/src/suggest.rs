@@ -1,5 +1,6 @@
 //! "Did you mean ..": the name that a misspelling is closest to.
 
+use crate::report::ADVISES;
 use crate::verdict::Table;
 
 /// Comparisons of letters that a file may cost, so that ten thousand names with ten thousand misspellings of them are
@@ -25,25 +26,23 @@ impl Suggestions {
     /// The key of the table that a misspelling is closest to: by letters, or else by words, of which one or two may
     /// be missing, as in `ContentPolicyViolationRetries`.
     pub fn key(&mut self, name: &str, table: &Table) -> Option<&'static str> {
+        if !ADVISES {
+            return None;
+        }
         let names = || table.keys.iter().map(|key| key.name);
         self.name(name, names()).or_else(|| self.by_words(name, names()))
     }
 
     /// The name that a misspelling is closest to, by letters.
     pub fn name<'n>(&mut self, name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-        let allowed = match name.len() {
-            0..6 => 1,
-            6..9 => 2,
-            _ => 3,
-        };
+        if !ADVISES {
+            return None;
+        }
         let mut near = None;
-        for other in names.filter(|other| other.len().abs_diff(name.len()) <= allowed) {
+        for other in names {
+            let Some(allowed) = allowed(name, other) else { continue };
             self.spend(name.len().saturating_mul(BAND))?;
-            let found = distance(name, other, allowed).map(|distance| (distance, other));
-            near = match (near, found) {
-                (Some(near), Some(found)) => Some(std::cmp::min(near, found)),
-                (near, found) => near.or(found),
-            };
+            near = nearer(near, distance(name, other, allowed), other);
         }
         near.map(|(_, name)| name)
     }
@@ -70,6 +69,34 @@ impl Suggestions {
         self.comparisons_left = self.comparisons_left.checked_sub(comparisons)?;
         Some(())
     }
+}
+
+/// The name that a misspelling is closest to, whatever that costs: where something depends on it.
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut near = None;
+    for other in names {
+        let Some(allowed) = allowed(name, other) else { continue };
+        near = nearer(near, distance(name, other, allowed), other);
+    }
+    near.map(|(_, name)| name)
+}
+
+/// How far two names may be apart, if their lengths let them be so near.
+fn allowed(name: &str, other: &str) -> Option<usize> {
+    let allowed = match name.len() {
+        0..6 => 1,
+        6..9 => 2,
+        _ => 3,
+    };
+    (other.len().abs_diff(name.len()) <= allowed).then_some(allowed)
+}
+
+fn nearer<'n>(
+    near: Option<(usize, &'n str)>,
+    distance: Option<usize>,
+    other: &'n str,
+) -> Option<(usize, &'n str)> {
+    near.into_iter().chain(distance.map(|distance| (distance, other))).min()
 }
 
 /// The words of `RateLimitErrorRetries` and `rate_limit_error_retries` in lower case; `None` where the text is too long.

@@ -1,7 +1,7 @@
 //! What becomes of each key that a section may hold, and what to say about it.
 
 use crate::reader::{Reader, Section};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::tables;
 use crate::tree::{Entry, Value};
 
@@ -25,8 +25,8 @@ pub enum Verdict {
 }
 
 /// Words for the documentation and for warnings, which the filter does not print: no weight for it to carry.
-const fn words(text: &'static str) -> &'static str {
-    if cfg!(target_family = "wasm") { "" } else { text }
+pub const fn words(text: &'static str) -> &'static str {
+    if ADVISES { text } else { "" }
 }
 
 /// A key that is applied.
@@ -41,7 +41,7 @@ pub const fn ignored(name: &'static str, why: &'static str, advice: &'static str
 
 /// A key that cannot be ignored and is not served.
 pub const fn refused(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, verdict: Verdict::Refused(why, advice) }
+    Key { name, verdict: Verdict::Refused(why, words(advice)) }
 }
 
 /// The keys of one section.
@@ -90,7 +90,7 @@ pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
 
 /// A key of one's own that is nearly one of ours. Those of litellm_params are looked at where they are sent.
 fn almost(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
-    if table.name != "model_info" {
+    if !ADVISES || table.name != "model_info" {
         return;
     }
     if let Some(near) = reader.report.suggestions.key(&entry.key, table) {
@@ -101,6 +101,9 @@ fn almost(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>
 
 /// A key that this section does not know: misspelt, misplaced, or neither.
 pub fn unknown(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
+    if !ADVISES {
+        return;
+    }
     let (message, advice) = if let Some(near) = reader.report.suggestions.key(&entry.key, table) {
         ("is not known here and has no effect".to_owned(), format!("did you mean {near}?"))
     } else if let Some(home) = tables::home_of(&entry.key, table.name) {

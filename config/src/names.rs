@@ -7,6 +7,9 @@ pub const STREAM_ID: &str = "x-request-id";
 pub const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 /// Response header with which the filter asks the edge for another attempt; never reaches a client.
 pub const RETRY: &str = "x-llm-retry";
+/// Response header that Envoy adds to its own answer where the connection to the provider is older than the request: then
+/// the provider may have closed it for being idle. Never reaches a client.
+pub const REUSED: &str = "x-llm-reused";
 /// Request header with which the filter names the cluster of the deployment it chose.
 pub const CLUSTER: &str = "x-llm-cluster";
 /// The internal listener that runs the filter once per attempt, and the cluster that leads to it.

@@ -210,8 +210,10 @@ impl Call<'_, '_, '_> {
         }
         let by_deployment = base.path.contains("/openai/deployments/");
         let v1 = base.path.ends_with("/openai/v1");
+        // Beside its own paths, a resource has those of vendors, such as /providers/cohere/v2.
+        let own = ["/v1", "/v2"].iter().any(|end| base.path.ends_with(end));
         let foundry = base.host.ends_with(".services.ai.azure.com");
-        if !foundry || by_deployment || v1 {
+        if !foundry || by_deployment || own {
             let takes_key = by_deployment && (foundry || base.host.ends_with(".openai.azure.com"));
             let credential = if takes_key { Credential::ApiKey } else { Credential::Bearer };
             let layout = match (v1, by_deployment) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use llm_balancer_config::names;
 use llm_balancer_router::answer::limits;
+use llm_balancer_router::answer_check::{Checked, FalseSuccess};
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::explain;
 use llm_balancer_router::headers::Headers;
@@ -60,8 +61,6 @@ enum Phase {
     Failing(Box<Attempt>, Failure),
     /// The attempt failed, and the next one waits for its time; what is left of this response is thrown away.
     Waiting,
-    /// Envoy answers for us, in its own words: ours go in their place.
-    Replacing(Reply),
     /// Deployments are being asked whether they are there.
     Probing(Probe),
     /// Nothing is left to decide.
@@ -126,11 +125,7 @@ impl Exchange {
     fn reply(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Relaying;
         self.finish();
-        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = [("content-type", content_type(reply))].into_iter().chain(own);
-        // Fails only if the client has gone.
-        let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
-        Action::Pause
+        self.replace(reply)
     }
 
     /// Tells about the request, if it has ended.
@@ -234,17 +229,38 @@ impl Exchange {
         self.name(&attempt);
         let answering = Box::new(Answering::new(attempt, status));
         if complete {
-            self.served(&answering, End::Whole);
-            return Action::Continue;
+            return self.check(answering, b"", Rest::Absent);
         }
         self.watch(&answering.attempt);
         self.phase = Phase::Held(answering);
         Action::Pause
     }
 
+    /// The first bytes of an answer, which show whether it is one.
+    fn check(&mut self, mut answering: Box<Answering>, bytes: &[u8], rest: Rest) -> Action {
+        let complete = rest != Rest::Coming;
+        match answering.check(bytes, complete) {
+            Checked::Genuine(_) => self.serve(answering, bytes, complete),
+            Checked::Failed(found) => self.disproved(*answering, found, rest),
+            Checked::Undecided => {
+                self.phase = Phase::Held(answering);
+                Action::Pause
+            }
+        }
+    }
+
+    /// The answer is an error, whatever its status says.
+    fn disproved(&mut self, answering: Answering, found: FalseSuccess, rest: Rest) -> Action {
+        let Answering { mut attempt, status, .. } = answering;
+        attempt.detail = Some(format!("an error under status {status}"));
+        let failure = Failure::Provider { status: found.status, retry_after: asked_time() };
+        let said = Said { body: found.body.into_bytes(), under: Some(status), ..Said::default() };
+        self.settle(*attempt, failure, &|| said.clone(), rest)
+    }
+
     /// A part of the answer.
-    fn serve(&mut self, mut answering: Box<Answering>, size: usize, complete: bool) -> Action {
-        answering.pass(size, complete);
+    fn serve(&mut self, mut answering: Box<Answering>, chunk: &[u8], complete: bool) -> Action {
+        answering.pass(chunk, complete);
         if complete {
             self.served(&answering, End::Whole);
         } else {
@@ -277,16 +293,21 @@ impl Exchange {
 
     /// The provider says no, or Envoy says that there is no provider.
     fn failed(&mut self, mut attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
-        let seen_by_envoy = Failure::seen_by_envoy(flags());
+        let flags = flags();
+        let seen_by_envoy = Failure::seen_by_envoy(flags);
         attempt.detail = seen_by_envoy.and_then(|_| detail());
+        attempt.is_on_kept_connection = seen_by_envoy.is_some()
+            && Failure::ended_by_provider(flags)
+            && host::header(MapType::Response, names::REUSED).is_some();
         let failure = seen_by_envoy.unwrap_or_else(|| {
-            let header = |name| host::header(MapType::Response, name);
-            let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
-            let retry_after = retry_after(ms.as_deref(), seconds.as_deref(), host::now());
-            Failure::Provider { status, retry_after }
+            let location = || host::header(MapType::Response, "location");
+            if let (300..=399, Some(worker), Some(location)) = (status, &self.worker, location()) {
+                attempt.detail = worker.router.redirected(&attempt, &location);
+            }
+            Failure::Provider { status, retry_after: asked_time() }
         });
         if complete {
-            return self.settle(*attempt, failure, Rest::Absent);
+            return self.settle(*attempt, failure, &said, Rest::Absent);
         }
         self.watch(&attempt);
         self.phase = Phase::Failing(attempt, failure);
@@ -294,10 +315,10 @@ impl Exchange {
     }
 
     /// Obeys the verdict on a failed attempt.
-    fn settle(&mut self, attempt: Attempt, failure: Failure, rest: Rest) -> Action {
+    fn settle(&mut self, attempt: Attempt, failure: Failure, said: &dyn Fn() -> Said, rest: Rest) -> Action {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         self.phase = Phase::Relaying;
-        let verdict = worker.decide(|router, moment| router.judge(attempt, failure, &said, moment));
+        let verdict = worker.decide(|router, moment| router.judge(attempt, failure, said, moment));
         worker.current.set(self.context);
         worker.redis.tell_news(&worker);
         worker.current.set(0);
@@ -309,10 +330,7 @@ impl Exchange {
                 }
                 Action::Continue
             }
-            Verdict::Reply(reply) => {
-                self.replace(&reply, rest);
-                Action::Continue
-            }
+            Verdict::Reply(reply) => self.replace(&reply),
             Verdict::Retry(journey, wait) => self.retry(*journey, wait, rest),
         }
     }
@@ -336,19 +354,16 @@ impl Exchange {
         }
     }
 
-    /// Puts our words in the place of a response that is being held.
-    fn replace(&mut self, reply: &Reply, rest: Rest) {
-        // Envoy marks its own answers for retry, for the case that they do not pass here.
-        host::remove_header(MapType::Response, names::RETRY);
-        set(":status", &reply.status.to_string());
-        set("content-type", content_type(reply));
-        // To a response without a body none can be added here.
-        let body = if rest == Rest::Absent { "" } else { &reply.body };
-        set("content-length", &body.len().to_string());
-        for (name, value) in &reply.headers {
-            set(name, value);
-        }
-        let _ = host::set_buffer(BufferType::ResponseBody, body.as_bytes());
+    /// Puts our words in the place of a response that is being held: nothing of it passes, its headers included.
+    fn replace(&self, reply: &Reply) -> Action {
+        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        // Envoy marks its own answers for retry, for the case that they do not pass here. This one is final.
+        let is_single_hop = self.worker.as_ref().is_some_and(|worker| worker.router.is_single_hop());
+        let is_final = (!is_single_hop).then_some((names::RETRY, "0"));
+        let headers = [("content-type", content_type(reply))].into_iter().chain(own).chain(is_final);
+        // Fails only if the client has gone.
+        let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
+        Action::Pause
     }
 
     /// Says which deployment serves.
@@ -404,6 +419,18 @@ impl Exchange {
     }
 }
 
+/// What is there of the body of a response.
+fn response_body(size: usize) -> Vec<u8> {
+    if size > 0 { host::buffer(BufferType::ResponseBody) } else { Vec::new() }
+}
+
+/// How long the provider asks us to stay away.
+fn asked_time() -> Option<Duration> {
+    let header = |name| host::header(MapType::Response, name);
+    let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
+    retry_after(ms.as_deref(), seconds.as_deref(), host::now())
+}
+
 /// What the provider said in a response that is being held.
 fn said() -> Said {
     let header = |name| host::header(MapType::Response, name);
@@ -411,6 +438,7 @@ fn said() -> Said {
         content_type: header("content-type"),
         error_type: header("x-amzn-errortype"),
         body: host::buffer(BufferType::ResponseBody),
+        under: None,
     }
 }
 
@@ -483,12 +511,13 @@ impl Exchange {
 
     pub(crate) fn on_response_headers(&mut self, complete: bool) -> Action {
         let status = host::header(MapType::Response, ":status");
-        let status = status.and_then(|status| status.parse().ok()).unwrap_or_default();
+        // Envoy passes on numbers that are none of HTTP's.
+        let status = status.and_then(|status| status.parse().ok()).unwrap_or(u16::MAX);
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
             Phase::Sent(attempt) if status < 300 => self.accepted(attempt, status, complete),
             Phase::Sent(attempt) => self.failed(attempt, status, complete),
             // Only Envoy itself answers before a request is sent: the body is above the limit.
-            Phase::Body(_) if status == 413 && !complete => {
+            Phase::Body(_) if status == 413 => {
                 let limit = self.worker.as_ref().map(|worker| worker.router.config().server.max_body_bytes);
                 let refusal = Refusal::TooLarge(limit.unwrap_or_default());
                 if let Some(worker) = &self.worker {
@@ -496,8 +525,7 @@ impl Exchange {
                     self.forget_if_told();
                     self.finish();
                 }
-                self.phase = Phase::Replacing(refusal.reply());
-                Action::Pause
+                self.replace(&refusal.reply())
             }
             _ => Action::Continue,
         }
@@ -513,23 +541,22 @@ impl Exchange {
                 self.phase = Phase::Held(answering);
                 Action::Pause
             }
-            Phase::Held(answering) | Phase::Serving(answering) => self.serve(answering, size, complete),
+            Phase::Held(answering) => {
+                let rest = if complete { Rest::Here } else { Rest::Coming };
+                self.check(answering, &response_body(size), rest)
+            }
+            Phase::Serving(answering) => self.serve(answering, &response_body(size), complete),
             Phase::Failing(attempt, failure) if !complete && size <= ERROR_BODY => {
                 self.phase = Phase::Failing(attempt, failure);
                 Action::Pause
             }
             Phase::Failing(attempt, failure) => {
-                self.settle(*attempt, failure, if complete { Rest::Here } else { Rest::Coming })
+                self.settle(*attempt, failure, &said, if complete { Rest::Here } else { Rest::Coming })
             }
             Phase::Waiting => {
                 self.phase = Phase::Waiting;
                 let _ = host::set_buffer(BufferType::ResponseBody, b"");
                 Action::Pause
-            }
-            Phase::Replacing(_) if !complete => Action::Pause,
-            Phase::Replacing(reply) => {
-                self.replace(&reply, Rest::Here);
-                Action::Continue
             }
             _ => Action::Continue,
         }

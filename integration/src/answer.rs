@@ -12,6 +12,8 @@ pub struct Answer {
     pub(crate) between_pieces: Duration,
     pub(crate) end: End,
     pub(crate) usage: Usage,
+    /// If this deployment's connection has carried a request before, it breaks in this way instead.
+    pub(crate) on_kept_connections: Option<Break>,
 }
 
 /// The tokens that an answer says it took.
@@ -97,6 +99,7 @@ impl Answer {
             between_pieces: none,
             end: End::Whole,
             usage: Usage { prompt: 5, completion: 7 },
+            on_kept_connections: None,
         }
     }
 
@@ -162,6 +165,19 @@ impl Answer {
     /// Closes the connection instead of answering.
     pub fn close(mut self) -> Self {
         self.end = End::BeforeHeaders(Break::Close);
+        self
+    }
+
+    /// Closes the connection instead of answering, if it has carried a request before: as a server does that closes idle
+    /// connections in the moment in which the next request comes.
+    pub fn close_kept(mut self) -> Self {
+        self.on_kept_connections = Some(Break::Close);
+        self
+    }
+
+    /// The same with a TCP reset.
+    pub fn reset_kept(mut self) -> Self {
+        self.on_kept_connections = Some(Break::Reset);
         self
     }
 

@@ -225,6 +225,7 @@ async fn connected(socket: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State
 /// Request and answer in turn, until one side has had enough.
 async fn converse<W: Wire>(wire: W, state: &State, connection: u64, sni: Option<String>) -> io::Result<()> {
     let mut wire = BufReader::new(wire);
+    let mut is_kept = false;
     while let Some(mut request) = wire::read(&mut wire).await? {
         request.connection = connection;
         request.sni.clone_from(&sni);
@@ -232,7 +233,11 @@ async fn converse<W: Wire>(wire: W, state: &State, connection: u64, sni: Option<
         state.keep(&request);
         let answer = state.next(&request.name);
         state.begin(&request.name);
-        let performed = wire::perform(&mut wire, &answer, &request).await;
+        let performed = match answer.on_kept_connections.filter(|_| is_kept) {
+            Some(how) => wire::end(&mut wire, how).await,
+            None => wire::perform(&mut wire, &answer, &request).await,
+        };
+        is_kept = true;
         state.end(&request.name);
         match performed {
             Ok(Performed::Whole) => {}

@@ -263,7 +263,7 @@ fn halves(bytes: &[u8]) -> Vec<Vec<u8>> {
     vec![first.to_vec(), second.to_vec()]
 }
 
-async fn end<W: Wire>(wire: &mut BufReader<W>, how: Break) -> io::Result<Performed> {
+pub(crate) async fn end<W: Wire>(wire: &mut BufReader<W>, how: Break) -> io::Result<Performed> {
     match how {
         Break::Hang => {
             stays(wire, Duration::MAX).await;

@@ -102,13 +102,35 @@ async fn models_lists_visible_aliases_first_and_then_the_groups() {
 }
 
 #[tokio::test]
-async fn a_single_model_is_found_under_its_name_and_its_visible_aliases() {
+async fn a_wildcards_models_are_found_and_its_pattern_reaches_no_provider() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: 'team/*', litellm_params: {model: 'openai/*', api_base: PROVIDER/paris/v1, api_key: k}, model_info: {id: wild}}
+",
+    )
+    .await;
+    for name in ["team/gpt-4o", "team%2Fllama"] {
+        let model = world.get(&format!("/v1/models/{name}")).await.json();
+        assert_eq!(model["id"], json!(name.replace("%2F", "/")), "{model}");
+    }
+    world.get("/v1/models/team/*").await.error(404);
+    for model in ["team/*", "wild", "team/gpt-*"] {
+        world.chat(model).await.error(400);
+    }
+    assert!(world.provider.received().is_empty());
+    world.chat("team/gpt-4o").await.served_by();
+    assert_eq!(world.provider.only_request().model(), "gpt-4o");
+}
+
+#[tokio::test]
+async fn a_single_model_is_found_under_every_name_that_is_served() {
     let world = World::new(CONFIG).await;
-    for name in ["gpt", "embed", "plain", "shown"] {
+    for name in ["gpt", "embed", "plain", "shown", "secret"] {
         let model = world.get(&format!("/v1/models/{name}")).await.json();
         assert_eq!((&model["id"], &model["object"]), (&json!(name), &json!("model")), "{model}");
     }
-    for name in ["secret", "dangling", "nothing"] {
+    for name in ["dangling", "nothing"] {
         let error = world.get(&format!("/v1/models/{name}")).await.error(404);
         assert_eq!(
             error["message"],

@@ -156,14 +156,23 @@ async fn what_only_the_router_understands_is_removed() {
         "rpm": 1, "tpm": 1, "order": 1, "drop_params": true, "disable_fallbacks": true, "stream_options": {"include_usage": true}
     });
     let mut body = ours.clone();
-    body["store"] = json!(true);
+    body["store"] = json!(false);
     body["foo"] = json!({"bar": [1, null]});
     world.chat_with("gpt", &body).await.served_by();
     let sent = world.provider.only_request().json();
     for key in ours.as_object().unwrap().keys() {
         assert!(sent.get(key).is_none(), "{key} went through: {sent}");
     }
-    assert_eq!((&sent["store"], &sent["foo"]), (&json!(true), &json!({"bar": [1, null]})));
+    assert_eq!((&sent["store"], &sent["foo"]), (&json!(false), &json!({"bar": [1, null]})));
+}
+
+#[tokio::test]
+async fn metadata_goes_with_a_chat_that_the_provider_is_to_store() {
+    let world = world("", "").await;
+    let body = json!({"store": true, "metadata": {"tags": ["x"], "conversation": "7"}});
+    world.chat_with("gpt", &body).await.served_by();
+    let sent = world.provider.only_request().json();
+    assert_eq!((&sent["store"], &sent["metadata"]), (&json!(true), &json!({"conversation": "7"})));
 }
 
 #[tokio::test]

@@ -46,19 +46,20 @@ pub fn limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&'static str,
     pair(REQUESTS, requests).chain(pair(TOKENS, tokens))
 }
 
-/// The answer where the last attempt got none from a provider.
+/// The answer where the last attempt got none from a provider. `location` is where a redirect leads.
 pub fn failed(
     deployment: &Deployment,
     model: &str,
     journey: &Journey,
     failure: Failure,
     limit: Duration,
+    location: Option<String>,
 ) -> Reply {
     let refusal = match failure {
         Failure::TimedOut => Refusal::TimedOut(limit),
         Failure::NoConnection | Failure::Broken => Refusal::NoConnection,
         // A provider's own errors are passed on; only its redirects are not.
-        Failure::Provider { status, .. } => Refusal::Redirected(status),
+        Failure::Provider { status, .. } => Refusal::Redirected(status, location),
     };
     let mut reply = refusal.reply();
     reply.headers.extend(owned(names(deployment, model, journey)));

@@ -30,7 +30,7 @@ impl Router {
             auth::check(self.config.server.master_key.as_ref(), headers)?;
         }
         let method = headers.get(":method").unwrap_or_default();
-        if is_upgrade(headers) {
+        if is_upgrade(method, headers) {
             return Err(Refusal::Upgrade);
         }
         if route == Route::Unknown {
@@ -91,9 +91,10 @@ impl Router {
 }
 
 /// Whether a client asks for a WebSocket. The edge refuses that by itself; a gateway's own listener may let it through.
-fn is_upgrade(headers: &Headers) -> bool {
-    let asks = |name| headers.get(name).is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
-    asks("upgrade") || asks(":protocol")
+fn is_upgrade(method: &str, headers: &Headers) -> bool {
+    // HTTP/2 asks by another method, HTTP/1.1 by a header.
+    let protocol = headers.get(if method == "CONNECT" { ":protocol" } else { "upgrade" });
+    protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 /// Scheme and host by which the client has come.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use llm_balancer_config::Target;
 
 use crate::account::{Past, Why};
+use crate::estimate::Estimate;
 use crate::fallback::Trail;
 use crate::group::Pool;
 use crate::ledger::Ticket;
 use crate::outcome::Failure;
 use crate::reply::Reply;
 use crate::request::Asked;
+use crate::resending::Resend;
 use crate::wishes::Wishes;
 
 /// What a request has been through before its next attempt. Deployments are known by id, so that a journey
@@ -46,6 +48,10 @@ pub struct Journey {
     pub target: Option<Target>,
     /// The fallbacks behind it, and those still ahead.
     pub trail: Trail,
+    /// Where the next attempt has to go, because the last one does not count.
+    pub resend: Option<Resend>,
+    /// Attempts of this request that do not count.
+    pub resends: u32,
     /// Steps from one `order` of a group to the next, which LiteLLM counts as fallbacks.
     pub steps: u32,
     /// When it first asked for a lease, since the Unix epoch, and how often it has.
@@ -86,6 +92,7 @@ impl Journey {
     }
 
     fn start_over(&mut self) {
+        self.resend = None;
         self.tried.clear();
         self.useless.clear();
         self.retries = 0;
@@ -103,6 +110,8 @@ pub struct Attempt {
     pub model: String,
     /// Who could have served it.
     pub pool: Arc<Pool>,
+    /// The route, as providers spell it: `/chat/completions`.
+    pub route: &'static str,
     /// What the client asked of the router.
     pub asked: Asked,
     /// What it wished for besides.
@@ -111,16 +120,22 @@ pub struct Attempt {
     pub limit: Duration,
     /// Whether the client has set that.
     pub is_clients_limit: bool,
+    /// What the request is expected to take, for the decision where it may go next.
+    pub estimate: Estimate,
     /// Whether the answer is streamed.
     pub stream: bool,
     /// Whether the event that tells them has to be kept from the client, who did not ask for it.
     pub withholds_usage: bool,
+    /// Whether that is asked for by a member which the client did not send at all.
+    pub adds_stream_options: bool,
     /// That it was admitted.
     pub ticket: Ticket,
     /// Why this deployment was picked.
     pub why: Why,
     /// What Envoy says about a connection that failed.
     pub detail: Option<String>,
+    /// Whether its connection is older than the request, and ended before an answer began.
+    pub is_on_kept_connection: bool,
     /// What came before.
     pub journey: Journey,
 }

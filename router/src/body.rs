@@ -28,7 +28,7 @@ pub fn rewritten(
             let edits = Edits::new(object, facts.stream, route, deployment, options.flatten());
             json_body(object, &edits, model)
         }
-        Payload::Form(form) => Some(form_body(form, route, deployment, model)),
+        Payload::Form(form) => Some(form_body(form, facts.stream, route, deployment, model)),
     }
 }
 
@@ -99,7 +99,8 @@ fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<
     for member in members.filter(|member| edits.keep(&member.key)) {
         writer.member_quoted(member.written, &edits.value(member));
     }
-    let extra = edits.deployment.extra_body.iter().filter(|member| !edits.is_injected(&member.key));
+    let extra = edits.deployment.extra_body.iter();
+    let extra = extra.filter(|member| edits.fits(&member.key) && !edits.is_injected(&member.key));
     for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
         writer.member_quoted(&quoted(key), json);
     }
@@ -156,6 +157,7 @@ impl<'a> Edits<'a> {
         edits.client_extra = client_extra.collect();
         let is_open = |member: &&Member| {
             object.present(&member.key).is_none()
+                && edits.fits(&member.key)
                 && !edits.is_the_deployments(&folded(&member.key))
                 && !edits.client_extra.iter().any(|extra| extra.key == member.key)
         };
@@ -185,6 +187,11 @@ impl<'a> Edits<'a> {
             && (!is_stream || (self.stream && name == key))
     }
 
+    /// Whether a member of the file goes with this request: one that is about streams is refused without a stream.
+    fn fits(&self, key: &str) -> bool {
+        self.stream || !is_about_streams(key)
+    }
+
     /// What goes out of a member that is kept: nothing that the deployment must not see, and of metadata nothing that is
     /// meant for the router.
     fn value<'m>(&self, member: &json::Member<'m>) -> Cow<'m, str> {
@@ -212,6 +219,11 @@ impl<'a> Edits<'a> {
     fn is_injected(&self, key: &str) -> bool {
         key == "stream_options" && self.stream_options.is_some()
     }
+}
+
+/// Whether a member says how an answer is streamed: vLLM and OpenAI refuse it where none is.
+fn is_about_streams(key: &str) -> bool {
+    matches!(key, "stream" | "stream_options" | "partial_images")
 }
 
 /// Whether a name is this folded one to a reader that ignores case.
@@ -262,13 +274,20 @@ impl Writer {
     }
 }
 
-fn form_body(form: &Form<'_>, route: ModelRoute, deployment: &Deployment, model: &str) -> Vec<u8> {
+fn form_body(
+    form: &Form<'_>,
+    streams: bool,
+    route: ModelRoute,
+    deployment: &Deployment,
+    model: &str,
+) -> Vec<u8> {
     let is_extra = |name: &str| deployment.extra_body.iter().any(|member| member.key == name);
+    let fits = |member: &&Member| streams || !is_about_streams(&member.key);
     let absent = |member: &&Member| form.field(&member.key).is_none() && !is_extra(&member.key);
     let added: Vec<(&str, Cow<'_, str>)> = [("model", Cow::Borrowed(model))]
         .into_iter()
         .chain(
-            (deployment.defaults.iter().filter(absent).chain(&deployment.extra_body))
+            (deployment.defaults.iter().filter(absent).chain(&deployment.extra_body).filter(fits))
                 // A form's values have no types: a JSON string goes in without its quotes.
                 .map(|member| {
                     (member.key.as_str(), json::string(&member.json).unwrap_or(Cow::Borrowed(&member.json)))

@@ -39,6 +39,8 @@ pub(crate) struct Search<'a> {
     pub sharing: Sharing,
     /// Whether those may be picked that need a lease first.
     pub lenient: bool,
+    /// Whether no deployment is large enough for it, so that it may take a whole minute of one.
+    pub is_oversized: bool,
 }
 
 /// Who serves.
@@ -71,7 +73,12 @@ impl Router {
     pub(crate) fn choose(&self, search: &Search<'_>, moment: &mut Moment<'_>) -> Result<Chosen, Nobody> {
         let mut ledger = self.ledger.borrow_mut();
         ledger.join(moment.now, moment.store);
-        let search = &Search { sharing: ledger.sharing(moment.now, moment.store), ..*search };
+        let mut search = Search { sharing: ledger.sharing(moment.now, moment.store), ..*search };
+        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
+        let search = &mut search;
+        if let Some(found) = self.at_the_same(search, &mut ledger, moment) {
+            return Ok(found);
+        }
         if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
             return Ok(found);
         }
@@ -84,6 +91,11 @@ impl Router {
             let left = self.eligible(search, &mut ledger, moment.now, moment.store);
             let left = match left {
                 Ok(left) => self.untried_first(left, search.journey),
+                // A new look may have shown that those which are large enough cool down.
+                Err(_) if !search.is_oversized && self.is_oversized(search, &ledger, moment.now) => {
+                    search.is_oversized = true;
+                    continue;
+                }
                 Err(nobody) => return Err(nobody),
             };
             if self.has_shortlist(search) {
@@ -95,12 +107,30 @@ impl Router {
                 Ok(ticket) => return Ok(Chosen { index, ticket, eligible: left.len() }),
                 // Going elsewhere, because somebody else happens to hold a lease, would not be what the strategy says.
                 Err(Excluded::Unleased) if search.lenient => {
-                    return Err(Nobody::Unleased((index, demand.tokens)));
+                    let tokens = ledger.tokens(index, &search.estimate, search.is_oversized);
+                    return Err(Nobody::Unleased((index, tokens)));
                 }
                 Err(why) => excluded = vec![(index, why)],
             }
         }
         Err(Nobody::Excluded(excluded))
+    }
+
+    /// An attempt that does not count is made again where it was, if there is room still.
+    fn at_the_same(
+        &self,
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        moment: &mut Moment<'_>,
+    ) -> Option<Chosen> {
+        let index = self.index_of(search.journey.bound_for()?)?;
+        if !search.pool.members.contains(&index) {
+            return None;
+        }
+        let demand = self.demand(index, search, ledger, false);
+        let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
+        let eligible = search.journey.why.map_or(1, |why| why.eligible);
+        Some(Chosen { index, ticket, eligible })
     }
 
     /// simple-shuffle among equals draws from all of them, and mostly the draw may serve: nobody else need be looked at.
@@ -184,8 +214,9 @@ impl Router {
     }
 
     fn demand(&self, index: usize, search: &Search<'_>, ledger: &Ledger, probe: bool) -> Demand {
-        let tokens = ledger.seen_in_short(index).map_or(0, |seen| seen.tokens(&search.estimate));
-        Demand { index, tokens, direct: search.pool.direct, probe, sharing: search.sharing }
+        let Search { estimate, is_oversized, sharing, .. } = *search;
+        let tokens = ledger.tokens(index, &estimate, is_oversized);
+        Demand { index, tokens, estimate, is_oversized, direct: search.pool.direct, probe, sharing }
     }
 
     /// The deployments that may serve: by tag, by what they have room for, and of those the ones of the first order.

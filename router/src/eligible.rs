@@ -15,6 +15,8 @@ pub enum Excluded {
     OverRpm(Duration),
     /// It has had its tokens of this minute, or too few are left for this request.
     OverTpm(Duration),
+    /// The request would not fit into a whole minute, and would into that of a sibling.
+    TooSmall,
     /// The whole fleet has had what the minute has, as far as Redis says; or Redis does not answer, and this instance has had
     /// its share.
     OverShare(Duration),
@@ -27,21 +29,30 @@ pub enum Excluded {
 }
 
 impl Excluded {
-    /// When to look again, since the Unix epoch; `None` where that may be any moment.
+    /// When to look again, since the Unix epoch; `None` where that may be any moment, or never.
     pub fn until(self) -> Option<Duration> {
         match self {
             Self::CoolingDown(until)
             | Self::OverRpm(until)
             | Self::OverTpm(until)
             | Self::OverShare(until) => Some(until),
-            Self::Unleased | Self::Busy | Self::Contended => None,
+            Self::TooSmall | Self::Unleased | Self::Busy | Self::Contended => None,
         }
     }
 
-    /// Whether it may end before its time, because a request of another worker ended, or cost less than expected. A copy
-    /// that says so may be out of date; what a copy says about anything else stays true until its time is over.
+    /// Whether it may end before its time, because a request of another worker ended, or cost less than expected, or answers
+    /// became shorter. A copy that says so may be out of date; what a copy says about anything else stays true until its
+    /// time is over.
     pub fn may_end_early(self) -> bool {
-        matches!(self, Self::OverTpm(_) | Self::OverShare(_) | Self::Unleased | Self::Busy | Self::Contended)
+        matches!(
+            self,
+            Self::OverTpm(_)
+                | Self::TooSmall
+                | Self::OverShare(_)
+                | Self::Unleased
+                | Self::Busy
+                | Self::Contended
+        )
     }
 }
 
@@ -63,6 +74,9 @@ fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Optio
         return None;
     }
     let window = record.window.at(now);
+    if terms.tpm.is_some_and(|tpm| demand.tokens > tpm) {
+        return Some(Excluded::TooSmall);
+    }
     if terms.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
         return Some(Excluded::OverRpm(window.ends()));
     }
@@ -79,16 +93,29 @@ fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimate::Estimate;
     use crate::lease::Sharing;
     use crate::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn demand(tokens: u64, direct: bool) -> Demand {
+        Demand {
+            index: 0,
+            tokens,
+            estimate: Estimate::default(),
+            is_oversized: false,
+            direct,
+            probe: false,
+            sharing: Sharing::Alone,
+        }
+    }
+
     #[test]
     fn a_deployment_is_left_out_for_what_it_has_no_room_for() {
         let terms = Terms { rpm: Some(3), tpm: Some(1000), parallel: Some(2), counted: false };
-        let demand = Demand { index: 0, tokens: 100, direct: false, probe: false, sharing: Sharing::Alone };
+        let demand = demand(100, false);
         let window = |requests, tokens| Record {
             window: Window { minute: 29_000_000, requests, tokens },
             ..Record::default()
@@ -109,10 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn a_deployment_that_is_too_small_is_left_out_whatever_its_minute_has() {
+        let terms = Terms { rpm: Some(1), tpm: Some(1000), ..Terms::default() };
+        let demand = demand(1001, false);
+        let full =
+            Record { window: Window { minute: 29_000_000, requests: 1, tokens: 900 }, ..Record::default() };
+        for record in [Record::default(), full] {
+            assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::TooSmall), "{record:?}");
+        }
+    }
+
+    #[test]
     fn a_cooldown_does_not_stop_who_names_the_deployment() {
         let mut record = Record::default();
         record.cooldown.extend(5 * SECOND, NOON);
-        let asked = |direct| Demand { index: 0, tokens: 0, direct, probe: false, sharing: Sharing::Alone };
+        let asked = |direct| demand(0, direct);
         let cooling = Some(Excluded::CoolingDown(NOON + 5 * SECOND));
         assert_eq!(excluded(&record, &Terms::default(), &asked(false), NOON), cooling);
         assert_eq!(excluded(&record, &Terms::default(), &asked(true), NOON), None);
@@ -123,7 +161,7 @@ mod tests {
         let terms = Terms { rpm: Some(1), ..Terms::default() };
         let mut record =
             Record { window: Window { minute: 29_000_000, requests: 1, tokens: 0 }, ..Record::default() };
-        let demand = Demand { index: 0, tokens: 0, direct: false, probe: false, sharing: Sharing::Alone };
+        let demand = demand(0, false);
         record.cooldown.extend(5 * SECOND, NOON);
         let end = NOON + 60 * SECOND;
         assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::OverRpm(end)));

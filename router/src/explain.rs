@@ -35,6 +35,8 @@ impl Router {
         why: Why,
         moment: &Moment<'_>,
     ) -> String {
+        let is_oversized = self.is_oversized(search, &self.ledger.borrow(), moment.now);
+        let search = &Search { is_oversized, ..*search };
         let members = search.pool.members.iter().copied();
         let told = members.clone().take(MOST).map(|index| self.candidate(index, search, picked, moment));
         let candidates: Vec<String> = told.collect();
@@ -121,6 +123,7 @@ impl Excluded {
             Self::CoolingDown(_) => "cooling_down",
             Self::OverRpm(_) => "over_rpm",
             Self::OverTpm(_) => "over_tpm",
+            Self::TooSmall => "too_small",
             Self::OverShare(_) => "over_share",
             Self::Unleased => "unleased",
             Self::Busy => "busy",

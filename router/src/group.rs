@@ -1,6 +1,6 @@
 //! From the model that a client names to the deployments that could serve it: id, alias, group, wildcard, litellm model.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use llm_balancer_config::{
@@ -31,6 +31,10 @@ pub struct Pool {
     pub tag_filtering: bool,
     /// For each route that the provider of some member lacks: the others, as a pool of their own, if there are any.
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
+    /// The smallest tpm of any of them; `None` where no limit of tokens holds.
+    pub smallest_tpm: Option<u64>,
+    /// The models of members with stars in them, each once.
+    pub starred: Vec<String>,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
     pub direct: bool,
 }
@@ -44,6 +48,16 @@ pub struct Resolved<'n> {
     pub captures: Vec<String>,
     /// The name after the alias, which the captures were taken from.
     pub name: &'n str,
+}
+
+impl Resolved<'_> {
+    /// Whether a provider would be asked for a model with a star in its name.
+    fn leaves_stars(&self) -> bool {
+        let stays =
+            |model: &String| self.captures.is_empty() || fill(model, &self.captures, self.name).contains('*');
+        // A routing group of wildcards has no members at all.
+        self.pool.members.is_empty() || self.pool.starred.iter().any(stays)
+    }
 }
 
 /// Why a name stands for nothing.
@@ -69,8 +83,7 @@ pub struct Groups {
     aliases: HashMap<Arc<str>, Alias>,
     /// Most specific first.
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
-    /// The models of wildcard deployments, each with its stars, by the deployment's index.
-    starred: HashMap<usize, String>,
+    counts_tokens: bool,
     /// Names of which nothing is left, and why.
     skipped: HashMap<Arc<str>, String>,
     /// Those with stars, most specific first.
@@ -100,9 +113,10 @@ impl Groups {
             pools.into_iter().map(|(name, pool)| (name, pool.finished(config))).collect()
         };
         let by_id = pools(&|d| Some(Arc::clone(&d.id)));
-        let by_id = by_id.into_iter().map(|(id, pool)| (id, Pool { direct: true, ..pool })).collect();
-        let all = config.deployments.iter().enumerate();
+        let by_id: Vec<_> = by_id.into_iter().map(|(id, pool)| (id, Pool { direct: true, ..pool })).collect();
+        let counts_tokens = named.iter().chain(&by_id).any(|(_, pool)| pool.counts_tokens());
         Self {
+            counts_tokens,
             by_name: shared(named),
             by_id: shared(by_id),
             by_litellm_model: shared(pools(&|d| {
@@ -110,10 +124,6 @@ impl Groups {
             })),
             aliases: config.aliases.iter().map(|alias| (Arc::clone(&alias.name), alias.clone())).collect(),
             wildcards,
-            starred: all
-                .filter(|(_, deployment)| deployment.model.contains('*'))
-                .map(|(index, deployment)| (index, deployment.model.clone()))
-                .collect(),
             skipped: config
                 .skipped
                 .iter()
@@ -123,6 +133,11 @@ impl Groups {
         }
     }
 
+    /// Whether anything depends on the tokens that requests take.
+    pub fn count_tokens(&self) -> bool {
+        self.counts_tokens
+    }
+
     /// Finds what a name stands for, in LiteLLM's order (BEHAVIOUR 2.1): a group's name goes before a deployment's
     /// id, an alias before the group that it shadows.
     ///
@@ -130,19 +145,7 @@ impl Groups {
     /// [`Unresolved`] where no deployment answers to the name, or none whose model has no star left in it.
     pub fn resolve<'n>(&'n self, asked: &'n str) -> Result<Resolved<'n>, Unresolved> {
         let resolved = self.look_up(asked)?;
-        if !self.starred.is_empty() && self.leaves_stars(&resolved) {
-            return Err(Unresolved::Pattern);
-        }
-        Ok(resolved)
-    }
-
-    /// Whether a provider would be asked for a model with a star in its name.
-    fn leaves_stars(&self, resolved: &Resolved<'_>) -> bool {
-        let Resolved { pool, captures, name } = resolved;
-        let models = pool.members.iter().filter_map(|index| self.starred.get(index));
-        let stays = |model: &String| captures.is_empty() || fill(model, captures, name).contains('*');
-        // A routing group of wildcards has no members at all.
-        pool.members.is_empty() || models.into_iter().any(stays)
+        if resolved.leaves_stars() { Err(Unresolved::Pattern) } else { Ok(resolved) }
     }
 
     fn look_up<'n>(&'n self, asked: &'n str) -> Result<Resolved<'n>, Unresolved> {
@@ -271,13 +274,22 @@ impl Pool {
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
             tag_filtering: tag_filtering(config, deployments()),
             partial: Vec::new(),
+            smallest_tpm: smallest_tpm(config, deployments()),
+            starred: Vec::new(),
             direct: false,
             members,
         }
     }
 
-    /// The same with what it has to know about routes that some members lack.
+    fn counts_tokens(&self) -> bool {
+        self.smallest_tpm.is_some() || self.strategy == Strategy::UsageBased
+    }
+
+    /// The same with what it has to know about routes that some members lack, and about stars in their models.
     fn finished(mut self, config: &Config) -> Arc<Self> {
+        let models = self.members.iter().filter_map(|index| Some(&config.deployments.get(*index)?.model));
+        let starred: BTreeSet<&String> = models.filter(|model| model.contains('*')).collect();
+        self.starred = starred.into_iter().cloned().collect();
         let layouts: Vec<Layout> = self.members.iter().filter_map(|index| layout(config, *index)).collect();
         if layouts.iter().any(|layout| *layout != Layout::OpenAi) {
             self.partial =
@@ -304,10 +316,11 @@ impl Pool {
     fn only(&self, config: &Config, places: &[usize]) -> Self {
         let members: Vec<usize> =
             places.iter().filter_map(|place| self.members.get(*place).copied()).collect();
-        let deployments = members.iter().filter_map(|index| config.deployments.get(*index));
-        let weights: Vec<Weights> = deployments.map(Weights::of).collect();
+        let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
+        let weights: Vec<Weights> = deployments().map(Weights::of).collect();
         let levels = self.levels.as_ref();
         Self {
+            smallest_tpm: smallest_tpm(config, deployments()),
             shuffle: SimpleShuffle::new(&weights),
             levels: levels.map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
             members,
@@ -322,6 +335,11 @@ impl Pool {
             None => Some(Arc::clone(self)),
         }
     }
+}
+
+fn smallest_tpm<'c>(config: &Config, deployments: impl Iterator<Item = &'c Deployment>) -> Option<u64> {
+    let limits = deployments.filter_map(|deployment| deployment.tpm);
+    limits.filter(|tpm| *tpm > 0 && !config.router.soft_limits).min()
 }
 
 fn layout(config: &Config, index: usize) -> Option<Layout> {

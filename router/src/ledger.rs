@@ -11,6 +11,7 @@ use llm_balancer_config::{Config, Deployment, Strategy};
 
 use crate::alive::Alive;
 use crate::eligible::{self, Excluded};
+use crate::estimate::Estimate;
 use crate::fleet::Fleet;
 use crate::lease::{Away, Sharing};
 use crate::record::Record;
@@ -252,14 +253,21 @@ impl Ledger {
         self.next_look.checked_rem(count).unwrap_or_default()
     }
 
+    /// Tokens that a request reserves there, by the deployment as it was last seen.
+    pub fn tokens(&self, index: usize, estimate: &Estimate, is_oversized: bool) -> u64 {
+        self.seen.get(index).map_or(0, |seen| seen.tokens(estimate, is_oversized))
+    }
+
     /// Admits a request, or says why not.
     ///
     /// # Errors
     /// [`Excluded`], by the record as it is now.
     pub fn admit(&mut self, demand: Demand, now: Duration, store: &dyn Store) -> Result<Ticket, Excluded> {
-        let Demand { index, tokens, .. } = demand;
+        let index = demand.index;
         for _ in 0..TRIES {
             let version = self.read(index, store);
+            let tokens = self.tokens(index, &demand.estimate, demand.is_oversized);
+            let demand = Demand { tokens, ..demand };
             let own = self.alive.own();
             let Some(seat) = self.seats.get_mut(index) else { break };
             if let Some(excluded) = eligible::excluded(&seat.record, &seat.terms, &demand, now) {
@@ -341,6 +349,20 @@ impl Ledger {
             self.update_sums(group, now, store, |window| {
                 window.correct(ticket.minute, ticket.reserved, used);
             });
+        }
+    }
+
+    /// Takes a ticket back as if it had never been given: its request is sent again, and is to count once.
+    pub fn withdraw(&mut self, index: usize, ticket: &Ticket, now: Duration, store: &dyn Store) {
+        if !ticket.in_flight && !ticket.probe {
+            return;
+        }
+        self.settle(index, ticket, Some(0), now, store, |record| {
+            record.window.uncount(ticket.minute, u32::from(ticket.in_flight));
+        });
+        let seat = self.seats.get(index).filter(|seat| ticket.in_flight && seat.terms.rpm.is_some());
+        if let Some(group) = seat.map(|seat| seat.group) {
+            self.update_sums(group, now, store, |window| window.uncount(ticket.minute, 1));
         }
     }
 

@@ -63,6 +63,11 @@ impl<'a> Form<'a> {
         })
     }
 
+    /// The length of each file in bytes.
+    pub fn files(&self) -> impl Iterator<Item = u64> {
+        self.parts.iter().filter(|part| part.is_file).map(|part| part.content.len() as u64)
+    }
+
     /// The body anew: parts that `keep` refuses left out, `added` fields in front, everything else as it was.
     pub fn rewritten(&self, keep: impl Fn(&str) -> bool, added: &[(&str, &str)]) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len().saturating_add(512));

@@ -41,6 +41,8 @@ pub enum Outcome {
     BrokenOff,
     /// The client went before the end.
     ClientLeft,
+    /// Made again at the same deployment, uncounted; of attempts only.
+    Resent,
     /// No provider was to be asked; of requests only.
     Refused,
 }
@@ -57,6 +59,7 @@ impl Outcome {
             Self::ClientError => "client_error",
             Self::BrokenOff => "broken_off",
             Self::ClientLeft => "client_left",
+            Self::Resent => "resent",
             Self::Refused => "refused",
         }
     }
@@ -116,6 +119,11 @@ impl Failure {
             _ if flags & flag::BROKEN != 0 => Some(Self::Broken),
             _ => None,
         }
+    }
+
+    /// Whether the provider ended the connection or the stream.
+    pub fn ended_by_provider(flags: u64) -> bool {
+        flags & (flag::UPSTREAM_CONNECTION_TERMINATION | flag::UPSTREAM_REMOTE_RESET) != 0
     }
 
     /// Whether the client has gone.

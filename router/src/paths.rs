@@ -42,7 +42,7 @@ fn place(layout: Layout, route: &str) -> Option<Place> {
         (Layout::AzureV1, "/responses" | "/models") => Some(Place::Base),
         (Layout::AzureDeployment | Layout::AzureV1, _) if is_azures(route) => Some(Place::Base),
         (Layout::Foundry, "/chat/completions" | "/embeddings") => Some(Place::Base),
-        (Layout::AzureAi, "/rerank") => Some(Place::V1),
+        (Layout::AzureAi | Layout::Foundry, "/rerank") => Some(Place::V1),
         (Layout::AzureAi, _) => Some(Place::Base),
         (Layout::Anthropic, "/chat/completions" | "/models") => Some(Place::Base),
         (Layout::Gemini, "/chat/completions" | "/embeddings" | "/images/generations" | "/models") => {
@@ -86,7 +86,11 @@ pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     let mut path = String::with_capacity(128);
     match place {
         Place::Base => path.push_str(&endpoint.path),
-        Place::V1 => push_versioned(&mut path, &endpoint.path, "/v1"),
+        Place::V1 => {
+            // Foundry's rerankings are beside its `/models`.
+            let base = endpoint.path.strip_suffix("/models").unwrap_or(&endpoint.path);
+            push_versioned(&mut path, base, "/v1");
+        }
         Place::V2 => push_versioned(&mut path, &endpoint.path, "/v2"),
         Place::Deployment => {
             path.extend([&endpoint.path, AZURE]);
@@ -105,10 +109,10 @@ pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     path
 }
 
-/// A base may end in its version already.
+/// A base may end in a version already.
 fn push_versioned(path: &mut String, base: &str, version: &str) {
     path.push_str(base);
-    if !base.ends_with(version) {
+    if !["/v1", "/v2"].iter().any(|end| base.ends_with(end)) {
         path.push_str(version);
     }
 }

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
+use crate::completions::Completions;
 use crate::latency::{Estimate, Latency, Metric};
 use crate::lease::Lease;
 use crate::outcome::Kind;
 use crate::window::Window;
 
 /// Changes with every change of the form.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// Everything about one deployment that outlives a request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,8 +27,8 @@ pub struct Record {
     pub fails: Vec<Fails>,
     /// How fast it answers.
     pub latency: Latency,
-    /// Completion tokens of an answer, on average; 0 where none is known.
-    pub completion: f32,
+    /// How long its answers have been lately.
+    pub completions: Completions,
     /// What other instances have in flight there.
     pub elsewhere: Elsewhere,
     /// What this instance may admit of a minute that it shares.
@@ -163,7 +164,7 @@ impl Record {
 
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(224));
+        let mut out = Out(Vec::with_capacity(320));
         out.u8(FORM);
         out.window(&self.window);
         out.u64(self.cooldown.from);
@@ -178,7 +179,7 @@ impl Record {
             out.f32(estimate.best);
         }
         out.u64(self.latency.probed_until);
-        out.f32(self.completion);
+        out.completions(&self.completions);
         out.u8(u8::try_from(self.fails.len()).unwrap_or(u8::MAX));
         for fails in self.fails.iter().take(usize::from(u8::MAX)) {
             out.u8(fails.kind.map_or(0, Kind::number));
@@ -210,7 +211,7 @@ impl Record {
             whole: bytes.estimate()?,
             probed_until: bytes.u64()?,
         };
-        let completion = bytes.f32()?;
+        let completions = bytes.completions()?;
         let mut fails = Vec::new();
         for _ in 0..bytes.u8()? {
             let kind = Kind::from_number(bytes.u8()?);
@@ -222,7 +223,7 @@ impl Record {
         while !bytes.0.is_empty() {
             in_flight.push(InFlight { vm: bytes.u32()?, count: bytes.u32()? });
         }
-        Some(Self { window, cooldown, outcomes, fails, latency, completion, elsewhere, lease, in_flight })
+        Some(Self { window, cooldown, outcomes, fails, latency, completions, elsewhere, lease, in_flight })
     }
 }
 
@@ -260,6 +261,13 @@ impl Out {
 
     fn f32(&mut self, value: f32) {
         self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn completions(&mut self, completions: &Completions) {
+        let answers = completions.answers();
+        self.u32(completions.percentile());
+        self.u8(u8::try_from(answers.len()).unwrap_or(u8::MAX));
+        answers.iter().for_each(|tokens| self.u32(*tokens));
     }
 
     fn lease(&mut self, lease: &Lease) {
@@ -310,6 +318,12 @@ impl In<'_> {
         Some(Window { minute: self.u32()?, requests: self.u32()?, tokens: self.u64()? })
     }
 
+    fn completions(&mut self) -> Option<Completions> {
+        let (percentile, count) = (self.u32()?, self.u8()?);
+        let answers: Option<Vec<u32>> = (0..count).map(|_| self.u32()).collect();
+        Some(Completions::restored(percentile, answers?))
+    }
+
     fn lease(&mut self) -> Option<Lease> {
         Some(Lease {
             minute: self.u32()?,
@@ -338,6 +352,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn eventful() -> Record {
+        let mut completions = Completions::default();
+        (1..=30).for_each(|tokens| completions.record(tokens));
         Record {
             window: Window { minute: 29_000_000, requests: 3, tokens: 1 << 40 },
             cooldown: Cooldown { from: 1, until: u64::MAX },
@@ -351,7 +367,7 @@ mod tests {
                 probed_until: 11,
                 ..Latency::default()
             },
-            completion: 220.5,
+            completions,
             elsewhere: Elsewhere { count: 16, at: 17 },
             lease: Lease { minute: 18, requests: 19, left_tokens: u64::MAX, used: 20, ..Lease::default() },
             in_flight: vec![InFlight { vm: 12, count: 13 }, InFlight { vm: 14, count: 15 }],

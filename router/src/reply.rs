@@ -139,8 +139,17 @@ pub enum Refusal {
     Unavailable(Unavailable),
     /// No deployment could be reached.
     NoConnection,
-    /// The provider answered with a redirect of this status.
-    Redirected(u16),
+    /// The provider answered with a redirect of this status, to this place.
+    Redirected(u16, Option<String>),
+    /// The provider answered with something that is no answer, and says nothing that could be passed on.
+    NoAnswer {
+        /// What the client gets.
+        status: u16,
+        /// What the provider gave.
+        provider_status: u16,
+        /// What its body was.
+        body: &'static str,
+    },
     /// The provider did not answer in this time.
     TimedOut(Duration),
 }
@@ -243,9 +252,16 @@ impl Refusal {
             }
             Self::Unavailable(group) => (429, "rate_limit_error", None, group.message()),
             Self::NoConnection => (500, "internal_server_error", None, "Connection error.".into()),
-            Self::Redirected(status) => {
-                let message = format!("The provider answered with a redirect, status {status}.");
+            Self::Redirected(status, location) => {
+                let to = location.as_ref().map_or_else(String::new, |to| format!(", to {to}"));
+                let message = format!(
+                    "The provider answered with a redirect, status {status}{to}. Redirects are not followed: api_base has to name the final address."
+                );
                 (502, "internal_server_error", None, message)
+            }
+            Self::NoAnswer { status, provider_status, body } => {
+                let message = format!("The provider answered with status {provider_status} and {body}.");
+                (*status, error_type(*status), None, message)
             }
             Self::TimedOut(limit) => {
                 let message = format!("Request timed out: no answer within {} seconds.", limit.as_secs_f64());
@@ -271,7 +287,9 @@ impl Refusal {
             Self::Tags { .. } => "tags",
             Self::Unavailable(group) if group.all_cooling => "cooling_down",
             Self::Unavailable(_) => "over_limit",
-            Self::NoConnection | Self::Redirected(_) | Self::TimedOut(_) => "no_answer",
+            Self::NoConnection | Self::Redirected(..) | Self::NoAnswer { .. } | Self::TimedOut(_) => {
+                "no_answer"
+            }
         }
     }
 
@@ -292,6 +310,17 @@ impl Refusal {
             _ => Vec::new(),
         };
         Reply { status, content_type: None, headers, body }
+    }
+}
+
+/// OpenAI's type of an error with this status.
+pub fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "auth_error",
+        408 | 504 => "timeout_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        _ => "internal_server_error",
     }
 }
 

@@ -179,7 +179,10 @@ impl Request {
         };
         Ok(Facts {
             asked: self.asked.overridden(|name| form.field(name))?,
-            stream: form.field("stream") == Some("true"),
+            // Python writes True, and providers read it.
+            stream: form
+                .field("stream")
+                .is_some_and(|stream| stream.eq_ignore_ascii_case("true") || stream == "1"),
             asks_usage: false,
             wishes: self.wishes(form.fields())?,
             model: self.named(Cow::Borrowed(model))?,
@@ -334,6 +337,19 @@ mod tests {
         let body = format!("{}{}--b--\r\n", field("model", "g"), field("fallbacks", r#"["other"]"#));
         let facts = form.facts(body.as_bytes()).unwrap();
         assert_eq!(&*facts.wishes.fallbacks.unwrap()[0].targets[0].model, "other");
+    }
+
+    #[test]
+    fn a_form_asks_for_a_stream_in_any_case() {
+        let content_type = [("content-type", "multipart/form-data; boundary=b")];
+        let form = request("/audio/transcriptions", &content_type).unwrap();
+        for (value, streams) in [("true", true), ("True", true), ("1", true), ("false", false), ("", false)] {
+            let field = |name, value| {
+                format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            let body = format!("{}{}--b--\r\n", field("model", "g"), field("stream", value));
+            assert_eq!(form.facts(body.as_bytes()).unwrap().stream, streams, "{value:?}");
+        }
     }
 
     #[test]

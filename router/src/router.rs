@@ -23,6 +23,7 @@ use crate::retry::{self, Allowance};
 use crate::shortlist::Shortlists;
 use crate::store::{Moment, Store};
 use crate::sums::RateLimits;
+use crate::usage_refusals::UsageRefusals;
 use crate::watch::Watch;
 
 /// A configuration, prepared for requests.
@@ -37,6 +38,8 @@ pub struct Router {
     /// What is counted for those who watch.
     pub(crate) meters: RefCell<Meters>,
     pub(crate) watch: RefCell<Watch>,
+    /// Who does not know what the router adds to streams.
+    pub(crate) usage_refusals: RefCell<UsageRefusals>,
     /// The request that the last decision has ended.
     pub(crate) account: RefCell<Option<Account>>,
     /// See [`crate::single_hop`].
@@ -111,6 +114,7 @@ impl Router {
             news: RefCell::default(),
             meters: RefCell::new(Meters::new(config.deployments.len())),
             watch: RefCell::default(),
+            usage_refusals: RefCell::default(),
             account: RefCell::default(),
             single_hop: false,
             ceiling,

@@ -6,16 +6,12 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
-use crate::estimate::Estimate;
+use crate::estimate::{Estimate, Lengths};
 use crate::latency::Latency;
 use crate::record::{Elsewhere, Record, milliseconds, seconds};
 use crate::terms::Terms;
 use crate::window::{Window, minute};
 
-/// Completion tokens that an answer is taken to have before any was seen ..
-const COMPLETION: u64 = 256;
-/// .. but no more than this part of a minute's tokens, so that a small limit is not spent on a guess.
-const PART: u64 = 8;
 /// Seconds for which the counts of other instances are believed; they come once a second.
 const ELSEWHERE: u32 = 4;
 /// US dollars for a token whose price nobody has told, as in LiteLLM: more than anybody asks.
@@ -31,8 +27,10 @@ pub struct Seen {
     /// Requests per minute at most; the greatest number where there is no limit, as for the tokens.
     rpm: u64,
     tpm: u64,
-    /// Completion tokens of an answer for which the client sets no length: the deployment's own, or the average.
-    length: u64,
+    /// Completion tokens that an answer is expected to take, by those of late.
+    expected: u64,
+    /// Limits of an answer's length where the client sets none.
+    lengths: Lengths,
     /// How fast it answers.
     pub latency: Latency,
     /// US dollars for a prompt token and a completion token together.
@@ -64,8 +62,8 @@ impl Instant {
 /// What never changes about a deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed {
-    /// Completion tokens of its own default.
-    pub length: Option<u64>,
+    /// Its own limits of an answer's length.
+    pub lengths: Lengths,
     /// US dollars, see [`Seen::price`].
     pub price: f64,
 }
@@ -75,7 +73,7 @@ impl Fixed {
     pub fn of(deployment: &Deployment) -> Self {
         let price = |price: Option<f64>| price.unwrap_or(UNKNOWN);
         Self {
-            length: Estimate::default_length(deployment),
+            lengths: Lengths::of(deployment),
             price: price(deployment.input_cost_per_token) + price(deployment.output_cost_per_token),
         }
     }
@@ -84,17 +82,13 @@ impl Fixed {
 impl Seen {
     /// A record in short. `shared` says that its limits are shared with other instances.
     pub fn of(record: &Record, terms: &Terms, fixed: Fixed, shared: bool) -> Self {
-        let tpm = terms.tpm.unwrap_or(u64::MAX);
-        let guess = match record.completion as u64 {
-            0 => COMPLETION.min(tpm / PART),
-            average => average,
-        };
         Self {
             window: record.window,
             until: record.cooldown.until,
             rpm: terms.rpm.unwrap_or(u64::MAX),
-            tpm,
-            length: fixed.length.unwrap_or(guess),
+            tpm: terms.tpm.unwrap_or(u64::MAX),
+            expected: record.completions.expected(),
+            lengths: fixed.lengths,
             latency: record.latency,
             price: fixed.price,
             in_flight: record.in_flight(),
@@ -103,9 +97,29 @@ impl Seen {
         }
     }
 
-    /// Tokens that a request is expected to take here. What would not fit into any minute takes a whole one.
-    pub fn tokens(&self, estimate: &Estimate) -> u64 {
-        estimate.prompt.saturating_add(estimate.completion.unwrap_or(self.length)).min(self.tpm)
+    /// Tokens that a request is expected to take here: its prompt, and for each answer what answers have taken lately or
+    /// may take at most.
+    fn need(&self, estimate: &Estimate) -> u64 {
+        estimate.prompt.saturating_add(self.completion(estimate))
+    }
+
+    fn completion(&self, estimate: &Estimate) -> u64 {
+        let most = estimate.lengths.or(&self.lengths).longest().unwrap_or(u64::MAX);
+        self.expected.min(most).saturating_mul(estimate.answers)
+    }
+
+    /// Tokens that a request reserves here. What would not fit into any minute takes a whole one; unless a sibling is large
+    /// enough: then it is more than the limit, and there is no room for it here.
+    pub fn tokens(&self, estimate: &Estimate, is_oversized: bool) -> u64 {
+        let need = self.need(estimate);
+        if !is_oversized && self.is_too_small(estimate) { need } else { need.min(self.tpm) }
+    }
+
+    /// Whether a request would not even fit into an empty minute. Its answer, which is a guess, counts for half of the limit
+    /// at most: a few long answers would close a small deployment for good otherwise.
+    pub fn is_too_small(&self, estimate: &Estimate) -> bool {
+        let completion = self.completion(estimate).min(self.tpm / 2);
+        estimate.prompt.saturating_add(completion) > self.tpm
     }
 
     /// Requests in flight as far as is known, from all instances. Counts of others are worth nothing when they are old.
@@ -125,6 +139,6 @@ impl Seen {
         self.until <= at.milliseconds
             && !self.is_special
             && u64::from(requests) < self.rpm
-            && (self.tpm == u64::MAX || tokens.saturating_add(self.tokens(estimate)) <= self.tpm)
+            && (self.tpm == u64::MAX || tokens.saturating_add(self.need(estimate)) <= self.tpm)
     }
 }

@@ -117,14 +117,17 @@ impl Router {
         {
             return Ok(tried);
         }
+        let counts_tokens = self.groups.count_tokens();
+        let estimate = if counts_tokens { Estimate::of(&facts, request.route) } else { Estimate::default() };
         let search = Search {
             pool: &resolved.pool,
             journey,
-            estimate: Estimate::of(&facts, request.route),
+            estimate,
             tags: &facts.wishes.tags,
             stream: facts.stream,
             sharing: Sharing::Alone,
             lenient: true,
+            is_oversized: false,
         };
         let mut found = self.choose(&search, moment);
         if let Err(Nobody::Unleased(lacks)) = found {
@@ -153,8 +156,17 @@ impl Router {
                 let deployment =
                     self.deployment(chosen.index).ok_or_else(|| unresolved(Unresolved::NoMatch))?;
                 let merged = merged.is_some();
-                self.sending(request, body, &facts, &resolved, journey, (chosen, deployment, why), merged)
-                    .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
+                self.sending(
+                    request,
+                    body,
+                    &facts,
+                    &resolved,
+                    journey,
+                    (chosen, deployment, why),
+                    estimate,
+                    merged,
+                )
+                .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
             Err(nobody) => {
                 let refusal = self.unavailable(&facts, nobody, moment.now);
@@ -175,6 +187,7 @@ impl Router {
         resolved: &Resolved<'_>,
         journey: &mut Journey,
         (chosen, deployment, why): (Chosen, &Deployment, Why),
+        estimate: Estimate,
         merged: bool,
     ) -> Result<Sending, Refusal> {
         // The next attempt asks for itself.
@@ -183,7 +196,9 @@ impl Router {
             true => Cow::Borrowed(deployment.model.as_str()),
             false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
         };
-        let counts_tokens = self.counts_tokens(deployment, resolved.pool.strategy);
+        let is_bare = journey.resend.as_ref().is_some_and(|resend| resend.is_bare)
+            || self.usage_refusals.borrow().has(chosen.index, chosen.ticket.at);
+        let counts_tokens = !is_bare && self.counts_tokens(deployment, resolved.pool.strategy);
         let include_usage = counts_tokens && stream_options::injects_usage(facts, request.route, deployment);
         let rewritten = body::rewritten(facts, request.route, deployment, &model, include_usage);
         let new_body = rewritten.or_else(|| merged.then(|| body.to_vec()));
@@ -203,27 +218,33 @@ impl Router {
         {
             let mut meters = self.meters.borrow_mut();
             meters.depart(chosen.index);
-            let failed = journey.tried.last().filter(|_| journey.retries > 0);
+            let is_retry = journey.retries > 0 && journey.resend.is_none();
+            let failed = journey.tried.last().filter(|_| is_retry);
             if let Some(failed) = failed.and_then(|id| self.index_of(id)) {
                 meters.retry(failed);
             }
         }
         journey.why = Some(why);
+        journey.resend = None;
         let attempt = Attempt {
             deployment: chosen.index,
             model: facts.model.to_string(),
             pool: Arc::clone(&resolved.pool),
+            route: request.route.suffix,
             asked: facts.asked,
             wishes: facts.wishes.clone(),
             limit: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
             },
             is_clients_limit,
+            estimate,
             stream: facts.stream,
             withholds_usage: include_usage,
+            adds_stream_options: include_usage && !stream_options::are_the_clients(facts),
             ticket: chosen.ticket,
             why,
             detail: None,
+            is_on_kept_connection: false,
             journey: std::mem::take(journey),
         };
         Ok(Sending { headers, body: new_body, attempt })
@@ -328,8 +349,9 @@ impl Router {
             Nobody::Excluded(excluded) => excluded,
             Nobody::Unleased((index, _)) => vec![(index, Excluded::Unleased)],
         };
-        // Whoever is only busy may be free at any moment.
-        let soonest = excluded.iter().map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);
+        // A busy deployment may be free at any moment, and one that is too small never is.
+        let may_serve = excluded.iter().filter(|(_, why)| *why != Excluded::TooSmall);
+        let soonest = may_serve.map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);
         let is_cooling = |why: &Excluded| matches!(why, Excluded::CoolingDown(_));
         let all = !excluded.is_empty() && excluded.iter().all(|(_, why)| is_cooling(why));
         let cooling = excluded.iter().filter(|(_, why)| is_cooling(why));
@@ -376,7 +398,7 @@ impl Router {
                 original.replace_headers(names.unwrap_or_default());
                 *original
             }
-            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit),
+            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit, None),
             (None, None) => Refusal::NoConnection.reply(),
         };
         let explanation = journey.explanation.take().map(|text| (explain::HEADER, text));

@@ -9,7 +9,6 @@ use crate::account::Ending;
 use crate::attempt::{Attempt, Journey};
 use crate::choosing::Search;
 use crate::cooldown::Case;
-use crate::estimate::Estimate;
 use crate::failure::{Added, Class, Fault, ProviderError, RetryScope, classify};
 use crate::fallback::Names;
 use crate::group::Pool;
@@ -17,11 +16,11 @@ use crate::latency::Metric;
 use crate::lease::Sharing;
 use crate::outcome::{Failure, Outcome};
 use crate::record::{Cooled, Record};
-use crate::reply::Reply;
+use crate::reply::{Refusal, Reply};
 use crate::router::{Router, Verdict};
 use crate::store::Moment;
 use crate::usage::Usage;
-use crate::{answer, explain, retry};
+use crate::{answer, explain, redirect, retry};
 
 /// What a provider said when it failed, read only where somebody wants to know.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +31,8 @@ pub struct Said {
     pub error_type: Option<String>,
     /// As much of the body as was read.
     pub body: Vec<u8>,
+    /// The status that it was said with, where that is not the one of the failure: then it cannot be passed on as it stands.
+    pub under: Option<u16>,
 }
 
 /// How an answer ended that the provider had begun.
@@ -61,9 +62,6 @@ pub enum End {
     TimedOut,
 }
 
-/// The weight of one answer in the average of completion tokens.
-const ONE_OF_TEN: f32 = 0.1;
-
 impl Router {
     /// Judges a failed attempt. `said` is read once, where the provider answered.
     pub fn judge(
@@ -76,11 +74,15 @@ impl Router {
         let Some(deployment) = self.deployment(attempt.deployment) else {
             return Verdict::Relay(Vec::new());
         };
-        let said = match failure {
-            Failure::Provider { .. } => said(),
-            _ => Said::default(),
+        let (failure, said) = match failure {
+            Failure::Provider { status: 300..600, .. } => (failure, said()),
+            Failure::Provider { status, retry_after } => no_status(status, retry_after),
+            _ => (failure, Said::default()),
         };
         let fault = Fault { failure, class: class(&attempt, deployment, &failure, &said) };
+        if let Some(verdict) = self.resent(&attempt, deployment, &fault, moment) {
+            return verdict;
+        }
         self.remember_failure(&attempt, deployment, &fault, moment);
         let mut journey = attempt.journey.clone();
         self.past(&attempt, &mut journey, Ending::of(&fault), moment.now);
@@ -91,7 +93,7 @@ impl Router {
         let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&fault));
         journey.max_retries = allowance.retries;
         if self.single_hop || self.is_last_attempt(&journey) {
-            return self.give_up(attempt, deployment, journey, fault, moment);
+            return self.give_up(attempt, deployment, journey, fault, said, moment);
         }
         let outlook = self.outlook(&attempt, &journey, moment);
         let scope = fault.retry_scope();
@@ -101,10 +103,10 @@ impl Router {
         if may_retry
             && !self.must_move_on(&attempt, deployment, &journey, fault.class)
             && retry::worth_another_attempt(allowance, journey.retries, scope, outlook.useful)
-            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault))
+            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault, moment))
         {
-            let has_other_ways =
-                outlook.untried || self.has_fallback(&attempt, deployment, &journey, fault.class);
+            let has_other_ways = outlook.untried
+                || self.has_fallback_with_room(&attempt, deployment, &journey, fault.class, moment);
             let wait = match has_other_ways {
                 true => Duration::ZERO,
                 false => retry::wait(
@@ -140,9 +142,7 @@ impl Router {
             if journey.original.is_none() {
                 let reply = match is_provider(&fault.failure) {
                     true => provider_reply(&fault.failure, said),
-                    false => {
-                        answer::failed(deployment, &attempt.model, &journey, fault.failure, attempt.limit)
-                    }
+                    false => no_answer(&attempt, deployment, &journey, fault.failure),
                 };
                 journey.original = Some(Box::new(reply));
             }
@@ -150,7 +150,7 @@ impl Router {
             journey.go_to(target);
             return Verdict::Retry(Box::new(journey), Duration::ZERO);
         }
-        self.give_up(attempt, deployment, journey, fault, moment)
+        self.give_up(attempt, deployment, journey, fault, said, moment)
     }
 
     /// Nothing is left to be tried: the client is told.
@@ -160,6 +160,7 @@ impl Router {
         deployment: &Deployment,
         mut journey: Journey,
         fault: Fault,
+        said: Said,
         moment: &Moment<'_>,
     ) -> Verdict {
         let failure = fault.failure;
@@ -172,9 +173,9 @@ impl Router {
                 original.replace_headers(headers);
                 Verdict::Reply(*original)
             }
-            None if is_provider(&failure) => Verdict::Relay(headers),
+            None if is_provider(&failure) => provider_verdict(&failure, said, headers),
             None => {
-                let mut reply = answer::failed(deployment, &attempt.model, &journey, failure, attempt.limit);
+                let mut reply = no_answer(&attempt, deployment, &journey, failure);
                 reply.replace_headers(headers);
                 Verdict::Reply(reply)
             }
@@ -185,6 +186,11 @@ impl Router {
         };
         self.failed(&attempt, &journey, fault.outcome(), status);
         verdict
+    }
+
+    /// Where a redirect leads, to be kept as the detail of the attempt that it answered.
+    pub fn redirected(&self, attempt: &Attempt, location: &str) -> Option<String> {
+        redirect::shown(location, &self.deployment(attempt.deployment)?.endpoint)
     }
 
     /// What the next attempt has to know after the connection of this one broke before the answer began, which the
@@ -233,7 +239,8 @@ impl Router {
                 (_, None) => {}
             }
             if let Some(usage) = ended.usage {
-                average(record, usage.completion);
+                let answers = attempt.estimate.answers;
+                record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
             }
             if attempt.pool.strategy == Strategy::LowestLatency {
                 measure(record, attempt, ended, moment.now);
@@ -301,7 +308,7 @@ impl Router {
 
     /// Whether the edge would not send the request again: one more time at most, which is kept for a client that could not be
     /// answered in the last attempt.
-    fn is_last_attempt(&self, journey: &Journey) -> bool {
+    pub(crate) fn is_last_attempt(&self, journey: &Journey) -> bool {
         journey.sends >= self.ceiling
     }
 
@@ -335,14 +342,16 @@ impl Router {
         let mut search = Search {
             pool: &attempt.pool,
             journey,
-            estimate: Estimate { prompt: 0, completion: Some(0) },
+            estimate: attempt.estimate,
             tags: &attempt.wishes.tags,
             stream: attempt.stream,
             sharing: Sharing::Alone,
             lenient: true,
+            is_oversized: false,
         };
         let mut ledger = self.ledger.borrow_mut();
         search.sharing = ledger.sharing(moment.now, moment.store);
+        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
         let own = level(&attempt.pool, attempt.deployment);
         let left = self.eligible(&search, &mut ledger, moment.now, moment.store).unwrap_or_default();
         // Those of a later order come into it when this one has had its retries.
@@ -353,6 +362,7 @@ impl Router {
         let (untried, useful) = (any(&journey.tried), any(&journey.useless));
         let above = Journey { above: Some(own), ..Journey::default() };
         search.journey = &above;
+        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
         let next_order = attempt.pool.levels.is_some()
             && self.eligible(&search, &mut ledger, moment.now, moment.store).is_ok();
         Outlook { anybody: !left.is_empty(), untried, useful, next_order }
@@ -366,8 +376,10 @@ impl Router {
         deployment: &Deployment,
         journey: &Journey,
         fault: &Fault,
+        moment: &Moment<'_>,
     ) -> bool {
-        fault.asks_for_time() && self.has_fallback(attempt, deployment, journey, fault.class)
+        fault.asks_for_time()
+            && self.has_fallback_with_room(attempt, deployment, journey, fault.class, moment)
     }
 
     fn has_fallback(
@@ -389,7 +401,8 @@ fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &S
         Failure::TimedOut if attempt.is_clients_limit => Class::ClientTimeout,
         Failure::TimedOut | Failure::NoConnection | Failure::Broken => Class::Server,
         Failure::Provider { status, retry_after } => classify(&ProviderError {
-            status,
+            // An error under status 200 is classified by its own words.
+            status: said.under.filter(|under| *under < 300).unwrap_or(status),
             body: &said.body,
             error_type: said.error_type.as_deref(),
             has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
@@ -441,15 +454,6 @@ pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
     level.unwrap_or(i64::MAX)
 }
 
-fn average(record: &mut Record, completion: u64) {
-    let completion = completion as f32;
-    if record.completion == 0.0 {
-        record.completion = completion;
-    } else {
-        record.completion += (completion - record.completion) * ONE_OF_TEN;
-    }
-}
-
 /// Takes in how long an answer took. One that was not awaited tells how soon it began, and nothing else.
 fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) {
     let size = attempt.pool.args.max_latency_list_size;
@@ -471,6 +475,34 @@ fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) 
     }
 }
 
+/// A status that HTTP does not have counts as a server error (RFC 9110, section 15). Clients' libraries choke on it.
+fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, Said) {
+    const BAD_GATEWAY: u16 = 502;
+    let refusal = Refusal::NoAnswer {
+        status: BAD_GATEWAY,
+        provider_status: status,
+        body: "a status line that HTTP does not have",
+    };
+    let said = Said { body: refusal.reply().body.into_bytes(), under: Some(status), ..Said::default() };
+    (Failure::Provider { status: BAD_GATEWAY, retry_after }, said)
+}
+
+/// The answer where no provider gave one.
+fn no_answer(attempt: &Attempt, deployment: &Deployment, journey: &Journey, failure: Failure) -> Reply {
+    let location = attempt.detail.clone();
+    answer::failed(deployment, &attempt.model, journey, failure, attempt.limit, location)
+}
+
+/// What a provider said goes to the client as it is, if it can.
+fn provider_verdict(failure: &Failure, said: Said, headers: Vec<(&'static str, String)>) -> Verdict {
+    if said.under.is_none() && !said.body.trim_ascii().is_empty() {
+        return Verdict::Relay(headers);
+    }
+    let mut reply = provider_reply(failure, said);
+    reply.replace_headers(headers);
+    Verdict::Reply(reply)
+}
+
 /// What a provider said, as an answer of ours.
 fn provider_reply(failure: &Failure, said: Said) -> Reply {
     let mut headers = Vec::new();
@@ -479,6 +511,13 @@ fn provider_reply(failure: &Failure, said: Said) -> Reply {
         let begun = u64::from(wait.subsec_nanos() > 0);
         headers.push(("retry-after", wait.as_secs().saturating_add(begun).to_string()));
     }
+    let status = failure.status();
+    if said.body.trim_ascii().is_empty() {
+        let provider_status = said.under.unwrap_or(status);
+        let mut reply = Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply();
+        reply.headers.extend(headers);
+        return reply;
+    }
     let body = String::from_utf8_lossy(&said.body).into_owned();
-    Reply { status: failure.status(), content_type: said.content_type, headers, body }
+    Reply { status, content_type: said.content_type, headers, body }
 }

@@ -2,7 +2,7 @@
 
 use llm_balancer_config::{Deployment, Member};
 
-use crate::json::{Object, quoted};
+use crate::json::{Object, folded};
 use crate::request::{Facts, Payload};
 use crate::route::ModelRoute;
 
@@ -25,8 +25,8 @@ pub fn with_usage(facts: &Facts<'_>, route: ModelRoute, deployment: &Deployment)
     let options = effective(facts, deployment).and_then(|options| Object::parse(options.as_bytes()).ok());
     let mut text = String::from(r#"{"include_usage":true"#);
     let members = options.iter().flat_map(|options| options.members());
-    for member in members.filter(|member| member.key != "include_usage") {
-        text.extend([",", &quoted(&member.key), ":", member.value]);
+    for member in members.filter(|member| folded(&member.key) != "include_usage") {
+        text.extend([",", member.written, ":", member.value]);
     }
     text.push('}');
     Some(text)
@@ -54,6 +54,14 @@ fn effective<'a>(facts: &Facts<'a>, deployment: &'a Deployment) -> Option<&'a st
     };
     let options = of(&deployment.extra_body).or(client).or_else(|| of(&deployment.defaults));
     options.filter(|options| *options != "null")
+}
+
+/// Whether the client sent any of its own.
+pub fn are_the_clients(facts: &Facts<'_>) -> bool {
+    match &facts.payload {
+        Payload::Json(object) => object.get("stream_options").is_some(),
+        Payload::Form(_) => false,
+    }
 }
 
 fn of(params: &[Member]) -> Option<&str> {
@@ -113,6 +121,7 @@ mod tests {
             (r#","stream":true,"stream_options":{"include_usage":false}"#, ASKS, true),
             (r#","stream":true,"stream_options":{}"#, ASKS, true),
             (r#","stream":true,"stream_options":null"#, ASKS, true),
+            (r#","stream":true,"stream_options":{"Include_Usage":false}"#, ASKS, true),
             (r#","stream":true,"stream_options":{"a\"b":[1]}"#, r#"{"include_usage":true,"a\"b":[1]}"#, true),
             (r#","stream":true,"extra_body":{"stream_options":{"x":1}}"#, ASKS, true),
             (r#","stream":true,"stream_options":3"#, "3", false),
@@ -139,6 +148,27 @@ mod tests {
             let (sent, is_withheld) = options(&format!(", {params}"), members);
             assert_eq!((sent.as_str(), is_withheld), (expected, withheld), "{params} {members}");
         }
+    }
+
+    #[test]
+    fn what_the_file_says_about_streams_goes_out_with_streams_alone() {
+        for params in [
+            "stream_options: {d: 1}",
+            "extra_body: {stream_options: {d: 1}}",
+            "stream: true",
+            "partial_images: 2",
+        ] {
+            for members in ["", r#","stream":false"#, r#","stream":null"#] {
+                let body = format!(r#"{{"model":"m","messages":[]{members}}}"#);
+                let (sent, _) = sent("/chat/completions", &format!(", {params}"), &body);
+                for name in ["stream", "stream_options", "partial_images"] {
+                    assert_eq!(sent.get(name), None, "{name} of {params} with {members:?}");
+                }
+            }
+        }
+        let (sent, _) =
+            sent("/images/generations", ", partial_images: 2", r#"{"model":"g","prompt":"","stream":true}"#);
+        assert_eq!(sent["partial_images"], 2);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
+use crate::estimate::Estimate;
 use crate::lease::{Limits, Sharing};
 use crate::window::Window;
 
@@ -62,8 +63,13 @@ impl Terms {
 pub struct Demand {
     /// The deployment.
     pub index: usize,
-    /// Tokens that it is expected to cost.
+    /// Tokens that it is expected to cost, as far as this worker knows the deployment; more than its tpm where the request is
+    /// to go to a larger one.
     pub tokens: u64,
+    /// What `tokens` follows from, once the record has been read.
+    pub estimate: Estimate,
+    /// No deployment is large enough for it.
+    pub is_oversized: bool,
     /// The client named this deployment, so a cooldown does not matter.
     pub direct: bool,
     /// To find out how fast it is.

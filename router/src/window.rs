@@ -49,6 +49,13 @@ impl Window {
         }
     }
 
+    /// Takes requests back that were admitted in `minute`, if that is not over.
+    pub fn uncount(&mut self, minute: u32, requests: u32) {
+        if self.minute == minute {
+            self.requests = self.requests.saturating_sub(requests);
+        }
+    }
+
     /// When the next minute begins, since the Unix epoch.
     pub fn ends(&self) -> Duration {
         Duration::from_secs(u64::from(self.minute).saturating_add(1).saturating_mul(60))

@@ -246,7 +246,8 @@ fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_i
         let mut world = World::of(&yaml);
         for _ in 0..20 {
             let told = world.chat("typo", "", |_| Answer::Says(status, body));
-            assert_eq!((told.status, told.called.len(), told.body.as_str()), (status, 1, body));
+            assert_eq!((told.status, told.called.len()), (status, 1), "{body}");
+            assert!(body.is_empty() || told.body == body, "{}", told.body);
             assert_eq!(world.chat("gpt", "", |_| Answer::Ok).status, 200, "{status} {body}");
         }
     }

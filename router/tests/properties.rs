@@ -70,6 +70,11 @@ impl Setting {
         reading.config.unwrap_or_else(|| panic!("{:#?}", reading.findings))
     }
 
+    /// Whether anything depends on tokens.
+    fn counts_tokens(&self) -> bool {
+        self.strategy == "usage-based-routing-v2" || self.limits.iter().any(|limits| limits.tpm.is_some())
+    }
+
     /// Whether requests to it leave traces that can be compared.
     fn is_counted(&self, place: usize) -> bool {
         let Limits { rpm, tpm, parallel } = self.limits[place];
@@ -256,17 +261,27 @@ impl Simulation {
         }
     }
 
-    /// Tokens that a request with this bound reserves there: two bytes of prompt are one token, and nothing takes more
-    /// than a whole minute's.
+    /// Tokens that a request with this bound reserves there: two bytes of prompt are one token, an answer is expected to
+    /// take what answers took lately, and nothing takes more than a whole minute's.
     fn reserved(&self, place: usize, most: u64) -> u64 {
-        (most + 1).min(self.setting.limits[place].tpm.unwrap_or(u64::MAX))
+        if !self.setting.counts_tokens() {
+            return 0;
+        }
+        let completion = self.record(place).completions.expected().min(most);
+        (completion + 1).min(self.setting.limits[place].tpm.unwrap_or(u64::MAX))
     }
 
     fn admitted(&self, attempt: &Attempt, most: u64) {
-        let (place, mut books) = (attempt.deployment, self.books.borrow_mut());
+        let place = attempt.deployment;
+        let reserved = attempt.ticket.reserved;
+        if self.setting.is_counted(place) && self.is_quiet.get() {
+            assert_eq!(reserved, self.reserved(place, most), "reserved at d{place} for an answer of {most}");
+        }
+        assert!(reserved <= most + 1, "{reserved} reserved at d{place} for an answer of {most}");
+        let mut books = self.books.borrow_mut();
         let key = (place, minute(self.now()));
         *books.requests.entry(key).or_default() += 1;
-        *books.tokens.entry(key).or_default() += i128::from(self.reserved(place, most));
+        *books.tokens.entry(key).or_default() += i128::from(reserved);
         if let Some(rpm) = self.setting.limits[place].rpm {
             assert!(
                 books.requests[&key] <= rpm,

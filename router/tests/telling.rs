@@ -71,6 +71,7 @@ fn a_retry_counts_where_it_failed_and_stands_in_one_line_with_both_attempts() {
     let retries = world.lines.iter().filter(|line| line["retries"] == 1).count() as u64;
     let growth = growth(&mut world);
     assert!(growth.contains(&(format!("attempts_total;{a};outcome=server_error;status=500"), retries)));
+    assert!(growth.contains(&(format!("failures_total;{a};class=server"), retries)));
     assert!(growth.contains(&(format!("retries_total;{a}"), retries)));
     assert!(growth.contains(&("requests_total;group=g;outcome=success;status=200".into(), 2)));
 }

@@ -3,6 +3,7 @@
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
+use super::provider_headers::PROVIDER_HEADERS_WITHHELD;
 use super::{http_connection_manager, http1, open_breakers, router, typed, with};
 
 /// The way here from the edge. HTTP/1: each attempt that is retried resets its stream, and HTTP/2 gives up the whole
@@ -72,6 +73,10 @@ fn access_log() -> Value {
     }])
 }
 
+/// How long the connection had been there when the last byte of the request came, in microseconds. Envoy leaves the header
+/// out where the connection is younger than the request.
+const AGE_OF_CONNECTION: &str = "%COMMON_DURATION(US_CX_BEG:DS_RX_END:us)%";
+
 /// A response that breaks off after its headers were held back by the filter is answered by Envoy past the filter, so
 /// Envoy itself has to ask for the next attempt, which learns from the filter what became of this one. Where a local
 /// reply does pass the filter, the filter has the last word.
@@ -79,23 +84,28 @@ fn broken_off() -> Value {
     const FLAGS: [&str; 7] = ["UT", "UC", "UPE", "UF", "UR", "LR", "SI"];
     json!({
         "filter": {"response_flag_filter": {"flags": FLAGS}},
-        "headers_to_add": [{
-            "header": {"key": names::RETRY, "value": "1"},
-            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-        }],
+        "headers_to_add": [
+            // The filter's own answers bring the header, so that they stay as they are.
+            {"header": {"key": names::RETRY, "value": "1"}, "append_action": "ADD_IF_ABSENT"},
+            {"header": {"key": names::REUSED, "value": AGE_OF_CONNECTION}, "append_action": "ADD_IF_ABSENT"},
+        ],
     })
 }
 
 /// What Envoy itself needs of the headers that the filter sets; all others were left out by the filter.
 const KEPT_INSIDE: [&str; 2] = [names::CLUSTER, "x-forwarded-proto"];
 
+/// Headers of a provider's answer that no client gets.
+fn withheld_headers() -> Vec<&'static str> {
+    PROVIDER_HEADERS_WITHHELD.iter().copied().chain([names::RETRY, names::REUSED]).collect()
+}
+
 fn virtual_host(config: &Config) -> Value {
     json!({
         "name": names::ATTEMPTS,
         "domains": ["*"],
         "request_headers_to_remove": KEPT_INSIDE,
-        // A provider does not get to say whether we try again, be it by our header or as one Envoy tells another.
-        "response_headers_to_remove": [names::RETRY, "x-envoy-overloaded", "x-envoy-ratelimited"],
+        "response_headers_to_remove": withheld_headers(),
         "routes": [{
             "match": {"prefix": "/"},
             "request_body_buffer_limit": config.server.max_body_bytes,

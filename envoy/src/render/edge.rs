@@ -74,7 +74,8 @@ fn virtual_host(config: &Config, attempts: &str) -> Value {
         }],
         // A client has no say in where a request goes, whatever becomes of the filter.
         "request_headers_to_remove": [names::CLUSTER],
-        "response_headers_to_remove": [names::RETRY],
+        // What the parts of the process tell each other; and where a provider would have the client go.
+        "response_headers_to_remove": [names::RETRY, names::REUSED, "location"],
         "routes": [{
             "match": {"prefix": "/"},
             "request_body_buffer_limit": replay_limit(config.server.max_body_bytes),

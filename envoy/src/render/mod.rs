@@ -21,6 +21,7 @@ mod errors;
 pub mod istio;
 pub mod kubernetes;
 mod metrics;
+mod provider_headers;
 mod redis;
 mod single_hop;
 mod upstream;

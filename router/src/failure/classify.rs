@@ -36,7 +36,7 @@ pub struct Added {
 /// A provider's answer, and what was asked.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderError<'a> {
-    /// Its HTTP status. Below 300 the body's own status counts, else 500: for answers that are errors all the same.
+    /// Its HTTP status. Below 300 (an answer that is an error all the same) the body's own status counts, or else its words.
     pub status: u16,
     /// As much of the body as was read.
     pub body: &'a [u8],
@@ -56,13 +56,16 @@ pub struct ProviderError<'a> {
 pub fn classify(error: &ProviderError<'_>) -> Class {
     let mut body = ErrorBody::read(error.body);
     body.codes.extend(error.error_type.map(str::to_ascii_lowercase));
-    let status = match error.status {
-        0..300 => body.status().unwrap_or(500),
-        status => status,
-    };
     let model = Some(error.model).filter(|_| error.is_wildcard);
-    let messages = body.messages.iter().map(|message| spoken(message, model)).collect();
-    Reading { error, status, body: &body, messages }.class()
+    let messages: Vec<String> = body.messages.iter().map(|message| spoken(message, model)).collect();
+    let class = |status| Reading { error, status, body: &body, messages: &messages }.class();
+    match (error.status, body.status()) {
+        (status @ 300.., _) => class(status),
+        (_, Some(own)) => class(own),
+        // Its words decide, and where they say nothing, it is as good as a 500.
+        (_, None) if codes::names_the_request(&body) => class(400),
+        (_, None) => Some(class(400)).filter(|class| *class != Class::Request).unwrap_or_else(|| class(500)),
+    }
 }
 
 /// An answer that has been read.
@@ -71,7 +74,7 @@ struct Reading<'a> {
     status: u16,
     body: &'a ErrorBody,
     /// The body's messages without what they quote.
-    messages: Vec<String>,
+    messages: &'a [String],
 }
 
 impl Reading<'_> {
@@ -89,13 +92,13 @@ impl Reading<'_> {
 
     /// By code, or else by phrase.
     fn says(&self, meaning: Meaning) -> bool {
-        codes::has(self.body, meaning) || phrases::says(&self.messages, meaning)
+        codes::has(self.body, meaning) || phrases::says(self.messages, meaning)
     }
 
     /// A long prompt or a filtered one. A code decides alone: a message beside it may hold words of the other, or of the client.
     fn special(&self) -> Option<Class> {
         let code = |meaning| codes::has(self.body, meaning);
-        let phrase = |meaning| phrases::says(&self.messages, meaning);
+        let phrase = |meaning| phrases::says(self.messages, meaning);
         match () {
             () if code(Meaning::Policy) => Some(Class::ContentPolicy),
             () if code(Meaning::Context) => Some(Class::ContextWindow),
@@ -128,7 +131,7 @@ impl Reading<'_> {
             () if code(Meaning::Account) => Class::Account,
             () if self.is_too_large() => Class::Size,
             () if is_google && !is_daily => Class::Limit,
-            () if is_daily || phrases::says(&self.messages, Meaning::Account) => Class::Account,
+            () if is_daily || phrases::says(self.messages, Meaning::Account) => Class::Account,
             () => Class::Limit,
         }
     }
@@ -175,11 +178,11 @@ impl Reading<'_> {
 
     /// In a 403 these words suffice, in a code or in a message.
     fn lacks_permission(&self) -> bool {
-        phrases::says_no_permission(&self.body.codes) || phrases::says_no_permission(&self.messages)
+        phrases::says_no_permission(&self.body.codes) || phrases::says_no_permission(self.messages)
     }
 
     fn names_the_model(&self) -> bool {
-        self.says(Meaning::Model) || phrases::says_unknown_model(&self.messages)
+        self.says(Meaning::Model) || phrases::says_unknown_model(self.messages)
     }
 
     /// OpenAI's answer to a response's id that another organization made.
@@ -191,7 +194,7 @@ impl Reading<'_> {
 
     /// Groq's 413, and OpenAI's 429 "Request too large": no wait helps, and smaller requests are served.
     fn is_too_large(&self) -> bool {
-        matches!(self.status, 400 | 413 | 429) && phrases::says_too_large(&self.messages)
+        matches!(self.status, 400 | 413 | 429) && phrases::says_too_large(self.messages)
     }
 
     fn is_about_what_was_added(&self) -> bool {

@@ -56,6 +56,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "model_max_prompt_tokens_exceeded",
             "tokens_limit_reached",
             "prompt_too_long",
+            // Zhipu
+            "1261",
             "input_too_long",
         ],
     ),
@@ -78,6 +80,10 @@ const CODES: [(Meaning, &[&str]); 8] = [
             // DashScope
             "data_inspection_failed",
             "datainspectionfailed",
+            // Volcengine
+            "inputtextsensitivecontentdetected",
+            "outputtextsensitivecontentdetected",
+            "sensitivecontentdetected",
             // Gemini, Zhipu
             "prohibited_content",
             "1301",
@@ -152,6 +158,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "model_deprecated",
             "invalid_model",
             "unknown_model",
+            "unavailable_model",
+            "unsupported_model",
             "deploymentnotfound",
             "deployment_not_found",
             "resourcenotfoundexception",
@@ -187,6 +195,18 @@ pub(super) fn has(body: &ErrorBody, meaning: Meaning) -> bool {
     let known = CODES.iter().filter(|(of, _)| *of == meaning).flat_map(|(_, codes)| codes.iter());
     let mut known = known;
     known.any(|code| body.codes.iter().any(|own| is_same(own, code)))
+}
+
+/// Whether the body's own type says that the request is wrong, for answers whose status does not.
+pub(super) fn names_the_request(body: &ErrorBody) -> bool {
+    const TYPES: [&str; 5] = [
+        "invalid_request_error",
+        "badrequesterror",
+        "bad_request",
+        "invalid_argument",
+        "validationexception",
+    ];
+    body.codes.iter().any(|own| TYPES.iter().any(|code| is_same(own, code)))
 }
 
 /// AWS writes a namespace before a name, and a page behind it: `com.amazon.coral.service#ThrottlingException:http://..`

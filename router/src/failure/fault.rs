@@ -53,3 +53,45 @@ impl Fault {
         self.class == Class::Limit || self.retry_after().is_some_and(|time| !time.is_zero())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_know_a_failure_by_litellms_name_for_it() {
+        let provider = |status| Failure::Provider { status, retry_after: None };
+        for (failure, class, kind) in [
+            (provider(400), Class::Request, Kind::BadRequest),
+            (provider(500), Class::ContextWindow, Kind::BadRequest),
+            (provider(403), Class::ContentPolicy, Kind::ContentPolicy),
+            (provider(401), Class::Account, Kind::Authentication),
+            (provider(400), Class::Account, Kind::BadRequest),
+            (provider(404), Class::Route, Kind::NotFound),
+            (provider(404), Class::Deployment, Kind::NotFound),
+            (provider(429), Class::Limit, Kind::RateLimit),
+            (provider(529), Class::Limit, Kind::RateLimit),
+            (provider(413), Class::Size, Kind::Other),
+            (provider(503), Class::Server, Kind::ServiceUnavailable),
+            (Failure::TimedOut, Class::ClientTimeout, Kind::Timeout),
+            (Failure::TimedOut, Class::Server, Kind::Timeout),
+            (Failure::Broken, Class::Server, Kind::InternalServer),
+        ] {
+            assert_eq!(Fault { failure, class }.kind(), kind, "{failure:?} {class:?}");
+        }
+    }
+
+    #[test]
+    fn only_who_asks_for_time_is_left_alone_for_a_while() {
+        let wait = |seconds| Some(Duration::from_secs(seconds));
+        for (status, retry_after, class, expected) in [
+            (429, None, Class::Limit, true),
+            (500, wait(3), Class::Server, true),
+            (500, wait(0), Class::Server, false),
+            (500, None, Class::Server, false),
+        ] {
+            let failure = Failure::Provider { status, retry_after };
+            assert_eq!(Fault { failure, class }.asks_for_time(), expected, "{status} {retry_after:?}");
+        }
+    }
+}

@@ -42,6 +42,8 @@ pub enum Answer {
     TooSlow,
     /// The connection breaks after the headers.
     Broken,
+    /// The connection was kept, and ends so many milliseconds after the send, without an answer.
+    DeadConnection(u64),
     /// The answer begins, and then a time limit passes.
     Stalls,
     /// The answer begins, and then breaks off.
@@ -292,6 +294,11 @@ impl World {
             Answer::SlowDown(seconds) => {
                 let wait = Some(Duration::from_secs(seconds));
                 self.failed(attempt, provider(429, wait), 429, told)
+            }
+            Answer::DeadConnection(milliseconds) => {
+                self.now += Duration::from_millis(milliseconds);
+                let attempt = Attempt { is_on_kept_connection: true, ..attempt };
+                self.failed(attempt, Failure::Broken, 0, told)
             }
             Answer::Refused => self.failed(attempt, Failure::NoConnection, 0, told),
             Answer::TooSlow => self.failed(attempt, Failure::TimedOut, 0, told),

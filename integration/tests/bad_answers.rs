@@ -1,0 +1,226 @@
+//! Answers that are none, whatever their status says: tried elsewhere, never a success, and an error for the client.
+
+use std::time::{Duration, Instant};
+
+use llm_balancer_integration::{Answer, DONE, World, eventually, item};
+use serde_json::{Value, json};
+
+const ERROR: &str = r#"{"error":{"message":"too many","type":"rate_limit_error","code":429}}"#;
+const EVENTS: &str = "text/event-stream";
+
+/// The access log so far.
+fn lines(world: &World) -> Vec<Value> {
+    let log = world.balancer.log();
+    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object).collect()
+}
+
+/// The line of the next request after these.
+async fn next_line(world: &World, before: usize) -> Value {
+    assert!(eventually(async || lines(world).len() > before).await, "no line: {}", world.balancer.log());
+    let lines = lines(world);
+    assert_eq!(lines.len(), before + 1, "one line for each request: {lines:#?}");
+    lines[before].clone()
+}
+
+/// What has status 200 and is no answer, and the status that it should have had.
+fn false_successes() -> Vec<(&'static str, Answer, u16)> {
+    let event = |text: &str| Answer::pieces([text]);
+    vec![
+        ("an error event", event(&format!("data: {ERROR}\n\ndata: [DONE]\n\n")), 429),
+        ("an error event behind comments", event(&format!(": PROCESSING\r\n\r\ndata: {ERROR}\r\n\r\n")), 429),
+        (
+            "an event called error",
+            event(
+                "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
+            ),
+            529,
+        ),
+        (
+            "an error event in pieces",
+            Answer::pieces(["da", "ta: {\"err", "or\":{\"mess", "age\":\"m\",\"code\":503}}\n", "\n"])
+                .every(Duration::from_millis(20)),
+            503,
+        ),
+        (
+            "a response that failed",
+            event(
+                "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"m\"}}}\n\n",
+            ),
+            500,
+        ),
+        ("an error object", Answer::bytes(ERROR), 429),
+        ("an error object in two pieces", Answer::bytes(ERROR).every(Duration::from_millis(30)), 429),
+        ("an error object that says text", Answer::bytes(ERROR).header("content-type", "text/plain"), 429),
+        ("a list with an error", Answer::bytes(format!("[{ERROR}]")), 429),
+        ("null", Answer::bytes("null"), 502),
+        ("nothing", Answer::bytes(""), 502),
+        ("nothing, in chunks", Answer::pieces(Vec::<&str>::new()), 502),
+        ("white space", Answer::bytes("\n \n"), 502),
+        (
+            "a page",
+            Answer::bytes("<!DOCTYPE html><html>Sign in</html>").header("content-type", "text/html"),
+            502,
+        ),
+        ("a page that says JSON", Answer::bytes("<html></html>"), 502),
+        ("text", Answer::bytes("no healthy upstream").header("content-type", "text/plain"), 502),
+        ("a stream without events", event("data: [DONE]\n\n"), 502),
+        ("a stream of comments", event(": hi\n\n: hi\n\n"), 502),
+        ("no content", Answer::raw("HTTP/1.1 204 No Content\r\nretry-after: 3\r\n\r\n"), 502),
+        ("reset content", Answer::status(205).body(""), 502),
+        ("JSON that breaks off", Answer::bytes("{\"id\":\"c\",\"obj"), 502),
+    ]
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_tried_elsewhere() {
+    let config = format!(
+        "model_list:\n{}{}router_settings: {{disable_cooldowns: true}}\n",
+        item("gpt", "paris", ", weight: 1000000"),
+        item("gpt", "tokyo", ", weight: 1"),
+    );
+    let mut world = World::new(&config).await;
+    for (what, answer, status) in false_successes() {
+        world.provider.always("paris", answer);
+        for stream in [false, true] {
+            let before = lines(&world).len();
+            let reply = world.chat_with("gpt", &json!({"stream": stream})).await;
+            assert_eq!((reply.status, reply.retries()), (200, 1), "{what}: {}", reply.text());
+            assert_eq!(stream, reply.text().ends_with(DONE), "{what}: {}", reply.text());
+            let line = next_line(&world, before).await;
+            let outcome = if status == 429 { "rate_limited" } else { "server_error" };
+            for (nth, deployment, outcome, status) in
+                [(0, "paris", outcome, status), (1, "tokyo", "success", 200)]
+            {
+                let attempt = &line["attempts"][nth];
+                assert_eq!(attempt["deployment"], deployment, "{what}: {line}");
+                assert_eq!(
+                    (&attempt["outcome"], &attempt["status"]),
+                    (&json!(outcome), &json!(status)),
+                    "{what}"
+                );
+            }
+        }
+    }
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn alone_it_is_an_error_for_the_client_with_the_status_that_it_should_have_had() {
+    let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;
+    for (what, answer, status) in false_successes() {
+        let before = lines(&world).len();
+        let answer = answer.header("x-provider", "kept inside").retry_after("3");
+        world.provider.script("paris", [answer]);
+        let reply = world.chat_with("gpt", &json!({"stream": true})).await;
+        assert_eq!(reply.status, status, "{what}: {}", reply.text());
+        assert!(reply.complete, "{what}");
+        let error = reply.json()["error"].clone();
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{what}: {error}");
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{what}");
+        assert_eq!(reply.header("x-litellm-model-id"), Some("paris"), "{what}");
+        assert_eq!(reply.header("x-provider"), None, "{what}: nothing of what was replaced passes");
+        assert_eq!(reply.header("retry-after"), Some("3"), "{what}");
+        let line = next_line(&world, before).await;
+        assert_ne!(line["outcome"], "success", "{what}");
+        assert_eq!(line["status"], status, "{what}");
+    }
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn a_deployment_that_answers_nothing_at_once_does_not_look_fast() {
+    let config = format!(
+        "model_list:\n{}{}router_settings: {{routing_strategy: latency-based-routing, num_retries: 1}}\n",
+        item("gpt", "empty", ""),
+        item("gpt", "real", ""),
+    );
+    let world = World::new(&config).await;
+    world.provider.always("empty", Answer::bytes(""));
+    world.provider.always("real", Answer::ok().after(Duration::from_millis(50)));
+    for _ in 0..30 {
+        assert_eq!(world.chat("gpt").await.served_by(), "real");
+    }
+    let drawn = world.provider.calls().iter().filter(|name| *name == "empty").count();
+    assert!(drawn <= 12, "{drawn} of 30 went to the one that answers nothing");
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_of_a_stream_reaches_the_client_and_is_no_success() {
+    let mut world = World::group(&["paris"], "").await;
+    let content = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    let error = format!("data: {ERROR}\n\n");
+    world.provider.script(
+        "paris",
+        [Answer::pieces([content, &error, "data: [DONE]\n\n"]).every(Duration::from_millis(30))],
+    );
+    let mut events = world.stream_chat("gpt").await;
+    assert_eq!(events.status, 200);
+    let text = events.rest().await;
+    assert!(text.contains("\"hi\"") && text.contains("too many") && text.ends_with(DONE), "{text}");
+    let line = next_line(&world, 0).await;
+    assert_eq!(line["outcome"], "broken_off", "{line}");
+    assert_eq!(world.provider.calls().len(), 1);
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
+async fn comments_that_keep_a_connection_alive_are_held_for_seconds_and_no_longer() {
+    let world = World::group(&["paris"], "num_retries: 0").await;
+    let content = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    let pieces = std::iter::repeat_n(": PROCESSING\n\n", 9).chain([content, "data: [DONE]\n\n"]);
+    world
+        .provider
+        .always("paris", Answer::pieces(pieces).every(Duration::from_secs(1)).header("content-type", EVENTS));
+    let started = Instant::now();
+    let mut events = world.stream_chat("gpt").await;
+    let (first, bytes) = events.next().await.unwrap();
+    assert!(
+        (Duration::from_secs(5)..Duration::from_secs(9)).contains(&(first - started)),
+        "{:?}",
+        first - started
+    );
+    assert!(bytes.starts_with(b": PROCESSING\n\n: PROCESSING"), "all that was held comes at once");
+    let rest = events.rest().await;
+    assert!(rest.contains("\"hi\"") && rest.ends_with(DONE), "{rest}");
+}
+
+#[tokio::test]
+async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
+    let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;
+    let event = "data: {\"choices\":[{\"delta\":{}}]}\n\n";
+    let gzip: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xabV\x02\0";
+    for (what, answer, body) in [
+        (
+            "JSON to a client that wants a stream",
+            Answer::bytes("{\"choices\":[{}]}"),
+            b"{\"choices\":[{}]}".as_slice(),
+        ),
+        ("an unknown object", Answer::bytes("{\"a\":1}"), b"{\"a\":1}"),
+        ("a list", Answer::bytes("[{\"a\":1}]"), b"[{\"a\":1}]"),
+        ("leading empty lines", Answer::bytes("\n\n\n{\"choices\":[{}]}"), b"\n\n\n{\"choices\":[{}]}"),
+        ("events as JSON", Answer::bytes(event), event.as_bytes()),
+        (
+            "an event in pieces",
+            Answer::pieces([&event[..3], &event[3..20], &event[20..]]).every(Duration::from_millis(20)),
+            event.as_bytes(),
+        ),
+        ("gzip that nobody asked for", Answer::bytes(gzip).header("content-encoding", "gzip"), gzip),
+        (
+            "brotli that nobody asked for",
+            Answer::bytes(b"\x8b\x01\x80hi\x03").header("content-encoding", "br"),
+            b"\x8b\x01\x80hi\x03",
+        ),
+        (
+            "a type that is wrong",
+            Answer::bytes("{\"choices\":[{}]}").header("content-type", "image/png"),
+            b"{\"choices\":[{}]}",
+        ),
+    ] {
+        let before = lines(&world).len();
+        world.provider.script("paris", [answer]);
+        let reply = world.chat_with("gpt", &json!({"stream": true})).await;
+        assert_eq!((reply.status, reply.body.as_ref()), (200, body), "{what}: {}", reply.text());
+        assert_eq!(next_line(&world, before).await["outcome"], "success", "{what}");
+    }
+    world.assert_well("gpt").await;
+}

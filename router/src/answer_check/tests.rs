@@ -1,0 +1,312 @@
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
+use super::*;
+use serde_json::Value;
+
+/// An answer on a route, with this content-type and content-encoding, as far as it has come.
+fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], complete: bool) -> Checked {
+    let header =
+        |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    check(&Beginning {
+        route: path,
+        status: 200,
+        bytes,
+        complete,
+        pieces: 1,
+        held: Duration::ZERO,
+        header: &header,
+    })
+}
+
+fn chat(bytes: &str) -> Checked {
+    checked("/chat/completions", &[], bytes.as_bytes(), true)
+}
+
+/// The status and the error object of an answer that is none.
+fn failed(checked: Checked, what: &str) -> (u16, Value) {
+    let Checked::Failed(FalseSuccess { status, body }) = checked else { panic!("{what}: {checked:?}") };
+    let body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{what}: {error} in {body}"));
+    assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{what}: {body}");
+    (status, body["error"].clone())
+}
+
+const EVENTS: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\ndata: [DONE]\n\n";
+const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"message":{"content":"hi"}}],"usage":{}}"#;
+
+#[test]
+fn the_status_of_an_error_is_what_its_code_or_its_type_says() {
+    for (error, status) in [
+        (r#"{"error":{"message":"m","code":429}}"#, 429),
+        (r#"{"error":{"message":"m","code":"503"}}"#, 503),
+        (r#"{"error":{"message":"m","status":401}}"#, 401),
+        (r#"{"error":{"message":"m","type":"rate_limit_error"}}"#, 429),
+        (r#"{"error":{"message":"m","type":"RateLimitError"}}"#, 429),
+        (r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, 429),
+        (r#"{"error":{"message":"m","status":"RESOURCE_EXHAUSTED"}}"#, 429),
+        (r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, 529),
+        (r#"{"type":"error","error":{"type":"authentication_error","message":"m"}}"#, 401),
+        (r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#, 500),
+        (r#"{"error":{"message":"m","type":"invalid_request_error","code":"invalid_api_key"}}"#, 401),
+        (r#"{"error":{"message":"m","type":"invalid_request_error","param":"n"}}"#, 400),
+        (r#"{"object":"error","message":"m","type":"BadRequestError","param":null,"code":400}"#, 400),
+        (r#"{"type":"error","code":"server_error","message":"m","param":null}"#, 500),
+        (
+            r#"{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"m"}}}"#,
+            429,
+        ),
+        (r#"{"error":{"message":"m","code":200}}"#, 502),
+        (r#"{"error":{"message":"m"}}"#, 502),
+        (r#"{"error":"m"}"#, 502),
+        (r#"{"error":{}, "errors":[{"message":"m","code":7003}],"success":false,"result":null}"#, 502),
+        (
+            r#"{"id":"r","object":"response","status":"failed","error":{"code":"server_error","message":"m"},"output":[]}"#,
+            500,
+        ),
+        (r#"[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]"#, 400),
+    ] {
+        for text in [
+            error.to_owned(),
+            format!("\u{feff} \r\n{error}\n"),
+            format!("data: {error}\n\n"),
+            format!("data:{error}"),
+        ] {
+            // A list is no event.
+            if text.contains("data:[") || text.contains("data: [") {
+                continue;
+            }
+            let (found, body) = failed(chat(&text), &text);
+            assert_eq!((found, body["message"].as_str()), (status, Some("m")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_error_event_is_found_whatever_stands_before_it_and_however_its_lines_end() {
+    for stream in [
+        "data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\ndata: [DONE]\n\n",
+        ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\ndata: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n",
+        "event: error\ndata: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n",
+        "event: error\ndata: {\"message\":\"m\",\"code\":429}\n\n",
+        "id: 1\nretry: 100\ndata:\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"m\"}}\n\n",
+        "event: response.failed\ndata: {\"type\":\"response.failed\",\ndata: \"response\":{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"m\"}}}\n\n",
+        "\u{feff}data: {\"object\":\"error\",\"message\":\"m\",\"code\":429}\n\n",
+    ] {
+        for line_break in ["\n", "\r\n", "\r"] {
+            let stream = stream.replace('\n', line_break);
+            let (status, error) = failed(chat(&stream), &stream);
+            assert_eq!((status, error["message"].as_str()), (429, Some("m")), "{stream:?}");
+            // Cut anywhere, it is never taken for an answer.
+            for end in 0..stream.len() {
+                let cut = checked("/chat/completions", &[], &stream.as_bytes()[..end], false);
+                assert!(!matches!(cut, Checked::Genuine(_)), "{end} of {stream:?}: {cut:?}");
+            }
+        }
+    }
+    let (status, error) = failed(chat("event: error\ndata: out of memory\n\n"), "plain text");
+    assert_eq!((status, error["message"].as_str()), (502, Some("out of memory")));
+}
+
+#[test]
+fn what_is_no_answer_at_all_is_a_bad_gateway() {
+    for text in [
+        "",
+        " \r\n\n",
+        "null",
+        "true",
+        "\"Internal Server Error\"",
+        "Internal Server Error",
+        "upstream connect error or disconnect/reset before headers",
+        "<!DOCTYPE html><html><body>502</body></html>",
+        "{hello}",
+        "{\"id\":\"c\",\"object\":\"chat.comp",
+        "data: [DONE]\n\n",
+        "data: null\n\n",
+        ": comment\n\n",
+        "event: ping\ndata: {}\n\n",
+        "data",
+        "id: 1",
+    ] {
+        let (status, _) = failed(chat(text), text);
+        assert_eq!(status, 502, "{text:?}");
+    }
+}
+
+#[test]
+fn an_answer_is_one_as_soon_as_it_shows() {
+    for (text, form) in [
+        (COMPLETION, Form::Whole),
+        (EVENTS, Form::Events),
+        (r#"{"id":"c","choices":[{"m"#, Form::Whole),
+        (r#"{"object":"list","data":[{"embedding":[0.1,"#, Form::Whole),
+        (
+            r#"{"id":"r","object":"response","status":"completed","error":null,"incomplete_details":null,"output":[{"#,
+            Form::Whole,
+        ),
+        ("data: {\"id\":\"c\",\"choices\":[{\"delta\":", Form::Events),
+        (": hi\n\ndata: {\"choices\":[{\"delta\":{}}]}\n", Form::Events),
+        (
+            "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"error\":null}}\n\n",
+            Form::Events,
+        ),
+        ("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n", Form::Events),
+        ("data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n", Form::Events),
+        ("\x1f\u{fffd}", Form::Whole),
+    ] {
+        let text = if text.starts_with('\x1f') { b"\x1f\x8b\x08\0".as_slice() } else { text.as_bytes() };
+        for complete in [false, true] {
+            if complete && text != COMPLETION.as_bytes() && text != EVENTS.as_bytes() {
+                continue;
+            }
+            assert_eq!(
+                checked("/chat/completions", &[], text, complete),
+                Checked::Genuine(form),
+                "{}",
+                String::from_utf8_lossy(text)
+            );
+        }
+    }
+    // `error` as a word, and as a member of something else.
+    for text in [
+        r#"{"choices":[{"message":{"content":"{\"error\":{}}"},"error":{"code":1}}]}"#,
+        r#"{"a":{"error":{"code":500}},"b":"\"error\":{","error":null,"errors":[],"object":"errors"}"#,
+        "data: {\"delta\":{\"content\":\"\\\"error\\\":{\"},\"error\":null}\n\n",
+    ] {
+        assert!(matches!(chat(text), Checked::Genuine(_)), "{text}");
+    }
+}
+
+#[test]
+fn comments_and_silence_are_held_for_a_while_and_not_for_ever() {
+    let route = "/chat/completions";
+    let comment = b": OPENROUTER PROCESSING\n\n".as_slice();
+    let long = b": x\n\n".repeat(5000);
+    for (bytes, pieces, seconds, expected) in [
+        (comment, 1, 0, Checked::Undecided),
+        (b"\n\n\n".as_slice(), 3, 4, Checked::Undecided),
+        (comment, 64, 5, Checked::Undecided),
+        (comment, 65, 1, Checked::Genuine(Form::Events)),
+        (comment, 2, 6, Checked::Genuine(Form::Events)),
+        (b"\n\n\n".as_slice(), 3, 6, Checked::Genuine(Form::Whole)),
+        (&long, 2, 0, Checked::Genuine(Form::Events)),
+    ] {
+        let beginning = Beginning {
+            route,
+            status: 200,
+            bytes,
+            complete: false,
+            pieces,
+            held: Duration::from_secs(seconds),
+            header: &|_| None,
+        };
+        let beginning =
+            Beginning { held: beginning.held + Duration::from_millis(u64::from(seconds > 5)), ..beginning };
+        assert_eq!(check(&beginning), expected, "{pieces} pieces, {seconds} s");
+    }
+    // An error is awaited for longer, but not for ever either.
+    let error = format!("{{\"error\":{{\"message\":\"{}", "x".repeat(70_000));
+    let at = |end: usize| checked("/chat/completions", &[], &error.as_bytes()[..end], false);
+    assert_eq!(at(60_000), Checked::Undecided);
+    failed(at(70_000), "an endless error");
+}
+
+#[test]
+fn each_route_has_promises_of_its_own() {
+    let html = [("content-type", "text/html; charset=utf-8")];
+    let text = [("content-type", "text/plain")];
+    let json = [("content-type", "application/json")];
+    let wav = [("content-type", "audio/wav")];
+    for (path, headers, body, is_answer) in [
+        ("/audio/transcriptions", &text, "Hello.", true),
+        ("/audio/transcriptions", &text, "", true),
+        ("/audio/transcriptions", &text, "WEBVTT\n\n", true),
+        ("/audio/transcriptions", &text, "<b>Hello</b>", true),
+        ("/audio/transcriptions", &json, r#"{"text":"Hello."}"#, true),
+        ("/audio/transcriptions", &json, r#"{"text":""}"#, true),
+        ("/audio/transcriptions", &json, "", false),
+        ("/audio/transcriptions", &json, r#"{"error":{"message":"m"}}"#, false),
+        ("/audio/translations", &html, "<html>", false),
+        ("/audio/speech", &wav, "RIFF....WAVE", true),
+        ("/audio/speech", &wav, "{pcm", true),
+        ("/audio/speech", &wav, "", false),
+        ("/audio/speech", &json, r#"{"error":{"message":"m"}}"#, false),
+        ("/audio/speech", &html, "<html>", false),
+        ("/embeddings", &json, r#"{"object":"list","data":[{}]}"#, true),
+        ("/images/generations", &json, r#"{"created":1,"data":[{}]}"#, true),
+        ("/moderations", &json, r#"{"id":"m","results":[{}]}"#, true),
+        ("/responses", &json, r#"{"id":"r","error":null}"#, true),
+        ("/responses", &html, "<html>", false),
+        ("/completions", &text, "Not Found", false),
+    ] {
+        let checked = checked(path, headers, body.as_bytes(), true);
+        assert_eq!(matches!(checked, Checked::Genuine(_)), is_answer, "{path} {body:?}: {checked:?}");
+    }
+}
+
+#[test]
+fn what_is_compressed_cannot_be_read_and_passes() {
+    let brotli = [("content-encoding", "br")];
+    let identity = [("content-encoding", "identity")];
+    let bytes = b"\x8b\x02\x80hello\x03";
+    assert_eq!(checked("/chat/completions", &brotli, bytes, true), Checked::Genuine(Form::Whole));
+    failed(checked("/chat/completions", &identity, bytes, true), "not compressed");
+    failed(checked("/chat/completions", &brotli, b"", true), "nothing is nothing");
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_stream_is_told_from_words_about_errors() {
+    for (piece, expected) in [
+        ("data: {\"error\":{\"message\":\"m\"}}\n\n", true),
+        ("data: {\"choices\":[{}]}\n\ndata: { \"error\" : {\"message\":\"m\"}}\n\ndata: [DONE]\n\n", true),
+        ("event: error\r\ndata: {}\r\n\r\n", true),
+        ("data: {\"type\":\"error\",\"code\":\"x\",\"message\":\"m\"}\n\n", true),
+        ("event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{}}\n\n", true),
+        ("data: {\"error\":null,\"choices\":[{}]}\n\n", false),
+        ("data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\":{}\"}}]}\n\n", false),
+        (
+            "data: {\"type\":\"response.completed\",\"response\":{\"error\":null,\"output\":[{\"error\":{\"code\":1}}]}}\n\n",
+            false,
+        ),
+        ("data: {\"choices\":[{\"delta\":{\"content\":\"event: error\"}}]}\n\n", false),
+        ("", false),
+    ] {
+        assert_eq!(tells_of_an_error(piece.as_bytes()), expected, "{piece}");
+    }
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let mut state = 7_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        "\\",
+        ":",
+        ",",
+        "data:",
+        "event: error",
+        "\n",
+        "\r",
+        "\"error\"",
+        "null",
+        " ",
+        "x",
+        "\u{feff}",
+        "1",
+    ];
+    for _ in 0..20_000 {
+        let text: String = (0..random() % 12).map(|_| words[random() % words.len()]).collect();
+        for path in ["/chat/completions", "/audio/speech"] {
+            let whole = checked(path, &[], text.as_bytes(), true);
+            assert_ne!(whole, Checked::Undecided, "{text:?}");
+            checked(path, &[], text.as_bytes(), false);
+        }
+        tells_of_an_error(text.as_bytes());
+    }
+}

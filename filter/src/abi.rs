@@ -1,7 +1,7 @@
 //! What Envoy calls: the exports of the proxy-wasm ABI 0.2.1 that this filter has a use for, and no others.
 //!
-//! Envoy enters the VM for every callback that is exported, at one to three microseconds each, which is what most of the
-//! filter costs; docs/decisions/no-sdk.md has the figures. None of these panics, whatever the host passes.
+//! Envoy enters the VM for every callback that is exported. docs/decisions/two-hops.md has what a request costs, no-sdk.md why these
+//! are written here. None of these panics, whatever the host passes.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -310,3 +310,29 @@ async fn a_timeout_that_the_client_chose_says_nothing_about_the_deployment() {
     assert_eq!(reply.served_by(), "gpt-second");
     assert_eq!(world.newcomer().chat("gpt").await.served_by(), "gpt-first");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_half_may_fail_whichever_workers_they_come_to_and_one_more_may_not() {
+    const GROUPS: usize = 8;
+    let names: Vec<String> = (0..GROUPS).map(|n| format!("half{n}")).collect();
+    let items: String = names.iter().map(|name| pair(name, "")).collect();
+    let world = four_workers(&items, "num_retries: 0, cooldown_time: 30").await;
+    for name in &names {
+        let first = format!("{name}-first");
+        // Succeeds and fails in turn, so that never more than half has failed.
+        world
+            .provider
+            .script(&first, (0..12).map(|nth| if nth % 2 == 0 { Answer::ok() } else { Answer::status(500) }));
+        for nth in 0..12 {
+            let before = world.provider.received_by(&first).len();
+            let status = if nth % 2 == 0 { 200 } else { 500 };
+            assert_eq!(world.newcomer().chat(name).await.status, status, "{name}");
+            let attempts = world.provider.received_by(&first).len() - before;
+            assert_eq!(attempts, 1, "{name}: it cooled down after {nth} attempts");
+        }
+        world.provider.script(&first, [Answer::status(500)]);
+        assert_eq!(world.newcomer().chat(name).await.status, 500);
+        let reply = world.newcomer().chat(name).await;
+        assert_eq!(reply.served_by(), format!("{name}-second"), "7 of 13 have failed");
+    }
+}

@@ -275,3 +275,34 @@ async fn one_limit_is_shared_through_tls_by_a_user_whose_password_stands_nowhere
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_the_fleet_has_used_up_sends_clients_away_until_the_minute_turns() {
+    let redis = Redis::start().await;
+    let items = item("gpt", "paris", ", rpm: 60") + &item("gpt", "virginia", ", rpm: 60");
+    let fleet = fleet(2, 2, &redis, &items).await;
+    fleet.acquaint().await;
+    let _turn = TURN.lock().await;
+    minute::with_room_for(Duration::from_secs(20)).await;
+    // Both take part, and the one falls silent before the limit is used up.
+    fleet.crowd(&[0, 1], 8, 80, "gpt").await;
+    fleet.crowd(&[1], 8, 60, "gpt").await;
+    // What was taken without a word may come back for half a second.
+    sleep(ms(700)).await;
+    let left = minute::left();
+    let answers = fleet.crowd(&[1], 4, 60, "gpt").await;
+    let waits: Vec<u64> = answers
+        .iter()
+        .filter(|answer| answer.reply.status == 429)
+        .map(|answer| answer.reply.header("retry-after").unwrap().parse().unwrap())
+        .collect();
+    println!("{} s are left, {waits:?}", left.as_secs());
+    assert!(waits.len() >= 55, "{} are refused", waits.len());
+    let too_soon = waits.iter().filter(|wait| **wait + 4 < left.as_secs()).count();
+    assert!(
+        too_soon <= 3,
+        "{too_soon} of {} are to come back before {} s: {waits:?}",
+        waits.len(),
+        left.as_secs()
+    );
+}

@@ -330,3 +330,47 @@ async fn routing_groups_have_strategies_of_their_own_and_answer_to_their_names()
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_burst_has_ended_least_busy_spreads_requests_evenly() {
+    let names = ["paris", "virginia", "tokyo"];
+    to_one_and_four(&gpt(&names), "routing_strategy: least-busy", async |workers, world| {
+        acquaint(&world, &json!({})).await;
+        for round in 0..2 {
+            for name in names {
+                world.provider.always(name, Answer::ok().after(ms(800)));
+            }
+            chats(&world, 12, ms(2), &json!({})).await;
+            for name in names {
+                world.provider.always(name, Answer::ok());
+            }
+            let counts = in_turn(&world, 240, &json!({})).await;
+            println!("{workers} workers, round {round}: {counts:?}");
+            // 80 each, and 3.6 standard deviations less.
+            assert!(names.iter().all(|name| of(&counts, name) >= 54), "{counts:?} of {workers} workers");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_that_becomes_fast_has_its_share_again_within_a_minute() {
+    let names = ["paris", "virginia"];
+    to_one_and_four(&gpt(&names), "routing_strategy: latency-based-routing", async |workers, world| {
+        world.provider.always("paris", Answer::ok().after(ms(500)));
+        world.provider.always("virginia", Answer::ok().after(ms(5)));
+        acquaint(&world, &json!({})).await;
+        let counts = in_turn(&world, 30, &json!({})).await;
+        assert!(of(&counts, "paris") <= 1, "{counts:?} of {workers} workers, while it is slow");
+        world.provider.always("paris", Answer::ok().after(ms(5)));
+        let minute = tokio::time::Instant::now() + Duration::from_secs(60);
+        while tokio::time::Instant::now() < minute {
+            in_turn(&world, 1, &json!({})).await;
+            sleep(ms(500)).await;
+        }
+        let counts = in_turn(&world, 120, &json!({})).await;
+        println!("{workers} workers: {counts:?}");
+        assert!(of(&counts, "paris") >= 15, "{counts:?} of {workers} workers, a minute later");
+    })
+    .await;
+}

@@ -48,8 +48,8 @@ pub struct Ending {
 pub struct Why {
     /// By this strategy,
     pub strategy: Strategy,
-    /// from so many that could have served,
-    pub eligible: usize,
+    /// from so many that could have served, as far as this worker knew; `None` where the strategy did not look at all of them,
+    pub eligible: Option<usize>,
     /// of so many that answer to the name,
     pub of: usize,
     /// and only to find out how fast it is.
@@ -174,7 +174,7 @@ impl Why {
     pub fn json(&self) -> String {
         let mut line = Line(String::with_capacity(64));
         line.text("strategy", self.strategy.name());
-        line.number("eligible", self.eligible as u64);
+        line.option("eligible", self.eligible.map(|count| count.to_string()));
         line.number("of", self.of as u64);
         line.option("probe", self.probe.then(|| "true".to_owned()));
         line.0.push('}');

@@ -50,8 +50,8 @@ pub(crate) struct Chosen {
     pub index: usize,
     /// That it has admitted the request.
     pub ticket: Ticket,
-    /// How many could have served.
-    pub eligible: usize,
+    /// How many could have served, where all were looked at.
+    pub eligible: Option<usize>,
 }
 
 /// Why nobody serves.
@@ -67,6 +67,10 @@ pub(crate) enum Nobody {
 
 /// Copies that are renewed before a choice that depends on what other workers do.
 const LOOKS: usize = 2;
+/// Picks that others may fill before all copies of a group are renewed.
+const PICKS: usize = 8;
+/// How often they are, for one request. Each time others have filled [`PICKS`] deployments between a read and a swap.
+const ROUNDS: usize = 16;
 
 impl Router {
     /// Finds whoever serves, and admits the request there.
@@ -86,10 +90,8 @@ impl Router {
             return Ok(found);
         }
         let mut excluded = Vec::new();
-        // Each round excludes one more, unless other workers make room and take it at the same pace.
-        for _ in 0..search.pool.members.len().saturating_mul(2).saturating_add(8) {
-            let left = self.eligible(search, &mut ledger, moment.now, moment.store);
-            let left = match left {
+        for _ in 0..ROUNDS {
+            let left = match self.eligible(search, &mut ledger, moment.now, moment.store) {
                 Ok(left) => self.untried_first(left, search.journey),
                 // A new look may have shown that those which are large enough cool down.
                 Err(_) if !search.is_oversized && self.is_oversized(search, &ledger, moment.now) => {
@@ -101,19 +103,45 @@ impl Router {
             if self.has_shortlist(search) {
                 self.make_shortlist(&left, search, &ledger, moment);
             }
-            let Some((index, probe)) = self.pick(&left, search, &mut ledger, moment) else { break };
-            let demand = self.demand(index, search, &ledger, probe);
+            match self.admit_one_of(left, search, &mut ledger, moment) {
+                Ok(chosen) => return Ok(chosen),
+                Err(Nobody::Excluded(full)) => excluded = full,
+                Err(nobody) => return Err(nobody),
+            }
+        }
+        Err(Nobody::Excluded(excluded))
+    }
+
+    /// Admits the request at the strategy's pick among these, or at the next one where others were faster. After a few of those all
+    /// copies are old, and are renewed for the next round.
+    fn admit_one_of(
+        &self,
+        mut left: Vec<usize>,
+        search: &Search<'_>,
+        ledger: &mut Ledger,
+        moment: &mut Moment<'_>,
+    ) -> Result<Chosen, Nobody> {
+        let eligible = left.len();
+        let mut full = Vec::new();
+        while full.len() < PICKS
+            && let Some((index, probe)) = self.pick(&left, search, ledger, moment)
+        {
+            let demand = self.demand(index, search, ledger, probe);
             match ledger.admit(demand, moment.now, moment.store) {
-                Ok(ticket) => return Ok(Chosen { index, ticket, eligible: left.len() }),
-                // Going elsewhere, because somebody else happens to hold a lease, would not be what the strategy says.
+                Ok(ticket) => return Ok(Chosen { index, ticket, eligible: Some(eligible) }),
+                // Going elsewhere, because another worker happens to hold a lease, would not be what the strategy says.
                 Err(Excluded::Unleased) if search.lenient => {
                     let tokens = ledger.tokens(index, &search.estimate, search.is_oversized);
                     return Err(Nobody::Unleased((index, tokens)));
                 }
-                Err(why) => excluded = vec![(index, why)],
+                Err(why) => full.push((index, why)),
             }
+            left.retain(|other| *other != index);
         }
-        Err(Nobody::Excluded(excluded))
+        left.iter().for_each(|index| {
+            ledger.read(*index, moment.store);
+        });
+        Err(Nobody::Excluded(full))
     }
 
     /// An attempt that does not count is made again where it was, if there is room still.
@@ -129,7 +157,7 @@ impl Router {
         }
         let demand = self.demand(index, search, ledger, false);
         let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
-        let eligible = search.journey.why.map_or(1, |why| why.eligible);
+        let eligible = search.journey.why.and_then(|why| why.eligible);
         Some(Chosen { index, ticket, eligible })
     }
 
@@ -149,7 +177,8 @@ impl Router {
         let index = pool.members.get(place).copied()?;
         let demand = self.demand(index, search, ledger, false);
         let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
-        Some(Chosen { index, ticket, eligible: pool.members.len() })
+        let eligible = (pool.members.len() == 1).then_some(1);
+        Some(Chosen { index, ticket, eligible })
     }
 
     /// Whether a group is too large to be looked at for every request.
@@ -183,7 +212,7 @@ impl Router {
         let (index, probe) = self.pick(&left, search, ledger, moment)?;
         let demand = self.demand(index, search, ledger, probe);
         let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
-        Some(Chosen { index, ticket, eligible: left.len() })
+        Some(Chosen { index, ticket, eligible: None })
     }
 
     fn make_shortlist(
@@ -252,8 +281,8 @@ impl Router {
         Ok(left)
     }
 
-    /// Nobody stays full on the strength of an old copy: a few are looked at again with every request, others each time;
-    /// and all of them before a request is refused, or sent where it has failed already.
+    /// No deployment stays full on the strength of an old copy: what was given back is looked for with every request, and in all
+    /// groups before a request is refused, or sent where it has failed already.
     fn look_again(
         &self,
         left: &mut Vec<usize>,
@@ -268,20 +297,26 @@ impl Router {
             let deployment = member(*place).and_then(|index| self.deployment(index));
             deployment.is_some_and(|deployment| !search.journey.tried.contains(&deployment.id))
         };
-        let looks = match left.iter().any(is_untried) {
-            true if ledger.is_alone() => 0,
-            true => LOOKS,
-            false => usize::MAX,
-        };
-        if looks == 0 {
+        let early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
+        let has_untried = left.iter().any(is_untried);
+        if early.is_empty() || (has_untried && ledger.is_alone()) {
             return;
         }
-        let mut early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
-        let first = ledger.turn(early.len());
-        early.rotate_left(first);
-        for (place, why) in early.into_iter().take(looks) {
+        let mut groups: Vec<usize> =
+            early.iter().filter_map(|(place, _)| ledger.group(member(*place)?)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        if has_untried && groups.len() > LOOKS {
+            // Least recently first: which of them are left out varies, so no cursor would meet all of them.
+            groups.sort_by_key(|group| ledger.caught_up(*group));
+            groups.truncate(LOOKS);
+        }
+        let renewed = groups.into_iter().filter(|group| ledger.catch_up(*group, store)).count();
+        if renewed == 0 {
+            return;
+        }
+        for (place, why) in early {
             let Some(index) = member(*place) else { continue };
-            ledger.read(index, store);
             match self.why_not(index, search, ledger, &Instant::new(now)) {
                 None => left.push(*place),
                 Some(still) => *why = still,
@@ -356,7 +391,7 @@ impl Router {
         }
         // Before its first choice a worker does not know that there are others.
         ledger.join(moment.now, moment.store);
-        ledger.look_around(members, LOOKS, moment.store);
+        ledger.look_around(search.pool, LOOKS, moment.store);
         let first = self.pick_by(members, search, ledger, moment)?;
         if ledger.is_alone() {
             return Some(first);

@@ -18,6 +18,7 @@ use llm_balancer_config::{Deployment, FailurePolicy, RouterSettings};
 use crate::failure::{Class, Fault};
 use crate::outcome::Kind;
 use crate::record::{Cooled, Fails, Outcomes, Record, seconds};
+use crate::waiting::Known;
 
 /// How long outcomes count for the default rule.
 const OUTCOMES: Duration = Duration::from_secs(60);
@@ -37,6 +38,8 @@ pub struct Case<'a> {
     pub alone: bool,
     /// The group has somewhere else to go.
     pub has_fallbacks: bool,
+    /// Whether the share of failures can be judged: failures are written at once, successes may wait.
+    pub successes: Known,
 }
 
 impl Case<'_> {
@@ -81,7 +84,8 @@ impl Case<'_> {
         let Outcomes { successes, failures, .. } = *outcomes;
         let attempts = successes.saturating_add(failures);
         let most_failed = f64::from(failures) > f64::from(attempts) * settings.failure_threshold
-            && attempts >= settings.failure_threshold_requests;
+            && attempts >= settings.failure_threshold_requests
+            && self.successes.is_complete(outcomes);
         let all_failed = successes == 0 && failures >= settings.lone_failure_threshold;
         match fault.class {
             Class::Deployment => true,
@@ -162,6 +166,7 @@ mod tests {
                 deployment: &self.config.deployments[0],
                 alone: self.alone,
                 has_fallbacks: false,
+                successes: Known::All,
             };
             case.failed(&fault, &mut self.record, now)
         }

@@ -25,6 +25,9 @@ pub fn is_asked_for(config: &Config, headers: &Headers) -> bool {
         && headers.get(HEADER).is_some_and(|value| matches!(value, "1" | "true" | "True"))
 }
 
+/// Why a candidate could not serve, and for how long that stands, in milliseconds.
+type Exclusion = Option<(&'static str, Option<u64>)>;
+
 impl Router {
     /// Why the search came to this end, as one JSON object in ASCII.
     pub(crate) fn explain(
@@ -38,10 +41,14 @@ impl Router {
         let is_oversized = self.is_oversized(search, &self.ledger.borrow(), moment.now);
         let search = &Search { is_oversized, ..*search };
         let members = search.pool.members.iter().copied();
-        let told = members.clone().take(MOST).map(|index| self.candidate(index, search, picked, moment));
+        let all: Vec<(usize, Exclusion)> =
+            members.map(|index| (index, self.exclusion(index, search, picked, moment))).collect();
+        // The candidates are read anew, so they know better than the choice did.
+        let why = Why { eligible: Some(all.iter().filter(|(_, why)| why.is_none()).count()), ..why };
+        let told = all.iter().take(MOST).map(|(index, why)| self.candidate(*index, *why));
         let candidates: Vec<String> = told.collect();
         let attempts: Vec<String> = search.journey.past.iter().map(crate::account::Past::json).collect();
-        let more = members.len().saturating_sub(candidates.len());
+        let more = all.len().saturating_sub(candidates.len());
         let more = if more == 0 { String::new() } else { format!(",\"more\":{more}") };
         let picked = picked.ok().and_then(|index| self.deployment(index));
         ascii(&format!(
@@ -54,19 +61,8 @@ impl Router {
         ))
     }
 
-    fn candidate(
-        &self,
-        index: usize,
-        search: &Search<'_>,
-        picked: Result<usize, &Nobody>,
-        moment: &Moment<'_>,
-    ) -> String {
+    fn candidate(&self, index: usize, why: Exclusion) -> String {
         let id = self.deployment(index).map_or("", |deployment| &deployment.id);
-        // Whoever was picked counts this request already, and may be full by now.
-        let why = match picked == Ok(index) {
-            true => None,
-            false => self.why_not_picked(index, search, picked, moment),
-        };
         match why {
             None => format!(r#"{{"deployment":{},"eligible":true}}"#, quoted(id)),
             Some((reason, None)) => {
@@ -79,14 +75,17 @@ impl Router {
         }
     }
 
-    /// The reason, and for how long it stands, in milliseconds.
-    fn why_not_picked(
+    fn exclusion(
         &self,
         index: usize,
         search: &Search<'_>,
         picked: Result<usize, &Nobody>,
         moment: &Moment<'_>,
-    ) -> Option<(&'static str, Option<u64>)> {
+    ) -> Exclusion {
+        if picked == Ok(index) {
+            // It counts this request already, and may be full by now.
+            return None;
+        }
         let Journey { tried, useless, .. } = search.journey;
         if picked.err() == Some(&Nobody::Tags) || !self.is_tagged(index, search) {
             return Some(("tags", None));

@@ -42,6 +42,8 @@ pub struct Fleet {
     pub exchanged: u64,
     /// This instance is about to end, and the others need not hear of it again.
     pub left: bool,
+    /// The deployment that the next exchange begins with, by its index. Shared, because any worker may take it on.
+    pub next: u32,
 }
 
 impl Fleet {
@@ -114,18 +116,24 @@ impl Fleet {
         });
     }
 
-    /// Takes on the next exchange, if it is time and no other worker has.
-    pub fn take_turn(store: &dyn Store, now: Duration) -> Option<Self> {
+    /// Takes on the next exchange, about `asked` of `count` deployments, if it is time and no other worker has; with the index of the
+    /// first of them.
+    pub fn take_turn(store: &dyn Store, now: Duration, asked: usize, count: usize) -> Option<(Self, usize)> {
         let now = milliseconds(now);
-        let turn = Self::update(store, |fleet| {
+        Self::update(store, |fleet| {
             let is_due = now.abs_diff(fleet.exchanged) >= milliseconds(EXCHANGE.saturating_sub(EARLY));
-            (is_due && !fleet.left).then(|| fleet.exchanged = now)
-        });
-        turn.map(|(fleet, ())| fleet)
+            (is_due && !fleet.left).then(|| {
+                fleet.exchanged = now;
+                let within = |index: usize| index.checked_rem(count).unwrap_or_default();
+                let first = within(usize::try_from(fleet.next).unwrap_or_default());
+                fleet.next = u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();
+                first
+            })
+        })
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(60));
+        let mut out = Out(Vec::with_capacity(64));
         out.u64(self.instance);
         out.u64(self.epoch);
         out.u32(self.lost_minute);
@@ -136,6 +144,7 @@ impl Fleet {
         out.u64(self.back);
         out.u64(self.exchanged);
         out.u32(u32::from(self.left));
+        out.u32(self.next);
         out.0
     }
 
@@ -152,6 +161,7 @@ impl Fleet {
             back: bytes.u64()?,
             exchanged: bytes.u64()?,
             left: bytes.u32()? != 0,
+            next: bytes.u32()?,
         })
     }
 }
@@ -178,9 +188,17 @@ mod tests {
     #[test]
     fn one_worker_exchanges_at_a_time() {
         let store = Memory::default();
-        assert!(Fleet::take_turn(&store, NOON).is_some());
-        assert!(Fleet::take_turn(&store, NOON).is_none());
-        assert!(Fleet::take_turn(&store, NOON + EXCHANGE - EARLY).is_some());
+        assert!(Fleet::take_turn(&store, NOON, 1, 1).is_some());
+        assert!(Fleet::take_turn(&store, NOON, 1, 1).is_none());
+        assert!(Fleet::take_turn(&store, NOON + EXCHANGE - EARLY, 1, 1).is_some());
+    }
+
+    #[test]
+    fn exchanges_go_on_where_the_last_one_ended_whichever_worker_made_it() {
+        let store = Memory::default();
+        let firsts: Vec<usize> =
+            (0..4).map(|nth| Fleet::take_turn(&store, NOON + EXCHANGE * nth, 512, 1000).unwrap().1).collect();
+        assert_eq!(firsts, [0, 512, 24, 536]);
     }
 
     #[test]
@@ -188,7 +206,7 @@ mod tests {
         let store = Memory::default();
         Fleet::join(&store, &mut SplitMix::new(1));
         Fleet::part(&store);
-        assert!(Fleet::take_turn(&store, NOON).is_none());
+        assert!(Fleet::take_turn(&store, NOON, 1, 1).is_none());
         assert!(Fleet::read(&store).left);
     }
 

@@ -8,6 +8,7 @@ use llm_balancer_config::{
 };
 
 use crate::paths;
+use crate::rotation::Rotation;
 use crate::route::MODEL_ROUTES;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::wildcard::{fill, specificity};
@@ -37,6 +38,8 @@ pub struct Pool {
     pub starred: Vec<String>,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
     pub direct: bool,
+    /// The members, whose copies are renewed in turn.
+    pub looks: Rotation,
 }
 
 /// What a name was found to stand for.
@@ -277,6 +280,7 @@ impl Pool {
             smallest_tpm: smallest_tpm(config, deployments()),
             starred: Vec::new(),
             direct: false,
+            looks: Rotation::default(),
             members,
         }
     }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::outlier::{Outlier, Weight};
 use crate::record::milliseconds;
 
 /// What is measured. They are kept apart: a time to the first token says nothing about a price per token.
@@ -31,6 +32,8 @@ pub struct Estimate {
     pub load: f32,
     /// What `ms` was at its best, which is slowly forgotten: how fast it answers when nobody is in the way.
     pub best: f32,
+    /// What was measured last and is not in `ms`, because it was far off.
+    pub outlier: Outlier,
 }
 
 /// What is known about one deployment.
@@ -53,16 +56,60 @@ const PROBE: Duration = Duration::from_secs(30);
 const BATCH: f64 = 8.0;
 /// Seconds after which a deployment that has become slower for good is taken for what it is now.
 const FORGET: f32 = 600.0;
+/// Seconds without a measurement after which the next one tells more than those before: nothing but probes comes so seldom.
+const RARE: u32 = 10;
+/// Seconds after which an estimate may be too high by this part, and no more until it is stale.
+const DOUBTFUL: f64 = 5.0;
+const DOUBT: f64 = 0.3;
+/// What it counts for then, at least.
+const HALF: f32 = 0.5;
+
+/// The weight that gives the last `size` measurements 86 % of the say.
+fn one_of(size: u32) -> f32 {
+    2.0 / (size as f32 + 1.0)
+}
+
+/// Seconds since the Unix epoch; never 0, which stands for no time at all.
+fn at(now: Duration) -> u32 {
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX).max(1)
+}
 
 impl Estimate {
-    /// Takes in a measurement, in milliseconds. `size` is the number of measurements that count.
+    /// Takes in a measurement, in milliseconds. `size` is the number of measurements that count. One that is far off is set aside
+    /// until another confirms it.
     pub fn measured(&mut self, ms: f32, load: f32, now: Duration, size: u32) {
-        let at = u32::try_from(now.as_secs()).unwrap_or(u32::MAX).max(1);
         if !ms.is_finite() {
             return;
         }
-        // The weight that gives the last `size` measurements 86 % of the say.
-        let weight = if self.at == 0 { 1.0 } else { 2.0 / (size as f32 + 1.0) };
+        let at = at(now);
+        let expected = self.expected(load.max(0.0) as u32);
+        let is_rare = at.saturating_sub(self.at) >= RARE;
+        let weight = match self.at {
+            0 => Weight::Replaces,
+            _ => {
+                let (outlier, weight) = self.outlier.next(f64::from(ms), expected, is_rare);
+                self.outlier = outlier;
+                weight
+            }
+        };
+        // One that was replaced is the mean of what was measured since.
+        let of_young = self.outlier.young().map_or(0.0, |ago| 1.0 / (f32::from(ago) + 1.0));
+        let of_rare = if is_rare { HALF } else { 0.0 };
+        let one_of_many = one_of(size).max(of_young).max(of_rare);
+        match weight {
+            Weight::SetAside => self.at = at,
+            Weight::Replaces => self.take(ms, load, at, 1.0),
+            Weight::OneOfMany => self.take(ms, load, at, one_of_many),
+        }
+    }
+
+    /// Takes in a time that a request has waited in vain. It needs no second one that confirms it.
+    pub fn timed_out(&mut self, ms: f32, load: f32, now: Duration, size: u32) {
+        let weight = if self.at == 0 { 1.0 } else { one_of(size) };
+        self.take(ms, load, at(now), weight);
+    }
+
+    fn take(&mut self, ms: f32, load: f32, at: u32, weight: f32) {
         self.ms += (ms - self.ms) * weight;
         self.load += (load - self.load) * weight;
         let forgotten = (at.saturating_sub(self.at) as f32 / FORGET).min(1.0);
@@ -76,6 +123,13 @@ impl Estimate {
     /// Whether it was measured within `age`.
     pub fn is_fresh(&self, now: Duration, age: Duration) -> bool {
         self.at != 0 && now.as_secs().saturating_sub(u64::from(self.at)) <= age.as_secs()
+    }
+
+    /// What the estimate is multiplied by for its age, since it may have been too high: among deployments that are nearly equal, the one
+    /// that was unlucky last gets another request within seconds.
+    pub fn doubt(&self, now: Duration) -> f64 {
+        let age = f64::from(at(now).saturating_sub(self.at)).min(DOUBTFUL);
+        1.0 - DOUBT * age / DOUBTFUL
     }
 
     /// Milliseconds expected of a request that joins so many in flight.
@@ -167,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_request_costs_more_than_its_own_time_where_it_delays_others() {
-        let estimate = Estimate { ms: 100.0, at: 1, load: 8.0, best: 50.0 };
+        let estimate = Estimate { ms: 100.0, at: 1, load: 8.0, best: 50.0, ..Estimate::default() };
         assert_eq!(estimate.cost(0), 50.0);
         assert_eq!(estimate.cost(8), 200.0);
         assert_eq!(Estimate::default().cost(3), 0.0);

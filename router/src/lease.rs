@@ -23,6 +23,11 @@ const GAPS: f32 = 10.0;
 /// .. but not sooner and not later than this. Milliseconds.
 const IDLE: (f32, f32) = (20.0, 100.0);
 
+/// How often a worker looks whether there is something to give back, in milliseconds ..
+const TICK: u64 = 20;
+/// .. and where nothing was left when it last looked, every so many times.
+const RARELY: u64 = 5;
+
 /// Without a request for this long, it is not looked at any more.
 const FORGOTTEN: Duration = Duration::from_secs(3);
 
@@ -51,7 +56,7 @@ pub struct Lease {
     pub used: u64,
     /// Milliseconds between requests of late.
     pub gap: f32,
-    /// Other instances may hold what they do not use, as far as Redis knows.
+    /// Other instances may be about to give back what they do not use, as far as Redis knows.
     pub unused_elsewhere: bool,
 }
 
@@ -133,16 +138,24 @@ impl Lease {
         let spent = limits.tpm.map(|tpm| share(tpm, lease.tokens, lease.left_tokens, window.tokens));
         let lacks_requests = requests.is_some_and(|held| u64::from(window.requests) >= held);
         let lacks_tokens = spent.is_some_and(|held| window.tokens.saturating_add(tokens) > held);
-        let is_exhausted = (lacks_requests && lease.left_requests == 0)
-            || (lacks_tokens
-                && lease.left_tokens < window.tokens.saturating_add(tokens).saturating_sub(lease.tokens));
         match () {
             () if !lacks_requests && !lacks_tokens => Room::Enough,
             () if away != Away::No => Room::None,
             // What others give back comes within the time that a request may wait.
-            () if is_exhausted && !lease.unused_elsewhere && lease.was_told(now, EXHAUSTED) => Room::None,
+            () if lease.is_used_up(window, limits, tokens) && lease.was_told(now, EXHAUSTED) => Room::None,
             () => Room::Ask,
         }
+    }
+
+    /// Whether the fleet has used up what the minute has for one more request with so many tokens, as far as Redis has said, and no
+    /// instance is about to give any of it back.
+    pub fn is_used_up(&self, window: &Window, limits: Limits, tokens: u64) -> bool {
+        let lease = self.on(window.minute);
+        let needs = window.tokens.saturating_add(tokens).saturating_sub(lease.tokens);
+        let lacks_requests =
+            limits.rpm.is_some() && u64::from(window.requests) >= lease.requests && lease.left_requests == 0;
+        let lacks_tokens = limits.tpm.is_some() && needs > lease.left_tokens;
+        lease.told != 0 && !lease.unused_elsewhere && (lacks_requests || lacks_tokens)
     }
 
     fn was_told(&self, now: Duration, age: Duration) -> bool {
@@ -209,15 +222,30 @@ impl Lease {
         milliseconds(now).abs_diff(self.used) >= milliseconds(FORGOTTEN)
     }
 
+    fn is_idle(&self, now: Duration) -> bool {
+        let idle = (self.gap * GAPS).clamp(IDLE.0, IDLE.1);
+        milliseconds(now).abs_diff(self.used) as f32 >= idle
+    }
+
+    fn unused(&self, window: &Window) -> (u64, u64) {
+        let requests = self.requests.saturating_sub(u64::from(window.requests));
+        (requests, self.tokens.saturating_sub(window.tokens))
+    }
+
+    /// Whether a worker that knows this copy of it has to look whether there is something to give back: not while requests keep
+    /// coming, and rarely where nothing is left, since an answer that took fewer tokens may still return some.
+    pub fn may_give_back(&self, window: &Window, now: Duration) -> bool {
+        let is_over = self.minute != window.minute;
+        let is_rarely_due = (milliseconds(now) / TICK).is_multiple_of(RARELY);
+        self.is_idle(now) && (is_over || self.unused(window) != (0, 0) || is_rarely_due)
+    }
+
     /// Takes out what is not used, to be given back; nothing while requests keep coming.
     pub fn surrender(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
-        let idle = (self.gap * GAPS).clamp(IDLE.0, IDLE.1);
-        let is_idle = milliseconds(now).abs_diff(self.used) as f32 >= idle;
-        if self.minute != window.minute || !is_idle {
+        if self.minute != window.minute || !self.is_idle(now) {
             return None;
         }
-        let requests = self.requests.saturating_sub(u64::from(window.requests));
-        let tokens = self.tokens.saturating_sub(window.tokens);
+        let (requests, tokens) = self.unused(window);
         self.requests = self.requests.saturating_sub(requests);
         self.tokens = self.tokens.saturating_sub(tokens);
         (requests > 0 || tokens > 0).then_some((requests, tokens))
@@ -281,6 +309,26 @@ mod tests {
         assert_eq!(others.room(&window(5), RPM, 0, TWO, NOON), Room::Ask, "others are about to give back");
         let later = NOON + EXHAUSTED;
         assert_eq!(lease(5, 0).room(&window(5), RPM, 0, TWO, later), Room::Ask, "others may have given back");
+    }
+
+    #[test]
+    fn a_minute_is_used_up_when_nothing_is_left_and_nothing_comes_back() {
+        for (lease, used, is_used_up) in [
+            (lease(5, 0), 5, true),
+            (lease(5, 0), 4, false),
+            (lease(5, 1), 5, false),
+            (Lease { unused_elsewhere: true, ..lease(5, 0) }, 5, false),
+            (Lease { minute: MINUTE - 1, ..lease(5, 0) }, 5, false),
+            (Lease::default(), 5, false),
+        ] {
+            assert_eq!(lease.is_used_up(&window(used), RPM, 0), is_used_up, "{lease:?} {used}");
+        }
+        let tokens = Limits { rpm: None, tpm: Some(1000) };
+        let held = Lease { tokens: 900, left_tokens: 40, ..lease(0, 0) };
+        for (needed, is_used_up) in [(100, false), (140, false), (141, true)] {
+            let window = Window { tokens: 800, ..window(1) };
+            assert_eq!(held.is_used_up(&window, tokens, needed), is_used_up, "{needed}");
+        }
     }
 
     #[test]

@@ -20,14 +20,17 @@ pub mod wishes;
 pub mod alive;
 pub mod completions;
 pub mod fleet;
+pub mod freed;
 pub mod latency;
 pub mod lease;
 pub mod ledger;
+pub mod outlier;
 pub mod record;
 pub mod resp;
 pub mod store;
 pub mod sums;
 pub mod terms;
+pub mod waiting;
 pub mod window;
 
 // Who may serve, who does, and what is sent.
@@ -40,6 +43,7 @@ pub mod paths;
 pub mod prompt_tokens;
 pub mod random;
 pub mod rewrite;
+pub mod rotation;
 pub mod seen;
 pub mod shortlist;
 pub mod single_hop;

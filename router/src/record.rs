@@ -9,6 +9,7 @@ use crate::completions::Completions;
 use crate::latency::{Estimate, Latency, Metric};
 use crate::lease::Lease;
 use crate::outcome::Kind;
+use crate::outlier::Outlier;
 use crate::window::Window;
 
 /// Changes with every change of the form.
@@ -177,6 +178,7 @@ impl Record {
             out.u32(estimate.at);
             out.f32(estimate.load);
             out.f32(estimate.best);
+            out.u8(estimate.outlier.byte());
         }
         out.u64(self.latency.probed_until);
         out.completions(&self.completions);
@@ -228,9 +230,12 @@ impl Record {
 }
 
 impl Window {
-    /// As bytes, for a group's sum.
+    /// Of its bytes.
+    pub const LENGTH: usize = 17;
+
+    /// As bytes, for a group's record.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(17));
+        let mut out = Out(Vec::with_capacity(Self::LENGTH.saturating_add(crate::freed::LENGTH)));
         out.u8(FORM);
         out.window(self);
         out.0
@@ -339,7 +344,13 @@ impl In<'_> {
     }
 
     fn estimate(&mut self) -> Option<Estimate> {
-        Some(Estimate { ms: self.f32()?, at: self.u32()?, load: self.f32()?, best: self.f32()? })
+        Some(Estimate {
+            ms: self.f32()?,
+            at: self.u32()?,
+            load: self.f32()?,
+            best: self.f32()?,
+            outlier: Outlier::from_byte(self.u8()?),
+        })
     }
 }
 
@@ -363,7 +374,7 @@ mod tests {
                 Fails { kind: Some(Kind::RateLimit), since: 9, count: 10 },
             ],
             latency: Latency {
-                first: Estimate { ms: 1.5, at: 2, load: 3.5, best: 1.25 },
+                first: Estimate { ms: 1.5, at: 2, load: 3.5, best: 1.25, outlier: Outlier::Worse(3) },
                 probed_until: 11,
                 ..Latency::default()
             },

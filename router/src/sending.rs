@@ -142,7 +142,7 @@ impl Router {
         let pool = &resolved.pool;
         let why = Why {
             strategy: pool.strategy,
-            eligible: found.as_ref().map_or(0, |chosen| chosen.eligible),
+            eligible: found.as_ref().map_or(Some(0), |chosen| chosen.eligible),
             of: pool.members.len(),
             probe: found.as_ref().is_ok_and(|chosen| chosen.ticket.probe),
         };
@@ -169,7 +169,7 @@ impl Router {
                 .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
             Err(nobody) => {
-                let refusal = self.unavailable(&facts, nobody, moment.now);
+                let refusal = self.unavailable(&facts, estimate, nobody, moment.now);
                 let reply = self.refusing(journey, &refusal);
                 let reply = self.about_the_group(reply, &facts, &resolved, journey, moment);
                 Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Server))
@@ -341,7 +341,7 @@ impl Router {
     }
 
     /// Why nobody serves, in words.
-    fn unavailable(&self, facts: &Facts<'_>, nobody: Nobody, now: Duration) -> Refusal {
+    fn unavailable(&self, facts: &Facts<'_>, estimate: Estimate, nobody: Nobody, now: Duration) -> Refusal {
         let excluded = match nobody {
             Nobody::Tags => {
                 return Refusal::Tags { model: facts.model.to_string(), tags: facts.wishes.tags.clone() };
@@ -351,7 +351,11 @@ impl Router {
         };
         // A busy deployment may be free at any moment, and one that is too small never is.
         let may_serve = excluded.iter().filter(|(_, why)| *why != Excluded::TooSmall);
-        let soonest = may_serve.map(|(_, why)| why.until().unwrap_or(now)).min().unwrap_or(now);
+        let end = |(index, why): &(usize, Excluded)| match why {
+            Excluded::Unleased => self.end_of_used_up(*index, &estimate, now),
+            _ => why.until(),
+        };
+        let soonest = may_serve.map(|one| end(one).unwrap_or(now)).min().unwrap_or(now);
         let is_cooling = |why: &Excluded| matches!(why, Excluded::CoolingDown(_));
         let all = !excluded.is_empty() && excluded.iter().all(|(_, why)| is_cooling(why));
         let cooling = excluded.iter().filter(|(_, why)| is_cooling(why));
@@ -362,6 +366,15 @@ impl Router {
             all_cooling: all,
             cooling,
         })
+    }
+
+    /// When the minute ends, where the fleet has used it up: asking Redis again before would be in vain.
+    fn end_of_used_up(&self, index: usize, estimate: &Estimate, now: Duration) -> Option<Duration> {
+        let ledger = self.ledger.borrow();
+        let tokens = ledger.tokens(index, estimate, true);
+        let (record, terms) = ledger.seen(index)?;
+        let window = record.window.at(now);
+        record.lease.is_used_up(&window, terms.limits(), tokens).then(|| window.ends())
     }
 
     /// What a refusal says about the group that it is about.

@@ -12,7 +12,7 @@ use crate::cooldown::Case;
 use crate::failure::{Added, Class, Fault, ProviderError, RetryScope, classify};
 use crate::fallback::Names;
 use crate::group::Pool;
-use crate::latency::Metric;
+use crate::latency::{Estimate as Estimated, Metric};
 use crate::lease::Sharing;
 use crate::outcome::{Failure, Outcome};
 use crate::record::{Cooled, Record};
@@ -229,6 +229,7 @@ impl Router {
             deployment,
             alone: ledger.is_lone(*index),
             has_fallbacks: false,
+            successes: ledger.known_successes(*index),
         };
         let used = ended.usage.map(|usage| usage.total);
         let mut cooled = None;
@@ -243,7 +244,7 @@ impl Router {
                 record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
             }
             if attempt.pool.strategy == Strategy::LowestLatency {
-                measure(record, attempt, ended, moment.now);
+                measure(record, attempt, ended, moment.now, Estimated::measured);
             }
         });
         self.cools(*index, cooled);
@@ -276,7 +277,8 @@ impl Router {
         let mut cooled = None;
         let mut ledger = self.ledger.borrow_mut();
         let alone = ledger.is_lone(attempt.deployment);
-        let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks };
+        let successes = ledger.known_successes(attempt.deployment);
+        let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks, successes };
         // Providers charge nothing for an error; what a request without an answer has cost, nobody knows.
         let used = match fault.failure {
             Failure::Provider { .. } | Failure::NoConnection => Some(0),
@@ -288,7 +290,7 @@ impl Router {
             if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long. A client's limit may be shorter than any answer takes.
                 let ended = Ended { first_byte: Some(moment.now), ..Ended::default() };
-                measure(record, attempt, ended, moment.now);
+                measure(record, attempt, ended, moment.now, Estimated::timed_out);
             }
         });
         drop(ledger);
@@ -455,11 +457,17 @@ pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
 }
 
 /// Takes in how long an answer took. One that was not awaited tells how soon it began, and nothing else.
-fn measure(record: &mut Record, attempt: &Attempt, ended: Ended, now: Duration) {
+fn measure(
+    record: &mut Record,
+    attempt: &Attempt,
+    ended: Ended,
+    now: Duration,
+    take_in: fn(&mut Estimated, f32, f32, Duration, u32),
+) {
     let size = attempt.pool.args.max_latency_list_size;
     let load = attempt.ticket.load as f32;
     let since = |time: Duration| time.saturating_sub(attempt.ticket.at).as_secs_f32() * 1000.0;
-    let mut take = |metric, ms: f32| record.latency.of_mut(metric).measured(ms, load, now, size);
+    let mut take = |metric, ms: f32| take_in(record.latency.of_mut(metric), ms, load, now, size);
     if attempt.stream
         && let Some(first) = ended.first_byte
     {

@@ -307,3 +307,94 @@ fn a_thousand_deployments_share_requests_evenly_under_least_busy() {
     }
     assert_eq!(loads.iter().filter(|load| **load == 2).count(), 1000, "two for each");
 }
+
+/// The share of 100 requests that a deployment serves, in per cent, each at one of the workers, ten a second. `speed` tells
+/// milliseconds of the nth request, by the deployment.
+fn share_in_time(
+    worlds: &mut [World],
+    requests: usize,
+    id: &str,
+    speed: &dyn Fn(usize, &str) -> u64,
+) -> usize {
+    let mut served = 0;
+    for nth in 0..requests {
+        let count = worlds.len();
+        let world = &mut worlds[nth * 7 % count];
+        served += usize::from(world.chat("g", "", |id| Answer::After(speed(nth, id))).called == [id]);
+        let now = world.now + std::time::Duration::from_millis(90);
+        for world in worlds.iter_mut() {
+            let is_beat = now.as_secs() > world.now.as_secs();
+            world.now = now;
+            if is_beat {
+                world.wait(0.0);
+            }
+        }
+    }
+    served * 100 / requests
+}
+
+fn measured_workers(count: u32) -> Vec<World> {
+    let first = by("latency-based-routing", &["paris", "oslo"]);
+    let others: Vec<World> = (2..=count).map(|vm| first.beside(vm)).collect();
+    std::iter::once(first).chain(others).collect()
+}
+
+/// Milliseconds that vary by a fifth in both directions, at random.
+fn about(milliseconds: u64, nth: usize) -> u64 {
+    let random = llm_balancer_router::random::Random::fraction(
+        &mut llm_balancer_router::random::SplitMix::new(nth as u64),
+    );
+    (milliseconds as f64 * (0.8 + 0.4 * random)) as u64
+}
+
+#[story(unsupported = test)]
+fn a_deployment_that_becomes_fast_has_its_share_again_within_a_minute() {
+    for (workers, before) in [(1, 500), (4, 500), (4, 200), (4, 5000)] {
+        let mut worlds = measured_workers(workers);
+        let slow = |nth: usize, id: &str| about(if id == "oslo" { before } else { 100 }, nth);
+        let share = share_in_time(&mut worlds, 300, "oslo", &slow);
+        assert!(share <= 2, "{share} % while it is slow");
+        share_in_time(&mut worlds, 315, "oslo", &|nth, _| about(100, nth));
+        let share = share_in_time(&mut worlds, 200, "oslo", &|nth, _| about(100, nth));
+        assert!(
+            (25..=75).contains(&share),
+            "{workers} workers, {before} ms before: {share} % after a minute"
+        );
+    }
+}
+
+#[story(unsupported = test)]
+fn a_deployment_that_becomes_slow_loses_its_share_with_the_second_slow_answer() {
+    let mut worlds = measured_workers(4);
+    share_in_time(&mut worlds, 200, "oslo", &|nth, _| about(100, nth));
+    let slow = |nth: usize, id: &str| about(if id == "oslo" { 3000 } else { 100 }, nth);
+    let served = share_in_time(&mut worlds, 100, "oslo", &slow);
+    assert!(served <= 3, "{served} of 100");
+}
+
+#[story(unsupported = test)]
+fn a_single_slow_answer_costs_a_deployment_nothing() {
+    let mut worlds = measured_workers(4);
+    share_in_time(&mut worlds, 200, "oslo", &|nth, _| about(100, nth));
+    let hiccup = std::cell::Cell::new(true);
+    let once = |nth: usize, id: &str| match id == "oslo" && hiccup.take() {
+        true => 3000,
+        false => about(100, nth),
+    };
+    let share = share_in_time(&mut worlds, 200, "oslo", &once);
+    assert!((25..=75).contains(&share), "{share} %");
+}
+
+#[story(unsupported = test)]
+fn a_single_fast_answer_of_a_slow_deployment_draws_no_requests() {
+    let mut worlds = measured_workers(4);
+    let slow = |nth: usize, id: &str| about(if id == "oslo" { 800 } else { 100 }, nth);
+    share_in_time(&mut worlds, 200, "oslo", &slow);
+    let lucky = std::cell::Cell::new(true);
+    let once = |nth: usize, id: &str| match id == "oslo" && lucky.take() {
+        true => 5,
+        false => slow(nth, id),
+    };
+    let share = share_in_time(&mut worlds, 600, "oslo", &once);
+    assert!(share <= 1, "{share} %");
+}

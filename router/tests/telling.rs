@@ -233,7 +233,39 @@ general_settings: {master_key: sk-long-enough}
     let reasons: Vec<_> = candidates.iter().map(|candidate| candidate["reason"].as_str()).collect();
     assert_eq!(reasons, [Some("over_rpm"), Some("cooling_down"), None], "{last:#}");
     assert_eq!(candidates[2]["eligible"], true);
+    assert_eq!((&last["why"]["eligible"], &last["why"]["of"]), (&1.into(), &3.into()), "{last:#}");
     assert_eq!(candidates[0]["for_ms"], 60_000);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
+    for strategy in ["simple-shuffle", "least-busy", "latency-based-routing"] {
+        for size in [1, 3, 70, 130] {
+            let ids: Vec<String> = (0..size).map(|nth| format!("d{nth}")).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let settings = format!(
+                "router_settings: {{routing_strategy: {strategy}, num_retries: 0, cooldown_time: 60}}\n"
+            );
+            let key = "general_settings: {master_key: sk-long-enough}\n";
+            let mut world = World::of(&(group(&ids, "") + &settings + key));
+            let key = [("authorization", "Bearer sk-long-enough")];
+            let cooled = size / 3;
+            for id in ids.iter().take(cooled) {
+                let body = format!(r#"{{"model":"{id}","messages":[]}}"#);
+                world.post(common::CHAT, &key, body.as_bytes(), |_| Answer::Status(429));
+            }
+            for _ in 0..5 {
+                let told = explained(&mut world, &[key[0], (EXPLAIN, "1")]).expect("it was asked for");
+                assert_eq!(told["why"]["eligible"], size - cooled, "{strategy}: {}", told["why"]);
+                // The line of the access log says as much, or nothing.
+                let logged = &world.lines.last().expect("a line")["why"];
+                assert!(
+                    logged.get("eligible").is_none_or(|logged| *logged == size - cooled),
+                    "{strategy}: {logged}"
+                );
+            }
+        }
+    }
 }
 
 #[wasm_bindgen_test(unsupported = test)]

@@ -42,6 +42,8 @@ pub struct Plan {
 pub struct Seen {
     /// Requests admitted and refused, by minute.
     pub minutes: BTreeMap<u64, (u64, u64)>,
+    /// Of those refused, how many were to come back before the minute turns.
+    pub in_vain: u64,
     /// While requests came.
     pub asked: Asked,
 }
@@ -200,6 +202,9 @@ impl Simulation {
         let minute = self.seen.minutes.entry(now / MINUTE).or_default();
         minute.0 += news.admitted.len() as u64;
         minute.1 += news.refused.len() as u64;
+        // Whole seconds; in the last one, a second is right.
+        let left = (MINUTE - now % MINUTE) / SECOND;
+        self.seen.in_vain += news.refused.iter().filter(|(_, seconds)| seconds + 1 < left).count() as u64;
         for (request, attempt) in news.admitted {
             let at = now + self.between(ANSWER);
             self.open.insert(request, attempt);

@@ -29,7 +29,7 @@ pub struct News {
     /// Calls to Redis, by number.
     pub calls: Vec<(u64, Vec<u8>)>,
     pub admitted: Vec<(usize, Attempt)>,
-    pub refused: Vec<usize>,
+    pub refused: Vec<(usize, u64)>,
 }
 
 pub struct Instance {
@@ -146,7 +146,11 @@ impl Instance {
                 self.journeys.insert(request, asking.journey);
                 return Some(asking.lacks);
             }
-            Step::Reply(_) => self.news.refused.push(request),
+            Step::Reply(reply) => {
+                let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
+                let seconds = wait.and_then(|(_, seconds)| seconds.parse().ok()).unwrap_or_default();
+                self.news.refused.push((request, seconds));
+            }
             Step::Send(sending) => {
                 let (deployment, low) = (sending.attempt.deployment, sending.attempt.ticket.low);
                 self.news.admitted.push((request, sending.attempt));

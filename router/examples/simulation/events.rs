@@ -8,6 +8,8 @@ use crate::traffic::{self, Micros, Request, SECOND};
 
 /// The time that is simulated, without what is under way at its end.
 pub const UNTIL: Micros = 900 * SECOND;
+/// When a deployment that was slow is as fast again as before.
+pub const RECOVERED: Micros = UNTIL / 5 * 3;
 /// What happens before this does not count: nobody knows anything yet.
 const WARM: Micros = 60 * SECOND;
 /// Set for both, in place of LiteLLM's 6,000 s, with which nothing would ever time out.
@@ -69,6 +71,8 @@ pub struct Seen {
     pub errors: usize,
     /// Requests in flight at each deployment, on average.
     pub loads: Vec<f64>,
+    /// When attempts were sent, and to which deployment.
+    pub sent: Vec<(Micros, usize)>,
 }
 
 pub struct Simulation<'a> {
@@ -91,7 +95,7 @@ pub fn run(
     is_stream: bool,
     balancer: &mut dyn Balancer,
 ) -> Seen {
-    let slowed = (UNTIL / 5 * 2, UNTIL / 5 * 3);
+    let slowed = (UNTIL / 5 * 2, RECOVERED);
     let server = |kind: &Kind| Server::new(*kind, slowed, (WARM, UNTIL));
     let mut simulation = Simulation {
         requests,
@@ -158,6 +162,7 @@ impl Simulation<'_> {
 
     fn attempt(&mut self, id: usize, now: Micros, balancer: &mut dyn Balancer) {
         let Some((deployment, delay)) = balancer.choose(id, now) else { return self.give_up(id) };
+        self.seen.sent.push((now, deployment));
         let way = &mut self.ways[id];
         *way = Way { attempt: way.attempt + 1, deployment, ..Way::default() };
         self.plan(now + delay, Event::Call(id));

@@ -45,6 +45,9 @@ pub fn roomy() -> [Kind; 8] {
     UNEQUAL.map(|kind| Kind { batch: 1000.0, ..kind })
 }
 
+/// Two of the same, with room for everybody, of which one is much slower for a while.
+pub const PAIR: [Kind; 2] = [Kind { batch: 1000.0, slows: 20.0, ..SOUND }, Kind { batch: 1000.0, ..SOUND }];
+
 /// The control: six of the same, without trouble.
 pub const EQUAL: [Kind; 6] = [SOUND; 6];
 

@@ -19,10 +19,11 @@ mod traffic;
 
 use std::process::ExitCode;
 
-use events::{Balancer, Seen, UNTIL};
-use fleet::{EQUAL, Kind, Server, UNEQUAL, roomy};
+use events::{Balancer, RECOVERED, Seen, UNTIL};
+use fleet::{EQUAL, Kind, PAIR, Server, UNEQUAL, roomy};
 use litellm::{LiteLlm, Strategy};
 use ours::Ours;
+use traffic::SECOND;
 
 /// So many times the simulated time, each with requests of its own.
 const SEEDS: [u64; 3] = [11, 23, 37];
@@ -30,6 +31,8 @@ const SEEDS: [u64; 3] = [11, 23, 37];
 const LATENCY: f64 = 0.7;
 /// Of the mean load under least-busy among equals.
 const BALANCE: f64 = 1.1;
+/// Of two equal deployments, of which one was slow until a minute ago: an even share, in shares of that one.
+const RECOVERY: f64 = 2.0;
 
 /// Its name, whether answers are streamed, and what LiteLLM does.
 const ROWS: [(&str, bool, Strategy); 5] = [
@@ -118,6 +121,23 @@ fn is_met(what: &str, figure: f64, target: f64) -> bool {
     figure <= target
 }
 
+/// An even share of the requests of a minute, in shares of a deployment that was slow until a minute before.
+fn recovery(is_stream: bool) -> f64 {
+    let (mut own, mut all) = (0, 0);
+    for seed in SEEDS {
+        let requests = traffic::requests(2.0, UNTIL, seed);
+        let mut balancer = Ours::new("latency-based-routing", PAIR.len(), is_stream, seed);
+        let seen = events::run(&PAIR, &requests, seed, is_stream, &mut balancer);
+        let minute = RECOVERED + 60 * SECOND..RECOVERED + 120 * SECOND;
+        let sent = seen.sent.iter().filter(|(at, _)| minute.contains(at));
+        for (_, deployment) in sent {
+            all += 1;
+            own += usize::from(*deployment == 0);
+        }
+    }
+    all as f64 / PAIR.len() as f64 / own.max(1) as f64
+}
+
 fn main() -> ExitCode {
     let unequal = table("Eight unequal deployments, some of them troubled", &UNEQUAL, rate(&UNEQUAL));
     table("The same with room for everybody", &roomy(), rate(&UNEQUAL));
@@ -126,5 +146,7 @@ fn main() -> ExitCode {
     let (ours, theirs) = &unequal[3];
     let latency = is_met("latency-based p99, in LiteLLM's", ours.high / theirs.high, LATENCY);
     let balance = is_met("least-busy max/mean load among equals", equal[1].0.imbalance, BALANCE);
-    if latency && balance { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let whole = is_met("an even share in that of a recovered deployment", recovery(false), RECOVERY);
+    let first = is_met(".. of one whose first tokens have recovered", recovery(true), RECOVERY);
+    if latency && balance && whole && first { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

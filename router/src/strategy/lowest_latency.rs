@@ -10,10 +10,17 @@ use llm_balancer_config::StrategyArgs;
 
 use super::{Candidate, lowest};
 use crate::latency::Metric;
+use crate::outlier::Outlier;
 use crate::random::Random;
 
-/// A measurement is worth checking after this: a deployment that was slow once may have recovered long ago.
-const STALE: Duration = Duration::from_secs(60);
+/// A measurement is worth checking after this: a deployment that was slow once may have recovered long ago. With a second probe that
+/// confirms the first one, it has its share again within a minute.
+const STALE: Duration = Duration::from_secs(40);
+
+/// Costs that differ by less are equal: ten measurements are not more exact than that.
+const EQUAL: f64 = 0.1;
+/// One that was replaced lately is less exact.
+const YOUNG: f64 = 0.5;
 
 /// The place of the pick, and whether it finds out how fast a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +45,14 @@ pub fn pick(
     if least < 0.0 {
         return Some(Pick { place: soonest, probe: true });
     }
-    let limit = least * (1.0 + args.lowest_latency_buffer);
-    let near = |candidate: &Candidate<'_>| if score(candidate) <= limit { 0.0 } else { 1.0 };
-    let place = match args.lowest_latency_buffer > 0.0 {
-        true => lowest(candidates, near, random)?,
-        false => soonest,
+    let metric = metric(candidates, args, stream, now);
+    let near = |candidate: &Candidate<'_>| {
+        let is_young = candidate.seen.latency.of(metric).outlier.young().is_some();
+        let equal = if is_young { YOUNG } else { EQUAL };
+        let limit = least * (1.0 + args.lowest_latency_buffer.max(equal));
+        if (0.0..=limit).contains(&score(candidate)) { 0.0 } else { 1.0 }
     };
-    Some(Pick { place, probe: false })
+    Some(Pick { place: lowest(candidates, near, random)?, probe: false })
 }
 
 /// What a request costs at each of these; below zero where that has to be found out.
@@ -58,11 +66,12 @@ pub fn ranking<'r>(
     move |candidate| {
         let latency = &candidate.seen.latency;
         let estimate = latency.of(metric);
-        if !estimate.is_fresh(now, args.ttl.min(STALE)) && !latency.is_probed(now) {
+        let is_known = estimate.is_fresh(now, args.ttl.min(STALE)) && estimate.outlier != Outlier::Better;
+        if !is_known && !latency.is_probed(now) {
             return -1.0;
         }
         match estimate.is_fresh(now, args.ttl) {
-            true => estimate.cost(candidate.seen.load(now)),
+            true => estimate.cost(candidate.seen.load(now)) * estimate.doubt(now),
             false => f64::MAX,
         }
     }

@@ -111,10 +111,20 @@ impl Router {
     /// Gives back what is held on these deployments and not used; keeps those that are still in use in the list.
     pub fn surrender(&self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
         let mut ledger = self.ledger.borrow_mut();
+        let may_give_back = |index: usize, ledger: &Ledger| {
+            let Some((record, _)) = ledger.seen(index) else { return true };
+            record.lease.may_give_back(&record.window.at(moment.now), moment.now)
+        };
+        if !held.iter().any(|index| may_give_back(*index, &ledger)) {
+            return None;
+        }
         let fleet = ledger.look_at_fleet(moment.now, moment.store);
         let mut call = self.call()?;
         let mut asked = 0;
         held.retain(|index| {
+            if !may_give_back(*index, &ledger) {
+                return true;
+            }
             ledger.read(*index, moment.store);
             let Some((record, _)) = ledger.seen(*index) else { return false };
             let window = record.window.at(moment.now);
@@ -135,20 +145,23 @@ impl Router {
         let Some(mut call) = self.call() else { return Vec::new() };
         // Before the turn is taken, so that the fleet as it is then knows the number.
         let instance = Fleet::join(moment.store, moment.random);
-        let Some(fleet) = Fleet::take_turn(moment.store, moment.now) else { return Vec::new() };
         let mut ledger = self.ledger.borrow_mut();
+        let count = ledger.count();
+        // All of them once a second, unless there are very many.
+        let asked = count.min(MOST.saturating_mul(4));
+        let Some((fleet, first)) = Fleet::take_turn(moment.store, moment.now, asked, count) else {
+            return Vec::new();
+        };
         self.introduce(instance, &mut call, moment);
         let mut calls: Vec<_> = call.finish().into_iter().collect();
         if fleet.away {
             return calls;
         }
-        // All of them once a second, unless there are very many.
-        for _ in 0..ledger.count().div_ceil(MOST).min(4) {
+        let turn: Vec<usize> = (0..count).cycle().skip(first).take(asked).collect();
+        for some in turn.chunks(MOST) {
             let Some(mut call) = self.call() else { break };
-            for _ in 0..MOST.min(ledger.count()) {
-                let count = ledger.count();
-                let index = ledger.turn(count);
-                self.exchange_about(index, &fleet, &mut call, &mut ledger, moment);
+            for index in some {
+                self.exchange_about(*index, &fleet, &mut call, &mut ledger, moment);
             }
             calls.extend(call.finish());
         }
@@ -314,6 +327,8 @@ impl Router {
             number(u64::from(fleet.missing)),
             number(u64::from(instances)),
             number(is_lost),
+            number(lacks.requests),
+            number(lacks.tokens),
         ];
         let is_wanted = wanted != (0, 0);
         call.script(Part::Lease { index, minute, is_wanted }, LEASE, &keys, &arguments);
@@ -518,6 +533,9 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 }
                 Some(())
             });
+            if granted.0 > 0 || granted.1 > 0 {
+                ledger.note_freed(index, moment.now, moment.store);
+            }
             return Some(if granted.0 > 0 || granted.1 > 0 { Taken::Granted } else { Taken::Word });
         }
         Part::Exchange { index } => {
@@ -567,5 +585,5 @@ fn told_estimate(value: &Value) -> Option<Estimate> {
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
     let at = words.next()?.parse().ok()?;
     let mut float = || words.next()?.parse().ok().filter(|value: &f32| value.is_finite() && *value >= 0.0);
-    Some(Estimate { at, ms: float()?, load: float()?, best: float()? })
+    Some(Estimate { at, ms: float()?, load: float()?, best: float()?, ..Estimate::default() })
 }

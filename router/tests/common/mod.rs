@@ -124,7 +124,8 @@ impl World {
         let fingerprint =
             yaml.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         router.announce(None, fingerprint, u64::from(vm) ^ fingerprint, &*store);
-        Self { router, now, store, lines: Vec::new(), yaml: yaml.to_owned(), random: SplitMix::new(42) }
+        let random = SplitMix::new(41 + u64::from(vm));
+        Self { router, now, store, lines: Vec::new(), yaml: yaml.to_owned(), random }
     }
 
     /// Time goes by.

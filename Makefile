@@ -21,6 +21,11 @@ LITELLM_VERSION := 1.106.2
 OPENAI_NODE_VERSION := 7.57.0
 # OpenAI's client wants a newer Node than Debian has, so its tests bring their own.
 NODE_VERSION := 26.10.0
+# The readers of forms that providers have.
+STARLETTE_VERSION := 1.10.0
+PYTHON_MULTIPART_VERSION := 0.0.34
+BUSBOY_VERSION := 1.6.0
+MULTER_VERSION := 2.5.0
 # Kubernetes' schemas, and with them those of Istio, the Gateway API and Envoy Gateway.
 KUBERNETES_MODELS_VERSION := 5.1.0
 
@@ -35,6 +40,7 @@ HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
 HAVE_LANGCHAIN := $(TOOLS)/.langchain-openai-$(LANGCHAIN_OPENAI_VERSION)
 HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
 HAVE_OPENAI_NODE := $(TOOLS)/.openai-node-$(OPENAI_NODE_VERSION)-$(NODE_VERSION)
+HAVE_FORM_READERS := $(TOOLS)/.form-readers-$(STARLETTE_VERSION)-$(PYTHON_MULTIPART_VERSION)-$(BUSBOY_VERSION)-$(MULTER_VERSION)
 HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
@@ -80,7 +86,7 @@ image-wasm: wasm-targets ## The filter as an OCI image for Istio and Envoy Gatew
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis, Prometheus
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis, Prometheus
 
 check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
 	cargo fmt --all --check
@@ -225,6 +231,14 @@ $(HAVE_OPENAI_NODE): | npm
 	  && npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/node openai@$(OPENAI_NODE_VERSION) $$platform@$(NODE_VERSION) \
 	  && mkdir $(TOOLS)/node/bin && ln -s ../node_modules/$$platform/bin/node $(TOOLS)/node/bin/node
 	$(TOOLS)/node/bin/node --version
+	touch $@
+
+$(HAVE_FORM_READERS): | pip node npm
+	rm -rf $(TOOLS)/forms $(TOOLS)/.form-readers-*
+	$(call pip_install,forms/python,starlette==$(STARLETTE_VERSION))
+	$(call pip_install,forms/python,python-multipart==$(PYTHON_MULTIPART_VERSION))
+	mkdir -p $(TOOLS)/forms/node
+	npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix $(TOOLS)/forms/node busboy@$(BUSBOY_VERSION) multer@$(MULTER_VERSION)
 	touch $@
 
 # What they are is said in integration/kubernetes/check.mjs.

@@ -6,7 +6,7 @@ use crate::config::{Credential, Endpoint, Layout, Tls};
 use crate::endpoint::{Obstacle, Unsupported};
 use crate::providers::Provider;
 use crate::reader::{Reader, Section, Unset};
-use crate::report::ADVISES;
+use crate::report::{ADVISES, Path};
 use crate::secret::Secret;
 use crate::tree::{Entry, Value};
 use crate::visible::Use;
@@ -105,9 +105,9 @@ impl Call<'_, '_, '_> {
         let variables = self.provider.base_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
         let set =
-            if self.params.find("api_base").is_some() { None } else { self.reader.env.first_of(&names) };
+            if self.params.find("api_base").is_some() { None } else { self.reader.env.first_named(&names) };
         match set {
-            Some(base) => self.parse(&base),
+            Some((name, base)) => self.parse_variable(name, &base),
             None if self.provider.base.is_empty() => {
                 let set = names.first().map(|name| format!(", or {name}")).unwrap_or_default();
                 let message =
@@ -116,6 +116,15 @@ impl Call<'_, '_, '_> {
             }
             None => self.parse(self.provider.base),
         }
+    }
+
+    /// The same for a base of the environment, which is reported on under its variable's name.
+    fn parse_variable(&mut self, name: &str, text: &str) -> Result<Base, Obstacle> {
+        if let Err(base::Unusable(message, advice)) = base::parse(text) {
+            self.reader.report.refuse(self.params.place, &Path::top(name), message, advice);
+            return Err(Obstacle::Reported);
+        }
+        self.parse(text)
     }
 
     /// A base taken apart, with advice about a route at its end.
@@ -193,6 +202,11 @@ impl Call<'_, '_, '_> {
         }
         let (message, advice) = (message.to_owned(), advice.to_owned());
         Err(Obstacle::Unsupported(Unsupported { key: "api_key", message, advice }))
+    }
+
+    /// The base from the file, or from a variable if the file has none.
+    pub fn base_or(&mut self, variables: &[&str]) -> Option<String> {
+        self.api_base.clone().or_else(|| self.reader.env.first_of(variables))
     }
 
     /// The key from the file, or from the provider's variables if the file has none.

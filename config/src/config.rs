@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Secret;
+use crate::{Proxies, Secret};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -20,6 +20,10 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// Names that lead to nothing, because all that they lead to was left out (`unsupported_deployments: skip`), sorted.
     pub skipped: Vec<Skipped>,
+    /// Through what deployments are reached, where that is not directly.
+    pub proxies: Proxies,
+    /// The file with the CAs that verify providers, Redis and proxies, and the variable that names it.
+    pub ca_bundle: Option<(String, String)>,
     /// Names of the environment variables that the file refers to, sorted, each once.
     pub env_names: Vec<String>,
 }

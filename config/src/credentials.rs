@@ -71,6 +71,7 @@ impl Reader<'_> {
         let values = self.env.all_of(names);
         let mut set = names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?)));
         let (name, value) = set.find(|(_, value)| !value.is_empty())?;
+        self.env.says(name);
         self.credential(&value, Source::Variable(name), place, path, becomes)
     }
 

@@ -182,7 +182,7 @@ impl Parts<'_> {
             }
         };
         let id = self.own_id(reader);
-        let organizations = self.organizations(reader);
+        let organizations = self.organizations(reader, target.provider);
         let first = self.deployment(reader, around, target);
         let mut all = Vec::new();
         for organization in &organizations {
@@ -235,7 +235,7 @@ impl Parts<'_> {
     }
 
     /// One `None` where no organization is named.
-    fn organizations(&self, reader: &mut Reader<'_>) -> Vec<Option<String>> {
+    fn organizations(&self, reader: &mut Reader<'_>, provider: &str) -> Vec<Option<String>> {
         let list = self.params.find("organization").map(|entry| &entry.node.value);
         let names = match list {
             Some(Value::List(items)) if !items.is_empty() => reader.texts(&self.params, "organization"),
@@ -249,6 +249,8 @@ impl Parts<'_> {
         }
         match names {
             Some(names) if !names.is_empty() => names.into_iter().map(Some).collect(),
+            // The first is LiteLLM's, the second that of the client which it uses.
+            _ if provider == "openai" => vec![reader.env.first_of(&["OPENAI_ORGANIZATION", "OPENAI_ORG_ID"])],
             _ => vec![None],
         }
     }

@@ -55,7 +55,7 @@ pub fn load(
 
 fn refused(report: Report) -> Reading {
     let findings: Vec<Finding> = report.into_findings();
-    Reading { config: None, findings }
+    Reading { config: None, findings, variables: Vec::new() }
 }
 
 /// A file that is still to be merged in.

@@ -10,6 +10,7 @@
 //!   `providers`, `ids`: the deployments;
 //! - `server`, `router`, `strategy`, `routing_groups`, `fallbacks`, `wildcard`, `references`, `known_names`, `callbacks`:
 //!   the settings;
+//! - `proxies`, `no_proxy`: the way out, which the environment prescribes; `without_effect`: what else it says;
 //! - `redis`, `redis_server`, `redis_url`, `redis_variables`: where instances share what they count;
 //! - `skipped`: what is left out where the file allows it, and what goes with it;
 //! - `config`, `report`, `accept`: what comes out.
@@ -40,10 +41,12 @@ mod limits;
 mod merge;
 mod model_list;
 pub mod names;
+mod no_proxy;
 mod params;
 mod parse;
 mod policy;
 mod providers;
+mod proxies;
 mod python;
 mod reader;
 mod reading;
@@ -70,6 +73,7 @@ mod verdict;
 mod visible;
 mod wildcard;
 mod wires;
+mod without_effect;
 
 pub use ceiling::retry_ceiling;
 pub use config::*;
@@ -77,6 +81,7 @@ pub use documentation::documented_tables;
 pub use finding::{Finding, Severity};
 pub use include::{Loaded, load};
 pub use infer::{infer_provider, without_provider};
+pub use proxies::{Proxies, Proxy};
 pub use reading::{Reading, read};
 pub use secret::Secret;
 pub use wildcard::Wildcard;

@@ -19,6 +19,12 @@ pub const ATTEMPTS: &str = "attempts";
 pub const REDIS_HOP: &str = "redis-hop";
 /// The cluster that leads from there to Redis itself.
 pub const REDIS: &str = "redis";
+/// What the names of the listener and the cluster begin with that lead through a forward proxy.
+pub const FORWARD_PROXY: &str = "forward-proxy";
+/// Variable of Envoy's environment with the `proxy-authorization` of the proxy that leads to https providers.
+pub const HTTPS_PROXY_AUTHORIZATION: &str = "LLM_BALANCER_HTTPS_PROXY_AUTHORIZATION";
+/// The same for the proxy that leads to http providers.
+pub const HTTP_PROXY_AUTHORIZATION: &str = "LLM_BALANCER_HTTP_PROXY_AUTHORIZATION";
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";
 /// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.

@@ -155,7 +155,7 @@ const PROVIDERS: &[Provider] = &[
     openai("assemblyai", "https://llm-gateway.assemblyai.com/v1"),
     native("auto_router"),
     native("aws_polly"),
-    row("azure", "", Azure, &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"], &[]),
+    row("azure", "", Azure, &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"], &[]),
     row("azure_ai", "", AzureAi, &[], &[]),
     native("azure_speech"),
     native("azure_text"),

@@ -11,6 +11,7 @@ use crate::known_names::Names;
 use crate::model_list;
 use crate::params;
 use crate::parse;
+use crate::proxies;
 use crate::reader::{Reader, Section};
 use crate::redis;
 use crate::references;
@@ -23,7 +24,7 @@ use crate::tables::{
 };
 use crate::tree::{self, Entry, Node, Value};
 use crate::verdict::{self, Table};
-use crate::{router, tls};
+use crate::{router, tls, without_effect};
 
 /// What came of reading a file.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Reading {
     pub config: Option<Config>,
     /// Everything worth telling the operator, by line.
     pub findings: Vec<Finding>,
+    /// Variables that say what the file leaves open, as LiteLLM looks them up by itself: those that are set, sorted.
+    pub variables: Vec<String>,
 }
 
 /// Reads a file without looking at others: `include:` is for [`load`](crate::load).
@@ -39,7 +42,7 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
     let mut report = Report::new(vec![file.to_owned()]);
     match parse::parse(0, text, &mut report) {
         Some(document) => read_tree(&document, report, env),
-        None => Reading { config: None, findings: report.into_findings() },
+        None => Reading { config: None, findings: report.into_findings(), variables: Vec::new() },
     }
 }
 
@@ -50,9 +53,10 @@ pub fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
     reader.report.check_accepted();
     let sound = reader.report.refusals() == 0;
     let findings = reader.report.into_findings();
+    let variables = reader.env.implicit();
     let config =
         config.filter(|_| sound).map(|config| Config { env_names: reader.env.into_names(), ..config });
-    Reading { config, findings }
+    Reading { config, findings, variables }
 }
 
 fn environment_section(document: &Node) -> &[Entry] {
@@ -95,7 +99,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
         verdict::judge(reader, own, &LLM_BALANCER);
     }
     let own = server::own(reader, own.as_ref());
-    let around = surroundings(reader, &settings, &own);
+    let around = surroundings(reader, &document, &settings, &own);
     let list = model_list::read(reader, &document, &around);
     let aliases = references::aliases(reader, &settings);
     let router = router::read(reader, &settings, own.soft_limits);
@@ -103,9 +107,16 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let mut names = Names::new(&list, &aliases, &router.routing_groups);
     references::check(reader, &settings, &mut names);
     let skipped = names.into_skipped();
+    let refusals = reader.report.refusals();
     let redis = redis::read(reader, &settings, own.redis_namespace);
-    let env_names = Vec::new();
-    let config = Config { deployments: list.deployments, aliases, router, server, redis, skipped, env_names };
+    // One that cannot be used was asked for all the same.
+    let asks_for_redis = redis.is_some() || reader.report.refusals() > refusals;
+    without_effect::check(reader, document.place, &list.deployments, asks_for_redis);
+    let ca_bundle = tls::bundle(reader);
+    let proxies = proxies::read(reader, settings.litellm.as_ref(), document.place, &list.deployments);
+    let (deployments, env_names) = (list.deployments, Vec::new());
+    let config =
+        Config { deployments, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names };
     Some(skipped::without(config))
 }
 
@@ -152,9 +163,14 @@ fn check_environment(reader: &mut Reader<'_>, document: &Section<'_>) {
     }
 }
 
-fn surroundings(reader: &mut Reader<'_>, settings: &Settings<'_>, own: &Own) -> Surroundings {
+fn surroundings(
+    reader: &mut Reader<'_>,
+    document: &Section<'_>,
+    settings: &Settings<'_>,
+    own: &Own,
+) -> Surroundings {
     let mut around = Surroundings {
-        tls: tls::of_file(reader, settings.litellm.as_ref()),
+        tls: tls::of_file(reader, settings.litellm.as_ref(), document.place),
         skip_unsupported: own.skip_unsupported,
         environment: reader.env.first_of(&["LITELLM_ENVIRONMENT"]),
         defaults: Vec::new(),

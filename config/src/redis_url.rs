@@ -99,7 +99,7 @@ fn database(text: &str) -> Result<u32, Unusable> {
 }
 
 /// With `%40` an `@` again; `None` if it is empty.
-fn unescaped(text: &str) -> Result<Option<String>, Unusable> {
+pub fn unescaped(text: &str) -> Result<Option<String>, Unusable> {
     let wrong = Unusable("holds a % that escapes nothing", "write a % of a password as %25");
     let mut bytes = text.bytes();
     let mut out = Vec::new();

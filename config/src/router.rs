@@ -97,7 +97,7 @@ fn cooldown_time(reader: &mut Reader<'_>, router: &Section<'_>) -> Duration {
     set.unwrap_or(DEFAULT_COOLDOWN)
 }
 
-/// litellm_settings.request_timeout, then router_settings.timeout; 0 counts as unset (BEHAVIOUR 1.3).
+/// litellm_settings.request_timeout, then router_settings.timeout, then `REQUEST_TIMEOUT`; 0 counts as unset (BEHAVIOUR 1.3).
 fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration> {
     let request = settings.litellm.and_then(|section| reader.seconds(&section, "request_timeout"));
     let misplaced = settings.general.and_then(|section| {
@@ -105,7 +105,8 @@ fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration>
         reader.seconds(&section, "request_timeout")
     });
     let router = settings.router.and_then(|section| reader.seconds(&section, "timeout"));
-    [request, misplaced, router].into_iter().flatten().find(|timeout| !timeout.is_zero())
+    let environment = reader.seconds_from("REQUEST_TIMEOUT");
+    [request, misplaced, router, environment].into_iter().flatten().find(|timeout| !timeout.is_zero())
 }
 
 fn retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> FailurePolicy {

@@ -81,7 +81,7 @@ impl Call<'_, '_, '_> {
 
     /// Vertex AI's, by project and location.
     pub fn vertex(&mut self) -> Result<Wiring, Obstacle> {
-        let Some(project) = self.label("vertex_project", &["VERTEXAI_PROJECT"])? else {
+        let Some(project) = self.label("vertex_project", &["VERTEXAI_PROJECT", "VERTEX_PROJECT"])? else {
             let advice = "set vertex_project, or VERTEXAI_PROJECT; for Google AI Studio write gemini/name";
             return Err(Obstacle::unsupported("names no Google Cloud project", advice));
         };
@@ -91,7 +91,8 @@ impl Call<'_, '_, '_> {
             "global" => "https://aiplatform.googleapis.com".to_owned(),
             _ => format!("https://{location}-aiplatform.googleapis.com"),
         };
-        let mut base = self.parse(&self.api_base.clone().unwrap_or(host))?;
+        let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
+        let mut base = self.parse(&given.unwrap_or(host))?;
         let shown = base.shown();
         if !base.path.ends_with("/endpoints/openapi") {
             base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
@@ -110,9 +111,11 @@ impl Call<'_, '_, '_> {
             self.label("aws_region_name", &[])?.or(formats::region_of(self.written).map(str::to_owned));
         let region = match region {
             Some(region) => Some(region),
-            None => self.label("aws_region_name", &["AWS_REGION_NAME", "AWS_REGION"])?,
+            None => {
+                self.label("aws_region_name", &["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"])?
+            }
         };
-        let base = match (self.api_base.clone(), region) {
+        let base = match (self.base_or(&["AWS_BEDROCK_RUNTIME_ENDPOINT"]), region) {
             (Some(base), _) => base,
             (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
             (None, None) => {

@@ -613,7 +613,7 @@ fn redis_with(rest: &str, variables: &[(&str, &str)]) -> Option<String> {
     let text = format!("{}{rest}", with_params("model: gpt-4o, api_key: none"));
     let env =
         |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let Reading { config, findings } = read("config.yaml", &text, &env);
+    let Reading { config, findings, .. } = read("config.yaml", &text, &env);
     let redis = config.unwrap_or_else(|| panic!("{findings:#?}")).redis?;
     let llm_balancer_config::Redis { host, port, database, username, password, tls, namespace } = redis;
     let user = username.unwrap_or_default();

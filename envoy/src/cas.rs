@@ -1,6 +1,7 @@
 //! Files with the CAs that providers and Redis are verified against. They must be there before Envoy looks for them.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use llm_balancer_config::{Config, Tls};
@@ -16,18 +17,19 @@ const BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",                  // Alpine, BSD
 ];
 
-/// The system's bundle, `$SSL_CERT_FILE` before all others; empty where nobody needs it. A file that is named
+/// The system's bundle, one that a variable names before all others; empty where nobody needs it. A file that is named
 /// and cannot be read is an error too.
-pub fn find(config: &Config, ssl_cert_file: Option<String>) -> Result<String, Failure> {
+pub fn find(config: &Config) -> Result<String, Failure> {
     let mut needed = false;
     for deployment in &config.deployments {
         let role = || format!("ssl_verify of deployment {}", deployment.id);
         needed |= needs_system(&deployment.endpoint.tls, role)?;
+        needed |= config.proxies.of(&deployment.endpoint).is_some_and(|proxy| proxy.tls);
     }
     if let Some(redis) = &config.redis {
         needed |= needs_system(&redis.tls, || "ssl_ca_certs of Redis".to_owned())?;
     }
-    if needed { system(ssl_cert_file) } else { Ok(String::new()) }
+    if needed { system(config) } else { Ok(String::new()) }
 }
 
 fn needs_system(tls: &Tls, role: impl Fn() -> String) -> Result<bool, Failure> {
@@ -38,10 +40,10 @@ fn needs_system(tls: &Tls, role: impl Fn() -> String) -> Result<bool, Failure> {
     }
 }
 
-fn system(ssl_cert_file: Option<String>) -> Result<String, Failure> {
-    if let Some(file) = ssl_cert_file.filter(|file| !file.is_empty()) {
-        readable(&file, "SSL_CERT_FILE")?;
-        return Ok(file);
+fn system(config: &Config) -> Result<String, Failure> {
+    if let Some((variable, file)) = &config.ca_bundle {
+        readable(file, variable)?;
+        return Ok(file.clone());
     }
     let found = BUNDLES.iter().find(|file| Path::new(file).is_file());
     found.map(|file| (*file).to_owned()).ok_or_else(|| {
@@ -52,6 +54,9 @@ fn system(ssl_cert_file: Option<String>) -> Result<String, Failure> {
 }
 
 fn readable(file: &str, role: &str) -> Result<(), Failure> {
-    let opened = File::open(file).map(drop);
+    let opened = File::open(file).and_then(|file| match file.metadata()?.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(()),
+    });
     opened.map_err(|error| Failure::Machine(format!("{role}: cannot read {file}: {error}")))
 }

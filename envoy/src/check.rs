@@ -6,6 +6,7 @@ use crate::cli::Check;
 use crate::configuration;
 use crate::failure::Failure;
 use crate::findings::{self, BOLD, GREEN, RED};
+use crate::surroundings;
 
 /// Prints the findings to standard output; the exit code says whether the file can be used.
 pub fn check(args: &Check) -> Result<ExitCode, Failure> {
@@ -18,6 +19,11 @@ pub fn check(args: &Check) -> Result<ExitCode, Failure> {
         anstream::println!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}");
         return Ok(Failure::Refused.exit_code());
     };
+    let remarks =
+        surroundings::variables(&reading.variables).into_iter().chain(surroundings::proxies(&config));
+    for remark in remarks {
+        anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
+    }
     let count = config.deployments.len();
     let skipped = match config.skipped.len() {
         0 => String::new(),

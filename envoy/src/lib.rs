@@ -15,3 +15,4 @@ pub mod render;
 pub mod rendered;
 pub mod serve;
 pub mod socket;
+pub mod surroundings;

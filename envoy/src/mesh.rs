@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::filter;
 use crate::render::kubernetes::Code;
 pub use crate::render::kubernetes::Mesh;
+use crate::surroundings;
 
 /// Options of `render` for Istio and Envoy Gateway.
 #[derive(Args, Debug)]
@@ -111,6 +112,10 @@ pub fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
             "its variables come from a Secret: kubectl create secret generic llm-balancer -n {namespace}{literals}"
         ));
     }
+    let proxies = surroundings::proxies(config).into_iter();
+    remarks.extend(proxies.map(|line| {
+        format!("{line} from here, and not from the gateway, which reaches them directly: give its pods a way out, such as an egress gateway")
+    }));
     let files = config.deployments.iter().map(|deployment| &deployment.endpoint.tls);
     for tls in files.chain(config.redis.as_ref().map(|redis| &redis.tls)) {
         if let Tls::CaFile(file) = tls {
@@ -132,6 +137,26 @@ mod tests {
         let image = format!("oci://registry.example/filter@sha256:{}", "a".repeat(64));
         let Ok(Code::Image { reference, sha256 }) = image_code(&image) else { panic!("refused") };
         assert_eq!((reference, sha256), (image.replace("oci://", ""), "a".repeat(64)));
+    }
+
+    #[test]
+    fn a_proxy_of_this_machine_is_not_the_gateways_and_the_operator_is_told() {
+        let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
+        let lookup = |name: &str| (name == "HTTPS_PROXY").then(|| "http://ada:secret@p:3128".to_owned());
+        let config = llm_balancer_config::read("config.yaml", text, &lookup).config.unwrap();
+        let mesh = Mesh {
+            namespace: String::new(),
+            pods_namespace: String::new(),
+            hostnames: Vec::new(),
+            tls_secret: None,
+            code: Code::ConfigMap(b""),
+            single_hop: false,
+            variables: Vec::new(),
+            redis_socket: None,
+        };
+        let remarks = remarks(&config, &mesh);
+        let about: Vec<_> = remarks.iter().filter(|remark| remark.contains("HTTPS_PROXY")).collect();
+        assert!(matches!(about.as_slice(), [remark] if !remark.contains("secret")), "{remarks:?}");
     }
 
     #[test]

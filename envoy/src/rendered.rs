@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::{env, fs, io};
+use std::{fs, io};
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, Proxies};
 use serde_json::Value;
 
 use crate::cli::{Render, Target};
@@ -12,8 +12,8 @@ use crate::configuration::Usable;
 use crate::failure::Failure;
 use crate::mesh;
 use crate::render::kubernetes::SYSTEM_CAS;
-use crate::render::{Options, bootstrap, envoy_gateway, istio, to_documents, to_yaml};
-use crate::{cas, configuration, files, filter, listen, socket};
+use crate::render::{Options, bootstrap, envoy_gateway, forward_proxy, istio, to_documents, to_yaml};
+use crate::{cas, configuration, files, filter, listen, socket, surroundings};
 
 /// Writes everything that the target needs into a folder, or to standard output what people read.
 pub fn render(args: &Render) -> Result<ExitCode, Failure> {
@@ -34,13 +34,19 @@ fn for_envoy(args: &Render, config: &Config, text: &str) -> Result<(), Failure> 
         metrics: listen::metrics(&args.listen, address),
         // Relative to where Envoy is started.
         filter: FILTER.to_owned(),
-        system_cas: cas::find(config, env::var("SSL_CERT_FILE").ok())?,
+        system_cas: cas::find(config)?,
         redis_socket: socket_path(args, config)?,
     };
     if config.redis.is_some() {
         eprintln!(
             "it makes the socket {} on the way to Redis, in a folder that must be there and be Envoy's own: --redis-socket PATH chooses another",
             options.redis_socket
+        );
+    }
+    surroundings::proxies(config).iter().for_each(|line| eprintln!("{line}"));
+    for name in forward_proxy::variables(config).keys() {
+        eprintln!(
+            "{name} must be in Envoy's environment: \"Basic $(printf %s 'user:password' | base64 -w0)\""
         );
     }
     match &args.out {
@@ -78,7 +84,9 @@ fn for_mesh(
         system_cas: SYSTEM_CAS.to_owned(),
         redis_socket: socket_path(args, config)?,
     };
-    let objects = objects(bootstrap(config, text, &options), &mesh);
+    // The proxies of this machine are not those of the gateway's pods.
+    let direct = Config { proxies: Proxies::default(), ..config.clone() };
+    let objects = objects(bootstrap(&direct, text, &options), &mesh);
     match &args.out {
         None => print!("{}", documents(&objects)?),
         Some(dir) => {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::exchange::Exchange;
 use crate::host::{self, MapType};
-use crate::{Worker, configure};
+use crate::{Worker, configure, large};
 
 /// Whether Envoy goes on with a message or holds it, by the ABI's numbers.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ extern "C" fn proxy_abi_version_0_2_1() {}
 /// Memory for what the host hands over; `host` takes it back.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    Box::into_raw(Box::<[u8]>::new_uninit_slice(size)).cast()
+    large::lend(size).unwrap_or_else(|| Box::into_raw(Box::<[u8]>::new_uninit_slice(size)).cast())
 }
 
 #[unsafe(no_mangle)]

@@ -20,6 +20,7 @@ use crate::abi::Action;
 use crate::answering::Answering;
 use crate::clock::Progress;
 use crate::host::{BufferType, MapType};
+use crate::large::Body;
 use crate::probe::Probe;
 use crate::{Worker, between, host};
 
@@ -195,7 +196,7 @@ impl Exchange {
 
     fn decide(&mut self, request: Box<Request>, journey: Option<Journey>) -> Decided {
         let Some(worker) = self.worker.clone() else { return Decided::Done(Action::Continue) };
-        let body = host::buffer(BufferType::RequestBody);
+        let body = host::body(BufferType::RequestBody);
         let step = worker.decide(|router, moment| router.send(&request, &body, journey, moment));
         Decided::Done(match step {
             Step::Reply(reply) => self.reply(&reply),
@@ -210,7 +211,7 @@ impl Exchange {
                 let sent = host::set_headers(MapType::Request, &sending.headers)
                     .and_then(|()| host::set_header(MapType::Request, names::CLUSTER, cluster))
                     .and_then(|()| match &sending.body {
-                        Some(body) => host::set_buffer(BufferType::RequestBody, body),
+                        Some(new) => host::set_buffer_pieces(BufferType::RequestBody, new.pieces(&body)),
                         None => Ok(()),
                     });
                 if sent.is_err() {
@@ -420,8 +421,8 @@ impl Exchange {
 }
 
 /// What is there of the body of a response.
-fn response_body(size: usize) -> Vec<u8> {
-    if size > 0 { host::buffer(BufferType::ResponseBody) } else { Vec::new() }
+fn response_body(size: usize) -> Body {
+    if size > 0 { host::body(BufferType::ResponseBody) } else { Body::default() }
 }
 
 /// How long the provider asks us to stay away.

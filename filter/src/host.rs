@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use llm_balancer_router::headers::Headers;
 
+use crate::large::{self, Body};
+
 /// Buffers by the ABI's numbers.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -154,6 +156,9 @@ fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Ve
     if data.is_null() {
         return Ok(None);
     }
+    if let Some(block) = large::taken(data, size) {
+        return Ok(Some(block));
+    }
     // SAFETY: the host got this memory from `proxy_on_memory_allocate(size)`, a boxed slice of exactly `size` bytes, and
     // gave up its claim to it.
     Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) }))
@@ -243,15 +248,32 @@ pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<()> {
 
 /// Everything that a buffer holds; empty if there is none.
 pub fn buffer(kind: BufferType) -> Vec<u8> {
+    body(kind).into_vec()
+}
+
+/// The same of a body that may be large: its memory serves the next one.
+pub(crate) fn body(kind: BufferType) -> Body {
     // SAFETY: `taken` hands in valid places for the results.
     let bytes = taken(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, usize::MAX, data, size) });
-    bytes.ok().flatten().unwrap_or_default()
+    Body::from(bytes.ok().flatten().unwrap_or_default())
 }
 
 /// Replaces everything that a buffer holds.
 pub fn set_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
     // SAFETY: pointer and length of a live slice.
     ok(unsafe { proxy_set_buffer_bytes(kind, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
+}
+
+/// Replaces everything that a buffer holds by these pieces, so that nothing large has to be joined in this VM's memory.
+pub fn set_buffer_pieces<'a>(kind: BufferType, mut pieces: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+    set_buffer(kind, pieces.next().unwrap_or_default())?;
+    pieces.filter(|piece| !piece.is_empty()).try_for_each(|piece| append_to_buffer(kind, piece))
+}
+
+fn append_to_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
+    // A start behind the end appends.
+    // SAFETY: pointer and length of a live slice.
+    ok(unsafe { proxy_set_buffer_bytes(kind, usize::MAX, 0, bytes.as_ptr(), bytes.len()) })
 }
 
 /// All headers of a message, in one call.

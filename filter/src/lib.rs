@@ -11,6 +11,7 @@ mod between;
 mod clock;
 mod exchange;
 mod host;
+mod large;
 mod metrics;
 mod probe;
 mod redis;
@@ -118,12 +119,13 @@ const GOODBYE: u32 = 3;
 
 /// Reads the configuration that Envoy holds ready. Without one Envoy refuses to start, or keeps the one that it has.
 fn configure(root: u32) -> Option<Rc<Worker>> {
-    let text = host::buffer(BufferType::PluginConfiguration);
+    let text = host::body(BufferType::PluginConfiguration);
     let reading = read("config.yaml", &String::from_utf8_lossy(&text), &|name| std::env::var(name).ok());
     for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Refused) {
         host::log(LogLevel::Error, &format!("{}: {finding}", names::FILTER));
     }
     let config = reading.config?;
+    large::expect(config.server.max_body_bytes);
     let router = Router::new(config, VM.with(|vm| *vm));
     let is_single_hop = host::property("plugin_root_id").as_deref() == Some(names::SINGLE_HOP.as_bytes());
     let router = if is_single_hop { router.in_single_hop() } else { router };
@@ -131,7 +133,7 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     testing::check_the_store();
     router.open(&SharedData);
     // Of the fingerprint, all VMs make the same, because they run the same code.
-    let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&text);
+    let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*text);
     let generation = router.announce(number(), fingerprint, RandomState::new().hash_one(root), &SharedData);
     if router.config().redis.is_some() {
         Redis::start();

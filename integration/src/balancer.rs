@@ -143,7 +143,7 @@ impl Launch {
         });
         let log = File::create(dir.path().join("log")).expect("the log can be written");
         let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
-        let mut command = Command::new(Balancer::binary());
+        let mut command = Balancer::command();
         command
             .args(["--config".into(), file.into_os_string()])
             .args([
@@ -156,7 +156,6 @@ impl Launch {
             ])
             .args(&self.args)
             .env("TMPDIR", dir.path())
-            .env_remove("SSL_CERT_FILE")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
@@ -177,6 +176,18 @@ impl Balancer {
         std::env::var_os("LLM_BALANCER").map_or_else(|| PathBuf::from(built), PathBuf::from)
     }
 
+    /// It, without what the environment of this machine says about proxies and CAs.
+    fn command() -> Command {
+        let mut command = Command::new(Self::binary());
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_ascii_lowercase());
+        }
+        for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_VERIFY"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
     /// The process itself; Envoy is its child.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -192,7 +203,7 @@ impl Balancer {
         let dir = TempDir::new().expect("a temporary directory");
         let file = dir.path().join("config.yaml");
         fs::write(&file, config).expect("the configuration can be written");
-        let output = Command::new(Self::binary())
+        let output = Self::command()
             .arg("check")
             .arg("--config")
             .arg(file)

@@ -34,7 +34,7 @@ async fn several_kept_connections_that_are_closed_at_once_are_no_error_either() 
     world.provider.always("paris", Answer::ok().after(Duration::from_millis(100)));
     world.crowd(3, 3, "gpt").await;
     assert!(world.provider.connections() >= 3);
-    world.provider.always("paris", Answer::ok().reset_kept());
+    world.provider.script("paris", vec![Answer::ok().reset_kept(); 3]);
     for reply in world.crowd(3, 9, "gpt").await {
         assert_eq!((reply.status, reply.retries()), (200, 0), "{}", reply.text());
     }

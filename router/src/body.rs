@@ -8,7 +8,8 @@ use llm_balancer_config::{Deployment, Member};
 
 use crate::drop_path;
 use crate::json::{self, Object, folded, quoted};
-use crate::multipart::Form;
+use crate::multipart::{Form, parameter};
+use crate::new_body::{BodyWriter, NewBody};
 use crate::request::{Facts, Payload};
 use crate::route::ModelRoute;
 use crate::stream_options;
@@ -16,17 +17,18 @@ use crate::stream_options;
 /// The body to send, or `None` if the client's own does as it is. With `include_usage` it asks for the usage of a stream
 /// wherever [`stream_options::injects_usage`] says so.
 pub fn rewritten(
+    old: &[u8],
     facts: &Facts<'_>,
     route: ModelRoute,
     deployment: &Deployment,
     model: &str,
     include_usage: bool,
-) -> Option<Vec<u8>> {
+) -> Option<NewBody> {
     match &facts.payload {
         Payload::Json(object) => {
             let options = include_usage.then(|| stream_options::with_usage(facts, route, deployment));
             let edits = Edits::new(object, facts.stream, route, deployment, options.flatten());
-            json_body(object, &edits, model)
+            json_body(old, object, &edits, model)
         }
         Payload::Form(form) => Some(form_body(form, facts.stream, route, deployment, model)),
     }
@@ -86,17 +88,19 @@ pub fn is_the_operators(key: &str) -> bool {
     }
 }
 
-fn json_body(object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<Vec<u8>> {
+/// Bodies below this are copied as a whole, and room for them is made at once.
+const SMALL: usize = 64 * 1024;
+
+/// Items of a list that a deployment adds to a form.
+const MOST_ITEMS: usize = 100;
+
+fn json_body(old: &[u8], object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<NewBody> {
     if is_asked_for(object, model) && edits.are_none(object) {
         return None;
     }
-    let members = object.members().iter();
-    let size = members.clone().fold(256, |size: usize, member| {
-        size.saturating_add(member.key.len()).saturating_add(member.value.len()).saturating_add(4)
-    });
-    let mut writer = Writer::new(size);
+    let mut writer = Writer::new(old);
     writer.member("model", &quoted(model));
-    for member in members.filter(|member| edits.keep(&member.key)) {
+    for member in object.members().iter().filter(|member| edits.keep(&member.key)) {
         writer.member_quoted(member.written, &edits.value(member));
     }
     let extra = edits.deployment.extra_body.iter();
@@ -238,15 +242,13 @@ fn is_asked_for(object: &Object<'_>, model: &str) -> bool {
 }
 
 /// An object in the making. Members keep the client's order and its bytes.
-struct Writer {
-    out: Vec<u8>,
+struct Writer<'a> {
+    out: BodyWriter<'a>,
 }
 
-impl Writer {
-    fn new(capacity: usize) -> Self {
-        let mut out = Vec::with_capacity(capacity);
-        out.push(b'{');
-        Self { out }
+impl<'a> Writer<'a> {
+    fn new(old: &'a [u8]) -> Self {
+        Self { out: BodyWriter::new(old, old.len().min(SMALL).saturating_add(256)) }
     }
 
     /// A name that needs no escapes.
@@ -260,46 +262,56 @@ impl Writer {
     }
 
     fn write(&mut self, pieces: &[&str]) {
-        if self.out.len() > 1 {
-            self.out.push(b',');
-        }
+        self.out.write(&[if self.out.is_empty() { b"{" } else { b"," }]);
         for piece in pieces {
-            self.out.extend_from_slice(piece.as_bytes());
+            self.out.write(&[piece.as_bytes()]);
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
-        self.out.push(b'}');
-        self.out
+    fn finish(mut self) -> NewBody {
+        self.out.write(&[b"}"]);
+        self.out.finish()
     }
 }
 
+/// A form keeps the client's order. Its parameters are told apart without regard to case, as some readers do.
 fn form_body(
     form: &Form<'_>,
     streams: bool,
     route: ModelRoute,
     deployment: &Deployment,
     model: &str,
-) -> Vec<u8> {
-    let is_extra = |name: &str| deployment.extra_body.iter().any(|member| member.key == name);
+) -> NewBody {
+    let is_extra = |name: &str| deployment.extra_body.iter().any(|member| same(name, &member.key));
     let fits = |member: &&Member| streams || !is_about_streams(&member.key);
-    let absent = |member: &&Member| form.field(&member.key).is_none() && !is_extra(&member.key);
-    let added: Vec<(&str, Cow<'_, str>)> = [("model", Cow::Borrowed(model))]
-        .into_iter()
-        .chain(
-            (deployment.defaults.iter().filter(absent).chain(&deployment.extra_body).filter(fits))
-                // A form's values have no types: a JSON string goes in without its quotes.
-                .map(|member| {
-                    (member.key.as_str(), json::string(&member.json).unwrap_or(Cow::Borrowed(&member.json)))
-                }),
-        )
-        .collect();
-    let added: Vec<(&str, &str)> = added.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let is_open = |member: &&Member| !form.sets(parameter(&member.key)) && !is_extra(&member.key);
+    let defaults = deployment.defaults.iter().filter(is_open);
+    let mut added = Vec::new();
+    if !is_extra("model") {
+        added.push((Cow::Borrowed("model"), Cow::Borrowed(model)));
+    }
+    added.extend(defaults.chain(&deployment.extra_body).filter(fits).flat_map(form_fields));
+    let added: Vec<(&str, &str)> = added.iter().map(|(name, value)| (&**name, &**value)).collect();
     let keep = |name: &str| {
-        name != "model"
+        !same(name, "model")
             && !is_extra(name)
-            && !is_for_the_router(name, route)
-            && !deployment.drop_params.iter().any(|dropped| dropped == name)
+            && !is_for_the_router(&name.to_ascii_lowercase(), route)
+            && !deployment.drop_params.iter().any(|dropped| same(name, dropped))
     };
     form.rewritten(keep, &added)
+}
+
+fn same(name: &str, other: &str) -> bool {
+    parameter(name).eq_ignore_ascii_case(parameter(other))
+}
+
+/// A parameter as the fields of a form, which have no types: a string without its quotes, a list as OpenAI's clients write it.
+fn form_fields(member: &Member) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let text = |json| json::string(json).unwrap_or(Cow::Borrowed(json));
+    match json::list(&member.json, MOST_ITEMS) {
+        Some(items) => {
+            items.into_iter().map(|item| (format!("{}[]", member.key).into(), text(item))).collect()
+        }
+        None => vec![(Cow::Borrowed(&*member.key), text(&member.json))],
+    }
 }

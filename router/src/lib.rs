@@ -7,6 +7,7 @@
 pub mod headers;
 pub mod json;
 pub mod multipart;
+pub mod new_body;
 pub mod route;
 
 // Who is asked for, and by whom.
@@ -47,6 +48,7 @@ pub mod rotation;
 pub mod seen;
 pub mod shortlist;
 pub mod single_hop;
+mod sse;
 pub mod strategy;
 pub mod stream_options;
 pub mod tags;

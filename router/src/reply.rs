@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::group::Unresolved;
 use crate::json::quoted;
+use crate::multipart::BadForm;
 use crate::retry_after::whole_seconds;
 use crate::wishes::Mock;
 
@@ -103,8 +104,8 @@ pub enum Refusal {
     Malformed(String),
     /// JSON, but no object.
     NotAnObject,
-    /// Not multipart/form-data, or cut off.
-    NotAForm,
+    /// Not multipart/form-data, cut off, or with a part that readers could read differently.
+    NotAForm(BadForm),
     /// A request without a body.
     NoBody,
     /// `model` is a number, a list, ..
@@ -192,10 +193,7 @@ impl Refusal {
             Self::NotAnObject => {
                 (400, INVALID, Some("request_body"), "Invalid JSON payload: expected an object".into())
             }
-            Self::NotAForm => {
-                let message = "Invalid form: expected a complete multipart/form-data body with its boundary";
-                (400, INVALID, Some("request_body"), message.into())
-            }
+            Self::NotAForm(why) => (400, INVALID, Some("request_body"), format!("Invalid form: {why}.")),
             Self::NoBody => {
                 (400, INVALID, Some("request_body"), "Invalid JSON payload: the body is empty".into())
             }
@@ -279,7 +277,7 @@ impl Refusal {
             }
             Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
             Self::TooLarge(_) => "too_large",
-            Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm | Self::NoBody => {
+            Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm(_) | Self::NoBody => {
                 "malformed"
             }
             Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => "invalid_parameter",

@@ -6,9 +6,8 @@ use std::time::Duration;
 use llm_balancer_config::{Credential, Deployment};
 
 use crate::headers::Headers;
+use crate::paths;
 use crate::request::Request;
-use crate::route::BodyKind;
-use crate::{multipart, paths};
 
 /// Sent as user-agent; the client's own says nothing to a provider that is asked by us.
 const USER_AGENT: &str = concat!("llm-balancer/", env!("CARGO_PKG_VERSION"));
@@ -22,22 +21,19 @@ pub enum Limit {
     Gaps(Duration),
 }
 
-/// All headers of the request to the provider, Envoy's own controls included, but for the name of the cluster: only a
+/// All headers of the request to the provider, those of its body and Envoy's own controls included, but for the name of the cluster: only a
 /// header that is set by itself makes Envoy look for the route again.
 pub fn headers(
     request: &Request,
     deployment: &Deployment,
     model: &str,
     limit: Limit,
-    length: usize,
+    (content_type, length): (&str, usize),
 ) -> Headers {
     let mut headers = Headers::with_capacity(1024, 16);
     let path = paths::path(&deployment.endpoint, request.route.suffix, model);
     addressed(&mut headers, deployment, "POST", &path);
-    match request.body_kind() {
-        BodyKind::Json => headers.push("content-type", "application/json"),
-        BodyKind::Multipart => headers.push("content-type", &multipart::content_type(&request.content_type)),
-    }
+    headers.push("content-type", content_type);
     headers.push("content-length", &length.to_string());
     if let Some(accept) = request.accept.as_ref().filter(|_| !has_own(deployment, "accept")) {
         headers.push("accept", accept);

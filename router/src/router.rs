@@ -17,6 +17,7 @@ use crate::group::{self, Groups};
 use crate::headers::Headers;
 use crate::ledger::Ledger;
 use crate::meters::Meters;
+use crate::new_body::NewBody;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::retry::{self, Allowance};
@@ -85,7 +86,7 @@ pub struct Sending {
     /// All of its headers.
     pub headers: Headers,
     /// Its body, where it differs from the client's.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<NewBody>,
     /// To be settled when the answer is there.
     pub attempt: Attempt,
 }

@@ -15,6 +15,7 @@ use crate::failure::Class;
 use crate::fallback::{self, Names};
 use crate::group::{Resolved, Unresolved};
 use crate::lease::Sharing;
+use crate::new_body::NewBody;
 use crate::reply::{Refusal, Reply, Unavailable};
 use crate::request::{Facts, Request};
 use crate::rewrite::Limit;
@@ -200,9 +201,16 @@ impl Router {
             || self.usage_refusals.borrow().has(chosen.index, chosen.ticket.at);
         let counts_tokens = !is_bare && self.counts_tokens(deployment, resolved.pool.strategy);
         let include_usage = counts_tokens && stream_options::injects_usage(facts, request.route, deployment);
-        let rewritten = body::rewritten(facts, request.route, deployment, &model, include_usage);
-        let new_body = rewritten.or_else(|| merged.then(|| body.to_vec()));
-        let length = new_body.as_ref().map_or(body.len(), Vec::len);
+        let rewritten = body::rewritten(body, facts, request.route, deployment, &model, include_usage);
+        // What a fallback's parameters were merged into lies here, and not where the client's body does.
+        let new_body = match (rewritten, merged) {
+            (Some(new), true) => Some(NewBody::from(new.joined(body))),
+            (None, true) => Some(NewBody::from(body.to_vec())),
+            (new, false) => new,
+        };
+        let length = new_body.as_ref().map_or(body.len(), NewBody::length);
+        let content_type = facts.payload.content_type();
+        let framing = (&*content_type, length);
         let (limit, is_clients_limit) = self.limit(facts, deployment);
         if journey.retries == 0 {
             journey.max_retries = self.allowance(deployment, facts.asked.num_retries, None).retries;
@@ -210,10 +218,10 @@ impl Router {
         let mut headers;
         if self.single_hop {
             let all = single_hop::for_all(limit, journey.max_retries);
-            headers = rewrite::headers(request, deployment, &model, all, length);
+            headers = rewrite::headers(request, deployment, &model, all, framing);
             single_hop::controls(&mut headers, journey.max_retries, limit);
         } else {
-            headers = rewrite::headers(request, deployment, &model, limit, length);
+            headers = rewrite::headers(request, deployment, &model, limit, framing);
         }
         {
             let mut meters = self.meters.borrow_mut();

@@ -88,8 +88,8 @@ mod tests {
         let request =
             Request::new(route, None, "", &Headers::default(), crate::wishes::Permitted::default()).unwrap();
         let facts = request.facts(body.as_bytes()).unwrap();
-        let sent = rewritten(&facts, route, deployment, "m", true);
-        let sent = sent.unwrap_or_else(|| body.as_bytes().to_vec());
+        let sent = rewritten(body.as_bytes(), &facts, route, deployment, "m", true);
+        let sent = sent.map_or_else(|| body.as_bytes().to_vec(), |sent| sent.joined(body.as_bytes()));
         let text = String::from_utf8(sent).unwrap();
         assert!(text.matches("\"stream_options\"").count() <= 1, "{text}");
         (serde_json::from_str(&text).unwrap(), injects_usage(&facts, route, deployment))

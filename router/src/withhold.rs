@@ -1,12 +1,12 @@
 //! The event that tells the usage of a stream and nothing else, kept from a client that did not ask for it.
 //!
-//! Events end with an empty line, whichever line breaks they use (WHATWG HTML, 9.2.5). All others pass byte for byte.
+//! All other events pass byte for byte. What passes does not depend on where the chunks are cut, and every byte is looked at a fixed
+//! number of times.
 
-use std::borrow::Cow;
-
-use memchr::{memchr2_iter, memmem};
+use memchr::memmem;
 
 use crate::json::Object;
+use crate::sse::{self, Piece, Splitter};
 
 /// Bytes of an event that are held until the rest of it arrives. A longer one holds an image, and is not the one.
 const MOST: usize = 64 * 1024;
@@ -14,8 +14,15 @@ const MOST: usize = 64 * 1024;
 /// Reads a stream of events that comes in chunks.
 #[derive(Clone, Debug, Default)]
 pub struct Withholder {
+    splitter: Splitter,
+    /// The first event has ended, and with it the byte order mark.
+    is_past_first: bool,
     /// The start of an event whose end is still to come.
     held: Vec<u8>,
+    /// The event is longer than [`MOST`], and its start has passed.
+    is_long: bool,
+    /// The last event was withheld, and a late LF of its last line goes the same way.
+    is_withheld: bool,
 }
 
 /// What goes to the client in place of a chunk.
@@ -35,95 +42,107 @@ impl Withholder {
 
     /// Takes the next chunk; `end` where it is the last.
     pub fn feed(&mut self, chunk: &[u8], end: bool) -> Passed {
-        if !self.held.is_empty() {
-            let mut joined = std::mem::take(&mut self.held);
-            joined.extend_from_slice(chunk);
-            return Passed::Instead(self.joined(joined, end));
-        }
-        let (whole, tail) = split(chunk, end);
-        match (without_usage(whole), tail.is_empty()) {
-            (None, true) => Passed::AsItIs,
-            (rest, _) => {
-                self.held = tail.to_vec();
-                Passed::Instead(rest.unwrap_or_else(|| whole.to_vec()))
+        let mut out = Output { chunk, instead: (!self.held.is_empty()).then(Vec::new) };
+        // Most chunks hold no empty list of choices; then events that lie within one need no look.
+        let is_plain = !may_have_no_choices(chunk);
+        let (mut start, mut rest) = (0, chunk);
+        while let Some((piece, after)) = self.splitter.next(rest) {
+            rest = after;
+            let at = chunk.len().saturating_sub(after.len());
+            let is_between = self.held.is_empty() && !self.is_long;
+            match piece {
+                Piece::LateLf if is_between => out.end_event(&[], (start, at), self.is_withheld),
+                Piece::EventEnd => self.end_event(&mut out, (start, at), is_plain),
+                _ => continue,
             }
+            start = at;
         }
-    }
-
-    /// What passes of the bytes that were held and the chunk behind them.
-    fn joined(&mut self, mut joined: Vec<u8>, end: bool) -> Vec<u8> {
-        let (whole, tail) = split(&joined, end);
-        if whole.is_empty() {
-            self.held = joined;
-            return Vec::new();
-        }
-        self.held = tail.to_vec();
-        match without_usage(whole) {
-            Some(rest) => rest,
-            None => {
-                joined.truncate(whole.len());
-                joined
-            }
-        }
-    }
-}
-
-/// Bytes up to the end of their last whole event, and what follows. All of them if nothing may be held.
-fn split(bytes: &[u8], end: bool) -> (&[u8], &[u8]) {
-    let last = memchr2_iter(b'\n', b'\r', bytes).rev().find_map(|at| event_end(bytes, at)).unwrap_or(0);
-    match bytes.split_at_checked(last) {
-        Some((whole, tail)) if !end && tail.len() <= MOST => (whole, tail),
-        _ => (bytes, &[]),
-    }
-}
-
-/// The place behind a line break, if that ends an empty line.
-fn event_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let end = at.checked_add(1)?;
-    let before = bytes.get(..end)?;
-    [b"\n\n".as_slice(), b"\n\r\n", b"\r\r"].iter().any(|border| before.ends_with(border)).then_some(end)
-}
-
-/// The same events without those that tell nothing but the usage, or `None` if there are none such.
-fn without_usage(events: &[u8]) -> Option<Vec<u8>> {
-    // Most chunks hold no empty list of choices; then it does not matter where their events end.
-    if !has_empty_choices(events) {
-        return None;
-    }
-    let mut kept = Vec::new();
-    let mut is_whole = true;
-    let ends = memchr2_iter(b'\n', b'\r', events).filter_map(|at| event_end(events, at));
-    let mut start = 0;
-    for end in ends.chain([events.len()]) {
-        let event = events.get(start..end).unwrap_or_default();
-        start = end;
-        if tells_usage_alone(event) {
-            is_whole = false;
-            // Line breaks in front still belong to what came before.
-            let breaks = event.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).copied();
-            kept.extend(breaks);
+        if end {
+            // It ends within an event, or has just ended one.
+            self.end_event(&mut out, (start, chunk.len()), is_plain);
         } else {
-            kept.extend_from_slice(event);
+            self.hold(&mut out, start);
+        }
+        out.instead.map_or(Passed::AsItIs, Passed::Instead)
+    }
+
+    /// An event ends in this chunk; its last part lies there.
+    fn end_event(&mut self, out: &mut Output<'_>, place: (usize, usize), is_plain: bool) {
+        let held = std::mem::take(&mut self.held);
+        let part = out.chunk.get(place.0..place.1).unwrap_or_default();
+        let is_first = !std::mem::replace(&mut self.is_past_first, true);
+        self.is_withheld = match () {
+            () if std::mem::take(&mut self.is_long) => false,
+            () if held.is_empty() => !is_plain && is_usage(part, is_first),
+            () => is_usage(&[&held, part].concat(), is_first),
+        };
+        out.end_event(&held, place, self.is_withheld);
+    }
+
+    /// The event that begins here does not end in this chunk.
+    fn hold(&mut self, out: &mut Output<'_>, start: usize) {
+        let part = out.chunk.get(start..).unwrap_or_default();
+        if !self.is_long && self.held.len().saturating_add(part.len()) <= MOST {
+            out.cut(start);
+            self.held.extend_from_slice(part);
+        } else {
+            self.is_long = true;
+            out.end_event(&std::mem::take(&mut self.held), (start, out.chunk.len()), false);
         }
     }
-    (!is_whole).then_some(kept)
 }
 
-/// Whether `"choices":[]` stands anywhere. In a string it cannot: there its quotes have backslashes.
-fn has_empty_choices(bytes: &[u8]) -> bool {
+/// What passes of a chunk, and of what was held before it.
+struct Output<'a> {
+    chunk: &'a [u8],
+    /// Set as soon as it is something else than the chunk so far.
+    instead: Option<Vec<u8>>,
+}
+
+impl Output<'_> {
+    /// Nothing passes from here on, for now.
+    fn cut(&mut self, at: usize) {
+        if at < self.chunk.len() && self.instead.is_none() {
+            self.instead = Some(self.chunk.get(..at).unwrap_or_default().to_vec());
+        }
+    }
+
+    /// An event passes, or does not: what was held of it, and its place in the chunk.
+    fn end_event(&mut self, held: &[u8], (start, end): (usize, usize), is_withheld: bool) {
+        if is_withheld {
+            self.cut(start);
+        } else if let Some(instead) = &mut self.instead {
+            instead.extend_from_slice(held);
+            instead.extend_from_slice(self.chunk.get(start..end).unwrap_or_default());
+        }
+    }
+}
+
+/// Whether `"choices":[]` may stand anywhere. In a string it cannot: there its quotes have backslashes.
+fn may_have_no_choices(bytes: &[u8]) -> bool {
     const NAME: &[u8] = b"\"choices\"";
     memmem::find_iter(bytes, NAME).any(|at| {
         let rest = bytes.get(at..).and_then(|rest| rest.strip_prefix(NAME)).unwrap_or_default();
-        // Within a line, as everything in an event's JSON.
-        let mut marks = rest.iter().filter(|byte| !byte.is_ascii_whitespace());
-        [b':', b'[', b']'].iter().all(|mark| marks.next() == Some(mark))
+        let mut marks = rest.iter().filter(|byte| !matches!(byte, b' ' | b'\t'));
+        for mark in b":[]" {
+            match marks.next() {
+                // The data goes on in another line.
+                Some(b'\r' | b'\n') => return true,
+                other if other != Some(mark) => return false,
+                _ => {}
+            }
+        }
+        true
     })
 }
 
-fn tells_usage_alone(event: &[u8]) -> bool {
-    has_empty_choices(event)
+fn is_usage(event: &[u8], is_first: bool) -> bool {
+    // The LF of its last line may still be to come, and is nothing to go by.
+    let length = event.strip_suffix(b"\r\n").map_or(event.len(), |rest| rest.len().saturating_add(1));
+    length <= MOST
+        && may_have_no_choices(event)
         && memmem::find(event, b"\"usage\"").is_some()
-        && Object::parse(&data(event)).is_ok_and(|object| {
+        && Object::parse(&sse::data(event, is_first)).is_ok_and(|object| {
             object.present("usage").is_some() && object.get("choices").is_some_and(is_empty_list)
         })
 }
@@ -132,18 +151,6 @@ fn tells_usage_alone(event: &[u8]) -> bool {
 fn is_empty_list(value: &str) -> bool {
     let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
-}
-
-/// An event's data; several lines of it are one text.
-fn data(event: &[u8]) -> Cow<'_, [u8]> {
-    let lines = event.split(|byte| matches!(byte, b'\n' | b'\r'));
-    let mut values = lines.filter_map(|line| line.strip_prefix(b"data:"));
-    let first = values.next().unwrap_or_default();
-    values.fold(Cow::Borrowed(first), |mut data, line| {
-        data.to_mut().push(b'\n');
-        data.to_mut().extend_from_slice(line);
-        data
-    })
 }
 
 #[cfg(test)]

@@ -71,6 +71,10 @@ const KEYS: &[Key] = &[
     ignored("default_team_settings", KEYS_TEAMS, REMOVE),
     ignored("disable_add_transform_inline_image_block", PASSED, REMOVE),
     ignored("disable_aiohttp_transport", LOGS, REMOVE),
+    applied(
+        "disable_aiohttp_trust_env",
+        "`true`: the forward proxies that the environment names are not used",
+    ),
     ignored("disable_end_user_cost_tracking", "has no effect: money is not counted here", REMOVE),
     ignored("disable_stop_sequence_limit", PASSED, REMOVE),
     ignored(

@@ -12,7 +12,10 @@ const KEYS: &[Key] = &[
     ),
     applied("access_log", "a line of JSON on stdout for every request: `on` (the default) or `off`"),
     applied("limits", "`hard` (the default): rpm and tpm are limits and weights; `soft`: weights alone"),
-    applied("max_body_mb", "request bodies above this get 413; 64 where nothing is set"),
+    applied(
+        "max_body_mb",
+        "request bodies above this get 413; 64 where nothing is set: OpenAI takes 50 MB per request. A worker keeps as much memory as its largest body had (docs/operations.md, Memory)",
+    ),
     applied(
         "redis_namespace",
         "what every key in Redis begins with: letters, digits, `-`, `_`, `.` and `:`; `llm-balancer` where nothing is set. Instances with the same one share their limits",

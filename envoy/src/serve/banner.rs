@@ -8,6 +8,7 @@ use llm_balancer_config::{Config, Strategy};
 
 use crate::findings::{BOLD, GREEN, YELLOW};
 use crate::render::Options;
+use crate::surroundings;
 
 use super::changes::short;
 
@@ -39,6 +40,9 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
     }
     if let Some(more) = groups.len().checked_sub(MOST_GROUPS).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more groups");
+    }
+    for line in surroundings::proxies(config) {
+        let _ = writeln!(text, "{line}");
     }
     if let Some(redis) = &config.redis {
         let host = if redis.host.contains(':') { format!("[{}]", redis.host) } else { redis.host.clone() };

@@ -34,12 +34,13 @@ fn same(old: &Deployment, new: &Deployment) -> bool {
 }
 
 fn settings(config: &Config) -> String {
-    let Config { deployments: _, aliases, router, server, redis, skipped, env_names: _ } = config;
-    format!("{aliases:?} {router:?} {server:?} {redis:?} {skipped:?}")
+    let Config { deployments: _, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names: _ } =
+        config;
+    format!("{aliases:?} {router:?} {server:?} {redis:?} {skipped:?} {proxies:?} {ca_bundle:?}")
 }
 
 fn keys_differ(old: &Config, new: &Config) -> bool {
-    old.server.master_key != new.server.master_key || old.redis != new.redis
+    old.server.master_key != new.server.master_key || old.redis != new.redis || old.proxies != new.proxies
 }
 
 fn listed(ids: Vec<&str>, what: &str) -> Option<String> {

@@ -1,6 +1,5 @@
 //! Runs Envoy with the configuration, from the check to the last answer.
 
-use std::env;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 use crate::cli::Serve;
 use crate::configuration::{self, Usable};
 use crate::failure::Failure;
-use crate::render::{Files, Options, Resources, live_bootstrap};
+use crate::render::{Files, Options, Resources, forward_proxy, live_bootstrap};
 use crate::{cas, files, filter, listen, socket};
 
 mod admin;
@@ -44,7 +43,7 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let watch = Watch::new(read);
     let filter = filter::bytes().map_err(Failure::Machine)?;
     let address = listen::address(&args.listen, &config)?;
-    let system_cas = cas::find(&config, env::var("SSL_CERT_FILE").ok())?;
+    let system_cas = cas::find(&config)?;
     let envoy = find::envoy(args.envoy.as_deref())?;
     let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
 
@@ -68,10 +67,24 @@ pub fn serve(args: &Serve) -> Result<ExitCode, Failure> {
     let first = Resources::new(1, &config, &text, &options);
     let generations = Generations::first(handing, first).map_err(cannot_write)?;
 
-    let child = child::spawn(command(&envoy, &dir, args))
+    let mut command = command(&envoy, &dir, args);
+    let variables = forward_proxy::variables(&config);
+    command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
+    let child = child::spawn(command)
         .map_err(|error| Failure::Machine(format!("cannot run {}: {error}", envoy.display())))?;
-    let running =
-        Running { args, dir: &dir, config, text, warnings, options, events, generations, watch, child };
+    let running = Running {
+        args,
+        dir: &dir,
+        config,
+        text,
+        warnings,
+        options,
+        variables,
+        events,
+        generations,
+        watch,
+        child,
+    };
     running.until_the_end().map(ExitCode::from)
 }
 

@@ -1,18 +1,18 @@
 //! An Envoy that runs, from its first sign of life to its last: it is given new configurations, and told when to end.
 
-use std::env;
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, Secret};
 use tempfile::TempDir;
 
 use crate::cli::Serve;
 use crate::configuration::{self, Usable};
 use crate::failure::Failure;
 use crate::findings::{GREEN, RED};
-use crate::render::{Options, Resources};
+use crate::render::{Options, Resources, forward_proxy};
 use crate::{cas, listen};
 
 use super::events::{Event, Events};
@@ -42,6 +42,8 @@ pub struct Running<'a> {
     /// Warnings about it.
     pub warnings: usize,
     pub options: Options,
+    /// What Envoy was started with for forward proxies.
+    pub variables: BTreeMap<&'static str, Secret>,
     pub events: Events,
     pub generations: Generations,
     pub watch: Watch,
@@ -178,8 +180,9 @@ impl Running<'_> {
             return Ok(None);
         }
         let note = self.stays_where_it_is(&config)?;
+        self.knows_the_proxy(&config)?;
         let options = Options {
-            system_cas: cas::find(&config, env::var("SSL_CERT_FILE").ok())?,
+            system_cas: cas::find(&config)?,
             redis_socket: redis_socket(&config, self.dir)?,
             ..self.options.clone()
         };
@@ -191,6 +194,17 @@ impl Running<'_> {
         (self.config, self.text, self.options) = (config, text, options);
         let changes = if changes.is_empty() { "nothing that is served differs".to_owned() } else { changes };
         Ok(Some(format!("{changes}{note}")))
+    }
+
+    /// A running process cannot be given another environment.
+    fn knows_the_proxy(&self, config: &Config) -> Result<(), Failure> {
+        let needed = forward_proxy::variables(config);
+        if needed.iter().all(|(name, value)| self.variables.get(name) == Some(value)) {
+            return Ok(());
+        }
+        let message =
+            "it names a forward proxy whose user and password Envoy was not started with: restart it";
+        Err(Failure::Machine(message.to_owned()))
     }
 
     /// Addresses are the command line's, and stay; a key that goes must not leave a port open to everybody.

@@ -10,7 +10,7 @@
 //! | `forbidden` | 403 that does not say why | elsewhere | is counted |
 //! | `limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
 //! | `size` | 400, 413, 429: this request alone is above a limit per minute | elsewhere | nothing |
-//! | `server` | 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
+//! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
 //! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
 //! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |
 //! | `ours` | 400 or 422 about a member that the balancer added | anywhere, without it | nothing |
@@ -84,6 +84,8 @@ impl Reading<'_> {
             300..=399 => Class::Deployment,
             401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => Class::Request,
             401 | 402 => Class::Account,
+            // Of a forward proxy on the way to a provider without TLS: as a tunnel that does not come about.
+            407 => Class::Server,
             404 | 405 | 501 => self.missing(),
             429 => self.limited(),
             _ => self.special().unwrap_or_else(|| self.ordinary()),

@@ -17,8 +17,8 @@ use crate::random::Random;
 /// confirms the first one, it has its share again within a minute.
 const STALE: Duration = Duration::from_secs(40);
 
-/// Costs that differ by less are equal: ten measurements are not more exact than that.
-const EQUAL: f64 = 0.1;
+/// Costs that differ by less are equal: ten measurements are no more exact than that. A cost goes with the square of a time.
+const EQUAL: f64 = 0.2;
 /// One that was replaced lately is less exact.
 const YOUNG: f64 = 0.5;
 

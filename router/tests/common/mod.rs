@@ -247,7 +247,7 @@ impl World {
             }
         };
         let Sending { headers, body: new_body, attempt } = sending;
-        let new_body = new_body.unwrap_or_else(|| body.to_vec());
+        let new_body = new_body.map_or_else(|| body.to_vec(), |new| new.joined(body));
         told.sent = Some(Sent { headers, body: String::from_utf8_lossy(&new_body).into_owned() });
         let id = self.router.deployment(attempt.deployment).unwrap().id.to_string();
         told.called.push(id.clone());

@@ -1,0 +1,274 @@
+//! Providers that only a forward proxy reaches (docs/decisions/forward-proxies.md).
+//!
+//! ```text
+//! https: the deployment's cluster ── TLS to the provider ── listener "forward-proxy-.." ── CONNECT host:port ── proxy ── provider
+//! http:  the deployment's cluster ── GET http://host/.. ── proxy ── provider
+//! ```
+//!
+//! The provider's name is resolved by the proxy in both cases: behind such a proxy it often cannot be resolved here.
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Secret, Tls, names};
+use serde_json::{Value, json};
+
+use super::deployment::{IDLE_TIMEOUT, at, tcp_keepalive};
+use super::upstream::{Lookup, is_name, transport_socket};
+use super::{http1, http1_options, socket_address, typed, with};
+
+/// The metadata of a provider's address that tells the tunnel where to lead.
+const TUNNEL: &str = "llm_balancer.tunnel";
+const TARGET: &str = "target";
+
+/// Reading before the proxy has answered is how Envoy notices that an attempt was given up meanwhile: without it, tunnels
+/// through a proxy that hangs are never closed. A TLS handshake begins with a few hundred bytes.
+const EARLY_DATA: u32 = 16 * 1024;
+
+/// None: an answer may be silent for as long as its deployment's timeout allows, and a tunnel that is used by no request
+/// is closed by the deployment's cluster.
+const TUNNEL_IDLE_TIMEOUT: &str = "0s";
+
+/// Variables that Envoy has to find in its environment, each with the value of `proxy-authorization`.
+pub fn variables(config: &Config) -> BTreeMap<&'static str, Secret> {
+    let used = config.deployments.iter().filter_map(|it| Some((it, config.proxies.of(&it.endpoint)?)));
+    let variable = |(deployment, proxy): (&Deployment, &Proxy)| {
+        let login = proxy.login.as_ref().filter(|_| !proxy.in_file)?;
+        Some((variable(&deployment.endpoint), Secret::new(basic(login))))
+    };
+    used.filter_map(variable).collect()
+}
+
+/// One for each scheme, since each has a proxy of its own.
+fn variable(endpoint: &Endpoint) -> &'static str {
+    if endpoint.tls == Tls::Off { names::HTTP_PROXY_AUTHORIZATION } else { names::HTTPS_PROXY_AUTHORIZATION }
+}
+
+fn basic(login: &Secret) -> String {
+    format!("Basic {}", BASE64.encode(login.reveal().as_bytes()))
+}
+
+/// The header that opens the proxy. Its value stands in Envoy's environment, unless the file itself holds it.
+fn authorization(proxy: &Proxy, endpoint: &Endpoint) -> Option<Value> {
+    let login = proxy.login.as_ref()?;
+    let value = if proxy.in_file { basic(login) } else { format!("%ENVIRONMENT({})%", variable(endpoint)) };
+    Some(json!({"key": "proxy-authorization", "value": value}))
+}
+
+/// The proxy of the deployments that are reached through a tunnel, with one of their endpoints.
+fn tunnelled(config: &Config) -> Option<(&Proxy, &Endpoint)> {
+    let mut endpoints = config.deployments.iter().map(|deployment| &deployment.endpoint);
+    let https = endpoints.find(|it| it.tls != Tls::Off && config.proxies.of(it).is_some())?;
+    config.proxies.of(https).map(|proxy| (proxy, https))
+}
+
+/// Listener and cluster of a proxy. Another proxy has another name, so that a new configuration leaves the tunnels of the
+/// one before alone.
+fn name(proxy: &Proxy) -> String {
+    let plain = |byte: char| if byte.is_ascii_alphanumeric() { byte } else { '-' };
+    let host: String = proxy.host.chars().map(plain).collect();
+    format!("{}-{host}-{}", names::FORWARD_PROXY, proxy.port)
+}
+
+/// The cluster of the proxy that tunnels lead through.
+pub(super) fn cluster(config: &Config, system_cas: &str) -> Option<Value> {
+    let (proxy, _) = tunnelled(config)?;
+    Some(at_proxy(&name(proxy), proxy, http1(IDLE_TIMEOUT), system_cas))
+}
+
+/// The listener that turns each connection into a tunnel.
+pub(super) fn listener(config: &Config) -> Option<Value> {
+    let (proxy, endpoint) = tunnelled(config)?;
+    let headers = authorization(proxy, endpoint).map(|header| json!([{"header": header}]));
+    let target = format!("%DYNAMIC_METADATA({TUNNEL}:{TARGET})%");
+    let tunnel = json!({
+        "stat_prefix": names::FORWARD_PROXY,
+        "cluster": name(proxy),
+        "idle_timeout": TUNNEL_IDLE_TIMEOUT,
+        "max_early_data_bytes": EARLY_DATA,
+        "tunneling_config": with(json!({"hostname": target}), "headers_to_add", headers),
+        "access_log": [failures(proxy)],
+    });
+    const TYPE: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+    let filter = json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": typed(TYPE, tunnel)});
+    Some(json!({
+        "name": name(proxy),
+        "stat_prefix": names::FORWARD_PROXY,
+        "internal_listener": {},
+        "filter_chains": [{"filters": [filter]}],
+    }))
+}
+
+/// A line on standard error for each tunnel that does not come about: `tunnel_response:407` is the proxy's own answer.
+fn failures(proxy: &Proxy) -> Value {
+    let line = format!(
+        "llm-balancer: no tunnel through {} ({}) to %DYNAMIC_METADATA({TUNNEL}:{TARGET})%: %RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%\n",
+        proxy.shown(),
+        proxy.variable,
+    );
+    json!({
+        "name": "envoy.access_loggers.stderr",
+        "filter": {"response_flag_filter": {"flags": ["UF", "UH", "NC", "UO"]}},
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+            json!({"log_format": {"text_format_source": {"inline_string": line}}}),
+        ),
+    })
+}
+
+/// The cluster of a deployment that is reached through a proxy.
+pub(super) fn deployment(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> Value {
+    match endpoint.tls {
+        Tls::Off => forwarded(name, endpoint, proxy, system_cas),
+        _ => inside(name, endpoint, proxy, system_cas),
+    }
+}
+
+/// TLS to the provider, inside of a tunnel.
+fn inside(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> Value {
+    let target = target(endpoint);
+    // The id keeps connections to different providers apart.
+    let listener = json!({"server_listener_name": self::name(proxy), "endpoint_id": target});
+    let place = json!({
+        "endpoint": {"address": {"envoy_internal_address": listener}},
+        "metadata": {"filter_metadata": {TUNNEL: {TARGET: target}}},
+    });
+    let tls = transport_socket(&endpoint.host, &endpoint.tls, system_cas, Some("http/1.1"));
+    with(at(name, &place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
+}
+
+/// A transport socket that hands the endpoint's metadata to the listener.
+fn named_for_the_tunnel(tls: Option<Value>) -> Value {
+    const TYPE: &str = "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport";
+    let metadata = json!({"passthrough_metadata": [{"kind": {"host": {}}, "name": TUNNEL}]});
+    let socket = typed(TYPE, with(metadata, "transport_socket", tls));
+    json!({"name": "envoy.transport_sockets.internal_upstream", "typed_config": socket})
+}
+
+/// The proxy asks for the provider's URL: the request line holds all of it.
+fn forwarded(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> Value {
+    let options = json!({"send_fully_qualified_url": true});
+    let filters = authorization(proxy, endpoint).map(|header| json!([adds(header), codec()]));
+    at_proxy(name, proxy, http1_options(IDLE_TIMEOUT, options, filters), system_cas)
+}
+
+/// Set beyond the filter, which knows nothing of the proxy.
+fn adds(header: Value) -> Value {
+    const TYPE: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+    let append = json!({"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"});
+    let mutations = json!({"mutations": {"request_mutations": [{"append": append}]}});
+    json!({"name": "envoy.filters.http.header_mutation", "typed_config": typed(TYPE, mutations)})
+}
+
+/// The last of the filters on the way out.
+fn codec() -> Value {
+    const TYPE: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+    json!({"name": "envoy.filters.http.upstream_codec", "typed_config": typed(TYPE, json!({}))})
+}
+
+/// A cluster whose one address is the proxy's.
+fn at_proxy(name: &str, proxy: &Proxy, protocol: Value, system_cas: &str) -> Value {
+    let address = socket_address(&proxy.host, proxy.port);
+    let cluster = at(name, &json!({"endpoint": {"address": address}}), protocol);
+    let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
+    let lookup = is_name(&proxy.host).then(|| Lookup::Logical.cluster_type());
+    let cluster = with(cluster, "cluster_type", lookup);
+    let tls = if proxy.tls { Tls::SystemCas } else { Tls::Off };
+    let socket = transport_socket(&proxy.host, &tls, system_cas, Some("http/1.1"));
+    with(cluster, "transport_socket", socket)
+}
+
+/// `api.openai.com:443`, `[::1]:8443`
+fn target(endpoint: &Endpoint) -> String {
+    let Endpoint { host, port, .. } = endpoint;
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_balancer_config::read;
+
+    use super::*;
+    use crate::render::{Options, bootstrap};
+
+    fn config(text: &str, variables: &[(&str, &str)]) -> Config {
+        let lookup =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let reading = read("config.yaml", text, &lookup);
+        reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings))
+    }
+
+    fn rendered(config: &Config) -> Value {
+        let options = Options {
+            listen: "127.0.0.1:4000".parse().unwrap(),
+            admin_port: 9901,
+            metrics: None,
+            filter: String::new(),
+            system_cas: "ca.pem".to_owned(),
+            redis_socket: String::new(),
+        };
+        bootstrap(config, "", &options)
+    }
+
+    fn items(bases: &[&str]) -> String {
+        let item = |base: &&str| {
+            format!(
+                "- {{model_name: g, litellm_params: {{model: openai/m, api_base: '{base}', api_key: k}}}}\n"
+            )
+        };
+        format!("model_list:\n{}", bases.iter().map(item).collect::<String>())
+    }
+
+    #[test]
+    fn a_password_of_the_environment_is_in_no_rendered_file() {
+        let config = config(
+            &items(&["https://a/v1", "http://b/v1"]),
+            &[("HTTPS_PROXY", "http://ada:s%40cret@p:3128"), ("HTTP_PROXY", "http://bob:word@q")],
+        );
+        let variables = variables(&config);
+        let shown: Vec<_> = variables.iter().map(|(name, value)| (*name, value.reveal())).collect();
+        let (https, http) = (BASE64.encode(b"ada:s@cret"), BASE64.encode(b"bob:word"));
+        assert_eq!(
+            shown,
+            [
+                (names::HTTPS_PROXY_AUTHORIZATION, format!("Basic {https}").as_str()),
+                (names::HTTP_PROXY_AUTHORIZATION, format!("Basic {http}").as_str()),
+            ]
+        );
+        let text = rendered(&config).to_string();
+        for secret in ["s@cret", "s%40cret", "word", &https, &http] {
+            assert!(!text.contains(secret), "{secret}");
+        }
+        for name in [names::HTTP_PROXY_AUTHORIZATION, names::HTTPS_PROXY_AUTHORIZATION] {
+            assert!(text.contains(&format!("%ENVIRONMENT({name})%")), "{name}");
+        }
+    }
+
+    #[test]
+    fn many_deployments_share_one_way_out() {
+        let bases: Vec<String> = (0..50).map(|number| format!("https://host{number}.example/v1")).collect();
+        let bases: Vec<&str> = bases.iter().map(String::as_str).collect();
+        let rendered = rendered(&config(&items(&bases), &[("ALL_PROXY", "p:1")]));
+        let named = |pointer: &str| {
+            let all = rendered.pointer(pointer).and_then(Value::as_array).unwrap();
+            all.iter().filter(|it| it["name"].as_str().unwrap().starts_with(names::FORWARD_PROXY)).count()
+        };
+        assert_eq!((named("/static_resources/listeners"), named("/static_resources/clusters")), (1, 1));
+    }
+
+    #[test]
+    fn no_name_of_a_provider_behind_a_proxy_is_looked_up() {
+        let config = config(
+            &items(&["https://far.example/v1", "http://far.example/v1"]),
+            &[("ALL_PROXY", "10.0.0.9:3128")],
+        );
+        let text = rendered(&config)["static_resources"]["clusters"].to_string();
+        assert!(!text.contains("envoy.clusters.dns"), "{text}");
+    }
+
+    #[test]
+    fn without_a_proxy_nothing_leads_through_one() {
+        let text = rendered(&config(&items(&["https://a/v1", "http://b/v1"]), &[])).to_string();
+        assert!(!text.contains(names::FORWARD_PROXY) && !text.contains("fully_qualified"), "{text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! A stream of events taken apart by the standard (WHATWG HTML, 9.2.5 and 9.2.6): lines end with LF, CR or both, an empty line ends an
+//! event, and one byte order mark may stand in front of all. Every byte is looked at once, wherever the chunks are cut.
+
+use memchr::memchr2;
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Takes a stream apart that comes in chunks.
+#[derive(Clone, Debug, Default)]
+pub struct Splitter {
+    /// How much of the byte order mark was there; more than all of it where none can come any more.
+    bom: usize,
+    /// The line has bytes.
+    in_line: bool,
+    /// The last byte was a CR, so an LF belongs to it.
+    after_cr: bool,
+}
+
+/// Bytes that belong together, as far as they are in the chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Of the byte order mark.
+    Bom,
+    /// Of a line.
+    Text(&'a [u8]),
+    /// The end of a line.
+    LineEnd,
+    /// The end of an empty line, which ends an event.
+    EventEnd,
+    /// The LF that belongs to the CR at the end of the last chunk.
+    LateLf,
+}
+
+impl Splitter {
+    /// The next piece of a chunk, and what follows it; `None` at its end.
+    pub fn next<'a>(&mut self, rest: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
+        let (first, after) = rest.split_first()?;
+        if std::mem::take(&mut self.after_cr) && *first == b'\n' {
+            return Some((Piece::LateLf, after));
+        }
+        if BOM.get(self.bom) == Some(first) {
+            self.bom = self.bom.saturating_add(1);
+            return Some((Piece::Bom, after));
+        }
+        // A part of a mark is text.
+        self.in_line |= (1..BOM.len()).contains(&self.bom);
+        self.bom = usize::MAX;
+        Some(match first {
+            b'\n' => (self.line_end(), after),
+            b'\r' => match after.split_first() {
+                Some((b'\n', after)) => (self.line_end(), after),
+                _ => {
+                    self.after_cr = after.is_empty();
+                    (self.line_end(), after)
+                }
+            },
+            _ => {
+                let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+                let (text, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+                self.in_line = true;
+                (Piece::Text(text), after)
+            }
+        })
+    }
+
+    /// Whether the line has bytes so far.
+    pub fn in_line(&self) -> bool {
+        self.in_line
+    }
+
+    fn line_end(&mut self) -> Piece<'static> {
+        match std::mem::take(&mut self.in_line) {
+            true => Piece::LineEnd,
+            false => Piece::EventEnd,
+        }
+    }
+}
+
+/// An event's data: the values of its `data` lines, joined. A byte order mark may stand in front of the stream's first event.
+pub fn data(event: &[u8], is_first: bool) -> Vec<u8> {
+    let event = event.strip_prefix(BOM).filter(|_| is_first).unwrap_or(event);
+    let lines = event.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let values = lines.filter_map(|line| line.strip_prefix(b"data:"));
+    values.collect::<Vec<_>>().join(&b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines as text, and `|` where an event ends.
+    fn lines(chunks: &[&[u8]]) -> String {
+        let mut splitter = Splitter::default();
+        let mut out = Vec::new();
+        for chunk in chunks {
+            let mut rest = *chunk;
+            while let Some((piece, after)) = splitter.next(rest) {
+                match piece {
+                    Piece::Text(text) => out.extend_from_slice(text),
+                    Piece::LineEnd => out.push(b'/'),
+                    Piece::EventEnd => out.push(b'|'),
+                    Piece::Bom | Piece::LateLf => {}
+                }
+                rest = after;
+            }
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn lines_end_as_the_standard_says_wherever_the_stream_is_cut() {
+        for (stream, expected) in [
+            ("a\n\nb\r\n\r\nc\r\rd", "a/|b/|c/|d"),
+            ("a\n\rb", "a/|b"),
+            ("a\r\n\rb", "a/|b"),
+            ("a\r\n\nb", "a/|b"),
+            ("a\r\n\r\n\r\nb", "a/||b"),
+            ("a\rb\r\r\n", "a/b/|"),
+            ("\u{feff}a\n\n", "a/|"),
+            ("\u{feff}\n\n", "||"),
+            ("a\u{feff}\n", "a\u{feff}/"),
+            ("\n\n\u{feff}\n", "||\u{feff}/"),
+            ("\r", "|"),
+            ("", ""),
+        ] {
+            let bytes = stream.as_bytes();
+            assert_eq!(lines(&[bytes]), expected, "{stream:?}");
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(lines(&single), expected, "byte by byte: {stream:?}");
+            for cut in 0..bytes.len() {
+                let (one, two) = bytes.split_at(cut);
+                assert_eq!(lines(&[one, two]), expected, "{cut}: {stream:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_mark_is_text() {
+        // Not the end of an event: the line has a byte, though it is not UTF-8.
+        assert_eq!(lines(&[b"\xef\xbb\n\n"]), "/|");
+        assert_eq!(lines(&[b"\xef", b"a\n\n"]), "a/|");
+    }
+
+    #[test]
+    fn several_lines_of_data_are_one_text() {
+        assert_eq!(data(b"id: 1\r\ndata: a\rdata:b\n: data: c\ndatax: d\n\n", false), b" a\nb");
+        assert_eq!(data("\u{feff}data:a\n\n".as_bytes(), true), b"a");
+        assert_eq!(data("\u{feff}data:a\n\n".as_bytes(), false), b"");
+        assert_eq!(data(b"data\n\n", true), b"");
+    }
+}

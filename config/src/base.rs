@@ -61,6 +61,12 @@ pub fn parse(text: &str) -> Result<Base, Unusable> {
             "write os.environ/NAME",
         ));
     }
+    if text.contains(['{', '}']) {
+        return Err(Unusable(
+            "holds a placeholder in braces, which is not replaced",
+            "write the address itself",
+        ));
+    }
     let (https, rest) = scheme(text)?;
     let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
     let (rest, query) = match rest.split_once('?') {

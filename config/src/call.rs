@@ -1,13 +1,15 @@
 //! One deployment on its way to an endpoint, and what every provider's way is made of.
 
 use crate::base::{self, Base};
+use crate::base_routes;
 use crate::config::{Credential, Endpoint, Layout, Tls};
-use crate::endpoint::Obstacle;
+use crate::endpoint::{Obstacle, Unsupported};
 use crate::providers::Provider;
 use crate::reader::{Reader, Section, Unset};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::secret::Secret;
 use crate::tree::{Entry, Value};
+use crate::visible::Use;
 
 /// What a wire is made of, before it becomes an endpoint.
 pub struct Wiring {
@@ -21,12 +23,14 @@ pub struct Wiring {
     pub shown: String,
     /// What opens it.
     pub credential: Option<Credential>,
+    /// The model's name there, where the base names another one than the file.
+    pub model: Option<String>,
 }
 
 impl Wiring {
     /// OpenAI's layout.
     pub fn openai(base: Base, shown: String, credential: Option<Credential>) -> Self {
-        Self { base, layout: Layout::OpenAi, query: None, shown, credential }
+        Self { base, layout: Layout::OpenAi, query: None, shown, credential, model: None }
     }
 
     /// The same where the provider has other routes, or has them elsewhere.
@@ -82,10 +86,14 @@ pub struct Call<'c, 'r, 's> {
     pub params: &'c Section<'s>,
     /// Whose way it is.
     pub provider: &'static Provider,
+    /// `model` behind the provider's prefix.
+    pub written: &'c str,
     /// From the file, if it is there.
     pub api_base: Option<String>,
     /// Likewise.
     pub given: Given,
+    /// The environment has a key that cannot be used, and the report says so.
+    pub key_refused: bool,
 }
 
 impl Call<'_, '_, '_> {
@@ -121,13 +129,18 @@ impl Call<'_, '_, '_> {
 
     /// A base taken apart, with advice about a route at its end.
     pub fn parse(&mut self, text: &str) -> Result<Base, Obstacle> {
-        const ROUTES: [&str; 4] = ["/chat/completions", "/completions", "/embeddings", "/responses"];
         let entry = self.base_entry();
         let path = self.params.path.key("api_base");
         let place = entry.map_or(self.params.place, |entry| entry.node.place);
         match base::parse(text) {
             Ok(mut base) => {
-                if let Some(route) = ROUTES.iter().find(|route| base.trim_path(route)) {
+                let wire = self.provider.wire;
+                if let Some((route, advice)) = base.foreign_route(wire) {
+                    let message = format!("ends in {route}, which belongs to another format than OpenAI's");
+                    self.reader.report.refuse(place, &path, &message, &advice);
+                    return Err(Obstacle::Reported);
+                }
+                if let Some(route) = base.trim_route(wire) {
                     let message = format!("ends in {route}, which is added to it for every request");
                     let advice = format!("write {}", base.shown());
                     self.reader.report.warn(place, &path, &message, &advice);
@@ -151,6 +164,46 @@ impl Call<'_, '_, '_> {
         given.or_else(|| self.reader.env.first_of(variables))
     }
 
+    /// A setting that becomes a part of a host or a path.
+    pub fn label(&mut self, key: &str, variables: &[&str]) -> Result<Option<String>, Obstacle> {
+        let Some(text) = self.setting(key, variables) else { return Ok(None) };
+        let path = self.params.path.key(key);
+        let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
+        let text = text.trim();
+        match self.reader.fits(place, &path, text, Use::Label) {
+            true => Ok(Some(text.to_owned())),
+            false => Err(Obstacle::Reported),
+        }
+    }
+
+    /// `api_version`, mended where it was copied with something around it.
+    pub fn version(&mut self, variables: &[&str]) -> Result<Option<String>, Obstacle> {
+        let Some(written) = self.setting("api_version", variables) else { return Ok(None) };
+        let Some(version) = base_routes::mended_version(&written) else {
+            let advice = "write a version as Azure names it, such as 2024-10-21";
+            return Err(self.mistake("api_version", "is no api-version", advice));
+        };
+        if version != written {
+            let message = format!("holds more than a version, of which {version} is used");
+            self.warn("api_version", &message, &format!("write {version}"));
+        }
+        Ok(Some(version))
+    }
+
+    /// Where a credential is missing without which every request fails. Something on the way may add one: then the
+    /// operator accepts it.
+    pub fn lacks_credential(&mut self, message: &str, advice: &str) -> Result<(), Obstacle> {
+        if self.has_own_authorization() || self.key_refused {
+            return Ok(());
+        }
+        let path = self.params.path.key("api_key");
+        if self.reader.report.is_accepted(self.params.place, &path, message, advice) {
+            return Ok(());
+        }
+        let (message, advice) = (message.to_owned(), advice.to_owned());
+        Err(Obstacle::Unsupported(Unsupported { key: "api_key", message, advice }))
+    }
+
     /// The base from the file, or from a variable if the file has none.
     pub fn base_or(&mut self, variables: &[&str]) -> Option<String> {
         self.api_base.clone().or_else(|| self.reader.env.first_of(variables))
@@ -163,7 +216,16 @@ impl Call<'_, '_, '_> {
         }
         let variables = self.provider.key_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
-        self.reader.env.first_of(&names).map(Secret::new)
+        self.secret_from(&names)
+    }
+
+    /// A credential of the environment.
+    pub fn secret_from(&mut self, names: &[&str]) -> Option<Secret> {
+        let path = self.params.path.key("api_key");
+        let refusals_before = self.reader.report.refusals();
+        let secret = self.reader.secret_from(names, self.params.place, &path, Use::AsciiHeader);
+        self.key_refused |= self.reader.report.refusals() > refusals_before;
+        secret
     }
 
     /// The key, with a warning if there is none.
@@ -177,11 +239,26 @@ impl Call<'_, '_, '_> {
 
     /// Warns that the provider asks for a key.
     pub fn warn_no_key(&mut self) {
-        if self.has_own_authorization() {
+        if self.has_own_authorization() || self.key_refused {
             return;
         }
-        let message = format!("has no api_key, and {} asks for one", self.provider.name);
         let variables = self.provider.key_variables();
+        let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
+        let own_address = self.api_base.is_none() && !self.provider.base.is_empty();
+        let empty = names.iter().find(|name| self.reader.env.get(name).is_some());
+        if let (true, Some(name)) = (own_address, empty) {
+            let path = self.params.path.key("api_key");
+            let message = format!("the value of the environment variable {name} is empty");
+            self.reader.report.refuse(self.params.place, &path, &message, "set it, or remove it");
+            return;
+        }
+        if !ADVISES {
+            return;
+        }
+        let message = match own_address {
+            true => format!("has no api_key, and {} refuses every request without one", self.provider.name),
+            false => format!("has no api_key, and {} asks for one", self.provider.name),
+        };
         let advice = match variables.first() {
             Some(name) => format!("set api_key: os.environ/{name}"),
             None => "set api_key".to_owned(),
@@ -191,14 +268,11 @@ impl Call<'_, '_, '_> {
     }
 
     fn has_own_authorization(&self) -> bool {
-        let headers = self.params.find("extra_headers").and_then(|entry| entry.node.entries());
-        headers.is_some_and(|headers| {
-            headers.iter().any(|entry| {
-                ["authorization", "api-key", "x-api-key"]
-                    .iter()
-                    .any(|name| entry.key.eq_ignore_ascii_case(name))
-            })
-        })
+        const NAMES: [&str; 4] = ["authorization", "api-key", "x-api-key", "x-goog-api-key"];
+        let maps =
+            ["extra_headers", "headers"].iter().filter_map(|key| self.params.find(key)?.node.entries());
+        let mut headers = maps.flatten();
+        headers.any(|entry| NAMES.iter().any(|name| entry.key.eq_ignore_ascii_case(name)))
     }
 
     /// Something that is wrong with the file, whatever becomes of deployments that are not served.
@@ -209,7 +283,11 @@ impl Call<'_, '_, '_> {
     }
 
     /// A warning about a key, at that key if it is there.
+    #[inline(always)]
     pub fn warn(&mut self, key: &str, message: &str, advice: &str) {
+        if !ADVISES {
+            return;
+        }
         let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
         self.reader.report.warn(place, &self.params.path.key(key), message, advice);
     }

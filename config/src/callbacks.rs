@@ -58,11 +58,11 @@ fn check_one(reader: &mut Reader<'_>, entry: &Entry, node: &Node, path: &Path<'_
             "{name} is Python of your own, which may change or turn away requests and does not run here"
         );
         let advice = "do its work in front of or behind this gateway, and remove it";
-        reader.report.refuse(place, path, &message, advice);
+        reader.report.refuse_feature(place, path, &message, advice);
     } else if may_alter && ALTERING.contains(&name.as_str()) {
         let message =
             format!("{name} checks or changes requests, which this gateway would pass as they come");
-        reader.report.refuse(
+        reader.report.refuse_feature(
             place,
             path,
             &message,
@@ -89,7 +89,12 @@ pub fn check_pre_call(reader: &mut Reader<'_>, router: &Section<'_>) {
             "enforce_model_rate_limits" => {}
             "router_budget_limiting" => {
                 let advice = "set the budget at the provider, and remove it";
-                reader.report.refuse(entry.place, &path, "is a budget, which is not kept here", advice);
+                reader.report.refuse_feature(
+                    entry.place,
+                    &path,
+                    "is a budget, which is not kept here",
+                    advice,
+                );
             }
             _ => reader.report.warn(entry.place, &path, &format!("{name} has no effect"), "remove it"),
         }

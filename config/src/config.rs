@@ -18,6 +18,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// Where instances share what they count; without it each counts for itself.
     pub redis: Option<Redis>,
+    /// Names that lead to nothing, because all that they lead to was left out (`unsupported_deployments: skip`), sorted.
+    pub skipped: Vec<Skipped>,
     /// Through what deployments are reached, where that is not directly.
     pub proxies: Proxies,
     /// The file with the CAs that verify providers, Redis and proxies, and the variable that names it.
@@ -71,8 +73,10 @@ pub struct Deployment {
     pub allowed_fails: Option<u32>,
     /// The same by kind of failure.
     pub allowed_fails_policy: FailurePolicy,
-    /// For tag routing.
+    /// For tag routing; plain words.
     pub tags: Vec<String>,
+    /// `model_info.enable_tag_filtering`: the group's own, in place of `router_settings`'.
+    pub tag_filtering: Option<bool>,
     /// US dollars per prompt token.
     pub input_cost_per_token: Option<f64>,
     /// US dollars per completion token.
@@ -83,10 +87,30 @@ pub struct Deployment {
     pub extra_body: Vec<Member>,
     /// `additional_drop_params`: members removed from the client's body.
     pub drop_params: Vec<String>,
+    /// The same for members inside of those.
+    pub drop_paths: Vec<DropPath>,
     /// litellm_params as /v1/model/info may show them: no credential, nothing secret.
     pub public_params: Vec<Member>,
     /// model_info as written, without `id`.
     pub info: Vec<Member>,
+}
+
+/// A way into a JSON object, to a member that is removed there: `tools[*].function.strict`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropPath {
+    /// From the top level on; the first one and the last one are members.
+    pub segments: Vec<Segment>,
+}
+
+/// A step into a JSON value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// The member of that name, not escaped.
+    Member(String),
+    /// `[*]`
+    EveryItem,
+    /// `[0]`, from 0.
+    Item(usize),
 }
 
 /// A member of a JSON object.
@@ -184,6 +208,15 @@ pub struct Alias {
     pub hidden: bool,
 }
 
+/// A name of which nothing is left: a group, an alias, a routing group, a deployment's id or its litellm model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The name; of a wildcard group its pattern.
+    pub name: Arc<str>,
+    /// Why: for people, without a full stop.
+    pub reason: String,
+}
+
 /// `routing_strategy`, under LiteLLM's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
@@ -264,6 +297,8 @@ pub struct RouterSettings {
     pub tag_filtering: bool,
     /// `tag_filtering_match_any`; true where nothing is set.
     pub tags_match_any: bool,
+    /// `tag_routing_prefix`: taken off the tags of requests; empty where nothing is set.
+    pub tag_prefix: String,
     /// `general_settings.dangerously_allow_mock_testing_request_params`; true where nothing is set.
     pub mock_testing: bool,
     /// `llm_balancer.limits: soft`: rpm and tpm are weights alone.

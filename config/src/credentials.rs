@@ -5,16 +5,40 @@ use std::borrow::Cow;
 use crate::environment::PREFIX;
 use crate::python;
 use crate::reader::{Reader, Unset};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::secret::Secret;
-use crate::tree::{Entry, Value};
+use crate::tree::{Entry, Place, Value};
+use crate::visible::{self, Use};
+
+/// Where a credential comes from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// The file itself, as it stands there.
+    File,
+    /// This variable of the environment.
+    Variable(&'a str),
+}
 
 impl Reader<'_> {
-    /// The credential under a key. Reports one that is empty or cannot be sent, and warns of one that stands in the
+    /// The credential under a key. Refuses one that is empty or cannot be sent, and warns of one that stands in the
     /// file itself.
     pub fn secret(&mut self, entry: &Entry, path: &Path<'_>, unset: Unset) -> Option<Secret> {
+        self.secret_for(entry, path, unset, Use::AsciiHeader)
+    }
+
+    /// The same for a credential that is no header.
+    pub fn secret_for(
+        &mut self,
+        entry: &Entry,
+        path: &Path<'_>,
+        unset: Unset,
+        becomes: Use,
+    ) -> Option<Secret> {
         let value = self.value(&entry.node, path, unset)?;
-        let from_environment = matches!(&entry.node.value, Value::Text(text) if text.starts_with(PREFIX));
+        let source = match &entry.node.value {
+            Value::Text(text) => text.strip_prefix(PREFIX).map_or(Source::File, Source::Variable),
+            _ => Source::File,
+        };
         let text = match &*value {
             Value::Text(text) => Cow::Borrowed(text.as_str()),
             Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
@@ -27,37 +51,91 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let text = text.trim();
-        if let Some((message, advice)) = misfit(text, &entry.node.value) {
-            self.report.refuse(entry.node.place, path, &message, &advice);
-            return None;
-        }
-        if !from_environment && is_literal(text) {
+        let secret = self.credential(&text, source, entry.node.place, path, becomes)?;
+        if matches!(source, Source::File) && is_literal(secret.reveal()) {
             let advice = "write os.environ/NAME, and set that variable";
             self.report.warn(entry.node.place, path, "is a credential in the file itself", advice);
         }
+        Some(secret)
+    }
+
+    /// The credential in the first of these variables that is set: those that LiteLLM looks up although no file names
+    /// them. An empty variable counts as unset; one of blanks alone, or whose value cannot be sent, is refused.
+    pub fn secret_from(
+        &mut self,
+        names: &[&str],
+        place: Place,
+        path: &Path<'_>,
+        becomes: Use,
+    ) -> Option<Secret> {
+        let values = self.env.all_of(names);
+        let mut set = names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?)));
+        let (name, value) = set.find(|(_, value)| !value.is_empty())?;
+        self.env.says(name);
+        self.credential(&value, Source::Variable(name), place, path, becomes)
+    }
+
+    /// The one way in which a text becomes a credential: without the blanks and line breaks around it, which files and
+    /// shells leave there, and refused if it cannot be sent.
+    fn credential(
+        &mut self,
+        text: &str,
+        source: Source<'_>,
+        place: Place,
+        path: &Path<'_>,
+        becomes: Use,
+    ) -> Option<Secret> {
+        let text = text.trim();
+        if let Some((message, advice)) = misfit(text, source, becomes) {
+            let message = match source {
+                Source::File => message,
+                Source::Variable(name) => format!("the value of the environment variable {name} {message}"),
+            };
+            self.report.refuse(place, path, &message, &advice);
+            return None;
+        }
+        self.warn_of_wrapping(text, source, place, path);
         Some(Secret::new(text))
+    }
+
+    /// What is a credential and something around it: `docker --env-file` keeps quotes.
+    fn warn_of_wrapping(&mut self, text: &str, source: Source<'_>, place: Place, path: &Path<'_>) {
+        if !ADVISES {
+            return;
+        }
+        let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+        let what = match source {
+            Source::File => String::new(),
+            Source::Variable(name) => format!("the value of the environment variable {name} "),
+        };
+        if is_quoted('"') || is_quoted('\'') {
+            let message = format!("{what}begins and ends with a quote, which is sent as a part of it");
+            self.report.warn(place, path, &message, "remove the quotes from the value");
+        } else if path.last_key() == Some("api_key") && text.starts_with("Bearer ") {
+            let message = format!("{what}begins with Bearer, which is put before it as well");
+            self.report.warn(place, path, &message, "give the key alone");
+        }
     }
 }
 
 /// Why a text cannot be a credential.
-fn misfit(text: &str, written: &Value) -> Option<(String, String)> {
+fn misfit(text: &str, source: Source<'_>, becomes: Use) -> Option<(String, String)> {
     if text.is_empty() {
-        let what = match written {
-            Value::Text(text) if text.starts_with(PREFIX) => format!("the value of {text} is empty"),
-            _ => "is empty".to_owned(),
+        let advice = match source {
+            Source::File => "set it, or remove the key",
+            Source::Variable(_) => "set it, or remove it",
         };
-        return Some((what, "set it, or remove the key".to_owned()));
+        return Some(("is empty".to_owned(), advice.to_owned()));
     }
     if let Some(name) = shell_variable(text) {
         let advice = format!("write os.environ/{name}");
         return Some(("is not replaced by a variable: LiteLLM knows os.environ/ only".to_owned(), advice));
     }
-    if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        let message = "holds a line break or another character that no header may hold";
-        return Some((message.to_owned(), "correct the value".to_owned()));
+    if matches!(source, Source::File) && text.starts_with("oidc/") {
+        let message = "asks for a token to be fetched, which is not served";
+        return Some((message.to_owned(), "give the token itself, as os.environ/NAME".to_owned()));
     }
-    None
+    visible::flaw(text, becomes).map(|(message, advice)| (message, advice.to_owned()))
 }
 
 /// The name in `$NAME` or `${NAME}`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
-use crate::endpoint::{self, Obstacle, Target};
+use crate::endpoint::{self, Obstacle, Target, Unsupported};
 use crate::limits::{self, Limits};
 use crate::params;
 use crate::policy;
@@ -13,7 +13,8 @@ use crate::report::Path;
 use crate::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
 use crate::tree::{Entry, Node, Place, Value};
 use crate::verdict;
-use crate::{ids, tls};
+use crate::visible::Use;
+use crate::{drop_path, ids, tags, tls};
 
 /// What is the same for every deployment of a file.
 pub struct Surroundings {
@@ -35,16 +36,43 @@ pub struct Surroundings {
 pub enum Item {
     /// Nothing: the report says why.
     Refused,
-    /// Its group is known, and it is not served here.
-    Skipped(String),
+    /// It cannot be served, and the file says that such are skipped.
+    Skipped(Skipped),
     /// The same, because it belongs to another environment: its whole group may.
     Elsewhere(String),
     /// One deployment, or one for each organization.
     Deployments(Vec<(Place, Deployment)>),
 }
 
-/// Reads an item.
+/// A deployment that is left out.
+pub struct Skipped {
+    /// Its group.
+    pub group: String,
+    /// `litellm_params.model`.
+    pub model: String,
+    /// `model_info.id`, if it has one.
+    pub id: Option<String>,
+    /// The key that says why, with its place.
+    pub key: (&'static str, Place),
+    /// Why.
+    pub message: String,
+    /// What to do instead.
+    pub advice: String,
+}
+
+/// Reads an item. What is skipped is not reported on for anything else: it is not served anyhow.
 pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surroundings) -> Item {
+    let before = reader.report.mark();
+    let item = read_item(reader, node, path, around);
+    if let Item::Skipped(Skipped { key: (key, place), message, advice, .. }) = &item {
+        reader.report.forget_since(before);
+        let message = format!("{message}; the deployment is skipped");
+        reader.report.warn(*place, &path.key("litellm_params").key(key), &message, advice);
+    }
+    item
+}
+
+fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surroundings) -> Item {
     let Some(entries) = node.entries() else {
         reader.wrong(node, &path, "a map with model_name and litellm_params");
         return Item::Refused;
@@ -69,8 +97,10 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surro
 
 fn group(reader: &mut Reader<'_>, item: &Section<'_>) -> Option<String> {
     let name = reader.needed_text(item, "model_name");
-    if name.as_deref().is_some_and(|name| !name.trim().is_empty()) {
-        return name;
+    if let Some(name) = name.as_deref().filter(|name| !name.trim().is_empty()) {
+        let place = item.find("model_name").map_or(item.place, |entry| entry.place);
+        let fits = reader.fits(place, &item.path.key("model_name"), name, Use::Name);
+        return fits.then(|| name.to_owned());
     }
     if item.find("model_name").is_none_or(|entry| entry.node.value == Value::Text(String::new())) {
         let path = item.path.key("model_name");
@@ -100,7 +130,13 @@ fn model(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
         reader.report.refuse(params.place, &params.path.key("model"), "is empty", advice);
         return None;
     }
-    Some(model)
+    let place = params.find("model").map_or(params.place, |entry| entry.place);
+    if model.contains(',') {
+        let advice = "make a deployment of each";
+        reader.report.refuse(place, &params.path.key("model"), "names several models", advice);
+        return None;
+    }
+    reader.fits(place, &params.path.key("model"), &model, Use::Name).then_some(model)
 }
 
 /// `supported_environments`: LiteLLM skips what does not fit, with a warning.
@@ -137,9 +173,7 @@ impl Parts<'_> {
             Err(obstacle) => {
                 let item = match obstacle {
                     Obstacle::Reported => Item::Refused,
-                    Obstacle::Unsupported(message, advice) => {
-                        self.unsupported(reader, around, &message, &advice)
-                    }
+                    Obstacle::Unsupported(unsupported) => self.unsupported(reader, around, unsupported),
                 };
                 if matches!(item, Item::Refused) {
                     self.deployment(reader, around, Target::nowhere());
@@ -173,33 +207,31 @@ impl Parts<'_> {
         Item::Deployments(all)
     }
 
-    fn unsupported(
-        &self,
-        reader: &mut Reader<'_>,
-        around: &Surroundings,
-        message: &str,
-        advice: &str,
-    ) -> Item {
-        let place = self.params.find("model").map_or(self.params.place, |entry| entry.place);
-        let path = self.params.path.key("model");
+    fn unsupported(&self, reader: &mut Reader<'_>, around: &Surroundings, unsupported: Unsupported) -> Item {
+        let Unsupported { key, message, advice } = unsupported;
+        let place = self.params.find(key).or_else(|| self.params.find("model"));
+        let place = place.map_or(self.params.place, |entry| entry.place);
         if around.skip_unsupported {
-            let message = format!("{message}; the deployment is skipped");
-            reader.report.warn(place, &path, &message, advice);
-            return Item::Skipped(self.group.clone());
+            let id = self
+                .info
+                .find("id")
+                .and_then(|entry| reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Drop));
+            let (group, model) = (self.group.clone(), self.model.clone());
+            return Item::Skipped(Skipped { group, model, id, key: (key, place), message, advice });
         }
-        reader.report.refuse(place, &path, message, advice);
+        reader.report.refuse(place, &self.params.path.key(key), &message, &advice);
         Item::Refused
     }
 
     fn own_id(&self, reader: &mut Reader<'_>) -> Option<String> {
         let entry = self.info.find("id")?;
         let id = reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Refuse)?;
-        if id.is_empty() || id.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-            let advice = "give it an id, or remove the key";
-            reader.report.refuse(entry.place, &self.info.path.key("id"), "is no id", advice);
+        let path = self.info.path.key("id");
+        if id.is_empty() {
+            reader.report.refuse(entry.place, &path, "is no id", "give it an id, or remove the key");
             return None;
         }
-        Some(id)
+        reader.fits(entry.place, &path, &id, Use::Name).then_some(id)
     }
 
     /// One `None` where no organization is named.
@@ -210,6 +242,11 @@ impl Parts<'_> {
             Some(Value::List(_)) | None => None,
             Some(_) => reader.text(&self.params, "organization").map(|name| vec![name]),
         };
+        let place = self.params.find("organization").map_or(self.params.place, |entry| entry.place);
+        let path = self.params.path.key("organization");
+        for name in names.iter().flatten() {
+            reader.fits(place, &path, name, Use::AsciiHeader);
+        }
         match names {
             Some(names) if !names.is_empty() => names.into_iter().map(Some).collect(),
             // The first is LiteLLM's, the second that of the client which it uses.
@@ -230,6 +267,7 @@ impl Parts<'_> {
         defaults.extend(added);
         let shown = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
+        let (drop_params, drop_paths) = drop_path::read(reader, params);
         Deployment {
             id: Arc::from(""),
             group: Arc::from(self.group.as_str()),
@@ -260,11 +298,13 @@ impl Parts<'_> {
                 .or_else(|| reader.seconds(params, "cooldown_time")),
             allowed_fails: reader.count(info, "allowed_fails"),
             allowed_fails_policy: self.allowed_fails_policy(reader),
-            tags: reader.texts(params, "tags").unwrap_or_default(),
+            tags: tags::read(reader, params),
+            tag_filtering: reader.flag(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
             extra_body: params::members(reader, params, "extra_body"),
-            drop_params: reader.texts(params, "additional_drop_params").unwrap_or_default(),
+            drop_params,
+            drop_paths,
             public_params: params::public(reader, params, &target.endpoint.shown, &shown),
             info: self.shown_info(reader),
             endpoint: target.endpoint,

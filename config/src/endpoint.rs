@@ -4,9 +4,12 @@
 use crate::base::Base;
 use crate::call::{Call, Given, Wiring};
 use crate::config::{Credential, Endpoint, Tls};
+use crate::formats;
 use crate::infer::infer_provider;
 use crate::providers::{self, Provider, Wire};
 use crate::reader::{Reader, Section};
+use crate::report::ADVISES;
+use crate::suggest::Suggestions;
 
 /// A deployment's place in the world.
 pub struct Target {
@@ -24,8 +27,18 @@ pub struct Target {
 pub enum Obstacle {
     /// The report says so already.
     Reported,
-    /// It cannot be served: what is the matter, and what to do instead.
-    Unsupported(String, String),
+    /// It cannot be served, whatever else the file says.
+    Unsupported(Unsupported),
+}
+
+/// Why a deployment cannot be served.
+pub struct Unsupported {
+    /// The key of litellm_params that it is about.
+    pub key: &'static str,
+    /// What is the matter.
+    pub message: String,
+    /// What to do instead.
+    pub advice: String,
 }
 
 impl Target {
@@ -39,8 +52,10 @@ impl Target {
 
 impl Obstacle {
     /// A deployment that nothing in the file could make reachable.
+    #[inline(always)]
     pub fn unsupported(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Unsupported(message.into(), advice.into())
+        let advice = if ADVISES { advice.into() } else { String::new() };
+        Self::Unsupported(Unsupported { key: "model", message: message.into(), advice })
     }
 }
 
@@ -55,35 +70,40 @@ pub fn find(
     let api_base = api_base(reader, params);
     let given = Given::read(reader, params);
     let custom = reader.text(params, "custom_llm_provider");
-    if reader.report.refusals() > refusals_before {
+    let refused = reader.report.refusals() > refusals_before;
+    // Without its api_base a model may seem to name no provider.
+    let found = provider_of(model, custom.as_deref(), api_base.as_deref(), &mut reader.report.suggestions);
+    let (provider, written) = if refused { found.map_err(|_| Obstacle::Reported)? } else { found? };
+    // Before anything else that is wrong: what cannot be served may be skipped as it is.
+    formats::check(provider, written)?;
+    if refused {
         return Err(Obstacle::Reported);
     }
-    let (provider, name) = provider_of(model, custom.as_deref(), api_base.as_deref())?;
-    let name = upstream_name(provider, name);
-    let mut call = Call { reader, params, provider, api_base, given };
+    let name = upstream_name(provider, written);
+    let mut call = Call { reader, params, provider, written, api_base, given, key_refused: false };
     if name.is_empty() {
         return Err(call.mistake("model", "names a provider, but no model", "write provider/name"));
     }
     let wiring = match provider.wire {
         Wire::OpenAi => call.openai(true),
         Wire::HostedVllm => call.openai(false),
-        Wire::Azure => call.azure(),
+        Wire::Azure => call.azure(&name),
         Wire::AzureAi => call.azure_ai(),
         Wire::Ollama => call.ollama(),
         Wire::Anthropic => call.anthropic(),
         Wire::Gemini => call.gemini(),
-        Wire::VertexAi => call.vertex(&name),
-        Wire::Bedrock => call.bedrock(&name),
+        Wire::VertexAi => call.vertex(),
+        Wire::Bedrock => call.bedrock(),
         Wire::Vectors => call.vectors(),
-        Wire::Cohere if name.starts_with("rerank-") => call.cohere_rerank(),
-        Wire::Cohere | Wire::Native => Err(native(provider, &name)),
+        Wire::Cohere => call.cohere_rerank(),
+        Wire::Native => Err(Obstacle::Reported),
     }?;
     if reader.report.refusals() > refusals_before {
         return Err(Obstacle::Reported);
     }
     let name = match provider.wire {
         Wire::VertexAi if !name.contains('/') => format!("google/{name}"),
-        _ => name,
+        _ => wiring.model.clone().unwrap_or(name),
     };
     Ok(Target {
         provider: provider.name,
@@ -109,11 +129,16 @@ fn provider_of<'m>(
     model: &'m str,
     custom: Option<&str>,
     api_base: Option<&str>,
+    suggestions: &mut Suggestions,
 ) -> Result<(&'static Provider, &'m str), Obstacle> {
     if let Some(custom) = custom {
         let Some(provider) = providers::find(custom) else {
-            let advice = "write openai as custom_llm_provider if it speaks OpenAI's format";
-            return Err(Obstacle::unsupported(format!("{custom} is no provider that is known"), advice));
+            let advice = match suggestions.name(custom, providers::names()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "write openai as custom_llm_provider if it speaks OpenAI's format".to_owned(),
+            };
+            let message = format!("{custom} is no provider that is known");
+            return Err(Obstacle::Unsupported(Unsupported { key: "custom_llm_provider", message, advice }));
         };
         let prefixed = model.strip_prefix(custom).and_then(|rest| rest.strip_prefix('/'));
         return Ok((provider, prefixed.unwrap_or(model)));
@@ -131,7 +156,11 @@ fn provider_of<'m>(
         Some((prefix, _)) => format!("{prefix} is no provider that is known"),
         None => format!("{model} names no provider"),
     };
+    let near = model
+        .split_once('/')
+        .and_then(|(prefix, name)| Some((suggestions.name(prefix, providers::names())?, name)));
     let advice = match api_base {
+        None if let Some((provider, name)) = near => format!("did you mean {provider}/{name}?"),
         Some(_) => format!("write openai/{model} if its api_base speaks OpenAI's format"),
         None => "write provider/name, or openai/name with the api_base of what serves it".to_owned(),
     };
@@ -152,6 +181,8 @@ fn upstream_name(provider: &Provider, name: &str) -> String {
             .find_map(|prefix| name.strip_prefix(prefix))
             .unwrap_or(name)
             .to_owned(),
+        // Likewise.
+        "azure_ai" => name.strip_prefix("model_router/").unwrap_or(name).to_owned(),
         "bedrock" => {
             let name =
                 ["converse/", "invoke/"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
@@ -159,23 +190,4 @@ fn upstream_name(provider: &Provider, name: &str) -> String {
         }
         _ => name.to_owned(),
     }
-}
-
-fn native(provider: &Provider, name: &str) -> Obstacle {
-    let advice = match provider.name {
-        "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
-        "openai_like" | "custom" => format!("write openai/{name}"),
-        "cohere" | "cohere_chat" => format!(
-            "write openai/{name} with api_base https://api.cohere.ai/compatibility/v1, where Cohere speaks OpenAI's format"
-        ),
-        "huggingface" => format!(
-            "write openai/{name} with api_base https://router.huggingface.co/v1, where Hugging Face speaks OpenAI's format"
-        ),
-        _ => "put an OpenAI-compatible server in front of it, and write openai/name with its api_base"
-            .to_owned(),
-    };
-    Obstacle::unsupported(
-        format!("{} speaks a format of its own, and nothing is translated here", provider.name),
-        advice,
-    )
 }

@@ -1,6 +1,6 @@
 //! Values from outside the file: `os.environ/NAME` wherever it stands, and the variables LiteLLM looks up itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::python;
 use crate::tree::{Entry, Value};
@@ -16,7 +16,7 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The process environment under what the file's own section sets.
 pub struct Environment<'a> {
     process: Lookup<'a>,
-    section: Vec<(String, String)>,
+    section: BTreeMap<String, String>,
     names: BTreeSet<String>,
     implicit: BTreeSet<String>,
 }
@@ -47,6 +47,12 @@ impl<'a> Environment<'a> {
         value
     }
 
+    /// What each of several variables holds. All are looked up, so that all are handed to the filter: which of them are
+    /// set may change.
+    pub fn all_of(&mut self, names: &[&str]) -> Vec<Option<String>> {
+        names.iter().map(|name| self.get(name)).collect()
+    }
+
     /// The value of a variable that the filter has no use for, so its name is not remembered; and whether the file itself
     /// holds it.
     pub fn peek(&self, name: &str) -> Option<(String, bool)> {
@@ -60,7 +66,7 @@ impl<'a> Environment<'a> {
     fn resolved<'n>(&'n self, name: &'n str) -> Resolved<'n> {
         let mut name = name;
         for _ in 0..MAX_HOPS {
-            let set = self.section.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+            let set = self.section.get(name);
             match set.map(|value| (value, value.strip_prefix(PREFIX))) {
                 Some((value, None)) => return Resolved::InFile(value),
                 // `X: os.environ/X` hands the process' own value through.
@@ -71,19 +77,24 @@ impl<'a> Environment<'a> {
         Resolved::OfProcess(name)
     }
 
-    /// The first of several variables that is set and not empty.
+    /// The first of several variables that is set and not empty, without the blanks and line breaks around it. Not for
+    /// credentials: see [`Reader::secret_from`](crate::reader::Reader::secret_from).
     pub fn first_of(&mut self, names: &[&str]) -> Option<String> {
         self.first_named(names).map(|(_, value)| value)
     }
 
     /// The same with its name.
     pub fn first_named<'n>(&mut self, names: &[&'n str]) -> Option<(&'n str, String)> {
-        // All are looked up, so that all are handed to the filter: which of them are set may change.
-        let values: Vec<_> = names.iter().map(|name| self.get(name)).collect();
+        let values = self.all_of(names);
         let mut set = names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?)));
-        let (name, value) = set.find(|(_, value)| !value.is_empty())?;
+        let (name, value) = set.find(|(_, value)| !value.trim().is_empty())?;
+        self.says(name);
+        Some((name, value.trim().to_owned()))
+    }
+
+    /// Remembers that a variable that the file does not name had something to say.
+    pub fn says(&mut self, name: &str) {
         self.implicit.insert(name.to_owned());
-        Some((name, value))
     }
 
     /// Variables that the file does not name and that had something to say, sorted.

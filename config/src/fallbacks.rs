@@ -6,10 +6,11 @@ use crate::config::{Fallback, Member, Target};
 use crate::credentials::is_secret_name;
 use crate::params;
 use crate::reader::{Reader, Section, Unset};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::settings::Settings;
-use crate::tables::{is_litellms_own, is_request_parameter};
+use crate::tables::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
+use crate::visible::Use;
 
 /// `fallbacks`, and `default_fallbacks` under the key `*` behind them.
 pub fn with_default(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Fallback> {
@@ -64,6 +65,9 @@ fn fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Fal
         return None;
     };
     let path = path.key(key);
+    if !reader.key_fits(*place, &path, key) {
+        return None;
+    }
     let Value::List(items) = &node.value else {
         let message = format!("{} stands where a list of groups belongs", node.kind());
         reader.report.refuse(*place, &path, &message, SHAPE);
@@ -84,12 +88,16 @@ fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Targ
 fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Target> {
     let Some(entries) = item.entries() else {
         let model = reader.text_of(item, path, Unset::Drop)?;
+        reader.fits(item.place, path, &model, Use::Name);
         return Some(Target { model: Arc::from(model), overrides: Vec::new() });
     };
     let section = Section { entries, path: *path, place: item.place };
     let overrides = overrides(reader, &section);
     match reader.text(&section, "model").filter(|model| !model.is_empty()) {
-        Some(model) => Some(Target { model: Arc::from(model), overrides }),
+        Some(model) => {
+            reader.fits(item.place, &path.key("model"), &model, Use::Name);
+            Some(Target { model: Arc::from(model), overrides })
+        }
         None => {
             let advice = "write {model: group, temperature: 0}";
             reader.report.refuse(item.place, path, "names no group in model", advice);
@@ -109,6 +117,15 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
             reader.refuse_at(entry, &path, message, advice);
             continue;
         }
+        if ADVISES && !is_request_parameter(&entry.key) && !is_a_body_member(&entry.key) {
+            let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
+            let advice = match near {
+                Some(near) => format!("did you mean {near}?"),
+                None => "remove it if the provider does not know it".to_owned(),
+            };
+            let message = "is not known here and is put into the request, as LiteLLM does";
+            reader.report.warn(entry.place, &path, message, &advice);
+        }
         let value = match &entry.node.value {
             Value::Null => Some(Value::Null),
             _ => reader.untyped(&entry.node, &path),
@@ -116,6 +133,11 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
         members.extend(value.map(|value| params::member(&entry.key, &value)));
     }
     members
+}
+
+/// What a request is about: no default of a deployment, but a fallback may replace it.
+fn is_a_body_member(key: &str) -> bool {
+    matches!(key, "input" | "messages" | "metadata" | "prompt" | "query" | "documents")
 }
 
 /// Whether a parameter of LiteLLM's says where a request goes, or what opens the door there.

@@ -36,6 +36,7 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
         };
         let Self { file, line, path, message, advice, .. } = self;
-        write!(f, "{file}:{line}: {severity}: {path}: {message}; {advice}")
+        write!(f, "{file}:{line}: {severity}: {path}: {message}")?;
+        if advice.is_empty() { Ok(()) } else { write!(f, "; {advice}") }
     }
 }

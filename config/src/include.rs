@@ -1,6 +1,7 @@
 //! `include:`, several files merged into one as LiteLLM merges them: lists are extended, all else is overwritten.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use crate::finding::Finding;
 use crate::json;
@@ -62,7 +63,7 @@ struct Pending {
     path: String,
     place: Place,
     /// The files that led here, for cycles.
-    chain: Vec<String>,
+    chain: Rc<[String]>,
 }
 
 /// Breadth first, as LiteLLM does it: what a file includes comes behind everything its includer names.
@@ -70,7 +71,7 @@ fn merged(document: Node, report: &mut Report, read_file: &dyn Fn(&str) -> Resul
     let root = report.file(0).to_owned();
     let place = document.place;
     let mut queue = VecDeque::new();
-    let mut loaded = vec![root.clone()];
+    let mut loaded = BTreeSet::from([root.clone()]);
     let mut entries = split_off_includes(document, &[root], report, &mut queue);
     while let Some(pending) = queue.pop_front() {
         if pending.chain.contains(&pending.path) {
@@ -86,7 +87,7 @@ fn merged(document: Node, report: &mut Report, read_file: &dyn Fn(&str) -> Resul
             report.refuse(pending.place, &INCLUDE, "names more than 1000 files", "join some of them");
             break;
         }
-        loaded.push(pending.path.clone());
+        loaded.insert(pending.path.clone());
         let text = match read_file(&pending.path) {
             Ok(text) => text,
             Err(error) => {
@@ -112,7 +113,7 @@ fn merged(document: Node, report: &mut Report, read_file: &dyn Fn(&str) -> Resul
             );
             continue;
         }
-        let mut chain = pending.chain;
+        let mut chain = pending.chain.to_vec();
         chain.push(pending.path);
         let included = split_off_includes(included, &chain, report, &mut queue);
         merge(&mut entries, included);
@@ -137,6 +138,7 @@ fn split_off_includes(
         }
         return entries;
     };
+    let shared: Rc<[String]> = Rc::from(chain);
     for (index, item) in items.iter().enumerate() {
         match &item.value {
             Value::Text(name) if !name.is_empty() => {
@@ -144,7 +146,7 @@ fn split_off_includes(
                 queue.push_back(Pending {
                     path: beside(from, name),
                     place: item.place,
-                    chain: chain.to_vec(),
+                    chain: Rc::clone(&shared),
                 });
             }
             _ => {
@@ -179,9 +181,16 @@ fn beside(from: &str, name: &str) -> String {
 
 /// Lists are extended, all else is overwritten, and new keys are added.
 fn merge(base: &mut Vec<Entry>, included: Vec<Entry>) {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, own) in base.iter().enumerate() {
+        places.entry(own.key.clone()).or_insert(index);
+    }
     for entry in included {
-        match base.iter_mut().find(|own| own.key == entry.key) {
-            None => base.push(entry),
+        match places.get(&entry.key).and_then(|index| base.get_mut(*index)) {
+            None => {
+                places.insert(entry.key.clone(), base.len());
+                base.push(entry);
+            }
             Some(own) => match (&mut own.node.value, entry.node.value) {
                 (Value::List(items), Value::List(more)) => items.extend(more),
                 (_, value) => {

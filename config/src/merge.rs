@@ -41,10 +41,16 @@ pub fn key_text(value: &Value) -> String {
     }
 }
 
-/// The entries that a Python `dict` would hold, in its order. Keys written twice are reported.
-pub fn finish(own: Vec<Entry>, merges: Vec<Merge>, path: &str, report: &mut Report) -> Vec<Entry> {
+/// The entries that a Python `dict` would hold, in its order. Keys written twice are reported, behind the path, which is
+/// long to write out.
+pub fn finish(
+    own: Vec<Entry>,
+    merges: Vec<Merge>,
+    path: &dyn Fn() -> String,
+    report: &mut Report,
+) -> Vec<Entry> {
     if has_duplicates(&own) {
-        report_duplicates(&own, path, report);
+        report_duplicates(&own, &path(), report);
     } else if merges.is_empty() {
         return own;
     }

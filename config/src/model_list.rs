@@ -1,10 +1,10 @@
-//! `model_list`: all deployments, ids unique, no group left empty.
+//! `model_list`: all deployments, ids unique, and the names of those that are skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::Deployment;
-use crate::deployment::{self, Item, Surroundings};
+use crate::deployment::{self, Item, Skipped, Surroundings};
 use crate::ids;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
@@ -17,6 +17,10 @@ pub struct ModelList {
     pub deployments: Vec<Deployment>,
     /// Groups that are named, served or not: references to them are no misspellings.
     pub groups: BTreeSet<Arc<str>>,
+    /// Groups and ids of deployments that are skipped, with the reason. Some may be those of others that are served.
+    pub skipped: BTreeMap<Arc<str>, String>,
+    /// Their litellm models, likewise.
+    pub skipped_models: BTreeMap<Arc<str>, String>,
     clusters: BTreeSet<String>,
     elsewhere: BTreeSet<Arc<str>>,
 }
@@ -39,14 +43,17 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
         reader.report.refuse(entry.place, &PATH, "is empty", "list the deployments there");
     }
     let mut ids: BTreeMap<Arc<str>, Place> = BTreeMap::new();
-    let mut skipped: BTreeMap<String, (usize, Place)> = BTreeMap::new();
     for (index, node) in items.iter().enumerate() {
         let path = PATH.index(index);
         match deployment::read(reader, node, path, around) {
             // Its group is named all the same: that it is refused is one mistake, not one for each reference to it.
             Item::Refused => list.elsewhere.extend(named(node).map(Arc::from)),
-            Item::Skipped(group) => {
-                skipped.entry(group).or_insert((index, node.place));
+            Item::Skipped(skipped) => {
+                let Skipped { group, model, id, message, .. } = skipped;
+                for name in [Some(group), id].into_iter().flatten() {
+                    list.skipped.entry(Arc::from(name)).or_insert_with(|| message.clone());
+                }
+                list.skipped_models.entry(Arc::from(model)).or_insert(message);
             }
             Item::Elsewhere(group) => {
                 list.elsewhere.insert(Arc::from(group));
@@ -58,9 +65,11 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
             }
         }
     }
-    list.report_empty_groups(reader, skipped, refusals);
     if list.deployments.is_empty() && reader.report.refusals() == refusals {
-        let advice = "set LITELLM_ENVIRONMENT, or add a deployment that can be served";
+        let advice = match list.skipped.is_empty() {
+            true => "set LITELLM_ENVIRONMENT, or add a deployment that can be served",
+            false => "add a deployment that can be served",
+        };
         reader.report.refuse(entry.place, &PATH, "no deployment is left", advice);
     }
     let elsewhere = std::mem::take(&mut list.elsewhere);
@@ -121,28 +130,6 @@ impl ModelList {
         ids.insert(Arc::clone(&deployment.id), place);
         self.groups.insert(Arc::clone(&deployment.group));
         self.deployments.push(deployment);
-    }
-
-    /// A group without deployments would turn every request away.
-    fn report_empty_groups(
-        &mut self,
-        reader: &mut Reader<'_>,
-        skipped: BTreeMap<String, (usize, Place)>,
-        refusals_before: usize,
-    ) {
-        let sound = reader.report.refusals() == refusals_before;
-        for (group, (index, place)) in skipped {
-            if self.groups.insert(Arc::from(group.as_str())) && sound {
-                let message = format!("no deployment of the group {group} is left");
-                let path = PATH.index(index);
-                reader.report.refuse(
-                    place,
-                    &path,
-                    &message,
-                    "remove it, or give the group one that can be served",
-                );
-            }
-        }
     }
 }
 

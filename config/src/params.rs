@@ -2,13 +2,15 @@
 
 use crate::config::Member;
 use crate::credentials::is_secret_name;
+use crate::environment::PREFIX;
 use crate::json;
 use crate::reader::{Reader, Section, Unset};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::secret::Secret;
+use crate::suggest;
 use crate::tables::{LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter};
 use crate::tree::{Entry, Node, Value};
-use crate::verdict;
+use crate::visible::{self, Use};
 
 /// A member of a JSON object.
 pub fn member(key: &str, value: &Value) -> Member {
@@ -29,6 +31,13 @@ pub fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
         if !is_request_parameter(&entry.key) && !announce(reader, entry, &path) {
             continue;
         }
+        if ADVISES
+            && let Value::Text(text) = &entry.node.value
+            && !text.starts_with(PREFIX)
+            && let Some((message, advice)) = visible::unreplaced(text)
+        {
+            reader.report.warn(entry.place, &path, &message, advice);
+        }
         if let Some(value) = reader.untyped(&entry.node, &path) {
             members.push(member(&entry.key, &value));
         }
@@ -43,7 +52,9 @@ fn is_ours_to_keep(key: &str) -> bool {
 
 /// Warns of a parameter that may be a misspelling; whether it is sent.
 fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
-    let (message, advice) = if let Some(near) = verdict::nearest(&entry.key, &LITELLM_PARAMS) {
+    // Whether it is sent depends on it, here and in the filter alike.
+    let near = suggest::nearest(&entry.key, LITELLM_PARAMS.keys.iter().map(|key| key.name));
+    let (message, advice) = if let Some(near) = near {
         ("is not known here and has no effect", format!("did you mean {near}?"))
     } else if is_litellms_own(&entry.key) {
         ("belongs to a feature of LiteLLM that is not served, and has no effect", "remove it".to_owned())
@@ -52,7 +63,7 @@ fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
     } else if let Some(home) = home_of(&entry.key, LITELLM_PARAMS.name) {
         ("has no effect here", format!("it belongs in {home}"))
     } else {
-        let near = verdict::nearest_of(&entry.key, REQUEST_PARAMETERS.iter().copied());
+        let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
         let advice = match near {
             Some(near) => format!("did you mean {near}?"),
             None => "remove it if the provider does not know it".to_owned(),
@@ -113,13 +124,7 @@ fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(St
         return Some((name, reader.secret(entry, path, Unset::Refuse)?));
     }
     let text = reader.text_of(&entry.node, path, Unset::Drop)?;
-    let fits = text.bytes().all(|byte| byte >= b' ' && byte != 0x7f);
-    if !fits {
-        let advice = "correct the value";
-        reader.report.refuse(entry.node.place, path, "holds a character that no header may hold", advice);
-        return None;
-    }
-    Some((name, Secret::new(text)))
+    reader.fits(entry.node.place, path, &text, Use::Header).then(|| (name, Secret::new(text)))
 }
 
 /// litellm_params as the listings may show them: nothing that could be a credential, `model` at the end, where

@@ -2,6 +2,7 @@
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
+use crate::anchors::{Anchors, TooMuch};
 use crate::merge::{self, Merge};
 use crate::report::{Path, Report};
 use crate::scalar;
@@ -9,9 +10,6 @@ use crate::tree::{Entry, Node, Place, Value};
 
 /// Collections within collections at most. Real files need six; what walks the tree may then recurse.
 const MAX_DEPTH: usize = 100;
-/// Nodes that aliases may add, so that a short file cannot become a large one.
-const MAX_ALIASED: usize = 200_000;
-
 const DOCUMENT: Path<'static> = Path::top("document");
 
 /// The one document of a file, or `None` with the reason in the report.
@@ -22,8 +20,8 @@ pub fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> {
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
-    let mut builder =
-        Builder { file, report, stack: Vec::new(), anchors: Vec::new(), aliased: 0, root: None };
+    let anchors = Anchors::of_file(text.len());
+    let mut builder = Builder { file, report, stack: Vec::new(), anchors, root: None };
     let mut documents = 0_usize;
     // A byte-order mark is no part of the text: editors put it there.
     for event in Parser::new_from_str_with_options(text.trim_start_matches('\u{feff}'), options) {
@@ -60,20 +58,11 @@ struct Key {
     merges: bool,
 }
 
-/// A node that aliases may repeat.
-struct Anchor {
-    id: usize,
-    node: Node,
-    nodes: usize,
-    height: usize,
-}
-
 struct Builder<'r> {
     file: u16,
     report: &'r mut Report,
     stack: Vec<Frame>,
-    anchors: Vec<Anchor>,
-    aliased: usize,
+    anchors: Anchors,
     root: Option<Node>,
 }
 
@@ -150,8 +139,7 @@ impl Builder<'_> {
             Some(tag) => self.tagged(place, text, tag)?,
         };
         if anchor != 0 {
-            let node = Node { place, value: value.clone() };
-            self.anchors.push(Anchor { id: anchor, node, nodes: 1, height: 0 });
+            self.keep(anchor, &Node { place, value: value.clone() })?;
         }
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
             let merges = plain && tag.is_none() && text == "<<";
@@ -210,23 +198,28 @@ impl Builder<'_> {
         self.refuse(place, "more than 100 collections within each other", "flatten this part of the file")
     }
 
+    fn too_much(&mut self, place: Place) -> Refused {
+        let message = self.anchors.too_much();
+        self.refuse(place, &message, "repeat less of this file")
+    }
+
+    /// Keeps a copy of an anchored node.
+    fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), Refused> {
+        self.anchors.keep(anchor, node).map_err(|TooMuch| self.too_much(node.place))
+    }
+
     fn alias(&mut self, place: Place, id: usize) -> Result<(), Refused> {
-        let found = self.anchors.iter().rev().find(|anchor| anchor.id == id);
-        let Some(Anchor { node, nodes, height, .. }) = found else {
-            return Err(self.refuse(place, "this alias repeats the collection it stands in", "write it out"));
+        let (node, height) = match self.anchors.repeated(id) {
+            Some(Ok(found)) => found,
+            Some(Err(TooMuch)) => return Err(self.too_much(place)),
+            None => {
+                let message = "this alias repeats the collection it stands in";
+                return Err(self.refuse(place, message, "write it out"));
+            }
         };
-        self.aliased = self.aliased.saturating_add(*nodes);
-        if self.stack.len().saturating_add(*height) > MAX_DEPTH {
+        if self.stack.len().saturating_add(height) > MAX_DEPTH {
             return Err(self.too_deep(place));
         }
-        if self.aliased > MAX_ALIASED {
-            return Err(self.refuse(
-                place,
-                "aliases repeat more than this program reads",
-                "use fewer of them",
-            ));
-        }
-        let node = node.clone();
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
             *key = Some(Key { text: merge::key_text(&node.value), place, merges: false });
             return Ok(());
@@ -238,15 +231,14 @@ impl Builder<'_> {
         let (node, anchor) = match self.stack.pop() {
             Some(Frame::List { place, anchor, items }) => (Node { place, value: Value::List(items) }, anchor),
             Some(Frame::Map { place, anchor, entries, merges, .. }) => {
-                let path = self.path_text();
+                let path = || path_text(&self.stack);
                 let entries = merge::finish(entries, merges, &path, self.report);
                 (Node { place, value: Value::Map(entries) }, anchor)
             }
             None => return Ok(()),
         };
         if anchor != 0 {
-            let (nodes, height) = measure(&node);
-            self.anchors.push(Anchor { id: anchor, node: node.clone(), nodes, height });
+            self.keep(anchor, &node)?;
         }
         self.place_node(node)
     }
@@ -269,41 +261,25 @@ impl Builder<'_> {
         }
         Ok(())
     }
-
-    /// Where the collection that was just closed stands, as a path with a dot at its end.
-    fn path_text(&self) -> String {
-        let mut path = String::new();
-        for frame in &self.stack {
-            match frame {
-                Frame::List { items, .. } => {
-                    path.pop();
-                    path.push('[');
-                    path.push_str(&items.len().to_string());
-                    path.push_str("].");
-                }
-                Frame::Map { key: Some(key), .. } => {
-                    path.push_str(&key.text);
-                    path.push('.');
-                }
-                Frame::Map { .. } => {}
-            }
-        }
-        path
-    }
 }
 
-/// How many nodes, and how deep.
-fn measure(node: &Node) -> (usize, usize) {
-    let (mut nodes, mut height) = (1_usize, 0_usize);
-    let mut add = |child: &Node| {
-        let (below, depth) = measure(child);
-        nodes = nodes.saturating_add(below);
-        height = height.max(depth.saturating_add(1));
-    };
-    match &node.value {
-        Value::List(items) => items.iter().for_each(&mut add),
-        Value::Map(entries) => entries.iter().for_each(|entry| add(&entry.node)),
-        _ => {}
+/// Where the collection that was just closed stands, as a path with a dot at its end.
+fn path_text(stack: &[Frame]) -> String {
+    let mut path = String::new();
+    for frame in stack {
+        match frame {
+            Frame::List { items, .. } => {
+                path.pop();
+                path.push('[');
+                path.push_str(&items.len().to_string());
+                path.push_str("].");
+            }
+            Frame::Map { key: Some(key), .. } => {
+                path.push_str(&key.text);
+                path.push('.');
+            }
+            Frame::Map { .. } => {}
+        }
     }
-    (nodes, height)
+    path
 }

@@ -2,7 +2,8 @@
 
 use crate::config::FailurePolicy;
 use crate::reader::{Reader, Section};
-use crate::tree::Value;
+use crate::report::{ADVISES, Path};
+use crate::tree::{Entry, Value};
 use crate::verdict::{Key, Table, applied, unknown};
 
 /// Keys of `retry_policy`.
@@ -38,13 +39,34 @@ pub const ALLOWED_FAILS: &Table = &Table {
     open: false,
 };
 
+/// A key that may be the other policy's.
+fn unknown_kind(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
+    if !ADVISES {
+        return;
+    }
+    let ending = if table.name == RETRIES.name { "Retries" } else { "AllowedFails" };
+    let kind = ["AllowedFails", "Retries"].iter().find_map(|ending| entry.key.strip_suffix(ending));
+    let meant = kind.map(|kind| format!("{kind}{ending}")).filter(|meant| *meant != entry.key);
+    match meant.and_then(|meant| reader.report.suggestions.key(&meant, table)) {
+        Some(near) => {
+            let message = "is not known here and has no effect";
+            reader.report.warn(entry.place, path, message, &format!("did you mean {near}?"));
+        }
+        None if entry.key == "BadGatewayErrorAllowedFails" => {
+            let message = "has no effect: a 502 is no kind of its own here";
+            reader.report.warn(entry.place, path, message, "use allowed_fails, which counts every failure");
+        }
+        None => unknown(reader, table, entry, path),
+    }
+}
+
 /// Reads one of them.
 pub fn read(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) -> FailurePolicy {
     let mut policy = FailurePolicy::default();
     for entry in section.entries {
         let Some(Key { name, .. }) = table.keys.iter().find(|key| key.name == entry.key) else {
             if entry.node.value != Value::Null {
-                unknown(reader, table, entry, &section.path.key(&entry.key));
+                unknown_kind(reader, table, entry, &section.path.key(&entry.key));
             }
             continue;
         };

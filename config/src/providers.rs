@@ -83,6 +83,11 @@ pub fn find(name: &str) -> Option<&'static Provider> {
     PROVIDERS.get(found)
 }
 
+/// The names of all of them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PROVIDERS.iter().map(|provider| provider.name)
+}
+
 /// The provider whose own base that is: LiteLLM goes by the address where the model names no provider.
 pub fn at_base(api_base: &str) -> Option<&'static Provider> {
     let bare =

@@ -53,7 +53,9 @@ impl Reader<'_> {
         let Some(name) = text.strip_prefix(PREFIX) else {
             return Some(Cow::Borrowed(&node.value));
         };
-        if let Some(value) = self.env.get(name) {
+        if let Some(mut value) = self.env.get(name) {
+            // Files and shells leave a line break behind what they put into a variable.
+            value.truncate(value.trim_end().len());
             return Some(Cow::Owned(Value::Text(value)));
         }
         let message = format!("the environment variable {name} is not set");

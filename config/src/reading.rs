@@ -1,21 +1,24 @@
 //! A file read from its text to a configuration.
 
+use crate::accept::Accepted;
 use crate::callbacks;
 use crate::config::Config;
 use crate::credentials;
 use crate::deployment::Surroundings;
 use crate::environment::{Environment, Lookup};
 use crate::finding::Finding;
+use crate::known_names::Names;
 use crate::model_list;
 use crate::params;
 use crate::parse;
 use crate::proxies;
 use crate::reader::{Reader, Section};
 use crate::redis;
-use crate::references::{self, Names};
+use crate::references;
 use crate::report::{Path, Report};
 use crate::server::{self, Own};
 use crate::settings::Settings;
+use crate::skipped;
 use crate::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
 };
@@ -47,6 +50,7 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
 pub fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
     let mut reader = Reader { report, env: Environment::new(env, environment_section(document)) };
     let config = read_document(&mut reader, document);
+    reader.report.check_accepted();
     let sound = reader.report.refusals() == 0;
     let findings = reader.report.into_findings();
     let variables = reader.env.implicit();
@@ -71,6 +75,9 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
         return None;
     };
     let document = Section { entries, path: Path::DOCUMENT, place: document.place };
+    let own = reader.section(&document, "llm_balancer");
+    let accepted = Accepted::read(reader, own.as_ref());
+    reader.report.accept(accepted);
     verdict::judge(reader, &document, &TOP);
     if let Some(entry) = document.find("include") {
         let advice = "give the merged file that `llm-balancer render` writes";
@@ -88,14 +95,18 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     };
     misplaced(reader, &settings);
     check_environment(reader, &document);
-    let own = judged(reader, &document, "llm_balancer", &LLM_BALANCER);
+    if let Some(own) = &own {
+        verdict::judge(reader, own, &LLM_BALANCER);
+    }
     let own = server::own(reader, own.as_ref());
     let around = surroundings(reader, &document, &settings, &own);
     let list = model_list::read(reader, &document, &around);
     let aliases = references::aliases(reader, &settings);
     let router = router::read(reader, &settings, own.soft_limits);
     let server = server::read(reader, &document, &settings, &own);
-    references::check(reader, &settings, &Names::new(&list, &aliases, &router.routing_groups));
+    let mut names = Names::new(&list, &aliases, &router.routing_groups);
+    references::check(reader, &settings, &mut names);
+    let skipped = names.into_skipped();
     let refusals = reader.report.refusals();
     let redis = redis::read(reader, &settings, own.redis_namespace);
     // One that cannot be used was asked for all the same.
@@ -103,8 +114,10 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     without_effect::check(reader, document.place, &list.deployments, asks_for_redis);
     let ca_bundle = tls::bundle(reader);
     let proxies = proxies::read(reader, settings.litellm.as_ref(), document.place, &list.deployments);
-    let deployments = list.deployments;
-    Some(Config { deployments, aliases, router, server, redis, proxies, ca_bundle, env_names: Vec::new() })
+    let (deployments, env_names) = (list.deployments, Vec::new());
+    let config =
+        Config { deployments, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names };
+    Some(skipped::without(config))
 }
 
 fn judged<'s>(
@@ -125,7 +138,7 @@ fn misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
         if let Some(entry) = litellm.find("ssl_certificate") {
             let path = litellm.path.key("ssl_certificate");
             let advice = "put a proxy that holds the certificate in between";
-            reader.report.refuse(entry.place, &path, "client certificates are not served", advice);
+            reader.report.refuse_feature(entry.place, &path, "client certificates are not served", advice);
         }
     }
     if let Some(router) = &settings.router {

@@ -7,6 +7,7 @@
 
 use crate::config::Redis;
 use crate::reader::{Reader, Section};
+use crate::report::ADVISES;
 use crate::settings::Settings;
 use crate::tree::{Entry, Value};
 
@@ -120,6 +121,7 @@ fn cache_params<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Opti
         return on.then_some(Section { entries: &[], path, place });
     };
     let section = Section { entries: entry.node.entries().unwrap_or_default(), path, place: entry.place };
+    misspelt(reader, &section);
     let is_redis = reader.text(&section, "type").is_none_or(|kind| kind == "redis");
     let leads_there = on && is_redis;
     if !leads_there && !entry.node.asks_nothing() {
@@ -127,6 +129,22 @@ fn cache_params<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Opti
         reader.report.warn(entry.place, &section.path, message, "put a cache in front");
     }
     leads_there.then_some(section)
+}
+
+/// Keys of `cache_params` that are nearly those of a Redis. All others are about caching, which is not done here.
+fn misspelt(reader: &mut Reader<'_>, section: &Section<'_>) {
+    const ABOUT_CACHING: [&str; 4] = ["mode", "ttl", "type", "namespace"];
+    if !ADVISES {
+        return;
+    }
+    let known = || CACHES.all().into_iter().chain(ABOUT_CACHING);
+    for entry in section.entries.iter().filter(|entry| known().all(|key| key != entry.key)) {
+        if let Some(near) = reader.report.suggestions.name(&entry.key, known()) {
+            let message = "is not known here and has no effect";
+            let path = section.path.key(&entry.key);
+            reader.report.warn(entry.place, &path, message, &format!("did you mean {near}?"));
+        }
+    }
 }
 
 fn is_true(value: &Value) -> bool {

@@ -11,10 +11,11 @@ use crate::environment::PREFIX;
 use crate::reader::{Reader, Section, Unset};
 use crate::redis::{Asking, ROUTERS};
 use crate::redis_url::{self, DEFAULT_PORT, RedisUrl};
-use crate::redis_variables::{Variables, number};
+use crate::redis_variables::{PASSWORD, Variables, number};
 use crate::report::Path;
 use crate::secret::Secret;
 use crate::tree::{Entry, Place, Value};
+use crate::visible::Use;
 
 /// What is no single server with a password, and the keys that ask for it.
 const NOT_SERVED: &[(&str, &str)] = &[
@@ -39,8 +40,8 @@ impl Asking<'_> {
     /// Reads it; `None` where there is none, or none that can be used, and the report says why.
     pub fn redis(&self, reader: &mut Reader<'_>, namespace: String) -> Option<Redis> {
         self.refuse_clusters(reader)?;
-        let variables = Variables::read(reader);
         let refusals_before = reader.report.refusals();
+        let variables = Variables::read(reader);
         let address = self.address(reader, &variables);
         let complete = address.as_ref().is_some_and(|address| address.complete);
         // Without an address the rest is read all the same, so that everything is told at once.
@@ -53,8 +54,11 @@ impl Asking<'_> {
             None => self.database(reader, place, &variables),
         };
         let password = match url.password.as_deref() {
-            Some(password) => Some(Secret::new(password)),
-            None => self.password(reader).or(variables.password.as_deref().map(Secret::new)),
+            Some(password) => {
+                reader.fits(place, &Path::top("redis_url"), password, Use::Opaque);
+                Some(Secret::new(password))
+            }
+            None => self.password(reader, complete),
         };
         let username = self.username(reader, &url, &variables).filter(|_| password.is_some());
         let tls = self.tls(reader, &url, &variables);
@@ -180,9 +184,15 @@ impl Asking<'_> {
         }
     }
 
-    fn password(&self, reader: &mut Reader<'_>) -> Option<Secret> {
-        let (section, key, entry) = self.find([self.keys.password])?;
-        reader.secret(entry, &section.path.key(key), Unset::Refuse)
+    /// Of the file; or of the environment, where no URL is complete without it.
+    fn password(&self, reader: &mut Reader<'_>, complete: bool) -> Option<Secret> {
+        if let Some((section, key, entry)) = self.find([self.keys.password]) {
+            return reader.secret_for(entry, &section.path.key(key), Unset::Refuse, Use::Opaque);
+        }
+        if complete {
+            return None;
+        }
+        reader.secret_from(&[PASSWORD], self.place(), &Path::top(PASSWORD), Use::Opaque)
     }
 
     fn username(&self, reader: &mut Reader<'_>, url: &RedisUrl, variables: &Variables) -> Option<String> {
@@ -191,7 +201,8 @@ impl Asking<'_> {
             (None, Some((section, key, _))) => reader.needed_text(section, key),
             (None, None) => variables.username.clone(),
         };
-        set.filter(|username| !username.is_empty())
+        let username = set.filter(|username| !username.is_empty())?;
+        reader.fits(self.place(), &Path::top("redis_username"), &username, Use::Opaque).then_some(username)
     }
 
     fn tls(&self, reader: &mut Reader<'_>, url: &RedisUrl, variables: &Variables) -> Tls {

@@ -6,6 +6,9 @@ use crate::reader::Reader;
 use crate::report::Path;
 use crate::tree::Place;
 
+/// Looked up with all the others, and read as the credential that it is where it is used.
+pub const PASSWORD: &str = "REDIS_PASSWORD";
+
 /// LiteLLM's variables, each as far as it is set and not empty.
 pub struct Variables {
     /// `REDIS_URL`
@@ -16,8 +19,6 @@ pub struct Variables {
     pub port: Option<String>,
     /// `REDIS_USERNAME`
     pub username: Option<String>,
-    /// `REDIS_PASSWORD`
-    pub password: Option<String>,
     /// `REDIS_DB`
     pub database: Option<String>,
     /// `REDIS_SSL`
@@ -35,13 +36,13 @@ pub struct Variables {
 impl Variables {
     /// All at once: those that are not set today may be tomorrow, and the filter gets those that were looked up.
     pub fn read(reader: &mut Reader<'_>) -> Self {
+        reader.env.get(PASSWORD);
         let mut get = |name| reader.env.first_of(&[name]);
         Self {
             url: get("REDIS_URL"),
             host: get("REDIS_HOST"),
             port: get("REDIS_PORT"),
             username: get("REDIS_USERNAME"),
-            password: get("REDIS_PASSWORD"),
             database: get("REDIS_DB"),
             ssl: get("REDIS_SSL"),
             ca_certs: get("REDIS_SSL_CA_CERTS"),
@@ -53,7 +54,7 @@ impl Variables {
 
     /// Beside a URL, wherever that comes from, only what says how its certificate is verified: a URL is complete.
     pub fn beside_a_url(self) -> Self {
-        Self { port: None, username: None, password: None, database: None, ssl: None, ..self }
+        Self { port: None, username: None, database: None, ssl: None, ..self }
     }
 }
 

@@ -1,71 +1,15 @@
 //! Names that refer to groups: aliases, fallbacks and routing groups.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{Alias, RoutingGroup};
-use crate::model_list::ModelList;
+use crate::config::Alias;
+use crate::known_names::Names;
 use crate::reader::{Reader, Section};
 use crate::report::Path;
 use crate::settings::Settings;
-use crate::tree::{Entry, Node, Value};
-use crate::verdict;
-use crate::wildcard::Wildcard;
-
-/// Everything that a name may refer to.
-pub struct Names<'a> {
-    groups: &'a BTreeSet<Arc<str>>,
-    aliases: BTreeSet<&'a str>,
-    routing_groups: BTreeSet<&'a str>,
-    others: BTreeSet<&'a str>,
-    wildcards: Vec<Wildcard>,
-}
-
-impl<'a> Names<'a> {
-    /// Groups, aliases, routing groups, and ids and litellm models of deployments.
-    pub fn new(list: &'a ModelList, aliases: &'a [Alias], routing_groups: &'a [RoutingGroup]) -> Self {
-        let mut names = Self {
-            groups: &list.groups,
-            aliases: BTreeSet::new(),
-            routing_groups: BTreeSet::new(),
-            others: BTreeSet::new(),
-            wildcards: list.groups.iter().filter_map(|group| Wildcard::new(group)).collect(),
-        };
-        // Not collected: that would bring a sort of its own into the filter.
-        for alias in aliases {
-            names.aliases.insert(&alias.name);
-        }
-        for group in routing_groups {
-            names.routing_groups.insert(&group.name);
-        }
-        for deployment in &list.deployments {
-            names.others.insert(&deployment.id);
-            names.others.insert(&deployment.litellm_model);
-        }
-        names
-    }
-
-    fn is_group(&self, name: &str) -> bool {
-        self.groups.contains(name) || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
-    }
-
-    /// Whether requests can be sent to it: an alias cannot stand for another one.
-    fn is_served(&self, name: &str) -> bool {
-        self.is_group(name) || self.routing_groups.contains(name) || self.others.contains(name)
-    }
-
-    fn is_known(&self, name: &str) -> bool {
-        name == "*" || self.is_served(name) || self.aliases.contains(name)
-    }
-
-    fn advice(&self, name: &str) -> String {
-        let groups = self.groups.iter().map(|group| &**group);
-        match verdict::nearest_of(name, groups.chain(self.routing_groups.iter().copied())) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "name a group of model_list".to_owned(),
-        }
-    }
-}
+use crate::tree::{Entry, Node, Place, Value};
+use crate::verdict::{self, Table, applied};
+use crate::visible::Use;
 
 /// Reads `model_group_alias`.
 pub fn aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
@@ -81,13 +25,29 @@ pub fn aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
     aliases
 }
 
+const ALIAS: &Table = &Table {
+    name: "model_group_alias",
+    keys: &[applied("hidden", "left out of the listings"), applied("model", "the group it stands for")],
+    open: false,
+};
+
 fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alias> {
     const SHAPE: &str = "write name: group, or name: {model: group, hidden: true}";
+    if !reader.key_fits(entry.place, path, &entry.key) {
+        return None;
+    }
+    if entry.key.contains('*') {
+        let message = "is a pattern, and aliases are looked up as they are written";
+        let advice = "put a deployment with this model_name into model_list";
+        reader.refuse_at(entry, path, message, advice);
+        return None;
+    }
     let name = Arc::from(entry.key.as_str());
     let (target, hidden) = match &entry.node.value {
         Value::Null => return None,
         Value::Map(entries) => {
             let section = Section { entries, path: *path, place: entry.place };
+            verdict::judge(reader, &section, ALIAS);
             let hidden = reader.flag(&section, "hidden").unwrap_or(false);
             (reader.text(&section, "model"), hidden)
         }
@@ -99,7 +59,10 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
         _ => (reader.text_of(&entry.node, path, crate::reader::Unset::Drop), false),
     };
     match target.filter(|target| !target.is_empty()) {
-        Some(target) => Some(Alias { name, target: Arc::from(target), hidden }),
+        Some(target) => {
+            reader.fits(entry.place, path, &target, Use::Name);
+            Some(Alias { name, target: Arc::from(target), hidden })
+        }
         None => {
             reader.refuse_at(entry, path, "names no group", SHAPE);
             None
@@ -108,7 +71,7 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
 }
 
 /// Reports aliases that lead nowhere and fallbacks to groups that are not there.
-pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
     check_aliases(reader, settings, names);
     for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {
         let Some((section, entry)) = settings.routing(key) else { continue };
@@ -132,7 +95,7 @@ pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>
     }
 }
 
-fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
     let Some(router) = settings.router else { return };
     let Some(entry) = router.find("routing_groups") else { return };
     let Value::List(items) = &entry.node.value else { return };
@@ -142,7 +105,7 @@ fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names:
         let Some(entries) = item.entries() else { continue };
         if let Some(Entry { node: Node { value: Value::Text(name), .. }, place, .. }) =
             crate::tree::find(entries, "group_name")
-            && names.groups.contains(name.as_str())
+            && names.is_listed(name)
         {
             let message = format!("{name} is a group of model_list too, and requests to it go there");
             let advice = "give the routing group another name if it is to be asked for";
@@ -156,19 +119,21 @@ fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names:
 }
 
 /// Groups of `model_list` under their own names: LiteLLM looks up neither aliases nor patterns here.
-fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &Names<'_>) {
+fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &mut Names<'_>) {
     for (index, item) in models.iter().enumerate() {
         if let Value::Text(name) = &item.value
             && !name.starts_with(crate::environment::PREFIX)
-            && !names.groups.contains(name.as_str())
+            && !is_skipped(reader, item.place, &path.index(index), name, names)
+            && !names.is_listed(name)
         {
             let message = format!("{name} is no group of model_list");
-            reader.report.refuse(item.place, &path.index(index), &message, &names.advice(name));
+            let advice = names.advice(&mut reader.report.suggestions, name);
+            reader.report.refuse(item.place, &path.index(index), &message, &advice);
         }
     }
 }
 
-fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &Names<'_>) {
+fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &mut Names<'_>) {
     for entry in item.entries().unwrap_or_default() {
         let path = path.key(&entry.key);
         warn_unless_known(reader, entry, &path, names);
@@ -178,28 +143,63 @@ fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: 
     }
 }
 
-fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &Names<'_>) {
-    if !names.is_known(&entry.key) {
+/// Whether a name leads to what is skipped: then the report says so, and the name is remembered as one of those.
+fn is_skipped(
+    reader: &mut Reader<'_>,
+    place: Place,
+    path: &Path<'_>,
+    name: &str,
+    names: &mut Names<'_>,
+) -> bool {
+    let Some(reason) = names.why_skipped(name) else { return false };
+    let message = format!("{name} is skipped, and so is what stands here");
+    reader.report.warn(place, path, &message, "remove it, or give the group a deployment that can be served");
+    names.skip_name(name, reason);
+    true
+}
+
+/// Whether requests are sent to a pattern, which the report refuses.
+fn is_pattern(
+    reader: &mut Reader<'_>,
+    place: Place,
+    path: &Path<'_>,
+    target: &str,
+    names: &Names<'_>,
+) -> bool {
+    let is_pattern = names.is_pattern(target);
+    if is_pattern {
+        let message = format!("{target} is a pattern, and requests cannot be sent to one");
+        reader.report.refuse(place, path, &message, "name a model that the pattern matches");
+    }
+    is_pattern
+}
+
+fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut Names<'_>) {
+    if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
         let message = format!("{} is no group, so this never applies", entry.key);
-        reader.report.warn(entry.place, path, &message, &names.advice(&entry.key));
+        let advice = names.advice(&mut reader.report.suggestions, &entry.key);
+        reader.report.warn(entry.place, path, &message, &advice);
     }
 }
 
-fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &Names<'_>) {
+fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &mut Names<'_>) {
     for (index, item) in items.iter().enumerate() {
         let model = item.entries().and_then(|entries| crate::tree::find(entries, "model"));
         let node = model.map_or(item, |entry| &entry.node);
         if let Value::Text(name) = &node.value
             && !name.starts_with(crate::environment::PREFIX)
+            && !is_skipped(reader, item.place, &path.index(index), name, names)
+            && !is_pattern(reader, item.place, &path.index(index), name, names)
             && !names.is_known(name)
         {
             let message = format!("{name} is no group");
-            reader.report.refuse(item.place, &path.index(index), &message, &names.advice(name));
+            let advice = names.advice(&mut reader.report.suggestions, name);
+            reader.report.refuse(item.place, &path.index(index), &message, &advice);
         }
     }
 }
 
-fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names<'_>) {
+fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
     let Some((section, entry)) = settings.routing("model_group_alias") else { return };
     let path = section.path.key("model_group_alias");
     for entry in entry.node.entries().unwrap_or_default() {
@@ -216,16 +216,22 @@ fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &Names
 }
 
 /// LiteLLM starts with such aliases, and requests to them fail.
-fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &Names<'_>) {
+fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &mut Names<'_>) {
     let name = entry.key.as_str();
+    if is_skipped(reader, entry.place, path, target, names)
+        || is_pattern(reader, entry.place, path, target, names)
+    {
+        return;
+    }
     let served = names.is_served(target);
-    if !served && names.aliases.contains(target) {
+    if !served && names.is_alias(target) {
         let message = format!("{target} is an alias itself, and aliases are looked up once");
         reader.report.warn(entry.place, path, &message, "name the group");
     } else if !served && !target.starts_with(crate::environment::PREFIX) {
         let message = format!("{target} is no group, so requests to {name} fail");
-        reader.report.warn(entry.place, path, &message, &names.advice(target));
-    } else if (names.groups.contains(name) || names.routing_groups.contains(name)) && name != target {
+        let advice = names.advice(&mut reader.report.suggestions, target);
+        reader.report.warn(entry.place, path, &message, &advice);
+    } else if names.is_hidden_by(name) && name != target {
         let message = format!("hides the group {name}: requests to it go to {target}");
         reader.report.warn(entry.place, path, &message, "give the alias another name");
     }

@@ -75,6 +75,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool)
             .filter(|count| *count > 0),
         tag_filtering: reader.flag(&router, "enable_tag_filtering").unwrap_or(false),
         tags_match_any: reader.flag(&router, "tag_filtering_match_any").unwrap_or(true),
+        tag_prefix: reader.text(&router, "tag_routing_prefix").unwrap_or_default(),
         mock_testing: settings
             .general
             .and_then(|section| reader.flag(&section, "dangerously_allow_mock_testing_request_params"))
@@ -119,6 +120,9 @@ fn group_retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> Vec<(Arc
     let Some(groups) = reader.section(router, "model_group_retry_policy") else { return Vec::new() };
     let mut policies = Vec::new();
     for entry in groups.entries.iter().filter(|entry| entry.node.value != Value::Null) {
+        if !reader.key_fits(entry.place, &groups.path.key(&entry.key), &entry.key) {
+            continue;
+        }
         if let Some(section) = reader.section(&groups, &entry.key) {
             let policy = policy::read(reader, &section, policy::RETRIES);
             policies.push((Arc::from(entry.key.as_str()), policy));

@@ -9,6 +9,7 @@ use crate::report::Path;
 use crate::strategy::{self, PRIORITY};
 use crate::tree::{Entry, Node, Value};
 use crate::verdict::{self, Table, applied};
+use crate::visible::Use;
 
 const KEYS: &Table = &Table {
     name: "routing_groups",
@@ -110,6 +111,9 @@ fn group(
 
 fn name(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Arc<str>> {
     let (entry, name) = needed(reader, section, "group_name", "a name that clients can use")?;
+    if !reader.fits(entry.place, &section.path.key("group_name"), &name, Use::Name) {
+        return None;
+    }
     if name == "default" {
         let path = section.path.key("group_name");
         reader.refuse_at(

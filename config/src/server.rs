@@ -7,12 +7,16 @@ use crate::report::Path;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::tree::Place;
+use crate::visible::Use;
 
 /// Bodies above 64 MiB are refused where nothing is set.
 const DEFAULT_BODY_MB: u64 = 64;
 const MIB: u64 = 1 << 20;
 /// LiteLLM's documentation and countless copies of it use these.
 const KNOWN_TO_EVERYBODY: [&str; 4] = ["sk-1234", "sk-12345", "sk-123456", "sk-litellm-master-key"];
+
+/// Where LiteLLM looks for the master key that no file gives.
+const MASTER_KEY: &str = "LITELLM_MASTER_KEY";
 
 /// What `llm_balancer` decides about the rest of the file.
 #[derive(Default)]
@@ -100,8 +104,14 @@ fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settin
     match found {
         Some(key) => key,
         None => {
-            let key = reader.env.first_of(&["LITELLM_MASTER_KEY"]).map(Secret::new);
-            warn_if_weak(reader, document.place, &Path::top("LITELLM_MASTER_KEY"), key.as_ref());
+            let path = Path::top(MASTER_KEY);
+            let key = reader.secret_from(&[MASTER_KEY], document.place, &path, Use::AsciiHeader);
+            if key.is_none() && reader.env.get(MASTER_KEY).is_some_and(|value| value.is_empty()) {
+                // Who sets it believes the gateway guarded.
+                let message = format!("the value of the environment variable {MASTER_KEY} is empty");
+                reader.report.refuse(document.place, &path, &message, "set it, or remove it");
+            }
+            warn_if_weak(reader, document.place, &path, key.as_ref());
             key
         }
     }

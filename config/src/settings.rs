@@ -60,6 +60,7 @@ impl Reader<'_> {
     }
 
     /// Refuses something at a key.
+    #[inline(always)]
     pub fn refuse_at(&mut self, entry: &Entry, path: &Path<'_>, message: &str, advice: &str) {
         self.report.refuse(entry.place, path, message, advice);
     }

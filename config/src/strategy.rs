@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{Strategy, StrategyArgs};
 use crate::reader::{Reader, Section};
 use crate::tree::Entry;
-use crate::verdict::{self, Key, Table, applied};
+use crate::verdict::{self, Key, Table, applied, ignored};
 
 /// `model_priorities` of a routing group decide; no strategy of the whole file.
 pub const PRIORITY: &str = "priority";
@@ -75,7 +75,7 @@ fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &
         reader.refuse_at(entry, &path, &format!("{name} {why}"), advice);
         return;
     }
-    let advice = match verdict::nearest(bare, STRATEGIES) {
+    let advice = match reader.report.suggestions.key(bare, STRATEGIES) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("write {}", choice()),
     };
@@ -95,6 +95,11 @@ pub fn args(reader: &mut Reader<'_>, section: &Section<'_>) -> StrategyArgs {
         keys: &[
             applied("lowest_latency_buffer", "share above the lowest latency that still counts as lowest"),
             applied("max_latency_list_size", "latencies kept for each deployment"),
+            ignored(
+                "ttft_percentile",
+                "has no effect: first tokens are compared by an estimate that forgets",
+                "remove it",
+            ),
             applied("ttl", "seconds a latency is remembered"),
         ],
         open: false,

@@ -1,7 +1,7 @@
 //! What becomes of each key that a section may hold, and what to say about it.
 
 use crate::reader::{Reader, Section};
-use crate::report::Path;
+use crate::report::{ADVISES, Path};
 use crate::tables;
 use crate::tree::{Entry, Value};
 
@@ -25,8 +25,8 @@ pub enum Verdict {
 }
 
 /// Words for the documentation and for warnings, which the filter does not print: no weight for it to carry.
-const fn words(text: &'static str) -> &'static str {
-    if cfg!(target_family = "wasm") { "" } else { text }
+pub const fn words(text: &'static str) -> &'static str {
+    if ADVISES { text } else { "" }
 }
 
 /// A key that is applied.
@@ -41,7 +41,7 @@ pub const fn ignored(name: &'static str, why: &'static str, advice: &'static str
 
 /// A key that cannot be ignored and is not served.
 pub const fn refused(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, verdict: Verdict::Refused(why, advice) }
+    Key { name, verdict: Verdict::Refused(why, words(advice)) }
 }
 
 /// The keys of one section.
@@ -78,7 +78,7 @@ pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
             }
             Some(Verdict::Refused(why, advice)) => {
                 if !entry.node.asks_nothing() {
-                    reader.report.refuse(entry.place, &path, why, advice);
+                    reader.report.refuse_feature(entry.place, &path, why, advice);
                 }
             }
             // `x-` keys hold anchors for the rest of the file.
@@ -90,10 +90,10 @@ pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
 
 /// A key of one's own that is nearly one of ours. Those of litellm_params are looked at where they are sent.
 fn almost(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
-    if table.name != "model_info" {
+    if !ADVISES || table.name != "model_info" {
         return;
     }
-    if let Some(near) = nearest(&entry.key, table) {
+    if let Some(near) = reader.report.suggestions.key(&entry.key, table) {
         let advice = format!("did you mean {near}?");
         reader.report.warn(entry.place, path, "is shown by the listings, and does nothing else", &advice);
     }
@@ -101,7 +101,10 @@ fn almost(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>
 
 /// A key that this section does not know: misspelt, misplaced, or neither.
 pub fn unknown(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
-    let (message, advice) = if let Some(near) = nearest(&entry.key, table) {
+    if !ADVISES {
+        return;
+    }
+    let (message, advice) = if let Some(near) = reader.report.suggestions.key(&entry.key, table) {
         ("is not known here and has no effect".to_owned(), format!("did you mean {near}?"))
     } else if let Some(home) = tables::home_of(&entry.key, table.name) {
         ("has no effect here".to_owned(), format!("it belongs in {home}"))
@@ -112,68 +115,4 @@ pub fn unknown(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Pat
         )
     };
     reader.report.warn(entry.place, path, &message, &advice);
-}
-
-/// The key of the table that a misspelling is closest to.
-pub fn nearest(name: &str, table: &Table) -> Option<&'static str> {
-    nearest_of(name, table.keys.iter().map(|key| key.name))
-}
-
-/// The name that a misspelling is closest to.
-pub fn nearest_of<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let allowed = match name.len() {
-        0..6 => 1,
-        6..9 => 2,
-        _ => 3,
-    };
-    let near = names.filter_map(|other| Some((distance(name, other, allowed)?, other)));
-    near.min().map(|(_, name)| name)
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other, if no more
-/// than `allowed`.
-fn distance(from: &str, to: &str, allowed: usize) -> Option<usize> {
-    let (from, to) = (from.as_bytes(), to.as_bytes());
-    if from.len().abs_diff(to.len()) > allowed {
-        return None;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=to.len()).collect();
-    for (row, left) in from.iter().enumerate() {
-        let mut line = vec![row.saturating_add(1)];
-        for (column, right) in to.iter().enumerate() {
-            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX);
-            let next = column.saturating_add(1);
-            let mut cost = at(&last, column).saturating_add(usize::from(!same(*left, *right)));
-            cost = cost.min(at(&last, next).saturating_add(1)).min(at(&line, column).saturating_add(1));
-            let swapped = row.checked_sub(1).and_then(|previous| from.get(previous)) == Some(right)
-                && column.checked_sub(1).and_then(|previous| to.get(previous)) == Some(left);
-            if let (true, Some(column)) = (swapped, column.checked_sub(1)) {
-                cost = cost.min(at(&before, column).saturating_add(1));
-            }
-            line.push(cost);
-        }
-        before = std::mem::replace(&mut last, line);
-    }
-    last.last().copied().filter(|distance| *distance <= allowed)
-}
-
-/// `least_busy` and `Least-Busy` are the same word.
-fn same(left: u8, right: u8) -> bool {
-    left.eq_ignore_ascii_case(&right) || matches!((left, right), (b'_', b'-') | (b'-', b'_'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn near_misses_are_recognised_and_strangers_are_not() {
-        assert_eq!(distance("enable_pre_call_check", "enable_pre_call_checks", 2), Some(1));
-        assert_eq!(distance("fallback", "fallbacks", 2), Some(1));
-        assert_eq!(distance("tiemout", "timeout", 2), Some(1));
-        assert_eq!(distance("least_busy", "least-busy", 2), Some(0));
-        assert_eq!(distance("rpm", "tpm", 1), Some(1));
-        assert_eq!(distance("colour", "timeout", 2), None);
-    }
 }

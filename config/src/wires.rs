@@ -1,8 +1,10 @@
 //! Each provider's way to its OpenAI format: the base, the path, the query and the credential.
 
+use crate::base::Base;
 use crate::call::{Call, Wiring};
 use crate::config::{Credential, Layout};
 use crate::endpoint::Obstacle;
+use crate::formats;
 use crate::secret::Secret;
 
 /// LiteLLM's `AZURE_DEFAULT_API_VERSION` in 1.109.1.
@@ -28,6 +30,11 @@ impl Call<'_, '_, '_> {
         if self.provider.name == "text-completion-openai" {
             let advice = "send chat requests to a chat model";
             self.warn("model", "chat requests are not turned into prompts: only completions work", advice);
+        }
+        if base.path.contains("/openai/deployments/") && base.host.ends_with(".azure.com") {
+            let message = "is the address of an Azure deployment, which takes a key as api-key";
+            let advice = format!("write model: azure/{}", self.written);
+            self.warn("api_base", message, &advice);
         }
         let shown = base.shown();
         let layout = match self.provider.name {
@@ -73,20 +80,12 @@ impl Call<'_, '_, '_> {
     }
 
     /// Vertex AI's, by project and location.
-    pub fn vertex(&mut self, name: &str) -> Result<Wiring, Obstacle> {
-        if name.starts_with("claude") {
-            let advice = "write anthropic/name with an Anthropic key";
-            return Err(Obstacle::unsupported(
-                "Claude is not served by Vertex AI's OpenAI-compatible endpoint",
-                advice,
-            ));
-        }
-        let project = self.setting("vertex_project", &["VERTEXAI_PROJECT", "VERTEX_PROJECT"]);
-        let Some(project) = project else {
+    pub fn vertex(&mut self) -> Result<Wiring, Obstacle> {
+        let Some(project) = self.label("vertex_project", &["VERTEXAI_PROJECT", "VERTEX_PROJECT"])? else {
             let advice = "set vertex_project, or VERTEXAI_PROJECT; for Google AI Studio write gemini/name";
-            return Err(self.mistake("model", "names no Google Cloud project", advice));
+            return Err(Obstacle::unsupported("names no Google Cloud project", advice));
         };
-        let location = self.setting("vertex_location", &["VERTEXAI_LOCATION", "VERTEX_LOCATION"]);
+        let location = self.label("vertex_location", &["VERTEXAI_LOCATION", "VERTEX_LOCATION"])?;
         let location = location.unwrap_or_else(|| "us-central1".to_owned());
         let host = match location.as_str() {
             "global" => "https://aiplatform.googleapis.com".to_owned(),
@@ -95,75 +94,59 @@ impl Call<'_, '_, '_> {
         let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
         let mut base = self.parse(&given.unwrap_or(host))?;
         let shown = base.shown();
-        base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
+        if !base.path.ends_with("/endpoints/openapi") {
+            base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
+        }
         let key = self.key();
         if key.is_none() {
-            let advice = "give an access token as api_key, or let Envoy's gcp_authn filter add one";
-            self.warn("model", "is sent without a Google access token, which Vertex AI refuses", advice);
+            let advice = "give an access token as api_key; where something on the way adds one, such as Envoy's gcp_authn, put model_list.litellm_params.api_key into llm_balancer.accept";
+            self.lacks_credential("has no Google access token, which Vertex AI asks for", advice)?;
         }
         Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Vertex))
     }
 
     /// Bedrock's, by region, for the models that it serves there.
-    pub fn bedrock(&mut self, name: &str) -> Result<Wiring, Obstacle> {
-        const ELSEWHERE: [&str; 10] = [
-            "anthropic.",
-            "amazon.",
-            "meta.",
-            "cohere.",
-            "ai21.",
-            "stability.",
-            "luma.",
-            "writer.",
-            "twelvelabs.",
-            "arn:",
-        ];
-        let bare = ["us.", "eu.", "apac.", "global."].iter().find_map(|region| name.strip_prefix(region));
-        let bare = bare.unwrap_or(name);
-        if ELSEWHERE.iter().any(|prefix| bare.starts_with(prefix)) {
-            return Err(Obstacle::unsupported(
-                "this model is not served by Bedrock's OpenAI-compatible endpoint, and nothing is translated here",
-                "use an open-weight model of Bedrock, such as bedrock/openai.gpt-oss-120b-1:0, or the vendor's own API",
-            ));
-        }
+    pub fn bedrock(&mut self) -> Result<Wiring, Obstacle> {
         let region =
-            self.setting("aws_region_name", &["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"]);
+            self.label("aws_region_name", &[])?.or(formats::region_of(self.written).map(str::to_owned));
+        let region = match region {
+            Some(region) => Some(region),
+            None => {
+                self.label("aws_region_name", &["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"])?
+            }
+        };
         let base = match (self.base_or(&["AWS_BEDROCK_RUNTIME_ENDPOINT"]), region) {
             (Some(base), _) => base,
             (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
             (None, None) => {
-                return Err(self.mistake(
-                    "model",
-                    "names no region",
-                    "set aws_region_name, or AWS_REGION_NAME",
-                ));
+                let advice = "set aws_region_name, or AWS_REGION_NAME";
+                return Err(Obstacle::unsupported("names no region", advice));
             }
         };
         let mut base = self.parse(&base)?;
         let shown = base.shown();
         base.end_path("/openai/v1");
-        let Some(key) = self.key() else {
+        let key = self.key();
+        if key.is_none() {
             let advice = "give a Bedrock API key as api_key, or in AWS_BEARER_TOKEN_BEDROCK";
-            return Err(Obstacle::unsupported(
-                "has no Bedrock API key, and requests are not signed here",
-                advice,
-            ));
-        };
-        Ok(Wiring::openai(base, shown, Some(Credential::Bearer(key))).with(Layout::Bedrock))
+            self.lacks_credential("has no Bedrock API key, and requests are not signed here", advice)?;
+        }
+        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Bedrock))
     }
 
     /// `api-key` and a path by deployment; or, at `/openai/v1`, OpenAI's own layout.
-    pub fn azure(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn azure(&mut self, name: &str) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
         let shown = base.shown();
-        let version = self.setting("api_version", &["AZURE_API_VERSION"]);
+        let version = self.azure_version(&base)?;
+        let model = self.azure_deployment(&mut base, name);
         let v1 = base.path.ends_with("/openai/v1")
-            || matches!(version.as_deref(), Some("preview" | "latest" | "v1"));
+            || model.is_none() && matches!(version.as_deref(), Some("preview" | "latest" | "v1"));
         if v1 {
             base.trim_path("/openai/v1");
             base.end_path("/openai");
             base.end_path("/v1");
-            let credential = self.azure_key(true);
+            let credential = self.azure_key(&base, true)?;
             return Ok(Wiring::openai(base, shown, credential).with(Layout::AzureV1));
         }
         let layout = if base.path.contains("/openai/deployments/") {
@@ -178,44 +161,82 @@ impl Call<'_, '_, '_> {
                 "remove /openai",
             );
         }
-        let in_base = base.query.as_deref().is_some_and(|query| query.contains("api-version="));
-        let version = match version {
-            _ if in_base => None,
-            None => {
+        let query = match (base.api_version(), version) {
+            // It stands in the base's own query.
+            (Some(_), _) => None,
+            (None, Some(version)) => Some(version),
+            (None, None) => {
                 let message = format!("is not set: {AZURE_DEFAULT_VERSION} is used, as in LiteLLM");
                 self.warn("api_version", &message, "set api_version");
                 Some(AZURE_DEFAULT_VERSION.to_owned())
             }
-            version => version,
         };
-        let query = version.map(|version| format!("api-version={}", escaped(&version)));
-        let credential = self.azure_key(false);
-        Ok(Wiring { base, layout, query, shown, credential })
+        let query = query.map(|version| format!("api-version={}", escaped(&version)));
+        let credential = self.azure_key(&base, false)?;
+        Ok(Wiring { base, layout, query, shown, credential, model })
+    }
+
+    /// The version in `api_base`, as in LiteLLM; else that of the file, or of the environment.
+    fn azure_version(&mut self, base: &Base) -> Result<Option<String>, Obstacle> {
+        let set = self.version(&["AZURE_API_VERSION"])?;
+        let Some(in_base) = base.api_version() else { return Ok(set) };
+        let other = set.filter(|set| set != in_base && self.params.find("api_version").is_some());
+        if let Some(other) = other {
+            let message = format!("is {other}, and api_base says {in_base}, which is used");
+            self.warn("api_version", &message, "remove one of them");
+        }
+        Ok(Some(in_base.to_owned()))
+    }
+
+    /// The deployment that `api_base` names, as the portal's URLs do: requests go there, as in LiteLLM.
+    fn azure_deployment(&mut self, base: &mut Base, name: &str) -> Option<String> {
+        let deployment = base.take_deployment()?;
+        if deployment != name {
+            let message = format!("names the deployment {deployment}, which requests go to, and not {name}");
+            let advice = format!("write model: azure/{deployment} with api_base: {}", base.shown());
+            self.warn("api_base", &message, &advice);
+        }
+        Some(deployment)
     }
 
     /// A Foundry resource by path and version, everything else as OpenAI.
     pub fn azure_ai(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
         let shown = base.shown();
+        if base.path.contains("/api/projects") {
+            let advice = format!("write https://{}", base.authority());
+            return Err(self.mistake(
+                "api_base",
+                "is the address of a project, which serves no models",
+                &advice,
+            ));
+        }
+        let by_deployment = base.path.contains("/openai/deployments/");
+        let v1 = base.path.ends_with("/openai/v1");
         // Beside its own paths, a resource has those of vendors, such as /providers/cohere/v2.
-        let own = ["/openai/v1", "/v1", "/v2"].iter().any(|end| base.path.ends_with(end));
-        let foundry = base.host.ends_with(".services.ai.azure.com") && !own;
-        if !foundry {
-            let key = self.needed_key();
-            let layout = if base.path.ends_with("/openai/v1") { Layout::AzureV1 } else { Layout::AzureAi };
-            return Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(layout));
+        let own = ["/v1", "/v2"].iter().any(|end| base.path.ends_with(end));
+        let foundry = base.host.ends_with(".services.ai.azure.com");
+        if !foundry || by_deployment || own {
+            let takes_key = by_deployment && (foundry || base.host.ends_with(".openai.azure.com"));
+            let credential = if takes_key { Credential::ApiKey } else { Credential::Bearer };
+            let layout = match (v1, by_deployment) {
+                (true, _) => Layout::AzureV1,
+                (false, true) => Layout::AzureDeployment,
+                (false, false) => Layout::AzureAi,
+            };
+            return Ok(Wiring::openai(base, shown, self.needed_key().map(credential)).with(layout));
         }
         base.end_path("/models");
-        let version = self.setting("api_version", &["AZURE_AI_API_VERSION"]);
-        let query = format!("api-version={}", escaped(version.as_deref().unwrap_or(FOUNDRY_VERSION)));
+        let version = self.version(&["AZURE_AI_API_VERSION"])?;
+        let version = version.as_deref().unwrap_or(FOUNDRY_VERSION);
+        let query = base.api_version().is_none().then(|| format!("api-version={}", escaped(version)));
         let credential = self.needed_key().map(Credential::ApiKey);
-        Ok(Wiring { base, layout: Layout::Foundry, query: Some(query), shown, credential })
+        Ok(Wiring { base, layout: Layout::Foundry, query, shown, credential, model: None })
     }
 
     /// Embeddings and rerankings in the format that Jina, Voyage and Infinity share with OpenAI and Cohere.
     pub fn vectors(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
-        base.trim_path("/rerank");
         let shown = base.shown();
         if !self.provider.base.is_empty() {
             base.end_path("/v1");
@@ -227,7 +248,7 @@ impl Call<'_, '_, '_> {
     /// Cohere's rerankings, whose format is the one that clients send.
     pub fn cohere_rerank(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
-        for end in ["/rerank", "/v2", "/v1"] {
+        for end in ["/v2", "/v1"] {
             base.trim_path(end);
         }
         let shown = base.shown();
@@ -236,21 +257,23 @@ impl Call<'_, '_, '_> {
     }
 
     /// A token of Entra ID goes before a key, as in Azure's SDK.
-    fn azure_key(&mut self, bearer: bool) -> Option<Credential> {
+    fn azure_key(&mut self, base: &Base, bearer: bool) -> Result<Option<Credential>, Obstacle> {
         if let Some(token) = self.given.token.clone() {
-            return Some(Credential::Bearer(token));
+            return Ok(Some(Credential::Bearer(token)));
         }
-        match self.key() {
-            Some(key) if bearer => Some(Credential::Bearer(key)),
-            Some(key) => Some(Credential::ApiKey(key)),
-            None => {
-                let token = self.reader.env.first_of(&["AZURE_AD_TOKEN"]);
-                if token.is_none() {
-                    self.warn_no_key();
-                }
-                token.map(|token| Credential::Bearer(Secret::new(token)))
+        if let Some(key) = self.key() {
+            return Ok(Some(if bearer { Credential::Bearer(key) } else { Credential::ApiKey(key) }));
+        }
+        let token = self.secret_from(&["AZURE_AD_TOKEN"]);
+        match token {
+            None if base.https => {
+                let advice = "set api_key: os.environ/AZURE_API_KEY, or azure_ad_token";
+                self.lacks_credential("has neither a key nor a token, and none is fetched here", advice)?;
             }
+            None => self.warn_no_key(),
+            Some(_) => {}
         }
+        Ok(token.map(Credential::Bearer))
     }
 }
 

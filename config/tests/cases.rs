@@ -1,7 +1,8 @@
 //! One file for each mistake, beside everything that is printed about it.
 //!
 //! `UPDATE=1 cargo test -p llm-balancer-config --test cases` rewrites what is printed; read the difference before
-//! you keep it. A first line `# env: NAME=value OTHER=value` sets the environment of a case.
+//! you keep it. A first line `# env: NAME=value OTHER=value` sets the environment of a case; `\n`, `\r`, `\t` and `\s`
+//! (a blank) in a value are what they stand for.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +40,12 @@ fn read(directory: &Path, name: &str) -> Reading {
         .unwrap_or_default();
     let read_file =
         |path: &str| fs::read_to_string(directory.join(path)).map_err(|error| error.kind().to_string());
-    load(name, &read_file, &|variable| env.get(variable).map(|value| (*value).to_owned())).reading
+    load(name, &read_file, &|variable| env.get(variable).map(|value| unescaped(value))).reading
+}
+
+fn unescaped(value: &str) -> String {
+    let escapes = [("\\n", "\n"), ("\\r", "\r"), ("\\t", "\t"), ("\\s", " ")];
+    escapes.iter().fold(value.to_owned(), |text, (escape, char)| text.replace(escape, char))
 }
 
 fn printed(reading: &Reading) -> String {

@@ -25,6 +25,10 @@ pub fn check(args: &Check) -> Result<ExitCode, Failure> {
         anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
     }
     let count = config.deployments.len();
-    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} deployments");
+    let skipped = match config.skipped.len() {
+        0 => String::new(),
+        names => format!(", {names} names skipped"),
+    };
+    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} deployments{skipped}");
     Ok(ExitCode::SUCCESS)
 }

@@ -59,13 +59,20 @@ impl Router {
         if length.is_some_and(|length| length > limit) { Err(Refusal::TooLarge(limit)) } else { Ok(()) }
     }
 
+    fn no_such_model(&self, id: &str) -> Refusal {
+        match self.groups.why_skipped(id) {
+            Some(reason) => Refusal::Skipped(id.to_owned(), reason.to_owned()),
+            None => Refusal::NoSuchModel(id.to_owned()),
+        }
+    }
+
     /// The routes that ask about the configuration rather than for a model.
     fn informed(&self, route: Route<'_>, query: &str) -> Result<Arrival, Refusal> {
         let reply = match &route {
             Route::Models => listing::models(&self.config),
             Route::ModelById(id) => match self.groups.resolve(id) {
                 Ok(resolved) => listing::model(&self.config, id, &resolved.pool.members),
-                Err(_) => return Err(Refusal::NoSuchModel(id.clone().into_owned())),
+                Err(_) => return Err(self.no_such_model(id)),
             },
             Route::ModelInfo => listing::model_info(&self.config, query),
             Route::ModelGroupInfo => listing::model_group_info(&self.config, query),

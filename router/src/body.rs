@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
+use crate::drop_path;
 use crate::json::{self, Object, folded, quoted};
 use crate::multipart::{Form, parameter};
 use crate::new_body::{BodyWriter, NewBody};
@@ -195,12 +196,14 @@ impl<'a> Edits<'a> {
         self.stream || !is_about_streams(key)
     }
 
-    /// What goes out of a member that is kept: of metadata all but what is meant for the router.
+    /// What goes out of a member that is kept: nothing that the deployment must not see, and of metadata nothing that is
+    /// meant for the router.
     fn value<'m>(&self, member: &json::Member<'m>) -> Cow<'m, str> {
-        match self.stores && member.key == "metadata" {
+        let value = match self.stores && member.key == "metadata" {
             true => metadata::for_the_provider(member.value),
             false => Cow::Borrowed(member.value),
-        }
+        };
+        drop_path::pruned(&member.key, &value, &self.deployment.drop_paths).map_or(value, Cow::Owned)
     }
 
     /// Whether a provider may see a member of this folded name, wherever the client put it.

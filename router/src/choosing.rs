@@ -239,7 +239,7 @@ impl Router {
     }
 
     fn filters_tags(&self, pool: &Pool) -> bool {
-        self.config.router.tag_filtering && !pool.direct
+        pool.tag_filtering && !pool.direct
     }
 
     fn demand(&self, index: usize, search: &Search<'_>, ledger: &Ledger, probe: bool) -> Demand {
@@ -348,7 +348,9 @@ impl Router {
         let members = search.pool.members.iter().enumerate();
         let with_tags =
             members.filter_map(|(place, index)| Some((place, self.deployment(*index)?.tags.as_slice())));
-        let admitted = tags::admitted(with_tags, search.tags, self.config.router.tags_match_any);
+        let router = &self.config.router;
+        let rules = tags::Rules { match_any: router.tags_match_any, prefix: &router.tag_prefix };
+        let admitted = tags::admitted(with_tags, search.tags, rules);
         admitted.map(Some).map_err(|_| Nobody::Tags)
     }
 

@@ -28,6 +28,8 @@ pub struct Pool {
     pub args: StrategyArgs,
     /// The `order` of each, where any has one; those without come last (BEHAVIOUR 3.10).
     pub levels: Option<Vec<i64>>,
+    /// Whether the tags of a request decide who of them may serve.
+    pub tag_filtering: bool,
     /// For each route that the provider of some member lacks: the others, as a pool of their own, if there are any.
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The smallest tpm of any of them; `None` where no limit of tokens holds.
@@ -71,6 +73,8 @@ pub enum Unresolved {
     /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open: there is no one model
     /// to ask for, and no provider has one called `*`.
     Pattern,
+    /// Everything that it stands for cannot be served, and was left out of the configuration.
+    Skipped,
 }
 
 /// Every name of a configuration.
@@ -83,6 +87,10 @@ pub struct Groups {
     /// Most specific first.
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
     counts_tokens: bool,
+    /// Names of which nothing is left, and why.
+    skipped: HashMap<Arc<str>, String>,
+    /// Those with stars, most specific first.
+    skipped_wildcards: Vec<(Wildcard, Arc<str>)>,
 }
 
 impl Groups {
@@ -98,6 +106,12 @@ impl Groups {
             .filter_map(|(name, pool)| Some((Wildcard::new(&name)?, pool.finished(config))))
             .collect();
         wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(specificity(wildcard)));
+        let mut skipped_wildcards: Vec<_> = config
+            .skipped
+            .iter()
+            .filter_map(|skipped| Some((Wildcard::new(&skipped.name)?, Arc::clone(&skipped.name))))
+            .collect();
+        skipped_wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(specificity(wildcard)));
         let shared = |pools: Vec<(Arc<str>, Pool)>| -> HashMap<Arc<str>, Arc<Pool>> {
             pools.into_iter().map(|(name, pool)| (name, pool.finished(config))).collect()
         };
@@ -113,6 +127,12 @@ impl Groups {
             })),
             aliases: config.aliases.iter().map(|alias| (Arc::clone(&alias.name), alias.clone())).collect(),
             wildcards,
+            skipped: config
+                .skipped
+                .iter()
+                .map(|skipped| (Arc::clone(&skipped.name), skipped.reason.clone()))
+                .collect(),
+            skipped_wildcards,
         }
     }
 
@@ -139,11 +159,20 @@ impl Groups {
             return Ok(whole(pool, asked));
         }
         let name = self.aliases.get(asked).map_or(asked, |alias| &alias.target);
+        // Nothing else serves in its place, not even a wildcard.
+        if self.skipped.contains_key(name) {
+            return Err(Unresolved::Skipped);
+        }
         if let Some(pool) = self.by_name.get(name) {
             return Ok(whole(pool, name));
         }
-        if let Some(found) = self.wildcard(name) {
-            return Ok(found);
+        match (self.wildcard(name), self.skipped_wildcard(name)) {
+            // The most specific one decides, and what it stands for is not served by a wider one instead.
+            (Some((own, found)), skipped) if skipped.is_none_or(|(skipped, _)| own >= skipped) => {
+                return Ok(found);
+            }
+            (_, Some(_)) => return Err(Unresolved::Skipped),
+            _ => {}
         }
         if let Some(pool) = self.by_litellm_model.get(name) {
             return Ok(whole(pool, name));
@@ -151,17 +180,38 @@ impl Groups {
         Err(if self.wildcards.is_empty() { Unresolved::Unknown } else { Unresolved::NoMatch })
     }
 
-    /// The most specific wildcard that matches; a bare name is tried again with the provider it belongs to.
-    fn wildcard<'n>(&self, name: &'n str) -> Option<Resolved<'n>> {
+    /// Why nothing is left of what a name stands for.
+    pub fn why_skipped(&self, asked: &str) -> Option<&str> {
+        let name = self.aliases.get(asked).map_or(asked, |alias| &alias.target);
+        let exactly = self.skipped.get(name);
+        exactly.or_else(|| self.skipped.get(self.skipped_wildcard(name)?.1)).map(String::as_str)
+    }
+
+    /// The most specific wildcard that matches, with how specific it is; a bare name is tried again with the provider
+    /// it belongs to.
+    fn wildcard<'n>(&self, name: &'n str) -> Option<(Specificity, Resolved<'n>)> {
         let matching = |asked: &str| {
             self.wildcards.iter().find_map(|(wildcard, pool)| {
                 let captures = wildcard.captures(asked)?.into_iter().map(str::to_owned).collect();
-                Some(Resolved { pool: Arc::clone(pool), captures, name })
+                Some((specificity(wildcard), Resolved { pool: Arc::clone(pool), captures, name }))
             })
         };
         matching(name).or_else(|| matching(&format!("{}/{name}", infer_provider(name)?)))
     }
+
+    /// The same among those of which nothing is left.
+    fn skipped_wildcard(&self, name: &str) -> Option<(Specificity, &Arc<str>)> {
+        let matching = |asked: &str| {
+            let mut wildcards = self.skipped_wildcards.iter();
+            let (wildcard, pattern) = wildcards.find(|(wildcard, _)| wildcard.captures(asked).is_some())?;
+            Some((specificity(wildcard), pattern))
+        };
+        matching(name).or_else(|| matching(&format!("{}/{name}", infer_provider(name)?)))
+    }
 }
+
+/// As [`specificity`] has it.
+type Specificity = (usize, usize);
 
 /// Deployments that share a key, as pools in the order of first appearance.
 fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str>>) -> Vec<(Arc<str>, Pool)> {
@@ -205,6 +255,12 @@ pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyA
     })
 }
 
+/// Whether tags are filtered by: as a deployment of the group says, and if two say otherwise, they are; else as the
+/// file does.
+fn tag_filtering<'a>(config: &Config, deployments: impl Iterator<Item = &'a Deployment>) -> bool {
+    deployments.filter_map(|deployment| deployment.tag_filtering).max().unwrap_or(config.router.tag_filtering)
+}
+
 impl Pool {
     fn new(config: &Config, members: Vec<usize>) -> Self {
         let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
@@ -219,6 +275,7 @@ impl Pool {
             levels: deployments()
                 .any(|deployment| deployment.order.is_some())
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
+            tag_filtering: tag_filtering(config, deployments()),
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
             starred: Vec::new(),

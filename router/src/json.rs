@@ -162,31 +162,40 @@ pub fn quoted(text: &str) -> String {
 
 impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
+        let members = deserializer.deserialize_map(Members(MOST))?;
+        let differs = has_repeated(&members);
+        Ok(Object { members: if differs { last_of_each(members) } else { members }, differs })
     }
 }
 
-struct Members;
+/// The members of a JSON object, however many, or `None` if it is something else. For values that lie inside of a body.
+pub fn members(value: &str) -> Option<Vec<Member<'_>>> {
+    let mut deserializer = serde_json::Deserializer::from_str(value);
+    let members = deserializer.deserialize_map(Members(usize::MAX)).ok()?;
+    deserializer.end().ok().map(|()| members)
+}
+
+/// With how many there may be.
+struct Members(usize);
 
 impl<'de> Visitor<'de> for Members {
-    type Value = Object<'de>;
+    type Value = Vec<Member<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         // A chat request has three to eight members.
         let mut members = Vec::with_capacity(8);
         while let Some(key) = map.next_key::<&'de RawValue>()? {
-            if members.len() == MOST {
-                return Err(serde::de::Error::custom(format_args!("more than {MOST} members")));
+            if members.len() == self.0 {
+                return Err(serde::de::Error::custom(format_args!("more than {} members", self.0)));
             }
             let value: &'de RawValue = map.next_value()?;
             members.push(Member { key: name(key.get()), written: key.get(), value: value.get() });
         }
-        let differs = has_repeated(&members);
-        Ok(Object { members: if differs { last_of_each(members) } else { members }, differs })
+        Ok(members)
     }
 }
 

@@ -37,6 +37,7 @@ pub mod window;
 // Who may serve, who does, and what is sent.
 pub mod attempt;
 pub mod body;
+mod drop_path;
 pub mod eligible;
 pub mod estimate;
 pub mod paths;
@@ -59,6 +60,7 @@ pub mod answer_check;
 pub mod cooldown;
 pub mod failure;
 pub mod fallback;
+mod names;
 pub mod outcome;
 pub mod redirect;
 pub mod reply;

@@ -112,6 +112,8 @@ pub enum Refusal {
     ModelNotAString,
     /// Nothing answers to the model's name, as far as it was given.
     Unresolved(Option<String>, Unresolved, &'static str),
+    /// The model is in the file, and nothing of it can be served; why.
+    Skipped(String, String),
     /// The provider of every deployment of this model lacks this route; one of them, and its provider.
     NotServed {
         /// As the client named it.
@@ -201,6 +203,11 @@ impl Refusal {
             Self::Unresolved(model, why, route) => {
                 (400, INVALID, None, unresolved(model.as_deref(), *why, route))
             }
+            Self::Skipped(model, why) => {
+                let model = shown(model);
+                let message = format!("The model `{model}` is configured, but it is not served here: {why}.");
+                (404, INVALID, Some("model"), message)
+            }
             // OpenAI's own status for a model that another route serves.
             Self::NotServed { model, route, deployment: (id, provider) } => {
                 let model = shown(model);
@@ -268,7 +275,7 @@ impl Refusal {
             Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade | Self::NotServed { .. } => {
                 "no_route"
             }
-            Self::NoSuchModel(_) | Self::Unresolved(..) => "unknown_model",
+            Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
             Self::TooLarge(_) => "too_large",
             Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm(_) | Self::NoBody => {
                 "malformed"
@@ -336,7 +343,7 @@ fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> 
 fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
     let model = shown(model.unwrap_or("None"));
     match why {
-        Unresolved::Unknown => format!(
+        Unresolved::Unknown | Unresolved::Skipped => format!(
             "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
         ),
         Unresolved::NoMatch => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::headers::Headers;
 use crate::json::{self, NotAnObject, Object};
 use crate::multipart::Form;
+use crate::names;
 use crate::reply::Refusal;
 use crate::route::{BodyKind, ModelRoute, query_value};
 use crate::stream_options;
@@ -203,14 +204,11 @@ impl Request {
         Wishes::read(members, &self.tags, self.permitted, self.route.keeps_metadata)
     }
 
-    /// A name goes into response headers and forms, so it must not break their lines.
     fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {
         match model {
             model if model.is_empty() => Err(self.unnamed(Some(String::new()))),
-            model if model.contains(char::is_control) => {
-                Err(Refusal::Parameter("model".to_owned(), "a string without control characters"))
-            }
-            model => Ok(model),
+            model if names::is_sendable(&model) => Ok(model),
+            _ => Err(Refusal::Parameter("model".to_owned(), names::MUST_BE)),
         }
     }
 
@@ -294,7 +292,7 @@ mod tests {
             (r#"{"messages":[],"model":4}"#, Refusal::ModelNotAString),
             (
                 r#"{"messages":[],"model":"g\r\nx-llm-retry: 1"}"#,
-                Refusal::Parameter("model".into(), "a string without control characters"),
+                Refusal::Parameter("model".into(), names::MUST_BE),
             ),
             (
                 r#"{"messages":[],"model":"g","num_retries":"many"}"#,

@@ -88,7 +88,11 @@ impl Router {
         if let Some((failure, limit)) = journey.over {
             return Ok(Tried::Done(Step::Reply(self.told_late(&facts, journey, failure, limit))));
         }
-        let unresolved = |why| Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix);
+        let unresolved =
+            |why| match self.groups.why_skipped(&facts.model).filter(|_| why == Unresolved::Skipped) {
+                Some(reason) => Refusal::Skipped(facts.model.to_string(), reason.to_owned()),
+                None => Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix),
+            };
         let resolved = self.groups.resolve(&facts.model);
         journey.stream = facts.stream;
         if journey.asked_for.is_none() {

@@ -1,4 +1,5 @@
-//! Which deployments of a group admit a request by its tags (BEHAVIOUR 3.9).
+//! Which deployments of a group admit a request by its tags (BEHAVIOUR 3.9), in LiteLLM's syntax: `!tag` excludes the
+//! deployments that have a tag, `&tag` requires it, and of what is left any other tag prefers those that have it.
 
 /// What a deployment is tagged with that takes whatever no other one takes.
 const DEFAULT: &str = "default";
@@ -7,45 +8,156 @@ const DEFAULT: &str = "default";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAllowed;
 
-/// The deployments that a request with these tags may go to, in their order. One tag in common is enough where
-/// `match_any` is set; else a deployment needs every tag of the request.
+/// How the tags of requests are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// `tag_filtering_match_any`: one preferred tag is enough; else a deployment needs all of them.
+    pub match_any: bool,
+    /// `tag_routing_prefix`, which is taken off.
+    pub prefix: &'a str,
+}
+
+/// The tags of a request, by what they ask for.
+#[derive(Default)]
+struct Asked<'a> {
+    excluded: Vec<&'a str>,
+    required: Vec<&'a str>,
+    preferred: Vec<&'a str>,
+    /// A mark with no tag behind it: there is no telling what it excludes.
+    malformed: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of(tags: &'a [String], prefix: &str) -> Self {
+        let mut asked = Self::default();
+        for tag in tags {
+            let tag = tag.strip_prefix(prefix).unwrap_or(tag);
+            asked.malformed |= is_malformed(tag);
+            match (tag.strip_prefix('!'), tag.strip_prefix('&')) {
+                (Some(tag), _) => asked.excluded.push(tag),
+                (_, Some(tag)) => asked.required.push(tag),
+                _ => asked.preferred.push(tag),
+            }
+        }
+        asked
+    }
+
+    fn has_constraints(&self) -> bool {
+        !(self.excluded.is_empty() && self.required.is_empty())
+    }
+
+    /// Whether neither `!` nor `&` keeps the request from a deployment with these tags.
+    fn permits(&self, tags: &[String]) -> bool {
+        !self.excluded.iter().any(|tag| has(tags, tag)) && self.required.iter().all(|tag| has(tags, tag))
+    }
+
+    fn prefers(&self, tags: &[String], match_any: bool) -> bool {
+        let mut preferred = self.preferred.iter();
+        if match_any { preferred.any(|tag| has(tags, tag)) } else { preferred.all(|tag| has(tags, tag)) }
+    }
+}
+
+/// Whether `!` or `&` has no tag behind it, but nothing, a blank or another mark.
+pub fn is_malformed(tag: &str) -> bool {
+    let bare = tag.strip_prefix(['!', '&']);
+    bare.is_some_and(|bare| bare.is_empty() || bare.starts_with(['!', '&']) || bare.starts_with(' '))
+}
+
+fn has(tags: &[String], tag: &str) -> bool {
+    tags.iter().any(|own| own == tag)
+}
+
+/// The deployments that a request with these tags may go to, in their order.
+///
+/// A deployment that `!` excludes, or that lacks what `&` requires, is never among them, not even as the default.
 ///
 /// # Errors
-/// [`NotAllowed`] where the request has tags, no deployment matches, and none is tagged `default`.
+/// [`NotAllowed`] where no deployment is left.
 pub fn admitted<'a>(
     members: impl Iterator<Item = (usize, &'a [String])>,
-    asked: &[String],
-    match_any: bool,
+    tags: &[String],
+    rules: Rules<'_>,
 ) -> Result<Vec<usize>, NotAllowed> {
-    let (mut all, mut matching, mut default) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, tags) in members {
-        let has = |tag: &String| tags.contains(tag);
-        if asked.is_empty() {
-            all.push(index);
-        } else if if match_any { asked.iter().any(has) } else { asked.iter().all(has) } {
-            matching.push(index);
+    let asked = Asked::of(tags, rules.prefix);
+    let members: Vec<(usize, &[String])> = members.collect();
+    let among = |keep: &dyn Fn(&[String]) -> bool| -> Vec<usize> {
+        members.iter().filter(|(_, tags)| keep(tags)).map(|(index, _)| *index).collect()
+    };
+    let found = if asked.malformed {
+        Vec::new()
+    } else if asked.preferred.is_empty() {
+        // Without a preference the default deployments go first, unless tags are required of them.
+        let has_default = asked.required.is_empty() && members.iter().any(|(_, tags)| has(tags, DEFAULT));
+        among(&|tags| asked.permits(tags) && (!has_default || has(tags, DEFAULT)))
+    } else {
+        let preferred = among(&|tags| asked.permits(tags) && asked.prefers(tags, rules.match_any));
+        let is_known = || members.iter().any(|(_, tags)| asked.prefers(tags, true));
+        match preferred.is_empty() {
+            false => preferred,
+            // What it prefers is there, and excluded.
+            true if asked.has_constraints() && is_known() => Vec::new(),
+            true => among(&|tags| asked.permits(tags) && has(tags, DEFAULT)),
         }
-        if tags.iter().any(|tag| tag == DEFAULT) {
-            default.push(index);
-        }
-    }
-    match (asked.is_empty(), matching.is_empty(), default.is_empty()) {
-        (true, _, true) => Ok(all),
-        (false, false, _) => Ok(matching),
-        (_, _, false) => Ok(default),
-        (false, true, true) => Err(NotAllowed),
-    }
+    };
+    // An untagged request to a group without members is none of this module's business.
+    if found.is_empty() && !tags.is_empty() { Err(NotAllowed) } else { Ok(found) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    type Row = (&'static [&'static str], Result<Vec<usize>, NotAllowed>);
+
     fn admitted_of(members: &[&[&str]], asked: &[&str], match_any: bool) -> Result<Vec<usize>, NotAllowed> {
         let owned = |tags: &&[&str]| tags.iter().map(|&tag| tag.to_owned()).collect::<Vec<_>>();
         let members: Vec<Vec<String>> = members.iter().map(owned).collect();
         let members = members.iter().enumerate().map(|(index, tags)| (index, tags.as_slice()));
-        admitted(members, &owned(&asked), match_any)
+        admitted(members, &owned(&asked), Rules { match_any, prefix: "route:" })
+    }
+
+    #[test]
+    fn what_is_excluded_serves_nothing_not_even_as_the_default() {
+        let members: [&[&str]; 4] = [&["preview", "default"], &["paid"], &["paid", "preview"], &[]];
+        let rows: &[Row] = &[
+            (&["!preview"], Err(NotAllowed)),
+            (&["paid", "!preview"], Ok(vec![1])),
+            (&["paid", "!paid"], Err(NotAllowed)),
+            (&["x", "!preview"], Err(NotAllowed)),
+            (&["x", "!paid"], Ok(vec![0])),
+            (&["!other"], Ok(vec![0])),
+            (&["route:!preview", "route:paid"], Ok(vec![1])),
+            (&["paid", "!preview", "!paid"], Err(NotAllowed)),
+        ];
+        for (asked, expected) in rows {
+            assert_eq!(admitted_of(&members, asked, true), *expected, "{asked:?}");
+        }
+        assert_eq!(admitted_of(&[&["eu"], &["us"], &[]], &["!us"], true), Ok(vec![0, 2]));
+    }
+
+    #[test]
+    fn what_is_required_has_to_be_there_whatever_else_matches() {
+        let members: [&[&str]; 4] = [&["eu", "high"], &["eu"], &["high", "default"], &["default"]];
+        let rows: &[Row] = &[
+            (&["&eu"], Ok(vec![0, 1])),
+            (&["&eu", "&high"], Ok(vec![0])),
+            (&["&eu", "!high"], Ok(vec![1])),
+            (&["&eu", "high"], Ok(vec![0])),
+            (&["&us"], Err(NotAllowed)),
+            (&["&eu", "other"], Err(NotAllowed)),
+            (&["&high", "other"], Ok(vec![2])),
+        ];
+        for (asked, expected) in rows {
+            assert_eq!(admitted_of(&members, asked, true), *expected, "{asked:?}");
+        }
+        assert_eq!(admitted_of(&members, &["&eu", "high", "low"], false), Err(NotAllowed));
+    }
+
+    #[test]
+    fn a_mark_without_a_tag_admits_nothing() {
+        for tag in ["!", "&", "!!a", "&!a", "! a", "route:!", "route:&"] {
+            assert_eq!(admitted_of(&[&["a"], &["default"], &[]], &[tag], true), Err(NotAllowed), "{tag}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub enum Mock {
 pub struct Permitted {
     /// `general_settings.forward_client_headers_to_llm_api`
     pub forwarding: bool,
-    /// `router_settings.enable_tag_filtering`; elsewhere tags mean nothing here.
+    /// `enable_tag_filtering`, of the file or of a group; elsewhere tags mean nothing here.
     pub tags: bool,
     /// `general_settings.dangerously_allow_mock_testing_request_params`
     pub mocks: bool,
@@ -59,7 +59,8 @@ impl Permitted {
     pub fn by(config: &Config) -> Self {
         Self {
             forwarding: config.server.forward_client_headers,
-            tags: config.router.tag_filtering,
+            tags: config.router.tag_filtering
+                || config.deployments.iter().any(|deployment| deployment.tag_filtering == Some(true)),
             mocks: config.router.mock_testing,
         }
     }

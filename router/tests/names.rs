@@ -137,6 +137,38 @@ fn listings_show_what_can_be_asked_for() {
     }
 }
 
+const SKIPPING: &str = "
+model_list:
+- {model_name: claude, litellm_params: {model: bedrock/anthropic.claude-v2}, model_info: {id: on-bedrock}}
+- {model_name: sage/*, litellm_params: {model: sagemaker/*}}
+- {model_name: gpt, litellm_params: {model: openai/a, api_base: http://a.test/v1, api_key: k}, model_info: {id: a}}
+- {model_name: '*', litellm_params: {model: openai/*, api_base: http://any.test/v1, api_key: k}, model_info: {id: any}}
+router_settings:
+  model_group_alias: {best: claude, gpt: gpt}
+  fallbacks: [{gpt: [claude, best, any-other]}]
+  routing_groups: [{group_name: smart, models: [claude], routing_strategy: least-busy}]
+  num_retries: 0
+llm_balancer: {unsupported_deployments: skip}
+";
+
+#[story(unsupported = test)]
+fn what_was_skipped_is_not_found_and_the_answer_says_why() {
+    let mut world = World::of(SKIPPING);
+    for model in ["claude", "best", "smart", "on-bedrock", "sage/llama", "bedrock/anthropic.claude-v2"] {
+        let told = world.chat(model, "", |_| Answer::Ok);
+        let served_by_the_wildcard = model.starts_with("bedrock/");
+        if served_by_the_wildcard {
+            assert_eq!(told.called, ["any"], "a wildcard goes before a litellm model");
+            continue;
+        }
+        assert_eq!((told.status, told.called.len()), (404, 0), "{model}: {}", told.body);
+        assert!(told.body.contains("is configured, but it is not served here: "), "{}", told.body);
+        assert!(told.body.contains("nothing is translated here"), "{}", told.body);
+    }
+    let told = world.chat("gpt", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Ok });
+    assert_eq!(told.called, ["a", "any"], "skipped fallbacks are passed over");
+}
+
 #[story(unsupported = test)]
 fn every_name_that_is_served_can_be_looked_up() {
     let world = World::of(FILE);
@@ -162,25 +194,13 @@ fn no_provider_is_asked_for_a_star() {
 - {{model_name: 'c/*', litellm_params: {{model: 'openai/*-*', api_base: http://c.test/v1, api_key: k}}, model_info: {{id: c}}}}
 - {{model_name: 'fixed/*', litellm_params: {{model: openai/f, api_base: http://f.test/v1, api_key: k}}, model_info: {{id: f}}}}
 router_settings:
-  model_group_alias: {{pattern: 'openai/*', works: 'fixed/*'}}
+  model_group_alias: {{works: 'fixed/*'}}
   routing_groups: [{{group_name: both, models: ['openai/*', 'fixed/*'], routing_strategy: simple-shuffle}}, {{group_name: starred, models: ['a/*'], routing_strategy: simple-shuffle}}]
 "
     );
     let mut world = World::of(&yaml);
-    for model in [
-        "a/*",
-        "a/b*",
-        "openai/*",
-        "openai/gpt-*",
-        "*",
-        "any",
-        "o",
-        "p",
-        "plain",
-        "c/x",
-        "pattern",
-        "starred",
-    ] {
+    for model in ["a/*", "a/b*", "openai/*", "openai/gpt-*", "*", "any", "o", "p", "plain", "c/x", "starred"]
+    {
         let told = world.chat(model, "", |_| Answer::Ok);
         assert_eq!((told.status, told.called.len()), (400, 0), "{model}: {}", told.body);
     }

@@ -292,3 +292,19 @@ fn a_request_without_a_body_is_answered_at_once() {
         }
     }
 }
+
+#[story(unsupported = test)]
+fn members_are_dropped_by_path_wherever_the_client_puts_them() {
+    let params = ", additional_drop_params: ['reasoning.summary', 'tools[*].strict', 'messages[0].name']";
+    let json = body_of(
+        params,
+        r#"{"model":"g","messages":[{"role":"user","name":"n"},{"role":"user","name":"m"}],
+            "reasoning":{"summary":"auto","effort":"low"},"tools":[{"strict":true,"type":"function"},{"x":1.50}],
+            "extra_body":{"reasoning":{"summary":"auto"}}}"#,
+    );
+    assert_eq!(json["messages"].to_string(), r#"[{"role":"user"},{"role":"user","name":"m"}]"#);
+    assert_eq!(json["tools"].to_string(), r#"[{"type":"function"},{"x":1.5}]"#);
+    assert_eq!(json["reasoning"].to_string(), "{}", "what an SDK merges counts, too");
+    let untouched = body_of(params, r#"{"model":"g","messages":[],"reasoning":{"effort":"low"}}"#);
+    assert_eq!(untouched["reasoning"].to_string(), r#"{"effort":"low"}"#);
+}

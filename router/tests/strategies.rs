@@ -187,6 +187,45 @@ fn tags_decide_who_may_serve() {
 }
 
 #[story(unsupported = test)]
+fn a_tag_that_excludes_or_requires_is_never_compared_as_a_word() {
+    let mut world = tagged("");
+    let rows = [
+        (r#""tags":["!free"]"#, "rest"),
+        (r#""tags":["paid","!free"]"#, "paid"),
+        (r#""metadata":{"tags":["&paid","&eu"]}"#, "paid"),
+        (r#""tags":["&free","eu"]"#, ""),
+        (r#""tags":["!free","!paid","!default"]"#, ""),
+        (r#""tags":["&nowhere"]"#, ""),
+    ];
+    for (tags, served) in rows {
+        let told = world.chat("g", tags, |_| Answer::Ok);
+        assert_eq!(told.called.concat(), served, "{tags}");
+        assert_eq!(told.status, if served.is_empty() { 401 } else { 200 }, "{tags}: {}", told.body);
+    }
+    let body = br#"{"model":"g","messages":[]}"#;
+    let told = world.post(CHAT, &[("x-litellm-tags", "paid, !eu")], body, |_| Answer::Ok);
+    assert_eq!((told.status, told.called.len()), (401, 0));
+    assert_eq!(world.chat("g", r#""tags":["!"]"#, |_| Answer::Ok).status, 400);
+    let mut prefixed = tagged(", tag_routing_prefix: 'route:'");
+    assert_eq!(prefixed.chat("g", r#""tags":["route:paid"]"#, |_| Answer::Ok).called, ["paid"]);
+    assert_eq!(prefixed.chat("g", r#""tags":["paid","route:!eu"]"#, |_| Answer::Ok).status, 401);
+}
+
+#[story(unsupported = test)]
+fn a_group_may_filter_by_tags_where_the_file_does_not() {
+    let item = |id: &str| {
+        let info = format!("model_info: {{id: {id}, enable_tag_filtering: true}}");
+        format!(
+            "- {{model_name: g, litellm_params: {{model: openai/m, api_base: 'http://{id}.example', api_key: k, tags: [{id}]}}, {info}}}\n"
+        )
+    };
+    let mut world = World::of(&format!("model_list:\n{}{}", item("eu"), item("us")));
+    for _ in 0..10 {
+        assert_eq!(world.chat("g", r#""tags":["!us"]"#, |_| Answer::Ok).called, ["eu"]);
+    }
+}
+
+#[story(unsupported = test)]
 fn tags_that_nobody_has_are_not_allowed() {
     let yaml = group(&["paris"], ", tags: [a]") + "router_settings: {enable_tag_filtering: true}\n";
     let told = World::of(&yaml).chat("g", r#""tags":["x"]"#, |_| Answer::Ok);

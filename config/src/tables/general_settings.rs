@@ -168,6 +168,11 @@ const KEYS: &[Key] = &[
     applied("redis_ssl_cert_reqs", "taken for router_settings.redis_ssl_cert_reqs, with a warning"),
     applied("redis_url", "taken for router_settings.redis_url, with a warning"),
     applied("redis_username", "taken for router_settings.redis_username, with a warning"),
+    refused(
+        "reject_clientside_metadata_tags",
+        "turns requests with tags of their own away, which this gateway would serve by those tags",
+        "remove the tags in front of this gateway",
+    ),
     applied("request_timeout", "taken for litellm_settings.request_timeout, with a warning"),
     ignored("return_wildcard_routes", "has no effect: listings show the file's groups", REMOVE),
     ignored("spend_logs_metadata_fields", SPEND, REQUEST_LOG),

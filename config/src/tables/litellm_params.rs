@@ -17,7 +17,10 @@ const NO_EFFECT: &str = "has no effect here";
 const SHOWN: &str = "price, shown by the listings";
 
 const KEYS: &[Key] = &[
-    applied("additional_drop_params", "members removed from the client's body"),
+    applied(
+        "additional_drop_params",
+        "members removed from the client's JSON body, also by path: `reasoning.summary`, `tools[*].strict`",
+    ),
     ignored("allow_client_keepalive_override", NO_EFFECT, "remove it"),
     ignored("allowed_openai_params", "has no effect: every parameter is passed on as it comes", "remove it"),
     applied("api_base", "where the provider is"),

@@ -6,6 +6,10 @@ use crate::verdict::{Key, Table, applied};
 pub const LLM_BALANCER: Table = Table { name: "llm_balancer", keys: KEYS, open: false };
 
 const KEYS: &[Key] = &[
+    applied(
+        "accept",
+        "paths of refused keys that the operator knows about, such as `litellm_settings.callbacks`: a warning at each start instead of a refusal",
+    ),
     applied("access_log", "a line of JSON on stdout for every request: `on` (the default) or `off`"),
     applied("limits", "`hard` (the default): rpm and tpm are limits and weights; `soft`: weights alone"),
     applied(

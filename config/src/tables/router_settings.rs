@@ -140,6 +140,6 @@ const KEYS: &[Key] = &[
     ignored("set_verbose", "has no effect", "use --log-level"),
     applied("stream_timeout", "seconds to the headers of a stream, and between its bytes"),
     applied("tag_filtering_match_any", "one common tag is enough; the default"),
-    ignored("tag_routing_prefix", "has no effect: tags are compared whole", "write the whole tag"),
+    applied("tag_routing_prefix", "taken off the tags of requests that begin with it"),
     applied("timeout", "seconds an attempt may take; litellm_settings.request_timeout goes first"),
 ];

@@ -34,8 +34,9 @@ fn same(old: &Deployment, new: &Deployment) -> bool {
 }
 
 fn settings(config: &Config) -> String {
-    let Config { deployments: _, aliases, router, server, redis, proxies, ca_bundle, env_names: _ } = config;
-    format!("{aliases:?} {router:?} {server:?} {redis:?} {proxies:?} {ca_bundle:?}")
+    let Config { deployments: _, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names: _ } =
+        config;
+    format!("{aliases:?} {router:?} {server:?} {redis:?} {skipped:?} {proxies:?} {ca_bundle:?}")
 }
 
 fn keys_differ(old: &Config, new: &Config) -> bool {

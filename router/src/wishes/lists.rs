@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::body::is_the_operators;
 use crate::json::{self, Object};
+use crate::names;
 use crate::reply::Refusal;
 
 /// Targets of a request's lists in all: each may cost a whole round of retries.
@@ -98,9 +99,8 @@ fn target(item: &str, room: &mut usize) -> Result<Target, MustBe> {
     Ok(Target { model, overrides })
 }
 
-/// A name goes into response headers, so it must not break their lines.
 fn model(text: &str) -> Result<Arc<str>, MustBe> {
-    let name = json::string(text).filter(|name| !name.is_empty() && !name.contains(char::is_control));
+    let name = json::string(text).filter(|name| names::is_sendable(name));
     name.map(|name| Arc::from(&*name)).ok_or(SHAPE)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::json::{self, Object};
 use crate::reply::Refusal;
+use crate::tags;
 
 /// Tags that a request may have. Each is compared with those of every deployment of the group.
 const MOST: usize = 100;
@@ -44,6 +45,11 @@ fn join(tags: &mut Vec<String>, name: &str, value: &str) -> Result<(), Refusal> 
 }
 
 fn add(tags: &mut Vec<String>, name: &str, tag: &str) -> Result<(), Refusal> {
+    let tag = tag.trim();
+    if tags::is_malformed(tag) {
+        let must_be = "a list of tags, where ! excludes and & requires the tag that follows it at once";
+        return Err(Refusal::Parameter(name.to_owned(), must_be));
+    }
     if tag.is_empty() || tags.iter().any(|known| known == tag) {
         return Ok(());
     }
@@ -67,6 +73,14 @@ mod tests {
         let mut tags = vec!["a".to_owned()];
         header_tags(&mut tags, " a, ,b,").unwrap();
         assert_eq!(tags, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_mark_without_a_tag_is_refused_and_blanks_around_a_tag_are_no_part_of_it() {
+        for tag in ["!", "&", "! a", "!!a", "&!a"] {
+            assert!(header_tags(&mut Vec::new(), tag).is_err(), "{tag}");
+        }
+        assert_eq!(read(&[], Some(r#"[" !a ", "&b"]"#), [None; 2]).unwrap(), ["!a", "&b"]);
     }
 
     #[test]

@@ -299,6 +299,10 @@ async fn a_connection_that_breaks_before_the_answer_is_tried_elsewhere() {
         ),
     ];
     let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    // A kept connection that breaks is no failure, so none is kept.
+    for name in ["paris", "virginia"] {
+        world.provider.always(name, Answer::ok().header("connection", "close"));
+    }
     for (what, answer) in breaks {
         world.provider.script("paris", [answer.clone()]);
         world.provider.script("virginia", [answer]);
@@ -343,6 +347,10 @@ async fn when_every_connection_breaks_the_client_gets_a_connection_error() {
 #[tokio::test]
 async fn a_stream_that_breaks_before_its_first_byte_is_tried_elsewhere() {
     let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    // A kept connection that breaks is no failure, so none is kept.
+    for name in ["paris", "virginia"] {
+        world.provider.always(name, Answer::ok().header("connection", "close"));
+    }
     for answer in [Answer::ok().reset_after(0), Answer::ok().close_after(0), Answer::ok().reset()] {
         let started_with = if world.chat("gpt").await.served_by() == "paris" { "paris" } else { "virginia" };
         world.provider.forget();

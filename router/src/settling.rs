@@ -9,7 +9,7 @@ use crate::account::Ending;
 use crate::attempt::{Attempt, Journey};
 use crate::choosing::Search;
 use crate::cooldown::Case;
-use crate::failure::{Added, Class, Fault, ProviderError, RetryScope, classify};
+use crate::failure::{Added, Class, ErrorBody, Fault, ProviderError, RetryScope, classify};
 use crate::fallback::Names;
 use crate::group::Pool;
 use crate::latency::{Estimate as Estimated, Metric};
@@ -79,7 +79,8 @@ impl Router {
             Failure::Provider { status, retry_after } => no_status(status, retry_after),
             _ => (failure, Said::default()),
         };
-        let fault = Fault { failure, class: class(&attempt, deployment, &failure, &said) };
+        let class = class(&attempt, deployment, &failure, &said);
+        let fault = Fault { failure: failure.with_hint_of(class, &said.body), class };
         if let Some(verdict) = self.resent(&attempt, deployment, &fault, moment) {
             return verdict;
         }
@@ -412,6 +413,18 @@ fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &S
             model: &attempt.model,
             added: Added { stream_options: attempt.withholds_usage },
         }),
+    }
+}
+
+impl Failure {
+    /// The same with the time to wait that only the body of a limit names, as Google's does.
+    fn with_hint_of(self, class: Class, body: &[u8]) -> Self {
+        match self {
+            Self::Provider { status, retry_after: None } if class == Class::Limit => {
+                Self::Provider { status, retry_after: ErrorBody::read(body).retry_after }
+            }
+            other => other,
+        }
     }
 }
 

@@ -51,6 +51,17 @@ fn a_deployment_that_has_enough_sits_out_and_comes_back() {
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
 }
 
+#[story(unsupported = test)]
+fn a_limit_whose_time_stands_in_the_body_alone_cools_for_that_time() {
+    const GOOGLE: &str = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34s"}]}}]"#;
+    let mut world = world(&["paris", "oslo"], "");
+    fail(&mut world, "paris", Answer::Says(429, GOOGLE));
+    world.wait(33.9);
+    assert_eq!(serving(&mut world, 30), ["oslo"]);
+    world.wait(0.1);
+    assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+}
+
 /// Errors as providers write them.
 const NO_MODEL: &str =
     r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","code":404}}"#;

@@ -1,10 +1,11 @@
 //! A provider's error body, read by its JSON members: what the provider itself says, never what it repeats.
 //!
 //! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg` and their like as
-//! messages, `param` and `loc` as names of parameters; the same again in `error`, `errors`, `innererror`, `details`,
+//! messages, `param` and `loc` as names of parameters, `retryDelay` (Google's RetryInfo) and `retry_after` as a time to wait; the same again in `error`, `errors`, `innererror`, `details`,
 //! `metadata` and in JSON that is written into a string. All other members (`input`, `ctx`, `flagged_input`, ..) are not.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::json::{self, Object};
 
@@ -24,6 +25,8 @@ pub struct ErrorBody {
     pub messages: Vec<String>,
     /// Parameters of the request that it names.
     pub params: Vec<String>,
+    /// How long it asks to wait; the first one that it names.
+    pub retry_after: Option<Duration>,
 }
 
 /// What a member is read as.
@@ -32,12 +35,14 @@ enum Part {
     Code,
     Message,
     Param,
+    /// Seconds, as a number or as protobuf writes them: `"34s"`, `"1.5s"`.
+    RetryAfter,
     /// Another error, or a list of them.
     Error,
 }
 
 /// The members that are read, in lower case.
-const MEMBERS: [(Part, &[&str]); 4] = [
+const MEMBERS: [(Part, &[&str]); 5] = [
     (
         Part::Code,
         &["code", "type", "status", "status_code", "reason", "error_type", "error_code", "__type", "quotaid"],
@@ -56,6 +61,7 @@ const MEMBERS: [(Part, &[&str]); 4] = [
         ],
     ),
     (Part::Param, &["param", "loc"]),
+    (Part::RetryAfter, &["retrydelay", "retry_after", "retry_after_seconds"]),
     (
         Part::Error,
         &[
@@ -127,6 +133,9 @@ impl ErrorBody {
             match Part::of(&member.key) {
                 Some(Part::Code) => self.code(member.value),
                 Some(Part::Param) => self.param(member.value),
+                Some(Part::RetryAfter) => {
+                    self.retry_after = self.retry_after.or_else(|| seconds(member.value))
+                }
                 Some(Part::Error) => {
                     self.bare_code(member.value);
                     self.value(member.value, depth.saturating_add(1));
@@ -176,6 +185,13 @@ impl ErrorBody {
             self.messages.push(own.to_owned());
         }
     }
+}
+
+/// A time in seconds, which is not negative and ends.
+fn seconds(value: &str) -> Option<Duration> {
+    let text = json::string(value).unwrap_or(Cow::Borrowed(value));
+    let seconds: f64 = text.strip_suffix('s').unwrap_or(&text).parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Splits a message where another server's error begins, as JSON or as Python prints it: `OpenAIException - {..}`. After
@@ -275,6 +291,19 @@ mod tests {
         assert_eq!(read(r#"{"error":{"code":429}}"#).status(), Some(429));
         assert_eq!(read(r#"{"error":{"code":"503"}}"#).status(), Some(503));
         assert_eq!(read(r#"{"error":{"code":"3051"}}"#).status(), None);
+    }
+
+    #[test]
+    fn the_body_may_say_how_long_to_wait() {
+        let google = r#"[{"error":{"code":429,"details":[{"@type":"..QuotaFailure"},{"@type":"..RetryInfo","retryDelay":"34.5s"}]}}]"#;
+        assert_eq!(read(google).retry_after, Some(Duration::from_millis(34_500)));
+        assert_eq!(
+            read(r#"{"message":"slow down","retry_after":2}"#).retry_after,
+            Some(Duration::from_secs(2))
+        );
+        for odd in [r#""soon""#, "-1", "1e300", r#""NaNs""#, "null", "[]"] {
+            assert_eq!(read(&format!(r#"{{"error":{{"retryDelay":{odd}}}}}"#)).retry_after, None, "{odd}");
+        }
     }
 
     #[test]

@@ -18,11 +18,31 @@ use crate::{Balancer, Client, free_port};
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(30);
 
+/// The file with a filter that is discovered.
+const EXTENSION: &str = "extension.yaml";
+/// How the filter begins in the examples, and what follows it.
+const FILTER: &str = "          - name: llm-balancer\n            typed_config:\n";
+const BEHIND: &str = "          - name: envoy.filters.http.router\n";
+const DISCOVERY: &str = r"          - name: llm-balancer
+            config_discovery:
+              config_source:
+                path_config_source: {path: extension.yaml, watched_directory: {path: .}}
+                resource_api_version: V3
+              type_urls: [type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm]
+";
+const RESOURCE: &str = r#"resources:
+- "@type": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig
+  name: llm-balancer
+  typed_config:
+"#;
+
 /// The text of an example, and the environment of its Envoy.
 #[derive(Clone, Debug)]
 pub struct Example {
     text: String,
     variables: Vec<(String, String)>,
+    /// The filter, where Envoy discovers it.
+    extension: Option<String>,
 }
 
 impl Example {
@@ -30,7 +50,7 @@ impl Example {
     pub fn new(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/examples");
         let text = fs::read_to_string(folder.join(name).with_extension("yaml")).expect("the example");
-        Self { text, variables: Vec::new() }
+        Self { text, variables: Vec::new(), extension: None }
     }
 
     /// With other words in the place of these, which must be there.
@@ -51,6 +71,16 @@ impl Example {
         self
     }
 
+    /// With the filter in a file of its own, which Envoy watches, as a control plane would send it by ECDS.
+    pub fn discovered(mut self) -> Self {
+        let whole = self.text.clone();
+        let (before, rest) = whole.split_once(FILTER).expect("the filter");
+        let (filter, after) = rest.split_once(BEHIND).expect("the router behind the filter");
+        self.text = format!("{before}{DISCOVERY}{BEHIND}{after}");
+        self.extension = Some(format!("{RESOURCE}{filter}"));
+        self
+    }
+
     /// The names of its clusters.
     pub fn clusters(&self) -> BTreeSet<String> {
         clusters(&self.text)
@@ -65,6 +95,10 @@ impl Example {
     /// Starts Envoy with the example and waits until it serves.
     pub async fn start(&self) -> Running {
         let dir = TempDir::new().expect("a temporary directory");
+        if let Some(extension) = &self.extension {
+            fs::write(dir.path().join(EXTENSION), extension)
+                .expect("the filter's configuration can be written");
+        }
         let rendered = dir.path().join("rendered");
         self.render(&["--out".as_ref(), rendered.as_ref()]);
         fs::rename(rendered.join("filter.wasm"), dir.path().join("filter.wasm"))
@@ -159,6 +193,15 @@ impl Running {
             sleep(Duration::from_millis(20)).await;
         }
         false
+    }
+
+    /// Puts other words into the filter that Envoy discovers, in one step.
+    pub fn update(&self, from: &str, to: &str) {
+        let text = self.read(EXTENSION);
+        assert!(text.contains(from), "the filter has no {from:?}");
+        let beside = self.dir.path().join("beside");
+        fs::write(&beside, text.replace(from, to)).expect("the filter can be written");
+        fs::rename(beside, self.dir.path().join(EXTENSION)).expect("the filter can be replaced");
     }
 
     /// The access log so far.

@@ -1,5 +1,7 @@
 //! The bootstraps of `envoy/examples`, as they stand but for their ports: the real Envoy and the filter, without `serve`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use llm_balancer_integration::certificates::Authority;
@@ -163,6 +165,37 @@ async fn a_client_cannot_choose_the_id_of_a_request_its_cluster_or_its_retries()
         answer.contains("x-litellm-call-id: ") && !answer.contains("x-litellm-call-id: mine"),
         "{answer}"
     );
+}
+
+/// Chats without a pause until there is a sign that it is enough; their statuses.
+async fn chats(client: Client, enough: Arc<AtomicBool>) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    while !enough.load(Ordering::Relaxed) {
+        statuses.push(client.chat("gpt-4o").await.status);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_file_that_comes_by_ecds_is_live_without_a_lost_request_and_a_bad_one_changes_nothing() {
+    let provider = Provider::start().await;
+    provider.always("small-eu", Answer::status(500));
+    let example = two_hops(&provider).replace("rpm: 60", "rpm: 600000").discovered();
+    let envoy = example.start().await;
+    let enough = Arc::new(AtomicBool::new(false));
+    let load = tokio::spawn(chats(Client::new(envoy.port), Arc::clone(&enough)));
+    let has = async |header: &str| eventually(async || chat(&envoy, &[]).await.contains(header)).await;
+    assert!(has("x-litellm-max-retries: 2").await);
+    envoy.update("num_retries: 2", "num_retries: 1");
+    assert!(has("x-litellm-max-retries: 1").await);
+    envoy.update("num_retries: 1", "num_retries: x");
+    let refused = "extension_config_discovery.http_filter.llm-balancer.config_fail: 1";
+    let admin = Client::new(envoy.admin_port);
+    assert!(eventually(async || admin.get("/stats").await.text().contains(refused)).await);
+    assert!(has("x-litellm-max-retries: 1").await);
+    enough.store(true, Ordering::Relaxed);
+    let statuses = load.await.expect("the load ends");
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }
 
 /// existing-listener.yaml: OpenAI behind TLS, the other server and the service that was there, each a provider.

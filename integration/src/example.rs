@@ -132,7 +132,8 @@ impl Example {
 
     /// LiteLLM's file, which the example holds as a string.
     fn file(&self) -> String {
-        let (_, rest) = self.text.split_once("value: |\n").expect("the file as a block");
+        let text = self.extension.as_ref().unwrap_or(&self.text);
+        let (_, rest) = text.split_once("value: |\n").expect("the file as a block");
         let indent = rest.len() - rest.trim_start_matches(' ').len();
         let lines = rest.lines().take_while(|line| line.starts_with(&" ".repeat(indent)));
         lines.map(|line| format!("{}\n", &line[indent..])).collect()

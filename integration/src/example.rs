@@ -1,6 +1,5 @@
 //! A bootstrap of `envoy/examples`, as it stands but for its ports, in the real Envoy, with the filter that `render` writes.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -81,15 +81,14 @@ impl Example {
         self
     }
 
-    /// The names of its clusters.
-    pub fn clusters(&self) -> BTreeSet<String> {
-        clusters(&self.text)
+    /// The example itself.
+    pub fn bootstrap(&self) -> Value {
+        parsed(&self.text)
     }
 
-    /// The names of the clusters that `render` prints for the file inside the example.
-    pub fn rendered_clusters(&self) -> BTreeSet<String> {
-        let output = self.render(&[]);
-        clusters(&String::from_utf8(output).expect("UTF-8"))
+    /// What `render` prints for the file inside the example.
+    pub fn rendered(&self) -> Value {
+        parsed(&String::from_utf8(self.render(&[])).expect("UTF-8"))
     }
 
     /// Starts Envoy with the example and waits until it serves.
@@ -140,11 +139,8 @@ impl Example {
     }
 }
 
-fn clusters(bootstrap: &str) -> BTreeSet<String> {
-    let bootstrap: serde_json::Value =
-        serde_saphyr::from_str(bootstrap).unwrap_or_else(|error| panic!("{error}"));
-    let clusters = bootstrap["static_resources"]["clusters"].as_array().expect("clusters");
-    clusters.iter().map(|cluster| cluster["name"].as_str().expect("a name").to_owned()).collect()
+fn parsed(bootstrap: &str) -> Value {
+    serde_saphyr::from_str(bootstrap).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// An Envoy that runs an example. Ends with the value.

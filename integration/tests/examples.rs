@@ -1,5 +1,6 @@
 //! The bootstraps of `envoy/examples`, as they stand but for their ports: the real Envoy and the filter, without `serve`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -57,16 +58,24 @@ async fn metrics_have(envoy: &Running, sample: &str) {
     assert!(is_there.await, "no {sample} in {text}");
 }
 
+/// The names of a bootstrap's clusters.
+fn clusters(bootstrap: &Value) -> BTreeSet<&str> {
+    let clusters = bootstrap["static_resources"]["clusters"].as_array().expect("clusters");
+    clusters.iter().map(|cluster| cluster["name"].as_str().expect("a name")).collect()
+}
+
 #[tokio::test]
-async fn the_clusters_of_the_examples_have_the_names_that_render_prints() {
+async fn the_examples_have_the_clusters_and_labels_that_render_prints() {
     let provider = Provider::start().await;
-    let two_hops = two_hops(&provider);
-    assert_eq!(two_hops.clusters(), two_hops.rendered_clusters());
     let existing =
         Example::new("existing-listener").env("LITELLM_MASTER_KEY", "k").env("OPENAI_API_KEY", "k");
-    let mut clusters = existing.clusters();
-    assert!(clusters.remove("my-service"));
-    assert_eq!(clusters, existing.rendered_clusters());
+    for example in [two_hops(&provider), existing] {
+        let (example, rendered) = (example.bootstrap(), example.rendered());
+        let mut names = clusters(&example);
+        names.remove("my-service");
+        assert_eq!(names, clusters(&rendered));
+        assert_eq!(example["stats_config"]["stats_tags"], rendered["stats_config"]["stats_tags"]);
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,24 @@ fn false_successes() -> Vec<(&'static str, Answer, u16)> {
         ("an error object in two pieces", Answer::bytes(ERROR).every(Duration::from_millis(30)), 429),
         ("an error object that says text", Answer::bytes(ERROR).header("content-type", "text/plain"), 429),
         ("a list with an error", Answer::bytes(format!("[{ERROR}]")), 429),
+        ("a list with an error as an event", event(&format!("data: [{ERROR}]\n\n")), 429),
+        (
+            "an error behind choices",
+            event(
+                "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\"}],\"error\":{\"code\":503,\"message\":\"m\"}}\n\n",
+            ),
+            503,
+        ),
+        (
+            "a chunk that holds an error",
+            event("data: {\"choices\":[],\"x_groq\":{\"id\":\"r\",\"error\":\"over capacity\"}}\n\n"),
+            502,
+        ),
+        (
+            "a code and words",
+            Answer::pieces(["{\"code\":500,\"msg\":\"404 NOT_FOUND\",\"success\":false}"]),
+            500,
+        ),
         ("null", Answer::bytes("null"), 502),
         ("nothing", Answer::bytes(""), 502),
         ("nothing, in chunks", Answer::pieces(Vec::<&str>::new()), 502),
@@ -197,6 +215,16 @@ async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
         ),
         ("an unknown object", Answer::bytes("{\"a\":1}"), b"{\"a\":1}"),
         ("a list", Answer::bytes("[{\"a\":1}]"), b"[{\"a\":1}]"),
+        (
+            "an error that says that there is none",
+            Answer::bytes("{\"error\":{\"code\":0,\"message\":\"\"},\"choices\":[{}]}"),
+            b"{\"error\":{\"code\":0,\"message\":\"\"},\"choices\":[{}]}",
+        ),
+        (
+            "bytes that are announced",
+            Answer::bytes(b":\x01\xff").header("content-type", "application/octet-stream"),
+            b":\x01\xff",
+        ),
         ("leading empty lines", Answer::bytes("\n\n\n{\"choices\":[{}]}"), b"\n\n\n{\"choices\":[{}]}"),
         ("events as JSON", Answer::bytes(event), event.as_bytes()),
         (

@@ -91,7 +91,7 @@ impl<'a> Event<'a> {
         if data == b"[DONE]" || data == b"null" {
             return Some(beginning.is_no_answer(NO_EVENT));
         }
-        let is_error = is_error || (data.starts_with(b"{") && top_level::scan(data) == Seen::Error);
+        let is_error = is_error || top_level::scan_whole(data) == Seen::Error;
         Some(match is_error {
             true => Checked::Failed(FalseSuccess::of_json(data)),
             false => Checked::Genuine(Form::Events),

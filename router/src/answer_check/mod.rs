@@ -4,8 +4,11 @@
 //! | what a route promises | what is no answer |
 //! |---|---|
 //! | JSON or events (all routes but the following) | nothing; `null`; a page or text; JSON or a first event that is an error; a stream that ends before an event |
-//! | text or JSON (`/audio/transcriptions`, `/audio/translations`) | a page; JSON or a first event that is an error; nothing where JSON was announced |
-//! | sound (`/audio/speech`) | nothing; a page; JSON or a first event that is an error |
+//! | text or JSON (`/audio/transcriptions`, `/audio/translations`) | a page; JSON that is an error; nothing where JSON was announced |
+//! | sound (`/audio/speech`) | nothing; a page; JSON that is an error |
+//!
+//! Where text or sound is promised, only what is announced as a stream of events is read as one. Pictures, sound and bytes that are
+//! announced as such pass on every route.
 //!
 //! The filter holds an answer's headers until its first bytes are there, so an answer that is none can still be sought at
 //! another deployment. Most answers are decided by a few dozen of them: nothing is held that a client could use already. A
@@ -13,6 +16,7 @@
 
 mod error;
 mod events;
+mod refusal;
 mod stream_error;
 mod top_level;
 
@@ -69,6 +73,9 @@ const HELD_TIME: Duration = Duration::from_secs(5);
 /// An error is read up to here.
 const ERROR_BYTES: usize = 64 * 1024;
 
+/// Kinds of content that only whoever means it announces: pictures, sound, and vLLM's embeddings as bytes.
+const BYTES: [&str; 4] = ["image/", "audio/", "video/", "octet-stream"];
+
 /// What a route's answer is made of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Promise {
@@ -97,8 +104,8 @@ pub fn check(beginning: &Beginning<'_>) -> Checked {
         None if beginning.complete => empty(promise, beginning),
         None => beginning.wait(Form::Whole),
         Some(b'{') => object(text, promise, beginning),
-        Some(_) if events::may_begin(text, beginning.complete) => events::check(text, beginning),
-        Some(b'<') if promise != Promise::JsonOrEvents && !is_page(beginning) => {
+        Some(_) if may_be_events(text, promise, beginning) => events::check(text, beginning),
+        Some(b'<') if promise != Promise::JsonOrEvents && !beginning.is_announced(&["html"]) => {
             Checked::Genuine(Form::Whole)
         }
         Some(b'<') => beginning.is_no_answer("a page of HTML or XML"),
@@ -125,30 +132,52 @@ impl Beginning<'_> {
         // What is compressed in another way than by gzip or zstd has nothing that it could be recognised by.
         let encoding =
             (self.header)("content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
-        match encoding {
-            Some(_) => Checked::Genuine(Form::Whole),
-            None => Checked::Failed(FalseSuccess::without_words(self.status, body)),
+        match encoding.is_some() || self.is_announced(&BYTES) {
+            true => Checked::Genuine(Form::Whole),
+            false => Checked::Failed(FalseSuccess::without_words(self.status, body)),
         }
+    }
+
+    /// Whether the content-type holds one of these words.
+    fn is_announced(&self, kinds: &[&str]) -> bool {
+        let kind = (self.header)("content-type").map(|kind| kind.to_ascii_lowercase());
+        kind.is_some_and(|kind| kinds.iter().any(|known| kind.contains(known)))
     }
 }
 
 fn empty(promise: Promise, beginning: &Beginning<'_>) -> Checked {
-    let is_json = || (beginning.header)("content-type").is_some_and(|kind| kind.contains("json"));
     // Silence is transcribed as nothing.
-    match promise == Promise::TextOrJson && !is_json() {
+    match promise == Promise::TextOrJson && !beginning.is_announced(&["json"]) {
         true => Checked::Genuine(Form::Whole),
         false => Checked::Failed(FalseSuccess::without_words(beginning.status, "an empty body")),
     }
 }
 
+/// Text and sound may begin like a stream by chance; a stream on their routes says what it is.
+fn may_be_events(text: &[u8], promise: Promise, beginning: &Beginning<'_>) -> bool {
+    events::may_begin(text, beginning.complete)
+        && (promise == Promise::JsonOrEvents || beginning.is_announced(&["event-stream"]))
+}
+
 fn object(text: &[u8], promise: Promise, beginning: &Beginning<'_>) -> Checked {
-    match top_level::scan(text) {
+    match scan(text) {
+        Seen::End if promise == Promise::JsonOrEvents && refusal::is_refusal(text) => {
+            beginning.await_error(|| FalseSuccess::of_json(text))
+        }
         Seen::Content | Seen::End => Checked::Genuine(Form::Whole),
         Seen::Error => beginning.await_error(|| FalseSuccess::of_json(text)),
         Seen::NoJson | Seen::Unfinished if promise != Promise::JsonOrEvents => Checked::Genuine(Form::Whole),
         Seen::NoJson => beginning.is_no_answer("a body that is no JSON"),
         Seen::Unfinished if beginning.complete => beginning.is_no_answer("JSON that breaks off"),
         Seen::Unfinished => beginning.wait(Form::Whole),
+    }
+}
+
+/// All that is there is read, unless it is longer than an error would be.
+fn scan(text: &[u8]) -> Seen {
+    match text.len() <= HELD_BYTES {
+        true => top_level::scan_whole(text),
+        false => top_level::scan(text),
     }
 }
 
@@ -165,10 +194,6 @@ fn list(text: &[u8], beginning: &Beginning<'_>) -> Checked {
 /// gzip or zstd, by their first bytes.
 fn is_compressed(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"\x28\xb5\x2f\xfd")
-}
-
-fn is_page(beginning: &Beginning<'_>) -> bool {
-    (beginning.header)("content-type").is_some_and(|kind| kind.contains("html"))
 }
 
 #[cfg(test)]

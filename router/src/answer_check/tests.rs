@@ -63,20 +63,37 @@ fn the_status_of_an_error_is_what_its_code_or_its_type_says() {
             500,
         ),
         (r#"[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]"#, 400),
+        (r#"{"id":"c","choices":[],"x_groq":{"id":"r","error":"m"}}"#, 502),
+        (r#"{"choices":null,"base_resp":{"status_code":1002,"status_msg":"m"}}"#, 502),
+        (
+            r#"{"choices":[{"delta":{"content":""},"finish_reason":"error"}],"error":{"code":429,"message":"m"}}"#,
+            429,
+        ),
     ] {
+        let end_unseen = checked("/chat/completions", &[], error.as_bytes(), false);
+        assert_eq!(end_unseen, Checked::Undecided, "{error}");
         for text in [
             error.to_owned(),
             format!("\u{feff} \r\n{error}\n"),
             format!("data: {error}\n\n"),
             format!("data:{error}"),
         ] {
-            // A list is no event.
-            if text.contains("data:[") || text.contains("data: [") {
-                continue;
-            }
             let (found, body) = failed(chat(&text), &text);
             assert_eq!((found, body["message"].as_str()), (status, Some("m")), "{text}");
         }
+    }
+}
+
+#[test]
+fn a_body_of_a_code_and_words_is_an_error_and_an_event_of_these_is_none() {
+    for (body, status) in [
+        (r#"{"code":500,"msg":"m","success":false}"#, 500),
+        (r#"{"code":"Throttling.RateQuota","message":"m","request_id":"r"}"#, 429),
+        (r#"{"errcode":40001,"errmsg":"m"}"#, 502),
+    ] {
+        let (found, error) = failed(chat(body), body);
+        assert_eq!((found, error["message"].as_str()), (status, Some("m")), "{body}");
+        assert!(matches!(chat(&format!("data: {body}\n\n")), Checked::Genuine(_)), "{body} may be progress");
     }
 }
 
@@ -170,6 +187,13 @@ fn an_answer_is_one_as_soon_as_it_shows() {
         r#"{"choices":[{"message":{"content":"{\"error\":{}}"},"error":{"code":1}}]}"#,
         r#"{"a":{"error":{"code":500}},"b":"\"error\":{","error":null,"errors":[],"object":"errors"}"#,
         "data: {\"delta\":{\"content\":\"\\\"error\\\":{\"},\"error\":null}\n\n",
+        // Errors that say that there is none.
+        r#"{"error":{"code":0,"message":""},"choices":[{}]}"#,
+        r#"{"error":{"code":null,"details":{"a":[]}},"choices":[{}]}"#,
+        r#"{"choices":[{}],"base_resp":{"status_code":0,"status_msg":"success"}}"#,
+        "data: {\"choices\":[],\"x_groq\":{\"id\":\"r\",\"usage\":{}}}\n\n",
+        "data: {\"choices\":[{}],\"x_groq\":{\"error\":null}}\n\n",
+        "data: [{\"candidates\":[{}]}]\n\n",
     ] {
         assert!(matches!(chat(text), Checked::Genuine(_)), "{text}");
     }
@@ -215,6 +239,9 @@ fn each_route_has_promises_of_its_own() {
     let text = [("content-type", "text/plain")];
     let json = [("content-type", "application/json")];
     let wav = [("content-type", "audio/wav")];
+    let png = [("content-type", "image/PNG")];
+    let bytes = [("content-type", "application/octet-stream")];
+    let events = [("content-type", "text/event-stream")];
     for (path, headers, body, is_answer) in [
         ("/audio/transcriptions", &text, "Hello.", true),
         ("/audio/transcriptions", &text, "", true),
@@ -224,7 +251,19 @@ fn each_route_has_promises_of_its_own() {
         ("/audio/transcriptions", &json, r#"{"text":""}"#, true),
         ("/audio/transcriptions", &json, "", false),
         ("/audio/transcriptions", &json, r#"{"error":{"message":"m"}}"#, false),
+        // Words that begin as a stream would.
+        ("/audio/transcriptions", &text, ": he said\n", true),
+        ("/audio/transcriptions", &text, "id\n", true),
+        ("/audio/transcriptions", &text, "event: error\n", true),
+        ("/audio/transcriptions", &events, "data: {\"delta\":\"Hello\"}\n\n", true),
+        ("/audio/transcriptions", &events, "data: {\"error\":{\"message\":\"m\"}}\n\n", false),
         ("/audio/translations", &html, "<html>", false),
+        ("/audio/speech", &wav, ":\u{0}\u{1}", true),
+        ("/audio/speech", &events, "data: {\"error\":{\"message\":\"m\"}}\n\n", false),
+        ("/embeddings", &bytes, ":\u{0}\u{1}", true),
+        ("/embeddings", &bytes, "{\u{0}\u{1}", true),
+        ("/embeddings", &bytes, "", false),
+        ("/images/generations", &png, "\u{89}PNG", true),
         ("/audio/speech", &wav, "RIFF....WAVE", true),
         ("/audio/speech", &wav, "{pcm", true),
         ("/audio/speech", &wav, "", false),
@@ -260,6 +299,10 @@ fn an_error_in_the_middle_of_a_stream_is_told_from_words_about_errors() {
         ("event: error\r\ndata: {}\r\n\r\n", true),
         ("data: {\"type\":\"error\",\"code\":\"x\",\"message\":\"m\"}\n\n", true),
         ("event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{}}\n\n", true),
+        ("event:error\ndata:{}\n\n", true),
+        ("data: [{\"error\":{\"code\":503}}]\n\n", true),
+        ("data: {\"choices\":[{}],\"error\":{\"code\":502}}\n\n", true),
+        ("data: {\"choices\":[],\"x_groq\":{\"error\":\"over capacity\"}}\n\n", true),
         ("data: {\"error\":null,\"choices\":[{}]}\n\n", false),
         ("data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\":{}\"}}]}\n\n", false),
         (
@@ -271,6 +314,14 @@ fn an_error_in_the_middle_of_a_stream_is_told_from_words_about_errors() {
     ] {
         assert_eq!(tells_of_an_error(piece.as_bytes()), expected, "{piece}");
     }
+}
+
+#[test]
+fn a_line_is_read_once_however_often_it_says_error() {
+    let line = format!("data: {{\"choices\":[{}{{}}]}}\n\n", "{\"error\":1},".repeat(100_000));
+    let begun = std::time::Instant::now();
+    assert!(!tells_of_an_error(line.as_bytes()));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]

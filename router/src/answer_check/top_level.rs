@@ -21,47 +21,107 @@ pub(super) enum Seen {
 const CONTENT: [&[u8]; 8] =
     [b"choices", b"data", b"output", b"results", b"text", b"delta", b"item", b"candidates"];
 
-/// Reads the object at the start of the bytes.
+/// Objects that hold an error within an answer, and the member that tells: Groq's chunks, MiniMax's answers.
+const ENVELOPES: [(&[u8], &[u8]); 2] = [(b"x_groq", b"error"), (b"base_resp", b"status_code")];
+/// Objects within an error that are looked into.
+const DEEPEST: u32 = 4;
+
+/// Reads the object at the start of the bytes, up to the first member that decides.
 pub(super) fn scan(bytes: &[u8]) -> Seen {
+    read(bytes, |_| true)
+}
+
+/// Reads the object, or the first one of a list, to its end: an error counts wherever it stands.
+pub(super) fn scan_whole(bytes: &[u8]) -> Seen {
+    let first = bytes.strip_prefix(b"[").map_or(bytes, <[u8]>::trim_ascii_start);
+    let mut has_content = false;
+    let seen = read(first, |seen| {
+        has_content |= seen == Seen::Content;
+        seen == Seen::Error
+    });
+    if has_content && seen != Seen::Error { Seen::Content } else { seen }
+}
+
+fn read(bytes: &[u8], decides: impl FnMut(Seen) -> bool) -> Seen {
     match bytes.split_first() {
-        Some((b'{', rest)) => members(rest).unwrap_or(Seen::Unfinished),
+        Some((b'{', rest)) => members(rest, decides).unwrap_or(Seen::Unfinished),
         Some(_) => Seen::NoJson,
         None => Seen::Unfinished,
     }
 }
 
 /// `None` where the bytes end before the object does.
-fn members(mut rest: &[u8]) -> Option<Seen> {
+fn members(mut rest: &[u8], mut decides: impl FnMut(Seen) -> bool) -> Option<Seen> {
     loop {
-        rest = rest.trim_ascii_start();
-        let (key, after) = match rest.split_first()? {
-            (b'}', _) => return Some(Seen::End),
-            (b',', after) => {
-                rest = after;
-                continue;
-            }
-            (b'"', after) => string(after)?,
-            _ => return Some(Seen::NoJson),
+        let (key, value) = match next(rest)? {
+            Next::Member(key, value) => (key, value),
+            Next::End => return Some(Seen::End),
+            Next::NoJson => return Some(Seen::NoJson),
         };
-        let value = match after.trim_ascii_start().split_first()? {
-            (b':', value) => value.trim_ascii_start(),
-            _ => return Some(Seen::NoJson),
-        };
-        if let Some(seen) = member(key, value)? {
+        if let Some(seen) = member(key, value)?.filter(|seen| decides(*seen)) {
             return Some(seen);
         }
         rest = skipped(value)?;
     }
 }
 
+/// What comes next in an object.
+enum Next<'a> {
+    /// A key, and everything from its value on.
+    Member(&'a [u8], &'a [u8]),
+    End,
+    NoJson,
+}
+
+fn next(rest: &[u8]) -> Option<Next<'_>> {
+    let rest = rest.trim_ascii_start();
+    let rest = rest.strip_prefix(b",").map_or(rest, <[u8]>::trim_ascii_start);
+    let (key, after) = match rest.split_first()? {
+        (b'}', _) => return Some(Next::End),
+        (b'"', after) => string(after)?,
+        _ => return Some(Next::NoJson),
+    };
+    Some(match after.trim_ascii_start().split_first()? {
+        (b':', value) => Next::Member(key, value.trim_ascii_start()),
+        _ => Next::NoJson,
+    })
+}
+
 /// What a member shows, the inner `None` being nothing; the outer one where more of its value is needed.
 fn member(key: &[u8], value: &[u8]) -> Option<Option<Seen>> {
     Some(match key {
-        b"error" | b"errors" => is_filled(value)?.then_some(Seen::Error),
+        b"error" | b"errors" => says_something(value, 0)?.then_some(Seen::Error),
         b"object" | b"type" => names_an_error(value)?.then_some(Seen::Error),
         _ if CONTENT.contains(&key) => is_filled(value)?.then_some(Seen::Content),
-        _ => None,
+        _ => match ENVELOPES.iter().find(|(envelope, _)| *envelope == key) {
+            Some((_, tells)) => has(value, |key, value| match key == *tells {
+                true => is_filled(value),
+                false => Some(false),
+            })?
+            .then_some(Seen::Error),
+            None => None,
+        },
     })
+}
+
+/// Whether an error is one: some servers send `{"code": 0, "message": ""}` with what went well.
+fn says_something(value: &[u8], depth: u32) -> Option<bool> {
+    match value.first()? {
+        b'{' if depth < DEEPEST => has(value, |_, value| says_something(value, depth.saturating_add(1))),
+        _ => is_filled(value),
+    }
+}
+
+/// Whether a member of an object is what is sought.
+fn has(object: &[u8], mut is_sought: impl FnMut(&[u8], &[u8]) -> Option<bool>) -> Option<bool> {
+    let Some(mut rest) = object.strip_prefix(b"{") else { return Some(false) };
+    while let Next::Member(key, value) = next(rest)? {
+        if is_sought(key, value)? {
+            return Some(true);
+        }
+        rest = skipped(value)?;
+    }
+    Some(false)
 }
 
 /// Whether a value is more than null, false, 0 or nothing in brackets or quotes.

@@ -45,7 +45,18 @@ enum Part {
 const MEMBERS: [(Part, &[&str]); 5] = [
     (
         Part::Code,
-        &["code", "type", "status", "status_code", "reason", "error_type", "error_code", "__type", "quotaid"],
+        &[
+            "code",
+            "type",
+            "status",
+            "status_code",
+            "reason",
+            "error_type",
+            "error_code",
+            "errcode",
+            "__type",
+            "quotaid",
+        ],
     ),
     (
         Part::Message,
@@ -56,6 +67,7 @@ const MEMBERS: [(Part, &[&str]); 5] = [
             "title",
             "error_message",
             "error_msg",
+            "errmsg",
             "error_description",
             "status_msg",
         ],
@@ -74,6 +86,7 @@ const MEMBERS: [(Part, &[&str]); 5] = [
             "metadata",
             "raw",
             "base_resp",
+            "x_groq",
             "provider_specific_fields",
         ],
     ),

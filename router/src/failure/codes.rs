@@ -112,6 +112,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "permission_denied",
             // DashScope
             "arrearage",
+            // Zhipu
+            "1113",
             "invalidapikey",
             // LiteLLM
             "budget_exceeded",
@@ -163,6 +165,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "deploymentnotfound",
             "deployment_not_found",
             "resourcenotfoundexception",
+            // Zhipu
+            "1211",
             "modelnotreadyexception",
             // Groq, LiteLLM: a model that this key may not use.
             "model_permission_blocked_org",

@@ -302,7 +302,7 @@ impl Parts<'_> {
             tag_filtering: reader.flag(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
-            extra_body: params::members(reader, params, "extra_body"),
+            extra_body: params::extra_body(reader, params),
             drop_params,
             drop_paths,
             public_params: params::public(reader, params, &target.endpoint.shown, &shown),

@@ -98,6 +98,19 @@ fn azures_version_and_key_come_from_its_variables() {
 }
 
 #[test]
+fn an_organization_of_the_environment_that_no_header_can_hold_is_refused_by_its_name() {
+    let long = "x".repeat(20_000);
+    for organization in ["org\nx-evil: 1", "org\u{1}", "ü", &long] {
+        let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
+        let reading = reading(text, &[("OPENAI_ORGANIZATION", organization)]);
+        let is_refused = reading.findings.iter().any(|finding| {
+            finding.severity == Severity::Refused && finding.path == "OPENAI_ORGANIZATION"
+        });
+        assert!(is_refused, "{:?}", reading.findings);
+    }
+}
+
+#[test]
 fn openais_organization_comes_from_the_environment_and_goes_to_openai_alone() {
     let organization = |params: &str, variables: &[(&str, &str)]| {
         let config = config(params, variables);

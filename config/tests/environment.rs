@@ -103,9 +103,10 @@ fn an_organization_of_the_environment_that_no_header_can_hold_is_refused_by_its_
     for organization in ["org\nx-evil: 1", "org\u{1}", "ü", &long] {
         let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
         let reading = reading(text, &[("OPENAI_ORGANIZATION", organization)]);
-        let is_refused = reading.findings.iter().any(|finding| {
-            finding.severity == Severity::Refused && finding.path == "OPENAI_ORGANIZATION"
-        });
+        let is_refused = reading
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Refused && finding.path == "OPENAI_ORGANIZATION");
         assert!(is_refused, "{:?}", reading.findings);
     }
 }

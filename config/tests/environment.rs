@@ -136,6 +136,17 @@ fn the_time_limit_of_the_environment_stands_where_no_section_has_one() {
 }
 
 #[test]
+fn a_number_of_the_environment_that_is_none_is_told_by_its_variable() {
+    let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
+    for variable in ["REQUEST_TIMEOUT", "DEFAULT_COOLDOWN_TIME_SECONDS", "ROUTER_MAX_FALLBACKS"] {
+        let reading = reading(text, &[(variable, "10 minutes")]);
+        assert!(reading.config.is_some(), "{variable}");
+        let told = reading.findings.iter().any(|finding| finding.path == variable);
+        assert!(told, "{variable}: {:?}", reading.findings);
+    }
+}
+
+#[test]
 fn ssl_verify_of_the_environment_goes_before_the_files_and_after_the_deployments() {
     let tls = |params: &str, sections: &str, value: &str| {
         let params = format!("model: openai/m, api_key: k{params}");

@@ -249,10 +249,15 @@ impl Parts<'_> {
         }
         match names {
             Some(names) if !names.is_empty() => names.into_iter().map(Some).collect(),
-            // The first is LiteLLM's, the second that of the client which it uses.
-            _ if provider == "openai" => vec![reader.env.first_of(&["OPENAI_ORGANIZATION", "OPENAI_ORG_ID"])],
+            _ if provider == "openai" => vec![self.organization_of_the_environment(reader)],
             _ => vec![None],
         }
+    }
+
+    /// The first variable is LiteLLM's, the second that of the client which it uses.
+    fn organization_of_the_environment(&self, reader: &mut Reader<'_>) -> Option<String> {
+        let (variable, name) = reader.env.first_named(&["OPENAI_ORGANIZATION", "OPENAI_ORG_ID"])?;
+        reader.fits(self.params.place, &Path::top(variable), &name, Use::AsciiHeader).then_some(name)
     }
 
     fn deployment(&self, reader: &mut Reader<'_>, around: &Surroundings, target: Target) -> Deployment {
@@ -302,7 +307,7 @@ impl Parts<'_> {
             tag_filtering: reader.flag(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
-            extra_body: params::members(reader, params, "extra_body"),
+            extra_body: params::extra_body(reader, params),
             drop_params,
             drop_paths,
             public_params: params::public(reader, params, &target.endpoint.shown, &shown),

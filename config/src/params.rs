@@ -76,11 +76,16 @@ fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
     false
 }
 
-/// The members of a map, such as `extra_body`.
-pub fn members(reader: &mut Reader<'_>, params: &Section<'_>, key: &str) -> Vec<Member> {
-    let Some(section) = reader.section(params, key) else { return Vec::new() };
+/// The members of `extra_body`. `model` is none of them: it would stand beside the deployment's own in each body.
+pub fn extra_body(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
+    let Some(section) = reader.section(params, "extra_body") else { return Vec::new() };
     let mut members = Vec::new();
     for entry in section.entries {
+        if entry.key.eq_ignore_ascii_case("model") {
+            let advice = "name the provider's model as model of litellm_params";
+            reader.report.warn(entry.place, &section.path.key(&entry.key), "has no effect", advice);
+            continue;
+        }
         let value = match &entry.node.value {
             Value::Null => Some(Value::Null),
             _ => reader.untyped(&entry.node, &section.path.key(&entry.key)),

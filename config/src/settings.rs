@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::reader::{Reader, Section};
-use crate::report::Path;
-use crate::tree::Entry;
+use crate::report::{ADVISES, Path};
+use crate::tree::{Entry, Place};
 
 /// The settings sections of a document, those that are there.
 #[derive(Clone, Copy, Default)]
@@ -42,21 +42,33 @@ impl Reader<'_> {
         }
     }
 
-    /// Whole seconds of an environment variable of LiteLLM's.
+    /// Seconds of an environment variable of LiteLLM's.
     pub fn seconds_from(&mut self, variable: &str) -> Option<Duration> {
-        let text = self.env.first_of(&[variable])?;
-        text.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        self.number_from(variable, |text| Duration::try_from_secs_f64(text.parse().ok()?).ok())
     }
 
     /// A count of an environment variable of LiteLLM's.
     pub fn count_from(&mut self, variable: &str) -> Option<u32> {
-        self.env.first_of(&[variable])?.trim().parse().ok()
+        self.number_from(variable, |text| text.parse().ok())
     }
 
     /// A share from 0 on of an environment variable of LiteLLM's.
     pub fn share_from(&mut self, variable: &str) -> Option<f64> {
-        let share: f64 = self.env.first_of(&[variable])?.trim().parse().ok()?;
-        (share.is_finite() && share >= 0.0).then_some(share)
+        let is_share = |share: &f64| share.is_finite() && *share >= 0.0;
+        self.number_from(variable, |text| text.parse().ok().filter(is_share))
+    }
+
+    /// What cannot be read leaves the default, with a warning.
+    fn number_from<T>(&mut self, variable: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text = self.env.first_of(&[variable])?;
+        let number = read(&text);
+        if ADVISES && number.is_none() {
+            let place = Place { file: 0, line: 1 };
+            let (message, advice) =
+                ("is no number that it can be, and has no effect", "correct it, or unset it");
+            self.report.warn(place, &Path::top(variable), message, advice);
+        }
+        number
     }
 
     /// Refuses something at a key.

@@ -154,12 +154,10 @@ impl Call<'_, '_, '_> {
         } else {
             Layout::AzureDeployments
         };
-        if layout == Layout::AzureDeployments && base.trim_path("/openai") {
-            self.warn(
-                "api_base",
-                "ends in /openai, which belongs to the path of every request",
-                "remove /openai",
-            );
+        let is_end = |end: &&str| layout == Layout::AzureDeployments && base.trim_path(end);
+        if let Some(end) = ["/openai/deployments", "/openai"].into_iter().find(is_end) {
+            let message = format!("ends in {end}, which belongs to the path of every request");
+            self.warn("api_base", &message, &format!("remove {end}"));
         }
         let query = match (base.api_version(), version) {
             // It stands in the base's own query.

@@ -98,6 +98,20 @@ fn azures_version_and_key_come_from_its_variables() {
 }
 
 #[test]
+fn an_organization_of_the_environment_that_no_header_can_hold_is_refused_by_its_name() {
+    let long = "x".repeat(20_000);
+    for organization in ["org\nx-evil: 1", "org\u{1}", "ü", &long] {
+        let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
+        let reading = reading(text, &[("OPENAI_ORGANIZATION", organization)]);
+        let is_refused = reading
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Refused && finding.path == "OPENAI_ORGANIZATION");
+        assert!(is_refused, "{:?}", reading.findings);
+    }
+}
+
+#[test]
 fn openais_organization_comes_from_the_environment_and_goes_to_openai_alone() {
     let organization = |params: &str, variables: &[(&str, &str)]| {
         let config = config(params, variables);
@@ -119,6 +133,17 @@ fn the_time_limit_of_the_environment_stands_where_no_section_has_one() {
     assert_eq!(config(params, &variables).router.timeout, Duration::from_secs_f64(12.5));
     let file = config_with(params, "router_settings: {timeout: 7}", &variables);
     assert_eq!(file.router.timeout, Duration::from_secs(7));
+}
+
+#[test]
+fn a_number_of_the_environment_that_is_none_is_told_by_its_variable() {
+    let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
+    for variable in ["REQUEST_TIMEOUT", "DEFAULT_COOLDOWN_TIME_SECONDS", "ROUTER_MAX_FALLBACKS"] {
+        let reading = reading(text, &[(variable, "10 minutes")]);
+        assert!(reading.config.is_some(), "{variable}");
+        let told = reading.findings.iter().any(|finding| finding.path == variable);
+        assert!(told, "{variable}: {:?}", reading.findings);
+    }
 }
 
 #[test]

@@ -19,16 +19,18 @@ pub fn check(args: &Check) -> Result<ExitCode, Failure> {
         anstream::println!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}");
         return Ok(Failure::Refused.exit_code());
     };
-    let remarks =
-        surroundings::variables(&reading.variables).into_iter().chain(surroundings::proxies(&config));
-    for remark in remarks {
+    let variables = surroundings::variables(&reading.variables);
+    let proxies = surroundings::proxies(&config);
+    for remark in variables.into_iter().chain(proxies).chain(surroundings::cas(&config)) {
         anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
     }
     let count = config.deployments.len();
+    let deployments = if count == 1 { "deployment" } else { "deployments" };
     let skipped = match config.skipped.len() {
         0 => String::new(),
+        1 => ", 1 name skipped".to_owned(),
         names => format!(", {names} names skipped"),
     };
-    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} deployments{skipped}");
+    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} {deployments}{skipped}");
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use llm_balancer_config::Config;
 
+use crate::cas;
+
 /// `2 of 3 deployments are reached through http://proxy:3128 (HTTPS_PROXY)`, a line for each proxy.
 pub fn proxies(config: &Config) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -22,6 +24,17 @@ pub fn proxies(config: &Config) -> Vec<String> {
 pub fn variables(names: &[String]) -> Option<String> {
     (!names.is_empty())
         .then(|| format!("{}: read from the environment where the file is silent", names.join(", ")))
+}
+
+/// `servers are verified by the CAs in /corp.pem (REQUESTS_CA_BUNDLE)`, or why `serve` would not start on this machine.
+pub fn cas(config: &Config) -> Option<String> {
+    match cas::find(config) {
+        Err(failure) => Some(format!("serve would not start here: {failure}")),
+        Ok(used) => {
+            let (variable, file) = config.ca_bundle.as_ref().filter(|(_, file)| *file == used)?;
+            Some(format!("servers are verified by the CAs in {file} ({variable})"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +64,24 @@ mod tests {
             "1 of 3 deployments are reached through http://p:80 (HTTP_PROXY)",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn the_cas_that_a_variable_names_are_told_and_so_is_a_file_that_is_not_there() {
+        let told = |base: &str, file: &str| {
+            let text = format!(
+                "model_list:\n- {{model_name: g, litellm_params: {{model: openai/m, api_base: '{base}', api_key: k}}}}\n"
+            );
+            let lookup = |name: &str| (name == "REQUESTS_CA_BUNDLE").then(|| file.to_owned());
+            cas(&read("config.yaml", &text, &lookup).config.unwrap())
+        };
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let expected = format!("servers are verified by the CAs in {file} (REQUESTS_CA_BUNDLE)");
+        assert_eq!(told("https://a/v1", file), Some(expected));
+        let missing = told("https://a/v1", "/nowhere/ca.pem").unwrap();
+        let start = "serve would not start here: REQUESTS_CA_BUNDLE: cannot read /nowhere/ca.pem: ";
+        assert!(missing.starts_with(start), "{missing}");
+        assert_eq!(told("http://a/v1", "/nowhere/ca.pem"), None, "nothing needs it");
     }
 
     #[test]

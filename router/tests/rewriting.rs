@@ -189,6 +189,14 @@ fn a_deployments_defaults_fill_in_and_its_extra_body_overrides() {
 }
 
 #[story(unsupported = test)]
+fn a_deployments_extra_body_does_not_name_a_second_model() {
+    for name in ["model", "Model"] {
+        let yaml = file(&format!(", extra_body: {{{name}: other, seed: 1}}"));
+        assert_eq!(sent(&yaml, &[], r#"{"model":"g"}"#).body, r#"{"model":"m","seed":1}"#, "{name}");
+    }
+}
+
+#[story(unsupported = test)]
 fn a_clients_extra_body_is_merged() {
     let json = body_of("", r#"{"model":"g","messages":[],"top_k":1,"extra_body":{"top_k":5,"guided":"x"}}"#);
     assert_eq!(json["top_k"], 5);

@@ -10,6 +10,11 @@ use super::parameters::{Value, is_token};
 /// Bytes of a part's headers at most; real ones have two or three hundred.
 const MOST: usize = 8 * 1024;
 
+/// Parameters of Content-Disposition: those of a form (RFC 7578, 4.2), and those of a file (RFC 2183, 2), which Jersey
+/// sends for every file, and which do not go out.
+const PARAMETERS: [&str; 7] =
+    ["name", "filename", "filename*", "size", "creation-date", "modification-date", "read-date"];
+
 /// Takes a part apart: its header lines, and its content.
 ///
 /// # Errors
@@ -44,7 +49,7 @@ impl Head {
         if !value.main.eq_ignore_ascii_case("form-data") {
             return Err("a Content-Disposition other than form-data");
         }
-        if value.names().any(|name| !matches!(name, "name" | "filename" | "filename*")) {
+        if value.names().any(|name| !PARAMETERS.contains(&name)) {
             return Err("a Content-Disposition parameter other than name, filename and filename*");
         }
         let name = value.get("name").ok_or("no name")?;
@@ -189,6 +194,11 @@ mod tests {
             (".NET", "form-data; name=file; filename=a.wav; filename*=utf-8''na%C3%AFve.wav", "naïve.wav"),
             ("urllib3", "form-data; name=\"file\"; filename*=utf-8''a.wav", "a.wav"),
             ("an old browser", r#"form-data; name="file"; filename="C:\songs\a.wav""#, "a.wav"),
+            (
+                "Jersey",
+                r#"form-data; filename="a.wav"; modification-date="Wed, 12 Feb 2020 10:00:00 GMT"; size=4; name="file""#,
+                "a.wav",
+            ),
             ("RFC 8187", "form-data; name=file; filename*=ISO-8859-1'de'%e4.wav", "ä.wav"),
         ] {
             let head = head(disposition).unwrap();
@@ -262,7 +272,7 @@ mod tests {
             "form-data; filename=a",
             "form-data; name*=utf-8''a",
             "form-data; name*0=mo; name*1=del",
-            "form-data; name=a; size=3",
+            "form-data; name=a; x=y",
             "form-data; name=\"\"",
             "form-data; name=\"a \"",
             "form-data; name=\"a%22\"",

@@ -85,14 +85,6 @@ async fn an_error_body_that_is_no_json_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_empty_answer_is_an_answer() {
-    let world = World::group(&["paris"], "num_retries: 0").await;
-    world.provider.always("paris", Answer::bytes(""));
-    let reply = world.chat("gpt").await;
-    assert_eq!((reply.status, reply.text().as_str()), (200, ""));
-}
-
-#[tokio::test]
 async fn a_plain_answer_may_come_in_chunks() {
     let world = World::group(&["paris"], "").await;
     world

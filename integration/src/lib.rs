@@ -2,7 +2,7 @@
 //!
 //! In the order a test meets them: [`World`] puts the others together; [`Provider`] is the far side, told by [`Answer`]s what to do and keeping what it
 //! [`Received`]; [`Balancer`] is the process under test; [`Client`] and [`raw`] are the near side; [`statistics`] judges what was counted. [`Redis`] is a
-//! real one, [`Link`] the way to it, which can be cut and slowed, and a [`Fleet`] shares it. [`Prometheus`] is a real one, too. [`Containers`] is all of
+//! real one, [`Link`] the way to it, which can be cut and slowed, and a [`Fleet`] shares it. An [`Example`] is a bootstrap of `envoy/examples`. [`Prometheus`] is a real one, too. [`Containers`] is all of
 //! this in Docker, with a [`Front`] before it.
 
 mod answer;
@@ -10,6 +10,7 @@ mod balancer;
 pub mod certificates;
 mod client;
 mod containers;
+mod example;
 pub mod fleet;
 mod forward_proxy;
 mod front;
@@ -32,6 +33,7 @@ pub use answer::Answer;
 pub use balancer::{Balancer, Launch, Refusal};
 pub use client::{Client, Events, Reply, ask};
 pub use containers::{Containers, INSTANCES};
+pub use example::{Example, Running};
 pub use fleet::Fleet;
 pub use forward_proxy::ForwardProxy;
 pub use front::Front;

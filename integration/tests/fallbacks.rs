@@ -67,7 +67,8 @@ async fn whatever_the_failure_there_is_a_fallback_for_it() {
         too_long(),
         improper(),
     ]) {
-        world.provider.script("gpt", [answer.clone()]);
+        // A kept connection that breaks is no failure, so none is kept.
+        world.provider.script("gpt", [answer.clone().header("connection", "close")]);
         let reply = world.chat("gpt").await;
         assert_eq!((reply.served_by().as_str(), fallbacks(&reply)), ("other", 1), "{answer:?}");
         assert_eq!(world.provider.calls(), ["gpt", "other"], "{answer:?}");
@@ -106,7 +107,9 @@ async fn each_kind_of_failure_has_a_list_of_its_own_and_the_rest_has_the_default
 async fn a_fallbacks_own_fallbacks_come_first_and_when_all_fail_the_client_gets_the_first_error() {
     let names = ["gpt", "a", "b", "c", "d"];
     let world = groups(&names, "fallbacks: [{gpt: [a, d]}, {a: [b]}, {b: [c]}]").await;
-    fail(&world, &["gpt", "a", "b"]);
+    fail(&world, &["gpt", "b"]);
+    // A kept connection that breaks is no failure, so none is kept to where one breaks below.
+    world.provider.always("a", Answer::status(500).header("connection", "close"));
     let reply = world.chat("gpt").await;
     assert_eq!((reply.served_by().as_str(), fallbacks(&reply)), ("c", 3));
     world.provider.forget();

@@ -205,7 +205,8 @@ impl Refusal {
             }
             Self::Skipped(model, why) => {
                 let model = shown(model);
-                let message = format!("The model `{model}` is configured, but its deployments were skipped: {why}.");
+                let message =
+                    format!("The model `{model}` is configured, but its deployments were skipped: {why}.");
                 (404, INVALID, Some("model"), message)
             }
             // OpenAI's own status for a model that another route serves.

@@ -317,6 +317,7 @@ fn an_error_in_the_middle_of_a_stream_is_told_from_words_about_errors() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a stopwatch")]
 fn a_line_is_read_once_however_often_it_says_error() {
     let line = format!("data: {{\"choices\":[{}{{}}]}}\n\n", "{\"error\":1},".repeat(100_000));
     let begun = std::time::Instant::now();

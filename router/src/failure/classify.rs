@@ -18,7 +18,7 @@
 //!
 //! "Anywhere" is an untried deployment first. A deployment that is alone in its group cools by LiteLLM's rules
 //! ([`cooldown`](crate::cooldown)). A code goes before a phrase, a phrase before the status; a body that is not JSON says
-//! nothing, so its status decides.
+//! nothing, so its status decides; but text that names what the balancer added is about that.
 
 use super::body::ErrorBody;
 use super::class::Class;
@@ -201,11 +201,16 @@ impl Reading<'_> {
 
     fn is_about_what_was_added(&self) -> bool {
         const NAMES: [&str; 3] = ["stream_options", "stream options", "include_usage"];
-        let names = |text: &String| {
+        let names = |text: &str| {
             let text = text.to_ascii_lowercase();
             NAMES.iter().any(|name| text.contains(name))
         };
+        // Some frameworks refuse unknown members in plain text.
+        let is_text = || !matches!(self.error.body.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
+        let is_in_text = || is_text() && names(&String::from_utf8_lossy(self.error.body));
         self.error.added.stream_options
-            && (self.body.params.iter().any(names) || self.body.messages.iter().any(names))
+            && (self.body.params.iter().any(|name| names(name))
+                || self.body.messages.iter().any(|message| names(message))
+                || is_in_text())
     }
 }

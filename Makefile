@@ -60,11 +60,11 @@ endef
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: tools build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
+run: envoy curl build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
 	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
 	@ENVOY=$(ENVOY) integration/quickstart.sh
 
-run-cluster: tools build ## Two instances on ports 4000 and 4001, one Redis, one limit
+run-cluster: envoy curl redis build ## Two instances on ports 4000 and 4001, one Redis, one limit
 	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
 	@ENVOY=$(ENVOY) integration/cluster.sh
 

@@ -8,7 +8,7 @@ trap 'exit 143' TERM
 serve() {
     target/release/llm-balancer --config "$1" --port "$2" --admin-port "$3" &
     balancer=$!
-    for _ in $(seq 200); do
+    for _ in $(seq 600); do
         kill -0 $balancer 2>/dev/null || exit 1
         curl --silent --fail --output /dev/null "http://localhost:$2/health/liveliness" && return
         sleep 0.05

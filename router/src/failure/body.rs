@@ -1,8 +1,9 @@
 //! A provider's error body, read by its JSON members: what the provider itself says, never what it repeats.
 //!
 //! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg` and their like as
-//! messages, `param` and `loc` as names of parameters, `retryDelay` (Google's RetryInfo) and `retry_after` as a time to wait; the same again in `error`, `errors`, `innererror`, `details`,
-//! `metadata` and in JSON that is written into a string. All other members (`input`, `ctx`, `flagged_input`, ..) are not.
+//! messages, `param` and `loc` as names of parameters, `retryDelay` (Google's RetryInfo) and `retry_after` as a time to
+//! wait; the same again in `error`, `errors`, `innererror`, `details`, `metadata` and in JSON that is written into a
+//! string. All other members (`input`, `ctx`, `flagged_input`, ..) are not.
 
 use std::borrow::Cow;
 use std::time::Duration;

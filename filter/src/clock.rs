@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use llm_balancer_router::alive::BEAT;
+use llm_balancer_router::state::heartbeats::BEAT;
 
 use crate::host;
 

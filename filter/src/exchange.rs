@@ -5,15 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::answer::limits;
-use llm_balancer_router::answer_check::{Checked, FalseSuccess};
 use llm_balancer_router::attempt::{Attempt, Journey};
-use llm_balancer_router::explain;
-use llm_balancer_router::headers::Headers;
+use llm_balancer_router::http::headers::Headers;
+use llm_balancer_router::http::retry_after::retry_after;
 use llm_balancer_router::outcome::{Failure, Outcome};
-use llm_balancer_router::reply::{Refusal, Reply};
-use llm_balancer_router::request::Request;
-use llm_balancer_router::retry_after::retry_after;
+use llm_balancer_router::request::parse::Request;
+use llm_balancer_router::request::refusal::{Refusal, Reply};
+use llm_balancer_router::router::response_headers::limits;
+use llm_balancer_router::telemetry::explain;
+use llm_balancer_router::upstream::answer_check::{Checked, FalseSuccess};
 use llm_balancer_router::{Arrival, Asking, End, Said, Step, Verdict};
 
 use crate::abi::Action;

@@ -26,9 +26,9 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
-use llm_balancer_router::fleet::Fleet;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::store::Moment;
+use llm_balancer_router::state::membership::Fleet;
+use llm_balancer_router::state::store::Moment;
 
 use crate::clock::Clock;
 use crate::host::{BufferType, LogLevel};

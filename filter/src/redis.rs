@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::fleet::Fleet;
-use llm_balancer_router::headers::Headers;
-use llm_balancer_router::lease::Lacks;
-use llm_balancer_router::meters::{Change, series};
+use llm_balancer_router::http::headers::Headers;
+use llm_balancer_router::state::lease::Lacks;
+use llm_balancer_router::state::membership::Fleet;
+use llm_balancer_router::telemetry::metrics::{Change, series};
 use llm_balancer_router::{Call, News, Told};
 
 use crate::Worker;

@@ -19,8 +19,8 @@ use common::{CHAT, NOON, group};
 use llm_balancer_config::read;
 use llm_balancer_router::attempt::Attempt;
 use llm_balancer_router::random::{Random, SplitMix};
-use llm_balancer_router::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::usage::Usage;
+use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
+use llm_balancer_router::upstream::usage::Usage;
 use llm_balancer_router::{Arrival, End, Ended, Router, Step};
 
 /// A store that counts calls.

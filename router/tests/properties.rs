@@ -20,10 +20,10 @@ use llm_balancer_config::{Config, read};
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::record::Record;
-use llm_balancer_router::reply::Reply;
-use llm_balancer_router::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::usage::Usage;
+use llm_balancer_router::request::refusal::Reply;
+use llm_balancer_router::state::record::Record;
+use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
+use llm_balancer_router::upstream::usage::Usage;
 use llm_balancer_router::{Arrival, Ended, Router, Said, Step, Verdict};
 use proptest::prelude::*;
 

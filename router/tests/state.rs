@@ -14,7 +14,7 @@ mod common;
 use common::{Answer, CHAT, World, group};
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::store::{Moment, Store};
+use llm_balancer_router::state::store::{Moment, Store};
 use llm_balancer_router::{Arrival, Said, Step, Verdict};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 

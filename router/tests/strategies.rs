@@ -107,7 +107,7 @@ fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
     // The probe comes to nothing, so that there is need of another.
     one.router.abandon(
         &probe,
-        &llm_balancer_router::store::Moment {
+        &llm_balancer_router::state::store::Moment {
             now: one.now,
             random: &mut llm_balancer_router::random::SplitMix::new(1),
             store: &*one.store,
@@ -131,7 +131,7 @@ fn within_the_buffer_all_are_equally_near() {
         counts[usize::from(id.as_bytes()[0] - b'a')] += 1;
         world.router.abandon(
             &attempt,
-            &llm_balancer_router::store::Moment {
+            &llm_balancer_router::state::store::Moment {
                 now: world.now,
                 random: &mut llm_balancer_router::random::SplitMix::new(1),
                 store: &*world.store,
@@ -150,7 +150,8 @@ fn no_answer_in_time_counts_as_a_slow_one() {
     world.wait(30.0);
     let failure = llm_balancer_router::outcome::Failure::TimedOut;
     let random = &mut llm_balancer_router::random::SplitMix::new(1);
-    let mut moment = llm_balancer_router::store::Moment { now: world.now, random, store: &*world.store };
+    let mut moment =
+        llm_balancer_router::state::store::Moment { now: world.now, random, store: &*world.store };
     world.router.judge(attempt, failure, &Default::default, &mut moment);
     assert_eq!(share(&mut world, 10, "fine"), 10);
 }

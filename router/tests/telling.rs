@@ -9,7 +9,7 @@
     reason = "a story that cannot go on, or overflows, has failed"
 )]
 
-use llm_balancer_router::meters::Change::{self, Add, Observe, Set, Shift};
+use llm_balancer_router::telemetry::metrics::Change::{self, Add, Observe, Set, Shift};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 mod common;

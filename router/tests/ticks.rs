@@ -18,11 +18,11 @@ use std::time::Duration;
 use common::{NOON, group};
 use llm_balancer_config::read;
 use llm_balancer_router::Router;
-use llm_balancer_router::lease::Lease;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::record::Record;
-use llm_balancer_router::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::window::Window;
+use llm_balancer_router::state::lease::Lease;
+use llm_balancer_router::state::record::Record;
+use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
+use llm_balancer_router::state::window::Window;
 
 #[derive(Default)]
 struct Counting {

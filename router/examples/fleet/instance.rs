@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use llm_balancer_config::Config;
 use llm_balancer_router::attempt::{Attempt, Journey};
-use llm_balancer_router::headers::Headers;
-use llm_balancer_router::lease::Lacks;
+use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::store::{Memory, Moment};
+use llm_balancer_router::state::lease::Lacks;
+use llm_balancer_router::state::store::{Memory, Moment};
 use llm_balancer_router::{Arrival, Call, End, Ended, Router, Step};
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;

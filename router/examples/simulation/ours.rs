@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use llm_balancer_config::read;
 use llm_balancer_router::attempt::{Attempt, Journey};
-use llm_balancer_router::headers::Headers;
+use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::{Random, SplitMix};
-use llm_balancer_router::store::{Memory, Moment};
-use llm_balancer_router::usage::Usage;
+use llm_balancer_router::state::store::{Memory, Moment};
+use llm_balancer_router::upstream::usage::Usage;
 use llm_balancer_router::{Arrival, Ended, Router, Said, Step, Verdict};
 
 use crate::events::{Balancer, Error, TIMEOUT};

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::json::{self, Object};
+use crate::http::json::{self, Object};
 
 /// Objects within objects, JSON in strings included; OpenRouter's repetition of a repeated error is the deepest known.
 const DEEPEST: u32 = 6;

@@ -5,6 +5,11 @@
 //! - `codes` and `phrases`: what providers write there, with where it was seen.
 //! - [`Fault`]: a failed attempt with its class.
 
+pub mod cooldown;
+pub mod fallback;
+pub mod retry;
+pub mod usage_refusals;
+
 mod body;
 mod class;
 mod classify;

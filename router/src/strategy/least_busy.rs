@@ -19,7 +19,7 @@ pub fn score(candidate: &Candidate<'_>, now: Duration) -> f64 {
 mod tests {
     use super::super::tests::{candidates, group, seen, shares};
     use super::*;
-    use crate::record::{InFlight, Record};
+    use crate::state::record::{InFlight, Record};
 
     fn serving(cells: &[(u32, u32)]) -> Record {
         let in_flight = cells.iter().map(|(vm, count)| InFlight { vm: *vm, count: *count }).collect();

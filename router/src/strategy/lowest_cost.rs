@@ -12,7 +12,7 @@ pub fn pick(candidates: &[Candidate<'_>], random: &mut dyn Random) -> Option<usi
 mod tests {
     use super::super::tests::{candidates, group, seen, shares};
     use super::*;
-    use crate::record::Record;
+    use crate::state::record::Record;
 
     #[test]
     fn the_cheapest_is_picked_and_what_costs_nothing_is_cheapest() {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use llm_balancer_config::StrategyArgs;
 
 use super::{Candidate, lowest};
-use crate::latency::Metric;
-use crate::outlier::Outlier;
 use crate::random::Random;
+use crate::state::latency::Metric;
+use crate::state::outlier::Outlier;
 
 /// A measurement is worth checking after this: a deployment that was slow once may have recovered long ago. With a second probe that
 /// confirms the first one, it has its share again within a minute.
@@ -95,7 +95,7 @@ mod tests {
     use super::super::tests::{candidates, group, seen, shares};
     use super::*;
     use crate::random::SplitMix;
-    use crate::record::{InFlight, Record};
+    use crate::state::record::{InFlight, Record};
 
     const NOON: Duration = Duration::from_secs(1_740_000_000);
 

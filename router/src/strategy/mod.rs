@@ -4,7 +4,7 @@
 //! random: in the order of the file, the first would get whatever comes after a quiet moment.
 
 use crate::random::Random;
-use crate::seen::Seen;
+use crate::state::snapshot::Seen;
 
 pub mod least_busy;
 pub mod lowest_cost;
@@ -42,9 +42,9 @@ pub fn lowest<'a>(
 pub(crate) mod tests {
     use super::*;
     use crate::random::SplitMix;
-    use crate::record::Record;
-    use crate::seen::Fixed;
-    use crate::terms::Terms;
+    use crate::state::limits::Terms;
+    use crate::state::record::Record;
+    use crate::state::snapshot::Fixed;
     use llm_balancer_config::{Config, read};
 
     /// Deployments `0`, `1`, .. of one group, each with further litellm_params.

@@ -23,8 +23,8 @@ pub fn score(candidate: &Candidate<'_>, now: Duration) -> f64 {
 mod tests {
     use super::super::tests::{candidates, group, seen, shares};
     use super::*;
-    use crate::record::Record;
-    use crate::window::Window;
+    use crate::state::record::Record;
+    use crate::state::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
 

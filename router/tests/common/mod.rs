@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{read, retry_ceiling};
-use llm_balancer_router::answer::{limits as limits_headers, owned};
 use llm_balancer_router::attempt::{Attempt, Journey};
-use llm_balancer_router::headers::Headers;
-use llm_balancer_router::meters::Change;
+use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::reply::Reply;
-use llm_balancer_router::request::Request;
-use llm_balancer_router::store::{Memory, Moment};
-use llm_balancer_router::usage::Usage;
+use llm_balancer_router::request::parse::Request;
+use llm_balancer_router::request::refusal::Reply;
+use llm_balancer_router::router::response_headers::{limits as limits_headers, owned};
+use llm_balancer_router::state::store::{Memory, Moment};
+use llm_balancer_router::telemetry::metrics::Change;
+use llm_balancer_router::upstream::usage::Usage;
 use llm_balancer_router::{Arrival, End, Ended, Router, Said, Sending, Step, Verdict};
 
 /// How a provider answers one attempt.
@@ -258,7 +258,9 @@ impl World {
         let limits = owned(limits_headers(limits));
         told.headers.extend(limits.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let explanation = attempt.journey.explanation.clone();
-        told.headers.extend(explanation.map(|text| (llm_balancer_router::explain::HEADER.to_owned(), text)));
+        told.headers.extend(
+            explanation.map(|text| (llm_balancer_router::telemetry::explain::HEADER.to_owned(), text)),
+        );
         let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>, end: End| {
             let first_byte = Some(world.now + Duration::from_millis(milliseconds));
             world.now += Duration::from_millis(milliseconds);

@@ -1,0 +1,326 @@
+//! Whether a failure makes a deployment cool down, and for how long (BEHAVIOUR 5.4).
+//!
+//! | class of the failure | in a group | alone |
+//! |---|---|---|
+//! | `limit` | at once | with the thousandth failure in a row |
+//! | `deployment` | at once | at once |
+//! | `account` | at once | at once for a wrong key (LiteLLM's AuthenticationError), else never |
+//! | `server`, `forbidden` | when more than half of five or more failed | with the thousandth failure in a row |
+//! | all others | never: they say nothing about the deployment | never |
+//!
+//! `allowed_fails` and the policies replace the table by a count. Every failed attempt is counted, retries and
+//! fallbacks included. What class a failure has says [`classify`](crate::failure::classify()).
+
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, FailurePolicy, RouterSettings};
+
+use crate::failure::{Class, Fault};
+use crate::outcome::Kind;
+use crate::state::pending_successes::Known;
+use crate::state::record::{Cooled, Fails, Outcomes, Record, seconds};
+
+/// How long outcomes count for the default rule.
+const OUTCOMES: Duration = Duration::from_secs(60);
+/// LiteLLM's `allowed_fails` where only a policy is set, and it does not name the failure.
+const ALLOWED_FAILS: u32 = 3;
+/// No provider's hint keeps a deployment away for longer: a day is a mistake.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Whose failure it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// How requests are routed.
+    pub settings: &'a RouterSettings,
+    /// Who failed.
+    pub deployment: &'a Deployment,
+    /// It is the only one of its group.
+    pub alone: bool,
+    /// The group has somewhere else to go.
+    pub has_fallbacks: bool,
+    /// Whether the share of failures can be judged: failures are written at once, successes may wait.
+    pub successes: Known,
+}
+
+impl Case<'_> {
+    /// Remembers a failure, and cools the deployment down if it is time for that; `None` where it is not.
+    pub fn failed(&self, fault: &Fault, record: &mut Record, now: Duration) -> Option<Cooled> {
+        let own = fault.kind().in_policy(&self.deployment.allowed_fails_policy);
+        // A policy of the deployment's own may name what is the request's, but not what is nobody's.
+        let is_named = own.is_some() && !matches!(fault.class, Class::ClientTimeout | Class::Ours);
+        if !fault.class.is_counted() && !is_named {
+            return None;
+        }
+        record.outcomes = record.outcomes.at(now);
+        record.outcomes.failures = record.outcomes.failures.saturating_add(1);
+        let time = self.time(fault);
+        if self.settings.disable_cooldowns || time.is_zero() || !self.is_due(own, fault, record, now) {
+            return None;
+        }
+        Some(record.cooldown.extend(time, now))
+    }
+
+    fn is_due(&self, own: Option<u32>, fault: &Fault, record: &mut Record, now: Duration) -> bool {
+        let settings = self.settings;
+        let kind = fault.kind();
+        let general = kind.in_policy(&settings.allowed_fails_policy);
+        let is_default =
+            settings.allowed_fails.is_none() && settings.allowed_fails_policy == FailurePolicy::default();
+        match (own, self.deployment.allowed_fails, general) {
+            (Some(allowed), _, _) => self.exceeds(allowed, Some(kind), record, now),
+            (None, Some(allowed), _) => self.exceeds(allowed, None, record, now),
+            _ if is_default => self.is_due_by_default(fault, &record.outcomes),
+            (None, None, Some(allowed)) => self.exceeds(allowed, Some(kind), record, now),
+            // Without anywhere else to go, a cooldown helps no request.
+            (None, None, None) if self.alone && !self.has_fallbacks => false,
+            (None, None, None) => {
+                self.exceeds(settings.allowed_fails.unwrap_or(ALLOWED_FAILS), None, record, now)
+            }
+        }
+    }
+
+    fn is_due_by_default(&self, fault: &Fault, outcomes: &Outcomes) -> bool {
+        let settings = self.settings;
+        let Outcomes { successes, failures, .. } = *outcomes;
+        let attempts = successes.saturating_add(failures);
+        let most_failed = f64::from(failures) > f64::from(attempts) * settings.failure_threshold
+            && attempts >= settings.failure_threshold_requests
+            && self.successes.is_complete(outcomes);
+        let all_failed = successes == 0 && failures >= settings.lone_failure_threshold;
+        match fault.class {
+            Class::Deployment => true,
+            Class::Account => !self.alone || fault.kind() == Kind::Authentication,
+            Class::Limit if !self.alone => true,
+            _ => all_failed || (most_failed && !self.alone),
+        }
+    }
+
+    /// Counts a failure, of its own kind or among all others, and says whether that is one too many. A count lasts as long
+    /// as a cooldown, beginning with its first failure.
+    fn exceeds(&self, allowed: u32, kind: Option<Kind>, record: &mut Record, now: Duration) -> bool {
+        let lasts = self.deployment.cooldown_time.unwrap_or(self.settings.cooldown_time);
+        let (now, lasts) = (seconds(now), seconds(lasts).max(1));
+        record.fails.retain(|fails| now.abs_diff(fails.since) < lasts);
+        if let Some(fails) = record.fails.iter_mut().find(|fails| fails.kind == kind) {
+            fails.count = fails.count.saturating_add(1);
+            return fails.count > allowed;
+        }
+        record.fails.push(Fails { kind, since: now, count: 1 });
+        allowed == 0
+    }
+
+    /// The deployment's own time, the provider's hint, or the router's.
+    fn time(&self, fault: &Fault) -> Duration {
+        let time = self.deployment.cooldown_time.or(fault.retry_after());
+        time.unwrap_or(self.settings.cooldown_time).min(LONGEST)
+    }
+}
+
+impl Outcomes {
+    /// The outcomes that count at this time.
+    pub fn at(self, now: Duration) -> Self {
+        let now = seconds(now);
+        if now.abs_diff(self.since) < seconds(OUTCOMES) {
+            self
+        } else {
+            Self { since: now, ..Self::default() }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+mod tests {
+    use super::*;
+    use crate::failure::{Added, ProviderError, classify};
+    use crate::outcome::Failure;
+    use llm_balancer_config::read;
+
+    const NOON: Duration = Duration::from_secs(1_740_000_000);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A deployment whose failures are told one by one.
+    struct Told {
+        config: llm_balancer_config::Config,
+        record: Record,
+        alone: bool,
+    }
+
+    fn told(item: &str, settings: &str, alone: bool) -> Told {
+        let text = format!(
+            "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_key: k}}\n{item}\nrouter_settings: {{{settings}}}\n"
+        );
+        let reading = read("config.yaml", &text, &|_| None);
+        let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
+        Told { config, record: Record::default(), alone }
+    }
+
+    impl Told {
+        fn fails(&mut self, fault: Fault, now: Duration) -> bool {
+            self.cooled(fault, now).is_some()
+        }
+
+        fn cooled(&mut self, fault: Fault, now: Duration) -> Option<Cooled> {
+            let case = Case {
+                settings: &self.config.router,
+                deployment: &self.config.deployments[0],
+                alone: self.alone,
+                has_fallbacks: false,
+                successes: Known::All,
+            };
+            case.failed(&fault, &mut self.record, now)
+        }
+
+        fn succeeds(&mut self, times: u32, now: Duration) {
+            self.record.outcomes = self.record.outcomes.at(now);
+            let successes = &mut self.record.outcomes.successes;
+            *successes = successes.saturating_add(times);
+        }
+
+        fn sits_out(&self, now: Duration) -> u64 {
+            self.record.cooldown.at(now).map_or(0, |until| until.saturating_sub(now).as_secs())
+        }
+    }
+
+    fn says(status: u16, body: &str, retry_after: Option<Duration>) -> Fault {
+        let class = classify(&ProviderError {
+            status,
+            body: body.as_bytes(),
+            error_type: None,
+            has_retry_after: retry_after.is_some(),
+            is_wildcard: false,
+            model: "",
+            added: Added::default(),
+        });
+        Fault { failure: Failure::Provider { status, retry_after }, class }
+    }
+
+    fn status(status: u16) -> Fault {
+        says(status, "", None)
+    }
+
+    fn hint(seconds: u64) -> Fault {
+        says(429, "", Some(Duration::from_secs(seconds)))
+    }
+
+    const NO_CONNECTION: Fault = Fault { failure: Failure::NoConnection, class: Class::Server };
+
+    #[test]
+    fn a_first_failure_cools_what_will_not_pass_by_itself() {
+        const NO_MODEL: &str = r#"{"error":{"code":"model_not_found"}}"#;
+        const NO_CREDIT: &str = r#"{"error":{"message":"Your credit balance is too low"}}"#;
+        for (code, body, in_group, alone) in [
+            (429, "", true, false),
+            (401, "", true, true),
+            (404, NO_MODEL, true, true),
+            (404, "", false, false),
+            (405, "", false, false),
+            (410, "", true, true),
+            (402, "", true, false),
+            (400, NO_CREDIT, true, false),
+            (400, "", false, false),
+            (403, "", false, false),
+            (403, r#"{"error":{"type":"permission_error"}}"#, true, false),
+            (409, "", false, false),
+            (413, "", false, false),
+            (422, "", false, false),
+            (408, "", false, false),
+            (500, "", false, false),
+            (503, "", false, false),
+            (529, "", true, false),
+        ] {
+            let fault = says(code, body, None);
+            assert_eq!(told("", "", false).fails(fault, NOON), in_group, "{code} {body} in a group");
+            assert_eq!(told("", "", true).fails(fault, NOON), alone, "{code} {body} alone");
+        }
+    }
+
+    #[test]
+    fn a_failure_during_a_cooldown_is_news_only_if_it_moves_the_end() {
+        let mut cooling = told("", "", false);
+        assert_eq!(cooling.cooled(hint(20), NOON), Some(Cooled::Begins));
+        assert_eq!(cooling.cooled(hint(20), NOON + SECOND / 2), Some(Cooled::Already));
+        assert_eq!(cooling.cooled(status(429), NOON + SECOND), Some(Cooled::Already));
+        assert_eq!(cooling.cooled(hint(60), NOON + SECOND), Some(Cooled::Longer));
+        assert_eq!(cooling.cooled(hint(20), NOON + 61 * SECOND), Some(Cooled::Begins));
+    }
+
+    #[test]
+    fn more_than_half_of_five_failures_cool_a_member_of_a_group() {
+        let mut all = told("", "", false);
+        let cooled: Vec<bool> = (0..5).map(|_| all.fails(NO_CONNECTION, NOON)).collect();
+        assert_eq!(cooled, [false, false, false, false, true]);
+        assert_eq!(all.sits_out(NOON), 5);
+
+        let mut half = told("", "", false);
+        half.succeeds(5, NOON);
+        assert!((0..5).all(|_| !half.fails(status(500), NOON)), "half is not more than half");
+        assert!(half.fails(status(500), NOON));
+
+        let mut spread = told("", "", false);
+        assert!((0..8).all(|nth| !spread.fails(status(500), NOON + nth * 20 * SECOND)), "five in a minute");
+    }
+
+    #[test]
+    fn a_deployment_that_is_alone_cools_with_the_thousandth_failure_in_a_row() {
+        let mut alone = told("", "", true);
+        assert!((0..999).all(|_| !alone.fails(status(500), NOON)));
+        assert!(alone.fails(status(500), NOON));
+        let mut lucky = told("", "", true);
+        lucky.succeeds(1, NOON);
+        assert!((0..1500).all(|_| !lucky.fails(status(500), NOON)));
+    }
+
+    #[test]
+    fn the_deployments_own_time_goes_before_the_providers_hint_and_that_before_the_routers() {
+        for (item, settings, fault, expected) in [
+            ("", "", status(429), 5),
+            ("", "cooldown_time: 2", status(429), 2),
+            ("", "cooldown_time: 2", hint(20), 20),
+            ("  model_info: {cooldown_time: 3}", "cooldown_time: 2", hint(20), 3),
+            ("  model_info: {cooldown_time: 0}", "", hint(20), 0),
+            ("", "", hint(0), 0),
+            ("", "", hint(4_000_000_000), 24 * 3600),
+            ("", "disable_cooldowns: true", hint(20), 0),
+        ] {
+            let mut told = told(item, settings, false);
+            told.fails(fault, NOON);
+            assert_eq!(told.sits_out(NOON), expected, "{item} {settings} {fault:?}");
+        }
+    }
+
+    #[test]
+    fn allowed_fails_are_allowed_and_no_more() {
+        let mut one = told("", "allowed_fails: 1", false);
+        assert!(!one.fails(status(500), NOON));
+        assert!(one.fails(status(429), NOON + SECOND), "any kind counts");
+
+        let mut slow = told("", "allowed_fails: 1", false);
+        assert!(
+            (0..9).all(|nth| !slow.fails(status(500), NOON + nth * 5 * SECOND)),
+            "within a cooldown_time"
+        );
+
+        let mut alone = told("", "allowed_fails: 1", true);
+        assert!((0..9).all(|_| !alone.fails(status(500), NOON)), "nowhere else to go");
+    }
+
+    #[test]
+    fn a_policy_counts_each_kind_by_itself() {
+        let policy =
+            "allowed_fails_policy: {RateLimitErrorAllowedFails: 2, InternalServerErrorAllowedFails: 0}";
+        let mut told = told("", policy, true);
+        assert!(!told.fails(status(429), NOON) && !told.fails(status(429), NOON));
+        assert!(told.fails(status(500), NOON));
+        assert!(told.fails(status(429), NOON));
+    }
+
+    #[test]
+    fn a_deployments_own_policy_may_name_what_never_cools_otherwise() {
+        let item = "  model_info: {allowed_fails_policy: {BadRequestErrorAllowedFails: 1}}";
+        let mut own = told(item, "", false);
+        assert!(!own.fails(status(400), NOON));
+        assert!(own.fails(status(400), NOON));
+        assert!(own.fails(status(429), NOON), "other kinds follow the rule that they had");
+    }
+}

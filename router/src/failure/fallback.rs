@@ -1,0 +1,295 @@
+//! Where a request goes when its group cannot serve it, and what its body is on the way there (BEHAVIOUR 6).
+
+use std::sync::Arc;
+
+use llm_balancer_config::{Fallback, RouterSettings, Target, without_provider};
+
+use crate::failure::Class;
+use crate::http::json::{Object, quoted};
+use crate::request::overrides::Wishes;
+
+/// The way of a request from group to group. It is kept by names, so that it survives a reload of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// Where it has been. A target that changes the request is another place than the same group unchanged.
+    visited: Vec<Target>,
+    /// The lists that it is working through, each one the fallbacks of a target of the one before, with what is left
+    /// of it in reverse order.
+    lists: Vec<Vec<Target>>,
+    hops: u32,
+}
+
+/// The group that could not serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// What it was asked by: the client's model, or the last target's.
+    pub asked: &'a str,
+    /// What that was found to stand for.
+    pub group: &'a str,
+}
+
+impl Trail {
+    /// The next place to try after `failed`, or `None` where there is no further one.
+    ///
+    /// A target that fails is followed by its own fallbacks, `max_fallbacks` lists deep, and only then by the rest of
+    /// the list that it came from.
+    pub fn next(
+        &mut self,
+        settings: &RouterSettings,
+        wishes: &Wishes,
+        failed: Names<'_>,
+        class: Class,
+    ) -> Option<Target> {
+        if wishes.disable_fallbacks {
+            return None;
+        }
+        self.visit(failed.asked);
+        self.visit(failed.group);
+        let is_deepest = u32::try_from(self.lists.len()).is_ok_and(|depth| depth >= settings.max_fallbacks);
+        if !is_deepest && let Some(targets) = find(list(settings, wishes, class), failed) {
+            self.lists.push(targets.iter().rev().cloned().collect());
+        }
+        let target = self.unvisited()?;
+        self.visited.push(target.clone());
+        self.hops = self.hops.saturating_add(1);
+        Some(target)
+    }
+
+    /// Groups that it was sent on to so far: x-litellm-attempted-fallbacks.
+    pub fn hops(&self) -> u32 {
+        self.hops
+    }
+
+    fn visit(&mut self, name: &str) {
+        if !self.visited.iter().any(|target| *target.model == *name && target.overrides.is_empty()) {
+            self.visited.push(Target { model: Arc::from(name), overrides: Vec::new() });
+        }
+    }
+
+    /// Takes the next target off the innermost list that has one.
+    fn unvisited(&mut self) -> Option<Target> {
+        while let Some(list) = self.lists.last_mut() {
+            match list.pop() {
+                Some(target) if self.visited.contains(&target) => {}
+                Some(target) => return Some(target),
+                None => drop(self.lists.pop()),
+            }
+        }
+        None
+    }
+}
+
+/// The list that a failure is looked up in. One for its own kind is the only one, even where the group is not in it.
+fn list<'a>(settings: &'a RouterSettings, wishes: &'a Wishes, class: Class) -> &'a [Fallback] {
+    let (own, configured) = match class {
+        Class::ContextWindow => {
+            (&wishes.context_window_fallbacks, settings.context_window_fallbacks.as_slice())
+        }
+        Class::ContentPolicy => {
+            (&wishes.content_policy_fallbacks, settings.content_policy_fallbacks.as_slice())
+        }
+        _ => (&None, [].as_slice()),
+    };
+    match own {
+        Some(own) => own,
+        None if !configured.is_empty() => configured,
+        None => wishes.fallbacks.as_ref().unwrap_or(&settings.fallbacks),
+    }
+}
+
+/// The targets of a group: under its own name, then with the provider's name put before or taken away, then under `*`.
+/// Of repeated groups LiteLLM takes the first, and of repeated stars the last.
+fn find<'a>(list: &'a [Fallback], failed: Names<'_>) -> Option<&'a [Target]> {
+    let names = [failed.asked, failed.group];
+    let exact = |name: &&str| list.iter().find(|fallback| *fallback.group == **name);
+    let related = |name: &&str| list.iter().find(|fallback| are_related(&fallback.group, name));
+    let star = || list.iter().rev().find(|fallback| *fallback.group == *"*");
+    let found = names.iter().find_map(exact).or_else(|| names.iter().find_map(related)).or_else(star)?;
+    Some(&found.targets)
+}
+
+/// Whether two names differ by the provider's alone: `gpt-4` and `openai/gpt-4`.
+fn are_related(one: &str, other: &str) -> bool {
+    without_provider(one) == Some(other) || without_provider(other) == Some(one)
+}
+
+/// The client's JSON body with the members that a target changes; `None` where it changes nothing, or there is no
+/// JSON to change. The model is not among them.
+pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
+    if target.overrides.is_empty() {
+        return None;
+    }
+    let object = Object::parse(body).ok()?;
+    let is_changed = |key: &str| target.overrides.iter().any(|member| member.key == key);
+    let kept = object.members().iter().filter(|member| !is_changed(&member.key));
+    let changed = target.overrides.iter().map(|member| (member.key.as_str(), member.json.as_str()));
+    let mut out = String::with_capacity(body.len().saturating_add(256));
+    for (key, value) in kept.map(|member| (&*member.key, member.value)).chain(changed) {
+        out.push(if out.is_empty() { '{' } else { ',' });
+        out.push_str(&quoted(key));
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+    Some(out.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::overrides::Permitted;
+
+    /// Fallbacks as the configuration writes them, in JSON.
+    fn lists(fallbacks: &str, context_window: &str, content_policy: &str) -> Wishes {
+        let members = [
+            ("fallbacks", fallbacks),
+            ("context_window_fallbacks", context_window),
+            ("content_policy_fallbacks", content_policy),
+        ];
+        Wishes::read(members.into_iter(), &[], Permitted::default(), false).unwrap()
+    }
+
+    fn settings(lists: &Wishes) -> RouterSettings {
+        let file = "model_list: [{model_name: g, litellm_params: {model: openai/m, api_key: k}}]";
+        let mut settings = llm_balancer_config::read("config.yaml", file, &|_| None).config.unwrap().router;
+        let list = |list: &Option<Vec<Fallback>>| list.clone().unwrap_or_default();
+        settings.fallbacks = list(&lists.fallbacks);
+        settings.context_window_fallbacks = list(&lists.context_window_fallbacks);
+        settings.content_policy_fallbacks = list(&lists.content_policy_fallbacks);
+        settings
+    }
+
+    fn with(fallbacks: &str) -> RouterSettings {
+        settings(&lists(fallbacks, "null", "null"))
+    }
+
+    /// Every place that a request for `first` sees where all of them fail.
+    fn visited(settings: &RouterSettings, wishes: &Wishes, first: &str, class: Class) -> Vec<String> {
+        let (mut trail, mut seen, mut name) = (Trail::default(), Vec::new(), first.to_owned());
+        while let Some(target) = trail.next(settings, wishes, Names { asked: &name, group: &name }, class) {
+            name = target.model.to_string();
+            seen.push(name.clone());
+            assert_eq!(usize::try_from(trail.hops()), Ok(seen.len()));
+        }
+        seen
+    }
+
+    fn all_fail(fallbacks: &str, first: &str) -> Vec<String> {
+        visited(&with(fallbacks), &Wishes::default(), first, Class::Server)
+    }
+
+    #[test]
+    fn targets_are_tried_in_their_order() {
+        assert_eq!(all_fail(r#"[{"g": ["a", "b"]}]"#, "g"), ["a", "b"]);
+        assert_eq!(all_fail(r#"[{"g": ["a", "b"]}]"#, "h"), [""; 0]);
+    }
+
+    #[test]
+    fn a_targets_own_fallbacks_go_before_the_rest_of_the_list() {
+        let list = r#"[{"g": ["a", "b"]}, {"a": ["c", "d"]}, {"c": ["e"]}]"#;
+        assert_eq!(all_fail(list, "g"), ["a", "c", "e", "d", "b"]);
+    }
+
+    #[test]
+    fn no_group_is_tried_twice() {
+        assert_eq!(all_fail(r#"[{"g": ["a", "g", "a"]}, {"a": ["g", "b"]}, {"b": ["a"]}]"#, "g"), ["a", "b"]);
+        let alias = Names { asked: "alias", group: "g" };
+        let next = Trail::default().next(
+            &with(r#"[{"*": ["g", "alias", "a"]}]"#),
+            &Wishes::default(),
+            alias,
+            Class::Server,
+        );
+        assert_eq!(&*next.unwrap().model, "a");
+    }
+
+    #[test]
+    fn the_same_group_may_serve_a_changed_request_once() {
+        assert_eq!(all_fail(r#"[{"g": [{"model": "g", "max_tokens": 5}, "a"]}]"#, "g"), ["g", "a"]);
+    }
+
+    #[test]
+    fn lists_are_followed_as_deep_as_max_fallbacks_says() {
+        let mut settings = with(r#"[{"g": ["a", "z"]}, {"a": ["b"]}, {"b": ["c"]}]"#);
+        for (max, expected) in
+            [(0, &[][..]), (1, &["a", "z"]), (2, &["a", "b", "z"]), (3, &["a", "b", "c", "z"])]
+        {
+            settings.max_fallbacks = max;
+            assert_eq!(visited(&settings, &Wishes::default(), "g", Class::Server), expected, "{max}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_name_then_without_its_provider_then_by_the_star() {
+        let list = r#"[{"*": ["x"]}, {"gpt-4": ["bare"]}, {"openai/gpt-4": ["full"]}, {"openai/o1": ["o"]}, {"*": ["star"]}]"#;
+        for (group, target) in [
+            ("gpt-4", "bare"),
+            ("openai/gpt-4", "full"),
+            ("azure/gpt-4", "bare"),
+            ("o1", "o"),
+            ("azure/o1", "star"),
+            ("team/gpt-4", "star"),
+        ] {
+            assert_eq!(all_fail(list, group)[0], target, "{group}");
+        }
+    }
+
+    #[test]
+    fn the_name_that_was_asked_for_goes_before_what_it_stands_for() {
+        let list = lists(r#"[{"g": ["of the group"]}, {"alias": ["of the alias"]}]"#, "null", "null");
+        for (asked, target) in [("alias", "of the alias"), ("other", "of the group")] {
+            let names = Names { asked, group: "g" };
+            let next = Trail::default().next(&settings(&list), &Wishes::default(), names, Class::Server);
+            assert_eq!(&*next.unwrap().model, target);
+        }
+    }
+
+    #[test]
+    fn a_list_for_the_kind_of_failure_is_the_only_one_that_is_consulted() {
+        let regular = r#"[{"g": ["regular"]}, {"h": ["regular"]}]"#;
+        let configured = settings(&lists(regular, r#"[{"g": ["long"]}]"#, r#"[{"g": ["lax"]}]"#));
+        let none = Wishes::default();
+        for (group, class, expected) in [
+            ("g", Class::Server, &["regular"][..]),
+            ("g", Class::ContextWindow, &["long"]),
+            ("g", Class::ContentPolicy, &["lax"]),
+            ("h", Class::ContextWindow, &[]),
+            ("h", Class::ContentPolicy, &[]),
+        ] {
+            assert_eq!(visited(&configured, &none, group, class), expected, "{group} {class:?}");
+        }
+        assert_eq!(visited(&with(regular), &none, "h", Class::ContextWindow), ["regular"]);
+    }
+
+    #[test]
+    fn a_requests_list_takes_the_place_of_the_configurations_of_its_kind() {
+        let configured = settings(&lists(r#"[{"g": ["a"]}]"#, r#"[{"g": ["long"]}]"#, "null"));
+        let own = lists(r#"["b", "c"]"#, "null", "null");
+        assert_eq!(visited(&configured, &own, "g", Class::Server), ["b", "c"]);
+        assert_eq!(visited(&configured, &own, "g", Class::ContextWindow), ["long"]);
+        let own = lists("[]", r#"["d"]"#, "null");
+        assert_eq!(visited(&configured, &own, "g", Class::Server), [""; 0]);
+        assert_eq!(visited(&configured, &own, "g", Class::ContextWindow), ["d"]);
+    }
+
+    #[test]
+    fn a_request_can_do_without_fallbacks() {
+        let wishes = Wishes { disable_fallbacks: true, ..lists(r#"["b"]"#, "null", "null") };
+        assert_eq!(visited(&with(r#"[{"g": ["a"]}]"#), &wishes, "g", Class::Server), [""; 0]);
+    }
+
+    #[test]
+    fn a_targets_members_replace_every_one_of_that_name() {
+        let wishes =
+            lists(r#"[{"model": "a", "temperature": 0, "stop": ["x"], "a\"b": 1}, "b"]"#, "null", "null");
+        let targets = &wishes.fallbacks.unwrap()[0].targets;
+        let body = br#"{"model":"g","temp\u0065rature":1,"messages":[ {} ],"temperature":2}"#;
+        let merged_to =
+            |place: usize, body| merged(body, &targets[place]).map(|body| String::from_utf8(body).unwrap());
+        let expected = r#"{"model":"g","messages":[ {} ],"temperature":0,"stop":["x"],"a\"b":1}"#;
+        assert_eq!(merged_to(0, body).as_deref(), Some(expected));
+        assert_eq!(merged_to(0, b"{}").as_deref(), Some(r#"{"temperature":0,"stop":["x"],"a\"b":1}"#));
+        assert_eq!(merged_to(0, b"--boundary"), None);
+        assert_eq!(merged_to(1, body), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! Whether a request may come in: the master key, in any of the headers that clients put it in (BEHAVIOUR 9.5).
+
+use llm_balancer_config::Secret;
+use subtle::ConstantTimeEq;
+
+use crate::http::headers::Headers;
+use crate::request::refusal::Refusal;
+
+/// Checks the key. Every header is looked at, and each in constant time, so that time tells nothing about the key.
+///
+/// # Errors
+/// [`Refusal::NoKey`] or [`Refusal::WrongKey`]; never where no key is configured.
+pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Refusal> {
+    let Some(key) = master_key else { return Ok(()) };
+    let mut sent = false;
+    let mut right = false;
+    for (name, value) in headers.iter() {
+        let offered = match name {
+            "authorization" | "x-litellm-api-key" => bearer(value),
+            "x-api-key" | "api-key" => value,
+            _ => continue,
+        };
+        sent |= !offered.is_empty();
+        right |= bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
+    }
+    match (sent, right) {
+        (_, true) => Ok(()),
+        (true, false) => Err(Refusal::WrongKey),
+        (false, false) => Err(Refusal::NoKey),
+    }
+}
+
+/// The scheme is case-insensitive (RFC 9110, 11.1), and LiteLLM takes a bare key as well.
+fn bearer(value: &str) -> &str {
+    match value.split_at_checked(7) {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer ") => key.trim(),
+        _ => value.trim(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_opens_from_each_of_the_headers() {
+        let key = Secret::new("sk-master");
+        for (name, value, expected) in [
+            ("authorization", "Bearer sk-master", Ok(())),
+            ("authorization", "bearer sk-master", Ok(())),
+            ("authorization", "sk-master", Ok(())),
+            ("x-api-key", "sk-master", Ok(())),
+            ("api-key", "sk-master", Ok(())),
+            ("x-litellm-api-key", "Bearer sk-master", Ok(())),
+            ("authorization", "Bearer sk-other", Err(Refusal::WrongKey)),
+            ("api-key", "sk-maste", Err(Refusal::WrongKey)),
+            ("authorization", "Bearer ", Err(Refusal::NoKey)),
+            ("cookie", "sk-master", Err(Refusal::NoKey)),
+        ] {
+            let headers = [(name, value)].into_iter().collect();
+            assert_eq!(check(Some(&key), &headers), expected, "{name}: {value}");
+        }
+        assert_eq!(check(None, &Headers::default()), Ok(()));
+    }
+}

@@ -1,0 +1,212 @@
+//! The routes that tell about the configuration: models, model info, group info (BEHAVIOUR 9.2).
+//!
+//! LiteLLM fills most of these keys from its table of prices and abilities, which we do not have: they are null here,
+//! or absent, unless `model_info` sets them.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use llm_balancer_config::{Config, Deployment, Member};
+
+use crate::http::json::quoted;
+use crate::http::route::query_value;
+
+/// LiteLLM's constant, the time of OpenAI's first models.
+const CREATED: u32 = 1_677_610_602;
+
+/// What chat completions take, which is what LiteLLM lists for a model that it does not know.
+const OPENAI_PARAMS: &str = concat!(
+    r#"["frequency_penalty","logit_bias","logprobs","top_logprobs","max_tokens","max_completion_tokens","#,
+    r#""modalities","prediction","n","presence_penalty","seed","stop","stream","stream_options","temperature","#,
+    r#""top_p","tools","tool_choice","function_call","functions","max_retries","extra_headers","#,
+    r#""parallel_tool_calls","audio","web_search_options","service_tier","safety_identifier","#,
+    r#""prompt_cache_key","prompt_cache_retention","store","response_format","reasoning_effort"]"#
+);
+
+/// A name that clients may use, and the deployments behind it.
+struct Listed<'c> {
+    name: &'c str,
+    deployments: Vec<&'c Deployment>,
+}
+
+/// Visible aliases that lead somewhere, then groups, in file order, each name once. An alias that leads to another
+/// alias, to itself or to nothing is left out: requests for it fail.
+fn listed(config: &Config) -> Vec<Listed<'_>> {
+    let mut seen = HashSet::new();
+    let aliases = config.aliases.iter().filter(|alias| !alias.hidden);
+    let aliases = aliases.map(|alias| (&*alias.name, &*alias.target));
+    let groups = config.deployments.iter().map(|deployment| (&*deployment.group, &*deployment.group));
+    let mut by_group: std::collections::HashMap<&str, Vec<&Deployment>> = Default::default();
+    for deployment in &config.deployments {
+        by_group.entry(&deployment.group).or_default().push(deployment);
+    }
+    aliases
+        .chain(groups)
+        .filter(|(name, _)| seen.insert(*name))
+        .filter_map(|(name, group)| Some(Listed { name, deployments: by_group.get(group)?.clone() }))
+        .collect()
+}
+
+/// `GET /v1/models`
+pub fn models(config: &Config) -> String {
+    let models = listed(config).iter().map(model_entry).collect::<Vec<_>>().join(",");
+    format!(r#"{{"data":[{models}],"object":"list"}}"#)
+}
+
+/// `GET /v1/models/{id}`, for any name that these deployments answer to: hidden aliases and names that a wildcard serves
+/// are not listed, and served all the same.
+pub fn model(config: &Config, id: &str, members: &[usize]) -> String {
+    let deployments = members.iter().filter_map(|index| config.deployments.get(*index)).collect();
+    model_entry(&Listed { name: id, deployments })
+}
+
+fn model_entry(listed: &Listed<'_>) -> String {
+    let id = quoted(listed.name);
+    let mut entry = format!(r#"{{"id":{id},"object":"model","created":{CREATED},"owned_by":"openai""#);
+    for key in ["mode", "max_input_tokens", "max_output_tokens"] {
+        if let Some(value) = listed.deployments.iter().find_map(|deployment| info(deployment, key)) {
+            put(&mut entry, key, value);
+        }
+    }
+    entry.push('}');
+    entry
+}
+
+/// `GET /v1/model/info`: every deployment under its group's name, then again under each visible alias.
+pub fn model_info(config: &Config, query: &str) -> String {
+    let wanted = query_value(query, "litellm_model_id");
+    let own = config.deployments.iter().map(|deployment| (&*deployment.group, deployment));
+    let aliased = config.aliases.iter().filter(|alias| !alias.hidden).flat_map(|alias| {
+        let of_target = |deployment: &&Deployment| deployment.group == alias.target;
+        config.deployments.iter().filter(of_target).map(|deployment| (&*alias.name, deployment))
+    });
+    // Asked for by id, a deployment is told about once, under its own group.
+    let rows: Vec<String> = match wanted.as_deref() {
+        Some(id) => own.filter(|(_, deployment)| id == &*deployment.id).map(info_row).collect(),
+        None => own.chain(aliased).map(info_row).collect(),
+    };
+    format!(r#"{{"data":[{}]}}"#, rows.join(","))
+}
+
+fn info_row((name, deployment): (&str, &Deployment)) -> String {
+    let mut row = format!(r#"{{"model_name":{},"litellm_params":{{"#, quoted(name));
+    for Member { key, json } in deployment.public_params.iter().filter(|member| member.key != "model") {
+        put(&mut row, key, json);
+    }
+    for flag in [
+        "allow_client_keepalive_override",
+        "use_in_pass_through",
+        "use_litellm_proxy",
+        "use_xai_oauth",
+        "merge_reasoning_content_in_choices",
+    ] {
+        put(&mut row, flag, "false");
+    }
+    put(&mut row, "model", &quoted(&deployment.litellm_model));
+    row.push_str(r#"},"model_info":{"#);
+    put(&mut row, "id", &quoted(&deployment.id));
+    put(&mut row, "db_model", "false");
+    put(&mut row, "key", &quoted(&deployment.litellm_model));
+    for Member { key, json } in &deployment.info {
+        put(&mut row, key, json);
+    }
+    for key in [
+        "max_tokens",
+        "max_input_tokens",
+        "max_output_tokens",
+        "input_cost_per_token",
+        "output_cost_per_token",
+        "mode",
+        "tpm",
+        "rpm",
+    ] {
+        if info(deployment, key).is_none() {
+            put(&mut row, key, "null");
+        }
+    }
+    put(&mut row, "litellm_provider", &quoted(&deployment.provider));
+    put(&mut row, "supported_openai_params", OPENAI_PARAMS);
+    row.push_str("}}");
+    row
+}
+
+/// `GET /v1/model_group/info`: what a group's deployments offer together.
+pub fn model_group_info(config: &Config, query: &str) -> String {
+    let wanted = query_value(query, "model_group");
+    let is_wanted = |listed: &&Listed<'_>| wanted.as_deref().is_none_or(|name| name == listed.name);
+    let rows: Vec<String> = listed(config).iter().filter(is_wanted).map(group_row).collect();
+    format!(r#"{{"data":[{}]}}"#, rows.join(","))
+}
+
+fn group_row(listed: &Listed<'_>) -> String {
+    let all = &listed.deployments;
+    let mut providers: Vec<&str> = Vec::new();
+    for deployment in all {
+        if !providers.contains(&deployment.provider.as_str()) {
+            providers.push(&deployment.provider);
+        }
+    }
+    let providers: Vec<String> = providers.into_iter().map(quoted).collect();
+    let first = |key: &str| all.iter().find_map(|deployment| info(deployment, key)).unwrap_or("null");
+    let mut row = format!(r#"{{"model_group":{},"providers":[{}]"#, quoted(listed.name), providers.join(","));
+    for key in [
+        "max_input_tokens",
+        "max_output_tokens",
+        "input_cost_per_token",
+        "output_cost_per_token",
+        "input_cost_per_pixel",
+        "mode",
+    ] {
+        put(&mut row, key, first(key));
+    }
+    put(&mut row, "tpm", &sum(all, |deployment| deployment.tpm));
+    put(&mut row, "rpm", &sum(all, |deployment| deployment.rpm));
+    put(&mut row, "itpm", "null");
+    put(&mut row, "otpm", "null");
+    for key in [
+        "supports_parallel_function_calling",
+        "supports_vision",
+        "supports_web_search",
+        "supports_url_context",
+        "supports_reasoning",
+        "supports_function_calling",
+        "supports_fast_mode",
+    ] {
+        let any = all.iter().any(|deployment| info(deployment, key) == Some("true"));
+        put(&mut row, key, if any { "true" } else { "false" });
+    }
+    put(&mut row, "supported_reasoning_efforts", "null");
+    put(&mut row, "supported_openai_params", OPENAI_PARAMS);
+    for key in ["configurable_clientside_auth_params", "description", "supported_endpoints"] {
+        put(&mut row, key, first(key));
+    }
+    put(&mut row, "supports_background_chat", "false");
+    put(&mut row, "is_public_model_group", "false");
+    for key in
+        ["health_status", "health_response_time", "health_checked_at", "custom_tags", "custom_metadata"]
+    {
+        put(&mut row, key, "null");
+    }
+    row.push('}');
+    row
+}
+
+/// A sum over the deployments that have a value; null where none has.
+fn sum(deployments: &[&Deployment], limit: impl Fn(&Deployment) -> Option<u64>) -> String {
+    let limits: Vec<u64> = deployments.iter().filter_map(|deployment| limit(deployment)).collect();
+    match limits.is_empty() {
+        true => "null".to_owned(),
+        false => limits.into_iter().fold(0, u64::saturating_add).to_string(),
+    }
+}
+
+fn info<'d>(deployment: &'d Deployment, key: &str) -> Option<&'d str> {
+    deployment.info.iter().find(|member| member.key == key).map(|member| member.json.as_str())
+}
+
+/// Adds a member to an object that is being written.
+fn put(object: &mut String, key: &str, json: &str) {
+    let comma = if object.ends_with('{') { "" } else { "," };
+    // Writing into a string cannot fail.
+    let _ = write!(object, "{comma}{}:{json}", quoted(key));
+}

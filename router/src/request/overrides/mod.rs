@@ -1,0 +1,275 @@
+//! What a request wishes of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
+
+mod lists;
+mod numbers;
+mod tagged;
+
+pub use numbers::{count, seconds};
+pub use tagged::header_tags;
+
+use llm_balancer_config::{Config, Fallback};
+
+use crate::failure::{Class, Fault};
+use crate::outcome::Failure;
+use crate::request::refusal::Refusal;
+
+/// The wishes of one request. The empty ones, which most requests have, cost no allocation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wishes {
+    /// `fallbacks`, in place of the configuration's.
+    pub fallbacks: Option<Vec<Fallback>>,
+    /// `context_window_fallbacks`, likewise.
+    pub context_window_fallbacks: Option<Vec<Fallback>>,
+    /// `content_policy_fallbacks`, likewise.
+    pub content_policy_fallbacks: Option<Vec<Fallback>>,
+    /// `disable_fallbacks: true`
+    pub disable_fallbacks: bool,
+    /// `tags`, `metadata.tags`, `x-litellm-tags`, each tag once; empty where tags are not filtered by.
+    pub tags: Vec<String>,
+    /// `mock_testing_*: true`
+    pub mock: Option<Mock>,
+}
+
+/// An error that a request asks for, so that its author sees what happens then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mock {
+    /// `mock_testing_rate_limit_error`: in place of the first attempt.
+    RateLimit,
+    /// `mock_testing_fallbacks`: in place of the group, as the other two.
+    Fallbacks,
+    /// `mock_testing_context_window_fallbacks`
+    ContextWindow,
+    /// `mock_testing_content_policy_fallbacks`
+    ContentPolicy,
+}
+
+/// What the operator lets clients ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permitted {
+    /// `general_settings.forward_client_headers_to_llm_api`
+    pub forwarding: bool,
+    /// `enable_tag_filtering`, of the file or of a group; elsewhere tags mean nothing here.
+    pub tags: bool,
+    /// `general_settings.dangerously_allow_mock_testing_request_params`
+    pub mocks: bool,
+}
+
+impl Permitted {
+    /// What a configuration says.
+    pub fn by(config: &Config) -> Self {
+        Self {
+            forwarding: config.server.forward_client_headers,
+            tags: config.router.tag_filtering
+                || config.deployments.iter().any(|deployment| deployment.tag_filtering == Some(true)),
+            mocks: config.router.mock_testing,
+        }
+    }
+}
+
+/// The members of a body that hold wishes, as text.
+#[derive(Default)]
+struct Wishing<'a> {
+    fallbacks: Option<&'a str>,
+    context_window: Option<&'a str>,
+    content_policy: Option<&'a str>,
+    disable: Option<&'a str>,
+    tags: Option<&'a str>,
+    metadata: Option<&'a str>,
+    litellm_metadata: Option<&'a str>,
+    rate_limit_mock: Option<&'a str>,
+    fallbacks_mock: Option<&'a str>,
+    context_mock: Option<&'a str>,
+    context_window_mock: Option<&'a str>,
+    content_policy_mock: Option<&'a str>,
+}
+
+impl<'a> Wishing<'a> {
+    /// Looks at each member once; of repeated ones the last counts.
+    fn among<'k>(members: impl Iterator<Item = (&'k str, &'a str)>) -> Self {
+        let mut wishing = Self::default();
+        for (key, value) in members {
+            let place = match key {
+                "fallbacks" => &mut wishing.fallbacks,
+                "context_window_fallbacks" => &mut wishing.context_window,
+                "content_policy_fallbacks" => &mut wishing.content_policy,
+                "disable_fallbacks" => &mut wishing.disable,
+                "tags" => &mut wishing.tags,
+                "metadata" => &mut wishing.metadata,
+                "litellm_metadata" => &mut wishing.litellm_metadata,
+                "mock_testing_rate_limit_error" => &mut wishing.rate_limit_mock,
+                "mock_testing_fallbacks" => &mut wishing.fallbacks_mock,
+                // LiteLLM reads this name, and documents the other.
+                "mock_testing_context_fallbacks" => &mut wishing.context_mock,
+                "mock_testing_context_window_fallbacks" => &mut wishing.context_window_mock,
+                "mock_testing_content_policy_fallbacks" => &mut wishing.content_policy_mock,
+                _ => continue,
+            };
+            *place = Some(value).filter(|value| *value != "null");
+        }
+        wishing
+    }
+
+    /// The error that is asked for; of several the one that LiteLLM looks for first.
+    fn mock(&self, permitted: bool) -> Result<Option<Mock>, Refusal> {
+        let mocks = [
+            (self.fallbacks_mock, Mock::Fallbacks, "mock_testing_fallbacks"),
+            (self.context_mock, Mock::ContextWindow, "mock_testing_context_fallbacks"),
+            (self.context_window_mock, Mock::ContextWindow, "mock_testing_context_window_fallbacks"),
+            (self.content_policy_mock, Mock::ContentPolicy, "mock_testing_content_policy_fallbacks"),
+            (self.rate_limit_mock, Mock::RateLimit, "mock_testing_rate_limit_error"),
+        ];
+        match mocks.into_iter().find(|(value, ..)| *value == Some("true")) {
+            Some((_, _, name)) if !permitted => Err(Refusal::MockTestingOff(name.to_owned())),
+            found => Ok(found.map(|(_, mock, _)| mock)),
+        }
+    }
+
+    fn disable_fallbacks(&self) -> Result<bool, Refusal> {
+        match self.disable {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Refusal::Parameter("disable_fallbacks".to_owned(), "true or false")),
+        }
+    }
+}
+
+impl Wishes {
+    /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags` are those of the
+    /// headers; `keeps_metadata` says that `metadata` is the provider's.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for a wish that cannot be read, that is too large, or that the operator does not permit.
+    pub fn read<'k, 'a>(
+        members: impl Iterator<Item = (&'k str, &'a str)>,
+        tags: &[String],
+        permitted: Permitted,
+        keeps_metadata: bool,
+    ) -> Result<Self, Refusal> {
+        let wishing = Wishing::among(members);
+        let mut room = lists::MOST_TARGETS;
+        let mut list =
+            |name, value: Option<&str>| value.map(|text| lists::read(name, text, &mut room)).transpose();
+        let metadata = wishing.metadata.filter(|_| !keeps_metadata);
+        Ok(Self {
+            mock: wishing.mock(permitted.mocks)?,
+            fallbacks: list("fallbacks", wishing.fallbacks)?,
+            context_window_fallbacks: list("context_window_fallbacks", wishing.context_window)?,
+            content_policy_fallbacks: list("content_policy_fallbacks", wishing.content_policy)?,
+            disable_fallbacks: wishing.disable_fallbacks()?,
+            tags: match permitted.tags {
+                true => tagged::read(tags, wishing.tags, [metadata, wishing.litellm_metadata])?,
+                false => Vec::new(),
+            },
+        })
+    }
+}
+
+impl Mock {
+    /// The failure that it stands for.
+    pub fn fault(self) -> Fault {
+        let (status, class) = match self {
+            Self::RateLimit => (429, Class::Limit),
+            Self::Fallbacks => (500, Class::Server),
+            Self::ContextWindow => (400, Class::ContextWindow),
+            Self::ContentPolicy => (400, Class::ContentPolicy),
+        };
+        Fault { failure: Failure::Provider { status, retry_after: None }, class }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::json::Object;
+
+    const ALL: Permitted = Permitted { forwarding: false, tags: true, mocks: true };
+
+    fn wishes_as(permitted: Permitted, body: &str) -> Result<Wishes, Refusal> {
+        let object = Object::parse(body.as_bytes()).unwrap();
+        let members = object.members().iter().map(|member| (&*member.key, member.value));
+        Wishes::read(members, &["header".to_owned()], permitted, false)
+    }
+
+    fn wishes(body: &str) -> Wishes {
+        wishes_as(ALL, body).unwrap()
+    }
+
+    #[test]
+    fn most_requests_wish_nothing() {
+        let body = r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["b"]}"#;
+        let permitted = Permitted { tags: false, ..ALL };
+        assert_eq!(wishes_as(permitted, body).unwrap(), Wishes::default());
+        let body = r#"{"fallbacks":null,"disable_fallbacks":false,"mock_testing_fallbacks":false}"#;
+        assert_eq!(wishes_as(permitted, body).unwrap(), Wishes::default());
+    }
+
+    #[test]
+    fn each_kind_of_fallback_has_a_list_of_its_own() {
+        let wishes = wishes(
+            r#"{"fallbacks":["a"],"context_window_fallbacks":["b"],"content_policy_fallbacks":[],
+                "disable_fallbacks":true}"#,
+        );
+        let first = |list: Option<Vec<Fallback>>| list.unwrap()[0].targets[0].model.to_string();
+        assert_eq!(first(wishes.fallbacks), "a");
+        assert_eq!(first(wishes.context_window_fallbacks), "b");
+        assert_eq!(wishes.content_policy_fallbacks, Some(Vec::new()));
+        assert!(wishes.disable_fallbacks);
+    }
+
+    #[test]
+    fn of_a_repeated_wish_the_last_counts() {
+        assert_eq!(wishes(r#"{"fallbacks":["a"],"fallbacks":null}"#).fallbacks, None);
+        assert!(!wishes(r#"{"disable_fallbacks":true,"disable_fallbacks":false}"#).disable_fallbacks);
+    }
+
+    #[test]
+    fn the_bound_on_targets_is_one_for_all_three_lists() {
+        let names = |count| vec![r#""a""#; count].join(",");
+        let body = |count| {
+            format!(r#"{{"fallbacks":[{}],"content_policy_fallbacks":[{}]}}"#, names(25), names(count))
+        };
+        assert!(wishes_as(ALL, &body(25)).is_ok());
+        assert!(
+            matches!(wishes_as(ALL, &body(26)), Err(Refusal::Parameter(name, _)) if name == "content_policy_fallbacks")
+        );
+    }
+
+    #[test]
+    fn tags_of_header_body_and_metadata_are_joined() {
+        let body = r#"{"tags":["a","header"],"metadata":{"tags":["b"],"user":1},"litellm_metadata":{"tags":["c",""]}}"#;
+        assert_eq!(wishes(body).tags, ["header", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn metadata_that_is_the_providers_is_left_alone() {
+        let read = |keeps| {
+            let members = [("metadata", r#"{"tags":"for the provider"}"#)].into_iter();
+            Wishes::read(members, &[], ALL, keeps)
+        };
+        assert_eq!(read(true), Ok(Wishes::default()));
+        assert!(read(false).is_err());
+    }
+
+    #[test]
+    fn mock_errors_are_asked_for_by_name_the_documented_one_included() {
+        for (name, mock) in [
+            ("rate_limit_error", Mock::RateLimit),
+            ("fallbacks", Mock::Fallbacks),
+            ("context_fallbacks", Mock::ContextWindow),
+            ("context_window_fallbacks", Mock::ContextWindow),
+            ("content_policy_fallbacks", Mock::ContentPolicy),
+        ] {
+            let name = format!("mock_testing_{name}");
+            let body = format!(r#"{{"{name}":true}}"#);
+            assert_eq!(wishes(&body).mock, Some(mock), "{name}");
+            let off = wishes_as(Permitted { mocks: false, ..ALL }, &body);
+            assert_eq!(off, Err(Refusal::MockTestingOff(name)));
+        }
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false() {
+        let refused = wishes_as(ALL, r#"{"disable_fallbacks":"yes"}"#);
+        assert_eq!(refused, Err(Refusal::Parameter("disable_fallbacks".into(), "true or false")));
+    }
+}

@@ -1,0 +1,97 @@
+//! The tags of a request, from its headers, its body and its metadata.
+
+use crate::http::json::{self, Object};
+use crate::request::refusal::Refusal;
+use crate::select::tags;
+
+/// Tags that a request may have. Each is compared with those of every deployment of the group.
+const MOST: usize = 100;
+
+/// Those of the headers, then those of the body. The metadata may be large, so it is read for this alone.
+///
+/// # Errors
+/// A [`Refusal`] for tags that are no list of strings, and for too many.
+pub fn read(
+    of_headers: &[String],
+    of_body: Option<&str>,
+    metadata: [Option<&str>; 2],
+) -> Result<Vec<String>, Refusal> {
+    let mut tags = of_headers.to_vec();
+    if let Some(value) = of_body {
+        join(&mut tags, "tags", value)?;
+    }
+    for text in metadata.into_iter().flatten() {
+        let object = Object::parse(text.as_bytes()).ok();
+        if let Some(value) = object.as_ref().and_then(|object| object.present("tags")) {
+            join(&mut tags, "metadata.tags", value)?;
+        }
+    }
+    Ok(tags)
+}
+
+/// The tags of `x-litellm-tags: a, b`, added to those of an earlier one.
+///
+/// # Errors
+/// A [`Refusal`] for too many.
+pub fn header_tags(tags: &mut Vec<String>, value: &str) -> Result<(), Refusal> {
+    value.split(',').map(str::trim).try_for_each(|tag| add(tags, "x-litellm-tags", tag))
+}
+
+fn join(tags: &mut Vec<String>, name: &str, value: &str) -> Result<(), Refusal> {
+    for item in json::list(value, MOST).ok_or_else(|| not_tags(name))? {
+        add(tags, name, &json::string(item).ok_or_else(|| not_tags(name))?)?;
+    }
+    Ok(())
+}
+
+fn add(tags: &mut Vec<String>, name: &str, tag: &str) -> Result<(), Refusal> {
+    let tag = tag.trim();
+    if tags::is_malformed(tag) {
+        let must_be = "a list of tags, where ! excludes and & requires the tag that follows it at once";
+        return Err(Refusal::Parameter(name.to_owned(), must_be));
+    }
+    if tag.is_empty() || tags.iter().any(|known| known == tag) {
+        return Ok(());
+    }
+    if tags.len() == MOST {
+        return Err(not_tags(name));
+    }
+    tags.push(tag.to_owned());
+    Ok(())
+}
+
+fn not_tags(name: &str) -> Refusal {
+    Refusal::Parameter(name.to_owned(), "a list of strings, with at most 100 tags in all")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_lists_its_tags_between_commas() {
+        let mut tags = vec!["a".to_owned()];
+        header_tags(&mut tags, " a, ,b,").unwrap();
+        assert_eq!(tags, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_mark_without_a_tag_is_refused_and_blanks_around_a_tag_are_no_part_of_it() {
+        for tag in ["!", "&", "! a", "!!a", "&!a"] {
+            assert!(header_tags(&mut Vec::new(), tag).is_err(), "{tag}");
+        }
+        assert_eq!(read(&[], Some(r#"[" !a ", "&b"]"#), [None; 2]).unwrap(), ["!a", "&b"]);
+    }
+
+    #[test]
+    fn tags_that_are_no_list_of_strings_are_refused() {
+        let many: Vec<String> = (0..100).map(|tag| format!("\"{tag}\"")).collect();
+        for value in ["\"a\"", "[1]", "{}", "true", &format!("[{}]", many.join(","))] {
+            let refused = |name: &str| Err(not_tags(name));
+            assert_eq!(read(&["a".to_owned()], Some(value), [None; 2]), refused("tags"), "{value}");
+            let metadata = format!(r#"{{"tags":{value}}}"#);
+            let read = read(&["a".to_owned()], None, [None, Some(&metadata)]);
+            assert_eq!(read, refused("metadata.tags"), "{value}");
+        }
+    }
+}

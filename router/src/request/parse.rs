@@ -1,0 +1,376 @@
+//! What a request asks for: facts from its path, its headers and the top level of its body.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::http::headers::Headers;
+use crate::http::json::{self, NotAnObject, Object};
+use crate::http::multipart::Form;
+use crate::http::route::{BodyKind, ModelRoute, query_value};
+use crate::request::model_name as names;
+use crate::request::overrides::{self, Permitted, Wishes, count, seconds};
+use crate::request::refusal::Refusal;
+use crate::upstream::stream_options;
+
+/// A request for a model whose body is still to come.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The route it came in by.
+    pub route: ModelRoute,
+    /// The model that path or query name; goes before the body's.
+    pub addressed_model: Option<String>,
+    /// content-type; a form cannot be read without it.
+    pub content_type: String,
+    /// accept, which reaches the provider.
+    pub accept: Option<String>,
+    /// What the headers ask of the router.
+    pub asked: Asked,
+    /// `x-litellm-tags`, where tags are filtered by.
+    pub tags: Vec<String>,
+    /// What the operator lets it ask for.
+    pub permitted: Permitted,
+    /// The client wants to know who could have served it, and may.
+    pub explain: bool,
+    /// Client headers that reach the provider: none, unless the operator says so.
+    pub forwarded: Vec<(String, String)>,
+}
+
+/// What a client may ask of the router, by header or in the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// `num_retries`, `x-litellm-num-retries`
+    pub num_retries: Option<u32>,
+    /// `timeout`, `request_timeout`, `x-litellm-timeout`; seconds
+    pub timeout: Option<Duration>,
+    /// `stream_timeout`, `x-litellm-stream-timeout`; seconds
+    pub stream_timeout: Option<Duration>,
+}
+
+/// A request as a whole.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The body, told apart.
+    pub payload: Payload<'a>,
+    /// The model as the client names it.
+    pub model: Cow<'a, str>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// `stream_options: {include_usage: true}`: the client wants to know what a stream took.
+    pub asks_usage: bool,
+    /// From the body where it says so, else from the headers.
+    pub asked: Asked,
+    /// What it wishes about fallbacks, tags and mock errors.
+    pub wishes: Wishes,
+}
+
+/// A body by its kind.
+#[derive(Debug)]
+pub enum Payload<'a> {
+    /// A JSON object.
+    Json(Object<'a>),
+    /// multipart/form-data.
+    Form(Form<'a>),
+}
+
+impl Payload<'_> {
+    /// The content-type header to send: what the provider reads is what was read here.
+    pub fn content_type(&self) -> Cow<'static, str> {
+        match self {
+            Self::Json(_) => Cow::Borrowed("application/json"),
+            Self::Form(form) => Cow::Owned(form.content_type()),
+        }
+    }
+}
+
+impl Request {
+    /// Reads the headers of a request for a model.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for a header that cannot be read, or a compressed body.
+    pub fn new(
+        route: ModelRoute,
+        path_model: Option<&str>,
+        query: &str,
+        headers: &Headers,
+        permitted: Permitted,
+    ) -> Result<Self, Refusal> {
+        let mut request = Self {
+            route,
+            addressed_model: path_model.map(str::to_owned).or_else(|| {
+                // Most requests have no query at all.
+                (!query.is_empty()).then(|| query_value(query, "model").map(Cow::into_owned)).flatten()
+            }),
+            content_type: String::new(),
+            accept: None,
+            asked: Asked::default(),
+            tags: Vec::new(),
+            permitted,
+            explain: false,
+            forwarded: Vec::new(),
+        };
+        for (name, value) in headers.iter() {
+            match name {
+                "content-type" => value.clone_into(&mut request.content_type),
+                "accept" => request.accept = Some(value.to_owned()),
+                "content-encoding" if !value.is_empty() && !value.eq_ignore_ascii_case("identity") => {
+                    return Err(Refusal::Encoded(value.to_owned()));
+                }
+                "x-litellm-num-retries" => request.asked.num_retries = Some(count(name, value)?),
+                "x-litellm-timeout" => request.asked.timeout = seconds(name, value)?,
+                "x-litellm-stream-timeout" => request.asked.stream_timeout = seconds(name, value)?,
+                "x-litellm-tags" if permitted.tags => overrides::header_tags(&mut request.tags, value)?,
+                _ if permitted.forwarding && is_forwarded(name) => {
+                    request.forwarded.push((name.to_owned(), value.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        Ok(request)
+    }
+
+    /// Reads the body, all of it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where the body is not what the route needs, or names no model.
+    pub fn facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+        match self.body_kind() {
+            BodyKind::Json => self.json_facts(body),
+            BodyKind::Multipart => self.form_facts(body),
+        }
+    }
+
+    /// What its body is. Routes that take files as a form take JSON as well, with addresses in place of the files.
+    pub fn body_kind(&self) -> BodyKind {
+        let kind = self.content_type.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case("application/json") { BodyKind::Json } else { self.route.body }
+    }
+
+    fn json_facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+        if body.is_empty() {
+            return Err(Refusal::NoBody);
+        }
+        let object = Object::parse(body).map_err(|error| match error {
+            NotAnObject::Malformed(why) => Refusal::Malformed(why),
+            NotAnObject::OtherJson => Refusal::NotAnObject,
+        })?;
+        if let Some(name) = ["api_base", "base_url"].into_iter().find(|name| object.present(name).is_some()) {
+            return Err(Refusal::Parameter(
+                name.into(),
+                "left out: the configuration says where deployments are",
+            ));
+        }
+        let model = match (&self.addressed_model, object.present("model")) {
+            (Some(model), _) => Cow::Borrowed(model.as_str()),
+            (None, Some(value)) => json::string(value).ok_or(Refusal::ModelNotAString)?,
+            (None, None) => return Err(self.unnamed(None)),
+        };
+        let stream = match object.present("stream") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Refusal::Parameter("stream".to_owned(), "true or false")),
+        };
+        let value = |name: &str| object.present(name);
+        Ok(Facts {
+            asked: self.asked.overridden(value)?,
+            stream,
+            asks_usage: stream && object.present("stream_options").is_some_and(stream_options::include_usage),
+            wishes: self.wishes(object.members().iter().map(|member| (&*member.key, member.value)))?,
+            model: self.named(model)?,
+            payload: Payload::Json(object),
+        })
+    }
+
+    fn form_facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+        let form = Form::parse(&self.content_type, body).map_err(Refusal::NotAForm)?;
+        let model = match (&self.addressed_model, form.field("model")) {
+            (Some(model), _) => model.as_str(),
+            (None, Some(model)) => model,
+            (None, None) => return Err(self.unnamed(None)),
+        };
+        Ok(Facts {
+            asked: self.asked.overridden(|name| form.field(name))?,
+            // Python writes True, and providers read it.
+            stream: form
+                .field("stream")
+                .is_some_and(|stream| stream.eq_ignore_ascii_case("true") || stream == "1"),
+            asks_usage: false,
+            wishes: self.wishes(form.fields())?,
+            model: self.named(Cow::Borrowed(model))?,
+            payload: Payload::Form(form),
+        })
+    }
+
+    fn wishes<'k, 'a>(&self, members: impl Iterator<Item = (&'k str, &'a str)>) -> Result<Wishes, Refusal> {
+        Wishes::read(members, &self.tags, self.permitted, self.route.keeps_metadata)
+    }
+
+    fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {
+        match model {
+            model if model.is_empty() => Err(self.unnamed(Some(String::new()))),
+            model if names::is_sendable(&model) => Ok(model),
+            _ => Err(Refusal::Parameter("model".to_owned(), names::MUST_BE)),
+        }
+    }
+
+    fn unnamed(&self, model: Option<String>) -> Refusal {
+        Refusal::Unresolved(model, crate::models::groups::Unresolved::Unknown, self.route.suffix)
+    }
+}
+
+impl Asked {
+    /// The body's wishes go before the headers'.
+    fn overridden<'a>(mut self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
+        if let Some(text) = value("num_retries") {
+            self.num_retries = Some(count("num_retries", text)?);
+        }
+        for name in ["request_timeout", "timeout"] {
+            if let Some(text) = value(name) {
+                self.timeout = seconds(name, text)?;
+            }
+        }
+        if let Some(text) = value("stream_timeout") {
+            self.stream_timeout = seconds("stream_timeout", text)?;
+        }
+        Ok(self)
+    }
+}
+
+/// LiteLLM's `forward_client_headers_to_llm_api`: custom headers, but neither the SDK's own nor anybody's controls.
+fn is_forwarded(name: &str) -> bool {
+    const NOT: [&str; 6] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-", "x-api-key"];
+    name.starts_with("x-") && name != "x-request-id" && !NOT.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::route::Route;
+
+    fn request(path: &str, headers: &[(&str, &str)]) -> Result<Request, Refusal> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let Route::Model(route, model) = Route::of(path) else { panic!("{path} is no model route") };
+        let permitted = Permitted { tags: true, ..Permitted::default() };
+        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), permitted)
+    }
+
+    fn chat() -> Request {
+        request("/v1/chat/completions", &[("x-litellm-num-retries", "1"), ("x-litellm-timeout", "0.5")])
+            .unwrap()
+    }
+
+    #[test]
+    fn the_body_goes_before_the_headers() {
+        let chat = chat();
+        let facts = chat.facts(br#"{"model":"g","messages":[],"num_retries":5.0,"stream":true}"#).unwrap();
+        assert_eq!(facts.model, "g");
+        assert_eq!(facts.asked.num_retries, Some(5));
+        assert_eq!(facts.asked.timeout, Some(Duration::from_millis(500)));
+        assert!(facts.stream);
+    }
+
+    #[test]
+    fn path_and_query_go_before_the_body() {
+        for path in ["/engines/a/chat/completions", "/chat/completions?x=1&model=a"] {
+            let request = request(path, &[]).unwrap();
+            assert_eq!(request.facts(br#"{"model":"b","messages":[]}"#).unwrap().model, "a", "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_said() {
+        let unnamed = |model: Option<&str>| {
+            let model = model.map(str::to_owned);
+            Refusal::Unresolved(model, crate::models::groups::Unresolved::Unknown, "/chat/completions")
+        };
+        for (body, expected) in [
+            ("", Refusal::NoBody),
+            ("[]", Refusal::NotAnObject),
+            ("{}", unnamed(None)),
+            (r#"{"messages":[]}"#, unnamed(None)),
+            (r#"{"messages":[],"model":null}"#, unnamed(None)),
+            (r#"{"messages":[],"model":""}"#, unnamed(Some(""))),
+            (r#"{"messages":[],"model":4}"#, Refusal::ModelNotAString),
+            (
+                r#"{"messages":[],"model":"g\r\nx-llm-retry: 1"}"#,
+                Refusal::Parameter("model".into(), names::MUST_BE),
+            ),
+            (
+                r#"{"messages":[],"model":"g","num_retries":"many"}"#,
+                Refusal::Parameter("num_retries".into(), "a whole number"),
+            ),
+            (
+                r#"{"messages":[],"model":"g","stream":"true"}"#,
+                Refusal::Parameter("stream".into(), "true or false"),
+            ),
+            (
+                r#"{"messages":[],"model":"g","timeout":-1}"#,
+                Refusal::Parameter("timeout".into(), "a number of seconds"),
+            ),
+        ] {
+            assert_eq!(chat().facts(body.as_bytes()).unwrap_err(), expected, "{body}");
+        }
+        assert!(matches!(chat().facts(b"{\"a\":").unwrap_err(), Refusal::Malformed(_)));
+        let forms = request("/audio/transcriptions", &[("content-type", "text/plain")]).unwrap();
+        assert!(matches!(forms.facts(b"{}").unwrap_err(), Refusal::NotAForm(_)));
+    }
+
+    #[test]
+    fn nothing_but_the_model_has_to_be_there() {
+        for path in ["/chat/completions", "/completions", "/embeddings", "/audio/speech", "/rerank"] {
+            let request = request(path, &[]).unwrap();
+            assert_eq!(request.facts(br#"{"model":"g"}"#).unwrap().model, "g", "{path}");
+        }
+        let addressed = request("/engines/g/embeddings", &[]).unwrap();
+        assert_eq!(addressed.facts(b"{}").unwrap().model, "g");
+    }
+
+    #[test]
+    fn a_route_of_forms_takes_json_that_says_so() {
+        for kind in ["application/json", "Application/JSON; charset=utf-8"] {
+            let edit = request("/images/edits", &[("content-type", kind)]).unwrap();
+            assert_eq!(edit.facts(br#"{"model":"g","images":[]}"#).unwrap().model, "g", "{kind}");
+        }
+    }
+
+    #[test]
+    fn wishes_come_by_header_by_json_and_by_form() {
+        let json = request("/embeddings", &[("x-litellm-tags", "a, b")]).unwrap();
+        let facts = json.facts(br#"{"model":"g","input":"","tags":["c"],"disable_fallbacks":true}"#).unwrap();
+        assert_eq!(facts.wishes.tags, ["a", "b", "c"]);
+        assert!(facts.wishes.disable_fallbacks);
+
+        let content_type = [("content-type", "multipart/form-data; boundary=b")];
+        let form = request("/audio/transcriptions", &content_type).unwrap();
+        let field = |name, value| {
+            format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let body = format!("{}{}--b--\r\n", field("model", "g"), field("fallbacks", r#"["other"]"#));
+        let facts = form.facts(body.as_bytes()).unwrap();
+        assert_eq!(&*facts.wishes.fallbacks.unwrap()[0].targets[0].model, "other");
+    }
+
+    #[test]
+    fn a_form_asks_for_a_stream_in_any_case() {
+        let content_type = [("content-type", "multipart/form-data; boundary=b")];
+        let form = request("/audio/transcriptions", &content_type).unwrap();
+        for (value, streams) in [("true", true), ("True", true), ("1", true), ("false", false), ("", false)] {
+            let field = |name, value| {
+                format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            let body = format!("{}{}--b--\r\n", field("model", "g"), field("stream", value));
+            assert_eq!(form.facts(body.as_bytes()).unwrap().stream, streams, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_an_error_of_the_client() {
+        for (name, value) in [("x-litellm-timeout", "soon"), ("x-litellm-num-retries", "-1")] {
+            assert!(
+                matches!(request("/embeddings", &[(name, value)]), Err(Refusal::Parameter(..))),
+                "{name}"
+            );
+        }
+        let gzip = request("/embeddings", &[("content-encoding", "gzip")]);
+        assert_eq!(gzip.unwrap_err(), Refusal::Encoded("gzip".into()));
+    }
+}

@@ -1,0 +1,412 @@
+//! The closed list of answers that we give ourselves, each in OpenAI's error shape with LiteLLM's status and words.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::http::json::quoted;
+use crate::http::multipart::BadForm;
+use crate::http::retry_after::whole_seconds;
+use crate::models::groups::Unresolved;
+use crate::request::overrides::Mock;
+
+/// An answer to the client that no provider gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Where it is not JSON: the words of a provider, told later.
+    pub content_type: Option<String>,
+    /// Besides content-type.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON text, if nothing else is said.
+    pub body: String,
+}
+
+impl Reply {
+    /// A JSON answer with status 200.
+    pub fn ok(body: String) -> Self {
+        Self { status: 200, content_type: None, headers: Vec::new(), body }
+    }
+
+    /// Sets headers, in place of those that it has under their names.
+    pub fn replace_headers(&mut self, headers: Vec<(&'static str, String)>) {
+        self.headers.retain(|(name, _)| !headers.iter().any(|(new, _)| new == name));
+        self.headers.extend(headers);
+    }
+}
+
+/// A group of which nobody may serve, and when that ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// As the client named it.
+    pub model: String,
+    /// How long until the first of them may serve again, as far as that is known.
+    pub wait: Duration,
+    /// All of them sit out; otherwise some have no room left.
+    pub all_cooling: bool,
+    /// Those that sit out.
+    pub cooling: Vec<Arc<str>>,
+}
+
+impl Unavailable {
+    /// Seconds after which it is worth another try.
+    fn seconds(&self) -> u64 {
+        whole_seconds(self.wait).max(1)
+    }
+
+    /// LiteLLM's words (BEHAVIOUR 5.5), with the time that is left and the ids of this group alone.
+    fn message(&self) -> String {
+        let reason = match self.all_cooling {
+            true => "All deployments for selected model are in cooldown.",
+            false => "All deployments for selected model are at their limits or in cooldown.",
+        };
+        let ids: Vec<String> = self.cooling.iter().take(MOST_IDS).map(|id| format!("'{id}'")).collect();
+        format!(
+            "No deployments available for selected model, Try again in {} seconds. {reason} Passed model={}. pre-call-checks=False, cooldown_list=[{}]",
+            self.seconds(),
+            shown(&self.model),
+            ids.join(", ")
+        )
+    }
+}
+
+/// Ids in a message, at most.
+const MOST_IDS: usize = 20;
+
+/// Why a request is not served. Statuses and messages: BEHAVIOUR 2.4, 5.5 and 9.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No key was sent.
+    NoKey,
+    /// Another key than the master key.
+    WrongKey,
+    /// A path that is not served.
+    NoSuchRoute {
+        /// Method and path.
+        asked: String,
+        /// Scheme and host under which the client reaches this server.
+        origin: String,
+        /// The route that was probably meant.
+        meant: Option<&'static str>,
+    },
+    /// A request for a WebSocket.
+    Upgrade,
+    /// A served path with another method; the one that it has.
+    WrongMethod(&'static str),
+    /// `GET /v1/models/{id}` for a name that is not listed.
+    NoSuchModel(String),
+    /// A body above the limit, in bytes.
+    TooLarge(u64),
+    /// A compressed body that the edge did not unpack.
+    Encoded(String),
+    /// A body that is not JSON; with the parser's words.
+    Malformed(String),
+    /// JSON, but no object.
+    NotAnObject,
+    /// Not multipart/form-data, cut off, or with a part that readers could read differently.
+    NotAForm(BadForm),
+    /// A request without a body.
+    NoBody,
+    /// `model` is a number, a list, ..
+    ModelNotAString,
+    /// Nothing answers to the model's name, as far as it was given.
+    Unresolved(Option<String>, Unresolved, &'static str),
+    /// The model is in the file, and nothing of it can be served; why.
+    Skipped(String, String),
+    /// The provider of every deployment of this model lacks this route; one of them, and its provider.
+    NotServed {
+        /// As the client named it.
+        model: String,
+        /// The route.
+        route: &'static str,
+        /// A deployment's id and provider.
+        deployment: (Arc<str>, String),
+    },
+    /// A parameter of the wrong kind; what it should be.
+    Parameter(String, &'static str),
+    /// `mock_testing_*` where they are switched off.
+    MockTestingOff(String),
+    /// A mock error, for this model, without a retry or a fallback that could serve.
+    Mock(Mock, String),
+    /// No deployment of the group admits what the request is tagged with.
+    Tags {
+        /// The group.
+        model: String,
+        /// What it is tagged with.
+        tags: Vec<String>,
+    },
+    /// Nobody of the group may serve.
+    Unavailable(Unavailable),
+    /// No deployment could be reached.
+    NoConnection,
+    /// The provider answered with a redirect of this status, to this place.
+    Redirected(u16, Option<String>),
+    /// The provider answered with something that is no answer, and says nothing that could be passed on.
+    NoAnswer {
+        /// What the client gets.
+        status: u16,
+        /// What the provider gave.
+        provider_status: u16,
+        /// What its body was.
+        body: &'static str,
+    },
+    /// The provider did not answer in this time.
+    TimedOut(Duration),
+}
+
+impl Refusal {
+    /// HTTP status, OpenAI's error type, the parameter it is about, and the message.
+    fn parts(&self) -> (u16, &'static str, Option<&str>, String) {
+        const INVALID: &str = "invalid_request_error";
+        match self {
+            Self::NoKey => (401, "auth_error", None, "Authentication Error, No api key passed in.".into()),
+            Self::WrongKey => {
+                (401, "auth_error", None, "Authentication Error, Invalid api key passed in.".into())
+            }
+            Self::NoSuchRoute { asked, origin, meant } => {
+                (404, INVALID, None, not_found(shown(asked), shown(origin), *meant))
+            }
+            Self::Upgrade => {
+                let message = "WebSockets are not served: use HTTP, with \"stream\": true for events.";
+                (426, INVALID, None, message.into())
+            }
+            Self::WrongMethod(method) => (405, INVALID, None, format!("Method Not Allowed: use {method}.")),
+            Self::NoSuchModel(id) => (
+                404,
+                INVALID,
+                Some("model"),
+                format!("The model `{}` does not exist or is not accessible", shown(id)),
+            ),
+            Self::TooLarge(limit) => {
+                (413, INVALID, None, format!("The request body is larger than {limit} bytes."))
+            }
+            Self::Encoded(encoding) => (
+                415,
+                INVALID,
+                None,
+                format!("Content-Encoding {encoding} is not supported: send the body as it is."),
+            ),
+            Self::Malformed(why) => {
+                (400, INVALID, Some("request_body"), format!("Invalid JSON payload: {why}"))
+            }
+            Self::NotAnObject => {
+                (400, INVALID, Some("request_body"), "Invalid JSON payload: expected an object".into())
+            }
+            Self::NotAForm(why) => (400, INVALID, Some("request_body"), format!("Invalid form: {why}.")),
+            Self::NoBody => {
+                (400, INVALID, Some("request_body"), "Invalid JSON payload: the body is empty".into())
+            }
+            Self::ModelNotAString => {
+                (400, "bad_request_error", Some("model"), "'model' must be a string.".into())
+            }
+            Self::Unresolved(model, why, route) => {
+                (400, INVALID, None, unresolved(model.as_deref(), *why, route))
+            }
+            Self::Skipped(model, why) => {
+                let model = shown(model);
+                let message =
+                    format!("The model `{model}` is configured, but its deployments were skipped: {why}.");
+                (404, INVALID, Some("model"), message)
+            }
+            // OpenAI's own status for a model that another route serves.
+            Self::NotServed { model, route, deployment: (id, provider) } => {
+                let model = shown(model);
+                let message = format!(
+                    "The model `{model}` does not serve {route}: the provider {provider} of its deployment {id} has no such route."
+                );
+                (404, INVALID, Some("model"), message)
+            }
+            Self::Parameter(name, expected) => {
+                (400, INVALID, Some(name), format!("'{name}' must be {expected}."))
+            }
+            Self::MockTestingOff(name) => {
+                let message = format!(
+                    "'{name}' is switched off by general_settings.dangerously_allow_mock_testing_request_params."
+                );
+                (400, INVALID, Some(name), message)
+            }
+            Self::Mock(mock, model) => {
+                let (status, kind, aim) = match mock {
+                    Mock::RateLimit => (429, "throttling_error", "a rate limit error"),
+                    Mock::Fallbacks => (500, "internal_server_error", "a fallback"),
+                    Mock::ContextWindow => (400, INVALID, "a context window fallback"),
+                    Mock::ContentPolicy => (400, INVALID, "a content policy fallback"),
+                };
+                let model = shown(model);
+                (status, kind, None, format!("This is a mock exception for model={model}, to trigger {aim}."))
+            }
+            Self::Tags { model, tags } => {
+                // As Python writes a list.
+                let tags: Vec<String> = tags.iter().map(|tag| format!("'{tag}'")).collect();
+                let message = format!(
+                    "Not allowed to access model due to tags configuration. Passed model={} and tags=[{}]",
+                    shown(model),
+                    shown(&tags.join(", "))
+                );
+                (401, "internal_server_error", None, message)
+            }
+            Self::Unavailable(group) if group.all_cooling => {
+                (429, "all_deployments_in_cooldown", None, group.message())
+            }
+            Self::Unavailable(group) => (429, "rate_limit_error", None, group.message()),
+            Self::NoConnection => (500, "internal_server_error", None, "Connection error.".into()),
+            Self::Redirected(status, location) => {
+                let to = location.as_ref().map_or_else(String::new, |to| format!(", to {to}"));
+                let message = format!(
+                    "The provider answered with a redirect, status {status}{to}. Redirects are not followed: api_base has to name the final address."
+                );
+                (502, "internal_server_error", None, message)
+            }
+            Self::NoAnswer { status, provider_status, body } => {
+                let message = format!("The provider answered with status {provider_status} and {body}.");
+                (*status, error_type(*status), None, message)
+            }
+            Self::TimedOut(limit) => {
+                let message = format!("Request timed out: no answer within {} seconds.", limit.as_secs_f64());
+                (408, "timeout_error", None, message)
+            }
+        }
+    }
+
+    /// The same in one word, for metrics and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoKey | Self::WrongKey => "unauthorized",
+            Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade | Self::NotServed { .. } => {
+                "no_route"
+            }
+            Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
+            Self::TooLarge(_) => "too_large",
+            Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm(_) | Self::NoBody => {
+                "malformed"
+            }
+            Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => "invalid_parameter",
+            Self::Mock(..) => "mock",
+            Self::Tags { .. } => "tags",
+            Self::Unavailable(group) if group.all_cooling => "cooling_down",
+            Self::Unavailable(_) => "over_limit",
+            Self::NoConnection | Self::Redirected(..) | Self::NoAnswer { .. } | Self::TimedOut(_) => {
+                "no_answer"
+            }
+        }
+    }
+
+    /// The answer that says so.
+    pub fn reply(&self) -> Reply {
+        let (status, kind, param, message) = self.parts();
+        let param = param.map_or_else(|| "null".to_owned(), quoted);
+        let message = quoted(&message);
+        let body = format!(
+            r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{status}"}}}}"#
+        );
+        let headers = match self {
+            Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
+            Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
+            // A mock of a rate limit that has no end.
+            Self::Mock(Mock::RateLimit, _) => vec![("retry-after", "1".to_owned())],
+            Self::NoKey | Self::WrongKey => vec![("www-authenticate", "Bearer".to_owned())],
+            _ => Vec::new(),
+        };
+        Reply { status, content_type: None, headers, body }
+    }
+}
+
+/// OpenAI's type of an error with this status.
+pub fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "auth_error",
+        408 | 504 => "timeout_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        _ => "internal_server_error",
+    }
+}
+
+/// A name that was sent is shown up to here, in characters: enough to recognise it.
+const SHOWN: usize = 200;
+
+fn shown(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}..", name.get(..end).unwrap_or_default()).into(),
+        None => name.into(),
+    }
+}
+
+fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {
+    let base = format!("Not Found: {asked} is not served here. The base URL for clients is {origin}/v1");
+    match meant {
+        Some(route) => format!("{base}, and this route is {origin}/v1{route}."),
+        None => format!("{base}."),
+    }
+}
+
+fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
+    let model = shown(model.unwrap_or("None"));
+    match why {
+        Unresolved::Unknown | Unresolved::Skipped => format!(
+            "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
+        ),
+        Unresolved::NoMatch => {
+            format!("You passed in model={model}. There are no healthy deployments for this model")
+        }
+        Unresolved::Pattern => {
+            format!(
+                "{route}: model={model} stands for a pattern and not for one model. Name the model that should serve."
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Failure;
+
+    #[test]
+    fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
+        let reply = Refusal::NoKey.reply();
+        let expected = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":null,"code":"401"}}"#;
+        assert_eq!((reply.status, reply.body.as_str()), (401, expected));
+    }
+
+    #[test]
+    fn a_name_of_a_megabyte_is_not_sent_back_whole() {
+        let name = "é".repeat(500_000);
+        let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply();
+        assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+    }
+
+    #[test]
+    fn tags_that_admit_nobody_are_named_up_to_a_length() {
+        let refusal = |tags: &[&str]| Refusal::Tags {
+            model: "g".into(),
+            tags: tags.iter().map(|&tag| tag.into()).collect(),
+        };
+        let reply = refusal(&["a", "b"]).reply();
+        let expected =
+            "Not allowed to access model due to tags configuration. Passed model=g and tags=['a', 'b']";
+        assert_eq!(reply.status, 401);
+        assert!(reply.body.contains(expected), "{}", reply.body);
+        let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply();
+        assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+    }
+
+    #[test]
+    fn a_mock_error_has_the_status_of_the_true_one() {
+        for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
+            let reply = Refusal::Mock(mock, "g".into()).reply();
+            assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
+            let Failure::Provider { status, .. } = mock.fault().failure else { panic!("{mock:?}") };
+            assert_eq!(reply.status, status, "{mock:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_sent_cannot_break_the_json() {
+        let reply = Refusal::Unresolved(Some("a\"\n\\".into()), Unresolved::Unknown, "/embeddings").reply();
+        let json: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let message = json["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("/embeddings: Invalid model name passed in model=a\"\n\\."), "{message}");
+    }
+}

@@ -1,0 +1,547 @@
+//! An attempt is over: what is remembered of it, and what happens next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, Strategy};
+
+use crate::attempt::{Attempt, Journey};
+use crate::failure::cooldown::Case;
+use crate::failure::fallback::Names;
+use crate::failure::retry;
+use crate::failure::{Added, Class, ErrorBody, Fault, ProviderError, RetryScope, classify};
+use crate::models::groups::Pool;
+use crate::outcome::{Failure, Outcome};
+use crate::request::refusal::{Refusal, Reply};
+use crate::router::response_headers as answer;
+use crate::router::{Router, Verdict};
+use crate::select::Search;
+use crate::state::latency::{Estimate as Estimated, Metric};
+use crate::state::lease::Sharing;
+use crate::state::record::{Cooled, Record};
+use crate::state::store::Moment;
+use crate::telemetry::access_log::Ending;
+use crate::telemetry::explain;
+use crate::upstream::redirect;
+use crate::upstream::usage::Usage;
+
+/// What a provider said when it failed, read only where somebody wants to know.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// content-type.
+    pub content_type: Option<String>,
+    /// x-amzn-errortype.
+    pub error_type: Option<String>,
+    /// As much of the body as was read.
+    pub body: Vec<u8>,
+    /// The status that it was said with, where that is not the one of the failure: then it cannot be passed on as it stands.
+    pub under: Option<u16>,
+}
+
+/// How an answer ended that the provider had begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ended {
+    /// The status that the client got; 0 stands for 200.
+    pub status: u16,
+    /// When its first byte came, since the Unix epoch.
+    pub first_byte: Option<Duration>,
+    /// What it says it took.
+    pub usage: Option<Usage>,
+    /// Whether it is all there, and if not, why.
+    pub end: End,
+}
+
+/// The end of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// It is all there.
+    #[default]
+    Whole,
+    /// The client did not wait for it.
+    Left,
+    /// It broke off on the provider's side.
+    BrokenOff,
+    /// A time limit passed before it was all there.
+    TimedOut,
+}
+
+impl Router {
+    /// Judges a failed attempt. `said` is read once, where the provider answered.
+    pub fn judge(
+        &self,
+        attempt: Attempt,
+        failure: Failure,
+        said: &dyn Fn() -> Said,
+        moment: &mut Moment<'_>,
+    ) -> Verdict {
+        let Some(deployment) = self.deployment(attempt.deployment) else {
+            return Verdict::Relay(Vec::new());
+        };
+        let (failure, said) = match failure {
+            Failure::Provider { status: 300..600, .. } => (failure, said()),
+            Failure::Provider { status, retry_after } => no_status(status, retry_after),
+            _ => (failure, Said::default()),
+        };
+        let class = class(&attempt, deployment, &failure, &said);
+        let fault = Fault { failure: failure.with_hint_of(class, &said.body), class };
+        if let Some(verdict) = self.resent(&attempt, deployment, &fault, moment) {
+            return verdict;
+        }
+        self.remember_failure(&attempt, deployment, &fault, moment);
+        let mut journey = attempt.journey.clone();
+        self.past(&attempt, &mut journey, Ending::of(&fault), moment.now);
+        journey.tried.push(Arc::clone(&deployment.id));
+        if fault.retry_scope() == RetryScope::Elsewhere {
+            journey.useless.push(Arc::clone(&deployment.id));
+        }
+        let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&fault));
+        journey.max_retries = allowance.retries;
+        if self.single_hop || self.is_last_attempt(&journey) {
+            return self.give_up(attempt, deployment, journey, fault, said, moment);
+        }
+        let outlook = self.outlook(&attempt, &journey, moment);
+        let scope = fault.retry_scope();
+        let may_step_up = outlook.next_order && scope != RetryScope::Nowhere;
+        // A level that is down is left when each of its deployments has been tried: there is somewhere else to go.
+        let may_retry = outlook.untried || (outlook.anybody && !may_step_up);
+        if may_retry
+            && !self.must_move_on(&attempt, deployment, &journey, fault.class)
+            && retry::worth_another_attempt(allowance, journey.retries, scope, outlook.useful)
+            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault, moment))
+        {
+            let has_other_ways = outlook.untried
+                || self.has_fallback_with_room(&attempt, deployment, &journey, fault.class, moment);
+            let wait = match has_other_ways {
+                true => Duration::ZERO,
+                false => retry::wait(
+                    fault.retry_after(),
+                    journey.retries,
+                    self.config.router.retry_after,
+                    moment.random,
+                ),
+            };
+            journey.retries = journey.retries.saturating_add(1);
+            return Verdict::Retry(Box::new(journey), wait);
+        }
+        if may_step_up {
+            journey.step_above(level(&attempt.pool, attempt.deployment));
+            return Verdict::Retry(Box::new(journey), Duration::ZERO);
+        }
+        self.leave(attempt, deployment, journey, fault, said, moment)
+    }
+
+    /// The group has failed: on to a fallback, or back to the client.
+    fn leave(
+        &self,
+        attempt: Attempt,
+        deployment: &Deployment,
+        mut journey: Journey,
+        fault: Fault,
+        said: Said,
+        moment: &Moment<'_>,
+    ) -> Verdict {
+        let names = names(&attempt, deployment);
+        let target = journey.trail.next(&self.config.router, &attempt.wishes, names, fault.class);
+        if let Some(target) = target {
+            if journey.original.is_none() {
+                let reply = match is_provider(&fault.failure) {
+                    true => provider_reply(&fault.failure, said),
+                    false => no_answer(&attempt, deployment, &journey, fault.failure),
+                };
+                journey.original = Some(Box::new(reply));
+            }
+            self.meters.borrow_mut().fallback(Some(&attempt.pool.label), self.label(&target.model).as_ref());
+            journey.go_to(target);
+            return Verdict::Retry(Box::new(journey), Duration::ZERO);
+        }
+        self.give_up(attempt, deployment, journey, fault, said, moment)
+    }
+
+    /// Nothing is left to be tried: the client is told.
+    fn give_up(
+        &self,
+        attempt: Attempt,
+        deployment: &Deployment,
+        mut journey: Journey,
+        fault: Fault,
+        said: Said,
+        moment: &Moment<'_>,
+    ) -> Verdict {
+        let failure = fault.failure;
+        let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
+        let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
+        headers.extend(answer::owned(answer::limits(limits)));
+        headers.extend(journey.explanation.take().map(|text| (explain::HEADER, text)));
+        let verdict = match journey.original.take() {
+            Some(mut original) => {
+                original.replace_headers(headers);
+                Verdict::Reply(*original)
+            }
+            None if is_provider(&failure) => provider_verdict(&failure, said, headers),
+            None => {
+                let mut reply = no_answer(&attempt, deployment, &journey, failure);
+                reply.replace_headers(headers);
+                Verdict::Reply(reply)
+            }
+        };
+        let status = match &verdict {
+            Verdict::Reply(reply) => reply.status,
+            _ => failure.status(),
+        };
+        self.failed(&attempt, &journey, fault.outcome(), status);
+        verdict
+    }
+
+    /// Where a redirect leads, to be kept as the detail of the attempt that it answered.
+    pub fn redirected(&self, attempt: &Attempt, location: &str) -> Option<String> {
+        redirect::shown(location, &self.deployment(attempt.deployment)?.endpoint)
+    }
+
+    /// What the next attempt has to know after the connection of this one broke before the answer began, which the
+    /// edge answers with another attempt in any case: to go on, or to tell the client.
+    pub fn broken(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> Journey {
+        let (limit, before) = (attempt.limit, attempt.journey.clone());
+        let id = self.deployment(attempt.deployment).map(|deployment| Arc::clone(&deployment.id));
+        match self.judge(attempt, failure, &Said::default, moment) {
+            Verdict::Retry(journey, _) => *journey,
+            Verdict::Relay(_) | Verdict::Reply(_) => {
+                let mut journey = before;
+                // It has not ended before the client has been told.
+                journey.past = self.account.take().map(|account| account.attempts).unwrap_or_default();
+                journey.tried.extend(id);
+                journey.over = Some((failure, limit));
+                journey
+            }
+        }
+    }
+
+    /// The provider has answered, and the answer has ended.
+    pub fn serve(&self, attempt: &Attempt, ended: Ended, moment: &Moment<'_>) {
+        self.served(attempt, &ended, moment.now);
+        let Attempt { deployment: index, ticket, .. } = attempt;
+        let mut ledger = self.ledger.borrow_mut();
+        let Some(deployment) = self.deployment(*index) else { return };
+        let fault = ended.end.fault(attempt);
+        if !ledger.is_counted(*index) && fault.is_none_or(|fault| !fault.class.is_counted()) {
+            if ended.end == End::Whole {
+                ledger.succeed(*index, moment.now, moment.store);
+            }
+            return;
+        }
+        let case = Case {
+            settings: &self.config.router,
+            deployment,
+            alone: ledger.is_lone(*index),
+            has_fallbacks: false,
+            successes: ledger.known_successes(*index),
+        };
+        let used = ended.usage.map(|usage| usage.total);
+        let mut cooled = None;
+        ledger.settle(*index, ticket, used, moment.now, moment.store, |record| {
+            match (ended.end, &fault) {
+                (End::Whole, _) => record.outcomes.successes = record.outcomes.successes.saturating_add(1),
+                (_, Some(fault)) => cooled = case.failed(fault, record, moment.now),
+                (_, None) => {}
+            }
+            if let Some(usage) = ended.usage {
+                let answers = attempt.estimate.answers;
+                record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
+            }
+            if attempt.pool.strategy == Strategy::LowestLatency {
+                measure(record, attempt, ended, moment.now, Estimated::measured);
+            }
+        });
+        self.cools(*index, cooled);
+    }
+
+    /// Nobody waits for the answer any more, and nobody knows how it would have been.
+    pub fn abandon(&self, attempt: &Attempt, moment: &Moment<'_>) {
+        let mut journey = attempt.journey.clone();
+        self.past(
+            attempt,
+            &mut journey,
+            Ending { outcome: Outcome::ClientLeft, status: 0, class: None },
+            moment.now,
+        );
+        self.failed(attempt, &journey, Outcome::ClientLeft, 0);
+        let mut ledger = self.ledger.borrow_mut();
+        if ledger.is_counted(attempt.deployment) {
+            ledger.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
+        }
+    }
+
+    fn remember_failure(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        fault: &Fault,
+        moment: &Moment<'_>,
+    ) {
+        let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.journey, fault.class);
+        let mut cooled = None;
+        let mut ledger = self.ledger.borrow_mut();
+        let alone = ledger.is_lone(attempt.deployment);
+        let successes = ledger.known_successes(attempt.deployment);
+        let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks, successes };
+        // Providers charge nothing for an error; what a request without an answer has cost, nobody knows.
+        let used = match fault.failure {
+            Failure::Provider { .. } | Failure::NoConnection => Some(0),
+            Failure::TimedOut | Failure::Broken => None,
+        };
+        ledger.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
+            cooled = case.failed(fault, record, moment.now);
+            let is_slow = fault.failure == Failure::TimedOut && fault.class == Class::Server;
+            if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
+                // It would have taken at least as long. A client's limit may be shorter than any answer takes.
+                let ended = Ended { first_byte: Some(moment.now), ..Ended::default() };
+                measure(record, attempt, ended, moment.now, Estimated::timed_out);
+            }
+        });
+        drop(ledger);
+        self.cools(attempt.deployment, cooled);
+    }
+
+    /// Counts a cooldown that begins. Other instances learn of that, and of one that got longer, at once.
+    fn cools(&self, index: usize, cooled: Option<Cooled>) {
+        let Some(cooled) = cooled.filter(|cooled| *cooled != Cooled::Already) else { return };
+        if cooled == Cooled::Begins {
+            self.meters.borrow_mut().cooldown(index);
+        }
+        if self.config.redis.is_some() {
+            self.news.borrow_mut().push(index);
+        }
+    }
+
+    /// Whether the edge would not send the request again: one more time at most, which is kept for a client that could not be
+    /// answered in the last attempt.
+    pub(crate) fn is_last_attempt(&self, journey: &Journey) -> bool {
+        journey.sends >= self.ceiling
+    }
+
+    /// Whether the attempts that are left are needed for the fallbacks ahead, one for each.
+    fn must_move_on(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        journey: &Journey,
+        class: Class,
+    ) -> bool {
+        let left = self.ceiling.saturating_sub(journey.sends);
+        // Few requests use up half of what the edge allows.
+        if left > self.ceiling / 2 {
+            return false;
+        }
+        let mut trail = journey.trail.clone();
+        let mut failed = (attempt.model.clone(), deployment.group.to_string());
+        for _ in 0..left {
+            let names = Names { asked: &failed.0, group: &failed.1 };
+            match trail.next(&self.config.router, &attempt.wishes, names, class) {
+                Some(target) => failed = (target.model.to_string(), target.model.to_string()),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Who could take the next attempt.
+    fn outlook(&self, attempt: &Attempt, journey: &Journey, moment: &Moment<'_>) -> Outlook {
+        let mut search = Search {
+            pool: &attempt.pool,
+            journey,
+            estimate: attempt.estimate,
+            tags: &attempt.wishes.tags,
+            stream: attempt.stream,
+            sharing: Sharing::Alone,
+            lenient: true,
+            is_oversized: false,
+        };
+        let mut ledger = self.ledger.borrow_mut();
+        search.sharing = ledger.sharing(moment.now, moment.store);
+        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
+        let own = level(&attempt.pool, attempt.deployment);
+        let left = self.eligible(&search, &mut ledger, moment.now, moment.store).unwrap_or_default();
+        // Those of a later order come into it when this one has had its retries.
+        let left: Vec<usize> = left.into_iter().filter(|index| level(&attempt.pool, *index) == own).collect();
+        let any = |known: &[Arc<str>]| {
+            left.iter().any(|index| self.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
+        };
+        let (untried, useful) = (any(&journey.tried), any(&journey.useless));
+        let above = Journey { above: Some(own), ..Journey::default() };
+        search.journey = &above;
+        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
+        let next_order = attempt.pool.levels.is_some()
+            && self.eligible(&search, &mut ledger, moment.now, moment.store).is_ok();
+        Outlook { anybody: !left.is_empty(), untried, useful, next_order }
+    }
+
+    /// Whether a request that would have to go where it has failed already goes elsewhere at once: the provider asked for
+    /// time, and there is somewhere else.
+    fn would_rather_leave(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        journey: &Journey,
+        fault: &Fault,
+        moment: &Moment<'_>,
+    ) -> bool {
+        fault.asks_for_time()
+            && self.has_fallback_with_room(attempt, deployment, journey, fault.class, moment)
+    }
+
+    fn has_fallback(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        journey: &Journey,
+        class: Class,
+    ) -> bool {
+        let mut trail = journey.trail.clone();
+        let names = names(attempt, deployment);
+        trail.next(&self.config.router, &attempt.wishes, names, class).is_some()
+    }
+}
+
+/// Whose fault a failed attempt is.
+fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &Said) -> Class {
+    match *failure {
+        Failure::TimedOut if attempt.is_clients_limit => Class::ClientTimeout,
+        Failure::TimedOut | Failure::NoConnection | Failure::Broken => Class::Server,
+        Failure::Provider { status, retry_after } => classify(&ProviderError {
+            // An error under status 200 is classified by its own words.
+            status: said.under.filter(|under| *under < 300).unwrap_or(status),
+            body: &said.body,
+            error_type: said.error_type.as_deref(),
+            has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
+            is_wildcard: deployment.model.contains('*'),
+            model: &attempt.model,
+            added: Added { stream_options: attempt.withholds_usage },
+        }),
+    }
+}
+
+impl Failure {
+    /// The same with the time to wait that only the body of a limit names, as Google's does.
+    fn with_hint_of(self, class: Class, body: &[u8]) -> Self {
+        match self {
+            Self::Provider { status, retry_after: None } if class == Class::Limit => {
+                Self::Provider { status, retry_after: ErrorBody::read(body).retry_after }
+            }
+            other => other,
+        }
+    }
+}
+
+impl End {
+    /// The failure that an answer ended with after it had begun.
+    pub(crate) fn fault(self, attempt: &Attempt) -> Option<Fault> {
+        let (failure, class) = match self {
+            Self::Whole | Self::Left => return None,
+            Self::TimedOut if attempt.is_clients_limit => (Failure::TimedOut, Class::ClientTimeout),
+            Self::TimedOut => (Failure::TimedOut, Class::Server),
+            Self::BrokenOff => (Failure::Broken, Class::Server),
+        };
+        Some(Fault { failure, class })
+    }
+}
+
+/// Who could take the next attempt of a request, in the group that it is in.
+struct Outlook {
+    /// Somebody of this order.
+    anybody: bool,
+    /// Somebody among them who has not been tried.
+    untried: bool,
+    /// Somebody among them who has not refused for good.
+    useful: bool,
+    /// Somebody of a later order.
+    next_order: bool,
+}
+
+fn names<'a>(attempt: &'a Attempt, deployment: &'a Deployment) -> Names<'a> {
+    Names { asked: &attempt.model, group: &deployment.group }
+}
+
+/// Whether the provider has said something that the client can be told.
+fn is_provider(failure: &Failure) -> bool {
+    matches!(failure, Failure::Provider { status: 400.., .. })
+}
+
+/// The order of a deployment among those that answer to the same name.
+pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
+    let place = pool.members.iter().position(|member| *member == index);
+    let level = place.and_then(|place| pool.levels.as_ref()?.get(place).copied());
+    level.unwrap_or(i64::MAX)
+}
+
+/// Takes in how long an answer took. One that was not awaited tells how soon it began, and nothing else.
+fn measure(
+    record: &mut Record,
+    attempt: &Attempt,
+    ended: Ended,
+    now: Duration,
+    take_in: fn(&mut Estimated, f32, f32, Duration, u32),
+) {
+    let size = attempt.pool.args.max_latency_list_size;
+    let load = attempt.ticket.load as f32;
+    let since = |time: Duration| time.saturating_sub(attempt.ticket.at).as_secs_f32() * 1000.0;
+    let mut take = |metric, ms: f32| take_in(record.latency.of_mut(metric), ms, load, now, size);
+    if attempt.stream
+        && let Some(first) = ended.first_byte
+    {
+        take(Metric::First, since(first));
+    }
+    if ended.end != End::Whole {
+        return;
+    }
+    match ended.usage.map(|usage| usage.completion).filter(|tokens| *tokens > 0) {
+        Some(tokens) => take(Metric::Each, since(now) / tokens as f32),
+        None if attempt.stream => {}
+        None => take(Metric::Whole, since(now)),
+    }
+}
+
+/// A status that HTTP does not have counts as a server error (RFC 9110, section 15). Clients' libraries choke on it.
+fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, Said) {
+    const BAD_GATEWAY: u16 = 502;
+    let refusal = Refusal::NoAnswer {
+        status: BAD_GATEWAY,
+        provider_status: status,
+        body: "a status line that HTTP does not have",
+    };
+    let said = Said { body: refusal.reply().body.into_bytes(), under: Some(status), ..Said::default() };
+    (Failure::Provider { status: BAD_GATEWAY, retry_after }, said)
+}
+
+/// The answer where no provider gave one.
+fn no_answer(attempt: &Attempt, deployment: &Deployment, journey: &Journey, failure: Failure) -> Reply {
+    let location = attempt.detail.clone();
+    answer::failed(deployment, &attempt.model, journey, failure, attempt.limit, location)
+}
+
+/// What a provider said goes to the client as it is, if it can.
+fn provider_verdict(failure: &Failure, said: Said, headers: Vec<(&'static str, String)>) -> Verdict {
+    if said.under.is_none() && !said.body.trim_ascii().is_empty() {
+        return Verdict::Relay(headers);
+    }
+    let mut reply = provider_reply(failure, said);
+    reply.replace_headers(headers);
+    Verdict::Reply(reply)
+}
+
+/// What a provider said, as an answer of ours.
+fn provider_reply(failure: &Failure, said: Said) -> Reply {
+    let mut headers = Vec::new();
+    if let Some(wait) = failure.retry_after() {
+        // Whole seconds, and never so few that it would be in vain.
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        headers.push(("retry-after", wait.as_secs().saturating_add(begun).to_string()));
+    }
+    let status = failure.status();
+    if said.body.trim_ascii().is_empty() {
+        let provider_status = said.under.unwrap_or(status);
+        let mut reply = Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply();
+        reply.headers.extend(headers);
+        return reply;
+    }
+    let body = String::from_utf8_lossy(&said.body).into_owned();
+    Reply { status, content_type: said.content_type, headers, body }
+}

@@ -1,0 +1,182 @@
+//! A configuration, prepared for requests, and the words in which it tells the filter what to do.
+//!
+//! The filter calls [`Router::arrive`] with a request's headers, [`Router::send`] with its body, and then exactly one of
+//! [`Router::judge`], [`Router::broken`], [`Router::serve`] and [`Router::abandon`]. Each of them has a file of its own.
+
+pub mod conclude;
+pub mod finish;
+pub mod request_body;
+pub mod request_headers;
+pub mod resend;
+pub mod response_headers;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::{Config, Deployment, retry_ceiling};
+
+use crate::attempt::{Attempt, Journey};
+use crate::failure::Fault;
+use crate::failure::retry::{self, Allowance};
+use crate::failure::usage_refusals::UsageRefusals;
+use crate::http::headers::Headers;
+use crate::http::new_body::NewBody;
+use crate::models::groups::{self, Groups};
+use crate::request::parse::Request;
+use crate::request::refusal::Reply;
+use crate::router::response_headers as answer;
+use crate::select::shortlist::Shortlists;
+use crate::state::deployment_states::Ledger;
+use crate::state::group_limits::RateLimits;
+use crate::state::store::{Moment, Store};
+use crate::telemetry::access_log::Account;
+use crate::telemetry::gauges::Watch;
+use crate::telemetry::metrics::Meters;
+
+/// A configuration, prepared for requests.
+#[derive(Debug)]
+pub struct Router {
+    pub(crate) config: Config,
+    pub(crate) groups: Groups,
+    pub(crate) ledger: RefCell<Ledger>,
+    pub(crate) shortlists: RefCell<Shortlists>,
+    /// Deployments that began to sit out, for the other instances.
+    pub(crate) news: RefCell<Vec<usize>>,
+    /// What is counted for those who watch.
+    pub(crate) meters: RefCell<Meters>,
+    pub(crate) watch: RefCell<Watch>,
+    /// Who does not know what the router adds to streams.
+    pub(crate) usage_refusals: RefCell<UsageRefusals>,
+    /// The request that the last decision has ended.
+    pub(crate) account: RefCell<Option<Account>>,
+    /// See [`crate::single_hop`].
+    pub(crate) single_hop: bool,
+    /// How often a request is sent to a provider at most. The edge sends it once more, for an answer that is still owed.
+    pub(crate) ceiling: u32,
+}
+
+/// What to do with a request whose headers have come.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Wait for the body.
+    Hold(Box<Request>),
+    /// Answer.
+    Reply(Reply),
+    /// Ask every deployment of this list whether it is there, then answer.
+    Probe(Vec<usize>),
+}
+
+/// What to do with a request that is all there.
+#[derive(Debug)]
+pub enum Step {
+    /// Send it to the deployment that was picked.
+    Send(Box<Sending>),
+    /// Ask Redis for leases, and then send again.
+    Ask(Box<Asking>),
+    /// Answer.
+    Reply(Reply),
+}
+
+/// A request that needs a lease before anybody may serve it.
+#[derive(Debug)]
+pub struct Asking {
+    /// What it has been through; for [`Router::send`], when Redis has answered or has had its time.
+    pub journey: Journey,
+    /// The deployments that may serve it then, with the tokens that it needs there.
+    pub lacks: Vec<(usize, u64)>,
+}
+
+/// A request on its way to a deployment.
+#[derive(Debug)]
+pub struct Sending {
+    /// All of its headers.
+    pub headers: Headers,
+    /// Its body, where it differs from the client's.
+    pub body: Option<NewBody>,
+    /// To be settled when the answer is there.
+    pub attempt: Attempt,
+}
+
+/// What to do with an attempt that failed.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Ask the edge for another attempt, after a wait.
+    Retry(Box<Journey>, Duration),
+    /// Pass on what the provider said, with these headers.
+    Relay(Vec<(&'static str, String)>),
+    /// Answer in its place.
+    Reply(Reply),
+}
+
+impl Router {
+    /// Prepares a configuration for one worker, whose VM has this number.
+    pub fn new(config: Config, vm: u32) -> Self {
+        let groups = Groups::new(&config);
+        let ceiling = retry_ceiling(&config);
+        let ledger = Ledger::new(&config, vm, &|deployment| groups::strategy(&config, &deployment.group).0);
+        Self {
+            groups,
+            ledger: RefCell::new(ledger),
+            shortlists: RefCell::default(),
+            news: RefCell::default(),
+            meters: RefCell::new(Meters::new(config.deployments.len())),
+            watch: RefCell::default(),
+            usage_refusals: RefCell::default(),
+            account: RefCell::default(),
+            single_hop: false,
+            ceiling,
+            config,
+        }
+    }
+
+    /// The configuration that it serves.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes part in what the workers share, before there is traffic.
+    pub fn open(&self, store: &dyn Store) {
+        self.ledger.borrow_mut().open(store);
+    }
+
+    /// Says that this worker is alive; to be called every [`BEAT`](crate::state::heartbeats::BEAT).
+    pub fn beat(&self, now: Duration, store: &dyn Store) {
+        self.ledger.borrow_mut().beat(now, store);
+    }
+
+    /// The headers that name the deployment which served, for every routed answer.
+    pub fn served_by<'a>(&'a self, attempt: &'a Attempt) -> Option<answer::Names<'a>> {
+        Some(answer::names(self.deployment(attempt.deployment)?, &attempt.model, &attempt.journey))
+    }
+
+    /// What is left of the limits of its group.
+    pub fn rate_limits(&self, attempt: &Attempt, now: Duration) -> Option<RateLimits> {
+        self.ledger.borrow_mut().rate_limits(attempt.deployment, now, None)
+    }
+
+    pub(crate) fn allowance(
+        &self,
+        deployment: &Deployment,
+        client: Option<u32>,
+        fault: Option<&Fault>,
+    ) -> Allowance {
+        let allowance = retry::allowance(&self.config.router, deployment, client, fault);
+        Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }
+    }
+
+    /// A deployment by its index.
+    pub fn deployment(&self, index: usize) -> Option<&Deployment> {
+        self.config.deployments.get(index)
+    }
+
+    pub(crate) fn index_of(&self, id: &Arc<str>) -> Option<usize> {
+        self.config.deployments.iter().position(|deployment| deployment.id == *id)
+    }
+}
+
+impl std::fmt::Debug for Moment<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Moment({:?})", self.now)
+    }
+}

@@ -1,0 +1,451 @@
+//! A request is all there: where it goes, and in what form.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, Strategy};
+
+use crate::attempt::{Attempt, Journey};
+use crate::failure::Class;
+use crate::failure::fallback::{self, Names};
+use crate::http::new_body::NewBody;
+use crate::models::groups::{Resolved, Unresolved};
+use crate::models::wildcard;
+use crate::request::overrides::Mock;
+use crate::request::parse::{Facts, Request};
+use crate::request::refusal::{Refusal, Reply, Unavailable};
+use crate::request::token_estimate::Estimate;
+use crate::router::response_headers as answer;
+use crate::router::{Asking, Router, Sending, Step};
+use crate::select::{Chosen, Nobody, Search};
+use crate::state::eligibility::Excluded;
+use crate::state::lease::Sharing;
+use crate::state::store::Moment;
+use crate::telemetry::access_log::{Account, Why};
+use crate::telemetry::explain;
+use crate::upstream::body;
+use crate::upstream::headers as rewrite;
+use crate::upstream::headers::Limit;
+use crate::upstream::single_hop;
+use crate::upstream::stream_options;
+
+/// What came of one group.
+enum Tried {
+    /// This is to be done.
+    Done(Step),
+    /// The request goes on to the target that its journey names now.
+    Elsewhere,
+}
+
+/// How long a request may ask for leases that others then use up, and how often in any case: on a busy machine, time goes by
+/// without an answer being late.
+const MOST_ASKING: (Duration, u32) = (Duration::from_millis(50), 4);
+
+fn ask_again(journey: &Journey, now: Duration) -> Option<(Duration, u32)> {
+    let (since, times) = journey.asked.unwrap_or((now, 0));
+    let may = now.abs_diff(since) < MOST_ASKING.0 || times < MOST_ASKING.1;
+    may.then_some((since, times.saturating_add(1)))
+}
+
+impl Router {
+    /// Decides where a request goes. `journey` is what it has been through, on any attempt but the first.
+    pub fn send(
+        &self,
+        request: &Request,
+        body: &[u8],
+        journey: Option<Journey>,
+        moment: &mut Moment<'_>,
+    ) -> Step {
+        let mut journey = journey.unwrap_or_default();
+        journey.began.get_or_insert(moment.now);
+        loop {
+            // Every target of a trail is another one, so this ends.
+            match self.try_group(request, body, &mut journey, moment) {
+                Ok(Tried::Done(step)) => {
+                    if let Step::Reply(reply) = &step {
+                        self.not_sent(&journey, reply.status);
+                    }
+                    return step;
+                }
+                Ok(Tried::Elsewhere) => {}
+                Err(refusal) => {
+                    let reply = refusal.reply();
+                    self.refused(&journey, refusal.reason(), reply.status);
+                    return Step::Reply(reply);
+                }
+            }
+        }
+    }
+
+    fn try_group(
+        &self,
+        request: &Request,
+        body: &[u8],
+        journey: &mut Journey,
+        moment: &mut Moment<'_>,
+    ) -> Result<Tried, Refusal> {
+        let merged = journey.target.as_ref().and_then(|target| fallback::merged(body, target));
+        let body = merged.as_deref().unwrap_or(body);
+        let mut facts = request.facts(body)?;
+        if let Some(target) = &journey.target {
+            facts.model = Cow::Owned(target.model.to_string());
+        }
+        if let Some((failure, limit)) = journey.over {
+            return Ok(Tried::Done(Step::Reply(self.told_late(&facts, journey, failure, limit))));
+        }
+        let unresolved =
+            |why| match self.groups.why_skipped(&facts.model).filter(|_| why == Unresolved::Skipped) {
+                Some(reason) => Refusal::Skipped(facts.model.to_string(), reason.to_owned()),
+                None => Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix),
+            };
+        let resolved = self.groups.resolve(&facts.model);
+        journey.stream = facts.stream;
+        if journey.asked_for.is_none() {
+            let label = resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label));
+            journey.asked_for = Some((facts.model.to_string(), label));
+        }
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            // A request may name a fallback that nobody answers to; that is no reason to give up the others.
+            Err(why) if journey.target.is_some() => {
+                let reply = self.refusing(journey, &unresolved(why));
+                return Ok(self.elsewhere_or(reply, &facts, &facts.model, journey, Class::Server));
+            }
+            Err(why) => return Err(unresolved(why)),
+        };
+        let Some(pool) = resolved.pool.serving(request.route.suffix) else {
+            let reply = self.refusing(journey, &self.not_served(&facts, request, &resolved));
+            return Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Route));
+        };
+        let resolved = Resolved { pool, ..resolved };
+        if let Some(mock) = facts.wishes.mock.filter(|_| !journey.mocked)
+            && let Some(tried) = self.mock(mock, &facts, &resolved, journey)
+        {
+            return Ok(tried);
+        }
+        let counts_tokens = self.groups.count_tokens();
+        let estimate = if counts_tokens { Estimate::of(&facts, request.route) } else { Estimate::default() };
+        let search = Search {
+            pool: &resolved.pool,
+            journey,
+            estimate,
+            tags: &facts.wishes.tags,
+            stream: facts.stream,
+            sharing: Sharing::Alone,
+            lenient: true,
+            is_oversized: false,
+        };
+        let mut found = self.choose(&search, moment);
+        if let Err(Nobody::Unleased(lacks)) = found {
+            if let Some(asked) = ask_again(journey, moment.now) {
+                journey.asked = Some(asked);
+                let asking = Asking { journey: std::mem::take(journey), lacks: vec![lacks] };
+                return Ok(Tried::Done(Step::Ask(Box::new(asking))));
+            }
+            // It has asked for long enough: whoever holds a lease will do.
+            found = self.choose(&Search { lenient: false, ..search }, moment);
+        }
+        let pool = &resolved.pool;
+        let why = Why {
+            strategy: pool.strategy,
+            eligible: found.as_ref().map_or(Some(0), |chosen| chosen.eligible),
+            of: pool.members.len(),
+            probe: found.as_ref().is_ok_and(|chosen| chosen.ticket.probe),
+        };
+        if request.explain {
+            let picked = found.as_ref().map(|chosen| chosen.index);
+            let search = Search { lenient: false, ..search };
+            journey.explanation = Some(self.explain(&search, &pool.label, picked, why, moment));
+        }
+        match found {
+            Ok(chosen) => {
+                let deployment =
+                    self.deployment(chosen.index).ok_or_else(|| unresolved(Unresolved::NoMatch))?;
+                let merged = merged.is_some();
+                self.sending(
+                    request,
+                    body,
+                    &facts,
+                    &resolved,
+                    journey,
+                    (chosen, deployment, why),
+                    estimate,
+                    merged,
+                )
+                .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
+            }
+            Err(nobody) => {
+                let refusal = self.unavailable(&facts, estimate, nobody, moment.now);
+                let reply = self.refusing(journey, &refusal);
+                let reply = self.about_the_group(reply, &facts, &resolved, journey, moment);
+                Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Server))
+            }
+        }
+    }
+
+    /// The request as the deployment gets it.
+    #[expect(clippy::too_many_arguments, reason = "everything there is to know about one send, used once")]
+    fn sending(
+        &self,
+        request: &Request,
+        body: &[u8],
+        facts: &Facts<'_>,
+        resolved: &Resolved<'_>,
+        journey: &mut Journey,
+        (chosen, deployment, why): (Chosen, &Deployment, Why),
+        estimate: Estimate,
+        merged: bool,
+    ) -> Result<Sending, Refusal> {
+        // The next attempt asks for itself.
+        journey.asked = None;
+        let model = match resolved.captures.is_empty() {
+            true => Cow::Borrowed(deployment.model.as_str()),
+            false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
+        };
+        let is_bare = journey.resend.as_ref().is_some_and(|resend| resend.is_bare)
+            || self.usage_refusals.borrow().has(chosen.index, chosen.ticket.at);
+        let counts_tokens = !is_bare && self.counts_tokens(deployment, resolved.pool.strategy);
+        let include_usage = counts_tokens && stream_options::injects_usage(facts, request.route, deployment);
+        let rewritten = body::rewritten(body, facts, request.route, deployment, &model, include_usage);
+        // What a fallback's parameters were merged into lies here, and not where the client's body does.
+        let new_body = match (rewritten, merged) {
+            (Some(new), true) => Some(NewBody::from(new.joined(body))),
+            (None, true) => Some(NewBody::from(body.to_vec())),
+            (new, false) => new,
+        };
+        let length = new_body.as_ref().map_or(body.len(), NewBody::length);
+        let content_type = facts.payload.content_type();
+        let framing = (&*content_type, length);
+        let (limit, is_clients_limit) = self.limit(facts, deployment);
+        if journey.retries == 0 {
+            journey.max_retries = self.allowance(deployment, facts.asked.num_retries, None).retries;
+        }
+        let mut headers;
+        if self.single_hop {
+            let all = single_hop::for_all(limit, journey.max_retries);
+            headers = rewrite::headers(request, deployment, &model, all, framing);
+            single_hop::controls(&mut headers, journey.max_retries, limit);
+        } else {
+            headers = rewrite::headers(request, deployment, &model, limit, framing);
+        }
+        {
+            let mut meters = self.meters.borrow_mut();
+            meters.depart(chosen.index);
+            let is_retry = journey.retries > 0 && journey.resend.is_none();
+            let failed = journey.tried.last().filter(|_| is_retry);
+            if let Some(failed) = failed.and_then(|id| self.index_of(id)) {
+                meters.retry(failed);
+            }
+        }
+        journey.why = Some(why);
+        journey.resend = None;
+        let attempt = Attempt {
+            deployment: chosen.index,
+            model: facts.model.to_string(),
+            pool: Arc::clone(&resolved.pool),
+            route: request.route.suffix,
+            asked: facts.asked,
+            wishes: facts.wishes.clone(),
+            limit: match limit {
+                Limit::Whole(limit) | Limit::Gaps(limit) => limit,
+            },
+            is_clients_limit,
+            estimate,
+            stream: facts.stream,
+            withholds_usage: include_usage,
+            adds_stream_options: include_usage && !stream_options::are_the_clients(facts),
+            ticket: chosen.ticket,
+            why,
+            detail: None,
+            is_on_kept_connection: false,
+            journey: std::mem::take(journey),
+        };
+        Ok(Sending { headers, body: new_body, attempt })
+    }
+
+    /// Whether somebody depends on how many tokens an answer took.
+    fn counts_tokens(&self, deployment: &Deployment, strategy: Strategy) -> bool {
+        let is_limited = deployment.tpm.is_some() && !self.config.router.soft_limits;
+        is_limited || matches!(strategy, Strategy::UsageBased | Strategy::LowestLatency)
+    }
+
+    /// An error that the request asks for, in place of the first attempt or the first group (BEHAVIOUR 6). `None`: go on.
+    fn mock(
+        &self,
+        mock: Mock,
+        facts: &Facts<'_>,
+        resolved: &Resolved<'_>,
+        journey: &mut Journey,
+    ) -> Option<Tried> {
+        journey.mocked = true;
+        let fault = mock.fault();
+        if mock == Mock::RateLimit {
+            let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
+            let retries = first.map_or(0, |deployment| {
+                self.allowance(deployment, facts.asked.num_retries, Some(&fault)).retries
+            });
+            if retries > 0 {
+                // The retry starts at once.
+                journey.retries = 1;
+                journey.max_retries = retries;
+                return None;
+            }
+        }
+        let mut reply = self.refusing(journey, &Refusal::Mock(mock, facts.model.to_string()));
+        reply.headers.extend(answer::of_group(&facts.model, journey));
+        Some(self.elsewhere_or(reply, facts, resolved.name, journey, fault.class))
+    }
+
+    /// Sends the request on to the next fallback, or answers; with how the first group failed, if there was another.
+    fn elsewhere_or(
+        &self,
+        reply: Reply,
+        facts: &Facts<'_>,
+        group: &str,
+        journey: &mut Journey,
+        class: Class,
+    ) -> Tried {
+        let failed = Names { asked: &facts.model, group };
+        match journey.trail.next(&self.config.router, &facts.wishes, failed, class) {
+            Some(target) => {
+                journey.original.get_or_insert_with(|| Box::new(reply));
+                let from = self.label(group);
+                self.meters.borrow_mut().fallback(from.as_ref(), self.label(&target.model).as_ref());
+                journey.go_to(target);
+                Tried::Elsewhere
+            }
+            None => Tried::Done(Step::Reply(match journey.original.take() {
+                Some(mut original) => {
+                    let mut headers = answer::of_group(&facts.model, journey);
+                    headers.extend(journey.explanation.take().map(|text| (explain::HEADER, text)));
+                    original.replace_headers(headers);
+                    *original
+                }
+                None => reply,
+            })),
+        }
+    }
+
+    /// The answer of a request that ends here, unless there is a fallback.
+    fn refusing(&self, journey: &mut Journey, refusal: &Refusal) -> Reply {
+        journey.refused = Some(refusal.reason());
+        let mut reply = refusal.reply();
+        reply.headers.extend(journey.explanation.clone().map(|text| (explain::HEADER, text)));
+        reply
+    }
+
+    /// That no deployment of a group has the route.
+    fn not_served(&self, facts: &Facts<'_>, request: &Request, resolved: &Resolved<'_>) -> Refusal {
+        let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
+        let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));
+        Refusal::NotServed {
+            model: facts.model.to_string(),
+            route: request.route.suffix,
+            deployment: deployment.unwrap_or_else(|| (Arc::from(""), String::new())),
+        }
+    }
+
+    /// A request has ended here: refused, or because its last attempt could not tell the client that it had.
+    fn not_sent(&self, journey: &Journey, status: u16) {
+        match (journey.over, journey.refused) {
+            (Some((failure, _)), _) => self.conclude(Account::of(journey, failure.outcome(), status)),
+            (None, reason) => self.refused(journey, reason.unwrap_or("no_answer"), status),
+        }
+    }
+
+    /// Why nobody serves, in words.
+    fn unavailable(&self, facts: &Facts<'_>, estimate: Estimate, nobody: Nobody, now: Duration) -> Refusal {
+        let excluded = match nobody {
+            Nobody::Tags => {
+                return Refusal::Tags { model: facts.model.to_string(), tags: facts.wishes.tags.clone() };
+            }
+            Nobody::Excluded(excluded) => excluded,
+            Nobody::Unleased((index, _)) => vec![(index, Excluded::Unleased)],
+        };
+        // A busy deployment may be free at any moment, and one that is too small never is.
+        let may_serve = excluded.iter().filter(|(_, why)| *why != Excluded::TooSmall);
+        let end = |(index, why): &(usize, Excluded)| match why {
+            Excluded::Unleased => self.end_of_used_up(*index, &estimate, now),
+            _ => why.until(),
+        };
+        let soonest = may_serve.map(|one| end(one).unwrap_or(now)).min().unwrap_or(now);
+        let is_cooling = |why: &Excluded| matches!(why, Excluded::CoolingDown(_));
+        let all = !excluded.is_empty() && excluded.iter().all(|(_, why)| is_cooling(why));
+        let cooling = excluded.iter().filter(|(_, why)| is_cooling(why));
+        let cooling = cooling.filter_map(|(index, _)| Some(self.deployment(*index)?.id.clone())).collect();
+        Refusal::Unavailable(Unavailable {
+            model: facts.model.to_string(),
+            wait: soonest.saturating_sub(now),
+            all_cooling: all,
+            cooling,
+        })
+    }
+
+    /// When the minute ends, where the fleet has used it up: asking Redis again before would be in vain.
+    fn end_of_used_up(&self, index: usize, estimate: &Estimate, now: Duration) -> Option<Duration> {
+        let ledger = self.ledger.borrow();
+        let tokens = ledger.tokens(index, estimate, true);
+        let (record, terms) = ledger.seen(index)?;
+        let window = record.window.at(now);
+        record.lease.is_used_up(&window, terms.limits(), tokens).then(|| window.ends())
+    }
+
+    /// What a refusal says about the group that it is about.
+    fn about_the_group(
+        &self,
+        mut reply: Reply,
+        facts: &Facts<'_>,
+        resolved: &Resolved<'_>,
+        journey: &Journey,
+        moment: &Moment<'_>,
+    ) -> Reply {
+        reply.headers.extend(answer::of_group(&facts.model, journey));
+        let first = resolved.pool.members.first();
+        let limits = first
+            .and_then(|index| self.ledger.borrow_mut().rate_limits(*index, moment.now, Some(moment.store)));
+        reply.headers.extend(answer::owned(answer::limits(limits)));
+        reply
+    }
+
+    /// The answer to a request whose last attempt could not tell the client how it ended.
+    fn told_late(
+        &self,
+        facts: &Facts<'_>,
+        journey: &mut Journey,
+        failure: crate::outcome::Failure,
+        limit: Duration,
+    ) -> Reply {
+        let last =
+            journey.tried.last().and_then(|id| self.index_of(id)).and_then(|index| self.deployment(index));
+        let original = journey.original.take();
+        let mut reply = match (last, original) {
+            (last, Some(mut original)) => {
+                let names = last.map(|last| answer::owned(answer::names(last, &facts.model, journey)));
+                original.replace_headers(names.unwrap_or_default());
+                *original
+            }
+            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit, None),
+            (None, None) => Refusal::NoConnection.reply(),
+        };
+        let explanation = journey.explanation.take().map(|text| (explain::HEADER, text));
+        reply.replace_headers(explanation.into_iter().collect());
+        reply
+    }
+
+    /// How long an attempt may take (BEHAVIOUR 7), and whether that is the client's own limit.
+    fn limit(&self, facts: &Facts<'_>, deployment: &Deployment) -> (Limit, bool) {
+        let settings = &self.config.router;
+        let configured = deployment.timeout.unwrap_or(settings.timeout);
+        let client = facts.asked.timeout;
+        if !facts.stream {
+            return (Limit::Whole(client.unwrap_or(configured)), client.is_some());
+        }
+        let gaps = deployment.stream_timeout.or(settings.stream_timeout);
+        match (facts.asked.stream_timeout, gaps) {
+            (Some(gaps), _) => (Limit::Gaps(gaps), true),
+            (None, Some(gaps)) => (Limit::Gaps(gaps), false),
+            (None, None) => (Limit::Gaps(client.unwrap_or(configured)), client.is_some()),
+        }
+    }
+}

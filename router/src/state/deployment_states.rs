@@ -1,0 +1,574 @@
+//! What this worker knows about every deployment, and how it takes part in what all workers share.
+//!
+//! The truth is in the store. A worker keeps a copy of each record as it last saw it, which is good enough to choose by;
+//! the pick is read again, and admits the request by the same compare-and-swap that counts it. So a choice makes as many host
+//! calls whatever the size of the group, and nothing is admitted by an old copy. Copies are renewed in turn with choices, and with
+//! time. docs/decisions/shared-state.md has the rules.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::{Config, Deployment, Strategy};
+
+use crate::models::groups::Pool;
+use crate::request::token_estimate::Estimate;
+use crate::state::eligibility::{self, Excluded};
+use crate::state::freed::Stale;
+use crate::state::group_limits::{RateLimits, Sums};
+use crate::state::heartbeats::Alive;
+use crate::state::lease::{Away, Sharing};
+use crate::state::limits::{Demand, Terms};
+use crate::state::membership::Fleet;
+use crate::state::pending_successes::{self, Known, Waiting};
+use crate::state::record::Record;
+use crate::state::rotation::Rotation;
+use crate::state::snapshot::{Fixed, Seen};
+use crate::state::store::{Store, TRIES, Version};
+use crate::state::window::Window;
+
+/// How long the fleet is believed to be as it was last seen.
+const FLEET: Duration = Duration::from_millis(20);
+
+/// Copies that are renewed with each beat, at most: about 0.3 ms once a second.
+const RENEWALS: usize = 256;
+
+/// Proof that a request was admitted; to be handed back when it has ended.
+#[derive(Debug)]
+pub struct Ticket {
+    /// When, since the Unix epoch.
+    pub at: Duration,
+    /// The minute that it counts in.
+    pub minute: u32,
+    /// The tokens that it is expected to cost.
+    pub reserved: u64,
+    /// Requests that were in flight when it joined them.
+    pub load: u32,
+    /// It finds out how fast its deployment is.
+    pub probe: bool,
+    /// It counts as in flight.
+    in_flight: bool,
+    /// Its deployment's lease is nearly used up.
+    pub low: bool,
+}
+
+/// A deployment as this worker sees it.
+#[derive(Debug)]
+struct Seat {
+    key: String,
+    /// Names it in the group's record, the same in all workers and configurations.
+    mark: u32,
+    terms: Terms,
+    group: usize,
+    fixed: Fixed,
+    /// As it was last seen.
+    record: Record,
+    /// Successes that are not written yet.
+    waiting: Waiting,
+    /// Which of this worker's reads last renewed `record`; see [`Ledger::reads`].
+    last_read: u64,
+}
+
+/// See above.
+#[derive(Debug)]
+pub struct Ledger {
+    seats: Vec<Seat>,
+    /// The seats in short, in the same order.
+    seen: Vec<Seen>,
+    groups: Vec<Sums>,
+    /// The members of each group: their marks, in order, and their indices.
+    members: Vec<Vec<(u32, usize)>>,
+    alive: Alive,
+    /// Whether the others know that this VM counts; one that serves nobody does not.
+    joined: bool,
+    /// Reads of records so far.
+    reads: u64,
+    /// How many they were at the last beat.
+    reads_at_beat: u64,
+    /// All deployments, whose copies are renewed with time.
+    renewals: Rotation,
+    /// Whether there may be other instances.
+    shared: bool,
+    /// They, as they were last seen.
+    fleet: Fleet,
+    /// When that was.
+    fleet_seen: Duration,
+}
+
+impl Ledger {
+    /// For one worker, whose VM has this number. `strategy` tells the strategy of a deployment's group.
+    pub fn new(config: &Config, vm: u32, strategy: &dyn Fn(&Deployment) -> Strategy) -> Self {
+        let mut groups: Vec<Sums> = Vec::new();
+        let mut members: Vec<Vec<(u32, usize)>> = Vec::new();
+        let mut places = std::collections::HashMap::<Arc<str>, usize>::new();
+        let mut seats = Vec::with_capacity(config.deployments.len());
+        for deployment in &config.deployments {
+            let terms = Terms::of(config, deployment, strategy(deployment));
+            let place = *places.entry(Arc::clone(&deployment.group)).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(Sums::new(&deployment.group));
+                members.push(Vec::new());
+            }
+            if let Some(group) = groups.get_mut(place) {
+                group.include(&terms);
+            }
+            let mark = mark(&deployment.id);
+            if let Some(members) = members.get_mut(place) {
+                members.push((mark, seats.len()));
+            }
+            seats.push(Seat {
+                key: format!("d/{}", deployment.id),
+                mark,
+                terms,
+                group: place,
+                fixed: Fixed::of(deployment),
+                record: Record::default(),
+                waiting: Waiting::default(),
+                last_read: 0,
+            });
+        }
+        members.iter_mut().for_each(|members| members.sort_unstable());
+        let shared = config.redis.is_some();
+        let seen = seats.iter().map(|seat| Seen::of(&seat.record, &seat.terms, seat.fixed, shared)).collect();
+        Self {
+            seats,
+            seen,
+            groups,
+            members,
+            alive: Alive::new(vm),
+            joined: false,
+            reads: 0,
+            reads_at_beat: 0,
+            renewals: Rotation::default(),
+            shared,
+            fleet: Fleet::default(),
+            fleet_seen: Duration::ZERO,
+        }
+    }
+
+    /// Creates what is not there yet, before there is traffic, and reads the rest: counts survive a reload.
+    pub fn open(&mut self, store: &dyn Store) {
+        self.groups.iter_mut().for_each(|group| group.open(store));
+        for index in 0..self.seats.len() {
+            if self.read(index, store).is_none()
+                && let Some(seat) = self.seats.get(index)
+            {
+                store.swap(&seat.key, &seat.record.encode(), None);
+            }
+        }
+    }
+
+    /// Says that this VM is alive, if anything depends on that, writes what waits and renews old copies. Once a second.
+    pub fn beat(&mut self, now: Duration, store: &dyn Store) {
+        if self.joined {
+            self.alive.beat(now, store);
+            self.write_waiting(now, store);
+            self.forget_dead();
+            self.renew(store);
+        }
+    }
+
+    /// Writes the successes that wait.
+    fn write_waiting(&mut self, now: Duration, store: &dyn Store) {
+        for index in 0..self.seats.len() {
+            if self.seats.get(index).is_some_and(|seat| seat.waiting.any()) {
+                self.update(index, now, store, |_| ());
+            }
+            if let Some(seat) = self.seats.get_mut(index) {
+                seat.waiting.beat(seat.record.outcomes);
+            }
+        }
+    }
+
+    /// Drops the counts of VMs that have fallen silent from all copies, as reading them again would.
+    fn forget_dead(&mut self) {
+        for index in 0..self.seats.len() {
+            let Some(seat) = self.seats.get_mut(index) else { break };
+            let before = seat.record.in_flight.len();
+            seat.record.in_flight.retain(|cell| self.alive.is_alive(cell.vm));
+            if seat.record.in_flight.len() < before {
+                self.shorten(index);
+            }
+        }
+    }
+
+    /// Renews the copies that were not read since the last beat, up to [`RENEWALS`] of them, in turn. What requests renew in passing
+    /// depends on how many requests there are; this depends on time alone.
+    fn renew(&mut self, store: &dyn Store) {
+        let before = std::mem::replace(&mut self.reads_at_beat, self.reads);
+        let mut left = if self.alive.is_alone() { 0 } else { RENEWALS };
+        for _ in 0..self.seats.len() {
+            if left == 0 {
+                break;
+            }
+            let index = self.renewals.next(self.seats.len());
+            let is_old = |seat: &Seat| seat.terms.are_counted() && seat.last_read <= before;
+            if self.seats.get(index).is_some_and(is_old) {
+                left = left.saturating_sub(1);
+                self.read(index, store);
+            }
+        }
+        self.reads_at_beat = self.reads;
+    }
+
+    /// Makes itself known, before the first request: from then on others may rely on its counts, and it can tell who has
+    /// fallen silent.
+    pub fn join(&mut self, now: Duration, store: &dyn Store) {
+        if !self.joined {
+            self.joined = true;
+            self.alive.beat(now, store);
+            self.forget_dead();
+        }
+    }
+
+    /// How limits are shared with other instances, as far as is known; looked at again now and then.
+    pub fn sharing(&mut self, now: Duration, store: &dyn Store) -> Sharing {
+        if !self.shared {
+            return Sharing::Alone;
+        }
+        if now.abs_diff(self.fleet_seen) >= FLEET {
+            self.look_at_fleet(now, store);
+        }
+        self.fleet.sharing(now)
+    }
+
+    /// The fleet as it is.
+    pub fn look_at_fleet(&mut self, now: Duration, store: &dyn Store) -> Fleet {
+        self.fleet_seen = now;
+        self.fleet = Fleet::read(store);
+        self.fleet
+    }
+
+    /// Changes what is remembered of a deployment, whatever others do at the same time; `None` where that came to nothing.
+    pub fn change<T>(
+        &mut self,
+        index: usize,
+        now: Duration,
+        store: &dyn Store,
+        mut change: impl FnMut(&mut Record, &Terms) -> Option<T>,
+    ) -> Option<T> {
+        for _ in 0..TRIES {
+            let version = self.read(index, store);
+            let seat = self.seats.get_mut(index)?;
+            seat.record.window = seat.record.window.at(now);
+            let result = change(&mut seat.record, &seat.terms)?;
+            if store.swap(&seat.key, &seat.record.encode(), version) {
+                self.shorten(index);
+                return Some(result);
+            }
+        }
+        None
+    }
+
+    /// How many deployments there are.
+    pub fn count(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Whether this is the only worker.
+    pub fn is_alone(&self) -> bool {
+        self.alive.is_alone()
+    }
+
+    /// Whether a deployment has its group to itself.
+    pub fn is_lone(&self, index: usize) -> bool {
+        let group = self.seats.get(index).and_then(|seat| self.groups.get(seat.group));
+        group.is_none_or(|group| group.members() < 2)
+    }
+
+    /// A deployment as it was last seen.
+    pub fn seen(&self, index: usize) -> Option<(&Record, &Terms)> {
+        self.seats.get(index).map(|seat| (&seat.record, &seat.terms))
+    }
+
+    /// The same in short.
+    pub fn seen_in_short(&self, index: usize) -> Option<&Seen> {
+        self.seen.get(index)
+    }
+
+    /// Keeps the short form of a record that has changed here.
+    fn shorten(&mut self, index: usize) {
+        if let (Some(seat), Some(seen)) = (self.seats.get(index), self.seen.get_mut(index)) {
+            *seen = Seen::of(&seat.record, &seat.terms, seat.fixed, self.shared);
+        }
+    }
+
+    /// Looks at a deployment again.
+    pub fn read(&mut self, index: usize, store: &dyn Store) -> Option<Version> {
+        let seat = self.seats.get_mut(index)?;
+        self.reads = self.reads.saturating_add(1);
+        seat.last_read = self.reads;
+        let (bytes, version) = store.get(&seat.key)?;
+        seat.record = Record::decode(&bytes).unwrap_or_default();
+        let cells = &mut seat.record.in_flight;
+        if cells.iter().any(|cell| !self.alive.knows(cell.vm)) {
+            self.alive.look(store);
+        }
+        cells.retain(|cell| self.alive.is_alive(cell.vm));
+        self.shorten(index);
+        Some(version)
+    }
+
+    /// Renews the copies of a few members of a pool, of others every time, so that what other workers do is seen: all of them within
+    /// as many calls as it has members, divided by `count`.
+    pub fn look_around(&mut self, pool: &Pool, count: usize, store: &dyn Store) {
+        if self.alive.is_alone() {
+            return;
+        }
+        for _ in 0..count.min(pool.members.len()) {
+            if let Some(index) = pool.members.get(pool.looks.next(pool.members.len())) {
+                self.read(*index, store);
+            }
+        }
+    }
+
+    /// Orders groups by when they were last caught up with.
+    pub fn caught_up(&self, group: usize) -> u64 {
+        self.groups.get(group).map_or(0, |group| group.caught_up)
+    }
+
+    /// The group of a deployment, by its number.
+    pub fn group(&self, index: usize) -> Option<usize> {
+        self.seats.get(index).map(|seat| seat.group)
+    }
+
+    /// Renews the copies of a group's members where something was given back since they were read. Says whether there are any.
+    pub fn catch_up(&mut self, group: usize, store: &dyn Store) -> bool {
+        let reads = self.reads.saturating_add(1);
+        self.reads = reads;
+        let Some(stale) = self.groups.get_mut(group).map(|group| group.catch_up(reads, store)) else {
+            return false;
+        };
+        let members = self.members.get(group).map(Vec::as_slice).unwrap_or_default();
+        let with_mark = |mark: u32| {
+            let first = members.partition_point(|(of_member, _)| *of_member < mark);
+            let same = members.get(first..).unwrap_or_default();
+            same.iter().take_while(move |(of_member, _)| *of_member == mark)
+        };
+        let stale: Vec<usize> = match stale {
+            Stale::All => members.iter().map(|(_, index)| *index).collect(),
+            Stale::Some(marks) => marks.into_iter().flat_map(with_mark).map(|(_, index)| *index).collect(),
+        };
+        stale.iter().for_each(|index| {
+            self.read(*index, store);
+        });
+        !stale.is_empty()
+    }
+
+    /// Says that something was given back at a deployment, so that copies of it which say that it is full are out of date.
+    pub fn note_freed(&mut self, index: usize, now: Duration, store: &dyn Store) {
+        let Some((group, mark)) = self.seats.get(index).map(|seat| (seat.group, seat.mark)) else { return };
+        if let Some(group) = self.groups.get_mut(group).filter(|group| group.notes_what_is_freed()) {
+            group.update(now, store, |_| (), Some(mark));
+        }
+    }
+
+    /// Tokens that a request reserves there, by the deployment as it was last seen.
+    pub fn tokens(&self, index: usize, estimate: &Estimate, is_oversized: bool) -> u64 {
+        self.seen.get(index).map_or(0, |seen| seen.tokens(estimate, is_oversized))
+    }
+
+    /// Admits a request, or says why not.
+    ///
+    /// # Errors
+    /// [`Excluded`], by the record as it is now.
+    pub fn admit(&mut self, demand: Demand, now: Duration, store: &dyn Store) -> Result<Ticket, Excluded> {
+        let index = demand.index;
+        for _ in 0..TRIES {
+            let version = self.read(index, store);
+            let tokens = self.tokens(index, &demand.estimate, demand.is_oversized);
+            let demand = Demand { tokens, ..demand };
+            let own = self.alive.own();
+            let Some(seat) = self.seats.get_mut(index) else { break };
+            if let Some(excluded) = eligibility::excluded(&seat.record, &seat.terms, &demand, now) {
+                return Err(excluded);
+            }
+            if demand.probe && seat.record.latency.is_probed(now) {
+                // Another worker was faster; its probe will tell this one, too.
+                return Err(Excluded::Contended);
+            }
+            let mut ticket = Ticket {
+                at: now,
+                minute: 0,
+                reserved: 0,
+                load: seat.record.in_flight(),
+                probe: demand.probe,
+                in_flight: false,
+                low: false,
+            };
+            if !seat.terms.are_counted() {
+                return Ok(ticket);
+            }
+            let record = &mut seat.record;
+            record.window = record.window.at(now);
+            record.window.admit(tokens);
+            record.depart(own);
+            if demand.probe {
+                record.latency.probe(now);
+            }
+            if let Sharing::Fleet { instances, away } = demand.sharing
+                && seat.terms.are_limited()
+            {
+                record.lease = record.lease.on(record.window.minute);
+                record.lease.use_one(now);
+                let limits = seat.terms.limits();
+                ticket.low = away == Away::No && record.lease.is_low(&record.window, limits, instances, now);
+            }
+            if store.swap(&seat.key, &record.encode(), version) {
+                ticket.minute = seat.record.window.minute;
+                ticket.reserved = tokens;
+                ticket.in_flight = true;
+                let (group, terms) = (seat.group, seat.terms);
+                self.shorten(index);
+                if terms.are_limited() {
+                    self.update_sums(group, now, store, |window| terms.count(window, tokens), None);
+                }
+                return Ok(ticket);
+            }
+        }
+        Err(Excluded::Contended)
+    }
+
+    /// Takes a ticket back, with what is to be remembered of its request. `used` is what it has cost, where that is known.
+    pub fn settle(
+        &mut self,
+        index: usize,
+        ticket: &Ticket,
+        used: Option<u64>,
+        now: Duration,
+        store: &dyn Store,
+        mut remember: impl FnMut(&mut Record),
+    ) {
+        let own = self.alive.own();
+        let used = used.unwrap_or(ticket.reserved);
+        let Some((terms, group, mark)) =
+            self.seats.get(index).map(|seat| (seat.terms, seat.group, seat.mark))
+        else {
+            return;
+        };
+        let (mut was_busy, mut leaves_room) = (false, false);
+        self.update(index, now, store, |record| {
+            if ticket.in_flight {
+                was_busy = terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
+                record.come_back(own);
+                record.window.correct(ticket.minute, ticket.reserved, used);
+            }
+            if ticket.probe {
+                record.latency.probed_until = 0;
+            }
+            let before = (record.completions.expected(), record.cooldown);
+            remember(record);
+            let expects_less = record.completions.expected() < before.0;
+            leaves_room = terms.tpm.is_some() && (expects_less || record.cooldown != before.1);
+        });
+        let corrects = ticket.in_flight && used != ticket.reserved && terms.tpm.is_some();
+        let is_noted = self.groups.get(group).is_some_and(Sums::notes_what_is_freed);
+        // Where shorter answers are expected, the same request needs less room; and a request that is larger than the tpm of others goes
+        // to them when this one cools down.
+        let has_room = was_busy || leaves_room || (corrects && used < ticket.reserved);
+        let freed = has_room && is_noted;
+        if corrects || freed {
+            let correct = |window: &mut Window| {
+                if corrects {
+                    window.correct(ticket.minute, ticket.reserved, used);
+                }
+            };
+            self.update_sums(group, now, store, correct, freed.then_some(mark));
+        }
+    }
+
+    /// Takes a ticket back as if it had never been given: its request is sent again, and is to count once.
+    pub fn withdraw(&mut self, index: usize, ticket: &Ticket, now: Duration, store: &dyn Store) {
+        if !ticket.in_flight && !ticket.probe {
+            return;
+        }
+        self.settle(index, ticket, Some(0), now, store, |record| {
+            record.window.uncount(ticket.minute, u32::from(ticket.in_flight));
+        });
+        let seat = self.seats.get(index).filter(|seat| ticket.in_flight && seat.terms.rpm.is_some());
+        if let Some((group, mark)) = seat.map(|seat| (seat.group, seat.mark)) {
+            let is_noted = self.groups.get(group).is_some_and(Sums::notes_what_is_freed);
+            let uncount = |window: &mut Window| window.uncount(ticket.minute, 1);
+            self.update_sums(group, now, store, uncount, is_noted.then_some(mark));
+        }
+    }
+
+    /// Counts a success that needs nothing else remembered. It is written with the next thing that does, with the next beat, or at
+    /// once where a judgement may depend on it.
+    pub fn succeed(&mut self, index: usize, now: Duration, store: &dyn Store) {
+        let Some(seat) = self.seats.get_mut(index) else { return };
+        let outcomes = seat.record.outcomes;
+        let is_current = seat.last_read > self.reads_at_beat && outcomes.at(now) == outcomes;
+        if is_current && pending_successes::may_wait(&outcomes) {
+            seat.waiting.add(&outcomes);
+            return;
+        }
+        self.update(index, now, store, |record| {
+            record.outcomes.successes = record.outcomes.successes.saturating_add(1);
+        });
+    }
+
+    /// Whether a judgement of a deployment has all of its successes.
+    pub fn known_successes(&self, index: usize) -> Known {
+        match self.seats.get(index) {
+            Some(seat) if !self.alive.is_alone() => seat.waiting.known(),
+            _ => Known::All,
+        }
+    }
+
+    /// Whether requests to a deployment have tickets that must be settled.
+    pub fn is_counted(&self, index: usize) -> bool {
+        self.seats.get(index).is_some_and(|seat| seat.terms.are_counted())
+    }
+
+    /// Changes a record, however many others do so at the same time.
+    fn update(
+        &mut self,
+        index: usize,
+        now: Duration,
+        store: &dyn Store,
+        mut change: impl FnMut(&mut Record),
+    ) {
+        let waiting = self.seats.get(index).map(|seat| seat.waiting).unwrap_or_default();
+        let updated = self.change(index, now, store, |record, _| {
+            record.outcomes = record.outcomes.at(now);
+            record.outcomes.successes =
+                record.outcomes.successes.saturating_add(waiting.of(&record.outcomes));
+            change(record);
+            Some(())
+        });
+        if let (Some(()), Some(seat)) = (updated, self.seats.get_mut(index)) {
+            seat.waiting.clear();
+        }
+    }
+
+    fn update_sums(
+        &mut self,
+        group: usize,
+        now: Duration,
+        store: &dyn Store,
+        change: impl FnMut(&mut Window),
+        freed: Option<u32>,
+    ) {
+        if let Some(sums) = self.groups.get_mut(group) {
+            sums.update(now, store, change, freed);
+        }
+    }
+
+    /// What is left for the group of a deployment, as it was last seen; looked at again with a store.
+    pub fn rate_limits(
+        &mut self,
+        index: usize,
+        now: Duration,
+        store: Option<&dyn Store>,
+    ) -> Option<RateLimits> {
+        let place = self.seats.get(index)?.group;
+        self.groups.get_mut(place)?.left(now, store)
+    }
+}
+
+fn mark(id: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    (hasher.finish() >> 32) as u32
+}

@@ -1,0 +1,162 @@
+//! `x-llm-balancer-explain`: who could have served a request, who did, and why the others could not.
+//!
+//! Only for whoever holds the master key, and nobody where there is none: it tells about deployments and what they have left.
+
+use llm_balancer_config::Config;
+
+use crate::attempt::Journey;
+use crate::http::headers::Headers;
+use crate::http::json::quoted;
+use crate::router::Router;
+use crate::select::{Nobody, Search};
+use crate::state::eligibility::Excluded;
+use crate::state::record::milliseconds;
+use crate::state::store::Moment;
+use crate::telemetry::access_log::Why;
+
+/// Header of the request that asks, and of the answer that tells.
+pub const HEADER: &str = "x-llm-balancer-explain";
+/// Candidates that are told about: all headers of an answer may have 60 KiB.
+const MOST: usize = 100;
+
+/// Whether the request may know. That it has the master key was looked at before.
+pub fn is_asked_for(config: &Config, headers: &Headers) -> bool {
+    config.server.master_key.is_some()
+        && headers.get(HEADER).is_some_and(|value| matches!(value, "1" | "true" | "True"))
+}
+
+/// Why a candidate could not serve, and for how long that stands, in milliseconds.
+type Exclusion = Option<(&'static str, Option<u64>)>;
+
+impl Router {
+    /// Why the search came to this end, as one JSON object in ASCII.
+    pub(crate) fn explain(
+        &self,
+        search: &Search<'_>,
+        group: &str,
+        picked: Result<usize, &Nobody>,
+        why: Why,
+        moment: &Moment<'_>,
+    ) -> String {
+        let is_oversized = self.is_oversized(search, &self.ledger.borrow(), moment.now);
+        let search = &Search { is_oversized, ..*search };
+        let members = search.pool.members.iter().copied();
+        let all: Vec<(usize, Exclusion)> =
+            members.map(|index| (index, self.exclusion(index, search, picked, moment))).collect();
+        // The candidates are read anew, so they know better than the choice did.
+        let why = Why { eligible: Some(all.iter().filter(|(_, why)| why.is_none()).count()), ..why };
+        let told = all.iter().take(MOST).map(|(index, why)| self.candidate(*index, *why));
+        let candidates: Vec<String> = told.collect();
+        let attempts: Vec<String> =
+            search.journey.past.iter().map(crate::telemetry::access_log::Past::json).collect();
+        let more = all.len().saturating_sub(candidates.len());
+        let more = if more == 0 { String::new() } else { format!(",\"more\":{more}") };
+        let picked = picked.ok().and_then(|index| self.deployment(index));
+        ascii(&format!(
+            r#"{{"group":{},"picked":{},"why":{},"candidates":[{}]{more},"attempts":[{}]}}"#,
+            quoted(group),
+            picked.map_or_else(|| "null".to_owned(), |deployment| quoted(&deployment.id)),
+            why.json(),
+            candidates.join(","),
+            attempts.join(","),
+        ))
+    }
+
+    fn candidate(&self, index: usize, why: Exclusion) -> String {
+        let id = self.deployment(index).map_or("", |deployment| &deployment.id);
+        match why {
+            None => format!(r#"{{"deployment":{},"eligible":true}}"#, quoted(id)),
+            Some((reason, None)) => {
+                format!(r#"{{"deployment":{},"eligible":false,"reason":"{reason}"}}"#, quoted(id))
+            }
+            Some((reason, Some(ms))) => format!(
+                r#"{{"deployment":{},"eligible":false,"reason":"{reason}","for_ms":{ms}}}"#,
+                quoted(id)
+            ),
+        }
+    }
+
+    fn exclusion(
+        &self,
+        index: usize,
+        search: &Search<'_>,
+        picked: Result<usize, &Nobody>,
+        moment: &Moment<'_>,
+    ) -> Exclusion {
+        if picked == Ok(index) {
+            // It counts this request already, and may be full by now.
+            return None;
+        }
+        let Journey { tried, useless, .. } = search.journey;
+        if picked.err() == Some(&Nobody::Tags) || !self.is_tagged(index, search) {
+            return Some(("tags", None));
+        }
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.read(index, moment.store);
+        if let Some(why) =
+            self.why_not(index, search, &ledger, &crate::state::snapshot::Instant::new(moment.now))
+        {
+            let left = why.until().map(|until| milliseconds(until.saturating_sub(moment.now)));
+            return Some((why.name(), left));
+        }
+        let id = self.deployment(index).map(|deployment| &deployment.id)?;
+        if useless.contains(id) {
+            return Some(("refused_for_good", None));
+        }
+        if tried.contains(id) {
+            return Some(("tried", None));
+        }
+        let level = |index| crate::router::finish::level(search.pool, index);
+        let is_later = picked.is_ok_and(|picked| level(picked) < level(index));
+        is_later.then_some(("later_order", None))
+    }
+
+    /// Whether the request's tags admit it.
+    fn is_tagged(&self, index: usize, search: &Search<'_>) -> bool {
+        let Ok(Some(places)) = self.tagged(search) else { return true };
+        places.iter().any(|place| search.pool.members.get(*place) == Some(&index))
+    }
+}
+
+impl Excluded {
+    /// In an explanation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CoolingDown(_) => "cooling_down",
+            Self::OverRpm(_) => "over_rpm",
+            Self::OverTpm(_) => "over_tpm",
+            Self::TooSmall => "too_small",
+            Self::OverShare(_) => "over_share",
+            Self::Unleased => "unleased",
+            Self::Busy => "busy",
+            Self::Contended => "contended",
+        }
+    }
+}
+
+/// JSON that fits into a header.
+fn ascii(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() && !c.is_ascii_control() {
+            ascii.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            ascii.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_into_a_header_is_escaped() {
+        let json = ascii(r#"{"a":"é😀\n"}"#);
+        assert_eq!(json, r#"{"a":"\u00e9\ud83d\ude00\n"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["a"], "é😀\n");
+    }
+}

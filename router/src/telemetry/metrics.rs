@@ -1,0 +1,329 @@
+//! What is counted for those who watch: requests, attempts, tokens and times, until the filter takes them to Envoy's statistics.
+//!
+//! A worker counts in its own memory, which costs no host call, and hands in once a second what has changed. Names and labels are
+//! listed in docs/metrics.md. A name carries its labels behind semicolons, `llm_balancer_retries_total;group=g;deployment=d`, and
+//! Envoy takes them apart again by the tags that its configuration names ([`names::METRIC_LABELS`]).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use llm_balancer_config::{Config, names};
+
+use crate::failure::Class;
+use crate::outcome::Outcome;
+use crate::telemetry::access_log::Ending;
+use crate::upstream::usage::Usage;
+
+/// What is to be done to one series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A counter grows.
+    Add(u64),
+    /// A gauge that all workers share goes up or down.
+    Shift(i64),
+    /// A gauge has a new value.
+    Set(u64),
+    /// A histogram gets an observation, in milliseconds.
+    Observe(u64),
+}
+
+/// What happened since it was last handed in.
+#[derive(Debug, Default)]
+pub struct Meters {
+    deployments: Vec<OfDeployment>,
+    groups: HashMap<Option<Arc<str>>, OfGroup>,
+    /// Calls to Redis by how they ended.
+    redis: Counts<&'static str>,
+    /// Gauges, by their names.
+    gauges: Vec<(String, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct OfDeployment {
+    attempts: Counts<(Outcome, u16)>,
+    /// Attempts that failed, by whose fault that was.
+    failures: Counts<Class>,
+    /// By how much it has changed, once there was anything.
+    in_flight: Option<i64>,
+    retries: u64,
+    cooldowns: u64,
+    prompt: u64,
+    completion: u64,
+    /// Milliseconds to the first byte.
+    first_bytes: Vec<u64>,
+    /// Milliseconds from the request's arrival to the end of its answer.
+    durations: Vec<u64>,
+}
+
+#[derive(Debug, Default)]
+struct OfGroup {
+    requests: Counts<(Outcome, u16)>,
+    refusals: Counts<&'static str>,
+    fallbacks: Counts<Option<Arc<str>>>,
+}
+
+/// A few counters, each under its own key: so few that looking through them is quicker than hashing.
+#[derive(Debug)]
+struct Counts<K>(Vec<(K, u64)>);
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: PartialEq> Counts<K> {
+    fn add(&mut self, key: K) {
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => self.0.push((key, 1)),
+        }
+    }
+
+    /// What was counted since this was last asked; the keys stay, so that nothing is allocated again.
+    fn take(&mut self) -> impl Iterator<Item = (&K, u64)> {
+        let counts = self.0.iter_mut().map(|(key, count)| (&*key, std::mem::take(count)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Meters {
+    /// For so many deployments.
+    pub fn new(deployments: usize) -> Self {
+        let mut meters = Self::default();
+        meters.deployments.resize_with(deployments, OfDeployment::default);
+        meters
+    }
+
+    fn of(&mut self, deployment: usize, count: impl FnOnce(&mut OfDeployment)) {
+        if let Some(own) = self.deployments.get_mut(deployment) {
+            count(own);
+        }
+    }
+
+    fn of_group(&mut self, group: Option<&Arc<str>>) -> &mut OfGroup {
+        self.groups.entry(group.cloned()).or_default()
+    }
+
+    /// An attempt sets out.
+    pub fn depart(&mut self, deployment: usize) {
+        self.of(deployment, |own| own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_add(1)));
+    }
+
+    /// An attempt has ended.
+    pub fn attempt(&mut self, deployment: usize, ending: Ending) {
+        self.of(deployment, |own| {
+            own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_sub(1));
+            own.attempts.add((ending.outcome, ending.status));
+            if let Some(class) = ending.class {
+                own.failures.add(class);
+            }
+        });
+    }
+
+    /// The first byte of an answer came so many milliseconds after its attempt set out.
+    pub fn first_byte(&mut self, deployment: usize, milliseconds: u64) {
+        self.of(deployment, |own| own.first_bytes.push(milliseconds));
+    }
+
+    /// The answer of this deployment was all there so many milliseconds after the request had come.
+    pub fn duration(&mut self, deployment: usize, milliseconds: u64) {
+        self.of(deployment, |own| own.durations.push(milliseconds));
+    }
+
+    /// What an answer says it took.
+    pub fn tokens(&mut self, deployment: usize, usage: Usage) {
+        self.of(deployment, |own| {
+            own.prompt = own.prompt.saturating_add(usage.prompt);
+            own.completion = own.completion.saturating_add(usage.completion);
+        });
+    }
+
+    /// An attempt that failed there is repeated within the group.
+    pub fn retry(&mut self, deployment: usize) {
+        self.of(deployment, |own| own.retries = own.retries.saturating_add(1));
+    }
+
+    /// It begins to sit out.
+    pub fn cooldown(&mut self, deployment: usize) {
+        self.of(deployment, |own| own.cooldowns = own.cooldowns.saturating_add(1));
+    }
+
+    /// A request has ended.
+    pub fn request(&mut self, group: Option<&Arc<str>>, outcome: Outcome, status: u16) {
+        self.of_group(group).requests.add((outcome, status));
+    }
+
+    /// A request is refused.
+    pub fn refusal(&mut self, group: Option<&Arc<str>>, reason: &'static str) {
+        self.of_group(group).refusals.add(reason);
+    }
+
+    /// A request goes on from one group to another.
+    pub fn fallback(&mut self, group: Option<&Arc<str>>, target: Option<&Arc<str>>) {
+        self.of_group(group).fallbacks.add(target.cloned());
+    }
+
+    /// A call to Redis has ended.
+    pub fn redis(&mut self, outcome: &'static str) {
+        self.redis.add(outcome);
+    }
+
+    /// A gauge has this value now.
+    pub fn gauge(&mut self, name: String, value: u64) {
+        self.gauges.push((name, value));
+    }
+
+    /// Hands in what has changed.
+    pub fn hand_in(&mut self, config: &Config, sink: &mut dyn FnMut(&str, Change)) {
+        for (own, deployment) in self.deployments.iter_mut().zip(&config.deployments) {
+            own.hand_in(&[("group", &deployment.group), ("deployment", &deployment.id)], sink);
+        }
+        for (group, own) in &mut self.groups {
+            let group = [("group", group.as_deref().unwrap_or_default())];
+            own.hand_in(&group, sink);
+        }
+        for (outcome, count) in self.redis.take() {
+            sink(&series("redis_calls_total", &[("outcome", outcome)]), Change::Add(count));
+        }
+        for (name, value) in self.gauges.drain(..) {
+            sink(&name, Change::Set(value));
+        }
+    }
+}
+
+impl OfDeployment {
+    fn hand_in(&mut self, labels: &[(&str, &str); 2], sink: &mut dyn FnMut(&str, Change)) {
+        let [group, deployment] = *labels;
+        for ((outcome, status), count) in self.attempts.take() {
+            let status = status_label(*status);
+            let labels = [group, deployment, ("outcome", outcome.name()), ("status", &status)];
+            sink(&series("attempts_total", &labels), Change::Add(count));
+        }
+        for (class, count) in self.failures.take() {
+            sink(
+                &series("failures_total", &[group, deployment, ("class", class.name())]),
+                Change::Add(count),
+            );
+        }
+        for (kind, count) in [("prompt", &mut self.prompt), ("completion", &mut self.completion)] {
+            let count = std::mem::take(count);
+            if count > 0 {
+                let labels = [group, deployment, ("type", kind)];
+                sink(&series("tokens_total", &labels), Change::Add(count));
+            }
+        }
+        for (what, count) in [("retries_total", &mut self.retries), ("cooldowns_total", &mut self.cooldowns)]
+        {
+            let count = std::mem::take(count);
+            if count > 0 {
+                sink(&series(what, labels), Change::Add(count));
+            }
+        }
+        if let Some(change) = self.in_flight.take() {
+            sink(&series("in_flight", labels), Change::Shift(change));
+        }
+        for (what, times) in [
+            ("time_to_first_byte_milliseconds", &mut self.first_bytes),
+            ("duration_milliseconds", &mut self.durations),
+        ] {
+            if times.is_empty() {
+                continue;
+            }
+            let name = series(what, labels);
+            times.drain(..).for_each(|time| sink(&name, Change::Observe(time)));
+        }
+    }
+}
+
+impl OfGroup {
+    fn hand_in(&mut self, group: &[(&str, &str); 1], sink: &mut dyn FnMut(&str, Change)) {
+        let [group] = *group;
+        for ((outcome, status), count) in self.requests.take() {
+            let status = status_label(*status);
+            let labels = [group, ("outcome", outcome.name()), ("status", &status)];
+            sink(&series("requests_total", &labels), Change::Add(count));
+        }
+        for (reason, count) in self.refusals.take() {
+            sink(&series("refusals_total", &[group, ("reason", reason)]), Change::Add(count));
+        }
+        for (target, count) in self.fallbacks.take() {
+            let target = ("target", target.as_deref().unwrap_or_default());
+            sink(&series("fallbacks_total", &[group, target]), Change::Add(count));
+        }
+    }
+}
+
+/// `none` where nobody gave one.
+fn status_label(status: u16) -> String {
+    if status == 0 { "none".to_owned() } else { status.to_string() }
+}
+
+/// A metric's name with its labels; those without a value are left out, which is the same to Prometheus.
+pub fn series(what: &str, labels: &[(&str, &str)]) -> String {
+    let mut name = format!("{}{what}", names::METRIC_PREFIX);
+    for (label, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+        name.push(';');
+        name.push_str(label);
+        name.push('=');
+        // What separates labels must not stand in one.
+        name.extend(value.chars().map(|c| if c == ';' || c.is_control() { '_' } else { c }));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handed_in(meters: &mut Meters, config: &Config) -> Vec<(String, Change)> {
+        let mut all = Vec::new();
+        meters.hand_in(config, &mut |name, change| all.push((name.to_owned(), change)));
+        all
+    }
+
+    fn config() -> Config {
+        let text = "model_list: [{model_name: g, litellm_params: {model: openai/m, api_key: k}, model_info: {id: a}}]";
+        llm_balancer_config::read("config.yaml", text, &|_| None).config.unwrap()
+    }
+
+    #[test]
+    fn what_was_handed_in_is_not_handed_in_again() {
+        let (mut meters, config) = (Meters::new(1), config());
+        meters.depart(0);
+        meters.depart(0);
+        meters.attempt(0, Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) });
+        let labels = "group=g;deployment=a";
+        assert_eq!(
+            handed_in(&mut meters, &config),
+            [
+                (
+                    format!("llm_balancer_attempts_total;{labels};outcome=rate_limited;status=429"),
+                    Change::Add(1)
+                ),
+                (format!("llm_balancer_failures_total;{labels};class=limit"), Change::Add(1)),
+                (format!("llm_balancer_in_flight;{labels}"), Change::Shift(1)),
+            ]
+        );
+        assert_eq!(handed_in(&mut meters, &config), []);
+        meters.attempt(0, Ending { outcome: Outcome::ConnectionError, status: 0, class: None });
+        assert_eq!(
+            handed_in(&mut meters, &config),
+            [
+                (
+                    format!("llm_balancer_attempts_total;{labels};outcome=connection_error;status=none"),
+                    Change::Add(1)
+                ),
+                (format!("llm_balancer_in_flight;{labels}"), Change::Shift(-1)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_label_cannot_bring_others_with_it() {
+        assert_eq!(
+            series("x", &[("group", "a;status=1\n"), ("type", "")]),
+            "llm_balancer_x;group=a_status=1_"
+        );
+    }
+}

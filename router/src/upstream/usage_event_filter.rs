@@ -1,0 +1,268 @@
+//! The event that tells the usage of a stream and nothing else, kept from a client that did not ask for it.
+//!
+//! All other events pass byte for byte. What passes does not depend on where the chunks are cut, and every byte is looked at a fixed
+//! number of times.
+
+use memchr::memmem;
+
+use crate::http::json::Object;
+use crate::http::sse::{self, Piece, Splitter};
+
+/// Bytes of an event that are held until the rest of it arrives. A longer one holds an image, and is not the one.
+const MOST: usize = 64 * 1024;
+
+/// Reads a stream of events that comes in chunks.
+#[derive(Clone, Debug, Default)]
+pub struct Withholder {
+    splitter: Splitter,
+    /// The first event has ended, and with it the byte order mark.
+    is_past_first: bool,
+    /// The start of an event whose end is still to come.
+    held: Vec<u8>,
+    /// The event is longer than [`MOST`], and its start has passed.
+    is_long: bool,
+    /// The last event was withheld, and a late LF of its last line goes the same way.
+    is_withheld: bool,
+}
+
+/// What goes to the client in place of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// The chunk.
+    AsItIs,
+    /// These bytes, or none.
+    Instead(Vec<u8>),
+}
+
+impl Withholder {
+    /// A withholder at the start of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next chunk; `end` where it is the last.
+    pub fn feed(&mut self, chunk: &[u8], end: bool) -> Passed {
+        let mut out = Output { chunk, instead: (!self.held.is_empty()).then(Vec::new) };
+        // Most chunks hold no empty list of choices; then events that lie within one need no look.
+        let is_plain = !may_have_no_choices(chunk);
+        let (mut start, mut rest) = (0, chunk);
+        while let Some((piece, after)) = self.splitter.next(rest) {
+            rest = after;
+            let at = chunk.len().saturating_sub(after.len());
+            let is_between = self.held.is_empty() && !self.is_long;
+            match piece {
+                Piece::LateLf if is_between => out.end_event(&[], (start, at), self.is_withheld),
+                Piece::EventEnd => self.end_event(&mut out, (start, at), is_plain),
+                _ => continue,
+            }
+            start = at;
+        }
+        if end {
+            // It ends within an event, or has just ended one.
+            self.end_event(&mut out, (start, chunk.len()), is_plain);
+        } else {
+            self.hold(&mut out, start);
+        }
+        out.instead.map_or(Passed::AsItIs, Passed::Instead)
+    }
+
+    /// An event ends in this chunk; its last part lies there.
+    fn end_event(&mut self, out: &mut Output<'_>, place: (usize, usize), is_plain: bool) {
+        let held = std::mem::take(&mut self.held);
+        let part = out.chunk.get(place.0..place.1).unwrap_or_default();
+        let is_first = !std::mem::replace(&mut self.is_past_first, true);
+        self.is_withheld = match () {
+            () if std::mem::take(&mut self.is_long) => false,
+            () if held.is_empty() => !is_plain && is_usage(part, is_first),
+            () => is_usage(&[&held, part].concat(), is_first),
+        };
+        out.end_event(&held, place, self.is_withheld);
+    }
+
+    /// The event that begins here does not end in this chunk.
+    fn hold(&mut self, out: &mut Output<'_>, start: usize) {
+        let part = out.chunk.get(start..).unwrap_or_default();
+        if !self.is_long && self.held.len().saturating_add(part.len()) <= MOST {
+            out.cut(start);
+            self.held.extend_from_slice(part);
+        } else {
+            self.is_long = true;
+            out.end_event(&std::mem::take(&mut self.held), (start, out.chunk.len()), false);
+        }
+    }
+}
+
+/// What passes of a chunk, and of what was held before it.
+struct Output<'a> {
+    chunk: &'a [u8],
+    /// Set as soon as it is something else than the chunk so far.
+    instead: Option<Vec<u8>>,
+}
+
+impl Output<'_> {
+    /// Nothing passes from here on, for now.
+    fn cut(&mut self, at: usize) {
+        if at < self.chunk.len() && self.instead.is_none() {
+            self.instead = Some(self.chunk.get(..at).unwrap_or_default().to_vec());
+        }
+    }
+
+    /// An event passes, or does not: what was held of it, and its place in the chunk.
+    fn end_event(&mut self, held: &[u8], (start, end): (usize, usize), is_withheld: bool) {
+        if is_withheld {
+            self.cut(start);
+        } else if let Some(instead) = &mut self.instead {
+            instead.extend_from_slice(held);
+            instead.extend_from_slice(self.chunk.get(start..end).unwrap_or_default());
+        }
+    }
+}
+
+/// Whether `"choices":[]` may stand anywhere. In a string it cannot: there its quotes have backslashes.
+fn may_have_no_choices(bytes: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"choices\"";
+    memmem::find_iter(bytes, NAME).any(|at| {
+        let rest = bytes.get(at..).and_then(|rest| rest.strip_prefix(NAME)).unwrap_or_default();
+        let mut marks = rest.iter().filter(|byte| !matches!(byte, b' ' | b'\t'));
+        for mark in b":[]" {
+            match marks.next() {
+                // The data goes on in another line.
+                Some(b'\r' | b'\n') => return true,
+                other if other != Some(mark) => return false,
+                _ => {}
+            }
+        }
+        true
+    })
+}
+
+fn is_usage(event: &[u8], is_first: bool) -> bool {
+    // The LF of its last line may still be to come, and is nothing to go by.
+    let length = event.strip_suffix(b"\r\n").map_or(event.len(), |rest| rest.len().saturating_add(1));
+    length <= MOST
+        && may_have_no_choices(event)
+        && memmem::find(event, b"\"usage\"").is_some()
+        && Object::parse(&sse::data(event, is_first)).is_ok_and(|object| {
+            object.present("usage").is_some() && object.get("choices").is_some_and(is_empty_list)
+        })
+}
+
+/// The list itself, and not only the first that was met in the text.
+fn is_empty_list(value: &str) -> bool {
+    let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\n";
+    const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    /// What a client gets of a stream in these chunks.
+    fn passed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
+        let mut withholder = Withholder::new();
+        let mut out = Vec::new();
+        let mut pass = |chunk: &[u8], end| match withholder.feed(chunk, end) {
+            Passed::AsItIs => out.extend_from_slice(chunk),
+            Passed::Instead(bytes) => out.extend(bytes),
+        };
+        chunks.into_iter().for_each(|chunk| pass(chunk, false));
+        pass(b"", true);
+        assert!(withholder.held.is_empty());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn whole_events_without_usage_pass_as_they_are() {
+        let mut withholder = Withholder::new();
+        for chunk in [CONTENT, DONE, ": comment\n\n", "", "\r\n\r\n", &[CONTENT, DONE].concat()] {
+            assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::AsItIs, "{chunk}");
+        }
+        assert_eq!(withholder.feed(CONTENT.trim_end().as_bytes(), true), Passed::AsItIs);
+    }
+
+    #[test]
+    fn the_usage_is_withheld_wherever_the_stream_is_cut_and_however_its_lines_end() {
+        for line_break in ["\n", "\r\n", "\r"] {
+            let stream = [": a comment\n\n", CONTENT, USAGE, "event: x\n", CONTENT, DONE].concat();
+            let expected = stream.replace(USAGE, "").replace('\n', line_break);
+            let stream = stream.replace('\n', line_break);
+            let bytes = stream.as_bytes();
+            assert_eq!(passed(bytes.chunks(1)), expected);
+            for first in 0..bytes.len() {
+                let (one, rest) = bytes.split_at(first);
+                assert_eq!(passed([one, rest]), expected, "{first} {line_break:?}");
+                for second in (0..rest.len()).step_by(7) {
+                    let (two, three) = rest.split_at(second);
+                    assert_eq!(passed([one, two, three]), expected, "{first} {second} {line_break:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_usage_without_choices_is_withheld() {
+        for (data, passes) in [
+            (r#"{"choices":[],"usage":{"total_tokens":1}}"#, false),
+            (r#"{ "usage" : {"total_tokens":1} , "choices" : [ ] }"#, false),
+            (r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#, true),
+            (r#"{"choices":[],"prompt_filter_results":[],"usage":null}"#, true),
+            (r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"total_tokens":1}}"#, true),
+            (r#"{"choices":[{"choices":[]}],"usage":{"total_tokens":1}}"#, true),
+            (r#"{"choices":[{"text":"\"choices\":[],\"usage\":{}"}]}"#, true),
+            (r#"{"type":"response.completed","response":{"choices":[],"usage":{}}}"#, true),
+            (r#"{"usage":{"total_tokens":1}}"#, true),
+            (r#"{"choices":[],"usage":{"#, true),
+            (r#"{"choices":[],"usage":{}} {}"#, true),
+        ] {
+            for event in [format!("data: {data}\n\n"), format!("data:{data}\r\n\r\n")] {
+                assert_eq!(passed([event.as_bytes()]), if passes { event.as_str() } else { "" }, "{data}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_of_several_fields_and_lines_is_one_event() {
+        let event = "id: 7\nevent: x\ndata: {\"choices\":[],\ndata:\"usage\":{\"a\":1}}\n\n";
+        assert_eq!(passed([[CONTENT, event, DONE].concat().as_bytes()]), [CONTENT, DONE].concat());
+    }
+
+    #[test]
+    fn the_start_of_an_event_is_held_until_its_end_is_known() {
+        let mut withholder = Withholder::new();
+        let (start, rest) = USAGE.split_at(20);
+        let chunk = [CONTENT, start].concat();
+        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Instead(CONTENT.into()));
+        let chunk = [rest, DONE].concat();
+        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Instead(DONE.into()));
+        assert_eq!(withholder.feed(CONTENT.as_bytes(), false), Passed::AsItIs, "nothing is held any more");
+    }
+
+    #[test]
+    fn a_stream_that_ends_within_an_event_ends_there_for_the_client() {
+        assert_eq!(passed(["data: {\"cho".as_bytes()]), "data: {\"cho");
+        assert_eq!(passed([USAGE.trim_end().as_bytes()]), "", "the usage is withheld even so");
+        let mut withholder = Withholder::new();
+        assert_eq!(withholder.feed(USAGE.trim_end().as_bytes(), true), Passed::Instead(Vec::new()));
+    }
+
+    #[test]
+    fn an_event_of_any_length_passes_and_the_next_one_is_looked_at() {
+        let image = format!("data: {{\"choices\":[{{\"image\":\"{}\"}}]}}\n\n", "x".repeat(5 * MOST));
+        let stream = [&image, USAGE, DONE].concat();
+        for size in [1000, 4096, MOST, 2 * MOST] {
+            let mut withholder = Withholder::new();
+            for chunk in stream.as_bytes().chunks(size) {
+                withholder.feed(chunk, false);
+                assert!(withholder.held.len() <= MOST, "{size}");
+            }
+            assert_eq!(passed(stream.as_bytes().chunks(size)), [&image, DONE].concat(), "{size}");
+        }
+        // A line break apart: what ends the long event is not taken for a part of the next.
+        let (start, rest) = stream.split_at(image.len() - 1);
+        assert_eq!(passed([start.as_bytes(), rest.as_bytes()]), [&image, DONE].concat());
+    }
+}

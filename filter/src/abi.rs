@@ -146,9 +146,9 @@ fn resume(worker: &Rc<Worker>, waiting: Vec<u32>, granted: bool) {
         EXCHANGES.with_borrow_mut(|exchanges| {
             let Some(exchange) = exchanges.get_mut(&context) else { return };
             if host::set_effective_context(context).is_ok()
-                && let Some(lacks) = exchange.on_leased()
+                && let Some(shortfall) = exchange.on_leased()
             {
-                again.push((context, lacks));
+                again.push((context, shortfall));
             }
         });
     }

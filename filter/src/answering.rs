@@ -6,8 +6,8 @@ use std::time::Duration;
 use llm_balancer_router::attempt::Attempt;
 use llm_balancer_router::upstream::answer_check::{Beginning, Checked, Form, check, tells_of_an_error};
 use llm_balancer_router::upstream::usage::UsageScanner;
-use llm_balancer_router::upstream::usage_event_filter::{Passed, Withholder};
-use llm_balancer_router::{End, Ended};
+use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
+use llm_balancer_router::{ResponseSummary, StreamEnd};
 
 use crate::host::{self, BufferType, MapType};
 
@@ -22,7 +22,7 @@ pub(crate) struct Answering {
     /// Whether a stream told of an error after it had begun.
     tells_of_an_error: bool,
     usage: UsageScanner,
-    withholder: Option<Withholder>,
+    withholder: Option<UsageEventFilter>,
 }
 
 impl Answering {
@@ -38,7 +38,7 @@ impl Answering {
         Self {
             status,
             usage: UsageScanner::new(),
-            withholder: is_withheld.then(Withholder::new),
+            withholder: is_withheld.then(UsageEventFilter::new),
             held: None,
             first_byte: None,
             form: Form::Whole,
@@ -73,16 +73,17 @@ impl Answering {
         self.usage.feed(chunk);
         self.tells_of_an_error |= self.form == Form::Events && tells_of_an_error(chunk);
         let Some(withholder) = &mut self.withholder else { return };
-        if let Passed::Instead(bytes) = withholder.feed(chunk, complete) {
-            // Fails only where the response has gone.
+        if let Passed::Replaced(bytes) = withholder.feed(chunk, complete) {
+            // FailureCount only where the response has gone.
             let _ = host::set_buffer(BufferType::ResponseBody, &bytes);
         }
     }
 
     /// What is known of it at its end.
-    pub(crate) fn ended(&self, end: End) -> Ended {
+    pub(crate) fn ended(&self, end: StreamEnd) -> ResponseSummary {
         // A stream that ends with an error has not been served.
-        let end = if self.tells_of_an_error && end == End::Whole { End::BrokenOff } else { end };
-        Ended { status: self.status, first_byte: self.first_byte, usage: self.usage.usage(), end }
+        let end =
+            if self.tells_of_an_error && end == StreamEnd::Complete { StreamEnd::Interrupted } else { end };
+        ResponseSummary { status: self.status, first_byte: self.first_byte, usage: self.usage.usage(), end }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::attempt::{Attempt, RetryState};
 use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::http::retry_after::retry_after;
 use llm_balancer_router::outcome::{Failure, Outcome};
@@ -14,7 +14,7 @@ use llm_balancer_router::request::refusal::{Refusal, Reply};
 use llm_balancer_router::router::response_headers::limits;
 use llm_balancer_router::telemetry::explain;
 use llm_balancer_router::upstream::answer_check::{Checked, FalseSuccess};
-use llm_balancer_router::{Arrival, Asking, End, Said, Step, Verdict};
+use llm_balancer_router::{Arrival, ErrorResponse, NeedsLease, Step, StreamEnd, Verdict};
 
 use crate::abi::Action;
 use crate::answering::Answering;
@@ -40,7 +40,7 @@ pub(crate) struct Exchange {
 }
 
 /// ```text
-/// Arriving ─ Body ─ (Asking) ─ Sent ─┬─ Held ──── Serving ─ Relaying   the provider serves
+/// Arriving ─ Body ─ (NeedsLease) ─ Sent ─┬─ Held ──── Serving ─ Relaying   the provider serves
 ///      │              │   └─ Failing ─ Relaying             it failed: retry, now or after Waiting, or an error
 ///      │              └───── Probing ─ Relaying
 ///      └── our own answer: Relaying
@@ -51,7 +51,7 @@ enum Phase {
     /// The request's body is on its way.
     Body(Box<Request>),
     /// All there, and nobody may serve it before Redis has answered.
-    Asking(Box<Request>, Box<Journey>),
+    NeedsLease(Box<Request>, Box<RetryState>),
     /// With the provider.
     Sent(Box<Attempt>),
     /// The provider has said yes, and its first byte is awaited: until then another attempt can take over.
@@ -73,7 +73,7 @@ enum Decided {
     /// It is under way, or answered.
     Done(Action),
     /// It needs leases on these deployments, for so many tokens.
-    Lacks(Vec<(usize, u64)>),
+    Shortfall(Vec<(usize, u64)>),
 }
 
 /// What there is of a failed response's body.
@@ -97,15 +97,16 @@ impl Exchange {
     }
 
     /// What this request has been through. A VM that was replaced in between remembers nothing but the number.
-    fn journey(&self) -> Option<Journey> {
+    fn retry_state(&self) -> Option<RetryState> {
         // Where nobody sends a request here twice, nobody but a client says that it is the second time.
         if self.worker.as_ref().is_some_and(|worker| worker.router.is_single_hop()) {
             return None;
         }
         let count: u32 = self.arrived.get(names::ATTEMPT_COUNT)?.parse().ok()?;
         let retries = count.checked_sub(1).filter(|retries| *retries > 0)?;
-        let journey = between::take(self.stream_id()).unwrap_or(Journey { retries, ..Journey::default() });
-        Some(Journey { sends: count, ..journey })
+        let retry_state =
+            between::take(self.stream_id()).unwrap_or(RetryState { retries, ..RetryState::default() });
+        Some(RetryState { sends: count, ..retry_state })
     }
 
     /// Answers before there is anybody to ask.
@@ -142,12 +143,12 @@ impl Exchange {
             return Action::Continue;
         };
         let Some(worker) = self.worker.clone() else { return Action::Continue };
-        let journey = self.journey();
-        let action = match self.decide(request, journey) {
+        let retry_state = self.retry_state();
+        let action = match self.decide(request, retry_state) {
             Decided::Done(action) => action,
-            Decided::Lacks(lacks) => {
+            Decided::Shortfall(shortfall) => {
                 worker.current.set(self.context);
-                let waits = worker.redis.lease(&worker, vec![(self.context, lacks)]);
+                let waits = worker.redis.lease(&worker, vec![(self.context, shortfall)]);
                 worker.current.set(0);
                 // Redis has just gone: whatever is decided now does not need it.
                 if waits { Action::Pause } else { self.decide_without_redis() }
@@ -159,12 +160,12 @@ impl Exchange {
     fn decide_without_redis(&mut self) -> Action {
         match self.go_on() {
             Some(Decided::Done(action)) => action,
-            _ => self.give_up(),
+            _ => self.final_answer(),
         }
     }
 
     /// Answers a request that nothing can be done for.
-    fn give_up(&mut self) -> Action {
+    fn final_answer(&mut self) -> Action {
         if let Some(worker) = &self.worker {
             worker.router.turned_away(&Refusal::NoConnection);
         }
@@ -174,7 +175,7 @@ impl Exchange {
     /// Takes a request up again that has waited for a lease.
     fn go_on(&mut self) -> Option<Decided> {
         match std::mem::replace(&mut self.phase, Phase::Relaying) {
-            Phase::Asking(request, journey) => Some(self.decide(request, Some(*journey))),
+            Phase::NeedsLease(request, retry_state) => Some(self.decide(request, Some(*retry_state))),
             other => {
                 self.phase = other;
                 None
@@ -194,16 +195,16 @@ impl Exchange {
         action
     }
 
-    fn decide(&mut self, request: Box<Request>, journey: Option<Journey>) -> Decided {
+    fn decide(&mut self, request: Box<Request>, retry_state: Option<RetryState>) -> Decided {
         let Some(worker) = self.worker.clone() else { return Decided::Done(Action::Continue) };
         let body = host::body(BufferType::RequestBody);
-        let step = worker.decide(|router, moment| router.send(&request, &body, journey, moment));
+        let step = worker.decide(|router, moment| router.send(&request, &body, retry_state, moment));
         Decided::Done(match step {
             Step::Reply(reply) => self.reply(&reply),
-            Step::Ask(asking) => {
-                let Asking { journey, lacks } = *asking;
-                self.phase = Phase::Asking(request, Box::new(journey));
-                return Decided::Lacks(lacks);
+            Step::AcquireLease(asking) => {
+                let NeedsLease { retry_state, shortfall } = *asking;
+                self.phase = Phase::NeedsLease(request, Box::new(retry_state));
+                return Decided::Shortfall(shortfall);
             }
             Step::Send(sending) => {
                 let deployment = worker.router.deployment(sending.attempt.deployment);
@@ -216,8 +217,8 @@ impl Exchange {
                     });
                 if sent.is_err() {
                     // A request that was not rewritten still holds the client's key: it must not go out.
-                    worker.decide(|router, moment| router.abandon(&sending.attempt, moment));
-                    return Decided::Done(self.give_up());
+                    worker.decide(|router, moment| router.on_client_disconnect(&sending.attempt, moment));
+                    return Decided::Done(self.final_answer());
                 }
                 self.phase = Phase::Sent(Box::new(sending.attempt));
                 Action::Continue
@@ -255,7 +256,8 @@ impl Exchange {
         let Answering { mut attempt, status, .. } = answering;
         attempt.detail = Some(format!("an error under status {status}"));
         let failure = Failure::Provider { status: found.status, retry_after: asked_time() };
-        let said = Said { body: found.body.into_bytes(), under: Some(status), ..Said::default() };
+        let said =
+            ErrorResponse { body: found.body.into_bytes(), under: Some(status), ..ErrorResponse::default() };
         self.settle(*attempt, failure, &|| said.clone(), rest)
     }
 
@@ -263,31 +265,31 @@ impl Exchange {
     fn serve(&mut self, mut answering: Box<Answering>, chunk: &[u8], complete: bool) -> Action {
         answering.pass(chunk, complete);
         if complete {
-            self.served(&answering, End::Whole);
+            self.served(&answering, StreamEnd::Complete);
         } else {
             self.phase = Phase::Serving(answering);
         }
         Action::Continue
     }
 
-    fn served(&self, answering: &Answering, end: End) {
+    fn served(&self, answering: &Answering, end: StreamEnd) {
         let Some(worker) = &self.worker else { return };
         let ended = answering.ended(end);
-        worker.decide(|router, moment| router.serve(&answering.attempt, ended, moment));
+        worker.decide(|router, moment| router.on_response_end(&answering.attempt, ended, moment));
         self.finish();
     }
 
     /// The client has gone while nobody was being asked.
-    fn left(&self, journey: Option<Journey>) {
+    fn left(&self, retry_state: Option<RetryState>) {
         if let Some(worker) = &self.worker {
-            worker.router.left(journey);
+            worker.router.left(retry_state);
             self.finish();
         }
     }
 
     fn abandoned(&self, attempt: &Attempt) {
         if let Some(worker) = &self.worker {
-            worker.decide(|router, moment| router.abandon(attempt, moment));
+            worker.decide(|router, moment| router.on_client_disconnect(attempt, moment));
             self.finish();
         }
     }
@@ -295,12 +297,12 @@ impl Exchange {
     /// The provider says no, or Envoy says that there is no provider.
     fn failed(&mut self, mut attempt: Box<Attempt>, status: u16, complete: bool) -> Action {
         let flags = flags();
-        let seen_by_envoy = Failure::seen_by_envoy(flags);
-        attempt.detail = seen_by_envoy.and_then(|_| detail());
-        attempt.is_on_kept_connection = seen_by_envoy.is_some()
+        let from_response_flags = Failure::from_response_flags(flags);
+        attempt.detail = from_response_flags.and_then(|_| detail());
+        attempt.is_on_kept_connection = from_response_flags.is_some()
             && Failure::ended_by_provider(flags)
             && host::header(MapType::Response, names::REUSED).is_some();
-        let failure = seen_by_envoy.unwrap_or_else(|| {
+        let failure = from_response_flags.unwrap_or_else(|| {
             let location = || host::header(MapType::Response, "location");
             if let (300..=399, Some(worker), Some(location)) = (status, &self.worker, location()) {
                 attempt.detail = worker.router.redirected(&attempt, &location);
@@ -316,10 +318,17 @@ impl Exchange {
     }
 
     /// Obeys the verdict on a failed attempt.
-    fn settle(&mut self, attempt: Attempt, failure: Failure, said: &dyn Fn() -> Said, rest: Rest) -> Action {
+    fn settle(
+        &mut self,
+        attempt: Attempt,
+        failure: Failure,
+        said: &dyn Fn() -> ErrorResponse,
+        rest: Rest,
+    ) -> Action {
         let Some(worker) = self.worker.clone() else { return Action::Continue };
         self.phase = Phase::Relaying;
-        let verdict = worker.decide(|router, moment| router.judge(attempt, failure, said, moment));
+        let verdict =
+            worker.decide(|router, moment| router.on_attempt_failed(attempt, failure, said, moment));
         worker.current.set(self.context);
         worker.redis.tell_news(&worker);
         worker.current.set(0);
@@ -332,12 +341,12 @@ impl Exchange {
                 Action::Continue
             }
             Verdict::Reply(reply) => self.replace(&reply),
-            Verdict::Retry(journey, wait) => self.retry(*journey, wait, rest),
+            Verdict::Retry(retry_state, wait) => self.retry(*retry_state, wait, rest),
         }
     }
 
-    fn retry(&mut self, journey: Journey, wait: Duration, rest: Rest) -> Action {
-        between::put(self.stream_id(), journey);
+    fn retry(&mut self, retry_state: RetryState, wait: Duration, rest: Rest) -> Action {
+        between::put(self.stream_id(), retry_state);
         set(names::RETRY, "1");
         // The edge throws the body away; without one, it keeps the connection.
         match rest {
@@ -362,7 +371,7 @@ impl Exchange {
         let is_single_hop = self.worker.as_ref().is_some_and(|worker| worker.router.is_single_hop());
         let is_final = (!is_single_hop).then_some((names::RETRY, "0"));
         let headers = [("content-type", content_type(reply))].into_iter().chain(own).chain(is_final);
-        // Fails only if the client has gone.
+        // FailureCount only if the client has gone.
         let _ = host::send_response(reply.status, headers, &reply.body, names::FILTER);
         Action::Pause
     }
@@ -376,7 +385,7 @@ impl Exchange {
         for (name, value) in limits(worker.router.rate_limits(attempt, attempt.ticket.at)) {
             set(name, &value.to_string());
         }
-        if let Some(explanation) = &attempt.journey.explanation {
+        if let Some(explanation) = &attempt.retry_state.explanation {
             set(explain::HEADER, explanation);
         }
     }
@@ -398,7 +407,7 @@ impl Exchange {
     /// Whether a time limit has ended this stream: ours between two bytes, or Envoy's.
     fn timed_out(&self, flags: u64) -> bool {
         self.progress.as_ref().is_some_and(|progress| progress.get().timed_out)
-            || Failure::seen_by_envoy(flags) == Some(Failure::TimedOut)
+            || Failure::from_response_flags(flags) == Some(Failure::TimedOut)
     }
 
     /// A response ended before anything of it was passed on, and the edge sends the request again.
@@ -412,11 +421,13 @@ impl Exchange {
         let failure = if self.timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
         if worker.router.is_single_hop() {
             // Envoy has told the client already.
-            worker.decide(|router, moment| router.judge(attempt, failure, &Said::default, moment));
+            worker.decide(|router, moment| {
+                router.on_attempt_failed(attempt, failure, &ErrorResponse::default, moment)
+            });
             return self.finish();
         }
-        let journey = worker.decide(|router, moment| router.broken(attempt, failure, moment));
-        between::put(self.stream_id(), journey);
+        let retry_state = worker.decide(|router, moment| router.on_reset(attempt, failure, moment));
+        between::put(self.stream_id(), retry_state);
     }
 }
 
@@ -433,9 +444,9 @@ fn asked_time() -> Option<Duration> {
 }
 
 /// What the provider said in a response that is being held.
-fn said() -> Said {
+fn said() -> ErrorResponse {
     let header = |name| host::header(MapType::Response, name);
-    Said {
+    ErrorResponse {
         content_type: header("content-type"),
         error_type: header("x-amzn-errortype"),
         body: host::buffer(BufferType::ResponseBody),
@@ -563,10 +574,10 @@ impl Exchange {
         }
     }
 
-    /// Redis has answered, or has had its time; what the request lacks still.
+    /// Redis has answered, or has had its time; what the request shortfall still.
     pub(crate) fn on_leased(&mut self) -> Option<Vec<(usize, u64)>> {
         match self.go_on()? {
-            Decided::Lacks(lacks) => return Some(lacks),
+            Decided::Shortfall(shortfall) => return Some(shortfall),
             Decided::Done(Action::Continue) => {
                 self.after(Action::Continue);
                 host::resume_request();
@@ -590,15 +601,19 @@ impl Exchange {
             Phase::Held(answering) => self.broken(*answering.attempt),
             Phase::Failing(attempt, _) => self.broken(*attempt),
             Phase::Sent(attempt) => self.abandoned(&attempt),
-            Phase::Serving(answering) if Failure::client_left(flags()) => self.served(&answering, End::Left),
-            Phase::Serving(answering) if self.timed_out(flags()) => self.served(&answering, End::TimedOut),
-            Phase::Serving(answering) => self.served(&answering, End::BrokenOff),
+            Phase::Serving(answering) if Failure::client_left(flags()) => {
+                self.served(&answering, StreamEnd::ClientDisconnected)
+            }
+            Phase::Serving(answering) if self.timed_out(flags()) => {
+                self.served(&answering, StreamEnd::TimedOut)
+            }
+            Phase::Serving(answering) => self.served(&answering, StreamEnd::Interrupted),
             Phase::Waiting if Failure::client_left(flags()) => self.left(between::take(self.stream_id())),
-            Phase::Asking(_, journey) => self.left(Some(*journey)),
+            Phase::NeedsLease(_, retry_state) => self.left(Some(*retry_state)),
             Phase::Body(_) => self.left(None),
             Phase::Probing(_) => {
                 if let Some(worker) = &self.worker {
-                    worker.router.probed(Outcome::ClientLeft, 0);
+                    worker.router.probed(Outcome::ClientDisconnected, 0);
                     self.finish();
                 }
             }

@@ -374,19 +374,19 @@ pub fn property(path: &str) -> Option<Vec<u8>> {
 
 /// Lets a paused request go on.
 pub fn resume_request() {
-    // SAFETY: no pointers. Fails only where the stream has gone, which needs nothing more.
+    // SAFETY: no pointers. FailureCount only where the stream has gone, which needs nothing more.
     let _ = unsafe { proxy_continue_stream(StreamType::HttpRequest) };
 }
 
 /// Lets a paused response go on.
 pub fn resume_response() {
-    // SAFETY: no pointers. Fails only where the stream has gone, which needs nothing more.
+    // SAFETY: no pointers. FailureCount only where the stream has gone, which needs nothing more.
     let _ = unsafe { proxy_continue_stream(StreamType::HttpResponse) };
 }
 
 /// Ends a stream without an answer.
 pub fn close_response() {
-    // SAFETY: no pointers. Fails only where the stream has gone, which needs nothing more.
+    // SAFETY: no pointers. FailureCount only where the stream has gone, which needs nothing more.
     let _ = unsafe { proxy_close_stream(StreamType::HttpResponse) };
 }
 

@@ -71,7 +71,7 @@ impl Worker {
         let is_beat = self.clock.is_beat(now);
         if is_beat {
             self.router.beat(now, &SharedData);
-            self.router.hand_in(now, &SharedData, &mut metrics::hand_in);
+            self.router.flush(now, &SharedData, &mut metrics::flush);
         }
         let released = match self.router.config().redis {
             Some(_) => self.redis.tick(self, is_beat && is_newest),
@@ -86,7 +86,7 @@ impl Worker {
 impl Drop for Worker {
     /// What was counted since the last tick is counted all the same.
     fn drop(&mut self) {
-        self.router.close(&SharedData, &mut metrics::hand_in);
+        self.router.close(&SharedData, &mut metrics::flush);
     }
 }
 
@@ -142,7 +142,7 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     clock.start();
     let leaves = is_leaving(router.config());
     if leaves {
-        Fleet::part(&SharedData);
+        Fleet::deregister(&SharedData);
         clock.hurry(Some(clock::PERIOD));
     }
     Some(Rc::new(Worker {

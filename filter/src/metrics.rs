@@ -13,17 +13,17 @@ thread_local! {
 }
 
 /// Hands in one change.
-pub(crate) fn hand_in(name: &str, change: Change) {
+pub(crate) fn flush(name: &str, change: Change) {
     let kind = match change {
         Change::Add(_) => MetricType::Counter,
-        Change::Shift(_) | Change::Set(_) => MetricType::Gauge,
+        Change::GaugeDelta(_) | Change::Gauge(_) => MetricType::Gauge,
         Change::Observe(_) => MetricType::Histogram,
     };
     let Some(id) = number(kind, name) else { return };
     match change {
         Change::Add(count) => host::increment_metric(id, i64::try_from(count).unwrap_or(i64::MAX)),
-        Change::Shift(by) => host::increment_metric(id, by),
-        Change::Set(value) | Change::Observe(value) => host::record_metric(id, value),
+        Change::GaugeDelta(by) => host::increment_metric(id, by),
+        Change::Gauge(value) | Change::Observe(value) => host::record_metric(id, value),
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use llm_balancer_config::names;
 use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::state::lease::Lacks;
+use llm_balancer_router::state::lease::Shortfall;
 use llm_balancer_router::state::membership::Fleet;
 use llm_balancer_router::telemetry::metrics::{Change, series};
-use llm_balancer_router::{Call, News, Told};
+use llm_balancer_router::{Call, CallResult, RedisTransition};
 
 use crate::Worker;
 use crate::host::{self, BufferType, LogLevel, MapType};
@@ -37,13 +37,13 @@ pub(crate) struct Redis {
     parked: RefCell<Vec<Waiting>>,
 }
 
-/// A request by its context, and what it lacks.
+/// A request by its context, and what it shortfall.
 pub(crate) type Waiting = (u32, Vec<(usize, u64)>);
 
 struct Pending {
     call: Call,
     looks: u8,
-    /// Nobody waits for it any more.
+    /// NoDeployment waits for it any more.
     is_overdue: bool,
     /// Contexts of the requests that wait for it.
     waiting: Vec<u32>,
@@ -57,7 +57,7 @@ impl Redis {
 
     /// Tells the other instances that this one ends.
     pub(crate) fn say_goodbye(&self, worker: &Worker) {
-        if let Some(call) = worker.decide(llm_balancer_router::Router::goodbye) {
+        if let Some(call) = worker.decide(llm_balancer_router::Router::deregister) {
             self.send(worker, call, Vec::new());
         }
     }
@@ -76,24 +76,24 @@ impl Redis {
         }
     }
 
-    /// Lets requests wait for leases on any of these deployments, each for what it lacks there; says whether they do.
+    /// Lets requests wait for leases on any of these deployments, each for what it shortfall there; says whether they do.
     pub(crate) fn lease(&self, worker: &Worker, requests: Vec<Waiting>) -> bool {
         if !self.parked.borrow().is_empty() {
             self.park(worker, requests);
             return true;
         }
-        let mut lacks: HashMap<usize, Lacks> = HashMap::new();
-        for (index, tokens) in requests.iter().flat_map(|(_, lacks)| lacks) {
-            let all = lacks.entry(*index).or_default();
+        let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
+        for (index, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
+            let all = shortfall.entry(*index).or_default();
             all.requests = all.requests.saturating_add(1);
             all.tokens = all.tokens.saturating_add(*tokens);
         }
         let waiting: Vec<u32> = requests.iter().map(|(context, _)| *context).collect();
-        if self.join(&lacks, &waiting) {
+        if self.join(&shortfall, &waiting) {
             return true;
         }
-        let lacks: Vec<_> = lacks.into_iter().collect();
-        let call = worker.decide(|router, moment| router.ask(&lacks, moment));
+        let shortfall: Vec<_> = shortfall.into_iter().collect();
+        let call = worker.decide(|router, moment| router.acquire(&shortfall, moment));
         call.is_some_and(|call| self.send(worker, call, waiting))
     }
 
@@ -108,11 +108,11 @@ impl Redis {
     }
 
     /// Waits for a call that is under way for one of the same deployments.
-    fn join(&self, lacks: &HashMap<usize, Lacks>, waiting: &[u32]) -> bool {
+    fn join(&self, shortfall: &HashMap<usize, Shortfall>, waiting: &[u32]) -> bool {
         let mut calls = self.calls.borrow_mut();
         // One that has taken too long already is no use to wait for.
         let is_same = |pending: &&mut Pending| {
-            !pending.is_overdue && pending.call.leases().any(|index| lacks.contains_key(&index))
+            !pending.is_overdue && pending.call.leases().any(|index| shortfall.contains_key(&index))
         };
         let same = calls.values_mut().find(is_same);
         if let Some(pending) = same {
@@ -124,11 +124,11 @@ impl Redis {
 
     /// Asks for more of a lease that is nearly used up, unless that is under way.
     pub(crate) fn refill(&self, worker: &Worker, index: usize) {
-        let lacks = HashMap::from([(index, Lacks::default())]);
-        if self.join(&lacks, &[]) {
+        let shortfall = HashMap::from([(index, Shortfall::default())]);
+        if self.join(&shortfall, &[]) {
             return;
         }
-        let call = worker.decide(|router, moment| router.ask(&[(index, Lacks::default())], moment));
+        let call = worker.decide(|router, moment| router.acquire(&[(index, Shortfall::default())], moment));
         if let Some(call) = call {
             self.send(worker, call, Vec::new());
         }
@@ -136,8 +136,8 @@ impl Redis {
 
     /// Tells the other instances what they should not have to wait for.
     pub(crate) fn tell_news(&self, worker: &Worker) {
-        for index in worker.router.news() {
-            if let Some(call) = worker.decide(|router, moment| router.tell(index, moment)) {
+        for index in worker.router.begun_cooldowns() {
+            if let Some(call) = worker.decide(|router, moment| router.publish(index, moment)) {
                 self.send(worker, call, Vec::new());
             }
         }
@@ -146,7 +146,7 @@ impl Redis {
     /// What happens with time: nobody waits for too long, unused leases are given back, and once a second the instances
     /// exchange. Returns the requests that wait no longer.
     pub(crate) fn tick(&self, worker: &Worker, is_beat: bool) -> Vec<u32> {
-        let mut released = self.overdue(worker);
+        let mut released = self.timed_out(worker);
         let parked = self.parked.take();
         if !parked.is_empty() {
             let contexts: Vec<u32> = parked.iter().map(|(context, _)| *context).collect();
@@ -158,7 +158,7 @@ impl Redis {
         let mut held = self.held.take();
         let call = match held.is_empty() {
             true => None,
-            false => worker.decide(|router, moment| router.surrender(&mut held, moment)),
+            false => worker.decide(|router, moment| router.release_unused(&mut held, moment)),
         };
         self.held.borrow_mut().extend(held);
         let exchange = match is_beat {
@@ -173,7 +173,7 @@ impl Redis {
     }
 
     /// The requests that have waited for long enough.
-    fn overdue(&self, worker: &Worker) -> Vec<u32> {
+    fn timed_out(&self, worker: &Worker) -> Vec<u32> {
         let mut released = Vec::new();
         let mut is_news = false;
         for pending in self.calls.borrow_mut().values_mut() {
@@ -186,7 +186,7 @@ impl Redis {
             }
         }
         if is_news {
-            log(worker.decide(llm_balancer_router::Router::overdue));
+            log(worker.decide(llm_balancer_router::Router::timed_out));
         }
         released
     }
@@ -237,11 +237,11 @@ impl Redis {
                 }
             }
         }
-        let Told { news, granted, forgot } =
-            worker.decide(|router, moment| router.told(call, answer, is_late, moment));
+        let CallResult { news, granted, forgot } =
+            worker.decide(|router, moment| router.apply_reply(call, answer, is_late, moment));
         log(news);
         if forgot {
-            for call in worker.decide(llm_balancer_router::Router::report) {
+            for call in worker.decide(llm_balancer_router::Router::resync) {
                 self.send(worker, call, Vec::new());
             }
         }
@@ -252,17 +252,17 @@ impl Redis {
 
 /// Gauge: 1 while limits are shared, 0 while each instance has its share of them.
 fn is_up(is_up: bool) {
-    metrics::hand_in(&series("redis_up", &[]), Change::Set(u64::from(is_up)));
+    metrics::flush(&series("redis_up", &[]), Change::Gauge(u64::from(is_up)));
 }
 
-fn log(news: News) {
+fn log(news: RedisTransition) {
     let message = match news {
-        News::None => return,
-        News::Away(problem) => {
+        RedisTransition::None => return,
+        RedisTransition::Away(problem) => {
             is_up(false);
             format!("Redis: {problem}; limits are held by this instance's share of them")
         }
-        News::Back => {
+        RedisTransition::Back => {
             is_up(true);
             "Redis is back; limits are shared again".to_owned()
         }

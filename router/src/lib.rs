@@ -19,7 +19,7 @@ pub mod strategy;
 pub mod telemetry;
 pub mod upstream;
 
-pub use fleet::{Call, News, Told};
-pub use router::finish::{End, Ended, Said};
+pub use fleet::{Call, CallResult, RedisTransition};
+pub use router::finish::{ErrorResponse, ResponseSummary, StreamEnd};
 pub use router::resend::Resend;
-pub use router::{Arrival, Asking, Router, Sending, Step, Verdict};
+pub use router::{Arrival, NeedsLease, Router, Sending, Step, Verdict};

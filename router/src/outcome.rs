@@ -38,9 +38,9 @@ pub enum Outcome {
     /// Any other 4xx from the provider.
     ClientError,
     /// The answer began and broke off on the provider's side.
-    BrokenOff,
+    Interrupted,
     /// The client went before the end.
-    ClientLeft,
+    ClientDisconnected,
     /// Made again at the same deployment, uncounted; of attempts only.
     Resent,
     /// No provider was to be asked; of requests only.
@@ -57,8 +57,8 @@ impl Outcome {
             Self::ConnectionError => "connection_error",
             Self::ServerError => "server_error",
             Self::ClientError => "client_error",
-            Self::BrokenOff => "broken_off",
-            Self::ClientLeft => "client_left",
+            Self::Interrupted => "broken_off",
+            Self::ClientDisconnected => "client_left",
             Self::Resent => "resent",
             Self::Refused => "refused",
         }
@@ -67,7 +67,7 @@ impl Outcome {
 
 /// Kinds of failure as LiteLLM's policies name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LiteLlmErrorType {
     /// `BadRequestError`
     BadRequest,
     /// `AuthenticationError`
@@ -112,7 +112,7 @@ mod flag {
 
 impl Failure {
     /// What Envoy itself found wrong, or `None` where the provider answered.
-    pub fn seen_by_envoy(flags: u64) -> Option<Self> {
+    pub fn from_response_flags(flags: u64) -> Option<Self> {
         match flags {
             _ if flags & flag::TIMED_OUT != 0 => Some(Self::TimedOut),
             _ if flags & flag::NO_CONNECTION != 0 => Some(Self::NoConnection),
@@ -145,7 +145,7 @@ impl Failure {
         match self {
             Self::TimedOut => Outcome::Timeout,
             Self::NoConnection => Outcome::ConnectionError,
-            Self::Broken => Outcome::BrokenOff,
+            Self::Broken => Outcome::Interrupted,
             Self::Provider { status, .. } => match status {
                 429 => Outcome::RateLimited,
                 408 | 504 => Outcome::Timeout,
@@ -172,7 +172,7 @@ impl Failure {
     }
 }
 
-impl Kind {
+impl LiteLlmErrorType {
     /// LiteLLM's exception for a provider's status.
     pub fn of_status(status: u16) -> Self {
         match status {
@@ -252,15 +252,15 @@ mod tests {
             (0x80_0000, Some(Failure::Broken)),
             (0x4000, None),
         ] {
-            assert_eq!(Failure::seen_by_envoy(flags), expected, "{flags:#x}");
+            assert_eq!(Failure::from_response_flags(flags), expected, "{flags:#x}");
         }
     }
 
     #[test]
     fn a_policy_covers_other_kinds_by_its_default() {
         let policy = FailurePolicy { rate_limit: Some(7), default: Some(1), ..FailurePolicy::default() };
-        assert_eq!(Kind::of_status(429).in_policy(&policy), Some(7));
-        assert_eq!(Kind::of_status(502).in_policy(&policy), Some(1));
-        assert_eq!(Kind::of_status(502).in_policy(&FailurePolicy::default()), None);
+        assert_eq!(LiteLlmErrorType::of_status(429).in_policy(&policy), Some(7));
+        assert_eq!(LiteLlmErrorType::of_status(502).in_policy(&policy), Some(1));
+        assert_eq!(LiteLlmErrorType::of_status(502).in_policy(&FailurePolicy::default()), None);
     }
 }

@@ -78,7 +78,7 @@ impl<'de> serde::Deserialize<'de> for Pairs {
     }
 }
 
-/// Case folding by Unicode's simple rules, as far as it ends in ASCII: what Go's reader does.
+/// CooldownPolicy folding by Unicode's simple rules, as far as it ends in ASCII: what Go's reader does.
 fn go(name: &str) -> String {
     name.chars()
         .map(|c| match c {

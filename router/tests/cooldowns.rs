@@ -13,7 +13,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Answer, Told, World, group};
+use common::{Answer, CallResult, World, group};
 use llm_balancer_router::telemetry::metrics::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
@@ -36,7 +36,7 @@ fn serving(world: &mut World, requests: u32) -> Vec<String> {
     called
 }
 
-fn ok(world: &mut World) -> Told {
+fn ok(world: &mut World) -> CallResult {
     world.chat("g", "", |_| Answer::Ok)
 }
 

@@ -21,7 +21,7 @@ use llm_balancer_router::attempt::Attempt;
 use llm_balancer_router::random::{Random, SplitMix};
 use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
 use llm_balancer_router::upstream::usage::Usage;
-use llm_balancer_router::{Arrival, End, Ended, Router, Step};
+use llm_balancer_router::{Arrival, ResponseSummary, Router, Step, StreamEnd};
 
 /// A store that counts calls.
 #[derive(Default)]
@@ -73,14 +73,14 @@ fn ask(router: &Router, model: &str, tokens: u64, at: Duration, store: &dyn Stor
     match router.send(&request, body.as_bytes(), None, &mut Moment { now: at, random: &mut random, store }) {
         Step::Send(sending) => Ok(sending.attempt),
         Step::Reply(reply) => Err(reply.status),
-        Step::Ask(_) => panic!("there is no Redis"),
+        Step::AcquireLease(_) => panic!("there is no Redis"),
     }
 }
 
 fn end(router: &Router, attempt: &Attempt, total: u64, at: Duration, store: &dyn Store) {
     let usage = Some(Usage { prompt: 0, completion: total, total });
-    let ended = Ended { status: 200, first_byte: Some(at), usage, end: End::Whole };
-    router.serve(attempt, ended, &Moment { now: at, random: &mut SplitMix::new(1), store });
+    let ended = ResponseSummary { status: 200, first_byte: Some(at), usage, end: StreamEnd::Complete };
+    router.on_response_end(attempt, ended, &Moment { now: at, random: &mut SplitMix::new(1), store });
 }
 
 /// Two workers that have heard of each other, before a group of which every deployment is full.

@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, read};
-use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::attempt::{Attempt, RetryState};
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::request::refusal::Reply;
 use llm_balancer_router::state::record::Record;
 use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
 use llm_balancer_router::upstream::usage::Usage;
-use llm_balancer_router::{Arrival, Ended, Router, Said, Step, Verdict};
+use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, Verdict};
 use proptest::prelude::*;
 
 /// The turn of a minute.
@@ -89,7 +89,7 @@ enum Deed {
     /// A request comes that may take so many tokens.
     Begin(u64),
     /// One of its requests is answered, with so many tokens if the answer tells.
-    End(usize, Option<u64>),
+    StreamEnd(usize, Option<u64>),
     /// One of its requests fails with a status (0: no connection, 1: no answer in time), and is sent again if that is
     /// the verdict.
     Fail(usize, u16),
@@ -123,7 +123,7 @@ struct Simulation {
     now: Cell<Duration>,
     workers: Vec<RefCell<Worker>>,
     books: RefCell<Books>,
-    /// Nobody interrupts anybody, so what was so before a decision was so during it.
+    /// NoDeployment interrupts anybody, so what was so before a decision was so during it.
     is_quiet: Cell<bool>,
 }
 
@@ -180,24 +180,24 @@ impl Simulation {
         let nth = |nth: usize, open: &[Attempt]| nth.checked_rem(open.len());
         match deed {
             Deed::Begin(most) => self.send(worker, most, None, store),
-            Deed::End(which, tokens) => {
+            Deed::StreamEnd(which, tokens) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-                let ended = Ended {
+                let ended = ResponseSummary {
                     status: 200,
                     first_byte: Some(self.now()),
                     usage,
-                    end: llm_balancer_router::End::Whole,
+                    end: llm_balancer_router::StreamEnd::Complete,
                 };
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
-                worker.router.serve(&attempt, ended, &moment);
+                worker.router.on_response_end(&attempt, ended, &moment);
                 self.settled(&attempt, tokens);
                 None
             }
             Deed::Leave(which) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
-                worker.router.abandon(&attempt, &moment);
+                worker.router.on_client_disconnect(&attempt, &moment);
                 self.settled(&attempt, None);
                 None
             }
@@ -223,18 +223,18 @@ impl Simulation {
         &self,
         worker: &mut Worker,
         most: u64,
-        journey: Option<Journey>,
+        retry_state: Option<RetryState>,
         store: &dyn Store,
     ) -> Option<Reply> {
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
         let Arrival::Hold(request) = worker.router.arrive(&headers, false) else { panic!("not held") };
         let body = format!(r#"{{"model":"g","messages":[],"max_tokens":{most}}}"#);
-        let tried = journey.as_ref().map_or_else(Vec::new, |journey| journey.tried.clone());
+        let tried = retry_state.as_ref().map_or_else(Vec::new, |retry_state| retry_state.tried.clone());
         let places = 0..self.setting.limits.len();
         let chances: Vec<Option<Duration>> = places.map(|place| self.chance(place, most)).collect();
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
-        match worker.router.send(&request, body.as_bytes(), journey, &mut moment) {
-            Step::Ask(_) => panic!("there is no Redis"),
+        match worker.router.send(&request, body.as_bytes(), retry_state, &mut moment) {
+            Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Reply(reply) => Some(reply),
             Step::Send(sending) => {
                 if self.is_quiet.get() {
@@ -255,8 +255,8 @@ impl Simulation {
         };
         self.settled(&attempt, if status == 1 { None } else { Some(0) });
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
-        match worker.router.judge(attempt, failure, &Said::default, &mut moment) {
-            Verdict::Retry(journey, _) => self.send(worker, 10, Some(*journey), store),
+        match worker.router.on_attempt_failed(attempt, failure, &ErrorResponse::default, &mut moment) {
+            Verdict::Retry(retry_state, _) => self.send(worker, 10, Some(*retry_state), store),
             Verdict::Relay(_) | Verdict::Reply(_) => None,
         }
     }
@@ -357,7 +357,7 @@ impl Simulation {
         );
     }
 
-    /// Nobody was refused while there was room, and `retry-after` is the first chance, in whole seconds.
+    /// NoDeployment was refused while there was room, and `retry-after` is the first chance, in whole seconds.
     fn check_refusal(&self, reply: &Reply, most: u64) {
         assert_eq!(reply.status, 429, "{reply:?}");
         let places = 0..self.setting.limits.len();
@@ -384,7 +384,7 @@ impl Simulation {
             }
         }
         self.audit();
-        // Past every cooldown, into a new minute.
+        // AttemptLog every cooldown, into a new minute.
         self.pass(Duration::from_secs(120));
         for place in 0..self.setting.limits.len() {
             if let Some(slots) = self.setting.limits[place].parallel {
@@ -394,7 +394,7 @@ impl Simulation {
                 let worker = &mut *self.workers[0].borrow_mut();
                 for attempt in attempts {
                     let moment = Moment { now: self.now(), random: &mut worker.random, store: &self.memory };
-                    worker.router.abandon(&attempt, &moment);
+                    worker.router.on_client_disconnect(&attempt, &moment);
                 }
                 assert_eq!(self.record(place).in_flight(), 0);
             }
@@ -408,7 +408,7 @@ impl Simulation {
         let body = format!(r#"{{"model":"d{place}","messages":[],"max_tokens":1}}"#);
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store: &self.memory };
         match worker.router.send(&request, body.as_bytes(), None, &mut moment) {
-            Step::Ask(_) => panic!("there is no Redis"),
+            Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Send(sending) => Some(sending.attempt),
             Step::Reply(_) => None,
         }
@@ -464,7 +464,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
     let status = proptest::sample::select(vec![0, 1, 400, 401, 404, 429, 500, 503]);
     prop_oneof![
         8 => (0..200_u64).prop_map(Deed::Begin),
-        4 => (any::<usize>(), some(0..300_u64)).prop_map(|(which, tokens)| Deed::End(which, tokens)),
+        4 => (any::<usize>(), some(0..300_u64)).prop_map(|(which, tokens)| Deed::StreamEnd(which, tokens)),
         2 => (any::<usize>(), status).prop_map(|(which, status)| Deed::Fail(which, status)),
         1 => any::<usize>().prop_map(Deed::Leave),
     ]
@@ -593,10 +593,11 @@ fn served_by_one(setting: &Setting, vm: u32, now: Duration, memory: &Arc<Memory>
             open.push(sending.attempt);
         }
         if open.len() > 4 {
-            open.drain(..).for_each(|attempt| router.serve(&attempt, Ended::default(), &moment));
+            open.drain(..)
+                .for_each(|attempt| router.on_response_end(&attempt, ResponseSummary::default(), &moment));
         }
     }
     let moment = Moment { now, random: &mut random, store: &**memory };
-    open.drain(..).for_each(|attempt| router.serve(&attempt, Ended::default(), &moment));
+    open.drain(..).for_each(|attempt| router.on_response_end(&attempt, ResponseSummary::default(), &moment));
     served
 }

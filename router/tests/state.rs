@@ -15,7 +15,7 @@ use common::{Answer, CHAT, World, group};
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::state::store::{Moment, Store};
-use llm_balancer_router::{Arrival, Said, Step, Verdict};
+use llm_balancer_router::{Arrival, ErrorResponse, Step, Verdict};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn served(world: &mut World, requests: u32) -> usize {
@@ -52,7 +52,7 @@ fn a_pause_of_the_whole_process_kills_nobody() {
     let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
     let mut other = one.beside(2);
     let attempt = other.begin("g", "").unwrap();
-    // Nobody beats for ten minutes; both wake up, one before the other.
+    // NoDeployment beats for ten minutes; both wake up, one before the other.
     other.wait(600.0);
     one.wait(600.0);
     assert!(one.begin("g", "").is_err(), "it is still in flight");
@@ -106,7 +106,7 @@ fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried()
     let mut old = World::of(&(group(&["paris", "oslo", "rome"], "") + settings));
     // In another order, and with others: an index would name somebody else.
     let new = old.reloaded(&(group(&["tokyo", "rome", "oslo", "paris"], "") + settings));
-    let said = Said::default;
+    let said = ErrorResponse::default;
     let body = br#"{"model":"g","messages":[]}"#;
     let all = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
     for seed in 0..20 {
@@ -114,15 +114,15 @@ fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried()
         let tried = old.id(&attempt);
         let mut random = SplitMix::new(seed);
         let mut moment = Moment { now: old.now, random: &mut random, store: &*old.store };
-        let verdict = old.router.judge(attempt, Failure::TimedOut, &said, &mut moment);
-        let Verdict::Retry(journey, _) = verdict else { panic!("{verdict:?}") };
+        let verdict = old.router.on_attempt_failed(attempt, Failure::TimedOut, &said, &mut moment);
+        let Verdict::Retry(retry_state, _) = verdict else { panic!("{verdict:?}") };
         let Arrival::Hold(request) = new.router.arrive(&all, false) else { panic!("not held") };
-        let Step::Send(sending) = new.router.send(&request, body, Some(*journey), &mut moment) else {
+        let Step::Send(sending) = new.router.send(&request, body, Some(*retry_state), &mut moment) else {
             panic!("nobody is left")
         };
         let attempt = sending.attempt;
         assert_ne!(new.id(&attempt), tried);
-        assert_eq!(attempt.journey.tried.iter().map(|id| &**id).next(), Some(tried.as_str()));
-        new.router.abandon(&attempt, &moment);
+        assert_eq!(attempt.retry_state.tried.iter().map(|id| &**id).next(), Some(tried.as_str()));
+        new.router.on_client_disconnect(&attempt, &moment);
     }
 }

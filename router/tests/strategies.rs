@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::{Answer, CHAT, Told, World, group};
+use common::{Answer, CHAT, CallResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn by(strategy: &str, ids: &[&str]) -> World {
@@ -25,7 +25,7 @@ fn share(world: &mut World, requests: usize, id: &str) -> usize {
     (0..requests).filter(|_| world.chat("g", "", |_| Answer::Ok).called == [id]).count()
 }
 
-fn tell(world: &mut World, id: &str, answer: Answer) -> Told {
+fn tell(world: &mut World, id: &str, answer: Answer) -> CallResult {
     world.chat(id, "", |_| answer)
 }
 
@@ -60,7 +60,7 @@ fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
         let mut one = by(strategy, &["paris", "oslo"]);
         let mut other = one.beside(2);
         tell(&mut one, "paris", Answer::Used(500, 5000));
-        let told: Vec<Told> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
+        let told: Vec<CallResult> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
         assert!(told.iter().skip(1).all(|told| told.called == ["oslo"]), "{strategy}: {told:?}");
         other.wait(60.0);
         assert!(share(&mut other, 10, "paris") > 0, "the minute has turned");
@@ -105,7 +105,7 @@ fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
         }
     }
     // The probe comes to nothing, so that there is need of another.
-    one.router.abandon(
+    one.router.on_client_disconnect(
         &probe,
         &llm_balancer_router::state::store::Moment {
             now: one.now,
@@ -129,7 +129,7 @@ fn within_the_buffer_all_are_equally_near() {
         let attempt = world.begin("g", "").unwrap();
         let id = world.id(&attempt);
         counts[usize::from(id.as_bytes()[0] - b'a')] += 1;
-        world.router.abandon(
+        world.router.on_client_disconnect(
             &attempt,
             &llm_balancer_router::state::store::Moment {
                 now: world.now,
@@ -152,7 +152,7 @@ fn no_answer_in_time_counts_as_a_slow_one() {
     let random = &mut llm_balancer_router::random::SplitMix::new(1);
     let mut moment =
         llm_balancer_router::state::store::Moment { now: world.now, random, store: &*world.store };
-    world.router.judge(attempt, failure, &Default::default, &mut moment);
+    world.router.on_attempt_failed(attempt, failure, &Default::default, &mut moment);
     assert_eq!(share(&mut world, 10, "fine"), 10);
 }
 

@@ -9,7 +9,7 @@
 )]
 
 use llm_balancer_router::upstream::usage::{Usage, UsageScanner};
-use llm_balancer_router::upstream::usage_event_filter::{Passed, Withholder};
+use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -58,12 +58,12 @@ fn cut<'a>(stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
 }
 
 fn passed(chunks: &[&[u8]]) -> Vec<u8> {
-    let mut withholder = Withholder::new();
+    let mut withholder = UsageEventFilter::new();
     let mut out = Vec::new();
     for (chunk, end) in chunks.iter().map(|chunk| (*chunk, false)).chain([(b"".as_slice(), true)]) {
         match withholder.feed(chunk, end) {
             Passed::AsItIs => out.extend_from_slice(chunk),
-            Passed::Instead(bytes) => out.extend(bytes),
+            Passed::Replaced(bytes) => out.extend(bytes),
         }
     }
     out

@@ -9,7 +9,7 @@
     reason = "a story that cannot go on, or overflows, has failed"
 )]
 
-use llm_balancer_router::telemetry::metrics::Change::{self, Add, Observe, Set, Shift};
+use llm_balancer_router::telemetry::metrics::Change::{self, Add, Gauge, GaugeDelta, Observe};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 mod common;
@@ -163,18 +163,18 @@ fn gauges_show_limits_what_is_left_of_them_and_who_sits_out() {
         (format!("cooling_down;{}", of("g", &served)), 0),
         ("config_generation".into(), 1),
     ] {
-        assert_eq!(counted.get(&name), Some(&vec![Set(value)]), "{name} in {counted:#?}");
+        assert_eq!(counted.get(&name), Some(&vec![Gauge(value)]), "{name} in {counted:#?}");
     }
     world.chat("g", "", |_| Answer::Status(401));
     let counted = world.counted();
     let cooling = counted.iter().filter(|(name, _)| name.starts_with("cooling_down"));
     assert!(
-        cooling.clone().count() > 0 && cooling.clone().all(|(_, change)| *change == [Set(1)]),
+        cooling.clone().count() > 0 && cooling.clone().all(|(_, change)| *change == [Gauge(1)]),
         "{counted:#?}"
     );
     world.wait(61.0);
     let counted = world.counted();
-    assert_eq!(counted.get(&format!("remaining_requests;{}", of("g", &served))), Some(&vec![Set(10)]));
+    assert_eq!(counted.get(&format!("remaining_requests;{}", of("g", &served))), Some(&vec![Gauge(10)]));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -184,12 +184,16 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     let mut new = old.reloaded(&group(&["b"], ", rpm: 20"));
     assert_eq!(new.counted(), std::collections::BTreeMap::default(), "the old one still leads");
     let cleared = old.counted();
-    assert_eq!(cleared.get(&format!("limit_requests;{}", of("g", "a"))), Some(&vec![Set(0)]), "{cleared:#?}");
+    assert_eq!(
+        cleared.get(&format!("limit_requests;{}", of("g", "a"))),
+        Some(&vec![Gauge(0)]),
+        "{cleared:#?}"
+    );
     assert_eq!(new.counted(), std::collections::BTreeMap::default(), "and hands in its zeros first");
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
     let shown = new.counted();
-    assert_eq!(shown.get("config_generation"), Some(&vec![Set(2)]), "{shown:#?}");
-    assert_eq!(shown.get(&format!("limit_requests;{}", of("g", "b"))), Some(&vec![Set(20)]));
+    assert_eq!(shown.get("config_generation"), Some(&vec![Gauge(2)]), "{shown:#?}");
+    assert_eq!(shown.get(&format!("limit_requests;{}", of("g", "b"))), Some(&vec![Gauge(20)]));
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
 }
 
@@ -198,9 +202,9 @@ fn what_is_in_flight_goes_up_and_down() {
     let mut world = World::of(&group(&["a"], ""));
     let in_flight = format!("in_flight;{}", of("g", "a"));
     let attempt = world.begin("g", "").expect("it is served");
-    assert_eq!(world.counted().get(&in_flight), Some(&vec![Shift(1)]));
+    assert_eq!(world.counted().get(&in_flight), Some(&vec![GaugeDelta(1)]));
     world.end(attempt, None);
-    assert_eq!(world.counted().get(&in_flight), Some(&vec![Shift(-1)]));
+    assert_eq!(world.counted().get(&in_flight), Some(&vec![GaugeDelta(-1)]));
 }
 
 const EXPLAIN: &str = "x-llm-balancer-explain";

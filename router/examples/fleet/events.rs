@@ -39,7 +39,7 @@ pub struct Plan {
 }
 
 #[derive(Default)]
-pub struct Seen {
+pub struct Snapshot {
     /// Requests admitted and refused, by minute.
     pub minutes: BTreeMap<u64, (u64, u64)>,
     /// Of those refused, how many were to come back before the minute turns.
@@ -54,7 +54,7 @@ enum Event {
     /// A pipeline gets to Redis.
     Reach(usize, u64, Vec<u8>),
     Answer(usize, u64, Vec<u8>),
-    End(usize, usize),
+    StreamEnd(usize, usize),
     Tick(usize),
     Beat(usize),
 }
@@ -71,7 +71,7 @@ struct Simulation {
     open: HashMap<usize, Attempt>,
     /// Requests so far.
     requests: usize,
-    seen: Seen,
+    seen: Snapshot,
 }
 
 fn time(now: Micros) -> Duration {
@@ -79,7 +79,7 @@ fn time(now: Micros) -> Duration {
 }
 
 /// Lets the fleet work off its traffic.
-pub fn run(plan: Plan) -> Seen {
+pub fn run(plan: Plan) -> Snapshot {
     let item = |n| {
         format!(
             "- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://h{n}.test/v1', api_key: k, rpm: {}}}\n  model_info: {{id: d{n}}}\n",
@@ -100,7 +100,7 @@ pub fn run(plan: Plan) -> Seen {
         redis: Redis::new(),
         open: HashMap::new(),
         requests: 0,
-        seen: Seen::default(),
+        seen: Snapshot::default(),
     };
     simulation.run();
     simulation.seen
@@ -169,7 +169,7 @@ impl Simulation {
                 self.instances[instance].answered(call, &bytes, time(now));
                 instance
             }
-            Event::End(instance, request) => {
+            Event::StreamEnd(instance, request) => {
                 if let Some(attempt) = self.open.remove(&request) {
                     self.instances[instance].serve(&attempt, time(now));
                 }
@@ -208,7 +208,7 @@ impl Simulation {
         for (request, attempt) in news.admitted {
             let at = now + self.between(ANSWER);
             self.open.insert(request, attempt);
-            self.plan(at, Event::End(instance, request));
+            self.plan(at, Event::StreamEnd(instance, request));
         }
         let due = self.instances[instance].is_due_within().map(|wait| now + micros(wait));
         if let Some(due) = due.filter(|due| self.ticks[instance].is_none_or(|planned| planned > *due)) {

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::attempt::{Attempt, RetryState};
 use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::lease::Lacks;
+use llm_balancer_router::state::lease::Shortfall;
 use llm_balancer_router::state::store::{Memory, Moment};
-use llm_balancer_router::{Arrival, Call, End, Ended, Router, Step};
+use llm_balancer_router::{Arrival, Call, ResponseSummary, Router, Step, StreamEnd};
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
 /// How soon the filter looks again: for requests that others may give something back to, and for leases that may be idle.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(20));
 
-/// A request, and what it lacks.
+/// A request, and what it shortfall.
 type Waiting = (usize, Vec<(usize, u64)>);
 
 struct Pending {
@@ -25,7 +25,7 @@ struct Pending {
 
 /// What came of the last event.
 #[derive(Default)]
-pub struct News {
+pub struct RedisTransition {
     /// Calls to Redis, by number.
     pub calls: Vec<(u64, Vec<u8>)>,
     pub admitted: Vec<(usize, Attempt)>,
@@ -38,12 +38,12 @@ pub struct Instance {
     random: SplitMix,
     held: Vec<usize>,
     parked: Vec<Waiting>,
-    journeys: HashMap<usize, Journey>,
+    retry_states: HashMap<usize, RetryState>,
     /// In the order in which they were sent.
     pending: BTreeMap<u64, Pending>,
     /// The number of the last call.
     last: u64,
-    pub news: News,
+    pub news: RedisTransition,
 }
 
 impl Instance {
@@ -56,25 +56,26 @@ impl Instance {
             random: SplitMix::new(u64::from(number)),
             held: Vec::new(),
             parked: Vec::new(),
-            journeys: HashMap::new(),
+            retry_states: HashMap::new(),
             pending: BTreeMap::new(),
             last: 0,
-            news: News::default(),
+            news: RedisTransition::default(),
         }
     }
 
     /// A request has come.
     pub fn arrive(&mut self, request: usize, now: Duration) {
-        if let Some(lacks) = self.decide(request, None, now) {
-            self.lease(vec![(request, lacks)], now);
+        if let Some(shortfall) = self.decide(request, None, now) {
+            self.lease(vec![(request, shortfall)], now);
         }
     }
 
     /// It was served.
     pub fn serve(&mut self, attempt: &Attempt, now: Duration) {
-        let ended = Ended { status: 200, first_byte: Some(now), usage: None, end: End::Whole };
+        let ended =
+            ResponseSummary { status: 200, first_byte: Some(now), usage: None, end: StreamEnd::Complete };
         let moment = Moment { now, random: &mut self.random, store: &self.store };
-        self.router.serve(attempt, ended, &moment);
+        self.router.on_response_end(attempt, ended, &moment);
     }
 
     /// Redis has answered a call.
@@ -86,13 +87,13 @@ impl Instance {
             }
         }
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let told = self.router.told(call, Some(answer), false, &mut moment);
+        let told = self.router.apply_reply(call, Some(answer), false, &mut moment);
         assert!(!told.forgot, "Redis has forgotten nothing");
         let mut again = Vec::new();
         for request in waiting {
-            let journey = self.journeys.remove(&request);
-            if let Some(lacks) = self.decide(request, journey, now) {
-                again.push((request, lacks));
+            let retry_state = self.retry_states.remove(&request);
+            if let Some(shortfall) = self.decide(request, retry_state, now) {
+                again.push((request, shortfall));
             }
         }
         match told.granted {
@@ -117,7 +118,7 @@ impl Instance {
             self.lease(parked, now);
         }
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        if let Some(call) = self.router.surrender(&mut self.held, &mut moment) {
+        if let Some(call) = self.router.release_unused(&mut self.held, &mut moment) {
             self.send(call, Vec::new());
         }
     }
@@ -131,20 +132,20 @@ impl Instance {
         }
     }
 
-    /// What it lacks, if it cannot be decided yet.
+    /// What it shortfall, if it cannot be decided yet.
     fn decide(
         &mut self,
         request: usize,
-        journey: Option<Journey>,
+        retry_state: Option<RetryState>,
         now: Duration,
     ) -> Option<Vec<(usize, u64)>> {
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
         let Arrival::Hold(held) = self.router.arrive(&headers, false) else { panic!("it has a body") };
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        match self.router.send(&held, BODY, journey, &mut moment) {
-            Step::Ask(asking) => {
-                self.journeys.insert(request, asking.journey);
-                return Some(asking.lacks);
+        match self.router.send(&held, BODY, retry_state, &mut moment) {
+            Step::AcquireLease(asking) => {
+                self.retry_states.insert(request, asking.retry_state);
+                return Some(asking.shortfall);
             }
             Step::Reply(reply) => {
                 let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
@@ -154,9 +155,9 @@ impl Instance {
             Step::Send(sending) => {
                 let (deployment, low) = (sending.attempt.deployment, sending.attempt.ticket.low);
                 self.news.admitted.push((request, sending.attempt));
-                let lacks = HashMap::from([(deployment, Lacks::default())]);
-                if low && !self.join(&lacks, &[]) {
-                    self.ask(&lacks, Vec::new(), now);
+                let shortfall = HashMap::from([(deployment, Shortfall::default())]);
+                if low && !self.join(&shortfall, &[]) {
+                    self.ask(&shortfall, Vec::new(), now);
                 }
             }
         }
@@ -167,20 +168,20 @@ impl Instance {
         if !self.parked.is_empty() {
             return self.parked.extend(requests);
         }
-        let mut lacks: HashMap<usize, Lacks> = HashMap::new();
-        for (index, tokens) in requests.iter().flat_map(|(_, lacks)| lacks) {
-            let all = lacks.entry(*index).or_default();
+        let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
+        for (index, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
+            let all = shortfall.entry(*index).or_default();
             (all.requests, all.tokens) = (all.requests + 1, all.tokens + tokens);
         }
         let waiting: Vec<usize> = requests.iter().map(|(request, _)| *request).collect();
-        if !self.join(&lacks, &waiting) {
-            self.ask(&lacks, waiting, now);
+        if !self.join(&shortfall, &waiting) {
+            self.ask(&shortfall, waiting, now);
         }
     }
 
     /// Waits for a call that is under way for one of the same deployments.
-    fn join(&mut self, lacks: &HashMap<usize, Lacks>, waiting: &[usize]) -> bool {
-        let same = |pending: &&mut Pending| pending.call.leases().any(|index| lacks.contains_key(&index));
+    fn join(&mut self, shortfall: &HashMap<usize, Shortfall>, waiting: &[usize]) -> bool {
+        let same = |pending: &&mut Pending| pending.call.leases().any(|index| shortfall.contains_key(&index));
         match self.pending.values_mut().find(same) {
             Some(pending) => {
                 pending.waiting.extend_from_slice(waiting);
@@ -190,11 +191,11 @@ impl Instance {
         }
     }
 
-    fn ask(&mut self, lacks: &HashMap<usize, Lacks>, waiting: Vec<usize>, now: Duration) {
-        let mut lacks: Vec<_> = lacks.iter().map(|(index, lacks)| (*index, *lacks)).collect();
-        lacks.sort_unstable_by_key(|(index, _)| *index);
+    fn ask(&mut self, shortfall: &HashMap<usize, Shortfall>, waiting: Vec<usize>, now: Duration) {
+        let mut shortfall: Vec<_> = shortfall.iter().map(|(index, shortfall)| (*index, *shortfall)).collect();
+        shortfall.sort_unstable_by_key(|(index, _)| *index);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let call = self.router.ask(&lacks, &mut moment).expect("Redis is there");
+        let call = self.router.acquire(&shortfall, &mut moment).expect("Redis is there");
         self.send(call, waiting);
     }
 

@@ -50,7 +50,7 @@ enum Event {
     /// A deployment has got somewhere, if the plan still stands.
     Work(usize, u64),
     /// The last bit of an answer comes in.
-    End(usize, Micros),
+    StreamEnd(usize, Micros),
     Beat,
 }
 
@@ -65,7 +65,7 @@ struct Way {
 
 /// What clients saw.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Snapshot {
     /// Seconds to the end of each answer, or to its first token.
     pub latencies: Vec<f64>,
     pub errors: usize,
@@ -84,7 +84,7 @@ pub struct Simulation<'a> {
     count: u64,
     seed: u64,
     is_stream: bool,
-    seen: Seen,
+    seen: Snapshot,
 }
 
 /// Lets a balancer serve all requests.
@@ -94,7 +94,7 @@ pub fn run(
     seed: u64,
     is_stream: bool,
     balancer: &mut dyn Balancer,
-) -> Seen {
+) -> Snapshot {
     let slowed = (UNTIL / 5 * 2, RECOVERED);
     let server = |kind: &Kind| Server::new(*kind, slowed, (WARM, UNTIL));
     let mut simulation = Simulation {
@@ -105,7 +105,7 @@ pub fn run(
         count: 0,
         seed,
         is_stream,
-        seen: Seen::default(),
+        seen: Snapshot::default(),
     };
     for (id, request) in requests.iter().enumerate() {
         simulation.plan(request.at, Event::Attempt(id));
@@ -152,7 +152,7 @@ impl Simulation<'_> {
                     self.change(deployment, now, |_| ());
                 }
             }
-            Event::End(id, first) => self.end(id, first, now, balancer),
+            Event::StreamEnd(id, first) => self.end(id, first, now, balancer),
             Event::Beat => {
                 balancer.beat(now);
                 (0..self.servers.len()).for_each(|deployment| self.change(deployment, now, |_| ()));
@@ -161,7 +161,7 @@ impl Simulation<'_> {
     }
 
     fn attempt(&mut self, id: usize, now: Micros, balancer: &mut dyn Balancer) {
-        let Some((deployment, delay)) = balancer.choose(id, now) else { return self.give_up(id) };
+        let Some((deployment, delay)) = balancer.choose(id, now) else { return self.final_answer(id) };
         self.seen.sent.push((now, deployment));
         let way = &mut self.ways[id];
         *way = Way { attempt: way.attempt + 1, deployment, ..Way::default() };
@@ -198,7 +198,7 @@ impl Simulation<'_> {
             let attempt = self.ways[id].attempt;
             self.ways[id].is_over = true;
             let network = traffic::luck(self.seed, id, attempt, deployment).network;
-            self.plan(now + network, Event::End(id, first + network));
+            self.plan(now + network, Event::StreamEnd(id, first + network));
         }
         if let (Some(at), plan) = next {
             self.plan(at, Event::Work(deployment, plan));
@@ -217,11 +217,11 @@ impl Simulation<'_> {
     fn fail(&mut self, id: usize, error: Error, now: Micros, balancer: &mut dyn Balancer) {
         match balancer.failed(id, error, now) {
             Some(wait) => self.plan(now + wait, Event::Attempt(id)),
-            None => self.give_up(id),
+            None => self.final_answer(id),
         }
     }
 
-    fn give_up(&mut self, id: usize) {
+    fn final_answer(&mut self, id: usize) {
         self.ways[id].is_over = true;
         if self.requests[id].at >= WARM {
             self.seen.errors += 1;

@@ -19,7 +19,7 @@ mod traffic;
 
 use std::process::ExitCode;
 
-use events::{Balancer, RECOVERED, Seen, UNTIL};
+use events::{Balancer, RECOVERED, Snapshot, UNTIL};
 use fleet::{EQUAL, Kind, PAIR, Server, UNEQUAL, roomy};
 use litellm::{LiteLlm, Strategy};
 use ours::Ours;
@@ -52,12 +52,12 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(all: &[Seen]) -> Self {
+    fn of(all: &[Snapshot]) -> Self {
         let mut latencies: Vec<f64> = all.iter().flat_map(|seen| seen.latencies.iter().copied()).collect();
         latencies.sort_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
         let errors = all.iter().map(|seen| seen.errors).sum::<usize>() as f64;
-        let imbalance = |seen: &Seen| {
+        let imbalance = |seen: &Snapshot| {
             let most = seen.loads.iter().copied().fold(0.0, f64::max);
             most * seen.loads.len() as f64 / seen.loads.iter().sum::<f64>()
         };

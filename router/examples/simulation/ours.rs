@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::attempt::{Attempt, RetryState};
 use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::{Random, SplitMix};
 use llm_balancer_router::state::store::{Memory, Moment};
 use llm_balancer_router::upstream::usage::Usage;
-use llm_balancer_router::{Arrival, Ended, Router, Said, Step, Verdict};
+use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, Verdict};
 
 use crate::events::{Balancer, Error, TIMEOUT};
 use crate::traffic::{Micros, SECOND};
@@ -26,7 +26,7 @@ pub struct Ours {
     random: SplitMix,
     body: String,
     /// The worker of each request that was retried, and what it has been through.
-    journeys: HashMap<usize, (usize, Journey)>,
+    retry_states: HashMap<usize, (usize, RetryState)>,
     open: HashMap<usize, (usize, Attempt)>,
 }
 
@@ -55,23 +55,23 @@ impl Ours {
         };
         let workers = (1..=WORKERS).map(worker).collect();
         let body = format!(r#"{{"model":"g","messages":[],"stream":{is_stream}}}"#);
-        let (journeys, open) = (HashMap::new(), HashMap::new());
-        Self { workers, store, random: SplitMix::new(seed), body, journeys, open }
+        let (retry_states, open) = (HashMap::new(), HashMap::new());
+        Self { workers, store, random: SplitMix::new(seed), body, retry_states, open }
     }
 }
 
 impl Balancer for Ours {
     fn choose(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)> {
-        let (place, journey) = match self.journeys.remove(&request) {
-            Some((place, journey)) => (place, Some(journey)),
+        let (place, retry_state) = match self.retry_states.remove(&request) {
+            Some((place, retry_state)) => (place, Some(retry_state)),
             None => (self.random.below(self.workers.len()), None),
         };
         let worker = &self.workers[place];
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
         let Arrival::Hold(held) = worker.arrive(&headers, false) else { return None };
         let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
-        match worker.send(&held, self.body.as_bytes(), journey, &mut moment) {
-            Step::Ask(_) => None,
+        match worker.send(&held, self.body.as_bytes(), retry_state, &mut moment) {
+            Step::AcquireLease(_) => None,
             Step::Send(sending) => {
                 let deployment = sending.attempt.deployment;
                 self.open.insert(request, (place, sending.attempt));
@@ -85,10 +85,14 @@ impl Balancer for Ours {
         let Some((place, attempt)) = self.open.remove(&request) else { return };
         let tokens = tokens as u64;
         let usage = Some(Usage { prompt: 0, completion: tokens, total: tokens });
-        let ended =
-            Ended { status: 200, first_byte: Some(time(first)), usage, end: llm_balancer_router::End::Whole };
+        let ended = ResponseSummary {
+            status: 200,
+            first_byte: Some(time(first)),
+            usage,
+            end: llm_balancer_router::StreamEnd::Complete,
+        };
         let moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
-        self.workers[place].serve(&attempt, ended, &moment);
+        self.workers[place].on_response_end(&attempt, ended, &moment);
     }
 
     fn failed(&mut self, request: usize, error: Error, now: Micros) -> Option<Micros> {
@@ -100,9 +104,9 @@ impl Balancer for Ours {
             Error::TimedOut => Failure::TimedOut,
         };
         let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
-        match self.workers[place].judge(attempt, failure, &Said::default, &mut moment) {
-            Verdict::Retry(journey, wait) => {
-                self.journeys.insert(request, (place, *journey));
+        match self.workers[place].on_attempt_failed(attempt, failure, &ErrorResponse::default, &mut moment) {
+            Verdict::Retry(retry_state, wait) => {
+                self.retry_states.insert(request, (place, *retry_state));
                 u64::try_from(wait.as_micros()).ok()
             }
             Verdict::Relay(_) | Verdict::Reply(_) => None,

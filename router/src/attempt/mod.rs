@@ -1,43 +1,43 @@
-//! One send to one deployment, and the journey of a request over several of them.
+//! One send to one deployment, and the retry_state of a request over several of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::Target;
 
-use crate::failure::fallback::Trail;
+use crate::failure::fallback::FallbackChain;
 use crate::models::groups::Pool;
 use crate::outcome::Failure;
-use crate::request::overrides::Wishes;
-use crate::request::parse::Asked;
+use crate::request::overrides::RoutingParams;
+use crate::request::parse::RequestOverrides;
 use crate::request::refusal::Reply;
 use crate::request::token_estimate::Estimate;
 use crate::router::resend::Resend;
 use crate::state::deployment_states::Ticket;
-use crate::telemetry::access_log::{Past, Why};
+use crate::telemetry::access_log::{AttemptLog, SelectionInfo};
 
-/// What a request has been through before its next attempt. Deployments are known by id, so that a journey
+/// What a request has been through before its next attempt. Deployments are known by id, so that a retry_state
 /// survives a reload of the configuration between two attempts.
 #[derive(Clone, Debug, Default)]
-pub struct Journey {
+pub struct RetryState {
     /// When the request was all there, since the Unix epoch.
     pub began: Option<Duration>,
     /// The model as the client named it, and the group that it stands for.
     pub asked_for: Option<(String, Option<Arc<str>>)>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// Why the last deployment was picked.
-    pub why: Option<Why>,
+    /// SelectionInfo the last deployment was picked.
+    pub why: Option<SelectionInfo>,
     /// All attempts so far, in whatever group.
-    pub past: Vec<Past>,
-    /// Why nobody of the last group was to be asked.
+    pub past: Vec<AttemptLog>,
+    /// SelectionInfo nobody of the last group was to be asked.
     pub refused: Option<&'static str>,
     /// Who could have taken the last attempt, and why the others could not, for a client that wants to know.
     pub explanation: Option<String>,
     /// Deployments of this group that were tried, in order, repeated ones included.
     pub tried: Vec<Arc<str>>,
     /// Those among them that will not change their mind: a wrong key, a model that is not allowed.
-    pub useless: Vec<Arc<str>>,
+    pub permanently_failed: Vec<Arc<str>>,
     /// Retries so far in this group, the one that is about to start included.
     pub retries: u32,
     /// Retries that the request has in this group, as x-litellm-max-retries shows them.
@@ -47,7 +47,7 @@ pub struct Journey {
     /// Where it goes in place of the model that the client named.
     pub target: Option<Target>,
     /// The fallbacks behind it, and those still ahead.
-    pub trail: Trail,
+    pub trail: FallbackChain,
     /// Where the next attempt has to go, because the last one does not count.
     pub resend: Option<Resend>,
     /// Attempts of this request that do not count.
@@ -62,14 +62,14 @@ pub struct Journey {
     pub original: Option<Box<Reply>>,
     /// How often the edge has sent the request, the attempt that is under way included; 0 reads as 1. Set by the filter.
     pub sends: u32,
-    /// Set where the journey is over, but the client could not be told in the attempt that ended it.
+    /// Set where the retry_state is over, but the client could not be told in the attempt that ended it.
     pub over: Option<(Failure, Duration)>,
 }
 
-impl Journey {
+impl RetryState {
     /// Moves that x-litellm-attempted-fallbacks counts.
     pub fn fallbacks(&self) -> u32 {
-        self.trail.hops().saturating_add(self.steps)
+        self.trail.depth().saturating_add(self.steps)
     }
 
     /// The group that the client asked for, in the words of the file.
@@ -94,7 +94,7 @@ impl Journey {
     fn start_over(&mut self) {
         self.resend = None;
         self.tried.clear();
-        self.useless.clear();
+        self.permanently_failed.clear();
         self.retries = 0;
         self.max_retries = 0;
     }
@@ -113,9 +113,9 @@ pub struct Attempt {
     /// The route, as providers spell it: `/chat/completions`.
     pub route: &'static str,
     /// What the client asked of the router.
-    pub asked: Asked,
+    pub asked: RequestOverrides,
     /// What it wished for besides.
-    pub wishes: Wishes,
+    pub routing: RoutingParams,
     /// How long this attempt may take; between bytes, if the answer is streamed.
     pub limit: Duration,
     /// Whether the client has set that.
@@ -130,12 +130,12 @@ pub struct Attempt {
     pub adds_stream_options: bool,
     /// That it was admitted.
     pub ticket: Ticket,
-    /// Why this deployment was picked.
-    pub why: Why,
+    /// SelectionInfo this deployment was picked.
+    pub why: SelectionInfo,
     /// What Envoy says about a connection that failed.
     pub detail: Option<String>,
     /// Whether its connection is older than the request, and ended before an answer began.
     pub is_on_kept_connection: bool,
     /// What came before.
-    pub journey: Journey,
+    pub retry_state: RetryState,
 }

@@ -12,7 +12,7 @@ pub enum Class {
     /// The deployment itself is wrong: its model does not exist, its address leads elsewhere.
     Deployment,
     /// The account is: key, permission, balance, quota.
-    Account,
+    AccessLogEntry,
     /// A 403 that does not say why: a firewall in front of the API, perhaps because of this prompt.
     Forbidden,
     /// A limit that passes by itself.
@@ -37,7 +37,7 @@ pub enum RetryScope {
     /// To any deployment, the same one included.
     Anywhere,
     /// Only to one that has not been tried: the same one would answer the same.
-    Elsewhere,
+    RemoteInFlight,
     /// Nowhere in this group; fallbacks may still serve.
     Nowhere,
 }
@@ -49,7 +49,7 @@ impl Class {
         Self::Route,
         Self::Reference,
         Self::Deployment,
-        Self::Account,
+        Self::AccessLogEntry,
         Self::Forbidden,
         Self::Limit,
         Self::Size,
@@ -67,7 +67,7 @@ impl Class {
             Self::Route => "route",
             Self::Reference => "reference",
             Self::Deployment => "deployment",
-            Self::Account => "account",
+            Self::AccessLogEntry => "account",
             Self::Forbidden => "forbidden",
             Self::Limit => "limit",
             Self::Size => "size",
@@ -86,15 +86,15 @@ impl Class {
             Self::Route
             | Self::Reference
             | Self::Deployment
-            | Self::Account
+            | Self::AccessLogEntry
             | Self::Forbidden
-            | Self::Size => RetryScope::Elsewhere,
+            | Self::Size => RetryScope::RemoteInFlight,
             Self::Limit | Self::Server | Self::Ours | Self::ClientTimeout => RetryScope::Anywhere,
         }
     }
 
     /// Whether it says something about the deployment, and so counts among its failures.
     pub fn is_counted(self) -> bool {
-        matches!(self, Self::Deployment | Self::Account | Self::Forbidden | Self::Limit | Self::Server)
+        matches!(self, Self::Deployment | Self::AccessLogEntry | Self::Forbidden | Self::Limit | Self::Server)
     }
 }

@@ -83,7 +83,7 @@ impl Reading<'_> {
             400 | 422 if self.is_about_what_was_added() => Class::Ours,
             300..=399 => Class::Deployment,
             401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => Class::Request,
-            401 | 402 => Class::Account,
+            401 | 402 => Class::AccessLogEntry,
             // Of a forward proxy on the way to a provider without TLS: as a tunnel that does not come about.
             407 => Class::Server,
             404 | 405 | 501 => self.missing(),
@@ -118,7 +118,7 @@ impl Reading<'_> {
             () if self.says(Meaning::Reference) => Class::Reference,
             () if self.says(Meaning::Operation) => Class::Route,
             () if self.status == 404 && self.names_the_model() => self.model(),
-            () if self.says(Meaning::Account) => Class::Account,
+            () if self.says(Meaning::AccessLogEntry) => Class::AccessLogEntry,
             () => Class::Route,
         }
     }
@@ -130,10 +130,10 @@ impl Reading<'_> {
             code(Meaning::Limit) && self.body.codes.iter().any(|code| code == "resource_exhausted");
         let is_daily = self.body.codes.iter().any(|code| code.contains("perday"));
         match () {
-            () if code(Meaning::Account) => Class::Account,
+            () if code(Meaning::AccessLogEntry) => Class::AccessLogEntry,
             () if self.is_too_large() => Class::Size,
             () if is_google && !is_daily => Class::Limit,
-            () if is_daily || phrases::says(self.messages, Meaning::Account) => Class::Account,
+            () if is_daily || phrases::says(self.messages, Meaning::AccessLogEntry) => Class::AccessLogEntry,
             () => Class::Limit,
         }
     }
@@ -152,9 +152,9 @@ impl Reading<'_> {
             _ if codes::has(self.body, Meaning::Parameter) => Class::Request,
             _ if says(Meaning::Reference) || self.is_lost_response() => Class::Reference,
             _ if says(Meaning::Operation) => Class::Route,
-            _ if says(Meaning::Account) => Class::Account,
+            _ if says(Meaning::AccessLogEntry) => Class::AccessLogEntry,
             _ if says(Meaning::Limit) => Class::Limit,
-            403 if says(Meaning::Model) || self.lacks_permission() => Class::Account,
+            403 if says(Meaning::Model) || self.lacks_permission() => Class::AccessLogEntry,
             403 => Class::Forbidden,
             _ if says(Meaning::Model) => self.model(),
             _ => Class::Request,

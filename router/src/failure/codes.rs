@@ -12,7 +12,7 @@ pub(super) enum Meaning {
     /// The prompt or the answer was filtered.
     Policy,
     /// The key, the balance, the plan.
-    Account,
+    AccessLogEntry,
     /// Too much at once.
     Limit,
     /// The model, or the deployment of it.
@@ -90,7 +90,7 @@ const CODES: [(Meaning, &[&str]); 8] = [
         ],
     ),
     (
-        Meaning::Account,
+        Meaning::AccessLogEntry,
         &[
             "insufficient_quota",
             "insufficient_balance",

@@ -1,6 +1,6 @@
 //! Whether a failure makes a deployment cool down, and for how long (BEHAVIOUR 5.4).
 //!
-//! | class of the failure | in a group | alone |
+//! | class of the failure | in a group | only_member |
 //! |---|---|---|
 //! | `limit` | at once | with the thousandth failure in a row |
 //! | `deployment` | at once | at once |
@@ -16,9 +16,9 @@ use std::time::Duration;
 use llm_balancer_config::{Deployment, FailurePolicy, RouterSettings};
 
 use crate::failure::{Class, Fault};
-use crate::outcome::Kind;
-use crate::state::pending_successes::Known;
-use crate::state::record::{Cooled, Fails, Outcomes, Record, seconds};
+use crate::outcome::LiteLlmErrorType;
+use crate::state::pending_successes::KnownSuccesses;
+use crate::state::record::{Cooled, FailureCount, Outcomes, Record, seconds};
 
 /// How long outcomes count for the default rule.
 const OUTCOMES: Duration = Duration::from_secs(60);
@@ -29,20 +29,20 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Whose failure it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct CooldownPolicy<'a> {
     /// How requests are routed.
     pub settings: &'a RouterSettings,
     /// Who failed.
     pub deployment: &'a Deployment,
     /// It is the only one of its group.
-    pub alone: bool,
+    pub only_member: bool,
     /// The group has somewhere else to go.
     pub has_fallbacks: bool,
     /// Whether the share of failures can be judged: failures are written at once, successes may wait.
-    pub successes: Known,
+    pub successes: KnownSuccesses,
 }
 
-impl Case<'_> {
+impl CooldownPolicy<'_> {
     /// Remembers a failure, and cools the deployment down if it is time for that; `None` where it is not.
     pub fn failed(&self, fault: &Fault, record: &mut Record, now: Duration) -> Option<Cooled> {
         let own = fault.kind().in_policy(&self.deployment.allowed_fails_policy);
@@ -72,7 +72,7 @@ impl Case<'_> {
             _ if is_default => self.is_due_by_default(fault, &record.outcomes),
             (None, None, Some(allowed)) => self.exceeds(allowed, Some(kind), record, now),
             // Without anywhere else to go, a cooldown helps no request.
-            (None, None, None) if self.alone && !self.has_fallbacks => false,
+            (None, None, None) if self.only_member && !self.has_fallbacks => false,
             (None, None, None) => {
                 self.exceeds(settings.allowed_fails.unwrap_or(ALLOWED_FAILS), None, record, now)
             }
@@ -89,15 +89,21 @@ impl Case<'_> {
         let all_failed = successes == 0 && failures >= settings.lone_failure_threshold;
         match fault.class {
             Class::Deployment => true,
-            Class::Account => !self.alone || fault.kind() == Kind::Authentication,
-            Class::Limit if !self.alone => true,
-            _ => all_failed || (most_failed && !self.alone),
+            Class::AccessLogEntry => !self.only_member || fault.kind() == LiteLlmErrorType::Authentication,
+            Class::Limit if !self.only_member => true,
+            _ => all_failed || (most_failed && !self.only_member),
         }
     }
 
     /// Counts a failure, of its own kind or among all others, and says whether that is one too many. A count lasts as long
     /// as a cooldown, beginning with its first failure.
-    fn exceeds(&self, allowed: u32, kind: Option<Kind>, record: &mut Record, now: Duration) -> bool {
+    fn exceeds(
+        &self,
+        allowed: u32,
+        kind: Option<LiteLlmErrorType>,
+        record: &mut Record,
+        now: Duration,
+    ) -> bool {
         let lasts = self.deployment.cooldown_time.unwrap_or(self.settings.cooldown_time);
         let (now, lasts) = (seconds(now), seconds(lasts).max(1));
         record.fails.retain(|fails| now.abs_diff(fails.since) < lasts);
@@ -105,7 +111,7 @@ impl Case<'_> {
             fails.count = fails.count.saturating_add(1);
             return fails.count > allowed;
         }
-        record.fails.push(Fails { kind, since: now, count: 1 });
+        record.fails.push(FailureCount { kind, since: now, count: 1 });
         allowed == 0
     }
 
@@ -140,33 +146,33 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// A deployment whose failures are told one by one.
-    struct Told {
+    struct CallResult {
         config: llm_balancer_config::Config,
         record: Record,
-        alone: bool,
+        only_member: bool,
     }
 
-    fn told(item: &str, settings: &str, alone: bool) -> Told {
+    fn told(item: &str, settings: &str, only_member: bool) -> CallResult {
         let text = format!(
             "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_key: k}}\n{item}\nrouter_settings: {{{settings}}}\n"
         );
         let reading = read("config.yaml", &text, &|_| None);
         let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
-        Told { config, record: Record::default(), alone }
+        CallResult { config, record: Record::default(), only_member }
     }
 
-    impl Told {
+    impl CallResult {
         fn fails(&mut self, fault: Fault, now: Duration) -> bool {
             self.cooled(fault, now).is_some()
         }
 
         fn cooled(&mut self, fault: Fault, now: Duration) -> Option<Cooled> {
-            let case = Case {
+            let case = CooldownPolicy {
                 settings: &self.config.router,
                 deployment: &self.config.deployments[0],
-                alone: self.alone,
+                only_member: self.only_member,
                 has_fallbacks: false,
-                successes: Known::All,
+                successes: KnownSuccesses::All,
             };
             case.failed(&fault, &mut self.record, now)
         }
@@ -209,7 +215,7 @@ mod tests {
     fn a_first_failure_cools_what_will_not_pass_by_itself() {
         const NO_MODEL: &str = r#"{"error":{"code":"model_not_found"}}"#;
         const NO_CREDIT: &str = r#"{"error":{"message":"Your credit balance is too low"}}"#;
-        for (code, body, in_group, alone) in [
+        for (code, body, in_group, only_member) in [
             (429, "", true, false),
             (401, "", true, true),
             (404, NO_MODEL, true, true),
@@ -231,7 +237,7 @@ mod tests {
         ] {
             let fault = says(code, body, None);
             assert_eq!(told("", "", false).fails(fault, NOON), in_group, "{code} {body} in a group");
-            assert_eq!(told("", "", true).fails(fault, NOON), alone, "{code} {body} alone");
+            assert_eq!(told("", "", true).fails(fault, NOON), only_member, "{code} {body} alone");
         }
     }
 
@@ -263,9 +269,9 @@ mod tests {
 
     #[test]
     fn a_deployment_that_is_alone_cools_with_the_thousandth_failure_in_a_row() {
-        let mut alone = told("", "", true);
-        assert!((0..999).all(|_| !alone.fails(status(500), NOON)));
-        assert!(alone.fails(status(500), NOON));
+        let mut only_member = told("", "", true);
+        assert!((0..999).all(|_| !only_member.fails(status(500), NOON)));
+        assert!(only_member.fails(status(500), NOON));
         let mut lucky = told("", "", true);
         lucky.succeeds(1, NOON);
         assert!((0..1500).all(|_| !lucky.fails(status(500), NOON)));
@@ -301,8 +307,8 @@ mod tests {
             "within a cooldown_time"
         );
 
-        let mut alone = told("", "allowed_fails: 1", true);
-        assert!((0..9).all(|_| !alone.fails(status(500), NOON)), "nowhere else to go");
+        let mut only_member = told("", "allowed_fails: 1", true);
+        assert!((0..9).all(|_| !only_member.fails(status(500), NOON)), "nowhere else to go");
     }
 
     #[test]

@@ -6,17 +6,17 @@ use llm_balancer_config::{Fallback, RouterSettings, Target, without_provider};
 
 use crate::failure::Class;
 use crate::http::json::{Object, quoted};
-use crate::request::overrides::Wishes;
+use crate::request::overrides::RoutingParams;
 
 /// The way of a request from group to group. It is kept by names, so that it survives a reload of the configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Trail {
+pub struct FallbackChain {
     /// Where it has been. A target that changes the request is another place than the same group unchanged.
     visited: Vec<Target>,
     /// The lists that it is working through, each one the fallbacks of a target of the one before, with what is left
     /// of it in reverse order.
     lists: Vec<Vec<Target>>,
-    hops: u32,
+    depth: u32,
 }
 
 /// The group that could not serve.
@@ -28,7 +28,7 @@ pub struct Names<'a> {
     pub group: &'a str,
 }
 
-impl Trail {
+impl FallbackChain {
     /// The next place to try after `failed`, or `None` where there is no further one.
     ///
     /// A target that fails is followed by its own fallbacks, `max_fallbacks` lists deep, and only then by the rest of
@@ -36,28 +36,28 @@ impl Trail {
     pub fn next(
         &mut self,
         settings: &RouterSettings,
-        wishes: &Wishes,
+        routing: &RoutingParams,
         failed: Names<'_>,
         class: Class,
     ) -> Option<Target> {
-        if wishes.disable_fallbacks {
+        if routing.disable_fallbacks {
             return None;
         }
         self.visit(failed.asked);
         self.visit(failed.group);
         let is_deepest = u32::try_from(self.lists.len()).is_ok_and(|depth| depth >= settings.max_fallbacks);
-        if !is_deepest && let Some(targets) = find(list(settings, wishes, class), failed) {
+        if !is_deepest && let Some(targets) = find(list(settings, routing, class), failed) {
             self.lists.push(targets.iter().rev().cloned().collect());
         }
         let target = self.unvisited()?;
         self.visited.push(target.clone());
-        self.hops = self.hops.saturating_add(1);
+        self.depth = self.depth.saturating_add(1);
         Some(target)
     }
 
     /// Groups that it was sent on to so far: x-litellm-attempted-fallbacks.
-    pub fn hops(&self) -> u32 {
-        self.hops
+    pub fn depth(&self) -> u32 {
+        self.depth
     }
 
     fn visit(&mut self, name: &str) {
@@ -80,20 +80,20 @@ impl Trail {
 }
 
 /// The list that a failure is looked up in. One for its own kind is the only one, even where the group is not in it.
-fn list<'a>(settings: &'a RouterSettings, wishes: &'a Wishes, class: Class) -> &'a [Fallback] {
+fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: Class) -> &'a [Fallback] {
     let (own, configured) = match class {
         Class::ContextWindow => {
-            (&wishes.context_window_fallbacks, settings.context_window_fallbacks.as_slice())
+            (&routing.context_window_fallbacks, settings.context_window_fallbacks.as_slice())
         }
         Class::ContentPolicy => {
-            (&wishes.content_policy_fallbacks, settings.content_policy_fallbacks.as_slice())
+            (&routing.content_policy_fallbacks, settings.content_policy_fallbacks.as_slice())
         }
         _ => (&None, [].as_slice()),
     };
     match own {
         Some(own) => own,
         None if !configured.is_empty() => configured,
-        None => wishes.fallbacks.as_ref().unwrap_or(&settings.fallbacks),
+        None => routing.fallbacks.as_ref().unwrap_or(&settings.fallbacks),
     }
 }
 
@@ -137,19 +137,19 @@ pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::overrides::Permitted;
+    use crate::request::overrides::AllowedParams;
 
     /// Fallbacks as the configuration writes them, in JSON.
-    fn lists(fallbacks: &str, context_window: &str, content_policy: &str) -> Wishes {
+    fn lists(fallbacks: &str, context_window: &str, content_policy: &str) -> RoutingParams {
         let members = [
             ("fallbacks", fallbacks),
             ("context_window_fallbacks", context_window),
             ("content_policy_fallbacks", content_policy),
         ];
-        Wishes::read(members.into_iter(), &[], Permitted::default(), false).unwrap()
+        RoutingParams::read(members.into_iter(), &[], AllowedParams::default(), false).unwrap()
     }
 
-    fn settings(lists: &Wishes) -> RouterSettings {
+    fn settings(lists: &RoutingParams) -> RouterSettings {
         let file = "model_list: [{model_name: g, litellm_params: {model: openai/m, api_key: k}}]";
         let mut settings = llm_balancer_config::read("config.yaml", file, &|_| None).config.unwrap().router;
         let list = |list: &Option<Vec<Fallback>>| list.clone().unwrap_or_default();
@@ -164,18 +164,18 @@ mod tests {
     }
 
     /// Every place that a request for `first` sees where all of them fail.
-    fn visited(settings: &RouterSettings, wishes: &Wishes, first: &str, class: Class) -> Vec<String> {
-        let (mut trail, mut seen, mut name) = (Trail::default(), Vec::new(), first.to_owned());
-        while let Some(target) = trail.next(settings, wishes, Names { asked: &name, group: &name }, class) {
+    fn visited(settings: &RouterSettings, routing: &RoutingParams, first: &str, class: Class) -> Vec<String> {
+        let (mut trail, mut seen, mut name) = (FallbackChain::default(), Vec::new(), first.to_owned());
+        while let Some(target) = trail.next(settings, routing, Names { asked: &name, group: &name }, class) {
             name = target.model.to_string();
             seen.push(name.clone());
-            assert_eq!(usize::try_from(trail.hops()), Ok(seen.len()));
+            assert_eq!(usize::try_from(trail.depth()), Ok(seen.len()));
         }
         seen
     }
 
     fn all_fail(fallbacks: &str, first: &str) -> Vec<String> {
-        visited(&with(fallbacks), &Wishes::default(), first, Class::Server)
+        visited(&with(fallbacks), &RoutingParams::default(), first, Class::Server)
     }
 
     #[test]
@@ -194,9 +194,9 @@ mod tests {
     fn no_group_is_tried_twice() {
         assert_eq!(all_fail(r#"[{"g": ["a", "g", "a"]}, {"a": ["g", "b"]}, {"b": ["a"]}]"#, "g"), ["a", "b"]);
         let alias = Names { asked: "alias", group: "g" };
-        let next = Trail::default().next(
+        let next = FallbackChain::default().next(
             &with(r#"[{"*": ["g", "alias", "a"]}]"#),
-            &Wishes::default(),
+            &RoutingParams::default(),
             alias,
             Class::Server,
         );
@@ -215,7 +215,7 @@ mod tests {
             [(0, &[][..]), (1, &["a", "z"]), (2, &["a", "b", "z"]), (3, &["a", "b", "c", "z"])]
         {
             settings.max_fallbacks = max;
-            assert_eq!(visited(&settings, &Wishes::default(), "g", Class::Server), expected, "{max}");
+            assert_eq!(visited(&settings, &RoutingParams::default(), "g", Class::Server), expected, "{max}");
         }
     }
 
@@ -239,7 +239,12 @@ mod tests {
         let list = lists(r#"[{"g": ["of the group"]}, {"alias": ["of the alias"]}]"#, "null", "null");
         for (asked, target) in [("alias", "of the alias"), ("other", "of the group")] {
             let names = Names { asked, group: "g" };
-            let next = Trail::default().next(&settings(&list), &Wishes::default(), names, Class::Server);
+            let next = FallbackChain::default().next(
+                &settings(&list),
+                &RoutingParams::default(),
+                names,
+                Class::Server,
+            );
             assert_eq!(&*next.unwrap().model, target);
         }
     }
@@ -248,7 +253,7 @@ mod tests {
     fn a_list_for_the_kind_of_failure_is_the_only_one_that_is_consulted() {
         let regular = r#"[{"g": ["regular"]}, {"h": ["regular"]}]"#;
         let configured = settings(&lists(regular, r#"[{"g": ["long"]}]"#, r#"[{"g": ["lax"]}]"#));
-        let none = Wishes::default();
+        let none = RoutingParams::default();
         for (group, class, expected) in [
             ("g", Class::Server, &["regular"][..]),
             ("g", Class::ContextWindow, &["long"]),
@@ -274,15 +279,15 @@ mod tests {
 
     #[test]
     fn a_request_can_do_without_fallbacks() {
-        let wishes = Wishes { disable_fallbacks: true, ..lists(r#"["b"]"#, "null", "null") };
-        assert_eq!(visited(&with(r#"[{"g": ["a"]}]"#), &wishes, "g", Class::Server), [""; 0]);
+        let routing = RoutingParams { disable_fallbacks: true, ..lists(r#"["b"]"#, "null", "null") };
+        assert_eq!(visited(&with(r#"[{"g": ["a"]}]"#), &routing, "g", Class::Server), [""; 0]);
     }
 
     #[test]
     fn a_targets_members_replace_every_one_of_that_name() {
-        let wishes =
+        let routing =
             lists(r#"[{"model": "a", "temperature": 0, "stop": ["x"], "a\"b": 1}, "b"]"#, "null", "null");
-        let targets = &wishes.fallbacks.unwrap()[0].targets;
+        let targets = &routing.fallbacks.unwrap()[0].targets;
         let body = br#"{"model":"g","temp\u0065rature":1,"messages":[ {} ],"temperature":2}"#;
         let merged_to =
             |place: usize, body| merged(body, &targets[place]).map(|body| String::from_utf8(body).unwrap());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Class, RetryScope};
-use crate::outcome::{Failure, Kind, Outcome};
+use crate::outcome::{Failure, LiteLlmErrorType, Outcome};
 
 /// A failed attempt, and whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +22,14 @@ impl Fault {
 
     /// The name under which LiteLLM's policies know it (BEHAVIOUR 5.2): its exceptions follow the status, except where it
     /// reads the body, too.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> LiteLlmErrorType {
         match (self.class, self.failure) {
-            (Class::ContentPolicy, _) => Kind::ContentPolicy,
-            (Class::ContextWindow, _) => Kind::BadRequest,
-            (Class::Limit, _) => Kind::RateLimit,
-            (_, Failure::TimedOut) => Kind::Timeout,
-            (_, Failure::NoConnection | Failure::Broken) => Kind::InternalServer,
-            (_, Failure::Provider { status, .. }) => Kind::of_status(status),
+            (Class::ContentPolicy, _) => LiteLlmErrorType::ContentPolicy,
+            (Class::ContextWindow, _) => LiteLlmErrorType::BadRequest,
+            (Class::Limit, _) => LiteLlmErrorType::RateLimit,
+            (_, Failure::TimedOut) => LiteLlmErrorType::Timeout,
+            (_, Failure::NoConnection | Failure::Broken) => LiteLlmErrorType::InternalServer,
+            (_, Failure::Provider { status, .. }) => LiteLlmErrorType::of_status(status),
         }
     }
 
@@ -62,20 +62,20 @@ mod tests {
     fn policies_know_a_failure_by_litellms_name_for_it() {
         let provider = |status| Failure::Provider { status, retry_after: None };
         for (failure, class, kind) in [
-            (provider(400), Class::Request, Kind::BadRequest),
-            (provider(500), Class::ContextWindow, Kind::BadRequest),
-            (provider(403), Class::ContentPolicy, Kind::ContentPolicy),
-            (provider(401), Class::Account, Kind::Authentication),
-            (provider(400), Class::Account, Kind::BadRequest),
-            (provider(404), Class::Route, Kind::NotFound),
-            (provider(404), Class::Deployment, Kind::NotFound),
-            (provider(429), Class::Limit, Kind::RateLimit),
-            (provider(529), Class::Limit, Kind::RateLimit),
-            (provider(413), Class::Size, Kind::Other),
-            (provider(503), Class::Server, Kind::ServiceUnavailable),
-            (Failure::TimedOut, Class::ClientTimeout, Kind::Timeout),
-            (Failure::TimedOut, Class::Server, Kind::Timeout),
-            (Failure::Broken, Class::Server, Kind::InternalServer),
+            (provider(400), Class::Request, LiteLlmErrorType::BadRequest),
+            (provider(500), Class::ContextWindow, LiteLlmErrorType::BadRequest),
+            (provider(403), Class::ContentPolicy, LiteLlmErrorType::ContentPolicy),
+            (provider(401), Class::AccessLogEntry, LiteLlmErrorType::Authentication),
+            (provider(400), Class::AccessLogEntry, LiteLlmErrorType::BadRequest),
+            (provider(404), Class::Route, LiteLlmErrorType::NotFound),
+            (provider(404), Class::Deployment, LiteLlmErrorType::NotFound),
+            (provider(429), Class::Limit, LiteLlmErrorType::RateLimit),
+            (provider(529), Class::Limit, LiteLlmErrorType::RateLimit),
+            (provider(413), Class::Size, LiteLlmErrorType::Other),
+            (provider(503), Class::Server, LiteLlmErrorType::ServiceUnavailable),
+            (Failure::TimedOut, Class::ClientTimeout, LiteLlmErrorType::Timeout),
+            (Failure::TimedOut, Class::Server, LiteLlmErrorType::Timeout),
+            (Failure::Broken, Class::Server, LiteLlmErrorType::InternalServer),
         ] {
             assert_eq!(Fault { failure, class }.kind(), kind, "{failure:?} {class:?}");
         }

@@ -280,7 +280,7 @@ fn phrases(meaning: Meaning) -> &'static [Phrase] {
         Meaning::Parameter => &[],
         Meaning::Context => CONTEXT,
         Meaning::Policy => POLICY,
-        Meaning::Account => ACCOUNT,
+        Meaning::AccessLogEntry => ACCOUNT,
         Meaning::Limit => LIMIT,
         Meaning::Model => MODEL,
         Meaning::Operation => OPERATION,

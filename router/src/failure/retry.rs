@@ -49,7 +49,7 @@ pub fn worth_another_attempt(allowance: Allowance, done: u32, scope: RetryScope,
         && match scope {
             _ if allowance.by_policy => true,
             RetryScope::Anywhere => true,
-            RetryScope::Elsewhere => elsewhere,
+            RetryScope::RemoteInFlight => elsewhere,
             RetryScope::Nowhere => false,
         }
 }

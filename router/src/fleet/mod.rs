@@ -11,11 +11,11 @@ use std::time::Duration;
 use llm_balancer_config::Redis;
 
 use crate::router::Router;
-use crate::state::deployment_states::Ledger;
+use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{Estimate, Metric};
-use crate::state::lease::{Lacks, Limits, Sharing};
+use crate::state::lease::{Limits, QuotaMode, Shortfall};
 use crate::state::membership::Fleet;
-use crate::state::record::{Elsewhere, Record, milliseconds, seconds};
+use crate::state::record::{Record, RemoteInFlight, milliseconds, seconds};
 use crate::state::store::Moment;
 use resp::Value;
 
@@ -40,7 +40,7 @@ pub struct Call {
 #[derive(Clone, Copy, Debug)]
 enum Part {
     /// AUTH or SELECT.
-    Greeting,
+    Auth,
     Presence,
     Goodbye,
     Lease {
@@ -55,18 +55,18 @@ enum Part {
 
 /// What came of a call.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct CallResult {
     /// What it says about Redis.
-    pub news: News,
+    pub news: RedisTransition,
     /// It brought a lease on something, or what is needed to ask for one.
     pub granted: bool,
-    /// Redis has forgotten: it is to be told again, see [`Router::report`].
+    /// Redis has forgotten: it is to be told again, see [`Router::resync`].
     pub forgot: bool,
 }
 
 /// What is new about Redis.
 #[derive(Debug, PartialEq, Eq)]
-pub enum News {
+pub enum RedisTransition {
     /// It is as it was.
     None,
     /// Redis does not answer, or not with what was asked for: from now on each instance has its share.
@@ -87,54 +87,62 @@ impl Call {
 
 impl Router {
     /// Deployments that began to sit out since this was last asked: news for the other instances.
-    pub fn news(&self) -> Vec<usize> {
+    pub fn begun_cooldowns(&self) -> Vec<usize> {
         std::mem::take(&mut *self.news.borrow_mut())
     }
 
     /// Asks for leases on these deployments, for what is lacked there at least; `None` without Redis, or while it is away.
-    pub fn ask(&self, lacks: &[(usize, Lacks)], moment: &mut Moment<'_>) -> Option<Call> {
-        let mut ledger = self.ledger.borrow_mut();
+    pub fn acquire(&self, shortfall: &[(usize, Shortfall)], moment: &mut Moment<'_>) -> Option<Call> {
+        let mut states = self.states.borrow_mut();
         let mut call = self.call()?;
-        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+        let fleet = states.look_at_fleet(moment.now, moment.store);
         if fleet.away || fleet.left {
             return None;
         }
         if fleet.epoch == 0 {
             // It has to introduce itself first.
-            self.introduce(Fleet::join(moment.store, moment.random), &mut call, moment);
+            self.introduce(Fleet::register(moment.store, moment.random), &mut call, moment);
             return call.finish();
         }
-        for (index, lacks) in lacks.iter().take(MOST) {
-            self.ask_for(*index, *lacks, Give::Nothing, &fleet, &mut call, &mut ledger, moment);
+        for (index, shortfall) in shortfall.iter().take(MOST) {
+            self.ask_for(*index, *shortfall, LeaseCall::Acquire, &fleet, &mut call, &mut states, moment);
         }
         call.finish()
     }
 
     /// Gives back what is held on these deployments and not used; keeps those that are still in use in the list.
-    pub fn surrender(&self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
-        let mut ledger = self.ledger.borrow_mut();
-        let may_give_back = |index: usize, ledger: &Ledger| {
-            let Some((record, _)) = ledger.seen(index) else { return true };
+    pub fn release_unused(&self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
+        let mut states = self.states.borrow_mut();
+        let may_give_back = |index: usize, states: &DeploymentStates| {
+            let Some((record, _)) = states.seen(index) else { return true };
             record.lease.may_give_back(&record.window.at(moment.now), moment.now)
         };
-        if !held.iter().any(|index| may_give_back(*index, &ledger)) {
+        if !held.iter().any(|index| may_give_back(*index, &states)) {
             return None;
         }
-        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+        let fleet = states.look_at_fleet(moment.now, moment.store);
         let mut call = self.call()?;
         let mut asked = 0;
         held.retain(|index| {
-            if !may_give_back(*index, &ledger) {
+            if !may_give_back(*index, &states) {
                 return true;
             }
-            ledger.read(*index, moment.store);
-            let Some((record, _)) = ledger.seen(*index) else { return false };
+            states.read(*index, moment.store);
+            let Some((record, _)) = states.seen(*index) else { return false };
             let window = record.window.at(moment.now);
             let mut lease = record.lease;
-            let is_idle = lease.surrender(&window, moment.now).is_some();
+            let is_idle = lease.release_unused(&window, moment.now).is_some();
             if is_idle && !fleet.away && asked < MOST {
                 asked = asked.saturating_add(1);
-                self.ask_for(*index, Lacks::default(), Give::Back, &fleet, &mut call, &mut ledger, moment);
+                self.ask_for(
+                    *index,
+                    Shortfall::default(),
+                    LeaseCall::Return,
+                    &fleet,
+                    &mut call,
+                    &mut states,
+                    moment,
+                );
             }
             // What it reserved may still come back to it, so it is looked at for a while.
             lease.minute == window.minute && (fleet.away || is_idle || !lease.is_forgotten(moment.now))
@@ -146,9 +154,9 @@ impl Router {
     pub fn exchange(&self, moment: &mut Moment<'_>) -> Vec<Call> {
         let Some(mut call) = self.call() else { return Vec::new() };
         // Before the turn is taken, so that the fleet as it is then knows the number.
-        let instance = Fleet::join(moment.store, moment.random);
-        let mut ledger = self.ledger.borrow_mut();
-        let count = ledger.count();
+        let instance = Fleet::register(moment.store, moment.random);
+        let mut states = self.states.borrow_mut();
+        let count = states.count();
         // All of them once a second, unless there are very many.
         let asked = count.min(MOST.saturating_mul(4));
         let Some((fleet, first)) = Fleet::take_turn(moment.store, moment.now, asked, count) else {
@@ -163,7 +171,7 @@ impl Router {
         for some in turn.chunks(MOST) {
             let Some(mut call) = self.call() else { break };
             for index in some {
-                self.exchange_about(*index, &fleet, &mut call, &mut ledger, moment);
+                self.exchange_about(*index, &fleet, &mut call, &mut states, moment);
             }
             calls.extend(call.finish());
         }
@@ -179,8 +187,8 @@ impl Router {
     }
 
     /// Says goodbye: nobody has to keep a share for this instance. To be said when the fleet has been
-    /// [parted](Fleet::part) from and what was on its way has arrived.
-    pub fn goodbye(&self, moment: &mut Moment<'_>) -> Option<Call> {
+    /// [parted](Fleet::deregister) from and what was on its way has arrived.
+    pub fn deregister(&self, moment: &mut Moment<'_>) -> Option<Call> {
         let instance = Fleet::read(moment.store).instance;
         if instance == 0 {
             return None;
@@ -194,16 +202,24 @@ impl Router {
     }
 
     /// Tells Redis again what this instance has taken of the minute, after it has forgotten.
-    pub fn report(&self, moment: &mut Moment<'_>) -> Vec<Call> {
-        let mut ledger = self.ledger.borrow_mut();
-        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+    pub fn resync(&self, moment: &mut Moment<'_>) -> Vec<Call> {
+        let mut states = self.states.borrow_mut();
+        let fleet = states.look_at_fleet(moment.now, moment.store);
         let mut calls = Vec::new();
-        let all: Vec<usize> = (0..ledger.count()).collect();
+        let all: Vec<usize> = (0..states.count()).collect();
         for some in all.chunks(MOST) {
             let Some(mut call) = self.call() else { break };
             for index in some {
                 // Nothing taken is a word as well: until all have said theirs, each has its share and no more.
-                self.ask_for(*index, Lacks::default(), Give::Word, &fleet, &mut call, &mut ledger, moment);
+                self.ask_for(
+                    *index,
+                    Shortfall::default(),
+                    LeaseCall::Report,
+                    &fleet,
+                    &mut call,
+                    &mut states,
+                    moment,
+                );
             }
             calls.extend(call.finish());
         }
@@ -211,21 +227,27 @@ impl Router {
     }
 
     /// Tells the others about a deployment at once: it cools down.
-    pub fn tell(&self, index: usize, moment: &mut Moment<'_>) -> Option<Call> {
-        let mut ledger = self.ledger.borrow_mut();
-        let fleet = ledger.look_at_fleet(moment.now, moment.store);
+    pub fn publish(&self, index: usize, moment: &mut Moment<'_>) -> Option<Call> {
+        let mut states = self.states.borrow_mut();
+        let fleet = states.look_at_fleet(moment.now, moment.store);
         if fleet.away {
             return None;
         }
         let mut call = self.call()?;
-        self.exchange_about(index, &fleet, &mut call, &mut ledger, moment);
+        self.exchange_about(index, &fleet, &mut call, &mut states, moment);
         call.finish()
     }
 
     /// Takes in what Redis answered; `None` for nothing. An answer that is late is taken in as well, but says nothing about Redis
     /// being back: the next one may be as late.
-    pub fn told(&self, call: Call, answer: Option<&[u8]>, is_late: bool, moment: &mut Moment<'_>) -> Told {
-        let mut ledger = self.ledger.borrow_mut();
+    pub fn apply_reply(
+        &self,
+        call: Call,
+        answer: Option<&[u8]>,
+        is_late: bool,
+        moment: &mut Moment<'_>,
+    ) -> CallResult {
+        let mut states = self.states.borrow_mut();
         let replies = match answer {
             None => Err("no answer".to_owned()),
             // One more for QUIT.
@@ -236,18 +258,18 @@ impl Router {
                 })
                 .and_then(|replies| first_error(&replies).map_or(Ok(replies), Err)),
         };
-        let before = ledger.look_at_fleet(moment.now, moment.store).lost_minute;
+        let before = states.look_at_fleet(moment.now, moment.store).lost_minute;
         let (mut granted, mut learned) = (false, false);
         let outcome = replies.and_then(|replies| {
             let parts = call.parts.iter().zip(&replies);
             let mut known = true;
             let mut is_sense = true;
             for (part, reply) in parts {
-                match take_in(*part, reply, &mut ledger, moment) {
-                    Some(Taken::Granted) => granted = true,
-                    Some(Taken::Learned) => (granted, learned) = (true, true),
-                    Some(Taken::Unknown) => known = false,
-                    Some(Taken::Word) => {}
+                match apply_part(*part, reply, &mut states, moment) {
+                    Some(ReplyEffect::Granted) => granted = true,
+                    Some(ReplyEffect::Learned) => (granted, learned) = (true, true),
+                    Some(ReplyEffect::Unknown) => known = false,
+                    Some(ReplyEffect::Word) => {}
                     None => is_sense = false,
                 }
             }
@@ -258,56 +280,60 @@ impl Router {
             }
         });
         granted &= outcome.is_ok();
-        self.meters.borrow_mut().redis(match outcome {
+        self.metrics.borrow_mut().redis(match outcome {
             Ok(()) if is_late => "late",
             Ok(()) => "ok",
             Err(_) => "failed",
         });
         let (news, has_missed) = match outcome {
-            Ok(()) if is_late => (News::None, false),
-            outcome => set_away(outcome.err(), &mut ledger, moment),
+            Ok(()) if is_late => (RedisTransition::None, false),
+            outcome => set_redis_health(outcome.err(), &mut states, moment),
         };
         let forgot =
-            has_missed || learned || ledger.look_at_fleet(moment.now, moment.store).lost_minute != before;
-        Told { news, granted, forgot }
+            has_missed || learned || states.look_at_fleet(moment.now, moment.store).lost_minute != before;
+        CallResult { news, granted, forgot }
     }
 
     /// A call is taking longer than a request may wait. Its answer is taken in all the same, if it comes.
-    pub fn overdue(&self, moment: &mut Moment<'_>) -> News {
-        let mut ledger = self.ledger.borrow_mut();
-        set_away(Some("no answer in time".to_owned()), &mut ledger, moment).0
+    pub fn timed_out(&self, moment: &mut Moment<'_>) -> RedisTransition {
+        let mut states = self.states.borrow_mut();
+        set_redis_health(Some("no answer in time".to_owned()), &mut states, moment).0
     }
 
     #[expect(clippy::too_many_arguments, reason = "one lease in all its parts")]
     fn ask_for(
         &self,
         index: usize,
-        lacks: Lacks,
-        give: Give,
+        shortfall: Shortfall,
+        give: LeaseCall,
         fleet: &Fleet,
         call: &mut Call,
-        ledger: &mut Ledger,
+        states: &mut DeploymentStates,
         moment: &Moment<'_>,
     ) {
         let Some(deployment) = self.deployment(index) else { return };
-        let Sharing::Fleet { instances, .. } = fleet.sharing(moment.now) else { return };
+        let QuotaMode::Shared { instances, .. } = fleet.quota_mode(moment.now) else { return };
         let now = moment.now;
-        let asked = ledger.change(index, now, moment.store, |record, terms| {
+        let asked = states.change(index, now, moment.store, |record, terms| {
             record.lease = record.lease.on(record.window.minute);
-            record.lease.cover(&record.window);
+            record.lease.reconcile(&record.window);
             let back = match give {
-                Give::Back => record.lease.surrender(&record.window, now)?,
-                Give::Word if terms.limits() == Limits::default() => return None,
-                Give::Nothing | Give::Word => (0, 0),
+                LeaseCall::Return => record.lease.release_unused(&record.window, now)?,
+                LeaseCall::Report if terms.limits() == Limits::default() => return None,
+                LeaseCall::Acquire | LeaseCall::Report => (0, 0),
             };
             let used = match give {
                 // All that it holds: Redis does not know that it granted it.
-                Give::Word => (record.lease.requests, record.lease.tokens),
-                Give::Back | Give::Nothing => (u64::from(record.window.requests), record.window.tokens),
+                LeaseCall::Report => (record.lease.requests, record.lease.tokens),
+                LeaseCall::Return | LeaseCall::Acquire => {
+                    (u64::from(record.window.requests), record.window.tokens)
+                }
             };
             let wanted = match give {
-                Give::Back | Give::Word => (0, 0),
-                Give::Nothing => record.lease.portion(&record.window, terms.limits(), lacks, instances, now),
+                LeaseCall::Return | LeaseCall::Report => (0, 0),
+                LeaseCall::Acquire => {
+                    record.lease.portion(&record.window, terms.limits(), shortfall, instances, now)
+                }
             };
             Some((record.window.minute, terms.limits(), wanted, back, used))
         });
@@ -329,8 +355,8 @@ impl Router {
             number(u64::from(fleet.missing)),
             number(u64::from(instances)),
             number(is_lost),
-            number(lacks.requests),
-            number(lacks.tokens),
+            number(shortfall.requests),
+            number(shortfall.tokens),
         ];
         let is_wanted = wanted != (0, 0);
         call.script(Part::Lease { index, minute, is_wanted }, LEASE, &keys, &arguments);
@@ -341,11 +367,11 @@ impl Router {
         index: usize,
         fleet: &Fleet,
         call: &mut Call,
-        ledger: &mut Ledger,
+        states: &mut DeploymentStates,
         moment: &Moment<'_>,
     ) {
-        ledger.read(index, moment.store);
-        let (Some(deployment), Some((record, _))) = (self.deployment(index), ledger.seen(index)) else {
+        states.read(index, moment.store);
+        let (Some(deployment), Some((record, _))) = (self.deployment(index), states.seen(index)) else {
             return;
         };
         let cooldown =
@@ -378,13 +404,13 @@ impl Router {
 
 /// Which way a lease goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Give {
-    /// It is asked for.
-    Nothing,
-    /// What is not used goes back.
-    Back,
-    /// Nothing but the word of how much is used.
-    Word,
+enum LeaseCall {
+    /// Asks for a portion of the minute.
+    Acquire,
+    /// Returns what is not used.
+    Return,
+    /// Reports how much is used.
+    Report,
 }
 
 impl Call {
@@ -395,11 +421,11 @@ impl Call {
                 Some(user) => resp::command(&mut self.bytes, &[b"AUTH", user.as_bytes(), password]),
                 None => resp::command(&mut self.bytes, &[b"AUTH", password]),
             }
-            self.parts.push(Part::Greeting);
+            self.parts.push(Part::Auth);
         }
         if redis.database != 0 {
             resp::command(&mut self.bytes, &[b"SELECT", &number(u64::from(redis.database))]);
-            self.parts.push(Part::Greeting);
+            self.parts.push(Part::Auth);
         }
     }
 
@@ -413,7 +439,7 @@ impl Call {
 
     /// Ends the pipeline; `None` where there is nothing to say.
     fn finish(mut self) -> Option<Self> {
-        if self.parts.iter().all(|part| matches!(part, Part::Greeting)) {
+        if self.parts.iter().all(|part| matches!(part, Part::Auth)) {
             return None;
         }
         resp::command(&mut self.bytes, &[b"QUIT"]);
@@ -427,26 +453,30 @@ fn number(number: u64) -> Vec<u8> {
 
 /// Notes whether Redis is away, with the problem if it is; says what is new, and whether Redis has missed what instances took in
 /// the meantime. Others may have done so as well, so until all have told there is no more than a share.
-fn set_away(problem: Option<String>, ledger: &mut Ledger, moment: &Moment<'_>) -> (News, bool) {
+fn set_redis_health(
+    problem: Option<String>,
+    states: &mut DeploymentStates,
+    moment: &Moment<'_>,
+) -> (RedisTransition, bool) {
     let changed = Fleet::update(moment.store, |fleet| {
         if fleet.away == problem.is_some() {
             return None;
         }
         if problem.is_some() {
-            fleet.leave(moment.now);
+            fleet.redis_down(moment.now);
             return Some(false);
         }
-        let has_missed = fleet.welcome(moment.now);
+        let has_missed = fleet.redis_up(moment.now);
         if has_missed {
             fleet.lost_minute = minute_of(moment.now);
         }
         Some(has_missed)
     });
-    ledger.look_at_fleet(moment.now, moment.store);
+    states.look_at_fleet(moment.now, moment.store);
     match (changed, problem) {
-        (None, _) => (News::None, false),
-        (Some(_), Some(problem)) => (News::Away(problem), false),
-        (Some((_, has_missed)), None) => (News::Back, has_missed),
+        (None, _) => (RedisTransition::None, false),
+        (Some(_), Some(problem)) => (RedisTransition::Away(problem), false),
+        (Some((_, has_missed)), None) => (RedisTransition::Back, has_missed),
     }
 }
 
@@ -465,7 +495,7 @@ fn first_error(replies: &[Value]) -> Option<String> {
 }
 
 /// What came of one reply.
-enum Taken {
+enum ReplyEffect {
     /// A lease, or what is needed for one.
     Granted,
     /// The epoch of a Redis that has forgotten what was taken of this minute, and can now be told.
@@ -477,13 +507,18 @@ enum Taken {
 }
 
 /// What one reply changes here. One that is not of its form changes nothing.
-fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) -> Option<Taken> {
+fn apply_part(
+    part: Part,
+    reply: &Value,
+    states: &mut DeploymentStates,
+    moment: &Moment<'_>,
+) -> Option<ReplyEffect> {
     let items = reply.items();
     let integer = |at: usize| -> Option<u64> {
         items?.get(at)?.integer().and_then(|number| u64::try_from(number).ok())
     };
     match part {
-        Part::Greeting | Part::Goodbye => {}
+        Part::Auth | Part::Goodbye => {}
         Part::Presence => {
             let (epoch, live, missing) = (integer(0)?, integer(1)?, integer(2)?);
             if live.max(missing) > MOST_INSTANCES {
@@ -505,7 +540,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 fleet.missing = missing;
                 Some(())
             });
-            return Some(if is_learned { Taken::Learned } else { Taken::Granted });
+            return Some(if is_learned { ReplyEffect::Learned } else { ReplyEffect::Granted });
         }
         Part::Lease { index, minute, is_wanted } => {
             let granted = (integer(0)?, integer(1)?, integer(2)?, integer(3)?);
@@ -518,9 +553,9 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 });
             }
             if state != 0 {
-                return Some(Taken::Unknown);
+                return Some(ReplyEffect::Unknown);
             }
-            ledger.change(index, moment.now, moment.store, |record, _| {
+            states.change(index, moment.now, moment.store, |record, _| {
                 // The minute may have turned since it was asked for.
                 if record.lease.minute != minute {
                     return None;
@@ -536,9 +571,13 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 Some(())
             });
             if granted.0 > 0 || granted.1 > 0 {
-                ledger.note_freed(index, moment.now, moment.store);
+                states.note_freed(index, moment.now, moment.store);
             }
-            return Some(if granted.0 > 0 || granted.1 > 0 { Taken::Granted } else { Taken::Word });
+            return Some(if granted.0 > 0 || granted.1 > 0 {
+                ReplyEffect::Granted
+            } else {
+                ReplyEffect::Word
+            });
         }
         Part::Exchange { index } => {
             let elsewhere = u32::try_from(integer(0)?).unwrap_or(u32::MAX);
@@ -551,9 +590,9 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
                 };
                 (metric, items.and_then(|items| told_estimate(items.get(place)?)))
             });
-            ledger.change(index, moment.now, moment.store, |record, _| {
+            states.change(index, moment.now, moment.store, |record, _| {
                 let before = record.clone();
-                record.elsewhere = Elsewhere { count: elsewhere, at: seconds(moment.now) };
+                record.elsewhere = RemoteInFlight { count: elsewhere, at: seconds(moment.now) };
                 if until > record.cooldown.until {
                     (record.cooldown.from, record.cooldown.until) = (from, until);
                 }
@@ -571,7 +610,7 @@ fn take_in(part: Part, reply: &Value, ledger: &mut Ledger, moment: &Moment<'_>) 
             });
         }
     }
-    Some(Taken::Word)
+    Some(ReplyEffect::Word)
 }
 
 /// `<at> <ms> <load> <best>`, or nothing.

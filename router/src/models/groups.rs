@@ -27,17 +27,17 @@ pub struct Pool {
     /// Its arguments.
     pub args: StrategyArgs,
     /// The `order` of each, where any has one; those without come last (BEHAVIOUR 3.10).
-    pub levels: Option<Vec<i64>>,
+    pub priorities: Option<Vec<i64>>,
     /// Whether the tags of a request decide who of them may serve.
     pub tag_filtering: bool,
-    /// For each route that the provider of some member lacks: the others, as a pool of their own, if there are any.
+    /// For each route that the provider of some member shortfall: the others, as a pool of their own, if there are any.
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The smallest tpm of any of them; `None` where no limit of tokens holds.
     pub smallest_tpm: Option<u64>,
     /// The models of members with stars in them, each once.
     pub starred: Vec<String>,
     /// The client named a deployment by its id: cooldown, order and tags do not matter (BEHAVIOUR 2.1).
-    pub direct: bool,
+    pub by_id: bool,
     /// The members, whose copies are renewed in turn.
     pub looks: Rotation,
 }
@@ -66,7 +66,7 @@ impl Resolved<'_> {
 /// Why a name stands for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unresolved {
-    /// Nobody by that name, and no wildcard that could have matched.
+    /// NoDeployment by that name, and no wildcard that could have matched.
     Unknown,
     /// There are wildcards, but none matches.
     NoMatch,
@@ -116,7 +116,7 @@ impl Groups {
             pools.into_iter().map(|(name, pool)| (name, pool.finished(config))).collect()
         };
         let by_id = pools(&|d| Some(Arc::clone(&d.id)));
-        let by_id: Vec<_> = by_id.into_iter().map(|(id, pool)| (id, Pool { direct: true, ..pool })).collect();
+        let by_id: Vec<_> = by_id.into_iter().map(|(id, pool)| (id, Pool { by_id: true, ..pool })).collect();
         let counts_tokens = named.iter().chain(&by_id).any(|(_, pool)| pool.counts_tokens());
         Self {
             counts_tokens,
@@ -239,10 +239,10 @@ fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
         let of_group = &config.deployments.get(*index)?.group;
         group.priorities.iter().find(|(model, _)| model == of_group).map(|(_, priority)| *priority)
     };
-    let levels: Option<Vec<i64>> = members.iter().map(priority).collect();
+    let priorities: Option<Vec<i64>> = members.iter().map(priority).collect();
     let pool = Pool::new(config, members);
-    let levels = levels.filter(|l| !l.is_empty()).or(pool.levels.clone());
-    (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), levels, ..pool })
+    let priorities = priorities.filter(|l| !l.is_empty()).or(pool.priorities.clone());
+    (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), priorities, ..pool })
 }
 
 /// How a deployment of this group is picked: as its routing group says, or as all are.
@@ -272,14 +272,14 @@ impl Pool {
             shuffle: SimpleShuffle::new(&weights),
             strategy,
             args: args.clone(),
-            levels: deployments()
+            priorities: deployments()
                 .any(|deployment| deployment.order.is_some())
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
             tag_filtering: tag_filtering(config, deployments()),
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
             starred: Vec::new(),
-            direct: false,
+            by_id: false,
             looks: Rotation::default(),
             members,
         }
@@ -322,11 +322,12 @@ impl Pool {
             places.iter().filter_map(|place| self.members.get(*place).copied()).collect();
         let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
         let weights: Vec<Weights> = deployments().map(Weights::of).collect();
-        let levels = self.levels.as_ref();
+        let priorities = self.priorities.as_ref();
         Self {
             smallest_tpm: smallest_tpm(config, deployments()),
             shuffle: SimpleShuffle::new(&weights),
-            levels: levels.map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
+            priorities: priorities
+                .map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
             members,
             ..self.clone()
         }

@@ -1,4 +1,4 @@
-//! What a request asks for: facts from its path, its headers and the top level of its body.
+//! What a request asks for: parsed from its path, its headers and the top level of its body.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
 use crate::request::model_name as names;
-use crate::request::overrides::{self, Permitted, Wishes, count, seconds};
+use crate::request::overrides::{self, AllowedParams, RoutingParams, count, seconds};
 use crate::request::refusal::Refusal;
 use crate::upstream::stream_options;
 
@@ -24,11 +24,11 @@ pub struct Request {
     /// accept, which reaches the provider.
     pub accept: Option<String>,
     /// What the headers ask of the router.
-    pub asked: Asked,
+    pub asked: RequestOverrides,
     /// `x-litellm-tags`, where tags are filtered by.
     pub tags: Vec<String>,
     /// What the operator lets it ask for.
-    pub permitted: Permitted,
+    pub permitted: AllowedParams,
     /// The client wants to know who could have served it, and may.
     pub explain: bool,
     /// Client headers that reach the provider: none, unless the operator says so.
@@ -37,7 +37,7 @@ pub struct Request {
 
 /// What a client may ask of the router, by header or in the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestOverrides {
     /// `num_retries`, `x-litellm-num-retries`
     pub num_retries: Option<u32>,
     /// `timeout`, `request_timeout`, `x-litellm-timeout`; seconds
@@ -48,7 +48,7 @@ pub struct Asked {
 
 /// A request as a whole.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub struct ParsedRequest<'a> {
     /// The body, told apart.
     pub payload: Payload<'a>,
     /// The model as the client names it.
@@ -58,9 +58,9 @@ pub struct Facts<'a> {
     /// `stream_options: {include_usage: true}`: the client wants to know what a stream took.
     pub asks_usage: bool,
     /// From the body where it says so, else from the headers.
-    pub asked: Asked,
-    /// What it wishes about fallbacks, tags and mock errors.
-    pub wishes: Wishes,
+    pub asked: RequestOverrides,
+    /// What it routing about fallbacks, tags and mock errors.
+    pub routing: RoutingParams,
 }
 
 /// A body by its kind.
@@ -92,7 +92,7 @@ impl Request {
         path_model: Option<&str>,
         query: &str,
         headers: &Headers,
-        permitted: Permitted,
+        permitted: AllowedParams,
     ) -> Result<Self, Refusal> {
         let mut request = Self {
             route,
@@ -102,7 +102,7 @@ impl Request {
             }),
             content_type: String::new(),
             accept: None,
-            asked: Asked::default(),
+            asked: RequestOverrides::default(),
             tags: Vec::new(),
             permitted,
             explain: false,
@@ -132,7 +132,7 @@ impl Request {
     ///
     /// # Errors
     /// A [`Refusal`] where the body is not what the route needs, or names no model.
-    pub fn facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+    pub fn parsed<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         match self.body_kind() {
             BodyKind::Json => self.json_facts(body),
             BodyKind::Multipart => self.form_facts(body),
@@ -145,7 +145,7 @@ impl Request {
         if kind.eq_ignore_ascii_case("application/json") { BodyKind::Json } else { self.route.body }
     }
 
-    fn json_facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+    fn json_facts<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         if body.is_empty() {
             return Err(Refusal::NoBody);
         }
@@ -170,38 +170,41 @@ impl Request {
             Some(_) => return Err(Refusal::Parameter("stream".to_owned(), "true or false")),
         };
         let value = |name: &str| object.present(name);
-        Ok(Facts {
+        Ok(ParsedRequest {
             asked: self.asked.overridden(value)?,
             stream,
             asks_usage: stream && object.present("stream_options").is_some_and(stream_options::include_usage),
-            wishes: self.wishes(object.members().iter().map(|member| (&*member.key, member.value)))?,
+            routing: self.routing(object.members().iter().map(|member| (&*member.key, member.value)))?,
             model: self.named(model)?,
             payload: Payload::Json(object),
         })
     }
 
-    fn form_facts<'a>(&'a self, body: &'a [u8]) -> Result<Facts<'a>, Refusal> {
+    fn form_facts<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         let form = Form::parse(&self.content_type, body).map_err(Refusal::NotAForm)?;
         let model = match (&self.addressed_model, form.field("model")) {
             (Some(model), _) => model.as_str(),
             (None, Some(model)) => model,
             (None, None) => return Err(self.unnamed(None)),
         };
-        Ok(Facts {
+        Ok(ParsedRequest {
             asked: self.asked.overridden(|name| form.field(name))?,
             // Python writes True, and providers read it.
             stream: form
                 .field("stream")
                 .is_some_and(|stream| stream.eq_ignore_ascii_case("true") || stream == "1"),
             asks_usage: false,
-            wishes: self.wishes(form.fields())?,
+            routing: self.routing(form.fields())?,
             model: self.named(Cow::Borrowed(model))?,
             payload: Payload::Form(form),
         })
     }
 
-    fn wishes<'k, 'a>(&self, members: impl Iterator<Item = (&'k str, &'a str)>) -> Result<Wishes, Refusal> {
-        Wishes::read(members, &self.tags, self.permitted, self.route.keeps_metadata)
+    fn routing<'k, 'a>(
+        &self,
+        members: impl Iterator<Item = (&'k str, &'a str)>,
+    ) -> Result<RoutingParams, Refusal> {
+        RoutingParams::read(members, &self.tags, self.permitted, self.route.keeps_metadata)
     }
 
     fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {
@@ -217,8 +220,8 @@ impl Request {
     }
 }
 
-impl Asked {
-    /// The body's wishes go before the headers'.
+impl RequestOverrides {
+    /// The body's routing go before the headers'.
     fn overridden<'a>(mut self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
         if let Some(text) = value("num_retries") {
             self.num_retries = Some(count("num_retries", text)?);
@@ -249,7 +252,7 @@ mod tests {
     fn request(path: &str, headers: &[(&str, &str)]) -> Result<Request, Refusal> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let Route::Model(route, model) = Route::of(path) else { panic!("{path} is no model route") };
-        let permitted = Permitted { tags: true, ..Permitted::default() };
+        let permitted = AllowedParams { tags: true, ..AllowedParams::default() };
         Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), permitted)
     }
 
@@ -261,18 +264,18 @@ mod tests {
     #[test]
     fn the_body_goes_before_the_headers() {
         let chat = chat();
-        let facts = chat.facts(br#"{"model":"g","messages":[],"num_retries":5.0,"stream":true}"#).unwrap();
-        assert_eq!(facts.model, "g");
-        assert_eq!(facts.asked.num_retries, Some(5));
-        assert_eq!(facts.asked.timeout, Some(Duration::from_millis(500)));
-        assert!(facts.stream);
+        let parsed = chat.parsed(br#"{"model":"g","messages":[],"num_retries":5.0,"stream":true}"#).unwrap();
+        assert_eq!(parsed.model, "g");
+        assert_eq!(parsed.asked.num_retries, Some(5));
+        assert_eq!(parsed.asked.timeout, Some(Duration::from_millis(500)));
+        assert!(parsed.stream);
     }
 
     #[test]
     fn path_and_query_go_before_the_body() {
         for path in ["/engines/a/chat/completions", "/chat/completions?x=1&model=a"] {
             let request = request(path, &[]).unwrap();
-            assert_eq!(request.facts(br#"{"model":"b","messages":[]}"#).unwrap().model, "a", "{path}");
+            assert_eq!(request.parsed(br#"{"model":"b","messages":[]}"#).unwrap().model, "a", "{path}");
         }
     }
 
@@ -307,37 +310,38 @@ mod tests {
                 Refusal::Parameter("timeout".into(), "a number of seconds"),
             ),
         ] {
-            assert_eq!(chat().facts(body.as_bytes()).unwrap_err(), expected, "{body}");
+            assert_eq!(chat().parsed(body.as_bytes()).unwrap_err(), expected, "{body}");
         }
-        assert!(matches!(chat().facts(b"{\"a\":").unwrap_err(), Refusal::Malformed(_)));
+        assert!(matches!(chat().parsed(b"{\"a\":").unwrap_err(), Refusal::Malformed(_)));
         let forms = request("/audio/transcriptions", &[("content-type", "text/plain")]).unwrap();
-        assert!(matches!(forms.facts(b"{}").unwrap_err(), Refusal::NotAForm(_)));
+        assert!(matches!(forms.parsed(b"{}").unwrap_err(), Refusal::NotAForm(_)));
     }
 
     #[test]
     fn nothing_but_the_model_has_to_be_there() {
         for path in ["/chat/completions", "/completions", "/embeddings", "/audio/speech", "/rerank"] {
             let request = request(path, &[]).unwrap();
-            assert_eq!(request.facts(br#"{"model":"g"}"#).unwrap().model, "g", "{path}");
+            assert_eq!(request.parsed(br#"{"model":"g"}"#).unwrap().model, "g", "{path}");
         }
         let addressed = request("/engines/g/embeddings", &[]).unwrap();
-        assert_eq!(addressed.facts(b"{}").unwrap().model, "g");
+        assert_eq!(addressed.parsed(b"{}").unwrap().model, "g");
     }
 
     #[test]
     fn a_route_of_forms_takes_json_that_says_so() {
         for kind in ["application/json", "Application/JSON; charset=utf-8"] {
             let edit = request("/images/edits", &[("content-type", kind)]).unwrap();
-            assert_eq!(edit.facts(br#"{"model":"g","images":[]}"#).unwrap().model, "g", "{kind}");
+            assert_eq!(edit.parsed(br#"{"model":"g","images":[]}"#).unwrap().model, "g", "{kind}");
         }
     }
 
     #[test]
     fn wishes_come_by_header_by_json_and_by_form() {
         let json = request("/embeddings", &[("x-litellm-tags", "a, b")]).unwrap();
-        let facts = json.facts(br#"{"model":"g","input":"","tags":["c"],"disable_fallbacks":true}"#).unwrap();
-        assert_eq!(facts.wishes.tags, ["a", "b", "c"]);
-        assert!(facts.wishes.disable_fallbacks);
+        let parsed =
+            json.parsed(br#"{"model":"g","input":"","tags":["c"],"disable_fallbacks":true}"#).unwrap();
+        assert_eq!(parsed.routing.tags, ["a", "b", "c"]);
+        assert!(parsed.routing.disable_fallbacks);
 
         let content_type = [("content-type", "multipart/form-data; boundary=b")];
         let form = request("/audio/transcriptions", &content_type).unwrap();
@@ -345,8 +349,8 @@ mod tests {
             format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
         };
         let body = format!("{}{}--b--\r\n", field("model", "g"), field("fallbacks", r#"["other"]"#));
-        let facts = form.facts(body.as_bytes()).unwrap();
-        assert_eq!(&*facts.wishes.fallbacks.unwrap()[0].targets[0].model, "other");
+        let parsed = form.parsed(body.as_bytes()).unwrap();
+        assert_eq!(&*parsed.routing.fallbacks.unwrap()[0].targets[0].model, "other");
     }
 
     #[test]
@@ -358,7 +362,7 @@ mod tests {
                 format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
             };
             let body = format!("{}{}--b--\r\n", field("model", "g"), field("stream", value));
-            assert_eq!(form.facts(body.as_bytes()).unwrap().stream, streams, "{value:?}");
+            assert_eq!(form.parsed(body.as_bytes()).unwrap().stream, streams, "{value:?}");
         }
     }
 

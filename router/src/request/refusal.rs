@@ -114,7 +114,7 @@ pub enum Refusal {
     Unresolved(Option<String>, Unresolved, &'static str),
     /// The model is in the file, and nothing of it can be served; why.
     Skipped(String, String),
-    /// The provider of every deployment of this model lacks this route; one of them, and its provider.
+    /// The provider of every deployment of this model shortfall this route; one of them, and its provider.
     NotServed {
         /// As the client named it.
         model: String,
@@ -136,7 +136,7 @@ pub enum Refusal {
         /// What it is tagged with.
         tags: Vec<String>,
     },
-    /// Nobody of the group may serve.
+    /// NoDeployment of the group may serve.
     Unavailable(Unavailable),
     /// No deployment could be reached.
     NoConnection,

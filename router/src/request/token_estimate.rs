@@ -6,7 +6,7 @@ use llm_balancer_config::Deployment;
 use crate::http::json::count;
 use crate::http::multipart::Form;
 use crate::http::route::ModelRoute;
-use crate::request::parse::{Facts, Payload};
+use crate::request::parse::{ParsedRequest, Payload};
 use crate::request::prompt_tokens::Count;
 
 /// Where a prompt is, by route.
@@ -33,7 +33,7 @@ const LENGTHS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_t
 const ANSWERS: [&str; 2] = ["n", "best_of"];
 
 /// What a request is expected to take, as far as that does not depend on the deployment. See
-/// [`Seen::need`](crate::state::snapshot::Seen::need) for the rest.
+/// [`Snapshot::need`](crate::state::snapshot::Snapshot::need) for the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Tokens of what the client sent.
@@ -88,8 +88,8 @@ impl Lengths {
 
 impl Estimate {
     /// Reads it off a request.
-    pub fn of(facts: &Facts<'_>, route: ModelRoute) -> Self {
-        match &facts.payload {
+    pub fn of(parsed: &ParsedRequest<'_>, route: ModelRoute) -> Self {
+        match &parsed.payload {
             Payload::Json(object) => {
                 let value = |name: &str| object.present(name);
                 let prompt = Self { prompt: prompt(value), ..Self::default() };
@@ -145,8 +145,9 @@ mod tests {
         let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
         let headers: Headers = [("content-type", kind)].into_iter().collect();
         let request =
-            Request::new(route, None, "", &headers, crate::request::overrides::Permitted::default()).unwrap();
-        Estimate::of(&request.facts(body.as_bytes()).unwrap(), route)
+            Request::new(route, None, "", &headers, crate::request::overrides::AllowedParams::default())
+                .unwrap();
+        Estimate::of(&request.parsed(body.as_bytes()).unwrap(), route)
     }
 
     fn chat(members: &str) -> Estimate {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::{Attempt, Journey};
-use crate::failure::cooldown::Case;
+use crate::attempt::{Attempt, RetryState};
+use crate::failure::cooldown::CooldownPolicy;
 use crate::failure::fallback::Names;
 use crate::failure::retry;
 use crate::failure::{Added, Class, ErrorBody, Fault, ProviderError, RetryScope, classify};
@@ -15,9 +15,9 @@ use crate::outcome::{Failure, Outcome};
 use crate::request::refusal::{Refusal, Reply};
 use crate::router::response_headers as answer;
 use crate::router::{Router, Verdict};
-use crate::select::Search;
+use crate::select::SelectionRequest;
 use crate::state::latency::{Estimate as Estimated, Metric};
-use crate::state::lease::Sharing;
+use crate::state::lease::QuotaMode;
 use crate::state::record::{Cooled, Record};
 use crate::state::store::Moment;
 use crate::telemetry::access_log::Ending;
@@ -27,7 +27,7 @@ use crate::upstream::usage::Usage;
 
 /// What a provider said when it failed, read only where somebody wants to know.
 #[derive(Clone, Debug, Default)]
-pub struct Said {
+pub struct ErrorResponse {
     /// content-type.
     pub content_type: Option<String>,
     /// x-amzn-errortype.
@@ -40,7 +40,7 @@ pub struct Said {
 
 /// How an answer ended that the provider had begun.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ended {
+pub struct ResponseSummary {
     /// The status that the client got; 0 stands for 200.
     pub status: u16,
     /// When its first byte came, since the Unix epoch.
@@ -48,30 +48,30 @@ pub struct Ended {
     /// What it says it took.
     pub usage: Option<Usage>,
     /// Whether it is all there, and if not, why.
-    pub end: End,
+    pub end: StreamEnd,
 }
 
 /// The end of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum End {
+pub enum StreamEnd {
     /// It is all there.
     #[default]
-    Whole,
+    Complete,
     /// The client did not wait for it.
-    Left,
+    ClientDisconnected,
     /// It broke off on the provider's side.
-    BrokenOff,
+    Interrupted,
     /// A time limit passed before it was all there.
     TimedOut,
 }
 
 impl Router {
     /// Judges a failed attempt. `said` is read once, where the provider answered.
-    pub fn judge(
+    pub fn on_attempt_failed(
         &self,
         attempt: Attempt,
         failure: Failure,
-        said: &dyn Fn() -> Said,
+        said: &dyn Fn() -> ErrorResponse,
         moment: &mut Moment<'_>,
     ) -> Verdict {
         let Some(deployment) = self.deployment(attempt.deployment) else {
@@ -80,7 +80,7 @@ impl Router {
         let (failure, said) = match failure {
             Failure::Provider { status: 300..600, .. } => (failure, said()),
             Failure::Provider { status, retry_after } => no_status(status, retry_after),
-            _ => (failure, Said::default()),
+            _ => (failure, ErrorResponse::default()),
         };
         let class = class(&attempt, deployment, &failure, &said);
         let fault = Fault { failure: failure.with_hint_of(class, &said.body), class };
@@ -88,98 +88,98 @@ impl Router {
             return verdict;
         }
         self.remember_failure(&attempt, deployment, &fault, moment);
-        let mut journey = attempt.journey.clone();
-        self.past(&attempt, &mut journey, Ending::of(&fault), moment.now);
-        journey.tried.push(Arc::clone(&deployment.id));
-        if fault.retry_scope() == RetryScope::Elsewhere {
-            journey.useless.push(Arc::clone(&deployment.id));
+        let mut retry_state = attempt.retry_state.clone();
+        self.past(&attempt, &mut retry_state, Ending::of(&fault), moment.now);
+        retry_state.tried.push(Arc::clone(&deployment.id));
+        if fault.retry_scope() == RetryScope::RemoteInFlight {
+            retry_state.permanently_failed.push(Arc::clone(&deployment.id));
         }
         let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&fault));
-        journey.max_retries = allowance.retries;
-        if self.single_hop || self.is_last_attempt(&journey) {
-            return self.give_up(attempt, deployment, journey, fault, said, moment);
+        retry_state.max_retries = allowance.retries;
+        if self.single_hop || self.is_last_attempt(&retry_state) {
+            return self.final_answer(attempt, deployment, retry_state, fault, said, moment);
         }
-        let outlook = self.outlook(&attempt, &journey, moment);
+        let options = self.options(&attempt, &retry_state, moment);
         let scope = fault.retry_scope();
-        let may_step_up = outlook.next_order && scope != RetryScope::Nowhere;
+        let may_step_up = options.next_order && scope != RetryScope::Nowhere;
         // A level that is down is left when each of its deployments has been tried: there is somewhere else to go.
-        let may_retry = outlook.untried || (outlook.anybody && !may_step_up);
+        let may_retry = options.untried || (options.anybody && !may_step_up);
         if may_retry
-            && !self.must_move_on(&attempt, deployment, &journey, fault.class)
-            && retry::worth_another_attempt(allowance, journey.retries, scope, outlook.useful)
-            && (outlook.untried || !self.would_rather_leave(&attempt, deployment, &journey, &fault, moment))
+            && !self.must_move_on(&attempt, deployment, &retry_state, fault.class)
+            && retry::worth_another_attempt(allowance, retry_state.retries, scope, options.useful)
+            && (options.untried || !self.prefers_fallback(&attempt, deployment, &retry_state, &fault, moment))
         {
-            let has_other_ways = outlook.untried
-                || self.has_fallback_with_room(&attempt, deployment, &journey, fault.class, moment);
+            let has_other_ways = options.untried
+                || self.has_fallback_with_room(&attempt, deployment, &retry_state, fault.class, moment);
             let wait = match has_other_ways {
                 true => Duration::ZERO,
                 false => retry::wait(
                     fault.retry_after(),
-                    journey.retries,
+                    retry_state.retries,
                     self.config.router.retry_after,
                     moment.random,
                 ),
             };
-            journey.retries = journey.retries.saturating_add(1);
-            return Verdict::Retry(Box::new(journey), wait);
+            retry_state.retries = retry_state.retries.saturating_add(1);
+            return Verdict::Retry(Box::new(retry_state), wait);
         }
         if may_step_up {
-            journey.step_above(level(&attempt.pool, attempt.deployment));
-            return Verdict::Retry(Box::new(journey), Duration::ZERO);
+            retry_state.step_above(level(&attempt.pool, attempt.deployment));
+            return Verdict::Retry(Box::new(retry_state), Duration::ZERO);
         }
-        self.leave(attempt, deployment, journey, fault, said, moment)
+        self.fall_back(attempt, deployment, retry_state, fault, said, moment)
     }
 
     /// The group has failed: on to a fallback, or back to the client.
-    fn leave(
+    fn fall_back(
         &self,
         attempt: Attempt,
         deployment: &Deployment,
-        mut journey: Journey,
+        mut retry_state: RetryState,
         fault: Fault,
-        said: Said,
+        said: ErrorResponse,
         moment: &Moment<'_>,
     ) -> Verdict {
         let names = names(&attempt, deployment);
-        let target = journey.trail.next(&self.config.router, &attempt.wishes, names, fault.class);
+        let target = retry_state.trail.next(&self.config.router, &attempt.routing, names, fault.class);
         if let Some(target) = target {
-            if journey.original.is_none() {
+            if retry_state.original.is_none() {
                 let reply = match is_provider(&fault.failure) {
                     true => provider_reply(&fault.failure, said),
-                    false => no_answer(&attempt, deployment, &journey, fault.failure),
+                    false => no_answer(&attempt, deployment, &retry_state, fault.failure),
                 };
-                journey.original = Some(Box::new(reply));
+                retry_state.original = Some(Box::new(reply));
             }
-            self.meters.borrow_mut().fallback(Some(&attempt.pool.label), self.label(&target.model).as_ref());
-            journey.go_to(target);
-            return Verdict::Retry(Box::new(journey), Duration::ZERO);
+            self.metrics.borrow_mut().fallback(Some(&attempt.pool.label), self.label(&target.model).as_ref());
+            retry_state.go_to(target);
+            return Verdict::Retry(Box::new(retry_state), Duration::ZERO);
         }
-        self.give_up(attempt, deployment, journey, fault, said, moment)
+        self.final_answer(attempt, deployment, retry_state, fault, said, moment)
     }
 
     /// Nothing is left to be tried: the client is told.
-    fn give_up(
+    fn final_answer(
         &self,
         attempt: Attempt,
         deployment: &Deployment,
-        mut journey: Journey,
+        mut retry_state: RetryState,
         fault: Fault,
-        said: Said,
+        said: ErrorResponse,
         moment: &Moment<'_>,
     ) -> Verdict {
         let failure = fault.failure;
-        let mut headers = answer::owned(answer::names(deployment, &attempt.model, &journey));
-        let limits = self.ledger.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
+        let mut headers = answer::owned(answer::names(deployment, &attempt.model, &retry_state));
+        let limits = self.states.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
-        headers.extend(journey.explanation.take().map(|text| (explain::HEADER, text)));
-        let verdict = match journey.original.take() {
+        headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
+        let verdict = match retry_state.original.take() {
             Some(mut original) => {
                 original.replace_headers(headers);
                 Verdict::Reply(*original)
             }
             None if is_provider(&failure) => provider_verdict(&failure, said, headers),
             None => {
-                let mut reply = no_answer(&attempt, deployment, &journey, failure);
+                let mut reply = no_answer(&attempt, deployment, &retry_state, failure);
                 reply.replace_headers(headers);
                 Verdict::Reply(reply)
             }
@@ -188,7 +188,7 @@ impl Router {
             Verdict::Reply(reply) => reply.status,
             _ => failure.status(),
         };
-        self.failed(&attempt, &journey, fault.outcome(), status);
+        self.failed(&attempt, &retry_state, fault.outcome(), status);
         verdict
     }
 
@@ -199,47 +199,49 @@ impl Router {
 
     /// What the next attempt has to know after the connection of this one broke before the answer began, which the
     /// edge answers with another attempt in any case: to go on, or to tell the client.
-    pub fn broken(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> Journey {
-        let (limit, before) = (attempt.limit, attempt.journey.clone());
+    pub fn on_reset(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> RetryState {
+        let (limit, before) = (attempt.limit, attempt.retry_state.clone());
         let id = self.deployment(attempt.deployment).map(|deployment| Arc::clone(&deployment.id));
-        match self.judge(attempt, failure, &Said::default, moment) {
-            Verdict::Retry(journey, _) => *journey,
+        match self.on_attempt_failed(attempt, failure, &ErrorResponse::default, moment) {
+            Verdict::Retry(retry_state, _) => *retry_state,
             Verdict::Relay(_) | Verdict::Reply(_) => {
-                let mut journey = before;
+                let mut retry_state = before;
                 // It has not ended before the client has been told.
-                journey.past = self.account.take().map(|account| account.attempts).unwrap_or_default();
-                journey.tried.extend(id);
-                journey.over = Some((failure, limit));
-                journey
+                retry_state.past = self.account.take().map(|account| account.attempts).unwrap_or_default();
+                retry_state.tried.extend(id);
+                retry_state.over = Some((failure, limit));
+                retry_state
             }
         }
     }
 
     /// The provider has answered, and the answer has ended.
-    pub fn serve(&self, attempt: &Attempt, ended: Ended, moment: &Moment<'_>) {
+    pub fn on_response_end(&self, attempt: &Attempt, ended: ResponseSummary, moment: &Moment<'_>) {
         self.served(attempt, &ended, moment.now);
         let Attempt { deployment: index, ticket, .. } = attempt;
-        let mut ledger = self.ledger.borrow_mut();
+        let mut states = self.states.borrow_mut();
         let Some(deployment) = self.deployment(*index) else { return };
         let fault = ended.end.fault(attempt);
-        if !ledger.is_counted(*index) && fault.is_none_or(|fault| !fault.class.is_counted()) {
-            if ended.end == End::Whole {
-                ledger.succeed(*index, moment.now, moment.store);
+        if !states.is_counted(*index) && fault.is_none_or(|fault| !fault.class.is_counted()) {
+            if ended.end == StreamEnd::Complete {
+                states.succeed(*index, moment.now, moment.store);
             }
             return;
         }
-        let case = Case {
+        let case = CooldownPolicy {
             settings: &self.config.router,
             deployment,
-            alone: ledger.is_lone(*index),
+            only_member: states.only_member(*index),
             has_fallbacks: false,
-            successes: ledger.known_successes(*index),
+            successes: states.known_successes(*index),
         };
         let used = ended.usage.map(|usage| usage.total);
         let mut cooled = None;
-        ledger.settle(*index, ticket, used, moment.now, moment.store, |record| {
+        states.settle(*index, ticket, used, moment.now, moment.store, |record| {
             match (ended.end, &fault) {
-                (End::Whole, _) => record.outcomes.successes = record.outcomes.successes.saturating_add(1),
+                (StreamEnd::Complete, _) => {
+                    record.outcomes.successes = record.outcomes.successes.saturating_add(1)
+                }
                 (_, Some(fault)) => cooled = case.failed(fault, record, moment.now),
                 (_, None) => {}
             }
@@ -254,19 +256,19 @@ impl Router {
         self.cools(*index, cooled);
     }
 
-    /// Nobody waits for the answer any more, and nobody knows how it would have been.
-    pub fn abandon(&self, attempt: &Attempt, moment: &Moment<'_>) {
-        let mut journey = attempt.journey.clone();
+    /// NoDeployment waits for the answer any more, and nobody knows how it would have been.
+    pub fn on_client_disconnect(&self, attempt: &Attempt, moment: &Moment<'_>) {
+        let mut retry_state = attempt.retry_state.clone();
         self.past(
             attempt,
-            &mut journey,
-            Ending { outcome: Outcome::ClientLeft, status: 0, class: None },
+            &mut retry_state,
+            Ending { outcome: Outcome::ClientDisconnected, status: 0, class: None },
             moment.now,
         );
-        self.failed(attempt, &journey, Outcome::ClientLeft, 0);
-        let mut ledger = self.ledger.borrow_mut();
-        if ledger.is_counted(attempt.deployment) {
-            ledger.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
+        self.failed(attempt, &retry_state, Outcome::ClientDisconnected, 0);
+        let mut states = self.states.borrow_mut();
+        if states.is_counted(attempt.deployment) {
+            states.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
         }
     }
 
@@ -277,27 +279,33 @@ impl Router {
         fault: &Fault,
         moment: &Moment<'_>,
     ) {
-        let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.journey, fault.class);
+        let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.retry_state, fault.class);
         let mut cooled = None;
-        let mut ledger = self.ledger.borrow_mut();
-        let alone = ledger.is_lone(attempt.deployment);
-        let successes = ledger.known_successes(attempt.deployment);
-        let case = Case { settings: &self.config.router, deployment, alone, has_fallbacks, successes };
+        let mut states = self.states.borrow_mut();
+        let only_member = states.only_member(attempt.deployment);
+        let successes = states.known_successes(attempt.deployment);
+        let case = CooldownPolicy {
+            settings: &self.config.router,
+            deployment,
+            only_member,
+            has_fallbacks,
+            successes,
+        };
         // Providers charge nothing for an error; what a request without an answer has cost, nobody knows.
         let used = match fault.failure {
             Failure::Provider { .. } | Failure::NoConnection => Some(0),
             Failure::TimedOut | Failure::Broken => None,
         };
-        ledger.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
+        states.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
             cooled = case.failed(fault, record, moment.now);
             let is_slow = fault.failure == Failure::TimedOut && fault.class == Class::Server;
             if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long. A client's limit may be shorter than any answer takes.
-                let ended = Ended { first_byte: Some(moment.now), ..Ended::default() };
+                let ended = ResponseSummary { first_byte: Some(moment.now), ..ResponseSummary::default() };
                 measure(record, attempt, ended, moment.now, Estimated::timed_out);
             }
         });
-        drop(ledger);
+        drop(states);
         self.cools(attempt.deployment, cooled);
     }
 
@@ -305,7 +313,7 @@ impl Router {
     fn cools(&self, index: usize, cooled: Option<Cooled>) {
         let Some(cooled) = cooled.filter(|cooled| *cooled != Cooled::Already) else { return };
         if cooled == Cooled::Begins {
-            self.meters.borrow_mut().cooldown(index);
+            self.metrics.borrow_mut().cooldown(index);
         }
         if self.config.redis.is_some() {
             self.news.borrow_mut().push(index);
@@ -314,8 +322,8 @@ impl Router {
 
     /// Whether the edge would not send the request again: one more time at most, which is kept for a client that could not be
     /// answered in the last attempt.
-    pub(crate) fn is_last_attempt(&self, journey: &Journey) -> bool {
-        journey.sends >= self.ceiling
+    pub(crate) fn is_last_attempt(&self, retry_state: &RetryState) -> bool {
+        retry_state.sends >= self.ceiling
     }
 
     /// Whether the attempts that are left are needed for the fallbacks ahead, one for each.
@@ -323,19 +331,19 @@ impl Router {
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        journey: &Journey,
+        retry_state: &RetryState,
         class: Class,
     ) -> bool {
-        let left = self.ceiling.saturating_sub(journey.sends);
+        let left = self.ceiling.saturating_sub(retry_state.sends);
         // Few requests use up half of what the edge allows.
         if left > self.ceiling / 2 {
             return false;
         }
-        let mut trail = journey.trail.clone();
+        let mut trail = retry_state.trail.clone();
         let mut failed = (attempt.model.clone(), deployment.group.to_string());
         for _ in 0..left {
             let names = Names { asked: &failed.0, group: &failed.1 };
-            match trail.next(&self.config.router, &attempt.wishes, names, class) {
+            match trail.next(&self.config.router, &attempt.routing, names, class) {
                 Some(target) => failed = (target.model.to_string(), target.model.to_string()),
                 None => return false,
             }
@@ -344,65 +352,65 @@ impl Router {
     }
 
     /// Who could take the next attempt.
-    fn outlook(&self, attempt: &Attempt, journey: &Journey, moment: &Moment<'_>) -> Outlook {
-        let mut search = Search {
+    fn options(&self, attempt: &Attempt, retry_state: &RetryState, moment: &Moment<'_>) -> RetryOptions {
+        let mut search = SelectionRequest {
             pool: &attempt.pool,
-            journey,
+            retry_state,
             estimate: attempt.estimate,
-            tags: &attempt.wishes.tags,
+            tags: &attempt.routing.tags,
             stream: attempt.stream,
-            sharing: Sharing::Alone,
-            lenient: true,
+            quota_mode: QuotaMode::Local,
+            allow_unleased: true,
             is_oversized: false,
         };
-        let mut ledger = self.ledger.borrow_mut();
-        search.sharing = ledger.sharing(moment.now, moment.store);
-        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
+        let mut states = self.states.borrow_mut();
+        search.quota_mode = states.quota_mode(moment.now, moment.store);
+        search.is_oversized = self.is_oversized(&search, &states, moment.now);
         let own = level(&attempt.pool, attempt.deployment);
-        let left = self.eligible(&search, &mut ledger, moment.now, moment.store).unwrap_or_default();
+        let left = self.eligible(&search, &mut states, moment.now, moment.store).unwrap_or_default();
         // Those of a later order come into it when this one has had its retries.
         let left: Vec<usize> = left.into_iter().filter(|index| level(&attempt.pool, *index) == own).collect();
         let any = |known: &[Arc<str>]| {
             left.iter().any(|index| self.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
         };
-        let (untried, useful) = (any(&journey.tried), any(&journey.useless));
-        let above = Journey { above: Some(own), ..Journey::default() };
-        search.journey = &above;
-        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
-        let next_order = attempt.pool.levels.is_some()
-            && self.eligible(&search, &mut ledger, moment.now, moment.store).is_ok();
-        Outlook { anybody: !left.is_empty(), untried, useful, next_order }
+        let (untried, useful) = (any(&retry_state.tried), any(&retry_state.permanently_failed));
+        let above = RetryState { above: Some(own), ..RetryState::default() };
+        search.retry_state = &above;
+        search.is_oversized = self.is_oversized(&search, &states, moment.now);
+        let next_order = attempt.pool.priorities.is_some()
+            && self.eligible(&search, &mut states, moment.now, moment.store).is_ok();
+        RetryOptions { anybody: !left.is_empty(), untried, useful, next_order }
     }
 
     /// Whether a request that would have to go where it has failed already goes elsewhere at once: the provider asked for
     /// time, and there is somewhere else.
-    fn would_rather_leave(
+    fn prefers_fallback(
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        journey: &Journey,
+        retry_state: &RetryState,
         fault: &Fault,
         moment: &Moment<'_>,
     ) -> bool {
         fault.asks_for_time()
-            && self.has_fallback_with_room(attempt, deployment, journey, fault.class, moment)
+            && self.has_fallback_with_room(attempt, deployment, retry_state, fault.class, moment)
     }
 
     fn has_fallback(
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        journey: &Journey,
+        retry_state: &RetryState,
         class: Class,
     ) -> bool {
-        let mut trail = journey.trail.clone();
+        let mut trail = retry_state.trail.clone();
         let names = names(attempt, deployment);
-        trail.next(&self.config.router, &attempt.wishes, names, class).is_some()
+        trail.next(&self.config.router, &attempt.routing, names, class).is_some()
     }
 }
 
 /// Whose fault a failed attempt is.
-fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &Said) -> Class {
+fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &ErrorResponse) -> Class {
     match *failure {
         Failure::TimedOut if attempt.is_clients_limit => Class::ClientTimeout,
         Failure::TimedOut | Failure::NoConnection | Failure::Broken => Class::Server,
@@ -431,21 +439,21 @@ impl Failure {
     }
 }
 
-impl End {
+impl StreamEnd {
     /// The failure that an answer ended with after it had begun.
     pub(crate) fn fault(self, attempt: &Attempt) -> Option<Fault> {
         let (failure, class) = match self {
-            Self::Whole | Self::Left => return None,
+            Self::Complete | Self::ClientDisconnected => return None,
             Self::TimedOut if attempt.is_clients_limit => (Failure::TimedOut, Class::ClientTimeout),
             Self::TimedOut => (Failure::TimedOut, Class::Server),
-            Self::BrokenOff => (Failure::Broken, Class::Server),
+            Self::Interrupted => (Failure::Broken, Class::Server),
         };
         Some(Fault { failure, class })
     }
 }
 
 /// Who could take the next attempt of a request, in the group that it is in.
-struct Outlook {
+struct RetryOptions {
     /// Somebody of this order.
     anybody: bool,
     /// Somebody among them who has not been tried.
@@ -468,7 +476,7 @@ fn is_provider(failure: &Failure) -> bool {
 /// The order of a deployment among those that answer to the same name.
 pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
     let place = pool.members.iter().position(|member| *member == index);
-    let level = place.and_then(|place| pool.levels.as_ref()?.get(place).copied());
+    let level = place.and_then(|place| pool.priorities.as_ref()?.get(place).copied());
     level.unwrap_or(i64::MAX)
 }
 
@@ -476,7 +484,7 @@ pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
 fn measure(
     record: &mut Record,
     attempt: &Attempt,
-    ended: Ended,
+    ended: ResponseSummary,
     now: Duration,
     take_in: fn(&mut Estimated, f32, f32, Duration, u32),
 ) {
@@ -489,7 +497,7 @@ fn measure(
     {
         take(Metric::First, since(first));
     }
-    if ended.end != End::Whole {
+    if ended.end != StreamEnd::Complete {
         return;
     }
     match ended.usage.map(|usage| usage.completion).filter(|tokens| *tokens > 0) {
@@ -500,25 +508,34 @@ fn measure(
 }
 
 /// A status that HTTP does not have counts as a server error (RFC 9110, section 15). Clients' libraries choke on it.
-fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, Said) {
+fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorResponse) {
     const BAD_GATEWAY: u16 = 502;
     let refusal = Refusal::NoAnswer {
         status: BAD_GATEWAY,
         provider_status: status,
         body: "a status line that HTTP does not have",
     };
-    let said = Said { body: refusal.reply().body.into_bytes(), under: Some(status), ..Said::default() };
+    let said = ErrorResponse {
+        body: refusal.reply().body.into_bytes(),
+        under: Some(status),
+        ..ErrorResponse::default()
+    };
     (Failure::Provider { status: BAD_GATEWAY, retry_after }, said)
 }
 
 /// The answer where no provider gave one.
-fn no_answer(attempt: &Attempt, deployment: &Deployment, journey: &Journey, failure: Failure) -> Reply {
+fn no_answer(
+    attempt: &Attempt,
+    deployment: &Deployment,
+    retry_state: &RetryState,
+    failure: Failure,
+) -> Reply {
     let location = attempt.detail.clone();
-    answer::failed(deployment, &attempt.model, journey, failure, attempt.limit, location)
+    answer::failed(deployment, &attempt.model, retry_state, failure, attempt.limit, location)
 }
 
 /// What a provider said goes to the client as it is, if it can.
-fn provider_verdict(failure: &Failure, said: Said, headers: Vec<(&'static str, String)>) -> Verdict {
+fn provider_verdict(failure: &Failure, said: ErrorResponse, headers: Vec<(&'static str, String)>) -> Verdict {
     if said.under.is_none() && !said.body.trim_ascii().is_empty() {
         return Verdict::Relay(headers);
     }
@@ -528,7 +545,7 @@ fn provider_verdict(failure: &Failure, said: Said, headers: Vec<(&'static str, S
 }
 
 /// What a provider said, as an answer of ours.
-fn provider_reply(failure: &Failure, said: Said) -> Reply {
+fn provider_reply(failure: &Failure, said: ErrorResponse) -> Reply {
     let mut headers = Vec::new();
     if let Some(wait) = failure.retry_after() {
         // Whole seconds, and never so few that it would be in vain.

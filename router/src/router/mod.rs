@@ -1,7 +1,7 @@
 //! A configuration, prepared for requests, and the words in which it tells the filter what to do.
 //!
 //! The filter calls [`Router::arrive`] with a request's headers, [`Router::send`] with its body, and then exactly one of
-//! [`Router::judge`], [`Router::broken`], [`Router::serve`] and [`Router::abandon`]. Each of them has a file of its own.
+//! [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and [`Router::on_client_disconnect`]. Each of them has a file of its own.
 
 pub mod conclude;
 pub mod finish;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, retry_ceiling};
 
-use crate::attempt::{Attempt, Journey};
+use crate::attempt::{Attempt, RetryState};
 use crate::failure::Fault;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::usage_refusals::UsageRefusals;
@@ -27,29 +27,29 @@ use crate::request::parse::Request;
 use crate::request::refusal::Reply;
 use crate::router::response_headers as answer;
 use crate::select::shortlist::Shortlists;
-use crate::state::deployment_states::Ledger;
+use crate::state::deployment_states::DeploymentStates;
 use crate::state::group_limits::RateLimits;
 use crate::state::store::{Moment, Store};
-use crate::telemetry::access_log::Account;
-use crate::telemetry::gauges::Watch;
-use crate::telemetry::metrics::Meters;
+use crate::telemetry::access_log::AccessLogEntry;
+use crate::telemetry::gauges::GaugePublisher;
+use crate::telemetry::metrics::Metrics;
 
 /// A configuration, prepared for requests.
 #[derive(Debug)]
 pub struct Router {
     pub(crate) config: Config,
     pub(crate) groups: Groups,
-    pub(crate) ledger: RefCell<Ledger>,
+    pub(crate) states: RefCell<DeploymentStates>,
     pub(crate) shortlists: RefCell<Shortlists>,
     /// Deployments that began to sit out, for the other instances.
     pub(crate) news: RefCell<Vec<usize>>,
     /// What is counted for those who watch.
-    pub(crate) meters: RefCell<Meters>,
-    pub(crate) watch: RefCell<Watch>,
+    pub(crate) metrics: RefCell<Metrics>,
+    pub(crate) watch: RefCell<GaugePublisher>,
     /// Who does not know what the router adds to streams.
     pub(crate) usage_refusals: RefCell<UsageRefusals>,
     /// The request that the last decision has ended.
-    pub(crate) account: RefCell<Option<Account>>,
+    pub(crate) account: RefCell<Option<AccessLogEntry>>,
     /// See [`crate::single_hop`].
     pub(crate) single_hop: bool,
     /// How often a request is sent to a provider at most. The edge sends it once more, for an answer that is still owed.
@@ -73,18 +73,18 @@ pub enum Step {
     /// Send it to the deployment that was picked.
     Send(Box<Sending>),
     /// Ask Redis for leases, and then send again.
-    Ask(Box<Asking>),
+    AcquireLease(Box<NeedsLease>),
     /// Answer.
     Reply(Reply),
 }
 
 /// A request that needs a lease before anybody may serve it.
 #[derive(Debug)]
-pub struct Asking {
+pub struct NeedsLease {
     /// What it has been through; for [`Router::send`], when Redis has answered or has had its time.
-    pub journey: Journey,
+    pub retry_state: RetryState,
     /// The deployments that may serve it then, with the tokens that it needs there.
-    pub lacks: Vec<(usize, u64)>,
+    pub shortfall: Vec<(usize, u64)>,
 }
 
 /// A request on its way to a deployment.
@@ -102,7 +102,7 @@ pub struct Sending {
 #[derive(Debug)]
 pub enum Verdict {
     /// Ask the edge for another attempt, after a wait.
-    Retry(Box<Journey>, Duration),
+    Retry(Box<RetryState>, Duration),
     /// Pass on what the provider said, with these headers.
     Relay(Vec<(&'static str, String)>),
     /// Answer in its place.
@@ -114,13 +114,14 @@ impl Router {
     pub fn new(config: Config, vm: u32) -> Self {
         let groups = Groups::new(&config);
         let ceiling = retry_ceiling(&config);
-        let ledger = Ledger::new(&config, vm, &|deployment| groups::strategy(&config, &deployment.group).0);
+        let states =
+            DeploymentStates::new(&config, vm, &|deployment| groups::strategy(&config, &deployment.group).0);
         Self {
             groups,
-            ledger: RefCell::new(ledger),
+            states: RefCell::new(states),
             shortlists: RefCell::default(),
             news: RefCell::default(),
-            meters: RefCell::new(Meters::new(config.deployments.len())),
+            metrics: RefCell::new(Metrics::new(config.deployments.len())),
             watch: RefCell::default(),
             usage_refusals: RefCell::default(),
             account: RefCell::default(),
@@ -137,22 +138,22 @@ impl Router {
 
     /// Takes part in what the workers share, before there is traffic.
     pub fn open(&self, store: &dyn Store) {
-        self.ledger.borrow_mut().open(store);
+        self.states.borrow_mut().open(store);
     }
 
     /// Says that this worker is alive; to be called every [`BEAT`](crate::state::heartbeats::BEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
-        self.ledger.borrow_mut().beat(now, store);
+        self.states.borrow_mut().beat(now, store);
     }
 
     /// The headers that name the deployment which served, for every routed answer.
     pub fn served_by<'a>(&'a self, attempt: &'a Attempt) -> Option<answer::Names<'a>> {
-        Some(answer::names(self.deployment(attempt.deployment)?, &attempt.model, &attempt.journey))
+        Some(answer::names(self.deployment(attempt.deployment)?, &attempt.model, &attempt.retry_state))
     }
 
     /// What is left of the limits of its group.
     pub fn rate_limits(&self, attempt: &Attempt, now: Duration) -> Option<RateLimits> {
-        self.ledger.borrow_mut().rate_limits(attempt.deployment, now, None)
+        self.states.borrow_mut().rate_limits(attempt.deployment, now, None)
     }
 
     pub(crate) fn allowance(

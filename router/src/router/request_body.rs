@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::{Attempt, Journey};
+use crate::attempt::{Attempt, RetryState};
 use crate::failure::Class;
 use crate::failure::fallback::{self, Names};
 use crate::http::new_body::NewBody;
 use crate::models::groups::{Resolved, Unresolved};
 use crate::models::wildcard;
 use crate::request::overrides::Mock;
-use crate::request::parse::{Facts, Request};
+use crate::request::parse::{ParsedRequest, Request};
 use crate::request::refusal::{Refusal, Reply, Unavailable};
 use crate::request::token_estimate::Estimate;
 use crate::router::response_headers as answer;
-use crate::router::{Asking, Router, Sending, Step};
-use crate::select::{Chosen, Nobody, Search};
+use crate::router::{NeedsLease, Router, Sending, Step};
+use crate::select::{NoDeployment, Selection, SelectionRequest};
 use crate::state::eligibility::Excluded;
-use crate::state::lease::Sharing;
+use crate::state::lease::QuotaMode;
 use crate::state::store::Moment;
-use crate::telemetry::access_log::{Account, Why};
+use crate::telemetry::access_log::{AccessLogEntry, SelectionInfo};
 use crate::telemetry::explain;
 use crate::upstream::body;
 use crate::upstream::headers as rewrite;
@@ -34,44 +34,44 @@ use crate::upstream::stream_options;
 enum Tried {
     /// This is to be done.
     Done(Step),
-    /// The request goes on to the target that its journey names now.
-    Elsewhere,
+    /// The request goes on to the target that its retry_state names now.
+    RemoteInFlight,
 }
 
 /// How long a request may ask for leases that others then use up, and how often in any case: on a busy machine, time goes by
 /// without an answer being late.
 const MOST_ASKING: (Duration, u32) = (Duration::from_millis(50), 4);
 
-fn ask_again(journey: &Journey, now: Duration) -> Option<(Duration, u32)> {
-    let (since, times) = journey.asked.unwrap_or((now, 0));
+fn ask_again(retry_state: &RetryState, now: Duration) -> Option<(Duration, u32)> {
+    let (since, times) = retry_state.asked.unwrap_or((now, 0));
     let may = now.abs_diff(since) < MOST_ASKING.0 || times < MOST_ASKING.1;
     may.then_some((since, times.saturating_add(1)))
 }
 
 impl Router {
-    /// Decides where a request goes. `journey` is what it has been through, on any attempt but the first.
+    /// Decides where a request goes. `retry_state` is what it has been through, on any attempt but the first.
     pub fn send(
         &self,
         request: &Request,
         body: &[u8],
-        journey: Option<Journey>,
+        retry_state: Option<RetryState>,
         moment: &mut Moment<'_>,
     ) -> Step {
-        let mut journey = journey.unwrap_or_default();
-        journey.began.get_or_insert(moment.now);
+        let mut retry_state = retry_state.unwrap_or_default();
+        retry_state.began.get_or_insert(moment.now);
         loop {
             // Every target of a trail is another one, so this ends.
-            match self.try_group(request, body, &mut journey, moment) {
+            match self.try_group(request, body, &mut retry_state, moment) {
                 Ok(Tried::Done(step)) => {
                     if let Step::Reply(reply) = &step {
-                        self.not_sent(&journey, reply.status);
+                        self.not_sent(&retry_state, reply.status);
                     }
                     return step;
                 }
-                Ok(Tried::Elsewhere) => {}
+                Ok(Tried::RemoteInFlight) => {}
                 Err(refusal) => {
                     let reply = refusal.reply();
-                    self.refused(&journey, refusal.reason(), reply.status);
+                    self.refused(&retry_state, refusal.reason(), reply.status);
                     return Step::Reply(reply);
                 }
             }
@@ -82,72 +82,73 @@ impl Router {
         &self,
         request: &Request,
         body: &[u8],
-        journey: &mut Journey,
+        retry_state: &mut RetryState,
         moment: &mut Moment<'_>,
     ) -> Result<Tried, Refusal> {
-        let merged = journey.target.as_ref().and_then(|target| fallback::merged(body, target));
+        let merged = retry_state.target.as_ref().and_then(|target| fallback::merged(body, target));
         let body = merged.as_deref().unwrap_or(body);
-        let mut facts = request.facts(body)?;
-        if let Some(target) = &journey.target {
-            facts.model = Cow::Owned(target.model.to_string());
+        let mut parsed = request.parsed(body)?;
+        if let Some(target) = &retry_state.target {
+            parsed.model = Cow::Owned(target.model.to_string());
         }
-        if let Some((failure, limit)) = journey.over {
-            return Ok(Tried::Done(Step::Reply(self.told_late(&facts, journey, failure, limit))));
+        if let Some((failure, limit)) = retry_state.over {
+            return Ok(Tried::Done(Step::Reply(self.told_late(&parsed, retry_state, failure, limit))));
         }
         let unresolved =
-            |why| match self.groups.why_skipped(&facts.model).filter(|_| why == Unresolved::Skipped) {
-                Some(reason) => Refusal::Skipped(facts.model.to_string(), reason.to_owned()),
-                None => Refusal::Unresolved(Some(facts.model.to_string()), why, request.route.suffix),
+            |why| match self.groups.why_skipped(&parsed.model).filter(|_| why == Unresolved::Skipped) {
+                Some(reason) => Refusal::Skipped(parsed.model.to_string(), reason.to_owned()),
+                None => Refusal::Unresolved(Some(parsed.model.to_string()), why, request.route.suffix),
             };
-        let resolved = self.groups.resolve(&facts.model);
-        journey.stream = facts.stream;
-        if journey.asked_for.is_none() {
+        let resolved = self.groups.resolve(&parsed.model);
+        retry_state.stream = parsed.stream;
+        if retry_state.asked_for.is_none() {
             let label = resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label));
-            journey.asked_for = Some((facts.model.to_string(), label));
+            retry_state.asked_for = Some((parsed.model.to_string(), label));
         }
         let resolved = match resolved {
             Ok(resolved) => resolved,
             // A request may name a fallback that nobody answers to; that is no reason to give up the others.
-            Err(why) if journey.target.is_some() => {
-                let reply = self.refusing(journey, &unresolved(why));
-                return Ok(self.elsewhere_or(reply, &facts, &facts.model, journey, Class::Server));
+            Err(why) if retry_state.target.is_some() => {
+                let reply = self.refusing(retry_state, &unresolved(why));
+                return Ok(self.elsewhere_or(reply, &parsed, &parsed.model, retry_state, Class::Server));
             }
             Err(why) => return Err(unresolved(why)),
         };
         let Some(pool) = resolved.pool.serving(request.route.suffix) else {
-            let reply = self.refusing(journey, &self.not_served(&facts, request, &resolved));
-            return Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Route));
+            let reply = self.refusing(retry_state, &self.not_served(&parsed, request, &resolved));
+            return Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, Class::Route));
         };
         let resolved = Resolved { pool, ..resolved };
-        if let Some(mock) = facts.wishes.mock.filter(|_| !journey.mocked)
-            && let Some(tried) = self.mock(mock, &facts, &resolved, journey)
+        if let Some(mock) = parsed.routing.mock.filter(|_| !retry_state.mocked)
+            && let Some(tried) = self.mock(mock, &parsed, &resolved, retry_state)
         {
             return Ok(tried);
         }
         let counts_tokens = self.groups.count_tokens();
-        let estimate = if counts_tokens { Estimate::of(&facts, request.route) } else { Estimate::default() };
-        let search = Search {
+        let estimate = if counts_tokens { Estimate::of(&parsed, request.route) } else { Estimate::default() };
+        let search = SelectionRequest {
             pool: &resolved.pool,
-            journey,
+            retry_state,
             estimate,
-            tags: &facts.wishes.tags,
-            stream: facts.stream,
-            sharing: Sharing::Alone,
-            lenient: true,
+            tags: &parsed.routing.tags,
+            stream: parsed.stream,
+            quota_mode: QuotaMode::Local,
+            allow_unleased: true,
             is_oversized: false,
         };
         let mut found = self.choose(&search, moment);
-        if let Err(Nobody::Unleased(lacks)) = found {
-            if let Some(asked) = ask_again(journey, moment.now) {
-                journey.asked = Some(asked);
-                let asking = Asking { journey: std::mem::take(journey), lacks: vec![lacks] };
-                return Ok(Tried::Done(Step::Ask(Box::new(asking))));
+        if let Err(NoDeployment::Unleased(shortfall)) = found {
+            if let Some(asked) = ask_again(retry_state, moment.now) {
+                retry_state.asked = Some(asked);
+                let asking =
+                    NeedsLease { retry_state: std::mem::take(retry_state), shortfall: vec![shortfall] };
+                return Ok(Tried::Done(Step::AcquireLease(Box::new(asking))));
             }
             // It has asked for long enough: whoever holds a lease will do.
-            found = self.choose(&Search { lenient: false, ..search }, moment);
+            found = self.choose(&SelectionRequest { allow_unleased: false, ..search }, moment);
         }
         let pool = &resolved.pool;
-        let why = Why {
+        let why = SelectionInfo {
             strategy: pool.strategy,
             eligible: found.as_ref().map_or(Some(0), |chosen| chosen.eligible),
             of: pool.members.len(),
@@ -155,8 +156,8 @@ impl Router {
         };
         if request.explain {
             let picked = found.as_ref().map(|chosen| chosen.index);
-            let search = Search { lenient: false, ..search };
-            journey.explanation = Some(self.explain(&search, &pool.label, picked, why, moment));
+            let search = SelectionRequest { allow_unleased: false, ..search };
+            retry_state.explanation = Some(self.explain(&search, &pool.label, picked, why, moment));
         }
         match found {
             Ok(chosen) => {
@@ -166,9 +167,9 @@ impl Router {
                 self.sending(
                     request,
                     body,
-                    &facts,
+                    &parsed,
                     &resolved,
-                    journey,
+                    retry_state,
                     (chosen, deployment, why),
                     estimate,
                     merged,
@@ -176,10 +177,10 @@ impl Router {
                 .map(|sending| Tried::Done(Step::Send(Box::new(sending))))
             }
             Err(nobody) => {
-                let refusal = self.unavailable(&facts, estimate, nobody, moment.now);
-                let reply = self.refusing(journey, &refusal);
-                let reply = self.about_the_group(reply, &facts, &resolved, journey, moment);
-                Ok(self.elsewhere_or(reply, &facts, resolved.name, journey, Class::Server))
+                let refusal = self.unavailable(&parsed, estimate, nobody, moment.now);
+                let reply = self.refusing(retry_state, &refusal);
+                let reply = self.about_the_group(reply, &parsed, &resolved, retry_state, moment);
+                Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, Class::Server))
             }
         }
     }
@@ -190,24 +191,24 @@ impl Router {
         &self,
         request: &Request,
         body: &[u8],
-        facts: &Facts<'_>,
+        parsed: &ParsedRequest<'_>,
         resolved: &Resolved<'_>,
-        journey: &mut Journey,
-        (chosen, deployment, why): (Chosen, &Deployment, Why),
+        retry_state: &mut RetryState,
+        (chosen, deployment, why): (Selection, &Deployment, SelectionInfo),
         estimate: Estimate,
         merged: bool,
     ) -> Result<Sending, Refusal> {
         // The next attempt asks for itself.
-        journey.asked = None;
+        retry_state.asked = None;
         let model = match resolved.captures.is_empty() {
             true => Cow::Borrowed(deployment.model.as_str()),
             false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
         };
-        let is_bare = journey.resend.as_ref().is_some_and(|resend| resend.is_bare)
+        let is_bare = retry_state.resend.as_ref().is_some_and(|resend| resend.is_bare)
             || self.usage_refusals.borrow().has(chosen.index, chosen.ticket.at);
         let counts_tokens = !is_bare && self.counts_tokens(deployment, resolved.pool.strategy);
-        let include_usage = counts_tokens && stream_options::injects_usage(facts, request.route, deployment);
-        let rewritten = body::rewritten(body, facts, request.route, deployment, &model, include_usage);
+        let include_usage = counts_tokens && stream_options::injects_usage(parsed, request.route, deployment);
+        let rewritten = body::rewritten(body, parsed, request.route, deployment, &model, include_usage);
         // What a fallback's parameters were merged into lies here, and not where the client's body does.
         let new_body = match (rewritten, merged) {
             (Some(new), true) => Some(NewBody::from(new.joined(body))),
@@ -215,51 +216,51 @@ impl Router {
             (new, false) => new,
         };
         let length = new_body.as_ref().map_or(body.len(), NewBody::length);
-        let content_type = facts.payload.content_type();
+        let content_type = parsed.payload.content_type();
         let framing = (&*content_type, length);
-        let (limit, is_clients_limit) = self.limit(facts, deployment);
-        if journey.retries == 0 {
-            journey.max_retries = self.allowance(deployment, facts.asked.num_retries, None).retries;
+        let (limit, is_clients_limit) = self.limit(parsed, deployment);
+        if retry_state.retries == 0 {
+            retry_state.max_retries = self.allowance(deployment, parsed.asked.num_retries, None).retries;
         }
         let mut headers;
         if self.single_hop {
-            let all = single_hop::for_all(limit, journey.max_retries);
+            let all = single_hop::for_all(limit, retry_state.max_retries);
             headers = rewrite::headers(request, deployment, &model, all, framing);
-            single_hop::controls(&mut headers, journey.max_retries, limit);
+            single_hop::controls(&mut headers, retry_state.max_retries, limit);
         } else {
             headers = rewrite::headers(request, deployment, &model, limit, framing);
         }
         {
-            let mut meters = self.meters.borrow_mut();
-            meters.depart(chosen.index);
-            let is_retry = journey.retries > 0 && journey.resend.is_none();
-            let failed = journey.tried.last().filter(|_| is_retry);
+            let mut metrics = self.metrics.borrow_mut();
+            metrics.inc_in_flight(chosen.index);
+            let is_retry = retry_state.retries > 0 && retry_state.resend.is_none();
+            let failed = retry_state.tried.last().filter(|_| is_retry);
             if let Some(failed) = failed.and_then(|id| self.index_of(id)) {
-                meters.retry(failed);
+                metrics.retry(failed);
             }
         }
-        journey.why = Some(why);
-        journey.resend = None;
+        retry_state.why = Some(why);
+        retry_state.resend = None;
         let attempt = Attempt {
             deployment: chosen.index,
-            model: facts.model.to_string(),
+            model: parsed.model.to_string(),
             pool: Arc::clone(&resolved.pool),
             route: request.route.suffix,
-            asked: facts.asked,
-            wishes: facts.wishes.clone(),
+            asked: parsed.asked,
+            routing: parsed.routing.clone(),
             limit: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
             },
             is_clients_limit,
             estimate,
-            stream: facts.stream,
+            stream: parsed.stream,
             withholds_usage: include_usage,
-            adds_stream_options: include_usage && !stream_options::are_the_clients(facts),
+            adds_stream_options: include_usage && !stream_options::are_the_clients(parsed),
             ticket: chosen.ticket,
             why,
             detail: None,
             is_on_kept_connection: false,
-            journey: std::mem::take(journey),
+            retry_state: std::mem::take(retry_state),
         };
         Ok(Sending { headers, body: new_body, attempt })
     }
@@ -274,51 +275,51 @@ impl Router {
     fn mock(
         &self,
         mock: Mock,
-        facts: &Facts<'_>,
+        parsed: &ParsedRequest<'_>,
         resolved: &Resolved<'_>,
-        journey: &mut Journey,
+        retry_state: &mut RetryState,
     ) -> Option<Tried> {
-        journey.mocked = true;
+        retry_state.mocked = true;
         let fault = mock.fault();
         if mock == Mock::RateLimit {
             let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
             let retries = first.map_or(0, |deployment| {
-                self.allowance(deployment, facts.asked.num_retries, Some(&fault)).retries
+                self.allowance(deployment, parsed.asked.num_retries, Some(&fault)).retries
             });
             if retries > 0 {
                 // The retry starts at once.
-                journey.retries = 1;
-                journey.max_retries = retries;
+                retry_state.retries = 1;
+                retry_state.max_retries = retries;
                 return None;
             }
         }
-        let mut reply = self.refusing(journey, &Refusal::Mock(mock, facts.model.to_string()));
-        reply.headers.extend(answer::of_group(&facts.model, journey));
-        Some(self.elsewhere_or(reply, facts, resolved.name, journey, fault.class))
+        let mut reply = self.refusing(retry_state, &Refusal::Mock(mock, parsed.model.to_string()));
+        reply.headers.extend(answer::of_group(&parsed.model, retry_state));
+        Some(self.elsewhere_or(reply, parsed, resolved.name, retry_state, fault.class))
     }
 
     /// Sends the request on to the next fallback, or answers; with how the first group failed, if there was another.
     fn elsewhere_or(
         &self,
         reply: Reply,
-        facts: &Facts<'_>,
+        parsed: &ParsedRequest<'_>,
         group: &str,
-        journey: &mut Journey,
+        retry_state: &mut RetryState,
         class: Class,
     ) -> Tried {
-        let failed = Names { asked: &facts.model, group };
-        match journey.trail.next(&self.config.router, &facts.wishes, failed, class) {
+        let failed = Names { asked: &parsed.model, group };
+        match retry_state.trail.next(&self.config.router, &parsed.routing, failed, class) {
             Some(target) => {
-                journey.original.get_or_insert_with(|| Box::new(reply));
+                retry_state.original.get_or_insert_with(|| Box::new(reply));
                 let from = self.label(group);
-                self.meters.borrow_mut().fallback(from.as_ref(), self.label(&target.model).as_ref());
-                journey.go_to(target);
-                Tried::Elsewhere
+                self.metrics.borrow_mut().fallback(from.as_ref(), self.label(&target.model).as_ref());
+                retry_state.go_to(target);
+                Tried::RemoteInFlight
             }
-            None => Tried::Done(Step::Reply(match journey.original.take() {
+            None => Tried::Done(Step::Reply(match retry_state.original.take() {
                 Some(mut original) => {
-                    let mut headers = answer::of_group(&facts.model, journey);
-                    headers.extend(journey.explanation.take().map(|text| (explain::HEADER, text)));
+                    let mut headers = answer::of_group(&parsed.model, retry_state);
+                    headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
                     original.replace_headers(headers);
                     *original
                 }
@@ -328,40 +329,48 @@ impl Router {
     }
 
     /// The answer of a request that ends here, unless there is a fallback.
-    fn refusing(&self, journey: &mut Journey, refusal: &Refusal) -> Reply {
-        journey.refused = Some(refusal.reason());
+    fn refusing(&self, retry_state: &mut RetryState, refusal: &Refusal) -> Reply {
+        retry_state.refused = Some(refusal.reason());
         let mut reply = refusal.reply();
-        reply.headers.extend(journey.explanation.clone().map(|text| (explain::HEADER, text)));
+        reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));
         reply
     }
 
     /// That no deployment of a group has the route.
-    fn not_served(&self, facts: &Facts<'_>, request: &Request, resolved: &Resolved<'_>) -> Refusal {
+    fn not_served(&self, parsed: &ParsedRequest<'_>, request: &Request, resolved: &Resolved<'_>) -> Refusal {
         let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
         let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));
         Refusal::NotServed {
-            model: facts.model.to_string(),
+            model: parsed.model.to_string(),
             route: request.route.suffix,
             deployment: deployment.unwrap_or_else(|| (Arc::from(""), String::new())),
         }
     }
 
     /// A request has ended here: refused, or because its last attempt could not tell the client that it had.
-    fn not_sent(&self, journey: &Journey, status: u16) {
-        match (journey.over, journey.refused) {
-            (Some((failure, _)), _) => self.conclude(Account::of(journey, failure.outcome(), status)),
-            (None, reason) => self.refused(journey, reason.unwrap_or("no_answer"), status),
+    fn not_sent(&self, retry_state: &RetryState, status: u16) {
+        match (retry_state.over, retry_state.refused) {
+            (Some((failure, _)), _) => {
+                self.conclude(AccessLogEntry::of(retry_state, failure.outcome(), status))
+            }
+            (None, reason) => self.refused(retry_state, reason.unwrap_or("no_answer"), status),
         }
     }
 
-    /// Why nobody serves, in words.
-    fn unavailable(&self, facts: &Facts<'_>, estimate: Estimate, nobody: Nobody, now: Duration) -> Refusal {
+    /// SelectionInfo nobody serves, in words.
+    fn unavailable(
+        &self,
+        parsed: &ParsedRequest<'_>,
+        estimate: Estimate,
+        nobody: NoDeployment,
+        now: Duration,
+    ) -> Refusal {
         let excluded = match nobody {
-            Nobody::Tags => {
-                return Refusal::Tags { model: facts.model.to_string(), tags: facts.wishes.tags.clone() };
+            NoDeployment::Tags => {
+                return Refusal::Tags { model: parsed.model.to_string(), tags: parsed.routing.tags.clone() };
             }
-            Nobody::Excluded(excluded) => excluded,
-            Nobody::Unleased((index, _)) => vec![(index, Excluded::Unleased)],
+            NoDeployment::Excluded(excluded) => excluded,
+            NoDeployment::Unleased((index, _)) => vec![(index, Excluded::Unleased)],
         };
         // A busy deployment may be free at any moment, and one that is too small never is.
         let may_serve = excluded.iter().filter(|(_, why)| *why != Excluded::TooSmall);
@@ -375,7 +384,7 @@ impl Router {
         let cooling = excluded.iter().filter(|(_, why)| is_cooling(why));
         let cooling = cooling.filter_map(|(index, _)| Some(self.deployment(*index)?.id.clone())).collect();
         Refusal::Unavailable(Unavailable {
-            model: facts.model.to_string(),
+            model: parsed.model.to_string(),
             wait: soonest.saturating_sub(now),
             all_cooling: all,
             cooling,
@@ -384,9 +393,9 @@ impl Router {
 
     /// When the minute ends, where the fleet has used it up: asking Redis again before would be in vain.
     fn end_of_used_up(&self, index: usize, estimate: &Estimate, now: Duration) -> Option<Duration> {
-        let ledger = self.ledger.borrow();
-        let tokens = ledger.tokens(index, estimate, true);
-        let (record, terms) = ledger.seen(index)?;
+        let states = self.states.borrow();
+        let tokens = states.tokens(index, estimate, true);
+        let (record, terms) = states.seen(index)?;
         let window = record.window.at(now);
         record.lease.is_used_up(&window, terms.limits(), tokens).then(|| window.ends())
     }
@@ -395,15 +404,15 @@ impl Router {
     fn about_the_group(
         &self,
         mut reply: Reply,
-        facts: &Facts<'_>,
+        parsed: &ParsedRequest<'_>,
         resolved: &Resolved<'_>,
-        journey: &Journey,
+        retry_state: &RetryState,
         moment: &Moment<'_>,
     ) -> Reply {
-        reply.headers.extend(answer::of_group(&facts.model, journey));
+        reply.headers.extend(answer::of_group(&parsed.model, retry_state));
         let first = resolved.pool.members.first();
         let limits = first
-            .and_then(|index| self.ledger.borrow_mut().rate_limits(*index, moment.now, Some(moment.store)));
+            .and_then(|index| self.states.borrow_mut().rate_limits(*index, moment.now, Some(moment.store)));
         reply.headers.extend(answer::owned(answer::limits(limits)));
         reply
     }
@@ -411,38 +420,41 @@ impl Router {
     /// The answer to a request whose last attempt could not tell the client how it ended.
     fn told_late(
         &self,
-        facts: &Facts<'_>,
-        journey: &mut Journey,
+        parsed: &ParsedRequest<'_>,
+        retry_state: &mut RetryState,
         failure: crate::outcome::Failure,
         limit: Duration,
     ) -> Reply {
-        let last =
-            journey.tried.last().and_then(|id| self.index_of(id)).and_then(|index| self.deployment(index));
-        let original = journey.original.take();
+        let last = retry_state
+            .tried
+            .last()
+            .and_then(|id| self.index_of(id))
+            .and_then(|index| self.deployment(index));
+        let original = retry_state.original.take();
         let mut reply = match (last, original) {
             (last, Some(mut original)) => {
-                let names = last.map(|last| answer::owned(answer::names(last, &facts.model, journey)));
+                let names = last.map(|last| answer::owned(answer::names(last, &parsed.model, retry_state)));
                 original.replace_headers(names.unwrap_or_default());
                 *original
             }
-            (Some(last), None) => answer::failed(last, &facts.model, journey, failure, limit, None),
+            (Some(last), None) => answer::failed(last, &parsed.model, retry_state, failure, limit, None),
             (None, None) => Refusal::NoConnection.reply(),
         };
-        let explanation = journey.explanation.take().map(|text| (explain::HEADER, text));
+        let explanation = retry_state.explanation.take().map(|text| (explain::HEADER, text));
         reply.replace_headers(explanation.into_iter().collect());
         reply
     }
 
     /// How long an attempt may take (BEHAVIOUR 7), and whether that is the client's own limit.
-    fn limit(&self, facts: &Facts<'_>, deployment: &Deployment) -> (Limit, bool) {
+    fn limit(&self, parsed: &ParsedRequest<'_>, deployment: &Deployment) -> (Limit, bool) {
         let settings = &self.config.router;
         let configured = deployment.timeout.unwrap_or(settings.timeout);
-        let client = facts.asked.timeout;
-        if !facts.stream {
+        let client = parsed.asked.timeout;
+        if !parsed.stream {
             return (Limit::Whole(client.unwrap_or(configured)), client.is_some());
         }
         let gaps = deployment.stream_timeout.or(settings.stream_timeout);
-        match (facts.asked.stream_timeout, gaps) {
+        match (parsed.asked.stream_timeout, gaps) {
             (Some(gaps), _) => (Limit::Gaps(gaps), true),
             (None, Some(gaps)) => (Limit::Gaps(gaps), false),
             (None, None) => (Limit::Gaps(client.unwrap_or(configured)), client.is_some()),

@@ -1,16 +1,16 @@
 //! A request's headers have come: who may ask, and what for.
 
-use crate::attempt::Journey;
+use crate::attempt::RetryState;
 use crate::http::auth;
 use crate::http::headers::Headers;
 use crate::http::route::{Route, single_slashed};
 use crate::models::listing;
 use crate::outcome::Outcome;
-use crate::request::overrides::Permitted;
+use crate::request::overrides::AllowedParams;
 use crate::request::parse::Request;
 use crate::request::refusal::{Refusal, Reply};
 use crate::router::{Arrival, Router};
-use crate::telemetry::access_log::Account;
+use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::health;
 
@@ -19,7 +19,7 @@ impl Router {
     pub fn arrive(&self, headers: &Headers, complete: bool) -> Arrival {
         self.try_arrive(headers, complete).unwrap_or_else(|refusal| {
             let reply = refusal.reply();
-            self.refused(&Journey::default(), refusal.reason(), reply.status);
+            self.refused(&RetryState::default(), refusal.reason(), reply.status);
             Arrival::Reply(reply)
         })
     }
@@ -45,12 +45,12 @@ impl Router {
         }
         let Route::Model(route, model) = route else { return self.informed(route, query) };
         self.check_length(headers)?;
-        let permitted = Permitted::by(&self.config);
+        let permitted = AllowedParams::by(&self.config);
         let mut request = Request::new(route, model.as_deref(), query, headers, permitted)?;
         request.explain = explain::is_asked_for(&self.config, headers);
         // Without a body there is nothing to send, and no callback would ever come.
         if complete {
-            request.facts(b"")?;
+            request.parsed(b"")?;
             return Err(Refusal::NoBody);
         }
         Ok(Arrival::Hold(Box::new(request)))
@@ -85,9 +85,9 @@ impl Router {
                 r#"{"status":"healthy","db":"Not connected"}"#.to_owned()
             }
         };
-        // Nobody wants to read a line for every look whether we are alive.
+        // NoDeployment wants to read a line for every look whether we are alive.
         if !matches!(route, Route::Liveliness | Route::Readiness) {
-            self.conclude(Account::of(&Journey::default(), Outcome::Success, 200));
+            self.conclude(AccessLogEntry::of(&RetryState::default(), Outcome::Success, 200));
         }
         Ok(Arrival::Reply(Reply::ok(reply)))
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
-use crate::attempt::{Attempt, Journey};
+use crate::attempt::{Attempt, RetryState};
 use crate::failure::{Class, Fault};
 use crate::outcome::{Failure, Outcome};
 use crate::router::{Router, Verdict};
@@ -48,18 +48,19 @@ impl Router {
         if is_bare && attempt.adds_stream_options {
             self.usage_refusals.borrow_mut().add(attempt.deployment, moment.now);
         }
-        let may =
-            !self.single_hop && attempt.journey.resends < MOST && !self.is_last_attempt(&attempt.journey);
+        let may = !self.single_hop
+            && attempt.retry_state.resends < MOST
+            && !self.is_last_attempt(&attempt.retry_state);
         if !may || !(is_bare || was_dead(attempt, &fault.failure, moment.now)) {
             return None;
         }
-        self.ledger.borrow_mut().withdraw(attempt.deployment, &attempt.ticket, moment.now, moment.store);
-        let mut journey = attempt.journey.clone();
+        self.states.borrow_mut().withdraw(attempt.deployment, &attempt.ticket, moment.now, moment.store);
+        let mut retry_state = attempt.retry_state.clone();
         let ending = Ending { outcome: Outcome::Resent, class: None, ..Ending::of(fault) };
-        self.past(attempt, &mut journey, ending, moment.now);
-        journey.resends = journey.resends.saturating_add(1);
-        journey.resend = Some(Resend { deployment: Arc::clone(&deployment.id), is_bare });
-        Some(Verdict::Retry(Box::new(journey), Duration::ZERO))
+        self.past(attempt, &mut retry_state, ending, moment.now);
+        retry_state.resends = retry_state.resends.saturating_add(1);
+        retry_state.resend = Some(Resend { deployment: Arc::clone(&deployment.id), is_bare });
+        Some(Verdict::Retry(Box::new(retry_state), Duration::ZERO))
     }
 }
 
@@ -70,7 +71,7 @@ fn was_dead(attempt: &Attempt, failure: &Failure, now: Duration) -> bool {
         && now.saturating_sub(attempt.ticket.at) <= DEAD_ON_ARRIVAL
 }
 
-impl Journey {
+impl RetryState {
     /// The deployment to which the next attempt has to go, if it may serve.
     pub(crate) fn bound_for(&self) -> Option<&Arc<str>> {
         self.resend.as_ref().map(|resend| &resend.deployment)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
-use crate::attempt::Journey;
+use crate::attempt::RetryState;
 use crate::outcome::Failure;
 use crate::request::refusal::{Refusal, Reply};
 use crate::state::group_limits::RateLimits;
@@ -14,24 +14,24 @@ use crate::state::group_limits::RateLimits;
 pub type Names<'a> = [(&'static str, Cow<'a, str>); 6];
 
 /// The headers for an answer of this deployment, to a client that asked for this model.
-pub fn names<'a>(deployment: &'a Deployment, model: &'a str, journey: &Journey) -> Names<'a> {
+pub fn names<'a>(deployment: &'a Deployment, model: &'a str, retry_state: &RetryState) -> Names<'a> {
     [
         ("x-litellm-model-id", Cow::Borrowed(&*deployment.id)),
         ("x-litellm-model-group", Cow::Borrowed(model)),
         ("x-litellm-model-api-base", Cow::Borrowed(&*deployment.endpoint.shown)),
-        ("x-litellm-attempted-retries", number(journey.retries)),
-        ("x-litellm-max-retries", number(journey.max_retries)),
-        ("x-litellm-attempted-fallbacks", number(journey.fallbacks())),
+        ("x-litellm-attempted-retries", number(retry_state.retries)),
+        ("x-litellm-max-retries", number(retry_state.max_retries)),
+        ("x-litellm-attempted-fallbacks", number(retry_state.fallbacks())),
     ]
 }
 
 /// What is left of them, for an answer that no deployment gave.
-pub fn of_group(model: &str, journey: &Journey) -> Vec<(&'static str, String)> {
+pub fn of_group(model: &str, retry_state: &RetryState) -> Vec<(&'static str, String)> {
     vec![
         ("x-litellm-model-group", model.to_owned()),
-        ("x-litellm-attempted-retries", journey.retries.to_string()),
-        ("x-litellm-max-retries", journey.max_retries.to_string()),
-        ("x-litellm-attempted-fallbacks", journey.fallbacks().to_string()),
+        ("x-litellm-attempted-retries", retry_state.retries.to_string()),
+        ("x-litellm-max-retries", retry_state.max_retries.to_string()),
+        ("x-litellm-attempted-fallbacks", retry_state.fallbacks().to_string()),
     ]
 }
 
@@ -50,7 +50,7 @@ pub fn limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&'static str,
 pub fn failed(
     deployment: &Deployment,
     model: &str,
-    journey: &Journey,
+    retry_state: &RetryState,
     failure: Failure,
     limit: Duration,
     location: Option<String>,
@@ -62,7 +62,7 @@ pub fn failed(
         Failure::Provider { status, .. } => Refusal::Redirected(status, location),
     };
     let mut reply = refusal.reply();
-    reply.headers.extend(owned(names(deployment, model, journey)));
+    reply.headers.extend(owned(names(deployment, model, retry_state)));
     reply
 }
 

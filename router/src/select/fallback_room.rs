@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use llm_balancer_config::Deployment;
 
-use crate::attempt::{Attempt, Journey};
+use crate::attempt::{Attempt, RetryState};
 use crate::failure::Class;
 use crate::failure::fallback::Names;
 use crate::models::groups::Pool;
 use crate::router::Router;
-use crate::select::Search;
-use crate::state::lease::Sharing;
+use crate::select::SelectionRequest;
+use crate::state::lease::QuotaMode;
 use crate::state::store::Moment;
 
 impl Router {
@@ -20,15 +20,15 @@ impl Router {
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        journey: &Journey,
+        retry_state: &RetryState,
         mut class: Class,
         moment: &Moment<'_>,
     ) -> bool {
-        let mut trail = journey.trail.clone();
+        let mut trail = retry_state.trail.clone();
         let mut failed = (Arc::from(attempt.model.as_str()), Arc::clone(&deployment.group));
         loop {
             let names = Names { asked: &failed.0, group: &failed.1 };
-            let Some(target) = trail.next(&self.config.router, &attempt.wishes, names, class) else {
+            let Some(target) = trail.next(&self.config.router, &attempt.routing, names, class) else {
                 return false;
             };
             let resolved = self.groups.resolve(&target.model);
@@ -43,19 +43,19 @@ impl Router {
     }
 
     fn has_room(&self, pool: &Pool, attempt: &Attempt, moment: &Moment<'_>) -> bool {
-        let mut ledger = self.ledger.borrow_mut();
-        let mut search = Search {
+        let mut states = self.states.borrow_mut();
+        let mut search = SelectionRequest {
             pool,
-            journey: &Journey::default(),
+            retry_state: &RetryState::default(),
             estimate: attempt.estimate,
-            tags: &attempt.wishes.tags,
+            tags: &attempt.routing.tags,
             stream: attempt.stream,
-            sharing: Sharing::Alone,
-            lenient: true,
+            quota_mode: QuotaMode::Local,
+            allow_unleased: true,
             is_oversized: false,
         };
-        search.sharing = ledger.sharing(moment.now, moment.store);
-        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
-        self.eligible(&search, &mut ledger, moment.now, moment.store).is_ok()
+        search.quota_mode = states.quota_mode(moment.now, moment.store);
+        search.is_oversized = self.is_oversized(&search, &states, moment.now);
+        self.eligible(&search, &mut states, moment.now, moment.store).is_ok()
     }
 }

@@ -1,4 +1,4 @@
-//! Who serves: those of the group who may, minus those who were tried, by the group's strategy; and admitted by the ledger.
+//! Who serves: those of the group who may, minus those who were tried, by the group's strategy; and admitted by the states.
 
 pub mod fallback_room;
 pub mod oversized;
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::Journey;
+use crate::attempt::RetryState;
 use crate::models::groups::Pool;
 use crate::request::token_estimate::Estimate;
 use crate::router::Router;
 use crate::select::shortlist::LARGE;
-use crate::state::deployment_states::{Ledger, Ticket};
+use crate::state::deployment_states::{DeploymentStates, Ticket};
 use crate::state::eligibility::{self, Excluded};
-use crate::state::lease::Sharing;
+use crate::state::lease::QuotaMode;
 use crate::state::snapshot::Instant;
 use crate::state::store::{Moment, Store};
 use crate::strategy::{
@@ -25,15 +25,15 @@ use crate::strategy::{
     usage_based,
 };
 
-use crate::state::limits::Demand;
+use crate::state::limits::AdmissionRequest;
 
 /// What a request asks of whoever serves it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Search<'a> {
+pub(crate) struct SelectionRequest<'a> {
     /// Who answers to the name.
     pub pool: &'a Pool,
     /// What the request has been through.
-    pub journey: &'a Journey,
+    pub retry_state: &'a RetryState,
     /// What it is going to take.
     pub estimate: Estimate,
     /// Its tags, where they matter.
@@ -41,16 +41,16 @@ pub(crate) struct Search<'a> {
     /// Whether its answer is streamed.
     pub stream: bool,
     /// Whether limits are shared with other instances.
-    pub sharing: Sharing,
+    pub quota_mode: QuotaMode,
     /// Whether those may be picked that need a lease first.
-    pub lenient: bool,
+    pub allow_unleased: bool,
     /// Whether no deployment is large enough for it, so that it may take a whole minute of one.
     pub is_oversized: bool,
 }
 
 /// Who serves.
 #[derive(Debug)]
-pub(crate) struct Chosen {
+pub(crate) struct Selection {
     /// The deployment.
     pub index: usize,
     /// That it has admitted the request.
@@ -59,10 +59,10 @@ pub(crate) struct Chosen {
     pub eligible: Option<usize>,
 }
 
-/// Why nobody serves.
+/// SelectionInfo nobody serves.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Nobody {
-    /// Nobody has these tags.
+pub(crate) enum NoDeployment {
+    /// NoDeployment has these tags.
     Tags,
     /// Each for a reason of its own, by the index of the deployment.
     Excluded(Vec<(usize, Excluded)>),
@@ -71,7 +71,7 @@ pub(crate) enum Nobody {
 }
 
 /// Copies that are renewed before a choice that depends on what other workers do.
-const LOOKS: usize = 2;
+const REFRESH: usize = 2;
 /// Picks that others may fill before all copies of a group are renewed.
 const PICKS: usize = 8;
 /// How often they are, for one request. Each time others have filled [`PICKS`] deployments between a read and a swap.
@@ -79,42 +79,47 @@ const ROUNDS: usize = 16;
 
 impl Router {
     /// Finds whoever serves, and admits the request there.
-    pub(crate) fn choose(&self, search: &Search<'_>, moment: &mut Moment<'_>) -> Result<Chosen, Nobody> {
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.join(moment.now, moment.store);
-        let mut search = Search { sharing: ledger.sharing(moment.now, moment.store), ..*search };
-        search.is_oversized = self.is_oversized(&search, &ledger, moment.now);
+    pub(crate) fn choose(
+        &self,
+        search: &SelectionRequest<'_>,
+        moment: &mut Moment<'_>,
+    ) -> Result<Selection, NoDeployment> {
+        let mut states = self.states.borrow_mut();
+        states.join(moment.now, moment.store);
+        let mut search =
+            SelectionRequest { quota_mode: states.quota_mode(moment.now, moment.store), ..*search };
+        search.is_oversized = self.is_oversized(&search, &states, moment.now);
         let search = &mut search;
-        if let Some(found) = self.at_the_same(search, &mut ledger, moment) {
+        if let Some(found) = self.at_the_same(search, &mut states, moment) {
             return Ok(found);
         }
-        if let Some(found) = self.at_first_draw(search, &mut ledger, moment) {
+        if let Some(found) = self.at_first_draw(search, &mut states, moment) {
             return Ok(found);
         }
-        if let Some(found) = self.on_the_shortlist(search, &mut ledger, moment) {
+        if let Some(found) = self.on_the_shortlist(search, &mut states, moment) {
             return Ok(found);
         }
         let mut excluded = Vec::new();
         for _ in 0..ROUNDS {
-            let left = match self.eligible(search, &mut ledger, moment.now, moment.store) {
-                Ok(left) => self.untried_first(left, search.journey),
+            let left = match self.eligible(search, &mut states, moment.now, moment.store) {
+                Ok(left) => self.untried_first(left, search.retry_state),
                 // A new look may have shown that those which are large enough cool down.
-                Err(_) if !search.is_oversized && self.is_oversized(search, &ledger, moment.now) => {
+                Err(_) if !search.is_oversized && self.is_oversized(search, &states, moment.now) => {
                     search.is_oversized = true;
                     continue;
                 }
                 Err(nobody) => return Err(nobody),
             };
             if self.has_shortlist(search) {
-                self.make_shortlist(&left, search, &ledger, moment);
+                self.make_shortlist(&left, search, &states, moment);
             }
-            match self.admit_one_of(left, search, &mut ledger, moment) {
+            match self.admit_one_of(left, search, &mut states, moment) {
                 Ok(chosen) => return Ok(chosen),
-                Err(Nobody::Excluded(full)) => excluded = full,
+                Err(NoDeployment::Excluded(full)) => excluded = full,
                 Err(nobody) => return Err(nobody),
             }
         }
-        Err(Nobody::Excluded(excluded))
+        Err(NoDeployment::Excluded(excluded))
     }
 
     /// Admits the request at the strategy's pick among these, or at the next one where others were faster. After a few of those all
@@ -122,113 +127,115 @@ impl Router {
     fn admit_one_of(
         &self,
         mut left: Vec<usize>,
-        search: &Search<'_>,
-        ledger: &mut Ledger,
+        search: &SelectionRequest<'_>,
+        states: &mut DeploymentStates,
         moment: &mut Moment<'_>,
-    ) -> Result<Chosen, Nobody> {
+    ) -> Result<Selection, NoDeployment> {
         let eligible = left.len();
         let mut full = Vec::new();
         while full.len() < PICKS
-            && let Some((index, probe)) = self.pick(&left, search, ledger, moment)
+            && let Some((index, probe)) = self.pick(&left, search, states, moment)
         {
-            let demand = self.demand(index, search, ledger, probe);
-            match ledger.admit(demand, moment.now, moment.store) {
-                Ok(ticket) => return Ok(Chosen { index, ticket, eligible: Some(eligible) }),
+            let demand = self.demand(index, search, states, probe);
+            match states.admit(demand, moment.now, moment.store) {
+                Ok(ticket) => return Ok(Selection { index, ticket, eligible: Some(eligible) }),
                 // Going elsewhere, because another worker happens to hold a lease, would not be what the strategy says.
-                Err(Excluded::Unleased) if search.lenient => {
-                    let tokens = ledger.tokens(index, &search.estimate, search.is_oversized);
-                    return Err(Nobody::Unleased((index, tokens)));
+                Err(Excluded::Unleased) if search.allow_unleased => {
+                    let tokens = states.tokens(index, &search.estimate, search.is_oversized);
+                    return Err(NoDeployment::Unleased((index, tokens)));
                 }
                 Err(why) => full.push((index, why)),
             }
             left.retain(|other| *other != index);
         }
         left.iter().for_each(|index| {
-            ledger.read(*index, moment.store);
+            states.read(*index, moment.store);
         });
-        Err(Nobody::Excluded(full))
+        Err(NoDeployment::Excluded(full))
     }
 
     /// An attempt that does not count is made again where it was, if there is room still.
     fn at_the_same(
         &self,
-        search: &Search<'_>,
-        ledger: &mut Ledger,
+        search: &SelectionRequest<'_>,
+        states: &mut DeploymentStates,
         moment: &mut Moment<'_>,
-    ) -> Option<Chosen> {
-        let index = self.index_of(search.journey.bound_for()?)?;
+    ) -> Option<Selection> {
+        let index = self.index_of(search.retry_state.bound_for()?)?;
         if !search.pool.members.contains(&index) {
             return None;
         }
-        let demand = self.demand(index, search, ledger, false);
-        let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
-        let eligible = search.journey.why.and_then(|why| why.eligible);
-        Some(Chosen { index, ticket, eligible })
+        let demand = self.demand(index, search, states, false);
+        let ticket = states.admit(demand, moment.now, moment.store).ok()?;
+        let eligible = search.retry_state.why.and_then(|why| why.eligible);
+        Some(Selection { index, ticket, eligible })
     }
 
     /// simple-shuffle among equals draws from all of them, and mostly the draw may serve: nobody else need be looked at.
     fn at_first_draw(
         &self,
-        search: &Search<'_>,
-        ledger: &mut Ledger,
+        search: &SelectionRequest<'_>,
+        states: &mut DeploymentStates,
         moment: &mut Moment<'_>,
-    ) -> Option<Chosen> {
-        let Search { pool, journey, .. } = search;
-        let is_plain = pool.strategy == Strategy::SimpleShuffle && pool.levels.is_none();
-        if !is_plain || self.filters_tags(pool) || !journey.tried.is_empty() {
+    ) -> Option<Selection> {
+        let SelectionRequest { pool, retry_state, .. } = search;
+        let is_plain = pool.strategy == Strategy::SimpleShuffle && pool.priorities.is_none();
+        if !is_plain || self.filters_tags(pool) || !retry_state.tried.is_empty() {
             return None;
         }
         let place = pool.shuffle.pick(moment.random)?;
         let index = pool.members.get(place).copied()?;
-        let demand = self.demand(index, search, ledger, false);
-        let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
+        let demand = self.demand(index, search, states, false);
+        let ticket = states.admit(demand, moment.now, moment.store).ok()?;
         let eligible = (pool.members.len() == 1).then_some(1);
-        Some(Chosen { index, ticket, eligible })
+        Some(Selection { index, ticket, eligible })
     }
 
     /// Whether a group is too large to be looked at for every request.
-    fn has_shortlist(&self, search: &Search<'_>) -> bool {
-        let Search { pool, journey, .. } = search;
+    fn has_shortlist(&self, search: &SelectionRequest<'_>) -> bool {
+        let SelectionRequest { pool, retry_state, .. } = search;
         pool.members.len() > LARGE
             && pool.strategy != Strategy::SimpleShuffle
-            && pool.levels.is_none()
+            && pool.priorities.is_none()
             && !self.filters_tags(pool)
-            && journey.tried.is_empty()
+            && retry_state.tried.is_empty()
     }
 
     /// Of a large group, one of those that were best lately, if enough of them may serve.
     fn on_the_shortlist(
         &self,
-        search: &Search<'_>,
-        ledger: &mut Ledger,
+        search: &SelectionRequest<'_>,
+        states: &mut DeploymentStates,
         moment: &mut Moment<'_>,
-    ) -> Option<Chosen> {
+    ) -> Option<Selection> {
         if !self.has_shortlist(search) {
             return None;
         }
         let listed = self.shortlists.borrow_mut().take(search.pool, search.stream)?;
         let at = Instant::new(moment.now);
         let count = listed.len();
-        let left: Vec<usize> =
-            listed.into_iter().filter(|index| self.why_not(*index, search, ledger, &at).is_none()).collect();
+        let left: Vec<usize> = listed
+            .into_iter()
+            .filter(|index| self.exclusion(*index, search, states, &at).is_none())
+            .collect();
         if left.len().saturating_mul(2) < count {
             return None;
         }
-        let (index, probe) = self.pick(&left, search, ledger, moment)?;
-        let demand = self.demand(index, search, ledger, probe);
-        let ticket = ledger.admit(demand, moment.now, moment.store).ok()?;
-        Some(Chosen { index, ticket, eligible: None })
+        let (index, probe) = self.pick(&left, search, states, moment)?;
+        let demand = self.demand(index, search, states, probe);
+        let ticket = states.admit(demand, moment.now, moment.store).ok()?;
+        Some(Selection { index, ticket, eligible: None })
     }
 
     fn make_shortlist(
         &self,
         members: &[usize],
-        search: &Search<'_>,
-        ledger: &Ledger,
+        search: &SelectionRequest<'_>,
+        states: &DeploymentStates,
         moment: &mut Moment<'_>,
     ) {
-        let Search { pool, stream, .. } = search;
-        let candidates = candidates(members, ledger);
+        let SelectionRequest { pool, stream, .. } = search;
+        let candidates = candidates(members, states);
         let scored = |score: &dyn Fn(&Candidate<'_>) -> f64| -> Vec<(f64, usize)> {
             candidates.iter().map(|candidate| (score(candidate), candidate.index)).collect()
         };
@@ -244,28 +251,42 @@ impl Router {
     }
 
     fn filters_tags(&self, pool: &Pool) -> bool {
-        pool.tag_filtering && !pool.direct
+        pool.tag_filtering && !pool.by_id
     }
 
-    fn demand(&self, index: usize, search: &Search<'_>, ledger: &Ledger, probe: bool) -> Demand {
-        let Search { estimate, is_oversized, sharing, .. } = *search;
-        let tokens = ledger.tokens(index, &estimate, is_oversized);
-        Demand { index, tokens, estimate, is_oversized, direct: search.pool.direct, probe, sharing }
+    fn demand(
+        &self,
+        index: usize,
+        search: &SelectionRequest<'_>,
+        states: &DeploymentStates,
+        probe: bool,
+    ) -> AdmissionRequest {
+        let SelectionRequest { estimate, is_oversized, quota_mode, .. } = *search;
+        let tokens = states.tokens(index, &estimate, is_oversized);
+        AdmissionRequest {
+            index,
+            tokens,
+            estimate,
+            is_oversized,
+            by_id: search.pool.by_id,
+            probe,
+            quota_mode,
+        }
     }
 
     /// The deployments that may serve: by tag, by what they have room for, and of those the ones of the first order.
     pub(crate) fn eligible(
         &self,
-        search: &Search<'_>,
-        ledger: &mut Ledger,
+        search: &SelectionRequest<'_>,
+        states: &mut DeploymentStates,
         now: Duration,
         store: &dyn Store,
-    ) -> Result<Vec<usize>, Nobody> {
+    ) -> Result<Vec<usize>, NoDeployment> {
         let members = self.tagged(search)?;
         let mut left = Vec::with_capacity(search.pool.members.len());
         let mut excluded = Vec::new();
         let at = Instant::new(now);
-        let mut sort = |place: usize, index: usize| match self.why_not(index, search, ledger, &at) {
+        let mut sort = |place: usize, index: usize| match self.exclusion(index, search, states, &at) {
             None => left.push(place),
             Some(why) => excluded.push((place, why)),
         };
@@ -277,76 +298,76 @@ impl Router {
                 }
             }),
         }
-        self.look_again(&mut left, &mut excluded, search, ledger, now, store);
+        self.refresh_stale(&mut left, &mut excluded, search, states, now, store);
         let left = of_first_order(left, search);
         if left.is_empty() {
             let by_index = |(place, why): (usize, Excluded)| Some((*search.pool.members.get(place)?, why));
-            return Err(Nobody::Excluded(excluded.into_iter().filter_map(by_index).collect()));
+            return Err(NoDeployment::Excluded(excluded.into_iter().filter_map(by_index).collect()));
         }
         Ok(left)
     }
 
     /// No deployment stays full on the strength of an old copy: what was given back is looked for with every request, and in all
     /// groups before a request is refused, or sent where it has failed already.
-    fn look_again(
+    fn refresh_stale(
         &self,
         left: &mut Vec<usize>,
         excluded: &mut [(usize, Excluded)],
-        search: &Search<'_>,
-        ledger: &mut Ledger,
+        search: &SelectionRequest<'_>,
+        states: &mut DeploymentStates,
         now: Duration,
         store: &dyn Store,
     ) {
         let member = |place: usize| search.pool.members.get(place).copied();
         let is_untried = |place: &usize| {
             let deployment = member(*place).and_then(|index| self.deployment(index));
-            deployment.is_some_and(|deployment| !search.journey.tried.contains(&deployment.id))
+            deployment.is_some_and(|deployment| !search.retry_state.tried.contains(&deployment.id))
         };
         let early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
         let has_untried = left.iter().any(is_untried);
-        if early.is_empty() || (has_untried && ledger.is_alone()) {
+        if early.is_empty() || (has_untried && states.is_alone()) {
             return;
         }
         let mut groups: Vec<usize> =
-            early.iter().filter_map(|(place, _)| ledger.group(member(*place)?)).collect();
+            early.iter().filter_map(|(place, _)| states.group(member(*place)?)).collect();
         groups.sort_unstable();
         groups.dedup();
-        if has_untried && groups.len() > LOOKS {
+        if has_untried && groups.len() > REFRESH {
             // Least recently first: which of them are left out varies, so no cursor would meet all of them.
-            groups.sort_by_key(|group| ledger.caught_up(*group));
-            groups.truncate(LOOKS);
+            groups.sort_by_key(|group| states.caught_up(*group));
+            groups.truncate(REFRESH);
         }
-        let renewed = groups.into_iter().filter(|group| ledger.catch_up(*group, store)).count();
+        let renewed = groups.into_iter().filter(|group| states.catch_up(*group, store)).count();
         if renewed == 0 {
             return;
         }
         for (place, why) in early {
             let Some(index) = member(*place) else { continue };
-            match self.why_not(index, search, ledger, &Instant::new(now)) {
+            match self.exclusion(index, search, states, &Instant::new(now)) {
                 None => left.push(*place),
                 Some(still) => *why = still,
             }
         }
     }
 
-    pub(crate) fn why_not(
+    pub(crate) fn exclusion(
         &self,
         index: usize,
-        search: &Search<'_>,
-        ledger: &Ledger,
+        search: &SelectionRequest<'_>,
+        states: &DeploymentStates,
         at: &Instant,
     ) -> Option<Excluded> {
-        if ledger.seen_in_short(index)?.is_surely_free(&search.estimate, at) {
+        if states.snapshot(index)?.is_surely_free(&search.estimate, at) {
             return None;
         }
-        let (record, terms) = ledger.seen(index)?;
-        let demand = self.demand(index, search, ledger, false);
+        let (record, terms) = states.seen(index)?;
+        let demand = self.demand(index, search, states, false);
         let why = eligibility::excluded(record, terms, &demand, at.now);
-        why.filter(|why| !(search.lenient && *why == Excluded::Unleased))
+        why.filter(|why| !(search.allow_unleased && *why == Excluded::Unleased))
     }
 
     /// The places of the members that the request's tags admit; `None` for all of them.
-    pub(crate) fn tagged(&self, search: &Search<'_>) -> Result<Option<Vec<usize>>, Nobody> {
+    pub(crate) fn tagged(&self, search: &SelectionRequest<'_>) -> Result<Option<Vec<usize>>, NoDeployment> {
         if !self.filters_tags(search.pool) {
             return Ok(None);
         }
@@ -356,22 +377,22 @@ impl Router {
         let router = &self.config.router;
         let rules = tags::Rules { match_any: router.tags_match_any, prefix: &router.tag_prefix };
         let admitted = tags::admitted(with_tags, search.tags, rules);
-        admitted.map(Some).map_err(|_| Nobody::Tags)
+        admitted.map(Some).map_err(|_| NoDeployment::Tags)
     }
 
     /// Among those that may serve, those that this request has not tried; else those that may have come to their senses.
-    fn untried_first(&self, members: Vec<usize>, journey: &Journey) -> Vec<usize> {
-        if journey.tried.is_empty() {
+    fn untried_first(&self, members: Vec<usize>, retry_state: &RetryState) -> Vec<usize> {
+        if retry_state.tried.is_empty() {
             return members;
         }
-        let last = journey.tried.last();
+        let last = retry_state.tried.last();
         let among = |stays: &dyn Fn(&Deployment) -> bool| -> Vec<usize> {
             let stays = |index: &usize| self.deployment(*index).is_some_and(stays);
             members.iter().copied().filter(stays).collect()
         };
-        let useful = |deployment: &Deployment| !journey.useless.contains(&deployment.id);
+        let useful = |deployment: &Deployment| !retry_state.permanently_failed.contains(&deployment.id);
         let tiers: [&dyn Fn(&Deployment) -> bool; 3] = [
-            &|deployment| !journey.tried.contains(&deployment.id),
+            &|deployment| !retry_state.tried.contains(&deployment.id),
             &|deployment| useful(deployment) && Some(&deployment.id) != last,
             &useful,
         ];
@@ -382,8 +403,8 @@ impl Router {
     fn pick(
         &self,
         members: &[usize],
-        search: &Search<'_>,
-        ledger: &mut Ledger,
+        search: &SelectionRequest<'_>,
+        states: &mut DeploymentStates,
         moment: &mut Moment<'_>,
     ) -> Option<(usize, bool)> {
         if let [only] = members {
@@ -392,35 +413,35 @@ impl Router {
         let depends_on_others =
             !matches!(search.pool.strategy, Strategy::SimpleShuffle | Strategy::LowestCost);
         if !depends_on_others {
-            return self.pick_by(members, search, ledger, moment);
+            return self.pick_by(members, search, states, moment);
         }
         // Before its first choice a worker does not know that there are others.
-        ledger.join(moment.now, moment.store);
-        ledger.look_around(search.pool, LOOKS, moment.store);
-        let first = self.pick_by(members, search, ledger, moment)?;
-        if ledger.is_alone() {
+        states.join(moment.now, moment.store);
+        states.look_around(search.pool, REFRESH, moment.store);
+        let first = self.pick_by(members, search, states, moment)?;
+        if states.is_alone() {
             return Some(first);
         }
         // Whoever looks best by an old copy is looked at again, and may not look best any more.
-        ledger.read(first.0, moment.store);
-        self.pick_by(members, search, ledger, moment)
+        states.read(first.0, moment.store);
+        self.pick_by(members, search, states, moment)
     }
 
     fn pick_by(
         &self,
         members: &[usize],
-        search: &Search<'_>,
-        ledger: &Ledger,
+        search: &SelectionRequest<'_>,
+        states: &DeploymentStates,
         moment: &mut Moment<'_>,
     ) -> Option<(usize, bool)> {
-        let Search { pool, stream, .. } = search;
+        let SelectionRequest { pool, stream, .. } = search;
         let deployments = || members.iter().filter_map(|index| self.deployment(*index));
         if pool.strategy == Strategy::SimpleShuffle {
             let weights: Vec<Weights> = deployments().map(Weights::of).collect();
             let place = SimpleShuffle::new(&weights).pick(moment.random)?;
             return Some((*members.get(place)?, false));
         }
-        let candidates = candidates(members, ledger);
+        let candidates = candidates(members, states);
         let mut probe = false;
         let place = match pool.strategy {
             Strategy::LeastBusy => least_busy::pick(&candidates, moment.now, moment.random),
@@ -436,17 +457,17 @@ impl Router {
     }
 }
 
-fn candidates<'l>(members: &[usize], ledger: &'l Ledger) -> Vec<Candidate<'l>> {
-    let candidate = |index: &usize| Some(Candidate { index: *index, seen: ledger.seen_in_short(*index)? });
+fn candidates<'l>(members: &[usize], states: &'l DeploymentStates) -> Vec<Candidate<'l>> {
+    let candidate = |index: &usize| Some(Candidate { index: *index, seen: states.snapshot(*index)? });
     members.iter().filter_map(candidate).collect()
 }
 
 /// From places in the pool to deployments: those of the lowest order that is left, above the one that has failed.
-fn of_first_order(places: Vec<usize>, search: &Search<'_>) -> Vec<usize> {
+fn of_first_order(places: Vec<usize>, search: &SelectionRequest<'_>) -> Vec<usize> {
     let member = |place: &usize| search.pool.members.get(*place).copied();
-    let Some(levels) = &search.pool.levels else { return places.iter().filter_map(member).collect() };
-    let level = |place: &usize| levels.get(*place).copied().unwrap_or(i64::MAX);
-    let is_left = |place: &&usize| search.journey.above.is_none_or(|above| level(place) > above);
+    let Some(priorities) = &search.pool.priorities else { return places.iter().filter_map(member).collect() };
+    let level = |place: &usize| priorities.get(*place).copied().unwrap_or(i64::MAX);
+    let is_left = |place: &&usize| search.retry_state.above.is_none_or(|above| level(place) > above);
     let first = places.iter().filter(is_left).map(level).min();
     let is_first = |place: &&usize| is_left(place) && Some(level(place)) == first;
     places.iter().filter(is_first).filter_map(member).collect()

@@ -4,32 +4,40 @@
 use std::time::Duration;
 
 use crate::router::Router;
-use crate::select::Search;
-use crate::state::deployment_states::Ledger;
+use crate::select::SelectionRequest;
+use crate::state::deployment_states::DeploymentStates;
 
 impl Router {
     /// Whether none of the deployments that the request may still use is large enough for it: those with its tags, of the
-    /// levels that are left, that neither cool down nor have refused it for good.
-    pub(crate) fn is_oversized(&self, search: &Search<'_>, ledger: &Ledger, now: Duration) -> bool {
-        let Search { pool, journey, estimate, .. } = search;
+    /// priorities that are left, that neither cool down nor have refused it for good.
+    pub(crate) fn is_oversized(
+        &self,
+        search: &SelectionRequest<'_>,
+        states: &DeploymentStates,
+        now: Duration,
+    ) -> bool {
+        let SelectionRequest { pool, retry_state, estimate, .. } = search;
         // Nearly every request ends here: an answer counts for half of a limit at most.
         if pool.smallest_tpm.is_none_or(|tpm| estimate.prompt <= tpm / 2) {
             return false;
         }
         let Ok(tagged) = self.tagged(search) else { return false };
         let is_left = |place: usize| {
-            let level =
-                pool.levels.as_ref().and_then(|levels| levels.get(place).copied()).unwrap_or(i64::MAX);
-            journey.above.is_none_or(|above| level > above)
+            let level = pool
+                .priorities
+                .as_ref()
+                .and_then(|priorities| priorities.get(place).copied())
+                .unwrap_or(i64::MAX);
+            retry_state.above.is_none_or(|above| level > above)
                 && tagged.as_ref().is_none_or(|places| places.contains(&place))
         };
         let is_usable = |index: usize| {
-            let is_useful = self.deployment(index).is_some_and(|own| !journey.useless.contains(&own.id));
-            let is_cooling = ledger.seen(index).is_some_and(|(record, _)| record.cooldown.at(now).is_some());
-            is_useful && (pool.direct || !is_cooling)
+            let is_useful =
+                self.deployment(index).is_some_and(|own| !retry_state.permanently_failed.contains(&own.id));
+            let is_cooling = states.seen(index).is_some_and(|(record, _)| record.cooldown.at(now).is_some());
+            is_useful && (pool.by_id || !is_cooling)
         };
-        let is_large =
-            |index: usize| ledger.seen_in_short(index).is_some_and(|seen| !seen.is_too_small(estimate));
+        let is_large = |index: usize| states.snapshot(index).is_some_and(|seen| !seen.is_too_small(estimate));
         let mut members = pool.members.iter().copied().enumerate();
         !members.any(|(place, index)| is_large(index) && is_left(place) && is_usable(index))
     }

@@ -19,7 +19,7 @@ pub struct Rules<'a> {
 
 /// The tags of a request, by what they ask for.
 #[derive(Default)]
-struct Asked<'a> {
+struct TagQuery<'a> {
     excluded: Vec<&'a str>,
     required: Vec<&'a str>,
     preferred: Vec<&'a str>,
@@ -27,7 +27,7 @@ struct Asked<'a> {
     malformed: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TagQuery<'a> {
     fn of(tags: &'a [String], prefix: &str) -> Self {
         let mut asked = Self::default();
         for tag in tags {
@@ -69,7 +69,7 @@ fn has(tags: &[String], tag: &str) -> bool {
 
 /// The deployments that a request with these tags may go to, in their order.
 ///
-/// A deployment that `!` excludes, or that lacks what `&` requires, is never among them, not even as the default.
+/// A deployment that `!` excludes, or that shortfall what `&` requires, is never among them, not even as the default.
 ///
 /// # Errors
 /// [`NotAllowed`] where no deployment is left.
@@ -78,7 +78,7 @@ pub fn admitted<'a>(
     tags: &[String],
     rules: Rules<'_>,
 ) -> Result<Vec<usize>, NotAllowed> {
-    let asked = Asked::of(tags, rules.prefix);
+    let asked = TagQuery::of(tags, rules.prefix);
     let members: Vec<(usize, &[String])> = members.collect();
     let among = |keep: &dyn Fn(&[String]) -> bool| -> Vec<usize> {
         members.iter().filter(|(_, tags)| keep(tags)).map(|(index, _)| *index).collect()

@@ -15,15 +15,15 @@ use crate::models::groups::Pool;
 use crate::request::token_estimate::Estimate;
 use crate::state::eligibility::{self, Excluded};
 use crate::state::freed::Stale;
-use crate::state::group_limits::{RateLimits, Sums};
-use crate::state::heartbeats::Alive;
-use crate::state::lease::{Away, Sharing};
-use crate::state::limits::{Demand, Terms};
+use crate::state::group_limits::{GroupLimits, RateLimits};
+use crate::state::heartbeats::WorkerHeartbeats;
+use crate::state::lease::{QuotaMode, RedisHealth};
+use crate::state::limits::{AdmissionRequest, DeploymentLimits};
 use crate::state::membership::Fleet;
-use crate::state::pending_successes::{self, Known, Waiting};
+use crate::state::pending_successes::{self, KnownSuccesses, Waiting};
 use crate::state::record::Record;
 use crate::state::rotation::Rotation;
-use crate::state::snapshot::{Fixed, Seen};
+use crate::state::snapshot::{Snapshot, StaticAttributes};
 use crate::state::store::{Store, TRIES, Version};
 use crate::state::window::Window;
 
@@ -54,31 +54,31 @@ pub struct Ticket {
 
 /// A deployment as this worker sees it.
 #[derive(Debug)]
-struct Seat {
+struct Entry {
     key: String,
     /// Names it in the group's record, the same in all workers and configurations.
     mark: u32,
-    terms: Terms,
+    terms: DeploymentLimits,
     group: usize,
-    fixed: Fixed,
+    fixed: StaticAttributes,
     /// As it was last seen.
     record: Record,
     /// Successes that are not written yet.
     waiting: Waiting,
-    /// Which of this worker's reads last renewed `record`; see [`Ledger::reads`].
+    /// Which of this worker's reads last renewed `record`; see [`DeploymentStates::reads`].
     last_read: u64,
 }
 
 /// See above.
 #[derive(Debug)]
-pub struct Ledger {
-    seats: Vec<Seat>,
-    /// The seats in short, in the same order.
-    seen: Vec<Seen>,
-    groups: Vec<Sums>,
+pub struct DeploymentStates {
+    entries: Vec<Entry>,
+    /// The entries in short, in the same order.
+    seen: Vec<Snapshot>,
+    groups: Vec<GroupLimits>,
     /// The members of each group: their marks, in order, and their indices.
     members: Vec<Vec<(u32, usize)>>,
-    alive: Alive,
+    alive: WorkerHeartbeats,
     /// Whether the others know that this VM counts; one that serves nobody does not.
     joined: bool,
     /// Reads of records so far.
@@ -95,18 +95,18 @@ pub struct Ledger {
     fleet_seen: Duration,
 }
 
-impl Ledger {
+impl DeploymentStates {
     /// For one worker, whose VM has this number. `strategy` tells the strategy of a deployment's group.
     pub fn new(config: &Config, vm: u32, strategy: &dyn Fn(&Deployment) -> Strategy) -> Self {
-        let mut groups: Vec<Sums> = Vec::new();
+        let mut groups: Vec<GroupLimits> = Vec::new();
         let mut members: Vec<Vec<(u32, usize)>> = Vec::new();
         let mut places = std::collections::HashMap::<Arc<str>, usize>::new();
-        let mut seats = Vec::with_capacity(config.deployments.len());
+        let mut entries = Vec::with_capacity(config.deployments.len());
         for deployment in &config.deployments {
-            let terms = Terms::of(config, deployment, strategy(deployment));
+            let terms = DeploymentLimits::of(config, deployment, strategy(deployment));
             let place = *places.entry(Arc::clone(&deployment.group)).or_insert(groups.len());
             if place == groups.len() {
-                groups.push(Sums::new(&deployment.group));
+                groups.push(GroupLimits::new(&deployment.group));
                 members.push(Vec::new());
             }
             if let Some(group) = groups.get_mut(place) {
@@ -114,14 +114,14 @@ impl Ledger {
             }
             let mark = mark(&deployment.id);
             if let Some(members) = members.get_mut(place) {
-                members.push((mark, seats.len()));
+                members.push((mark, entries.len()));
             }
-            seats.push(Seat {
+            entries.push(Entry {
                 key: format!("d/{}", deployment.id),
                 mark,
                 terms,
                 group: place,
-                fixed: Fixed::of(deployment),
+                fixed: StaticAttributes::of(deployment),
                 record: Record::default(),
                 waiting: Waiting::default(),
                 last_read: 0,
@@ -129,13 +129,16 @@ impl Ledger {
         }
         members.iter_mut().for_each(|members| members.sort_unstable());
         let shared = config.redis.is_some();
-        let seen = seats.iter().map(|seat| Seen::of(&seat.record, &seat.terms, seat.fixed, shared)).collect();
+        let seen = entries
+            .iter()
+            .map(|entry| Snapshot::of(&entry.record, &entry.terms, entry.fixed, shared))
+            .collect();
         Self {
-            seats,
+            entries,
             seen,
             groups,
             members,
-            alive: Alive::new(vm),
+            alive: WorkerHeartbeats::new(vm),
             joined: false,
             reads: 0,
             reads_at_beat: 0,
@@ -149,11 +152,11 @@ impl Ledger {
     /// Creates what is not there yet, before there is traffic, and reads the rest: counts survive a reload.
     pub fn open(&mut self, store: &dyn Store) {
         self.groups.iter_mut().for_each(|group| group.open(store));
-        for index in 0..self.seats.len() {
+        for index in 0..self.entries.len() {
             if self.read(index, store).is_none()
-                && let Some(seat) = self.seats.get(index)
+                && let Some(entry) = self.entries.get(index)
             {
-                store.swap(&seat.key, &seat.record.encode(), None);
+                store.swap(&entry.key, &entry.record.encode(), None);
             }
         }
     }
@@ -170,24 +173,24 @@ impl Ledger {
 
     /// Writes the successes that wait.
     fn write_waiting(&mut self, now: Duration, store: &dyn Store) {
-        for index in 0..self.seats.len() {
-            if self.seats.get(index).is_some_and(|seat| seat.waiting.any()) {
+        for index in 0..self.entries.len() {
+            if self.entries.get(index).is_some_and(|entry| entry.waiting.any()) {
                 self.update(index, now, store, |_| ());
             }
-            if let Some(seat) = self.seats.get_mut(index) {
-                seat.waiting.beat(seat.record.outcomes);
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.waiting.beat(entry.record.outcomes);
             }
         }
     }
 
     /// Drops the counts of VMs that have fallen silent from all copies, as reading them again would.
     fn forget_dead(&mut self) {
-        for index in 0..self.seats.len() {
-            let Some(seat) = self.seats.get_mut(index) else { break };
-            let before = seat.record.in_flight.len();
-            seat.record.in_flight.retain(|cell| self.alive.is_alive(cell.vm));
-            if seat.record.in_flight.len() < before {
-                self.shorten(index);
+        for index in 0..self.entries.len() {
+            let Some(entry) = self.entries.get_mut(index) else { break };
+            let before = entry.record.in_flight.len();
+            entry.record.in_flight.retain(|cell| self.alive.is_alive(cell.vm));
+            if entry.record.in_flight.len() < before {
+                self.refresh_snapshot(index);
             }
         }
     }
@@ -197,13 +200,13 @@ impl Ledger {
     fn renew(&mut self, store: &dyn Store) {
         let before = std::mem::replace(&mut self.reads_at_beat, self.reads);
         let mut left = if self.alive.is_alone() { 0 } else { RENEWALS };
-        for _ in 0..self.seats.len() {
+        for _ in 0..self.entries.len() {
             if left == 0 {
                 break;
             }
-            let index = self.renewals.next(self.seats.len());
-            let is_old = |seat: &Seat| seat.terms.are_counted() && seat.last_read <= before;
-            if self.seats.get(index).is_some_and(is_old) {
+            let index = self.renewals.next(self.entries.len());
+            let is_old = |entry: &Entry| entry.terms.are_counted() && entry.last_read <= before;
+            if self.entries.get(index).is_some_and(is_old) {
                 left = left.saturating_sub(1);
                 self.read(index, store);
             }
@@ -222,14 +225,14 @@ impl Ledger {
     }
 
     /// How limits are shared with other instances, as far as is known; looked at again now and then.
-    pub fn sharing(&mut self, now: Duration, store: &dyn Store) -> Sharing {
+    pub fn quota_mode(&mut self, now: Duration, store: &dyn Store) -> QuotaMode {
         if !self.shared {
-            return Sharing::Alone;
+            return QuotaMode::Local;
         }
         if now.abs_diff(self.fleet_seen) >= FLEET {
             self.look_at_fleet(now, store);
         }
-        self.fleet.sharing(now)
+        self.fleet.quota_mode(now)
     }
 
     /// The fleet as it is.
@@ -245,15 +248,15 @@ impl Ledger {
         index: usize,
         now: Duration,
         store: &dyn Store,
-        mut change: impl FnMut(&mut Record, &Terms) -> Option<T>,
+        mut change: impl FnMut(&mut Record, &DeploymentLimits) -> Option<T>,
     ) -> Option<T> {
         for _ in 0..TRIES {
             let version = self.read(index, store);
-            let seat = self.seats.get_mut(index)?;
-            seat.record.window = seat.record.window.at(now);
-            let result = change(&mut seat.record, &seat.terms)?;
-            if store.swap(&seat.key, &seat.record.encode(), version) {
-                self.shorten(index);
+            let entry = self.entries.get_mut(index)?;
+            entry.record.window = entry.record.window.at(now);
+            let result = change(&mut entry.record, &entry.terms)?;
+            if store.swap(&entry.key, &entry.record.encode(), version) {
+                self.refresh_snapshot(index);
                 return Some(result);
             }
         }
@@ -262,7 +265,7 @@ impl Ledger {
 
     /// How many deployments there are.
     pub fn count(&self) -> usize {
-        self.seats.len()
+        self.entries.len()
     }
 
     /// Whether this is the only worker.
@@ -271,41 +274,41 @@ impl Ledger {
     }
 
     /// Whether a deployment has its group to itself.
-    pub fn is_lone(&self, index: usize) -> bool {
-        let group = self.seats.get(index).and_then(|seat| self.groups.get(seat.group));
+    pub fn only_member(&self, index: usize) -> bool {
+        let group = self.entries.get(index).and_then(|entry| self.groups.get(entry.group));
         group.is_none_or(|group| group.members() < 2)
     }
 
     /// A deployment as it was last seen.
-    pub fn seen(&self, index: usize) -> Option<(&Record, &Terms)> {
-        self.seats.get(index).map(|seat| (&seat.record, &seat.terms))
+    pub fn seen(&self, index: usize) -> Option<(&Record, &DeploymentLimits)> {
+        self.entries.get(index).map(|entry| (&entry.record, &entry.terms))
     }
 
     /// The same in short.
-    pub fn seen_in_short(&self, index: usize) -> Option<&Seen> {
+    pub fn snapshot(&self, index: usize) -> Option<&Snapshot> {
         self.seen.get(index)
     }
 
     /// Keeps the short form of a record that has changed here.
-    fn shorten(&mut self, index: usize) {
-        if let (Some(seat), Some(seen)) = (self.seats.get(index), self.seen.get_mut(index)) {
-            *seen = Seen::of(&seat.record, &seat.terms, seat.fixed, self.shared);
+    fn refresh_snapshot(&mut self, index: usize) {
+        if let (Some(entry), Some(seen)) = (self.entries.get(index), self.seen.get_mut(index)) {
+            *seen = Snapshot::of(&entry.record, &entry.terms, entry.fixed, self.shared);
         }
     }
 
     /// Looks at a deployment again.
     pub fn read(&mut self, index: usize, store: &dyn Store) -> Option<Version> {
-        let seat = self.seats.get_mut(index)?;
+        let entry = self.entries.get_mut(index)?;
         self.reads = self.reads.saturating_add(1);
-        seat.last_read = self.reads;
-        let (bytes, version) = store.get(&seat.key)?;
-        seat.record = Record::decode(&bytes).unwrap_or_default();
-        let cells = &mut seat.record.in_flight;
+        entry.last_read = self.reads;
+        let (bytes, version) = store.get(&entry.key)?;
+        entry.record = Record::decode(&bytes).unwrap_or_default();
+        let cells = &mut entry.record.in_flight;
         if cells.iter().any(|cell| !self.alive.knows(cell.vm)) {
             self.alive.look(store);
         }
         cells.retain(|cell| self.alive.is_alive(cell.vm));
-        self.shorten(index);
+        self.refresh_snapshot(index);
         Some(version)
     }
 
@@ -329,7 +332,7 @@ impl Ledger {
 
     /// The group of a deployment, by its number.
     pub fn group(&self, index: usize) -> Option<usize> {
-        self.seats.get(index).map(|seat| seat.group)
+        self.entries.get(index).map(|entry| entry.group)
     }
 
     /// Renews the copies of a group's members where something was given back since they were read. Says whether there are any.
@@ -357,7 +360,9 @@ impl Ledger {
 
     /// Says that something was given back at a deployment, so that copies of it which say that it is full are out of date.
     pub fn note_freed(&mut self, index: usize, now: Duration, store: &dyn Store) {
-        let Some((group, mark)) = self.seats.get(index).map(|seat| (seat.group, seat.mark)) else { return };
+        let Some((group, mark)) = self.entries.get(index).map(|entry| (entry.group, entry.mark)) else {
+            return;
+        };
         if let Some(group) = self.groups.get_mut(group).filter(|group| group.notes_what_is_freed()) {
             group.update(now, store, |_| (), Some(mark));
         }
@@ -372,18 +377,23 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Excluded`], by the record as it is now.
-    pub fn admit(&mut self, demand: Demand, now: Duration, store: &dyn Store) -> Result<Ticket, Excluded> {
+    pub fn admit(
+        &mut self,
+        demand: AdmissionRequest,
+        now: Duration,
+        store: &dyn Store,
+    ) -> Result<Ticket, Excluded> {
         let index = demand.index;
         for _ in 0..TRIES {
             let version = self.read(index, store);
             let tokens = self.tokens(index, &demand.estimate, demand.is_oversized);
-            let demand = Demand { tokens, ..demand };
+            let demand = AdmissionRequest { tokens, ..demand };
             let own = self.alive.own();
-            let Some(seat) = self.seats.get_mut(index) else { break };
-            if let Some(excluded) = eligibility::excluded(&seat.record, &seat.terms, &demand, now) {
+            let Some(entry) = self.entries.get_mut(index) else { break };
+            if let Some(excluded) = eligibility::excluded(&entry.record, &entry.terms, &demand, now) {
                 return Err(excluded);
             }
-            if demand.probe && seat.record.latency.is_probed(now) {
+            if demand.probe && entry.record.latency.is_probed(now) {
                 // Another worker was faster; its probe will tell this one, too.
                 return Err(Excluded::Contended);
             }
@@ -391,35 +401,36 @@ impl Ledger {
                 at: now,
                 minute: 0,
                 reserved: 0,
-                load: seat.record.in_flight(),
+                load: entry.record.in_flight(),
                 probe: demand.probe,
                 in_flight: false,
                 low: false,
             };
-            if !seat.terms.are_counted() {
+            if !entry.terms.are_counted() {
                 return Ok(ticket);
             }
-            let record = &mut seat.record;
+            let record = &mut entry.record;
             record.window = record.window.at(now);
             record.window.admit(tokens);
-            record.depart(own);
+            record.inc_in_flight(own);
             if demand.probe {
                 record.latency.probe(now);
             }
-            if let Sharing::Fleet { instances, away } = demand.sharing
-                && seat.terms.are_limited()
+            if let QuotaMode::Shared { instances, health } = demand.quota_mode
+                && entry.terms.are_limited()
             {
                 record.lease = record.lease.on(record.window.minute);
                 record.lease.use_one(now);
-                let limits = seat.terms.limits();
-                ticket.low = away == Away::No && record.lease.is_low(&record.window, limits, instances, now);
+                let limits = entry.terms.limits();
+                ticket.low =
+                    health == RedisHealth::Up && record.lease.is_low(&record.window, limits, instances, now);
             }
-            if store.swap(&seat.key, &record.encode(), version) {
-                ticket.minute = seat.record.window.minute;
+            if store.swap(&entry.key, &record.encode(), version) {
+                ticket.minute = entry.record.window.minute;
                 ticket.reserved = tokens;
                 ticket.in_flight = true;
-                let (group, terms) = (seat.group, seat.terms);
-                self.shorten(index);
+                let (group, terms) = (entry.group, entry.terms);
+                self.refresh_snapshot(index);
                 if terms.are_limited() {
                     self.update_sums(group, now, store, |window| terms.count(window, tokens), None);
                 }
@@ -442,7 +453,7 @@ impl Ledger {
         let own = self.alive.own();
         let used = used.unwrap_or(ticket.reserved);
         let Some((terms, group, mark)) =
-            self.seats.get(index).map(|seat| (seat.terms, seat.group, seat.mark))
+            self.entries.get(index).map(|entry| (entry.terms, entry.group, entry.mark))
         else {
             return;
         };
@@ -450,7 +461,7 @@ impl Ledger {
         self.update(index, now, store, |record| {
             if ticket.in_flight {
                 was_busy = terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
-                record.come_back(own);
+                record.dec_in_flight(own);
                 record.window.correct(ticket.minute, ticket.reserved, used);
             }
             if ticket.probe {
@@ -462,7 +473,7 @@ impl Ledger {
             leaves_room = terms.tpm.is_some() && (expects_less || record.cooldown != before.1);
         });
         let corrects = ticket.in_flight && used != ticket.reserved && terms.tpm.is_some();
-        let is_noted = self.groups.get(group).is_some_and(Sums::notes_what_is_freed);
+        let is_noted = self.groups.get(group).is_some_and(GroupLimits::notes_what_is_freed);
         // Where shorter answers are expected, the same request needs less room; and a request that is larger than the tpm of others goes
         // to them when this one cools down.
         let has_room = was_busy || leaves_room || (corrects && used < ticket.reserved);
@@ -485,9 +496,9 @@ impl Ledger {
         self.settle(index, ticket, Some(0), now, store, |record| {
             record.window.uncount(ticket.minute, u32::from(ticket.in_flight));
         });
-        let seat = self.seats.get(index).filter(|seat| ticket.in_flight && seat.terms.rpm.is_some());
-        if let Some((group, mark)) = seat.map(|seat| (seat.group, seat.mark)) {
-            let is_noted = self.groups.get(group).is_some_and(Sums::notes_what_is_freed);
+        let entry = self.entries.get(index).filter(|entry| ticket.in_flight && entry.terms.rpm.is_some());
+        if let Some((group, mark)) = entry.map(|entry| (entry.group, entry.mark)) {
+            let is_noted = self.groups.get(group).is_some_and(GroupLimits::notes_what_is_freed);
             let uncount = |window: &mut Window| window.uncount(ticket.minute, 1);
             self.update_sums(group, now, store, uncount, is_noted.then_some(mark));
         }
@@ -496,11 +507,11 @@ impl Ledger {
     /// Counts a success that needs nothing else remembered. It is written with the next thing that does, with the next beat, or at
     /// once where a judgement may depend on it.
     pub fn succeed(&mut self, index: usize, now: Duration, store: &dyn Store) {
-        let Some(seat) = self.seats.get_mut(index) else { return };
-        let outcomes = seat.record.outcomes;
-        let is_current = seat.last_read > self.reads_at_beat && outcomes.at(now) == outcomes;
+        let Some(entry) = self.entries.get_mut(index) else { return };
+        let outcomes = entry.record.outcomes;
+        let is_current = entry.last_read > self.reads_at_beat && outcomes.at(now) == outcomes;
         if is_current && pending_successes::may_wait(&outcomes) {
-            seat.waiting.add(&outcomes);
+            entry.waiting.add(&outcomes);
             return;
         }
         self.update(index, now, store, |record| {
@@ -509,16 +520,16 @@ impl Ledger {
     }
 
     /// Whether a judgement of a deployment has all of its successes.
-    pub fn known_successes(&self, index: usize) -> Known {
-        match self.seats.get(index) {
-            Some(seat) if !self.alive.is_alone() => seat.waiting.known(),
-            _ => Known::All,
+    pub fn known_successes(&self, index: usize) -> KnownSuccesses {
+        match self.entries.get(index) {
+            Some(entry) if !self.alive.is_alone() => entry.waiting.known(),
+            _ => KnownSuccesses::All,
         }
     }
 
     /// Whether requests to a deployment have tickets that must be settled.
     pub fn is_counted(&self, index: usize) -> bool {
-        self.seats.get(index).is_some_and(|seat| seat.terms.are_counted())
+        self.entries.get(index).is_some_and(|entry| entry.terms.are_counted())
     }
 
     /// Changes a record, however many others do so at the same time.
@@ -529,7 +540,7 @@ impl Ledger {
         store: &dyn Store,
         mut change: impl FnMut(&mut Record),
     ) {
-        let waiting = self.seats.get(index).map(|seat| seat.waiting).unwrap_or_default();
+        let waiting = self.entries.get(index).map(|entry| entry.waiting).unwrap_or_default();
         let updated = self.change(index, now, store, |record, _| {
             record.outcomes = record.outcomes.at(now);
             record.outcomes.successes =
@@ -537,8 +548,8 @@ impl Ledger {
             change(record);
             Some(())
         });
-        if let (Some(()), Some(seat)) = (updated, self.seats.get_mut(index)) {
-            seat.waiting.clear();
+        if let (Some(()), Some(entry)) = (updated, self.entries.get_mut(index)) {
+            entry.waiting.clear();
         }
     }
 
@@ -562,7 +573,7 @@ impl Ledger {
         now: Duration,
         store: Option<&dyn Store>,
     ) -> Option<RateLimits> {
-        let place = self.seats.get(index)?.group;
+        let place = self.entries.get(index)?.group;
         self.groups.get_mut(place)?.left(now, store)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::state::lease::Room;
-use crate::state::limits::{Demand, Terms};
+use crate::state::lease::Quota;
+use crate::state::limits::{AdmissionRequest, DeploymentLimits};
 use crate::state::record::Record;
 
 /// Why a deployment does not get a request.
@@ -58,8 +58,13 @@ impl Excluded {
 
 /// Whether a deployment with this record may not serve; of several reasons the one that stands longest, so that nobody is
 /// told to come back when the others still stand.
-pub fn excluded(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Option<Excluded> {
-    let cooling = record.cooldown.at(now).filter(|_| !demand.direct).map(Excluded::CoolingDown);
+pub fn excluded(
+    record: &Record,
+    terms: &DeploymentLimits,
+    demand: &AdmissionRequest,
+    now: Duration,
+) -> Option<Excluded> {
+    let cooling = record.cooldown.at(now).filter(|_| !demand.by_id).map(Excluded::CoolingDown);
     let longest = match (cooling, full(record, terms, demand, now)) {
         (Some(cooling), Some(full)) if cooling.until() < full.until() => Some(full),
         (cooling, full) => cooling.or(full),
@@ -69,7 +74,12 @@ pub fn excluded(record: &Record, terms: &Terms, demand: &Demand, now: Duration) 
 }
 
 /// Whether it has had all that its minute has for it.
-fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Option<Excluded> {
+fn full(
+    record: &Record,
+    terms: &DeploymentLimits,
+    demand: &AdmissionRequest,
+    now: Duration,
+) -> Option<Excluded> {
     if terms.rpm.is_none() && terms.tpm.is_none() {
         return None;
     }
@@ -83,10 +93,10 @@ fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Optio
     if terms.tpm.is_some_and(|tpm| window.tokens.saturating_add(demand.tokens) > tpm) {
         return Some(Excluded::OverTpm(window.ends()));
     }
-    match record.lease.room(&window, terms.limits(), demand.tokens, demand.sharing, now) {
-        Room::Enough => None,
-        Room::Ask => Some(Excluded::Unleased),
-        Room::None => Some(Excluded::OverShare(window.ends())),
+    match record.lease.room(&window, terms.limits(), demand.tokens, demand.quota_mode, now) {
+        Quota::Enough => None,
+        Quota::Ask => Some(Excluded::Unleased),
+        Quota::None => Some(Excluded::OverShare(window.ends())),
     }
 }
 
@@ -94,27 +104,27 @@ fn full(record: &Record, terms: &Terms, demand: &Demand, now: Duration) -> Optio
 mod tests {
     use super::*;
     use crate::request::token_estimate::Estimate;
-    use crate::state::lease::Sharing;
+    use crate::state::lease::QuotaMode;
     use crate::state::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn demand(tokens: u64, direct: bool) -> Demand {
-        Demand {
+    fn demand(tokens: u64, by_id: bool) -> AdmissionRequest {
+        AdmissionRequest {
             index: 0,
             tokens,
             estimate: Estimate::default(),
             is_oversized: false,
-            direct,
+            by_id,
             probe: false,
-            sharing: Sharing::Alone,
+            quota_mode: QuotaMode::Local,
         }
     }
 
     #[test]
     fn a_deployment_is_left_out_for_what_it_has_no_room_for() {
-        let terms = Terms { rpm: Some(3), tpm: Some(1000), parallel: Some(2), counted: false };
+        let terms = DeploymentLimits { rpm: Some(3), tpm: Some(1000), parallel: Some(2), counted: false };
         let demand = demand(100, false);
         let window = |requests, tokens| Record {
             window: Window { minute: 29_000_000, requests, tokens },
@@ -130,14 +140,14 @@ mod tests {
             assert_eq!(excluded(&record, &terms, &demand, end), None, "a minute later: {record:?}");
         }
         let mut busy = Record::default();
-        busy.depart(1);
-        busy.depart(2);
+        busy.inc_in_flight(1);
+        busy.inc_in_flight(2);
         assert_eq!(excluded(&busy, &terms, &demand, NOON), Some(Excluded::Busy));
     }
 
     #[test]
     fn a_deployment_that_is_too_small_is_left_out_whatever_its_minute_has() {
-        let terms = Terms { rpm: Some(1), tpm: Some(1000), ..Terms::default() };
+        let terms = DeploymentLimits { rpm: Some(1), tpm: Some(1000), ..DeploymentLimits::default() };
         let demand = demand(1001, false);
         let full =
             Record { window: Window { minute: 29_000_000, requests: 1, tokens: 900 }, ..Record::default() };
@@ -152,13 +162,13 @@ mod tests {
         record.cooldown.extend(5 * SECOND, NOON);
         let asked = |direct| demand(0, direct);
         let cooling = Some(Excluded::CoolingDown(NOON + 5 * SECOND));
-        assert_eq!(excluded(&record, &Terms::default(), &asked(false), NOON), cooling);
-        assert_eq!(excluded(&record, &Terms::default(), &asked(true), NOON), None);
+        assert_eq!(excluded(&record, &DeploymentLimits::default(), &asked(false), NOON), cooling);
+        assert_eq!(excluded(&record, &DeploymentLimits::default(), &asked(true), NOON), None);
     }
 
     #[test]
     fn of_a_cooldown_and_a_full_minute_the_later_end_counts() {
-        let terms = Terms { rpm: Some(1), ..Terms::default() };
+        let terms = DeploymentLimits { rpm: Some(1), ..DeploymentLimits::default() };
         let mut record =
             Record { window: Window { minute: 29_000_000, requests: 1, tokens: 0 }, ..Record::default() };
         let demand = demand(0, false);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::state::freed::{self, Stale};
-use crate::state::limits::Terms;
+use crate::state::limits::DeploymentLimits;
 use crate::state::store::{self, Store};
 use crate::state::window::Window;
 
@@ -19,7 +19,7 @@ pub struct RateLimits {
 
 /// The sums of a group.
 #[derive(Debug)]
-pub struct Sums {
+pub struct GroupLimits {
     key: String,
     members: usize,
     rpm: Option<u64>,
@@ -34,7 +34,7 @@ pub struct Sums {
     pub caught_up: u64,
 }
 
-impl Sums {
+impl GroupLimits {
     /// Of a group without members.
     pub fn new(name: &str) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Sums {
     }
 
     /// With one member more.
-    pub fn include(&mut self, terms: &Terms) {
+    pub fn include(&mut self, terms: &DeploymentLimits) {
         self.members = self.members.saturating_add(1);
         let add = |sum: Option<u64>, limit: Option<u64>| match (sum, limit) {
             (Some(sum), Some(limit)) => Some(sum.saturating_add(limit)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::state::record::{In, Out, milliseconds};
+use crate::state::record::{Decoder, Encoder, milliseconds};
 use crate::state::store::{self, Store};
 
 /// How often a VM says that it is alive.
@@ -16,7 +16,7 @@ const KEY: &str = "vms";
 
 /// The VMs that were alive when this one last looked.
 #[derive(Debug)]
-pub struct Alive {
+pub struct WorkerHeartbeats {
     own: u32,
     beats: Vec<Beat>,
 }
@@ -28,8 +28,8 @@ struct Beat {
     at: u64,
 }
 
-impl Alive {
-    /// Known to itself alone.
+impl WorkerHeartbeats {
+    /// KnownSuccesses to itself alone.
     pub fn new(own: u32) -> Self {
         Self { own, beats: Vec::new() }
     }
@@ -64,7 +64,7 @@ impl Alive {
     /// Takes in what stands there; where nothing does, nothing is news.
     fn decode(&mut self, bytes: Option<&[u8]>) {
         let Some(bytes) = bytes else { return };
-        let mut bytes = In(bytes);
+        let mut bytes = Decoder(bytes);
         self.beats.clear();
         while let (Some(vm), Some(at)) = (bytes.u32(), bytes.u64()) {
             self.beats.push(Beat { vm, at });
@@ -85,7 +85,7 @@ impl Alive {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(self.beats.len().saturating_mul(12)));
+        let mut out = Encoder(Vec::with_capacity(self.beats.len().saturating_mul(12)));
         for beat in &self.beats {
             out.u32(beat.vm);
             out.u64(beat.at);
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_vm_that_falls_silent_is_dead_within_seconds() {
         let store = Memory::default();
-        let (mut one, mut other) = (Alive::new(1), Alive::new(2));
+        let (mut one, mut other) = (WorkerHeartbeats::new(1), WorkerHeartbeats::new(2));
         one.beat(NOON, &store);
         other.beat(NOON, &store);
         one.beat(NOON + SECOND, &store);
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn nobody_dies_of_a_pause_of_the_whole_process() {
         let store = Memory::default();
-        let (mut one, mut other) = (Alive::new(1), Alive::new(2));
+        let (mut one, mut other) = (WorkerHeartbeats::new(1), WorkerHeartbeats::new(2));
         one.beat(NOON, &store);
         other.beat(NOON, &store);
         one.look(&store);

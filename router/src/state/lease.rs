@@ -62,34 +62,34 @@ pub struct Lease {
 
 /// How limits are shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sharing {
+pub enum QuotaMode {
     /// There is one instance, as far as it knows.
     #[default]
-    Alone,
+    Local,
     /// With so many instances, this one included.
-    Fleet {
+    Shared {
         /// At least one.
         instances: u32,
         /// Redis does not answer.
-        away: Away,
+        health: RedisHealth,
     },
 }
 
 /// Whether Redis is away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Away {
+pub enum RedisHealth {
     /// It answers.
     #[default]
-    No,
+    Up,
     /// It has not answered in time, which may be a moment's delay: the others go on taking from the same limit.
-    Perhaps,
+    Suspect,
     /// It has been silent for longer than any delay.
-    Surely,
+    Down,
 }
 
 /// Whether a minute has room, by its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
+pub enum Quota {
     /// It has.
     Enough,
     /// Redis has to be asked.
@@ -114,10 +114,10 @@ impl Lease {
         window: &Window,
         limits: Limits,
         tokens: u64,
-        sharing: Sharing,
+        quota_mode: QuotaMode,
         now: Duration,
-    ) -> Room {
-        let Sharing::Fleet { instances, away } = sharing else { return Room::Enough };
+    ) -> Quota {
+        let QuotaMode::Shared { instances, health } = quota_mode else { return Quota::Enough };
         let lease = self.on(window.minute);
         let share = |limit: u64, held: u64, left: u64, used: u64| {
             let instances = u64::from(instances.max(1));
@@ -127,10 +127,10 @@ impl Lease {
                 0 => (part(limit, instances), true),
             };
             let is_plenty = own >= used.max(FEW).saturating_mul(PLENTY);
-            match away {
-                Away::Surely if is_unheard_of || is_plenty => held.max(own),
-                Away::Perhaps if is_plenty => held.max(own),
-                Away::Surely | Away::Perhaps | Away::No => held,
+            match health {
+                RedisHealth::Down if is_unheard_of || is_plenty => held.max(own),
+                RedisHealth::Suspect if is_plenty => held.max(own),
+                RedisHealth::Down | RedisHealth::Suspect | RedisHealth::Up => held,
             }
         };
         let used = u64::from(window.requests);
@@ -139,11 +139,11 @@ impl Lease {
         let lacks_requests = requests.is_some_and(|held| u64::from(window.requests) >= held);
         let lacks_tokens = spent.is_some_and(|held| window.tokens.saturating_add(tokens) > held);
         match () {
-            () if !lacks_requests && !lacks_tokens => Room::Enough,
-            () if away != Away::No => Room::None,
+            () if !lacks_requests && !lacks_tokens => Quota::Enough,
+            () if health != RedisHealth::Up => Quota::None,
             // What others give back comes within the time that a request may wait.
-            () if lease.is_used_up(window, limits, tokens) && lease.was_told(now, EXHAUSTED) => Room::None,
-            () => Room::Ask,
+            () if lease.is_used_up(window, limits, tokens) && lease.was_told(now, EXHAUSTED) => Quota::None,
+            () => Quota::Ask,
         }
     }
 
@@ -167,7 +167,7 @@ impl Lease {
         &self,
         window: &Window,
         limits: Limits,
-        lacks: Lacks,
+        shortfall: Shortfall,
         instances: u32,
         now: Duration,
     ) -> (u64, u64) {
@@ -180,17 +180,17 @@ impl Lease {
             most.min(pace.max(PART)).max(1)
         };
         let requests = limits.rpm.map_or(0, |rpm| {
-            portion(rpm, lease.left_requests, u64::from(window.requests)).max(lacks.requests)
+            portion(rpm, lease.left_requests, u64::from(window.requests)).max(shortfall.requests)
         });
         let tokens =
-            limits.tpm.map_or(0, |tpm| portion(tpm, lease.left_tokens, window.tokens).max(lacks.tokens));
+            limits.tpm.map_or(0, |tpm| portion(tpm, lease.left_tokens, window.tokens).max(shortfall.tokens));
         (requests, tokens)
     }
 
     /// Whether more should be asked for before it is used up.
     pub fn is_low(&self, window: &Window, limits: Limits, instances: u32, now: Duration) -> bool {
         let lease = self.on(window.minute);
-        let (requests, tokens) = lease.portion(window, limits, Lacks::default(), instances, now);
+        let (requests, tokens) = lease.portion(window, limits, Shortfall::default(), instances, now);
         let low = |limit: Option<u64>, held: u64, used: u64, portion: u64, left: u64| {
             limit.is_some() && left > 0 && held.saturating_sub(used) < part(portion, 2)
         };
@@ -208,7 +208,7 @@ impl Lease {
     }
 
     /// Counts what was used beyond it, while Redis was away, as held: Redis will do the same when it hears of it.
-    pub fn cover(&mut self, window: &Window) {
+    pub fn reconcile(&mut self, window: &Window) {
         let requests = u64::from(window.requests).saturating_sub(self.requests);
         let tokens = window.tokens.saturating_sub(self.tokens);
         self.requests = self.requests.saturating_add(requests);
@@ -241,7 +241,7 @@ impl Lease {
     }
 
     /// Takes out what is not used, to be given back; nothing while requests keep coming.
-    pub fn surrender(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
+    pub fn release_unused(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
         if self.minute != window.minute || !self.is_idle(now) {
             return None;
         }
@@ -254,7 +254,7 @@ impl Lease {
 
 /// What requests wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lacks {
+pub struct Shortfall {
     /// How many they are.
     pub requests: u64,
     /// Tokens that they need together.
@@ -282,8 +282,8 @@ mod tests {
     const MINUTE: u32 = 29_000_000;
     const NOON: Duration = Duration::from_secs(MINUTE as u64 * 60);
     const RPM: Limits = Limits { rpm: Some(100), tpm: None };
-    const TWO: Sharing = Sharing::Fleet { instances: 2, away: Away::No };
-    const AWAY: Sharing = Sharing::Fleet { instances: 2, away: Away::Surely };
+    const TWO: QuotaMode = QuotaMode::Shared { instances: 2, health: RedisHealth::Up };
+    const AWAY: QuotaMode = QuotaMode::Shared { instances: 2, health: RedisHealth::Down };
 
     fn window(requests: u32) -> Window {
         Window { minute: MINUTE, requests, tokens: 0 }
@@ -295,20 +295,24 @@ mod tests {
 
     #[test]
     fn only_what_is_held_is_admitted() {
-        for (lease, used, sharing, room) in [
-            (Lease::default(), 0, Sharing::Alone, Room::Enough),
-            (Lease::default(), 0, TWO, Room::Ask),
-            (lease(5, 50), 4, TWO, Room::Enough),
-            (lease(5, 50), 5, TWO, Room::Ask),
-            (lease(5, 0), 5, TWO, Room::None),
-            (Lease { minute: MINUTE - 1, ..lease(5, 0) }, 0, TWO, Room::Ask),
+        for (lease, used, quota_mode, room) in [
+            (Lease::default(), 0, QuotaMode::Local, Quota::Enough),
+            (Lease::default(), 0, TWO, Quota::Ask),
+            (lease(5, 50), 4, TWO, Quota::Enough),
+            (lease(5, 50), 5, TWO, Quota::Ask),
+            (lease(5, 0), 5, TWO, Quota::None),
+            (Lease { minute: MINUTE - 1, ..lease(5, 0) }, 0, TWO, Quota::Ask),
         ] {
-            assert_eq!(lease.room(&window(used), RPM, 0, sharing, NOON), room, "{lease:?} {used}");
+            assert_eq!(lease.room(&window(used), RPM, 0, quota_mode, NOON), room, "{lease:?} {used}");
         }
         let others = Lease { unused_elsewhere: true, ..lease(5, 0) };
-        assert_eq!(others.room(&window(5), RPM, 0, TWO, NOON), Room::Ask, "others are about to give back");
+        assert_eq!(others.room(&window(5), RPM, 0, TWO, NOON), Quota::Ask, "others are about to give back");
         let later = NOON + EXHAUSTED;
-        assert_eq!(lease(5, 0).room(&window(5), RPM, 0, TWO, later), Room::Ask, "others may have given back");
+        assert_eq!(
+            lease(5, 0).room(&window(5), RPM, 0, TWO, later),
+            Quota::Ask,
+            "others may have given back"
+        );
     }
 
     #[test]
@@ -337,19 +341,19 @@ mod tests {
             [(Lease::default(), 50), (lease(10, 40), 10), (lease(5, 80), 5), (lease(10, 0), 10)]
         {
             let last = window(allowed - 1);
-            assert_eq!(lease.room(&last, RPM, 0, AWAY, NOON), Room::Enough, "{lease:?}");
-            assert_eq!(lease.room(&window(allowed), RPM, 0, AWAY, NOON), Room::None, "{lease:?}");
+            assert_eq!(lease.room(&last, RPM, 0, AWAY, NOON), Quota::Enough, "{lease:?}");
+            assert_eq!(lease.room(&window(allowed), RPM, 0, AWAY, NOON), Quota::None, "{lease:?}");
         }
     }
 
     #[test]
     fn a_moment_without_redis_gives_nothing_that_others_may_be_taking() {
-        let moment = Sharing::Fleet { instances: 2, away: Away::Perhaps };
+        let moment = QuotaMode::Shared { instances: 2, health: RedisHealth::Suspect };
         for (rpm, used, left, room) in [
-            (100, 10, 80, Room::None),
-            (100, 0, 100, Room::None),
-            (10_000, 10, 8_000, Room::Enough),
-            (10_000, 900, 8_000, Room::None),
+            (100, 10, 80, Quota::None),
+            (100, 0, 100, Quota::None),
+            (10_000, 10, 8_000, Quota::Enough),
+            (10_000, 900, 8_000, Quota::None),
         ] {
             let limits = Limits { rpm: Some(rpm), tpm: None };
             let held = lease(used, left);
@@ -360,21 +364,21 @@ mod tests {
     #[test]
     fn what_was_used_beyond_a_lease_is_taken_out_of_what_was_left() {
         let mut lease = lease(5, 40);
-        lease.cover(&window(12));
+        lease.reconcile(&window(12));
         assert_eq!((lease.requests, lease.left_requests), (12, 33));
-        lease.cover(&window(3));
+        lease.reconcile(&window(3));
         assert_eq!((lease.requests, lease.left_requests), (12, 33));
     }
 
     #[test]
     fn portions_shrink_down_to_one() {
         let portions: Vec<u64> = [100, 40, 9, 1]
-            .map(|left| lease(0, left).portion(&window(90), RPM, Lacks::default(), 2, NOON).0)
+            .map(|left| lease(0, left).portion(&window(90), RPM, Shortfall::default(), 2, NOON).0)
             .into();
         assert_eq!(portions, [12, 5, 1, 1]);
         let slow = NOON + Duration::from_secs(30);
         assert_eq!(
-            lease(0, 100).portion(&window(30), RPM, Lacks::default(), 1, slow).0,
+            lease(0, 100).portion(&window(30), RPM, Shortfall::default(), 1, slow).0,
             4,
             "a request per second needs few"
         );
@@ -385,10 +389,10 @@ mod tests {
         let after = |ms| NOON + Duration::from_millis(ms);
         for (gap, idle) in [(0.0, 20), (5.0, 50), (1000.0, 100)] {
             let mut lease = Lease { used: milliseconds(NOON), gap, ..lease(12, 40) };
-            assert_eq!(lease.surrender(&window(5), after(idle - 1)), None);
-            assert_eq!(lease.surrender(&window(5), after(idle)), Some((7, 0)));
+            assert_eq!(lease.release_unused(&window(5), after(idle - 1)), None);
+            assert_eq!(lease.release_unused(&window(5), after(idle)), Some((7, 0)));
             assert_eq!(lease.requests, 5);
-            assert_eq!(lease.surrender(&window(5), after(idle)), None);
+            assert_eq!(lease.release_unused(&window(5), after(idle)), None);
         }
     }
 }

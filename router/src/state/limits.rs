@@ -3,12 +3,12 @@
 use llm_balancer_config::{Config, Deployment, Strategy};
 
 use crate::request::token_estimate::Estimate;
-use crate::state::lease::{Limits, Sharing};
+use crate::state::lease::{Limits, QuotaMode};
 use crate::state::window::Window;
 
 /// What a deployment may be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terms {
+pub struct DeploymentLimits {
     /// Requests of a minute.
     pub rpm: Option<u64>,
     /// Tokens of a minute.
@@ -19,7 +19,7 @@ pub struct Terms {
     pub counted: bool,
 }
 
-impl Terms {
+impl DeploymentLimits {
     /// Of a deployment whose group is served by this strategy.
     pub fn of(config: &Config, deployment: &Deployment, strategy: Strategy) -> Self {
         let hard = !config.router.soft_limits;
@@ -60,7 +60,7 @@ impl Terms {
 
 /// What a request asks of a deployment.
 #[derive(Clone, Copy, Debug)]
-pub struct Demand {
+pub struct AdmissionRequest {
     /// The deployment.
     pub index: usize,
     /// Tokens that it is expected to cost, as far as this worker knows the deployment; more than its tpm where the request is
@@ -71,9 +71,9 @@ pub struct Demand {
     /// No deployment is large enough for it.
     pub is_oversized: bool,
     /// The client named this deployment, so a cooldown does not matter.
-    pub direct: bool,
+    pub by_id: bool,
     /// To find out how fast it is.
     pub probe: bool,
     /// Whether its limits are shared with other instances.
-    pub sharing: Sharing,
+    pub quota_mode: QuotaMode,
 }

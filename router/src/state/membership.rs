@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::random::Random;
-use crate::state::lease::{Away, Sharing};
-use crate::state::record::{In, Out, milliseconds};
+use crate::state::lease::{QuotaMode, RedisHealth};
+use crate::state::record::{Decoder, Encoder, milliseconds};
 use crate::state::store::{self, Store};
 
 /// Where it is kept.
@@ -62,7 +62,7 @@ impl Fleet {
     }
 
     /// The number of this instance, which it gets when it first asks for it.
-    pub fn join(store: &dyn Store, random: &mut dyn Random) -> u64 {
+    pub fn register(store: &dyn Store, random: &mut dyn Random) -> u64 {
         let known = Self::read(store).instance;
         if known != 0 {
             return known;
@@ -78,20 +78,20 @@ impl Fleet {
     }
 
     /// How limits are shared, as far as this tells.
-    pub fn sharing(&self, now: Duration) -> Sharing {
+    pub fn quota_mode(&self, now: Duration) -> QuotaMode {
         let instances = self.live.saturating_add(self.missing).max(1);
         // Where there are no others, nobody has to know.
         let sure = if instances == 1 { MISSED } else { SURE };
-        let away = match self.away {
-            false => Away::No,
-            true if milliseconds(now).abs_diff(self.away_since) < milliseconds(sure) => Away::Perhaps,
-            true => Away::Surely,
+        let health = match self.away {
+            false => RedisHealth::Up,
+            true if milliseconds(now).abs_diff(self.away_since) < milliseconds(sure) => RedisHealth::Suspect,
+            true => RedisHealth::Down,
         };
-        Sharing::Fleet { instances, away }
+        QuotaMode::Shared { instances, health }
     }
 
     /// Redis has not answered in time. One that is slow comes back with every answer that is late: its silences count as one.
-    pub fn leave(&mut self, now: Duration) {
+    pub fn redis_down(&mut self, now: Duration) {
         let now = milliseconds(now);
         if !self.away && now.abs_diff(self.back) >= milliseconds(MISSED) {
             self.away_since = now;
@@ -100,7 +100,7 @@ impl Fleet {
     }
 
     /// Redis has answered. After a silence in which instances went on with their shares, it is to be told of that.
-    pub fn welcome(&mut self, now: Duration) -> bool {
+    pub fn redis_up(&mut self, now: Duration) -> bool {
         let now = milliseconds(now);
         let has_missed = self.away && now.abs_diff(self.away_since) >= milliseconds(MISSED);
         let is_first = now.abs_diff(self.back) >= milliseconds(MISSED);
@@ -109,7 +109,7 @@ impl Fleet {
     }
 
     /// From here on no worker makes this instance known.
-    pub fn part(store: &dyn Store) {
+    pub fn deregister(store: &dyn Store) {
         Self::update(store, |fleet| {
             fleet.left = true;
             Some(())
@@ -133,7 +133,7 @@ impl Fleet {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(64));
+        let mut out = Encoder(Vec::with_capacity(64));
         out.u64(self.instance);
         out.u64(self.epoch);
         out.u32(self.lost_minute);
@@ -149,7 +149,7 @@ impl Fleet {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = In(bytes);
+        let mut bytes = Decoder(bytes);
         Some(Self {
             instance: bytes.u64()?,
             epoch: bytes.u64()?,
@@ -178,9 +178,9 @@ mod tests {
     #[test]
     fn an_instance_has_one_number_for_all_of_its_workers() {
         let store = Memory::default();
-        let number = Fleet::join(&store, &mut SplitMix::new(1));
+        let number = Fleet::register(&store, &mut SplitMix::new(1));
         let first = Fleet::read(&store);
-        assert_eq!(Fleet::join(&store, &mut SplitMix::new(2)), number);
+        assert_eq!(Fleet::register(&store, &mut SplitMix::new(2)), number);
         assert_eq!(Fleet::read(&store), first);
         assert_ne!(first.instance, 0);
     }
@@ -204,8 +204,8 @@ mod tests {
     #[test]
     fn an_instance_that_has_left_is_not_made_known_again() {
         let store = Memory::default();
-        Fleet::join(&store, &mut SplitMix::new(1));
-        Fleet::part(&store);
+        Fleet::register(&store, &mut SplitMix::new(1));
+        Fleet::deregister(&store);
         assert!(Fleet::take_turn(&store, NOON, 1, 1).is_none());
         assert!(Fleet::read(&store).left);
     }
@@ -216,21 +216,26 @@ mod tests {
         let mut told = 0;
         for tenth in 0..20 {
             let now = NOON + Duration::from_millis(100 * tenth);
-            fleet.leave(now);
-            assert_eq!(fleet.sharing(now), Sharing::Fleet { instances: 2, away: Away::Perhaps });
-            told += u32::from(fleet.welcome(now + Duration::from_millis(50)));
+            fleet.redis_down(now);
+            assert_eq!(
+                fleet.quota_mode(now),
+                QuotaMode::Shared { instances: 2, health: RedisHealth::Suspect }
+            );
+            told += u32::from(fleet.redis_up(now + Duration::from_millis(50)));
         }
         assert_eq!(told, 0, "what it has not heard of it hears with the next request");
-        fleet.leave(NOON + Duration::from_secs(10));
-        assert!(fleet.welcome(NOON + Duration::from_secs(12)));
+        fleet.redis_down(NOON + Duration::from_secs(10));
+        assert!(fleet.redis_up(NOON + Duration::from_secs(12)));
     }
 
     #[test]
     fn a_moment_of_silence_is_not_yet_an_absence() {
         let fleet = Fleet { live: 2, away: true, away_since: milliseconds(NOON), ..Fleet::default() };
-        for (after, away) in [(0, Away::Perhaps), (4999, Away::Perhaps), (5000, Away::Surely)] {
+        for (after, health) in
+            [(0, RedisHealth::Suspect), (4999, RedisHealth::Suspect), (5000, RedisHealth::Down)]
+        {
             let now = NOON + Duration::from_millis(after);
-            assert_eq!(fleet.sharing(now), Sharing::Fleet { instances: 2, away });
+            assert_eq!(fleet.quota_mode(now), QuotaMode::Shared { instances: 2, health });
         }
     }
 }

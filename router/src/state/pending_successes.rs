@@ -8,7 +8,7 @@
 //! - once the failures that were written two beats ago are too many for [`may_wait`], even by the successes that are written now. Both
 //!   counts only grow within a window, and what waited before that has been written since.
 //!
-//! In between, a failure is counted and not judged by its share; the next one is.
+//! Decoder between, a failure is counted and not judged by its share; the next one is.
 
 use crate::state::record::Outcomes;
 
@@ -63,22 +63,22 @@ impl Waiting {
     }
 
     /// What this worker knew long enough ago for every other one to have written what waited then.
-    pub fn known(&self) -> Known {
+    pub fn known(&self) -> KnownSuccesses {
         let [_, _, earliest] = self.known;
-        Known::Since(earliest)
+        KnownSuccesses::Since(earliest)
     }
 }
 
 /// Whether the successes in a record are all that there are.
 #[derive(Clone, Copy, Debug)]
-pub enum Known {
+pub enum KnownSuccesses {
     /// No other worker has any.
     All,
     /// The outcomes were these two beats ago.
     Since(Outcomes),
 }
 
-impl Known {
+impl KnownSuccesses {
     /// Whether no success of this window waits in any worker.
     pub fn is_complete(&self, outcomes: &Outcomes) -> bool {
         match self {

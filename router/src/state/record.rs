@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::outcome::Kind;
+use crate::outcome::LiteLlmErrorType;
 use crate::state::completions::Completions;
 use crate::state::latency::{Estimate, Latency, Metric};
 use crate::state::lease::Lease;
@@ -13,7 +13,7 @@ use crate::state::outlier::Outlier;
 use crate::state::window::Window;
 
 /// Changes with every change of the form.
-const FORM: u8 = 3;
+const FORMAT_VERSION: u8 = 3;
 
 /// Everything about one deployment that outlives a request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,13 +25,13 @@ pub struct Record {
     /// How its attempts ended lately.
     pub outcomes: Outcomes,
     /// Failures under `allowed_fails`.
-    pub fails: Vec<Fails>,
+    pub fails: Vec<FailureCount>,
     /// How fast it answers.
     pub latency: Latency,
     /// How long its answers have been lately.
     pub completions: Completions,
     /// What other instances have in flight there.
-    pub elsewhere: Elsewhere,
+    pub elsewhere: RemoteInFlight,
     /// What this instance may admit of a minute that it shares.
     pub lease: Lease,
     /// Requests that it is serving.
@@ -40,7 +40,7 @@ pub struct Record {
 
 /// Requests in flight from other instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct RemoteInFlight {
     /// How many.
     pub count: u32,
     /// When they were counted, in seconds since the Unix epoch.
@@ -74,7 +74,7 @@ const NOTABLE: u64 = 1000;
 /// The attempts of a time that begins with the first of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// In seconds since the Unix epoch.
+    /// Decoder seconds since the Unix epoch.
     pub since: u32,
     /// Attempts that were answered.
     pub successes: u32,
@@ -84,9 +84,9 @@ pub struct Outcomes {
 
 /// Failures that are counted against a number of allowed ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fails {
+pub struct FailureCount {
     /// Of this kind, or of any that has no number of its own.
-    pub kind: Option<Kind>,
+    pub kind: Option<LiteLlmErrorType>,
     /// When the count began, in seconds since the Unix epoch.
     pub since: u32,
     /// How many.
@@ -144,7 +144,7 @@ impl Record {
     }
 
     /// A request of this VM sets out.
-    pub fn depart(&mut self, vm: u32) {
+    pub fn inc_in_flight(&mut self, vm: u32) {
         match self.in_flight.iter_mut().find(|cell| cell.vm == vm) {
             Some(cell) => cell.count = cell.count.saturating_add(1),
             None => self.in_flight.push(InFlight { vm, count: 1 }),
@@ -152,7 +152,7 @@ impl Record {
     }
 
     /// A request of this VM is back.
-    pub fn come_back(&mut self, vm: u32) {
+    pub fn dec_in_flight(&mut self, vm: u32) {
         if let Some(place) = self.in_flight.iter().position(|cell| cell.vm == vm)
             && let Some(cell) = self.in_flight.get_mut(place)
         {
@@ -165,8 +165,8 @@ impl Record {
 
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(320));
-        out.u8(FORM);
+        let mut out = Encoder(Vec::with_capacity(320));
+        out.u8(FORMAT_VERSION);
         out.window(&self.window);
         out.u64(self.cooldown.from);
         out.u64(self.cooldown.until);
@@ -184,7 +184,7 @@ impl Record {
         out.completions(&self.completions);
         out.u8(u8::try_from(self.fails.len()).unwrap_or(u8::MAX));
         for fails in self.fails.iter().take(usize::from(u8::MAX)) {
-            out.u8(fails.kind.map_or(0, Kind::number));
+            out.u8(fails.kind.map_or(0, LiteLlmErrorType::number));
             out.u32(fails.since);
             out.u32(fails.count);
         }
@@ -200,8 +200,8 @@ impl Record {
 
     /// From bytes; `None` where they are not of this form.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = In(bytes);
-        if bytes.u8()? != FORM {
+        let mut bytes = Decoder(bytes);
+        if bytes.u8()? != FORMAT_VERSION {
             return None;
         }
         let window = bytes.window()?;
@@ -216,10 +216,10 @@ impl Record {
         let completions = bytes.completions()?;
         let mut fails = Vec::new();
         for _ in 0..bytes.u8()? {
-            let kind = Kind::from_number(bytes.u8()?);
-            fails.push(Fails { kind, since: bytes.u32()?, count: bytes.u32()? });
+            let kind = LiteLlmErrorType::from_number(bytes.u8()?);
+            fails.push(FailureCount { kind, since: bytes.u32()?, count: bytes.u32()? });
         }
-        let elsewhere = Elsewhere { count: bytes.u32()?, at: bytes.u32()? };
+        let elsewhere = RemoteInFlight { count: bytes.u32()?, at: bytes.u32()? };
         let lease = bytes.lease()?;
         let mut in_flight = Vec::new();
         while !bytes.0.is_empty() {
@@ -235,23 +235,23 @@ impl Window {
 
     /// As bytes, for a group's record.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(Self::LENGTH.saturating_add(crate::state::freed::LENGTH)));
-        out.u8(FORM);
+        let mut out = Encoder(Vec::with_capacity(Self::LENGTH.saturating_add(crate::state::freed::LENGTH)));
+        out.u8(FORMAT_VERSION);
         out.window(self);
         out.0
     }
 
     /// From bytes; `None` where they are not of this form.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = In(bytes);
-        (bytes.u8()? == FORM).then(|| bytes.window()).flatten()
+        let mut bytes = Decoder(bytes);
+        (bytes.u8()? == FORMAT_VERSION).then(|| bytes.window()).flatten()
     }
 }
 
 /// Bytes being written.
-pub(crate) struct Out(pub(crate) Vec<u8>);
+pub(crate) struct Encoder(pub(crate) Vec<u8>);
 
-impl Out {
+impl Encoder {
     fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
@@ -294,9 +294,9 @@ impl Out {
 }
 
 /// Bytes being read.
-pub(crate) struct In<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Decoder<'a>(pub(crate) &'a [u8]);
 
-impl In<'_> {
+impl Decoder<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
@@ -370,8 +370,8 @@ mod tests {
             cooldown: Cooldown { from: 1, until: u64::MAX },
             outcomes: Outcomes { since: 4, successes: 5, failures: 6 },
             fails: vec![
-                Fails { kind: None, since: 7, count: 8 },
-                Fails { kind: Some(Kind::RateLimit), since: 9, count: 10 },
+                FailureCount { kind: None, since: 7, count: 8 },
+                FailureCount { kind: Some(LiteLlmErrorType::RateLimit), since: 9, count: 10 },
             ],
             latency: Latency {
                 first: Estimate { ms: 1.5, at: 2, load: 3.5, best: 1.25, outlier: Outlier::Worse(3) },
@@ -379,7 +379,7 @@ mod tests {
                 ..Latency::default()
             },
             completions,
-            elsewhere: Elsewhere { count: 16, at: 17 },
+            elsewhere: RemoteInFlight { count: 16, at: 17 },
             lease: Lease { minute: 18, requests: 19, left_tokens: u64::MAX, used: 20, ..Lease::default() },
             in_flight: vec![InFlight { vm: 12, count: 13 }, InFlight { vm: 14, count: 15 }],
         }
@@ -429,13 +429,13 @@ mod tests {
     #[test]
     fn what_sets_out_comes_back_and_never_twice() {
         let mut record = Record::default();
-        record.depart(1);
-        record.depart(1);
-        record.depart(2);
+        record.inc_in_flight(1);
+        record.inc_in_flight(1);
+        record.inc_in_flight(2);
         assert_eq!(record.in_flight(), 3);
-        record.come_back(1);
-        record.come_back(2);
-        record.come_back(2);
+        record.dec_in_flight(1);
+        record.dec_in_flight(2);
+        record.dec_in_flight(2);
         assert_eq!(record.in_flight, [InFlight { vm: 1, count: 1 }]);
     }
 }

@@ -8,8 +8,8 @@ use llm_balancer_config::Deployment;
 
 use crate::request::token_estimate::{Estimate, Lengths};
 use crate::state::latency::Latency;
-use crate::state::limits::Terms;
-use crate::state::record::{Elsewhere, Record, milliseconds, seconds};
+use crate::state::limits::DeploymentLimits;
+use crate::state::record::{Record, RemoteInFlight, milliseconds, seconds};
 use crate::state::window::{Window, minute};
 
 /// Seconds for which the counts of other instances are believed; they come once a second.
@@ -19,7 +19,7 @@ const UNKNOWN: f64 = 5.0;
 
 /// A deployment as this worker last saw it, in short.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub struct Snapshot {
     /// What it has admitted.
     pub window: Window,
     /// When its cooldown ends, in milliseconds since the Unix epoch.
@@ -38,7 +38,7 @@ pub struct Seen {
     /// Requests in flight from this instance.
     pub in_flight: u32,
     /// And from others.
-    elsewhere: Elsewhere,
+    elsewhere: RemoteInFlight,
     /// Whether more than time and this minute decide about it.
     is_special: bool,
 }
@@ -61,14 +61,14 @@ impl Instant {
 
 /// What never changes about a deployment.
 #[derive(Clone, Copy, Debug)]
-pub struct Fixed {
+pub struct StaticAttributes {
     /// Its own limits of an answer's length.
     pub lengths: Lengths,
-    /// US dollars, see [`Seen::price`].
+    /// US dollars, see [`Snapshot::price`].
     pub price: f64,
 }
 
-impl Fixed {
+impl StaticAttributes {
     /// Of a deployment. A price of zero is a price.
     pub fn of(deployment: &Deployment) -> Self {
         let price = |price: Option<f64>| price.unwrap_or(UNKNOWN);
@@ -79,9 +79,9 @@ impl Fixed {
     }
 }
 
-impl Seen {
+impl Snapshot {
     /// A record in short. `shared` says that its limits are shared with other instances.
-    pub fn of(record: &Record, terms: &Terms, fixed: Fixed, shared: bool) -> Self {
+    pub fn of(record: &Record, terms: &DeploymentLimits, fixed: StaticAttributes, shared: bool) -> Self {
         Self {
             window: record.window,
             until: record.cooldown.until,

@@ -4,7 +4,7 @@
 //! random: in the order of the file, the first would get whatever comes after a quiet moment.
 
 use crate::random::Random;
-use crate::state::snapshot::Seen;
+use crate::state::snapshot::Snapshot;
 
 pub mod least_busy;
 pub mod lowest_cost;
@@ -18,7 +18,7 @@ pub struct Candidate<'a> {
     /// Its index in the configuration.
     pub index: usize,
     /// What is known about it.
-    pub seen: &'a Seen,
+    pub seen: &'a Snapshot,
 }
 
 /// The place of the candidate with the lowest score, one of them at random where several have it.
@@ -42,9 +42,9 @@ pub fn lowest<'a>(
 pub(crate) mod tests {
     use super::*;
     use crate::random::SplitMix;
-    use crate::state::limits::Terms;
+    use crate::state::limits::DeploymentLimits;
     use crate::state::record::Record;
-    use crate::state::snapshot::Fixed;
+    use crate::state::snapshot::StaticAttributes;
     use llm_balancer_config::{Config, read};
 
     /// Deployments `0`, `1`, .. of one group, each with further litellm_params.
@@ -60,12 +60,16 @@ pub(crate) mod tests {
     }
 
     /// Records in short, as strategies see them.
-    pub fn seen(config: &Config, records: &[Record]) -> Vec<Seen> {
+    pub fn seen(config: &Config, records: &[Record]) -> Vec<Snapshot> {
         let pairs = config.deployments.iter().zip(records);
-        pairs.map(|(d, record)| Seen::of(record, &Terms::default(), Fixed::of(d), false)).collect()
+        pairs
+            .map(|(d, record)| {
+                Snapshot::of(record, &DeploymentLimits::default(), StaticAttributes::of(d), false)
+            })
+            .collect()
     }
 
-    pub fn candidates(seen: &[Seen]) -> Vec<Candidate<'_>> {
+    pub fn candidates(seen: &[Snapshot]) -> Vec<Candidate<'_>> {
         seen.iter().enumerate().map(|(index, seen)| Candidate { index, seen }).collect()
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use llm_balancer_config::{Strategy, names};
 
-use crate::attempt::Journey;
+use crate::attempt::RetryState;
 use crate::failure::{Class, Fault};
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
@@ -21,7 +21,7 @@ const MOST: usize = 512;
 
 /// An attempt that is over.
 #[derive(Clone, Debug)]
-pub struct Past {
+pub struct AttemptLog {
     /// Id of the deployment.
     pub deployment: Arc<str>,
     /// How it ended.
@@ -43,9 +43,9 @@ pub struct Ending {
     pub class: Option<Class>,
 }
 
-/// Why the last deployment was picked.
+/// SelectionInfo the last deployment was picked.
 #[derive(Clone, Copy, Debug)]
-pub struct Why {
+pub struct SelectionInfo {
     /// By this strategy,
     pub strategy: Strategy,
     /// from so many that could have served, as far as this worker knew; `None` where the strategy did not look at all of them,
@@ -58,24 +58,24 @@ pub struct Why {
 
 /// A request that has ended.
 #[derive(Debug)]
-pub struct Account {
+pub struct AccessLogEntry {
     /// The model as the client named it.
     pub model: Option<String>,
     /// The group that this stands for, as the file names it.
     pub group: Option<Arc<str>>,
     /// All attempts, in order.
-    pub attempts: Vec<Past>,
+    pub attempts: Vec<AttemptLog>,
     /// Attempts beyond the first in the group that ended it.
     pub retries: u32,
     /// Groups beyond the first.
     pub fallbacks: u32,
-    /// Why the last deployment was picked.
-    pub why: Option<Why>,
+    /// SelectionInfo the last deployment was picked.
+    pub why: Option<SelectionInfo>,
     /// How it ended.
     pub outcome: Outcome,
     /// What the client was told; 0 where it did not wait for that.
     pub status: u16,
-    /// Why it was refused.
+    /// SelectionInfo it was refused.
     pub reason: Option<&'static str>,
     /// Whether the answer was to be streamed.
     pub stream: bool,
@@ -87,23 +87,23 @@ pub struct Account {
     pub first_byte: Option<u64>,
 }
 
-impl Account {
-    /// A request that ended after this journey.
-    pub fn of(journey: &Journey, outcome: Outcome, status: u16) -> Self {
-        let (model, group) = journey.asked_for.clone().unzip();
+impl AccessLogEntry {
+    /// A request that ended after this retry_state.
+    pub fn of(retry_state: &RetryState, outcome: Outcome, status: u16) -> Self {
+        let (model, group) = retry_state.asked_for.clone().unzip();
         Self {
             model,
             group: group.flatten(),
-            attempts: journey.past.clone(),
-            retries: journey.retries,
-            fallbacks: journey.fallbacks(),
-            why: journey.why,
+            attempts: retry_state.past.clone(),
+            retries: retry_state.retries,
+            fallbacks: retry_state.fallbacks(),
+            why: retry_state.why,
             outcome,
             status,
             reason: None,
-            stream: journey.stream,
+            stream: retry_state.stream,
             usage: None,
-            began: journey.began,
+            began: retry_state.began,
             first_byte: None,
         }
     }
@@ -129,7 +129,7 @@ impl Account {
             line.raw("stream", if self.stream { "true" } else { "false" });
             line.number("retries", u64::from(self.retries));
             line.number("fallbacks", u64::from(self.fallbacks));
-            let attempts: Vec<String> = self.attempts.iter().map(Past::json).collect();
+            let attempts: Vec<String> = self.attempts.iter().map(AttemptLog::json).collect();
             line.raw("attempts", &format!("[{}]", attempts.join(",")));
         }
         let tokens =
@@ -153,7 +153,7 @@ impl Ending {
     }
 }
 
-impl Past {
+impl AttemptLog {
     /// As a JSON object.
     pub fn json(&self) -> String {
         let mut line = Line(String::with_capacity(128));
@@ -169,7 +169,7 @@ impl Past {
     }
 }
 
-impl Why {
+impl SelectionInfo {
     /// As a JSON object.
     pub fn json(&self) -> String {
         let mut line = Line(String::with_capacity(64));
@@ -232,10 +232,10 @@ mod tests {
             [(":method", "POST"), (":path", "/v1/\"x\"\\?key=secret"), ("x-request-id", "7")]
                 .into_iter()
                 .collect();
-        let mut account = Account::of(&Journey::default(), Outcome::RateLimited, 429);
+        let mut account = AccessLogEntry::of(&RetryState::default(), Outcome::RateLimited, 429);
         account.model = Some(format!("a\"\n{}", "m".repeat(2000)));
         account.began = Some(Duration::from_millis(1_740_000_000_000));
-        account.attempts.push(Past {
+        account.attempts.push(AttemptLog {
             deployment: "d".into(),
             ending: Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) },
             milliseconds: 12,

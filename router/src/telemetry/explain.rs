@@ -4,15 +4,15 @@
 
 use llm_balancer_config::Config;
 
-use crate::attempt::Journey;
+use crate::attempt::RetryState;
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
 use crate::router::Router;
-use crate::select::{Nobody, Search};
+use crate::select::{NoDeployment, SelectionRequest};
 use crate::state::eligibility::Excluded;
 use crate::state::record::milliseconds;
 use crate::state::store::Moment;
-use crate::telemetry::access_log::Why;
+use crate::telemetry::access_log::SelectionInfo;
 
 /// Header of the request that asks, and of the answer that tells.
 pub const HEADER: &str = "x-llm-balancer-explain";
@@ -25,30 +25,31 @@ pub fn is_asked_for(config: &Config, headers: &Headers) -> bool {
         && headers.get(HEADER).is_some_and(|value| matches!(value, "1" | "true" | "True"))
 }
 
-/// Why a candidate could not serve, and for how long that stands, in milliseconds.
+/// SelectionInfo a candidate could not serve, and for how long that stands, in milliseconds.
 type Exclusion = Option<(&'static str, Option<u64>)>;
 
 impl Router {
-    /// Why the search came to this end, as one JSON object in ASCII.
+    /// SelectionInfo the search came to this end, as one JSON object in ASCII.
     pub(crate) fn explain(
         &self,
-        search: &Search<'_>,
+        search: &SelectionRequest<'_>,
         group: &str,
-        picked: Result<usize, &Nobody>,
-        why: Why,
+        picked: Result<usize, &NoDeployment>,
+        why: SelectionInfo,
         moment: &Moment<'_>,
     ) -> String {
-        let is_oversized = self.is_oversized(search, &self.ledger.borrow(), moment.now);
-        let search = &Search { is_oversized, ..*search };
+        let is_oversized = self.is_oversized(search, &self.states.borrow(), moment.now);
+        let search = &SelectionRequest { is_oversized, ..*search };
         let members = search.pool.members.iter().copied();
         let all: Vec<(usize, Exclusion)> =
-            members.map(|index| (index, self.exclusion(index, search, picked, moment))).collect();
+            members.map(|index| (index, self.verdict_on(index, search, picked, moment))).collect();
         // The candidates are read anew, so they know better than the choice did.
-        let why = Why { eligible: Some(all.iter().filter(|(_, why)| why.is_none()).count()), ..why };
+        let why =
+            SelectionInfo { eligible: Some(all.iter().filter(|(_, why)| why.is_none()).count()), ..why };
         let told = all.iter().take(MOST).map(|(index, why)| self.candidate(*index, *why));
         let candidates: Vec<String> = told.collect();
         let attempts: Vec<String> =
-            search.journey.past.iter().map(crate::telemetry::access_log::Past::json).collect();
+            search.retry_state.past.iter().map(crate::telemetry::access_log::AttemptLog::json).collect();
         let more = all.len().saturating_sub(candidates.len());
         let more = if more == 0 { String::new() } else { format!(",\"more\":{more}") };
         let picked = picked.ok().and_then(|index| self.deployment(index));
@@ -76,31 +77,31 @@ impl Router {
         }
     }
 
-    fn exclusion(
+    fn verdict_on(
         &self,
         index: usize,
-        search: &Search<'_>,
-        picked: Result<usize, &Nobody>,
+        search: &SelectionRequest<'_>,
+        picked: Result<usize, &NoDeployment>,
         moment: &Moment<'_>,
     ) -> Exclusion {
         if picked == Ok(index) {
             // It counts this request already, and may be full by now.
             return None;
         }
-        let Journey { tried, useless, .. } = search.journey;
-        if picked.err() == Some(&Nobody::Tags) || !self.is_tagged(index, search) {
+        let RetryState { tried, permanently_failed, .. } = search.retry_state;
+        if picked.err() == Some(&NoDeployment::Tags) || !self.is_tagged(index, search) {
             return Some(("tags", None));
         }
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.read(index, moment.store);
+        let mut states = self.states.borrow_mut();
+        states.read(index, moment.store);
         if let Some(why) =
-            self.why_not(index, search, &ledger, &crate::state::snapshot::Instant::new(moment.now))
+            self.exclusion(index, search, &states, &crate::state::snapshot::Instant::new(moment.now))
         {
             let left = why.until().map(|until| milliseconds(until.saturating_sub(moment.now)));
             return Some((why.name(), left));
         }
         let id = self.deployment(index).map(|deployment| &deployment.id)?;
-        if useless.contains(id) {
+        if permanently_failed.contains(id) {
             return Some(("refused_for_good", None));
         }
         if tried.contains(id) {
@@ -112,7 +113,7 @@ impl Router {
     }
 
     /// Whether the request's tags admit it.
-    fn is_tagged(&self, index: usize, search: &Search<'_>) -> bool {
+    fn is_tagged(&self, index: usize, search: &SelectionRequest<'_>) -> bool {
         let Ok(Some(places)) = self.tagged(search) else { return true };
         places.iter().any(|place| search.pool.members.get(*place) == Some(&index))
     }

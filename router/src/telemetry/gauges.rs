@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use llm_balancer_config::Config;
 
-use crate::state::deployment_states::Ledger;
-use crate::state::lease::Sharing;
+use crate::state::deployment_states::DeploymentStates;
+use crate::state::lease::QuotaMode;
 use crate::state::membership::Fleet;
-use crate::state::record::{In, Out, milliseconds};
+use crate::state::record::{Decoder, Encoder, milliseconds};
 use crate::state::store::{self, Store};
-use crate::telemetry::metrics::{Meters, series};
+use crate::telemetry::metrics::{Metrics, series};
 
 /// Where the shared part is kept.
 const KEY: &str = "watch";
@@ -28,7 +28,7 @@ const SHOWN: [&str; 5] =
 
 /// One worker's part.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct GaugePublisher {
     /// Which configuration this is, counted from 1; 0 before it is known.
     generation: u32,
     /// Tells this worker from all others.
@@ -59,7 +59,7 @@ enum Role {
     Resigns,
 }
 
-impl Watch {
+impl GaugePublisher {
     /// Takes part, as this worker, with the configuration of this number; where configurations have no numbers, any with another
     /// fingerprint than the last begins a new generation. Returns which one it is.
     pub fn open(&mut self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
@@ -80,51 +80,51 @@ impl Watch {
     pub fn show(
         &mut self,
         config: &Config,
-        ledger: &mut Ledger,
-        meters: &mut Meters,
+        states: &mut DeploymentStates,
+        metrics: &mut Metrics,
         now: Duration,
         store: &dyn Store,
     ) {
         match self.role(now, store) {
             Role::Leads => {}
             // The zeros are handed in before somebody else shows what is true.
-            Role::Resigns if self.leads => return self.clear(config, meters),
+            Role::Resigns if self.leads => return self.clear(config, metrics),
             Role::Resigns => return self.resign(store),
             Role::Follows => return self.leads = false,
         }
         if !std::mem::replace(&mut self.leads, true) {
-            self.begin(config, meters);
+            self.begin(config, metrics);
         }
         if config.redis.is_some() {
-            show_the_fleet(ledger.look_at_fleet(now, store), now, meters);
+            show_the_fleet(states.look_at_fleet(now, store), now, metrics);
         }
         for _ in 0..config.deployments.len().min(MOST) {
             let index = self.next;
             self.next = index.wrapping_add(1).checked_rem(config.deployments.len()).unwrap_or_default();
-            ledger.read(index, store);
-            self.show_one(index, config, ledger, meters, now);
+            states.read(index, store);
+            self.show_one(index, config, states, metrics, now);
         }
     }
 
     /// The gauges that stay as they are.
-    fn begin(&mut self, config: &Config, meters: &mut Meters) {
-        // In large configurations only what happens is shown, for nobody reads ten thousand zeros.
+    fn begin(&mut self, config: &Config, metrics: &mut Metrics) {
+        // Decoder large configurations only what happens is shown, for nobody reads ten thousand zeros.
         let unknown = if config.deployments.len() > MOST { Some(0) } else { None };
         self.shown = vec![[unknown; SHOWN.len()]; config.deployments.len()];
-        meters.gauge(series("config_generation", &[]), u64::from(self.generation));
-        info(config, meters, 1);
+        metrics.gauge(series("config_generation", &[]), u64::from(self.generation));
+        info(config, metrics, 1);
     }
 
     fn show_one(
         &mut self,
         index: usize,
         config: &Config,
-        ledger: &Ledger,
-        meters: &mut Meters,
+        states: &DeploymentStates,
+        metrics: &mut Metrics,
         now: Duration,
     ) {
         let (Some((record, terms)), Some(deployment), Some(shown)) =
-            (ledger.seen(index), config.deployments.get(index), self.shown.get_mut(index))
+            (states.seen(index), config.deployments.get(index), self.shown.get_mut(index))
         else {
             return;
         };
@@ -141,7 +141,7 @@ impl Watch {
             if value.is_some() && *shown != value {
                 *shown = value;
                 let labels = [("group", &*deployment.group), ("deployment", &*deployment.id)];
-                meters.gauge(series(what, &labels), value.unwrap_or_default());
+                metrics.gauge(series(what, &labels), value.unwrap_or_default());
             }
         }
     }
@@ -164,10 +164,10 @@ impl Watch {
 
     /// The end of this configuration on this worker. Says whether it has led until now, so that there is something to hand in
     /// before it [resigns](Self::resign).
-    pub fn close(&mut self, config: &Config, meters: &mut Meters) -> bool {
+    pub fn close(&mut self, config: &Config, metrics: &mut Metrics) -> bool {
         let led = self.leads;
         if led {
-            self.clear(config, meters);
+            self.clear(config, metrics);
         }
         led
     }
@@ -182,20 +182,20 @@ impl Watch {
     }
 
     /// Zeros in the place of all that it has shown.
-    fn clear(&mut self, config: &Config, meters: &mut Meters) {
+    fn clear(&mut self, config: &Config, metrics: &mut Metrics) {
         self.leads = false;
         for (shown, deployment) in std::mem::take(&mut self.shown).into_iter().zip(&config.deployments) {
             for (what, _) in SHOWN.into_iter().zip(shown).filter(|(_, value)| value.is_some_and(|v| v > 0)) {
                 let labels = [("group", &*deployment.group), ("deployment", &*deployment.id)];
-                meters.gauge(series(what, &labels), 0);
+                metrics.gauge(series(what, &labels), 0);
             }
         }
-        info(config, meters, 0);
+        info(config, metrics, 0);
     }
 }
 
 /// What a deployment's id stands for.
-fn info(config: &Config, meters: &mut Meters, value: u64) {
+fn info(config: &Config, metrics: &mut Metrics, value: u64) {
     for deployment in &config.deployments {
         let labels = [
             ("group", &*deployment.group),
@@ -203,22 +203,22 @@ fn info(config: &Config, meters: &mut Meters, value: u64) {
             ("model", &*deployment.litellm_model),
             ("api_base", &*deployment.endpoint.shown),
         ];
-        meters.gauge(series("deployment_info", &labels), value);
+        metrics.gauge(series("deployment_info", &labels), value);
     }
 }
 
-fn show_the_fleet(fleet: Fleet, now: Duration, meters: &mut Meters) {
-    if let Sharing::Fleet { instances, .. } = fleet.sharing(now) {
-        meters.gauge(series("instances", &[]), u64::from(instances));
+fn show_the_fleet(fleet: Fleet, now: Duration, metrics: &mut Metrics) {
+    if let QuotaMode::Shared { instances, .. } = fleet.quota_mode(now) {
+        metrics.gauge(series("instances", &[]), u64::from(instances));
     }
     for (mode, is_on) in [("shared", !fleet.away), ("own_share", fleet.away)] {
-        meters.gauge(series("redis_mode", &[("mode", mode)]), u64::from(is_on));
+        metrics.gauge(series("redis_mode", &[("mode", mode)]), u64::from(is_on));
     }
 }
 
 impl Shared {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(28));
+        let mut out = Encoder(Vec::with_capacity(28));
         out.u32(self.generation);
         out.u64(self.fingerprint);
         out.u64(self.leader);
@@ -227,7 +227,7 @@ impl Shared {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = In(bytes);
+        let mut bytes = Decoder(bytes);
         Some(Self {
             generation: bytes.u32()?,
             fingerprint: bytes.u64()?,
@@ -246,14 +246,14 @@ mod tests {
     const NOON: Duration = Duration::from_secs(1_740_000_000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn watch(fingerprint: u64, own: u64, store: &Memory) -> Watch {
-        let mut watch = Watch::default();
+    fn watch(fingerprint: u64, own: u64, store: &Memory) -> GaugePublisher {
+        let mut watch = GaugePublisher::default();
         watch.open(None, fingerprint, own, store);
         watch
     }
 
     /// Who leads on among two, each asked once.
-    fn roles(one: &Watch, two: &Watch, now: Duration, store: &Memory) -> [Role; 2] {
+    fn roles(one: &GaugePublisher, two: &GaugePublisher, now: Duration, store: &Memory) -> [Role; 2] {
         [one.role(now, store), two.role(now, store)]
     }
 
@@ -286,7 +286,7 @@ mod tests {
     fn a_configuration_that_comes_back_is_a_new_one_where_they_are_numbered() {
         let store = Memory::default();
         let numbered = |number, fingerprint, own| {
-            let mut watch = Watch::default();
+            let mut watch = GaugePublisher::default();
             (watch.open(Some(number), fingerprint, own, &store), watch)
         };
         let (first, second, third) = (numbered(1, 7, 1), numbered(2, 8, 2), numbered(3, 7, 3));

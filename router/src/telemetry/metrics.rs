@@ -20,16 +20,16 @@ pub enum Change {
     /// A counter grows.
     Add(u64),
     /// A gauge that all workers share goes up or down.
-    Shift(i64),
+    GaugeDelta(i64),
     /// A gauge has a new value.
-    Set(u64),
+    Gauge(u64),
     /// A histogram gets an observation, in milliseconds.
     Observe(u64),
 }
 
 /// What happened since it was last handed in.
 #[derive(Debug, Default)]
-pub struct Meters {
+pub struct Metrics {
     deployments: Vec<OfDeployment>,
     groups: HashMap<Option<Arc<str>>, OfGroup>,
     /// Calls to Redis by how they ended.
@@ -87,12 +87,12 @@ impl<K: PartialEq> Counts<K> {
     }
 }
 
-impl Meters {
+impl Metrics {
     /// For so many deployments.
     pub fn new(deployments: usize) -> Self {
-        let mut meters = Self::default();
-        meters.deployments.resize_with(deployments, OfDeployment::default);
-        meters
+        let mut metrics = Self::default();
+        metrics.deployments.resize_with(deployments, OfDeployment::default);
+        metrics
     }
 
     fn of(&mut self, deployment: usize, count: impl FnOnce(&mut OfDeployment)) {
@@ -106,7 +106,7 @@ impl Meters {
     }
 
     /// An attempt sets out.
-    pub fn depart(&mut self, deployment: usize) {
+    pub fn inc_in_flight(&mut self, deployment: usize) {
         self.of(deployment, |own| own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_add(1)));
     }
 
@@ -175,25 +175,25 @@ impl Meters {
     }
 
     /// Hands in what has changed.
-    pub fn hand_in(&mut self, config: &Config, sink: &mut dyn FnMut(&str, Change)) {
+    pub fn flush(&mut self, config: &Config, sink: &mut dyn FnMut(&str, Change)) {
         for (own, deployment) in self.deployments.iter_mut().zip(&config.deployments) {
-            own.hand_in(&[("group", &deployment.group), ("deployment", &deployment.id)], sink);
+            own.flush(&[("group", &deployment.group), ("deployment", &deployment.id)], sink);
         }
         for (group, own) in &mut self.groups {
             let group = [("group", group.as_deref().unwrap_or_default())];
-            own.hand_in(&group, sink);
+            own.flush(&group, sink);
         }
         for (outcome, count) in self.redis.take() {
             sink(&series("redis_calls_total", &[("outcome", outcome)]), Change::Add(count));
         }
         for (name, value) in self.gauges.drain(..) {
-            sink(&name, Change::Set(value));
+            sink(&name, Change::Gauge(value));
         }
     }
 }
 
 impl OfDeployment {
-    fn hand_in(&mut self, labels: &[(&str, &str); 2], sink: &mut dyn FnMut(&str, Change)) {
+    fn flush(&mut self, labels: &[(&str, &str); 2], sink: &mut dyn FnMut(&str, Change)) {
         let [group, deployment] = *labels;
         for ((outcome, status), count) in self.attempts.take() {
             let status = status_label(*status);
@@ -221,7 +221,7 @@ impl OfDeployment {
             }
         }
         if let Some(change) = self.in_flight.take() {
-            sink(&series("in_flight", labels), Change::Shift(change));
+            sink(&series("in_flight", labels), Change::GaugeDelta(change));
         }
         for (what, times) in [
             ("time_to_first_byte_milliseconds", &mut self.first_bytes),
@@ -237,7 +237,7 @@ impl OfDeployment {
 }
 
 impl OfGroup {
-    fn hand_in(&mut self, group: &[(&str, &str); 1], sink: &mut dyn FnMut(&str, Change)) {
+    fn flush(&mut self, group: &[(&str, &str); 1], sink: &mut dyn FnMut(&str, Change)) {
         let [group] = *group;
         for ((outcome, status), count) in self.requests.take() {
             let status = status_label(*status);
@@ -276,9 +276,9 @@ pub fn series(what: &str, labels: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
 
-    fn handed_in(meters: &mut Meters, config: &Config) -> Vec<(String, Change)> {
+    fn handed_in(metrics: &mut Metrics, config: &Config) -> Vec<(String, Change)> {
         let mut all = Vec::new();
-        meters.hand_in(config, &mut |name, change| all.push((name.to_owned(), change)));
+        metrics.flush(config, &mut |name, change| all.push((name.to_owned(), change)));
         all
     }
 
@@ -289,32 +289,32 @@ mod tests {
 
     #[test]
     fn what_was_handed_in_is_not_handed_in_again() {
-        let (mut meters, config) = (Meters::new(1), config());
-        meters.depart(0);
-        meters.depart(0);
-        meters.attempt(0, Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) });
+        let (mut metrics, config) = (Metrics::new(1), config());
+        metrics.inc_in_flight(0);
+        metrics.inc_in_flight(0);
+        metrics.attempt(0, Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) });
         let labels = "group=g;deployment=a";
         assert_eq!(
-            handed_in(&mut meters, &config),
+            handed_in(&mut metrics, &config),
             [
                 (
                     format!("llm_balancer_attempts_total;{labels};outcome=rate_limited;status=429"),
                     Change::Add(1)
                 ),
                 (format!("llm_balancer_failures_total;{labels};class=limit"), Change::Add(1)),
-                (format!("llm_balancer_in_flight;{labels}"), Change::Shift(1)),
+                (format!("llm_balancer_in_flight;{labels}"), Change::GaugeDelta(1)),
             ]
         );
-        assert_eq!(handed_in(&mut meters, &config), []);
-        meters.attempt(0, Ending { outcome: Outcome::ConnectionError, status: 0, class: None });
+        assert_eq!(handed_in(&mut metrics, &config), []);
+        metrics.attempt(0, Ending { outcome: Outcome::ConnectionError, status: 0, class: None });
         assert_eq!(
-            handed_in(&mut meters, &config),
+            handed_in(&mut metrics, &config),
             [
                 (
                     format!("llm_balancer_attempts_total;{labels};outcome=connection_error;status=none"),
                     Change::Add(1)
                 ),
-                (format!("llm_balancer_in_flight;{labels}"), Change::Shift(-1)),
+                (format!("llm_balancer_in_flight;{labels}"), Change::GaugeDelta(-1)),
             ]
         );
     }

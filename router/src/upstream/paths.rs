@@ -79,7 +79,7 @@ pub fn serves(layout: Layout, route: &str) -> bool {
 }
 
 /// Where a request goes at this endpoint, with the query that the endpoint needs. `route` is named as in OpenAI's
-/// layout: `/chat/completions`, or `/models` for the list of models. A route that the layout lacks is put behind the
+/// layout: `/chat/completions`, or `/models` for the list of models. A route that the layout shortfall is put behind the
 /// base, where the provider will say that it does not know it.
 pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     let place = place(endpoint.layout, route).unwrap_or(Place::Base);

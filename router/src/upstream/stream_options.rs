@@ -1,28 +1,28 @@
-//! Asking a provider for the usage of a stream, which it tells only those who ask (BEHAVIOUR 9.3).
+//! NeedsLease a provider for the usage of a stream, which it tells only those who ask (BEHAVIOUR 9.3).
 
 use llm_balancer_config::{Deployment, Member};
 
 use crate::http::json::{Object, folded};
 use crate::http::route::ModelRoute;
-use crate::request::parse::{Facts, Payload};
+use crate::request::parse::{ParsedRequest, Payload};
 
 /// Whether a request has to be changed for its stream to end with the usage. If so, neither the client nor the
 /// deployment's own parameters want it told: the event is to be withheld from the client.
-pub fn injects_usage(facts: &Facts<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
-    if !may_ask(facts, route, deployment) || (facts.asks_usage && of(&deployment.extra_body).is_none()) {
+pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
+    if !may_ask(parsed, route, deployment) || (parsed.asks_usage && of(&deployment.extra_body).is_none()) {
         return false;
     }
-    effective(facts, deployment).is_none_or(|options| {
+    effective(parsed, deployment).is_none_or(|options| {
         Object::parse(options.as_bytes()).is_ok_and(|options| !options.is_true("include_usage"))
     })
 }
 
 /// The `stream_options` to send where [`injects_usage`]: what would be sent anyway, and `include_usage`.
-pub fn with_usage(facts: &Facts<'_>, route: ModelRoute, deployment: &Deployment) -> Option<String> {
-    if !injects_usage(facts, route, deployment) {
+pub fn with_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> Option<String> {
+    if !injects_usage(parsed, route, deployment) {
         return None;
     }
-    let options = effective(facts, deployment).and_then(|options| Object::parse(options.as_bytes()).ok());
+    let options = effective(parsed, deployment).and_then(|options| Object::parse(options.as_bytes()).ok());
     let mut text = String::from(r#"{"include_usage":true"#);
     let members = options.iter().flat_map(|options| options.members());
     for member in members.filter(|member| folded(&member.key) != "include_usage") {
@@ -39,16 +39,16 @@ pub fn include_usage(options: &str) -> bool {
 
 /// Responses tell their usage unasked, and other routes do not know the parameter. A deployment that does not either
 /// has it among its drop_params.
-fn may_ask(facts: &Facts<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
-    facts.stream
+fn may_ask(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
+    parsed.stream
         && matches!(route.suffix, "/chat/completions" | "/completions")
         && !deployment.drop_params.iter().any(|name| name == "stream_options")
 }
 
 /// What would be sent: the deployment's extra_body goes before the client's own, and that before the defaults. Anything
 /// but an object is the provider's to refuse.
-fn effective<'a>(facts: &Facts<'a>, deployment: &'a Deployment) -> Option<&'a str> {
-    let client = match &facts.payload {
+fn effective<'a>(parsed: &ParsedRequest<'a>, deployment: &'a Deployment) -> Option<&'a str> {
+    let client = match &parsed.payload {
         Payload::Json(object) => object.present("stream_options"),
         Payload::Form(_) => None,
     };
@@ -57,8 +57,8 @@ fn effective<'a>(facts: &Facts<'a>, deployment: &'a Deployment) -> Option<&'a st
 }
 
 /// Whether the client sent any of its own.
-pub fn are_the_clients(facts: &Facts<'_>) -> bool {
-    match &facts.payload {
+pub fn are_the_clients(parsed: &ParsedRequest<'_>) -> bool {
+    match &parsed.payload {
         Payload::Json(object) => object.get("stream_options").is_some(),
         Payload::Form(_) => false,
     }
@@ -90,15 +90,15 @@ mod tests {
             None,
             "",
             &Headers::default(),
-            crate::request::overrides::Permitted::default(),
+            crate::request::overrides::AllowedParams::default(),
         )
         .unwrap();
-        let facts = request.facts(body.as_bytes()).unwrap();
-        let sent = rewritten(body.as_bytes(), &facts, route, deployment, "m", true);
+        let parsed = request.parsed(body.as_bytes()).unwrap();
+        let sent = rewritten(body.as_bytes(), &parsed, route, deployment, "m", true);
         let sent = sent.map_or_else(|| body.as_bytes().to_vec(), |sent| sent.joined(body.as_bytes()));
         let text = String::from_utf8(sent).unwrap();
         assert!(text.matches("\"stream_options\"").count() <= 1, "{text}");
-        (serde_json::from_str(&text).unwrap(), injects_usage(&facts, route, deployment))
+        (serde_json::from_str(&text).unwrap(), injects_usage(&parsed, route, deployment))
     }
 
     fn options(params: &str, members: &str) -> (String, bool) {

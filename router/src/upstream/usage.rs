@@ -162,7 +162,7 @@ impl JsonScanner {
                 // A broken event does no harm to the next one.
                 Piece::EventEnd => {
                     *field = Field::Name(0);
-                    self.give_up();
+                    self.final_answer();
                 }
                 Piece::Bom | Piece::LateLf => {}
             }
@@ -211,7 +211,7 @@ impl JsonScanner {
         let end = memchr3(b'"', b'\\', b'\n', rest);
         let text = end.map_or(Some(rest), |end| rest.get(..end))?;
         if let Some(end) = memchr(b'\r', text) {
-            self.give_up();
+            self.final_answer();
             return rest.get(end..);
         }
         let spelt = spelt.filter(|spelt| NAME.get(*spelt..).is_some_and(|name| name.starts_with(text)));
@@ -222,7 +222,7 @@ impl JsonScanner {
             b'"' if spelt == Some(NAME.len()) && self.capturing.is_none() => self.place = Place::Name,
             b'"' => self.place = Place::Outside,
             b'\\' => self.place = Place::Escape,
-            _ => self.give_up(),
+            _ => self.final_answer(),
         }
         Some(after)
     }
@@ -232,7 +232,7 @@ impl JsonScanner {
         let (byte, after) = rest.split_first()?;
         self.place = Place::Text(None);
         if matches!(byte, b'\r' | b'\n') {
-            self.give_up();
+            self.final_answer();
         }
         Some(after)
     }
@@ -266,7 +266,7 @@ impl JsonScanner {
     }
 
     /// What was read is no JSON, so the next value starts anew.
-    fn give_up(&mut self) {
+    fn final_answer(&mut self) {
         self.depth = 0;
         self.place = Place::Outside;
         self.capturing = None;

@@ -13,7 +13,7 @@ const MOST: usize = 64 * 1024;
 
 /// Reads a stream of events that comes in chunks.
 #[derive(Clone, Debug, Default)]
-pub struct Withholder {
+pub struct UsageEventFilter {
     splitter: Splitter,
     /// The first event has ended, and with it the byte order mark.
     is_past_first: bool,
@@ -31,10 +31,10 @@ pub enum Passed {
     /// The chunk.
     AsItIs,
     /// These bytes, or none.
-    Instead(Vec<u8>),
+    Replaced(Vec<u8>),
 }
 
-impl Withholder {
+impl UsageEventFilter {
     /// A withholder at the start of a stream.
     pub fn new() -> Self {
         Self::default()
@@ -63,7 +63,7 @@ impl Withholder {
         } else {
             self.hold(&mut out, start);
         }
-        out.instead.map_or(Passed::AsItIs, Passed::Instead)
+        out.instead.map_or(Passed::AsItIs, Passed::Replaced)
     }
 
     /// An event ends in this chunk; its last part lies there.
@@ -82,7 +82,8 @@ impl Withholder {
     /// The event that begins here does not end in this chunk.
     fn hold(&mut self, out: &mut Output<'_>, start: usize) {
         let part = out.chunk.get(start..).unwrap_or_default();
-        if !self.is_long && self.held.len().saturating_add(part.len()) <= MOST {
+        let ends_in_crlf = part.ends_with(b"\r\n") || (part == b"\n" && self.held.ends_with(b"\r"));
+        if !self.is_long && is_short(self.held.len().saturating_add(part.len()), ends_in_crlf) {
             out.cut(start);
             self.held.extend_from_slice(part);
         } else {
@@ -136,10 +137,13 @@ fn may_have_no_choices(bytes: &[u8]) -> bool {
     })
 }
 
+/// Whether an event of this length may be held. The LF of a last CRLF may come in a later chunk, so it does not count.
+fn is_short(length: usize, ends_in_crlf: bool) -> bool {
+    length.saturating_sub(usize::from(ends_in_crlf)) <= MOST
+}
+
 fn is_usage(event: &[u8], is_first: bool) -> bool {
-    // The LF of its last line may still be to come, and is nothing to go by.
-    let length = event.strip_suffix(b"\r\n").map_or(event.len(), |rest| rest.len().saturating_add(1));
-    length <= MOST
+    is_short(event.len(), event.ends_with(b"\r\n"))
         && may_have_no_choices(event)
         && memmem::find(event, b"\"usage\"").is_some()
         && Object::parse(&sse::data(event, is_first)).is_ok_and(|object| {
@@ -163,11 +167,11 @@ mod tests {
 
     /// What a client gets of a stream in these chunks.
     fn passed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
-        let mut withholder = Withholder::new();
+        let mut withholder = UsageEventFilter::new();
         let mut out = Vec::new();
         let mut pass = |chunk: &[u8], end| match withholder.feed(chunk, end) {
             Passed::AsItIs => out.extend_from_slice(chunk),
-            Passed::Instead(bytes) => out.extend(bytes),
+            Passed::Replaced(bytes) => out.extend(bytes),
         };
         chunks.into_iter().for_each(|chunk| pass(chunk, false));
         pass(b"", true);
@@ -176,8 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_event_is_withheld_wherever_its_chunks_are_cut() {
+        let rest = "data: {\"choices\":[],\"usage\":{},\"x\":\"\"}".len();
+        for (more, is_withheld) in [(0, true), (1, true), (2, false)] {
+            let text = "x".repeat(MOST - rest - 2 + more);
+            let event = format!("data: {{\"choices\":[],\"usage\":{{}},\"x\":\"{text}\"}}\r\n");
+            let expected = if is_withheld { "" } else { &event };
+            assert_eq!(passed([event.as_bytes()]), expected, "{more} as a whole");
+            assert_eq!(passed(event.as_bytes().chunks(1)), expected, "{more} byte by byte");
+        }
+    }
+
+    #[test]
     fn whole_events_without_usage_pass_as_they_are() {
-        let mut withholder = Withholder::new();
+        let mut withholder = UsageEventFilter::new();
         for chunk in [CONTENT, DONE, ": comment\n\n", "", "\r\n\r\n", &[CONTENT, DONE].concat()] {
             assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::AsItIs, "{chunk}");
         }
@@ -232,12 +248,12 @@ mod tests {
 
     #[test]
     fn the_start_of_an_event_is_held_until_its_end_is_known() {
-        let mut withholder = Withholder::new();
+        let mut withholder = UsageEventFilter::new();
         let (start, rest) = USAGE.split_at(20);
         let chunk = [CONTENT, start].concat();
-        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Instead(CONTENT.into()));
+        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Replaced(CONTENT.into()));
         let chunk = [rest, DONE].concat();
-        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Instead(DONE.into()));
+        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Replaced(DONE.into()));
         assert_eq!(withholder.feed(CONTENT.as_bytes(), false), Passed::AsItIs, "nothing is held any more");
     }
 
@@ -245,8 +261,8 @@ mod tests {
     fn a_stream_that_ends_within_an_event_ends_there_for_the_client() {
         assert_eq!(passed(["data: {\"cho".as_bytes()]), "data: {\"cho");
         assert_eq!(passed([USAGE.trim_end().as_bytes()]), "", "the usage is withheld even so");
-        let mut withholder = Withholder::new();
-        assert_eq!(withholder.feed(USAGE.trim_end().as_bytes(), true), Passed::Instead(Vec::new()));
+        let mut withholder = UsageEventFilter::new();
+        assert_eq!(withholder.feed(USAGE.trim_end().as_bytes(), true), Passed::Replaced(Vec::new()));
     }
 
     #[test]
@@ -254,7 +270,7 @@ mod tests {
         let image = format!("data: {{\"choices\":[{{\"image\":\"{}\"}}]}}\n\n", "x".repeat(5 * MOST));
         let stream = [&image, USAGE, DONE].concat();
         for size in [1000, 4096, MOST, 2 * MOST] {
-            let mut withholder = Withholder::new();
+            let mut withholder = UsageEventFilter::new();
             for chunk in stream.as_bytes().chunks(size) {
                 withholder.feed(chunk, false);
                 assert!(withholder.held.len() <= MOST, "{size}");

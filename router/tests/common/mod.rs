@@ -1,5 +1,5 @@
 //! A world for stories: a configuration, a client, and providers that answer as they are told. It plays the edge and
-//! the filter: it sends each attempt, hands over its outcome, and keeps the journey in between.
+//! the filter: it sends each attempt, hands over its outcome, and keeps the retry_state in between.
 
 #![allow(dead_code, reason = "each story file uses its own part")]
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{read, retry_ceiling};
-use llm_balancer_router::attempt::{Attempt, Journey};
+use llm_balancer_router::attempt::{Attempt, RetryState};
 use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
@@ -19,7 +19,9 @@ use llm_balancer_router::router::response_headers::{limits as limits_headers, ow
 use llm_balancer_router::state::store::{Memory, Moment};
 use llm_balancer_router::telemetry::metrics::Change;
 use llm_balancer_router::upstream::usage::Usage;
-use llm_balancer_router::{Arrival, End, Ended, Router, Said, Sending, Step, Verdict};
+use llm_balancer_router::{
+    Arrival, ErrorResponse, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict,
+};
 
 /// How a provider answers one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,7 @@ pub enum Answer {
 
 /// What became of a request.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct CallResult {
     pub status: u16,
     /// Ids of the deployments that were called, in order.
     pub called: Vec<String>,
@@ -72,7 +74,7 @@ pub struct Sent {
     pub body: String,
 }
 
-impl Told {
+impl CallResult {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -143,7 +145,7 @@ impl World {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         match self.router.send(&request, body.as_bytes(), None, &mut moment) {
             Step::Send(sending) => Ok(sending.attempt),
-            Step::Ask(_) => panic!("there is no Redis"),
+            Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Reply(reply) => Err(reply),
         }
     }
@@ -151,9 +153,10 @@ impl World {
     /// Ends a request that was begun.
     pub fn end(&mut self, attempt: Attempt, tokens: Option<u64>) {
         let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-        let ended = Ended { status: 200, first_byte: Some(self.now), usage, end: End::Whole };
+        let ended =
+            ResponseSummary { status: 200, first_byte: Some(self.now), usage, end: StreamEnd::Complete };
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        self.router.serve(&attempt, ended, &moment);
+        self.router.on_response_end(&attempt, ended, &moment);
     }
 
     pub fn id(&self, attempt: &Attempt) -> String {
@@ -161,7 +164,7 @@ impl World {
     }
 
     /// A chat request with further members, each as `"name":value`.
-    pub fn chat(&mut self, model: &str, members: &str, answer: impl FnMut(&str) -> Answer) -> Told {
+    pub fn chat(&mut self, model: &str, members: &str, answer: impl FnMut(&str) -> Answer) -> CallResult {
         let comma = if members.is_empty() { "" } else { "," };
         let body = format!(r#"{{"model":"{model}","messages":[]{comma}{members}}}"#);
         self.post(CHAT, &[], body.as_bytes(), answer)
@@ -180,29 +183,29 @@ impl World {
         headers: &[(&str, &str)],
         body: &[u8],
         mut answer: impl FnMut(&str) -> Answer,
-    ) -> Told {
+    ) -> CallResult {
         let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
         let request = match self.router.arrive(&all, false) {
             Arrival::Hold(request) => request,
             Arrival::Reply(reply) => {
                 self.finish(&all);
-                return Told::default().answered_by(reply);
+                return CallResult::default().answered_by(reply);
             }
             Arrival::Probe(_) => panic!("a probe"),
         };
         // Of those that a test has ended by itself.
         self.router.finish(&all, self.now);
-        let mut told = Told::default();
-        let mut journey: Option<Journey> = None;
+        let mut told = CallResult::default();
+        let mut retry_state: Option<RetryState> = None;
         // As strict as the edge: so many attempts, and then the last answer is the client's, whatever it is.
         for sends in 1..=retry_ceiling(self.router.config()) + 1 {
-            if let Some(journey) = &mut journey {
-                journey.sends = sends;
+            if let Some(retry_state) = &mut retry_state {
+                retry_state.sends = sends;
             }
-            match self.attempt(&request, body, journey.take(), &mut answer, &mut told) {
+            match self.attempt(&request, body, retry_state.take(), &mut answer, &mut told) {
                 Next::Again(next) => {
                     assert!(self.router.finish(&all, self.now).is_none(), "it goes on: {told:?}");
-                    journey = Some(*next);
+                    retry_state = Some(*next);
                 }
                 Next::Over => {
                     self.finish(&all);
@@ -222,7 +225,7 @@ impl World {
     /// What has been counted since this was last asked, by the names of its series.
     pub fn counted(&mut self) -> BTreeMap<String, Vec<Change>> {
         let mut counted = BTreeMap::<_, Vec<Change>>::new();
-        self.router.hand_in(self.now, &*self.store, &mut |name, change| {
+        self.router.flush(self.now, &*self.store, &mut |name, change| {
             let name = name.strip_prefix("llm_balancer_").expect("our prefix");
             counted.entry(name.to_owned()).or_default().push(change);
         });
@@ -233,14 +236,14 @@ impl World {
         &mut self,
         request: &Request,
         body: &[u8],
-        journey: Option<Journey>,
+        retry_state: Option<RetryState>,
         answer: &mut dyn FnMut(&str) -> Answer,
-        told: &mut Told,
+        told: &mut CallResult,
     ) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        let sending = match self.router.send(request, body, journey, &mut moment) {
+        let sending = match self.router.send(request, body, retry_state, &mut moment) {
             Step::Send(sending) => *sending,
-            Step::Ask(_) => panic!("there is no Redis"),
+            Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Reply(reply) => {
                 *told = std::mem::take(told).answered_by(reply);
                 return Next::Over;
@@ -257,37 +260,47 @@ impl World {
         let limits = self.router.rate_limits(&attempt, self.now);
         let limits = owned(limits_headers(limits));
         told.headers.extend(limits.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let explanation = attempt.journey.explanation.clone();
+        let explanation = attempt.retry_state.explanation.clone();
         told.headers.extend(
             explanation.map(|text| (llm_balancer_router::telemetry::explain::HEADER.to_owned(), text)),
         );
-        let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>, end: End| {
+        let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>, end: StreamEnd| {
             let first_byte = Some(world.now + Duration::from_millis(milliseconds));
             world.now += Duration::from_millis(milliseconds);
             let moment = Moment { now: world.now, random: &mut world.random, store: &*world.store };
-            world.router.serve(&attempt, Ended { status: 200, first_byte, usage, end }, &moment);
+            world.router.on_response_end(
+                &attempt,
+                ResponseSummary { status: 200, first_byte, usage, end },
+                &moment,
+            );
             told.status = 200;
             Next::Over
         };
         match answer(&id) {
-            Answer::Ok => served(self, 0, None, End::Whole),
-            Answer::Used(prompt, completion) => {
-                served(self, 0, Some(Usage { prompt, completion, total: prompt + completion }), End::Whole)
-            }
-            Answer::After(milliseconds) => {
-                served(self, milliseconds, Some(Usage { prompt: 0, completion: 1, total: 1 }), End::Whole)
-            }
-            Answer::BeginsAfter(milliseconds) => served(self, milliseconds, None, End::Whole),
-            Answer::Stalls => served(self, 0, None, End::TimedOut),
-            Answer::BreaksOff => served(self, 0, None, End::BrokenOff),
+            Answer::Ok => served(self, 0, None, StreamEnd::Complete),
+            Answer::Used(prompt, completion) => served(
+                self,
+                0,
+                Some(Usage { prompt, completion, total: prompt + completion }),
+                StreamEnd::Complete,
+            ),
+            Answer::After(milliseconds) => served(
+                self,
+                milliseconds,
+                Some(Usage { prompt: 0, completion: 1, total: 1 }),
+                StreamEnd::Complete,
+            ),
+            Answer::BeginsAfter(milliseconds) => served(self, milliseconds, None, StreamEnd::Complete),
+            Answer::Stalls => served(self, 0, None, StreamEnd::TimedOut),
+            Answer::BreaksOff => served(self, 0, None, StreamEnd::Interrupted),
             Answer::Left => {
                 let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-                self.router.abandon(&attempt, &moment);
+                self.router.on_client_disconnect(&attempt, &moment);
                 Next::Over
             }
             Answer::Broken => {
                 let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-                Next::Again(Box::new(self.router.broken(attempt, Failure::Broken, &mut moment)))
+                Next::Again(Box::new(self.router.on_reset(attempt, Failure::Broken, &mut moment)))
             }
             Answer::Status(status) => self.failed(attempt, provider(status, None), status, told),
             Answer::Says(status, body) => {
@@ -308,15 +321,15 @@ impl World {
         }
     }
 
-    fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut Told) -> Next {
+    fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut CallResult) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let body = std::mem::take(&mut told.body);
-        let said = || Said { body: body.clone().into_bytes(), ..Said::default() };
-        match self.router.judge(attempt, failure, &said, &mut moment) {
-            Verdict::Retry(journey, wait) => {
+        let said = || ErrorResponse { body: body.clone().into_bytes(), ..ErrorResponse::default() };
+        match self.router.on_attempt_failed(attempt, failure, &said, &mut moment) {
+            Verdict::Retry(retry_state, wait) => {
                 self.now += wait;
                 told.waits.push(wait.as_secs_f64());
-                Next::Again(journey)
+                Next::Again(retry_state)
             }
             Verdict::Relay(names) => {
                 told.headers = names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -334,11 +347,11 @@ impl World {
 
 #[allow(clippy::large_enum_variant, reason = "one of them exists at a time")]
 enum Next {
-    Again(Box<Journey>),
+    Again(Box<RetryState>),
     Over,
 }
 
-impl Told {
+impl CallResult {
     fn answered_by(mut self, reply: Reply) -> Self {
         self.status = reply.status;
         self.body = reply.body;

@@ -1,4 +1,4 @@
-//! What a request wishes of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
+//! What a request routing of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
 
 mod lists;
 mod numbers;
@@ -13,9 +13,9 @@ use crate::failure::{Class, Fault};
 use crate::outcome::Failure;
 use crate::request::refusal::Refusal;
 
-/// The wishes of one request. The empty ones, which most requests have, cost no allocation.
+/// The routing of one request. The empty ones, which most requests have, cost no allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wishes {
+pub struct RoutingParams {
     /// `fallbacks`, in place of the configuration's.
     pub fallbacks: Option<Vec<Fallback>>,
     /// `context_window_fallbacks`, likewise.
@@ -45,7 +45,7 @@ pub enum Mock {
 
 /// What the operator lets clients ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permitted {
+pub struct AllowedParams {
     /// `general_settings.forward_client_headers_to_llm_api`
     pub forwarding: bool,
     /// `enable_tag_filtering`, of the file or of a group; elsewhere tags mean nothing here.
@@ -54,7 +54,7 @@ pub struct Permitted {
     pub mocks: bool,
 }
 
-impl Permitted {
+impl AllowedParams {
     /// What a configuration says.
     pub fn by(config: &Config) -> Self {
         Self {
@@ -66,9 +66,9 @@ impl Permitted {
     }
 }
 
-/// The members of a body that hold wishes, as text.
+/// The members of a body that hold routing, as text.
 #[derive(Default)]
-struct Wishing<'a> {
+struct RawParams<'a> {
     fallbacks: Option<&'a str>,
     context_window: Option<&'a str>,
     content_policy: Option<&'a str>,
@@ -83,7 +83,7 @@ struct Wishing<'a> {
     content_policy_mock: Option<&'a str>,
 }
 
-impl<'a> Wishing<'a> {
+impl<'a> RawParams<'a> {
     /// Looks at each member once; of repeated ones the last counts.
     fn among<'k>(members: impl Iterator<Item = (&'k str, &'a str)>) -> Self {
         let mut wishing = Self::default();
@@ -133,7 +133,7 @@ impl<'a> Wishing<'a> {
     }
 }
 
-impl Wishes {
+impl RoutingParams {
     /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags` are those of the
     /// headers; `keeps_metadata` says that `metadata` is the provider's.
     ///
@@ -142,10 +142,10 @@ impl Wishes {
     pub fn read<'k, 'a>(
         members: impl Iterator<Item = (&'k str, &'a str)>,
         tags: &[String],
-        permitted: Permitted,
+        permitted: AllowedParams,
         keeps_metadata: bool,
     ) -> Result<Self, Refusal> {
-        let wishing = Wishing::among(members);
+        let wishing = RawParams::among(members);
         let mut room = lists::MOST_TARGETS;
         let mut list =
             |name, value: Option<&str>| value.map(|text| lists::read(name, text, &mut room)).transpose();
@@ -182,44 +182,44 @@ mod tests {
     use super::*;
     use crate::http::json::Object;
 
-    const ALL: Permitted = Permitted { forwarding: false, tags: true, mocks: true };
+    const ALL: AllowedParams = AllowedParams { forwarding: false, tags: true, mocks: true };
 
-    fn wishes_as(permitted: Permitted, body: &str) -> Result<Wishes, Refusal> {
+    fn wishes_as(permitted: AllowedParams, body: &str) -> Result<RoutingParams, Refusal> {
         let object = Object::parse(body.as_bytes()).unwrap();
         let members = object.members().iter().map(|member| (&*member.key, member.value));
-        Wishes::read(members, &["header".to_owned()], permitted, false)
+        RoutingParams::read(members, &["header".to_owned()], permitted, false)
     }
 
-    fn wishes(body: &str) -> Wishes {
+    fn routing(body: &str) -> RoutingParams {
         wishes_as(ALL, body).unwrap()
     }
 
     #[test]
     fn most_requests_wish_nothing() {
         let body = r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["b"]}"#;
-        let permitted = Permitted { tags: false, ..ALL };
-        assert_eq!(wishes_as(permitted, body).unwrap(), Wishes::default());
+        let permitted = AllowedParams { tags: false, ..ALL };
+        assert_eq!(wishes_as(permitted, body).unwrap(), RoutingParams::default());
         let body = r#"{"fallbacks":null,"disable_fallbacks":false,"mock_testing_fallbacks":false}"#;
-        assert_eq!(wishes_as(permitted, body).unwrap(), Wishes::default());
+        assert_eq!(wishes_as(permitted, body).unwrap(), RoutingParams::default());
     }
 
     #[test]
     fn each_kind_of_fallback_has_a_list_of_its_own() {
-        let wishes = wishes(
+        let routing = routing(
             r#"{"fallbacks":["a"],"context_window_fallbacks":["b"],"content_policy_fallbacks":[],
                 "disable_fallbacks":true}"#,
         );
         let first = |list: Option<Vec<Fallback>>| list.unwrap()[0].targets[0].model.to_string();
-        assert_eq!(first(wishes.fallbacks), "a");
-        assert_eq!(first(wishes.context_window_fallbacks), "b");
-        assert_eq!(wishes.content_policy_fallbacks, Some(Vec::new()));
-        assert!(wishes.disable_fallbacks);
+        assert_eq!(first(routing.fallbacks), "a");
+        assert_eq!(first(routing.context_window_fallbacks), "b");
+        assert_eq!(routing.content_policy_fallbacks, Some(Vec::new()));
+        assert!(routing.disable_fallbacks);
     }
 
     #[test]
     fn of_a_repeated_wish_the_last_counts() {
-        assert_eq!(wishes(r#"{"fallbacks":["a"],"fallbacks":null}"#).fallbacks, None);
-        assert!(!wishes(r#"{"disable_fallbacks":true,"disable_fallbacks":false}"#).disable_fallbacks);
+        assert_eq!(routing(r#"{"fallbacks":["a"],"fallbacks":null}"#).fallbacks, None);
+        assert!(!routing(r#"{"disable_fallbacks":true,"disable_fallbacks":false}"#).disable_fallbacks);
     }
 
     #[test]
@@ -237,16 +237,16 @@ mod tests {
     #[test]
     fn tags_of_header_body_and_metadata_are_joined() {
         let body = r#"{"tags":["a","header"],"metadata":{"tags":["b"],"user":1},"litellm_metadata":{"tags":["c",""]}}"#;
-        assert_eq!(wishes(body).tags, ["header", "a", "b", "c"]);
+        assert_eq!(routing(body).tags, ["header", "a", "b", "c"]);
     }
 
     #[test]
     fn metadata_that_is_the_providers_is_left_alone() {
         let read = |keeps| {
             let members = [("metadata", r#"{"tags":"for the provider"}"#)].into_iter();
-            Wishes::read(members, &[], ALL, keeps)
+            RoutingParams::read(members, &[], ALL, keeps)
         };
-        assert_eq!(read(true), Ok(Wishes::default()));
+        assert_eq!(read(true), Ok(RoutingParams::default()));
         assert!(read(false).is_err());
     }
 
@@ -261,8 +261,8 @@ mod tests {
         ] {
             let name = format!("mock_testing_{name}");
             let body = format!(r#"{{"{name}":true}}"#);
-            assert_eq!(wishes(&body).mock, Some(mock), "{name}");
-            let off = wishes_as(Permitted { mocks: false, ..ALL }, &body);
+            assert_eq!(routing(&body).mock, Some(mock), "{name}");
+            let off = wishes_as(AllowedParams { mocks: false, ..ALL }, &body);
             assert_eq!(off, Err(Refusal::MockTestingOff(name)));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::top_level::{self, Seen};
+use super::top_level::{self, Snapshot};
 use super::{Beginning, Checked, FalseSuccess, Form};
 
 /// What a line of a stream can begin with, comments and empty lines aside.
@@ -50,7 +50,7 @@ pub(super) fn check(text: &[u8], beginning: &Beginning<'_>) -> Checked {
         return last.unwrap_or_else(|| beginning.is_no_answer(NO_EVENT));
     }
     // Most of an event shows that it is none of an error before it is all there.
-    let is_content = event.data(rest).is_some_and(|data| top_level::scan(&data) == Seen::Content);
+    let is_content = event.data(rest).is_some_and(|data| top_level::scan(&data) == Snapshot::Content);
     if is_content && !ERROR.contains(&event.name) {
         return Checked::Genuine(Form::Events);
     }
@@ -91,7 +91,7 @@ impl<'a> Event<'a> {
         if data == b"[DONE]" || data == b"null" {
             return Some(beginning.is_no_answer(NO_EVENT));
         }
-        let is_error = is_error || top_level::scan_whole(data) == Seen::Error;
+        let is_error = is_error || top_level::scan_whole(data) == Snapshot::Error;
         Some(match is_error {
             true => Checked::Failed(FalseSuccess::of_json(data)),
             false => Checked::Genuine(Form::Events),

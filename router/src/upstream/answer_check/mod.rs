@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use error::FalseSuccess;
 pub use stream_error::tells_of_an_error;
-use top_level::Seen;
+use top_level::Snapshot;
 
 /// The beginning of an answer that is being held.
 #[derive(Clone, Copy)]
@@ -161,20 +161,22 @@ fn may_be_events(text: &[u8], promise: Promise, beginning: &Beginning<'_>) -> bo
 
 fn object(text: &[u8], promise: Promise, beginning: &Beginning<'_>) -> Checked {
     match scan(text) {
-        Seen::End if promise == Promise::JsonOrEvents && refusal::is_refusal(text) => {
+        Snapshot::StreamEnd if promise == Promise::JsonOrEvents && refusal::is_refusal(text) => {
             beginning.await_error(|| FalseSuccess::of_json(text))
         }
-        Seen::Content | Seen::End => Checked::Genuine(Form::Whole),
-        Seen::Error => beginning.await_error(|| FalseSuccess::of_json(text)),
-        Seen::NoJson | Seen::Unfinished if promise != Promise::JsonOrEvents => Checked::Genuine(Form::Whole),
-        Seen::NoJson => beginning.is_no_answer("a body that is no JSON"),
-        Seen::Unfinished if beginning.complete => beginning.is_no_answer("JSON that breaks off"),
-        Seen::Unfinished => beginning.wait(Form::Whole),
+        Snapshot::Content | Snapshot::StreamEnd => Checked::Genuine(Form::Whole),
+        Snapshot::Error => beginning.await_error(|| FalseSuccess::of_json(text)),
+        Snapshot::NoJson | Snapshot::Unfinished if promise != Promise::JsonOrEvents => {
+            Checked::Genuine(Form::Whole)
+        }
+        Snapshot::NoJson => beginning.is_no_answer("a body that is no JSON"),
+        Snapshot::Unfinished if beginning.complete => beginning.is_no_answer("JSON that breaks off"),
+        Snapshot::Unfinished => beginning.wait(Form::Whole),
     }
 }
 
 /// All that is there is read, unless it is longer than an error would be.
-fn scan(text: &[u8]) -> Seen {
+fn scan(text: &[u8]) -> Snapshot {
     match text.len() <= HELD_BYTES {
         true => top_level::scan_whole(text),
         false => top_level::scan(text),
@@ -185,8 +187,8 @@ fn scan(text: &[u8]) -> Seen {
 fn list(text: &[u8], beginning: &Beginning<'_>) -> Checked {
     let first = text.get(1..).unwrap_or_default().trim_ascii_start();
     match top_level::scan(first) {
-        Seen::Error => beginning.await_error(|| FalseSuccess::of_json(text)),
-        Seen::Unfinished if !beginning.complete => beginning.wait(Form::Whole),
+        Snapshot::Error => beginning.await_error(|| FalseSuccess::of_json(text)),
+        Snapshot::Unfinished if !beginning.complete => beginning.wait(Form::Whole),
         _ => Checked::Genuine(Form::Whole),
     }
 }

@@ -2,7 +2,7 @@
 
 use memchr::{memchr2, memmem, memrchr2};
 
-use super::top_level::{self, Seen};
+use super::top_level::{self, Snapshot};
 
 /// One of these is in every event that is an error.
 const WORDS: [&[u8]; 2] = [b"\"error\"", b"\"response.failed\""];
@@ -20,7 +20,7 @@ pub fn tells_of_an_error(piece: &[u8]) -> bool {
 fn is_an_error(line: &[u8], word: &[u8]) -> bool {
     let data = line.strip_prefix(b"data:").unwrap_or_default().trim_ascii_start();
     memmem::find_iter(data, word).any(|at| !is_null(data.get(at..), word.len()))
-        && top_level::scan_whole(data) == Seen::Error
+        && top_level::scan_whole(data) == Snapshot::Error
 }
 
 fn is_null(rest: Option<&[u8]>, word: usize) -> bool {

@@ -4,13 +4,13 @@ use memchr::memchr2;
 
 /// What the members show that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Snapshot {
     /// What a model has made.
     Content,
     /// An error.
     Error,
     /// The whole object, and neither of these.
-    End,
+    StreamEnd,
     /// Neither so far.
     Unfinished,
     /// Something else than an object.
@@ -27,36 +27,36 @@ const ENVELOPES: [(&[u8], &[u8]); 2] = [(b"x_groq", b"error"), (b"base_resp", b"
 const DEEPEST: u32 = 4;
 
 /// Reads the object at the start of the bytes, up to the first member that decides.
-pub(super) fn scan(bytes: &[u8]) -> Seen {
+pub(super) fn scan(bytes: &[u8]) -> Snapshot {
     read(bytes, |_| true)
 }
 
 /// Reads the object, or the first one of a list, to its end: an error counts wherever it stands.
-pub(super) fn scan_whole(bytes: &[u8]) -> Seen {
+pub(super) fn scan_whole(bytes: &[u8]) -> Snapshot {
     let first = bytes.strip_prefix(b"[").map_or(bytes, <[u8]>::trim_ascii_start);
     let mut has_content = false;
     let seen = read(first, |seen| {
-        has_content |= seen == Seen::Content;
-        seen == Seen::Error
+        has_content |= seen == Snapshot::Content;
+        seen == Snapshot::Error
     });
-    if has_content && seen != Seen::Error { Seen::Content } else { seen }
+    if has_content && seen != Snapshot::Error { Snapshot::Content } else { seen }
 }
 
-fn read(bytes: &[u8], decides: impl FnMut(Seen) -> bool) -> Seen {
+fn read(bytes: &[u8], decides: impl FnMut(Snapshot) -> bool) -> Snapshot {
     match bytes.split_first() {
-        Some((b'{', rest)) => members(rest, decides).unwrap_or(Seen::Unfinished),
-        Some(_) => Seen::NoJson,
-        None => Seen::Unfinished,
+        Some((b'{', rest)) => members(rest, decides).unwrap_or(Snapshot::Unfinished),
+        Some(_) => Snapshot::NoJson,
+        None => Snapshot::Unfinished,
     }
 }
 
 /// `None` where the bytes end before the object does.
-fn members(mut rest: &[u8], mut decides: impl FnMut(Seen) -> bool) -> Option<Seen> {
+fn members(mut rest: &[u8], mut decides: impl FnMut(Snapshot) -> bool) -> Option<Snapshot> {
     loop {
         let (key, value) = match next(rest)? {
             Next::Member(key, value) => (key, value),
-            Next::End => return Some(Seen::End),
-            Next::NoJson => return Some(Seen::NoJson),
+            Next::StreamEnd => return Some(Snapshot::StreamEnd),
+            Next::NoJson => return Some(Snapshot::NoJson),
         };
         if let Some(seen) = member(key, value)?.filter(|seen| decides(*seen)) {
             return Some(seen);
@@ -69,7 +69,7 @@ fn members(mut rest: &[u8], mut decides: impl FnMut(Seen) -> bool) -> Option<See
 enum Next<'a> {
     /// A key, and everything from its value on.
     Member(&'a [u8], &'a [u8]),
-    End,
+    StreamEnd,
     NoJson,
 }
 
@@ -77,7 +77,7 @@ fn next(rest: &[u8]) -> Option<Next<'_>> {
     let rest = rest.trim_ascii_start();
     let rest = rest.strip_prefix(b",").map_or(rest, <[u8]>::trim_ascii_start);
     let (key, after) = match rest.split_first()? {
-        (b'}', _) => return Some(Next::End),
+        (b'}', _) => return Some(Next::StreamEnd),
         (b'"', after) => string(after)?,
         _ => return Some(Next::NoJson),
     };
@@ -88,17 +88,17 @@ fn next(rest: &[u8]) -> Option<Next<'_>> {
 }
 
 /// What a member shows, the inner `None` being nothing; the outer one where more of its value is needed.
-fn member(key: &[u8], value: &[u8]) -> Option<Option<Seen>> {
+fn member(key: &[u8], value: &[u8]) -> Option<Option<Snapshot>> {
     Some(match key {
-        b"error" | b"errors" => says_something(value, 0)?.then_some(Seen::Error),
-        b"object" | b"type" => names_an_error(value)?.then_some(Seen::Error),
-        _ if CONTENT.contains(&key) => is_filled(value)?.then_some(Seen::Content),
+        b"error" | b"errors" => says_something(value, 0)?.then_some(Snapshot::Error),
+        b"object" | b"type" => names_an_error(value)?.then_some(Snapshot::Error),
+        _ if CONTENT.contains(&key) => is_filled(value)?.then_some(Snapshot::Content),
         _ => match ENVELOPES.iter().find(|(envelope, _)| *envelope == key) {
             Some((_, tells)) => has(value, |key, value| match key == *tells {
                 true => is_filled(value),
                 false => Some(false),
             })?
-            .then_some(Seen::Error),
+            .then_some(Snapshot::Error),
             None => None,
         },
     })

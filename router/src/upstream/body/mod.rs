@@ -11,26 +11,26 @@ use crate::http::multipart::{Form, parameter};
 use crate::http::new_body::{BodyWriter, NewBody};
 use crate::http::route::ModelRoute;
 use crate::request::drop_path;
-use crate::request::parse::{Facts, Payload};
+use crate::request::parse::{ParsedRequest, Payload};
 use crate::upstream::stream_options;
 
 /// The body to send, or `None` if the client's own does as it is. With `include_usage` it asks for the usage of a stream
 /// wherever [`stream_options::injects_usage`] says so.
 pub fn rewritten(
     old: &[u8],
-    facts: &Facts<'_>,
+    parsed: &ParsedRequest<'_>,
     route: ModelRoute,
     deployment: &Deployment,
     model: &str,
     include_usage: bool,
 ) -> Option<NewBody> {
-    match &facts.payload {
+    match &parsed.payload {
         Payload::Json(object) => {
-            let options = include_usage.then(|| stream_options::with_usage(facts, route, deployment));
-            let edits = Edits::new(object, facts.stream, route, deployment, options.flatten());
+            let options = include_usage.then(|| stream_options::with_usage(parsed, route, deployment));
+            let edits = Edits::new(object, parsed.stream, route, deployment, options.flatten());
             json_body(old, object, &edits, model)
         }
-        Payload::Form(form) => Some(form_body(form, facts.stream, route, deployment, model)),
+        Payload::Form(form) => Some(form_body(form, parsed.stream, route, deployment, model)),
     }
 }
 

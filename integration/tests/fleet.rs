@@ -111,6 +111,7 @@ async fn tokens_are_one_limit_as_far_as_they_are_known_before() {
     let items: String =
         (0..3).map(|n| item(&format!("t{n}"), &format!("t{n}-paris"), ", tpm: 3000")).collect();
     let fleet = fleet(2, 2, &redis, &items).await;
+    fleet.acquaint().await;
     for n in 0..3 {
         let group = format!("t{n}");
         let _turn = TURN.lock().await;

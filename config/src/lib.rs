@@ -21,7 +21,7 @@ mod yaml;
 pub use config::*;
 pub use diagnostics::finding::{Finding, Severity};
 pub use keys::documentation::documented_tables;
-pub use max_edge_retries::retry_ceiling;
+pub use max_edge_retries::max_edge_retries;
 pub use providers::infer::{infer_provider, without_provider};
 pub use providers::proxies::{Proxies, Proxy};
 pub use read::{Reading, read};

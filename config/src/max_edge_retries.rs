@@ -12,7 +12,7 @@ const MOST: u32 = 250;
 /// The edge's `num_retries`: as many attempts as every place takes that a request may come by, each with its retries. The
 /// filter sends a request to providers this often at most, also where its own `num_retries` and `fallbacks` ask for more;
 /// the edge's last attempt is kept for an answer that could not be given in the one before.
-pub fn retry_ceiling(config: &Config) -> u32 {
+pub fn max_edge_retries(config: &Config) -> u32 {
     let router = &config.router;
     let deployments = config.deployments.iter().filter_map(|deployment| deployment.num_retries);
     let policies = router.group_retry_policy.iter().map(|(_, policy)| policy).chain([&router.retry_policy]);
@@ -98,7 +98,7 @@ mod tests {
             item("other", ", order: 7")
         );
         let reading = read("config.yaml", &text, &|_| None);
-        retry_ceiling(&reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings)))
+        max_edge_retries(&reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings)))
     }
 
     #[test]

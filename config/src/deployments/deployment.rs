@@ -273,7 +273,7 @@ impl Parts<'_> {
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
         let added: Vec<Member> = around.defaults.iter().filter(missing).cloned().collect();
         defaults.extend(added);
-        let shown = [("rpm", own.rpm), ("tpm", own.tpm)];
+        let limit_members = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
         let (drop_params, drop_paths) = drop_path::read(reader, params);
         Deployment {
@@ -288,7 +288,7 @@ impl Parts<'_> {
             weight: reader.number(params, "weight"),
             rpm: limits.rpm,
             tpm: limits.tpm,
-            limits_are_no_weights: own.is_none() && !of_info.is_none(),
+            limits_from_model_info: own.is_none() && !of_info.is_none(),
             max_parallel_requests: reader.count(params, "max_parallel_requests").filter(|count| *count > 0),
             order: reader.integer(params, "order").or_else(|| reader.integer(info, "order")),
             timeout: reader
@@ -313,8 +313,8 @@ impl Parts<'_> {
             extra_body: params::extra_body(reader, params),
             drop_params,
             drop_paths,
-            public_params: params::public(reader, params, &target.endpoint.shown, &shown),
-            info: self.shown_info(reader),
+            public_params: params::public(reader, params, &target.endpoint.display_url, &limit_members),
+            info: self.public_info(reader),
             endpoint: target.endpoint,
             defaults,
         }
@@ -331,7 +331,7 @@ impl Parts<'_> {
         }
     }
 
-    fn shown_info(&self, reader: &mut Reader<'_>) -> Vec<Member> {
+    fn public_info(&self, reader: &mut Reader<'_>) -> Vec<Member> {
         let shown =
             |entry: &&Entry| entry.key != "id" && !crate::values::credentials::is_secret_name(&entry.key);
         let mut members = Vec::new();

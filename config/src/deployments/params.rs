@@ -139,13 +139,13 @@ fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(St
 pub fn public(
     reader: &mut Reader<'_>,
     params: &Section<'_>,
-    shown_base: &str,
+    display_url: &str,
     limits: &[(&str, Option<u64>)],
 ) -> Vec<Member> {
     const HIDDEN: [&str; 5] = ["model", "extra_headers", "headers", "api_base", "base_url"];
     let mut members = Vec::new();
     if params.find("api_base").or_else(|| params.find("base_url")).is_some() {
-        members.push(Member { key: "api_base".to_owned(), json: json::quoted(shown_base) });
+        members.push(Member { key: "api_base".to_owned(), json: json::quoted(display_url) });
     }
     for (key, limit) in limits {
         if let Some(limit) = limit {

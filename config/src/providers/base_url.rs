@@ -29,7 +29,7 @@ impl Base {
     }
 
     /// As it may be shown to clients: no query, and there are no credentials.
-    pub fn shown(&self) -> String {
+    pub fn display_url(&self) -> String {
         let scheme = if self.https { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority(), self.path)
     }

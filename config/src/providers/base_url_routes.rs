@@ -79,7 +79,7 @@ impl Base {
     }
 
     fn root(&self) -> String {
-        Self { path: String::new(), query: None, ..self.clone() }.shown()
+        Self { path: String::new(), query: None, ..self.clone() }.display_url()
     }
 
     fn ends_in(&self, route: &str) -> bool {

@@ -20,7 +20,7 @@ pub struct Wiring {
     /// Added to every request.
     pub query: Option<String>,
     /// `api_base` as clients may see it.
-    pub shown: String,
+    pub display_url: String,
     /// What opens it.
     pub credential: Option<Credential>,
     /// The model's name there, where the base names another one than the file.
@@ -29,8 +29,8 @@ pub struct Wiring {
 
 impl Wiring {
     /// OpenAI's layout.
-    pub fn openai(base: Base, shown: String, credential: Option<Credential>) -> Self {
-        Self { base, layout: Layout::OpenAi, query: None, shown, credential, model: None }
+    pub fn openai(base: Base, display_url: String, credential: Option<Credential>) -> Self {
+        Self { base, layout: Layout::OpenAi, query: None, display_url, credential, model: None }
     }
 
     /// The same where the provider has other routes, or has them elsewhere.
@@ -53,7 +53,7 @@ impl Wiring {
             path: base.path,
             layout: self.layout,
             query,
-            shown: self.shown,
+            display_url: self.display_url,
         }
     }
 }
@@ -142,7 +142,7 @@ impl Call<'_, '_, '_> {
                 }
                 if let Some(route) = base.trim_route(wire) {
                     let message = format!("ends in {route}, which is added to it for every request");
-                    let advice = format!("write {}", base.shown());
+                    let advice = format!("write {}", base.display_url());
                     self.reader.report.warn(place, &path, &message, &advice);
                 }
                 Ok(base)

@@ -36,29 +36,29 @@ impl Call<'_, '_, '_> {
             let advice = format!("write model: azure/{}", self.written);
             self.warn("api_base", message, &advice);
         }
-        let shown = base.shown();
+        let display_url = base.display_url();
         let layout = match self.provider.name {
             "text-completion-openai" => Layout::TextCompletion,
             _ => Layout::OpenAi,
         };
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(layout))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(layout))
     }
 
     /// Ollama serves OpenAI's format at `/v1`, and LiteLLM's base has none.
     pub fn ollama(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
-        let shown = base.shown();
+        let display_url = base.display_url();
         base.trim_path("/api");
         base.end_path("/v1");
         let key = self.key();
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)))
     }
 
     /// Anthropic's endpoint for OpenAI's clients.
     pub fn anthropic(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
         base.trim_path("/v1/messages");
-        let shown = base.shown();
+        let display_url = base.display_url();
         base.end_path("/v1");
         let key = self.needed_key();
         self.warn(
@@ -67,16 +67,16 @@ impl Call<'_, '_, '_> {
              Anthropic offers for testing and comparing: fields it does not know are ignored, and so is `strict`",
             "see Anthropic's page on OpenAI SDK compatibility",
         );
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Anthropic))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Anthropic))
     }
 
     /// Google AI Studio's endpoint for OpenAI's clients.
     pub fn gemini(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
-        let shown = base.shown();
+        let display_url = base.display_url();
         base.end_path("/openai");
         let key = self.needed_key();
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Gemini))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Gemini))
     }
 
     /// Vertex AI's, by project and location.
@@ -93,7 +93,7 @@ impl Call<'_, '_, '_> {
         };
         let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
         let mut base = self.parse(&given.unwrap_or(host))?;
-        let shown = base.shown();
+        let display_url = base.display_url();
         if !base.path.ends_with("/endpoints/openapi") {
             base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
         }
@@ -102,7 +102,7 @@ impl Call<'_, '_, '_> {
             let advice = "give an access token as api_key; where something on the way adds one, such as Envoy's gcp_authn, put model_list.litellm_params.api_key into llm_balancer.accept";
             self.lacks_credential("has no Google access token, which Vertex AI asks for", advice)?;
         }
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Vertex))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vertex))
     }
 
     /// Bedrock's, by region, for the models that it serves there.
@@ -124,20 +124,20 @@ impl Call<'_, '_, '_> {
             }
         };
         let mut base = self.parse(&base)?;
-        let shown = base.shown();
+        let display_url = base.display_url();
         base.end_path("/openai/v1");
         let key = self.key();
         if key.is_none() {
             let advice = "give a Bedrock API key as api_key, or in AWS_BEARER_TOKEN_BEDROCK";
             self.lacks_credential("has no Bedrock API key, and requests are not signed here", advice)?;
         }
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Bedrock))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Bedrock))
     }
 
     /// `api-key` and a path by deployment; or, at `/openai/v1`, OpenAI's own layout.
     pub fn azure(&mut self, name: &str) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
-        let shown = base.shown();
+        let display_url = base.display_url();
         let version = self.azure_version(&base)?;
         let model = self.azure_deployment(&mut base, name);
         let v1 = base.path.ends_with("/openai/v1")
@@ -147,7 +147,7 @@ impl Call<'_, '_, '_> {
             base.end_path("/openai");
             base.end_path("/v1");
             let credential = self.azure_key(&base, true)?;
-            return Ok(Wiring::openai(base, shown, credential).with(Layout::AzureV1));
+            return Ok(Wiring::openai(base, display_url, credential).with(Layout::AzureV1));
         }
         let layout = if base.path.contains("/openai/deployments/") {
             Layout::AzureDeployment
@@ -171,7 +171,7 @@ impl Call<'_, '_, '_> {
         };
         let query = query.map(|version| format!("api-version={}", escaped(&version)));
         let credential = self.azure_key(&base, false)?;
-        Ok(Wiring { base, layout, query, shown, credential, model })
+        Ok(Wiring { base, layout, query, display_url, credential, model })
     }
 
     /// The version in `api_base`, as in LiteLLM; else that of the file, or of the environment.
@@ -191,7 +191,7 @@ impl Call<'_, '_, '_> {
         let deployment = base.take_deployment()?;
         if deployment != name {
             let message = format!("names the deployment {deployment}, which requests go to, and not {name}");
-            let advice = format!("write model: azure/{deployment} with api_base: {}", base.shown());
+            let advice = format!("write model: azure/{deployment} with api_base: {}", base.display_url());
             self.warn("api_base", &message, &advice);
         }
         Some(deployment)
@@ -200,7 +200,7 @@ impl Call<'_, '_, '_> {
     /// A Foundry resource by path and version, everything else as OpenAI.
     pub fn azure_ai(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
-        let shown = base.shown();
+        let display_url = base.display_url();
         if base.path.contains("/api/projects") {
             let advice = format!("write https://{}", base.authority());
             return Err(self.mistake(
@@ -222,25 +222,25 @@ impl Call<'_, '_, '_> {
                 (false, true) => Layout::AzureDeployment,
                 (false, false) => Layout::AzureAi,
             };
-            return Ok(Wiring::openai(base, shown, self.needed_key().map(credential)).with(layout));
+            return Ok(Wiring::openai(base, display_url, self.needed_key().map(credential)).with(layout));
         }
         base.end_path("/models");
         let version = self.version(&["AZURE_AI_API_VERSION"])?;
         let version = version.as_deref().unwrap_or(FOUNDRY_VERSION);
         let query = base.api_version().is_none().then(|| format!("api-version={}", escaped(version)));
         let credential = self.needed_key().map(Credential::ApiKey);
-        Ok(Wiring { base, layout: Layout::Foundry, query, shown, credential, model: None })
+        Ok(Wiring { base, layout: Layout::Foundry, query, display_url, credential, model: None })
     }
 
     /// Embeddings and rerankings in the format that Jina, Voyage and Infinity share with OpenAI and Cohere.
     pub fn vectors(&mut self) -> Result<Wiring, Obstacle> {
         let mut base = self.base()?;
-        let shown = base.shown();
+        let display_url = base.display_url();
         if !self.provider.base.is_empty() {
             base.end_path("/v1");
         }
         let key = if self.provider.base.is_empty() { self.key() } else { self.needed_key() };
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::Vectors))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vectors))
     }
 
     /// Cohere's rerankings, whose format is the one that clients send.
@@ -249,9 +249,9 @@ impl Call<'_, '_, '_> {
         for end in ["/v2", "/v1"] {
             base.trim_path(end);
         }
-        let shown = base.shown();
+        let display_url = base.display_url();
         let key = self.needed_key();
-        Ok(Wiring::openai(base, shown, key.map(Credential::Bearer)).with(Layout::CohereRerank))
+        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::CohereRerank))
     }
 
     /// A token of Entra ID goes before a key, as in Azure's SDK.

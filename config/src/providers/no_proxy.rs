@@ -130,7 +130,7 @@ mod tests {
         Endpoint {
             tls: if base.https { Tls::SystemCas } else { Tls::Off },
             authority: base.authority(),
-            shown: base.shown(),
+            display_url: base.display_url(),
             host: base.host,
             port: base.port,
             path: base.path,

@@ -50,7 +50,7 @@ impl Proxies {
 
 impl Proxy {
     /// As it may be shown: no user, no password.
-    pub fn shown(&self) -> String {
+    pub fn display_url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         format!("{scheme}://{host}:{}", self.port)
@@ -103,7 +103,7 @@ fn proxy(
     match parse(&text) {
         Ok(proxy) => Some(Proxy { variable: name, in_file, ..proxy }),
         Err(Unusable(message, advice)) => {
-            let message = format!("{message}, and {} is to be reached through it", endpoint.shown);
+            let message = format!("{message}, and {} is to be reached through it", endpoint.display_url);
             let advice = format!("{advice}, or add {} to NO_PROXY", endpoint.host);
             reader.report.refuse(place, &Path::top(&name), &message, &advice);
             None
@@ -162,7 +162,7 @@ fn warn_of_this_machine(reader: &mut Reader<'_>, place: Place, proxies: &Proxies
     let is_here = endpoint.host == "localhost" || address.is_some_and(|address| address.is_loopback());
     if is_here && let Some(proxy) = proxies.of(endpoint) {
         let message =
-            format!("{} is asked for through this proxy, which may not lead back here", endpoint.shown);
+            format!("{} is asked for through this proxy, which may not lead back here", endpoint.display_url);
         let advice = format!("add {} to NO_PROXY", endpoint.host);
         reader.report.warn(place, &Path::top(&proxy.variable), &message, &advice);
     }
@@ -194,7 +194,7 @@ mod tests {
         let config = config(variables);
         let way = |index: usize| {
             let proxy = config.proxies.of(&config.deployments[index].endpoint)?;
-            Some(format!("{} {}", proxy.variable, proxy.shown()))
+            Some(format!("{} {}", proxy.variable, proxy.display_url()))
         };
         [way(0), way(1)]
     }
@@ -245,7 +245,7 @@ mod tests {
         let proxy = config.proxies.of(&config.deployments[0].endpoint).unwrap();
         assert_eq!(proxy.login.as_ref().unwrap().reveal(), "ad@a:s:e/cret");
         assert!(!proxy.in_file);
-        let shown = format!("{config:?} {}", proxy.shown());
+        let shown = format!("{config:?} {}", proxy.display_url());
         assert!(!shown.contains("cret") && !shown.contains("ad@a"), "{shown}");
     }
 

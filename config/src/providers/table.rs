@@ -402,7 +402,7 @@ mod tests {
         assert!(PROVIDERS.is_sorted_by(|a, b| a.name < b.name));
         for provider in PROVIDERS.iter().filter(|provider| !provider.base.is_empty()) {
             let base = crate::providers::base_url::parse(provider.base).ok().unwrap();
-            assert_eq!(base.shown(), provider.base);
+            assert_eq!(base.display_url(), provider.base);
         }
     }
 

@@ -66,7 +66,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool)
         failure_threshold_requests: reader
             .count_from("DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS")
             .unwrap_or(DEFAULT_FAILURE_REQUESTS),
-        lone_failure_threshold: reader
+        single_deployment_failure_threshold: reader
             .count_from("SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD")
             .unwrap_or(DEFAULT_LONE_FAILURES),
         disable_cooldowns: reader.flag(&router, "disable_cooldowns").unwrap_or(false),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{read, retry_ceiling};
+use llm_balancer_config::{read, max_edge_retries};
 use llm_balancer_router::attempt::{Attempt, Journey};
 use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::outcome::Failure;
@@ -195,7 +195,7 @@ impl World {
         let mut told = Told::default();
         let mut journey: Option<Journey> = None;
         // As strict as the edge: so many attempts, and then the last answer is the client's, whatever it is.
-        for sends in 1..=retry_ceiling(self.router.config()) + 1 {
+        for sends in 1..=max_edge_retries(self.router.config()) + 1 {
             if let Some(journey) = &mut journey {
                 journey.sends = sends;
             }

@@ -1,7 +1,7 @@
 //! A file read from its text to a configuration.
 
 use crate::config::Config;
-use crate::deployments::deployment::Surroundings;
+use crate::deployments::deployment::FileDefaults;
 use crate::deployments::model_list;
 use crate::deployments::params;
 use crate::diagnostics::accept::Accepted;
@@ -17,10 +17,10 @@ use crate::providers::proxies;
 use crate::providers::tls;
 use crate::redis::sections;
 use crate::references::check;
-use crate::references::known_names::Names;
+use crate::references::known_names::KnownNames;
 use crate::references::skipped;
 use crate::settings::router;
-use crate::settings::server::{self, Own};
+use crate::settings::server::{self, LlmBalancerSettings};
 use crate::values::credentials;
 use crate::values::environment::{Environment, Lookup};
 use crate::values::reader::{Reader, Section};
@@ -80,7 +80,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let own = reader.section(&document, "llm_balancer");
     let accepted = Accepted::read(reader, own.as_ref());
     reader.report.accept(accepted);
-    support::judge(reader, &document, &TOP);
+    support::check_keys(reader, &document, &TOP);
     if let Some(entry) = document.find("include") {
         let advice = "give the merged file that `llm-balancer render` writes";
         reader.report.refuse(
@@ -98,15 +98,15 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     misplaced(reader, &settings);
     check_environment(reader, &document);
     if let Some(own) = &own {
-        support::judge(reader, own, &LLM_BALANCER);
+        support::check_keys(reader, own, &LLM_BALANCER);
     }
-    let own = server::own(reader, own.as_ref());
-    let around = surroundings(reader, &document, &settings, &own);
-    let list = model_list::read(reader, &document, &around);
+    let own = server::llm_balancer_settings(reader, own.as_ref());
+    let file = file_defaults(reader, &document, &settings, &own);
+    let list = model_list::read(reader, &document, &file);
     let aliases = check::aliases(reader, &settings);
     let router = router::read(reader, &settings, own.soft_limits);
     let server = server::read(reader, &document, &settings, &own);
-    let mut names = Names::new(&list, &aliases, &router.routing_groups);
+    let mut names = KnownNames::new(&list, &aliases, &router.routing_groups);
     check::check(reader, &settings, &mut names);
     let skipped = names.into_skipped();
     let refusals = reader.report.refusals();
@@ -129,7 +129,7 @@ fn judged<'s>(
     table: &Table,
 ) -> Option<Section<'s>> {
     let section = reader.section(document, key)?;
-    support::judge(reader, &section, table);
+    support::check_keys(reader, &section, table);
     Some(section)
 }
 
@@ -165,13 +165,13 @@ fn check_environment(reader: &mut Reader<'_>, document: &Section<'_>) {
     }
 }
 
-fn surroundings(
+fn file_defaults(
     reader: &mut Reader<'_>,
     document: &Section<'_>,
     settings: &Settings<'_>,
-    own: &Own,
-) -> Surroundings {
-    let mut around = Surroundings {
+    own: &LlmBalancerSettings,
+) -> FileDefaults {
+    let mut file = FileDefaults {
         tls: tls::of_file(reader, settings.litellm.as_ref(), document.place),
         skip_unsupported: own.skip_unsupported,
         environment: reader.env.first_of(&["LITELLM_ENVIRONMENT"]),
@@ -179,19 +179,19 @@ fn surroundings(
         timeout: None,
         stream_timeout: None,
     };
-    let Some(router) = &settings.router else { return around };
-    let Some(section) = reader.section(router, "default_litellm_params") else { return around };
-    around.timeout = reader.seconds(&section, "timeout");
-    around.stream_timeout = reader.seconds(&section, "stream_timeout");
+    let Some(router) = &settings.router else { return file };
+    let Some(section) = reader.section(router, "default_litellm_params") else { return file };
+    file.timeout = reader.seconds(&section, "timeout");
+    file.stream_timeout = reader.seconds(&section, "stream_timeout");
     for entry in section.entries.iter().filter(|entry| entry.node.value != Value::Null) {
         let path = section.path.key(&entry.key);
         if is_request_parameter(&entry.key) {
-            let value = reader.untyped(&entry.node, &path);
-            around.defaults.extend(value.map(|value| params::member(&entry.key, &value)));
+            let value = reader.json_value(&entry.node, &path);
+            file.defaults.extend(value.map(|value| params::member(&entry.key, &value)));
         } else if !matches!(entry.key.as_str(), "timeout" | "stream_timeout") {
             let advice = "set it in each litellm_params";
             reader.report.warn(entry.place, &path, "has no effect as a default of all deployments", advice);
         }
     }
-    around
+    file
 }

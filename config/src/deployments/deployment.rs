@@ -12,15 +12,15 @@ use crate::deployments::tags;
 use crate::diagnostics::report::Path;
 use crate::keys::support;
 use crate::keys::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
-use crate::providers::resolve::{self, Obstacle, Target, Unsupported};
+use crate::providers::resolve::{self, ResolveError, Target, Unsupported};
 use crate::providers::tls;
 use crate::settings::failure_policy;
 use crate::values::reader::{Reader, Section, Unset};
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 use crate::yaml::tree::{Entry, Node, Place, Value};
 
 /// What is the same for every deployment of a file.
-pub struct Surroundings {
+pub struct FileDefaults {
     /// `ssl_verify` of litellm_settings or of the environment.
     pub tls: Tls,
     /// `llm_balancer.unsupported_deployments: skip`
@@ -42,7 +42,7 @@ pub enum Item {
     /// It cannot be served, and the file says that such are skipped.
     Skipped(Skipped),
     /// The same, because it belongs to another environment: its whole group may.
-    Elsewhere(String),
+    OtherEnvironment(String),
     /// One deployment, or one for each organization.
     Deployments(Vec<(Place, Deployment)>),
 }
@@ -64,9 +64,9 @@ pub struct Skipped {
 }
 
 /// Reads an item. What is skipped is not reported on for anything else: it is not served anyhow.
-pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surroundings) -> Item {
+pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
     let before = reader.report.mark();
-    let item = read_item(reader, node, path, around);
+    let item = read_item(reader, node, path, file);
     if let Item::Skipped(Skipped { key: (key, place), message, advice, .. }) = &item {
         reader.report.forget_since(before);
         let message = format!("{message}; the deployment is skipped");
@@ -75,34 +75,34 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surro
     item
 }
 
-fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, around: &Surroundings) -> Item {
+fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
     let Some(entries) = node.entries() else {
-        reader.wrong(node, &path, "a map with model_name and litellm_params");
+        reader.type_error(node, &path, "a map with model_name and litellm_params");
         return Item::Refused;
     };
     let item = Section { entries, path, place: node.place };
-    support::judge(reader, &item, &ITEM);
+    support::check_keys(reader, &item, &ITEM);
     let group = group(reader, &item);
     let (Some(group), Some(params)) = (group, litellm_params(reader, &item)) else {
         return Item::Refused;
     };
-    support::judge(reader, &params, &LITELLM_PARAMS);
+    support::check_keys(reader, &params, &LITELLM_PARAMS);
     let empty = Section { entries: &[], path: item.path.key("model_info"), place: item.place };
     let info = reader.section(&item, "model_info").unwrap_or(empty);
-    support::judge(reader, &info, &MODEL_INFO);
+    support::check_keys(reader, &info, &MODEL_INFO);
     let Some(model) = model(reader, &params) else { return Item::Refused };
-    if !is_in_its_environment(reader, &info, around) {
-        return Item::Elsewhere(group);
+    if !is_in_its_environment(reader, &info, file) {
+        return Item::OtherEnvironment(group);
     }
-    let parts = Parts { group, model, item, params, info };
-    parts.deployments(reader, around)
+    let parts = RawDeployment { group, model, item, params, info };
+    parts.deployments(reader, file)
 }
 
 fn group(reader: &mut Reader<'_>, item: &Section<'_>) -> Option<String> {
-    let name = reader.needed_text(item, "model_name");
+    let name = reader.required_string(item, "model_name");
     if let Some(name) = name.as_deref().filter(|name| !name.trim().is_empty()) {
         let place = item.find("model_name").map_or(item.place, |entry| entry.place);
-        let fits = reader.fits(place, &item.path.key("model_name"), name, Use::Name);
+        let fits = reader.check_text(place, &item.path.key("model_name"), name, TextKind::Name);
         return fits.then(|| name.to_owned());
     }
     if item.find("model_name").is_none_or(|entry| entry.node.value == Value::Text(String::new())) {
@@ -127,7 +127,7 @@ fn model(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
         reader.report.refuse(params.place, &path, "is missing", "write provider/name, such as openai/gpt-4o");
         return None;
     }
-    let model = reader.needed_text(params, "model")?;
+    let model = reader.required_string(params, "model")?;
     if model.trim().is_empty() {
         let advice = "write provider/name, such as openai/gpt-4o";
         reader.report.refuse(params.place, &params.path.key("model"), "is empty", advice);
@@ -139,14 +139,14 @@ fn model(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
         reader.report.refuse(place, &params.path.key("model"), "names several models", advice);
         return None;
     }
-    reader.fits(place, &params.path.key("model"), &model, Use::Name).then_some(model)
+    reader.check_text(place, &params.path.key("model"), &model, TextKind::Name).then_some(model)
 }
 
 /// `supported_environments`: LiteLLM skips what does not fit, with a warning.
-fn is_in_its_environment(reader: &mut Reader<'_>, info: &Section<'_>, around: &Surroundings) -> bool {
+fn is_in_its_environment(reader: &mut Reader<'_>, info: &Section<'_>, file: &FileDefaults) -> bool {
     let Some(entry) = info.find("supported_environments") else { return true };
-    let Some(environments) = reader.texts(info, "supported_environments") else { return true };
-    let here = around.environment.as_deref();
+    let Some(environments) = reader.strings(info, "supported_environments") else { return true };
+    let here = file.environment.as_deref();
     if here.is_some_and(|here| environments.iter().any(|name| name == here)) {
         return true;
     }
@@ -160,7 +160,7 @@ fn is_in_its_environment(reader: &mut Reader<'_>, info: &Section<'_>, around: &S
 }
 
 /// An item of `model_list`, taken apart.
-struct Parts<'s> {
+struct RawDeployment<'s> {
     group: String,
     model: String,
     item: Section<'s>,
@@ -168,25 +168,25 @@ struct Parts<'s> {
     info: Section<'s>,
 }
 
-impl Parts<'_> {
-    fn deployments(&self, reader: &mut Reader<'_>, around: &Surroundings) -> Item {
-        let tls = tls::of_deployment(reader, &self.params, &around.tls);
+impl RawDeployment<'_> {
+    fn deployments(&self, reader: &mut Reader<'_>, file: &FileDefaults) -> Item {
+        let tls = tls::of_deployment(reader, &self.params, &file.tls);
         let target = match resolve::find(reader, &self.params, &self.model, &tls) {
             Ok(target) => target,
             Err(obstacle) => {
                 let item = match obstacle {
-                    Obstacle::Reported => Item::Refused,
-                    Obstacle::Unsupported(unsupported) => self.unsupported(reader, around, unsupported),
+                    ResolveError::Reported => Item::Refused,
+                    ResolveError::Unsupported(unsupported) => self.unsupported(reader, file, unsupported),
                 };
                 if matches!(item, Item::Refused) {
-                    self.deployment(reader, around, Target::nowhere());
+                    self.deployment(reader, file, Target::nowhere());
                 }
                 return item;
             }
         };
         let id = self.own_id(reader);
         let organizations = self.organizations(reader, target.provider);
-        let first = self.deployment(reader, around, target);
+        let first = self.deployment(reader, file, target);
         let mut all = Vec::new();
         for organization in &organizations {
             let mut deployment = first.clone();
@@ -210,15 +210,15 @@ impl Parts<'_> {
         Item::Deployments(all)
     }
 
-    fn unsupported(&self, reader: &mut Reader<'_>, around: &Surroundings, unsupported: Unsupported) -> Item {
+    fn unsupported(&self, reader: &mut Reader<'_>, file: &FileDefaults, unsupported: Unsupported) -> Item {
         let Unsupported { key, message, advice } = unsupported;
         let place = self.params.find(key).or_else(|| self.params.find("model"));
         let place = place.map_or(self.params.place, |entry| entry.place);
-        if around.skip_unsupported {
+        if file.skip_unsupported {
             let id = self
                 .info
                 .find("id")
-                .and_then(|entry| reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Drop));
+                .and_then(|entry| reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Drop));
             let (group, model) = (self.group.clone(), self.model.clone());
             return Item::Skipped(Skipped { group, model, id, key: (key, place), message, advice });
         }
@@ -228,27 +228,27 @@ impl Parts<'_> {
 
     fn own_id(&self, reader: &mut Reader<'_>) -> Option<String> {
         let entry = self.info.find("id")?;
-        let id = reader.text_of(&entry.node, &self.info.path.key("id"), Unset::Refuse)?;
+        let id = reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Refuse)?;
         let path = self.info.path.key("id");
         if id.is_empty() {
             reader.report.refuse(entry.place, &path, "is no id", "give it an id, or remove the key");
             return None;
         }
-        reader.fits(entry.place, &path, &id, Use::Name).then_some(id)
+        reader.check_text(entry.place, &path, &id, TextKind::Name).then_some(id)
     }
 
     /// One `None` where no organization is named.
     fn organizations(&self, reader: &mut Reader<'_>, provider: &str) -> Vec<Option<String>> {
         let list = self.params.find("organization").map(|entry| &entry.node.value);
         let names = match list {
-            Some(Value::List(items)) if !items.is_empty() => reader.texts(&self.params, "organization"),
+            Some(Value::List(items)) if !items.is_empty() => reader.strings(&self.params, "organization"),
             Some(Value::List(_)) | None => None,
-            Some(_) => reader.text(&self.params, "organization").map(|name| vec![name]),
+            Some(_) => reader.string(&self.params, "organization").map(|name| vec![name]),
         };
         let place = self.params.find("organization").map_or(self.params.place, |entry| entry.place);
         let path = self.params.path.key("organization");
         for name in names.iter().flatten() {
-            reader.fits(place, &path, name, Use::AsciiHeader);
+            reader.check_text(place, &path, name, TextKind::AsciiHeader);
         }
         match names {
             Some(names) if !names.is_empty() => names.into_iter().map(Some).collect(),
@@ -260,10 +260,12 @@ impl Parts<'_> {
     /// The first variable is LiteLLM's, the second that of the client which it uses.
     fn organization_of_the_environment(&self, reader: &mut Reader<'_>) -> Option<String> {
         let (variable, name) = reader.env.first_named(&["OPENAI_ORGANIZATION", "OPENAI_ORG_ID"])?;
-        reader.fits(self.params.place, &Path::top(variable), &name, Use::AsciiHeader).then_some(name)
+        reader
+            .check_text(self.params.place, &Path::top(variable), &name, TextKind::AsciiHeader)
+            .then_some(name)
     }
 
-    fn deployment(&self, reader: &mut Reader<'_>, around: &Surroundings, target: Target) -> Deployment {
+    fn deployment(&self, reader: &mut Reader<'_>, file: &FileDefaults, target: Target) -> Deployment {
         let (params, info) = (&self.params, &self.info);
         let own = Limits::read(reader, params).or(Limits::read(reader, &self.item));
         let of_info = Limits::read(reader, info);
@@ -271,7 +273,7 @@ impl Parts<'_> {
         limits::warn_of_zeros(reader, [params, &self.item, info]);
         let mut defaults = params::defaults(reader, params);
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
-        let added: Vec<Member> = around.defaults.iter().filter(missing).cloned().collect();
+        let added: Vec<Member> = file.defaults.iter().filter(missing).cloned().collect();
         defaults.extend(added);
         let limit_members = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
@@ -291,15 +293,8 @@ impl Parts<'_> {
             limits_from_model_info: own.is_none() && !of_info.is_none(),
             max_parallel_requests: reader.count(params, "max_parallel_requests").filter(|count| *count > 0),
             order: reader.integer(params, "order").or_else(|| reader.integer(info, "order")),
-            timeout: reader
-                .seconds(params, "timeout")
-                .or(request_timeout)
-                .or(around.timeout)
-                .filter(not_zero),
-            stream_timeout: reader
-                .seconds(params, "stream_timeout")
-                .or(around.stream_timeout)
-                .filter(not_zero),
+            timeout: reader.seconds(params, "timeout").or(request_timeout).or(file.timeout).filter(not_zero),
+            stream_timeout: reader.seconds(params, "stream_timeout").or(file.stream_timeout).filter(not_zero),
             num_retries: reader.count(params, "num_retries"),
             cooldown_time: reader
                 .seconds(info, "cooldown_time")
@@ -307,7 +302,7 @@ impl Parts<'_> {
             allowed_fails: reader.count(info, "allowed_fails"),
             allowed_fails_policy: self.allowed_fails_policy(reader),
             tags: tags::read(reader, params),
-            tag_filtering: reader.flag(info, "enable_tag_filtering"),
+            tag_filtering: reader.bool(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
             extra_body: params::extra_body(reader, params),
@@ -339,7 +334,7 @@ impl Parts<'_> {
             let path = self.info.path.key(&entry.key);
             let value = match entry.node.value {
                 Value::Null => Some(Value::Null),
-                _ => reader.untyped(&entry.node, &path),
+                _ => reader.json_value(&entry.node, &path),
             };
             members.extend(value.map(|value| params::member(&entry.key, &value)));
         }

@@ -9,7 +9,7 @@ const MAX_SEGMENTS: usize = 20;
 /// Reads `additional_drop_params`: every entry is the name of a member, and one with a dot or a bracket a path, too.
 pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> (Vec<String>, Vec<DropPath>) {
     const KEY: &str = "additional_drop_params";
-    let names = reader.texts(params, KEY).unwrap_or_default();
+    let names = reader.strings(params, KEY).unwrap_or_default();
     let mut paths = Vec::new();
     for (index, name) in names.iter().enumerate().filter(|(_, name)| name.contains(['.', '['])) {
         match parse(name) {

@@ -15,7 +15,7 @@ pub struct Limits {
 impl Limits {
     /// Those that stand in a section.
     pub fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Self {
-        Self { rpm: reader.whole(section, "rpm"), tpm: reader.whole(section, "tpm") }
+        Self { rpm: reader.uint(section, "rpm"), tpm: reader.uint(section, "tpm") }
     }
 
     /// Each of these, or the other's where there is none.

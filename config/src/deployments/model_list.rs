@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::Deployment;
-use crate::deployments::deployment::{self, Item, Skipped, Surroundings};
+use crate::deployments::deployment::{self, FileDefaults, Item, Skipped};
 use crate::deployments::ids;
 use crate::diagnostics::report::Path;
 use crate::values::reader::{Reader, Section};
@@ -28,7 +28,7 @@ pub struct ModelList {
 const PATH: Path<'static> = Path::top("model_list");
 
 /// Reads `model_list`.
-pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundings) -> ModelList {
+pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, file: &FileDefaults) -> ModelList {
     let refusals = reader.report.refusals();
     let mut list = ModelList::default();
     let Some(entry) = document.find("model_list") else {
@@ -36,7 +36,7 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
         return list;
     };
     let Value::List(items) = &entry.node.value else {
-        reader.wrong(&entry.node, &PATH, "a list of deployments");
+        reader.type_error(&entry.node, &PATH, "a list of deployments");
         return list;
     };
     if items.is_empty() {
@@ -45,7 +45,7 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
     let mut ids: BTreeMap<Arc<str>, Place> = BTreeMap::new();
     for (index, node) in items.iter().enumerate() {
         let path = PATH.index(index);
-        match deployment::read(reader, node, path, around) {
+        match deployment::read(reader, node, path, file) {
             // Its group is named all the same: that it is refused is one mistake, not one for each reference to it.
             Item::Refused => list.elsewhere.extend(named(node).map(Arc::from)),
             Item::Skipped(skipped) => {
@@ -55,7 +55,7 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, around: &Surroundin
                 }
                 list.skipped_models.entry(Arc::from(model)).or_insert(message);
             }
-            Item::Elsewhere(group) => {
+            Item::OtherEnvironment(group) => {
                 list.elsewhere.insert(Arc::from(group));
             }
             Item::Deployments(deployments) => {

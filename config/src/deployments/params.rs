@@ -10,7 +10,7 @@ use crate::values::credentials::is_secret_name;
 use crate::values::environment::PREFIX;
 use crate::values::reader::{Reader, Section, Unset};
 use crate::values::secret::Secret;
-use crate::values::visible::{self, Use};
+use crate::values::visible::{self, TextKind};
 use crate::yaml::json;
 use crate::yaml::tree::{Entry, Node, Value};
 
@@ -40,7 +40,7 @@ pub fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
         {
             reader.report.warn(entry.place, &path, &message, advice);
         }
-        if let Some(value) = reader.untyped(&entry.node, &path) {
+        if let Some(value) = reader.json_value(&entry.node, &path) {
             members.push(member(&entry.key, &value));
         }
     }
@@ -90,7 +90,7 @@ pub fn extra_body(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> 
         }
         let value = match &entry.node.value {
             Value::Null => Some(Value::Null),
-            _ => reader.untyped(&entry.node, &section.path.key(&entry.key)),
+            _ => reader.json_value(&entry.node, &section.path.key(&entry.key)),
         };
         if let Some(value) = value {
             members.push(member(&entry.key, &value));
@@ -130,8 +130,8 @@ fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(St
     if is_secret_name(&name) {
         return Some((name, reader.secret(entry, path, Unset::Refuse)?));
     }
-    let text = reader.text_of(&entry.node, path, Unset::Drop)?;
-    reader.fits(entry.node.place, path, &text, Use::Header).then(|| (name, Secret::new(text)))
+    let text = reader.string_of(&entry.node, path, Unset::Drop)?;
+    reader.check_text(entry.node.place, path, &text, TextKind::Header).then(|| (name, Secret::new(text)))
 }
 
 /// litellm_params as the listings may show them: nothing that could be a credential, `model` at the end, where
@@ -190,7 +190,7 @@ impl Reader<'_> {
     /// A value that has been read, and reported on, before.
     fn quiet(&mut self, key: &str, node: &Node) -> Option<Value> {
         let mark = self.report.mark();
-        let value = self.untyped(node, &Path::top(key));
+        let value = self.json_value(node, &Path::top(key));
         self.report.forget_since(mark);
         value
     }

@@ -1,14 +1,14 @@
 //! The tags of a deployment: plain words. `!tag` and `&tag` are for requests, which exclude and require by them.
 
 use crate::values::reader::{Reader, Section};
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 
 /// Reads `tags`.
 pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<String> {
     let Some(entry) = params.find("tags") else { return Vec::new() };
     let list = params.path.key("tags");
     let mut tags: Vec<String> = Vec::new();
-    for (index, written) in reader.texts(params, "tags").unwrap_or_default().into_iter().enumerate() {
+    for (index, written) in reader.strings(params, "tags").unwrap_or_default().into_iter().enumerate() {
         let path = list.index(index);
         let tag = written.trim();
         if let Some(bare) = tag.strip_prefix(['!', '&']) {
@@ -21,7 +21,7 @@ pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<String> {
         } else if tag.contains(',') {
             let message = format!("{tag} is one tag, which no x-litellm-tags header can name");
             reader.report.refuse(entry.place, &path, &message, "make a list of several tags");
-        } else if reader.fits(entry.place, &path, tag, Use::Name) {
+        } else if reader.check_text(entry.place, &path, tag, TextKind::Name) {
             tags.push(tag.to_owned());
         }
     }

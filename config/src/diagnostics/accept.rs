@@ -39,7 +39,7 @@ impl Accepted {
     pub fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Self {
         let entry = section.and_then(|section| Some((section, section.find("accept")?)));
         let Some((section, entry)) = entry else { return Self::default() };
-        let paths = reader.texts(section, "accept").unwrap_or_default();
+        let paths = reader.strings(section, "accept").unwrap_or_default();
         let entries = paths.into_iter().map(|path| Entry { path, place: entry.place, used: false });
         Self { entries: entries.collect(), refused: Vec::new() }
     }

@@ -40,7 +40,7 @@ pub fn check(reader: &mut Reader<'_>, settings: &Section<'_>) {
                     check_one(reader, entry, item, &path.index(index), may_alter);
                 }
             }
-            _ if entry.node.asks_nothing() => {}
+            _ if entry.node.is_falsy() => {}
             _ => check_one(reader, entry, &entry.node, &path, may_alter),
         }
     }
@@ -83,7 +83,7 @@ pub fn check_pre_call(reader: &mut Reader<'_>, router: &Section<'_>) {
     let key = "optional_pre_call_checks";
     let path = router.path.key(key);
     let Some(entry) = router.find(key) else { return };
-    for (index, name) in reader.texts(router, key).unwrap_or_default().iter().enumerate() {
+    for (index, name) in reader.strings(router, key).unwrap_or_default().iter().enumerate() {
         let path = path.index(index);
         match name.as_str() {
             "enforce_model_rate_limits" => {}

@@ -1,6 +1,6 @@
 //! The tables of docs/configuration.md, written from those that the program itself goes by.
 
-use crate::keys::support::{Key, Table, Verdict};
+use crate::keys::support::{Key, Support, Table};
 use crate::keys::tables;
 
 /// Each section's name with its table in Markdown.
@@ -18,9 +18,9 @@ fn markdown(table: &Table) -> String {
 }
 
 fn described(key: &Key) -> (&'static str, String) {
-    match key.verdict {
-        Verdict::Applied(what) => ("applied", what.to_owned()),
-        Verdict::Ignored(why, advice) => ("ignored, with a warning", format!("{why}; {advice}")),
-        Verdict::Refused(why, advice) => ("**refused**", format!("{why}; {advice}")),
+    match key.support {
+        Support::Applied(what) => ("applied", what.to_owned()),
+        Support::Ignored(why, advice) => ("ignored, with a warning", format!("{why}; {advice}")),
+        Support::Refused(why, advice) => ("**refused**", format!("{why}; {advice}")),
     }
 }

@@ -10,12 +10,12 @@ pub struct Key {
     /// As LiteLLM spells it.
     pub name: &'static str,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub support: Support,
 }
 
 /// What becomes of a key.
 #[derive(Clone, Copy)]
-pub enum Verdict {
+pub enum Support {
     /// It does what the text says.
     Applied(&'static str),
     /// It has no effect: why, and what to do instead.
@@ -31,17 +31,17 @@ pub const fn words(text: &'static str) -> &'static str {
 
 /// A key that is applied.
 pub const fn applied(name: &'static str, what: &'static str) -> Key {
-    Key { name, verdict: Verdict::Applied(words(what)) }
+    Key { name, support: Support::Applied(words(what)) }
 }
 
 /// A key that has no effect.
 pub const fn ignored(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, verdict: Verdict::Ignored(words(why), words(advice)) }
+    Key { name, support: Support::Ignored(words(why), words(advice)) }
 }
 
 /// A key that cannot be ignored and is not served.
 pub const fn refused(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, verdict: Verdict::Refused(why, words(advice)) }
+    Key { name, support: Support::Refused(why, words(advice)) }
 }
 
 /// The keys of one section.
@@ -56,28 +56,28 @@ pub struct Table {
 
 impl Table {
     /// The verdict on a key, if it is known here.
-    pub fn find(&self, name: &str) -> Option<Verdict> {
+    pub fn find(&self, name: &str) -> Option<Support> {
         let found = self.keys.binary_search_by(|key| key.name.cmp(name)).ok()?;
-        self.keys.get(found).map(|key| key.verdict)
+        self.keys.get(found).map(|key| key.support)
     }
 }
 
 /// Says about every key of a section what there is to say.
-pub fn judge(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
+pub fn check_keys(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) {
     for entry in section.entries {
         if entry.node.value == Value::Null {
             continue;
         }
         let path = section.path.key(&entry.key);
         match table.find(&entry.key) {
-            Some(Verdict::Applied(_)) => {}
-            Some(Verdict::Ignored(why, advice)) => {
-                if !entry.node.asks_nothing() {
+            Some(Support::Applied(_)) => {}
+            Some(Support::Ignored(why, advice)) => {
+                if !entry.node.is_falsy() {
                     reader.report.warn(entry.place, &path, why, advice);
                 }
             }
-            Some(Verdict::Refused(why, advice)) => {
-                if !entry.node.asks_nothing() {
+            Some(Support::Refused(why, advice)) => {
+                if !entry.node.is_falsy() {
                     reader.report.refuse_feature(entry.place, &path, why, advice);
                 }
             }

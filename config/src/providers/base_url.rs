@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 /// Where a provider is, as `api_base` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base {
+pub struct BaseUrl {
     /// `https://`
     pub https: bool,
     /// A DNS name or an IP address, without brackets, in lower case.
@@ -18,9 +18,9 @@ pub struct Base {
 }
 
 /// Why an `api_base` cannot be used, and what to write instead.
-pub struct Unusable(pub &'static str, pub &'static str);
+pub struct InvalidUrl(pub &'static str, pub &'static str);
 
-impl Base {
+impl BaseUrl {
     /// `:authority` for this base: the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -53,16 +53,16 @@ impl Base {
 }
 
 /// Takes an `api_base` apart.
-pub fn parse(text: &str) -> Result<Base, Unusable> {
+pub fn parse(text: &str) -> Result<BaseUrl, InvalidUrl> {
     let text = text.trim();
     if text.contains("${") || text.contains("/$") || text.starts_with('$') {
-        return Err(Unusable(
+        return Err(InvalidUrl(
             "is not replaced by a variable: LiteLLM knows os.environ/ only",
             "write os.environ/NAME",
         ));
     }
     if text.contains(['{', '}']) {
-        return Err(Unusable(
+        return Err(InvalidUrl(
             "holds a placeholder in braces, which is not replaced",
             "write the address itself",
         ));
@@ -78,30 +78,36 @@ pub fn parse(text: &str) -> Result<Base, Unusable> {
         None => (rest, ""),
     };
     if authority.contains('@') {
-        return Err(Unusable("holds a user or a password", "give the key as api_key, or in extra_headers"));
+        return Err(InvalidUrl("holds a user or a password", "give the key as api_key, or in extra_headers"));
     }
     let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !visible(path) || !query.as_deref().is_none_or(visible) {
-        return Err(Unusable("holds characters that no URL may hold", "escape them as %20 and the like"));
+        return Err(InvalidUrl("holds characters that no URL may hold", "escape them as %20 and the like"));
     }
     let (host, port) = host_and_port(authority)?;
-    Ok(Base { https, host, port: port.unwrap_or(if https { 443 } else { 80 }), path: path.to_owned(), query })
+    Ok(BaseUrl {
+        https,
+        host,
+        port: port.unwrap_or(if https { 443 } else { 80 }),
+        path: path.to_owned(),
+        query,
+    })
 }
 
-fn scheme(text: &str) -> Result<(bool, &str), Unusable> {
+fn scheme(text: &str) -> Result<(bool, &str), InvalidUrl> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Unusable("has no scheme", "begin it with https:// or http://"));
+        return Err(InvalidUrl("has no scheme", "begin it with https:// or http://"));
     };
     match scheme.to_ascii_lowercase().as_str() {
         "https" => Ok((true, rest)),
         "http" => Ok((false, rest)),
-        _ => Err(Unusable("is neither https nor http", "begin it with https:// or http://")),
+        _ => Err(InvalidUrl("is neither https nor http", "begin it with https:// or http://")),
     }
 }
 
 /// `host`, `host:port` or `[::1]:port`; the host in lower case and without brackets.
-pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Unusable> {
-    const BAD_HOST: Unusable = Unusable("names no valid host", "write https://host or https://host:port");
+pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), InvalidUrl> {
+    const BAD_HOST: InvalidUrl = InvalidUrl("names no valid host", "write https://host or https://host:port");
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']').ok_or(BAD_HOST)?;
@@ -125,7 +131,7 @@ pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Unusable>
         None | Some("") => None,
         Some(digits) => match digits.parse::<u16>() {
             Ok(port) if port > 0 => Some(port),
-            _ => return Err(Unusable("names no valid port", "write a port from 1 to 65535")),
+            _ => return Err(InvalidUrl("names no valid port", "write a port from 1 to 65535")),
         },
     };
     Ok((host.to_ascii_lowercase(), port))

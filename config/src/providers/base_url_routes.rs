@@ -1,7 +1,7 @@
 //! What people copy into `api_base` behind the address itself: a route, a deployment, an api-version.
 
-use crate::providers::base_url::Base;
-use crate::providers::table::Wire;
+use crate::providers::base_url::BaseUrl;
+use crate::providers::table::Protocol;
 
 /// Routes of OpenAI's, which are put behind the base for every request.
 const ROUTES: [&str; 15] = [
@@ -43,11 +43,11 @@ const OTHERS: [&str; 13] = [
     "/infer",
 ];
 
-impl Base {
+impl BaseUrl {
     /// Removes OpenAI's route at the end of the path, or at an Ollama server that server's own, and names it.
-    pub fn trim_route(&mut self, wire: Wire) -> Option<&'static str> {
-        let routes = ROUTES.iter().filter(|route| wire != Wire::AzureAi || **route != "/models");
-        let ollama = OLLAMA.iter().filter(|_| wire == Wire::Ollama);
+    pub fn trim_route(&mut self, protocol: Protocol) -> Option<&'static str> {
+        let routes = ROUTES.iter().filter(|route| protocol != Protocol::AzureAi || **route != "/models");
+        let ollama = OLLAMA.iter().filter(|_| protocol == Protocol::Ollama);
         // Ollama's first: `/api/embeddings` ends in OpenAI's `/embeddings`.
         let route = ollama.chain(routes).find(|route| self.ends_in(route)).copied()?;
         let end = self.path.len().saturating_sub(route.len());
@@ -57,12 +57,12 @@ impl Base {
     }
 
     /// The route of another format at the end of the path, with what to write instead.
-    pub fn foreign_route(&self, wire: Wire) -> Option<(&str, String)> {
+    pub fn foreign_route(&self, protocol: Protocol) -> Option<(&str, String)> {
         let last = self.path.rsplit('/').next().unwrap_or_default();
         if last.contains(':') {
             return Some((last, format!("write {}, up to what stands before the model", self.root())));
         }
-        if wire == Wire::Ollama {
+        if protocol == Protocol::Ollama {
             return None;
         }
         if let Some(route) = OLLAMA.iter().find(|route| self.ends_in(route)) {
@@ -73,7 +73,8 @@ impl Base {
                 format!("write {}{before}/v1, where Ollama speaks OpenAI's format", self.root()),
             ));
         }
-        let others = OTHERS.iter().filter(|route| wire != Wire::Anthropic || **route != "/v1/messages");
+        let others =
+            OTHERS.iter().filter(|route| protocol != Protocol::Anthropic || **route != "/v1/messages");
         let route = others.into_iter().find(|route| self.ends_in(route))?;
         Some((route, "write the address that OpenAI's routes follow, such as https://host/v1".to_owned()))
     }
@@ -127,20 +128,20 @@ mod tests {
     #[test]
     fn a_route_of_openais_is_taken_off() {
         let rows = [
-            ("https://x/v1/audio/speech", Wire::OpenAi, "/v1"),
-            ("https://x/v1/images/generations/", Wire::OpenAi, "/v1"),
-            ("https://x/v1/Chat/Completions", Wire::OpenAi, "/v1"),
-            ("https://x/rerank", Wire::OpenAi, ""),
-            ("http://x/api/generate", Wire::Ollama, ""),
-            ("http://x/api/embeddings", Wire::Ollama, ""),
-            ("https://x/models/chat/completions", Wire::AzureAi, "/models"),
+            ("https://x/v1/audio/speech", Protocol::OpenAi, "/v1"),
+            ("https://x/v1/images/generations/", Protocol::OpenAi, "/v1"),
+            ("https://x/v1/Chat/Completions", Protocol::OpenAi, "/v1"),
+            ("https://x/rerank", Protocol::OpenAi, ""),
+            ("http://x/api/generate", Protocol::Ollama, ""),
+            ("http://x/api/embeddings", Protocol::Ollama, ""),
+            ("https://x/models/chat/completions", Protocol::AzureAi, "/models"),
         ];
-        for (url, wire, path) in rows {
+        for (url, protocol, path) in rows {
             let mut base = base_url::parse(url).ok().unwrap();
-            assert!(base.trim_route(wire).is_some(), "{url}");
+            assert!(base.trim_route(protocol).is_some(), "{url}");
             assert_eq!(base.path, path, "{url}");
         }
-        assert!(base_url::parse("https://x/models").ok().unwrap().trim_route(Wire::AzureAi).is_none());
+        assert!(base_url::parse("https://x/models").ok().unwrap().trim_route(Protocol::AzureAi).is_none());
     }
 
     #[test]
@@ -152,10 +153,10 @@ mod tests {
             "https://x/v1beta/models/gemini-pro:generateContent",
             "https://x/model/m/converse",
         ] {
-            assert!(base_url::parse(url).ok().unwrap().foreign_route(Wire::OpenAi).is_some(), "{url}");
+            assert!(base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi).is_some(), "{url}");
         }
         for url in ["https://x/v1", "https://x/completion/v1", "http://x:8000"] {
-            assert!(base_url::parse(url).ok().unwrap().foreign_route(Wire::OpenAi).is_none(), "{url}");
+            assert!(base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi).is_none(), "{url}");
         }
     }
 

@@ -2,19 +2,19 @@
 
 use crate::config::{Credential, Endpoint, Layout, Tls};
 use crate::diagnostics::report::{ADVISES, Path};
-use crate::providers::base_url::{self, Base};
+use crate::providers::base_url::{self, BaseUrl};
 use crate::providers::base_url_routes;
-use crate::providers::resolve::{Obstacle, Unsupported};
+use crate::providers::resolve::{ResolveError, Unsupported};
 use crate::providers::table::Provider;
 use crate::values::reader::{Reader, Section, Unset};
 use crate::values::secret::Secret;
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 use crate::yaml::tree::{Entry, Value};
 
-/// What a wire is made of, before it becomes an endpoint.
-pub struct Wiring {
+/// What a protocol is made of, before it becomes an endpoint.
+pub struct EndpointParts {
     /// Scheme, host, port and path.
-    pub base: Base,
+    pub base: BaseUrl,
     /// How routes stand behind the path.
     pub layout: Layout,
     /// Added to every request.
@@ -27,9 +27,9 @@ pub struct Wiring {
     pub model: Option<String>,
 }
 
-impl Wiring {
+impl EndpointParts {
     /// OpenAI's layout.
-    pub fn openai(base: Base, display_url: String, credential: Option<Credential>) -> Self {
+    pub fn openai(base: BaseUrl, display_url: String, credential: Option<Credential>) -> Self {
         Self { base, layout: Layout::OpenAi, query: None, display_url, credential, model: None }
     }
 
@@ -59,13 +59,13 @@ impl Wiring {
 }
 
 /// What the file itself gives to open the provider.
-pub struct Given {
+pub struct Credentials {
     key: Option<Secret>,
     /// `azure_ad_token`
     pub token: Option<Secret>,
 }
 
-impl Given {
+impl Credentials {
     /// Reads both, so that both are reported on whatever else is wrong.
     pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> Self {
         Self { key: secret(reader, params, "api_key"), token: secret(reader, params, "azure_ad_token") }
@@ -79,7 +79,7 @@ fn secret(reader: &mut Reader<'_>, params: &Section<'_>, name: &str) -> Option<S
 }
 
 /// One deployment on its way to an endpoint.
-pub struct Call<'c, 'r, 's> {
+pub struct ResolveContext<'c, 'r, 's> {
     /// Where values come from and findings go.
     pub reader: &'c mut Reader<'r>,
     /// litellm_params
@@ -91,14 +91,14 @@ pub struct Call<'c, 'r, 's> {
     /// From the file, if it is there.
     pub api_base: Option<String>,
     /// Likewise.
-    pub given: Given,
+    pub given: Credentials,
     /// The environment has a key that cannot be used, and the report says so.
     pub key_refused: bool,
 }
 
-impl Call<'_, '_, '_> {
+impl ResolveContext<'_, '_, '_> {
     /// The base from the file, the environment, or the provider's own.
-    pub fn base(&mut self) -> Result<Base, Obstacle> {
+    pub fn base(&mut self) -> Result<BaseUrl, ResolveError> {
         if let Some(given) = self.api_base.clone() {
             return self.parse(&given);
         }
@@ -119,37 +119,37 @@ impl Call<'_, '_, '_> {
     }
 
     /// The same for a base of the environment, which is reported on under its variable's name.
-    fn parse_variable(&mut self, name: &str, text: &str) -> Result<Base, Obstacle> {
-        if let Err(base_url::Unusable(message, advice)) = base_url::parse(text) {
+    fn parse_variable(&mut self, name: &str, text: &str) -> Result<BaseUrl, ResolveError> {
+        if let Err(base_url::InvalidUrl(message, advice)) = base_url::parse(text) {
             self.reader.report.refuse(self.params.place, &Path::top(name), message, advice);
-            return Err(Obstacle::Reported);
+            return Err(ResolveError::Reported);
         }
         self.parse(text)
     }
 
     /// A base taken apart, with advice about a route at its end.
-    pub fn parse(&mut self, text: &str) -> Result<Base, Obstacle> {
+    pub fn parse(&mut self, text: &str) -> Result<BaseUrl, ResolveError> {
         let entry = self.base_entry();
         let path = self.params.path.key("api_base");
         let place = entry.map_or(self.params.place, |entry| entry.node.place);
         match base_url::parse(text) {
             Ok(mut base) => {
-                let wire = self.provider.wire;
-                if let Some((route, advice)) = base.foreign_route(wire) {
+                let protocol = self.provider.protocol;
+                if let Some((route, advice)) = base.foreign_route(protocol) {
                     let message = format!("ends in {route}, which belongs to another format than OpenAI's");
                     self.reader.report.refuse(place, &path, &message, &advice);
-                    return Err(Obstacle::Reported);
+                    return Err(ResolveError::Reported);
                 }
-                if let Some(route) = base.trim_route(wire) {
+                if let Some(route) = base.trim_route(protocol) {
                     let message = format!("ends in {route}, which is added to it for every request");
                     let advice = format!("write {}", base.display_url());
                     self.reader.report.warn(place, &path, &message, &advice);
                 }
                 Ok(base)
             }
-            Err(base_url::Unusable(message, advice)) => {
+            Err(base_url::InvalidUrl(message, advice)) => {
                 self.reader.report.refuse(place, &path, message, advice);
-                Err(Obstacle::Reported)
+                Err(ResolveError::Reported)
             }
         }
     }
@@ -160,24 +160,24 @@ impl Call<'_, '_, '_> {
 
     /// A setting of the file, or of a variable.
     pub fn setting(&mut self, key: &str, variables: &[&str]) -> Option<String> {
-        let given = self.reader.text(self.params, key).filter(|text| !text.is_empty());
+        let given = self.reader.string(self.params, key).filter(|text| !text.is_empty());
         given.or_else(|| self.reader.env.first_of(variables))
     }
 
     /// A setting that becomes a part of a host or a path.
-    pub fn label(&mut self, key: &str, variables: &[&str]) -> Result<Option<String>, Obstacle> {
+    pub fn label(&mut self, key: &str, variables: &[&str]) -> Result<Option<String>, ResolveError> {
         let Some(text) = self.setting(key, variables) else { return Ok(None) };
         let path = self.params.path.key(key);
         let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
         let text = text.trim();
-        match self.reader.fits(place, &path, text, Use::Label) {
+        match self.reader.check_text(place, &path, text, TextKind::Label) {
             true => Ok(Some(text.to_owned())),
-            false => Err(Obstacle::Reported),
+            false => Err(ResolveError::Reported),
         }
     }
 
     /// `api_version`, mended where it was copied with something around it.
-    pub fn version(&mut self, variables: &[&str]) -> Result<Option<String>, Obstacle> {
+    pub fn version(&mut self, variables: &[&str]) -> Result<Option<String>, ResolveError> {
         let Some(written) = self.setting("api_version", variables) else { return Ok(None) };
         let Some(version) = base_url_routes::mended_version(&written) else {
             let advice = "write a version as Azure names it, such as 2024-10-21";
@@ -192,7 +192,7 @@ impl Call<'_, '_, '_> {
 
     /// Where a credential is missing without which every request fails. Something on the way may add one: then the
     /// operator accepts it.
-    pub fn lacks_credential(&mut self, message: &str, advice: &str) -> Result<(), Obstacle> {
+    pub fn lacks_credential(&mut self, message: &str, advice: &str) -> Result<(), ResolveError> {
         if self.has_own_authorization() || self.key_refused {
             return Ok(());
         }
@@ -201,7 +201,7 @@ impl Call<'_, '_, '_> {
             return Ok(());
         }
         let (message, advice) = (message.to_owned(), advice.to_owned());
-        Err(Obstacle::Unsupported(Unsupported { key: "api_key", message, advice }))
+        Err(ResolveError::Unsupported(Unsupported { key: "api_key", message, advice }))
     }
 
     /// The base from the file, or from a variable if the file has none.
@@ -223,7 +223,7 @@ impl Call<'_, '_, '_> {
     pub fn secret_from(&mut self, names: &[&str]) -> Option<Secret> {
         let path = self.params.path.key("api_key");
         let refusals_before = self.reader.report.refusals();
-        let secret = self.reader.secret_from(names, self.params.place, &path, Use::AsciiHeader);
+        let secret = self.reader.secret_from(names, self.params.place, &path, TextKind::AsciiHeader);
         self.key_refused |= self.reader.report.refusals() > refusals_before;
         secret
     }
@@ -276,10 +276,10 @@ impl Call<'_, '_, '_> {
     }
 
     /// Something that is wrong with the file, whatever becomes of deployments that are not served.
-    pub fn mistake(&mut self, key: &str, message: &str, advice: &str) -> Obstacle {
+    pub fn mistake(&mut self, key: &str, message: &str, advice: &str) -> ResolveError {
         let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
         self.reader.report.refuse(place, &self.params.path.key(key), message, advice);
-        Obstacle::Reported
+        ResolveError::Reported
     }
 
     /// A warning about a key, at that key if it is there.

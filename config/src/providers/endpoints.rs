@@ -1,10 +1,10 @@
 //! Each provider's way to its OpenAI format: the base, the path, the query and the credential.
 
 use crate::config::{Credential, Layout};
-use crate::providers::base_url::Base;
-use crate::providers::context::{Call, Wiring};
+use crate::providers::base_url::BaseUrl;
+use crate::providers::context::{EndpointParts, ResolveContext};
 use crate::providers::formats;
-use crate::providers::resolve::Obstacle;
+use crate::providers::resolve::ResolveError;
 use crate::values::secret::Secret;
 
 /// LiteLLM's `AZURE_DEFAULT_API_VERSION` in 1.109.1.
@@ -12,9 +12,9 @@ const AZURE_DEFAULT_VERSION: &str = "2025-02-01-preview";
 /// What LiteLLM sends to an Azure AI Foundry resource.
 const FOUNDRY_VERSION: &str = "2024-05-01-preview";
 
-impl Call<'_, '_, '_> {
+impl ResolveContext<'_, '_, '_> {
     /// OpenAI's format at the base.
-    pub fn openai(&mut self, needs_key: bool) -> Result<Wiring, Obstacle> {
+    pub fn openai(&mut self, needs_key: bool) -> Result<EndpointParts, ResolveError> {
         let base = self.base()?;
         let local = !base.https;
         let key = self.key();
@@ -41,21 +41,21 @@ impl Call<'_, '_, '_> {
             "text-completion-openai" => Layout::TextCompletion,
             _ => Layout::OpenAi,
         };
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(layout))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(layout))
     }
 
     /// Ollama serves OpenAI's format at `/v1`, and LiteLLM's base has none.
-    pub fn ollama(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn ollama(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         base.trim_path("/api");
         base.end_path("/v1");
         let key = self.key();
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)))
     }
 
     /// Anthropic's endpoint for OpenAI's clients.
-    pub fn anthropic(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn anthropic(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         base.trim_path("/v1/messages");
         let display_url = base.display_url();
@@ -67,23 +67,23 @@ impl Call<'_, '_, '_> {
              Anthropic offers for testing and comparing: fields it does not know are ignored, and so is `strict`",
             "see Anthropic's page on OpenAI SDK compatibility",
         );
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Anthropic))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Anthropic))
     }
 
     /// Google AI Studio's endpoint for OpenAI's clients.
-    pub fn gemini(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn gemini(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         base.end_path("/openai");
         let key = self.needed_key();
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Gemini))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Gemini))
     }
 
     /// Vertex AI's, by project and location.
-    pub fn vertex(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn vertex(&mut self) -> Result<EndpointParts, ResolveError> {
         let Some(project) = self.label("vertex_project", &["VERTEXAI_PROJECT", "VERTEX_PROJECT"])? else {
             let advice = "set vertex_project, or VERTEXAI_PROJECT; for Google AI Studio write gemini/name";
-            return Err(Obstacle::unsupported("names no Google Cloud project", advice));
+            return Err(ResolveError::unsupported("names no Google Cloud project", advice));
         };
         let location = self.label("vertex_location", &["VERTEXAI_LOCATION", "VERTEX_LOCATION"])?;
         let location = location.unwrap_or_else(|| "us-central1".to_owned());
@@ -102,11 +102,11 @@ impl Call<'_, '_, '_> {
             let advice = "give an access token as api_key; where something on the way adds one, such as Envoy's gcp_authn, put model_list.litellm_params.api_key into llm_balancer.accept";
             self.lacks_credential("has no Google access token, which Vertex AI asks for", advice)?;
         }
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vertex))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vertex))
     }
 
     /// Bedrock's, by region, for the models that it serves there.
-    pub fn bedrock(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn bedrock(&mut self) -> Result<EndpointParts, ResolveError> {
         let region =
             self.label("aws_region_name", &[])?.or(formats::region_of(self.written).map(str::to_owned));
         let region = match region {
@@ -120,7 +120,7 @@ impl Call<'_, '_, '_> {
             (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
             (None, None) => {
                 let advice = "set aws_region_name, or AWS_REGION_NAME";
-                return Err(Obstacle::unsupported("names no region", advice));
+                return Err(ResolveError::unsupported("names no region", advice));
             }
         };
         let mut base = self.parse(&base)?;
@@ -131,11 +131,11 @@ impl Call<'_, '_, '_> {
             let advice = "give a Bedrock API key as api_key, or in AWS_BEARER_TOKEN_BEDROCK";
             self.lacks_credential("has no Bedrock API key, and requests are not signed here", advice)?;
         }
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Bedrock))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Bedrock))
     }
 
     /// `api-key` and a path by deployment; or, at `/openai/v1`, OpenAI's own layout.
-    pub fn azure(&mut self, name: &str) -> Result<Wiring, Obstacle> {
+    pub fn azure(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         let version = self.azure_version(&base)?;
@@ -147,7 +147,7 @@ impl Call<'_, '_, '_> {
             base.end_path("/openai");
             base.end_path("/v1");
             let credential = self.azure_key(&base, true)?;
-            return Ok(Wiring::openai(base, display_url, credential).with(Layout::AzureV1));
+            return Ok(EndpointParts::openai(base, display_url, credential).with(Layout::AzureV1));
         }
         let layout = if base.path.contains("/openai/deployments/") {
             Layout::AzureDeployment
@@ -171,11 +171,11 @@ impl Call<'_, '_, '_> {
         };
         let query = query.map(|version| format!("api-version={}", escaped(&version)));
         let credential = self.azure_key(&base, false)?;
-        Ok(Wiring { base, layout, query, display_url, credential, model })
+        Ok(EndpointParts { base, layout, query, display_url, credential, model })
     }
 
     /// The version in `api_base`, as in LiteLLM; else that of the file, or of the environment.
-    fn azure_version(&mut self, base: &Base) -> Result<Option<String>, Obstacle> {
+    fn azure_version(&mut self, base: &BaseUrl) -> Result<Option<String>, ResolveError> {
         let set = self.version(&["AZURE_API_VERSION"])?;
         let Some(in_base) = base.api_version() else { return Ok(set) };
         let other = set.filter(|set| set != in_base && self.params.find("api_version").is_some());
@@ -187,7 +187,7 @@ impl Call<'_, '_, '_> {
     }
 
     /// The deployment that `api_base` names, as the portal's URLs do: requests go there, as in LiteLLM.
-    fn azure_deployment(&mut self, base: &mut Base, name: &str) -> Option<String> {
+    fn azure_deployment(&mut self, base: &mut BaseUrl, name: &str) -> Option<String> {
         let deployment = base.take_deployment()?;
         if deployment != name {
             let message = format!("names the deployment {deployment}, which requests go to, and not {name}");
@@ -198,7 +198,7 @@ impl Call<'_, '_, '_> {
     }
 
     /// A Foundry resource by path and version, everything else as OpenAI.
-    pub fn azure_ai(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn azure_ai(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         if base.path.contains("/api/projects") {
@@ -222,40 +222,42 @@ impl Call<'_, '_, '_> {
                 (false, true) => Layout::AzureDeployment,
                 (false, false) => Layout::AzureAi,
             };
-            return Ok(Wiring::openai(base, display_url, self.needed_key().map(credential)).with(layout));
+            return Ok(
+                EndpointParts::openai(base, display_url, self.needed_key().map(credential)).with(layout)
+            );
         }
         base.end_path("/models");
         let version = self.version(&["AZURE_AI_API_VERSION"])?;
         let version = version.as_deref().unwrap_or(FOUNDRY_VERSION);
         let query = base.api_version().is_none().then(|| format!("api-version={}", escaped(version)));
         let credential = self.needed_key().map(Credential::ApiKey);
-        Ok(Wiring { base, layout: Layout::Foundry, query, display_url, credential, model: None })
+        Ok(EndpointParts { base, layout: Layout::Foundry, query, display_url, credential, model: None })
     }
 
     /// Embeddings and rerankings in the format that Jina, Voyage and Infinity share with OpenAI and Cohere.
-    pub fn vectors(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn vectors(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         if !self.provider.base.is_empty() {
             base.end_path("/v1");
         }
         let key = if self.provider.base.is_empty() { self.key() } else { self.needed_key() };
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vectors))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vectors))
     }
 
     /// Cohere's rerankings, whose format is the one that clients send.
-    pub fn cohere_rerank(&mut self) -> Result<Wiring, Obstacle> {
+    pub fn cohere_rerank(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         for end in ["/v2", "/v1"] {
             base.trim_path(end);
         }
         let display_url = base.display_url();
         let key = self.needed_key();
-        Ok(Wiring::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::CohereRerank))
+        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::CohereRerank))
     }
 
     /// A token of Entra ID goes before a key, as in Azure's SDK.
-    fn azure_key(&mut self, base: &Base, bearer: bool) -> Result<Option<Credential>, Obstacle> {
+    fn azure_key(&mut self, base: &BaseUrl, bearer: bool) -> Result<Option<Credential>, ResolveError> {
         if let Some(token) = self.given.token.clone() {
             return Ok(Some(Credential::Bearer(token)));
         }

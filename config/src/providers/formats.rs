@@ -1,32 +1,32 @@
 //! Models that no endpoint serves in OpenAI's format, and prefixes with which LiteLLM chooses another one.
 
 use crate::diagnostics::report::ADVISES;
-use crate::providers::resolve::Obstacle;
-use crate::providers::table::{Provider, Wire};
+use crate::providers::resolve::ResolveError;
+use crate::providers::table::{Protocol, Provider};
 
 const NOT_TRANSLATED: &str = "and nothing is translated here";
 
 /// Whether requests for a model can be passed on as they are. `written` is what follows the provider's prefix.
-pub fn check(provider: &Provider, written: &str) -> Result<(), Obstacle> {
+pub fn check(provider: &Provider, written: &str) -> Result<(), ResolveError> {
     if let Some(name) = written.strip_prefix("responses/") {
-        return Err(Obstacle::unsupported(
+        return Err(ResolveError::unsupported(
             format!(
                 "asks LiteLLM to turn chat requests into requests of the Responses API, {NOT_TRANSLATED}"
             ),
             format!("write {}/{name}: requests to /v1/responses reach it as they are", provider.name),
         ));
     }
-    match provider.wire {
-        Wire::Cohere if written.starts_with("rerank-") => Ok(()),
-        Wire::Cohere | Wire::Native => Err(native(provider, written)),
-        Wire::VertexAi => vertex(written),
-        Wire::Bedrock => bedrock(written),
-        Wire::AzureAi => azure_ai(written),
+    match provider.protocol {
+        Protocol::Cohere if written.starts_with("rerank-") => Ok(()),
+        Protocol::Cohere | Protocol::Native => Err(native(provider, written)),
+        Protocol::VertexAi => vertex(written),
+        Protocol::Bedrock => bedrock(written),
+        Protocol::AzureAi => azure_ai(written),
         _ => Ok(()),
     }
 }
 
-fn native(provider: &Provider, name: &str) -> Obstacle {
+fn native(provider: &Provider, name: &str) -> ResolveError {
     let advice = match provider.name {
         _ if !ADVISES => String::new(),
         "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
@@ -40,17 +40,20 @@ fn native(provider: &Provider, name: &str) -> Obstacle {
         _ => "put an OpenAI-compatible server in front of it, and write openai/name with its api_base"
             .to_owned(),
     };
-    Obstacle::unsupported(format!("{} speaks a format of its own, {NOT_TRANSLATED}", provider.name), advice)
+    ResolveError::unsupported(
+        format!("{} speaks a format of its own, {NOT_TRANSLATED}", provider.name),
+        advice,
+    )
 }
 
 /// The endpoint serves Gemini and open models; models of partners and endpoints of one's own have routes of theirs.
-fn vertex(name: &str) -> Result<(), Obstacle> {
+fn vertex(name: &str) -> Result<(), ResolveError> {
     const ROUTES: [&str; 6] = ["openai/", "gemini/", "gemma/", "bge/", "agent_engine/", "search_api"];
     const PARTNERS: [&str; 5] = ["mistral", "ministral", "codestral", "jamba", "ai21"];
     let begins = |with: &[&str]| with.iter().any(|beginning| name.starts_with(beginning));
     if name.starts_with("claude") || name.starts_with("anthropic/") {
         let advice = "write anthropic/name with an Anthropic key";
-        return Err(Obstacle::unsupported(
+        return Err(ResolveError::unsupported(
             "Claude is not served by Vertex AI's OpenAI-compatible endpoint",
             advice,
         ));
@@ -59,7 +62,7 @@ fn vertex(name: &str) -> Result<(), Obstacle> {
     if is_endpoint || begins(&ROUTES) || begins(&PARTNERS) {
         let advice =
             "put an OpenAI-compatible server in front of it, and write openai/name with its api_base";
-        return Err(Obstacle::unsupported(
+        return Err(ResolveError::unsupported(
             format!("this model is not served by Vertex AI's OpenAI-compatible endpoint, {NOT_TRANSLATED}"),
             advice,
         ));
@@ -67,7 +70,7 @@ fn vertex(name: &str) -> Result<(), Obstacle> {
     Ok(())
 }
 
-fn bedrock(written: &str) -> Result<(), Obstacle> {
+fn bedrock(written: &str) -> Result<(), ResolveError> {
     const VENDORS: [&str; 10] = [
         "anthropic.",
         "amazon.",
@@ -87,7 +90,7 @@ fn bedrock(written: &str) -> Result<(), Obstacle> {
     let bare = bare.unwrap_or(name);
     let is_vendors = VENDORS.iter().any(|prefix| bare.starts_with(prefix));
     if names_arn || is_vendors || ROUTES.iter().any(|route| written.starts_with(route)) {
-        return Err(Obstacle::unsupported(
+        return Err(ResolveError::unsupported(
             format!("this model is not served by Bedrock's OpenAI-compatible endpoint, {NOT_TRANSLATED}"),
             "use an open-weight model of Bedrock, such as bedrock/openai.gpt-oss-120b-1:0, or the vendor's own API",
         ));
@@ -95,10 +98,10 @@ fn bedrock(written: &str) -> Result<(), Obstacle> {
     Ok(())
 }
 
-fn azure_ai(name: &str) -> Result<(), Obstacle> {
+fn azure_ai(name: &str) -> Result<(), ResolveError> {
     const OTHERS: [&str; 4] = ["claude", "agents/", "doc-intelligence/", "flux"];
     if OTHERS.iter().any(|beginning| name.to_ascii_lowercase().starts_with(beginning)) {
-        return Err(Obstacle::unsupported(
+        return Err(ResolveError::unsupported(
             format!("Azure AI serves this in a format of its own, {NOT_TRANSLATED}"),
             "use a model that Azure AI serves in OpenAI's format, or the vendor's own API",
         ));

@@ -81,7 +81,7 @@ fn is_disabled(reader: &mut Reader<'_>, settings: Option<&Section<'_>>) -> bool 
     let value = reader.env.peek("DISABLE_AIOHTTP_TRUST_ENV").map(|(value, _)| value);
     let by_variable = value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
     by_variable
-        || settings.and_then(|section| reader.flag(section, "disable_aiohttp_trust_env")).unwrap_or(false)
+        || settings.and_then(|section| reader.bool(section, "disable_aiohttp_trust_env")).unwrap_or(false)
 }
 
 fn no_proxy(reader: &Reader<'_>) -> NoProxy {
@@ -102,7 +102,7 @@ fn proxy(
     let (name, text, in_file) = variable(reader, own).or_else(|| variable(reader, "ALL_PROXY"))?;
     match parse(&text) {
         Ok(proxy) => Some(Proxy { variable: name, in_file, ..proxy }),
-        Err(Unusable(message, advice)) => {
+        Err(InvalidUrl(message, advice)) => {
             let message = format!("{message}, and {} is to be reached through it", endpoint.display_url);
             let advice = format!("{advice}, or add {} to NO_PROXY", endpoint.host);
             reader.report.refuse(place, &Path::top(&name), &message, &advice);
@@ -120,11 +120,11 @@ fn variable(reader: &Reader<'_>, name: &str) -> Option<(String, String, bool)> {
     (!value.is_empty()).then(|| (name.to_owned(), value.to_owned(), in_file))
 }
 
-struct Unusable(&'static str, &'static str);
+struct InvalidUrl(&'static str, &'static str);
 
 /// Takes `http://user:password@proxy:3128` apart; without a scheme it is http. The text is not repeated in messages: it may
 /// hold a password.
-fn parse(text: &str) -> Result<Proxy, Unusable> {
+fn parse(text: &str) -> Result<Proxy, InvalidUrl> {
     const SHAPE: &str =
         "write http://proxy:3128, or http://user:password@proxy:3128 with special characters as %40";
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
@@ -132,18 +132,18 @@ fn parse(text: &str) -> Result<Proxy, Unusable> {
         "http" => false,
         "https" => true,
         scheme if scheme.starts_with("socks") => {
-            return Err(Unusable("names a SOCKS proxy, which Envoy cannot use", "name an HTTP proxy"));
+            return Err(InvalidUrl("names a SOCKS proxy, which Envoy cannot use", "name an HTTP proxy"));
         }
-        _ => return Err(Unusable("names no HTTP proxy", SHAPE)),
+        _ => return Err(InvalidUrl("names no HTTP proxy", SHAPE)),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let (login, address) = match authority.rsplit_once('@') {
         Some((login, address)) => (Some(login), address),
         None => (None, authority),
     };
-    let wrong = |_| Unusable("names no valid proxy", SHAPE);
+    let wrong = |_| InvalidUrl("names no valid proxy", SHAPE);
     let (host, port) =
-        base_url::host_and_port(address).map_err(|_| Unusable("names no valid proxy", SHAPE))?;
+        base_url::host_and_port(address).map_err(|_| InvalidUrl("names no valid proxy", SHAPE))?;
     let login = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
         Some((user, password)) => {
             let user = url::unescaped(user).map_err(wrong)?.unwrap_or_default();

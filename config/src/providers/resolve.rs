@@ -4,11 +4,11 @@
 use crate::config::{Credential, Endpoint, Tls};
 use crate::diagnostics::report::ADVISES;
 use crate::diagnostics::suggest::Suggestions;
-use crate::providers::base_url::Base;
-use crate::providers::context::{Call, Given, Wiring};
+use crate::providers::base_url::BaseUrl;
+use crate::providers::context::{Credentials, EndpointParts, ResolveContext};
 use crate::providers::formats;
 use crate::providers::infer::infer_provider;
-use crate::providers::table::{self, Provider, Wire};
+use crate::providers::table::{self, Protocol, Provider};
 use crate::values::reader::{Reader, Section};
 
 /// A deployment's place in the world.
@@ -24,7 +24,7 @@ pub struct Target {
 }
 
 /// Why a deployment has no place.
-pub enum Obstacle {
+pub enum ResolveError {
     /// The report says so already.
     Reported,
     /// It cannot be served, whatever else the file says.
@@ -44,13 +44,14 @@ pub struct Unsupported {
 impl Target {
     /// Stands in where the place is refused, so that the rest of a deployment is read and reported on as well.
     pub fn nowhere() -> Self {
-        let nothing = Base { https: true, host: String::new(), port: 443, path: String::new(), query: None };
-        let endpoint = Wiring::openai(nothing, String::new(), None).endpoint(&Tls::SystemCas);
+        let nothing =
+            BaseUrl { https: true, host: String::new(), port: 443, path: String::new(), query: None };
+        let endpoint = EndpointParts::openai(nothing, String::new(), None).endpoint(&Tls::SystemCas);
         Self { provider: "", model: String::new(), endpoint, credential: None }
     }
 }
 
-impl Obstacle {
+impl ResolveError {
     /// A deployment that nothing in the file could make reachable.
     #[inline(always)]
     pub fn unsupported(message: impl Into<String>, advice: impl Into<String>) -> Self {
@@ -65,57 +66,59 @@ pub fn find(
     params: &Section<'_>,
     model: &str,
     tls: &Tls,
-) -> Result<Target, Obstacle> {
+) -> Result<Target, ResolveError> {
     let refusals_before = reader.report.refusals();
     let api_base = api_base(reader, params);
-    let given = Given::read(reader, params);
-    let custom = reader.text(params, "custom_llm_provider");
+    let given = Credentials::read(reader, params);
+    let custom = reader.string(params, "custom_llm_provider");
     let refused = reader.report.refusals() > refusals_before;
     // Without its api_base a model may seem to name no provider.
     let found = provider_of(model, custom.as_deref(), api_base.as_deref(), &mut reader.report.suggestions);
-    let (provider, written) = if refused { found.map_err(|_| Obstacle::Reported)? } else { found? };
+    let (provider, written) = if refused { found.map_err(|_| ResolveError::Reported)? } else { found? };
     // Before anything else that is wrong: what cannot be served may be skipped as it is.
     formats::check(provider, written)?;
     if refused {
-        return Err(Obstacle::Reported);
+        return Err(ResolveError::Reported);
     }
     let name = upstream_name(provider, written);
-    let mut call = Call { reader, params, provider, written, api_base, given, key_refused: false };
+    let mut context =
+        ResolveContext { reader, params, provider, written, api_base, given, key_refused: false };
     if name.is_empty() {
-        return Err(call.mistake("model", "names a provider, but no model", "write provider/name"));
+        return Err(context.mistake("model", "names a provider, but no model", "write provider/name"));
     }
-    let wiring = match provider.wire {
-        Wire::OpenAi => call.openai(true),
-        Wire::HostedVllm => call.openai(false),
-        Wire::Azure => call.azure(&name),
-        Wire::AzureAi => call.azure_ai(),
-        Wire::Ollama => call.ollama(),
-        Wire::Anthropic => call.anthropic(),
-        Wire::Gemini => call.gemini(),
-        Wire::VertexAi => call.vertex(),
-        Wire::Bedrock => call.bedrock(),
-        Wire::Vectors => call.vectors(),
-        Wire::Cohere => call.cohere_rerank(),
-        Wire::Native => Err(Obstacle::Reported),
+    let parts = match provider.protocol {
+        Protocol::OpenAi => context.openai(true),
+        Protocol::HostedVllm => context.openai(false),
+        Protocol::Azure => context.azure(&name),
+        Protocol::AzureAi => context.azure_ai(),
+        Protocol::Ollama => context.ollama(),
+        Protocol::Anthropic => context.anthropic(),
+        Protocol::Gemini => context.gemini(),
+        Protocol::VertexAi => context.vertex(),
+        Protocol::Bedrock => context.bedrock(),
+        Protocol::Vectors => context.vectors(),
+        Protocol::Cohere => context.cohere_rerank(),
+        Protocol::Native => Err(ResolveError::Reported),
     }?;
     if reader.report.refusals() > refusals_before {
-        return Err(Obstacle::Reported);
+        return Err(ResolveError::Reported);
     }
-    let name = match provider.wire {
-        Wire::VertexAi if !name.contains('/') => format!("google/{name}"),
-        _ => wiring.model.clone().unwrap_or(name),
+    let name = match provider.protocol {
+        Protocol::VertexAi if !name.contains('/') => format!("google/{name}"),
+        _ => parts.model.clone().unwrap_or(name),
     };
     Ok(Target {
         provider: provider.name,
         model: name,
-        credential: wiring.credential.clone(),
-        endpoint: wiring.endpoint(tls),
+        credential: parts.credential.clone(),
+        endpoint: parts.endpoint(tls),
     })
 }
 
 /// `api_base`, or `base_url`, which OpenAI's clients call it.
 fn api_base(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
-    let given = reader.needed_text(params, "api_base").or_else(|| reader.needed_text(params, "base_url"));
+    let given =
+        reader.required_string(params, "api_base").or_else(|| reader.required_string(params, "base_url"));
     if given.as_ref().is_some_and(|base| base.trim().is_empty()) {
         let advice = "set it, or remove the key";
         let message = "is empty, so the provider's own address is used";
@@ -130,7 +133,7 @@ fn provider_of<'m>(
     custom: Option<&str>,
     api_base: Option<&str>,
     suggestions: &mut Suggestions,
-) -> Result<(&'static Provider, &'m str), Obstacle> {
+) -> Result<(&'static Provider, &'m str), ResolveError> {
     if let Some(custom) = custom {
         let Some(provider) = table::find(custom) else {
             let advice = match suggestions.name(custom, table::names()) {
@@ -138,7 +141,11 @@ fn provider_of<'m>(
                 None => "write openai as custom_llm_provider if it speaks OpenAI's format".to_owned(),
             };
             let message = format!("{custom} is no provider that is known");
-            return Err(Obstacle::Unsupported(Unsupported { key: "custom_llm_provider", message, advice }));
+            return Err(ResolveError::Unsupported(Unsupported {
+                key: "custom_llm_provider",
+                message,
+                advice,
+            }));
         };
         let prefixed = model.strip_prefix(custom).and_then(|rest| rest.strip_prefix('/'));
         return Ok((provider, prefixed.unwrap_or(model)));
@@ -164,7 +171,7 @@ fn provider_of<'m>(
         Some(_) => format!("write openai/{model} if its api_base speaks OpenAI's format"),
         None => "write provider/name, or openai/name with the api_base of what serves it".to_owned(),
     };
-    Err(Obstacle::unsupported(message, advice))
+    Err(ResolveError::unsupported(message, advice))
 }
 
 /// Names that a provider spells otherwise than LiteLLM.

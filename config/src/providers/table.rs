@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use Wire::{
+use Protocol::{
     Anthropic, Azure, AzureAi, Bedrock, Cohere, Gemini, HostedVllm, Native, Ollama, OpenAi, Vectors, VertexAi,
 };
 
 /// How requests reach a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
+pub enum Protocol {
     /// OpenAI's format at the base, with a bearer key.
     OpenAi,
     /// The same without a key; vLLM still wants to see one.
@@ -42,7 +42,7 @@ pub struct Provider {
     /// Where it is, or nothing if only the operator knows.
     pub base: &'static str,
     /// How requests reach it.
-    pub wire: Wire,
+    pub protocol: Protocol,
     keys: Variables,
     bases: Variables,
 }
@@ -97,21 +97,21 @@ pub fn at_base(api_base: &str) -> Option<&'static Provider> {
 }
 
 const fn openai(name: &'static str, base: &'static str) -> Provider {
-    Provider { name, base, wire: OpenAi, keys: Variables::ByName, bases: Variables::ByName }
+    Provider { name, base, protocol: OpenAi, keys: Variables::ByName, bases: Variables::ByName }
 }
 
 const fn native(name: &'static str) -> Provider {
-    Provider { name, base: "", wire: Native, keys: Variables::None, bases: Variables::None }
+    Provider { name, base: "", protocol: Native, keys: Variables::None, bases: Variables::None }
 }
 
 const fn row(
     name: &'static str,
     base: &'static str,
-    wire: Wire,
+    protocol: Protocol,
     keys: &'static [&'static str],
     bases: &'static [&'static str],
 ) -> Provider {
-    Provider { name, base, wire, keys: variables(keys), bases: variables(bases) }
+    Provider { name, base, protocol, keys: variables(keys), bases: variables(bases) }
 }
 
 const fn variables(names: &'static [&'static str]) -> Variables {

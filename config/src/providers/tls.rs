@@ -48,7 +48,7 @@ pub fn of_deployment(reader: &mut Reader<'_>, params: &Section<'_>, file: &Tls) 
 fn read(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Tls> {
     let value = reader.value(&entry.node, path, Unset::Drop)?;
     let Some(tls) = meaning(&value) else {
-        reader.wrong(&entry.node, path, "true, false or the path of a PEM file");
+        reader.type_error(&entry.node, path, "true, false or the path of a PEM file");
         return None;
     };
     if tls == Tls::Unverified {

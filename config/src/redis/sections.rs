@@ -28,7 +28,7 @@ pub struct Keys {
 }
 
 /// In `router_settings` and `general_settings`.
-pub const ROUTERS: Keys = Keys {
+pub const ROUTER_KEYS: Keys = Keys {
     url: "redis_url",
     host: "redis_host",
     port: "redis_port",
@@ -41,7 +41,7 @@ pub const ROUTERS: Keys = Keys {
 };
 
 /// In `cache_params`.
-pub const CACHES: Keys = Keys {
+pub const CACHE_KEYS: Keys = Keys {
     url: "url",
     host: "host",
     port: "port",
@@ -66,12 +66,12 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, namespace: Option<
     misplaced(reader, settings);
     let cache = cache_params(reader, settings);
     let routers: Vec<_> = [settings.router, settings.general].into_iter().flatten().collect();
-    let routers = Asking { sections: routers, keys: &ROUTERS };
+    let routers = RedisSections { sections: routers, keys: &ROUTER_KEYS };
     let place = match cache {
-        Some(cache) if routers.find([ROUTERS.url, ROUTERS.host]).is_none() => {
-            Asking { sections: vec![cache], keys: &CACHES }
+        Some(cache) if routers.find([ROUTER_KEYS.url, ROUTER_KEYS.host]).is_none() => {
+            RedisSections { sections: vec![cache], keys: &CACHE_KEYS }
         }
-        None if routers.find(ROUTERS.all()).is_none() => return None,
+        None if routers.find(ROUTER_KEYS.all()).is_none() => return None,
         _ => routers,
     };
     let of_cache = |reader: &mut Reader<'_>| {
@@ -86,7 +86,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, namespace: Option<
 /// apart in a cluster.
 pub fn read_namespace(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<String> {
     let entry = section.find(key)?;
-    let text = reader.text(section, key).filter(|text| !text.is_empty())?;
+    let text = reader.string(section, key).filter(|text| !text.is_empty())?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     if text.bytes().all(fits) {
         return Some(text);
@@ -99,7 +99,7 @@ pub fn read_namespace(reader: &mut Reader<'_>, section: &Section<'_>, key: &str)
 
 fn misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
     let Some(general) = &settings.general else { return };
-    for key in ROUTERS.all() {
+    for key in ROUTER_KEYS.all() {
         if settings.router.is_none_or(|router| router.find(key).is_none()) {
             reader.misplaced(general, key, "router_settings");
         } else if let Some(entry) = general.find(key) {
@@ -122,9 +122,9 @@ fn cache_params<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Opti
     };
     let section = Section { entries: entry.node.entries().unwrap_or_default(), path, place: entry.place };
     misspelt(reader, &section);
-    let is_redis = reader.text(&section, "type").is_none_or(|kind| kind == "redis");
+    let is_redis = reader.string(&section, "type").is_none_or(|kind| kind == "redis");
     let leads_there = on && is_redis;
-    if !leads_there && !entry.node.asks_nothing() {
+    if !leads_there && !entry.node.is_falsy() {
         let message = "has no effect: answers are not cached";
         reader.report.warn(entry.place, &section.path, message, "put a cache in front");
     }
@@ -137,7 +137,7 @@ fn misspelt(reader: &mut Reader<'_>, section: &Section<'_>) {
     if !ADVISES {
         return;
     }
-    let known = || CACHES.all().into_iter().chain(ABOUT_CACHING);
+    let known = || CACHE_KEYS.all().into_iter().chain(ABOUT_CACHING);
     for entry in section.entries.iter().filter(|entry| known().all(|key| key != entry.key)) {
         if let Some(near) = reader.report.suggestions.name(&entry.key, known()) {
             let message = "is not known here and has no effect";
@@ -156,14 +156,14 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// The sections that together ask for Redis; what stands in an earlier one goes first.
-pub struct Asking<'a> {
+pub struct RedisSections<'a> {
     /// In the order in which they are looked at.
     pub sections: Vec<Section<'a>>,
     /// What they call their keys.
     pub keys: &'static Keys,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> RedisSections<'a> {
     /// The first of these keys that is set in any section. Empty text counts as absent.
     pub fn find<const N: usize>(
         &self,
@@ -177,6 +177,6 @@ impl<'a> Asking<'a> {
 
     /// Whether it is LiteLLM's cache that names Redis.
     pub fn is_cache(&self) -> bool {
-        self.keys.url == CACHES.url
+        self.keys.url == CACHE_KEYS.url
     }
 }

@@ -8,13 +8,13 @@ use crate::config::{Redis, Tls};
 use crate::diagnostics::report::Path;
 use crate::providers::base_url;
 use crate::redis::env::{PASSWORD, Variables, number};
-use crate::redis::sections::{Asking, ROUTERS};
+use crate::redis::sections::{ROUTER_KEYS, RedisSections};
 use crate::redis::url::{self, DEFAULT_PORT, RedisUrl};
 use crate::values::credentials;
 use crate::values::environment::PREFIX;
 use crate::values::reader::{Reader, Section, Unset};
 use crate::values::secret::Secret;
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 use crate::yaml::tree::{Entry, Place, Value};
 
 /// What is no single server with a password, and the keys that ask for it.
@@ -36,7 +36,7 @@ struct Address {
     complete: bool,
 }
 
-impl Asking<'_> {
+impl RedisSections<'_> {
     /// Reads it; `None` where there is none, or none that can be used, and the report says why.
     pub fn redis(&self, reader: &mut Reader<'_>, namespace: String) -> Option<Redis> {
         self.refuse_clusters(reader)?;
@@ -55,7 +55,7 @@ impl Asking<'_> {
         };
         let password = match url.password.as_deref() {
             Some(password) => {
-                reader.fits(place, &Path::top("redis_url"), password, Use::Opaque);
+                reader.check_text(place, &Path::top("redis_url"), password, TextKind::Opaque);
                 Some(Secret::new(password))
             }
             None => self.password(reader, complete),
@@ -72,8 +72,7 @@ impl Asking<'_> {
     /// `None` if one is asked for.
     fn refuse_clusters(&self, reader: &mut Reader<'_>) -> Option<()> {
         for (key, message) in NOT_SERVED {
-            if let Some((section, _, entry)) =
-                self.find([*key]).filter(|(.., entry)| !entry.node.asks_nothing())
+            if let Some((section, _, entry)) = self.find([*key]).filter(|(.., entry)| !entry.node.is_falsy())
             {
                 reader.refuse_at(entry, &section.path.key(key), message, ONE_SERVER);
                 return None;
@@ -93,7 +92,7 @@ impl Asking<'_> {
         }
         if let Some((section, key, entry)) = self.find([self.keys.host]) {
             let path = section.path.key(key);
-            let host = reader.text_of(&entry.node, &path, Unset::Refuse)?;
+            let host = reader.string_of(&entry.node, &path, Unset::Refuse)?;
             return host_address(reader, entry.place, &path, &host);
         }
         self.address_of_environment(reader, variables)
@@ -107,7 +106,7 @@ impl Asking<'_> {
         entry: &Entry,
     ) -> Option<Address> {
         let path = section.path.key(key);
-        let text = reader.text_of(&entry.node, &path, Unset::Refuse)?;
+        let text = reader.string_of(&entry.node, &path, Unset::Refuse)?;
         let address = url_address(reader, entry.place, &path, &text)?;
         let literal = matches!(&entry.node.value, Value::Text(text) if !text.starts_with(PREFIX));
         if literal && address.url.password.as_deref().is_some_and(credentials::is_literal) {
@@ -139,7 +138,7 @@ impl Asking<'_> {
 
     /// Something about Redis is set, and where it is is not.
     fn nowhere(&self, reader: &mut Reader<'_>) {
-        if let Some((section, key, entry)) = self.find(ROUTERS.all()).filter(|_| !self.is_cache()) {
+        if let Some((section, key, entry)) = self.find(ROUTER_KEYS.all()).filter(|_| !self.is_cache()) {
             let message = "belongs to a Redis whose address is missing";
             reader.refuse_at(entry, &section.path.key(key), message, "set redis_host or redis_url beside it");
         } else if let Some(section) = self.sections.first().filter(|section| !section.entries.is_empty()) {
@@ -162,7 +161,7 @@ impl Asking<'_> {
             let Some(text) = &variables.port else { return Some(DEFAULT_PORT) };
             return number::<NonZeroU16>(reader, place, "REDIS_PORT", text).map(NonZeroU16::get);
         };
-        match reader.whole(section, key) {
+        match reader.uint(section, key) {
             // Not set in the environment, or refused already.
             None => Some(DEFAULT_PORT),
             Some(port) => match u16::try_from(port) {
@@ -187,34 +186,36 @@ impl Asking<'_> {
     /// Of the file; or of the environment, where no URL is complete without it.
     fn password(&self, reader: &mut Reader<'_>, complete: bool) -> Option<Secret> {
         if let Some((section, key, entry)) = self.find([self.keys.password]) {
-            return reader.secret_for(entry, &section.path.key(key), Unset::Refuse, Use::Opaque);
+            return reader.secret_for(entry, &section.path.key(key), Unset::Refuse, TextKind::Opaque);
         }
         if complete {
             return None;
         }
-        reader.secret_from(&[PASSWORD], self.place(), &Path::top(PASSWORD), Use::Opaque)
+        reader.secret_from(&[PASSWORD], self.place(), &Path::top(PASSWORD), TextKind::Opaque)
     }
 
     fn username(&self, reader: &mut Reader<'_>, url: &RedisUrl, variables: &Variables) -> Option<String> {
         let set = match (&url.username, self.find([self.keys.username])) {
             (Some(username), _) => Some(username.clone()),
-            (None, Some((section, key, _))) => reader.needed_text(section, key),
+            (None, Some((section, key, _))) => reader.required_string(section, key),
             (None, None) => variables.username.clone(),
         };
         let username = set.filter(|username| !username.is_empty())?;
-        reader.fits(self.place(), &Path::top("redis_username"), &username, Use::Opaque).then_some(username)
+        reader
+            .check_text(self.place(), &Path::top("redis_username"), &username, TextKind::Opaque)
+            .then_some(username)
     }
 
     fn tls(&self, reader: &mut Reader<'_>, url: &RedisUrl, variables: &Variables) -> Tls {
         let ssl = match self.find([self.keys.ssl]) {
-            Some((section, key, _)) => reader.flag(section, key).unwrap_or(false),
+            Some((section, key, _)) => reader.bool(section, key).unwrap_or(false),
             None => variables.ssl.as_ref().is_some_and(|ssl| is_yes(ssl)),
         };
         if !(url.tls || ssl) {
             return Tls::Off;
         }
         let text = |reader: &mut Reader<'_>, key| {
-            self.find([key]).and_then(|(section, key, _)| reader.needed_text(section, key))
+            self.find([key]).and_then(|(section, key, _)| reader.required_string(section, key))
         };
         let cert_reqs = url
             .cert_reqs
@@ -260,7 +261,7 @@ fn url_address(reader: &mut Reader<'_>, place: Place, path: &Path<'_>, text: &st
             }
             Some(Address { url, complete: true })
         }
-        Err(url::Unusable(message, advice)) => {
+        Err(url::InvalidUrl(message, advice)) => {
             reader.report.refuse(place, path, message, advice);
             None
         }

@@ -30,36 +30,37 @@ pub struct RedisUrl {
 
 /// Why a URL cannot be used, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unusable(pub &'static str, pub &'static str);
+pub struct InvalidUrl(pub &'static str, pub &'static str);
 
 const SHAPE: &str = "write redis://host:port, or rediss:// with TLS";
 
 /// Takes a URL apart.
-pub fn parse(text: &str) -> Result<RedisUrl, Unusable> {
-    let (scheme, rest) = text.trim().split_once("://").ok_or(Unusable("is no address of a Redis", SHAPE))?;
+pub fn parse(text: &str) -> Result<RedisUrl, InvalidUrl> {
+    let (scheme, rest) =
+        text.trim().split_once("://").ok_or(InvalidUrl("is no address of a Redis", SHAPE))?;
     let tls = match scheme.to_ascii_lowercase().as_str() {
         "redis" => false,
         "rediss" => true,
         "unix" | "redis+unix" | "redis-socket" => {
-            return Err(Unusable(
+            return Err(InvalidUrl(
                 "is a Unix socket, which is not served",
                 "let Redis listen on a port, and write redis://host:port",
             ));
         }
-        _ => return Err(Unusable("is no address of a single Redis", SHAPE)),
+        _ => return Err(InvalidUrl("is no address of a single Redis", SHAPE)),
     };
     if rest.contains("${") {
         let message = "is not replaced by a variable: LiteLLM knows os.environ/ only";
-        return Err(Unusable(message, "write os.environ/NAME"));
+        return Err(InvalidUrl(message, "write os.environ/NAME"));
     }
     if rest.contains('#') {
-        return Err(Unusable("holds a #, at which a URL ends", "write it as %23"));
+        return Err(InvalidUrl("holds a #, at which a URL ends", "write it as %23"));
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (host, port) = base_url::host_and_port(address).map_err(|_| {
-        Unusable(
+        InvalidUrl(
             "names no valid host and port",
             "write redis://user:password@host:port, with what is special in a password escaped, / as %2F",
         )
@@ -77,7 +78,7 @@ pub fn parse(text: &str) -> Result<RedisUrl, Unusable> {
     })
 }
 
-fn options(mut url: RedisUrl, query: &str) -> Result<RedisUrl, Unusable> {
+fn options(mut url: RedisUrl, query: &str) -> Result<RedisUrl, InvalidUrl> {
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match name {
@@ -92,15 +93,15 @@ fn options(mut url: RedisUrl, query: &str) -> Result<RedisUrl, Unusable> {
     Ok(url)
 }
 
-fn database(text: &str) -> Result<u32, Unusable> {
+fn database(text: &str) -> Result<u32, InvalidUrl> {
     text.parse().map_err(|_| {
-        Unusable("has a path that is no number of a database", "end it in a number, as redis://host:port/0")
+        InvalidUrl("has a path that is no number of a database", "end it in a number, as redis://host:port/0")
     })
 }
 
 /// With `%40` an `@` again; `None` if it is empty.
-pub fn unescaped(text: &str) -> Result<Option<String>, Unusable> {
-    let wrong = Unusable("holds a % that escapes nothing", "write a % of a password as %25");
+pub fn unescaped(text: &str) -> Result<Option<String>, InvalidUrl> {
+    let wrong = InvalidUrl("holds a % that escapes nothing", "write a % of a password as %25");
     let mut bytes = text.bytes();
     let mut out = Vec::new();
     while let Some(byte) = bytes.next() {
@@ -157,7 +158,7 @@ mod tests {
             "redis://host/main",
             "redis://",
         ] {
-            let Unusable(message, advice) = parse(text).unwrap_err();
+            let InvalidUrl(message, advice) = parse(text).unwrap_err();
             assert!(!message.is_empty() && !advice.is_empty(), "{text}");
         }
     }

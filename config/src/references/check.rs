@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::config::Alias;
 use crate::diagnostics::report::Path;
 use crate::keys::support::{self, Table, applied};
-use crate::references::known_names::Names;
+use crate::references::known_names::KnownNames;
 use crate::values::reader::{Reader, Section};
 use crate::values::settings::Settings;
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 use crate::yaml::tree::{Entry, Node, Place, Value};
 
 /// Reads `model_group_alias`.
@@ -33,7 +33,7 @@ const ALIAS: &Table = &Table {
 
 fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alias> {
     const SHAPE: &str = "write name: group, or name: {model: group, hidden: true}";
-    if !reader.key_fits(entry.place, path, &entry.key) {
+    if !reader.check_key(entry.place, path, &entry.key) {
         return None;
     }
     if entry.key.contains('*') {
@@ -47,20 +47,20 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
         Value::Null => return None,
         Value::Map(entries) => {
             let section = Section { entries, path: *path, place: entry.place };
-            support::judge(reader, &section, ALIAS);
-            let hidden = reader.flag(&section, "hidden").unwrap_or(false);
-            (reader.text(&section, "model"), hidden)
+            support::check_keys(reader, &section, ALIAS);
+            let hidden = reader.bool(&section, "hidden").unwrap_or(false);
+            (reader.string(&section, "model"), hidden)
         }
         Value::List(_) => {
             let message = "a list stands where one group belongs";
             reader.refuse_at(entry, path, message, "put all of its deployments into one group of model_list");
             return None;
         }
-        _ => (reader.text_of(&entry.node, path, crate::values::reader::Unset::Drop), false),
+        _ => (reader.string_of(&entry.node, path, crate::values::reader::Unset::Drop), false),
     };
     match target.filter(|target| !target.is_empty()) {
         Some(target) => {
-            reader.fits(entry.place, path, &target, Use::Name);
+            reader.check_text(entry.place, path, &target, TextKind::Name);
             Some(Alias { name, target: Arc::from(target), hidden })
         }
         None => {
@@ -71,7 +71,7 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
 }
 
 /// Reports aliases that lead nowhere and fallbacks to groups that are not there.
-pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
+pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut KnownNames<'_>) {
     check_aliases(reader, settings, names);
     for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {
         let Some((section, entry)) = settings.routing(key) else { continue };
@@ -95,7 +95,7 @@ pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names
     }
 }
 
-fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
+fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut KnownNames<'_>) {
     let Some(router) = settings.router else { return };
     let Some(entry) = router.find("routing_groups") else { return };
     let Value::List(items) = &entry.node.value else { return };
@@ -120,7 +120,7 @@ fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names:
 }
 
 /// Groups of `model_list` under their own names: LiteLLM looks up neither aliases nor patterns here.
-fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &mut Names<'_>) {
+fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &mut KnownNames<'_>) {
     for (index, item) in models.iter().enumerate() {
         if let Value::Text(name) = &item.value
             && !name.starts_with(crate::values::environment::PREFIX)
@@ -134,7 +134,7 @@ fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names
     }
 }
 
-fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &mut Names<'_>) {
+fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &mut KnownNames<'_>) {
     for entry in item.entries().unwrap_or_default() {
         let path = path.key(&entry.key);
         warn_unless_known(reader, entry, &path, names);
@@ -150,7 +150,7 @@ fn is_skipped(
     place: Place,
     path: &Path<'_>,
     name: &str,
-    names: &mut Names<'_>,
+    names: &mut KnownNames<'_>,
 ) -> bool {
     let Some(reason) = names.why_skipped(name) else { return false };
     let message = format!("{name} is skipped, and so is what stands here");
@@ -165,7 +165,7 @@ fn is_pattern(
     place: Place,
     path: &Path<'_>,
     target: &str,
-    names: &Names<'_>,
+    names: &KnownNames<'_>,
 ) -> bool {
     let is_pattern = names.is_pattern(target);
     if is_pattern {
@@ -175,7 +175,7 @@ fn is_pattern(
     is_pattern
 }
 
-fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut Names<'_>) {
+fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut KnownNames<'_>) {
     if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
         let message = format!("{} is no group, so this never applies", entry.key);
         let advice = names.advice(&mut reader.report.suggestions, &entry.key);
@@ -183,7 +183,7 @@ fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, na
     }
 }
 
-fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &mut Names<'_>) {
+fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &mut KnownNames<'_>) {
     for (index, item) in items.iter().enumerate() {
         let model = item.entries().and_then(|entries| crate::yaml::tree::find(entries, "model"));
         let node = model.map_or(item, |entry| &entry.node);
@@ -200,7 +200,7 @@ fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names
     }
 }
 
-fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut Names<'_>) {
+fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut KnownNames<'_>) {
     let Some((section, entry)) = settings.routing("model_group_alias") else { return };
     let path = section.path.key("model_group_alias");
     for entry in entry.node.entries().unwrap_or_default() {
@@ -219,7 +219,13 @@ fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut N
 }
 
 /// LiteLLM starts with such aliases, and requests to them fail.
-fn check_alias(reader: &mut Reader<'_>, entry: &Entry, target: &str, path: &Path<'_>, names: &mut Names<'_>) {
+fn check_alias(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    target: &str,
+    path: &Path<'_>,
+    names: &mut KnownNames<'_>,
+) {
     let name = entry.key.as_str();
     if is_skipped(reader, entry.place, path, target, names)
         || is_pattern(reader, entry.place, path, target, names)

@@ -10,7 +10,7 @@ use crate::diagnostics::suggest::Suggestions;
 use crate::wildcard::Wildcard;
 
 /// Everything that a name may refer to.
-pub struct Names<'a> {
+pub struct KnownNames<'a> {
     groups: &'a BTreeSet<Arc<str>>,
     aliases: BTreeSet<&'a str>,
     routing_groups: BTreeSet<&'a str>,
@@ -23,7 +23,7 @@ pub struct Names<'a> {
     skipped: BTreeMap<Arc<str>, String>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> KnownNames<'a> {
     /// Groups, aliases, routing groups, and ids and litellm models of deployments.
     pub fn new(list: &'a ModelList, aliases: &'a [Alias], routing_groups: &'a [RoutingGroup]) -> Self {
         let mut names = Self {

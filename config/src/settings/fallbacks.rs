@@ -9,7 +9,7 @@ use crate::keys::tables::{REQUEST_PARAMETERS, is_litellms_own, is_request_parame
 use crate::values::credentials::is_secret_name;
 use crate::values::reader::{Reader, Section, Unset};
 use crate::values::settings::Settings;
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 use crate::yaml::tree::{Entry, Node, Value};
 
 /// `fallbacks`, and `default_fallbacks` under the key `*` behind them.
@@ -65,7 +65,7 @@ fn fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Fal
         return None;
     };
     let path = path.key(key);
-    if !reader.key_fits(*place, &path, key) {
+    if !reader.check_key(*place, &path, key) {
         return None;
     }
     let Value::List(items) = &node.value else {
@@ -87,15 +87,15 @@ fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Targ
 /// A group; or a map of its name and of what changes in the request on the way there.
 fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Target> {
     let Some(entries) = item.entries() else {
-        let model = reader.text_of(item, path, Unset::Drop)?;
-        reader.fits(item.place, path, &model, Use::Name);
+        let model = reader.string_of(item, path, Unset::Drop)?;
+        reader.check_text(item.place, path, &model, TextKind::Name);
         return Some(Target { model: Arc::from(model), overrides: Vec::new() });
     };
     let section = Section { entries, path: *path, place: item.place };
     let overrides = overrides(reader, &section);
-    match reader.text(&section, "model").filter(|model| !model.is_empty()) {
+    match reader.string(&section, "model").filter(|model| !model.is_empty()) {
         Some(model) => {
-            reader.fits(item.place, &path.key("model"), &model, Use::Name);
+            reader.check_text(item.place, &path.key("model"), &model, TextKind::Name);
             Some(Target { model: Arc::from(model), overrides })
         }
         None => {
@@ -128,7 +128,7 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
         }
         let value = match &entry.node.value {
             Value::Null => Some(Value::Null),
-            _ => reader.untyped(&entry.node, &path),
+            _ => reader.json_value(&entry.node, &path),
         };
         members.extend(value.map(|value| params::member(&entry.key, &value)));
     }

@@ -69,16 +69,16 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool)
         single_deployment_failure_threshold: reader
             .count_from("SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD")
             .unwrap_or(DEFAULT_LONE_FAILURES),
-        disable_cooldowns: reader.flag(&router, "disable_cooldowns").unwrap_or(false),
+        disable_cooldowns: reader.bool(&router, "disable_cooldowns").unwrap_or(false),
         max_parallel_requests: reader
             .count(&router, "default_max_parallel_requests")
             .filter(|count| *count > 0),
-        tag_filtering: reader.flag(&router, "enable_tag_filtering").unwrap_or(false),
-        tags_match_any: reader.flag(&router, "tag_filtering_match_any").unwrap_or(true),
-        tag_prefix: reader.text(&router, "tag_routing_prefix").unwrap_or_default(),
+        tag_filtering: reader.bool(&router, "enable_tag_filtering").unwrap_or(false),
+        tags_match_any: reader.bool(&router, "tag_filtering_match_any").unwrap_or(true),
+        tag_prefix: reader.string(&router, "tag_routing_prefix").unwrap_or_default(),
         mock_testing: settings
             .general
-            .and_then(|section| reader.flag(&section, "dangerously_allow_mock_testing_request_params"))
+            .and_then(|section| reader.bool(&section, "dangerously_allow_mock_testing_request_params"))
             .unwrap_or(true),
         soft_limits,
     }
@@ -120,7 +120,7 @@ fn group_retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> Vec<(Arc
     let Some(groups) = reader.section(router, "model_group_retry_policy") else { return Vec::new() };
     let mut policies = Vec::new();
     for entry in groups.entries.iter().filter(|entry| entry.node.value != Value::Null) {
-        if !reader.key_fits(entry.place, &groups.path.key(&entry.key), &entry.key) {
+        if !reader.check_key(entry.place, &groups.path.key(&entry.key), &entry.key) {
             continue;
         }
         if let Some(section) = reader.section(&groups, &entry.key) {

@@ -8,7 +8,7 @@ use crate::diagnostics::report::Path;
 use crate::keys::support::{self, Table, applied};
 use crate::settings::strategy::{self, PRIORITY};
 use crate::values::reader::{Reader, Section};
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 use crate::yaml::tree::{Entry, Node, Value};
 
 const KEYS: &Table = &Table {
@@ -90,7 +90,7 @@ fn group(
         return None;
     };
     let section = Section { entries, path, place: item.place };
-    support::judge(reader, &section, KEYS);
+    support::check_keys(reader, &section, KEYS);
     let name = name(reader, &section);
     let models = models(reader, &section);
     let (entry, word) = needed(reader, &section, "routing_strategy", &strategy::choice())?;
@@ -99,7 +99,7 @@ fn group(
         let priorities = priorities(reader, &section, &models);
         return Some(RoutingGroup { name, models, strategy, strategy_args: args.clone(), priorities });
     }
-    if let Some(entry) = section.find("model_priorities").filter(|entry| !entry.node.asks_nothing()) {
+    if let Some(entry) = section.find("model_priorities").filter(|entry| !entry.node.is_falsy()) {
         let message = format!("does not go with {word}");
         let advice = "write routing_strategy: priority, or remove it";
         reader.refuse_at(entry, &path.key("model_priorities"), &message, advice);
@@ -111,7 +111,7 @@ fn group(
 
 fn name(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Arc<str>> {
     let (entry, name) = needed(reader, section, "group_name", "a name that clients can use")?;
-    if !reader.fits(entry.place, &section.path.key("group_name"), &name, Use::Name) {
+    if !reader.check_text(entry.place, &section.path.key("group_name"), &name, TextKind::Name) {
         return None;
     }
     if name == "default" {
@@ -132,7 +132,7 @@ fn needed<'s>(
     key: &str,
     what: &str,
 ) -> Option<(&'s Entry, String)> {
-    let found = section.find(key).map(|entry| (entry, reader.needed_text(section, key)));
+    let found = section.find(key).map(|entry| (entry, reader.required_string(section, key)));
     match found {
         Some((entry, Some(text))) if !text.trim().is_empty() => Some((entry, text)),
         Some((_, None)) => None,
@@ -146,7 +146,7 @@ fn needed<'s>(
 
 fn models(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Vec<Arc<str>>> {
     let listed = section.find("models").is_some();
-    let names = reader.texts(section, "models").unwrap_or_default();
+    let names = reader.strings(section, "models").unwrap_or_default();
     let mut models: Vec<Arc<str>> = Vec::new();
     for name in names {
         if models.iter().all(|other| **other != *name) {
@@ -164,7 +164,7 @@ fn models(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Vec<Arc<str>
 
 /// A number from 1 on for each of the models, as LiteLLM demands it.
 fn priorities(reader: &mut Reader<'_>, section: &Section<'_>, models: &[Arc<str>]) -> Vec<(Arc<str>, i64)> {
-    if let Some(entry) = section.find("routing_strategy_args").filter(|entry| !entry.node.asks_nothing()) {
+    if let Some(entry) = section.find("routing_strategy_args").filter(|entry| !entry.node.is_falsy()) {
         let path = section.path.key("routing_strategy_args");
         reader.refuse_at(entry, &path, "does not go with priority", "remove it");
     }

@@ -6,7 +6,7 @@ use crate::redis::sections;
 use crate::values::reader::{Reader, Section, Unset};
 use crate::values::secret::Secret;
 use crate::values::settings::Settings;
-use crate::values::visible::Use;
+use crate::values::visible::TextKind;
 use crate::yaml::tree::Place;
 
 /// Bodies above 64 MiB are refused where nothing is set.
@@ -20,7 +20,7 @@ const MASTER_KEY: &str = "LITELLM_MASTER_KEY";
 
 /// What `llm_balancer` decides about the rest of the file.
 #[derive(Default)]
-pub struct Own {
+pub struct LlmBalancerSettings {
     /// `unsupported_deployments: skip`
     pub skip_unsupported: bool,
     /// `limits: soft`
@@ -34,14 +34,14 @@ pub struct Own {
 }
 
 /// Reads `llm_balancer`.
-pub fn own(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Own {
-    let Some(section) = section else { return Own::default() };
-    Own {
+pub fn llm_balancer_settings(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> LlmBalancerSettings {
+    let Some(section) = section else { return LlmBalancerSettings::default() };
+    LlmBalancerSettings {
         soft_limits: one_of(reader, section, "limits", ["hard", "soft"]) == Some("soft"),
         skip_unsupported: one_of(reader, section, "unsupported_deployments", ["refuse", "skip"])
             == Some("skip"),
-        access_log: reader.flag(section, "access_log"),
-        max_body_mb: reader.whole(section, "max_body_mb").filter(|size| *size > 0),
+        access_log: reader.bool(section, "access_log"),
+        max_body_mb: reader.uint(section, "max_body_mb").filter(|size| *size > 0),
         redis_namespace: sections::read_namespace(reader, section, "redis_namespace"),
     }
 }
@@ -53,7 +53,7 @@ fn one_of(
     words: [&'static str; 2],
 ) -> Option<&'static str> {
     let entry = section.find(key)?;
-    let text = reader.text(section, key)?;
+    let text = reader.string(section, key)?;
     let found = words.into_iter().find(|word| *word == text);
     if found.is_none() {
         let path = section.path.key(key);
@@ -68,17 +68,17 @@ pub fn read(
     reader: &mut Reader<'_>,
     document: &Section<'_>,
     settings: &Settings<'_>,
-    own: &Own,
+    own: &LlmBalancerSettings,
 ) -> ServerSettings {
     let general = settings.general.as_ref();
-    let max_request = general.and_then(|section| reader.whole(section, "max_request_size_mb"));
+    let max_request = general.and_then(|section| reader.uint(section, "max_request_size_mb"));
     let megabytes = own.max_body_mb.or(max_request).unwrap_or(DEFAULT_BODY_MB);
     ServerSettings {
         master_key: master_key(reader, document, settings),
         max_body_bytes: megabytes.saturating_mul(MIB),
         access_log: own.access_log.unwrap_or(true),
         forward_client_headers: general
-            .and_then(|section| reader.flag(section, "forward_client_headers_to_llm_api"))
+            .and_then(|section| reader.bool(section, "forward_client_headers_to_llm_api"))
             .unwrap_or(false),
     }
 }
@@ -105,7 +105,7 @@ fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settin
         Some(key) => key,
         None => {
             let path = Path::top(MASTER_KEY);
-            let key = reader.secret_from(&[MASTER_KEY], document.place, &path, Use::AsciiHeader);
+            let key = reader.secret_from(&[MASTER_KEY], document.place, &path, TextKind::AsciiHeader);
             if key.is_none() && reader.env.get(MASTER_KEY).is_some_and(|value| value.is_empty()) {
                 // Who sets it believes the gateway guarded.
                 let message = format!("the value of the environment variable {MASTER_KEY} is empty");

@@ -48,7 +48,7 @@ const NAME_MODEL: &str = "name the model in the request, and write simple-shuffl
 /// The strategy of the whole file.
 pub fn of_file(reader: &mut Reader<'_>, router: &Section<'_>) -> Strategy {
     let Some(entry) = router.find("routing_strategy") else { return Strategy::default() };
-    let Some(name) = reader.text(router, "routing_strategy") else { return Strategy::default() };
+    let Some(name) = reader.string(router, "routing_strategy") else { return Strategy::default() };
     named(reader, router, entry, &name)
 }
 
@@ -110,7 +110,7 @@ pub fn args(reader: &mut Reader<'_>, section: &Section<'_>) -> StrategyArgs {
         max_latency_list_size: 10,
     };
     let Some(section) = reader.section(section, "routing_strategy_args") else { return args };
-    support::judge(reader, &section, ARGS);
+    support::check_keys(reader, &section, ARGS);
     if let Some(ttl) = reader.seconds(&section, "ttl") {
         args.ttl = ttl;
     }

@@ -6,7 +6,7 @@ use crate::diagnostics::report::{ADVISES, Path};
 use crate::values::environment::PREFIX;
 use crate::values::reader::{Reader, Unset};
 use crate::values::secret::Secret;
-use crate::values::visible::{self, Use};
+use crate::values::visible::{self, TextKind};
 use crate::yaml::python;
 use crate::yaml::tree::{Entry, Place, Value};
 
@@ -23,7 +23,7 @@ impl Reader<'_> {
     /// The credential under a key. Refuses one that is empty or cannot be sent, and warns of one that stands in the
     /// file itself.
     pub fn secret(&mut self, entry: &Entry, path: &Path<'_>, unset: Unset) -> Option<Secret> {
-        self.secret_for(entry, path, unset, Use::AsciiHeader)
+        self.secret_for(entry, path, unset, TextKind::AsciiHeader)
     }
 
     /// The same for a credential that is no header.
@@ -32,7 +32,7 @@ impl Reader<'_> {
         entry: &Entry,
         path: &Path<'_>,
         unset: Unset,
-        becomes: Use,
+        kind: TextKind,
     ) -> Option<Secret> {
         let value = self.value(&entry.node, path, unset)?;
         let source = match &entry.node.value {
@@ -47,11 +47,11 @@ impl Reader<'_> {
                 Cow::Owned(out)
             }
             _ => {
-                self.wrong(&entry.node, path, "text");
+                self.type_error(&entry.node, path, "text");
                 return None;
             }
         };
-        let secret = self.credential(&text, source, entry.node.place, path, becomes)?;
+        let secret = self.credential(&text, source, entry.node.place, path, kind)?;
         if matches!(source, Source::File) && is_literal(secret.reveal()) {
             let advice = "write os.environ/NAME, and set that variable";
             self.report.warn(entry.node.place, path, "is a credential in the file itself", advice);
@@ -66,13 +66,13 @@ impl Reader<'_> {
         names: &[&str],
         place: Place,
         path: &Path<'_>,
-        becomes: Use,
+        kind: TextKind,
     ) -> Option<Secret> {
         let values = self.env.all_of(names);
         let mut set = names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?)));
         let (name, value) = set.find(|(_, value)| !value.is_empty())?;
-        self.env.says(name);
-        self.credential(&value, Source::Variable(name), place, path, becomes)
+        self.env.mark_used(name);
+        self.credential(&value, Source::Variable(name), place, path, kind)
     }
 
     /// The one way in which a text becomes a credential: without the blanks and line breaks around it, which files and
@@ -83,10 +83,10 @@ impl Reader<'_> {
         source: Source<'_>,
         place: Place,
         path: &Path<'_>,
-        becomes: Use,
+        kind: TextKind,
     ) -> Option<Secret> {
         let text = text.trim();
-        if let Some((message, advice)) = misfit(text, source, becomes) {
+        if let Some((message, advice)) = misfit(text, source, kind) {
             let message = match source {
                 Source::File => message,
                 Source::Variable(name) => format!("the value of the environment variable {name} {message}"),
@@ -119,7 +119,7 @@ impl Reader<'_> {
 }
 
 /// Why a text cannot be a credential.
-fn misfit(text: &str, source: Source<'_>, becomes: Use) -> Option<(String, String)> {
+fn misfit(text: &str, source: Source<'_>, kind: TextKind) -> Option<(String, String)> {
     if text.is_empty() {
         let advice = match source {
             Source::File => "set it, or remove the key",
@@ -135,7 +135,7 @@ fn misfit(text: &str, source: Source<'_>, becomes: Use) -> Option<(String, Strin
         let message = "asks for a token to be fetched, which is not served";
         return Some((message.to_owned(), "give the token itself, as os.environ/NAME".to_owned()));
     }
-    visible::flaw(text, becomes).map(|(message, advice)| (message, advice.to_owned()))
+    visible::flaw(text, kind).map(|(message, advice)| (message, advice.to_owned()))
 }
 
 /// The name in `$NAME` or `${NAME}`.

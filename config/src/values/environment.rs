@@ -88,12 +88,12 @@ impl<'a> Environment<'a> {
         let values = self.all_of(names);
         let mut set = names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?)));
         let (name, value) = set.find(|(_, value)| !value.trim().is_empty())?;
-        self.says(name);
+        self.mark_used(name);
         Some((name, value.trim().to_owned()))
     }
 
     /// Remembers that a variable that the file does not name had something to say.
-    pub fn says(&mut self, name: &str) {
+    pub fn mark_used(&mut self, name: &str) {
         self.implicit.insert(name.to_owned());
     }
 

@@ -69,7 +69,7 @@ impl Reader<'_> {
     }
 
     /// The same, for a parameter of a request: numbers and truth values of the environment are such.
-    pub fn untyped(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
+    pub fn json_value(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
         match self.value(node, path, Unset::Drop)? {
             Cow::Owned(Value::Text(text)) => Some(match scalar::resolve(&text) {
                 value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_)) if !is_always_text(path) => value,
@@ -77,14 +77,14 @@ impl Reader<'_> {
             }),
             Cow::Borrowed(Value::List(items)) => {
                 let items = items.iter().enumerate().filter_map(|(index, item)| {
-                    let value = self.untyped_or_null(item, &path.index(index))?;
+                    let value = self.json_value_or_null(item, &path.index(index))?;
                     Some(Node { place: item.place, value })
                 });
                 Some(Value::List(items.collect()))
             }
             Cow::Borrowed(Value::Map(entries)) => {
                 let entries = entries.iter().filter_map(|entry| {
-                    let value = self.untyped_or_null(&entry.node, &path.key(&entry.key))?;
+                    let value = self.json_value_or_null(&entry.node, &path.key(&entry.key))?;
                     let node = Node { place: entry.node.place, value };
                     Some(Entry { key: entry.key.clone(), place: entry.place, node })
                 });
@@ -94,16 +94,16 @@ impl Reader<'_> {
         }
     }
 
-    fn untyped_or_null(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
-        if node.value == Value::Null { Some(Value::Null) } else { self.untyped(node, path) }
+    fn json_value_or_null(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
+        if node.value == Value::Null { Some(Value::Null) } else { self.json_value(node, path) }
     }
 
     /// Text; numbers and truth values as Python's `str` writes them.
-    pub fn text_of(&mut self, node: &Node, path: &Path<'_>, unset: Unset) -> Option<String> {
+    pub fn string_of(&mut self, node: &Node, path: &Path<'_>, unset: Unset) -> Option<String> {
         match self.value(node, path, unset)?.into_owned() {
             Value::Text(text) => Some(text),
             Value::List(_) | Value::Map(_) => {
-                self.wrong(node, path, "text");
+                self.type_error(node, path, "text");
                 None
             }
             scalar => {
@@ -115,34 +115,34 @@ impl Reader<'_> {
     }
 
     /// Text under a key.
-    pub fn text(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
+    pub fn string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
         let entry = section.find(key)?;
-        self.text_of(&entry.node, &section.path.key(key), Unset::Drop)
+        self.string_of(&entry.node, &section.path.key(key), Unset::Drop)
     }
 
     /// Text without which the configuration is worth nothing: a variable that is not set refuses it.
-    pub fn needed_text(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
+    pub fn required_string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
         let entry = section.find(key)?;
-        self.text_of(&entry.node, &section.path.key(key), Unset::Refuse)
+        self.string_of(&entry.node, &section.path.key(key), Unset::Refuse)
     }
 
     /// A list of texts.
-    pub fn texts(&mut self, section: &Section<'_>, key: &str) -> Option<Vec<String>> {
+    pub fn strings(&mut self, section: &Section<'_>, key: &str) -> Option<Vec<String>> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let Value::List(items) = &entry.node.value else {
-            self.wrong(&entry.node, &path, "a list");
+            self.type_error(&entry.node, &path, "a list");
             return None;
         };
         let texts = items
             .iter()
             .enumerate()
-            .filter_map(|(index, item)| self.text_of(item, &path.index(index), Unset::Drop));
+            .filter_map(|(index, item)| self.string_of(item, &path.index(index), Unset::Drop));
         Some(texts.collect())
     }
 
     /// A truth value, quoted or not.
-    pub fn flag(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
+    pub fn bool(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
@@ -158,26 +158,26 @@ impl Reader<'_> {
             _ => None,
         };
         if flag.is_none() {
-            self.wrong(&entry.node, &path, "true or false");
+            self.type_error(&entry.node, &path, "true or false");
         }
         flag
     }
 
     /// A whole number from 0 on, quoted or not.
-    pub fn whole(&mut self, section: &Section<'_>, key: &str) -> Option<u64> {
+    pub fn uint(&mut self, section: &Section<'_>, key: &str) -> Option<u64> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
         let number = integer(&value).and_then(|number| u64::try_from(number).ok());
         if number.is_none() {
-            self.wrong(&entry.node, &path, "a whole number from 0 on");
+            self.type_error(&entry.node, &path, "a whole number from 0 on");
         }
         number
     }
 
     /// The same, as far as 32 bits reach.
     pub fn count(&mut self, section: &Section<'_>, key: &str) -> Option<u32> {
-        self.whole(section, key).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+        self.uint(section, key).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
     }
 
     /// A whole number with a sign.
@@ -187,7 +187,7 @@ impl Reader<'_> {
         let value = self.value(&entry.node, &path, Unset::Drop)?;
         let number = integer(&value);
         if number.is_none() {
-            self.wrong(&entry.node, &path, "a whole number");
+            self.type_error(&entry.node, &path, "a whole number");
         }
         number
     }
@@ -199,7 +199,7 @@ impl Reader<'_> {
         let value = self.value(&entry.node, &path, Unset::Drop)?;
         let number = float(&value).filter(|number| number.is_finite());
         if number.is_none() {
-            self.wrong(&entry.node, &path, "a number");
+            self.type_error(&entry.node, &path, "a number");
         }
         number
     }
@@ -211,7 +211,7 @@ impl Reader<'_> {
         let value = self.value(&entry.node, &path, Unset::Drop)?;
         let seconds = float(&value).and_then(|number| Duration::try_from_secs_f64(number).ok());
         if seconds.is_none() {
-            self.wrong(&entry.node, &path, "a number of seconds from 0 on");
+            self.type_error(&entry.node, &path, "a number of seconds from 0 on");
         }
         seconds
     }
@@ -223,14 +223,14 @@ impl Reader<'_> {
         match entry.node.entries() {
             Some(entries) => Some(Section { entries, path, place: entry.place }),
             None => {
-                self.wrong(&entry.node, &path, "a map");
+                self.type_error(&entry.node, &path, "a map");
                 None
             }
         }
     }
 
     /// Refuses a value for its type. Shows short plain values, never what may be a secret.
-    pub fn wrong(&mut self, node: &Node, path: &Path<'_>, wanted: &str) {
+    pub fn type_error(&mut self, node: &Node, path: &Path<'_>, wanted: &str) {
         let written = match &node.value {
             Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
                 let mut out = String::new();

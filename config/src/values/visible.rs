@@ -13,7 +13,7 @@ const MAX_HEADER: usize = 16 * 1024;
 
 /// What a text becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum TextKind {
     /// A name in any script: of a group, an alias, a model, a tag. It becomes a header, a label and JSON.
     Name,
     /// The value of a header in any script.
@@ -32,24 +32,24 @@ pub type Flaw = (String, &'static str);
 const CORRECT: &str = "correct the value";
 
 /// What is wrong with a text, if anything is. The message never repeats the text, which may be a credential.
-pub fn flaw(text: &str, becomes: Use) -> Option<Flaw> {
+pub fn flaw(text: &str, kind: TextKind) -> Option<Flaw> {
     if let Some(char) = text.chars().find(|char| is_invisible(*char)) {
         return Some((format!("holds {}", described(char)), CORRECT));
     }
-    let most = if becomes == Use::Name { MAX_NAME } else { MAX_HEADER };
+    let most = if kind == TextKind::Name { MAX_NAME } else { MAX_HEADER };
     if text.len() > most {
         return Some((format!("is longer than {most} bytes"), "shorten it"));
     }
-    match becomes {
-        Use::AsciiHeader if !text.is_ascii() => {
+    match kind {
+        TextKind::AsciiHeader if !text.is_ascii() => {
             Some(("holds a character that is not ASCII".to_owned(), CORRECT))
         }
-        Use::Label if text.is_empty() || !text.bytes().all(is_label) => {
+        TextKind::Label if text.is_empty() || !text.bytes().all(is_label) => {
             let message = "is no name that can stand in a URL".to_owned();
             Some((message, "use letters, digits, -, _, . and :"))
         }
-        Use::Name | Use::Header | Use::AsciiHeader => unreplaced(text),
-        Use::Opaque | Use::Label => None,
+        TextKind::Name | TextKind::Header | TextKind::AsciiHeader => unreplaced(text),
+        TextKind::Opaque | TextKind::Label => None,
     }
 }
 
@@ -116,8 +116,8 @@ pub fn on_one_line(text: &str, most: usize) -> String {
 
 impl Reader<'_> {
     /// Whether a text fits what it becomes; if not, it is refused.
-    pub fn fits(&mut self, place: Place, path: &Path<'_>, text: &str, becomes: Use) -> bool {
-        let flaw = flaw(text, becomes);
+    pub fn check_text(&mut self, place: Place, path: &Path<'_>, text: &str, kind: TextKind) -> bool {
+        let flaw = flaw(text, kind);
         if let Some((message, advice)) = &flaw {
             self.report.refuse(place, path, message, advice);
         }
@@ -125,13 +125,13 @@ impl Reader<'_> {
     }
 
     /// Whether a key of a map fits as a name. LiteLLM replaces no variables there.
-    pub fn key_fits(&mut self, place: Place, path: &Path<'_>, key: &str) -> bool {
+    pub fn check_key(&mut self, place: Place, path: &Path<'_>, key: &str) -> bool {
         if key.starts_with(PREFIX) {
             let message = "is a key, where variables are not replaced";
             self.report.refuse(place, path, message, "write the name itself");
             return false;
         }
-        self.fits(place, path, key, Use::Name)
+        self.check_text(place, path, key, TextKind::Name)
     }
 }
 
@@ -151,9 +151,11 @@ mod tests {
             ("gpt\u{200b}", "holds the invisible character U+200B"),
             ("\u{feff}gpt", "holds the invisible character U+FEFF"),
         ];
-        for becomes in [Use::Name, Use::Header, Use::AsciiHeader, Use::Opaque, Use::Label] {
+        for kind in
+            [TextKind::Name, TextKind::Header, TextKind::AsciiHeader, TextKind::Opaque, TextKind::Label]
+        {
             for (text, message) in rows {
-                assert_eq!(flaw(text, becomes).map(|flaw| flaw.0).as_deref(), Some(message), "{text:?}");
+                assert_eq!(flaw(text, kind).map(|flaw| flaw.0).as_deref(), Some(message), "{text:?}");
             }
         }
     }
@@ -161,28 +163,28 @@ mod tests {
     #[test]
     fn names_may_be_written_in_any_script_and_keys_in_ascii_alone() {
         for name in ["gpt-4o", "openai/*", "模型", "é", "a b", "می‌خواهم", "x;y=z"] {
-            assert_eq!(flaw(name, Use::Name), None, "{name}");
-            assert_eq!(flaw(name, Use::Header), None, "{name}");
+            assert_eq!(flaw(name, TextKind::Name), None, "{name}");
+            assert_eq!(flaw(name, TextKind::Header), None, "{name}");
         }
-        assert!(flaw("sk-é", Use::AsciiHeader).is_some());
-        assert_eq!(flaw("pässword", Use::Opaque), None);
+        assert!(flaw("sk-é", TextKind::AsciiHeader).is_some());
+        assert_eq!(flaw("pässword", TextKind::Opaque), None);
     }
 
     #[test]
     fn a_length_has_an_end() {
-        assert_eq!(flaw(&"n".repeat(1024), Use::Name), None);
-        assert!(flaw(&"n".repeat(1025), Use::Name).is_some());
-        assert_eq!(flaw(&"n".repeat(16_384), Use::Header), None);
-        assert!(flaw(&"n".repeat(16_385), Use::AsciiHeader).is_some());
+        assert_eq!(flaw(&"n".repeat(1024), TextKind::Name), None);
+        assert!(flaw(&"n".repeat(1025), TextKind::Name).is_some());
+        assert_eq!(flaw(&"n".repeat(16_384), TextKind::Header), None);
+        assert!(flaw(&"n".repeat(16_385), TextKind::AsciiHeader).is_some());
     }
 
     #[test]
     fn what_goes_into_a_url_is_a_plain_word() {
         for text in ["us-east-1", "my-project", "example.com:my-project", "eu"] {
-            assert_eq!(flaw(text, Use::Label), None, "{text}");
+            assert_eq!(flaw(text, TextKind::Label), None, "{text}");
         }
         for text in ["", "us-east-1/", "a b", "evil.example/#", "a?b", "é"] {
-            assert!(flaw(text, Use::Label).is_some(), "{text}");
+            assert!(flaw(text, TextKind::Label).is_some(), "{text}");
         }
     }
 

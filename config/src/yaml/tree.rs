@@ -58,7 +58,7 @@ impl Node {
     }
 
     /// Whether the value asks for nothing: absent, off, empty or zero.
-    pub fn asks_nothing(&self) -> bool {
+    pub fn is_falsy(&self) -> bool {
         match &self.value {
             Value::Null => true,
             Value::Bool(on) => !on,

@@ -19,7 +19,7 @@ pub use model_info::MODEL_INFO;
 pub use router_settings::ROUTER_SETTINGS;
 pub use top::TOP;
 
-use crate::keys::support::{Table, Verdict};
+use crate::keys::support::{Support, Table};
 
 /// All sections, in the order in which a misplaced key is looked for.
 pub const ALL: [&Table; 8] = [
@@ -38,7 +38,7 @@ pub fn home_of(name: &str, elsewhere: &str) -> Option<&'static str> {
     let homes =
         [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &LITELLM_PARAMS, &GENERAL_SETTINGS, &LLM_BALANCER, &MODEL_INFO];
     let applies =
-        |table: &&&Table| table.name != elsewhere && matches!(table.find(name), Some(Verdict::Applied(_)));
+        |table: &&&Table| table.name != elsewhere && matches!(table.find(name), Some(Support::Applied(_)));
     let knows = |table: &&&Table| table.name != elsewhere && table.find(name).is_some();
     let home = homes.iter().find(applies).or_else(|| homes.iter().find(knows));
     home.map(|table| table.name)

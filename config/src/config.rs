@@ -51,12 +51,12 @@ pub struct Deployment {
     pub headers: Vec<(String, Secret)>,
     /// `weight` for simple-shuffle; finite, may be negative as in LiteLLM.
     pub weight: Option<f64>,
-    /// Requests of a clock minute (UTC), above zero; from litellm_params, the item, or (see `limits_are_no_weights`) model_info.
+    /// Requests of a clock minute (UTC), above zero; from litellm_params, the item, or (see `limits_from_model_info`) model_info.
     pub rpm: Option<u64>,
     /// Tokens per minute, likewise.
     pub tpm: Option<u64>,
     /// True where rpm and tpm stand in model_info only: limits, but no weights (BEHAVIOUR 1.2).
-    pub limits_are_no_weights: bool,
+    pub limits_from_model_info: bool,
     /// Requests in flight at most, above zero.
     pub max_parallel_requests: Option<u32>,
     /// Lower comes first; a group where any deployment has one leaves out those that have none.
@@ -140,7 +140,7 @@ pub struct Endpoint {
     /// Added to every request: `api-version=2024-06-01`. Without the question mark, already escaped.
     pub query: Option<String>,
     /// `api_base` as x-litellm-model-api-base shows it: no query, no credentials.
-    pub shown: String,
+    pub display_url: String,
 }
 
 /// Whether and how a provider or Redis is verified.
@@ -288,7 +288,7 @@ pub struct RouterSettings {
     pub failure_threshold_requests: u32,
     /// The same: a deployment without siblings cools when all of its minute's requests failed, and there were so many;
     /// 1000 where `SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD` is not set.
-    pub lone_failure_threshold: u32,
+    pub single_deployment_failure_threshold: u32,
     /// `disable_cooldowns`.
     pub disable_cooldowns: bool,
     /// `default_max_parallel_requests`.

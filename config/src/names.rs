@@ -28,7 +28,7 @@ pub const HTTP_PROXY_AUTHORIZATION: &str = "LLM_BALANCER_HTTP_PROXY_AUTHORIZATIO
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";
 /// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
-pub const LEAVING: &str = "llm-balancer-leaving";
+pub const DEREGISTER: &str = "llm-balancer-deregister";
 /// The filter's root id where it runs once per request on somebody else's listener, and not once per attempt behind our edge.
 pub const SINGLE_HOP: &str = "llm-balancer/single-hop";
 /// What the names of our metrics begin with.
@@ -48,6 +48,6 @@ pub const METRIC_LABELS: [&str; 11] = [
     "class",
 ];
 /// What the filter calls the line for the access log, which it writes as a filter state object of this name.
-pub const LOG_LINE: &str = "llm_balancer_line";
+pub const ACCESS_LOG_ENTRY: &str = "llm_balancer_access_log_entry";
 /// Request header with which the edge tells the filter where the client is.
 pub const CLIENT: &str = "x-llm-client";

@@ -73,7 +73,7 @@ fn a_base_comes_from_the_variable_of_its_provider_unless_the_file_has_one() {
     ];
     for (params, variables, shown) in table {
         let config = config(params, variables);
-        assert_eq!(config.deployments[0].endpoint.shown, shown, "{params} {variables:?}");
+        assert_eq!(config.deployments[0].endpoint.display_url, shown, "{params} {variables:?}");
         // The filter reads the same file, and must find the same.
         for (name, _) in variables {
             let needed = !params.contains("api_base");

@@ -304,7 +304,7 @@ fn limits_come_from_the_params_then_the_item_then_the_info() {
     model_info: {id: c, rpm: 3, mode: chat, api_key: sk-hidden}
 ";
     let config = config(text);
-    let limits: Vec<_> = config.deployments.iter().map(|it| (it.rpm, it.limits_are_no_weights)).collect();
+    let limits: Vec<_> = config.deployments.iter().map(|it| (it.rpm, it.limits_from_model_info)).collect();
     assert_eq!(limits, [(Some(1), false), (Some(2), false), (Some(3), true)]);
     let info: Vec<_> = config.deployments[2].info.iter().map(|member| member.key.as_str()).collect();
     assert_eq!(info, ["rpm", "mode"]);
@@ -319,7 +319,7 @@ fn a_limit_of_zero_is_none_and_hides_that_of_model_info() {
     );
     let deployment = config(&text).deployments.remove(0);
     assert_eq!((deployment.rpm, deployment.tpm, deployment.max_parallel_requests), (None, Some(5), None));
-    assert!(!deployment.limits_are_no_weights);
+    assert!(!deployment.limits_from_model_info);
 }
 
 #[test]
@@ -371,7 +371,11 @@ fn a_routing_group_has_a_strategy_of_its_own_and_a_name_to_ask_for() {
 fn thresholds_of_failure_come_from_litellms_variables() {
     let thresholds = |env: &dyn Fn(&str) -> Option<String>| {
         let router = read("c", &with_params("model: ollama/m"), env).config.unwrap().router;
-        (router.failure_threshold, router.failure_threshold_requests, router.lone_failure_threshold)
+        (
+            router.failure_threshold,
+            router.failure_threshold_requests,
+            router.single_deployment_failure_threshold,
+        )
     };
     assert_eq!(thresholds(&|_| None), (0.5, 5, 1000));
     let set = |name: &str| match name {

@@ -134,7 +134,7 @@ impl Exchange {
     fn finish(&self) {
         let Some(worker) = &self.worker else { return };
         if let Some(line) = worker.decide(|router, moment| router.finish(&self.arrived, moment.now)) {
-            host::set_property(names::LOG_LINE, &line);
+            host::set_property(names::ACCESS_LOG_ENTRY, &line);
         }
     }
 

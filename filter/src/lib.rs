@@ -104,7 +104,8 @@ impl Worker {
 
 /// Whether this is the last configuration of this instance, which has to part from others.
 fn is_leaving(config: &Config) -> bool {
-    config.redis.is_some() && host::property("plugin_root_id").as_deref() == Some(names::LEAVING.as_bytes())
+    config.redis.is_some()
+        && host::property("plugin_root_id").as_deref() == Some(names::DEREGISTER.as_bytes())
 }
 
 /// The number of this configuration, where those who render it count them: the root id ends in it, since Envoy would take one

@@ -61,7 +61,7 @@ pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) ->
 /// One line for every request, written by the filter when its last attempt has ended; for all others there is nothing to write.
 fn access_log() -> Value {
     let format = json!({
-        "text_format_source": {"inline_string": format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::LOG_LINE)},
+        "text_format_source": {"inline_string": format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::ACCESS_LOG_ENTRY)},
         "omit_empty_values": true,
     });
     json!([{

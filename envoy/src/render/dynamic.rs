@@ -71,7 +71,7 @@ impl Resources {
         const ROOT_ID: &str =
             "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/root_id";
         let mut listener = behind(&Self::listener_of(number), config, text, options).into_iter().next()?;
-        *listener.pointer_mut(ROOT_ID)? = names::LEAVING.into();
+        *listener.pointer_mut(ROOT_ID)? = names::DEREGISTER.into();
         Some(typed(LISTENER, listener).to_string())
     }
 
@@ -132,7 +132,7 @@ mod tests {
         let ours = Resources::new(7, &config, text, &options).listeners["attempts-7"].clone();
         let goodbye = Resources::goodbye(7, &config, text, &options).unwrap();
         let (ours_root, goodbye_root) =
-            ["llm-balancer-7", names::LEAVING].map(|id| format!("\"root_id\":\"{id}\"")).into();
+            ["llm-balancer-7", names::DEREGISTER].map(|id| format!("\"root_id\":\"{id}\"")).into();
         assert!(ours.contains(&ours_root));
         assert_eq!(goodbye, ours.replace(&ours_root, &goodbye_root));
     }

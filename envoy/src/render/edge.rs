@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use llm_balancer_config::{Config, names, retry_ceiling};
+use llm_balancer_config::{Config, max_edge_retries, names};
 use serde_json::{Value, json};
 
 use super::{errors, http_connection_manager, listener_address, router, typed, with};
@@ -94,7 +94,7 @@ fn retry_policy(config: &Config) -> Value {
     json!({
         "retry_on": "retriable-headers,reset,connect-failure",
         "retriable_headers": [{"name": names::RETRY, "string_match": {"exact": "1"}}],
-        "num_retries": retry_ceiling(config),
+        "num_retries": max_edge_retries(config),
         // Nobody is spared by waiting: the next attempt goes to another deployment. The filter waits where one must.
         "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.001s"},
     })

@@ -103,7 +103,7 @@ pub(super) fn listener(config: &Config) -> Option<Value> {
 fn failures(proxy: &Proxy) -> Value {
     let line = format!(
         "llm-balancer: no tunnel through {} ({}) to %DYNAMIC_METADATA({TUNNEL}:{TARGET})%: %RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%\n",
-        proxy.shown(),
+        proxy.display_url(),
         proxy.variable,
     );
     json!({

@@ -86,7 +86,7 @@ impl CooldownPolicy<'_> {
         let most_failed = f64::from(failures) > f64::from(attempts) * settings.failure_threshold
             && attempts >= settings.failure_threshold_requests
             && self.successes.is_complete(outcomes);
-        let all_failed = successes == 0 && failures >= settings.lone_failure_threshold;
+        let all_failed = successes == 0 && failures >= settings.single_deployment_failure_threshold;
         match fault.class {
             Class::Deployment => true,
             Class::AccessLogEntry => !self.only_member || fault.kind() == LiteLlmErrorType::Authentication,

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Config, Deployment, retry_ceiling};
+use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
 use crate::attempt::{Attempt, RetryState};
 use crate::failure::Fault;
@@ -113,7 +113,7 @@ impl Router {
     /// Prepares a configuration for one worker, whose VM has this number.
     pub fn new(config: Config, vm: u32) -> Self {
         let groups = Groups::new(&config);
-        let ceiling = retry_ceiling(&config);
+        let ceiling = max_edge_retries(&config);
         let states =
             DeploymentStates::new(&config, vm, &|deployment| groups::strategy(&config, &deployment.group).0);
         Self {

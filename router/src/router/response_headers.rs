@@ -18,7 +18,7 @@ pub fn names<'a>(deployment: &'a Deployment, model: &'a str, retry_state: &Retry
     [
         ("x-litellm-model-id", Cow::Borrowed(&*deployment.id)),
         ("x-litellm-model-group", Cow::Borrowed(model)),
-        ("x-litellm-model-api-base", Cow::Borrowed(&*deployment.endpoint.shown)),
+        ("x-litellm-model-api-base", Cow::Borrowed(&*deployment.endpoint.display_url)),
         ("x-litellm-attempted-retries", number(retry_state.retries)),
         ("x-litellm-max-retries", number(retry_state.max_retries)),
         ("x-litellm-attempted-fallbacks", number(retry_state.fallbacks())),

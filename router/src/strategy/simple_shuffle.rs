@@ -12,7 +12,7 @@ impl Weights {
     /// A deployment's metrics. Limits that stand in model_info alone are no weights (BEHAVIOUR 1.2).
     pub fn of(deployment: &Deployment) -> Self {
         let limit =
-            |limit: Option<u64>| limit.filter(|_| !deployment.limits_are_no_weights).map(|n| n as f64);
+            |limit: Option<u64>| limit.filter(|_| !deployment.limits_from_model_info).map(|n| n as f64);
         Self([deployment.weight, limit(deployment.rpm), limit(deployment.tpm)])
     }
 }

@@ -201,7 +201,7 @@ fn info(config: &Config, metrics: &mut Metrics, value: u64) {
             ("group", &*deployment.group),
             ("deployment", &*deployment.id),
             ("model", &*deployment.litellm_model),
-            ("api_base", &*deployment.endpoint.shown),
+            ("api_base", &*deployment.endpoint.display_url),
         ];
         metrics.gauge(series("deployment_info", &labels), value);
     }

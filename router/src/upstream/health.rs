@@ -56,7 +56,7 @@ pub fn report(config: &Config, results: &[(usize, Probed)]) -> String {
         let mut entry = format!(
             r#"{{"model":{},"api_base":{},"model_name":{},"model_id":{}"#,
             quoted(&deployment.litellm_model),
-            quoted(&deployment.endpoint.shown),
+            quoted(&deployment.endpoint.display_url),
             quoted(&deployment.group),
             quoted(&deployment.id)
         );

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{read, retry_ceiling};
+use llm_balancer_config::{max_edge_retries, read};
 use llm_balancer_router::attempt::{Attempt, RetryState};
 use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::outcome::Failure;
@@ -198,7 +198,7 @@ impl World {
         let mut told = CallResult::default();
         let mut retry_state: Option<RetryState> = None;
         // As strict as the edge: so many attempts, and then the last answer is the client's, whatever it is.
-        for sends in 1..=retry_ceiling(self.router.config()) + 1 {
+        for sends in 1..=max_edge_retries(self.router.config()) + 1 {
             if let Some(retry_state) = &mut retry_state {
                 retry_state.sends = sends;
             }

@@ -1,0 +1,58 @@
+//! Every key that a LiteLLM file may hold, section by section, with its verdict. docs/configuration.md is the
+//! same tables for people, and a test holds the two together.
+
+mod general_settings;
+mod item;
+mod litellm_params;
+mod litellm_settings;
+mod llm_balancer;
+mod model_info;
+mod router_settings;
+mod top;
+
+pub use general_settings::GENERAL_SETTINGS;
+pub use item::ITEM;
+pub use litellm_params::{LITELLM_PARAMS, REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
+pub use litellm_settings::LITELLM_SETTINGS;
+pub use llm_balancer::LLM_BALANCER;
+pub use model_info::MODEL_INFO;
+pub use router_settings::ROUTER_SETTINGS;
+pub use top::TOP;
+
+use crate::keys::support::{Support, Table};
+
+/// All sections, in the order in which a misplaced key is looked for.
+pub const ALL: [&Table; 8] = [
+    &TOP,
+    &ITEM,
+    &LITELLM_PARAMS,
+    &MODEL_INFO,
+    &ROUTER_SETTINGS,
+    &LITELLM_SETTINGS,
+    &GENERAL_SETTINGS,
+    &LLM_BALANCER,
+];
+
+/// The section where a key that was found elsewhere would be applied.
+pub fn home_of(name: &str, elsewhere: &str) -> Option<&'static str> {
+    let homes =
+        [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &LITELLM_PARAMS, &GENERAL_SETTINGS, &LLM_BALANCER, &MODEL_INFO];
+    let applies =
+        |table: &&&Table| table.name != elsewhere && matches!(table.find(name), Some(Support::Applied(_)));
+    let knows = |table: &&&Table| table.name != elsewhere && table.find(name).is_some();
+    let home = homes.iter().find(applies).or_else(|| homes.iter().find(knows));
+    home.map(|table| table.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_sorted_so_that_it_can_be_searched() {
+        for table in ALL {
+            let names: Vec<_> = table.keys.iter().map(|key| key.name).collect();
+            assert!(names.is_sorted_by(|a, b| a < b), "{}: {names:?}", table.name);
+        }
+    }
+}

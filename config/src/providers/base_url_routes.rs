@@ -1,0 +1,180 @@
+//! What people copy into `api_base` behind the address itself: a route, a deployment, an api-version.
+
+use crate::providers::base_url::BaseUrl;
+use crate::providers::table::Protocol;
+
+/// Routes of OpenAI's, which are put behind the base for every request.
+const ROUTES: [&str; 15] = [
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/responses",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/audio/speech",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+    "/moderations",
+    "/rerank",
+    "/realtime",
+    "/batches",
+    "/models",
+];
+
+/// Routes of Ollama's own format.
+const OLLAMA: [&str; 6] =
+    ["/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/api/tags", "/api/show"];
+
+/// Routes of other formats, and of verbs behind a colon.
+const OTHERS: [&str; 13] = [
+    "/v1/messages",
+    "/generate",
+    "/generate_stream",
+    "/completion",
+    "/infill",
+    "/invocations",
+    "/invoke",
+    "/invoke-with-response-stream",
+    "/converse",
+    "/converse-stream",
+    "/predict",
+    "/score",
+    "/infer",
+];
+
+impl BaseUrl {
+    /// Removes OpenAI's route at the end of the path, or at an Ollama server that server's own, and names it.
+    pub fn trim_route(&mut self, protocol: Protocol) -> Option<&'static str> {
+        let routes = ROUTES.iter().filter(|route| protocol != Protocol::AzureAi || **route != "/models");
+        let ollama = OLLAMA.iter().filter(|_| protocol == Protocol::Ollama);
+        // Ollama's first: `/api/embeddings` ends in OpenAI's `/embeddings`.
+        let route = ollama.chain(routes).find(|route| self.ends_in(route)).copied()?;
+        let end = self.path.len().saturating_sub(route.len());
+        self.path.truncate(end);
+        self.path.truncate(self.path.trim_end_matches('/').len());
+        Some(route)
+    }
+
+    /// The route of another format at the end of the path, with what to write instead.
+    pub fn foreign_route(&self, protocol: Protocol) -> Option<(&str, String)> {
+        let last = self.path.rsplit('/').next().unwrap_or_default();
+        if last.contains(':') {
+            return Some((last, format!("write {}, up to what stands before the model", self.root())));
+        }
+        if protocol == Protocol::Ollama {
+            return None;
+        }
+        if let Some(route) = OLLAMA.iter().find(|route| self.ends_in(route)) {
+            let before = self.path.len().saturating_sub(route.len());
+            let before = self.path.get(..before).unwrap_or_default();
+            return Some((
+                route,
+                format!("write {}{before}/v1, where Ollama speaks OpenAI's format", self.root()),
+            ));
+        }
+        let others =
+            OTHERS.iter().filter(|route| protocol != Protocol::Anthropic || **route != "/v1/messages");
+        let route = others.into_iter().find(|route| self.ends_in(route))?;
+        Some((route, "write the address that OpenAI's routes follow, such as https://host/v1".to_owned()))
+    }
+
+    fn root(&self) -> String {
+        Self { path: String::new(), query: None, ..self.clone() }.display_url()
+    }
+
+    fn ends_in(&self, route: &str) -> bool {
+        let start = self.path.len().checked_sub(route.len());
+        start.and_then(|start| self.path.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(route))
+    }
+
+    /// Takes `/openai/deployments/<name>` off the end of the path, and returns the name.
+    pub fn take_deployment(&mut self) -> Option<String> {
+        let (before, name) = self.path.split_once("/openai/deployments/")?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_plain) {
+            return None;
+        }
+        let (before, name) = (before.to_owned(), name.to_owned());
+        self.path = before;
+        Some(name)
+    }
+
+    /// The api-version in the query.
+    pub fn api_version(&self) -> Option<&str> {
+        self.query.as_deref()?.split('&').find_map(|pair| pair.strip_prefix("api-version="))
+    }
+}
+
+/// An api-version as it was meant: without quotes, and without the name of the parameter that it was copied with.
+pub fn mended_version(written: &str) -> Option<String> {
+    let is_around = |char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '`' | '?' | '&' | ';');
+    let mut text = written.trim_matches(is_around);
+    for name in ["api-version", "api_version"] {
+        if text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
+            text = text.get(name.len()..).unwrap_or_default().trim_start_matches([' ', '=', ':']);
+        }
+    }
+    let text = text.trim_matches(is_around);
+    let is_version = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(is_version)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::base_url;
+
+    #[test]
+    fn a_route_of_openais_is_taken_off() {
+        let rows = [
+            ("https://x/v1/audio/speech", Protocol::OpenAi, "/v1"),
+            ("https://x/v1/images/generations/", Protocol::OpenAi, "/v1"),
+            ("https://x/v1/Chat/Completions", Protocol::OpenAi, "/v1"),
+            ("https://x/rerank", Protocol::OpenAi, ""),
+            ("http://x/api/generate", Protocol::Ollama, ""),
+            ("http://x/api/embeddings", Protocol::Ollama, ""),
+            ("https://x/models/chat/completions", Protocol::AzureAi, "/models"),
+        ];
+        for (url, protocol, path) in rows {
+            let mut base = base_url::parse(url).ok().unwrap();
+            assert!(base.trim_route(protocol).is_some(), "{url}");
+            assert_eq!(base.path, path, "{url}");
+        }
+        assert!(base_url::parse("https://x/models").ok().unwrap().trim_route(Protocol::AzureAi).is_none());
+    }
+
+    #[test]
+    fn a_route_of_another_format_is_known() {
+        for url in [
+            "http://ollama:11434/api/chat",
+            "http://tgi/generate_stream",
+            "https://api.anthropic.com/v1/messages",
+            "https://x/v1beta/models/gemini-pro:generateContent",
+            "https://x/model/m/converse",
+        ] {
+            assert!(base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi).is_some(), "{url}");
+        }
+        for url in ["https://x/v1", "https://x/completion/v1", "http://x:8000"] {
+            assert!(base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi).is_none(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_mended_or_none() {
+        for written in [
+            "2024-06-01",
+            " 2024-06-01 ",
+            "api-version=2024-06-01",
+            "?api-version=2024-06-01",
+            "\"2024-06-01\"",
+            "api_version: '2024-06-01'",
+            "&api-version=2024-06-01&",
+        ] {
+            assert_eq!(mended_version(written).as_deref(), Some("2024-06-01"), "{written}");
+        }
+        for written in ["", "api-version=", "2024 06", "2024-06-01&x=y", "2024/06/01", "v\n1"] {
+            assert_eq!(mended_version(written), None, "{written}");
+        }
+    }
+}

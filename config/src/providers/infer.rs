@@ -1,0 +1,106 @@
+//! The provider of a model that is named without one.
+
+use crate::providers::table;
+
+/// A model's name without the provider in front of it: `gpt-4` of `openai/gpt-4`. `None` where no provider stands there.
+pub fn without_provider(model: &str) -> Option<&str> {
+    let (provider, bare) = model.split_once('/')?;
+    table::find(provider).map(|_| bare)
+}
+
+/// LiteLLM's name of the provider that a bare model name belongs to: `openai` for `gpt-4o`.
+///
+/// LiteLLM looks the name up in its list of models; here the families decide, so that a model that is new tomorrow
+/// is known as well.
+pub fn infer_provider(model: &str) -> Option<&'static str> {
+    if model == "*" {
+        return Some("openai");
+    }
+    if model.contains('/') {
+        return None;
+    }
+    let base = model.strip_prefix("ft:").unwrap_or(model);
+    let has = |prefixes: &[&str]| prefixes.iter().any(|prefix| base.starts_with(prefix));
+    if has(&["gpt-3.5-turbo-instruct", "davinci-002", "babbage-002", "text-davinci", "code-davinci"]) {
+        return Some("text-completion-openai");
+    }
+    if has(OPENAI) || is_reasoning_series(base) {
+        return Some("openai");
+    }
+    if has(&["claude-"]) {
+        return Some("anthropic");
+    }
+    // LiteLLM sends bare Gemini names to Vertex AI; AI Studio's are written gemini/<name>.
+    if has(&["gemini-"]) {
+        return Some("vertex_ai");
+    }
+    if has(&["command-", "embed-english", "embed-multilingual", "rerank-", "c4ai-"]) {
+        return Some("cohere");
+    }
+    if has(&["deepseek-"]) {
+        return Some("deepseek");
+    }
+    None
+}
+
+const OPENAI: &[&str] = &[
+    "gpt-",
+    "chatgpt-",
+    "chat-latest",
+    "text-embedding-3",
+    "text-embedding-ada",
+    "dall-e",
+    "whisper-",
+    "tts-",
+    "omni-moderation",
+    "text-moderation",
+    "codex-",
+    "computer-use-preview",
+    "sora-",
+];
+
+/// `o1`, `o3-mini`, `o4-mini-deep-research`
+fn is_reasoning_series(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next() == Some('o')
+        && chars.next().is_some_and(|digit| digit.is_ascii_digit() && digit != '0')
+        && chars.next().is_none_or(|next| next == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{infer_provider, without_provider};
+
+    #[test]
+    fn families_of_models_name_their_provider() {
+        let rows = [
+            ("gpt-4o", Some("openai")),
+            ("gpt-image-1", Some("openai")),
+            ("ft:gpt-4o-mini:acme::7p4lURel", Some("openai")),
+            ("o1", Some("openai")),
+            ("o3-mini", Some("openai")),
+            ("olmo-7b", None),
+            ("chatgpt-4o-latest", Some("openai")),
+            ("text-embedding-3-small", Some("openai")),
+            ("text-embedding-004", None),
+            ("gpt-3.5-turbo-instruct", Some("text-completion-openai")),
+            ("davinci-002", Some("text-completion-openai")),
+            ("claude-sonnet-4-5", Some("anthropic")),
+            ("gemini-2.5-pro", Some("vertex_ai")),
+            ("*", Some("openai")),
+            ("openai/gpt-4o", None),
+            ("nosuchprovider-x", None),
+        ];
+        for (model, provider) in rows {
+            assert_eq!(infer_provider(model), provider, "{model}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_known_without_its_provider() {
+        assert_eq!(without_provider("openai/gpt-4"), Some("gpt-4"));
+        assert_eq!(without_provider("openrouter/meta/llama"), Some("meta/llama"));
+        assert_eq!(without_provider("team/gpt-4"), None);
+        assert_eq!(without_provider("gpt-4"), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! `router_settings`, and what litellm_settings and LiteLLM's defaults add (BEHAVIOUR 1.3).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{FailurePolicy, RouterSettings};
+use crate::diagnostics::report::Path;
+use crate::settings::failure_policy;
+use crate::settings::fallbacks;
+use crate::settings::routing_groups;
+use crate::settings::strategy;
+use crate::values::reader::{Reader, Section};
+use crate::values::settings::Settings;
+use crate::yaml::tree::Value;
+
+/// LiteLLM's `request_timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
+/// LiteLLM's `DEFAULT_COOLDOWN_TIME_SECONDS`.
+const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
+/// As LiteLLM documents it (it does 2).
+const DEFAULT_RETRIES: u32 = 3;
+/// LiteLLM's `ROUTER_MAX_FALLBACKS`.
+const DEFAULT_FALLBACKS: u32 = 5;
+
+/// LiteLLM's `DEFAULT_FAILURE_THRESHOLD_PERCENT`.
+const DEFAULT_FAILURE_THRESHOLD: f64 = 0.5;
+/// LiteLLM's `DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS`.
+const DEFAULT_FAILURE_REQUESTS: u32 = 5;
+/// LiteLLM's `SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD`.
+const DEFAULT_LONE_FAILURES: u32 = 1000;
+
+/// Reads how requests are routed.
+pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool) -> RouterSettings {
+    let router = settings.router.unwrap_or(Section {
+        entries: &[],
+        path: ROUTER,
+        place: crate::yaml::tree::Place::default(),
+    });
+    let strategy = strategy::of_file(reader, &router);
+    let strategy_args = strategy::args(reader, &router);
+    RouterSettings {
+        strategy,
+        routing_groups: routing_groups::read(reader, &router, strategy, &strategy_args),
+        strategy_args,
+        num_retries: count(reader, settings, "num_retries").unwrap_or(DEFAULT_RETRIES),
+        timeout: timeout(reader, settings).unwrap_or(DEFAULT_TIMEOUT),
+        stream_timeout: reader.seconds(&router, "stream_timeout").filter(|timeout| !timeout.is_zero()),
+        retry_after: reader.seconds(&router, "retry_after").unwrap_or_default(),
+        retry_policy: retry_policy(reader, &router),
+        group_retry_policy: group_retry_policy(reader, &router),
+        max_fallbacks: count(reader, settings, "max_fallbacks")
+            .or_else(|| reader.count_from("ROUTER_MAX_FALLBACKS"))
+            .unwrap_or(DEFAULT_FALLBACKS),
+        fallbacks: fallbacks::with_default(reader, settings),
+        context_window_fallbacks: fallbacks::list(reader, settings, "context_window_fallbacks"),
+        content_policy_fallbacks: fallbacks::list(reader, settings, "content_policy_fallbacks"),
+        cooldown_time: cooldown_time(reader, &router),
+        allowed_fails: count(reader, settings, "allowed_fails"),
+        allowed_fails_policy: match reader.section(&router, "allowed_fails_policy") {
+            Some(section) => failure_policy::read(reader, &section, failure_policy::ALLOWED_FAILS),
+            None => FailurePolicy::default(),
+        },
+        failure_threshold: reader
+            .share_from("DEFAULT_FAILURE_THRESHOLD_PERCENT")
+            .unwrap_or(DEFAULT_FAILURE_THRESHOLD),
+        failure_threshold_requests: reader
+            .count_from("DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS")
+            .unwrap_or(DEFAULT_FAILURE_REQUESTS),
+        single_deployment_failure_threshold: reader
+            .count_from("SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD")
+            .unwrap_or(DEFAULT_LONE_FAILURES),
+        disable_cooldowns: reader.bool(&router, "disable_cooldowns").unwrap_or(false),
+        max_parallel_requests: reader
+            .count(&router, "default_max_parallel_requests")
+            .filter(|count| *count > 0),
+        tag_filtering: reader.bool(&router, "enable_tag_filtering").unwrap_or(false),
+        tags_match_any: reader.bool(&router, "tag_filtering_match_any").unwrap_or(true),
+        tag_prefix: reader.string(&router, "tag_routing_prefix").unwrap_or_default(),
+        mock_testing: settings
+            .general
+            .and_then(|section| reader.bool(&section, "dangerously_allow_mock_testing_request_params"))
+            .unwrap_or(true),
+        soft_limits,
+    }
+}
+
+const ROUTER: Path<'static> = Path::top("router_settings");
+
+fn count(reader: &mut Reader<'_>, settings: &Settings<'_>, key: &str) -> Option<u32> {
+    settings.routing_section(key).and_then(|section| reader.count(&section, key))
+}
+
+/// Zero is a number of seconds nobody means; the default stands, as in LiteLLM.
+fn cooldown_time(reader: &mut Reader<'_>, router: &Section<'_>) -> Duration {
+    let set = reader.seconds(router, "cooldown_time").filter(|time| !time.is_zero());
+    let set = set.or_else(|| reader.seconds_from("DEFAULT_COOLDOWN_TIME_SECONDS"));
+    set.unwrap_or(DEFAULT_COOLDOWN)
+}
+
+/// litellm_settings.request_timeout, then router_settings.timeout, then `REQUEST_TIMEOUT`; 0 counts as unset (BEHAVIOUR 1.3).
+fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration> {
+    let request = settings.litellm.and_then(|section| reader.seconds(&section, "request_timeout"));
+    let misplaced = settings.general.and_then(|section| {
+        reader.misplaced(&section, "request_timeout", "litellm_settings");
+        reader.seconds(&section, "request_timeout")
+    });
+    let router = settings.router.and_then(|section| reader.seconds(&section, "timeout"));
+    let environment = reader.seconds_from("REQUEST_TIMEOUT");
+    [request, misplaced, router, environment].into_iter().flatten().find(|timeout| !timeout.is_zero())
+}
+
+fn retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> FailurePolicy {
+    match reader.section(router, "retry_policy") {
+        Some(section) => failure_policy::read(reader, &section, failure_policy::RETRIES),
+        None => FailurePolicy::default(),
+    }
+}
+
+fn group_retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> Vec<(Arc<str>, FailurePolicy)> {
+    let Some(groups) = reader.section(router, "model_group_retry_policy") else { return Vec::new() };
+    let mut policies = Vec::new();
+    for entry in groups.entries.iter().filter(|entry| entry.node.value != Value::Null) {
+        if !reader.check_key(entry.place, &groups.path.key(&entry.key), &entry.key) {
+            continue;
+        }
+        if let Some(section) = reader.section(&groups, &entry.key) {
+            let policy = failure_policy::read(reader, &section, failure_policy::RETRIES);
+            policies.push((Arc::from(entry.key.as_str()), policy));
+        }
+    }
+    policies
+}

@@ -1,0 +1,124 @@
+//! `routing_strategy` and its arguments, of the file or of a routing group.
+
+use std::time::Duration;
+
+use crate::config::{Strategy, StrategyArgs};
+use crate::keys::support::{self, Key, Table, applied, ignored};
+use crate::values::reader::{Reader, Section};
+use crate::yaml::tree::Entry;
+
+/// `model_priorities` of a routing group decide; no strategy of the whole file.
+pub const PRIORITY: &str = "priority";
+
+/// The strategies that are served, for advice.
+const STRATEGIES: &Table = &Table {
+    name: "routing_strategy",
+    keys: &[
+        applied("cost-based-routing", "the cheapest"),
+        applied("latency-based-routing", "the fastest"),
+        applied("least-busy", "the one with the fewest requests in flight"),
+        applied("simple-shuffle", "at random by weight"),
+        applied("usage-based-routing", "the one with the fewest tokens of the minute"),
+        applied("usage-based-routing-v2", "the same"),
+    ],
+    open: false,
+};
+
+/// Names that LiteLLM gives to what is not served: what they begin with, why not, and what to do instead.
+const OTHERS: &[(&str, &str, &str)] = &[
+    ("adaptive-router", BY_CONTENT, NAME_MODEL),
+    ("auto-router", BY_CONTENT, NAME_MODEL),
+    ("complexity-router", BY_CONTENT, NAME_MODEL),
+    ("quality-router", BY_CONTENT, NAME_MODEL),
+    ("lar1", "chooses by a confidence that the client states, which is not served", NAME_MODEL),
+    (
+        "provider-budget-routing",
+        "keeps budgets, which are not kept here",
+        "set the budgets at the providers, and write simple-shuffle or cost-based-routing",
+    ),
+    (
+        PRIORITY,
+        "is for routing groups alone, as in LiteLLM",
+        "put it into one of routing_groups, or set order in each litellm_params",
+    ),
+];
+const BY_CONTENT: &str = "chooses the model by the request's content, which is not served";
+const NAME_MODEL: &str = "name the model in the request, and write simple-shuffle";
+
+/// The strategy of the whole file.
+pub fn of_file(reader: &mut Reader<'_>, router: &Section<'_>) -> Strategy {
+    let Some(entry) = router.find("routing_strategy") else { return Strategy::default() };
+    let Some(name) = reader.string(router, "routing_strategy") else { return Strategy::default() };
+    named(reader, router, entry, &name)
+}
+
+/// The strategy of a name, which stands in an entry of a section. What is none is refused.
+pub fn named(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &str) -> Strategy {
+    match name {
+        "simple-shuffle" => Strategy::SimpleShuffle,
+        "least-busy" => Strategy::LeastBusy,
+        "usage-based-routing" | "usage-based-routing-v2" => Strategy::UsageBased,
+        "latency-based-routing" => Strategy::LowestLatency,
+        "cost-based-routing" => Strategy::LowestCost,
+        _ => {
+            refuse(reader, section, entry, name);
+            Strategy::default()
+        }
+    }
+}
+
+fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &str) {
+    let path = section.path.key("routing_strategy");
+    let bare = name.trim_matches(|char: char| !char.is_ascii_alphanumeric());
+    let dashed = bare.to_ascii_lowercase().replace('_', "-");
+    if let Some((_, why, advice)) = OTHERS.iter().find(|(beginning, ..)| dashed.starts_with(beginning)) {
+        reader.refuse_at(entry, &path, &format!("{name} {why}"), advice);
+        return;
+    }
+    let advice = match reader.report.suggestions.key(bare, STRATEGIES) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("write {}", choice()),
+    };
+    reader.refuse_at(entry, &path, &format!("{name} is no strategy that is served"), &advice);
+}
+
+/// The names of all strategies, for advice.
+pub fn choice() -> String {
+    let names: Vec<&str> = STRATEGIES.keys.iter().map(|Key { name, .. }| *name).collect();
+    format!("one of {}", names.join(", "))
+}
+
+/// Reads `routing_strategy_args`.
+pub fn args(reader: &mut Reader<'_>, section: &Section<'_>) -> StrategyArgs {
+    const ARGS: &Table = &Table {
+        name: "routing_strategy_args",
+        keys: &[
+            applied("lowest_latency_buffer", "share above the lowest latency that still counts as lowest"),
+            applied("max_latency_list_size", "latencies kept for each deployment"),
+            ignored(
+                "ttft_percentile",
+                "has no effect: first tokens are compared by an estimate that forgets",
+                "remove it",
+            ),
+            applied("ttl", "seconds a latency is remembered"),
+        ],
+        open: false,
+    };
+    let mut args = StrategyArgs {
+        ttl: Duration::from_secs(3600),
+        lowest_latency_buffer: 0.0,
+        max_latency_list_size: 10,
+    };
+    let Some(section) = reader.section(section, "routing_strategy_args") else { return args };
+    support::check_keys(reader, &section, ARGS);
+    if let Some(ttl) = reader.seconds(&section, "ttl") {
+        args.ttl = ttl;
+    }
+    if let Some(buffer) = reader.number(&section, "lowest_latency_buffer") {
+        args.lowest_latency_buffer = buffer.max(0.0);
+    }
+    if let Some(size) = reader.count(&section, "max_latency_list_size").filter(|size| *size > 0) {
+        args.max_latency_list_size = size;
+    }
+    args
+}

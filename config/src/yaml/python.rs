@@ -1,0 +1,223 @@
+//! How Python writes a value: `str`, `repr` and `json.dumps`, which LiteLLM's deployment ids are made of.
+
+use std::fmt::Write;
+
+use crate::yaml::tree::{Node, Value};
+
+/// `str(value)`, except that a map is written as `json.dumps` writes it: what LiteLLM hashes.
+pub fn hashed(value: &Value, out: &mut String) {
+    match value {
+        Value::Text(text) => out.push_str(text),
+        Value::Map(_) => dumps(value, out),
+        _ => repr(value, out),
+    }
+}
+
+/// `repr(value)`
+pub fn repr(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("None"),
+        Value::Bool(true) => out.push_str("True"),
+        Value::Bool(false) => out.push_str("False"),
+        Value::Int(number) => int(*number, out),
+        Value::Float(number) => out.push_str(&float(*number)),
+        Value::Text(text) => text_repr(text, out),
+        Value::List(items) => list_repr(items, out),
+        Value::Map(entries) => {
+            out.push('{');
+            for (index, entry) in entries.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                text_repr(&entry.key, out);
+                out.push_str(": ");
+                repr(&entry.node.value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn list_repr(items: &[Node], out: &mut String) {
+    out.push('[');
+    for (index, item) in items.iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { ", " });
+        repr(&item.value, out);
+    }
+    out.push(']');
+}
+
+/// Decimal digits.
+pub fn int(number: i64, out: &mut String) {
+    out.push_str(&number.to_string());
+}
+
+/// `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
+pub fn float(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let scientific = format!("{number:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let power: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&power) {
+        let plain = number.to_string();
+        return if plain.contains('.') { plain } else { format!("{plain}.0") };
+    }
+    let sign = if power < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", power.unsigned_abs())
+}
+
+/// Single quotes unless the text has some and no double ones.
+fn text_repr(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.push(quote);
+    for char in text.chars() {
+        match char {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            _ if char == quote => {
+                out.push('\\');
+                out.push(char);
+            }
+            _ if is_printable(char) => out.push(char),
+            _ => escape(char, out),
+        }
+    }
+    out.push(quote);
+}
+
+fn escape(char: char, out: &mut String) {
+    let code = u32::from(char);
+    // Writing to a String cannot fail.
+    let _ = match code {
+        0..=0xff => write!(out, "\\x{code:02x}"),
+        0x100..=0xffff => write!(out, "\\u{code:04x}"),
+        _ => write!(out, "\\U{code:08x}"),
+    };
+}
+
+/// `str.isprintable` for what a configuration may hold: controls, format characters, separators and private
+/// use are not printable. Unassigned code points count as printable here.
+fn is_printable(char: char) -> bool {
+    !char.is_control()
+        && !matches!(u32::from(char),
+            0xa0 | 0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x1680 | 0x180e | 0x2000..=0x200f
+            | 0x2028..=0x202f | 0x205f..=0x206f | 0x3000 | 0xe000..=0xf8ff | 0xfeff | 0xfff9..=0xfffb
+            | 0xe0000..=0xe0fff | 0xf0000..=0x10ffff)
+}
+
+/// `json.dumps(value)`: a space after each comma and colon, nothing but ASCII.
+pub fn dumps(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(on) => out.push_str(if *on { "true" } else { "false" }),
+        Value::Int(number) => int(*number, out),
+        Value::Float(number) => out.push_str(&dumps_float(*number)),
+        Value::Text(text) => dumps_text(text, out),
+        Value::List(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                dumps(&item.value, out);
+            }
+            out.push(']');
+        }
+        Value::Map(entries) => {
+            out.push('{');
+            for (index, entry) in entries.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                dumps_text(&entry.key, out);
+                out.push_str(": ");
+                dumps(&entry.node.value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn dumps_float(number: f64) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    float(number)
+}
+
+fn dumps_text(text: &str, out: &mut String) {
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            ' '..='~' => out.push(char),
+            _ => {
+                let mut units = [0; 2];
+                for unit in char.encode_utf16(&mut units) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every row was printed by Python 3.11.
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        let rows = [
+            (0.5, "0.5"),
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (1e16, "1e+16"),
+            (1e15, "1000000000000000.0"),
+            (1.5e-5, "1.5e-05"),
+            (0.0001, "0.0001"),
+            (1e22, "1e+22"),
+            (1.234e300, "1.234e+300"),
+            (0.1, "0.1"),
+            (6e-7, "6e-07"),
+            (123456.789, "123456.789"),
+        ];
+        for (number, expected) in rows {
+            assert_eq!(float(number), expected);
+        }
+    }
+
+    #[test]
+    fn text_in_lists_is_quoted_as_python_quotes_it() {
+        let rows = [
+            ("a", "'a'"),
+            ("it's", "\"it's\""),
+            ("it's \"so\"", "'it\\'s \"so\"'"),
+            ("a\nb\\", "'a\\nb\\\\'"),
+            ("é\u{a0}\u{7}\u{2028}", "'é\\xa0\\x07\\u2028'"),
+        ];
+        for (text, expected) in rows {
+            let mut out = String::new();
+            text_repr(text, &mut out);
+            assert_eq!(out, expected);
+        }
+    }
+
+    #[test]
+    fn json_text_is_ascii_alone() {
+        let mut out = String::new();
+        dumps_text("é😀\u{7f}\u{1}\"", &mut out);
+        assert_eq!(out, "\"\\u00e9\\ud83d\\ude00\\u007f\\u0001\\\"\"");
+    }
+}

@@ -260,11 +260,11 @@ fn log(news: RedisTransition) {
         RedisTransition::None => return,
         RedisTransition::Away(problem) => {
             is_up(false);
-            format!("Redis: {problem}; limits are held by this instance's share of them")
+            format!("Redis is unavailable: {problem}; this instance keeps to its share of the limits")
         }
         RedisTransition::Back => {
             is_up(true);
-            "Redis is back; limits are shared again".to_owned()
+            "Redis is available again; limits are shared".to_owned()
         }
     };
     host::log(LogLevel::Warn, &format!("{}: {message}", names::FILTER));

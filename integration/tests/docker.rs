@@ -86,7 +86,7 @@ async fn clients(
 
 /// How often one of them has waited for Redis in vain.
 fn silences(containers: &Containers) -> usize {
-    INSTANCES.iter().map(|instance| containers.log(instance).matches("limits are held by this").count()).sum()
+    INSTANCES.iter().map(|instance| containers.log(instance).matches("keeps to its share of the limits").count()).sum()
 }
 
 /// Asserts that both instances together serve the limit, and not one request more or less.
@@ -194,7 +194,7 @@ async fn two_containers_hold_one_limit_and_each_its_share_while_one_of_them_is_c
     let says = async |words: &str| eventually(async || containers.log(cut).contains(words)).await;
 
     containers.disconnect(cut, "state");
-    assert!(says("limits are held by this instance's share").await, "{}", containers.log(cut));
+    assert!(says("keeps to its share of the limits").await, "{}", containers.log(cut));
     let (answers, failures) = crowd(&front, 200, "gpt").await;
     assert_unharmed(&answers, &failures);
     assert_eq!(served_each(&answers).len(), 2, "both serve");

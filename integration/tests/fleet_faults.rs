@@ -18,8 +18,8 @@ const SURE: Duration = Duration::from_secs(5);
 const HELD: usize = 20;
 /// Longer than one of the stories takes on a busy machine, within a minute.
 const STORY: Duration = Duration::from_secs(25);
-const AWAY: &str = "limits are held by this instance's share of them";
-const BACK: &str = "Redis is back";
+const AWAY: &str = "this instance keeps to its share of the limits";
+const BACK: &str = "Redis is available again";
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

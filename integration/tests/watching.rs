@@ -76,7 +76,7 @@ async fn prometheus_sees_requests_attempts_tokens_and_times_by_group_and_deploym
         (format!("in_flight{{{two}}}"), 0.0),
         (format!("duration_milliseconds_count{{{two}}}"), 1.0),
         (format!(r#"time_to_first_byte_milliseconds_bucket{{{two},le="600000"}}"#), 1.0),
-        ("config_generation{}".to_owned(), 1.0),
+        ("config_revision{}".to_owned(), 1.0),
     ] {
         // The minute may have turned.
         if series.starts_with("remaining")
@@ -98,7 +98,7 @@ async fn a_request_in_flight_and_a_cooldown_show_while_they_last() {
     shows(&world, &format!("llm_balancer_in_flight{labels}"), 1.0).await;
     drop(stream);
     shows(&world, &format!("llm_balancer_in_flight{labels}"), 0.0).await;
-    shows(&world, r#"llm_balancer_requests_total{group="gpt",outcome="client_left",status="200"}"#, 1.0)
+    shows(&world, r#"llm_balancer_requests_total{group="gpt",outcome="client_disconnected",status="200"}"#, 1.0)
         .await;
     world.provider.always("one", Answer::status(401));
     world.chat("gpt").await;
@@ -125,7 +125,7 @@ async fn every_request_has_one_line_with_all_of_its_attempts() {
     assert_eq!(served["client"], "127.0.0.1");
     assert_eq!(served["request_id"].as_str(), reply.header("x-litellm-call-id"));
     assert_eq!(served["tokens"], json!({"prompt": 5, "completion": 6}));
-    assert_eq!(served["why"]["strategy"], "simple-shuffle");
+    assert_eq!(served["routing"]["strategy"], "simple-shuffle");
     let attempts = served["attempts"].as_array().expect("attempts");
     assert_eq!(served["retries"], attempts.len() - 1);
     assert_eq!(attempts.last().expect("one at least")["outcome"], "success");
@@ -147,11 +147,11 @@ async fn whoever_goes_before_the_end_has_a_line_and_so_does_an_answer_that_break
     let mut stream = world.stream_chat("gpt").await;
     stream.next().await.expect("a first event");
     drop(stream);
-    assert_eq!(logged(&world, 1).await[0]["outcome"], "client_left");
+    assert_eq!(logged(&world, 1).await[0]["outcome"], "client_disconnected");
     world.provider.always("one", Answer::ok().events(10).reset_after(3));
     world.stream_chat("gpt").await.rest().await;
     let broken = logged(&world, 2).await[1].clone();
-    assert_eq!((&broken["outcome"], &broken["stream"]), (&json!("broken_off"), &json!(true)), "{broken:#}");
+    assert_eq!((&broken["outcome"], &broken["stream"]), (&json!("stream_interrupted"), &json!(true)), "{broken:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +191,7 @@ async fn an_explanation_is_for_whoever_has_the_master_key() {
     assert_eq!(operator.chat("gpt").await.header(EXPLAIN), None, "it was not asked for");
     let reply = operator.with_header(EXPLAIN, "1").chat("gpt").await;
     let told: Value = serde_json::from_str(reply.header(EXPLAIN).expect("an explanation")).expect("JSON");
-    assert_eq!(told["picked"], "two", "{told:#}");
+    assert_eq!(told["selected"], "two", "{told:#}");
     assert_eq!(told["candidates"][0]["reason"], "over_rpm", "{told:#}");
     assert_eq!(told["candidates"][1]["eligible"], true, "{told:#}");
     let stranger = world.client.with_header(EXPLAIN, "1").chat("gpt").await;
@@ -215,13 +215,13 @@ async fn gauges_are_true_after_a_reload_that_removes_a_deployment_and_one_that_t
     world.chat("gpt").await;
     shows(&world, &limit("one"), 70.0).await;
     shows(&world, &limit("two"), 0.0).await;
-    shows(&world, "llm_balancer_config_generation{}", 2.0).await;
+    shows(&world, "llm_balancer_config_revision{}", 2.0).await;
     world.balancer.replace_file(&both);
     world.balancer.says("reloaded (configuration 3)").await;
     world.chat("gpt").await;
     shows(&world, &limit("one"), 50.0).await;
     shows(&world, &limit("two"), 60.0).await;
-    shows(&world, "llm_balancer_config_generation{}", 3.0).await;
+    shows(&world, "llm_balancer_config_revision{}", 3.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,13 +259,13 @@ async fn a_stream_is_a_stream_in_the_log_however_it_ends_and_an_explanation_surv
     assert_eq!(reply.status, 500);
     let told: Value =
         serde_json::from_str(reply.header("x-llm-balancer-explain").expect("an explanation")).expect("JSON");
-    assert_eq!(told["picked"], "one", "{told:#}");
+    assert_eq!(told["selected"], "one", "{told:#}");
     operator.chat_with("nobody", &json!({"stream": true})).await;
     operator.get("/health").await;
     let lines = logged(&world, 3).await;
     assert_eq!(
         (&lines[0]["stream"], &lines[0]["outcome"]),
-        (&json!(true), &json!("broken_off")),
+        (&json!(true), &json!("stream_interrupted")),
         "{:#}",
         lines[0]
     );

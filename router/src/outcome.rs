@@ -57,8 +57,8 @@ impl Outcome {
             Self::ConnectionError => "connection_error",
             Self::ServerError => "server_error",
             Self::ClientError => "client_error",
-            Self::Interrupted => "broken_off",
-            Self::ClientDisconnected => "client_left",
+            Self::Interrupted => "stream_interrupted",
+            Self::ClientDisconnected => "client_disconnected",
             Self::Resent => "resent",
             Self::Refused => "refused",
         }

@@ -297,7 +297,7 @@ fn a_clients_limit_that_passes_in_mid_stream_is_reported_as_what_it_is() {
         (r#""timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
         (r#""timeout":0.1"#, Answer::TooSlow, "timeout", "client_timeout"),
         (r#""stream":true"#, Answer::Stalls, "timeout", "server"),
-        (r#""stream":true"#, Answer::BreaksOff, "broken_off", "server"),
+        (r#""stream":true"#, Answer::BreaksOff, "stream_interrupted", "server"),
     ] {
         let mut world = world(&["paris"], "");
         world.chat("g", member, |_| answer);

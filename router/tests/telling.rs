@@ -66,7 +66,7 @@ fn a_retry_counts_where_it_failed_and_stands_in_one_line_with_both_attempts() {
     assert_eq!(line["attempts"][1]["deployment"], "b");
     assert_eq!(line["deployment"], "b");
     assert_eq!(line["tokens"], serde_json::json!({"prompt": 3, "completion": 4}));
-    assert_eq!(line["why"]["strategy"], "simple-shuffle");
+    assert_eq!(line["routing"]["strategy"], "simple-shuffle");
     let a = of("g", "a");
     let retries = world.lines.iter().filter(|line| line["retries"] == 1).count() as u64;
     let growth = growth(&mut world);
@@ -84,8 +84,8 @@ fn every_end_of_a_request_has_its_outcome() {
         (Answer::Status(503), "503", "server_error"),
         (Answer::Refused, "500", "connection_error"),
         (Answer::TooSlow, "408", "timeout"),
-        (Answer::Broken, "500", "broken_off"),
-        (Answer::Left, "none", "client_left"),
+        (Answer::Broken, "500", "stream_interrupted"),
+        (Answer::Left, "none", "client_disconnected"),
     ] {
         let mut world = World::of(&format!("{}router_settings: {{num_retries: 0}}\n", group(&["a"], "")));
         world.chat("g", "", |_| answer);
@@ -161,7 +161,7 @@ fn gauges_show_limits_what_is_left_of_them_and_who_sits_out() {
         (format!("remaining_tokens;{}", of("g", &served)), 930),
         (format!("remaining_tokens;{}", of("g", other)), 1000),
         (format!("cooling_down;{}", of("g", &served)), 0),
-        ("config_generation".into(), 1),
+        ("config_revision".into(), 1),
     ] {
         assert_eq!(counted.get(&name), Some(&vec![Gauge(value)]), "{name} in {counted:#?}");
     }
@@ -192,7 +192,7 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     assert_eq!(new.counted(), std::collections::BTreeMap::default(), "and hands in its zeros first");
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
     let shown = new.counted();
-    assert_eq!(shown.get("config_generation"), Some(&vec![Gauge(2)]), "{shown:#?}");
+    assert_eq!(shown.get("config_revision"), Some(&vec![Gauge(2)]), "{shown:#?}");
     assert_eq!(shown.get(&format!("limit_requests;{}", of("g", "b"))), Some(&vec![Gauge(20)]));
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
 }
@@ -232,13 +232,13 @@ general_settings: {master_key: sk-long-enough}
     for _ in 0..3 {
         last = explained(&mut world, &asking).expect("it was asked for");
     }
-    assert_eq!(last["picked"], "large", "{last:#}");
+    assert_eq!(last["selected"], "large", "{last:#}");
     let candidates = last["candidates"].as_array().expect("candidates");
     let reasons: Vec<_> = candidates.iter().map(|candidate| candidate["reason"].as_str()).collect();
     assert_eq!(reasons, [Some("over_rpm"), Some("cooling_down"), None], "{last:#}");
     assert_eq!(candidates[2]["eligible"], true);
-    assert_eq!((&last["why"]["eligible"], &last["why"]["of"]), (&1.into(), &3.into()), "{last:#}");
-    assert_eq!(candidates[0]["for_ms"], 60_000);
+    assert_eq!((&last["routing"]["eligible"], &last["routing"]["candidates"]), (&1.into(), &3.into()), "{last:#}");
+    assert_eq!(candidates[0]["retry_after_ms"], 60_000);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -260,9 +260,9 @@ fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
             }
             for _ in 0..5 {
                 let told = explained(&mut world, &[key[0], (EXPLAIN, "1")]).expect("it was asked for");
-                assert_eq!(told["why"]["eligible"], size - cooled, "{strategy}: {}", told["why"]);
+                assert_eq!(told["routing"]["eligible"], size - cooled, "{strategy}: {}", told["routing"]);
                 // The line of the access log says as much, or nothing.
-                let logged = &world.lines.last().expect("a line")["why"];
+                let logged = &world.lines.last().expect("a line")["routing"];
                 assert!(
                     logged.get("eligible").is_none_or(|logged| *logged == size - cooled),
                     "{strategy}: {logged}"
@@ -279,7 +279,7 @@ fn a_refusal_is_explained_as_well() {
     let asking = [("authorization", "Bearer sk-long-enough"), (EXPLAIN, "1")];
     explained(&mut world, &asking);
     let told = explained(&mut world, &asking).expect("it was asked for");
-    assert_eq!(told["picked"], serde_json::Value::Null);
+    assert_eq!(told["selected"], serde_json::Value::Null);
     assert_eq!(told["candidates"][0]["reason"], "over_rpm");
 }
 

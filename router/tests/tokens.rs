@@ -272,7 +272,7 @@ fn an_explanation_names_the_deployment_that_is_too_small() {
         let candidates = explanation["candidates"].as_array().unwrap().clone();
         candidates.iter().map(|candidate| candidate["reason"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
-    assert_eq!(reasons(two_sizes("", "") + key), [Some("too_small".to_owned()), None]);
+    assert_eq!(reasons(two_sizes("", "") + key), [Some("tpm_too_small".to_owned()), None]);
     let equals = group(&["paris", "oslo"], ", tpm: 1000") + key;
     assert_eq!(reasons(equals), [None, None], "each has a whole minute for it");
 }

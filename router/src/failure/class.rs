@@ -63,18 +63,18 @@ impl Class {
     /// As a label of metrics and in the access log.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Request => "request",
-            Self::Route => "route",
-            Self::Reference => "reference",
-            Self::Deployment => "deployment",
+            Self::Request => "invalid_request",
+            Self::Route => "unsupported_route",
+            Self::Reference => "unknown_reference",
+            Self::Deployment => "invalid_deployment",
             Self::AccessLogEntry => "account",
             Self::Forbidden => "forbidden",
-            Self::Limit => "limit",
-            Self::Size => "size",
+            Self::Limit => "rate_limit",
+            Self::Size => "request_too_large",
             Self::Server => "server",
             Self::ContextWindow => "context_window",
             Self::ContentPolicy => "content_policy",
-            Self::Ours => "ours",
+            Self::Ours => "added_parameter",
             Self::ClientTimeout => "client_timeout",
         }
     }

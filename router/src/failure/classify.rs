@@ -2,18 +2,18 @@
 //!
 //! | class | which answers | the request goes | the deployment |
 //! |---|---|---|---|
-//! | `request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the client | nothing |
-//! | `route` | 404, 405, 501 that name no model; a model that does not serve the operation | elsewhere | nothing |
-//! | `reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
-//! | `deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |
+//! | `invalid_request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the client | nothing |
+//! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation | elsewhere | nothing |
+//! | `unknown_reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
+//! | `invalid_deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |
 //! | `account` | 401, 402; key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
 //! | `forbidden` | 403 that does not say why | elsewhere | is counted |
-//! | `limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
-//! | `size` | 400, 413, 429: this request alone is above a limit per minute | elsewhere | nothing |
+//! | `rate_limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
+//! | `request_too_large` | 400, 413, 429: this request alone is above a limit per minute | elsewhere | nothing |
 //! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
 //! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
 //! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |
-//! | `ours` | 400 or 422 about a member that the balancer added | anywhere, without it | nothing |
+//! | `added_parameter` | 400 or 422 about a member that the balancer added | anywhere, without it | nothing |
 //! | `client_timeout` | the client's own limit has passed | anywhere | nothing |
 //!
 //! "Anywhere" is an untried deployment first. A deployment that is alone in its group cools by LiteLLM's rules

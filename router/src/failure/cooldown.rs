@@ -2,8 +2,8 @@
 //!
 //! | class of the failure | in a group | only_member |
 //! |---|---|---|
-//! | `limit` | at once | with the thousandth failure in a row |
-//! | `deployment` | at once | at once |
+//! | `rate_limit` | at once | with the thousandth failure in a row |
+//! | `invalid_deployment` | at once | at once |
 //! | `account` | at once | at once for a wrong key (LiteLLM's AuthenticationError), else never |
 //! | `server`, `forbidden` | when more than half of five or more failed | with the thousandth failure in a row |
 //! | all others | never: they say nothing about the deployment | never |

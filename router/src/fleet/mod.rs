@@ -249,12 +249,12 @@ impl Router {
     ) -> CallResult {
         let mut states = self.states.borrow_mut();
         let replies = match answer {
-            None => Err("no answer".to_owned()),
+            None => Err("no reply".to_owned()),
             // One more for QUIT.
             Some(bytes) => resp::replies(bytes, call.parts.len().saturating_add(1))
                 .ok_or_else(|| match bytes.is_empty() {
-                    true => "no answer".to_owned(),
-                    false => "an answer that was cut off, or is none".to_owned(),
+                    true => "no reply".to_owned(),
+                    false => "a truncated or malformed reply".to_owned(),
                 })
                 .and_then(|replies| first_error(&replies).map_or(Ok(replies), Err)),
         };
@@ -274,16 +274,16 @@ impl Router {
                 }
             }
             match (is_sense, known) {
-                (false, _) => Err("an answer to something else".to_owned()),
-                (true, false) => Err("it has forgotten what was taken of this minute".to_owned()),
+                (false, _) => Err("an unexpected reply".to_owned()),
+                (true, false) => Err("it has lost the counts of this minute".to_owned()),
                 (true, true) => Ok(()),
             }
         });
         granted &= outcome.is_ok();
         self.metrics.borrow_mut().redis(match outcome {
-            Ok(()) if is_late => "late",
-            Ok(()) => "ok",
-            Err(_) => "failed",
+            Ok(()) if is_late => "slow",
+            Ok(()) => "success",
+            Err(_) => "error",
         });
         let (news, has_missed) = match outcome {
             Ok(()) if is_late => (RedisTransition::None, false),
@@ -297,7 +297,7 @@ impl Router {
     /// A call is taking longer than a request may wait. Its answer is taken in all the same, if it comes.
     pub fn timed_out(&self, moment: &mut Moment<'_>) -> RedisTransition {
         let mut states = self.states.borrow_mut();
-        set_redis_health(Some("no answer in time".to_owned()), &mut states, moment).0
+        set_redis_health(Some("no reply in time".to_owned()), &mut states, moment).0
     }
 
     #[expect(clippy::too_many_arguments, reason = "one lease in all its parts")]
@@ -491,7 +491,7 @@ fn first_error(replies: &[Value]) -> Option<String> {
         _ => None,
     });
     let is_whole = replies.last() == Some(&Value::Simple("OK".to_owned()));
-    error.or_else(|| (!is_whole).then(|| "an answer without its end".to_owned()))
+    error.or_else(|| (!is_whole).then(|| "a truncated reply".to_owned()))
 }
 
 /// What came of one reply.

@@ -156,7 +156,7 @@ impl Request {
         if let Some(name) = ["api_base", "base_url"].into_iter().find(|name| object.present(name).is_some()) {
             return Err(Refusal::Parameter(
                 name.into(),
-                "left out: the configuration says where deployments are",
+                "left out: the configuration sets the address of each deployment",
             ));
         }
         let model = match (&self.addressed_model, object.present("model")) {

@@ -222,7 +222,7 @@ impl Refusal {
             }
             Self::MockTestingOff(name) => {
                 let message = format!(
-                    "'{name}' is switched off by general_settings.dangerously_allow_mock_testing_request_params."
+                    "'{name}' is disabled by general_settings.dangerously_allow_mock_testing_request_params."
                 );
                 (400, INVALID, Some(name), message)
             }
@@ -254,7 +254,7 @@ impl Refusal {
             Self::Redirected(status, location) => {
                 let to = location.as_ref().map_or_else(String::new, |to| format!(", to {to}"));
                 let message = format!(
-                    "The provider answered with a redirect, status {status}{to}. Redirects are not followed: api_base has to name the final address."
+                    "The provider answered with a redirect, status {status}{to}. Redirects are not followed: set api_base to the final address."
                 );
                 (502, "internal_server_error", None, message)
             }
@@ -274,20 +274,20 @@ impl Refusal {
         match self {
             Self::NoKey | Self::WrongKey => "unauthorized",
             Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade | Self::NotServed { .. } => {
-                "no_route"
+                "unsupported_route"
             }
             Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
-            Self::TooLarge(_) => "too_large",
+            Self::TooLarge(_) => "body_too_large",
             Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm(_) | Self::NoBody => {
                 "malformed"
             }
             Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => "invalid_parameter",
             Self::Mock(..) => "mock",
-            Self::Tags { .. } => "tags",
+            Self::Tags { .. } => "tag_mismatch",
             Self::Unavailable(group) if group.all_cooling => "cooling_down",
             Self::Unavailable(_) => "over_limit",
             Self::NoConnection | Self::Redirected(..) | Self::NoAnswer { .. } | Self::TimedOut(_) => {
-                "no_answer"
+                "upstream_unavailable"
             }
         }
     }
@@ -352,7 +352,7 @@ fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
         }
         Unresolved::Pattern => {
             format!(
-                "{route}: model={model} stands for a pattern and not for one model. Name the model that should serve."
+                "{route}: model={model} is a wildcard pattern. Request one of the models that it matches."
             )
         }
     }

@@ -513,7 +513,7 @@ fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorRespo
     let refusal = Refusal::NoAnswer {
         status: BAD_GATEWAY,
         provider_status: status,
-        body: "a status line that HTTP does not have",
+        body: "no valid HTTP status",
     };
     let said = ErrorResponse {
         body: refusal.reply().body.into_bytes(),

@@ -353,7 +353,7 @@ impl Router {
             (Some((failure, _)), _) => {
                 self.conclude(AccessLogEntry::of(retry_state, failure.outcome(), status))
             }
-            (None, reason) => self.refused(retry_state, reason.unwrap_or("no_answer"), status),
+            (None, reason) => self.refused(retry_state, reason.unwrap_or("upstream_unavailable"), status),
         }
     }
 

@@ -124,7 +124,7 @@ impl AccessLogEntry {
         line.option("model", self.model.as_deref().map(|model| quoted(&shown(model))));
         line.option("group", self.group.as_deref().map(quoted));
         line.option("deployment", self.attempts.last().map(|last| quoted(&last.deployment)));
-        line.option("why", self.why.map(|why| why.json()));
+        line.option("routing", self.why.map(|why| why.json()));
         if self.began.is_some() {
             line.raw("stream", if self.stream { "true" } else { "false" });
             line.number("retries", u64::from(self.retries));
@@ -175,7 +175,7 @@ impl SelectionInfo {
         let mut line = Line(String::with_capacity(64));
         line.text("strategy", self.strategy.name());
         line.option("eligible", self.eligible.map(|count| count.to_string()));
-        line.number("of", self.of as u64);
+        line.number("candidates", self.of as u64);
         line.option("probe", self.probe.then(|| "true".to_owned()));
         line.0.push('}');
         line.0
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(json["path"], "/v1/\"x\"\\");
         assert_eq!(json["duration_ms"], 123);
         assert_eq!(json["attempts"][0]["status"], 429);
-        assert_eq!(json["attempts"][0]["class"], "limit");
+        assert_eq!(json["attempts"][0]["class"], "rate_limit");
         assert!(line.len() < 1500, "{} bytes", line.len());
     }
 }

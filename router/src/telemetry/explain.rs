@@ -51,10 +51,10 @@ impl Router {
         let attempts: Vec<String> =
             search.retry_state.past.iter().map(crate::telemetry::access_log::AttemptLog::json).collect();
         let more = all.len().saturating_sub(candidates.len());
-        let more = if more == 0 { String::new() } else { format!(",\"more\":{more}") };
+        let more = if more == 0 { String::new() } else { format!(",\"omitted\":{more}") };
         let picked = picked.ok().and_then(|index| self.deployment(index));
         ascii(&format!(
-            r#"{{"group":{},"picked":{},"why":{},"candidates":[{}]{more},"attempts":[{}]}}"#,
+            r#"{{"group":{},"selected":{},"routing":{},"candidates":[{}]{more},"attempts":[{}]}}"#,
             quoted(group),
             picked.map_or_else(|| "null".to_owned(), |deployment| quoted(&deployment.id)),
             why.json(),
@@ -71,7 +71,7 @@ impl Router {
                 format!(r#"{{"deployment":{},"eligible":false,"reason":"{reason}"}}"#, quoted(id))
             }
             Some((reason, Some(ms))) => format!(
-                r#"{{"deployment":{},"eligible":false,"reason":"{reason}","for_ms":{ms}}}"#,
+                r#"{{"deployment":{},"eligible":false,"reason":"{reason}","retry_after_ms":{ms}}}"#,
                 quoted(id)
             ),
         }
@@ -90,7 +90,7 @@ impl Router {
         }
         let RetryState { tried, permanently_failed, .. } = search.retry_state;
         if picked.err() == Some(&NoDeployment::Tags) || !self.is_tagged(index, search) {
-            return Some(("tags", None));
+            return Some(("tag_mismatch", None));
         }
         let mut states = self.states.borrow_mut();
         states.read(index, moment.store);
@@ -102,10 +102,10 @@ impl Router {
         }
         let id = self.deployment(index).map(|deployment| &deployment.id)?;
         if permanently_failed.contains(id) {
-            return Some(("refused_for_good", None));
+            return Some(("permanent_error", None));
         }
         if tried.contains(id) {
-            return Some(("tried", None));
+            return Some(("already_tried", None));
         }
         let level = |index| crate::router::finish::level(search.pool, index);
         let is_later = picked.is_ok_and(|picked| level(picked) < level(index));
@@ -126,10 +126,10 @@ impl Excluded {
             Self::CoolingDown(_) => "cooling_down",
             Self::OverRpm(_) => "over_rpm",
             Self::OverTpm(_) => "over_tpm",
-            Self::TooSmall => "too_small",
-            Self::OverShare(_) => "over_share",
-            Self::Unleased => "unleased",
-            Self::Busy => "busy",
+            Self::TooSmall => "tpm_too_small",
+            Self::OverShare(_) => "over_shared_limit",
+            Self::Unleased => "needs_lease",
+            Self::Busy => "over_max_parallel_requests",
             Self::Contended => "contended",
         }
     }

@@ -111,7 +111,7 @@ impl GaugePublisher {
         // Decoder large configurations only what happens is shown, for nobody reads ten thousand zeros.
         let unknown = if config.deployments.len() > MOST { Some(0) } else { None };
         self.shown = vec![[unknown; SHOWN.len()]; config.deployments.len()];
-        metrics.gauge(series("config_generation", &[]), u64::from(self.generation));
+        metrics.gauge(series("config_revision", &[]), u64::from(self.generation));
         info(config, metrics, 1);
     }
 
@@ -211,7 +211,7 @@ fn show_the_fleet(fleet: Fleet, now: Duration, metrics: &mut Metrics) {
     if let QuotaMode::Shared { instances, .. } = fleet.quota_mode(now) {
         metrics.gauge(series("instances", &[]), u64::from(instances));
     }
-    for (mode, is_on) in [("shared", !fleet.away), ("own_share", fleet.away)] {
+    for (mode, is_on) in [("shared", !fleet.away), ("local", fleet.away)] {
         metrics.gauge(series("redis_mode", &[("mode", mode)]), u64::from(is_on));
     }
 }

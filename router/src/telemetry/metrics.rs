@@ -301,7 +301,7 @@ mod tests {
                     format!("llm_balancer_attempts_total;{labels};outcome=rate_limited;status=429"),
                     Change::Add(1)
                 ),
-                (format!("llm_balancer_failures_total;{labels};class=limit"), Change::Add(1)),
+                (format!("llm_balancer_failures_total;{labels};class=rate_limit"), Change::Add(1)),
                 (format!("llm_balancer_in_flight;{labels}"), Change::GaugeDelta(1)),
             ]
         );

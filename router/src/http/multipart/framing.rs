@@ -44,7 +44,7 @@ pub fn parse<'a>(content_type: &str, body: &'a [u8]) -> Result<Framing<'a>, &'st
         let start = after.saturating_add(end_of_line(rest).ok_or(DELIMITER)?);
         at = search.next(start)?;
         // The line break in front of a delimiter belongs to it.
-        parts.push(body.get(start..at.saturating_sub(2)).ok_or("two delimiters with nothing between")?);
+        parts.push(body.get(start..at.saturating_sub(2)).ok_or("two delimiters with nothing between them")?);
     }
 }
 
@@ -110,7 +110,7 @@ fn fresh_boundary(body: &[u8]) -> Result<String, &'static str> {
         .take(MOST_TAKEN)
         .collect();
     if taken.len() == MOST_TAKEN {
-        return Err("its boundary stands in its content");
+        return Err("the content contains the boundary");
     }
     taken.sort_unstable();
     let numbers = (0_u32..).map(|number| format!("{number:08x}"));

@@ -21,7 +21,7 @@ const PARAMETERS: [&str; 7] =
 /// It has no empty line after its headers, or a long way behind them.
 pub fn split(part: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let start = part.get(..MOST).unwrap_or(part);
-    let end = memmem::find(start, b"\r\n\r\n").ok_or("headers that do not end, or are longer than 8 KB")?;
+    let end = memmem::find(start, b"\r\n\r\n").ok_or("headers without an end, or of more than 8 KB")?;
     let content = part.get(end.saturating_add(4)..).unwrap_or_default();
     Ok((part.get(..end).unwrap_or_default(), content))
 }
@@ -73,7 +73,7 @@ impl Head {
             value.main.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
         };
         match text.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
-            true => Err("a form inside of the form"),
+            true => Err("a nested form"),
             false => Ok((text.is_ascii() && Value::parse(text).is_ok_and(|value| is_media_type(&value)))
                 .then_some(text)),
         }

@@ -21,9 +21,9 @@ const MOST_OVERRIDES: usize = 100;
 const ANY_GROUP: &str = "*";
 
 const SHAPE: &str = "a list of models, of {\"model\": .., ..} or of {\"group\": [..]}";
-const TOO_MANY: &str = "short: the fallbacks of a request are 50 in all, with 100 members each";
+const TOO_MANY: &str = "at most 50 fallbacks in all, with at most 100 parameters each";
 const OPERATORS: &str =
-    "free of addresses and keys (api_base, api_key, ..): the configuration says where deployments are";
+    "without addresses and keys (api_base, api_key, ..): the configuration sets them";
 
 /// Reads one list. `room` is what is left of [`MOST_TARGETS`].
 ///

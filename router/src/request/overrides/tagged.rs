@@ -47,7 +47,7 @@ fn join(tags: &mut Vec<String>, name: &str, value: &str) -> Result<(), Refusal> 
 fn add(tags: &mut Vec<String>, name: &str, tag: &str) -> Result<(), Refusal> {
     let tag = tag.trim();
     if tags::is_malformed(tag) {
-        let must_be = "a list of tags, where ! excludes and & requires the tag that follows it at once";
+        let must_be = "a list of tags, where ! excludes and & requires the tag that follows it directly";
         return Err(Refusal::Parameter(name.to_owned(), must_be));
     }
     if tag.is_empty() || tags.iter().any(|known| known == tag) {

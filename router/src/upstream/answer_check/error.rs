@@ -108,7 +108,7 @@ fn written(read: &ErrorBody, data: &str, status: u16) -> String {
     const LONGEST: usize = 2000;
     let message = match read.messages.first() {
         Some(message) => message.as_str(),
-        None if data.is_empty() => "The provider sent an error that says nothing.",
+        None if data.is_empty() => "The provider sent an error without a message.",
         None => data,
     };
     let message: String = message.chars().take(LONGEST).collect();

@@ -108,7 +108,7 @@ pub fn check(beginning: &Beginning<'_>) -> Checked {
         Some(b'<') if promise != Promise::JsonOrEvents && !beginning.is_announced(&["html"]) => {
             Checked::Genuine(Form::Whole)
         }
-        Some(b'<') => beginning.is_no_answer("a page of HTML or XML"),
+        Some(b'<') => beginning.is_no_answer("an HTML or XML page"),
         Some(_) if promise != Promise::JsonOrEvents => Checked::Genuine(Form::Whole),
         Some(b'[') => list(text, beginning),
         Some(_) => beginning.is_no_answer("a body that is neither JSON nor a stream of events"),
@@ -169,8 +169,8 @@ fn object(text: &[u8], promise: Promise, beginning: &Beginning<'_>) -> Checked {
         Snapshot::NoJson | Snapshot::Unfinished if promise != Promise::JsonOrEvents => {
             Checked::Genuine(Form::Whole)
         }
-        Snapshot::NoJson => beginning.is_no_answer("a body that is no JSON"),
-        Snapshot::Unfinished if beginning.complete => beginning.is_no_answer("JSON that breaks off"),
+        Snapshot::NoJson => beginning.is_no_answer("a body that is not JSON"),
+        Snapshot::Unfinished if beginning.complete => beginning.is_no_answer("truncated JSON"),
         Snapshot::Unfinished => beginning.wait(Form::Whole),
     }
 }

@@ -46,8 +46,6 @@ fn help(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
 }
 
-use crate::mesh::MeshArgs;
-
 /// LiteLLM's config.yaml, served by Envoy.
 #[derive(Debug, Parser)]
 #[command(
@@ -196,6 +194,40 @@ pub struct Render {
     /// In a mesh.
     #[command(flatten)]
     pub mesh: MeshArgs,
+}
+
+/// Options of `render` for Istio and Envoy Gateway.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "In a mesh (--target istio, --target envoy-gateway)")]
+pub struct MeshArgs {
+    /// Namespace of everything that is rendered
+    #[arg(long, value_name = "NAME", default_value = "llm-balancer")]
+    pub namespace: String,
+    /// Envoy Gateway: namespace of Envoy's pods, which its own is unless it runs in gateway namespace mode
+    #[arg(long, value_name = "NAME", default_value = "envoy-gateway-system")]
+    pub pods_namespace: String,
+    /// Host that the gateway answers to, may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Vec<String>,
+    /// Secret with the certificate; HTTPS on port 443 instead of HTTP on 80
+    #[arg(long, value_name = "NAME")]
+    pub tls_secret: Option<String>,
+    /// The filter's image with its digest, as `make image-wasm` packs it [default: the filter goes into a ConfigMap]
+    #[arg(long, value_name = "oci://IMAGE@sha256:DIGEST")]
+    pub filter_image: Option<String>,
+    /// What the gateway lets us add
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: Profile,
+}
+
+/// How the filter gets into somebody else's Envoy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// Behind an internal listener, once per attempt: everything works
+    #[default]
+    TwoHop,
+    /// On the gateway's own listener, once per request: a retry stays with the deployment
+    SingleHop,
 }
 
 /// What a configuration can be rendered for.

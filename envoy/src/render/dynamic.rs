@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
-use super::{Options, around, behind, clusters, edge, metrics, typed, with};
+use super::bootstrap::{behind, clusters};
+use super::message::{typed, with};
+use super::options::Options;
+use super::{edge, metrics_listener, process};
 
 /// Where Envoy finds what may change.
 #[derive(Clone, Debug)]
@@ -102,9 +105,9 @@ pub fn readiness_refused(mut routes: Value) -> Value {
 pub fn live_bootstrap(config: &Config, options: &Options, files: &Files) -> Value {
     let routes = json!({"route_config_name": edge::EDGE, "config_source": source(&files.routes)});
     let (mut listeners, mut clusters) = (vec![edge::listener(options.listen, ("rds", routes))], Vec::new());
-    metrics::add(options, &mut listeners, &mut clusters);
+    metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
-    let bootstrap = with(around(config, options), "static_resources", resources);
+    let bootstrap = with(process::process(config, options), "static_resources", resources);
     let sources = json!({"cds_config": source(&files.clusters), "lds_config": source(&files.listeners)});
     with(bootstrap, "dynamic_resources", sources)
 }

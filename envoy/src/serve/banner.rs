@@ -6,11 +6,11 @@ use std::path::Path;
 
 use llm_balancer_config::{Config, Strategy};
 
-use crate::findings::{BOLD, GREEN, YELLOW};
 use crate::render::Options;
-use crate::surroundings;
+use crate::support::colors::{BOLD, GREEN, YELLOW};
+use crate::support::environment;
 
-use super::changes::short;
+use super::config_diff::short;
 
 /// Lines of groups at most; `GET /v1/model/info` has them all.
 const MOST_GROUPS: usize = 20;
@@ -41,7 +41,7 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
     if let Some(more) = groups.len().checked_sub(MOST_GROUPS).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more groups");
     }
-    for line in surroundings::proxies(config) {
+    for line in environment::proxies(config) {
         let _ = writeln!(text, "{line}");
     }
     if let Some(redis) = &config.redis {

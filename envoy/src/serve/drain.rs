@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Serve;
 
 use super::admin::Admin;
-use super::child;
+use super::envoy_process;
 use super::events::{Event, Events};
 
 /// How often we look who is left.
@@ -61,7 +61,7 @@ pub fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Serve) ->
 /// Ends Envoy now.
 pub fn end(child: &mut Child) -> io::Result<()> {
     let told = now();
-    child::end(child);
+    envoy_process::end(child);
     while child.try_wait()?.is_none() {
         if now().saturating_duration_since(told) > LAST {
             return child.kill();

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use crate::failure::Failure;
+use crate::support::failure::Failure;
 
 /// Where Envoy is going to listen. All were free a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::render::{Resources, readiness_refused};
 
-use super::handing::{Handing, Kind};
+use super::file_xds::{Handing, Kind};
 
 /// So many polls are given to clusters whose names are being looked up, a second: whoever is not found by then is found
 /// later, and until then counts as a deployment that cannot be reached.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use llm_balancer_config::{Config, Tls};
 
-use crate::failure::Failure;
+use crate::support::failure::Failure;
 
 /// Where systems keep the bundle of their CAs.
 const BUNDLES: &[&str] = &[

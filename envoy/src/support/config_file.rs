@@ -7,8 +7,8 @@ use std::{env, fs};
 
 use llm_balancer_config::{Config, Loaded, load};
 
-use crate::failure::Failure;
-use crate::findings;
+use crate::support::colors;
+use crate::support::failure::Failure;
 
 /// What another content changes, of the file at the end of all links; `None` where there is none.
 pub type Sign = Option<(u64, u64, u64, i64, i64)>;
@@ -75,7 +75,7 @@ impl Read {
     pub fn usable(self) -> Result<Usable, Failure> {
         let Self { loaded: Loaded { reading, text }, files } = self;
         for finding in &reading.findings {
-            anstream::eprintln!("{}", findings::painted(finding));
+            anstream::eprintln!("{}", colors::painted(finding));
         }
         let warnings = reading.findings.len();
         reading.config.map(|config| Usable { config, text, files, warnings }).ok_or(Failure::Refused)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use llm_balancer_config::Config;
 
-use crate::cas;
+use crate::support::ca_bundle;
 
 /// `2 of 3 deployments are reached through http://proxy:3128 (HTTPS_PROXY)`, a line for each proxy.
 pub fn proxies(config: &Config) -> Vec<String> {
@@ -28,7 +28,7 @@ pub fn variables(names: &[String]) -> Option<String> {
 
 /// `servers are verified by the CAs in /corp.pem (REQUESTS_CA_BUNDLE)`, or why `serve` would not start on this machine.
 pub fn cas(config: &Config) -> Option<String> {
-    match cas::find(config) {
+    match ca_bundle::find(config) {
         Err(failure) => Some(format!("serve would not start here: {failure}")),
         Ok(used) => {
             let (variable, file) = config.ca_bundle.as_ref().filter(|(_, file)| *file == used)?;

@@ -6,19 +6,18 @@ use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use llm_balancer_config::{Config, Secret};
-use tempfile::TempDir;
-
-use crate::cli::Serve;
-use crate::configuration::{self, Usable};
-use crate::failure::Failure;
-use crate::findings::{GREEN, RED};
-use crate::render::{Options, Resources, forward_proxy};
-use crate::{cas, listen};
 
 use super::events::{Event, Events};
-use super::generations::Generations;
-use super::watch::{LOOK, Watch};
-use super::{banner, changes, child, drain, redis_socket};
+use super::file_watcher::{LOOK, Watch};
+use super::revisions::Generations;
+use super::runtime_folder::RuntimeFolder;
+use super::{banner, config_diff, drain, envoy_process};
+use crate::cli::Serve;
+use crate::render::{Options, Resources, proxy_variables};
+use crate::support::colors::{GREEN, RED};
+use crate::support::config_file::{self, Usable};
+use crate::support::failure::Failure;
+use crate::support::{ca_bundle, listen};
 
 /// How often we look whether Envoy serves: a start takes some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
@@ -35,7 +34,7 @@ const GOODBYE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Running<'a> {
     pub args: &'a Serve,
-    pub dir: &'a TempDir,
+    pub folder: &'a RuntimeFolder,
     /// What is being served, and its text.
     pub config: Config,
     pub text: String,
@@ -56,14 +55,14 @@ impl Running<'_> {
         let lost = |error: std::io::Error| Failure::Machine(format!("Envoy cannot be waited for: {error}"));
         if !self.start()? {
             let status = self.child.wait().map_err(lost)?;
-            return Ok(child::exit_code(status, true));
+            return Ok(envoy_process::exit_code(status, true));
         }
         let asked = self.serve().map_err(lost)?;
         let status = self.child.wait().map_err(lost)?;
         if !asked {
             say_that_it_ended(status);
         }
-        Ok(child::exit_code(status, asked))
+        Ok(envoy_process::exit_code(status, asked))
     }
 
     /// Until Envoy serves; says whether it does, or was told to end before.
@@ -72,7 +71,7 @@ impl Running<'_> {
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 say_that_it_ended(status);
-                return Err(Failure::Ended(child::exit_code(status, false)));
+                return Err(Failure::Ended(envoy_process::exit_code(status, false)));
             }
             let admin = &self.generations.handing.admin;
             let word = admin.is_ready().then(|| self.generations.handing.first_word()).flatten();
@@ -166,7 +165,7 @@ impl Running<'_> {
 
     /// What is different, if anything is.
     fn renew(&mut self) -> Result<Option<String>, Failure> {
-        let read = configuration::read(&self.args.config)?;
+        let read = config_file::read(&self.args.config)?;
         self.watch.set_files(read.files.clone());
         let unset = read.loaded.reading.findings.iter().any(|finding| finding.message.contains(UNSET));
         let usable = read.usable();
@@ -182,15 +181,15 @@ impl Running<'_> {
         let note = self.stays_where_it_is(&config)?;
         self.knows_the_proxy(&config)?;
         let options = Options {
-            system_cas: cas::find(&config)?,
-            redis_socket: redis_socket(&config, self.dir)?,
+            system_cas: ca_bundle::find(&config)?,
+            redis_socket: self.folder.redis_socket(&config)?,
             ..self.options.clone()
         };
         let resources = Resources::new(self.generations.next_number(), &config, &text, &options);
         self.generations
             .switch(resources)
             .map_err(|reason| Failure::Machine(format!("Envoy refuses it: {reason}")))?;
-        let changes = changes::between(&self.config, &config);
+        let changes = config_diff::between(&self.config, &config);
         (self.config, self.text, self.options) = (config, text, options);
         let changes = if changes.is_empty() { "nothing that is served differs".to_owned() } else { changes };
         Ok(Some(format!("{changes}{note}")))
@@ -198,7 +197,7 @@ impl Running<'_> {
 
     /// A running process cannot be given another environment.
     fn knows_the_proxy(&self, config: &Config) -> Result<(), Failure> {
-        let needed = forward_proxy::variables(config);
+        let needed = proxy_variables(config);
         if needed.iter().all(|(name, value)| self.variables.get(name) == Some(value)) {
             return Ok(());
         }

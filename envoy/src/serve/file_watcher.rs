@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::configuration::{Sign, sign};
+use crate::support::config_file::{Sign, sign};
 
 /// How often there is a look. A change is taken up when it has stood still for one.
 pub const LOOK: Duration = Duration::from_millis(250);
@@ -132,7 +132,7 @@ mod tests {
         for (file, text) in
             [("more.yaml", model("new-york")), ("config.yaml", "include: [more.yaml] # again\n".to_owned())]
         {
-            let read = crate::configuration::read(&path("config.yaml")).unwrap();
+            let read = crate::support::config_file::read(&path("config.yaml")).unwrap();
             assert!(read.loaded.reading.config.is_some(), "{:?}", read.loaded.reading.findings);
             assert_eq!(read.files.len(), 2, "{:?}", read.files);
             fs::write(path(file), text).unwrap();

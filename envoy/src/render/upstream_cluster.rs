@@ -5,7 +5,29 @@ use std::net::IpAddr;
 use llm_balancer_config::Tls;
 use serde_json::{Value, json};
 
-use super::{typed, with};
+use super::message::{open_breakers, typed, with};
+
+/// A cluster with this one endpoint.
+pub(super) fn at(name: &str, endpoint: &Value, protocol: Value) -> Value {
+    json!({
+        "name": name,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "circuit_breakers": open_breakers(),
+        "typed_extension_protocol_options": protocol,
+    })
+}
+
+/// A connection that died silently during a long answer is noticed within two minutes, not two hours.
+pub(super) fn tcp_keepalive() -> Value {
+    json!({"tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 20, "keepalive_probes": 3}})
+}
+
+/// Long enough for three SYNs (1 s and 2 s apart) and a slow TLS handshake; the next deployment is waiting.
+const CONNECT_TIMEOUT: &str = "5s";
+
+/// Below the idle timeouts of load balancers in front of providers (60 s and up), so that they rarely close first.
+pub(super) const IDLE_TIMEOUT: &str = "50s";
 
 /// Whether a host has to be looked up.
 pub(super) fn is_name(host: &str) -> bool {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::files;
 use crate::render::Files;
+use crate::support::files;
 
 use super::admin::Admin;
 

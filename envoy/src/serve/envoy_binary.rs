@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failure::Failure;
+use crate::support::failure::Failure;
 
 /// The oldest that has `allow_on_headers_stop_iteration`, without which the filter cannot wait for a request's body.
 const OLDEST: (u32, u32) = (1, 35);
@@ -14,7 +14,7 @@ const OLDEST: (u32, u32) = (1, 35);
 const INSTALLED: &str = ".tools/envoy/bin/envoy";
 
 /// `--envoy`, else `$ENVOY`, else the one on PATH, else the one that `make tools` installed; if it is recent enough.
-pub fn envoy(argument: Option<&Path>) -> Result<PathBuf, Failure> {
+pub fn find(argument: Option<&Path>) -> Result<PathBuf, Failure> {
     let named = match argument {
         Some(path) => Some((path.to_owned(), "--envoy")),
         None => env::var_os("ENVOY").filter(|path| !path.is_empty()).map(|path| (path.into(), "ENVOY")),
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_envoy_that_is_not_there_is_named_with_the_option() {
-        let error = envoy(Some(Path::new("/nowhere/envoy"))).unwrap_err();
+        let error = find(Some(Path::new("/nowhere/envoy"))).unwrap_err();
         assert_eq!(error, Failure::Usage("--envoy: there is no file /nowhere/envoy".into()));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use llm_balancer_config::Config;
 
 use crate::cli::Listen;
-use crate::failure::Failure;
+use crate::support::failure::Failure;
 
 /// The address for clients. Nobody opens a port without a key to other machines by accident.
 pub fn address(listen: &Listen, config: &Config) -> Result<SocketAddr, Failure> {

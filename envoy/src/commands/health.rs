@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::Health;
-use crate::failure::Failure;
+use crate::support::failure::Failure;
 
 /// It answers at once or it is in trouble: the answer needs no provider.
 const PATIENCE: Duration = Duration::from_secs(2);

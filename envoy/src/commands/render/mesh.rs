@@ -1,54 +1,69 @@
-//! What `render` needs to know about a mesh, and what the operator still has to do there.
+//! `render --target istio` and `--target envoy-gateway`: Kubernetes objects, and what is left to the operator.
 
-use clap::{Args, ValueEnum};
-use llm_balancer_config::{Config, Tls};
+use llm_balancer_config::{Config, Proxies, Tls};
+use serde_json::Value;
 
-use crate::cli::{Render, Target};
-use crate::failure::Failure;
-use crate::filter;
-use crate::render::kubernetes::Code;
-pub use crate::render::kubernetes::Mesh;
-use crate::surroundings;
-
-/// Options of `render` for Istio and Envoy Gateway.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "In a mesh (--target istio, --target envoy-gateway)")]
-pub struct MeshArgs {
-    /// Namespace of everything that is rendered
-    #[arg(long, value_name = "NAME", default_value = "llm-balancer")]
-    pub namespace: String,
-    /// Envoy Gateway: namespace of Envoy's pods, which its own is unless it runs in gateway namespace mode
-    #[arg(long, value_name = "NAME", default_value = "envoy-gateway-system")]
-    pub pods_namespace: String,
-    /// Host that the gateway answers to, may be repeated [default: all]
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Vec<String>,
-    /// Secret with the certificate; HTTPS on port 443 instead of HTTP on 80
-    #[arg(long, value_name = "NAME")]
-    pub tls_secret: Option<String>,
-    /// The filter's image with its digest, as `make image-wasm` packs it [default: the filter goes into a ConfigMap]
-    #[arg(long, value_name = "oci://IMAGE@sha256:DIGEST")]
-    pub filter_image: Option<String>,
-    /// What the gateway lets us add
-    #[arg(long, value_enum, default_value_t)]
-    pub profile: Profile,
-}
-
-/// How the filter gets into somebody else's Envoy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
-    /// Behind an internal listener, once per attempt: everything works
-    #[default]
-    TwoHop,
-    /// On the gateway's own listener, once per request: a retry stays with the deployment
-    SingleHop,
-}
+use super::output::{cannot_write, documents, folder, remove_others, socket_path};
+use crate::cli::{MeshArgs, Profile, Render, Target};
+use crate::render::mesh::{Code, Mesh, SYSTEM_CAS};
+use crate::render::{Options, bootstrap};
+use crate::support::failure::Failure;
+use crate::support::{embedded_filter, environment, files};
 
 /// A ConfigMap holds one MiB in all; this much is left for its names.
 const CONFIG_MAP: usize = 1024 * 1024 - 4096;
 
+pub(super) fn render(
+    args: &Render,
+    config: &Config,
+    text: &str,
+    objects: fn(Value, &Mesh) -> Vec<Value>,
+) -> Result<(), Failure> {
+    let mesh = mesh(args, config)?;
+    let options = Options {
+        // The gateway's own address takes its place.
+        listen: ([127, 0, 0, 1], args.listen.port).into(),
+        admin_port: args.listen.admin_port,
+        metrics: None,
+        filter: mesh.filter_file(),
+        system_cas: SYSTEM_CAS.to_owned(),
+        redis_socket: socket_path(args, config)?,
+    };
+    // The proxies of this machine are not those of the gateway's pods.
+    let direct = Config { proxies: Proxies::default(), ..config.clone() };
+    let objects = objects(bootstrap(&direct, text, &options), &mesh);
+    match &args.out {
+        None => print!("{}", documents(&objects)?),
+        Some(dir) => {
+            let folder = folder(dir).map_err(|error| cannot_write(dir, &error))?;
+            // Numbered: `kubectl apply -f` goes by the files' names.
+            let mut written = Vec::new();
+            for (number, object) in (1_u32..).zip(&objects) {
+                let kind =
+                    object.get("kind").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+                let name = format!("{number:02}-{kind}.yaml");
+                files::write_private(
+                    &folder.join(&name),
+                    documents(std::slice::from_ref(object))?.as_bytes(),
+                )
+                .map_err(|error| cannot_write(dir, &error))?;
+                written.push(name);
+            }
+            for name in remove_others(&folder, &written).map_err(|error| cannot_write(dir, &error))? {
+                eprintln!("removed {}, which was rendered before", folder.join(name).display());
+            }
+            // A filter in a ConfigMap is too large for the annotation that a client-side apply keeps.
+            eprintln!("kubectl apply --server-side -f {}", folder.display());
+        }
+    }
+    for remark in remarks(config, &mesh) {
+        eprintln!("{remark}");
+    }
+    Ok(())
+}
+
 /// The mesh as the command line describes it.
-pub fn mesh(args: &Render, config: &Config) -> Result<Mesh, Failure> {
+fn mesh(args: &Render, config: &Config) -> Result<Mesh, Failure> {
     let MeshArgs { namespace, pods_namespace, hostname, tls_secret, filter_image, profile } = &args.mesh;
     if config.server.master_key.is_none() && !args.listen.insecure_no_auth {
         return Err(Failure::Usage(
@@ -57,7 +72,7 @@ pub fn mesh(args: &Render, config: &Config) -> Result<Mesh, Failure> {
     }
     let code = match filter_image {
         Some(image) => image_code(image)?,
-        None => config_map_code(filter::bytes().map_err(Failure::Machine)?)?,
+        None => config_map_code(embedded_filter::bytes().map_err(Failure::Machine)?)?,
     };
     let is_set = |name: &String| std::env::var_os(name).is_some();
     Ok(Mesh {
@@ -98,7 +113,7 @@ fn config_map_code(bytes: &'static [u8]) -> Result<Code, Failure> {
 }
 
 /// What single hop cannot do, and what has to be in the cluster beside the rendered objects.
-pub fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
+fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
     let mut remarks = Vec::new();
     if mesh.single_hop {
         remarks.push("single-hop: a retry stays with the deployment that was chosen, and failures lead to no fallback; docs/istio.md and docs/envoy-gateway.md say what else".to_owned());
@@ -112,7 +127,7 @@ pub fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
             "its variables come from a Secret: kubectl create secret generic llm-balancer -n {namespace}{literals}"
         ));
     }
-    let proxies = surroundings::proxies(config).into_iter();
+    let proxies = environment::proxies(config).into_iter();
     remarks.extend(proxies.map(|line| {
         format!("{line} from here, and not from the gateway, which reaches them directly: give its pods a way out, such as an egress gateway")
     }));

@@ -3,25 +3,24 @@
 use std::process::ExitCode;
 
 use crate::cli::Check;
-use crate::configuration;
-use crate::failure::Failure;
-use crate::findings::{self, BOLD, GREEN, RED};
-use crate::surroundings;
+use crate::support::colors::{self, BOLD, GREEN, RED};
+use crate::support::failure::Failure;
+use crate::support::{config_file, environment};
 
 /// Prints the findings to standard output; the exit code says whether the file can be used.
 pub fn check(args: &Check) -> Result<ExitCode, Failure> {
-    let reading = configuration::read(&args.config)?.loaded.reading;
+    let reading = config_file::read(&args.config)?.loaded.reading;
     for finding in &reading.findings {
-        anstream::println!("{}", findings::painted(finding));
+        anstream::println!("{}", colors::painted(finding));
     }
     let name = args.config.display();
     let Some(config) = reading.config else {
         anstream::println!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}");
         return Ok(Failure::Refused.exit_code());
     };
-    let variables = surroundings::variables(&reading.variables);
-    let proxies = surroundings::proxies(&config);
-    for remark in variables.into_iter().chain(proxies).chain(surroundings::cas(&config)) {
+    let variables = environment::variables(&reading.variables);
+    let proxies = environment::proxies(&config);
+    for remark in variables.into_iter().chain(proxies).chain(environment::cas(&config)) {
         anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
     }
     let count = config.deployments.len();

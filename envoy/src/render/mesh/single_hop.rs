@@ -4,8 +4,8 @@
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::kubernetes::{MANAGER, Parts};
-use super::typed;
+use super::parts::{MANAGER, Parts};
+use crate::render::message::typed;
 
 /// Takes the listener and the cluster between the hops out; what was on that listener goes onto the gateway's.
 pub(super) fn rearrange(parts: &mut Parts) {

@@ -8,10 +8,12 @@
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::kubernetes::{
-    Code, HTTP_CONNECTION_MANAGER, Mesh, NAME, NOT_PATCHED, Parts, fetched_by_agent, labels, manager_type,
-};
-use super::{single_hop, with};
+use super::gateway::{Code, Mesh, NAME, NOT_PATCHED, labels};
+use super::parts::Parts;
+use super::single_hop;
+use crate::render::message::{typed, with};
+
+const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
 
 const NETWORKING: &str = "networking.istio.io/v1";
 
@@ -186,6 +188,20 @@ fn discovered(parts: &mut Parts, code: Value) -> Option<Value> {
     });
     *extension.pointer_mut("/typed_config/config/vm_config/code")? = code;
     Some(extension)
+}
+
+/// The filter's code as the agent of Istio fetches it, which puts a file in its place.
+fn fetched_by_agent(reference: &str, sha256: &str) -> Value {
+    // Nobody looks at the cluster, but there has to be one.
+    let uri = json!({"uri": format!("oci://{reference}"), "cluster": "_", "timeout": "30s"});
+    json!({"remote": {"http_uri": uri, "sha256": sha256}})
+}
+
+fn manager_type(fields: Map<String, Value>) -> Value {
+    typed(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        Value::Object(fields),
+    )
 }
 
 #[cfg(test)]

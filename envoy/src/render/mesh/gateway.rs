@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use data_encoding::BASE64;
 use llm_balancer_config::names;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{typed, with};
+use crate::render::message::with;
 
 /// Where somebody else's Envoy runs, and how the filter gets there.
 #[derive(Clone, Debug)]
@@ -56,83 +56,6 @@ const FOLDER: &str = "/etc/llm-balancer";
 
 /// The bundle in the images of Istio's proxy and of Envoy.
 pub const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-pub(super) const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
-
-/// Our bootstrap taken apart. What is the edge's own goes onto the gateway's listener.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
-    /// Fields of the edge's connection manager that a gateway's has to take over.
-    pub manager: Map<String, Value>,
-    /// HTTP filters of the edge, without its router.
-    pub filters: Vec<Value>,
-    /// Fields of its virtual host.
-    pub virtual_host: Map<String, Value>,
-    /// Fields of its only route.
-    pub route: Map<String, Value>,
-    /// All other listeners.
-    pub listeners: Vec<Value>,
-    pub clusters: Vec<Value>,
-    /// How statistics become metrics.
-    pub stats: Map<String, Value>,
-}
-
-/// The connection manager in a listener with one filter chain.
-pub(super) const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
-
-/// What a gateway decides for itself.
-const GATEWAYS_OWN: [&str; 5] = ["@type", "stat_prefix", "codec_type", "route_config", "http_filters"];
-
-impl Parts {
-    pub fn of(mut bootstrap: Value) -> Self {
-        let mut listeners = array(&mut bootstrap, "/static_resources/listeners");
-        let edge = listeners.iter().position(|listener| listener.get("name") == Some(&"edge".into()));
-        let mut edge = edge.map(|edge| listeners.remove(edge)).unwrap_or_default();
-        let mut filters = array(&mut edge, &format!("{MANAGER}/http_filters"));
-        filters.pop();
-        let host = format!("{MANAGER}/route_config/virtual_hosts/0");
-        let mut route = object(&mut edge, &format!("{host}/routes/0"));
-        let mut virtual_host = object(&mut edge, &host);
-        let mut manager = object(&mut edge, MANAGER);
-        for key in GATEWAYS_OWN {
-            manager.shift_remove(key);
-        }
-        for key in ["name", "domains", "routes"] {
-            virtual_host.shift_remove(key);
-        }
-        route.shift_remove("match");
-        let mut stats = object(&mut bootstrap, "/stats_config");
-        // Which statistics are kept is the gateway's to say.
-        stats.shift_remove("stats_matcher");
-        let clusters = array(&mut bootstrap, "/static_resources/clusters");
-        Self { manager, filters, virtual_host, route, listeners, clusters, stats }
-    }
-
-    /// The HTTP filter with the wasm module, wherever it is.
-    pub fn wasm(&mut self) -> Option<&mut Value> {
-        let behind = self
-            .listeners
-            .iter_mut()
-            .filter_map(|listener| listener.pointer_mut(&format!("{MANAGER}/http_filters"))?.as_array_mut());
-        let mut all = self.filters.iter_mut().chain(behind.flatten());
-        all.find(|filter| filter.get("name") == Some(&names::FILTER.into()))
-    }
-}
-
-/// What stands at this place, which is left empty.
-fn array(value: &mut Value, pointer: &str) -> Vec<Value> {
-    match value.pointer_mut(pointer).map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => Vec::new(),
-    }
-}
-
-fn object(value: &mut Value, pointer: &str) -> Map<String, Value> {
-    match value.pointer_mut(pointer).map(Value::take) {
-        Some(Value::Object(members)) => members,
-        _ => Map::new(),
-    }
-}
 
 impl Mesh {
     /// The file with the filter, in the gateway's pods. The name of one that we put there changes with its content, so
@@ -224,20 +147,6 @@ pub(super) fn object_of(api: &str, kind: &str, metadata: Value, body: Value) -> 
 
 /// The answer while the control plane has not taken our patches over.
 pub(super) const NOT_PATCHED: &str = r#"{"error":{"message":"The gateway has not been patched: see the status of its patch policy.","type":"internal_server_error","param":null,"code":"503"}}"#;
-
-/// The filter's code as the agent of Istio fetches it, which puts a file in its place.
-pub(super) fn fetched_by_agent(reference: &str, sha256: &str) -> Value {
-    // Nobody looks at the cluster, but there has to be one.
-    let uri = json!({"uri": format!("oci://{reference}"), "cluster": "_", "timeout": "30s"});
-    json!({"remote": {"http_uri": uri, "sha256": sha256}})
-}
-
-pub(super) fn manager_type(fields: Map<String, Value>) -> Value {
-    typed(
-        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        Value::Object(fields),
-    )
-}
 
 fn config_map_name(bytes: &[u8]) -> String {
     format!("{NAME}-filter-{}", fingerprint(bytes))

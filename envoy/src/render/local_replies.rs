@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::with;
+use super::message::with;
 
 /// Statuses that the edge gives by itself, and what they mean here. The status also is the error's code.
 const MESSAGES: &[(u16, &str)] = &[

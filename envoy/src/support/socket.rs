@@ -4,7 +4,7 @@ use std::path::Path;
 
 use llm_balancer_config::Config;
 
-use crate::failure::Failure;
+use crate::support::failure::Failure;
 
 /// `sun_path` of Linux has 108 bytes, the last of them a zero.
 const LONGEST: usize = 107;

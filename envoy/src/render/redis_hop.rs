@@ -11,8 +11,8 @@
 use llm_balancer_config::{Redis, names};
 use serde_json::{Value, json};
 
-use super::upstream::{Lookup, is_name, transport_socket};
-use super::{http_connection_manager, http1, open_breakers, router, socket_address, with};
+use super::message::{http_connection_manager, http1, open_breakers, router, socket_address, with};
+use super::upstream_cluster::{Lookup, is_name, transport_socket};
 
 /// Only for ourselves: rw-------.
 const MODE: u32 = 0o600;

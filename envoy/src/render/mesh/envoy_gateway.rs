@@ -4,8 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::kubernetes::{MANAGER, Mesh, NAME, NOT_PATCHED, Parts, labels, object_of};
-use super::{single_hop, with};
+use super::gateway::{Mesh, NAME, NOT_PATCHED, labels, object_of};
+use super::parts::{MANAGER, Parts};
+use super::single_hop;
+use crate::render::message::with;
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";

@@ -6,9 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
-use super::{
-    Options, http_connection_manager, http1, listener_address, open_breakers, router, socket_address,
+use super::message::{
+    http_connection_manager, http1, listener_address, open_breakers, router, socket_address,
 };
+use super::options::Options;
 
 /// The listener's name, its statistics' prefix, and the cluster behind it.
 const METRICS: &str = "metrics";

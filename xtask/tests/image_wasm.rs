@@ -6,11 +6,11 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use llm_balancer_integration::mesh::filter_file;
-use llm_balancer_integration::sbom::bill;
-use llm_balancer_integration::wasm_image::{digest, pack};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use xtask::filter_file;
+use xtask::image::{digest, pack};
+use xtask::sbom::bill;
 
 /// A blob by its descriptor, which tells the truth about it.
 fn blob(layout: &Path, descriptor: &Value) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::wasm_image::digest;
+use crate::image::digest;
 
 /// The bill for the package of this name, by `cargo metadata --filter-platform wasm32-wasip1`.
 pub fn bill(metadata: &Value, package: &str, filter: &[u8]) -> Value {

@@ -2,17 +2,16 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use crate::child_process::dies_with_this_thread;
 use crate::{Balancer, Client, free_port};
 
 /// Longer than any start on a busy machine.
@@ -173,8 +172,7 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(file("stdout"))
             .stderr(file("stderr"));
-        // SAFETY: between fork and exec only this system call is made, and nothing is allocated.
-        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        dies_with_this_thread(&mut command, Signal::SIGKILL);
         self.child = Some(command.spawn().expect("Envoy runs"));
     }
 

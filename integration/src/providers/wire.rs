@@ -8,8 +8,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::answer::{Answer, Body, Break, End};
-use crate::openai;
+use super::answer::{Answer, Body, Break, End};
+use super::openai;
 
 /// A request as it arrived, to be asserted on.
 #[derive(Clone, Debug)]

@@ -1,17 +1,16 @@
 //! A real Prometheus of the test's own: it scrapes every second, and is gone when the test is.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use crate::child_process::dies_with_this_thread;
 use crate::{Client, free_port};
 
 /// Longer than any start on a busy machine.
@@ -46,8 +45,7 @@ impl Prometheus {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log);
-        // SAFETY: between fork and exec only this system call is made, and nothing is allocated.
-        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        dies_with_this_thread(&mut command, Signal::SIGKILL);
         let child = command.spawn().unwrap_or_else(|error| {
             panic!("cannot run {}: {error}; `make tools` installs it", program("prometheus").display())
         });

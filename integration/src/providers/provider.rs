@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::Answer;
-use crate::certificates::Identity;
-use crate::wire::{self, Performed, Received, Wire};
+use super::answer::Answer;
+use super::wire::{self, Performed, Received, Wire};
+use crate::network::certificates::Identity;
 
 /// A provider on a port of loopback. Ends with the value.
 #[derive(Debug)]

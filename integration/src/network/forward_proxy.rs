@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::certificates::Identity;
+use crate::network::certificates::Identity;
 
 /// A proxy on a port of loopback. Ends with the value.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::fleet::Timed;
+use super::instances::Timed;
 use crate::{Client, Reply};
 
 /// In front of so many instances as there are clients.

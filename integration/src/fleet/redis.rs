@@ -2,18 +2,17 @@
 //! stopped and started again.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::certificates::Authority;
+use crate::child_process::dies_with_this_thread;
 use crate::free_port;
+use crate::network::certificates::Authority;
 
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(10);
@@ -180,8 +179,7 @@ impl Redis {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log);
-        // SAFETY: between fork and exec only this system call is made, and nothing is allocated.
-        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        dies_with_this_thread(&mut command, Signal::SIGKILL);
         self.child =
             Some(command.spawn().unwrap_or_else(|error| {
                 panic!("cannot run redis-server: {error}; `make tools` installs it")

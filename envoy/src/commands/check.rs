@@ -1,17 +1,18 @@
-//! `check`: everything found in a configuration, all at once.
+//! `check`: prints all findings about a configuration.
 
 use std::process::ExitCode;
 
-use crate::cli::Check;
+use crate::cli::CheckArgs;
 use crate::support::colors::{self, BOLD, GREEN, RED};
+use crate::support::config_file::ConfigFile;
+use crate::support::environment;
 use crate::support::failure::Failure;
-use crate::support::{config_file, environment};
 
-/// Prints the findings to standard output; the exit code says whether the file can be used.
-pub fn check(args: &Check) -> Result<ExitCode, Failure> {
-    let reading = config_file::read(&args.config)?.loaded.reading;
+/// Prints to standard output. Exit code 0 if the configuration is usable.
+pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let reading = ConfigFile::read(&args.config)?.loaded.reading;
     for finding in &reading.findings {
-        anstream::println!("{}", colors::painted(finding));
+        anstream::println!("{}", colors::colored(finding));
     }
     let name = args.config.display();
     let Some(config) = reading.config else {

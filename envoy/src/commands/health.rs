@@ -5,21 +5,20 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::Health;
+use crate::cli::HealthArgs;
 use crate::support::failure::Failure;
 
 /// It answers at once or it is in trouble: the answer needs no provider.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Success if the balancer answers.
-pub fn health(args: &Health) -> Result<ExitCode, Failure> {
+pub fn health(args: &HealthArgs) -> Result<ExitCode, Failure> {
     let address = SocketAddr::new(args.host, args.port);
-    let answer =
-        ask(address).map_err(|error| Failure::Machine(format!("no answer from {address}: {error}")))?;
+    let answer = ask(address).map_err(|error| Failure::Io(format!("no answer from {address}: {error}")))?;
     if answer.starts_with("HTTP/1.1 200 ") {
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Failure::Machine(format!("{address} answers {}", answer.lines().next().unwrap_or_default())))
+    Err(Failure::Io(format!("{address} answers {}", answer.lines().next().unwrap_or_default())))
 }
 
 fn ask(address: SocketAddr) -> io::Result<String> {

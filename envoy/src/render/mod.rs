@@ -34,7 +34,7 @@ mod withheld_headers;
 mod yaml_writer;
 
 pub use bootstrap::bootstrap;
-pub(crate) use dynamic::{Files, Resources, live_bootstrap, readiness_refused};
+pub(crate) use dynamic::{Resources, Revision, XdsFiles, deregistration, live_bootstrap, readiness_refused};
 pub(crate) use forward_proxy::variables as proxy_variables;
 pub use options::Options;
 pub(crate) use yaml_writer::to_documents;

@@ -1,14 +1,14 @@
-//! What differs between two configurations, in a line.
+//! What differs between two configurations, as one line.
 
 use std::collections::BTreeMap;
 
 use llm_balancer_config::{Config, Deployment};
 
-/// Deployments named in one line at most.
-const MOST_NAMED: usize = 5;
+/// Ids named per kind of change.
+const MAX_NAMED: usize = 5;
 
-/// `1 deployment added (paris); 2 changed (tokyo, virginia); settings changed`; nothing where nothing differs.
-pub fn between(old: &Config, new: &Config) -> String {
+/// `1 deployment added (paris); 2 changed (tokyo, virginia); settings changed`; empty if nothing differs.
+pub(super) fn summary(old: &Config, new: &Config) -> String {
     let (before, after) = (by_id(old), by_id(new));
     let added = after.keys().filter(|id| !before.contains_key(*id)).copied().collect();
     let removed = before.keys().filter(|id| !after.contains_key(*id)).copied().collect();
@@ -44,8 +44,8 @@ fn keys_differ(old: &Config, new: &Config) -> bool {
 }
 
 fn listed(ids: Vec<&str>, what: &str) -> Option<String> {
-    let named = ids.iter().take(MOST_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
-    let more = match ids.len().saturating_sub(MOST_NAMED) {
+    let named = ids.iter().take(MAX_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
+    let more = match ids.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
@@ -56,8 +56,8 @@ fn listed(ids: Vec<&str>, what: &str) -> Option<String> {
     }
 }
 
-/// Ids that LiteLLM makes have 64 digits, of which a few will do.
-pub fn short(id: &str) -> &str {
+/// The first digits of an id that LiteLLM generated, a SHA-256 of 64 digits; other ids whole.
+pub(super) fn short(id: &str) -> &str {
     const DIGITS: usize = 8;
     match id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         true => id.get(..DIGITS).unwrap_or(id),
@@ -88,25 +88,25 @@ mod tests {
         let old = config(&["paris", "tokyo", "virginia"], "");
         let new = config(&["paris", "tokyo , rpm: 5", "oslo"], "router_settings: {num_retries: 7}\n");
         let said = "1 deployment added (oslo); 1 deployment removed (virginia); 1 deployment changed (tokyo); settings changed";
-        assert_eq!(between(&old, &new), said);
-        assert_eq!(between(&old, &old), "");
+        assert_eq!(summary(&old, &new), said);
+        assert_eq!(summary(&old, &old), "");
     }
 
     #[test]
     fn another_key_is_a_change_though_it_is_never_shown() {
         let old = config(&["paris"], "");
         let new = config(&["paris 2"], "");
-        assert_eq!(between(&old, &new), "1 deployment changed (paris)");
+        assert_eq!(summary(&old, &new), "1 deployment changed (paris)");
         let guarded =
             |key: &str| config(&["paris"], &format!("general_settings: {{master_key: sk-{key}}}\n"));
-        assert_eq!(between(&guarded("1"), &guarded("2")), "settings changed");
+        assert_eq!(summary(&guarded("1"), &guarded("2")), "settings changed");
     }
 
     #[test]
     fn of_many_only_a_few_are_named() {
         let names: Vec<String> = (0..200).map(|number| format!("d{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let said = between(&config(&["paris"], ""), &config(&names, ""));
+        let said = summary(&config(&["paris"], ""), &config(&names, ""));
         assert!(
             said.starts_with("200 deployments added (d0, d1, d10, d100, d101 and 195 more); 1 "),
             "{said}"

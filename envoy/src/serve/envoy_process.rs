@@ -1,4 +1,4 @@
-//! Envoy as our child: it does not outlive us, and it ends when we say so.
+//! Envoy as a child process that does not outlive its parent.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -9,48 +9,46 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
-/// Starts it.
-pub fn spawn(mut command: Command) -> io::Result<Child> {
+/// Starts Envoy.
+pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     allow_many_connections();
-    dies_with_us(&mut command);
+    tie_to_this_process(&mut command);
     command.spawn()
 }
 
-/// Asks it to end, which it does at once.
-pub fn end(child: &Child) {
+/// Sends SIGTERM, after which Envoy exits at once.
+pub(super) fn terminate(child: &Child) {
     if let Ok(pid) = i32::try_from(child.id()) {
-        // Fails only if it has ended, which is seen elsewhere.
+        // Fails only if Envoy has exited, which the caller sees.
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
 }
 
-/// Every request holds a few descriptors, and the soft limit often is 1024.
+/// Raises the soft limit of file descriptors, often 1024, to the hard limit: every request holds a few.
 fn allow_many_connections() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Refused in some sandboxes; the old limit serves fewer clients, but it serves.
+        // Some sandboxes refuse it; the old limit serves fewer clients.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 
-/// Even if we are killed without a chance to pass that on.
-fn dies_with_us(command: &mut Command) {
-    // Of its own group, so that Ctrl-C reaches it through us, when its requests have ended.
+/// Kills Envoy if this process is killed, and keeps the terminal's Ctrl-C from it.
+fn tie_to_this_process(command: &mut Command) {
+    // A process group of its own: Ctrl-C must drain first.
     command.process_group(0);
-    let us = Pid::this();
-    let ask = move || {
-        // Nobody is left who would wait for a graceful end.
+    let parent = Pid::this();
+    let set_signal = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // We may have gone already.
-        if getppid() == us { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }
+        // The parent may have exited before the call.
+        if getppid() == parent { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }
     };
     // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
-    unsafe { command.pre_exec(ask) };
+    unsafe { command.pre_exec(set_signal) };
 }
 
-/// As shells have it: 128 and the signal's number for a process that a signal ended. An end that nobody asked for is
-/// never a success; one that was asked for is, by whichever signal: Envoy does not handle SIGTERM from the first moment,
-/// and is killed where it takes too long.
-pub fn exit_code(status: ExitStatus, asked: bool) -> u8 {
+/// Envoy's exit code, 128 plus the signal's number if a signal ended it. An exit that was not `asked` for is never a
+/// success. One that was is a success after any signal: a starting Envoy does not handle SIGTERM, and a slow one is killed.
+pub(super) fn exit_code(status: ExitStatus, asked: bool) -> u8 {
     if asked && status.signal().is_some() {
         return 0;
     }
@@ -63,7 +61,7 @@ pub fn exit_code(status: ExitStatus, asked: bool) -> u8 {
 mod tests {
     use super::*;
 
-    /// As `wait` tells it: the signal in the low bits, the code above them.
+    /// In the format of `wait`: the signal in the low bits, the code above them.
     fn signal(number: i32) -> ExitStatus {
         ExitStatus::from_raw(number)
     }

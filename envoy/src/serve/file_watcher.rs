@@ -1,55 +1,50 @@
 //! Whether the files of a configuration have changed.
 //!
-//! By looking, and not by asking the kernel to tell: looking works the same for a file that is written anew, for one that another
-//! takes the place of (editors), for links that are turned elsewhere (ConfigMaps) and for folders of another machine.
+//! The watcher polls. Unlike inotify, that also works for files that another replaces (editors), for links that change
+//! (ConfigMaps) and for network file systems.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::config_file::{Sign, sign};
+use crate::support::config_file::FileStamp;
 
-/// How often there is a look. A change is taken up when it has stood still for one.
-pub const LOOK: Duration = Duration::from_millis(250);
+/// Between two polls. A change counts when it is the same in two of them, so that a file is not read half written.
+pub(super) const POLL: Duration = Duration::from_millis(250);
 
 /// The files of one configuration.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct FileWatcher {
     files: Vec<PathBuf>,
-    /// As they were when they were last read.
-    read: Vec<Sign>,
-    /// As they were at the last look.
-    seen: Vec<Sign>,
+    /// When they were last read.
+    read: Vec<FileStamp>,
+    /// At the last poll.
+    seen: Vec<FileStamp>,
 }
 
-impl Watch {
-    /// These files, with their signs from just before they were read.
-    pub fn new(files: Vec<(PathBuf, Sign)>) -> Self {
+impl FileWatcher {
+    /// Watches these files, with their stamps from just before they were read.
+    pub(crate) fn new(files: Vec<(PathBuf, FileStamp)>) -> Self {
         let (files, read): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         Self { files, seen: read.clone(), read }
     }
 
-    /// Looks. Says whether something has changed since they were read, and has stood still since the last look.
-    pub fn has_changed(&mut self) -> bool {
-        let now = signs(&self.files);
-        let stands_still = now == self.seen;
+    /// Polls. Returns whether a file has changed since it was read, and not since the last poll.
+    pub(super) fn has_changed(&mut self) -> bool {
+        let now = stamps(&self.files);
+        let is_settled = now == self.seen;
         self.seen = now;
-        stands_still && self.seen != self.read
+        is_settled && self.seen != self.read
     }
 
-    /// They are about to be read, whatever comes of it.
-    pub fn reading(&mut self) {
-        self.seen = signs(&self.files);
+    /// The files are about to be read: only later changes count.
+    pub(super) fn mark_read(&mut self) {
+        self.seen = stamps(&self.files);
         self.read.clone_from(&self.seen);
-    }
-
-    /// Reading has found these files, with their signs from just before they were read.
-    pub fn set_files(&mut self, files: Vec<(PathBuf, Sign)>) {
-        *self = Self::new(files);
     }
 }
 
-fn signs(files: &[PathBuf]) -> Vec<Sign> {
-    files.iter().map(|file| sign(file)).collect()
+fn stamps(files: &[PathBuf]) -> Vec<FileStamp> {
+    files.iter().map(|file| FileStamp::of(file)).collect()
 }
 
 #[cfg(test)]
@@ -60,12 +55,12 @@ mod tests {
 
     use super::*;
 
-    fn watch(file: &Path) -> Watch {
-        Watch::new(vec![(file.to_owned(), sign(file))])
+    fn watch(file: &Path) -> FileWatcher {
+        FileWatcher::new(vec![(file.to_owned(), FileStamp::of(file))])
     }
 
-    /// Looks until something has stood still.
-    fn seen(watch: &mut Watch) -> bool {
+    /// Polls until a change has settled.
+    fn seen(watch: &mut FileWatcher) -> bool {
         let first = watch.has_changed();
         watch.has_changed() || first
     }
@@ -79,12 +74,12 @@ mod tests {
         assert!(!seen(&mut watch));
         fs::write(&file, "22").unwrap();
         assert!(seen(&mut watch));
-        watch.reading();
+        watch.mark_read();
         assert!(!seen(&mut watch));
         fs::write(&beside, "33").unwrap();
         fs::rename(&beside, &file).unwrap();
         assert!(seen(&mut watch));
-        watch.reading();
+        watch.mark_read();
         fs::remove_file(&file).unwrap();
         assert!(seen(&mut watch));
     }
@@ -118,6 +113,7 @@ mod tests {
         }
         assert!(watch.has_changed());
     }
+
     #[test]
     fn what_is_written_after_it_was_read_and_before_it_is_watched_has_changed() {
         let dir = tempfile::tempdir().unwrap();
@@ -132,15 +128,12 @@ mod tests {
         for (file, text) in
             [("more.yaml", model("new-york")), ("config.yaml", "include: [more.yaml] # again\n".to_owned())]
         {
-            let read = crate::support::config_file::read(&path("config.yaml")).unwrap();
+            let read = crate::support::config_file::ConfigFile::read(&path("config.yaml")).unwrap();
             assert!(read.loaded.reading.config.is_some(), "{:?}", read.loaded.reading.findings);
             assert_eq!(read.files.len(), 2, "{:?}", read.files);
             fs::write(path(file), text).unwrap();
-            let mut started = Watch::new(read.files.clone());
+            let mut started = FileWatcher::new(read.files);
             assert!(seen(&mut started), "{file}");
-            let mut reloaded = watch(&path("config.yaml"));
-            reloaded.set_files(read.files);
-            assert!(seen(&mut reloaded), "{file}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that Envoy reads anew when another takes their place, and what it says to each.
+//! xDS through files: Envoy re-reads a file when another takes its place, and its statistics say whether it accepted it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,142 +8,134 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::render::Files;
+use super::admin::Admin;
+use crate::render::XdsFiles;
 use crate::support::files;
 
-use super::admin::Admin;
-
-/// How often Envoy is asked.
+/// Between two looks at the statistics.
 const POLL: Duration = Duration::from_millis(10);
-/// After so many polls it has not taken a file and will not: ten thousand clusters take it some seconds.
-const MOST_POLLS: u32 = 6_000;
-/// After so many questions in a row without an answer it is not there.
-const MOST_UNANSWERED: u32 = 200;
+/// Polls before a push has failed, one minute: Envoy takes some seconds to accept ten thousand clusters.
+const MAX_POLLS: u32 = 6_000;
+/// Unanswered polls in a row before a push has failed.
+const MAX_UNANSWERED: u32 = 200;
 
-/// One of the files.
+/// What one file holds.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// Clusters.
+pub(super) enum ResourceType {
     Clusters,
-    /// Listeners.
     Listeners,
-    /// Routes.
     Routes,
 }
 
-/// The way to hand files to Envoy.
+/// Pushes resources to one Envoy.
 #[derive(Debug)]
-pub struct Handing {
-    /// Whom they are handed to.
-    pub admin: Admin,
-    files: Files,
-    /// Each file has another, as Envoy only tells the version that it took last.
+pub(crate) struct FileXds {
+    pub(super) admin: Admin,
+    files: XdsFiles,
+    /// Of the file written last; never repeated, since Envoy reports only the version that it accepted last.
     version: u64,
-    /// Set when there is no more use in waiting.
-    over: Arc<AtomicBool>,
+    /// Ends every wait.
+    stopping: Arc<AtomicBool>,
 }
 
-impl Handing {
-    /// To this Envoy; `over` is set when there is no more use in waiting for it.
-    pub fn new(admin: Admin, files: Files, over: Arc<AtomicBool>) -> Self {
-        Self { admin, files, version: 0, over }
+impl FileXds {
+    /// Pushes to the Envoy behind `admin`, which reads `files`. `stopping` ends every wait.
+    pub(crate) fn new(admin: Admin, files: XdsFiles, stopping: Arc<AtomicBool>) -> Self {
+        Self { admin, files, version: 0, stopping }
     }
 
-    /// Writes a file without waiting for Envoy, which is not there yet.
-    pub fn write<'a>(
+    /// Writes a file and does not wait for Envoy.
+    pub(super) fn write<'a>(
         &mut self,
-        kind: Kind,
+        of: ResourceType,
         resources: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), String> {
         self.version = self.version.saturating_add(1);
         let all: Vec<&str> = resources.into_iter().collect();
         let text = format!("{{\"version_info\":\"{}\",\"resources\":[{}]}}", self.version, all.join(","));
-        replace(self.file(kind), &text).map_err(|error| format!("{}: {error}", self.file(kind).display()))
+        let file = self.file(of);
+        replace(file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
-    /// Writes a file, and waits until Envoy has taken it or says why it does not.
-    pub fn hand<'a>(
+    /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none came.
+    pub(super) fn push<'a>(
         &mut self,
-        kind: Kind,
+        of: ResourceType,
         resources: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), String> {
-        let before = self.refusals(kind);
-        self.write(kind, resources)?;
-        let taken = self.version.to_string();
-        let name = format!("{}.version_text", kind.prefix());
+        let nacks_before = self.stats(of).as_ref().map_or(0, nacks);
+        self.write(of, resources)?;
+        let version = self.version.to_string();
+        let name = format!("{}.version_text", of.stats_prefix());
         let mut unanswered = 0_u32;
-        for _ in 0..MOST_POLLS {
-            if self.is_over() {
-                return Err("it is told to end".to_owned());
+        for _ in 0..MAX_POLLS {
+            if self.is_stopping() {
+                return Err("llm-balancer is shutting down".to_owned());
             }
-            match self.stats(kind) {
-                Some(stats) if stats.get(&name) == Some(&taken) => return Ok(()),
-                Some(stats) if refusals(&stats) > before => return Err(self.reason(kind)),
+            match self.stats(of) {
+                Some(stats) if stats.get(&name) == Some(&version) => return Ok(()),
+                Some(stats) if nacks(&stats) > nacks_before => return Err(self.nack_reason(of)),
                 Some(_) => unanswered = 0,
-                None if unanswered >= MOST_UNANSWERED => break,
+                None if unanswered >= MAX_UNANSWERED => break,
                 None => unanswered = unanswered.saturating_add(1),
             }
             thread::sleep(POLL);
         }
-        Err(format!("it does not take the {}", kind.name()))
+        Err(format!("timed out waiting for the {} to be accepted", of.name()))
     }
 
-    /// What Envoy has refused of the files that it began with; `None` as long as it has not taken all of them.
-    pub fn first_word(&self) -> Option<Result<(), String>> {
+    /// The answer to the files that Envoy was started with; `None` until it has accepted all of them.
+    pub(super) fn initial_ack(&self) -> Option<Result<(), String>> {
         let mut all = true;
-        for kind in [Kind::Clusters, Kind::Listeners, Kind::Routes] {
-            let stats = self.stats(kind)?;
-            if refusals(&stats) > 0 {
-                return Some(Err(self.reason(kind)));
+        for of in [ResourceType::Clusters, ResourceType::Listeners, ResourceType::Routes] {
+            let stats = self.stats(of)?;
+            if nacks(&stats) > 0 {
+                return Some(Err(self.nack_reason(of)));
             }
-            all &= stats.get(&format!("{}.version_text", kind.prefix())).is_some_and(|text| !text.is_empty());
+            let version = stats.get(&format!("{}.version_text", of.stats_prefix()));
+            all &= version.is_some_and(|text| !text.is_empty());
         }
         all.then_some(Ok(()))
     }
 
     /// Waits until this gauge is zero, for so many polls at most.
-    pub fn settled(&self, gauge: &str, polls: u32) {
+    pub(super) fn wait_for_zero(&self, gauge: &str, polls: u32) {
         for _ in 0..polls {
-            if self.is_over() || self.admin.number(gauge).is_none_or(|number| number == 0) {
+            if self.is_stopping() || self.admin.number(gauge).is_none_or(|number| number == 0) {
                 return;
             }
             thread::sleep(POLL);
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
-    fn stats(&self, kind: Kind) -> Option<BTreeMap<String, String>> {
-        let prefix = kind.prefix().replace('.', "\\.");
+    fn stats(&self, of: ResourceType) -> Option<BTreeMap<String, String>> {
+        let prefix = of.stats_prefix().replace('.', "\\.");
         self.admin.stats(&format!("^{prefix}\\.(version_text|update_rejected|update_failure)$"))
     }
 
-    fn refusals(&self, kind: Kind) -> u64 {
-        self.stats(kind).as_ref().map_or(0, refusals)
-    }
-
-    fn reason(&self, kind: Kind) -> String {
-        let said = match kind {
-            Kind::Listeners => self.admin.refused_listener(),
-            Kind::Clusters | Kind::Routes => None,
+    fn nack_reason(&self, of: ResourceType) -> String {
+        let reason = match of {
+            ResourceType::Listeners => self.admin.rejected_listener(),
+            ResourceType::Clusters | ResourceType::Routes => None,
         };
-        said.unwrap_or_else(|| format!("it refuses the {}, for the reason in its log", kind.name()))
+        reason.unwrap_or_else(|| format!("invalid {}, Envoy's log says why", of.name()))
     }
 
-    fn file(&self, kind: Kind) -> &Path {
-        match kind {
-            Kind::Clusters => &self.files.clusters,
-            Kind::Listeners => &self.files.listeners,
-            Kind::Routes => &self.files.routes,
+    fn file(&self, of: ResourceType) -> &Path {
+        match of {
+            ResourceType::Clusters => &self.files.clusters,
+            ResourceType::Listeners => &self.files.listeners,
+            ResourceType::Routes => &self.files.routes,
         }
     }
 }
 
-impl Kind {
-    /// What the statistics about it begin with.
-    fn prefix(self) -> &'static str {
+impl ResourceType {
+    fn stats_prefix(self) -> &'static str {
         match self {
             Self::Clusters => "cluster_manager.cds",
             Self::Listeners => "listener_manager.lds",
@@ -160,12 +152,12 @@ impl Kind {
     }
 }
 
-fn refusals(stats: &BTreeMap<String, String>) -> u64 {
+fn nacks(stats: &BTreeMap<String, String>) -> u64 {
     let counts = stats.iter().filter(|(name, _)| !name.ends_with("version_text"));
     counts.filter_map(|(_, count)| count.parse::<u64>().ok()).fold(0, u64::saturating_add)
 }
 
-/// Envoy sees a file that takes another's place, and never half of one.
+/// Renames a complete file into place, so that Envoy never reads half of one.
 fn replace(file: &Path, text: &str) -> std::io::Result<()> {
     let beside = file.with_extension("new");
     files::write_private(&beside, text.as_bytes())?;

@@ -1,130 +1,119 @@
-//! The configurations that Envoy holds: the newest, which gets every new request, and older ones for as long as something
-//! still passes through them.
+//! The configurations that Envoy holds: the newest gets every new request, an older one stays while it has connections.
 //!
-//! Each has a listener of its own, so nothing has to be cut off or hurried when another takes its place: a request stays with
-//! the configuration that it began with, retries included, and a stream may last as long as it likes.
+//! Each revision has an internal listener of its own, so a reload cuts nothing off: a request stays with the revision that it
+//! began with, retries included, for as long as its stream lasts.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::render::{Resources, readiness_refused};
+use super::file_xds::{FileXds, ResourceType};
+use crate::render::{Resources, Revision, readiness_refused};
 
-use super::file_xds::{Handing, Kind};
+/// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved later, and until then its
+/// deployment is unreachable.
+const WARMING_POLLS: u32 = 100;
 
-/// So many polls are given to clusters whose names are being looked up, a second: whoever is not found by then is found
-/// later, and until then counts as a deployment that cannot be reached.
-const LOOKUP_POLLS: u32 = 100;
-
-/// All of them.
+/// All revisions of this process that are still in use.
 #[derive(Debug)]
-pub struct Generations {
-    /// The way to Envoy.
-    pub handing: Handing,
-    /// The newest last.
+pub(crate) struct Revisions {
+    pub(super) xds: FileXds,
+    /// The newest last; never empty.
     all: Vec<Resources>,
 }
 
-impl Generations {
-    /// With the files that Envoy is going to start with.
-    pub fn first(handing: Handing, resources: Resources) -> Result<Self, String> {
-        let mut generations = Self { handing, all: vec![resources] };
-        let Self { handing, all } = &mut generations;
-        handing.write(Kind::Clusters, clusters(all).values().copied())?;
-        handing.write(Kind::Listeners, listeners(all).values().copied())?;
+impl Revisions {
+    /// Writes the files that Envoy starts with.
+    pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
+        let mut revisions = Self { xds, all: vec![resources] };
+        let Self { xds, all } = &mut revisions;
+        xds.write(ResourceType::Clusters, clusters(all).into_values())?;
+        xds.write(ResourceType::Listeners, listeners(all).into_values())?;
         let routes = all.last().map(|newest| newest.routes.to_string());
-        handing.write(Kind::Routes, routes.as_deref())?;
-        Ok(generations)
+        xds.write(ResourceType::Routes, routes.as_deref())?;
+        Ok(revisions)
     }
 
-    /// The number for the next one.
-    pub fn next_number(&self) -> u64 {
-        self.newest_number().saturating_add(1)
+    /// The revision that gets all new requests.
+    pub(super) fn newest(&self) -> Revision {
+        self.all.last().map_or(Revision::FIRST, |newest| newest.revision)
     }
 
-    /// The number of the one that gets all new requests.
-    pub fn newest_number(&self) -> u64 {
-        self.all.last().map_or(0, |newest| newest.number)
-    }
-
-    /// Sends all new requests to this one, once all of it is there. Where Envoy refuses any of it, nothing has changed.
-    pub fn switch(&mut self, resources: Resources) -> Result<(), String> {
+    /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as they were before.
+    pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
         let routes = resources.routes.to_string();
         self.all.push(resources);
-        let done = self.prepare().and_then(|()| self.handing.hand(Kind::Routes, [routes.as_str()]));
+        let done = self.prepare().and_then(|()| self.xds.push(ResourceType::Routes, [routes.as_str()]));
         if done.is_err() {
             self.all.pop();
-            self.put_back();
+            self.roll_back();
         }
         done
     }
 
-    /// Whatever Envoy did take goes again, and whatever it has not looked at yet it never sees. Nobody waits: it has taken
-    /// all of this before, and one that is too slow for the new ends up with the old all the same. Routes first: nobody is
-    /// sent to a listener that has gone.
-    fn put_back(&mut self) {
-        let Self { handing, all } = self;
-        let routes = all.last().map(|newest| newest.routes.to_string());
-        // A file that cannot be written is no reason to leave the others as they are.
-        let _ = handing.write(Kind::Routes, routes.as_deref());
-        let _ = handing.write(Kind::Listeners, listeners(all).values().copied());
-        let _ = handing.write(Kind::Clusters, clusters(all).values().copied());
-    }
-
+    /// Clusters first: a listener must find its clusters.
     fn prepare(&mut self) -> Result<(), String> {
-        self.handing.hand(Kind::Clusters, clusters(&self.all).values().copied())?;
-        self.handing.settled("cluster_manager.warming_clusters", LOOKUP_POLLS);
-        self.handing.hand(Kind::Listeners, listeners(&self.all).values().copied())?;
-        self.handing.settled("listener_manager.total_listeners_warming", LOOKUP_POLLS);
+        self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values())?;
+        self.xds.wait_for_zero("cluster_manager.warming_clusters", WARMING_POLLS);
+        self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values())?;
+        self.xds.wait_for_zero("listener_manager.total_listeners_warming", WARMING_POLLS);
         Ok(())
     }
 
-    /// Listeners first: nobody is sent to a cluster that has gone.
-    fn hand_all(&mut self) -> Result<(), String> {
-        self.handing.hand(Kind::Listeners, listeners(&self.all).values().copied())?;
-        self.handing.hand(Kind::Clusters, clusters(&self.all).values().copied())
+    /// Writes the previous files again. Routes first: no request may reach a listener that is gone. Does not wait for
+    /// ACKs: Envoy accepted these files before.
+    fn roll_back(&mut self) {
+        let Self { xds, all } = self;
+        let routes = all.last().map(|newest| newest.routes.to_string());
+        // A file that cannot be written must not keep the others from being restored.
+        let _ = xds.write(ResourceType::Routes, routes.as_deref());
+        let _ = xds.write(ResourceType::Listeners, listeners(all).into_values());
+        let _ = xds.write(ResourceType::Clusters, clusters(all).into_values());
     }
 
-    /// Drops the old ones that nothing passes through any more.
-    pub fn tidy(&mut self) {
+    /// Removes old revisions without connections. Listeners first: no request may reach a cluster that is gone.
+    pub(super) fn remove_idle(&mut self) {
         let Some((newest, old)) = self.all.split_last() else { return };
         if old.is_empty() {
             return;
         }
-        let Some(connections) = self.handing.admin.stats(CONNECTIONS) else { return };
-        let is_used = |generation: &Resources| {
-            let name = Resources::listener_of(generation.number);
+        let Some(connections) = self.xds.admin.stats(CONNECTIONS) else { return };
+        let is_used = |resources: &Resources| {
+            let name = resources.revision.listener();
             let count = connections.iter().find(|(stat, _)| stat.contains(&format!("_{name}.")));
-            // One that cannot be seen is not touched.
+            // Keep a listener that has no statistics yet.
             count.is_none_or(|(_, count)| count != "0")
         };
-        let left: Vec<_> =
-            old.iter().filter(|generation| is_used(generation)).chain([newest]).cloned().collect();
-        if left.len() < self.all.len() {
-            self.all = left;
-            // It has taken all of this before.
-            let _ = self.hand_all();
+        let used: Vec<_> =
+            old.iter().filter(|resources| is_used(resources)).chain([newest]).cloned().collect();
+        if used.len() < self.all.len() {
+            self.all = used;
+            // Envoy accepted these resources before.
+            let _ = self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values());
+            let _ = self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values());
         }
     }
 
-    /// Gives Envoy one listener more.
-    pub fn add_listener(&mut self, listener: &str) {
+    /// Adds one listener to those of the revisions.
+    pub(super) fn add_listener(&mut self, listener: &str) {
         let all = listeners(&self.all).into_values().chain([listener]);
-        let _ = self.handing.write(Kind::Listeners, all);
+        let _ = self.xds.write(ResourceType::Listeners, all);
     }
 
-    /// From here on load balancers are told to stay away.
-    pub fn refuse_readiness(&mut self) {
+    /// Answers 503 to load balancers that ask for readiness.
+    pub(super) fn refuse_readiness(&mut self) {
         let Some(newest) = self.all.last() else { return };
         let routes: Value = readiness_refused(newest.routes.clone());
-        let _ = self.handing.hand(Kind::Routes, [routes.to_string().as_str()]);
+        let _ = self.xds.push(ResourceType::Routes, [routes.to_string().as_str()]);
     }
 }
 
-/// Connections of the edge to each of them, a gauge each. An idle one is closed within seconds.
+/// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
 
-type ByName<'a> = std::collections::BTreeMap<&'a str, &'a str>;
+type ByName<'a> = BTreeMap<&'a str, &'a str>;
 
-/// What one of them needs they all have; where two differ in a name, the newest says what it is.
+/// The clusters of all revisions. If two revisions define the same name, the newest wins.
 fn clusters(all: &[Resources]) -> ByName<'_> {
     all.iter().flat_map(|one| &one.clusters).map(|(name, json)| (name.as_str(), json.as_str())).collect()
 }
@@ -146,21 +135,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::render::Files;
+    use crate::render::XdsFiles;
     use crate::serve::admin::Admin;
 
-    fn resources(number: u64) -> Resources {
+    fn resources(revision: Revision) -> Resources {
         let named = |name: &str| [(name.to_owned(), json!({"name": name}).to_string())].into();
         Resources {
-            number,
-            clusters: named(&format!("cluster-{number}")),
-            listeners: named(&format!("listener-{number}")),
-            routes: json!({"name": "edge", "to": number}),
+            revision,
+            clusters: named(&format!("cluster-{revision}")),
+            listeners: named(&format!("listener-{revision}")),
+            routes: json!({"name": "edge", "to": revision.to_string()}),
         }
     }
 
     /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and refuses its routes.
-    fn admin_that_refuses_routes() -> u16 {
+    fn admin_that_rejects_routes() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
@@ -196,16 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn where_routes_are_refused_all_files_are_those_from_before() {
+    fn where_routes_are_rejected_all_files_are_those_from_before() {
         let dir = tempfile::tempdir().unwrap();
-        let over = Arc::new(AtomicBool::new(false));
-        let handing = Handing::new(Admin::new(admin_that_refuses_routes()), Files::of(dir.path()), over);
-        let mut generations = Generations::first(handing, resources(1)).unwrap();
-        let refusal = generations.switch(resources(2)).unwrap_err();
-        assert!(refusal.contains("refuses the routes"), "{refusal}");
-        assert_eq!(generations.newest_number(), 1);
-        let files = Files::of(dir.path());
-        assert_eq!(written(&files.routes), json!([{"name": "edge", "to": 1}]));
+        let stopping = Arc::new(AtomicBool::new(false));
+        let xds = FileXds::new(Admin::new(admin_that_rejects_routes()), XdsFiles::of(dir.path()), stopping);
+        let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
+        let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();
+        assert!(nack.contains("invalid routes"), "{nack}");
+        assert_eq!(revisions.newest(), Revision::FIRST);
+        let files = XdsFiles::of(dir.path());
+        assert_eq!(written(&files.routes), json!([{"name": "edge", "to": "1"}]));
         assert_eq!(written(&files.listeners), json!([{"name": "listener-1"}]));
         assert_eq!(written(&files.clusters), json!([{"name": "cluster-1"}]));
     }

@@ -1,4 +1,4 @@
-//! Files with the CAs that providers and Redis are verified against. They must be there before Envoy looks for them.
+//! The CA files that verify providers and Redis. Envoy needs them when it starts.
 
 use std::fs::File;
 use std::io;
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use llm_balancer_config::{Config, Tls};
 
-use crate::support::failure::Failure;
+use super::failure::Failure;
 
-/// Where systems keep the bundle of their CAs.
+/// Where distributions keep their CA bundle.
 const BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL
@@ -17,9 +17,9 @@ const BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",                  // Alpine, BSD
 ];
 
-/// The system's bundle, one that a variable names before all others; empty where nobody needs it. A file that is named
-/// and cannot be read is an error too.
-pub fn find(config: &Config) -> Result<String, Failure> {
+/// The CA bundle: the one that a variable names, else the system's; empty if nothing needs one. An error if it, or a CA
+/// file of a deployment or of Redis, cannot be read.
+pub(crate) fn find(config: &Config) -> Result<String, Failure> {
     let mut needed = false;
     for deployment in &config.deployments {
         let role = || format!("ssl_verify of deployment {}", deployment.id);
@@ -48,15 +48,14 @@ fn system(config: &Config) -> Result<String, Failure> {
     let found = BUNDLES.iter().find(|file| Path::new(file).is_file());
     found.map(|file| (*file).to_owned()).ok_or_else(|| {
         let message =
-            "no CAs to verify servers by: install ca-certificates, or name a PEM file in SSL_CERT_FILE";
-        Failure::Machine(message.to_owned())
+            "no CA bundle found to verify servers with: install ca-certificates, or set SSL_CERT_FILE to a PEM file";
+        Failure::Io(message.to_owned())
     })
 }
 
 fn readable(file: &str, role: &str) -> Result<(), Failure> {
-    let opened = File::open(file).and_then(|file| match file.metadata()?.is_dir() {
-        true => Err(io::ErrorKind::IsADirectory.into()),
-        false => Ok(()),
+    let opened = File::open(file).and_then(|file| {
+        if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
     });
-    opened.map_err(|error| Failure::Machine(format!("{role}: cannot read {file}: {error}")))
+    opened.map_err(|error| Failure::Io(format!("{role}: cannot read {file}: {error}")))
 }

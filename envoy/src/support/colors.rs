@@ -1,19 +1,19 @@
-//! Findings as people see them: in colour where somebody looks, and the same words everywhere.
+//! Colors of findings and messages. `anstream` removes them where the output is no terminal.
 
 use anstyle::{AnsiColor, Color, Style};
 use llm_balancer_config::{Finding, Severity};
 
-/// What stops something.
-pub const RED: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
-/// What is worth a look.
-pub const YELLOW: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Yellow)));
-/// What is well.
-pub const GREEN: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Green)));
-/// Where it is.
-pub const BOLD: Style = Style::new().bold();
+/// Errors.
+pub(crate) const RED: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
+/// Warnings.
+pub(crate) const YELLOW: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Yellow)));
+/// Success.
+pub(crate) const GREEN: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Green)));
+/// Places.
+pub(crate) const BOLD: Style = Style::new().bold();
 
-/// A finding with its severity in colour; `anstream` takes the colours out again where nobody can see them.
-pub fn painted(finding: &Finding) -> String {
+/// A finding with its severity in color.
+pub(crate) fn colored(finding: &Finding) -> String {
     let line = finding.to_string();
     let (style, word) = match finding.severity {
         Severity::Refused => (RED, ": refused: "),
@@ -35,13 +35,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_its_colours_a_finding_is_the_same() {
+    fn without_its_colors_a_finding_is_the_same() {
         let findings = read("config.yaml", "model_list: []\nfoo: bar\n", &|_| None).findings;
         assert!(!findings.is_empty());
         for finding in findings {
-            let painted = painted(&finding);
-            assert_ne!(painted, finding.to_string());
-            assert_eq!(anstream::adapter::strip_str(&painted).to_string(), finding.to_string());
+            let colored = colored(&finding);
+            assert_ne!(colored, finding.to_string());
+            assert_eq!(anstream::adapter::strip_str(&colored).to_string(), finding.to_string());
         }
     }
 }

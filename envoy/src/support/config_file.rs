@@ -1,4 +1,4 @@
-//! The configuration file, with its includes and the findings about it.
+//! The configuration file with its includes, and when each was last written.
 
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
@@ -7,77 +7,71 @@ use std::{env, fs};
 
 use llm_balancer_config::{Config, Loaded, load};
 
-use crate::support::colors;
-use crate::support::failure::Failure;
+use super::colors;
+use super::failure::Failure;
 
-/// What another content changes, of the file at the end of all links; `None` where there is none.
-pub type Sign = Option<(u64, u64, u64, i64, i64)>;
+/// Differs when a file's content differs: device, inode, size and ctime of the file at the end of all links. ctime changes
+/// with every write and rename, and cannot be set back. `None` for what is not a regular file: a pipe has no later content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileStamp(Option<(u64, u64, u64, i64, i64)>);
 
-/// As the file is now.
-pub fn sign(file: &Path) -> Sign {
-    // A pipe changes while it is read, and has nothing more to say.
-    let data = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
-    // ctime changes with every write and rename, and cannot be set back.
-    Some((data.dev(), data.ino(), data.size(), data.ctime(), data.ctime_nsec()))
+impl FileStamp {
+    /// The file's stamp now.
+    pub(crate) fn of(file: &Path) -> Self {
+        let data = fs::metadata(file).ok().filter(fs::Metadata::is_file);
+        Self(data.map(|data| (data.dev(), data.ino(), data.size(), data.ctime(), data.ctime_nsec())))
+    }
 }
 
-/// A configuration that was looked for.
+/// A configuration that was read, acceptable or not.
 #[derive(Debug)]
-pub struct Read {
-    /// What was found.
-    pub loaded: Loaded,
-    /// Where: the file itself, and all that it includes, as each was just before it was read.
-    pub files: Vec<(PathBuf, Sign)>,
+pub(crate) struct ConfigFile {
+    /// What the files say, with the findings about it.
+    pub(crate) loaded: Loaded,
+    /// The file and its includes, each with its stamp from just before it was read.
+    pub(crate) files: Vec<(PathBuf, FileStamp)>,
 }
 
-/// Reads a file and what it includes.
-pub fn read(path: &Path) -> Result<Read, Failure> {
-    let name = path.to_string_lossy();
-    // Before it is read: whatever is written later shows.
-    let main = sign(path);
-    // An include that cannot be read is a finding, with its place; the file itself has none.
-    let bytes = fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
-    let files = RefCell::new(Vec::new());
-    // Read once: a pipe has nothing to say the second time.
-    let text = |file: &str| {
-        let own = file == name;
-        let sign = if own { main } else { sign(Path::new(file)) };
-        files.borrow_mut().push((PathBuf::from(file), sign));
-        match own {
-            true => String::from_utf8(bytes.clone()).map_err(|error| error.to_string()),
-            false => fs::read_to_string(file).map_err(|error| error.to_string()),
+impl ConfigFile {
+    /// Reads a file and its includes. An include that cannot be read is a finding; an error is about the file itself.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.to_string_lossy();
+        // Before reading, so that a write in between counts as a change.
+        let stamp = FileStamp::of(path);
+        // Read once, because a pipe has no content the second time.
+        let bytes = fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+        let files = RefCell::new(Vec::new());
+        let text = |file: &str| {
+            let is_main = file == name;
+            let stamp = if is_main { stamp } else { FileStamp::of(Path::new(file)) };
+            files.borrow_mut().push((PathBuf::from(file), stamp));
+            if is_main {
+                String::from_utf8(bytes.clone()).map_err(|error| error.to_string())
+            } else {
+                fs::read_to_string(file).map_err(|error| error.to_string())
+            }
+        };
+        let loaded = load(&name, &text, &|name| env::var(name).ok());
+        Ok(Self { loaded, files: files.into_inner() })
+    }
+
+    /// Prints the findings to standard error. An error if the configuration is refused.
+    pub(crate) fn accept(self) -> Result<LoadedConfig, Failure> {
+        let Self { loaded: Loaded { reading, text }, files } = self;
+        for finding in &reading.findings {
+            anstream::eprintln!("{}", colors::colored(finding));
         }
-    };
-    let loaded = load(&name, &text, &|name| env::var(name).ok());
-    Ok(Read { loaded, files: files.into_inner() })
+        let warnings = reading.findings.len();
+        reading.config.map(|config| LoadedConfig { config, text, files, warnings }).ok_or(Failure::Refused)
+    }
 }
 
 /// A configuration that can be served.
 #[derive(Debug)]
-pub struct Usable {
-    /// As it is understood.
-    pub config: Config,
-    /// As it is written.
-    pub text: String,
-    /// Where it was found, and how that looked just before.
-    pub files: Vec<(PathBuf, Sign)>,
-    /// How many warnings there are about it.
-    pub warnings: usize,
-}
-
-/// The configuration, or a refusal; what was found goes to standard error either way.
-pub fn usable(path: &Path) -> Result<Usable, Failure> {
-    read(path)?.usable()
-}
-
-impl Read {
-    /// The same for one that was read already.
-    pub fn usable(self) -> Result<Usable, Failure> {
-        let Self { loaded: Loaded { reading, text }, files } = self;
-        for finding in &reading.findings {
-            anstream::eprintln!("{}", colors::painted(finding));
-        }
-        let warnings = reading.findings.len();
-        reading.config.map(|config| Usable { config, text, files, warnings }).ok_or(Failure::Refused)
-    }
+pub(crate) struct LoadedConfig {
+    pub(crate) config: Config,
+    /// What the filter reads again: the file with its includes.
+    pub(crate) text: String,
+    pub(crate) files: Vec<(PathBuf, FileStamp)>,
+    pub(crate) warnings: usize,
 }

@@ -1,13 +1,13 @@
-//! What the environment adds to a file, in the operator's words.
+//! What a configuration takes from the environment, in lines for the operator.
 
 use std::collections::BTreeMap;
 
 use llm_balancer_config::Config;
 
-use crate::support::ca_bundle;
+use super::ca_bundle;
 
-/// `2 of 3 deployments are reached through http://proxy:3128 (HTTPS_PROXY)`, a line for each proxy.
-pub fn proxies(config: &Config) -> Vec<String> {
+/// One line for each forward proxy: `2 of 3 deployments are reached through http://proxy:3128 (HTTPS_PROXY)`
+pub(crate) fn proxies(config: &Config) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for deployment in &config.deployments {
         if let Some(proxy) = config.proxies.of(&deployment.endpoint) {
@@ -20,19 +20,18 @@ pub fn proxies(config: &Config) -> Vec<String> {
     counts.into_iter().map(line).collect()
 }
 
-/// `OPENAI_API_KEY, OPENAI_BASE_URL: read from the environment where the file is silent`; nothing where nothing was read.
-pub fn variables(names: &[String]) -> Option<String> {
-    (!names.is_empty())
-        .then(|| format!("{}: read from the environment where the file is silent", names.join(", ")))
+/// Variables that fill keys which the file leaves out: `from the environment: OPENAI_API_KEY, OPENAI_BASE_URL`
+pub(crate) fn variables(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("from the environment: {}", names.join(", ")))
 }
 
-/// `servers are verified by the CAs in /corp.pem (REQUESTS_CA_BUNDLE)`, or why `serve` would not start on this machine.
-pub fn cas(config: &Config) -> Option<String> {
+/// `servers are verified with the CAs in /corp.pem (REQUESTS_CA_BUNDLE)`, or why `serve` cannot start on this machine.
+pub(crate) fn cas(config: &Config) -> Option<String> {
     match ca_bundle::find(config) {
-        Err(failure) => Some(format!("serve would not start here: {failure}")),
+        Err(failure) => Some(format!("serve cannot start here: {failure}")),
         Ok(used) => {
             let (variable, file) = config.ca_bundle.as_ref().filter(|(_, file)| *file == used)?;
-            Some(format!("servers are verified by the CAs in {file} ({variable})"))
+            Some(format!("servers are verified with the CAs in {file} ({variable})"))
         }
     }
 }
@@ -67,8 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn the_cas_that_a_variable_names_are_told_and_so_is_a_file_that_is_not_there() {
-        let told = |base: &str, file: &str| {
+    fn the_cas_that_a_variable_names_are_reported_and_so_is_a_missing_file() {
+        let line = |base: &str, file: &str| {
             let text = format!(
                 "model_list:\n- {{model_name: g, litellm_params: {{model: openai/m, api_base: '{base}', api_key: k}}}}\n"
             );
@@ -76,12 +75,12 @@ mod tests {
             cas(&read("config.yaml", &text, &lookup).config.unwrap())
         };
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        let expected = format!("servers are verified by the CAs in {file} (REQUESTS_CA_BUNDLE)");
-        assert_eq!(told("https://a/v1", file), Some(expected));
-        let missing = told("https://a/v1", "/nowhere/ca.pem").unwrap();
-        let start = "serve would not start here: REQUESTS_CA_BUNDLE: cannot read /nowhere/ca.pem: ";
+        let expected = format!("servers are verified with the CAs in {file} (REQUESTS_CA_BUNDLE)");
+        assert_eq!(line("https://a/v1", file), Some(expected));
+        let missing = line("https://a/v1", "/nowhere/ca.pem").unwrap();
+        let start = "serve cannot start here: REQUESTS_CA_BUNDLE: cannot read /nowhere/ca.pem: ";
         assert!(missing.starts_with(start), "{missing}");
-        assert_eq!(told("http://a/v1", "/nowhere/ca.pem"), None, "nothing needs it");
+        assert_eq!(line("http://a/v1", "/nowhere/ca.pem"), None, "nothing needs it");
     }
 
     #[test]
@@ -93,11 +92,8 @@ mod tests {
             _ => None,
         };
         let reading = read("config.yaml", text, &lookup);
-        let said = variables(&reading.variables).unwrap();
-        assert_eq!(
-            said,
-            "OPENAI_API_KEY, OPENAI_BASE_URL: read from the environment where the file is silent"
-        );
+        let line = variables(&reading.variables).unwrap();
+        assert_eq!(line, "from the environment: OPENAI_API_KEY, OPENAI_BASE_URL");
         assert_eq!(variables(&[]), None);
     }
 }

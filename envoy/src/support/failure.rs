@@ -1,28 +1,28 @@
-//! Why the program ends early, and its exit code.
+//! Why a command fails, and its exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// What is said on standard error before the program ends.
+/// Printed to standard error before the program exits.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The command line, or a file that it names.
     Usage(String),
-    /// The configuration is refused; its findings have been printed.
+    /// The configuration is refused; its findings are printed.
     Refused,
-    /// Something else on this machine.
-    Machine(String),
-    /// Envoy has ended by itself, with this code, before it served.
-    Ended(u8),
+    /// This machine: files, ports, processes.
+    Io(String),
+    /// Envoy exited with this code before it served.
+    EnvoyExited(u8),
 }
 
 impl Failure {
-    /// As scripts see it.
+    /// 1 for the configuration or the machine, 2 for the command line, else Envoy's own code.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Refused | Self::Machine(_) => ExitCode::from(1),
+            Self::Refused | Self::Io(_) => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),
-            Self::Ended(code) => ExitCode::from(*code),
+            Self::EnvoyExited(code) => ExitCode::from(*code),
         }
     }
 }
@@ -30,9 +30,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) | Self::Machine(message) => f.write_str(message),
-            Self::Ended(_) => f.write_str("Envoy did not start"),
-            Self::Refused => f.write_str("the configuration is refused, for the reasons above"),
+            Self::Usage(message) | Self::Io(message) => f.write_str(message),
+            Self::EnvoyExited(_) => f.write_str("Envoy did not start"),
+            Self::Refused => f.write_str("configuration refused, see above"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files for one pair of eyes: a bootstrap holds the user's file, and that may hold keys.
+//! Private files: a bootstrap holds the user's file, and that may hold keys.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -6,11 +6,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Writes a file that only its owner can read.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(path)?;
-    // One that was there before keeps its own mode otherwise.
+    // `mode` applies to new files only.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     file.write_all(content)
 }

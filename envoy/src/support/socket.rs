@@ -1,21 +1,21 @@
-//! The Unix socket on the way to Redis. Its path has to fit into an address.
+//! The Unix socket to Redis, whose path must fit into a socket address.
 
 use std::path::Path;
 
 use llm_balancer_config::Config;
 
-use crate::support::failure::Failure;
+use super::failure::Failure;
 
-/// `sun_path` of Linux has 108 bytes, the last of them a zero.
-const LONGEST: usize = 107;
+/// `sun_path` of Linux has 108 bytes, the last of them zero (unix(7)).
+const MAX_BYTES: usize = 107;
 
-/// The path for Envoy, if the configuration needs the socket and it can be made there.
-pub fn path(config: &Config, path: &Path, shorter: &str) -> Result<String, Failure> {
+/// The path as Envoy gets it. An error if the configuration has a Redis and the path is too long; `advice` says how to shorten it.
+pub(crate) fn path(config: &Config, path: &Path, advice: &str) -> Result<String, Failure> {
     let path = path.display().to_string();
-    if config.redis.is_some() && path.len() > LONGEST {
-        let length = path.len();
-        return Err(Failure::Machine(format!(
-            "the path of the socket on the way to Redis has {length} bytes, and {LONGEST} is the most that a socket can have: {shorter} ({path})"
+    let length = path.len();
+    if config.redis.is_some() && length > MAX_BYTES {
+        return Err(Failure::Io(format!(
+            "the path of the socket to Redis is {length} bytes long, the maximum is {MAX_BYTES}: {advice} ({path})"
         )));
     }
     Ok(path)

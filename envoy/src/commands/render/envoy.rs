@@ -2,53 +2,56 @@
 
 use llm_balancer_config::Config;
 
-use super::output::{cannot_write, folder, socket_path, yaml};
-use crate::cli::Render;
+use super::output::{OutputFolder, socket_path, yaml};
+use crate::cli::RenderArgs;
 use crate::render::{Options, bootstrap, proxy_variables};
 use crate::support::failure::Failure;
-use crate::support::{ca_bundle, embedded_filter, environment, files, listen};
+use crate::support::{ca_bundle, embedded_filter, environment, listen};
 
 const FILTER: &str = "filter.wasm";
 const BOOTSTRAP: &str = "bootstrap.yaml";
 
-pub(super) fn render(args: &Render, config: &Config, text: &str) -> Result<(), Failure> {
+pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(), Failure> {
     let address = listen::address(&args.listen, config)?;
     let options = Options {
         listen: address,
         admin_port: args.listen.admin_port,
         metrics: listen::metrics(&args.listen, address),
-        // Relative to where Envoy is started.
+        // Relative to Envoy's working directory.
         filter: FILTER.to_owned(),
         system_cas: ca_bundle::find(config)?,
         redis_socket: socket_path(args, config)?,
     };
-    if config.redis.is_some() {
-        eprintln!(
-            "it makes the socket {} on the way to Redis, in a folder that must be there and be Envoy's own: --redis-socket PATH chooses another",
-            options.redis_socket
-        );
-    }
-    environment::proxies(config).iter().for_each(|line| eprintln!("{line}"));
-    for name in proxy_variables(config).keys() {
-        eprintln!(
-            "{name} must be in Envoy's environment: \"Basic $(printf %s 'user:password' | base64 -w0)\""
-        );
-    }
+    print_requirements(config, &options);
     match &args.out {
         None => {
             print!("{}", yaml(&bootstrap(config, text, &options))?);
-            eprintln!("it loads {FILTER} from the folder that Envoy is started in: --out DIR writes both");
+            eprintln!("note: Envoy loads {FILTER} from its working directory; --out DIR writes both files");
         }
         Some(dir) => {
-            let bytes = embedded_filter::bytes().map_err(Failure::Machine)?;
-            let folder = folder(dir).map_err(|error| cannot_write(dir, &error))?;
-            let options = Options { filter: folder.join(FILTER).display().to_string(), ..options };
-            let bootstrap = yaml(&bootstrap(config, text, &options))?;
-            files::write_private(&folder.join(FILTER), bytes)
-                .and_then(|()| files::write_private(&folder.join(BOOTSTRAP), bootstrap.as_bytes()))
-                .map_err(|error| cannot_write(dir, &error))?;
-            eprintln!("envoy --config-path {}", folder.join(BOOTSTRAP).display());
+            let folder = OutputFolder::create(dir)?;
+            let filter = folder.file(FILTER).display().to_string();
+            let bootstrap = yaml(&bootstrap(config, text, &Options { filter, ..options }))?;
+            folder.write(FILTER, embedded_filter::bytes()?)?;
+            folder.write(BOOTSTRAP, bootstrap.as_bytes())?;
+            eprintln!("envoy --config-path {}", folder.file(BOOTSTRAP).display());
         }
     }
     Ok(())
+}
+
+/// What the bootstrap needs around it.
+fn print_requirements(config: &Config, options: &Options) {
+    if config.redis.is_some() {
+        eprintln!(
+            "note: Envoy makes the socket {} to Redis, in a folder that must exist and be Envoy's own; --redis-socket PATH chooses another",
+            options.redis_socket
+        );
+    }
+    environment::proxies(config).iter().for_each(|line| eprintln!("note: {line}"));
+    for name in proxy_variables(config).keys() {
+        eprintln!(
+            "note: Envoy's environment must set {name}: \"Basic $(printf %s 'user:password' | base64 -w0)\""
+        );
+    }
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::gateway::{Mesh, NAME, NOT_PATCHED, labels, object_of};
-use super::parts::{MANAGER, Parts};
+use super::parts::{BootstrapParts, MANAGER};
 use super::single_hop;
 use crate::render::message::with;
 
@@ -20,7 +20,7 @@ const BUFFER_LIMIT: &str = "1Mi";
 /// Everything, in the order in which it is applied.
 pub fn objects(mut bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     let extensions = bootstrap.get_mut("bootstrap_extensions").map(Value::take).unwrap_or_default();
-    let parts = Parts::of(bootstrap);
+    let parts = BootstrapParts::of(bootstrap);
     let mut merged = json!({});
     if !mesh.single_hop {
         merged = with(merged, "bootstrap_extensions", extensions);
@@ -127,7 +127,7 @@ const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
-fn patches(mut parts: Parts, mesh: &Mesh) -> Vec<Value> {
+fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
     }

@@ -22,7 +22,7 @@ pub struct Mesh {
     /// With the gateway's certificate.
     pub tls_secret: Option<String>,
     /// The filter.
-    pub code: Code,
+    pub code: FilterCode,
     /// The filter sits on the gateway's own listener.
     pub single_hop: bool,
     /// Environment variables that the filter reads, and whether they were set when this was rendered.
@@ -33,7 +33,7 @@ pub struct Mesh {
 
 /// Where the gateway's pods find the filter.
 #[derive(Clone, Debug)]
-pub enum Code {
+pub enum FilterCode {
     /// Rendered with everything else.
     ConfigMap(&'static [u8]),
     /// Pulled from a registry.
@@ -62,8 +62,8 @@ impl Mesh {
     /// that nobody goes on with an old one.
     pub fn filter_file(&self) -> String {
         match &self.code {
-            Code::ConfigMap(bytes) => format!("{FOLDER}/{}.wasm", fingerprint(bytes)),
-            Code::Image { .. } => format!("{FOLDER}/plugin.wasm"),
+            FilterCode::ConfigMap(bytes) => format!("{FOLDER}/{}.wasm", fingerprint(bytes)),
+            FilterCode::Image { .. } => format!("{FOLDER}/plugin.wasm"),
         }
     }
 
@@ -74,7 +74,7 @@ impl Mesh {
 
     /// The ConfigMap with the filter, if that is where it goes.
     pub(super) fn filter_config_map(&self) -> Option<Value> {
-        let Code::ConfigMap(bytes) = &self.code else { return None };
+        let FilterCode::ConfigMap(bytes) = &self.code else { return None };
         let file = format!("{}.wasm", fingerprint(bytes));
         let body = json!({"immutable": true, "binaryData": {file: BASE64.encode(bytes)}});
         let metadata = metadata(&config_map_name(bytes), &self.pods_namespace);
@@ -85,13 +85,13 @@ impl Mesh {
     pub(super) fn volumes(&self, image_volume: bool) -> (Vec<Value>, Vec<Value>) {
         let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
         let filter = match &self.code {
-            Code::ConfigMap(bytes) => {
+            FilterCode::ConfigMap(bytes) => {
                 Some(json!({"name": "filter", "configMap": {"name": config_map_name(bytes)}}))
             }
-            Code::Image { reference, .. } if image_volume => Some(
+            FilterCode::Image { reference, .. } if image_volume => Some(
                 json!({"name": "filter", "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}),
             ),
-            Code::Image { .. } => None,
+            FilterCode::Image { .. } => None,
         };
         if let Some(filter) = filter {
             volumes.push(filter);

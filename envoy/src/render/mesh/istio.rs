@@ -8,8 +8,8 @@
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::gateway::{Code, Mesh, NAME, NOT_PATCHED, labels};
-use super::parts::Parts;
+use super::gateway::{FilterCode, Mesh, NAME, NOT_PATCHED, labels};
+use super::parts::BootstrapParts;
 use super::single_hop;
 use crate::render::message::{typed, with};
 
@@ -36,7 +36,7 @@ pub fn objects(bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     objects.push(mesh.namespaced("apps/v1", "Deployment", NAME, deployment(mesh)));
     objects.push(mesh.namespaced(NETWORKING, "Gateway", NAME, gateway(mesh)));
     objects.push(mesh.namespaced(NETWORKING, "VirtualService", NAME, virtual_service(mesh)));
-    let patches = patches(Parts::of(bootstrap), mesh);
+    let patches = patches(BootstrapParts::of(bootstrap), mesh);
     let spec = json!({"workloadSelector": {"labels": selector()}, "configPatches": patches});
     objects.push(mesh.namespaced("networking.istio.io/v1alpha3", "EnvoyFilter", NAME, json!({"spec": spec})));
     objects
@@ -134,13 +134,15 @@ fn virtual_service(mesh: &Mesh) -> Value {
     }})
 }
 
-fn patches(mut parts: Parts, mesh: &Mesh) -> Vec<Value> {
+fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
     }
     let extension = match &mesh.code {
-        Code::Image { reference, sha256 } => discovered(&mut parts, fetched_by_agent(reference, sha256)),
-        Code::ConfigMap(_) => None,
+        FilterCode::Image { reference, sha256 } => {
+            discovered(&mut parts, fetched_by_agent(reference, sha256))
+        }
+        FilterCode::ConfigMap(_) => None,
     };
     let in_manager = json!({"listener": {"filterChain": {"filter": {"name": HTTP_CONNECTION_MANAGER}}}});
     let our_route = json!({"routeConfiguration": {"vhost": {"route": {"name": NAME}}}});
@@ -175,7 +177,7 @@ fn patch(apply_to: &str, condition: Option<&Value>, operation: &str, value: Valu
 
 /// Leaves a reference in the filter's place, and returns what it refers to. The agent of Istio replaces images in
 /// extensions that are discovered, and in no others; the listener waits for as long as that takes.
-fn discovered(parts: &mut Parts, code: Value) -> Option<Value> {
+fn discovered(parts: &mut BootstrapParts, code: Value) -> Option<Value> {
     let filter = parts.wasm()?;
     let mut extension = filter.take();
     let config_type = extension.pointer("/typed_config/@type")?.clone();
@@ -215,7 +217,7 @@ mod tests {
             pods_namespace: "llm-balancer".to_owned(),
             hostnames: Vec::new(),
             tls_secret: Some("certificate".to_owned()),
-            code: Code::ConfigMap(b""),
+            code: FilterCode::ConfigMap(b""),
             single_hop: false,
             variables: Vec::new(),
             redis_socket: None,

@@ -7,4 +7,4 @@ pub(crate) mod istio;
 mod parts;
 mod single_hop;
 
-pub(crate) use gateway::{Code, Mesh, SYSTEM_CAS};
+pub(crate) use gateway::{FilterCode, Mesh, SYSTEM_CAS};

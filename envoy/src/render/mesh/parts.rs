@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// Our bootstrap taken apart. What is the edge's own goes onto the gateway's listener.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(super) struct BootstrapParts {
     /// Fields of the edge's connection manager that a gateway's has to take over.
     pub manager: Map<String, Value>,
     /// HTTP filters of the edge, without its router.
@@ -27,7 +27,7 @@ pub(super) const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 /// What a gateway decides for itself.
 const GATEWAYS_OWN: [&str; 5] = ["@type", "stat_prefix", "codec_type", "route_config", "http_filters"];
 
-impl Parts {
+impl BootstrapParts {
     pub fn of(mut bootstrap: Value) -> Self {
         let mut listeners = array(&mut bootstrap, "/static_resources/listeners");
         let edge = listeners.iter().position(|listener| listener.get("name") == Some(&"edge".into()));

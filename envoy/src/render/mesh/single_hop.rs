@@ -4,11 +4,11 @@
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::parts::{MANAGER, Parts};
+use super::parts::{BootstrapParts, MANAGER};
 use crate::render::message::typed;
 
 /// Takes the listener and the cluster between the hops out; what was on that listener goes onto the gateway's.
-pub(super) fn rearrange(parts: &mut Parts) {
+pub(super) fn rearrange(parts: &mut BootstrapParts) {
     // The filter cannot be told by a client: this is Envoy's configuration.
     if let Some(root) = parts.wasm().and_then(|filter| filter.pointer_mut("/typed_config/config/root_id")) {
         *root = names::SINGLE_HOP.into();

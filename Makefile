@@ -82,7 +82,7 @@ image-fakes: ## The image of the fake provider, for integration/compose.yaml
 
 image-wasm: wasm-targets ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
 	cargo build --quiet --release $(FILTER)
-	@cargo run --quiet -p llm-balancer-integration --bin image-wasm
+	@cargo run --quiet -p xtask
 
 ##@ Working on it
 
@@ -99,6 +99,7 @@ check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, li
 
 test: tools check test-node build testing-filter docker-tests ## All of it, on the real thing: Envoy, providers on sockets, clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate --test serve
+	cargo test --quiet -p xtask
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, for the reason above" >&2; }
 

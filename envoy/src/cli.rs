@@ -46,8 +46,6 @@ fn help(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
 }
 
-use crate::mesh::MeshArgs;
-
 /// LiteLLM's config.yaml, served by Envoy.
 #[derive(Debug, Parser)]
 #[command(
@@ -63,7 +61,7 @@ pub struct Cli {
     pub command: Option<Command>,
     /// `serve`, left out.
     #[command(flatten)]
-    pub serve: Option<Serve>,
+    pub serve: Option<ServeArgs>,
     /// Colours: where a terminal shows them and NO_COLOR is not set, everywhere, or nowhere
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: Color,
@@ -85,24 +83,24 @@ pub enum Color {
 pub enum Command {
     /// Run Envoy with the configuration, and with what becomes of it
     #[command(after_help = help(SERVE_EXAMPLES))]
-    Serve(Serve),
+    Serve(ServeArgs),
     /// Print everything found in the configuration; exit 0 if it can be used, 1 if not
     #[command(after_help = help(CHECK_EXAMPLES))]
-    Check(Check),
+    Check(CheckArgs),
     /// Ask the balancer on this machine whether it lives
     #[command(after_help = help(HEALTH_EXAMPLES))]
-    Health(Health),
+    Health(HealthArgs),
     /// Print the configuration as the target understands it
     #[command(after_help = help(RENDER_EXAMPLES))]
-    Render(Render),
+    Render(RenderArgs),
     /// Print what makes a shell complete this command
     #[command(after_help = help(COMPLETIONS_EXAMPLES))]
-    Completions(Completions),
+    Completions(CompletionsArgs),
 }
 
 /// `completions`
 #[derive(Args, Debug)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// The shell
     pub shell: Shell,
 }
@@ -111,13 +109,13 @@ pub struct Completions {
 // clap tells by its group whether it is there, and leaves a group without members where there are more arguments to flatten.
 #[derive(Args, Debug)]
 #[group(args = ["config"])]
-pub struct Serve {
+pub struct ServeArgs {
     /// LiteLLM's configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Where it listens.
     #[command(flatten)]
-    pub listen: Listen,
+    pub listen: ListenArgs,
     /// Worker threads of Envoy [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub concurrency: Option<u32>,
@@ -138,7 +136,7 @@ pub struct Serve {
 
 /// Addresses and ports.
 #[derive(Args, Debug)]
-pub struct Listen {
+pub struct ListenArgs {
     /// Address for clients [default: 0.0.0.0 with a master_key, 127.0.0.1 without]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub host: Option<IpAddr>,
@@ -158,7 +156,7 @@ pub struct Listen {
 
 /// `check`
 #[derive(Args, Debug)]
-pub struct Check {
+pub struct CheckArgs {
     /// LiteLLM's configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
@@ -166,7 +164,7 @@ pub struct Check {
 
 /// `health`
 #[derive(Args, Debug)]
-pub struct Health {
+pub struct HealthArgs {
     /// Where it listens for clients
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
     pub host: IpAddr,
@@ -177,7 +175,7 @@ pub struct Health {
 
 /// `render`
 #[derive(Args, Debug)]
-pub struct Render {
+pub struct RenderArgs {
     /// LiteLLM's configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
@@ -192,10 +190,44 @@ pub struct Render {
     pub redis_socket: PathBuf,
     /// Where it listens.
     #[command(flatten)]
-    pub listen: Listen,
+    pub listen: ListenArgs,
     /// In a mesh.
     #[command(flatten)]
     pub mesh: MeshArgs,
+}
+
+/// Options of `render` for Istio and Envoy Gateway.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "In a mesh (--target istio, --target envoy-gateway)")]
+pub struct MeshArgs {
+    /// Namespace of everything that is rendered
+    #[arg(long, value_name = "NAME", default_value = "llm-balancer")]
+    pub namespace: String,
+    /// Envoy Gateway: namespace of Envoy's pods, which its own is unless it runs in gateway namespace mode
+    #[arg(long, value_name = "NAME", default_value = "envoy-gateway-system")]
+    pub pods_namespace: String,
+    /// Host that the gateway answers to, may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Vec<String>,
+    /// Secret with the certificate; HTTPS on port 443 instead of HTTP on 80
+    #[arg(long, value_name = "NAME")]
+    pub tls_secret: Option<String>,
+    /// The filter's image with its digest, as `make image-wasm` packs it [default: the filter goes into a ConfigMap]
+    #[arg(long, value_name = "oci://IMAGE@sha256:DIGEST")]
+    pub filter_image: Option<String>,
+    /// What the gateway lets us add
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: Profile,
+}
+
+/// How the filter gets into somebody else's Envoy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// Behind an internal listener, once per attempt: everything works
+    #[default]
+    TwoHop,
+    /// On the gateway's own listener, once per request: a retry stays with the deployment
+    SingleHop,
 }
 
 /// What a configuration can be rendered for.

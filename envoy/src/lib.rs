@@ -1,18 +1,12 @@
-//! LiteLLM's `config.yaml` in front of Envoy: the bootstrap that serves it, and the Envoy that runs it.
+//! LiteLLM's `config.yaml` in front of Envoy: what the `llm-balancer` program consists of.
+//!
+//! `commands` uses `serve` and `render`, both use `support`, and nothing uses what is above it. What is public is public for
+//! the tests of this crate.
 
-pub mod cas;
-pub mod check;
-pub mod cli;
-pub mod configuration;
-pub mod failure;
-pub mod files;
-pub mod filter;
-pub mod findings;
-pub mod health;
-pub mod listen;
-pub mod mesh;
+mod cli;
+mod commands;
 pub mod render;
-pub mod rendered;
 pub mod serve;
-pub mod socket;
-pub mod surroundings;
+pub mod support;
+
+pub use commands::run;

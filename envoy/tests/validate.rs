@@ -16,7 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use llm_balancer::render::to_yaml;
-use llm_balancer::{filter, serve};
+use llm_balancer::serve::envoy_binary;
+use llm_balancer::support::embedded_filter;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -30,7 +31,7 @@ struct Place {
 impl Place {
     fn with(bootstrap: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        fs::write(dir.path().join(support::FILTER), filter::bytes().unwrap()).unwrap();
+        fs::write(dir.path().join(support::FILTER), embedded_filter::bytes().unwrap()).unwrap();
         fs::copy(support::folder().join(support::CA), dir.path().join(support::CA)).unwrap();
         fs::write(dir.path().join("bootstrap.yaml"), bootstrap).unwrap();
         Self { dir }
@@ -38,7 +39,7 @@ impl Place {
 
     fn envoy(&self, names: &[String]) -> Command {
         let mut command =
-            Command::new(serve::find::envoy(None).unwrap_or_else(|failure| panic!("{failure}")));
+            Command::new(envoy_binary::find(None).unwrap_or_else(|failure| panic!("{failure}")));
         let variables = names.iter().filter_map(|name| Some((name, support::variable(name)?)));
         command.envs(variables).current_dir(self.dir.path()).args([
             "--config-path",

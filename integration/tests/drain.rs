@@ -48,7 +48,7 @@ async fn requests_and_streams_in_flight_end_and_new_connections_are_refused() {
     assert_eq!(text.matches("from paris ").count(), 20, "{text}");
     let status = balancer.ended(Duration::from_secs(3)).await.expect("it ends with its last answer");
     assert_eq!(status.code(), Some(0));
-    balancer.says("waits for 2 requests, 25 s at most").await;
+    balancer.says("draining 2 requests (up to 25 s)").await;
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn the_timeout_ends_it_whatever_is_in_flight() {
     let taken = asked.elapsed();
     assert_eq!(status.code(), Some(0));
     assert!((900..2500).contains(&taken.as_millis()), "{taken:?}");
-    assert!(balancer.log().contains("ends after 1 s with 1 request in flight"), "{}", balancer.log());
+    assert!(balancer.log().contains("closing 1 request after a drain of 1 s"), "{}", balancer.log());
 }
 
 #[tokio::test]

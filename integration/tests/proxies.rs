@@ -303,7 +303,7 @@ async fn check_names_what_the_environment_adds_and_shows_no_secret() {
     let (usable, said) = Balancer::check_with(config, &variables);
     assert!(usable && !said.contains("se-cret"), "{said}");
     for words in [
-        "note: OPENAI_API_KEY: read from the environment where the file is silent",
+        "note: from the environment: OPENAI_API_KEY",
         "note: 1 of 1 deployments are reached through http://proxy.example:3128 (HTTPS_PROXY)",
         "warning: DATABASE_URL: has no effect: there is no database",
     ] {

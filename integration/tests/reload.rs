@@ -98,7 +98,7 @@ async fn a_bad_file_changes_nothing_and_says_what_check_says() {
     let world = World::group(&["paris"], "").await;
     let bad = of(&world, &["tokyo"], "router_settings: {routing_strategy: telepathy}\n");
     world.balancer.replace_file(&bad);
-    world.balancer.says("the configuration from before goes on serving").await;
+    world.balancer.says("keeping the previous configuration").await;
     let (usable, checked) = llm_balancer_integration::Balancer::check(&bad);
     assert!(!usable);
     let finding = checked.lines().find(|line| line.contains(": refused: ")).expect("a finding");
@@ -106,7 +106,7 @@ async fn a_bad_file_changes_nothing_and_says_what_check_says() {
     world.balancer.says(finding).await;
     // Said once, and not with every look.
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(world.balancer.log().matches("goes on serving").count(), 1);
+    assert_eq!(world.balancer.log().matches("keeping the previous").count(), 1);
     assert_eq!(world.chat("gpt").await.served_by(), "paris");
     fs::remove_file(world.balancer.file()).unwrap();
     world.balancer.says("cannot read").await;
@@ -125,7 +125,7 @@ async fn what_envoy_refuses_changes_nothing_either() {
         .replace("http://", "https://")
         .replace("sk-tokyo", &format!("sk-tokyo, ssl_verify: {}", ca.display()));
     world.balancer.replace_file(&bad);
-    world.balancer.says("not reloaded: Envoy refuses it").await;
+    world.balancer.says("not reloaded: Envoy rejected it").await;
     assert_eq!(world.chat("gpt").await.served_by(), "paris");
     world.balancer.replace_file(&of(&world, &["paris", "oslo"], "router_settings: {num_retries: 1}\n"));
     world.balancer.says("1 deployment added (oslo); settings changed").await;
@@ -141,7 +141,7 @@ async fn what_envoy_refuses_at_the_start_ends_it() {
         .replace("PROVIDER", "https://127.0.0.1:1");
     let refusal = Launch::new(&bad).refused().await;
     assert_eq!(refusal.status.code(), Some(1), "{}", refusal.output);
-    assert!(refusal.output.contains("Envoy refuses the configuration"), "{}", refusal.output);
+    assert!(refusal.output.contains("Envoy rejected the configuration"), "{}", refusal.output);
     assert!(refusal.output.contains("ca.pem"), "Envoy's own reason: {}", refusal.output);
 }
 
@@ -149,7 +149,7 @@ async fn what_envoy_refuses_at_the_start_ends_it() {
 async fn sighup_reads_the_file_at_once() {
     let world = World::group(&["paris"], "").await;
     world.balancer.signal(Signal::SIGHUP);
-    world.balancer.says("nothing to reload").await;
+    world.balancer.says("the configuration is unchanged").await;
     world.balancer.replace_file(&of(&world, &["tokyo"], ""));
     world.balancer.signal(Signal::SIGHUP);
     assert!(until_served_by(&world, "tokyo").await < LIVE);
@@ -336,7 +336,7 @@ async fn another_variable_of_the_environment_is_read_and_one_that_was_never_set_
     }
     balancer.replace_file(&with_key("virginia", "os.environ/FOURTH_KEY"));
     balancer.says("the environment variable FOURTH_KEY is not set").await;
-    balancer.says("needs a restart").await;
+    balancer.says("restart to use new ones").await;
 }
 
 #[tokio::test]
@@ -347,7 +347,7 @@ async fn a_port_that_is_open_to_others_does_not_lose_its_key() {
     let replace =
         |config: String| world.balancer.replace_file(&config.replace("PROVIDER", &world.provider.origin()));
     replace(guarded(""));
-    world.balancer.says("sets no general_settings.master_key any more").await;
+    world.balancer.says("no longer sets general_settings.master_key").await;
     assert_eq!(world.chat("gpt").await.status, 401);
     replace(guarded("master_key: sk-5678"));
     world.balancer.says("settings changed").await;

@@ -3,8 +3,8 @@
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
-use super::provider_headers::PROVIDER_HEADERS_WITHHELD;
-use super::{http_connection_manager, http1, open_breakers, router, typed, with};
+use super::message::{http_connection_manager, http1, open_breakers, router, typed, with};
+use super::withheld_headers::PROVIDER_HEADERS_WITHHELD;
 
 /// The way here from the edge. HTTP/1: each attempt that is retried resets its stream, and HTTP/2 gives up the whole
 /// connection after a thousand of those (docs/decisions/http1-inside.md).

@@ -1,33 +1,36 @@
-//! The same for an Envoy whose configuration changes while it serves: the bootstrap holds the edge alone, and names files
-//! for all else, which Envoy reads anew when another file takes their place.
+//! The configuration of an Envoy that `serve` runs: the bootstrap holds the edge, and names files for everything that
+//! changes with a reload. Envoy re-reads a file when another takes its place.
 //!
 //! ```text
-//! edge ── routes ─┬─ attempts-1 ── the filter with the first configuration, as long as requests pass through it
-//!                 └─ attempts-2 ── with the second: one update of the routes sends every new request there
+//! edge ── routes ─┬─ attempts-1 ── the filter with the first configuration, while it has connections
+//!                 └─ attempts-2 ── with the second: one update of the routes moves every new request
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
-use super::{Options, around, behind, clusters, edge, metrics, typed, with};
+use super::bootstrap::{behind, clusters};
+use super::message::{typed, with};
+use super::options::Options;
+use super::{edge, metrics_listener, process};
 
-/// Where Envoy finds what may change.
+/// The files with what changes.
 #[derive(Clone, Debug)]
-pub struct Files {
-    /// All clusters.
-    pub clusters: PathBuf,
+pub(crate) struct XdsFiles {
+    pub(crate) clusters: PathBuf,
     /// All listeners but the edge.
-    pub listeners: PathBuf,
-    /// Where the edge sends requests.
-    pub routes: PathBuf,
+    pub(crate) listeners: PathBuf,
+    /// The edge's routes.
+    pub(crate) routes: PathBuf,
 }
 
-impl Files {
+impl XdsFiles {
     /// In this folder.
-    pub fn of(folder: &Path) -> Self {
+    pub(crate) fn of(folder: &Path) -> Self {
         let file = |name| folder.join(name);
         Self {
             clusters: file("clusters.json"),
@@ -37,17 +40,39 @@ impl Files {
     }
 }
 
-/// What one configuration takes, in JSON, by name.
+/// Counts the configurations of one run of `serve`, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Revision(u64);
+
+impl Revision {
+    pub(crate) const FIRST: Self = Self(1);
+
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The name of its listener: `attempts-3`
+    pub(crate) fn listener(self) -> String {
+        format!("{}-{self}", names::ATTEMPTS)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The resources of one revision.
 #[derive(Clone, Debug)]
-pub struct Resources {
-    /// Its number, of which its listener has its name.
-    pub number: u64,
-    /// All that its requests may go through.
-    pub clusters: BTreeMap<String, String>,
-    /// The filter, and the way to Redis.
-    pub listeners: BTreeMap<String, String>,
-    /// What sends every request to the filter.
-    pub routes: Value,
+pub(crate) struct Resources {
+    pub(crate) revision: Revision,
+    /// JSON by name: all clusters that its requests may use.
+    pub(crate) clusters: BTreeMap<String, String>,
+    /// JSON by name: the filter's listener, and those to Redis and to forward proxies.
+    pub(crate) listeners: BTreeMap<String, String>,
+    /// Sends every request to the filter's listener.
+    pub(crate) routes: Value,
 }
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
@@ -55,30 +80,30 @@ const LISTENER: &str = "envoy.config.listener.v3.Listener";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
 
 impl Resources {
-    /// Of the configuration with this number.
-    pub fn new(number: u64, config: &Config, text: &str, options: &Options) -> Self {
-        let attempts = Self::listener_of(number);
+    /// Of a configuration and its text.
+    pub(crate) fn new(revision: Revision, config: &Config, text: &str, options: &Options) -> Self {
+        let attempts = revision.listener();
         Self {
-            number,
+            revision,
             clusters: by_name(CLUSTER, clusters(&attempts, config, options)),
             listeners: by_name(LISTENER, behind(&attempts, config, text, options)),
             routes: typed(ROUTES, edge::routes(config, &attempts)),
         }
     }
+}
 
-    /// The listeners with one more, whose filter says goodbye to the other instances.
-    pub fn goodbye(number: u64, config: &Config, text: &str, options: &Options) -> Option<String> {
-        const ROOT_ID: &str =
-            "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/root_id";
-        let mut listener = behind(&Self::listener_of(number), config, text, options).into_iter().next()?;
-        *listener.pointer_mut(ROOT_ID)? = names::DEREGISTER.into();
-        Some(typed(LISTENER, listener).to_string())
-    }
-
-    /// `attempts-3`
-    pub fn listener_of(number: u64) -> String {
-        format!("{}-{number}", names::ATTEMPTS)
-    }
+/// A listener whose filter removes this instance from Redis, and nothing else.
+pub(crate) fn deregistration(
+    revision: Revision,
+    config: &Config,
+    text: &str,
+    options: &Options,
+) -> Option<String> {
+    const ROOT_ID: &str =
+        "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/root_id";
+    let mut listener = behind(&revision.listener(), config, text, options).into_iter().next()?;
+    *listener.pointer_mut(ROOT_ID)? = names::DEREGISTER.into();
+    Some(typed(LISTENER, listener).to_string())
 }
 
 fn by_name(kind: &str, resources: Vec<Value>) -> BTreeMap<String, String> {
@@ -86,8 +111,8 @@ fn by_name(kind: &str, resources: Vec<Value>) -> BTreeMap<String, String> {
     resources.into_iter().map(|resource| (name(&resource), typed(kind, resource).to_string())).collect()
 }
 
-/// Routes that tell load balancers to stay away, and serve as before.
-pub fn readiness_refused(mut routes: Value) -> Value {
+/// The same routes, with 503 for load balancers that ask for readiness.
+pub(crate) fn readiness_refused(mut routes: Value) -> Value {
     let refused = json!({
         "match": {"path": "/health/readiness"},
         "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
@@ -98,13 +123,13 @@ pub fn readiness_refused(mut routes: Value) -> Value {
     routes
 }
 
-/// The bootstrap that finds all else in these files.
-pub fn live_bootstrap(config: &Config, options: &Options, files: &Files) -> Value {
+/// The bootstrap, which names the files.
+pub(crate) fn live_bootstrap(config: &Config, options: &Options, files: &XdsFiles) -> Value {
     let routes = json!({"route_config_name": edge::EDGE, "config_source": source(&files.routes)});
     let (mut listeners, mut clusters) = (vec![edge::listener(options.listen, ("rds", routes))], Vec::new());
-    metrics::add(options, &mut listeners, &mut clusters);
+    metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
-    let bootstrap = with(around(config, options), "static_resources", resources);
+    let bootstrap = with(process::process(config, options), "static_resources", resources);
     let sources = json!({"cds_config": source(&files.clusters), "lds_config": source(&files.listeners)});
     with(bootstrap, "dynamic_resources", sources)
 }
@@ -118,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_goodbye_is_the_filter_under_another_name() {
+    fn a_deregistration_is_the_filter_under_another_name() {
         let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
         let config = llm_balancer_config::read("config.yaml", text, &|_| None).config.unwrap();
         let options = Options {
@@ -129,11 +154,11 @@ mod tests {
             system_cas: String::new(),
             redis_socket: String::new(),
         };
-        let ours = Resources::new(7, &config, text, &options).listeners["attempts-7"].clone();
-        let goodbye = Resources::goodbye(7, &config, text, &options).unwrap();
-        let (ours_root, goodbye_root) =
+        let ours = Resources::new(Revision(7), &config, text, &options).listeners["attempts-7"].clone();
+        let deregistering = deregistration(Revision(7), &config, text, &options).unwrap();
+        let (ours_root, deregistering_root) =
             ["llm-balancer-7", names::DEREGISTER].map(|id| format!("\"root_id\":\"{id}\"")).into();
         assert!(ours.contains(&ours_root));
-        assert_eq!(goodbye, ours.replace(&ours_root, &goodbye_root));
+        assert_eq!(deregistering, ours.replace(&ours_root, &deregistering_root));
     }
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use llm_balancer_config::{Config, max_edge_retries, names};
 use serde_json::{Value, json};
 
-use super::{errors, http_connection_manager, listener_address, router, typed, with};
+use super::local_replies::local_replies;
+use super::message::{http_connection_manager, listener_address, router, typed, with};
 
 /// Name of the listener, and of its routes.
 pub(super) const EDGE: &str = "edge";
@@ -47,7 +48,7 @@ fn manager((kind, routes): (&str, Value)) -> Value {
             "initial_stream_window_size": 65_536,
             "initial_connection_window_size": 1_048_576,
         },
-        "local_reply_config": errors::local_replies(),
+        "local_reply_config": local_replies(),
         "http_filters": [gunzip(), router()],
     });
     with(manager, kind, routes)

@@ -13,9 +13,8 @@ use data_encoding::BASE64;
 use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Secret, Tls, names};
 use serde_json::{Value, json};
 
-use super::deployment::{IDLE_TIMEOUT, at, tcp_keepalive};
-use super::upstream::{Lookup, is_name, transport_socket};
-use super::{http1, http1_options, socket_address, typed, with};
+use super::message::{http1, http1_options, socket_address, typed, with};
+use super::upstream_cluster::{IDLE_TIMEOUT, Lookup, at, is_name, tcp_keepalive, transport_socket};
 
 /// The metadata of a provider's address that tells the tunnel where to lead.
 const TUNNEL: &str = "llm_balancer.tunnel";

@@ -1,24 +1,24 @@
-//! What the operator sees when Envoy serves: where, which groups, what is worth a look, and where the metrics are.
+//! What `serve` prints when Envoy listens: addresses, model groups, warnings.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use llm_balancer_config::{Config, Strategy};
+use llm_balancer_config::Config;
 
-use crate::findings::{BOLD, GREEN, YELLOW};
 use crate::render::Options;
-use crate::surroundings;
+use crate::support::colors::{BOLD, GREEN, YELLOW};
+use crate::support::environment;
 
-use super::changes::short;
+use super::config_diff::short;
 
-/// Lines of groups at most; `GET /v1/model/info` has them all.
-const MOST_GROUPS: usize = 20;
-/// Deployments named in a line at most.
-const MOST_NAMED: usize = 4;
+/// Groups listed; `GET /v1/model/info` lists all.
+const MAX_GROUPS: usize = 20;
+/// Deployments named per group.
+const MAX_NAMED: usize = 4;
 
-/// To standard error: standard output is the requests' log.
-pub fn print(config: &Config, options: &Options, file: &Path, warnings: usize) {
+/// Prints to standard error: standard output is the access log.
+pub(super) fn print(config: &Config, options: &Options, file: &Path, warnings: usize) {
     anstream::eprint!("{}", text(config, options, file, warnings));
 }
 
@@ -27,21 +27,21 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
     let access = match config.server.master_key {
         Some(_) => String::new(),
         None if listen.ip().is_loopback() => {
-            " for this machine only: the file sets no general_settings.master_key".to_owned()
+            " for this machine only: general_settings.master_key is not set".to_owned()
         }
         None => {
-            format!(" {YELLOW}for everybody{YELLOW:#}: the file sets no general_settings.master_key")
+            format!(" {YELLOW}for everyone{YELLOW:#}: general_settings.master_key is not set")
         }
     };
     let mut text = format!("{GREEN}llm-balancer{GREEN:#} listens on {BOLD}http://{listen}{BOLD:#}{access}\n");
     let groups = groups(config);
-    for (group, ids) in groups.iter().take(MOST_GROUPS) {
+    for (group, ids) in groups.iter().take(MAX_GROUPS) {
         let _ = writeln!(text, "  {BOLD}{group}{BOLD:#}: {}", members(config, group, ids));
     }
-    if let Some(more) = groups.len().checked_sub(MOST_GROUPS).filter(|more| *more > 0) {
+    if let Some(more) = groups.len().checked_sub(MAX_GROUPS).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more groups");
     }
-    for line in surroundings::proxies(config) {
+    for line in environment::proxies(config) {
         let _ = writeln!(text, "{line}");
     }
     if let Some(redis) = &config.redis {
@@ -50,20 +50,20 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
     }
     if warnings > 0 {
         let plural = if warnings == 1 { "" } else { "s" };
-        let _ = writeln!(text, "{YELLOW}{warnings} warning{plural}{YELLOW:#} about the file, above");
+        let _ = writeln!(text, "{YELLOW}{warnings} warning{plural}{YELLOW:#}, see above");
     }
     let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
     if let Some(metrics) = options.metrics {
         let _ = writeln!(text, "metrics for other machines: http://{metrics}/metrics");
     }
-    let _ = writeln!(text, "{} is watched: changes are served without a restart", file.display());
+    let _ = writeln!(text, "watching {}: changes apply without a restart", file.display());
     text
 }
 
 /// `3 deployments by least-busy: paris, tokyo, oslo`
 fn members(config: &Config, group: &str, ids: &[&str]) -> String {
-    let named = ids.iter().take(MOST_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
-    let more = match ids.len().saturating_sub(MOST_NAMED) {
+    let named = ids.iter().take(MAX_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
+    let more = match ids.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
@@ -73,17 +73,11 @@ fn members(config: &Config, group: &str, ids: &[&str]) -> String {
     }
 }
 
-/// Under LiteLLM's name.
+/// The strategy's LiteLLM name.
 fn strategy(config: &Config, group: &str) -> &'static str {
     let mut own = config.router.routing_groups.iter();
     let own = own.find(|own| own.priorities.is_empty() && own.models.iter().any(|model| **model == *group));
-    match own.map_or(config.router.strategy, |own| own.strategy) {
-        Strategy::SimpleShuffle => "simple-shuffle",
-        Strategy::LeastBusy => "least-busy",
-        Strategy::UsageBased => "usage-based-routing",
-        Strategy::LowestLatency => "latency-based-routing",
-        Strategy::LowestCost => "cost-based-routing",
-    }
+    own.map_or(config.router.strategy, |own| own.strategy).name()
 }
 
 /// Groups in the order of the file, with the ids of their deployments.
@@ -134,12 +128,12 @@ mod tests {
         let items = item("gpt", "paris") + &item("other", "oslo") + &item("gpt", "tokyo");
         let said =
             banner(&format!("model_list:\n{items}router_settings: {{routing_strategy: least-busy}}\n"), 2);
-        let expected = "llm-balancer listens on http://127.0.0.1:4000 for this machine only: the file sets no general_settings.master_key
+        let expected = "llm-balancer listens on http://127.0.0.1:4000 for this machine only: general_settings.master_key is not set
   gpt: 2 deployments by least-busy: paris, tokyo
   other: 1 deployment: oslo
-2 warnings about the file, above
+2 warnings, see above
 metrics: http://127.0.0.1:9901/stats/prometheus
-config.yaml is watched: changes are served without a restart
+watching config.yaml: changes apply without a restart
 ";
         assert_eq!(said, expected);
     }

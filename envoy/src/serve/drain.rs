@@ -1,69 +1,69 @@
-//! The end: nobody is let in any more, and whoever is inside is served to the last byte, if that does not take too long.
+//! The graceful end: no new connections, and time for the requests in flight.
 
 use std::io;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::cli::Serve;
-
 use super::admin::Admin;
-use super::child;
+use super::envoy_process;
 use super::events::{Event, Events};
+use crate::cli::ServeArgs;
 
-/// How often we look who is left.
-const LOOK: Duration = Duration::from_millis(50);
-/// Looks in a row that must find nobody.
-const QUIET: u32 = 2;
-/// What Envoy may take to end once it is told to.
-const LAST: Duration = Duration::from_secs(3);
+/// Between two looks at the requests in flight.
+const POLL: Duration = Duration::from_millis(50);
+/// Polls in a row that must see no request in flight.
+const IDLE_POLLS: u32 = 2;
+/// How long Envoy may take to exit after SIGTERM, before SIGKILL.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Waits until nothing is in flight, for the deadline, or for the next signal; says whether there is time for a goodbye.
-pub fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Serve) -> io::Result<bool> {
+/// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns whether there is
+/// time left to deregister from Redis.
+pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &ServeArgs) -> io::Result<bool> {
     let began = now();
-    // From here on every answer asks the client for another connection.
-    admin.ask("/healthcheck/fail");
+    // Answers ask clients to close their connections from here on.
+    admin.post("/healthcheck/fail");
     let delay = Duration::from_secs(args.drain_delay.into());
     let limit = Duration::from_secs(args.drain_timeout.into());
     let mut closed = false;
-    let (mut said, mut quiet) = (false, 0_u32);
+    let (mut announced, mut idle) = (false, 0_u32);
     loop {
         let elapsed = now().saturating_duration_since(began);
         if !closed && elapsed >= delay {
             closed = true;
-            admin.ask("/drain_listeners?inboundonly");
+            admin.post("/drain_listeners?inboundonly");
         }
         let left = in_flight(admin);
         if child.try_wait()?.is_some() {
             return Ok(false);
         }
+        let seconds = limit.as_secs();
         if elapsed >= limit {
-            eprintln!("llm-balancer: ends after {} s with {} in flight", limit.as_secs(), requests(left));
+            eprintln!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
             return Ok(true);
         }
-        quiet = if closed && left == Some(0) { quiet.saturating_add(1) } else { 0 };
-        if quiet >= QUIET {
+        idle = if closed && left == Some(0) { idle.saturating_add(1) } else { 0 };
+        if idle >= IDLE_POLLS {
             return Ok(true);
         }
-        if !said && left != Some(0) {
-            said = true;
-            let seconds = limit.as_secs();
+        if !announced && left != Some(0) {
+            announced = true;
             eprintln!(
-                "llm-balancer: waits for {}, {seconds} s at most; another signal ends it at once",
+                "llm-balancer: draining {} (up to {seconds} s); another signal stops at once",
                 requests(left)
             );
         }
-        if matches!(events.next(LOOK), Some(Event::End | Event::EndAtOnce)) {
+        if matches!(events.next(POLL), Some(Event::Stop | Event::StopNow)) {
             return Ok(false);
         }
     }
 }
 
 /// Ends Envoy now.
-pub fn end(child: &mut Child) -> io::Result<()> {
-    let told = now();
-    child::end(child);
+pub(super) fn stop(child: &mut Child) -> io::Result<()> {
+    let asked = now();
+    envoy_process::terminate(child);
     while child.try_wait()?.is_none() {
-        if now().saturating_duration_since(told) > LAST {
+        if now().saturating_duration_since(asked) > EXIT_TIMEOUT {
             return child.kill();
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -71,7 +71,7 @@ pub fn end(child: &mut Child) -> io::Result<()> {
     Ok(())
 }
 
-/// Requests that have begun, and answers that are not on the wire yet.
+/// Requests in flight, those included whose answers are not on the wire yet.
 fn in_flight(admin: &Admin) -> Option<u64> {
     let stats = admin.stats("^http\\.edge\\.downstream_(rq_active|cx_tx_bytes_buffered)$")?;
     let number = |name: &str| stats.get(name)?.parse::<u64>().ok();
@@ -80,9 +80,9 @@ fn in_flight(admin: &Admin) -> Option<u64> {
     Some(requests.max(u64::from(bytes > 0)))
 }
 
-fn requests(left: Option<u64>) -> String {
-    match left {
-        None => "requests that Envoy does not count just now".to_owned(),
+fn requests(in_flight: Option<u64>) -> String {
+    match in_flight {
+        None => "an unknown number of requests".to_owned(),
         Some(1) => "1 request".to_owned(),
         Some(count) => format!("{count} requests"),
     }

@@ -1,4 +1,4 @@
-//! What happens to a running balancer from outside, in order: signals, and the end of Envoy.
+//! What wakes the supervisor: signals, and the end of Envoy.
 
 use std::io;
 use std::sync::Arc;
@@ -10,43 +10,43 @@ use std::time::Duration;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// One of them.
+/// One signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// SIGHUP: read the configuration anew.
+pub(super) enum Event {
+    /// SIGHUP: re-read the configuration.
     Reload,
-    /// SIGTERM, SIGINT: end when what has begun has ended.
-    End,
-    /// SIGQUIT: end.
-    EndAtOnce,
-    /// Envoy may have ended.
+    /// SIGTERM, SIGINT: drain, then stop.
+    Stop,
+    /// SIGQUIT: stop at once.
+    StopNow,
+    /// SIGCHLD: Envoy may have exited.
     Child,
 }
 
-/// Where they come out.
+/// The signals of this process, in order.
 #[derive(Debug)]
-pub struct Events {
+pub(crate) struct Events {
     receiver: Receiver<Event>,
-    /// Set when it is told to end: there is no use in waiting for anything then.
-    pub over: Arc<AtomicBool>,
+    /// Set by the first stop signal, and ends every wait for Envoy.
+    pub(crate) stopping: Arc<AtomicBool>,
 }
 
 impl Events {
-    /// From here on signals wait until somebody looks.
-    pub fn new() -> io::Result<Self> {
+    /// Queues all signals from here on.
+    pub(crate) fn new() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])?;
         let (sender, receiver) = mpsc::channel();
-        let over = Arc::new(AtomicBool::new(false));
-        let set = Arc::clone(&over);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&stopping);
         thread::spawn(move || {
             for signal in signals.forever() {
                 let event = match signal {
                     SIGHUP => Event::Reload,
-                    SIGQUIT => Event::EndAtOnce,
+                    SIGQUIT => Event::StopNow,
                     SIGCHLD => Event::Child,
-                    _ => Event::End,
+                    _ => Event::Stop,
                 };
-                if matches!(event, Event::End | Event::EndAtOnce) {
+                if matches!(event, Event::Stop | Event::StopNow) {
                     set.store(true, Ordering::Relaxed);
                 }
                 if sender.send(event).is_err() {
@@ -54,11 +54,11 @@ impl Events {
                 }
             }
         });
-        Ok(Self { receiver, over })
+        Ok(Self { receiver, stopping })
     }
 
-    /// The next one, if it comes in time.
-    pub fn next(&self, within: Duration) -> Option<Event> {
+    /// The next event, if one arrives in time.
+    pub(super) fn next(&self, within: Duration) -> Option<Event> {
         self.receiver.recv_timeout(within).ok()
     }
 }

@@ -1,29 +1,27 @@
-//! Ports that are taken: Envoy would share them silently with another Envoy, or fail in words of its own.
+//! Checks that ports are free before Envoy starts, which would share them with another Envoy without a word.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use crate::failure::Failure;
+use crate::support::failure::Failure;
 
-/// Where Envoy is going to listen. All were free a moment ago.
+/// Where Envoy is going to listen. All were free when this was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ports {
-    /// For clients.
-    pub clients: SocketAddr,
-    /// For the operator, on loopback.
-    pub admin: u16,
-    /// For metrics, if they are asked for.
-    pub metrics: Option<SocketAddr>,
+pub(crate) struct Ports {
+    pub(crate) clients: SocketAddr,
+    /// On loopback.
+    pub(crate) admin: u16,
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
-/// All of them, or which of them is taken. Port 0 stands for any free one.
-pub fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
+/// Binds each address and releases it. Port 0 stands for any free port. The error names the port that is in use.
+pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
     let clients = bind(clients, "--port")?;
     let admin = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;
     let metrics = metrics.map(|address| bind(address, "--metrics-port")).transpose()?;
-    // Let go at once: whoever connects before Envoy is there had better be refused.
+    // Released at once: a client that connects before Envoy listens must be refused.
     let address = |listener: TcpListener| listener.local_addr();
-    let lost = |error| Failure::Machine(format!("a port without an address: {error}"));
+    let lost = |error| Failure::Io(format!("a bound port has no address: {error}"));
     Ok(Ports {
         clients: address(clients).map_err(lost)?,
         admin: address(admin).map_err(lost)?.port(),
@@ -33,10 +31,10 @@ pub fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Res
 
 fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| {
-        Failure::Machine(match error.kind() {
+        Failure::Io(match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!(
-                    "port {} is in use: stop what listens there, or choose another {option}",
+                    "port {} is in use: stop the process that listens on it, or choose another {option}",
                     address.port()
                 )
             }
@@ -55,13 +53,16 @@ mod tests {
     fn a_taken_port_is_named_with_the_option_that_chooses_another() {
         let holder = TcpListener::bind(ANY).unwrap();
         let taken = holder.local_addr().unwrap();
-        let said = format!("port {} is in use: stop what listens there, or choose another", taken.port());
+        let message = format!(
+            "port {} is in use: stop the process that listens on it, or choose another",
+            taken.port()
+        );
         let error = free(ANY.parse().unwrap(), taken.port(), None).unwrap_err();
-        assert_eq!(error, Failure::Machine(format!("{said} --admin-port")));
+        assert_eq!(error, Failure::Io(format!("{message} --admin-port")));
         let error = free(taken, 0, None).unwrap_err();
-        assert_eq!(error, Failure::Machine(format!("{said} --port")));
+        assert_eq!(error, Failure::Io(format!("{message} --port")));
         let error = free(ANY.parse().unwrap(), 0, Some(taken)).unwrap_err();
-        assert_eq!(error, Failure::Machine(format!("{said} --metrics-port")));
+        assert_eq!(error, Failure::Io(format!("{message} --metrics-port")));
     }
 
     #[test]

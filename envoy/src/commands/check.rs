@@ -1,0 +1,36 @@
+//! `check`: prints all findings about a configuration.
+
+use std::process::ExitCode;
+
+use crate::cli::CheckArgs;
+use crate::support::colors::{self, BOLD, GREEN, RED};
+use crate::support::config_file::ConfigFile;
+use crate::support::environment;
+use crate::support::failure::Failure;
+
+/// Prints to standard output. Exit code 0 if the configuration is usable.
+pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let reading = ConfigFile::read(&args.config)?.loaded.reading;
+    for finding in &reading.findings {
+        anstream::println!("{}", colors::colored(finding));
+    }
+    let name = args.config.display();
+    let Some(config) = reading.config else {
+        anstream::println!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}");
+        return Ok(Failure::Refused.exit_code());
+    };
+    let variables = environment::variables(&reading.variables);
+    let proxies = environment::proxies(&config);
+    for remark in variables.into_iter().chain(proxies).chain(environment::cas(&config)) {
+        anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
+    }
+    let count = config.deployments.len();
+    let deployments = if count == 1 { "deployment" } else { "deployments" };
+    let skipped = match config.skipped.len() {
+        0 => String::new(),
+        1 => ", 1 name skipped".to_owned(),
+        names => format!(", {names} names skipped"),
+    };
+    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} {deployments}{skipped}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,46 @@
+//! One module for each command.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Color, Command};
+use crate::support::colors::RED;
+use crate::support::failure::Failure;
+
+mod check;
+mod health;
+mod render;
+mod serve;
+
+/// Runs the command of this process's command line.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    paint(cli.color);
+    let done = match (&cli.command, &cli.serve) {
+        (Some(Command::Serve(args)), _) | (None, Some(args)) => serve::serve(args),
+        (Some(Command::Check(args)), _) => check::check(args),
+        (Some(Command::Health(args)), _) => health::health(args),
+        (Some(Command::Render(args)), _) => render::render(args),
+        (Some(Command::Completions(args)), _) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        (None, None) => Err(Failure::Usage("give a --config FILE; --help tells more".to_owned())),
+    };
+    done.unwrap_or_else(|failure| {
+        anstream::eprintln!("{RED}llm-balancer{RED:#}: {failure}");
+        failure.exit_code()
+    })
+}
+
+/// Applies `--color` to standard output and standard error.
+fn paint(color: Color) {
+    let choice = match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}

@@ -1,0 +1,57 @@
+//! `render --target envoy`: a bootstrap and the filter.
+
+use llm_balancer_config::Config;
+
+use super::output::{OutputFolder, socket_path, yaml};
+use crate::cli::RenderArgs;
+use crate::render::{Options, bootstrap, proxy_variables};
+use crate::support::failure::Failure;
+use crate::support::{ca_bundle, embedded_filter, environment, listen};
+
+const FILTER: &str = "filter.wasm";
+const BOOTSTRAP: &str = "bootstrap.yaml";
+
+pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(), Failure> {
+    let address = listen::address(&args.listen, config)?;
+    let options = Options {
+        listen: address,
+        admin_port: args.listen.admin_port,
+        metrics: listen::metrics(&args.listen, address),
+        // Relative to Envoy's working directory.
+        filter: FILTER.to_owned(),
+        system_cas: ca_bundle::find(config)?,
+        redis_socket: socket_path(args, config)?,
+    };
+    print_requirements(config, &options);
+    match &args.out {
+        None => {
+            print!("{}", yaml(&bootstrap(config, text, &options))?);
+            eprintln!("note: Envoy loads {FILTER} from its working directory; --out DIR writes both files");
+        }
+        Some(dir) => {
+            let folder = OutputFolder::create(dir)?;
+            let filter = folder.file(FILTER).display().to_string();
+            let bootstrap = yaml(&bootstrap(config, text, &Options { filter, ..options }))?;
+            folder.write(FILTER, embedded_filter::bytes()?)?;
+            folder.write(BOOTSTRAP, bootstrap.as_bytes())?;
+            eprintln!("envoy --config-path {}", folder.file(BOOTSTRAP).display());
+        }
+    }
+    Ok(())
+}
+
+/// What the bootstrap needs around it.
+fn print_requirements(config: &Config, options: &Options) {
+    if config.redis.is_some() {
+        eprintln!(
+            "note: Envoy makes the socket {} to Redis, in a folder that must exist and be Envoy's own; --redis-socket PATH chooses another",
+            options.redis_socket
+        );
+    }
+    environment::proxies(config).iter().for_each(|line| eprintln!("note: {line}"));
+    for name in proxy_variables(config).keys() {
+        eprintln!(
+            "note: Envoy's environment must set {name}: \"Basic $(printf %s 'user:password' | base64 -w0)\""
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! `render`: a bootstrap for an Envoy that the operator runs, or Kubernetes objects for a gateway.
+
+use std::process::ExitCode;
+
+use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
+use crate::render::mesh::{envoy_gateway, istio};
+use crate::support::config_file::{ConfigFile, LoadedConfig};
+use crate::support::failure::Failure;
+
+mod envoy;
+mod mesh;
+mod output;
+
+/// Writes all files into the folder of `--out`, or prints the YAML to standard output.
+pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
+    let LoadedConfig { config, text, .. } = ConfigFile::read(&args.config)?.accept()?;
+    match args.target {
+        Target::Envoy => {
+            refuse_mesh_options(&args.mesh)?;
+            envoy::render(args, &config, &text)?;
+        }
+        Target::Istio => mesh::render(args, &config, &text, istio::objects)?,
+        Target::EnvoyGateway => mesh::render(args, &config, &text, envoy_gateway::objects)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `--target envoy` has no use for an option that only gateways have.
+fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
+    let options = [
+        ("--profile single-hop", args.profile == Profile::SingleHop),
+        ("--hostname", !args.hostname.is_empty()),
+        ("--tls-secret", args.tls_secret.is_some()),
+        ("--filter-image", args.filter_image.is_some()),
+    ];
+    match options.iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((option, _)) => {
+            Err(Failure::Usage(format!("{option} needs --target istio or --target envoy-gateway")))
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `serve`: checks the configuration and the machine, starts Envoy, and supervises it.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use crate::cli::ServeArgs;
+use crate::render::{Options, Resources, Revision, XdsFiles, live_bootstrap, proxy_variables};
+use crate::serve::admin::Admin;
+use crate::serve::events::Events;
+use crate::serve::file_watcher::FileWatcher;
+use crate::serve::file_xds::FileXds;
+use crate::serve::revisions::Revisions;
+use crate::serve::runtime_folder::RuntimeFolder;
+use crate::serve::supervisor::Supervisor;
+use crate::serve::{envoy_binary, envoy_process, ports};
+use crate::support::config_file::{ConfigFile, LoadedConfig};
+use crate::support::failure::Failure;
+use crate::support::{ca_bundle, embedded_filter, files, listen};
+
+/// Serves until Envoy ends or a signal ends it. The exit code is Envoy's.
+pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    // Before there is anything to clean up.
+    let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
+    let LoadedConfig { config, text, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
+    let watcher = FileWatcher::new(files);
+    let filter = embedded_filter::bytes()?;
+    let address = listen::address(&args.listen, &config)?;
+    let system_cas = ca_bundle::find(&config)?;
+    let envoy = envoy_binary::find(args.envoy.as_deref())?;
+    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
+
+    let folder = RuntimeFolder::new()
+        .map_err(|error| Failure::Io(format!("cannot make a temporary folder: {error}")))?;
+    let options = Options {
+        listen: ports.clients,
+        admin_port: ports.admin,
+        metrics: ports.metrics,
+        filter: folder.filter().display().to_string(),
+        system_cas,
+        redis_socket: folder.redis_socket(&config)?,
+    };
+    let cannot_write = |error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display()));
+    let xds_files = XdsFiles::of(folder.path());
+    let bootstrap = live_bootstrap(&config, &options, &xds_files).to_string();
+    files::write_private(&folder.filter(), filter)
+        .and_then(|()| files::write_private(&folder.bootstrap(), bootstrap.as_bytes()))
+        .map_err(|error| cannot_write(error.to_string()))?;
+    let xds = FileXds::new(Admin::new(ports.admin), xds_files, events.stopping.clone());
+    let first = Resources::new(Revision::FIRST, &config, &text, &options);
+    let revisions = Revisions::first(xds, first).map_err(cannot_write)?;
+
+    let mut command = command(&envoy, &folder.bootstrap(), args);
+    let variables = proxy_variables(&config);
+    command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
+    let child = envoy_process::spawn(command)
+        .map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
+    let supervisor = Supervisor {
+        args,
+        folder: &folder,
+        config,
+        text,
+        warnings,
+        options,
+        variables,
+        events,
+        revisions,
+        watcher,
+        child,
+    };
+    supervisor.run().map(ExitCode::from)
+}
+
+fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {
+    let mut command = Command::new(envoy);
+    command.arg("--config-path").arg(bootstrap);
+    command.args(["--log-level", &args.log_level]);
+    // Hot restart shares memory under a number, which two instances on one machine would have to agree on.
+    command.arg("--disable-hot-restart");
+    // Flush the access log every second; Envoy's default is ten.
+    command.args(["--file-flush-interval-msec", "1000"]);
+    // `Revisions` removes a listener only when it is idle, so Envoy need not wait again.
+    command.args(["--drain-time-s", "1", "--drain-strategy", "immediate"]);
+    if let Some(concurrency) = args.concurrency {
+        command.args(["--concurrency", &concurrency.to_string()]);
+    }
+    command
+}

@@ -1,0 +1,46 @@
+//! The bootstrap: two listeners, the filter between them, and a cluster for each place that a deployment is served from;
+//! a third listener where there is Redis, another one where metrics are asked for.
+//!
+//! ```text
+//! client ── edge ── cluster "attempts" ── listener "attempts" ── the deployment's cluster ── provider
+//!           replays the body when the     the filter decides
+//!           filter asks for a retry       for this attempt
+//! ```
+
+use llm_balancer_config::{Config, names};
+use serde_json::{Value, json};
+
+use super::message::with;
+use super::options::Options;
+use super::{attempts, deployment_cluster, edge, forward_proxy, metrics_listener, process, redis_hop};
+
+/// The bootstrap for a configuration and the text that it was read from, which the filter reads again.
+pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
+    let routes = edge::routes(config, names::ATTEMPTS);
+    let mut listeners = vec![edge::listener(options.listen, ("route_config", routes))];
+    listeners.extend(behind(names::ATTEMPTS, config, text, options));
+    let mut clusters = clusters(names::ATTEMPTS, config, options);
+    metrics_listener::add(options, &mut listeners, &mut clusters);
+    let resources = json!({"listeners": listeners, "clusters": clusters});
+    with(process::process(config, options), "static_resources", resources)
+}
+
+/// All clusters; `attempts` is the name of the one that leads to the filter.
+pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Vec<Value> {
+    let mut clusters = vec![attempts::cluster(attempts)];
+    clusters.extend(config.deployments.iter().map(|deployment| {
+        deployment_cluster::cluster(deployment, config.proxies.of(&deployment.endpoint), &options.system_cas)
+    }));
+    clusters.extend(forward_proxy::cluster(config, &options.system_cas));
+    if let Some(redis) = &config.redis {
+        clusters.extend(redis_hop::clusters(redis, &options.redis_socket, &options.system_cas));
+    }
+    clusters
+}
+
+/// The listeners behind the edge.
+pub(super) fn behind(attempts: &str, config: &Config, text: &str, options: &Options) -> Vec<Value> {
+    let attempts = attempts::listener(attempts, config, text, &options.filter);
+    let redis = config.redis.as_ref().map(|_| redis_hop::listener(&options.redis_socket));
+    [attempts].into_iter().chain(redis).chain(forward_proxy::listener(config)).collect()
+}

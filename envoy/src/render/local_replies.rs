@@ -1,0 +1,60 @@
+//! What clients are told when Envoy itself refuses a request: OpenAI's error JSON, like every other answer.
+
+use serde_json::{Value, json};
+
+use super::message::with;
+
+/// Statuses that the edge gives by itself, and what they mean here. The status also is the error's code.
+const MESSAGES: &[(u16, &str)] = &[
+    (400, "The request is not valid HTTP."),
+    (403, "WebSockets are not served: use HTTP, with 'stream': true for events."),
+    (404, "There is nothing to connect to."),
+    (408, "The request did not arrive in time."),
+    (413, "The request body is too large."),
+    (426, "HTTP/1.1 or HTTP/2 is needed."),
+    (431, "The request headers are too large."),
+    (502, "The answer broke off or is not valid HTTP."),
+    (503, "The balancer could not serve the request; please try again."),
+    (504, "No answer arrived in time."),
+];
+
+/// What Envoy answers to a request for an upgrade, and nothing else here.
+const UPGRADE: u16 = 403;
+/// What clients take for word that this server speaks HTTP alone; 403 reads as a bad key. The header that RFC 9110 wants
+/// beside it, `upgrade`, is one that Envoy removes from every answer.
+const UPGRADE_REQUIRED: u16 = 426;
+
+pub(super) fn local_replies() -> Value {
+    let own_words = MESSAGES.iter().map(|(status, message)| {
+        let mapper = with(mapper("EQ", *status), "body", json!({"inline_string": message}));
+        with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
+    });
+    // Every other one in Envoy's words, which are plain text without quotes.
+    let mappers: Vec<_> = own_words.chain([mapper("GE", 500)]).collect();
+    json!({"mappers": mappers, "body_format": body_format(INVALID)})
+}
+
+/// OpenAI's type of most errors.
+const INVALID: &str = "invalid_request_error";
+
+fn kind(status: u16) -> &'static str {
+    match status {
+        408 | 504 => "timeout_error",
+        400..=499 => INVALID,
+        _ => "internal_server_error",
+    }
+}
+
+fn mapper(op: &str, status: u16) -> Value {
+    let value = json!({"default_value": status, "runtime_key": format!("edge.local_reply_{status}")});
+    let mapper = json!({"filter": {"status_code_filter": {"comparison": {"op": op, "value": value}}}});
+    let kind = kind(status);
+    with(mapper, "body_format_override", (kind != INVALID).then(|| body_format(kind)))
+}
+
+fn body_format(kind: &str) -> Value {
+    let body = format!(
+        r#"{{"error":{{"message":"%LOCAL_REPLY_BODY%","type":"{kind}","param":null,"code":"%RESPONSE_CODE%"}}}}"#
+    );
+    json!({"text_format_source": {"inline_string": body}, "content_type": "application/json"})
+}

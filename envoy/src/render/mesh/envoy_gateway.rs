@@ -1,0 +1,169 @@
+//! Envoy Gateway: a Gateway of our own, and an EnvoyPatchPolicy that makes its listener the edge and adds what is behind it.
+//!
+//! Patches go by the names of what Envoy Gateway generates, in the second version of its scheme (`XDSNameSchemeV2`).
+
+use serde_json::{Value, json};
+
+use super::gateway::{Mesh, NAME, NOT_PATCHED, labels, object_of};
+use super::parts::{BootstrapParts, MANAGER};
+use super::single_hop;
+use crate::render::message::with;
+
+const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
+const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+const EXTENSIONS: &str = "gateway.envoyproxy.io/v1alpha1";
+const EXTENSIONS_GROUP: &str = "gateway.envoyproxy.io";
+
+/// What Envoy has by itself where nobody sets it; Envoy Gateway sets 32 KiB.
+const BUFFER_LIMIT: &str = "1Mi";
+
+/// Everything, in the order in which it is applied.
+pub fn objects(mut bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
+    let extensions = bootstrap.get_mut("bootstrap_extensions").map(Value::take).unwrap_or_default();
+    let parts = BootstrapParts::of(bootstrap);
+    let mut merged = json!({});
+    if !mesh.single_hop {
+        merged = with(merged, "bootstrap_extensions", extensions);
+    }
+    if !parts.stats.is_empty() {
+        merged = with(merged, "stats_config", Value::Object(parts.stats.clone()));
+    }
+    let mut objects: Vec<Value> = mesh.filter_config_map().into_iter().collect();
+    objects.extend([
+        mesh.namespaced(EXTENSIONS, "EnvoyProxy", NAME, proxy(mesh, &merged)),
+        gateway_class(),
+        mesh.namespaced(GATEWAY_API, "Gateway", NAME, gateway(mesh)),
+        mesh.namespaced(EXTENSIONS, "ClientTrafficPolicy", NAME, client_traffic()),
+        mesh.namespaced(EXTENSIONS, "HTTPRouteFilter", NAME, not_patched()),
+        mesh.namespaced(GATEWAY_API, "HTTPRoute", NAME, route(mesh)),
+    ]);
+    let spec = json!({
+        "targetRef": {"group": GATEWAY_GROUP, "kind": "Gateway", "name": NAME},
+        "type": "JSONPatch",
+        "jsonPatches": patches(parts, mesh),
+    });
+    objects.push(mesh.namespaced(EXTENSIONS, "EnvoyPatchPolicy", NAME, json!({"spec": spec})));
+    objects
+}
+
+fn gateway_class() -> Value {
+    let spec = json!({"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"});
+    object_of(GATEWAY_API, "GatewayClass", json!({"name": NAME, "labels": labels()}), json!({"spec": spec}))
+}
+
+/// Envoy's pods: variables, volumes, and what the bootstrap needs beyond Envoy Gateway's own.
+fn proxy(mesh: &Mesh, bootstrap: &Value) -> Value {
+    let (volumes, mounts) = mesh.volumes(true);
+    let container = json!({"env": mesh.env(), "volumeMounts": mounts});
+    let deployment =
+        json!({"replicas": mesh.replicas(), "container": container, "pod": {"volumes": volumes}});
+    let spec = json!({
+        "provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": deployment}},
+        "shutdown": {"drainTimeout": "25s"},
+    });
+    let is_empty = bootstrap.as_object().is_none_or(serde_json::Map::is_empty);
+    let merged = (!is_empty).then(|| json!({"type": "Merge", "value": bootstrap.to_string()}));
+    json!({"spec": with(spec, "bootstrap", merged)})
+}
+
+fn gateway(mesh: &Mesh) -> Value {
+    let (port, name) = mesh.port();
+    let listener = json!({
+        "name": name,
+        "port": port,
+        "protocol": name.to_ascii_uppercase(),
+        "allowedRoutes": {"namespaces": {"from": "Same"}},
+    });
+    let tls = mesh
+        .tls_secret
+        .as_ref()
+        .map(|secret| json!({"mode": "Terminate", "certificateRefs": [{"name": secret}]}));
+    json!({"spec": {
+        "gatewayClassName": NAME,
+        "infrastructure": {"parametersRef": {"group": EXTENSIONS_GROUP, "kind": "EnvoyProxy", "name": NAME}},
+        "listeners": [with(listener, "tls", tls)],
+    }})
+}
+
+/// Models' names hold slashes, also as `%2F`, and bodies are larger than 32 KiB.
+fn client_traffic() -> Value {
+    json!({"spec": {
+        "targetRefs": [{"group": GATEWAY_GROUP, "kind": "Gateway", "name": NAME}],
+        "connection": {"bufferLimit": BUFFER_LIMIT},
+        "headers": {"requestID": "Generate"},
+        "path": {"escapedSlashesAction": "KeepUnchanged", "disableMergeSlashes": true},
+    }})
+}
+
+fn not_patched() -> Value {
+    let response = json!({"statusCode": 503, "contentType": "application/json", "body": {"type": "Inline", "inline": NOT_PATCHED}});
+    json!({"spec": {"directResponse": response}})
+}
+
+fn route(mesh: &Mesh) -> Value {
+    let filter = json!({
+        "type": "ExtensionRef",
+        "extensionRef": {"group": EXTENSIONS_GROUP, "kind": "HTTPRouteFilter", "name": NAME},
+    });
+    let spec = json!({
+        "parentRefs": [{"name": NAME}],
+        "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "filters": [filter]}],
+    });
+    let hostnames = (!mesh.hostnames.is_empty()).then(|| json!(mesh.hostnames));
+    json!({"spec": with(spec, "hostnames", hostnames)})
+}
+
+/// What Envoy Gateway calls the gateway's listener, the place of its connection manager, and its routes.
+fn generated(mesh: &Mesh) -> (String, &'static str, String) {
+    let (port, name) = mesh.port();
+    let listener = format!("tcp-{port}");
+    match mesh.tls_secret {
+        Some(_) => (listener, MANAGER, format!("{}/{NAME}/{name}", mesh.namespace)),
+        None => (listener, "/default_filter_chain/filters/0/typed_config", format!("http-{port}")),
+    }
+}
+
+const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+
+fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
+    if mesh.single_hop {
+        single_hop::rearrange(&mut parts);
+    }
+    let (listener, manager, routes) = generated(mesh);
+    let mut patches: Vec<_> = parts.clusters.into_iter().map(|cluster| whole(CLUSTER, cluster)).collect();
+    patches.extend(parts.listeners.into_iter().map(|listener| whole(LISTENER, listener)));
+    // Each goes to the front, the first one last.
+    for filter in parts.filters.into_iter().rev() {
+        let operation = json!({"op": "add", "path": format!("{manager}/http_filters/0"), "value": filter});
+        patches.push(patch(LISTENER, &listener, operation));
+    }
+    for (field, value) in parts.manager {
+        let operation = json!({"op": "add", "path": format!("{manager}/{field}"), "value": value});
+        patches.push(patch(LISTENER, &listener, operation));
+    }
+    let every_host = "..virtual_hosts[?match(@.name, '.*')]";
+    for (field, value) in parts.virtual_host {
+        let operation = json!({"op": "add", "jsonPath": every_host, "path": field, "value": value});
+        patches.push(patch(ROUTES, &routes, operation));
+    }
+    let our_route = format!("..routes[?match(@.name, 'httproute/{}/{NAME}/.*')]", mesh.namespace);
+    let operation = json!({"op": "remove", "jsonPath": our_route, "path": "direct_response"});
+    patches.push(patch(ROUTES, &routes, operation));
+    for (field, value) in parts.route {
+        let operation = json!({"op": "add", "jsonPath": our_route, "path": field, "value": value});
+        patches.push(patch(ROUTES, &routes, operation));
+    }
+    patches
+}
+
+fn patch(kind: &str, name: &str, operation: Value) -> Value {
+    json!({"type": kind, "name": name, "operation": operation})
+}
+
+/// A resource that was not there before.
+fn whole(kind: &str, resource: Value) -> Value {
+    let name = resource.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    patch(kind, &name, json!({"op": "add", "path": "", "value": resource}))
+}

@@ -1,0 +1,234 @@
+//! Istio: a gateway of our own, and an EnvoyFilter that makes its listener the edge and adds what is behind it.
+//!
+//! ```text
+//! client ── listener of the Gateway ── cluster "attempts" ── listener "attempts" ── the deployment's cluster
+//!           merged: what the edge has    added                 added, with the filter   added
+//! ```
+
+use llm_balancer_config::names;
+use serde_json::{Map, Value, json};
+
+use super::gateway::{FilterCode, Mesh, NAME, NOT_PATCHED, labels};
+use super::parts::BootstrapParts;
+use super::single_hop;
+use crate::render::message::{typed, with};
+
+const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
+
+const NETWORKING: &str = "networking.istio.io/v1";
+
+/// What Istio knows the gateway's pods by.
+const SELECTOR: &str = "istio";
+
+/// The pods listen here, unprivileged; the Service's port is the Gateway's.
+const HTTP_TARGET: u16 = 8080;
+const HTTPS_TARGET: u16 = 8443;
+
+/// Where Istio's proxy says that it is ready.
+const STATUS_PORT: u16 = 15021;
+
+/// Everything, in the order in which it is applied.
+pub fn objects(bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
+    let mut objects: Vec<Value> = mesh.filter_config_map().into_iter().collect();
+    objects.push(mesh.namespaced("v1", "ServiceAccount", NAME, json!({})));
+    objects.extend(certificate_reader(mesh));
+    objects.push(mesh.namespaced("v1", "Service", NAME, service(mesh)));
+    objects.push(mesh.namespaced("apps/v1", "Deployment", NAME, deployment(mesh)));
+    objects.push(mesh.namespaced(NETWORKING, "Gateway", NAME, gateway(mesh)));
+    objects.push(mesh.namespaced(NETWORKING, "VirtualService", NAME, virtual_service(mesh)));
+    let patches = patches(BootstrapParts::of(bootstrap), mesh);
+    let spec = json!({"workloadSelector": {"labels": selector()}, "configPatches": patches});
+    objects.push(mesh.namespaced("networking.istio.io/v1alpha3", "EnvoyFilter", NAME, json!({"spec": spec})));
+    objects
+}
+
+fn selector() -> Value {
+    json!({SELECTOR: NAME})
+}
+
+fn service(mesh: &Mesh) -> Value {
+    let (port, name) = mesh.port();
+    let target = if mesh.tls_secret.is_some() { HTTPS_TARGET } else { HTTP_TARGET };
+    json!({"spec": {
+        "type": "LoadBalancer",
+        "selector": selector(),
+        "ports": [
+            {"name": name, "port": port, "targetPort": target},
+            {"name": "status-port", "port": STATUS_PORT, "targetPort": STATUS_PORT},
+        ],
+    }})
+}
+
+/// A gateway by injection: Istio fills the container in.
+fn deployment(mesh: &Mesh) -> Value {
+    let (volumes, mounts) = mesh.volumes(false);
+    let container = json!({
+        "name": "istio-proxy",
+        "image": "auto",
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+            "runAsNonRoot": true,
+        },
+    });
+    let some = |items: Vec<Value>| (!items.is_empty()).then_some(Value::Array(items));
+    let container = with(container, "env", some(mesh.env()));
+    let container = with(container, "volumeMounts", some(mounts));
+    let pod = json!({
+        "serviceAccountName": NAME,
+        "terminationGracePeriodSeconds": 30,
+        "containers": [container],
+    });
+    let mut all = labels();
+    if let (Value::Object(all), Value::Object(selector)) = (&mut all, selector()) {
+        all.extend(selector);
+        all.insert("sidecar.istio.io/inject".to_owned(), "true".into());
+    }
+    let metadata = json!({"labels": all, "annotations": {"inject.istio.io/templates": "gateway"}});
+    json!({"spec": {
+        "replicas": mesh.replicas(),
+        "selector": {"matchLabels": selector()},
+        "template": {"metadata": metadata, "spec": with(pod, "volumes", some(volumes))},
+    }})
+}
+
+/// The gateway reads its certificate by way of istiod, which asks whether its service account may list Secrets; without
+/// a name, so a rule with `resourceNames` would say no.
+fn certificate_reader(mesh: &Mesh) -> Vec<Value> {
+    if mesh.tls_secret.is_none() {
+        return Vec::new();
+    }
+    const RBAC: &str = "rbac.authorization.k8s.io/v1";
+    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]});
+    let binding = json!({
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME}],
+    });
+    vec![
+        mesh.namespaced(RBAC, "Role", NAME, json!({"rules": [rule]})),
+        mesh.namespaced(RBAC, "RoleBinding", NAME, binding),
+    ]
+}
+
+fn hosts(mesh: &Mesh) -> Vec<String> {
+    if mesh.hostnames.is_empty() { vec!["*".to_owned()] } else { mesh.hostnames.clone() }
+}
+
+fn gateway(mesh: &Mesh) -> Value {
+    let (number, name) = mesh.port();
+    let server = json!({
+        "port": {"number": number, "name": name, "protocol": name.to_ascii_uppercase()},
+        "hosts": hosts(mesh),
+    });
+    let tls = mesh.tls_secret.as_ref().map(|secret| json!({"mode": "SIMPLE", "credentialName": secret}));
+    json!({"spec": {"selector": selector(), "servers": [with(server, "tls", tls)]}})
+}
+
+/// A route by our name, for the EnvoyFilter to find.
+fn virtual_service(mesh: &Mesh) -> Value {
+    json!({"spec": {
+        "hosts": hosts(mesh),
+        "gateways": [NAME],
+        "http": [{"name": NAME, "directResponse": {"status": 503, "body": {"string": NOT_PATCHED}}}],
+    }})
+}
+
+fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
+    if mesh.single_hop {
+        single_hop::rearrange(&mut parts);
+    }
+    let extension = match &mesh.code {
+        FilterCode::Image { reference, sha256 } => {
+            discovered(&mut parts, fetched_by_agent(reference, sha256))
+        }
+        FilterCode::ConfigMap(_) => None,
+    };
+    let in_manager = json!({"listener": {"filterChain": {"filter": {"name": HTTP_CONNECTION_MANAGER}}}});
+    let our_route = json!({"routeConfiguration": {"vhost": {"route": {"name": NAME}}}});
+    let mut patches = Vec::new();
+    if !parts.stats.is_empty() {
+        patches.push(patch("BOOTSTRAP", None, "MERGE", json!({"stats_config": parts.stats})));
+    }
+    patches.extend(extension.map(|extension| patch("EXTENSION_CONFIG", None, "ADD", extension)));
+    let manager = json!({"name": HTTP_CONNECTION_MANAGER, "typed_config": manager_type(parts.manager)});
+    patches.push(patch("NETWORK_FILTER", Some(&in_manager), "MERGE", manager));
+    // Each goes to the front, the first one last.
+    for filter in parts.filters.into_iter().rev() {
+        patches.push(patch("HTTP_FILTER", Some(&in_manager), "INSERT_FIRST", filter));
+    }
+    if !parts.virtual_host.is_empty() {
+        patches.push(patch("VIRTUAL_HOST", None, "MERGE", Value::Object(parts.virtual_host)));
+    }
+    patches.push(patch("HTTP_ROUTE", Some(&our_route), "MERGE", Value::Object(parts.route)));
+    patches.extend(parts.clusters.into_iter().map(|cluster| patch("CLUSTER", None, "ADD", cluster)));
+    patches.extend(parts.listeners.into_iter().map(|listener| patch("LISTENER", None, "ADD", listener)));
+    patches
+}
+
+fn patch(apply_to: &str, condition: Option<&Value>, operation: &str, value: Value) -> Value {
+    let mut condition = condition.cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    // The bootstrap is of no context.
+    if apply_to != "BOOTSTRAP" {
+        condition = with(condition, "context", Value::from("GATEWAY"));
+    }
+    json!({"applyTo": apply_to, "match": condition, "patch": {"operation": operation, "value": value}})
+}
+
+/// Leaves a reference in the filter's place, and returns what it refers to. The agent of Istio replaces images in
+/// extensions that are discovered, and in no others; the listener waits for as long as that takes.
+fn discovered(parts: &mut BootstrapParts, code: Value) -> Option<Value> {
+    let filter = parts.wasm()?;
+    let mut extension = filter.take();
+    let config_type = extension.pointer("/typed_config/@type")?.clone();
+    *filter = json!({
+        "name": names::FILTER,
+        "config_discovery": {
+            "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
+            "type_urls": [config_type],
+        },
+    });
+    *extension.pointer_mut("/typed_config/config/vm_config/code")? = code;
+    Some(extension)
+}
+
+/// The filter's code as the agent of Istio fetches it, which puts a file in its place.
+fn fetched_by_agent(reference: &str, sha256: &str) -> Value {
+    // Nobody looks at the cluster, but there has to be one.
+    let uri = json!({"uri": format!("oci://{reference}"), "cluster": "_", "timeout": "30s"});
+    json!({"remote": {"http_uri": uri, "sha256": sha256}})
+}
+
+fn manager_type(fields: Map<String, Value>) -> Value {
+    typed(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        Value::Object(fields),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_may_list_secrets_without_a_name_as_istiod_asks() {
+        let mut mesh = Mesh {
+            namespace: "llm-balancer".to_owned(),
+            pods_namespace: "llm-balancer".to_owned(),
+            hostnames: Vec::new(),
+            tls_secret: Some("certificate".to_owned()),
+            code: FilterCode::ConfigMap(b""),
+            single_hop: false,
+            variables: Vec::new(),
+            redis_socket: None,
+        };
+        let objects = certificate_reader(&mesh);
+        let rule = objects.iter().find_map(|object| object.pointer("/rules/0")).unwrap();
+        assert_eq!(
+            rule,
+            &json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]})
+        );
+        mesh.tls_secret = None;
+        assert!(certificate_reader(&mesh).is_empty());
+    }
+}

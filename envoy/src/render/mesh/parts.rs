@@ -1,0 +1,79 @@
+//! Our own bootstrap taken apart, for a gateway that has listeners of its own.
+
+use llm_balancer_config::names;
+use serde_json::{Map, Value};
+
+/// Our bootstrap taken apart. What is the edge's own goes onto the gateway's listener.
+#[derive(Debug, Default)]
+pub(super) struct BootstrapParts {
+    /// Fields of the edge's connection manager that a gateway's has to take over.
+    pub manager: Map<String, Value>,
+    /// HTTP filters of the edge, without its router.
+    pub filters: Vec<Value>,
+    /// Fields of its virtual host.
+    pub virtual_host: Map<String, Value>,
+    /// Fields of its only route.
+    pub route: Map<String, Value>,
+    /// All other listeners.
+    pub listeners: Vec<Value>,
+    pub clusters: Vec<Value>,
+    /// How statistics become metrics.
+    pub stats: Map<String, Value>,
+}
+
+/// The connection manager in a listener with one filter chain.
+pub(super) const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
+
+/// What a gateway decides for itself.
+const GATEWAYS_OWN: [&str; 5] = ["@type", "stat_prefix", "codec_type", "route_config", "http_filters"];
+
+impl BootstrapParts {
+    pub fn of(mut bootstrap: Value) -> Self {
+        let mut listeners = array(&mut bootstrap, "/static_resources/listeners");
+        let edge = listeners.iter().position(|listener| listener.get("name") == Some(&"edge".into()));
+        let mut edge = edge.map(|edge| listeners.remove(edge)).unwrap_or_default();
+        let mut filters = array(&mut edge, &format!("{MANAGER}/http_filters"));
+        filters.pop();
+        let host = format!("{MANAGER}/route_config/virtual_hosts/0");
+        let mut route = object(&mut edge, &format!("{host}/routes/0"));
+        let mut virtual_host = object(&mut edge, &host);
+        let mut manager = object(&mut edge, MANAGER);
+        for key in GATEWAYS_OWN {
+            manager.shift_remove(key);
+        }
+        for key in ["name", "domains", "routes"] {
+            virtual_host.shift_remove(key);
+        }
+        route.shift_remove("match");
+        let mut stats = object(&mut bootstrap, "/stats_config");
+        // Which statistics are kept is the gateway's to say.
+        stats.shift_remove("stats_matcher");
+        let clusters = array(&mut bootstrap, "/static_resources/clusters");
+        Self { manager, filters, virtual_host, route, listeners, clusters, stats }
+    }
+
+    /// The HTTP filter with the wasm module, wherever it is.
+    pub fn wasm(&mut self) -> Option<&mut Value> {
+        let behind = self
+            .listeners
+            .iter_mut()
+            .filter_map(|listener| listener.pointer_mut(&format!("{MANAGER}/http_filters"))?.as_array_mut());
+        let mut all = self.filters.iter_mut().chain(behind.flatten());
+        all.find(|filter| filter.get("name") == Some(&names::FILTER.into()))
+    }
+}
+
+/// What stands at this place, which is left empty.
+fn array(value: &mut Value, pointer: &str) -> Vec<Value> {
+    match value.pointer_mut(pointer).map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
+fn object(value: &mut Value, pointer: &str) -> Map<String, Value> {
+    match value.pointer_mut(pointer).map(Value::take) {
+        Some(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}

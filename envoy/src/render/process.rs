@@ -1,0 +1,115 @@
+//! The bootstrap around listeners and clusters: the admin port, memory, DNS, and which statistics are kept.
+
+use llm_balancer_config::{Config, names};
+use serde_json::{Value, json};
+
+use super::message::{socket_address, typed};
+use super::options::Options;
+
+/// The bootstrap without what requests pass through.
+pub(super) fn process(config: &Config, options: &Options) -> Value {
+    json!({
+        "node": {"id": names::FILTER, "cluster": names::FILTER},
+        "admin": {"address": socket_address("127.0.0.1", options.admin_port)},
+        "bootstrap_extensions": [{
+            "name": "envoy.bootstrap.internal_listener",
+            "typed_config": typed("envoy.extensions.bootstrap.internal_listener.v3.InternalListener", json!({})),
+        }],
+        "typed_dns_resolver_config": dns_resolver(),
+        "overload_manager": overload_manager(),
+        "memory_allocator_manager": memory_allocator_manager(),
+        "stats_config": stats_config(config),
+    })
+}
+
+/// By itself Envoy keeps what it has ever needed: a body of 60 MB leaves 170 MB behind, free and never used again.
+fn memory_allocator_manager() -> Value {
+    json!({"bytes_to_release": BYTES_TO_RELEASE, "memory_release_interval": "1s"})
+}
+
+/// Each second. The allocator itself keeps what the last minutes needed, so a busy process does not lose what it needs again at once;
+/// the peak of one large body is gone after five minutes.
+const BYTES_TO_RELEASE: u64 = 16 * 1024 * 1024;
+
+/// More clients than one machine serves: without a number Envoy warns at every start.
+const MAX_CLIENT_CONNECTIONS: u32 = 100_000;
+
+fn overload_manager() -> Value {
+    json!({"resource_monitors": [{
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": typed(
+            "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            json!({"max_active_downstream_connections": MAX_CLIENT_CONNECTIONS}),
+        ),
+    }]})
+}
+
+/// Envoy starts when every name has been looked up, so that the first request finds a provider. Name servers that do not
+/// answer delay that by five seconds with these numbers; with the defaults they would by more than a minute.
+fn dns_resolver() -> Value {
+    json!({
+        "name": "envoy.network.dns_resolver.cares",
+        "typed_config": typed(
+            "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+            json!({"query_timeout_seconds": 1, "query_tries": 2}),
+        ),
+    })
+}
+
+/// Which statistics are kept, and how ours are told apart.
+fn stats_config(config: &Config) -> Value {
+    // Tokens and seconds of an LLM: from a cached answer to a reasoning model that thinks for ten minutes. Milliseconds.
+    const BUCKETS: [u32; 17] = [
+        5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000,
+        600_000,
+    ];
+    let tag = |label: &&str| {
+        // The prefix up to the first dot lets Envoy skip this for all other statistics.
+        json!({"tag_name": label, "regex": format!("^wasmcustom\\..*?(;{label}=([^;]*))")})
+    };
+    json!({
+        "stats_matcher": {"inclusion_list": {"patterns": kept_stats(config)}},
+        "stats_tags": names::METRIC_LABELS.iter().map(tag).collect::<Vec<_>>(),
+        "histogram_bucket_settings": [{
+            "match": {"prefix": format!("wasmcustom.{}", names::METRIC_PREFIX)},
+            "buckets": BUCKETS,
+        }],
+    })
+}
+
+/// Above so many deployments their clusters go without statistics, which took most of the start at 10,000.
+const MOST_WITH_STATS: usize = 1_000;
+
+/// All about Envoy and the two listeners; of a provider's cluster, which has some hundred statistics, only what tells
+/// how it is connected.
+fn kept_stats(config: &Config) -> Vec<Value> {
+    let attempts = format!("cluster.{}.", names::ATTEMPTS);
+    let prefixes = [
+        "cluster_manager.",
+        "http.",
+        "listener.",
+        "listener_manager.",
+        "server.",
+        "wasm.",
+        "wasmcustom.",
+        &attempts,
+    ];
+    let mut patterns: Vec<_> = prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
+    if config.deployments.len() <= MOST_WITH_STATS {
+        patterns.extend(CLUSTER_STATS.iter().map(|suffix| json!({"suffix": suffix})));
+    }
+    patterns
+}
+
+const CLUSTER_STATS: &[&str] = &[
+    ".membership_healthy",
+    ".ssl.connection_error",
+    ".ssl.fail_verify_error",
+    ".ssl.fail_verify_san",
+    ".update_failure",
+    ".upstream_cx_active",
+    ".upstream_cx_connect_fail",
+    ".upstream_cx_total",
+    ".upstream_rq_active",
+    ".upstream_rq_pending_active",
+];

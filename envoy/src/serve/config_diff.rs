@@ -1,0 +1,115 @@
+//! What differs between two configurations, as one line.
+
+use std::collections::BTreeMap;
+
+use llm_balancer_config::{Config, Deployment};
+
+/// Ids named per kind of change.
+const MAX_NAMED: usize = 5;
+
+/// `1 deployment added (paris); 2 changed (tokyo, virginia); settings changed`; empty if nothing differs.
+pub(super) fn summary(old: &Config, new: &Config) -> String {
+    let (before, after) = (by_id(old), by_id(new));
+    let added = after.keys().filter(|id| !before.contains_key(*id)).copied().collect();
+    let removed = before.keys().filter(|id| !after.contains_key(*id)).copied().collect();
+    let differs =
+        |id: &&&str| before.get(**id).zip(after.get(**id)).is_some_and(|(old, new)| !same(old, new));
+    let changed = after.keys().filter(differs).copied().collect();
+    let settings =
+        (settings(old) != settings(new) || keys_differ(old, new)).then(|| "settings changed".to_owned());
+    [listed(added, "added"), listed(removed, "removed"), listed(changed, "changed"), settings]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn by_id(config: &Config) -> BTreeMap<&str, &Deployment> {
+    config.deployments.iter().map(|deployment| (&*deployment.id, deployment)).collect()
+}
+
+/// `Debug` shows all but secrets.
+fn same(old: &Deployment, new: &Deployment) -> bool {
+    old.credential == new.credential && old.headers == new.headers && format!("{old:?}") == format!("{new:?}")
+}
+
+fn settings(config: &Config) -> String {
+    let Config { deployments: _, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names: _ } =
+        config;
+    format!("{aliases:?} {router:?} {server:?} {redis:?} {skipped:?} {proxies:?} {ca_bundle:?}")
+}
+
+fn keys_differ(old: &Config, new: &Config) -> bool {
+    old.server.master_key != new.server.master_key || old.redis != new.redis || old.proxies != new.proxies
+}
+
+fn listed(ids: Vec<&str>, what: &str) -> Option<String> {
+    let named = ids.iter().take(MAX_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
+    let more = match ids.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match ids.len() {
+        0 => None,
+        1 => Some(format!("1 deployment {what} ({named})")),
+        count => Some(format!("{count} deployments {what} ({named}{more})")),
+    }
+}
+
+/// The first digits of an id that LiteLLM generated, a SHA-256 of 64 digits; other ids whole.
+pub(super) fn short(id: &str) -> &str {
+    const DIGITS: usize = 8;
+    match id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => id.get(..DIGITS).unwrap_or(id),
+        false => id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_balancer_config::read;
+
+    use super::*;
+
+    fn config(ids: &[&str], more: &str) -> Config {
+        let item = |id: &&str| {
+            let (id, params) = id.split_once(' ').unwrap_or((id, ""));
+            format!(
+                "- {{model_name: g, litellm_params: {{model: openai/m, api_key: k{params}}}, model_info: {{id: {id}}}}}\n"
+            )
+        };
+        let items: String = ids.iter().map(item).collect();
+        let reading = read("config.yaml", &format!("model_list:\n{items}{more}"), &|_| None);
+        reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings))
+    }
+
+    #[test]
+    fn what_was_added_removed_and_changed_is_named() {
+        let old = config(&["paris", "tokyo", "virginia"], "");
+        let new = config(&["paris", "tokyo , rpm: 5", "oslo"], "router_settings: {num_retries: 7}\n");
+        let said = "1 deployment added (oslo); 1 deployment removed (virginia); 1 deployment changed (tokyo); settings changed";
+        assert_eq!(summary(&old, &new), said);
+        assert_eq!(summary(&old, &old), "");
+    }
+
+    #[test]
+    fn another_key_is_a_change_though_it_is_never_shown() {
+        let old = config(&["paris"], "");
+        let new = config(&["paris 2"], "");
+        assert_eq!(summary(&old, &new), "1 deployment changed (paris)");
+        let guarded =
+            |key: &str| config(&["paris"], &format!("general_settings: {{master_key: sk-{key}}}\n"));
+        assert_eq!(summary(&guarded("1"), &guarded("2")), "settings changed");
+    }
+
+    #[test]
+    fn of_many_only_a_few_are_named() {
+        let names: Vec<String> = (0..200).map(|number| format!("d{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let said = summary(&config(&["paris"], ""), &config(&names, ""));
+        assert!(
+            said.starts_with("200 deployments added (d0, d1, d10, d100, d101 and 195 more); 1 "),
+            "{said}"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! Envoy as a child process that does not outlive its parent.
+
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getppid};
+
+/// Starts Envoy.
+pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+    allow_many_connections();
+    tie_to_this_process(&mut command);
+    command.spawn()
+}
+
+/// Sends SIGTERM, after which Envoy exits at once.
+pub(super) fn terminate(child: &Child) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // Fails only if Envoy has exited, which the caller sees.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+/// Raises the soft limit of file descriptors, often 1024, to the hard limit: every request holds a few.
+fn allow_many_connections() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Some sandboxes refuse it; the old limit serves fewer clients.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Kills Envoy if this process is killed, and keeps the terminal's Ctrl-C from it.
+fn tie_to_this_process(command: &mut Command) {
+    // A process group of its own: Ctrl-C must drain first.
+    command.process_group(0);
+    let parent = Pid::this();
+    let set_signal = move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // The parent may have exited before the call.
+        if getppid() == parent { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }
+    };
+    // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(set_signal) };
+}
+
+/// Envoy's exit code, 128 plus the signal's number if a signal ended it. An exit that was not `asked` for is never a
+/// success. One that was is a success after any signal: a starting Envoy does not handle SIGTERM, and a slow one is killed.
+pub(super) fn exit_code(status: ExitStatus, asked: bool) -> u8 {
+    if asked && status.signal().is_some() {
+        return 0;
+    }
+    let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
+    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    if asked { code } else { code.max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the format of `wait`: the signal in the low bits, the code above them.
+    fn signal(number: i32) -> ExitStatus {
+        ExitStatus::from_raw(number)
+    }
+
+    fn code(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn an_end_that_was_asked_for_is_a_success_by_whichever_signal() {
+        for number in [15, 9, 3] {
+            assert_eq!(exit_code(signal(number), true), 0);
+        }
+        assert_eq!(exit_code(code(0), true), 0);
+        assert_eq!(exit_code(code(7), true), 7);
+    }
+
+    #[test]
+    fn an_end_that_nobody_asked_for_never_is() {
+        assert_eq!(exit_code(signal(9), false), 137);
+        assert_eq!(exit_code(signal(15), false), 143);
+        assert_eq!(exit_code(code(0), false), 1);
+        assert_eq!(exit_code(code(7), false), 7);
+    }
+}

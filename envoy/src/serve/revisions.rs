@@ -1,0 +1,201 @@
+//! The configurations that Envoy holds: the newest gets every new request, an older one stays while it has connections.
+//!
+//! Each revision has an internal listener of its own, so a reload cuts nothing off: a request stays with the revision that it
+//! began with, retries included, for as long as its stream lasts.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::file_xds::{FileXds, ResourceType};
+use crate::render::{Resources, Revision, readiness_refused};
+
+/// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved later, and until then its
+/// deployment is unreachable.
+const WARMING_POLLS: u32 = 100;
+
+/// All revisions of this process that are still in use.
+#[derive(Debug)]
+pub(crate) struct Revisions {
+    pub(super) xds: FileXds,
+    /// The newest last; never empty.
+    all: Vec<Resources>,
+}
+
+impl Revisions {
+    /// Writes the files that Envoy starts with.
+    pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
+        let mut revisions = Self { xds, all: vec![resources] };
+        let Self { xds, all } = &mut revisions;
+        xds.write(ResourceType::Clusters, clusters(all).into_values())?;
+        xds.write(ResourceType::Listeners, listeners(all).into_values())?;
+        let routes = all.last().map(|newest| newest.routes.to_string());
+        xds.write(ResourceType::Routes, routes.as_deref())?;
+        Ok(revisions)
+    }
+
+    /// The revision that gets all new requests.
+    pub(super) fn newest(&self) -> Revision {
+        self.all.last().map_or(Revision::FIRST, |newest| newest.revision)
+    }
+
+    /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as they were before.
+    pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
+        let routes = resources.routes.to_string();
+        self.all.push(resources);
+        let done = self.prepare().and_then(|()| self.xds.push(ResourceType::Routes, [routes.as_str()]));
+        if done.is_err() {
+            self.all.pop();
+            self.roll_back();
+        }
+        done
+    }
+
+    /// Clusters first: a listener must find its clusters.
+    fn prepare(&mut self) -> Result<(), String> {
+        self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values())?;
+        self.xds.wait_for_zero("cluster_manager.warming_clusters", WARMING_POLLS);
+        self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values())?;
+        self.xds.wait_for_zero("listener_manager.total_listeners_warming", WARMING_POLLS);
+        Ok(())
+    }
+
+    /// Writes the previous files again. Routes first: no request may reach a listener that is gone. Does not wait for
+    /// ACKs: Envoy accepted these files before.
+    fn roll_back(&mut self) {
+        let Self { xds, all } = self;
+        let routes = all.last().map(|newest| newest.routes.to_string());
+        // A file that cannot be written must not keep the others from being restored.
+        let _ = xds.write(ResourceType::Routes, routes.as_deref());
+        let _ = xds.write(ResourceType::Listeners, listeners(all).into_values());
+        let _ = xds.write(ResourceType::Clusters, clusters(all).into_values());
+    }
+
+    /// Removes old revisions without connections. Listeners first: no request may reach a cluster that is gone.
+    pub(super) fn remove_idle(&mut self) {
+        let Some((newest, old)) = self.all.split_last() else { return };
+        if old.is_empty() {
+            return;
+        }
+        let Some(connections) = self.xds.admin.stats(CONNECTIONS) else { return };
+        let is_used = |resources: &Resources| {
+            let name = resources.revision.listener();
+            let count = connections.iter().find(|(stat, _)| stat.contains(&format!("_{name}.")));
+            // Keep a listener that has no statistics yet.
+            count.is_none_or(|(_, count)| count != "0")
+        };
+        let used: Vec<_> =
+            old.iter().filter(|resources| is_used(resources)).chain([newest]).cloned().collect();
+        if used.len() < self.all.len() {
+            self.all = used;
+            // Envoy accepted these resources before.
+            let _ = self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values());
+            let _ = self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values());
+        }
+    }
+
+    /// Adds one listener to those of the revisions.
+    pub(super) fn add_listener(&mut self, listener: &str) {
+        let all = listeners(&self.all).into_values().chain([listener]);
+        let _ = self.xds.write(ResourceType::Listeners, all);
+    }
+
+    /// Answers 503 to load balancers that ask for readiness.
+    pub(super) fn refuse_readiness(&mut self) {
+        let Some(newest) = self.all.last() else { return };
+        let routes: Value = readiness_refused(newest.routes.clone());
+        let _ = self.xds.push(ResourceType::Routes, [routes.to_string().as_str()]);
+    }
+}
+
+/// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
+const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
+
+type ByName<'a> = BTreeMap<&'a str, &'a str>;
+
+/// The clusters of all revisions. If two revisions define the same name, the newest wins.
+fn clusters(all: &[Resources]) -> ByName<'_> {
+    all.iter().flat_map(|one| &one.clusters).map(|(name, json)| (name.as_str(), json.as_str())).collect()
+}
+
+fn listeners(all: &[Resources]) -> ByName<'_> {
+    all.iter().flat_map(|one| &one.listeners).map(|(name, json)| (name.as_str(), json.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::XdsFiles;
+    use crate::serve::admin::Admin;
+
+    fn resources(revision: Revision) -> Resources {
+        let named = |name: &str| [(name.to_owned(), json!({"name": name}).to_string())].into();
+        Resources {
+            revision,
+            clusters: named(&format!("cluster-{revision}")),
+            listeners: named(&format!("listener-{revision}")),
+            routes: json!({"name": "edge", "to": revision.to_string()}),
+        }
+    }
+
+    /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and refuses its routes.
+    fn admin_that_rejects_routes() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let mut asked_for_routes = false;
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let stats = match head.first().map(String::as_str).unwrap_or_default() {
+                    line if line.contains("cds") => "cluster_manager.cds.version_text: \"4\"\n".to_owned(),
+                    line if line.contains("lds") => "listener_manager.lds.version_text: \"5\"\n".to_owned(),
+                    line if line.contains("rds") => {
+                        // The first question is how many were refused before.
+                        let refused = u32::from(std::mem::replace(&mut asked_for_routes, true));
+                        format!(
+                            "http.edge.rds.edge.version_text: \"3\"\nhttp.edge.rds.edge.update_rejected: {refused}\n"
+                        )
+                    }
+                    _ => String::new(),
+                };
+                let length = stats.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{stats}"
+                );
+            }
+        });
+        port
+    }
+
+    fn written(file: &Path) -> Value {
+        let file: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        file.get("resources").unwrap().clone()
+    }
+
+    #[test]
+    fn where_routes_are_rejected_all_files_are_those_from_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let xds = FileXds::new(Admin::new(admin_that_rejects_routes()), XdsFiles::of(dir.path()), stopping);
+        let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
+        let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();
+        assert!(nack.contains("invalid routes"), "{nack}");
+        assert_eq!(revisions.newest(), Revision::FIRST);
+        let files = XdsFiles::of(dir.path());
+        assert_eq!(written(&files.routes), json!([{"name": "edge", "to": "1"}]));
+        assert_eq!(written(&files.listeners), json!([{"name": "listener-1"}]));
+        assert_eq!(written(&files.clusters), json!([{"name": "cluster-1"}]));
+    }
+}

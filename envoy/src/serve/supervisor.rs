@@ -1,0 +1,231 @@
+//! The loop around a running Envoy: start, reload, drain, stop.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::TcpStream;
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+use llm_balancer_config::{Config, Secret};
+
+use super::events::{Event, Events};
+use super::file_watcher::{self, FileWatcher};
+use super::revisions::Revisions;
+use super::runtime_folder::RuntimeFolder;
+use super::{banner, config_diff, drain, envoy_process};
+use crate::cli::ServeArgs;
+use crate::render::{Options, Resources, deregistration, proxy_variables};
+use crate::support::colors::{GREEN, RED};
+use crate::support::config_file::{ConfigFile, LoadedConfig};
+use crate::support::failure::Failure;
+use crate::support::{ca_bundle, listen};
+
+/// Between two looks at a starting Envoy, which needs some tenths of a second.
+const POLL: Duration = Duration::from_millis(10);
+/// Polls of the file watcher between two removals of idle revisions.
+const REMOVAL_POLLS: u32 = 4;
+/// Time to deregister: a new listener, three ticks of the filter of 50 ms, and a call to Redis.
+const DEREGISTRATION: Duration = Duration::from_millis(500);
+/// Counts listeners that Envoy could not open, and serves without: another process took the port meanwhile.
+const FAILED_LISTENERS: &str = "listener_manager.listener_create_failure";
+
+/// A running Envoy and what it serves.
+#[derive(Debug)]
+pub(crate) struct Supervisor<'a> {
+    pub(crate) args: &'a ServeArgs,
+    pub(crate) folder: &'a RuntimeFolder,
+    /// The newest configuration, and its text.
+    pub(crate) config: Config,
+    pub(crate) text: String,
+    pub(crate) warnings: usize,
+    pub(crate) options: Options,
+    /// Credentials of forward proxies in Envoy's environment.
+    pub(crate) variables: BTreeMap<&'static str, Secret>,
+    pub(crate) events: Events,
+    pub(crate) revisions: Revisions,
+    pub(crate) watcher: FileWatcher,
+    pub(crate) child: Child,
+}
+
+impl Supervisor<'_> {
+    /// Serves until Envoy exits, and returns its exit code.
+    pub(crate) fn run(mut self) -> Result<u8, Failure> {
+        let lost = |error: io::Error| Failure::Io(format!("cannot wait for Envoy: {error}"));
+        let asked = !self.start()? || self.serve().map_err(lost)?;
+        let status = self.child.wait().map_err(lost)?;
+        if !asked {
+            report_exit(status);
+        }
+        Ok(envoy_process::exit_code(status, asked))
+    }
+
+    /// Waits until Envoy serves. Returns false if a signal stops it before.
+    fn start(&mut self) -> Result<bool, Failure> {
+        let address = listen::from_here(self.options.listen);
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                report_exit(status);
+                return Err(Failure::EnvoyExited(envoy_process::exit_code(status, false)));
+            }
+            match self.is_initialized() {
+                Err(failure) => {
+                    let _ = drain::stop(&mut self.child);
+                    return Err(failure);
+                }
+                Ok(true) if TcpStream::connect_timeout(&address, POLL).is_ok() => {
+                    banner::print(&self.config, &self.options, &self.args.config, self.warnings);
+                    return Ok(true);
+                }
+                Ok(_) => {}
+            }
+            if matches!(self.events.next(POLL), Some(Event::Stop | Event::StopNow)) {
+                // `run` waits for the exit, and reports an error of that.
+                let _ = drain::stop(&mut self.child);
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether Envoy has accepted its first configuration.
+    fn is_initialized(&self) -> Result<bool, Failure> {
+        let xds = &self.revisions.xds;
+        match xds.admin.is_ready().then(|| xds.initial_ack()).flatten() {
+            None => Ok(false),
+            Some(Err(reason)) => Err(Failure::Io(format!("Envoy rejected the configuration: {reason}"))),
+            Some(Ok(())) if xds.admin.number(FAILED_LISTENERS).is_some_and(|count| count > 0) => {
+                Err(Failure::Io(format!("cannot listen on {}: address in use", self.options.listen)))
+            }
+            Some(Ok(())) => Ok(true),
+        }
+    }
+
+    /// Serves until Envoy exits. Returns whether a signal asked for that.
+    fn serve(&mut self) -> io::Result<bool> {
+        let mut polls = 0_u32;
+        while self.child.try_wait()?.is_none() {
+            match self.events.next(file_watcher::POLL) {
+                Some(Event::Reload) => self.reload(true),
+                Some(Event::Stop) => {
+                    self.revisions.refuse_readiness();
+                    let admin = &self.revisions.xds.admin;
+                    if drain::drain(&mut self.child, admin, &self.events, self.args)? {
+                        self.deregister();
+                    }
+                    drain::stop(&mut self.child)?;
+                    return Ok(true);
+                }
+                Some(Event::StopNow) => {
+                    drain::stop(&mut self.child)?;
+                    return Ok(true);
+                }
+                Some(Event::Child) => {}
+                None => {
+                    if self.watcher.has_changed() {
+                        self.reload(false);
+                    }
+                    polls = polls.wrapping_add(1);
+                    if polls.is_multiple_of(REMOVAL_POLLS) {
+                        self.revisions.remove_idle();
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Has the filter remove this instance from Redis, so that the others need not reserve a share of the limits for it.
+    fn deregister(&mut self) {
+        if self.config.redis.is_none() {
+            return;
+        }
+        let revision = self.revisions.newest().next();
+        if let Some(listener) = deregistration(revision, &self.config, &self.text, &self.options) {
+            self.revisions.add_listener(&listener);
+            std::thread::sleep(DEREGISTRATION);
+        }
+    }
+
+    /// Re-reads the files and serves them, or keeps the previous configuration. `asked`: by SIGHUP.
+    fn reload(&mut self, asked: bool) {
+        self.watcher.mark_read();
+        match self.apply_files() {
+            Ok(Some(changes)) => {
+                let revision = self.revisions.newest();
+                anstream::eprintln!(
+                    "llm-balancer: {GREEN}reloaded{GREEN:#} (configuration {revision}): {changes}"
+                );
+            }
+            Ok(None) if asked => eprintln!("llm-balancer: not reloaded: the configuration is unchanged"),
+            Ok(None) => {}
+            Err(failure) => {
+                anstream::eprintln!("llm-balancer: {RED}not reloaded{RED:#}: {failure}");
+                eprintln!("llm-balancer: keeping the previous configuration");
+            }
+        }
+    }
+
+    /// Switches to what the files say now. Returns the changes, or `None` if the text is the same.
+    fn apply_files(&mut self) -> Result<Option<String>, Failure> {
+        let file = ConfigFile::read(&self.args.config)?;
+        self.watcher = FileWatcher::new(file.files.clone());
+        let unset = file.loaded.reading.findings.iter().any(|finding| finding.message.contains(UNSET));
+        let accepted = file.accept();
+        if unset {
+            eprintln!("llm-balancer: environment variables are those of the start: restart to use new ones");
+        }
+        let LoadedConfig { config, text, .. } = accepted?;
+        if text == self.text {
+            return Ok(None);
+        }
+        let note = self.check_address(&config)?;
+        self.check_proxy_credentials(&config)?;
+        let options = Options {
+            system_cas: ca_bundle::find(&config)?,
+            redis_socket: self.folder.redis_socket(&config)?,
+            ..self.options.clone()
+        };
+        let resources = Resources::new(self.revisions.newest().next(), &config, &text, &options);
+        self.revisions
+            .switch(resources)
+            .map_err(|reason| Failure::Io(format!("Envoy rejected it: {reason}")))?;
+        let changes = config_diff::summary(&self.config, &config);
+        (self.config, self.text, self.options) = (config, text, options);
+        let changes = if changes.is_empty() { "no effective change".to_owned() } else { changes };
+        Ok(Some(format!("{changes}{note}")))
+    }
+
+    /// The environment of a running Envoy cannot change.
+    fn check_proxy_credentials(&self, config: &Config) -> Result<(), Failure> {
+        let needed = proxy_variables(config);
+        if needed.iter().all(|(name, value)| self.variables.get(name) == Some(value)) {
+            return Ok(());
+        }
+        let message =
+            "it needs other credentials for a forward proxy than Envoy was started with: restart to use them";
+        Err(Failure::Io(message.to_owned()))
+    }
+
+    /// The address stays that of the start. Returns a note if the configuration asks for another one; an error if the
+    /// master key is gone and the port is open to other machines.
+    fn check_address(&self, config: &Config) -> Result<String, Failure> {
+        let wanted = listen::address(&self.args.listen, config)?.ip();
+        let address = self.options.listen.ip();
+        if wanted == address {
+            return Ok(String::new());
+        }
+        if config.server.master_key.is_none() && !address.is_loopback() && !self.args.listen.insecure_no_auth
+        {
+            return Err(Failure::Io(format!(
+                "the file no longer sets general_settings.master_key, and {address} is open to other machines: restart to listen on {wanted}"
+            )));
+        }
+        Ok(format!("; still listening on {address}, restart to listen on {wanted}"))
+    }
+}
+
+/// In a finding about a variable.
+const UNSET: &str = "the environment variable ";
+
+fn report_exit(status: ExitStatus) {
+    eprintln!("llm-balancer: Envoy exited unexpectedly ({status}); --log-level info shows more");
+}

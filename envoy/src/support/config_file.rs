@@ -1,0 +1,77 @@
+//! The configuration file with its includes, and when each was last written.
+
+use std::cell::RefCell;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use llm_balancer_config::{Config, Loaded, load};
+
+use super::colors;
+use super::failure::Failure;
+
+/// Differs when a file's content differs: device, inode, size and ctime of the file at the end of all links. ctime changes
+/// with every write and rename, and cannot be set back. `None` for what is not a regular file: a pipe has no later content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileStamp(Option<(u64, u64, u64, i64, i64)>);
+
+impl FileStamp {
+    /// The file's stamp now.
+    pub(crate) fn of(file: &Path) -> Self {
+        let data = fs::metadata(file).ok().filter(fs::Metadata::is_file);
+        Self(data.map(|data| (data.dev(), data.ino(), data.size(), data.ctime(), data.ctime_nsec())))
+    }
+}
+
+/// A configuration that was read, acceptable or not.
+#[derive(Debug)]
+pub(crate) struct ConfigFile {
+    /// What the files say, with the findings about it.
+    pub(crate) loaded: Loaded,
+    /// The file and its includes, each with its stamp from just before it was read.
+    pub(crate) files: Vec<(PathBuf, FileStamp)>,
+}
+
+impl ConfigFile {
+    /// Reads a file and its includes. An include that cannot be read is a finding; an error is about the file itself.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.to_string_lossy();
+        // Before reading, so that a write in between counts as a change.
+        let stamp = FileStamp::of(path);
+        // Read once, because a pipe has no content the second time.
+        let bytes = fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+        let files = RefCell::new(Vec::new());
+        let text = |file: &str| {
+            let is_main = file == name;
+            let stamp = if is_main { stamp } else { FileStamp::of(Path::new(file)) };
+            files.borrow_mut().push((PathBuf::from(file), stamp));
+            if is_main {
+                String::from_utf8(bytes.clone()).map_err(|error| error.to_string())
+            } else {
+                fs::read_to_string(file).map_err(|error| error.to_string())
+            }
+        };
+        let loaded = load(&name, &text, &|name| env::var(name).ok());
+        Ok(Self { loaded, files: files.into_inner() })
+    }
+
+    /// Prints the findings to standard error. An error if the configuration is refused.
+    pub(crate) fn accept(self) -> Result<LoadedConfig, Failure> {
+        let Self { loaded: Loaded { reading, text }, files } = self;
+        for finding in &reading.findings {
+            anstream::eprintln!("{}", colors::colored(finding));
+        }
+        let warnings = reading.findings.len();
+        reading.config.map(|config| LoadedConfig { config, text, files, warnings }).ok_or(Failure::Refused)
+    }
+}
+
+/// A configuration that can be served.
+#[derive(Debug)]
+pub(crate) struct LoadedConfig {
+    pub(crate) config: Config,
+    /// What the filter reads again: the file with its includes.
+    pub(crate) text: String,
+    pub(crate) files: Vec<(PathBuf, FileStamp)>,
+    pub(crate) warnings: usize,
+}

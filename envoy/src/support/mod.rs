@@ -1,0 +1,11 @@
+//! What commands share: the file and its findings, addresses and files of this machine, and how a command fails.
+
+pub(crate) mod ca_bundle;
+pub(crate) mod colors;
+pub(crate) mod config_file;
+pub mod embedded_filter;
+pub(crate) mod environment;
+pub mod failure;
+pub(crate) mod files;
+pub(crate) mod listen;
+pub(crate) mod socket;

@@ -1,0 +1,157 @@
+//! How `llm-balancer` is started: its file, arguments, variables and ports.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use super::Balancer;
+use crate::child_process::dies_with_this_thread;
+use crate::clients::Client;
+use crate::network::free_port;
+
+/// Longer than any start on a busy machine.
+const START: Duration = Duration::from_secs(30);
+/// What to start.
+#[derive(Debug)]
+pub struct Launch {
+    config: String,
+    file: Option<PathBuf>,
+    args: Vec<OsString>,
+    env: Vec<(String, OsString)>,
+    port: Option<u16>,
+    concurrency: u8,
+}
+
+/// A balancer that would not start.
+#[derive(Debug)]
+pub struct Refusal {
+    /// How it exited.
+    pub status: ExitStatus,
+    /// All it said.
+    pub output: String,
+}
+
+impl Launch {
+    /// `llm-balancer --config FILE` with this content in the file.
+    pub fn new(config: &str) -> Self {
+        Self {
+            config: config.to_owned(),
+            file: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            port: None,
+            concurrency: 1,
+        }
+    }
+
+    /// `llm-balancer --config FILE` with a file of the test's own.
+    pub fn of_file(file: impl Into<PathBuf>) -> Self {
+        Self { file: Some(file.into()), ..Self::new("") }
+    }
+
+    /// With a further argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// With an environment variable.
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// On this port rather than any.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// With so many workers rather than one.
+    pub fn concurrency(mut self, workers: u8) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// Starts it and waits for its first answer; a port that somebody else was quicker to take is replaced.
+    pub async fn start(self) -> Balancer {
+        for _ in 0..3 {
+            match self.try_start().await {
+                Ok(balancer) => return balancer,
+                Err(refusal) if self.port.is_none() && refusal.output.contains("in use") => {}
+                Err(refusal) => panic!("llm-balancer exited with {}:\n{}", refusal.status, refusal.output),
+            }
+        }
+        panic!("three times in a row the port was taken");
+    }
+
+    /// Starts it, expecting that it refuses to run.
+    pub async fn refused(self) -> Refusal {
+        let mut balancer = self.spawn();
+        // Envoy reads the filter first, which takes its time on a busy machine.
+        let deadline = Instant::now() + START;
+        while balancer.alive() {
+            assert!(Instant::now() < deadline, "it runs:\n{}", balancer.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let status = balancer.child.wait().expect("the process can be waited for");
+        Refusal { status, output: balancer.log() }
+    }
+
+    async fn try_start(&self) -> Result<Balancer, Refusal> {
+        let started = Instant::now();
+        let mut balancer = self.spawn();
+        let client = Client::new(balancer.port);
+        while started.elapsed() < START {
+            if let Some(status) = balancer.child.try_wait().expect("the process can be waited for") {
+                return Err(Refusal { status, output: balancer.log() });
+            }
+            if client.answers("/health/liveliness").await {
+                balancer.ready_after = started.elapsed();
+                return Ok(balancer);
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("llm-balancer did not answer within {START:?}:\n{}", balancer.log());
+    }
+
+    /// The process ends with the thread that starts it: a test that is killed leaves nothing behind either.
+    fn spawn(&self) -> Balancer {
+        let dir = TempDir::new().expect("a temporary directory");
+        let file = self.file.clone().unwrap_or_else(|| {
+            let file = dir.path().join("config.yaml");
+            fs::write(&file, &self.config).expect("the configuration can be written");
+            file
+        });
+        let log = File::create(dir.path().join("log")).expect("the log can be written");
+        let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
+        let mut command = Balancer::command();
+        command
+            .args(["--config".into(), file.into_os_string()])
+            .args([
+                "--port",
+                &port.to_string(),
+                "--admin-port",
+                &admin_port.to_string(),
+                "--concurrency",
+                &self.concurrency.to_string(),
+            ])
+            .args(&self.args)
+            .env("TMPDIR", dir.path())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log);
+        dies_with_this_thread(&mut command, Signal::SIGQUIT);
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!("cannot run {}: {error}; `make build` makes it", Balancer::binary().display())
+        });
+        Balancer { port, admin_port, ready_after: Duration::ZERO, child, dir }
+    }
+}

@@ -1,0 +1,11 @@
+//! The product under test: `llm-balancer` as a process, in containers, and an Envoy with one of its example bootstraps.
+
+mod balancer;
+mod containers;
+mod example;
+mod launch;
+
+pub use balancer::Balancer;
+pub use containers::{Containers, INSTANCES};
+pub use example::{Example, Running};
+pub use launch::{Launch, Refusal};

@@ -1,0 +1,252 @@
+//! The far side of the balancer: one listener, many deployments by the first segment of the path, each doing what its script says.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::BufReader;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::Answer;
+use super::wire::{self, Performed, Received, Wire};
+use crate::network::certificates::Identity;
+
+/// A provider on a port of loopback. Ends with the value.
+#[derive(Debug)]
+pub struct Provider {
+    port: u16,
+    scheme: &'static str,
+    state: Arc<State>,
+    listening: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scripts: Mutex<HashMap<String, Script>>,
+    received: Mutex<Vec<Received>>,
+    requests: AtomicU64,
+    connections: AtomicU64,
+    open: AtomicUsize,
+    abandoned: AtomicUsize,
+    loads: Mutex<HashMap<String, Load>>,
+    silent: bool,
+}
+
+/// Requests that a deployment is at work on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    now: usize,
+    most: usize,
+}
+
+/// What a deployment does next, and what it does when that is done.
+#[derive(Debug, Default)]
+struct Script {
+    next: VecDeque<Answer>,
+    always: Option<Answer>,
+}
+
+impl Provider {
+    /// On a port of its own, plain HTTP.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
+        Self::on(listener, None, State::default())
+    }
+
+    /// The same behind TLS with this certificate.
+    pub async fn start_tls(identity: &Identity) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
+        Self::on(listener, Some(identity.acceptor()), State::default())
+    }
+
+    /// On a given address, doing the same for every deployment and keeping no record: for running by hand.
+    pub async fn serve(address: SocketAddr, answer: Answer) -> io::Result<Self> {
+        let state = State { silent: true, ..State::default() };
+        state.scripts().insert(String::new(), Script { next: VecDeque::new(), always: Some(answer) });
+        Ok(Self::on(TcpListener::bind(address).await?, None, state))
+    }
+
+    fn on(listener: TcpListener, tls: Option<TlsAcceptor>, state: State) -> Self {
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let state = Arc::new(state);
+        let listening = tokio::spawn(accept(listener, tls, Arc::clone(&state)));
+        Self { port, scheme, state, listening }
+    }
+
+    /// `http://127.0.0.1:20123`, to which a test adds `/paris/v1`.
+    pub fn origin(&self) -> String {
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the deployment does with its next requests; after that, what it always does.
+    pub fn script(&self, name: &str, answers: impl IntoIterator<Item = Answer>) {
+        self.state.scripts().entry(name.to_owned()).or_default().next = answers.into_iter().collect();
+    }
+
+    /// What the deployment does when its script is at its end: [`Answer::ok`] unless told otherwise.
+    pub fn always(&self, name: &str, answer: Answer) {
+        self.state.scripts().entry(name.to_owned()).or_default().always = Some(answer);
+    }
+
+    /// Every request so far, in the order of arrival.
+    pub fn received(&self) -> Vec<Received> {
+        self.state.received().clone()
+    }
+
+    /// The names of the deployments, in the order they were called.
+    pub fn calls(&self) -> Vec<String> {
+        self.state.received().iter().map(|request| request.name.clone()).collect()
+    }
+
+    /// The requests to one deployment.
+    pub fn received_by(&self, name: &str) -> Vec<Received> {
+        self.state.received().iter().filter(|request| request.name == name).cloned().collect()
+    }
+
+    /// The only request so far.
+    pub fn only_request(&self) -> Received {
+        let mut received = self.received();
+        assert_eq!(received.len(), 1, "requests seen: {:?}", self.calls());
+        received.remove(0)
+    }
+
+    /// How many requests it has had, also of those it keeps no record of.
+    pub fn count(&self) -> u64 {
+        self.state.requests.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.state.received().clear();
+    }
+
+    /// The most requests that the deployment was at work on at the same time.
+    pub fn most_at_once(&self, name: &str) -> usize {
+        self.state.loads().get(name).map_or(0, |load| load.most)
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> usize {
+        self.state.open.load(Ordering::Relaxed)
+    }
+
+    /// Answers that nobody waited for.
+    pub fn abandoned(&self) -> usize {
+        self.state.abandoned.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+impl State {
+    fn scripts(&self) -> MutexGuard<'_, HashMap<String, Script>> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn received(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loads(&self) -> MutexGuard<'_, HashMap<String, Load>> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, name: &str) {
+        let mut loads = self.loads();
+        let load = loads.entry(name.to_owned()).or_default();
+        load.now += 1;
+        load.most = load.most.max(load.now);
+    }
+
+    fn end(&self, name: &str) {
+        if let Some(load) = self.loads().get_mut(name) {
+            load.now -= 1;
+        }
+    }
+
+    fn next(&self, name: &str) -> Answer {
+        let mut scripts = self.scripts();
+        let fallback = scripts.get("").and_then(|script| script.always.clone());
+        let script = scripts.get_mut(name);
+        let told = script.and_then(|script| script.next.pop_front().or_else(|| script.always.clone()));
+        told.or(fallback).unwrap_or_else(Answer::ok)
+    }
+
+    fn keep(&self, request: &Received) {
+        if !self.silent {
+            self.received().push(request.clone());
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let connection = state.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        tokio::spawn(connected(socket, tls.clone(), Arc::clone(&state), connection));
+    }
+}
+
+async fn connected(socket: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>, connection: u64) {
+    state.open.fetch_add(1, Ordering::Relaxed);
+    // Without this, Nagle and delayed acknowledgements would blur the timing of events.
+    let _ = socket.set_nodelay(true);
+    let _ = match tls {
+        None => converse(socket, &state, connection, None).await,
+        Some(tls) => match tls.accept(socket).await {
+            Ok(wire) => {
+                let sni = wire.get_ref().1.server_name().map(str::to_owned);
+                converse(wire, &state, connection, sni).await
+            }
+            Err(refused) => Err(refused),
+        },
+    };
+    state.open.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Request and answer in turn, until one side has had enough.
+async fn converse<W: Wire>(wire: W, state: &State, connection: u64, sni: Option<String>) -> io::Result<()> {
+    let mut wire = BufReader::new(wire);
+    let mut is_kept = false;
+    while let Some(mut request) = wire::read(&mut wire).await? {
+        request.connection = connection;
+        request.sni.clone_from(&sni);
+        request.number = state.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        state.keep(&request);
+        let answer = state.next(&request.name);
+        state.begin(&request.name);
+        let performed = match answer.on_kept_connections.filter(|_| is_kept) {
+            Some(how) => wire::end(&mut wire, how).await,
+            None => wire::perform(&mut wire, &answer, &request).await,
+        };
+        is_kept = true;
+        state.end(&request.name);
+        match performed {
+            Ok(Performed::Whole) => {}
+            Ok(Performed::Broken) => break,
+            Ok(Performed::Abandoned) | Err(_) => {
+                state.abandoned.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
+        }
+    }
+    Ok(())
+}

@@ -86,7 +86,10 @@ async fn clients(
 
 /// How often one of them has waited for Redis in vain.
 fn silences(containers: &Containers) -> usize {
-    INSTANCES.iter().map(|instance| containers.log(instance).matches("keeps to its share of the limits").count()).sum()
+    INSTANCES
+        .iter()
+        .map(|instance| containers.log(instance).matches("keeps to its share of the limits").count())
+        .sum()
 }
 
 /// Asserts that both instances together serve the limit, and not one request more or less.

@@ -42,7 +42,11 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 /// How often an instance has waited for Redis in vain.
 fn silences(fleet: &Fleet) -> usize {
-    fleet.instances.iter().map(|instance| instance.log().matches("keeps to its share of the limits").count()).sum()
+    fleet
+        .instances
+        .iter()
+        .map(|instance| instance.log().matches("keeps to its share of the limits").count())
+        .sum()
 }
 
 /// Asserts so many times that a group of two hundred serves just these in a run, one group after the other. A run in which the

@@ -98,8 +98,12 @@ async fn a_request_in_flight_and_a_cooldown_show_while_they_last() {
     shows(&world, &format!("llm_balancer_in_flight{labels}"), 1.0).await;
     drop(stream);
     shows(&world, &format!("llm_balancer_in_flight{labels}"), 0.0).await;
-    shows(&world, r#"llm_balancer_requests_total{group="gpt",outcome="client_disconnected",status="200"}"#, 1.0)
-        .await;
+    shows(
+        &world,
+        r#"llm_balancer_requests_total{group="gpt",outcome="client_disconnected",status="200"}"#,
+        1.0,
+    )
+    .await;
     world.provider.always("one", Answer::status(401));
     world.chat("gpt").await;
     shows(&world, &format!("llm_balancer_cooldowns_total{labels}"), 1.0).await;
@@ -151,7 +155,11 @@ async fn whoever_goes_before_the_end_has_a_line_and_so_does_an_answer_that_break
     world.provider.always("one", Answer::ok().events(10).reset_after(3));
     world.stream_chat("gpt").await.rest().await;
     let broken = logged(&world, 2).await[1].clone();
-    assert_eq!((&broken["outcome"], &broken["stream"]), (&json!("stream_interrupted"), &json!(true)), "{broken:#}");
+    assert_eq!(
+        (&broken["outcome"], &broken["stream"]),
+        (&json!("stream_interrupted"), &json!(true)),
+        "{broken:#}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

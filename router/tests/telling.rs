@@ -237,7 +237,11 @@ general_settings: {master_key: sk-long-enough}
     let reasons: Vec<_> = candidates.iter().map(|candidate| candidate["reason"].as_str()).collect();
     assert_eq!(reasons, [Some("over_rpm"), Some("cooling_down"), None], "{last:#}");
     assert_eq!(candidates[2]["eligible"], true);
-    assert_eq!((&last["routing"]["eligible"], &last["routing"]["candidates"]), (&1.into(), &3.into()), "{last:#}");
+    assert_eq!(
+        (&last["routing"]["eligible"], &last["routing"]["candidates"]),
+        (&1.into(), &3.into()),
+        "{last:#}"
+    );
     assert_eq!(candidates[0]["retry_after_ms"], 60_000);
 }
 

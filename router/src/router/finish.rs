@@ -510,11 +510,8 @@ fn measure(
 /// A status that HTTP does not have counts as a server error (RFC 9110, section 15). Clients' libraries choke on it.
 fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorResponse) {
     const BAD_GATEWAY: u16 = 502;
-    let refusal = Refusal::NoAnswer {
-        status: BAD_GATEWAY,
-        provider_status: status,
-        body: "no valid HTTP status",
-    };
+    let refusal =
+        Refusal::NoAnswer { status: BAD_GATEWAY, provider_status: status, body: "no valid HTTP status" };
     let said = ErrorResponse {
         body: refusal.reply().body.into_bytes(),
         under: Some(status),

@@ -22,8 +22,7 @@ const ANY_GROUP: &str = "*";
 
 const SHAPE: &str = "a list of models, of {\"model\": .., ..} or of {\"group\": [..]}";
 const TOO_MANY: &str = "at most 50 fallbacks in all, with at most 100 parameters each";
-const OPERATORS: &str =
-    "without addresses and keys (api_base, api_key, ..): the configuration sets them";
+const OPERATORS: &str = "without addresses and keys (api_base, api_key, ..): the configuration sets them";
 
 /// Reads one list. `room` is what is left of [`MOST_TARGETS`].
 ///

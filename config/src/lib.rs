@@ -1,13 +1,27 @@
-//! LiteLLM's `config.yaml`, read: what people write on one side, what code may rely on on the other.
+//! LiteLLM's `config.yaml`, read into a [`Config`] or into errors.
 //!
-//! The filter and the generator both start from [`read`] and so cannot disagree about a cluster's name
-//! or a deployment's id.
+//! The generator and the filter both call [`read`] with the same text, so they agree on every cluster name
+//! and every id. A folder uses only folders above it:
+//!
+//! | folder | |
+//! |---|---|
+//! | `diagnostics/` | findings with file, line, path and advice |
+//! | `yaml/` | the text as a tree, with PyYAML's rules |
+//! | `values/` | typed values, environment variables, credentials |
+//! | `config/` | the result: what the other crates use |
+//! | `keys/` | which keys of LiteLLM are applied, ignored or refused |
+//! | `redis/` | the Redis in which instances share what they count |
+//! | `settings/` | `router_settings`, `litellm_settings`, `general_settings`, `llm_balancer` |
+//! | `providers/` | endpoint, credential and proxy of a deployment |
+//! | `deployments/` | `model_list` |
+//! | `references/` | aliases, fallbacks and routing groups that name a group |
+//! | `read.rs` | all of that in order |
 
-pub mod config;
+mod config;
 mod deployments;
 mod diagnostics;
 mod keys;
-pub mod max_edge_retries;
+mod max_edge_retries;
 pub mod names;
 mod providers;
 mod read;
@@ -19,12 +33,10 @@ mod wildcard;
 mod yaml;
 
 pub use config::*;
-pub use diagnostics::finding::{Finding, Severity};
-pub use keys::documentation::documented_tables;
+pub use diagnostics::{Finding, Severity};
+pub use keys::documented_tables;
 pub use max_edge_retries::max_edge_retries;
-pub use providers::infer::{infer_provider, without_provider};
-pub use providers::proxies::{Proxies, Proxy};
-pub use read::{Reading, read};
-pub use values::secret::Secret;
+pub use providers::{infer_provider, without_provider};
+pub use read::{Loaded, Reading, load, read};
+pub use values::Secret;
 pub use wildcard::Wildcard;
-pub use yaml::include::{Loaded, load};

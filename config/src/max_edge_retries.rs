@@ -1,28 +1,30 @@
-//! How often the edge may send a request again: only a ceiling, since the filter counts.
+//! The edge's `num_retries`. An upper bound: the filter counts retries.
 
 use std::collections::BTreeSet;
 
-use crate::{Config, FailurePolicy};
+use crate::config::{Config, FailurePolicy};
 
-/// Room for requests that bring their own `num_retries`.
-const FEWEST: u32 = 25;
-/// Where an endless loop would end.
-const MOST: u32 = 250;
+/// For requests with their own `num_retries`.
+const MIN: u32 = 25;
+/// A bound on endless loops.
+const MAX: u32 = 250;
 
-/// The edge's `num_retries`: as many attempts as every place takes that a request may come by, each with its retries. The
-/// filter sends a request to providers this often at most, also where its own `num_retries` and `fallbacks` ask for more;
-/// the edge's last attempt is kept for an answer that could not be given in the one before.
+/// The edge's `num_retries`: one attempt and its retries for every group, order and priority that a request
+/// may reach.
+///
+/// The filter sends a request to providers this often at most, whatever the request's own `num_retries` and
+/// `fallbacks` are. The edge's last attempt is reserved for a response that the one before could not give.
 pub fn max_edge_retries(config: &Config) -> u32 {
     let router = &config.router;
     let deployments = config.deployments.iter().filter_map(|deployment| deployment.num_retries);
     let policies = router.group_retry_policy.iter().map(|(_, policy)| policy).chain([&router.retry_policy]);
-    let most = deployments.chain(policies.filter_map(most_of)).fold(router.num_retries, u32::max);
+    let most = deployments.chain(policies.filter_map(max_of)).fold(router.num_retries, u32::max);
     let hops = targets(config).max(router.max_fallbacks).saturating_add(further_orders(config));
     let attempts = most.saturating_add(1).saturating_mul(hops.saturating_add(1));
-    attempts.clamp(FEWEST, MOST)
+    attempts.clamp(MIN, MAX)
 }
 
-/// Fallbacks that the file names, each once: none is gone to twice, however wide the lists are.
+/// The number of different fallback targets: a request tries each once.
 fn targets(config: &Config) -> u32 {
     let router = &config.router;
     let lists = [&router.fallbacks, &router.context_window_fallbacks, &router.content_policy_fallbacks];
@@ -33,7 +35,7 @@ fn targets(config: &Config) -> u32 {
     length(names.len())
 }
 
-/// Levels of `order` and of priorities behind the first: each is gone to like a fallback.
+/// Orders and priorities beyond the first of each group: each is tried like a fallback.
 fn further_orders(config: &Config) -> u32 {
     let mut levels = BTreeSet::new();
     for deployment in &config.deployments {
@@ -55,7 +57,7 @@ fn length(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn most_of(policy: &FailurePolicy) -> Option<u32> {
+fn max_of(policy: &FailurePolicy) -> Option<u32> {
     let FailurePolicy {
         bad_request,
         authentication,
@@ -87,7 +89,7 @@ mod tests {
     use crate::read;
 
     /// Of three groups, of which `a` has deployments of three orders.
-    fn ceiling_with(settings: &str) -> u32 {
+    fn max_edge_retries_with(settings: &str) -> u32 {
         let item = |group: &str, more: &str| {
             format!("- {{model_name: {group}, litellm_params: {{model: openai/gpt, api_key: none{more}}}}}\n")
         };
@@ -102,9 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn every_place_that_a_request_may_come_by_has_its_retries() {
+    fn every_group_that_a_request_may_reach_has_its_retries() {
         let cases = [
-            // Three retries and five fallbacks, as they are where nothing is set, and two further orders.
+            // The defaults of three retries and five fallbacks, and two further orders.
             ("", 32),
             ("num_retries: 9", 80),
             ("num_retries: 9, max_fallbacks: 2", 50),
@@ -124,7 +126,7 @@ mod tests {
             ("num_retries: 4000000000, max_fallbacks: 4000000000", 250),
         ];
         for (settings, expected) in cases {
-            assert_eq!(ceiling_with(settings), expected, "{settings}");
+            assert_eq!(max_edge_retries_with(settings), expected, "{settings}");
         }
     }
 }

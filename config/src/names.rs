@@ -1,39 +1,39 @@
-//! Names that the generator writes into Envoy's configuration and the filter relies on at run time.
+//! Names that the generator writes into Envoy's configuration and the filter uses at run time.
 
-/// Request header that the edge sets to an id of its own making, whatever the client sent: the same for every attempt of
-/// one request.
+/// Request header with an id that the edge makes up, the same for every attempt of a request. Replaces what
+/// the client sent.
 pub const STREAM_ID: &str = "x-request-id";
-/// Request header set by the edge: 1 for the first attempt, 2 for the next.
+/// Request header that the edge sets: 1 for the first attempt, 2 for the next.
 pub const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
-/// Response header with which the filter asks the edge for another attempt; never reaches a client.
+/// Response header with which the filter asks the edge for another attempt. Never reaches a client.
 pub const RETRY: &str = "x-llm-retry";
-/// Response header that Envoy adds to its own answer where the connection to the provider is older than the request: then
-/// the provider may have closed it for being idle. Never reaches a client.
+/// Response header of Envoy's own responses if the connection to the provider is older than the request: the
+/// provider may have closed it as idle. Never reaches a client.
 pub const REUSED: &str = "x-llm-reused";
-/// Request header with which the filter names the cluster of the deployment it chose.
+/// Request header with the cluster of the selected deployment.
 pub const CLUSTER: &str = "x-llm-cluster";
 /// The internal listener that runs the filter once per attempt, and the cluster that leads to it.
 pub const ATTEMPTS: &str = "attempts";
-/// The listener on a Unix socket that turns a POST's body into bytes for Redis, and the answer's bytes into a body; the
-/// cluster that leads to it is the one to call.
+/// The listener on a Unix socket that sends the body of a POST to Redis and returns the replies as a body, and
+/// the cluster that leads to it.
 pub const REDIS_HOP: &str = "redis-hop";
-/// The cluster that leads from there to Redis itself.
+/// The cluster of Redis itself.
 pub const REDIS: &str = "redis";
-/// What the names of the listener and the cluster begin with that lead through a forward proxy.
+/// Prefix of listener and cluster of a forward proxy.
 pub const FORWARD_PROXY: &str = "forward-proxy";
-/// Variable of Envoy's environment with the `proxy-authorization` of the proxy that leads to https providers.
+/// Variable of Envoy's environment with the `proxy-authorization` of the proxy for https providers.
 pub const HTTPS_PROXY_AUTHORIZATION: &str = "LLM_BALANCER_HTTPS_PROXY_AUTHORIZATION";
-/// The same for the proxy that leads to http providers.
+/// The same of the proxy for http providers.
 pub const HTTP_PROXY_AUTHORIZATION: &str = "LLM_BALANCER_HTTP_PROXY_AUTHORIZATION";
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";
-/// Root id of the filter in the last configuration that an instance is given, in which it says goodbye to the others.
+/// Root id of the filter in the last configuration of an instance, which deregisters it from the fleet.
 pub const DEREGISTER: &str = "llm-balancer-deregister";
-/// The filter's root id where it runs once per request on somebody else's listener, and not once per attempt behind our edge.
+/// Root id of the filter on a listener without our edge: it runs once per request, not per attempt.
 pub const SINGLE_HOP: &str = "llm-balancer/single-hop";
-/// What the names of our metrics begin with.
+/// Prefix of the metrics.
 pub const METRIC_PREFIX: &str = "llm_balancer_";
-/// The labels of our metrics. They stand in a metric's name, `;label=value` each, until Envoy takes them apart.
+/// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits off.
 pub const METRIC_LABELS: [&str; 11] = [
     "group",
     "deployment",
@@ -47,7 +47,7 @@ pub const METRIC_LABELS: [&str; 11] = [
     "mode",
     "class",
 ];
-/// What the filter calls the line for the access log, which it writes as a filter state object of this name.
+/// Filter state object with the access log entry of a request.
 pub const ACCESS_LOG_ENTRY: &str = "llm_balancer_access_log_entry";
-/// Request header with which the edge tells the filter where the client is.
+/// Request header with the client's address, which the edge sets for the filter.
 pub const CLIENT: &str = "x-llm-client";

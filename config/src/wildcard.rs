@@ -1,7 +1,6 @@
-//! Model names with `*` in them: which names they match, and what each star stands for.
+//! Model names with `*`: which names they match, and what each star matches.
 
-/// Longer names match no pattern. The name that a request asks for goes into response headers, and no provider has a
-/// model with a longer one.
+/// Longer names match no pattern: the requested name is sent in response headers.
 const LONGEST_NAME: usize = 512;
 
 /// A `model_name` with at least one `*`.
@@ -18,7 +17,7 @@ impl Wildcard {
         pattern.contains('*').then(|| Self { pieces: pattern.split('*').map(str::to_owned).collect() })
     }
 
-    /// The text between the stars: one piece more than there are stars.
+    /// The texts between the stars: one more than there are stars.
     pub fn pieces(&self) -> &[String] {
         &self.pieces
     }
@@ -28,10 +27,10 @@ impl Wildcard {
         self.captures(name).is_some()
     }
 
-    /// What each star stands for in a name, or `None` if the name does not match.
+    /// What each star matches, or `None` if the name does not match.
     ///
-    /// The same as the groups of a regular expression in which every star is `(.*)`: an earlier star takes as much as
-    /// it can. So the pieces are placed from the right, each as far right as it goes, and the time is linear.
+    /// As the groups of a regular expression in which every star is `(.*)`: an earlier star matches as much as
+    /// possible. So the pieces are searched from the right, in linear time.
     pub fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         let (first, rest) = self.pieces.split_first().filter(|_| name.len() <= LONGEST_NAME)?;
         let (last, middle) = rest.split_last()?;

@@ -76,7 +76,7 @@ fn every_mistake_is_told_as_its_case_says() {
     let mut wrong = Vec::new();
     for name in &names {
         let reading = read(&cases, &format!("{name}.yaml"));
-        let refused = reading.findings.iter().any(|finding| finding.severity == Severity::Refused);
+        let refused = reading.findings.iter().any(|finding| finding.severity == Severity::Error);
         assert_eq!(
             reading.config.is_none(),
             refused,

@@ -106,7 +106,7 @@ fn an_organization_of_the_environment_that_no_header_can_hold_is_refused_by_its_
         let is_refused = reading
             .findings
             .iter()
-            .any(|finding| finding.severity == Severity::Refused && finding.path == "OPENAI_ORGANIZATION");
+            .any(|finding| finding.severity == Severity::Error && finding.path == "OPENAI_ORGANIZATION");
         assert!(is_refused, "{:?}", reading.findings);
     }
 }
@@ -191,6 +191,6 @@ fn a_base_of_the_environment_that_is_none_is_told_by_its_variable() {
     let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
     let reading = reading(text, &[("OPENAI_BASE_URL", "gateway.example/v1")]);
     assert!(reading.config.is_none());
-    let mut refused = reading.findings.iter().filter(|finding| finding.severity == Severity::Refused);
+    let mut refused = reading.findings.iter().filter(|finding| finding.severity == Severity::Error);
     assert_eq!(refused.next().unwrap().path, "OPENAI_BASE_URL", "{:?}", reading.findings);
 }

@@ -122,7 +122,7 @@ const GOODBYE: u32 = 3;
 fn configure(root: u32) -> Option<Rc<Worker>> {
     let text = host::body(BufferType::PluginConfiguration);
     let reading = read("config.yaml", &String::from_utf8_lossy(&text), &|name| std::env::var(name).ok());
-    for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Refused) {
+    for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         host::log(LogLevel::Error, &format!("{}: {finding}", names::FILTER));
     }
     let config = reading.config?;

@@ -27,7 +27,7 @@ async fn a_key_that_no_header_can_hold_is_refused_before_anything_starts() {
     for (name, value) in [("OPENAI_API_KEY", "sk-a\nsk-b"), ("LITELLM_MASTER_KEY", "sk-long\renough")] {
         let (usable, output) = Balancer::check_with(config, &[(name, value)]);
         assert!(!usable, "{output}");
-        let message = format!("the value of the environment variable {name} holds a line break");
+        let message = format!("environment variable {name}: invalid character: a line break");
         assert!(output.contains(&message) && !output.contains("sk-"), "{output}");
         let refusal = Launch::new(config).env(name, value).refused().await;
         assert!(refusal.output.contains(&message), "{}", refusal.output);
@@ -42,7 +42,7 @@ fn an_organization_that_breaks_a_header_is_refused() {
         )
     };
     let (usable, output) = Balancer::check(&config(r"org-1\r\nx-evil: 1"));
-    assert!(!usable && output.contains("organization: holds a line break"), "{output}");
+    assert!(!usable && output.contains("organization: invalid character: a line break"), "{output}");
     assert!(Balancer::check(&config("org-1")).0);
 }
 
@@ -77,7 +77,7 @@ async fn a_refusal_that_the_operator_accepts_is_a_warning_at_each_start() {
     let config = "model_list:\n- {model_name: gpt, litellm_params: {model: openai/m, api_base: 'http://127.0.0.1:1', api_key: k}}
 litellm_settings: {callbacks: [my.hook]}\n";
     let refusal = Launch::new(config).refused().await;
-    assert!(refusal.output.contains("refused: litellm_settings.callbacks[0]"), "{}", refusal.output);
+    assert!(refusal.output.contains("error: litellm_settings.callbacks[0]"), "{}", refusal.output);
     let accepted = format!("{config}llm_balancer: {{accept: [litellm_settings.callbacks]}}\n");
     let balancer = Launch::new(&accepted).start().await;
     let log = balancer.log();

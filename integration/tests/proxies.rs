@@ -305,7 +305,7 @@ async fn check_names_what_the_environment_adds_and_shows_no_secret() {
     for words in [
         "note: from the environment: OPENAI_API_KEY",
         "note: 1 of 1 deployments are reached through http://proxy.example:3128 (HTTPS_PROXY)",
-        "warning: DATABASE_URL: has no effect: there is no database",
+        "warning: DATABASE_URL: has no effect: no database",
     ] {
         assert!(said.contains(words), "{words:?} is not in:\n{said}");
     }

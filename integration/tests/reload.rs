@@ -101,7 +101,7 @@ async fn a_bad_file_changes_nothing_and_says_what_check_says() {
     world.balancer.says("keeping the previous configuration").await;
     let (usable, checked) = llm_balancer_integration::Balancer::check(&bad);
     assert!(!usable);
-    let finding = checked.lines().find(|line| line.contains(": refused: ")).expect("a finding");
+    let finding = checked.lines().find(|line| line.contains(": error: ")).expect("a finding");
     let (_, finding) = finding.split_once("config.yaml:").expect("a place");
     world.balancer.says(finding).await;
     // Said once, and not with every look.
@@ -335,7 +335,7 @@ async fn another_variable_of_the_environment_is_read_and_one_that_was_never_set_
         assert_eq!(received[0].header("authorization"), Some(format!("Bearer {key}").as_str()));
     }
     balancer.replace_file(&with_key("virginia", "os.environ/FOURTH_KEY"));
-    balancer.says("the environment variable FOURTH_KEY is not set").await;
+    balancer.says("environment variable FOURTH_KEY is not set").await;
     balancer.says("restart to use new ones").await;
 }
 

@@ -1,13 +1,14 @@
 //! Paths of `additional_drop_params`, as LiteLLM writes them: `tools[*].function.strict`, `reasoning.summary`.
 
 use crate::config::{DropPath, Segment};
-use crate::values::reader::{Reader, Section};
+use crate::values::{Reader, Section};
 
 /// Segments of a path, at most.
 const MAX_SEGMENTS: usize = 20;
 
-/// Reads `additional_drop_params`: every entry is the name of a member, and one with a dot or a bracket a path, too.
-pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> (Vec<String>, Vec<DropPath>) {
+/// Reads `additional_drop_params`. Every entry is the name of a member; one with a dot or a bracket is also
+/// a path.
+pub(super) fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> (Vec<String>, Vec<DropPath>) {
     const KEY: &str = "additional_drop_params";
     let names = reader.strings(params, KEY).unwrap_or_default();
     let mut paths = Vec::new();
@@ -16,8 +17,8 @@ pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> (Vec<String>, Vec<
             Ok(path) => paths.push(path),
             Err((message, advice)) => {
                 let place = params.find(KEY).map_or(params.place, |entry| entry.place);
-                let message = format!("{name} {message}");
-                reader.report.refuse(place, &params.path.key(KEY).index(index), &message, advice);
+                let message = format!("invalid path \"{name}\": {message}");
+                reader.report.error(place, &params.path.key(KEY).index(index), &message, advice);
             }
         }
     }
@@ -28,8 +29,8 @@ type Flaw = (&'static str, &'static str);
 
 fn parse(text: &str) -> Result<DropPath, Flaw> {
     const SHAPE: Flaw = (
-        "is no path of members",
-        "write names with dots between them and items in brackets, such as tools[*].function.strict",
+        "expected names, separated by dots, with items in brackets",
+        "write a path such as tools[*].function.strict",
     );
     let mut segments = Vec::new();
     for part in text.split('.') {
@@ -46,13 +47,10 @@ fn parse(text: &str) -> Result<DropPath, Flaw> {
         }
     }
     if segments.len() > MAX_SEGMENTS {
-        return Err(("has more than 20 parts", "shorten it"));
+        return Err(("more than 20 parts", "shorten it"));
     }
     if !matches!(segments.last(), Some(Segment::Member(_))) {
-        return Err((
-            "removes nothing: members of objects are removed, and items of lists are not",
-            "name a member",
-        ));
+        return Err(("only members can be removed, not items of lists", "end it in the name of a member"));
     }
     Ok(DropPath { segments })
 }
@@ -78,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_removes_nothing_is_no_path() {
+    fn an_invalid_path_is_refused() {
         for text in [
             "tools[*]",
             "a[0]",

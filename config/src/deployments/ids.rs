@@ -1,15 +1,15 @@
-//! Ids of deployments, bit for bit those of LiteLLM, and the names of clusters made from them.
+//! Ids of deployments, bit for bit those of LiteLLM, and the names of clusters.
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Endpoint, Tls};
-use crate::values::environment::{Environment, PREFIX};
-use crate::yaml::python;
-use crate::yaml::tree::{Entry, Node, Value};
+use crate::values::{Environment, PREFIX};
+use crate::yaml::{Entry, Node, Value, python};
 
-/// LiteLLM's id of a deployment that has no `model_info.id`: sha256 over the group and every key and value of
-/// litellm_params in order, the environment applied (BEHAVIOUR 1.4). `organization` stands in for a list of them.
-pub fn of_deployment(
+/// LiteLLM's id of a deployment without `model_info.id`: sha256 over the group and every key and value of
+/// litellm_params in order, with variables replaced (BEHAVIOUR 1.4). `organization` replaces a list of them.
+pub(super) fn of_deployment(
     group: &str,
     params: &[Entry],
     organization: Option<&str>,
@@ -17,35 +17,28 @@ pub fn of_deployment(
 ) -> String {
     let mut hash = Sha256::new();
     hash.update(group);
-    let mut text = String::new();
     for entry in params {
         hash.update(&entry.key);
         match organization {
             Some(name) if entry.key == "organization" => hash.update(name),
-            _ => {
-                text.clear();
-                python::hashed(&substituted(&entry.node.value, env), &mut text);
-                hash.update(&text);
-            }
+            _ => hash.update(python::hashed(&substituted(&entry.node.value, env))),
         }
     }
-    hex(&hash.finalize())
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// sha256 of a text, in lower-case hex.
 fn of_text(text: &str) -> String {
-    hex(&Sha256::digest(text))
+    HEXLOWER.encode(&Sha256::digest(text))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |index: u8| DIGITS.get(usize::from(index)).copied().unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+/// Whether an id is a sha256, so computed and not written.
+pub(super) fn is_hash(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The environment applied where LiteLLM applies it: values of maps, but not text that stands in a list itself.
-/// A variable that is not set is None there, and the words true and false become truth values.
+/// Variables replaced where LiteLLM replaces them: in values of maps, but not in strings of a list. A
+/// variable that is not set is None, and the words true and false become booleans.
 fn substituted(value: &Value, env: &mut Environment<'_>) -> Value {
     match value {
         Value::Text(text) => match text.strip_prefix(PREFIX) {
@@ -80,15 +73,16 @@ fn from_environment(value: Option<String>) -> Value {
     }
 }
 
-/// The cluster of a deployment: `gpt-4o--paris-90ba31`, with the first digits of the id where that says nothing. The part
-/// behind the last `--` is made from the id, which is unique, so the name is; and from where it leads, so that a deployment
-/// that moves has another, and no request with the key of one place meets the other. No dots: Envoy's statistics would cut
-/// it there.
-pub fn cluster(group: &str, id: &str, endpoint: &Endpoint) -> String {
+/// The cluster of a deployment: `gpt-4o--paris-90ba31`, from its group, its id and a hash of its address.
+///
+/// The id makes it unique; a computed id is cut to 16 digits. The address makes a deployment that moves
+/// another cluster, so no request carries the key of one provider to the other. It has no dots, at which
+/// Envoy's statistics would split it.
+pub(super) fn cluster(group: &str, id: &str, endpoint: &Endpoint) -> String {
     format!("{}-{}", readable_cluster(group, id), place(endpoint))
 }
 
-/// A few digits for a place: its host, its port, and what makes a certificate good.
+/// Six digits of a hash over host, port and how the certificate is verified.
 fn place(endpoint: &Endpoint) -> String {
     let tls = match &endpoint.tls {
         Tls::Off => "off",
@@ -110,24 +104,23 @@ fn readable_cluster(group: &str, id: &str) -> String {
     if readable {
         return format!("{group}--{id}");
     }
-    let is_hash = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let digits = if is_hash { id.to_owned() } else { of_text(id) };
+    let digits = if is_hash(id) { id.to_owned() } else { of_text(id) };
     format!("{group}--{}", digits.get(..16).unwrap_or(&digits))
 }
 
-/// A cluster's name that no other id can come to.
-pub fn unmistakable_cluster(id: &str, endpoint: &Endpoint) -> String {
+/// The cluster of an id that begins like another one's hash: with the whole hash.
+pub(super) fn unambiguous_cluster(id: &str, endpoint: &Endpoint) -> String {
     format!("deployment--{}-{}", of_text(id), place(endpoint))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostics::report::Report;
+    use crate::diagnostics::Report;
     use crate::yaml::parse;
 
     fn id(group: &str, yaml: &str) -> String {
-        let node = parse::parse(0, yaml, &mut Report::new(vec![String::new()])).unwrap();
+        let node = parse(0, yaml, &mut Report::new("")).unwrap();
         let lookup = |name: &str| match name {
             "KEY" => Some("sk-env".to_owned()),
             "YES" => Some(" TRUE".to_owned()),
@@ -137,8 +130,8 @@ mod tests {
         of_deployment(group, node.entries().unwrap(), None, &mut Environment::new(&lookup, &[]))
     }
 
-    /// The first row is BEHAVIOUR 1.4's; the others were computed by `litellm.router_api.deployment_id` of 1.109.1
-    /// over what PyYAML 6.0.3 makes of the same text.
+    /// The first row is of BEHAVIOUR 1.4. The others were computed by `litellm.router_api.deployment_id` of
+    /// 1.109.1 from the values of PyYAML 6.0.3.
     #[test]
     fn ids_are_those_of_litellm() {
         let rows = include!("../../tests/ids.rs.in");
@@ -148,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_named_for_its_group_and_its_id() {
+    fn a_cluster_is_named_after_its_group_and_its_id() {
         let hash = "f673ec85de39ab1864367d1e6f02bf8937a0badc39c0a74acd3bdd71de57be2b";
         assert_eq!(readable_cluster("gpt-4o", "paris"), "gpt-4o--paris");
         assert_eq!(readable_cluster("openai/gpt-3.5*", "paris"), "openai_gpt-3_5_--paris");

@@ -1,9 +1,13 @@
-//! `model_list`: its items, and the deployments that they become.
+//! `model_list`: its items, and the deployments of each.
 
-pub mod deployment;
-pub mod drop_path;
-pub mod ids;
-pub mod limits;
-pub mod model_list;
-pub mod params;
-pub mod tags;
+mod drop_path;
+mod ids;
+mod item;
+mod limits;
+mod model_list;
+mod params;
+mod raw;
+mod tags;
+
+pub(crate) use item::FileDefaults;
+pub(crate) use model_list::{ModelList, read_model_list};

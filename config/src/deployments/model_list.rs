@@ -1,38 +1,42 @@
-//! `model_list`: all deployments, ids unique, and the names of those that are skipped.
+//! `model_list`: all deployments with unique ids, and the names of those that are skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::ids;
+use super::item::{self, FileDefaults, Item, SkippedDeployment};
 use crate::config::Deployment;
-use crate::deployments::deployment::{self, FileDefaults, Item, Skipped};
-use crate::deployments::ids;
-use crate::diagnostics::report::Path;
-use crate::values::reader::{Reader, Section};
-use crate::yaml::tree::{Node, Place, Value};
+use crate::diagnostics::{Path, Place};
+use crate::values::{Reader, Section};
+use crate::yaml::{self, Node, Value};
 
-/// What `model_list` comes to.
+/// The deployments of `model_list`, and its other names.
 #[derive(Default)]
-pub struct ModelList {
-    /// What can be served.
-    pub deployments: Vec<Deployment>,
-    /// Groups that are named, served or not: references to them are no misspellings.
-    pub groups: BTreeSet<Arc<str>>,
-    /// Groups and ids of deployments that are skipped, with the reason. Some may be those of others that are served.
-    pub skipped: BTreeMap<Arc<str>, String>,
-    /// Their litellm models, likewise.
-    pub skipped_models: BTreeMap<Arc<str>, String>,
+pub(crate) struct ModelList {
+    /// Deployments that can be served.
+    pub(crate) deployments: Vec<Deployment>,
+    /// All groups, served or not: references to them are no misspellings.
+    pub(crate) groups: BTreeSet<Arc<str>>,
+    /// Groups and ids of deployments that are skipped, with the reason. Others with the same group may be
+    /// served.
+    pub(crate) skipped: BTreeMap<Arc<str>, String>,
+    /// The litellm models of these deployments, likewise.
+    pub(crate) skipped_models: BTreeMap<Arc<str>, String>,
     clusters: BTreeSet<String>,
-    elsewhere: BTreeSet<Arc<str>>,
 }
 
 const PATH: Path<'static> = Path::top("model_list");
 
 /// Reads `model_list`.
-pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, file: &FileDefaults) -> ModelList {
-    let refusals = reader.report.refusals();
+pub(crate) fn read_model_list(
+    reader: &mut Reader<'_>,
+    document: &Section<'_>,
+    file: &FileDefaults,
+) -> ModelList {
+    let errors_before = reader.report.errors();
     let mut list = ModelList::default();
     let Some(entry) = document.find("model_list") else {
-        reader.report.refuse(document.place, &PATH, "is missing", "list the deployments there");
+        reader.report.error(document.place, &PATH, "missing key", "list the deployments there");
         return list;
     };
     let Value::List(items) = &entry.node.value else {
@@ -40,23 +44,23 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, file: &FileDefaults
         return list;
     };
     if items.is_empty() {
-        reader.report.refuse(entry.place, &PATH, "is empty", "list the deployments there");
+        reader.report.error(entry.place, &PATH, "empty list", "list the deployments there");
     }
     let mut ids: BTreeMap<Arc<str>, Place> = BTreeMap::new();
     for (index, node) in items.iter().enumerate() {
         let path = PATH.index(index);
-        match deployment::read(reader, node, path, file) {
-            // Its group is named all the same: that it is refused is one mistake, not one for each reference to it.
-            Item::Refused => list.elsewhere.extend(named(node).map(Arc::from)),
+        match item::read(reader, node, path, file) {
+            // References to its group are no further errors.
+            Item::Refused => list.groups.extend(group_of(node).map(Arc::from)),
             Item::Skipped(skipped) => {
-                let Skipped { group, model, id, message, .. } = skipped;
+                let SkippedDeployment { group, model, id, message, .. } = skipped;
                 for name in [Some(group), id].into_iter().flatten() {
                     list.skipped.entry(Arc::from(name)).or_insert_with(|| message.clone());
                 }
                 list.skipped_models.entry(Arc::from(model)).or_insert(message);
             }
             Item::OtherEnvironment(group) => {
-                list.elsewhere.insert(Arc::from(group));
+                list.groups.insert(Arc::from(group));
             }
             Item::Deployments(deployments) => {
                 for (place, deployment) in deployments {
@@ -65,25 +69,22 @@ pub fn read(reader: &mut Reader<'_>, document: &Section<'_>, file: &FileDefaults
             }
         }
     }
-    if list.deployments.is_empty() && reader.report.refusals() == refusals {
+    if list.deployments.is_empty() && reader.report.errors() == errors_before {
         let advice = match list.skipped.is_empty() {
             true => "set LITELLM_ENVIRONMENT, or add a deployment that can be served",
             false => "add a deployment that can be served",
         };
-        reader.report.refuse(entry.place, &PATH, "no deployment is left", advice);
+        reader.report.error(entry.place, &PATH, "no deployments left", advice);
     }
-    let elsewhere = std::mem::take(&mut list.elsewhere);
-    list.groups.extend(elsewhere);
     list
 }
 
-/// The `model_name` of an item as it is written.
-fn named(item: &Node) -> Option<&str> {
-    let Value::Map(entries) = &item.value else { return None };
-    entries.iter().find(|entry| entry.key == "model_name").and_then(|entry| match &entry.node.value {
-        Value::Text(name) => Some(name.as_str()),
+/// The `model_name` of an item.
+fn group_of(item: &Node) -> Option<&str> {
+    match &yaml::find(item.entries()?, "model_name")?.node.value {
+        Value::Text(name) => Some(name),
         _ => None,
-    })
+    }
 }
 
 impl ModelList {
@@ -96,44 +97,39 @@ impl ModelList {
         deployment: Deployment,
     ) {
         if let Some(first) = ids.get(&deployment.id) {
-            let same = self.deployments.iter().find(|other| other.id == deployment.id);
-            let is_copy =
-                same.is_some_and(|other| other.group == deployment.group) && is_hash(&deployment.id);
-            if is_copy {
-                let message =
-                    format!("is the same as the deployment on line {}, and is left out", first.line);
-                reader.report.warn(
-                    place,
-                    &path,
-                    &message,
-                    "remove it; weight gives the first one a larger share",
-                );
-            } else {
-                let message =
-                    format!("the id {} is that of the deployment on line {}", deployment.id, first.line);
-                let info = path.key("model_info");
-                reader.report.refuse(
-                    place,
-                    &info.key("id"),
-                    &message,
-                    "give each deployment an id of its own",
-                );
-            }
+            self.report_duplicate(reader, *first, path, place, &deployment);
             return;
         }
         let mut deployment = deployment;
         if !self.clusters.insert(deployment.cluster.clone()) {
-            // An id that looks like the first digits of another one's hash.
-            deployment.cluster = ids::unmistakable_cluster(&deployment.id, &deployment.endpoint);
+            // An id that equals the first digits of another one's hash.
+            deployment.cluster = ids::unambiguous_cluster(&deployment.id, &deployment.endpoint);
             self.clusters.insert(deployment.cluster.clone());
         }
         ids.insert(Arc::clone(&deployment.id), place);
         self.groups.insert(Arc::clone(&deployment.group));
         self.deployments.push(deployment);
     }
-}
 
-/// Whether the id was made from the deployment rather than given.
-fn is_hash(id: &str) -> bool {
-    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+    /// The same deployment twice is a warning, as in LiteLLM; another one with the same id is an error.
+    fn report_duplicate(
+        &self,
+        reader: &mut Reader<'_>,
+        first: Place,
+        path: Path<'_>,
+        place: Place,
+        deployment: &Deployment,
+    ) {
+        let same = self.deployments.iter().find(|other| other.id == deployment.id);
+        let is_copy = same.is_some_and(|other| other.group == deployment.group);
+        if is_copy && ids::is_hash(&deployment.id) {
+            let message = format!("duplicate of the deployment on line {}, ignored", first.line);
+            let advice = "remove it; use weight for a larger share";
+            reader.report.warn(place, &path, &message, advice);
+        } else {
+            let message = format!("duplicate id \"{}\", first used on line {}", deployment.id, first.line);
+            let info = path.key("model_info");
+            reader.report.error(place, &info.key("id"), &message, "use another id");
+        }
+    }
 }

@@ -1,76 +1,65 @@
 //! What a deployment adds to requests and shows in listings.
 
 use crate::config::Member;
-use crate::diagnostics::report::{ADVISES, Path};
-use crate::diagnostics::suggest;
+use crate::diagnostics::{ADVISES, Path, nearest};
 use crate::keys::tables::{
     LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter,
 };
-use crate::values::credentials::is_secret_name;
-use crate::values::environment::PREFIX;
-use crate::values::reader::{Reader, Section, Unset};
-use crate::values::secret::Secret;
-use crate::values::visible::{self, TextKind};
-use crate::yaml::json;
-use crate::yaml::tree::{Entry, Node, Value};
+use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, is_secret_name, unreplaced};
+use crate::yaml::{Entry, Node, Value};
 
-/// A member of a JSON object.
-pub fn member(key: &str, value: &Value) -> Member {
-    Member { key: key.to_owned(), json: json::text(value) }
-}
-
-/// Request parameters among litellm_params: those of OpenAI, and everything LiteLLM would hand to the provider.
-pub fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
+/// Request parameters among litellm_params: those of OpenAI, and all others that LiteLLM sends to the provider.
+pub(super) fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
     let mut members = Vec::new();
     for entry in params.entries {
         if entry.node.value == Value::Null || LITELLM_PARAMS.find(&entry.key).is_some() {
             continue;
         }
         let path = params.path.key(&entry.key);
-        if is_ours_to_keep(&entry.key) {
+        if is_price(&entry.key) {
             continue;
         }
-        if !is_request_parameter(&entry.key) && !announce(reader, entry, &path) {
+        if !is_request_parameter(&entry.key) && !warn_of_unknown(reader, entry, &path) {
             continue;
         }
         if ADVISES
             && let Value::Text(text) = &entry.node.value
             && !text.starts_with(PREFIX)
-            && let Some((message, advice)) = visible::unreplaced(text)
+            && let Some((message, advice)) = unreplaced(text)
         {
             reader.report.warn(entry.place, &path, &message, advice);
         }
         if let Some(value) = reader.json_value(&entry.node, &path) {
-            members.push(member(&entry.key, &value));
+            members.push(Member::new(&entry.key, &value));
         }
     }
     members
 }
 
-/// Prices and the settings of LiteLLM's other features never go to a provider.
-fn is_ours_to_keep(key: &str) -> bool {
+/// Prices are not sent to a provider.
+fn is_price(key: &str) -> bool {
     key.contains("cost_per_") || key.contains("_cost_") || key.ends_with("_cost")
 }
 
-/// Warns of a parameter that may be a misspelling; whether it is sent.
-fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
-    // Whether it is sent depends on it, here and in the filter alike.
-    let near = suggest::nearest(&entry.key, LITELLM_PARAMS.keys.iter().map(|key| key.name));
+/// Warns of an unknown parameter. Whether it is sent.
+fn warn_of_unknown(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
+    // Without a bound on comparisons: whether it is sent must not depend on the rest of the file.
+    let near = nearest(&entry.key, LITELLM_PARAMS.names());
     let (message, advice) = if let Some(near) = near {
-        ("is not known here and has no effect", format!("did you mean {near}?"))
+        ("unknown key, ignored", format!("did you mean {near}?"))
     } else if is_litellms_own(&entry.key) {
-        ("belongs to a feature of LiteLLM that is not served, and has no effect", "remove it".to_owned())
+        ("unsupported key, ignored", "remove it".to_owned())
     } else if is_secret_name(&entry.key) && !entry.key.ends_with("token") {
-        ("is not known here and has no effect", "give credentials as api_key, or in extra_headers".to_owned())
+        ("unknown key, ignored", "set credentials as api_key, or in extra_headers".to_owned())
     } else if let Some(home) = home_of(&entry.key, LITELLM_PARAMS.name) {
-        ("has no effect here", format!("it belongs in {home}"))
+        ("has no effect here", format!("move it to {home}"))
     } else {
         let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
         let advice = match near {
             Some(near) => format!("did you mean {near}?"),
-            None => "remove it if the provider does not know it".to_owned(),
+            None => "remove it if the provider does not support it".to_owned(),
         };
-        let message = "is not known here and is sent to the provider, as LiteLLM does";
+        let message = "unknown key, sent to the provider as in LiteLLM";
         reader.report.warn(entry.place, path, message, &advice);
         return true;
     };
@@ -78,29 +67,24 @@ fn announce(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
     false
 }
 
-/// The members of `extra_body`. `model` is none of them: it would stand beside the deployment's own in each body.
-pub fn extra_body(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
+/// The members of `extra_body` except `model`, which each body has already.
+pub(super) fn extra_body(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
     let Some(section) = reader.section(params, "extra_body") else { return Vec::new() };
     let mut members = Vec::new();
     for entry in section.entries {
         if entry.key.eq_ignore_ascii_case("model") {
-            let advice = "name the provider's model as model of litellm_params";
-            reader.report.warn(entry.place, &section.path.key(&entry.key), "has no effect", advice);
+            let advice = "set model in litellm_params";
+            reader.report.warn(entry.place, &section.path.key(&entry.key), "has no effect here", advice);
             continue;
         }
-        let value = match &entry.node.value {
-            Value::Null => Some(Value::Null),
-            _ => reader.json_value(&entry.node, &section.path.key(&entry.key)),
-        };
-        if let Some(value) = value {
-            members.push(member(&entry.key, &value));
-        }
+        let value = reader.json_value_or_null(&entry.node, &section.path.key(&entry.key));
+        members.extend(value.map(|value| Member::new(&entry.key, &value)));
     }
     members
 }
 
 /// `extra_headers` (or `headers`), names in lower case.
-pub fn headers(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<(String, Secret)> {
+pub(super) fn headers(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<(String, Secret)> {
     let mut headers = Vec::new();
     for key in ["headers", "extra_headers"] {
         let Some(section) = reader.section(params, key) else { continue };
@@ -119,12 +103,11 @@ fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(St
     let name = entry.key.to_ascii_lowercase();
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
-        reader.report.refuse(entry.place, path, "is no name of a header", "correct the name");
+        reader.report.error(entry.place, path, "invalid name of a header", "correct it");
         return None;
     }
     if matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
-        let advice = "remove it";
-        reader.report.refuse(entry.place, path, "is a header that Envoy alone may set", advice);
+        reader.report.error(entry.place, path, "reserved header, which Envoy sets", "remove it");
         return None;
     }
     if is_secret_name(&name) {
@@ -134,9 +117,8 @@ fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(St
     reader.check_text(entry.node.place, path, &text, TextKind::Header).then(|| (name, Secret::new(text)))
 }
 
-/// litellm_params as the listings may show them: nothing that could be a credential, `model` at the end, where
-/// LiteLLM shows it.
-pub fn public(
+/// litellm_params as listings show them: no credentials, and `model` at the end, as in LiteLLM.
+pub(super) fn public(
     reader: &mut Reader<'_>,
     params: &Section<'_>,
     display_url: &str,
@@ -145,7 +127,7 @@ pub fn public(
     const HIDDEN: [&str; 5] = ["model", "extra_headers", "headers", "api_base", "base_url"];
     let mut members = Vec::new();
     if params.find("api_base").or_else(|| params.find("base_url")).is_some() {
-        members.push(Member { key: "api_base".to_owned(), json: json::quoted(display_url) });
+        members.push(Member::new("api_base", &Value::Text(display_url.to_owned())));
     }
     for (key, limit) in limits {
         if let Some(limit) = limit {
@@ -159,26 +141,26 @@ pub fn public(
         let value = match &entry.node.value {
             Value::Null => continue,
             _ if key == "model" => {
-                model = reader.quiet(key, &entry.node).map(|value| member("model", &value));
+                model = reader.quiet(key, &entry.node).map(|value| Member::new("model", &value));
                 continue;
             }
             _ if is_limit || HIDDEN.contains(&key) || is_secret_name(key) => continue,
             _ => reader.quiet(key, &entry.node),
         };
-        members.extend(value.map(|value| member(key, &value_without_secrets(value))));
+        members.extend(value.map(|value| Member::new(key, &without_secrets(value))));
     }
     members.extend(model);
     members
 }
 
-/// `extra_body` may hold keys of its own.
-fn value_without_secrets(value: Value) -> Value {
+/// A value without the credentials that `extra_body` may have.
+fn without_secrets(value: Value) -> Value {
     match value {
         Value::Map(mut entries) => {
             entries.retain(|entry| !is_secret_name(&entry.key));
             for entry in &mut entries {
                 let value = std::mem::replace(&mut entry.node.value, Value::Null);
-                entry.node.value = value_without_secrets(value);
+                entry.node.value = without_secrets(value);
             }
             Value::Map(entries)
         }
@@ -187,7 +169,7 @@ fn value_without_secrets(value: Value) -> Value {
 }
 
 impl Reader<'_> {
-    /// A value that has been read, and reported on, before.
+    /// A value that was read before: its findings are in the report already.
     fn quiet(&mut self, key: &str, node: &Node) -> Option<Value> {
         let mark = self.report.mark();
         let value = self.json_value(node, &Path::top(key));

@@ -1,51 +1,50 @@
-//! `llm_balancer.accept`: refusals that an operator knows about and takes as warnings.
+//! `llm_balancer.accept`: errors that the operator turns into warnings.
 //!
-//! Only features of LiteLLM's that are not served can be accepted, and credentials that something else adds on the way.
-//! Mistakes cannot: what is no valid configuration, a variable that is not set, a name that leads nowhere.
+//! Only unsupported features of LiteLLM can be accepted, and credentials that something else adds on the
+//! way. Mistakes cannot: invalid values, variables that are not set, unknown names.
 
-use crate::diagnostics::report::Path;
-use crate::diagnostics::suggest::Suggestions;
-use crate::values::reader::{Reader, Section};
-use crate::yaml::tree::Place;
+use super::Path;
+use super::finding::Place;
+use super::suggest::Suggestions;
 
-/// The entries of `llm_balancer.accept`, and what they were good for.
+/// Paths that are kept for suggestions, at most.
+const MAX_SUGGESTED: usize = 100;
+
+/// The entries of `llm_balancer.accept`, and which of them were used.
 #[derive(Default)]
-pub struct Accepted {
+pub(crate) struct Accepted {
+    place: Place,
     entries: Vec<Entry>,
-    /// Paths that could be accepted and are not.
-    refused: Vec<String>,
+    /// Paths that an entry could name and none does.
+    unsupported: Vec<String>,
 }
 
 struct Entry {
     path: String,
-    place: Place,
     used: bool,
 }
 
 /// An entry that accepts nothing.
-pub struct Unused<'a> {
+pub(super) struct Unused<'a> {
     /// As it is written.
-    pub entry: &'a str,
-    /// Its place in the list.
-    pub index: usize,
-    /// Where it stands.
-    pub place: Place,
-    /// A path that is refused and that it may mean.
-    pub near: Option<&'a str>,
+    pub(super) entry: &'a str,
+    /// Its index in the list.
+    pub(super) index: usize,
+    /// Where the list is written.
+    pub(super) place: Place,
+    /// An unsupported path that the entry may be a misspelling of.
+    pub(super) near: Option<&'a str>,
 }
 
 impl Accepted {
-    /// Reads the list. It has to be read before all else, since all else is judged by it.
-    pub fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Self {
-        let entry = section.and_then(|section| Some((section, section.find("accept")?)));
-        let Some((section, entry)) = entry else { return Self::default() };
-        let paths = reader.strings(section, "accept").unwrap_or_default();
-        let entries = paths.into_iter().map(|path| Entry { path, place: entry.place, used: false });
-        Self { entries: entries.collect(), refused: Vec::new() }
+    /// The paths of the list at `place`.
+    pub(crate) fn new(place: Place, paths: Vec<String>) -> Self {
+        let entries = paths.into_iter().map(|path| Entry { path, used: false }).collect();
+        Self { place, entries, unsupported: Vec::new() }
     }
 
-    /// Whether an entry names this path. Both are remembered.
-    pub fn covers(&mut self, path: &Path<'_>) -> bool {
+    /// Whether an entry names this path. Records both.
+    pub(super) fn covers(&mut self, path: &Path<'_>) -> bool {
         if self.entries.is_empty() {
             return false;
         }
@@ -55,27 +54,25 @@ impl Accepted {
             entry.used = true;
             covered = true;
         }
-        if !covered && self.refused.len() < MOST_SUGGESTED {
-            self.refused.push(path);
+        if !covered && self.unsupported.len() < MAX_SUGGESTED {
+            self.unsupported.push(path);
         }
         covered
     }
 
     /// Entries that accept nothing.
-    pub fn unused(&self) -> impl Iterator<Item = Unused<'_>> {
-        let refused = || self.refused.iter().map(String::as_str);
+    pub(super) fn unused(&self) -> impl Iterator<Item = Unused<'_>> {
+        let unsupported = || self.unsupported.iter().map(String::as_str);
         self.entries.iter().enumerate().filter(|(_, entry)| !entry.used).map(move |(index, entry)| {
-            let near = Suggestions::default().name(&entry.path, refused());
-            Unused { entry: &entry.path, index, place: entry.place, near }
+            let near = Suggestions::default().name(&entry.path, unsupported());
+            Unused { entry: &entry.path, index, place: self.place, near }
         })
     }
 }
 
-/// Paths that are kept for suggestions, at most.
-const MOST_SUGGESTED: usize = 100;
-
-/// Whether an entry names a path: the whole path with its indices, or the same without any, for every item of a list.
-pub fn names(entry: &str, path: &str) -> bool {
+/// Whether an entry names a path: the whole path with its indices, or the same without any, for every
+/// item of a list.
+pub(super) fn names(entry: &str, path: &str) -> bool {
     entry == path || !entry.contains('[') && entry == without_indices(path)
 }
 

@@ -1,13 +1,26 @@
-//! What is worth telling the operator about a configuration: one line each, with its place and advice.
+//! One finding: what is wrong with a line of a configuration, and what to write instead.
 
 use std::fmt;
+
+/// Whether findings carry advice and warnings. Not in the filter: its file has passed `check`, so it
+/// reports errors alone, and leaving out the other texts makes it smaller.
+pub(crate) const ADVISES: bool = !cfg!(target_family = "wasm");
+
+/// Where a value is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Index into the names of the files that were read. The operator's own file is 0.
+    pub(crate) file: u16,
+    /// Line in that file, from 1.
+    pub(crate) line: u32,
+}
 
 /// Whether a finding stops the configuration from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The file cannot be used as it stands.
-    Refused,
-    /// The file is usable; this part of it does something else than its author may think.
+    /// The file cannot be used.
+    Error,
+    /// The file can be used, but this part of it may not do what its author expects.
     Warning,
 }
 
@@ -22,17 +35,17 @@ pub struct Finding {
     pub line: usize,
     /// The key's path, such as `model_list[0].litellm_params.model`.
     pub path: String,
-    /// What is the matter.
+    /// What is wrong.
     pub message: String,
     /// What to write instead.
     pub advice: String,
 }
 
-/// `config.yaml:12: refused: model_list[0].litellm_params.model: names no provider; write openai/<name>`
+/// `config.yaml:12: error: model_list[0].litellm_params.model: unknown provider "opnai"; did you mean openai?`
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
-            Severity::Refused => "refused",
+            Severity::Error => "error",
             Severity::Warning => "warning",
         };
         let Self { file, line, path, message, advice, .. } = self;

@@ -1,6 +1,17 @@
-//! What is found while a file is read: collected with place and path, printed one line each.
+//! Findings about a configuration: each with its place, the path of its key, and advice.
 
-pub mod accept;
-pub mod finding;
-pub mod report;
-pub mod suggest;
+mod accept;
+mod finding;
+mod one_line;
+mod path;
+mod report;
+mod suggest;
+mod summary;
+
+pub(crate) use accept::Accepted;
+pub(crate) use finding::{ADVISES, Place};
+pub use finding::{Finding, Severity};
+pub(crate) use one_line::is_invisible;
+pub(crate) use path::Path;
+pub(crate) use report::Report;
+pub(crate) use suggest::{Suggestions, nearest};

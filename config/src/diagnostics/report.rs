@@ -1,144 +1,84 @@
-//! Everything found while reading, collected with its place and path.
+//! The findings of one reading, collected with place and path.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use super::accept::{self, Accepted};
+use super::finding::{ADVISES, Finding, Place, Severity};
+use super::one_line::on_one_line;
+use super::path::Path;
+use super::suggest::Suggestions;
+use super::summary;
 
-use crate::diagnostics::accept::{self, Accepted};
-use crate::diagnostics::finding::{Finding, Severity};
-use crate::diagnostics::suggest::Suggestions;
-use crate::values::visible::on_one_line;
-use crate::yaml::tree::Place;
-
-/// Whether people read what is found. They do not in the filter: its file has passed `check`, so it tells what stops it, and
-/// is smaller without the other words.
-pub const ADVISES: bool = !cfg!(target_family = "wasm");
-
-/// Findings of one severity that are collected, at most: more are more of the same.
-const MOST_COLLECTED: usize = 50_000;
-/// Findings of one severity that are shown, at most.
-const MOST_SHOWN: usize = 1000;
-/// Bytes of a path, a message or an advice that are shown, at most: they repeat names of the file.
-const MAX_SHOWN: usize = 1500;
-
-/// The way to a value, such as `model_list[0].litellm_params.model`. Written out only for a finding.
-#[derive(Clone, Copy)]
-pub struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    step: Step<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    /// The document itself, which is not written.
-    Document,
-    Key(&'a str),
-    Index(usize),
-}
-
-impl<'a> Path<'a> {
-    /// The document itself.
-    pub const DOCUMENT: Path<'static> = Path { parent: None, step: Step::Document };
-
-    /// A key of the document.
-    pub const fn top(key: &'a str) -> Self {
-        Self { parent: None, step: Step::Key(key) }
-    }
-
-    /// A key of the map that stands here.
-    pub const fn key(&'a self, key: &'a str) -> Self {
-        Self { parent: Some(self), step: Step::Key(key) }
-    }
-
-    /// The key at the end of the path.
-    pub fn last_key(&self) -> Option<&'a str> {
-        match self.step {
-            Step::Key(key) => Some(key),
-            Step::Document | Step::Index(_) => None,
-        }
-    }
-
-    /// An item of the list that stands here.
-    pub const fn index(&'a self, index: usize) -> Self {
-        Self { parent: Some(self), step: Step::Index(index) }
-    }
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parent = self.parent.filter(|parent| !matches!(parent.step, Step::Document));
-        if let Some(parent) = parent {
-            parent.fmt(f)?;
-        }
-        match self.step {
-            Step::Document => Ok(()),
-            Step::Key(key) if parent.is_some() => write!(f, ".{key}"),
-            Step::Key(key) => f.write_str(key),
-            Step::Index(index) => write!(f, "[{index}]"),
-        }
-    }
-}
+/// Findings of one severity that are collected, at most.
+const MAX_COLLECTED: usize = 50_000;
+/// Bytes of a path, a message or an advice that are printed, at most: they repeat names of the file.
+const MAX_PRINTED: usize = 1500;
 
 /// The findings of one reading.
-pub struct Report {
+pub(crate) struct Report {
     files: Vec<String>,
     found: Vec<(Place, Finding)>,
-    refusals: usize,
+    errors: usize,
     accepted: Accepted,
     /// What misspellings may mean.
-    pub suggestions: Suggestions,
+    pub(crate) suggestions: Suggestions,
+}
+
+/// A state of the report, for [`Report::forget_since`].
+pub(crate) struct Mark {
+    found: usize,
+    errors: usize,
 }
 
 impl Report {
-    /// An empty report on these files, the operator's own first.
-    pub fn new(files: Vec<String>) -> Self {
+    /// An empty report about this file.
+    pub(crate) fn new(file: &str) -> Self {
         Self {
-            files,
+            files: vec![file.to_owned()],
             found: Vec::new(),
-            refusals: 0,
+            errors: 0,
             accepted: Accepted::default(),
             suggestions: Suggestions::default(),
         }
     }
 
-    /// Names one more file and returns its index.
-    pub fn add_file(&mut self, name: &str) -> u16 {
+    /// Adds the name of one more file and returns its index.
+    pub(crate) fn add_file(&mut self, name: &str) -> u16 {
         self.files.push(name.to_owned());
         u16::try_from(self.files.len().saturating_sub(1)).unwrap_or(u16::MAX)
     }
 
     /// The name of a file.
-    pub fn file(&self, index: u16) -> &str {
+    pub(crate) fn file(&self, index: u16) -> &str {
         self.files.get(usize::from(index)).map_or("", String::as_str)
     }
 
-    /// Something that stops the configuration.
+    /// Adds an error, which stops the configuration.
     #[inline(always)]
-    pub fn refuse(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
-        self.add_refusal(place, path, message, if ADVISES { advice } else { "" });
+    pub(crate) fn error(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        self.add_error(place, path, message, if ADVISES { advice } else { "" });
     }
 
-    fn add_refusal(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
-        self.refusals = self.refusals.saturating_add(1);
-        self.add(Severity::Refused, place, path, message, advice);
+    fn add_error(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+        self.errors = self.errors.saturating_add(1);
+        self.add(Severity::Error, place, path, message, advice);
     }
 
-    /// What the operator accepts of what [`refuse_feature`](Self::refuse_feature) would refuse.
-    pub fn accept(&mut self, accepted: Accepted) {
+    /// Sets what the operator accepts of what [`unsupported`](Self::unsupported) reports.
+    pub(crate) fn accept(&mut self, accepted: Accepted) {
         self.accepted = accepted;
     }
 
-    /// Something of LiteLLM's that is not served, and that must not be ignored unless the operator accepts it: then it
-    /// is a warning.
+    /// Adds an error about a feature of LiteLLM that is not supported and must not be ignored; a warning
+    /// if the operator accepts it.
     #[inline(always)]
-    pub fn refuse_feature(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+    pub(crate) fn unsupported(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         if !self.is_accepted(place, path, message, advice) {
-            self.refuse(place, path, message, advice);
+            self.error(place, path, message, advice);
         }
     }
 
-    /// Whether the operator accepts what is missing at a path, with the warning that says so.
+    /// Whether the operator accepts what is missing at a path. Adds a warning if so.
     #[inline(always)]
-    pub fn is_accepted(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) -> bool {
+    pub(crate) fn is_accepted(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) -> bool {
         let accepted = self.covers(path);
         if accepted && ADVISES {
             let message = format!("{message} (accepted by llm_balancer.accept)");
@@ -152,20 +92,22 @@ impl Report {
     }
 
     /// Warns of entries of `llm_balancer.accept` that accept nothing.
-    pub fn check_accepted(&mut self) {
+    pub(crate) fn check_accepted(&mut self) {
         if !ADVISES {
             return;
         }
         let accepted = std::mem::take(&mut self.accepted);
-        let refused = |entry: &str| {
+        let is_error = |entry: &str| {
             let mut found = self.found.iter().map(|(_, finding)| finding);
-            found.any(|finding| finding.severity == Severity::Refused && accept::names(entry, &finding.path))
+            found.any(|finding| finding.severity == Severity::Error && accept::names(entry, &finding.path))
         };
-        let unused: Vec<_> = accepted.unused().map(|unused| (refused(unused.entry), unused)).collect();
-        for (refused, accept::Unused { entry, index, place, near }) in unused {
-            let message = match refused {
-                true => format!("{entry} is refused for a reason that cannot be accepted"),
-                false => format!("{entry} accepts nothing: nothing is refused there"),
+        let unused: Vec<_> = accepted.unused().map(|unused| (is_error(unused.entry), unused)).collect();
+        for (is_error, accept::Unused { entry, index, place, near }) in unused {
+            let message = match is_error {
+                true => {
+                    format!("\"{entry}\" cannot be accepted: it is a mistake, not an unsupported feature")
+                }
+                false => format!("\"{entry}\" matches no error"),
             };
             let advice = near.map_or("remove it".to_owned(), |near| format!("did you mean {near}?"));
             let section = Path::top("llm_balancer");
@@ -173,9 +115,9 @@ impl Report {
         }
     }
 
-    /// Something worth knowing. Not in the filter, which prints refusals alone: without the words it is smaller.
+    /// Adds a warning. Does nothing in the filter.
     #[inline(always)]
-    pub fn warn(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
+    pub(crate) fn warn(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         if ADVISES {
             self.add(Severity::Warning, place, path, message, advice);
         }
@@ -183,134 +125,41 @@ impl Report {
 
     fn add(&mut self, severity: Severity, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         let known = match severity {
-            Severity::Refused => self.refusals,
-            Severity::Warning => self.found.len().saturating_sub(self.refusals),
+            Severity::Error => self.errors,
+            Severity::Warning => self.found.len().saturating_sub(self.errors),
         };
-        if known > MOST_COLLECTED {
+        if known > MAX_COLLECTED {
             return;
         }
-        let finding = self.finding(severity, place, path, message, advice);
-        self.found.push((place, finding));
-    }
-
-    fn finding(
-        &self,
-        severity: Severity,
-        place: Place,
-        path: &Path<'_>,
-        message: &str,
-        advice: &str,
-    ) -> Finding {
-        Finding {
+        let finding = Finding {
             severity,
             file: self.file(place.file).to_owned(),
             line: usize::try_from(place.line).unwrap_or(usize::MAX),
-            path: on_one_line(&path.to_string(), MAX_SHOWN),
-            message: on_one_line(message, MAX_SHOWN),
-            advice: on_one_line(advice, MAX_SHOWN),
-        }
+            path: on_one_line(&path.to_string(), MAX_PRINTED),
+            message: on_one_line(message, MAX_PRINTED),
+            advice: on_one_line(advice, MAX_PRINTED),
+        };
+        self.found.push((place, finding));
     }
 
-    /// Where the report stands, for [`forget_since`](Self::forget_since).
-    pub fn mark(&self) -> (usize, usize) {
-        (self.found.len(), self.refusals)
+    /// The present state of the report.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { found: self.found.len(), errors: self.errors }
     }
 
-    /// Forgets what was found since the mark, where a value is read a second time.
-    pub fn forget_since(&mut self, (found, refusals): (usize, usize)) {
-        self.found.truncate(found);
-        self.refusals = refusals;
+    /// Removes what was added since the mark.
+    pub(crate) fn forget_since(&mut self, mark: Mark) {
+        self.found.truncate(mark.found);
+        self.errors = mark.errors;
     }
 
-    /// How many of the findings stop the configuration.
-    pub fn refusals(&self) -> usize {
-        self.refusals
+    /// How many errors were added.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
     }
 
-    /// All findings: the operator's own file first, by line, in the order found. The same warning about many
-    /// deployments is one finding that names the other lines.
-    pub fn into_findings(mut self) -> Vec<Finding> {
-        if !ADVISES {
-            return self.found.into_iter().map(|(_, finding)| finding).take(MOST_SHOWN).collect();
-        }
-        self.found.sort_by_key(|(place, _)| (place.file, place.line));
-        let mut findings: Vec<Finding> = Vec::new();
-        let mut seen: BTreeMap<Sameness, (usize, Vec<usize>)> = BTreeMap::new();
-        for (_, finding) in self.found {
-            match Sameness::of(&finding) {
-                None => findings.push(finding),
-                Some(same) => match seen.get_mut(&same) {
-                    Some((_, lines)) => lines.push(finding.line),
-                    None => {
-                        seen.insert(same, (findings.len(), Vec::new()));
-                        findings.push(finding);
-                    }
-                },
-            }
-        }
-        for (index, lines) in seen.into_values().filter(|(_, lines)| !lines.is_empty()) {
-            if let Some(finding) = findings.get_mut(index) {
-                finding.message.push_str(&elsewhere(&lines));
-            }
-        }
-        for severity in [Severity::Refused, Severity::Warning] {
-            limit(&mut findings, severity);
-        }
-        findings
-    }
-}
-
-/// Removes what is too much to read of one severity, and says so in the place of the first.
-fn limit(findings: &mut Vec<Finding>, severity: Severity) {
-    let mut seen = 0_usize;
-    findings.retain_mut(|finding| {
-        if finding.severity != severity {
-            return true;
-        }
-        seen = seen.saturating_add(1);
-        if seen == MOST_SHOWN {
-            finding.message.push_str(" (further findings of this kind are left out)");
-        }
-        seen <= MOST_SHOWN
-    });
-}
-
-/// Lines named in one finding at most.
-const LINES_NAMED: usize = 5;
-
-/// ` (also on lines 9, 14 and 7 more)`
-fn elsewhere(lines: &[usize]) -> String {
-    let named: Vec<String> = lines.iter().take(LINES_NAMED).map(usize::to_string).collect();
-    let word = if lines.len() == 1 { "line" } else { "lines" };
-    match lines.len().saturating_sub(LINES_NAMED) {
-        0 => format!(" (also on {word} {})", named.join(", ")),
-        more => format!(" (also on {word} {} and {more} more)", named.join(", ")),
-    }
-}
-
-/// What makes two warnings about deployments the same.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Sameness {
-    file: String,
-    /// The path behind `model_list[3]`.
-    key: String,
-    message: String,
-    advice: String,
-}
-
-impl Sameness {
-    fn of(finding: &Finding) -> Option<Self> {
-        let rest = finding.path.strip_prefix("model_list[")?;
-        if finding.severity != Severity::Warning {
-            return None;
-        }
-        let (_, key) = rest.split_once(']')?;
-        let Finding { file, message, advice, .. } = finding;
-        Some(Self {
-            file: file.clone(),
-            key: key.to_owned(),
-            message: message.clone(),
-            advice: advice.clone(),
-        })
+    /// All findings: the operator's own file first, by line, in the order found.
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
+        summary::summarized(self.found)
     }
 }

@@ -1,109 +1,139 @@
-//! "Did you mean ..": the name that a misspelling is closest to.
+//! "Did you mean ..?": the name that a misspelling is closest to.
 
-use crate::diagnostics::report::ADVISES;
-use crate::keys::support::Table;
+use super::finding::ADVISES;
 
-/// Comparisons of letters that a file may cost, so that ten thousand names with ten thousand misspellings of them are
-/// read in a moment, the last ones without suggestions.
-const MOST_COMPARISONS: usize = 5_000_000;
-/// Letters of one name that are compared with one letter of another, at most.
-const BAND: usize = 7;
+/// Pairs of letters that are compared for one file, at most: a file with ten thousand names and as many
+/// misspellings is read in seconds, the last ones without suggestions.
+const MAX_COMPARISONS: usize = 20_000_000;
 /// Bytes of a name, above which it is no misspelling.
-const LONGEST: usize = 256;
+const MAX_LENGTH: usize = 256;
 
 /// Suggestions for one file.
-pub struct Suggestions {
+pub(crate) struct Suggestions {
     comparisons_left: usize,
 }
 
 impl Default for Suggestions {
     fn default() -> Self {
-        Self { comparisons_left: MOST_COMPARISONS }
+        Self { comparisons_left: MAX_COMPARISONS }
     }
 }
 
 impl Suggestions {
-    /// The key of the table that a misspelling is closest to: by letters, or else by words, of which one or two may
-    /// be missing, as in `ContentPolicyViolationRetries`.
-    pub fn key(&mut self, name: &str, table: &Table) -> Option<&'static str> {
-        if !ADVISES {
-            return None;
-        }
-        let names = || table.keys.iter().map(|key| key.name);
-        self.name(name, names()).or_else(|| self.by_words(name, names()))
+    /// The key that a misspelling is closest to: by letters, or else by words, of which one or two may be
+    /// missing, as in `ContentPolicyViolationRetries`.
+    pub(crate) fn key<'n>(
+        &mut self,
+        key: &str,
+        keys: impl Iterator<Item = &'n str> + Clone,
+    ) -> Option<&'n str> {
+        self.name(key, keys.clone()).or_else(|| self.by_words(key, keys))
     }
 
     /// The name that a misspelling is closest to, by letters.
-    pub fn name<'n>(&mut self, name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    pub(crate) fn name<'n>(&mut self, name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
         if !ADVISES {
             return None;
         }
-        let mut near = None;
+        let mut near = Nearest::to(name);
         for other in names {
-            let Some(allowed) = allowed(name, other) else { continue };
-            self.spend(name.len().saturating_mul(BAND))?;
-            near = nearer(near, distance(name, other, allowed), other);
+            if near.may_be_near(other) {
+                self.spend(name.len().saturating_mul(other.len()))?;
+                near.compare(other);
+            }
         }
-        near.map(|(_, name)| name)
+        near.best()
     }
 
     /// The only name that has the same words and one or two more, or one or two fewer.
     fn by_words<'n>(&mut self, name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-        let own = words(name).filter(|words| words.len() >= 2)?;
+        let own = words(name).filter(|words| words.len() >= 2 && ADVISES)?;
         let mut near: Option<(usize, &str)> = None;
-        let mut several = false;
+        let mut ambiguous = false;
         for other in names {
             self.spend(name.len().saturating_add(other.len()))?;
             let Some(missing) = words(other).and_then(|others| missing(&own, &others)) else { continue };
             match near {
                 Some((best, _)) if best < missing => {}
-                Some((best, _)) if best == missing => several = true,
-                _ => (near, several) = (Some((missing, other)), false),
+                Some((best, _)) if best == missing => ambiguous = true,
+                _ => (near, ambiguous) = (Some((missing, other)), false),
             }
         }
-        near.filter(|_| !several).map(|(_, name)| name)
+        near.filter(|_| !ambiguous).map(|(_, name)| name)
     }
 
-    /// `None` where the file has cost enough.
+    /// `None` where the file has used up its comparisons.
     fn spend(&mut self, comparisons: usize) -> Option<()> {
         self.comparisons_left = self.comparisons_left.checked_sub(comparisons)?;
         Some(())
     }
 }
 
-/// The name that a misspelling is closest to, whatever that costs: where something depends on it.
-pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let mut near = None;
-    for other in names {
-        let Some(allowed) = allowed(name, other) else { continue };
-        near = nearer(near, distance(name, other, allowed), other);
+/// The name that a misspelling is closest to, without a bound on comparisons: for decisions, which must
+/// not depend on the rest of the file.
+pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut near = Nearest::to(name);
+    names.for_each(|other| near.compare(other));
+    near.best()
+}
+
+/// The nearest of the names that were compared.
+struct Nearest<'n> {
+    name: String,
+    /// A bit for each of its bytes.
+    bytes: u128,
+    max_distance: usize,
+    best: Option<(usize, &'n str)>,
+}
+
+impl<'n> Nearest<'n> {
+    fn to(name: &str) -> Self {
+        let max_distance = match name.len() {
+            0..6 => 1,
+            6..9 => 2,
+            _ => 3,
+        };
+        let bytes = name.bytes().fold(0, |bytes, byte| bytes | bit(byte));
+        Self { name: normalized(name), bytes, max_distance, best: None }
     }
-    near.map(|(_, name)| name)
+
+    /// Quick: compares lengths, and counts bytes that the name does not have, each of which costs an edit.
+    fn may_be_near(&self, other: &str) -> bool {
+        let other_bytes = || other.bytes().filter(|byte| self.bytes & bit(*byte) == 0).count();
+        other.len().abs_diff(self.name.len()) <= self.max_distance && other_bytes() <= self.max_distance
+    }
+
+    /// Counts insertions, deletions, replacements and swaps of neighbours.
+    fn compare(&mut self, other: &'n str) {
+        if self.may_be_near(other) {
+            let distance = strsim::osa_distance(&self.name, &normalized(other));
+            let near = (distance <= self.max_distance).then_some((distance, other));
+            self.best = self.best.into_iter().chain(near).min();
+        }
+    }
+
+    fn best(self) -> Option<&'n str> {
+        self.best.map(|(_, name)| name)
+    }
 }
 
-/// How far two names may be apart, if their lengths let them be so near.
-fn allowed(name: &str, other: &str) -> Option<usize> {
-    let allowed = match name.len() {
-        0..6 => 1,
-        6..9 => 2,
-        _ => 3,
-    };
-    (other.len().abs_diff(name.len()) <= allowed).then_some(allowed)
+/// `least_busy` and `Least-Busy` are the same name.
+fn normalized(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
 }
 
-fn nearer<'n>(
-    near: Option<(usize, &'n str)>,
-    distance: Option<usize>,
-    other: &'n str,
-) -> Option<(usize, &'n str)> {
-    near.into_iter().chain(distance.map(|distance| (distance, other))).min()
+/// The bit of a normalized byte.
+fn bit(byte: u8) -> u128 {
+    let byte = if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    1_u128.wrapping_shl(byte.into())
 }
 
-/// The words of `RateLimitErrorRetries` and `rate_limit_error_retries` in lower case; `None` where the text is too long.
+/// The words of `RateLimitErrorRetries` and `rate_limit_error_retries` in lower case; `None` where the
+/// text is too long.
 fn words(name: &str) -> Option<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
     let mut begins = true;
-    for char in Some(name).filter(|name| name.len() <= LONGEST)?.chars() {
+    for char in Some(name).filter(|name| name.len() <= MAX_LENGTH)?.chars() {
         if !char.is_alphanumeric() {
             begins = true;
             continue;
@@ -119,8 +149,8 @@ fn words(name: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// How many words one has more than the other, if it has all of the other's in their order; at most two, and fewer than
-/// they have in common.
+/// How many words one list has more than the other, if it has all of the other's in their order; at most
+/// two, and fewer than they have in common.
 fn missing(one: &[String], other: &[String]) -> Option<usize> {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     let mut rest = long.iter();
@@ -129,75 +159,19 @@ fn missing(one: &[String], other: &[String]) -> Option<usize> {
     (all && (1..=2).contains(&missing) && missing < short.len()).then_some(missing)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other, if no more
-/// than `allowed`. Only cells that near to the diagonal are looked at, and none after a row in which all are too far.
-fn distance(from: &str, to: &str, allowed: usize) -> Option<usize> {
-    let (from, to) = (from.as_bytes(), to.as_bytes());
-    let mut before = Row::far(to.len());
-    let mut last = Row::far(to.len());
-    (0..=allowed).for_each(|column| last.set(column, column));
-    for (row, left) in from.iter().enumerate() {
-        let mut line = Row::far(to.len());
-        let next_row = row.saturating_add(1);
-        line.set(0, next_row);
-        let first = row.saturating_sub(allowed);
-        let columns = to.iter().enumerate().skip(first).take(allowed.saturating_mul(2).saturating_add(1));
-        let mut nearest = next_row;
-        for (column, right) in columns {
-            let next = column.saturating_add(1);
-            let mut cost = last.at(column).saturating_add(usize::from(!same(*left, *right)));
-            cost = cost.min(last.at(next).saturating_add(1)).min(line.at(column).saturating_add(1));
-            let swapped = row.checked_sub(1).and_then(|previous| from.get(previous)) == Some(right)
-                && column.checked_sub(1).and_then(|previous| to.get(previous)) == Some(left);
-            if let (true, Some(column)) = (swapped, column.checked_sub(1)) {
-                cost = cost.min(before.at(column).saturating_add(1));
-            }
-            line.set(next, cost);
-            nearest = nearest.min(cost);
-        }
-        if nearest > allowed {
-            return None;
-        }
-        before = std::mem::replace(&mut last, line);
-    }
-    Some(last.at(to.len())).filter(|distance| *distance <= allowed)
-}
-
-/// A row of distances, far where nothing is known.
-struct Row(Vec<usize>);
-
-impl Row {
-    fn far(columns: usize) -> Self {
-        Self(vec![usize::MAX; columns.saturating_add(1)])
-    }
-
-    fn at(&self, column: usize) -> usize {
-        self.0.get(column).copied().unwrap_or(usize::MAX)
-    }
-
-    fn set(&mut self, column: usize, distance: usize) {
-        if let Some(cell) = self.0.get_mut(column) {
-            *cell = distance;
-        }
-    }
-}
-
-/// `least_busy` and `Least-Busy` are the same word.
-fn same(left: u8, right: u8) -> bool {
-    left.eq_ignore_ascii_case(&right) || matches!((left, right), (b'_', b'-') | (b'-', b'_'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn near_misses_are_recognised_and_strangers_are_not() {
-        assert_eq!(distance("enable_pre_call_check", "enable_pre_call_checks", 2), Some(1));
-        assert_eq!(distance("fallback", "fallbacks", 2), Some(1));
-        assert_eq!(distance("tiemout", "timeout", 2), Some(1));
-        assert_eq!(distance("least_busy", "least-busy", 2), Some(0));
-        assert_eq!(distance("rpm", "tpm", 1), Some(1));
-        assert_eq!(distance("colour", "timeout", 2), None);
+        let near = |name: &str, other: &'static str| nearest(name, [other].into_iter()).is_some();
+        assert!(near("enable_pre_call_check", "enable_pre_call_checks"));
+        assert!(near("fallback", "fallbacks"));
+        assert!(near("tiemout", "timeout"));
+        assert!(near("least_busy", "Least-Busy"));
+        assert!(near("rpm", "tpm"));
+        assert!(!near("colour", "timeout"));
+        assert!(!near("rpm", "tag"));
     }
 }

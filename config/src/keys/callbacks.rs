@@ -1,11 +1,11 @@
-//! Callbacks: none runs here. Those that only look on are warned about; those that change or turn away requests
-//! are refused, because requests would pass without them.
+//! Callbacks, none of which runs here. Those that observe requests are ignored; those that alter or reject
+//! requests are refused, because requests would pass without them.
 
-use crate::diagnostics::report::Path;
-use crate::values::reader::{Reader, Section};
-use crate::yaml::tree::{Entry, Node, Value};
+use crate::diagnostics::{Path, Place};
+use crate::values::{Reader, Section};
+use crate::yaml::{Node, Value};
 
-/// Names that check, change or turn away requests.
+/// Callbacks that check, alter or reject requests.
 const ALTERING: [&str; 16] = [
     "banned_keywords",
     "batch_redis_requests",
@@ -25,61 +25,48 @@ const ALTERING: [&str; 16] = [
     "websearch_interception",
 ];
 
-const METRICS: &str = "Envoy's metrics are at /stats/prometheus of the admin port";
-
-/// Says about the callbacks of litellm_settings what there is to say.
-pub fn check(reader: &mut Reader<'_>, settings: &Section<'_>) {
+/// Reports the callbacks of litellm_settings.
+pub(crate) fn check_callbacks(reader: &mut Reader<'_>, settings: &Section<'_>) {
     for key in ["callbacks", "success_callback", "failure_callback", "input_callback", "service_callback"] {
         let Some(entry) = settings.find(key) else { continue };
         let path = settings.path.key(key);
-        // Only `callbacks` may hold modules that see a request before it is sent.
+        // Modules of the other keys run after a request is sent.
         let may_alter = key == "callbacks" || key == "input_callback";
         match &entry.node.value {
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    check_one(reader, entry, item, &path.index(index), may_alter);
+                    check_callback(reader, entry.place, item, &path.index(index), may_alter);
                 }
             }
             _ if entry.node.is_falsy() => {}
-            _ => check_one(reader, entry, &entry.node, &path, may_alter),
+            _ => check_callback(reader, entry.place, &entry.node, &path, may_alter),
         }
     }
 }
 
-fn check_one(reader: &mut Reader<'_>, entry: &Entry, node: &Node, path: &Path<'_>, may_alter: bool) {
-    let place = if node.place.line == 0 { entry.place } else { node.place };
+fn check_callback(reader: &mut Reader<'_>, key: Place, node: &Node, path: &Path<'_>, may_alter: bool) {
+    const ADVICE: &str = "do that in front of or behind this gateway, and remove it";
+    let place = if node.place.line == 0 { key } else { node.place };
     let Value::Text(name) = &node.value else {
-        let advice = "name the callback";
-        reader.report.warn(place, path, &format!("{} is no callback", node.kind()), advice);
+        let message = format!("expected the name of a callback, found {}", node.kind());
+        reader.report.warn(place, path, &message, "");
         return;
     };
-    if may_alter && (name.contains('.') || name.contains('/')) {
-        let message = format!(
-            "{name} is Python of your own, which may change or turn away requests and does not run here"
-        );
-        let advice = "do its work in front of or behind this gateway, and remove it";
-        reader.report.refuse_feature(place, path, &message, advice);
-    } else if may_alter && ALTERING.contains(&name.as_str()) {
+    if may_alter && name.contains(['.', '/']) {
         let message =
-            format!("{name} checks or changes requests, which this gateway would pass as they come");
-        reader.report.refuse_feature(
-            place,
-            path,
-            &message,
-            "do that in front of or behind this gateway, and remove it",
-        );
+            format!("unsupported callback \"{name}\": Python code that may alter or reject requests");
+        reader.report.unsupported(place, path, &message, ADVICE);
+    } else if may_alter && ALTERING.contains(&name.as_str()) {
+        let message = format!("unsupported callback \"{name}\", which checks or alters requests");
+        reader.report.unsupported(place, path, &message, ADVICE);
     } else {
-        reader.report.warn(
-            place,
-            path,
-            &format!("{name} has no effect: LiteLLM's callbacks do not run here"),
-            METRICS,
-        );
+        let message = format!("callback \"{name}\" has no effect: callbacks of LiteLLM do not run here");
+        reader.report.warn(place, path, &message, "metrics are at /stats/prometheus of Envoy's admin port");
     }
 }
 
-/// `optional_pre_call_checks` of router_settings: limits are always enforced, budgets are not kept.
-pub fn check_pre_call(reader: &mut Reader<'_>, router: &Section<'_>) {
+/// Reports `optional_pre_call_checks` of router_settings. Limits are always enforced.
+pub(crate) fn check_pre_call_checks(reader: &mut Reader<'_>, router: &Section<'_>) {
     let key = "optional_pre_call_checks";
     let path = router.path.key(key);
     let Some(entry) = router.find(key) else { return };
@@ -89,14 +76,9 @@ pub fn check_pre_call(reader: &mut Reader<'_>, router: &Section<'_>) {
             "enforce_model_rate_limits" => {}
             "router_budget_limiting" => {
                 let advice = "set the budget at the provider, and remove it";
-                reader.report.refuse_feature(
-                    entry.place,
-                    &path,
-                    "is a budget, which is not kept here",
-                    advice,
-                );
+                reader.report.unsupported(entry.place, &path, "budgets are not supported", advice);
             }
-            _ => reader.report.warn(entry.place, &path, &format!("{name} has no effect"), "remove it"),
+            _ => reader.report.warn(entry.place, &path, &format!("\"{name}\" has no effect"), "remove it"),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The tables of docs/configuration.md, written from those that the program itself goes by.
+//! The tables of docs/configuration.md, written from those that the program uses.
 
-use crate::keys::support::{Key, Support, Table};
-use crate::keys::tables;
+use super::support::{Key, Support, Table};
+use super::tables;
 
-/// Each section's name with its table in Markdown.
+/// The name of each section, with its table in Markdown.
 pub fn documented_tables() -> Vec<(&'static str, String)> {
     tables::ALL.iter().map(|table| (table.name, markdown(table))).collect()
 }
@@ -11,8 +11,8 @@ pub fn documented_tables() -> Vec<(&'static str, String)> {
 fn markdown(table: &Table) -> String {
     let mut out = String::from("| key | verdict | |\n|---|---|---|\n");
     for key in table.keys {
-        let (verdict, text) = described(key);
-        out.push_str(&format!("| `{}` | {verdict} | {text} |\n", key.name));
+        let (support, text) = described(key);
+        out.push_str(&format!("| `{}` | {support} | {text} |\n", key.name));
     }
     out
 }

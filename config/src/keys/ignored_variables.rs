@@ -1,48 +1,48 @@
-//! Variables that LiteLLM's proxy reads and that have no effect here: one warning for each that is set.
+//! Environment variables of LiteLLM's proxy that have no effect here: a warning for each that is set.
 
 use crate::config::Deployment;
-use crate::diagnostics::report::Path;
-use crate::values::reader::Reader;
-use crate::yaml::tree::Place;
+use crate::diagnostics::{Path, Place};
+use crate::values::Reader;
 
-/// Variables, what is the matter with them, and what to do.
+/// Variables, the message and the advice.
 struct Row(&'static [&'static str], &'static str, &'static str);
 
-const DATABASE: &str = "has no effect: there is no database, so no keys, users, teams or models are stored, and spend is not kept";
+const DATABASE: &str =
+    "has no effect: no database, so no keys, users, teams or models are stored, and spend is not tracked";
 const KEEP: &str = "unset it, or keep it for LiteLLM";
 const COMMAND: &str = "has no effect: LiteLLM's command reads it";
 const RETRIES: &str = "has no effect on retries";
-const LOGIN: &str = "has no effect: it logs in to get a token, which is not served";
-const DROPS: &str = "has no effect: requests are passed on as they come";
-const CLIENTS_TLS: &str = "has no effect: clients are served without TLS";
+const LOGIN: &str = "has no effect: logging in for a token is not supported";
+const DROPS: &str = "has no effect: requests are passed on unchanged";
+const CLIENTS_TLS: &str = "has no effect: the gateway serves clients without TLS";
 const ENCRYPTION: &str = "has no effect: connections to providers use TLS 1.2 or 1.3 with Envoy's defaults";
 
 /// From LiteLLM's `proxy_cli.py`, `constants.py`, `proxy_server.py` and `http_handler.py`.
 const ROWS: &[Row] = &[
     Row(&["DATABASE_URL", "DATABASE_HOST", "DIRECT_URL", "STORE_MODEL_IN_DB"], DATABASE, KEEP),
-    Row(&["LITELLM_SALT_KEY"], "has no effect: nothing is stored that it would encrypt", KEEP),
-    Row(&["UI_USERNAME", "UI_PASSWORD"], "has no effect: there is no user interface", KEEP),
-    Row(&["HOST"], COMMAND, "give --host"),
-    Row(&["PORT"], COMMAND, "give --port"),
-    Row(&["NUM_WORKERS"], COMMAND, "give --concurrency"),
-    Row(&["CONFIG_FILE_PATH"], COMMAND, "give --config"),
+    Row(&["LITELLM_SALT_KEY"], "has no effect: nothing is stored encrypted", KEEP),
+    Row(&["UI_USERNAME", "UI_PASSWORD"], "has no effect: no user interface", KEEP),
+    Row(&["HOST"], COMMAND, "use --host"),
+    Row(&["PORT"], COMMAND, "use --port"),
+    Row(&["NUM_WORKERS"], COMMAND, "use --concurrency"),
+    Row(&["CONFIG_FILE_PATH"], COMMAND, "use --config"),
     Row(&["KEEPALIVE_TIMEOUT", "LIMIT_CONCURRENCY", "MAX_REQUESTS_BEFORE_RESTART"], COMMAND, KEEP),
-    Row(&["LITELLM_LOG", "DETAILED_DEBUG"], "has no effect on the log", "give --log-level"),
+    Row(&["LITELLM_LOG", "DETAILED_DEBUG"], "has no effect on the log", "use --log-level"),
     Row(
         &["LITELLM_CONFIG_BUCKET_NAME", "LITELLM_CONFIG_BUCKET_OBJECT_KEY"],
         "has no effect: the file is not fetched from a bucket",
-        "fetch it, and give --config",
+        "fetch it, and use --config",
     ),
     Row(
         &["SERVER_ROOT_PATH"],
         "has no effect: routes begin at /",
-        "take the prefix off in front of this gateway",
+        "remove the prefix in front of this gateway",
     ),
-    Row(&["SSL_KEYFILE_PATH", "SSL_CERTFILE_PATH"], CLIENTS_TLS, "end TLS in front of this gateway"),
+    Row(&["SSL_KEYFILE_PATH", "SSL_CERTFILE_PATH"], CLIENTS_TLS, "terminate TLS in front of this gateway"),
     Row(
         &["SSL_CERTIFICATE"],
-        "has no effect: client certificates are not served",
-        "put a proxy that holds the certificate in between",
+        "has no effect: client certificates are not supported",
+        "put a proxy with the certificate in between",
     ),
     Row(&["SSL_SECURITY_LEVEL", "SSL_ECDH_CURVE"], ENCRYPTION, KEEP),
     Row(&["DEFAULT_MAX_RETRIES"], RETRIES, "set router_settings.num_retries"),
@@ -56,23 +56,23 @@ const ROWS: &[Row] = &[
             "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT",
             "DEFAULT_COOLDOWN_REDIS_READ_INTERVAL_SECONDS",
         ],
-        "has no effect: how Redis is called is not settable",
+        "has no effect: timeouts of Redis are fixed",
         KEEP,
     ),
     Row(&["OPENAI_API_TYPE", "AZURE_API_TYPE"], "has no effect", "write azure/<deployment> as the model"),
-    Row(&["LITELLM_DROP_PARAMS"], DROPS, "name members to remove in additional_drop_params"),
+    Row(&["LITELLM_DROP_PARAMS"], DROPS, "list members to remove in additional_drop_params"),
     Row(&["LITELLM_MODIFY_PARAMS"], DROPS, KEEP),
     Row(&["USE_LITELLM_PROXY"], "has no effect", "write litellm_proxy/<name> as the model"),
 ];
 
-/// Where a deployment of that provider might need them.
+/// Reported if a deployment has that provider.
 const OF_PROVIDERS: &[(&str, Row)] = &[
     (
         "azure",
         Row(
             &["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_USERNAME", "AZURE_PASSWORD"],
             LOGIN,
-            "give the token as azure_ad_token, or a key as api_key",
+            "set azure_ad_token to a token, or api_key to a key",
         ),
     ),
     (
@@ -80,20 +80,25 @@ const OF_PROVIDERS: &[(&str, Row)] = &[
         Row(
             &["GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_CREDENTIALS"],
             LOGIN,
-            "give an access token as api_key",
+            "set api_key to an access token",
         ),
     ),
 ];
 
-/// Where the file asks for no Redis.
+/// Reported if the file configures no Redis.
 const OF_REDIS: Row = Row(
     &["REDIS_URL", "REDIS_HOST"],
-    "has no effect: the file asks for no Redis, so every instance counts for itself",
-    "set router_settings.redis_url or redis_host to share limits through it",
+    "has no effect: the file configures no Redis, so each instance counts for itself",
+    "set router_settings.redis_url or redis_host to share limits",
 );
 
-/// Warns of those that are set to anything but a no.
-pub fn check(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment], asks_for_redis: bool) {
+/// Warns of variables that are set, unless to a word for "no".
+pub(crate) fn warn_of_ignored_variables(
+    reader: &mut Reader<'_>,
+    place: Place,
+    deployments: &[Deployment],
+    has_redis: bool,
+) {
     // The filter prints no warnings, and is smaller without these.
     if cfg!(target_family = "wasm") {
         return;
@@ -104,7 +109,7 @@ pub fn check(reader: &mut Reader<'_>, place: Place, deployments: &[Deployment], 
             row.check(reader, place);
         }
     }
-    if !asks_for_redis {
+    if !has_redis {
         OF_REDIS.check(reader, place);
     }
 }
@@ -133,7 +138,7 @@ mod tests {
     const FILE: &str = "model_list:\n- {model_name: g, litellm_params: {model: hosted_vllm/m, api_base: 'http://vllm/v1'}}\n";
 
     #[test]
-    fn each_that_is_set_has_one_warning_which_does_not_show_its_value() {
+    fn each_that_is_set_has_one_warning_without_its_value() {
         for name in ROWS.iter().chain([&OF_REDIS]).flat_map(|row| row.0) {
             let lookup = |variable: &str| (variable == *name).then(|| "v-a-l-u-e".to_owned());
             let reading = read("config.yaml", FILE, &lookup);
@@ -148,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_missed_where_a_deployment_might_need_it() {
+    fn a_login_is_reported_where_a_deployment_might_need_it() {
         let about = |model: &str, variable: &str| {
             let text = format!(
                 "model_list:\n- {{model_name: g, litellm_params: {{model: {model}, api_base: 'https://a/', api_key: k, vertex_project: p}}}}\n"
@@ -163,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_says_no_asks_for_nothing() {
+    fn a_variable_that_says_no_has_no_warning() {
         for value in ["", " ", "False", "0", "off", "None"] {
             let lookup = |variable: &str| (variable == "STORE_MODEL_IN_DB").then(|| value.to_owned());
             assert!(read("config.yaml", FILE, &lookup).findings.is_empty(), "{value:?}");
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn no_variable_stands_twice() {
+    fn no_variable_is_listed_twice() {
         let mut names: Vec<_> = ROWS.iter().flat_map(|row| row.0).collect();
         let count = names.len();
         names.sort();

@@ -1,7 +1,14 @@
-//! What becomes of every key and variable that LiteLLM reads: applied, ignored or refused.
+//! How far every key of LiteLLM is supported: applied, ignored with a warning, or refused.
 
-pub mod callbacks;
-pub mod documentation;
-pub mod ignored_variables;
-pub mod support;
-pub mod tables;
+mod callbacks;
+mod check;
+mod documentation;
+mod ignored_variables;
+mod support;
+pub(crate) mod tables;
+
+pub(crate) use callbacks::{check_callbacks, check_pre_call_checks};
+pub(crate) use check::{check_keys, warn_of_unknown};
+pub use documentation::documented_tables;
+pub(crate) use ignored_variables::warn_of_ignored_variables;
+pub(crate) use support::{Table, applied, ignored};

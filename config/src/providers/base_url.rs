@@ -1,41 +1,38 @@
-//! `api_base`, taken apart.
+//! The parts of `api_base`.
 
-use std::net::Ipv6Addr;
+use crate::values::VARIABLE_SYNTAX;
+use crate::values::url::{InvalidUrl, bracketed, host_and_port};
 
-/// Where a provider is, as `api_base` says it.
+/// The parts of `api_base`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl {
+pub(super) struct BaseUrl {
     /// `https://`
-    pub https: bool,
+    pub(super) https: bool,
     /// A DNS name or an IP address, without brackets, in lower case.
-    pub host: String,
-    /// The scheme's own where none is written.
-    pub port: u16,
-    /// With a slash at its start and none at its end; or empty.
-    pub path: String,
+    pub(super) host: String,
+    /// The scheme's default if none is written.
+    pub(super) port: u16,
+    /// Begins with a slash and does not end in one; or empty.
+    pub(super) path: String,
     /// What follows the question mark.
-    pub query: Option<String>,
+    pub(super) query: Option<String>,
 }
 
-/// Why an `api_base` cannot be used, and what to write instead.
-pub struct InvalidUrl(pub &'static str, pub &'static str);
-
 impl BaseUrl {
-    /// `:authority` for this base: the port only where it is not the scheme's own.
-    pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let own = if self.https { 443 } else { 80 };
-        if self.port == own { host } else { format!("{host}:{}", self.port) }
+    /// `:authority`: with the port if it is not the scheme's default.
+    pub(super) fn authority(&self) -> String {
+        let host = bracketed(&self.host);
+        if self.port == default_port(self.https) { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// As it may be shown to clients: no query, and there are no credentials.
-    pub fn display_url(&self) -> String {
+    /// As clients may see it: without query. There are no credentials in it.
+    pub(super) fn display_url(&self) -> String {
         let scheme = if self.https { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority(), self.path)
     }
 
-    /// Removes an end of the path, if it is there.
-    pub fn trim_path(&mut self, end: &str) -> bool {
+    /// Removes an end of the path. Whether it was there.
+    pub(super) fn trim_path(&mut self, end: &str) -> bool {
         let trimmed = self.path.strip_suffix(end).map(|rest| rest.trim_end_matches('/').to_owned());
         let found = trimmed.is_some();
         if let Some(path) = trimmed {
@@ -44,28 +41,22 @@ impl BaseUrl {
         found
     }
 
-    /// Adds an end to the path, unless it is there.
-    pub fn end_path(&mut self, end: &str) {
+    /// Adds an end to the path, unless it has it.
+    pub(super) fn end_path(&mut self, end: &str) {
         if !self.path.ends_with(end) {
             self.path.push_str(end);
         }
     }
 }
 
-/// Takes an `api_base` apart.
-pub fn parse(text: &str) -> Result<BaseUrl, InvalidUrl> {
+/// Parses an `api_base`.
+pub(super) fn parse(text: &str) -> Result<BaseUrl, InvalidUrl> {
     let text = text.trim();
     if text.contains("${") || text.contains("/$") || text.starts_with('$') {
-        return Err(InvalidUrl(
-            "is not replaced by a variable: LiteLLM knows os.environ/ only",
-            "write os.environ/NAME",
-        ));
+        return Err(InvalidUrl(VARIABLE_SYNTAX, "write os.environ/NAME"));
     }
     if text.contains(['{', '}']) {
-        return Err(InvalidUrl(
-            "holds a placeholder in braces, which is not replaced",
-            "write the address itself",
-        ));
+        return Err(InvalidUrl("placeholders in braces are not replaced", "write the URL itself"));
     }
     let (https, rest) = scheme(text)?;
     let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
@@ -78,63 +69,32 @@ pub fn parse(text: &str) -> Result<BaseUrl, InvalidUrl> {
         None => (rest, ""),
     };
     if authority.contains('@') {
-        return Err(InvalidUrl("holds a user or a password", "give the key as api_key, or in extra_headers"));
+        return Err(InvalidUrl(
+            "unsupported user or password in a URL",
+            "set the key as api_key, or in extra_headers",
+        ));
     }
     let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !visible(path) || !query.as_deref().is_none_or(visible) {
-        return Err(InvalidUrl("holds characters that no URL may hold", "escape them as %20 and the like"));
+        return Err(InvalidUrl("invalid character in a URL", "percent-encode it, a blank as %20"));
     }
     let (host, port) = host_and_port(authority)?;
-    Ok(BaseUrl {
-        https,
-        host,
-        port: port.unwrap_or(if https { 443 } else { 80 }),
-        path: path.to_owned(),
-        query,
-    })
+    Ok(BaseUrl { https, host, port: port.unwrap_or(default_port(https)), path: path.to_owned(), query })
+}
+
+fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
 }
 
 fn scheme(text: &str) -> Result<(bool, &str), InvalidUrl> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(InvalidUrl("has no scheme", "begin it with https:// or http://"));
+        return Err(InvalidUrl("missing scheme", "begin it with https:// or http://"));
     };
     match scheme.to_ascii_lowercase().as_str() {
         "https" => Ok((true, rest)),
         "http" => Ok((false, rest)),
-        _ => Err(InvalidUrl("is neither https nor http", "begin it with https:// or http://")),
+        _ => Err(InvalidUrl("unsupported scheme", "begin it with https:// or http://")),
     }
-}
-
-/// `host`, `host:port` or `[::1]:port`; the host in lower case and without brackets.
-pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), InvalidUrl> {
-    const BAD_HOST: InvalidUrl = InvalidUrl("names no valid host", "write https://host or https://host:port");
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (address, after) = rest.split_once(']').ok_or(BAD_HOST)?;
-            address.parse::<Ipv6Addr>().map_err(|_| BAD_HOST)?;
-            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or(BAD_HOST)?) };
-            (address, port)
-        }
-        None => {
-            let (host, port) = match authority.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (authority, None),
-            };
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-            if host.is_empty() || host.len() > 253 || !host.bytes().all(is_name) {
-                return Err(BAD_HOST);
-            }
-            (host, port)
-        }
-    };
-    let port = match port {
-        None | Some("") => None,
-        Some(digits) => match digits.parse::<u16>() {
-            Ok(port) if port > 0 => Some(port),
-            _ => return Err(InvalidUrl("names no valid port", "write a port from 1 to 65535")),
-        },
-    };
-    Ok((host.to_ascii_lowercase(), port))
 }
 
 #[cfg(test)]
@@ -142,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_is_taken_apart() {
+    fn a_base_is_parsed() {
         let rows = [
             ("https://api.openai.com/v1", "api.openai.com", 443, "/v1", None, "api.openai.com"),
             ("http://localhost:11434/", "localhost", 11434, "", None, "localhost:11434"),
@@ -161,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_is_refused() {
+    fn an_invalid_base_is_refused() {
         let texts = [
             "api.openai.com/v1",
             "ftp://x/",

@@ -1,45 +1,67 @@
-//! One deployment on its way to an endpoint, and what every provider's way is made of.
+//! What is known of one deployment while its endpoint is resolved.
 
+use super::base_url::{self, BaseUrl};
+use super::routes;
+use super::table::Provider;
 use crate::config::{Credential, Endpoint, Layout, Tls};
-use crate::diagnostics::report::{ADVISES, Path};
-use crate::providers::base_url::{self, BaseUrl};
-use crate::providers::base_url_routes;
-use crate::providers::resolve::{ResolveError, Unsupported};
-use crate::providers::table::Provider;
-use crate::values::reader::{Reader, Section, Unset};
-use crate::values::secret::Secret;
-use crate::values::visible::TextKind;
-use crate::yaml::tree::{Entry, Value};
+use crate::diagnostics::{ADVISES, Path, Place};
+use crate::values::url::InvalidUrl;
+use crate::values::{Reader, Secret, Section, TextKind, Unset};
+use crate::yaml::Value;
 
-/// What a protocol is made of, before it becomes an endpoint.
-pub struct EndpointParts {
-    /// Scheme, host, port and path.
-    pub base: BaseUrl,
-    /// How routes stand behind the path.
-    pub layout: Layout,
+/// Why a deployment has no endpoint.
+pub(crate) enum ResolveError {
+    /// The report has the error.
+    Reported,
+    /// The deployment is not supported.
+    Unsupported(Unsupported),
+}
+
+/// Why a deployment is not supported.
+pub(crate) struct Unsupported {
+    /// The key of litellm_params that the message is about.
+    pub(crate) key: &'static str,
+    pub(crate) message: String,
+    /// What to write instead.
+    pub(crate) advice: String,
+}
+
+impl ResolveError {
+    /// A model that is not supported.
+    #[inline(always)]
+    pub(super) fn unsupported(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        let advice = if ADVISES { advice.into() } else { String::new() };
+        Self::Unsupported(Unsupported { key: "model", message: message.into(), advice })
+    }
+}
+
+/// What an endpoint is made of.
+pub(super) struct EndpointParts {
+    pub(super) base: BaseUrl,
+    pub(super) layout: Layout,
     /// Added to every request.
-    pub query: Option<String>,
+    pub(super) query: Option<String>,
     /// `api_base` as clients may see it.
-    pub display_url: String,
-    /// What opens it.
-    pub credential: Option<Credential>,
-    /// The model's name there, where the base names another one than the file.
-    pub model: Option<String>,
+    pub(super) display_url: String,
+    pub(super) credential: Option<Credential>,
+    /// The model's name if the base has another one than the file.
+    pub(super) model: Option<String>,
 }
 
 impl EndpointParts {
-    /// OpenAI's layout.
-    pub fn openai(base: BaseUrl, display_url: String, credential: Option<Credential>) -> Self {
+    /// OpenAI's layout, with a bearer key.
+    pub(super) fn openai(base: BaseUrl, display_url: String, key: Option<Secret>) -> Self {
+        let credential = key.map(Credential::Bearer);
         Self { base, layout: Layout::OpenAi, query: None, display_url, credential, model: None }
     }
 
-    /// The same where the provider has other routes, or has them elsewhere.
-    pub fn with(self, layout: Layout) -> Self {
+    /// The same with another layout.
+    pub(super) fn with(self, layout: Layout) -> Self {
         Self { layout, ..self }
     }
 
-    /// The endpoint; `tls` applies to https alone.
-    pub fn endpoint(self, tls: &Tls) -> Endpoint {
+    /// The endpoint; `tls` applies to https only.
+    pub(super) fn endpoint(self, tls: &Tls) -> Endpoint {
         let base = self.base;
         let query = match (base.query.clone(), self.query) {
             (Some(first), Some(second)) => Some(format!("{first}&{second}")),
@@ -58,49 +80,47 @@ impl EndpointParts {
     }
 }
 
-/// What the file itself gives to open the provider.
-pub struct Credentials {
+/// The credentials in the file.
+pub(super) struct Credentials {
     key: Option<Secret>,
     /// `azure_ad_token`
-    pub token: Option<Secret>,
+    pub(super) token: Option<Secret>,
 }
 
 impl Credentials {
-    /// Reads both, so that both are reported on whatever else is wrong.
-    pub fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> Self {
+    /// Reads both, to report errors in both.
+    pub(super) fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> Self {
         Self { key: secret(reader, params, "api_key"), token: secret(reader, params, "azure_ad_token") }
     }
 }
 
 fn secret(reader: &mut Reader<'_>, params: &Section<'_>, name: &str) -> Option<Secret> {
-    // An empty key in the file is an absent one, as in LiteLLM; an empty variable is a mistake.
+    // An empty key in the file counts as unset, as in LiteLLM; an empty variable is an error.
     let entry = params.find(name).filter(|entry| entry.node.value != Value::Text(String::new()))?;
     reader.secret(entry, &params.path.key(name), Unset::Refuse)
 }
 
-/// One deployment on its way to an endpoint.
-pub struct ResolveContext<'c, 'r, 's> {
-    /// Where values come from and findings go.
-    pub reader: &'c mut Reader<'r>,
+/// One deployment while its endpoint is resolved.
+pub(super) struct ResolveContext<'c, 'r, 's> {
+    pub(super) reader: &'c mut Reader<'r>,
     /// litellm_params
-    pub params: &'c Section<'s>,
-    /// Whose way it is.
-    pub provider: &'static Provider,
-    /// `model` behind the provider's prefix.
-    pub written: &'c str,
-    /// From the file, if it is there.
-    pub api_base: Option<String>,
-    /// Likewise.
-    pub given: Credentials,
-    /// The environment has a key that cannot be used, and the report says so.
-    pub key_refused: bool,
+    pub(super) params: &'c Section<'s>,
+    pub(super) provider: &'static Provider,
+    /// `model` without the provider's prefix.
+    pub(super) written: &'c str,
+    /// From the file.
+    pub(super) api_base: Option<String>,
+    /// From the file.
+    pub(super) credentials: Credentials,
+    /// The environment has an invalid key, and the report has the error.
+    pub(super) key_refused: bool,
 }
 
 impl ResolveContext<'_, '_, '_> {
-    /// The base from the file, the environment, or the provider's own.
-    pub fn base(&mut self) -> Result<BaseUrl, ResolveError> {
-        if let Some(given) = self.api_base.clone() {
-            return self.parse(&given);
+    /// The base of the file, of the environment, or the provider's own.
+    pub(super) fn base(&mut self) -> Result<BaseUrl, ResolveError> {
+        if let Some(base) = self.api_base.clone() {
+            return self.parse(&base);
         }
         let variables = self.provider.base_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
@@ -109,90 +129,83 @@ impl ResolveContext<'_, '_, '_> {
         match set {
             Some((name, base)) => self.parse_variable(name, &base),
             None if self.provider.base.is_empty() => {
-                let set = names.first().map(|name| format!(", or {name}")).unwrap_or_default();
-                let message =
-                    format!("has no api_base, and {} has no address of its own", self.provider.name);
-                Err(self.mistake("model", &message, &format!("set api_base{set}")))
+                let variable = names.first().map(|name| format!(", or {name}")).unwrap_or_default();
+                let message = format!("missing api_base: {} has no default", self.provider.name);
+                Err(self.mistake("model", &message, &format!("set api_base{variable}")))
             }
             None => self.parse(self.provider.base),
         }
     }
 
-    /// The same for a base of the environment, which is reported on under its variable's name.
+    /// A base of the environment, whose errors are reported under the name of its variable.
     fn parse_variable(&mut self, name: &str, text: &str) -> Result<BaseUrl, ResolveError> {
-        if let Err(base_url::InvalidUrl(message, advice)) = base_url::parse(text) {
-            self.reader.report.refuse(self.params.place, &Path::top(name), message, advice);
+        if let Err(InvalidUrl(message, advice)) = base_url::parse(text) {
+            self.reader.report.error(self.params.place, &Path::top(name), message, advice);
             return Err(ResolveError::Reported);
         }
         self.parse(text)
     }
 
-    /// A base taken apart, with advice about a route at its end.
-    pub fn parse(&mut self, text: &str) -> Result<BaseUrl, ResolveError> {
-        let entry = self.base_entry();
+    /// Parses a base. A route at its end is removed, or an error.
+    pub(super) fn parse(&mut self, text: &str) -> Result<BaseUrl, ResolveError> {
+        let entry = self.params.find("api_base").or_else(|| self.params.find("base_url"));
         let path = self.params.path.key("api_base");
         let place = entry.map_or(self.params.place, |entry| entry.node.place);
-        match base_url::parse(text) {
-            Ok(mut base) => {
-                let protocol = self.provider.protocol;
-                if let Some((route, advice)) = base.foreign_route(protocol) {
-                    let message = format!("ends in {route}, which belongs to another format than OpenAI's");
-                    self.reader.report.refuse(place, &path, &message, &advice);
-                    return Err(ResolveError::Reported);
-                }
-                if let Some(route) = base.trim_route(protocol) {
-                    let message = format!("ends in {route}, which is added to it for every request");
-                    let advice = format!("write {}", base.display_url());
-                    self.reader.report.warn(place, &path, &message, &advice);
-                }
-                Ok(base)
+        let mut base = match base_url::parse(text) {
+            Ok(base) => base,
+            Err(InvalidUrl(message, advice)) => {
+                self.reader.report.error(place, &path, message, advice);
+                return Err(ResolveError::Reported);
             }
-            Err(base_url::InvalidUrl(message, advice)) => {
-                self.reader.report.refuse(place, &path, message, advice);
-                Err(ResolveError::Reported)
-            }
+        };
+        let protocol = self.provider.protocol;
+        if let Some((route, advice)) = base.foreign_route(protocol) {
+            let message = format!("{route} is not a route of OpenAI's format");
+            self.reader.report.error(place, &path, &message, &advice);
+            return Err(ResolveError::Reported);
         }
-    }
-
-    fn base_entry(&self) -> Option<&Entry> {
-        self.params.find("api_base").or_else(|| self.params.find("base_url"))
+        if let Some(route) = base.trim_route(protocol) {
+            let message = format!("ends in {route}, which is removed: requests add their route");
+            let advice = format!("write {}", base.display_url());
+            self.reader.report.warn(place, &path, &message, &advice);
+        }
+        Ok(base)
     }
 
     /// A setting of the file, or of a variable.
-    pub fn setting(&mut self, key: &str, variables: &[&str]) -> Option<String> {
-        let given = self.reader.string(self.params, key).filter(|text| !text.is_empty());
-        given.or_else(|| self.reader.env.first_of(variables))
+    fn setting(&mut self, key: &str, variables: &[&str]) -> Option<String> {
+        let set = self.reader.string(self.params, key).filter(|text| !text.is_empty());
+        set.or_else(|| self.reader.env.first_of(variables))
     }
 
     /// A setting that becomes a part of a host or a path.
-    pub fn label(&mut self, key: &str, variables: &[&str]) -> Result<Option<String>, ResolveError> {
+    pub(super) fn label(&mut self, key: &str, variables: &[&str]) -> Result<Option<String>, ResolveError> {
         let Some(text) = self.setting(key, variables) else { return Ok(None) };
         let path = self.params.path.key(key);
-        let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
         let text = text.trim();
-        match self.reader.check_text(place, &path, text, TextKind::Label) {
-            true => Ok(Some(text.to_owned())),
-            false => Err(ResolveError::Reported),
+        if !self.reader.check_text(self.place_of(key), &path, text, TextKind::Label) {
+            return Err(ResolveError::Reported);
         }
+        Ok(Some(text.to_owned()))
     }
 
-    /// `api_version`, mended where it was copied with something around it.
-    pub fn version(&mut self, variables: &[&str]) -> Result<Option<String>, ResolveError> {
+    /// `api_version`, without what people copy along with it.
+    pub(super) fn version(&mut self, variables: &[&str]) -> Result<Option<String>, ResolveError> {
         let Some(written) = self.setting("api_version", variables) else { return Ok(None) };
-        let Some(version) = base_url_routes::mended_version(&written) else {
-            let advice = "write a version as Azure names it, such as 2024-10-21";
-            return Err(self.mistake("api_version", "is no api-version", advice));
+        let Some(version) = routes::cleaned_version(&written) else {
+            let advice = "write a version of Azure's, such as 2024-10-21";
+            return Err(self.mistake("api_version", "invalid api-version", advice));
         };
         if version != written {
-            let message = format!("holds more than a version, of which {version} is used");
+            let message = format!("only {version} is used of the value");
             self.warn("api_version", &message, &format!("write {version}"));
         }
         Ok(Some(version))
     }
 
-    /// Where a credential is missing without which every request fails. Something on the way may add one: then the
-    /// operator accepts it.
-    pub fn lacks_credential(&mut self, message: &str, advice: &str) -> Result<(), ResolveError> {
+    /// Reports a missing credential without which every request fails. The operator can accept it, for a
+    /// proxy that adds one.
+    pub(super) fn missing_credential(&mut self, message: &str, advice: &str) -> Result<(), ResolveError> {
         if self.has_own_authorization() || self.key_refused {
             return Ok(());
         }
@@ -204,15 +217,15 @@ impl ResolveContext<'_, '_, '_> {
         Err(ResolveError::Unsupported(Unsupported { key: "api_key", message, advice }))
     }
 
-    /// The base from the file, or from a variable if the file has none.
-    pub fn base_or(&mut self, variables: &[&str]) -> Option<String> {
+    /// The base of the file, or of a variable.
+    pub(super) fn base_or(&mut self, variables: &[&str]) -> Option<String> {
         self.api_base.clone().or_else(|| self.reader.env.first_of(variables))
     }
 
-    /// The key from the file, or from the provider's variables if the file has none.
-    pub fn key(&mut self) -> Option<Secret> {
-        if self.given.key.is_some() {
-            return self.given.key.clone();
+    /// The key of the file, or of the provider's variables.
+    pub(super) fn key(&mut self) -> Option<Secret> {
+        if self.credentials.key.is_some() {
+            return self.credentials.key.clone();
         }
         let variables = self.provider.key_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
@@ -220,25 +233,25 @@ impl ResolveContext<'_, '_, '_> {
     }
 
     /// A credential of the environment.
-    pub fn secret_from(&mut self, names: &[&str]) -> Option<Secret> {
+    pub(super) fn secret_from(&mut self, names: &[&str]) -> Option<Secret> {
         let path = self.params.path.key("api_key");
-        let refusals_before = self.reader.report.refusals();
+        let errors_before = self.reader.report.errors();
         let secret = self.reader.secret_from(names, self.params.place, &path, TextKind::AsciiHeader);
-        self.key_refused |= self.reader.report.refusals() > refusals_before;
+        self.key_refused |= self.reader.report.errors() > errors_before;
         secret
     }
 
     /// The key, with a warning if there is none.
-    pub fn needed_key(&mut self) -> Option<Secret> {
+    pub(super) fn expected_key(&mut self) -> Option<Secret> {
         let key = self.key();
         if key.is_none() {
-            self.warn_no_key();
+            self.warn_of_missing_key();
         }
         key
     }
 
-    /// Warns that the provider asks for a key.
-    pub fn warn_no_key(&mut self) {
+    /// Warns that the provider requires a key. An empty variable is an error.
+    pub(super) fn warn_of_missing_key(&mut self) {
         if self.has_own_authorization() || self.key_refused {
             return;
         }
@@ -248,16 +261,16 @@ impl ResolveContext<'_, '_, '_> {
         let empty = names.iter().find(|name| self.reader.env.get(name).is_some());
         if let (true, Some(name)) = (own_address, empty) {
             let path = self.params.path.key("api_key");
-            let message = format!("the value of the environment variable {name} is empty");
-            self.reader.report.refuse(self.params.place, &path, &message, "set it, or remove it");
+            let message = format!("environment variable {name}: empty value");
+            self.reader.report.error(self.params.place, &path, &message, "set it, or unset the variable");
             return;
         }
         if !ADVISES {
             return;
         }
         let message = match own_address {
-            true => format!("has no api_key, and {} refuses every request without one", self.provider.name),
-            false => format!("has no api_key, and {} asks for one", self.provider.name),
+            true => format!("missing api_key: {} rejects requests without one", self.provider.name),
+            false => format!("missing api_key: {} usually requires one", self.provider.name),
         };
         let advice = match variables.first() {
             Some(name) => format!("set api_key: os.environ/{name}"),
@@ -275,20 +288,22 @@ impl ResolveContext<'_, '_, '_> {
         headers.any(|entry| NAMES.iter().any(|name| entry.key.eq_ignore_ascii_case(name)))
     }
 
-    /// Something that is wrong with the file, whatever becomes of deployments that are not served.
-    pub fn mistake(&mut self, key: &str, message: &str, advice: &str) -> ResolveError {
-        let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
-        self.reader.report.refuse(place, &self.params.path.key(key), message, advice);
+    /// The place of a key, or of litellm_params without it.
+    fn place_of(&self, key: &str) -> Place {
+        self.params.find(key).map_or(self.params.place, |entry| entry.place)
+    }
+
+    /// Reports an error at a key, also where unsupported deployments are skipped.
+    pub(super) fn mistake(&mut self, key: &str, message: &str, advice: &str) -> ResolveError {
+        self.reader.report.error(self.place_of(key), &self.params.path.key(key), message, advice);
         ResolveError::Reported
     }
 
-    /// A warning about a key, at that key if it is there.
+    /// Adds a warning at a key.
     #[inline(always)]
-    pub fn warn(&mut self, key: &str, message: &str, advice: &str) {
-        if !ADVISES {
-            return;
+    pub(super) fn warn(&mut self, key: &str, message: &str, advice: &str) {
+        if ADVISES {
+            self.reader.report.warn(self.place_of(key), &self.params.path.key(key), message, advice);
         }
-        let place = self.params.find(key).map_or(self.params.place, |entry| entry.place);
-        self.reader.report.warn(place, &self.params.path.key(key), message, advice);
     }
 }

@@ -1,38 +1,60 @@
-//! Each provider's way to its OpenAI format: the base, the path, the query and the credential.
+//! The endpoint of each provider's OpenAI-compatible API: base, path, query and credential.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::base_url::BaseUrl;
+use super::context::{EndpointParts, ResolveContext, ResolveError};
+use super::formats;
+use super::table::Protocol;
 use crate::config::{Credential, Layout};
-use crate::providers::base_url::BaseUrl;
-use crate::providers::context::{EndpointParts, ResolveContext};
-use crate::providers::formats;
-use crate::providers::resolve::ResolveError;
-use crate::values::secret::Secret;
+use crate::values::Secret;
 
 /// LiteLLM's `AZURE_DEFAULT_API_VERSION` in 1.109.1.
 const AZURE_DEFAULT_VERSION: &str = "2025-02-01-preview";
-/// What LiteLLM sends to an Azure AI Foundry resource.
+/// LiteLLM's version for Azure AI Foundry resources.
 const FOUNDRY_VERSION: &str = "2024-05-01-preview";
+/// Characters of a query that are escaped: all but the unreserved ones of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl ResolveContext<'_, '_, '_> {
+    /// The endpoint of the provider. `name` is its name for the model.
+    pub(super) fn provider_endpoint(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
+        match self.provider.protocol {
+            Protocol::OpenAi => self.openai(true),
+            Protocol::HostedVllm => self.openai(false),
+            Protocol::Azure => self.azure(name),
+            Protocol::AzureAi => self.azure_ai(),
+            Protocol::Ollama => self.ollama(),
+            Protocol::Anthropic => self.anthropic(),
+            Protocol::Gemini => self.gemini(),
+            Protocol::VertexAi => self.vertex(),
+            Protocol::Bedrock => self.bedrock(),
+            Protocol::Vectors => self.vectors(),
+            Protocol::Cohere => self.cohere_rerank(),
+            Protocol::Native => Err(ResolveError::Reported),
+        }
+    }
+
     /// OpenAI's format at the base.
-    pub fn openai(&mut self, needs_key: bool) -> Result<EndpointParts, ResolveError> {
+    fn openai(&mut self, needs_key: bool) -> Result<EndpointParts, ResolveError> {
         let base = self.base()?;
         let local = !base.https;
         let key = self.key();
         let key = match key {
-            // vLLM behind LiteLLM sees this key; a server may have been told to expect it.
+            // LiteLLM sends this key to vLLM, and a server may be configured to expect it.
             None if !needs_key => Some(Secret::new("fake-api-key")),
             None if !local => {
-                self.warn_no_key();
+                self.warn_of_missing_key();
                 None
             }
             key => key,
         };
         if self.provider.name == "text-completion-openai" {
             let advice = "send chat requests to a chat model";
-            self.warn("model", "chat requests are not turned into prompts: only completions work", advice);
+            self.warn("model", "chat requests fail: only text completions are supported", advice);
         }
         if base.path.contains("/openai/deployments/") && base.host.ends_with(".azure.com") {
-            let message = "is the address of an Azure deployment, which takes a key as api-key";
+            let message = "URL of an Azure deployment, which expects the key as api-key";
             let advice = format!("write model: azure/{}", self.written);
             self.warn("api_base", message, &advice);
         }
@@ -41,49 +63,49 @@ impl ResolveContext<'_, '_, '_> {
             "text-completion-openai" => Layout::TextCompletion,
             _ => Layout::OpenAi,
         };
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(layout))
+        Ok(EndpointParts::openai(base, display_url, key).with(layout))
     }
 
-    /// Ollama serves OpenAI's format at `/v1`, and LiteLLM's base has none.
-    pub fn ollama(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// Ollama serves OpenAI's format at `/v1`. LiteLLM's base does not include it.
+    fn ollama(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         base.trim_path("/api");
         base.end_path("/v1");
         let key = self.key();
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)))
+        Ok(EndpointParts::openai(base, display_url, key))
     }
 
-    /// Anthropic's endpoint for OpenAI's clients.
-    pub fn anthropic(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// Anthropic's OpenAI-compatible endpoint.
+    fn anthropic(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         base.trim_path("/v1/messages");
         let display_url = base.display_url();
         base.end_path("/v1");
-        let key = self.needed_key();
+        let key = self.expected_key();
         self.warn(
             "model",
-            "is reached by Anthropic's OpenAI-compatible endpoint, which serves chat completions alone and which \
-             Anthropic offers for testing and comparing: fields it does not know are ignored, and so is `strict`",
+            "Anthropic's OpenAI-compatible endpoint serves chat completions only, and is meant for testing: it \
+             ignores unknown fields, and `strict`",
             "see Anthropic's page on OpenAI SDK compatibility",
         );
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Anthropic))
+        Ok(EndpointParts::openai(base, display_url, key).with(Layout::Anthropic))
     }
 
-    /// Google AI Studio's endpoint for OpenAI's clients.
-    pub fn gemini(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// Google AI Studio's OpenAI-compatible endpoint.
+    fn gemini(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         base.end_path("/openai");
-        let key = self.needed_key();
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Gemini))
+        let key = self.expected_key();
+        Ok(EndpointParts::openai(base, display_url, key).with(Layout::Gemini))
     }
 
-    /// Vertex AI's, by project and location.
-    pub fn vertex(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// Vertex AI's endpoint of a project and a location.
+    fn vertex(&mut self) -> Result<EndpointParts, ResolveError> {
         let Some(project) = self.label("vertex_project", &["VERTEXAI_PROJECT", "VERTEX_PROJECT"])? else {
             let advice = "set vertex_project, or VERTEXAI_PROJECT; for Google AI Studio write gemini/name";
-            return Err(ResolveError::unsupported("names no Google Cloud project", advice));
+            return Err(ResolveError::unsupported("missing Google Cloud project", advice));
         };
         let location = self.label("vertex_location", &["VERTEXAI_LOCATION", "VERTEX_LOCATION"])?;
         let location = location.unwrap_or_else(|| "us-central1".to_owned());
@@ -99,14 +121,15 @@ impl ResolveContext<'_, '_, '_> {
         }
         let key = self.key();
         if key.is_none() {
-            let advice = "give an access token as api_key; where something on the way adds one, such as Envoy's gcp_authn, put model_list.litellm_params.api_key into llm_balancer.accept";
-            self.lacks_credential("has no Google access token, which Vertex AI asks for", advice)?;
+            let advice = "set api_key to an access token; if Envoy's gcp_authn or another proxy adds one, add \
+                          model_list.litellm_params.api_key to llm_balancer.accept";
+            self.missing_credential("missing Google access token, which Vertex AI requires", advice)?;
         }
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vertex))
+        Ok(EndpointParts::openai(base, display_url, key).with(Layout::Vertex))
     }
 
-    /// Bedrock's, by region, for the models that it serves there.
-    pub fn bedrock(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// Bedrock's endpoint of a region.
+    fn bedrock(&mut self) -> Result<EndpointParts, ResolveError> {
         let region =
             self.label("aws_region_name", &[])?.or(formats::region_of(self.written).map(str::to_owned));
         let region = match region {
@@ -120,7 +143,7 @@ impl ResolveContext<'_, '_, '_> {
             (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
             (None, None) => {
                 let advice = "set aws_region_name, or AWS_REGION_NAME";
-                return Err(ResolveError::unsupported("names no region", advice));
+                return Err(ResolveError::unsupported("missing AWS region", advice));
             }
         };
         let mut base = self.parse(&base)?;
@@ -128,14 +151,14 @@ impl ResolveContext<'_, '_, '_> {
         base.end_path("/openai/v1");
         let key = self.key();
         if key.is_none() {
-            let advice = "give a Bedrock API key as api_key, or in AWS_BEARER_TOKEN_BEDROCK";
-            self.lacks_credential("has no Bedrock API key, and requests are not signed here", advice)?;
+            let advice = "set api_key, or AWS_BEARER_TOKEN_BEDROCK, to a Bedrock API key";
+            self.missing_credential("missing Bedrock API key: signing requests is not supported", advice)?;
         }
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Bedrock))
+        Ok(EndpointParts::openai(base, display_url, key).with(Layout::Bedrock))
     }
 
-    /// `api-key` and a path by deployment; or, at `/openai/v1`, OpenAI's own layout.
-    pub fn azure(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
+    /// A path per deployment and the header `api-key`; at `/openai/v1`, OpenAI's own layout.
+    fn azure(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         let version = self.azure_version(&base)?;
@@ -147,7 +170,8 @@ impl ResolveContext<'_, '_, '_> {
             base.end_path("/openai");
             base.end_path("/v1");
             let credential = self.azure_key(&base, true)?;
-            return Ok(EndpointParts::openai(base, display_url, credential).with(Layout::AzureV1));
+            let parts = EndpointParts::openai(base, display_url, None).with(Layout::AzureV1);
+            return Ok(EndpointParts { credential, ..parts });
         }
         let layout = if base.path.contains("/openai/deployments/") {
             Layout::AzureDeployment
@@ -156,15 +180,15 @@ impl ResolveContext<'_, '_, '_> {
         };
         let is_end = |end: &&str| layout == Layout::AzureDeployments && base.trim_path(end);
         if let Some(end) = ["/openai/deployments", "/openai"].into_iter().find(is_end) {
-            let message = format!("ends in {end}, which belongs to the path of every request");
+            let message = format!("ends in {end}, which is removed: requests add it");
             self.warn("api_base", &message, &format!("remove {end}"));
         }
         let query = match (base.api_version(), version) {
-            // It stands in the base's own query.
+            // The query of the base has it.
             (Some(_), _) => None,
             (None, Some(version)) => Some(version),
             (None, None) => {
-                let message = format!("is not set: {AZURE_DEFAULT_VERSION} is used, as in LiteLLM");
+                let message = format!("missing key: {AZURE_DEFAULT_VERSION} is used, as in LiteLLM");
                 self.warn("api_version", &message, "set api_version");
                 Some(AZURE_DEFAULT_VERSION.to_owned())
             }
@@ -174,44 +198,40 @@ impl ResolveContext<'_, '_, '_> {
         Ok(EndpointParts { base, layout, query, display_url, credential, model })
     }
 
-    /// The version in `api_base`, as in LiteLLM; else that of the file, or of the environment.
+    /// The version in `api_base`, as in LiteLLM, or else of the file or the environment.
     fn azure_version(&mut self, base: &BaseUrl) -> Result<Option<String>, ResolveError> {
         let set = self.version(&["AZURE_API_VERSION"])?;
         let Some(in_base) = base.api_version() else { return Ok(set) };
         let other = set.filter(|set| set != in_base && self.params.find("api_version").is_some());
         if let Some(other) = other {
-            let message = format!("is {other}, and api_base says {in_base}, which is used");
+            let message = format!("{other} is ignored: api_base has {in_base}");
             self.warn("api_version", &message, "remove one of them");
         }
         Ok(Some(in_base.to_owned()))
     }
 
-    /// The deployment that `api_base` names, as the portal's URLs do: requests go there, as in LiteLLM.
+    /// The deployment in `api_base`, as in the URLs of Azure's portal. LiteLLM sends requests there.
     fn azure_deployment(&mut self, base: &mut BaseUrl, name: &str) -> Option<String> {
         let deployment = base.take_deployment()?;
         if deployment != name {
-            let message = format!("names the deployment {deployment}, which requests go to, and not {name}");
+            let message = format!("requests go to the deployment {deployment} of this URL, not to {name}");
             let advice = format!("write model: azure/{deployment} with api_base: {}", base.display_url());
             self.warn("api_base", &message, &advice);
         }
         Some(deployment)
     }
 
-    /// A Foundry resource by path and version, everything else as OpenAI.
-    pub fn azure_ai(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// A Foundry resource by path and version; other hosts in OpenAI's layout.
+    fn azure_ai(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         if base.path.contains("/api/projects") {
             let advice = format!("write https://{}", base.authority());
-            return Err(self.mistake(
-                "api_base",
-                "is the address of a project, which serves no models",
-                &advice,
-            ));
+            return Err(self.mistake("api_base", "URL of a project, which serves no models", &advice));
         }
         let by_deployment = base.path.contains("/openai/deployments/");
         let v1 = base.path.ends_with("/openai/v1");
-        // Beside its own paths, a resource has those of vendors, such as /providers/cohere/v2.
+        // A resource also has paths of vendors, such as /providers/cohere/v2.
         let own = ["/v1", "/v2"].iter().any(|end| base.path.ends_with(end));
         let foundry = base.host.ends_with(".services.ai.azure.com");
         if !foundry || by_deployment || own {
@@ -222,43 +242,42 @@ impl ResolveContext<'_, '_, '_> {
                 (false, true) => Layout::AzureDeployment,
                 (false, false) => Layout::AzureAi,
             };
-            return Ok(
-                EndpointParts::openai(base, display_url, self.needed_key().map(credential)).with(layout)
-            );
+            let credential = self.expected_key().map(credential);
+            return Ok(EndpointParts { base, layout, query: None, display_url, credential, model: None });
         }
         base.end_path("/models");
         let version = self.version(&["AZURE_AI_API_VERSION"])?;
         let version = version.as_deref().unwrap_or(FOUNDRY_VERSION);
         let query = base.api_version().is_none().then(|| format!("api-version={}", escaped(version)));
-        let credential = self.needed_key().map(Credential::ApiKey);
+        let credential = self.expected_key().map(Credential::ApiKey);
         Ok(EndpointParts { base, layout: Layout::Foundry, query, display_url, credential, model: None })
     }
 
-    /// Embeddings and rerankings in the format that Jina, Voyage and Infinity share with OpenAI and Cohere.
-    pub fn vectors(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// Embeddings in OpenAI's format and rerankings in Cohere's: Jina, Voyage, Infinity.
+    fn vectors(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         if !self.provider.base.is_empty() {
             base.end_path("/v1");
         }
-        let key = if self.provider.base.is_empty() { self.key() } else { self.needed_key() };
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::Vectors))
+        let key = if self.provider.base.is_empty() { self.key() } else { self.expected_key() };
+        Ok(EndpointParts::openai(base, display_url, key).with(Layout::Vectors))
     }
 
-    /// Cohere's rerankings, whose format is the one that clients send.
-    pub fn cohere_rerank(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// Cohere's rerankings, whose format clients send.
+    fn cohere_rerank(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         for end in ["/v2", "/v1"] {
             base.trim_path(end);
         }
         let display_url = base.display_url();
-        let key = self.needed_key();
-        Ok(EndpointParts::openai(base, display_url, key.map(Credential::Bearer)).with(Layout::CohereRerank))
+        let key = self.expected_key();
+        Ok(EndpointParts::openai(base, display_url, key).with(Layout::CohereRerank))
     }
 
-    /// A token of Entra ID goes before a key, as in Azure's SDK.
+    /// A token of Entra ID overrides a key, as in Azure's SDK.
     fn azure_key(&mut self, base: &BaseUrl, bearer: bool) -> Result<Option<Credential>, ResolveError> {
-        if let Some(token) = self.given.token.clone() {
+        if let Some(token) = self.credentials.token.clone() {
             return Ok(Some(Credential::Bearer(token)));
         }
         if let Some(key) = self.key() {
@@ -268,24 +287,16 @@ impl ResolveContext<'_, '_, '_> {
         match token {
             None if base.https => {
                 let advice = "set api_key: os.environ/AZURE_API_KEY, or azure_ad_token";
-                self.lacks_credential("has neither a key nor a token, and none is fetched here", advice)?;
+                self.missing_credential("missing key or token: fetching tokens is not supported", advice)?;
             }
-            None => self.warn_no_key(),
+            None => self.warn_of_missing_key(),
             Some(_) => {}
         }
         Ok(token.map(Credential::Bearer))
     }
 }
 
-/// A value for a query: everything but what may stand there plainly is escaped.
+/// A value in a query.
 fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    utf8_percent_encode(text, RESERVED).to_string()
 }

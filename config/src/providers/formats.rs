@@ -1,19 +1,18 @@
-//! Models that no endpoint serves in OpenAI's format, and prefixes with which LiteLLM chooses another one.
+//! Models that their provider does not serve in OpenAI's format.
 
-use crate::diagnostics::report::ADVISES;
-use crate::providers::resolve::ResolveError;
-use crate::providers::table::{Protocol, Provider};
+use super::context::ResolveError;
+use super::table::{Protocol, Provider};
+use crate::diagnostics::ADVISES;
 
-const NOT_TRANSLATED: &str = "and nothing is translated here";
+const IN_FRONT: &str =
+    "put an OpenAI-compatible server in front of it, and write openai/name with its api_base";
 
-/// Whether requests for a model can be passed on as they are. `written` is what follows the provider's prefix.
-pub fn check(provider: &Provider, written: &str) -> Result<(), ResolveError> {
+/// Whether requests for a model can be passed on unchanged. `written` is its name without the provider.
+pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveError> {
     if let Some(name) = written.strip_prefix("responses/") {
         return Err(ResolveError::unsupported(
-            format!(
-                "asks LiteLLM to turn chat requests into requests of the Responses API, {NOT_TRANSLATED}"
-            ),
-            format!("write {}/{name}: requests to /v1/responses reach it as they are", provider.name),
+            "translating chat requests to the Responses API is not supported",
+            format!("write {}/{name}, and let clients use /v1/responses", provider.name),
         ));
     }
     match provider.protocol {
@@ -32,39 +31,32 @@ fn native(provider: &Provider, name: &str) -> ResolveError {
         "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
         "openai_like" | "custom" => format!("write openai/{name}"),
         "cohere" | "cohere_chat" => format!(
-            "write openai/{name} with api_base https://api.cohere.ai/compatibility/v1, where Cohere speaks OpenAI's format"
+            "write openai/{name} with api_base https://api.cohere.ai/compatibility/v1, Cohere's OpenAI-compatible API"
         ),
         "huggingface" => format!(
-            "write openai/{name} with api_base https://router.huggingface.co/v1, where Hugging Face speaks OpenAI's format"
+            "write openai/{name} with api_base https://router.huggingface.co/v1, Hugging Face's OpenAI-compatible API"
         ),
-        _ => "put an OpenAI-compatible server in front of it, and write openai/name with its api_base"
-            .to_owned(),
+        _ => IN_FRONT.to_owned(),
     };
-    ResolveError::unsupported(
-        format!("{} speaks a format of its own, {NOT_TRANSLATED}", provider.name),
-        advice,
-    )
+    ResolveError::unsupported(format!("the format of {} is not supported", provider.name), advice)
 }
 
-/// The endpoint serves Gemini and open models; models of partners and endpoints of one's own have routes of theirs.
+/// The endpoint serves Gemini and open models. Models of partners and own endpoints have other routes.
 fn vertex(name: &str) -> Result<(), ResolveError> {
     const ROUTES: [&str; 6] = ["openai/", "gemini/", "gemma/", "bge/", "agent_engine/", "search_api"];
     const PARTNERS: [&str; 5] = ["mistral", "ministral", "codestral", "jamba", "ai21"];
     let begins = |with: &[&str]| with.iter().any(|beginning| name.starts_with(beginning));
     if name.starts_with("claude") || name.starts_with("anthropic/") {
-        let advice = "write anthropic/name with an Anthropic key";
         return Err(ResolveError::unsupported(
-            "Claude is not served by Vertex AI's OpenAI-compatible endpoint",
-            advice,
+            "Vertex AI's OpenAI-compatible endpoint does not serve Claude",
+            "write anthropic/name with an Anthropic key",
         ));
     }
     let is_endpoint = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     if is_endpoint || begins(&ROUTES) || begins(&PARTNERS) {
-        let advice =
-            "put an OpenAI-compatible server in front of it, and write openai/name with its api_base";
         return Err(ResolveError::unsupported(
-            format!("this model is not served by Vertex AI's OpenAI-compatible endpoint, {NOT_TRANSLATED}"),
-            advice,
+            "Vertex AI's OpenAI-compatible endpoint does not serve this model",
+            IN_FRONT,
         ));
     }
     Ok(())
@@ -91,7 +83,7 @@ fn bedrock(written: &str) -> Result<(), ResolveError> {
     let is_vendors = VENDORS.iter().any(|prefix| bare.starts_with(prefix));
     if names_arn || is_vendors || ROUTES.iter().any(|route| written.starts_with(route)) {
         return Err(ResolveError::unsupported(
-            format!("this model is not served by Bedrock's OpenAI-compatible endpoint, {NOT_TRANSLATED}"),
+            "Bedrock's OpenAI-compatible endpoint does not serve this model",
             "use an open-weight model of Bedrock, such as bedrock/openai.gpt-oss-120b-1:0, or the vendor's own API",
         ));
     }
@@ -102,7 +94,7 @@ fn azure_ai(name: &str) -> Result<(), ResolveError> {
     const OTHERS: [&str; 4] = ["claude", "agents/", "doc-intelligence/", "flux"];
     if OTHERS.iter().any(|beginning| name.to_ascii_lowercase().starts_with(beginning)) {
         return Err(ResolveError::unsupported(
-            format!("Azure AI serves this in a format of its own, {NOT_TRANSLATED}"),
+            "Azure AI does not serve this model in OpenAI's format",
             "use a model that Azure AI serves in OpenAI's format, or the vendor's own API",
         ));
     }
@@ -110,7 +102,7 @@ fn azure_ai(name: &str) -> Result<(), ResolveError> {
 }
 
 /// The region in `us-west-2/openai.gpt-oss-120b-1:0`.
-pub fn region_of(written: &str) -> Option<&str> {
+pub(super) fn region_of(written: &str) -> Option<&str> {
     written.split('/').find(|part| {
         let ends = part.bytes().last().is_some_and(|byte| byte.is_ascii_digit());
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -129,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn models_with_a_format_of_their_own_are_known() {
+    fn models_without_openais_format_are_unsupported() {
         for model in [
             "openai/responses/gpt-5",
             "azure/responses/my-gpt5",
@@ -161,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_may_stand_in_the_model() {
+    fn a_model_may_contain_a_region() {
         assert_eq!(region_of("us-west-2/openai.gpt-oss-120b-1:0"), Some("us-west-2"));
         assert_eq!(region_of("converse/us-gov-west-1/x"), Some("us-gov-west-1"));
         assert_eq!(region_of("openai.gpt-oss-120b-1:0"), None);

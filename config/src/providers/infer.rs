@@ -1,17 +1,16 @@
-//! The provider of a model that is named without one.
+//! The provider of a model whose name has no provider prefix.
 
-use crate::providers::table;
+use super::table;
 
-/// A model's name without the provider in front of it: `gpt-4` of `openai/gpt-4`. `None` where no provider stands there.
+/// A model's name without its provider: `gpt-4` of `openai/gpt-4`. `None` if it has no known provider.
 pub fn without_provider(model: &str) -> Option<&str> {
     let (provider, bare) = model.split_once('/')?;
     table::find(provider).map(|_| bare)
 }
 
-/// LiteLLM's name of the provider that a bare model name belongs to: `openai` for `gpt-4o`.
+/// LiteLLM's name of the provider of a model without prefix: `openai` for `gpt-4o`.
 ///
-/// LiteLLM looks the name up in its list of models; here the families decide, so that a model that is new tomorrow
-/// is known as well.
+/// LiteLLM looks the name up in its list of models. Here the families decide, so new models are known too.
 pub fn infer_provider(model: &str) -> Option<&'static str> {
     if model == "*" {
         return Some("openai");
@@ -30,7 +29,7 @@ pub fn infer_provider(model: &str) -> Option<&'static str> {
     if has(&["claude-"]) {
         return Some("anthropic");
     }
-    // LiteLLM sends bare Gemini names to Vertex AI; AI Studio's are written gemini/<name>.
+    // LiteLLM sends Gemini models without prefix to Vertex AI, and gemini/<name> to AI Studio.
     if has(&["gemini-"]) {
         return Some("vertex_ai");
     }
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_known_without_its_provider() {
+    fn a_known_provider_is_removed_from_a_model() {
         assert_eq!(without_provider("openai/gpt-4"), Some("gpt-4"));
         assert_eq!(without_provider("openrouter/meta/llama"), Some("meta/llama"));
         assert_eq!(without_provider("team/gpt-4"), None);

@@ -1,13 +1,18 @@
-//! Where a deployment's requests go: provider, address, credential, and the way there.
+//! Where a deployment's requests go: provider, address, credential, TLS, forward proxy.
 
-pub mod base_url;
-pub mod base_url_routes;
-pub mod context;
-pub mod endpoints;
-pub mod formats;
-pub mod infer;
-pub mod no_proxy;
-pub mod proxies;
-pub mod resolve;
-pub mod table;
-pub mod tls;
+mod base_url;
+mod context;
+mod endpoints;
+mod formats;
+mod infer;
+mod proxies;
+mod resolve;
+mod routes;
+mod table;
+mod tls;
+
+pub(crate) use context::{ResolveError, Unsupported};
+pub use infer::{infer_provider, without_provider};
+pub(crate) use proxies::read_proxies;
+pub(crate) use resolve::{Resolved, resolve};
+pub(crate) use tls::{ca_bundle, tls_of_deployment, tls_of_file};

@@ -1,78 +1,34 @@
-//! Forward proxies, which the environment names: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
+//! `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, as LiteLLM's transport reads them
+//! (`urllib.request.getproxies`).
 //!
-//! As LiteLLM's transport reads them (`urllib.request.getproxies`): the name in lower case goes first, and one that is set
-//! to nothing there switches the proxy off; `ALL_PROXY` stands in for the other two; `DISABLE_AIOHTTP_TRUST_ENV=true`
-//! and `litellm_settings.disable_aiohttp_trust_env` switch all of them off. Only the generator needs them: the filter's Envoy knows the way by its clusters.
+//! - A name in lower case overrides the one in upper case, and disables the proxy if it is empty.
+//! - `ALL_PROXY` replaces a missing one of the other two.
+//! - `DISABLE_AIOHTTP_TRUST_ENV=true` and `litellm_settings.disable_aiohttp_trust_env` disable all of them.
 
 use std::net::IpAddr;
 
-use crate::config::{Deployment, Endpoint, Tls};
-use crate::diagnostics::report::Path;
-use crate::providers::base_url;
-use crate::providers::no_proxy::NoProxy;
-use crate::redis::url;
-use crate::values::reader::{Reader, Section};
-use crate::values::secret::Secret;
-use crate::yaml::tree::Place;
+use crate::config::{Deployment, Endpoint, NoProxy, Proxies, Proxy, Tls};
+use crate::diagnostics::{Path, Place};
+use crate::values::url::{InvalidUrl, host_and_port, percent_decoded};
+use crate::values::{Reader, Secret, Section};
 
-/// The ways out that the environment prescribes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proxies {
-    https: Option<Proxy>,
-    http: Option<Proxy>,
-    none: NoProxy,
-}
-
-/// A forward proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proxy {
-    /// The variable that names it, as it is spelled: `HTTPS_PROXY`, `all_proxy`.
-    pub variable: String,
-    /// Whether the proxy itself is spoken to inside of TLS (`https://proxy`).
-    pub tls: bool,
-    /// A DNS name or an IP address, without brackets, in lower case.
-    pub host: String,
-    /// 80 or, inside of TLS, 443 where none is written.
-    pub port: u16,
-    /// `user:password`, both unescaped.
-    pub login: Option<Secret>,
-    /// Whether the file itself holds the login, in `environment_variables:`, and not the process' environment.
-    pub in_file: bool,
-}
-
-impl Proxies {
-    /// The proxy that leads to this endpoint; `None` if it is reached directly.
-    pub fn of(&self, endpoint: &Endpoint) -> Option<&Proxy> {
-        let proxy = if endpoint.tls == Tls::Off { &self.http } else { &self.https };
-        proxy.as_ref().filter(|_| !self.none.matches(endpoint))
-    }
-}
-
-impl Proxy {
-    /// As it may be shown: no user, no password.
-    pub fn display_url(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{scheme}://{host}:{}", self.port)
-    }
-}
-
-/// Reads the variables, and reports those that these deployments need and that cannot be used.
-pub fn read(
+/// Reads the variables. A proxy that these deployments need and that cannot be used is an error.
+pub(crate) fn read_proxies(
     reader: &mut Reader<'_>,
     settings: Option<&Section<'_>>,
     place: Place,
     deployments: &[Deployment],
 ) -> Proxies {
-    // The filter does not need them, and is smaller without.
+    // The filter does not need them: the clusters of its Envoy do.
     if cfg!(target_family = "wasm") || is_disabled(reader, settings) {
         return Proxies::default();
     }
-    let mut proxies = Proxies { none: no_proxy(reader), ..Proxies::default() };
-    proxies.https = proxy(reader, place, deployments, &proxies.none, true);
-    proxies.http = proxy(reader, place, deployments, &proxies.none, false);
+    let no_proxy = variable(reader, "NO_PROXY").map(|(_, text, _)| NoProxy::parse(&text)).unwrap_or_default();
+    let https = proxy(reader, place, deployments, &no_proxy, true);
+    let http = proxy(reader, place, deployments, &no_proxy, false);
+    let proxies = Proxies { https, http, no_proxy };
     for deployment in deployments {
-        warn_of_this_machine(reader, place, &proxies, &deployment.endpoint);
+        warn_of_loopback(reader, place, &proxies, &deployment.endpoint);
     }
     proxies
 }
@@ -84,34 +40,30 @@ fn is_disabled(reader: &mut Reader<'_>, settings: Option<&Section<'_>>) -> bool 
         || settings.and_then(|section| reader.bool(section, "disable_aiohttp_trust_env")).unwrap_or(false)
 }
 
-fn no_proxy(reader: &Reader<'_>) -> NoProxy {
-    variable(reader, "NO_PROXY").map(|(_, text, _)| NoProxy::parse(&text)).unwrap_or_default()
-}
-
-/// The proxy of one scheme, where one of the deployments needs it.
+/// The proxy of one scheme, if one of the deployments needs it.
 fn proxy(
     reader: &mut Reader<'_>,
     place: Place,
     deployments: &[Deployment],
-    none: &NoProxy,
+    no_proxy: &NoProxy,
     https: bool,
 ) -> Option<Proxy> {
-    let goes_through = |endpoint: &Endpoint| (endpoint.tls != Tls::Off) == https && !none.matches(endpoint);
-    let endpoint = deployments.iter().map(|deployment| &deployment.endpoint).find(|it| goes_through(it))?;
+    let uses_it = |endpoint: &&Endpoint| (endpoint.tls != Tls::Off) == https && !no_proxy.matches(endpoint);
+    let endpoint = deployments.iter().map(|deployment| &deployment.endpoint).find(uses_it)?;
     let own = if https { "HTTPS_PROXY" } else { "HTTP_PROXY" };
     let (name, text, in_file) = variable(reader, own).or_else(|| variable(reader, "ALL_PROXY"))?;
     match parse(&text) {
         Ok(proxy) => Some(Proxy { variable: name, in_file, ..proxy }),
         Err(InvalidUrl(message, advice)) => {
-            let message = format!("{message}, and {} is to be reached through it", endpoint.display_url);
+            let message = format!("{message}; {} needs this proxy", endpoint.display_url);
             let advice = format!("{advice}, or add {} to NO_PROXY", endpoint.host);
-            reader.report.refuse(place, &Path::top(&name), &message, &advice);
+            reader.report.error(place, &Path::top(&name), &message, &advice);
             None
         }
     }
 }
 
-/// The variable that counts, its value, and whether the file holds that.
+/// The name of the variable that is used, its value, and whether the file has it.
 fn variable(reader: &Reader<'_>, name: &str) -> Option<(String, String, bool)> {
     let lower = name.to_ascii_lowercase();
     let found = [lower.as_str(), name].into_iter().find_map(|name| Some((name, reader.env.peek(name)?)));
@@ -120,34 +72,30 @@ fn variable(reader: &Reader<'_>, name: &str) -> Option<(String, String, bool)> {
     (!value.is_empty()).then(|| (name.to_owned(), value.to_owned(), in_file))
 }
 
-struct InvalidUrl(&'static str, &'static str);
-
-/// Takes `http://user:password@proxy:3128` apart; without a scheme it is http. The text is not repeated in messages: it may
-/// hold a password.
+/// Parses `http://user:password@proxy:3128`. The default scheme is http.
 fn parse(text: &str) -> Result<Proxy, InvalidUrl> {
     const SHAPE: &str =
-        "write http://proxy:3128, or http://user:password@proxy:3128 with special characters as %40";
+        "write http://proxy:3128, or http://user:password@proxy:3128 with special characters percent-encoded";
+    const INVALID: InvalidUrl = InvalidUrl("invalid proxy URL", SHAPE);
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let tls = match scheme.to_ascii_lowercase().as_str() {
         "http" => false,
         "https" => true,
         scheme if scheme.starts_with("socks") => {
-            return Err(InvalidUrl("names a SOCKS proxy, which Envoy cannot use", "name an HTTP proxy"));
+            return Err(InvalidUrl("SOCKS proxies are not supported", "write the URL of an HTTP proxy"));
         }
-        _ => return Err(InvalidUrl("names no HTTP proxy", SHAPE)),
+        _ => return Err(INVALID),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let (login, address) = match authority.rsplit_once('@') {
         Some((login, address)) => (Some(login), address),
         None => (None, authority),
     };
-    let wrong = |_| InvalidUrl("names no valid proxy", SHAPE);
-    let (host, port) =
-        base_url::host_and_port(address).map_err(|_| InvalidUrl("names no valid proxy", SHAPE))?;
+    let (host, port) = host_and_port(address).map_err(|_| INVALID)?;
     let login = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
         Some((user, password)) => {
-            let user = url::unescaped(user).map_err(wrong)?.unwrap_or_default();
-            let password = url::unescaped(password).map_err(wrong)?.unwrap_or_default();
+            let user = percent_decoded(user).map_err(|_| INVALID)?.unwrap_or_default();
+            let password = percent_decoded(password).map_err(|_| INVALID)?.unwrap_or_default();
             Some(Secret::new(format!("{user}:{password}")))
         }
         None => None,
@@ -156,13 +104,15 @@ fn parse(text: &str) -> Result<Proxy, InvalidUrl> {
     Ok(Proxy { variable: String::new(), tls, host, port, login, in_file: false })
 }
 
-/// LiteLLM asks a proxy for these too, and no proxy has a way back.
-fn warn_of_this_machine(reader: &mut Reader<'_>, place: Place, proxies: &Proxies, endpoint: &Endpoint) {
+/// Warns of servers on this machine behind a proxy: LiteLLM uses the proxy for them too.
+fn warn_of_loopback(reader: &mut Reader<'_>, place: Place, proxies: &Proxies, endpoint: &Endpoint) {
     let address = endpoint.host.parse::<IpAddr>().ok();
     let is_here = endpoint.host == "localhost" || address.is_some_and(|address| address.is_loopback());
     if is_here && let Some(proxy) = proxies.of(endpoint) {
-        let message =
-            format!("{} is asked for through this proxy, which may not lead back here", endpoint.display_url);
+        let message = format!(
+            "{} is reached through this proxy, which may not be able to connect",
+            endpoint.display_url
+        );
         let advice = format!("add {} to NO_PROXY", endpoint.host);
         reader.report.warn(place, &Path::top(&proxy.variable), &message, &advice);
     }
@@ -170,8 +120,7 @@ fn warn_of_this_machine(reader: &mut Reader<'_>, place: Place, proxies: &Proxies
 
 #[cfg(test)]
 mod tests {
-    use crate::diagnostics::finding::Severity;
-    use crate::{Config, Reading, read};
+    use crate::{Config, Reading, Severity, read};
 
     const FILE: &str = "model_list:
 - {model_name: a, litellm_params: {model: openai/m, api_base: 'https://api.example.com/v1', api_key: k}}
@@ -189,7 +138,7 @@ mod tests {
         reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings))
     }
 
-    /// Through what each of the two is reached.
+    /// The proxies of the two deployments.
     fn ways(variables: &[(&str, &str)]) -> [Option<String>; 2] {
         let config = config(variables);
         let way = |index: usize| {
@@ -199,11 +148,11 @@ mod tests {
         [way(0), way(1)]
     }
 
-    /// Variables, and through what each of the two is reached.
+    /// Variables, and the proxies of the two deployments.
     type Row<'a> = (&'a [(&'a str, &'a str)], [Option<&'a str>; 2]);
 
     #[test]
-    fn each_scheme_has_its_proxy_and_lower_case_goes_first() {
+    fn each_scheme_has_its_proxy_and_lower_case_overrides() {
         let none: [Option<&str>; 2] = [None, None];
         let table: [Row<'_>; 12] = [
             (&[], none),
@@ -233,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn the_file_may_switch_proxies_off() {
+    fn the_file_may_disable_proxies() {
         let text = format!("{FILE}litellm_settings: {{disable_aiohttp_trust_env: true}}\n");
         let config = reading(&text, &[("ALL_PROXY", "p:1")]).config.unwrap();
         assert_eq!(config.proxies.of(&config.deployments[0].endpoint), None);
     }
 
     #[test]
-    fn a_login_is_unescaped_and_never_shown() {
+    fn a_login_is_decoded_and_never_printed() {
         let config = config(&[("HTTPS_PROXY", "http://ad%40a:s%3Ae%2Fcret@p:3128")]);
         let proxy = config.proxies.of(&config.deployments[0].endpoint).unwrap();
         assert_eq!(proxy.login.as_ref().unwrap().reveal(), "ad@a:s:e/cret");
@@ -250,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_own_variables_go_before_the_process() {
+    fn the_files_own_variables_override_the_process() {
         let text = format!("{FILE}environment_variables: {{HTTPS_PROXY: 'http://u:p@mine:1'}}\n");
         let config = reading(&text, &[("HTTPS_PROXY", "theirs:2")]).config.unwrap();
         let proxy = config.proxies.of(&config.deployments[0].endpoint).unwrap();
@@ -275,7 +224,7 @@ mod tests {
             let refused = reading(FILE, &[("HTTPS_PROXY", value)]);
             assert!(refused.config.is_none(), "{value}");
             let finding =
-                refused.findings.iter().find(|finding| finding.severity == Severity::Refused).unwrap();
+                refused.findings.iter().find(|finding| finding.severity == Severity::Error).unwrap();
             assert_eq!(finding.path, "HTTPS_PROXY");
             assert!(
                 finding.advice.contains("NO_PROXY") && !finding.to_string().contains("100%"),
@@ -287,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_is_given_none_of_it() {
+    fn the_filter_gets_none_of_these_variables() {
         let config = config(&[("HTTPS_PROXY", "http://u:p@p:3128"), ("NO_PROXY", "x")]);
         assert!(!config.env_names.iter().any(|name| name.to_ascii_uppercase().contains("PROXY")));
     }
 
     #[test]
-    fn a_server_of_this_machine_behind_a_proxy_is_warned_about() {
+    fn a_server_of_this_machine_behind_a_proxy_is_a_warning() {
         let text = FILE.replace("vllm.internal", "localhost");
         let reading = reading(&text, &[("HTTP_PROXY", "p:1")]);
         let about: Vec<_> = reading.findings.iter().filter(|finding| finding.path == "HTTP_PROXY").collect();

@@ -1,4 +1,4 @@
-//! The providers that LiteLLM 1.109.1 knows: where they are, what they speak, which variables hold their keys.
+//! The providers of LiteLLM 1.109.1: address, protocol, and the variables with keys and bases.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use Protocol::{
     Anthropic, Azure, AzureAi, Bedrock, Cohere, Gemini, HostedVllm, Native, Ollama, OpenAi, Vectors, VertexAi,
 };
 
-/// How requests reach a provider.
+/// The API of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub(super) enum Protocol {
     /// OpenAI's format at the base, with a bearer key.
     OpenAi,
-    /// The same without a key; vLLM still wants to see one.
+    /// The same without a key. vLLM still requires the header.
     HostedVllm,
     /// Azure OpenAI.
     Azure,
@@ -19,30 +19,30 @@ pub enum Protocol {
     AzureAi,
     /// OpenAI's format at `{base}/v1`.
     Ollama,
-    /// OpenAI's format at the endpoint that Anthropic serves beside its own.
+    /// Anthropic's OpenAI-compatible endpoint.
     Anthropic,
-    /// The same of Google AI Studio.
+    /// Google AI Studio's.
     Gemini,
-    /// The same of Vertex AI.
+    /// Vertex AI's.
     VertexAi,
-    /// The same of Bedrock, for some of its models.
+    /// Bedrock's, for some of its models.
     Bedrock,
-    /// Embeddings and rerankings at the base, nothing else.
+    /// Embeddings and rerankings at the base only.
     Vectors,
-    /// Rerankings pass as they are; everything else has a format of its own.
+    /// Rerankings in the clients' format; everything else in its own.
     Cohere,
-    /// A format of its own: not served.
+    /// Its own format, which is not supported.
     Native,
 }
 
 /// A provider.
-pub struct Provider {
+pub(super) struct Provider {
     /// LiteLLM's name, the prefix of models.
-    pub name: &'static str,
-    /// Where it is, or nothing if only the operator knows.
-    pub base: &'static str,
-    /// How requests reach it.
-    pub protocol: Protocol,
+    pub(super) name: &'static str,
+    /// Its base, or empty if the operator has to set it.
+    pub(super) base: &'static str,
+    /// Its API.
+    pub(super) protocol: Protocol,
     keys: Variables,
     bases: Variables,
 }
@@ -55,13 +55,13 @@ enum Variables {
 }
 
 impl Provider {
-    /// Variables that may hold the key, the first one first.
-    pub fn key_variables(&self) -> Vec<Cow<'static, str>> {
+    /// Variables with the key, the preferred one first.
+    pub(super) fn key_variables(&self) -> Vec<Cow<'static, str>> {
         self.variables(&self.keys, "_API_KEY")
     }
 
-    /// Variables that may hold the base.
-    pub fn base_variables(&self) -> Vec<Cow<'static, str>> {
+    /// Variables with the base.
+    pub(super) fn base_variables(&self) -> Vec<Cow<'static, str>> {
         self.variables(&self.bases, "_API_BASE")
     }
 
@@ -78,18 +78,18 @@ impl Provider {
 }
 
 /// The provider of that name.
-pub fn find(name: &str) -> Option<&'static Provider> {
+pub(super) fn find(name: &str) -> Option<&'static Provider> {
     let found = PROVIDERS.binary_search_by(|provider| provider.name.cmp(name)).ok()?;
     PROVIDERS.get(found)
 }
 
-/// The names of all of them.
-pub fn names() -> impl Iterator<Item = &'static str> {
+/// The names of all providers.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PROVIDERS.iter().map(|provider| provider.name)
 }
 
-/// The provider whose own base that is: LiteLLM goes by the address where the model names no provider.
-pub fn at_base(api_base: &str) -> Option<&'static Provider> {
+/// The provider with this base: LiteLLM uses it for models without provider.
+pub(super) fn at_base(api_base: &str) -> Option<&'static Provider> {
     let bare =
         |url: &str| url.trim_end_matches('/').split_once("://").map(|(_, rest)| rest.to_ascii_lowercase());
     let wanted = bare(api_base)?;

@@ -1,14 +1,13 @@
-//! `ssl_verify`: whether and by whom a provider is verified.
+//! `ssl_verify`: how a provider is verified.
 
 use crate::config::Tls;
-use crate::diagnostics::report::Path;
-use crate::values::reader::{Reader, Section, Unset};
-use crate::yaml::tree::{Entry, Place, Value};
+use crate::diagnostics::{Path, Place};
+use crate::values::{Reader, Section, Unset};
+use crate::yaml::{Entry, Value};
 
-/// For the whole file: `SSL_VERIFY` of the environment, which goes first in LiteLLM, or litellm_settings.ssl_verify.
-pub fn of_file(reader: &mut Reader<'_>, settings: Option<&Section<'_>>, place: Place) -> Tls {
-    let from_environment =
-        reader.env.first_of(&["SSL_VERIFY"]).and_then(|value| meaning(&Value::Text(value)));
+/// For the whole file: the variable `SSL_VERIFY`, which overrides litellm_settings.ssl_verify as in LiteLLM.
+pub(crate) fn tls_of_file(reader: &mut Reader<'_>, settings: Option<&Section<'_>>, place: Place) -> Tls {
+    let from_environment = reader.env.first_of(&["SSL_VERIFY"]).and_then(|value| parse(&Value::Text(value)));
     if let Some(tls) = from_environment {
         if tls == Tls::Unverified {
             reader.report.warn(place, &Path::top("SSL_VERIFY"), UNVERIFIED, NAME_A_CA);
@@ -22,8 +21,8 @@ pub fn of_file(reader: &mut Reader<'_>, settings: Option<&Section<'_>>, place: P
     read(reader, entry, &section.path.key("ssl_verify")).unwrap_or(Tls::SystemCas)
 }
 
-/// `SSL_CERT_FILE`, as in LiteLLM; else what requests and curl go by. Only the generator needs it.
-pub fn bundle(reader: &Reader<'_>) -> Option<(String, String)> {
+/// `SSL_CERT_FILE`, as in LiteLLM, or else the variable of requests or curl. The filter does not need it.
+pub(crate) fn ca_bundle(reader: &Reader<'_>) -> Option<(String, String)> {
     const NAMES: [&str; 3] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
     if cfg!(target_family = "wasm") {
         return None;
@@ -34,11 +33,11 @@ pub fn bundle(reader: &Reader<'_>) -> Option<(String, String)> {
     })
 }
 
-const UNVERIFIED: &str = "leaves the provider unverified: anybody in between can read the keys";
-const NAME_A_CA: &str = "give the path of a PEM file with the CA instead";
+const UNVERIFIED: &str = "the provider is not verified: API keys can be intercepted";
+const NAME_A_CA: &str = "write the path of a PEM file with the CA instead";
 
-/// For one deployment, which may say so itself.
-pub fn of_deployment(reader: &mut Reader<'_>, params: &Section<'_>, file: &Tls) -> Tls {
+/// For one deployment: its own, or that of the file.
+pub(crate) fn tls_of_deployment(reader: &mut Reader<'_>, params: &Section<'_>, file: &Tls) -> Tls {
     match params.find("ssl_verify") {
         Some(entry) => read(reader, entry, &params.path.key("ssl_verify")).unwrap_or_else(|| file.clone()),
         None => file.clone(),
@@ -47,7 +46,7 @@ pub fn of_deployment(reader: &mut Reader<'_>, params: &Section<'_>, file: &Tls) 
 
 fn read(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Tls> {
     let value = reader.value(&entry.node, path, Unset::Drop)?;
-    let Some(tls) = meaning(&value) else {
+    let Some(tls) = parse(&value) else {
         reader.type_error(&entry.node, path, "true, false or the path of a PEM file");
         return None;
     };
@@ -57,7 +56,7 @@ fn read(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Tls> 
     Some(tls)
 }
 
-fn meaning(value: &Value) -> Option<Tls> {
+fn parse(value: &Value) -> Option<Tls> {
     match value {
         Value::Bool(true) => Some(Tls::SystemCas),
         Value::Bool(false) => Some(Tls::Unverified),

@@ -1,41 +1,40 @@
-//! LiteLLM's environment variables about Redis, which fill in what the file leaves open.
+//! LiteLLM's environment variables about Redis.
 
 use std::str::FromStr;
 
-use crate::diagnostics::report::Path;
-use crate::values::reader::Reader;
-use crate::yaml::tree::Place;
+use crate::diagnostics::{Path, Place};
+use crate::values::Reader;
 
-/// Looked up with all the others, and read as the credential that it is where it is used.
-pub const PASSWORD: &str = "REDIS_PASSWORD";
+/// Looked up with all the others, and read as a credential where it is used.
+pub(super) const PASSWORD: &str = "REDIS_PASSWORD";
 
-/// LiteLLM's variables, each as far as it is set and not empty.
-pub struct Variables {
+/// LiteLLM's variables; `None` if unset or empty.
+pub(super) struct Variables {
     /// `REDIS_URL`
-    pub url: Option<String>,
+    pub(super) url: Option<String>,
     /// `REDIS_HOST`
-    pub host: Option<String>,
+    pub(super) host: Option<String>,
     /// `REDIS_PORT`
-    pub port: Option<String>,
+    pub(super) port: Option<String>,
     /// `REDIS_USERNAME`
-    pub username: Option<String>,
+    pub(super) username: Option<String>,
     /// `REDIS_DB`
-    pub database: Option<String>,
+    pub(super) database: Option<String>,
     /// `REDIS_SSL`
-    pub ssl: Option<String>,
+    pub(super) ssl: Option<String>,
     /// `REDIS_SSL_CA_CERTS`
-    pub ca_certs: Option<String>,
+    pub(super) ca_certs: Option<String>,
     /// `REDIS_SSL_CERT_REQS`
-    pub cert_reqs: Option<String>,
+    pub(super) cert_reqs: Option<String>,
     /// `REDIS_CLUSTER_NODES`
-    pub cluster: Option<String>,
+    pub(super) cluster: Option<String>,
     /// `REDIS_SENTINEL_NODES`
-    pub sentinel: Option<String>,
+    pub(super) sentinel: Option<String>,
 }
 
 impl Variables {
-    /// All at once: those that are not set today may be tomorrow, and the filter gets those that were looked up.
-    pub fn read(reader: &mut Reader<'_>) -> Self {
+    /// Looks up all of them: the filter gets those that were looked up, and any may be set later.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         reader.env.get(PASSWORD);
         let mut get = |name| reader.env.first_of(&[name]);
         Self {
@@ -52,22 +51,17 @@ impl Variables {
         }
     }
 
-    /// Beside a URL, wherever that comes from, only what says how its certificate is verified: a URL is complete.
-    pub fn beside_a_url(self) -> Self {
+    /// Those that apply beside a URL: how the certificate is verified. A URL has the rest.
+    pub(super) fn beside_a_url(self) -> Self {
         Self { port: None, username: None, database: None, ssl: None, ..self }
     }
 }
 
-/// A number of the environment; `None` if it is none, and the report says so.
-pub fn number<T: FromStr>(reader: &mut Reader<'_>, place: Place, name: &str, text: &str) -> Option<T> {
+/// A number; `None` with an error if the variable holds none.
+pub(super) fn number<T: FromStr>(reader: &mut Reader<'_>, place: Place, name: &str, text: &str) -> Option<T> {
     let number = text.trim().parse().ok();
     if number.is_none() {
-        reader.report.refuse(
-            place,
-            &Path::top(name),
-            "is no number that it can be",
-            "correct it, or unset it",
-        );
+        reader.report.error(place, &Path::top(name), "invalid number", "correct it, or unset the variable");
     }
     number
 }

@@ -1,50 +1,45 @@
-//! One Redis out of the sections that ask for it, with what the environment adds: its address, who we are there, and
-//! how its certificate is verified.
+//! The server out of its sections and the environment: address, login, TLS.
 
 use std::net::Ipv6Addr;
 use std::num::NonZeroU16;
 
+use super::env::{PASSWORD, Variables, number};
+use super::sections::{ROUTER_KEYS, RedisSections};
+use super::url::{self, DEFAULT_PORT, RedisUrl};
 use crate::config::{Redis, Tls};
-use crate::diagnostics::report::Path;
-use crate::providers::base_url;
-use crate::redis::env::{PASSWORD, Variables, number};
-use crate::redis::sections::{ROUTER_KEYS, RedisSections};
-use crate::redis::url::{self, DEFAULT_PORT, RedisUrl};
-use crate::values::credentials;
-use crate::values::environment::PREFIX;
-use crate::values::reader::{Reader, Section, Unset};
-use crate::values::secret::Secret;
-use crate::values::visible::TextKind;
-use crate::yaml::tree::{Entry, Place, Value};
+use crate::diagnostics::{Path, Place};
+use crate::values::url::{InvalidUrl, host_and_port};
+use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, VARIABLE_SYNTAX, is_literal};
+use crate::yaml::{Entry, Value};
 
-/// What is no single server with a password, and the keys that ask for it.
-const NOT_SERVED: &[(&str, &str)] = &[
+/// Keys of other setups than a single server with a password.
+const UNSUPPORTED: &[(&str, &str)] = &[
     ("redis_startup_nodes", CLUSTER),
     ("startup_nodes", CLUSTER),
     ("sentinel_nodes", SENTINEL),
-    ("gcp_service_account", "logs in to Redis with tokens, which is not served"),
+    ("gcp_service_account", "logging in to Redis with tokens is not supported"),
 ];
-const CLUSTER: &str = "is a Redis Cluster, which is not served";
-const SENTINEL: &str = "finds Redis through Sentinel, which is not served";
-const ONE_SERVER: &str = "name one server as redis_host or redis_url in router_settings, which go first";
+const CLUSTER: &str = "Redis Cluster is not supported";
+const SENTINEL: &str = "Redis Sentinel is not supported";
+const ONE_SERVER: &str = "set redis_host or redis_url of one server in router_settings, which overrides it";
 
-/// Where Redis is, as far as its address says it.
+/// Where Redis is.
 #[derive(Default)]
 struct Address {
     url: RedisUrl,
-    /// Whether it was a URL, which is complete, or a host.
+    /// From a URL, which has port, login and database too; not from a host.
     complete: bool,
 }
 
 impl RedisSections<'_> {
-    /// Reads it; `None` where there is none, or none that can be used, and the report says why.
-    pub fn redis(&self, reader: &mut Reader<'_>, namespace: String) -> Option<Redis> {
+    /// Reads the server; `None` if there is none, or the report has the error.
+    pub(super) fn read_server(&self, reader: &mut Reader<'_>, namespace: String) -> Option<Redis> {
         self.refuse_clusters(reader)?;
-        let refusals_before = reader.report.refusals();
+        let errors_before = reader.report.errors();
         let variables = Variables::read(reader);
         let address = self.address(reader, &variables);
         let complete = address.as_ref().is_some_and(|address| address.complete);
-        // Without an address the rest is read all the same, so that everything is told at once.
+        // Without an address the rest is read all the same, to report all errors at once.
         let url = address.map(|address| address.url).unwrap_or_default();
         let place = self.place();
         let variables = if complete { variables.beside_a_url() } else { variables };
@@ -62,30 +57,30 @@ impl RedisSections<'_> {
         };
         let username = self.username(reader, &url, &variables).filter(|_| password.is_some());
         let tls = self.tls(reader, &url, &variables);
-        if url.host.is_empty() || reader.report.refusals() > refusals_before {
+        if url.host.is_empty() || reader.report.errors() > errors_before {
             return None;
         }
         let (port, database) = (port?, database?);
         Some(Redis { host: url.host, port, database, username, password, tls, namespace })
     }
 
-    /// `None` if one is asked for.
+    /// `None` with an error if the file asks for one.
     fn refuse_clusters(&self, reader: &mut Reader<'_>) -> Option<()> {
-        for (key, message) in NOT_SERVED {
-            if let Some((section, _, entry)) = self.find([*key]).filter(|(.., entry)| !entry.node.is_falsy())
-            {
-                reader.refuse_at(entry, &section.path.key(key), message, ONE_SERVER);
+        for (key, message) in UNSUPPORTED {
+            let found = self.find([*key]).filter(|(.., entry)| !entry.node.is_falsy());
+            if let Some((section, _, entry)) = found {
+                reader.report.error(entry.place, &section.path.key(key), message, ONE_SERVER);
                 return None;
             }
         }
         Some(())
     }
 
-    /// `None` if there is none, or none that can be used; the report says why.
+    /// `None` if there is none, or with an error.
     fn address(&self, reader: &mut Reader<'_>, variables: &Variables) -> Option<Address> {
         if let Some((section, key, entry)) = self.find([self.keys.url]) {
             if let Some((section, key, entry)) = self.find([self.keys.host]) {
-                let message = format!("has no effect beside {}", self.keys.url);
+                let message = format!("ignored: {} is used", self.keys.url);
                 reader.report.warn(entry.place, &section.path.key(key), &message, "remove one of them");
             }
             return self.url(reader, section, key, entry);
@@ -108,10 +103,9 @@ impl RedisSections<'_> {
         let path = section.path.key(key);
         let text = reader.string_of(&entry.node, &path, Unset::Refuse)?;
         let address = url_address(reader, entry.place, &path, &text)?;
-        let literal = matches!(&entry.node.value, Value::Text(text) if !text.starts_with(PREFIX));
-        if literal && address.url.password.as_deref().is_some_and(credentials::is_literal) {
-            let advice = "write os.environ/NAME, and set that variable";
-            reader.report.warn(entry.place, &path, "holds a credential in the file itself", advice);
+        let in_file = matches!(&entry.node.value, Value::Text(text) if !text.starts_with(PREFIX));
+        if in_file && address.url.password.as_deref().is_some_and(is_literal) {
+            reader.warn_of_literal(entry.place, &path);
         }
         Some(address)
     }
@@ -123,32 +117,32 @@ impl RedisSections<'_> {
             ("REDIS_SENTINEL_NODES", &variables.sentinel, SENTINEL),
         ];
         if let Some((name, _, message)) = clusters.iter().find(|(_, value, _)| value.is_some()) {
-            reader.report.refuse(place, &Path::top(name), message, ONE_SERVER);
+            reader.report.error(place, &Path::top(name), message, ONE_SERVER);
             return None;
         }
         match (&variables.url, &variables.host) {
             (Some(url), _) => url_address(reader, place, &Path::top("REDIS_URL"), url),
             (None, Some(host)) => host_address(reader, place, &Path::top("REDIS_HOST"), host),
             (None, None) => {
-                self.nowhere(reader);
+                self.report_missing_address(reader);
                 None
             }
         }
     }
 
-    /// Something about Redis is set, and where it is is not.
-    fn nowhere(&self, reader: &mut Reader<'_>) {
+    fn report_missing_address(&self, reader: &mut Reader<'_>) {
         if let Some((section, key, entry)) = self.find(ROUTER_KEYS.all()).filter(|_| !self.is_cache()) {
-            let message = "belongs to a Redis whose address is missing";
-            reader.refuse_at(entry, &section.path.key(key), message, "set redis_host or redis_url beside it");
+            let (message, advice) =
+                ("the address of Redis is missing", "set redis_host or redis_url beside it");
+            reader.report.error(entry.place, &section.path.key(key), message, advice);
         } else if let Some(section) = self.sections.first().filter(|section| !section.entries.is_empty()) {
-            let message = "names no Redis, so every instance decides for itself";
+            let message = "no address of Redis: each instance counts for itself";
             let advice = "set REDIS_HOST or REDIS_URL, or redis_host in router_settings";
             reader.report.warn(section.place, &section.path, message, advice);
         }
     }
 
-    /// Where to report what the environment says.
+    /// The place for findings about the environment.
     fn place(&self) -> Place {
         self.find(self.keys.all())
             .map(|(.., entry)| entry.place)
@@ -161,18 +155,14 @@ impl RedisSections<'_> {
             let Some(text) = &variables.port else { return Some(DEFAULT_PORT) };
             return number::<NonZeroU16>(reader, place, "REDIS_PORT", text).map(NonZeroU16::get);
         };
-        match reader.uint(section, key) {
-            // Not set in the environment, or refused already.
-            None => Some(DEFAULT_PORT),
-            Some(port) => match u16::try_from(port) {
-                Ok(port) if port > 0 => Some(port),
-                _ => {
-                    let advice = "write a port from 1 to 65535";
-                    reader.refuse_at(entry, &section.path.key(key), &format!("{port} is no port"), advice);
-                    None
-                }
-            },
+        // `None`: its variable is not set, or the report has the error.
+        let Some(port) = reader.uint(section, key) else { return Some(DEFAULT_PORT) };
+        let valid = u16::try_from(port).ok().filter(|port| *port > 0);
+        if valid.is_none() {
+            let message = format!("expected a port from 1 to 65535, found {port}");
+            reader.report.error(entry.place, &section.path.key(key), &message, "");
         }
+        valid
     }
 
     fn database(&self, reader: &mut Reader<'_>, place: Place, variables: &Variables) -> Option<u32> {
@@ -183,7 +173,7 @@ impl RedisSections<'_> {
         }
     }
 
-    /// Of the file; or of the environment, where no URL is complete without it.
+    /// From the file, or, if the address is no URL, from the environment.
     fn password(&self, reader: &mut Reader<'_>, complete: bool) -> Option<Secret> {
         if let Some((section, key, entry)) = self.find([self.keys.password]) {
             return reader.secret_for(entry, &section.path.key(key), Unset::Refuse, TextKind::Opaque);
@@ -201,9 +191,8 @@ impl RedisSections<'_> {
             (None, None) => variables.username.clone(),
         };
         let username = set.filter(|username| !username.is_empty())?;
-        reader
-            .check_text(self.place(), &Path::top("redis_username"), &username, TextKind::Opaque)
-            .then_some(username)
+        let path = Path::top("redis_username");
+        reader.check_text(self.place(), &path, &username, TextKind::Opaque).then_some(username)
     }
 
     fn tls(&self, reader: &mut Reader<'_>, url: &RedisUrl, variables: &Variables) -> Tls {
@@ -223,15 +212,7 @@ impl RedisSections<'_> {
             .or_else(|| text(reader, self.keys.cert_reqs))
             .or_else(|| variables.cert_reqs.clone());
         if cert_reqs.as_deref().is_some_and(is_no) {
-            let message = "leaves Redis unverified: anybody in between can read its password";
-            let advice = "give the path of a PEM file with the CA as ssl_ca_certs instead";
-            let path = Path::top("ssl_cert_reqs");
-            match self.find([self.keys.cert_reqs, self.keys.url]) {
-                Some((section, key, entry)) => {
-                    reader.report.warn(entry.place, &section.path.key(key), message, advice)
-                }
-                None => reader.report.warn(self.place(), &path, message, advice),
-            }
+            self.warn_of_unverified(reader);
             return Tls::Unverified;
         }
         let ca_certs = url
@@ -240,6 +221,17 @@ impl RedisSections<'_> {
             .or_else(|| text(reader, self.keys.ca_certs))
             .or_else(|| variables.ca_certs.clone());
         ca_certs.filter(|file| !file.is_empty()).map_or(Tls::SystemCas, Tls::CaFile)
+    }
+
+    fn warn_of_unverified(&self, reader: &mut Reader<'_>) {
+        let message = "the certificate of Redis is not verified: the password can be intercepted";
+        let advice = "set ssl_ca_certs to a PEM file with the CA instead";
+        match self.find([self.keys.cert_reqs, self.keys.url]) {
+            Some((section, key, entry)) => {
+                reader.report.warn(entry.place, &section.path.key(key), message, advice);
+            }
+            None => reader.report.warn(self.place(), &Path::top("ssl_cert_reqs"), message, advice),
+        }
     }
 }
 
@@ -256,13 +248,13 @@ fn url_address(reader: &mut Reader<'_>, place: Place, path: &Path<'_>, text: &st
     match url::parse(text) {
         Ok(url) => {
             if !url.unknown.is_empty() {
-                let message = format!("holds options that have no effect: {}", url.unknown.join(", "));
+                let message = format!("unknown options, ignored: {}", url.unknown.join(", "));
                 reader.report.warn(place, path, &message, "remove them");
             }
             Some(Address { url, complete: true })
         }
-        Err(url::InvalidUrl(message, advice)) => {
-            reader.report.refuse(place, path, message, advice);
+        Err(InvalidUrl(message, advice)) => {
+            reader.report.error(place, path, message, advice);
             None
         }
     }
@@ -272,20 +264,20 @@ fn host_address(reader: &mut Reader<'_>, place: Place, path: &Path<'_>, text: &s
     let text = text.trim();
     let host = match text.parse::<Ipv6Addr>() {
         Ok(_) => Some(text.to_owned()),
-        Err(_) => match base_url::host_and_port(text) {
+        Err(_) => match host_and_port(text) {
             Ok((host, None)) => Some(host),
             _ => None,
         },
     };
     let Some(host) = host else {
         let (message, advice) = if text.contains('$') {
-            ("is not replaced by a variable: LiteLLM knows os.environ/ only", "write os.environ/NAME")
+            (VARIABLE_SYNTAX, "write os.environ/NAME")
         } else if text.starts_with('/') || text.starts_with("unix:") {
-            ("is a Unix socket, which is not served", "let Redis listen on a port, and name its host")
+            ("Unix sockets are not supported", "let Redis listen on a port, and write its host")
         } else {
-            ("is no host", "write a name or an address alone; a port goes to redis_port, a URL to redis_url")
+            ("invalid host", "write a name or an address only; set a port as redis_port, a URL as redis_url")
         };
-        reader.report.refuse(place, path, message, advice);
+        reader.report.error(place, path, message, advice);
         return None;
     };
     let url = RedisUrl { host, port: DEFAULT_PORT, ..RedisUrl::default() };

@@ -1,77 +1,12 @@
-//! Names that refer to groups: aliases, fallbacks and routing groups.
+//! Aliases, fallbacks and routing groups that refer to unknown or skipped groups.
 
-use std::sync::Arc;
+use super::known_names::KnownNames;
+use crate::diagnostics::{Path, Place};
+use crate::values::{PREFIX, Reader, Settings};
+use crate::yaml::{self, Entry, Node, Value};
 
-use crate::config::Alias;
-use crate::diagnostics::report::Path;
-use crate::keys::support::{self, Table, applied};
-use crate::references::known_names::KnownNames;
-use crate::values::reader::{Reader, Section};
-use crate::values::settings::Settings;
-use crate::values::visible::TextKind;
-use crate::yaml::tree::{Entry, Node, Place, Value};
-
-/// Reads `model_group_alias`.
-pub fn aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
-    let Some((section, _)) = settings.routing("model_group_alias") else { return Vec::new() };
-    if settings.router.and_then(|router| router.find("model_group_alias")).is_none() {
-        reader.misplaced(&section, "model_group_alias", "router_settings");
-    }
-    let Some(map) = reader.section(&section, "model_group_alias") else { return Vec::new() };
-    let mut aliases = Vec::new();
-    for entry in map.entries {
-        aliases.extend(alias(reader, entry, &map.path.key(&entry.key)));
-    }
-    aliases
-}
-
-const ALIAS: &Table = &Table {
-    name: "model_group_alias",
-    keys: &[applied("hidden", "left out of the listings"), applied("model", "the group it stands for")],
-    open: false,
-};
-
-fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alias> {
-    const SHAPE: &str = "write name: group, or name: {model: group, hidden: true}";
-    if !reader.check_key(entry.place, path, &entry.key) {
-        return None;
-    }
-    if entry.key.contains('*') {
-        let message = "is a pattern, and aliases are looked up as they are written";
-        let advice = "put a deployment with this model_name into model_list";
-        reader.refuse_at(entry, path, message, advice);
-        return None;
-    }
-    let name = Arc::from(entry.key.as_str());
-    let (target, hidden) = match &entry.node.value {
-        Value::Null => return None,
-        Value::Map(entries) => {
-            let section = Section { entries, path: *path, place: entry.place };
-            support::check_keys(reader, &section, ALIAS);
-            let hidden = reader.bool(&section, "hidden").unwrap_or(false);
-            (reader.string(&section, "model"), hidden)
-        }
-        Value::List(_) => {
-            let message = "a list stands where one group belongs";
-            reader.refuse_at(entry, path, message, "put all of its deployments into one group of model_list");
-            return None;
-        }
-        _ => (reader.string_of(&entry.node, path, crate::values::reader::Unset::Drop), false),
-    };
-    match target.filter(|target| !target.is_empty()) {
-        Some(target) => {
-            reader.check_text(entry.place, path, &target, TextKind::Name);
-            Some(Alias { name, target: Arc::from(target), hidden })
-        }
-        None => {
-            reader.refuse_at(entry, path, "names no group", SHAPE);
-            None
-        }
-    }
-}
-
-/// Reports aliases that lead nowhere and fallbacks to groups that are not there.
-pub fn check(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut KnownNames<'_>) {
+/// Reports references to unknown and skipped groups.
+pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut KnownNames<'_>) {
     check_aliases(reader, settings, names);
     for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {
         let Some((section, entry)) = settings.routing(key) else { continue };
@@ -104,32 +39,28 @@ fn check_routing_groups(reader: &mut Reader<'_>, settings: &Settings<'_>, names:
         let path = path.index(index);
         let Some(entries) = item.entries() else { continue };
         if let Some(Entry { node: Node { value: Value::Text(name), .. }, place, .. }) =
-            crate::yaml::tree::find(entries, "group_name")
+            yaml::find(entries, "group_name")
             && names.is_listed(name)
         {
-            let message = format!("{name} is a group of model_list too, and requests to it go there");
-            let advice = "give the routing group another name if it is to be asked for";
+            let message = format!("\"{name}\" is also a group of model_list, which gets its requests");
+            let advice = "use another name for the routing group if clients request it";
             reader.report.warn(*place, &path.key("group_name"), &message, advice);
         }
-        if let Some(Value::List(models)) =
-            crate::yaml::tree::find(entries, "models").map(|entry| &entry.node.value)
-        {
+        if let Some(Value::List(models)) = yaml::find(entries, "models").map(|entry| &entry.node.value) {
             check_models(reader, models, &path.key("models"), names);
         }
     }
 }
 
-/// Groups of `model_list` under their own names: LiteLLM looks up neither aliases nor patterns here.
+/// The models of a routing group. LiteLLM looks up neither aliases nor patterns here.
 fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names: &mut KnownNames<'_>) {
     for (index, item) in models.iter().enumerate() {
         if let Value::Text(name) = &item.value
-            && !name.starts_with(crate::values::environment::PREFIX)
+            && !name.starts_with(PREFIX)
             && !is_skipped(reader, item.place, &path.index(index), name, names)
             && !names.is_listed(name)
         {
-            let message = format!("{name} is no group of model_list");
-            let advice = names.advice(&mut reader.report.suggestions, name);
-            reader.report.refuse(item.place, &path.index(index), &message, &advice);
+            report_unknown(reader, item.place, &path.index(index), name, names);
         }
     }
 }
@@ -144,7 +75,18 @@ fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: 
     }
 }
 
-/// Whether a name leads to what is skipped: then the report says so, and the name is remembered as one of those.
+fn report_unknown(
+    reader: &mut Reader<'_>,
+    place: Place,
+    path: &Path<'_>,
+    name: &str,
+    names: &KnownNames<'_>,
+) {
+    let advice = names.advice(&mut reader.report.suggestions, name);
+    reader.report.error(place, path, &format!("unknown group \"{name}\""), &advice);
+}
+
+/// Whether a name refers to a skipped group. Adds a warning and records the name if so.
 fn is_skipped(
     reader: &mut Reader<'_>,
     place: Place,
@@ -153,13 +95,13 @@ fn is_skipped(
     names: &mut KnownNames<'_>,
 ) -> bool {
     let Some(reason) = names.why_skipped(name) else { return false };
-    let message = format!("{name} is skipped, and so is what stands here");
-    reader.report.warn(place, path, &message, "remove it, or give the group a deployment that can be served");
-    names.skip_name(name, reason);
+    let message = format!("\"{name}\" is skipped, so this has no effect");
+    reader.report.warn(place, path, &message, "remove it, or add a supported deployment to the group");
+    names.add_skipped(name, reason);
     true
 }
 
-/// Whether requests are sent to a pattern, which the report refuses.
+/// Whether a name is a pattern, to which no request can be sent. Adds an error if so.
 fn is_pattern(
     reader: &mut Reader<'_>,
     place: Place,
@@ -169,15 +111,15 @@ fn is_pattern(
 ) -> bool {
     let is_pattern = names.is_pattern(target);
     if is_pattern {
-        let message = format!("{target} is a pattern, and requests cannot be sent to one");
-        reader.report.refuse(place, path, &message, "name a model that the pattern matches");
+        let message = format!("expected a model, found the pattern \"{target}\"");
+        reader.report.error(place, path, &message, "write a model that matches the pattern");
     }
     is_pattern
 }
 
 fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut KnownNames<'_>) {
     if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
-        let message = format!("{} is no group, so this never applies", entry.key);
+        let message = format!("unknown group \"{}\", so this has no effect", entry.key);
         let advice = names.advice(&mut reader.report.suggestions, &entry.key);
         reader.report.warn(entry.place, path, &message, &advice);
     }
@@ -185,17 +127,15 @@ fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, na
 
 fn check_targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>, names: &mut KnownNames<'_>) {
     for (index, item) in items.iter().enumerate() {
-        let model = item.entries().and_then(|entries| crate::yaml::tree::find(entries, "model"));
+        let model = item.entries().and_then(|entries| yaml::find(entries, "model"));
         let node = model.map_or(item, |entry| &entry.node);
         if let Value::Text(name) = &node.value
-            && !name.starts_with(crate::values::environment::PREFIX)
+            && !name.starts_with(PREFIX)
             && !is_skipped(reader, item.place, &path.index(index), name, names)
             && !is_pattern(reader, item.place, &path.index(index), name, names)
             && !names.is_known(name)
         {
-            let message = format!("{name} is no group");
-            let advice = names.advice(&mut reader.report.suggestions, name);
-            reader.report.refuse(item.place, &path.index(index), &message, &advice);
+            report_unknown(reader, item.place, &path.index(index), name, names);
         }
     }
 }
@@ -206,19 +146,17 @@ fn check_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut K
     for entry in entry.node.entries().unwrap_or_default() {
         let target = match &entry.node.value {
             Value::Text(target) => target,
-            Value::Map(entries) => {
-                match crate::yaml::tree::find(entries, "model").map(|entry| &entry.node.value) {
-                    Some(Value::Text(target)) => target,
-                    _ => continue,
-                }
-            }
+            Value::Map(entries) => match yaml::find(entries, "model").map(|entry| &entry.node.value) {
+                Some(Value::Text(target)) => target,
+                _ => continue,
+            },
             _ => continue,
         };
         check_alias(reader, entry, target, &path.key(&entry.key), names);
     }
 }
 
-/// LiteLLM starts with such aliases, and requests to them fail.
+/// LiteLLM starts with an alias of an unknown group, and its requests fail.
 fn check_alias(
     reader: &mut Reader<'_>,
     entry: &Entry,
@@ -234,14 +172,15 @@ fn check_alias(
     }
     let served = names.is_served(target);
     if !served && names.is_alias(target) {
-        let message = format!("{target} is an alias itself, and aliases are looked up once");
-        reader.report.warn(entry.place, path, &message, "name the group");
-    } else if !served && !target.starts_with(crate::values::environment::PREFIX) {
-        let message = format!("{target} is no group, so requests to {name} fail");
+        let message =
+            format!("\"{target}\" is an alias: requests to \"{name}\" fail, since aliases do not chain");
+        reader.report.warn(entry.place, path, &message, "write the group");
+    } else if !served && !target.starts_with(PREFIX) {
+        let message = format!("unknown group \"{target}\": requests to \"{name}\" fail");
         let advice = names.advice(&mut reader.report.suggestions, target);
         reader.report.warn(entry.place, path, &message, &advice);
     } else if names.is_hidden_by(name) && name != target {
-        let message = format!("hides the group {name}: requests to it go to {target}");
-        reader.report.warn(entry.place, path, &message, "give the alias another name");
+        let message = format!("the alias hides the group \"{name}\": its requests go to \"{target}\"");
+        reader.report.warn(entry.place, path, &message, "use another name for the alias");
     }
 }

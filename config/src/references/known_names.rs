@@ -1,31 +1,30 @@
-//! Every name that requests can be sent to, and those of which nothing is left.
+//! The names to which requests can be sent, and the names of skipped groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::{Alias, RoutingGroup, Skipped};
-use crate::deployments::model_list::ModelList;
-use crate::diagnostics::report::ADVISES;
-use crate::diagnostics::suggest::Suggestions;
+use crate::deployments::ModelList;
+use crate::diagnostics::{ADVISES, Suggestions};
 use crate::wildcard::Wildcard;
 
-/// Everything that a name may refer to.
-pub struct KnownNames<'a> {
+/// All names that a reference may have.
+pub(crate) struct KnownNames<'a> {
     groups: &'a BTreeSet<Arc<str>>,
     aliases: BTreeSet<&'a str>,
     routing_groups: BTreeSet<&'a str>,
     others: BTreeSet<&'a str>,
     /// Patterns among the groups.
     wildcards: Vec<Wildcard>,
-    /// Groups with a deployment whose model has a star, which only a name that the pattern matches can replace.
+    /// Groups with a deployment whose model has a `*`, which the requested name replaces.
     starred: BTreeSet<&'a str>,
-    /// Names of which nothing is left, and why.
+    /// Names whose deployments were all skipped, and why.
     skipped: BTreeMap<Arc<str>, String>,
 }
 
 impl<'a> KnownNames<'a> {
     /// Groups, aliases, routing groups, and ids and litellm models of deployments.
-    pub fn new(list: &'a ModelList, aliases: &'a [Alias], routing_groups: &'a [RoutingGroup]) -> Self {
+    pub(crate) fn new(list: &'a ModelList, aliases: &'a [Alias], routing_groups: &'a [RoutingGroup]) -> Self {
         let mut names = Self {
             groups: &list.groups,
             aliases: BTreeSet::new(),
@@ -35,7 +34,7 @@ impl<'a> KnownNames<'a> {
             starred: BTreeSet::new(),
             skipped: BTreeMap::new(),
         };
-        // Not collected: that would bring a sort of its own into the filter.
+        // Not collected, which would add a sort to the filter.
         for alias in aliases {
             names.aliases.insert(&alias.name);
         }
@@ -53,14 +52,14 @@ impl<'a> KnownNames<'a> {
         names
     }
 
-    /// What is skipped takes with it what leads there and nowhere else.
+    /// Records names that refer to skipped deployments only.
     fn skip(&mut self, list: &ModelList, aliases: &[Alias], routing_groups: &[RoutingGroup]) {
         for (name, reason) in &list.skipped {
             if !self.groups.contains(name) && !self.others.contains(&**name) {
                 self.skipped.insert(Arc::clone(name), reason.clone());
             }
         }
-        // A litellm model is looked up last, so whatever else serves it goes first.
+        // A litellm model is looked up last.
         for (model, reason) in &list.skipped_models {
             if !model.contains('*') && !self.is_served(model) && !self.skipped.contains_key(model) {
                 self.skipped.insert(Arc::clone(model), reason.clone());
@@ -79,8 +78,8 @@ impl<'a> KnownNames<'a> {
         }
     }
 
-    /// Why a name leads to nothing that is left.
-    pub fn why_skipped(&self, name: &str) -> Option<String> {
+    /// Why all deployments of a name were skipped; `None` if some are served.
+    pub(crate) fn why_skipped(&self, name: &str) -> Option<String> {
         let exactly = self.skipped.get(name);
         let covers = |pattern: &str| Wildcard::new(pattern).is_some_and(|wildcard| wildcard.matches(name));
         let pattern = || self.skipped.iter().find(|(pattern, _)| covers(pattern)).map(|(_, why)| why);
@@ -88,33 +87,33 @@ impl<'a> KnownNames<'a> {
         why.cloned()
     }
 
-    /// The names of which nothing is left, with those that were found to lead to one.
-    pub fn into_skipped(self) -> Vec<Skipped> {
+    /// The names whose deployments were all skipped, sorted.
+    pub(crate) fn into_skipped(self) -> Vec<Skipped> {
         self.skipped.into_iter().map(|(name, reason)| Skipped { name, reason }).collect()
     }
 
-    /// Remembers a name that leads to what is skipped.
-    pub fn skip_name(&mut self, name: &str, reason: String) {
+    /// Records a name that refers to a skipped one.
+    pub(crate) fn add_skipped(&mut self, name: &str, reason: String) {
         self.skipped.insert(Arc::from(name), reason);
     }
 
     /// Whether `model_list` has a group of exactly this name.
-    pub fn is_listed(&self, name: &str) -> bool {
+    pub(crate) fn is_listed(&self, name: &str) -> bool {
         self.groups.contains(name)
     }
 
-    /// Whether it is a pattern, and no request can be sent to it: no provider has a model of that name.
-    pub fn is_pattern(&self, name: &str) -> bool {
+    /// Whether it is a pattern and no provider has a model of that name, so no request can be sent to it.
+    pub(crate) fn is_pattern(&self, name: &str) -> bool {
         name.contains('*') && (!self.groups.contains(name) || self.starred.contains(name))
     }
 
     /// Whether it is an alias.
-    pub fn is_alias(&self, name: &str) -> bool {
+    pub(crate) fn is_alias(&self, name: &str) -> bool {
         self.aliases.contains(name)
     }
 
     /// Whether an alias of this name hides a group.
-    pub fn is_hidden_by(&self, name: &str) -> bool {
+    pub(crate) fn is_hidden_by(&self, name: &str) -> bool {
         self.groups.contains(name) || self.routing_groups.contains(name)
     }
 
@@ -122,25 +121,25 @@ impl<'a> KnownNames<'a> {
         self.groups.contains(name) || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
     }
 
-    /// Whether requests can be sent to it: an alias cannot stand for another one.
-    pub fn is_served(&self, name: &str) -> bool {
+    /// Whether an alias may name it: anything but another alias.
+    pub(crate) fn is_served(&self, name: &str) -> bool {
         self.is_group(name) || self.routing_groups.contains(name) || self.others.contains(name)
     }
 
-    /// Whether it is any name that may stand where requests are sent to.
-    pub fn is_known(&self, name: &str) -> bool {
+    /// Whether requests can be sent to it.
+    pub(crate) fn is_known(&self, name: &str) -> bool {
         name == "*" || self.is_served(name) || self.aliases.contains(name)
     }
 
-    /// What a name that is not known may mean.
-    pub fn advice(&self, suggestions: &mut Suggestions, name: &str) -> String {
+    /// Advice for an unknown name.
+    pub(crate) fn advice(&self, suggestions: &mut Suggestions, name: &str) -> String {
         if !ADVISES {
             return String::new();
         }
         let groups = self.groups.iter().map(|group| &**group);
         match suggestions.name(name, groups.chain(self.routing_groups.iter().copied())) {
             Some(near) => format!("did you mean {near}?"),
-            None => "name a group of model_list".to_owned(),
+            None => "write a group of model_list".to_owned(),
         }
     }
 }

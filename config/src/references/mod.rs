@@ -1,5 +1,9 @@
-//! Names that refer to groups, and what leads to deployments that are skipped.
+//! Names that refer to groups: unknown ones, and those whose deployments were all skipped.
 
-pub mod check;
-pub mod known_names;
-pub mod skipped;
+mod check;
+mod known_names;
+mod skipped;
+
+pub(crate) use check::check_references;
+pub(crate) use known_names::KnownNames;
+pub(crate) use skipped::remove_skipped;

@@ -1,19 +1,19 @@
-//! Counts by kind of failure: `retry_policy`, `allowed_fails_policy`.
+//! Numbers by class of failure: `retry_policy`, `allowed_fails_policy`.
 
 use crate::config::FailurePolicy;
-use crate::diagnostics::report::{ADVISES, Path};
-use crate::keys::support::{Key, Table, applied, unknown};
-use crate::values::reader::{Reader, Section};
-use crate::yaml::tree::{Entry, Value};
+use crate::diagnostics::{ADVISES, Path};
+use crate::keys::{Table, applied, warn_of_unknown};
+use crate::values::{Reader, Section};
+use crate::yaml::{Entry, Value};
 
 /// Keys of `retry_policy`.
-pub const RETRIES: &Table = &Table {
+pub(super) const RETRIES: &Table = &Table {
     name: "retry_policy",
     keys: &[
         applied("AuthenticationErrorRetries", "401"),
         applied("BadRequestErrorRetries", "400"),
         applied("ContentPolicyViolationErrorRetries", "a 400 that says so"),
-        applied("DefaultRetries", "every other kind"),
+        applied("DefaultRetries", "every other class"),
         applied("InternalServerErrorRetries", "500, or no connection"),
         applied("NotFoundErrorRetries", "404"),
         applied("RateLimitErrorRetries", "429"),
@@ -24,7 +24,7 @@ pub const RETRIES: &Table = &Table {
 };
 
 /// Keys of `allowed_fails_policy`.
-pub const ALLOWED_FAILS: &Table = &Table {
+pub(crate) const ALLOWED_FAILS: &Table = &Table {
     name: "allowed_fails_policy",
     keys: &[
         applied("AuthenticationErrorAllowedFails", "401"),
@@ -39,34 +39,17 @@ pub const ALLOWED_FAILS: &Table = &Table {
     open: false,
 };
 
-/// A key that may be the other policy's.
-fn unknown_kind(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
-    if !ADVISES {
-        return;
-    }
-    let ending = if table.name == RETRIES.name { "Retries" } else { "AllowedFails" };
-    let kind = ["AllowedFails", "Retries"].iter().find_map(|ending| entry.key.strip_suffix(ending));
-    let meant = kind.map(|kind| format!("{kind}{ending}")).filter(|meant| *meant != entry.key);
-    match meant.and_then(|meant| reader.report.suggestions.key(&meant, table)) {
-        Some(near) => {
-            let message = "is not known here and has no effect";
-            reader.report.warn(entry.place, path, message, &format!("did you mean {near}?"));
-        }
-        None if entry.key == "BadGatewayErrorAllowedFails" => {
-            let message = "has no effect: a 502 is no kind of its own here";
-            reader.report.warn(entry.place, path, message, "use allowed_fails, which counts every failure");
-        }
-        None => unknown(reader, table, entry, path),
-    }
-}
-
 /// Reads one of them.
-pub fn read(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) -> FailurePolicy {
+pub(crate) fn read_failure_policy(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    table: &Table,
+) -> FailurePolicy {
     let mut policy = FailurePolicy::default();
     for entry in section.entries {
-        let Some(Key { name, .. }) = table.keys.iter().find(|key| key.name == entry.key) else {
+        let Some(name) = table.names().find(|name| *name == entry.key) else {
             if entry.node.value != Value::Null {
-                unknown_kind(reader, table, entry, &section.path.key(&entry.key));
+                warn_of_unknown_class(reader, table, entry, &section.path.key(&entry.key));
             }
             continue;
         };
@@ -85,4 +68,25 @@ pub fn read(reader: &mut Reader<'_>, section: &Section<'_>, table: &Table) -> Fa
         }
     }
     policy
+}
+
+/// Warns of an unknown key, which may be one of the other policy.
+fn warn_of_unknown_class(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
+    if !ADVISES {
+        return;
+    }
+    let ending = if table.name == RETRIES.name { "Retries" } else { "AllowedFails" };
+    let kind = ["AllowedFails", "Retries"].iter().find_map(|ending| entry.key.strip_suffix(ending));
+    let meant = kind.map(|kind| format!("{kind}{ending}")).filter(|meant| *meant != entry.key);
+    match meant.and_then(|meant| reader.report.suggestions.key(&meant, table.names())) {
+        Some(near) => {
+            let advice = format!("did you mean {near}?");
+            reader.report.warn(entry.place, path, "unknown key, ignored", &advice);
+        }
+        None if entry.key == "BadGatewayErrorAllowedFails" => {
+            let message = "has no effect: 502 is no class of its own";
+            reader.report.warn(entry.place, path, message, "use allowed_fails, which counts every failure");
+        }
+        None => warn_of_unknown(reader, table, entry, path),
+    }
 }

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use crate::config::{Fallback, Member, Target};
-use crate::deployments::params;
-use crate::diagnostics::report::{ADVISES, Path};
+use crate::diagnostics::{ADVISES, Path};
 use crate::keys::tables::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
-use crate::values::credentials::is_secret_name;
-use crate::values::reader::{Reader, Section, Unset};
-use crate::values::settings::Settings;
-use crate::values::visible::TextKind;
-use crate::yaml::tree::{Entry, Node, Value};
+use crate::values::{Reader, Section, Settings, TextKind, Unset, is_secret_name};
+use crate::yaml::{Entry, Node, Value};
 
-/// `fallbacks`, and `default_fallbacks` under the key `*` behind them.
-pub fn with_default(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Fallback> {
+/// `fallbacks`, then `default_fallbacks` under the group `*`.
+pub(super) fn with_default(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Fallback> {
     let mut fallbacks = list(reader, settings, "fallbacks");
     let Some((section, entry)) = settings.routing("default_fallbacks") else { return fallbacks };
     let path = section.path.key("default_fallbacks");
@@ -21,10 +17,10 @@ pub fn with_default(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Fal
         Value::List(items) => targets(reader, items, &path),
         _ => {
             let advice = "write a list of groups: [group, other]";
-            reader.refuse_at(
-                entry,
+            reader.report.error(
+                entry.place,
                 &path,
-                &format!("{} stands where a list belongs", entry.node.kind()),
+                &format!("expected a list, found {}", entry.node.kind()),
                 advice,
             );
             return fallbacks;
@@ -37,12 +33,12 @@ pub fn with_default(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Fal
 }
 
 /// One of the lists of fallbacks.
-pub fn list(reader: &mut Reader<'_>, settings: &Settings<'_>, key: &str) -> Vec<Fallback> {
+pub(super) fn list(reader: &mut Reader<'_>, settings: &Settings<'_>, key: &str) -> Vec<Fallback> {
     let Some((section, entry)) = settings.routing(key) else { return Vec::new() };
     let path = section.path.key(key);
     let Value::List(items) = &entry.node.value else {
-        let message = format!("{} stands where a list of maps belongs", entry.node.kind());
-        reader.refuse_at(entry, &path, &message, SHAPE);
+        let message = format!("expected a list of maps, found {}", entry.node.kind());
+        reader.report.error(entry.place, &path, &message, SHAPE);
         return Vec::new();
     };
     let mut fallbacks = Vec::new();
@@ -58,10 +54,10 @@ fn fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Fal
     let entries = item.entries().unwrap_or_default();
     let [Entry { key, place, node }] = entries else {
         let message = match entries.len() {
-            0 => format!("{} stands where a map with one group belongs", item.kind()),
-            count => format!("a map with {count} keys stands where a map with one group belongs"),
+            0 => format!("expected a map with one group, found {}", item.kind()),
+            count => format!("expected a map with one group, found {count} keys"),
         };
-        reader.report.refuse(item.place, path, &message, SHAPE);
+        reader.report.error(item.place, path, &message, SHAPE);
         return None;
     };
     let path = path.key(key);
@@ -69,8 +65,8 @@ fn fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Fal
         return None;
     }
     let Value::List(items) = &node.value else {
-        let message = format!("{} stands where a list of groups belongs", node.kind());
-        reader.report.refuse(*place, &path, &message, SHAPE);
+        let message = format!("expected a list of groups, found {}", node.kind());
+        reader.report.error(*place, &path, &message, SHAPE);
         return None;
     };
     Some(Fallback { group: Arc::from(key.as_str()), targets: targets(reader, items, &path) })
@@ -84,7 +80,7 @@ fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Targ
     targets
 }
 
-/// A group; or a map of its name and of what changes in the request on the way there.
+/// A group, or a map of its name and of members that replace those of the request.
 fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Target> {
     let Some(entries) = item.entries() else {
         let model = reader.string_of(item, path, Unset::Drop)?;
@@ -100,7 +96,7 @@ fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Targe
         }
         None => {
             let advice = "write {model: group, temperature: 0}";
-            reader.report.refuse(item.place, path, "names no group in model", advice);
+            reader.report.error(item.place, path, "missing group in model", advice);
             None
         }
     }
@@ -111,37 +107,34 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
     let mut members = Vec::new();
     for entry in section.entries.iter().filter(|entry| entry.key != "model") {
         let path = section.path.key(&entry.key);
-        if leads_elsewhere(&entry.key) {
-            let message = "names a credential or an address, which a fallback cannot change";
-            let advice = "put it into the litellm_params of a group of its own, and name that group";
-            reader.refuse_at(entry, &path, message, advice);
+        if is_connection_setting(&entry.key) {
+            let message = "a fallback cannot change credentials or addresses";
+            let advice = "add a group with it in litellm_params, and fall back to that group";
+            reader.report.error(entry.place, &path, message, advice);
             continue;
         }
         if ADVISES && !is_request_parameter(&entry.key) && !is_a_body_member(&entry.key) {
             let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
             let advice = match near {
                 Some(near) => format!("did you mean {near}?"),
-                None => "remove it if the provider does not know it".to_owned(),
+                None => "remove it if the provider does not support it".to_owned(),
             };
-            let message = "is not known here and is put into the request, as LiteLLM does";
+            let message = "unknown key, added to the request as in LiteLLM";
             reader.report.warn(entry.place, &path, message, &advice);
         }
-        let value = match &entry.node.value {
-            Value::Null => Some(Value::Null),
-            _ => reader.json_value(&entry.node, &path),
-        };
-        members.extend(value.map(|value| params::member(&entry.key, &value)));
+        let value = reader.json_value_or_null(&entry.node, &path);
+        members.extend(value.map(|value| Member::new(&entry.key, &value)));
     }
     members
 }
 
-/// What a request is about: no default of a deployment, but a fallback may replace it.
+/// The content of a request, which a fallback may replace.
 fn is_a_body_member(key: &str) -> bool {
     matches!(key, "input" | "messages" | "metadata" | "prompt" | "query" | "documents")
 }
 
-/// Whether a parameter of LiteLLM's says where a request goes, or what opens the door there.
-fn leads_elsewhere(key: &str) -> bool {
+/// Whether a parameter of LiteLLM's sets an address or a credential.
+fn is_connection_setting(key: &str) -> bool {
     const PLACES: [&str; 7] = [
         "api_base",
         "api_version",

@@ -1,8 +1,16 @@
 //! `router_settings`, `litellm_settings`, `general_settings` and `llm_balancer`.
 
-pub mod failure_policy;
-pub mod fallbacks;
-pub mod router;
-pub mod routing_groups;
-pub mod server;
-pub mod strategy;
+mod aliases;
+mod failure_policy;
+mod fallbacks;
+mod llm_balancer;
+mod router;
+mod routing_groups;
+mod server;
+mod strategy;
+
+pub(crate) use aliases::read_aliases;
+pub(crate) use failure_policy::{ALLOWED_FAILS, read_failure_policy};
+pub(crate) use llm_balancer::{LlmBalancerSettings, read_llm_balancer};
+pub(crate) use router::read_router;
+pub(crate) use server::read_server;

@@ -1,23 +1,21 @@
-//! `router_settings`, and what litellm_settings and LiteLLM's defaults add (BEHAVIOUR 1.3).
+//! `router_settings`, litellm_settings where they have no value, and LiteLLM's defaults (BEHAVIOUR 1.3).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failure_policy::{ALLOWED_FAILS, RETRIES, read_failure_policy};
+use super::{fallbacks, routing_groups, strategy};
 use crate::config::{FailurePolicy, RouterSettings};
-use crate::diagnostics::report::Path;
-use crate::settings::failure_policy;
-use crate::settings::fallbacks;
-use crate::settings::routing_groups;
-use crate::settings::strategy;
-use crate::values::reader::{Reader, Section};
-use crate::values::settings::Settings;
-use crate::yaml::tree::Value;
+use crate::diagnostics::{Path, Place};
+use crate::keys::Table;
+use crate::values::{Reader, Section, Settings};
+use crate::yaml::Value;
 
 /// LiteLLM's `request_timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
 /// LiteLLM's `DEFAULT_COOLDOWN_TIME_SECONDS`.
 const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
-/// As LiteLLM documents it (it does 2).
+/// As in LiteLLM's documentation; its code has 2.
 const DEFAULT_RETRIES: u32 = 3;
 /// LiteLLM's `ROUTER_MAX_FALLBACKS`.
 const DEFAULT_FALLBACKS: u32 = 5;
@@ -27,15 +25,15 @@ const DEFAULT_FAILURE_THRESHOLD: f64 = 0.5;
 /// LiteLLM's `DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS`.
 const DEFAULT_FAILURE_REQUESTS: u32 = 5;
 /// LiteLLM's `SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD`.
-const DEFAULT_LONE_FAILURES: u32 = 1000;
+const DEFAULT_SINGLE_DEPLOYMENT_FAILURES: u32 = 1000;
 
 /// Reads how requests are routed.
-pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool) -> RouterSettings {
-    let router = settings.router.unwrap_or(Section {
-        entries: &[],
-        path: ROUTER,
-        place: crate::yaml::tree::Place::default(),
-    });
+pub(crate) fn read_router(
+    reader: &mut Reader<'_>,
+    settings: &Settings<'_>,
+    soft_limits: bool,
+) -> RouterSettings {
+    let router = settings.router.unwrap_or(Section { entries: &[], path: ROUTER, place: Place::default() });
     let strategy = strategy::of_file(reader, &router);
     let strategy_args = strategy::args(reader, &router);
     RouterSettings {
@@ -46,7 +44,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool)
         timeout: timeout(reader, settings).unwrap_or(DEFAULT_TIMEOUT),
         stream_timeout: reader.seconds(&router, "stream_timeout").filter(|timeout| !timeout.is_zero()),
         retry_after: reader.seconds(&router, "retry_after").unwrap_or_default(),
-        retry_policy: retry_policy(reader, &router),
+        retry_policy: failure_policy(reader, &router, "retry_policy", RETRIES),
         group_retry_policy: group_retry_policy(reader, &router),
         max_fallbacks: count(reader, settings, "max_fallbacks")
             .or_else(|| reader.count_from("ROUTER_MAX_FALLBACKS"))
@@ -56,10 +54,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool)
         content_policy_fallbacks: fallbacks::list(reader, settings, "content_policy_fallbacks"),
         cooldown_time: cooldown_time(reader, &router),
         allowed_fails: count(reader, settings, "allowed_fails"),
-        allowed_fails_policy: match reader.section(&router, "allowed_fails_policy") {
-            Some(section) => failure_policy::read(reader, &section, failure_policy::ALLOWED_FAILS),
-            None => FailurePolicy::default(),
-        },
+        allowed_fails_policy: failure_policy(reader, &router, "allowed_fails_policy", ALLOWED_FAILS),
         failure_threshold: reader
             .share_from("DEFAULT_FAILURE_THRESHOLD_PERCENT")
             .unwrap_or(DEFAULT_FAILURE_THRESHOLD),
@@ -68,7 +63,7 @@ pub fn read(reader: &mut Reader<'_>, settings: &Settings<'_>, soft_limits: bool)
             .unwrap_or(DEFAULT_FAILURE_REQUESTS),
         single_deployment_failure_threshold: reader
             .count_from("SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD")
-            .unwrap_or(DEFAULT_LONE_FAILURES),
+            .unwrap_or(DEFAULT_SINGLE_DEPLOYMENT_FAILURES),
         disable_cooldowns: reader.bool(&router, "disable_cooldowns").unwrap_or(false),
         max_parallel_requests: reader
             .count(&router, "default_max_parallel_requests")
@@ -90,18 +85,19 @@ fn count(reader: &mut Reader<'_>, settings: &Settings<'_>, key: &str) -> Option<
     settings.routing_section(key).and_then(|section| reader.count(&section, key))
 }
 
-/// Zero is a number of seconds nobody means; the default stands, as in LiteLLM.
+/// Zero counts as unset, as in LiteLLM.
 fn cooldown_time(reader: &mut Reader<'_>, router: &Section<'_>) -> Duration {
     let set = reader.seconds(router, "cooldown_time").filter(|time| !time.is_zero());
     let set = set.or_else(|| reader.seconds_from("DEFAULT_COOLDOWN_TIME_SECONDS"));
     set.unwrap_or(DEFAULT_COOLDOWN)
 }
 
-/// litellm_settings.request_timeout, then router_settings.timeout, then `REQUEST_TIMEOUT`; 0 counts as unset (BEHAVIOUR 1.3).
+/// litellm_settings.request_timeout, router_settings.timeout, or `REQUEST_TIMEOUT`. Zero counts as unset
+/// (BEHAVIOUR 1.3).
 fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration> {
     let request = settings.litellm.and_then(|section| reader.seconds(&section, "request_timeout"));
     let misplaced = settings.general.and_then(|section| {
-        reader.misplaced(&section, "request_timeout", "litellm_settings");
+        reader.warn_of_misplaced(&section, "request_timeout", "litellm_settings");
         reader.seconds(&section, "request_timeout")
     });
     let router = settings.router.and_then(|section| reader.seconds(&section, "timeout"));
@@ -109,11 +105,9 @@ fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration>
     [request, misplaced, router, environment].into_iter().flatten().find(|timeout| !timeout.is_zero())
 }
 
-fn retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> FailurePolicy {
-    match reader.section(router, "retry_policy") {
-        Some(section) => failure_policy::read(reader, &section, failure_policy::RETRIES),
-        None => FailurePolicy::default(),
-    }
+fn failure_policy(reader: &mut Reader<'_>, router: &Section<'_>, key: &str, table: &Table) -> FailurePolicy {
+    let section = reader.section(router, key);
+    section.map(|section| read_failure_policy(reader, &section, table)).unwrap_or_default()
 }
 
 fn group_retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> Vec<(Arc<str>, FailurePolicy)> {
@@ -124,7 +118,7 @@ fn group_retry_policy(reader: &mut Reader<'_>, router: &Section<'_>) -> Vec<(Arc
             continue;
         }
         if let Some(section) = reader.section(&groups, &entry.key) {
-            let policy = failure_policy::read(reader, &section, failure_policy::RETRIES);
+            let policy = read_failure_policy(reader, &section, RETRIES);
             policies.push((Arc::from(entry.key.as_str()), policy));
         }
     }

@@ -1,25 +1,24 @@
-//! `routing_groups`: model groups with a strategy of their own, which can also be asked for together.
+//! `routing_groups`: model groups with their own strategy, which clients can also request together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::strategy::{self, PRIORITY};
 use crate::config::{RoutingGroup, Strategy, StrategyArgs};
-use crate::diagnostics::report::Path;
-use crate::keys::support::{self, Table, applied};
-use crate::settings::strategy::{self, PRIORITY};
-use crate::values::reader::{Reader, Section};
-use crate::values::visible::TextKind;
-use crate::yaml::tree::{Entry, Node, Value};
+use crate::diagnostics::Path;
+use crate::keys::{Table, applied, check_keys};
+use crate::values::{Reader, Section, TextKind};
+use crate::yaml::{Entry, Node, Value};
 
 const KEYS: &Table = &Table {
     name: "routing_groups",
     keys: &[
-        applied("group_name", "the name that stands for all of them"),
+        applied("group_name", "the name for all of them"),
         applied(
             "model_priorities",
-            "with the strategy `priority`: a number for each model, lower ones first",
+            "with the strategy `priority`: a number for each model; lower is preferred",
         ),
-        applied("models", "the model groups in it"),
+        applied("models", "the model groups"),
         applied("routing_strategy", "as router_settings.routing_strategy, or `priority`"),
         applied("routing_strategy_args", "as router_settings.routing_strategy_args"),
     ],
@@ -28,8 +27,8 @@ const KEYS: &Table = &Table {
 
 const SHAPE: &str = "write {group_name: name, models: [group, other], routing_strategy: least-busy}";
 
-/// Reads all of them. Where priorities are equal, the strategy of the file decides.
-pub fn read(
+/// Reads all of them. Among equal priorities, the strategy of the file decides.
+pub(super) fn read(
     reader: &mut Reader<'_>,
     router: &Section<'_>,
     strategy: Strategy,
@@ -38,8 +37,8 @@ pub fn read(
     let Some(entry) = router.find("routing_groups") else { return Vec::new() };
     let path = router.path.key("routing_groups");
     let Value::List(items) = &entry.node.value else {
-        let message = format!("{} stands where a list of maps belongs", entry.node.kind());
-        reader.refuse_at(entry, &path, &message, SHAPE);
+        let message = format!("expected a list of maps, found {}", entry.node.kind());
+        reader.report.error(entry.place, &path, &message, SHAPE);
         return Vec::new();
     };
     let mut groups: Vec<RoutingGroup> = Vec::new();
@@ -48,8 +47,8 @@ pub fn read(
         let path = path.index(index);
         let Some(group) = group(reader, item, path, strategy, args) else { continue };
         if groups.iter().any(|other| other.name == group.name) {
-            let message = format!("{} is the name of another routing group", group.name);
-            reader.report.refuse(item.place, &path.key("group_name"), &message, "give it another name");
+            let message = format!("duplicate routing group \"{}\"", group.name);
+            reader.report.error(item.place, &path.key("group_name"), &message, "use another name");
         }
         claim(reader, &mut owners, &group, item, &path.key("models"));
         groups.push(group);
@@ -57,7 +56,8 @@ pub fn read(
     groups
 }
 
-/// A model has one strategy, so only one group may give it one. Priorities are for requests to the group alone.
+/// A model has one strategy, so it may be in one group only, unless groups have priorities: those apply to
+/// requests for the routing group only.
 fn claim(
     reader: &mut Reader<'_>,
     owners: &mut BTreeMap<Arc<str>, Arc<str>>,
@@ -71,8 +71,8 @@ fn claim(
     for model in &group.models {
         let owner = owners.entry(Arc::clone(model)).or_insert_with(|| Arc::clone(&group.name));
         if *owner != group.name {
-            let message = format!("{model} is in the routing group {owner} too");
-            reader.report.refuse(item.place, path, &message, "name each model in one routing group");
+            let message = format!("\"{model}\" is also in the routing group \"{owner}\"");
+            reader.report.error(item.place, path, &message, "list each model in one routing group");
         }
     }
 }
@@ -85,24 +85,24 @@ fn group(
     args: &StrategyArgs,
 ) -> Option<RoutingGroup> {
     let Some(entries) = item.entries() else {
-        let message = format!("{} stands where a map belongs", item.kind());
-        reader.report.refuse(item.place, &path, &message, SHAPE);
+        let message = format!("expected a map, found {}", item.kind());
+        reader.report.error(item.place, &path, &message, SHAPE);
         return None;
     };
     let section = Section { entries, path, place: item.place };
-    support::check_keys(reader, &section, KEYS);
+    check_keys(reader, &section, KEYS);
     let name = name(reader, &section);
     let models = models(reader, &section);
-    let (entry, word) = needed(reader, &section, "routing_strategy", &strategy::choice())?;
+    let (entry, word) = required(reader, &section, "routing_strategy", &strategy::choice())?;
     let (name, models) = (name?, models?);
     if word == PRIORITY {
         let priorities = priorities(reader, &section, &models);
         return Some(RoutingGroup { name, models, strategy, strategy_args: args.clone(), priorities });
     }
     if let Some(entry) = section.find("model_priorities").filter(|entry| !entry.node.is_falsy()) {
-        let message = format!("does not go with {word}");
+        let message = format!("has no effect with the strategy {word}");
         let advice = "write routing_strategy: priority, or remove it";
-        reader.refuse_at(entry, &path.key("model_priorities"), &message, advice);
+        reader.report.error(entry.place, &path.key("model_priorities"), &message, advice);
     }
     let strategy = strategy::named(reader, &section, entry, &word);
     let strategy_args = strategy::args(reader, &section);
@@ -110,23 +110,18 @@ fn group(
 }
 
 fn name(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Arc<str>> {
-    let (entry, name) = needed(reader, section, "group_name", "a name that clients can use")?;
+    let (entry, name) = required(reader, section, "group_name", "a name for clients")?;
     if !reader.check_text(entry.place, &section.path.key("group_name"), &name, TextKind::Name) {
         return None;
     }
     if name == "default" {
         let path = section.path.key("group_name");
-        reader.refuse_at(
-            entry,
-            &path,
-            "default stands for the models of no group",
-            "give the group another name",
-        );
+        reader.report.error(entry.place, &path, "\"default\" is reserved", "use another name");
     }
     Some(Arc::from(name))
 }
 
-fn needed<'s>(
+fn required<'s>(
     reader: &mut Reader<'_>,
     section: &Section<'s>,
     key: &str,
@@ -138,7 +133,7 @@ fn needed<'s>(
         Some((_, None)) => None,
         _ => {
             let path = section.path.key(key);
-            reader.report.refuse(section.place, &path, "is missing", &format!("write {what}"));
+            reader.report.error(section.place, &path, "missing key", &format!("write {what}"));
             None
         }
     }
@@ -155,24 +150,29 @@ fn models(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Vec<Arc<str>
     }
     if models.is_empty() {
         let path = section.path.key("models");
-        let message = if listed { "names no model" } else { "is missing" };
-        reader.report.refuse(section.place, &path, message, "list groups of model_list there");
+        let message = if listed { "empty list" } else { "missing key" };
+        reader.report.error(section.place, &path, message, "list groups of model_list there");
         return None;
     }
     Some(models)
 }
 
-/// A number from 1 on for each of the models, as LiteLLM demands it.
+/// A positive number for each model, as LiteLLM requires.
 fn priorities(reader: &mut Reader<'_>, section: &Section<'_>, models: &[Arc<str>]) -> Vec<(Arc<str>, i64)> {
     if let Some(entry) = section.find("routing_strategy_args").filter(|entry| !entry.node.is_falsy()) {
         let path = section.path.key("routing_strategy_args");
-        reader.refuse_at(entry, &path, "does not go with priority", "remove it");
+        reader.report.error(entry.place, &path, "has no effect with the strategy priority", "remove it");
     }
     let nothing = Section { entries: &[], path: section.path.key("model_priorities"), place: section.place };
     let map = reader.section(section, "model_priorities").unwrap_or(nothing);
     for entry in map.entries.iter().filter(|entry| models.iter().all(|model| **model != *entry.key)) {
-        let message = "is no model of this routing group";
-        reader.refuse_at(entry, &map.path.key(&entry.key), message, "list it in models too, or remove it");
+        let message = "not a model of this routing group";
+        reader.report.error(
+            entry.place,
+            &map.path.key(&entry.key),
+            message,
+            "add it to models, or remove it",
+        );
     }
     let mut priorities = Vec::new();
     for model in models {
@@ -181,8 +181,13 @@ fn priorities(reader: &mut Reader<'_>, section: &Section<'_>, models: &[Arc<str>
             None => 0,
         };
         if number < 1 {
-            let message = format!("has no number from 1 on for {model}");
-            reader.report.refuse(map.place, &map.path, &message, "give each model one; lower ones go first");
+            let message = format!("expected a positive number for \"{model}\"");
+            reader.report.error(
+                map.place,
+                &map.path,
+                &message,
+                "write one for each model; lower is preferred",
+            );
         }
         priorities.push((Arc::clone(model), number));
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::config::{Strategy, StrategyArgs};
-use crate::keys::support::{self, Key, Table, applied, ignored};
-use crate::values::reader::{Reader, Section};
-use crate::yaml::tree::Entry;
+use crate::keys::{Table, applied, check_keys, ignored};
+use crate::values::{Reader, Section};
+use crate::yaml::Entry;
 
-/// `model_priorities` of a routing group decide; no strategy of the whole file.
-pub const PRIORITY: &str = "priority";
+/// Deployments are selected by `model_priorities`. For routing groups only.
+pub(super) const PRIORITY: &str = "priority";
 
-/// The strategies that are served, for advice.
+/// The strategies.
 const STRATEGIES: &Table = &Table {
     name: "routing_strategy",
     keys: &[
@@ -24,36 +24,36 @@ const STRATEGIES: &Table = &Table {
     open: false,
 };
 
-/// Names that LiteLLM gives to what is not served: what they begin with, why not, and what to do instead.
-const OTHERS: &[(&str, &str, &str)] = &[
+/// Unsupported strategies of LiteLLM: the beginning of the name, why, and what to write instead.
+const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("adaptive-router", BY_CONTENT, NAME_MODEL),
     ("auto-router", BY_CONTENT, NAME_MODEL),
     ("complexity-router", BY_CONTENT, NAME_MODEL),
     ("quality-router", BY_CONTENT, NAME_MODEL),
-    ("lar1", "chooses by a confidence that the client states, which is not served", NAME_MODEL),
+    ("lar1", "selecting by a confidence of the client is not supported", NAME_MODEL),
     (
         "provider-budget-routing",
-        "keeps budgets, which are not kept here",
+        "budgets are not supported",
         "set the budgets at the providers, and write simple-shuffle or cost-based-routing",
     ),
     (
         PRIORITY,
-        "is for routing groups alone, as in LiteLLM",
-        "put it into one of routing_groups, or set order in each litellm_params",
+        "only routing groups have this strategy, as in LiteLLM",
+        "use it in routing_groups, or set order in each litellm_params",
     ),
 ];
-const BY_CONTENT: &str = "chooses the model by the request's content, which is not served";
+const BY_CONTENT: &str = "selecting by the content of the request is not supported";
 const NAME_MODEL: &str = "name the model in the request, and write simple-shuffle";
 
 /// The strategy of the whole file.
-pub fn of_file(reader: &mut Reader<'_>, router: &Section<'_>) -> Strategy {
+pub(super) fn of_file(reader: &mut Reader<'_>, router: &Section<'_>) -> Strategy {
     let Some(entry) = router.find("routing_strategy") else { return Strategy::default() };
     let Some(name) = reader.string(router, "routing_strategy") else { return Strategy::default() };
     named(reader, router, entry, &name)
 }
 
-/// The strategy of a name, which stands in an entry of a section. What is none is refused.
-pub fn named(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &str) -> Strategy {
+/// The strategy of a name, which is the value of an entry. An unknown one is an error.
+pub(super) fn named(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &str) -> Strategy {
     match name {
         "simple-shuffle" => Strategy::SimpleShuffle,
         "least-busy" => Strategy::LeastBusy,
@@ -71,36 +71,39 @@ fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &
     let path = section.path.key("routing_strategy");
     let bare = name.trim_matches(|char: char| !char.is_ascii_alphanumeric());
     let dashed = bare.to_ascii_lowercase().replace('_', "-");
-    if let Some((_, why, advice)) = OTHERS.iter().find(|(beginning, ..)| dashed.starts_with(beginning)) {
-        reader.refuse_at(entry, &path, &format!("{name} {why}"), advice);
+    if let Some((_, why, advice)) = UNSUPPORTED.iter().find(|(beginning, ..)| dashed.starts_with(beginning)) {
+        reader.report.error(entry.place, &path, &format!("unsupported strategy \"{name}\": {why}"), advice);
         return;
     }
-    let advice = match reader.report.suggestions.key(bare, STRATEGIES) {
+    let advice = match reader.report.suggestions.key(bare, STRATEGIES.names()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("write {}", choice()),
     };
-    reader.refuse_at(entry, &path, &format!("{name} is no strategy that is served"), &advice);
+    reader.report.error(entry.place, &path, &format!("unknown routing strategy \"{name}\""), &advice);
 }
 
 /// The names of all strategies, for advice.
-pub fn choice() -> String {
-    let names: Vec<&str> = STRATEGIES.keys.iter().map(|Key { name, .. }| *name).collect();
+pub(super) fn choice() -> String {
+    let names: Vec<&str> = STRATEGIES.names().collect();
     format!("one of {}", names.join(", "))
 }
 
 /// Reads `routing_strategy_args`.
-pub fn args(reader: &mut Reader<'_>, section: &Section<'_>) -> StrategyArgs {
+pub(super) fn args(reader: &mut Reader<'_>, section: &Section<'_>) -> StrategyArgs {
     const ARGS: &Table = &Table {
         name: "routing_strategy_args",
         keys: &[
-            applied("lowest_latency_buffer", "share above the lowest latency that still counts as lowest"),
+            applied(
+                "lowest_latency_buffer",
+                "share above the lowest latency within which deployments count as equal",
+            ),
             applied("max_latency_list_size", "latencies kept for each deployment"),
             ignored(
                 "ttft_percentile",
-                "has no effect: first tokens are compared by an estimate that forgets",
+                "has no effect: times to first token are compared by a moving average",
                 "remove it",
             ),
-            applied("ttl", "seconds a latency is remembered"),
+            applied("ttl", "seconds that a latency is kept"),
         ],
         open: false,
     };
@@ -110,7 +113,7 @@ pub fn args(reader: &mut Reader<'_>, section: &Section<'_>) -> StrategyArgs {
         max_latency_list_size: 10,
     };
     let Some(section) = reader.section(section, "routing_strategy_args") else { return args };
-    support::check_keys(reader, &section, ARGS);
+    check_keys(reader, &section, ARGS);
     if let Some(ttl) = reader.seconds(&section, "ttl") {
         args.ttl = ttl;
     }

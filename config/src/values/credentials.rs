@@ -1,33 +1,32 @@
-//! Credentials: never shown, never empty, never sent as a placeholder that nobody replaced.
+//! Credentials: never printed, never empty, never an unreplaced placeholder.
 
 use std::borrow::Cow;
 
-use crate::diagnostics::report::{ADVISES, Path};
-use crate::values::environment::PREFIX;
-use crate::values::reader::{Reader, Unset};
-use crate::values::secret::Secret;
-use crate::values::visible::{self, TextKind};
-use crate::yaml::python;
-use crate::yaml::tree::{Entry, Place, Value};
+use super::environment::PREFIX;
+use super::reader::{Reader, Unset};
+use super::secret::Secret;
+use super::text::{self, TextKind, VARIABLE_SYNTAX};
+use crate::diagnostics::{ADVISES, Path, Place};
+use crate::yaml::{Entry, Value, python};
 
 /// Where a credential comes from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    /// The file itself, as it stands there.
+    /// The file itself.
     File,
-    /// This variable of the environment.
+    /// This environment variable.
     Variable(&'a str),
 }
 
 impl Reader<'_> {
-    /// The credential under a key. Refuses one that is empty or cannot be sent, and warns of one that stands in the
-    /// file itself.
-    pub fn secret(&mut self, entry: &Entry, path: &Path<'_>, unset: Unset) -> Option<Secret> {
+    /// The credential at a key. An empty one, or one that cannot be sent, is an error; one in the file itself
+    /// is a warning.
+    pub(crate) fn secret(&mut self, entry: &Entry, path: &Path<'_>, unset: Unset) -> Option<Secret> {
         self.secret_for(entry, path, unset, TextKind::AsciiHeader)
     }
 
-    /// The same for a credential that is no header.
-    pub fn secret_for(
+    /// The same for a credential that is not sent in a header.
+    pub(crate) fn secret_for(
         &mut self,
         entry: &Entry,
         path: &Path<'_>,
@@ -41,27 +40,28 @@ impl Reader<'_> {
         };
         let text = match &*value {
             Value::Text(text) => Cow::Borrowed(text.as_str()),
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
-                let mut out = String::new();
-                python::repr(&value, &mut out);
-                Cow::Owned(out)
-            }
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) => Cow::Owned(python::str(&value)),
             _ => {
-                self.type_error(&entry.node, path, "text");
+                self.type_error(&entry.node, path, "a string");
                 return None;
             }
         };
         let secret = self.credential(&text, source, entry.node.place, path, kind)?;
         if matches!(source, Source::File) && is_literal(secret.reveal()) {
-            let advice = "write os.environ/NAME, and set that variable";
-            self.report.warn(entry.node.place, path, "is a credential in the file itself", advice);
+            self.warn_of_literal(entry.node.place, path);
         }
         Some(secret)
     }
 
-    /// The credential in the first of these variables that is set: those that LiteLLM looks up although no file names
-    /// them. An empty variable counts as unset; one of blanks alone, or whose value cannot be sent, is refused.
-    pub fn secret_from(
+    /// Warns of a credential that is written into the file.
+    pub(crate) fn warn_of_literal(&mut self, place: Place, path: &Path<'_>) {
+        let advice = "write os.environ/NAME, and set that variable";
+        self.report.warn(place, path, "credential in plain text", advice);
+    }
+
+    /// The credential in the first of these variables that is set, which LiteLLM looks up by itself. An empty
+    /// variable counts as unset; a blank one, or one that cannot be sent, is an error.
+    pub(crate) fn secret_from(
         &mut self,
         names: &[&str],
         place: Place,
@@ -75,8 +75,8 @@ impl Reader<'_> {
         self.credential(&value, Source::Variable(name), place, path, kind)
     }
 
-    /// The one way in which a text becomes a credential: without the blanks and line breaks around it, which files and
-    /// shells leave there, and refused if it cannot be sent.
+    /// Every credential is made here: trimmed, because files and shells leave blanks and line breaks around
+    /// it, and checked for what cannot be sent.
     fn credential(
         &mut self,
         text: &str,
@@ -89,16 +89,16 @@ impl Reader<'_> {
         if let Some((message, advice)) = misfit(text, source, kind) {
             let message = match source {
                 Source::File => message,
-                Source::Variable(name) => format!("the value of the environment variable {name} {message}"),
+                Source::Variable(name) => format!("environment variable {name}: {message}"),
             };
-            self.report.refuse(place, path, &message, &advice);
+            self.report.error(place, path, &message, &advice);
             return None;
         }
         self.warn_of_wrapping(text, source, place, path);
         Some(Secret::new(text))
     }
 
-    /// What is a credential and something around it: `docker --env-file` keeps quotes.
+    /// Warns of a credential with something around it: `docker --env-file` keeps quotes.
     fn warn_of_wrapping(&mut self, text: &str, source: Source<'_>, place: Place, path: &Path<'_>) {
         if !ADVISES {
             return;
@@ -106,14 +106,14 @@ impl Reader<'_> {
         let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
         let what = match source {
             Source::File => String::new(),
-            Source::Variable(name) => format!("the value of the environment variable {name} "),
+            Source::Variable(name) => format!("environment variable {name}: "),
         };
         if is_quoted('"') || is_quoted('\'') {
-            let message = format!("{what}begins and ends with a quote, which is sent as a part of it");
+            let message = format!("{what}the quotes around the value are sent as a part of it");
             self.report.warn(place, path, &message, "remove the quotes from the value");
         } else if path.last_key() == Some("api_key") && text.starts_with("Bearer ") {
-            let message = format!("{what}begins with Bearer, which is put before it as well");
-            self.report.warn(place, path, &message, "give the key alone");
+            let message = format!("{what}the value begins with \"Bearer\", which is added to it");
+            self.report.warn(place, path, &message, "remove \"Bearer\" from the value");
         }
     }
 }
@@ -123,19 +123,19 @@ fn misfit(text: &str, source: Source<'_>, kind: TextKind) -> Option<(String, Str
     if text.is_empty() {
         let advice = match source {
             Source::File => "set it, or remove the key",
-            Source::Variable(_) => "set it, or remove it",
+            Source::Variable(_) => "set it, or unset the variable",
         };
-        return Some(("is empty".to_owned(), advice.to_owned()));
+        return Some(("empty value".to_owned(), advice.to_owned()));
     }
     if let Some(name) = shell_variable(text) {
         let advice = format!("write os.environ/{name}");
-        return Some(("is not replaced by a variable: LiteLLM knows os.environ/ only".to_owned(), advice));
+        return Some((VARIABLE_SYNTAX.to_owned(), advice));
     }
     if matches!(source, Source::File) && text.starts_with("oidc/") {
-        let message = "asks for a token to be fetched, which is not served";
-        return Some((message.to_owned(), "give the token itself, as os.environ/NAME".to_owned()));
+        let message = "fetching OIDC tokens is not supported";
+        return Some((message.to_owned(), "write the token itself, as os.environ/NAME".to_owned()));
     }
-    visible::flaw(text, kind).map(|(message, advice)| (message, advice.to_owned()))
+    text::flaw(text, kind).map(|(message, advice)| (message, advice.to_owned()))
 }
 
 /// The name in `$NAME` or `${NAME}`.
@@ -146,12 +146,12 @@ fn shell_variable(text: &str) -> Option<&str> {
     if fits { Some(name) } else { None }
 }
 
-/// Whether a text is the credential itself, and no reference to it.
-pub fn is_literal(text: &str) -> bool {
+/// Whether a text is a credential itself, and not a reference or a placeholder.
+pub(crate) fn is_literal(text: &str) -> bool {
     !text.is_empty() && !text.starts_with(PREFIX) && !is_placeholder(text)
 }
 
-/// What people write for servers that want no key.
+/// A dummy key for a server that requires none.
 fn is_placeholder(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "anything",
@@ -184,7 +184,7 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// Whether a header or a parameter of that name holds a credential.
-pub fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let parts =
         ["authorization", "password", "secret", "credential", "api_key", "api-key", "apikey", "cookie"];

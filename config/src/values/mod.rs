@@ -1,8 +1,16 @@
-//! Typed values out of the tree: environment applied, text coerced, credentials wrapped.
+//! Typed values out of the tree: environment variables replaced, strings converted, texts checked.
 
-pub mod credentials;
-pub mod environment;
-pub mod reader;
-pub mod secret;
-pub mod settings;
-pub mod visible;
+mod credentials;
+mod environment;
+mod reader;
+mod secret;
+mod settings;
+mod text;
+pub(crate) mod url;
+
+pub(crate) use credentials::{is_literal, is_secret_name};
+pub(crate) use environment::{Environment, Lookup, PREFIX};
+pub(crate) use reader::{Reader, Section, Unset};
+pub use secret::Secret;
+pub(crate) use settings::Settings;
+pub(crate) use text::{TextKind, VARIABLE_SYNTAX, unreplaced};

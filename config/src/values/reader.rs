@@ -1,52 +1,53 @@
-//! Values of the wanted type out of the tree: environment applied, text coerced, misfits reported with place.
+//! Values of a wanted type: environment variables replaced, strings converted, errors reported with place.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::diagnostics::report::{Path, Report};
-use crate::values::environment::{Environment, PREFIX};
-use crate::yaml::python;
-use crate::yaml::scalar;
-use crate::yaml::tree::{self, Entry, Node, Place, Value};
+use super::environment::{Environment, PREFIX};
+use crate::diagnostics::{Path, Place, Report};
+use crate::yaml::{self, Entry, Node, Value, python, scalar};
 
-/// A map of the file that is being read, with the way to it.
+/// A map of the file, with its path.
 #[derive(Clone, Copy)]
-pub struct Section<'a> {
-    /// Its keys.
-    pub entries: &'a [Entry],
-    /// The way to it.
-    pub path: Path<'a>,
-    /// Where it begins.
-    pub place: Place,
+pub(crate) struct Section<'a> {
+    pub(crate) entries: &'a [Entry],
+    pub(crate) path: Path<'a>,
+    /// Where the map begins.
+    pub(crate) place: Place,
 }
 
 impl<'a> Section<'a> {
     /// The entry of that name, unless it is null.
-    pub fn find(&self, key: &str) -> Option<&'a Entry> {
-        tree::find(self.entries, key)
+    pub(crate) fn find(&self, key: &str) -> Option<&'a Entry> {
+        yaml::find(self.entries, key)
     }
 }
 
-/// What becomes of a value whose environment variable is not set.
+/// What happens to a value whose environment variable is not set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Unset {
-    /// The configuration is refused: a credential or an address is missing.
+pub(crate) enum Unset {
+    /// An error: a credential or an address is missing.
     Refuse,
-    /// The key counts as absent, as in LiteLLM, and a warning says so.
+    /// The key counts as unset, as in LiteLLM, with a warning.
     Drop,
 }
 
 /// Reads one configuration.
-pub struct Reader<'a> {
-    /// What was found so far.
-    pub report: Report,
-    /// Where `os.environ/` values come from.
-    pub env: Environment<'a>,
+pub(crate) struct Reader<'a> {
+    /// The findings so far.
+    pub(crate) report: Report,
+    /// The values of `os.environ/NAME`.
+    pub(crate) env: Environment<'a>,
 }
 
 impl Reader<'_> {
-    /// A value with the environment applied; `None` if it is null or its variable is not set.
-    pub fn value<'n>(&mut self, node: &'n Node, path: &Path<'_>, unset: Unset) -> Option<Cow<'n, Value>> {
+    /// A value with its variable replaced; `None` if it is null or the variable is not set.
+    pub(crate) fn value<'n>(
+        &mut self,
+        node: &'n Node,
+        path: &Path<'_>,
+        unset: Unset,
+    ) -> Option<Cow<'n, Value>> {
         let Value::Text(text) = &node.value else {
             return if node.value == Value::Null { None } else { Some(Cow::Borrowed(&node.value)) };
         };
@@ -54,22 +55,23 @@ impl Reader<'_> {
             return Some(Cow::Borrowed(&node.value));
         };
         if let Some(mut value) = self.env.get(name) {
-            // Files and shells leave a line break behind what they put into a variable.
+            // Files and shells leave a line break at the end of a variable.
             value.truncate(value.trim_end().len());
             return Some(Cow::Owned(Value::Text(value)));
         }
-        let message = format!("the environment variable {name} is not set");
+        let message = format!("environment variable {name} is not set");
         match unset {
-            Unset::Refuse => self.report.refuse(node.place, path, &message, "set it, or remove the key"),
+            Unset::Refuse => self.report.error(node.place, path, &message, "set it, or remove the key"),
             Unset::Drop => {
-                self.report.warn(node.place, path, &message, "set it; until then the key is left out")
+                let message = format!("{message}: the key is ignored");
+                self.report.warn(node.place, path, &message, "set it, or remove the key");
             }
         }
         None
     }
 
-    /// The same, for a parameter of a request: numbers and truth values of the environment are such.
-    pub fn json_value(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
+    /// The same for a parameter of a request: a number or a boolean of the environment becomes one.
+    pub(crate) fn json_value(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
         match self.value(node, path, Unset::Drop)? {
             Cow::Owned(Value::Text(text)) => Some(match scalar::resolve(&text) {
                 value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_)) if !is_always_text(path) => value,
@@ -94,55 +96,50 @@ impl Reader<'_> {
         }
     }
 
-    fn json_value_or_null(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
+    /// The same with null as a value.
+    pub(crate) fn json_value_or_null(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
         if node.value == Value::Null { Some(Value::Null) } else { self.json_value(node, path) }
     }
 
-    /// Text; numbers and truth values as Python's `str` writes them.
-    pub fn string_of(&mut self, node: &Node, path: &Path<'_>, unset: Unset) -> Option<String> {
+    /// A string; numbers and booleans as Python's `str` writes them.
+    pub(crate) fn string_of(&mut self, node: &Node, path: &Path<'_>, unset: Unset) -> Option<String> {
         match self.value(node, path, unset)?.into_owned() {
             Value::Text(text) => Some(text),
             Value::List(_) | Value::Map(_) => {
-                self.type_error(node, path, "text");
+                self.type_error(node, path, "a string");
                 None
             }
-            scalar => {
-                let mut out = String::new();
-                python::repr(&scalar, &mut out);
-                Some(out)
-            }
+            scalar => Some(python::str(&scalar)),
         }
     }
 
-    /// Text under a key.
-    pub fn string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
+    /// A string at a key.
+    pub(crate) fn string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
         let entry = section.find(key)?;
         self.string_of(&entry.node, &section.path.key(key), Unset::Drop)
     }
 
-    /// Text without which the configuration is worth nothing: a variable that is not set refuses it.
-    pub fn required_string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
+    /// A string that is required: a variable that is not set is an error.
+    pub(crate) fn required_string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
         let entry = section.find(key)?;
         self.string_of(&entry.node, &section.path.key(key), Unset::Refuse)
     }
 
-    /// A list of texts.
-    pub fn strings(&mut self, section: &Section<'_>, key: &str) -> Option<Vec<String>> {
+    /// A list of strings.
+    pub(crate) fn strings(&mut self, section: &Section<'_>, key: &str) -> Option<Vec<String>> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let Value::List(items) = &entry.node.value else {
             self.type_error(&entry.node, &path, "a list");
             return None;
         };
-        let texts = items
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| self.string_of(item, &path.index(index), Unset::Drop));
-        Some(texts.collect())
+        let items = items.iter().enumerate();
+        let strings = items.filter_map(|(index, item)| self.string_of(item, &path.index(index), Unset::Drop));
+        Some(strings.collect())
     }
 
-    /// A truth value, quoted or not.
-    pub fn bool(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
+    /// A boolean, quoted or not.
+    pub(crate) fn bool(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
@@ -163,37 +160,37 @@ impl Reader<'_> {
         flag
     }
 
-    /// A whole number from 0 on, quoted or not.
-    pub fn uint(&mut self, section: &Section<'_>, key: &str) -> Option<u64> {
+    /// A non-negative integer, quoted or not.
+    pub(crate) fn uint(&mut self, section: &Section<'_>, key: &str) -> Option<u64> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
         let number = integer(&value).and_then(|number| u64::try_from(number).ok());
         if number.is_none() {
-            self.type_error(&entry.node, &path, "a whole number from 0 on");
+            self.type_error(&entry.node, &path, "a non-negative integer");
         }
         number
     }
 
-    /// The same, as far as 32 bits reach.
-    pub fn count(&mut self, section: &Section<'_>, key: &str) -> Option<u32> {
+    /// The same, at most `u32::MAX`.
+    pub(crate) fn count(&mut self, section: &Section<'_>, key: &str) -> Option<u32> {
         self.uint(section, key).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    /// A whole number with a sign.
-    pub fn integer(&mut self, section: &Section<'_>, key: &str) -> Option<i64> {
+    /// An integer.
+    pub(crate) fn integer(&mut self, section: &Section<'_>, key: &str) -> Option<i64> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
         let number = integer(&value);
         if number.is_none() {
-            self.type_error(&entry.node, &path, "a whole number");
+            self.type_error(&entry.node, &path, "an integer");
         }
         number
     }
 
     /// A finite number.
-    pub fn number(&mut self, section: &Section<'_>, key: &str) -> Option<f64> {
+    pub(crate) fn number(&mut self, section: &Section<'_>, key: &str) -> Option<f64> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
@@ -204,20 +201,20 @@ impl Reader<'_> {
         number
     }
 
-    /// Seconds from 0 on, with or without a fraction.
-    pub fn seconds(&mut self, section: &Section<'_>, key: &str) -> Option<Duration> {
+    /// A non-negative number of seconds, with or without a fraction.
+    pub(crate) fn seconds(&mut self, section: &Section<'_>, key: &str) -> Option<Duration> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
         let value = self.value(&entry.node, &path, Unset::Drop)?;
         let seconds = float(&value).and_then(|number| Duration::try_from_secs_f64(number).ok());
         if seconds.is_none() {
-            self.type_error(&entry.node, &path, "a number of seconds from 0 on");
+            self.type_error(&entry.node, &path, "a non-negative number of seconds");
         }
         seconds
     }
 
-    /// A map under a key; an empty section (`router_settings:`) counts as absent.
-    pub fn section<'s>(&mut self, parent: &'s Section<'s>, key: &'s str) -> Option<Section<'s>> {
+    /// A map at a key. An empty section (`router_settings:`) counts as unset.
+    pub(crate) fn section<'s>(&mut self, parent: &'s Section<'s>, key: &'s str) -> Option<Section<'s>> {
         let entry = parent.find(key)?;
         let path = parent.path.key(key);
         match entry.node.entries() {
@@ -229,31 +226,26 @@ impl Reader<'_> {
         }
     }
 
-    /// Refuses a value for its type. Shows short plain values, never what may be a secret.
-    pub fn type_error(&mut self, node: &Node, path: &Path<'_>, wanted: &str) {
-        let written = match &node.value {
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
-                let mut out = String::new();
-                python::repr(&node.value, &mut out);
-                out
-            }
+    /// Reports a value of the wrong type. Prints short plain values, never what may be a secret.
+    pub(crate) fn type_error(&mut self, node: &Node, path: &Path<'_>, expected: &str) {
+        let found = match &node.value {
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) => python::str(&node.value),
             Value::Text(text) if text.starts_with(PREFIX) => format!("the value of {text}"),
             Value::Text(text) if is_harmless(text) => format!("\"{text}\""),
             _ => node.kind().to_owned(),
         };
-        let message = format!("{written} stands where {wanted} belongs");
-        self.report.refuse(node.place, path, &message, &format!("write {wanted}"));
+        self.report.error(node.place, path, &format!("expected {expected}, found {found}"), "");
     }
 }
 
-/// Parameters that are text even where it looks like a number.
+/// Parameters that are strings, also those that look like numbers.
 fn is_always_text(path: &Path<'_>) -> bool {
     const TEXT: [&str; 7] =
         ["model", "prompt_cache_key", "safety_identifier", "stop", "suffix", "user", "voice"];
     path.last_key().is_none_or(|key| TEXT.contains(&key))
 }
 
-/// Short, plain, and no key by its looks.
+/// Short, printable, and not a key.
 fn is_harmless(text: &str) -> bool {
     text.len() <= 20 && !text.starts_with("sk-") && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
@@ -261,7 +253,7 @@ fn is_harmless(text: &str) -> bool {
 fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Int(number) => Some(*number),
-        // Pydantic takes 3.0 for 3, and so do we; 3.5 is no count.
+        // As Pydantic: 3.0 is 3, and 3.5 is an error.
         Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e18 => {
             format!("{number:.0}").parse().ok()
         }
@@ -277,7 +269,7 @@ fn float(value: &Value) -> Option<f64> {
     match value {
         Value::Int(number) => number.to_string().parse().ok(),
         Value::Float(number) => Some(*number),
-        // `1e-6` is text in YAML 1.1 and a number to everybody who writes it.
+        // `1e-6` is text in YAML 1.1.
         Value::Text(text) => text.trim().parse().ok(),
         _ => None,
     }

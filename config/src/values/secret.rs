@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// A credential. `Debug` prints stars; there is no `Display`, so no log line can show one by accident.
+/// A credential. `Debug` prints stars, and there is no `Display`: no log line can contain one by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a credential as it came from the file or the environment.
+    /// Wraps a credential of the file or the environment.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }

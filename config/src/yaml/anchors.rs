@@ -1,26 +1,26 @@
-//! Anchored nodes and what their aliases may repeat: a short file must not become a large one.
+//! Anchored nodes, and a bound on what aliases repeat: a short file must not become a large tree.
 
 use std::collections::BTreeMap;
 
-use crate::yaml::tree::{Node, Value};
+use super::tree::{Node, Value};
 
-/// Nodes that aliases may add.
+/// Nodes that aliases add, at most.
 const MAX_NODES: usize = 200_000;
-/// Bytes of text that aliases may add: so many times the file's own ..
+/// Bytes of text that aliases add, at most: a multiple of the file's size ..
 const BYTES_TIMES: usize = 16;
 /// .. within these bounds.
 const BYTES: (usize, usize) = (1 << 20, 1 << 24);
 
 /// The anchored nodes of a document.
-pub struct Anchors {
+pub(crate) struct Anchors {
     kept: BTreeMap<usize, Anchor>,
-    /// What aliases repeat, and the copies that are kept for them.
+    /// What aliases repeat, and the copies kept for them.
     aliased: Weight,
     most: Weight,
 }
 
-/// More is repeated than is read.
-pub struct TooMuch;
+/// Aliases repeat too much.
+pub(crate) struct TooMuch;
 
 struct Anchor {
     node: Node,
@@ -28,17 +28,17 @@ struct Anchor {
     height: usize,
 }
 
-/// What nodes take of memory.
+/// The memory of nodes.
 #[derive(Clone, Copy, Default)]
 struct Weight {
     nodes: usize,
-    /// Of keys and texts.
+    /// Keys and texts.
     bytes: usize,
 }
 
 impl Anchors {
-    /// For a file of so many bytes.
-    pub fn of_file(bytes: usize) -> Self {
+    /// For a file of this size in bytes.
+    pub(crate) fn of_file(bytes: usize) -> Self {
         let (least, highest) = BYTES;
         let bytes = bytes.saturating_mul(BYTES_TIMES).clamp(least, highest);
         let most = Weight { nodes: MAX_NODES, bytes };
@@ -46,15 +46,15 @@ impl Anchors {
     }
 
     /// Keeps a copy of an anchored node.
-    pub fn keep(&mut self, id: usize, node: &Node) -> Result<(), TooMuch> {
+    pub(crate) fn keep(&mut self, id: usize, node: &Node) -> Result<(), TooMuch> {
         let (weight, height) = measure(node);
         self.take(weight)?;
         self.kept.insert(id, Anchor { node: node.clone(), weight, height });
         Ok(())
     }
 
-    /// Another copy of an anchored node, and how deep it is; `None` where nothing is anchored yet.
-    pub fn repeated(&mut self, id: usize) -> Option<Result<(Node, usize), TooMuch>> {
+    /// A copy of an anchored node, and its depth; `None` if nothing is anchored yet.
+    pub(crate) fn repeated(&mut self, id: usize) -> Option<Result<(Node, usize), TooMuch>> {
         let weight = self.kept.get(&id)?.weight;
         if self.take(weight).is_err() {
             return Some(Err(TooMuch));
@@ -62,10 +62,10 @@ impl Anchors {
         self.kept.get(&id).map(|anchor| Ok((anchor.node.clone(), anchor.height)))
     }
 
-    /// What may be repeated, in words.
-    pub fn too_much(&self) -> String {
+    /// The error message.
+    pub(crate) fn too_much(&self) -> String {
         let Weight { nodes, bytes } = self.most;
-        format!("anchors and aliases repeat more than {nodes} values or {bytes} bytes of text")
+        format!("aliases repeat more than {nodes} values or {bytes} bytes of text")
     }
 
     fn take(&mut self, weight: Weight) -> Result<(), TooMuch> {
@@ -82,7 +82,7 @@ impl Weight {
     }
 }
 
-/// What a node takes, and how deep it is.
+/// The memory of a node, and its depth.
 fn measure(node: &Node) -> (Weight, usize) {
     let (mut weight, mut height) = (Weight { nodes: 1, bytes: 0 }, 0_usize);
     let mut add = |key: &str, child: &Node| {

@@ -1,73 +1,32 @@
-//! `include:`, several files merged into one as LiteLLM merges them: lists are extended, all else is overwritten.
+//! `include:`: several files merged as LiteLLM merges them. Lists are extended, other values overwritten.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::diagnostics::finding::Finding;
-use crate::diagnostics::report::{Path, Report};
-use crate::read::{self, Reading};
-use crate::yaml::json;
-use crate::yaml::parse;
-use crate::yaml::tree::{self, Entry, Node, Place, Value};
+use super::parse::parse;
+use super::tree::{Entry, Node, Value};
+use crate::diagnostics::{Path, Place, Report};
 
-/// Files that one configuration may consist of.
+/// Files of one configuration, at most.
 const MAX_FILES: usize = 1000;
 
 const INCLUDE: Path<'static> = Path::top("include");
 
-/// A file, read together with what it includes.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// Findings name the file and the line that they are about.
-    pub reading: Reading,
-    /// The file unchanged if it includes nothing; else one document that [`read`](crate::read) takes and that comes
-    /// to the same configuration.
-    pub text: String,
-}
-
-/// Reads a file and what it includes, each relative to the file that names it.
-pub fn load(
-    file: &str,
-    read_file: &dyn Fn(&str) -> Result<String, String>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Loaded {
-    let mut report = Report::new(vec![file.to_owned()]);
-    let start = Place { file: 0, line: 1 };
-    let text = match read_file(file) {
-        Ok(text) => text,
-        Err(error) => {
-            let message = format!("cannot be read: {error}");
-            report.refuse(start, &Path::top("document"), &message, "name a file that exists and is readable");
-            return Loaded { reading: refused(report), text: String::new() };
-        }
-    };
-    let Some(document) = parse::parse(0, &text, &mut report) else {
-        return Loaded { reading: refused(report), text };
-    };
-    let names_others = document.entries().is_some_and(|entries| tree::find(entries, "include").is_some());
-    if !names_others {
-        return Loaded { reading: read::read_tree(&document, report, env), text };
-    }
-    let document = merged(document, &mut report, read_file);
-    let text = json::document(document.entries().unwrap_or_default());
-    Loaded { reading: read::read_tree(&document, report, env), text }
-}
-
-fn refused(report: Report) -> Reading {
-    let findings: Vec<Finding> = report.into_findings();
-    Reading { config: None, findings, variables: Vec::new() }
-}
-
-/// A file that is still to be merged in.
+/// A file to be merged.
 struct Pending {
     path: String,
     place: Place,
-    /// The files that led here, for cycles.
+    /// The files that include it, to find cycles.
     chain: Rc<[String]>,
 }
 
-/// Breadth first, as LiteLLM does it: what a file includes comes behind everything its includer names.
-fn merged(document: Node, report: &mut Report, read_file: &dyn Fn(&str) -> Result<String, String>) -> Node {
+/// The document with all files that it includes, directly or not. Breadth first, as LiteLLM: a file's own
+/// includes follow those of the file that includes it.
+pub(crate) fn with_includes(
+    document: Node,
+    report: &mut Report,
+    read_file: &dyn Fn(&str) -> Result<String, String>,
+) -> Node {
     let root = report.file(0).to_owned();
     let place = document.place;
     let mut queue = VecDeque::new();
@@ -76,41 +35,33 @@ fn merged(document: Node, report: &mut Report, read_file: &dyn Fn(&str) -> Resul
     while let Some(pending) = queue.pop_front() {
         if pending.chain.contains(&pending.path) {
             let message = format!("{} includes itself: {}", pending.path, pending.chain.join(" -> "));
-            report.refuse(pending.place, &INCLUDE, &message, "remove one of these lines");
+            report.error(pending.place, &INCLUDE, &message, "remove one of these includes");
             continue;
         }
-        // LiteLLM reads a file once, however often it is named.
+        // LiteLLM reads a file once.
         if loaded.contains(&pending.path) {
             continue;
         }
         if loaded.len() >= MAX_FILES {
-            report.refuse(pending.place, &INCLUDE, "names more than 1000 files", "join some of them");
+            report.error(pending.place, &INCLUDE, "more than 1000 files", "join some of them");
             break;
         }
         loaded.insert(pending.path.clone());
         let text = match read_file(&pending.path) {
             Ok(text) => text,
             Err(error) => {
-                let message = format!("{} cannot be read: {error}", pending.path);
-                report.refuse(
-                    pending.place,
-                    &INCLUDE,
-                    &message,
-                    "name a file beside the one that includes it",
-                );
+                let message = format!("cannot read {}: {error}", pending.path);
+                let advice = "paths are relative to the including file";
+                report.error(pending.place, &INCLUDE, &message, advice);
                 continue;
             }
         };
         let file = report.add_file(&pending.path);
-        let Some(included) = parse::parse(file, &text, report) else { continue };
+        let Some(included) = parse(file, &text, report) else { continue };
         if included.value != Value::Null && included.entries().is_none() {
-            let message = format!("is {}, not a map", included.kind());
-            report.refuse(
-                included.place,
-                &Path::top("document"),
-                &message,
-                "begin with a key, such as model_list:",
-            );
+            let message = format!("expected a map, found {}", included.kind());
+            let advice = "begin with a key, such as model_list:";
+            report.error(included.place, &Path::top("document"), &message, advice);
             continue;
         }
         let mut chain = pending.chain.to_vec();
@@ -133,8 +84,8 @@ fn split_off_includes(
     let include = entries.remove(position);
     let Value::List(items) = &include.node.value else {
         if include.node.value != Value::Null {
-            let message = format!("{} stands where a list of files belongs", include.node.kind());
-            report.refuse(include.place, &INCLUDE, &message, "write include: [file.yaml]");
+            let message = format!("expected a list of files, found {}", include.node.kind());
+            report.error(include.place, &INCLUDE, &message, "write include: [file.yaml]");
         }
         return entries;
     };
@@ -150,8 +101,8 @@ fn split_off_includes(
                 });
             }
             _ => {
-                let message = format!("{} stands where the name of a file belongs", item.kind());
-                report.refuse(item.place, &INCLUDE.index(index), &message, "write the name of a file");
+                let message = format!("expected the name of a file, found {}", item.kind());
+                report.error(item.place, &INCLUDE.index(index), &message, "");
             }
         }
     }
@@ -179,7 +130,7 @@ fn beside(from: &str, name: &str) -> String {
     parts.join("/")
 }
 
-/// Lists are extended, all else is overwritten, and new keys are added.
+/// Extends lists, overwrites other values, adds new keys.
 fn merge(base: &mut Vec<Entry>, included: Vec<Entry>) {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for (index, own) in base.iter().enumerate() {

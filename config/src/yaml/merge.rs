@@ -1,17 +1,16 @@
-//! Keys of a map made unique: merge keys first, the last value of a duplicate, the place of the first.
+//! Merge keys and duplicate keys: the last value of a key is used, at the position of the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostics::report::{Path, Report};
-use crate::yaml::python;
-use crate::yaml::tree::{Entry, Node, Place, Value};
+use super::tree::{Entry, Node, Value};
+use crate::diagnostics::{Path, Place, Report};
 
-/// What a `<<` brings in.
-pub struct Merge(Vec<Entry>);
+/// The entries of a `<<`.
+pub(crate) struct Merge(Vec<Entry>);
 
 impl Merge {
-    /// From a map, or a list of maps of which the first wins. `Err` is the place of what is neither.
-    pub fn new(node: Node) -> Result<Self, Place> {
+    /// From a map, or a list of maps of which the first wins. `Err` is the place of anything else.
+    pub(crate) fn new(node: Node) -> Result<Self, Place> {
         match node.value {
             Value::Map(entries) => Ok(Self(entries)),
             Value::List(items) => {
@@ -29,21 +28,8 @@ impl Merge {
     }
 }
 
-/// A key as Python's `str` writes it.
-pub fn key_text(value: &Value) -> String {
-    match value {
-        Value::Text(text) => text.clone(),
-        other => {
-            let mut out = String::new();
-            python::repr(other, &mut out);
-            out
-        }
-    }
-}
-
-/// The entries that a Python `dict` would hold, in its order. Keys written twice are reported, behind the path, which is
-/// long to write out.
-pub fn finish(
+/// The entries of a Python `dict`, in its order. Warns of duplicate keys; `path` is called for those only.
+pub(crate) fn finish(
     own: Vec<Entry>,
     merges: Vec<Merge>,
     path: &dyn Fn() -> String,
@@ -79,8 +65,8 @@ fn report_duplicates(entries: &[Entry], path: &str, report: &mut Report) {
     for entry in entries {
         if let Some(first) = earlier.insert(&entry.key, entry.place) {
             let key = format!("{path}{}", entry.key);
-            let message = format!("stands on line {} already, and the last one wins", first.line);
-            report.warn(entry.place, &Path::top(&key), &message, "remove one of the two");
+            let message = format!("duplicate key, first defined on line {}", first.line);
+            report.warn(entry.place, &Path::top(&key), &message, "remove one; the last one is used");
         }
     }
 }

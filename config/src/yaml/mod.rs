@@ -1,10 +1,16 @@
-//! YAML text into one tree, with PyYAML's idea of scalars, duplicate keys and merge keys.
+//! YAML text into a tree, with PyYAML's rules for scalars, duplicate keys and merge keys.
 
-pub mod anchors;
-pub mod include;
-pub mod json;
-pub mod merge;
-pub mod parse;
-pub mod python;
-pub mod scalar;
-pub mod tree;
+mod anchors;
+mod document;
+mod include;
+mod merge;
+mod parse;
+pub(crate) mod python;
+pub(crate) mod scalar;
+mod tree;
+mod write;
+
+pub(crate) use document::document;
+pub(crate) use include::with_includes;
+pub(crate) use parse::parse;
+pub(crate) use tree::{Entry, Node, Value, find};

@@ -1,21 +1,21 @@
-//! YAML text into a tree, with PyYAML's idea of scalars, duplicate keys and merge keys.
+//! YAML events into a tree.
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use crate::diagnostics::report::{Path, Report};
-use crate::yaml::anchors::{Anchors, TooMuch};
-use crate::yaml::merge::{self, Merge};
-use crate::yaml::scalar;
-use crate::yaml::tree::{Entry, Node, Place, Value};
+use super::anchors::{Anchors, TooMuch};
+use super::merge::{self, Merge};
+use super::tree::{Entry, Node, Value};
+use super::{python, scalar};
+use crate::diagnostics::{Path, Place, Report};
 
-/// Collections within collections at most. Real files need six; what walks the tree may then recurse.
+/// Depth of nested collections, at most: code that walks the tree may recurse. Real files need six.
 const MAX_DEPTH: usize = 100;
 const DOCUMENT: Path<'static> = Path::top("document");
 
-/// The one document of a file, or `None` with the reason in the report.
-pub fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> {
+/// The document of a file; `None` with an error.
+pub(crate) fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> {
     let options = granit_parser::options! {
-        // As PyYAML has it: the last line of a block scalar gets no line feed the file does not have.
+        // As PyYAML: a block scalar at the end of a file without line feed has none either.
         block_scalar_eof_without_line_feed: true,
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
@@ -23,7 +23,7 @@ pub fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> {
     let anchors = Anchors::of_file(text.len());
     let mut builder = Builder { file, report, stack: Vec::new(), anchors, root: None };
     let mut documents = 0_usize;
-    // A byte-order mark is no part of the text: editors put it there.
+    // Editors add a byte-order mark.
     for event in Parser::new_from_str_with_options(text.trim_start_matches('\u{feff}'), options) {
         let outcome = match event {
             Ok((Event::DocumentStart(..), span)) => {
@@ -41,16 +41,16 @@ pub fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> {
     Some(root.unwrap_or(Node { place: Place { file, line: 1 }, value: Value::Null }))
 }
 
-/// The document is refused, and the report says why.
+/// The report has the error.
 struct Refused;
 
-/// A collection that is not closed yet.
+/// An open collection.
 enum Frame {
     List { place: Place, anchor: usize, items: Vec<Node> },
     Map { place: Place, anchor: usize, entries: Vec<Entry>, merges: Vec<Merge>, key: Option<Key> },
 }
 
-/// A key that waits for its value.
+/// A key without its value yet.
 struct Key {
     text: String,
     place: Place,
@@ -72,15 +72,15 @@ impl Builder<'_> {
     }
 
     fn refuse(&mut self, place: Place, message: &str, advice: &str) -> Refused {
-        self.report.refuse(place, &DOCUMENT, message, advice);
+        self.report.error(place, &DOCUMENT, message, advice);
         Refused
     }
 
     fn second_document(&mut self, span: Span) -> Refused {
         self.refuse(
             self.place(span),
-            "a second YAML document begins here",
-            "keep one document in the file: remove the `---`, and join files with `include:`",
+            "expected one YAML document, found a second one",
+            "remove the `---`; use `include:` to join files",
         )
     }
 
@@ -94,11 +94,11 @@ impl Builder<'_> {
                 | ErrorKind::UnexpectedCharacter { character: '\t' }
         );
         if is_tab {
-            return self.refuse(place, "a tab stands where YAML allows spaces only", "indent with spaces");
+            return self.refuse(place, "invalid YAML: tab in indentation", "indent with spaces");
         }
         let column = error.marker().col().saturating_add(1);
-        let advice = format!("correct the YAML near column {column}; quoting a value often helps");
-        self.refuse(place, &format!("this is no valid YAML: {}", error.info()), &advice)
+        let message = format!("invalid YAML near column {column}: {}", error.info());
+        self.refuse(place, &message, "quoting a value often helps")
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Refused> {
@@ -143,13 +143,13 @@ impl Builder<'_> {
         }
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
             let merges = plain && tag.is_none() && text == "<<";
-            *key = Some(Key { text: merge::key_text(&value), place, merges });
+            *key = Some(Key { text: python::str(&value), place, merges });
             return Ok(());
         }
         self.place_node(Node { place, value })
     }
 
-    /// The five core tags do what they say; PyYAML knows no others that a configuration could use.
+    /// The core tags for scalars. PyYAML has no others that a configuration could use.
     fn tagged(&mut self, place: Place, text: &str, tag: &Tag) -> Result<Value, Refused> {
         let resolved = scalar::resolve(text);
         let value = match (tag.core_suffix(), resolved) {
@@ -159,7 +159,7 @@ impl Builder<'_> {
             | (Some("bool"), value @ Value::Bool(_))
             | (Some("null"), value @ Value::Null) => Some(value),
             (Some("float"), Value::Int(_)) => text.parse().ok().map(Value::Float),
-            // The tag that says nothing: PyYAML resolves the scalar all the same.
+            // `!`, the non-specific tag: PyYAML resolves the scalar all the same.
             (None, value) if tag.suffix() == "!" || tag.original() == "!" => Some(value),
             _ => None,
         };
@@ -171,11 +171,8 @@ impl Builder<'_> {
             return Err(self.too_deep(place));
         }
         if let Some(Frame::Map { key: None, .. }) = self.stack.last() {
-            return Err(self.refuse(
-                place,
-                "a list or a map stands where a key belongs",
-                "quote it if it is text, as in \"{{ name }}\"",
-            ));
+            let advice = "quote it if it is a string, as in \"{{ name }}\"";
+            return Err(self.refuse(place, "expected a key, found a list or a map", advice));
         }
         match tag {
             Some(tag) if !tag.is_yaml_core_schema_tag(kind) && tag.suffix() != "!" => {
@@ -186,16 +183,12 @@ impl Builder<'_> {
     }
 
     fn unknown_tag(&mut self, place: Place, tag: &Tag) -> Refused {
-        let message = format!("the tag {} does not fit here", tag.original());
-        self.refuse(
-            place,
-            &message,
-            "remove the tag; values from the environment are written os.environ/NAME",
-        )
+        let message = format!("unsupported YAML tag {}", tag.original());
+        self.refuse(place, &message, "remove it; write environment variables as os.environ/NAME")
     }
 
     fn too_deep(&mut self, place: Place) -> Refused {
-        self.refuse(place, "more than 100 collections within each other", "flatten this part of the file")
+        self.refuse(place, "more than 100 nested collections", "flatten this part of the file")
     }
 
     fn too_much(&mut self, place: Place) -> Refused {
@@ -213,15 +206,14 @@ impl Builder<'_> {
             Some(Ok(found)) => found,
             Some(Err(TooMuch)) => return Err(self.too_much(place)),
             None => {
-                let message = "this alias repeats the collection it stands in";
-                return Err(self.refuse(place, message, "write it out"));
+                return Err(self.refuse(place, "recursive alias", "write it out"));
             }
         };
         if self.stack.len().saturating_add(height) > MAX_DEPTH {
             return Err(self.too_deep(place));
         }
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
-            *key = Some(Key { text: merge::key_text(&node.value), place, merges: false });
+            *key = Some(Key { text: python::str(&node.value), place, merges: false });
             return Ok(());
         }
         self.place_node(node)
@@ -251,8 +243,8 @@ impl Builder<'_> {
                 Some(key) if key.merges => match Merge::new(node) {
                     Ok(merge) => merges.push(merge),
                     Err(place) => {
-                        let advice = "merge a map, or a list of maps, by its alias";
-                        return Err(self.refuse(place, "`<<` can only merge maps", advice));
+                        let message = "`<<` expects a map or a list of maps";
+                        return Err(self.refuse(place, message, "write the alias of a map"));
                     }
                 },
                 Some(Key { text, place, .. }) => entries.push(Entry { key: text, place, node }),
@@ -263,7 +255,7 @@ impl Builder<'_> {
     }
 }
 
-/// Where the collection that was just closed stands, as a path with a dot at its end.
+/// The path of the collection that was just closed, with a dot at its end.
 fn path_text(stack: &[Frame]) -> String {
     let mut path = String::new();
     for frame in stack {

@@ -2,56 +2,35 @@
 
 use std::fmt::Write;
 
-use crate::yaml::tree::{Node, Value};
+use super::tree::Value;
+use super::write::{Style, write};
 
-/// `str(value)`, except that a map is written as `json.dumps` writes it: what LiteLLM hashes.
-pub fn hashed(value: &Value, out: &mut String) {
+const REPR: Style = Style { null: "None", bools: ["False", "True"], float, text: text_repr };
+const DUMPS: Style = Style { null: "null", bools: ["false", "true"], float: dumps_float, text: dumps_text };
+
+/// `str(value)`
+pub(crate) fn str(value: &Value) -> String {
+    let mut out = String::new();
     match value {
         Value::Text(text) => out.push_str(text),
-        Value::Map(_) => dumps(value, out),
-        _ => repr(value, out),
+        _ => write(value, &REPR, &mut out),
     }
+    out
 }
 
-/// `repr(value)`
-pub fn repr(value: &Value, out: &mut String) {
-    match value {
-        Value::Null => out.push_str("None"),
-        Value::Bool(true) => out.push_str("True"),
-        Value::Bool(false) => out.push_str("False"),
-        Value::Int(number) => int(*number, out),
-        Value::Float(number) => out.push_str(&float(*number)),
-        Value::Text(text) => text_repr(text, out),
-        Value::List(items) => list_repr(items, out),
-        Value::Map(entries) => {
-            out.push('{');
-            for (index, entry) in entries.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { ", " });
-                text_repr(&entry.key, out);
-                out.push_str(": ");
-                repr(&entry.node.value, out);
-            }
-            out.push('}');
-        }
+/// What LiteLLM hashes: `json.dumps(value)` of a map, `str(value)` of anything else. `dumps` writes ASCII
+/// only.
+pub(crate) fn hashed(value: &Value) -> String {
+    if !matches!(value, Value::Map(_)) {
+        return str(value);
     }
-}
-
-fn list_repr(items: &[Node], out: &mut String) {
-    out.push('[');
-    for (index, item) in items.iter().enumerate() {
-        out.push_str(if index == 0 { "" } else { ", " });
-        repr(&item.value, out);
-    }
-    out.push(']');
-}
-
-/// Decimal digits.
-pub fn int(number: i64, out: &mut String) {
-    out.push_str(&number.to_string());
+    let mut out = String::new();
+    write(value, &DUMPS, &mut out);
+    out
 }
 
 /// `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
-pub fn float(number: f64) -> String {
+pub(super) fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
     }
@@ -100,43 +79,14 @@ fn escape(char: char, out: &mut String) {
     };
 }
 
-/// `str.isprintable` for what a configuration may hold: controls, format characters, separators and private
-/// use are not printable. Unassigned code points count as printable here.
+/// `str.isprintable` for most characters: controls, format characters, separators and private use are not
+/// printable. Unassigned code points, which are not printable in Python, are here.
 fn is_printable(char: char) -> bool {
     !char.is_control()
         && !matches!(u32::from(char),
             0xa0 | 0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x1680 | 0x180e | 0x2000..=0x200f
             | 0x2028..=0x202f | 0x205f..=0x206f | 0x3000 | 0xe000..=0xf8ff | 0xfeff | 0xfff9..=0xfffb
             | 0xe0000..=0xe0fff | 0xf0000..=0x10ffff)
-}
-
-/// `json.dumps(value)`: a space after each comma and colon, nothing but ASCII.
-pub fn dumps(value: &Value, out: &mut String) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(on) => out.push_str(if *on { "true" } else { "false" }),
-        Value::Int(number) => int(*number, out),
-        Value::Float(number) => out.push_str(&dumps_float(*number)),
-        Value::Text(text) => dumps_text(text, out),
-        Value::List(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { ", " });
-                dumps(&item.value, out);
-            }
-            out.push(']');
-        }
-        Value::Map(entries) => {
-            out.push('{');
-            for (index, entry) in entries.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { ", " });
-                dumps_text(&entry.key, out);
-                out.push_str(": ");
-                dumps(&entry.node.value, out);
-            }
-            out.push('}');
-        }
-    }
 }
 
 fn dumps_float(number: f64) -> String {

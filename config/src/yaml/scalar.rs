@@ -1,9 +1,9 @@
-//! What a plain scalar means under YAML 1.1, rule by rule as PyYAML's SafeLoader resolves it.
+//! The value of a plain scalar under YAML 1.1, rule by rule as PyYAML's SafeLoader resolves it.
 
-use crate::yaml::tree::Value;
+use super::tree::Value;
 
 /// The value of an unquoted scalar.
-pub fn resolve(text: &str) -> Value {
+pub(crate) fn resolve(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Value::Bool(true),
@@ -12,7 +12,7 @@ pub fn resolve(text: &str) -> Value {
         }
         _ => {}
     }
-    // Only these characters can begin a number or a date, and most scalars are neither.
+    // Only these characters begin a number or a date.
     if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.')) {
         return Value::Text(text.to_owned());
     }
@@ -293,7 +293,7 @@ mod tests {
             (".", text(".")),
             ("1_", Value::Int(1)),
             ("9223372036854775807", Value::Int(i64::MAX)),
-            // Python counts on; the digits stay as they are, and that is what ids are made of.
+            // An int in Python. As text, the digits of the id are the same.
             ("9223372036854775808", text("9223372036854775808")),
         ];
         for (scalar, expected) in rows {

@@ -1,35 +1,30 @@
 //! A YAML document as an ordered tree in which every node knows its line.
 
-/// Where something stands: which of the files that were read, and the line in it, from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Index into the names of the files, the operator's own file first.
-    pub file: u16,
-    /// From 1.
-    pub line: u32,
-}
+use serde::{Serialize, Serializer};
+
+use crate::diagnostics::Place;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Where it starts.
-    pub place: Place,
+    pub(crate) place: Place,
     /// What it is.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 /// What PyYAML's SafeLoader would make of a node.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// `~`, `null`, nothing.
     Null,
     /// `true`, `Yes`, `off`.
     Bool(bool),
-    /// In any base, sexagesimal included. What 64 bits do not hold is text.
+    /// In any base, sexagesimal included. Integers above 64 bits are text.
     Int(i64),
     /// With a point; `1e3` is text in YAML 1.1.
     Float(f64),
-    /// Everything else that is no collection; dates as Python writes them.
+    /// Every other scalar; dates as Python writes them.
     Text(String),
     /// `- a` or `[a]`.
     List(Vec<Node>),
@@ -37,28 +32,28 @@ pub enum Value {
     Map(Vec<Entry>),
 }
 
-/// A key of a map and what it holds.
+/// A key of a map and its value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// As Python's `str` would write it.
-    pub key: String,
-    /// Where the key stands.
-    pub place: Place,
-    /// What it holds.
-    pub node: Node,
+pub(crate) struct Entry {
+    /// As Python's `str` writes it.
+    pub(crate) key: String,
+    /// Where the key is written.
+    pub(crate) place: Place,
+    /// Its value.
+    pub(crate) node: Node,
 }
 
 impl Node {
     /// The entries of a map; `None` for everything else.
-    pub fn entries(&self) -> Option<&[Entry]> {
+    pub(crate) fn entries(&self) -> Option<&[Entry]> {
         match &self.value {
             Value::Map(entries) => Some(entries),
             _ => None,
         }
     }
 
-    /// Whether the value asks for nothing: absent, off, empty or zero.
-    pub fn is_falsy(&self) -> bool {
+    /// Whether Python counts the value as false: null, off, empty or zero.
+    pub(crate) fn is_falsy(&self) -> bool {
         match &self.value {
             Value::Null => true,
             Value::Bool(on) => !on,
@@ -70,20 +65,37 @@ impl Node {
         }
     }
 
-    /// What kind of thing it is, for messages.
-    pub fn kind(&self) -> &'static str {
+    /// The type of the value, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
-            Value::Null => "nothing",
-            Value::Bool(_) => "a truth value",
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
             Value::Int(_) | Value::Float(_) => "a number",
-            Value::Text(_) => "text",
+            Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
         }
     }
 }
 
-/// The entry of that name, unless its value is null: nulls count as absent.
-pub fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
+/// JSON. Non-finite floats become `null`, which is all that JSON has for them.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(on) => serializer.serialize_bool(*on),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(items) => serializer.collect_seq(items.iter().map(|item| &item.value)),
+            Self::Map(entries) => {
+                serializer.collect_map(entries.iter().map(|entry| (&entry.key, &entry.node.value)))
+            }
+        }
+    }
+}
+
+/// The entry of that name, unless its value is null: null counts as absent.
+pub(crate) fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
     entries.iter().find(|entry| entry.key == key && entry.node.value != Value::Null)
 }

@@ -16,7 +16,7 @@ pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) fn colored(finding: &Finding) -> String {
     let line = finding.to_string();
     let (style, word) = match finding.severity {
-        Severity::Refused => (RED, ": refused: "),
+        Severity::Error => (RED, ": error: "),
         Severity::Warning => (YELLOW, ": warning: "),
     };
     match line.split_once(word) {

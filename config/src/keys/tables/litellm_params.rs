@@ -1,29 +1,27 @@
 //! `litellm_params`. What is not here is sent to the provider, as LiteLLM does.
 
-use crate::keys::support::{Key, Table, applied, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
 /// Keys of `litellm_params` that are not request parameters.
-pub const LITELLM_PARAMS: Table = Table { name: "litellm_params", keys: KEYS, open: true };
+pub(crate) const LITELLM_PARAMS: Table = Table { name: "litellm_params", keys: KEYS, open: true };
 
-const BUDGET: &str = "is a budget, which is not kept here";
-const AT_PROVIDER: &str = "set the budget at the provider, and remove the key";
 const SIGV4: &str = "has no effect: requests to Bedrock are not signed";
-const BEDROCK_KEY: &str = "give a Bedrock API key as api_key, or in AWS_BEARER_TOKEN_BEDROCK";
-const ROUTERS: &str = "chooses the model by the request's content, which is not served";
+const BEDROCK_KEY: &str = "set api_key, or AWS_BEARER_TOKEN_BEDROCK, to a Bedrock API key";
+const ROUTERS: &str = "choosing the model by the content of the request is not supported";
 const NAME_MODEL: &str = "name the model in the request";
-const NO_LOGIN: &str = "logs in to get a token, which is not served";
-const TOKEN: &str = "give the token as azure_ad_token, or a key as api_key";
+const NO_LOGIN: &str = "has no effect: logging in for a token is not supported";
+const TOKEN: &str = "set azure_ad_token to a token, or api_key to a key";
 const NO_EFFECT: &str = "has no effect here";
-const SHOWN: &str = "price, shown by the listings";
+const SHOWN: &str = "price, shown in listings";
 
 const KEYS: &[Key] = &[
     applied(
         "additional_drop_params",
-        "members removed from the client's JSON body, also by path: `reasoning.summary`, `tools[*].strict`",
+        "members to remove from the client's JSON body, also by path: `reasoning.summary`, `tools[*].strict`",
     ),
     ignored("allow_client_keepalive_override", NO_EFFECT, "remove it"),
-    ignored("allowed_openai_params", "has no effect: every parameter is passed on as it comes", "remove it"),
-    applied("api_base", "where the provider is"),
+    ignored("allowed_openai_params", "has no effect: every parameter is passed on unchanged", "remove it"),
+    applied("api_base", "URL of the provider"),
     applied("api_key", "the provider's key"),
     applied("api_version", "Azure's api-version"),
     ignored("auto_router_config", ROUTERS, NAME_MODEL),
@@ -31,7 +29,7 @@ const KEYS: &[Key] = &[
     refused("auto_router_default_model", ROUTERS, NAME_MODEL),
     ignored("auto_router_embedding_model", ROUTERS, NAME_MODEL),
     ignored("aws_access_key_id", SIGV4, BEDROCK_KEY),
-    ignored("aws_bedrock_runtime_endpoint", NO_EFFECT, "give it as api_base"),
+    ignored("aws_bedrock_runtime_endpoint", NO_EFFECT, "set api_base"),
     ignored("aws_profile_name", SIGV4, BEDROCK_KEY),
     applied("aws_region_name", "Bedrock's region"),
     ignored("aws_role_name", SIGV4, BEDROCK_KEY),
@@ -44,14 +42,14 @@ const KEYS: &[Key] = &[
     ignored("azure_password", NO_LOGIN, TOKEN),
     ignored("azure_scope", NO_LOGIN, TOKEN),
     ignored("azure_username", NO_LOGIN, TOKEN),
-    applied("base_model", "shown by the listings"),
-    applied("base_url", "another name of api_base"),
-    refused("budget_duration", BUDGET, AT_PROVIDER),
-    ignored("cache", "has no effect: answers are not cached", "put a cache in front"),
+    applied("base_model", "shown in listings"),
+    applied("base_url", "same as api_base"),
+    budget("budget_duration"),
+    ignored("cache", "has no effect: responses are not cached", "put a cache in front"),
     ignored(
         "cache_control_injection_points",
-        "has no effect: requests are passed on as they come",
-        "let the client mark what to cache",
+        "has no effect: requests are passed on unchanged",
+        "let the client set cache_control",
     ),
     applied("cache_creation_input_token_cost", SHOWN),
     applied("cache_read_input_token_cost", SHOWN),
@@ -61,114 +59,94 @@ const KEYS: &[Key] = &[
     ignored("complexity_router_default_model", ROUTERS, NAME_MODEL),
     ignored(
         "configurable_clientside_auth_params",
-        "has no effect: clients' credentials never reach a provider",
+        "has no effect: credentials of clients never reach a provider",
         "put the credentials in the file",
     ),
-    applied("cooldown_time", "seconds the deployment cools down; 0: never"),
-    applied("custom_llm_provider", "the provider, whatever the model's prefix says"),
-    ignored("daily_reset_time", "has no effect: there are no limits of the day here", "use rpm and tpm"),
+    applied("cooldown_time", "seconds of cooldown; 0 disables it"),
+    applied("custom_llm_provider", "the provider, instead of the prefix of the model"),
+    ignored("daily_reset_time", "has no effect: no limits per day", "use rpm and tpm"),
     ignored(
         "drop_params",
-        "drops nothing: requests are passed on as they come",
-        "name members to remove in additional_drop_params",
+        "has no effect: requests are passed on unchanged",
+        "list members to remove in additional_drop_params",
     ),
-    applied("extra_body", "merged into the body, over what the client sent"),
+    applied("extra_body", "merged into the body, overrides the client"),
     applied("extra_headers", "added to every request to the provider"),
     refused(
         "guardrails",
-        "checks requests, which this gateway would pass unchecked",
-        "remove it, or check requests elsewhere",
+        "unsupported: requests would pass unchecked",
+        "check requests elsewhere, and remove it",
     ),
-    applied("headers", "another name of extra_headers"),
-    refused(
-        "hf_model_name",
-        "belongs to prompt templates, which are not applied",
-        "let the provider apply its template",
-    ),
+    applied("headers", "same as extra_headers"),
+    refused("hf_model_name", "prompt templates are not supported", "let the provider apply its template"),
     applied("input_cost_per_second", SHOWN),
     applied("input_cost_per_token", "price for cost-based-routing"),
-    ignored("itpm", "has no effect: input and output tokens are not limited apart", "use tpm"),
+    ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     ignored("keepalive_seconds", NO_EFFECT, "remove it"),
-    refused(
-        "litellm_credential_name",
-        "names a stored credential, and there is no store here",
-        "give api_key and api_base",
-    ),
-    refused("max_budget", BUDGET, AT_PROVIDER),
+    refused("litellm_credential_name", "stored credentials are not supported", "set api_key and api_base"),
+    budget("max_budget"),
     ignored("max_file_size_mb", NO_EFFECT, "llm_balancer.max_body_mb limits all bodies"),
-    applied("max_parallel_requests", "requests in flight at most"),
+    applied("max_parallel_requests", "limit of requests in flight"),
     ignored("max_retries", "has no effect, as in LiteLLM", "use num_retries"),
     ignored(
         "merge_reasoning_content_in_choices",
-        "has no effect: answers are passed on as they come",
+        "has no effect: responses are passed on unchanged",
         "let the client join them",
     ),
     ignored(
         "metadata",
-        "is for LiteLLM's logs, and never sent",
-        "send it from the client if the provider is to store it",
+        "has no effect: only LiteLLM's logs use it",
+        "let the client send it if the provider should store it",
     ),
     refused(
         "mock_response",
-        "answers without calling the provider, and this gateway would call it",
-        "point api_base at a fake provider, or remove the deployment",
+        "unsupported: the gateway would call the provider",
+        "set api_base to a fake provider, or remove the deployment",
     ),
     applied("model", "`provider/name`"),
-    ignored("model_info", NO_EFFECT, "it belongs beside litellm_params, not in it"),
+    ignored("model_info", NO_EFFECT, "move it beside litellm_params"),
     applied("num_retries", "retries after this deployment failed"),
-    applied("order", "lower comes first; where one deployment of a group has it, those without are left out"),
-    applied("organization", "sent as OpenAI-Organization; a list makes one deployment of each"),
-    ignored("otpm", "has no effect: input and output tokens are not limited apart", "use tpm"),
+    applied(
+        "order",
+        "lower is preferred; if one deployment of a group has an order, those without are not used",
+    ),
+    applied("organization", "sent as OpenAI-Organization; a list makes one deployment per entry"),
+    ignored("otpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     applied("output_cost_per_second", SHOWN),
     applied("output_cost_per_token", "price for cost-based-routing"),
-    refused(
-        "prompt_id",
-        "names a stored prompt, and there is no store here",
-        "let the client send the prompt",
-    ),
-    ignored("region_name", "has no effect: regions are not checked", "use tags, or groups of their own"),
-    applied("request_timeout", "as timeout, which goes first"),
-    ignored("rpd", "has no effect: there are no limits of the day here", "use rpm"),
-    applied(
-        "rpm",
-        "requests of a clock minute (UTC): a limit that is held exactly, and a weight of simple-shuffle",
-    ),
-    ignored("silent_model", "has no effect: requests are not doubled", "remove it"),
-    applied("ssl_verify", "`false`: the provider is not verified; a path: against those CAs"),
+    refused("prompt_id", "stored prompts are not supported", "let the client send the prompt"),
+    ignored("region_name", "has no effect: regions are not checked", "use tags, or a group per region"),
+    applied("request_timeout", "as timeout, which overrides it"),
+    ignored("rpd", "has no effect: no limits per day", "use rpm"),
+    applied("rpm", "requests per clock minute (UTC): an exact limit, and a weight of simple-shuffle"),
+    ignored("silent_model", "has no effect: requests are not duplicated", "remove it"),
+    applied("ssl_verify", "`false` disables verification; a path is a PEM file with CAs"),
     applied("stream_timeout", "seconds to the headers of a stream, and between its bytes"),
     ignored("stream_timeout_by_service_tier", NO_EFFECT, "use stream_timeout"),
-    refused(
-        "system_prompt",
-        "would have to be put into every request, which is not served",
-        "let the client send it",
-    ),
+    refused("system_prompt", "adding a system prompt to requests is not supported", "let the client send it"),
     ignored("tag_regex", "has no effect: tags are compared whole", "use tags"),
     applied("tags", "for tag routing"),
     ignored("tenant_id", NO_LOGIN, TOKEN),
-    applied("timeout", "seconds an attempt may take"),
+    applied("timeout", "seconds per attempt"),
     ignored("timeout_by_service_tier", NO_EFFECT, "use timeout"),
-    ignored("tpd", "has no effect: there are no limits of the day here", "use tpm"),
-    applied("tpm", "tokens of a clock minute (UTC): a limit, and a weight of simple-shuffle"),
+    ignored("tpd", "has no effect: no limits per day", "use tpm"),
+    applied("tpm", "tokens per clock minute (UTC): a limit, and a weight of simple-shuffle"),
     ignored("use_chat_completions_api", NO_EFFECT, "remove it"),
-    ignored(
-        "use_in_pass_through",
-        "has no effect: there are no pass-through routes here",
-        "call the provider directly",
-    ),
+    ignored("use_in_pass_through", "has no effect: no pass-through routes", "call the provider directly"),
     ignored("use_litellm_proxy", NO_EFFECT, "write litellm_proxy/<name> as the model"),
     ignored(
         "vertex_credentials",
         "has no effect: no token is fetched from Google",
-        "give an access token as api_key, or let Envoy's gcp_authn filter add it",
+        "set api_key to an access token, or let Envoy's gcp_authn filter add one",
     ),
-    applied("vertex_location", "Vertex AI's location; us-central1 where nothing is set"),
+    applied("vertex_location", "Vertex AI's location; us-central1 if unset"),
     applied("vertex_project", "Vertex AI's project"),
     ignored("watsonx_region_name", NO_EFFECT, "remove it"),
     applied("weight", "share of the requests under simple-shuffle"),
 ];
 
 /// Settings of LiteLLM's other features, by the beginning of their names. They never reach a provider.
-pub fn is_litellms_own(name: &str) -> bool {
+pub(crate) fn is_litellms_own(name: &str) -> bool {
     const BEGINNINGS: [&str; 18] = [
         "adaptive_router_",
         "anthropic_keycloak_",
@@ -194,12 +172,12 @@ pub fn is_litellms_own(name: &str) -> bool {
 
 /// Request parameters of OpenAI, and those of other providers that real files set. Anything else is sent as well,
 /// with a warning, because it may be a misspelling.
-pub fn is_request_parameter(name: &str) -> bool {
+pub(crate) fn is_request_parameter(name: &str) -> bool {
     REQUEST_PARAMETERS.binary_search(&name).is_ok()
 }
 
 /// Sorted by name.
-pub const REQUEST_PARAMETERS: &[&str] = &[
+pub(crate) const REQUEST_PARAMETERS: &[&str] = &[
     "allow_fallbacks",
     "anthropic_beta",
     "anthropic_version",

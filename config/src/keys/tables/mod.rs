@@ -1,5 +1,4 @@
-//! Every key that a LiteLLM file may hold, section by section, with its verdict. docs/configuration.md is the
-//! same tables for people, and a test holds the two together.
+//! Every key of a LiteLLM file, section by section. A test keeps docs/configuration.md equal to these tables.
 
 mod general_settings;
 mod item;
@@ -10,19 +9,19 @@ mod model_info;
 mod router_settings;
 mod top;
 
-pub use general_settings::GENERAL_SETTINGS;
-pub use item::ITEM;
-pub use litellm_params::{LITELLM_PARAMS, REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
-pub use litellm_settings::LITELLM_SETTINGS;
-pub use llm_balancer::LLM_BALANCER;
-pub use model_info::MODEL_INFO;
-pub use router_settings::ROUTER_SETTINGS;
-pub use top::TOP;
+pub(crate) use general_settings::GENERAL_SETTINGS;
+pub(crate) use item::ITEM;
+pub(crate) use litellm_params::{LITELLM_PARAMS, REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
+pub(crate) use litellm_settings::LITELLM_SETTINGS;
+pub(crate) use llm_balancer::LLM_BALANCER;
+pub(crate) use model_info::MODEL_INFO;
+pub(crate) use router_settings::ROUTER_SETTINGS;
+pub(crate) use top::TOP;
 
-use crate::keys::support::{Support, Table};
+use super::support::{Support, Table};
 
 /// All sections, in the order in which a misplaced key is looked for.
-pub const ALL: [&Table; 8] = [
+pub(crate) const ALL: [&Table; 8] = [
     &TOP,
     &ITEM,
     &LITELLM_PARAMS,
@@ -34,7 +33,7 @@ pub const ALL: [&Table; 8] = [
 ];
 
 /// The section where a key that was found elsewhere would be applied.
-pub fn home_of(name: &str, elsewhere: &str) -> Option<&'static str> {
+pub(crate) fn home_of(name: &str, elsewhere: &str) -> Option<&'static str> {
     let homes =
         [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &LITELLM_PARAMS, &GENERAL_SETTINGS, &LLM_BALANCER, &MODEL_INFO];
     let applies =

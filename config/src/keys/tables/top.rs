@@ -1,48 +1,40 @@
 //! The document itself.
 
-use crate::keys::support::{Key, Table, applied, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
 /// Top-level keys.
-pub const TOP: Table = Table { name: "the top level", keys: KEYS, open: false };
+pub(crate) const TOP: Table = Table { name: "the top level", keys: KEYS, open: false };
 
-const ELSEWHERE: &str = "is no feature of this gateway and has no effect";
+const ELSEWHERE: &str = "has no effect: not supported";
 const DROP: &str = "remove it, or keep it for LiteLLM";
 
 const KEYS: &[Key] = &[
     ignored("assistant_settings", ELSEWHERE, DROP),
-    refused(
-        "budget_duration",
-        "is a budget, which is not kept here",
-        "set the budget at the provider, and remove the key",
-    ),
+    budget("budget_duration"),
     ignored(
         "callback_settings",
         ELSEWHERE,
-        "metrics are at /stats/prometheus on the admin port; logs are on stdout",
+        "metrics are at /stats/prometheus of Envoy's admin port; logs are on stdout",
     ),
     refused(
         "credential_list",
-        "names credentials that deployments refer to, which is not served",
-        "put api_key and api_base in each litellm_params",
+        "stored credentials are not supported",
+        "set api_key and api_base in each litellm_params",
     ),
-    applied("environment_variables", "go before the process' environment for every os.environ/ value"),
+    applied("environment_variables", "override the environment of the process for os.environ/ values"),
     ignored("files_settings", ELSEWHERE, DROP),
     ignored("finetune_settings", ELSEWHERE, DROP),
     applied("general_settings", "master key and other settings of the server"),
     refused(
         "guardrails",
-        "checks requests or answers, which this gateway would pass unchecked",
-        "run the guardrail in front of or behind this gateway, and remove the section",
+        "unsupported: requests and responses would pass unchecked",
+        "run guardrails in front of or behind this gateway, and remove the section",
     ),
-    applied("include", "files merged into this one: lists are extended, everything else is overwritten"),
-    applied("litellm_settings", "retries, timeouts and fallbacks that router_settings does not give"),
-    applied("llm_balancer", "settings of this program, which LiteLLM ignores"),
-    applied("master_key", "taken for general_settings.master_key, with a warning"),
-    refused(
-        "max_budget",
-        "is a budget, which is not kept here",
-        "set the budget at the provider, and remove the key",
-    ),
+    applied("include", "files merged into this one: lists are extended, other values overwritten"),
+    applied("litellm_settings", "retries, timeouts and fallbacks that router_settings does not set"),
+    applied("llm_balancer", "settings of this gateway, which LiteLLM ignores"),
+    applied("master_key", "used as general_settings.master_key, with a warning"),
+    budget("max_budget"),
     ignored("mcp_servers", ELSEWHERE, DROP),
     ignored("mcp_tools", ELSEWHERE, DROP),
     applied("model_list", "the deployments"),

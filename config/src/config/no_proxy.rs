@@ -1,10 +1,10 @@
-//! `NO_PROXY`: hosts that are reached without a proxy. Python's urllib, httpx, requests and curl read it differently; an
-//! entry counts here if one of them would take it.
+//! `NO_PROXY`: hosts that are reached without a proxy. Python's urllib, httpx, requests and curl read it
+//! differently; an entry matches here if it matches in one of them.
 
 use std::net::IpAddr;
 
-use crate::config::{Endpoint, Tls};
-use crate::providers::base_url;
+use super::endpoint::{Endpoint, Tls};
+use crate::values::url::host_and_port;
 
 /// The entries of `NO_PROXY`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub struct NoProxy(Vec<Entry>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
-    /// `http://host` counts for http alone (httpx).
+    /// `http://host` matches http only (httpx).
     https: Option<bool>,
-    /// `host:8443` counts for that port alone.
+    /// `host:8443` matches that port only.
     port: Option<u16>,
     hosts: Hosts,
 }
@@ -23,20 +23,20 @@ struct Entry {
 enum Hosts {
     /// `*`
     All,
-    /// An address with the number of its leading bits that count: all of them where no `/` is written.
+    /// A network: an address and the number of its leading bits that are compared.
     Network(IpAddr, u32),
-    /// A name in lower case and what ends in it, at a dot.
+    /// A domain in lower case, and its subdomains.
     Domain(String),
 }
 
 impl NoProxy {
-    /// Entries are separated by commas (all readers) or blanks (curl). What is neither a name nor an address matches nothing.
+    /// Entries are separated by commas (all readers) or blanks (curl). An invalid entry matches nothing.
     pub fn parse(text: &str) -> Self {
         let entries = text.split(|at: char| at == ',' || at.is_whitespace());
         Self(entries.filter(|entry| !entry.is_empty()).filter_map(Entry::parse).collect())
     }
 
-    /// Whether this endpoint is reached directly.
+    /// Whether Envoy connects to this endpoint directly.
     pub fn matches(&self, endpoint: &Endpoint) -> bool {
         let https = endpoint.tls != Tls::Off;
         self.0.iter().any(|entry| {
@@ -64,7 +64,7 @@ impl Entry {
         }
         let (host, port) = match rest.strip_prefix('*') {
             Some(rest) if rest.is_empty() || rest.starts_with(':') => ("*".to_owned(), port(rest)?),
-            stars => base_url::host_and_port(stars.unwrap_or(rest).trim_start_matches('.')).ok()?,
+            stars => host_and_port(stars.unwrap_or(rest).trim_start_matches('.')).ok()?,
         };
         let hosts = match host.as_str() {
             "*" => Hosts::All,
@@ -109,14 +109,14 @@ impl Hosts {
     }
 }
 
-/// Whether two addresses of one family agree in their leading bits.
+/// Whether two addresses of one family have the same leading bits.
 fn share(one: IpAddr, other: IpAddr, bits: u32) -> bool {
     let (one, other, width) = match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => (u128::from(one.to_bits()), u128::from(other.to_bits()), 32),
         (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits(), other.to_bits(), 128_u32),
         _ => return false,
     };
-    // A shift by the whole width, where no bit counts, has no result.
+    // `bits` is 0: a shift by the whole width has no result.
     (one ^ other).checked_shr(width.saturating_sub(bits)).unwrap_or(0) == 0
 }
 
@@ -126,15 +126,19 @@ mod tests {
     use crate::config::Layout;
 
     fn endpoint(url: &str) -> Endpoint {
-        let base = base_url::parse(url).ok().unwrap();
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (host, port) = host_and_port(rest.split('/').next().unwrap()).unwrap();
+        let (tls, default_port) = if scheme == "https" { (Tls::SystemCas, 443) } else { (Tls::Off, 80) };
+        let (path, layout) = (String::new(), Layout::OpenAi);
+        let (authority, display_url) = (String::new(), url.to_owned());
         Endpoint {
-            tls: if base.https { Tls::SystemCas } else { Tls::Off },
-            authority: base.authority(),
-            display_url: base.display_url(),
-            host: base.host,
-            port: base.port,
-            path: base.path,
-            layout: Layout::OpenAi,
+            tls,
+            authority,
+            display_url,
+            host,
+            port: port.unwrap_or(default_port),
+            path,
+            layout,
             query: None,
         }
     }

@@ -1,9 +1,9 @@
-//! What people copy into `api_base` behind the address itself: a route, a deployment, an api-version.
+//! What `api_base` may contain beyond the base: a route, a deployment, an api-version.
 
-use crate::providers::base_url::BaseUrl;
-use crate::providers::table::Protocol;
+use super::base_url::BaseUrl;
+use super::table::Protocol;
 
-/// Routes of OpenAI's, which are put behind the base for every request.
+/// OpenAI's routes, which requests add to the base.
 const ROUTES: [&str; 15] = [
     "/chat/completions",
     "/completions",
@@ -22,11 +22,11 @@ const ROUTES: [&str; 15] = [
     "/models",
 ];
 
-/// Routes of Ollama's own format.
+/// Ollama's own routes.
 const OLLAMA: [&str; 6] =
     ["/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/api/tags", "/api/show"];
 
-/// Routes of other formats, and of verbs behind a colon.
+/// Routes of other formats.
 const OTHERS: [&str; 13] = [
     "/v1/messages",
     "/generate",
@@ -44,11 +44,11 @@ const OTHERS: [&str; 13] = [
 ];
 
 impl BaseUrl {
-    /// Removes OpenAI's route at the end of the path, or at an Ollama server that server's own, and names it.
-    pub fn trim_route(&mut self, protocol: Protocol) -> Option<&'static str> {
+    /// Removes and returns a route of OpenAI's, or of Ollama's at an Ollama server, at the end of the path.
+    pub(super) fn trim_route(&mut self, protocol: Protocol) -> Option<&'static str> {
         let routes = ROUTES.iter().filter(|route| protocol != Protocol::AzureAi || **route != "/models");
         let ollama = OLLAMA.iter().filter(|_| protocol == Protocol::Ollama);
-        // Ollama's first: `/api/embeddings` ends in OpenAI's `/embeddings`.
+        // Ollama's first: `/api/embeddings` also ends in OpenAI's `/embeddings`.
         let route = ollama.chain(routes).find(|route| self.ends_in(route)).copied()?;
         let end = self.path.len().saturating_sub(route.len());
         self.path.truncate(end);
@@ -56,11 +56,11 @@ impl BaseUrl {
         Some(route)
     }
 
-    /// The route of another format at the end of the path, with what to write instead.
-    pub fn foreign_route(&self, protocol: Protocol) -> Option<(&str, String)> {
+    /// A route of another format at the end of the path, with advice.
+    pub(super) fn foreign_route(&self, protocol: Protocol) -> Option<(&str, String)> {
         let last = self.path.rsplit('/').next().unwrap_or_default();
         if last.contains(':') {
-            return Some((last, format!("write {}, up to what stands before the model", self.root())));
+            return Some((last, format!("write {} and the path before the model", self.root())));
         }
         if protocol == Protocol::Ollama {
             return None;
@@ -70,13 +70,13 @@ impl BaseUrl {
             let before = self.path.get(..before).unwrap_or_default();
             return Some((
                 route,
-                format!("write {}{before}/v1, where Ollama speaks OpenAI's format", self.root()),
+                format!("write {}{before}/v1, Ollama's OpenAI-compatible API", self.root()),
             ));
         }
         let others =
             OTHERS.iter().filter(|route| protocol != Protocol::Anthropic || **route != "/v1/messages");
         let route = others.into_iter().find(|route| self.ends_in(route))?;
-        Some((route, "write the address that OpenAI's routes follow, such as https://host/v1".to_owned()))
+        Some((route, "write the base of OpenAI's routes, such as https://host/v1".to_owned()))
     }
 
     fn root(&self) -> String {
@@ -88,8 +88,8 @@ impl BaseUrl {
         start.and_then(|start| self.path.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(route))
     }
 
-    /// Takes `/openai/deployments/<name>` off the end of the path, and returns the name.
-    pub fn take_deployment(&mut self) -> Option<String> {
+    /// Removes `/openai/deployments/<name>` from the end of the path, and returns the name.
+    pub(super) fn take_deployment(&mut self) -> Option<String> {
         let (before, name) = self.path.split_once("/openai/deployments/")?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_plain) {
@@ -101,13 +101,13 @@ impl BaseUrl {
     }
 
     /// The api-version in the query.
-    pub fn api_version(&self) -> Option<&str> {
+    pub(super) fn api_version(&self) -> Option<&str> {
         self.query.as_deref()?.split('&').find_map(|pair| pair.strip_prefix("api-version="))
     }
 }
 
-/// An api-version as it was meant: without quotes, and without the name of the parameter that it was copied with.
-pub fn mended_version(written: &str) -> Option<String> {
+/// The version in `api_version`, without quotes and the name of the parameter, which people copy along.
+pub(super) fn cleaned_version(written: &str) -> Option<String> {
     let is_around = |char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '`' | '?' | '&' | ';');
     let mut text = written.trim_matches(is_around);
     for name in ["api-version", "api_version"] {
@@ -126,7 +126,7 @@ mod tests {
     use crate::providers::base_url;
 
     #[test]
-    fn a_route_of_openais_is_taken_off() {
+    fn a_route_of_openais_is_removed() {
         let rows = [
             ("https://x/v1/audio/speech", Protocol::OpenAi, "/v1"),
             ("https://x/v1/images/generations/", Protocol::OpenAi, "/v1"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_of_another_format_is_known() {
+    fn a_route_of_another_format_is_found() {
         for url in [
             "http://ollama:11434/api/chat",
             "http://tgi/generate_stream",
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_mended_or_none() {
+    fn a_version_is_cleaned_or_invalid() {
         for written in [
             "2024-06-01",
             " 2024-06-01 ",
@@ -171,10 +171,10 @@ mod tests {
             "api_version: '2024-06-01'",
             "&api-version=2024-06-01&",
         ] {
-            assert_eq!(mended_version(written).as_deref(), Some("2024-06-01"), "{written}");
+            assert_eq!(cleaned_version(written).as_deref(), Some("2024-06-01"), "{written}");
         }
         for written in ["", "api-version=", "2024 06", "2024-06-01&x=y", "2024/06/01", "v\n1"] {
-            assert_eq!(mended_version(written), None, "{written}");
+            assert_eq!(cleaned_version(written), None, "{written}");
         }
     }
 }

@@ -1,0 +1,149 @@
+//! One item of `model_list`.
+
+use std::time::Duration;
+
+use super::raw::RawDeployment;
+use crate::config::{Deployment, Member, Tls};
+use crate::diagnostics::{Path, Place};
+use crate::keys::check_keys;
+use crate::keys::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
+use crate::values::{Reader, Section, TextKind};
+use crate::yaml::{Node, Value};
+
+/// What applies to every deployment of a file.
+pub(crate) struct FileDefaults {
+    /// `ssl_verify` of litellm_settings or the environment.
+    pub(crate) tls: Tls,
+    /// `llm_balancer.unsupported_deployments: skip`
+    pub(crate) skip_unsupported: bool,
+    /// `LITELLM_ENVIRONMENT`
+    pub(crate) environment: Option<String>,
+    /// `router_settings.default_litellm_params`: request parameters.
+    pub(crate) members: Vec<Member>,
+    /// The same: `timeout`.
+    pub(crate) timeout: Option<Duration>,
+    /// The same: `stream_timeout`.
+    pub(crate) stream_timeout: Option<Duration>,
+}
+
+/// The deployments of an item.
+pub(super) enum Item {
+    /// None: the report has the error.
+    Refused,
+    /// None: it is not supported, and the file skips such deployments.
+    Skipped(SkippedDeployment),
+    /// None: it belongs to another environment. The group.
+    OtherEnvironment(String),
+    /// One, or one for each organization.
+    Deployments(Vec<(Place, Deployment)>),
+}
+
+/// A deployment that is not supported and skipped.
+pub(super) struct SkippedDeployment {
+    pub(crate) group: String,
+    /// `litellm_params.model`.
+    pub(crate) model: String,
+    /// `model_info.id`, if it has one.
+    pub(crate) id: Option<String>,
+    /// The key of litellm_params that the message is about, with its place.
+    pub(crate) key: (&'static str, Place),
+    pub(crate) message: String,
+    /// What to write instead.
+    pub(crate) advice: String,
+}
+
+/// Reads an item. A skipped one has no other findings.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
+    let before = reader.report.mark();
+    let item = read_item(reader, node, path, file);
+    if let Item::Skipped(SkippedDeployment { key: (key, place), message, advice, .. }) = &item {
+        reader.report.forget_since(before);
+        let message = format!("{message}: the deployment is skipped");
+        reader.report.warn(*place, &path.key("litellm_params").key(key), &message, advice);
+    }
+    item
+}
+
+fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
+    let Some(entries) = node.entries() else {
+        reader.type_error(node, &path, "a map with model_name and litellm_params");
+        return Item::Refused;
+    };
+    let item = Section { entries, path, place: node.place };
+    check_keys(reader, &item, &ITEM);
+    let group = group(reader, &item);
+    let (Some(group), Some(params)) = (group, litellm_params(reader, &item)) else {
+        return Item::Refused;
+    };
+    check_keys(reader, &params, &LITELLM_PARAMS);
+    let empty = Section { entries: &[], path: item.path.key("model_info"), place: item.place };
+    let info = reader.section(&item, "model_info").unwrap_or(empty);
+    check_keys(reader, &info, &MODEL_INFO);
+    let Some(model) = model(reader, &params) else { return Item::Refused };
+    if !is_in_its_environment(reader, &info, file) {
+        return Item::OtherEnvironment(group);
+    }
+    RawDeployment { group, model, item, params, info }.deployments(reader, file)
+}
+
+fn group(reader: &mut Reader<'_>, item: &Section<'_>) -> Option<String> {
+    let name = reader.required_string(item, "model_name");
+    if let Some(name) = name.as_deref().filter(|name| !name.trim().is_empty()) {
+        let place = item.find("model_name").map_or(item.place, |entry| entry.place);
+        let fits = reader.check_text(place, &item.path.key("model_name"), name, TextKind::Name);
+        return fits.then(|| name.to_owned());
+    }
+    if item.find("model_name").is_none_or(|entry| entry.node.value == Value::Text(String::new())) {
+        let path = item.path.key("model_name");
+        reader.report.error(item.place, &path, "missing key", "write the name of the group");
+    }
+    None
+}
+
+fn litellm_params<'s>(reader: &mut Reader<'_>, item: &'s Section<'s>) -> Option<Section<'s>> {
+    if item.find("litellm_params").is_none() {
+        let path = item.path.key("litellm_params");
+        reader.report.error(item.place, &path, "missing key", "write litellm_params with a model");
+        return None;
+    }
+    reader.section(item, "litellm_params")
+}
+
+const PROVIDER_NAME: &str = "write provider/name, such as openai/gpt-4o";
+
+fn model(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
+    if params.find("model").is_none() {
+        let path = params.path.key("model");
+        reader.report.error(params.place, &path, "missing key", PROVIDER_NAME);
+        return None;
+    }
+    let model = reader.required_string(params, "model")?;
+    if model.trim().is_empty() {
+        reader.report.error(params.place, &params.path.key("model"), "empty value", PROVIDER_NAME);
+        return None;
+    }
+    let place = params.find("model").map_or(params.place, |entry| entry.place);
+    if model.contains(',') {
+        let (message, advice) = ("expected one model, found several", "write a deployment for each");
+        reader.report.error(place, &params.path.key("model"), message, advice);
+        return None;
+    }
+    reader.check_text(place, &params.path.key("model"), &model, TextKind::Name).then_some(model)
+}
+
+/// `supported_environments`: LiteLLM skips a deployment of another environment with a warning.
+fn is_in_its_environment(reader: &mut Reader<'_>, info: &Section<'_>, file: &FileDefaults) -> bool {
+    let Some(entry) = info.find("supported_environments") else { return true };
+    let Some(environments) = reader.strings(info, "supported_environments") else { return true };
+    let here = file.environment.as_deref();
+    if here.is_some_and(|here| environments.iter().any(|name| name == here)) {
+        return true;
+    }
+    let message = match here {
+        Some(here) => format!("the list has no \"{here}\": the deployment is left out"),
+        None => "LITELLM_ENVIRONMENT is not set: the deployment is left out".to_owned(),
+    };
+    let path = info.path.key("supported_environments");
+    reader.report.warn(entry.place, &path, &message, "set LITELLM_ENVIRONMENT to one of the list");
+    false
+}

@@ -1,0 +1,198 @@
+//! The sections of an item, and the deployments made of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::item::{FileDefaults, Item, SkippedDeployment};
+use super::limits::{self, Limits};
+use super::{drop_path, ids, params, tags};
+use crate::config::{Deployment, FailurePolicy, Member};
+use crate::diagnostics::Path;
+use crate::providers::{ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
+use crate::settings::{ALLOWED_FAILS, read_failure_policy};
+use crate::values::{Reader, Secret, Section, TextKind, Unset, is_secret_name};
+use crate::yaml::{Entry, Value};
+
+/// The sections of an item.
+pub(super) struct RawDeployment<'s> {
+    /// `model_name`
+    pub(super) group: String,
+    /// `litellm_params.model`
+    pub(super) model: String,
+    pub(super) item: Section<'s>,
+    pub(super) params: Section<'s>,
+    pub(super) info: Section<'s>,
+}
+
+impl RawDeployment<'_> {
+    /// Its deployments: one, or one for each organization.
+    pub(super) fn deployments(&self, reader: &mut Reader<'_>, file: &FileDefaults) -> Item {
+        let tls = tls_of_deployment(reader, &self.params, &file.tls);
+        let resolved = match resolve(reader, &self.params, &self.model, &tls) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                let item = match error {
+                    ResolveError::Reported => Item::Refused,
+                    ResolveError::Unsupported(unsupported) => self.unsupported(reader, file, unsupported),
+                };
+                if matches!(item, Item::Refused) {
+                    self.deployment(reader, file, Resolved::placeholder());
+                }
+                return item;
+            }
+        };
+        let id = self.own_id(reader);
+        let organizations = self.organizations(reader, resolved.provider);
+        let first = self.deployment(reader, file, resolved);
+        let mut all = Vec::new();
+        for organization in &organizations {
+            let mut deployment = first.clone();
+            let single = if organizations.len() > 1 { organization.as_deref() } else { None };
+            let id = match (&id, single) {
+                // In LiteLLM, all organizations of a list have the same id and share all state. Here each has
+                // its own cooldowns and limits.
+                (Some(id), Some(organization)) => format!("{id}-{organization}"),
+                (Some(id), None) => id.clone(),
+                (None, single) => {
+                    ids::of_deployment(&self.group, self.params.entries, single, &mut reader.env)
+                }
+            };
+            if let Some(organization) = organization {
+                deployment.headers.push(("openai-organization".to_owned(), Secret::new(organization)));
+            }
+            deployment.cluster = ids::cluster(&self.group, &id, &deployment.endpoint);
+            deployment.id = Arc::from(id);
+            all.push((self.item.place, deployment));
+        }
+        Item::Deployments(all)
+    }
+
+    fn unsupported(&self, reader: &mut Reader<'_>, file: &FileDefaults, unsupported: Unsupported) -> Item {
+        let Unsupported { key, message, advice } = unsupported;
+        let place = self.params.find(key).or_else(|| self.params.find("model"));
+        let place = place.map_or(self.params.place, |entry| entry.place);
+        if file.skip_unsupported {
+            let id = self
+                .info
+                .find("id")
+                .and_then(|entry| reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Drop));
+            let (group, model) = (self.group.clone(), self.model.clone());
+            return Item::Skipped(SkippedDeployment { group, model, id, key: (key, place), message, advice });
+        }
+        reader.report.error(place, &self.params.path.key(key), &message, &advice);
+        Item::Refused
+    }
+
+    fn own_id(&self, reader: &mut Reader<'_>) -> Option<String> {
+        let entry = self.info.find("id")?;
+        let id = reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Refuse)?;
+        let path = self.info.path.key("id");
+        if id.is_empty() {
+            reader.report.error(entry.place, &path, "empty value", "write an id, or remove the key");
+            return None;
+        }
+        reader.check_text(entry.place, &path, &id, TextKind::Name).then_some(id)
+    }
+
+    /// One `None` if there is no organization.
+    fn organizations(&self, reader: &mut Reader<'_>, provider: &str) -> Vec<Option<String>> {
+        let list = self.params.find("organization").map(|entry| &entry.node.value);
+        let names = match list {
+            Some(Value::List(items)) if !items.is_empty() => reader.strings(&self.params, "organization"),
+            Some(Value::List(_)) | None => None,
+            Some(_) => reader.string(&self.params, "organization").map(|name| vec![name]),
+        };
+        let place = self.params.find("organization").map_or(self.params.place, |entry| entry.place);
+        let path = self.params.path.key("organization");
+        for name in names.iter().flatten() {
+            reader.check_text(place, &path, name, TextKind::AsciiHeader);
+        }
+        match names {
+            Some(names) if !names.is_empty() => names.into_iter().map(Some).collect(),
+            _ if provider == "openai" => vec![self.organization_of_the_environment(reader)],
+            _ => vec![None],
+        }
+    }
+
+    /// The first variable is LiteLLM's, the second its OpenAI client's.
+    fn organization_of_the_environment(&self, reader: &mut Reader<'_>) -> Option<String> {
+        let (variable, name) = reader.env.first_named(&["OPENAI_ORGANIZATION", "OPENAI_ORG_ID"])?;
+        reader
+            .check_text(self.params.place, &Path::top(variable), &name, TextKind::AsciiHeader)
+            .then_some(name)
+    }
+
+    fn deployment(&self, reader: &mut Reader<'_>, file: &FileDefaults, resolved: Resolved) -> Deployment {
+        let (params, info) = (&self.params, &self.info);
+        let own = Limits::read(reader, params).or(Limits::read(reader, &self.item));
+        let of_info = Limits::read(reader, info);
+        let limits = own.or(of_info).above_zero();
+        limits::warn_of_zeros(reader, [params, &self.item, info]);
+        let mut defaults = params::defaults(reader, params);
+        let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
+        let added: Vec<Member> = file.members.iter().filter(missing).cloned().collect();
+        defaults.extend(added);
+        let limit_members = [("rpm", own.rpm), ("tpm", own.tpm)];
+        let request_timeout = reader.seconds(params, "request_timeout");
+        let (drop_params, drop_paths) = drop_path::read(reader, params);
+        Deployment {
+            id: Arc::from(""),
+            group: Arc::from(self.group.as_str()),
+            litellm_model: self.model.clone(),
+            model: resolved.model,
+            provider: resolved.provider.to_owned(),
+            cluster: String::new(),
+            credential: resolved.credential,
+            headers: params::headers(reader, params),
+            weight: reader.number(params, "weight"),
+            rpm: limits.rpm,
+            tpm: limits.tpm,
+            limits_from_model_info: own.is_none() && !of_info.is_none(),
+            max_parallel_requests: reader.count(params, "max_parallel_requests").filter(|count| *count > 0),
+            order: reader.integer(params, "order").or_else(|| reader.integer(info, "order")),
+            timeout: reader.seconds(params, "timeout").or(request_timeout).or(file.timeout).filter(not_zero),
+            stream_timeout: reader.seconds(params, "stream_timeout").or(file.stream_timeout).filter(not_zero),
+            num_retries: reader.count(params, "num_retries"),
+            cooldown_time: reader
+                .seconds(info, "cooldown_time")
+                .or_else(|| reader.seconds(params, "cooldown_time")),
+            allowed_fails: reader.count(info, "allowed_fails"),
+            allowed_fails_policy: self.allowed_fails_policy(reader),
+            tags: tags::read(reader, params),
+            tag_filtering: reader.bool(info, "enable_tag_filtering"),
+            input_cost_per_token: self.cost(reader, "input_cost_per_token"),
+            output_cost_per_token: self.cost(reader, "output_cost_per_token"),
+            extra_body: params::extra_body(reader, params),
+            drop_params,
+            drop_paths,
+            public_params: params::public(reader, params, &resolved.endpoint.display_url, &limit_members),
+            info: self.public_info(reader),
+            endpoint: resolved.endpoint,
+            defaults,
+        }
+    }
+
+    fn cost(&self, reader: &mut Reader<'_>, key: &str) -> Option<f64> {
+        reader.number(&self.params, key).or_else(|| reader.number(&self.info, key))
+    }
+
+    fn allowed_fails_policy(&self, reader: &mut Reader<'_>) -> FailurePolicy {
+        let section = reader.section(&self.info, "allowed_fails_policy");
+        section.map(|section| read_failure_policy(reader, &section, ALLOWED_FAILS)).unwrap_or_default()
+    }
+
+    fn public_info(&self, reader: &mut Reader<'_>) -> Vec<Member> {
+        let shown = |entry: &&Entry| entry.key != "id" && !is_secret_name(&entry.key);
+        let mut members = Vec::new();
+        for entry in self.info.entries.iter().filter(shown) {
+            let path = self.info.path.key(&entry.key);
+            let value = reader.json_value_or_null(&entry.node, &path);
+            members.extend(value.map(|value| Member::new(&entry.key, &value)));
+        }
+        members
+    }
+}
+
+fn not_zero(duration: &Duration) -> bool {
+    !duration.is_zero()
+}

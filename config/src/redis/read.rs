@@ -1,0 +1,106 @@
+//! Which sections configure Redis.
+
+use super::sections::{CACHE_KEYS, ROUTER_KEYS, RedisSections};
+use crate::config::Redis;
+use crate::diagnostics::ADVISES;
+use crate::values::{Reader, Section, Settings};
+use crate::yaml::Value;
+
+/// Prefix of every key in Redis, if unset.
+const DEFAULT_NAMESPACE: &str = "llm-balancer";
+
+/// Reads the Redis of the file; `None` if the file asks for none, or the report has the error.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    settings: &Settings<'_>,
+    namespace: Option<String>,
+) -> Option<Redis> {
+    warn_of_misplaced(reader, settings);
+    let cache = cache_params(reader, settings);
+    let sections: Vec<_> = [settings.router, settings.general].into_iter().flatten().collect();
+    let router = RedisSections { sections, keys: &ROUTER_KEYS };
+    let sections = match cache {
+        Some(cache) if router.find([ROUTER_KEYS.url, ROUTER_KEYS.host]).is_none() => {
+            RedisSections { sections: vec![cache], keys: &CACHE_KEYS }
+        }
+        None if router.find(ROUTER_KEYS.all()).is_none() => return None,
+        _ => router,
+    };
+    let of_cache = |reader: &mut Reader<'_>| {
+        let section = sections.sections.first().filter(|_| sections.is_cache())?;
+        read_namespace(reader, section, "namespace")
+    };
+    let namespace = namespace.or_else(|| of_cache(reader)).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    sections.read_server(reader, namespace)
+}
+
+/// A prefix of keys: letters, digits, `-`, `_`, `.` and `:`. Braces would put the keys of one deployment
+/// on several nodes of a cluster.
+pub(crate) fn read_namespace(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<String> {
+    let entry = section.find(key)?;
+    let text = reader.string(section, key).filter(|text| !text.is_empty())?;
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    if text.bytes().all(is_allowed) {
+        return Some(text);
+    }
+    let (message, advice) = ("invalid character in a namespace", "use letters, digits, -, _, . and :");
+    reader.report.error(entry.place, &section.path.key(key), message, advice);
+    None
+}
+
+fn warn_of_misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
+    let Some(general) = &settings.general else { return };
+    for key in ROUTER_KEYS.all() {
+        if settings.router.is_none_or(|router| router.find(key).is_none()) {
+            reader.warn_of_misplaced(general, key, "router_settings");
+        } else if let Some(entry) = general.find(key) {
+            let message = format!("ignored: router_settings.{key} is used");
+            reader.report.warn(entry.place, &general.path.key(key), &message, "remove it");
+        }
+    }
+}
+
+/// `cache_params` if they configure a Redis.
+fn cache_params<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Option<Section<'s>> {
+    let litellm = settings.litellm.as_ref()?;
+    let path = litellm.path.key("cache_params");
+    let is_on = litellm.find("cache").is_some_and(|entry| is_true(&entry.node.value));
+    let Some(entry) = litellm.find("cache_params") else {
+        // LiteLLM's type of cache is redis if unset; the environment has the rest.
+        let place = litellm.find("cache").map_or(litellm.place, |entry| entry.place);
+        return is_on.then_some(Section { entries: &[], path, place });
+    };
+    let section = Section { entries: entry.node.entries().unwrap_or_default(), path, place: entry.place };
+    warn_of_misspellings(reader, &section);
+    let is_redis = reader.string(&section, "type").is_none_or(|kind| kind == "redis");
+    let is_used = is_on && is_redis;
+    if !is_used && !entry.node.is_falsy() {
+        let message = "has no effect: responses are not cached";
+        reader.report.warn(entry.place, &section.path, message, "put a cache in front");
+    }
+    is_used.then_some(section)
+}
+
+/// Keys of `cache_params` that resemble those of Redis. All others configure caching.
+fn warn_of_misspellings(reader: &mut Reader<'_>, section: &Section<'_>) {
+    const CACHING: [&str; 4] = ["mode", "ttl", "type", "namespace"];
+    if !ADVISES {
+        return;
+    }
+    let known = || CACHE_KEYS.all().into_iter().chain(CACHING);
+    for entry in section.entries.iter().filter(|entry| known().all(|key| key != entry.key)) {
+        if let Some(near) = reader.report.suggestions.name(&entry.key, known()) {
+            let path = section.path.key(&entry.key);
+            let advice = format!("did you mean {near}?");
+            reader.report.warn(entry.place, &path, "unknown key, ignored", &advice);
+        }
+    }
+}
+
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(on) => *on,
+        Value::Text(text) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    }
+}

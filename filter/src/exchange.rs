@@ -254,7 +254,7 @@ impl Exchange {
     /// The answer is an error, whatever its status says.
     fn disproved(&mut self, answering: Answering, found: FalseSuccess, rest: Rest) -> Action {
         let Answering { mut attempt, status, .. } = answering;
-        attempt.detail = Some(format!("an error under status {status}"));
+        attempt.detail = Some(format!("error in the body of a response with status {status}"));
         let failure = Failure::Provider { status: found.status, retry_after: asked_time() };
         let said =
             ErrorResponse { body: found.body.into_bytes(), under: Some(status), ..ErrorResponse::default() };

@@ -10,14 +10,14 @@ use crate::failure::cooldown::CooldownPolicy;
 use crate::failure::fallback::Names;
 use crate::failure::retry;
 use crate::failure::{Added, Class, ErrorBody, Fault, ProviderError, RetryScope, classify};
-use crate::models::groups::Pool;
 use crate::outcome::{Failure, Outcome};
 use crate::request::refusal::{Refusal, Reply};
 use crate::router::response_headers as answer;
 use crate::router::{Router, Verdict};
 use crate::select::SelectionRequest;
+use crate::select::eligible::eligible;
+use crate::select::fallback_room::has_fallback_with_room;
 use crate::state::latency::{Estimate as Estimated, Metric};
-use crate::state::lease::QuotaMode;
 use crate::state::record::{Cooled, Record};
 use crate::state::store::Moment;
 use crate::telemetry::access_log::Ending;
@@ -124,7 +124,7 @@ impl Router {
             return Verdict::Retry(Box::new(retry_state), wait);
         }
         if may_step_up {
-            retry_state.step_above(level(&attempt.pool, attempt.deployment));
+            retry_state.step_above(attempt.pool.priority_of(attempt.deployment));
             return Verdict::Retry(Box::new(retry_state), Duration::ZERO);
         }
         self.fall_back(attempt, deployment, retry_state, fault, said, moment)
@@ -353,32 +353,20 @@ impl Router {
 
     /// Who could take the next attempt.
     fn options(&self, attempt: &Attempt, retry_state: &RetryState, moment: &Moment<'_>) -> RetryOptions {
-        let mut search = SelectionRequest {
-            pool: &attempt.pool,
-            retry_state,
-            estimate: attempt.estimate,
-            tags: &attempt.routing.tags,
-            stream: attempt.stream,
-            quota_mode: QuotaMode::Local,
-            allow_unleased: true,
-            is_oversized: false,
-        };
-        let mut states = self.states.borrow_mut();
-        search.quota_mode = states.quota_mode(moment.now, moment.store);
-        search.is_oversized = self.is_oversized(&search, &states, moment.now);
-        let own = level(&attempt.pool, attempt.deployment);
-        let left = self.eligible(&search, &mut states, moment.now, moment.store).unwrap_or_default();
+        let Attempt { pool, estimate, routing, stream, .. } = attempt;
+        let mut request = SelectionRequest::new(pool, retry_state, *estimate, &routing.tags, *stream);
+        let mut context = self.selection();
+        let own = pool.priority_of(attempt.deployment);
+        let left = eligible(&mut context, &request, moment).unwrap_or_default();
         // Those of a later order come into it when this one has had its retries.
-        let left: Vec<usize> = left.into_iter().filter(|index| level(&attempt.pool, *index) == own).collect();
+        let left: Vec<usize> = left.into_iter().filter(|index| pool.priority_of(*index) == own).collect();
         let any = |known: &[Arc<str>]| {
             left.iter().any(|index| self.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
         };
         let (untried, useful) = (any(&retry_state.tried), any(&retry_state.permanently_failed));
         let above = RetryState { above: Some(own), ..RetryState::default() };
-        search.retry_state = &above;
-        search.is_oversized = self.is_oversized(&search, &states, moment.now);
-        let next_order = attempt.pool.priorities.is_some()
-            && self.eligible(&search, &mut states, moment.now, moment.store).is_ok();
+        request.retry_state = &above;
+        let next_order = pool.priorities.is_some() && eligible(&mut context, &request, moment).is_ok();
         RetryOptions { anybody: !left.is_empty(), untried, useful, next_order }
     }
 
@@ -394,6 +382,18 @@ impl Router {
     ) -> bool {
         fault.asks_for_time()
             && self.has_fallback_with_room(attempt, deployment, retry_state, fault.class, moment)
+    }
+
+    fn has_fallback_with_room(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        retry_state: &RetryState,
+        class: Class,
+        moment: &Moment<'_>,
+    ) -> bool {
+        let mut context = self.selection();
+        has_fallback_with_room(&mut context, &self.groups, (attempt, deployment), retry_state, class, moment)
     }
 
     fn has_fallback(
@@ -471,13 +471,6 @@ fn names<'a>(attempt: &'a Attempt, deployment: &'a Deployment) -> Names<'a> {
 /// Whether the provider has said something that the client can be told.
 fn is_provider(failure: &Failure) -> bool {
     matches!(failure, Failure::Provider { status: 400.., .. })
-}
-
-/// The order of a deployment among those that answer to the same name.
-pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
-    let place = pool.members.iter().position(|member| *member == index);
-    let level = place.and_then(|place| pool.priorities.as_ref()?.get(place).copied());
-    level.unwrap_or(i64::MAX)
 }
 
 /// Takes in how long an answer took. One that was not awaited tells how soon it began, and nothing else.

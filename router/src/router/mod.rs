@@ -26,6 +26,7 @@ use crate::models::groups::{self, Groups};
 use crate::request::parse::Request;
 use crate::request::refusal::Reply;
 use crate::router::response_headers as answer;
+use crate::select::SelectionContext;
 use crate::select::shortlist::Shortlists;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::group_limits::RateLimits;
@@ -154,6 +155,14 @@ impl Router {
     /// What is left of the limits of its group.
     pub fn rate_limits(&self, attempt: &Attempt, now: Duration) -> Option<RateLimits> {
         self.states.borrow_mut().rate_limits(attempt.deployment, now, None)
+    }
+
+    pub(crate) fn selection(&self) -> SelectionContext<'_> {
+        SelectionContext {
+            config: &self.config,
+            states: self.states.borrow_mut(),
+            shortlists: self.shortlists.borrow_mut(),
+        }
     }
 
     pub(crate) fn allowance(

@@ -18,9 +18,8 @@ use crate::request::refusal::{Refusal, Reply, Unavailable};
 use crate::request::token_estimate::Estimate;
 use crate::router::response_headers as answer;
 use crate::router::{NeedsLease, Router, Sending, Step};
-use crate::select::{NoDeployment, Selection, SelectionRequest};
+use crate::select::{NoDeployment, Selection, SelectionRequest, select};
 use crate::state::eligibility::Excluded;
-use crate::state::lease::QuotaMode;
 use crate::state::store::Moment;
 use crate::telemetry::access_log::{AccessLogEntry, SelectionInfo};
 use crate::telemetry::explain;
@@ -126,17 +125,10 @@ impl Router {
         }
         let counts_tokens = self.groups.count_tokens();
         let estimate = if counts_tokens { Estimate::of(&parsed, request.route) } else { Estimate::default() };
-        let search = SelectionRequest {
-            pool: &resolved.pool,
-            retry_state,
-            estimate,
-            tags: &parsed.routing.tags,
-            stream: parsed.stream,
-            quota_mode: QuotaMode::Local,
-            allow_unleased: true,
-            is_oversized: false,
-        };
-        let mut found = self.choose(&search, moment);
+        let tags = &parsed.routing.tags;
+        let mut selecting = SelectionRequest::new(&resolved.pool, retry_state, estimate, tags, parsed.stream);
+        let mut found = select(&mut self.selection(), &selecting, moment);
+        selecting.allow_unleased = false;
         if let Err(NoDeployment::Unleased(shortfall)) = found {
             if let Some(asked) = ask_again(retry_state, moment.now) {
                 retry_state.asked = Some(asked);
@@ -145,7 +137,7 @@ impl Router {
                 return Ok(Tried::Done(Step::AcquireLease(Box::new(asking))));
             }
             // It has asked for long enough: whoever holds a lease will do.
-            found = self.choose(&SelectionRequest { allow_unleased: false, ..search }, moment);
+            found = select(&mut self.selection(), &selecting, moment);
         }
         let pool = &resolved.pool;
         let why = SelectionInfo {
@@ -156,8 +148,7 @@ impl Router {
         };
         if request.explain {
             let picked = found.as_ref().map(|chosen| chosen.index);
-            let search = SelectionRequest { allow_unleased: false, ..search };
-            retry_state.explanation = Some(self.explain(&search, &pool.label, picked, why, moment));
+            retry_state.explanation = Some(self.explain(&selecting, &pool.label, picked, why, moment));
         }
         match found {
             Ok(chosen) => {

@@ -8,9 +8,11 @@ use crate::attempt::RetryState;
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
 use crate::router::Router;
-use crate::select::{NoDeployment, SelectionRequest};
+use crate::select::eligible::{exclusion, tagged};
+use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::eligibility::Excluded;
 use crate::state::record::milliseconds;
+use crate::state::snapshot::Instant;
 use crate::state::store::Moment;
 use crate::telemetry::access_log::SelectionInfo;
 
@@ -32,24 +34,24 @@ impl Router {
     /// SelectionInfo the search came to this end, as one JSON object in ASCII.
     pub(crate) fn explain(
         &self,
-        search: &SelectionRequest<'_>,
+        request: &SelectionRequest<'_>,
         group: &str,
         picked: Result<usize, &NoDeployment>,
         why: SelectionInfo,
         moment: &Moment<'_>,
     ) -> String {
-        let is_oversized = self.is_oversized(search, &self.states.borrow(), moment.now);
-        let search = &SelectionRequest { is_oversized, ..*search };
-        let members = search.pool.members.iter().copied();
+        let mut context = self.selection();
+        let request = request.updated(&mut context, moment);
+        let members = request.pool.members.iter().copied();
         let all: Vec<(usize, Exclusion)> =
-            members.map(|index| (index, self.verdict_on(index, search, picked, moment))).collect();
+            members.map(|index| (index, verdict_on(&mut context, index, &request, picked, moment))).collect();
         // The candidates are read anew, so they know better than the choice did.
         let why =
             SelectionInfo { eligible: Some(all.iter().filter(|(_, why)| why.is_none()).count()), ..why };
         let told = all.iter().take(MOST).map(|(index, why)| self.candidate(*index, *why));
         let candidates: Vec<String> = told.collect();
         let attempts: Vec<String> =
-            search.retry_state.past.iter().map(crate::telemetry::access_log::AttemptLog::json).collect();
+            request.retry_state.past.iter().map(crate::telemetry::access_log::AttemptLog::json).collect();
         let more = all.len().saturating_sub(candidates.len());
         let more = if more == 0 { String::new() } else { format!(",\"omitted\":{more}") };
         let picked = picked.ok().and_then(|index| self.deployment(index));
@@ -76,47 +78,45 @@ impl Router {
             ),
         }
     }
+}
 
-    fn verdict_on(
-        &self,
-        index: usize,
-        search: &SelectionRequest<'_>,
-        picked: Result<usize, &NoDeployment>,
-        moment: &Moment<'_>,
-    ) -> Exclusion {
-        if picked == Ok(index) {
-            // It counts this request already, and may be full by now.
-            return None;
-        }
-        let RetryState { tried, permanently_failed, .. } = search.retry_state;
-        if picked.err() == Some(&NoDeployment::Tags) || !self.is_tagged(index, search) {
-            return Some(("tag_mismatch", None));
-        }
-        let mut states = self.states.borrow_mut();
-        states.read(index, moment.store);
-        if let Some(why) =
-            self.exclusion(index, search, &states, &crate::state::snapshot::Instant::new(moment.now))
-        {
-            let left = why.until().map(|until| milliseconds(until.saturating_sub(moment.now)));
-            return Some((why.name(), left));
-        }
-        let id = self.deployment(index).map(|deployment| &deployment.id)?;
-        if permanently_failed.contains(id) {
-            return Some(("permanent_error", None));
-        }
-        if tried.contains(id) {
-            return Some(("already_tried", None));
-        }
-        let level = |index| crate::router::finish::level(search.pool, index);
-        let is_later = picked.is_ok_and(|picked| level(picked) < level(index));
-        is_later.then_some(("later_order", None))
+/// Why a candidate is excluded, if it is.
+fn verdict_on(
+    context: &mut SelectionContext<'_>,
+    index: usize,
+    request: &SelectionRequest<'_>,
+    picked: Result<usize, &NoDeployment>,
+    moment: &Moment<'_>,
+) -> Exclusion {
+    if picked == Ok(index) {
+        // Its record counts this request already, and may be full by now.
+        return None;
     }
+    let RetryState { tried, permanently_failed, .. } = request.retry_state;
+    if picked.err() == Some(&NoDeployment::Tags) || !is_tagged(context, index, request) {
+        return Some(("tag_mismatch", None));
+    }
+    context.states.read(index, moment.store);
+    if let Some(why) = exclusion(&context.states, request, index, &Instant::new(moment.now)) {
+        let left = why.until().map(|until| milliseconds(until.saturating_sub(moment.now)));
+        return Some((why.name(), left));
+    }
+    let id = context.config.deployments.get(index).map(|deployment| &deployment.id)?;
+    if permanently_failed.contains(id) {
+        return Some(("permanent_error", None));
+    }
+    if tried.contains(id) {
+        return Some(("already_tried", None));
+    }
+    let priority = |index| request.pool.priority_of(index);
+    let is_later = picked.is_ok_and(|picked| priority(picked) < priority(index));
+    is_later.then_some(("later_order", None))
+}
 
-    /// Whether the request's tags admit it.
-    fn is_tagged(&self, index: usize, search: &SelectionRequest<'_>) -> bool {
-        let Ok(Some(places)) = self.tagged(search) else { return true };
-        places.iter().any(|place| search.pool.members.get(*place) == Some(&index))
-    }
+/// Whether the request's tags admit it.
+fn is_tagged(context: &SelectionContext<'_>, index: usize, request: &SelectionRequest<'_>) -> bool {
+    let Ok(Some(places)) = tagged(context, request) else { return true };
+    places.iter().any(|place| request.pool.members.get(*place) == Some(&index))
 }
 
 impl Excluded {

@@ -118,7 +118,7 @@ fn an_unknown_path_names_the_base_url() {
             ("x-forwarded-proto", scheme),
         ];
         match world.router.arrive(&headers.into_iter().collect(), false) {
-            llm_balancer_router::Arrival::Reply(reply) => reply,
+            llm_balancer_router::Arrival::Reply(reply, _) => reply,
             other => panic!("{path}: {other:?}"),
         }
     };
@@ -153,7 +153,7 @@ fn a_websocket_is_refused_in_a_way_that_makes_clients_use_http() {
         [(":method", "CONNECT"), (":path", "/v1/responses"), (":protocol", "websocket")],
     ] {
         match world.router.arrive(&headers.into_iter().collect(), false) {
-            llm_balancer_router::Arrival::Reply(reply) => {
+            llm_balancer_router::Arrival::Reply(reply, _) => {
                 assert_eq!(reply.status, 426, "{headers:?}");
                 assert!(reply.body.contains("WebSockets are not served"), "{}", reply.body);
             }

@@ -71,11 +71,11 @@ impl Instance {
     }
 
     /// It was served.
-    pub fn serve(&mut self, attempt: &Attempt, now: Duration) {
+    pub fn serve(&mut self, attempt: Attempt, now: Duration) {
         let ended =
             ResponseSummary { status: 200, first_byte: Some(now), usage: None, end: StreamEnd::Complete };
         let moment = Moment { now, random: &mut self.random, store: &self.store };
-        self.router.on_response_end(attempt, ended, &moment);
+        drop(self.router.on_response_end(attempt, ended, &moment));
     }
 
     /// Redis has answered a call.
@@ -147,7 +147,7 @@ impl Instance {
                 self.retry_states.insert(request, asking.retry_state);
                 return Some(asking.shortfall);
             }
-            Step::Reply(reply) => {
+            Step::Reply(reply, _) => {
                 let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
                 let seconds = wait.and_then(|(_, seconds)| seconds.parse().ok()).unwrap_or_default();
                 self.news.refused.push((request, seconds));

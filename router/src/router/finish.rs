@@ -20,7 +20,7 @@ use crate::select::fallback_room::has_fallback_with_room;
 use crate::state::latency::{Estimate as Estimated, Metric};
 use crate::state::record::{Cooled, Record};
 use crate::state::store::Moment;
-use crate::telemetry::access_log::Ending;
+use crate::telemetry::access_log::{AccessLogEntry, Ending};
 use crate::telemetry::explain;
 use crate::upstream::redirect;
 use crate::upstream::usage::Usage;
@@ -75,7 +75,8 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Verdict {
         let Some(deployment) = self.deployment(attempt.deployment) else {
-            return Verdict::Relay(Vec::new());
+            let entry = AccessLogEntry::new(attempt.retry_state, failure.outcome(), failure.status());
+            return Verdict::Relay(Vec::new(), Box::new(entry));
         };
         let (failure, said) = match failure {
             Failure::Provider { status: 300..600, .. } => (failure, said()),
@@ -172,24 +173,21 @@ impl Router {
         let limits = self.states.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
         headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
-        let verdict = match retry_state.original.take() {
-            Some(mut original) => {
-                original.replace_headers(headers);
-                Verdict::Reply(*original)
-            }
-            None if is_provider(&failure) => provider_verdict(&failure, said, headers),
-            None => {
-                let mut reply = no_answer(&attempt, deployment, &retry_state, failure);
+        let reply = match retry_state.original.take() {
+            Some(original) => Some(*original),
+            None if is_provider(&failure) => provider_reply_unless_relayed(&failure, said),
+            None => Some(no_answer(&attempt, deployment, &retry_state, failure)),
+        };
+        let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
+        let entry = AccessLogEntry::new(retry_state, fault.outcome(), status);
+        let entry = Box::new(AccessLogEntry { why: Some(attempt.why), ..entry });
+        match reply {
+            None => Verdict::Relay(headers, entry),
+            Some(mut reply) => {
                 reply.replace_headers(headers);
-                Verdict::Reply(reply)
+                Verdict::Reply(reply, entry)
             }
-        };
-        let status = match &verdict {
-            Verdict::Reply(reply) => reply.status,
-            _ => failure.status(),
-        };
-        self.failed(&attempt, &retry_state, fault.outcome(), status);
-        verdict
+        }
     }
 
     /// Where a redirect leads, to be kept as the detail of the attempt that it answered.
@@ -204,10 +202,10 @@ impl Router {
         let id = self.deployment(attempt.deployment).map(|deployment| Arc::clone(&deployment.id));
         match self.on_attempt_failed(attempt, failure, &ErrorResponse::default, moment) {
             Verdict::Retry(retry_state, _) => *retry_state,
-            Verdict::Relay(_) | Verdict::Reply(_) => {
+            Verdict::Relay(_, entry) | Verdict::Reply(_, entry) => {
                 let mut retry_state = before;
                 // It has not ended before the client has been told.
-                retry_state.past = self.account.take().map(|account| account.attempts).unwrap_or_default();
+                retry_state.past = entry.attempts;
                 retry_state.tried.extend(id);
                 retry_state.over = Some((failure, limit));
                 retry_state
@@ -216,8 +214,17 @@ impl Router {
     }
 
     /// The provider has answered, and the answer has ended.
-    pub fn on_response_end(&self, attempt: &Attempt, ended: ResponseSummary, moment: &Moment<'_>) {
-        self.served(attempt, &ended, moment.now);
+    pub fn on_response_end(
+        &self,
+        attempt: Attempt,
+        ended: ResponseSummary,
+        moment: &Moment<'_>,
+    ) -> AccessLogEntry {
+        self.settle_answer(&attempt, &ended, moment);
+        self.served(attempt, &ended, moment.now)
+    }
+
+    fn settle_answer(&self, attempt: &Attempt, ended: &ResponseSummary, moment: &Moment<'_>) {
         let Attempt { deployment: index, ticket, .. } = attempt;
         let mut states = self.states.borrow_mut();
         let Some(deployment) = self.deployment(*index) else { return };
@@ -250,26 +257,22 @@ impl Router {
                 record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
             }
             if attempt.pool.strategy == Strategy::LowestLatency {
-                measure(record, attempt, ended, moment.now, Estimated::measured);
+                measure(record, attempt, *ended, moment.now, Estimated::measured);
             }
         });
         self.cools(*index, cooled);
     }
 
     /// NoDeployment waits for the answer any more, and nobody knows how it would have been.
-    pub fn on_client_disconnect(&self, attempt: &Attempt, moment: &Moment<'_>) {
-        let mut retry_state = attempt.retry_state.clone();
-        self.past(
-            attempt,
-            &mut retry_state,
-            Ending { outcome: Outcome::ClientDisconnected, status: 0, class: None },
-            moment.now,
-        );
-        self.failed(attempt, &retry_state, Outcome::ClientDisconnected, 0);
+    pub fn on_client_disconnect(&self, mut attempt: Attempt, moment: &Moment<'_>) -> AccessLogEntry {
         let mut states = self.states.borrow_mut();
         if states.is_counted(attempt.deployment) {
             states.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
         }
+        let mut retry_state = std::mem::take(&mut attempt.retry_state);
+        let outcome = Outcome::ClientDisconnected;
+        self.past(&attempt, &mut retry_state, Ending { outcome, status: 0, class: None }, moment.now);
+        AccessLogEntry { why: Some(attempt.why), ..AccessLogEntry::new(retry_state, outcome, 0) }
     }
 
     fn remember_failure(
@@ -524,14 +527,10 @@ fn no_answer(
     answer::failed(deployment, &attempt.model, retry_state, failure, attempt.limit, location)
 }
 
-/// What a provider said goes to the client as it is, if it can.
-fn provider_verdict(failure: &Failure, said: ErrorResponse, headers: Vec<(&'static str, String)>) -> Verdict {
-    if said.under.is_none() && !said.body.trim_ascii().is_empty() {
-        return Verdict::Relay(headers);
-    }
-    let mut reply = provider_reply(failure, said);
-    reply.replace_headers(headers);
-    Verdict::Reply(reply)
+/// What a provider said, as an answer of ours; `None` where the client can get it as it is.
+fn provider_reply_unless_relayed(failure: &Failure, said: ErrorResponse) -> Option<Reply> {
+    let is_relayed = said.under.is_none() && !said.body.trim_ascii().is_empty();
+    (!is_relayed).then(|| provider_reply(failure, said))
 }
 
 /// What a provider said, as an answer of ours.

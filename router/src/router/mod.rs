@@ -49,8 +49,6 @@ pub struct Router {
     pub(crate) watch: RefCell<GaugePublisher>,
     /// Who does not know what the router adds to streams.
     pub(crate) usage_refusals: RefCell<UsageRefusals>,
-    /// The request that the last decision has ended.
-    pub(crate) account: RefCell<Option<AccessLogEntry>>,
     /// See [`crate::single_hop`].
     pub(crate) single_hop: bool,
     /// How often a request is sent to a provider at most. The edge sends it once more, for an answer that is still owed.
@@ -62,8 +60,8 @@ pub struct Router {
 pub enum Arrival {
     /// Wait for the body.
     Hold(Box<Request>),
-    /// Answer.
-    Reply(Reply),
+    /// Answer. A probe of liveness or readiness has no access-log entry.
+    Reply(Reply, Option<Box<AccessLogEntry>>),
     /// Ask every deployment of this list whether it is there, then answer.
     Probe(Vec<usize>),
 }
@@ -76,7 +74,7 @@ pub enum Step {
     /// Ask Redis for leases, and then send again.
     AcquireLease(Box<NeedsLease>),
     /// Answer.
-    Reply(Reply),
+    Reply(Reply, Box<AccessLogEntry>),
 }
 
 /// A request that needs a lease before anybody may serve it.
@@ -105,9 +103,9 @@ pub enum Verdict {
     /// Ask the edge for another attempt, after a wait.
     Retry(Box<RetryState>, Duration),
     /// Pass on what the provider said, with these headers.
-    Relay(Vec<(&'static str, String)>),
+    Relay(Vec<(&'static str, String)>, Box<AccessLogEntry>),
     /// Answer in its place.
-    Reply(Reply),
+    Reply(Reply, Box<AccessLogEntry>),
 }
 
 impl Router {
@@ -125,7 +123,6 @@ impl Router {
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             watch: RefCell::default(),
             usage_refusals: RefCell::default(),
-            account: RefCell::default(),
             single_hop: false,
             ceiling,
             config,

@@ -33,6 +33,8 @@ use crate::upstream::stream_options;
 enum Tried {
     /// This is to be done.
     Done(Step),
+    /// The request ends here, with this answer.
+    Refused(Reply),
     /// The request goes on to the target that its retry_state names now.
     RemoteInFlight,
 }
@@ -61,17 +63,16 @@ impl Router {
         loop {
             // Every target of a trail is another one, so this ends.
             match self.try_group(request, body, &mut retry_state, moment) {
-                Ok(Tried::Done(step)) => {
-                    if let Step::Reply(reply) = &step {
-                        self.not_sent(&retry_state, reply.status);
-                    }
-                    return step;
+                Ok(Tried::Done(step)) => return step,
+                Ok(Tried::Refused(reply)) => {
+                    let entry = not_sent(retry_state, reply.status);
+                    return Step::Reply(reply, Box::new(entry));
                 }
                 Ok(Tried::RemoteInFlight) => {}
                 Err(refusal) => {
                     let reply = refusal.reply();
-                    self.refused(&retry_state, refusal.reason(), reply.status);
-                    return Step::Reply(reply);
+                    let entry = AccessLogEntry::refused(retry_state, refusal.reason(), reply.status);
+                    return Step::Reply(reply, Box::new(entry));
                 }
             }
         }
@@ -91,7 +92,7 @@ impl Router {
             parsed.model = Cow::Owned(target.model.to_string());
         }
         if let Some((failure, limit)) = retry_state.over {
-            return Ok(Tried::Done(Step::Reply(self.told_late(&parsed, retry_state, failure, limit))));
+            return Ok(Tried::Refused(self.told_late(&parsed, retry_state, failure, limit)));
         }
         let unresolved =
             |why| match self.groups.why_skipped(&parsed.model).filter(|_| why == Unresolved::Skipped) {
@@ -307,7 +308,7 @@ impl Router {
                 retry_state.go_to(target);
                 Tried::RemoteInFlight
             }
-            None => Tried::Done(Step::Reply(match retry_state.original.take() {
+            None => Tried::Refused(match retry_state.original.take() {
                 Some(mut original) => {
                     let mut headers = answer::of_group(&parsed.model, retry_state);
                     headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
@@ -315,7 +316,7 @@ impl Router {
                     *original
                 }
                 None => reply,
-            })),
+            }),
         }
     }
 
@@ -335,16 +336,6 @@ impl Router {
             model: parsed.model.to_string(),
             route: request.route.suffix,
             deployment: deployment.unwrap_or_else(|| (Arc::from(""), String::new())),
-        }
-    }
-
-    /// A request has ended here: refused, or because its last attempt could not tell the client that it had.
-    fn not_sent(&self, retry_state: &RetryState, status: u16) {
-        match (retry_state.over, retry_state.refused) {
-            (Some((failure, _)), _) => {
-                self.conclude(AccessLogEntry::of(retry_state, failure.outcome(), status))
-            }
-            (None, reason) => self.refused(retry_state, reason.unwrap_or("upstream_unavailable"), status),
         }
     }
 
@@ -450,5 +441,13 @@ impl Router {
             (None, Some(gaps)) => (Limit::Gaps(gaps), false),
             (None, None) => (Limit::Gaps(client.unwrap_or(configured)), client.is_some()),
         }
+    }
+}
+
+/// A request has ended here: refused, or because its last attempt could not tell the client that it had.
+fn not_sent(retry_state: RetryState, status: u16) -> AccessLogEntry {
+    match (retry_state.over, retry_state.refused) {
+        (Some((failure, _)), _) => AccessLogEntry::new(retry_state, failure.outcome(), status),
+        (None, reason) => AccessLogEntry::refused(retry_state, reason.unwrap_or("upstream_unavailable"), status),
     }
 }

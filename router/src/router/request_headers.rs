@@ -18,9 +18,8 @@ impl Router {
     /// Looks at a request's headers; `complete` says that no body follows.
     pub fn arrive(&self, headers: &Headers, complete: bool) -> Arrival {
         self.try_arrive(headers, complete).unwrap_or_else(|refusal| {
-            let reply = refusal.reply();
-            self.refused(&RetryState::default(), refusal.reason(), reply.status);
-            Arrival::Reply(reply)
+            let entry = AccessLogEntry::of_refusal(&refusal);
+            Arrival::Reply(refusal.reply(), Some(Box::new(entry)))
         })
     }
 
@@ -85,11 +84,9 @@ impl Router {
                 r#"{"status":"healthy","db":"Not connected"}"#.to_owned()
             }
         };
-        // NoDeployment wants to read a line for every look whether we are alive.
-        if !matches!(route, Route::Liveliness | Route::Readiness) {
-            self.conclude(AccessLogEntry::of(&RetryState::default(), Outcome::Success, 200));
-        }
-        Ok(Arrival::Reply(Reply::ok(reply)))
+        let is_logged = !matches!(route, Route::Liveliness | Route::Readiness);
+        let entry = || Box::new(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
+        Ok(Arrival::Reply(Reply::ok(reply), is_logged.then(entry)))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::failure::{Class, Fault};
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
 use crate::outcome::Outcome;
+use crate::request::refusal::Refusal;
 use crate::state::record::milliseconds;
 use crate::upstream::usage::Usage;
 
@@ -58,6 +59,7 @@ pub struct SelectionInfo {
 
 /// A request that has ended.
 #[derive(Debug)]
+#[must_use = "every request is counted and logged once"]
 pub struct AccessLogEntry {
     /// The model as the client named it.
     pub model: Option<String>,
@@ -88,15 +90,16 @@ pub struct AccessLogEntry {
 }
 
 impl AccessLogEntry {
-    /// A request that ended after this retry_state.
-    pub fn of(retry_state: &RetryState, outcome: Outcome, status: u16) -> Self {
-        let (model, group) = retry_state.asked_for.clone().unzip();
+    /// A request that ended in this state. `status` is the client's; 0 where it did not wait for an answer.
+    pub fn new(retry_state: RetryState, outcome: Outcome, status: u16) -> Self {
+        let fallbacks = retry_state.fallbacks();
+        let (model, group) = retry_state.asked_for.unzip();
         Self {
             model,
             group: group.flatten(),
-            attempts: retry_state.past.clone(),
+            attempts: retry_state.past,
             retries: retry_state.retries,
-            fallbacks: retry_state.fallbacks(),
+            fallbacks,
             why: retry_state.why,
             outcome,
             status,
@@ -106,6 +109,21 @@ impl AccessLogEntry {
             began: retry_state.began,
             first_byte: None,
         }
+    }
+
+    /// A request that was refused, for a reason of [`Refusal::reason`].
+    pub fn refused(retry_state: RetryState, reason: &'static str, status: u16) -> Self {
+        Self { reason: Some(reason), ..Self::new(retry_state, Outcome::Refused, status) }
+    }
+
+    /// A request that was refused before its first attempt.
+    pub fn of_refusal(refusal: &Refusal) -> Self {
+        Self::refused(RetryState::default(), refusal.reason(), refusal.reply().status)
+    }
+
+    /// A request whose client went away between two attempts, or before the first.
+    pub fn client_disconnected(retry_state: RetryState) -> Self {
+        Self::new(retry_state, Outcome::ClientDisconnected, 0)
     }
 
     /// The line, for a request with these headers that ended now.
@@ -232,7 +250,7 @@ mod tests {
             [(":method", "POST"), (":path", "/v1/\"x\"\\?key=secret"), ("x-request-id", "7")]
                 .into_iter()
                 .collect();
-        let mut account = AccessLogEntry::of(&RetryState::default(), Outcome::RateLimited, 429);
+        let mut account = AccessLogEntry::new(RetryState::default(), Outcome::RateLimited, 429);
         account.model = Some(format!("a\"\n{}", "m".repeat(2000)));
         account.began = Some(Duration::from_millis(1_740_000_000_000));
         account.attempts.push(AttemptLog {

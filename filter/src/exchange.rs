@@ -197,7 +197,8 @@ impl Exchange {
     fn decide(&mut self, request: Box<Request>, retry_state: Option<RetryState>) -> Decided {
         let Some(worker) = self.worker.clone() else { return Decided::Done(Action::Continue) };
         let body = host::body(BufferType::RequestBody);
-        let step = worker.decide(|router, moment| router.send(&request, &body, retry_state, moment));
+        let step =
+            worker.decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         Decided::Done(match step {
             Step::Reply(reply, entry) => self.reply(&reply, Some(*entry)),
             Step::AcquireLease(asking) => {
@@ -494,7 +495,7 @@ impl Exchange {
         self.arrived = host::headers(MapType::Request);
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.arrived);
-        match worker.router.arrive(&self.arrived, complete) {
+        match worker.router.on_request_headers(&self.arrived, complete) {
             Arrival::Reply(reply, entry) => self.turn_away(&reply, entry.map(|entry| *entry)),
             Arrival::Hold(request) => {
                 self.phase = Phase::Body(request);

@@ -67,10 +67,15 @@ fn worker(yaml: &str, vm: u32, store: &dyn Store) -> Router {
 /// A request for so many tokens; the attempt, or the status of the refusal.
 fn ask(router: &Router, model: &str, tokens: u64, at: Duration, store: &dyn Store) -> Result<Attempt, u16> {
     let headers = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
-    let Arrival::Hold(request) = router.arrive(&headers, false) else { panic!("not held") };
+    let Arrival::Hold(request) = router.on_request_headers(&headers, false) else { panic!("not held") };
     let body = format!(r#"{{"model":"{model}","messages":[],"max_tokens":{tokens}}}"#);
     let mut random = SplitMix::new(tokens ^ 5);
-    match router.send(&request, body.as_bytes(), None, &mut Moment { now: at, random: &mut random, store }) {
+    match router.on_request_body(
+        &request,
+        body.as_bytes(),
+        None,
+        &mut Moment { now: at, random: &mut random, store },
+    ) {
         Step::Send(sending) => Ok(sending.attempt),
         Step::Reply(reply, _) => Err(reply.status),
         Step::AcquireLease(_) => panic!("there is no Redis"),

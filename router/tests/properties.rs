@@ -227,13 +227,15 @@ impl Simulation {
         store: &dyn Store,
     ) -> Option<Reply> {
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(request) = worker.router.arrive(&headers, false) else { panic!("not held") };
+        let Arrival::Hold(request) = worker.router.on_request_headers(&headers, false) else {
+            panic!("not held")
+        };
         let body = format!(r#"{{"model":"g","messages":[],"max_tokens":{most}}}"#);
         let tried = retry_state.as_ref().map_or_else(Vec::new, |retry_state| retry_state.tried.clone());
         let places = 0..self.setting.limits.len();
         let chances: Vec<Option<Duration>> = places.map(|place| self.chance(place, most)).collect();
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
-        match worker.router.send(&request, body.as_bytes(), retry_state, &mut moment) {
+        match worker.router.on_request_body(&request, body.as_bytes(), retry_state, &mut moment) {
             Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Reply(reply, _) => Some(reply),
             Step::Send(sending) => {
@@ -404,10 +406,12 @@ impl Simulation {
     fn begin_at(&self, place: usize) -> Option<Attempt> {
         let worker = &mut *self.workers[0].borrow_mut();
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(request) = worker.router.arrive(&headers, false) else { panic!("not held") };
+        let Arrival::Hold(request) = worker.router.on_request_headers(&headers, false) else {
+            panic!("not held")
+        };
         let body = format!(r#"{{"model":"d{place}","messages":[],"max_tokens":1}}"#);
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store: &self.memory };
-        match worker.router.send(&request, body.as_bytes(), None, &mut moment) {
+        match worker.router.on_request_body(&request, body.as_bytes(), None, &mut moment) {
             Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Send(sending) => Some(sending.attempt),
             Step::Reply(..) => None,
@@ -583,12 +587,12 @@ fn served_by_one(setting: &Setting, vm: u32, now: Duration, memory: &Arc<Memory>
     router.open(&**memory);
     let mut random = SplitMix::new(u64::from(vm));
     let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-    let Arrival::Hold(request) = router.arrive(&headers, false) else { panic!("not held") };
+    let Arrival::Hold(request) = router.on_request_headers(&headers, false) else { panic!("not held") };
     let (mut served, mut open) = (0, Vec::new());
     for _ in 0..REQUESTS {
         let mut moment = Moment { now, random: &mut random, store: &**memory };
         let body = br#"{"model":"g","messages":[]}"#;
-        if let Step::Send(sending) = router.send(&request, body, None, &mut moment) {
+        if let Step::Send(sending) = router.on_request_body(&request, body, None, &mut moment) {
             served += 1;
             open.push(sending.attempt);
         }

@@ -140,9 +140,11 @@ impl Instance {
         now: Duration,
     ) -> Option<Vec<(usize, u64)>> {
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(held) = self.router.arrive(&headers, false) else { panic!("it has a body") };
+        let Arrival::Hold(held) = self.router.on_request_headers(&headers, false) else {
+            panic!("it has a body")
+        };
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        match self.router.send(&held, BODY, retry_state, &mut moment) {
+        match self.router.on_request_body(&held, BODY, retry_state, &mut moment) {
             Step::AcquireLease(asking) => {
                 self.retry_states.insert(request, asking.retry_state);
                 return Some(asking.shortfall);

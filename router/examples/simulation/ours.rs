@@ -68,9 +68,9 @@ impl Balancer for Ours {
         };
         let worker = &self.workers[place];
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(held) = worker.arrive(&headers, false) else { return None };
+        let Arrival::Hold(held) = worker.on_request_headers(&headers, false) else { return None };
         let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
-        match worker.send(&held, self.body.as_bytes(), retry_state, &mut moment) {
+        match worker.on_request_body(&held, self.body.as_bytes(), retry_state, &mut moment) {
             Step::AcquireLease(_) => None,
             Step::Send(sending) => {
                 let deployment = sending.attempt.deployment;

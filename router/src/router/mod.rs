@@ -1,6 +1,6 @@
 //! A configuration, prepared for requests, and the words in which it tells the filter what to do.
 //!
-//! The filter calls [`Router::arrive`] with a request's headers, [`Router::send`] with its body, and then exactly one of
+//! The filter calls [`Router::on_request_headers`] with a request's headers, [`Router::on_request_body`] with its body, and then exactly one of
 //! [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and [`Router::on_client_disconnect`]. Each of them has a file of its own.
 
 pub mod conclude;
@@ -80,7 +80,7 @@ pub enum Step {
 /// A request that needs a lease before anybody may serve it.
 #[derive(Debug)]
 pub struct NeedsLease {
-    /// What it has been through; for [`Router::send`], when Redis has answered or has had its time.
+    /// What it has been through; for [`Router::on_request_body`], when Redis has answered or has had its time.
     pub retry_state: RetryState,
     /// The deployments that may serve it then, with the tokens that it needs there.
     pub shortfall: Vec<(usize, u64)>,

@@ -51,7 +51,7 @@ fn ask_again(retry_state: &RetryState, now: Duration) -> Option<(Duration, u32)>
 
 impl Router {
     /// Decides where a request goes. `retry_state` is what it has been through, on any attempt but the first.
-    pub fn send(
+    pub fn on_request_body(
         &self,
         request: &Request,
         body: &[u8],

@@ -16,14 +16,14 @@ use crate::upstream::health;
 
 impl Router {
     /// Looks at a request's headers; `complete` says that no body follows.
-    pub fn arrive(&self, headers: &Headers, complete: bool) -> Arrival {
-        self.try_arrive(headers, complete).unwrap_or_else(|refusal| {
+    pub fn on_request_headers(&self, headers: &Headers, complete: bool) -> Arrival {
+        self.try_request_headers(headers, complete).unwrap_or_else(|refusal| {
             let entry = AccessLogEntry::of_refusal(&refusal);
             Arrival::Reply(refusal.reply(), Some(Box::new(entry)))
         })
     }
 
-    fn try_arrive(&self, headers: &Headers, complete: bool) -> Result<Arrival, Refusal> {
+    fn try_request_headers(&self, headers: &Headers, complete: bool) -> Result<Arrival, Refusal> {
         let target = headers.get(":path").unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = single_slashed(path);

@@ -142,9 +142,9 @@ impl World {
         let comma = if members.is_empty() { "" } else { "," };
         let body = format!(r#"{{"model":"{model}","messages":[]{comma}{members}}}"#);
         let all = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
-        let Arrival::Hold(request) = self.router.arrive(&all, false) else { panic!("not held") };
+        let Arrival::Hold(request) = self.router.on_request_headers(&all, false) else { panic!("not held") };
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        match self.router.send(&request, body.as_bytes(), None, &mut moment) {
+        match self.router.on_request_body(&request, body.as_bytes(), None, &mut moment) {
             Step::Send(sending) => Ok(sending.attempt),
             Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Reply(reply, _) => Err(reply),
@@ -178,7 +178,10 @@ impl World {
     }
 
     pub fn get(&self, path: &str) -> Reply {
-        match self.router.arrive(&[(":method", "GET"), (":path", path)].into_iter().collect(), true) {
+        match self
+            .router
+            .on_request_headers(&[(":method", "GET"), (":path", path)].into_iter().collect(), true)
+        {
             Arrival::Reply(reply, _) => reply,
             other => panic!("{other:?}"),
         }
@@ -192,7 +195,7 @@ impl World {
         mut answer: impl FnMut(&str) -> Answer,
     ) -> CallResult {
         let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
-        let request = match self.router.arrive(&all, false) {
+        let request = match self.router.on_request_headers(&all, false) {
             Arrival::Hold(request) => request,
             Arrival::Reply(reply, entry) => {
                 self.record(*entry.expect("a refusal is logged"), &all);
@@ -242,7 +245,7 @@ impl World {
         told: &mut CallResult,
     ) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        let sending = match self.router.send(request, body, retry_state, &mut moment) {
+        let sending = match self.router.on_request_body(request, body, retry_state, &mut moment) {
             Step::Send(sending) => *sending,
             Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Reply(reply, entry) => {

@@ -107,7 +107,7 @@ impl Exchange {
         let retries = count.checked_sub(1).filter(|retries| *retries > 0)?;
         let retry_state =
             between::take(self.stream_id()).unwrap_or(RetryState { retries, ..RetryState::default() });
-        Some(RetryState { sends: count, ..retry_state })
+        Some(RetryState { edge_attempts: count, ..retry_state })
     }
 
     /// Answers before there is anybody to ask.
@@ -259,8 +259,11 @@ impl Exchange {
         let Answering { mut attempt, status, .. } = answering;
         attempt.detail = Some(format!("an error under status {status}"));
         let failure = Failure::Provider { status: found.status, retry_after: asked_time() };
-        let said =
-            ErrorResponse { body: found.body.into_bytes(), under: Some(status), ..ErrorResponse::default() };
+        let said = ErrorResponse {
+            body: found.body.into_bytes(),
+            received_status: Some(status),
+            ..ErrorResponse::default()
+        };
         self.settle(*attempt, failure, &|| said.clone(), rest)
     }
 
@@ -297,7 +300,7 @@ impl Exchange {
         let flags = flags();
         let from_response_flags = Failure::from_response_flags(flags);
         attempt.detail = from_response_flags.and_then(|_| detail());
-        attempt.is_on_kept_connection = from_response_flags.is_some()
+        attempt.is_on_reused_connection = from_response_flags.is_some()
             && Failure::ended_by_provider(flags)
             && host::header(MapType::Response, names::REUSED).is_some();
         let failure = from_response_flags.unwrap_or_else(|| {
@@ -391,7 +394,7 @@ impl Exchange {
     /// A streamed answer is limited between its bytes, any other as a whole, which Envoy does by itself.
     fn watch(&mut self, attempt: &Attempt) {
         if let Some(worker) = self.worker.as_ref().filter(|_| attempt.stream) {
-            self.progress = Some(worker.clock.limit_gaps(self.context, attempt.limit));
+            self.progress = Some(worker.clock.limit_gaps(self.context, attempt.timeout));
         }
     }
 
@@ -413,7 +416,7 @@ impl Exchange {
         let Some(worker) = &self.worker else { return };
         attempt.detail = detail();
         let flags = flags();
-        if Failure::client_left(flags) {
+        if Failure::client_disconnected(flags) {
             return self.abandoned(attempt);
         }
         let failure = if self.timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
@@ -451,7 +454,7 @@ fn said() -> ErrorResponse {
         content_type: header("content-type"),
         error_type: header("x-amzn-errortype"),
         body: host::buffer(BufferType::ResponseBody),
-        under: None,
+        received_status: None,
     }
 }
 
@@ -599,14 +602,16 @@ impl Exchange {
             Phase::Held(answering) => self.broken(*answering.attempt),
             Phase::Failing(attempt, _) => self.broken(*attempt),
             Phase::Sent(attempt) => self.abandoned(*attempt),
-            Phase::Serving(answering) if Failure::client_left(flags()) => {
+            Phase::Serving(answering) if Failure::client_disconnected(flags()) => {
                 self.served(*answering, StreamEnd::ClientDisconnected)
             }
             Phase::Serving(answering) if self.timed_out(flags()) => {
                 self.served(*answering, StreamEnd::TimedOut)
             }
             Phase::Serving(answering) => self.served(*answering, StreamEnd::Interrupted),
-            Phase::Waiting if Failure::client_left(flags()) => self.left(between::take(self.stream_id())),
+            Phase::Waiting if Failure::client_disconnected(flags()) => {
+                self.left(between::take(self.stream_id()))
+            }
             Phase::NeedsLease(_, retry_state) => self.left(Some(*retry_state)),
             Phase::Body(_) => self.left(None),
             Phase::Probing(_) => self.left(None),

@@ -21,17 +21,17 @@ use crate::telemetry::access_log::{AttemptLog, SelectionInfo};
 #[derive(Clone, Debug, Default)]
 pub struct RetryState {
     /// When the request was all there, since the Unix epoch.
-    pub began: Option<Duration>,
+    pub started_at: Option<Duration>,
     /// The model as the client named it, and the group that it stands for.
-    pub asked_for: Option<(String, Option<Arc<str>>)>,
+    pub requested: Option<(String, Option<Arc<str>>)>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// SelectionInfo the last deployment was picked.
-    pub why: Option<SelectionInfo>,
+    pub selection: Option<SelectionInfo>,
     /// All attempts so far, in whatever group.
-    pub past: Vec<AttemptLog>,
+    pub attempts: Vec<AttemptLog>,
     /// SelectionInfo nobody of the last group was to be asked.
-    pub refused: Option<&'static str>,
+    pub refusal_reason: Option<&'static str>,
     /// Who could have taken the last attempt, and why the others could not, for a client that wants to know.
     pub explanation: Option<String>,
     /// Deployments of this group that were tried, in order, repeated ones included.
@@ -47,34 +47,34 @@ pub struct RetryState {
     /// Where it goes in place of the model that the client named.
     pub target: Option<Target>,
     /// The fallbacks behind it, and those still ahead.
-    pub trail: FallbackChain,
+    pub fallback_chain: FallbackChain,
     /// Where the next attempt has to go, because the last one does not count.
     pub resend: Option<Resend>,
     /// Attempts of this request that do not count.
     pub resends: u32,
     /// Steps from one `order` of a group to the next, which LiteLLM counts as fallbacks.
-    pub steps: u32,
+    pub order_steps: u32,
     /// When it first asked for a lease, since the Unix epoch, and how often it has.
-    pub asked: Option<(Duration, u32)>,
+    pub lease_requests: Option<(Duration, u32)>,
     /// The error that a `mock_testing_*` member asked for has happened.
-    pub mocked: bool,
+    pub is_mocked: bool,
     /// How the first group failed, which the client is told if all others fail as well.
-    pub original: Option<Box<Reply>>,
+    pub first_group_reply: Option<Box<Reply>>,
     /// How often the edge has sent the request, the attempt that is under way included; 0 reads as 1. Set by the filter.
-    pub sends: u32,
+    pub edge_attempts: u32,
     /// Set where the retry_state is over, but the client could not be told in the attempt that ended it.
-    pub over: Option<(Failure, Duration)>,
+    pub undelivered: Option<(Failure, Duration)>,
 }
 
 impl RetryState {
     /// Moves that x-litellm-attempted-fallbacks counts.
     pub fn fallbacks(&self) -> u32 {
-        self.trail.depth().saturating_add(self.steps)
+        self.fallback_chain.depth().saturating_add(self.order_steps)
     }
 
     /// The group that the client asked for, in the words of the file.
     pub fn group(&self) -> Option<&Arc<str>> {
-        self.asked_for.as_ref()?.1.as_ref()
+        self.requested.as_ref()?.1.as_ref()
     }
 
     /// Goes on to another group, where everything begins anew.
@@ -87,7 +87,7 @@ impl RetryState {
     /// Goes on to the deployments of the next `order`.
     pub fn step_above(&mut self, order: i64) {
         self.above = Some(order);
-        self.steps = self.steps.saturating_add(1);
+        self.order_steps = self.order_steps.saturating_add(1);
         self.start_over();
     }
 
@@ -113,29 +113,29 @@ pub struct Attempt {
     /// The route, as providers spell it: `/chat/completions`.
     pub route: &'static str,
     /// What the client asked of the router.
-    pub asked: RequestOverrides,
+    pub overrides: RequestOverrides,
     /// What it wished for besides.
     pub routing: RoutingParams,
     /// How long this attempt may take; between bytes, if the answer is streamed.
-    pub limit: Duration,
+    pub timeout: Duration,
     /// Whether the client has set that.
-    pub is_clients_limit: bool,
+    pub is_client_timeout: bool,
     /// What the request is expected to take, for the decision where it may go next.
     pub estimate: Estimate,
     /// Whether the answer is streamed.
     pub stream: bool,
     /// Whether the event that tells them has to be kept from the client, who did not ask for it.
-    pub withholds_usage: bool,
+    pub filters_usage_event: bool,
     /// Whether that is asked for by a member which the client did not send at all.
     pub adds_stream_options: bool,
     /// That it was admitted.
     pub ticket: Ticket,
     /// SelectionInfo this deployment was picked.
-    pub why: SelectionInfo,
+    pub selection: SelectionInfo,
     /// What Envoy says about a connection that failed.
     pub detail: Option<String>,
     /// Whether its connection is older than the request, and ended before an answer began.
-    pub is_on_kept_connection: bool,
+    pub is_on_reused_connection: bool,
     /// What came before.
     pub retry_state: RetryState,
 }

@@ -60,7 +60,7 @@ impl Router {
     ) {
         self.metrics.borrow_mut().attempt(attempt.deployment, ending);
         let Some(deployment) = self.deployment(attempt.deployment) else { return };
-        retry_state.past.push(AttemptLog {
+        retry_state.attempts.push(AttemptLog {
             deployment: Arc::clone(&deployment.id),
             ending,
             milliseconds: milliseconds(now.saturating_sub(attempt.ticket.at)),
@@ -87,13 +87,13 @@ impl Router {
         if let Some(usage) = ended.usage {
             metrics.tokens(attempt.deployment, usage);
         }
-        if let (Outcome::Success, Some(began)) = (outcome, retry_state.began) {
+        if let (Outcome::Success, Some(began)) = (outcome, retry_state.started_at) {
             metrics.duration(attempt.deployment, milliseconds(now.saturating_sub(began)));
         }
         AccessLogEntry {
-            why: Some(attempt.why),
+            why: Some(attempt.selection),
             usage: ended.usage,
-            first_byte: retry_state.began.and_then(since),
+            first_byte: retry_state.started_at.and_then(since),
             ..AccessLogEntry::new(retry_state, outcome, ended.status)
         }
     }

@@ -9,7 +9,7 @@ use crate::attempt::{Attempt, RetryState};
 use crate::failure::cooldown::CooldownPolicy;
 use crate::failure::fallback::Names;
 use crate::failure::retry;
-use crate::failure::{Added, Class, ErrorBody, Fault, ProviderError, RetryScope, classify};
+use crate::failure::{Added, AttemptError, ErrorBody, ErrorClass, ProviderError, RetryScope, classify};
 use crate::outcome::{Failure, Outcome};
 use crate::request::refusal::{Refusal, Reply};
 use crate::router::response_headers as answer;
@@ -35,7 +35,7 @@ pub struct ErrorResponse {
     /// As much of the body as was read.
     pub body: Vec<u8>,
     /// The status that it was said with, where that is not the one of the failure: then it cannot be passed on as it stands.
-    pub under: Option<u16>,
+    pub received_status: Option<u16>,
 }
 
 /// How an answer ended that the provider had begun.
@@ -84,7 +84,7 @@ impl Router {
             _ => (failure, ErrorResponse::default()),
         };
         let class = class(&attempt, deployment, &failure, &said);
-        let fault = Fault { failure: failure.with_hint_of(class, &said.body), class };
+        let fault = AttemptError { failure: failure.with_hint_of(class, &said.body), class };
         if let Some(verdict) = self.resent(&attempt, deployment, &fault, moment) {
             return verdict;
         }
@@ -92,17 +92,17 @@ impl Router {
         let mut retry_state = attempt.retry_state.clone();
         self.past(&attempt, &mut retry_state, Ending::of(&fault), moment.now);
         retry_state.tried.push(Arc::clone(&deployment.id));
-        if fault.retry_scope() == RetryScope::RemoteInFlight {
+        if fault.retry_scope() == RetryScope::OtherDeployments {
             retry_state.permanently_failed.push(Arc::clone(&deployment.id));
         }
-        let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&fault));
+        let allowance = self.allowance(deployment, attempt.overrides.num_retries, Some(&fault));
         retry_state.max_retries = allowance.retries;
         if self.single_hop || self.is_last_attempt(&retry_state) {
             return self.final_answer(attempt, deployment, retry_state, fault, said, moment);
         }
         let options = self.options(&attempt, &retry_state, moment);
         let scope = fault.retry_scope();
-        let may_step_up = options.next_order && scope != RetryScope::Nowhere;
+        let may_step_up = options.next_order && scope != RetryScope::FallbacksOnly;
         // A level that is down is left when each of its deployments has been tried: there is somewhere else to go.
         let may_retry = options.untried || (options.anybody && !may_step_up);
         if may_retry
@@ -137,19 +137,20 @@ impl Router {
         attempt: Attempt,
         deployment: &Deployment,
         mut retry_state: RetryState,
-        fault: Fault,
+        fault: AttemptError,
         said: ErrorResponse,
         moment: &Moment<'_>,
     ) -> Verdict {
         let names = names(&attempt, deployment);
-        let target = retry_state.trail.next(&self.config.router, &attempt.routing, names, fault.class);
+        let target =
+            retry_state.fallback_chain.next(&self.config.router, &attempt.routing, names, fault.class);
         if let Some(target) = target {
-            if retry_state.original.is_none() {
+            if retry_state.first_group_reply.is_none() {
                 let reply = match is_provider(&fault.failure) {
                     true => provider_reply(&fault.failure, said),
                     false => no_answer(&attempt, deployment, &retry_state, fault.failure),
                 };
-                retry_state.original = Some(Box::new(reply));
+                retry_state.first_group_reply = Some(Box::new(reply));
             }
             self.metrics.borrow_mut().fallback(Some(&attempt.pool.label), self.label(&target.model).as_ref());
             retry_state.go_to(target);
@@ -164,7 +165,7 @@ impl Router {
         attempt: Attempt,
         deployment: &Deployment,
         mut retry_state: RetryState,
-        fault: Fault,
+        fault: AttemptError,
         said: ErrorResponse,
         moment: &Moment<'_>,
     ) -> Verdict {
@@ -173,14 +174,14 @@ impl Router {
         let limits = self.states.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
         headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
-        let reply = match retry_state.original.take() {
+        let reply = match retry_state.first_group_reply.take() {
             Some(original) => Some(*original),
             None if is_provider(&failure) => provider_reply_unless_relayed(&failure, said),
             None => Some(no_answer(&attempt, deployment, &retry_state, failure)),
         };
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
         let entry = AccessLogEntry::new(retry_state, fault.outcome(), status);
-        let entry = Box::new(AccessLogEntry { why: Some(attempt.why), ..entry });
+        let entry = Box::new(AccessLogEntry { why: Some(attempt.selection), ..entry });
         match reply {
             None => Verdict::Relay(headers, entry),
             Some(mut reply) => {
@@ -198,16 +199,16 @@ impl Router {
     /// What the next attempt has to know after the connection of this one broke before the answer began, which the
     /// edge answers with another attempt in any case: to go on, or to tell the client.
     pub fn on_reset(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> RetryState {
-        let (limit, before) = (attempt.limit, attempt.retry_state.clone());
+        let (limit, before) = (attempt.timeout, attempt.retry_state.clone());
         let id = self.deployment(attempt.deployment).map(|deployment| Arc::clone(&deployment.id));
         match self.on_attempt_failed(attempt, failure, &ErrorResponse::default, moment) {
             Verdict::Retry(retry_state, _) => *retry_state,
             Verdict::Relay(_, entry) | Verdict::Reply(_, entry) => {
                 let mut retry_state = before;
                 // It has not ended before the client has been told.
-                retry_state.past = entry.attempts;
+                retry_state.attempts = entry.attempts;
                 retry_state.tried.extend(id);
-                retry_state.over = Some((failure, limit));
+                retry_state.undelivered = Some((failure, limit));
                 retry_state
             }
         }
@@ -272,14 +273,14 @@ impl Router {
         let mut retry_state = std::mem::take(&mut attempt.retry_state);
         let outcome = Outcome::ClientDisconnected;
         self.past(&attempt, &mut retry_state, Ending { outcome, status: 0, class: None }, moment.now);
-        AccessLogEntry { why: Some(attempt.why), ..AccessLogEntry::new(retry_state, outcome, 0) }
+        AccessLogEntry { why: Some(attempt.selection), ..AccessLogEntry::new(retry_state, outcome, 0) }
     }
 
     fn remember_failure(
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        fault: &Fault,
+        fault: &AttemptError,
         moment: &Moment<'_>,
     ) {
         let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.retry_state, fault.class);
@@ -301,7 +302,7 @@ impl Router {
         };
         states.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
             cooled = case.failed(fault, record, moment.now);
-            let is_slow = fault.failure == Failure::TimedOut && fault.class == Class::Server;
+            let is_slow = fault.failure == Failure::TimedOut && fault.class == ErrorClass::Server;
             if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long. A client's limit may be shorter than any answer takes.
                 let ended = ResponseSummary { first_byte: Some(moment.now), ..ResponseSummary::default() };
@@ -326,7 +327,7 @@ impl Router {
     /// Whether the edge would not send the request again: one more time at most, which is kept for a client that could not be
     /// answered in the last attempt.
     pub(crate) fn is_last_attempt(&self, retry_state: &RetryState) -> bool {
-        retry_state.sends >= self.ceiling
+        retry_state.edge_attempts >= self.ceiling
     }
 
     /// Whether the attempts that are left are needed for the fallbacks ahead, one for each.
@@ -335,14 +336,14 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         retry_state: &RetryState,
-        class: Class,
+        class: ErrorClass,
     ) -> bool {
-        let left = self.ceiling.saturating_sub(retry_state.sends);
+        let left = self.ceiling.saturating_sub(retry_state.edge_attempts);
         // Few requests use up half of what the edge allows.
         if left > self.ceiling / 2 {
             return false;
         }
-        let mut trail = retry_state.trail.clone();
+        let mut trail = retry_state.fallback_chain.clone();
         let mut failed = (attempt.model.clone(), deployment.group.to_string());
         for _ in 0..left {
             let names = Names { asked: &failed.0, group: &failed.1 };
@@ -380,7 +381,7 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         retry_state: &RetryState,
-        fault: &Fault,
+        fault: &AttemptError,
         moment: &Moment<'_>,
     ) -> bool {
         fault.asks_for_time()
@@ -392,7 +393,7 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         retry_state: &RetryState,
-        class: Class,
+        class: ErrorClass,
         moment: &Moment<'_>,
     ) -> bool {
         let mut context = self.selection();
@@ -404,37 +405,37 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         retry_state: &RetryState,
-        class: Class,
+        class: ErrorClass,
     ) -> bool {
-        let mut trail = retry_state.trail.clone();
+        let mut trail = retry_state.fallback_chain.clone();
         let names = names(attempt, deployment);
         trail.next(&self.config.router, &attempt.routing, names, class).is_some()
     }
 }
 
 /// Whose fault a failed attempt is.
-fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &ErrorResponse) -> Class {
+fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &ErrorResponse) -> ErrorClass {
     match *failure {
-        Failure::TimedOut if attempt.is_clients_limit => Class::ClientTimeout,
-        Failure::TimedOut | Failure::NoConnection | Failure::Broken => Class::Server,
+        Failure::TimedOut if attempt.is_client_timeout => ErrorClass::ClientTimeout,
+        Failure::TimedOut | Failure::NoConnection | Failure::Broken => ErrorClass::Server,
         Failure::Provider { status, retry_after } => classify(&ProviderError {
             // An error under status 200 is classified by its own words.
-            status: said.under.filter(|under| *under < 300).unwrap_or(status),
+            status: said.received_status.filter(|under| *under < 300).unwrap_or(status),
             body: &said.body,
             error_type: said.error_type.as_deref(),
             has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
             is_wildcard: deployment.model.contains('*'),
             model: &attempt.model,
-            added: Added { stream_options: attempt.withholds_usage },
+            added: Added { stream_options: attempt.filters_usage_event },
         }),
     }
 }
 
 impl Failure {
     /// The same with the time to wait that only the body of a limit names, as Google's does.
-    fn with_hint_of(self, class: Class, body: &[u8]) -> Self {
+    fn with_hint_of(self, class: ErrorClass, body: &[u8]) -> Self {
         match self {
-            Self::Provider { status, retry_after: None } if class == Class::Limit => {
+            Self::Provider { status, retry_after: None } if class == ErrorClass::RateLimit => {
                 Self::Provider { status, retry_after: ErrorBody::read(body).retry_after }
             }
             other => other,
@@ -444,14 +445,14 @@ impl Failure {
 
 impl StreamEnd {
     /// The failure that an answer ended with after it had begun.
-    pub(crate) fn fault(self, attempt: &Attempt) -> Option<Fault> {
+    pub(crate) fn fault(self, attempt: &Attempt) -> Option<AttemptError> {
         let (failure, class) = match self {
             Self::Complete | Self::ClientDisconnected => return None,
-            Self::TimedOut if attempt.is_clients_limit => (Failure::TimedOut, Class::ClientTimeout),
-            Self::TimedOut => (Failure::TimedOut, Class::Server),
-            Self::Interrupted => (Failure::Broken, Class::Server),
+            Self::TimedOut if attempt.is_client_timeout => (Failure::TimedOut, ErrorClass::ClientTimeout),
+            Self::TimedOut => (Failure::TimedOut, ErrorClass::Server),
+            Self::Interrupted => (Failure::Broken, ErrorClass::Server),
         };
-        Some(Fault { failure, class })
+        Some(AttemptError { failure, class })
     }
 }
 
@@ -510,7 +511,7 @@ fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorRespo
         Refusal::NoAnswer { status: BAD_GATEWAY, provider_status: status, body: "no valid HTTP status" };
     let said = ErrorResponse {
         body: refusal.reply().body.into_bytes(),
-        under: Some(status),
+        received_status: Some(status),
         ..ErrorResponse::default()
     };
     (Failure::Provider { status: BAD_GATEWAY, retry_after }, said)
@@ -524,12 +525,12 @@ fn no_answer(
     failure: Failure,
 ) -> Reply {
     let location = attempt.detail.clone();
-    answer::failed(deployment, &attempt.model, retry_state, failure, attempt.limit, location)
+    answer::failed(deployment, &attempt.model, retry_state, failure, attempt.timeout, location)
 }
 
 /// What a provider said, as an answer of ours; `None` where the client can get it as it is.
 fn provider_reply_unless_relayed(failure: &Failure, said: ErrorResponse) -> Option<Reply> {
-    let is_relayed = said.under.is_none() && !said.body.trim_ascii().is_empty();
+    let is_relayed = said.received_status.is_none() && !said.body.trim_ascii().is_empty();
     (!is_relayed).then(|| provider_reply(failure, said))
 }
 
@@ -543,7 +544,7 @@ fn provider_reply(failure: &Failure, said: ErrorResponse) -> Reply {
     }
     let status = failure.status();
     if said.body.trim_ascii().is_empty() {
-        let provider_status = said.under.unwrap_or(status);
+        let provider_status = said.received_status.unwrap_or(status);
         let mut reply = Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply();
         reply.headers.extend(headers);
         return reply;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::Fault;
+use crate::failure::AttemptError;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::usage_refusals::UsageRefusals;
 use crate::http::headers::Headers;
@@ -166,7 +166,7 @@ impl Router {
         &self,
         deployment: &Deployment,
         client: Option<u32>,
-        fault: Option<&Fault>,
+        fault: Option<&AttemptError>,
     ) -> Allowance {
         let allowance = retry::allowance(&self.config.router, deployment, client, fault);
         Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use llm_balancer_config::{Deployment, Strategy};
 
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::Class;
+use crate::failure::ErrorClass;
 use crate::failure::fallback::{self, Names};
 use crate::http::new_body::NewBody;
 use crate::models::groups::{Resolved, Unresolved};
@@ -36,7 +36,7 @@ enum Tried {
     /// The request ends here, with this answer.
     Refused(Reply),
     /// The request goes on to the target that its retry_state names now.
-    RemoteInFlight,
+    NextGroup,
 }
 
 /// How long a request may ask for leases that others then use up, and how often in any case: on a busy machine, time goes by
@@ -44,7 +44,7 @@ enum Tried {
 const MOST_ASKING: (Duration, u32) = (Duration::from_millis(50), 4);
 
 fn ask_again(retry_state: &RetryState, now: Duration) -> Option<(Duration, u32)> {
-    let (since, times) = retry_state.asked.unwrap_or((now, 0));
+    let (since, times) = retry_state.lease_requests.unwrap_or((now, 0));
     let may = now.abs_diff(since) < MOST_ASKING.0 || times < MOST_ASKING.1;
     may.then_some((since, times.saturating_add(1)))
 }
@@ -59,7 +59,7 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Step {
         let mut retry_state = retry_state.unwrap_or_default();
-        retry_state.began.get_or_insert(moment.now);
+        retry_state.started_at.get_or_insert(moment.now);
         loop {
             // Every target of a trail is another one, so this ends.
             match self.try_group(request, body, &mut retry_state, moment) {
@@ -68,7 +68,7 @@ impl Router {
                     let entry = not_sent(retry_state, reply.status);
                     return Step::Reply(reply, Box::new(entry));
                 }
-                Ok(Tried::RemoteInFlight) => {}
+                Ok(Tried::NextGroup) => {}
                 Err(refusal) => {
                     let reply = refusal.reply();
                     let entry = AccessLogEntry::refused(retry_state, refusal.reason(), reply.status);
@@ -91,7 +91,7 @@ impl Router {
         if let Some(target) = &retry_state.target {
             parsed.model = Cow::Owned(target.model.to_string());
         }
-        if let Some((failure, limit)) = retry_state.over {
+        if let Some((failure, limit)) = retry_state.undelivered {
             return Ok(Tried::Refused(self.told_late(&parsed, retry_state, failure, limit)));
         }
         let unresolved =
@@ -101,25 +101,31 @@ impl Router {
             };
         let resolved = self.groups.resolve(&parsed.model);
         retry_state.stream = parsed.stream;
-        if retry_state.asked_for.is_none() {
+        if retry_state.requested.is_none() {
             let label = resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label));
-            retry_state.asked_for = Some((parsed.model.to_string(), label));
+            retry_state.requested = Some((parsed.model.to_string(), label));
         }
         let resolved = match resolved {
             Ok(resolved) => resolved,
             // A request may name a fallback that nobody answers to; that is no reason to give up the others.
             Err(why) if retry_state.target.is_some() => {
                 let reply = self.refusing(retry_state, &unresolved(why));
-                return Ok(self.elsewhere_or(reply, &parsed, &parsed.model, retry_state, Class::Server));
+                return Ok(self.elsewhere_or(reply, &parsed, &parsed.model, retry_state, ErrorClass::Server));
             }
             Err(why) => return Err(unresolved(why)),
         };
         let Some(pool) = resolved.pool.serving(request.route.suffix) else {
             let reply = self.refusing(retry_state, &self.not_served(&parsed, request, &resolved));
-            return Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, Class::Route));
+            return Ok(self.elsewhere_or(
+                reply,
+                &parsed,
+                resolved.name,
+                retry_state,
+                ErrorClass::UnsupportedRoute,
+            ));
         };
         let resolved = Resolved { pool, ..resolved };
-        if let Some(mock) = parsed.routing.mock.filter(|_| !retry_state.mocked)
+        if let Some(mock) = parsed.routing.mock.filter(|_| !retry_state.is_mocked)
             && let Some(tried) = self.mock(mock, &parsed, &resolved, retry_state)
         {
             return Ok(tried);
@@ -132,7 +138,7 @@ impl Router {
         selecting.allow_unleased = false;
         if let Err(NoDeployment::Unleased(shortfall)) = found {
             if let Some(asked) = ask_again(retry_state, moment.now) {
-                retry_state.asked = Some(asked);
+                retry_state.lease_requests = Some(asked);
                 let asking =
                     NeedsLease { retry_state: std::mem::take(retry_state), shortfall: vec![shortfall] };
                 return Ok(Tried::Done(Step::AcquireLease(Box::new(asking))));
@@ -172,7 +178,7 @@ impl Router {
                 let refusal = self.unavailable(&parsed, estimate, nobody, moment.now);
                 let reply = self.refusing(retry_state, &refusal);
                 let reply = self.about_the_group(reply, &parsed, &resolved, retry_state, moment);
-                Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, Class::Server))
+                Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, ErrorClass::Server))
             }
         }
     }
@@ -191,7 +197,7 @@ impl Router {
         merged: bool,
     ) -> Result<Sending, Refusal> {
         // The next attempt asks for itself.
-        retry_state.asked = None;
+        retry_state.lease_requests = None;
         let model = match resolved.captures.is_empty() {
             true => Cow::Borrowed(deployment.model.as_str()),
             false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
@@ -210,7 +216,7 @@ impl Router {
         let length = new_body.as_ref().map_or(body.len(), NewBody::length);
         let content_type = parsed.payload.content_type();
         let framing = (&*content_type, length);
-        let (limit, is_clients_limit) = self.limit(parsed, deployment);
+        let (limit, is_client_timeout) = self.limit(parsed, deployment);
         if retry_state.retries == 0 {
             retry_state.max_retries = self.allowance(deployment, parsed.asked.num_retries, None).retries;
         }
@@ -231,27 +237,27 @@ impl Router {
                 metrics.retry(failed);
             }
         }
-        retry_state.why = Some(why);
+        retry_state.selection = Some(why);
         retry_state.resend = None;
         let attempt = Attempt {
             deployment: chosen.index,
             model: parsed.model.to_string(),
             pool: Arc::clone(&resolved.pool),
             route: request.route.suffix,
-            asked: parsed.asked,
+            overrides: parsed.asked,
             routing: parsed.routing.clone(),
-            limit: match limit {
+            timeout: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
             },
-            is_clients_limit,
+            is_client_timeout,
             estimate,
             stream: parsed.stream,
-            withholds_usage: include_usage,
+            filters_usage_event: include_usage,
             adds_stream_options: include_usage && !stream_options::are_the_clients(parsed),
             ticket: chosen.ticket,
-            why,
+            selection: why,
             detail: None,
-            is_on_kept_connection: false,
+            is_on_reused_connection: false,
             retry_state: std::mem::take(retry_state),
         };
         Ok(Sending { headers, body: new_body, attempt })
@@ -271,7 +277,7 @@ impl Router {
         resolved: &Resolved<'_>,
         retry_state: &mut RetryState,
     ) -> Option<Tried> {
-        retry_state.mocked = true;
+        retry_state.is_mocked = true;
         let fault = mock.fault();
         if mock == Mock::RateLimit {
             let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
@@ -297,18 +303,18 @@ impl Router {
         parsed: &ParsedRequest<'_>,
         group: &str,
         retry_state: &mut RetryState,
-        class: Class,
+        class: ErrorClass,
     ) -> Tried {
         let failed = Names { asked: &parsed.model, group };
-        match retry_state.trail.next(&self.config.router, &parsed.routing, failed, class) {
+        match retry_state.fallback_chain.next(&self.config.router, &parsed.routing, failed, class) {
             Some(target) => {
-                retry_state.original.get_or_insert_with(|| Box::new(reply));
+                retry_state.first_group_reply.get_or_insert_with(|| Box::new(reply));
                 let from = self.label(group);
                 self.metrics.borrow_mut().fallback(from.as_ref(), self.label(&target.model).as_ref());
                 retry_state.go_to(target);
-                Tried::RemoteInFlight
+                Tried::NextGroup
             }
-            None => Tried::Refused(match retry_state.original.take() {
+            None => Tried::Refused(match retry_state.first_group_reply.take() {
                 Some(mut original) => {
                     let mut headers = answer::of_group(&parsed.model, retry_state);
                     headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
@@ -322,7 +328,7 @@ impl Router {
 
     /// The answer of a request that ends here, unless there is a fallback.
     fn refusing(&self, retry_state: &mut RetryState, refusal: &Refusal) -> Reply {
-        retry_state.refused = Some(refusal.reason());
+        retry_state.refusal_reason = Some(refusal.reason());
         let mut reply = refusal.reply();
         reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));
         reply
@@ -412,7 +418,7 @@ impl Router {
             .last()
             .and_then(|id| self.index_of(id))
             .and_then(|index| self.deployment(index));
-        let original = retry_state.original.take();
+        let original = retry_state.first_group_reply.take();
         let mut reply = match (last, original) {
             (last, Some(mut original)) => {
                 let names = last.map(|last| answer::owned(answer::names(last, &parsed.model, retry_state)));
@@ -446,8 +452,10 @@ impl Router {
 
 /// A request has ended here: refused, or because its last attempt could not tell the client that it had.
 fn not_sent(retry_state: RetryState, status: u16) -> AccessLogEntry {
-    match (retry_state.over, retry_state.refused) {
+    match (retry_state.undelivered, retry_state.refusal_reason) {
         (Some((failure, _)), _) => AccessLogEntry::new(retry_state, failure.outcome(), status),
-        (None, reason) => AccessLogEntry::refused(retry_state, reason.unwrap_or("upstream_unavailable"), status),
+        (None, reason) => {
+            AccessLogEntry::refused(retry_state, reason.unwrap_or("upstream_unavailable"), status)
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use llm_balancer_config::Deployment;
 
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::{Class, Fault};
+use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::{Failure, Outcome};
 use crate::router::{Router, Verdict};
 use crate::state::store::Moment;
@@ -41,10 +41,10 @@ impl Router {
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        fault: &Fault,
+        fault: &AttemptError,
         moment: &Moment<'_>,
     ) -> Option<Verdict> {
-        let is_bare = fault.class == Class::Ours;
+        let is_bare = fault.class == ErrorClass::AddedParameter;
         if is_bare && attempt.adds_stream_options {
             self.usage_refusals.borrow_mut().add(attempt.deployment, moment.now);
         }
@@ -67,7 +67,7 @@ impl Router {
 /// Whether the provider had closed the connection before the request was sent.
 fn was_dead(attempt: &Attempt, failure: &Failure, now: Duration) -> bool {
     *failure == Failure::Broken
-        && attempt.is_on_kept_connection
+        && attempt.is_on_reused_connection
         && now.saturating_sub(attempt.ticket.at) <= DEAD_ON_ARRIVAL
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llm_balancer_config::Deployment;
 
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::Class;
+use crate::failure::ErrorClass;
 use crate::failure::fallback::Names;
 use crate::models::groups::Groups;
 use crate::select::eligible::eligible;
@@ -19,10 +19,10 @@ pub(crate) fn has_fallback_with_room(
     groups: &Groups,
     (attempt, deployment): (&Attempt, &Deployment),
     retry_state: &RetryState,
-    mut class: Class,
+    mut class: ErrorClass,
     moment: &Moment<'_>,
 ) -> bool {
-    let mut trail = retry_state.trail.clone();
+    let mut trail = retry_state.fallback_chain.clone();
     let mut failed = (Arc::from(attempt.model.as_str()), Arc::clone(&deployment.group));
     loop {
         let names = Names { asked: &failed.0, group: &failed.1 };
@@ -40,6 +40,6 @@ pub(crate) fn has_fallback_with_room(
             }
         }
         let group = resolved.map_or_else(|_| Arc::clone(&target.model), |resolved| Arc::from(resolved.name));
-        (failed, class) = ((target.model, group), Class::Server);
+        (failed, class) = ((target.model, group), ErrorClass::Server);
     }
 }

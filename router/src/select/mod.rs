@@ -223,7 +223,7 @@ fn same_again(
     let is_same = |index: &&usize| context.deployment(**index).is_some_and(|own| own.id == *id);
     let index = *request.pool.members.iter().find(is_same)?;
     let ticket = admit(context, index, false, request, moment).ok()?;
-    let eligible = request.retry_state.why.and_then(|why| why.eligible);
+    let eligible = request.retry_state.selection.and_then(|why| why.eligible);
     Some(Selection { index, ticket, eligible })
 }
 

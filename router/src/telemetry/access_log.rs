@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use llm_balancer_config::{Strategy, names};
 
 use crate::attempt::RetryState;
-use crate::failure::{Class, Fault};
+use crate::failure::{AttemptError, ErrorClass};
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
 use crate::outcome::Outcome;
@@ -41,7 +41,7 @@ pub struct Ending {
     /// The provider's status; 0 where there was none.
     pub status: u16,
     /// Whose fault it was, where it failed.
-    pub class: Option<Class>,
+    pub class: Option<ErrorClass>,
 }
 
 /// SelectionInfo the last deployment was picked.
@@ -93,20 +93,20 @@ impl AccessLogEntry {
     /// A request that ended in this state. `status` is the client's; 0 where it did not wait for an answer.
     pub fn new(retry_state: RetryState, outcome: Outcome, status: u16) -> Self {
         let fallbacks = retry_state.fallbacks();
-        let (model, group) = retry_state.asked_for.unzip();
+        let (model, group) = retry_state.requested.unzip();
         Self {
             model,
             group: group.flatten(),
-            attempts: retry_state.past,
+            attempts: retry_state.attempts,
             retries: retry_state.retries,
             fallbacks,
-            why: retry_state.why,
+            why: retry_state.selection,
             outcome,
             status,
             reason: None,
             stream: retry_state.stream,
             usage: None,
-            began: retry_state.began,
+            began: retry_state.started_at,
             first_byte: None,
         }
     }
@@ -165,7 +165,7 @@ impl AccessLogEntry {
 
 impl Ending {
     /// Of an attempt that failed.
-    pub fn of(fault: &Fault) -> Self {
+    pub fn of(fault: &AttemptError) -> Self {
         let status = fault.failure.provider_status().unwrap_or_default();
         Self { outcome: fault.outcome(), status, class: Some(fault.class) }
     }
@@ -255,7 +255,7 @@ mod tests {
         account.began = Some(Duration::from_millis(1_740_000_000_000));
         account.attempts.push(AttemptLog {
             deployment: "d".into(),
-            ending: Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) },
+            ending: Ending { outcome: Outcome::RateLimited, status: 429, class: Some(ErrorClass::RateLimit) },
             milliseconds: 12,
             detail: None,
         });

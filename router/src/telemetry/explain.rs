@@ -51,7 +51,7 @@ impl Router {
         let told = all.iter().take(MOST).map(|(index, why)| self.candidate(*index, *why));
         let candidates: Vec<String> = told.collect();
         let attempts: Vec<String> =
-            request.retry_state.past.iter().map(crate::telemetry::access_log::AttemptLog::json).collect();
+            request.retry_state.attempts.iter().map(crate::telemetry::access_log::AttemptLog::json).collect();
         let more = all.len().saturating_sub(candidates.len());
         let more = if more == 0 { String::new() } else { format!(",\"omitted\":{more}") };
         let picked = picked.ok().and_then(|index| self.deployment(index));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Config, names};
 
-use crate::failure::Class;
+use crate::failure::ErrorClass;
 use crate::outcome::Outcome;
 use crate::telemetry::access_log::Ending;
 use crate::upstream::usage::Usage;
@@ -42,7 +42,7 @@ pub struct Metrics {
 struct OfDeployment {
     attempts: Counts<(Outcome, u16)>,
     /// Attempts that failed, by whose fault that was.
-    failures: Counts<Class>,
+    failures: Counts<ErrorClass>,
     /// By how much it has changed, once there was anything.
     in_flight: Option<i64>,
     retries: u64,
@@ -292,7 +292,10 @@ mod tests {
         let (mut metrics, config) = (Metrics::new(1), config());
         metrics.inc_in_flight(0);
         metrics.inc_in_flight(0);
-        metrics.attempt(0, Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) });
+        metrics.attempt(
+            0,
+            Ending { outcome: Outcome::RateLimited, status: 429, class: Some(ErrorClass::RateLimit) },
+        );
         let labels = "group=g;deployment=a";
         assert_eq!(
             handed_in(&mut metrics, &config),

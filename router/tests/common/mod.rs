@@ -208,7 +208,7 @@ impl World {
         // As strict as the edge: so many attempts, and then the last answer is the client's, whatever it is.
         for sends in 1..=max_edge_retries(self.router.config()) + 1 {
             if let Some(retry_state) = &mut retry_state {
-                retry_state.sends = sends;
+                retry_state.edge_attempts = sends;
             }
             match self.attempt(&request, body, retry_state.take(), &mut answer, &mut told) {
                 Next::Again(next) => retry_state = Some(*next),
@@ -305,7 +305,7 @@ impl World {
             }
             Answer::DeadConnection(milliseconds) => {
                 self.now += Duration::from_millis(milliseconds);
-                let attempt = Attempt { is_on_kept_connection: true, ..attempt };
+                let attempt = Attempt { is_on_reused_connection: true, ..attempt };
                 self.failed(attempt, Failure::Broken, 0, told)
             }
             Answer::Refused => self.failed(attempt, Failure::NoConnection, 0, told),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::attempt::{Attempt, RetryState};
+use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::http::headers::Headers;
 use crate::outcome::Outcome;
 use crate::router::Router;
 use crate::router::finish::{ResponseSummary, StreamEnd};
 use crate::state::record::milliseconds;
 use crate::state::store::Store;
-use crate::telemetry::access_log::{AccessLogEntry, AttemptLog, Ending};
+use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::metrics::Change;
 
 impl Router {
@@ -18,7 +18,7 @@ impl Router {
     /// request as the client sent it.
     pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {
         let mut metrics = self.metrics.borrow_mut();
-        if entry.outcome == Outcome::Refused || entry.began.is_some() {
+        if entry.outcome == Outcome::Refused || entry.started_at.is_some() {
             metrics.request(entry.group.as_ref(), entry.outcome, entry.status);
         }
         if let Some(reason) = entry.reason {
@@ -55,14 +55,14 @@ impl Router {
         &self,
         attempt: &Attempt,
         retry_state: &mut RetryState,
-        ending: Ending,
+        result: AttemptResult,
         now: Duration,
     ) {
-        self.metrics.borrow_mut().attempt(attempt.deployment, ending);
+        self.metrics.borrow_mut().attempt(attempt.deployment, result);
         let Some(deployment) = self.deployment(attempt.deployment) else { return };
         retry_state.attempts.push(AttemptLog {
             deployment: Arc::clone(&deployment.id),
-            ending,
+            result,
             milliseconds: milliseconds(now.saturating_sub(attempt.ticket.at)),
             detail: attempt.detail.clone(),
         });
@@ -78,7 +78,7 @@ impl Router {
         let outcome = ended.end.outcome();
         let mut retry_state = std::mem::take(&mut attempt.retry_state);
         let class = ended.end.fault(&attempt).map(|fault| fault.class);
-        self.past(&attempt, &mut retry_state, Ending { outcome, status: ended.status, class }, now);
+        self.past(&attempt, &mut retry_state, AttemptResult { outcome, status: ended.status, class }, now);
         let since = |start: Duration| ended.first_byte.map(|at| milliseconds(at.saturating_sub(start)));
         let mut metrics = self.metrics.borrow_mut();
         if let Some(milliseconds) = since(attempt.ticket.at) {
@@ -91,7 +91,7 @@ impl Router {
             metrics.duration(attempt.deployment, milliseconds(now.saturating_sub(began)));
         }
         AccessLogEntry {
-            why: Some(attempt.selection),
+            selection: Some(attempt.selection),
             usage: ended.usage,
             first_byte: retry_state.started_at.and_then(since),
             ..AccessLogEntry::new(retry_state, outcome, ended.status)

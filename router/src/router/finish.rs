@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::{Attempt, RetryState};
+use crate::attempt::{Attempt, AttemptResult, RetryState};
 use crate::failure::cooldown::CooldownPolicy;
 use crate::failure::fallback::Names;
 use crate::failure::retry;
@@ -20,7 +20,7 @@ use crate::select::fallback_room::has_fallback_with_room;
 use crate::state::latency::{Estimate as Estimated, Metric};
 use crate::state::record::{Cooled, Record};
 use crate::state::store::Moment;
-use crate::telemetry::access_log::{AccessLogEntry, Ending};
+use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::redirect;
 use crate::upstream::usage::Usage;
@@ -90,7 +90,7 @@ impl Router {
         }
         self.remember_failure(&attempt, deployment, &fault, moment);
         let mut retry_state = attempt.retry_state.clone();
-        self.past(&attempt, &mut retry_state, Ending::of(&fault), moment.now);
+        self.past(&attempt, &mut retry_state, (&fault).into(), moment.now);
         retry_state.tried.push(Arc::clone(&deployment.id));
         if fault.retry_scope() == RetryScope::OtherDeployments {
             retry_state.permanently_failed.push(Arc::clone(&deployment.id));
@@ -181,7 +181,7 @@ impl Router {
         };
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
         let entry = AccessLogEntry::new(retry_state, fault.outcome(), status);
-        let entry = Box::new(AccessLogEntry { why: Some(attempt.selection), ..entry });
+        let entry = Box::new(AccessLogEntry { selection: Some(attempt.selection), ..entry });
         match reply {
             None => Verdict::Relay(headers, entry),
             Some(mut reply) => {
@@ -272,8 +272,8 @@ impl Router {
         }
         let mut retry_state = std::mem::take(&mut attempt.retry_state);
         let outcome = Outcome::ClientDisconnected;
-        self.past(&attempt, &mut retry_state, Ending { outcome, status: 0, class: None }, moment.now);
-        AccessLogEntry { why: Some(attempt.selection), ..AccessLogEntry::new(retry_state, outcome, 0) }
+        self.past(&attempt, &mut retry_state, AttemptResult { outcome, status: 0, class: None }, moment.now);
+        AccessLogEntry { selection: Some(attempt.selection), ..AccessLogEntry::new(retry_state, outcome, 0) }
     }
 
     fn remember_failure(

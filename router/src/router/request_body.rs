@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::{Attempt, RetryState};
+use crate::attempt::{Attempt, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::ErrorClass;
 use crate::failure::fallback::{self, Names};
 use crate::http::new_body::NewBody;
@@ -21,7 +21,7 @@ use crate::router::{NeedsLease, Router, Sending, Step};
 use crate::select::{NoDeployment, Selection, SelectionRequest, select};
 use crate::state::eligibility::Excluded;
 use crate::state::store::Moment;
-use crate::telemetry::access_log::{AccessLogEntry, SelectionInfo};
+use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::body;
 use crate::upstream::headers as rewrite;
@@ -43,10 +43,11 @@ enum Tried {
 /// without an answer being late.
 const MOST_ASKING: (Duration, u32) = (Duration::from_millis(50), 4);
 
-fn ask_again(retry_state: &RetryState, now: Duration) -> Option<(Duration, u32)> {
-    let (since, times) = retry_state.lease_requests.unwrap_or((now, 0));
-    let may = now.abs_diff(since) < MOST_ASKING.0 || times < MOST_ASKING.1;
-    may.then_some((since, times.saturating_add(1)))
+fn ask_again(retry_state: &RetryState, now: Duration) -> Option<LeaseRequests> {
+    let LeaseRequests { since, count } =
+        retry_state.lease_requests.unwrap_or(LeaseRequests { since: now, count: 0 });
+    let may = now.abs_diff(since) < MOST_ASKING.0 || count < MOST_ASKING.1;
+    may.then_some(LeaseRequests { since, count: count.saturating_add(1) })
 }
 
 impl Router {
@@ -103,7 +104,7 @@ impl Router {
         retry_state.stream = parsed.stream;
         if retry_state.requested.is_none() {
             let label = resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label));
-            retry_state.requested = Some((parsed.model.to_string(), label));
+            retry_state.requested = Some(RequestedModel { model: parsed.model.to_string(), group: label });
         }
         let resolved = match resolved {
             Ok(resolved) => resolved,
@@ -150,12 +151,13 @@ impl Router {
         let why = SelectionInfo {
             strategy: pool.strategy,
             eligible: found.as_ref().map_or(Some(0), |chosen| chosen.eligible),
-            of: pool.members.len(),
+            total: pool.members.len(),
             probe: found.as_ref().is_ok_and(|chosen| chosen.ticket.probe),
         };
         if request.explain {
             let picked = found.as_ref().map(|chosen| chosen.index);
-            retry_state.explanation = Some(self.explain(&selecting, &pool.label, picked, why, moment));
+            retry_state.explanation =
+                Some(explain::explain(&mut self.selection(), &selecting, picked, why, moment));
         }
         match found {
             Ok(chosen) => {

@@ -46,7 +46,7 @@ impl Router {
         self.check_length(headers)?;
         let permitted = AllowedParams::by(&self.config);
         let mut request = Request::new(route, model.as_deref(), query, headers, permitted)?;
-        request.explain = explain::is_asked_for(&self.config, headers);
+        request.explain = explain::is_requested(&self.config, headers);
         // Without a body there is nothing to send, and no callback would ever come.
         if complete {
             request.parsed(b"")?;

@@ -28,7 +28,7 @@ pub(crate) struct Answering {
 impl Answering {
     /// To be called while its headers can still be changed.
     pub(crate) fn new(attempt: Box<Attempt>, status: u16) -> Self {
-        let is_withheld = attempt.withholds_usage
+        let is_withheld = attempt.filters_usage_event
             && host::header(MapType::Response, "content-type")
                 .is_some_and(|kind| kind.contains("event-stream"));
         if is_withheld {

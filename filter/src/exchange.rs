@@ -12,6 +12,7 @@ use llm_balancer_router::outcome::{Failure, Outcome};
 use llm_balancer_router::request::parse::Request;
 use llm_balancer_router::request::refusal::{Refusal, Reply};
 use llm_balancer_router::router::response_headers::limits;
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
 use llm_balancer_router::telemetry::explain;
 use llm_balancer_router::upstream::answer_check::{Checked, FalseSuccess};
 use llm_balancer_router::{Arrival, ErrorResponse, NeedsLease, Step, StreamEnd, Verdict};
@@ -106,34 +107,34 @@ impl Exchange {
         let retries = count.checked_sub(1).filter(|retries| *retries > 0)?;
         let retry_state =
             between::take(self.stream_id()).unwrap_or(RetryState { retries, ..RetryState::default() });
-        Some(RetryState { sends: count, ..retry_state })
+        Some(RetryState { edge_attempts: count, ..retry_state })
     }
 
     /// Answers before there is anybody to ask.
-    fn turn_away(&mut self, reply: &Reply) -> Action {
-        self.forget_if_told();
-        self.reply(reply)
+    fn turn_away(&mut self, reply: &Reply, entry: Option<AccessLogEntry>) -> Action {
+        let is_first = self.is_first_attempt();
+        self.reply(reply, entry.filter(|_| is_first))
     }
 
     /// Who is turned away is turned away in the first attempt. If the edge was still sending, it takes the end of our connection for
     /// a broken one and tries again, to hear the same.
-    fn forget_if_told(&self) {
-        let is_first = self.arrived.get(names::ATTEMPT_COUNT).is_none_or(|count| count == "1");
-        if let Some(worker) = self.worker.as_ref().filter(|_| !is_first) {
-            worker.router.told_before();
-        }
+    fn is_first_attempt(&self) -> bool {
+        self.arrived.get(names::ATTEMPT_COUNT).is_none_or(|count| count == "1")
     }
 
-    fn reply(&mut self, reply: &Reply) -> Action {
+    fn reply(&mut self, reply: &Reply, entry: Option<AccessLogEntry>) -> Action {
         self.phase = Phase::Relaying;
-        self.finish();
+        if let Some(entry) = entry {
+            self.finish(entry);
+        }
         self.replace(reply)
     }
 
-    /// Tells about the request, if it has ended.
-    fn finish(&self) {
+    /// Tells about the request, which has ended.
+    fn finish(&self, entry: AccessLogEntry) {
         let Some(worker) = &self.worker else { return };
-        if let Some(line) = worker.decide(|router, moment| router.finish(&self.arrived, moment.now)) {
+        let line = worker.decide(|router, moment| router.record_request(entry, &self.arrived, moment.now));
+        if let Some(line) = line {
             host::set_property(names::ACCESS_LOG_ENTRY, &line);
         }
     }
@@ -166,10 +167,8 @@ impl Exchange {
 
     /// Answers a request that nothing can be done for.
     fn final_answer(&mut self) -> Action {
-        if let Some(worker) = &self.worker {
-            worker.router.turned_away(&Refusal::NoConnection);
-        }
-        self.reply(&Refusal::NoConnection.reply())
+        let refusal = Refusal::NoConnection;
+        self.reply(&refusal.reply(), Some(AccessLogEntry::of_refusal(&refusal)))
     }
 
     /// Takes a request up again that has waited for a lease.
@@ -198,9 +197,10 @@ impl Exchange {
     fn decide(&mut self, request: Box<Request>, retry_state: Option<RetryState>) -> Decided {
         let Some(worker) = self.worker.clone() else { return Decided::Done(Action::Continue) };
         let body = host::body(BufferType::RequestBody);
-        let step = worker.decide(|router, moment| router.send(&request, &body, retry_state, moment));
+        let step =
+            worker.decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         Decided::Done(match step {
-            Step::Reply(reply) => self.reply(&reply),
+            Step::Reply(reply, entry) => self.reply(&reply, Some(*entry)),
             Step::AcquireLease(asking) => {
                 let NeedsLease { retry_state, shortfall } = *asking;
                 self.phase = Phase::NeedsLease(request, Box::new(retry_state));
@@ -217,7 +217,10 @@ impl Exchange {
                     });
                 if sent.is_err() {
                     // A request that was not rewritten still holds the client's key: it must not go out.
-                    worker.decide(|router, moment| router.on_client_disconnect(&sending.attempt, moment));
+                    // The entry that follows says so.
+                    drop(
+                        worker.decide(|router, moment| router.on_client_disconnect(sending.attempt, moment)),
+                    );
                     return Decided::Done(self.final_answer());
                 }
                 self.phase = Phase::Sent(Box::new(sending.attempt));
@@ -256,8 +259,11 @@ impl Exchange {
         let Answering { mut attempt, status, .. } = answering;
         attempt.detail = Some(format!("error in the body of a response with status {status}"));
         let failure = Failure::Provider { status: found.status, retry_after: asked_time() };
-        let said =
-            ErrorResponse { body: found.body.into_bytes(), under: Some(status), ..ErrorResponse::default() };
+        let said = ErrorResponse {
+            body: found.body.into_bytes(),
+            received_status: Some(status),
+            ..ErrorResponse::default()
+        };
         self.settle(*attempt, failure, &|| said.clone(), rest)
     }
 
@@ -265,33 +271,28 @@ impl Exchange {
     fn serve(&mut self, mut answering: Box<Answering>, chunk: &[u8], complete: bool) -> Action {
         answering.pass(chunk, complete);
         if complete {
-            self.served(&answering, StreamEnd::Complete);
+            self.served(*answering, StreamEnd::Complete);
         } else {
             self.phase = Phase::Serving(answering);
         }
         Action::Continue
     }
 
-    fn served(&self, answering: &Answering, end: StreamEnd) {
+    fn served(&self, answering: Answering, end: StreamEnd) {
         let Some(worker) = &self.worker else { return };
         let ended = answering.ended(end);
-        worker.decide(|router, moment| router.on_response_end(&answering.attempt, ended, moment));
-        self.finish();
+        let attempt = *answering.attempt;
+        self.finish(worker.decide(|router, moment| router.on_response_end(attempt, ended, moment)));
     }
 
     /// The client has gone while nobody was being asked.
     fn left(&self, retry_state: Option<RetryState>) {
-        if let Some(worker) = &self.worker {
-            worker.router.left(retry_state);
-            self.finish();
-        }
+        self.finish(AccessLogEntry::client_disconnected(retry_state.unwrap_or_default()));
     }
 
-    fn abandoned(&self, attempt: &Attempt) {
-        if let Some(worker) = &self.worker {
-            worker.decide(|router, moment| router.on_client_disconnect(attempt, moment));
-            self.finish();
-        }
+    fn abandoned(&self, attempt: Attempt) {
+        let Some(worker) = &self.worker else { return };
+        self.finish(worker.decide(|router, moment| router.on_client_disconnect(attempt, moment)));
     }
 
     /// The provider says no, or Envoy says that there is no provider.
@@ -299,7 +300,7 @@ impl Exchange {
         let flags = flags();
         let from_response_flags = Failure::from_response_flags(flags);
         attempt.detail = from_response_flags.and_then(|_| detail());
-        attempt.is_on_kept_connection = from_response_flags.is_some()
+        attempt.is_on_reused_connection = from_response_flags.is_some()
             && Failure::ended_by_provider(flags)
             && host::header(MapType::Response, names::REUSED).is_some();
         let failure = from_response_flags.unwrap_or_else(|| {
@@ -332,15 +333,15 @@ impl Exchange {
         worker.current.set(self.context);
         worker.redis.tell_news(&worker);
         worker.current.set(0);
-        self.finish();
         match verdict {
-            Verdict::Relay(names) => {
+            Verdict::Relay(names, entry) => {
+                self.finish(*entry);
                 for (name, value) in names {
                     set(name, &value);
                 }
                 Action::Continue
             }
-            Verdict::Reply(reply) => self.replace(&reply),
+            Verdict::Reply(reply, entry) => self.reply(&reply, Some(*entry)),
             Verdict::Retry(retry_state, wait) => self.retry(*retry_state, wait, rest),
         }
     }
@@ -393,7 +394,7 @@ impl Exchange {
     /// A streamed answer is limited between its bytes, any other as a whole, which Envoy does by itself.
     fn watch(&mut self, attempt: &Attempt) {
         if let Some(worker) = self.worker.as_ref().filter(|_| attempt.stream) {
-            self.progress = Some(worker.clock.limit_gaps(self.context, attempt.limit));
+            self.progress = Some(worker.clock.limit_gaps(self.context, attempt.timeout));
         }
     }
 
@@ -415,16 +416,19 @@ impl Exchange {
         let Some(worker) = &self.worker else { return };
         attempt.detail = detail();
         let flags = flags();
-        if Failure::client_left(flags) {
-            return self.abandoned(&attempt);
+        if Failure::client_disconnected(flags) {
+            return self.abandoned(attempt);
         }
         let failure = if self.timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
         if worker.router.is_single_hop() {
             // Envoy has told the client already.
-            worker.decide(|router, moment| {
+            let verdict = worker.decide(|router, moment| {
                 router.on_attempt_failed(attempt, failure, &ErrorResponse::default, moment)
             });
-            return self.finish();
+            if let Verdict::Relay(_, entry) | Verdict::Reply(_, entry) = verdict {
+                self.finish(*entry);
+            }
+            return;
         }
         let retry_state = worker.decide(|router, moment| router.on_reset(attempt, failure, moment));
         between::put(self.stream_id(), retry_state);
@@ -450,7 +454,7 @@ fn said() -> ErrorResponse {
         content_type: header("content-type"),
         error_type: header("x-amzn-errortype"),
         body: host::buffer(BufferType::ResponseBody),
-        under: None,
+        received_status: None,
     }
 }
 
@@ -479,8 +483,8 @@ impl Exchange {
     fn report(&mut self) {
         let (Phase::Probing(probe), Some(worker)) = (&self.phase, &self.worker) else { return };
         if let Some(report) = probe.report(worker.router.config()) {
-            worker.router.probed(Outcome::Success, 200);
-            self.reply(&Reply::ok(report));
+            let entry = AccessLogEntry::new(RetryState::default(), Outcome::Success, 200);
+            self.reply(&Reply::ok(report), Some(entry));
         }
     }
 }
@@ -488,12 +492,14 @@ impl Exchange {
 /// What Envoy calls, in wire order.
 impl Exchange {
     pub(crate) fn on_request_headers(&mut self, complete: bool) -> Action {
-        let Some(worker) = self.worker.clone() else { return self.reply(&Refusal::NoConnection.reply()) };
+        let Some(worker) = self.worker.clone() else {
+            return self.reply(&Refusal::NoConnection.reply(), None);
+        };
         self.arrived = host::headers(MapType::Request);
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.arrived);
-        match worker.router.arrive(&self.arrived, complete) {
-            Arrival::Reply(reply) => self.turn_away(&reply),
+        match worker.router.on_request_headers(&self.arrived, complete) {
+            Arrival::Reply(reply, entry) => self.turn_away(&reply, entry.map(|entry| *entry)),
             Arrival::Hold(request) => {
                 self.phase = Phase::Body(request);
                 Action::Pause
@@ -532,12 +538,7 @@ impl Exchange {
             Phase::Body(_) if status == 413 => {
                 let limit = self.worker.as_ref().map(|worker| worker.router.config().server.max_body_bytes);
                 let refusal = Refusal::TooLarge(limit.unwrap_or_default());
-                if let Some(worker) = &self.worker {
-                    worker.router.turned_away(&refusal);
-                    self.forget_if_told();
-                    self.finish();
-                }
-                self.replace(&refusal.reply())
+                self.turn_away(&refusal.reply(), Some(AccessLogEntry::of_refusal(&refusal)))
             }
             _ => Action::Continue,
         }
@@ -600,23 +601,20 @@ impl Exchange {
             // An error that breaks off counts as a broken connection, as it does for the SDK inside of LiteLLM.
             Phase::Held(answering) => self.broken(*answering.attempt),
             Phase::Failing(attempt, _) => self.broken(*attempt),
-            Phase::Sent(attempt) => self.abandoned(&attempt),
-            Phase::Serving(answering) if Failure::client_left(flags()) => {
-                self.served(&answering, StreamEnd::ClientDisconnected)
+            Phase::Sent(attempt) => self.abandoned(*attempt),
+            Phase::Serving(answering) if Failure::client_disconnected(flags()) => {
+                self.served(*answering, StreamEnd::ClientDisconnected)
             }
             Phase::Serving(answering) if self.timed_out(flags()) => {
-                self.served(&answering, StreamEnd::TimedOut)
+                self.served(*answering, StreamEnd::TimedOut)
             }
-            Phase::Serving(answering) => self.served(&answering, StreamEnd::Interrupted),
-            Phase::Waiting if Failure::client_left(flags()) => self.left(between::take(self.stream_id())),
+            Phase::Serving(answering) => self.served(*answering, StreamEnd::Interrupted),
+            Phase::Waiting if Failure::client_disconnected(flags()) => {
+                self.left(between::take(self.stream_id()))
+            }
             Phase::NeedsLease(_, retry_state) => self.left(Some(*retry_state)),
             Phase::Body(_) => self.left(None),
-            Phase::Probing(_) => {
-                if let Some(worker) = &self.worker {
-                    worker.router.probed(Outcome::ClientDisconnected, 0);
-                    self.finish();
-                }
-            }
+            Phase::Probing(_) => self.left(None),
             _ => {}
         }
         if let Some(worker) = &self.worker {

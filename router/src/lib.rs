@@ -21,5 +21,4 @@ pub mod upstream;
 
 pub use fleet::{Call, CallResult, RedisTransition};
 pub use router::finish::{ErrorResponse, ResponseSummary, StreamEnd};
-pub use router::resend::Resend;
 pub use router::{Arrival, NeedsLease, Router, Sending, Step, Verdict};

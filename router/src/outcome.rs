@@ -127,7 +127,7 @@ impl Failure {
     }
 
     /// Whether the client has gone.
-    pub fn client_left(flags: u64) -> bool {
+    pub fn client_disconnected(flags: u64) -> bool {
         flags & flag::DOWNSTREAM_CONNECTION_TERMINATION != 0
     }
 

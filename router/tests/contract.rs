@@ -38,12 +38,12 @@ fn nothing_is_lost_between_threads() {
 /// A store with one fault.
 #[derive(Default)]
 struct Faulty {
-    fault: Fault,
+    fault: AttemptError,
     values: RefCell<HashMap<String, (Vec<u8>, Version)>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum Fault {
+enum AttemptError {
     #[default]
     CreatesAnyway,
     IgnoresVersions,
@@ -61,13 +61,14 @@ impl Store for Faulty {
         let mut values = self.values.borrow_mut();
         let now = values.get(self.key(key)).map(|(_, version)| *version);
         let may_write = match self.fault {
-            Fault::CreatesAnyway => version.is_none() || version == now,
-            Fault::IgnoresVersions => version.is_some() || now.is_none(),
+            AttemptError::CreatesAnyway => version.is_none() || version == now,
+            AttemptError::IgnoresVersions => version.is_some() || now.is_none(),
             _ => version == now,
         };
-        let next = now.map_or(1, |now| if self.fault == Fault::KeepsTheVersion { now } else { now + 1 });
+        let next =
+            now.map_or(1, |now| if self.fault == AttemptError::KeepsTheVersion { now } else { now + 1 });
         let end = match self.fault {
-            Fault::CutsAtZero => value.iter().position(|byte| *byte == 0),
+            AttemptError::CutsAtZero => value.iter().position(|byte| *byte == 0),
             _ => None,
         };
         if may_write {
@@ -79,18 +80,18 @@ impl Store for Faulty {
 
 impl Faulty {
     fn key<'k>(&self, key: &'k str) -> &'k str {
-        if self.fault == Fault::SharesLongKeys { &key[..key.len().min(8)] } else { key }
+        if self.fault == AttemptError::SharesLongKeys { &key[..key.len().min(8)] } else { key }
     }
 }
 
 #[story(unsupported = test)]
 fn a_store_that_breaks_the_contract_is_found_out() {
     for (fault, finding) in [
-        (Fault::CreatesAnyway, "was created a second time"),
-        (Fault::IgnoresVersions, "a write over a version that was replaced succeeded"),
-        (Fault::KeepsTheVersion, "a write over a version that was replaced succeeded"),
-        (Fault::CutsAtZero, "was written, and"),
-        (Fault::SharesLongKeys, "a first write failed"),
+        (AttemptError::CreatesAnyway, "was created a second time"),
+        (AttemptError::IgnoresVersions, "a write over a version that was replaced succeeded"),
+        (AttemptError::KeepsTheVersion, "a write over a version that was replaced succeeded"),
+        (AttemptError::CutsAtZero, "was written, and"),
+        (AttemptError::SharesLongKeys, "a first write failed"),
     ] {
         let found = contract::check(&Faulty { fault, ..Faulty::default() }, "contract").unwrap_err();
         assert!(found.contains(finding), "{fault:?}: {found}");

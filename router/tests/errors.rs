@@ -11,7 +11,7 @@
     reason = "a line that cannot be read has failed"
 )]
 
-use llm_balancer_router::failure::{Added, Class, ProviderError, classify};
+use llm_balancer_router::failure::{Added, ErrorClass, ProviderError, classify};
 use serde_json::Value;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
@@ -35,7 +35,7 @@ fn rows() -> Vec<Row> {
 }
 
 impl Row {
-    fn class_of(&self, status: u16, body: &[u8]) -> Class {
+    fn class_of(&self, status: u16, body: &[u8]) -> ErrorClass {
         classify(&ProviderError {
             status,
             body,
@@ -68,7 +68,7 @@ fn every_providers_errors_are_told_apart() {
 
 #[story(unsupported = test)]
 fn every_class_that_a_body_can_have_is_in_the_file() {
-    for class in Class::ALL.into_iter().filter(|class| *class != Class::ClientTimeout) {
+    for class in ErrorClass::ALL.into_iter().filter(|class| *class != ErrorClass::ClientTimeout) {
         assert!(rows().iter().any(|row| row.line["class"] == class.name()), "{}", class.name());
     }
 }

@@ -67,20 +67,26 @@ fn worker(yaml: &str, vm: u32, store: &dyn Store) -> Router {
 /// A request for so many tokens; the attempt, or the status of the refusal.
 fn ask(router: &Router, model: &str, tokens: u64, at: Duration, store: &dyn Store) -> Result<Attempt, u16> {
     let headers = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
-    let Arrival::Hold(request) = router.arrive(&headers, false) else { panic!("not held") };
+    let Arrival::Hold(request) = router.on_request_headers(&headers, false) else { panic!("not held") };
     let body = format!(r#"{{"model":"{model}","messages":[],"max_tokens":{tokens}}}"#);
     let mut random = SplitMix::new(tokens ^ 5);
-    match router.send(&request, body.as_bytes(), None, &mut Moment { now: at, random: &mut random, store }) {
+    match router.on_request_body(
+        &request,
+        body.as_bytes(),
+        None,
+        &mut Moment { now: at, random: &mut random, store },
+    ) {
         Step::Send(sending) => Ok(sending.attempt),
-        Step::Reply(reply) => Err(reply.status),
+        Step::Reply(reply, _) => Err(reply.status),
         Step::AcquireLease(_) => panic!("there is no Redis"),
     }
 }
 
-fn end(router: &Router, attempt: &Attempt, total: u64, at: Duration, store: &dyn Store) {
+fn end(router: &Router, attempt: Attempt, total: u64, at: Duration, store: &dyn Store) {
     let usage = Some(Usage { prompt: 0, completion: total, total });
     let ended = ResponseSummary { status: 200, first_byte: Some(at), usage, end: StreamEnd::Complete };
-    router.on_response_end(attempt, ended, &Moment { now: at, random: &mut SplitMix::new(1), store });
+    let moment = Moment { now: at, random: &mut SplitMix::new(1), store };
+    drop(router.on_response_end(attempt, ended, &moment));
 }
 
 /// Two workers that have heard of each other, before a group of which every deployment is full.
@@ -128,10 +134,11 @@ fn what_another_worker_gives_back_is_found_at_once_and_costs_as_much_whatever_th
             for _ in 0..size.min(20) {
                 ask(&one, "g", 100, NOON, &store).expect_err("full");
                 let ended = open.swap_remove(open.len() / 2);
-                end(&other, &ended, 0, NOON, &store);
+                let freed = ended.deployment;
+                end(&other, ended, 0, NOON, &store);
                 let (gets, _, found) = store.calls(|| ask(&one, "g", 100, NOON, &store));
                 let found = found.unwrap_or_else(|status| panic!("{size}, {params}: {status}, {gets} gets"));
-                assert_eq!(found.deployment, ended.deployment, "{size}, {params}");
+                assert_eq!(found.deployment, freed, "{size}, {params}");
                 assert!(gets <= 12, "{size}, {params}: {gets} gets");
             }
         }
@@ -150,7 +157,7 @@ fn no_request_is_refused_where_there_is_room_however_much_was_given_back() {
             let most = if random.below(2) == 0 { 10 } else { open.len() };
             let freed = random.below(most) + 1;
             for (worker, attempt) in open.drain(..freed) {
-                end(workers[worker], &attempt, 0, NOON, &store);
+                end(workers[worker], attempt, 0, NOON, &store);
             }
             for nth in 0..freed {
                 let worker = random.below(2);
@@ -201,13 +208,13 @@ fn a_request_that_is_served_makes_as_many_calls_whatever_the_size_of_the_group()
             let (one, other) = (worker(&yaml, 1, &store), worker(&yaml, 2, &store));
             for router in [&one, &other, &one] {
                 let attempt = ask(router, "g", 100, NOON, &store).expect("room");
-                end(router, &attempt, 50, NOON, &store);
+                end(router, attempt, 50, NOON, &store);
                 router.beat(NOON, &store);
             }
             for _ in 0..100 {
                 let (gets, swaps, ()) = store.calls(|| {
                     let attempt = ask(&one, "g", 100, NOON, &store).expect("room");
-                    end(&one, &attempt, 50, NOON, &store);
+                    end(&one, attempt, 50, NOON, &store);
                 });
                 assert!(gets <= most.0 && swaps <= most.1, "{strategy}, {size}: {gets} gets, {swaps} swaps");
             }

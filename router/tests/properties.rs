@@ -190,15 +190,15 @@ impl Simulation {
                     end: llm_balancer_router::StreamEnd::Complete,
                 };
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
-                worker.router.on_response_end(&attempt, ended, &moment);
                 self.settled(&attempt, tokens);
+                drop(worker.router.on_response_end(attempt, ended, &moment));
                 None
             }
             Deed::Leave(which) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
-                worker.router.on_client_disconnect(&attempt, &moment);
                 self.settled(&attempt, None);
+                drop(worker.router.on_client_disconnect(attempt, &moment));
                 None
             }
             Deed::Fail(which, status) => {
@@ -227,15 +227,17 @@ impl Simulation {
         store: &dyn Store,
     ) -> Option<Reply> {
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(request) = worker.router.arrive(&headers, false) else { panic!("not held") };
+        let Arrival::Hold(request) = worker.router.on_request_headers(&headers, false) else {
+            panic!("not held")
+        };
         let body = format!(r#"{{"model":"g","messages":[],"max_tokens":{most}}}"#);
         let tried = retry_state.as_ref().map_or_else(Vec::new, |retry_state| retry_state.tried.clone());
         let places = 0..self.setting.limits.len();
         let chances: Vec<Option<Duration>> = places.map(|place| self.chance(place, most)).collect();
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
-        match worker.router.send(&request, body.as_bytes(), retry_state, &mut moment) {
+        match worker.router.on_request_body(&request, body.as_bytes(), retry_state, &mut moment) {
             Step::AcquireLease(_) => panic!("there is no Redis"),
-            Step::Reply(reply) => Some(reply),
+            Step::Reply(reply, _) => Some(reply),
             Step::Send(sending) => {
                 if self.is_quiet.get() {
                     self.check_pick(sending.attempt.deployment, &chances, &tried);
@@ -257,7 +259,7 @@ impl Simulation {
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
         match worker.router.on_attempt_failed(attempt, failure, &ErrorResponse::default, &mut moment) {
             Verdict::Retry(retry_state, _) => self.send(worker, 10, Some(*retry_state), store),
-            Verdict::Relay(_) | Verdict::Reply(_) => None,
+            Verdict::Relay(..) | Verdict::Reply(..) => None,
         }
     }
 
@@ -384,7 +386,7 @@ impl Simulation {
             }
         }
         self.audit();
-        // AttemptLog every cooldown, into a new minute.
+        // Past every cooldown, into a new minute.
         self.pass(Duration::from_secs(120));
         for place in 0..self.setting.limits.len() {
             if let Some(slots) = self.setting.limits[place].parallel {
@@ -394,7 +396,7 @@ impl Simulation {
                 let worker = &mut *self.workers[0].borrow_mut();
                 for attempt in attempts {
                     let moment = Moment { now: self.now(), random: &mut worker.random, store: &self.memory };
-                    worker.router.on_client_disconnect(&attempt, &moment);
+                    drop(worker.router.on_client_disconnect(attempt, &moment));
                 }
                 assert_eq!(self.record(place).in_flight(), 0);
             }
@@ -404,13 +406,15 @@ impl Simulation {
     fn begin_at(&self, place: usize) -> Option<Attempt> {
         let worker = &mut *self.workers[0].borrow_mut();
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(request) = worker.router.arrive(&headers, false) else { panic!("not held") };
+        let Arrival::Hold(request) = worker.router.on_request_headers(&headers, false) else {
+            panic!("not held")
+        };
         let body = format!(r#"{{"model":"d{place}","messages":[],"max_tokens":1}}"#);
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store: &self.memory };
-        match worker.router.send(&request, body.as_bytes(), None, &mut moment) {
+        match worker.router.on_request_body(&request, body.as_bytes(), None, &mut moment) {
             Step::AcquireLease(_) => panic!("there is no Redis"),
             Step::Send(sending) => Some(sending.attempt),
-            Step::Reply(_) => None,
+            Step::Reply(..) => None,
         }
     }
 }
@@ -583,21 +587,23 @@ fn served_by_one(setting: &Setting, vm: u32, now: Duration, memory: &Arc<Memory>
     router.open(&**memory);
     let mut random = SplitMix::new(u64::from(vm));
     let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-    let Arrival::Hold(request) = router.arrive(&headers, false) else { panic!("not held") };
+    let Arrival::Hold(request) = router.on_request_headers(&headers, false) else { panic!("not held") };
     let (mut served, mut open) = (0, Vec::new());
     for _ in 0..REQUESTS {
         let mut moment = Moment { now, random: &mut random, store: &**memory };
         let body = br#"{"model":"g","messages":[]}"#;
-        if let Step::Send(sending) = router.send(&request, body, None, &mut moment) {
+        if let Step::Send(sending) = router.on_request_body(&request, body, None, &mut moment) {
             served += 1;
             open.push(sending.attempt);
         }
         if open.len() > 4 {
-            open.drain(..)
-                .for_each(|attempt| router.on_response_end(&attempt, ResponseSummary::default(), &moment));
+            open.drain(..).for_each(|attempt| {
+                drop(router.on_response_end(attempt, ResponseSummary::default(), &moment))
+            });
         }
     }
     let moment = Moment { now, random: &mut random, store: &**memory };
-    open.drain(..).for_each(|attempt| router.on_response_end(&attempt, ResponseSummary::default(), &moment));
+    open.drain(..)
+        .for_each(|attempt| drop(router.on_response_end(attempt, ResponseSummary::default(), &moment)));
     served
 }

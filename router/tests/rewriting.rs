@@ -294,8 +294,8 @@ fn a_request_without_a_body_is_answered_at_once() {
     let world = World::of(&file(""));
     for path in ["/v1/responses?model=g", "/engines/g/chat/completions", "/v1/audio/transcriptions"] {
         let headers = [(":method", "POST"), (":path", path), ("content-length", "0")].into_iter().collect();
-        match world.router.arrive(&headers, true) {
-            llm_balancer_router::Arrival::Reply(reply) => assert_eq!(reply.status, 400, "{path}"),
+        match world.router.on_request_headers(&headers, true) {
+            llm_balancer_router::Arrival::Reply(reply, _) => assert_eq!(reply.status, 400, "{path}"),
             other => panic!("{path}: {other:?}"),
         }
     }

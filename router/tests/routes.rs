@@ -117,8 +117,8 @@ fn an_unknown_path_names_the_base_url() {
             (":authority", "host:4000"),
             ("x-forwarded-proto", scheme),
         ];
-        match world.router.arrive(&headers.into_iter().collect(), false) {
-            llm_balancer_router::Arrival::Reply(reply) => reply,
+        match world.router.on_request_headers(&headers.into_iter().collect(), false) {
+            llm_balancer_router::Arrival::Reply(reply, _) => reply,
             other => panic!("{path}: {other:?}"),
         }
     };
@@ -152,8 +152,8 @@ fn a_websocket_is_refused_in_a_way_that_makes_clients_use_http() {
         [(":method", "GET"), (":path", "/v1/realtime?model=g"), ("upgrade", "WebSocket")],
         [(":method", "CONNECT"), (":path", "/v1/responses"), (":protocol", "websocket")],
     ] {
-        match world.router.arrive(&headers.into_iter().collect(), false) {
-            llm_balancer_router::Arrival::Reply(reply) => {
+        match world.router.on_request_headers(&headers.into_iter().collect(), false) {
+            llm_balancer_router::Arrival::Reply(reply, _) => {
                 assert_eq!(reply.status, 426, "{headers:?}");
                 assert!(reply.body.contains("WebSockets are not served"), "{}", reply.body);
             }

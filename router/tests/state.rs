@@ -116,13 +116,14 @@ fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried()
         let mut moment = Moment { now: old.now, random: &mut random, store: &*old.store };
         let verdict = old.router.on_attempt_failed(attempt, Failure::TimedOut, &said, &mut moment);
         let Verdict::Retry(retry_state, _) = verdict else { panic!("{verdict:?}") };
-        let Arrival::Hold(request) = new.router.arrive(&all, false) else { panic!("not held") };
-        let Step::Send(sending) = new.router.send(&request, body, Some(*retry_state), &mut moment) else {
+        let Arrival::Hold(request) = new.router.on_request_headers(&all, false) else { panic!("not held") };
+        let Step::Send(sending) = new.router.on_request_body(&request, body, Some(*retry_state), &mut moment)
+        else {
             panic!("nobody is left")
         };
         let attempt = sending.attempt;
         assert_ne!(new.id(&attempt), tried);
         assert_eq!(attempt.retry_state.tried.iter().map(|id| &**id).next(), Some(tried.as_str()));
-        new.router.on_client_disconnect(&attempt, &moment);
+        drop(new.router.on_client_disconnect(attempt, &moment));
     }
 }

@@ -105,14 +105,7 @@ fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
         }
     }
     // The probe comes to nothing, so that there is need of another.
-    one.router.on_client_disconnect(
-        &probe,
-        &llm_balancer_router::state::store::Moment {
-            now: one.now,
-            random: &mut llm_balancer_router::random::SplitMix::new(1),
-            store: &*one.store,
-        },
-    );
+    one.disconnect(probe);
     let attempt = other.begin("g", "").unwrap();
     assert_eq!(other.id(&attempt), "new");
 }
@@ -129,14 +122,7 @@ fn within_the_buffer_all_are_equally_near() {
         let attempt = world.begin("g", "").unwrap();
         let id = world.id(&attempt);
         counts[usize::from(id.as_bytes()[0] - b'a')] += 1;
-        world.router.on_client_disconnect(
-            &attempt,
-            &llm_balancer_router::state::store::Moment {
-                now: world.now,
-                random: &mut llm_balancer_router::random::SplitMix::new(1),
-                store: &*world.store,
-            },
-        );
+        world.disconnect(attempt);
     }
     assert!(counts[0] > 60 && counts[1] > 60 && counts[2] == 0, "{counts:?}");
 }
@@ -152,7 +138,7 @@ fn no_answer_in_time_counts_as_a_slow_one() {
     let random = &mut llm_balancer_router::random::SplitMix::new(1);
     let mut moment =
         llm_balancer_router::state::store::Moment { now: world.now, random, store: &*world.store };
-    world.router.on_attempt_failed(attempt, failure, &Default::default, &mut moment);
+    drop(world.router.on_attempt_failed(attempt, failure, &Default::default, &mut moment));
     assert_eq!(share(&mut world, 10, "fine"), 10);
 }
 

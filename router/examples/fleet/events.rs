@@ -171,7 +171,7 @@ impl Simulation {
             }
             Event::StreamEnd(instance, request) => {
                 if let Some(attempt) = self.open.remove(&request) {
-                    self.instances[instance].serve(&attempt, time(now));
+                    self.instances[instance].serve(attempt, time(now));
                 }
                 instance
             }

@@ -71,11 +71,11 @@ impl Instance {
     }
 
     /// It was served.
-    pub fn serve(&mut self, attempt: &Attempt, now: Duration) {
+    pub fn serve(&mut self, attempt: Attempt, now: Duration) {
         let ended =
             ResponseSummary { status: 200, first_byte: Some(now), usage: None, end: StreamEnd::Complete };
         let moment = Moment { now, random: &mut self.random, store: &self.store };
-        self.router.on_response_end(attempt, ended, &moment);
+        drop(self.router.on_response_end(attempt, ended, &moment));
     }
 
     /// Redis has answered a call.
@@ -140,14 +140,16 @@ impl Instance {
         now: Duration,
     ) -> Option<Vec<(usize, u64)>> {
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(held) = self.router.arrive(&headers, false) else { panic!("it has a body") };
+        let Arrival::Hold(held) = self.router.on_request_headers(&headers, false) else {
+            panic!("it has a body")
+        };
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        match self.router.send(&held, BODY, retry_state, &mut moment) {
+        match self.router.on_request_body(&held, BODY, retry_state, &mut moment) {
             Step::AcquireLease(asking) => {
                 self.retry_states.insert(request, asking.retry_state);
                 return Some(asking.shortfall);
             }
-            Step::Reply(reply) => {
+            Step::Reply(reply, _) => {
                 let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
                 let seconds = wait.and_then(|(_, seconds)| seconds.parse().ok()).unwrap_or_default();
                 self.news.refused.push((request, seconds));

@@ -68,16 +68,16 @@ impl Balancer for Ours {
         };
         let worker = &self.workers[place];
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
-        let Arrival::Hold(held) = worker.arrive(&headers, false) else { return None };
+        let Arrival::Hold(held) = worker.on_request_headers(&headers, false) else { return None };
         let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
-        match worker.send(&held, self.body.as_bytes(), retry_state, &mut moment) {
+        match worker.on_request_body(&held, self.body.as_bytes(), retry_state, &mut moment) {
             Step::AcquireLease(_) => None,
             Step::Send(sending) => {
                 let deployment = sending.attempt.deployment;
                 self.open.insert(request, (place, sending.attempt));
                 Some((deployment, 0))
             }
-            Step::Reply(_) => None,
+            Step::Reply(..) => None,
         }
     }
 
@@ -92,7 +92,7 @@ impl Balancer for Ours {
             end: llm_balancer_router::StreamEnd::Complete,
         };
         let moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
-        self.workers[place].on_response_end(&attempt, ended, &moment);
+        drop(self.workers[place].on_response_end(attempt, ended, &moment));
     }
 
     fn failed(&mut self, request: usize, error: Error, now: Micros) -> Option<Micros> {
@@ -109,7 +109,7 @@ impl Balancer for Ours {
                 self.retry_states.insert(request, (place, *retry_state));
                 u64::try_from(wait.as_micros()).ok()
             }
-            Verdict::Relay(_) | Verdict::Reply(_) => None,
+            Verdict::Relay(..) | Verdict::Reply(..) => None,
         }
     }
 

@@ -1,141 +1,56 @@
-//! One send to one deployment, and the retry_state of a request over several of them.
+//! One send to one deployment, and the state of a request over several of them.
+
+mod log;
+mod retry_state;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::Target;
-
-use crate::failure::fallback::FallbackChain;
 use crate::models::groups::Pool;
-use crate::outcome::Failure;
 use crate::request::overrides::RoutingParams;
 use crate::request::parse::RequestOverrides;
-use crate::request::refusal::Reply;
 use crate::request::token_estimate::Estimate;
-use crate::router::resend::Resend;
 use crate::state::deployment_states::Ticket;
-use crate::telemetry::access_log::{AttemptLog, SelectionInfo};
 
-/// What a request has been through before its next attempt. Deployments are known by id, so that a retry_state
-/// survives a reload of the configuration between two attempts.
-#[derive(Clone, Debug, Default)]
-pub struct RetryState {
-    /// When the request was all there, since the Unix epoch.
-    pub began: Option<Duration>,
-    /// The model as the client named it, and the group that it stands for.
-    pub asked_for: Option<(String, Option<Arc<str>>)>,
-    /// Whether the answer is to be streamed.
-    pub stream: bool,
-    /// SelectionInfo the last deployment was picked.
-    pub why: Option<SelectionInfo>,
-    /// All attempts so far, in whatever group.
-    pub past: Vec<AttemptLog>,
-    /// SelectionInfo nobody of the last group was to be asked.
-    pub refused: Option<&'static str>,
-    /// Who could have taken the last attempt, and why the others could not, for a client that wants to know.
-    pub explanation: Option<String>,
-    /// Deployments of this group that were tried, in order, repeated ones included.
-    pub tried: Vec<Arc<str>>,
-    /// Those among them that will not change their mind: a wrong key, a model that is not allowed.
-    pub permanently_failed: Vec<Arc<str>>,
-    /// Retries so far in this group, the one that is about to start included.
-    pub retries: u32,
-    /// Retries that the request has in this group, as x-litellm-max-retries shows them.
-    pub max_retries: u32,
-    /// Only deployments of a later `order` than this are left to try.
-    pub above: Option<i64>,
-    /// Where it goes in place of the model that the client named.
-    pub target: Option<Target>,
-    /// The fallbacks behind it, and those still ahead.
-    pub trail: FallbackChain,
-    /// Where the next attempt has to go, because the last one does not count.
-    pub resend: Option<Resend>,
-    /// Attempts of this request that do not count.
-    pub resends: u32,
-    /// Steps from one `order` of a group to the next, which LiteLLM counts as fallbacks.
-    pub steps: u32,
-    /// When it first asked for a lease, since the Unix epoch, and how often it has.
-    pub asked: Option<(Duration, u32)>,
-    /// The error that a `mock_testing_*` member asked for has happened.
-    pub mocked: bool,
-    /// How the first group failed, which the client is told if all others fail as well.
-    pub original: Option<Box<Reply>>,
-    /// How often the edge has sent the request, the attempt that is under way included; 0 reads as 1. Set by the filter.
-    pub sends: u32,
-    /// Set where the retry_state is over, but the client could not be told in the attempt that ended it.
-    pub over: Option<(Failure, Duration)>,
-}
+pub(crate) use log::serialize_some;
+pub use log::{AttemptLog, AttemptResult, SelectionInfo};
+pub use retry_state::{LeaseRequests, RequestedModel, Resend, RetryState};
 
-impl RetryState {
-    /// Moves that x-litellm-attempted-fallbacks counts.
-    pub fn fallbacks(&self) -> u32 {
-        self.trail.depth().saturating_add(self.steps)
-    }
-
-    /// The group that the client asked for, in the words of the file.
-    pub fn group(&self) -> Option<&Arc<str>> {
-        self.asked_for.as_ref()?.1.as_ref()
-    }
-
-    /// Goes on to another group, where everything begins anew.
-    pub fn go_to(&mut self, target: Target) {
-        self.target = Some(target);
-        self.above = None;
-        self.start_over();
-    }
-
-    /// Goes on to the deployments of the next `order`.
-    pub fn step_above(&mut self, order: i64) {
-        self.above = Some(order);
-        self.steps = self.steps.saturating_add(1);
-        self.start_over();
-    }
-
-    fn start_over(&mut self) {
-        self.resend = None;
-        self.tried.clear();
-        self.permanently_failed.clear();
-        self.retries = 0;
-        self.max_retries = 0;
-    }
-}
-
-/// One send to one deployment. Settled exactly once: judged, served or abandoned, each of which takes it by value, so
-/// that the compiler refuses a second time.
+/// One send to one deployment. It is settled exactly once: every callback that settles it takes it by value.
 #[derive(Debug)]
 pub struct Attempt {
     /// Index of the deployment in the configuration.
     pub deployment: usize,
-    /// The model as the client named it, or the fallback that took its place.
+    /// The model that the client requested, or the fallback that took its place.
     pub model: String,
-    /// Who could have served it.
+    /// The deployments that could have served the request.
     pub pool: Arc<Pool>,
     /// The route, as providers spell it: `/chat/completions`.
     pub route: &'static str,
-    /// What the client asked of the router.
-    pub asked: RequestOverrides,
-    /// What it wished for besides.
+    /// Retries and timeouts that the client requested.
+    pub overrides: RequestOverrides,
+    /// Fallbacks, tags and other routing parameters of the request.
     pub routing: RoutingParams,
-    /// How long this attempt may take; between bytes, if the answer is streamed.
-    pub limit: Duration,
-    /// Whether the client has set that.
-    pub is_clients_limit: bool,
-    /// What the request is expected to take, for the decision where it may go next.
+    /// How long this attempt may take; of a stream, how long the gap between two chunks may be.
+    pub timeout: Duration,
+    /// Whether the client has set the timeout.
+    pub is_client_timeout: bool,
+    /// The tokens that the request is expected to take.
     pub estimate: Estimate,
     /// Whether the answer is streamed.
     pub stream: bool,
-    /// Whether the event that tells them has to be kept from the client, who did not ask for it.
-    pub withholds_usage: bool,
-    /// Whether that is asked for by a member which the client did not send at all.
+    /// Whether the stream's usage event is to be removed, because the client did not request it.
+    pub filters_usage_event: bool,
+    /// Whether the router added `stream_options` as a whole, to get that event.
     pub adds_stream_options: bool,
-    /// That it was admitted.
+    /// The admission of the request at the deployment.
     pub ticket: Ticket,
-    /// SelectionInfo this deployment was picked.
-    pub why: SelectionInfo,
-    /// What Envoy says about a connection that failed.
+    /// How the deployment was selected.
+    pub selection: SelectionInfo,
+    /// What Envoy says about a connection that failed, or where a redirect leads.
     pub detail: Option<String>,
-    /// Whether its connection is older than the request, and ended before an answer began.
-    pub is_on_kept_connection: bool,
-    /// What came before.
+    /// Whether the connection is older than the request, and ended before an answer began.
+    pub is_on_reused_connection: bool,
+    /// The state of the request before this attempt.
     pub retry_state: RetryState,
 }

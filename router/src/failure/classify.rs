@@ -20,9 +20,9 @@
 //! ([`cooldown`](crate::cooldown)). A code goes before a phrase, a phrase before the status; a body that is not JSON says
 //! nothing, so its status decides; but text that names what the balancer added is about that.
 
-use super::body::ErrorBody;
-use super::class::Class;
 use super::codes::{self, Meaning};
+use super::error_body::ErrorBody;
+use super::error_class::ErrorClass;
 use super::phrases;
 use super::spoken::spoken;
 
@@ -53,7 +53,7 @@ pub struct ProviderError<'a> {
 }
 
 /// Whose fault a provider's answer is. Pure, and total: any status, any bytes.
-pub fn classify(error: &ProviderError<'_>) -> Class {
+pub fn classify(error: &ProviderError<'_>) -> ErrorClass {
     let mut body = ErrorBody::read(error.body);
     body.codes.extend(error.error_type.map(str::to_ascii_lowercase));
     let model = Some(error.model).filter(|_| error.is_wildcard);
@@ -64,7 +64,9 @@ pub fn classify(error: &ProviderError<'_>) -> Class {
         (_, Some(own)) => class(own),
         // Its words decide, and where they say nothing, it is as good as a 500.
         (_, None) if codes::names_the_request(&body) => class(400),
-        (_, None) => Some(class(400)).filter(|class| *class != Class::Request).unwrap_or_else(|| class(500)),
+        (_, None) => Some(class(400))
+            .filter(|class| *class != ErrorClass::InvalidRequest)
+            .unwrap_or_else(|| class(500)),
     }
 }
 
@@ -78,14 +80,14 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn class(&self) -> Class {
+    fn class(&self) -> ErrorClass {
         match self.status {
-            400 | 422 if self.is_about_what_was_added() => Class::Ours,
-            300..=399 => Class::Deployment,
-            401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => Class::Request,
-            401 | 402 => Class::AccessLogEntry,
+            400 | 422 if self.is_about_what_was_added() => ErrorClass::AddedParameter,
+            300..=399 => ErrorClass::InvalidDeployment,
+            401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => ErrorClass::InvalidRequest,
+            401 | 402 => ErrorClass::Account,
             // Of a forward proxy on the way to a provider without TLS: as a tunnel that does not come about.
-            407 => Class::Server,
+            407 => ErrorClass::Server,
             404 | 405 | 501 => self.missing(),
             429 => self.limited(),
             _ => self.special().unwrap_or_else(|| self.ordinary()),
@@ -98,84 +100,88 @@ impl Reading<'_> {
     }
 
     /// A long prompt or a filtered one. A code decides alone: a message beside it may hold words of the other, or of the client.
-    fn special(&self) -> Option<Class> {
+    fn special(&self) -> Option<ErrorClass> {
         let code = |meaning| codes::has(self.body, meaning);
         let phrase = |meaning| phrases::says(self.messages, meaning);
         match () {
-            () if code(Meaning::Policy) => Some(Class::ContentPolicy),
-            () if code(Meaning::Context) => Some(Class::ContextWindow),
+            () if code(Meaning::Policy) => Some(ErrorClass::ContentPolicy),
+            () if code(Meaning::Context) => Some(ErrorClass::ContextWindow),
             () if code(Meaning::Parameter) || code(Meaning::Model) || code(Meaning::Reference) => None,
-            () if self.is_too_large() => Some(Class::Size),
-            () if phrase(Meaning::Context) => Some(Class::ContextWindow),
-            () if phrase(Meaning::Policy) => Some(Class::ContentPolicy),
+            () if self.is_too_large() => Some(ErrorClass::RequestTooLarge),
+            () if phrase(Meaning::Context) => Some(ErrorClass::ContextWindow),
+            () if phrase(Meaning::Policy) => Some(ErrorClass::ContentPolicy),
             () => None,
         }
     }
 
     /// What is not there: a thing of the request's, the model, or the route.
-    fn missing(&self) -> Class {
+    fn missing(&self) -> ErrorClass {
         match () {
-            () if self.says(Meaning::Reference) => Class::Reference,
-            () if self.says(Meaning::Operation) => Class::Route,
+            () if self.says(Meaning::Reference) => ErrorClass::UnknownReference,
+            () if self.says(Meaning::Operation) => ErrorClass::UnsupportedRoute,
             () if self.status == 404 && self.names_the_model() => self.model(),
-            () if self.says(Meaning::AccessLogEntry) => Class::AccessLogEntry,
-            () => Class::Route,
+            () if self.says(Meaning::Account) => ErrorClass::Account,
+            () => ErrorClass::UnsupportedRoute,
         }
     }
 
-    fn limited(&self) -> Class {
+    fn limited(&self) -> ErrorClass {
         let code = |meaning| codes::has(self.body, meaning);
         // Gemini says "check your plan and billing" of limits per minute, too; what ends with the day has "PerDay" in its id.
         let is_google =
             code(Meaning::Limit) && self.body.codes.iter().any(|code| code == "resource_exhausted");
         let is_daily = self.body.codes.iter().any(|code| code.contains("perday"));
         match () {
-            () if code(Meaning::AccessLogEntry) => Class::AccessLogEntry,
-            () if self.is_too_large() => Class::Size,
-            () if is_google && !is_daily => Class::Limit,
-            () if is_daily || phrases::says(self.messages, Meaning::AccessLogEntry) => Class::AccessLogEntry,
-            () => Class::Limit,
+            () if code(Meaning::Account) => ErrorClass::Account,
+            () if self.is_too_large() => ErrorClass::RequestTooLarge,
+            () if is_google && !is_daily => ErrorClass::RateLimit,
+            () if is_daily || phrases::says(self.messages, Meaning::Account) => ErrorClass::Account,
+            () => ErrorClass::RateLimit,
         }
     }
 
     /// Everything that is neither missing nor limited by its status, and no special fallback's.
-    fn ordinary(&self) -> Class {
+    fn ordinary(&self) -> ErrorClass {
         let says = |meaning| self.says(meaning);
         match self.status {
             500.. => self.broken(),
             // The request's own servers of tools (MCP) fail with 424.
-            408 | 409 | 423..=425 | 499 if !codes::has(self.body, Meaning::Parameter) => Class::Server,
-            498 => Class::Limit,
+            408 | 409 | 423..=425 | 499 if !codes::has(self.body, Meaning::Parameter) => ErrorClass::Server,
+            498 => ErrorClass::RateLimit,
             410 => self.model(),
-            421 => Class::Deployment,
-            413 => Class::Request,
-            _ if codes::has(self.body, Meaning::Parameter) => Class::Request,
-            _ if says(Meaning::Reference) || self.is_lost_response() => Class::Reference,
-            _ if says(Meaning::Operation) => Class::Route,
-            _ if says(Meaning::AccessLogEntry) => Class::AccessLogEntry,
-            _ if says(Meaning::Limit) => Class::Limit,
-            403 if says(Meaning::Model) || self.lacks_permission() => Class::AccessLogEntry,
-            403 => Class::Forbidden,
+            421 => ErrorClass::InvalidDeployment,
+            413 => ErrorClass::InvalidRequest,
+            _ if codes::has(self.body, Meaning::Parameter) => ErrorClass::InvalidRequest,
+            _ if says(Meaning::Reference) || self.is_lost_response() => ErrorClass::UnknownReference,
+            _ if says(Meaning::Operation) => ErrorClass::UnsupportedRoute,
+            _ if says(Meaning::Account) => ErrorClass::Account,
+            _ if says(Meaning::Limit) => ErrorClass::RateLimit,
+            403 if says(Meaning::Model) || self.lacks_permission() => ErrorClass::Account,
+            403 => ErrorClass::Forbidden,
             _ if says(Meaning::Model) => self.model(),
-            _ => Class::Request,
+            _ => ErrorClass::InvalidRequest,
         }
     }
 
     /// 5xx. Proxies pass on others' limits so, and Google its own.
-    fn broken(&self) -> Class {
+    fn broken(&self) -> ErrorClass {
         let has_hint = self.status == 503 && self.error.has_retry_after;
         match self.status == 529 || has_hint || codes::has(self.body, Meaning::Limit) {
-            true => Class::Limit,
-            false => Class::Server,
+            true => ErrorClass::RateLimit,
+            false => ErrorClass::Server,
         }
     }
 
     /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment; nor does a model that
     /// another parameter names (`tools[0].model`).
-    fn model(&self) -> Class {
+    fn model(&self) -> ErrorClass {
         let mut params = self.body.params.iter().filter(|param| *param != "none").peekable();
         let is_anothers = params.peek().is_some() && params.all(|param| param != "model");
-        if self.error.is_wildcard || is_anothers { Class::Request } else { Class::Deployment }
+        if self.error.is_wildcard || is_anothers {
+            ErrorClass::InvalidRequest
+        } else {
+            ErrorClass::InvalidDeployment
+        }
     }
 
     /// In a 403 these words suffice, in a code or in a message.

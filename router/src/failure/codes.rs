@@ -1,6 +1,6 @@
 //! Error codes and types that say by themselves whose fault it is, whatever the message says. In lower case.
 
-use super::body::ErrorBody;
+use super::error_body::ErrorBody;
 
 /// What a code, or the words of a message, mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(super) enum Meaning {
     /// The prompt or the answer was filtered.
     Policy,
     /// The key, the balance, the plan.
-    AccessLogEntry,
+    Account,
     /// Too much at once.
     Limit,
     /// The model, or the deployment of it.
@@ -90,7 +90,7 @@ const CODES: [(Meaning, &[&str]); 8] = [
         ],
     ),
     (
-        Meaning::AccessLogEntry,
+        Meaning::Account,
         &[
             "insufficient_quota",
             "insufficient_balance",

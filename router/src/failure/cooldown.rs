@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, FailurePolicy, RouterSettings};
 
-use crate::failure::{Class, Fault};
+use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::LiteLlmErrorType;
 use crate::state::pending_successes::KnownSuccesses;
 use crate::state::record::{Cooled, FailureCount, Outcomes, Record, seconds};
@@ -44,10 +44,11 @@ pub struct CooldownPolicy<'a> {
 
 impl CooldownPolicy<'_> {
     /// Remembers a failure, and cools the deployment down if it is time for that; `None` where it is not.
-    pub fn failed(&self, fault: &Fault, record: &mut Record, now: Duration) -> Option<Cooled> {
+    pub fn failed(&self, fault: &AttemptError, record: &mut Record, now: Duration) -> Option<Cooled> {
         let own = fault.kind().in_policy(&self.deployment.allowed_fails_policy);
         // A policy of the deployment's own may name what is the request's, but not what is nobody's.
-        let is_named = own.is_some() && !matches!(fault.class, Class::ClientTimeout | Class::Ours);
+        let is_named =
+            own.is_some() && !matches!(fault.class, ErrorClass::ClientTimeout | ErrorClass::AddedParameter);
         if !fault.class.is_counted() && !is_named {
             return None;
         }
@@ -60,7 +61,7 @@ impl CooldownPolicy<'_> {
         Some(record.cooldown.extend(time, now))
     }
 
-    fn is_due(&self, own: Option<u32>, fault: &Fault, record: &mut Record, now: Duration) -> bool {
+    fn is_due(&self, own: Option<u32>, fault: &AttemptError, record: &mut Record, now: Duration) -> bool {
         let settings = self.settings;
         let kind = fault.kind();
         let general = kind.in_policy(&settings.allowed_fails_policy);
@@ -79,7 +80,7 @@ impl CooldownPolicy<'_> {
         }
     }
 
-    fn is_due_by_default(&self, fault: &Fault, outcomes: &Outcomes) -> bool {
+    fn is_due_by_default(&self, fault: &AttemptError, outcomes: &Outcomes) -> bool {
         let settings = self.settings;
         let Outcomes { successes, failures, .. } = *outcomes;
         let attempts = successes.saturating_add(failures);
@@ -88,9 +89,9 @@ impl CooldownPolicy<'_> {
             && self.successes.is_complete(outcomes);
         let all_failed = successes == 0 && failures >= settings.single_deployment_failure_threshold;
         match fault.class {
-            Class::Deployment => true,
-            Class::AccessLogEntry => !self.only_member || fault.kind() == LiteLlmErrorType::Authentication,
-            Class::Limit if !self.only_member => true,
+            ErrorClass::InvalidDeployment => true,
+            ErrorClass::Account => !self.only_member || fault.kind() == LiteLlmErrorType::Authentication,
+            ErrorClass::RateLimit if !self.only_member => true,
             _ => all_failed || (most_failed && !self.only_member),
         }
     }
@@ -116,7 +117,7 @@ impl CooldownPolicy<'_> {
     }
 
     /// The deployment's own time, the provider's hint, or the router's.
-    fn time(&self, fault: &Fault) -> Duration {
+    fn time(&self, fault: &AttemptError) -> Duration {
         let time = self.deployment.cooldown_time.or(fault.retry_after());
         time.unwrap_or(self.settings.cooldown_time).min(LONGEST)
     }
@@ -162,11 +163,11 @@ mod tests {
     }
 
     impl CallResult {
-        fn fails(&mut self, fault: Fault, now: Duration) -> bool {
+        fn fails(&mut self, fault: AttemptError, now: Duration) -> bool {
             self.cooled(fault, now).is_some()
         }
 
-        fn cooled(&mut self, fault: Fault, now: Duration) -> Option<Cooled> {
+        fn cooled(&mut self, fault: AttemptError, now: Duration) -> Option<Cooled> {
             let case = CooldownPolicy {
                 settings: &self.config.router,
                 deployment: &self.config.deployments[0],
@@ -188,7 +189,7 @@ mod tests {
         }
     }
 
-    fn says(status: u16, body: &str, retry_after: Option<Duration>) -> Fault {
+    fn says(status: u16, body: &str, retry_after: Option<Duration>) -> AttemptError {
         let class = classify(&ProviderError {
             status,
             body: body.as_bytes(),
@@ -198,18 +199,19 @@ mod tests {
             model: "",
             added: Added::default(),
         });
-        Fault { failure: Failure::Provider { status, retry_after }, class }
+        AttemptError { failure: Failure::Provider { status, retry_after }, class }
     }
 
-    fn status(status: u16) -> Fault {
+    fn status(status: u16) -> AttemptError {
         says(status, "", None)
     }
 
-    fn hint(seconds: u64) -> Fault {
+    fn hint(seconds: u64) -> AttemptError {
         says(429, "", Some(Duration::from_secs(seconds)))
     }
 
-    const NO_CONNECTION: Fault = Fault { failure: Failure::NoConnection, class: Class::Server };
+    const NO_CONNECTION: AttemptError =
+        AttemptError { failure: Failure::NoConnection, class: ErrorClass::Server };
 
     #[test]
     fn a_first_failure_cools_what_will_not_pass_by_itself() {

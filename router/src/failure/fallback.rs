@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Fallback, RouterSettings, Target, without_provider};
 
-use crate::failure::Class;
+use crate::failure::ErrorClass;
 use crate::http::json::{Object, quoted};
 use crate::request::overrides::RoutingParams;
 
@@ -38,7 +38,7 @@ impl FallbackChain {
         settings: &RouterSettings,
         routing: &RoutingParams,
         failed: Names<'_>,
-        class: Class,
+        class: ErrorClass,
     ) -> Option<Target> {
         if routing.disable_fallbacks {
             return None;
@@ -80,12 +80,12 @@ impl FallbackChain {
 }
 
 /// The list that a failure is looked up in. One for its own kind is the only one, even where the group is not in it.
-fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: Class) -> &'a [Fallback] {
+fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: ErrorClass) -> &'a [Fallback] {
     let (own, configured) = match class {
-        Class::ContextWindow => {
+        ErrorClass::ContextWindow => {
             (&routing.context_window_fallbacks, settings.context_window_fallbacks.as_slice())
         }
-        Class::ContentPolicy => {
+        ErrorClass::ContentPolicy => {
             (&routing.content_policy_fallbacks, settings.content_policy_fallbacks.as_slice())
         }
         _ => (&None, [].as_slice()),
@@ -164,7 +164,12 @@ mod tests {
     }
 
     /// Every place that a request for `first` sees where all of them fail.
-    fn visited(settings: &RouterSettings, routing: &RoutingParams, first: &str, class: Class) -> Vec<String> {
+    fn visited(
+        settings: &RouterSettings,
+        routing: &RoutingParams,
+        first: &str,
+        class: ErrorClass,
+    ) -> Vec<String> {
         let (mut trail, mut seen, mut name) = (FallbackChain::default(), Vec::new(), first.to_owned());
         while let Some(target) = trail.next(settings, routing, Names { asked: &name, group: &name }, class) {
             name = target.model.to_string();
@@ -175,7 +180,7 @@ mod tests {
     }
 
     fn all_fail(fallbacks: &str, first: &str) -> Vec<String> {
-        visited(&with(fallbacks), &RoutingParams::default(), first, Class::Server)
+        visited(&with(fallbacks), &RoutingParams::default(), first, ErrorClass::Server)
     }
 
     #[test]
@@ -198,7 +203,7 @@ mod tests {
             &with(r#"[{"*": ["g", "alias", "a"]}]"#),
             &RoutingParams::default(),
             alias,
-            Class::Server,
+            ErrorClass::Server,
         );
         assert_eq!(&*next.unwrap().model, "a");
     }
@@ -215,7 +220,11 @@ mod tests {
             [(0, &[][..]), (1, &["a", "z"]), (2, &["a", "b", "z"]), (3, &["a", "b", "c", "z"])]
         {
             settings.max_fallbacks = max;
-            assert_eq!(visited(&settings, &RoutingParams::default(), "g", Class::Server), expected, "{max}");
+            assert_eq!(
+                visited(&settings, &RoutingParams::default(), "g", ErrorClass::Server),
+                expected,
+                "{max}"
+            );
         }
     }
 
@@ -243,7 +252,7 @@ mod tests {
                 &settings(&list),
                 &RoutingParams::default(),
                 names,
-                Class::Server,
+                ErrorClass::Server,
             );
             assert_eq!(&*next.unwrap().model, target);
         }
@@ -255,32 +264,32 @@ mod tests {
         let configured = settings(&lists(regular, r#"[{"g": ["long"]}]"#, r#"[{"g": ["lax"]}]"#));
         let none = RoutingParams::default();
         for (group, class, expected) in [
-            ("g", Class::Server, &["regular"][..]),
-            ("g", Class::ContextWindow, &["long"]),
-            ("g", Class::ContentPolicy, &["lax"]),
-            ("h", Class::ContextWindow, &[]),
-            ("h", Class::ContentPolicy, &[]),
+            ("g", ErrorClass::Server, &["regular"][..]),
+            ("g", ErrorClass::ContextWindow, &["long"]),
+            ("g", ErrorClass::ContentPolicy, &["lax"]),
+            ("h", ErrorClass::ContextWindow, &[]),
+            ("h", ErrorClass::ContentPolicy, &[]),
         ] {
             assert_eq!(visited(&configured, &none, group, class), expected, "{group} {class:?}");
         }
-        assert_eq!(visited(&with(regular), &none, "h", Class::ContextWindow), ["regular"]);
+        assert_eq!(visited(&with(regular), &none, "h", ErrorClass::ContextWindow), ["regular"]);
     }
 
     #[test]
     fn a_requests_list_takes_the_place_of_the_configurations_of_its_kind() {
         let configured = settings(&lists(r#"[{"g": ["a"]}]"#, r#"[{"g": ["long"]}]"#, "null"));
         let own = lists(r#"["b", "c"]"#, "null", "null");
-        assert_eq!(visited(&configured, &own, "g", Class::Server), ["b", "c"]);
-        assert_eq!(visited(&configured, &own, "g", Class::ContextWindow), ["long"]);
+        assert_eq!(visited(&configured, &own, "g", ErrorClass::Server), ["b", "c"]);
+        assert_eq!(visited(&configured, &own, "g", ErrorClass::ContextWindow), ["long"]);
         let own = lists("[]", r#"["d"]"#, "null");
-        assert_eq!(visited(&configured, &own, "g", Class::Server), [""; 0]);
-        assert_eq!(visited(&configured, &own, "g", Class::ContextWindow), ["d"]);
+        assert_eq!(visited(&configured, &own, "g", ErrorClass::Server), [""; 0]);
+        assert_eq!(visited(&configured, &own, "g", ErrorClass::ContextWindow), ["d"]);
     }
 
     #[test]
     fn a_request_can_do_without_fallbacks() {
         let routing = RoutingParams { disable_fallbacks: true, ..lists(r#"["b"]"#, "null", "null") };
-        assert_eq!(visited(&with(r#"[{"g": ["a"]}]"#), &routing, "g", Class::Server), [""; 0]);
+        assert_eq!(visited(&with(r#"[{"g": ["a"]}]"#), &routing, "g", ErrorClass::Server), [""; 0]);
     }
 
     #[test]

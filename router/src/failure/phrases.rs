@@ -280,7 +280,7 @@ fn phrases(meaning: Meaning) -> &'static [Phrase] {
         Meaning::Parameter => &[],
         Meaning::Context => CONTEXT,
         Meaning::Policy => POLICY,
-        Meaning::AccessLogEntry => ACCOUNT,
+        Meaning::Account => ACCOUNT,
         Meaning::Limit => LIMIT,
         Meaning::Model => MODEL,
         Meaning::Operation => OPERATION,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, RouterSettings};
 
-use crate::failure::{Fault, RetryScope};
+use crate::failure::{AttemptError, RetryScope};
 use crate::random::Random;
 
 /// The longest `retry-after` that a request waits for; a longer one is left to the cooldown.
@@ -31,7 +31,7 @@ pub fn allowance(
     settings: &RouterSettings,
     deployment: &Deployment,
     client: Option<u32>,
-    fault: Option<&Fault>,
+    fault: Option<&AttemptError>,
 ) -> Allowance {
     let plain = client.or(deployment.num_retries).unwrap_or(settings.num_retries);
     let of_group = settings.group_retry_policy.iter().find(|(group, _)| *group == deployment.group);
@@ -48,9 +48,9 @@ pub fn worth_another_attempt(allowance: Allowance, done: u32, scope: RetryScope,
     done < allowance.retries
         && match scope {
             _ if allowance.by_policy => true,
-            RetryScope::Anywhere => true,
-            RetryScope::RemoteInFlight => elsewhere,
-            RetryScope::Nowhere => false,
+            RetryScope::AnyDeployment => true,
+            RetryScope::OtherDeployments => elsewhere,
+            RetryScope::FallbacksOnly => false,
         }
 }
 

@@ -285,6 +285,17 @@ impl Pool {
         }
     }
 
+    /// The priority level of the member at this place; lower ones are used first, and members without one last.
+    pub fn priority_at(&self, place: usize) -> i64 {
+        self.priorities.as_ref().and_then(|priorities| priorities.get(place).copied()).unwrap_or(i64::MAX)
+    }
+
+    /// The priority level of a deployment of the pool.
+    pub fn priority_of(&self, index: usize) -> i64 {
+        let place = self.members.iter().position(|member| *member == index);
+        place.map_or(i64::MAX, |place| self.priority_at(place))
+    }
+
     fn counts_tokens(&self) -> bool {
         self.smallest_tpm.is_some() || self.strategy == Strategy::UsageBased
     }

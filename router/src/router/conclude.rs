@@ -3,51 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::attempt::{Attempt, RetryState};
+use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::http::headers::Headers;
 use crate::outcome::Outcome;
-use crate::request::refusal::Refusal;
 use crate::router::Router;
 use crate::router::finish::{ResponseSummary, StreamEnd};
 use crate::state::record::milliseconds;
 use crate::state::store::Store;
-use crate::telemetry::access_log::{AccessLogEntry, AttemptLog, Ending};
+use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::metrics::Change;
 
 impl Router {
-    /// Counts the request that the last decision has ended, if it has ended one, and tells about it in one line of JSON. `headers`
-    /// are those with which it came.
-    pub fn finish(&self, headers: &Headers, now: Duration) -> Option<String> {
-        let account = self.account.take()?;
+    /// Counts a request that has ended. Returns its line for the access log, if there is one. `headers` are those of the
+    /// request as the client sent it.
+    pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {
         let mut metrics = self.metrics.borrow_mut();
-        if account.outcome == Outcome::Refused || account.began.is_some() {
-            metrics.request(account.group.as_ref(), account.outcome, account.status);
+        if entry.outcome == Outcome::Refused || entry.started_at.is_some() {
+            metrics.request(entry.group.as_ref(), entry.outcome, entry.status);
         }
-        if let Some(reason) = account.reason {
-            metrics.refusal(account.group.as_ref(), reason);
+        if let Some(reason) = entry.reason {
+            metrics.refusal(entry.group.as_ref(), reason);
         }
-        self.config.server.access_log.then(|| account.line(headers, now))
-    }
-
-    /// The request that the last decision has ended has been told about already: the edge has sent it once more, because the answer
-    /// came while it was still sending.
-    pub fn told_before(&self) {
-        self.account.take();
-    }
-
-    /// A request about which nothing was decided, because the client went before it was all there, or between two attempts.
-    pub fn left(&self, retry_state: Option<RetryState>) {
-        self.conclude(AccessLogEntry::of(&retry_state.unwrap_or_default(), Outcome::ClientDisconnected, 0));
-    }
-
-    /// Deployments were asked whether they are there.
-    pub fn probed(&self, outcome: Outcome, status: u16) {
-        self.conclude(AccessLogEntry::of(&RetryState::default(), outcome, status));
-    }
-
-    /// A request that is turned away past the router.
-    pub fn turned_away(&self, refusal: &Refusal) {
-        self.refused(&RetryState::default(), refusal.reason(), refusal.reply().status);
+        self.config.server.access_log.then(|| entry.line(headers, now))
     }
 
     /// Hands in what has been counted since the last time; to be called once a second.
@@ -78,33 +55,30 @@ impl Router {
         &self,
         attempt: &Attempt,
         retry_state: &mut RetryState,
-        ending: Ending,
+        result: AttemptResult,
         now: Duration,
     ) {
-        self.metrics.borrow_mut().attempt(attempt.deployment, ending);
+        self.metrics.borrow_mut().attempt(attempt.deployment, result);
         let Some(deployment) = self.deployment(attempt.deployment) else { return };
-        retry_state.past.push(AttemptLog {
+        retry_state.attempts.push(AttemptLog {
             deployment: Arc::clone(&deployment.id),
-            ending,
+            result,
             milliseconds: milliseconds(now.saturating_sub(attempt.ticket.at)),
             detail: attempt.detail.clone(),
         });
     }
 
-    /// A request has ended with this attempt, which is the last of its retry_state.
-    pub(crate) fn failed(&self, attempt: &Attempt, retry_state: &RetryState, outcome: Outcome, status: u16) {
-        self.conclude(AccessLogEntry {
-            why: Some(attempt.why),
-            ..AccessLogEntry::of(retry_state, outcome, status)
-        });
-    }
-
     /// An answer has ended, and with it the request.
-    pub(crate) fn served(&self, attempt: &Attempt, ended: &ResponseSummary, now: Duration) {
+    pub(crate) fn served(
+        &self,
+        mut attempt: Attempt,
+        ended: &ResponseSummary,
+        now: Duration,
+    ) -> AccessLogEntry {
         let outcome = ended.end.outcome();
-        let mut retry_state = attempt.retry_state.clone();
-        let class = ended.end.fault(attempt).map(|fault| fault.class);
-        self.past(attempt, &mut retry_state, Ending { outcome, status: ended.status, class }, now);
+        let mut retry_state = std::mem::take(&mut attempt.retry_state);
+        let class = ended.end.fault(&attempt).map(|fault| fault.class);
+        self.past(&attempt, &mut retry_state, AttemptResult { outcome, status: ended.status, class }, now);
         let since = |start: Duration| ended.first_byte.map(|at| milliseconds(at.saturating_sub(start)));
         let mut metrics = self.metrics.borrow_mut();
         if let Some(milliseconds) = since(attempt.ticket.at) {
@@ -113,33 +87,20 @@ impl Router {
         if let Some(usage) = ended.usage {
             metrics.tokens(attempt.deployment, usage);
         }
-        if let (Outcome::Success, Some(began)) = (outcome, retry_state.began) {
+        if let (Outcome::Success, Some(began)) = (outcome, retry_state.started_at) {
             metrics.duration(attempt.deployment, milliseconds(now.saturating_sub(began)));
         }
-        drop(metrics);
-        self.conclude(AccessLogEntry {
-            why: Some(attempt.why),
+        AccessLogEntry {
+            selection: Some(attempt.selection),
             usage: ended.usage,
-            first_byte: retry_state.began.and_then(since),
-            ..AccessLogEntry::of(&retry_state, outcome, ended.status)
-        });
-    }
-
-    /// A request has ended without another attempt.
-    pub(crate) fn refused(&self, retry_state: &RetryState, reason: &'static str, status: u16) {
-        self.conclude(AccessLogEntry {
-            reason: Some(reason),
-            ..AccessLogEntry::of(retry_state, Outcome::Refused, status)
-        });
+            first_byte: retry_state.started_at.and_then(since),
+            ..AccessLogEntry::new(retry_state, outcome, ended.status)
+        }
     }
 
     /// The group that a name stands for, in the words of the file.
     pub(crate) fn label(&self, model: &str) -> Option<Arc<str>> {
         self.groups.resolve(model).ok().map(|resolved| Arc::clone(&resolved.pool.label))
-    }
-
-    pub(crate) fn conclude(&self, account: AccessLogEntry) {
-        self.account.replace(Some(account));
     }
 }
 

@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::{Attempt, RetryState};
+use crate::attempt::{Attempt, AttemptResult, RetryState};
 use crate::failure::cooldown::CooldownPolicy;
 use crate::failure::fallback::Names;
 use crate::failure::retry;
-use crate::failure::{Added, Class, ErrorBody, Fault, ProviderError, RetryScope, classify};
-use crate::models::groups::Pool;
+use crate::failure::{Added, AttemptError, ErrorBody, ErrorClass, ProviderError, RetryScope, classify};
 use crate::outcome::{Failure, Outcome};
 use crate::request::refusal::{Refusal, Reply};
 use crate::router::response_headers as answer;
 use crate::router::{Router, Verdict};
 use crate::select::SelectionRequest;
+use crate::select::eligible::eligible;
+use crate::select::fallback_room::has_fallback_with_room;
 use crate::state::latency::{Estimate as Estimated, Metric};
-use crate::state::lease::QuotaMode;
 use crate::state::record::{Cooled, Record};
 use crate::state::store::Moment;
-use crate::telemetry::access_log::Ending;
+use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::redirect;
 use crate::upstream::usage::Usage;
@@ -35,7 +35,7 @@ pub struct ErrorResponse {
     /// As much of the body as was read.
     pub body: Vec<u8>,
     /// The status that it was said with, where that is not the one of the failure: then it cannot be passed on as it stands.
-    pub under: Option<u16>,
+    pub received_status: Option<u16>,
 }
 
 /// How an answer ended that the provider had begun.
@@ -75,7 +75,8 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Verdict {
         let Some(deployment) = self.deployment(attempt.deployment) else {
-            return Verdict::Relay(Vec::new());
+            let entry = AccessLogEntry::new(attempt.retry_state, failure.outcome(), failure.status());
+            return Verdict::Relay(Vec::new(), Box::new(entry));
         };
         let (failure, said) = match failure {
             Failure::Provider { status: 300..600, .. } => (failure, said()),
@@ -83,25 +84,25 @@ impl Router {
             _ => (failure, ErrorResponse::default()),
         };
         let class = class(&attempt, deployment, &failure, &said);
-        let fault = Fault { failure: failure.with_hint_of(class, &said.body), class };
+        let fault = AttemptError { failure: failure.with_hint_of(class, &said.body), class };
         if let Some(verdict) = self.resent(&attempt, deployment, &fault, moment) {
             return verdict;
         }
         self.remember_failure(&attempt, deployment, &fault, moment);
         let mut retry_state = attempt.retry_state.clone();
-        self.past(&attempt, &mut retry_state, Ending::of(&fault), moment.now);
+        self.past(&attempt, &mut retry_state, (&fault).into(), moment.now);
         retry_state.tried.push(Arc::clone(&deployment.id));
-        if fault.retry_scope() == RetryScope::RemoteInFlight {
+        if fault.retry_scope() == RetryScope::OtherDeployments {
             retry_state.permanently_failed.push(Arc::clone(&deployment.id));
         }
-        let allowance = self.allowance(deployment, attempt.asked.num_retries, Some(&fault));
+        let allowance = self.allowance(deployment, attempt.overrides.num_retries, Some(&fault));
         retry_state.max_retries = allowance.retries;
         if self.single_hop || self.is_last_attempt(&retry_state) {
             return self.final_answer(attempt, deployment, retry_state, fault, said, moment);
         }
         let options = self.options(&attempt, &retry_state, moment);
         let scope = fault.retry_scope();
-        let may_step_up = options.next_order && scope != RetryScope::Nowhere;
+        let may_step_up = options.next_order && scope != RetryScope::FallbacksOnly;
         // A level that is down is left when each of its deployments has been tried: there is somewhere else to go.
         let may_retry = options.untried || (options.anybody && !may_step_up);
         if may_retry
@@ -124,7 +125,7 @@ impl Router {
             return Verdict::Retry(Box::new(retry_state), wait);
         }
         if may_step_up {
-            retry_state.step_above(level(&attempt.pool, attempt.deployment));
+            retry_state.step_above(attempt.pool.priority_of(attempt.deployment));
             return Verdict::Retry(Box::new(retry_state), Duration::ZERO);
         }
         self.fall_back(attempt, deployment, retry_state, fault, said, moment)
@@ -136,19 +137,20 @@ impl Router {
         attempt: Attempt,
         deployment: &Deployment,
         mut retry_state: RetryState,
-        fault: Fault,
+        fault: AttemptError,
         said: ErrorResponse,
         moment: &Moment<'_>,
     ) -> Verdict {
         let names = names(&attempt, deployment);
-        let target = retry_state.trail.next(&self.config.router, &attempt.routing, names, fault.class);
+        let target =
+            retry_state.fallback_chain.next(&self.config.router, &attempt.routing, names, fault.class);
         if let Some(target) = target {
-            if retry_state.original.is_none() {
+            if retry_state.first_group_reply.is_none() {
                 let reply = match is_provider(&fault.failure) {
                     true => provider_reply(&fault.failure, said),
                     false => no_answer(&attempt, deployment, &retry_state, fault.failure),
                 };
-                retry_state.original = Some(Box::new(reply));
+                retry_state.first_group_reply = Some(Box::new(reply));
             }
             self.metrics.borrow_mut().fallback(Some(&attempt.pool.label), self.label(&target.model).as_ref());
             retry_state.go_to(target);
@@ -163,7 +165,7 @@ impl Router {
         attempt: Attempt,
         deployment: &Deployment,
         mut retry_state: RetryState,
-        fault: Fault,
+        fault: AttemptError,
         said: ErrorResponse,
         moment: &Moment<'_>,
     ) -> Verdict {
@@ -172,24 +174,21 @@ impl Router {
         let limits = self.states.borrow_mut().rate_limits(attempt.deployment, moment.now, Some(moment.store));
         headers.extend(answer::owned(answer::limits(limits)));
         headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
-        let verdict = match retry_state.original.take() {
-            Some(mut original) => {
-                original.replace_headers(headers);
-                Verdict::Reply(*original)
-            }
-            None if is_provider(&failure) => provider_verdict(&failure, said, headers),
-            None => {
-                let mut reply = no_answer(&attempt, deployment, &retry_state, failure);
+        let reply = match retry_state.first_group_reply.take() {
+            Some(original) => Some(*original),
+            None if is_provider(&failure) => provider_reply_unless_relayed(&failure, said),
+            None => Some(no_answer(&attempt, deployment, &retry_state, failure)),
+        };
+        let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
+        let entry = AccessLogEntry::new(retry_state, fault.outcome(), status);
+        let entry = Box::new(AccessLogEntry { selection: Some(attempt.selection), ..entry });
+        match reply {
+            None => Verdict::Relay(headers, entry),
+            Some(mut reply) => {
                 reply.replace_headers(headers);
-                Verdict::Reply(reply)
+                Verdict::Reply(reply, entry)
             }
-        };
-        let status = match &verdict {
-            Verdict::Reply(reply) => reply.status,
-            _ => failure.status(),
-        };
-        self.failed(&attempt, &retry_state, fault.outcome(), status);
-        verdict
+        }
     }
 
     /// Where a redirect leads, to be kept as the detail of the attempt that it answered.
@@ -200,24 +199,33 @@ impl Router {
     /// What the next attempt has to know after the connection of this one broke before the answer began, which the
     /// edge answers with another attempt in any case: to go on, or to tell the client.
     pub fn on_reset(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> RetryState {
-        let (limit, before) = (attempt.limit, attempt.retry_state.clone());
+        let (limit, before) = (attempt.timeout, attempt.retry_state.clone());
         let id = self.deployment(attempt.deployment).map(|deployment| Arc::clone(&deployment.id));
         match self.on_attempt_failed(attempt, failure, &ErrorResponse::default, moment) {
             Verdict::Retry(retry_state, _) => *retry_state,
-            Verdict::Relay(_) | Verdict::Reply(_) => {
+            Verdict::Relay(_, entry) | Verdict::Reply(_, entry) => {
                 let mut retry_state = before;
                 // It has not ended before the client has been told.
-                retry_state.past = self.account.take().map(|account| account.attempts).unwrap_or_default();
+                retry_state.attempts = entry.attempts;
                 retry_state.tried.extend(id);
-                retry_state.over = Some((failure, limit));
+                retry_state.undelivered = Some((failure, limit));
                 retry_state
             }
         }
     }
 
     /// The provider has answered, and the answer has ended.
-    pub fn on_response_end(&self, attempt: &Attempt, ended: ResponseSummary, moment: &Moment<'_>) {
-        self.served(attempt, &ended, moment.now);
+    pub fn on_response_end(
+        &self,
+        attempt: Attempt,
+        ended: ResponseSummary,
+        moment: &Moment<'_>,
+    ) -> AccessLogEntry {
+        self.settle_answer(&attempt, &ended, moment);
+        self.served(attempt, &ended, moment.now)
+    }
+
+    fn settle_answer(&self, attempt: &Attempt, ended: &ResponseSummary, moment: &Moment<'_>) {
         let Attempt { deployment: index, ticket, .. } = attempt;
         let mut states = self.states.borrow_mut();
         let Some(deployment) = self.deployment(*index) else { return };
@@ -250,33 +258,29 @@ impl Router {
                 record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
             }
             if attempt.pool.strategy == Strategy::LowestLatency {
-                measure(record, attempt, ended, moment.now, Estimated::measured);
+                measure(record, attempt, *ended, moment.now, Estimated::measured);
             }
         });
         self.cools(*index, cooled);
     }
 
     /// NoDeployment waits for the answer any more, and nobody knows how it would have been.
-    pub fn on_client_disconnect(&self, attempt: &Attempt, moment: &Moment<'_>) {
-        let mut retry_state = attempt.retry_state.clone();
-        self.past(
-            attempt,
-            &mut retry_state,
-            Ending { outcome: Outcome::ClientDisconnected, status: 0, class: None },
-            moment.now,
-        );
-        self.failed(attempt, &retry_state, Outcome::ClientDisconnected, 0);
+    pub fn on_client_disconnect(&self, mut attempt: Attempt, moment: &Moment<'_>) -> AccessLogEntry {
         let mut states = self.states.borrow_mut();
         if states.is_counted(attempt.deployment) {
             states.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
         }
+        let mut retry_state = std::mem::take(&mut attempt.retry_state);
+        let outcome = Outcome::ClientDisconnected;
+        self.past(&attempt, &mut retry_state, AttemptResult { outcome, status: 0, class: None }, moment.now);
+        AccessLogEntry { selection: Some(attempt.selection), ..AccessLogEntry::new(retry_state, outcome, 0) }
     }
 
     fn remember_failure(
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        fault: &Fault,
+        fault: &AttemptError,
         moment: &Moment<'_>,
     ) {
         let has_fallbacks = self.has_fallback(attempt, deployment, &attempt.retry_state, fault.class);
@@ -298,7 +302,7 @@ impl Router {
         };
         states.settle(attempt.deployment, &attempt.ticket, used, moment.now, moment.store, |record| {
             cooled = case.failed(fault, record, moment.now);
-            let is_slow = fault.failure == Failure::TimedOut && fault.class == Class::Server;
+            let is_slow = fault.failure == Failure::TimedOut && fault.class == ErrorClass::Server;
             if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long. A client's limit may be shorter than any answer takes.
                 let ended = ResponseSummary { first_byte: Some(moment.now), ..ResponseSummary::default() };
@@ -323,7 +327,7 @@ impl Router {
     /// Whether the edge would not send the request again: one more time at most, which is kept for a client that could not be
     /// answered in the last attempt.
     pub(crate) fn is_last_attempt(&self, retry_state: &RetryState) -> bool {
-        retry_state.sends >= self.ceiling
+        retry_state.edge_attempts >= self.ceiling
     }
 
     /// Whether the attempts that are left are needed for the fallbacks ahead, one for each.
@@ -332,14 +336,14 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         retry_state: &RetryState,
-        class: Class,
+        class: ErrorClass,
     ) -> bool {
-        let left = self.ceiling.saturating_sub(retry_state.sends);
+        let left = self.ceiling.saturating_sub(retry_state.edge_attempts);
         // Few requests use up half of what the edge allows.
         if left > self.ceiling / 2 {
             return false;
         }
-        let mut trail = retry_state.trail.clone();
+        let mut trail = retry_state.fallback_chain.clone();
         let mut failed = (attempt.model.clone(), deployment.group.to_string());
         for _ in 0..left {
             let names = Names { asked: &failed.0, group: &failed.1 };
@@ -353,32 +357,20 @@ impl Router {
 
     /// Who could take the next attempt.
     fn options(&self, attempt: &Attempt, retry_state: &RetryState, moment: &Moment<'_>) -> RetryOptions {
-        let mut search = SelectionRequest {
-            pool: &attempt.pool,
-            retry_state,
-            estimate: attempt.estimate,
-            tags: &attempt.routing.tags,
-            stream: attempt.stream,
-            quota_mode: QuotaMode::Local,
-            allow_unleased: true,
-            is_oversized: false,
-        };
-        let mut states = self.states.borrow_mut();
-        search.quota_mode = states.quota_mode(moment.now, moment.store);
-        search.is_oversized = self.is_oversized(&search, &states, moment.now);
-        let own = level(&attempt.pool, attempt.deployment);
-        let left = self.eligible(&search, &mut states, moment.now, moment.store).unwrap_or_default();
+        let Attempt { pool, estimate, routing, stream, .. } = attempt;
+        let mut request = SelectionRequest::new(pool, retry_state, *estimate, &routing.tags, *stream);
+        let mut context = self.selection();
+        let own = pool.priority_of(attempt.deployment);
+        let left = eligible(&mut context, &request, moment).unwrap_or_default();
         // Those of a later order come into it when this one has had its retries.
-        let left: Vec<usize> = left.into_iter().filter(|index| level(&attempt.pool, *index) == own).collect();
+        let left: Vec<usize> = left.into_iter().filter(|index| pool.priority_of(*index) == own).collect();
         let any = |known: &[Arc<str>]| {
             left.iter().any(|index| self.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
         };
         let (untried, useful) = (any(&retry_state.tried), any(&retry_state.permanently_failed));
         let above = RetryState { above: Some(own), ..RetryState::default() };
-        search.retry_state = &above;
-        search.is_oversized = self.is_oversized(&search, &states, moment.now);
-        let next_order = attempt.pool.priorities.is_some()
-            && self.eligible(&search, &mut states, moment.now, moment.store).is_ok();
+        request.retry_state = &above;
+        let next_order = pool.priorities.is_some() && eligible(&mut context, &request, moment).is_ok();
         RetryOptions { anybody: !left.is_empty(), untried, useful, next_order }
     }
 
@@ -389,11 +381,23 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         retry_state: &RetryState,
-        fault: &Fault,
+        fault: &AttemptError,
         moment: &Moment<'_>,
     ) -> bool {
         fault.asks_for_time()
             && self.has_fallback_with_room(attempt, deployment, retry_state, fault.class, moment)
+    }
+
+    fn has_fallback_with_room(
+        &self,
+        attempt: &Attempt,
+        deployment: &Deployment,
+        retry_state: &RetryState,
+        class: ErrorClass,
+        moment: &Moment<'_>,
+    ) -> bool {
+        let mut context = self.selection();
+        has_fallback_with_room(&mut context, &self.groups, (attempt, deployment), retry_state, class, moment)
     }
 
     fn has_fallback(
@@ -401,37 +405,37 @@ impl Router {
         attempt: &Attempt,
         deployment: &Deployment,
         retry_state: &RetryState,
-        class: Class,
+        class: ErrorClass,
     ) -> bool {
-        let mut trail = retry_state.trail.clone();
+        let mut trail = retry_state.fallback_chain.clone();
         let names = names(attempt, deployment);
         trail.next(&self.config.router, &attempt.routing, names, class).is_some()
     }
 }
 
 /// Whose fault a failed attempt is.
-fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &ErrorResponse) -> Class {
+fn class(attempt: &Attempt, deployment: &Deployment, failure: &Failure, said: &ErrorResponse) -> ErrorClass {
     match *failure {
-        Failure::TimedOut if attempt.is_clients_limit => Class::ClientTimeout,
-        Failure::TimedOut | Failure::NoConnection | Failure::Broken => Class::Server,
+        Failure::TimedOut if attempt.is_client_timeout => ErrorClass::ClientTimeout,
+        Failure::TimedOut | Failure::NoConnection | Failure::Broken => ErrorClass::Server,
         Failure::Provider { status, retry_after } => classify(&ProviderError {
             // An error under status 200 is classified by its own words.
-            status: said.under.filter(|under| *under < 300).unwrap_or(status),
+            status: said.received_status.filter(|under| *under < 300).unwrap_or(status),
             body: &said.body,
             error_type: said.error_type.as_deref(),
             has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
             is_wildcard: deployment.model.contains('*'),
             model: &attempt.model,
-            added: Added { stream_options: attempt.withholds_usage },
+            added: Added { stream_options: attempt.filters_usage_event },
         }),
     }
 }
 
 impl Failure {
     /// The same with the time to wait that only the body of a limit names, as Google's does.
-    fn with_hint_of(self, class: Class, body: &[u8]) -> Self {
+    fn with_hint_of(self, class: ErrorClass, body: &[u8]) -> Self {
         match self {
-            Self::Provider { status, retry_after: None } if class == Class::Limit => {
+            Self::Provider { status, retry_after: None } if class == ErrorClass::RateLimit => {
                 Self::Provider { status, retry_after: ErrorBody::read(body).retry_after }
             }
             other => other,
@@ -441,14 +445,14 @@ impl Failure {
 
 impl StreamEnd {
     /// The failure that an answer ended with after it had begun.
-    pub(crate) fn fault(self, attempt: &Attempt) -> Option<Fault> {
+    pub(crate) fn fault(self, attempt: &Attempt) -> Option<AttemptError> {
         let (failure, class) = match self {
             Self::Complete | Self::ClientDisconnected => return None,
-            Self::TimedOut if attempt.is_clients_limit => (Failure::TimedOut, Class::ClientTimeout),
-            Self::TimedOut => (Failure::TimedOut, Class::Server),
-            Self::Interrupted => (Failure::Broken, Class::Server),
+            Self::TimedOut if attempt.is_client_timeout => (Failure::TimedOut, ErrorClass::ClientTimeout),
+            Self::TimedOut => (Failure::TimedOut, ErrorClass::Server),
+            Self::Interrupted => (Failure::Broken, ErrorClass::Server),
         };
-        Some(Fault { failure, class })
+        Some(AttemptError { failure, class })
     }
 }
 
@@ -471,13 +475,6 @@ fn names<'a>(attempt: &'a Attempt, deployment: &'a Deployment) -> Names<'a> {
 /// Whether the provider has said something that the client can be told.
 fn is_provider(failure: &Failure) -> bool {
     matches!(failure, Failure::Provider { status: 400.., .. })
-}
-
-/// The order of a deployment among those that answer to the same name.
-pub(crate) fn level(pool: &Pool, index: usize) -> i64 {
-    let place = pool.members.iter().position(|member| *member == index);
-    let level = place.and_then(|place| pool.priorities.as_ref()?.get(place).copied());
-    level.unwrap_or(i64::MAX)
 }
 
 /// Takes in how long an answer took. One that was not awaited tells how soon it began, and nothing else.
@@ -514,7 +511,7 @@ fn no_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorRespo
         Refusal::NoAnswer { status: BAD_GATEWAY, provider_status: status, body: "no valid HTTP status" };
     let said = ErrorResponse {
         body: refusal.reply().body.into_bytes(),
-        under: Some(status),
+        received_status: Some(status),
         ..ErrorResponse::default()
     };
     (Failure::Provider { status: BAD_GATEWAY, retry_after }, said)
@@ -528,17 +525,13 @@ fn no_answer(
     failure: Failure,
 ) -> Reply {
     let location = attempt.detail.clone();
-    answer::failed(deployment, &attempt.model, retry_state, failure, attempt.limit, location)
+    answer::failed(deployment, &attempt.model, retry_state, failure, attempt.timeout, location)
 }
 
-/// What a provider said goes to the client as it is, if it can.
-fn provider_verdict(failure: &Failure, said: ErrorResponse, headers: Vec<(&'static str, String)>) -> Verdict {
-    if said.under.is_none() && !said.body.trim_ascii().is_empty() {
-        return Verdict::Relay(headers);
-    }
-    let mut reply = provider_reply(failure, said);
-    reply.replace_headers(headers);
-    Verdict::Reply(reply)
+/// What a provider said, as an answer of ours; `None` where the client can get it as it is.
+fn provider_reply_unless_relayed(failure: &Failure, said: ErrorResponse) -> Option<Reply> {
+    let is_relayed = said.received_status.is_none() && !said.body.trim_ascii().is_empty();
+    (!is_relayed).then(|| provider_reply(failure, said))
 }
 
 /// What a provider said, as an answer of ours.
@@ -551,7 +544,7 @@ fn provider_reply(failure: &Failure, said: ErrorResponse) -> Reply {
     }
     let status = failure.status();
     if said.body.trim_ascii().is_empty() {
-        let provider_status = said.under.unwrap_or(status);
+        let provider_status = said.received_status.unwrap_or(status);
         let mut reply = Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply();
         reply.headers.extend(headers);
         return reply;

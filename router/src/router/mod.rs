@@ -1,6 +1,6 @@
 //! A configuration, prepared for requests, and the words in which it tells the filter what to do.
 //!
-//! The filter calls [`Router::arrive`] with a request's headers, [`Router::send`] with its body, and then exactly one of
+//! The filter calls [`Router::on_request_headers`] with a request's headers, [`Router::on_request_body`] with its body, and then exactly one of
 //! [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and [`Router::on_client_disconnect`]. Each of them has a file of its own.
 
 pub mod conclude;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::Fault;
+use crate::failure::AttemptError;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::usage_refusals::UsageRefusals;
 use crate::http::headers::Headers;
@@ -26,6 +26,7 @@ use crate::models::groups::{self, Groups};
 use crate::request::parse::Request;
 use crate::request::refusal::Reply;
 use crate::router::response_headers as answer;
+use crate::select::SelectionContext;
 use crate::select::shortlist::Shortlists;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::group_limits::RateLimits;
@@ -48,8 +49,6 @@ pub struct Router {
     pub(crate) watch: RefCell<GaugePublisher>,
     /// Who does not know what the router adds to streams.
     pub(crate) usage_refusals: RefCell<UsageRefusals>,
-    /// The request that the last decision has ended.
-    pub(crate) account: RefCell<Option<AccessLogEntry>>,
     /// See [`crate::single_hop`].
     pub(crate) single_hop: bool,
     /// How often a request is sent to a provider at most. The edge sends it once more, for an answer that is still owed.
@@ -61,8 +60,8 @@ pub struct Router {
 pub enum Arrival {
     /// Wait for the body.
     Hold(Box<Request>),
-    /// Answer.
-    Reply(Reply),
+    /// Answer. A probe of liveness or readiness has no access-log entry.
+    Reply(Reply, Option<Box<AccessLogEntry>>),
     /// Ask every deployment of this list whether it is there, then answer.
     Probe(Vec<usize>),
 }
@@ -75,13 +74,13 @@ pub enum Step {
     /// Ask Redis for leases, and then send again.
     AcquireLease(Box<NeedsLease>),
     /// Answer.
-    Reply(Reply),
+    Reply(Reply, Box<AccessLogEntry>),
 }
 
 /// A request that needs a lease before anybody may serve it.
 #[derive(Debug)]
 pub struct NeedsLease {
-    /// What it has been through; for [`Router::send`], when Redis has answered or has had its time.
+    /// What it has been through; for [`Router::on_request_body`], when Redis has answered or has had its time.
     pub retry_state: RetryState,
     /// The deployments that may serve it then, with the tokens that it needs there.
     pub shortfall: Vec<(usize, u64)>,
@@ -104,9 +103,9 @@ pub enum Verdict {
     /// Ask the edge for another attempt, after a wait.
     Retry(Box<RetryState>, Duration),
     /// Pass on what the provider said, with these headers.
-    Relay(Vec<(&'static str, String)>),
+    Relay(Vec<(&'static str, String)>, Box<AccessLogEntry>),
     /// Answer in its place.
-    Reply(Reply),
+    Reply(Reply, Box<AccessLogEntry>),
 }
 
 impl Router {
@@ -124,7 +123,6 @@ impl Router {
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             watch: RefCell::default(),
             usage_refusals: RefCell::default(),
-            account: RefCell::default(),
             single_hop: false,
             ceiling,
             config,
@@ -156,11 +154,19 @@ impl Router {
         self.states.borrow_mut().rate_limits(attempt.deployment, now, None)
     }
 
+    pub(crate) fn selection(&self) -> SelectionContext<'_> {
+        SelectionContext {
+            config: &self.config,
+            states: self.states.borrow_mut(),
+            shortlists: self.shortlists.borrow_mut(),
+        }
+    }
+
     pub(crate) fn allowance(
         &self,
         deployment: &Deployment,
         client: Option<u32>,
-        fault: Option<&Fault>,
+        fault: Option<&AttemptError>,
     ) -> Allowance {
         let allowance = retry::allowance(&self.config.router, deployment, client, fault);
         Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::{Attempt, RetryState};
-use crate::failure::Class;
+use crate::attempt::{Attempt, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
+use crate::failure::ErrorClass;
 use crate::failure::fallback::{self, Names};
 use crate::http::new_body::NewBody;
 use crate::models::groups::{Resolved, Unresolved};
@@ -18,11 +18,10 @@ use crate::request::refusal::{Refusal, Reply, Unavailable};
 use crate::request::token_estimate::Estimate;
 use crate::router::response_headers as answer;
 use crate::router::{NeedsLease, Router, Sending, Step};
-use crate::select::{NoDeployment, Selection, SelectionRequest};
+use crate::select::{NoDeployment, Selection, SelectionRequest, select};
 use crate::state::eligibility::Excluded;
-use crate::state::lease::QuotaMode;
 use crate::state::store::Moment;
-use crate::telemetry::access_log::{AccessLogEntry, SelectionInfo};
+use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::body;
 use crate::upstream::headers as rewrite;
@@ -34,23 +33,26 @@ use crate::upstream::stream_options;
 enum Tried {
     /// This is to be done.
     Done(Step),
+    /// The request ends here, with this answer.
+    Refused(Reply),
     /// The request goes on to the target that its retry_state names now.
-    RemoteInFlight,
+    NextGroup,
 }
 
 /// How long a request may ask for leases that others then use up, and how often in any case: on a busy machine, time goes by
 /// without an answer being late.
 const MOST_ASKING: (Duration, u32) = (Duration::from_millis(50), 4);
 
-fn ask_again(retry_state: &RetryState, now: Duration) -> Option<(Duration, u32)> {
-    let (since, times) = retry_state.asked.unwrap_or((now, 0));
-    let may = now.abs_diff(since) < MOST_ASKING.0 || times < MOST_ASKING.1;
-    may.then_some((since, times.saturating_add(1)))
+fn ask_again(retry_state: &RetryState, now: Duration) -> Option<LeaseRequests> {
+    let LeaseRequests { since, count } =
+        retry_state.lease_requests.unwrap_or(LeaseRequests { since: now, count: 0 });
+    let may = now.abs_diff(since) < MOST_ASKING.0 || count < MOST_ASKING.1;
+    may.then_some(LeaseRequests { since, count: count.saturating_add(1) })
 }
 
 impl Router {
     /// Decides where a request goes. `retry_state` is what it has been through, on any attempt but the first.
-    pub fn send(
+    pub fn on_request_body(
         &self,
         request: &Request,
         body: &[u8],
@@ -58,21 +60,20 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Step {
         let mut retry_state = retry_state.unwrap_or_default();
-        retry_state.began.get_or_insert(moment.now);
+        retry_state.started_at.get_or_insert(moment.now);
         loop {
             // Every target of a trail is another one, so this ends.
             match self.try_group(request, body, &mut retry_state, moment) {
-                Ok(Tried::Done(step)) => {
-                    if let Step::Reply(reply) = &step {
-                        self.not_sent(&retry_state, reply.status);
-                    }
-                    return step;
+                Ok(Tried::Done(step)) => return step,
+                Ok(Tried::Refused(reply)) => {
+                    let entry = not_sent(retry_state, reply.status);
+                    return Step::Reply(reply, Box::new(entry));
                 }
-                Ok(Tried::RemoteInFlight) => {}
+                Ok(Tried::NextGroup) => {}
                 Err(refusal) => {
                     let reply = refusal.reply();
-                    self.refused(&retry_state, refusal.reason(), reply.status);
-                    return Step::Reply(reply);
+                    let entry = AccessLogEntry::refused(retry_state, refusal.reason(), reply.status);
+                    return Step::Reply(reply, Box::new(entry));
                 }
             }
         }
@@ -91,8 +92,8 @@ impl Router {
         if let Some(target) = &retry_state.target {
             parsed.model = Cow::Owned(target.model.to_string());
         }
-        if let Some((failure, limit)) = retry_state.over {
-            return Ok(Tried::Done(Step::Reply(self.told_late(&parsed, retry_state, failure, limit))));
+        if let Some((failure, limit)) = retry_state.undelivered {
+            return Ok(Tried::Refused(self.told_late(&parsed, retry_state, failure, limit)));
         }
         let unresolved =
             |why| match self.groups.why_skipped(&parsed.model).filter(|_| why == Unresolved::Skipped) {
@@ -101,63 +102,62 @@ impl Router {
             };
         let resolved = self.groups.resolve(&parsed.model);
         retry_state.stream = parsed.stream;
-        if retry_state.asked_for.is_none() {
+        if retry_state.requested.is_none() {
             let label = resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label));
-            retry_state.asked_for = Some((parsed.model.to_string(), label));
+            retry_state.requested = Some(RequestedModel { model: parsed.model.to_string(), group: label });
         }
         let resolved = match resolved {
             Ok(resolved) => resolved,
             // A request may name a fallback that nobody answers to; that is no reason to give up the others.
             Err(why) if retry_state.target.is_some() => {
                 let reply = self.refusing(retry_state, &unresolved(why));
-                return Ok(self.elsewhere_or(reply, &parsed, &parsed.model, retry_state, Class::Server));
+                return Ok(self.elsewhere_or(reply, &parsed, &parsed.model, retry_state, ErrorClass::Server));
             }
             Err(why) => return Err(unresolved(why)),
         };
         let Some(pool) = resolved.pool.serving(request.route.suffix) else {
             let reply = self.refusing(retry_state, &self.not_served(&parsed, request, &resolved));
-            return Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, Class::Route));
+            return Ok(self.elsewhere_or(
+                reply,
+                &parsed,
+                resolved.name,
+                retry_state,
+                ErrorClass::UnsupportedRoute,
+            ));
         };
         let resolved = Resolved { pool, ..resolved };
-        if let Some(mock) = parsed.routing.mock.filter(|_| !retry_state.mocked)
+        if let Some(mock) = parsed.routing.mock.filter(|_| !retry_state.is_mocked)
             && let Some(tried) = self.mock(mock, &parsed, &resolved, retry_state)
         {
             return Ok(tried);
         }
         let counts_tokens = self.groups.count_tokens();
         let estimate = if counts_tokens { Estimate::of(&parsed, request.route) } else { Estimate::default() };
-        let search = SelectionRequest {
-            pool: &resolved.pool,
-            retry_state,
-            estimate,
-            tags: &parsed.routing.tags,
-            stream: parsed.stream,
-            quota_mode: QuotaMode::Local,
-            allow_unleased: true,
-            is_oversized: false,
-        };
-        let mut found = self.choose(&search, moment);
+        let tags = &parsed.routing.tags;
+        let mut selecting = SelectionRequest::new(&resolved.pool, retry_state, estimate, tags, parsed.stream);
+        let mut found = select(&mut self.selection(), &selecting, moment);
+        selecting.allow_unleased = false;
         if let Err(NoDeployment::Unleased(shortfall)) = found {
             if let Some(asked) = ask_again(retry_state, moment.now) {
-                retry_state.asked = Some(asked);
+                retry_state.lease_requests = Some(asked);
                 let asking =
                     NeedsLease { retry_state: std::mem::take(retry_state), shortfall: vec![shortfall] };
                 return Ok(Tried::Done(Step::AcquireLease(Box::new(asking))));
             }
             // It has asked for long enough: whoever holds a lease will do.
-            found = self.choose(&SelectionRequest { allow_unleased: false, ..search }, moment);
+            found = select(&mut self.selection(), &selecting, moment);
         }
         let pool = &resolved.pool;
         let why = SelectionInfo {
             strategy: pool.strategy,
             eligible: found.as_ref().map_or(Some(0), |chosen| chosen.eligible),
-            of: pool.members.len(),
+            total: pool.members.len(),
             probe: found.as_ref().is_ok_and(|chosen| chosen.ticket.probe),
         };
         if request.explain {
             let picked = found.as_ref().map(|chosen| chosen.index);
-            let search = SelectionRequest { allow_unleased: false, ..search };
-            retry_state.explanation = Some(self.explain(&search, &pool.label, picked, why, moment));
+            retry_state.explanation =
+                Some(explain::explain(&mut self.selection(), &selecting, picked, why, moment));
         }
         match found {
             Ok(chosen) => {
@@ -180,7 +180,7 @@ impl Router {
                 let refusal = self.unavailable(&parsed, estimate, nobody, moment.now);
                 let reply = self.refusing(retry_state, &refusal);
                 let reply = self.about_the_group(reply, &parsed, &resolved, retry_state, moment);
-                Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, Class::Server))
+                Ok(self.elsewhere_or(reply, &parsed, resolved.name, retry_state, ErrorClass::Server))
             }
         }
     }
@@ -199,7 +199,7 @@ impl Router {
         merged: bool,
     ) -> Result<Sending, Refusal> {
         // The next attempt asks for itself.
-        retry_state.asked = None;
+        retry_state.lease_requests = None;
         let model = match resolved.captures.is_empty() {
             true => Cow::Borrowed(deployment.model.as_str()),
             false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
@@ -218,7 +218,7 @@ impl Router {
         let length = new_body.as_ref().map_or(body.len(), NewBody::length);
         let content_type = parsed.payload.content_type();
         let framing = (&*content_type, length);
-        let (limit, is_clients_limit) = self.limit(parsed, deployment);
+        let (limit, is_client_timeout) = self.limit(parsed, deployment);
         if retry_state.retries == 0 {
             retry_state.max_retries = self.allowance(deployment, parsed.asked.num_retries, None).retries;
         }
@@ -239,27 +239,27 @@ impl Router {
                 metrics.retry(failed);
             }
         }
-        retry_state.why = Some(why);
+        retry_state.selection = Some(why);
         retry_state.resend = None;
         let attempt = Attempt {
             deployment: chosen.index,
             model: parsed.model.to_string(),
             pool: Arc::clone(&resolved.pool),
             route: request.route.suffix,
-            asked: parsed.asked,
+            overrides: parsed.asked,
             routing: parsed.routing.clone(),
-            limit: match limit {
+            timeout: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
             },
-            is_clients_limit,
+            is_client_timeout,
             estimate,
             stream: parsed.stream,
-            withholds_usage: include_usage,
+            filters_usage_event: include_usage,
             adds_stream_options: include_usage && !stream_options::are_the_clients(parsed),
             ticket: chosen.ticket,
-            why,
+            selection: why,
             detail: None,
-            is_on_kept_connection: false,
+            is_on_reused_connection: false,
             retry_state: std::mem::take(retry_state),
         };
         Ok(Sending { headers, body: new_body, attempt })
@@ -279,7 +279,7 @@ impl Router {
         resolved: &Resolved<'_>,
         retry_state: &mut RetryState,
     ) -> Option<Tried> {
-        retry_state.mocked = true;
+        retry_state.is_mocked = true;
         let fault = mock.fault();
         if mock == Mock::RateLimit {
             let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
@@ -305,18 +305,18 @@ impl Router {
         parsed: &ParsedRequest<'_>,
         group: &str,
         retry_state: &mut RetryState,
-        class: Class,
+        class: ErrorClass,
     ) -> Tried {
         let failed = Names { asked: &parsed.model, group };
-        match retry_state.trail.next(&self.config.router, &parsed.routing, failed, class) {
+        match retry_state.fallback_chain.next(&self.config.router, &parsed.routing, failed, class) {
             Some(target) => {
-                retry_state.original.get_or_insert_with(|| Box::new(reply));
+                retry_state.first_group_reply.get_or_insert_with(|| Box::new(reply));
                 let from = self.label(group);
                 self.metrics.borrow_mut().fallback(from.as_ref(), self.label(&target.model).as_ref());
                 retry_state.go_to(target);
-                Tried::RemoteInFlight
+                Tried::NextGroup
             }
-            None => Tried::Done(Step::Reply(match retry_state.original.take() {
+            None => Tried::Refused(match retry_state.first_group_reply.take() {
                 Some(mut original) => {
                     let mut headers = answer::of_group(&parsed.model, retry_state);
                     headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
@@ -324,13 +324,13 @@ impl Router {
                     *original
                 }
                 None => reply,
-            })),
+            }),
         }
     }
 
     /// The answer of a request that ends here, unless there is a fallback.
     fn refusing(&self, retry_state: &mut RetryState, refusal: &Refusal) -> Reply {
-        retry_state.refused = Some(refusal.reason());
+        retry_state.refusal_reason = Some(refusal.reason());
         let mut reply = refusal.reply();
         reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));
         reply
@@ -344,16 +344,6 @@ impl Router {
             model: parsed.model.to_string(),
             route: request.route.suffix,
             deployment: deployment.unwrap_or_else(|| (Arc::from(""), String::new())),
-        }
-    }
-
-    /// A request has ended here: refused, or because its last attempt could not tell the client that it had.
-    fn not_sent(&self, retry_state: &RetryState, status: u16) {
-        match (retry_state.over, retry_state.refused) {
-            (Some((failure, _)), _) => {
-                self.conclude(AccessLogEntry::of(retry_state, failure.outcome(), status))
-            }
-            (None, reason) => self.refused(retry_state, reason.unwrap_or("upstream_unavailable"), status),
         }
     }
 
@@ -430,7 +420,7 @@ impl Router {
             .last()
             .and_then(|id| self.index_of(id))
             .and_then(|index| self.deployment(index));
-        let original = retry_state.original.take();
+        let original = retry_state.first_group_reply.take();
         let mut reply = match (last, original) {
             (last, Some(mut original)) => {
                 let names = last.map(|last| answer::owned(answer::names(last, &parsed.model, retry_state)));
@@ -458,6 +448,16 @@ impl Router {
             (Some(gaps), _) => (Limit::Gaps(gaps), true),
             (None, Some(gaps)) => (Limit::Gaps(gaps), false),
             (None, None) => (Limit::Gaps(client.unwrap_or(configured)), client.is_some()),
+        }
+    }
+}
+
+/// A request has ended here: refused, or because its last attempt could not tell the client that it had.
+fn not_sent(retry_state: RetryState, status: u16) -> AccessLogEntry {
+    match (retry_state.undelivered, retry_state.refusal_reason) {
+        (Some((failure, _)), _) => AccessLogEntry::new(retry_state, failure.outcome(), status),
+        (None, reason) => {
+            AccessLogEntry::refused(retry_state, reason.unwrap_or("upstream_unavailable"), status)
         }
     }
 }

@@ -16,15 +16,14 @@ use crate::upstream::health;
 
 impl Router {
     /// Looks at a request's headers; `complete` says that no body follows.
-    pub fn arrive(&self, headers: &Headers, complete: bool) -> Arrival {
-        self.try_arrive(headers, complete).unwrap_or_else(|refusal| {
-            let reply = refusal.reply();
-            self.refused(&RetryState::default(), refusal.reason(), reply.status);
-            Arrival::Reply(reply)
+    pub fn on_request_headers(&self, headers: &Headers, complete: bool) -> Arrival {
+        self.try_request_headers(headers, complete).unwrap_or_else(|refusal| {
+            let entry = AccessLogEntry::of_refusal(&refusal);
+            Arrival::Reply(refusal.reply(), Some(Box::new(entry)))
         })
     }
 
-    fn try_arrive(&self, headers: &Headers, complete: bool) -> Result<Arrival, Refusal> {
+    fn try_request_headers(&self, headers: &Headers, complete: bool) -> Result<Arrival, Refusal> {
         let target = headers.get(":path").unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = single_slashed(path);
@@ -47,7 +46,7 @@ impl Router {
         self.check_length(headers)?;
         let permitted = AllowedParams::by(&self.config);
         let mut request = Request::new(route, model.as_deref(), query, headers, permitted)?;
-        request.explain = explain::is_asked_for(&self.config, headers);
+        request.explain = explain::is_requested(&self.config, headers);
         // Without a body there is nothing to send, and no callback would ever come.
         if complete {
             request.parsed(b"")?;
@@ -85,11 +84,9 @@ impl Router {
                 r#"{"status":"healthy","db":"Not connected"}"#.to_owned()
             }
         };
-        // NoDeployment wants to read a line for every look whether we are alive.
-        if !matches!(route, Route::Liveliness | Route::Readiness) {
-            self.conclude(AccessLogEntry::of(&RetryState::default(), Outcome::Success, 200));
-        }
-        Ok(Arrival::Reply(Reply::ok(reply)))
+        let is_logged = !matches!(route, Route::Liveliness | Route::Readiness);
+        let entry = || Box::new(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
+        Ok(Arrival::Reply(Reply::ok(reply), is_logged.then(entry)))
     }
 }
 

@@ -13,12 +13,11 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
-use crate::attempt::{Attempt, RetryState};
-use crate::failure::{Class, Fault};
+use crate::attempt::{Attempt, AttemptResult, Resend};
+use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::{Failure, Outcome};
 use crate::router::{Router, Verdict};
 use crate::state::store::Moment;
-use crate::telemetry::access_log::Ending;
 
 /// How often a request may be sent again uncounted. Several kept connections can have ended at the same time.
 const MOST: u32 = 3;
@@ -26,25 +25,16 @@ const MOST: u32 = 3;
 /// world, and some. Later, the provider may have been at work on the request.
 const DEAD_ON_ARRIVAL: Duration = Duration::from_secs(1);
 
-/// Where the next attempt goes, whatever the strategy says.
-#[derive(Clone, Debug)]
-pub struct Resend {
-    /// Id of the deployment.
-    pub deployment: Arc<str>,
-    /// Whether the router adds nothing of its own to the body.
-    pub is_bare: bool,
-}
-
 impl Router {
     /// The next attempt, where the one that failed does not count.
     pub(crate) fn resent(
         &self,
         attempt: &Attempt,
         deployment: &Deployment,
-        fault: &Fault,
+        fault: &AttemptError,
         moment: &Moment<'_>,
     ) -> Option<Verdict> {
-        let is_bare = fault.class == Class::Ours;
+        let is_bare = fault.class == ErrorClass::AddedParameter;
         if is_bare && attempt.adds_stream_options {
             self.usage_refusals.borrow_mut().add(attempt.deployment, moment.now);
         }
@@ -56,8 +46,8 @@ impl Router {
         }
         self.states.borrow_mut().withdraw(attempt.deployment, &attempt.ticket, moment.now, moment.store);
         let mut retry_state = attempt.retry_state.clone();
-        let ending = Ending { outcome: Outcome::Resent, class: None, ..Ending::of(fault) };
-        self.past(attempt, &mut retry_state, ending, moment.now);
+        let result = AttemptResult { outcome: Outcome::Resent, class: None, ..fault.into() };
+        self.past(attempt, &mut retry_state, result, moment.now);
         retry_state.resends = retry_state.resends.saturating_add(1);
         retry_state.resend = Some(Resend { deployment: Arc::clone(&deployment.id), is_bare });
         Some(Verdict::Retry(Box::new(retry_state), Duration::ZERO))
@@ -67,13 +57,6 @@ impl Router {
 /// Whether the provider had closed the connection before the request was sent.
 fn was_dead(attempt: &Attempt, failure: &Failure, now: Duration) -> bool {
     *failure == Failure::Broken
-        && attempt.is_on_kept_connection
+        && attempt.is_on_reused_connection
         && now.saturating_sub(attempt.ticket.at) <= DEAD_ON_ARRIVAL
-}
-
-impl RetryState {
-    /// The deployment to which the next attempt has to go, if it may serve.
-    pub(crate) fn bound_for(&self) -> Option<&Arc<str>> {
-        self.resend.as_ref().map(|resend| &resend.deployment)
-    }
 }

@@ -1,137 +1,150 @@
-//! `x-llm-balancer-explain`: who could have served a request, who did, and why the others could not.
+//! `x-llm-balancer-explain`: which deployment was selected, and why the others were not.
 //!
-//! Only for whoever holds the master key, and nobody where there is none: it tells about deployments and what they have left.
+//! It tells about deployments and their remaining limits, so only clients with the master key get it.
 
 use llm_balancer_config::Config;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::attempt::RetryState;
+use crate::attempt::{RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
-use crate::http::json::quoted;
-use crate::router::Router;
-use crate::select::{NoDeployment, SelectionRequest};
+use crate::select::eligible::{exclusion, tagged};
+use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::eligibility::Excluded;
 use crate::state::record::milliseconds;
+use crate::state::snapshot::Instant;
 use crate::state::store::Moment;
-use crate::telemetry::access_log::SelectionInfo;
 
-/// Header of the request that asks, and of the answer that tells.
+/// The header of the request that asks for an explanation, and of the answer that has it.
 pub const HEADER: &str = "x-llm-balancer-explain";
-/// Candidates that are told about: all headers of an answer may have 60 KiB.
-const MOST: usize = 100;
+/// Deployments in an explanation: all headers of a response have 60 KiB in Envoy.
+const MAX_CANDIDATES: usize = 100;
 
-/// Whether the request may know. That it has the master key was looked at before.
-pub fn is_asked_for(config: &Config, headers: &Headers) -> bool {
+/// Whether the request asks for an explanation, and may have it. Its key has been checked before.
+pub fn is_requested(config: &Config, headers: &Headers) -> bool {
     config.server.master_key.is_some()
         && headers.get(HEADER).is_some_and(|value| matches!(value, "1" | "true" | "True"))
 }
 
-/// SelectionInfo a candidate could not serve, and for how long that stands, in milliseconds.
-type Exclusion = Option<(&'static str, Option<u64>)>;
+/// Explains the result of a selection, as one JSON object in ASCII. Reads the records of all candidates again.
+pub(crate) fn explain(
+    context: &mut SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+    selected: Result<usize, &NoDeployment>,
+    routing: SelectionInfo,
+    moment: &Moment<'_>,
+) -> String {
+    let config = context.config;
+    let id = |index: usize| config.deployments.get(index).map(|deployment| &*deployment.id);
+    let request = request.updated(context, moment);
+    let candidate = |index: &usize| ExplainedCandidate {
+        deployment: id(*index).unwrap_or_default(),
+        exclusion: explain_one(context, *index, &request, selected, moment),
+    };
+    let mut candidates: Vec<_> = request.pool.members.iter().map(candidate).collect();
+    let eligible = candidates.iter().filter(|candidate| candidate.exclusion.is_none()).count();
+    let omitted = candidates.len().saturating_sub(MAX_CANDIDATES);
+    candidates.truncate(MAX_CANDIDATES);
+    let explanation = Explanation {
+        request: &request,
+        selected: selected.ok().and_then(id),
+        // Selection had older copies of the records.
+        routing: SelectionInfo { eligible: Some(eligible), ..routing },
+        candidates,
+        omitted,
+    };
+    ascii(&serde_json::to_string(&explanation).unwrap_or_default())
+}
 
-impl Router {
-    /// SelectionInfo the search came to this end, as one JSON object in ASCII.
-    pub(crate) fn explain(
-        &self,
-        search: &SelectionRequest<'_>,
-        group: &str,
-        picked: Result<usize, &NoDeployment>,
-        why: SelectionInfo,
-        moment: &Moment<'_>,
-    ) -> String {
-        let is_oversized = self.is_oversized(search, &self.states.borrow(), moment.now);
-        let search = &SelectionRequest { is_oversized, ..*search };
-        let members = search.pool.members.iter().copied();
-        let all: Vec<(usize, Exclusion)> =
-            members.map(|index| (index, self.verdict_on(index, search, picked, moment))).collect();
-        // The candidates are read anew, so they know better than the choice did.
-        let why =
-            SelectionInfo { eligible: Some(all.iter().filter(|(_, why)| why.is_none()).count()), ..why };
-        let told = all.iter().take(MOST).map(|(index, why)| self.candidate(*index, *why));
-        let candidates: Vec<String> = told.collect();
-        let attempts: Vec<String> =
-            search.retry_state.past.iter().map(crate::telemetry::access_log::AttemptLog::json).collect();
-        let more = all.len().saturating_sub(candidates.len());
-        let more = if more == 0 { String::new() } else { format!(",\"omitted\":{more}") };
-        let picked = picked.ok().and_then(|index| self.deployment(index));
-        ascii(&format!(
-            r#"{{"group":{},"selected":{},"routing":{},"candidates":[{}]{more},"attempts":[{}]}}"#,
-            quoted(group),
-            picked.map_or_else(|| "null".to_owned(), |deployment| quoted(&deployment.id)),
-            why.json(),
-            candidates.join(","),
-            attempts.join(","),
-        ))
-    }
+struct Explanation<'a> {
+    request: &'a SelectionRequest<'a>,
+    /// Id of a deployment.
+    selected: Option<&'a str>,
+    routing: SelectionInfo,
+    candidates: Vec<ExplainedCandidate<'a>>,
+    omitted: usize,
+}
 
-    fn candidate(&self, index: usize, why: Exclusion) -> String {
-        let id = self.deployment(index).map_or("", |deployment| &deployment.id);
-        match why {
-            None => format!(r#"{{"deployment":{},"eligible":true}}"#, quoted(id)),
-            Some((reason, None)) => {
-                format!(r#"{{"deployment":{},"eligible":false,"reason":"{reason}"}}"#, quoted(id))
-            }
-            Some((reason, Some(ms))) => format!(
-                r#"{{"deployment":{},"eligible":false,"reason":"{reason}","retry_after_ms":{ms}}}"#,
-                quoted(id)
-            ),
-        }
-    }
+struct ExplainedCandidate<'a> {
+    /// Its id.
+    deployment: &'a str,
+    /// Why it was not eligible, if it was not.
+    exclusion: Option<Exclusion>,
+}
 
-    fn verdict_on(
-        &self,
-        index: usize,
-        search: &SelectionRequest<'_>,
-        picked: Result<usize, &NoDeployment>,
-        moment: &Moment<'_>,
-    ) -> Exclusion {
-        if picked == Ok(index) {
-            // It counts this request already, and may be full by now.
-            return None;
-        }
-        let RetryState { tried, permanently_failed, .. } = search.retry_state;
-        if picked.err() == Some(&NoDeployment::Tags) || !self.is_tagged(index, search) {
-            return Some(("tag_mismatch", None));
-        }
-        let mut states = self.states.borrow_mut();
-        states.read(index, moment.store);
-        if let Some(why) =
-            self.exclusion(index, search, &states, &crate::state::snapshot::Instant::new(moment.now))
-        {
-            let left = why.until().map(|until| milliseconds(until.saturating_sub(moment.now)));
-            return Some((why.name(), left));
-        }
-        let id = self.deployment(index).map(|deployment| &deployment.id)?;
-        if permanently_failed.contains(id) {
-            return Some(("permanent_error", None));
-        }
-        if tried.contains(id) {
-            return Some(("already_tried", None));
-        }
-        let level = |index| crate::router::finish::level(search.pool, index);
-        let is_later = picked.is_ok_and(|picked| level(picked) < level(index));
-        is_later.then_some(("later_order", None))
-    }
+/// Why a candidate was not eligible, and for how long that lasts, in milliseconds.
+struct Exclusion(&'static str, Option<u64>);
 
-    /// Whether the request's tags admit it.
-    fn is_tagged(&self, index: usize, search: &SelectionRequest<'_>) -> bool {
-        let Ok(Some(places)) = self.tagged(search) else { return true };
-        places.iter().any(|place| search.pool.members.get(*place) == Some(&index))
+impl Serialize for Explanation<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("group", &*self.request.pool.label)?;
+        map.serialize_entry("selected", &self.selected)?;
+        map.serialize_entry("routing", &self.routing)?;
+        map.serialize_entry("candidates", &self.candidates)?;
+        serialize_some(&mut map, "omitted", Some(self.omitted).filter(|omitted| *omitted > 0))?;
+        map.serialize_entry("attempts", &self.request.retry_state.attempts)?;
+        map.end()
     }
 }
 
-impl Excluded {
-    /// In an explanation.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CoolingDown(_) => "cooling_down",
-            Self::OverRpm(_) => "over_rpm",
-            Self::OverTpm(_) => "over_tpm",
-            Self::TooSmall => "tpm_too_small",
-            Self::OverShare(_) => "over_shared_limit",
-            Self::Unleased => "needs_lease",
-            Self::Busy => "over_max_parallel_requests",
-            Self::Contended => "contended",
+impl Serialize for ExplainedCandidate<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("deployment", self.deployment)?;
+        map.serialize_entry("eligible", &self.exclusion.is_none())?;
+        if let Some(Exclusion(reason, retry_after)) = &self.exclusion {
+            map.serialize_entry("reason", reason)?;
+            serialize_some(&mut map, "retry_after_ms", *retry_after)?;
         }
+        map.end()
+    }
+}
+
+fn explain_one(
+    context: &mut SelectionContext<'_>,
+    index: usize,
+    request: &SelectionRequest<'_>,
+    selected: Result<usize, &NoDeployment>,
+    moment: &Moment<'_>,
+) -> Option<Exclusion> {
+    if selected == Ok(index) {
+        // Its record counts this request already, and may be full by now.
+        return None;
+    }
+    if selected.err() == Some(&NoDeployment::Tags) || !is_tagged(context, index, request) {
+        return Some(Exclusion("tag_mismatch", None));
+    }
+    context.states.read(index, moment.store);
+    if let Some(excluded) = exclusion(&context.states, request, index, &Instant::new(moment.now)) {
+        let left = excluded.until().map(|until| milliseconds(until.saturating_sub(moment.now)));
+        return Some(Exclusion(reason(excluded), left));
+    }
+    let id = &context.config.deployments.get(index)?.id;
+    let RetryState { tried, permanently_failed, .. } = request.retry_state;
+    let priority = |index| request.pool.priority_of(index);
+    match selected {
+        _ if permanently_failed.contains(id) => Some(Exclusion("permanent_error", None)),
+        _ if tried.contains(id) => Some(Exclusion("already_tried", None)),
+        Ok(selected) if priority(selected) < priority(index) => Some(Exclusion("later_order", None)),
+        _ => None,
+    }
+}
+
+fn is_tagged(context: &SelectionContext<'_>, index: usize, request: &SelectionRequest<'_>) -> bool {
+    let Ok(Some(places)) = tagged(context, request) else { return true };
+    places.iter().any(|place| request.pool.members.get(*place) == Some(&index))
+}
+
+fn reason(excluded: Excluded) -> &'static str {
+    match excluded {
+        Excluded::CoolingDown(_) => "cooling_down",
+        Excluded::OverRpm(_) => "over_rpm",
+        Excluded::OverTpm(_) => "over_tpm",
+        Excluded::TooSmall => "tpm_too_small",
+        Excluded::OverShare(_) => "over_shared_limit",
+        Excluded::Unleased => "needs_lease",
+        Excluded::Busy => "over_max_parallel_requests",
+        Excluded::Contended => "contended",
     }
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Config, names};
 
-use crate::failure::Class;
+use crate::attempt::AttemptResult;
+use crate::failure::ErrorClass;
 use crate::outcome::Outcome;
-use crate::telemetry::access_log::Ending;
 use crate::upstream::usage::Usage;
 
 /// What is to be done to one series.
@@ -42,7 +42,7 @@ pub struct Metrics {
 struct OfDeployment {
     attempts: Counts<(Outcome, u16)>,
     /// Attempts that failed, by whose fault that was.
-    failures: Counts<Class>,
+    failures: Counts<ErrorClass>,
     /// By how much it has changed, once there was anything.
     in_flight: Option<i64>,
     retries: u64,
@@ -111,11 +111,11 @@ impl Metrics {
     }
 
     /// An attempt has ended.
-    pub fn attempt(&mut self, deployment: usize, ending: Ending) {
+    pub fn attempt(&mut self, deployment: usize, result: AttemptResult) {
         self.of(deployment, |own| {
             own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_sub(1));
-            own.attempts.add((ending.outcome, ending.status));
-            if let Some(class) = ending.class {
+            own.attempts.add((result.outcome, result.status));
+            if let Some(class) = result.class {
                 own.failures.add(class);
             }
         });
@@ -292,7 +292,10 @@ mod tests {
         let (mut metrics, config) = (Metrics::new(1), config());
         metrics.inc_in_flight(0);
         metrics.inc_in_flight(0);
-        metrics.attempt(0, Ending { outcome: Outcome::RateLimited, status: 429, class: Some(Class::Limit) });
+        metrics.attempt(
+            0,
+            AttemptResult { outcome: Outcome::RateLimited, status: 429, class: Some(ErrorClass::RateLimit) },
+        );
         let labels = "group=g;deployment=a";
         assert_eq!(
             handed_in(&mut metrics, &config),
@@ -306,7 +309,7 @@ mod tests {
             ]
         );
         assert_eq!(handed_in(&mut metrics, &config), []);
-        metrics.attempt(0, Ending { outcome: Outcome::ConnectionError, status: 0, class: None });
+        metrics.attempt(0, AttemptResult { outcome: Outcome::ConnectionError, status: 0, class: None });
         assert_eq!(
             handed_in(&mut metrics, &config),
             [

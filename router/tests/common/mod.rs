@@ -17,6 +17,7 @@ use llm_balancer_router::request::parse::Request;
 use llm_balancer_router::request::refusal::Reply;
 use llm_balancer_router::router::response_headers::{limits as limits_headers, owned};
 use llm_balancer_router::state::store::{Memory, Moment};
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
 use llm_balancer_router::telemetry::metrics::Change;
 use llm_balancer_router::upstream::usage::Usage;
 use llm_balancer_router::{
@@ -141,12 +142,12 @@ impl World {
         let comma = if members.is_empty() { "" } else { "," };
         let body = format!(r#"{{"model":"{model}","messages":[]{comma}{members}}}"#);
         let all = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
-        let Arrival::Hold(request) = self.router.arrive(&all, false) else { panic!("not held") };
+        let Arrival::Hold(request) = self.router.on_request_headers(&all, false) else { panic!("not held") };
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        match self.router.send(&request, body.as_bytes(), None, &mut moment) {
+        match self.router.on_request_body(&request, body.as_bytes(), None, &mut moment) {
             Step::Send(sending) => Ok(sending.attempt),
             Step::AcquireLease(_) => panic!("there is no Redis"),
-            Step::Reply(reply) => Err(reply),
+            Step::Reply(reply, _) => Err(reply),
         }
     }
 
@@ -156,7 +157,13 @@ impl World {
         let ended =
             ResponseSummary { status: 200, first_byte: Some(self.now), usage, end: StreamEnd::Complete };
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        self.router.on_response_end(&attempt, ended, &moment);
+        drop(self.router.on_response_end(attempt, ended, &moment));
+    }
+
+    /// The client of a request that was begun goes away.
+    pub fn disconnect(&mut self, attempt: Attempt) {
+        let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        drop(self.router.on_client_disconnect(attempt, &moment));
     }
 
     pub fn id(&self, attempt: &Attempt) -> String {
@@ -171,8 +178,11 @@ impl World {
     }
 
     pub fn get(&self, path: &str) -> Reply {
-        match self.router.arrive(&[(":method", "GET"), (":path", path)].into_iter().collect(), true) {
-            Arrival::Reply(reply) => reply,
+        match self
+            .router
+            .on_request_headers(&[(":method", "GET"), (":path", path)].into_iter().collect(), true)
+        {
+            Arrival::Reply(reply, _) => reply,
             other => panic!("{other:?}"),
         }
     }
@@ -185,30 +195,25 @@ impl World {
         mut answer: impl FnMut(&str) -> Answer,
     ) -> CallResult {
         let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
-        let request = match self.router.arrive(&all, false) {
+        let request = match self.router.on_request_headers(&all, false) {
             Arrival::Hold(request) => request,
-            Arrival::Reply(reply) => {
-                self.finish(&all);
+            Arrival::Reply(reply, entry) => {
+                self.record(*entry.expect("a refusal is logged"), &all);
                 return CallResult::default().answered_by(reply);
             }
             Arrival::Probe(_) => panic!("a probe"),
         };
-        // Of those that a test has ended by itself.
-        self.router.finish(&all, self.now);
         let mut told = CallResult::default();
         let mut retry_state: Option<RetryState> = None;
         // As strict as the edge: so many attempts, and then the last answer is the client's, whatever it is.
         for sends in 1..=max_edge_retries(self.router.config()) + 1 {
             if let Some(retry_state) = &mut retry_state {
-                retry_state.sends = sends;
+                retry_state.edge_attempts = sends;
             }
             match self.attempt(&request, body, retry_state.take(), &mut answer, &mut told) {
-                Next::Again(next) => {
-                    assert!(self.router.finish(&all, self.now).is_none(), "it goes on: {told:?}");
-                    retry_state = Some(*next);
-                }
-                Next::Over => {
-                    self.finish(&all);
+                Next::Again(next) => retry_state = Some(*next),
+                Next::Over(entry) => {
+                    self.record(*entry, &all);
                     return told;
                 }
             }
@@ -216,9 +221,8 @@ impl World {
         panic!("the edge makes no further attempt: {told:?}");
     }
 
-    /// A request has ended, and stands in the access log.
-    fn finish(&mut self, headers: &Headers) {
-        let line = self.router.finish(headers, self.now).expect("a line");
+    fn record(&mut self, entry: AccessLogEntry, headers: &Headers) {
+        let line = self.router.record_request(entry, headers, self.now).expect("a line");
         self.lines.push(serde_json::from_str(&line).expect("a line is JSON"));
     }
 
@@ -241,12 +245,12 @@ impl World {
         told: &mut CallResult,
     ) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        let sending = match self.router.send(request, body, retry_state, &mut moment) {
+        let sending = match self.router.on_request_body(request, body, retry_state, &mut moment) {
             Step::Send(sending) => *sending,
             Step::AcquireLease(_) => panic!("there is no Redis"),
-            Step::Reply(reply) => {
+            Step::Reply(reply, entry) => {
                 *told = std::mem::take(told).answered_by(reply);
-                return Next::Over;
+                return Next::Over(entry);
             }
         };
         let Sending { headers, body: new_body, attempt } = sending;
@@ -264,39 +268,27 @@ impl World {
         told.headers.extend(
             explanation.map(|text| (llm_balancer_router::telemetry::explain::HEADER.to_owned(), text)),
         );
-        let mut served = |world: &mut Self, milliseconds: u64, usage: Option<Usage>, end: StreamEnd| {
-            let first_byte = Some(world.now + Duration::from_millis(milliseconds));
-            world.now += Duration::from_millis(milliseconds);
-            let moment = Moment { now: world.now, random: &mut world.random, store: &*world.store };
-            world.router.on_response_end(
-                &attempt,
-                ResponseSummary { status: 200, first_byte, usage, end },
-                &moment,
-            );
+        let usage = |prompt, completion| Some(Usage { prompt, completion, total: prompt + completion });
+        let mut served = |world: &mut Self, attempt, milliseconds, usage, end| {
             told.status = 200;
-            Next::Over
+            world.served(attempt, milliseconds, usage, end)
         };
         match answer(&id) {
-            Answer::Ok => served(self, 0, None, StreamEnd::Complete),
-            Answer::Used(prompt, completion) => served(
-                self,
-                0,
-                Some(Usage { prompt, completion, total: prompt + completion }),
-                StreamEnd::Complete,
-            ),
-            Answer::After(milliseconds) => served(
-                self,
-                milliseconds,
-                Some(Usage { prompt: 0, completion: 1, total: 1 }),
-                StreamEnd::Complete,
-            ),
-            Answer::BeginsAfter(milliseconds) => served(self, milliseconds, None, StreamEnd::Complete),
-            Answer::Stalls => served(self, 0, None, StreamEnd::TimedOut),
-            Answer::BreaksOff => served(self, 0, None, StreamEnd::Interrupted),
+            Answer::Ok => served(self, attempt, 0, None, StreamEnd::Complete),
+            Answer::Used(prompt, completion) => {
+                served(self, attempt, 0, usage(prompt, completion), StreamEnd::Complete)
+            }
+            Answer::After(milliseconds) => {
+                served(self, attempt, milliseconds, usage(0, 1), StreamEnd::Complete)
+            }
+            Answer::BeginsAfter(milliseconds) => {
+                served(self, attempt, milliseconds, None, StreamEnd::Complete)
+            }
+            Answer::Stalls => served(self, attempt, 0, None, StreamEnd::TimedOut),
+            Answer::BreaksOff => served(self, attempt, 0, None, StreamEnd::Interrupted),
             Answer::Left => {
                 let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-                self.router.on_client_disconnect(&attempt, &moment);
-                Next::Over
+                Next::Over(Box::new(self.router.on_client_disconnect(attempt, &moment)))
             }
             Answer::Broken => {
                 let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
@@ -313,12 +305,19 @@ impl World {
             }
             Answer::DeadConnection(milliseconds) => {
                 self.now += Duration::from_millis(milliseconds);
-                let attempt = Attempt { is_on_kept_connection: true, ..attempt };
+                let attempt = Attempt { is_on_reused_connection: true, ..attempt };
                 self.failed(attempt, Failure::Broken, 0, told)
             }
             Answer::Refused => self.failed(attempt, Failure::NoConnection, 0, told),
             Answer::TooSlow => self.failed(attempt, Failure::TimedOut, 0, told),
         }
+    }
+
+    fn served(&mut self, attempt: Attempt, milliseconds: u64, usage: Option<Usage>, end: StreamEnd) -> Next {
+        self.now += Duration::from_millis(milliseconds);
+        let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        let summary = ResponseSummary { status: 200, first_byte: Some(self.now), usage, end };
+        Next::Over(Box::new(self.router.on_response_end(attempt, summary, &moment)))
     }
 
     fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut CallResult) -> Next {
@@ -331,24 +330,23 @@ impl World {
                 told.waits.push(wait.as_secs_f64());
                 Next::Again(retry_state)
             }
-            Verdict::Relay(names) => {
+            Verdict::Relay(names, entry) => {
                 told.headers = names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                 told.status = status;
                 told.body = body;
-                Next::Over
+                Next::Over(entry)
             }
-            Verdict::Reply(reply) => {
+            Verdict::Reply(reply, entry) => {
                 *told = std::mem::take(told).answered_by(reply);
-                Next::Over
+                Next::Over(entry)
             }
         }
     }
 }
 
-#[allow(clippy::large_enum_variant, reason = "one of them exists at a time")]
 enum Next {
     Again(Box<RetryState>),
-    Over,
+    Over(Box<AccessLogEntry>),
 }
 
 impl CallResult {

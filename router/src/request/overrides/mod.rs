@@ -9,7 +9,7 @@ pub use tagged::header_tags;
 
 use llm_balancer_config::{Config, Fallback};
 
-use crate::failure::{Class, Fault};
+use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::Failure;
 use crate::request::refusal::Refusal;
 
@@ -166,14 +166,14 @@ impl RoutingParams {
 
 impl Mock {
     /// The failure that it stands for.
-    pub fn fault(self) -> Fault {
+    pub fn fault(self) -> AttemptError {
         let (status, class) = match self {
-            Self::RateLimit => (429, Class::Limit),
-            Self::Fallbacks => (500, Class::Server),
-            Self::ContextWindow => (400, Class::ContextWindow),
-            Self::ContentPolicy => (400, Class::ContentPolicy),
+            Self::RateLimit => (429, ErrorClass::RateLimit),
+            Self::Fallbacks => (500, ErrorClass::Server),
+            Self::ContextWindow => (400, ErrorClass::ContextWindow),
+            Self::ContentPolicy => (400, ErrorClass::ContentPolicy),
         };
-        Fault { failure: Failure::Provider { status, retry_after: None }, class }
+        AttemptError { failure: Failure::Provider { status, retry_after: None }, class }
     }
 }
 

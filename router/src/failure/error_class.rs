@@ -2,23 +2,23 @@
 
 /// Whose fault a failure is. The table in [`classify`](super::classify()) says which answer belongs to which class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum ErrorClass {
     /// The request's own: every deployment would refuse it.
-    Request,
+    InvalidRequest,
     /// The backend does not serve this route.
-    Route,
+    UnsupportedRoute,
     /// An id in the request that this deployment does not know: of a response, a file, a batch.
-    Reference,
+    UnknownReference,
     /// The deployment itself is wrong: its model does not exist, its address leads elsewhere.
-    Deployment,
+    InvalidDeployment,
     /// The account is: key, permission, balance, quota.
-    AccessLogEntry,
+    Account,
     /// A 403 that does not say why: a firewall in front of the API, perhaps because of this prompt.
     Forbidden,
     /// A limit that passes by itself.
-    Limit,
+    RateLimit,
     /// The request alone is larger than this account's limit.
-    Size,
+    RequestTooLarge,
     /// The server, or the way to it.
     Server,
     /// The prompt is longer than the model's context.
@@ -26,7 +26,7 @@ pub enum Class {
     /// The prompt or the answer was filtered.
     ContentPolicy,
     /// A member of the request that the balancer added.
-    Ours,
+    AddedParameter,
     /// The client's own time limit has passed.
     ClientTimeout,
 }
@@ -35,46 +35,46 @@ pub enum Class {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryScope {
     /// To any deployment, the same one included.
-    Anywhere,
+    AnyDeployment,
     /// Only to one that has not been tried: the same one would answer the same.
-    RemoteInFlight,
+    OtherDeployments,
     /// Nowhere in this group; fallbacks may still serve.
-    Nowhere,
+    FallbacksOnly,
 }
 
-impl Class {
+impl ErrorClass {
     /// Every class, in the order of the table.
     pub const ALL: [Self; 13] = [
-        Self::Request,
-        Self::Route,
-        Self::Reference,
-        Self::Deployment,
-        Self::AccessLogEntry,
+        Self::InvalidRequest,
+        Self::UnsupportedRoute,
+        Self::UnknownReference,
+        Self::InvalidDeployment,
+        Self::Account,
         Self::Forbidden,
-        Self::Limit,
-        Self::Size,
+        Self::RateLimit,
+        Self::RequestTooLarge,
         Self::Server,
         Self::ContextWindow,
         Self::ContentPolicy,
-        Self::Ours,
+        Self::AddedParameter,
         Self::ClientTimeout,
     ];
 
     /// As a label of metrics and in the access log.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Request => "invalid_request",
-            Self::Route => "unsupported_route",
-            Self::Reference => "unknown_reference",
-            Self::Deployment => "invalid_deployment",
-            Self::AccessLogEntry => "account",
+            Self::InvalidRequest => "invalid_request",
+            Self::UnsupportedRoute => "unsupported_route",
+            Self::UnknownReference => "unknown_reference",
+            Self::InvalidDeployment => "invalid_deployment",
+            Self::Account => "account",
             Self::Forbidden => "forbidden",
-            Self::Limit => "rate_limit",
-            Self::Size => "request_too_large",
+            Self::RateLimit => "rate_limit",
+            Self::RequestTooLarge => "request_too_large",
             Self::Server => "server",
             Self::ContextWindow => "context_window",
             Self::ContentPolicy => "content_policy",
-            Self::Ours => "added_parameter",
+            Self::AddedParameter => "added_parameter",
             Self::ClientTimeout => "client_timeout",
         }
     }
@@ -82,19 +82,24 @@ impl Class {
     /// Where the request may go next.
     pub fn retry_scope(self) -> RetryScope {
         match self {
-            Self::Request | Self::ContextWindow | Self::ContentPolicy => RetryScope::Nowhere,
-            Self::Route
-            | Self::Reference
-            | Self::Deployment
-            | Self::AccessLogEntry
+            Self::InvalidRequest | Self::ContextWindow | Self::ContentPolicy => RetryScope::FallbacksOnly,
+            Self::UnsupportedRoute
+            | Self::UnknownReference
+            | Self::InvalidDeployment
+            | Self::Account
             | Self::Forbidden
-            | Self::Size => RetryScope::RemoteInFlight,
-            Self::Limit | Self::Server | Self::Ours | Self::ClientTimeout => RetryScope::Anywhere,
+            | Self::RequestTooLarge => RetryScope::OtherDeployments,
+            Self::RateLimit | Self::Server | Self::AddedParameter | Self::ClientTimeout => {
+                RetryScope::AnyDeployment
+            }
         }
     }
 
     /// Whether it says something about the deployment, and so counts among its failures.
     pub fn is_counted(self) -> bool {
-        matches!(self, Self::Deployment | Self::AccessLogEntry | Self::Forbidden | Self::Limit | Self::Server)
+        matches!(
+            self,
+            Self::InvalidDeployment | Self::Account | Self::Forbidden | Self::RateLimit | Self::Server
+        )
     }
 }

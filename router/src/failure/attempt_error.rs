@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Class, RetryScope};
+use super::{ErrorClass, RetryScope};
 use crate::outcome::{Failure, LiteLlmErrorType, Outcome};
 
 /// A failed attempt, and whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct AttemptError {
     /// What was seen.
     pub failure: Failure,
     /// What it means.
-    pub class: Class,
+    pub class: ErrorClass,
 }
 
-impl Fault {
+impl AttemptError {
     /// Where the request may go next (BEHAVIOUR 5.2).
     pub fn retry_scope(&self) -> RetryScope {
         self.class.retry_scope()
@@ -24,9 +24,9 @@ impl Fault {
     /// reads the body, too.
     pub fn kind(&self) -> LiteLlmErrorType {
         match (self.class, self.failure) {
-            (Class::ContentPolicy, _) => LiteLlmErrorType::ContentPolicy,
-            (Class::ContextWindow, _) => LiteLlmErrorType::BadRequest,
-            (Class::Limit, _) => LiteLlmErrorType::RateLimit,
+            (ErrorClass::ContentPolicy, _) => LiteLlmErrorType::ContentPolicy,
+            (ErrorClass::ContextWindow, _) => LiteLlmErrorType::BadRequest,
+            (ErrorClass::RateLimit, _) => LiteLlmErrorType::RateLimit,
             (_, Failure::TimedOut) => LiteLlmErrorType::Timeout,
             (_, Failure::NoConnection | Failure::Broken) => LiteLlmErrorType::InternalServer,
             (_, Failure::Provider { status, .. }) => LiteLlmErrorType::of_status(status),
@@ -50,7 +50,7 @@ impl Fault {
 
     /// Whether the provider asks for time: a limit, or any answer that says how long.
     pub fn asks_for_time(&self) -> bool {
-        self.class == Class::Limit || self.retry_after().is_some_and(|time| !time.is_zero())
+        self.class == ErrorClass::RateLimit || self.retry_after().is_some_and(|time| !time.is_zero())
     }
 }
 
@@ -62,22 +62,22 @@ mod tests {
     fn policies_know_a_failure_by_litellms_name_for_it() {
         let provider = |status| Failure::Provider { status, retry_after: None };
         for (failure, class, kind) in [
-            (provider(400), Class::Request, LiteLlmErrorType::BadRequest),
-            (provider(500), Class::ContextWindow, LiteLlmErrorType::BadRequest),
-            (provider(403), Class::ContentPolicy, LiteLlmErrorType::ContentPolicy),
-            (provider(401), Class::AccessLogEntry, LiteLlmErrorType::Authentication),
-            (provider(400), Class::AccessLogEntry, LiteLlmErrorType::BadRequest),
-            (provider(404), Class::Route, LiteLlmErrorType::NotFound),
-            (provider(404), Class::Deployment, LiteLlmErrorType::NotFound),
-            (provider(429), Class::Limit, LiteLlmErrorType::RateLimit),
-            (provider(529), Class::Limit, LiteLlmErrorType::RateLimit),
-            (provider(413), Class::Size, LiteLlmErrorType::Other),
-            (provider(503), Class::Server, LiteLlmErrorType::ServiceUnavailable),
-            (Failure::TimedOut, Class::ClientTimeout, LiteLlmErrorType::Timeout),
-            (Failure::TimedOut, Class::Server, LiteLlmErrorType::Timeout),
-            (Failure::Broken, Class::Server, LiteLlmErrorType::InternalServer),
+            (provider(400), ErrorClass::InvalidRequest, LiteLlmErrorType::BadRequest),
+            (provider(500), ErrorClass::ContextWindow, LiteLlmErrorType::BadRequest),
+            (provider(403), ErrorClass::ContentPolicy, LiteLlmErrorType::ContentPolicy),
+            (provider(401), ErrorClass::Account, LiteLlmErrorType::Authentication),
+            (provider(400), ErrorClass::Account, LiteLlmErrorType::BadRequest),
+            (provider(404), ErrorClass::UnsupportedRoute, LiteLlmErrorType::NotFound),
+            (provider(404), ErrorClass::InvalidDeployment, LiteLlmErrorType::NotFound),
+            (provider(429), ErrorClass::RateLimit, LiteLlmErrorType::RateLimit),
+            (provider(529), ErrorClass::RateLimit, LiteLlmErrorType::RateLimit),
+            (provider(413), ErrorClass::RequestTooLarge, LiteLlmErrorType::Other),
+            (provider(503), ErrorClass::Server, LiteLlmErrorType::ServiceUnavailable),
+            (Failure::TimedOut, ErrorClass::ClientTimeout, LiteLlmErrorType::Timeout),
+            (Failure::TimedOut, ErrorClass::Server, LiteLlmErrorType::Timeout),
+            (Failure::Broken, ErrorClass::Server, LiteLlmErrorType::InternalServer),
         ] {
-            assert_eq!(Fault { failure, class }.kind(), kind, "{failure:?} {class:?}");
+            assert_eq!(AttemptError { failure, class }.kind(), kind, "{failure:?} {class:?}");
         }
     }
 
@@ -85,13 +85,13 @@ mod tests {
     fn only_who_asks_for_time_is_left_alone_for_a_while() {
         let wait = |seconds| Some(Duration::from_secs(seconds));
         for (status, retry_after, class, expected) in [
-            (429, None, Class::Limit, true),
-            (500, wait(3), Class::Server, true),
-            (500, wait(0), Class::Server, false),
-            (500, None, Class::Server, false),
+            (429, None, ErrorClass::RateLimit, true),
+            (500, wait(3), ErrorClass::Server, true),
+            (500, wait(0), ErrorClass::Server, false),
+            (500, None, ErrorClass::Server, false),
         ] {
             let failure = Failure::Provider { status, retry_after };
-            assert_eq!(Fault { failure, class }.asks_for_time(), expected, "{status} {retry_after:?}");
+            assert_eq!(AttemptError { failure, class }.asks_for_time(), expected, "{status} {retry_after:?}");
         }
     }
 }

@@ -1,0 +1,177 @@
+//! Which deployments of a pool may serve a request, and why the others may not.
+
+use llm_balancer_config::Deployment;
+
+use crate::attempt::RetryState;
+use crate::models::groups::Pool;
+use crate::select::{NoDeployment, SelectionContext, SelectionRequest, tags};
+use crate::state::deployment_states::DeploymentStates;
+use crate::state::eligibility::{self, Excluded};
+use crate::state::snapshot::Instant;
+use crate::state::store::Moment;
+
+/// Records or groups' records that a request reads again beside the one of its pick.
+pub(super) const REFRESH: usize = 2;
+
+/// A position in [`Pool::members`].
+type Place = usize;
+
+/// The deployments that may serve the request now, of the first priority level that has any.
+///
+/// # Errors
+/// [`NoDeployment`] if there are none.
+pub(crate) fn eligible(
+    context: &mut SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+    moment: &Moment<'_>,
+) -> Result<Vec<usize>, NoDeployment> {
+    let request = request.updated(context, moment);
+    eligible_by_copies(context, &request, moment)
+}
+
+/// The same for a request that is up to date.
+pub(super) fn eligible_by_copies(
+    context: &mut SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+    moment: &Moment<'_>,
+) -> Result<Vec<usize>, NoDeployment> {
+    let members = &request.pool.members;
+    let mut left = Vec::with_capacity(members.len());
+    let mut excluded = Vec::new();
+    let at = Instant::new(moment.now);
+    let mut sort = |place: Place, index: usize| match exclusion(&context.states, request, index, &at) {
+        None => left.push(place),
+        Some(why) => excluded.push((place, why)),
+    };
+    match tagged(context, request)? {
+        None => members.iter().enumerate().for_each(|(place, index)| sort(place, *index)),
+        Some(places) => places.into_iter().for_each(|place| {
+            if let Some(index) = members.get(place) {
+                sort(place, *index);
+            }
+        }),
+    }
+    refresh_stale(context, &mut left, &mut excluded, request, moment);
+    let left = of_first_priority(left, request);
+    if left.is_empty() {
+        let by_index = |(place, why): (Place, Excluded)| Some((*members.get(place)?, why));
+        return Err(NoDeployment::Excluded(excluded.into_iter().filter_map(by_index).collect()));
+    }
+    Ok(left)
+}
+
+/// Re-reads deployments that an old copy shows as full, and that may have room again: with every request those of a few groups, and
+/// of all before a request is refused or sent where it has failed already.
+fn refresh_stale(
+    context: &mut SelectionContext<'_>,
+    left: &mut Vec<Place>,
+    excluded: &mut [(Place, Excluded)],
+    request: &SelectionRequest<'_>,
+    moment: &Moment<'_>,
+) {
+    let member = |place: Place| request.pool.members.get(place).copied();
+    let is_untried = |place: &Place| {
+        let deployment = member(*place).and_then(|index| context.deployment(index));
+        deployment.is_some_and(|deployment| !request.retry_state.tried.contains(&deployment.id))
+    };
+    let early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
+    let has_untried = left.iter().any(is_untried);
+    let states = &mut context.states;
+    if early.is_empty() || (has_untried && states.is_alone()) {
+        return;
+    }
+    let mut groups: Vec<usize> =
+        early.iter().filter_map(|(place, _)| states.group(member(*place)?)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    if has_untried && groups.len() > REFRESH {
+        // Least recently first: which of them are left out varies, so no cursor would meet all of them.
+        groups.sort_by_key(|group| states.caught_up(*group));
+        groups.truncate(REFRESH);
+    }
+    let renewed = groups.into_iter().filter(|group| states.catch_up(*group, moment.store)).count();
+    if renewed == 0 {
+        return;
+    }
+    for (place, why) in early {
+        let Some(index) = member(*place) else { continue };
+        match exclusion(states, request, index, &Instant::new(moment.now)) {
+            None => left.push(*place),
+            Some(still) => *why = still,
+        }
+    }
+}
+
+/// Why a deployment may not serve the request, by the copy of its record; `None` if it may.
+pub(crate) fn exclusion(
+    states: &DeploymentStates,
+    request: &SelectionRequest<'_>,
+    index: usize,
+    at: &Instant,
+) -> Option<Excluded> {
+    if states.snapshot(index)?.is_surely_free(&request.estimate, at) {
+        return None;
+    }
+    let (record, limits) = states.seen(index)?;
+    let admission = request.admission(index, states, false);
+    let why = eligibility::excluded(record, limits, &admission, at.now);
+    why.filter(|why| !(request.allow_unleased && *why == Excluded::Unleased))
+}
+
+/// Whether the pool's deployments are filtered by the request's tags. A deployment that is named by its id is not.
+pub(super) fn filters_tags(pool: &Pool) -> bool {
+    pool.tag_filtering && !pool.by_id
+}
+
+/// The places of the members that the request's tags admit; `None` for all of them.
+pub(crate) fn tagged(
+    context: &SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+) -> Result<Option<Vec<Place>>, NoDeployment> {
+    if !filters_tags(request.pool) {
+        return Ok(None);
+    }
+    let members = request.pool.members.iter().enumerate();
+    let with_tags =
+        members.filter_map(|(place, index)| Some((place, context.deployment(*index)?.tags.as_slice())));
+    let router = &context.config.router;
+    let rules = tags::Rules { match_any: router.tags_match_any, prefix: &router.tag_prefix };
+    let admitted = tags::admitted(with_tags, request.tags, rules);
+    admitted.map(Some).map_err(|_| NoDeployment::Tags)
+}
+
+/// Those that this request has not tried; else those that may succeed now.
+pub(super) fn untried_first(
+    context: &SelectionContext<'_>,
+    members: Vec<usize>,
+    retry_state: &RetryState,
+) -> Vec<usize> {
+    if retry_state.tried.is_empty() {
+        return members;
+    }
+    let last = retry_state.tried.last();
+    let among = |stays: &dyn Fn(&Deployment) -> bool| -> Vec<usize> {
+        let stays = |index: &usize| context.deployment(*index).is_some_and(stays);
+        members.iter().copied().filter(stays).collect()
+    };
+    let useful = |deployment: &Deployment| !retry_state.permanently_failed.contains(&deployment.id);
+    let tiers: [&dyn Fn(&Deployment) -> bool; 3] = [
+        &|deployment| !retry_state.tried.contains(&deployment.id),
+        &|deployment| useful(deployment) && Some(&deployment.id) != last,
+        &useful,
+    ];
+    tiers.into_iter().map(among).find(|left| !left.is_empty()).unwrap_or(members)
+}
+
+/// From places to deployments: those of the lowest priority level that is left, above the one that has failed.
+fn of_first_priority(places: Vec<Place>, request: &SelectionRequest<'_>) -> Vec<usize> {
+    let SelectionRequest { pool, retry_state, .. } = request;
+    let member = |place: &Place| pool.members.get(*place).copied();
+    if pool.priorities.is_none() {
+        return places.iter().filter_map(member).collect();
+    }
+    let is_left = |place: &&Place| retry_state.above.is_none_or(|above| pool.priority_at(**place) > above);
+    let first = places.iter().filter(is_left).map(|place| pool.priority_at(*place)).min();
+    let is_first = |place: &&Place| is_left(place) && Some(pool.priority_at(**place)) == first;
+    places.iter().filter(is_first).filter_map(member).collect()
+}

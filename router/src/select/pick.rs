@@ -1,0 +1,92 @@
+//! The strategy's pick among the candidates.
+
+use llm_balancer_config::Strategy;
+
+use crate::select::eligible::REFRESH;
+use crate::select::{SelectionContext, SelectionRequest};
+use crate::state::deployment_states::DeploymentStates;
+use crate::state::store::Moment;
+use crate::strategy::{
+    Candidate, least_busy, lowest_cost, lowest_latency,
+    simple_shuffle::{SimpleShuffle, Weights},
+    usage_based,
+};
+
+/// The index of the strategy's pick, and whether it is a probe of that deployment's latency.
+pub(super) fn pick(
+    context: &mut SelectionContext<'_>,
+    candidates: &[usize],
+    request: &SelectionRequest<'_>,
+    moment: &mut Moment<'_>,
+) -> Option<(usize, bool)> {
+    if let [only] = candidates {
+        return Some((*only, false));
+    }
+    if matches!(request.pool.strategy, Strategy::SimpleShuffle | Strategy::LowestCost) {
+        return pick_by_copies(context, candidates, request, moment);
+    }
+    // The other strategies depend on what other workers do.
+    context.states.look_around(request.pool, REFRESH, moment.store);
+    let first = pick_by_copies(context, candidates, request, moment)?;
+    if context.states.is_alone() {
+        return Some(first);
+    }
+    // Re-read the winner: its copy may be old, and another deployment better.
+    context.states.read(first.0, moment.store);
+    pick_by_copies(context, candidates, request, moment)
+}
+
+fn pick_by_copies(
+    context: &SelectionContext<'_>,
+    members: &[usize],
+    request: &SelectionRequest<'_>,
+    moment: &mut Moment<'_>,
+) -> Option<(usize, bool)> {
+    let SelectionRequest { pool, stream, .. } = request;
+    if pool.strategy == Strategy::SimpleShuffle {
+        let deployments = members.iter().filter_map(|index| context.deployment(*index));
+        let weights: Vec<Weights> = deployments.map(Weights::of).collect();
+        let place = SimpleShuffle::new(&weights).pick(moment.random)?;
+        return Some((*members.get(place)?, false));
+    }
+    let candidates = candidates(members, &context.states);
+    let mut probe = false;
+    let place = match pool.strategy {
+        Strategy::LeastBusy => least_busy::pick(&candidates, moment.now, moment.random),
+        Strategy::UsageBased => usage_based::pick(&candidates, moment.now, moment.random),
+        Strategy::LowestLatency => {
+            let pick = lowest_latency::pick(&candidates, &pool.args, *stream, moment.now, moment.random)?;
+            probe = pick.probe;
+            Some(pick.place)
+        }
+        Strategy::LowestCost | Strategy::SimpleShuffle => lowest_cost::pick(&candidates, moment.random),
+    };
+    Some((candidates.get(place?)?.index, probe))
+}
+
+pub(super) fn make_shortlist(
+    context: &mut SelectionContext<'_>,
+    members: &[usize],
+    request: &SelectionRequest<'_>,
+    moment: &mut Moment<'_>,
+) {
+    let SelectionRequest { pool, stream, .. } = request;
+    let candidates = candidates(members, &context.states);
+    let scored = |score: &dyn Fn(&Candidate<'_>) -> f64| -> Vec<(f64, usize)> {
+        candidates.iter().map(|candidate| (score(candidate), candidate.index)).collect()
+    };
+    let scored = match pool.strategy {
+        Strategy::LeastBusy => scored(&|candidate| least_busy::score(candidate, moment.now)),
+        Strategy::UsageBased => scored(&|candidate| usage_based::score(candidate, moment.now)),
+        Strategy::LowestLatency => {
+            scored(&lowest_latency::ranking(&candidates, &pool.args, *stream, moment.now))
+        }
+        Strategy::LowestCost | Strategy::SimpleShuffle => scored(&|candidate| candidate.seen.price),
+    };
+    context.shortlists.put(pool, *stream, scored, moment.random);
+}
+
+fn candidates<'l>(members: &[usize], states: &'l DeploymentStates) -> Vec<Candidate<'l>> {
+    let candidate = |index: &usize| Some(Candidate { index: *index, seen: states.snapshot(*index)? });
+    members.iter().filter_map(candidate).collect()
+}

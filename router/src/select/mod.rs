@@ -417,7 +417,7 @@ impl Router {
         }
         // Before its first choice a worker does not know that there are others.
         states.join(moment.now, moment.store);
-        states.look_around(search.pool, REFRESH, moment.store);
+        states.refresh_next(&search.pool.members, &search.pool.looks, REFRESH, moment.store);
         let first = self.pick_by(members, search, states, moment)?;
         if states.is_alone() {
             return Some(first);

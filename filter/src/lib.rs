@@ -27,7 +27,7 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::membership::Fleet;
+use llm_balancer_router::state::membership::Membership;
 use llm_balancer_router::state::store::Moment;
 
 use crate::clock::Clock;
@@ -143,7 +143,7 @@ fn configure(root: u32) -> Option<Rc<Worker>> {
     clock.start();
     let leaves = is_leaving(router.config());
     if leaves {
-        Fleet::deregister(&SharedData);
+        Membership::deregister(&SharedData);
         clock.hurry(Some(clock::PERIOD));
     }
     Some(Rc::new(Worker {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::state::lease::Shortfall;
-use llm_balancer_router::state::membership::Fleet;
+use llm_balancer_router::state::membership::Membership;
 use llm_balancer_router::telemetry::metrics::{Change, series};
 use llm_balancer_router::{Call, CallResult, RedisTransition};
 
@@ -52,12 +52,12 @@ struct Pending {
 impl Redis {
     /// Says that it is there, until something else is known, as it may be from a configuration before this one.
     pub(crate) fn start() {
-        is_up(!Fleet::read(&SharedData).away);
+        is_up(!Membership::read(&SharedData).is_redis_down);
     }
 
     /// Tells the other instances that this one ends.
     pub(crate) fn say_goodbye(&self, worker: &Worker) {
-        if let Some(call) = worker.decide(llm_balancer_router::Router::deregister) {
+        if let Some(call) = worker.decide(|router, moment| router.fleet()?.deregister(moment)) {
             self.send(worker, call, Vec::new());
         }
     }
@@ -93,7 +93,7 @@ impl Redis {
             return true;
         }
         let shortfall: Vec<_> = shortfall.into_iter().collect();
-        let call = worker.decide(|router, moment| router.acquire(&shortfall, moment));
+        let call = worker.decide(|router, moment| router.fleet()?.acquire(&shortfall, moment));
         call.is_some_and(|call| self.send(worker, call, waiting))
     }
 
@@ -128,7 +128,8 @@ impl Redis {
         if self.join(&shortfall, &[]) {
             return;
         }
-        let call = worker.decide(|router, moment| router.acquire(&[(index, Shortfall::default())], moment));
+        let call =
+            worker.decide(|router, moment| router.fleet()?.acquire(&[(index, Shortfall::default())], moment));
         if let Some(call) = call {
             self.send(worker, call, Vec::new());
         }
@@ -136,8 +137,9 @@ impl Redis {
 
     /// Tells the other instances what they should not have to wait for.
     pub(crate) fn tell_news(&self, worker: &Worker) {
-        for index in worker.router.begun_cooldowns() {
-            if let Some(call) = worker.decide(|router, moment| router.publish(index, moment)) {
+        let begun = worker.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
+        for index in begun.unwrap_or_default() {
+            if let Some(call) = worker.decide(|router, moment| router.fleet()?.publish(index, moment)) {
                 self.send(worker, call, Vec::new());
             }
         }
@@ -158,14 +160,14 @@ impl Redis {
         let mut held = self.held.take();
         let call = match held.is_empty() {
             true => None,
-            false => worker.decide(|router, moment| router.release_unused(&mut held, moment)),
+            false => worker.decide(|router, moment| router.fleet()?.release_unused(&mut held, moment)),
         };
         self.held.borrow_mut().extend(held);
         let exchange = match is_beat {
-            true => worker.decide(llm_balancer_router::Router::exchange),
-            false => Vec::new(),
+            true => worker.decide(|router, moment| Some(router.fleet()?.exchange(moment))),
+            false => None,
         };
-        for call in call.into_iter().chain(exchange) {
+        for call in call.into_iter().chain(exchange.into_iter().flatten()) {
             self.send(worker, call, Vec::new());
         }
         self.hurry(worker);
@@ -186,7 +188,7 @@ impl Redis {
             }
         }
         if is_news {
-            log(worker.decide(llm_balancer_router::Router::timed_out));
+            log(worker.decide(|router, moment| Some(router.fleet()?.timed_out(moment))));
         }
         released
     }
@@ -237,11 +239,12 @@ impl Redis {
                 }
             }
         }
-        let CallResult { news, granted, forgot } =
-            worker.decide(|router, moment| router.apply_reply(call, answer, is_late, moment));
-        log(news);
-        if forgot {
-            for call in worker.decide(llm_balancer_router::Router::resync) {
+        let CallResult { transition, granted, needs_resync, .. } =
+            worker.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
+        log(Some(transition));
+        if needs_resync {
+            let calls = worker.decide(|router, moment| Some(router.fleet()?.resync(moment)));
+            for call in calls.into_iter().flatten() {
                 self.send(worker, call, Vec::new());
             }
         }
@@ -255,14 +258,14 @@ fn is_up(is_up: bool) {
     metrics::flush(&series("redis_up", &[]), Change::Gauge(u64::from(is_up)));
 }
 
-fn log(news: RedisTransition) {
-    let message = match news {
-        RedisTransition::None => return,
-        RedisTransition::Away(problem) => {
+fn log(transition: Option<RedisTransition>) {
+    let message = match transition {
+        None | Some(RedisTransition::None) => return,
+        Some(RedisTransition::Down(problem)) => {
             is_up(false);
             format!("Redis is unavailable: {problem}; this instance keeps to its share of the limits")
         }
-        RedisTransition::Back => {
+        Some(RedisTransition::Up) => {
             is_up(true);
             "Redis is available again; limits are shared".to_owned()
         }

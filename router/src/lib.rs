@@ -19,6 +19,6 @@ pub mod strategy;
 pub mod telemetry;
 pub mod upstream;
 
-pub use fleet::{Call, CallResult, RedisTransition};
+pub use fleet::{Call, CallResult, FleetClient, RedisTransition};
 pub use router::finish::{ErrorResponse, ResponseSummary, StreamEnd};
 pub use router::{Arrival, NeedsLease, Router, Sending, Step, Verdict};

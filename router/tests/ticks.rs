@@ -72,7 +72,7 @@ fn write(id: &str, used: u32, last: Duration, store: &Counting) {
 fn tick(router: &Router, held: &mut Vec<usize>, now: Duration, store: &Counting) -> (usize, bool) {
     let before = store.calls.get();
     let mut moment = Moment { now, random: &mut SplitMix::new(1), store };
-    let call = router.release_unused(held, &mut moment);
+    let call = router.fleet().unwrap().release_unused(held, &mut moment);
     (store.calls.get() - before, call.is_some())
 }
 

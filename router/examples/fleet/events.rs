@@ -194,18 +194,18 @@ impl Simulation {
 
     /// What an instance has decided or wants.
     fn take_in(&mut self, instance: usize, now: Micros) {
-        let news = std::mem::take(&mut self.instances[instance].news);
-        for (call, bytes) in news.calls {
+        let outbox = std::mem::take(&mut self.instances[instance].outbox);
+        for (call, bytes) in outbox.calls {
             let at = now + self.between(WAY);
             self.plan(at, Event::Reach(instance, call, bytes));
         }
         let minute = self.seen.minutes.entry(now / MINUTE).or_default();
-        minute.0 += news.admitted.len() as u64;
-        minute.1 += news.refused.len() as u64;
+        minute.0 += outbox.admitted.len() as u64;
+        minute.1 += outbox.refused.len() as u64;
         // Whole seconds; in the last one, a second is right.
         let left = (MINUTE - now % MINUTE) / SECOND;
-        self.seen.in_vain += news.refused.iter().filter(|(_, seconds)| seconds + 1 < left).count() as u64;
-        for (request, attempt) in news.admitted {
+        self.seen.in_vain += outbox.refused.iter().filter(|(_, seconds)| seconds + 1 < left).count() as u64;
+        for (request, attempt) in outbox.admitted {
             let at = now + self.between(ANSWER);
             self.open.insert(request, attempt);
             self.plan(at, Event::StreamEnd(instance, request));

@@ -15,7 +15,7 @@ const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]
 /// How soon the filter looks again: for requests that others may give something back to, and for leases that may be idle.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(20));
 
-/// A request, and what it shortfall.
+/// A request, and the tokens that it needs at each deployment that may serve it.
 type Waiting = (usize, Vec<(usize, u64)>);
 
 struct Pending {
@@ -25,7 +25,7 @@ struct Pending {
 
 /// What came of the last event.
 #[derive(Default)]
-pub struct RedisTransition {
+pub struct Outbox {
     /// Calls to Redis, by number.
     pub calls: Vec<(u64, Vec<u8>)>,
     pub admitted: Vec<(usize, Attempt)>,
@@ -43,7 +43,7 @@ pub struct Instance {
     pending: BTreeMap<u64, Pending>,
     /// The number of the last call.
     last: u64,
-    pub news: RedisTransition,
+    pub outbox: Outbox,
 }
 
 impl Instance {
@@ -59,7 +59,7 @@ impl Instance {
             retry_states: HashMap::new(),
             pending: BTreeMap::new(),
             last: 0,
-            news: RedisTransition::default(),
+            outbox: Outbox::default(),
         }
     }
 
@@ -86,9 +86,9 @@ impl Instance {
                 self.held.push(index);
             }
         }
-        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let told = self.router.apply_reply(call, Some(answer), false, &mut moment);
-        assert!(!told.forgot, "Redis has forgotten nothing");
+        let moment = Moment { now, random: &mut self.random, store: &self.store };
+        let result = self.router.apply_reply(&call, Some(answer), false, &moment);
+        assert!(!result.needs_resync, "Redis has forgotten nothing");
         let mut again = Vec::new();
         for request in waiting {
             let retry_state = self.retry_states.remove(&request);
@@ -96,7 +96,7 @@ impl Instance {
                 again.push((request, shortfall));
             }
         }
-        match told.granted {
+        match result.granted {
             _ if again.is_empty() => {}
             true => self.lease(again, now),
             false => self.parked.extend(again),
@@ -118,7 +118,8 @@ impl Instance {
             self.lease(parked, now);
         }
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        if let Some(call) = self.router.release_unused(&mut self.held, &mut moment) {
+        let call = self.router.fleet().expect("it has Redis").release_unused(&mut self.held, &mut moment);
+        if let Some(call) = call {
             self.send(call, Vec::new());
         }
     }
@@ -127,12 +128,13 @@ impl Instance {
     pub fn beat(&mut self, now: Duration) {
         self.router.beat(now, &self.store);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        for call in self.router.exchange(&mut moment) {
+        let calls = self.router.fleet().expect("it has Redis").exchange(&mut moment);
+        for call in calls {
             self.send(call, Vec::new());
         }
     }
 
-    /// What it shortfall, if it cannot be decided yet.
+    /// The leases that a request needs before it can be decided.
     fn decide(
         &mut self,
         request: usize,
@@ -152,11 +154,11 @@ impl Instance {
             Step::Reply(reply, _) => {
                 let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
                 let seconds = wait.and_then(|(_, seconds)| seconds.parse().ok()).unwrap_or_default();
-                self.news.refused.push((request, seconds));
+                self.outbox.refused.push((request, seconds));
             }
             Step::Send(sending) => {
                 let (deployment, low) = (sending.attempt.deployment, sending.attempt.ticket.low);
-                self.news.admitted.push((request, sending.attempt));
+                self.outbox.admitted.push((request, sending.attempt));
                 let shortfall = HashMap::from([(deployment, Shortfall::default())]);
                 if low && !self.join(&shortfall, &[]) {
                     self.ask(&shortfall, Vec::new(), now);
@@ -197,13 +199,14 @@ impl Instance {
         let mut shortfall: Vec<_> = shortfall.iter().map(|(index, shortfall)| (*index, *shortfall)).collect();
         shortfall.sort_unstable_by_key(|(index, _)| *index);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let call = self.router.acquire(&shortfall, &mut moment).expect("Redis is there");
+        let call =
+            self.router.fleet().expect("it has Redis").acquire(&shortfall, &mut moment).expect("Redis is up");
         self.send(call, waiting);
     }
 
     fn send(&mut self, call: Call, waiting: Vec<usize>) {
         self.last += 1;
-        self.news.calls.push((self.last, call.bytes.clone()));
+        self.outbox.calls.push((self.last, call.bytes.clone()));
         self.pending.insert(self.last, Pending { call, waiting });
     }
 }

@@ -17,6 +17,7 @@ use crate::router::{Router, Verdict};
 use crate::select::SelectionRequest;
 use crate::select::eligible::eligible;
 use crate::select::fallback_room::has_fallback_with_room;
+use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{Estimate as Estimated, Metric};
 use crate::state::record::{Cooled, Record};
 use crate::state::store::Moment;
@@ -261,7 +262,7 @@ impl Router {
                 measure(record, attempt, *ended, moment.now, Estimated::measured);
             }
         });
-        self.cools(*index, cooled);
+        self.cools(*index, cooled, &mut states);
     }
 
     /// NoDeployment waits for the answer any more, and nobody knows how it would have been.
@@ -309,19 +310,16 @@ impl Router {
                 measure(record, attempt, ended, moment.now, Estimated::timed_out);
             }
         });
-        drop(states);
-        self.cools(attempt.deployment, cooled);
+        self.cools(attempt.deployment, cooled, &mut states);
     }
 
     /// Counts a cooldown that begins. Other instances learn of that, and of one that got longer, at once.
-    fn cools(&self, index: usize, cooled: Option<Cooled>) {
+    fn cools(&self, index: usize, cooled: Option<Cooled>, states: &mut DeploymentStates) {
         let Some(cooled) = cooled.filter(|cooled| *cooled != Cooled::Already) else { return };
         if cooled == Cooled::Begins {
             self.metrics.borrow_mut().cooldown(index);
         }
-        if self.config.redis.is_some() {
-            self.news.borrow_mut().push(index);
-        }
+        states.note_cooldown(index);
     }
 
     /// Whether the edge would not send the request again: one more time at most, which is kept for a client that could not be

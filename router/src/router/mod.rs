@@ -20,6 +20,7 @@ use crate::attempt::{Attempt, RetryState};
 use crate::failure::AttemptError;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::usage_refusals::UsageRefusals;
+use crate::fleet::{self, Call, CallResult, FleetClient, FleetSettings};
 use crate::http::headers::Headers;
 use crate::http::new_body::NewBody;
 use crate::models::groups::{self, Groups};
@@ -41,9 +42,9 @@ pub struct Router {
     pub(crate) config: Config,
     pub(crate) groups: Groups,
     pub(crate) states: RefCell<DeploymentStates>,
+    /// `None` without Redis.
+    fleet: Option<FleetSettings>,
     pub(crate) shortlists: RefCell<Shortlists>,
-    /// Deployments that began to sit out, for the other instances.
-    pub(crate) news: RefCell<Vec<usize>>,
     /// What is counted for those who watch.
     pub(crate) metrics: RefCell<Metrics>,
     pub(crate) watch: RefCell<GaugePublisher>,
@@ -118,8 +119,8 @@ impl Router {
         Self {
             groups,
             states: RefCell::new(states),
+            fleet: FleetSettings::new(&config),
             shortlists: RefCell::default(),
-            news: RefCell::default(),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             watch: RefCell::default(),
             usage_refusals: RefCell::default(),
@@ -142,6 +143,25 @@ impl Router {
     /// Says that this worker is alive; to be called every [`BEAT`](crate::state::heartbeats::BEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
         self.states.borrow_mut().beat(now, store);
+    }
+
+    /// The calls to Redis; `None` without Redis.
+    pub fn fleet(&self) -> Option<FleetClient<'_>> {
+        Some(FleetClient::new(self.fleet.as_ref()?, self.states.borrow_mut()))
+    }
+
+    /// Applies the reply to a call to Redis, and counts the call; `None` where there is no reply. A late one is applied as
+    /// well, but does not show that Redis is up: the next one may be as late.
+    pub fn apply_reply(
+        &self,
+        call: &Call,
+        reply: Option<&[u8]>,
+        is_late: bool,
+        moment: &Moment<'_>,
+    ) -> CallResult {
+        let result = fleet::apply_reply(call, reply, is_late, &mut self.states.borrow_mut(), moment);
+        self.metrics.borrow_mut().redis(result.outcome);
+        result
     }
 
     /// The headers that name the deployment which served, for every routed answer.
@@ -179,11 +199,5 @@ impl Router {
 
     pub(crate) fn index_of(&self, id: &Arc<str>) -> Option<usize> {
         self.config.deployments.iter().position(|deployment| deployment.id == *id)
-    }
-}
-
-impl std::fmt::Debug for Moment<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Moment({:?})", self.now)
     }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
-use crate::models::groups::Pool;
 use crate::request::token_estimate::Estimate;
 use crate::state::eligibility::{self, Excluded};
 use crate::state::freed::Stale;
@@ -19,16 +18,13 @@ use crate::state::group_limits::{GroupLimits, RateLimits};
 use crate::state::heartbeats::WorkerHeartbeats;
 use crate::state::lease::{QuotaMode, RedisHealth};
 use crate::state::limits::{AdmissionRequest, DeploymentLimits};
-use crate::state::membership::Fleet;
+use crate::state::membership::{Membership, MembershipCache};
 use crate::state::pending_successes::{self, KnownSuccesses, Waiting};
 use crate::state::record::Record;
 use crate::state::rotation::Rotation;
 use crate::state::snapshot::{Snapshot, StaticAttributes};
 use crate::state::store::{Store, TRIES, Version};
 use crate::state::window::Window;
-
-/// How long the fleet is believed to be as it was last seen.
-const FLEET: Duration = Duration::from_millis(20);
 
 /// Copies that are renewed with each beat, at most: about 0.3 ms once a second.
 const RENEWALS: usize = 256;
@@ -87,12 +83,9 @@ pub struct DeploymentStates {
     reads_at_beat: u64,
     /// All deployments, whose copies are renewed with time.
     renewals: Rotation,
-    /// Whether there may be other instances.
-    shared: bool,
-    /// They, as they were last seen.
-    fleet: Fleet,
-    /// When that was.
-    fleet_seen: Duration,
+    membership: MembershipCache,
+    /// Deployments whose cooldown began or got longer, for the other instances.
+    begun_cooldowns: Vec<usize>,
 }
 
 impl DeploymentStates {
@@ -143,9 +136,8 @@ impl DeploymentStates {
             reads: 0,
             reads_at_beat: 0,
             renewals: Rotation::default(),
-            shared,
-            fleet: Fleet::default(),
-            fleet_seen: Duration::ZERO,
+            membership: MembershipCache::new(shared),
+            begun_cooldowns: Vec::new(),
         }
     }
 
@@ -224,22 +216,14 @@ impl DeploymentStates {
         }
     }
 
-    /// How limits are shared with other instances, as far as is known; looked at again now and then.
+    /// How limits are shared with other instances.
     pub fn quota_mode(&mut self, now: Duration, store: &dyn Store) -> QuotaMode {
-        if !self.shared {
-            return QuotaMode::Local;
-        }
-        if now.abs_diff(self.fleet_seen) >= FLEET {
-            self.look_at_fleet(now, store);
-        }
-        self.fleet.quota_mode(now)
+        self.membership.quota_mode(now, store)
     }
 
-    /// The fleet as it is.
-    pub fn look_at_fleet(&mut self, now: Duration, store: &dyn Store) -> Fleet {
-        self.fleet_seen = now;
-        self.fleet = Fleet::read(store);
-        self.fleet
+    /// What this instance knows of Redis and of the other instances.
+    pub fn read_membership(&mut self, now: Duration, store: &dyn Store) -> Membership {
+        self.membership.read(now, store)
     }
 
     /// Changes what is remembered of a deployment, whatever others do at the same time; `None` where that came to nothing.
@@ -261,6 +245,18 @@ impl DeploymentStates {
             }
         }
         None
+    }
+
+    /// Notes a cooldown that began or got longer, for the other instances.
+    pub fn note_cooldown(&mut self, index: usize) {
+        if self.membership.shared {
+            self.begun_cooldowns.push(index);
+        }
+    }
+
+    /// Those noted since this was last called.
+    pub fn take_begun_cooldowns(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.begun_cooldowns)
     }
 
     /// How many deployments there are.
@@ -292,7 +288,7 @@ impl DeploymentStates {
     /// Keeps the short form of a record that has changed here.
     fn refresh_snapshot(&mut self, index: usize) {
         if let (Some(entry), Some(seen)) = (self.entries.get(index), self.seen.get_mut(index)) {
-            *seen = Snapshot::of(&entry.record, &entry.terms, entry.fixed, self.shared);
+            *seen = Snapshot::of(&entry.record, &entry.terms, entry.fixed, self.membership.shared);
         }
     }
 
@@ -312,14 +308,13 @@ impl DeploymentStates {
         Some(version)
     }
 
-    /// Renews the copies of a few members of a pool, of others every time, so that what other workers do is seen: all of them within
-    /// as many calls as it has members, divided by `count`.
-    pub fn look_around(&mut self, pool: &Pool, count: usize, store: &dyn Store) {
+    /// Renews the copies of the next `count` of these members, unless this is the only worker.
+    pub fn refresh_next(&mut self, members: &[usize], rotation: &Rotation, count: usize, store: &dyn Store) {
         if self.alive.is_alone() {
             return;
         }
-        for _ in 0..count.min(pool.members.len()) {
-            if let Some(index) = pool.members.get(pool.looks.next(pool.members.len())) {
+        for _ in 0..count.min(members.len()) {
+            if let Some(index) = members.get(rotation.next(members.len())) {
                 self.read(*index, store);
             }
         }

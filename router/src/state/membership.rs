@@ -1,4 +1,4 @@
-//! What this instance knows about the others, and about Redis, through which it knows it. Shared by its workers.
+//! What this instance knows of Redis and of the other instances, shared by its workers.
 
 use std::time::Duration;
 
@@ -7,128 +7,139 @@ use crate::state::lease::{QuotaMode, RedisHealth};
 use crate::state::record::{Decoder, Encoder, milliseconds};
 use crate::state::store::{self, Store};
 
-/// Where it is kept.
+/// The key in the store.
 const KEY: &str = "fleet";
-/// How often an instance exchanges with the others. While Redis is away, this is how often it is asked whether it is back.
+/// How often an instance exchanges with the others, and how often it asks a Redis that is down whether it is up again.
 pub const EXCHANGE: Duration = Duration::from_secs(1);
-/// A worker that comes so much too early takes its turn all the same: the next one may be a second away.
+/// A worker may take its turn this much too early: the next worker may be a second away.
 const EARLY: Duration = Duration::from_millis(100);
-/// Silent for so long, Redis may have missed what instances have done without it: it is told.
+/// After a silence this long, instances may have admitted requests that Redis does not know of.
 const MISSED: Duration = Duration::from_secs(1);
-/// Silent for so long, it is as good as away for all. If it is not, but this instance is cut off, the others know that by now and
-/// leave its share to it: 3.5 s after its last sign of life, which was up to a second before, and they look once a second.
+/// After a silence this long, Redis is down for all instances, or this one is cut off and the others leave its share to it: they
+/// do so 3.5 s after its last presence, which was up to a second before, and they look once a second.
 const SURE: Duration = Duration::from_secs(5);
+/// How long a worker uses its copy of the membership.
+const REREAD: Duration = Duration::from_millis(20);
 
-/// The fleet as it was last seen.
+/// The value in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fleet {
-    /// This instance's number; 0 for none yet.
+pub struct Membership {
+    /// This instance's number; 0 before it has one.
     pub instance: u64,
-    /// Tells one life of Redis' data from the next; 0 where it is not known yet.
+    /// Changes when Redis loses its data; 0 while it is unknown.
     pub epoch: u64,
-    /// The minute in which Redis was found to have forgotten, when it only grants after everybody has told it again.
+    /// The minute in which Redis was found to have lost data. In it, Redis grants more than shares only after all instances have
+    /// reported.
     pub lost_minute: u32,
-    /// Instances that were alive, this one included.
+    /// Instances that are alive, this one included.
     pub live: u32,
-    /// Instances that fell silent, and may go on with their shares.
+    /// Instances that fell silent, and may still use their shares.
     pub missing: u32,
     /// Redis does not answer.
-    pub away: bool,
-    /// When it fell silent, in milliseconds since the Unix epoch.
-    pub away_since: u64,
-    /// When it was last back, likewise.
-    pub back: u64,
-    /// When a worker last took on the exchange, in milliseconds since the Unix epoch.
-    pub exchanged: u64,
-    /// This instance is about to end, and the others need not hear of it again.
-    pub left: bool,
-    /// The deployment that the next exchange begins with, by its index. Shared, because any worker may take it on.
-    pub next: u32,
+    pub is_redis_down: bool,
+    /// When that began, in milliseconds since the Unix epoch.
+    pub down_since: u64,
+    /// When Redis last answered after it was down, likewise.
+    pub up_since: u64,
+    /// When a worker last took the turn to exchange, likewise.
+    pub last_exchange: u64,
+    /// This instance is about to end, and exchanges no more.
+    pub is_deregistered: bool,
+    /// The index of the deployment that the next exchange begins with. Shared, because any worker may take the turn.
+    pub next_deployment: u32,
 }
 
-impl Fleet {
-    /// Reads it; where nobody has written, nothing is known.
+impl Membership {
+    /// Reads it; the default before the first write.
     pub fn read(store: &dyn Store) -> Self {
         store.get(KEY).and_then(|(bytes, _)| Self::decode(&bytes)).unwrap_or_default()
     }
 
-    /// Changes it, however many others do so at the same time; `None` leaves it as it is.
+    /// Changes it atomically; `None` leaves it as it is.
     pub fn update<T>(store: &dyn Store, mut change: impl FnMut(&mut Self) -> Option<T>) -> Option<(Self, T)> {
         store::change(store, KEY, |bytes| {
-            let mut fleet = bytes.and_then(Self::decode).unwrap_or_default();
-            let result = change(&mut fleet)?;
-            Some((fleet.encode(), (fleet, result)))
+            let mut membership = bytes.and_then(Self::decode).unwrap_or_default();
+            let result = change(&mut membership)?;
+            Some((membership.encode(), (membership, result)))
         })
     }
 
-    /// The number of this instance, which it gets when it first asks for it.
+    /// The number of this instance, which is drawn at the first call.
     pub fn register(store: &dyn Store, random: &mut dyn Random) -> u64 {
         let known = Self::read(store).instance;
         if known != 0 {
             return known;
         }
-        let given = Self::update(store, |fleet| {
-            if fleet.instance == 0 {
-                // 2^-64 of all instances would be number 0.
-                (fleet.instance, fleet.live) = (random.bits().max(1), 1);
+        let drawn = Self::update(store, |membership| {
+            if membership.instance == 0 {
+                // 0 means none, and would be drawn once in 2^64 times.
+                (membership.instance, membership.live) = (random.bits().max(1), 1);
             }
-            Some(fleet.instance)
+            Some(membership.instance)
         });
-        given.map_or(0, |(_, number)| number)
+        drawn.map_or(0, |(_, number)| number)
     }
 
-    /// How limits are shared, as far as this tells.
+    /// Instances that limits are shared between, at least 1.
+    pub fn instances(&self) -> u32 {
+        self.live.saturating_add(self.missing).max(1)
+    }
+
+    /// How limits are shared.
     pub fn quota_mode(&self, now: Duration) -> QuotaMode {
-        let instances = self.live.saturating_add(self.missing).max(1);
-        // Where there are no others, nobody has to know.
+        let instances = self.instances();
+        // Without other instances there is none that has to notice.
         let sure = if instances == 1 { MISSED } else { SURE };
-        let health = match self.away {
+        let is_recent = milliseconds(now).abs_diff(self.down_since) < milliseconds(sure);
+        let health = match self.is_redis_down {
             false => RedisHealth::Up,
-            true if milliseconds(now).abs_diff(self.away_since) < milliseconds(sure) => RedisHealth::Suspect,
+            true if is_recent => RedisHealth::Suspect,
             true => RedisHealth::Down,
         };
         QuotaMode::Shared { instances, health }
     }
 
-    /// Redis has not answered in time. One that is slow comes back with every answer that is late: its silences count as one.
+    /// Redis has not answered in time. Silences of less than a second apart count as one: a slow Redis ends each with a late answer.
     pub fn redis_down(&mut self, now: Duration) {
         let now = milliseconds(now);
-        if !self.away && now.abs_diff(self.back) >= milliseconds(MISSED) {
-            self.away_since = now;
+        if !self.is_redis_down && now.abs_diff(self.up_since) >= milliseconds(MISSED) {
+            self.down_since = now;
         }
-        self.away = true;
+        self.is_redis_down = true;
     }
 
-    /// Redis has answered. After a silence in which instances went on with their shares, it is to be told of that.
+    /// Redis has answered. Says whether instances may have admitted requests meanwhile that Redis does not know of.
     pub fn redis_up(&mut self, now: Duration) -> bool {
         let now = milliseconds(now);
-        let has_missed = self.away && now.abs_diff(self.away_since) >= milliseconds(MISSED);
-        let is_first = now.abs_diff(self.back) >= milliseconds(MISSED);
-        (self.away, self.back) = (false, now);
+        let has_missed = self.is_redis_down && now.abs_diff(self.down_since) >= milliseconds(MISSED);
+        let is_first = now.abs_diff(self.up_since) >= milliseconds(MISSED);
+        (self.is_redis_down, self.up_since) = (false, now);
         has_missed && is_first
     }
 
-    /// From here on no worker makes this instance known.
+    /// From now on no worker exchanges, or acquires leases.
     pub fn deregister(store: &dyn Store) {
-        Self::update(store, |fleet| {
-            fleet.left = true;
+        Self::update(store, |membership| {
+            membership.is_deregistered = true;
             Some(())
         });
     }
 
-    /// Takes on the next exchange, about `asked` of `count` deployments, if it is time and no other worker has; with the index of the
-    /// first of them.
+    /// Takes the turn to exchange about `asked` of `count` deployments, unless another worker took it within a second. Returns the
+    /// index of the first deployment.
     pub fn take_turn(store: &dyn Store, now: Duration, asked: usize, count: usize) -> Option<(Self, usize)> {
         let now = milliseconds(now);
-        Self::update(store, |fleet| {
-            let is_due = now.abs_diff(fleet.exchanged) >= milliseconds(EXCHANGE.saturating_sub(EARLY));
-            (is_due && !fleet.left).then(|| {
-                fleet.exchanged = now;
-                let within = |index: usize| index.checked_rem(count).unwrap_or_default();
-                let first = within(usize::try_from(fleet.next).unwrap_or_default());
-                fleet.next = u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();
-                first
-            })
+        let within = |index: usize| index.checked_rem(count).unwrap_or_default();
+        Self::update(store, |membership| {
+            let elapsed = now.abs_diff(membership.last_exchange);
+            if elapsed < milliseconds(EXCHANGE.saturating_sub(EARLY)) || membership.is_deregistered {
+                return None;
+            }
+            membership.last_exchange = now;
+            let first = within(usize::try_from(membership.next_deployment).unwrap_or_default());
+            membership.next_deployment =
+                u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();
+            Some(first)
         })
     }
 
@@ -139,12 +150,12 @@ impl Fleet {
         out.u32(self.lost_minute);
         out.u32(self.live);
         out.u32(self.missing);
-        out.u32(u32::from(self.away));
-        out.u64(self.away_since);
-        out.u64(self.back);
-        out.u64(self.exchanged);
-        out.u32(u32::from(self.left));
-        out.u32(self.next);
+        out.u32(u32::from(self.is_redis_down));
+        out.u64(self.down_since);
+        out.u64(self.up_since);
+        out.u64(self.last_exchange);
+        out.u32(u32::from(self.is_deregistered));
+        out.u32(self.next_deployment);
         out.0
     }
 
@@ -156,13 +167,47 @@ impl Fleet {
             lost_minute: bytes.u32()?,
             live: bytes.u32()?,
             missing: bytes.u32()?,
-            away: bytes.u32()? != 0,
-            away_since: bytes.u64()?,
-            back: bytes.u64()?,
-            exchanged: bytes.u64()?,
-            left: bytes.u32()? != 0,
-            next: bytes.u32()?,
+            is_redis_down: bytes.u32()? != 0,
+            down_since: bytes.u64()?,
+            up_since: bytes.u64()?,
+            last_exchange: bytes.u64()?,
+            is_deregistered: bytes.u32()? != 0,
+            next_deployment: bytes.u32()?,
         })
+    }
+}
+
+/// The membership as a worker last read it.
+#[derive(Debug)]
+pub struct MembershipCache {
+    /// Whether there is Redis.
+    pub shared: bool,
+    membership: Membership,
+    read_at: Duration,
+}
+
+impl MembershipCache {
+    /// With nothing read yet.
+    pub fn new(shared: bool) -> Self {
+        Self { shared, membership: Membership::default(), read_at: Duration::ZERO }
+    }
+
+    /// How limits are shared, by a copy that is at most 20 ms old.
+    pub fn quota_mode(&mut self, now: Duration, store: &dyn Store) -> QuotaMode {
+        if !self.shared {
+            return QuotaMode::Local;
+        }
+        if now.abs_diff(self.read_at) >= REREAD {
+            self.read(now, store);
+        }
+        self.membership.quota_mode(now)
+    }
+
+    /// Reads the membership.
+    pub fn read(&mut self, now: Duration, store: &dyn Store) -> Membership {
+        self.read_at = now;
+        self.membership = Membership::read(store);
+        self.membership
     }
 }
 
@@ -178,64 +223,70 @@ mod tests {
     #[test]
     fn an_instance_has_one_number_for_all_of_its_workers() {
         let store = Memory::default();
-        let number = Fleet::register(&store, &mut SplitMix::new(1));
-        let first = Fleet::read(&store);
-        assert_eq!(Fleet::register(&store, &mut SplitMix::new(2)), number);
-        assert_eq!(Fleet::read(&store), first);
+        let number = Membership::register(&store, &mut SplitMix::new(1));
+        let first = Membership::read(&store);
+        assert_eq!(Membership::register(&store, &mut SplitMix::new(2)), number);
+        assert_eq!(Membership::read(&store), first);
         assert_ne!(first.instance, 0);
     }
 
     #[test]
     fn one_worker_exchanges_at_a_time() {
         let store = Memory::default();
-        assert!(Fleet::take_turn(&store, NOON, 1, 1).is_some());
-        assert!(Fleet::take_turn(&store, NOON, 1, 1).is_none());
-        assert!(Fleet::take_turn(&store, NOON + EXCHANGE - EARLY, 1, 1).is_some());
+        assert!(Membership::take_turn(&store, NOON, 1, 1).is_some());
+        assert!(Membership::take_turn(&store, NOON, 1, 1).is_none());
+        assert!(Membership::take_turn(&store, NOON + EXCHANGE - EARLY, 1, 1).is_some());
     }
 
     #[test]
-    fn exchanges_go_on_where_the_last_one_ended_whichever_worker_made_it() {
+    fn an_exchange_begins_where_the_last_one_ended_whichever_worker_made_it() {
         let store = Memory::default();
-        let firsts: Vec<usize> =
-            (0..4).map(|nth| Fleet::take_turn(&store, NOON + EXCHANGE * nth, 512, 1000).unwrap().1).collect();
+        let firsts: Vec<usize> = (0..4)
+            .map(|nth| Membership::take_turn(&store, NOON + EXCHANGE * nth, 512, 1000).unwrap().1)
+            .collect();
         assert_eq!(firsts, [0, 512, 24, 536]);
     }
 
     #[test]
-    fn an_instance_that_has_left_is_not_made_known_again() {
+    fn a_deregistered_instance_exchanges_no_more() {
         let store = Memory::default();
-        Fleet::register(&store, &mut SplitMix::new(1));
-        Fleet::deregister(&store);
-        assert!(Fleet::take_turn(&store, NOON, 1, 1).is_none());
-        assert!(Fleet::read(&store).left);
+        Membership::register(&store, &mut SplitMix::new(1));
+        Membership::deregister(&store);
+        assert!(Membership::take_turn(&store, NOON, 1, 1).is_none());
+        assert!(Membership::read(&store).is_deregistered);
     }
 
     #[test]
-    fn silences_of_a_slow_redis_are_one() {
-        let mut fleet = Fleet { live: 2, ..Fleet::default() };
-        let mut told = 0;
+    fn repeated_silences_of_a_slow_redis_count_as_one() {
+        let mut membership = Membership { live: 2, ..Membership::default() };
+        let mut missed = 0;
         for tenth in 0..20 {
             let now = NOON + Duration::from_millis(100 * tenth);
-            fleet.redis_down(now);
+            membership.redis_down(now);
             assert_eq!(
-                fleet.quota_mode(now),
+                membership.quota_mode(now),
                 QuotaMode::Shared { instances: 2, health: RedisHealth::Suspect }
             );
-            told += u32::from(fleet.redis_up(now + Duration::from_millis(50)));
+            missed += u32::from(membership.redis_up(now + Duration::from_millis(50)));
         }
-        assert_eq!(told, 0, "what it has not heard of it hears with the next request");
-        fleet.redis_down(NOON + Duration::from_secs(10));
-        assert!(fleet.redis_up(NOON + Duration::from_secs(12)));
+        assert_eq!(missed, 0, "the next request reports what Redis missed");
+        membership.redis_down(NOON + Duration::from_secs(10));
+        assert!(membership.redis_up(NOON + Duration::from_secs(12)));
     }
 
     #[test]
-    fn a_moment_of_silence_is_not_yet_an_absence() {
-        let fleet = Fleet { live: 2, away: true, away_since: milliseconds(NOON), ..Fleet::default() };
+    fn redis_is_down_after_five_seconds_of_silence_and_suspect_before() {
+        let membership = Membership {
+            live: 2,
+            is_redis_down: true,
+            down_since: milliseconds(NOON),
+            ..Membership::default()
+        };
         for (after, health) in
             [(0, RedisHealth::Suspect), (4999, RedisHealth::Suspect), (5000, RedisHealth::Down)]
         {
             let now = NOON + Duration::from_millis(after);
-            assert_eq!(fleet.quota_mode(now), QuotaMode::Shared { instances: 2, health });
+            assert_eq!(membership.quota_mode(now), QuotaMode::Shared { instances: 2, health });
         }
     }
 }

@@ -10,7 +10,7 @@ use llm_balancer_config::Config;
 
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::QuotaMode;
-use crate::state::membership::Fleet;
+use crate::state::membership::Membership;
 use crate::state::record::{Decoder, Encoder, milliseconds};
 use crate::state::store::{self, Store};
 use crate::telemetry::metrics::{Metrics, series};
@@ -96,7 +96,7 @@ impl GaugePublisher {
             self.begin(config, metrics);
         }
         if config.redis.is_some() {
-            show_the_fleet(states.look_at_fleet(now, store), now, metrics);
+            show_the_fleet(states.read_membership(now, store), now, metrics);
         }
         for _ in 0..config.deployments.len().min(MOST) {
             let index = self.next;
@@ -207,11 +207,11 @@ fn info(config: &Config, metrics: &mut Metrics, value: u64) {
     }
 }
 
-fn show_the_fleet(fleet: Fleet, now: Duration, metrics: &mut Metrics) {
-    if let QuotaMode::Shared { instances, .. } = fleet.quota_mode(now) {
+fn show_the_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) {
+    if let QuotaMode::Shared { instances, .. } = membership.quota_mode(now) {
         metrics.gauge(series("instances", &[]), u64::from(instances));
     }
-    for (mode, is_on) in [("shared", !fleet.away), ("local", fleet.away)] {
+    for (mode, is_on) in [("shared", !membership.is_redis_down), ("local", membership.is_redis_down)] {
         metrics.gauge(series("redis_mode", &[("mode", mode)]), u64::from(is_on));
     }
 }

@@ -78,3 +78,9 @@ pub struct Moment<'a> {
     /// What the workers share.
     pub store: &'a dyn Store,
 }
+
+impl std::fmt::Debug for Moment<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Moment({:?})", self.now)
+    }
+}

@@ -1,0 +1,104 @@
+//! What is sent to Redis in one call, and what each of its replies means.
+
+use std::fmt::Display;
+
+use crate::fleet::resp;
+use crate::fleet::{FleetSettings, Redis};
+use crate::state::membership::Membership;
+
+/// A pipeline on its way to Redis.
+#[derive(Debug)]
+pub struct Call {
+    /// What is sent, in Redis' wire format.
+    pub bytes: Vec<u8>,
+    /// What its replies mean, in order.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A command of a pipeline.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    /// AUTH or SELECT.
+    Setup,
+    Presence,
+    Deregister,
+    Lease {
+        index: usize,
+        minute: u32,
+        /// It asks for more, and does not only return or report.
+        is_acquire: bool,
+    },
+    Exchange {
+        index: usize,
+    },
+}
+
+impl Call {
+    /// The deployments that it asks leases of.
+    pub fn leases(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Lease { index, .. } => Some(*index),
+            _ => None,
+        })
+    }
+}
+
+/// A call that is being built.
+pub(super) struct Pipeline<'a> {
+    pub(super) settings: &'a FleetSettings,
+    pub(super) membership: Membership,
+    call: Call,
+}
+
+impl<'a> Pipeline<'a> {
+    pub(super) fn new(settings: &'a FleetSettings, membership: Membership) -> Self {
+        let call = Call { bytes: Vec::with_capacity(2048), parts: Vec::new() };
+        let mut pipeline = Self { settings, membership, call };
+        pipeline.set_up(&settings.redis);
+        pipeline
+    }
+
+    fn set_up(&mut self, redis: &Redis) {
+        if let Some(password) = &redis.password {
+            let password = password.reveal().as_bytes();
+            match &redis.username {
+                Some(user) => self.command(Part::Setup, &[b"AUTH", user.as_bytes(), password]),
+                None => self.command(Part::Setup, &[b"AUTH", password]),
+            }
+        }
+        if redis.database != 0 {
+            self.command(Part::Setup, &[b"SELECT", &text(redis.database)]);
+        }
+    }
+
+    pub(super) fn command(&mut self, part: Part, arguments: &[&[u8]]) {
+        resp::command(&mut self.call.bytes, arguments);
+        self.call.parts.push(part);
+    }
+
+    pub(super) fn script(&mut self, part: Part, script: &[u8], keys: &[Vec<u8>], arguments: &[Vec<u8>]) {
+        let count = text(keys.len());
+        let mut command: Vec<&[u8]> = vec![b"EVAL", script, &count];
+        command.extend(keys.iter().chain(arguments).map(Vec::as_slice));
+        self.command(part, &command);
+    }
+
+    /// A key in this configuration's namespace.
+    pub(super) fn key(&self, rest: &str) -> Vec<u8> {
+        text(format_args!("{}:{rest}", self.settings.redis.namespace))
+    }
+
+    /// The pipeline's end; `None` where it has nothing but its beginning.
+    pub(super) fn finish(mut self) -> Option<Call> {
+        if self.call.parts.iter().all(|part| matches!(part, Part::Setup)) {
+            return None;
+        }
+        resp::command(&mut self.call.bytes, &[b"QUIT"]);
+        Some(self.call)
+    }
+}
+
+/// An argument of a command.
+pub(super) fn text(value: impl Display) -> Vec<u8> {
+    value.to_string().into_bytes()
+}

@@ -1,0 +1,145 @@
+//! Leases: `lease.lua` grants an instance requests and tokens of a deployment's minute, and takes back what it does not use.
+
+use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::reply::{Effect, Items};
+use crate::state::deployment_states::DeploymentStates;
+use crate::state::lease::{Limits, Shortfall};
+use crate::state::limits::DeploymentLimits;
+use crate::state::membership::Membership;
+use crate::state::record::{Record, milliseconds};
+use crate::state::store::Moment;
+
+const SCRIPT: &[u8] = include_bytes!("lease.lua");
+
+/// What a call is for.
+#[derive(Clone, Copy)]
+pub(super) enum LeaseCall {
+    /// To take a portion of the minute, at least what requests wait for.
+    Acquire(Shortfall),
+    /// To return what is not used.
+    Return,
+    /// To report what was taken, after Redis has lost it.
+    Report,
+}
+
+/// Requests and tokens.
+type Amounts = (u64, u64);
+
+/// The arguments that depend on the record.
+struct Arguments {
+    minute: u32,
+    limits: Limits,
+    wanted: Amounts,
+    returned: Amounts,
+    used: Amounts,
+}
+
+impl LeaseCall {
+    /// Changes the record as the call demands, before it is sent: what is returned can no longer be used. `None` where there is
+    /// nothing to send.
+    fn prepare(
+        self,
+        record: &mut Record,
+        limits: Limits,
+        instances: u32,
+        moment: &Moment<'_>,
+    ) -> Option<Arguments> {
+        let Record { window, lease, .. } = record;
+        *lease = lease.on(window.minute);
+        lease.reconcile(window);
+        let used = (u64::from(window.requests), window.tokens);
+        let mut arguments =
+            Arguments { minute: window.minute, limits, wanted: (0, 0), returned: (0, 0), used };
+        match self {
+            Self::Acquire(shortfall) => {
+                arguments.wanted = lease.portion(window, limits, shortfall, instances, moment.now);
+            }
+            Self::Return => arguments.returned = lease.release_unused(window, moment.now)?,
+            Self::Report if limits == Limits::default() => return None,
+            // All that the lease holds: Redis no longer knows that it granted it.
+            Self::Report => arguments.used = (lease.requests, lease.tokens),
+        }
+        Some(arguments)
+    }
+}
+
+/// Adds a lease call about one deployment, where there is something to send.
+pub(super) fn add(
+    pipeline: &mut Pipeline<'_>,
+    index: usize,
+    call: LeaseCall,
+    states: &mut DeploymentStates,
+    moment: &Moment<'_>,
+) {
+    let Some(id) = pipeline.settings.deployment_ids.get(index) else { return };
+    let membership = pipeline.membership;
+    let instances = membership.instances();
+    let prepared = states.change(index, moment.now, moment.store, |record, limits: &DeploymentLimits| {
+        call.prepare(record, limits.limits(), instances, moment)
+    });
+    let Some(Arguments { minute, limits, wanted, returned, used }) = prepared else { return };
+    let shortfall = if let LeaseCall::Acquire(shortfall) = call { shortfall } else { Shortfall::default() };
+    let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), text);
+    let keys = [pipeline.key(&format!("{{{id}}}:{minute}")), pipeline.key("epoch")];
+    let arguments = [
+        text(membership.instance),
+        text(membership.epoch),
+        limit(limits.rpm),
+        limit(limits.tpm),
+        text(wanted.0),
+        text(wanted.1),
+        text(returned.0),
+        text(returned.1),
+        text(used.0),
+        text(used.1),
+        text(membership.missing),
+        text(instances),
+        text(u8::from(membership.lost_minute == minute)),
+        text(shortfall.requests),
+        text(shortfall.tokens),
+    ];
+    let part = Part::Lease { index, minute, is_acquire: wanted != (0, 0) };
+    pipeline.script(part, SCRIPT, &keys, &arguments);
+}
+
+/// Applies the reply: `{requests, tokens, remaining requests, remaining tokens, is another epoch, is unused elsewhere}`.
+pub(super) fn apply(
+    (index, minute, is_acquire): (usize, u32, bool),
+    reply: &Items<'_>,
+    states: &mut DeploymentStates,
+    moment: &Moment<'_>,
+) -> Option<Effect> {
+    let (requests, tokens) = (reply.number(0)?, reply.number(1)?);
+    let remaining = (reply.number(2)?, reply.number(3)?);
+    let (epoch_state, unused_elsewhere) = (reply.number(4)?, reply.number(5)? == 1);
+    if epoch_state == 1 {
+        Membership::update(moment.store, |membership| {
+            membership.epoch = 0;
+            membership.lost_minute = minute;
+            Some(())
+        });
+    }
+    if epoch_state != 0 {
+        return Some(Effect::Lost);
+    }
+    states.change(index, moment.now, moment.store, |record, _| {
+        let lease = &mut record.lease;
+        // A reply about a minute that is over grants nothing.
+        if lease.minute != minute {
+            return None;
+        }
+        lease.requests = lease.requests.saturating_add(requests);
+        lease.tokens = lease.tokens.saturating_add(tokens);
+        (lease.left_requests, lease.left_tokens) = remaining;
+        if is_acquire {
+            lease.unused_elsewhere = unused_elsewhere;
+            lease.told = milliseconds(moment.now);
+        }
+        Some(())
+    });
+    if (requests, tokens) == (0, 0) {
+        return Some(Effect::None);
+    }
+    states.note_freed(index, moment.now, moment.store);
+    Some(Effect::Granted)
+}

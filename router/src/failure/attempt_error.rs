@@ -15,6 +15,12 @@ pub struct AttemptError {
 }
 
 impl AttemptError {
+    /// A timeout, which is the deployment's failure unless the client has set it.
+    pub fn timed_out(is_client_timeout: bool) -> Self {
+        let class = if is_client_timeout { ErrorClass::ClientTimeout } else { ErrorClass::Server };
+        Self { failure: Failure::TimedOut, class }
+    }
+
     /// Where the request may go next (BEHAVIOUR 5.2).
     pub fn retry_scope(&self) -> RetryScope {
         self.class.retry_scope()

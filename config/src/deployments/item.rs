@@ -29,7 +29,7 @@ pub(crate) struct FileDefaults {
 /// The deployments of an item.
 pub(super) enum Item {
     /// None: the report has the error.
-    Refused,
+    Invalid,
     /// None: it is not supported, and the file skips such deployments.
     Skipped(SkippedDeployment),
     /// None: it belongs to another environment. The group.
@@ -67,19 +67,19 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &
 fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
     let Some(entries) = node.entries() else {
         reader.type_error(node, &path, "a map with model_name and litellm_params");
-        return Item::Refused;
+        return Item::Invalid;
     };
     let item = Section { entries, path, place: node.place };
     check_keys(reader, &item, &ITEM);
     let group = group(reader, &item);
     let (Some(group), Some(params)) = (group, litellm_params(reader, &item)) else {
-        return Item::Refused;
+        return Item::Invalid;
     };
     check_keys(reader, &params, &LITELLM_PARAMS);
     let empty = Section { entries: &[], path: item.path.key("model_info"), place: item.place };
     let info = reader.section(&item, "model_info").unwrap_or(empty);
     check_keys(reader, &info, &MODEL_INFO);
-    let Some(model) = model(reader, &params) else { return Item::Refused };
+    let Some(model) = model(reader, &params) else { return Item::Invalid };
     if !is_in_its_environment(reader, &info, file) {
         return Item::OtherEnvironment(group);
     }

@@ -32,10 +32,10 @@ impl RawDeployment<'_> {
             Ok(resolved) => resolved,
             Err(error) => {
                 let item = match error {
-                    ResolveError::Reported => Item::Refused,
+                    ResolveError::Reported => Item::Invalid,
                     ResolveError::Unsupported(unsupported) => self.unsupported(reader, file, unsupported),
                 };
-                if matches!(item, Item::Refused) {
+                if matches!(item, Item::Invalid) {
                     self.deployment(reader, file, Resolved::placeholder());
                 }
                 return item;
@@ -49,8 +49,8 @@ impl RawDeployment<'_> {
             let mut deployment = first.clone();
             let single = if organizations.len() > 1 { organization.as_deref() } else { None };
             let id = match (&id, single) {
-                // In LiteLLM, all organizations of a list have the same id and share all state. Here each has
-                // its own cooldowns and limits.
+                // In LiteLLM, all organizations of a list have the same id and share all state.
+                // Here each has its own cooldowns and limits.
                 (Some(id), Some(organization)) => format!("{id}-{organization}"),
                 (Some(id), None) => id.clone(),
                 (None, single) => {
@@ -75,17 +75,17 @@ impl RawDeployment<'_> {
             let id = self
                 .info
                 .find("id")
-                .and_then(|entry| reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Drop));
+                .and_then(|entry| reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Ignore));
             let (group, model) = (self.group.clone(), self.model.clone());
             return Item::Skipped(SkippedDeployment { group, model, id, key: (key, place), message, advice });
         }
         reader.report.error(place, &self.params.path.key(key), &message, &advice);
-        Item::Refused
+        Item::Invalid
     }
 
     fn own_id(&self, reader: &mut Reader<'_>) -> Option<String> {
         let entry = self.info.find("id")?;
-        let id = reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Refuse)?;
+        let id = reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Error)?;
         let path = self.info.path.key("id");
         if id.is_empty() {
             reader.report.error(entry.place, &path, "empty value", "write an id, or remove the key");

@@ -97,7 +97,7 @@ impl Credentials {
 fn secret(reader: &mut Reader<'_>, params: &Section<'_>, name: &str) -> Option<Secret> {
     // An empty key in the file counts as unset, as in LiteLLM; an empty variable is an error.
     let entry = params.find(name).filter(|entry| entry.node.value != Value::Text(String::new()))?;
-    reader.secret(entry, &params.path.key(name), Unset::Refuse)
+    reader.secret(entry, &params.path.key(name), Unset::Error)
 }
 
 /// One deployment while its endpoint is resolved.
@@ -113,7 +113,7 @@ pub(super) struct ResolveContext<'c, 'r, 's> {
     /// From the file.
     pub(super) credentials: Credentials,
     /// The environment has an invalid key, and the report has the error.
-    pub(super) key_refused: bool,
+    pub(super) has_invalid_key: bool,
 }
 
 impl ResolveContext<'_, '_, '_> {
@@ -203,10 +203,10 @@ impl ResolveContext<'_, '_, '_> {
         Ok(Some(version))
     }
 
-    /// Reports a missing credential without which every request fails. The operator can accept it, for a
-    /// proxy that adds one.
+    /// Reports a missing credential without which every request fails. The operator can accept it,
+    /// for a proxy that adds one.
     pub(super) fn missing_credential(&mut self, message: &str, advice: &str) -> Result<(), ResolveError> {
-        if self.has_own_authorization() || self.key_refused {
+        if self.has_own_authorization() || self.has_invalid_key {
             return Ok(());
         }
         let path = self.params.path.key("api_key");
@@ -237,7 +237,7 @@ impl ResolveContext<'_, '_, '_> {
         let path = self.params.path.key("api_key");
         let errors_before = self.reader.report.errors();
         let secret = self.reader.secret_from(names, self.params.place, &path, TextKind::AsciiHeader);
-        self.key_refused |= self.reader.report.errors() > errors_before;
+        self.has_invalid_key |= self.reader.report.errors() > errors_before;
         secret
     }
 
@@ -252,7 +252,7 @@ impl ResolveContext<'_, '_, '_> {
 
     /// Warns that the provider requires a key. An empty variable is an error.
     pub(super) fn warn_of_missing_key(&mut self) {
-        if self.has_own_authorization() || self.key_refused {
+        if self.has_own_authorization() || self.has_invalid_key {
             return;
         }
         let variables = self.provider.key_variables();

@@ -210,7 +210,8 @@ impl ResolveContext<'_, '_, '_> {
         Ok(Some(in_base.to_owned()))
     }
 
-    /// The deployment in `api_base`, as in the URLs of Azure's portal. LiteLLM sends requests there.
+    /// The deployment in `api_base`, as in the URLs of Azure's portal. LiteLLM sends requests
+    /// there.
     fn azure_deployment(&mut self, base: &mut BaseUrl, name: &str) -> Option<String> {
         let deployment = base.take_deployment()?;
         if deployment != name {

@@ -51,9 +51,9 @@ pub(crate) fn resolve(
         return Err(ResolveError::Reported);
     }
     let name = upstream_name(provider, written);
-    let key_refused = false;
+    let has_invalid_key = false;
     let mut context =
-        ResolveContext { reader, params, provider, written, api_base, credentials, key_refused };
+        ResolveContext { reader, params, provider, written, api_base, credentials, has_invalid_key };
     if name.is_empty() {
         return Err(context.mistake("model", "missing name of the model", "write provider/name"));
     }

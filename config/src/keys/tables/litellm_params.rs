@@ -145,7 +145,8 @@ const KEYS: &[Key] = &[
     applied("weight", "share of the requests under simple-shuffle"),
 ];
 
-/// Settings of LiteLLM's other features, by the beginning of their names. They never reach a provider.
+/// Settings of LiteLLM's other features, by the beginning of their names. They never reach a
+/// provider.
 pub(crate) fn is_litellms_own(name: &str) -> bool {
     const BEGINNINGS: [&str; 18] = [
         "adaptive_router_",
@@ -170,8 +171,8 @@ pub(crate) fn is_litellms_own(name: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// Request parameters of OpenAI, and those of other providers that real files set. Anything else is sent as well,
-/// with a warning, because it may be a misspelling.
+/// Request parameters of OpenAI, and those of other providers that real files set. Anything else is
+/// sent as well, with a warning, because it may be a misspelling.
 pub(crate) fn is_request_parameter(name: &str) -> bool {
     REQUEST_PARAMETERS.binary_search(&name).is_ok()
 }

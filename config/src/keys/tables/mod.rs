@@ -1,4 +1,5 @@
-//! Every key of a LiteLLM file, section by section. A test keeps docs/configuration.md equal to these tables.
+//! Every key of a LiteLLM file, section by section. A test keeps docs/configuration.md equal to
+//! these tables.
 
 mod general_settings;
 mod item;

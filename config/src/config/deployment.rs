@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::routing::FailurePolicy;
+use super::failure_policy::FailurePolicy;
 use crate::values::Secret;
 use crate::yaml::{self, Value};
 

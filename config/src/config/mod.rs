@@ -2,6 +2,7 @@
 
 mod deployment;
 mod endpoint;
+mod failure_policy;
 mod no_proxy;
 mod proxies;
 mod routing;
@@ -12,9 +13,10 @@ use crate::values::Secret;
 
 pub use deployment::{Credential, Deployment, DropPath, Member, Segment};
 pub use endpoint::{Endpoint, Layout, Tls};
+pub use failure_policy::FailurePolicy;
 pub(crate) use no_proxy::NoProxy;
 pub use proxies::{Proxies, Proxy};
-pub use routing::{FailurePolicy, Fallback, RouterSettings, RoutingGroup, Strategy, StrategyArgs, Target};
+pub use routing::{Fallback, RouterSettings, RoutingGroup, Strategy, StrategyArgs, Target};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug, PartialEq)]

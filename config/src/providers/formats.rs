@@ -1,7 +1,7 @@
 //! Models that their provider does not serve in OpenAI's format.
 
 use super::context::ResolveError;
-use super::table::{Protocol, Provider};
+use super::provider::{Protocol, Provider};
 use crate::diagnostics::ADVISES;
 
 const IN_FRONT: &str =
@@ -115,11 +115,11 @@ pub(super) fn region_of(written: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::table;
+    use crate::providers::lookup;
 
     fn is_served(model: &str) -> bool {
         let (provider, name) = model.split_once('/').unwrap();
-        check(table::find(provider).unwrap(), name).is_ok()
+        check(lookup::find(provider).unwrap(), name).is_ok()
     }
 
     #[test]

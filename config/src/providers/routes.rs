@@ -1,7 +1,7 @@
 //! What `api_base` may contain beyond the base: a route, a deployment, an api-version.
 
 use super::base_url::BaseUrl;
-use super::table::Protocol;
+use super::provider::Protocol;
 
 /// OpenAI's routes, which requests add to the base.
 const ROUTES: [&str; 15] = [

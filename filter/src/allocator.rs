@@ -1,92 +1,118 @@
-//! Memory for large bodies. A VM never gives memory back to the system, and what one body leaves behind may not fit the next one.
-//! So each worker sets one block aside, when the first large body comes, which holds the largest that is let in. Pages of it
-//! that no body has reached cost nothing.
+//! Memory for large bodies. A VM never returns memory to the system, and the gap that one body
+//! leaves may not fit the next one. So each worker reserves one block with the first large body; it
+//! holds the largest body that is let in. Pages of it that no body has reached cost nothing.
+//!
+//! It is a part of the global allocator because the SDK allocates what the host hands over.
 
-use std::cell::{Cell, RefCell};
-use std::ops::Deref;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr::null_mut;
 
-/// Bodies below this are allocated like anything else.
+/// Bytes; smaller allocations are left to the system's allocator.
 const LARGE: usize = 256 * 1024;
 
-thread_local! {
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator {
+    block: Cell::new(null_mut()),
+    capacity: Cell::new(0),
+    is_used: Cell::new(false),
+    most: Cell::new(0),
+};
+
+/// The system's allocator, and the block.
+struct Allocator {
+    block: Cell<*mut u8>,
+    capacity: Cell<usize>,
+    is_used: Cell<bool>,
     /// Bytes of the largest body that is let in; 0 before there is a configuration.
-    static MOST: Cell<usize> = const { Cell::new(0) };
-    /// The block, while no body is in it.
-    static SPARE: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-    /// The block, while the host writes into it.
-    static LENT: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    most: Cell<usize>,
 }
 
-/// From now on, bodies may have so many bytes.
-pub(crate) fn expect(most: u64) {
+// SAFETY: wasm32-wasip1 has one thread.
+unsafe impl Sync for Allocator {}
+
+/// Lets bodies have so many bytes from now on.
+pub(crate) fn expect_bodies(most: u64) {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    MOST.set(MOST.get().max(most));
+    ALLOCATOR.most.set(ALLOCATOR.most.get().max(most));
 }
 
-/// Memory for a large body that the host is about to hand over; `None` where it is to be allocated like anything else.
-pub(crate) fn lend(size: usize) -> Option<*mut u8> {
-    if !(LARGE..=MOST.get()).contains(&size) {
-        return None;
+impl Allocator {
+    /// The block, if it is free and as large as this.
+    fn lend(&self, size: usize) -> Option<*mut u8> {
+        if self.is_used.get() || !(LARGE..=self.most.get()).contains(&size) {
+            return None;
+        }
+        if self.capacity.get() < size {
+            self.reserve()?;
+        }
+        self.is_used.set(true);
+        Some(self.block.get())
     }
-    // A host that asked for memory and then failed has left the block there.
-    let spare = LENT.take().or_else(|| SPARE.take());
-    let mut block = spare.filter(|block| block.capacity() >= size).or_else(|| reserve(MOST.get()))?;
-    block.clear();
-    let data = block.as_mut_ptr();
-    LENT.set(Some(block));
-    Some(data)
-}
 
-fn reserve(size: usize) -> Option<Vec<u8>> {
-    let mut block = Vec::new();
-    block.try_reserve_exact(size).ok()?;
-    Some(block)
-}
+    /// Reserves a block for the largest body, in place of a smaller one.
+    fn reserve(&self) -> Option<()> {
+        let (old, new) = (bytes(self.capacity.get())?, bytes(self.most.get())?);
+        // SAFETY: the block is free, and was allocated with this layout; the new one is not empty.
+        let block = unsafe {
+            if !self.block.get().is_null() {
+                System.dealloc(self.block.get(), old);
+            }
+            System.alloc(new)
+        };
+        self.block.set(block);
+        self.capacity.set(if block.is_null() { 0 } else { new.size() });
+        (!block.is_null()).then_some(())
+    }
 
-/// The block, if the host has written these bytes into it.
-pub(crate) fn taken(data: *mut u8, size: usize) -> Option<Vec<u8>> {
-    let is_lent = |block: &mut Vec<u8>| block.as_mut_ptr() == data && block.capacity() >= size;
-    let mut block = LENT.with_borrow_mut(|lent| lent.take_if(is_lent))?;
-    // SAFETY: the host has written so many bytes, and the block is at least as large.
-    unsafe { block.set_len(size) };
-    Some(block)
-}
-
-/// A body. Its memory goes back where it came from.
-#[derive(Default)]
-pub(crate) struct Body(Vec<u8>);
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+    fn is_block(&self, data: *mut u8) -> bool {
+        self.is_used.get() && data == self.block.get()
     }
 }
 
-impl Body {
-    /// The bytes, to be kept; those of a large body are copied, so that the next one has its block.
-    pub(crate) fn into_vec(mut self) -> Vec<u8> {
-        if is_block(&self.0) { self.to_vec() } else { std::mem::take(&mut self.0) }
+fn bytes(size: usize) -> Option<Layout> {
+    Layout::array::<u8>(size).ok()
+}
+
+// SAFETY: everything but the block comes from the system's allocator and returns there. The block
+// is lent to one owner at a time, and only for byte arrays that fit into it.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.size() >= LARGE
+            && layout.align() == 1
+            && let Some(block) = self.lend(layout.size())
+        {
+            return block;
+        }
+        // SAFETY: the caller's promises are the same.
+        unsafe { System.alloc(layout) }
     }
-}
 
-/// Whether this is memory that was set aside.
-fn is_block(bytes: &Vec<u8>) -> bool {
-    bytes.capacity() >= MOST.get().max(LARGE)
-}
-
-impl Deref for Body {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
+    unsafe fn dealloc(&self, data: *mut u8, layout: Layout) {
+        if self.is_block(data) {
+            return self.is_used.set(false);
+        }
+        // SAFETY: `alloc` got this from the system's allocator.
+        unsafe { System.dealloc(data, layout) }
     }
-}
 
-impl Drop for Body {
-    fn drop(&mut self) {
-        let block = std::mem::take(&mut self.0);
-        if is_block(&block) {
-            SPARE.set(Some(block));
+    unsafe fn realloc(&self, data: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if !self.is_block(data) {
+            // SAFETY: `alloc` got this from the system's allocator.
+            return unsafe { System.realloc(data, layout, size) };
+        }
+        if size <= self.capacity.get() {
+            return data;
+        }
+        let Some(new) = bytes(size) else { return null_mut() };
+        // SAFETY: both are valid for `layout.size()` bytes, and do not overlap.
+        unsafe {
+            let moved = System.alloc(new);
+            if !moved.is_null() {
+                moved.copy_from_nonoverlapping(data, layout.size());
+                self.is_used.set(false);
+            }
+            moved
         }
     }
 }

@@ -1,159 +1,195 @@
-//! The filter: Envoy's callbacks on one side, the router on the other. It decides nothing.
-//!
-//! It runs once per attempt: the edge sends a request through an internal listener to here, the router picks a
-//! deployment, and a response that is marked for retry comes back through the same door as a new request.
-
-#![cfg(target_family = "wasm")]
-
-mod abi;
-mod answering;
-mod between;
-mod clock;
-mod exchange;
-mod host;
-mod large;
-mod metrics;
-mod probe;
-mod redis;
-mod shared;
-#[cfg(feature = "testing")]
-mod testing;
+//! One configuration on one worker: what its streams share.
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
-use std::rc::Rc;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::state::membership::Fleet;
 use llm_balancer_router::state::store::Moment;
+use proxy_wasm::types::BufferType;
 
-use crate::clock::Clock;
-use crate::host::{BufferType, LogLevel};
+use crate::http_stream::StreamHandle;
 use crate::redis::Redis;
-use crate::shared::SharedData;
+use crate::shared_data::SharedData;
+use crate::timers::{self, Timers};
+use crate::{allocator, hostcalls, metrics};
 
-/// What the requests of one configuration on one worker share.
-pub(crate) struct Worker {
+/// What the streams of one configuration on one worker share.
+pub(crate) struct Filter {
     pub(crate) router: Router,
-    pub(crate) clock: Clock,
-    pub(crate) random: RefCell<SplitMix>,
+    pub(crate) timers: Timers,
     pub(crate) redis: Redis,
-    /// The host's number for all that is not one request's.
-    pub(crate) root: u32,
-    /// Of several configurations the newest has the highest.
-    pub(crate) generation: u32,
-    /// The host's number for the request that is being looked at; 0 for none.
-    pub(crate) current: Cell<u32>,
-    /// Ticks until this instance says goodbye to the others; 0 for not at all.
-    leaves_in: Cell<u32>,
+    random: RefCell<SplitMix>,
+    version: Version,
+    /// Ticks until this instance deregisters from the others; 0 for not at all.
+    ticks_to_deregister: Cell<u32>,
 }
+
+/// Orders the configurations of a VM: the revision where the renderer counts them, then Envoy's id
+/// of the root context, which increases.
+type Version = (u32, u32);
 
 thread_local! {
-    /// The number of this VM, which its counts are kept under. A VM that takes its place has another.
-    static VM: u32 = (RandomState::new().hash_one("vm") >> 32) as u32;
+    /// Id of this VM in shared data. A VM that replaces it has another.
+    static VM: Cell<Option<u32>> = const { Cell::new(None) };
+    /// The configurations of this VM that Envoy has not dropped yet: several during a reload.
+    static VERSIONS: RefCell<BTreeSet<Version>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-impl Worker {
-    /// Asks the router for a decision, here and now.
-    pub(crate) fn decide<T>(&self, decide: impl FnOnce(&Router, &mut Moment<'_>) -> T) -> T {
-        let random = &mut *self.random.borrow_mut();
-        decide(&self.router, &mut Moment { now: host::now(), random, store: &SharedData })
+/// Ticks from the last exchange to deregistration: calls on their way arrive before.
+const TICKS_TO_DEREGISTER: u32 = 3;
+
+impl Filter {
+    /// Reads the configuration that Envoy holds ready. Without one, Envoy refuses to start, or keeps
+    /// the configuration that it has.
+    pub(crate) fn configure(root: u32) -> Option<Self> {
+        let text = hostcalls::buffer(BufferType::PluginConfiguration);
+        let config = read_config(&text)?;
+        allocator::expect_bodies(config.server.max_body_bytes);
+        let vm = vm_id()?;
+        let router = Router::new(config, vm);
+        let router = if is_root_id(names::SINGLE_HOP) { router.in_single_hop() } else { router };
+        #[cfg(feature = "testing")]
+        crate::testing::check_the_store();
+        router.open(&SharedData);
+        // Every VM gets the same fingerprint: this hasher has no seed.
+        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*text);
+        let revision = router.announce(revision(), fingerprint, random()?, &SharedData);
+        let filter = Self {
+            redis: Redis::new(vm, root, router.config()),
+            random: RefCell::new(SplitMix::new(random()?)),
+            timers: Timers::default(),
+            version: (revision, root),
+            ticks_to_deregister: Cell::new(0),
+            router,
+        };
+        VERSIONS.with_borrow_mut(|versions| versions.insert(filter.version));
+        filter.timers.start();
+        filter.deregister_if_last();
+        Some(filter)
     }
 
-    /// What happens with time. Returns the requests that wait for Redis no longer. Of several configurations on one worker, only
-    /// the newest speaks to the other instances.
-    pub(crate) fn tick(&self, is_newest: bool) -> Vec<u32> {
-        let now: Duration = host::now();
-        self.clock.tick(now);
-        let is_beat = self.clock.is_beat(now);
-        if is_beat {
+    /// Asks the router for a decision, with this worker's clock, randomness and shared data.
+    pub(crate) fn decide<T>(&self, decide: impl FnOnce(&Router, &mut Moment<'_>) -> T) -> T {
+        let random = &mut *self.random.borrow_mut();
+        decide(&self.router, &mut Moment { now: hostcalls::now(), random, store: &SharedData })
+    }
+
+    /// Fires the timers; once a second, publishes what this worker has counted.
+    pub(crate) fn on_tick(&self) {
+        let now = hostcalls::now();
+        self.redis.stay_awake();
+        for (stream, due) in self.timers.due(now) {
+            stream.on_timer(due);
+        }
+        let is_heartbeat = self.timers.is_heartbeat(now);
+        if is_heartbeat {
             self.router.beat(now, &SharedData);
             self.router.flush(now, &SharedData, &mut metrics::flush);
         }
         let released = match self.router.config().redis {
-            Some(_) => self.redis.tick(self, is_beat && is_newest),
+            Some(_) => self.redis.on_tick(self, is_heartbeat && self.is_newest()),
             None => Vec::new(),
         };
-        self.leave();
-        self.clock.rest();
-        released
+        self.resume(released, true);
+        self.count_down_to_deregister();
+        self.timers.reschedule();
+    }
+
+    /// A stream has queued something for Redis.
+    pub(crate) fn on_queue_ready(&self) {
+        self.resume(Vec::new(), true);
+    }
+
+    /// Redis has answered a call, or Envoy has given up on it.
+    pub(crate) fn on_redis_reply(&self, token: u32) {
+        let (waiting, granted) = self.redis.on_reply(self, token);
+        self.resume(waiting, granted);
+    }
+
+    /// Lets streams go on that waited for a lease. Streams that need to wait again acquire one
+    /// together: at once if something was granted, else with the next tick, when other requests may
+    /// have returned theirs.
+    fn resume(&self, waiting: Vec<StreamHandle>, granted: bool) {
+        self.redis.stay_awake();
+        let (mut ready, mut granted) = (waiting, granted);
+        loop {
+            for stream in &ready {
+                stream.on_lease_ready();
+            }
+            ready = if granted { self.redis.flush(self) } else { self.redis.park(self) };
+            if ready.is_empty() {
+                return self.redis.sleep();
+            }
+            granted = false;
+        }
+    }
+
+    /// Only the newest configuration of a worker talks to the other instances.
+    fn is_newest(&self) -> bool {
+        VERSIONS.with_borrow(|versions| versions.last().is_none_or(|newest| *newest == self.version))
+    }
+
+    /// The last configuration of an instance has to leave the fleet.
+    fn deregister_if_last(&self) {
+        if self.router.config().redis.is_some() && is_root_id(names::LEAVING) {
+            Fleet::deregister(&SharedData);
+            self.ticks_to_deregister.set(TICKS_TO_DEREGISTER);
+            self.timers.request_tick(Some(timers::PERIOD));
+        }
+    }
+
+    /// Every worker deregisters this instance: doing it twice is harmless.
+    fn count_down_to_deregister(&self) {
+        match self.ticks_to_deregister.get() {
+            0 => return,
+            1 => self.redis.deregister(self),
+            _ => self.timers.request_tick(Some(timers::PERIOD)),
+        }
+        self.ticks_to_deregister.set(self.ticks_to_deregister.get().saturating_sub(1));
     }
 }
 
-impl Drop for Worker {
-    /// What was counted since the last tick is counted all the same.
+impl Drop for Filter {
+    /// Flushes what was counted since the last tick.
     fn drop(&mut self) {
+        VERSIONS.with_borrow_mut(|versions| versions.remove(&self.version));
         self.router.close(&SharedData, &mut metrics::flush);
     }
 }
 
-impl Worker {
-    /// Says goodbye when it is time. Every worker does, as no harm is in saying it twice.
-    fn leave(&self) {
-        match self.leaves_in.get() {
-            0 => return,
-            1 => self.redis.say_goodbye(self),
-            _ => self.clock.hurry(Some(clock::PERIOD)),
-        }
-        self.leaves_in.set(self.leaves_in.get().saturating_sub(1));
-    }
-}
-
-/// Whether this is the last configuration of this instance, which has to part from others.
-fn is_leaving(config: &Config) -> bool {
-    config.redis.is_some() && host::property("plugin_root_id").as_deref() == Some(names::LEAVING.as_bytes())
-}
-
-/// The number of this configuration, where those who render it count them: the root id ends in it, since Envoy would take one
-/// that comes back for the one that it still has.
-fn number() -> Option<u32> {
-    let root_id = host::property("plugin_root_id")?;
-    std::str::from_utf8(&root_id).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()
-}
-
-/// Ticks from the last exchange to the goodbye: what is on its way then arrives before.
-const GOODBYE: u32 = 3;
-
-/// Reads the configuration that Envoy holds ready. Without one Envoy refuses to start, or keeps the one that it has.
-fn configure(root: u32) -> Option<Rc<Worker>> {
-    let text = host::body(BufferType::PluginConfiguration);
-    let reading = read("config.yaml", &String::from_utf8_lossy(&text), &|name| std::env::var(name).ok());
+fn read_config(text: &[u8]) -> Option<Config> {
+    let reading = read("config.yaml", &String::from_utf8_lossy(text), &|name| std::env::var(name).ok());
     for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Refused) {
-        host::log(LogLevel::Error, &format!("{}: {finding}", names::FILTER));
+        log::error!("{}: {finding}", names::FILTER);
     }
-    let config = reading.config?;
-    large::expect(config.server.max_body_bytes);
-    let router = Router::new(config, VM.with(|vm| *vm));
-    let is_single_hop = host::property("plugin_root_id").as_deref() == Some(names::SINGLE_HOP.as_bytes());
-    let router = if is_single_hop { router.in_single_hop() } else { router };
-    #[cfg(feature = "testing")]
-    testing::check_the_store();
-    router.open(&SharedData);
-    // Of the fingerprint, all VMs make the same, because they run the same code.
-    let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*text);
-    let generation = router.announce(number(), fingerprint, RandomState::new().hash_one(root), &SharedData);
-    if router.config().redis.is_some() {
-        Redis::start();
-    }
-    let clock = Clock::default();
-    clock.start();
-    let leaves = is_leaving(router.config());
-    if leaves {
-        Fleet::deregister(&SharedData);
-        clock.hurry(Some(clock::PERIOD));
-    }
-    Some(Rc::new(Worker {
-        router,
-        clock,
-        // std seeds its hashers from the host's source of randomness.
-        random: RefCell::new(SplitMix::new(RandomState::new().hash_one(text.len()))),
-        redis: Redis::default(),
-        root,
-        generation,
-        current: Cell::new(0),
-        leaves_in: Cell::new(if leaves { GOODBYE } else { 0 }),
-    }))
+    reading.config
+}
+
+fn vm_id() -> Option<u32> {
+    let id = VM.get().or_else(|| getrandom::u32().ok());
+    VM.set(id);
+    id
+}
+
+fn random() -> Option<u64> {
+    getrandom::u64().ok()
+}
+
+fn root_id() -> Option<Vec<u8>> {
+    hostcalls::property("plugin_root_id")
+}
+
+fn is_root_id(id: &str) -> bool {
+    root_id().as_deref() == Some(id.as_bytes())
+}
+
+/// The revision of this configuration, where its renderer counts them. The root id ends in it: Envoy
+/// would reuse the root context of a configuration that returns.
+fn revision() -> Option<u32> {
+    let root_id = root_id()?;
+    std::str::from_utf8(&root_id).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()
 }

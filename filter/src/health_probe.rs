@@ -1,56 +1,60 @@
-//! `GET /health` under way: one call to each deployment, one answer when all have been heard of.
+//! `GET /health`: one call to each deployment, and one answer when all of them are back.
 
 use std::time::Duration;
 
 use llm_balancer_config::Config;
 use llm_balancer_router::upstream::health::{self, Probed};
+use proxy_wasm::hostcalls::dispatch_http_call;
 
-use crate::abi::expect_answer;
-use crate::host;
-
-/// A deployment that has not answered by then counts as silent.
+/// Counts a deployment as silent that has not answered by then.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The calls of one request, by the host's token.
-pub(crate) struct Probe {
-    calls: Vec<Call>,
+/// The probes of one request.
+pub(crate) struct HealthProbe {
+    probes: Vec<Probe>,
 }
 
-struct Call {
-    token: u32,
+struct Probe {
     deployment: usize,
+    /// The SDK's token of the call; `None` before it is made.
+    token: Option<u32>,
     result: Option<Probed>,
 }
 
-impl Probe {
-    /// Calls all of them at once.
-    pub(crate) fn start(context: u32, config: &Config, deployments: Vec<usize>) -> Self {
-        let call = |index: usize| {
-            let deployment = config.deployments.get(index)?;
-            let sent = host::call(&deployment.cluster, &health::probe(deployment), b"", TIMEOUT);
-            Some(match sent {
-                Ok(token) => {
-                    expect_answer(token, context);
-                    Call { token, deployment: index, result: None }
-                }
-                Err(_) => Call { token: 0, deployment: index, result: Some(Probed::Silent) },
-            })
-        };
-        Self { calls: deployments.into_iter().filter_map(call).collect() }
+impl HealthProbe {
+    /// For these deployments, by index.
+    pub(crate) fn new(deployments: Vec<usize>) -> Self {
+        let probe = |deployment| Probe { deployment, token: None, result: None };
+        Self { probes: deployments.into_iter().map(probe).collect() }
     }
 
-    /// Takes down an answer; without a status there was none.
-    pub(crate) fn answered(&mut self, token: u32, status: Option<u16>) {
-        let waiting = |call: &&mut Call| call.token == token && call.result.is_none();
-        if let Some(call) = self.calls.iter_mut().find(waiting) {
-            call.result = Some(status.map_or(Probed::Silent, Probed::Answered));
+    /// Calls all deployments at once. The active stream gets the answers.
+    pub(crate) fn start(&mut self, config: &Config) {
+        self.probes.retain_mut(|probe| {
+            let Some(deployment) = config.deployments.get(probe.deployment) else { return false };
+            let headers = health::probe(deployment);
+            let sent =
+                dispatch_http_call(&deployment.cluster, headers.iter().collect(), None, Vec::new(), TIMEOUT);
+            match sent {
+                Ok(token) => probe.token = Some(token),
+                Err(_) => probe.result = Some(Probed::Silent),
+            }
+            true
+        });
+    }
+
+    /// Records an answer; without a status there was none.
+    pub(crate) fn on_reply(&mut self, token: u32, status: Option<u16>) {
+        let is_meant = |probe: &&mut Probe| probe.token == Some(token) && probe.result.is_none();
+        if let Some(probe) = self.probes.iter_mut().find(is_meant) {
+            probe.result = Some(status.map_or(Probed::Silent, Probed::Answered));
         }
     }
 
-    /// The answer to the client, when the last deployment has been heard of.
+    /// The answer to the client, when every deployment has a result.
     pub(crate) fn report(&self, config: &Config) -> Option<String> {
-        let results: Option<Vec<_>> =
-            self.calls.iter().map(|call| call.result.map(|result| (call.deployment, result))).collect();
+        let result = |probe: &Probe| probe.result.map(|result| (probe.deployment, result));
+        let results: Option<Vec<_>> = self.probes.iter().map(result).collect();
         results.map(|results| health::report(config, &results))
     }
 }

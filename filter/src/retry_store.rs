@@ -1,55 +1,55 @@
-//! What this worker remembers about requests between two of their attempts.
+//! Retry states of requests between two attempts.
 //!
-//! All attempts of a request stay on one worker, and thus in one VM. A retry_state is put down here when an attempt has
-//! failed, and taken up when the next one arrives: a back-off of a millisecond later, or after the wait of a request that
-//! has no untried deployment left. While an attempt is under way its retry_state travels with it. What is left behind belongs
-//! to a client that went in between.
+//! All attempts of a request run on one worker, and so in one VM. A failed attempt stores the
+//! request's state here, and the next attempt takes it: after a back-off of a millisecond, or after
+//! a wait. During an attempt its stream owns the state. What remains belongs to clients that left
+//! between two attempts.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
 use llm_balancer_router::attempt::RetryState;
 
-/// Requests between two attempts at most; the oldest goes first. One that is forgotten starts anew with the retries that
-/// it has left.
-const MOST: usize = 4096;
+/// Requests between two attempts at most; the oldest is dropped first. A dropped request starts anew,
+/// with the retries that it has left.
+const CAPACITY: usize = 4096;
 
 thread_local! {
-    // Beside the root contexts, so that a retry_state survives a reload of the configuration.
-    static RETRY_STATES: RefCell<Journeys> = RefCell::default();
+    // Not in the root context: it survives a reload of the configuration.
+    static STORE: RefCell<RetryStore> = RefCell::default();
 }
 
 #[derive(Default)]
-struct Journeys {
+struct RetryStore {
     by_stream: HashMap<String, RetryState>,
     oldest_first: VecDeque<String>,
 }
 
-/// Puts a retry_state down until the next attempt of its stream.
-pub fn put(stream: &str, retry_state: RetryState) {
-    // Requests without an id must not take up one another's retry_states.
+/// Stores the state of a request until its next attempt. `stream` is the edge's stream id.
+pub(crate) fn put(stream: &str, state: RetryState) {
+    // Requests without an id must not get one another's state.
     if stream.is_empty() {
         return;
     }
-    RETRY_STATES.with_borrow_mut(|retry_states| {
-        if retry_states.by_stream.insert(stream.to_owned(), retry_state).is_none() {
-            retry_states.oldest_first.push_back(stream.to_owned());
+    STORE.with_borrow_mut(|store| {
+        if store.by_stream.insert(stream.to_owned(), state).is_none() {
+            store.oldest_first.push_back(stream.to_owned());
         }
-        while retry_states.by_stream.len() > MOST {
-            let Some(oldest) = retry_states.oldest_first.pop_front() else { break };
-            retry_states.by_stream.remove(&oldest);
+        while store.by_stream.len() > CAPACITY {
+            let Some(oldest) = store.oldest_first.pop_front() else { break };
+            store.by_stream.remove(&oldest);
         }
     });
 }
 
-/// Takes up the retry_state of a stream.
-pub fn take(stream: &str) -> Option<RetryState> {
-    RETRY_STATES.with_borrow_mut(|retry_states| {
-        let retry_state = retry_states.by_stream.remove(stream);
-        // Most requests come back in the order in which they left, so this is among the first entries.
-        if let Some(place) = retry_states.oldest_first.iter().position(|known| known == stream) {
-            retry_states.oldest_first.remove(place);
+/// Takes the state of a request out of the store.
+pub(crate) fn take(stream: &str) -> Option<RetryState> {
+    STORE.with_borrow_mut(|store| {
+        let state = store.by_stream.remove(stream);
+        // Most requests return in the order in which they left, so this is among the first entries.
+        if let Some(place) = store.oldest_first.iter().position(|known| known == stream) {
+            store.oldest_first.remove(place);
         }
-        retry_state
+        state
     })
 }

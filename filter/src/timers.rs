@@ -1,7 +1,7 @@
-//! What has to happen later on this worker: a retry whose wait is over, a stream that has been silent for too long; and
-//! once a second, the sign that the worker is alive.
+//! Timers of a worker's streams: a retry whose wait is over, a response that is silent for too long;
+//! and the worker's heartbeat, once a second.
 //!
-//! The host can only tick, so a worker ticks often while it has something to watch, and slowly otherwise.
+//! Envoy only ticks. So the worker ticks every 50 ms while a timer runs, and once a second otherwise.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,145 +9,122 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_router::state::heartbeats::BEAT;
+use llm_balancer_router::stream::Due;
 
-use crate::host;
+use crate::hostcalls;
+use crate::http_stream::StreamHandle;
 
-/// How exact waits and gaps are.
-pub const PERIOD: Duration = Duration::from_millis(50);
+/// How exact timers are.
+pub(crate) const PERIOD: Duration = Duration::from_millis(50);
 
-/// What is watched, by the id of the request's context.
+/// The timers of one configuration on one worker.
 #[derive(Default)]
-pub struct Clock {
-    watched: RefCell<HashMap<u32, Watch>>,
+pub(crate) struct Timers {
+    /// By the id of the stream's context; one timer per stream.
+    running: RefCell<HashMap<u32, (StreamHandle, Timer)>>,
     /// How often the host ticks now.
     period: Cell<Duration>,
-    /// How often something else wants to be looked at, that is not watched here.
-    hurried: Cell<Option<Duration>>,
-    /// When the worker last said that it is alive.
-    beat: Cell<Duration>,
+    /// How often something else needs a tick.
+    requested: Cell<Option<Duration>>,
+    last_heartbeat: Cell<Duration>,
 }
 
-enum Watch {
-    /// A failed response that is held back until then.
-    Wait { until: Duration },
-    /// A response that must not be silent for longer than `gap`.
-    Gap { gap: Duration, progress: Rc<Cell<Progress>>, seen: u32, since: Duration },
+enum Timer {
+    /// Holds a failed response until then.
+    RetryWait { until: Duration },
+    /// Ends a response that is silent for longer than `limit`.
+    IdleTimeout { limit: Duration, chunks: Rc<Cell<u32>>, seen: u32, since: Duration },
 }
 
-/// How far a response has come, told by its request to the clock.
-#[derive(Clone, Copy, Default)]
-pub struct Progress {
-    /// Chunks so far.
-    pub chunks: u32,
-    /// Set by the clock when the gap was too long.
-    pub timed_out: bool,
-}
-
-impl Clock {
-    /// Begins to tick.
-    pub fn start(&self) {
-        self.adjust(false);
+impl Timers {
+    /// Starts to tick.
+    pub(crate) fn start(&self) {
+        self.shorten_period(false);
     }
 
-    /// Lets a paused response go on after a wait.
-    pub fn resume_after(&self, context: u32, wait: Duration) {
-        self.watch(context, Watch::Wait { until: host::now().saturating_add(wait) });
+    /// Fires once, after the wait before a retry.
+    pub(crate) fn start_retry_wait(&self, stream: StreamHandle, wait: Duration) {
+        self.insert(stream, Timer::RetryWait { until: hostcalls::now().saturating_add(wait) });
     }
 
-    /// Ends a response that is silent for longer than `gap`.
-    pub fn limit_gaps(&self, context: u32, gap: Duration) -> Rc<Cell<Progress>> {
-        let progress = Rc::<Cell<Progress>>::default();
-        let watch = Watch::Gap { gap, progress: Rc::clone(&progress), seen: 0, since: host::now() };
-        self.watch(context, watch);
-        progress
+    /// Fires when the number of chunks, which the stream counts, is the same for longer than `limit`.
+    pub(crate) fn start_idle_timeout(&self, stream: StreamHandle, limit: Duration) -> Rc<Cell<u32>> {
+        let chunks = Rc::<Cell<u32>>::default();
+        let since = hostcalls::now();
+        self.insert(stream, Timer::IdleTimeout { limit, chunks: Rc::clone(&chunks), seen: 0, since });
+        chunks
     }
 
-    /// Forgets a request that has ended.
-    pub fn forget(&self, context: u32) {
-        if let Ok(mut watched) = self.watched.try_borrow_mut() {
-            watched.remove(&context);
-        }
+    /// Drops the timer of a stream that has ended.
+    pub(crate) fn forget(&self, context: u32) {
+        self.running.borrow_mut().remove(&context);
     }
 
-    fn watch(&self, context: u32, watch: Watch) {
-        if let Ok(mut watched) = self.watched.try_borrow_mut() {
-            watched.insert(context, watch);
-        }
-        self.adjust(true);
+    /// Takes out the timers that are due.
+    pub(crate) fn due(&self, now: Duration) -> Vec<(StreamHandle, Due)> {
+        let mut all_due = Vec::new();
+        self.running.borrow_mut().retain(|_, (stream, timer)| {
+            let due = timer.due(now);
+            all_due.extend(due.map(|due| (stream.clone(), due)));
+            due.is_none()
+        });
+        all_due
     }
 
-    /// Ticks as often as somebody needs it, if that is more often than now. A new period begins anew, so one that were changed with
-    /// every request would never end; only a tick lengthens it.
-    fn adjust(&self, watches: bool) {
-        let period = self.needed(watches);
+    fn insert(&self, stream: StreamHandle, timer: Timer) {
+        self.running.borrow_mut().insert(stream.context(), (stream, timer));
+        self.shorten_period(true);
+    }
+
+    /// Asks for ticks at this interval, for something that has no timer here.
+    pub(crate) fn request_tick(&self, period: Option<Duration>) {
+        self.requested.set(period);
+        self.shorten_period(!self.running.borrow().is_empty());
+    }
+
+    /// Ticks more often if needed. Setting a period restarts it, so one that was set with every
+    /// request would never end: only a tick makes it longer.
+    fn shorten_period(&self, has_timers: bool) {
+        let period = self.needed_period(has_timers);
         if period < self.period.get() || self.period.get().is_zero() {
             self.period.set(period);
-            host::set_tick_period(period);
+            hostcalls::set_tick_period(period);
         }
     }
 
-    fn needed(&self, watches: bool) -> Duration {
-        let watched = if watches { PERIOD } else { BEAT };
-        self.hurried.get().map_or(watched, |hurried| hurried.min(watched))
-    }
-
-    /// The end of a tick: the next one comes when it is needed.
-    pub fn rest(&self) {
-        let watches = self.watched.try_borrow().is_ok_and(|watched| !watched.is_empty());
-        let period = self.needed(watches);
+    /// To be called at the end of a tick: the next one comes when it is needed.
+    pub(crate) fn reschedule(&self) {
+        let period = self.needed_period(!self.running.borrow().is_empty());
         if self.period.replace(period) != period {
-            host::set_tick_period(period);
+            hostcalls::set_tick_period(period);
         }
     }
 
-    /// Acts on everything that is due.
-    pub fn tick(&self, now: Duration) {
-        let Ok(mut watched) = self.watched.try_borrow_mut() else { return };
-        watched.retain(|context, watch| !watch.act(*context, now));
+    fn needed_period(&self, has_timers: bool) -> Duration {
+        let period = if has_timers { PERIOD } else { BEAT };
+        self.requested.get().map_or(period, |requested| requested.min(period))
     }
 
-    /// Ticks more often for the sake of something that is not watched here, or not any more.
-    pub fn hurry(&self, period: Option<Duration>) {
-        self.hurried.set(period);
-        // Whoever watches is in the middle of a tick, which looks again at its end.
-        if let Ok(watched) = self.watched.try_borrow() {
-            self.adjust(!watched.is_empty());
-        }
-    }
-
-    /// Whether it is time to say that the worker is alive. Ticks may come a little early.
-    pub fn is_beat(&self, now: Duration) -> bool {
-        let is_due = now.abs_diff(self.beat.get()) >= BEAT.saturating_sub(PERIOD);
+    /// Whether a heartbeat is due. Ticks may come a little early.
+    pub(crate) fn is_heartbeat(&self, now: Duration) -> bool {
+        let is_due = now.abs_diff(self.last_heartbeat.get()) >= BEAT.saturating_sub(PERIOD);
         if is_due {
-            self.beat.set(now);
+            self.last_heartbeat.set(now);
         }
         is_due
     }
 }
 
-impl Watch {
-    /// Does what is due, and says whether that was all.
-    fn act(&mut self, context: u32, now: Duration) -> bool {
+impl Timer {
+    fn due(&mut self, now: Duration) -> Option<Due> {
         match self {
-            Self::Wait { until } => {
-                let due = *until <= now;
-                if due && host::set_effective_context(context).is_ok() {
-                    host::resume_response();
-                }
-                due
+            Self::RetryWait { until } => (*until <= now).then_some(Due::Retry),
+            Self::IdleTimeout { chunks, seen, since, .. } if chunks.get() != *seen => {
+                (*seen, *since) = (chunks.get(), now);
+                None
             }
-            Self::Gap { gap, progress, seen, since } => {
-                let Progress { chunks, .. } = progress.get();
-                if chunks != *seen {
-                    (*seen, *since) = (chunks, now);
-                    return false;
-                }
-                let due = now.saturating_sub(*since) > *gap;
-                if due && host::set_effective_context(context).is_ok() {
-                    progress.set(Progress { chunks, timed_out: true });
-                    host::close_response();
-                }
-                due
+            Self::IdleTimeout { limit, since, .. } => {
+                (now.saturating_sub(*since) > *limit).then_some(Due::Idle)
             }
         }
     }

@@ -77,6 +77,7 @@ fn bytes(size: usize) -> Option<Layout> {
 // SAFETY: everything but the block comes from the system's allocator and returns there. The block
 // is lent to one owner at a time, and only for byte arrays that fit into it.
 unsafe impl GlobalAlloc for Allocator {
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() >= LARGE
             && layout.align() == 1
@@ -88,6 +89,7 @@ unsafe impl GlobalAlloc for Allocator {
         unsafe { System.alloc(layout) }
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, data: *mut u8, layout: Layout) {
         if self.is_block(data) {
             return self.is_used.set(false);
@@ -96,6 +98,7 @@ unsafe impl GlobalAlloc for Allocator {
         unsafe { System.dealloc(data, layout) }
     }
 
+    #[inline(never)]
     unsafe fn realloc(&self, data: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if !self.is_block(data) {
             // SAFETY: `alloc` got this from the system's allocator.

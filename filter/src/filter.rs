@@ -1,13 +1,12 @@
 //! One configuration on one worker: what its streams share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use llm_balancer_config::{Config, Severity, names, read};
 use llm_balancer_router::Router;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::membership::Fleet;
+use llm_balancer_router::state::membership::Membership;
 use llm_balancer_router::state::store::Moment;
 use proxy_wasm::types::BufferType;
 
@@ -36,7 +35,7 @@ thread_local! {
     /// Id of this VM in shared data. A VM that replaces it has another.
     static VM: Cell<Option<u32>> = const { Cell::new(None) };
     /// The configurations of this VM that Envoy has not dropped yet: several during a reload.
-    static VERSIONS: RefCell<BTreeSet<Version>> = const { RefCell::new(BTreeSet::new()) };
+    static VERSIONS: RefCell<Vec<Version>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Ticks from the last exchange to deregistration: calls on their way arrive before.
@@ -66,7 +65,7 @@ impl Filter {
             ticks_to_deregister: Cell::new(0),
             router,
         };
-        VERSIONS.with_borrow_mut(|versions| versions.insert(filter.version));
+        VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
         filter.timers.start();
         filter.deregister_if_last();
         Some(filter)
@@ -130,13 +129,13 @@ impl Filter {
 
     /// Only the newest configuration of a worker talks to the other instances.
     fn is_newest(&self) -> bool {
-        VERSIONS.with_borrow(|versions| versions.last().is_none_or(|newest| *newest == self.version))
+        VERSIONS.with_borrow(|versions| versions.iter().all(|other| *other <= self.version))
     }
 
     /// The last configuration of an instance has to leave the fleet.
     fn deregister_if_last(&self) {
-        if self.router.config().redis.is_some() && is_root_id(names::LEAVING) {
-            Fleet::deregister(&SharedData);
+        if self.router.config().redis.is_some() && is_root_id(names::DEREGISTER) {
+            Membership::deregister(&SharedData);
             self.ticks_to_deregister.set(TICKS_TO_DEREGISTER);
             self.timers.request_tick(Some(timers::PERIOD));
         }
@@ -156,14 +155,14 @@ impl Filter {
 impl Drop for Filter {
     /// Flushes what was counted since the last tick.
     fn drop(&mut self) {
-        VERSIONS.with_borrow_mut(|versions| versions.remove(&self.version));
+        VERSIONS.with_borrow_mut(|versions| versions.retain(|version| *version != self.version));
         self.router.close(&SharedData, &mut metrics::flush);
     }
 }
 
 fn read_config(text: &[u8]) -> Option<Config> {
     let reading = read("config.yaml", &String::from_utf8_lossy(text), &|name| std::env::var(name).ok());
-    for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Refused) {
+    for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         log::error!("{}: {finding}", names::FILTER);
     }
     reading.config

@@ -12,7 +12,7 @@ use llm_balancer_config::{Config, names};
 use llm_balancer_router::state::lease::Shortfall;
 use llm_balancer_router::state::membership::Membership;
 use llm_balancer_router::telemetry::metrics::{Change, series};
-use llm_balancer_router::{Call, CallResult, RedisTransition, Router};
+use llm_balancer_router::{Call, CallResult, RedisTransition};
 use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -72,7 +72,7 @@ impl Redis {
     pub(crate) fn new(vm: u32, root: u32, config: &Config) -> Self {
         let queue = config.redis.as_ref().and_then(|_| {
             // A configuration before this one may have found Redis down.
-            set_up_gauge(!Fleet::read(&SharedData).away);
+            set_up_gauge(!Membership::read(&SharedData).is_redis_down);
             register_shared_queue(&format!("{}/{vm}/{root}", names::REDIS)).ok()
         });
         Self {
@@ -169,7 +169,7 @@ impl Redis {
             return true;
         }
         let shortfall: Vec<_> = shortfall.into_iter().collect();
-        let call = filter.decide(|router, moment| router.acquire(&shortfall, moment));
+        let call = filter.decide(|router, moment| router.fleet()?.acquire(&shortfall, moment));
         call.is_some_and(|call| self.send(filter, call, waiting.to_vec()))
     }
 
@@ -186,8 +186,10 @@ impl Redis {
 
     /// Publishes cooldowns that have begun to the other instances.
     fn publish_cooldowns(&self, filter: &Filter) {
-        for deployment in filter.router.begun_cooldowns() {
-            if let Some(call) = filter.decide(|router, moment| router.publish(deployment, moment)) {
+        let begun = filter.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
+        for deployment in begun.unwrap_or_default() {
+            let call = filter.decide(|router, moment| router.fleet()?.publish(deployment, moment));
+            if let Some(call) = call {
                 self.send(filter, call, Vec::new());
             }
         }
@@ -195,7 +197,7 @@ impl Redis {
 
     /// Removes this instance from the fleet.
     pub(crate) fn deregister(&self, filter: &Filter) {
-        if let Some(call) = filter.decide(Router::deregister) {
+        if let Some(call) = filter.decide(|router, moment| router.fleet()?.deregister(moment)) {
             self.send(filter, call, Vec::new());
         }
     }
@@ -211,7 +213,8 @@ impl Redis {
         self.publish_cooldowns(filter);
         self.return_leases(filter);
         if is_heartbeat {
-            for call in filter.decide(Router::exchange) {
+            let calls = filter.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
+            for call in calls.into_iter().flatten() {
                 self.send(filter, call, Vec::new());
             }
         }
@@ -224,7 +227,7 @@ impl Redis {
         if held.is_empty() {
             return;
         }
-        let call = filter.decide(|router, moment| router.release_unused(&mut held, moment));
+        let call = filter.decide(|router, moment| router.fleet()?.release_unused(&mut held, moment));
         self.held.borrow_mut().extend(held);
         if let Some(call) = call {
             self.send(filter, call, Vec::new());
@@ -244,7 +247,7 @@ impl Redis {
             }
         }
         if has_timed_out {
-            report(filter.decide(Router::timed_out));
+            report(filter.decide(|router, moment| Some(router.fleet()?.timed_out(moment))));
         }
         released
     }
@@ -282,11 +285,12 @@ impl Redis {
 
     fn apply_reply(&self, filter: &Filter, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
         self.hold(&call);
-        let CallResult { news, granted, forgot } =
-            filter.decide(|router, moment| router.apply_reply(call, answer, is_late, moment));
-        report(news);
-        if forgot {
-            for call in filter.decide(Router::resync) {
+        let CallResult { transition, granted, needs_resync, .. } =
+            filter.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
+        report(Some(transition));
+        if needs_resync {
+            let calls = filter.decide(|router, moment| Some(router.fleet()?.resync(moment)));
+            for call in calls.into_iter().flatten() {
                 self.send(filter, call, Vec::new());
             }
         }
@@ -321,17 +325,17 @@ fn set_up_gauge(is_up: bool) {
     metrics::flush(&series("redis_up", &[]), Change::Gauge(u64::from(is_up)));
 }
 
-fn report(news: RedisTransition) {
-    match news {
-        RedisTransition::None => {}
-        RedisTransition::Away(problem) => {
+fn report(transition: Option<RedisTransition>) {
+    match transition {
+        None | Some(RedisTransition::None) => {}
+        Some(RedisTransition::Down(problem)) => {
             set_up_gauge(false);
-            let effect = "limits are held by this instance's share of them";
-            log::warn!("{}: Redis: {problem}; {effect}", names::FILTER);
+            let effect = "this instance keeps to its share of the limits";
+            log::warn!("{}: Redis is unavailable: {problem}; {effect}", names::FILTER);
         }
-        RedisTransition::Back => {
+        Some(RedisTransition::Up) => {
             set_up_gauge(true);
-            log::warn!("{}: Redis is back; limits are shared again", names::FILTER);
+            log::warn!("{}: Redis is available again; limits are shared", names::FILTER);
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct ResponseScan {
 impl ResponseScan {
     /// To be called while the response's headers can still be changed.
     pub(crate) fn new(attempt: &Attempt, status: u16) -> Self {
-        let is_filtered = attempt.withholds_usage
+        let is_filtered = attempt.filters_usage_event
             && hostcalls::header(MapType::HttpResponseHeaders, "content-type")
                 .is_some_and(|kind| kind.contains("event-stream"));
         if is_filtered {

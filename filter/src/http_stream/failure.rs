@@ -6,6 +6,7 @@ use llm_balancer_config::names;
 use llm_balancer_router::http::retry_after::retry_after;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::stream::{Event, Settled};
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
 use llm_balancer_router::upstream::answer_check::FalseSuccess;
 use llm_balancer_router::{ErrorResponse, Verdict};
 use proxy_wasm::types::{Action, BufferType, MapType};
@@ -22,14 +23,14 @@ impl Stream {
         let flags = response_flags();
         let by_envoy = Failure::from_response_flags(flags);
         attempt.detail = by_envoy.and_then(|_| detail());
-        attempt.is_on_kept_connection = by_envoy.is_some()
+        attempt.is_on_reused_connection = by_envoy.is_some()
             && Failure::ended_by_provider(flags)
             && hostcalls::header(MapType::HttpResponseHeaders, names::REUSED).is_some();
         let status = self.status;
         self.failure = Some(by_envoy.unwrap_or_else(|| {
             if (300..=399).contains(&status) {
                 let location = hostcalls::header(MapType::HttpResponseHeaders, "location");
-                let shown = location.and_then(|location| filter.router.redirected(attempt, &location));
+                let shown = location.and_then(|location| filter.router.redirect_target(attempt, &location));
                 attempt.detail = shown;
             }
             Failure::Provider { status, retry_after: retry_after_header() }
@@ -39,12 +40,12 @@ impl Stream {
     /// The answer is an error, whatever its status says.
     pub(super) fn found_error(&mut self, found: FalseSuccess) {
         if let Some(attempt) = &mut self.attempt {
-            attempt.detail = Some(format!("an error under status {}", self.status));
+            attempt.detail = Some(format!("error in the body of a response with status {}", self.status));
         }
         self.failure = Some(Failure::Provider { status: found.status, retry_after: retry_after_header() });
         self.error = Some(ErrorResponse {
             body: found.body.into_bytes(),
-            under: Some(self.status),
+            received_status: Some(self.status),
             ..ErrorResponse::default()
         });
     }
@@ -62,19 +63,19 @@ impl Stream {
             filter.decide(|router, moment| router.on_attempt_failed(*attempt, failure, &said, moment));
         // The failure may have begun a cooldown, which the other instances learn at once.
         filter.redis.wake_up(&filter);
-        self.finish();
         let settled = self.keep(verdict);
         self.step(Event::Settled(settled))
     }
 
     fn keep(&mut self, verdict: Verdict) -> Settled {
         match verdict {
-            Verdict::Relay(headers) => {
-                self.error_headers = headers;
+            Verdict::Relay(headers, entry) => {
+                (self.error_headers, self.entry) = (headers, Some(*entry));
+                self.finish();
                 Settled::Relay
             }
-            Verdict::Reply(reply) => {
-                self.reply = Some(reply);
+            Verdict::Reply(reply, entry) => {
+                (self.reply, self.entry) = (Some(reply), Some(*entry));
                 Settled::Reply
             }
             Verdict::Retry(retry_state, wait) => {
@@ -110,16 +111,17 @@ impl Stream {
     }
 
     /// The client left while its request waited for the next attempt.
-    pub(super) fn end_retry_wait(&self) {
-        if let Some(filter) = self.filter.as_ref().filter(|_| Failure::client_left(response_flags())) {
-            filter.router.left(retry_store::take(self.stream_id()));
+    pub(super) fn end_retry_wait(&mut self) {
+        if Failure::client_disconnected(response_flags()) {
+            let retry_state = retry_store::take(self.stream_id()).unwrap_or_default();
+            self.entry = Some(AccessLogEntry::client_disconnected(retry_state));
         }
     }
 
     /// The response ended before anything of it was passed on: the edge sends the request again.
     pub(super) fn reset_attempt(&mut self) {
         let flags = response_flags();
-        if Failure::client_left(flags) {
+        if Failure::client_disconnected(flags) {
             return self.abandon();
         }
         let (Some(filter), Some(mut attempt)) = (&self.filter, self.attempt.take()) else { return };
@@ -127,9 +129,12 @@ impl Stream {
         let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
         if filter.router.is_single_hop() {
             // Envoy has answered the client already.
-            filter.decide(|router, moment| {
+            let verdict = filter.decide(|router, moment| {
                 router.on_attempt_failed(*attempt, failure, &ErrorResponse::default, moment)
             });
+            if let Verdict::Relay(_, entry) | Verdict::Reply(_, entry) = verdict {
+                self.entry = Some(*entry);
+            }
             return;
         }
         let retry_state = filter.decide(|router, moment| router.on_reset(*attempt, failure, moment));
@@ -163,6 +168,6 @@ fn error_response() -> ErrorResponse {
         content_type: header("content-type"),
         error_type: header("x-amzn-errortype"),
         body: hostcalls::buffer(BufferType::HttpResponseBody),
-        under: None,
+        received_status: None,
     }
 }

@@ -17,6 +17,7 @@ use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::request::parse::Request;
 use llm_balancer_router::request::refusal::Reply;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
@@ -157,6 +158,8 @@ struct Stream {
     retry_wait: Duration,
     /// The router's answer.
     reply: Option<Reply>,
+    /// Of a request that has ended, until it is written.
+    entry: Option<AccessLogEntry>,
     /// Chunks so far, for the idle timeout; `None` if there is no limit.
     chunks: Option<Rc<Cell<u32>>>,
     /// Set when the idle timeout has ended the stream.
@@ -186,6 +189,7 @@ impl Stream {
             next_attempt: None,
             retry_wait: Duration::ZERO,
             reply: None,
+            entry: None,
             chunks: None,
             timed_out: false,
         }
@@ -211,7 +215,6 @@ impl Stream {
             Effect::SkipDuplicateLog => self.skip_duplicate_log(),
             Effect::RefuseTooLarge => self.refuse_too_large(),
             Effect::StartProbes => self.start_probes(),
-            Effect::AbortProbes => self.abort_probes(),
             Effect::AwaitLease => self.await_lease(),
             Effect::RefillLease => self.refill_lease(),
             Effect::StartAnswer => self.start_answer(),
@@ -244,11 +247,13 @@ impl Stream {
         self.filter.as_ref().is_some_and(|filter| filter.router.is_single_hop())
     }
 
-    /// Counts and logs the request, if the last decision has ended it.
-    fn finish(&self) {
-        let Some(filter) = &self.filter else { return };
-        if let Some(line) = filter.decide(|router, moment| router.finish(&self.request_headers, moment.now)) {
-            hostcalls::set_property(names::LOG_LINE, &line);
+    /// Counts the request and writes its line of the access log, if it has ended.
+    fn finish(&mut self) {
+        let (Some(filter), Some(entry)) = (&self.filter, self.entry.take()) else { return };
+        let headers = &self.request_headers;
+        let line = filter.decide(|router, moment| router.record_request(entry, headers, moment.now));
+        if let Some(line) = line {
+            hostcalls::set_property(names::ACCESS_LOG_ENTRY, &line);
         }
     }
 

@@ -5,6 +5,7 @@ use llm_balancer_router::attempt::RetryState;
 use llm_balancer_router::outcome::Outcome;
 use llm_balancer_router::request::refusal::{Refusal, Reply};
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
 use llm_balancer_router::{Arrival, NeedsLease, Sending, Step};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
@@ -19,13 +20,13 @@ impl Stream {
         self.request_headers = hostcalls::headers(MapType::HttpRequestHeaders);
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.request_headers);
-        let arrived = match filter.router.arrive(&self.request_headers, complete) {
+        let arrived = match filter.router.on_request_headers(&self.request_headers, complete) {
             Arrival::Hold(request) => {
                 self.request = Some(request);
                 Arrived::Hold
             }
-            Arrival::Reply(reply) => {
-                self.reply = Some(reply);
+            Arrival::Reply(reply, entry) => {
+                (self.reply, self.entry) = (Some(reply), entry.map(|entry| *entry));
                 Arrived::Reply
             }
             Arrival::Probe(deployments) => {
@@ -45,7 +46,8 @@ impl Stream {
             None => self.restore_retry_state(),
         };
         let body = hostcalls::buffer(BufferType::HttpRequestBody);
-        let step = filter.decide(|router, moment| router.send(&request, &body, retry_state, moment));
+        let step =
+            filter.decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         let selected = match step {
             Step::Send(sending) => self.forward(&filter, *sending, &body),
             Step::AcquireLease(needs_lease) => {
@@ -55,8 +57,8 @@ impl Stream {
                 self.shortfall = shortfall;
                 Selected::NeedsLease
             }
-            Step::Reply(reply) => {
-                self.reply = Some(reply);
+            Step::Reply(reply, entry) => {
+                (self.reply, self.entry) = (Some(reply), Some(*entry));
                 Selected::Reply
             }
         };
@@ -70,10 +72,13 @@ impl Stream {
         if self.is_single_hop() {
             return None;
         }
-        let sends: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
-        let retries = sends.checked_sub(1).filter(|retries| *retries > 0)?;
+        let edge_attempts: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
+        let retries = edge_attempts.checked_sub(1).filter(|retries| *retries > 0)?;
         let stored = retry_store::take(self.stream_id());
-        Some(RetryState { sends, ..stored.unwrap_or(RetryState { retries, ..RetryState::default() }) })
+        Some(RetryState {
+            edge_attempts,
+            ..stored.unwrap_or(RetryState { retries, ..RetryState::default() })
+        })
     }
 
     /// Rewrites the request for its deployment.
@@ -115,14 +120,13 @@ impl Stream {
     /// Settles an attempt whose result stays unknown.
     pub(super) fn abandon(&mut self) {
         if let (Some(filter), Some(attempt)) = (&self.filter, self.attempt.take()) {
-            filter.decide(|router, moment| router.on_client_disconnect(&attempt, moment));
+            self.entry = Some(filter.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
         }
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        if let Some(filter) = &self.filter {
-            filter.router.left(self.retry_state.take().map(|retry_state| *retry_state));
-        }
+        let retry_state = self.retry_state.take().map(|retry_state| *retry_state);
+        self.entry = Some(AccessLogEntry::client_disconnected(retry_state.unwrap_or_default()));
     }
 
     pub(super) fn start_probes(&mut self) {
@@ -144,24 +148,17 @@ impl Stream {
             return;
         };
         if let Some(report) = probe.report(filter.router.config()) {
-            filter.router.probed(Outcome::Success, 200);
+            self.entry = Some(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
             self.reply = Some(Reply::ok(report));
             self.step(Event::ProbesDone);
         }
     }
 
-    pub(super) fn abort_probes(&self) {
-        if let Some(filter) = &self.filter {
-            filter.router.probed(Outcome::ClientDisconnected, 0);
-        }
-    }
-
     /// The edge retries a request whose refusal came while it was still sending: it takes the end of
     /// our connection for a broken one. The second attempt gets the same refusal.
-    pub(super) fn skip_duplicate_log(&self) {
-        let is_first = self.request_headers.get(names::ATTEMPT_COUNT).is_none_or(|count| count == "1");
-        if let Some(filter) = self.filter.as_ref().filter(|_| !is_first) {
-            filter.router.told_before();
+    pub(super) fn skip_duplicate_log(&mut self) {
+        if self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1") {
+            self.entry = None;
         }
     }
 
@@ -169,21 +166,19 @@ impl Stream {
     pub(super) fn refuse_too_large(&mut self) {
         let limit = self.filter.as_ref().map(|filter| filter.router.config().server.max_body_bytes);
         let refusal = Refusal::TooLarge(limit.unwrap_or_default());
-        if let Some(filter) = &self.filter {
-            filter.router.turned_away(&refusal);
-            self.skip_duplicate_log();
-        }
-        self.reply = Some(refusal.reply());
+        self.refuse(&refusal);
+        self.skip_duplicate_log();
         self.send_reply();
     }
 
     /// A local 500.
     pub(super) fn send_error(&mut self) {
-        if let Some(filter) = &self.filter {
-            filter.router.turned_away(&Refusal::NoConnection);
-        }
-        self.reply = Some(Refusal::NoConnection.reply());
+        self.refuse(&Refusal::NoConnection);
         self.send_reply();
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        (self.reply, self.entry) = (Some(refusal.reply()), Some(AccessLogEntry::of_refusal(refusal)));
     }
 
     /// Sends our answer in place of a response that is held: nothing of it passes, its headers

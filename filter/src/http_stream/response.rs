@@ -2,9 +2,7 @@
 
 use llm_balancer_router::StreamEnd;
 use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::router::response_headers::limits;
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
-use llm_balancer_router::telemetry::explain;
 use llm_balancer_router::upstream::answer_check;
 use proxy_wasm::types::{Action, BufferType, MapType};
 
@@ -34,14 +32,8 @@ impl Stream {
 
     pub(super) fn start_answer(&mut self) {
         let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
-        for (name, value) in filter.router.served_by(attempt).into_iter().flatten() {
+        for (name, value) in filter.router.response_headers(attempt) {
             set_response_header(name, &value);
-        }
-        for (name, value) in limits(filter.router.rate_limits(attempt, attempt.ticket.at)) {
-            set_response_header(name, &value.to_string());
-        }
-        if let Some(explanation) = &attempt.retry_state.explanation {
-            set_response_header(explain::HEADER, explanation);
         }
         self.scan = Some(Box::new(ResponseScan::new(attempt, self.status)));
     }
@@ -50,7 +42,7 @@ impl Stream {
     pub(super) fn start_idle_timeout(&mut self) {
         let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
         if attempt.stream {
-            self.chunks = Some(filter.timers.start_idle_timeout(self.this.clone(), attempt.limit));
+            self.chunks = Some(filter.timers.start_idle_timeout(self.this.clone(), attempt.timeout));
         }
     }
 
@@ -94,7 +86,7 @@ impl Stream {
     pub(super) fn end_interrupted(&mut self) {
         let flags = response_flags();
         let end = match flags {
-            _ if Failure::client_left(flags) => StreamEnd::ClientDisconnected,
+            _ if Failure::client_disconnected(flags) => StreamEnd::ClientDisconnected,
             _ if self.has_timed_out(flags) => StreamEnd::TimedOut,
             _ => StreamEnd::Interrupted,
         };
@@ -104,7 +96,8 @@ impl Stream {
     fn end_attempt(&mut self, end: StreamEnd) {
         if let (Some(filter), Some(attempt), Some(scan)) = (&self.filter, self.attempt.take(), &self.scan) {
             let summary = scan.summary(end);
-            filter.decide(|router, moment| router.on_response_end(&attempt, summary, moment));
+            self.entry =
+                Some(filter.decide(|router, moment| router.on_response_end(*attempt, summary, moment)));
         }
     }
 

@@ -226,8 +226,6 @@ pub enum Effect {
     RefuseTooLarge,
     /// Call the deployments of `GET /health`; gives [`Event::ProbesDone`], now or later.
     StartProbes,
-    /// The client of `GET /health` is gone.
-    AbortProbes,
     /// Select a deployment and rewrite the request for it; gives [`Event::Selected`].
     Select,
     /// Queue for a lease; gives [`Event::LeaseReady`] later.
@@ -402,7 +400,7 @@ fn on_log(phase: Phase) -> Transition {
         Phase::HoldAnswer | Phase::ReadError => &[ResetAttempt],
         Phase::Streaming => &[EndInterrupted],
         Phase::RetryWait => &[EndRetryWait],
-        Phase::Probing => &[AbortProbes],
+        Phase::Probing => &[ClientDisconnected],
         Phase::New | Phase::Done => &[],
     };
     (Phase::Done, effects)

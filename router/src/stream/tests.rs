@@ -181,7 +181,7 @@ fn probes_timers_and_the_end_find_their_phase() {
         (&[HoldAnswer, ReadError], Event::Log, Done, &[ResetAttempt]),
         (&[Streaming], Event::Log, Done, &[EndInterrupted]),
         (&[RetryWait], Event::Log, Done, &[EndRetryWait]),
-        (&[Probing], Event::Log, Done, &[AbortProbes]),
+        (&[Probing], Event::Log, Done, &[ClientDisconnected]),
         (&[New, Done], Event::Log, Done, &[]),
     ]);
 }

@@ -16,6 +16,7 @@ pub mod request;
 pub mod select;
 pub mod state;
 pub mod strategy;
+pub mod stream;
 pub mod telemetry;
 pub mod upstream;
 

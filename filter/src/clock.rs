@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use llm_balancer_router::state::heartbeats::BEAT;
+use llm_balancer_router::state::heartbeats::HEARTBEAT;
 
 use crate::host;
 
@@ -87,7 +87,7 @@ impl Clock {
     }
 
     fn needed(&self, watches: bool) -> Duration {
-        let watched = if watches { PERIOD } else { BEAT };
+        let watched = if watches { PERIOD } else { HEARTBEAT };
         self.hurried.get().map_or(watched, |hurried| hurried.min(watched))
     }
 
@@ -117,7 +117,7 @@ impl Clock {
 
     /// Whether it is time to say that the worker is alive. Ticks may come a little early.
     pub fn is_beat(&self, now: Duration) -> bool {
-        let is_due = now.abs_diff(self.beat.get()) >= BEAT.saturating_sub(PERIOD);
+        let is_due = now.abs_diff(self.beat.get()) >= HEARTBEAT.saturating_sub(PERIOD);
         if is_due {
             self.beat.set(now);
         }

@@ -183,7 +183,7 @@ impl Exchange {
     /// A lease that is nearly used up is refilled beside the request that found it so.
     fn after(&self, action: Action) -> Action {
         if let (Some(worker), Phase::Sent(attempt)) = (&self.worker, &self.phase)
-            && attempt.ticket.low
+            && attempt.ticket.lease_low
         {
             worker.current.set(self.context);
             worker.redis.refill(worker, attempt.deployment);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use llm_balancer_router::state::heartbeats::BEAT;
+use llm_balancer_router::state::heartbeats::HEARTBEAT;
 use llm_balancer_router::stream::Due;
 
 use crate::hostcalls;
@@ -101,13 +101,13 @@ impl Timers {
     }
 
     fn needed_period(&self, has_timers: bool) -> Duration {
-        let period = if has_timers { PERIOD } else { BEAT };
+        let period = if has_timers { PERIOD } else { HEARTBEAT };
         self.requested.get().map_or(period, |requested| requested.min(period))
     }
 
     /// Whether a heartbeat is due. Ticks may come a little early.
     pub(crate) fn is_heartbeat(&self, now: Duration) -> bool {
-        let is_due = now.abs_diff(self.last_heartbeat.get()) >= BEAT.saturating_sub(PERIOD);
+        let is_due = now.abs_diff(self.last_heartbeat.get()) >= HEARTBEAT.saturating_sub(PERIOD);
         if is_due {
             self.last_heartbeat.set(now);
         }

@@ -111,7 +111,7 @@ impl Stream {
     /// Beside the request that found the lease nearly used up.
     pub(super) fn refill_lease(&self) {
         if let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt)
-            && attempt.ticket.low
+            && attempt.ticket.lease_low
         {
             filter.redis.refill(filter, attempt.deployment);
         }

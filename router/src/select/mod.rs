@@ -19,10 +19,10 @@ use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
 use crate::select::shortlist::{LARGE, Shortlists};
 use crate::state::deployment_states::{DeploymentStates, Ticket};
+use crate::state::eligibility::AdmissionRequest;
 use crate::state::eligibility::Excluded;
-use crate::state::lease::QuotaMode;
-use crate::state::limits::AdmissionRequest;
-use crate::state::snapshot::Instant;
+use crate::state::quota::QuotaMode;
+use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 
 /// What a selection reads and changes.
@@ -139,7 +139,7 @@ pub(crate) fn select(
     request: &SelectionRequest<'_>,
     moment: &mut Moment<'_>,
 ) -> Result<Selection, NoDeployment> {
-    context.states.join(moment.now, moment.store);
+    context.states.start_heartbeat(moment.now, moment.store);
     let mut request = request.updated(context, moment);
     if let Some(selection) = same_again(context, &request, moment) {
         return Ok(selection);
@@ -265,7 +265,7 @@ fn on_the_shortlist(
         return None;
     }
     let listed = context.shortlists.take(request.pool, request.stream)?;
-    let at = Instant::new(moment.now);
+    let at = CurrentTime::new(moment.now);
     let count = listed.len();
     let is_eligible = |index: &usize| eligible::exclusion(&context.states, request, *index, &at).is_none();
     let left: Vec<usize> = listed.into_iter().filter(is_eligible).collect();

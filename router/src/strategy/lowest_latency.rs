@@ -71,7 +71,7 @@ pub fn ranking<'r>(
             return -1.0;
         }
         match estimate.is_fresh(now, args.ttl) {
-            true => estimate.cost(candidate.seen.load(now)) * estimate.doubt(now),
+            true => estimate.cost(candidate.seen.total_in_flight(now)) * estimate.doubt(now),
             false => f64::MAX,
         }
     }

@@ -1,20 +1,8 @@
 //! Stories of what a worker knows of the others: it hears that their requests have ended, whatever the size of the group.
 
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{World, group};
+use crate::common::{World, group};
 use llm_balancer_router::attempt::Attempt;
 use llm_balancer_router::random::{Random, SplitMix};
 

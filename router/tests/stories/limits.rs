@@ -1,19 +1,8 @@
 //! Stories of limits: rpm, tpm and max_parallel_requests.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Answer, CallResult, NOON, World, group};
+use crate::common::{Answer, CallResult, NOON, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn ok(world: &mut World) -> CallResult {

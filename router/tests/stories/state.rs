@@ -1,17 +1,6 @@
 //! Stories of what workers share: that it outlives them, and that no value in it stops anybody.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
-use common::{Answer, CHAT, World, group};
+use crate::common::{Answer, CHAT, World, group};
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::state::store::{Moment, Store};

@@ -1,20 +1,8 @@
 //! Stories of failures that are judged by their share, among successes of other workers.
 
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Answer, World, group};
+use crate::common::{Answer, World, group};
 use llm_balancer_router::random::{Random, SplitMix};
 
 /// Workers over one store, which have heard of each other.

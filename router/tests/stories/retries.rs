@@ -1,15 +1,6 @@
 //! Stories of requests whose first deployment fails.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a story that cannot go on has failed"
-)]
-
-mod common;
-
-use common::{Answer, CallResult, World, group};
+use crate::common::{Answer, CHAT, CallResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const CITIES: [&str; 3] = ["paris", "oslo", "rome"];
@@ -154,7 +145,7 @@ fn the_number_of_retries_is_the_clients_then_the_deployments_then_the_routers() 
 fn a_header_asks_for_retries_like_the_body() {
     let mut world = cities("");
     let body = br#"{"model":"g","messages":[]}"#;
-    let told = world.post(common::CHAT, &[("x-litellm-num-retries", "1")], body, |_| Answer::Status(500));
+    let told = world.post(CHAT, &[("x-litellm-num-retries", "1")], body, |_| Answer::Status(500));
     assert_eq!(told.called.len(), 2);
 }
 

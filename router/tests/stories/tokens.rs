@@ -1,17 +1,6 @@
 //! Stories of tokens: what a request reserves of a limit, and which deployment is large enough for it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
-use common::{Answer, CallResult, World, group};
+use crate::common::{Answer, CHAT, CallResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// A message of so many tokens, its names and braces included, in place of the empty list of messages.
@@ -267,7 +256,7 @@ fn an_explanation_names_the_deployment_that_is_too_small() {
     let asking = [("authorization", "Bearer sk-long-enough"), (EXPLAIN, "1")];
     let body = format!(r#"{{"model":"g",{}}}"#, prompt(2000));
     let reasons = |yaml: String| {
-        let told = World::of(&yaml).post(common::CHAT, &asking, body.as_bytes(), |_| Answer::Ok);
+        let told = World::of(&yaml).post(CHAT, &asking, body.as_bytes(), |_| Answer::Ok);
         let explanation: serde_json::Value = serde_json::from_str(told.header(EXPLAIN).unwrap()).unwrap();
         let candidates = explanation["candidates"].as_array().unwrap().clone();
         candidates.iter().map(|candidate| candidate["reason"].as_str().map(str::to_owned)).collect::<Vec<_>>()

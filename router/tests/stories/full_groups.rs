@@ -1,21 +1,9 @@
 //! Stories of groups that are full: what refusing costs, and that no request is refused where there is room.
 
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
 use std::cell::Cell;
 use std::time::Duration;
 
-use common::{CHAT, NOON, group};
+use crate::common::{CHAT, NOON, group};
 use llm_balancer_config::read;
 use llm_balancer_router::attempt::Attempt;
 use llm_balancer_router::random::{Random, SplitMix};

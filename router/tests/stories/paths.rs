@@ -1,20 +1,10 @@
-//! Where every route goes at every kind of provider. `UPDATE=1 cargo test -p llm-balancer-router --test paths` writes the
+//! Where every route goes at every kind of provider. `UPDATE=1 cargo test -p llm-balancer-router --test stories paths` writes the
 //! table anew.
-
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
-
-mod common;
 
 use std::fmt::Write as _;
 use std::{env, fs};
 
-use common::{Answer, World};
+use crate::common::{Answer, World};
 use llm_balancer_router::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/paths.txt");

@@ -1,15 +1,6 @@
 //! Stories of requests that the filter sees once, on somebody else's listener: Envoy tries again by itself.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a story that cannot go on has failed"
-)]
-
-mod common;
-
-use common::{Answer, CallResult, World, group};
+use crate::common::{Answer, CallResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn world(members: &[&str], params: &str, settings: &str) -> World {

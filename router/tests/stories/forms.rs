@@ -1,19 +1,10 @@
 //! Stories of forms: those of real clients are served, those that readers could read in different ways are refused, and what goes
 //! out holds what the configuration says. `integration/tests/forms.rs` shows the same cases to the readers of real providers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a story that cannot go on has failed"
-)]
-
-#[path = "../../integration/forms/cases.rs"]
+#[path = "../../../integration/forms/cases.rs"]
 mod cases;
-mod common;
-
+use crate::common::{Answer, CallResult, Sent, World};
 use cases::{Case, Entry, PARAMS, all, set};
-use common::{Answer, CallResult, Sent, World};
 use serde_json::Value;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 

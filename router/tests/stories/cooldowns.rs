@@ -1,19 +1,8 @@
 //! Stories of deployments that sit out for a while after they failed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Answer, CallResult, World, group};
+use crate::common::{Answer, CallResult, World, group};
 use llm_balancer_router::telemetry::metrics::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 

@@ -1,15 +1,6 @@
 //! Stories of the names by which a client can ask for a model.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a story that cannot go on has failed"
-)]
-
-mod common;
-
-use common::{Answer, CHAT, World};
+use crate::common::{Answer, CHAT, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const FILE: &str = "

@@ -1,17 +1,6 @@
 //! Stories of who is picked: by strategy, by tag, and in groups of groups.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
-use common::{Answer, CHAT, CallResult, World, group};
+use crate::common::{Answer, CHAT, CallResult, NOON, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn by(strategy: &str, ids: &[&str]) -> World {
@@ -272,7 +261,7 @@ fn of_a_thousand_deployments_the_fastest_and_the_cheapest_are_found() {
     let mut world = World::of(&(group(&ids, "") + settings));
     for id in &ids {
         world.chat(id, "", |id| Answer::After(fast(id)));
-        world.now = common::NOON;
+        world.now = NOON;
     }
     let mut found = 0;
     for _ in 0..100 {

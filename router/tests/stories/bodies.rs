@@ -1,16 +1,6 @@
 //! Whatever members a body has, every reader of what is sent on finds the same model, and nothing that was left out.
 
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
-
-mod common;
-
-use common::{Answer, CHAT, World};
+use crate::common::{Answer, CHAT, World};
 use proptest::prelude::*;
 use proptest::sample::select;
 

@@ -1,15 +1,6 @@
 //! Stories of what a provider gets to see.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a story that cannot go on has failed"
-)]
-
-mod common;
-
-use common::{Answer, CHAT, Sent, World};
+use crate::common::{Answer, CHAT, Sent, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn file(params: &str) -> String {

@@ -1,15 +1,6 @@
 //! Attempts that are made again without counting.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a story that cannot go on has failed"
-)]
-
-mod common;
-
-use common::{Answer, World, group};
+use crate::common::{Answer, CallResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const NO_RETRIES: &str = "router_settings: {num_retries: 0}\n";
@@ -94,7 +85,7 @@ fn retries_are_left_for_what_counts() {
 
 const STRICT: &str = r#"{"object":"error","message":"[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not permitted'}]","type":"BadRequestError","code":400}"#;
 
-fn sent(told: &common::CallResult) -> &str {
+fn sent(told: &CallResult) -> &str {
     &told.sent.as_ref().unwrap().body
 }
 

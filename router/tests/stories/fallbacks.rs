@@ -1,17 +1,6 @@
 //! Stories of requests that go on to another group, or to the next order of their own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
-use common::{Answer, CallResult, World};
+use crate::common::{Answer, CallResult, World, group, items};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// One deployment for each group, named after it, and what else the file says.
@@ -205,8 +194,8 @@ fn mock_errors_take_the_way_of_true_ones_without_a_call() {
 
 /// A group of two orders.
 fn ordered(settings: &str) -> World {
-    let yaml = common::group(&["first"], ", order: 1") + &common::group(&["second"], ", order: 2") + settings;
-    World::of(&yaml.replacen("model_list:\n", "", 2).replacen("- model", "model_list:\n- model", 1))
+    let yaml = group(&["first"], ", order: 1") + &items(&["second"], ", order: 2") + settings;
+    World::of(&yaml)
 }
 
 #[story(unsupported = test)]
@@ -228,11 +217,9 @@ fn the_next_order_serves_as_soon_as_the_first_has_failed_and_counts_as_a_fallbac
 
 #[story(unsupported = test)]
 fn every_deployment_of_an_order_is_tried_once_before_the_next_order() {
-    let group = |ids: &[&str], params| common::group(ids, params).replace("model_list:\n", "");
-    let yaml = "model_list:\n".to_owned()
-        + &group(&["a", "b", "c"], ", order: 1")
-        + &group(&["d"], ", order: 2")
-        + &group(&["e", "f"], ", order: 3");
+    let yaml = group(&["a", "b", "c"], ", order: 1")
+        + &items(&["d"], ", order: 2")
+        + &items(&["e", "f"], ", order: 3");
     let settings = "router_settings: {num_retries: 3, disable_cooldowns: true}\n";
     let mut world = World::of(&(yaml.clone() + settings));
     for _ in 0..20 {

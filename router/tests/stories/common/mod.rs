@@ -1,9 +1,6 @@
 //! A world for stories: a configuration, a client, and providers that answer as they are told. It plays the edge and
 //! the filter: it sends each attempt, hands over its outcome, and keeps the retry_state in between.
 
-#![allow(dead_code, reason = "each story file uses its own part")]
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -350,12 +347,17 @@ impl CallResult {
     }
 }
 
-/// Deployments of group `g` with these ids, each with further lines of litellm_params.
+/// A model_list of deployments of group `g` with these ids, each with further litellm_params.
 pub fn group(ids: &[&str], params: &str) -> String {
+    format!("model_list:\n{}", items(ids, params))
+}
+
+/// The items of such a list.
+pub fn items(ids: &[&str], params: &str) -> String {
     let item = |id: &&str| {
         format!(
             "- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://{id}.test/v1', api_key: k{params}}}\n  model_info: {{id: {id}}}\n"
         )
     };
-    format!("model_list:\n{}", ids.iter().map(item).collect::<String>())
+    ids.iter().map(item).collect()
 }

@@ -1,16 +1,6 @@
 //! What holds whatever happens, in whatever order: workers that interrupt each other between reading and writing, die,
 //! and come back to requests that failed, under any configuration of limits.
 
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on, or overflows, has failed"
-)]
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,21 +1,9 @@
 //! Stories of what a worker does every 20 ms with the leases that it has taken.
 
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
-mod common;
-
 use std::cell::Cell;
 use std::time::Duration;
 
-use common::{NOON, group};
+use crate::common::{NOON, group};
 use llm_balancer_config::read;
 use llm_balancer_router::Router;
 use llm_balancer_router::random::SplitMix;

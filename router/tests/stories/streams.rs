@@ -1,13 +1,5 @@
 //! What is read of an answer, and what of it reaches the client, does not depend on where its chunks are cut.
 
-#![cfg(not(target_family = "wasm"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on, or overflows, has failed"
-)]
-
 use llm_balancer_router::upstream::usage::{Usage, UsageScanner};
 use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
 use proptest::prelude::*;

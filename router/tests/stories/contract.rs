@@ -1,15 +1,5 @@
 //! The contract of a store, run for the one in memory, and the proof that it notices a store which breaks it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a story that cannot go on has failed"
-)]
-
 use std::cell::RefCell;
 use std::collections::HashMap;
 

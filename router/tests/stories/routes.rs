@@ -1,15 +1,6 @@
 //! Stories of routes: where a request comes in, and which deployments can serve it there.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a story that cannot go on has failed"
-)]
-
-mod common;
-
-use common::{Answer, CallResult, World};
+use crate::common::{Answer, CallResult, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// A group of which one deployment serves chats alone, one is Azure's, and one has every route.

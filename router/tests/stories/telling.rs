@@ -1,19 +1,9 @@
 //! Stories about what those who watch get to know: metrics, the access log, and explanations.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a story that cannot go on, or overflows, has failed"
-)]
-
 use llm_balancer_router::telemetry::metrics::Change::{self, Add, Gauge, GaugeDelta, Observe};
 use wasm_bindgen_test::wasm_bindgen_test;
 
-mod common;
-use common::{Answer, World, group};
+use crate::common::{Answer, CHAT, World, group};
 
 fn of(group: &str, id: &str) -> String {
     format!("group={group};deployment={id}")
@@ -106,11 +96,11 @@ fn refusals_have_reasons_and_groups_that_nobody_can_make_up() {
     let mut world = World::of(&yaml);
     let key = [("authorization", "Bearer sk-long-enough")];
     let body = |model: &str| format!(r#"{{"model":"{model}","messages":[]}}"#).into_bytes();
-    world.post(common::CHAT, &[], &body("g"), |_| Answer::Ok);
-    world.post(common::CHAT, &key, &body("nobody"), |_| Answer::Ok);
-    world.post(common::CHAT, &key, b"{", |_| Answer::Ok);
-    world.post(common::CHAT, &key, &body("g"), |_| Answer::Ok);
-    world.post(common::CHAT, &key, &body("g"), |_| Answer::Ok);
+    world.post(CHAT, &[], &body("g"), |_| Answer::Ok);
+    world.post(CHAT, &key, &body("nobody"), |_| Answer::Ok);
+    world.post(CHAT, &key, b"{", |_| Answer::Ok);
+    world.post(CHAT, &key, &body("g"), |_| Answer::Ok);
+    world.post(CHAT, &key, &body("g"), |_| Answer::Ok);
     let growth = growth(&mut world);
     let refusals: Vec<_> =
         growth.into_iter().filter(|(name, _)| name.starts_with("refusals_total")).collect();
@@ -211,7 +201,7 @@ const EXPLAIN: &str = "x-llm-balancer-explain";
 
 fn explained(world: &mut World, headers: &[(&str, &str)]) -> Option<serde_json::Value> {
     let body = br#"{"model":"g","messages":[]}"#;
-    let told = world.post(common::CHAT, headers, body, |id| match id {
+    let told = world.post(CHAT, headers, body, |id| match id {
         "broken" => Answer::Status(401),
         _ => Answer::Ok,
     });
@@ -260,7 +250,7 @@ fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
             let cooled = size / 3;
             for id in ids.iter().take(cooled) {
                 let body = format!(r#"{{"model":"{id}","messages":[]}}"#);
-                world.post(common::CHAT, &key, body.as_bytes(), |_| Answer::Status(429));
+                world.post(CHAT, &key, body.as_bytes(), |_| Answer::Status(429));
             }
             for _ in 0..5 {
                 let told = explained(&mut world, &[key[0], (EXPLAIN, "1")]).expect("it was asked for");

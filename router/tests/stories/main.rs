@@ -1,0 +1,47 @@
+//! Stories of whole requests, natively and in Node: what a client gets, what the providers see, and what workers share.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a story that cannot go on, or overflows, has failed"
+)]
+
+mod common;
+
+mod contract;
+mod cooldowns;
+mod fallbacks;
+mod forms;
+mod limits;
+mod names;
+mod resends;
+mod retries;
+mod rewriting;
+mod routes;
+mod single_hop;
+mod state;
+mod strategies;
+mod telling;
+mod tokens;
+
+// With threads, files or random inputs: natively alone.
+#[cfg(not(target_family = "wasm"))]
+mod bodies;
+#[cfg(not(target_family = "wasm"))]
+mod full_groups;
+#[cfg(not(target_family = "wasm"))]
+mod judging;
+#[cfg(not(target_family = "wasm"))]
+mod paths;
+#[cfg(not(target_family = "wasm"))]
+mod properties;
+#[cfg(not(target_family = "wasm"))]
+mod renewal;
+#[cfg(not(target_family = "wasm"))]
+mod streams;
+#[cfg(not(target_family = "wasm"))]
+mod ticks;

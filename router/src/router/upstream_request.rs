@@ -16,7 +16,7 @@ use crate::models::wildcard;
 use crate::request::parse::ParsedRequest;
 use crate::request::token_estimate::Estimate;
 use crate::select::Selection;
-use crate::upstream::headers::{self, Limit};
+use crate::upstream::headers::{TimeLimit, request_headers};
 use crate::upstream::{body, single_hop, stream_options};
 
 /// A deployment that was selected.
@@ -62,7 +62,7 @@ pub(super) fn sending(
         overrides: parsed.asked,
         routing: parsed.routing.clone(),
         timeout: match timeout {
-            Limit::Whole(timeout) | Limit::Gaps(timeout) => timeout,
+            TimeLimit::Total(timeout) | TimeLimit::Idle(timeout) => timeout,
         },
         is_client_timeout,
         estimate,
@@ -106,18 +106,18 @@ fn upstream_headers(
     request: &GroupRequest<'_>,
     deployment: &Deployment,
     model: &str,
-    timeout: Limit,
+    timeout: TimeLimit,
     max_retries: u32,
     length: usize,
 ) -> Headers {
     let content_type = request.parsed.payload.content_type();
     let framing = (&*content_type, length);
     if !request.router.single_hop {
-        return headers::headers(request.request, deployment, model, timeout, framing);
+        return request_headers(request.request, deployment, model, timeout, framing);
     }
-    let all = single_hop::for_all(timeout, max_retries);
-    let mut headers = headers::headers(request.request, deployment, model, all, framing);
-    single_hop::controls(&mut headers, max_retries, timeout);
+    let all = single_hop::request_limit(timeout, max_retries);
+    let mut headers = request_headers(request.request, deployment, model, all, framing);
+    single_hop::push_retry_headers(&mut headers, max_retries, timeout);
     headers
 }
 
@@ -138,12 +138,12 @@ fn count(router: &Router, deployment: usize, retry_state: &RetryState) {
 }
 
 /// How long an attempt may take (BEHAVIOUR 7), and whether the client has set that.
-fn timeout(settings: &RouterSettings, parsed: &ParsedRequest<'_>, deployment: &Deployment) -> (Limit, bool) {
+fn timeout(settings: &RouterSettings, parsed: &ParsedRequest<'_>, deployment: &Deployment) -> (TimeLimit, bool) {
     let configured = deployment.timeout.unwrap_or(settings.timeout);
     let client = parsed.asked.timeout;
     let whole: (Duration, bool) = (client.unwrap_or(configured), client.is_some());
     if !parsed.stream {
-        return (Limit::Whole(whole.0), whole.1);
+        return (TimeLimit::Total(whole.0), whole.1);
     }
     let gaps = deployment.stream_timeout.or(settings.stream_timeout);
     let (gap, is_client) = match (parsed.asked.stream_timeout, gaps) {
@@ -151,5 +151,5 @@ fn timeout(settings: &RouterSettings, parsed: &ParsedRequest<'_>, deployment: &D
         (None, Some(gap)) => (gap, false),
         (None, None) => whole,
     };
-    (Limit::Gaps(gap), is_client)
+    (TimeLimit::Idle(gap), is_client)
 }

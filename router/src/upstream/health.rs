@@ -7,7 +7,7 @@ use llm_balancer_config::{Config, Deployment};
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
 use crate::http::route::query_value;
-use crate::upstream::headers as rewrite;
+use crate::upstream::headers::push_deployment_headers;
 use crate::upstream::paths;
 
 /// How a deployment answered its probe.
@@ -43,7 +43,7 @@ pub fn probed(config: &Config, query: &str) -> Vec<usize> {
 pub fn probe(deployment: &Deployment) -> Headers {
     let mut headers = Headers::with_capacity(512, 8);
     let path = paths::path(&deployment.endpoint, "/models", &deployment.model);
-    rewrite::addressed(&mut headers, deployment, "GET", &path);
+    push_deployment_headers(&mut headers, deployment, "GET", &path);
     headers
 }
 

@@ -1,34 +1,35 @@
-//! One decision for all attempts: where the filter stands on somebody else's listener, it runs once per request, and Envoy
-//! retries by itself. It is told to by headers, and it stays with the deployment that was chosen.
+//! Single hop: the filter is on the gateway's own listener, runs once per request, and Envoy makes the retries.
 //!
-//! What needs another attempt elsewhere is not to be had there: the next deployment, the next `order`, a fallback after a
-//! failure. All that is decided before a request is sent, and all that is counted, is as everywhere.
+//! Envoy retries as these headers say, and stays with the selected deployment. Another deployment, the next `order` and a
+//! fallback after a failure would need an attempt that the filter sees, so there is none of them. What is decided before
+//! a request is sent, and what is counted, is the same as with two hops.
 
 use crate::http::headers::Headers;
-use crate::upstream::headers::{Limit, milliseconds};
+use crate::upstream::headers::{TimeLimit, milliseconds};
 
-/// Failures after which Envoy tries again: no answer, 5xx, and the statuses below.
+/// Failures after which Envoy retries: no answer, 5xx, and [`RETRIABLE_STATUSES`].
 const RETRY_ON: &str = "5xx,retriable-status-codes";
-/// What is retried beside 5xx: the statuses of classes that may go to the same deployment again. Envoy sees no body.
-const STATUSES: &str = "408,409,424,425,429,499";
 
-/// The time for all attempts together, where one has this much.
-pub(crate) fn for_all(limit: Limit, retries: u32) -> Limit {
-    match limit {
-        Limit::Whole(limit) => Limit::Whole(limit.saturating_mul(retries.saturating_add(1))),
-        Limit::Gaps(_) => limit,
+/// Statuses beside 5xx whose classes allow a retry at the same deployment. Envoy sees no body.
+const RETRIABLE_STATUSES: &str = "408,409,424,425,429,499";
+
+/// The limit of a request from that of an attempt.
+pub(crate) fn request_limit(attempt: TimeLimit, retries: u32) -> TimeLimit {
+    match attempt {
+        TimeLimit::Total(limit) => TimeLimit::Total(limit.saturating_mul(retries.saturating_add(1))),
+        TimeLimit::Idle(_) => attempt,
     }
 }
 
-/// Tells Envoy how often to try, and how long each time.
-pub(crate) fn controls(headers: &mut Headers, retries: u32, limit: Limit) {
+/// Adds the headers that set Envoy's retries, and the limit of each attempt.
+pub(crate) fn push_retry_headers(headers: &mut Headers, retries: u32, attempt: TimeLimit) {
     headers.push("x-envoy-max-retries", &retries.to_string());
     if retries == 0 {
         return;
     }
     headers.push("x-envoy-retry-on", RETRY_ON);
-    headers.push("x-envoy-retriable-status-codes", STATUSES);
-    if let Limit::Whole(limit) = limit {
+    headers.push("x-envoy-retriable-status-codes", RETRIABLE_STATUSES);
+    if let TimeLimit::Total(limit) = attempt {
         headers.push("x-envoy-upstream-rq-per-try-timeout-ms", &milliseconds(limit));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::upstream::health::{self, Probed};
+use llm_balancer_router::upstream::health::{self, ProbeResult};
 use proxy_wasm::hostcalls::dispatch_http_call;
 
 /// Counts a deployment as silent that has not answered by then.
@@ -18,7 +18,7 @@ struct Probe {
     deployment: usize,
     /// The SDK's token of the call; `None` before it is made.
     token: Option<u32>,
-    result: Option<Probed>,
+    result: Option<ProbeResult>,
 }
 
 impl HealthProbe {
@@ -32,12 +32,12 @@ impl HealthProbe {
     pub(crate) fn start(&mut self, config: &Config) {
         self.probes.retain_mut(|probe| {
             let Some(deployment) = config.deployments.get(probe.deployment) else { return false };
-            let headers = health::probe(deployment);
+            let headers = health::probe_headers(deployment);
             let sent =
                 dispatch_http_call(&deployment.cluster, headers.iter().collect(), None, Vec::new(), TIMEOUT);
             match sent {
                 Ok(token) => probe.token = Some(token),
-                Err(_) => probe.result = Some(Probed::Silent),
+                Err(_) => probe.result = Some(ProbeResult::NoResponse),
             }
             true
         });
@@ -47,7 +47,7 @@ impl HealthProbe {
     pub(crate) fn on_reply(&mut self, token: u32, status: Option<u16>) {
         let is_meant = |probe: &&mut Probe| probe.token == Some(token) && probe.result.is_none();
         if let Some(probe) = self.probes.iter_mut().find(is_meant) {
-            probe.result = Some(status.map_or(Probed::Silent, Probed::Answered));
+            probe.result = Some(status.map_or(ProbeResult::NoResponse, ProbeResult::Status));
         }
     }
 

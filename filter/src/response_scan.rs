@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::upstream::answer_check::{Beginning, Checked, Form, check, tells_of_an_error};
+use llm_balancer_router::upstream::response_check::{
+    BodyFormat, CheckResult, HeldResponse, check, has_error_event,
+};
 use llm_balancer_router::upstream::usage::UsageScanner;
-use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
+use llm_balancer_router::upstream::usage_event_filter::{Filtered, UsageEventFilter};
 use llm_balancer_router::{ResponseSummary, StreamEnd};
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -20,7 +22,7 @@ pub(crate) struct ResponseScan {
     /// When the first held bytes came, since the Unix epoch, and in how many chunks they are.
     held: Option<(Duration, u32)>,
     first_byte: Option<Duration>,
-    form: Form,
+    form: BodyFormat,
     /// Whether a stream contained an error after it had begun.
     has_error: bool,
     usage: UsageScanner,
@@ -44,24 +46,25 @@ impl ResponseScan {
             usage_event_filter: is_filtered.then(UsageEventFilter::new),
             held: None,
             first_byte: None,
-            form: Form::Whole,
+            form: BodyFormat::Other,
             has_error: false,
         }
     }
 
     /// Checks whether it is an answer. `bytes` is all of its body so far.
-    pub(crate) fn check(&mut self, bytes: &[u8], complete: bool) -> Checked {
+    pub(crate) fn check(&mut self, bytes: &[u8], complete: bool) -> CheckResult {
         let (since, pieces) = self.held.unwrap_or_default();
-        let held = if pieces == 0 { Duration::ZERO } else { hostcalls::now().saturating_sub(since) };
+        let held_for = if pieces == 0 { Duration::ZERO } else { hostcalls::now().saturating_sub(since) };
         let pieces = pieces.saturating_add(1);
         let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
         let Self { route, status, .. } = *self;
-        let checked = check(&Beginning { route, status, bytes, complete, pieces, held, header: &header });
+        let checked =
+            check(&HeldResponse { route, status, bytes, complete, pieces, held_for, header: &header });
         match checked {
-            Checked::Genuine(form) => self.form = form,
-            Checked::Undecided if pieces == 1 => self.held = Some((hostcalls::now(), pieces)),
-            Checked::Undecided => self.held = Some((since, pieces)),
-            Checked::Failed(_) => {}
+            CheckResult::Genuine(form) => self.form = form,
+            CheckResult::Undecided if pieces == 1 => self.held = Some((hostcalls::now(), pieces)),
+            CheckResult::Undecided => self.held = Some((since, pieces)),
+            CheckResult::Failed(_) => {}
         }
         checked
     }
@@ -73,9 +76,9 @@ impl ResponseScan {
             self.first_byte = Some(hostcalls::now());
         }
         self.usage.feed(chunk);
-        self.has_error |= self.form == Form::Events && tells_of_an_error(chunk);
+        self.has_error |= self.form == BodyFormat::EventStream && has_error_event(chunk);
         let Some(filter) = &mut self.usage_event_filter else { return };
-        if let Passed::Replaced(bytes) = filter.feed(chunk, complete) {
+        if let Filtered::Replaced(bytes) = filter.feed(chunk, complete) {
             // Fails only if the response is gone.
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, &bytes);
         }

@@ -3,7 +3,7 @@
 use llm_balancer_router::StreamEnd;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
-use llm_balancer_router::upstream::answer_check;
+use llm_balancer_router::upstream::response_check;
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
@@ -60,9 +60,9 @@ impl Stream {
         let complete = self.complete;
         let Some(scan) = &mut self.scan else { return self.step(Event::StateMissing) };
         let answer = match scan.check(&chunk, complete) {
-            answer_check::Checked::Undecided => Checked::Undecided,
-            answer_check::Checked::Genuine(_) => Checked::Genuine,
-            answer_check::Checked::Failed(found) => {
+            response_check::CheckResult::Undecided => Checked::Undecided,
+            response_check::CheckResult::Genuine(_) => Checked::Genuine,
+            response_check::CheckResult::Failed(found) => {
                 self.found_error(found);
                 Checked::Failed
             }

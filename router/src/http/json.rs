@@ -98,7 +98,7 @@ fn is_wide(body: &[u8]) -> bool {
 
 /// The name of a member as readers that ignore case have it, Go's among them: the letters that fold to ASCII ones are
 /// those, and all are small.
-pub fn folded(name: &str) -> Cow<'_, str> {
+pub fn fold_case(name: &str) -> Cow<'_, str> {
     let folds = |byte: u8| byte.is_ascii_uppercase() || !byte.is_ascii();
     if !name.bytes().any(folds) {
         return Cow::Borrowed(name);
@@ -120,7 +120,7 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
 }
 
 /// A number of things, or `None` if it is something else or negative. JSON knows one kind of number, so 1e3 is one.
-pub fn count(value: &str) -> Option<u64> {
+pub fn uint(value: &str) -> Option<u64> {
     let float =
         |value: &str| value.parse().ok().filter(|number| *number >= 0.0).map(|number: f64| number as u64);
     value.parse().ok().or_else(|| float(value))
@@ -287,9 +287,9 @@ mod tests {
             ("to\u{212a}en", "token"),
             ("é", "é"),
         ] {
-            assert_eq!(folded(name), fold);
+            assert_eq!(fold_case(name), fold);
         }
-        assert!(matches!(folded("max_tokens"), Cow::Borrowed(_)));
+        assert!(matches!(fold_case("max_tokens"), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -336,7 +336,7 @@ mod tests {
             (r#""7""#, None),
             ("null", None),
         ] {
-            assert_eq!(count(text), expected, "{text}");
+            assert_eq!(uint(text), expected, "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ pub mod auth;
 pub mod headers;
 pub mod json;
 pub mod multipart;
-pub mod new_body;
 pub mod retry_after;
+pub mod rewritten_body;
 pub mod route;
 pub mod sse;

@@ -74,7 +74,7 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
 
 /// The path as it is looked up: a base URL that ends in a slash makes two of one. A slash that is part of a model's
 /// name is written as `%2F`, or stands alone.
-pub fn single_slashed(path: &str) -> Cow<'_, str> {
+pub fn merge_slashes(path: &str) -> Cow<'_, str> {
     if !path.contains("//") {
         return Cow::Borrowed(path);
     }
@@ -95,7 +95,7 @@ fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
 impl<'a> Route<'a> {
     /// Reads a path without its query, its slashes single. `/v1` in front is optional everywhere, as in LiteLLM;
     /// `/openai` and `/openai/v1` stand in front of what Azure's clients ask for.
-    pub fn of(path: &'a str) -> Self {
+    pub fn parse(path: &'a str) -> Self {
         let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
         let path = below(path, "/v1").unwrap_or(path);
         if let Some(path) = below(path, "/openai") {
@@ -143,7 +143,7 @@ impl<'a> Route<'a> {
     }
 
     /// The route that a path which is not served was meant for: a known one behind something, or before a second `/v1`.
-    pub fn meant_by(path: &str) -> Option<&'static str> {
+    pub fn suggestion(path: &str) -> Option<&'static str> {
         let path = path.trim_end_matches('/');
         let path = path.strip_suffix("/v1").unwrap_or(path);
         let routes = MODEL_ROUTES.iter().map(|route| route.suffix).filter(|suffix| path.ends_with(suffix));
@@ -159,7 +159,7 @@ impl<'a> Route<'a> {
     }
 
     /// Whether it is served without a key: what an orchestrator's probes call.
-    pub fn is_open(&self) -> bool {
+    pub fn is_public(&self) -> bool {
         matches!(self, Self::Liveliness | Self::Readiness)
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn model_of(path: &str) -> Option<(&'static str, Option<String>)> {
-        match Route::of(path) {
+        match Route::parse(path) {
             Route::Model(route, model) => Some((route.suffix, model.map(Cow::into_owned))),
             _ => None,
         }
@@ -191,9 +191,9 @@ mod tests {
             assert_eq!(model_of(route.suffix), Some((route.suffix, None)));
             assert_eq!(model_of(&format!("/v1{}", route.suffix)), Some((route.suffix, None)));
         }
-        assert_eq!(Route::of("/v1/models/"), Route::Models);
-        assert_eq!(Route::of("/v1beta/models"), Route::Unknown);
-        assert_eq!(Route::of("/"), Route::Unknown);
+        assert_eq!(Route::parse("/v1/models/"), Route::Models);
+        assert_eq!(Route::parse("/v1beta/models"), Route::Unknown);
+        assert_eq!(Route::parse("/"), Route::Unknown);
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(model_of(path), Some((chat, Some(model.to_owned()))), "{path}");
         }
         assert_eq!(model_of("/engines/a/completions"), Some(("/completions", Some("a".to_owned()))));
-        assert_eq!(Route::of("/engines//completions"), Route::Unknown);
+        assert_eq!(Route::parse("/engines//completions"), Route::Unknown);
     }
 
     #[test]
@@ -221,13 +221,13 @@ mod tests {
             let addressed = format!("/openai/deployments/meta%2Fllama{suffix}");
             assert_eq!(model_of(&addressed), Some((suffix, Some("meta/llama".to_owned()))));
         }
-        assert_eq!(Route::of("/openai/models"), Route::Models);
-        assert_eq!(Route::of("/openai/v1/models"), Route::Models);
-        assert_eq!(Route::of("/openai/v1/models/gpt"), Route::ModelById("gpt".into()));
+        assert_eq!(Route::parse("/openai/models"), Route::Models);
+        assert_eq!(Route::parse("/openai/v1/models"), Route::Models);
+        assert_eq!(Route::parse("/openai/v1/models/gpt"), Route::ModelById("gpt".into()));
         for unknown in
             ["/openai", "/openai/v1", "/openai/health", "/openai/deployments", "/openai/deployments/a"]
         {
-            assert_eq!(Route::of(unknown), Route::Unknown, "{unknown}");
+            assert_eq!(Route::parse(unknown), Route::Unknown, "{unknown}");
         }
     }
 
@@ -239,9 +239,9 @@ mod tests {
             "/v1/chat/completions//",
             "/v1/chat/completions/",
         ] {
-            assert_eq!(model_of(&single_slashed(path)), Some(("/chat/completions", None)), "{path}");
+            assert_eq!(model_of(&merge_slashes(path)), Some(("/chat/completions", None)), "{path}");
         }
-        assert!(matches!(single_slashed("/v1/models"), Cow::Borrowed(_)));
+        assert!(matches!(merge_slashes("/v1/models"), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -261,8 +261,8 @@ mod tests {
             ("/v1", None),
             ("/", None),
         ] {
-            assert_eq!(Route::of(path), Route::Unknown, "{path}");
-            assert_eq!(Route::meant_by(path), meant, "{path}");
+            assert_eq!(Route::parse(path), Route::Unknown, "{path}");
+            assert_eq!(Route::suggestion(path), meant, "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use llm_balancer_config::{DropPath, Segment};
 
-use crate::http::json::{self, folded};
+use crate::http::json::{self, fold_case};
 
 /// A value without what these paths remove from it, which is the member `key` of the body; `None` where they remove
 /// nothing.
@@ -63,7 +63,7 @@ fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
 
 /// Whether readers that ignore the case of names take one for the other.
 fn is_called(key: &str, name: &str) -> bool {
-    key == name || folded(key) == folded(name)
+    key == name || fold_case(key) == fold_case(name)
 }
 
 /// The list with those items that have changed; `None` where none has.

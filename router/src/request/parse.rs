@@ -251,7 +251,7 @@ mod tests {
 
     fn request(path: &str, headers: &[(&str, &str)]) -> Result<Request, Refusal> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let Route::Model(route, model) = Route::of(path) else { panic!("{path} is no model route") };
+        let Route::Model(route, model) = Route::parse(path) else { panic!("{path} is no model route") };
         let permitted = AllowedParams { tags: true, ..AllowedParams::default() };
         Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), permitted)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::json::quoted;
-use crate::http::multipart::BadForm;
+use crate::http::multipart::InvalidForm;
 use crate::http::retry_after::whole_seconds;
 use crate::models::groups::Unresolved;
 use crate::request::overrides::Mock;
@@ -105,7 +105,7 @@ pub enum Refusal {
     /// JSON, but no object.
     NotAnObject,
     /// Not multipart/form-data, cut off, or with a part that readers could read differently.
-    NotAForm(BadForm),
+    NotAForm(InvalidForm),
     /// A request without a body.
     NoBody,
     /// `model` is a number, a list, ..

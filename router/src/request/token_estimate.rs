@@ -3,7 +3,7 @@
 
 use llm_balancer_config::Deployment;
 
-use crate::http::json::count;
+use crate::http::json::uint;
 use crate::http::multipart::Form;
 use crate::http::route::ModelRoute;
 use crate::request::parse::{ParsedRequest, Payload};
@@ -60,7 +60,7 @@ impl Default for Lengths {
 impl Lengths {
     /// Limits by their names, as JSON.
     fn read<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Self {
-        let length = |name| value(name).and_then(count);
+        let length = |name| value(name).and_then(uint);
         Self(LENGTHS.map(|name| length(name).map_or(NONE, |length| u32::try_from(length).unwrap_or(NONE))))
     }
 
@@ -110,7 +110,7 @@ fn completes(route: ModelRoute) -> bool {
 }
 
 fn answers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {
-    ANSWERS.iter().filter_map(|name| count(value(name)?)).max().unwrap_or(1).max(1)
+    ANSWERS.iter().filter_map(|name| uint(value(name)?)).max().unwrap_or(1).max(1)
 }
 
 fn prompt<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {
@@ -142,7 +142,7 @@ mod tests {
     use crate::request::parse::Request;
 
     fn estimate(path: &str, kind: &str, body: &str) -> Estimate {
-        let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
+        let Route::Model(route, _) = Route::parse(path) else { panic!("{path}") };
         let headers: Headers = [("content-type", kind)].into_iter().collect();
         let request =
             Request::new(route, None, "", &headers, crate::request::overrides::AllowedParams::default())

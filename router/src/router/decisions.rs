@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::attempt::{Attempt, RetryState};
 use crate::http::headers::Headers;
-use crate::http::new_body::NewBody;
+use crate::http::rewritten_body::RewrittenBody;
 use crate::request::parse::Request;
 use crate::request::refusal::Reply;
 use crate::telemetry::access_log::AccessLogEntry;
@@ -47,7 +47,7 @@ pub struct Sending {
     /// All of its headers.
     pub headers: Headers,
     /// Its body, if it differs from the client's.
-    pub body: Option<NewBody>,
+    pub body: Option<RewrittenBody>,
     /// To be settled when the response has ended.
     pub attempt: Attempt,
 }

@@ -196,7 +196,7 @@ impl Router {
 
     /// Where a redirect leads, for [`Attempt::detail`]; without what may be secret.
     pub fn redirect_target(&self, attempt: &Attempt, location: &str) -> Option<String> {
-        redirect::shown(location, &self.deployment(attempt.deployment)?.endpoint)
+        redirect::display_location(location, &self.deployment(attempt.deployment)?.endpoint)
     }
 
     /// An attempt has failed before any of its response reached the client. `response` is called at most once, if the provider has

@@ -6,7 +6,7 @@ use super::Arrival;
 use crate::attempt::RetryState;
 use crate::http::auth;
 use crate::http::headers::Headers;
-use crate::http::route::{Route, single_slashed};
+use crate::http::route::{Route, merge_slashes};
 use crate::models::groups::Groups;
 use crate::models::listing;
 use crate::outcome::Outcome;
@@ -38,9 +38,9 @@ fn arrival(
 ) -> Result<Arrival, Refusal> {
     let target = headers.get(":path").unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let path = single_slashed(path);
-    let route = Route::of(&path);
-    if !route.is_open() {
+    let path = merge_slashes(path);
+    let route = Route::parse(&path);
+    if !route.is_public() {
         auth::check(config.server.master_key.as_ref(), headers)?;
     }
     check_method(&route, &path, headers)?;
@@ -64,7 +64,7 @@ fn check_method(route: &Route<'_>, path: &str, headers: &Headers) -> Result<(), 
     }
     if *route == Route::Unknown {
         let (asked, origin) = (format!("{method} {path}"), origin(headers));
-        return Err(Refusal::NoSuchRoute { asked, origin, meant: Route::meant_by(path) });
+        return Err(Refusal::NoSuchRoute { asked, origin, meant: Route::suggestion(path) });
     }
     if method != route.method() && !(method == "HEAD" && route.method() == "GET") {
         return Err(Refusal::WrongMethod(route.method()));
@@ -87,7 +87,7 @@ fn answered(config: &Config, groups: &Groups, route: Route<'_>, query: &str) -> 
         },
         Route::ModelInfo => listing::model_info(config, query),
         Route::ModelGroupInfo => listing::model_group_info(config, query),
-        Route::Health => return Ok(Arrival::Probe(health::probed(config, query))),
+        Route::Health => return Ok(Arrival::Probe(health::to_probe(config, query))),
         Route::Liveliness => "\"I'm alive!\"".to_owned(),
         Route::Readiness | Route::Model(..) | Route::Unknown => {
             r#"{"status":"healthy","db":"Not connected"}"#.to_owned()

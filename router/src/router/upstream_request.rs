@@ -10,7 +10,7 @@ use super::request_body::GroupRequest;
 use super::{Router, Sending};
 use crate::attempt::{Attempt, RetryState, SelectionInfo};
 use crate::http::headers::Headers;
-use crate::http::new_body::NewBody;
+use crate::http::rewritten_body::RewrittenBody;
 use crate::models::groups::Resolved;
 use crate::models::wildcard;
 use crate::request::parse::ParsedRequest;
@@ -47,7 +47,7 @@ pub(super) fn sending(
         && stream_options::injects_usage(parsed, request.request.route, deployment);
     let model = upstream_model(deployment, resolved);
     let body = new_body(request, deployment, &model, include_usage);
-    let length = body.as_ref().map_or(request.body.len(), NewBody::length);
+    let length = body.as_ref().map_or(request.body.len(), RewrittenBody::length);
     let headers = upstream_headers(request, deployment, &model, timeout, retry_state.max_retries, length);
     count(router, selection.index, &retry_state);
     retry_state.selection = Some(info);
@@ -68,7 +68,7 @@ pub(super) fn sending(
         estimate,
         stream: parsed.stream,
         filters_usage_event: include_usage,
-        adds_stream_options: include_usage && !stream_options::are_the_clients(parsed),
+        adds_stream_options: include_usage && !stream_options::client_sets_options(parsed),
         ticket: selection.ticket,
         selection: info,
         detail: None,
@@ -92,12 +92,12 @@ fn new_body(
     deployment: &Deployment,
     model: &str,
     include_usage: bool,
-) -> Option<NewBody> {
+) -> Option<RewrittenBody> {
     let GroupRequest { parsed, body, .. } = request;
     let new = body::rewritten(body, parsed, request.request.route, deployment, model, include_usage);
     // Envoy holds the client's body, so pieces of a merged body have to be copied.
     match request.is_merged {
-        true => Some(NewBody::from(new.map_or_else(|| body.to_vec(), |new| new.joined(body)))),
+        true => Some(RewrittenBody::from(new.map_or_else(|| body.to_vec(), |new| new.joined(body)))),
         false => new,
     }
 }

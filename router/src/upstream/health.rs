@@ -1,4 +1,4 @@
-//! `GET /health`: which deployments are there, asked by listing their models, which costs nobody a token.
+//! `GET /health`: which deployments respond. A probe lists a deployment's models, which costs no tokens.
 
 use std::fmt::Write as _;
 
@@ -10,27 +10,27 @@ use crate::http::route::query_value;
 use crate::upstream::headers::push_deployment_headers;
 use crate::upstream::paths;
 
-/// How a deployment answered its probe.
+/// How a deployment responded to its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probed {
+pub enum ProbeResult {
     /// With this status.
-    Answered(u16),
+    Status(u16),
     /// Not at all, or not in time.
-    Silent,
+    NoResponse,
 }
 
-impl Probed {
-    /// A server that does not know the route is there all the same; one that refuses the key is of no use.
+impl ProbeResult {
+    /// A server that lacks the route is healthy; one that refuses the key is not.
     fn is_healthy(self) -> bool {
         match self {
-            Self::Answered(status) => status == 501 || (status < 500 && !matches!(status, 401 | 403)),
-            Self::Silent => false,
+            Self::Status(status) => status == 501 || (status < 500 && !matches!(status, 401 | 403)),
+            Self::NoResponse => false,
         }
     }
 }
 
-/// The deployments to ask: all, or those of `?model=`, a group's name or a litellm model.
-pub fn probed(config: &Config, query: &str) -> Vec<usize> {
+/// The deployments to probe: all, or those of `?model=`, a group's name or a litellm model.
+pub fn to_probe(config: &Config, query: &str) -> Vec<usize> {
     let wanted = query_value(query, "model");
     let is_wanted = |deployment: &Deployment| {
         wanted.as_deref().is_none_or(|name| name == &*deployment.group || name == deployment.litellm_model)
@@ -39,35 +39,22 @@ pub fn probed(config: &Config, query: &str) -> Vec<usize> {
     all.filter(|(_, deployment)| is_wanted(deployment)).map(|(index, _)| index).collect()
 }
 
-/// The request that lists a deployment's models.
-pub fn probe(deployment: &Deployment) -> Headers {
+/// The headers of the request that lists a deployment's models.
+pub fn probe_headers(deployment: &Deployment) -> Headers {
     let mut headers = Headers::with_capacity(512, 8);
     let path = paths::path(&deployment.endpoint, "/models", &deployment.model);
     push_deployment_headers(&mut headers, deployment, "GET", &path);
     headers
 }
 
-/// LiteLLM's answer shape.
-pub fn report(config: &Config, results: &[(usize, Probed)]) -> String {
+/// The response body, in LiteLLM's shape.
+pub fn report(config: &Config, results: &[(usize, ProbeResult)]) -> String {
     let mut healthy = Vec::new();
     let mut unhealthy = Vec::new();
-    for (index, probed) in results {
+    for (index, result) in results {
         let Some(deployment) = config.deployments.get(*index) else { continue };
-        let mut entry = format!(
-            r#"{{"model":{},"api_base":{},"model_name":{},"model_id":{}"#,
-            quoted(&deployment.litellm_model),
-            quoted(&deployment.endpoint.display_url),
-            quoted(&deployment.group),
-            quoted(&deployment.id)
-        );
-        match probed {
-            _ if probed.is_healthy() => healthy.push(entry + "}"),
-            Probed::Answered(status) => {
-                let _ = write!(entry, r#","error":"GET models was answered with status {status}"}}"#);
-                unhealthy.push(entry);
-            }
-            Probed::Silent => unhealthy.push(entry + r#","error":"no answer to GET models"}"#),
-        }
+        let entry = entry(deployment, *result);
+        if result.is_healthy() { healthy.push(entry) } else { unhealthy.push(entry) }
     }
     format!(
         r#"{{"healthy_endpoints":[{}],"unhealthy_endpoints":[{}],"healthy_count":{},"unhealthy_count":{}}}"#,
@@ -78,23 +65,42 @@ pub fn report(config: &Config, results: &[(usize, Probed)]) -> String {
     )
 }
 
+fn entry(deployment: &Deployment, result: ProbeResult) -> String {
+    let mut entry = format!(
+        r#"{{"model":{},"api_base":{},"model_name":{},"model_id":{}"#,
+        quoted(&deployment.litellm_model),
+        quoted(&deployment.endpoint.display_url),
+        quoted(&deployment.group),
+        quoted(&deployment.id)
+    );
+    // Writing into memory cannot fail.
+    let _ = match result {
+        _ if result.is_healthy() => Ok(()),
+        ProbeResult::Status(status) => {
+            write!(entry, r#","error":"GET models was answered with status {status}""#)
+        }
+        ProbeResult::NoResponse => write!(entry, r#","error":"no answer to GET models""#),
+    };
+    entry + "}"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_server_without_the_route_is_there_and_one_that_refuses_the_key_is_not() {
-        for (probed, healthy) in [
-            (Probed::Answered(200), true),
-            (Probed::Answered(404), true),
-            (Probed::Answered(501), true),
-            (Probed::Answered(429), true),
-            (Probed::Answered(401), false),
-            (Probed::Answered(403), false),
-            (Probed::Answered(503), false),
-            (Probed::Silent, false),
+    fn a_server_without_the_route_is_healthy_and_one_that_refuses_the_key_is_not() {
+        for (result, healthy) in [
+            (ProbeResult::Status(200), true),
+            (ProbeResult::Status(404), true),
+            (ProbeResult::Status(501), true),
+            (ProbeResult::Status(429), true),
+            (ProbeResult::Status(401), false),
+            (ProbeResult::Status(403), false),
+            (ProbeResult::Status(503), false),
+            (ProbeResult::NoResponse, false),
         ] {
-            assert_eq!(probed.is_healthy(), healthy, "{probed:?}");
+            assert_eq!(result.is_healthy(), healthy, "{result:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ const MOST: usize = 300;
 
 /// Scheme, host and path of a `Location` header. Its query and its user name may hold secrets, so they are left out;
 /// a relative one is completed by the endpoint that sent it. `None` where there is nothing to show.
-pub fn shown(location: &str, endpoint: &Endpoint) -> Option<String> {
+pub fn display_location(location: &str, endpoint: &Endpoint) -> Option<String> {
     let location = location.trim().split(['?', '#']).next().unwrap_or_default();
     if location.is_empty() {
         return None;
@@ -54,7 +54,7 @@ mod tests {
     fn location(location: &str) -> Option<String> {
         let yaml = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_base: 'https://a.test:8443/v1', api_key: k}}\n";
         let config = llm_balancer_config::read("config.yaml", yaml, &|_| None).config.unwrap();
-        shown(location, &config.deployments[0].endpoint)
+        display_location(location, &config.deployments[0].endpoint)
     }
 
     #[test]

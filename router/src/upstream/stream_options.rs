@@ -2,7 +2,7 @@
 
 use llm_balancer_config::{Deployment, Member};
 
-use crate::http::json::{Object, folded};
+use crate::http::json::{Object, fold_case};
 use crate::http::route::ModelRoute;
 use crate::request::parse::{ParsedRequest, Payload};
 
@@ -25,7 +25,7 @@ pub fn with_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &De
     let options = effective(parsed, deployment).and_then(|options| Object::parse(options.as_bytes()).ok());
     let mut text = String::from(r#"{"include_usage":true"#);
     let members = options.iter().flat_map(|options| options.members());
-    for member in members.filter(|member| folded(&member.key) != "include_usage") {
+    for member in members.filter(|member| fold_case(&member.key) != "include_usage") {
         text.extend([",", member.written, ":", member.value]);
     }
     text.push('}');
@@ -57,7 +57,7 @@ fn effective<'a>(parsed: &ParsedRequest<'a>, deployment: &'a Deployment) -> Opti
 }
 
 /// Whether the client sent any of its own.
-pub fn are_the_clients(parsed: &ParsedRequest<'_>) -> bool {
+pub fn client_sets_options(parsed: &ParsedRequest<'_>) -> bool {
     match &parsed.payload {
         Payload::Json(object) => object.get("stream_options").is_some(),
         Payload::Form(_) => false,
@@ -84,7 +84,7 @@ mod tests {
         let reading = llm_balancer_config::read("config.yaml", &yaml, &|_| None);
         let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
         let deployment = &config.deployments[0];
-        let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
+        let Route::Model(route, _) = Route::parse(path) else { panic!("{path}") };
         let request = Request::new(
             route,
             None,

@@ -3,7 +3,7 @@
 
 use memchr::{memchr, memchr2, memchr3};
 
-use crate::http::json::{Object, count};
+use crate::http::json::{Object, uint};
 use crate::http::sse::{Piece, Splitter};
 
 /// Bytes of a `usage` object at most; with every detail that providers give it has less than one thousand.
@@ -299,10 +299,10 @@ const MARKS: [u8; 5] = [b'"', b'{', b'}', b'[', b']'];
 fn read(object: &[u8]) -> Option<Usage> {
     let object = Object::parse(object).ok()?;
     // As chat completions and embeddings name them, or as responses do.
-    let tokens = |names: [&str; 2]| names.iter().find_map(|name| count(object.present(name)?));
+    let tokens = |names: [&str; 2]| names.iter().find_map(|name| uint(object.present(name)?));
     let prompt = tokens(["prompt_tokens", "input_tokens"]);
     let completion = tokens(["completion_tokens", "output_tokens"]);
-    let total = object.present("total_tokens").and_then(count);
+    let total = object.present("total_tokens").and_then(uint);
     // Transcriptions may be counted in seconds, which are no tokens.
     prompt.or(completion).or(total)?;
     let (prompt, completion) = (prompt.unwrap_or_default(), completion.unwrap_or_default());

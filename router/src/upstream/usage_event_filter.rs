@@ -27,9 +27,9 @@ pub struct UsageEventFilter {
 
 /// What goes to the client in place of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Passed {
+pub enum Filtered {
     /// The chunk.
-    AsItIs,
+    Unchanged,
     /// These bytes, or none.
     Replaced(Vec<u8>),
 }
@@ -41,7 +41,7 @@ impl UsageEventFilter {
     }
 
     /// Takes the next chunk; `end` where it is the last.
-    pub fn feed(&mut self, chunk: &[u8], end: bool) -> Passed {
+    pub fn feed(&mut self, chunk: &[u8], end: bool) -> Filtered {
         let mut out = Output { chunk, instead: (!self.held.is_empty()).then(Vec::new) };
         // Most chunks hold no empty list of choices; then events that lie within one need no look.
         let is_plain = !may_have_no_choices(chunk);
@@ -63,7 +63,7 @@ impl UsageEventFilter {
         } else {
             self.hold(&mut out, start);
         }
-        out.instead.map_or(Passed::AsItIs, Passed::Replaced)
+        out.instead.map_or(Filtered::Unchanged, Filtered::Replaced)
     }
 
     /// An event ends in this chunk; its last part lies there.
@@ -170,8 +170,8 @@ mod tests {
         let mut withholder = UsageEventFilter::new();
         let mut out = Vec::new();
         let mut pass = |chunk: &[u8], end| match withholder.feed(chunk, end) {
-            Passed::AsItIs => out.extend_from_slice(chunk),
-            Passed::Replaced(bytes) => out.extend(bytes),
+            Filtered::Unchanged => out.extend_from_slice(chunk),
+            Filtered::Replaced(bytes) => out.extend(bytes),
         };
         chunks.into_iter().for_each(|chunk| pass(chunk, false));
         pass(b"", true);
@@ -195,9 +195,9 @@ mod tests {
     fn whole_events_without_usage_pass_as_they_are() {
         let mut withholder = UsageEventFilter::new();
         for chunk in [CONTENT, DONE, ": comment\n\n", "", "\r\n\r\n", &[CONTENT, DONE].concat()] {
-            assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::AsItIs, "{chunk}");
+            assert_eq!(withholder.feed(chunk.as_bytes(), false), Filtered::Unchanged, "{chunk}");
         }
-        assert_eq!(withholder.feed(CONTENT.trim_end().as_bytes(), true), Passed::AsItIs);
+        assert_eq!(withholder.feed(CONTENT.trim_end().as_bytes(), true), Filtered::Unchanged);
     }
 
     #[test]
@@ -251,10 +251,14 @@ mod tests {
         let mut withholder = UsageEventFilter::new();
         let (start, rest) = USAGE.split_at(20);
         let chunk = [CONTENT, start].concat();
-        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Replaced(CONTENT.into()));
+        assert_eq!(withholder.feed(chunk.as_bytes(), false), Filtered::Replaced(CONTENT.into()));
         let chunk = [rest, DONE].concat();
-        assert_eq!(withholder.feed(chunk.as_bytes(), false), Passed::Replaced(DONE.into()));
-        assert_eq!(withholder.feed(CONTENT.as_bytes(), false), Passed::AsItIs, "nothing is held any more");
+        assert_eq!(withholder.feed(chunk.as_bytes(), false), Filtered::Replaced(DONE.into()));
+        assert_eq!(
+            withholder.feed(CONTENT.as_bytes(), false),
+            Filtered::Unchanged,
+            "nothing is held any more"
+        );
     }
 
     #[test]
@@ -262,7 +266,7 @@ mod tests {
         assert_eq!(passed(["data: {\"cho".as_bytes()]), "data: {\"cho");
         assert_eq!(passed([USAGE.trim_end().as_bytes()]), "", "the usage is withheld even so");
         let mut withholder = UsageEventFilter::new();
-        assert_eq!(withholder.feed(USAGE.trim_end().as_bytes(), true), Passed::Replaced(Vec::new()));
+        assert_eq!(withholder.feed(USAGE.trim_end().as_bytes(), true), Filtered::Replaced(Vec::new()));
     }
 
     #[test]

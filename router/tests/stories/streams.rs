@@ -1,7 +1,7 @@
 //! What is read of an answer, and what of it reaches the client, does not depend on where its chunks are cut.
 
 use llm_balancer_router::upstream::usage::{Usage, UsageScanner};
-use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
+use llm_balancer_router::upstream::usage_event_filter::{Filtered, UsageEventFilter};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -54,8 +54,8 @@ fn passed(chunks: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for (chunk, end) in chunks.iter().map(|chunk| (*chunk, false)).chain([(b"".as_slice(), true)]) {
         match withholder.feed(chunk, end) {
-            Passed::AsItIs => out.extend_from_slice(chunk),
-            Passed::Replaced(bytes) => out.extend(bytes),
+            Filtered::Unchanged => out.extend_from_slice(chunk),
+            Filtered::Replaced(bytes) => out.extend(bytes),
         }
     }
     out

@@ -11,7 +11,7 @@ mod parameters;
 use framing::Framing;
 use head::Head;
 
-use crate::http::new_body::{BodyWriter, NewBody};
+use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
 
 /// Parts that a form may have; real ones have fewer than twenty.
 const MOST: usize = 1000;
@@ -39,13 +39,13 @@ enum Content<'a> {
 
 /// Why a body is not the form that it has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadForm {
+pub struct InvalidForm {
     /// The part that is wrong, counted from 1; 0 where it is the form as a whole.
     part: usize,
     why: &'static str,
 }
 
-impl std::fmt::Display for BadForm {
+impl std::fmt::Display for InvalidForm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.part {
             0 => f.write_str(self.why),
@@ -58,13 +58,13 @@ impl<'a> Form<'a> {
     /// Reads a body under its content-type header.
     ///
     /// # Errors
-    /// A [`BadForm`] for whatever two readers could read differently.
-    pub fn parse(content_type: &str, body: &'a [u8]) -> Result<Self, BadForm> {
-        let whole = |why| BadForm { part: 0, why };
+    /// A [`InvalidForm`] for whatever two readers could read differently.
+    pub fn parse(content_type: &str, body: &'a [u8]) -> Result<Self, InvalidForm> {
+        let whole = |why| InvalidForm { part: 0, why };
         let Framing { boundary, parts } = framing::parse(content_type, body).map_err(whole)?;
         let mut form = Self { body, boundary, parts: Vec::new() };
         for (bytes, number) in parts.into_iter().zip(1..) {
-            let part = part(bytes).map_err(|why| BadForm { part: number, why })?;
+            let part = part(bytes).map_err(|why| InvalidForm { part: number, why })?;
             form.parts.extend(part);
         }
         Ok(form)
@@ -105,7 +105,7 @@ impl<'a> Form<'a> {
     }
 
     /// The form anew: `added` fields in front, then the parts whose [`parameter`] `keep` admits.
-    pub fn rewritten(&self, keep: impl Fn(&str) -> bool, added: &[(&str, &str)]) -> NewBody {
+    pub fn rewritten(&self, keep: impl Fn(&str) -> bool, added: &[(&str, &str)]) -> RewrittenBody {
         let mut out = BodyWriter::new(self.body, 1024);
         for (name, text) in added {
             self.write(&mut out, name, &Content::Field(text));

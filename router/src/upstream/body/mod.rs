@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
-use crate::http::json::{self, Object, folded, quoted};
+use crate::http::json::{self, Object, fold_case, quoted};
 use crate::http::multipart::{Form, parameter};
-use crate::http::new_body::{BodyWriter, NewBody};
+use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
 use crate::http::route::ModelRoute;
 use crate::request::drop_path;
 use crate::request::parse::{ParsedRequest, Payload};
@@ -23,7 +23,7 @@ pub fn rewritten(
     deployment: &Deployment,
     model: &str,
     include_usage: bool,
-) -> Option<NewBody> {
+) -> Option<RewrittenBody> {
     match &parsed.payload {
         Payload::Json(object) => {
             let options = include_usage.then(|| stream_options::with_usage(parsed, route, deployment));
@@ -94,7 +94,7 @@ const SMALL: usize = 64 * 1024;
 /// Items of a list that a deployment adds to a form.
 const MOST_ITEMS: usize = 100;
 
-fn json_body(old: &[u8], object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<NewBody> {
+fn json_body(old: &[u8], object: &Object<'_>, edits: &Edits<'_>, model: &str) -> Option<RewrittenBody> {
     if is_asked_for(object, model) && edits.are_none(object) {
         return None;
     }
@@ -108,7 +108,9 @@ fn json_body(old: &[u8], object: &Object<'_>, edits: &Edits<'_>, model: &str) ->
     for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
         writer.member_quoted(&quoted(key), json);
     }
-    for member in edits.client_extra.iter().filter(|member| !edits.is_the_deployments(&folded(&member.key))) {
+    for member in
+        edits.client_extra.iter().filter(|member| !edits.is_the_deployments(&fold_case(&member.key)))
+    {
         writer.member_quoted(member.written, &edits.value(member));
     }
     if let Some(options) = &edits.stream_options {
@@ -154,7 +156,7 @@ impl<'a> Edits<'a> {
             stream_options,
         };
         let may_stand = |member: &&json::Member<'a>| {
-            let name = folded(&member.key);
+            let name = fold_case(&member.key);
             edits.is_wanted(&name) && !matches!(&*name, "model" | "stream" | "stream_options")
         };
         let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_stand).cloned());
@@ -162,7 +164,7 @@ impl<'a> Edits<'a> {
         let is_open = |member: &&Member| {
             object.present(&member.key).is_none()
                 && edits.fits(&member.key)
-                && !edits.is_the_deployments(&folded(&member.key))
+                && !edits.is_the_deployments(&fold_case(&member.key))
                 && !edits.client_extra.iter().any(|extra| extra.key == member.key)
         };
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
@@ -182,7 +184,7 @@ impl<'a> Edits<'a> {
 
     /// Whether a member of the client's goes out as it came.
     fn keep(&self, key: &str) -> bool {
-        let name = folded(key);
+        let name = fold_case(key);
         let is_stream = matches!(&*name, "stream" | "stream_options");
         self.is_wanted(&name)
             && !self.is_the_deployments(&name)
@@ -232,13 +234,13 @@ fn is_about_streams(key: &str) -> bool {
 
 /// Whether a name is this folded one to a reader that ignores case.
 fn is_called(own: &str, folded_name: &str) -> bool {
-    own == folded_name || folded(own) == folded_name
+    own == folded_name || fold_case(own) == folded_name
 }
 
 /// Whether a body asks for this model, and in these letters alone.
 fn is_asked_for(object: &Object<'_>, model: &str) -> bool {
     object.get("model").and_then(json::string).is_some_and(|sent| sent == model)
-        && object.members().iter().all(|member| member.key == "model" || folded(&member.key) != "model")
+        && object.members().iter().all(|member| member.key == "model" || fold_case(&member.key) != "model")
 }
 
 /// An object in the making. Members keep the client's order and its bytes.
@@ -268,7 +270,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn finish(mut self) -> NewBody {
+    fn finish(mut self) -> RewrittenBody {
         self.out.write(&[b"}"]);
         self.out.finish()
     }
@@ -281,7 +283,7 @@ fn form_body(
     route: ModelRoute,
     deployment: &Deployment,
     model: &str,
-) -> NewBody {
+) -> RewrittenBody {
     let is_extra = |name: &str| deployment.extra_body.iter().any(|member| same(name, &member.key));
     let fits = |member: &&Member| streams || !is_about_streams(&member.key);
     let is_open = |member: &&Member| !form.sets(parameter(&member.key)) && !is_extra(&member.key);

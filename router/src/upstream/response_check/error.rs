@@ -1,4 +1,4 @@
-//! What an error says that came with a success status: the status it should have had, and its words for the client.
+//! An error under a success status: the status that it should have had, and its body for the client.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,16 @@ use crate::request::refusal::{Refusal, error_type};
 /// An error under a success status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FalseSuccess {
-    /// The status that says so; 502 where the provider does not tell what is wrong.
+    /// The status that fits the error's code or type; 502 where neither is known.
     pub status: u16,
-    /// OpenAI's error object.
+    /// The error in OpenAI's shape.
     pub body: String,
 }
 
-/// Where nothing is known.
+/// Where neither code nor type is known.
 const UNKNOWN: u16 = 502;
 
-/// Statuses by what codes and types hold, without underscores. The first that fits counts.
+/// Statuses by parts of codes and types, which are compared without punctuation. The first match counts.
 const STATUSES: [(u16, &[&str]); 12] = [
     (
         429,
@@ -57,24 +57,25 @@ const STATUSES: [(u16, &[&str]); 12] = [
 ];
 
 impl FalseSuccess {
-    /// A body that says nothing which could be passed on; what it was, in words.
-    pub(super) fn without_words(provider_status: u16, body: &'static str) -> Self {
+    /// For a body that cannot go to the client; `body` describes it.
+    pub(super) fn without_message(provider_status: u16, body: &'static str) -> Self {
         let reply = Refusal::NoAnswer { status: UNKNOWN, provider_status, body }.reply();
         Self { status: reply.status, body: reply.body }
     }
 
     /// The error in a JSON body or in the data of an event.
-    pub(super) fn of_json(data: &[u8]) -> Self {
+    pub(super) fn from_json(data: &[u8]) -> Self {
         let data = String::from_utf8_lossy(data);
         let data = unwrapped(data.trim());
         let read = ErrorBody::read(data.as_bytes());
         let status = read.status().or_else(|| status_of(&read.codes)).unwrap_or(UNKNOWN);
-        let body = if is_openais(&data) { data.into_owned() } else { written(&read, &data, status) };
+        let body =
+            if has_openai_shape(&data) { data.into_owned() } else { in_openai_shape(&read, &data, status) };
         Self { status, body }
     }
 }
 
-/// Responses put the error into the response that failed.
+/// The Responses API has the error within the failed response.
 fn unwrapped(data: &str) -> Cow<'_, str> {
     let error = Object::parse(data.as_bytes())
         .ok()
@@ -93,8 +94,8 @@ fn status_of(codes: &[String]) -> Option<u16> {
     STATUSES.iter().find(|(_, words)| fits(words)).map(|(status, _)| *status)
 }
 
-/// Whether it can go to a client of OpenAI's as it is: `{"error": {"message": ..}}`.
-fn is_openais(data: &str) -> bool {
+/// Whether it has OpenAI's shape already: `{"error": {"message": ..}}`.
+fn has_openai_shape(data: &str) -> bool {
     let message = || {
         let body = Object::parse(data.as_bytes()).ok()?;
         let error = Object::parse(body.present("error")?.as_bytes()).ok()?;
@@ -103,15 +104,15 @@ fn is_openais(data: &str) -> bool {
     message().is_some()
 }
 
-/// The same in OpenAI's shape.
-fn written(read: &ErrorBody, data: &str, status: u16) -> String {
-    const LONGEST: usize = 2000;
+/// The error in OpenAI's shape.
+fn in_openai_shape(read: &ErrorBody, data: &str, status: u16) -> String {
+    const MAX_CHARS: usize = 2000;
     let message = match read.messages.first() {
         Some(message) => message.as_str(),
         None if data.is_empty() => "The provider sent an error without a message.",
         None => data,
     };
-    let message: String = message.chars().take(LONGEST).collect();
+    let message: String = message.chars().take(MAX_CHARS).collect();
     let (message, kind) = (quoted(&message), error_type(status));
     format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":"{status}"}}}}"#)
 }

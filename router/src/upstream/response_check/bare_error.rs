@@ -1,11 +1,11 @@
-//! Errors without a member `error`: a code and words, and nothing that was asked for. So write Zhipu (`{"code":500,"msg":"404
-//! NOT_FOUND","success":false}`), Baidu (`error_code`, `error_msg`), DashScope (`code`, `message`, `request_id`) and gateways.
+//! Errors without a member `error`: a code, a message and no model output. Zhipu sends them (`{"code":500,"msg":"404
+//! NOT_FOUND","success":false}`), Baidu (`error_code`, `error_msg`), DashScope (`code`, `message`, `request_id`), and gateways.
 
 use crate::http::json::{self, Member, Object};
 
 const CODES: [&str; 4] = ["code", "error_code", "status_code", "errcode"];
-const WORDS: [&str; 6] = ["message", "msg", "error_msg", "error_message", "errmsg", "detail"];
-/// What may stand beside them.
+const MESSAGES: [&str; 6] = ["message", "msg", "error_msg", "error_message", "errmsg", "detail"];
+/// Members that may be beside them.
 const OTHERS: [&str; 12] = [
     "success",
     "status",
@@ -20,16 +20,16 @@ const OTHERS: [&str; 12] = [
     "path",
     "title",
 ];
-/// Codes that say that all is well.
-const WELL: [&str; 5] = ["0", "200", "success", "ok", ""];
-/// Values that hold nothing.
-const NOTHING: [&str; 5] = ["null", "[]", "{}", "\"\"", "false"];
+/// Codes of a success.
+const SUCCESS: [&str; 5] = ["0", "200", "success", "ok", ""];
+/// Empty values.
+const EMPTY: [&str; 5] = ["null", "[]", "{}", "\"\"", "false"];
 
-/// Whether a whole body is a code and words, and no answer.
-pub(super) fn is_refusal(text: &[u8]) -> bool {
+/// Whether a complete body is a code, a message and no model output.
+pub(super) fn is_bare_error(text: &[u8]) -> bool {
     let Ok(object) = Object::parse(text) else { return false };
     let members = object.members();
-    members.iter().any(is_code) && members.iter().any(are_words) && members.iter().all(belongs)
+    members.iter().any(is_code) && members.iter().any(is_message) && members.iter().all(is_expected)
 }
 
 fn is(member: &Member<'_>, keys: &[&str]) -> bool {
@@ -39,17 +39,17 @@ fn is(member: &Member<'_>, keys: &[&str]) -> bool {
 fn is_code(member: &Member<'_>) -> bool {
     let code = json::string(member.value).unwrap_or(member.value.into());
     is(member, &CODES)
-        && !NOTHING.contains(&member.value)
-        && !WELL.iter().any(|well| well.eq_ignore_ascii_case(&code))
+        && !EMPTY.contains(&member.value)
+        && !SUCCESS.iter().any(|success| success.eq_ignore_ascii_case(&code))
 }
 
-fn are_words(member: &Member<'_>) -> bool {
-    is(member, &WORDS) && json::string(member.value).is_some_and(|words| !words.trim().is_empty())
+fn is_message(member: &Member<'_>) -> bool {
+    is(member, &MESSAGES) && json::string(member.value).is_some_and(|message| !message.trim().is_empty())
 }
 
-fn belongs(member: &Member<'_>) -> bool {
-    let is_known = [&CODES[..], &WORDS[..], &OTHERS[..]].iter().any(|keys| is(member, keys));
-    is_known || NOTHING.contains(&member.value)
+fn is_expected(member: &Member<'_>) -> bool {
+    let is_known = [&CODES[..], &MESSAGES[..], &OTHERS[..]].iter().any(|keys| is(member, keys));
+    is_known || EMPTY.contains(&member.value)
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_and_words_alone_are_a_refusal_and_nothing_else_is() {
+    fn a_code_and_a_message_alone_are_an_error_and_nothing_else_is() {
         for (body, expected) in [
             (r#"{"code":500,"msg":"404 NOT_FOUND","success":false}"#, true),
             (r#"{"error_code":336003,"error_msg":"the max length is 20000","id":"as-1"}"#, true),
@@ -74,7 +74,7 @@ mod tests {
             ("{}", false),
             ("[]", false),
         ] {
-            assert_eq!(is_refusal(body.as_bytes()), expected, "{body}");
+            assert_eq!(is_bare_error(body.as_bytes()), expected, "{body}");
         }
     }
 }

@@ -2,26 +2,26 @@
 
 use std::borrow::Cow;
 
-use super::top_level::{self, Snapshot};
-use super::{Beginning, Checked, FalseSuccess, Form};
+use super::top_level::{self, ObjectScan};
+use super::{BodyFormat, CheckResult, FalseSuccess, HeldResponse};
 
-/// What a line of a stream can begin with, comments and empty lines aside.
+/// The fields of an event.
 const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
-/// Names of events that only keep the connection alive.
+/// Event names that only keep the connection alive.
 const KEEP_ALIVE: [&[u8]; 4] = [b"ping", b"keepalive", b"keep-alive", b"heartbeat"];
-/// Names of events that are errors.
+/// Event names of errors.
 const ERROR: [&[u8]; 3] = [b"error", b"response.failed", b"response.error"];
 
 const NO_EVENT: &str = "a stream that ends before its first event";
 
-/// An event as far as it is there.
+/// The part of an event that has arrived.
 #[derive(Debug, Default)]
 struct Event<'a> {
     name: &'a [u8],
     data: Option<Cow<'a, [u8]>>,
 }
 
-/// Whether text looks like the start of a stream, or may still do so when more of it is there.
+/// Whether text is the start of a stream, or may be with more of it.
 pub(super) fn may_begin(text: &[u8], complete: bool) -> bool {
     let is_field = |field: &&[u8]| match text.strip_prefix(*field) {
         Some(rest) => rest.first().map_or(!complete, |next| matches!(next, b':' | b'\n' | b'\r')),
@@ -30,31 +30,30 @@ pub(super) fn may_begin(text: &[u8], complete: bool) -> bool {
     text.starts_with(b":") || FIELDS.iter().any(is_field)
 }
 
-/// Judges a stream by its first event that is more than a sign of life.
-pub(super) fn check(text: &[u8], beginning: &Beginning<'_>) -> Checked {
+/// Checks a stream by its first event other than a keep-alive.
+pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     let mut event = Event::default();
     let mut rest = text;
-    while let Some((line, after)) = line(rest, beginning.complete) {
+    while let Some((line, after)) = line(rest, response.complete) {
         rest = after;
         if line.is_empty() {
-            if let Some(seen) = std::mem::take(&mut event).judged(beginning) {
-                return seen;
+            if let Some(result) = std::mem::take(&mut event).checked(response) {
+                return result;
             }
         } else {
             event.take(line);
         }
     }
-    if beginning.complete {
-        // A last event without its empty line is read all the same: clients do.
-        let last = event.judged(beginning);
-        return last.unwrap_or_else(|| beginning.is_no_answer(NO_EVENT));
+    if response.complete {
+        // Clients read a last event without its empty line, too.
+        return event.checked(response).unwrap_or_else(|| response.not_an_answer(NO_EVENT));
     }
-    // Most of an event shows that it is none of an error before it is all there.
-    let is_content = event.data(rest).is_some_and(|data| top_level::scan(&data) == Snapshot::Content);
+    // Model output shows before an event is complete.
+    let is_content = event.data(rest).is_some_and(|data| top_level::scan(&data) == ObjectScan::Content);
     if is_content && !ERROR.contains(&event.name) {
-        return Checked::Genuine(Form::Events);
+        return CheckResult::Genuine(BodyFormat::EventStream);
     }
-    beginning.wait(Form::Events)
+    response.wait(BodyFormat::EventStream)
 }
 
 impl<'a> Event<'a> {
@@ -72,7 +71,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The data with what there is of an unfinished line.
+    /// The data, or else that of an unfinished line.
     fn data(&self, unfinished: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         match &self.data {
             Some(data) => Some(data.clone()),
@@ -80,8 +79,8 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// What the event shows; `None` for one that shows nothing.
-    fn judged(self, beginning: &Beginning<'_>) -> Option<Checked> {
+    /// Checks a complete event; `None` where it decides nothing.
+    fn checked(self, response: &HeldResponse<'_>) -> Option<CheckResult> {
         let data = self.data.unwrap_or_default();
         let data = data.trim_ascii();
         let is_error = ERROR.contains(&self.name);
@@ -89,23 +88,23 @@ impl<'a> Event<'a> {
             return None;
         }
         if data == b"[DONE]" || data == b"null" {
-            return Some(beginning.is_no_answer(NO_EVENT));
+            return Some(response.not_an_answer(NO_EVENT));
         }
-        let is_error = is_error || top_level::scan_whole(data) == Snapshot::Error;
+        let is_error = is_error || top_level::scan_whole(data) == ObjectScan::Error;
         Some(match is_error {
-            true => Checked::Failed(FalseSuccess::of_json(data)),
-            false => Checked::Genuine(Form::Events),
+            true => CheckResult::Failed(FalseSuccess::from_json(data)),
+            false => CheckResult::Genuine(BodyFormat::EventStream),
         })
     }
 }
 
-/// The value of a field, if the line is one.
+/// The value of a field, if the line sets it.
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let value = line.strip_prefix(name)?.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
-/// The next line without its end, and what follows. At the end of a stream the last line needs no end.
+/// The next line without its line break, and what follows. The last line of a stream needs no line break.
 fn line(bytes: &[u8], complete: bool) -> Option<(&[u8], &[u8])> {
     let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) else {
         return (complete && !bytes.is_empty()).then_some((bytes, &[]));

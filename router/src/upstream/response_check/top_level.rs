@@ -1,62 +1,62 @@
-//! The top level of a JSON object whose end may still be to come: whether it is an error, decided as early as possible.
+//! The top level of a JSON object that may be incomplete: whether it is an error, decided as early as possible.
 
 use memchr::memchr2;
 
-/// What the members show that are there.
+/// What the members so far show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Snapshot {
-    /// What a model has made.
+pub(super) enum ObjectScan {
+    /// Output of a model.
     Content,
     /// An error.
     Error,
-    /// The whole object, and neither of these.
-    StreamEnd,
-    /// Neither so far.
+    /// Neither of these, and the object is complete.
+    Neither,
+    /// Neither of these so far.
     Unfinished,
-    /// Something else than an object.
-    NoJson,
+    /// Not an object.
+    NotJson,
 }
 
-/// Members that hold what was asked for, when they are not empty.
+/// Members that are model output unless they are empty.
 const CONTENT: [&[u8]; 8] =
     [b"choices", b"data", b"output", b"results", b"text", b"delta", b"item", b"candidates"];
 
-/// Objects that hold an error within an answer, and the member that tells: Groq's chunks, MiniMax's answers.
+/// Objects in an answer that may hold an error, and the member that says so: Groq's chunks, MiniMax's answers.
 const ENVELOPES: [(&[u8], &[u8]); 2] = [(b"x_groq", b"error"), (b"base_resp", b"status_code")];
-/// Objects within an error that are looked into.
-const DEEPEST: u32 = 4;
+/// Levels of objects within an error that are read.
+const MAX_DEPTH: u32 = 4;
 
 /// Reads the object at the start of the bytes, up to the first member that decides.
-pub(super) fn scan(bytes: &[u8]) -> Snapshot {
+pub(super) fn scan(bytes: &[u8]) -> ObjectScan {
     read(bytes, |_| true)
 }
 
-/// Reads the object, or the first one of a list, to its end: an error counts wherever it stands.
-pub(super) fn scan_whole(bytes: &[u8]) -> Snapshot {
+/// Reads the object, or the first one of a list, to its end: an error counts wherever it is.
+pub(super) fn scan_whole(bytes: &[u8]) -> ObjectScan {
     let first = bytes.strip_prefix(b"[").map_or(bytes, <[u8]>::trim_ascii_start);
     let mut has_content = false;
     let seen = read(first, |seen| {
-        has_content |= seen == Snapshot::Content;
-        seen == Snapshot::Error
+        has_content |= seen == ObjectScan::Content;
+        seen == ObjectScan::Error
     });
-    if has_content && seen != Snapshot::Error { Snapshot::Content } else { seen }
+    if has_content && seen != ObjectScan::Error { ObjectScan::Content } else { seen }
 }
 
-fn read(bytes: &[u8], decides: impl FnMut(Snapshot) -> bool) -> Snapshot {
+fn read(bytes: &[u8], decides: impl FnMut(ObjectScan) -> bool) -> ObjectScan {
     match bytes.split_first() {
-        Some((b'{', rest)) => members(rest, decides).unwrap_or(Snapshot::Unfinished),
-        Some(_) => Snapshot::NoJson,
-        None => Snapshot::Unfinished,
+        Some((b'{', rest)) => members(rest, decides).unwrap_or(ObjectScan::Unfinished),
+        Some(_) => ObjectScan::NotJson,
+        None => ObjectScan::Unfinished,
     }
 }
 
 /// `None` where the bytes end before the object does.
-fn members(mut rest: &[u8], mut decides: impl FnMut(Snapshot) -> bool) -> Option<Snapshot> {
+fn members(mut rest: &[u8], mut decides: impl FnMut(ObjectScan) -> bool) -> Option<ObjectScan> {
     loop {
         let (key, value) = match next(rest)? {
             Next::Member(key, value) => (key, value),
-            Next::StreamEnd => return Some(Snapshot::StreamEnd),
-            Next::NoJson => return Some(Snapshot::NoJson),
+            Next::End => return Some(ObjectScan::Neither),
+            Next::NotJson => return Some(ObjectScan::NotJson),
         };
         if let Some(seen) = member(key, value)?.filter(|seen| decides(*seen)) {
             return Some(seen);
@@ -65,58 +65,60 @@ fn members(mut rest: &[u8], mut decides: impl FnMut(Snapshot) -> bool) -> Option
     }
 }
 
-/// What comes next in an object.
+/// The next thing in an object.
 enum Next<'a> {
-    /// A key, and everything from its value on.
+    /// A key, and the text from its value on.
     Member(&'a [u8], &'a [u8]),
-    StreamEnd,
-    NoJson,
+    End,
+    NotJson,
 }
 
 fn next(rest: &[u8]) -> Option<Next<'_>> {
     let rest = rest.trim_ascii_start();
     let rest = rest.strip_prefix(b",").map_or(rest, <[u8]>::trim_ascii_start);
     let (key, after) = match rest.split_first()? {
-        (b'}', _) => return Some(Next::StreamEnd),
+        (b'}', _) => return Some(Next::End),
         (b'"', after) => string(after)?,
-        _ => return Some(Next::NoJson),
+        _ => return Some(Next::NotJson),
     };
     Some(match after.trim_ascii_start().split_first()? {
         (b':', value) => Next::Member(key, value.trim_ascii_start()),
-        _ => Next::NoJson,
+        _ => Next::NotJson,
     })
 }
 
-/// What a member shows, the inner `None` being nothing; the outer one where more of its value is needed.
-fn member(key: &[u8], value: &[u8]) -> Option<Option<Snapshot>> {
+/// What a member shows, if anything; the outer `None` where more of its value is needed.
+fn member(key: &[u8], value: &[u8]) -> Option<Option<ObjectScan>> {
     Some(match key {
-        b"error" | b"errors" => says_something(value, 0)?.then_some(Snapshot::Error),
-        b"object" | b"type" => names_an_error(value)?.then_some(Snapshot::Error),
-        _ if CONTENT.contains(&key) => is_filled(value)?.then_some(Snapshot::Content),
+        b"error" | b"errors" => is_error_value(value, 0)?.then_some(ObjectScan::Error),
+        b"object" | b"type" => names_an_error(value)?.then_some(ObjectScan::Error),
+        _ if CONTENT.contains(&key) => is_filled(value)?.then_some(ObjectScan::Content),
         _ => match ENVELOPES.iter().find(|(envelope, _)| *envelope == key) {
-            Some((_, tells)) => has(value, |key, value| match key == *tells {
+            Some((_, tells)) => any_member(value, |key, value| match key == *tells {
                 true => is_filled(value),
                 false => Some(false),
             })?
-            .then_some(Snapshot::Error),
+            .then_some(ObjectScan::Error),
             None => None,
         },
     })
 }
 
-/// Whether an error is one: some servers send `{"code": 0, "message": ""}` with what went well.
-fn says_something(value: &[u8], depth: u32) -> Option<bool> {
+/// Whether an error is one: some servers send `{"code": 0, "message": ""}` with every success.
+fn is_error_value(value: &[u8], depth: u32) -> Option<bool> {
     match value.first()? {
-        b'{' if depth < DEEPEST => has(value, |_, value| says_something(value, depth.saturating_add(1))),
+        b'{' if depth < MAX_DEPTH => {
+            any_member(value, |_, value| is_error_value(value, depth.saturating_add(1)))
+        }
         _ => is_filled(value),
     }
 }
 
-/// Whether a member of an object is what is sought.
-fn has(object: &[u8], mut is_sought: impl FnMut(&[u8], &[u8]) -> Option<bool>) -> Option<bool> {
+/// Whether any member of an object matches.
+fn any_member(object: &[u8], mut matches: impl FnMut(&[u8], &[u8]) -> Option<bool>) -> Option<bool> {
     let Some(mut rest) = object.strip_prefix(b"{") else { return Some(false) };
     while let Next::Member(key, value) = next(rest)? {
-        if is_sought(key, value)? {
+        if matches(key, value)? {
             return Some(true);
         }
         rest = skipped(value)?;
@@ -124,7 +126,7 @@ fn has(object: &[u8], mut is_sought: impl FnMut(&[u8], &[u8]) -> Option<bool>) -
     Some(false)
 }
 
-/// Whether a value is more than null, false, 0 or nothing in brackets or quotes.
+/// Whether a value is other than null, false, 0, an empty list, object or string.
 fn is_filled(value: &[u8]) -> Option<bool> {
     let (first, rest) = value.split_first()?;
     Some(match first {
@@ -141,7 +143,7 @@ fn names_an_error(value: &[u8]) -> Option<bool> {
     }
 }
 
-/// A string whose first quote is behind us, as it was written, and what follows it.
+/// The raw text of a string up to its closing quote, and what follows; the opening quote has been read.
 fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut end = 0_usize;
     loop {
@@ -153,7 +155,7 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// What follows a value.
+/// The text behind a value.
 fn skipped(value: &[u8]) -> Option<&[u8]> {
     let mut rest = value;
     let mut depth = 0_u32;

@@ -9,7 +9,7 @@ const LARGE: usize = 16 * 1024;
 
 /// A body as pieces. Most have one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewBody {
+pub struct RewrittenBody {
     bytes: Vec<u8>,
     kept: Vec<Kept>,
 }
@@ -22,7 +22,7 @@ struct Kept {
     place: Range<usize>,
 }
 
-impl NewBody {
+impl RewrittenBody {
     /// Its length in bytes.
     pub fn length(&self) -> usize {
         self.kept.iter().map(|kept| kept.place.len()).fold(self.bytes.len(), usize::saturating_add)
@@ -43,23 +43,23 @@ impl NewBody {
     }
 }
 
-impl From<Vec<u8>> for NewBody {
+impl From<Vec<u8>> for RewrittenBody {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, kept: Vec::new() }
     }
 }
 
-/// A [`NewBody`] in the making.
+/// A [`RewrittenBody`] in the making.
 #[derive(Debug)]
 pub struct BodyWriter<'a> {
     old: &'a [u8],
-    body: NewBody,
+    body: RewrittenBody,
 }
 
 impl<'a> BodyWriter<'a> {
     /// Starts a body that is made from `old`, with room for so many new bytes.
     pub fn new(old: &'a [u8], capacity: usize) -> Self {
-        Self { old, body: NewBody::from(Vec::with_capacity(capacity)) }
+        Self { old, body: RewrittenBody::from(Vec::with_capacity(capacity)) }
     }
 
     /// Whether nothing was written so far.
@@ -78,7 +78,7 @@ impl<'a> BodyWriter<'a> {
     }
 
     /// The body.
-    pub fn finish(self) -> NewBody {
+    pub fn finish(self) -> RewrittenBody {
         self.body
     }
 
@@ -116,7 +116,7 @@ mod tests {
         let (old, other) = (vec![b'a'; 2 * LARGE], vec![b'b'; LARGE]);
         let mut writer = BodyWriter::new(&old, 0);
         writer.write(&[&other]);
-        assert_eq!(writer.finish(), NewBody::from(other));
+        assert_eq!(writer.finish(), RewrittenBody::from(other));
     }
 
     #[test]

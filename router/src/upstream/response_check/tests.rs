@@ -3,28 +3,28 @@
 use super::*;
 use serde_json::Value;
 
-/// An answer on a route, with this content-type and content-encoding, as far as it has come.
-fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], complete: bool) -> Checked {
+/// The check of a response on a route, with these headers and this start of its body.
+fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], complete: bool) -> CheckResult {
     let header =
         |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    check(&Beginning {
+    check(&HeldResponse {
         route: path,
         status: 200,
         bytes,
         complete,
         pieces: 1,
-        held: Duration::ZERO,
+        held_for: Duration::ZERO,
         header: &header,
     })
 }
 
-fn chat(bytes: &str) -> Checked {
+fn chat(bytes: &str) -> CheckResult {
     checked("/chat/completions", &[], bytes.as_bytes(), true)
 }
 
-/// The status and the error object of an answer that is none.
-fn failed(checked: Checked, what: &str) -> (u16, Value) {
-    let Checked::Failed(FalseSuccess { status, body }) = checked else { panic!("{what}: {checked:?}") };
+/// The status and the error object of a false success.
+fn failed(checked: CheckResult, what: &str) -> (u16, Value) {
+    let CheckResult::Failed(FalseSuccess { status, body }) = checked else { panic!("{what}: {checked:?}") };
     let body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{what}: {error} in {body}"));
     assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{what}: {body}");
     (status, body["error"].clone())
@@ -71,7 +71,7 @@ fn the_status_of_an_error_is_what_its_code_or_its_type_says() {
         ),
     ] {
         let end_unseen = checked("/chat/completions", &[], error.as_bytes(), false);
-        assert_eq!(end_unseen, Checked::Undecided, "{error}");
+        assert_eq!(end_unseen, CheckResult::Undecided, "{error}");
         for text in [
             error.to_owned(),
             format!("\u{feff} \r\n{error}\n"),
@@ -93,7 +93,10 @@ fn a_body_of_a_code_and_words_is_an_error_and_an_event_of_these_is_none() {
     ] {
         let (found, error) = failed(chat(body), body);
         assert_eq!((found, error["message"].as_str()), (status, Some("m")), "{body}");
-        assert!(matches!(chat(&format!("data: {body}\n\n")), Checked::Genuine(_)), "{body} may be progress");
+        assert!(
+            matches!(chat(&format!("data: {body}\n\n")), CheckResult::Genuine(_)),
+            "{body} may be progress"
+        );
     }
 }
 
@@ -115,7 +118,7 @@ fn an_error_event_is_found_whatever_stands_before_it_and_however_its_lines_end()
             // Cut anywhere, it is never taken for an answer.
             for end in 0..stream.len() {
                 let cut = checked("/chat/completions", &[], &stream.as_bytes()[..end], false);
-                assert!(!matches!(cut, Checked::Genuine(_)), "{end} of {stream:?}: {cut:?}");
+                assert!(!matches!(cut, CheckResult::Genuine(_)), "{end} of {stream:?}: {cut:?}");
             }
         }
     }
@@ -151,23 +154,26 @@ fn what_is_no_answer_at_all_is_a_bad_gateway() {
 #[test]
 fn an_answer_is_one_as_soon_as_it_shows() {
     for (text, form) in [
-        (COMPLETION, Form::Whole),
-        (EVENTS, Form::Events),
-        (r#"{"id":"c","choices":[{"m"#, Form::Whole),
-        (r#"{"object":"list","data":[{"embedding":[0.1,"#, Form::Whole),
+        (COMPLETION, BodyFormat::Other),
+        (EVENTS, BodyFormat::EventStream),
+        (r#"{"id":"c","choices":[{"m"#, BodyFormat::Other),
+        (r#"{"object":"list","data":[{"embedding":[0.1,"#, BodyFormat::Other),
         (
             r#"{"id":"r","object":"response","status":"completed","error":null,"incomplete_details":null,"output":[{"#,
-            Form::Whole,
+            BodyFormat::Other,
         ),
-        ("data: {\"id\":\"c\",\"choices\":[{\"delta\":", Form::Events),
-        (": hi\n\ndata: {\"choices\":[{\"delta\":{}}]}\n", Form::Events),
+        ("data: {\"id\":\"c\",\"choices\":[{\"delta\":", BodyFormat::EventStream),
+        (": hi\n\ndata: {\"choices\":[{\"delta\":{}}]}\n", BodyFormat::EventStream),
         (
             "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"error\":null}}\n\n",
-            Form::Events,
+            BodyFormat::EventStream,
         ),
-        ("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n", Form::Events),
-        ("data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n", Form::Events),
-        ("\x1f\u{fffd}", Form::Whole),
+        (
+            "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n",
+            BodyFormat::EventStream,
+        ),
+        ("data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n", BodyFormat::EventStream),
+        ("\x1f\u{fffd}", BodyFormat::Other),
     ] {
         let text = if text.starts_with('\x1f') { b"\x1f\x8b\x08\0".as_slice() } else { text.as_bytes() };
         for complete in [false, true] {
@@ -176,7 +182,7 @@ fn an_answer_is_one_as_soon_as_it_shows() {
             }
             assert_eq!(
                 checked("/chat/completions", &[], text, complete),
-                Checked::Genuine(form),
+                CheckResult::Genuine(form),
                 "{}",
                 String::from_utf8_lossy(text)
             );
@@ -195,41 +201,43 @@ fn an_answer_is_one_as_soon_as_it_shows() {
         "data: {\"choices\":[{}],\"x_groq\":{\"error\":null}}\n\n",
         "data: [{\"candidates\":[{}]}]\n\n",
     ] {
-        assert!(matches!(chat(text), Checked::Genuine(_)), "{text}");
+        assert!(matches!(chat(text), CheckResult::Genuine(_)), "{text}");
     }
 }
 
 #[test]
-fn comments_and_silence_are_held_for_a_while_and_not_for_ever() {
+fn comments_and_silence_are_held_for_a_limited_time() {
     let route = "/chat/completions";
     let comment = b": OPENROUTER PROCESSING\n\n".as_slice();
     let long = b": x\n\n".repeat(5000);
     for (bytes, pieces, seconds, expected) in [
-        (comment, 1, 0, Checked::Undecided),
-        (b"\n\n\n".as_slice(), 3, 4, Checked::Undecided),
-        (comment, 64, 5, Checked::Undecided),
-        (comment, 65, 1, Checked::Genuine(Form::Events)),
-        (comment, 2, 6, Checked::Genuine(Form::Events)),
-        (b"\n\n\n".as_slice(), 3, 6, Checked::Genuine(Form::Whole)),
-        (&long, 2, 0, Checked::Genuine(Form::Events)),
+        (comment, 1, 0, CheckResult::Undecided),
+        (b"\n\n\n".as_slice(), 3, 4, CheckResult::Undecided),
+        (comment, 64, 5, CheckResult::Undecided),
+        (comment, 65, 1, CheckResult::Genuine(BodyFormat::EventStream)),
+        (comment, 2, 6, CheckResult::Genuine(BodyFormat::EventStream)),
+        (b"\n\n\n".as_slice(), 3, 6, CheckResult::Genuine(BodyFormat::Other)),
+        (&long, 2, 0, CheckResult::Genuine(BodyFormat::EventStream)),
     ] {
-        let beginning = Beginning {
+        let response = HeldResponse {
             route,
             status: 200,
             bytes,
             complete: false,
             pieces,
-            held: Duration::from_secs(seconds),
+            held_for: Duration::from_secs(seconds),
             header: &|_| None,
         };
-        let beginning =
-            Beginning { held: beginning.held + Duration::from_millis(u64::from(seconds > 5)), ..beginning };
-        assert_eq!(check(&beginning), expected, "{pieces} pieces, {seconds} s");
+        let response = HeldResponse {
+            held_for: response.held_for + Duration::from_millis(u64::from(seconds > 5)),
+            ..response
+        };
+        assert_eq!(check(&response), expected, "{pieces} pieces, {seconds} s");
     }
     // An error is awaited for longer, but not for ever either.
     let error = format!("{{\"error\":{{\"message\":\"{}", "x".repeat(70_000));
     let at = |end: usize| checked("/chat/completions", &[], &error.as_bytes()[..end], false);
-    assert_eq!(at(60_000), Checked::Undecided);
+    assert_eq!(at(60_000), CheckResult::Undecided);
     failed(at(70_000), "an endless error");
 }
 
@@ -277,7 +285,7 @@ fn each_route_has_promises_of_its_own() {
         ("/completions", &text, "Not Found", false),
     ] {
         let checked = checked(path, headers, body.as_bytes(), true);
-        assert_eq!(matches!(checked, Checked::Genuine(_)), is_answer, "{path} {body:?}: {checked:?}");
+        assert_eq!(matches!(checked, CheckResult::Genuine(_)), is_answer, "{path} {body:?}: {checked:?}");
     }
 }
 
@@ -286,7 +294,7 @@ fn what_is_compressed_cannot_be_read_and_passes() {
     let brotli = [("content-encoding", "br")];
     let identity = [("content-encoding", "identity")];
     let bytes = b"\x8b\x02\x80hello\x03";
-    assert_eq!(checked("/chat/completions", &brotli, bytes, true), Checked::Genuine(Form::Whole));
+    assert_eq!(checked("/chat/completions", &brotli, bytes, true), CheckResult::Genuine(BodyFormat::Other));
     failed(checked("/chat/completions", &identity, bytes, true), "not compressed");
     failed(checked("/chat/completions", &brotli, b"", true), "nothing is nothing");
 }
@@ -312,7 +320,7 @@ fn an_error_in_the_middle_of_a_stream_is_told_from_words_about_errors() {
         ("data: {\"choices\":[{\"delta\":{\"content\":\"event: error\"}}]}\n\n", false),
         ("", false),
     ] {
-        assert_eq!(tells_of_an_error(piece.as_bytes()), expected, "{piece}");
+        assert_eq!(has_error_event(piece.as_bytes()), expected, "{piece}");
     }
 }
 
@@ -321,7 +329,7 @@ fn an_error_in_the_middle_of_a_stream_is_told_from_words_about_errors() {
 fn a_line_is_read_once_however_often_it_says_error() {
     let line = format!("data: {{\"choices\":[{}{{}}]}}\n\n", "{\"error\":1},".repeat(100_000));
     let begun = std::time::Instant::now();
-    assert!(!tells_of_an_error(line.as_bytes()));
+    assert!(!has_error_event(line.as_bytes()));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
@@ -356,9 +364,9 @@ fn no_bytes_make_it_panic() {
         let text: String = (0..random() % 12).map(|_| words[random() % words.len()]).collect();
         for path in ["/chat/completions", "/audio/speech"] {
             let whole = checked(path, &[], text.as_bytes(), true);
-            assert_ne!(whole, Checked::Undecided, "{text:?}");
+            assert_ne!(whole, CheckResult::Undecided, "{text:?}");
             checked(path, &[], text.as_bytes(), false);
         }
-        tells_of_an_error(text.as_bytes());
+        has_error_event(text.as_bytes());
     }
 }

@@ -1,0 +1,200 @@
+//! Whether a response with a success status is an answer. Providers, and proxies in front of them, send errors under status
+//! 200: as the first event of a stream whose headers had gone out, as a JSON body, as a page of HTML, or as an empty body.
+//!
+//! | routes | expected body | not an answer |
+//! |---|---|---|
+//! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON or a first event that is an error; a stream without an event |
+//! | `/audio/transcriptions`, `/audio/translations` | text or JSON | a page; JSON that is an error; an empty body under a JSON content-type |
+//! | `/audio/speech` | audio | an empty body; a page; JSON that is an error |
+//!
+//! Where text or audio is expected, only a body with an event-stream content-type is read as events. Bodies whose content-type
+//! announces pictures, sound or bytes pass on every route.
+//!
+//! The filter holds the response headers until the first bytes of the body are there, so that another deployment can still
+//! be tried. A few dozen bytes decide about most responses, so the filter holds nothing that a client could use already. A
+//! compressed body, which the router never asks for, cannot be read and passes.
+
+mod bare_error;
+mod error;
+mod events;
+mod stream_error;
+mod top_level;
+
+use std::time::Duration;
+
+pub use error::FalseSuccess;
+pub use stream_error::has_error_event;
+use top_level::ObjectScan;
+
+/// The start of a response, which the filter holds back.
+#[derive(Clone, Copy)]
+pub struct HeldResponse<'a> {
+    /// The request's route, as providers spell it: `/chat/completions`.
+    pub route: &'a str,
+    /// The provider's status, below 300.
+    pub status: u16,
+    /// The body so far.
+    pub bytes: &'a [u8],
+    /// Whether the body ends with them.
+    pub complete: bool,
+    /// The number of pieces in which they arrived.
+    pub pieces: u32,
+    /// The time since the first piece.
+    pub held_for: Duration,
+    /// Looks a response header up; called only where the bytes alone do not decide.
+    pub header: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// What a held response is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// Not known before more of the body arrives.
+    Undecided,
+    /// An answer, or at least not known to be an error.
+    Genuine(BodyFormat),
+    /// An error.
+    Failed(FalseSuccess),
+}
+
+/// How a body has to be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// Server-sent events.
+    EventStream,
+    /// Anything else.
+    Other,
+}
+
+/// What the filter holds at most without seeing an error. Comments that keep a connection alive then pass, in time for
+/// clients and proxies that count the seconds of silence.
+const MAX_HELD_BYTES: usize = 16 * 1024;
+const MAX_HELD_PIECES: u32 = 64;
+const MAX_HELD_TIME: Duration = Duration::from_secs(5);
+/// The longest error that is read to its end.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// Parts of content-types that no error has: pictures, sound, and vLLM's embeddings as bytes.
+const BINARY_TYPES: [&str; 4] = ["image/", "audio/", "video/", "octet-stream"];
+
+/// The body that a route's answer has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ExpectedBody {
+    JsonOrEvents,
+    TextOrJson,
+    Audio,
+}
+
+impl ExpectedBody {
+    fn of(route: &str) -> Self {
+        match route {
+            "/audio/speech" => Self::Audio,
+            "/audio/transcriptions" | "/audio/translations" => Self::TextOrJson,
+            _ => Self::JsonOrEvents,
+        }
+    }
+}
+
+/// What passes without being read as events.
+const PASSES: CheckResult = CheckResult::Genuine(BodyFormat::Other);
+
+/// Checks the start of a response. Call it again with the whole start when more of the body has arrived.
+pub fn check(response: &HeldResponse<'_>) -> CheckResult {
+    let expected = ExpectedBody::of(response.route);
+    let is_model_output = expected == ExpectedBody::JsonOrEvents;
+    let bytes = response.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.bytes);
+    let text = bytes.trim_ascii_start();
+    match text.first() {
+        _ if is_compressed(bytes) => PASSES,
+        None if response.complete => response.check_empty(expected),
+        None => response.wait(BodyFormat::Other),
+        Some(b'{') => response.check_object(text, expected),
+        Some(_) if may_be_events(text, expected, response) => events::check(text, response),
+        Some(b'<') if !is_model_output && !response.has_content_type(&["html"]) => PASSES,
+        Some(b'<') => response.not_an_answer("an HTML or XML page"),
+        Some(_) if !is_model_output => PASSES,
+        Some(b'[') => response.check_list(text),
+        Some(_) => response.not_an_answer("a body that is neither JSON nor a stream of events"),
+    }
+}
+
+/// gzip or zstd, by their first bytes.
+fn is_compressed(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"\x28\xb5\x2f\xfd")
+}
+
+/// Text and audio may begin like events by chance, so on their routes the content-type decides.
+fn may_be_events(text: &[u8], expected: ExpectedBody, response: &HeldResponse<'_>) -> bool {
+    events::may_begin(text, response.complete)
+        && (expected == ExpectedBody::JsonOrEvents || response.has_content_type(&["event-stream"]))
+}
+
+impl HeldResponse<'_> {
+    fn check_empty(&self, expected: ExpectedBody) -> CheckResult {
+        // The transcription of silence is an empty text.
+        match expected == ExpectedBody::TextOrJson && !self.has_content_type(&["json"]) {
+            true => PASSES,
+            false => CheckResult::Failed(FalseSuccess::without_message(self.status, "an empty body")),
+        }
+    }
+
+    fn check_object(&self, text: &[u8], expected: ExpectedBody) -> CheckResult {
+        let is_model_output = expected == ExpectedBody::JsonOrEvents;
+        let scan =
+            if text.len() <= MAX_HELD_BYTES { top_level::scan_whole(text) } else { top_level::scan(text) };
+        match scan {
+            ObjectScan::Neither if is_model_output && bare_error::is_bare_error(text) => {
+                self.await_error(|| FalseSuccess::from_json(text))
+            }
+            ObjectScan::Content | ObjectScan::Neither => PASSES,
+            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(text)),
+            ObjectScan::NotJson | ObjectScan::Unfinished if !is_model_output => PASSES,
+            ObjectScan::NotJson => self.not_an_answer("a body that is not JSON"),
+            ObjectScan::Unfinished if self.complete => self.not_an_answer("truncated JSON"),
+            ObjectScan::Unfinished => self.wait(BodyFormat::Other),
+        }
+    }
+
+    /// Google sends an error as a list of one.
+    fn check_list(&self, text: &[u8]) -> CheckResult {
+        let first = text.get(1..).unwrap_or_default().trim_ascii_start();
+        match top_level::scan(first) {
+            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(text)),
+            ObjectScan::Unfinished if !self.complete => self.wait(BodyFormat::Other),
+            _ => PASSES,
+        }
+    }
+
+    /// Waits for more, within the limits of what is held.
+    fn wait(&self, format: BodyFormat) -> CheckResult {
+        let is_over = self.bytes.len() > MAX_HELD_BYTES
+            || self.pieces > MAX_HELD_PIECES
+            || self.held_for > MAX_HELD_TIME;
+        if is_over { CheckResult::Genuine(format) } else { CheckResult::Undecided }
+    }
+
+    /// Waits for the end of an error, unless it is longer than any error.
+    fn await_error(&self, error: impl FnOnce() -> FalseSuccess) -> CheckResult {
+        let is_over =
+            self.complete || self.bytes.len() > MAX_ERROR_BYTES || self.pieces > 2 * MAX_HELD_PIECES;
+        if is_over { CheckResult::Failed(error()) } else { CheckResult::Undecided }
+    }
+
+    fn not_an_answer(&self, body: &'static str) -> CheckResult {
+        // Compressions other than gzip and zstd cannot be recognised by their first bytes.
+        let encoding = (self.header)("content-encoding");
+        let is_encoded = encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+        match is_encoded || self.has_content_type(&BINARY_TYPES) {
+            true => PASSES,
+            false => CheckResult::Failed(FalseSuccess::without_message(self.status, body)),
+        }
+    }
+
+    /// Whether the content-type contains one of these.
+    fn has_content_type(&self, parts: &[&str]) -> bool {
+        let content_type = (self.header)("content-type").map(|value| value.to_ascii_lowercase());
+        content_type.is_some_and(|value| parts.iter().any(|part| value.contains(part)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

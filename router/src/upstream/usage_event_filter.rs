@@ -1,49 +1,49 @@
-//! The event that tells the usage of a stream and nothing else, kept from a client that did not ask for it.
+//! Removes the event of a stream that has its usage and no choices, for a client that did not ask for it.
 //!
-//! All other events pass byte for byte. What passes does not depend on where the chunks are cut, and every byte is looked at a fixed
-//! number of times.
+//! All other events pass byte for byte. Where the chunks are cut makes no difference, and every byte is read a fixed number
+//! of times.
 
 use memchr::memmem;
 
 use crate::http::json::Object;
 use crate::http::sse::{self, Piece, Splitter};
 
-/// Bytes of an event that are held until the rest of it arrives. A longer one holds an image, and is not the one.
-const MOST: usize = 64 * 1024;
+/// The longest event in bytes that is held until its end arrives. Longer ones have images, and are not the usage event.
+const MAX_EVENT_BYTES: usize = 64 * 1024;
 
-/// Reads a stream of events that comes in chunks.
+/// Filters an event stream that arrives in chunks.
 #[derive(Clone, Debug, Default)]
 pub struct UsageEventFilter {
     splitter: Splitter,
-    /// The first event has ended, and with it the byte order mark.
+    /// The first event has ended, before which a byte order mark may be.
     is_past_first: bool,
-    /// The start of an event whose end is still to come.
+    /// The start of an event whose end has not arrived.
     held: Vec<u8>,
-    /// The event is longer than [`MOST`], and its start has passed.
+    /// The event is longer than [`MAX_EVENT_BYTES`], and its start has passed.
     is_long: bool,
-    /// The last event was withheld, and a late LF of its last line goes the same way.
-    is_withheld: bool,
+    /// The last event was removed; a late LF of its last line is removed, too.
+    is_removed: bool,
 }
 
 /// What goes to the client in place of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filtered {
-    /// The chunk.
+    /// The chunk itself.
     Unchanged,
-    /// These bytes, or none.
+    /// These bytes, which may be none.
     Replaced(Vec<u8>),
 }
 
 impl UsageEventFilter {
-    /// A withholder at the start of a stream.
+    /// A filter at the start of a stream.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next chunk; `end` where it is the last.
-    pub fn feed(&mut self, chunk: &[u8], end: bool) -> Filtered {
-        let mut out = Output { chunk, instead: (!self.held.is_empty()).then(Vec::new) };
-        // Most chunks hold no empty list of choices; then events that lie within one need no look.
+    /// Takes the next chunk; `is_last` where the stream ends with it.
+    pub fn feed(&mut self, chunk: &[u8], is_last: bool) -> Filtered {
+        let mut out = Output { chunk, replacement: (!self.held.is_empty()).then(Vec::new) };
+        // Most chunks have no empty list of choices, so that the events within them need not be read.
         let is_plain = !may_have_no_choices(chunk);
         let (mut start, mut rest) = (0, chunk);
         while let Some((piece, after)) = self.splitter.next(rest) {
@@ -51,35 +51,36 @@ impl UsageEventFilter {
             let at = chunk.len().saturating_sub(after.len());
             let is_between = self.held.is_empty() && !self.is_long;
             match piece {
-                Piece::LateLf if is_between => out.end_event(&[], (start, at), self.is_withheld),
+                Piece::LateLf if is_between => out.end_event(&[], (start, at), self.is_removed),
                 Piece::EventEnd => self.end_event(&mut out, (start, at), is_plain),
                 _ => continue,
             }
             start = at;
         }
-        if end {
-            // It ends within an event, or has just ended one.
+        if is_last {
+            // The stream ends within an event, or behind one.
             self.end_event(&mut out, (start, chunk.len()), is_plain);
         } else {
             self.hold(&mut out, start);
         }
-        out.instead.map_or(Filtered::Unchanged, Filtered::Replaced)
+        out.replacement.map_or(Filtered::Unchanged, Filtered::Replaced)
     }
 
-    /// An event ends in this chunk; its last part lies there.
-    fn end_event(&mut self, out: &mut Output<'_>, place: (usize, usize), is_plain: bool) {
+    /// An event ends in this chunk, in which its last part has this range.
+    fn end_event(&mut self, out: &mut Output<'_>, range: (usize, usize), is_plain: bool) {
         let held = std::mem::take(&mut self.held);
-        let part = out.chunk.get(place.0..place.1).unwrap_or_default();
+        let part = out.chunk.get(range.0..range.1).unwrap_or_default();
         let is_first = !std::mem::replace(&mut self.is_past_first, true);
-        self.is_withheld = match () {
-            () if std::mem::take(&mut self.is_long) => false,
-            () if held.is_empty() => !is_plain && is_usage(part, is_first),
-            () => is_usage(&[&held, part].concat(), is_first),
+        let is_long = std::mem::take(&mut self.is_long);
+        self.is_removed = match held.is_empty() {
+            _ if is_long => false,
+            true => !is_plain && is_usage_event(part, is_first),
+            false => is_usage_event(&[&held, part].concat(), is_first),
         };
-        out.end_event(&held, place, self.is_withheld);
+        out.end_event(&held, range, self.is_removed);
     }
 
-    /// The event that begins here does not end in this chunk.
+    /// The event that begins here does not end in this chunk: holds it, unless it is too long.
     fn hold(&mut self, out: &mut Output<'_>, start: usize) {
         let part = out.chunk.get(start..).unwrap_or_default();
         let ends_in_crlf = part.ends_with(b"\r\n") || (part == b"\n" && self.held.ends_with(b"\r"));
@@ -93,33 +94,33 @@ impl UsageEventFilter {
     }
 }
 
-/// What passes of a chunk, and of what was held before it.
+/// What passes of a chunk, and of the bytes held before it.
 struct Output<'a> {
     chunk: &'a [u8],
-    /// Set as soon as it is something else than the chunk so far.
-    instead: Option<Vec<u8>>,
+    /// Set where it differs from the chunk so far.
+    replacement: Option<Vec<u8>>,
 }
 
 impl Output<'_> {
-    /// Nothing passes from here on, for now.
+    /// Ends what passes here.
     fn cut(&mut self, at: usize) {
-        if at < self.chunk.len() && self.instead.is_none() {
-            self.instead = Some(self.chunk.get(..at).unwrap_or_default().to_vec());
+        if at < self.chunk.len() && self.replacement.is_none() {
+            self.replacement = Some(self.chunk.get(..at).unwrap_or_default().to_vec());
         }
     }
 
-    /// An event passes, or does not: what was held of it, and its place in the chunk.
-    fn end_event(&mut self, held: &[u8], (start, end): (usize, usize), is_withheld: bool) {
-        if is_withheld {
+    /// Passes or removes an event: the bytes held of it, and those in this range of the chunk.
+    fn end_event(&mut self, held: &[u8], (start, end): (usize, usize), is_removed: bool) {
+        if is_removed {
             self.cut(start);
-        } else if let Some(instead) = &mut self.instead {
-            instead.extend_from_slice(held);
-            instead.extend_from_slice(self.chunk.get(start..end).unwrap_or_default());
+        } else if let Some(replacement) = &mut self.replacement {
+            replacement.extend_from_slice(held);
+            replacement.extend_from_slice(self.chunk.get(start..end).unwrap_or_default());
         }
     }
 }
 
-/// Whether `"choices":[]` may stand anywhere. In a string it cannot: there its quotes have backslashes.
+/// Whether `"choices":[]` may be in these bytes. It cannot be within a string, where its quotes have backslashes.
 fn may_have_no_choices(bytes: &[u8]) -> bool {
     const NAME: &[u8] = b"\"choices\"";
     memmem::find_iter(bytes, NAME).any(|at| {
@@ -127,7 +128,7 @@ fn may_have_no_choices(bytes: &[u8]) -> bool {
         let mut marks = rest.iter().filter(|byte| !matches!(byte, b' ' | b'\t'));
         for mark in b":[]" {
             match marks.next() {
-                // The data goes on in another line.
+                // The data continues in another line.
                 Some(b'\r' | b'\n') => return true,
                 other if other != Some(mark) => return false,
                 _ => {}
@@ -137,12 +138,12 @@ fn may_have_no_choices(bytes: &[u8]) -> bool {
     })
 }
 
-/// Whether an event of this length may be held. The LF of a last CRLF may come in a later chunk, so it does not count.
+/// Whether an event of this length may be held. The LF of a last CRLF may be in a later chunk, so it does not count.
 fn is_short(length: usize, ends_in_crlf: bool) -> bool {
-    length.saturating_sub(usize::from(ends_in_crlf)) <= MOST
+    length.saturating_sub(usize::from(ends_in_crlf)) <= MAX_EVENT_BYTES
 }
 
-fn is_usage(event: &[u8], is_first: bool) -> bool {
+fn is_usage_event(event: &[u8], is_first: bool) -> bool {
     is_short(event.len(), event.ends_with(b"\r\n"))
         && may_have_no_choices(event)
         && memmem::find(event, b"\"usage\"").is_some()
@@ -151,7 +152,6 @@ fn is_usage(event: &[u8], is_first: bool) -> bool {
         })
 }
 
-/// The list itself, and not only the first that was met in the text.
 fn is_empty_list(value: &str) -> bool {
     let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
@@ -165,27 +165,27 @@ mod tests {
     const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
-    /// What a client gets of a stream in these chunks.
+    /// What passes of a stream in these chunks.
     fn passed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
-        let mut withholder = UsageEventFilter::new();
+        let mut filter = UsageEventFilter::new();
         let mut out = Vec::new();
-        let mut pass = |chunk: &[u8], end| match withholder.feed(chunk, end) {
+        let mut pass = |chunk: &[u8], end| match filter.feed(chunk, end) {
             Filtered::Unchanged => out.extend_from_slice(chunk),
             Filtered::Replaced(bytes) => out.extend(bytes),
         };
         chunks.into_iter().for_each(|chunk| pass(chunk, false));
         pass(b"", true);
-        assert!(withholder.held.is_empty());
+        assert!(filter.held.is_empty());
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn the_longest_event_is_withheld_wherever_its_chunks_are_cut() {
+    fn the_longest_usage_event_is_removed_wherever_its_chunks_are_cut() {
         let rest = "data: {\"choices\":[],\"usage\":{},\"x\":\"\"}".len();
-        for (more, is_withheld) in [(0, true), (1, true), (2, false)] {
-            let text = "x".repeat(MOST - rest - 2 + more);
+        for (more, is_removed) in [(0, true), (1, true), (2, false)] {
+            let text = "x".repeat(MAX_EVENT_BYTES - rest - 2 + more);
             let event = format!("data: {{\"choices\":[],\"usage\":{{}},\"x\":\"{text}\"}}\r\n");
-            let expected = if is_withheld { "" } else { &event };
+            let expected = if is_removed { "" } else { &event };
             assert_eq!(passed([event.as_bytes()]), expected, "{more} as a whole");
             assert_eq!(passed(event.as_bytes().chunks(1)), expected, "{more} byte by byte");
         }
@@ -193,15 +193,15 @@ mod tests {
 
     #[test]
     fn whole_events_without_usage_pass_as_they_are() {
-        let mut withholder = UsageEventFilter::new();
+        let mut filter = UsageEventFilter::new();
         for chunk in [CONTENT, DONE, ": comment\n\n", "", "\r\n\r\n", &[CONTENT, DONE].concat()] {
-            assert_eq!(withholder.feed(chunk.as_bytes(), false), Filtered::Unchanged, "{chunk}");
+            assert_eq!(filter.feed(chunk.as_bytes(), false), Filtered::Unchanged, "{chunk}");
         }
-        assert_eq!(withholder.feed(CONTENT.trim_end().as_bytes(), true), Filtered::Unchanged);
+        assert_eq!(filter.feed(CONTENT.trim_end().as_bytes(), true), Filtered::Unchanged);
     }
 
     #[test]
-    fn the_usage_is_withheld_wherever_the_stream_is_cut_and_however_its_lines_end() {
+    fn the_usage_event_is_removed_wherever_the_stream_is_cut_and_however_its_lines_end() {
         for line_break in ["\n", "\r\n", "\r"] {
             let stream = [": a comment\n\n", CONTENT, USAGE, "event: x\n", CONTENT, DONE].concat();
             let expected = stream.replace(USAGE, "").replace('\n', line_break);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_usage_without_choices_is_withheld() {
+    fn only_usage_without_choices_is_removed() {
         for (data, passes) in [
             (r#"{"choices":[],"usage":{"total_tokens":1}}"#, false),
             (r#"{ "usage" : {"total_tokens":1} , "choices" : [ ] }"#, false),
@@ -248,40 +248,37 @@ mod tests {
 
     #[test]
     fn the_start_of_an_event_is_held_until_its_end_is_known() {
-        let mut withholder = UsageEventFilter::new();
+        let mut filter = UsageEventFilter::new();
         let (start, rest) = USAGE.split_at(20);
         let chunk = [CONTENT, start].concat();
-        assert_eq!(withholder.feed(chunk.as_bytes(), false), Filtered::Replaced(CONTENT.into()));
+        assert_eq!(filter.feed(chunk.as_bytes(), false), Filtered::Replaced(CONTENT.into()));
         let chunk = [rest, DONE].concat();
-        assert_eq!(withholder.feed(chunk.as_bytes(), false), Filtered::Replaced(DONE.into()));
-        assert_eq!(
-            withholder.feed(CONTENT.as_bytes(), false),
-            Filtered::Unchanged,
-            "nothing is held any more"
-        );
+        assert_eq!(filter.feed(chunk.as_bytes(), false), Filtered::Replaced(DONE.into()));
+        assert_eq!(filter.feed(CONTENT.as_bytes(), false), Filtered::Unchanged, "nothing is held any more");
     }
 
     #[test]
     fn a_stream_that_ends_within_an_event_ends_there_for_the_client() {
         assert_eq!(passed(["data: {\"cho".as_bytes()]), "data: {\"cho");
-        assert_eq!(passed([USAGE.trim_end().as_bytes()]), "", "the usage is withheld even so");
-        let mut withholder = UsageEventFilter::new();
-        assert_eq!(withholder.feed(USAGE.trim_end().as_bytes(), true), Filtered::Replaced(Vec::new()));
+        assert_eq!(passed([USAGE.trim_end().as_bytes()]), "", "the usage event is removed even so");
+        let mut filter = UsageEventFilter::new();
+        assert_eq!(filter.feed(USAGE.trim_end().as_bytes(), true), Filtered::Replaced(Vec::new()));
     }
 
     #[test]
-    fn an_event_of_any_length_passes_and_the_next_one_is_looked_at() {
-        let image = format!("data: {{\"choices\":[{{\"image\":\"{}\"}}]}}\n\n", "x".repeat(5 * MOST));
+    fn an_event_of_any_length_passes_and_the_next_one_is_read() {
+        let image =
+            format!("data: {{\"choices\":[{{\"image\":\"{}\"}}]}}\n\n", "x".repeat(5 * MAX_EVENT_BYTES));
         let stream = [&image, USAGE, DONE].concat();
-        for size in [1000, 4096, MOST, 2 * MOST] {
-            let mut withholder = UsageEventFilter::new();
+        for size in [1000, 4096, MAX_EVENT_BYTES, 2 * MAX_EVENT_BYTES] {
+            let mut filter = UsageEventFilter::new();
             for chunk in stream.as_bytes().chunks(size) {
-                withholder.feed(chunk, false);
-                assert!(withholder.held.len() <= MOST, "{size}");
+                filter.feed(chunk, false);
+                assert!(filter.held.len() <= MAX_EVENT_BYTES, "{size}");
             }
             assert_eq!(passed(stream.as_bytes().chunks(size)), [&image, DONE].concat(), "{size}");
         }
-        // A line break apart: what ends the long event is not taken for a part of the next.
+        // Where a line break is apart, the end of the long event is not read as a part of the next.
         let (start, rest) = stream.split_at(image.len() - 1);
         assert_eq!(passed([start.as_bytes(), rest.as_bytes()]), [&image, DONE].concat());
     }

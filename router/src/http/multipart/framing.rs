@@ -2,62 +2,62 @@
 
 use memchr::memmem::{self, Finder};
 
-use super::MOST;
-use super::parameters::Value;
+use super::MAX_PARTS;
+use super::header_value::HeaderValue;
 
-/// A form, taken apart.
-pub struct Framing<'a> {
-    /// The boundary of the form that goes out: the client's, if no reader can find it in the content.
-    pub boundary: String,
+/// A form, split at its delimiters.
+pub(super) struct Framing<'a> {
+    /// The boundary of the rewritten form: the client's, unless it also occurs in the content.
+    pub(super) boundary: String,
     /// Headers and content of each part.
-    pub parts: Vec<&'a [u8]>,
+    pub(super) parts: Vec<&'a [u8]>,
 }
 
 const CUT_OFF: &str = "the last delimiter is missing: the body is cut off, or its lines do not end in CRLF";
 const DELIMITER: &str = "a delimiter line has other text in it";
 
-/// Takes a body apart.
-pub fn parse<'a>(content_type: &str, body: &'a [u8]) -> Result<Framing<'a>, &'static str> {
+/// Splits a body.
+pub(super) fn parse<'a>(content_type: &str, body: &'a [u8]) -> Result<Framing<'a>, &'static str> {
     let boundary = boundary(content_type)?;
     let delimiter = format!("--{boundary}");
     let finder = Finder::new(delimiter.as_bytes());
-    let mut search = Search { body, finder, in_content: 0 };
+    let mut delimiters = Delimiters { body, finder, in_content: 0 };
     let mut parts = Vec::new();
-    let mut at = search.next(0)?;
-    // What stands in front of the first delimiter does not go out.
-    search.in_content = 0;
+    let mut at = delimiters.next(0)?;
+    // The text in front of the first delimiter is dropped.
+    delimiters.in_content = 0;
     loop {
         let after = at.saturating_add(delimiter.len());
         let rest = body.get(after..).unwrap_or_default();
         if let Some(rest) = rest.strip_prefix(b"--") {
             let is_end = end_of_line(rest).is_some() || rest.trim_ascii().is_empty();
-            let is_clean = search.in_content == 0 && is_plain(&boundary);
+            let is_clean = delimiters.in_content == 0 && is_plain(&boundary);
             if !is_end {
                 return Err(DELIMITER);
             }
             let boundary = if is_clean { boundary } else { fresh_boundary(body)? };
             return Ok(Framing { boundary, parts });
         }
-        if parts.len() == MOST {
+        if parts.len() == MAX_PARTS {
             return Err("more than 1000 parts");
         }
         let start = after.saturating_add(end_of_line(rest).ok_or(DELIMITER)?);
-        at = search.next(start)?;
+        at = delimiters.next(start)?;
         // The line break in front of a delimiter belongs to it.
         parts.push(body.get(start..at.saturating_sub(2)).ok_or("two delimiters with nothing between them")?);
     }
 }
 
 /// Finds delimiters.
-struct Search<'a, 'd> {
+struct Delimiters<'a, 'd> {
     body: &'a [u8],
     finder: Finder<'d>,
-    /// How often the delimiter's text stood elsewhere than at the start of a line. Readers disagree about those, too.
+    /// How often the delimiter's text occurred elsewhere than at the start of a line, where readers may find it, too.
     in_content: usize,
 }
 
-impl Search<'_, '_> {
-    /// The place of the next delimiter: at the start of a line, which CRLF ends, or of the body.
+impl Delimiters<'_, '_> {
+    /// The offset of the next delimiter: at the start of the body or of a line behind CRLF.
     fn next(&mut self, from: usize) -> Result<usize, &'static str> {
         let rest = self.body.get(from..).unwrap_or_default();
         for place in self.finder.find_iter(rest).map(|place| place.saturating_add(from)) {
@@ -70,7 +70,7 @@ impl Search<'_, '_> {
     }
 }
 
-/// The length of a delimiter line's rest, which is blank, and of the line break behind it.
+/// The length of the blanks and the line break that end a delimiter line.
 fn end_of_line(rest: &[u8]) -> Option<usize> {
     let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     rest.get(blanks..)?.starts_with(b"\r\n").then_some(blanks.saturating_add(2))
@@ -79,7 +79,7 @@ fn end_of_line(rest: &[u8]) -> Option<usize> {
 /// The boundary parameter: 1 to 70 printable characters.
 fn boundary(content_type: &str) -> Result<String, &'static str> {
     const KIND: &str = "expected a content-type of multipart/form-data with its boundary";
-    let value = Value::parse(content_type).map_err(|_| KIND)?;
+    let value = HeaderValue::parse(content_type).map_err(|_| KIND)?;
     let is_odd = value.names().any(|name| name.starts_with("boundary*"));
     if is_odd || !value.main.eq_ignore_ascii_case("multipart/form-data") {
         return Err(KIND);
@@ -95,7 +95,7 @@ fn boundary(content_type: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Whether a boundary has only the characters of RFC 2046, and can so stand between quotes.
+/// Whether a boundary has only the characters of RFC 2046, which need no escapes between quotes.
 fn is_plain(boundary: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
     boundary.bytes().all(is_letter) && !boundary.ends_with(' ')
@@ -104,12 +104,12 @@ fn is_plain(boundary: &str) -> bool {
 /// A boundary that does not occur in a body.
 fn fresh_boundary(body: &[u8]) -> Result<String, &'static str> {
     const PREFIX: &str = "llm-balancer-form-";
-    const MOST_TAKEN: usize = 1000;
+    const MAX_TAKEN: usize = 1000;
     let mut taken: Vec<&[u8]> = memmem::find_iter(body, PREFIX)
         .filter_map(|at| body.get(at.checked_add(PREFIX.len())?..)?.get(..8))
-        .take(MOST_TAKEN)
+        .take(MAX_TAKEN)
         .collect();
-    if taken.len() == MOST_TAKEN {
+    if taken.len() == MAX_TAKEN {
         return Err("the content contains the boundary");
     }
     taken.sort_unstable();

@@ -1,26 +1,26 @@
 //! multipart/form-data (RFC 7578): read by one strict grammar, and written anew from what was read.
 //!
-//! Readers disagree about odd forms: which of two names counts, what a backslash means, where a header line ends. A part that went
-//! out as it came could be a field that this router does not see and a provider does. So parts with odd headers are errors, and
-//! what goes out of the others is their names, file names, media types and contents, in the plainest form.
+//! Readers disagree about unusual forms: which of two names counts, what a backslash means, where a header line ends. A part
+//! that passed unchanged could be a field that the provider reads and the router does not. So parts with unusual headers
+//! are errors, and of the others their names, file names, media types and contents are written in the plainest form.
 
 mod framing;
-mod head;
-mod parameters;
+mod header_value;
+mod part_headers;
 
 use framing::Framing;
-use head::Head;
+use part_headers::PartHeaders;
 
 use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
 
-/// Parts that a form may have; real ones have fewer than twenty.
-const MOST: usize = 1000;
+/// The most parts of a form. Real forms have fewer than twenty.
+const MAX_PARTS: usize = 1000;
 
-/// The parts of a body.
+/// A form that was read.
 #[derive(Debug)]
 pub struct Form<'a> {
     body: &'a [u8],
-    /// Of the form that goes out.
+    /// The boundary of the rewritten form.
     boundary: String,
     parts: Vec<Part<'a>>,
 }
@@ -37,10 +37,10 @@ enum Content<'a> {
     File { name: String, media_type: Option<String>, bytes: &'a [u8] },
 }
 
-/// Why a body is not the form that it has to be.
+/// Why a body is not a form that all readers read in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidForm {
-    /// The part that is wrong, counted from 1; 0 where it is the form as a whole.
+    /// The number of the invalid part, from 1; 0 for the form as a whole.
     part: usize,
     why: &'static str,
 }
@@ -58,7 +58,7 @@ impl<'a> Form<'a> {
     /// Reads a body under its content-type header.
     ///
     /// # Errors
-    /// A [`InvalidForm`] for whatever two readers could read differently.
+    /// An [`InvalidForm`] where two readers could read different things.
     pub fn parse(content_type: &str, body: &'a [u8]) -> Result<Self, InvalidForm> {
         let whole = |why| InvalidForm { part: 0, why };
         let Framing { boundary, parts } = framing::parse(content_type, body).map_err(whole)?;
@@ -75,7 +75,7 @@ impl<'a> Form<'a> {
         self.fields().filter(|(field, _)| *field == name).last().map(|(_, text)| text)
     }
 
-    /// All fields in the order they were sent, repeated ones included.
+    /// All fields in their order, repeated ones included.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.parts.iter().filter_map(|part| match part.content {
             Content::Field(text) => Some((part.name.as_str(), text)),
@@ -91,12 +91,12 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// Whether a parameter is there, in any of the names by which it can be set.
+    /// Whether the form sets a parameter, under any of its names.
     pub fn sets(&self, name: &str) -> bool {
         self.parts.iter().any(|part| parameter(&part.name).eq_ignore_ascii_case(name))
     }
 
-    /// The content-type header of what [`Self::rewritten`] returns.
+    /// The content-type header of the rewritten form.
     pub fn content_type(&self) -> String {
         let boundary = &self.boundary;
         let is_token = boundary.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+'".contains(&byte));
@@ -104,7 +104,7 @@ impl<'a> Form<'a> {
         format!("multipart/form-data; boundary={quote}{boundary}{quote}")
     }
 
-    /// The form anew: `added` fields in front, then the parts whose [`parameter`] `keep` admits.
+    /// The rewritten form: the `added` fields, then the parts for whose [`parameter`] `keep` is true.
     pub fn rewritten(&self, keep: impl Fn(&str) -> bool, added: &[(&str, &str)]) -> RewrittenBody {
         let mut out = BodyWriter::new(self.body, 1024);
         for (name, text) in added {
@@ -134,7 +134,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// The parameter that a field sets: for many readers `a[]`, `a[0]` and `a.b` are parts of `a`.
+/// The parameter that a field sets: many readers take `a[]`, `a[0]` and `a.b` for parts of `a`.
 pub fn parameter(field: &str) -> &str {
     field.split(['[', '.']).next().unwrap_or_default()
 }
@@ -144,10 +144,10 @@ fn escaped(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// Reads one part; `None` for one that only says how the others are written.
+/// Reads one part; `None` for `_charset_`, which describes the others.
 fn part(bytes: &[u8]) -> Result<Option<Part<'_>>, &'static str> {
-    let (head, bytes) = head::split(bytes)?;
-    let head = Head::parse(head)?;
+    let (head, bytes) = part_headers::split(bytes)?;
+    let head = PartHeaders::parse(head)?;
     // To ASP.NET `Model` is `model`, to multer `model[]` is, to Starlette a file of that name is.
     let is_model = parameter(&head.name).eq_ignore_ascii_case("model");
     if is_model && (head.name != "model" || head.filename.is_some()) {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_out_is_what_was_read_and_nothing_else() {
+    fn what_was_read_goes_out_and_nothing_else() {
         let odd = "X-Odd: name=model\r\nContent-Type: a/b\r\ncontent-disposition: form-data ; NAME=file; \
                    filename=\"C:\\a\\\"b;\\\\c.wav\"\r\nContent-Length: 1\r\n\r\nx";
         let typed =
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boundary_that_stands_in_the_content_is_replaced() {
+    fn a_boundary_that_is_in_the_content_is_replaced() {
         let file = "Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n\
                     a\n--XX\r\n\nllm-balancer-form-00000000";
         let (content_type, sent) = rewritten(&body(&[file]), |_| true, &[]);

@@ -1,36 +1,36 @@
 //! Header values with parameters (RFC 9110, 5.6.6): `form-data; name="a"; filename=b`.
 
-/// Parameters that a header may have; real ones have fewer than four.
-const MOST: usize = 8;
+/// The most parameters of a header. Real headers have fewer than four.
+const MAX_PARAMETERS: usize = 8;
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// A value and its parameters, which have lower-case names, each of them once.
+/// A value and its parameters: their names in lower case, and each once.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Value<'a> {
-    /// What comes before the first semicolon.
-    pub main: &'a str,
+pub(super) struct HeaderValue<'a> {
+    /// The text before the first semicolon.
+    pub(super) main: &'a str,
     parameters: Vec<(String, String)>,
 }
 
-impl<'a> Value<'a> {
-    /// Reads a header's value by the strict grammar, which leaves readers nothing to disagree about.
+impl<'a> HeaderValue<'a> {
+    /// Reads a header's value by the strict grammar.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse(text: &'a str) -> Result<Self, &'static str> {
+    /// The part of it that readers could read differently.
+    pub(super) fn parse(text: &'a str) -> Result<Self, &'static str> {
         let end = text.find(';').unwrap_or(text.len());
         let (main, rest) = text.split_at_checked(end).unwrap_or((text, ""));
         Ok(Self { main: main.trim_matches(BLANKS), parameters: parameters(rest)? })
     }
 
     /// A parameter's value, its quotes and escapes resolved.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The names of all parameters.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|(name, _)| name.as_str())
     }
 }
@@ -51,7 +51,7 @@ fn parameters(mut rest: &str) -> Result<Vec<(String, String)>, &'static str> {
             return Err("a parameter with an invalid name");
         }
         let name = name.to_ascii_lowercase();
-        if found.len() == MOST || found.iter().any(|(other, _)| *other == name) {
+        if found.len() == MAX_PARAMETERS || found.iter().any(|(other, _)| *other == name) {
             return Err("a duplicate parameter, or more than eight");
         }
         let (value, after) = value(after)?;
@@ -60,7 +60,7 @@ fn parameters(mut rest: &str) -> Result<Vec<(String, String)>, &'static str> {
     }
 }
 
-/// A parameter's value, and what follows it.
+/// A parameter's value, and the text behind it.
 fn value(text: &str) -> Result<(String, &str), &'static str> {
     match text.strip_prefix('"') {
         Some(quoted) => quoted_value(quoted).ok_or("a quoted value without its closing quote"),
@@ -75,8 +75,8 @@ fn value(text: &str) -> Result<(String, &str), &'static str> {
     }
 }
 
-/// A backslash escapes a quote and a backslash, which is how Go writes file names. Before anything else it stands for
-/// itself, as in the Windows paths of old browsers.
+/// A backslash escapes a quote and a backslash, as in Go's file names. Before another character it is a backslash, as in
+/// the Windows paths of old browsers.
 fn quoted_value(quoted: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = quoted.chars();
@@ -91,7 +91,7 @@ fn quoted_value(quoted: &str) -> Option<(String, &str)> {
 }
 
 /// A token of HTTP (RFC 9110, 5.6.2).
-pub fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_letter)
 }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Result<Option<String>, &'static str> {
-        Value::parse(text).map(|value| value.get("name").map(str::to_owned))
+        HeaderValue::parse(text).map(|value| value.get("name").map(str::to_owned))
     }
 
     #[test]

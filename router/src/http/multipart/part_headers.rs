@@ -1,51 +1,51 @@
-//! The headers of a form's part: one plain form is read, everything else is an error.
+//! The headers of a form's part. Only a plain form of them is read; everything else is an error.
 
 use std::borrow::Cow;
 
 use memchr::memmem;
 use percent_encoding::percent_decode_str;
 
-use super::parameters::{Value, is_token};
+use super::header_value::{HeaderValue, is_token};
 
-/// Bytes of a part's headers at most; real ones have two or three hundred.
-const MOST: usize = 8 * 1024;
+/// The most bytes of a part's headers. Real ones have two or three hundred.
+const MAX_BYTES: usize = 8 * 1024;
 
-/// Parameters of Content-Disposition: those of a form (RFC 7578, 4.2), and those of a file (RFC 2183, 2), which Jersey
-/// sends for every file, and which do not go out.
+/// The parameters of Content-Disposition: those of a form (RFC 7578, 4.2), and those of a file (RFC 2183, 2), which Jersey
+/// sends for every file and which are dropped.
 const PARAMETERS: [&str; 7] =
     ["name", "filename", "filename*", "size", "creation-date", "modification-date", "read-date"];
 
-/// Takes a part apart: its header lines, and its content.
+/// Splits a part into its header lines and its content.
 ///
 /// # Errors
-/// It has no empty line after its headers, or a long way behind them.
-pub fn split(part: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
-    let start = part.get(..MOST).unwrap_or(part);
+/// No empty line within 8 KB.
+pub(super) fn split(part: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+    let start = part.get(..MAX_BYTES).unwrap_or(part);
     let end = memmem::find(start, b"\r\n\r\n").ok_or("headers without an end, or of more than 8 KB")?;
     let content = part.get(end.saturating_add(4)..).unwrap_or_default();
     Ok((part.get(..end).unwrap_or_default(), content))
 }
 
-/// What a part's headers say.
+/// The headers of a part.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Head {
+pub(super) struct PartHeaders {
     /// The field's name.
-    pub name: String,
-    /// Set for a file: its name, without folders.
-    pub filename: Option<String>,
-    /// The media type, as it came.
+    pub(super) name: String,
+    /// The name of a file, without folders; `None` for a field.
+    pub(super) filename: Option<String>,
+    /// The raw media type.
     content_type: Option<String>,
 }
 
-impl Head {
+impl PartHeaders {
     /// Reads the header lines, without the empty line behind them.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+    /// The line that readers could read differently.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let Lines { disposition, content_type, encoding } = Lines::parse(bytes)?;
         let disposition = disposition.ok_or("no Content-Disposition header")?;
-        let value = Value::parse(&disposition)?;
+        let value = HeaderValue::parse(&disposition)?;
         if !value.main.eq_ignore_ascii_case("form-data") {
             return Err("a Content-Disposition other than form-data");
         }
@@ -63,32 +63,33 @@ impl Head {
         Ok(Self { name: name.to_owned(), filename: filename(&value)?, content_type })
     }
 
-    /// A file's media type, where it is one. Nested forms are read by some and not by others.
+    /// A file's media type, if it is valid. Some readers read nested forms and others do not.
     ///
     /// # Errors
     /// It is `multipart/..`.
-    pub fn media_type(&self) -> Result<Option<&str>, &'static str> {
+    pub(super) fn media_type(&self) -> Result<Option<&str>, &'static str> {
         let Some(text) = self.content_type.as_deref() else { return Ok(None) };
-        let is_media_type = |value: &Value<'_>| {
+        let is_media_type = |value: &HeaderValue<'_>| {
             value.main.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
         };
         match text.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
             true => Err("a nested form"),
-            false => Ok((text.is_ascii() && Value::parse(text).is_ok_and(|value| is_media_type(&value)))
-                .then_some(text)),
+            false => Ok((text.is_ascii()
+                && HeaderValue::parse(text).is_ok_and(|value| is_media_type(&value)))
+            .then_some(text)),
         }
     }
 
-    /// A field's text. Its media type does not go out, so it must not say that the text is anything but UTF-8.
+    /// A field's text. Its media type is dropped, so its charset must be UTF-8.
     ///
     /// # Errors
-    /// The text is not UTF-8, or said not to be.
-    pub fn text<'a>(&self, content: &'a [u8]) -> Result<&'a str, &'static str> {
+    /// The text, or its charset, is not UTF-8.
+    pub(super) fn text<'a>(&self, content: &'a [u8]) -> Result<&'a str, &'static str> {
         self.media_type()?;
-        let value = Value::parse(self.content_type.as_deref().unwrap_or_default())?;
+        let value = HeaderValue::parse(self.content_type.as_deref().unwrap_or_default())?;
         let is_utf_8 = match value.get("charset").map(str::to_ascii_lowercase).as_deref() {
             None | Some("utf-8" | "utf8" | "us-ascii") => true,
-            // Old Java clients say so of plain letters, which are the same in all of these.
+            // Old Java clients send these for ASCII, which they contain.
             Some("iso-8859-1" | "windows-1252") => content.is_ascii(),
             Some(_) => false,
         };
@@ -96,7 +97,7 @@ impl Head {
     }
 }
 
-/// The headers that count. The others do not go out.
+/// The headers that are read. The others are dropped.
 #[derive(Default)]
 struct Lines {
     disposition: Option<String>,
@@ -122,13 +123,13 @@ impl Lines {
             if !is_token(name) {
                 return Err("a header with an invalid name");
             }
-            let place = match &*name.to_ascii_lowercase() {
+            let slot = match &*name.to_ascii_lowercase() {
                 "content-disposition" => &mut lines.disposition,
                 "content-type" => &mut lines.content_type,
                 "content-transfer-encoding" => &mut lines.encoding,
                 _ => continue,
             };
-            if place.replace(value.trim_matches([' ', '\t']).to_owned()).is_some() {
+            if slot.replace(value.trim_matches([' ', '\t']).to_owned()).is_some() {
                 return Err("a duplicate header");
             }
         }
@@ -144,20 +145,20 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether readers agree about a name: no quotes, escapes, blanks or other alphabets, and a parameter in front of the brackets.
+/// Whether all readers read the same name: ASCII letters, digits and `_-.[]`, and a parameter in front of the brackets.
 fn is_plain(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     name.bytes().all(is_letter) && !super::parameter(name).is_empty()
 }
 
-/// A file's name: `filename*` goes before `filename` (RFC 6266, 4.3). `None` if neither is there.
-fn filename(value: &Value<'_>) -> Result<Option<String>, &'static str> {
+/// A file's name: `filename*` has precedence over `filename` (RFC 6266, 4.3). `None` where both are absent.
+fn filename(value: &HeaderValue<'_>) -> Result<Option<String>, &'static str> {
     let name = match (value.get("filename*"), value.get("filename")) {
         (Some(extended), _) => extended_value(extended).ok_or("a filename* that cannot be read")?,
         (None, Some(name)) => Cow::Borrowed(name),
         (None, None) => return Ok(None),
     };
-    // Folders are the client's own business (RFC 7578, 4.2).
+    // Folders are dropped (RFC 7578, 4.2).
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     match name.is_empty() || matches!(name, "." | "..") || name.contains(char::is_control) {
         true => Err("an empty or invalid file name"),
@@ -181,8 +182,8 @@ fn extended_value(text: &str) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
 
-    fn head(disposition: &str) -> Result<Head, &'static str> {
-        Head::parse(format!("Content-Disposition: {disposition}").as_bytes())
+    fn head(disposition: &str) -> Result<PartHeaders, &'static str> {
+        PartHeaders::parse(format!("Content-Disposition: {disposition}").as_bytes())
     }
 
     #[test]
@@ -204,22 +205,23 @@ mod tests {
             let head = head(disposition).unwrap();
             assert_eq!((&*head.name, head.filename.as_deref()), ("file", Some(filename)), "{client}");
         }
-        let latin = Head::parse(b"Content-Disposition: form-data; name=file; filename=\"\xe4.wav\"").unwrap();
+        let latin =
+            PartHeaders::parse(b"Content-Disposition: form-data; name=file; filename=\"\xe4.wav\"").unwrap();
         assert_eq!(latin.filename.as_deref(), Some("ä.wav"));
     }
 
     #[test]
-    fn headers_that_do_not_count_are_passed_over() {
+    fn other_headers_are_skipped() {
         let bytes = b"Content-Length: 3\r\nCONTENT-DISPOSITION: form-data; name=a\r\nContent-ID: <1>\r\n\
                       Content-Transfer-Encoding: 8bit";
-        assert_eq!(Head::parse(bytes).unwrap().name, "a");
+        assert_eq!(PartHeaders::parse(bytes).unwrap().name, "a");
     }
 
     #[test]
-    fn a_media_type_is_kept_where_it_is_one() {
+    fn a_valid_media_type_is_kept() {
         let media_type = |text: &str| {
             let bytes = format!("Content-Disposition: form-data; name=a\r\nContent-Type: {text}");
-            Head::parse(bytes.as_bytes()).unwrap().media_type().map(|kind| kind.map(str::to_owned))
+            PartHeaders::parse(bytes.as_bytes()).unwrap().media_type().map(|kind| kind.map(str::to_owned))
         };
         for kind in ["audio/wav", "audio/webm;codecs=opus", "image/svg+xml; charset=\"utf-8\""] {
             assert_eq!(media_type(kind), Ok(Some(kind.to_owned())));
@@ -234,7 +236,7 @@ mod tests {
     fn a_text_is_utf_8() {
         let text = |kind: &str, content: &'static [u8]| {
             let bytes = format!("Content-Disposition: form-data; name=a\r\nContent-Type: {kind}");
-            Head::parse(bytes.as_bytes()).unwrap().text(content)
+            PartHeaders::parse(bytes.as_bytes()).unwrap().text(content)
         };
         for kind in ["text/plain", "text/plain; charset=UTF-8", "application/json", ""] {
             assert_eq!(text(kind, "ä".as_bytes()), Ok("ä"), "{kind}");
@@ -264,7 +266,7 @@ mod tests {
             "Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64",
             "Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: quoted-printable",
         ] {
-            assert!(Head::parse(bytes.as_bytes()).is_err(), "{bytes:?}");
+            assert!(PartHeaders::parse(bytes.as_bytes()).is_err(), "{bytes:?}");
         }
         for disposition in [
             "attachment; name=a",

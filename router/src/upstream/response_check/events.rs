@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::top_level::{self, ObjectScan};
 use super::{BodyFormat, CheckResult, FalseSuccess, HeldResponse};
+use crate::http::sse::{Piece, Splitter};
 
 /// The fields of an event.
 const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
@@ -32,24 +33,30 @@ pub(super) fn may_begin(text: &[u8], complete: bool) -> bool {
 
 /// Checks a stream by its first event other than a keep-alive.
 pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
+    let mut splitter = Splitter::default();
     let mut event = Event::default();
+    let mut line: &[u8] = &[];
     let mut rest = text;
-    while let Some((line, after)) = line(rest, response.complete) {
+    while let Some((piece, after)) = splitter.next(rest) {
         rest = after;
-        if line.is_empty() {
-            if let Some(result) = std::mem::take(&mut event).checked(response) {
-                return result;
+        match piece {
+            Piece::Text(text) => line = text,
+            Piece::LineEnd => event.add(std::mem::take(&mut line)),
+            Piece::EventEnd => {
+                if let Some(result) = std::mem::take(&mut event).check(response) {
+                    return result;
+                }
             }
-        } else {
-            event.take(line);
+            Piece::Bom | Piece::LateLf => {}
         }
     }
     if response.complete {
         // Clients read a last event without its empty line, too.
-        return event.checked(response).unwrap_or_else(|| response.not_an_answer(NO_EVENT));
+        event.add(line);
+        return event.check(response).unwrap_or_else(|| response.not_an_answer(NO_EVENT));
     }
     // Model output shows before an event is complete.
-    let is_content = event.data(rest).is_some_and(|data| top_level::scan(&data) == ObjectScan::Content);
+    let is_content = event.data(line).is_some_and(|data| top_level::scan(&data) == ObjectScan::Content);
     if is_content && !ERROR.contains(&event.name) {
         return CheckResult::Genuine(BodyFormat::EventStream);
     }
@@ -57,7 +64,8 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
 }
 
 impl<'a> Event<'a> {
-    fn take(&mut self, line: &'a [u8]) {
+    /// Adds a line.
+    fn add(&mut self, line: &'a [u8]) {
         if let Some(value) = field(line, b"event") {
             self.name = value;
         } else if let Some(value) = field(line, b"data") {
@@ -80,7 +88,7 @@ impl<'a> Event<'a> {
     }
 
     /// Checks a complete event; `None` where it decides nothing.
-    fn checked(self, response: &HeldResponse<'_>) -> Option<CheckResult> {
+    fn check(self, response: &HeldResponse<'_>) -> Option<CheckResult> {
         let data = self.data.unwrap_or_default();
         let data = data.trim_ascii();
         let is_error = ERROR.contains(&self.name);
@@ -102,14 +110,4 @@ impl<'a> Event<'a> {
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let value = line.strip_prefix(name)?.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
-}
-
-/// The next line without its line break, and what follows. The last line of a stream needs no line break.
-fn line(bytes: &[u8], complete: bool) -> Option<(&[u8], &[u8])> {
-    let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) else {
-        return (complete && !bytes.is_empty()).then_some((bytes, &[]));
-    };
-    let (line, rest) = bytes.split_at_checked(end)?;
-    let rest = rest.strip_prefix(b"\r\n").or_else(|| rest.get(1..))?;
-    Some((line, rest))
 }

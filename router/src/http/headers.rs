@@ -1,8 +1,8 @@
-//! Headers as they came over the wire: one buffer, and where each name and value stands in it.
+//! Headers of a request or response: one buffer, and the range of each name and value in it.
 
 use std::ops::Range;
 
-/// Names (lower case, as Envoy hands them over) and values, in order, repeated names included.
+/// Names, in lower case as Envoy passes them, and values: in order, repeated names included.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     buffer: Vec<u8>,
@@ -10,47 +10,41 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Takes over a buffer and the places of names and values in it; a place outside of it reads as empty.
+    /// From a buffer and the ranges of names and values in it. A range outside of it reads as empty.
     pub fn new(buffer: Vec<u8>, entries: Vec<(Range<usize>, Range<usize>)>) -> Self {
         Self { buffer, entries }
     }
 
-    /// All of them, in order. Bytes that are not UTF-8 make a value read as empty.
+    /// All headers in order. Names and values that are not UTF-8 read as empty.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.bytes().map(|(name, value)| (text(name), text(value)))
     }
 
-    /// The same as bytes.
+    /// All headers in order, as bytes.
     pub fn bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.entries.iter().map(|(name, value)| (self.at(name), self.at(value)))
     }
 
-    /// The first value under a name, which is given in lower case.
+    /// The first value of a name in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.bytes().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| text(value))
     }
 
-    fn at(&self, place: &Range<usize>) -> &[u8] {
-        self.buffer.get(place.clone()).unwrap_or_default()
+    fn at(&self, range: &Range<usize>) -> &[u8] {
+        self.buffer.get(range.clone()).unwrap_or_default()
     }
-}
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-impl Headers {
-    /// Empty, with room for so many bytes and so many headers.
+    /// No headers, with room for this many bytes and headers.
     pub fn with_capacity(bytes: usize, headers: usize) -> Self {
         Self { buffer: Vec::with_capacity(bytes), entries: Vec::with_capacity(headers) }
     }
 
-    /// Adds a header at the end.
+    /// Appends a header.
     pub fn push(&mut self, name: &str, value: &str) {
         self.push_parts(name, &[value]);
     }
 
-    /// Adds a header whose value comes in pieces.
+    /// Appends a header whose value is the concatenation of these.
     pub fn push_parts(&mut self, name: &str, value: &[&str]) {
         let name = self.write(&[name]);
         let value = self.write(value);
@@ -64,6 +58,10 @@ impl Headers {
         }
         start..self.buffer.len()
     }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
@@ -88,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_outside_of_the_buffer_reads_as_empty() {
+    fn a_range_outside_of_the_buffer_reads_as_empty() {
         let headers = Headers::new(b"host".to_vec(), vec![(0..4, 3..99)]);
         assert_eq!(headers.get("host"), Some(""));
     }

@@ -1,27 +1,24 @@
-//! How long a provider asks us to stay away: `retry-after-ms` (OpenAI, Azure), `retry-after` in seconds or as a date.
+//! The wait that a provider asks for: `retry-after-ms` (OpenAI, Azure), or `retry-after` in seconds or as a date.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Reads both headers' values; milliseconds go first, being the finer. `now` is the time since the Unix epoch.
-/// A date that has passed reads as zero; what cannot be read as nothing.
+/// Reads the values of both headers, of which milliseconds have precedence. `now` is the time since the Unix epoch.
+/// Zero for a date in the past; `None` where neither value is valid.
 pub fn retry_after(milliseconds: Option<&str>, seconds: Option<&str>, now: Duration) -> Option<Duration> {
     let number = |text: &str| text.trim().parse::<f64>().ok();
-    if let Some(wait) =
-        milliseconds.and_then(number).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
-    {
-        return Some(wait);
-    }
-    let text = seconds?;
-    match number(text) {
-        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        None => {
-            let until = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
-            Some(until.saturating_sub(now))
-        }
-    }
+    let wait = |seconds| Duration::try_from_secs_f64(seconds).ok();
+    milliseconds.and_then(number).and_then(|ms| wait(ms / 1000.0)).or_else(|| match number(seconds?) {
+        Some(seconds) => wait(seconds),
+        None => Some(date(seconds?)?.saturating_sub(now)),
+    })
 }
 
-/// Whole seconds, because `retry-after` knows no others: never so few that it would be in vain.
+/// A date as the time since the Unix epoch.
+fn date(text: &str) -> Option<Duration> {
+    httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()
+}
+
+/// A wait in seconds for `retry-after`, rounded up so that the next request is not too early.
 pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

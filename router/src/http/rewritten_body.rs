@@ -1,13 +1,13 @@
-//! A body that goes out in place of the client's: what is new in it, and where pieces of the client's own stand between.
+//! A body that replaces the client's: new bytes, with pieces of the client's own body between them.
 //!
-//! A VM never gives memory back. So a prompt or a file of megabytes is not copied: Envoy gets it from where it lies.
+//! A VM never releases memory, so a prompt or a file of megabytes is not copied: Envoy gets it from the client's body.
 
 use std::ops::Range;
 
-/// Pieces below this are copied, because a call of the host for each of them would cost more.
-const LARGE: usize = 16 * 1024;
+/// Pieces of fewer bytes are copied, which costs less than a host call for each.
+const MIN_KEPT: usize = 16 * 1024;
 
-/// A body as pieces. Most have one.
+/// A body in pieces, of which most bodies have one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RewrittenBody {
     bytes: Vec<u8>,
@@ -17,29 +17,30 @@ pub struct RewrittenBody {
 /// A piece of the client's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Kept {
-    /// How many of the new bytes go in front of it.
+    /// The number of new bytes in front of it.
     at: usize,
-    place: Range<usize>,
+    /// Its bytes in the client's body.
+    range: Range<usize>,
 }
 
 impl RewrittenBody {
     /// Its length in bytes.
     pub fn length(&self) -> usize {
-        self.kept.iter().map(|kept| kept.place.len()).fold(self.bytes.len(), usize::saturating_add)
+        self.kept.iter().map(|kept| kept.range.len()).fold(self.bytes.len(), usize::saturating_add)
     }
 
-    /// Its pieces in order; `old` is the body that it was made from. The first has new bytes.
-    pub fn pieces<'a>(&'a self, old: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    /// The pieces in order, the first of new bytes. `client` is the client's body.
+    pub fn pieces<'a>(&'a self, client: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let ends = self.kept.iter().map(|kept| kept.at).chain([self.bytes.len()]);
         let starts = [0].into_iter().chain(self.kept.iter().map(|kept| kept.at));
         let new = starts.zip(ends).map(|(start, end)| self.bytes.get(start..end).unwrap_or_default());
-        let kept = self.kept.iter().map(|kept| old.get(kept.place.clone()).unwrap_or_default());
+        let kept = self.kept.iter().map(|kept| client.get(kept.range.clone()).unwrap_or_default());
         new.zip(kept.map(Some).chain([None])).flat_map(|(new, kept)| [Some(new), kept]).flatten()
     }
 
-    /// All of it in one piece.
-    pub fn joined(&self, old: &[u8]) -> Vec<u8> {
-        self.pieces(old).collect::<Vec<_>>().concat()
+    /// The whole body in one piece.
+    pub fn joined(&self, client: &[u8]) -> Vec<u8> {
+        self.pieces(client).collect::<Vec<_>>().concat()
     }
 }
 
@@ -49,29 +50,29 @@ impl From<Vec<u8>> for RewrittenBody {
     }
 }
 
-/// A [`RewrittenBody`] in the making.
+/// Writes a [`RewrittenBody`].
 #[derive(Debug)]
 pub struct BodyWriter<'a> {
-    old: &'a [u8],
+    client: &'a [u8],
     body: RewrittenBody,
 }
 
 impl<'a> BodyWriter<'a> {
-    /// Starts a body that is made from `old`, with room for so many new bytes.
-    pub fn new(old: &'a [u8], capacity: usize) -> Self {
-        Self { old, body: RewrittenBody::from(Vec::with_capacity(capacity)) }
+    /// Starts a body from the client's, with room for `capacity` new bytes.
+    pub fn new(client: &'a [u8], capacity: usize) -> Self {
+        Self { client, body: RewrittenBody::from(Vec::with_capacity(capacity)) }
     }
 
-    /// Whether nothing was written so far.
+    /// Whether nothing has been written.
     pub fn is_empty(&self) -> bool {
         self.body.bytes.is_empty() && self.body.kept.is_empty()
     }
 
-    /// Adds bytes at the end. Large ones that lie in the old body are not copied.
+    /// Appends bytes. Large pieces of the client's body are not copied.
     pub fn write(&mut self, pieces: &[&[u8]]) {
         for piece in pieces {
-            match self.place(piece) {
-                Some(place) => self.body.kept.push(Kept { at: self.body.bytes.len(), place }),
+            match self.range_of(piece) {
+                Some(range) => self.body.kept.push(Kept { at: self.body.bytes.len(), range }),
                 None => self.body.bytes.extend_from_slice(piece),
             }
         }
@@ -82,14 +83,14 @@ impl<'a> BodyWriter<'a> {
         self.body
     }
 
-    /// Where a large piece lies in the old body, if it does.
-    fn place(&self, piece: &[u8]) -> Option<Range<usize>> {
-        if piece.len() < LARGE {
+    /// The range of a large piece in the client's body, if it is a part of that.
+    fn range_of(&self, piece: &[u8]) -> Option<Range<usize>> {
+        if piece.len() < MIN_KEPT {
             return None;
         }
-        let start = piece.as_ptr().addr().checked_sub(self.old.as_ptr().addr())?;
+        let start = piece.as_ptr().addr().checked_sub(self.client.as_ptr().addr())?;
         let end = start.checked_add(piece.len())?;
-        (end <= self.old.len()).then_some(start..end)
+        (end <= self.client.len()).then_some(start..end)
     }
 }
 
@@ -98,32 +99,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_pieces_of_the_old_body_stay_where_they_are() {
-        let old = [vec![b'a'; LARGE], vec![b'b'; LARGE], vec![b'c'; 100]].concat();
-        let mut writer = BodyWriter::new(&old, 0);
+    fn large_pieces_of_the_clients_body_are_not_copied() {
+        let client = [vec![b'a'; MIN_KEPT], vec![b'b'; MIN_KEPT], vec![b'c'; 100]].concat();
+        let mut writer = BodyWriter::new(&client, 0);
         assert!(writer.is_empty());
-        writer.write(&[b"one", &old[..LARGE], &old[LARGE..2 * LARGE], b"two", &old[2 * LARGE..], b"three"]);
+        writer.write(&[
+            b"one",
+            &client[..MIN_KEPT],
+            &client[MIN_KEPT..2 * MIN_KEPT],
+            b"two",
+            &client[2 * MIN_KEPT..],
+            b"three",
+        ]);
         let body = writer.finish();
         assert_eq!(body.bytes.len(), "onetwothree".len() + 100);
-        let expected = [b"one", &old[..2 * LARGE], b"two", &old[2 * LARGE..], b"three"].concat();
-        assert_eq!(body.joined(&old), expected);
+        let expected = [b"one", &client[..2 * MIN_KEPT], b"two", &client[2 * MIN_KEPT..], b"three"].concat();
+        assert_eq!(body.joined(&client), expected);
         assert_eq!(body.length(), expected.len());
-        assert_eq!(body.pieces(&old).next(), Some(b"one".as_slice()));
+        assert_eq!(body.pieces(&client).next(), Some(b"one".as_slice()));
     }
 
     #[test]
     fn large_pieces_from_elsewhere_are_copied() {
-        let (old, other) = (vec![b'a'; 2 * LARGE], vec![b'b'; LARGE]);
-        let mut writer = BodyWriter::new(&old, 0);
+        let (client, other) = (vec![b'a'; 2 * MIN_KEPT], vec![b'b'; MIN_KEPT]);
+        let mut writer = BodyWriter::new(&client, 0);
         writer.write(&[&other]);
         assert_eq!(writer.finish(), RewrittenBody::from(other));
     }
 
     #[test]
     fn a_small_body_is_one_piece() {
-        let old = b"{\"a\":1}";
-        let mut writer = BodyWriter::new(old, 16);
-        writer.write(&[b"{", &old[1..]]);
-        assert_eq!(writer.finish().pieces(old).collect::<Vec<_>>(), [b"{\"a\":1}"]);
+        let client = b"{\"a\":1}";
+        let mut writer = BodyWriter::new(client, 16);
+        writer.write(&[b"{", &client[1..]]);
+        assert_eq!(writer.finish().pieces(client).collect::<Vec<_>>(), [b"{\"a\":1}"]);
     }
 }

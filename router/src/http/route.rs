@@ -1,13 +1,13 @@
-//! Which of the served routes a request's path names, and the model that the path itself may carry.
+//! The route of a request's path, and the model that the path may have.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// A request's target, told apart by path alone.
+/// The route of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
-    /// Goes to a deployment.
+    /// A deployment serves it; with the model of the path.
     Model(ModelRoute, Option<Cow<'a, str>>),
     /// `GET /v1/models`
     Models,
@@ -23,26 +23,26 @@ pub enum Route<'a> {
     Liveliness,
     /// `GET /health/readiness`
     Readiness,
-    /// Nothing that is served here.
+    /// A path that is not served.
     Unknown,
 }
 
-/// A route that a provider serves: the path below its base, and what its body must hold.
+/// A route that deployments serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelRoute {
-    /// As providers spell it below their base: `/chat/completions`.
+    /// The path behind a provider's base URL: `/chat/completions`.
     pub suffix: &'static str,
-    /// What its body is.
+    /// The format of its request body.
     pub body: BodyKind,
-    /// True where `metadata` is the provider's own parameter, and not LiteLLM's (BEHAVIOUR 9.3).
+    /// Whether `metadata` is the provider's own parameter rather than LiteLLM's (BEHAVIOUR 9.3).
     pub keeps_metadata: bool,
 }
 
-/// What a route's body is.
+/// The format of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// A JSON object. What must be in it, apart from the model, is the provider's to say: the same route takes other
-    /// members elsewhere, such as `messages` in place of `input`.
+    /// A JSON object. Providers differ in its required members, such as `messages` or `input`, so only the model is
+    /// required here.
     Json,
     /// multipart/form-data.
     Multipart,
@@ -56,7 +56,7 @@ const fn multipart(suffix: &'static str) -> ModelRoute {
     ModelRoute { suffix, body: BodyKind::Multipart, keeps_metadata: false }
 }
 
-/// BEHAVIOUR 9.1, the routes that need no translation.
+/// The routes that need no translation (BEHAVIOUR 9.1).
 pub const MODEL_ROUTES: [ModelRoute; 12] = [
     json("/chat/completions"),
     json("/completions"),
@@ -72,34 +72,34 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
     ModelRoute { suffix: "/responses", body: BodyKind::Json, keeps_metadata: true },
 ];
 
-/// The path as it is looked up: a base URL that ends in a slash makes two of one. A slash that is part of a model's
-/// name is written as `%2F`, or stands alone.
+/// A path with single slashes: behind a base URL that ends in a slash there are two. A slash in a model's name is single,
+/// or `%2F`.
 pub fn merge_slashes(path: &str) -> Cow<'_, str> {
     if !path.contains("//") {
         return Cow::Borrowed(path);
     }
-    let mut single = String::with_capacity(path.len());
+    let mut merged = String::with_capacity(path.len());
     for character in path.chars() {
-        if character != '/' || !single.ends_with('/') {
-            single.push(character);
+        if character != '/' || !merged.ends_with('/') {
+            merged.push(character);
         }
     }
-    Cow::Owned(single)
+    Cow::Owned(merged)
 }
 
-/// What comes below a base URL that ends in this.
+/// The path behind a base.
 fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     path.strip_prefix(base).filter(|rest| rest.starts_with('/'))
 }
 
 impl<'a> Route<'a> {
-    /// Reads a path without its query, its slashes single. `/v1` in front is optional everywhere, as in LiteLLM;
-    /// `/openai` and `/openai/v1` stand in front of what Azure's clients ask for.
+    /// The route of a path without a query and with single slashes. A first `/v1` is optional, as in LiteLLM. Azure's
+    /// clients have `/openai` or `/openai/v1` in front.
     pub fn parse(path: &'a str) -> Self {
         let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
         let path = below(path, "/v1").unwrap_or(path);
         if let Some(path) = below(path, "/openai") {
-            return Self::of_azure(below(path, "/v1").unwrap_or(path));
+            return Self::parse_azure(below(path, "/v1").unwrap_or(path));
         }
         match path {
             "/models" => Self::Models,
@@ -108,21 +108,21 @@ impl<'a> Route<'a> {
             "/health" => Self::Health,
             "/health/liveliness" | "/health/liveness" => Self::Liveliness,
             "/health/readiness" => Self::Readiness,
-            _ => Self::with_model(path),
+            _ => Self::parse_model_route(path),
         }
     }
 
-    /// Azure has no routes but OpenAI's own, and `/deployments/{model}` in front of them.
-    fn of_azure(path: &'a str) -> Self {
+    /// Azure has OpenAI's routes, optionally behind `/deployments/{model}`.
+    fn parse_azure(path: &'a str) -> Self {
         match (path, path.strip_prefix("/deployments/")) {
             ("/models", _) => Self::Models,
-            (_, Some(rest)) => Self::addressed(rest),
-            _ => Self::with_model(path),
+            (_, Some(rest)) => Self::parse_with_model(rest),
+            _ => Self::parse_model_route(path),
         }
     }
 
-    fn with_model(path: &'a str) -> Self {
-        // Cohere's clients name the version of the format.
+    fn parse_model_route(path: &'a str) -> Self {
+        // Cohere's clients ask for version 2.
         let path = if path == "/v2/rerank" { "/rerank" } else { path };
         if let Some(route) = MODEL_ROUTES.iter().find(|route| route.suffix == path) {
             return Self::Model(*route, None);
@@ -130,11 +130,11 @@ impl<'a> Route<'a> {
         if let Some(id) = path.strip_prefix("/models/") {
             return Self::ModelById(decoded(id));
         }
-        path.strip_prefix("/engines/").map_or(Self::Unknown, Self::addressed)
+        path.strip_prefix("/engines/").map_or(Self::Unknown, Self::parse_with_model)
     }
 
-    /// `{model}/chat/completions`. The longest suffix wins: `/chat/completions` before `/completions`.
-    fn addressed(rest: &'a str) -> Self {
+    /// `{model}/chat/completions`. The longest suffix counts: `/chat/completions` before `/completions`.
+    fn parse_with_model(rest: &'a str) -> Self {
         let named = MODEL_ROUTES.iter().filter_map(|route| Some((route, rest.strip_suffix(route.suffix)?)));
         match named.filter(|(_, model)| !model.is_empty()).max_by_key(|(route, _)| route.suffix.len()) {
             Some((route, model)) => Self::Model(*route, Some(decoded(model))),
@@ -142,7 +142,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The route that a path which is not served was meant for: a known one behind something, or before a second `/v1`.
+    /// A route to suggest for a path that is not served: one at its end, or in front of a `/v1` there.
     pub fn suggestion(path: &str) -> Option<&'static str> {
         let path = path.trim_end_matches('/');
         let path = path.strip_suffix("/v1").unwrap_or(path);
@@ -150,7 +150,7 @@ impl<'a> Route<'a> {
         routes.max_by_key(|suffix| suffix.len())
     }
 
-    /// Whether it is a GET route or a POST route.
+    /// The method of the route.
     pub fn method(&self) -> &'static str {
         match self {
             Self::Model(..) => "POST",
@@ -158,7 +158,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// Whether it is served without a key: what an orchestrator's probes call.
+    /// Whether it is served without a key, as an orchestrator's probes need it.
     pub fn is_public(&self) -> bool {
         matches!(self, Self::Liveliness | Self::Readiness)
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_may_carry_the_model_slashes_included() {
+    fn a_path_may_have_the_model_with_its_slashes() {
         let chat = "/chat/completions";
         for (path, model) in [
             ("/openai/deployments/gpt-4/chat/completions", "gpt-4"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_too_many_does_no_harm() {
+    fn repeated_slashes_count_once() {
         for path in [
             "//v1/chat/completions",
             "/v1//chat/completions",
@@ -245,15 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn rerankings_are_asked_for_by_coheres_paths_too() {
+    fn reranking_is_served_under_coheres_path_too() {
         for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
             assert_eq!(model_of(path), Some(("/rerank", None)), "{path}");
         }
     }
 
     #[test]
-    fn what_an_unknown_path_was_meant_for_is_found() {
-        for (path, meant) in [
+    fn a_known_route_is_suggested_for_an_unknown_path() {
+        for (path, suggestion) in [
             ("/v1/v1/chat/completions", Some("/chat/completions")),
             ("/chat/completions/v1", Some("/chat/completions")),
             ("/api/v1/completions/", Some("/completions")),
@@ -262,7 +262,7 @@ mod tests {
             ("/", None),
         ] {
             assert_eq!(Route::parse(path), Route::Unknown, "{path}");
-            assert_eq!(Route::suggestion(path), meant, "{path}");
+            assert_eq!(Route::suggestion(path), suggestion, "{path}");
         }
     }
 

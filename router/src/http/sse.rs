@@ -1,38 +1,38 @@
-//! A stream of events taken apart by the standard (WHATWG HTML, 9.2.5 and 9.2.6): lines end with LF, CR or both, an empty line ends an
-//! event, and one byte order mark may stand in front of all. Every byte is looked at once, wherever the chunks are cut.
+//! Server-sent events, split by the standard (WHATWG HTML, 9.2.5 and 9.2.6): LF, CR or CRLF ends a line, an empty line ends
+//! an event, and a byte order mark may precede the first line. Every byte is read once, wherever the chunks are cut.
 
 use memchr::memchr2;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Takes a stream apart that comes in chunks.
+/// Splits a stream that arrives in chunks.
 #[derive(Clone, Debug, Default)]
 pub struct Splitter {
-    /// How much of the byte order mark was there; more than all of it where none can come any more.
+    /// The number of bytes of the byte order mark so far; `usize::MAX` behind it.
     bom: usize,
     /// The line has bytes.
     in_line: bool,
-    /// The last byte was a CR, so an LF belongs to it.
+    /// The last chunk ended in CR: a next LF is a part of that line break.
     after_cr: bool,
 }
 
-/// Bytes that belong together, as far as they are in the chunk.
+/// A part of a stream within one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// Of the byte order mark.
+    /// A byte of the byte order mark.
     Bom,
-    /// Of a line.
+    /// Text of a line.
     Text(&'a [u8]),
     /// The end of a line.
     LineEnd,
     /// The end of an empty line, which ends an event.
     EventEnd,
-    /// The LF that belongs to the CR at the end of the last chunk.
+    /// The LF behind a CR that ended the last chunk.
     LateLf,
 }
 
 impl Splitter {
-    /// The next piece of a chunk, and what follows it; `None` at its end.
+    /// The next piece of a chunk, and the rest of the chunk; `None` at its end.
     pub fn next<'a>(&mut self, rest: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
         let (first, after) = rest.split_first()?;
         if std::mem::take(&mut self.after_cr) && *first == b'\n' {
@@ -42,7 +42,7 @@ impl Splitter {
             self.bom = self.bom.saturating_add(1);
             return Some((Piece::Bom, after));
         }
-        // A part of a mark is text.
+        // An incomplete mark is text.
         self.in_line |= (1..BOM.len()).contains(&self.bom);
         self.bom = usize::MAX;
         Some(match first {
@@ -63,7 +63,7 @@ impl Splitter {
         })
     }
 
-    /// Whether the line has bytes so far.
+    /// Whether the current line has bytes.
     pub fn in_line(&self) -> bool {
         self.in_line
     }
@@ -76,7 +76,7 @@ impl Splitter {
     }
 }
 
-/// An event's data: the values of its `data` lines, joined. A byte order mark may stand in front of the stream's first event.
+/// The data of an event: the values of its `data` lines, joined. A byte order mark may precede the stream's first event.
 pub fn data(event: &[u8], is_first: bool) -> Vec<u8> {
     let event = event.strip_prefix(BOM).filter(|_| is_first).unwrap_or(event);
     let lines = event.split(|byte| matches!(byte, b'\n' | b'\r'));
@@ -88,7 +88,7 @@ pub fn data(event: &[u8], is_first: bool) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Lines as text, and `|` where an event ends.
+    /// The stream with `/` at the end of a line and `|` at the end of an event.
     fn lines(chunks: &[&[u8]]) -> String {
         let mut splitter = Splitter::default();
         let mut out = Vec::new();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_mark_is_text() {
+    fn an_incomplete_mark_is_text() {
         // Not the end of an event: the line has a byte, though it is not UTF-8.
         assert_eq!(lines(&[b"\xef\xbb\n\n"]), "/|");
         assert_eq!(lines(&[b"\xef", b"a\n\n"]), "a/|");

@@ -1,8 +1,9 @@
-//! The provider's side: the request that it gets, and what its answer says.
+//! The provider's side: the request that a deployment gets, and what is read of its response.
 
 pub mod body;
 pub mod headers;
 pub mod health;
+mod params;
 pub mod paths;
 pub mod redirect;
 pub mod response_check;

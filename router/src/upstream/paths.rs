@@ -1,24 +1,24 @@
-//! Where each route is at each kind of provider: the one table of paths. `tests/paths.txt` shows what comes of it.
+//! The path of each route at each kind of provider. `tests/paths.txt` has the resulting URLs.
 
 use std::borrow::Cow;
 
 use llm_balancer_config::{Endpoint, Layout};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-/// What may not stand in a path segment as it is (RFC 3986, 3.3).
+/// Characters that a path segment has percent-encoded (RFC 3986, 3.3).
 const SEGMENT: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?').add(b'\\');
 
-/// Where Azure's own path begins; what comes before it belongs to the operator.
+/// The start of Azure's own path, behind the operator's.
 const AZURE: &str = "/openai/deployments/";
 
-/// LiteLLM's `AZURE_DEFAULT_API_VERSION`, and its version for responses, which Azure serves from that one on.
+/// LiteLLM's `AZURE_DEFAULT_API_VERSION`, and its version for responses, the first one in which Azure serves them.
 const AZURE_DEFAULT: &str = "api-version=2025-02-01-preview";
 const AZURE_RESPONSES: &str = "api-version=2025-03-01-preview";
 
-/// How a route is put behind an endpoint's path.
+/// How a URL is made of an endpoint's path and a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Template {
     /// `{path}{route}`
     Base,
     /// `{path}/v1{route}`
@@ -27,39 +27,39 @@ enum Place {
     V2,
     /// `{path}/openai/deployments/{model}{route}`
     Deployment,
-    /// `{resource}/openai{route}`, the model in the body alone.
+    /// `{resource}/openai{route}`, with the model in the body alone.
     Resource,
 }
 
-/// The table. `None` where the provider has no such route.
-fn place(layout: Layout, route: &str) -> Option<Place> {
+/// The table. `None` where the provider lacks the route.
+fn template(layout: Layout, route: &str) -> Option<Template> {
     match (layout, route) {
-        (Layout::OpenAi, _) => Some(Place::Base),
+        (Layout::OpenAi, _) => Some(Template::Base),
         (Layout::AzureDeployments | Layout::AzureDeployment, "/responses" | "/models") => {
-            Some(Place::Resource)
+            Some(Template::Resource)
         }
-        (Layout::AzureDeployments, _) if is_azures(route) => Some(Place::Deployment),
-        (Layout::AzureV1, "/responses" | "/models") => Some(Place::Base),
-        (Layout::AzureDeployment | Layout::AzureV1, _) if is_azures(route) => Some(Place::Base),
-        (Layout::Foundry, "/chat/completions" | "/embeddings") => Some(Place::Base),
-        (Layout::AzureAi | Layout::Foundry, "/rerank") => Some(Place::V1),
-        (Layout::AzureAi, _) => Some(Place::Base),
-        (Layout::Anthropic, "/chat/completions" | "/models") => Some(Place::Base),
+        (Layout::AzureDeployments, _) if azure_serves(route) => Some(Template::Deployment),
+        (Layout::AzureV1, "/responses" | "/models") => Some(Template::Base),
+        (Layout::AzureDeployment | Layout::AzureV1, _) if azure_serves(route) => Some(Template::Base),
+        (Layout::Foundry, "/chat/completions" | "/embeddings") => Some(Template::Base),
+        (Layout::AzureAi | Layout::Foundry, "/rerank") => Some(Template::V1),
+        (Layout::AzureAi, _) => Some(Template::Base),
+        (Layout::Anthropic, "/chat/completions" | "/models") => Some(Template::Base),
         (Layout::Gemini, "/chat/completions" | "/embeddings" | "/images/generations" | "/models") => {
-            Some(Place::Base)
+            Some(Template::Base)
         }
-        (Layout::Vertex, "/chat/completions" | "/completions" | "/embeddings") => Some(Place::Base),
-        (Layout::Bedrock, "/chat/completions" | "/responses" | "/models") => Some(Place::Base),
-        (Layout::TextCompletion, "/completions" | "/models") => Some(Place::Base),
-        (Layout::Vectors, "/embeddings" | "/rerank" | "/models") => Some(Place::Base),
-        (Layout::CohereRerank, "/rerank") => Some(Place::V2),
-        (Layout::CohereRerank, "/models") => Some(Place::V1),
+        (Layout::Vertex, "/chat/completions" | "/completions" | "/embeddings") => Some(Template::Base),
+        (Layout::Bedrock, "/chat/completions" | "/responses" | "/models") => Some(Template::Base),
+        (Layout::TextCompletion, "/completions" | "/models") => Some(Template::Base),
+        (Layout::Vectors, "/embeddings" | "/rerank" | "/models") => Some(Template::Base),
+        (Layout::CohereRerank, "/rerank") => Some(Template::V2),
+        (Layout::CohereRerank, "/models") => Some(Template::V1),
         _ => None,
     }
 }
 
-/// What Azure serves besides responses; where the `api_version` is a date, under a deployment's name.
-fn is_azures(route: &str) -> bool {
+/// Routes that Azure serves besides responses; under a deployment's name where the `api_version` is a date.
+fn azure_serves(route: &str) -> bool {
     matches!(
         route,
         "/chat/completions"
@@ -73,30 +73,28 @@ fn is_azures(route: &str) -> bool {
     )
 }
 
-/// Whether a provider of this layout has a route at all.
+/// Whether a provider of this layout has a route.
 pub fn serves(layout: Layout, route: &str) -> bool {
-    place(layout, route).is_some()
+    template(layout, route).is_some()
 }
 
-/// Where a request goes at this endpoint, with the query that the endpoint needs. `route` is named as in OpenAI's
-/// layout: `/chat/completions`, or `/models` for the list of models. A route that the layout shortfall is put behind the
-/// base, where the provider will say that it does not know it.
+/// The path and query of a route at this endpoint. `route` is OpenAI's: `/chat/completions`, or `/models` for the list of
+/// models. A route that the layout lacks is put behind the base, where the provider answers with its own error.
 pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
-    let place = place(endpoint.layout, route).unwrap_or(Place::Base);
     let mut path = String::with_capacity(128);
-    match place {
-        Place::Base => path.push_str(&endpoint.path),
-        Place::V1 => {
-            // Foundry's rerankings are beside its `/models`.
+    match template(endpoint.layout, route).unwrap_or(Template::Base) {
+        Template::Base => path.push_str(&endpoint.path),
+        Template::V1 => {
+            // Foundry has `/rerank` beside its `/models`.
             let base = endpoint.path.strip_suffix("/models").unwrap_or(&endpoint.path);
             push_versioned(&mut path, base, "/v1");
         }
-        Place::V2 => push_versioned(&mut path, &endpoint.path, "/v2"),
-        Place::Deployment => {
+        Template::V2 => push_versioned(&mut path, &endpoint.path, "/v2"),
+        Template::Deployment => {
             path.extend([&endpoint.path, AZURE]);
             path.extend(percent_encode(model.as_bytes(), SEGMENT));
         }
-        Place::Resource => {
+        Template::Resource => {
             let resource = endpoint.path.split_once(AZURE).map_or(&*endpoint.path, |(resource, _)| resource);
             path.extend([resource, "/openai"]);
         }
@@ -109,7 +107,7 @@ pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     path
 }
 
-/// A base may end in a version already.
+/// Adds a base, and the version unless the base ends in one.
 fn push_versioned(path: &mut String, base: &str, version: &str) {
     path.push_str(base);
     if !["/v1", "/v2"].iter().any(|end| base.ends_with(end)) {

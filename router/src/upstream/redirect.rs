@@ -1,14 +1,12 @@
-//! Where a redirect of a provider leads, in words for whoever can mend `api_base`.
-
-use std::borrow::Cow;
+//! The target of a provider's redirect, for an operator who has to correct `api_base`.
 
 use llm_balancer_config::{Endpoint, Tls};
 
-/// A longer Location is cut here, in characters.
-const MOST: usize = 300;
+/// The most characters that are shown.
+const MAX_CHARS: usize = 300;
 
-/// Scheme, host and path of a `Location` header. Its query and its user name may hold secrets, so they are left out;
-/// a relative one is completed by the endpoint that sent it. `None` where there is nothing to show.
+/// Scheme, host and path of a `Location` header; a relative one is completed by the endpoint. Query and user name may be
+/// secret and are left out. `None` where nothing remains.
 pub fn display_location(location: &str, endpoint: &Endpoint) -> Option<String> {
     let location = location.trim().split(['?', '#']).next().unwrap_or_default();
     if location.is_empty() {
@@ -16,35 +14,27 @@ pub fn display_location(location: &str, endpoint: &Endpoint) -> Option<String> {
     }
     let own_scheme = if endpoint.tls == Tls::Off { "http" } else { "https" };
     let (scheme, rest) = match location.split_once("://") {
-        Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
-        _ => match location.strip_prefix("//") {
-            Some(rest) => (own_scheme, rest),
-            None => {
-                return Some(printable(&format!(
-                    "{own_scheme}://{}{}",
-                    endpoint.authority,
-                    absolute(location)
-                )));
-            }
-        },
+        Some((scheme, rest)) if is_scheme(scheme) => (scheme, Some(rest)),
+        _ => (own_scheme, location.strip_prefix("//")),
     };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    Some(printable(&format!("{scheme}://{host}{path}")))
+    let url = match rest {
+        Some(rest) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        // A path without its first slash is shown from the root.
+        None => {
+            let path = location.strip_prefix('/').unwrap_or(location);
+            format!("{scheme}://{}/{path}", endpoint.authority)
+        }
+    };
+    Some(url.chars().filter(|letter| !letter.is_control()).take(MAX_CHARS).collect())
 }
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.'))
-}
-
-/// A path that does not say where it begins is shown as one from the root.
-fn absolute(path: &str) -> Cow<'_, str> {
-    if path.starts_with('/') { path.into() } else { format!("/{path}").into() }
-}
-
-fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(MOST).collect()
 }
 
 #[cfg(test)]
@@ -58,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_is_shown_without_what_may_be_secret() {
+    fn a_location_is_shown_without_its_secrets() {
         for (header, expected) in [
             ("https://b.test/v1/chat/completions?key=secret", Some("https://b.test/v1/chat/completions")),
             ("https://user:secret@b.test/v1#secret", Some("https://b.test/v1")),
@@ -73,6 +63,6 @@ mod tests {
             assert_eq!(location(header).as_deref(), expected, "{header}");
         }
         let long = location(&format!("https://b.test/{}", "x".repeat(5000))).unwrap();
-        assert_eq!(long.len(), MOST);
+        assert_eq!(long.len(), MAX_CHARS);
     }
 }

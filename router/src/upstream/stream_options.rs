@@ -1,15 +1,20 @@
-//! NeedsLease a provider for the usage of a stream, which it tells only those who ask (BEHAVIOUR 9.3).
+//! `stream_options` that ask a provider for the usage of a stream, which it sends on request only (BEHAVIOUR 9.3).
 
-use llm_balancer_config::{Deployment, Member};
+use llm_balancer_config::Deployment;
 
 use crate::http::json::{Object, fold_case};
 use crate::http::route::ModelRoute;
 use crate::request::parse::{ParsedRequest, Payload};
+use crate::upstream::params;
+
+const NAME: &str = "stream_options";
 
 /// Whether a request has to be changed for its stream to end with the usage. If so, neither the client nor the
-/// deployment's own parameters want it told: the event is to be withheld from the client.
+/// deployment's parameters ask for the usage, and its event is removed from the response.
 pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
-    if !may_ask(parsed, route, deployment) || (parsed.asks_usage && of(&deployment.extra_body).is_none()) {
+    if !may_inject(parsed, route, deployment)
+        || (parsed.asks_usage && params::find(&deployment.extra_body, NAME).is_none())
+    {
         return false;
     }
     effective(parsed, deployment).is_none_or(|options| {
@@ -17,7 +22,7 @@ pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: 
     })
 }
 
-/// The `stream_options` to send where [`injects_usage`]: what would be sent anyway, and `include_usage`.
+/// The `stream_options` to send where [`injects_usage`]: those that would be sent anyway, and `include_usage`.
 pub fn with_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> Option<String> {
     if !injects_usage(parsed, route, deployment) {
         return None;
@@ -37,35 +42,29 @@ pub fn include_usage(options: &str) -> bool {
     Object::parse(options.as_bytes()).is_ok_and(|options| options.is_true("include_usage"))
 }
 
-/// Responses tell their usage unasked, and other routes do not know the parameter. A deployment that does not either
-/// has it among its drop_params.
-fn may_ask(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
+/// Whether a provider may get the option. The Responses API sends its usage unasked, and other routes lack the option. A
+/// deployment that lacks it has it among its drop_params.
+fn may_inject(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
     parsed.stream
         && matches!(route.suffix, "/chat/completions" | "/completions")
-        && !deployment.drop_params.iter().any(|name| name == "stream_options")
+        && !deployment.drop_params.iter().any(|name| name == NAME)
 }
 
-/// What would be sent: the deployment's extra_body goes before the client's own, and that before the defaults. Anything
-/// but an object is the provider's to refuse.
+/// The options that would be sent. The provider refuses those that are not an object.
 fn effective<'a>(parsed: &ParsedRequest<'a>, deployment: &'a Deployment) -> Option<&'a str> {
-    let client = match &parsed.payload {
-        Payload::Json(object) => object.present("stream_options"),
-        Payload::Form(_) => None,
-    };
-    let options = of(&deployment.extra_body).or(client).or_else(|| of(&deployment.defaults));
-    options.filter(|options| *options != "null")
+    params::effective(NAME, clients(parsed).filter(|options| *options != "null"), deployment)
 }
 
-/// Whether the client sent any of its own.
+/// Whether the client sent options.
 pub fn client_sets_options(parsed: &ParsedRequest<'_>) -> bool {
-    match &parsed.payload {
-        Payload::Json(object) => object.get("stream_options").is_some(),
-        Payload::Form(_) => false,
-    }
+    clients(parsed).is_some()
 }
 
-fn of(params: &[Member]) -> Option<&str> {
-    params.iter().find(|member| member.key == "stream_options").map(|member| member.json.as_str())
+fn clients<'a>(parsed: &ParsedRequest<'a>) -> Option<&'a str> {
+    match &parsed.payload {
+        Payload::Json(object) => object.get(NAME),
+        Payload::Form(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +75,7 @@ mod tests {
     use crate::request::parse::Request;
     use crate::upstream::body::rewritten;
 
-    /// The body that a deployment with these params gets, and whether the usage is then to be withheld.
+    /// The body that a deployment with these params gets, and whether the usage event is then removed.
     fn sent(path: &str, params: &str, body: &str) -> (serde_json::Value, bool) {
         let yaml = format!(
             "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://a.test', api_key: k{params}}}\n"
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_says_is_merged() {
+    fn the_options_of_the_client_are_merged() {
         for (members, expected, withheld) in [
             (r#","stream":true,"stream_options":{"include_usage":true}"#, ASKS, false),
             (r#","stream":true,"stream_options":{"include_usage":false}"#, ASKS, true),
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_deployment_says_keeps_its_word_on_everything_else() {
+    fn the_options_of_the_deployment_are_kept() {
         let stream = r#","stream":true"#;
         let client = r#","stream":true,"stream_options":{"include_usage":true,"c":1}"#;
         for (params, members, expected, withheld) in [
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_file_says_about_streams_goes_out_with_streams_alone() {
+    fn parameters_of_streams_in_the_file_go_out_with_streams_alone() {
         for params in [
             "stream_options: {d: 1}",
             "extra_body: {stream_options: {d: 1}}",
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_does_not_know_the_parameter_does_not_get_it() {
+    fn a_route_without_the_parameter_does_not_get_it() {
         let (response, withheld) = sent("/responses", "", r#"{"model":"g","input":"","stream":true}"#);
         assert_eq!((response.get("stream_options"), withheld), (None, false));
     }

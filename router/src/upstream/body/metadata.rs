@@ -1,25 +1,20 @@
-//! `metadata` of a chat that the provider is asked to store. LiteLLM takes it for its own and removes it always; OpenAI
-//! keeps it with the stored answer.
+//! `metadata` of a chat that the provider is to store. LiteLLM always removes it as its own parameter; OpenAI keeps it with
+//! the stored response.
 
 use std::borrow::Cow;
 
-use llm_balancer_config::{Deployment, Member};
+use llm_balancer_config::Deployment;
 
 use crate::http::json::Object;
+use crate::upstream::params;
 
-/// Whether `store: true` is what will be sent: the deployment's extra_body goes before the client's own, and that
-/// before the defaults.
-pub fn is_stored(object: &Object<'_>, deployment: &Deployment) -> bool {
-    let store = of(&deployment.extra_body).or(object.present("store")).or_else(|| of(&deployment.defaults));
-    store == Some("true")
+/// Whether the provider gets `store: true`.
+pub(super) fn is_stored(object: &Object<'_>, deployment: &Deployment) -> bool {
+    params::effective("store", object.present("store"), deployment) == Some("true")
 }
 
-fn of(params: &[Member]) -> Option<&str> {
-    params.iter().find(|member| member.key == "store").map(|member| member.json.as_str())
-}
-
-/// Metadata without the router's `tags`, which are a list. OpenAI's values are strings.
-pub fn for_the_provider(metadata: &str) -> Cow<'_, str> {
+/// Metadata without the router's `tags`, which are a list; OpenAI's values are strings.
+pub(super) fn without_tags(metadata: &str) -> Cow<'_, str> {
     let Ok(object) = Object::parse(metadata.as_bytes()) else { return Cow::Borrowed(metadata) };
     if !object.get("tags").is_some_and(|tags| tags.starts_with('[')) {
         return Cow::Borrowed(metadata);

@@ -1,0 +1,194 @@
+//! A JSON object rewritten for a deployment. Members keep the client's order and bytes.
+
+use std::borrow::Cow;
+
+use llm_balancer_config::{Deployment, Member};
+
+use super::{is_about_streams, is_for_the_router, metadata};
+use crate::http::json::{self, Object, fold_case, quoted};
+use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
+use crate::http::route::ModelRoute;
+use crate::request::drop_path;
+
+/// Room is made at once for bodies of up to so many bytes.
+const SMALL: usize = 64 * 1024;
+
+/// The object with the model and the edits, or `None` where it stays the same.
+pub(super) fn rewritten(
+    client: &[u8],
+    object: &Object<'_>,
+    edits: &Edits<'_>,
+    model: &str,
+) -> Option<RewrittenBody> {
+    if has_model(object, model) && edits.change_nothing_in(object) {
+        return None;
+    }
+    let mut writer = Writer::new(client);
+    writer.member("model", &quoted(model));
+    for member in object.members().iter().filter(|member| edits.keep(&member.key)) {
+        writer.quoted_member(member.written, &edits.value(member));
+    }
+    let extra = edits.deployment.extra_body.iter();
+    let extra = extra.filter(|member| edits.fits(&member.key) && !edits.is_injected(&member.key));
+    for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
+        writer.quoted_member(&quoted(key), json);
+    }
+    for member in edits.client_extra.iter().filter(|member| !edits.is_overridden(&fold_case(&member.key))) {
+        writer.quoted_member(member.written, &edits.value(member));
+    }
+    if let Some(options) = &edits.stream_options {
+        writer.member("stream_options", options);
+    }
+    Some(writer.finish())
+}
+
+/// The changes to a JSON body for a deployment, the model aside.
+///
+/// Some providers ignore the case of names, as Go's JSON reader does, and read the last of repeated ones. So a member that
+/// differs by case alone from one that is set or dropped here is dropped, too.
+pub(super) struct Edits<'a> {
+    route: ModelRoute,
+    /// The provider stores the response, with the client's metadata.
+    stores: bool,
+    stream: bool,
+    deployment: &'a Deployment,
+    /// The deployment's defaults that neither the client nor the deployment sets otherwise.
+    defaults: Vec<&'a Member>,
+    /// The members of the client's extra_body, which SDKs merge before they send and curl does not.
+    client_extra: Vec<json::Member<'a>>,
+    /// `stream_options` that ask for the usage, and replace all others.
+    stream_options: Option<String>,
+}
+
+impl<'a> Edits<'a> {
+    pub(super) fn new(
+        object: &Object<'a>,
+        stream: bool,
+        route: ModelRoute,
+        deployment: &'a Deployment,
+        stream_options: Option<String>,
+    ) -> Self {
+        let extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
+        let mut edits = Self {
+            route,
+            stores: route.suffix == "/chat/completions" && metadata::is_stored(object, deployment),
+            stream,
+            deployment,
+            defaults: Vec::new(),
+            client_extra: Vec::new(),
+            stream_options,
+        };
+        let may_merge = |member: &&json::Member<'a>| {
+            let name = fold_case(&member.key);
+            edits.is_allowed(&name) && !matches!(&*name, "model" | "stream" | "stream_options")
+        };
+        let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_merge).cloned());
+        edits.client_extra = client_extra.collect();
+        let is_open = |member: &&Member| {
+            object.present(&member.key).is_none()
+                && edits.fits(&member.key)
+                && !edits.is_overridden(&fold_case(&member.key))
+                && !edits.client_extra.iter().any(|extra| extra.key == member.key)
+        };
+        edits.defaults = deployment.defaults.iter().filter(is_open).collect();
+        edits
+    }
+
+    fn change_nothing_in(&self, object: &Object<'_>) -> bool {
+        let stays = |member: &json::Member<'_>| {
+            member.key == "model" || (self.keep(&member.key) && self.value(member) == member.value)
+        };
+        !object.differs_from_its_text()
+            && self.stream_options.is_none()
+            && self.defaults.is_empty()
+            && self.deployment.extra_body.is_empty()
+            && object.members().iter().all(stays)
+    }
+
+    /// Whether a member of the client's body is kept.
+    fn keep(&self, key: &str) -> bool {
+        let name = fold_case(key);
+        let is_stream = matches!(&*name, "stream" | "stream_options");
+        self.is_allowed(&name)
+            && !self.is_overridden(&name)
+            && !self.client_extra.iter().any(|member| member.key == key)
+            && !self.defaults.iter().any(|member| member.key == key)
+            && (!is_stream || (self.stream && name == key))
+    }
+
+    /// Whether a parameter of the file fits this request.
+    fn fits(&self, key: &str) -> bool {
+        self.stream || !is_about_streams(key)
+    }
+
+    /// The value of a kept member, without the deployment's drop paths and without tags in metadata.
+    fn value<'m>(&self, member: &json::Member<'m>) -> Cow<'m, str> {
+        let value = match self.stores && member.key == "metadata" {
+            true => metadata::without_tags(member.value),
+            false => Cow::Borrowed(member.value),
+        };
+        drop_path::pruned(&member.key, &value, &self.deployment.drop_paths).map_or(value, Cow::Owned)
+    }
+
+    /// Whether the provider may get a member of this folded name, in the body or in extra_body.
+    fn is_allowed(&self, name: &str) -> bool {
+        let is_kept = name == "metadata" && self.stores;
+        (is_kept || !is_for_the_router(name, self.route))
+            && !self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))
+    }
+
+    /// Whether the router or the deployment sets a member of this folded name, whatever the client sends.
+    fn is_overridden(&self, name: &str) -> bool {
+        name == "model"
+            || self.is_injected(name)
+            || self.deployment.extra_body.iter().any(|member| matches_folded(&member.key, name))
+    }
+
+    fn is_injected(&self, key: &str) -> bool {
+        key == "stream_options" && self.stream_options.is_some()
+    }
+}
+
+/// Whether a name equals a folded one without regard to case.
+fn matches_folded(own: &str, folded_name: &str) -> bool {
+    own == folded_name || fold_case(own) == folded_name
+}
+
+/// Whether a body has this model, and no other member that could be read as one.
+fn has_model(object: &Object<'_>, model: &str) -> bool {
+    object.get("model").and_then(json::string).is_some_and(|sent| sent == model)
+        && object.members().iter().all(|member| member.key == "model" || fold_case(&member.key) != "model")
+}
+
+/// Writes an object.
+struct Writer<'a> {
+    out: BodyWriter<'a>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(client: &'a [u8]) -> Self {
+        Self { out: BodyWriter::new(client, client.len().min(SMALL).saturating_add(256)) }
+    }
+
+    /// Adds a member whose name needs no escapes.
+    fn member(&mut self, key: &str, value: &str) {
+        self.write(&["\"", key, "\":", value]);
+    }
+
+    /// Adds a member whose name has its quotes.
+    fn quoted_member(&mut self, key: &str, value: &str) {
+        self.write(&[key, ":", value]);
+    }
+
+    fn write(&mut self, pieces: &[&str]) {
+        self.out.write(&[if self.out.is_empty() { b"{" } else { b"," }]);
+        for piece in pieces {
+            self.out.write(&[piece.as_bytes()]);
+        }
+    }
+
+    fn finish(mut self) -> RewrittenBody {
+        self.out.write(&[b"}"]);
+        self.out.finish()
+    }
+}

@@ -89,9 +89,9 @@ proptest! {
     ) {
         let all: Vec<String> = sent.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         let body = format!("{}{{{}}}", if mark { "\u{feff}" } else { "" }, all.join(","));
-        let told = World::of(FILE).post(CHAT, &[], body.as_bytes(), |_| Answer::Ok);
-        let Some(sent_on) = told.sent else {
-            prop_assert_eq!(told.status, 400, "{}", body);
+        let response = World::of(FILE).post(CHAT, &[], body.as_bytes(), |_| Answer::Ok);
+        let Some(sent_on) = response.sent else {
+            prop_assert_eq!(response.status, 400, "{}", body);
             return Ok(());
         };
         let members = members(&sent_on.body);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Answer, CallResult, World, group};
+use crate::common::{Answer, ClientResponse, World, group, items_of};
 use llm_balancer_router::telemetry::metrics::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
@@ -25,7 +25,7 @@ fn serving(world: &mut World, requests: u32) -> Vec<String> {
     called
 }
 
-fn ok(world: &mut World) -> CallResult {
+fn ok(world: &mut World) -> ClientResponse {
     world.chat("g", "", |_| Answer::Ok)
 }
 
@@ -44,7 +44,7 @@ fn a_deployment_that_has_enough_sits_out_and_comes_back() {
 fn a_limit_whose_time_stands_in_the_body_alone_cools_for_that_time() {
     const GOOGLE: &str = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34s"}]}}]"#;
     let mut world = world(&["paris", "oslo"], "");
-    fail(&mut world, "paris", Answer::Says(429, GOOGLE));
+    fail(&mut world, "paris", Answer::Error(429, GOOGLE));
     world.wait(33.9);
     assert_eq!(serving(&mut world, 30), ["oslo"]);
     world.wait(0.1);
@@ -88,10 +88,10 @@ fn what_cools_at_once_depends_on_whose_fault_it_is_and_on_being_alone() {
         (503, "", false, false),
     ] {
         let mut both = world(&["paris", "oslo"], "");
-        fail(&mut both, "paris", Answer::Says(status, body));
+        fail(&mut both, "paris", Answer::Error(status, body));
         assert_eq!(serving(&mut both, 30) == ["oslo"], in_group, "{status} {body} in a group");
         let mut one = world(&["paris"], "");
-        fail(&mut one, "paris", Answer::Says(status, body));
+        fail(&mut one, "paris", Answer::Error(status, body));
         assert_eq!(ok(&mut one).status == 429, alone, "{status} {body} alone");
     }
 }
@@ -117,27 +117,24 @@ fn every_attempt_has_its_say_retries_included() {
     let mut world =
         World::of(&(group(&["paris", "oslo", "rome"], "") + "router_settings: {num_retries: 2}\n"));
     assert_eq!(world.chat("g", "", |_| Answer::Status(429)).called.len(), 3);
-    let told = ok(&mut world);
-    assert_eq!((told.status, told.called.len()), (429, 0));
+    let response = ok(&mut world);
+    assert_eq!((response.status, response.called.len()), (429, 0));
 }
 
 #[story(unsupported = test)]
 fn when_all_sit_out_the_client_is_told_when_the_first_comes_back_and_nothing_of_other_groups() {
-    let yaml = group(&["paris", "oslo"], "")
-        + &group(&["rome", "bonn"], "")
-            .replace("model_list:\n", "")
-            .replace("model_name: g", "model_name: h");
+    let yaml = group(&["paris", "oslo"], "") + &items_of("h", &["rome", "bonn"], "");
     let mut world = World::of(&(yaml + "router_settings: {num_retries: 0}\n"));
-    fail(&mut world, "rome", Answer::SlowDown(3));
-    fail(&mut world, "paris", Answer::SlowDown(40));
-    fail(&mut world, "oslo", Answer::SlowDown(20));
+    fail(&mut world, "rome", Answer::RateLimited(3));
+    fail(&mut world, "paris", Answer::RateLimited(40));
+    fail(&mut world, "oslo", Answer::RateLimited(20));
     world.wait(7.5);
-    let told = ok(&mut world);
-    assert_eq!((told.status, told.header("retry-after")), (429, Some("13")), "12.5 s are left");
+    let response = ok(&mut world);
+    assert_eq!((response.status, response.header("retry-after")), (429, Some("13")), "12.5 s are left");
     for words in [r#""type":"all_deployments_in_cooldown""#, "Try again in 13 seconds", "'paris'", "'oslo'"] {
-        assert!(told.body.contains(words), "{words}: {}", told.body);
+        assert!(response.body.contains(words), "{words}: {}", response.body);
     }
-    assert!(!told.body.contains("rome") && !told.body.contains("bonn"), "{}", told.body);
+    assert!(!response.body.contains("rome") && !response.body.contains("bonn"), "{}", response.body);
     world.wait(13.0);
     assert_eq!(ok(&mut world).called, ["oslo"]);
 }
@@ -145,7 +142,7 @@ fn when_all_sit_out_the_client_is_told_when_the_first_comes_back_and_nothing_of_
 #[story(unsupported = test)]
 fn the_later_end_stands() {
     let mut world = world(&["paris", "oslo"], "");
-    fail(&mut world, "paris", Answer::SlowDown(20));
+    fail(&mut world, "paris", Answer::RateLimited(20));
     fail(&mut world, "paris", Answer::Status(429));
     world.wait(19.0);
     assert_eq!(serving(&mut world, 30), ["oslo"], "five seconds are no reason to forget twenty");
@@ -158,10 +155,10 @@ fn the_deployments_own_time_goes_before_the_hint_and_that_before_the_routers() {
     for (params, answer, settings, seconds) in [
         ("", Answer::Status(429), none, 5),
         ("", Answer::Status(429), own, 2),
-        ("", Answer::SlowDown(20), own, 20),
-        (", cooldown_time: 3", Answer::SlowDown(20), own, 3),
-        (", cooldown_time: 0", Answer::SlowDown(20), own, 0),
-        ("", Answer::SlowDown(20), "router_settings: {num_retries: 0, disable_cooldowns: true}\n", 0),
+        ("", Answer::RateLimited(20), own, 20),
+        (", cooldown_time: 3", Answer::RateLimited(20), own, 3),
+        (", cooldown_time: 0", Answer::RateLimited(20), own, 0),
+        ("", Answer::RateLimited(20), "router_settings: {num_retries: 0, disable_cooldowns: true}\n", 0),
     ] {
         let mut world = World::of(&(group(&["paris", "oslo"], params) + settings));
         fail(&mut world, "paris", answer);
@@ -211,15 +208,14 @@ fn every_worker_sees_who_sits_out_before_it_sends_anything_there() {
 #[story(unsupported = test)]
 fn wildcards_sit_out_like_all_others() {
     let mut world = World::of(
-        &(group(&["paris", "oslo"], "")
-            .replace("model_name: g", "model_name: 'any/*'")
-            .replace("openai/m", "openai/*")
+        &("model_list:\n".to_owned()
+            + &items_of("'any/*'", &["paris", "oslo"], "").replace("openai/m", "openai/*")
             + "router_settings: {num_retries: 0}\n"),
     );
-    let told = world.chat("any/thing", "", |_| Answer::Status(429));
+    let response = world.chat("any/thing", "", |_| Answer::Status(429));
     for _ in 0..20 {
         let next = world.chat("any/other", "", |_| Answer::Ok).called;
-        assert!(next.len() == 1 && next != told.called, "{next:?}");
+        assert!(next.len() == 1 && next != response.called, "{next:?}");
     }
 }
 
@@ -232,9 +228,8 @@ fn who_is_named_by_id_serves_nevertheless() {
 
 #[story(unsupported = test)]
 fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_is_not() {
-    let yaml =
-        group(&["paris"], "").replace("model_name: g", "model_name: '*'").replace("openai/m", "openai/*");
-    let yaml = yaml + "router_settings: {num_retries: 2}\n";
+    let item = items_of("'*'", &["paris"], "").replace("openai/m", "openai/*");
+    let yaml = format!("model_list:\n{item}router_settings: {{num_retries: 2}}\n");
     for (status, body) in [
         (404, NO_MODEL),
         (404, NO_DEPLOYMENT),
@@ -245,9 +240,9 @@ fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_i
     ] {
         let mut world = World::of(&yaml);
         for _ in 0..20 {
-            let told = world.chat("typo", "", |_| Answer::Says(status, body));
-            assert_eq!((told.status, told.called.len()), (status, 1), "{body}");
-            assert!(body.is_empty() || told.body == body, "{}", told.body);
+            let response = world.chat("typo", "", |_| Answer::Error(status, body));
+            assert_eq!((response.status, response.called.len()), (status, 1), "{body}");
+            assert!(body.is_empty() || response.body == body, "{}", response.body);
             assert_eq!(world.chat("gpt", "", |_| Answer::Ok).status, 200, "{status} {body}");
         }
     }
@@ -258,7 +253,7 @@ fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_i
 
 #[story(unsupported = test)]
 fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
-    const SLOW: [Answer; 2] = [Answer::TooSlow, Answer::Stalls];
+    const SLOW: [Answer; 2] = [Answer::TimedOut, Answer::Stalls];
     for (member, cools) in [
         (r#""timeout":0.1"#, false),
         (r#""stream":true,"stream_timeout":0.1"#, false),
@@ -284,9 +279,9 @@ fn a_clients_limit_that_passes_in_mid_stream_is_reported_as_what_it_is() {
     for (member, answer, outcome, class) in [
         (r#""stream":true,"stream_timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
         (r#""timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
-        (r#""timeout":0.1"#, Answer::TooSlow, "timeout", "client_timeout"),
+        (r#""timeout":0.1"#, Answer::TimedOut, "timeout", "client_timeout"),
         (r#""stream":true"#, Answer::Stalls, "timeout", "server"),
-        (r#""stream":true"#, Answer::BreaksOff, "stream_interrupted", "server"),
+        (r#""stream":true"#, Answer::Interrupted, "stream_interrupted", "server"),
     ] {
         let mut world = world(&["paris"], "");
         world.chat("g", member, |_| answer);
@@ -317,14 +312,14 @@ fn failures_during_a_cooldown_are_no_new_cooldowns() {
 #[story(unsupported = test)]
 fn a_client_that_leaves_says_nothing_about_the_deployment() {
     let mut world = world(&["paris", "oslo"], ", allowed_fails: 0");
-    fail(&mut world, "paris", Answer::Left);
+    fail(&mut world, "paris", Answer::ClientDisconnects);
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
 }
 
 #[story(unsupported = test)]
 fn a_reload_changes_nothing_for_who_sits_out() {
     let mut world = world(&["paris", "oslo"], "");
-    fail(&mut world, "paris", Answer::SlowDown(60));
+    fail(&mut world, "paris", Answer::RateLimited(60));
     let yaml = group(&["paris", "oslo", "rome"], "");
     assert_eq!(serving(&mut world.reloaded(&yaml), 40), ["oslo", "rome"]);
 }
@@ -332,7 +327,7 @@ fn a_reload_changes_nothing_for_who_sits_out() {
 #[story(unsupported = test)]
 fn a_clock_that_steps_back_keeps_nobody_away_for_hours() {
     let mut world = world(&["paris", "oslo"], "");
-    fail(&mut world, "paris", Answer::SlowDown(30));
+    fail(&mut world, "paris", Answer::RateLimited(30));
     world.now -= Duration::from_secs(10);
     assert_eq!(serving(&mut world, 30), ["oslo"], "a small step is none");
     world.now -= Duration::from_secs(3600);

@@ -1,6 +1,6 @@
 //! Stories of requests that go on to another group, or to the next order of their own.
 
-use crate::common::{Answer, CallResult, World, group, items};
+use crate::common::{Answer, ClientResponse, World, group, items};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// One deployment for each group, named after it, and what else the file says.
@@ -15,39 +15,39 @@ fn world(groups: &[&str], settings: &str) -> World {
 }
 
 /// A request for `g`, which only these serve.
-fn ask(world: &mut World, members: &str, serving: &[&str]) -> CallResult {
+fn ask(world: &mut World, members: &str, serving: &[&str]) -> ClientResponse {
     world.chat("g", members, |id| if serving.contains(&id) { Answer::Ok } else { Answer::Status(500) })
 }
 
 #[story(unsupported = test)]
 fn a_group_that_fails_is_followed_by_its_fallbacks_in_their_order() {
     let mut world = world(&["g", "a", "b"], "num_retries: 0, fallbacks: [{g: [a, b]}]");
-    let told = ask(&mut world, "", &["at-b"]);
-    assert_eq!((told.status, told.called.join(" ").as_str()), (200, "at-g at-a at-b"));
+    let response = ask(&mut world, "", &["at-b"]);
+    assert_eq!((response.status, response.called.join(" ").as_str()), (200, "at-g at-a at-b"));
     for (name, value) in [
         ("x-litellm-attempted-fallbacks", "2"),
         ("x-litellm-attempted-retries", "0"),
         ("x-litellm-model-group", "b"),
         ("x-litellm-model-id", "at-b"),
     ] {
-        assert_eq!(told.header(name), Some(value), "{name}");
+        assert_eq!(response.header(name), Some(value), "{name}");
     }
 }
 
 #[story(unsupported = test)]
 fn retries_come_before_fallbacks_and_nobody_waits_while_a_fallback_is_left() {
     let mut world = world(&["g", "a"], "num_retries: 2, fallbacks: [{g: [a]}]");
-    let told = ask(&mut world, "", &["at-a"]);
-    assert_eq!(told.called, ["at-g", "at-g", "at-g", "at-a"]);
-    assert!(told.waits.iter().all(|wait| *wait == 0.0), "{:?}", told.waits);
+    let response = ask(&mut world, "", &["at-a"]);
+    assert_eq!(response.called, ["at-g", "at-g", "at-g", "at-a"]);
+    assert!(response.waits.iter().all(|wait| *wait == 0.0), "{:?}", response.waits);
 }
 
 #[story(unsupported = test)]
 fn what_is_not_retried_falls_back_at_once() {
     for answer in [Answer::Status(400), Answer::Status(401), Answer::Status(404), Answer::Status(429)] {
         let mut world = world(&["g", "a"], "num_retries: 2, fallbacks: [{g: [a]}]");
-        let told = world.chat("g", "", |id| if id == "at-g" { answer } else { Answer::Ok });
-        assert_eq!((told.status, told.called.len()), (200, 2), "{answer:?} {:?}", told.called);
+        let response = world.chat("g", "", |id| if id == "at-g" { answer } else { Answer::Ok });
+        assert_eq!((response.status, response.called.len()), (200, 2), "{answer:?} {:?}", response.called);
     }
 }
 
@@ -55,38 +55,38 @@ fn what_is_not_retried_falls_back_at_once() {
 fn each_target_has_retries_and_fallbacks_of_its_own() {
     let settings = "num_retries: 1, fallbacks: [{g: [a, z]}, {a: [b]}]";
     let mut world = world(&["g", "a", "b", "z"], settings);
-    let told = ask(&mut world, "", &["at-z"]);
-    assert_eq!(told.called.join(" "), "at-g at-g at-a at-a at-b at-b at-z");
-    assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("3"), "every hop counts");
+    let response = ask(&mut world, "", &["at-z"]);
+    assert_eq!(response.called.join(" "), "at-g at-g at-a at-a at-b at-b at-z");
+    assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("3"), "every hop counts");
 }
 
 #[story(unsupported = test)]
 fn when_all_fail_the_client_is_told_how_the_first_group_failed() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
-    let told = world.chat("g", "", |id| match id {
-        "at-g" => Answer::Says(418, r#"{"error":"the first"}"#),
+    let response = world.chat("g", "", |id| match id {
+        "at-g" => Answer::Error(418, r#"{"error":"the first"}"#),
         _ => Answer::Status(503),
     });
-    assert_eq!((told.status, told.body.as_str()), (418, r#"{"error":"the first"}"#));
-    assert_eq!(told.header("x-litellm-model-id"), Some("at-a"), "the last that was tried");
-    assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("1"));
+    assert_eq!((response.status, response.body.as_str()), (418, r#"{"error":"the first"}"#));
+    assert_eq!(response.header("x-litellm-model-id"), Some("at-a"), "the last that was tried");
+    assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("1"));
 }
 
 #[story(unsupported = test)]
 fn when_the_connection_to_the_last_breaks_the_client_is_still_told_how_the_first_failed() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
-    let told = world.chat("g", "", |id| match id {
-        "at-g" => Answer::Says(418, r#"{"error":"the first"}"#),
-        _ => Answer::Broken,
+    let response = world.chat("g", "", |id| match id {
+        "at-g" => Answer::Error(418, r#"{"error":"the first"}"#),
+        _ => Answer::Reset,
     });
-    assert_eq!((told.status, told.body.as_str()), (418, r#"{"error":"the first"}"#));
-    assert_eq!(told.header("x-litellm-model-id"), Some("at-a"));
+    assert_eq!((response.status, response.body.as_str()), (418, r#"{"error":"the first"}"#));
+    assert_eq!(response.header("x-litellm-model-id"), Some("at-a"));
 }
 
 #[story(unsupported = test)]
 fn a_long_prompt_and_a_filtered_one_have_lists_of_their_own() {
-    const LONG: Answer = Answer::Says(400, r#"{"error":{"code":"context_length_exceeded"}}"#);
-    const FILTERED: Answer = Answer::Says(400, r#"{"error":{"code":"content_filter"}}"#);
+    const LONG: Answer = Answer::Error(400, r#"{"error":{"code":"context_length_exceeded"}}"#);
+    const FILTERED: Answer = Answer::Error(400, r#"{"error":{"code":"content_filter"}}"#);
     let lists = "fallbacks: [{g: [a]}, {h: [a]}], context_window_fallbacks: [{g: [long]}], content_policy_fallbacks: [{g: [lax]}]";
     let mut world = world(&["g", "h", "a", "long", "lax"], lists);
     for (model, answer, expected) in [
@@ -97,25 +97,25 @@ fn a_long_prompt_and_a_filtered_one_have_lists_of_their_own() {
         ("h", Answer::Status(400), &["at-h", "at-a"]),
     ] {
         let first = format!("at-{model}");
-        let told = world.chat(model, "", |id| if id == first { answer } else { Answer::Ok });
-        assert_eq!(told.called, expected, "{model} {answer:?}");
+        let response = world.chat(model, "", |id| if id == first { answer } else { Answer::Ok });
+        assert_eq!(response.called, expected, "{model} {answer:?}");
     }
 }
 
 #[story(unsupported = test)]
 fn without_a_list_for_long_prompts_the_ordinary_one_serves() {
     let mut world = world(&["g", "a"], "fallbacks: [{g: [a]}]");
-    let long = Answer::Says(400, r#"{"error":"maximum context length"}"#);
-    let told = world.chat("g", "", |id| if id == "at-g" { long } else { Answer::Ok });
-    assert_eq!(told.called, ["at-g", "at-a"]);
+    let long = Answer::Error(400, r#"{"error":"maximum context length"}"#);
+    let response = world.chat("g", "", |id| if id == "at-g" { long } else { Answer::Ok });
+    assert_eq!(response.called, ["at-g", "at-a"]);
 }
 
 #[story(unsupported = test)]
 fn default_fallbacks_are_for_every_group() {
     let mut world = world(&["g", "a", "b"], "num_retries: 0, default_fallbacks: [a], fallbacks: [{b: [g]}]");
     assert_eq!(ask(&mut world, "", &["at-a"]).called, ["at-g", "at-a"]);
-    let told = world.chat("b", "", |id| if id == "at-a" { Answer::Ok } else { Answer::Status(500) });
-    assert_eq!(told.called, ["at-b", "at-g", "at-a"]);
+    let response = world.chat("b", "", |id| if id == "at-a" { Answer::Ok } else { Answer::Status(500) });
+    assert_eq!(response.called, ["at-b", "at-g", "at-a"]);
 }
 
 #[story(unsupported = test)]
@@ -126,9 +126,9 @@ fn a_request_names_fallbacks_in_three_forms_and_none_of_them_reaches_the_provide
         r#""fallbacks":[{"model":"a","temperature":0.5}]"#,
         r#""fallbacks":[{"g":["a"]}]"#,
     ] {
-        let told = ask(&mut world, members, &["at-a"]);
-        assert_eq!(told.called, ["at-g", "at-a"], "{members}");
-        let body = told.sent.unwrap().body;
+        let response = ask(&mut world, members, &["at-a"]);
+        assert_eq!(response.called, ["at-g", "at-a"], "{members}");
+        let body = response.sent.unwrap().body;
         assert!(!body.contains("fallbacks"), "{body}");
         assert_eq!(body.contains(r#""temperature":0.5"#), members.contains("temperature"), "{body}");
     }
@@ -137,17 +137,17 @@ fn a_request_names_fallbacks_in_three_forms_and_none_of_them_reaches_the_provide
 #[story(unsupported = test)]
 fn a_request_can_do_without_fallbacks() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
-    let told = ask(&mut world, r#""disable_fallbacks":true"#, &["at-a"]);
-    assert_eq!((told.status, told.called.join(" ").as_str()), (500, "at-g"));
+    let response = ask(&mut world, r#""disable_fallbacks":true"#, &["at-a"]);
+    assert_eq!((response.status, response.called.join(" ").as_str()), (500, "at-g"));
 }
 
 #[story(unsupported = test)]
 fn a_target_that_nobody_answers_to_is_passed_over() {
     let mut world = world(&["g", "a"], "num_retries: 0");
-    let told = ask(&mut world, r#""fallbacks":["nowhere","a"]"#, &["at-a"]);
-    assert_eq!((told.status, told.called.join(" ").as_str()), (200, "at-g at-a"));
-    let told = ask(&mut world, r#""fallbacks":["nowhere"]"#, &[]);
-    assert_eq!((told.status, told.called.join(" ").as_str()), (500, "at-g"), "the first error");
+    let response = ask(&mut world, r#""fallbacks":["nowhere","a"]"#, &["at-a"]);
+    assert_eq!((response.status, response.called.join(" ").as_str()), (200, "at-g at-a"));
+    let response = ask(&mut world, r#""fallbacks":["nowhere"]"#, &[]);
+    assert_eq!((response.status, response.called.join(" ").as_str()), (500, "at-g"), "the first error");
 }
 
 #[story(unsupported = test)]
@@ -168,9 +168,9 @@ fn a_target_by_its_id_serves_even_while_it_sits_out() {
 fn a_group_that_sits_out_is_followed_by_its_fallbacks_without_a_call() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     world.chat("at-g", r#""disable_fallbacks":true"#, |_| Answer::Status(401));
-    let told = ask(&mut world, "", &["at-a"]);
-    assert_eq!((told.status, told.called.join(" ").as_str()), (200, "at-a"));
-    assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("1"));
+    let response = ask(&mut world, "", &["at-a"]);
+    assert_eq!((response.status, response.called.join(" ").as_str()), (200, "at-a"));
+    assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("1"));
 }
 
 #[story(unsupported = test)]
@@ -183,13 +183,13 @@ fn mock_errors_take_the_way_of_true_ones_without_a_call() {
         ("mock_testing_content_policy_fallbacks", "at-lax"),
     ] {
         let mut world = world(&["g", "a", "long", "lax"], lists);
-        let told = world.chat("g", &format!(r#""{mock}":true"#), |_| Answer::Ok);
-        assert_eq!((told.status, told.called.join(" ").as_str()), (200, expected), "{mock}");
-        assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("1"), "{mock}");
-        assert!(!told.sent.unwrap().body.contains("mock"));
+        let response = world.chat("g", &format!(r#""{mock}":true"#), |_| Answer::Ok);
+        assert_eq!((response.status, response.called.join(" ").as_str()), (200, expected), "{mock}");
+        assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("1"), "{mock}");
+        assert!(!response.sent.unwrap().body.contains("mock"));
     }
-    let told = world(&["g"], "").chat("g", r#""mock_testing_fallbacks":true"#, |_| Answer::Ok);
-    assert_eq!((told.status, told.called.len()), (500, 0));
+    let response = world(&["g"], "").chat("g", r#""mock_testing_fallbacks":true"#, |_| Answer::Ok);
+    assert_eq!((response.status, response.called.len()), (500, 0));
 }
 
 /// A group of two orders.
@@ -201,18 +201,18 @@ fn ordered(settings: &str) -> World {
 #[story(unsupported = test)]
 fn the_next_order_serves_as_soon_as_the_first_has_failed_and_counts_as_a_fallback() {
     for answer in
-        [Answer::Status(500), Answer::Status(404), Answer::Status(429), Answer::TooSlow, Answer::Broken]
+        [Answer::Status(500), Answer::Status(404), Answer::Status(429), Answer::TimedOut, Answer::Reset]
     {
         let mut world = ordered("router_settings: {num_retries: 2}\n");
-        let told = world.chat("g", "", |id| if id == "second" { Answer::Ok } else { answer });
-        assert_eq!(told.called, ["first", "second"], "{answer:?}");
-        assert!(told.waits.iter().all(|wait| *wait == 0.0), "{:?}", told.waits);
-        assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("1"));
+        let response = world.chat("g", "", |id| if id == "second" { Answer::Ok } else { answer });
+        assert_eq!(response.called, ["first", "second"], "{answer:?}");
+        assert!(response.waits.iter().all(|wait| *wait == 0.0), "{:?}", response.waits);
+        assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("1"));
     }
     let mut world = ordered("router_settings: {num_retries: 2}\n");
     assert_eq!(world.chat("g", "", |_| Answer::Ok).called, ["first"]);
-    let told = world.chat("g", "", |_| Answer::Status(400));
-    assert_eq!(told.called, ["first"], "the request's own fault is nobody else's business");
+    let response = world.chat("g", "", |_| Answer::Status(400));
+    assert_eq!(response.called, ["first"], "the request's own fault is nobody else's business");
 }
 
 #[story(unsupported = test)]
@@ -223,28 +223,28 @@ fn every_deployment_of_an_order_is_tried_once_before_the_next_order() {
     let settings = "router_settings: {num_retries: 3, disable_cooldowns: true}\n";
     let mut world = World::of(&(yaml.clone() + settings));
     for _ in 0..20 {
-        let told = world.chat("g", "", |_| Answer::Status(500));
-        let called = told.called.join(" ");
+        let response = world.chat("g", "", |_| Answer::Status(500));
+        let called = response.called.join(" ");
         let mut first: Vec<&str> = called.split(' ').take(3).collect();
         first.sort_unstable();
         assert_eq!(first, ["a", "b", "c"], "{called}");
-        assert_eq!(&told.called[3], "d", "{called}");
+        assert_eq!(&response.called[3], "d", "{called}");
         // The last order has nowhere else to go, so its retries wait.
-        assert_eq!(told.called.len(), 8, "{called}");
-        assert!(told.called[4..].iter().all(|id| id == "e" || id == "f"), "{called}");
+        assert_eq!(response.called.len(), 8, "{called}");
+        assert!(response.called[4..].iter().all(|id| id == "e" || id == "f"), "{called}");
     }
-    let told = World::of(&(yaml + "router_settings: {num_retries: 1}\n"))
+    let response = World::of(&(yaml + "router_settings: {num_retries: 1}\n"))
         .chat("g", "", |id| if id == "d" { Answer::Ok } else { Answer::Status(500) });
-    assert_eq!(told.called.len(), 3, "two of the first order, then the next: {:?}", told.called);
+    assert_eq!(response.called.len(), 3, "two of the first order, then the next: {:?}", response.called);
 }
 
 #[story(unsupported = test)]
 fn the_next_order_serves_at_once_while_the_first_sits_out() {
     let mut world = ordered("");
     world.chat("first", "", |_| Answer::Status(401));
-    let told = world.chat("g", "", |_| Answer::Ok);
+    let response = world.chat("g", "", |_| Answer::Ok);
     assert_eq!(
-        (told.called.join(" ").as_str(), told.header("x-litellm-attempted-fallbacks")),
+        (response.called.join(" ").as_str(), response.header("x-litellm-attempted-fallbacks")),
         ("second", Some("0"))
     );
 }
@@ -254,9 +254,9 @@ fn orders_come_before_fallbacks() {
     let yaml = "- model_name: a\n  litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}\n  model_info: {id: a}\n";
     let mut world =
         ordered(&(yaml.to_owned() + "router_settings: {num_retries: 0, fallbacks: [{g: [a]}]}\n"));
-    let told = world.chat("g", "", |id| if id == "a" { Answer::Ok } else { Answer::Status(500) });
-    assert_eq!(told.called, ["first", "second", "a"]);
-    assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("2"));
+    let response = world.chat("g", "", |id| if id == "a" { Answer::Ok } else { Answer::Status(500) });
+    assert_eq!(response.called, ["first", "second", "a"]);
+    assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("2"));
 }
 
 #[story(unsupported = test)]
@@ -267,7 +267,7 @@ fn a_client_that_leaves_at_any_stage_leaves_nothing_in_flight() {
         let mut calls = 0;
         world.chat("g", "", |_| {
             calls += 1;
-            if calls > stage { Answer::Left } else { Answer::Status(500) }
+            if calls > stage { Answer::ClientDisconnects } else { Answer::Status(500) }
         });
         for group in ["g", "a"] {
             assert!(world.begin(group, "").is_ok(), "{group} after {stage} failures");
@@ -277,8 +277,8 @@ fn a_client_that_leaves_at_any_stage_leaves_nothing_in_flight() {
 
 #[story(unsupported = test)]
 fn a_request_ends_with_an_answer_however_many_attempts_it_asks_for() {
-    const DOWN: Answer = Answer::Says(503, r#"{"error":"down"}"#);
-    for failing in [DOWN, Answer::Broken, Answer::TooSlow, Answer::Refused] {
+    const DOWN: Answer = Answer::Error(503, r#"{"error":"down"}"#);
+    for failing in [DOWN, Answer::Reset, Answer::TimedOut, Answer::Refused] {
         for members in [
             r#""num_retries":10,"fallbacks":["a","b"]"#,
             r#""num_retries":1000,"fallbacks":["a","b"]"#,
@@ -286,9 +286,9 @@ fn a_request_ends_with_an_answer_however_many_attempts_it_asks_for() {
             r#""num_retries":24,"fallbacks":["a",{"model":"a","n":1},{"model":"a","n":2},{"model":"b","n":3},"b"]"#,
         ] {
             let mut world = world(&["g", "a", "b"], "disable_cooldowns: true");
-            let told = world.chat("g", members, |_| failing);
-            assert_eq!((told.called.len(), told.status >= 408), (25, true), "{members} {told:?}");
-            assert!(!told.body.is_empty(), "{members} {failing:?}");
+            let response = world.chat("g", members, |_| failing);
+            assert_eq!((response.called.len(), response.status >= 408), (25, true), "{members} {response:?}");
+            assert!(!response.body.is_empty(), "{members} {failing:?}");
             assert_eq!(world.lines.len(), 1);
             assert_eq!(world.lines[0]["attempts"].as_array().map(Vec::len), Some(25));
             let counted = world.counted();
@@ -297,9 +297,9 @@ fn a_request_ends_with_an_answer_however_many_attempts_it_asks_for() {
             assert_eq!(requests.len(), 1, "{requests:?}");
             if members.contains("fallbacks") {
                 assert!(
-                    told.called.iter().any(|id| id == "at-b"),
+                    response.called.iter().any(|id| id == "at-b"),
                     "every fallback has its turn: {:?}",
-                    told.called
+                    response.called
                 );
             }
         }
@@ -320,8 +320,12 @@ fn the_clients_own_words_lead_to_no_special_fallback() {
     ] {
         for status in [400, 413, 422] {
             let mut world = world(&["g", "long", "lax"], lists);
-            let told = world.chat("g", "", |_| Answer::Says(status, body));
-            assert_eq!((told.called.as_slice(), told.status), (&["at-g".to_owned()][..], status), "{body}");
+            let response = world.chat("g", "", |_| Answer::Error(status, body));
+            assert_eq!(
+                (response.called.as_slice(), response.status),
+                (&["at-g".to_owned()][..], status),
+                "{body}"
+            );
         }
     }
 }
@@ -343,9 +347,9 @@ fn a_long_prompt_is_recognised_with_any_status_and_in_any_case() {
     ] {
         for status in [400, 403, 413, 422, 500] {
             let mut world = world(&["g", "long", "lax"], lists);
-            let told =
-                world.chat("g", "", |id| if id == "at-g" { Answer::Says(status, body) } else { Answer::Ok });
-            assert_eq!(told.called, ["at-g", expected], "{status} {body}");
+            let response =
+                world.chat("g", "", |id| if id == "at-g" { Answer::Error(status, body) } else { Answer::Ok });
+            assert_eq!(response.called, ["at-g", expected], "{status} {body}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 #[path = "../../../integration/forms/cases.rs"]
 mod cases;
-use crate::common::{Answer, CallResult, Sent, World};
+use crate::common::{Answer, ClientResponse, Sent, World};
 use cases::{Case, Entry, PARAMS, all, set};
 use serde_json::Value;
 use wasm_bindgen_test::wasm_bindgen_test as story;
@@ -14,7 +14,7 @@ fn world() -> World {
     ))
 }
 
-fn post(case: &Case) -> CallResult {
+fn post(case: &Case) -> ClientResponse {
     world().post(&case.path, &[("content-type", &case.content_type)], &case.body, |_| Answer::Ok)
 }
 
@@ -58,12 +58,18 @@ fn of_every_form_the_provider_gets_what_was_understood_or_nothing() {
     let cases = all();
     assert!(cases.iter().filter(|case| case.sent.is_none()).count() > 100, "most of them are odd");
     for case in cases {
-        let told = post(&case);
+        let response = post(&case);
         let Some(expected) = case.sent else {
-            assert_eq!((told.status, told.sent.is_none()), (400, true), "{}: {}", case.about, told.body);
+            assert_eq!(
+                (response.status, response.sent.is_none()),
+                (400, true),
+                "{}: {}",
+                case.about,
+                response.body
+            );
             continue;
         };
-        let sent = told.sent.unwrap_or_else(|| panic!("{}: {}", case.about, told.body));
+        let sent = response.sent.unwrap_or_else(|| panic!("{}: {}", case.about, response.body));
         let mut read = read(&sent);
         let mut expected = [set("m").to_vec(), expected].concat();
         read.sort();
@@ -103,8 +109,8 @@ fn a_default_of_the_deployment_is_added_as_openais_clients_write_it() {
         "--XX\r\n{MODEL}\r\n--XX\r\nContent-Disposition: form-data; name=\"include[]\"\r\n\r\nown\r\n--XX--\r\n"
     );
     let kind = [("content-type", "multipart/form-data; boundary=XX")];
-    let told = world.post("/v1/audio/transcriptions", &kind, body.as_bytes(), |_| Answer::Ok);
-    let fields = read(&told.sent.unwrap());
+    let response = world.post("/v1/audio/transcriptions", &kind, body.as_bytes(), |_| Answer::Ok);
+    let fields = read(&response.sent.unwrap());
     let mut fields: Vec<String> = fields
         .into_iter()
         .map(|(name, _, content)| format!("{name}={}", String::from_utf8(content).unwrap()))

@@ -1,44 +1,11 @@
-//! Stories of groups that are full: what refusing costs, and that no request is refused where there is room.
+//! Stories of groups that are full: the cost of a refusal, and that no request is refused where there is room.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use crate::common::{CHAT, NOON, group};
-use llm_balancer_config::read;
 use llm_balancer_router::attempt::Attempt;
 use llm_balancer_router::random::{Random, SplitMix};
-use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::upstream::usage::Usage;
-use llm_balancer_router::{Arrival, ResponseSummary, Router, Step, StreamEnd};
 
-/// A store that counts calls.
-#[derive(Default)]
-struct Counting {
-    memory: Memory,
-    gets: Cell<usize>,
-    swaps: Cell<usize>,
-}
-
-impl Store for Counting {
-    fn get(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        self.gets.set(self.gets.get() + 1);
-        self.memory.get(key)
-    }
-
-    fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool {
-        self.swaps.set(self.swaps.get() + 1);
-        self.memory.swap(key, value, version)
-    }
-}
-
-impl Counting {
-    /// Gets and swaps of what is done.
-    fn calls<T>(&self, act: impl FnOnce() -> T) -> (usize, usize, T) {
-        let before = (self.gets.get(), self.swaps.get());
-        let result = act();
-        (self.gets.get() - before.0, self.swaps.get() - before.1, result)
-    }
-}
+use crate::common::{World, group};
 
 fn yaml(size: usize, params: &str, strategy: &str) -> String {
     let ids: Vec<String> = (0..size).map(|nth| format!("d{nth}")).collect();
@@ -46,46 +13,34 @@ fn yaml(size: usize, params: &str, strategy: &str) -> String {
     group(&ids, params) + &format!("router_settings: {{num_retries: 0, routing_strategy: {strategy}}}\n")
 }
 
-fn worker(yaml: &str, vm: u32, store: &dyn Store) -> Router {
-    let router = Router::new(read("config.yaml", yaml, &|_| None).config.expect("a configuration"), vm);
-    router.open(store);
-    router
+/// Two workers of one store.
+fn two_workers(yaml: &str) -> (World, World) {
+    let one = World::of(yaml);
+    let other = one.beside(2);
+    (one, other)
 }
 
-/// A request for so many tokens; the attempt, or the status of the refusal.
-fn ask(router: &Router, model: &str, tokens: u64, at: Duration, store: &dyn Store) -> Result<Attempt, u16> {
-    let headers = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
-    let Arrival::Hold(request) = router.on_request_headers(&headers, false) else { panic!("not held") };
-    let body = format!(r#"{{"model":"{model}","messages":[],"max_tokens":{tokens}}}"#);
-    let mut random = SplitMix::new(tokens ^ 5);
-    match router.on_request_body(
-        &request,
-        body.as_bytes(),
-        None,
-        &mut Moment { now: at, random: &mut random, store },
-    ) {
-        Step::Send(sending) => Ok(sending.attempt),
-        Step::Reply(reply, _) => Err(reply.status),
-        Step::AcquireLease(_) => panic!("there is no Redis"),
-    }
+/// A request for this many tokens; the attempt, or the status of the refusal.
+fn ask(world: &mut World, model: &str, tokens: u64) -> Result<Attempt, u16> {
+    world.begin(model, &format!(r#""max_tokens":{tokens}"#)).map_err(|reply| reply.status)
 }
 
-fn end(router: &Router, attempt: Attempt, total: u64, at: Duration, store: &dyn Store) {
-    let usage = Some(Usage { prompt: 0, completion: total, total });
-    let ended = ResponseSummary { status: 200, first_byte: Some(at), usage, end: StreamEnd::Complete };
-    let moment = Moment { now: at, random: &mut SplitMix::new(1), store };
-    drop(router.on_response_end(attempt, ended, &moment));
+/// The calls of `get` and `swap` that something makes.
+fn calls<T>(world: &mut World, act: impl FnOnce(&mut World) -> T) -> (usize, usize, T) {
+    let before = world.store.calls();
+    let result = act(world);
+    let after = world.store.calls();
+    (after.0 - before.0, after.1 - before.1, result)
 }
 
-/// Two workers that have heard of each other, before a group of which every deployment is full.
-fn full(size: usize, params: &str, strategy: &str, store: &dyn Store) -> (Router, Router, Vec<Attempt>) {
-    let yaml = yaml(size, params, strategy);
-    let (one, other) = (worker(&yaml, 1, store), worker(&yaml, 2, store));
+/// Two workers that know of each other, and a group in which every deployment is full.
+fn full(size: usize, params: &str, strategy: &str) -> (World, World, Vec<Attempt>) {
+    let (mut one, mut other) = two_workers(&yaml(size, params, strategy));
     let open: Vec<Attempt> =
-        (0..size).map(|nth| ask(&other, &format!("d{nth}"), 100, NOON, store).expect("room")).collect();
-    assert_eq!(ask(&one, "g", 100, NOON, store).err(), Some(429));
-    for router in [&one, &other] {
-        router.beat(NOON, store);
+        (0..size).map(|nth| ask(&mut other, &format!("d{nth}"), 100).expect("room")).collect();
+    assert_eq!(ask(&mut one, "g", 100).err(), Some(429));
+    for world in [&mut one, &mut other] {
+        world.wait(0.0);
     }
     (one, other, open)
 }
@@ -101,11 +56,10 @@ const KINDS: [(&str, &str); 4] = [
 fn refusing_a_request_of_a_full_group_costs_as_much_whatever_its_size() {
     for (params, strategy) in KINDS {
         for size in [2, 10, 1000] {
-            let store = Counting::default();
-            let (one, ..) = full(size, params, strategy, &store);
-            ask(&one, "g", 100, NOON, &store).expect_err("full");
+            let (mut one, ..) = full(size, params, strategy);
+            ask(&mut one, "g", 100).expect_err("full");
             for _ in 0..10 {
-                let (gets, swaps, refused) = store.calls(|| ask(&one, "g", 100, NOON, &store));
+                let (gets, swaps, refused) = calls(&mut one, |one| ask(one, "g", 100));
                 assert_eq!(refused.err(), Some(429));
                 assert!(gets <= 4 && swaps == 0, "{size}, {params}: {gets} gets, {swaps} swaps");
             }
@@ -117,14 +71,13 @@ fn refusing_a_request_of_a_full_group_costs_as_much_whatever_its_size() {
 fn what_another_worker_gives_back_is_found_at_once_and_costs_as_much_whatever_the_size() {
     for (params, strategy) in KINDS {
         for size in [2, 10, 1000] {
-            let store = Counting::default();
-            let (one, other, mut open) = full(size, params, strategy, &store);
+            let (mut one, mut other, mut open) = full(size, params, strategy);
             for _ in 0..size.min(20) {
-                ask(&one, "g", 100, NOON, &store).expect_err("full");
+                ask(&mut one, "g", 100).expect_err("full");
                 let ended = open.swap_remove(open.len() / 2);
                 let freed = ended.deployment;
-                end(&other, ended, 0, NOON, &store);
-                let (gets, _, found) = store.calls(|| ask(&one, "g", 100, NOON, &store));
+                other.end(ended, Some(0));
+                let (gets, _, found) = calls(&mut one, |one| ask(one, "g", 100));
                 let found = found.unwrap_or_else(|status| panic!("{size}, {params}: {status}, {gets} gets"));
                 assert_eq!(found.deployment, freed, "{size}, {params}");
                 assert!(gets <= 12, "{size}, {params}: {gets} gets");
@@ -136,23 +89,22 @@ fn what_another_worker_gives_back_is_found_at_once_and_costs_as_much_whatever_th
 #[test]
 fn no_request_is_refused_where_there_is_room_however_much_was_given_back() {
     for (params, strategy) in KINDS {
-        let (size, store) = (150, Counting::default());
-        let (one, other, open) = full(size, params, strategy, &store);
-        let workers = [&one, &other];
+        let (one, other, open) = full(150, params, strategy);
+        let mut workers = [one, other];
         let mut open: Vec<(usize, Attempt)> = open.into_iter().map(|attempt| (1, attempt)).collect();
         let mut random = SplitMix::new(11);
         for _ in 0..20 {
             let most = if random.below(2) == 0 { 10 } else { open.len() };
             let freed = random.below(most) + 1;
             for (worker, attempt) in open.drain(..freed) {
-                end(workers[worker], attempt, 0, NOON, &store);
+                workers[worker].end(attempt, Some(0));
             }
             for nth in 0..freed {
                 let worker = random.below(2);
-                let found = ask(workers[worker], "g", 100, NOON, &store);
+                let found = ask(&mut workers[worker], "g", 100);
                 open.push((worker, found.unwrap_or_else(|_| panic!("{params}: {nth} of {freed}"))));
             }
-            assert_eq!(ask(&one, "g", 100, NOON, &store).err(), Some(429), "{params}");
+            assert_eq!(ask(&mut workers[0], "g", 100).err(), Some(429), "{params}");
         }
     }
 }
@@ -161,21 +113,19 @@ fn no_request_is_refused_where_there_is_room_however_much_was_given_back() {
 fn a_group_that_others_fill_meanwhile_is_read_a_few_times_and_not_once_for_each_member() {
     for strategy in ["simple-shuffle", "least-busy", "usage-based-routing"] {
         let size = 1000;
-        let store = &Counting::default();
-        let yaml = yaml(size, ", rpm: 1", strategy);
-        let (one, other) = (worker(&yaml, 1, store), worker(&yaml, 2, store));
-        let minute_ago = NOON - Duration::from_secs(60);
-        for (router, id) in [(&one, "d0"), (&other, "d1")] {
-            ask(router, id, 0, minute_ago, store).expect("room");
-            router.beat(minute_ago, store);
+        let (mut one, mut other) = two_workers(&yaml(size, ", rpm: 1", strategy));
+        for (world, id) in [(&mut one, "d0"), (&mut other, "d1")] {
+            world.now -= Duration::from_secs(60);
+            ask(world, id, 0).expect("room");
+            world.wait(0.0);
         }
-        other.beat(NOON, store);
-        one.beat(NOON, store);
-        // The copies of the one say that there is room everywhere.
+        other.wait(60.0);
+        one.wait(60.0);
+        // The snapshots of the first worker have room everywhere.
         for nth in 0..size {
-            ask(&other, &format!("d{nth}"), 0, NOON, store).expect("room");
+            ask(&mut other, &format!("d{nth}"), 0).expect("room");
         }
-        let (gets, _, refused) = store.calls(|| ask(&one, "g", 0, NOON, store));
+        let (gets, _, refused) = calls(&mut one, |one| ask(one, "g", 0));
         assert_eq!(refused.err(), Some(429));
         assert!(gets <= size + 100, "{strategy}: {gets} gets");
     }
@@ -191,19 +141,18 @@ fn a_request_that_is_served_makes_as_many_calls_whatever_the_size_of_the_group()
         (", tpm: 1000000", "usage-based-routing", (7, 4)),
     ] {
         for size in [3, 60, 1000] {
-            let store = Counting::default();
-            let yaml = yaml(size, params, strategy);
-            let (one, other) = (worker(&yaml, 1, &store), worker(&yaml, 2, &store));
-            for router in [&one, &other, &one] {
-                let attempt = ask(router, "g", 100, NOON, &store).expect("room");
-                end(router, attempt, 50, NOON, &store);
-                router.beat(NOON, &store);
+            let (mut one, mut other) = two_workers(&yaml(size, params, strategy));
+            let serve = |world: &mut World| {
+                let attempt = ask(world, "g", 100).expect("room");
+                world.end(attempt, Some(50));
+            };
+            for nth in 0..3 {
+                let world = if nth == 1 { &mut other } else { &mut one };
+                serve(world);
+                world.wait(0.0);
             }
             for _ in 0..100 {
-                let (gets, swaps, ()) = store.calls(|| {
-                    let attempt = ask(&one, "g", 100, NOON, &store).expect("room");
-                    end(&one, attempt, 50, NOON, &store);
-                });
+                let (gets, swaps, ()) = calls(&mut one, serve);
                 assert!(gets <= most.0 && swaps <= most.1, "{strategy}, {size}: {gets} gets, {swaps} swaps");
             }
         }

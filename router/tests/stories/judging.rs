@@ -7,9 +7,8 @@ use llm_balancer_router::random::{Random, SplitMix};
 
 /// Workers over one store, which have heard of each other.
 fn workers(count: u32) -> Vec<World> {
-    let first = World::of(&(group(&["paris", "oslo"], "") + "router_settings: {num_retries: 0}\n"));
-    let others: Vec<World> = (2..=count).map(|vm| first.beside(vm)).collect();
-    let mut worlds: Vec<World> = std::iter::once(first).chain(others).collect();
+    let yaml = group(&["paris", "oslo"], "") + "router_settings: {num_retries: 0}\n";
+    let mut worlds = World::workers(&yaml, count);
     for world in &mut worlds {
         world.chat("oslo", "", |_| Answer::Ok);
     }
@@ -24,9 +23,7 @@ fn beat(worlds: &mut [World]) {
 /// An attempt at one deployment; whether it cools down by then. `paris` is asked for by its id, which a cooldown does not stop.
 fn attempt(world: &mut World, answer: Answer) -> bool {
     world.chat("paris", "", |_| answer);
-    let (bytes, _) = llm_balancer_router::state::store::Store::get(&*world.store, "d/paris").unwrap();
-    let record = llm_balancer_router::state::record::Record::decode(&bytes).unwrap();
-    record.cooldown.active_until(world.now).is_some()
+    world.record("paris").cooldown.active_until(world.now).is_some()
 }
 
 /// Successes and failures in random order, never more failures than successes; and then one failure more.
@@ -100,6 +97,5 @@ fn successes_of_a_worker_without_further_requests_are_written_with_the_next_beat
         attempt(&mut worlds[1], Answer::Ok);
     }
     beat(&mut worlds);
-    let (bytes, _) = llm_balancer_router::state::store::Store::get(&*worlds[0].store, "d/paris").unwrap();
-    assert_eq!(llm_balancer_router::state::record::Record::decode(&bytes).unwrap().outcomes.successes, 100);
+    assert_eq!(worlds[0].record("paris").outcomes.successes, 100);
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{Answer, CallResult, NOON, World, group};
+use crate::common::{Answer, ClientResponse, NOON, World, group, items, items_of};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
-fn ok(world: &mut World) -> CallResult {
+fn ok(world: &mut World) -> ClientResponse {
     world.chat("g", "", |_| Answer::Ok)
 }
 
@@ -22,14 +22,14 @@ fn seconds<'r>(reply: &'r [(&'static str, String)]) -> Option<&'r str> {
 fn a_group_serves_what_its_minute_has_and_opens_when_the_minute_turns() {
     let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 20"));
     world.wait(10.0);
-    let told: Vec<CallResult> = (0..100).map(|_| ok(&mut world)).collect();
-    let (served, refused): (Vec<&CallResult>, Vec<&CallResult>) =
-        told.iter().partition(|told| told.status == 200);
+    let response: Vec<ClientResponse> = (0..100).map(|_| ok(&mut world)).collect();
+    let (served, refused): (Vec<&ClientResponse>, Vec<&ClientResponse>) =
+        response.iter().partition(|response| response.status == 200);
     assert_eq!((served.len(), refused.len()), (40, 60));
-    for told in refused {
-        assert_eq!((told.status, told.header("retry-after")), (429, Some("50")));
-        assert!(told.body.contains(r#""type":"rate_limit_error""#), "{}", told.body);
-        assert!(told.called.is_empty());
+    for response in refused {
+        assert_eq!((response.status, response.header("retry-after")), (429, Some("50")));
+        assert!(response.body.contains(r#""type":"rate_limit_error""#), "{}", response.body);
+        assert!(response.called.is_empty());
     }
     world.wait(49.9);
     assert_eq!(ok(&mut world).header("retry-after"), Some("1"));
@@ -39,36 +39,33 @@ fn a_group_serves_what_its_minute_has_and_opens_when_the_minute_turns() {
 
 #[story(unsupported = test)]
 fn a_full_deployment_is_passed_over_and_that_is_no_retry() {
-    let yaml = group(&["paris"], ", rpm: 1, weight: 100")
-        + &group(&["oslo"], ", rpm: 50, weight: 1").replace("model_list:\n", "");
+    let yaml = group(&["paris"], ", rpm: 1, weight: 100") + &items(&["oslo"], ", rpm: 50, weight: 1");
     let mut world = World::of(&yaml);
-    let told: Vec<CallResult> = (0..20).map(|_| ok(&mut world)).collect();
-    assert_eq!(told.iter().filter(|told| told.called == ["paris"]).count(), 1);
-    assert_eq!(told.iter().filter(|told| told.called == ["oslo"]).count(), 19);
-    assert!(told.iter().all(|told| told.header("x-litellm-attempted-retries") == Some("0")));
+    let response: Vec<ClientResponse> = (0..20).map(|_| ok(&mut world)).collect();
+    assert_eq!(response.iter().filter(|response| response.called == ["paris"]).count(), 1);
+    assert_eq!(response.iter().filter(|response| response.called == ["oslo"]).count(), 19);
+    assert!(response.iter().all(|response| response.header("x-litellm-attempted-retries") == Some("0")));
 }
 
 #[story(unsupported = test)]
 fn every_attempt_counts_where_it_goes_retries_included() {
     let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 1"));
-    let told = world.chat("g", "", |_| Answer::Status(500));
-    assert_eq!((told.called.len(), told.status), (2, 500), "nobody has room for a third attempt");
+    let response = world.chat("g", "", |_| Answer::Status(500));
+    assert_eq!((response.called.len(), response.status), (2, 500), "nobody has room for a third attempt");
     assert_eq!(ok(&mut world).status, 429);
 }
 
 #[story(unsupported = test)]
 fn a_fallback_counts_where_it_goes() {
     let yaml = group(&["paris"], "")
-        + &group(&["oslo"], ", rpm: 1")
-            .replace("model_list:\n", "")
-            .replace("model_name: g", "model_name: f")
+        + &items_of("f", &["oslo"], ", rpm: 1")
         + "router_settings: {num_retries: 0, fallbacks: [{g: [f]}]}\n";
     let mut world = World::of(&yaml);
     let mut ask = || world.chat("g", "", |id| if id == "paris" { Answer::Status(500) } else { Answer::Ok });
     assert_eq!(ask().called, ["paris", "oslo"]);
-    let told = ask();
+    let response = ask();
     assert_eq!(
-        (told.called, told.status),
+        (response.called, response.status),
         (vec!["paris".to_owned()], 500),
         "the first error, not the limit's"
     );
@@ -121,9 +118,9 @@ fn a_providers_error_costs_no_tokens_and_a_request_without_an_answer_what_it_mig
     for (answer, next) in [
         (Answer::Status(500), 200),
         (Answer::Refused, 200),
-        (Answer::TooSlow, 429),
-        (Answer::Broken, 429),
-        (Answer::Left, 429),
+        (Answer::TimedOut, 429),
+        (Answer::Reset, 429),
+        (Answer::ClientDisconnects, 429),
     ] {
         let mut world = World::of(&(group(&["paris"], ", tpm: 100") + "router_settings: {num_retries: 0}\n"));
         world.chat("g", r#""max_tokens":80"#, |_| answer);
@@ -153,13 +150,13 @@ fn limits_stand_in_the_item_in_litellm_params_or_in_model_info() {
 
 #[story(unsupported = test)]
 fn soft_limits_are_weights_alone() {
-    let yaml = group(&["paris"], ", rpm: 9") + &group(&["oslo"], ", rpm: 1").replace("model_list:\n", "");
+    let yaml = group(&["paris"], ", rpm: 9") + &items(&["oslo"], ", rpm: 1");
     let mut world = World::of(&(yaml + "llm_balancer: {limits: soft}\n"));
-    let told: Vec<CallResult> = (0..1000).map(|_| ok(&mut world)).collect();
+    let response: Vec<ClientResponse> = (0..1000).map(|_| ok(&mut world)).collect();
     assert!(
-        told.iter().all(|told| told.status == 200 && told.header("x-ratelimit-limit-requests").is_none())
+        response.iter().all(|response| response.status == 200 && response.header("x-ratelimit-limit-requests").is_none())
     );
-    let paris = told.iter().filter(|told| told.called == ["paris"]).count();
+    let paris = response.iter().filter(|response| response.called == ["paris"]).count();
     assert!((850..950).contains(&paris), "{paris} of 1000 instead of nine in ten");
 }
 
@@ -186,12 +183,12 @@ fn a_slot_is_free_again_however_an_attempt_ends() {
     for answer in [
         Answer::Ok,
         Answer::Used(1, 2),
-        Answer::Left,
+        Answer::ClientDisconnects,
         Answer::Status(400),
         Answer::Status(500),
         Answer::Refused,
-        Answer::TooSlow,
-        Answer::Broken,
+        Answer::TimedOut,
+        Answer::Reset,
     ] {
         world.chat("g", "", |_| answer);
         let attempt = world.begin("g", "").unwrap_or_else(|reply| panic!("{answer:?}: {reply:?}"));
@@ -203,19 +200,19 @@ fn a_slot_is_free_again_however_an_attempt_ends() {
 fn an_answer_tells_the_limits_of_its_group_and_what_is_left_of_them() {
     let yaml = group(&["paris", "oslo"], ", rpm: 20, tpm: 1000");
     let mut world = World::of(&yaml);
-    let told = world.chat("g", r#""max_tokens":99"#, |_| Answer::Used(1, 49));
+    let response = world.chat("g", r#""max_tokens":99"#, |_| Answer::Used(1, 49));
     for (name, value) in [
         ("x-ratelimit-limit-requests", "40"),
         ("x-ratelimit-remaining-requests", "39"),
         ("x-ratelimit-limit-tokens", "2000"),
         ("x-ratelimit-remaining-tokens", "1900"),
     ] {
-        assert_eq!(told.header(name), Some(value), "{name}");
+        assert_eq!(response.header(name), Some(value), "{name}");
     }
-    let told = world.chat("g", r#""max_tokens":99"#, |_| Answer::Ok);
-    assert_eq!(told.header("x-ratelimit-remaining-requests"), Some("38"));
+    let response = world.chat("g", r#""max_tokens":99"#, |_| Answer::Ok);
+    assert_eq!(response.header("x-ratelimit-remaining-requests"), Some("38"));
     assert_eq!(
-        told.header("x-ratelimit-remaining-tokens"),
+        response.header("x-ratelimit-remaining-tokens"),
         Some("1850"),
         "50 tokens were used, 100 expected"
     );
@@ -225,14 +222,13 @@ fn an_answer_tells_the_limits_of_its_group_and_what_is_left_of_them() {
 
 #[story(unsupported = test)]
 fn requests_to_a_member_without_a_limit_take_nothing_from_those_that_have_one() {
-    let yaml = group(&["paris"], ", rpm: 20, weight: 1")
-        + &group(&["oslo"], ", weight: 0, tpm: 500").replace("model_list:\n", "");
+    let yaml = group(&["paris"], ", rpm: 20, weight: 1") + &items(&["oslo"], ", weight: 0, tpm: 500");
     let mut world = World::of(&yaml);
     assert_eq!(world.chat("oslo", r#""max_tokens":99"#, |_| Answer::Ok).status, 200);
-    let told = world.chat("g", r#""max_tokens":99"#, |_| Answer::Ok);
-    assert_eq!(told.called, ["paris"]);
-    assert_eq!(told.header("x-ratelimit-remaining-requests"), Some("19"), "of paris alone");
-    assert_eq!(told.header("x-ratelimit-remaining-tokens"), Some("400"), "of oslo alone");
+    let response = world.chat("g", r#""max_tokens":99"#, |_| Answer::Ok);
+    assert_eq!(response.called, ["paris"]);
+    assert_eq!(response.header("x-ratelimit-remaining-requests"), Some("19"), "of paris alone");
+    assert_eq!(response.header("x-ratelimit-remaining-tokens"), Some("400"), "of oslo alone");
 }
 
 #[story(unsupported = test)]
@@ -240,8 +236,8 @@ fn a_refusal_of_any_worker_tells_that_nothing_is_left() {
     let mut one = World::of(&group(&["paris"], ", rpm: 3"));
     let mut other = one.beside(2);
     assert_eq!(served(&mut one, 3), 3);
-    let told = ok(&mut other);
-    assert_eq!((told.status, told.header("x-ratelimit-remaining-requests")), (429, Some("0")));
+    let response = ok(&mut other);
+    assert_eq!((response.status, response.header("x-ratelimit-remaining-requests")), (429, Some("0")));
 }
 
 #[story(unsupported = test)]
@@ -311,8 +307,7 @@ fn a_clock_that_steps_back_opens_no_minute_a_second_time() {
 
 #[story(unsupported = test)]
 fn a_reload_keeps_the_counts_of_what_stays_the_same() {
-    let yaml =
-        |oslo: &str| group(&["paris"], ", rpm: 2") + &group(&[oslo], ", rpm: 2").replace("model_list:\n", "");
+    let yaml = |oslo: &str| group(&["paris"], ", rpm: 2") + &items(&[oslo], ", rpm: 2");
     let mut world = World::of(&yaml("oslo"));
     assert_eq!(served(&mut world, 9), 4);
     assert_eq!(served(&mut world.reloaded(&yaml("oslo")), 9), 0);

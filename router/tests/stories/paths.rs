@@ -18,9 +18,9 @@ fn url(params: &str, route: ModelRoute) -> String {
         BodyKind::Multipart => ("multipart/form-data; boundary=b", form),
     };
     let path = format!("/v1{}", route.suffix);
-    let told = World::of(&yaml).post(&path, &[("content-type", kind)], body.as_bytes(), |_| Answer::Ok);
-    let Some(sent) = told.sent else {
-        assert_eq!(told.status, 404, "{params} {path}: {}", told.body);
+    let response = World::of(&yaml).post(&path, &[("content-type", kind)], body.as_bytes(), |_| Answer::Ok);
+    let Some(sent) = response.sent else {
+        assert_eq!(response.status, 404, "{params} {path}: {}", response.body);
         return "-".to_owned();
     };
     format!("{}://{}{}", sent.header(":scheme"), sent.header(":authority"), sent.header(":path"))

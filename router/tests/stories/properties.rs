@@ -360,12 +360,12 @@ impl Simulation {
             .collect();
         let wait = chances.iter().min().unwrap().saturating_sub(self.now());
         let first = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
-        let told = reply.headers.iter().find(|(name, _)| *name == "retry-after").unwrap();
-        let told: u64 = told.1.parse().unwrap();
-        assert!((1..=first).contains(&told), "told {told}, but: {chances:?} at {:?}", self.now());
+        let response = reply.headers.iter().find(|(name, _)| *name == "retry-after").unwrap();
+        let response: u64 = response.1.parse().unwrap();
+        assert!((1..=first).contains(&response), "response {response}, but: {chances:?} at {:?}", self.now());
         // A worker may not yet have seen that another one has cooled down somebody who is full in any case.
         if places.into_iter().all(|place| self.record(place).cooldown.active_until(self.now()).is_none()) {
-            assert_eq!(told, first, "{chances:?} at {:?}", self.now());
+            assert_eq!(response, first, "{chances:?} at {:?}", self.now());
         }
     }
 
@@ -410,7 +410,7 @@ impl Simulation {
     }
 }
 
-/// A store in which others get in between: before a write that it is told to delay, something happens to another worker.
+/// A store in which others get in between: before a write that it is response to delay, something happens to another worker.
 struct Interrupted<'s> {
     simulation: &'s Simulation,
     own: usize,
@@ -537,8 +537,8 @@ proptest! {
             prop_assert_eq!(begin(), None);
         }
         let reply = begin().unwrap();
-        let told = reply.headers.iter().find(|(name, _)| *name == "retry-after").unwrap();
-        let wait = Duration::from_secs(told.1.parse().unwrap());
+        let response = reply.headers.iter().find(|(name, _)| *name == "retry-after").unwrap();
+        let wait = Duration::from_secs(response.1.parse().unwrap());
         simulation.pass(wait - Duration::from_secs(1));
         prop_assert!(begin().is_some());
         simulation.pass(Duration::from_secs(1));

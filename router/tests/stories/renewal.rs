@@ -23,9 +23,7 @@ impl Workers {
         let ids: Vec<String> = (0..size).map(|nth| format!("d{nth}")).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let settings = format!("router_settings: {{num_retries: 0, routing_strategy: {strategy}}}\n");
-        let first = World::of(&(group(&ids, "") + &settings));
-        let others: Vec<World> = (2..=count).map(|vm| first.beside(vm)).collect();
-        let worlds: Vec<World> = std::iter::once(first).chain(others).collect();
+        let worlds = World::workers(&(group(&ids, "") + &settings), count);
         let now = worlds[0].now;
         let mut workers = Self { worlds, random: SplitMix::new(7 + size as u64), now };
         // Every worker serves, and every deployment is measured.

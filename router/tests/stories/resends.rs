@@ -1,6 +1,6 @@
 //! Attempts that are made again without counting.
 
-use crate::common::{Answer, CallResult, World, group};
+use crate::common::{Answer, ClientResponse, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const NO_RETRIES: &str = "router_settings: {num_retries: 0}\n";
@@ -19,7 +19,7 @@ fn in_turn(answers: &'static [Answer]) -> impl FnMut(&str) -> Answer {
 fn a_kept_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
     let mut world = World::of(&(group(&["paris", "oslo"], ", rpm: 1") + NO_RETRIES));
     let mut first = String::new();
-    let told = world.chat("g", "", |id| match first.is_empty() {
+    let response = world.chat("g", "", |id| match first.is_empty() {
         true => {
             first = id.to_owned();
             Answer::DeadConnection(30)
@@ -27,12 +27,12 @@ fn a_kept_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
         false => Answer::Ok,
     });
     assert_eq!(
-        (told.status, &told.called),
+        (response.status, &response.called),
         (200, &vec![first.clone(), first]),
         "the same one, which has room still"
     );
-    assert_eq!(told.waits, [0.0]);
-    assert_eq!(told.header("x-litellm-attempted-retries"), Some("0"));
+    assert_eq!(response.waits, [0.0]);
+    assert_eq!(response.header("x-litellm-attempted-retries"), Some("0"));
     let line = world.lines.last().unwrap();
     assert_eq!((&line["retries"], &line["outcome"]), (&0.into(), &"success".into()));
     assert_eq!(line["attempts"][0]["outcome"], "resent");
@@ -47,15 +47,15 @@ fn a_kept_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
 fn several_kept_connections_may_be_dead_but_not_without_end() {
     let dead = Answer::DeadConnection(1);
     let one = group(&["paris"], "") + NO_RETRIES;
-    let told = World::of(&one).chat(
+    let response = World::of(&one).chat(
         "g",
         "",
         in_turn(&[Answer::DeadConnection(1), Answer::DeadConnection(1), Answer::Ok]),
     );
-    assert_eq!((told.status, told.called.len()), (200, 3));
-    let told = World::of(&one).chat("g", "", |_| dead);
-    assert_eq!((told.status, told.called.len()), (500, 4), "the fourth one counts");
-    assert!(told.body.contains("Connection error."), "{}", told.body);
+    assert_eq!((response.status, response.called.len()), (200, 3));
+    let response = World::of(&one).chat("g", "", |_| dead);
+    assert_eq!((response.status, response.called.len()), (500, 4), "the fourth one counts");
+    assert!(response.body.contains("Connection error."), "{}", response.body);
 }
 
 #[story(unsupported = test)]
@@ -63,30 +63,30 @@ fn what_may_have_reached_the_provider_is_not_sent_again_uncounted() {
     let one = group(&["paris"], "") + NO_RETRIES;
     for (what, answer) in [
         ("it had the request for two seconds", Answer::DeadConnection(2000)),
-        ("an answer had begun", Answer::Broken),
+        ("an answer had begun", Answer::Reset),
         ("nobody listens", Answer::Refused),
     ] {
-        let told = World::of(&one).chat("g", "", |_| answer);
-        assert_eq!((told.status, told.called.len()), (500, 1), "{what}");
+        let response = World::of(&one).chat("g", "", |_| answer);
+        assert_eq!((response.status, response.called.len()), (500, 1), "{what}");
     }
 }
 
 #[story(unsupported = test)]
 fn retries_are_left_for_what_counts() {
     let one = group(&["paris"], "") + "router_settings: {num_retries: 1, disable_cooldowns: true}\n";
-    let told = World::of(&one).chat(
+    let response = World::of(&one).chat(
         "g",
         "",
         in_turn(&[Answer::DeadConnection(1), Answer::Status(500), Answer::DeadConnection(1), Answer::Ok]),
     );
-    assert_eq!((told.status, told.called.len()), (200, 4));
-    assert_eq!(told.header("x-litellm-attempted-retries"), Some("1"));
+    assert_eq!((response.status, response.called.len()), (200, 4));
+    assert_eq!(response.header("x-litellm-attempted-retries"), Some("1"));
 }
 
 const STRICT: &str = r#"{"object":"error","message":"[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not permitted'}]","type":"BadRequestError","code":400}"#;
 
-fn sent(told: &CallResult) -> &str {
-    &told.sent.as_ref().unwrap().body
+fn sent(response: &ClientResponse) -> &str {
+    &response.sent.as_ref().unwrap().body
 }
 
 #[story(unsupported = test)]
@@ -94,17 +94,17 @@ fn a_provider_that_does_not_know_what_we_add_is_asked_again_without_it_and_remem
     let mut world = World::of(&(group(&["paris", "oslo"], ", tpm: 100000, rpm: 1000") + NO_RETRIES));
     let mut refused = Vec::new();
     for _ in 0..20 {
-        let told = world.chat("g", r#""stream":true"#, |id| {
+        let response = world.chat("g", r#""stream":true"#, |id| {
             if refused.iter().any(|known| known == id) {
                 return Answer::Ok;
             }
             refused.push(id.to_owned());
-            Answer::Says(422, STRICT)
+            Answer::Error(422, STRICT)
         });
-        assert_eq!(told.status, 200, "{}", told.body);
-        assert_eq!(told.header("x-litellm-attempted-retries"), Some("0"));
-        assert!(told.called.iter().all(|id| *id == told.called[0]), "{:?}", told.called);
-        assert!(!sent(&told).contains("stream_options"), "{}", sent(&told));
+        assert_eq!(response.status, 200, "{}", response.body);
+        assert_eq!(response.header("x-litellm-attempted-retries"), Some("0"));
+        assert!(response.called.iter().all(|id| *id == response.called[0]), "{:?}", response.called);
+        assert!(!sent(&response).contains("stream_options"), "{}", sent(&response));
     }
     assert_eq!(refused.len(), 2, "each is asked for it once");
     world.wait(3601.0);
@@ -116,12 +116,12 @@ fn the_clients_own_stream_options_are_the_clients_to_get_right() {
     let one = group(&["paris"], ", tpm: 100000") + NO_RETRIES;
     let asks = r#""stream":true,"stream_options":{"include_usage":true}"#;
     let mut world = World::of(&one);
-    let told = world.chat("g", asks, |_| Answer::Says(400, STRICT));
-    assert_eq!((told.status, told.called.len()), (400, 1));
+    let response = world.chat("g", asks, |_| Answer::Error(400, STRICT));
+    assert_eq!((response.status, response.called.len()), (400, 1));
     // Of the client's other options nothing is believed for others, since it may be those that are refused.
     let others = r#""stream":true,"stream_options":{"x":1}"#;
-    let told = world.chat("g", others, |_| Answer::Says(400, STRICT));
-    assert_eq!((told.status, told.called.len()), (400, 2));
-    assert!(sent(&told).contains(r#""stream_options":{"x":1}"#), "{}", sent(&told));
+    let response = world.chat("g", others, |_| Answer::Error(400, STRICT));
+    assert_eq!((response.status, response.called.len()), (400, 2));
+    assert!(sent(&response).contains(r#""stream_options":{"x":1}"#), "{}", sent(&response));
     assert!(sent(&world.chat("g", r#""stream":true"#, |_| Answer::Ok)).contains("include_usage"));
 }

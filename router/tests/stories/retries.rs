@@ -1,6 +1,6 @@
 //! Stories of requests whose first deployment fails.
 
-use crate::common::{Answer, CHAT, CallResult, World, group};
+use crate::common::{Answer, CHAT, ClientResponse, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const CITIES: [&str; 3] = ["paris", "oslo", "rome"];
@@ -9,8 +9,8 @@ fn cities(settings: &str) -> World {
     World::of(&(group(&CITIES, "") + settings))
 }
 
-fn sorted(told: &CallResult) -> Vec<&str> {
-    let mut called: Vec<&str> = told.called.iter().map(String::as_str).collect();
+fn sorted(response: &ClientResponse) -> Vec<&str> {
+    let mut called: Vec<&str> = response.called.iter().map(String::as_str).collect();
     called.sort_unstable();
     called
 }
@@ -19,10 +19,10 @@ fn sorted(told: &CallResult) -> Vec<&str> {
 fn a_request_sees_every_deployment_once_before_it_sees_one_twice() {
     let mut world = cities("router_settings: {num_retries: 2}\n");
     for _ in 0..50 {
-        let told = world.chat("g", "", |_| Answer::Status(500));
-        assert_eq!(sorted(&told), ["oslo", "paris", "rome"]);
-        assert_eq!(told.waits, [0.0, 0.0], "an untried deployment is tried at once");
-        assert_eq!(told.status, 500);
+        let response = world.chat("g", "", |_| Answer::Status(500));
+        assert_eq!(sorted(&response), ["oslo", "paris", "rome"]);
+        assert_eq!(response.waits, [0.0, 0.0], "an untried deployment is tried at once");
+        assert_eq!(response.status, 500);
         // Whoever was cooled down by this is back for the next.
         world.wait(61.0);
     }
@@ -30,19 +30,20 @@ fn a_request_sees_every_deployment_once_before_it_sees_one_twice() {
 
 #[story(unsupported = test)]
 fn a_request_waits_only_when_nothing_else_is_left_and_never_after_the_last() {
-    let told = World::of(&group(&["paris"], "")).chat("g", "", |_| Answer::Status(500));
-    assert_eq!(told.called.len(), 4, "three retries where nothing is set");
-    assert_eq!(told.waits.len(), 3);
-    for (wait, least) in told.waits.iter().zip([0.5, 1.0, 2.0]) {
+    let response = World::of(&group(&["paris"], "")).chat("g", "", |_| Answer::Status(500));
+    assert_eq!(response.called.len(), 4, "three retries where nothing is set");
+    assert_eq!(response.waits.len(), 3);
+    for (wait, least) in response.waits.iter().zip([0.5, 1.0, 2.0]) {
         assert!((least..least + 0.75).contains(wait), "{wait} s instead of {least} s and jitter");
     }
 }
 
 #[story(unsupported = test)]
 fn a_providers_retry_after_is_waited_for() {
-    let told = World::of(&group(&["paris"], "")).chat("g", r#""num_retries":1"#, |_| Answer::SlowDown(2));
-    assert!((2.0..2.75).contains(&told.waits[0]), "{:?}", told.waits);
-    assert_eq!(told.status, 429);
+    let response =
+        World::of(&group(&["paris"], "")).chat("g", r#""num_retries":1"#, |_| Answer::RateLimited(2));
+    assert!((2.0..2.75).contains(&response.waits[0]), "{:?}", response.waits);
+    assert_eq!(response.status, 429);
 }
 
 #[story(unsupported = test)]
@@ -80,44 +81,44 @@ fn what_is_retried_depends_on_whose_fault_it_is() {
         (529, "", 3),
     ] {
         let mut world = cities("router_settings: {num_retries: 2}\n");
-        let told = world.chat("g", "", |_| Answer::Says(status, body));
-        assert_eq!((told.called.len(), told.status), (calls, status), "{status} {body}");
+        let response = world.chat("g", "", |_| Answer::Error(status, body));
+        assert_eq!((response.called.len(), response.status), (calls, status), "{status} {body}");
         assert!(
-            body.is_empty() || told.body == body,
+            body.is_empty() || response.body == body,
             "the client gets the provider's own words: {}",
-            told.body
+            response.body
         );
-        assert_eq!(told.waits.iter().sum::<f64>(), 0.0, "{status} {body}");
+        assert_eq!(response.waits.iter().sum::<f64>(), 0.0, "{status} {body}");
     }
 }
 
 #[story(unsupported = test)]
 fn a_renamed_deployment_is_not_seen_by_a_client_while_a_sibling_serves() {
-    const NO_DEPLOYMENT: Answer = Answer::Says(404, r#"{"error":{"code":"DeploymentNotFound"}}"#);
+    const NO_DEPLOYMENT: Answer = Answer::Error(404, r#"{"error":{"code":"DeploymentNotFound"}}"#);
     let mut world = cities("");
     let mut failed = 0;
     for _ in 0..60 {
-        let told = world.chat("g", "", |id| if id == "oslo" { NO_DEPLOYMENT } else { Answer::Ok });
-        assert_eq!(told.status, 200);
-        failed += told.called.iter().filter(|id| *id == "oslo").count();
+        let response = world.chat("g", "", |id| if id == "oslo" { NO_DEPLOYMENT } else { Answer::Ok });
+        assert_eq!(response.status, 200);
+        failed += response.called.iter().filter(|id| *id == "oslo").count();
     }
     assert_eq!(failed, 1, "it cools down");
 }
 
 #[story(unsupported = test)]
 fn a_lone_deployment_with_a_wrong_key_is_asked_once() {
-    let told = World::of(&group(&["paris"], "")).chat("g", "", |_| Answer::Status(401));
-    assert_eq!((told.called.len(), told.status), (1, 401));
+    let response = World::of(&group(&["paris"], "")).chat("g", "", |_| Answer::Status(401));
+    assert_eq!((response.called.len(), response.status), (1, 401));
 }
 
 #[story(unsupported = test)]
 fn a_deployment_that_refuses_the_key_is_not_asked_again_while_others_are_left() {
     let mut world = World::of(&(group(&["paris", "oslo"], "") + "router_settings: {num_retries: 3}\n"));
     for _ in 0..20 {
-        let told =
+        let response =
             world.chat("g", "", |id| if id == "paris" { Answer::Status(401) } else { Answer::Status(500) });
-        let paris = told.called.iter().filter(|id| *id == "paris").count();
-        assert_eq!(paris, 1, "{:?}", told.called);
+        let paris = response.called.iter().filter(|id| *id == "paris").count();
+        assert_eq!(paris, 1, "{:?}", response.called);
         world.wait(61.0);
     }
 }
@@ -135,9 +136,9 @@ fn the_number_of_retries_is_the_clients_then_the_deployments_then_the_routers() 
         (with_deployment.clone() + router, r#""num_retries":1"#, 2),
         (with_deployment + router, r#""num_retries":0"#, 1),
     ] {
-        let told = World::of(&yaml).chat("g", members, |_| Answer::Status(500));
-        assert_eq!(told.called.len(), calls, "{members} {yaml}");
-        assert_eq!(told.header("x-litellm-attempted-retries"), Some((calls - 1).to_string().as_str()));
+        let response = World::of(&yaml).chat("g", members, |_| Answer::Status(500));
+        assert_eq!(response.called.len(), calls, "{members} {yaml}");
+        assert_eq!(response.header("x-litellm-attempted-retries"), Some((calls - 1).to_string().as_str()));
     }
 }
 
@@ -145,8 +146,8 @@ fn the_number_of_retries_is_the_clients_then_the_deployments_then_the_routers() 
 fn a_header_asks_for_retries_like_the_body() {
     let mut world = cities("");
     let body = br#"{"model":"g","messages":[]}"#;
-    let told = world.post(CHAT, &[("x-litellm-num-retries", "1")], body, |_| Answer::Status(500));
-    assert_eq!(told.called.len(), 2);
+    let response = world.post(CHAT, &[("x-litellm-num-retries", "1")], body, |_| Answer::Status(500));
+    assert_eq!(response.called.len(), 2);
 }
 
 #[story(unsupported = test)]
@@ -160,8 +161,8 @@ fn a_policy_overrides_the_number_except_a_clients_zero() {
         ("", Answer::Refused, 4),
         ("", Answer::Status(503), 2),
     ] {
-        let told = cities(policy).chat("g", members, |_| answer);
-        assert_eq!(told.called.len(), calls, "{members} {answer:?}");
+        let response = cities(policy).chat("g", members, |_| answer);
+        assert_eq!(response.called.len(), calls, "{members} {answer:?}");
     }
 }
 
@@ -175,44 +176,44 @@ fn a_groups_own_policy_goes_first() {
 fn the_answer_tells_how_many_retries_it_took() {
     let mut world = cities("router_settings: {num_retries: 2}\n");
     let mut left = 2;
-    let told = world.chat("g", "", |_| {
+    let response = world.chat("g", "", |_| {
         left -= 1;
         if left >= 0 { Answer::Status(500) } else { Answer::Ok }
     });
-    assert_eq!(told.status, 200);
-    assert_eq!(told.header("x-litellm-attempted-retries"), Some("2"));
-    assert_eq!(told.header("x-litellm-max-retries"), Some("2"));
-    assert_eq!(told.header("x-litellm-model-id"), told.called.last().map(String::as_str));
-    assert_eq!(told.header("x-litellm-model-group"), Some("g"));
-    assert_eq!(told.header("x-litellm-attempted-fallbacks"), Some("0"));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("x-litellm-attempted-retries"), Some("2"));
+    assert_eq!(response.header("x-litellm-max-retries"), Some("2"));
+    assert_eq!(response.header("x-litellm-model-id"), response.called.last().map(String::as_str));
+    assert_eq!(response.header("x-litellm-model-group"), Some("g"));
+    assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("0"));
 }
 
 #[story(unsupported = test)]
 fn without_any_answer_the_client_is_told_so_and_by_whom() {
     for (answer, status, message) in [
         (Answer::Refused, 500, "Connection error."),
-        (Answer::Broken, 500, "Connection error."),
-        (Answer::TooSlow, 408, "Request timed out: no answer within 6000 seconds."),
+        (Answer::Reset, 500, "Connection error."),
+        (Answer::TimedOut, 408, "Request timed out: no answer within 6000 seconds."),
     ] {
-        let told = cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| answer);
-        assert_eq!((told.called.len(), told.status), (2, status), "{answer:?}");
-        assert!(told.body.contains(message), "{}", told.body);
-        assert_eq!(told.header("x-litellm-model-id"), told.called.last().map(String::as_str));
+        let response = cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| answer);
+        assert_eq!((response.called.len(), response.status), (2, status), "{answer:?}");
+        assert!(response.body.contains(message), "{}", response.body);
+        assert_eq!(response.header("x-litellm-model-id"), response.called.last().map(String::as_str));
     }
 }
 
 #[story(unsupported = test)]
 fn mock_testing_rate_limit_error_fails_once_and_then_succeeds() {
     let mock = r#""mock_testing_rate_limit_error":true"#;
-    let told = cities("router_settings: {num_retries: 2}\n").chat("g", mock, |_| Answer::Ok);
-    assert_eq!((told.status, told.called.len()), (200, 1));
-    assert_eq!(told.header("x-litellm-attempted-retries"), Some("1"));
-    assert_eq!(told.header("x-litellm-max-retries"), Some("2"));
-    assert!(!told.sent.unwrap().body.contains("mock"));
+    let response = cities("router_settings: {num_retries: 2}\n").chat("g", mock, |_| Answer::Ok);
+    assert_eq!((response.status, response.called.len()), (200, 1));
+    assert_eq!(response.header("x-litellm-attempted-retries"), Some("1"));
+    assert_eq!(response.header("x-litellm-max-retries"), Some("2"));
+    assert!(!response.sent.unwrap().body.contains("mock"));
 
-    let told = cities("router_settings: {num_retries: 0}\n").chat("g", mock, |_| Answer::Ok);
-    assert_eq!((told.status, told.called.len()), (429, 0));
-    assert!(told.body.contains("This is a mock exception for model=g, to trigger a rate limit error."));
+    let response = cities("router_settings: {num_retries: 0}\n").chat("g", mock, |_| Answer::Ok);
+    assert_eq!((response.status, response.called.len()), (429, 0));
+    assert!(response.body.contains("This is a mock exception for model=g, to trigger a rate limit error."));
 
     let off = "general_settings: {dangerously_allow_mock_testing_request_params: false}\n";
     assert_eq!(cities(off).chat("g", mock, |_| Answer::Ok).status, 400);
@@ -220,9 +221,9 @@ fn mock_testing_rate_limit_error_fails_once_and_then_succeeds() {
 
 #[story(unsupported = test)]
 fn a_redirect_is_tried_elsewhere_and_never_passed_on() {
-    let told = cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| Answer::Status(307));
-    assert_eq!((told.called.len(), told.status), (2, 502));
-    assert!(told.body.contains("redirect"), "{}", told.body);
+    let response = cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| Answer::Status(307));
+    assert_eq!((response.called.len(), response.status), (2, 502));
+    assert!(response.body.contains("redirect"), "{}", response.body);
 }
 
 #[story(unsupported = test)]
@@ -230,7 +231,7 @@ fn a_wrong_key_does_not_end_a_request_that_another_deployment_may_yet_serve() {
     let mut world = World::of(&(group(&["paris", "oslo"], "") + "router_settings: {num_retries: 2}\n"));
     for _ in 0..20 {
         let mut failed = false;
-        let told = world.chat("g", "", |id| match id {
+        let response = world.chat("g", "", |id| match id {
             "paris" => Answer::Status(401),
             _ if failed => Answer::Ok,
             _ => {
@@ -238,23 +239,23 @@ fn a_wrong_key_does_not_end_a_request_that_another_deployment_may_yet_serve() {
                 Answer::Status(500)
             }
         });
-        assert_eq!(told.status, 200, "{:?}", told.called);
+        assert_eq!(response.status, 200, "{:?}", response.called);
         world.wait(61.0);
     }
 }
 
 #[story(unsupported = test)]
 fn nobody_gets_more_retries_than_the_edge_makes() {
-    let told = cities("").chat("g", r#""num_retries":1000"#, |_| Answer::Status(500));
-    assert_eq!((told.called.len(), told.status), (25, 500));
+    let response = cities("").chat("g", r#""num_retries":1000"#, |_| Answer::Status(500));
+    assert_eq!((response.called.len(), response.status), (25, 500));
 }
 
 #[story(unsupported = test)]
 fn a_status_that_http_does_not_have_is_a_server_error() {
     for status in [600, 999, 1000, u16::MAX] {
-        let told =
-            cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| Answer::Says(status, "{}"));
-        assert_eq!((told.called.len(), told.status), (2, 502), "{status}");
-        assert!(told.body.contains(&format!("status {status}")), "{}", told.body);
+        let response =
+            cities("router_settings: {num_retries: 1}\n").chat("g", "", |_| Answer::Error(status, "{}"));
+        assert_eq!((response.called.len(), response.status), (2, 502), "{status}");
+        assert!(response.body.contains(&format!("status {status}")), "{}", response.body);
     }
 }

@@ -152,8 +152,8 @@ fn no_spelling_of_a_name_gets_past_what_is_set_or_left_out_here() {
 fn another_spelling_of_model_is_left_out_even_where_nothing_else_changes() {
     let yaml = file("").replace("model_name: g", "model_name: m");
     assert_eq!(sent(&yaml, &[], r#"{"model":"m","MODEL":"evil","n":1}"#).body, r#"{"model":"m","n":1}"#);
-    let told = World::of(&yaml).post(CHAT, &[], br#"{"Model":"m","messages":[]}"#, |_| Answer::Ok);
-    assert_eq!(told.status, 400, "it is no model's name");
+    let response = World::of(&yaml).post(CHAT, &[], br#"{"Model":"m","messages":[]}"#, |_| Answer::Ok);
+    assert_eq!(response.status, 400, "it is no model's name");
 }
 
 #[story(unsupported = test)]
@@ -213,9 +213,9 @@ fn a_form_gets_the_deployments_model_wherever_the_field_stands() {
                 --X\r\ncontent-disposition: form-data; name=\"num_retries\"\r\n\r\n1\r\n--X--\r\n";
     let mut world = World::of(&file(""));
     let kind = ("content-type", "multipart/form-data; boundary=X");
-    let told = world.post("/v1/audio/transcriptions", &[kind], form.as_bytes(), |_| Answer::Status(500));
-    assert_eq!(told.called.len(), 2, "num_retries in a form counts");
-    let sent = told.sent.unwrap();
+    let response = world.post("/v1/audio/transcriptions", &[kind], form.as_bytes(), |_| Answer::Status(500));
+    assert_eq!(response.called.len(), 2, "num_retries in a form counts");
+    let sent = response.sent.unwrap();
     assert_eq!(sent.header("content-type"), kind.1);
     assert!(sent.body.contains("name=\"model\"\r\n\r\nm\r\n"), "{}", sent.body);
     assert!(!sent.body.contains("num_retries"), "{}", sent.body);

@@ -1,6 +1,6 @@
 //! Stories of routes: where a request comes in, and which deployments can serve it there.
 
-use crate::common::{Answer, CallResult, World};
+use crate::common::{Answer, ClientResponse, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// A group of which one deployment serves chats alone, one is Azure's, and one has every route.
@@ -14,7 +14,7 @@ model_list:
 router_settings: {fallbacks: [{falls-back: [g]}]}
 ";
 
-fn post(world: &mut World, path: &str, model: &str) -> CallResult {
+fn post(world: &mut World, path: &str, model: &str) -> ClientResponse {
     world.post(path, &[], format!(r#"{{"model":"{model}","input":"hi"}}"#).as_bytes(), |_| Answer::Ok)
 }
 
@@ -42,8 +42,12 @@ fn retries_stay_among_those_that_have_the_route() {
         World::of(&MIXED.replace("{fallbacks", "{num_retries: 5, disable_cooldowns: true, fallbacks"));
     for _ in 0..20 {
         let body = br#"{"model":"g","input":"hi"}"#;
-        let told = world.post("/v1/embeddings", &[], body, |_| Answer::Status(500));
-        assert!(told.called.len() > 1 && !told.called.contains(&"chats".to_owned()), "{:?}", told.called);
+        let response = world.post("/v1/embeddings", &[], body, |_| Answer::Status(500));
+        assert!(
+            response.called.len() > 1 && !response.called.contains(&"chats".to_owned()),
+            "{:?}",
+            response.called
+        );
     }
 }
 
@@ -51,9 +55,9 @@ fn retries_stay_among_those_that_have_the_route() {
 fn a_route_that_no_deployment_has_is_refused_in_words() {
     let mut world = World::of(MIXED);
     for model in ["chats-only", "lone", "chats", "anthropic/c"] {
-        let told = post(&mut world, "/v1/embeddings", model);
-        assert_eq!((told.status, told.called.len()), (404, 0), "{model}");
-        let error: serde_json::Value = serde_json::from_str(&told.body).unwrap();
+        let response = post(&mut world, "/v1/embeddings", model);
+        assert_eq!((response.status, response.called.len()), (404, 0), "{model}");
+        let error: serde_json::Value = serde_json::from_str(&response.body).unwrap();
         let message = error["error"]["message"].as_str().unwrap();
         for part in [&format!("`{model}`"), "/embeddings", "anthropic"] {
             assert!(message.contains(part), "{message}");

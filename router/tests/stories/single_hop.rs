@@ -1,6 +1,6 @@
 //! Stories of requests that the filter sees once, on somebody else's listener: Envoy tries again by itself.
 
-use crate::common::{Answer, CallResult, World, group};
+use crate::common::{Answer, ClientResponse, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn world(members: &[&str], params: &str, settings: &str) -> World {
@@ -13,45 +13,45 @@ fn world(members: &[&str], params: &str, settings: &str) -> World {
 const OTHER: &str =
     "- {model_name: other, litellm_params: {model: openai/m, api_key: k}, model_info: {id: oslo}}\n";
 
-fn sent<'a>(told: &'a CallResult, name: &str) -> &'a str {
-    told.sent.as_ref().expect("it was sent").header(name)
+fn sent<'a>(response: &'a ClientResponse, name: &str) -> &'a str {
+    response.sent.as_ref().expect("it was sent").header(name)
 }
 
 #[story(unsupported = test)]
 fn envoy_is_told_how_often_to_try_and_how_long_each_time() {
     let mut world = world(&["paris"], "", "router_settings: {num_retries: 2, timeout: 30}\n");
-    let told = world.chat("g", "", |_| Answer::Ok);
-    assert_eq!(sent(&told, "x-envoy-max-retries"), "2");
-    assert_eq!(sent(&told, "x-envoy-retry-on"), "5xx,retriable-status-codes");
-    assert_eq!(sent(&told, "x-envoy-retriable-status-codes"), "408,409,424,425,429,499");
-    assert_eq!(sent(&told, "x-envoy-upstream-rq-per-try-timeout-ms"), "30000");
-    assert_eq!(sent(&told, "x-envoy-upstream-rq-timeout-ms"), "90000", "for all three together");
+    let response = world.chat("g", "", |_| Answer::Ok);
+    assert_eq!(sent(&response, "x-envoy-max-retries"), "2");
+    assert_eq!(sent(&response, "x-envoy-retry-on"), "5xx,retriable-status-codes");
+    assert_eq!(sent(&response, "x-envoy-retriable-status-codes"), "408,409,424,425,429,499");
+    assert_eq!(sent(&response, "x-envoy-upstream-rq-per-try-timeout-ms"), "30000");
+    assert_eq!(sent(&response, "x-envoy-upstream-rq-timeout-ms"), "90000", "for all three together");
 }
 
 #[story(unsupported = test)]
 fn a_stream_has_its_time_to_the_first_byte_and_no_end() {
     let mut world = world(&["paris"], "", "router_settings: {num_retries: 1, timeout: 30}\n");
-    let told = world.chat("g", r#""stream":true"#, |_| Answer::Ok);
-    assert_eq!(sent(&told, "x-envoy-upstream-rq-per-try-timeout-ms"), "30000");
-    assert_eq!(sent(&told, "x-envoy-upstream-rq-timeout-ms"), "");
+    let response = world.chat("g", r#""stream":true"#, |_| Answer::Ok);
+    assert_eq!(sent(&response, "x-envoy-upstream-rq-per-try-timeout-ms"), "30000");
+    assert_eq!(sent(&response, "x-envoy-upstream-rq-timeout-ms"), "");
 }
 
 #[story(unsupported = test)]
 fn who_wants_no_retries_gets_none() {
     let mut world = world(&["paris"], "", "router_settings: {num_retries: 3}\n");
-    let told = world.chat("g", r#""num_retries":0"#, |_| Answer::Ok);
-    assert_eq!((sent(&told, "x-envoy-max-retries"), sent(&told, "x-envoy-retry-on")), ("0", ""));
+    let response = world.chat("g", r#""num_retries":0"#, |_| Answer::Ok);
+    assert_eq!((sent(&response, "x-envoy-max-retries"), sent(&response, "x-envoy-retry-on")), ("0", ""));
 }
 
 #[story(unsupported = test)]
 fn a_failure_is_final_and_is_remembered() {
     let settings = "router_settings: {num_retries: 2, fallbacks: [{g: [other]}], cooldown_time: 60}\n";
     let mut world = world(&["paris", "rome"], "", &(OTHER.to_owned() + settings));
-    let told = world.chat("g", "", |_| Answer::SlowDown(30));
-    assert_eq!((told.status, told.called.len()), (429, 1), "no other attempt is asked for");
+    let response = world.chat("g", "", |_| Answer::RateLimited(30));
+    assert_eq!((response.status, response.called.len()), (429, 1), "no other attempt is asked for");
     for _ in 0..10 {
         let next = world.chat("g", "", |_| Answer::Ok);
-        assert_ne!(next.called, told.called, "it sits out");
+        assert_ne!(next.called, response.called, "it sits out");
     }
 }
 

@@ -1,12 +1,14 @@
 //! Stories of who is picked: by strategy, by tag, and in groups of groups.
 
-use crate::common::{Answer, CHAT, CallResult, NOON, World, group};
+use crate::common::{Answer, CHAT, ClientResponse, NOON, World, group, items, items_of};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn by(strategy: &str, ids: &[&str]) -> World {
-    World::of(
-        &(group(ids, "") + &format!("router_settings: {{num_retries: 0, routing_strategy: {strategy}}}\n")),
-    )
+    World::of(&file(strategy, ids))
+}
+
+fn file(strategy: &str, ids: &[&str]) -> String {
+    group(ids, "") + &format!("router_settings: {{num_retries: 0, routing_strategy: {strategy}}}\n")
 }
 
 /// How many of so many requests a deployment serves.
@@ -14,7 +16,7 @@ fn share(world: &mut World, requests: usize, id: &str) -> usize {
     (0..requests).filter(|_| world.chat("g", "", |_| Answer::Ok).called == [id]).count()
 }
 
-fn tell(world: &mut World, id: &str, answer: Answer) -> CallResult {
+fn tell(world: &mut World, id: &str, answer: Answer) -> ClientResponse {
     world.chat(id, "", |_| answer)
 }
 
@@ -49,8 +51,12 @@ fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
         let mut one = by(strategy, &["paris", "oslo"]);
         let mut other = one.beside(2);
         tell(&mut one, "paris", Answer::Used(500, 5000));
-        let told: Vec<CallResult> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
-        assert!(told.iter().skip(1).all(|told| told.called == ["oslo"]), "{strategy}: {told:?}");
+        let response: Vec<ClientResponse> =
+            (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
+        assert!(
+            response.iter().skip(1).all(|response| response.called == ["oslo"]),
+            "{strategy}: {response:?}"
+        );
         other.wait(60.0);
         assert!(share(&mut other, 10, "paris") > 0, "the minute has turned");
     }
@@ -60,8 +66,8 @@ fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
 fn cost_based_goes_where_a_token_costs_least_and_on_when_that_sits_out() {
     let params = |price: &str| format!(", input_cost_per_token: {price}, output_cost_per_token: {price}");
     let yaml = group(&["dear"], &params("0.00002"))
-        + &group(&["cheap"], &params("0.00001")).replace("model_list:\n", "")
-        + &group(&["unknown"], "").replace("model_list:\n", "")
+        + &items(&["cheap"], &params("0.00001"))
+        + &items(&["unknown"], "")
         + "router_settings: {num_retries: 0, routing_strategy: cost-based-routing}\n";
     let mut world = World::of(&yaml);
     assert_eq!(share(&mut world, 20, "cheap"), 20);
@@ -134,8 +140,7 @@ fn no_answer_in_time_counts_as_a_slow_one() {
 /// Deployments of one group with their tags.
 fn tagged(settings: &str) -> World {
     let item = |id: &str, tags: &str| {
-        group(&[id], if tags.is_empty() { String::new() } else { format!(", tags: [{tags}]") }.as_str())
-            .replace("model_list:\n", "")
+        items(&[id], if tags.is_empty() { String::new() } else { format!(", tags: [{tags}]") }.as_str())
     };
     let items = item("free", "free") + &item("paid", "paid, eu") + &item("rest", "default");
     World::of(&format!("model_list:\n{items}router_settings: {{enable_tag_filtering: true{settings}}}\n"))
@@ -154,9 +159,9 @@ fn tags_decide_who_may_serve() {
             assert_eq!(world.chat("g", members, |_| Answer::Ok).called, [id], "{members}");
         }
     }
-    let told =
+    let response =
         world.post(CHAT, &[("x-litellm-tags", "free,x")], br#"{"model":"g","messages":[]}"#, |_| Answer::Ok);
-    assert_eq!(told.called, ["free"]);
+    assert_eq!(response.called, ["free"]);
     let mut strict = tagged(", tag_filtering_match_any: false");
     assert_eq!(strict.chat("g", r#""tags":["paid","eu"]"#, |_| Answer::Ok).called, ["paid"]);
     assert_eq!(strict.chat("g", r#""tags":["paid","us"]"#, |_| Answer::Ok).called, ["rest"]);
@@ -174,13 +179,13 @@ fn a_tag_that_excludes_or_requires_is_never_compared_as_a_word() {
         (r#""tags":["&nowhere"]"#, ""),
     ];
     for (tags, served) in rows {
-        let told = world.chat("g", tags, |_| Answer::Ok);
-        assert_eq!(told.called.concat(), served, "{tags}");
-        assert_eq!(told.status, if served.is_empty() { 401 } else { 200 }, "{tags}: {}", told.body);
+        let response = world.chat("g", tags, |_| Answer::Ok);
+        assert_eq!(response.called.concat(), served, "{tags}");
+        assert_eq!(response.status, if served.is_empty() { 401 } else { 200 }, "{tags}: {}", response.body);
     }
     let body = br#"{"model":"g","messages":[]}"#;
-    let told = world.post(CHAT, &[("x-litellm-tags", "paid, !eu")], body, |_| Answer::Ok);
-    assert_eq!((told.status, told.called.len()), (401, 0));
+    let response = world.post(CHAT, &[("x-litellm-tags", "paid, !eu")], body, |_| Answer::Ok);
+    assert_eq!((response.status, response.called.len()), (401, 0));
     assert_eq!(world.chat("g", r#""tags":["!"]"#, |_| Answer::Ok).status, 400);
     let mut prefixed = tagged(", tag_routing_prefix: 'route:'");
     assert_eq!(prefixed.chat("g", r#""tags":["route:paid"]"#, |_| Answer::Ok).called, ["paid"]);
@@ -204,23 +209,24 @@ fn a_group_may_filter_by_tags_where_the_file_does_not() {
 #[story(unsupported = test)]
 fn tags_that_nobody_has_are_not_allowed() {
     let yaml = group(&["paris"], ", tags: [a]") + "router_settings: {enable_tag_filtering: true}\n";
-    let told = World::of(&yaml).chat("g", r#""tags":["x"]"#, |_| Answer::Ok);
-    assert_eq!((told.status, told.called.len()), (401, 0));
-    assert!(told.body.contains("Not allowed to access model due to tags configuration"), "{}", told.body);
+    let response = World::of(&yaml).chat("g", r#""tags":["x"]"#, |_| Answer::Ok);
+    assert_eq!((response.status, response.called.len()), (401, 0));
+    assert!(
+        response.body.contains("Not allowed to access model due to tags configuration"),
+        "{}",
+        response.body
+    );
 }
 
 #[story(unsupported = test)]
 fn retries_stay_among_those_with_the_tag() {
-    let told = tagged(", num_retries: 2").chat("g", r#""tags":["free"]"#, |_| Answer::Status(500));
-    assert_eq!(told.called, ["free", "free", "free"]);
+    let response = tagged(", num_retries: 2").chat("g", r#""tags":["free"]"#, |_| Answer::Status(500));
+    assert_eq!(response.called, ["free", "free", "free"]);
 }
 
 /// Two groups, `cheap` and `dear`, and what the file says about both together.
 fn grouped(routing_group: &str) -> World {
-    let item = |id: &str, name: &str| {
-        group(&[id], "").replace("model_list:\n", "").replace("model_name: g", &format!("model_name: {name}"))
-    };
-    let items = item("c1", "cheap") + &item("c2", "cheap") + &item("d1", "dear");
+    let items = items_of("cheap", &["c1", "c2"], "") + &items_of("dear", &["d1"], "");
     World::of(&format!(
         "model_list:\n{items}router_settings:\n  num_retries: 0\n  routing_groups:\n  - {routing_group}\n"
     ))
@@ -245,8 +251,8 @@ fn in_a_group_of_priorities_the_next_one_serves_when_the_first_cannot() {
     for _ in 0..20 {
         assert!(world.chat("both", "", |_| Answer::Ok).called[0].starts_with('c'));
     }
-    let told = world.chat("both", "", |id| if id == "d1" { Answer::Ok } else { Answer::Status(500) });
-    assert_eq!((told.status, told.called.last().unwrap().as_str()), (200, "d1"));
+    let response = world.chat("both", "", |id| if id == "d1" { Answer::Ok } else { Answer::Status(500) });
+    assert_eq!((response.status, response.called.last().unwrap().as_str()), (200, "d1"));
     world.chat("c1", "", |_| Answer::Status(401));
     world.chat("c2", "", |_| Answer::Status(401));
     assert_eq!(world.chat("both", "", |_| Answer::Ok).called, ["d1"]);
@@ -310,9 +316,7 @@ fn share_in_time(
 }
 
 fn measured_workers(count: u32) -> Vec<World> {
-    let first = by("latency-based-routing", &["paris", "oslo"]);
-    let others: Vec<World> = (2..=count).map(|vm| first.beside(vm)).collect();
-    std::iter::once(first).chain(others).collect()
+    World::workers(&file("latency-based-routing", &["paris", "oslo"]), count)
 }
 
 /// Milliseconds that vary by a fifth in both directions, at random.

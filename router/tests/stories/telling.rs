@@ -73,9 +73,9 @@ fn every_end_of_a_request_has_its_outcome() {
         (Answer::Status(429), "429", "rate_limited"),
         (Answer::Status(503), "503", "server_error"),
         (Answer::Refused, "500", "connection_error"),
-        (Answer::TooSlow, "408", "timeout"),
-        (Answer::Broken, "500", "stream_interrupted"),
-        (Answer::Left, "none", "client_disconnected"),
+        (Answer::TimedOut, "408", "timeout"),
+        (Answer::Reset, "500", "stream_interrupted"),
+        (Answer::ClientDisconnects, "none", "client_disconnected"),
     ] {
         let mut world = World::of(&format!("{}router_settings: {{num_retries: 0}}\n", group(&["a"], "")));
         world.chat("g", "", |_| answer);
@@ -201,11 +201,11 @@ const EXPLAIN: &str = "x-llm-balancer-explain";
 
 fn explained(world: &mut World, headers: &[(&str, &str)]) -> Option<serde_json::Value> {
     let body = br#"{"model":"g","messages":[]}"#;
-    let told = world.post(CHAT, headers, body, |id| match id {
+    let response = world.post(CHAT, headers, body, |id| match id {
         "broken" => Answer::Status(401),
         _ => Answer::Ok,
     });
-    told.header(EXPLAIN).map(|text| serde_json::from_str(text).expect("an explanation is JSON"))
+    response.header(EXPLAIN).map(|text| serde_json::from_str(text).expect("an explanation is JSON"))
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -253,8 +253,13 @@ fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
                 world.post(CHAT, &key, body.as_bytes(), |_| Answer::Status(429));
             }
             for _ in 0..5 {
-                let told = explained(&mut world, &[key[0], (EXPLAIN, "1")]).expect("it was asked for");
-                assert_eq!(told["routing"]["eligible"], size - cooled, "{strategy}: {}", told["routing"]);
+                let response = explained(&mut world, &[key[0], (EXPLAIN, "1")]).expect("it was asked for");
+                assert_eq!(
+                    response["routing"]["eligible"],
+                    size - cooled,
+                    "{strategy}: {}",
+                    response["routing"]
+                );
                 // The line of the access log says as much, or nothing.
                 let logged = &world.lines.last().expect("a line")["routing"];
                 assert!(
@@ -272,9 +277,9 @@ fn a_refusal_is_explained_as_well() {
     let mut world = World::of(&yaml);
     let asking = [("authorization", "Bearer sk-long-enough"), (EXPLAIN, "1")];
     explained(&mut world, &asking);
-    let told = explained(&mut world, &asking).expect("it was asked for");
-    assert_eq!(told["selected"], serde_json::Value::Null);
-    assert_eq!(told["candidates"][0]["reason"], "over_rpm");
+    let response = explained(&mut world, &asking).expect("it was asked for");
+    assert_eq!(response["selected"], serde_json::Value::Null);
+    assert_eq!(response["candidates"][0]["reason"], "over_rpm");
 }
 
 #[wasm_bindgen_test(unsupported = test)]

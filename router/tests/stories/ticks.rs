@@ -1,52 +1,29 @@
-//! Stories of what a worker does every 20 ms with the leases that it has taken.
+//! Stories of what a worker does every 20 ms with the leases that it holds.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use crate::common::{NOON, group};
-use llm_balancer_config::read;
-use llm_balancer_router::Router;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::state::lease::Lease;
 use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
+use llm_balancer_router::state::store::{Moment, Store};
 use llm_balancer_router::state::time::{Minute, UnixMillis};
 use llm_balancer_router::state::window::Window;
 
-#[derive(Default)]
-struct Counting {
-    memory: Memory,
-    calls: Cell<usize>,
-}
-
-impl Store for Counting {
-    fn get(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        self.calls.set(self.calls.get() + 1);
-        self.memory.get(key)
-    }
-
-    fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool {
-        self.calls.set(self.calls.get() + 1);
-        self.memory.swap(key, value, version)
-    }
-}
+use crate::common::{NOON, World, group};
 
 const LEASED: usize = 100;
 
-/// A worker with leases of ten requests on a hundred deployments, each of which has admitted so many, the last one at this time.
-fn leased(used: u32, last: Duration, store: &Counting) -> (Router, Vec<usize>) {
+/// A worker with leases of ten requests on a hundred deployments. Each has admitted `used` of them, the last at this time.
+fn leased(used: u32, last: Duration) -> (World, Vec<usize>) {
     let ids: Vec<String> = (0..LEASED).map(|nth| format!("d{nth}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let yaml = group(&ids, ", rpm: 100") + "router_settings: {redis_host: redis.test}\n";
-    for id in ids {
-        write(id, used, last, store);
-    }
-    let router = Router::new(read("config.yaml", &yaml, &|_| None).config.expect("a configuration"), 1);
-    router.open(store);
-    (router, (0..LEASED).collect())
+    let world = World::of(&yaml);
+    ids.iter().for_each(|id| write(&world, id, used, last));
+    (world.reloaded(&yaml), (0..LEASED).collect())
 }
 
-fn write(id: &str, used: u32, last: Duration, store: &Counting) {
+fn write(world: &World, id: &str, used: u32, last: Duration) {
     let (minute, at) = (Minute::of(NOON), UnixMillis::of(last));
     let lease = Lease {
         minute,
@@ -59,16 +36,17 @@ fn write(id: &str, used: u32, last: Duration, store: &Counting) {
     };
     let window = Window { minute, requests: used, tokens: 0 };
     let key = format!("d/{id}");
-    let version = store.memory.get(&key).map(|(_, version)| version);
-    assert!(store.memory.swap(&key, &Record { window, lease, ..Record::default() }.encode(), version));
+    let version = world.store.get(&key).map(|(_, version)| version);
+    assert!(world.store.swap(&key, &Record { window, lease, ..Record::default() }.encode(), version));
 }
 
-/// Calls of the store in a tick, and whether something is given back.
-fn tick(router: &Router, held: &mut Vec<usize>, now: Duration, store: &Counting) -> (usize, bool) {
-    let before = store.calls.get();
-    let mut moment = Moment { now, random: &mut SplitMix::new(1), store };
-    let call = router.fleet().unwrap().release_unused(held, &mut moment);
-    (store.calls.get() - before, call.is_some())
+/// The calls of the store in a tick, and whether something is given back.
+fn tick(world: &World, held: &mut Vec<usize>, now: Duration) -> (usize, bool) {
+    let before = world.store.calls();
+    let mut moment = Moment { now, random: &mut SplitMix::new(1), store: &*world.store };
+    let call = world.router.fleet().unwrap().release_unused(held, &mut moment);
+    let after = world.store.calls();
+    (after.0 + after.1 - before.0 - before.1, call.is_some())
 }
 
 fn after(ms: u64) -> Duration {
@@ -77,47 +55,43 @@ fn after(ms: u64) -> Duration {
 
 #[test]
 fn a_tick_reads_nothing_while_requests_keep_coming() {
-    let store = Counting::default();
-    let (router, mut held) = leased(3, after(1000), &store);
-    assert_eq!(tick(&router, &mut held, after(1010), &store), (0, false));
+    let (world, mut held) = leased(3, after(1000));
+    assert_eq!(tick(&world, &mut held, after(1010)), (0, false));
     assert_eq!(held.len(), LEASED);
 }
 
 #[test]
 fn a_lease_that_another_worker_uses_is_read_and_kept() {
-    let store = Counting::default();
-    let (router, mut held) = leased(3, after(1000), &store);
-    (0..LEASED).for_each(|nth| write(&format!("d{nth}"), 5, after(1030), &store));
-    let (calls, gives_back) = tick(&router, &mut held, after(1040), &store);
+    let (world, mut held) = leased(3, after(1000));
+    (0..LEASED).for_each(|nth| write(&world, &format!("d{nth}"), 5, after(1030)));
+    let (calls, gives_back) = tick(&world, &mut held, after(1040));
     assert!(calls <= LEASED + 1 && !gives_back, "{calls} calls");
-    assert_eq!(tick(&router, &mut held, after(1049), &store), (0, false), "it is known to be in use");
+    assert_eq!(tick(&world, &mut held, after(1049)), (0, false), "it is known to be in use");
     assert_eq!(held.len(), LEASED);
 }
 
 #[test]
 fn what_is_idle_is_given_back_with_the_next_tick_and_then_looked_at_rarely() {
-    let store = Counting::default();
-    let (router, mut held) = leased(3, after(1000), &store);
-    let (_, gives_back) = tick(&router, &mut held, after(1020), &store);
+    let (world, mut held) = leased(3, after(1000));
+    let (_, gives_back) = tick(&world, &mut held, after(1020));
     assert!(gives_back && held.len() == LEASED);
-    let calls: usize = (2..52).map(|nth| tick(&router, &mut held, after(1000 + 20 * nth), &store).0).sum();
+    let calls: usize = (2..52).map(|nth| tick(&world, &mut held, after(1000 + 20 * nth)).0).sum();
     assert!(calls <= 10 * (LEASED + 1), "{calls} calls in a second");
     // Until long after its last use.
     (0..200).for_each(|nth| {
-        tick(&router, &mut held, after(2000 + 20 * nth), &store);
+        tick(&world, &mut held, after(2000 + 20 * nth));
     });
     assert!(held.is_empty());
 }
 
 #[test]
 fn tokens_that_an_answer_returns_later_are_given_back_within_a_tenth_of_a_second() {
-    let store = Counting::default();
-    let (router, mut held) = leased(10, after(1000), &store);
+    let (world, mut held) = leased(10, after(1000));
     for nth in 1..10 {
-        assert!(!tick(&router, &mut held, after(1000 + 20 * nth), &store).1);
+        assert!(!tick(&world, &mut held, after(1000 + 20 * nth)).1);
     }
     // Another worker finds that one of the ten was not used.
-    write("d7", 9, after(1000), &store);
-    let returned = (10..16).position(|nth| tick(&router, &mut held, after(1000 + 20 * nth), &store).1);
+    write(&world, "d7", 9, after(1000));
+    let returned = (10..16).position(|nth| tick(&world, &mut held, after(1000 + 20 * nth)).1);
     assert!(returned.is_some_and(|ticks| ticks <= 5), "{returned:?}");
 }

@@ -1,6 +1,6 @@
 //! Stories of tokens: what a request reserves of a limit, and which deployment is large enough for it.
 
-use crate::common::{Answer, CHAT, CallResult, World, group};
+use crate::common::{Answer, CHAT, ClientResponse, World, group, items, items_of};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// A message of so many tokens, its names and braces included, in place of the empty list of messages.
@@ -19,12 +19,11 @@ fn image(bytes: usize) -> String {
 
 /// A small and a large deployment, each with further parameters.
 fn two_sizes(small: &str, large: &str) -> String {
-    group(&["small"], &format!(", tpm: 1000{small}"))
-        + &group(&["large"], &format!(", tpm: 100000{large}")).replace("model_list:\n", "")
+    group(&["small"], &format!(", tpm: 1000{small}")) + &items(&["large"], &format!(", tpm: 100000{large}"))
 }
 
-fn left(told: &CallResult) -> u64 {
-    told.header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap()
+fn left(response: &ClientResponse) -> u64 {
+    response.header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap()
 }
 
 /// How many requests are admitted at once before one is refused.
@@ -36,11 +35,11 @@ fn admitted(world: &mut World, members: &str) -> usize {
 fn an_agent_that_sets_a_high_limit_is_served_as_long_as_its_answers_are_short() {
     let mut world = World::of(&group(&["paris"], ", tpm: 30000"));
     for nth in 0..10 {
-        let told = world.chat("g", r#""max_tokens":32000"#, |_| Answer::Used(100, 300));
-        assert_eq!(told.status, 200, "request {nth}");
+        let response = world.chat("g", r#""max_tokens":32000"#, |_| Answer::Used(100, 300));
+        assert_eq!(response.status, 200, "request {nth}");
     }
-    let told = world.chat("g", r#""max_tokens":32000"#, |_| Answer::Ok);
-    assert_eq!(left(&told), 30_000 - 10 * 400 - (1 + 300), "an answer of 300 tokens is expected by now");
+    let response = world.chat("g", r#""max_tokens":32000"#, |_| Answer::Ok);
+    assert_eq!(left(&response), 30_000 - 10 * 400 - (1 + 300), "an answer of 300 tokens is expected by now");
 }
 
 #[story(unsupported = test)]
@@ -90,8 +89,8 @@ fn several_answers_are_several_times_as_long_as_one() {
     let mut world = World::of(&group(&["paris"], ", tpm: 1000"));
     world.chat("g", r#""n":3"#, |_| Answer::Used(0, 300));
     world.wait(60.0);
-    let told = world.chat("g", "", |_| Answer::Ok);
-    assert_eq!(left(&told), 1000 - 101, "100 of each of the three");
+    let response = world.chat("g", "", |_| Answer::Ok);
+    assert_eq!(left(&response), 1000 - 101, "100 of each of the three");
     world.wait(60.0);
     assert_eq!(left(&world.chat("g", r#""n":5"#, |_| Answer::Ok)), 1000 - 501);
 }
@@ -101,8 +100,8 @@ fn embeddings_say_nothing_about_the_length_of_answers() {
     let mut world = World::of(&group(&["paris"], ", tpm: 1000"));
     world.chat("g", "", |_| Answer::Used(0, 200));
     let body = br#"{"model":"g","input":"1234567"}"#;
-    let told = world.post("/v1/embeddings", &[], body, |_| Answer::Used(1, 0));
-    assert_eq!(left(&told), 1000 - 200 - 3, "the text and no answer");
+    let response = world.post("/v1/embeddings", &[], body, |_| Answer::Used(1, 0));
+    assert_eq!(left(&response), 1000 - 200 - 3, "the text and no answer");
     world.wait(60.0);
     assert_eq!(left(&world.chat("g", "", |_| Answer::Ok)), 1000 - 201);
 }
@@ -112,9 +111,9 @@ fn an_image_counts_as_an_image_and_leaves_room_for_text() {
     let mut world = World::of(&group(&["paris"], ", tpm: 30000"));
     assert_eq!(world.chat("g", "", |_| Answer::Used(10, 10)).status, 200);
     let _in_flight = world.begin("g", &image(2_500_000)).unwrap();
-    let told = world.chat("g", &prompt(100), |_| Answer::Ok);
-    assert_eq!(told.status, 200, "a text beside an image");
-    let reserved = 30_000 - 20 - left(&told) - 110;
+    let response = world.chat("g", &prompt(100), |_| Answer::Ok);
+    assert_eq!(response.status, 200, "a text beside an image");
+    let reserved = 30_000 - 20 - left(&response) - 110;
     assert!((765..900).contains(&reserved), "{reserved} tokens for an image and a short answer");
 }
 
@@ -126,8 +125,8 @@ fn a_prompt_goes_where_it_fits_into_a_minute() {
         for _ in 0..20 {
             assert_eq!(world.chat("g", &prompt(2000), |_| Answer::Ok).called, ["large"], "{strategy}");
         }
-        let told = world.chat("g", &(prompt(900) + r#","max_tokens":500"#), |_| Answer::Ok);
-        assert_eq!(told.called, ["large"], "{strategy}: the answer would not fit");
+        let response = world.chat("g", &(prompt(900) + r#","max_tokens":500"#), |_| Answer::Ok);
+        assert_eq!(response.called, ["large"], "{strategy}: the answer would not fit");
         assert_eq!(
             world.chat("small", &prompt(2000), |_| Answer::Ok).status,
             200,
@@ -164,15 +163,15 @@ fn where_none_is_large_enough_one_with_an_empty_minute_serves() {
 fn a_deployment_that_the_request_cannot_use_is_not_waited_for() {
     let cooling = two_sizes(", order: 2", ", order: 1");
     let mut world = World::of(&cooling);
-    world.chat("large", "", |_| Answer::SlowDown(30));
+    world.chat("large", "", |_| Answer::RateLimited(30));
     assert_eq!(world.chat("g", &prompt(2000), |_| Answer::Ok).called, ["small"], "the large one cools down");
 
     let mut world = World::of(&two_sizes("", ""));
-    let told = world.chat("g", &prompt(2000), |id| match id {
+    let response = world.chat("g", &prompt(2000), |id| match id {
         "large" => Answer::Status(401),
         _ => Answer::Ok,
     });
-    assert_eq!((told.status, told.called), (200, vec!["large".to_owned(), "small".to_owned()]));
+    assert_eq!((response.status, response.called), (200, vec!["large".to_owned(), "small".to_owned()]));
 
     let settings = "router_settings: {enable_tag_filtering: true}\n";
     let mut world = World::of(&(two_sizes(", tags: [free]", ", tags: [paid]") + settings));
@@ -186,11 +185,11 @@ fn of_a_later_order_the_first_that_is_large_enough_serves() {
     assert_eq!(world.chat("g", &prompt(2000), |_| Answer::Ok).called, ["large"]);
     assert_eq!(world.chat("g", &prompt(100), |_| Answer::Ok).called, ["small"]);
     let mut world = World::of(&two_sizes(", order: 2", ", order: 1, num_retries: 0"));
-    let told = world.chat("g", &prompt(2000), |id| match id {
+    let response = world.chat("g", &prompt(2000), |id| match id {
         "large" => Answer::Status(500),
         _ => Answer::Ok,
     });
-    assert_eq!((told.status, told.called), (200, vec!["large".to_owned(), "small".to_owned()]));
+    assert_eq!((response.status, response.called), (200, vec!["large".to_owned(), "small".to_owned()]));
 }
 
 #[story(unsupported = test)]
@@ -203,32 +202,27 @@ fn a_long_answer_does_not_close_a_small_deployment_for_good() {
 
 #[story(unsupported = test)]
 fn a_sibling_without_room_for_the_request_is_nowhere_to_go() {
-    let yaml = group(&["paris"], ", tpm: 10000, weight: 1000000")
-        + &group(&["oslo"], ", tpm: 10000, weight: 1").replace("model_list:\n", "");
+    let yaml =
+        group(&["paris"], ", tpm: 10000, weight: 1000000") + &items(&["oslo"], ", tpm: 10000, weight: 1");
     let mut world = World::of(&yaml);
     let _nearly_full = world.begin("oslo", &prompt(9000)).unwrap();
-    let told = world.chat("g", &prompt(2000), |_| Answer::Status(500));
-    assert!(told.called.iter().all(|id| id == "paris"), "{:?}", told.called);
-    assert!(told.waits.iter().all(|wait| *wait > 0.0), "it came back at once: {:?}", told.waits);
+    let response = world.chat("g", &prompt(2000), |_| Answer::Status(500));
+    assert!(response.called.iter().all(|id| id == "paris"), "{:?}", response.called);
+    assert!(response.waits.iter().all(|wait| *wait > 0.0), "it came back at once: {:?}", response.waits);
 
-    let fallback =
-        group(&["lima"], "").replace("model_list:\n", "").replace("model_name: g", "model_name: f");
+    let fallback = items_of("f", &["lima"], "");
     let mut world = World::of(&(yaml + &fallback + "router_settings: {fallbacks: [{g: [f]}]}\n"));
     let _nearly_full = world.begin("oslo", &prompt(9000)).unwrap();
-    let told = world.chat("g", &prompt(2000), |id| match id {
-        "paris" => Answer::SlowDown(5),
+    let response = world.chat("g", &prompt(2000), |id| match id {
+        "paris" => Answer::RateLimited(5),
         _ => Answer::Ok,
     });
-    assert_eq!(told.called, ["paris", "lima"], "the fallback at once");
+    assert_eq!(response.called, ["paris", "lima"], "the fallback at once");
 }
 
 #[story(unsupported = test)]
 fn a_fallback_without_room_for_the_request_is_nowhere_to_go_either() {
-    let named = |id: &str, name: &str, params: &str| {
-        group(&[id], params)
-            .replace("model_list:\n", "")
-            .replace("model_name: g", &format!("model_name: {name}"))
-    };
+    let named = |id: &str, name: &str, params: &str| items_of(name, &[id], params);
     let settings = |fallbacks: &str| {
         format!("router_settings: {{disable_cooldowns: true, num_retries: 2, fallbacks: [{fallbacks}]}}\n")
     };
@@ -238,15 +232,15 @@ fn a_fallback_without_room_for_the_request_is_nowhere_to_go_either() {
         let _nearly_full = world.begin("f", &prompt(2000)).unwrap();
         let mut first = true;
         world.chat("g", &prompt(2000), |id| match id {
-            "paris" if std::mem::take(&mut first) => Answer::SlowDown(5),
+            "paris" if std::mem::take(&mut first) => Answer::RateLimited(5),
             _ => Answer::Ok,
         })
     };
-    let told = ask(&(full.clone() + &settings("{g: [f]}")));
-    assert_eq!(told.called, ["paris", "paris"], "there is nowhere else to go");
-    assert!(matches!(told.waits[..], [wait] if wait >= 5.0), "{:?}", told.waits);
-    let told = ask(&(full + &named("oslo", "e", ", tpm: 3000") + &settings("{g: [f]}, {f: [e]}")));
-    assert_eq!(told.called, ["paris", "oslo"], "the fallback of the fallback has room");
+    let response = ask(&(full.clone() + &settings("{g: [f]}")));
+    assert_eq!(response.called, ["paris", "paris"], "there is nowhere else to go");
+    assert!(matches!(response.waits[..], [wait] if wait >= 5.0), "{:?}", response.waits);
+    let response = ask(&(full + &named("oslo", "e", ", tpm: 3000") + &settings("{g: [f]}, {f: [e]}")));
+    assert_eq!(response.called, ["paris", "oslo"], "the fallback of the fallback has room");
 }
 
 #[story(unsupported = test)]
@@ -256,8 +250,8 @@ fn an_explanation_names_the_deployment_that_is_too_small() {
     let asking = [("authorization", "Bearer sk-long-enough"), (EXPLAIN, "1")];
     let body = format!(r#"{{"model":"g",{}}}"#, prompt(2000));
     let reasons = |yaml: String| {
-        let told = World::of(&yaml).post(CHAT, &asking, body.as_bytes(), |_| Answer::Ok);
-        let explanation: serde_json::Value = serde_json::from_str(told.header(EXPLAIN).unwrap()).unwrap();
+        let response = World::of(&yaml).post(CHAT, &asking, body.as_bytes(), |_| Answer::Ok);
+        let explanation: serde_json::Value = serde_json::from_str(response.header(EXPLAIN).unwrap()).unwrap();
         let candidates = explanation["candidates"].as_array().unwrap().clone();
         candidates.iter().map(|candidate| candidate["reason"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };

@@ -1,0 +1,160 @@
+//! The edge and the filter, played for one request: every attempt is sent, its outcome reported, and the state kept between
+//! attempts.
+
+use std::time::Duration;
+
+use llm_balancer_config::max_edge_retries;
+use llm_balancer_router::attempt::{Attempt, RetryState};
+use llm_balancer_router::http::headers::Headers;
+use llm_balancer_router::outcome::Failure;
+use llm_balancer_router::request::parse::Request;
+use llm_balancer_router::state::store::Moment;
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
+use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Sending, Step, StreamEnd, Verdict};
+
+use super::{Answer, ClientResponse, Sent, World};
+
+enum Next {
+    Retry(Box<RetryState>),
+    End(Box<AccessLogEntry>),
+}
+
+impl World {
+    /// Sends a POST request. `answer` is asked for each attempt, with the id of the deployment.
+    pub fn post(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        mut answer: impl FnMut(&str) -> Answer,
+    ) -> ClientResponse {
+        let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
+        let request = match self.router.on_request_headers(&all, false) {
+            Arrival::Hold(request) => request,
+            Arrival::Reply(reply, entry) => {
+                self.log(*entry.expect("a refusal is logged"), &all);
+                return ClientResponse::default().with_reply(reply);
+            }
+            Arrival::Probe(_) => panic!("a probe"),
+        };
+        let mut response = ClientResponse::default();
+        let mut retry_state: Option<RetryState> = None;
+        // As strict as the edge: after so many attempts the response goes to the client, whatever it is.
+        for edge_attempts in 1..=max_edge_retries(self.router.config()) + 1 {
+            if let Some(retry_state) = &mut retry_state {
+                retry_state.edge_attempts = edge_attempts;
+            }
+            match self.attempt(&request, body, retry_state.take(), &mut answer, &mut response) {
+                Next::Retry(next) => retry_state = Some(*next),
+                Next::End(entry) => {
+                    self.log(*entry, &all);
+                    return response;
+                }
+            }
+        }
+        panic!("the edge makes no further attempt: {response:?}");
+    }
+
+    fn log(&mut self, entry: AccessLogEntry, headers: &Headers) {
+        let line = self.router.record_request(entry, headers, self.now).expect("a line");
+        self.lines.push(serde_json::from_str(&line).expect("a line is JSON"));
+    }
+
+    fn attempt(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+        retry_state: Option<RetryState>,
+        answer: &mut dyn FnMut(&str) -> Answer,
+        response: &mut ClientResponse,
+    ) -> Next {
+        let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        let sending = match self.router.on_request_body(request, body, retry_state, &mut moment) {
+            Step::Send(sending) => *sending,
+            Step::AcquireLease(_) => panic!("there is no Redis"),
+            Step::Reply(reply, entry) => {
+                *response = std::mem::take(response).with_reply(reply);
+                return Next::End(entry);
+            }
+        };
+        let Sending { headers, body: rewritten, attempt } = sending;
+        let sent = rewritten.map_or_else(|| body.to_vec(), |rewritten| rewritten.joined(body));
+        response.sent = Some(Sent { headers, body: String::from_utf8_lossy(&sent).into_owned() });
+        let headers = self.router.response_headers(&attempt);
+        response.headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+        let id = self.id(&attempt);
+        response.called.push(id.clone());
+        self.answered(attempt, answer(&id), response)
+    }
+
+    fn answered(&mut self, attempt: Attempt, answer: Answer, response: &mut ClientResponse) -> Next {
+        let usage = |prompt, completion| Some(Usage { prompt, completion, total: prompt + completion });
+        let provider = |status, retry_after| Failure::Provider { status, retry_after };
+        let (after, usage, end) = match answer {
+            Answer::Ok => (0, None, StreamEnd::Complete),
+            Answer::Used(prompt, completion) => (0, usage(prompt, completion), StreamEnd::Complete),
+            Answer::After(milliseconds) => (milliseconds, usage(0, 1), StreamEnd::Complete),
+            Answer::BeginsAfter(milliseconds) => (milliseconds, None, StreamEnd::Complete),
+            Answer::Stalls => (0, None, StreamEnd::TimedOut),
+            Answer::Interrupted => (0, None, StreamEnd::Interrupted),
+            Answer::ClientDisconnects => {
+                let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+                return Next::End(Box::new(self.router.on_client_disconnect(attempt, &moment)));
+            }
+            Answer::Reset => {
+                let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+                return Next::Retry(Box::new(self.router.on_reset(attempt, Failure::Broken, &mut moment)));
+            }
+            Answer::Status(status) => return self.failed(attempt, provider(status, None), "", response),
+            Answer::Error(status, body) => {
+                return self.failed(attempt, provider(status, None), body, response);
+            }
+            Answer::RateLimited(seconds) => {
+                let failure = provider(429, Some(Duration::from_secs(seconds)));
+                return self.failed(attempt, failure, "", response);
+            }
+            Answer::DeadConnection(milliseconds) => {
+                self.now += Duration::from_millis(milliseconds);
+                let attempt = Attempt { is_on_reused_connection: true, ..attempt };
+                return self.failed(attempt, Failure::Broken, "", response);
+            }
+            Answer::Refused => return self.failed(attempt, Failure::NoConnection, "", response),
+            Answer::TimedOut => return self.failed(attempt, Failure::TimedOut, "", response),
+        };
+        response.status = 200;
+        self.now += Duration::from_millis(after);
+        let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        let summary = ResponseSummary { status: 200, first_byte: Some(self.now), usage, end };
+        Next::End(Box::new(self.router.on_response_end(attempt, summary, &moment)))
+    }
+
+    fn failed(
+        &mut self,
+        attempt: Attempt,
+        failure: Failure,
+        body: &str,
+        response: &mut ClientResponse,
+    ) -> Next {
+        let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        let error = || ErrorResponse { body: body.as_bytes().to_vec(), ..ErrorResponse::default() };
+        match self.router.on_attempt_failed(attempt, failure, &error, &mut moment) {
+            Verdict::Retry(retry_state, wait) => {
+                self.now += wait;
+                response.waits.push(wait.as_secs_f64());
+                Next::Retry(retry_state)
+            }
+            Verdict::Relay(headers, entry) => {
+                response.headers =
+                    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+                response.status = if let Failure::Provider { status, .. } = failure { status } else { 0 };
+                response.body = body.to_owned();
+                Next::End(entry)
+            }
+            Verdict::Reply(reply, entry) => {
+                *response = std::mem::take(response).with_reply(reply);
+                Next::End(entry)
+            }
+        }
+    }
+}

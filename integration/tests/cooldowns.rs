@@ -1,8 +1,12 @@
 //! Who sits out after a failure, for exactly how long, on every worker; and what clients are told when nobody is left.
 
+#[path = "../../router/tests/failures/rules.rs"]
+mod rules;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use llm_balancer_integration::{Answer, Client, World, item};
+use rules::{RULES, Rule};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -107,64 +111,44 @@ async fn the_later_of_two_deadlines_stands() {
     }
 }
 
-/// What vLLM answers to a model that it does not serve.
-const NO_MODEL: &str = r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","param":"model","code":404}}"#;
+impl Rule {
+    fn answer(&self) -> Answer {
+        let answer = Answer::status(self.status);
+        if self.body.is_empty() { answer } else { answer.body(self.body) }
+    }
+}
 
-fn no_model() -> Answer {
-    Answer::status(404).body(NO_MODEL)
+/// The rules with a name each.
+fn rules() -> impl Iterator<Item = (String, Rule)> {
+    RULES.into_iter().enumerate().map(|(nth, rule)| (format!("rule-{nth}"), rule))
 }
 
 #[tokio::test]
-async fn what_will_not_pass_by_itself_cools_at_once_and_what_is_the_requests_own_fault_never() {
-    let cases = [
-        ("limit", Answer::status(429), true),
-        ("overload", Answer::status(529), true),
-        ("key", Answer::status(401), true),
-        ("model", no_model(), true),
-        ("route", Answer::status(404), false),
-        ("method", Answer::status(405), false),
-        ("payment", Answer::status(402), true),
-        ("request", Answer::status(400), false),
-        ("forbidden", Answer::status(403), false),
-        ("conflict", Answer::status(409), false),
-        ("large", Answer::status(413), false),
-        ("invalid", Answer::status(422), false),
-        ("time", Answer::status(408), false),
-        ("error", Answer::status(500), false),
-        ("away", Answer::status(503), false),
-    ];
-    let items: String = cases.iter().map(|(name, ..)| pair(name, "")).collect();
+async fn errors_that_a_retry_would_meet_again_cool_at_once_and_those_of_the_request_never() {
+    let items: String = rules().map(|(name, _)| pair(&name, "")).collect();
     let world = four_workers(&items, "cooldown_time: 60").await;
-    for (name, answer, cools) in cases {
+    for (name, rule) in rules() {
         let first = format!("{name}-first");
-        world.provider.script(&first, [answer]);
-        world.newcomer().chat(name).await;
-        for _ in 0..8 {
-            world.newcomer().chat(name).await;
+        world.provider.script(&first, [rule.answer()]);
+        for _ in 0..9 {
+            world.newcomer().chat(&name).await;
         }
         let calls = world.provider.received_by(&first).len();
-        assert_eq!(calls == 1, cools, "{name}: called {calls} times");
+        assert_eq!(calls == 1, rule.cools_in_group, "{} {}: {calls} calls", rule.status, rule.body);
     }
 }
 
 #[tokio::test]
-async fn a_lone_deployment_with_a_wrong_key_or_name_sits_out_and_a_busy_one_does_not() {
-    let cases = [
-        ("key", Answer::status(401), 1),
-        ("model", no_model(), 1),
-        ("route", Answer::status(404), 12),
-        ("payment", Answer::status(402), 12),
-        ("limit", Answer::status(429), 12),
-        ("error", Answer::status(500), 12),
-    ];
-    let items: String = cases.iter().map(|(name, ..)| item(name, name, "")).collect();
+async fn the_only_deployment_of_a_group_cools_down_for_a_wrong_key_or_name_and_not_for_load() {
+    let items: String = rules().map(|(name, _)| item(&name, &name, "")).collect();
     let world = four_workers(&items, "cooldown_time: 60, num_retries: 0").await;
-    for (name, answer, expected) in cases {
-        world.provider.always(name, answer);
+    for (name, rule) in rules() {
+        world.provider.always(&name, rule.answer());
         for _ in 0..12 {
-            world.newcomer().chat(name).await;
+            world.newcomer().chat(&name).await;
         }
-        assert_eq!(world.provider.received_by(name).len(), expected, "{name}");
+        let calls = if rule.cools_alone { 1 } else { 12 };
+        assert_eq!(world.provider.received_by(&name).len(), calls, "{} {}", rule.status, rule.body);
     }
 }
 

@@ -1,9 +1,13 @@
 //! What is tried again, where, how often and how soon; and what the client is told when nothing helped.
 
+#[path = "../../router/tests/failures/rules.rs"]
+mod rules;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use llm_balancer_integration::{Answer, DONE, Provider, World, free_port};
+use rules::{ATTEMPTS, ATTEMPTS_BY_POLICY, RETRY_POLICY, RULES, Rule};
 use serde_json::{Value, json};
 
 const FIVE: [&str; 5] = ["paris", "virginia", "tokyo", "lima", "oslo"];
@@ -24,28 +28,8 @@ fn distinct(calls: &[String]) -> usize {
 #[tokio::test]
 async fn what_is_retried_depends_on_the_status_and_the_last_answer_is_the_clients() {
     let world = five_that(Answer::ok(), "").await;
-    let calls_by_status = [
-        (400, 1),
-        (401, 4),
-        (403, 4),
-        (404, 4),
-        (405, 4),
-        (408, 4),
-        (409, 4),
-        (410, 4),
-        (413, 1),
-        (421, 4),
-        (422, 1),
-        (424, 4),
-        (429, 4),
-        (499, 4),
-        (500, 4),
-        (502, 4),
-        (503, 4),
-        (504, 4),
-        (529, 4),
-    ];
-    for (status, calls) in calls_by_status {
+    for Rule { status, is_retried, .. } in RULES.into_iter().filter(|rule| rule.body.is_empty()) {
+        let calls = if is_retried { 4 } else { 1 };
         for name in FIVE {
             world.provider.always(name, Answer::status(status));
         }
@@ -158,70 +142,44 @@ async fn a_time_to_come_back_that_makes_no_sense_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn how_often_is_said_by_the_request_then_the_deployment_then_the_router() {
-    let body = json!({"num_retries": 1});
-    let nothing = json!({});
-    let deployment = |retries: &str| {
+async fn the_number_of_retries_is_the_clients_then_the_deployments_then_the_routers() {
+    for (params, sections, header, members, attempts) in ATTEMPTS {
         let item = |name: &str| {
             format!(
-                "- {{model_name: gpt, litellm_params: {{model: openai/m, api_base: PROVIDER/{name}/v1, api_key: k{retries}}}}}\n"
+                "- {{model_name: gpt, litellm_params: {{model: openai/m, api_base: PROVIDER/{name}/v1, api_key: k{params}}}}}\n"
             )
         };
-        format!("model_list:\n{}", FIVE.map(item).concat())
-    };
-    let cases: [(&str, &str, Option<&str>, &Value, usize); 10] = [
-        ("", "", None, &nothing, 4),
-        ("", "router_settings: {num_retries: 2, disable_cooldowns: true}", None, &nothing, 3),
-        ("", "router_settings: {num_retries: 0}", None, &nothing, 1),
-        ("", "litellm_settings: {num_retries: 2}", None, &nothing, 3),
-        ("", "{router_settings: {num_retries: 1}, litellm_settings: {num_retries: 3}}", None, &nothing, 2),
-        (", num_retries: 4", "router_settings: {num_retries: 0}", None, &nothing, 5),
-        (", num_retries: 0", "router_settings: {num_retries: 2}", None, &nothing, 1),
-        (", num_retries: 4", "", None, &body, 2),
-        (", num_retries: 4", "", Some("1"), &nothing, 2),
-        ("", "router_settings: {num_retries: 3}", Some("0"), &nothing, 1),
-    ];
-    for (of_deployment, sections, header, body, calls) in cases {
-        let sections =
-            sections.trim_start_matches('{').replace("}, litellm", "}\nlitellm").replace("}}", "}");
-        let config = format!("{}{sections}\n", deployment(of_deployment));
-        let config = config
-            .replace("router_settings: {", "router_settings: {disable_cooldowns: true, ")
-            .replace("true, disable_cooldowns: true", "true");
-        let world = World::new(&config).await;
+        let world = World::new(&format!("model_list:\n{}{sections}", FIVE.map(item).concat())).await;
         for name in FIVE {
             world.provider.always(name, Answer::status(500));
         }
         let client =
             header.map_or(world.client.clone(), |header| world.with_header("x-litellm-num-retries", header));
-        let reply = client.chat_with("gpt", body).await;
+        let reply = client.chat_with("gpt", &object(members)).await;
+        let case = format!("{params} {sections} {header:?} {members}");
+        assert_eq!(world.provider.calls().len(), attempts, "{case}");
         assert_eq!(
-            world.provider.calls().len(),
-            calls,
-            "{sections:?} with {header:?} and {body} on {of_deployment:?}"
+            reply.header("x-litellm-max-retries"),
+            Some((attempts - 1).to_string().as_str()),
+            "{case}"
         );
-        assert_eq!(reply.header("x-litellm-max-retries"), Some((calls - 1).to_string().as_str()));
     }
 }
 
+/// An object with these members.
+fn object(members: &str) -> Value {
+    serde_json::from_str(&format!("{{{members}}}")).unwrap()
+}
+
 #[tokio::test]
-async fn a_retry_policy_beats_every_number_but_the_requests_zero() {
-    let settings = "num_retries: 3, retry_policy: {InternalServerErrorRetries: 1, BadRequestErrorRetries: 2, RateLimitErrorRetries: 0}";
-    let world = five_that(Answer::ok(), settings).await;
-    let cases = [
-        (500, json!({}), 2),
-        (500, json!({"num_retries": 4}), 2),
-        (500, json!({"num_retries": 0}), 1),
-        (400, json!({}), 3),
-        (429, json!({}), 1),
-        (408, json!({}), 4),
-    ];
-    for (status, body, calls) in cases {
+async fn a_policy_overrides_the_number_except_a_clients_zero() {
+    let world = five_that(Answer::ok(), RETRY_POLICY).await;
+    for (status, members, attempts) in ATTEMPTS_BY_POLICY {
         for name in FIVE {
             world.provider.always(name, Answer::status(status));
         }
-        assert_eq!(world.chat_with("gpt", &body).await.status, status);
-        assert_eq!(world.provider.calls().len(), calls, "{status} with {body}");
+        assert_eq!(world.chat_with("gpt", &object(members)).await.status, status);
+        assert_eq!(world.provider.calls().len(), attempts, "{status} with {members}");
         world.provider.forget();
     }
 }

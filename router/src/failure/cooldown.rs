@@ -124,8 +124,13 @@ impl CooldownPolicy<'_> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/failures/rules.rs"]
+mod rules;
+
+#[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
+    use super::rules::{COOLDOWN_TIMES, RULES, Rule};
     use super::*;
     use crate::failure::{Added, ProviderError, classify};
     use crate::outcome::Failure;
@@ -134,23 +139,23 @@ mod tests {
     const NOON: Duration = Duration::from_secs(1_740_000_000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A deployment whose failures are told one by one.
-    struct CallResult {
+    /// A deployment, its record, and whether it is the only member of its group.
+    struct FailingDeployment {
         config: llm_balancer_config::Config,
         record: Record,
         only_member: bool,
     }
 
-    fn told(item: &str, settings: &str, only_member: bool) -> CallResult {
+    fn deployment(item: &str, settings: &str, only_member: bool) -> FailingDeployment {
         let text = format!(
             "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_key: k}}\n{item}\nrouter_settings: {{{settings}}}\n"
         );
         let reading = read("config.yaml", &text, &|_| None);
         let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
-        CallResult { config, record: Record::default(), only_member }
+        FailingDeployment { config, record: Record::default(), only_member }
     }
 
-    impl CallResult {
+    impl FailingDeployment {
         fn fails(&mut self, fault: AttemptError, now: Duration) -> bool {
             self.cooled(fault, now).is_some()
         }
@@ -172,7 +177,7 @@ mod tests {
             *successes = successes.saturating_add(times);
         }
 
-        fn sits_out(&self, now: Duration) -> u64 {
+        fn cooldown_seconds(&self, now: Duration) -> u64 {
             self.record.cooldown.active_until(now).map_or(0, |until| until.saturating_sub(now).as_secs())
         }
     }
@@ -203,38 +208,19 @@ mod tests {
         AttemptError { failure: Failure::NoConnection, class: ErrorClass::Server };
 
     #[test]
-    fn a_first_failure_cools_what_will_not_pass_by_itself() {
-        const NO_MODEL: &str = r#"{"error":{"code":"model_not_found"}}"#;
-        const NO_CREDIT: &str = r#"{"error":{"message":"Your credit balance is too low"}}"#;
-        for (code, body, in_group, only_member) in [
-            (429, "", true, false),
-            (401, "", true, true),
-            (404, NO_MODEL, true, true),
-            (404, "", false, false),
-            (405, "", false, false),
-            (410, "", true, true),
-            (402, "", true, false),
-            (400, NO_CREDIT, true, false),
-            (400, "", false, false),
-            (403, "", false, false),
-            (403, r#"{"error":{"type":"permission_error"}}"#, true, false),
-            (409, "", false, false),
-            (413, "", false, false),
-            (422, "", false, false),
-            (408, "", false, false),
-            (500, "", false, false),
-            (503, "", false, false),
-            (529, "", true, false),
-        ] {
-            let fault = says(code, body, None);
-            assert_eq!(told("", "", false).fails(fault, NOON), in_group, "{code} {body} in a group");
-            assert_eq!(told("", "", true).fails(fault, NOON), only_member, "{code} {body} alone");
+    fn a_first_failure_cools_where_a_retry_would_fail_too() {
+        for Rule { status, body, cools_in_group, cools_alone, .. } in RULES {
+            let error = says(status, body, None);
+            let mut sibling = deployment("", "", false);
+            assert_eq!(sibling.fails(error, NOON), cools_in_group, "{status} {body} in a group");
+            let mut alone = deployment("", "", true);
+            assert_eq!(alone.fails(error, NOON), cools_alone, "{status} {body} alone");
         }
     }
 
     #[test]
     fn a_failure_during_a_cooldown_is_news_only_if_it_moves_the_end() {
-        let mut cooling = told("", "", false);
+        let mut cooling = deployment("", "", false);
         assert_eq!(cooling.cooled(hint(20), NOON), Some(CooldownChange::Started));
         assert_eq!(cooling.cooled(hint(20), NOON + SECOND / 2), Some(CooldownChange::Unchanged));
         assert_eq!(cooling.cooled(status(429), NOON + SECOND), Some(CooldownChange::Unchanged));
@@ -244,61 +230,53 @@ mod tests {
 
     #[test]
     fn more_than_half_of_five_failures_cool_a_member_of_a_group() {
-        let mut all = told("", "", false);
+        let mut all = deployment("", "", false);
         let cooled: Vec<bool> = (0..5).map(|_| all.fails(NO_CONNECTION, NOON)).collect();
         assert_eq!(cooled, [false, false, false, false, true]);
-        assert_eq!(all.sits_out(NOON), 5);
+        assert_eq!(all.cooldown_seconds(NOON), 5);
 
-        let mut half = told("", "", false);
+        let mut half = deployment("", "", false);
         half.succeeds(5, NOON);
         assert!((0..5).all(|_| !half.fails(status(500), NOON)), "half is not more than half");
         assert!(half.fails(status(500), NOON));
 
-        let mut spread = told("", "", false);
+        let mut spread = deployment("", "", false);
         assert!((0..8).all(|nth| !spread.fails(status(500), NOON + nth * 20 * SECOND)), "five in a minute");
     }
 
     #[test]
     fn a_deployment_that_is_alone_cools_with_the_thousandth_failure_in_a_row() {
-        let mut only_member = told("", "", true);
+        let mut only_member = deployment("", "", true);
         assert!((0..999).all(|_| !only_member.fails(status(500), NOON)));
         assert!(only_member.fails(status(500), NOON));
-        let mut lucky = told("", "", true);
+        let mut lucky = deployment("", "", true);
         lucky.succeeds(1, NOON);
         assert!((0..1500).all(|_| !lucky.fails(status(500), NOON)));
     }
 
     #[test]
-    fn the_deployments_own_time_goes_before_the_providers_hint_and_that_before_the_routers() {
-        for (item, settings, fault, expected) in [
-            ("", "", status(429), 5),
-            ("", "cooldown_time: 2", status(429), 2),
-            ("", "cooldown_time: 2", hint(20), 20),
-            ("  model_info: {cooldown_time: 3}", "cooldown_time: 2", hint(20), 3),
-            ("  model_info: {cooldown_time: 0}", "", hint(20), 0),
-            ("", "", hint(0), 0),
-            ("", "", hint(4_000_000_000), 24 * 3600),
-            ("", "disable_cooldowns: true", hint(20), 0),
-        ] {
-            let mut told = told(item, settings, false);
-            told.fails(fault, NOON);
-            assert_eq!(told.sits_out(NOON), expected, "{item} {settings} {fault:?}");
+    fn the_deployments_cooldown_time_has_precedence_over_the_providers_and_that_over_the_routers() {
+        for (params, settings, hint, seconds) in COOLDOWN_TIMES {
+            let item = format!("  model_info: {{{}}}", params.trim_start_matches(", "));
+            let mut deployment = deployment(&item, settings.trim_start_matches(", "), false);
+            deployment.fails(says(429, "", hint.map(Duration::from_secs)), NOON);
+            assert_eq!(deployment.cooldown_seconds(NOON), seconds, "{params} {settings} {hint:?}");
         }
     }
 
     #[test]
     fn allowed_fails_are_allowed_and_no_more() {
-        let mut one = told("", "allowed_fails: 1", false);
+        let mut one = deployment("", "allowed_fails: 1", false);
         assert!(!one.fails(status(500), NOON));
         assert!(one.fails(status(429), NOON + SECOND), "any kind counts");
 
-        let mut slow = told("", "allowed_fails: 1", false);
+        let mut slow = deployment("", "allowed_fails: 1", false);
         assert!(
             (0..9).all(|nth| !slow.fails(status(500), NOON + nth * 5 * SECOND)),
             "within a cooldown_time"
         );
 
-        let mut only_member = told("", "allowed_fails: 1", true);
+        let mut only_member = deployment("", "allowed_fails: 1", true);
         assert!((0..9).all(|_| !only_member.fails(status(500), NOON)), "nowhere else to go");
     }
 
@@ -306,16 +284,16 @@ mod tests {
     fn a_policy_counts_each_kind_by_itself() {
         let policy =
             "allowed_fails_policy: {RateLimitErrorAllowedFails: 2, InternalServerErrorAllowedFails: 0}";
-        let mut told = told("", policy, true);
-        assert!(!told.fails(status(429), NOON) && !told.fails(status(429), NOON));
-        assert!(told.fails(status(500), NOON));
-        assert!(told.fails(status(429), NOON));
+        let mut deployment = deployment("", policy, true);
+        assert!(!deployment.fails(status(429), NOON) && !deployment.fails(status(429), NOON));
+        assert!(deployment.fails(status(500), NOON));
+        assert!(deployment.fails(status(429), NOON));
     }
 
     #[test]
     fn a_deployments_own_policy_may_name_what_never_cools_otherwise() {
         let item = "  model_info: {allowed_fails_policy: {BadRequestErrorAllowedFails: 1}}";
-        let mut own = told(item, "", false);
+        let mut own = deployment(item, "", false);
         assert!(!own.fails(status(400), NOON));
         assert!(own.fails(status(400), NOON));
         assert!(own.fails(status(429), NOON), "other kinds follow the rule that they had");

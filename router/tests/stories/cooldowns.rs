@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{Answer, ClientResponse, World, group, items_of};
+use crate::rules::{COOLDOWN_TIMES, RULES, Rule};
 use llm_balancer_router::telemetry::metrics::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
@@ -56,43 +57,16 @@ const NO_MODEL: &str =
     r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","code":404}}"#;
 const NO_DEPLOYMENT: &str = r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}"#;
 const NO_ROUTE: &str = r#"{"detail":"Not Found"}"#;
-const NO_RESPONSE: &str = r#"{"error":{"message":"Previous response with id 'resp_1' not found.","code":"previous_response_not_found"}}"#;
-const NO_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#;
-const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7500","code":"rate_limit_exceeded"}}"#;
 
 #[story(unsupported = test)]
-fn what_cools_at_once_depends_on_whose_fault_it_is_and_on_being_alone() {
-    for (status, body, in_group, alone) in [
-        (429, "", true, false),
-        (529, "", true, false),
-        (401, "", true, true),
-        (402, "", true, false),
-        (404, NO_MODEL, true, true),
-        (404, NO_DEPLOYMENT, true, true),
-        (404, NO_ROUTE, false, false),
-        (404, "", false, false),
-        (405, "", false, false),
-        (400, NO_RESPONSE, false, false),
-        (404, NO_RESPONSE, false, false),
-        (400, NO_CREDIT, true, false),
-        (413, TOO_LARGE, false, false),
-        (429, TOO_LARGE, false, false),
-        (400, "", false, false),
-        (403, "", false, false),
-        (409, "", false, false),
-        (413, "", false, false),
-        (422, "", false, false),
-        (408, "", false, false),
-        (424, "", false, false),
-        (500, "", false, false),
-        (503, "", false, false),
-    ] {
+fn what_cools_at_once_depends_on_the_error_and_on_siblings() {
+    for Rule { status, body, cools_in_group, cools_alone, .. } in RULES {
         let mut both = world(&["paris", "oslo"], "");
         fail(&mut both, "paris", Answer::Error(status, body));
-        assert_eq!(serving(&mut both, 30) == ["oslo"], in_group, "{status} {body} in a group");
+        assert_eq!(serving(&mut both, 30) == ["oslo"], cools_in_group, "{status} {body} in a group");
         let mut one = world(&["paris"], "");
         fail(&mut one, "paris", Answer::Error(status, body));
-        assert_eq!(ok(&mut one).status == 429, alone, "{status} {body} alone");
+        assert_eq!(ok(&mut one).status == 429, cools_alone, "{status} {body} alone");
     }
 }
 
@@ -149,18 +123,11 @@ fn the_later_end_stands() {
 }
 
 #[story(unsupported = test)]
-fn the_deployments_own_time_goes_before_the_hint_and_that_before_the_routers() {
-    let none = "router_settings: {num_retries: 0}\n";
-    let own = "router_settings: {num_retries: 0, cooldown_time: 2}\n";
-    for (params, answer, settings, seconds) in [
-        ("", Answer::Status(429), none, 5),
-        ("", Answer::Status(429), own, 2),
-        ("", Answer::RateLimited(20), own, 20),
-        (", cooldown_time: 3", Answer::RateLimited(20), own, 3),
-        (", cooldown_time: 0", Answer::RateLimited(20), own, 0),
-        ("", Answer::RateLimited(20), "router_settings: {num_retries: 0, disable_cooldowns: true}\n", 0),
-    ] {
-        let mut world = World::of(&(group(&["paris", "oslo"], params) + settings));
+fn the_deployments_cooldown_time_has_precedence_over_the_providers_and_that_over_the_routers() {
+    for (params, settings, hint, seconds) in COOLDOWN_TIMES {
+        let settings = format!("router_settings: {{num_retries: 0{settings}}}\n");
+        let mut world = World::of(&(group(&["paris", "oslo"], params) + &settings));
+        let answer = hint.map_or(Answer::Status(429), Answer::RateLimited);
         fail(&mut world, "paris", answer);
         fail(&mut world, "oslo", answer);
         let wait: u64 = ok(&mut world).header("retry-after").map_or(0, |wait| wait.parse().unwrap());

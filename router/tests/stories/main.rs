@@ -11,6 +11,8 @@
 )]
 
 mod common;
+#[path = "../failures/rules.rs"]
+mod rules;
 
 mod contract;
 mod cooldowns;

@@ -1,6 +1,7 @@
 //! Stories of requests whose first deployment fails.
 
 use crate::common::{Answer, CHAT, ClientResponse, World, group};
+use crate::rules::{ATTEMPTS, ATTEMPTS_BY_POLICY, RETRY_POLICY, RULES, Rule};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const CITIES: [&str; 3] = ["paris", "oslo", "rome"];
@@ -47,47 +48,13 @@ fn a_providers_retry_after_is_waited_for() {
 }
 
 #[story(unsupported = test)]
-fn what_is_retried_depends_on_whose_fault_it_is() {
-    const NO_DEPLOYMENT: &str = r#"{"error":{"code":"DeploymentNotFound"}}"#;
-    const NO_CREDIT: &str = r#"{"error":{"message":"Your credit balance is too low"}}"#;
-    const TOO_LARGE: &str =
-        r#"{"error":{"message":"Request too large for model `m`: Limit 6000","code":"rate_limit_exceeded"}}"#;
-    const NO_RESPONSE: &str = r#"{"error":{"code":"previous_response_not_found"}}"#;
-    for (status, body, calls) in [
-        (400, "", 1),
-        (400, NO_CREDIT, 3),
-        (400, NO_RESPONSE, 3),
-        (413, "", 1),
-        (413, TOO_LARGE, 3),
-        (422, "", 1),
-        (401, "", 3),
-        (402, "", 3),
-        (403, "", 3),
-        (404, "", 3),
-        (404, NO_DEPLOYMENT, 3),
-        (405, "", 3),
-        (408, "", 3),
-        (409, "", 3),
-        (410, "", 3),
-        (421, "", 3),
-        (424, "", 3),
-        (429, "", 3),
-        (499, "", 3),
-        (500, "", 3),
-        (501, "", 3),
-        (502, "", 3),
-        (503, "", 3),
-        (504, "", 3),
-        (529, "", 3),
-    ] {
+fn what_is_retried_depends_on_the_error() {
+    for Rule { status, body, is_retried, .. } in RULES {
         let mut world = cities("router_settings: {num_retries: 2}\n");
         let response = world.chat("g", "", |_| Answer::Error(status, body));
+        let calls = if is_retried { 3 } else { 1 };
         assert_eq!((response.called.len(), response.status), (calls, status), "{status} {body}");
-        assert!(
-            body.is_empty() || response.body == body,
-            "the client gets the provider's own words: {}",
-            response.body
-        );
+        assert!(body.is_empty() || response.body == body, "not the provider's own error: {}", response.body);
         assert_eq!(response.waits.iter().sum::<f64>(), 0.0, "{status} {body}");
     }
 }
@@ -125,45 +92,29 @@ fn a_deployment_that_refuses_the_key_is_not_asked_again_while_others_are_left() 
 
 #[story(unsupported = test)]
 fn the_number_of_retries_is_the_clients_then_the_deployments_then_the_routers() {
-    let with_deployment = group(&["paris"], ", num_retries: 4");
-    let router = "router_settings: {num_retries: 1}\nlitellm_settings: {num_retries: 6}\n";
-    for (yaml, members, calls) in [
-        (group(&["paris"], ""), "", 4),
-        (group(&["paris"], "") + router, "", 2),
-        (group(&["paris"], "") + "litellm_settings: {num_retries: 2}\n", "", 3),
-        (group(&["paris"], "") + "router_settings: {num_retries: 0}\n", "", 1),
-        (with_deployment.clone() + router, "", 5),
-        (with_deployment.clone() + router, r#""num_retries":1"#, 2),
-        (with_deployment + router, r#""num_retries":0"#, 1),
-    ] {
-        let response = World::of(&yaml).chat("g", members, |_| Answer::Status(500));
-        assert_eq!(response.called.len(), calls, "{members} {yaml}");
-        assert_eq!(response.header("x-litellm-attempted-retries"), Some((calls - 1).to_string().as_str()));
+    for (params, sections, header, members, attempts) in ATTEMPTS {
+        let mut world = World::of(&(group(&["paris"], params) + sections));
+        let body =
+            format!(r#"{{"messages":[],"model":"g"{}{members}}}"#, if members.is_empty() { "" } else { "," });
+        let headers: Vec<(&str, &str)> =
+            header.map(|number| ("x-litellm-num-retries", number)).into_iter().collect();
+        let response = world.post(CHAT, &headers, body.as_bytes(), |_| Answer::Status(500));
+        assert_eq!(response.called.len(), attempts, "{params} {sections} {header:?} {members}");
+        let retries = (attempts - 1).to_string();
+        assert_eq!(response.header("x-litellm-attempted-retries"), Some(&*retries));
+        assert_eq!(response.header("x-litellm-max-retries"), Some(&*retries));
     }
-}
-
-#[story(unsupported = test)]
-fn a_header_asks_for_retries_like_the_body() {
-    let mut world = cities("");
-    let body = br#"{"model":"g","messages":[]}"#;
-    let response = world.post(CHAT, &[("x-litellm-num-retries", "1")], body, |_| Answer::Status(500));
-    assert_eq!(response.called.len(), 2);
 }
 
 #[story(unsupported = test)]
 fn a_policy_overrides_the_number_except_a_clients_zero() {
-    let policy = "router_settings: {num_retries: 1, retry_policy: {InternalServerErrorRetries: 3, BadRequestErrorRetries: 2}}\n";
-    for (members, answer, calls) in [
-        ("", Answer::Status(500), 4),
-        (r#""num_retries":5"#, Answer::Status(500), 4),
-        (r#""num_retries":0"#, Answer::Status(500), 1),
-        ("", Answer::Status(400), 3),
-        ("", Answer::Refused, 4),
-        ("", Answer::Status(503), 2),
-    ] {
-        let response = cities(policy).chat("g", members, |_| answer);
-        assert_eq!(response.called.len(), calls, "{members} {answer:?}");
+    let settings = format!("router_settings: {{{RETRY_POLICY}}}\n");
+    for (status, members, attempts) in ATTEMPTS_BY_POLICY {
+        let response = cities(&settings).chat("g", members, |_| Answer::Status(status));
+        assert_eq!(response.called.len(), attempts, "{status} {members}");
     }
+    let response = cities(&settings).chat("g", "", |_| Answer::Refused);
+    assert_eq!(response.called.len(), 2, "no connection counts as an internal server error");
 }
 
 #[story(unsupported = test)]

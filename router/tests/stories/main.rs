@@ -19,31 +19,31 @@ mod cooldowns;
 mod fallbacks;
 mod forms;
 mod limits;
-mod names;
+mod model_names;
 mod resends;
 mod retries;
 mod rewriting;
 mod routes;
+mod shared_state;
 mod single_hop;
-mod state;
 mod strategies;
-mod telling;
+mod telemetry;
 mod tokens;
 
 // With threads, files or random inputs: natively alone.
 #[cfg(not(target_family = "wasm"))]
 mod bodies;
 #[cfg(not(target_family = "wasm"))]
+mod failure_shares;
+#[cfg(not(target_family = "wasm"))]
 mod full_groups;
 #[cfg(not(target_family = "wasm"))]
-mod judging;
+mod lease_returns;
 #[cfg(not(target_family = "wasm"))]
 mod paths;
 #[cfg(not(target_family = "wasm"))]
 mod properties;
 #[cfg(not(target_family = "wasm"))]
-mod renewal;
+mod snapshots;
 #[cfg(not(target_family = "wasm"))]
 mod streams;
-#[cfg(not(target_family = "wasm"))]
-mod ticks;

@@ -1,4 +1,4 @@
-//! Whatever members a body has, every reader of what is sent on finds the same model, and nothing that was left out.
+//! Whatever members a body has, every reader of the rewritten body finds the same model, and no dropped member.
 
 use crate::common::{Answer, CHAT, World};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Stories of deployments that sit out for a while after they failed.
+//! Stories of deployments that cool down after failures.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ fn world(ids: &[&str], settings: &str) -> World {
     World::of(&(group(ids, "") + &format!("router_settings: {{num_retries: 0{settings}}}\n")))
 }
 
-/// Asks a deployment by its id, which a cooldown does not stop.
+/// A failure of one deployment, called by its id, which works during a cooldown, too.
 fn fail(world: &mut World, id: &str, answer: Answer) {
     world.chat(id, "", |_| answer);
 }
 
-/// Who serves the group, of so many requests, each id once.
+/// The ids of the deployments that serve so many requests to the group.
 fn serving(world: &mut World, requests: u32) -> Vec<String> {
     let mut called: Vec<String> =
         (0..requests).flat_map(|_| world.chat("g", "", |_| Answer::Ok).called).collect();
@@ -31,7 +31,7 @@ fn ok(world: &mut World) -> ClientResponse {
 }
 
 #[story(unsupported = test)]
-fn a_deployment_that_has_enough_sits_out_and_comes_back() {
+fn a_rate_limited_deployment_is_skipped_while_it_cools_down() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::Status(429));
     assert_eq!(serving(&mut world, 30), ["oslo"]);
@@ -42,7 +42,7 @@ fn a_deployment_that_has_enough_sits_out_and_comes_back() {
 }
 
 #[story(unsupported = test)]
-fn a_limit_whose_time_stands_in_the_body_alone_cools_for_that_time() {
+fn a_limit_whose_time_is_in_the_body_alone_cools_for_that_time() {
     const GOOGLE: &str = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34s"}]}}]"#;
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::Error(429, GOOGLE));
@@ -71,7 +71,7 @@ fn what_cools_at_once_depends_on_the_error_and_on_siblings() {
 }
 
 #[story(unsupported = test)]
-fn one_that_fails_more_often_than_not_sits_out_once_there_were_five() {
+fn more_than_half_of_at_least_five_failures_cool_a_deployment_down() {
     for (answers, cools) in [(5, true), (4, false)] {
         let mut world = world(&["paris", "oslo"], "");
         (0..answers).for_each(|_| fail(&mut world, "paris", Answer::Status(500)));
@@ -87,7 +87,7 @@ fn one_that_fails_more_often_than_not_sits_out_once_there_were_five() {
 }
 
 #[story(unsupported = test)]
-fn every_attempt_has_its_say_retries_included() {
+fn every_attempt_counts_retries_included() {
     let mut world =
         World::of(&(group(&["paris", "oslo", "rome"], "") + "router_settings: {num_retries: 2}\n"));
     assert_eq!(world.chat("g", "", |_| Answer::Status(429)).called.len(), 3);
@@ -96,7 +96,7 @@ fn every_attempt_has_its_say_retries_included() {
 }
 
 #[story(unsupported = test)]
-fn when_all_sit_out_the_client_is_told_when_the_first_comes_back_and_nothing_of_other_groups() {
+fn while_all_cool_down_the_error_has_the_end_of_the_first_cooldown_and_nothing_of_other_groups() {
     let yaml = group(&["paris", "oslo"], "") + &items_of("h", &["rome", "bonn"], "");
     let mut world = World::of(&(yaml + "router_settings: {num_retries: 0}\n"));
     fail(&mut world, "rome", Answer::RateLimited(3));
@@ -114,12 +114,12 @@ fn when_all_sit_out_the_client_is_told_when_the_first_comes_back_and_nothing_of_
 }
 
 #[story(unsupported = test)]
-fn the_later_end_stands() {
+fn the_later_end_of_two_cooldowns_counts() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::RateLimited(20));
     fail(&mut world, "paris", Answer::Status(429));
     world.wait(19.0);
-    assert_eq!(serving(&mut world, 30), ["oslo"], "five seconds are no reason to forget twenty");
+    assert_eq!(serving(&mut world, 30), ["oslo"], "five seconds do not replace twenty");
 }
 
 #[story(unsupported = test)]
@@ -161,7 +161,7 @@ fn a_policy_counts_each_kind_of_failure() {
 }
 
 #[story(unsupported = test)]
-fn every_worker_sees_who_sits_out_before_it_sends_anything_there() {
+fn every_worker_sees_a_cooldown_before_it_sends_anything_there() {
     for strategy in ["simple-shuffle", "least-busy", "usage-based-routing", "cost-based-routing"] {
         let settings = format!(", routing_strategy: {strategy}");
         let mut one = world(&["paris", "oslo"], &settings);
@@ -173,7 +173,7 @@ fn every_worker_sees_who_sits_out_before_it_sends_anything_there() {
 }
 
 #[story(unsupported = test)]
-fn wildcards_sit_out_like_all_others() {
+fn wildcards_cool_down_like_all_others() {
     let mut world = World::of(
         &("model_list:\n".to_owned()
             + &items_of("'any/*'", &["paris", "oslo"], "").replace("openai/m", "openai/*")
@@ -187,7 +187,7 @@ fn wildcards_sit_out_like_all_others() {
 }
 
 #[story(unsupported = test)]
-fn who_is_named_by_id_serves_nevertheless() {
+fn a_deployment_that_is_called_by_its_id_serves_nevertheless() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::Status(401));
     assert_eq!(world.chat("paris", "", |_| Answer::Ok).called, ["paris"]);
@@ -219,7 +219,7 @@ fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_i
 }
 
 #[story(unsupported = test)]
-fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
+fn a_time_limit_of_the_client_is_no_failure_of_the_deployment() {
     const SLOW: [Answer; 2] = [Answer::TimedOut, Answer::Stalls];
     for (member, cools) in [
         (r#""timeout":0.1"#, false),
@@ -234,7 +234,7 @@ fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
             assert_eq!(serving(&mut world, 30) == ["oslo"], cools, "{member} {answer:?}");
         }
     }
-    // The configuration's limit is shorter here, and it is the one that counts.
+    // The configuration's limit is the shorter one here, and counts.
     let params = ", stream_timeout: 1";
     let mut world = World::of(&(group(&["paris", "oslo"], params) + "router_settings: {num_retries: 0}\n"));
     (0..6).for_each(|_| drop(world.chat("paris", r#""stream":true,"timeout":9"#, |_| Answer::Stalls)));
@@ -242,7 +242,7 @@ fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
 }
 
 #[story(unsupported = test)]
-fn a_clients_limit_that_passes_in_mid_stream_is_reported_as_what_it_is() {
+fn a_clients_time_limit_in_mid_stream_is_reported_as_such() {
     for (member, answer, outcome, class) in [
         (r#""stream":true,"stream_timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
         (r#""timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
@@ -277,14 +277,14 @@ fn failures_during_a_cooldown_are_no_new_cooldowns() {
 }
 
 #[story(unsupported = test)]
-fn a_client_that_leaves_says_nothing_about_the_deployment() {
+fn a_client_that_disconnects_is_no_failure_of_the_deployment() {
     let mut world = world(&["paris", "oslo"], ", allowed_fails: 0");
     fail(&mut world, "paris", Answer::ClientDisconnects);
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
 }
 
 #[story(unsupported = test)]
-fn a_reload_changes_nothing_for_who_sits_out() {
+fn a_reload_does_not_end_a_cooldown() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::RateLimited(60));
     let yaml = group(&["paris", "oslo", "rome"], "");
@@ -292,7 +292,7 @@ fn a_reload_changes_nothing_for_who_sits_out() {
 }
 
 #[story(unsupported = test)]
-fn a_clock_that_steps_back_keeps_nobody_away_for_hours() {
+fn a_clock_that_steps_back_does_not_lengthen_a_cooldown_by_hours() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::RateLimited(30));
     world.now -= Duration::from_secs(10);

@@ -1,11 +1,11 @@
-//! Stories of failures that are judged by their share, among successes of other workers.
+//! Stories of cooldowns by the share of failures, with successes at other workers.
 
 use std::time::Duration;
 
 use crate::common::{Answer, World, group};
 use llm_balancer_router::random::{Random, SplitMix};
 
-/// Workers over one store, which have heard of each other.
+/// Workers of one store that know of each other.
 fn workers(count: u32) -> Vec<World> {
     let yaml = group(&["paris", "oslo"], "") + "router_settings: {num_retries: 0}\n";
     let mut worlds = World::workers(&yaml, count);
@@ -20,13 +20,13 @@ fn beat(worlds: &mut [World]) {
     worlds.iter_mut().for_each(|world| world.wait(1.0));
 }
 
-/// An attempt at one deployment; whether it cools down by then. `paris` is asked for by its id, which a cooldown does not stop.
+/// An attempt at `paris`, called by its id, which works during a cooldown, too; and whether it cools down then.
 fn attempt(world: &mut World, answer: Answer) -> bool {
     world.chat("paris", "", |_| answer);
     world.record("paris").cooldown.active_until(world.now).is_some()
 }
 
-/// Successes and failures in random order, never more failures than successes; and then one failure more.
+/// Successes and failures in random order, never more failures than successes; then one failure more.
 fn cools_with_the_failure_that_makes_them_most(successes: u32, count: u32, random: &mut SplitMix) {
     let mut worlds = workers(count);
     let (mut answered, mut failed) = (0, 0);
@@ -51,7 +51,7 @@ fn cools_with_the_failure_that_makes_them_most(successes: u32, count: u32, rando
 }
 
 #[test]
-fn exactly_half_may_fail_whichever_workers_they_come_to_and_one_more_may_not() {
+fn exactly_half_may_fail_at_whichever_workers_and_one_more_may_not() {
     let mut random = SplitMix::new(3);
     for workers in 1..=8 {
         for successes in [2, 3, 5, 10, 20, 31] {
@@ -63,12 +63,12 @@ fn exactly_half_may_fail_whichever_workers_they_come_to_and_one_more_may_not() {
 }
 
 #[test]
-fn successes_that_wait_are_not_overlooked_and_failures_in_the_end_neither() {
+fn successes_that_are_not_written_yet_count_and_failures_do_in_the_end() {
     let mut worlds = workers(4);
     for nth in 0..400 {
         assert!(!attempt(&mut worlds[nth % 4], Answer::Ok));
     }
-    // As many fail at once, all on one worker that knows nothing of what waits in the others.
+    // As many fail at once at one worker, which does not know the unwritten successes of the others.
     for nth in 1..=400 {
         assert!(!attempt(&mut worlds[0], Answer::Status(500)), "{nth} of {}", 400 + nth);
     }
@@ -82,7 +82,7 @@ fn a_success_is_not_counted_in_a_window_that_began_after_it() {
     for nth in 0..80 {
         attempt(&mut worlds[nth % 2], Answer::Ok);
     }
-    // The window ends while successes wait that nothing has written.
+    // The window ends while successes are not written.
     for world in &mut worlds {
         world.now += Duration::from_secs(61);
     }

@@ -1,9 +1,9 @@
-//! Stories of requests that go on to another group, or to the next order of their own.
+//! Stories of requests that fall back to another group, or to the next `order` of their own.
 
 use crate::common::{Answer, ClientResponse, World, group, items};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
-/// One deployment for each group, named after it, and what else the file says.
+/// One deployment `at-..` for each group, and further router_settings.
 fn world(groups: &[&str], settings: &str) -> World {
     let item = |name: &&str| {
         format!(
@@ -35,7 +35,7 @@ fn a_group_that_fails_is_followed_by_its_fallbacks_in_their_order() {
 }
 
 #[story(unsupported = test)]
-fn retries_come_before_fallbacks_and_nobody_waits_while_a_fallback_is_left() {
+fn retries_precede_fallbacks_and_there_is_no_wait_while_a_fallback_is_left() {
     let mut world = world(&["g", "a"], "num_retries: 2, fallbacks: [{g: [a]}]");
     let response = ask(&mut world, "", &["at-a"]);
     assert_eq!(response.called, ["at-g", "at-g", "at-g", "at-a"]);
@@ -61,7 +61,7 @@ fn each_target_has_retries_and_fallbacks_of_its_own() {
 }
 
 #[story(unsupported = test)]
-fn when_all_fail_the_client_is_told_how_the_first_group_failed() {
+fn when_all_fail_the_client_gets_the_error_of_the_first_group() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     let response = world.chat("g", "", |id| match id {
         "at-g" => Answer::Error(418, r#"{"error":"the first"}"#),
@@ -73,7 +73,7 @@ fn when_all_fail_the_client_is_told_how_the_first_group_failed() {
 }
 
 #[story(unsupported = test)]
-fn when_the_connection_to_the_last_breaks_the_client_is_still_told_how_the_first_failed() {
+fn when_the_last_connection_is_reset_the_client_still_gets_the_error_of_the_first_group() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     let response = world.chat("g", "", |id| match id {
         "at-g" => Answer::Error(418, r#"{"error":"the first"}"#),
@@ -142,7 +142,7 @@ fn a_request_can_do_without_fallbacks() {
 }
 
 #[story(unsupported = test)]
-fn a_target_that_nobody_answers_to_is_passed_over() {
+fn an_unknown_target_is_skipped() {
     let mut world = world(&["g", "a"], "num_retries: 0");
     let response = ask(&mut world, r#""fallbacks":["nowhere","a"]"#, &["at-a"]);
     assert_eq!((response.status, response.called.join(" ").as_str()), (200, "at-g at-a"));
@@ -212,7 +212,7 @@ fn the_next_order_serves_as_soon_as_the_first_has_failed_and_counts_as_a_fallbac
     let mut world = ordered("router_settings: {num_retries: 2}\n");
     assert_eq!(world.chat("g", "", |_| Answer::Ok).called, ["first"]);
     let response = world.chat("g", "", |_| Answer::Status(400));
-    assert_eq!(response.called, ["first"], "the request's own fault is nobody else's business");
+    assert_eq!(response.called, ["first"], "an error of the request is not retried elsewhere");
 }
 
 #[story(unsupported = test)]
@@ -229,7 +229,7 @@ fn every_deployment_of_an_order_is_tried_once_before_the_next_order() {
         first.sort_unstable();
         assert_eq!(first, ["a", "b", "c"], "{called}");
         assert_eq!(&response.called[3], "d", "{called}");
-        // The last order has nowhere else to go, so its retries wait.
+        // Behind the last order there is nothing else, so its retries wait.
         assert_eq!(response.called.len(), 8, "{called}");
         assert!(response.called[4..].iter().all(|id| id == "e" || id == "f"), "{called}");
     }

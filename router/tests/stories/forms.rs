@@ -1,5 +1,5 @@
-//! Stories of forms: those of real clients are served, those that readers could read in different ways are refused, and what goes
-//! out holds what the configuration says. `integration/tests/forms.rs` shows the same cases to the readers of real providers.
+//! Stories of forms: those of real clients are served, those that readers could read in different ways are refused, and the
+//! configuration's parameters go out. `integration/tests/forms` sends the same cases to the readers of real providers.
 
 #[path = "../../../integration/forms/cases.rs"]
 mod cases;
@@ -18,12 +18,12 @@ fn post(case: &Case) -> ClientResponse {
     world().post(&case.path, &[("content-type", &case.content_type)], &case.body, |_| Answer::Ok)
 }
 
-/// Takes off what the text has to begin with.
+/// The text behind a start that it must have.
 fn take<'a>(text: &'a str, start: &str) -> &'a str {
     text.strip_prefix(start).unwrap_or_else(|| panic!("expected {start:?} in front of {text:?}"))
 }
 
-/// Reads a form that is in the plainest form there is, to the letter, and nothing else.
+/// Reads a form of the plainest grammar only.
 fn read(sent: &Sent) -> Vec<Entry> {
     let boundary = take(sent.header("content-type"), "multipart/form-data; boundary=").trim_matches('"');
     let delimiter = format!("--{boundary}");

@@ -71,7 +71,7 @@ fn a_lease_that_another_worker_uses_is_read_and_kept() {
 }
 
 #[test]
-fn what_is_idle_is_given_back_with_the_next_tick_and_then_looked_at_rarely() {
+fn an_idle_lease_is_given_back_with_the_next_tick_and_then_read_rarely() {
     let (world, mut held) = leased(3, after(1000));
     let (_, gives_back) = tick(&world, &mut held, after(1020));
     assert!(gives_back && held.len() == LEASED);

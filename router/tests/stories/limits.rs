@@ -9,7 +9,7 @@ fn ok(world: &mut World) -> ClientResponse {
     world.chat("g", "", |_| Answer::Ok)
 }
 
-/// How many of so many requests are served.
+/// The number of served requests among so many.
 fn served(world: &mut World, requests: u32) -> usize {
     (0..requests).filter(|_| ok(world).status == 200).count()
 }
@@ -51,7 +51,11 @@ fn a_full_deployment_is_passed_over_and_that_is_no_retry() {
 fn every_attempt_counts_where_it_goes_retries_included() {
     let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 1"));
     let response = world.chat("g", "", |_| Answer::Status(500));
-    assert_eq!((response.called.len(), response.status), (2, 500), "nobody has room for a third attempt");
+    assert_eq!(
+        (response.called.len(), response.status),
+        (2, 500),
+        "no deployment has room for a third attempt"
+    );
     assert_eq!(ok(&mut world).status, 429);
 }
 
@@ -197,7 +201,7 @@ fn a_slot_is_free_again_however_an_attempt_ends() {
 }
 
 #[story(unsupported = test)]
-fn an_answer_tells_the_limits_of_its_group_and_what_is_left_of_them() {
+fn a_response_has_the_limits_of_its_group_and_what_remains_of_them() {
     let yaml = group(&["paris", "oslo"], ", rpm: 20, tpm: 1000");
     let mut world = World::of(&yaml);
     let response = world.chat("g", r#""max_tokens":99"#, |_| Answer::Used(1, 49));
@@ -232,7 +236,7 @@ fn requests_to_a_member_without_a_limit_take_nothing_from_those_that_have_one() 
 }
 
 #[story(unsupported = test)]
-fn a_refusal_of_any_worker_tells_that_nothing_is_left() {
+fn a_refusal_of_any_worker_says_that_nothing_remains() {
     let mut one = World::of(&group(&["paris"], ", rpm: 3"));
     let mut other = one.beside(2);
     assert_eq!(served(&mut one, 3), 3);
@@ -276,7 +280,7 @@ fn a_deployment_that_another_worker_emptied_is_used_again() {
         }
         busy.into_iter().for_each(|attempt| one.end(attempt, None));
         let paris = (0..40).filter(|_| ok(&mut other).called == ["paris"]).count();
-        assert!(paris > 0, "{strategy}: nobody went back to paris");
+        assert!(paris > 0, "{strategy}: no request went to paris again");
     }
 }
 

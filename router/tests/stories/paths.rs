@@ -1,4 +1,4 @@
-//! Where every route goes at every kind of provider. `UPDATE=1 cargo test -p llm-balancer-router --test stories paths` writes the
+//! The URL of every route at every kind of provider. `UPDATE=1 cargo test -p llm-balancer-router --test stories paths` writes the
 //! table anew.
 
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use llm_balancer_router::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/paths.txt");
 
-/// The URL that a deployment is asked at, or `-` where its provider shortfall the route.
+/// The URL of a request at a deployment, or `-` where its provider lacks the route.
 fn url(params: &str, route: ModelRoute) -> String {
     let yaml = format!("model_list:\n- model_name: g\n  litellm_params: {params}\n");
     let form = "--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ng\r\n--b--\r\n";
@@ -27,7 +27,7 @@ fn url(params: &str, route: ModelRoute) -> String {
 }
 
 #[test]
-fn every_route_goes_where_the_table_says() {
+fn every_route_has_the_url_of_the_table() {
     let table = fs::read_to_string(TABLE).unwrap();
     let is_deployment = |line: &&str| line.starts_with('{');
     let mut expected: String =

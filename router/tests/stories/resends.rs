@@ -1,11 +1,11 @@
-//! Attempts that are made again without counting.
+//! Stories of attempts that are sent again without counting.
 
 use crate::common::{Answer, ClientResponse, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const NO_RETRIES: &str = "router_settings: {num_retries: 0}\n";
 
-/// Each answer in turn, the last one for good.
+/// The answers in turn, and then the last one for ever.
 fn in_turn(answers: &'static [Answer]) -> impl FnMut(&str) -> Answer {
     let mut next = answers.iter();
     let mut last = Answer::Ok;
@@ -16,7 +16,7 @@ fn in_turn(answers: &'static [Answer]) -> impl FnMut(&str) -> Answer {
 }
 
 #[story(unsupported = test)]
-fn a_kept_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
+fn a_reused_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
     let mut world = World::of(&(group(&["paris", "oslo"], ", rpm: 1") + NO_RETRIES));
     let mut first = String::new();
     let response = world.chat("g", "", |id| match first.is_empty() {
@@ -38,13 +38,13 @@ fn a_kept_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
     assert_eq!(line["attempts"][0]["outcome"], "resent");
     let counted = world.counted();
     assert!(!counted.keys().any(|name| name.contains("retries_total") || name.contains("cooldowns_total")));
-    // Both have served one of the two requests that this minute has.
+    // Each has served its one request of this minute.
     assert_eq!(world.chat("g", "", |_| Answer::Ok).status, 200);
     assert_eq!(world.chat("g", "", |_| Answer::Ok).status, 429);
 }
 
 #[story(unsupported = test)]
-fn several_kept_connections_may_be_dead_but_not_without_end() {
+fn several_reused_connections_may_be_dead_but_not_without_end() {
     let dead = Answer::DeadConnection(1);
     let one = group(&["paris"], "") + NO_RETRIES;
     let response = World::of(&one).chat(
@@ -59,12 +59,12 @@ fn several_kept_connections_may_be_dead_but_not_without_end() {
 }
 
 #[story(unsupported = test)]
-fn what_may_have_reached_the_provider_is_not_sent_again_uncounted() {
+fn a_request_that_may_have_reached_the_provider_is_not_sent_again_uncounted() {
     let one = group(&["paris"], "") + NO_RETRIES;
     for (what, answer) in [
         ("it had the request for two seconds", Answer::DeadConnection(2000)),
         ("an answer had begun", Answer::Reset),
-        ("nobody listens", Answer::Refused),
+        ("the connection is refused", Answer::Refused),
     ] {
         let response = World::of(&one).chat("g", "", |_| answer);
         assert_eq!((response.status, response.called.len()), (500, 1), "{what}");
@@ -72,7 +72,7 @@ fn what_may_have_reached_the_provider_is_not_sent_again_uncounted() {
 }
 
 #[story(unsupported = test)]
-fn retries_are_left_for_what_counts() {
+fn sending_again_takes_no_retries() {
     let one = group(&["paris"], "") + "router_settings: {num_retries: 1, disable_cooldowns: true}\n";
     let response = World::of(&one).chat(
         "g",
@@ -90,7 +90,7 @@ fn sent(response: &ClientResponse) -> &str {
 }
 
 #[story(unsupported = test)]
-fn a_provider_that_does_not_know_what_we_add_is_asked_again_without_it_and_remembered() {
+fn a_provider_that_refuses_an_added_option_gets_the_request_again_without_it_and_is_remembered() {
     let mut world = World::of(&(group(&["paris", "oslo"], ", tpm: 100000, rpm: 1000") + NO_RETRIES));
     let mut refused = Vec::new();
     for _ in 0..20 {
@@ -112,13 +112,13 @@ fn a_provider_that_does_not_know_what_we_add_is_asked_again_without_it_and_remem
 }
 
 #[story(unsupported = test)]
-fn the_clients_own_stream_options_are_the_clients_to_get_right() {
+fn a_refusal_of_the_clients_own_stream_options_goes_to_the_client() {
     let one = group(&["paris"], ", tpm: 100000") + NO_RETRIES;
     let asks = r#""stream":true,"stream_options":{"include_usage":true}"#;
     let mut world = World::of(&one);
     let response = world.chat("g", asks, |_| Answer::Error(400, STRICT));
     assert_eq!((response.status, response.called.len()), (400, 1));
-    // Of the client's other options nothing is believed for others, since it may be those that are refused.
+    // Other options of the client's may be what is refused, so other requests keep the added one.
     let others = r#""stream":true,"stream_options":{"x":1}"#;
     let response = world.chat("g", others, |_| Answer::Error(400, STRICT));
     assert_eq!((response.status, response.called.len()), (400, 2));

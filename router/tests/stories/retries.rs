@@ -17,20 +17,20 @@ fn sorted(response: &ClientResponse) -> Vec<&str> {
 }
 
 #[story(unsupported = test)]
-fn a_request_sees_every_deployment_once_before_it_sees_one_twice() {
+fn a_request_tries_every_deployment_once_before_it_tries_one_twice() {
     let mut world = cities("router_settings: {num_retries: 2}\n");
     for _ in 0..50 {
         let response = world.chat("g", "", |_| Answer::Status(500));
         assert_eq!(sorted(&response), ["oslo", "paris", "rome"]);
         assert_eq!(response.waits, [0.0, 0.0], "an untried deployment is tried at once");
         assert_eq!(response.status, 500);
-        // Whoever was cooled down by this is back for the next.
+        // Past the cooldowns.
         world.wait(61.0);
     }
 }
 
 #[story(unsupported = test)]
-fn a_request_waits_only_when_nothing_else_is_left_and_never_after_the_last() {
+fn a_request_waits_only_where_no_untried_deployment_is_left_and_never_after_the_last_attempt() {
     let response = World::of(&group(&["paris"], "")).chat("g", "", |_| Answer::Status(500));
     assert_eq!(response.called.len(), 4, "three retries where nothing is set");
     assert_eq!(response.waits.len(), 3);
@@ -60,7 +60,7 @@ fn what_is_retried_depends_on_the_error() {
 }
 
 #[story(unsupported = test)]
-fn a_renamed_deployment_is_not_seen_by_a_client_while_a_sibling_serves() {
+fn a_client_does_not_notice_a_renamed_deployment_while_a_sibling_serves() {
     const NO_DEPLOYMENT: Answer = Answer::Error(404, r#"{"error":{"code":"DeploymentNotFound"}}"#);
     let mut world = cities("");
     let mut failed = 0;
@@ -73,13 +73,13 @@ fn a_renamed_deployment_is_not_seen_by_a_client_while_a_sibling_serves() {
 }
 
 #[story(unsupported = test)]
-fn a_lone_deployment_with_a_wrong_key_is_asked_once() {
+fn the_only_deployment_of_a_group_with_a_wrong_key_is_called_once() {
     let response = World::of(&group(&["paris"], "")).chat("g", "", |_| Answer::Status(401));
     assert_eq!((response.called.len(), response.status), (1, 401));
 }
 
 #[story(unsupported = test)]
-fn a_deployment_that_refuses_the_key_is_not_asked_again_while_others_are_left() {
+fn a_deployment_that_refuses_the_key_is_not_called_again_while_others_are_left() {
     let mut world = World::of(&(group(&["paris", "oslo"], "") + "router_settings: {num_retries: 3}\n"));
     for _ in 0..20 {
         let response =
@@ -118,13 +118,13 @@ fn a_policy_overrides_the_number_except_a_clients_zero() {
 }
 
 #[story(unsupported = test)]
-fn a_groups_own_policy_goes_first() {
+fn a_groups_own_policy_has_precedence() {
     let policy = "router_settings: {retry_policy: {RateLimitErrorRetries: 5}, model_group_retry_policy: {g: {RateLimitErrorRetries: 1}}}\n";
     assert_eq!(cities(policy).chat("g", "", |_| Answer::Status(429)).called.len(), 2);
 }
 
 #[story(unsupported = test)]
-fn the_answer_tells_how_many_retries_it_took() {
+fn the_response_has_the_number_of_its_retries() {
     let mut world = cities("router_settings: {num_retries: 2}\n");
     let mut left = 2;
     let response = world.chat("g", "", |_| {
@@ -140,7 +140,7 @@ fn the_answer_tells_how_many_retries_it_took() {
 }
 
 #[story(unsupported = test)]
-fn without_any_answer_the_client_is_told_so_and_by_whom() {
+fn without_a_response_the_client_gets_an_error_that_names_the_deployment() {
     for (answer, status, message) in [
         (Answer::Refused, 500, "Connection error."),
         (Answer::Reset, 500, "Connection error."),
@@ -178,7 +178,7 @@ fn a_redirect_is_tried_elsewhere_and_never_passed_on() {
 }
 
 #[story(unsupported = test)]
-fn a_wrong_key_does_not_end_a_request_that_another_deployment_may_yet_serve() {
+fn a_wrong_key_does_not_end_a_request_that_another_deployment_can_serve() {
     let mut world = World::of(&(group(&["paris", "oslo"], "") + "router_settings: {num_retries: 2}\n"));
     for _ in 0..20 {
         let mut failed = false;
@@ -196,7 +196,7 @@ fn a_wrong_key_does_not_end_a_request_that_another_deployment_may_yet_serve() {
 }
 
 #[story(unsupported = test)]
-fn nobody_gets_more_retries_than_the_edge_makes() {
+fn no_request_gets_more_retries_than_the_edge_makes() {
     let response = cities("").chat("g", r#""num_retries":1000"#, |_| Answer::Status(500));
     assert_eq!((response.called.len(), response.status), (25, 500));
 }

@@ -1,4 +1,4 @@
-//! Stories of what a provider gets to see.
+//! Stories of the request that a provider gets.
 
 use crate::common::{Answer, CHAT, Sent, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
@@ -207,7 +207,7 @@ fn azure_is_addressed_by_its_deployments_path_and_api_key() {
 }
 
 #[story(unsupported = test)]
-fn a_form_gets_the_deployments_model_wherever_the_field_stands() {
+fn a_form_gets_the_deployments_model_wherever_the_field_is() {
     let form = "--X\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n\
                 --X\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ng\r\n\
                 --X\r\ncontent-disposition: form-data; name=\"num_retries\"\r\n\r\n1\r\n--X--\r\n";

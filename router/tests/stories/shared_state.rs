@@ -1,4 +1,4 @@
-//! Stories of what workers share: that it outlives them, and that no value in it stops anybody.
+//! Stories of the state that workers share: it outlives them, and no value in it stops a request.
 
 use crate::common::{Answer, CHAT, World, group};
 use llm_balancer_router::outcome::Failure;
@@ -21,7 +21,7 @@ fn a_worker_that_starts_late_finds_the_counts_of_the_others() {
 }
 
 #[story(unsupported = test)]
-fn a_worker_that_died_is_no_burden_to_a_strategy() {
+fn requests_of_a_dead_worker_do_not_count_for_a_strategy() {
     let settings = "router_settings: {routing_strategy: least-busy}\n";
     let mut world = World::of(&(group(&["paris", "oslo"], "") + settings));
     let mut dead = world.beside(2);
@@ -37,11 +37,11 @@ fn a_worker_that_died_is_no_burden_to_a_strategy() {
 }
 
 #[story(unsupported = test)]
-fn a_pause_of_the_whole_process_kills_nobody() {
+fn a_pause_of_the_whole_process_ends_no_worker() {
     let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
     let mut other = one.beside(2);
     let attempt = other.begin("g", "").unwrap();
-    // NoDeployment beats for ten minutes; both wake up, one before the other.
+    // No heartbeats for ten minutes; then both workers go on, one before the other.
     other.wait(600.0);
     one.wait(600.0);
     assert!(one.begin("g", "").is_err(), "it is still in flight");
@@ -50,7 +50,7 @@ fn a_pause_of_the_whole_process_kills_nobody() {
 }
 
 #[story(unsupported = test)]
-fn a_value_of_another_version_reads_as_if_nothing_was_known() {
+fn a_value_of_another_version_reads_as_empty() {
     let mut world = World::of(&group(&["paris"], ", rpm: 2"));
     assert_eq!(served(&mut world, 9), 2);
     for garbage in [&b""[..], b"\xff", &[1; 7], &[0; 4000]] {
@@ -63,7 +63,7 @@ fn a_value_of_another_version_reads_as_if_nothing_was_known() {
 }
 
 #[story(unsupported = test)]
-fn a_key_that_is_missing_is_made_again() {
+fn a_missing_key_is_created_again() {
     let mut world = World::of(&group(&["paris"], ", rpm: 2"));
     assert_eq!(served(&mut world, 1), 1);
     world.store = std::sync::Arc::default();
@@ -90,12 +90,12 @@ fn streams_are_measured_by_their_first_byte_and_apart_from_other_answers() {
 }
 
 #[story(unsupported = test)]
-fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried() {
+fn a_request_that_another_configuration_continues_keeps_the_deployments_it_has_tried() {
     let settings = "router_settings: {disable_cooldowns: true}\n";
     let mut old = World::of(&(group(&["paris", "oslo", "rome"], "") + settings));
-    // In another order, and with others: an index would name somebody else.
+    // In another order and with others, so that an index would be another deployment.
     let new = old.reloaded(&(group(&["tokyo", "rome", "oslo", "paris"], "") + settings));
-    let said = ErrorResponse::default;
+    let error = ErrorResponse::default;
     let body = br#"{"model":"g","messages":[]}"#;
     let all = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
     for seed in 0..20 {
@@ -103,12 +103,12 @@ fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried()
         let tried = old.id(&attempt);
         let mut random = SplitMix::new(seed);
         let mut moment = Moment { now: old.now, random: &mut random, store: &*old.store };
-        let verdict = old.router.on_attempt_failed(attempt, Failure::TimedOut, &said, &mut moment);
+        let verdict = old.router.on_attempt_failed(attempt, Failure::TimedOut, &error, &mut moment);
         let Verdict::Retry(retry_state, _) = verdict else { panic!("{verdict:?}") };
         let Arrival::Hold(request) = new.router.on_request_headers(&all, false) else { panic!("not held") };
         let Step::Send(sending) = new.router.on_request_body(&request, body, Some(*retry_state), &mut moment)
         else {
-            panic!("nobody is left")
+            panic!("no deployment is left")
         };
         let attempt = sending.attempt;
         assert_ne!(new.id(&attempt), tried);

@@ -1,4 +1,4 @@
-//! Stories of requests that the filter sees once, on somebody else's listener: Envoy tries again by itself.
+//! Stories of requests that pass the filter once, on a gateway's own listener, where Envoy makes the retries.
 
 use crate::common::{Answer, ClientResponse, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
@@ -9,7 +9,7 @@ fn world(members: &[&str], params: &str, settings: &str) -> World {
     world
 }
 
-/// Of another group.
+/// A deployment of another group.
 const OTHER: &str =
     "- {model_name: other, litellm_params: {model: openai/m, api_key: k}, model_info: {id: oslo}}\n";
 
@@ -18,7 +18,7 @@ fn sent<'a>(response: &'a ClientResponse, name: &str) -> &'a str {
 }
 
 #[story(unsupported = test)]
-fn envoy_is_told_how_often_to_try_and_how_long_each_time() {
+fn envoy_gets_the_number_of_retries_and_the_time_of_each_attempt() {
     let mut world = world(&["paris"], "", "router_settings: {num_retries: 2, timeout: 30}\n");
     let response = world.chat("g", "", |_| Answer::Ok);
     assert_eq!(sent(&response, "x-envoy-max-retries"), "2");
@@ -37,7 +37,7 @@ fn a_stream_has_its_time_to_the_first_byte_and_no_end() {
 }
 
 #[story(unsupported = test)]
-fn who_wants_no_retries_gets_none() {
+fn a_request_for_no_retries_gets_none() {
     let mut world = world(&["paris"], "", "router_settings: {num_retries: 3}\n");
     let response = world.chat("g", r#""num_retries":0"#, |_| Answer::Ok);
     assert_eq!((sent(&response, "x-envoy-max-retries"), sent(&response, "x-envoy-retry-on")), ("0", ""));
@@ -51,19 +51,14 @@ fn a_failure_is_final_and_is_remembered() {
     assert_eq!((response.status, response.called.len()), (429, 1), "no other attempt is asked for");
     for _ in 0..10 {
         let next = world.chat("g", "", |_| Answer::Ok);
-        assert_ne!(next.called, response.called, "it sits out");
+        assert_ne!(next.called, response.called, "it cools down");
     }
 }
 
 #[story(unsupported = test)]
-fn a_group_that_is_full_leads_to_its_fallback_before_anything_is_sent() {
-    let mut config = group(&["paris"], ", rpm: 1");
-    config.push_str(
-        "- {model_name: other, litellm_params: {model: openai/m, api_key: k}, model_info: {id: oslo}}\n",
-    );
-    config.push_str("router_settings: {fallbacks: [{g: [other]}]}\n");
-    let mut world = World::of(&config);
-    world.router = world.router.in_single_hop();
+fn a_full_group_falls_back_before_anything_is_sent() {
+    let settings = "router_settings: {fallbacks: [{g: [other]}]}\n";
+    let mut world = world(&["paris"], ", rpm: 1", &(OTHER.to_owned() + settings));
     let mut called = || world.chat("g", "", |_| Answer::Ok).called;
     assert_eq!((called(), called()), (vec!["paris".to_owned()], vec!["oslo".to_owned()]));
 }

@@ -1,4 +1,4 @@
-//! Stories of who is picked: by strategy, by tag, and in groups of groups.
+//! Stories of the deployment that is selected: by strategy, by tag, and in routing groups.
 
 use crate::common::{Answer, CHAT, ClientResponse, NOON, World, group, items, items_of};
 use wasm_bindgen_test::wasm_bindgen_test as story;
@@ -11,12 +11,12 @@ fn file(strategy: &str, ids: &[&str]) -> String {
     group(ids, "") + &format!("router_settings: {{num_retries: 0, routing_strategy: {strategy}}}\n")
 }
 
-/// How many of so many requests a deployment serves.
+/// The number of requests that a deployment serves, of so many.
 fn share(world: &mut World, requests: usize, id: &str) -> usize {
     (0..requests).filter(|_| world.chat("g", "", |_| Answer::Ok).called == [id]).count()
 }
 
-fn tell(world: &mut World, id: &str, answer: Answer) -> ClientResponse {
+fn call(world: &mut World, id: &str, answer: Answer) -> ClientResponse {
     world.chat(id, "", |_| answer)
 }
 
@@ -46,11 +46,11 @@ fn least_busy_spreads_a_burst_evenly_over_all_workers() {
 }
 
 #[story(unsupported = test)]
-fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
+fn usage_based_selects_the_fewest_tokens_of_all_workers() {
     for strategy in ["usage-based-routing", "usage-based-routing-v2"] {
         let mut one = by(strategy, &["paris", "oslo"]);
         let mut other = one.beside(2);
-        tell(&mut one, "paris", Answer::Used(500, 5000));
+        call(&mut one, "paris", Answer::Used(500, 5000));
         let response: Vec<ClientResponse> =
             (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
         assert!(
@@ -63,7 +63,7 @@ fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
 }
 
 #[story(unsupported = test)]
-fn cost_based_goes_where_a_token_costs_least_and_on_when_that_sits_out() {
+fn cost_based_selects_the_cheapest_and_the_next_during_its_cooldown() {
     let params = |price: &str| format!(", input_cost_per_token: {price}, output_cost_per_token: {price}");
     let yaml = group(&["dear"], &params("0.00002"))
         + &items(&["cheap"], &params("0.00001"))
@@ -71,16 +71,16 @@ fn cost_based_goes_where_a_token_costs_least_and_on_when_that_sits_out() {
         + "router_settings: {num_retries: 0, routing_strategy: cost-based-routing}\n";
     let mut world = World::of(&yaml);
     assert_eq!(share(&mut world, 20, "cheap"), 20);
-    tell(&mut world, "cheap", Answer::Status(429));
+    call(&mut world, "cheap", Answer::Status(429));
     assert_eq!(share(&mut world, 20, "dear"), 20);
 }
 
 #[story(unsupported = test)]
-fn latency_based_goes_where_an_answer_comes_soonest() {
+fn latency_based_selects_the_fastest() {
     let mut world = by("latency-based-routing", &["slow", "fast"]);
     for _ in 0..4 {
-        tell(&mut world, "slow", Answer::After(900));
-        tell(&mut world, "fast", Answer::After(100));
+        call(&mut world, "slow", Answer::After(900));
+        call(&mut world, "fast", Answer::After(100));
     }
     assert_eq!(share(&mut world, 30, "fast"), 30);
 }
@@ -89,7 +89,7 @@ fn latency_based_goes_where_an_answer_comes_soonest() {
 fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
     let mut one = by("latency-based-routing", &["known", "new"]);
     let mut other = one.beside(2);
-    tell(&mut one, "known", Answer::After(100));
+    call(&mut one, "known", Answer::After(100));
     let probe = one.begin("g", "").unwrap();
     assert_eq!(one.id(&probe), "new");
     for world in [&mut one, &mut other] {
@@ -99,18 +99,18 @@ fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
             world.end(attempt, Some(1));
         }
     }
-    // The probe comes to nothing, so that there is need of another.
+    // The probe measures nothing, so that another one is needed.
     one.disconnect(probe);
     let attempt = other.begin("g", "").unwrap();
     assert_eq!(other.id(&attempt), "new");
 }
 
 #[story(unsupported = test)]
-fn within_the_buffer_all_are_equally_near() {
+fn within_the_buffer_all_are_selected_alike() {
     let settings = "router_settings: {routing_strategy: latency-based-routing, routing_strategy_args: {lowest_latency_buffer: 0.5}}\n";
     let mut world = World::of(&(group(&["a", "b", "c"], "") + settings));
     for (id, milliseconds) in [("a", 100), ("b", 140), ("c", 160)] {
-        tell(&mut world, id, Answer::After(milliseconds));
+        call(&mut world, id, Answer::After(milliseconds));
     }
     let mut counts = [0; 3];
     for _ in 0..200 {
@@ -123,9 +123,9 @@ fn within_the_buffer_all_are_equally_near() {
 }
 
 #[story(unsupported = test)]
-fn no_answer_in_time_counts_as_a_slow_one() {
+fn a_timeout_counts_as_a_slow_response() {
     let mut world = by("latency-based-routing", &["stuck", "fine"]);
-    tell(&mut world, "fine", Answer::After(200));
+    call(&mut world, "fine", Answer::After(200));
     let attempt = world.begin("g", "").unwrap();
     assert_eq!(world.id(&attempt), "stuck");
     world.wait(30.0);
@@ -147,7 +147,7 @@ fn tagged(settings: &str) -> World {
 }
 
 #[story(unsupported = test)]
-fn tags_decide_who_may_serve() {
+fn tags_decide_which_deployments_may_serve() {
     let mut world = tagged("");
     for (members, id) in [
         (r#""tags":["free"]"#, "free"),
@@ -168,7 +168,7 @@ fn tags_decide_who_may_serve() {
 }
 
 #[story(unsupported = test)]
-fn a_tag_that_excludes_or_requires_is_never_compared_as_a_word() {
+fn a_tag_that_excludes_or_requires_is_never_compared_literally() {
     let mut world = tagged("");
     let rows = [
         (r#""tags":["!free"]"#, "rest"),
@@ -207,7 +207,7 @@ fn a_group_may_filter_by_tags_where_the_file_does_not() {
 }
 
 #[story(unsupported = test)]
-fn tags_that_nobody_has_are_not_allowed() {
+fn tags_of_no_deployment_are_not_allowed() {
     let yaml = group(&["paris"], ", tags: [a]") + "router_settings: {enable_tag_filtering: true}\n";
     let response = World::of(&yaml).chat("g", r#""tags":["x"]"#, |_| Answer::Ok);
     assert_eq!((response.status, response.called.len()), (401, 0));
@@ -224,7 +224,7 @@ fn retries_stay_among_those_with_the_tag() {
     assert_eq!(response.called, ["free", "free", "free"]);
 }
 
-/// Two groups, `cheap` and `dear`, and what the file says about both together.
+/// Two groups, `cheap` and `dear`, and a routing group.
 fn grouped(routing_group: &str) -> World {
     let items = items_of("cheap", &["c1", "c2"], "") + &items_of("dear", &["d1"], "");
     World::of(&format!(
@@ -290,8 +290,8 @@ fn a_thousand_deployments_share_requests_evenly_under_least_busy() {
     assert_eq!(loads.iter().filter(|load| **load == 2).count(), 1000, "two for each");
 }
 
-/// The share of 100 requests that a deployment serves, in per cent, each at one of the workers, ten a second. `speed` tells
-/// milliseconds of the nth request, by the deployment.
+/// The share of the requests that a deployment serves, in per cent, ten a second at all workers in turn. `speed` has the
+/// milliseconds of the nth request at a deployment.
 fn share_in_time(
     worlds: &mut [World],
     requests: usize,
@@ -319,7 +319,7 @@ fn measured_workers(count: u32) -> Vec<World> {
     World::workers(&file("latency-based-routing", &["paris", "oslo"]), count)
 }
 
-/// Milliseconds that vary by a fifth in both directions, at random.
+/// Milliseconds that vary at random by up to a fifth.
 fn about(milliseconds: u64, nth: usize) -> u64 {
     let random = llm_balancer_router::random::Random::fraction(
         &mut llm_balancer_router::random::SplitMix::new(nth as u64),

@@ -1,4 +1,4 @@
-//! What is read of an answer, and what of it reaches the client, does not depend on where its chunks are cut.
+//! The usage that is read of a response, and the bytes that pass to the client, do not depend on where its chunks are cut.
 
 use llm_balancer_router::upstream::usage::{Usage, UsageScanner};
 use llm_balancer_router::upstream::usage_event_filter::{Filtered, UsageEventFilter};
@@ -9,7 +9,7 @@ const MOST: usize = 64 * 1024;
 const USAGE: &str = r#"data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
 const TEXT: &str = r#"data: {"choices":[{"delta":{"content":"hi"}}],"usage":null}"#;
 
-/// What may stand in a stream, likely and unlikely.
+/// Parts of streams, likely and unlikely.
 fn tokens() -> impl Strategy<Value = Vec<u8>> {
     let long = |length: usize| {
         format!(r#"data: {{"choices":[],"x":"{}","usage":{{"prompt_tokens":7}}}}"#, "x".repeat(length))

@@ -1,7 +1,7 @@
-//! Stories about what those who watch get to know: metrics, the access log, and explanations.
+//! Stories of metrics, the access log, and explanations.
 
 use llm_balancer_router::telemetry::metrics::Change::{self, Add, Gauge, GaugeDelta, Observe};
-use wasm_bindgen_test::wasm_bindgen_test;
+use wasm_bindgen_test::wasm_bindgen_test as story;
 
 use crate::common::{Answer, CHAT, World, group};
 
@@ -24,7 +24,7 @@ fn grown(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
     expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn a_request_that_succeeds_counts_once_with_its_tokens_and_times() {
     let mut world = World::of(&group(&["a"], ""));
     world.chat("g", "", |_| Answer::After(120));
@@ -43,7 +43,7 @@ fn a_request_that_succeeds_counts_once_with_its_tokens_and_times() {
     assert_eq!(growth(&mut world), [], "nothing is counted twice");
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn a_retry_counts_where_it_failed_and_stands_in_one_line_with_both_attempts() {
     let mut world = World::of(&group(&["a", "b"], ""));
     world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Used(3, 4) });
@@ -66,7 +66,7 @@ fn a_retry_counts_where_it_failed_and_stands_in_one_line_with_both_attempts() {
     assert!(growth.contains(&("requests_total;group=g;outcome=success;status=200".into(), 2)));
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn every_end_of_a_request_has_its_outcome() {
     for (answer, status, outcome) in [
         (Answer::Status(400), "400", "client_error"),
@@ -90,8 +90,8 @@ fn every_end_of_a_request_has_its_outcome() {
     }
 }
 
-#[wasm_bindgen_test(unsupported = test)]
-fn refusals_have_reasons_and_groups_that_nobody_can_make_up() {
+#[story(unsupported = test)]
+fn refusals_have_reasons_and_groups_that_no_client_can_invent() {
     let yaml = group(&["a"], ", rpm: 1") + "general_settings: {master_key: sk-long-enough}\n";
     let mut world = World::of(&yaml);
     let key = [("authorization", "Bearer sk-long-enough")];
@@ -118,7 +118,7 @@ fn refusals_have_reasons_and_groups_that_nobody_can_make_up() {
     assert_eq!(reasons, ["unauthorized", "unknown_model", "malformed", "served", "over_limit"]);
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn a_fallback_counts_between_two_groups_and_the_request_in_the_first() {
     let yaml = "model_list:
 - {model_name: g, litellm_params: {model: openai/m, api_key: k}, model_info: {id: a}}
@@ -138,7 +138,7 @@ router_settings: {num_retries: 0, fallbacks: [{g: [other/x]}]}
     assert_eq!((&world.lines[0]["model"], &world.lines[0]["fallbacks"]), (&"g".into(), &1.into()));
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn gauges_show_limits_what_is_left_of_them_and_who_sits_out() {
     let mut world = World::of(&group(&["a", "b"], ", rpm: 10, tpm: 1000"));
     world.chat("g", "", |_| Answer::Used(30, 40));
@@ -167,7 +167,7 @@ fn gauges_show_limits_what_is_left_of_them_and_who_sits_out() {
     assert_eq!(counted.get(&format!("remaining_requests;{}", of("g", &served))), Some(&vec![Gauge(10)]));
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     let mut old = World::of(&group(&["a"], ", rpm: 10"));
     old.counted();
@@ -179,7 +179,7 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
         Some(&vec![Gauge(0)]),
         "{cleared:#?}"
     );
-    assert_eq!(new.counted(), std::collections::BTreeMap::default(), "and hands in its zeros first");
+    assert_eq!(new.counted(), std::collections::BTreeMap::default(), "and flushes its zeros first");
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
     let shown = new.counted();
     assert_eq!(shown.get("config_revision"), Some(&vec![Gauge(2)]), "{shown:#?}");
@@ -187,7 +187,7 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn what_is_in_flight_goes_up_and_down() {
     let mut world = World::of(&group(&["a"], ""));
     let in_flight = format!("in_flight;{}", of("g", "a"));
@@ -208,8 +208,8 @@ fn explained(world: &mut World, headers: &[(&str, &str)]) -> Option<serde_json::
     response.header(EXPLAIN).map(|text| serde_json::from_str(text).expect("an explanation is JSON"))
 }
 
-#[wasm_bindgen_test(unsupported = test)]
-fn an_explanation_tells_who_was_eligible_and_why_the_others_were_not() {
+#[story(unsupported = test)]
+fn an_explanation_lists_the_eligible_deployments_and_why_the_others_were_not() {
     let yaml = "model_list:
 - {model_name: g, litellm_params: {model: openai/m, api_key: k, rpm: 1, weight: 1000}, model_info: {id: small}}
 - {model_name: g, litellm_params: {model: openai/m, api_key: k, weight: 100}, model_info: {id: broken}}
@@ -235,8 +235,8 @@ general_settings: {master_key: sk-long-enough}
     assert_eq!(candidates[0]["retry_after_ms"], 60_000);
 }
 
-#[wasm_bindgen_test(unsupported = test)]
-fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
+#[story(unsupported = test)]
+fn an_explanation_counts_the_eligible_deployments_that_it_lists() {
     for strategy in ["simple-shuffle", "least-busy", "latency-based-routing"] {
         for size in [1, 3, 70, 130] {
             let ids: Vec<String> = (0..size).map(|nth| format!("d{nth}")).collect();
@@ -260,7 +260,7 @@ fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
                     "{strategy}: {}",
                     response["routing"]
                 );
-                // The line of the access log says as much, or nothing.
+                // The access log has the same number, or none.
                 let logged = &world.lines.last().expect("a line")["routing"];
                 assert!(
                     logged.get("eligible").is_none_or(|logged| *logged == size - cooled),
@@ -271,7 +271,7 @@ fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
     }
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn a_refusal_is_explained_as_well() {
     let yaml = group(&["a"], ", rpm: 1") + "general_settings: {master_key: sk-long-enough}\n";
     let mut world = World::of(&yaml);
@@ -282,7 +282,7 @@ fn a_refusal_is_explained_as_well() {
     assert_eq!(response["candidates"][0]["reason"], "over_rpm");
 }
 
-#[wasm_bindgen_test(unsupported = test)]
+#[story(unsupported = test)]
 fn nothing_is_explained_unless_it_was_asked_for_and_there_is_a_key() {
     let mut open = World::of(&group(&["a"], ""));
     assert_eq!(explained(&mut open, &[(EXPLAIN, "1")]), None);

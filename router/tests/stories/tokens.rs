@@ -1,9 +1,9 @@
-//! Stories of tokens: what a request reserves of a limit, and which deployment is large enough for it.
+//! Stories of tokens: what a request reserves of a limit, and the deployments that are large enough for it.
 
 use crate::common::{Answer, CHAT, ClientResponse, World, group, items, items_of};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
-/// A message of so many tokens, its names and braces included, in place of the empty list of messages.
+/// A list of messages of so many tokens, with its names and braces.
 fn prompt(tokens: usize) -> String {
     let around = r#"[{"role":"user","content":""}]"#.len();
     format!(r#""messages":[{{"role":"user","content":"{}"}}]"#, "x".repeat(4 * tokens - around))
@@ -60,7 +60,7 @@ fn before_anything_is_known_of_its_answers_256_tokens_are_reserved_for_each() {
 }
 
 #[story(unsupported = test)]
-fn a_burst_is_held_by_what_answers_took_lately() {
+fn a_burst_is_limited_by_the_tokens_of_recent_responses() {
     for (taken, expected) in [(vec![99; 3], 10), (vec![199; 3], 5), (vec![9, 9, 199], 5)] {
         let mut world = World::of(&group(&["paris"], ", tpm: 1000"));
         for completion in &taken {
@@ -201,7 +201,7 @@ fn a_long_answer_does_not_close_a_small_deployment_for_good() {
 }
 
 #[story(unsupported = test)]
-fn a_sibling_without_room_for_the_request_is_nowhere_to_go() {
+fn a_sibling_without_room_for_the_request_is_not_tried() {
     let yaml =
         group(&["paris"], ", tpm: 10000, weight: 1000000") + &items(&["oslo"], ", tpm: 10000, weight: 1");
     let mut world = World::of(&yaml);
@@ -221,7 +221,7 @@ fn a_sibling_without_room_for_the_request_is_nowhere_to_go() {
 }
 
 #[story(unsupported = test)]
-fn a_fallback_without_room_for_the_request_is_nowhere_to_go_either() {
+fn a_fallback_without_room_for_the_request_is_not_tried_either() {
     let named = |id: &str, name: &str, params: &str| items_of(name, &[id], params);
     let settings = |fallbacks: &str| {
         format!("router_settings: {{disable_cooldowns: true, num_retries: 2, fallbacks: [{fallbacks}]}}\n")
@@ -237,7 +237,7 @@ fn a_fallback_without_room_for_the_request_is_nowhere_to_go_either() {
         })
     };
     let response = ask(&(full.clone() + &settings("{g: [f]}")));
-    assert_eq!(response.called, ["paris", "paris"], "there is nowhere else to go");
+    assert_eq!(response.called, ["paris", "paris"], "there is no other deployment");
     assert!(matches!(response.waits[..], [wait] if wait >= 5.0), "{:?}", response.waits);
     let response = ask(&(full + &named("oslo", "e", ", tpm: 3000") + &settings("{g: [f]}, {f: [e]}")));
     assert_eq!(response.called, ["paris", "oslo"], "the fallback of the fallback has room");

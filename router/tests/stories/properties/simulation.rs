@@ -49,7 +49,7 @@ pub(super) struct Simulation {
     pub(super) now: Cell<Duration>,
     pub(super) workers: Vec<RefCell<Worker>>,
     pub(super) books: RefCell<Books>,
-    /// NoDeployment interrupts anybody, so what was so before a decision was so during it.
+    /// No worker interrupts another, so that the state before a decision is that during it.
     pub(super) is_quiet: Cell<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! What happens, in the order of simulated time: requests go to whomever the balancer names, and come back.
+//! Events in the order of simulated time: requests go to the deployments that a balancer selects, and end.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,111 +6,111 @@ use std::collections::BinaryHeap;
 use crate::fleet::{Kind, Server};
 use crate::traffic::{self, Micros, Request, SECOND};
 
-/// The time that is simulated, without what is under way at its end.
+/// The simulated time; requests that are in flight at its end still end.
 pub const UNTIL: Micros = 900 * SECOND;
-/// When a deployment that was slow is as fast again as before.
+/// When a deployment that slowed down is fast again.
 pub const RECOVERED: Micros = UNTIL / 5 * 3;
-/// What happens before this does not count: nobody knows anything yet.
+/// Nothing counts before this time, in which the balancers have no measurements.
 const WARM: Micros = 60 * SECOND;
-/// Set for both, in place of LiteLLM's 6,000 s, with which nothing would ever time out.
+/// The timeout of both balancers. With LiteLLM's 6,000 s nothing would time out.
 pub const TIMEOUT: Micros = 120 * SECOND;
-/// A refusal takes no work, but the way there and back and some thought.
+/// A refusal takes no work of the server, only this time.
 const REFUSAL: Micros = SECOND / 10;
 
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug)]
 pub enum Error {
     Internal,
-    /// With `retry-after`, in seconds.
+    /// With a `retry-after` in seconds.
     RateLimited(u64),
     TimedOut,
 }
 
-/// Whoever decides where requests go.
+/// Selects deployments for requests.
 pub trait Balancer {
-    /// Who serves, and how long it takes until the provider is called; `None` refuses.
-    fn choose(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)>;
-    /// The provider is called.
+    /// The deployment, and the time until it is called; `None` refuses the request.
+    fn select(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)>;
+    /// The deployment is called.
     fn called(&mut self, _request: usize) {}
-    /// The answer has ended. `first` is when its first token was there.
+    /// The response has ended, whose first token arrived at `first`.
     fn served(&mut self, request: usize, first: Micros, tokens: f64, now: Micros);
-    /// How long to wait for another attempt; `None` gives up.
+    /// The wait before another attempt; `None` ends the request.
     fn failed(&mut self, request: usize, error: Error, now: Micros) -> Option<Micros>;
-    /// Another second has gone by.
+    /// A second has passed.
     fn beat(&mut self, _now: Micros) {}
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    /// It arrives, or begins anew.
+    /// A request arrives, or is retried.
     Attempt(usize),
     Call(usize),
     Fail(usize),
     TimeOut(usize, u64),
-    /// A deployment has got somewhere, if the plan still stands.
+    /// A deployment has finished some work, if this is still its plan.
     Work(usize, u64),
-    /// The last bit of an answer comes in.
-    StreamEnd(usize, Micros),
+    /// The last byte of a response arrives.
+    End(usize, Micros),
     Beat,
 }
 
-/// Where a request is.
+/// The state of a request.
 #[derive(Clone, Copy, Debug, Default)]
-struct Way {
+struct Progress {
     attempt: u64,
     deployment: usize,
     fails: Option<Error>,
     is_over: bool,
 }
 
-/// What clients saw.
+/// What clients observed.
 #[derive(Debug, Default)]
-pub struct Snapshot {
-    /// Seconds to the end of each answer, or to its first token.
+pub struct Observed {
+    /// Seconds to the end of each response, or to its first token.
     pub latencies: Vec<f64>,
     pub errors: usize,
-    /// Requests in flight at each deployment, on average.
+    /// The average number of requests in flight at each deployment.
     pub loads: Vec<f64>,
-    /// When attempts were sent, and to which deployment.
+    /// The time and the deployment of each attempt.
     pub sent: Vec<(Micros, usize)>,
 }
 
 pub struct Simulation<'a> {
     requests: &'a [Request],
-    ways: Vec<Way>,
+    progress: Vec<Progress>,
     servers: Vec<Server>,
     events: BinaryHeap<Reverse<(Micros, u64, Event)>>,
-    /// Events so far: what is due at the same time happens in the order in which it was planned.
+    /// The number of planned events. Events of the same time happen in the order of their planning.
     count: u64,
     seed: u64,
     is_stream: bool,
-    seen: Snapshot,
+    observed: Observed,
 }
 
-/// Lets a balancer serve all requests.
+/// Runs all requests through a balancer.
 pub fn run(
     fleet: &[Kind],
     requests: &[Request],
     seed: u64,
     is_stream: bool,
     balancer: &mut dyn Balancer,
-) -> Snapshot {
+) -> Observed {
     let slowed = (UNTIL / 5 * 2, RECOVERED);
     let server = |kind: &Kind| Server::new(*kind, slowed, (WARM, UNTIL));
     let mut simulation = Simulation {
         requests,
-        ways: vec![Way::default(); requests.len()],
+        progress: vec![Progress::default(); requests.len()],
         servers: fleet.iter().map(server).collect(),
         events: BinaryHeap::new(),
         count: 0,
         seed,
         is_stream,
-        seen: Snapshot::default(),
+        observed: Observed::default(),
     };
     for (id, request) in requests.iter().enumerate() {
         simulation.plan(request.at, Event::Attempt(id));
     }
-    // A second is a round number: whoever slows down does so at a beat, and is looked at.
+    // Deployments change their speed at full seconds, so that a beat brings them up to date.
     for second in 0..=UNTIL / SECOND * 2 {
         simulation.plan(second * SECOND, Event::Beat);
     }
@@ -118,8 +118,8 @@ pub fn run(
         simulation.happen(event, now, balancer);
     }
     let time = (UNTIL - WARM) as f64;
-    simulation.seen.loads = simulation.servers.iter().map(|server| server.load / time).collect();
-    simulation.seen
+    simulation.observed.loads = simulation.servers.iter().map(|server| server.load / time).collect();
+    simulation.observed
 }
 
 impl Simulation<'_> {
@@ -136,13 +136,13 @@ impl Simulation<'_> {
                 self.call(id, now);
             }
             Event::Fail(id) => {
-                if let Some(error) = self.ways[id].fails {
+                if let Some(error) = self.progress[id].fails {
                     self.fail(id, error, now, balancer);
                 }
             }
             Event::TimeOut(id, attempt) => {
-                if !self.ways[id].is_over && self.ways[id].attempt == attempt {
-                    let deployment = self.ways[id].deployment;
+                if !self.progress[id].is_over && self.progress[id].attempt == attempt {
+                    let deployment = self.progress[id].deployment;
                     self.change(deployment, now, |server| server.drop(id));
                     self.fail(id, Error::TimedOut, now, balancer);
                 }
@@ -152,7 +152,7 @@ impl Simulation<'_> {
                     self.change(deployment, now, |_| ());
                 }
             }
-            Event::StreamEnd(id, first) => self.end(id, first, now, balancer),
+            Event::End(id, first) => self.end(id, first, now, balancer),
             Event::Beat => {
                 balancer.beat(now);
                 (0..self.servers.len()).for_each(|deployment| self.change(deployment, now, |_| ()));
@@ -161,15 +161,15 @@ impl Simulation<'_> {
     }
 
     fn attempt(&mut self, id: usize, now: Micros, balancer: &mut dyn Balancer) {
-        let Some((deployment, delay)) = balancer.choose(id, now) else { return self.final_answer(id) };
-        self.seen.sent.push((now, deployment));
-        let way = &mut self.ways[id];
-        *way = Way { attempt: way.attempt + 1, deployment, ..Way::default() };
+        let Some((deployment, delay)) = balancer.select(id, now) else { return self.reject(id) };
+        self.observed.sent.push((now, deployment));
+        let progress = &mut self.progress[id];
+        *progress = Progress { attempt: progress.attempt + 1, deployment, ..Progress::default() };
         self.plan(now + delay, Event::Call(id));
     }
 
     fn call(&mut self, id: usize, now: Micros) {
-        let Way { attempt, deployment, .. } = self.ways[id];
+        let Progress { attempt, deployment, .. } = self.progress[id];
         let luck = traffic::luck(self.seed, id, attempt, deployment);
         self.change(deployment, now, |_| ());
         let server = &self.servers[deployment];
@@ -178,7 +178,7 @@ impl Simulation<'_> {
             None if luck.fails < server.kind.fails => Some(Error::Internal),
             None => None,
         };
-        self.ways[id].fails = fails;
+        self.progress[id].fails = fails;
         if fails.is_some() {
             return self.plan(now + REFUSAL + luck.network, Event::Fail(id));
         }
@@ -187,7 +187,7 @@ impl Simulation<'_> {
         self.change(deployment, now, |server| server.begin(id, luck.first, tokens));
     }
 
-    /// Brings a deployment up to date, changes it, and plans when to look at it again.
+    /// Brings a deployment up to date, changes it, and plans its next event.
     fn change(&mut self, deployment: usize, now: Micros, change: impl FnOnce(&mut Server)) {
         let server = &mut self.servers[deployment];
         server.work(now);
@@ -195,10 +195,10 @@ impl Simulation<'_> {
         let done = server.take_done();
         let next = (server.next(), server.plan);
         for (id, first) in done {
-            let attempt = self.ways[id].attempt;
-            self.ways[id].is_over = true;
+            let attempt = self.progress[id].attempt;
+            self.progress[id].is_over = true;
             let network = traffic::luck(self.seed, id, attempt, deployment).network;
-            self.plan(now + network, Event::StreamEnd(id, first + network));
+            self.plan(now + network, Event::End(id, first + network));
         }
         if let (Some(at), plan) = next {
             self.plan(at, Event::Work(deployment, plan));
@@ -210,21 +210,21 @@ impl Simulation<'_> {
         balancer.served(id, first, request.tokens, now);
         if request.at >= WARM {
             let end = if self.is_stream { first } else { now };
-            self.seen.latencies.push((end - request.at) as f64 / SECOND as f64);
+            self.observed.latencies.push((end - request.at) as f64 / SECOND as f64);
         }
     }
 
     fn fail(&mut self, id: usize, error: Error, now: Micros, balancer: &mut dyn Balancer) {
         match balancer.failed(id, error, now) {
             Some(wait) => self.plan(now + wait, Event::Attempt(id)),
-            None => self.final_answer(id),
+            None => self.reject(id),
         }
     }
 
-    fn final_answer(&mut self, id: usize) {
-        self.ways[id].is_over = true;
+    fn reject(&mut self, id: usize) {
+        self.progress[id].is_over = true;
         if self.requests[id].at >= WARM {
-            self.seen.errors += 1;
+            self.observed.errors += 1;
         }
     }
 }

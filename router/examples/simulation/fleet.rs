@@ -1,33 +1,33 @@
-//! The deployments of a simulated fleet, and how each of them works off what it is sent.
+//! The deployments of a simulated fleet, and the speed at which they serve.
 //!
-//! A deployment is an inference server with continuous batching: up to `batch` requests at once, each goes as fast as if
-//! it were alone, and beyond that they share. Times are those of chat models of 8 to 70 billion parameters on one to
+//! A deployment is an inference server with continuous batching: up to `batch` requests at once do not slow each other
+//! down, and more share its speed. Times are those of chat models of 8 to 70 billion parameters on one to
 //! eight accelerators: 0.2 to 0.6 s to the first token, 12 to 35 ms for each further one.
 
 use crate::traffic::{Micros, SECOND};
 
-/// What a deployment is like.
+/// The properties of a deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// To the first token, alone. Seconds.
+    /// Seconds to the first token, alone.
     pub first: f64,
-    /// For each token, alone. Seconds.
+    /// Seconds for each token, alone.
     pub each: f64,
     /// Requests at once that do not slow each other down.
     pub batch: f64,
-    /// The share of requests that it answers with 500.
+    /// The share of requests that fail with 500.
     pub fails: f64,
-    /// For the first so many seconds of every minute and a half it answers 429, with the rest of them as `retry-after`:
-    /// somebody else uses up the limit of the account.
+    /// Seconds at the start of every 90 in which it answers 429, with the rest of them as `retry-after`: another user takes
+    /// the account's limit.
     pub limited: u64,
-    /// In the middle fifth of the time it takes so many times as long.
+    /// In the middle fifth of the time it takes this many times as long.
     pub slows: f64,
 }
 
 const SOUND: Kind = Kind { first: 0.3, each: 0.018, batch: 16.0, fails: 0.0, limited: 0, slows: 1.0 };
 
-/// Hardware of several generations, the slowest three times as slow as the fastest and with most room; one that fails, one
-/// that is limited, and one that slows down. An even share is within what each of them can carry while it is well.
+/// Hardware of several generations, the slowest three times as slow as the fastest and with the largest batch; one that
+/// fails, one that is limited, and one that slows down. Each of them can serve an even share outside of its trouble.
 pub const UNEQUAL: [Kind; 8] = [
     Kind { first: 0.6, each: 0.035, batch: 32.0, ..SOUND },
     Kind { first: 0.35, each: 0.02, batch: 20.0, ..SOUND },
@@ -39,30 +39,30 @@ pub const UNEQUAL: [Kind; 8] = [
     Kind { first: 0.3, each: 0.015, batch: 18.0, slows: 3.0, ..SOUND },
 ];
 
-/// The same where each has more room than anybody asks for, as hosted models do: the fastest could serve everybody, and
-/// whoever never looks at the load makes no mistake.
+/// The same with more room than the requests need, as hosted models have: the fastest could serve all of them, and a
+/// strategy that ignores the load makes no mistake.
 pub fn roomy() -> [Kind; 8] {
     UNEQUAL.map(|kind| Kind { batch: 1000.0, ..kind })
 }
 
-/// Two of the same, with room for everybody, of which one is much slower for a while.
+/// Two equal ones with room for all requests, of which one is much slower for a while.
 pub const PAIR: [Kind; 2] = [Kind { batch: 1000.0, slows: 20.0, ..SOUND }, Kind { batch: 1000.0, ..SOUND }];
 
-/// The control: six of the same, without trouble.
+/// The control: six equal ones without trouble.
 pub const EQUAL: [Kind; 6] = [SOUND; 6];
 
-/// A request at work.
+/// A request in progress.
 #[derive(Clone, Copy, Debug)]
 struct Job {
     request: usize,
     /// Seconds of work until the first token, and until the end, alone.
     to_first: f64,
     left: f64,
-    /// When the first token was there.
+    /// When the first token arrived.
     first: Micros,
 }
 
-/// One that has ended: which, and when its first token was there.
+/// A request that has ended, and when its first token arrived.
 pub type Done = (usize, Micros);
 
 /// A deployment at work.
@@ -71,7 +71,7 @@ pub struct Server {
     pub kind: Kind,
     jobs: Vec<Job>,
     now: Micros,
-    /// Which plan counts: each change makes another.
+    /// The number of the valid plan: each change makes a new one.
     pub plan: u64,
     slowed: (Micros, Micros),
     counted: (Micros, Micros),
@@ -109,25 +109,25 @@ impl Server {
         self.plan += 1;
     }
 
-    /// Begins a request. `first` says how much longer than usual its first token takes.
+    /// Begins a request whose first token takes `first` times as long as usual.
     pub fn begin(&mut self, request: usize, first: f64, tokens: f64) {
         let to_first = first * self.kind.first;
         let left = to_first + tokens * self.kind.each;
         self.jobs.push(Job { request, to_first, left, first: 0 });
     }
 
-    /// Drops a request for which nobody waits any more.
+    /// Drops a request that has timed out.
     pub fn drop(&mut self, request: usize) {
         self.jobs.retain(|job| job.request != request);
     }
 
-    /// Takes out whatever is done.
+    /// Takes the requests that are done.
     pub fn take_done(&mut self) -> Vec<Done> {
         let done = self.jobs.extract_if(.., |job| job.left < 1e-7);
         done.map(|job| (job.request, job.first)).collect()
     }
 
-    /// When there is something to see again.
+    /// The time of the next first token or end.
     pub fn next(&self) -> Option<Micros> {
         let due = |job: &Job| if job.to_first > 0.0 { job.to_first } else { job.left };
         let soonest = self.jobs.iter().map(due).min_by(f64::total_cmp)?;
@@ -135,13 +135,13 @@ impl Server {
         Some(self.now + soonest.max(1))
     }
 
-    /// Seconds until it takes requests again, where it takes none.
+    /// Seconds until it accepts requests again, where it accepts none.
     pub fn limited(&self) -> Option<u64> {
         let second = self.now / SECOND % 90;
         (second < self.kind.limited).then(|| self.kind.limited - second)
     }
 
-    /// What it can carry: requests in a second, each of so many tokens.
+    /// The requests per second that it can serve, each of this many tokens.
     pub fn capacity(kind: &Kind, tokens: f64) -> f64 {
         kind.batch / (kind.first + tokens * kind.each)
     }

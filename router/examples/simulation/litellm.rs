@@ -1,7 +1,7 @@
 //! How LiteLLM 1.109.1 balances, as observed: its strategies, its retries and its cooldowns.
 //!
-//! Wherever there was a choice it is the kinder one: a single process that knows everything at once (two of them overwrite
-//! each other's latencies), no counter drifts, and the zero that it puts down for a deployment it has not seen is not kept.
+//! Where there was a choice it is the kinder one: a single process that knows everything at once (two of them overwrite each
+//! other's latencies), no counter drifts, and the zero that it notes for an unknown deployment is not kept.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ use llm_balancer_router::random::{Random, SplitMix};
 use crate::events::{Balancer, Error};
 use crate::traffic::{Micros, SECOND};
 
-/// From the choice to the call of the provider, where least-busy counts it: 8 to 14 ms were seen.
+/// From the selection to the call of the provider, where least-busy counts it: 8 to 14 ms were measured.
 const OVERHEAD: Micros = SECOND / 100;
 const RETRIES: u32 = 2;
 const COOLDOWN: Micros = 5 * SECOND;
@@ -37,7 +37,7 @@ struct Known {
     /// The minute, and the tokens of what was answered in it.
     tokens: (Micros, f64),
     cooldown: Micros,
-    /// Since when they are counted, and how many.
+    /// The start of their minute, and their number.
     successes: (Micros, f64),
     failures: (Micros, f64),
 }
@@ -89,7 +89,7 @@ impl LiteLlm {
         }
     }
 
-    /// Whether a failure makes a deployment sit out, and for how long.
+    /// Whether a failure cools a deployment down, and for how long.
     fn cool_down(&mut self, deployment: usize, error: Error, now: Micros) {
         let known = &mut self.known[deployment];
         count(&mut known.failures, now);
@@ -105,7 +105,7 @@ impl LiteLlm {
 }
 
 impl Known {
-    /// The mean of what was measured; 0 where nothing was. Streams go by their first tokens, where there are any.
+    /// The mean of the measurements; 0 without any. Streams use their first tokens, where there are any.
     fn latency(&self, is_stream: bool) -> f64 {
         let samples = if is_stream && !self.firsts.is_empty() { &self.firsts } else { &self.latencies };
         samples.iter().sum::<f64>() / samples.len().max(1) as f64
@@ -113,7 +113,7 @@ impl Known {
 }
 
 impl Balancer for LiteLlm {
-    fn choose(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)> {
+    fn select(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)> {
         let deployment = self.pick(now)?;
         let before = self.open.get(&request).map_or(0, |open| open.retries);
         self.open.insert(request, Open { deployment, called: now + OVERHEAD, retries: before });
@@ -146,7 +146,7 @@ impl Balancer for LiteLlm {
         let Open { deployment, retries, .. } = *open;
         let known = &mut self.known[deployment];
         known.in_flight -= 1;
-        // Only the first failure of a request is seen by what follows.
+        // LiteLLM counts only the first failure of a request.
         if retries == 1 {
             if matches!(error, Error::TimedOut) {
                 sample(&mut known.latencies, TIMED_OUT);
@@ -157,7 +157,7 @@ impl Balancer for LiteLlm {
             self.open.remove(&request);
             return None;
         }
-        // With somebody healthy in a group of several it does not wait.
+        // It does not wait while the group has a healthy deployment.
         Some(0)
     }
 }
@@ -169,7 +169,7 @@ fn sample(samples: &mut VecDeque<f64>, seconds: f64) {
     }
 }
 
-/// Counts within a minute that begins with the first.
+/// Counts within a minute that begins with the first one.
 fn count(counter: &mut (Micros, f64), now: Micros) {
     if now >= counter.0 + MINUTE || counter.1 == 0.0 {
         *counter = (now, 0.0);

@@ -1,14 +1,14 @@
 //! The router beside LiteLLM's algorithms: both balance the same requests over the same simulated fleet.
 //!
 //! `make simulate` prints the table and fails where a target is missed. Time is simulated and chance is seeded, so the same
-//! code prints the same table anywhere. What is simulated, and why so, stands at the head of each file. cost-based-routing
-//! is left out: the price alone decides, and with one price for all there is nothing to compare.
+//! code prints the same table anywhere. The head of each file says what is simulated, and why. cost-based-routing is left
+//! out: the price alone decides, and with one price for all there is nothing to compare.
 
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a simulation that goes wrong had better stop"
+    reason = "a simulation that goes wrong has to stop"
 )]
 
 mod events;
@@ -19,22 +19,22 @@ mod traffic;
 
 use std::process::ExitCode;
 
-use events::{Balancer, RECOVERED, Snapshot, UNTIL};
+use events::{Balancer, Observed, RECOVERED, UNTIL};
 use fleet::{EQUAL, Kind, PAIR, Server, UNEQUAL, roomy};
 use litellm::{LiteLlm, Strategy};
 use ours::Ours;
 use traffic::SECOND;
 
-/// So many times the simulated time, each with requests of its own.
+/// One simulation each, with random requests of its own.
 const SEEDS: [u64; 3] = [11, 23, 37];
-/// Of LiteLLM's 99th percentile under latency-based-routing.
+/// The highest share of LiteLLM's 99th percentile under latency-based-routing.
 const LATENCY: f64 = 0.7;
-/// Of the mean load under least-busy among equals.
+/// The highest load in shares of the mean, under least-busy among equals.
 const BALANCE: f64 = 1.1;
-/// Of two equal deployments, of which one was slow until a minute ago: an even share, in shares of that one.
+/// Of two equal deployments, of which one was slow until a minute ago: an even share divided by the share of that one.
 const RECOVERY: f64 = 2.0;
 
-/// Its name, whether answers are streamed, and what LiteLLM does.
+/// The strategy's name, whether responses are streamed, and LiteLLM's strategy.
 const ROWS: [(&str, bool, Strategy); 5] = [
     ("simple-shuffle", false, Strategy::SimpleShuffle),
     ("least-busy", false, Strategy::LeastBusy),
@@ -43,7 +43,7 @@ const ROWS: [(&str, bool, Strategy); 5] = [
     ("latency-based-routing", true, Strategy::LatencyBased),
 ];
 
-/// The figures of one line, on one side.
+/// The figures of one balancer in a row.
 struct Figures {
     median: f64,
     high: f64,
@@ -52,14 +52,15 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(all: &[Snapshot]) -> Self {
-        let mut latencies: Vec<f64> = all.iter().flat_map(|seen| seen.latencies.iter().copied()).collect();
+    fn of(all: &[Observed]) -> Self {
+        let mut latencies: Vec<f64> =
+            all.iter().flat_map(|observed| observed.latencies.iter().copied()).collect();
         latencies.sort_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-        let errors = all.iter().map(|seen| seen.errors).sum::<usize>() as f64;
-        let imbalance = |seen: &Snapshot| {
-            let most = seen.loads.iter().copied().fold(0.0, f64::max);
-            most * seen.loads.len() as f64 / seen.loads.iter().sum::<f64>()
+        let errors = all.iter().map(|observed| observed.errors).sum::<usize>() as f64;
+        let imbalance = |observed: &Observed| {
+            let most = observed.loads.iter().copied().fold(0.0, f64::max);
+            most * observed.loads.len() as f64 / observed.loads.iter().sum::<f64>()
         };
         Self {
             median: at(0.5),
@@ -90,13 +91,13 @@ fn figures(
     Figures::of(&SEEDS.iter().map(of_seed).collect::<Vec<_>>())
 }
 
-/// Requests in a second that use a fleet as much as is meant.
+/// The requests per second that use a fleet as intended.
 fn rate(fleet: &[Kind]) -> f64 {
     let capacity = |kind| Server::capacity(kind, traffic::mean_tokens());
     fleet.iter().map(capacity).sum::<f64>() * traffic::UTILISATION
 }
 
-/// Prints a fleet's table, and gives back ours and theirs, row by row.
+/// Prints a fleet's table; returns our figures and LiteLLM's by row.
 fn table(name: &str, fleet: &[Kind], rate: f64) -> Vec<(Figures, Figures)> {
     println!("\n{name}, {rate:.1} requests/s");
     println!("{:30} {:^34} | {:^34} | ratio", "", "llm-balancer", "LiteLLM");
@@ -114,22 +115,22 @@ fn table(name: &str, fleet: &[Kind], rate: f64) -> Vec<(Figures, Figures)> {
     ROWS.iter().map(row).collect()
 }
 
-/// Prints whether a target is met, and says so.
+/// Prints and returns whether a target is met.
 fn is_met(what: &str, figure: f64, target: f64) -> bool {
     let verdict = if figure <= target { "met" } else { "MISSED" };
     println!("{verdict}: {what}: {figure:.3}, at most {target}");
     figure <= target
 }
 
-/// An even share of the requests of a minute, in shares of a deployment that was slow until a minute before.
+/// An even share of the requests of a minute, divided by the share of a deployment that was slow until a minute before.
 fn recovery(is_stream: bool) -> f64 {
     let (mut own, mut all) = (0, 0);
     for seed in SEEDS {
         let requests = traffic::requests(2.0, UNTIL, seed);
         let mut balancer = Ours::new("latency-based-routing", PAIR.len(), is_stream, seed);
-        let seen = events::run(&PAIR, &requests, seed, is_stream, &mut balancer);
+        let observed = events::run(&PAIR, &requests, seed, is_stream, &mut balancer);
         let minute = RECOVERED + 60 * SECOND..RECOVERED + 120 * SECOND;
-        let sent = seen.sent.iter().filter(|(at, _)| minute.contains(at));
+        let sent = observed.sent.iter().filter(|(at, _)| minute.contains(at));
         for (_, deployment) in sent {
             all += 1;
             own += usize::from(*deployment == 0);
@@ -140,7 +141,7 @@ fn recovery(is_stream: bool) -> f64 {
 
 fn main() -> ExitCode {
     let unequal = table("Eight unequal deployments, some of them troubled", &UNEQUAL, rate(&UNEQUAL));
-    table("The same with room for everybody", &roomy(), rate(&UNEQUAL));
+    table("The same with room for all requests", &roomy(), rate(&UNEQUAL));
     let equal = table("Six equal deployments without trouble", &EQUAL, rate(&EQUAL));
     println!();
     let (ours, theirs) = &unequal[3];

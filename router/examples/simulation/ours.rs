@@ -1,4 +1,4 @@
-//! The product's own router behind the simulation's interface: several workers, each with a VM of its own, over one store.
+//! The product's own router as a balancer of the simulation: several workers, each with a VM of its own, and one store.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step,
 use crate::events::{Balancer, Error, TIMEOUT};
 use crate::traffic::{Micros, SECOND};
 
-/// Workers of one Envoy; each request comes to one of them at random, and stays there.
+/// Workers of one Envoy. Each request belongs to one of them, at random.
 const WORKERS: u32 = 4;
 /// When the simulation begins: the turn of a minute, in 2025.
 const NOON: Duration = Duration::from_secs(29_000_000 * 60);
@@ -25,7 +25,7 @@ pub struct Ours {
     store: Memory,
     random: SplitMix,
     body: String,
-    /// The worker of each request that was retried, and what it has been through.
+    /// The worker and the state of each request between two attempts.
     retry_states: HashMap<usize, (usize, RetryState)>,
     open: HashMap<usize, (usize, Attempt)>,
 }
@@ -61,7 +61,7 @@ impl Ours {
 }
 
 impl Balancer for Ours {
-    fn choose(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)> {
+    fn select(&mut self, request: usize, now: Micros) -> Option<(usize, Micros)> {
         let (place, retry_state) = match self.retry_states.remove(&request) {
             Some((place, retry_state)) => (place, Some(retry_state)),
             None => (self.random.below(self.workers.len()), None),

@@ -1,7 +1,7 @@
-//! What clients ask, and the luck of every attempt: the same for whoever balances it.
+//! The requests of clients, and the chance of every attempt: the same for both balancers.
 //!
 //! Requests arrive at random (Poisson); a quarter of the time, in bursts of ten seconds on average, they come twice as
-//! often. On average the fleet is used to six tenths of what it can carry. Answers are of log-normal length with a median
+//! often. On average the fleet is used to six tenths of its capacity. Answers are of log-normal length with a median
 //! of 200 tokens, a mean of 275 and a hundredth above 1,290.
 
 use llm_balancer_router::random::{Random, SplitMix};
@@ -10,19 +10,19 @@ use llm_balancer_router::random::{Random, SplitMix};
 pub type Micros = u64;
 pub const SECOND: Micros = 1_000_000;
 
-/// How much of what the fleet can carry is asked for, on average.
+/// The average use of the fleet's capacity.
 pub const UTILISATION: f64 = 0.6;
-/// Tokens of an answer: median, and the deviation of the logarithm.
+/// Tokens of a response: the median, and the deviation of the logarithm.
 const MEDIAN: f64 = 200.0;
 const SPREAD: f64 = 0.8;
-/// NoDeployment asks for more.
+/// The longest response.
 const LONGEST: f64 = 4096.0;
-/// Seconds of calm and of bursts, on average, and how much more comes in a burst.
+/// The average seconds of calm and of bursts, and the factor of requests in a burst.
 const CALM: f64 = 30.0;
 const BURST: f64 = 10.0;
 const TIMES: f64 = 2.0;
 
-/// Tokens of an answer, on average.
+/// The average tokens of a response.
 pub fn mean_tokens() -> f64 {
     MEDIAN * (SPREAD * SPREAD / 2.0).exp()
 }
@@ -31,11 +31,11 @@ pub fn mean_tokens() -> f64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     pub at: Micros,
-    /// Of its answer.
+    /// The tokens of its response.
     pub tokens: f64,
 }
 
-/// All requests of a time, at so many a second on average.
+/// All requests until a time, at this average rate per second.
 pub fn requests(rate: f64, until: Micros, seed: u64) -> Vec<Request> {
     let mut random = SplitMix::new(seed);
     let calm = rate * (CALM + BURST) / (CALM + BURST * TIMES);
@@ -56,14 +56,14 @@ pub fn requests(rate: f64, until: Micros, seed: u64) -> Vec<Request> {
     all
 }
 
-/// The luck of one attempt.
+/// The random part of one attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Luck {
-    /// Decides whether it fails.
+    /// Below a deployment's share of failures, it fails.
     pub fails: f64,
-    /// How much longer than usual the first token takes.
+    /// The factor of the time to the first token.
     pub first: f64,
-    /// On the network, in both directions.
+    /// The time on the network, in both directions.
     pub network: Micros,
 }
 

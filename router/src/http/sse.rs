@@ -69,10 +69,7 @@ impl Splitter {
     }
 
     fn line_end(&mut self) -> Piece<'static> {
-        match std::mem::take(&mut self.in_line) {
-            true => Piece::LineEnd,
-            false => Piece::EventEnd,
-        }
+        if std::mem::take(&mut self.in_line) { Piece::LineEnd } else { Piece::EventEnd }
     }
 }
 

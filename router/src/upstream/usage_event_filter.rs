@@ -72,10 +72,10 @@ impl UsageEventFilter {
         let part = out.chunk.get(range.0..range.1).unwrap_or_default();
         let is_first = !std::mem::replace(&mut self.is_past_first, true);
         let is_long = std::mem::take(&mut self.is_long);
-        self.is_removed = match held.is_empty() {
-            _ if is_long => false,
-            true => !is_plain && is_usage_event(part, is_first),
-            false => is_usage_event(&[&held, part].concat(), is_first),
+        self.is_removed = if held.is_empty() {
+            !is_long && !is_plain && is_usage_event(part, is_first)
+        } else {
+            is_usage_event(&[&held, part].concat(), is_first)
         };
         out.end_event(&held, range, self.is_removed);
     }

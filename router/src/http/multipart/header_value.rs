@@ -67,10 +67,10 @@ fn value(text: &str) -> Result<(String, &str), &'static str> {
         None => {
             let end = text.find([';', ' ', '\t']).unwrap_or(text.len());
             let (value, rest) = text.split_at_checked(end).unwrap_or((text, ""));
-            match value.is_empty() || value.contains(['"', '\\']) {
-                true => Err("an unquoted value that is empty, or has a quote or a backslash in it"),
-                false => Ok((value.to_owned(), rest)),
+            if value.is_empty() || value.contains(['"', '\\']) {
+                return Err("an unquoted value that is empty, or has a quote or a backslash in it");
             }
+            Ok((value.to_owned(), rest))
         }
     }
 }

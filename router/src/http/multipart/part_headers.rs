@@ -69,15 +69,13 @@ impl PartHeaders {
     /// It is `multipart/..`.
     pub(super) fn media_type(&self) -> Result<Option<&str>, &'static str> {
         let Some(text) = self.content_type.as_deref() else { return Ok(None) };
-        let is_media_type = |value: &HeaderValue<'_>| {
+        if text.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
+            return Err("a nested form");
+        }
+        let is_valid = |value: HeaderValue<'_>| {
             value.main.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
         };
-        match text.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
-            true => Err("a nested form"),
-            false => Ok((text.is_ascii()
-                && HeaderValue::parse(text).is_ok_and(|value| is_media_type(&value)))
-            .then_some(text)),
-        }
+        Ok(Some(text).filter(|text| text.is_ascii() && HeaderValue::parse(text).is_ok_and(is_valid)))
     }
 
     /// A field's text. Its media type is dropped, so its charset must be UTF-8.
@@ -160,10 +158,10 @@ fn filename(value: &HeaderValue<'_>) -> Result<Option<String>, &'static str> {
     };
     // Folders are dropped (RFC 7578, 4.2).
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    match name.is_empty() || matches!(name, "." | "..") || name.contains(char::is_control) {
-        true => Err("an empty or invalid file name"),
-        false => Ok(Some(name.to_owned())),
+    if name.is_empty() || matches!(name, "." | "..") || name.contains(char::is_control) {
+        return Err("an empty or invalid file name");
     }
+    Ok(Some(name.to_owned()))
 }
 
 /// `utf-8'en'na%C3%AFve.wav` (RFC 8187).

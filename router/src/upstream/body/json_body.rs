@@ -123,9 +123,10 @@ impl<'a> Edits<'a> {
 
     /// The value of a kept member, without the deployment's drop paths and without tags in metadata.
     fn value<'m>(&self, member: &json::Member<'m>) -> Cow<'m, str> {
-        let value = match self.stores && member.key == "metadata" {
-            true => metadata::without_tags(member.value),
-            false => Cow::Borrowed(member.value),
+        let value = if self.stores && member.key == "metadata" {
+            metadata::without_tags(member.value)
+        } else {
+            Cow::Borrowed(member.value)
         };
         drop_path::pruned(&member.key, &value, &self.deployment.drop_paths).map_or(value, Cow::Owned)
     }

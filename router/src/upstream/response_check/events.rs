@@ -98,11 +98,10 @@ impl<'a> Event<'a> {
         if data == b"[DONE]" || data == b"null" {
             return Some(response.not_an_answer(NO_EVENT));
         }
-        let is_error = is_error || top_level::scan_whole(data) == ObjectScan::Error;
-        Some(match is_error {
-            true => CheckResult::Failed(FalseSuccess::from_json(data)),
-            false => CheckResult::Genuine(BodyFormat::EventStream),
-        })
+        if is_error || top_level::scan_whole(data) == ObjectScan::Error {
+            return Some(CheckResult::Failed(FalseSuccess::from_json(data)));
+        }
+        Some(CheckResult::Genuine(BodyFormat::EventStream))
     }
 }
 

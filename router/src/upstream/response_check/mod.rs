@@ -131,10 +131,10 @@ fn may_be_events(text: &[u8], expected: ExpectedBody, response: &HeldResponse<'_
 impl HeldResponse<'_> {
     fn check_empty(&self, expected: ExpectedBody) -> CheckResult {
         // The transcription of silence is an empty text.
-        match expected == ExpectedBody::TextOrJson && !self.has_content_type(&["json"]) {
-            true => PASSES,
-            false => CheckResult::Failed(FalseSuccess::without_message(self.status, "an empty body")),
+        if expected == ExpectedBody::TextOrJson && !self.has_content_type(&["json"]) {
+            return PASSES;
         }
+        CheckResult::Failed(FalseSuccess::without_message(self.status, "an empty body"))
     }
 
     fn check_object(&self, text: &[u8], expected: ExpectedBody) -> CheckResult {
@@ -183,10 +183,10 @@ impl HeldResponse<'_> {
         // Compressions other than gzip and zstd cannot be recognised by their first bytes.
         let encoding = (self.header)("content-encoding");
         let is_encoded = encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
-        match is_encoded || self.has_content_type(&BINARY_TYPES) {
-            true => PASSES,
-            false => CheckResult::Failed(FalseSuccess::without_message(self.status, body)),
+        if is_encoded || self.has_content_type(&BINARY_TYPES) {
+            return PASSES;
         }
+        CheckResult::Failed(FalseSuccess::without_message(self.status, body))
     }
 
     /// Whether the content-type contains one of these.

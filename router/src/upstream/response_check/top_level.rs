@@ -93,14 +93,14 @@ fn member(key: &[u8], value: &[u8]) -> Option<Option<ObjectScan>> {
         b"error" | b"errors" => is_error_value(value, 0)?.then_some(ObjectScan::Error),
         b"object" | b"type" => names_an_error(value)?.then_some(ObjectScan::Error),
         _ if CONTENT.contains(&key) => is_filled(value)?.then_some(ObjectScan::Content),
-        _ => match ENVELOPES.iter().find(|(envelope, _)| *envelope == key) {
-            Some((_, tells)) => any_member(value, |key, value| match key == *tells {
-                true => is_filled(value),
-                false => Some(false),
-            })?
-            .then_some(ObjectScan::Error),
-            None => None,
-        },
+        _ => {
+            let Some((_, marker)) = ENVELOPES.iter().find(|(envelope, _)| *envelope == key) else {
+                return Some(None);
+            };
+            let is_error =
+                |key: &[u8], value: &[u8]| if key == *marker { is_filled(value) } else { Some(false) };
+            any_member(value, is_error)?.then_some(ObjectScan::Error)
+        }
     })
 }
 

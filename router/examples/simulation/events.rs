@@ -1,4 +1,5 @@
-//! Events in the order of simulated time: requests go to the deployments that a balancer selects, and end.
+//! Events in the order of simulated time: requests go to the deployments that a balancer selects,
+//! and end.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,8 +1,9 @@
 //! The deployments of a simulated fleet, and the speed at which they serve.
 //!
-//! A deployment is an inference server with continuous batching: up to `batch` requests at once do not slow each other
-//! down, and more share its speed. Times are those of chat models of 8 to 70 billion parameters on one to
-//! eight accelerators: 0.2 to 0.6 s to the first token, 12 to 35 ms for each further one.
+//! A deployment is an inference server with continuous batching: up to `batch` requests at once do
+//! not slow each other down, and more share its speed. Times are those of chat models of 8 to 70
+//! billion parameters on one to eight accelerators: 0.2 to 0.6 s to the first token, 12 to 35 ms
+//! for each further one.
 
 use crate::traffic::{Micros, SECOND};
 
@@ -17,8 +18,8 @@ pub struct Kind {
     pub batch: f64,
     /// The share of requests that fail with 500.
     pub fails: f64,
-    /// Seconds at the start of every 90 in which it answers 429, with the rest of them as `retry-after`: another user takes
-    /// the account's limit.
+    /// Seconds at the start of every 90 in which it answers 429, with the rest of them as
+    /// `retry-after`: another user takes the account's limit.
     pub limited: u64,
     /// In the middle fifth of the time it takes this many times as long.
     pub slows: f64,
@@ -26,8 +27,9 @@ pub struct Kind {
 
 const SOUND: Kind = Kind { first: 0.3, each: 0.018, batch: 16.0, fails: 0.0, limited: 0, slows: 1.0 };
 
-/// Hardware of several generations, the slowest three times as slow as the fastest and with the largest batch; one that
-/// fails, one that is limited, and one that slows down. Each of them can serve an even share outside of its trouble.
+/// Hardware of several generations, the slowest three times as slow as the fastest and with the
+/// largest batch; one that fails, one that is limited, and one that slows down. Each of them can
+/// serve an even share outside of its trouble.
 pub const UNEQUAL: [Kind; 8] = [
     Kind { first: 0.6, each: 0.035, batch: 32.0, ..SOUND },
     Kind { first: 0.35, each: 0.02, batch: 20.0, ..SOUND },
@@ -39,8 +41,8 @@ pub const UNEQUAL: [Kind; 8] = [
     Kind { first: 0.3, each: 0.015, batch: 18.0, slows: 3.0, ..SOUND },
 ];
 
-/// The same with more room than the requests need, as hosted models have: the fastest could serve all of them, and a
-/// strategy that ignores the load makes no mistake.
+/// The same with more room than the requests need, as hosted models have: the fastest could serve
+/// all of them, and a strategy that ignores the load makes no mistake.
 pub fn roomy() -> [Kind; 8] {
     UNEQUAL.map(|kind| Kind { batch: 1000.0, ..kind })
 }

@@ -1,7 +1,8 @@
 //! How LiteLLM 1.109.1 balances, as observed: its strategies, its retries and its cooldowns.
 //!
-//! Where there was a choice it is the kinder one: a single process that knows everything at once (two of them overwrite each
-//! other's latencies), no counter drifts, and the zero that it notes for an unknown deployment is not kept.
+//! Where there was a choice it is the kinder one: a single process that knows everything at once
+//! (two of them overwrite each other's latencies), no counter drifts, and the zero that it notes
+//! for an unknown deployment is not kept.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +11,8 @@ use llm_balancer_router::random::{Random, SplitMix};
 use crate::events::{Balancer, Error};
 use crate::traffic::{Micros, SECOND};
 
-/// From the selection to the call of the provider, where least-busy counts it: 8 to 14 ms were measured.
+/// From the selection to the call of the provider, where least-busy counts it: 8 to 14 ms were
+/// measured.
 const OVERHEAD: Micros = SECOND / 100;
 const RETRIES: u32 = 2;
 const COOLDOWN: Micros = 5 * SECOND;
@@ -105,7 +107,8 @@ impl LiteLlm {
 }
 
 impl Known {
-    /// The mean of the measurements; 0 without any. Streams use their first tokens, where there are any.
+    /// The mean of the measurements; 0 without any. Streams use their first tokens, where there are
+    /// any.
     fn latency(&self, is_stream: bool) -> f64 {
         let samples = if is_stream && !self.firsts.is_empty() { &self.firsts } else { &self.latencies };
         samples.iter().sum::<f64>() / samples.len().max(1) as f64

@@ -1,8 +1,10 @@
-//! The router beside LiteLLM's algorithms: both balance the same requests over the same simulated fleet.
+//! The router beside LiteLLM's algorithms: both balance the same requests over the same simulated
+//! fleet.
 //!
-//! `make simulate` prints the table and fails where a target is missed. Time is simulated and chance is seeded, so the same
-//! code prints the same table anywhere. The head of each file says what is simulated, and why. cost-based-routing is left
-//! out: the price alone decides, and with one price for all there is nothing to compare.
+//! `make simulate` prints the table and fails where a target is missed. Time is simulated and
+//! chance is seeded, so the same code prints the same table anywhere. The head of each file says
+//! what is simulated, and why. cost-based-routing is left out: the price alone decides, and with
+//! one price for all there is nothing to compare.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -31,7 +33,8 @@ const SEEDS: [u64; 3] = [11, 23, 37];
 const LATENCY: f64 = 0.7;
 /// The highest load in shares of the mean, under least-busy among equals.
 const BALANCE: f64 = 1.1;
-/// Of two equal deployments, of which one was slow until a minute ago: an even share divided by the share of that one.
+/// Of two equal deployments, of which one was slow until a minute ago: an even share divided by the
+/// share of that one.
 const RECOVERY: f64 = 2.0;
 
 /// The strategy's name, whether responses are streamed, and LiteLLM's strategy.
@@ -122,7 +125,8 @@ fn is_met(what: &str, figure: f64, target: f64) -> bool {
     figure <= target
 }
 
-/// An even share of the requests of a minute, divided by the share of a deployment that was slow until a minute before.
+/// An even share of the requests of a minute, divided by the share of a deployment that was slow
+/// until a minute before.
 fn recovery(is_stream: bool) -> f64 {
     let (mut own, mut all) = (0, 0);
     for seed in SEEDS {

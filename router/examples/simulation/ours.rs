@@ -1,4 +1,5 @@
-//! The product's own router as a balancer of the simulation: several workers, each with a VM of its own, and one store.
+//! The product's own router as a balancer of the simulation: several workers, each with a VM of its
+//! own, and one store.
 
 use std::collections::HashMap;
 use std::time::Duration;

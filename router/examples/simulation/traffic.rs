@@ -1,8 +1,8 @@
 //! The requests of clients, and the chance of every attempt: the same for both balancers.
 //!
-//! Requests arrive at random (Poisson); a quarter of the time, in bursts of ten seconds on average, they come twice as
-//! often. On average the fleet is used to six tenths of its capacity. Answers are of log-normal length with a median
-//! of 200 tokens, a mean of 275 and a hundredth above 1,290.
+//! Requests arrive at random (Poisson); a quarter of the time, in bursts of ten seconds on average,
+//! they come twice as often. On average the fleet is used to six tenths of its capacity. Answers
+//! are of log-normal length with a median of 200 tokens, a mean of 275 and a hundredth above 1,290.
 
 use llm_balancer_router::random::{Random, SplitMix};
 

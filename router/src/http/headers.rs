@@ -10,7 +10,8 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// From a buffer and the ranges of names and values in it. A range outside of it reads as empty.
+    /// From a buffer and the ranges of names and values in it. A range outside of it reads as
+    /// empty.
     pub fn new(buffer: Vec<u8>, entries: Vec<(Range<usize>, Range<usize>)>) -> Self {
         Self { buffer, entries }
     }

@@ -1,4 +1,5 @@
-//! HTTP and its formats: headers, routes, JSON, forms, server-sent events. Nothing here knows about models.
+//! HTTP and its formats: headers, routes, JSON, forms, server-sent events. Nothing here knows about
+//! models.
 
 pub mod auth;
 pub mod headers;

@@ -1,9 +1,10 @@
-//! The wait that a provider asks for: `retry-after-ms` (OpenAI, Azure), or `retry-after` in seconds or as a date.
+//! The wait that a provider asks for: `retry-after-ms` (OpenAI, Azure), or `retry-after` in seconds
+//! or as a date.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Reads the values of both headers, of which milliseconds have precedence. `now` is the time since the Unix epoch.
-/// Zero for a date in the past; `None` where neither value is valid.
+/// Reads the values of both headers, of which milliseconds have precedence. `now` is the time since
+/// the Unix epoch. Zero for a date in the past; `None` where neither value is valid.
 pub fn retry_after(milliseconds: Option<&str>, seconds: Option<&str>, now: Duration) -> Option<Duration> {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     let wait = |seconds| Duration::try_from_secs_f64(seconds).ok();

@@ -1,6 +1,7 @@
 //! A body that replaces the client's: new bytes, with pieces of the client's own body between them.
 //!
-//! A VM never releases memory, so a prompt or a file of megabytes is not copied: Envoy gets it from the client's body.
+//! A VM never releases memory, so a prompt or a file of megabytes is not copied: Envoy gets it from
+//! the client's body.
 
 use std::ops::Range;
 

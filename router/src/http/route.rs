@@ -41,8 +41,8 @@ pub struct ModelRoute {
 /// The format of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// A JSON object. Providers differ in its required members, such as `messages` or `input`, so only the model is
-    /// required here.
+    /// A JSON object. Providers differ in its required members, such as `messages` or `input`, so
+    /// only the model is required here.
     Json,
     /// multipart/form-data.
     Multipart,
@@ -72,8 +72,8 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
     ModelRoute { suffix: "/responses", body: BodyKind::Json, keeps_metadata: true },
 ];
 
-/// A path with single slashes: behind a base URL that ends in a slash there are two. A slash in a model's name is single,
-/// or `%2F`.
+/// A path with single slashes: behind a base URL that ends in a slash there are two. A slash in a
+/// model's name is single, or `%2F`.
 pub fn merge_slashes(path: &str) -> Cow<'_, str> {
     if !path.contains("//") {
         return Cow::Borrowed(path);
@@ -93,8 +93,8 @@ fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
 }
 
 impl<'a> Route<'a> {
-    /// The route of a path without a query and with single slashes. A first `/v1` is optional, as in LiteLLM. Azure's
-    /// clients have `/openai` or `/openai/v1` in front.
+    /// The route of a path without a query and with single slashes. A first `/v1` is optional, as
+    /// in LiteLLM. Azure's clients have `/openai` or `/openai/v1` in front.
     pub fn parse(path: &'a str) -> Self {
         let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
         let path = below(path, "/v1").unwrap_or(path);
@@ -133,7 +133,8 @@ impl<'a> Route<'a> {
         path.strip_prefix("/engines/").map_or(Self::Unknown, Self::parse_with_model)
     }
 
-    /// `{model}/chat/completions`. The longest suffix counts: `/chat/completions` before `/completions`.
+    /// `{model}/chat/completions`. The longest suffix counts: `/chat/completions` before
+    /// `/completions`.
     fn parse_with_model(rest: &'a str) -> Self {
         let named = MODEL_ROUTES.iter().filter_map(|route| Some((route, rest.strip_suffix(route.suffix)?)));
         match named.filter(|(_, model)| !model.is_empty()).max_by_key(|(route, _)| route.suffix.len()) {
@@ -142,7 +143,8 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// A route to suggest for a path that is not served: one at its end, or in front of a `/v1` there.
+    /// A route to suggest for a path that is not served: one at its end, or in front of a `/v1`
+    /// there.
     pub fn suggestion(path: &str) -> Option<&'static str> {
         let path = path.trim_end_matches('/');
         let path = path.strip_suffix("/v1").unwrap_or(path);

@@ -1,5 +1,6 @@
-//! Server-sent events, split by the standard (WHATWG HTML, 9.2.5 and 9.2.6): LF, CR or CRLF ends a line, an empty line ends
-//! an event, and a byte order mark may precede the first line. Every byte is read once, wherever the chunks are cut.
+//! Server-sent events, split by the standard (WHATWG HTML, 9.2.5 and 9.2.6): LF, CR or CRLF ends a
+//! line, an empty line ends an event, and a byte order mark may precede the first line. Every byte
+//! is read once, wherever the chunks are cut.
 
 use memchr::memchr2;
 
@@ -73,7 +74,8 @@ impl Splitter {
     }
 }
 
-/// The data of an event: the values of its `data` lines, joined. A byte order mark may precede the stream's first event.
+/// The data of an event: the values of its `data` lines, joined. A byte order mark may precede the
+/// stream's first event.
 pub fn data(event: &[u8], is_first: bool) -> Vec<u8> {
     let event = event.strip_prefix(BOM).filter(|_| is_first).unwrap_or(event);
     let lines = event.split(|byte| matches!(byte, b'\n' | b'\r'));

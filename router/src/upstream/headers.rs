@@ -1,5 +1,5 @@
-//! The request headers that a deployment gets: path, host, credentials and time limits, built from nothing, so that no
-//! header of the client's can leak to the provider by oversight.
+//! The request headers that a deployment gets: path, host, credentials and time limits, built from
+//! nothing, so that no header of the client's can leak to the provider by oversight.
 
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ pub enum TimeLimit {
     Idle(Duration),
 }
 
-/// All headers of the request to the provider, those of its body and Envoy's own controls included, but for the name of
-/// the cluster: the filter sets that one by a call of its own, which makes Envoy select the route again.
+/// All headers of the request to the provider, those of its body and Envoy's own controls included,
+/// but for the name of the cluster: the filter sets that one by a call of its own, which makes
+/// Envoy select the route again.
 pub fn request_headers(
     request: &Request,
     deployment: &Deployment,
@@ -85,10 +86,12 @@ fn is_framing(name: &str) -> bool {
     matches!(name, "content-type" | "content-length" | "transfer-encoding" | "host" | "connection")
 }
 
-/// The longest limit in milliseconds that is passed to Envoy, almost 25 days: Envoy ignores numbers that do not fit.
+/// The longest limit in milliseconds that is passed to Envoy, almost 25 days: Envoy ignores numbers
+/// that do not fit.
 const MAX_MILLISECONDS: u128 = i32::MAX as u128;
 
-/// A limit as Envoy's headers take it: at least one millisecond, since zero would switch the limit off.
+/// A limit as Envoy's headers take it: at least one millisecond, since zero would switch the limit
+/// off.
 pub(crate) fn milliseconds(limit: Duration) -> String {
     limit.as_millis().clamp(1, MAX_MILLISECONDS).to_string()
 }

@@ -1,4 +1,5 @@
-//! `GET /health`: which deployments respond. A probe lists a deployment's models, which costs no tokens.
+//! `GET /health`: which deployments respond. A probe lists a deployment's models, which costs no
+//! tokens.
 
 use std::fmt::Write as _;
 

@@ -7,8 +7,8 @@ pub(super) fn find<'a>(params: &'a [Member], name: &str) -> Option<&'a str> {
     params.iter().find(|member| member.key == name).map(|member| member.json.as_str())
 }
 
-/// The value that goes to the provider, unless it is null: that of the deployment's extra_body, else the client's, else
-/// that of the deployment's defaults.
+/// The value that goes to the provider, unless it is null: that of the deployment's extra_body,
+/// else the client's, else that of the deployment's defaults.
 pub(super) fn effective<'a>(
     name: &str,
     client: Option<&'a str>,

@@ -12,7 +12,8 @@ const SEGMENT: &AsciiSet =
 /// The start of Azure's own path, behind the operator's.
 const AZURE: &str = "/openai/deployments/";
 
-/// LiteLLM's `AZURE_DEFAULT_API_VERSION`, and its version for responses, the first one in which Azure serves them.
+/// LiteLLM's `AZURE_DEFAULT_API_VERSION`, and its version for responses, the first one in which
+/// Azure serves them.
 const AZURE_DEFAULT: &str = "api-version=2025-02-01-preview";
 const AZURE_RESPONSES: &str = "api-version=2025-03-01-preview";
 
@@ -58,7 +59,8 @@ fn template(layout: Layout, route: &str) -> Option<Template> {
     }
 }
 
-/// Routes that Azure serves besides responses; under a deployment's name where the `api_version` is a date.
+/// Routes that Azure serves besides responses; under a deployment's name where the `api_version` is
+/// a date.
 fn azure_serves(route: &str) -> bool {
     matches!(
         route,
@@ -78,8 +80,9 @@ pub fn serves(layout: Layout, route: &str) -> bool {
     template(layout, route).is_some()
 }
 
-/// The path and query of a route at this endpoint. `route` is OpenAI's: `/chat/completions`, or `/models` for the list of
-/// models. A route that the layout lacks is put behind the base, where the provider answers with its own error.
+/// The path and query of a route at this endpoint. `route` is OpenAI's: `/chat/completions`, or
+/// `/models` for the list of models. A route that the layout lacks is put behind the base, where
+/// the provider answers with its own error.
 pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     let mut path = String::with_capacity(128);
     match template(endpoint.layout, route).unwrap_or(Template::Base) {

@@ -5,8 +5,8 @@ use llm_balancer_config::{Endpoint, Tls};
 /// The most characters that are shown.
 const MAX_CHARS: usize = 300;
 
-/// Scheme, host and path of a `Location` header; a relative one is completed by the endpoint. Query and user name may be
-/// secret and are left out. `None` where nothing remains.
+/// Scheme, host and path of a `Location` header; a relative one is completed by the endpoint. Query
+/// and user name may be secret and are left out. `None` where nothing remains.
 pub fn display_location(location: &str, endpoint: &Endpoint) -> Option<String> {
     let location = location.trim().split(['?', '#']).next().unwrap_or_default();
     if location.is_empty() {

@@ -1,8 +1,10 @@
-//! Single hop: the filter is on the gateway's own listener, runs once per request, and Envoy makes the retries.
+//! Single hop: the filter is on the gateway's own listener, runs once per request, and Envoy makes
+//! the retries.
 //!
-//! Envoy retries as these headers say, and stays with the selected deployment. Another deployment, the next `order` and a
-//! fallback after a failure would need an attempt that the filter sees, so there is none of them. What is decided before
-//! a request is sent, and what is counted, is the same as with two hops.
+//! Envoy retries as these headers say, and stays with the selected deployment. Another deployment,
+//! the next `order` and a fallback after a failure would need an attempt that the filter sees, so
+//! there is none of them. What is decided before a request is sent, and what is counted, is the
+//! same as with two hops.
 
 use crate::http::headers::Headers;
 use crate::upstream::headers::{TimeLimit, milliseconds};

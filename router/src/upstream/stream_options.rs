@@ -1,4 +1,5 @@
-//! `stream_options` that ask a provider for the usage of a stream, which it sends on request only (BEHAVIOUR 9.3).
+//! `stream_options` that ask a provider for the usage of a stream, which it sends on request only
+//! (BEHAVIOUR 9.3).
 
 use llm_balancer_config::Deployment;
 
@@ -9,8 +10,9 @@ use crate::upstream::params;
 
 const NAME: &str = "stream_options";
 
-/// Whether a request has to be changed for its stream to end with the usage. If so, neither the client nor the
-/// deployment's parameters ask for the usage, and its event is removed from the response.
+/// Whether a request has to be changed for its stream to end with the usage. If so, neither the
+/// client nor the deployment's parameters ask for the usage, and its event is removed from the
+/// response.
 pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
     if !may_inject(parsed, route, deployment)
         || (parsed.asks_usage && params::find(&deployment.extra_body, NAME).is_none())
@@ -22,7 +24,8 @@ pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: 
     })
 }
 
-/// The `stream_options` to send where [`injects_usage`]: those that would be sent anyway, and `include_usage`.
+/// The `stream_options` to send where [`injects_usage`]: those that would be sent anyway, and
+/// `include_usage`.
 pub fn with_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> Option<String> {
     if !injects_usage(parsed, route, deployment) {
         return None;
@@ -42,8 +45,8 @@ pub fn include_usage(options: &str) -> bool {
     Object::parse(options.as_bytes()).is_ok_and(|options| options.is_true("include_usage"))
 }
 
-/// Whether a provider may get the option. The Responses API sends its usage unasked, and other routes lack the option. A
-/// deployment that lacks it has it among its drop_params.
+/// Whether a provider may get the option. The Responses API sends its usage unasked, and other
+/// routes lack the option. A deployment that lacks it has it among its drop_params.
 fn may_inject(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
     parsed.stream
         && matches!(route.suffix, "/chat/completions" | "/completions")
@@ -75,7 +78,8 @@ mod tests {
     use crate::request::parse::Request;
     use crate::upstream::body::rewritten;
 
-    /// The body that a deployment with these params gets, and whether the usage event is then removed.
+    /// The body that a deployment with these params gets, and whether the usage event is then
+    /// removed.
     fn sent(path: &str, params: &str, body: &str) -> (serde_json::Value, bool) {
         let yaml = format!(
             "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://a.test', api_key: k{params}}}\n"

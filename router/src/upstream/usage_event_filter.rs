@@ -1,14 +1,16 @@
-//! Removes the event of a stream that has its usage and no choices, for a client that did not ask for it.
+//! Removes the event of a stream that has its usage and no choices, for a client that did not ask
+//! for it.
 //!
-//! All other events pass byte for byte. Where the chunks are cut makes no difference, and every byte is read a fixed number
-//! of times.
+//! All other events pass byte for byte. Where the chunks are cut makes no difference, and every
+//! byte is read a fixed number of times.
 
 use memchr::memmem;
 
 use crate::http::json::Object;
 use crate::http::sse::{self, Piece, Splitter};
 
-/// The longest event in bytes that is held until its end arrives. Longer ones have images, and are not the usage event.
+/// The longest event in bytes that is held until its end arrives. Longer ones have images, and are
+/// not the usage event.
 const MAX_EVENT_BYTES: usize = 64 * 1024;
 
 /// Filters an event stream that arrives in chunks.
@@ -43,7 +45,8 @@ impl UsageEventFilter {
     /// Takes the next chunk; `is_last` where the stream ends with it.
     pub fn feed(&mut self, chunk: &[u8], is_last: bool) -> Filtered {
         let mut out = Output { chunk, replacement: (!self.held.is_empty()).then(Vec::new) };
-        // Most chunks have no empty list of choices, so that the events within them need not be read.
+        // Most chunks have no empty list of choices, so that the events within them need not be
+        // read.
         let is_plain = !may_have_no_choices(chunk);
         let (mut start, mut rest) = (0, chunk);
         while let Some((piece, after)) = self.splitter.next(rest) {
@@ -120,7 +123,8 @@ impl Output<'_> {
     }
 }
 
-/// Whether `"choices":[]` may be in these bytes. It cannot be within a string, where its quotes have backslashes.
+/// Whether `"choices":[]` may be in these bytes. It cannot be within a string, where its quotes
+/// have backslashes.
 fn may_have_no_choices(bytes: &[u8]) -> bool {
     const NAME: &[u8] = b"\"choices\"";
     memmem::find_iter(bytes, NAME).any(|at| {
@@ -138,7 +142,8 @@ fn may_have_no_choices(bytes: &[u8]) -> bool {
     })
 }
 
-/// Whether an event of this length may be held. The LF of a last CRLF may be in a later chunk, so it does not count.
+/// Whether an event of this length may be held. The LF of a last CRLF may be in a later chunk, so
+/// it does not count.
 fn is_short(length: usize, ends_in_crlf: bool) -> bool {
     length.saturating_sub(usize::from(ends_in_crlf)) <= MAX_EVENT_BYTES
 }

@@ -1,5 +1,6 @@
-//! The rules about failures as tables: what cools a deployment, for how long, and what is retried how often. The units of
-//! `failure/cooldown.rs`, the stories and the tests on Envoy read them from here.
+//! The rules about failures as tables: what cools a deployment, for how long, and what is retried
+//! how often. The units of `failure/cooldown.rs`, the stories and the tests on Envoy read them from
+//! here.
 
 #![allow(dead_code, reason = "each reader needs its own part")]
 
@@ -68,7 +69,8 @@ pub const RULES: [Rule; 30] = [
     rule(529, "", true, false, true),
 ];
 
-/// Further litellm_params, further router_settings, the seconds of a 429's `retry-after`, and the seconds of the cooldown.
+/// Further litellm_params, further router_settings, the seconds of a 429's `retry-after`, and the
+/// seconds of the cooldown.
 pub const COOLDOWN_TIMES: [(&str, &str, Option<u64>, u64); 9] = [
     ("", "", None, 5),
     ("", ", cooldown_time: 2", None, 2),
@@ -81,8 +83,8 @@ pub const COOLDOWN_TIMES: [(&str, &str, Option<u64>, u64); 9] = [
     ("", ", disable_cooldowns: true", Some(20), 0),
 ];
 
-/// Further litellm_params, sections of the file, `x-litellm-num-retries`, further members of the body, and the attempts of
-/// a request that gets nothing but status 500.
+/// Further litellm_params, sections of the file, `x-litellm-num-retries`, further members of the
+/// body, and the attempts of a request that gets nothing but status 500.
 pub const ATTEMPTS: [(&str, &str, Option<&str>, &str, usize); 12] = [
     ("", "", None, "", 4),
     ("", "router_settings: {num_retries: 1}\n", None, "", 2),

@@ -1,4 +1,5 @@
-//! Whatever members a body has, every reader of the rewritten body finds the same model, and no dropped member.
+//! Whatever members a body has, every reader of the rewritten body finds the same model, and no
+//! dropped member.
 
 use crate::common::{Answer, CHAT, World};
 use proptest::prelude::*;
@@ -57,7 +58,8 @@ impl<'de> serde::Deserialize<'de> for Pairs {
                 while let Some((name, value)) =
                     map.next_entry::<Box<serde_json::value::RawValue>, Box<serde_json::value::RawValue>>()?
                 {
-                    // A reader that cannot make text of half a surrogate pair puts something else in its place.
+                    // A reader that cannot make text of half a surrogate pair puts something else
+                    // in its place.
                     let text = serde_json::from_str(name.get()).unwrap_or_else(|_| format!("\u{fffd}{name}"));
                     pairs.push((text, value.get().to_owned()));
                 }
@@ -68,7 +70,8 @@ impl<'de> serde::Deserialize<'de> for Pairs {
     }
 }
 
-/// CooldownPolicy folding by Unicode's simple rules, as far as it ends in ASCII: what Go's reader does.
+/// CooldownPolicy folding by Unicode's simple rules, as far as it ends in ASCII: what Go's reader
+/// does.
 fn go(name: &str) -> String {
     name.chars()
         .map(|c| match c {

@@ -1,4 +1,4 @@
-//! The contract of a store, run for the one in memory, and the proof that it notices a store which breaks it.
+//! The contract of a store, for the one in memory, and for faulty ones, whose faults it must find.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -75,7 +75,7 @@ impl Faulty {
 }
 
 #[story(unsupported = test)]
-fn a_store_that_breaks_the_contract_is_found_out() {
+fn the_contract_finds_the_fault_of_a_store() {
     for (fault, finding) in [
         (AttemptError::CreatesAnyway, "was created a second time"),
         (AttemptError::IgnoresVersions, "a write over a version that was replaced succeeded"),

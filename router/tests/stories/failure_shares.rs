@@ -20,13 +20,15 @@ fn beat(worlds: &mut [World]) {
     worlds.iter_mut().for_each(|world| world.wait(1.0));
 }
 
-/// An attempt at `paris`, called by its id, which works during a cooldown, too; and whether it cools down then.
+/// An attempt at `paris`, called by its id, which works during a cooldown, too; and whether it
+/// cools down then.
 fn attempt(world: &mut World, answer: Answer) -> bool {
     world.chat("paris", "", |_| answer);
     world.record("paris").cooldown.active_until(world.now).is_some()
 }
 
-/// Successes and failures in random order, never more failures than successes; then one failure more.
+/// Successes and failures in random order, never more failures than successes; then one failure
+/// more.
 fn cools_with_the_failure_that_makes_them_most(successes: u32, count: u32, random: &mut SplitMix) {
     let mut worlds = workers(count);
     let (mut answered, mut failed) = (0, 0);
@@ -68,7 +70,8 @@ fn successes_that_are_not_written_yet_count_and_failures_do_in_the_end() {
     for nth in 0..400 {
         assert!(!attempt(&mut worlds[nth % 4], Answer::Ok));
     }
-    // As many fail at once at one worker, which does not know the unwritten successes of the others.
+    // As many fail at once at one worker, which does not know the unwritten successes of the
+    // others.
     for nth in 1..=400 {
         assert!(!attempt(&mut worlds[0], Answer::Status(500)), "{nth} of {}", 400 + nth);
     }

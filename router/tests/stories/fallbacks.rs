@@ -157,7 +157,7 @@ fn an_unknown_model_has_no_fallbacks() {
 }
 
 #[story(unsupported = test)]
-fn a_target_by_its_id_serves_even_while_it_sits_out() {
+fn a_target_by_its_id_serves_even_while_it_cools_down() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [at-a]}]");
     world.chat("at-a", "", |_| Answer::Status(401));
     assert_eq!(world.chat("a", "", |_| Answer::Ok).status, 429);
@@ -165,7 +165,7 @@ fn a_target_by_its_id_serves_even_while_it_sits_out() {
 }
 
 #[story(unsupported = test)]
-fn a_group_that_sits_out_is_followed_by_its_fallbacks_without_a_call() {
+fn a_group_that_cools_down_is_followed_by_its_fallbacks_without_a_call() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     world.chat("at-g", r#""disable_fallbacks":true"#, |_| Answer::Status(401));
     let response = ask(&mut world, "", &["at-a"]);
@@ -174,7 +174,7 @@ fn a_group_that_sits_out_is_followed_by_its_fallbacks_without_a_call() {
 }
 
 #[story(unsupported = test)]
-fn mock_errors_take_the_way_of_true_ones_without_a_call() {
+fn mock_errors_fall_back_like_real_ones_without_a_call() {
     let lists = "fallbacks: [{g: [a]}], context_window_fallbacks: [{g: [long]}], content_policy_fallbacks: [{g: [lax]}]";
     for (mock, expected) in [
         ("mock_testing_fallbacks", "at-a"),
@@ -239,7 +239,7 @@ fn every_deployment_of_an_order_is_tried_once_before_the_next_order() {
 }
 
 #[story(unsupported = test)]
-fn the_next_order_serves_at_once_while_the_first_sits_out() {
+fn the_next_order_serves_at_once_while_the_first_cools_down() {
     let mut world = ordered("");
     world.chat("first", "", |_| Answer::Status(401));
     let response = world.chat("g", "", |_| Answer::Ok);
@@ -260,7 +260,7 @@ fn orders_come_before_fallbacks() {
 }
 
 #[story(unsupported = test)]
-fn a_client_that_leaves_at_any_stage_leaves_nothing_in_flight() {
+fn a_client_that_disconnects_at_any_stage_leaves_nothing_in_flight() {
     let settings = "num_retries: 1, default_max_parallel_requests: 1, fallbacks: [{g: [a]}]";
     for stage in 0..4 {
         let mut world = world(&["g", "a"], settings);
@@ -276,7 +276,7 @@ fn a_client_that_leaves_at_any_stage_leaves_nothing_in_flight() {
 }
 
 #[story(unsupported = test)]
-fn a_request_ends_with_an_answer_however_many_attempts_it_asks_for() {
+fn a_request_ends_with_a_response_however_many_attempts_it_asks_for() {
     const DOWN: Answer = Answer::Error(503, r#"{"error":"down"}"#);
     for failing in [DOWN, Answer::Reset, Answer::TimedOut, Answer::Refused] {
         for members in [
@@ -307,7 +307,7 @@ fn a_request_ends_with_an_answer_however_many_attempts_it_asks_for() {
 }
 
 #[story(unsupported = test)]
-fn the_clients_own_words_lead_to_no_special_fallback() {
+fn words_of_the_client_in_an_error_lead_to_no_special_fallback() {
     let lists = "context_window_fallbacks: [{g: [long]}], content_policy_fallbacks: [{g: [lax]}]";
     for body in [
         r#"{"detail":[{"type":"string_type","loc":["body"],"msg":"Input should be a valid string","input":"maximum context length","ctx":{"error":"content_policy_violation"}}]}"#,

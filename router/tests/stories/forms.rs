@@ -1,5 +1,6 @@
-//! Stories of forms: those of real clients are served, those that readers could read in different ways are refused, and the
-//! configuration's parameters go out. `integration/tests/forms` sends the same cases to the readers of real providers.
+//! Stories of forms: those of real clients are served, those that readers could read in different
+//! ways are refused, and the configuration's parameters go out. `integration/tests/forms` sends the
+//! same cases to the readers of real providers.
 
 #[path = "../../../integration/forms/cases.rs"]
 mod cases;
@@ -54,7 +55,7 @@ fn read(sent: &Sent) -> Vec<Entry> {
 }
 
 #[story(unsupported = test)]
-fn of_every_form_the_provider_gets_what_was_understood_or_nothing() {
+fn the_provider_gets_every_form_as_it_was_read_or_not_at_all() {
     let cases = all();
     assert!(cases.iter().filter(|case| case.sent.is_none()).count() > 100, "most of them are odd");
     for case in cases {

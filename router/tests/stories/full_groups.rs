@@ -1,4 +1,5 @@
-//! Stories of groups that are full: the cost of a refusal, and that no request is refused where there is room.
+//! Stories of groups that are full: the cost of a refusal, and that no request is refused where
+//! there is room.
 
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ fn refusing_a_request_of_a_full_group_costs_as_much_whatever_its_size() {
 }
 
 #[test]
-fn what_another_worker_gives_back_is_found_at_once_and_costs_as_much_whatever_the_size() {
+fn a_slot_that_another_worker_frees_is_found_at_once_and_costs_as_much_whatever_the_size() {
     for (params, strategy) in KINDS {
         for size in [2, 10, 1000] {
             let (mut one, mut other, mut open) = full(size, params, strategy);

@@ -13,7 +13,8 @@ use crate::common::{NOON, World, group};
 
 const LEASED: usize = 100;
 
-/// A worker with leases of ten requests on a hundred deployments. Each has admitted `used` of them, the last at this time.
+/// A worker with leases of ten requests on a hundred deployments. Each has admitted `used` of them,
+/// the last at this time.
 fn leased(used: u32, last: Duration) -> (World, Vec<usize>) {
     let ids: Vec<String> = (0..LEASED).map(|nth| format!("d{nth}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

@@ -38,7 +38,7 @@ fn a_group_serves_what_its_minute_has_and_opens_when_the_minute_turns() {
 }
 
 #[story(unsupported = test)]
-fn a_full_deployment_is_passed_over_and_that_is_no_retry() {
+fn a_full_deployment_is_skipped_and_that_is_no_retry() {
     let yaml = group(&["paris"], ", rpm: 1, weight: 100") + &items(&["oslo"], ", rpm: 50, weight: 1");
     let mut world = World::of(&yaml);
     let response: Vec<ClientResponse> = (0..20).map(|_| ok(&mut world)).collect();
@@ -77,7 +77,7 @@ fn a_fallback_counts_where_it_goes() {
 }
 
 #[story(unsupported = test)]
-fn tokens_are_taken_when_a_request_is_admitted_and_put_right_when_it_ends() {
+fn tokens_are_reserved_when_a_request_is_admitted_and_corrected_when_it_ends() {
     let mut world = World::of(&group(&["paris"], ", tpm: 100"));
     // `[]` is one token, and 40 are asked for.
     let begin = |world: &mut World| world.begin("g", r#""max_tokens":40"#);
@@ -94,7 +94,7 @@ fn tokens_are_taken_when_a_request_is_admitted_and_put_right_when_it_ends() {
 }
 
 #[story(unsupported = test)]
-fn what_a_request_leaves_over_is_given_back_in_its_own_minute_alone() {
+fn unused_tokens_are_given_back_in_the_minute_of_the_request_alone() {
     let mut world = World::of(&group(&["paris"], ", tpm: 100"));
     let (small, large) =
         (world.begin("g", r#""max_tokens":49"#).unwrap(), world.begin("g", r#""max_tokens":49"#).unwrap());
@@ -107,7 +107,7 @@ fn what_a_request_leaves_over_is_given_back_in_its_own_minute_alone() {
 }
 
 #[story(unsupported = test)]
-fn a_request_that_fits_into_no_minute_takes_a_whole_one() {
+fn a_request_larger_than_a_minute_takes_a_whole_one() {
     let mut world = World::of(&group(&["paris"], ", tpm: 100"));
     let attempt = world.begin("g", r#""max_tokens":5000"#).unwrap();
     assert!(world.begin("g", r#""max_tokens":1"#).is_err());
@@ -118,7 +118,7 @@ fn a_request_that_fits_into_no_minute_takes_a_whole_one() {
 }
 
 #[story(unsupported = test)]
-fn a_providers_error_costs_no_tokens_and_a_request_without_an_answer_what_it_might_have_cost() {
+fn a_providers_error_costs_no_tokens_and_a_request_without_a_response_costs_its_reservation() {
     for (answer, next) in [
         (Answer::Status(500), 200),
         (Answer::Refused, 200),
@@ -133,7 +133,7 @@ fn a_providers_error_costs_no_tokens_and_a_request_without_an_answer_what_it_mig
 }
 
 #[story(unsupported = test)]
-fn without_a_bound_a_request_is_expected_to_cost_what_others_did() {
+fn a_request_without_a_bound_reserves_what_others_took() {
     let mut world = World::of(&group(&["paris"], ", tpm: 1000"));
     assert_eq!(world.chat("g", "", |_| Answer::Used(0, 300)).status, 200);
     let (_first, _second) = (world.begin("g", "").unwrap(), world.begin("g", "").unwrap());
@@ -141,7 +141,7 @@ fn without_a_bound_a_request_is_expected_to_cost_what_others_did() {
 }
 
 #[story(unsupported = test)]
-fn limits_stand_in_the_item_in_litellm_params_or_in_model_info() {
+fn limits_may_be_in_the_item_in_litellm_params_or_in_model_info() {
     let item = |entry: &str, params: &str, info: &str| {
         format!(
             "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://a.test', api_key: k{params}}}\n  model_info: {{id: a{info}}}\n{entry}"
@@ -225,7 +225,7 @@ fn a_response_has_the_limits_of_its_group_and_what_remains_of_them() {
 }
 
 #[story(unsupported = test)]
-fn requests_to_a_member_without_a_limit_take_nothing_from_those_that_have_one() {
+fn requests_to_a_member_without_a_limit_use_nothing_of_the_others_limits() {
     let yaml = group(&["paris"], ", rpm: 20, weight: 1") + &items(&["oslo"], ", weight: 0, tpm: 500");
     let mut world = World::of(&yaml);
     assert_eq!(world.chat("oslo", r#""max_tokens":99"#, |_| Answer::Ok).status, 200);
@@ -267,7 +267,7 @@ fn workers_share_every_limit() {
 }
 
 #[story(unsupported = test)]
-fn a_deployment_that_another_worker_emptied_is_used_again() {
+fn a_deployment_that_another_worker_has_freed_is_used_again() {
     for strategy in ["simple-shuffle", "least-busy", "latency-based-routing"] {
         let settings = format!("router_settings: {{routing_strategy: {strategy}}}\n");
         let mut one =

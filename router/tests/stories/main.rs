@@ -1,4 +1,5 @@
-//! Stories of whole requests, natively and in Node: what a client gets, what the providers see, and what workers share.
+//! Stories of whole requests, natively and in Node: what a client gets, what the providers see, and
+//! what workers share.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Stories of the names by which a client can ask for a model.
+//! Stories of the names under which a client can request a model.
 
 use crate::common::{Answer, CHAT, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
@@ -90,7 +90,7 @@ fn the_most_specific_wildcard_serves_and_fills_in_the_model() {
 }
 
 #[story(unsupported = test)]
-fn a_model_in_the_path_goes_before_the_bodys() {
+fn a_model_in_the_path_has_precedence_over_the_bodys() {
     let mut world = World::of(FILE);
     let body = br#"{"model":"nowhere","messages":[]}"#;
     for path in [
@@ -108,7 +108,7 @@ fn a_model_in_the_path_goes_before_the_bodys() {
 }
 
 #[story(unsupported = test)]
-fn listings_show_what_can_be_asked_for() {
+fn listings_have_the_names_that_are_served() {
     let world = World::of(FILE);
     let ids = |body: &str| -> Vec<String> {
         let json: serde_json::Value = serde_json::from_str(body).unwrap();
@@ -143,13 +143,13 @@ llm_balancer: {unsupported_deployments: skip}
 ";
 
 #[story(unsupported = test)]
-fn what_was_skipped_is_not_found_and_the_answer_says_why() {
+fn a_skipped_model_is_not_found_and_the_error_says_why() {
     let mut world = World::of(SKIPPING);
     for model in ["claude", "best", "smart", "on-bedrock", "sage/llama", "bedrock/anthropic.claude-v2"] {
         let response = world.chat(model, "", |_| Answer::Ok);
         let served_by_the_wildcard = model.starts_with("bedrock/");
         if served_by_the_wildcard {
-            assert_eq!(response.called, ["any"], "a wildcard goes before a litellm model");
+            assert_eq!(response.called, ["any"], "a wildcard has precedence over a litellm model");
             continue;
         }
         assert_eq!((response.status, response.called.len()), (404, 0), "{model}: {}", response.body);
@@ -161,7 +161,7 @@ fn what_was_skipped_is_not_found_and_the_answer_says_why() {
         assert!(response.body.contains(&message), "{}", response.body);
     }
     let response = world.chat("gpt", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Ok });
-    assert_eq!(response.called, ["a", "any"], "skipped fallbacks are passed over");
+    assert_eq!(response.called, ["a", "any"], "skipped fallbacks are not tried");
 }
 
 #[story(unsupported = test)]

@@ -1,5 +1,5 @@
-//! The URL of every route at every kind of provider. `UPDATE=1 cargo test -p llm-balancer-router --test stories paths` writes the
-//! table anew.
+//! The URL of every route at every kind of provider. `UPDATE=1 cargo test -p llm-balancer-router
+//! --test stories paths` writes the table anew.
 
 use std::fmt::Write as _;
 use std::{env, fs};

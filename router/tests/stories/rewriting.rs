@@ -52,7 +52,7 @@ fn a_provider_is_addressed_as_its_own_client_would() {
 }
 
 #[story(unsupported = test)]
-fn a_body_that_needs_no_change_is_sent_as_it_came() {
+fn a_body_that_needs_no_change_is_sent_unchanged() {
     let body = r#"{ "messages": [] , "model":"m", "temperature": 0.50 }"#;
     let yaml = file("").replace("model_name: g", "model_name: m");
     assert_eq!(sent(&yaml, &[], body).body, body);
@@ -66,13 +66,13 @@ fn only_the_model_changes_and_everything_else_keeps_its_bytes() {
 }
 
 #[story(unsupported = test)]
-fn of_two_models_the_last_is_asked_for_and_one_is_sent() {
+fn of_two_models_the_last_counts_and_one_is_sent() {
     let sent = sent(&file(""), &[], r#"{"model":"nowhere","messages":[],"model":"g"}"#);
     assert_eq!(sent.body, r#"{"model":"m","messages":[]}"#);
 }
 
 #[story(unsupported = test)]
-fn what_is_meant_for_the_router_stays_here() {
+fn parameters_of_the_router_are_not_sent() {
     let json = body_of(
         "",
         r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["a"],"fallbacks":["x"],"num_retries":1,
@@ -117,7 +117,7 @@ fn of_two_members_of_one_name_the_last_is_sent() {
 }
 
 #[story(unsupported = test)]
-fn what_the_clients_own_libraries_write_is_served_byte_by_byte() {
+fn the_spelling_of_client_libraries_is_kept_byte_by_byte() {
     let yaml = file("").replace("model_name: g", "model_name: m");
     for (body, expected) in [
         // A byte order mark, which a provider might not read.
@@ -136,7 +136,7 @@ fn what_the_clients_own_libraries_write_is_served_byte_by_byte() {
 }
 
 #[story(unsupported = test)]
-fn no_spelling_of_a_name_gets_past_what_is_set_or_left_out_here() {
+fn no_spelling_of_a_name_evades_what_is_set_or_dropped() {
     let params = ", extra_body: {seed: 1, TopK: 2}, additional_drop_params: [user, logitBias]";
     let body = r#"{"model":"g","messages":[],"Model":"evil","MODEL":"evil","mode\u006c ":1,"Stream":true,"STREAM_OPTIONS":{},
         "\u017ftream":true,"Seed":9,"topk":9,"USER":"u","logitbias":{},"Api_Key":"sk","Metadata":{"a":"1"},"Fallbacks":[],
@@ -149,7 +149,7 @@ fn no_spelling_of_a_name_gets_past_what_is_set_or_left_out_here() {
 }
 
 #[story(unsupported = test)]
-fn another_spelling_of_model_is_left_out_even_where_nothing_else_changes() {
+fn another_spelling_of_model_is_dropped_even_where_nothing_else_changes() {
     let yaml = file("").replace("model_name: g", "model_name: m");
     assert_eq!(sent(&yaml, &[], r#"{"model":"m","MODEL":"evil","n":1}"#).body, r#"{"model":"m","n":1}"#);
     let response = World::of(&yaml).post(CHAT, &[], br#"{"Model":"m","messages":[]}"#, |_| Answer::Ok);
@@ -257,7 +257,7 @@ fn a_time_limit_is_the_clients_then_the_deployments_then_the_routers() {
 }
 
 #[story(unsupported = test)]
-fn an_extra_body_is_no_way_around_what_stays_here() {
+fn an_extra_body_does_not_evade_what_is_dropped() {
     let body = r#"{"model":"g","messages":[],"extra_body":{"api_base":"http://evil","mock_response":"x","stream":true,"model":"x","top_k":1}}"#;
     let json = body_of("", body);
     let mut keys: Vec<&String> = json.as_object().unwrap().keys().collect();
@@ -267,7 +267,7 @@ fn an_extra_body_is_no_way_around_what_stays_here() {
 }
 
 #[story(unsupported = test)]
-fn an_operators_own_header_takes_the_place_of_ours() {
+fn an_operators_own_header_replaces_ours() {
     let sent = sent(
         &file(", extra_headers: {User-Agent: mine, Authorization: Token t}"),
         &[],

@@ -19,7 +19,7 @@ fn post(world: &mut World, path: &str, model: &str) -> ClientResponse {
 }
 
 #[story(unsupported = test)]
-fn a_deployment_without_the_route_is_passed_over() {
+fn a_deployment_without_the_route_is_skipped() {
     let mut world = World::of(MIXED);
     for (path, able) in [
         ("/v1/chat/completions", ["all", "azure", "chats"].as_slice()),
@@ -52,7 +52,7 @@ fn retries_stay_among_those_that_have_the_route() {
 }
 
 #[story(unsupported = test)]
-fn a_route_that_no_deployment_has_is_refused_in_words() {
+fn a_route_that_no_deployment_has_is_refused_with_a_reason() {
     let mut world = World::of(MIXED);
     for model in ["chats-only", "lone", "chats", "anthropic/c"] {
         let response = post(&mut world, "/v1/embeddings", model);

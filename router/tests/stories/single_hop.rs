@@ -1,4 +1,5 @@
-//! Stories of requests that pass the filter once, on a gateway's own listener, where Envoy makes the retries.
+//! Stories of requests that pass the filter once, on a gateway's own listener, where Envoy makes
+//! the retries.
 
 use crate::common::{Answer, ClientResponse, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;

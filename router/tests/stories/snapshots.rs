@@ -1,4 +1,5 @@
-//! Stories of what a worker knows of the others: it learns that their requests have ended, whatever the size of the group.
+//! Stories of what a worker knows of the others: it learns that their requests have ended, whatever
+//! the size of the group.
 
 use std::time::Duration;
 
@@ -96,8 +97,8 @@ impl Workers {
     }
 }
 
-/// Whether shares differ from equal ones by more than chance does once in 10,000 times (Wilson and Hilferty's approximation of
-/// the chi-square distribution).
+/// Whether shares differ from equal ones by more than chance does once in 10,000 times (Wilson and
+/// Hilferty's approximation of the chi-square distribution).
 fn is_uneven(counts: &[u32]) -> bool {
     let mean = f64::from(counts.iter().sum::<u32>()) / counts.len() as f64;
     let statistic: f64 = counts.iter().map(|count| (f64::from(*count) - mean).powi(2) / mean).sum();

@@ -290,8 +290,8 @@ fn a_thousand_deployments_share_requests_evenly_under_least_busy() {
     assert_eq!(loads.iter().filter(|load| **load == 2).count(), 1000, "two for each");
 }
 
-/// The share of the requests that a deployment serves, in per cent, ten a second at all workers in turn. `speed` has the
-/// milliseconds of the nth request at a deployment.
+/// The share of the requests that a deployment serves, in per cent, ten a second at all workers in
+/// turn. `speed` has the milliseconds of the nth request at a deployment.
 fn share_in_time(
     worlds: &mut [World],
     requests: usize,

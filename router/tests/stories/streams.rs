@@ -1,4 +1,5 @@
-//! The usage that is read of a response, and the bytes that pass to the client, do not depend on where its chunks are cut.
+//! The usage that is read of a response, and the bytes that pass to the client, do not depend on
+//! where its chunks are cut.
 
 use llm_balancer_router::upstream::usage::{Usage, UsageScanner};
 use llm_balancer_router::upstream::usage_event_filter::{Filtered, UsageEventFilter};
@@ -67,7 +68,8 @@ fn usage(chunks: &[&[u8]]) -> Option<Usage> {
     scanner.usage()
 }
 
-/// The events of a stream with the line breaks that end them, by the words of the standard, from the stream as a whole.
+/// The events of a stream with the line breaks that end them, by the words of the standard, from
+/// the stream as a whole.
 fn events(stream: &[u8]) -> Vec<&[u8]> {
     let (mut events, mut start, mut at) = (Vec::new(), 0, 0);
     let mut line = usize::from(stream.starts_with(b"\xef\xbb\xbf")) * 3;
@@ -170,7 +172,8 @@ fn a_usage_in_several_lines_or_behind_mixed_line_breaks_is_found_and_withheld() 
     }
 }
 
-/// Reading an unfinished event anew for each chunk took 22 s for 64 KB; a quarter of a megabyte would take minutes.
+/// Reading an unfinished event anew for each chunk took 22 s for 64 KB; a quarter of a megabyte
+/// would take minutes.
 #[test]
 fn an_event_without_end_in_the_smallest_chunks_is_read_in_one_go() {
     for line in ["data: a\n", "a", "\"choices\" "] {

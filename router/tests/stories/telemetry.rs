@@ -44,7 +44,7 @@ fn a_request_that_succeeds_counts_once_with_its_tokens_and_times() {
 }
 
 #[story(unsupported = test)]
-fn a_retry_counts_where_it_failed_and_stands_in_one_line_with_both_attempts() {
+fn a_retry_counts_where_it_failed_and_one_line_has_both_attempts() {
     let mut world = World::of(&group(&["a", "b"], ""));
     world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Used(3, 4) });
     world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Used(3, 4) });
@@ -139,7 +139,7 @@ router_settings: {num_retries: 0, fallbacks: [{g: [other/x]}]}
 }
 
 #[story(unsupported = test)]
-fn gauges_show_limits_what_is_left_of_them_and_who_sits_out() {
+fn gauges_have_limits_what_remains_of_them_and_cooldowns() {
     let mut world = World::of(&group(&["a", "b"], ", rpm: 10, tpm: 1000"));
     world.chat("g", "", |_| Answer::Used(30, 40));
     let served = world.lines[0]["deployment"].as_str().unwrap_or_default().to_owned();
@@ -283,7 +283,7 @@ fn a_refusal_is_explained_as_well() {
 }
 
 #[story(unsupported = test)]
-fn nothing_is_explained_unless_it_was_asked_for_and_there_is_a_key() {
+fn nothing_is_explained_without_a_request_for_it_and_a_key() {
     let mut open = World::of(&group(&["a"], ""));
     assert_eq!(explained(&mut open, &[(EXPLAIN, "1")]), None);
     let mut guarded = World::of(&(group(&["a"], "") + "general_settings: {master_key: sk-long-enough}\n"));

@@ -1,4 +1,5 @@
-//! Stories of tokens: what a request reserves of a limit, and the deployments that are large enough for it.
+//! Stories of tokens: what a request reserves of a limit, and the deployments that are large enough
+//! for it.
 
 use crate::common::{Answer, CHAT, ClientResponse, World, group, items, items_of};
 use wasm_bindgen_test::wasm_bindgen_test as story;
@@ -96,7 +97,7 @@ fn several_answers_are_several_times_as_long_as_one() {
 }
 
 #[story(unsupported = test)]
-fn embeddings_say_nothing_about_the_length_of_answers() {
+fn embeddings_do_not_count_for_the_length_of_responses() {
     let mut world = World::of(&group(&["paris"], ", tpm: 1000"));
     world.chat("g", "", |_| Answer::Used(0, 200));
     let body = br#"{"model":"g","input":"1234567"}"#;

@@ -9,8 +9,8 @@ pub use object::{Member, NotAnObject, Object, members};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A name as case-insensitive readers, such as Go's, compare it: in lower case, and with the two other letters that fold
-/// to ASCII ones.
+/// A name as case-insensitive readers, such as Go's, compare it: in lower case, and with the two
+/// other letters that fold to ASCII ones.
 pub fn fold_case(name: &str) -> Cow<'_, str> {
     let folds = |byte: u8| byte.is_ascii_uppercase() || !byte.is_ascii();
     if !name.bytes().any(folds) {
@@ -32,7 +32,8 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A number that is not negative, or `None` for another value. JSON has one kind of numbers, so 1e3 is 1000.
+/// A number that is not negative, or `None` for another value. JSON has one kind of numbers, so 1e3
+/// is 1000.
 pub fn uint(value: &str) -> Option<u64> {
     let float = || value.parse().ok().filter(|number| *number >= 0.0).map(|number: f64| number as u64);
     value.parse().ok().or_else(float)

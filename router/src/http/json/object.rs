@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::string;
 
-/// The most members of a body. Real requests have fewer than fifty. Each is compared with what the deployment sets, so
-/// that a hostile body could otherwise occupy a worker.
+/// The most members of a body. Real requests have fewer than fifty. Each is compared with what the
+/// deployment sets, so without a bound a hostile body could occupy a worker.
 const MAX_MEMBERS: usize = 1000;
 
 /// A member of an object, its value in the client's own text.
@@ -24,8 +24,8 @@ pub struct Member<'a> {
     pub value: &'a str,
 }
 
-/// The members of an object in their order. Of repeated ones only the last is kept, which is the one that providers
-/// read.
+/// The members of an object in their order. Of repeated ones only the last is kept, which is the
+/// one that providers read.
 #[derive(Clone, Debug)]
 pub struct Object<'a> {
     members: Vec<Member<'a>>,
@@ -131,7 +131,8 @@ impl<'de> Visitor<'de> for Members {
                 return Err(A::Error::custom(format_args!("more than {} members", self.max)));
             }
             let value: &'de RawValue = map.next_value()?;
-            // Half a surrogate pair is valid JSON without a text. The raw name is not one of those known here.
+            // Half a surrogate pair is valid JSON without a text. The raw name is not one of those
+            // known here.
             let written = key.get();
             let key = string(written).unwrap_or(Cow::Borrowed(written));
             members.push(Member { key, written, value: value.get() });

@@ -52,7 +52,8 @@ pub(super) fn parse<'a>(content_type: &str, body: &'a [u8]) -> Result<Framing<'a
 struct Delimiters<'a, 'd> {
     body: &'a [u8],
     finder: Finder<'d>,
-    /// How often the delimiter's text occurred elsewhere than at the start of a line, where readers may find it, too.
+    /// How often the delimiter's text occurred elsewhere than at the start of a line, where readers
+    /// may find it, too.
     in_content: usize,
 }
 

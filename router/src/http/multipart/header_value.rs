@@ -75,8 +75,8 @@ fn value(text: &str) -> Result<(String, &str), &'static str> {
     }
 }
 
-/// A backslash escapes a quote and a backslash, as in Go's file names. Before another character it is a backslash, as in
-/// the Windows paths of old browsers.
+/// A backslash escapes a quote and a backslash, as in Go's file names. Before another character it
+/// is a backslash, as in the Windows paths of old browsers.
 fn quoted_value(quoted: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = quoted.chars();

@@ -1,8 +1,9 @@
 //! multipart/form-data (RFC 7578): read by one strict grammar, and written anew from what was read.
 //!
-//! Readers disagree about unusual forms: which of two names counts, what a backslash means, where a header line ends. A part
-//! that passed unchanged could be a field that the provider reads and the router does not. So parts with unusual headers
-//! are errors, and of the others their names, file names, media types and contents are written in the plainest form.
+//! Readers disagree about unusual forms: which of two names counts, what a backslash means, where a
+//! header line ends. A part that passed unchanged could be a field that the provider reads and the
+//! router does not. So parts with unusual headers are errors, and of the others their names, file
+//! names, media types and contents are written in the plainest form.
 
 mod framing;
 mod header_value;
@@ -104,7 +105,8 @@ impl<'a> Form<'a> {
         format!("multipart/form-data; boundary={quote}{boundary}{quote}")
     }
 
-    /// The rewritten form: the `added` fields, then the parts for whose [`parameter`] `keep` is true.
+    /// The rewritten form: the `added` fields, then the parts for whose [`parameter`] `keep` is
+    /// true.
     pub fn rewritten(&self, keep: impl Fn(&str) -> bool, added: &[(&str, &str)]) -> RewrittenBody {
         let mut out = BodyWriter::new(self.body, 1024);
         for (name, text) in added {

@@ -10,8 +10,8 @@ use super::header_value::{HeaderValue, is_token};
 /// The most bytes of a part's headers. Real ones have two or three hundred.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// The parameters of Content-Disposition: those of a form (RFC 7578, 4.2), and those of a file (RFC 2183, 2), which Jersey
-/// sends for every file and which are dropped.
+/// The parameters of Content-Disposition: those of a form (RFC 7578, 4.2), and those of a file (RFC
+/// 2183, 2), which Jersey sends for every file and which are dropped.
 const PARAMETERS: [&str; 7] =
     ["name", "filename", "filename*", "size", "creation-date", "modification-date", "read-date"];
 
@@ -143,13 +143,15 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether all readers read the same name: ASCII letters, digits and `_-.[]`, and a parameter in front of the brackets.
+/// Whether all readers read the same name: ASCII letters, digits and `_-.[]`, and a parameter in
+/// front of the brackets.
 fn is_plain(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     name.bytes().all(is_letter) && !super::parameter(name).is_empty()
 }
 
-/// A file's name: `filename*` has precedence over `filename` (RFC 6266, 4.3). `None` where both are absent.
+/// A file's name: `filename*` has precedence over `filename` (RFC 6266, 4.3). `None` where both are
+/// absent.
 fn filename(value: &HeaderValue<'_>) -> Result<Option<String>, &'static str> {
     let name = match (value.get("filename*"), value.get("filename")) {
         (Some(extended), _) => extended_value(extended).ok_or("a filename* that cannot be read")?,

@@ -1,5 +1,5 @@
-//! A form rewritten for a deployment. Fields keep the client's order, and are compared without regard to case, as some
-//! readers do.
+//! A form rewritten for a deployment. Fields keep the client's order, and are compared without
+//! regard to case, as some readers do.
 
 use std::borrow::Cow;
 
@@ -45,7 +45,8 @@ fn same(name: &str, other: &str) -> bool {
     parameter(name).eq_ignore_ascii_case(parameter(other))
 }
 
-/// A parameter as fields of a form, which have no types: a string without its quotes, a list as OpenAI's clients write it.
+/// A parameter as fields of a form, which have no types: a string without its quotes, a list as
+/// OpenAI's clients write it.
 fn form_fields(member: &Member) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let text = |json| json::string(json).unwrap_or(Cow::Borrowed(json));
     match json::list(&member.json, MAX_ITEMS) {

@@ -44,8 +44,9 @@ pub(super) fn rewritten(
 
 /// The changes to a JSON body for a deployment, the model aside.
 ///
-/// Some providers ignore the case of names, as Go's JSON reader does, and read the last of repeated ones. So a member that
-/// differs by case alone from one that is set or dropped here is dropped, too.
+/// Some providers ignore the case of names, as Go's JSON reader does, and read the last of repeated
+/// ones. So a member that differs by case alone from one that is set or dropped here is dropped,
+/// too.
 pub(super) struct Edits<'a> {
     route: ModelRoute,
     /// The provider stores the response, with the client's metadata.
@@ -121,7 +122,8 @@ impl<'a> Edits<'a> {
         self.stream || !is_about_streams(key)
     }
 
-    /// The value of a kept member, without the deployment's drop paths and without tags in metadata.
+    /// The value of a kept member, without the deployment's drop paths and without tags in
+    /// metadata.
     fn value<'m>(&self, member: &json::Member<'m>) -> Cow<'m, str> {
         let value = if self.stores && member.key == "metadata" {
             metadata::without_tags(member.value)
@@ -138,7 +140,8 @@ impl<'a> Edits<'a> {
             && !self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))
     }
 
-    /// Whether the router or the deployment sets a member of this folded name, whatever the client sends.
+    /// Whether the router or the deployment sets a member of this folded name, whatever the client
+    /// sends.
     fn is_overridden(&self, name: &str) -> bool {
         name == "model"
             || self.is_injected(name)

@@ -1,5 +1,5 @@
-//! `metadata` of a chat that the provider is to store. LiteLLM always removes it as its own parameter; OpenAI keeps it with
-//! the stored response.
+//! `metadata` of a chat that the provider is to store. LiteLLM always removes it as its own
+//! parameter; OpenAI keeps it with the stored response.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! The body that the selected deployment gets: with its model and its defaults, without the router's own parameters.
+//! The body that the selected deployment gets: with its model and its defaults, without the
+//! router's own parameters.
 
 mod form_body;
 mod json_body;
@@ -11,8 +12,8 @@ use crate::http::route::ModelRoute;
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::upstream::stream_options;
 
-/// The body to send, or `None` where the client's own needs no change. With `include_usage` it asks for the usage of a
-/// stream where [`stream_options::injects_usage`].
+/// The body to send, or `None` where the client's own needs no change. With `include_usage` it asks
+/// for the usage of a stream where [`stream_options::injects_usage`].
 pub fn rewritten(
     client: &[u8],
     parsed: &ParsedRequest<'_>,

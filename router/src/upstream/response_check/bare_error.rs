@@ -1,5 +1,6 @@
-//! Errors without a member `error`: a code, a message and no model output. Zhipu sends them (`{"code":500,"msg":"404
-//! NOT_FOUND","success":false}`), Baidu (`error_code`, `error_msg`), DashScope (`code`, `message`, `request_id`), and gateways.
+//! Errors without a member `error`: a code, a message and no model output. Zhipu sends them
+//! (`{"code":500,"msg":"404 NOT_FOUND","success":false}`), Baidu (`error_code`, `error_msg`),
+//! DashScope (`code`, `message`, `request_id`), and gateways.
 
 use crate::http::json::{self, Member, Object};
 

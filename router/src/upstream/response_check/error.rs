@@ -1,4 +1,5 @@
-//! An error under a success status: the status that it should have had, and its body for the client.
+//! An error under a success status: the status that it should have had, and its body for the
+//! client.
 
 use std::borrow::Cow;
 
@@ -18,7 +19,8 @@ pub struct FalseSuccess {
 /// Where neither code nor type is known.
 const UNKNOWN: u16 = 502;
 
-/// Statuses by parts of codes and types, which are compared without punctuation. The first match counts.
+/// Statuses by parts of codes and types, which are compared without punctuation. The first match
+/// counts.
 const STATUSES: [(u16, &[&str]); 12] = [
     (
         429,

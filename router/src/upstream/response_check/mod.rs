@@ -1,5 +1,6 @@
-//! Whether a response with a success status is an answer. Providers, and proxies in front of them, send errors under status
-//! 200: as the first event of a stream whose headers had gone out, as a JSON body, as a page of HTML, or as an empty body.
+//! Whether a response with a success status is an answer. Providers, and proxies in front of them,
+//! send errors under status 200: as the first event of a stream whose headers had gone out, as a
+//! JSON body, as a page of HTML, or as an empty body.
 //!
 //! | routes | expected body | not an answer |
 //! |---|---|---|
@@ -7,12 +8,13 @@
 //! | `/audio/transcriptions`, `/audio/translations` | text or JSON | a page; JSON that is an error; an empty body under a JSON content-type |
 //! | `/audio/speech` | audio | an empty body; a page; JSON that is an error |
 //!
-//! Where text or audio is expected, only a body with an event-stream content-type is read as events. Bodies whose content-type
-//! announces pictures, sound or bytes pass on every route.
+//! Where text or audio is expected, only a body with an event-stream content-type is read as
+//! events. Bodies whose content-type announces pictures, sound or bytes pass on every route.
 //!
-//! The filter holds the response headers until the first bytes of the body are there, so that another deployment can still
-//! be tried. A few dozen bytes decide about most responses, so the filter holds nothing that a client could use already. A
-//! compressed body, which the router never asks for, cannot be read and passes.
+//! The filter holds the response headers until the first bytes of the body are there, so that
+//! another deployment can still be tried. A few dozen bytes decide about most responses, so the
+//! filter holds nothing that a client could use already. A compressed body, which the router never
+//! asks for, cannot be read and passes.
 
 mod bare_error;
 mod error;
@@ -65,8 +67,8 @@ pub enum BodyFormat {
     Other,
 }
 
-/// What the filter holds at most without seeing an error. Comments that keep a connection alive then pass, in time for
-/// clients and proxies that count the seconds of silence.
+/// What the filter holds at most without seeing an error. Comments that keep a connection alive
+/// then pass, in time for clients and proxies that count the seconds of silence.
 const MAX_HELD_BYTES: usize = 16 * 1024;
 const MAX_HELD_PIECES: u32 = 64;
 const MAX_HELD_TIME: Duration = Duration::from_secs(5);
@@ -97,7 +99,8 @@ impl ExpectedBody {
 /// What passes without being read as events.
 const PASSES: CheckResult = CheckResult::Genuine(BodyFormat::Other);
 
-/// Checks the start of a response. Call it again with the whole start when more of the body has arrived.
+/// Checks the start of a response. Call it again with the whole start when more of the body has
+/// arrived.
 pub fn check(response: &HeldResponse<'_>) -> CheckResult {
     let expected = ExpectedBody::of(response.route);
     let is_model_output = expected == ExpectedBody::JsonOrEvents;

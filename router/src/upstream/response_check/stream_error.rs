@@ -1,4 +1,5 @@
-//! Errors in the middle of a stream. The request cannot be retried by then, but the attempt counts as a failure.
+//! Errors in the middle of a stream. The request cannot be retried by then, but the attempt counts
+//! as a failure.
 
 use memchr::{memchr2, memmem, memrchr2};
 
@@ -9,8 +10,8 @@ const DATA_MARKERS: [&[u8]; 2] = [b"\"error\"", b"\"response.failed\""];
 /// Lines that name an error event.
 const EVENT_LINES: [&[u8]; 2] = [b"event: error", b"event:error"];
 
-/// Whether a piece of an event stream has an error event. An event that is cut in two is not found, so that its failure
-/// goes uncounted; providers send an error in one piece.
+/// Whether a piece of an event stream has an error event. An event that is cut in two is not found,
+/// so that its failure goes uncounted; providers send an error in one piece.
 pub fn has_error_event(piece: &[u8]) -> bool {
     let is_named = |event: &&[u8]| lines_with(piece, event).any(|line| line.trim_ascii_end() == *event);
     let has_data = |marker: &&[u8]| lines_with(piece, marker).any(|line| is_error_data(line, marker));

@@ -1,4 +1,5 @@
-//! The top level of a JSON object that may be incomplete: whether it is an error, decided as early as possible.
+//! The top level of a JSON object that may be incomplete: whether it is an error, decided as early
+//! as possible.
 
 use memchr::memchr2;
 
@@ -21,7 +22,8 @@ pub(super) enum ObjectScan {
 const CONTENT: [&[u8]; 8] =
     [b"choices", b"data", b"output", b"results", b"text", b"delta", b"item", b"candidates"];
 
-/// Objects in an answer that may hold an error, and the member that says so: Groq's chunks, MiniMax's answers.
+/// Objects in an answer that may hold an error, and the member that says so: Groq's chunks,
+/// MiniMax's answers.
 const ENVELOPES: [(&[u8], &[u8]); 2] = [(b"x_groq", b"error"), (b"base_resp", b"status_code")];
 /// Levels of objects within an error that are read.
 const MAX_DEPTH: u32 = 4;
@@ -143,7 +145,8 @@ fn names_an_error(value: &[u8]) -> Option<bool> {
     }
 }
 
-/// The raw text of a string up to its closing quote, and what follows; the opening quote has been read.
+/// The raw text of a string up to its closing quote, and what follows; the opening quote has been
+/// read.
 fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut end = 0_usize;
     loop {

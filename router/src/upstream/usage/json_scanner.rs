@@ -4,7 +4,8 @@ use memchr::{memchr, memchr2, memchr3};
 
 use super::Usage;
 
-/// The longest `usage` object in bytes. Real ones have less than one thousand, with all details of every provider.
+/// The longest `usage` object in bytes. Real ones have less than one thousand, with all details of
+/// every provider.
 pub(super) const MAX_USAGE_BYTES: usize = 8 * 1024;
 
 const NAME: &[u8] = b"usage";

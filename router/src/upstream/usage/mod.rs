@@ -1,5 +1,6 @@
-//! The token counts of a response, found in its bytes as they pass: in a JSON document or in an event stream. Where the
-//! chunks are cut makes no difference. Bytes are copied only where a chunk ends within the `usage` object.
+//! The token counts of a response, found in its bytes as they pass: in a JSON document or in an
+//! event stream. Where the chunks are cut makes no difference. Bytes are copied only where a chunk
+//! ends within the `usage` object.
 
 mod json_scanner;
 
@@ -20,7 +21,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads a `usage` object; `None` where it has no count of tokens, as for transcriptions counted in seconds.
+    /// Reads a `usage` object; `None` where it has no count of tokens, as for transcriptions
+    /// counted in seconds.
     fn parse(object: &[u8]) -> Option<Self> {
         let object = Object::parse(object).ok()?;
         // Chat completions and embeddings use the first names, the Responses API the second.
@@ -255,8 +257,8 @@ mod tests {
         assert!(!scanner.json.is_capturing());
     }
 
-    /// Native, opt-level 3, on a busy x86-64 machine: prose 5,600 MB/s, floats 1,200, events 700 (0.3 us each), code with
-    /// an escape every eight bytes 360.
+    /// Native, opt-level 3, on a busy x86-64 machine: prose 5,600 MB/s, floats 1,200, events 700
+    /// (0.3 us each), code with an escape every eight bytes 360.
     #[test]
     #[ignore = "prints its own speed; run it with --release --nocapture"]
     #[expect(clippy::disallowed_methods, reason = "a stopwatch")]

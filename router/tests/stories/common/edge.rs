@@ -1,5 +1,5 @@
-//! The edge and the filter, played for one request: every attempt is sent, its outcome reported, and the state kept between
-//! attempts.
+//! The edge and the filter, played for one request: every attempt is sent, its outcome reported,
+//! and the state kept between attempts.
 
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ impl World {
         };
         let mut response = ClientResponse::default();
         let mut retry_state: Option<RetryState> = None;
-        // As strict as the edge: after so many attempts the response goes to the client, whatever it is.
+        // As strict as the edge: after so many attempts the response goes to the client, whatever
+        // it is.
         for edge_attempts in 1..=max_edge_retries(self.router.config()) + 1 {
             if let Some(retry_state) = &mut retry_state {
                 retry_state.edge_attempts = edge_attempts;

@@ -23,8 +23,8 @@ fn minute(now: Duration) -> u32 {
 }
 
 impl Simulation {
-    /// The tokens that a request with this bound reserves at a deployment: one for the prompt, those that responses took
-    /// lately, and no more than the limit of a minute.
+    /// The tokens that a request with this bound reserves at a deployment: one for the prompt,
+    /// those that responses took lately, and no more than the limit of a minute.
     pub(super) fn reserved(&self, place: usize, most: u64) -> u64 {
         if !self.setting.counts_tokens() {
             return 0;
@@ -95,8 +95,8 @@ impl Simulation {
         }
     }
 
-    /// The time from which a deployment can serve a request, by its record: `now` where a request in flight has to end first,
-    /// `None` where it can serve.
+    /// The time from which a deployment can serve a request, by its record: `now` where a request
+    /// in flight has to end first, `None` where it can serve.
     pub(super) fn chance(&self, place: usize, most: u64) -> Option<Duration> {
         let (record, limits, now) = (self.record(place), self.setting.limits[place], self.now());
         let window = record.window.at(now);
@@ -120,7 +120,8 @@ impl Simulation {
         );
     }
 
-    /// No deployment had room, and `retry-after` is the time until the first one does, in whole seconds.
+    /// No deployment had room, and `retry-after` is the time until the first one does, in whole
+    /// seconds.
     pub(super) fn check_refusal(&self, reply: &Reply, most: u64) {
         assert_eq!(reply.status, 429, "{reply:?}");
         let places = 0..self.setting.limits.len();

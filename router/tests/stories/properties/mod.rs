@@ -1,5 +1,5 @@
-//! What holds under any limits and any order of events: workers interrupt each other between reading and writing, die, and
-//! retry failed requests.
+//! What holds under any limits and any order of events: workers interrupt each other between
+//! reading and writing, die, and retry failed requests.
 
 mod audit;
 mod setting;

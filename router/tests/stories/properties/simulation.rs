@@ -25,7 +25,8 @@ pub(super) enum Deed {
     Begin(u64),
     /// The response to one of its requests ends, with this many tokens if it has usage.
     Answer(usize, Option<u64>),
-    /// One of its requests fails with a status (0: no connection, 1: a timeout), and is retried if the router says so.
+    /// One of its requests fails with a status (0: no connection, 1: a timeout), and is retried if
+    /// the router says so.
     Fail(usize, u16),
     /// The client of one of its requests disconnects.
     Leave(usize),

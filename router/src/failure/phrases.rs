@@ -1,11 +1,11 @@
-//! What providers write into messages, in lower case and without what they quote (`§`; see [`spoken`](super::spoken)).
+//! Phrases of providers' error messages, in lower case, with `§` for a quote ([`unquoted`](super::unquoted)).
 //!
 //! Each was seen in a public bug report, a provider's documentation, or LiteLLM's `ExceptionCheckers` (1.109). A phrase of
-//! two parts needs both. They are whole clauses on purpose: one word (`billing`, `context`) is in too many messages.
+//! two parts needs both. Single words (`billing`, `context`) would be in too many messages.
 
 use super::codes::Meaning;
 
-/// A phrase: both parts have to be there; the second may be empty.
+/// Both parts have to be in the message. The second may be empty.
 type Phrase = (&'static str, &'static str);
 
 const CONTEXT: &[Phrase] = &[
@@ -274,7 +274,6 @@ const REFERENCE: &[Phrase] = &[
     ("encrypted content", "could not be"),
 ];
 
-/// Which phrases say it.
 fn phrases(meaning: Meaning) -> &'static [Phrase] {
     match meaning {
         Meaning::Parameter => &[],
@@ -288,7 +287,7 @@ fn phrases(meaning: Meaning) -> &'static [Phrase] {
     }
 }
 
-/// Whether one of these messages, as [`spoken`](super::spoken::spoken) gives them, says so.
+/// Whether one of these messages has a phrase of this meaning.
 pub(super) fn says(messages: &[String], meaning: Meaning) -> bool {
     let says = |phrases: &[Phrase]| messages.iter().any(|message| any(message, phrases));
     says(phrases(meaning)) && !(meaning == Meaning::Context && says(NOT_CONTEXT))

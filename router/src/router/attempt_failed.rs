@@ -140,7 +140,7 @@ impl<'a> FailedAttempt<'a> {
         let is_slow = error.failure == Failure::TimedOut && error.class == ErrorClass::Server;
         let mut cooled = None;
         states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
-            cooled = policy.failed(error, record, moment.now);
+            cooled = policy.record_failure(error, record, moment.now);
             if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long. A client's timeout may be shorter than any answer takes.
                 let ended = ResponseSummary { first_byte: Some(moment.now), ..ResponseSummary::default() };

@@ -75,7 +75,7 @@ fn settle(
     let mut cooled = None;
     states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
         match error {
-            Some(error) => cooled = policy.failed(error, record, moment.now),
+            Some(error) => cooled = policy.record_failure(error, record, moment.now),
             None if summary.end == StreamEnd::Complete => {
                 record.outcomes.successes = record.outcomes.successes.saturating_add(1);
             }

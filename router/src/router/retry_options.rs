@@ -55,11 +55,11 @@ impl RetryOptions {
     /// Whether the request is to be sent again within its group and `order`.
     pub fn allow_retry(&self, failed: &FailedAttempt<'_>, allowance: Allowance, moment: &Moment<'_>) -> bool {
         // After each deployment of an order was tried once, the next order is better than a second try.
-        let may_retry = self.untried || (self.any && !self.may_step_up(&failed.error));
+        let is_better = self.untried || (self.any && !self.may_step_up(&failed.error));
         let scope = failed.error.retry_scope();
-        may_retry
+        is_better
             && !failed.must_save_attempts()
-            && retry::worth_another_attempt(allowance, failed.retry_state.retries, scope, self.useful)
+            && retry::may_retry(allowance, failed.retry_state.retries, scope, self.useful)
             && (self.untried || !failed.prefers_fallback(moment))
     }
 }

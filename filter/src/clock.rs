@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use llm_balancer_router::state::heartbeats::BEAT;
+use llm_balancer_router::BEAT;
 
 use crate::host;
 

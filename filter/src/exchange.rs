@@ -5,15 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::http::retry_after::retry_after;
-use llm_balancer_router::outcome::{Failure, Outcome};
-use llm_balancer_router::request::parse::Request;
-use llm_balancer_router::request::refusal::{Refusal, Reply};
-use llm_balancer_router::telemetry::access_log::AccessLogEntry;
-use llm_balancer_router::upstream::answer_check::{Checked, FalseSuccess};
+use llm_balancer_router::AccessLogEntry;
+use llm_balancer_router::Headers;
+use llm_balancer_router::Request;
+use llm_balancer_router::answer_check::{Checked, FalseSuccess};
+use llm_balancer_router::retry_after;
 use llm_balancer_router::{Arrival, ErrorResponse, NeedsLease, Step, StreamEnd, Verdict};
+use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{Failure, Outcome};
+use llm_balancer_router::{Refusal, Reply};
 
 use crate::abi::Action;
 use crate::answering::Answering;

@@ -7,7 +7,7 @@
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-use llm_balancer_router::http::headers::Headers;
+use llm_balancer_router::Headers;
 
 use crate::large::{self, Body};
 

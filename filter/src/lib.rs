@@ -25,10 +25,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, Severity, names, read};
+use llm_balancer_router::Membership;
+use llm_balancer_router::Moment;
 use llm_balancer_router::Router;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::membership::Membership;
-use llm_balancer_router::state::store::Moment;
+use llm_balancer_router::SplitMix;
 
 use crate::clock::Clock;
 use crate::host::{BufferType, LogLevel};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::upstream::health::{self, Probed};
+use llm_balancer_router::health::{self, Probed};
 
 use crate::abi::expect_answer;
 use crate::host;

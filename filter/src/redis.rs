@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::state::lease::Shortfall;
-use llm_balancer_router::state::membership::Membership;
-use llm_balancer_router::telemetry::metrics::{Change, series};
+use llm_balancer_router::Headers;
+use llm_balancer_router::Membership;
+use llm_balancer_router::Shortfall;
 use llm_balancer_router::{Call, CallResult, RedisTransition};
+use llm_balancer_router::{Change, series};
 
 use crate::Worker;
 use crate::host::{self, BufferType, LogLevel, MapType};

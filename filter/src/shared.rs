@@ -1,6 +1,6 @@
 //! Envoy's shared data as the router's store: one for all workers, kept across reloads of the configuration.
 
-use llm_balancer_router::state::store::{Store, Version};
+use llm_balancer_router::{Store, Version};
 
 use crate::host;
 

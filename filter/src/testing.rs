@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use llm_balancer_router::state::store::contract;
+use llm_balancer_router::testing::contract;
 
 use crate::host::{self, LogLevel};
 use crate::shared::SharedData;
@@ -25,7 +25,7 @@ pub(crate) fn check_the_store() {
 }
 
 /// Ends the VM, if the request says so.
-pub(crate) fn trap_if_asked(headers: &llm_balancer_router::http::headers::Headers) {
+pub(crate) fn trap_if_asked(headers: &llm_balancer_router::Headers) {
     if headers.get(TRAP).is_some() {
         core::arch::wasm32::unreachable()
     }

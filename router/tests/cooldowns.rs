@@ -14,7 +14,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Answer, CallResult, World, group};
-use llm_balancer_router::telemetry::metrics::Change;
+use llm_balancer_router::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// Without retries, so that one request is one attempt.

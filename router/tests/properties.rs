@@ -17,14 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, read};
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::request::refusal::Reply;
-use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Reply;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Memory;
+use llm_balancer_router::testing::Record;
 use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, Verdict};
+use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{Moment, Store, Version};
 use proptest::prelude::*;
 
 /// The turn of a minute.

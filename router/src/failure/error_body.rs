@@ -71,11 +71,6 @@ impl ErrorBody {
         read
     }
 
-    /// Whether it has neither a code nor a message.
-    pub fn is_empty(&self) -> bool {
-        self.codes.is_empty() && self.messages.is_empty()
-    }
-
     /// The HTTP status that the body itself names, from 400 to 599.
     pub fn status(&self) -> Option<u16> {
         let statuses = self.codes.iter().filter_map(|code| code.parse().ok());
@@ -250,9 +245,9 @@ mod tests {
         for body in
             ["", "null", "3", "[]", "{}", "<html>", "{\"error\":", "{\"input\":\"m\"}", "404 page not found"]
         {
-            assert!(read(body).is_empty(), "{body}");
+            assert_eq!(read(body), ErrorBody::default(), "{body}");
         }
-        assert!(ErrorBody::read(b"{\"error\":\"\xff\"}").is_empty());
+        assert_eq!(ErrorBody::read(b"{\"error\":\"\xff\"}"), ErrorBody::default());
     }
 
     #[test]
@@ -284,7 +279,7 @@ mod tests {
     #[test]
     fn depth_and_length_are_bounded() {
         let deep = format!("{}{}", r#"{"error":"#.repeat(20_000), "}".repeat(20_000));
-        assert!(read(&deep).is_empty());
+        assert_eq!(read(&deep), ErrorBody::default());
         let list = |item: &str| format!("[{}]", [item; MAX_ITEMS].join(","));
         let many = list(&format!(r#"{{"errors":{}}}"#, list(r#"{"message":"m"}"#)));
         assert_eq!(read(&many).messages.len(), MAX_ITEMS);

@@ -9,19 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{max_edge_retries, read};
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::request::parse::Request;
-use llm_balancer_router::request::refusal::Reply;
-use llm_balancer_router::state::store::{Memory, Moment};
-use llm_balancer_router::telemetry::access_log::AccessLogEntry;
-use llm_balancer_router::telemetry::metrics::Change;
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::AccessLogEntry;
+use llm_balancer_router::Change;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Headers;
+use llm_balancer_router::Moment;
+use llm_balancer_router::Reply;
+use llm_balancer_router::Request;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{
     Arrival, ErrorResponse, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict,
 };
+use llm_balancer_router::{Attempt, RetryState};
 
 /// How a provider answers one attempt.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,9 @@
-//! The decisions of llm-balancer: which deployment serves a request, and what happens after its response.
+//! The decisions of llm-balancer: which deployment serves a request, and what happens after its
+//! response.
 //!
-//! Host, clock and source of randomness are arguments, so the same code runs natively, in Node and in
-//! Envoy. [`Router`] has one method for each event of a request. The folders below are in the order of
-//! their dependencies: each uses only those below it.
+//! Host, clock and source of randomness are arguments, so the same code runs natively, in Node and
+//! in Envoy. [`Router`] has one method for each event of a request. The folders below are in the
+//! order of their dependencies: each uses only those below it.
 
 mod router;
 

@@ -1,4 +1,5 @@
-//! How attempts and requests end, as Envoy and providers report it. [`failure`](crate::failure) determines the cause.
+//! How attempts and requests end, as Envoy and providers report it. [`failure`](crate::failure)
+//! determines the cause.
 
 use std::time::Duration;
 
@@ -88,7 +89,8 @@ pub enum LiteLlmErrorType {
     Other = 9,
 }
 
-/// Envoy's response flags, as the attribute `response.flags` gives them (envoy/stream_info/stream_info.h).
+/// Envoy's response flags, as the attribute `response.flags` gives them
+/// (envoy/stream_info/stream_info.h).
 mod flag {
     pub const NO_HEALTHY_UPSTREAM: u64 = 0x2;
     pub const UPSTREAM_REQUEST_TIMEOUT: u64 = 0x4;

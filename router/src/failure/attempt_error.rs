@@ -26,7 +26,8 @@ impl AttemptError {
         self.class.retry_scope()
     }
 
-    /// The exception that LiteLLM raises for it (BEHAVIOUR 5.2): by the status, except where LiteLLM reads the body.
+    /// The exception that LiteLLM raises for it (BEHAVIOUR 5.2): by the status, except where
+    /// LiteLLM reads the body.
     pub fn litellm_type(&self) -> LiteLlmErrorType {
         match (self.class, self.failure) {
             (ErrorClass::ContentPolicy, _) => LiteLlmErrorType::ContentPolicy,

@@ -16,9 +16,10 @@
 //! | `added_parameter` | 400 or 422 about a parameter that the router added | anywhere, without it | nothing |
 //! | `client_timeout` | the client's own limit has passed | anywhere | nothing |
 //!
-//! "Anywhere" is an untried deployment first. The only deployment of a group cools down by LiteLLM's rules
-//! ([`cooldown`](super::cooldown)). A code decides before a phrase, and a phrase before the status. Of a body that is not JSON,
-//! only the status decides, unless the text names the parameter that the router added.
+//! "Anywhere" is an untried deployment first. The only deployment of a group cools down by
+//! LiteLLM's rules ([`cooldown`](super::cooldown)). A code decides before a phrase, and a phrase
+//! before the status. Of a body that is not JSON, only the status decides, unless the text names
+//! the parameter that the router added.
 
 use super::codes::{self, Meaning};
 use std::time::Duration;
@@ -46,7 +47,8 @@ pub struct ProviderError<'a> {
     pub error_type: Option<&'a str>,
     /// Whether it has a retry-after.
     pub has_retry_after: bool,
-    /// Whether the model of the deployment is a wildcard, so that the client names the provider's model.
+    /// Whether the model of the deployment is a wildcard, so that the client names the provider's
+    /// model.
     pub is_wildcard: bool,
     /// The model that the client requested. Of a wildcard deployment, messages may repeat it.
     pub model: &'a str,
@@ -111,7 +113,8 @@ impl ParsedError<'_> {
         codes::has(self.body, meaning) || phrases::says(self.messages, meaning)
     }
 
-    /// A prompt that is too long or filtered. A code decides alone: the message may have the other's words, or the client's.
+    /// A prompt that is too long or filtered. A code decides alone: the message may have the
+    /// other's words, or the client's.
     fn special(&self) -> Option<ErrorClass> {
         let code = |meaning| codes::has(self.body, meaning);
         let phrase = |meaning| phrases::says(self.messages, meaning);
@@ -139,7 +142,8 @@ impl ParsedError<'_> {
 
     fn limited(&self) -> ErrorClass {
         let code = |meaning| codes::has(self.body, meaning);
-        // Gemini writes "check your plan and billing" also for limits per minute. Limits per day have "PerDay" in the id.
+        // Gemini writes "check your plan and billing" also for limits per minute. Limits per day
+        // have "PerDay" in the id.
         let is_google =
             code(Meaning::Limit) && self.body.codes.iter().any(|code| code == "resource_exhausted");
         let is_daily = self.body.codes.iter().any(|code| code.contains("perday"));
@@ -184,8 +188,8 @@ impl ParsedError<'_> {
         }
     }
 
-    /// An unknown model. It is the request's, if the deployment is a wildcard or if another parameter names the model
-    /// (`tools[0].model`).
+    /// An unknown model. It is the request's, if the deployment is a wildcard or if another
+    /// parameter names the model (`tools[0].model`).
     fn model(&self) -> ErrorClass {
         let mut params = self.body.params.iter().filter(|param| *param != "none").peekable();
         let is_anothers = params.peek().is_some() && params.all(|param| param != "model");
@@ -212,7 +216,8 @@ impl ParsedError<'_> {
         self.body.messages.iter().any(is_lost)
     }
 
-    /// Groq's 413, and OpenAI's 429 "Request too large": the request fails after any wait, and smaller ones do not.
+    /// Groq's 413, and OpenAI's 429 "Request too large": the request fails after any wait, and
+    /// smaller ones do not.
     fn is_too_large(&self) -> bool {
         matches!(self.status, 400 | 413 | 429) && phrases::says_too_large(self.messages)
     }

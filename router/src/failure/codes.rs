@@ -212,7 +212,8 @@ pub(super) fn names_the_request(body: &ErrorBody) -> bool {
     body.codes.iter().any(|own| TYPES.iter().any(|code| is_same(own, code)))
 }
 
-/// AWS puts a namespace before a name, and a URL behind it: `com.amazon.coral.service#ThrottlingException:http://..`
+/// AWS puts a namespace before a name, and a URL behind it:
+/// `com.amazon.coral.service#ThrottlingException:http://..`
 fn is_same(own: &str, code: &str) -> bool {
     let name = own.rsplit('#').next().unwrap_or(own);
     let name = name.split(':').next().unwrap_or(name);

@@ -8,8 +8,9 @@
 //! | `server`, `forbidden` | when more than half of five or more failed | with the thousandth failure in a row |
 //! | all others | never: their cause is not the deployment | never |
 //!
-//! `allowed_fails` and the policies replace the table by a count. Every failed attempt is counted, those of retries and
-//! fallbacks included. [`classify`](crate::failure::classify()) determines the class.
+//! `allowed_fails` and the policies replace the table by a count. Every failed attempt is counted,
+//! those of retries and fallbacks included. [`classify`](crate::failure::classify()) determines the
+//! class.
 
 use std::time::Duration;
 
@@ -98,8 +99,8 @@ impl CooldownPolicy<'_> {
         }
     }
 
-    /// Counts a failure, of one type or of all, and returns whether there are more than allowed. A count lasts as long as a
-    /// cooldown, from its first failure.
+    /// Counts a failure, of one type or of all, and returns whether there are more than allowed. A
+    /// count lasts as long as a cooldown, from its first failure.
     fn exceeds(
         &self,
         allowed: u32,

@@ -1,9 +1,11 @@
-//! A provider's error body, by its JSON members: the provider's words, and not those that it repeats.
+//! A provider's error body, by its JSON members: the provider's words, and not those that it
+//! repeats.
 //!
-//! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg` and their like as
-//! messages, `param` and `loc` as names of parameters, `retryDelay` (Google's RetryInfo) and `retry_after` as a time to
-//! wait; the same again in `error`, `errors`, `innererror`, `details`, `metadata` and in JSON that is written into a
-//! string. All other members (`input`, `ctx`, `flagged_input`, ..) are not.
+//! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg`
+//! and their like as messages, `param` and `loc` as names of parameters, `retryDelay` (Google's
+//! RetryInfo) and `retry_after` as a time to wait; the same again in `error`, `errors`,
+//! `innererror`, `details`, `metadata` and in JSON that is written into a string. All other members
+//! (`input`, `ctx`, `flagged_input`, ..) are not.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -164,8 +166,8 @@ fn seconds(value: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Splits a message before another server's error, which is JSON or as Python prints it: `OpenAIException - {..}`. After
-/// other words, an object may be the client's.
+/// Splits a message before another server's error, which is JSON or as Python prints it:
+/// `OpenAIException - {..}`. After other words, an object may be the client's.
 fn embedded(text: &str, start: usize) -> (&str, Option<Cow<'_, str>>) {
     let end = text.rfind('}').map_or(start, |end| end.saturating_add(1));
     let (Some(own), Some(object)) = (text.get(..start), text.get(start..end)) else { return (text, None) };

@@ -8,12 +8,14 @@ use crate::failure::ErrorClass;
 use crate::http::json::{Object, quoted};
 use crate::request::overrides::RoutingParams;
 
-/// The fallbacks of a request. They are names, so that the chain survives a reload of the configuration.
+/// The fallbacks of a request. They are names, so that the chain survives a reload of the
+/// configuration.
 #[derive(Clone, Debug, Default)]
 pub struct FallbackChain {
     /// Groups and fallbacks so far. A fallback with parameters differs from the same group without.
     visited: Vec<Target>,
-    /// What is left of each list, in reverse order. A list has the fallbacks of a target of the list before it.
+    /// What is left of each list, in reverse order. A list has the fallbacks of a target of the
+    /// list before it.
     lists: Vec<Vec<Target>>,
     depth: u32,
 }
@@ -30,7 +32,8 @@ pub struct FailedGroup<'a> {
 impl FallbackChain {
     /// The fallback after a group that failed; `None` at the end of the chain.
     ///
-    /// A fallback that fails is followed by its own fallbacks, `max_fallbacks` lists deep, and then by the rest of its list.
+    /// A fallback that fails is followed by its own fallbacks, `max_fallbacks` lists deep, and then
+    /// by the rest of its list.
     pub fn next(
         &mut self,
         settings: &RouterSettings,
@@ -95,8 +98,9 @@ fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: Err
     }
 }
 
-/// The fallbacks of a group: under its name, else under its name with or without a provider, else under `*`. Of several lists
-/// for a group LiteLLM takes the first, and of several for `*` the last.
+/// The fallbacks of a group: under its name, else under its name with or without a provider, else
+/// under `*`. Of several lists for a group LiteLLM takes the first, and of several for `*` the
+/// last.
 fn find<'a>(list: &'a [Fallback], failed: FailedGroup<'_>) -> Option<&'a [Target]> {
     let names = [failed.requested, failed.group];
     let exact = |name: &&str| list.iter().find(|fallback| *fallback.group == **name);
@@ -111,8 +115,8 @@ fn are_related(one: &str, other: &str) -> bool {
     without_provider(one) == Some(other) || without_provider(other) == Some(one)
 }
 
-/// The client's JSON body with the parameters of a fallback, without its model; `None` if there are none, or if the body is
-/// not JSON.
+/// The client's JSON body with the parameters of a fallback, without its model; `None` if there are
+/// none, or if the body is not JSON.
 pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
     if target.overrides.is_empty() {
         return None;

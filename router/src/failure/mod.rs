@@ -1,5 +1,5 @@
-//! What a failed attempt means. [`classify`] decides it once, for cooldowns, retries, fallbacks, metrics
-//! and the access log.
+//! What a failed attempt means. [`classify`] decides it once, for cooldowns, retries, fallbacks,
+//! metrics and the access log.
 //!
 //! - [`ErrorClass`]: the list of classes, and what each means for the request and the deployment.
 //! - [`ErrorBody`]: a provider's error body, by its JSON members.

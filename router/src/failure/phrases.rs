@@ -1,7 +1,9 @@
-//! Phrases of providers' error messages, in lower case, with `§` for a quote ([`unquoted`](super::unquoted)).
+//! Phrases of providers' error messages, in lower case, with `§` for a quote
+//! ([`unquoted`](super::unquoted)).
 //!
-//! Each was seen in a public bug report, a provider's documentation, or LiteLLM's `ExceptionCheckers` (1.109). A phrase of
-//! two parts needs both. Single words (`billing`, `context`) would be in too many messages.
+//! Each was seen in a public bug report, a provider's documentation, or LiteLLM's
+//! `ExceptionCheckers` (1.109). A phrase of two parts needs both. Single words (`billing`,
+//! `context`) would be in too many messages.
 
 use super::codes::Meaning;
 
@@ -55,7 +57,8 @@ const CONTEXT: &[Phrase] = &[
     ("reduce your prompt", ""),
     ("current length is", "while limit is"),
     ("tokens > ", "maximum"),
-    // TGI, TEI, Together: `inputs` must have less than 4096 tokens; `inputs` tokens + `max_new_tokens` must be <= 4097.
+    // TGI, TEI, Together: `inputs` must have less than 4096 tokens; `inputs` tokens +
+    // `max_new_tokens` must be <= 4097.
     ("§ must have less than", "tokens"),
     ("§ tokens + § must be", ""),
     ("string too long. expected a string with maximum length", ""),
@@ -64,8 +67,8 @@ const CONTEXT: &[Phrase] = &[
     ("上下文长度", ""),
 ];
 
-/// Not the context window's, whatever else they say: OpenAI's `user` has 64 characters at most (LiteLLM's exclusion); a
-/// limit per minute.
+/// Not the context window's, whatever else they say: OpenAI's `user` has 64 characters at most
+/// (LiteLLM's exclusion); a limit per minute.
 const NOT_CONTEXT: &[Phrase] = &[
     ("string_above_max_length", ""),
     ("invalid §: string too long", ""),

@@ -25,8 +25,8 @@ pub struct Allowance {
     pub by_policy: bool,
 }
 
-/// The number of retries: the client's, else the deployment's, else the router's. A policy for this error overrides all
-/// of them, except a client's zero.
+/// The number of retries: the client's, else the deployment's, else the router's. A policy for this
+/// error overrides all of them, except a client's zero.
 pub fn allowance(
     settings: &RouterSettings,
     deployment: &Deployment,
@@ -42,8 +42,8 @@ pub fn allowance(
     }
 }
 
-/// Whether a request that has been retried `done` times may be retried again. `has_other` means that the group has a
-/// deployment where the request has not failed permanently.
+/// Whether a request that has been retried `done` times may be retried again. `has_other` means
+/// that the group has a deployment where the request has not failed permanently.
 pub fn may_retry(allowance: Allowance, done: u32, scope: RetryScope, has_other: bool) -> bool {
     done < allowance.retries
         && match scope {
@@ -54,7 +54,8 @@ pub fn may_retry(allowance: Allowance, done: u32, scope: RetryScope, has_other: 
         }
 }
 
-/// The wait before a deployment is tried again: the provider's `retry-after`, else a wait that doubles.
+/// The wait before a deployment is tried again: the provider's `retry-after`, else a wait that
+/// doubles.
 pub fn wait(hint: Option<Duration>, done: u32, min: Duration, random: &mut dyn Random) -> Duration {
     let jitter = JITTER.mul_f64(random.fraction());
     let doubled = FIRST_WAIT.saturating_mul(1_u32.checked_shl(done).unwrap_or(u32::MAX));

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 /// Takes the place of a quote.
 pub(super) const QUOTED: char = '§';
-/// Length of a message that is read, in bytes. Providers' own words are a few hundred; longer ones repeat the request.
+/// Length of a message that is read, in bytes. Providers' own words are a few hundred; longer ones
+/// repeat the request.
 const MAX_BYTES: usize = 4096;
 /// Behind these, pydantic (vLLM, SGLang, FastAPI) repeats the client's input.
 const ECHOES: [&str; 5] = ["'input':", "\"input\":", "input_value=", "'ctx':", "\"ctx\":"];

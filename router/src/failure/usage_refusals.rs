@@ -1,7 +1,9 @@
-//! Deployments that refuse `stream_options`, which the router adds where it needs the tokens of a stream.
+//! Deployments that refuse `stream_options`, which the router adds where it needs the tokens of a
+//! stream.
 //!
-//! A worker learns it from one request, which it resends, and remembers it for an hour: the server may be updated. Meanwhile
-//! the tokens of the deployment's streams are estimates. Workers do not share it.
+//! A worker learns it from one request, which it resends, and remembers it for an hour: the server
+//! may be updated. Meanwhile the tokens of the deployment's streams are estimates. Workers do not
+//! share it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +24,8 @@ impl UsageRefusals {
         self.refused_at.insert(deployment, now);
     }
 
-    /// Whether the deployment has refused within the hour. A clock that stepped back ends that, too.
+    /// Whether the deployment has refused within the hour. A clock that stepped back ends that,
+    /// too.
     pub fn has(&self, deployment: usize, now: Duration) -> bool {
         let refused_at = self.refused_at.get(&deployment);
         refused_at.and_then(|at| now.checked_sub(*at)).is_some_and(|since| since < REMEMBERED)

@@ -1,4 +1,5 @@
-//! A response has ended, or its client has disconnected: what the deployment's record and the metrics keep of that.
+//! A response has ended, or its client has disconnected: what the deployment's record and the
+//! metrics keep of that.
 
 use std::time::Duration;
 
@@ -129,7 +130,8 @@ pub(super) fn cooldown_policy<'a>(
     }
 }
 
-/// Records the latency of a response. An incomplete one shows its time to the first byte, and nothing else.
+/// Records the latency of a response. An incomplete one shows its time to the first byte, and
+/// nothing else.
 pub(super) fn measure(
     record: &mut Record,
     attempt: &Attempt,

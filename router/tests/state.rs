@@ -52,7 +52,7 @@ fn a_pause_of_the_whole_process_kills_nobody() {
     let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
     let mut other = one.beside(2);
     let attempt = other.begin("g", "").unwrap();
-    // NoDeployment beats for ten minutes; both wake up, one before the other.
+    // No worker beats for ten minutes; both wake up, one before the other.
     other.wait(600.0);
     one.wait(600.0);
     assert!(one.begin("g", "").is_err(), "it is still in flight");

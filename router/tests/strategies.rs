@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::{Answer, CHAT, CallResult, World, group};
+use common::{Answer, CHAT, RequestResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn by(strategy: &str, ids: &[&str]) -> World {
@@ -25,7 +25,7 @@ fn share(world: &mut World, requests: usize, id: &str) -> usize {
     (0..requests).filter(|_| world.chat("g", "", |_| Answer::Ok).called == [id]).count()
 }
 
-fn tell(world: &mut World, id: &str, answer: Answer) -> CallResult {
+fn tell(world: &mut World, id: &str, answer: Answer) -> RequestResult {
     world.chat(id, "", |_| answer)
 }
 
@@ -60,7 +60,7 @@ fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
         let mut one = by(strategy, &["paris", "oslo"]);
         let mut other = one.beside(2);
         tell(&mut one, "paris", Answer::Used(500, 5000));
-        let told: Vec<CallResult> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
+        let told: Vec<RequestResult> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
         assert!(told.iter().skip(1).all(|told| told.called == ["oslo"]), "{strategy}: {told:?}");
         other.wait(60.0);
         assert!(share(&mut other, 10, "paris") > 0, "the minute has turned");

@@ -15,7 +15,7 @@ pub const UTILISATION: f64 = 0.6;
 /// Tokens of an answer: median, and the deviation of the logarithm.
 const MEDIAN: f64 = 200.0;
 const SPREAD: f64 = 0.8;
-/// NoDeployment asks for more.
+/// The most that a request asks for.
 const LONGEST: f64 = 4096.0;
 /// Seconds of calm and of bursts, on average, and how much more comes in a burst.
 const CALM: f64 = 30.0;

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::upstream::response_check::{
-    BodyFormat, CheckResult, HeldResponse, check, has_error_event,
-};
-use llm_balancer_router::upstream::usage::UsageScanner;
-use llm_balancer_router::upstream::usage_event_filter::{Filtered, UsageEventFilter};
+use llm_balancer_router::Attempt;
+use llm_balancer_router::UsageScanner;
+use llm_balancer_router::response_check::{BodyFormat, CheckResult, HeldResponse, check, has_error_event};
+use llm_balancer_router::{Filtered, UsageEventFilter};
 use llm_balancer_router::{ResponseSummary, StreamEnd};
 use proxy_wasm::types::{BufferType, MapType};
 

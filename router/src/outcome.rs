@@ -1,4 +1,5 @@
-//! What became of an attempt: served, or failed, and in which way. Whose fault it is says [`failure`](crate::failure).
+//! How attempts and requests end, as Envoy and providers report it. [`failure`](crate::failure)
+//! determines the cause.
 
 use std::time::Duration;
 
@@ -7,29 +8,29 @@ use llm_balancer_config::FailurePolicy;
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The provider said no.
+    /// The provider has sent an error.
     Provider {
-        /// 400 and above, or a redirect: a client that followed it would pass us by.
+        /// 400 and above, or a redirect: a client that followed it would bypass the balancer.
         status: u16,
-        /// How long it asks us to stay away.
+        /// The wait that it asks for.
         retry_after: Option<Duration>,
     },
-    /// No answer, or no further byte, in time.
+    /// No response, or no further byte, in time.
     TimedOut,
     /// No connection: refused, TLS not accepted, no address, no healthy host, the breaker open.
     NoConnection,
-    /// The connection broke before the first byte of the answer's body.
+    /// The connection ended before the first byte of the response's body.
     Broken,
 }
 
-/// How an attempt or a request ended, in the words of metrics and logs.
+/// How an attempt or a request ended, for metrics and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Answered, all of it.
+    /// A complete response.
     Success,
     /// 429 from the provider.
     RateLimited,
-    /// No answer, or no further byte, in time.
+    /// No response, or no further byte, in time.
     Timeout,
     /// No connection to the provider.
     ConnectionError,
@@ -37,18 +38,18 @@ pub enum Outcome {
     ServerError,
     /// Any other 4xx from the provider.
     ClientError,
-    /// The answer began and broke off on the provider's side.
+    /// The provider's stream ended early.
     Interrupted,
-    /// The client went before the end.
+    /// The client closed its connection.
     ClientDisconnected,
-    /// Made again at the same deployment, uncounted; of attempts only.
+    /// Of attempts only: sent again to the same deployment, uncounted.
     Resent,
-    /// No provider was to be asked; of requests only.
+    /// Of requests only: refused by the balancer.
     Refused,
 }
 
 impl Outcome {
-    /// As a label and in the log.
+    /// In labels and in the access log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -65,30 +66,31 @@ impl Outcome {
     }
 }
 
-/// Kinds of failure as LiteLLM's policies name them.
+/// LiteLLM's exceptions, as its policies name them. The numbers are stored in records; 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiteLlmErrorType {
     /// `BadRequestError`
-    BadRequest,
+    BadRequest = 1,
     /// `AuthenticationError`
-    Authentication,
+    Authentication = 2,
     /// `TimeoutError`
-    Timeout,
+    Timeout = 3,
     /// `RateLimitError`
-    RateLimit,
+    RateLimit = 4,
     /// `ContentPolicyViolationError`
-    ContentPolicy,
+    ContentPolicy = 5,
     /// `InternalServerError`
-    InternalServer,
+    InternalServer = 6,
     /// `ServiceUnavailableError`
-    ServiceUnavailable,
+    ServiceUnavailable = 7,
     /// `NotFoundError`
-    NotFound,
+    NotFound = 8,
     /// Everything else: `DefaultRetries`.
-    Other,
+    Other = 9,
 }
 
-/// Envoy's response flags, as the attribute `response.flags` gives them (envoy/stream_info/stream_info.h).
+/// Envoy's response flags, as the attribute `response.flags` gives them
+/// (envoy/stream_info/stream_info.h).
 mod flag {
     pub const NO_HEALTHY_UPSTREAM: u64 = 0x2;
     pub const UPSTREAM_REQUEST_TIMEOUT: u64 = 0x4;
@@ -111,7 +113,7 @@ mod flag {
 }
 
 impl Failure {
-    /// What Envoy itself found wrong, or `None` where the provider answered.
+    /// The failure that Envoy reports; `None` where the provider has sent a response.
     pub fn from_response_flags(flags: u64) -> Option<Self> {
         match flags {
             _ if flags & flag::TIMED_OUT != 0 => Some(Self::TimedOut),
@@ -126,12 +128,12 @@ impl Failure {
         flags & (flag::UPSTREAM_CONNECTION_TERMINATION | flag::UPSTREAM_REMOTE_RESET) != 0
     }
 
-    /// Whether the client has gone.
+    /// Whether the client has closed its connection.
     pub fn client_disconnected(flags: u64) -> bool {
         flags & flag::DOWNSTREAM_CONNECTION_TERMINATION != 0
     }
 
-    /// The status that stands for it, where the provider gave none.
+    /// The provider's status, or the one that the client gets in place of it.
     pub fn status(&self) -> u16 {
         match self {
             Self::Provider { status, .. } => *status,
@@ -140,7 +142,7 @@ impl Failure {
         }
     }
 
-    /// The same in the words of metrics and logs.
+    /// The same for metrics and logs.
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::TimedOut => Outcome::Timeout,
@@ -155,7 +157,7 @@ impl Failure {
         }
     }
 
-    /// The status that the provider gave, if it did.
+    /// The provider's status, if it has sent one.
     pub fn provider_status(&self) -> Option<u16> {
         match self {
             Self::Provider { status, .. } => Some(*status),
@@ -163,7 +165,7 @@ impl Failure {
         }
     }
 
-    /// How long the provider asks us to stay away.
+    /// The wait that the provider asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Provider { retry_after, .. } => *retry_after,
@@ -173,6 +175,18 @@ impl Failure {
 }
 
 impl LiteLlmErrorType {
+    const ALL: [Self; 9] = [
+        Self::BadRequest,
+        Self::Authentication,
+        Self::Timeout,
+        Self::RateLimit,
+        Self::ContentPolicy,
+        Self::InternalServer,
+        Self::ServiceUnavailable,
+        Self::NotFound,
+        Self::Other,
+    ];
+
     /// LiteLLM's exception for a provider's status.
     pub fn of_status(status: u16) -> Self {
         match status {
@@ -187,38 +201,17 @@ impl LiteLlmErrorType {
         }
     }
 
-    /// Its number in what is stored; never 0.
+    /// Its number in records.
     pub fn number(self) -> u8 {
-        match self {
-            Self::BadRequest => 1,
-            Self::Authentication => 2,
-            Self::Timeout => 3,
-            Self::RateLimit => 4,
-            Self::ContentPolicy => 5,
-            Self::InternalServer => 6,
-            Self::ServiceUnavailable => 7,
-            Self::NotFound => 8,
-            Self::Other => 9,
-        }
+        self as u8
     }
 
-    /// The kind of a stored number.
+    /// The type with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        Some(match number {
-            1 => Self::BadRequest,
-            2 => Self::Authentication,
-            3 => Self::Timeout,
-            4 => Self::RateLimit,
-            5 => Self::ContentPolicy,
-            6 => Self::InternalServer,
-            7 => Self::ServiceUnavailable,
-            8 => Self::NotFound,
-            9 => Self::Other,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|error_type| error_type.number() == number)
     }
 
-    /// What a policy says about this kind, `DefaultRetries` included.
+    /// The number that a policy has for it, `DefaultRetries` included.
     pub fn in_policy(self, policy: &FailurePolicy) -> Option<u32> {
         let own = match self {
             Self::BadRequest => policy.bad_request,
@@ -240,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envoys_flags_are_told_apart() {
+    fn envoys_flags_name_the_failure() {
         for (flags, expected) in [
             (0, None),
             (0x4, Some(Failure::TimedOut)),
@@ -257,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_covers_other_kinds_by_its_default() {
+    fn a_policy_covers_other_types_by_its_default() {
         let policy = FailurePolicy { rate_limit: Some(7), default: Some(1), ..FailurePolicy::default() };
         assert_eq!(LiteLlmErrorType::of_status(429).in_policy(&policy), Some(7));
         assert_eq!(LiteLlmErrorType::of_status(502).in_policy(&policy), Some(1));

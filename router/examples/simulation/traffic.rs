@@ -4,7 +4,7 @@
 //! they come twice as often. On average the fleet is used to six tenths of its capacity. Answers
 //! are of log-normal length with a median of 200 tokens, a mean of 275 and a hundredth above 1,290.
 
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::{Random, SplitMix};
 
 /// Microseconds since the beginning.
 pub type Micros = u64;

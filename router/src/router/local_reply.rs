@@ -45,7 +45,8 @@ pub(super) fn no_deployment(
     })
 }
 
-/// The end of the minute, if all instances together have used up a deployment's limit: no lease is to be had before.
+/// The end of the minute, if all instances together have used up a deployment's limit: no lease is
+/// to be had before.
 fn end_of_used_up(router: &Router, index: usize, estimate: &Estimate, now: Duration) -> Option<Duration> {
     let states = router.states.borrow();
     let tokens = states.tokens(index, estimate, true);
@@ -103,7 +104,8 @@ pub(super) fn of_provider(failure: &Failure, response: ErrorResponse) -> Reply {
     reply
 }
 
-/// A status that HTTP does not have counts as a server error (RFC 9110, section 15): HTTP clients fail on it.
+/// A status that HTTP does not have counts as a server error (RFC 9110, section 15): HTTP clients
+/// fail on it.
 pub(super) fn invalid_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorResponse) {
     const BAD_GATEWAY: u16 = 502;
     let refusal =

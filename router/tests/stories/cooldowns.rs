@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{Answer, ClientResponse, World, group, items_of};
 use crate::rules::{COOLDOWN_TIMES, RULES, Rule};
-use llm_balancer_router::telemetry::metrics::Change;
+use llm_balancer_router::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// Without retries, so that one request is one attempt.

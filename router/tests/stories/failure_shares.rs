@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{Answer, World, group};
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::{Random, SplitMix};
 
 /// Workers of one store that know of each other.
 fn workers(count: u32) -> Vec<World> {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::Attempt;
+use llm_balancer_router::{Random, SplitMix};
 
 use crate::common::{World, group};
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::lease::Lease;
-use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Moment, Store};
-use llm_balancer_router::state::time::{Minute, UnixMillis};
-use llm_balancer_router::state::window::Window;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::testing::Lease;
+use llm_balancer_router::testing::Record;
+use llm_balancer_router::testing::Window;
+use llm_balancer_router::testing::{Minute, UnixMillis};
+use llm_balancer_router::{Moment, Store};
 
 use crate::common::{NOON, World, group};
 

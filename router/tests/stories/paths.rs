@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::{env, fs};
 
 use crate::common::{Answer, World};
-use llm_balancer_router::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
+use llm_balancer_router::testing::{BodyKind, MODEL_ROUTES, ModelRoute};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/paths.txt");
 

@@ -129,10 +129,9 @@ fn a_timeout_counts_as_a_slow_response() {
     let attempt = world.begin("g", "").unwrap();
     assert_eq!(world.id(&attempt), "stuck");
     world.wait(30.0);
-    let failure = llm_balancer_router::outcome::Failure::TimedOut;
-    let random = &mut llm_balancer_router::random::SplitMix::new(1);
-    let mut moment =
-        llm_balancer_router::state::store::Moment { now: world.now, random, store: &*world.store };
+    let failure = llm_balancer_router::Failure::TimedOut;
+    let random = &mut llm_balancer_router::SplitMix::new(1);
+    let mut moment = llm_balancer_router::Moment { now: world.now, random, store: &*world.store };
     drop(world.router.on_attempt_failed(attempt, failure, &Default::default, &mut moment));
     assert_eq!(share(&mut world, 10, "fine"), 10);
 }
@@ -321,9 +320,7 @@ fn measured_workers(count: u32) -> Vec<World> {
 
 /// Milliseconds that vary at random by up to a fifth.
 fn about(milliseconds: u64, nth: usize) -> u64 {
-    let random = llm_balancer_router::random::Random::fraction(
-        &mut llm_balancer_router::random::SplitMix::new(nth as u64),
-    );
+    let random = llm_balancer_router::Random::fraction(&mut llm_balancer_router::SplitMix::new(nth as u64));
     (milliseconds as f64 * (0.8 + 0.4 * random)) as u64
 }
 

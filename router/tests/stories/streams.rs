@@ -1,8 +1,8 @@
 //! The usage that is read of a response, and the bytes that pass to the client, do not depend on
 //! where its chunks are cut.
 
-use llm_balancer_router::upstream::usage::{Usage, UsageScanner};
-use llm_balancer_router::upstream::usage_event_filter::{Filtered, UsageEventFilter};
+use llm_balancer_router::{Filtered, UsageEventFilter};
+use llm_balancer_router::{Usage, UsageScanner};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Stories of metrics, the access log, and explanations.
 
-use llm_balancer_router::telemetry::metrics::Change::{self, Add, Gauge, GaugeDelta, Observe};
+use llm_balancer_router::Change::{self, Add, Gauge, GaugeDelta, Observe};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 use crate::common::{Answer, CHAT, World, group};

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use llm_balancer_config::max_edge_retries;
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::request::parse::Request;
-use llm_balancer_router::state::store::Moment;
-use llm_balancer_router::telemetry::access_log::AccessLogEntry;
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::AccessLogEntry;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Headers;
+use llm_balancer_router::Moment;
+use llm_balancer_router::Request;
+use llm_balancer_router::Usage;
 use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Sending, Step, StreamEnd, Verdict};
+use llm_balancer_router::{Attempt, RetryState};
 
 use super::{Answer, ClientResponse, Sent, World};
 

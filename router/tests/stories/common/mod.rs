@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::request::refusal::Reply;
-use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Moment, Store};
-use llm_balancer_router::telemetry::metrics::Change;
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::Attempt;
+use llm_balancer_router::Change;
+use llm_balancer_router::Reply;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Record;
 use llm_balancer_router::{Arrival, ResponseSummary, Router, Step, StreamEnd};
+use llm_balancer_router::{Moment, Store};
 
 pub use response::{Answer, ClientResponse, Sent};
 pub use store::CountingStore;

@@ -1,7 +1,7 @@
 //! What providers answer and clients get.
 
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::request::refusal::Reply;
+use llm_balancer_router::Headers;
+use llm_balancer_router::Reply;
 
 /// The answer of a provider to one attempt.
 #[derive(Clone, Copy, Debug)]

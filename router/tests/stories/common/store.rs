@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use llm_balancer_router::state::store::{Memory, Store, Version};
+use llm_balancer_router::testing::Memory;
+use llm_balancer_router::{Store, Version};
 
 /// [`Memory`] with counters.
 #[derive(Default)]

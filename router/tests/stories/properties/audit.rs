@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::request::refusal::Reply;
+use llm_balancer_router::Attempt;
+use llm_balancer_router::Reply;
 
 use super::simulation::{Simulation, Worker};
 

@@ -3,14 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::request::refusal::Reply;
-use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Reply;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Memory;
+use llm_balancer_router::testing::Record;
 use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, StreamEnd, Verdict};
+use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{Moment, Store, Version};
 
 use super::audit::Books;
 use super::setting::Setting;

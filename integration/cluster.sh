@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Two instances on ports 4000 and 4001 that share their limits through one Redis, until Ctrl-C. Run by `make run-cluster`.
+# With --check: only whether their ports are free.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source integration/running.sh
+
+require_free 4000 4001 9901 9902 6380 8100
+[ "${1:-}" != --check ] || exit 0
 
 export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake
 configuration=config/examples/cluster.yaml

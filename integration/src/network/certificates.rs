@@ -68,8 +68,8 @@ impl Default for Authority {
     }
 }
 
-impl Identity {
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+impl From<&Identity> for TlsAcceptor {
+    fn from(identity: &Identity) -> Self {
+        Self::from(Arc::clone(&identity.0))
     }
 }

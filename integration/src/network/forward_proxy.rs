@@ -43,7 +43,7 @@ impl ForwardProxy {
 
     /// Itself inside of TLS.
     pub async fn start_tls(identity: &Identity) -> Self {
-        Self::on(None, Some(identity.acceptor())).await
+        Self::on(None, Some(identity.into())).await
     }
 
     async fn on(authorization: Option<String>, tls: Option<TlsAcceptor>) -> Self {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, Provider};
+use fake_provider::{Answer, Provider};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]

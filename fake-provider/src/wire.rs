@@ -8,8 +8,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::answer::{Answer, Body, Break, End};
-use super::openai;
+use crate::answer::{Answer, Body, Break, End};
+use crate::openai;
 
 /// A request as it arrived, to be asserted on.
 #[derive(Clone, Debug)]
@@ -95,6 +95,7 @@ impl Wire for TcpStream {
     }
 }
 
+#[cfg(feature = "tls")]
 impl Wire for tokio_rustls::server::TlsStream<TcpStream> {
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0

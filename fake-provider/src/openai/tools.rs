@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::providers::wire::Received;
+use crate::wire::Received;
 
 /// A call of a function.
 pub(crate) struct Call {

@@ -4,8 +4,8 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::{CREATED, Content, event, greeting, plain, stream, typed, whole};
-use crate::providers::answer::Usage;
-use crate::providers::wire::Received;
+use crate::answer::Usage;
+use crate::wire::Received;
 
 /// One for each input, told apart by its third number; in base64 where the request asks for it, as OpenAI's clients do unasked.
 pub(super) fn embeddings(request: &Received, usage: Usage) -> Value {

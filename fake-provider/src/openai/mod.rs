@@ -7,8 +7,8 @@ mod tools;
 
 use serde_json::{Value, json};
 
-use crate::providers::answer::Usage;
-use crate::providers::wire::Received;
+use crate::answer::Usage;
+use crate::wire::Received;
 
 /// The event that ends a stream.
 pub const DONE: &str = "data: [DONE]\n\n";

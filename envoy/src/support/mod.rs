@@ -7,5 +7,6 @@ pub mod embedded_filter;
 pub(crate) mod environment;
 pub mod failure;
 pub(crate) mod files;
+pub(crate) mod http;
 pub(crate) mod listen;
 pub(crate) mod socket;

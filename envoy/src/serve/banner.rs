@@ -10,7 +10,7 @@ use crate::render::Options;
 use crate::support::colors::{BOLD, GREEN, YELLOW};
 use crate::support::environment;
 
-use super::config_diff::short;
+use super::id_list::id_list;
 
 /// Groups listed; `GET /v1/model/info` lists all.
 const MAX_GROUPS: usize = 20;
@@ -62,14 +62,10 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
 
 /// `3 deployments by least-busy: paris, tokyo, oslo`
 fn members(config: &Config, group: &str, ids: &[&str]) -> String {
-    let named = ids.iter().take(MAX_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
-    let more = match ids.len().saturating_sub(MAX_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let named = id_list(ids, MAX_NAMED);
     match ids.len() {
         1 => format!("1 deployment: {named}"),
-        count => format!("{count} deployments by {}: {named}{more}", strategy(config, group)),
+        count => format!("{count} deployments by {}: {named}", strategy(config, group)),
     }
 }
 

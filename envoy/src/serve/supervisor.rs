@@ -168,9 +168,9 @@ impl Supervisor<'_> {
     fn apply_files(&mut self) -> Result<Option<String>, Failure> {
         let file = ConfigFile::read(&self.args.config)?;
         self.watcher = FileWatcher::new(file.files.clone());
-        let unset = !file.loaded.reading.unusable_variables.is_empty();
+        let needs_restart = !file.loaded.reading.unusable_variables.is_empty();
         let accepted = file.accept();
-        if unset {
+        if needs_restart {
             eprintln!("llm-balancer: environment variables are those of the start: restart to use new ones");
         }
         let LoadedConfig { config, text, .. } = accepted?;

@@ -1,5 +1,6 @@
-//! Puts the filter inside: `$LLM_BALANCER_FILTER`, or what `cargo build -p llm-balancer-filter` left. Without either the
-//! crate compiles all the same, for the linter, and the program says what is missing.
+//! Puts the filter inside: `$LLM_BALANCER_FILTER`, or what `cargo build -p llm-balancer-filter`
+//! left. Without either the crate compiles all the same, for the linter, and the program says what
+//! is missing.
 
 use std::env;
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! The program itself, with Envoy and a provider on a socket. These tests need Envoy and the filter: `make tools build`.
+//! The program itself, with Envoy and a provider on a socket. These tests need Envoy and the
+//! filter: `make tools build`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests report by panicking, in their helpers too")]
 

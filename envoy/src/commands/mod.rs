@@ -27,7 +27,7 @@ pub fn run() -> ExitCode {
             clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        (None, None) => Err(Failure::Usage("give a --config FILE; --help tells more".to_owned())),
+        (None, None) => Err(Failure::Usage("--config FILE is missing; --help lists the options".to_owned())),
     };
     done.unwrap_or_else(|failure| {
         anstream::eprintln!("{RED}llm-balancer{RED:#}: {failure}");

@@ -74,7 +74,8 @@ fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {
     let mut command = Command::new(envoy);
     command.arg("--config-path").arg(bootstrap);
     command.args(["--log-level", &args.log_level]);
-    // Hot restart shares memory under a number, which two instances on one machine would have to agree on.
+    // Hot restart shares memory under a number, which two instances on one machine would have to
+    // agree on.
     command.arg("--disable-hot-restart");
     // Flush the access log every second; Envoy's default is ten.
     command.args(["--file-flush-interval-msec", "1000"]);

@@ -1,4 +1,4 @@
-//! The cluster that leads to a deployment.
+//! The cluster of a deployment, direct or through a forward proxy.
 
 use llm_balancer_config::{Deployment, Endpoint, Proxy, Tls};
 use serde_json::{Value, json};
@@ -16,18 +16,18 @@ pub(super) fn cluster(deployment: &Deployment, proxy: Option<&Proxy>, system_cas
     }
 }
 
-/// The address is the provider's own.
+/// To the provider's own address.
 fn direct(name: &str, endpoint: &Endpoint, system_cas: &str) -> Value {
     let address = socket_address(&endpoint.host, endpoint.port);
     let cluster = at(name, &json!({"endpoint": {"address": address}}), http1(IDLE_TIMEOUT));
     let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
-    // Without one, the address is an IP address.
+    // An IP address needs no DNS.
     let cluster = with(cluster, "cluster_type", lookup(endpoint).map(Lookup::cluster_type));
     let socket = transport_socket(&endpoint.host, &endpoint.tls, system_cas, Some("http/1.1"));
     with(cluster, "transport_socket", socket)
 }
 
-/// `None`: an IP address needs none.
+/// `None` for an IP address.
 fn lookup(endpoint: &Endpoint) -> Option<Lookup> {
     if !is_name(&endpoint.host) {
         return None;

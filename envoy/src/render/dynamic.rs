@@ -1,5 +1,5 @@
-//! The configuration of an Envoy that `serve` runs: the bootstrap holds the edge, and names files for everything that
-//! changes with a reload. Envoy re-reads a file when another takes its place.
+//! The configuration of an Envoy that `serve` runs: the bootstrap holds the edge, and names files
+//! for everything that changes with a reload. Envoy re-reads a file when another takes its place.
 //!
 //! ```text
 //! edge ── routes ─┬─ attempts-1 ── the filter with the first configuration, while it has connections

@@ -1,4 +1,5 @@
-//! Envoy's configuration, as JSON: two listeners, the filter between them, and a cluster for each deployment.
+//! Envoy's configuration, as JSON: two listeners, the filter between them, and a cluster for each
+//! deployment.
 //!
 //! ```text
 //! client ── edge ── cluster "attempts" ── listener "attempts" ── the deployment's cluster ── provider

@@ -1,24 +1,23 @@
-//! The bootstrap as YAML that people can read: the user's file stands in it as a block wherever its bytes allow that.
+//! The bootstrap as readable YAML: the user's file is a block in it where its bytes allow that.
 
 use serde_json::Value;
 use serde_saphyr::ser_options;
 
-/// Next line: the one character that Envoy's YAML parser makes something else of when it is escaped as `\N`.
+/// Next line (NEL): Envoy's YAML parser misreads its escape, `\N`.
 const NEL: char = '\u{85}';
 
-/// YAML for Envoy and for people. A file with a byte-order mark or carriage returns in it becomes one quoted line,
-/// since a block would lose them.
+/// YAML, or JSON for a text with NEL. A text with a byte-order mark or carriage returns becomes one
+/// quoted line, since a block would lose them.
 pub fn to_yaml(bootstrap: &Value) -> Result<String, Box<dyn std::error::Error>> {
     let json = serde_json::to_string_pretty(bootstrap)?;
     if json.contains(NEL) {
-        // JSON is YAML too.
         return Ok(json);
     }
-    // Folded, long lines would be hard to tell from line breaks.
+    // No folding: it would look like line breaks.
     Ok(serde_saphyr::to_string_with_options(bootstrap, ser_options! { folded_wrap_chars: usize::MAX })?)
 }
 
-/// Several objects, one document each.
+/// One document per object.
 pub fn to_documents(objects: &[Value]) -> Result<String, Box<dyn std::error::Error>> {
     let documents = objects
         .iter()

@@ -11,7 +11,8 @@ use crate::support::http::agent;
 /// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one admin port. Every failure is `None`: Envoy may not have started, or may have ended.
+/// A client of one admin port. Every failure is `None`: Envoy may not have started, or may have
+/// ended.
 #[derive(Debug)]
 pub(crate) struct Admin {
     agent: Agent,

@@ -9,7 +9,8 @@ use super::id_list::id_list;
 /// Deployments named per kind of change.
 const MAX_NAMED: usize = 5;
 
-/// `1 deployment added (paris); 2 changed (tokyo, virginia); settings changed`; empty if nothing differs.
+/// `1 deployment added (paris); 2 changed (tokyo, virginia); settings changed`; empty if nothing
+/// differs.
 pub(super) fn summary(old: &Config, new: &Config) -> String {
     let (before, after) = (by_id(old), by_id(new));
     let added = after.keys().filter(|id| !before.contains_key(*id)).copied().collect();

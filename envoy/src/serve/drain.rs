@@ -16,8 +16,8 @@ const IDLE_POLLS: u32 = 2;
 /// How long Envoy may take to exit after SIGTERM, before SIGKILL.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns whether there is
-/// time left to deregister from Redis.
+/// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns
+/// whether there is time left to deregister from Redis.
 pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &ServeArgs) -> io::Result<bool> {
     let began = now();
     // Answers ask clients to close their connections from here on.

@@ -1,4 +1,5 @@
-//! xDS through files: Envoy re-reads a file when another takes its place, and its statistics say whether it accepted it.
+//! xDS through files: Envoy re-reads a file when another takes its place, and its statistics say
+//! whether it accepted it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +15,8 @@ use crate::support::files;
 
 /// Between two looks at the statistics.
 const POLL: Duration = Duration::from_millis(10);
-/// Polls before a push has failed, one minute: Envoy takes some seconds to accept ten thousand clusters.
+/// Polls before a push has failed, one minute: Envoy takes some seconds to accept ten thousand
+/// clusters.
 const MAX_POLLS: u32 = 6_000;
 /// Unanswered polls in a row before a push has failed.
 const MAX_UNANSWERED: u32 = 200;
@@ -32,7 +34,8 @@ pub(super) enum ResourceType {
 pub(crate) struct FileXds {
     pub(super) admin: Admin,
     files: XdsFiles,
-    /// Of the file written last; never repeated, since Envoy reports only the version that it accepted last.
+    /// Of the file written last; never repeated, since Envoy reports only the version that it
+    /// accepted last.
     version: u64,
     /// Ends every wait.
     stopping: Arc<AtomicBool>,
@@ -57,7 +60,8 @@ impl FileXds {
         replace(file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
-    /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none came.
+    /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none
+    /// came.
     pub(super) fn push<'a>(
         &mut self,
         of: ResourceType,
@@ -84,7 +88,8 @@ impl FileXds {
         Err(format!("timed out waiting for the {} to be accepted", of.name()))
     }
 
-    /// The answer to the files that Envoy was started with; `None` until it has accepted all of them.
+    /// The answer to the files that Envoy was started with; `None` until it has accepted all of
+    /// them.
     pub(super) fn initial_ack(&self) -> Option<Result<(), String>> {
         let mut all = true;
         for of in [ResourceType::Clusters, ResourceType::Listeners, ResourceType::Routes] {

@@ -1,7 +1,7 @@
 //! Envoy as a child process, and the configurations that it gets while it runs.
 //!
-//! `supervisor` is the loop; `events` and `file_watcher` wake it, `revisions` holds the configurations, `file_xds` pushes them,
-//! `admin` asks Envoy, `drain` ends it.
+//! `supervisor` is the loop; `events` and `file_watcher` wake it, `revisions` holds the
+//! configurations, `file_xds` pushes them, `admin` asks Envoy, `drain` ends it.
 
 pub(crate) mod admin;
 mod banner;

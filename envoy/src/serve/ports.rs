@@ -1,4 +1,5 @@
-//! Checks that ports are free before Envoy starts, which would share them with another Envoy without a word.
+//! Checks that ports are free before Envoy starts, which would share them with another Envoy
+//! without a word.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -14,7 +15,8 @@ pub(crate) struct Ports {
     pub(crate) metrics: Option<SocketAddr>,
 }
 
-/// Binds each address and releases it. Port 0 stands for any free port. The error names the port that is in use.
+/// Binds each address and releases it. Port 0 stands for any free port. The error names the port
+/// that is in use.
 pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
     let clients = bind(clients, "--port")?;
     let admin = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;

@@ -1,7 +1,8 @@
-//! The configurations that Envoy holds: the newest gets every new request, an older one stays while it has connections.
+//! The configurations that Envoy holds: the newest gets every new request, an older one stays while
+//! it has connections.
 //!
-//! Each revision has an internal listener of its own, so a reload cuts nothing off: a request stays with the revision that it
-//! began with, retries included, for as long as its stream lasts.
+//! Each revision has an internal listener of its own, so a reload cuts nothing off: a request stays
+//! with the revision that it began with, retries included, for as long as its stream lasts.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use serde_json::Value;
 use super::file_xds::{FileXds, ResourceType};
 use crate::render::{Resources, Revision, readiness_refused};
 
-/// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved later, and until then its
-/// deployment is unreachable.
+/// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
+/// later, and until then its deployment is unreachable.
 const WARMING_POLLS: u32 = 100;
 
 /// All revisions of this process that are still in use.
@@ -39,7 +40,8 @@ impl Revisions {
         self.all.last().map_or(Revision::FIRST, |newest| newest.revision)
     }
 
-    /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as they were before.
+    /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as
+    /// they were before.
     pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
         let routes = resources.routes.to_string();
         self.all.push(resources);
@@ -60,8 +62,8 @@ impl Revisions {
         Ok(())
     }
 
-    /// Writes the previous files again. Routes first: no request may reach a listener that is gone. Does not wait for
-    /// ACKs: Envoy accepted these files before.
+    /// Writes the previous files again. Routes first: no request may reach a listener that is gone.
+    /// Does not wait for ACKs: Envoy accepted these files before.
     fn roll_back(&mut self) {
         let Self { xds, all } = self;
         let routes = all.last().map(|newest| newest.routes.to_string());
@@ -71,7 +73,8 @@ impl Revisions {
         let _ = xds.write(ResourceType::Clusters, clusters(all).into_values());
     }
 
-    /// Removes old revisions without connections. Listeners first: no request may reach a cluster that is gone.
+    /// Removes old revisions without connections. Listeners first: no request may reach a cluster
+    /// that is gone.
     pub(super) fn remove_idle(&mut self) {
         let Some((newest, old)) = self.all.split_last() else { return };
         if old.is_empty() {
@@ -148,7 +151,8 @@ mod tests {
         }
     }
 
-    /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and refuses its routes.
+    /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and
+    /// refuses its routes.
     fn admin_that_rejects_routes() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,5 @@
-//! The temporary folder of one run: the filter, the bootstrap, the files that Envoy watches, and the socket to Redis.
+//! The temporary folder of one run: the filter, the bootstrap, the files that Envoy watches, and
+//! the socket to Redis.
 
 use std::fs::Permissions;
 use std::io;

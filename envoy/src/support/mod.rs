@@ -1,4 +1,5 @@
-//! What commands share: the file and its findings, addresses and files of this machine, and how a command fails.
+//! What commands share: the file and its findings, addresses and files of this machine, and how a
+//! command fails.
 
 pub(crate) mod ca_bundle;
 pub(crate) mod colors;

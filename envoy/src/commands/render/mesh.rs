@@ -1,4 +1,5 @@
-//! `render --target istio` and `--target envoy-gateway`: Kubernetes objects, and what the operator has to add.
+//! `render --target istio` and `--target envoy-gateway`: Kubernetes objects, and what the operator
+//! has to add.
 
 use llm_balancer_config::{Config, Proxies, Tls};
 use serde_json::Value;
@@ -54,7 +55,8 @@ fn write(folder: &OutputFolder, objects: &[Value]) -> Result<(), Failure> {
     for name in folder.remove_others(&written)? {
         eprintln!("removed {}, left from an earlier render", folder.file(&name).display());
     }
-    // A client-side apply keeps the object in an annotation, for which a ConfigMap with the filter is too large.
+    // A client-side apply keeps the object in an annotation, for which a ConfigMap with the filter
+    // is too large.
     eprintln!("kubectl apply --server-side -f {}", folder.path().display());
     Ok(())
 }

@@ -48,7 +48,8 @@ impl OutputFolder {
         files::write_private(&self.file(name), content).map_err(|error| cannot_write(&self.0, &error))
     }
 
-    /// Removes the numbered files of an earlier `render`, which `kubectl apply` would apply too. Returns their names.
+    /// Removes the numbered files of an earlier `render`, which `kubectl apply` would apply too.
+    /// Returns their names.
     pub(super) fn remove_others(&self, written: &[String]) -> Result<Vec<String>, Failure> {
         self.try_remove_others(written).map_err(|error| cannot_write(&self.0, &error))
     }

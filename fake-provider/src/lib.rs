@@ -1,6 +1,8 @@
-//! A provider that answers as OpenAI would, or fails as its script says. A deployment is the first segment of the path.
+//! A provider that answers as OpenAI would, or fails as its script says. A deployment is the first
+//! segment of the path.
 //!
-//! `answer` says what to do, `wire` does it byte by byte, `openai` has the bodies, `provider` is the listener.
+//! `answer` says what to do, `wire` does it byte by byte, `openai` has the bodies, `provider` is
+//! the listener.
 
 mod answer;
 mod openai;

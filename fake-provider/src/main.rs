@@ -1,4 +1,5 @@
-//! A provider to try things on: `fake-provider --port 8100` answers as OpenAI would, for any deployment named by the first segment of the path.
+//! A provider to try things on: `fake-provider --port 8100` answers as OpenAI would, for any
+//! deployment named by the first segment of the path.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! The far side of the balancer: one listener, many deployments by the first segment of the path, each doing what its script says.
+//! The far side of the balancer: one listener, many deployments by the first segment of the path,
+//! each doing what its script says.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -82,7 +83,8 @@ impl Provider {
         Self::on(listener, Transport::Tls(acceptor.into()), State::default())
     }
 
-    /// On a given address, doing the same for every deployment and keeping no record: for running by hand.
+    /// On a given address, doing the same for every deployment and keeping no record: for running
+    /// by hand.
     pub async fn serve(address: SocketAddr, answer: Answer) -> io::Result<Self> {
         let state = State { silent: true, ..State::default() };
         state.scripts().insert(String::new(), Script { next: VecDeque::new(), always: Some(answer) });
@@ -112,7 +114,8 @@ impl Provider {
         self.state.scripts().entry(name.to_owned()).or_default().next = answers.into_iter().collect();
     }
 
-    /// What the deployment does when its script is at its end: [`Answer::ok`] unless told otherwise.
+    /// What the deployment does when its script is at its end: [`Answer::ok`] unless told
+    /// otherwise.
     pub fn always(&self, name: &str, answer: Answer) {
         self.state.scripts().entry(name.to_owned()).or_default().always = Some(answer);
     }

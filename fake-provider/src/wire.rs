@@ -45,7 +45,8 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// `/chat/completions`: what stands behind the deployment's own part of the path, without the query.
+    /// `/chat/completions`: what stands behind the deployment's own part of the path, without the
+    /// query.
     pub fn route(&self) -> &str {
         const PARENTS: [&str; 5] = ["/chat", "/images", "/audio", "/v1", "/engines"];
         let path = self.target.split('?').next().unwrap_or_default();

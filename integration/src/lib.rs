@@ -9,8 +9,9 @@
 //! | `mesh` | Istio and Envoy Gateway, played |
 //! | `observe` | [`Prometheus`] and [`statistics`]: what was counted |
 //!
-//! The far side is the crate `fake-provider`: a [`Provider`] that an [`Answer`] scripts and that keeps what it [`Received`].
-//! [`World`] puts a provider, a balancer and a client together for tests that need no more.
+//! The far side is the crate `fake-provider`: a [`Provider`] that an [`Answer`] scripts and that
+//! keeps what it [`Received`]. [`World`] puts a provider, a balancer and a client together for
+//! tests that need no more.
 
 mod child_process;
 mod clients;

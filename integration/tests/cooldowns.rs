@@ -1,4 +1,5 @@
-//! Who sits out after a failure, for exactly how long, on every worker; and what clients are told when nobody is left.
+//! Who sits out after a failure, for exactly how long, on every worker; and what clients are told
+//! when nobody is left.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,7 +28,8 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// Asks on new connections, which any worker may accept, until the first of a pair serves again; says when that was.
+/// Asks on new connections, which any worker may accept, until the first of a pair serves again;
+/// says when that was.
 async fn returned(port: u16, group: &str) -> Instant {
     let first = format!("{group}-first");
     for _ in 0..500 {

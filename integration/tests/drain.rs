@@ -1,4 +1,5 @@
-//! The end of a balancer: what is in flight is served to the last byte, nobody else is let in, and nobody waits for ever.
+//! The end of a balancer: what is in flight is served to the last byte, nobody else is let in, and
+//! nobody waits for ever.
 
 use std::time::{Duration, Instant};
 

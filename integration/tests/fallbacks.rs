@@ -1,11 +1,13 @@
-//! Where a request goes when its group cannot serve it: which list, in which order, rewritten how, and what the client is told.
+//! Where a request goes when its group cannot serve it: which list, in which order, rewritten how,
+//! and what the client is told.
 
 use std::time::Duration;
 
 use llm_balancer_integration::{Answer, DONE, Reply, World, item, minute};
 use serde_json::{Value, json};
 
-/// A group for each of these names, of one deployment that has it too, and these sections. Nobody is tried twice.
+/// A group for each of these names, of one deployment that has it too, and these sections. Nobody
+/// is tried twice.
 async fn groups(names: &[&str], settings: &str) -> World {
     let items: String = names.iter().map(|name| item(name, name, "")).collect();
     World::new(&format!(

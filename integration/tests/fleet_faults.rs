@@ -1,5 +1,5 @@
-//! Whatever happens to Redis or to the way there, clients are served within limits and do not notice; and nobody has to
-//! restart anything afterwards.
+//! Whatever happens to Redis or to the way there, clients are served within limits and do not
+//! notice; and nobody has to restart anything afterwards.
 
 use std::ops::Deref;
 use std::time::{Duration, Instant};
@@ -47,7 +47,8 @@ impl Deref for Two {
     }
 }
 
-/// Of the tests that run at the same time, so many tell their stories, or none of them had time for Redis.
+/// Of the tests that run at the same time, so many tell their stories, or none of them had time for
+/// Redis.
 static TURNS: Semaphore = Semaphore::const_new(3);
 
 /// Two instances that know each other, and a minute with room.
@@ -171,7 +172,8 @@ async fn redis_may_come_back_with_an_old_copy_of_its_data() {
     let redis = Redis::start().await;
     let fleet = two([redis.port(); 2], "").await;
     let before = served(&fleet.crowd(&[0, 1], 20, 100, "during").await);
-    // What is left after a restart from a copy, or of a replica that lagged: the epoch, another run, and nothing of this minute.
+    // What is left after a restart from a copy, or of a replica that lagged: the epoch, another
+    // run, and nothing of this minute.
     redis.command(&["SET", "llm-balancer:run", "another"]).await;
     for key in redis.command(&["KEYS", "llm-balancer:{*}:2*"]).await.lines() {
         redis.command(&["DEL", key]).await;

@@ -1,4 +1,5 @@
-//! Whatever answers in the place of Redis: the balancer serves on within its limits, and nothing breaks or piles up.
+//! Whatever answers in the place of Redis: the balancer serves on within its limits, and nothing
+//! breaks or piles up.
 
 use std::fs;
 use std::sync::Arc;

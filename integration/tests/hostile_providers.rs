@@ -1,4 +1,5 @@
-//! Whatever bytes a provider sends: an answer to the client, one line in the access log, one settled attempt.
+//! Whatever bytes a provider sends: an answer to the client, one line in the access log, one
+//! settled attempt.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What is rendered for Istio and for Envoy Gateway, running in the real Envoy as their control planes would put it there.
+//! What is rendered for Istio and for Envoy Gateway, running in the real Envoy as their control
+//! planes would put it there.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;

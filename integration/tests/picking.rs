@@ -1,4 +1,5 @@
-//! simple-shuffle, counted over thousands of picks through the real thing: weight before rpm before tpm before chance.
+//! simple-shuffle, counted over thousands of picks through the real thing: weight before rpm before
+//! tpm before chance.
 
 use llm_balancer_integration::World;
 use llm_balancer_integration::statistics::assert_shares;

@@ -1,4 +1,5 @@
-//! What is tried again, where, how often and how soon; and what the client is told when nothing helped.
+//! What is tried again, where, how often and how soon; and what the client is told when nothing
+//! helped.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -472,7 +473,8 @@ async fn a_provider_that_uses_our_header_names_fools_nobody() {
 #[tokio::test]
 async fn a_provider_behind_an_envoy_of_its_own_does_not_stop_our_retries() {
     let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
-    // With these an Envoy tells the next one that trying again would be of no use: here it is, elsewhere.
+    // With these an Envoy tells the next one that trying again would be of no use: here it is,
+    // elsewhere.
     let answers = [
         Answer::status(503).header("x-envoy-overloaded", "true"),
         Answer::status(429).header("x-envoy-ratelimited", "true"),

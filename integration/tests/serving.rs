@@ -1,4 +1,5 @@
-//! Starting and stopping: quickly, only on what is free, only with what `check` accepts, and leaving nothing behind.
+//! Starting and stopping: quickly, only on what is free, only with what `check` accepts, and
+//! leaving nothing behind.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,5 @@
-//! What workers remember survives what happens to them: clients that go, configurations of any size, and a long life.
+//! What workers remember survives what happens to them: clients that go, configurations of any
+//! size, and a long life.
 
 use std::fs;
 use std::time::Duration;

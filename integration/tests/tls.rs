@@ -1,4 +1,5 @@
-//! Providers behind TLS: verified by their authority and by name, told the right server name, refused otherwise.
+//! Providers behind TLS: verified by their authority and by name, told the right server name,
+//! refused otherwise.
 
 use std::fs;
 use std::path::PathBuf;

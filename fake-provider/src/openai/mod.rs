@@ -1,4 +1,5 @@
-//! What OpenAI answers on each of its routes, as far as a client looks; every answer names the deployment that served.
+//! What OpenAI answers on each of its routes, as far as a client looks; every answer names the
+//! deployment that served.
 
 mod chat;
 mod media;

@@ -1,4 +1,5 @@
-//! A client as users have it: HTTP/1.1 or HTTP/2 with kept connections, plain answers and event streams.
+//! A client as users have it: HTTP/1.1 or HTTP/2 with kept connections, plain answers and event
+//! streams.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! A real `redis-server` of the test's own: on a free port, with nothing in it, gone when the test is. It can be frozen,
-//! stopped and started again.
+//! A real `redis-server` of the test's own: on a free port, with nothing in it, gone when the test
+//! is. It can be frozen, stopped and started again.
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,5 @@
-//! A forward proxy as companies have them: strict about what it is asked, and the only one who knows where providers are.
+//! A forward proxy as companies have them: strict about what it is asked, and the only one who
+//! knows where providers are.
 
 use std::collections::HashMap;
 use std::io;

@@ -56,7 +56,8 @@ impl Link {
         self.delay(Duration::ZERO);
     }
 
-    /// Lets every request arrive this much later; answers come back at once. An hour is a way that swallows everything.
+    /// Lets every request arrive this much later; answers come back at once. An hour is a way that
+    /// swallows everything.
     pub fn delay(&self, delay: Duration) {
         self.state.send_replace(State::Open(delay));
     }

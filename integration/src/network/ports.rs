@@ -11,7 +11,8 @@ const COUNT: u16 = 21_000;
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        // Processes start far apart; a clash that happens all the same is seen and retried by the caller.
+        // Processes start far apart; a clash that happens all the same is seen and retried by the
+        // caller.
         let start = (std::process::id() % 53) as u16 * 389;
         let port = FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("0.0.0.0", port)).is_ok() {

@@ -1,4 +1,5 @@
-//! The process under test: `llm-balancer` with a configuration of the test's, on ports of its own, gone when the test is.
+//! The process under test: `llm-balancer` with a configuration of the test's, on ports of its own,
+//! gone when the test is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,7 +101,8 @@ impl Balancer {
         text.lines().filter_map(number).collect()
     }
 
-    /// What is in flight, in either direction, apart from the question itself: requests and connections by the name of their gauge, zeroes left out.
+    /// What is in flight, in either direction, apart from the question itself: requests and
+    /// connections by the name of their gauge, zeroes left out.
     pub async fn busy(&self) -> BTreeMap<String, u64> {
         let gauges = ["downstream_rq_active", "upstream_rq_active", "upstream_rq_pending_active"];
         let stats = self.stats().await;

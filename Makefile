@@ -110,7 +110,7 @@ check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, li
 	cargo test --quiet -p llm-balancer-integration -p fake-provider --lib
 
 test: tools check test-node build testing-filter docker-tests ## All of it, on the real thing: Envoy, providers on sockets, clients
-	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate --test serve
+	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	cargo test --quiet -p xtask
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, for the reason above" >&2; }

@@ -8,7 +8,7 @@ trap 'exit 143' TERM
 require_free() {
     local port inode pid fd holder
     for port in "$@"; do
-        inode=$(awk -v port="$(printf ':%04X' "$port")" '$2 ~ port "$" && $4 == "0A" { print $10; exit }' /proc/net/tcp /proc/net/tcp6)
+        inode=$(awk -v port="$(printf ':%04X' "$port")" '$2 ~ port "$" && $4 == "0A" { print $10; exit }' /proc/net/tcp /proc/net/tcp6 2>/dev/null || true)
         [ -n "$inode" ] || continue
         # Processes of other users keep their descriptors to themselves.
         fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null || true)

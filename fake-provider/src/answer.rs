@@ -1,4 +1,4 @@
-//! What the fake provider is told to do with a request: from an ordinary success to a connection
+//! What the fake provider does with a request: from an ordinary success to a connection
 //! broken half-way.
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) struct Usage {
     pub(crate) completion: u64,
 }
 
-/// What stands behind the headers.
+/// The body.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     /// What OpenAI answers on the route; with `"stream": true` as many events as this, and two that

@@ -1,5 +1,4 @@
-//! The far side of the balancer: one listener, many deployments by the first segment of the path,
-//! each doing what its script says.
+//! The listener: many deployments, by the first segment of the path, each with a script.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -114,8 +113,7 @@ impl Provider {
         self.state.scripts().entry(name.to_owned()).or_default().next = answers.into_iter().collect();
     }
 
-    /// What the deployment does when its script is at its end: [`Answer::ok`] unless told
-    /// otherwise.
+    /// What the deployment does when its script is at its end: [`Answer::ok`] by default.
     pub fn always(&self, name: &str, answer: Answer) {
         self.state.scripts().entry(name.to_owned()).or_default().always = Some(answer);
     }
@@ -167,7 +165,7 @@ impl Provider {
         self.state.open.load(Ordering::Relaxed)
     }
 
-    /// Answers that nobody waited for.
+    /// Answers whose client went away before the end.
     pub fn abandoned(&self) -> usize {
         self.state.abandoned.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, so that it can be broken on purpose: reading a request, performing an answer.
+//! HTTP/1.1 by hand, so that a script can break it: reads a request, performs an answer.
 
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
@@ -45,8 +45,7 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// `/chat/completions`: what stands behind the deployment's own part of the path, without the
-    /// query.
+    /// `/chat/completions`: the path behind the deployment's own part, without the query.
     pub fn route(&self) -> &str {
         const PARENTS: [&str; 5] = ["/chat", "/images", "/audio", "/v1", "/engines"];
         let path = self.target.split('?').next().unwrap_or_default();
@@ -164,9 +163,9 @@ async fn body<W: Wire>(wire: &mut BufReader<W>, request: &Received) -> io::Resul
 /// What became of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Performed {
-    /// Sent as told; the next request may come on this connection.
+    /// Sent as scripted; the next request may come on this connection.
     Whole,
-    /// The connection was ended, as told.
+    /// The connection was ended, as scripted.
     Broken,
     /// The other side went while there was something left to say.
     Abandoned,

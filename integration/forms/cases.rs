@@ -42,7 +42,7 @@ pub fn all() -> Vec<Case> {
     lines.iter().flat_map(cases).collect()
 }
 
-/// What one line of the file stands for: a part is tried between an ordinary file and an ordinary
+/// What one line of the file describes: a part is tried between an ordinary file and an ordinary
 /// model, in both orders.
 fn cases(line: &Value) -> Vec<Case> {
     let mut sent: Option<Vec<Entry>> = line["sent"].as_array().map(|sent| sent.iter().map(entry).collect());

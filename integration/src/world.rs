@@ -16,12 +16,12 @@ pub struct World {
     pub client: Client,
     /// The process under test.
     pub balancer: Balancer,
-    /// What stands behind it.
+    /// The provider behind it.
     pub provider: Provider,
 }
 
 impl World {
-    /// A balancer with this configuration, in which `PROVIDER` stands for the provider's origin.
+    /// A balancer with this configuration, in which `PROVIDER` becomes the provider's origin.
     pub async fn new(config: &str) -> Self {
         let provider = Provider::start().await;
         Self::with(provider, config).await

@@ -1,5 +1,5 @@
-//! Who sits out after a failure, for exactly how long, on every worker; and what clients are told
-//! when nobody is left.
+//! Which deployment cools down after a failure, for how long, on every worker; and what clients get
+//! when none is left.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -41,7 +41,7 @@ async fn returned(port: u16, group: &str) -> Instant {
     panic!("{first} never came back");
 }
 
-/// One request that makes the first of a pair sit out, and what clients see of it.
+/// One request that makes the first of a pair cool down, and what clients see of it.
 struct Absence {
     asked: Instant,
     answered: Instant,

@@ -16,9 +16,9 @@ const LIMIT: usize = 40;
 /// At once.
 const CLIENTS: usize = 20;
 /// As many as are asked for to use a limit up: what one instance does not use comes to the other as
-/// long as somebody asks.
+/// long as requests arrive.
 const CROWD: usize = 10 * LIMIT;
-/// Who was refused comes back after this.
+/// Time before a refused client retries.
 const PAUSE: Duration = Duration::from_millis(25);
 /// Longer than a crowd takes on a busy machine.
 const RUN: Duration = Duration::from_secs(8);
@@ -114,7 +114,7 @@ async fn assert_one_limit(containers: &Containers, front: &Arc<Front>, name: &st
     panic!("the machine is too busy");
 }
 
-/// Asserts that nobody saw anything but success.
+/// Asserts that every request succeeded.
 #[track_caller]
 fn assert_unharmed(answers: &[Timed], failures: &[String]) {
     assert!(failures.is_empty(), "{} failed, first {:?}", failures.len(), failures.first());

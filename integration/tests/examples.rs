@@ -1,4 +1,4 @@
-//! The bootstraps of `envoy/examples`, as they stand but for their ports: the real Envoy and the
+//! The bootstraps of `envoy/examples`, unchanged except for their ports: the real Envoy and the
 //! filter, without `serve`.
 
 use std::collections::BTreeSet;

@@ -257,7 +257,7 @@ async fn what_is_kept_in_redis_has_a_name_an_end_and_a_bound() {
         let memory: u64 = redis.command(&["MEMORY", "USAGE", key]).await.parse().unwrap();
         assert!(memory < 1024, "{key} takes {memory} bytes");
     }
-    // Of each deployment two minutes and what is told about it; the instances, the epoch, the run.
+    // Of each deployment two minutes and its state; the instances, the epoch, the run.
     assert!(keys.len() <= names.len() * 3 + 3, "{keys:?}");
 }
 
@@ -301,7 +301,7 @@ async fn a_limit_that_the_fleet_has_used_up_sends_clients_away_until_the_minute_
     // Both take part, and the one falls silent before the limit is used up.
     fleet.crowd(&[0, 1], 8, 80, "gpt").await;
     fleet.crowd(&[1], 8, 60, "gpt").await;
-    // What was taken without a word may come back for half a second.
+    // Leases taken without an answer may be returned for half a second.
     sleep(ms(700)).await;
     let left = minute::left();
     let answers = fleet.crowd(&[1], 4, 60, "gpt").await;

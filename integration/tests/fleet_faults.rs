@@ -1,5 +1,5 @@
-//! Whatever happens to Redis or to the way there, clients are served within limits and do not
-//! notice; and nobody has to restart anything afterwards.
+//! Faults of Redis and of the network to it: clients are served within limits and do not notice,
+//! and nothing needs a restart afterwards.
 
 use std::ops::Deref;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ async fn chats(fleet: &Fleet, time: Duration, group: &str) -> Vec<Timed> {
     fleet.steady(&[0, 1], 8, time, ms(5), group).await
 }
 
-/// Asserts that nobody waited noticeably longer than those of another time did.
+/// Asserts that no request took noticeably longer than those of another time.
 #[track_caller]
 fn assert_as_quick(answers: &[Timed], as_those: &[Timed]) {
     served(answers);
@@ -80,7 +80,7 @@ fn assert_as_quick(answers: &[Timed], as_those: &[Timed]) {
     assert!(most < percentile(as_those, 100) + ms(400), "{most:?}");
 }
 
-/// A story of Redis going away and coming back for both instances, told in one minute.
+/// Redis fails and recovers for both instances within one minute.
 async fn goes_and_comes_back(
     fleet: &Fleet,
     redis: &mut Redis,

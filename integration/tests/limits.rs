@@ -1,5 +1,5 @@
-//! rpm, tpm and max_parallel_requests hold exactly, whoever of four workers admits; and what
-//! clients are told of them is true.
+//! rpm, tpm and max_parallel_requests hold exactly, across four workers; and what clients see of
+//! them is true.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Another configuration while requests are served: it is live within two seconds, nobody notices,
-//! and nothing is forgotten.
+//! Another configuration while requests are served: it is live within two seconds, no client
+//! notices, and nothing is forgotten.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,5 +1,4 @@
-//! What is tried again, where, how often and how soon; and what the client is told when nothing
-//! helped.
+//! What is retried, where, how often and how soon; and what the client gets if every attempt fails.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

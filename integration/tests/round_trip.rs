@@ -1,5 +1,5 @@
-//! A chat goes through different deployments and comes back as the provider sent it, plain and as a
-//! stream.
+//! A chat goes through different deployments and its answer arrives as the provider sent it, plain
+//! and as a stream.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -14,7 +14,7 @@ pub(crate) struct Call {
 }
 
 /// The call that the request wants: the first function that it offers or the one that it chooses,
-/// unless it says none, or has been told already.
+/// unless it says none, or has the result already.
 pub(crate) fn call(request: &Received, told: bool) -> Option<Call> {
     let body = request.json();
     let choice = &body["tool_choice"];

@@ -1,4 +1,4 @@
-//! Clients that no library would let us be: bytes on a socket, and what comes back.
+//! Clients that no library allows: bytes on a socket, and the answer.
 
 use std::time::Duration;
 

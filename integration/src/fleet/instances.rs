@@ -13,7 +13,7 @@ use crate::{Balancer, Client, Launch, Provider, Reply, eventually, item};
 /// Instances that share what they count.
 #[derive(Debug)]
 pub struct Fleet {
-    /// What stands behind all of them.
+    /// The provider behind all of them.
     pub provider: Provider,
     /// In the order of the ports that they were given.
     pub instances: Vec<Balancer>,
@@ -32,12 +32,12 @@ pub struct Timed {
 
 impl Fleet {
     /// One instance with so many workers for each of these ports of Redis. In the configuration,
-    /// `PROVIDER` stands for the provider's origin and `REDIS` for the port.
+    /// `PROVIDER` becomes the provider's origin and `REDIS` the port.
     pub async fn start(config: &str, workers: u8, redis: &[u16]) -> Self {
         Self::launched(config, redis, |launch| launch.concurrency(workers)).await
     }
 
-    /// The same, each told more about how to start.
+    /// The same with further options for each start.
     pub async fn launched(config: &str, redis: &[u16], more: impl Fn(Launch) -> Launch) -> Self {
         let provider = Provider::start().await;
         let config = config.replace("PROVIDER", &provider.origin());
@@ -125,7 +125,7 @@ pub fn pair(group: &str, params: &str) -> String {
     ["paris", "virginia"].map(|name| item(group, &format!("{group}-{name}"), params)).concat()
 }
 
-/// How many were served; all others were refused, with the time after which to come back.
+/// How many were served; asserts that all others got 429 with `retry-after`.
 #[track_caller]
 pub fn served(answers: &[Timed]) -> usize {
     for Timed { reply, .. } in answers.iter().filter(|answer| answer.reply.status != 200) {

@@ -82,7 +82,7 @@ impl Resources {
     }
 }
 
-/// Whatever the JSONPath finds, with the path behind it.
+/// All that the JSONPath finds, with the path behind it.
 fn places(resource: &Value, json_path: &str, path: &str) -> Vec<String> {
     let query = JsonPath::parse(&format!("${json_path}")).unwrap_or_else(|error| panic!("{error}"));
     let found = query.query_located(resource);

@@ -108,7 +108,7 @@ impl Gateway {
         secret: &BTreeMap<&str, &str>,
     ) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
-        // Whoever has the port is not asked to share it.
+        // No shared port: a port that is taken is an error.
         bootstrap["static_resources"]["listeners"][0]["enable_reuse_port"] = false.into();
         let mut text = bootstrap.to_string();
         for (there, here) in pod.mount(dir.path()) {

@@ -1,4 +1,4 @@
-//! Ports for processes that are told their port, such that tests running side by side do not meet.
+//! Ports for processes that need one before they start, different for concurrent tests.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST: u16 = 11_000;
 const COUNT: u16 = 21_000;
 
-/// A port that nobody listens on now, and that no other test of this process is given.
+/// A port that is free now and that no other test of this process gets.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {

@@ -199,14 +199,14 @@ impl Drop for Balancer {
     fn drop(&mut self) {
         let processes = self.processes();
         if self.alive() {
-            // Whatever the test has left in flight is not waited for.
+            // At once: do not wait for requests in flight.
             self.signal(Signal::SIGQUIT);
         }
         let asked = Instant::now();
         while self.alive() && asked.elapsed() < STOP {
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Whoever is left, a forgotten Envoy too, must not outlive the test.
+        // No process may outlive the test, a forgotten Envoy included.
         let left = processes.iter().filter(|pid| running(**pid));
         left.for_each(|pid| signal_to(*pid, Signal::SIGKILL));
         let _ = self.child.wait();

@@ -17,7 +17,7 @@ use crate::Client;
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
-/// What clients have to say.
+/// The key of clients.
 const MASTER_KEY: &str = "sk-9e1f0a2f4d7c4b1f8e3a";
 
 /// The instances' services.
@@ -195,7 +195,7 @@ impl Drop for Containers {
                 eprintln!("--- the last of {service} ---\n{log}---");
             }
         }
-        // At once: nobody waits for an answer any more.
+        // At once: no test waits for an answer.
         self.compose(&["down", "--timeout", "0", "--volumes"]);
     }
 }

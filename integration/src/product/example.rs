@@ -1,4 +1,4 @@
-//! A bootstrap of `envoy/examples`, as it stands but for its ports, in the real Envoy, with the
+//! A bootstrap of `envoy/examples`, unchanged except for its ports, in the real Envoy, with the
 //! filter that `render` writes.
 
 use std::ffi::OsStr;

@@ -79,8 +79,8 @@ impl Launch {
         self
     }
 
-    /// Starts it and waits for its first answer; a port that somebody else was quicker to take is
-    /// replaced.
+    /// Starts it and waits for its first answer; if another process takes the port first, chooses
+    /// another.
     pub async fn start(self) -> Balancer {
         for _ in 0..3 {
             match self.try_start().await {

@@ -31,7 +31,7 @@ fn assert_served(seen: &Seen, feature: &str, route: &str) {
     };
     assert_eq!(request.route(), route, "{feature}");
     assert_eq!(header(seen, "x-litellm-model-id"), Some(request.name.as_str()), "{feature}");
-    // A vector in base64 is the only answer that names nobody in its text.
+    // A vector in base64 is the only answer whose text does not name the deployment.
     assert!(text(seen).contains(&request.name), "{feature}: {}", text(seen));
 }
 

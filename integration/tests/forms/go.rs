@@ -89,7 +89,7 @@ fn header(mut rest: &[u8]) -> Result<(Header, &[u8]), String> {
 }
 
 /// `mime.ParseMediaType`: a duplicate parameter is an error, so is text behind a value; blanks may
-/// stand around the semicolon alone.
+/// surround the semicolon only.
 fn media_type(text: &[u8]) -> Option<(String, HashMap<String, Vec<u8>>)> {
     let end = text.iter().position(|byte| *byte == b';').unwrap_or(text.len());
     let (kind, mut rest) = text.split_at(end);

@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answer;
-use crate::wire::{self, Performed, Received, Wire};
+use crate::received::Received;
+use crate::wire::{self, Performed, Wire};
 
 /// A provider on a port of loopback. Ends with the value.
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use llm_balancer_config::Config;
+
 use crate::cli::ServeArgs;
 use crate::render::{Options, Resources, Revision, XdsFiles, live_bootstrap, proxy_variables};
 use crate::serve::admin::Admin;
@@ -23,34 +25,16 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
     let LoadedConfig { config, text, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
     let watcher = FileWatcher::new(files);
-    let filter = embedded_filter::bytes()?;
-    let address = listen::address(&args.listen, &config)?;
-    let system_cas = ca_bundle::find(&config)?;
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
-    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
-
     let folder = RuntimeFolder::new()
         .map_err(|error| Failure::Io(format!("cannot make a temporary folder: {error}")))?;
-    let options = Options {
-        listen: ports.clients,
-        admin_port: ports.admin,
-        metrics: ports.metrics,
-        filter: folder.filter().display().to_string(),
-        system_cas,
-        redis_socket: folder.redis_socket(&config)?,
-    };
-    let cannot_write = |error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display()));
-    let xds_files = XdsFiles::of(folder.path());
-    let bootstrap = live_bootstrap(&config, &options, &xds_files).to_string();
-    files::write_private(&folder.filter(), filter)
-        .and_then(|()| files::write_private(&folder.bootstrap(), bootstrap.as_bytes()))
-        .map_err(|error| cannot_write(error.to_string()))?;
-    let xds = FileXds::new(Admin::new(ports.admin), xds_files, events.stopping.clone());
+    let options = options(args, &config, &folder)?;
+    let xds_files = write_bootstrap(&config, &options, &folder)?;
+    let xds = FileXds::new(Admin::new(options.admin_port), xds_files, events.stopping.clone());
     let first = Resources::new(Revision::FIRST, &config, &text, &options);
-    let revisions = Revisions::first(xds, first).map_err(cannot_write)?;
-
-    let mut command = command(&envoy, &folder.bootstrap(), args);
+    let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
+    let mut command = command(&envoy, &folder.bootstrap(), args);
     command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
     let child = envoy_process::spawn(command)
         .map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
@@ -68,6 +52,32 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         child,
     };
     supervisor.run().map(ExitCode::from)
+}
+
+/// Addresses that are free, and files of this run.
+fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<Options, Failure> {
+    let address = listen::address(&args.listen, config)?;
+    let system_cas = ca_bundle::find(config)?;
+    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
+    Ok(Options {
+        listen: ports.clients,
+        admin_port: ports.admin,
+        metrics: ports.metrics,
+        filter: folder.filter().display().to_string(),
+        system_cas,
+        redis_socket: folder.redis_socket(config)?,
+    })
+}
+
+/// Writes the filter and the bootstrap. Returns the files that the bootstrap names.
+fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<XdsFiles, Failure> {
+    let filter = embedded_filter::bytes()?;
+    let xds_files = XdsFiles::of(folder.path());
+    let bootstrap = live_bootstrap(config, options, &xds_files).to_string();
+    files::write_private(&folder.filter(), filter)
+        .and_then(|()| files::write_private(&folder.bootstrap(), bootstrap.as_bytes()))
+        .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))?;
+    Ok(xds_files)
 }
 
 fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {

@@ -24,33 +24,30 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
     admin.post("/healthcheck/fail");
     let delay = Duration::from_secs(args.drain_delay.into());
     let limit = Duration::from_secs(args.drain_timeout.into());
-    let mut closed = false;
-    let (mut announced, mut idle) = (false, 0_u32);
+    let seconds = limit.as_secs();
+    let (mut is_closed, mut is_announced, mut idle) = (false, false, 0_u32);
     loop {
         let elapsed = now().saturating_duration_since(began);
-        if !closed && elapsed >= delay {
-            closed = true;
+        if !is_closed && elapsed >= delay {
+            is_closed = true;
             admin.post("/drain_listeners?inboundonly");
         }
         let left = in_flight(admin);
         if child.try_wait()?.is_some() {
             return Ok(false);
         }
-        let seconds = limit.as_secs();
         if elapsed >= limit {
             eprintln!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
             return Ok(true);
         }
-        idle = if closed && left == Some(0) { idle.saturating_add(1) } else { 0 };
+        idle = if is_closed && left == Some(0) { idle.saturating_add(1) } else { 0 };
         if idle >= IDLE_POLLS {
             return Ok(true);
         }
-        if !announced && left != Some(0) {
-            announced = true;
-            eprintln!(
-                "llm-balancer: draining {} (up to {seconds} s); another signal stops at once",
-                requests(left)
-            );
+        if !is_announced && left != Some(0) {
+            is_announced = true;
+            let requests = requests(left);
+            eprintln!("llm-balancer: draining {requests} (up to {seconds} s); another signal stops at once");
         }
         if matches!(events.next(POLL), Some(Event::Stop | Event::StopNow)) {
             return Ok(false);

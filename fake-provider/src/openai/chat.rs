@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::tools::{self, Call};
 use super::{CREATED, DONE, event, greeting, words};
 use crate::answer::Usage;
-use crate::wire::Received;
+use crate::received::Received;
 
 pub(super) fn chat(request: &Received, usage: Usage) -> Value {
     let (message, reason) = match call(request) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{CREATED, Content, event, greeting, plain, stream, typed, whole};
 use crate::answer::Usage;
-use crate::wire::Received;
+use crate::received::Received;
 
 /// One for each input, told apart by its third number; in base64 where the request asks for it, as
 /// OpenAI's clients do unasked.

@@ -9,7 +9,7 @@ mod tools;
 use serde_json::{Value, json};
 
 use crate::answer::Usage;
-use crate::wire::Received;
+use crate::received::Received;
 
 /// The event that ends a stream.
 pub const DONE: &str = "data: [DONE]\n\n";

@@ -6,7 +6,7 @@ use super::chat::split;
 use super::tools::{self, Call};
 use super::{CREATED, typed, words};
 use crate::answer::Usage;
-use crate::wire::Received;
+use crate::received::Received;
 
 pub(super) fn response(request: &Received, usage: Usage) -> Value {
     let item = match call(request) {

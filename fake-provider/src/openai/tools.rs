@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::wire::Received;
+use crate::received::Received;
 
 /// A call of a function.
 pub(crate) struct Call {

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use llm_balancer_config::Config;
 
 use crate::cli::ServeArgs;
-use crate::render::{Options, Resources, Revision, XdsFiles, live_bootstrap, proxy_variables};
+use crate::render::{Options, Resources, Revision, live_bootstrap, proxy_variables};
 use crate::serve::admin::Admin;
 use crate::serve::events::Events;
 use crate::serve::file_watcher::FileWatcher;
@@ -29,8 +29,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let folder = RuntimeFolder::new()
         .map_err(|error| Failure::Io(format!("cannot make a temporary folder: {error}")))?;
     let options = options(args, &config, &folder)?;
-    let xds_files = write_bootstrap(&config, &options, &folder)?;
-    let xds = FileXds::new(Admin::new(options.admin_port), xds_files, events.stopping.clone());
+    write_bootstrap(&config, &options, &folder)?;
+    let xds = FileXds::new(Admin::new(options.admin_port), folder.path(), events.stopping.clone());
     let first = Resources::new(Revision::FIRST, &config, &text, &options);
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
@@ -69,15 +69,12 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
     })
 }
 
-/// Writes the filter and the bootstrap. Returns the files that the bootstrap names.
-fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<XdsFiles, Failure> {
+fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
     let filter = embedded_filter::bytes()?;
-    let xds_files = XdsFiles::of(folder.path());
-    let bootstrap = live_bootstrap(config, options, &xds_files).to_string();
+    let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
     files::write_private(&folder.filter(), filter)
         .and_then(|()| files::write_private(&folder.bootstrap(), bootstrap.as_bytes()))
-        .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))?;
-    Ok(xds_files)
+        .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))
 }
 
 fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {

@@ -1,12 +1,12 @@
 //! One bootstrap with everything, and the lists that `dynamic` shares: clusters, and the listeners
 //! behind the edge.
 
-use llm_balancer_config::{Config, names};
+use llm_balancer_config::{Config, Deployment, names};
 use serde_json::{Value, json};
 
 use super::message::with;
 use super::options::Options;
-use super::{attempts, deployment_cluster, edge, forward_proxy, metrics_listener, process, redis_hop};
+use super::{attempts, edge, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster};
 
 /// The bootstrap for a configuration and its text, which the filter parses again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
@@ -22,8 +22,13 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
 /// All clusters. `attempts` names the one to the filter.
 pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Vec<Value> {
     let mut clusters = vec![attempts::cluster(attempts)];
+    // One for each deployment (docs/decisions/one-cluster-per-deployment.md).
     clusters.extend(config.deployments.iter().map(|deployment| {
-        deployment_cluster::cluster(deployment, config.proxies.of(&deployment.endpoint), &options.system_cas)
+        let Deployment { cluster, endpoint, .. } = deployment;
+        match config.proxies.of(endpoint) {
+            Some(proxy) => forward_proxy::deployment(cluster, endpoint, proxy, &options.system_cas),
+            None => upstream_cluster::direct(cluster, endpoint, &options.system_cas),
+        }
     }));
     clusters.extend(forward_proxy::cluster(config, &options.system_cas));
     if let Some(redis) = &config.redis {

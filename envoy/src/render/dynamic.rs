@@ -18,25 +18,30 @@ use super::message::{typed, with};
 use super::options::Options;
 use super::{edge, metrics_listener, process};
 
-/// The files with what changes.
-#[derive(Clone, Debug)]
-pub(crate) struct XdsFiles {
-    pub(crate) clusters: PathBuf,
+/// What changes with a reload. Each type has a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ResourceType {
+    Clusters,
     /// All listeners but the edge.
-    pub(crate) listeners: PathBuf,
+    Listeners,
     /// The edge's routes.
-    pub(crate) routes: PathBuf,
+    Routes,
 }
 
-impl XdsFiles {
-    /// In this folder.
-    pub(crate) fn of(folder: &Path) -> Self {
-        let file = |name| folder.join(name);
-        Self {
-            clusters: file("clusters.json"),
-            listeners: file("listeners.json"),
-            routes: file("routes.json"),
+impl ResourceType {
+    pub(crate) const ALL: [Self; 3] = [Self::Clusters, Self::Listeners, Self::Routes];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Clusters => "clusters",
+            Self::Listeners => "listeners",
+            Self::Routes => "routes",
         }
+    }
+
+    /// The file in the runtime folder.
+    pub(crate) fn file(self, folder: &Path) -> PathBuf {
+        folder.join(self.name()).with_extension("json")
     }
 }
 
@@ -123,19 +128,20 @@ pub(crate) fn readiness_refused(mut routes: Value) -> Value {
     routes
 }
 
-/// The bootstrap, which names the files.
-pub(crate) fn live_bootstrap(config: &Config, options: &Options, files: &XdsFiles) -> Value {
-    let routes = json!({"route_config_name": edge::EDGE, "config_source": source(&files.routes)});
+/// The bootstrap, which names the files in this folder.
+pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) -> Value {
+    let routes =
+        json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes, folder)});
     let (mut listeners, mut clusters) = (vec![edge::listener(options.listen, ("rds", routes))], Vec::new());
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
     let bootstrap = with(process::process(config, options), "static_resources", resources);
-    let sources = json!({"cds_config": source(&files.clusters), "lds_config": source(&files.listeners)});
+    let sources = json!({"cds_config": source(ResourceType::Clusters, folder), "lds_config": source(ResourceType::Listeners, folder)});
     with(bootstrap, "dynamic_resources", sources)
 }
 
-fn source(file: &Path) -> Value {
-    json!({"path_config_source": {"path": file.display().to_string()}, "resource_api_version": "V3"})
+fn source(of: ResourceType, folder: &Path) -> Value {
+    json!({"path_config_source": {"path": of.file(folder).display().to_string()}, "resource_api_version": "V3"})
 }
 
 #[cfg(test)]

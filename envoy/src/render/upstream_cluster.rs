@@ -2,10 +2,30 @@
 
 use std::net::IpAddr;
 
-use llm_balancer_config::Tls;
+use llm_balancer_config::{Endpoint, Tls};
 use serde_json::{Value, json};
 
-use super::message::{open_breakers, typed, with};
+use super::message::{http1, open_breakers, socket_address, typed, with};
+
+/// To the provider's own address.
+pub(super) fn direct(name: &str, endpoint: &Endpoint, system_cas: &str) -> Value {
+    let address = socket_address(&endpoint.host, endpoint.port);
+    let cluster = at(name, &json!({"endpoint": {"address": address}}), http1(IDLE_TIMEOUT));
+    let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
+    // An IP address needs no DNS.
+    let cluster = with(cluster, "cluster_type", lookup(endpoint).map(Lookup::cluster_type));
+    let socket = transport_socket(&endpoint.host, &endpoint.tls, system_cas, Some("http/1.1"));
+    with(cluster, "transport_socket", socket)
+}
+
+/// `None` for an IP address.
+fn lookup(endpoint: &Endpoint) -> Option<Lookup> {
+    if !is_name(&endpoint.host) {
+        return None;
+    }
+    let plain = endpoint.tls == Tls::Off && !endpoint.host.eq_ignore_ascii_case("localhost");
+    Some(if plain { Lookup::Strict } else { Lookup::Logical })
+}
 
 /// A cluster with one endpoint.
 pub(super) fn at(name: &str, endpoint: &Value, protocol: Value) -> Value {

@@ -3,26 +3,33 @@
 use serde_json::Value;
 use serde_saphyr::ser_options;
 
+use crate::support::failure::Failure;
+
 /// Next line (NEL): Envoy's YAML parser misreads its escape, `\N`.
 const NEL: char = '\u{85}';
 
 /// YAML, or JSON for a text with NEL. A text with a byte-order mark or carriage returns becomes one
 /// quoted line, since a block would lose them.
-pub fn to_yaml(bootstrap: &Value) -> Result<String, Box<dyn std::error::Error>> {
-    let json = serde_json::to_string_pretty(bootstrap)?;
+pub fn to_yaml(bootstrap: &Value) -> Result<String, Failure> {
+    let json = serde_json::to_string_pretty(bootstrap).map_err(cannot_write)?;
     if json.contains(NEL) {
         return Ok(json);
     }
     // No folding: it would look like line breaks.
-    Ok(serde_saphyr::to_string_with_options(bootstrap, ser_options! { folded_wrap_chars: usize::MAX })?)
+    let options = ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(bootstrap, options).map_err(cannot_write)
 }
 
 /// One document per object.
-pub fn to_documents(objects: &[Value]) -> Result<String, Box<dyn std::error::Error>> {
+pub fn to_documents(objects: &[Value]) -> Result<String, Failure> {
     let documents = objects
         .iter()
         .map(|object| to_yaml(object).map(|yaml| format!("---\n{}\n", yaml.trim_end_matches('\n'))));
     documents.collect()
+}
+
+fn cannot_write(error: impl std::fmt::Display) -> Failure {
+    Failure::Io(format!("cannot write YAML: {error}"))
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::file_xds::{FileXds, ResourceType};
-use crate::render::{Resources, Revision, readiness_refused};
+use super::file_xds::FileXds;
+use crate::render::{ResourceType, Resources, Revision, readiness_refused};
 
 /// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
 /// later, and until then its deployment is unreachable.
@@ -138,7 +138,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::render::XdsFiles;
     use crate::serve::admin::Admin;
 
     fn resources(revision: Revision) -> Resources {
@@ -192,14 +191,14 @@ mod tests {
     fn where_routes_are_rejected_all_files_are_those_from_before() {
         let dir = tempfile::tempdir().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
-        let xds = FileXds::new(Admin::new(admin_that_rejects_routes()), XdsFiles::of(dir.path()), stopping);
+        let xds = FileXds::new(Admin::new(admin_that_rejects_routes()), dir.path(), stopping);
         let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
         let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();
         assert!(nack.contains("invalid routes"), "{nack}");
         assert_eq!(revisions.newest(), Revision::FIRST);
-        let files = XdsFiles::of(dir.path());
-        assert_eq!(written(&files.routes), json!([{"name": "edge", "to": "1"}]));
-        assert_eq!(written(&files.listeners), json!([{"name": "listener-1"}]));
-        assert_eq!(written(&files.clusters), json!([{"name": "cluster-1"}]));
+        let file = |of: ResourceType| of.file(dir.path());
+        assert_eq!(written(&file(ResourceType::Routes)), json!([{"name": "edge", "to": "1"}]));
+        assert_eq!(written(&file(ResourceType::Listeners)), json!([{"name": "listener-1"}]));
+        assert_eq!(written(&file(ResourceType::Clusters)), json!([{"name": "cluster-1"}]));
     }
 }

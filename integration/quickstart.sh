@@ -26,7 +26,7 @@ llm-balancer answers on port $port with config/examples/quickstart.yaml. Try:
 
   curl http://localhost:$port/v1/models
 
-x-litellm-model-id names the deployment that answered. This build is not optimized: `make build` makes the one to
+x-litellm-model-id names the deployment that answered. This build is not optimized: \`make build\` makes the one to
 measure. Ctrl-C stops everything.
 SAY
 

@@ -19,6 +19,9 @@ use crate::support::config_file::{ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
 use crate::support::{ca_bundle, embedded_filter, files, listen};
 
+const FILTER: &str = "filter.wasm";
+const BOOTSTRAP: &str = "bootstrap.json";
+
 /// Serves until Envoy ends or a signal ends it. The exit code is Envoy's.
 pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // Before there is anything to clean up.
@@ -26,15 +29,14 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let LoadedConfig { config, text, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
     let watcher = FileWatcher::new(files);
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
-    let folder = RuntimeFolder::new()
-        .map_err(|error| Failure::Io(format!("cannot make a temporary folder: {error}")))?;
+    let folder = RuntimeFolder::new()?;
     let options = options(args, &config, &folder)?;
     write_bootstrap(&config, &options, &folder)?;
     let xds = FileXds::new(Admin::new(options.admin_port), folder.path(), events.stopping.clone());
     let first = Resources::new(Revision::FIRST, &config, &text, &options);
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
-    let mut command = command(&envoy, &folder.bootstrap(), args);
+    let mut command = command(&envoy, &folder.file(BOOTSTRAP), args);
     command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
     let child = envoy_process::spawn(command)
         .map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
@@ -63,7 +65,7 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
         listen: ports.clients,
         admin_port: ports.admin,
         metrics: ports.metrics,
-        filter: folder.filter().display().to_string(),
+        filter: folder.file(FILTER).display().to_string(),
         system_cas,
         redis_socket: folder.redis_socket(config)?,
     })
@@ -72,8 +74,8 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
 fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
     let filter = embedded_filter::bytes()?;
     let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
-    files::write_private(&folder.filter(), filter)
-        .and_then(|()| files::write_private(&folder.bootstrap(), bootstrap.as_bytes()))
+    files::write_private(&folder.file(FILTER), filter)
+        .and_then(|()| files::write_private(&folder.file(BOOTSTRAP), bootstrap.as_bytes()))
         .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))
 }
 

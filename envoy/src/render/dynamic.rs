@@ -76,8 +76,8 @@ pub(crate) struct Resources {
     pub(crate) clusters: BTreeMap<String, String>,
     /// JSON by name: the filter's listener, and those to Redis and to forward proxies.
     pub(crate) listeners: BTreeMap<String, String>,
-    /// Sends every request to the filter's listener.
-    pub(crate) routes: Value,
+    /// JSON by name: the edge's routes, which send every request to the filter's listener.
+    pub(crate) routes: BTreeMap<String, String>,
 }
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
@@ -92,7 +92,31 @@ impl Resources {
             revision,
             clusters: by_name(CLUSTER, clusters(&attempts, config, options)),
             listeners: by_name(LISTENER, behind(&attempts, config, text, options)),
-            routes: typed(ROUTES, edge::routes(config, &attempts)),
+            routes: by_name(ROUTES, vec![edge::routes(config, &attempts)]),
+        }
+    }
+
+    /// JSON by name.
+    pub(crate) fn of(&self, of: ResourceType) -> &BTreeMap<String, String> {
+        match of {
+            ResourceType::Clusters => &self.clusters,
+            ResourceType::Listeners => &self.listeners,
+            ResourceType::Routes => &self.routes,
+        }
+    }
+
+    /// Adds a route that answers 503 to load balancers that ask for readiness.
+    pub(crate) fn refuse_readiness(&mut self) {
+        let refused = json!({
+            "match": {"path": "/health/readiness"},
+            "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
+        });
+        for json in self.routes.values_mut() {
+            let mut routes: Value = serde_json::from_str(json).unwrap_or_default();
+            if let Some(Value::Array(routes)) = routes.pointer_mut("/virtual_hosts/0/routes") {
+                routes.insert(0, refused.clone());
+            }
+            *json = routes.to_string();
         }
     }
 }
@@ -114,18 +138,6 @@ pub(crate) fn deregistration(
 fn by_name(kind: &str, resources: Vec<Value>) -> BTreeMap<String, String> {
     let name = |resource: &Value| resource.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     resources.into_iter().map(|resource| (name(&resource), typed(kind, resource).to_string())).collect()
-}
-
-/// The same routes, with 503 for load balancers that ask for readiness.
-pub(crate) fn readiness_refused(mut routes: Value) -> Value {
-    let refused = json!({
-        "match": {"path": "/health/readiness"},
-        "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
-    });
-    if let Some(Value::Array(routes)) = routes.pointer_mut("/virtual_hosts/0/routes") {
-        routes.insert(0, refused);
-    }
-    routes
 }
 
 /// The bootstrap, which names the files in this folder.

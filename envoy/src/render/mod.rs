@@ -34,9 +34,7 @@ mod withheld_headers;
 mod yaml_writer;
 
 pub use bootstrap::bootstrap;
-pub(crate) use dynamic::{
-    ResourceType, Resources, Revision, deregistration, live_bootstrap, readiness_refused,
-};
+pub(crate) use dynamic::{ResourceType, Resources, Revision, deregistration, live_bootstrap};
 pub(crate) use forward_proxy::variables as proxy_variables;
 pub use options::Options;
 pub(crate) use yaml_writer::to_documents;

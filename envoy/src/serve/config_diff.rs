@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use llm_balancer_config::{Config, Deployment};
 
 use super::id_list::id_list;
+use crate::support::counted::counted;
 
 /// Deployments named per kind of change.
 const MAX_NAMED: usize = 5;
@@ -37,9 +38,8 @@ fn settings(config: &Config) -> impl PartialEq + '_ {
 }
 
 fn listed(ids: Vec<&str>, what: &str) -> Option<String> {
-    let plural = if ids.len() == 1 { "" } else { "s" };
-    (!ids.is_empty())
-        .then(|| format!("{} deployment{plural} {what} ({})", ids.len(), id_list(&ids, MAX_NAMED)))
+    let deployments = counted(ids.len(), "deployment");
+    (!ids.is_empty()).then(|| format!("{deployments} {what} ({})", id_list(&ids, MAX_NAMED)))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::admin::Admin;
 use super::envoy_process;
 use super::events::{Event, Events};
 use crate::cli::ServeArgs;
+use crate::support::counted::counted;
 
 /// Between two looks at the requests in flight.
 const POLL: Duration = Duration::from_millis(50);
@@ -69,20 +70,16 @@ pub(super) fn stop(child: &mut Child) -> io::Result<()> {
 }
 
 /// Requests in flight, those included whose answers are not on the wire yet.
-fn in_flight(admin: &Admin) -> Option<u64> {
+fn in_flight(admin: &Admin) -> Option<usize> {
     let stats = admin.stats("^http\\.edge\\.downstream_(rq_active|cx_tx_bytes_buffered)$")?;
-    let number = |name: &str| stats.get(name)?.parse::<u64>().ok();
+    let number = |name: &str| stats.get(name)?.parse::<usize>().ok();
     let (requests, bytes) =
         (number("http.edge.downstream_rq_active")?, number("http.edge.downstream_cx_tx_bytes_buffered")?);
-    Some(requests.max(u64::from(bytes > 0)))
+    Some(requests.max(usize::from(bytes > 0)))
 }
 
-fn requests(in_flight: Option<u64>) -> String {
-    match in_flight {
-        None => "an unknown number of requests".to_owned(),
-        Some(1) => "1 request".to_owned(),
-        Some(count) => format!("{count} requests"),
-    }
+fn requests(in_flight: Option<usize>) -> String {
+    in_flight.map_or_else(|| "an unknown number of requests".to_owned(), |count| counted(count, "request"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program waits in real time")]

@@ -6,10 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::file_xds::FileXds;
-use crate::render::{ResourceType, Resources, Revision, readiness_refused};
+use crate::render::{ResourceType, Resources, Revision};
 
 /// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
 /// later, and until then its deployment is unreachable.
@@ -27,12 +25,16 @@ impl Revisions {
     /// Writes the files that Envoy starts with.
     pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
         let mut revisions = Self { xds, all: vec![resources] };
-        let Self { xds, all } = &mut revisions;
-        xds.write(ResourceType::Clusters, clusters(all).into_values())?;
-        xds.write(ResourceType::Listeners, listeners(all).into_values())?;
-        let routes = all.last().map(|newest| newest.routes.to_string());
-        xds.write(ResourceType::Routes, routes.as_deref())?;
+        ResourceType::ALL.into_iter().try_for_each(|of| revisions.write(of))?;
         Ok(revisions)
+    }
+
+    fn write(&mut self, of: ResourceType) -> Result<(), String> {
+        self.xds.write(of, merged(&self.all, of).into_values())
+    }
+
+    fn push(&mut self, of: ResourceType) -> Result<(), String> {
+        self.xds.push(of, merged(&self.all, of).into_values())
     }
 
     /// The revision that gets all new requests.
@@ -43,9 +45,8 @@ impl Revisions {
     /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as
     /// they were before.
     pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
-        let routes = resources.routes.to_string();
         self.all.push(resources);
-        let done = self.prepare().and_then(|()| self.xds.push(ResourceType::Routes, [routes.as_str()]));
+        let done = self.push_all();
         if done.is_err() {
             self.all.pop();
             self.roll_back();
@@ -53,24 +54,22 @@ impl Revisions {
         done
     }
 
-    /// Clusters first: a listener must find its clusters.
-    fn prepare(&mut self) -> Result<(), String> {
-        self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values())?;
+    /// Clusters first, routes last: a listener must find its clusters, and a request its listener.
+    fn push_all(&mut self) -> Result<(), String> {
+        self.push(ResourceType::Clusters)?;
         self.xds.wait_for_zero("cluster_manager.warming_clusters", WARMING_POLLS);
-        self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values())?;
+        self.push(ResourceType::Listeners)?;
         self.xds.wait_for_zero("listener_manager.total_listeners_warming", WARMING_POLLS);
-        Ok(())
+        self.push(ResourceType::Routes)
     }
 
-    /// Writes the previous files again. Routes first: no request may reach a listener that is gone.
-    /// Does not wait for ACKs: Envoy accepted these files before.
+    /// Writes the previous files again, in reverse order. Does not wait for ACKs: Envoy accepted
+    /// these files before.
     fn roll_back(&mut self) {
-        let Self { xds, all } = self;
-        let routes = all.last().map(|newest| newest.routes.to_string());
-        // A file that cannot be written must not keep the others from being restored.
-        let _ = xds.write(ResourceType::Routes, routes.as_deref());
-        let _ = xds.write(ResourceType::Listeners, listeners(all).into_values());
-        let _ = xds.write(ResourceType::Clusters, clusters(all).into_values());
+        for of in ResourceType::ALL.into_iter().rev() {
+            // A file that cannot be written must not keep the others from being restored.
+            let _ = self.write(of);
+        }
     }
 
     /// Removes old revisions without connections. Listeners first: no request may reach a cluster
@@ -92,37 +91,32 @@ impl Revisions {
         if used.len() < self.all.len() {
             self.all = used;
             // Envoy accepted these resources before.
-            let _ = self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values());
-            let _ = self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values());
+            let _ = self.push(ResourceType::Listeners).and_then(|()| self.push(ResourceType::Clusters));
         }
     }
 
     /// Adds one listener to those of the revisions.
     pub(super) fn add_listener(&mut self, listener: &str) {
-        let all = listeners(&self.all).into_values().chain([listener]);
+        let all = merged(&self.all, ResourceType::Listeners).into_values().chain([listener]);
         let _ = self.xds.write(ResourceType::Listeners, all);
     }
 
     /// Answers 503 to load balancers that ask for readiness.
     pub(super) fn refuse_readiness(&mut self) {
-        let Some(newest) = self.all.last() else { return };
-        let routes: Value = readiness_refused(newest.routes.clone());
-        let _ = self.xds.push(ResourceType::Routes, [routes.to_string().as_str()]);
+        if let Some(newest) = self.all.last_mut() {
+            newest.refuse_readiness();
+        }
+        let _ = self.push(ResourceType::Routes);
     }
 }
 
 /// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
 
-type ByName<'a> = BTreeMap<&'a str, &'a str>;
-
-/// The clusters of all revisions. If two revisions define the same name, the newest wins.
-fn clusters(all: &[Resources]) -> ByName<'_> {
-    all.iter().flat_map(|one| &one.clusters).map(|(name, json)| (name.as_str(), json.as_str())).collect()
-}
-
-fn listeners(all: &[Resources]) -> ByName<'_> {
-    all.iter().flat_map(|one| &one.listeners).map(|(name, json)| (name.as_str(), json.as_str())).collect()
+/// The resources of all revisions, by name. If two revisions define the same name, the newest wins.
+fn merged(all: &[Resources], of: ResourceType) -> BTreeMap<&str, &str> {
+    let resources = all.iter().flat_map(|one| one.of(of));
+    resources.map(|(name, json)| (name.as_str(), json.as_str())).collect()
 }
 
 #[cfg(test)]
@@ -135,7 +129,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::thread;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::serve::admin::Admin;
@@ -146,7 +140,8 @@ mod tests {
             revision,
             clusters: named(&format!("cluster-{revision}")),
             listeners: named(&format!("listener-{revision}")),
-            routes: json!({"name": "edge", "to": revision.to_string()}),
+            routes: [("edge".to_owned(), json!({"name": "edge", "to": revision.to_string()}).to_string())]
+                .into(),
         }
     }
 

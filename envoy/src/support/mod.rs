@@ -4,6 +4,7 @@
 pub(crate) mod ca_bundle;
 pub(crate) mod colors;
 pub(crate) mod config_file;
+pub(crate) mod counted;
 pub mod embedded_filter;
 pub(crate) mod environment;
 pub mod failure;

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// The end of every help.
@@ -42,6 +41,8 @@ const COMPLETIONS_EXAMPLES: &str = "Examples:
   llm-balancer completions zsh > ~/.zfunc/_llm-balancer
   llm-balancer completions fish > ~/.config/fish/completions/llm-balancer.fish";
 
+const LOG_LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "error", "critical", "off"];
+
 fn help(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
 }
@@ -64,18 +65,7 @@ pub struct Cli {
     pub serve: Option<ServeArgs>,
     /// When to color the output; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
-    pub color: Color,
-}
-
-/// When to color the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
+    pub color: ColorChoice,
 }
 
 /// The command.
@@ -131,7 +121,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub drain_delay: u32,
     /// Log level of Envoy and the filter
-    #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = log_levels())]
+    #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = LOG_LEVELS)]
     pub log_level: String,
 }
 
@@ -244,10 +234,6 @@ pub enum Target {
     EnvoyGateway,
 }
 
-fn log_levels() -> PossibleValuesParser {
-    ["trace", "debug", "info", "warning", "error", "critical", "off"].into()
-}
-
 fn address(text: &str) -> Result<IpAddr, String> {
     let text = if text == "localhost" { "127.0.0.1" } else { text };
     text.parse().map_err(|_| "expected an IP address, such as 127.0.0.1 or 0.0.0.0".to_owned())
@@ -283,7 +269,7 @@ mod tests {
         for line in
             ["llm-balancer --color never --config x.yaml", "llm-balancer check --config x.yaml --color never"]
         {
-            assert_eq!(parse(line).unwrap().color, Color::Never, "{line}");
+            assert_eq!(parse(line).unwrap().color, ColorChoice::Never, "{line}");
         }
     }
 

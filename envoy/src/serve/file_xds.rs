@@ -40,25 +40,17 @@ impl FileXds {
     }
 
     /// Writes a file and does not wait for Envoy.
-    pub(super) fn write<'a>(
-        &mut self,
-        of: ResourceType,
-        resources: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), String> {
+    pub(super) fn write(&mut self, of: ResourceType, resources: &[&str]) -> Result<(), String> {
         self.version = self.version.saturating_add(1);
-        let all: Vec<&str> = resources.into_iter().collect();
-        let text = format!("{{\"version_info\":\"{}\",\"resources\":[{}]}}", self.version, all.join(","));
+        let text =
+            format!("{{\"version_info\":\"{}\",\"resources\":[{}]}}", self.version, resources.join(","));
         let file = of.file(&self.folder);
         replace(&file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
     /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none
     /// came.
-    pub(super) fn push<'a>(
-        &mut self,
-        of: ResourceType,
-        resources: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), String> {
+    pub(super) fn push(&mut self, of: ResourceType, resources: &[&str]) -> Result<(), String> {
         let nacks_before = self.stats(of).as_ref().map_or(0, nacks);
         self.write(of, resources)?;
         let version = self.version.to_string();

@@ -30,11 +30,11 @@ impl Revisions {
     }
 
     fn write(&mut self, of: ResourceType) -> Result<(), String> {
-        self.xds.write(of, merged(&self.all, of).into_values())
+        self.xds.write(of, &merged(&self.all, of))
     }
 
     fn push(&mut self, of: ResourceType) -> Result<(), String> {
-        self.xds.push(of, merged(&self.all, of).into_values())
+        self.xds.push(of, &merged(&self.all, of))
     }
 
     /// The revision that gets all new requests.
@@ -97,8 +97,8 @@ impl Revisions {
 
     /// Adds one listener to those of the revisions.
     pub(super) fn add_listener(&mut self, listener: &str) {
-        let all = merged(&self.all, ResourceType::Listeners).into_values().chain([listener]);
-        let _ = self.xds.write(ResourceType::Listeners, all);
+        let all = [merged(&self.all, ResourceType::Listeners), vec![listener]].concat();
+        let _ = self.xds.write(ResourceType::Listeners, &all);
     }
 
     /// Answers 503 to load balancers that ask for readiness.
@@ -113,10 +113,10 @@ impl Revisions {
 /// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
 
-/// The resources of all revisions, by name. If two revisions define the same name, the newest wins.
-fn merged(all: &[Resources], of: ResourceType) -> BTreeMap<&str, &str> {
-    let resources = all.iter().flat_map(|one| one.of(of));
-    resources.map(|(name, json)| (name.as_str(), json.as_str())).collect()
+/// The resources of all revisions. If two revisions define the same name, the newest wins.
+fn merged(all: &[Resources], of: ResourceType) -> Vec<&str> {
+    let by_name: BTreeMap<_, _> = all.iter().flat_map(|one| one.of(of)).collect();
+    by_name.into_values().map(String::as_str).collect()
 }
 
 #[cfg(test)]

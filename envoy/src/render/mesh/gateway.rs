@@ -134,14 +134,11 @@ pub(super) fn labels() -> Value {
 }
 
 pub(super) fn object_of(api: &str, kind: &str, metadata: Value, body: Value) -> Value {
-    let object = json!({"apiVersion": api, "kind": kind, "metadata": metadata});
-    match (object, body) {
-        (Value::Object(mut object), Value::Object(body)) => {
-            object.extend(body);
-            Value::Object(object)
-        }
-        (object, _) => object,
+    let mut object = json!({"apiVersion": api, "kind": kind, "metadata": metadata});
+    if let (Value::Object(object), Value::Object(body)) = (&mut object, body) {
+        object.extend(body);
     }
+    object
 }
 
 /// The answer until the control plane applies the patches.

@@ -1,6 +1,7 @@
 //! The bootstrap taken apart, for a gateway that has a bootstrap of its own.
 
 use llm_balancer_config::names;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// The bootstrap's pieces. Those of the edge are for the gateway's listener.
@@ -29,15 +30,15 @@ const GATEWAYS_OWN: [&str; 5] = ["@type", "stat_prefix", "codec_type", "route_co
 
 impl BootstrapParts {
     pub fn of(mut bootstrap: Value) -> Self {
-        let mut listeners = array(&mut bootstrap, "/static_resources/listeners");
+        let mut listeners: Vec<Value> = take(&mut bootstrap, "/static_resources/listeners");
         let edge = listeners.iter().position(|listener| listener.get("name") == Some(&"edge".into()));
         let mut edge = edge.map(|edge| listeners.remove(edge)).unwrap_or_default();
-        let mut filters = array(&mut edge, &format!("{MANAGER}/http_filters"));
+        let mut filters: Vec<Value> = take(&mut edge, &format!("{MANAGER}/http_filters"));
         filters.pop();
         let host = format!("{MANAGER}/route_config/virtual_hosts/0");
-        let mut route = object(&mut edge, &format!("{host}/routes/0"));
-        let mut virtual_host = object(&mut edge, &host);
-        let mut manager = object(&mut edge, MANAGER);
+        let mut route: Map<String, Value> = take(&mut edge, &format!("{host}/routes/0"));
+        let mut virtual_host: Map<String, Value> = take(&mut edge, &host);
+        let mut manager: Map<String, Value> = take(&mut edge, MANAGER);
         for key in GATEWAYS_OWN {
             manager.shift_remove(key);
         }
@@ -45,10 +46,10 @@ impl BootstrapParts {
             virtual_host.shift_remove(key);
         }
         route.shift_remove("match");
-        let mut stats = object(&mut bootstrap, "/stats_config");
+        let mut stats: Map<String, Value> = take(&mut bootstrap, "/stats_config");
         // The gateway selects the statistics to keep.
         stats.shift_remove("stats_matcher");
-        let clusters = array(&mut bootstrap, "/static_resources/clusters");
+        let clusters = take(&mut bootstrap, "/static_resources/clusters");
         Self { manager, filters, virtual_host, route, listeners, clusters, stats }
     }
 
@@ -63,18 +64,8 @@ impl BootstrapParts {
     }
 }
 
-/// Takes the array at this pointer, or an empty one.
-fn array(value: &mut Value, pointer: &str) -> Vec<Value> {
-    match value.pointer_mut(pointer).map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => Vec::new(),
-    }
-}
-
-/// Takes the object at this pointer, or an empty one.
-fn object(value: &mut Value, pointer: &str) -> Map<String, Value> {
-    match value.pointer_mut(pointer).map(Value::take) {
-        Some(Value::Object(members)) => members,
-        _ => Map::new(),
-    }
+/// Takes the array or object at this pointer; an empty one if there is none.
+pub(super) fn take<T: DeserializeOwned + Default>(value: &mut Value, pointer: &str) -> T {
+    let taken = value.pointer_mut(pointer).map(Value::take);
+    taken.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
 }

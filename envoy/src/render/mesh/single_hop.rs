@@ -4,7 +4,7 @@
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::parts::{BootstrapParts, MANAGER};
+use super::parts::{BootstrapParts, MANAGER, take};
 use crate::render::message::typed;
 
 /// Removes the internal listener and its cluster, and moves the listener's filter and route to the
@@ -19,36 +19,28 @@ pub(super) fn rearrange(parts: &mut BootstrapParts) {
     let is_attempts = |resource: &Value| resource.get("name") == Some(&names::ATTEMPTS.into());
     parts.clusters.retain(|cluster| !is_attempts(cluster));
     let attempts = parts.listeners.iter().position(is_attempts).map(|at| parts.listeners.remove(at));
-    let host = attempts
-        .as_ref()
-        .and_then(|listener| listener.pointer(&format!("{MANAGER}/route_config/virtual_hosts/0")));
-    let field = |name: &str| host.and_then(|host| host.get(name)).cloned();
+    let host = format!("{MANAGER}/route_config/virtual_hosts/0");
+    let mut host: Map<String, Value> = take(&mut attempts.unwrap_or_default(), &host);
     // The filter runs before the route adds the client's address, so an earlier extension adds it.
     let client = parts.virtual_host.shift_remove("request_headers_to_add");
     parts
         .manager
-        .extend(client.map(|headers| ("early_header_mutation_extensions".to_owned(), early(headers))));
+        .extend(client.map(|headers| ("early_header_mutation_extensions".to_owned(), early(&headers))));
     // The filter's own answers are local replies here, already in OpenAI's format.
     parts.manager.shift_remove("local_reply_config");
     // Headers are removed by the route: the gateway may have other routes.
     parts.virtual_host = Map::new();
-    parts.route = match field("routes").as_ref().and_then(|routes| routes.get(0)) {
-        Some(Value::Object(route)) => route.clone(),
-        _ => Map::new(),
-    };
+    parts.route = host.get_mut("routes").map(|routes| take(routes, "/0")).unwrap_or_default();
     parts.route.shift_remove("match");
     for name in ["request_headers_to_remove", "response_headers_to_remove"] {
-        parts.route.extend(field(name).map(|headers| (name.to_owned(), headers)));
+        parts.route.extend(host.shift_remove_entry(name));
     }
 }
 
 /// Adds headers before the first filter.
-fn early(headers: Value) -> Value {
-    let headers = match headers {
-        Value::Array(headers) => headers,
-        _ => Vec::new(),
-    };
-    let mutations: Vec<_> = headers.into_iter().map(|header| json!({"append": header})).collect();
+fn early(headers: &Value) -> Value {
+    let headers = headers.as_array().into_iter().flatten();
+    let mutations: Vec<_> = headers.map(|header| json!({"append": header})).collect();
     json!([{
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": typed(

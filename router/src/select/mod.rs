@@ -4,25 +4,25 @@ pub(crate) mod eligible;
 pub(crate) mod fallback_room;
 mod oversized;
 mod pick;
-pub(crate) mod shortlist;
-pub mod tags;
+mod shortcuts;
+pub(crate) mod tags;
+
+pub(crate) use shortcuts::Shortlists;
 
 use std::cell::RefMut;
 
-use llm_balancer_config::{Config, Deployment, Strategy};
+use llm_balancer_config::{Config, Deployment};
 
 use crate::attempt::RetryState;
 use crate::models::groups::Pool;
 use crate::request::token_estimate::Estimate;
-use crate::select::eligible::{eligible_by_copies, filters_tags, untried_first};
+use crate::select::eligible::{eligible_by_copies, untried_first};
 use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
-use crate::select::shortlist::{LARGE, Shortlists};
 use crate::state::deployment_states::{DeploymentStates, Ticket};
 use crate::state::eligibility::Excluded;
 use crate::state::lease::QuotaMode;
 use crate::state::limits::AdmissionRequest;
-use crate::state::snapshot::Instant;
 use crate::state::store::Moment;
 
 /// What a selection reads and changes.
@@ -144,10 +144,7 @@ pub(crate) fn select(
     if let Some(selection) = same_again(context, &request, moment) {
         return Ok(selection);
     }
-    if let Some(selection) = at_first_draw(context, &request, moment) {
-        return Ok(selection);
-    }
-    if let Some(selection) = on_the_shortlist(context, &request, moment) {
+    if let Some(selection) = shortcuts::select(context, &request, moment) {
         return Ok(selection);
     }
     let mut excluded = Vec::new();
@@ -161,9 +158,7 @@ pub(crate) fn select(
             }
             Err(none) => return Err(none),
         };
-        if has_shortlist(&request) {
-            pick::make_shortlist(context, &eligible, &request, moment);
-        }
+        shortcuts::renew_shortlist(context, &eligible, &request, moment);
         match admit_one_of(context, eligible, &request, moment) {
             Err(NoDeployment::Excluded(full)) => excluded = full,
             result => return result,
@@ -225,54 +220,4 @@ fn same_again(
     let ticket = admit(context, index, false, request, moment).ok()?;
     let eligible = request.retry_state.selection.and_then(|why| why.eligible);
     Some(Selection { index, ticket, eligible })
-}
-
-/// simple-shuffle draws from the whole pool first: most draws are eligible, and the others need not be checked then.
-fn at_first_draw(
-    context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
-    moment: &mut Moment<'_>,
-) -> Option<Selection> {
-    let SelectionRequest { pool, retry_state, .. } = request;
-    let is_plain = pool.strategy == Strategy::SimpleShuffle && pool.priorities.is_none();
-    if !is_plain || filters_tags(pool) || !retry_state.tried.is_empty() {
-        return None;
-    }
-    let place = pool.shuffle.pick(moment.random)?;
-    let index = pool.members.get(place).copied()?;
-    let ticket = admit(context, index, false, request, moment).ok()?;
-    let eligible = (pool.members.len() == 1).then_some(1);
-    Some(Selection { index, ticket, eligible })
-}
-
-/// Whether a group is too large to be looked at for every request.
-fn has_shortlist(request: &SelectionRequest<'_>) -> bool {
-    let SelectionRequest { pool, retry_state, .. } = request;
-    pool.members.len() > LARGE
-        && pool.strategy != Strategy::SimpleShuffle
-        && pool.priorities.is_none()
-        && !filters_tags(pool)
-        && retry_state.tried.is_empty()
-}
-
-/// Of a large group, one of those that were best lately, if enough of them may serve.
-fn on_the_shortlist(
-    context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
-    moment: &mut Moment<'_>,
-) -> Option<Selection> {
-    if !has_shortlist(request) {
-        return None;
-    }
-    let listed = context.shortlists.take(request.pool, request.stream)?;
-    let at = Instant::new(moment.now);
-    let count = listed.len();
-    let is_eligible = |index: &usize| eligible::exclusion(&context.states, request, *index, &at).is_none();
-    let left: Vec<usize> = listed.into_iter().filter(is_eligible).collect();
-    if left.len().saturating_mul(2) < count {
-        return None;
-    }
-    let (index, probe) = pick(context, &left, request, moment)?;
-    let ticket = admit(context, index, probe, request, moment).ok()?;
-    Some(Selection { index, ticket, eligible: None })
 }

@@ -64,29 +64,7 @@ fn pick_by_copies(
     Some((candidates.get(place?)?.index, probe))
 }
 
-pub(super) fn make_shortlist(
-    context: &mut SelectionContext<'_>,
-    members: &[usize],
-    request: &SelectionRequest<'_>,
-    moment: &mut Moment<'_>,
-) {
-    let SelectionRequest { pool, stream, .. } = request;
-    let candidates = candidates(members, &context.states);
-    let scored = |score: &dyn Fn(&Candidate<'_>) -> f64| -> Vec<(f64, usize)> {
-        candidates.iter().map(|candidate| (score(candidate), candidate.index)).collect()
-    };
-    let scored = match pool.strategy {
-        Strategy::LeastBusy => scored(&|candidate| least_busy::score(candidate, moment.now)),
-        Strategy::UsageBased => scored(&|candidate| usage_based::score(candidate, moment.now)),
-        Strategy::LowestLatency => {
-            scored(&lowest_latency::ranking(&candidates, &pool.args, *stream, moment.now))
-        }
-        Strategy::LowestCost | Strategy::SimpleShuffle => scored(&|candidate| candidate.seen.price),
-    };
-    context.shortlists.put(pool, *stream, scored, moment.random);
-}
-
-fn candidates<'l>(members: &[usize], states: &'l DeploymentStates) -> Vec<Candidate<'l>> {
+pub(super) fn candidates<'l>(members: &[usize], states: &'l DeploymentStates) -> Vec<Candidate<'l>> {
     let candidate = |index: &usize| Some(Candidate { index: *index, seen: states.snapshot(*index)? });
     members.iter().filter_map(candidate).collect()
 }

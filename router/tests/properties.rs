@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, read};
 use llm_balancer_router::attempt::{Attempt, RetryState};
+use llm_balancer_router::http::reply::Reply;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::request::refusal::Reply;
 use llm_balancer_router::state::record::Record;
 use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
 use llm_balancer_router::upstream::usage::Usage;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::models::groups::Pool;
-use crate::request::overrides::RoutingParams;
 use crate::request::parse::RequestOverrides;
+use crate::request::routing_params::RoutingParams;
 use crate::request::token_estimate::Estimate;
 use crate::state::deployment_states::Ticket;
 

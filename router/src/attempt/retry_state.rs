@@ -7,8 +7,8 @@ use llm_balancer_config::Target;
 
 use super::{AttemptLog, SelectionInfo};
 use crate::failure::fallback::FallbackChain;
+use crate::http::reply::Reply;
 use crate::outcome::Failure;
-use crate::request::refusal::Reply;
 
 /// The state of a request between two attempts. It names deployments by id, so that it survives a reload of the
 /// configuration.

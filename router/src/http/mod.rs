@@ -5,6 +5,7 @@ pub mod headers;
 pub mod json;
 pub mod multipart;
 pub mod new_body;
+pub mod reply;
 pub mod retry_after;
 pub mod route;
 pub mod sse;

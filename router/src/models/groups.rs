@@ -9,6 +9,7 @@ use llm_balancer_config::{
 
 use crate::http::route::MODEL_ROUTES;
 use crate::models::wildcard::{fill, specificity};
+use crate::request::refusal::Unresolved;
 use crate::state::rotation::Rotation;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::upstream::paths;
@@ -61,20 +62,6 @@ impl Resolved<'_> {
         // A routing group of wildcards has no members at all.
         self.pool.members.is_empty() || self.pool.starred.iter().any(stays)
     }
-}
-
-/// Why a name stands for nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unresolved {
-    /// NoDeployment by that name, and no wildcard that could have matched.
-    Unknown,
-    /// There are wildcards, but none matches.
-    NoMatch,
-    /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open: there is no one model
-    /// to ask for, and no provider has one called `*`.
-    Pattern,
-    /// Everything that it stands for cannot be served, and was left out of the configuration.
-    Skipped,
 }
 
 /// Every name of a configuration.

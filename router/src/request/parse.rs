@@ -8,9 +8,10 @@ use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
 use crate::request::model_name as names;
-use crate::request::overrides::{self, AllowedParams, RoutingParams, count, seconds};
-use crate::request::refusal::Refusal;
-use crate::upstream::stream_options;
+use crate::request::numbers::{count, seconds};
+use crate::request::refusal::{Refusal, Unresolved};
+use crate::request::routing_params::{AllowedParams, RoutingParams};
+use crate::request::tags_param::header_tags;
 
 /// A request for a model whose body is still to come.
 #[derive(Clone, Debug)]
@@ -118,7 +119,7 @@ impl Request {
                 "x-litellm-num-retries" => request.asked.num_retries = Some(count(name, value)?),
                 "x-litellm-timeout" => request.asked.timeout = seconds(name, value)?,
                 "x-litellm-stream-timeout" => request.asked.stream_timeout = seconds(name, value)?,
-                "x-litellm-tags" if permitted.tags => overrides::header_tags(&mut request.tags, value)?,
+                "x-litellm-tags" if permitted.tags => header_tags(&mut request.tags, value)?,
                 _ if permitted.forwarding && is_forwarded(name) => {
                     request.forwarded.push((name.to_owned(), value.to_owned()));
                 }
@@ -173,7 +174,7 @@ impl Request {
         Ok(ParsedRequest {
             asked: self.asked.overridden(value)?,
             stream,
-            asks_usage: stream && object.present("stream_options").is_some_and(stream_options::include_usage),
+            asks_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
             routing: self.routing(object.members().iter().map(|member| (&*member.key, member.value)))?,
             model: self.named(model)?,
             payload: Payload::Json(object),
@@ -216,7 +217,7 @@ impl Request {
     }
 
     fn unnamed(&self, model: Option<String>) -> Refusal {
-        Refusal::Unresolved(model, crate::models::groups::Unresolved::Unknown, self.route.suffix)
+        Refusal::Unresolved(model, Unresolved::Unknown, self.route.suffix)
     }
 }
 
@@ -236,6 +237,11 @@ impl RequestOverrides {
         }
         Ok(self)
     }
+}
+
+/// Whether `stream_options` hold `include_usage: true`.
+fn asks_for_usage(options: &str) -> bool {
+    Object::parse(options.as_bytes()).is_ok_and(|options| options.is_true("include_usage"))
 }
 
 /// LiteLLM's `forward_client_headers_to_llm_api`: custom headers, but neither the SDK's own nor anybody's controls.
@@ -283,7 +289,7 @@ mod tests {
     fn what_is_wrong_with_a_body_is_said() {
         let unnamed = |model: Option<&str>| {
             let model = model.map(str::to_owned);
-            Refusal::Unresolved(model, crate::models::groups::Unresolved::Unknown, "/chat/completions")
+            Refusal::Unresolved(model, Unresolved::Unknown, "/chat/completions")
         };
         for (body, expected) in [
             ("", Refusal::NoBody),

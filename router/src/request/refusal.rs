@@ -4,37 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::json::quoted;
+use crate::http::auth::Unauthorized;
 use crate::http::multipart::BadForm;
+use crate::http::reply::{Reply, error_type};
 use crate::http::retry_after::whole_seconds;
-use crate::models::groups::Unresolved;
-use crate::request::overrides::Mock;
-
-/// An answer to the client that no provider gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Where it is not JSON: the words of a provider, told later.
-    pub content_type: Option<String>,
-    /// Besides content-type.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON text, if nothing else is said.
-    pub body: String,
-}
-
-impl Reply {
-    /// A JSON answer with status 200.
-    pub fn ok(body: String) -> Self {
-        Self { status: 200, content_type: None, headers: Vec::new(), body }
-    }
-
-    /// Sets headers, in place of those that it has under their names.
-    pub fn replace_headers(&mut self, headers: Vec<(&'static str, String)>) {
-        self.headers.retain(|(name, _)| !headers.iter().any(|(new, _)| new == name));
-        self.headers.extend(headers);
-    }
-}
+use crate::request::mock::Mock;
 
 /// A group of which nobody may serve, and when that ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,13 +48,25 @@ impl Unavailable {
 /// Ids in a message, at most.
 const MOST_IDS: usize = 20;
 
+/// Why a model's name leads to no deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// Nothing has that name, and there is no wildcard.
+    Unknown,
+    /// There are wildcards, and none matches.
+    NoMatch,
+    /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open: no provider has a model
+    /// with a star in its name.
+    Pattern,
+    /// Every deployment behind the name was left out of the configuration, because it cannot be served.
+    Skipped,
+}
+
 /// Why a request is not served. Statuses and messages: BEHAVIOUR 2.4, 5.5 and 9.5.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No key was sent.
-    NoKey,
-    /// Another key than the master key.
-    WrongKey,
+    /// No master key.
+    Unauthorized(Unauthorized),
     /// A path that is not served.
     NoSuchRoute {
         /// Method and path.
@@ -160,9 +146,12 @@ impl Refusal {
     fn parts(&self) -> (u16, &'static str, Option<&str>, String) {
         const INVALID: &str = "invalid_request_error";
         match self {
-            Self::NoKey => (401, "auth_error", None, "Authentication Error, No api key passed in.".into()),
-            Self::WrongKey => {
-                (401, "auth_error", None, "Authentication Error, Invalid api key passed in.".into())
+            Self::Unauthorized(why) => {
+                let why = match why {
+                    Unauthorized::NoKey => "No api key passed in.",
+                    Unauthorized::WrongKey => "Invalid api key passed in.",
+                };
+                (401, "auth_error", None, format!("Authentication Error, {why}"))
             }
             Self::NoSuchRoute { asked, origin, meant } => {
                 (404, INVALID, None, not_found(shown(asked), shown(origin), *meant))
@@ -272,7 +261,7 @@ impl Refusal {
     /// The same in one word, for metrics and logs.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NoKey | Self::WrongKey => "unauthorized",
+            Self::Unauthorized(_) => "unauthorized",
             Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade | Self::NotServed { .. } => {
                 "unsupported_route"
             }
@@ -295,31 +284,16 @@ impl Refusal {
     /// The answer that says so.
     pub fn reply(&self) -> Reply {
         let (status, kind, param, message) = self.parts();
-        let param = param.map_or_else(|| "null".to_owned(), quoted);
-        let message = quoted(&message);
-        let body = format!(
-            r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{status}"}}}}"#
-        );
+        let reply = Reply::error(status, kind, param, &message);
         let headers = match self {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
             // A mock of a rate limit that has no end.
             Self::Mock(Mock::RateLimit, _) => vec![("retry-after", "1".to_owned())],
-            Self::NoKey | Self::WrongKey => vec![("www-authenticate", "Bearer".to_owned())],
+            Self::Unauthorized(_) => vec![("www-authenticate", "Bearer".to_owned())],
             _ => Vec::new(),
         };
-        Reply { status, content_type: None, headers, body }
-    }
-}
-
-/// OpenAI's type of an error with this status.
-pub fn error_type(status: u16) -> &'static str {
-    match status {
-        401 => "auth_error",
-        408 | 504 => "timeout_error",
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        _ => "internal_server_error",
+        Reply { headers, ..reply }
     }
 }
 
@@ -361,13 +335,13 @@ fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Failure;
 
     #[test]
-    fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
-        let reply = Refusal::NoKey.reply();
+    fn a_request_without_the_key_gets_openais_error() {
+        let reply = Refusal::Unauthorized(Unauthorized::NoKey).reply();
         let expected = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":null,"code":"401"}}"#;
         assert_eq!((reply.status, reply.body.as_str()), (401, expected));
+        assert_eq!(reply.headers, [("www-authenticate", "Bearer".to_owned())]);
     }
 
     #[test]
@@ -390,16 +364,6 @@ mod tests {
         assert!(reply.body.contains(expected), "{}", reply.body);
         let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply();
         assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
-    }
-
-    #[test]
-    fn a_mock_error_has_the_status_of_the_true_one() {
-        for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
-            let reply = Refusal::Mock(mock, "g".into()).reply();
-            assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
-            let Failure::Provider { status, .. } = mock.fault().failure else { panic!("{mock:?}") };
-            assert_eq!(reply.status, status, "{mock:?}");
-        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ mod tests {
         let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
         let headers: Headers = [("content-type", kind)].into_iter().collect();
         let request =
-            Request::new(route, None, "", &headers, crate::request::overrides::AllowedParams::default())
+            Request::new(route, None, "", &headers, crate::request::routing_params::AllowedParams::default())
                 .unwrap();
         Estimate::of(&request.parsed(body.as_bytes()).unwrap(), route)
     }

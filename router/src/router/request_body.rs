@@ -7,14 +7,15 @@ use std::time::Duration;
 use llm_balancer_config::{Deployment, Strategy};
 
 use crate::attempt::{Attempt, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
-use crate::failure::ErrorClass;
 use crate::failure::fallback::{self, Names};
+use crate::failure::{AttemptError, ErrorClass};
 use crate::http::new_body::NewBody;
-use crate::models::groups::{Resolved, Unresolved};
+use crate::http::reply::Reply;
+use crate::models::groups::Resolved;
 use crate::models::wildcard;
-use crate::request::overrides::Mock;
+use crate::request::mock::Mock;
 use crate::request::parse::{ParsedRequest, Request};
-use crate::request::refusal::{Refusal, Reply, Unavailable};
+use crate::request::refusal::{Refusal, Unavailable, Unresolved};
 use crate::request::token_estimate::Estimate;
 use crate::router::response_headers as answer;
 use crate::router::{NeedsLease, Router, Sending, Step};
@@ -280,7 +281,7 @@ impl Router {
         retry_state: &mut RetryState,
     ) -> Option<Tried> {
         retry_state.is_mocked = true;
-        let fault = mock.fault();
+        let fault = AttemptError::of_mock(mock);
         if mock == Mock::RateLimit {
             let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
             let retries = first.map_or(0, |deployment| {

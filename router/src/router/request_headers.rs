@@ -3,12 +3,13 @@
 use crate::attempt::RetryState;
 use crate::http::auth;
 use crate::http::headers::Headers;
+use crate::http::reply::Reply;
 use crate::http::route::{Route, single_slashed};
 use crate::models::listing;
 use crate::outcome::Outcome;
-use crate::request::overrides::AllowedParams;
 use crate::request::parse::Request;
-use crate::request::refusal::{Refusal, Reply};
+use crate::request::refusal::Refusal;
+use crate::request::routing_params::AllowedParams;
 use crate::router::{Arrival, Router};
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
@@ -29,7 +30,7 @@ impl Router {
         let path = single_slashed(path);
         let route = Route::of(&path);
         if !route.is_open() {
-            auth::check(self.config.server.master_key.as_ref(), headers)?;
+            auth::check(self.config.server.master_key.as_ref(), headers).map_err(Refusal::Unauthorized)?;
         }
         let method = headers.get(":method").unwrap_or_default();
         if is_upgrade(method, headers) {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use llm_balancer_config::Deployment;
 
 use crate::attempt::RetryState;
+use crate::http::reply::Reply;
 use crate::outcome::Failure;
-use crate::request::refusal::{Refusal, Reply};
+use crate::request::refusal::Refusal;
 use crate::state::group_limits::RateLimits;
 
 /// Response headers under LiteLLM's names.

@@ -1,6 +1,8 @@
 //! Which deployments of a group admit a request by its tags (BEHAVIOUR 3.9), in LiteLLM's syntax: `!tag` excludes the
 //! deployments that have a tag, `&tag` requires it, and of what is left any other tag prefers those that have it.
 
+use crate::request::tags_param::is_malformed;
+
 /// What a deployment is tagged with that takes whatever no other one takes.
 const DEFAULT: &str = "default";
 
@@ -55,12 +57,6 @@ impl<'a> TagQuery<'a> {
         let mut preferred = self.preferred.iter();
         if match_any { preferred.any(|tag| has(tags, tag)) } else { preferred.all(|tag| has(tags, tag)) }
     }
-}
-
-/// Whether `!` or `&` has no tag behind it, but nothing, a blank or another mark.
-pub fn is_malformed(tag: &str) -> bool {
-    let bare = tag.strip_prefix(['!', '&']);
-    bare.is_some_and(|bare| bare.is_empty() || bare.starts_with(['!', '&']) || bare.starts_with(' '))
 }
 
 fn has(tags: &[String], tag: &str) -> bool {

@@ -32,11 +32,6 @@ pub fn with_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &De
     Some(text)
 }
 
-/// Whether an object holds `include_usage: true`.
-pub fn include_usage(options: &str) -> bool {
-    Object::parse(options.as_bytes()).is_ok_and(|options| options.is_true("include_usage"))
-}
-
 /// Responses tell their usage unasked, and other routes do not know the parameter. A deployment that does not either
 /// has it among its drop_params.
 fn may_ask(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
@@ -90,7 +85,7 @@ mod tests {
             None,
             "",
             &Headers::default(),
-            crate::request::overrides::AllowedParams::default(),
+            crate::request::routing_params::AllowedParams::default(),
         )
         .unwrap();
         let parsed = request.parsed(body.as_bytes()).unwrap();

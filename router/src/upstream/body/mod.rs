@@ -12,6 +12,7 @@ use crate::http::new_body::{BodyWriter, NewBody};
 use crate::http::route::ModelRoute;
 use crate::request::drop_path;
 use crate::request::parse::{ParsedRequest, Payload};
+use crate::request::reserved_params::is_reserved;
 use crate::upstream::stream_options;
 
 /// The body to send, or `None` if the client's own does as it is. With `include_usage` it asks for the usage of a stream
@@ -31,60 +32,6 @@ pub fn rewritten(
             json_body(old, object, &edits, model)
         }
         Payload::Form(form) => Some(form_body(form, parsed.stream, route, deployment, model)),
-    }
-}
-
-/// Whether a member is LiteLLM's, and none of the provider's business (BEHAVIOUR 9.3).
-fn is_for_the_router(key: &str, route: ModelRoute) -> bool {
-    match key {
-        "metadata" => !route.keeps_metadata,
-        // What the router reads, and LiteLLM's other features.
-        "tags"
-        | "fallbacks"
-        | "context_window_fallbacks"
-        | "content_policy_fallbacks"
-        | "disable_fallbacks"
-        | "num_retries"
-        | "max_retries"
-        | "timeout"
-        | "request_timeout"
-        | "stream_timeout"
-        | "cache"
-        | "caching"
-        | "guardrails"
-        | "priority"
-        | "rpm"
-        | "tpm"
-        | "weight"
-        | "order"
-        | "drop_params"
-        | "additional_drop_params"
-        | "allowed_openai_params"
-        | "extra_headers"
-        | "extra_body"
-        | "no-log"
-        | "cooldown_time" => true,
-        _ => is_the_operators(key) || ["mock_", "litellm_"].iter().any(|prefix| key.starts_with(prefix)),
-    }
-}
-
-/// Whether a member says where a deployment is or what opens it: the operator's business alone.
-pub fn is_the_operators(key: &str) -> bool {
-    match key {
-        "api_key"
-        | "api_base"
-        | "base_url"
-        | "api_version"
-        | "custom_llm_provider"
-        | "organization"
-        | "headers"
-        | "azure_ad_token"
-        | "deployment_id"
-        | "model_id"
-        | "specific_deployment"
-        | "ssl_verify"
-        | "user_config" => true,
-        _ => ["aws_", "vertex_"].iter().any(|prefix| key.starts_with(prefix)),
     }
 }
 
@@ -209,7 +156,7 @@ impl<'a> Edits<'a> {
     /// Whether a provider may see a member of this folded name, wherever the client put it.
     fn is_wanted(&self, name: &str) -> bool {
         let is_kept = name == "metadata" && self.stores;
-        (is_kept || !is_for_the_router(name, self.route))
+        (is_kept || !is_reserved(name, self.route))
             && !self.deployment.drop_params.iter().any(|dropped| is_called(dropped, name))
     }
 
@@ -295,7 +242,7 @@ fn form_body(
     let keep = |name: &str| {
         !same(name, "model")
             && !is_extra(name)
-            && !is_for_the_router(&name.to_ascii_lowercase(), route)
+            && !is_reserved(&name.to_ascii_lowercase(), route)
             && !deployment.drop_params.iter().any(|dropped| same(name, dropped))
     };
     form.rewritten(keep, &added)

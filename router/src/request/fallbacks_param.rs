@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::http::json::{self, Object};
 use crate::request::model_name as names;
 use crate::request::refusal::Refusal;
-use crate::upstream::body::is_the_operators;
+use crate::request::reserved_params::is_operators;
 
 /// Targets of a request's lists in all: each may cost a whole round of retries.
 pub const MOST_TARGETS: usize = 50;
@@ -88,7 +88,7 @@ fn target(item: &str, room: &mut usize) -> Result<Target, MustBe> {
     let model = model(object.get("model").ok_or(SHAPE)?)?;
     let mut overrides: Vec<Member> = Vec::new();
     for member in object.members().iter().filter(|member| member.key != "model") {
-        if is_the_operators(&member.key) {
+        if is_operators(&member.key) {
             return Err(OPERATORS);
         }
         // Of repeated ones the last counts.

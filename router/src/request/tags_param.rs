@@ -2,7 +2,6 @@
 
 use crate::http::json::{self, Object};
 use crate::request::refusal::Refusal;
-use crate::select::tags;
 
 /// Tags that a request may have. Each is compared with those of every deployment of the group.
 const MOST: usize = 100;
@@ -46,7 +45,7 @@ fn join(tags: &mut Vec<String>, name: &str, value: &str) -> Result<(), Refusal> 
 
 fn add(tags: &mut Vec<String>, name: &str, tag: &str) -> Result<(), Refusal> {
     let tag = tag.trim();
-    if tags::is_malformed(tag) {
+    if is_malformed(tag) {
         let must_be = "a list of tags, where ! excludes and & requires the tag that follows it directly";
         return Err(Refusal::Parameter(name.to_owned(), must_be));
     }
@@ -58,6 +57,12 @@ fn add(tags: &mut Vec<String>, name: &str, tag: &str) -> Result<(), Refusal> {
     }
     tags.push(tag.to_owned());
     Ok(())
+}
+
+/// Whether `!` or `&` is followed by nothing, a blank or another mark, and not by a tag.
+pub fn is_malformed(tag: &str) -> bool {
+    let bare = tag.strip_prefix(['!', '&']);
+    bare.is_some_and(|bare| bare.is_empty() || bare.starts_with(['!', '&', ' ']))
 }
 
 fn not_tags(name: &str) -> Refusal {

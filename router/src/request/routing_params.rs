@@ -1,17 +1,10 @@
 //! What a request routing of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
 
-mod lists;
-mod numbers;
-mod tagged;
-
-pub use numbers::{count, seconds};
-pub use tagged::header_tags;
-
 use llm_balancer_config::{Config, Fallback};
 
-use crate::failure::{AttemptError, ErrorClass};
-use crate::outcome::Failure;
+use crate::request::mock::Mock;
 use crate::request::refusal::Refusal;
+use crate::request::{fallbacks_param, tags_param};
 
 /// The routing of one request. The empty ones, which most requests have, cost no allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,19 +21,6 @@ pub struct RoutingParams {
     pub tags: Vec<String>,
     /// `mock_testing_*: true`
     pub mock: Option<Mock>,
-}
-
-/// An error that a request asks for, so that its author sees what happens then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mock {
-    /// `mock_testing_rate_limit_error`: in place of the first attempt.
-    RateLimit,
-    /// `mock_testing_fallbacks`: in place of the group, as the other two.
-    Fallbacks,
-    /// `mock_testing_context_window_fallbacks`
-    ContextWindow,
-    /// `mock_testing_content_policy_fallbacks`
-    ContentPolicy,
 }
 
 /// What the operator lets clients ask for.
@@ -146,9 +126,10 @@ impl RoutingParams {
         keeps_metadata: bool,
     ) -> Result<Self, Refusal> {
         let wishing = RawParams::among(members);
-        let mut room = lists::MOST_TARGETS;
-        let mut list =
-            |name, value: Option<&str>| value.map(|text| lists::read(name, text, &mut room)).transpose();
+        let mut room = fallbacks_param::MOST_TARGETS;
+        let mut list = |name, value: Option<&str>| {
+            value.map(|text| fallbacks_param::read(name, text, &mut room)).transpose()
+        };
         let metadata = wishing.metadata.filter(|_| !keeps_metadata);
         Ok(Self {
             mock: wishing.mock(permitted.mocks)?,
@@ -157,23 +138,10 @@ impl RoutingParams {
             content_policy_fallbacks: list("content_policy_fallbacks", wishing.content_policy)?,
             disable_fallbacks: wishing.disable_fallbacks()?,
             tags: match permitted.tags {
-                true => tagged::read(tags, wishing.tags, [metadata, wishing.litellm_metadata])?,
+                true => tags_param::read(tags, wishing.tags, [metadata, wishing.litellm_metadata])?,
                 false => Vec::new(),
             },
         })
-    }
-}
-
-impl Mock {
-    /// The failure that it stands for.
-    pub fn fault(self) -> AttemptError {
-        let (status, class) = match self {
-            Self::RateLimit => (429, ErrorClass::RateLimit),
-            Self::Fallbacks => (500, ErrorClass::Server),
-            Self::ContextWindow => (400, ErrorClass::ContextWindow),
-            Self::ContentPolicy => (400, ErrorClass::ContentPolicy),
-        };
-        AttemptError { failure: Failure::Provider { status, retry_after: None }, class }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::models::groups::Pool;
 use crate::request::parse::RequestOverrides;
 use crate::request::routing_params::RoutingParams;
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
 use crate::state::deployment_states::Ticket;
 
 pub(crate) use log::serialize_some;
@@ -36,7 +36,7 @@ pub struct Attempt {
     /// Whether the client has set the timeout.
     pub is_client_timeout: bool,
     /// The tokens that the request is expected to take.
-    pub estimate: Estimate,
+    pub estimate: TokenEstimate,
     /// Whether the answer is streamed.
     pub stream: bool,
     /// Whether the stream's usage event is to be removed, because the client did not request it.

@@ -25,11 +25,11 @@ pub struct Request {
     /// accept, which reaches the provider.
     pub accept: Option<String>,
     /// What the headers ask of the router.
-    pub asked: RequestOverrides,
+    pub overrides: RequestOverrides,
     /// `x-litellm-tags`, where tags are filtered by.
     pub tags: Vec<String>,
     /// What the operator lets it ask for.
-    pub permitted: AllowedParams,
+    pub allowed: AllowedParams,
     /// The client wants to know who could have served it, and may.
     pub explain: bool,
     /// Client headers that reach the provider: none, unless the operator says so.
@@ -59,7 +59,7 @@ pub struct ParsedRequest<'a> {
     /// `stream_options: {include_usage: true}`: the client wants to know what a stream took.
     pub asks_usage: bool,
     /// From the body where it says so, else from the headers.
-    pub asked: RequestOverrides,
+    pub overrides: RequestOverrides,
     /// What it routing about fallbacks, tags and mock errors.
     pub routing: RoutingParams,
 }
@@ -93,7 +93,7 @@ impl Request {
         path_model: Option<&str>,
         query: &str,
         headers: &Headers,
-        permitted: AllowedParams,
+        allowed: AllowedParams,
     ) -> Result<Self, Refusal> {
         let mut request = Self {
             route,
@@ -103,9 +103,9 @@ impl Request {
             }),
             content_type: String::new(),
             accept: None,
-            asked: RequestOverrides::default(),
+            overrides: RequestOverrides::default(),
             tags: Vec::new(),
-            permitted,
+            allowed,
             explain: false,
             forwarded: Vec::new(),
         };
@@ -116,11 +116,11 @@ impl Request {
                 "content-encoding" if !value.is_empty() && !value.eq_ignore_ascii_case("identity") => {
                     return Err(Refusal::Encoded(value.to_owned()));
                 }
-                "x-litellm-num-retries" => request.asked.num_retries = Some(count(name, value)?),
-                "x-litellm-timeout" => request.asked.timeout = seconds(name, value)?,
-                "x-litellm-stream-timeout" => request.asked.stream_timeout = seconds(name, value)?,
-                "x-litellm-tags" if permitted.tags => header_tags(&mut request.tags, value)?,
-                _ if permitted.forwarding && is_forwarded(name) => {
+                "x-litellm-num-retries" => request.overrides.num_retries = Some(count(name, value)?),
+                "x-litellm-timeout" => request.overrides.timeout = seconds(name, value)?,
+                "x-litellm-stream-timeout" => request.overrides.stream_timeout = seconds(name, value)?,
+                "x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, value)?,
+                _ if allowed.forwarding && is_forwarded(name) => {
                     request.forwarded.push((name.to_owned(), value.to_owned()));
                 }
                 _ => {}
@@ -172,7 +172,7 @@ impl Request {
         };
         let value = |name: &str| object.present(name);
         Ok(ParsedRequest {
-            asked: self.asked.overridden(value)?,
+            overrides: self.overrides.overridden(value)?,
             stream,
             asks_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
             routing: self.routing(object.members().iter().map(|member| (&*member.key, member.value)))?,
@@ -189,7 +189,7 @@ impl Request {
             (None, None) => return Err(self.unnamed(None)),
         };
         Ok(ParsedRequest {
-            asked: self.asked.overridden(|name| form.field(name))?,
+            overrides: self.overrides.overridden(|name| form.field(name))?,
             // Python writes True, and providers read it.
             stream: form
                 .field("stream")
@@ -205,7 +205,7 @@ impl Request {
         &self,
         members: impl Iterator<Item = (&'k str, &'a str)>,
     ) -> Result<RoutingParams, Refusal> {
-        RoutingParams::read(members, &self.tags, self.permitted, self.route.keeps_metadata)
+        RoutingParams::read(members, &self.tags, self.allowed, self.route.keeps_metadata)
     }
 
     fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {
@@ -258,8 +258,8 @@ mod tests {
     fn request(path: &str, headers: &[(&str, &str)]) -> Result<Request, Refusal> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let Route::Model(route, model) = Route::of(path) else { panic!("{path} is no model route") };
-        let permitted = AllowedParams { tags: true, ..AllowedParams::default() };
-        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), permitted)
+        let allowed = AllowedParams { tags: true, ..AllowedParams::default() };
+        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), allowed)
     }
 
     fn chat() -> Request {
@@ -272,8 +272,8 @@ mod tests {
         let chat = chat();
         let parsed = chat.parsed(br#"{"model":"g","messages":[],"num_retries":5.0,"stream":true}"#).unwrap();
         assert_eq!(parsed.model, "g");
-        assert_eq!(parsed.asked.num_retries, Some(5));
-        assert_eq!(parsed.asked.timeout, Some(Duration::from_millis(500)));
+        assert_eq!(parsed.overrides.num_retries, Some(5));
+        assert_eq!(parsed.overrides.timeout, Some(Duration::from_millis(500)));
         assert!(parsed.stream);
     }
 

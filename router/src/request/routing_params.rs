@@ -66,31 +66,31 @@ struct RawParams<'a> {
 impl<'a> RawParams<'a> {
     /// Looks at each member once; of repeated ones the last counts.
     fn among<'k>(members: impl Iterator<Item = (&'k str, &'a str)>) -> Self {
-        let mut wishing = Self::default();
+        let mut raw = Self::default();
         for (key, value) in members {
             let place = match key {
-                "fallbacks" => &mut wishing.fallbacks,
-                "context_window_fallbacks" => &mut wishing.context_window,
-                "content_policy_fallbacks" => &mut wishing.content_policy,
-                "disable_fallbacks" => &mut wishing.disable,
-                "tags" => &mut wishing.tags,
-                "metadata" => &mut wishing.metadata,
-                "litellm_metadata" => &mut wishing.litellm_metadata,
-                "mock_testing_rate_limit_error" => &mut wishing.rate_limit_mock,
-                "mock_testing_fallbacks" => &mut wishing.fallbacks_mock,
+                "fallbacks" => &mut raw.fallbacks,
+                "context_window_fallbacks" => &mut raw.context_window,
+                "content_policy_fallbacks" => &mut raw.content_policy,
+                "disable_fallbacks" => &mut raw.disable,
+                "tags" => &mut raw.tags,
+                "metadata" => &mut raw.metadata,
+                "litellm_metadata" => &mut raw.litellm_metadata,
+                "mock_testing_rate_limit_error" => &mut raw.rate_limit_mock,
+                "mock_testing_fallbacks" => &mut raw.fallbacks_mock,
                 // LiteLLM reads this name, and documents the other.
-                "mock_testing_context_fallbacks" => &mut wishing.context_mock,
-                "mock_testing_context_window_fallbacks" => &mut wishing.context_window_mock,
-                "mock_testing_content_policy_fallbacks" => &mut wishing.content_policy_mock,
+                "mock_testing_context_fallbacks" => &mut raw.context_mock,
+                "mock_testing_context_window_fallbacks" => &mut raw.context_window_mock,
+                "mock_testing_content_policy_fallbacks" => &mut raw.content_policy_mock,
                 _ => continue,
             };
             *place = Some(value).filter(|value| *value != "null");
         }
-        wishing
+        raw
     }
 
     /// The error that is asked for; of several the one that LiteLLM looks for first.
-    fn mock(&self, permitted: bool) -> Result<Option<Mock>, Refusal> {
+    fn mock(&self, allowed: bool) -> Result<Option<Mock>, Refusal> {
         let mocks = [
             (self.fallbacks_mock, Mock::Fallbacks, "mock_testing_fallbacks"),
             (self.context_mock, Mock::ContextWindow, "mock_testing_context_fallbacks"),
@@ -99,7 +99,7 @@ impl<'a> RawParams<'a> {
             (self.rate_limit_mock, Mock::RateLimit, "mock_testing_rate_limit_error"),
         ];
         match mocks.into_iter().find(|(value, ..)| *value == Some("true")) {
-            Some((_, _, name)) if !permitted => Err(Refusal::MockTestingOff(name.to_owned())),
+            Some((_, _, name)) if !allowed => Err(Refusal::MockTestingOff(name.to_owned())),
             found => Ok(found.map(|(_, mock, _)| mock)),
         }
     }
@@ -122,23 +122,23 @@ impl RoutingParams {
     pub fn read<'k, 'a>(
         members: impl Iterator<Item = (&'k str, &'a str)>,
         tags: &[String],
-        permitted: AllowedParams,
+        allowed: AllowedParams,
         keeps_metadata: bool,
     ) -> Result<Self, Refusal> {
-        let wishing = RawParams::among(members);
+        let raw = RawParams::among(members);
         let mut room = fallbacks_param::MOST_TARGETS;
         let mut list = |name, value: Option<&str>| {
             value.map(|text| fallbacks_param::read(name, text, &mut room)).transpose()
         };
-        let metadata = wishing.metadata.filter(|_| !keeps_metadata);
+        let metadata = raw.metadata.filter(|_| !keeps_metadata);
         Ok(Self {
-            mock: wishing.mock(permitted.mocks)?,
-            fallbacks: list("fallbacks", wishing.fallbacks)?,
-            context_window_fallbacks: list("context_window_fallbacks", wishing.context_window)?,
-            content_policy_fallbacks: list("content_policy_fallbacks", wishing.content_policy)?,
-            disable_fallbacks: wishing.disable_fallbacks()?,
-            tags: match permitted.tags {
-                true => tags_param::read(tags, wishing.tags, [metadata, wishing.litellm_metadata])?,
+            mock: raw.mock(allowed.mocks)?,
+            fallbacks: list("fallbacks", raw.fallbacks)?,
+            context_window_fallbacks: list("context_window_fallbacks", raw.context_window)?,
+            content_policy_fallbacks: list("content_policy_fallbacks", raw.content_policy)?,
+            disable_fallbacks: raw.disable_fallbacks()?,
+            tags: match allowed.tags {
+                true => tags_param::read(tags, raw.tags, [metadata, raw.litellm_metadata])?,
                 false => Vec::new(),
             },
         })
@@ -152,23 +152,23 @@ mod tests {
 
     const ALL: AllowedParams = AllowedParams { forwarding: false, tags: true, mocks: true };
 
-    fn wishes_as(permitted: AllowedParams, body: &str) -> Result<RoutingParams, Refusal> {
+    fn params_as(allowed: AllowedParams, body: &str) -> Result<RoutingParams, Refusal> {
         let object = Object::parse(body.as_bytes()).unwrap();
         let members = object.members().iter().map(|member| (&*member.key, member.value));
-        RoutingParams::read(members, &["header".to_owned()], permitted, false)
+        RoutingParams::read(members, &["header".to_owned()], allowed, false)
     }
 
     fn routing(body: &str) -> RoutingParams {
-        wishes_as(ALL, body).unwrap()
+        params_as(ALL, body).unwrap()
     }
 
     #[test]
     fn most_requests_wish_nothing() {
         let body = r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["b"]}"#;
-        let permitted = AllowedParams { tags: false, ..ALL };
-        assert_eq!(wishes_as(permitted, body).unwrap(), RoutingParams::default());
+        let allowed = AllowedParams { tags: false, ..ALL };
+        assert_eq!(params_as(allowed, body).unwrap(), RoutingParams::default());
         let body = r#"{"fallbacks":null,"disable_fallbacks":false,"mock_testing_fallbacks":false}"#;
-        assert_eq!(wishes_as(permitted, body).unwrap(), RoutingParams::default());
+        assert_eq!(params_as(allowed, body).unwrap(), RoutingParams::default());
     }
 
     #[test]
@@ -196,9 +196,9 @@ mod tests {
         let body = |count| {
             format!(r#"{{"fallbacks":[{}],"content_policy_fallbacks":[{}]}}"#, names(25), names(count))
         };
-        assert!(wishes_as(ALL, &body(25)).is_ok());
+        assert!(params_as(ALL, &body(25)).is_ok());
         assert!(
-            matches!(wishes_as(ALL, &body(26)), Err(Refusal::Parameter(name, _)) if name == "content_policy_fallbacks")
+            matches!(params_as(ALL, &body(26)), Err(Refusal::Parameter(name, _)) if name == "content_policy_fallbacks")
         );
     }
 
@@ -230,14 +230,14 @@ mod tests {
             let name = format!("mock_testing_{name}");
             let body = format!(r#"{{"{name}":true}}"#);
             assert_eq!(routing(&body).mock, Some(mock), "{name}");
-            let off = wishes_as(AllowedParams { mocks: false, ..ALL }, &body);
+            let off = params_as(AllowedParams { mocks: false, ..ALL }, &body);
             assert_eq!(off, Err(Refusal::MockTestingOff(name)));
         }
     }
 
     #[test]
     fn a_switch_is_true_or_false() {
-        let refused = wishes_as(ALL, r#"{"disable_fallbacks":"yes"}"#);
+        let refused = params_as(ALL, r#"{"disable_fallbacks":"yes"}"#);
         assert_eq!(refused, Err(Refusal::Parameter("disable_fallbacks".into(), "true or false")));
     }
 }

@@ -35,7 +35,7 @@ const ANSWERS: [&str; 2] = ["n", "best_of"];
 /// What a request is expected to take, as far as that does not depend on the deployment. See
 /// [`Snapshot::need`](crate::state::snapshot::Snapshot::need) for the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Estimate {
+pub struct TokenEstimate {
     /// Tokens of what the client sent.
     pub prompt: u64,
     /// Of each answer at most.
@@ -86,7 +86,7 @@ impl Lengths {
     }
 }
 
-impl Estimate {
+impl TokenEstimate {
     /// Reads it off a request.
     pub fn of(parsed: &ParsedRequest<'_>, route: ModelRoute) -> Self {
         match &parsed.payload {
@@ -141,16 +141,16 @@ mod tests {
     use crate::http::route::Route;
     use crate::request::parse::Request;
 
-    fn estimate(path: &str, kind: &str, body: &str) -> Estimate {
+    fn estimate(path: &str, kind: &str, body: &str) -> TokenEstimate {
         let Route::Model(route, _) = Route::of(path) else { panic!("{path}") };
         let headers: Headers = [("content-type", kind)].into_iter().collect();
         let request =
             Request::new(route, None, "", &headers, crate::request::routing_params::AllowedParams::default())
                 .unwrap();
-        Estimate::of(&request.parsed(body.as_bytes()).unwrap(), route)
+        TokenEstimate::of(&request.parsed(body.as_bytes()).unwrap(), route)
     }
 
-    fn chat(members: &str) -> Estimate {
+    fn chat(members: &str) -> TokenEstimate {
         estimate("/chat/completions", "", &format!(r#"{{"model":"g","messages":["12345"]{members}}}"#))
     }
 
@@ -260,7 +260,7 @@ mod tests {
             ("/images/edits", String::new(), 2),
         ] {
             let estimate = estimate(path, "multipart/form-data; boundary=X", &form(&files));
-            assert_eq!(estimate, Estimate { prompt, ..Estimate::default() }, "{path}");
+            assert_eq!(estimate, TokenEstimate { prompt, ..TokenEstimate::default() }, "{path}");
         }
     }
 

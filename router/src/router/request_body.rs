@@ -16,7 +16,7 @@ use crate::models::wildcard;
 use crate::request::mock::Mock;
 use crate::request::parse::{ParsedRequest, Request};
 use crate::request::refusal::{Refusal, Unavailable, Unresolved};
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
 use crate::router::response_headers as answer;
 use crate::router::{NeedsLease, Router, Sending, Step};
 use crate::select::{NoDeployment, Selection, SelectionRequest, select};
@@ -133,7 +133,8 @@ impl Router {
             return Ok(tried);
         }
         let counts_tokens = self.groups.count_tokens();
-        let estimate = if counts_tokens { Estimate::of(&parsed, request.route) } else { Estimate::default() };
+        let estimate =
+            if counts_tokens { TokenEstimate::of(&parsed, request.route) } else { TokenEstimate::default() };
         let tags = &parsed.routing.tags;
         let mut selecting = SelectionRequest::new(&resolved.pool, retry_state, estimate, tags, parsed.stream);
         let mut found = select(&mut self.selection(), &selecting, moment);
@@ -196,7 +197,7 @@ impl Router {
         resolved: &Resolved<'_>,
         retry_state: &mut RetryState,
         (chosen, deployment, why): (Selection, &Deployment, SelectionInfo),
-        estimate: Estimate,
+        estimate: TokenEstimate,
         merged: bool,
     ) -> Result<Sending, Refusal> {
         // The next attempt asks for itself.
@@ -221,7 +222,7 @@ impl Router {
         let framing = (&*content_type, length);
         let (limit, is_client_timeout) = self.limit(parsed, deployment);
         if retry_state.retries == 0 {
-            retry_state.max_retries = self.allowance(deployment, parsed.asked.num_retries, None).retries;
+            retry_state.max_retries = self.allowance(deployment, parsed.overrides.num_retries, None).retries;
         }
         let mut headers;
         if self.single_hop {
@@ -247,7 +248,7 @@ impl Router {
             model: parsed.model.to_string(),
             pool: Arc::clone(&resolved.pool),
             route: request.route.suffix,
-            overrides: parsed.asked,
+            overrides: parsed.overrides,
             routing: parsed.routing.clone(),
             timeout: match limit {
                 Limit::Whole(limit) | Limit::Gaps(limit) => limit,
@@ -285,7 +286,7 @@ impl Router {
         if mock == Mock::RateLimit {
             let first = resolved.pool.members.first().and_then(|index| self.deployment(*index));
             let retries = first.map_or(0, |deployment| {
-                self.allowance(deployment, parsed.asked.num_retries, Some(&fault)).retries
+                self.allowance(deployment, parsed.overrides.num_retries, Some(&fault)).retries
             });
             if retries > 0 {
                 // The retry starts at once.
@@ -352,7 +353,7 @@ impl Router {
     fn unavailable(
         &self,
         parsed: &ParsedRequest<'_>,
-        estimate: Estimate,
+        estimate: TokenEstimate,
         nobody: NoDeployment,
         now: Duration,
     ) -> Refusal {
@@ -383,7 +384,7 @@ impl Router {
     }
 
     /// When the minute ends, where the fleet has used it up: asking Redis again before would be in vain.
-    fn end_of_used_up(&self, index: usize, estimate: &Estimate, now: Duration) -> Option<Duration> {
+    fn end_of_used_up(&self, index: usize, estimate: &TokenEstimate, now: Duration) -> Option<Duration> {
         let states = self.states.borrow();
         let tokens = states.tokens(index, estimate, true);
         let (record, terms) = states.seen(index)?;
@@ -440,12 +441,12 @@ impl Router {
     fn limit(&self, parsed: &ParsedRequest<'_>, deployment: &Deployment) -> (Limit, bool) {
         let settings = &self.config.router;
         let configured = deployment.timeout.unwrap_or(settings.timeout);
-        let client = parsed.asked.timeout;
+        let client = parsed.overrides.timeout;
         if !parsed.stream {
             return (Limit::Whole(client.unwrap_or(configured)), client.is_some());
         }
         let gaps = deployment.stream_timeout.or(settings.stream_timeout);
-        match (parsed.asked.stream_timeout, gaps) {
+        match (parsed.overrides.stream_timeout, gaps) {
             (Some(gaps), _) => (Limit::Gaps(gaps), true),
             (None, Some(gaps)) => (Limit::Gaps(gaps), false),
             (None, None) => (Limit::Gaps(client.unwrap_or(configured)), client.is_some()),

@@ -15,7 +15,7 @@ use llm_balancer_config::{Config, Deployment};
 
 use crate::attempt::RetryState;
 use crate::models::groups::Pool;
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
 use crate::select::eligible::{eligible_by_copies, untried_first};
 use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
@@ -47,7 +47,7 @@ pub(crate) struct SelectionRequest<'a> {
     /// The attempts so far.
     pub retry_state: &'a RetryState,
     /// The tokens that the request is expected to take.
-    pub estimate: Estimate,
+    pub estimate: TokenEstimate,
     /// Its tags; only pools with tag filtering read them.
     pub tags: &'a [String],
     /// Whether its answer is streamed.
@@ -64,7 +64,7 @@ impl<'a> SelectionRequest<'a> {
     pub fn new(
         pool: &'a Pool,
         retry_state: &'a RetryState,
-        estimate: Estimate,
+        estimate: TokenEstimate,
         tags: &'a [String],
         stream: bool,
     ) -> Self {

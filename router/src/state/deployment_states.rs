@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
 use crate::state::eligibility::{self, Excluded};
 use crate::state::freed::Stale;
 use crate::state::group_limits::{GroupLimits, RateLimits};
@@ -364,7 +364,7 @@ impl DeploymentStates {
     }
 
     /// Tokens that a request reserves there, by the deployment as it was last seen.
-    pub fn tokens(&self, index: usize, estimate: &Estimate, is_oversized: bool) -> u64 {
+    pub fn tokens(&self, index: usize, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
         self.seen.get(index).map_or(0, |seen| seen.tokens(estimate, is_oversized))
     }
 

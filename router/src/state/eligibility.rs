@@ -103,7 +103,7 @@ fn full(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::token_estimate::Estimate;
+    use crate::request::token_estimate::TokenEstimate;
     use crate::state::lease::QuotaMode;
     use crate::state::window::Window;
 
@@ -114,7 +114,7 @@ mod tests {
         AdmissionRequest {
             index: 0,
             tokens,
-            estimate: Estimate::default(),
+            estimate: TokenEstimate::default(),
             is_oversized: false,
             by_id,
             probe: false,

@@ -2,7 +2,7 @@
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
 use crate::state::lease::{Limits, QuotaMode};
 use crate::state::window::Window;
 
@@ -67,7 +67,7 @@ pub struct AdmissionRequest {
     /// to go to a larger one.
     pub tokens: u64,
     /// What `tokens` follows from, once the record has been read.
-    pub estimate: Estimate,
+    pub estimate: TokenEstimate,
     /// No deployment is large enough for it.
     pub is_oversized: bool,
     /// The client named this deployment, so a cooldown does not matter.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
-use crate::request::token_estimate::{Estimate, Lengths};
+use crate::request::token_estimate::{Lengths, TokenEstimate};
 use crate::state::latency::Latency;
 use crate::state::limits::DeploymentLimits;
 use crate::state::record::{Record, RemoteInFlight, milliseconds, seconds};
@@ -99,25 +99,25 @@ impl Snapshot {
 
     /// Tokens that a request is expected to take here: its prompt, and for each answer what answers have taken lately or
     /// may take at most.
-    fn need(&self, estimate: &Estimate) -> u64 {
+    fn need(&self, estimate: &TokenEstimate) -> u64 {
         estimate.prompt.saturating_add(self.completion(estimate))
     }
 
-    fn completion(&self, estimate: &Estimate) -> u64 {
+    fn completion(&self, estimate: &TokenEstimate) -> u64 {
         let most = estimate.lengths.or(&self.lengths).longest().unwrap_or(u64::MAX);
         self.expected.min(most).saturating_mul(estimate.answers)
     }
 
     /// Tokens that a request reserves here. What would not fit into any minute takes a whole one; unless a sibling is large
     /// enough: then it is more than the limit, and there is no room for it here.
-    pub fn tokens(&self, estimate: &Estimate, is_oversized: bool) -> u64 {
+    pub fn tokens(&self, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
         let need = self.need(estimate);
         if !is_oversized && self.is_too_small(estimate) { need } else { need.min(self.tpm) }
     }
 
     /// Whether a request would not even fit into an empty minute. Its answer, which is a guess, counts for half of the limit
     /// at most: a few long answers would close a small deployment for good otherwise.
-    pub fn is_too_small(&self, estimate: &Estimate) -> bool {
+    pub fn is_too_small(&self, estimate: &TokenEstimate) -> bool {
         let completion = self.completion(estimate).min(self.tpm / 2);
         estimate.prompt.saturating_add(completion) > self.tpm
     }
@@ -130,7 +130,7 @@ impl Snapshot {
 
     /// Whether it may serve, by what is usual: nothing cools down, and the minute has room. No where somebody has to look
     /// closer ([`excluded`](crate::state::eligibility::excluded)), and never yes where that would find something.
-    pub fn is_surely_free(&self, estimate: &Estimate, at: &Instant) -> bool {
+    pub fn is_surely_free(&self, estimate: &TokenEstimate, at: &Instant) -> bool {
         let (requests, tokens) = match self.window.minute.cmp(&at.minute) {
             Ordering::Less => (0, 0),
             Ordering::Equal => (self.window.requests, self.window.tokens),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::models::groups::Pool;
-use crate::request::parse::RequestOverrides;
+use crate::request::overrides::RequestOverrides;
 use crate::request::routing_params::RoutingParams;
 use crate::request::token_estimate::TokenEstimate;
 use crate::state::deployment_states::Ticket;

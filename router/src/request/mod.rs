@@ -1,10 +1,10 @@
 //! A client's request: what it asks for, what it may ask of the router, and how it is refused.
 
-pub mod drop_path;
 mod fallbacks_param;
 pub mod mock;
 pub mod model_name;
 mod numbers;
+pub mod overrides;
 pub mod parse;
 pub mod prompt_tokens;
 pub mod refusal;

@@ -1,4 +1,4 @@
-//! What a request routing of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
+//! Fallbacks, tags and mock errors that a request sets for itself, in its body or by headers.
 
 use llm_balancer_config::{Config, Fallback};
 
@@ -6,7 +6,7 @@ use crate::request::mock::Mock;
 use crate::request::refusal::Refusal;
 use crate::request::{fallbacks_param, tags_param};
 
-/// The routing of one request. The empty ones, which most requests have, cost no allocation.
+/// How a request is to be routed. The empty value, which most requests have, costs no allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoutingParams {
     /// `fallbacks`, in place of the configuration's.
@@ -17,26 +17,26 @@ pub struct RoutingParams {
     pub content_policy_fallbacks: Option<Vec<Fallback>>,
     /// `disable_fallbacks: true`
     pub disable_fallbacks: bool,
-    /// `tags`, `metadata.tags`, `x-litellm-tags`, each tag once; empty where tags are not filtered by.
+    /// `tags`, `metadata.tags`, `x-litellm-tags`, each tag once; empty if deployments are not filtered by tags.
     pub tags: Vec<String>,
     /// `mock_testing_*: true`
     pub mock: Option<Mock>,
 }
 
-/// What the operator lets clients ask for.
+/// What the configuration lets a request set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AllowedParams {
     /// `general_settings.forward_client_headers_to_llm_api`
     pub forwarding: bool,
-    /// `enable_tag_filtering`, of the file or of a group; elsewhere tags mean nothing here.
+    /// `enable_tag_filtering`, of the file or of a deployment.
     pub tags: bool,
     /// `general_settings.dangerously_allow_mock_testing_request_params`
     pub mocks: bool,
 }
 
 impl AllowedParams {
-    /// What a configuration says.
-    pub fn by(config: &Config) -> Self {
+    /// What a configuration allows.
+    pub fn of(config: &Config) -> Self {
         Self {
             forwarding: config.server.forward_client_headers,
             tags: config.router.tag_filtering
@@ -46,7 +46,7 @@ impl AllowedParams {
     }
 }
 
-/// The members of a body that hold routing, as text.
+/// The members of a body that set routing parameters, as JSON.
 #[derive(Default)]
 struct RawParams<'a> {
     fallbacks: Option<&'a str>,
@@ -64,7 +64,7 @@ struct RawParams<'a> {
 }
 
 impl<'a> RawParams<'a> {
-    /// Looks at each member once; of repeated ones the last counts.
+    /// Reads each member once; of repeated ones the last counts.
     fn among<'k>(members: impl Iterator<Item = (&'k str, &'a str)>) -> Self {
         let mut raw = Self::default();
         for (key, value) in members {
@@ -78,7 +78,7 @@ impl<'a> RawParams<'a> {
                 "litellm_metadata" => &mut raw.litellm_metadata,
                 "mock_testing_rate_limit_error" => &mut raw.rate_limit_mock,
                 "mock_testing_fallbacks" => &mut raw.fallbacks_mock,
-                // LiteLLM reads this name, and documents the other.
+                // LiteLLM reads this name, and documents the next one.
                 "mock_testing_context_fallbacks" => &mut raw.context_mock,
                 "mock_testing_context_window_fallbacks" => &mut raw.context_window_mock,
                 "mock_testing_content_policy_fallbacks" => &mut raw.content_policy_mock,
@@ -89,7 +89,7 @@ impl<'a> RawParams<'a> {
         raw
     }
 
-    /// The error that is asked for; of several the one that LiteLLM looks for first.
+    /// The mock error; of several the one that LiteLLM checks first.
     fn mock(&self, allowed: bool) -> Result<Option<Mock>, Refusal> {
         let mocks = [
             (self.fallbacks_mock, Mock::Fallbacks, "mock_testing_fallbacks"),
@@ -115,10 +115,10 @@ impl<'a> RawParams<'a> {
 
 impl RoutingParams {
     /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags` are those of the
-    /// headers; `keeps_metadata` says that `metadata` is the provider's.
+    /// headers; with `keeps_metadata`, `metadata` is for the provider and not read.
     ///
     /// # Errors
-    /// A [`Refusal`] for a wish that cannot be read, that is too large, or that the operator does not permit.
+    /// A [`Refusal`] for a parameter that is invalid, too large or not allowed.
     pub fn read<'k, 'a>(
         members: impl Iterator<Item = (&'k str, &'a str)>,
         tags: &[String],
@@ -126,9 +126,9 @@ impl RoutingParams {
         keeps_metadata: bool,
     ) -> Result<Self, Refusal> {
         let raw = RawParams::among(members);
-        let mut room = fallbacks_param::MOST_TARGETS;
+        let mut remaining = fallbacks_param::MOST_TARGETS;
         let mut list = |name, value: Option<&str>| {
-            value.map(|text| fallbacks_param::read(name, text, &mut room)).transpose()
+            value.map(|text| fallbacks_param::read(name, text, &mut remaining)).transpose()
         };
         let metadata = raw.metadata.filter(|_| !keeps_metadata);
         Ok(Self {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn most_requests_wish_nothing() {
+    fn most_requests_set_no_routing_parameter() {
         let body = r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["b"]}"#;
         let allowed = AllowedParams { tags: false, ..ALL };
         assert_eq!(params_as(allowed, body).unwrap(), RoutingParams::default());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_wish_the_last_counts() {
+    fn of_a_repeated_parameter_the_last_counts() {
         assert_eq!(routing(r#"{"fallbacks":["a"],"fallbacks":null}"#).fallbacks, None);
         assert!(!routing(r#"{"disable_fallbacks":true,"disable_fallbacks":false}"#).disable_fallbacks);
     }

@@ -3,13 +3,13 @@
 use crate::http::json::{self, Object};
 use crate::request::refusal::Refusal;
 
-/// Tags that a request may have. Each is compared with those of every deployment of the group.
+/// Tags of a request at most: each is compared with those of every deployment of the group.
 const MOST: usize = 100;
 
-/// Those of the headers, then those of the body. The metadata may be large, so it is read for this alone.
+/// Reads the tags of the headers, then those of the body and of its metadata.
 ///
 /// # Errors
-/// A [`Refusal`] for tags that are no list of strings, and for too many.
+/// A [`Refusal`] for tags that are not a list of strings, and for too many.
 pub fn read(
     of_headers: &[String],
     of_body: Option<&str>,
@@ -28,10 +28,10 @@ pub fn read(
     Ok(tags)
 }
 
-/// The tags of `x-litellm-tags: a, b`, added to those of an earlier one.
+/// Adds the tags of `x-litellm-tags: a, b`.
 ///
 /// # Errors
-/// A [`Refusal`] for too many.
+/// A [`Refusal`] for a tag without a name, and for too many.
 pub fn header_tags(tags: &mut Vec<String>, value: &str) -> Result<(), Refusal> {
     value.split(',').map(str::trim).try_for_each(|tag| add(tags, "x-litellm-tags", tag))
 }

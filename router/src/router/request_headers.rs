@@ -45,7 +45,7 @@ impl Router {
         }
         let Route::Model(route, model) = route else { return self.informed(route, query) };
         self.check_length(headers)?;
-        let allowed = AllowedParams::by(&self.config);
+        let allowed = AllowedParams::of(&self.config);
         let mut request = Request::new(route, model.as_deref(), query, headers, allowed)?;
         request.explain = explain::is_requested(&self.config, headers);
         // Without a body there is nothing to send, and no callback would ever come.

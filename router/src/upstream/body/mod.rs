@@ -1,5 +1,6 @@
 //! The body as the chosen deployment gets it: its own model, its defaults, and nothing that was meant for the router.
 
+mod drop_path;
 mod metadata;
 
 use std::borrow::Cow;
@@ -10,7 +11,6 @@ use crate::http::json::{self, Object, folded, quoted};
 use crate::http::multipart::{Form, parameter};
 use crate::http::new_body::{BodyWriter, NewBody};
 use crate::http::route::ModelRoute;
-use crate::request::drop_path;
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::request::reserved_params::is_reserved;
 use crate::upstream::stream_options;

@@ -65,6 +65,6 @@ fn pick_by_copies(
 }
 
 pub(super) fn candidates<'l>(members: &[usize], states: &'l DeploymentStates) -> Vec<Candidate<'l>> {
-    let candidate = |index: &usize| Some(Candidate { index: *index, seen: states.snapshot(*index)? });
+    let candidate = |index: &usize| Some(Candidate { index: *index, snapshot: states.snapshot(*index)? });
     members.iter().filter_map(candidate).collect()
 }

@@ -108,7 +108,7 @@ pub(super) fn renew_shortlist(
         Strategy::LowestLatency => {
             scored(&lowest_latency::ranking(&candidates, &pool.args, *stream, moment.now))
         }
-        Strategy::LowestCost => scored(&|candidate| candidate.seen.price),
+        Strategy::LowestCost => scored(&|candidate| candidate.snapshot.price),
     };
     context.shortlists.put(pool, *stream, scored, moment.random);
 }

@@ -6,7 +6,7 @@ mod retry_state;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::models::groups::Pool;
+use crate::models::pool::Pool;
 use crate::request::overrides::RequestOverrides;
 use crate::request::routing_params::RoutingParams;
 use crate::request::token_estimate::TokenEstimate;

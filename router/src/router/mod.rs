@@ -24,7 +24,8 @@ use crate::fleet::{self, Call, CallResult, FleetClient, FleetSettings};
 use crate::http::headers::Headers;
 use crate::http::new_body::NewBody;
 use crate::http::reply::Reply;
-use crate::models::groups::{self, Groups};
+use crate::models::groups::Groups;
+use crate::models::pool;
 use crate::request::parse::Request;
 use crate::router::response_headers as answer;
 use crate::select::{SelectionContext, Shortlists};
@@ -114,7 +115,7 @@ impl Router {
         let groups = Groups::new(&config);
         let ceiling = max_edge_retries(&config);
         let states =
-            DeploymentStates::new(&config, vm, &|deployment| groups::strategy(&config, &deployment.group).0);
+            DeploymentStates::new(&config, vm, &|deployment| pool::strategy(&config, &deployment.group).0);
         Self {
             groups,
             states: RefCell::new(states),

@@ -3,7 +3,7 @@
 use llm_balancer_config::Deployment;
 
 use crate::attempt::RetryState;
-use crate::models::groups::Pool;
+use crate::models::pool::Pool;
 use crate::select::{NoDeployment, SelectionContext, SelectionRequest, tags};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::eligibility::{self, Excluded};

@@ -14,7 +14,7 @@ use std::cell::RefMut;
 use llm_balancer_config::{Config, Deployment};
 
 use crate::attempt::RetryState;
-use crate::models::groups::Pool;
+use crate::models::pool::Pool;
 use crate::request::token_estimate::TokenEstimate;
 use crate::select::eligible::{eligible_by_copies, untried_first};
 use crate::select::oversized::is_oversized;

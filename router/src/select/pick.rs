@@ -26,7 +26,7 @@ pub(super) fn pick(
         return pick_by_copies(context, candidates, request, moment);
     }
     // The other strategies depend on what other workers do.
-    context.states.refresh_next(&request.pool.members, &request.pool.looks, REFRESH, moment.store);
+    context.states.refresh_next(&request.pool.members, &request.pool.refresh_cursor, REFRESH, moment.store);
     let first = pick_by_copies(context, candidates, request, moment)?;
     if context.states.is_alone() {
         return Some(first);

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use llm_balancer_config::Strategy;
 
-use crate::models::groups::Pool;
+use crate::models::pool::Pool;
 use crate::random::Random;
 use crate::select::eligible::{exclusion, filters_tags};
 use crate::select::pick::{candidates, pick};

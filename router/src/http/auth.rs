@@ -14,7 +14,8 @@ pub enum Unauthorized {
     WrongKey,
 }
 
-/// Checks the key. Compares every header, each in constant time, so that the time taken says nothing about the key.
+/// Checks the key. Compares every header, each in constant time, so that the time taken says
+/// nothing about the key.
 ///
 /// # Errors
 /// [`Unauthorized`]; never where no key is configured.

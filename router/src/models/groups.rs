@@ -1,4 +1,5 @@
-//! From the model that a client names to the deployments that may serve it: id, alias, group, wildcard, litellm model.
+//! From the model that a client names to the deployments that may serve it: id, alias, group,
+//! wildcard, litellm model.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -79,8 +80,8 @@ impl Groups {
         self.counts_tokens
     }
 
-    /// Finds the deployments that a name leads to, in LiteLLM's order (BEHAVIOUR 2.1): a group's name goes before a
-    /// deployment's id, and an alias before the group that it shadows.
+    /// Finds the deployments that a name leads to, in LiteLLM's order (BEHAVIOUR 2.1): a group's
+    /// name goes before a deployment's id, and an alias before the group that it shadows.
     ///
     /// # Errors
     /// [`Unresolved`] if the name leads to no deployment, or to one whose model keeps a star.
@@ -105,7 +106,8 @@ impl Groups {
             return Ok(whole(pool, name));
         }
         match (matching(&self.wildcards, name), matching(&self.skipped_wildcards, name)) {
-            // The most specific wildcard decides. A wider one does not serve in place of a skipped one.
+            // The most specific wildcard decides. A wider one does not serve in place of a skipped
+            // one.
             (Some((own, captures, pool)), skipped) if skipped.as_ref().is_none_or(|(it, ..)| own >= *it) => {
                 return Ok(Resolved { pool: Arc::clone(pool), captures, name });
             }
@@ -139,8 +141,8 @@ fn most_specific_first<T>(named: impl Iterator<Item = (Arc<str>, T)>) -> Vec<(Wi
     wildcards
 }
 
-/// The most specific wildcard that matches a name, and what its stars caught. A bare name is tried again with the provider
-/// that it belongs to.
+/// The most specific wildcard that matches a name, and what its stars caught. A bare name is tried
+/// again with the provider that it belongs to.
 fn matching<'w, T>(wildcards: &'w [(Wildcard, T)], name: &str) -> Option<(Specificity, Vec<String>, &'w T)> {
     let find = |name: &str| {
         wildcards.iter().find_map(|(wildcard, value)| {

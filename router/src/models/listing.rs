@@ -1,7 +1,7 @@
 //! The routes that list the configuration: models, model info, group info (BEHAVIOUR 9.2).
 //!
-//! LiteLLM fills most of these keys from its table of prices and abilities. Here they are null or absent, unless
-//! `model_info` sets them.
+//! LiteLLM fills most of these keys from its table of prices and abilities. Here they are null or
+//! absent, unless `model_info` sets them.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -29,8 +29,8 @@ struct Listed<'c> {
     deployments: Vec<&'c Deployment>,
 }
 
-/// Visible aliases of groups, then groups, in file order, each name once. An alias of another alias, of itself or of
-/// nothing is left out: requests for it fail.
+/// Visible aliases of groups, then groups, in file order, each name once. An alias of another
+/// alias, of itself or of nothing is left out: requests for it fail.
 fn listed(config: &Config) -> Vec<Listed<'_>> {
     let mut seen = HashSet::new();
     let aliases = config.aliases.iter().filter(|alias| !alias.hidden);
@@ -53,8 +53,8 @@ pub fn models(config: &Config) -> String {
     format!(r#"{{"data":[{models}],"object":"list"}}"#)
 }
 
-/// `GET /v1/models/{id}`, for any name of these deployments: also for hidden aliases and names that a wildcard matches,
-/// which are served but not listed.
+/// `GET /v1/models/{id}`, for any name of these deployments: also for hidden aliases and names that
+/// a wildcard matches, which are served but not listed.
 pub fn model(config: &Config, id: &str, members: &[usize]) -> String {
     let deployments = members.iter().filter_map(|index| config.deployments.get(*index)).collect();
     model_entry(&Listed { name: id, deployments })
@@ -72,7 +72,8 @@ fn model_entry(listed: &Listed<'_>) -> String {
     entry
 }
 
-/// `GET /v1/model/info`: every deployment under its group's name, then again under each visible alias.
+/// `GET /v1/model/info`: every deployment under its group's name, then again under each visible
+/// alias.
 pub fn model_info(config: &Config, query: &str) -> String {
     let wanted = query_value(query, "litellm_model_id");
     let own = config.deployments.iter().map(|deployment| (&*deployment.group, deployment));

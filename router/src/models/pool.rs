@@ -13,7 +13,8 @@ use crate::upstream::paths;
 /// The deployments behind one name, by their indices in the configuration.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    /// The group, as the file names it: of a wildcard its pattern, of an id the group of that deployment.
+    /// The group, as the file names it: of a wildcard its pattern, of an id the group of that
+    /// deployment.
     pub label: Arc<str>,
     /// The deployments, in the order of the file.
     pub members: Vec<usize>,
@@ -23,17 +24,20 @@ pub struct Pool {
     pub strategy: Strategy,
     /// The arguments of the strategy.
     pub args: StrategyArgs,
-    /// The priority level (`order`) of each member, if any has one; members without one come last (BEHAVIOUR 3.10).
+    /// The priority level (`order`) of each member, if any has one; members without one come last
+    /// (BEHAVIOUR 3.10).
     pub priorities: Option<Vec<i64>>,
     /// Whether members are filtered by the tags of a request.
     pub tag_filtering: bool,
-    /// The routes that some member's provider lacks, each with a pool of the other members, if there are any.
+    /// The routes that some member's provider lacks, each with a pool of the other members, if
+    /// there are any.
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The smallest tpm of any member; `None` if no member has a hard limit of tokens.
     pub smallest_tpm: Option<u64>,
     /// The models of members with stars in them, each once.
     pub starred: Vec<String>,
-    /// Whether the client named a deployment by its id, which ignores cooldown, order and tags (BEHAVIOUR 2.1).
+    /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
+    /// (BEHAVIOUR 2.1).
     pub by_id: bool,
     /// The member whose record is re-read next.
     pub refresh_cursor: Rotation,
@@ -54,8 +58,8 @@ pub(super) fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str
     members.into_iter().map(|(name, members)| (name, Pool::new(config, members))).collect()
 }
 
-/// The deployments of all groups that a routing group names, except those with stars in their models: the routing group's
-/// name does not fill them.
+/// The deployments of all groups that a routing group names, except those with stars in their
+/// models: the routing group's name does not fill them.
 pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
     let of_group = |(index, deployment): (usize, &Deployment)| {
         (group.models.contains(&deployment.group) && !deployment.model.contains('*')).then_some(index)
@@ -81,7 +85,8 @@ pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyA
     })
 }
 
-/// Whether deployments are filtered by tags: if any of them sets it; if none sets it either way, as the router does.
+/// Whether deployments are filtered by tags: if any of them sets it; if none sets it either way, as
+/// the router does.
 fn tag_filtering<'a>(config: &Config, deployments: impl Iterator<Item = &'a Deployment>) -> bool {
     deployments.filter_map(|deployment| deployment.tag_filtering).max().unwrap_or(config.router.tag_filtering)
 }
@@ -110,7 +115,8 @@ impl Pool {
         }
     }
 
-    /// The priority level of the member at this place; lower ones are used first, and members without one last.
+    /// The priority level of the member at this place; lower ones are used first, and members
+    /// without one last.
     pub fn priority_at(&self, place: usize) -> i64 {
         self.priorities.as_ref().and_then(|priorities| priorities.get(place).copied()).unwrap_or(i64::MAX)
     }

@@ -2,7 +2,8 @@
 
 use llm_balancer_config::Wildcard;
 
-/// The length of LiteLLM's regular expression for a wildcard, then the number of its metacharacters.
+/// The length of LiteLLM's regular expression for a wildcard, then the number of its
+/// metacharacters.
 pub type Specificity = (usize, usize);
 
 /// Of several wildcards that match, the one with the greatest value wins (BEHAVIOUR 2.3).
@@ -16,8 +17,9 @@ pub fn specificity(wildcard: &Wildcard) -> Specificity {
     (length, stars.saturating_mul(3).saturating_add(escaped.saturating_sub(literal)))
 }
 
-/// The model to request from a deployment: each star of the deployment's model is replaced by a capture. A model without
-/// stars stays as it is; one with fewer stars than there are captures is replaced by the requested name.
+/// The model to request from a deployment: each star of the deployment's model is replaced by a
+/// capture. A model without stars stays as it is; one with fewer stars than there are captures is
+/// replaced by the requested name.
 pub fn fill(model: &str, captures: &[String], requested: &str) -> String {
     let stars = model.matches('*').count();
     if stars == 0 {

@@ -16,7 +16,8 @@ pub enum Failure {
     },
     /// A time limit passed before the answer, or between two of its bytes.
     TimedOut,
-    /// No connection: refused, TLS not accepted, no address, no healthy host, an open circuit breaker.
+    /// No connection: refused, TLS not accepted, no address, no healthy host, an open circuit
+    /// breaker.
     NoConnection,
     /// The connection broke before the first byte of the answer's body.
     Broken,

@@ -2,7 +2,8 @@
 
 use llm_balancer_config::FailurePolicy;
 
-/// An error type of LiteLLM's retry and cooldown policies. The numbers are a part of the shared records' format.
+/// An error type of LiteLLM's retry and cooldown policies. The numbers are a part of the shared
+/// records' format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiteLlmErrorType {
     /// `BadRequestError`

@@ -1,4 +1,5 @@
-//! How attempts and requests end. Which error class a failure has is decided in [`failure`](crate::failure).
+//! How attempts and requests end. Which error class a failure has is decided in
+//! [`failure`](crate::failure).
 
 mod failure;
 mod litellm_error_type;

@@ -1,5 +1,5 @@
-//! A request's own list of fallbacks, in the three forms that LiteLLM reads: names, names with parameters to change, and
-//! the form that the configuration has.
+//! A request's own list of fallbacks, in the three forms that LiteLLM reads: names, names with
+//! parameters to change, and the form that the configuration has.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ const OPERATORS: &str = "without addresses and keys (api_base, api_key, ..): the
 /// Reads one list. `remaining` is the rest of [`MOST_TARGETS`], which all lists share.
 ///
 /// # Errors
-/// A [`Refusal`] for another form, for too many, and for members that only the configuration may set.
+/// A [`Refusal`] for another form, for too many, and for members that only the configuration may
+/// set.
 pub fn read(name: &str, text: &str, remaining: &mut usize) -> Result<Vec<Fallback>, Refusal> {
     fallbacks(text, remaining).map_err(|must_be| Refusal::Parameter(name.to_owned(), must_be))
 }

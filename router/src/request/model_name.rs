@@ -1,6 +1,8 @@
-//! The one check of names of models that clients send: each goes into response headers, forms and labels.
+//! The one check of names of models that clients send: each goes into response headers, forms and
+//! labels.
 
-/// Bytes of a name at most, as in the configuration. A response header repeats the name, and must leave room for others.
+/// Bytes of a name at most, as in the configuration. A response header repeats the name, and must
+/// leave room for others.
 const MAX_NAME: usize = 1024;
 
 /// What a name must be, for the message.

@@ -7,7 +7,8 @@ use crate::request::refusal::Refusal;
 /// Longer times are cut to this, which no attempt lasts.
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
-/// A whole number of zero or more: `2`, `"2"`, `2.0`, `2e0`. Anything above `u32::MAX` is cut to that.
+/// A whole number of zero or more: `2`, `"2"`, `2.0`, `2e0`. Anything above `u32::MAX` is cut to
+/// that.
 ///
 /// # Errors
 /// A [`Refusal`] for anything else.
@@ -29,7 +30,8 @@ pub fn seconds(name: &str, text: &str) -> Result<Option<Duration>, Refusal> {
     Ok(Some(limit).filter(|limit| !limit.is_zero()))
 }
 
-/// A number of zero or more, in quotes or without. JSON has no largest number: one that is too large for a float is infinite.
+/// A number of zero or more, in quotes or without. JSON has no largest number: one that is too
+/// large for a float is infinite.
 fn number(text: &str) -> Option<f64> {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim();
     // Rust also parses `inf` and `nan`.

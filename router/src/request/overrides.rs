@@ -31,7 +31,8 @@ impl RequestOverrides {
         Ok(())
     }
 
-    /// The same with what the body sets, which goes before the headers. `value` returns a member of the body by its name.
+    /// The same with what the body sets, which goes before the headers. `value` returns a member of
+    /// the body by its name.
     ///
     /// # Errors
     /// A [`Refusal`] for a value that is no such number.

@@ -125,7 +125,8 @@ impl Request {
         }
     }
 
-    /// The kind of the body. Routes that take files as a form also take JSON, with addresses in place of the files.
+    /// The kind of the body. Routes that take files as a form also take JSON, with addresses in
+    /// place of the files.
     pub fn body_kind(&self) -> BodyKind {
         let kind = self.content_type.split(';').next().unwrap_or_default().trim();
         if kind.eq_ignore_ascii_case("application/json") { BodyKind::Json } else { self.route.body }
@@ -211,8 +212,8 @@ fn asks_for_usage(options: &str) -> bool {
     Object::parse(options.as_bytes()).is_ok_and(|options| options.is_true("include_usage"))
 }
 
-/// Whether LiteLLM's `forward_client_headers_to_llm_api` covers a header: a custom one, but none of an SDK, a proxy or
-/// this product.
+/// Whether LiteLLM's `forward_client_headers_to_llm_api` covers a header: a custom one, but none of
+/// an SDK, a proxy or this product.
 fn is_forwarded(name: &str) -> bool {
     const NOT: [&str; 6] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-", "x-api-key"];
     name.starts_with("x-") && name != "x-request-id" && !NOT.iter().any(|prefix| name.starts_with(prefix))

@@ -55,10 +55,11 @@ pub enum Unresolved {
     Unknown,
     /// There are wildcards, and none matches.
     NoMatch,
-    /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open: no provider has a model
-    /// with a star in its name.
+    /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open:
+    /// no provider has a model with a star in its name.
     Pattern,
-    /// Every deployment behind the name was left out of the configuration, because it cannot be served.
+    /// Every deployment behind the name was left out of the configuration, because it cannot be
+    /// served.
     Skipped,
 }
 
@@ -90,7 +91,8 @@ pub enum Refusal {
     Malformed(String),
     /// JSON that is not an object.
     NotAnObject,
-    /// A body that is not multipart/form-data, is cut off, or has a part that two parsers may read differently.
+    /// A body that is not multipart/form-data, is cut off, or has a part that two parsers may read
+    /// differently.
     NotAForm(BadForm),
     /// A request without a body.
     NoBody,
@@ -98,7 +100,8 @@ pub enum Refusal {
     ModelNotAString,
     /// The model's name, if the request has one, leads to no deployment; and the route.
     Unresolved(Option<String>, Unresolved, &'static str),
-    /// The model is in the configuration, but none of its deployments can be served, for this reason.
+    /// The model is in the configuration, but none of its deployments can be served, for this
+    /// reason.
     Skipped(String, String),
     /// No provider of the model's deployments has the route.
     NotServed {

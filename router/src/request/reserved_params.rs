@@ -1,5 +1,5 @@
-//! Members of a body that no provider gets: those for the router, and those that only the configuration may set
-//! (BEHAVIOUR 9.3).
+//! Members of a body that no provider gets: those for the router, and those that only the
+//! configuration may set (BEHAVIOUR 9.3).
 
 use crate::http::route::ModelRoute;
 
@@ -37,7 +37,8 @@ pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
     }
 }
 
-/// Whether a member sets the address or the credentials of a deployment, which only the configuration may.
+/// Whether a member sets the address or the credentials of a deployment, which only the
+/// configuration may.
 pub fn is_operators(key: &str) -> bool {
     match key {
         "api_key"

@@ -17,7 +17,8 @@ pub struct RoutingParams {
     pub content_policy_fallbacks: Option<Vec<Fallback>>,
     /// `disable_fallbacks: true`
     pub disable_fallbacks: bool,
-    /// `tags`, `metadata.tags`, `x-litellm-tags`, each tag once; empty if deployments are not filtered by tags.
+    /// `tags`, `metadata.tags`, `x-litellm-tags`, each tag once; empty if deployments are not
+    /// filtered by tags.
     pub tags: Vec<String>,
     /// `mock_testing_*: true`
     pub mock: Option<Mock>,
@@ -114,8 +115,9 @@ impl<'a> RawParams<'a> {
 }
 
 impl RoutingParams {
-    /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags` are those of the
-    /// headers; with `keeps_metadata`, `metadata` is for the provider and not read.
+    /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags`
+    /// are those of the headers; with `keeps_metadata`, `metadata` is for the provider and not
+    /// read.
     ///
     /// # Errors
     /// A [`Refusal`] for a parameter that is invalid, too large or not allowed.

@@ -1,4 +1,5 @@
-//! The tokens that a request is expected to take. Limits reserve them, and the `usage` of the answer corrects them.
+//! The tokens that a request is expected to take. Limits reserve them, and the `usage` of the
+//! answer corrects them.
 
 use llm_balancer_config::Deployment;
 
@@ -25,7 +26,8 @@ const PROMPTS: [&str; 10] = [
 /// Members that models read as JSON text.
 const SCHEMAS: [&str; 4] = ["tools", "functions", "response_format", "text"];
 
-/// Members that limit an answer's length. A negative value, which some clients send for no limit, is none.
+/// Members that limit an answer's length. A negative value, which some clients send for no limit,
+/// is none.
 const LENGTHS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 
 /// Members that set the number of answers.
@@ -78,7 +80,8 @@ impl Lengths {
         Self([or(first, a), or(second, b), or(third, c)])
     }
 
-    /// The limit that counts: of several the longest, because providers differ in which one they obey.
+    /// The limit that counts: of several the longest, because providers differ in which one they
+    /// obey.
     pub fn longest(&self) -> Option<u64> {
         self.0.iter().filter(|length| **length != NONE).max().map(|length| u64::from(*length))
     }

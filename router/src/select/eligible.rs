@@ -26,11 +26,11 @@ pub(crate) fn eligible(
     moment: &Moment<'_>,
 ) -> Result<Vec<usize>, NoDeployment> {
     let request = request.updated(context, moment);
-    eligible_by_copies(context, &request, moment)
+    find_eligible(context, &request, moment)
 }
 
-/// The same for a request that is up to date.
-pub(super) fn eligible_by_copies(
+/// The same, for an up-to-date request.
+pub(super) fn find_eligible(
     context: &mut SelectionContext<'_>,
     request: &SelectionRequest<'_>,
     moment: &Moment<'_>,
@@ -60,8 +60,9 @@ pub(super) fn eligible_by_copies(
     Ok(left)
 }
 
-/// Re-reads deployments that an old copy shows as full, and that may have room again: with every request those of a few groups, and
-/// of all before a request is refused or sent where it has failed already.
+/// Re-reads deployments that an old copy shows as full, and that may have room again: with every
+/// request those of a few groups, and of all before a request is refused or sent where it has
+/// failed already.
 fn refresh_stale(
     context: &mut SelectionContext<'_>,
     left: &mut Vec<Place>,
@@ -85,7 +86,8 @@ fn refresh_stale(
     groups.sort_unstable();
     groups.dedup();
     if has_untried && groups.len() > REFRESH {
-        // Least recently first: which of them are left out varies, so no cursor would meet all of them.
+        // Least recently first: which of them are left out varies, so no cursor would meet all of
+        // them.
         groups.sort_by_key(|group| states.caught_up(*group));
         groups.truncate(REFRESH);
     }
@@ -118,7 +120,8 @@ pub(crate) fn exclusion(
     why.filter(|why| !(request.allow_unleased && *why == Excluded::Unleased))
 }
 
-/// Whether the pool's deployments are filtered by the request's tags. A deployment that is named by its id is not.
+/// Whether the pool's deployments are filtered by the request's tags. A deployment that is named by
+/// its id is not.
 pub(super) fn filters_tags(pool: &Pool) -> bool {
     pool.tag_filtering && !pool.by_id
 }
@@ -163,7 +166,8 @@ pub(super) fn untried_first(
     tiers.into_iter().map(among).find(|left| !left.is_empty()).unwrap_or(members)
 }
 
-/// From places to deployments: those of the lowest priority level that is left, above the one that has failed.
+/// From places to deployments: those of the lowest priority level that is left, above the one that
+/// has failed.
 fn of_first_priority(places: Vec<Place>, request: &SelectionRequest<'_>) -> Vec<usize> {
     let SelectionRequest { pool, retry_state, .. } = request;
     let member = |place: &Place| pool.members.get(*place).copied();

@@ -1,4 +1,5 @@
-//! Whether a group that has failed is worth leaving: only for a fallback that has room for the request.
+//! Whether a group that has failed is worth leaving: only for a fallback that has room for the
+//! request.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::select::eligible::eligible;
 use crate::select::{SelectionContext, SelectionRequest};
 use crate::state::store::Moment;
 
-/// Whether a fallback that is left would admit the request now. Visits them in the order in which the request would if
-/// each refused it.
+/// Whether a fallback that is left would admit the request now. Visits them in the order in which
+/// the request would if each refused it.
 pub(crate) fn has_fallback_with_room(
     context: &mut SelectionContext<'_>,
     groups: &Groups,

@@ -1,4 +1,5 @@
-//! Which deployment serves a request: one that is eligible, by the strategy of its pool; admitted by its record.
+//! Which deployment serves a request: one that is eligible, by the strategy of its pool; admitted
+//! by its record.
 
 pub(crate) mod eligible;
 pub(crate) mod fallback_room;
@@ -16,7 +17,7 @@ use llm_balancer_config::{Config, Deployment};
 use crate::attempt::RetryState;
 use crate::models::pool::Pool;
 use crate::request::token_estimate::TokenEstimate;
-use crate::select::eligible::{eligible_by_copies, untried_first};
+use crate::select::eligible::{find_eligible, untried_first};
 use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
 use crate::state::deployment_states::{DeploymentStates, Ticket};
@@ -56,7 +57,8 @@ pub(crate) struct SelectionRequest<'a> {
     pub allow_unleased: bool,
     /// Whether limits are shared with other instances.
     quota_mode: QuotaMode,
-    /// Whether no deployment is large enough for the request, so that it may take a whole minute of one.
+    /// Whether no deployment is large enough for the request, so that it may take a whole minute of
+    /// one.
     is_oversized: bool,
 }
 
@@ -119,15 +121,15 @@ pub(crate) enum NoDeployment {
     Tags,
     /// Why each is excluded, by its index.
     Excluded(Vec<(usize, Excluded)>),
-    /// The index of the deployment that could serve it after Redis has leased this instance more, and the tokens that the
-    /// request needs there.
+    /// The index of the deployment that could serve it after Redis has leased this instance more,
+    /// and the tokens that the request needs there.
     Unleased((usize, u64)),
 }
 
 /// Picks that fail their admission before all copies of the pool's records are read again.
 const PICKS: usize = 8;
-/// How often that happens at most for one request. Each time, other workers have filled [`PICKS`] deployments between a
-/// read and a swap.
+/// How often that happens at most for one request. Each time, other workers have filled [`PICKS`]
+/// deployments between a read and a swap.
 const ROUNDS: usize = 16;
 
 /// Selects a deployment, which has admitted the request.
@@ -149,7 +151,7 @@ pub(crate) fn select(
     }
     let mut excluded = Vec::new();
     for _ in 0..ROUNDS {
-        let eligible = match eligible_by_copies(context, &request, moment) {
+        let eligible = match find_eligible(context, &request, moment) {
             Ok(eligible) => untried_first(context, eligible, request.retry_state),
             // Records that were read since may show that all large enough deployments cool down.
             Err(_) if !request.is_oversized && is_oversized(context, &request, moment.now) => {
@@ -167,8 +169,9 @@ pub(crate) fn select(
     Err(NoDeployment::Excluded(excluded))
 }
 
-/// Admits the request at the strategy's pick, or at the next one if another worker has filled that one meanwhile. After
-/// [`PICKS`] of those all copies are old, and are read again for the next round.
+/// Admits the request at the strategy's pick, or at the next one if another worker has filled that
+/// one meanwhile. After [`PICKS`] of those all copies are old, and are read again for the next
+/// round.
 fn admit_one_of(
     context: &mut SelectionContext<'_>,
     mut candidates: Vec<usize>,

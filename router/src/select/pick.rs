@@ -23,20 +23,20 @@ pub(super) fn pick(
         return Some((*only, false));
     }
     if matches!(request.pool.strategy, Strategy::SimpleShuffle | Strategy::LowestCost) {
-        return pick_by_copies(context, candidates, request, moment);
+        return pick_by_strategy(context, candidates, request, moment);
     }
     // The other strategies depend on what other workers do.
     context.states.refresh_next(&request.pool.members, &request.pool.refresh_cursor, REFRESH, moment.store);
-    let first = pick_by_copies(context, candidates, request, moment)?;
+    let first = pick_by_strategy(context, candidates, request, moment)?;
     if context.states.is_alone() {
         return Some(first);
     }
     // Re-read the winner: its copy may be old, and another deployment better.
     context.states.read(first.0, moment.store);
-    pick_by_copies(context, candidates, request, moment)
+    pick_by_strategy(context, candidates, request, moment)
 }
 
-fn pick_by_copies(
+fn pick_by_strategy(
     context: &SelectionContext<'_>,
     members: &[usize],
     request: &SelectionRequest<'_>,

@@ -1,10 +1,12 @@
-//! Selections that do not check every deployment of a large pool: with a thousand of them that would cost more than everything
-//! else that the filter does for a request. docs/decisions/selection-shortcuts.md has the figures.
+//! Selections that do not check every deployment of a large pool: with a thousand of them that
+//! would cost more than everything else that the filter does for a request.
+//! docs/decisions/selection-shortcuts.md has the figures.
 //!
 //! - simple-shuffle draws from the whole pool, and most draws are eligible.
-//! - The other strategies remember the best of a pool. What makes a deployment the best changes with single requests, so one
-//!   that was among the best a moment ago still is. The shortlist's members are compared anew for every request, and the
-//!   shortlist itself is renewed after as many requests as keep the cost from growing with the pool.
+//! - The other strategies remember the best of a pool. What makes a deployment the best changes
+//!   with single requests, so one that was among the best a moment ago still is. The shortlist's
+//!   members are compared anew for every request, and the shortlist itself is renewed after as many
+//!   requests as keep the cost from growing with the pool.
 
 use std::collections::HashMap;
 
@@ -50,7 +52,8 @@ pub(super) fn select(
     }
 }
 
-/// Whether the request may use any deployment that is eligible, whatever its tags, its priority level and earlier attempts.
+/// Whether the request may use any deployment that is eligible, whatever its tags, its priority
+/// level and earlier attempts.
 fn may_use_any(request: &SelectionRequest<'_>) -> bool {
     let SelectionRequest { pool, retry_state, .. } = request;
     pool.priorities.is_none() && !filters_tags(pool) && retry_state.tried.is_empty()

@@ -1,5 +1,6 @@
-//! Which deployments of a group a request's tags admit (BEHAVIOUR 3.9). In LiteLLM's syntax `!tag` excludes deployments
-//! with that tag, `&tag` requires it, and a plain tag prefers, among the rest, those that have it.
+//! Which deployments of a group a request's tags admit (BEHAVIOUR 3.9). In LiteLLM's syntax `!tag`
+//! excludes deployments with that tag, `&tag` requires it, and a plain tag prefers, among the rest,
+//! those that have it.
 
 use crate::request::tags_param::is_malformed;
 
@@ -63,8 +64,8 @@ fn has(tags: &[String], tag: &str) -> bool {
     tags.iter().any(|own| own == tag)
 }
 
-/// The deployments that a request with these tags may use, in their order. A deployment that `!` excludes, or that lacks
-/// what `&` requires, is never among them, not even as the default.
+/// The deployments that a request with these tags may use, in their order. A deployment that `!`
+/// excludes, or that lacks what `&` requires, is never among them, not even as the default.
 ///
 /// # Errors
 /// [`NotAllowed`] if no deployment is left.

@@ -1,4 +1,5 @@
-//! cost-based-routing: the lowest price of a prompt token and a completion token together (BEHAVIOUR 3.7).
+//! cost-based-routing: the lowest price of a prompt token and a completion token together
+//! (BEHAVIOUR 3.7).
 
 use super::{Candidate, lowest};
 use crate::random::Random;

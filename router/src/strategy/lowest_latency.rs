@@ -1,7 +1,9 @@
-//! latency-based-routing: the earliest expected answer, with the delay of other requests counted in (BEHAVIOUR 3.6).
+//! latency-based-routing: the earliest expected answer, with the delay of other requests counted in
+//! (BEHAVIOUR 3.6).
 //!
-//! Streams are compared by their time to the first token, other requests by their time per completion token. A deployment
-//! that has not been measured lately gets one request at a time as a probe; the others do not wait for its result.
+//! Streams are compared by their time to the first token, other requests by their time per
+//! completion token. A deployment that has not been measured lately gets one request at a time as a
+//! probe; the others do not wait for its result.
 
 use std::time::Duration;
 
@@ -12,12 +14,12 @@ use crate::random::Random;
 use crate::state::latency::Metric;
 use crate::state::outlier::Outlier;
 
-/// Age of a measurement that is probed again: a deployment that was slow may have recovered. If a second probe confirms
-/// the first one, the deployment has its share again within a minute.
+/// Age of a measurement that is probed again: a deployment that was slow may have recovered. If a
+/// second probe confirms the first one, the deployment has its share again within a minute.
 const STALE: Duration = Duration::from_secs(40);
 
-/// Costs that differ by less, as a fraction, are equal: ten measurements are no more exact. A cost grows with the square
-/// of a time.
+/// Costs that differ by less, as a fraction, are equal: ten measurements are no more exact. A cost
+/// grows with the square of a time.
 const EQUAL: f64 = 0.2;
 /// The same for an estimate that was replaced lately, which is less exact.
 const YOUNG: f64 = 0.5;
@@ -58,8 +60,8 @@ pub fn pick(
     Some(Pick { place: lowest(candidates, near, random)?, probe: false })
 }
 
-/// The score of each candidate: its expected cost, [`PROBE`] if it needs a probe, or the greatest number while another
-/// request probes it.
+/// The score of each candidate: its expected cost, [`PROBE`] if it needs a probe, or the greatest
+/// number while another request probes it.
 pub fn ranking<'r>(
     candidates: &[Candidate<'_>],
     args: &'r StrategyArgs,
@@ -81,7 +83,8 @@ pub fn ranking<'r>(
     }
 }
 
-/// The metric to compare by: for answers that are not streamed the time per token, unless a candidate reports no tokens.
+/// The metric to compare by: for answers that are not streamed the time per token, unless a
+/// candidate reports no tokens.
 fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: Duration) -> Metric {
     let knows =
         |candidate: &Candidate<'_>, metric| candidate.snapshot.latency.of(metric).is_fresh(now, args.ttl);

@@ -1,6 +1,7 @@
 //! The strategies: each picks one of the candidates, which are eligible deployments.
 //!
-//! Ties are broken at random. In the order of the file, the first deployment would get all requests after a quiet moment.
+//! Ties are broken at random. In the order of the file, the first deployment would get all requests
+//! after a quiet moment.
 
 use crate::random::Random;
 use crate::state::snapshot::Snapshot;

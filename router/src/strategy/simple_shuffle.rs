@@ -1,4 +1,5 @@
-//! simple-shuffle: at random, in proportion to `weight`, else `rpm`, else `tpm`, else evenly (BEHAVIOUR 3.2).
+//! simple-shuffle: at random, in proportion to `weight`, else `rpm`, else `tpm`, else evenly
+//! (BEHAVIOUR 3.2).
 
 use llm_balancer_config::Deployment;
 
@@ -26,7 +27,8 @@ pub struct SimpleShuffle {
 }
 
 impl SimpleShuffle {
-    /// Draws by the first metric whose sum is more than zero. A candidate without a value in that metric weighs nothing.
+    /// Draws by the first metric whose sum is more than zero. A candidate without a value in that
+    /// metric weighs nothing.
     pub fn new(candidates: &[Weights]) -> Self {
         Self { totals: (0..3).find_map(|metric| totals(candidates, metric)), count: candidates.len() }
     }
@@ -46,7 +48,8 @@ impl SimpleShuffle {
     }
 }
 
-/// Running totals of one metric, with negative values as zero, or `None` if the metric is not usable.
+/// Running totals of one metric, with negative values as zero, or `None` if the metric is not
+/// usable.
 fn totals(candidates: &[Weights], metric: usize) -> Option<Vec<f64>> {
     let value = |weights: &Weights| weights.0.get(metric).copied().flatten().unwrap_or(0.0);
     // LiteLLM sums the values with their signs: -1 and 1 are not usable, -1 and 3 are.

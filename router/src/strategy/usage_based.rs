@@ -1,12 +1,14 @@
-//! usage-based-routing and usage-based-routing-v2: the fewest tokens used in this minute (BEHAVIOUR 3.4, 3.5).
+//! usage-based-routing and usage-based-routing-v2: the fewest tokens used in this minute (BEHAVIOUR
+//! 3.4, 3.5).
 
 use std::time::Duration;
 
 use super::{Candidate, lowest};
 use crate::random::Random;
 
-/// The place of the pick. Reserved tokens count as used, so that a burst spreads before its first answer. Equal numbers of
-/// tokens, as of providers that report none, are compared by the number of requests.
+/// The place of the pick. Reserved tokens count as used, so that a burst spreads before its first
+/// answer. Equal numbers of tokens, as of providers that report none, are compared by the number of
+/// requests.
 pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random) -> Option<usize> {
     lowest(candidates, |candidate| score(candidate, now), random)
 }

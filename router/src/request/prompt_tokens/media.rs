@@ -1,5 +1,6 @@
-//! Parts of a prompt that are no text, and their tokens. The figures are flat, because only the provider decodes an image
-//! or counts a file's pages; `usage` corrects them. docs/configuration.md has the table and its sources.
+//! Parts of a prompt that are no text, and their tokens. The figures are flat, because only the
+//! provider decodes an image or counts a file's pages; `usage` corrects them. docs/configuration.md
+//! has the table and its sources.
 
 use memchr::memchr;
 
@@ -98,7 +99,8 @@ pub(super) fn is_url(text: &str) -> bool {
     ["http://", "https://", "http:\\/", "https:\\/", "gs://", "s3://"].iter().any(is_own)
 }
 
-/// Whether a string is base64, by its length and its beginning. JSON may escape `/` and `+`, hence the backslash.
+/// Whether a string is base64, by its length and its beginning. JSON may escape `/` and `+`, hence
+/// the backslash.
 pub(super) fn is_base64(text: &str) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_\\".contains(byte);
     text.len() >= SHORTEST_BASE64 && text.as_bytes().iter().take(PREFIX).all(is_digit)

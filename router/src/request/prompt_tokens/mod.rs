@@ -1,7 +1,8 @@
 //! Estimates the tokens of a prompt from its JSON text, in one pass that copies nothing.
 //!
-//! Text counts by its bytes, names and braces included: chat templates take tokens as well. A string that is an image, a
-//! recording or a file counts as [`media`] and not by its bytes, and a list of token ids by its elements.
+//! Text counts by its bytes, names and braces included: chat templates take tokens as well. A
+//! string that is an image, a recording or a file counts as [`media`] and not by its bytes, and a
+//! list of token ids by its elements.
 
 mod count;
 mod media;

@@ -86,7 +86,8 @@ impl<'a> Scanner<'a> {
         Self { json, at: 0, key: Key::Other, frames: Vec::new(), deeper: 0, count }
     }
 
-    /// Replaces the bytes of strings that are no text. The count has the bytes of the whole JSON already.
+    /// Replaces the bytes of strings that are no text. The count has the bytes of the whole JSON
+    /// already.
     pub(super) fn run(mut self) {
         while let Some(byte) = self.json.as_bytes().get(self.at) {
             self.at = self.at.saturating_add(1);

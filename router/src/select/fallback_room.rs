@@ -10,7 +10,7 @@ use crate::failure::ErrorClass;
 use crate::failure::fallback::Names;
 use crate::models::groups::Groups;
 use crate::select::eligible::eligible;
-use crate::select::{SelectionContext, SelectionRequest};
+use crate::select::request::{SelectionContext, SelectionRequest};
 use crate::state::store::Moment;
 
 /// Whether a fallback that is left would admit the request now. Visits them in the order in which

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use crate::select::eligible::tagged;
-use crate::select::{SelectionContext, SelectionRequest};
+use crate::select::request::{SelectionContext, SelectionRequest};
+use crate::select::tags::tagged;
 
 /// Whether none of the deployments that the request may still use is large enough for it: those
 /// that its tags admit, of the priority levels that are left, that neither cool down nor have

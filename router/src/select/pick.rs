@@ -2,8 +2,7 @@
 
 use llm_balancer_config::Strategy;
 
-use crate::select::eligible::REFRESH;
-use crate::select::{SelectionContext, SelectionRequest};
+use crate::select::request::{SelectionContext, SelectionRequest};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::store::Moment;
 use crate::strategy::{
@@ -11,6 +10,9 @@ use crate::strategy::{
     simple_shuffle::{SimpleShuffle, Weights},
     usage_based,
 };
+
+/// Records of other members that are read again for a pick.
+const REFRESH: usize = 2;
 
 /// The index of the strategy's pick, and whether it is a probe of that deployment's latency.
 pub(super) fn pick(

@@ -8,36 +8,20 @@
 //!   members are compared anew for every request, and the shortlist itself is renewed after as many
 //!   requests as keep the cost from growing with the pool.
 
-use std::collections::HashMap;
-
 use llm_balancer_config::Strategy;
 
-use crate::models::pool::Pool;
-use crate::random::Random;
-use crate::select::eligible::{exclusion, filters_tags};
+use crate::select::eligible::exclusion;
 use crate::select::pick::{candidates, pick};
-use crate::select::{Selection, SelectionContext, SelectionRequest, admit};
+use crate::select::request::{Selection, SelectionContext, SelectionRequest};
+use crate::select::tags::filters_tags;
 use crate::state::snapshot::Instant;
 use crate::state::store::Moment;
 use crate::strategy::{Candidate, least_busy, lowest_latency, usage_based};
 
 /// Larger pools have shortlists.
 const LARGE: usize = 64;
-/// Deployments on a shortlist.
-const LISTED: usize = 32;
 
-/// The shortlists of one worker, by pool and by whether answers are streamed.
-#[derive(Debug, Default)]
-pub(crate) struct Shortlists(HashMap<(usize, bool), Shortlist>);
-
-#[derive(Debug)]
-struct Shortlist {
-    members: Vec<usize>,
-    /// Requests until it is renewed.
-    uses: usize,
-}
-
-/// Selects a deployment without a look at all others, where that gives the strategy's result.
+/// Selects a deployment without a check of the whole pool, if a shortcut finds one.
 pub(super) fn select(
     context: &mut SelectionContext<'_>,
     request: &SelectionRequest<'_>,
@@ -66,7 +50,7 @@ fn at_first_draw(
 ) -> Option<Selection> {
     let members = &request.pool.members;
     let index = *members.get(request.pool.shuffle.pick(moment.random)?)?;
-    let ticket = admit(context, index, false, request, moment).ok()?;
+    let ticket = context.admit(index, false, request, moment).ok()?;
     Some(Selection { index, ticket, eligible: (members.len() == 1).then_some(1) })
 }
 
@@ -76,7 +60,7 @@ fn on_the_shortlist(
     request: &SelectionRequest<'_>,
     moment: &mut Moment<'_>,
 ) -> Option<Selection> {
-    let listed = context.shortlists.take(request.pool, request.stream)?;
+    let listed = context.shortlists.take((request.pool, request.stream))?;
     let at = Instant::new(moment.now);
     let count = listed.len();
     let is_eligible = |index: &usize| exclusion(&context.states, request, *index, &at).is_none();
@@ -85,7 +69,7 @@ fn on_the_shortlist(
         return None;
     }
     let (index, probe) = pick(context, &eligible, request, moment)?;
-    let ticket = admit(context, index, probe, request, moment).ok()?;
+    let ticket = context.admit(index, probe, request, moment).ok()?;
     Some(Selection { index, ticket, eligible: None })
 }
 
@@ -113,31 +97,7 @@ pub(super) fn renew_shortlist(
         }
         Strategy::LowestCost => scored(&|candidate| candidate.snapshot.price),
     };
-    context.shortlists.put(pool, *stream, scored, moment.random);
-}
-
-/// Pools live as long as the configuration, so their addresses tell them apart.
-fn key(pool: &Pool, stream: bool) -> (usize, bool) {
-    (std::ptr::from_ref(pool) as usize, stream)
-}
-
-impl Shortlists {
-    /// The members of a pool's shortlist; `None` if it has none, or one that is due for renewal.
-    fn take(&mut self, pool: &Pool, stream: bool) -> Option<Vec<usize>> {
-        let list = self.0.get_mut(&key(pool, stream))?;
-        list.uses = list.uses.checked_sub(1)?;
-        Some(list.members.clone())
-    }
-
-    /// Lists the deployments with the lowest scores, and of equals any.
-    fn put(&mut self, pool: &Pool, stream: bool, mut scored: Vec<(f64, usize)>, random: &mut dyn Random) {
-        let turn = random.below(scored.len());
-        scored.rotate_left(turn);
-        if scored.len() > LISTED {
-            scored.select_nth_unstable_by(LISTED, |(one, _), (other, _)| one.total_cmp(other));
-        }
-        let members = scored.into_iter().take(LISTED).map(|(_, index)| index).collect();
-        let uses = pool.members.len().checked_div(LARGE).unwrap_or_default();
-        self.0.insert(key(pool, stream), Shortlist { members, uses });
-    }
+    // The cost of a renewal is spread over as many requests as keep it from growing with the pool.
+    let uses = pool.members.len().checked_div(LARGE).unwrap_or_default();
+    context.shortlists.put((pool, *stream), scored, uses, moment.random);
 }

@@ -2,22 +2,49 @@
 //! excludes deployments with that tag, `&tag` requires it, and a plain tag prefers, among the rest,
 //! those that have it.
 
+use crate::models::pool::Pool;
 use crate::request::tags_param::is_malformed;
+use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
+
+/// A position in [`Pool::members`].
+pub(crate) type Place = usize;
 
 /// The tag of deployments that serve requests which no other deployment matches.
 const DEFAULT: &str = "default";
 
+/// Whether the pool's deployments are filtered by the request's tags. A deployment that is named by
+/// its id is not.
+pub(super) fn filters_tags(pool: &Pool) -> bool {
+    pool.tag_filtering && !pool.by_id
+}
+
+/// The places of the members that the request's tags admit; `None` for all of them.
+pub(crate) fn tagged(
+    context: &SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+) -> Result<Option<Vec<Place>>, NoDeployment> {
+    if !filters_tags(request.pool) {
+        return Ok(None);
+    }
+    let members = request.pool.members.iter().enumerate();
+    let with_tags =
+        members.filter_map(|(place, index)| Some((place, context.deployment(*index)?.tags.as_slice())));
+    let router = &context.config.router;
+    let rules = Rules { match_any: router.tags_match_any, prefix: &router.tag_prefix };
+    admitted(with_tags, request.tags, rules).map(Some).map_err(|_| NoDeployment::Tags)
+}
+
 /// The tags admit no deployment of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAllowed;
+struct NotAllowed;
 
 /// How tags are matched.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
+struct Rules<'a> {
     /// `tag_filtering_match_any`: one preferred tag is enough; else a deployment needs all of them.
-    pub match_any: bool,
+    match_any: bool,
     /// `tag_routing_prefix`, which is removed from a request's tags.
-    pub prefix: &'a str,
+    prefix: &'a str,
 }
 
 /// The tags of a request, by their marks.
@@ -69,7 +96,7 @@ fn has(tags: &[String], tag: &str) -> bool {
 ///
 /// # Errors
 /// [`NotAllowed`] if no deployment is left.
-pub fn admitted<'a>(
+fn admitted<'a>(
     members: impl Iterator<Item = (usize, &'a [String])>,
     tags: &[String],
     rules: Rules<'_>,

@@ -7,7 +7,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::attempt::{RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
-use crate::select::eligible::{exclusion, tagged};
+use crate::select::eligible::{exclusion, updated};
+use crate::select::tags::tagged;
 use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::eligibility::Excluded;
 use crate::state::record::milliseconds;
@@ -35,7 +36,7 @@ pub(crate) fn explain(
 ) -> String {
     let config = context.config;
     let id = |index: usize| config.deployments.get(index).map(|deployment| &*deployment.id);
-    let request = request.updated(context, moment);
+    let request = updated(context, request, moment);
     let candidate = |index: &usize| ExplainedCandidate {
         deployment: id(*index).unwrap_or_default(),
         exclusion: explain_one(context, *index, &request, selected, moment),

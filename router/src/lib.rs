@@ -9,13 +9,13 @@ pub mod attempt;
 pub mod failure;
 pub mod fleet;
 pub mod http;
-pub mod models;
+mod models;
 pub mod outcome;
 pub mod random;
 pub mod request;
-pub mod select;
+mod select;
 pub mod state;
-pub mod strategy;
+mod strategy;
 pub mod telemetry;
 pub mod upstream;
 

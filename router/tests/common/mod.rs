@@ -14,7 +14,7 @@ use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::http::reply::Reply;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::request::parse::Request;
+use llm_balancer_router::request::Request;
 use llm_balancer_router::router::response_headers::{limits as limits_headers, owned};
 use llm_balancer_router::state::store::{Memory, Moment};
 use llm_balancer_router::telemetry::access_log::AccessLogEntry;

@@ -23,11 +23,15 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// Variables that LiteLLM looks up by itself and that are used, sorted.
     pub variables: Vec<String>,
+    /// Variables that the file or LiteLLM refers to and that are not set, or cannot be used as a credential,
+    /// sorted.
+    pub unusable_variables: Vec<String>,
 }
 
 impl Reading {
     fn failed(report: Report) -> Self {
-        Self { config: None, findings: report.into_findings(), variables: Vec::new() }
+        let (variables, unusable_variables) = (Vec::new(), Vec::new());
+        Self { config: None, findings: report.into_findings(), variables, unusable_variables }
     }
 }
 
@@ -82,10 +86,10 @@ fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
     reader.report.check_accepted();
     let has_errors = reader.report.errors() > 0;
     let findings = reader.report.into_findings();
-    let variables = reader.env.implicit();
+    let (variables, unusable_variables) = (reader.env.implicit(), reader.env.unusable());
     let config =
         config.filter(|_| !has_errors).map(|config| Config { env_names: reader.env.into_names(), ..config });
-    Reading { config, findings, variables }
+    Reading { config, findings, variables, unusable_variables }
 }
 
 fn environment_section(document: &Node) -> &[Entry] {

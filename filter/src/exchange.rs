@@ -12,9 +12,7 @@ use llm_balancer_router::http::retry_after::retry_after;
 use llm_balancer_router::outcome::{Failure, Outcome};
 use llm_balancer_router::request::Refusal;
 use llm_balancer_router::request::Request;
-use llm_balancer_router::router::response_headers::limits;
 use llm_balancer_router::telemetry::access_log::AccessLogEntry;
-use llm_balancer_router::telemetry::explain;
 use llm_balancer_router::upstream::answer_check::{Checked, FalseSuccess};
 use llm_balancer_router::{Arrival, ErrorResponse, NeedsLease, Step, StreamEnd, Verdict};
 
@@ -307,7 +305,7 @@ impl Exchange {
         let failure = from_response_flags.unwrap_or_else(|| {
             let location = || host::header(MapType::Response, "location");
             if let (300..=399, Some(worker), Some(location)) = (status, &self.worker, location()) {
-                attempt.detail = worker.router.redirected(&attempt, &location);
+                attempt.detail = worker.router.redirect_target(&attempt, &location);
             }
             Failure::Provider { status, retry_after: asked_time() }
         });
@@ -381,14 +379,8 @@ impl Exchange {
     /// Says which deployment serves.
     fn name(&self, attempt: &Attempt) {
         let Some(worker) = &self.worker else { return };
-        for (name, value) in worker.router.served_by(attempt).into_iter().flatten() {
+        for (name, value) in worker.router.response_headers(attempt) {
             set(name, &value);
-        }
-        for (name, value) in limits(worker.router.rate_limits(attempt, attempt.ticket.at)) {
-            set(name, &value.to_string());
-        }
-        if let Some(explanation) = &attempt.retry_state.explanation {
-            set(explain::HEADER, explanation);
         }
     }
 

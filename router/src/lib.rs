@@ -20,5 +20,6 @@ pub mod telemetry;
 pub mod upstream;
 
 pub use fleet::{Call, CallResult, FleetClient, RedisTransition};
-pub use router::finish::{ErrorResponse, ResponseSummary, StreamEnd};
-pub use router::{Arrival, NeedsLease, Router, Sending, Step, Verdict};
+pub use router::{
+    Arrival, ErrorResponse, NeedsLease, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict,
+};

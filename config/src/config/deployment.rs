@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::endpoint::Endpoint;
 use super::routing::FailurePolicy;
 use crate::values::Secret;
-use crate::yaml::Value;
+use crate::yaml::{self, Value};
 
 /// One place that serves a model group: an item of `model_list`.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,8 +104,7 @@ pub struct Member {
 
 impl Member {
     pub(crate) fn new(key: &str, value: &Value) -> Self {
-        // Cannot fail: the keys of a tree are strings.
-        Self { key: key.to_owned(), json: serde_json::to_string(value).unwrap_or_default() }
+        Self { key: key.to_owned(), json: yaml::json(value) }
     }
 }
 

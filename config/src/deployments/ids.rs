@@ -1,6 +1,5 @@
 //! Ids of deployments, bit for bit those of LiteLLM, and the names of clusters.
 
-use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Endpoint, Tls};
@@ -24,12 +23,16 @@ pub(super) fn of_deployment(
             _ => hash.update(python::hashed(&substituted(&entry.node.value, env))),
         }
     }
-    HEXLOWER.encode(&hash.finalize())
+    hex(&hash.finalize())
 }
 
 /// sha256 of a text, in lower-case hex.
 fn of_text(text: &str) -> String {
-    HEXLOWER.encode(&Sha256::digest(text))
+    hex(&Sha256::digest(text))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether an id is a sha256, so computed and not written.

@@ -89,7 +89,10 @@ impl Reader<'_> {
         if let Some((message, advice)) = misfit(text, source, kind) {
             let message = match source {
                 Source::File => message,
-                Source::Variable(name) => format!("environment variable {name}: {message}"),
+                Source::Variable(name) => {
+                    self.env.mark_unusable(name);
+                    format!("environment variable {name}: {message}")
+                }
             };
             self.report.error(place, path, &message, &advice);
             return None;

@@ -18,6 +18,7 @@ pub(crate) struct Environment<'a> {
     section: BTreeMap<String, String>,
     names: BTreeSet<String>,
     implicit: BTreeSet<String>,
+    unusable: BTreeSet<String>,
 }
 
 /// Where a value is.
@@ -32,7 +33,8 @@ impl<'a> Environment<'a> {
     /// With the entries of `environment_variables:`, which override the process.
     pub(crate) fn new(process: Lookup<'a>, section: &[Entry]) -> Self {
         let section = section.iter().filter_map(|entry| Some((entry.key.clone(), text(&entry.node.value)?)));
-        Self { process, section: section.collect(), names: BTreeSet::new(), implicit: BTreeSet::new() }
+        let (names, implicit, unusable) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { process, section: section.collect(), names, implicit, unusable }
     }
 
     /// The value of a variable, if it is set. Records the name.
@@ -98,6 +100,16 @@ impl<'a> Environment<'a> {
     /// Variables that are used and that the file does not name, sorted.
     pub(crate) fn implicit(&self) -> Vec<String> {
         self.implicit.iter().cloned().collect()
+    }
+
+    /// Records that a variable is not set, or cannot be used as a credential.
+    pub(crate) fn mark_unusable(&mut self, name: &str) {
+        self.unusable.insert(name.to_owned());
+    }
+
+    /// Variables that are not set, or cannot be used as a credential, sorted.
+    pub(crate) fn unusable(&self) -> Vec<String> {
+        self.unusable.iter().cloned().collect()
     }
 
     /// All names that were looked up in the process, sorted.

@@ -59,6 +59,7 @@ impl Reader<'_> {
             value.truncate(value.trim_end().len());
             return Some(Cow::Owned(Value::Text(value)));
         }
+        self.env.mark_unusable(name);
         let message = format!("environment variable {name} is not set");
         match unset {
             Unset::Refuse => self.report.error(node.place, path, &message, "set it, or remove the key"),

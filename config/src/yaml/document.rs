@@ -30,7 +30,7 @@ pub(crate) fn document(entries: &[Entry]) -> String {
     out
 }
 
-const FLOW: Style = Style { null: "null", bools: ["false", "true"], float, text };
+const FLOW: Style = Style { null: "null", bools: ["false", "true"], comma: ", ", colon: ": ", float, text };
 
 /// With a point, and an exponent with its sign: YAML 1.1 reads anything else as text.
 fn float(number: f64) -> String {

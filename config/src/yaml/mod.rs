@@ -14,3 +14,4 @@ pub(crate) use document::document;
 pub(crate) use include::with_includes;
 pub(crate) use parse::parse;
 pub(crate) use tree::{Entry, Node, Value, find};
+pub(crate) use write::json;

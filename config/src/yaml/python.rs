@@ -5,8 +5,16 @@ use std::fmt::Write;
 use super::tree::Value;
 use super::write::{Style, write};
 
-const REPR: Style = Style { null: "None", bools: ["False", "True"], float, text: text_repr };
-const DUMPS: Style = Style { null: "null", bools: ["false", "true"], float: dumps_float, text: dumps_text };
+const REPR: Style =
+    Style { null: "None", bools: ["False", "True"], comma: ", ", colon: ": ", float, text: text_repr };
+const DUMPS: Style = Style {
+    null: "null",
+    bools: ["false", "true"],
+    comma: ", ",
+    colon: ": ",
+    float: dumps_float,
+    text: dumps_text,
+};
 
 /// `str(value)`
 pub(crate) fn str(value: &Value) -> String {

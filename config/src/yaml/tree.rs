@@ -1,7 +1,5 @@
 //! A YAML document as an ordered tree in which every node knows its line.
 
-use serde::{Serialize, Serializer};
-
 use crate::diagnostics::Place;
 
 /// A value and its place.
@@ -74,23 +72,6 @@ impl Node {
             Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
-        }
-    }
-}
-
-/// JSON. Non-finite floats become `null`, which is all that JSON has for them.
-impl Serialize for Value {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(on) => serializer.serialize_bool(*on),
-            Self::Int(number) => serializer.serialize_i64(*number),
-            Self::Float(number) => serializer.serialize_f64(*number),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::List(items) => serializer.collect_seq(items.iter().map(|item| &item.value)),
-            Self::Map(entries) => {
-                serializer.collect_map(entries.iter().map(|entry| (&entry.key, &entry.node.value)))
-            }
         }
     }
 }

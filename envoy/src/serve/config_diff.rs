@@ -12,11 +12,9 @@ pub(super) fn summary(old: &Config, new: &Config) -> String {
     let (before, after) = (by_id(old), by_id(new));
     let added = after.keys().filter(|id| !before.contains_key(*id)).copied().collect();
     let removed = before.keys().filter(|id| !after.contains_key(*id)).copied().collect();
-    let differs =
-        |id: &&&str| before.get(**id).zip(after.get(**id)).is_some_and(|(old, new)| !same(old, new));
+    let differs = |id: &&&str| before.get(**id).zip(after.get(**id)).is_some_and(|(old, new)| old != new);
     let changed = after.keys().filter(differs).copied().collect();
-    let settings =
-        (settings(old) != settings(new) || keys_differ(old, new)).then(|| "settings changed".to_owned());
+    let settings = settings_differ(old, new).then(|| "settings changed".to_owned());
     [listed(added, "added"), listed(removed, "removed"), listed(changed, "changed"), settings]
         .into_iter()
         .flatten()
@@ -28,19 +26,11 @@ fn by_id(config: &Config) -> BTreeMap<&str, &Deployment> {
     config.deployments.iter().map(|deployment| (&*deployment.id, deployment)).collect()
 }
 
-/// `Debug` shows all but secrets.
-fn same(old: &Deployment, new: &Deployment) -> bool {
-    old.credential == new.credential && old.headers == new.headers && format!("{old:?}") == format!("{new:?}")
-}
-
-fn settings(config: &Config) -> String {
-    let Config { deployments: _, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names: _ } =
-        config;
-    format!("{aliases:?} {router:?} {server:?} {redis:?} {skipped:?} {proxies:?} {ca_bundle:?}")
-}
-
-fn keys_differ(old: &Config, new: &Config) -> bool {
-    old.server.master_key != new.server.master_key || old.redis != new.redis || old.proxies != new.proxies
+/// Whether anything but deployments and names of variables differs.
+fn settings_differ(old: &Config, new: &Config) -> bool {
+    let settings =
+        |config: &Config| Config { deployments: Vec::new(), env_names: Vec::new(), ..config.clone() };
+    settings(old) != settings(new)
 }
 
 fn listed(ids: Vec<&str>, what: &str) -> Option<String> {

@@ -168,7 +168,7 @@ impl Supervisor<'_> {
     fn apply_files(&mut self) -> Result<Option<String>, Failure> {
         let file = ConfigFile::read(&self.args.config)?;
         self.watcher = FileWatcher::new(file.files.clone());
-        let unset = file.loaded.reading.findings.iter().any(|finding| finding.message.contains(UNSET));
+        let unset = !file.loaded.reading.unusable_variables.is_empty();
         let accepted = file.accept();
         if unset {
             eprintln!("llm-balancer: environment variables are those of the start: restart to use new ones");
@@ -222,9 +222,6 @@ impl Supervisor<'_> {
         Ok(format!("; still listening on {address}, restart to listen on {wanted}"))
     }
 }
-
-/// In a finding about a variable.
-const UNSET: &str = "the environment variable ";
 
 fn report_exit(status: ExitStatus) {
     eprintln!("llm-balancer: Envoy exited unexpectedly ({status}); --log-level info shows more");

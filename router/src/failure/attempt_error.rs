@@ -27,6 +27,12 @@ impl AttemptError {
         Self { failure: Failure::Provider { status, retry_after: None }, class }
     }
 
+    /// A timeout, which is the deployment's failure unless the client has set it.
+    pub fn timed_out(is_client_timeout: bool) -> Self {
+        let class = if is_client_timeout { ErrorClass::ClientTimeout } else { ErrorClass::Server };
+        Self { failure: Failure::TimedOut, class }
+    }
+
     /// Where the request may go next (BEHAVIOUR 5.2).
     pub fn retry_scope(&self) -> RetryScope {
         self.class.retry_scope()

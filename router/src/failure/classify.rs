@@ -21,6 +21,8 @@
 //! nothing, so its status decides; but text that names what the balancer added is about that.
 
 use super::codes::{self, Meaning};
+use std::time::Duration;
+
 use super::error_body::ErrorBody;
 use super::error_class::ErrorClass;
 use super::phrases;
@@ -52,14 +54,23 @@ pub struct ProviderError<'a> {
     pub added: Added,
 }
 
-/// Whose fault a provider's answer is. Pure, and total: any status, any bytes.
-pub fn classify(error: &ProviderError<'_>) -> ErrorClass {
+/// What a provider's error means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Classified {
+    /// Its class.
+    pub class: ErrorClass,
+    /// The time to wait that its body names.
+    pub retry_after: Option<Duration>,
+}
+
+/// Classifies a provider's error: any status, any bytes.
+pub fn classify(error: &ProviderError<'_>) -> Classified {
     let mut body = ErrorBody::read(error.body);
     body.codes.extend(error.error_type.map(str::to_ascii_lowercase));
     let model = Some(error.model).filter(|_| error.is_wildcard);
     let messages: Vec<String> = body.messages.iter().map(|message| spoken(message, model)).collect();
     let class = |status| Reading { error, status, body: &body, messages: &messages }.class();
-    match (error.status, body.status()) {
+    let class = match (error.status, body.status()) {
         (status @ 300.., _) => class(status),
         (_, Some(own)) => class(own),
         // Its words decide, and where they say nothing, it is as good as a 500.
@@ -67,7 +78,8 @@ pub fn classify(error: &ProviderError<'_>) -> ErrorClass {
         (_, None) => Some(class(400))
             .filter(|class| *class != ErrorClass::InvalidRequest)
             .unwrap_or_else(|| class(500)),
-    }
+    };
+    Classified { class, retry_after: body.retry_after }
 }
 
 /// An answer that has been read.

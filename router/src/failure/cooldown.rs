@@ -198,7 +198,8 @@ mod tests {
             is_wildcard: false,
             model: "",
             added: Added::default(),
-        });
+        })
+        .class;
         AttemptError { failure: Failure::Provider { status, retry_after }, class }
     }
 

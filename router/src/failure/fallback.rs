@@ -21,10 +21,10 @@ pub struct FallbackChain {
 
 /// The group that could not serve.
 #[derive(Clone, Copy, Debug)]
-pub struct Names<'a> {
-    /// What it was asked by: the client's model, or the last target's.
-    pub asked: &'a str,
-    /// What that was found to stand for.
+pub struct FailedGroup<'a> {
+    /// The model that the client requested, or the last fallback.
+    pub requested: &'a str,
+    /// The group that this resolves to.
     pub group: &'a str,
 }
 
@@ -37,13 +37,13 @@ impl FallbackChain {
         &mut self,
         settings: &RouterSettings,
         routing: &RoutingParams,
-        failed: Names<'_>,
+        failed: FailedGroup<'_>,
         class: ErrorClass,
     ) -> Option<Target> {
         if routing.disable_fallbacks {
             return None;
         }
-        self.visit(failed.asked);
+        self.visit(failed.requested);
         self.visit(failed.group);
         let is_deepest = u32::try_from(self.lists.len()).is_ok_and(|depth| depth >= settings.max_fallbacks);
         if !is_deepest && let Some(targets) = find(list(settings, routing, class), failed) {
@@ -99,8 +99,8 @@ fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: Err
 
 /// The targets of a group: under its own name, then with the provider's name put before or taken away, then under `*`.
 /// Of repeated groups LiteLLM takes the first, and of repeated stars the last.
-fn find<'a>(list: &'a [Fallback], failed: Names<'_>) -> Option<&'a [Target]> {
-    let names = [failed.asked, failed.group];
+fn find<'a>(list: &'a [Fallback], failed: FailedGroup<'_>) -> Option<&'a [Target]> {
+    let names = [failed.requested, failed.group];
     let exact = |name: &&str| list.iter().find(|fallback| *fallback.group == **name);
     let related = |name: &&str| list.iter().find(|fallback| are_related(&fallback.group, name));
     let star = || list.iter().rev().find(|fallback| *fallback.group == *"*");
@@ -171,7 +171,9 @@ mod tests {
         class: ErrorClass,
     ) -> Vec<String> {
         let (mut trail, mut seen, mut name) = (FallbackChain::default(), Vec::new(), first.to_owned());
-        while let Some(target) = trail.next(settings, routing, Names { asked: &name, group: &name }, class) {
+        while let Some(target) =
+            trail.next(settings, routing, FailedGroup { requested: &name, group: &name }, class)
+        {
             name = target.model.to_string();
             seen.push(name.clone());
             assert_eq!(usize::try_from(trail.depth()), Ok(seen.len()));
@@ -198,7 +200,7 @@ mod tests {
     #[test]
     fn no_group_is_tried_twice() {
         assert_eq!(all_fail(r#"[{"g": ["a", "g", "a"]}, {"a": ["g", "b"]}, {"b": ["a"]}]"#, "g"), ["a", "b"]);
-        let alias = Names { asked: "alias", group: "g" };
+        let alias = FailedGroup { requested: "alias", group: "g" };
         let next = FallbackChain::default().next(
             &with(r#"[{"*": ["g", "alias", "a"]}]"#),
             &RoutingParams::default(),
@@ -247,7 +249,7 @@ mod tests {
     fn the_name_that_was_asked_for_goes_before_what_it_stands_for() {
         let list = lists(r#"[{"g": ["of the group"]}, {"alias": ["of the alias"]}]"#, "null", "null");
         for (asked, target) in [("alias", "of the alias"), ("other", "of the group")] {
-            let names = Names { asked, group: "g" };
+            let names = FailedGroup { requested: asked, group: "g" };
             let next = FallbackChain::default().next(
                 &settings(&list),
                 &RoutingParams::default(),

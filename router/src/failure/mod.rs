@@ -19,6 +19,9 @@ mod phrases;
 mod spoken;
 
 pub use attempt_error::AttemptError;
-pub use classify::{Added, ProviderError, classify};
+pub use classify::{Added, Classified, ProviderError, classify};
 pub use error_body::ErrorBody;
 pub use error_class::{ErrorClass, RetryScope};
+
+#[cfg(test)]
+mod tests;

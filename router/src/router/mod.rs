@@ -1,146 +1,123 @@
-//! A configuration, prepared for requests, and the words in which it tells the filter what to do.
+//! A configuration that serves requests: one method for each event of a request, in wire order.
 //!
-//! The filter calls [`Router::on_request_headers`] with a request's headers, [`Router::on_request_body`] with its body, and then exactly one of
-//! [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and [`Router::on_client_disconnect`]. Each of them has a file of its own.
+//! The filter calls [`Router::on_request_headers`] and [`Router::on_request_body`]; then exactly one of
+//! [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and
+//! [`Router::on_client_disconnect`] for each attempt; then [`Router::record_request`] with the access-log entry that ended the
+//! request. Each event has a file.
 
-pub mod conclude;
-pub mod finish;
-pub mod request_body;
-pub mod request_headers;
-pub mod resend;
-pub mod response_headers;
+mod attempt_failed;
+mod decisions;
+mod local_reply;
+mod request_body;
+mod request_headers;
+mod resend;
+mod response_end;
+mod response_headers;
+mod retry_options;
+mod upstream_request;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
-use crate::attempt::{Attempt, RetryState};
+use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::failure::AttemptError;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::usage_refusals::UsageRefusals;
 use crate::fleet::{self, Call, CallResult, FleetClient, FleetSettings};
 use crate::http::headers::Headers;
-use crate::http::new_body::NewBody;
-use crate::http::reply::Reply;
 use crate::models::groups::Groups;
 use crate::models::pool;
+use crate::outcome::{Failure, Outcome};
 use crate::request::parse::Request;
-use crate::router::response_headers as answer;
-use crate::select::{SelectionContext, Shortlists};
+use crate::select::SelectionContext;
+use crate::select::Shortlists;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::group_limits::RateLimits;
+use crate::state::record::{Cooled, milliseconds};
 use crate::state::store::{Moment, Store};
 use crate::telemetry::access_log::AccessLogEntry;
+use crate::telemetry::explain;
 use crate::telemetry::gauges::GaugePublisher;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Change, Metrics};
+use crate::upstream::redirect;
 
-/// A configuration, prepared for requests.
+pub use decisions::{Arrival, ErrorResponse, NeedsLease, ResponseSummary, Sending, Step, StreamEnd, Verdict};
+
+/// A configuration on one worker.
 #[derive(Debug)]
 pub struct Router {
-    pub(crate) config: Config,
-    pub(crate) groups: Groups,
-    pub(crate) states: RefCell<DeploymentStates>,
+    config: Config,
+    groups: Groups,
+    states: RefCell<DeploymentStates>,
     /// `None` without Redis.
     fleet: Option<FleetSettings>,
-    pub(crate) shortlists: RefCell<Shortlists>,
-    /// What is counted for those who watch.
-    pub(crate) metrics: RefCell<Metrics>,
-    pub(crate) watch: RefCell<GaugePublisher>,
-    /// Who does not know what the router adds to streams.
-    pub(crate) usage_refusals: RefCell<UsageRefusals>,
-    /// See [`crate::single_hop`].
-    pub(crate) single_hop: bool,
-    /// How often a request is sent to a provider at most. The edge sends it once more, for an answer that is still owed.
-    pub(crate) ceiling: u32,
+    shortlists: RefCell<Shortlists>,
+    metrics: RefCell<Metrics>,
+    gauges: RefCell<GaugePublisher>,
+    usage_refusals: RefCell<UsageRefusals>,
+    /// See [`single_hop`](crate::upstream::single_hop).
+    single_hop: bool,
+    /// Attempts of a request at most. The edge makes one more, for an answer that could not be delivered.
+    ceiling: u32,
 }
 
-/// What to do with a request whose headers have come.
-#[derive(Debug)]
-pub enum Arrival {
-    /// Wait for the body.
-    Hold(Box<Request>),
-    /// Answer. A probe of liveness or readiness has no access-log entry.
-    Reply(Reply, Option<Box<AccessLogEntry>>),
-    /// Ask every deployment of this list whether it is there, then answer.
-    Probe(Vec<usize>),
-}
-
-/// What to do with a request that is all there.
-#[derive(Debug)]
-pub enum Step {
-    /// Send it to the deployment that was picked.
-    Send(Box<Sending>),
-    /// Ask Redis for leases, and then send again.
-    AcquireLease(Box<NeedsLease>),
-    /// Answer.
-    Reply(Reply, Box<AccessLogEntry>),
-}
-
-/// A request that needs a lease before anybody may serve it.
-#[derive(Debug)]
-pub struct NeedsLease {
-    /// What it has been through; for [`Router::on_request_body`], when Redis has answered or has had its time.
-    pub retry_state: RetryState,
-    /// The deployments that may serve it then, with the tokens that it needs there.
-    pub shortfall: Vec<(usize, u64)>,
-}
-
-/// A request on its way to a deployment.
-#[derive(Debug)]
-pub struct Sending {
-    /// All of its headers.
-    pub headers: Headers,
-    /// Its body, where it differs from the client's.
-    pub body: Option<NewBody>,
-    /// To be settled when the answer is there.
-    pub attempt: Attempt,
-}
-
-/// What to do with an attempt that failed.
-#[derive(Debug)]
-pub enum Verdict {
-    /// Ask the edge for another attempt, after a wait.
-    Retry(Box<RetryState>, Duration),
-    /// Pass on what the provider said, with these headers.
-    Relay(Vec<(&'static str, String)>, Box<AccessLogEntry>),
-    /// Answer in its place.
-    Reply(Reply, Box<AccessLogEntry>),
-}
-
+/// What a router is, and what it does beside requests.
 impl Router {
-    /// Prepares a configuration for one worker, whose VM has this number.
+    /// Prepares a configuration for a worker, whose VM has this number.
     pub fn new(config: Config, vm: u32) -> Self {
         let groups = Groups::new(&config);
-        let ceiling = max_edge_retries(&config);
-        let states =
-            DeploymentStates::new(&config, vm, &|deployment| pool::strategy(&config, &deployment.group).0);
+        let strategy = |deployment: &Deployment| pool::strategy(&config, &deployment.group).0;
         Self {
+            states: RefCell::new(DeploymentStates::new(&config, vm, &strategy)),
             groups,
-            states: RefCell::new(states),
-            fleet: FleetSettings::new(&config),
             shortlists: RefCell::default(),
+            fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
-            watch: RefCell::default(),
+            gauges: RefCell::default(),
             usage_refusals: RefCell::default(),
             single_hop: false,
-            ceiling,
+            ceiling: max_edge_retries(&config),
             config,
         }
     }
 
-    /// The configuration that it serves.
+    /// The same router where there is no edge to make another attempt.
+    pub fn in_single_hop(mut self) -> Self {
+        self.single_hop = true;
+        self
+    }
+
+    /// Whether it sees each request once, and not each attempt.
+    pub fn is_single_hop(&self) -> bool {
+        self.single_hop
+    }
+
+    /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Takes part in what the workers share, before there is traffic.
+    /// A deployment by its index.
+    pub fn deployment(&self, index: usize) -> Option<&Deployment> {
+        self.config.deployments.get(index)
+    }
+
+    /// Creates the records of all deployments; to be called before there is traffic.
     pub fn open(&self, store: &dyn Store) {
         self.states.borrow_mut().open(store);
     }
 
-    /// Says that this worker is alive; to be called every [`BEAT`](crate::state::heartbeats::BEAT).
+    /// Registers the configuration with the gauges, before there is traffic: `number` is its own, if configurations are numbered,
+    /// and `own` tells this worker from others. Returns the configuration's generation.
+    pub fn announce(&self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
+        self.gauges.borrow_mut().open(number, fingerprint, own, store)
+    }
+
+    /// Writes this worker's heartbeat; to be called every [`BEAT`](crate::state::heartbeats::BEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
         self.states.borrow_mut().beat(now, store);
     }
@@ -164,17 +141,114 @@ impl Router {
         result
     }
 
-    /// The headers that name the deployment which served, for every routed answer.
-    pub fn served_by<'a>(&'a self, attempt: &'a Attempt) -> Option<answer::Names<'a>> {
-        Some(answer::names(self.deployment(attempt.deployment)?, &attempt.model, &attempt.retry_state))
+    /// Flushes the metrics; to be called once a second.
+    pub fn flush(&self, now: Duration, store: &dyn Store, sink: &mut dyn FnMut(&str, Change)) {
+        let (mut states, mut metrics) = (self.states.borrow_mut(), self.metrics.borrow_mut());
+        self.gauges.borrow_mut().publish(&self.config, &mut states, &mut metrics, now, store);
+        metrics.flush(&self.config, sink);
     }
 
-    /// What is left of the limits of its group.
-    pub fn rate_limits(&self, attempt: &Attempt, now: Duration) -> Option<RateLimits> {
-        self.states.borrow_mut().rate_limits(attempt.deployment, now, None)
+    /// Flushes the last metrics, when this configuration has served its last request here.
+    pub fn close(&self, store: &dyn Store, sink: &mut dyn FnMut(&str, Change)) {
+        let (mut gauges, mut metrics) = (self.gauges.borrow_mut(), self.metrics.borrow_mut());
+        let has_led = gauges.close(&self.config, &mut metrics);
+        metrics.flush(&self.config, sink);
+        if has_led {
+            gauges.resign(store);
+        }
+    }
+}
+
+/// The events of a request, in wire order.
+impl Router {
+    /// The headers of a request have arrived. `end_of_stream` means that no body follows.
+    pub fn on_request_headers(&self, headers: &Headers, end_of_stream: bool) -> Arrival {
+        request_headers::on_request_headers(&self.config, &self.groups, headers, end_of_stream)
     }
 
-    pub(crate) fn selection(&self) -> SelectionContext<'_> {
+    /// A request is complete. `retry_state` is what its last attempt left, and `None` in the first one.
+    pub fn on_request_body(
+        &self,
+        request: &Request,
+        body: &[u8],
+        retry_state: Option<RetryState>,
+        moment: &mut Moment<'_>,
+    ) -> Step {
+        request_body::on_request_body(self, request, body, retry_state.unwrap_or_default(), moment)
+    }
+
+    /// The headers that the router adds to the response of a deployment.
+    pub fn response_headers<'a>(
+        &'a self,
+        attempt: &'a Attempt,
+    ) -> impl Iterator<Item = (&'static str, Cow<'a, str>)> {
+        let Attempt { model, retry_state, ticket, .. } = attempt;
+        let deployment = self.deployment(attempt.deployment);
+        let limits = self.states.borrow_mut().rate_limits(attempt.deployment, ticket.at, None);
+        let limits = response_headers::rate_limits(limits);
+        let explanation = retry_state.explanation.as_deref();
+        deployment
+            .into_iter()
+            .flat_map(|deployment| response_headers::of_deployment(deployment, model, retry_state))
+            .chain(limits.map(|(name, value)| (name, Cow::Owned(value.to_string()))))
+            .chain(explanation.map(|text| (explain::HEADER, Cow::Borrowed(text))))
+    }
+
+    /// Where a redirect leads, for [`Attempt::detail`]; without what may be secret.
+    pub fn redirect_target(&self, attempt: &Attempt, location: &str) -> Option<String> {
+        redirect::shown(location, &self.deployment(attempt.deployment)?.endpoint)
+    }
+
+    /// An attempt has failed before any of its response reached the client. `response` is called at most once, if the provider has
+    /// sent one.
+    pub fn on_attempt_failed(
+        &self,
+        attempt: Attempt,
+        failure: Failure,
+        response: &dyn Fn() -> ErrorResponse,
+        moment: &mut Moment<'_>,
+    ) -> Verdict {
+        attempt_failed::on_attempt_failed(self, attempt, failure, response, moment)
+    }
+
+    /// The connection of an attempt has ended before its response began, so that the edge sends the request again in any case.
+    /// Returns the state for that: it goes on, or answers the client.
+    pub fn on_reset(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> RetryState {
+        attempt_failed::on_reset(self, attempt, failure, moment)
+    }
+
+    /// A response that had begun has ended.
+    pub fn on_response_end(
+        &self,
+        attempt: Attempt,
+        summary: ResponseSummary,
+        moment: &Moment<'_>,
+    ) -> AccessLogEntry {
+        response_end::on_response_end(self, attempt, summary, moment)
+    }
+
+    /// The client has disconnected before the response began.
+    pub fn on_client_disconnect(&self, attempt: Attempt, moment: &Moment<'_>) -> AccessLogEntry {
+        response_end::on_client_disconnect(self, attempt, moment)
+    }
+
+    /// Counts a request that has ended. Returns its line of the access log, if there is a log. `headers` are those of the
+    /// request as the client sent it.
+    pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {
+        let mut metrics = self.metrics.borrow_mut();
+        if entry.outcome == Outcome::Refused || entry.started_at.is_some() {
+            metrics.request(entry.group.as_ref(), entry.outcome, entry.status);
+        }
+        if let Some(reason) = entry.reason {
+            metrics.refusal(entry.group.as_ref(), reason);
+        }
+        self.config.server.access_log.then(|| entry.line(headers, now))
+    }
+}
+
+/// What several events need.
+impl Router {
+    fn selection(&self) -> SelectionContext<'_> {
         SelectionContext {
             config: &self.config,
             states: self.states.borrow_mut(),
@@ -182,22 +256,58 @@ impl Router {
         }
     }
 
-    pub(crate) fn allowance(
+    fn allowance(
         &self,
         deployment: &Deployment,
         client: Option<u32>,
-        fault: Option<&AttemptError>,
+        error: Option<&AttemptError>,
     ) -> Allowance {
-        let allowance = retry::allowance(&self.config.router, deployment, client, fault);
+        let allowance = retry::allowance(&self.config.router, deployment, client, error);
         Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }
     }
 
-    /// A deployment by its index.
-    pub fn deployment(&self, index: usize) -> Option<&Deployment> {
-        self.config.deployments.get(index)
+    /// Whether the edge makes no further attempt, except one for an answer that could not be delivered.
+    fn is_last_attempt(&self, retry_state: &RetryState) -> bool {
+        retry_state.edge_attempts >= self.ceiling
     }
 
-    pub(crate) fn index_of(&self, id: &Arc<str>) -> Option<usize> {
+    fn index_of(&self, id: &Arc<str>) -> Option<usize> {
         self.config.deployments.iter().position(|deployment| deployment.id == *id)
+    }
+
+    /// The label of the group that a model resolves to.
+    fn label(&self, model: &str) -> Option<Arc<str>> {
+        self.groups.resolve(model).ok().map(|resolved| Arc::clone(&resolved.pool.label))
+    }
+
+    fn group_limits(&self, deployment: usize, moment: &Moment<'_>) -> Option<RateLimits> {
+        self.states.borrow_mut().rate_limits(deployment, moment.now, Some(moment.store))
+    }
+
+    /// Counts an attempt that has ended, and adds it to those of its request.
+    fn end_attempt(
+        &self,
+        attempt: &Attempt,
+        retry_state: &mut RetryState,
+        result: AttemptResult,
+        now: Duration,
+    ) {
+        self.metrics.borrow_mut().attempt(attempt.deployment, result);
+        let Some(deployment) = self.deployment(attempt.deployment) else { return };
+        retry_state.attempts.push(AttemptLog {
+            deployment: Arc::clone(&deployment.id),
+            result,
+            milliseconds: milliseconds(now.saturating_sub(attempt.ticket.at)),
+            detail: attempt.detail.clone(),
+        });
+    }
+
+    /// Counts a cooldown that begins. The other instances learn of it at once, and of one that gets longer.
+    fn note_cooldown(&self, deployment: usize, cooled: Option<Cooled>) {
+        let Some(cooled) = cooled.filter(|cooled| *cooled != Cooled::Already) else { return };
+        if cooled == Cooled::Begins {
+            self.metrics.borrow_mut().cooldown(deployment);
+        }
+        self.states.borrow_mut().note_cooldown(deployment);
     }
 }

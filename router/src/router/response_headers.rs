@@ -1,21 +1,18 @@
-//! What every routed answer says about its way here (DESIGN section 7), whoever wrote its body.
+//! The `x-litellm-*` and `x-ratelimit-*` headers of every routed response (BEHAVIOUR 9.4).
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
 use crate::attempt::RetryState;
-use crate::http::reply::Reply;
-use crate::outcome::Failure;
-use crate::request::refusal::Refusal;
 use crate::state::group_limits::RateLimits;
 
-/// Response headers under LiteLLM's names.
-pub type Names<'a> = [(&'static str, Cow<'a, str>); 6];
-
-/// The headers for an answer of this deployment, to a client that asked for this model.
-pub fn names<'a>(deployment: &'a Deployment, model: &'a str, retry_state: &RetryState) -> Names<'a> {
+/// The headers of a response that this deployment gave, to a client that requested this model.
+pub(super) fn of_deployment<'a>(
+    deployment: &'a Deployment,
+    model: &'a str,
+    retry_state: &RetryState,
+) -> [(&'static str, Cow<'a, str>); 6] {
     [
         ("x-litellm-model-id", Cow::Borrowed(&*deployment.id)),
         ("x-litellm-model-group", Cow::Borrowed(model)),
@@ -26,8 +23,8 @@ pub fn names<'a>(deployment: &'a Deployment, model: &'a str, retry_state: &Retry
     ]
 }
 
-/// What is left of them, for an answer that no deployment gave.
-pub fn of_group(model: &str, retry_state: &RetryState) -> Vec<(&'static str, String)> {
+/// The headers of a response that no deployment gave.
+pub(super) fn of_group(model: &str, retry_state: &RetryState) -> Vec<(&'static str, String)> {
     vec![
         ("x-litellm-model-group", model.to_owned()),
         ("x-litellm-attempted-retries", retry_state.retries.to_string()),
@@ -36,43 +33,25 @@ pub fn of_group(model: &str, retry_state: &RetryState) -> Vec<(&'static str, Str
     ]
 }
 
-/// The limits of the group and what is left of them in this minute, for as many as it has.
-pub fn limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&'static str, u64)> {
+/// The limits of a group and what remains of them in this minute, as far as it has limits.
+pub(super) fn rate_limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&'static str, u64)> {
     const REQUESTS: [&str; 2] = ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"];
     const TOKENS: [&str; 2] = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"];
     let (requests, tokens) = limits.map_or((None, None), |limits| (limits.requests, limits.tokens));
     let pair = |names: [&'static str; 2], values: Option<(u64, u64)>| {
-        names.into_iter().zip(values.into_iter().flat_map(|(limit, left)| [limit, left]))
+        names.into_iter().zip(values.into_iter().flat_map(|(limit, remaining)| [limit, remaining]))
     };
     pair(REQUESTS, requests).chain(pair(TOKENS, tokens))
 }
 
-/// The answer where the last attempt got none from a provider. `location` is where a redirect leads.
-pub fn failed(
-    deployment: &Deployment,
-    model: &str,
-    retry_state: &RetryState,
-    failure: Failure,
-    limit: Duration,
-    location: Option<String>,
-) -> Reply {
-    let refusal = match failure {
-        Failure::TimedOut => Refusal::TimedOut(limit),
-        Failure::NoConnection | Failure::Broken => Refusal::NoConnection,
-        // A provider's own errors are passed on; only its redirects are not.
-        Failure::Provider { status, .. } => Refusal::Redirected(status, location),
-    };
-    let mut reply = refusal.reply();
-    reply.headers.extend(owned(names(deployment, model, retry_state)));
-    reply
+/// The same headers for a [`Reply`](crate::http::reply::Reply).
+pub(super) fn owned<V: ToString>(
+    headers: impl IntoIterator<Item = (&'static str, V)>,
+) -> Vec<(&'static str, String)> {
+    headers.into_iter().map(|(name, value)| (name, value.to_string())).collect()
 }
 
-/// The same headers, for an answer that outlives the attempt.
-pub fn owned<V: ToString>(names: impl IntoIterator<Item = (&'static str, V)>) -> Vec<(&'static str, String)> {
-    names.into_iter().map(|(name, value)| (name, value.to_string())).collect()
-}
-
-/// Small numbers, which nearly all of these are, cost no allocation.
+/// Small numbers, which nearly all of these are, need no allocation.
 fn number(number: u32) -> Cow<'static, str> {
     match number {
         0 => Cow::Borrowed("0"),

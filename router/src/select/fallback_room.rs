@@ -7,7 +7,7 @@ use llm_balancer_config::Deployment;
 
 use crate::attempt::{Attempt, RetryState};
 use crate::failure::ErrorClass;
-use crate::failure::fallback::Names;
+use crate::failure::fallback::FailedGroup;
 use crate::models::groups::Groups;
 use crate::select::eligible::eligible;
 use crate::select::request::{SelectionContext, SelectionRequest};
@@ -26,7 +26,7 @@ pub(crate) fn has_fallback_with_room(
     let mut trail = retry_state.fallback_chain.clone();
     let mut failed = (Arc::from(attempt.model.as_str()), Arc::clone(&deployment.group));
     loop {
-        let names = Names { asked: &failed.0, group: &failed.1 };
+        let names = FailedGroup { requested: &failed.0, group: &failed.1 };
         let Some(target) = trail.next(&context.config.router, &attempt.routing, names, class) else {
             return false;
         };

@@ -1,12 +1,12 @@
-//! The gauges: what stands in the records of the deployments, shown to those who watch by one worker for all.
+//! Gauges of deployments, by their records. One worker publishes them for all.
 //!
-//! One VM leads, as long as it says so every second; another takes over when it falls silent. During a reload two configurations
-//! live in every VM: the one with the lower generation shows zeros in the place of all that it has shown, and a second later it
-//! leaves the rest to the other.
+//! The leader renews its claim every second; another worker takes over when that stops. During a
+//! reload, two configurations live in every VM: the one of the lower generation first sets all of its
+//! gauges to zero, and a second later leaves the lead to the other.
 
 use std::time::Duration;
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, Deployment};
 
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::QuotaMode;
@@ -15,56 +15,60 @@ use crate::state::record::{Decoder, Encoder, milliseconds};
 use crate::state::store::{self, Store};
 use crate::telemetry::metrics::{Metrics, series};
 
-/// Where the shared part is kept.
-const KEY: &str = "watch";
-/// A leader that was silent for so long has gone.
-const SILENCE: u64 = 3_000;
-/// Deployments that are looked at in one second, at a microsecond each.
-const MOST: usize = 1_000;
+/// Key of [`Leadership`] in the store.
+const KEY: &str = "gauges";
+/// A claim of this age has ended, in milliseconds.
+const CLAIM: u64 = 3_000;
+/// Deployments that are published in one second, at a microsecond each.
+const BATCH: usize = 1_000;
 
-/// What is shown of a deployment: whether it sits out, and limit and remainder of requests and tokens in this minute.
-const SHOWN: [&str; 5] =
+/// The gauges of a deployment: limits and what remains of them are of this minute.
+const GAUGES: [&str; 5] =
     ["cooling_down", "limit_requests", "remaining_requests", "limit_tokens", "remaining_tokens"];
 
-/// One worker's part.
+type Values = [Option<u64>; GAUGES.len()];
+
+/// One worker's part in the publication.
 #[derive(Debug, Default)]
 pub struct GaugePublisher {
-    /// Which configuration this is, counted from 1; 0 before it is known.
+    /// The number of this configuration, from 1; 0 before it is known.
     generation: u32,
-    /// Tells this worker from all others.
+    /// Tells this worker from others.
     own: u64,
     leads: bool,
-    /// What was last shown of each deployment; empty for a worker that does not lead.
-    shown: Vec<[Option<u64>; SHOWN.len()]>,
+    /// What was last published of each deployment; empty for a worker that does not lead.
+    published: Vec<Values>,
+    /// Index of the deployment that is next.
     next: usize,
 }
 
-/// What all workers share.
+/// Which worker publishes; shared by all of them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Shared {
+struct Leadership {
+    /// The newest configuration's.
     generation: u32,
-    /// Of the configuration that is served.
+    /// The newest configuration's.
     fingerprint: u64,
+    /// 0 for none.
     leader: u64,
-    /// When it last said so, in milliseconds since the Unix epoch.
-    at: u64,
+    /// When the leader last renewed its claim, in milliseconds since the Unix epoch.
+    renewed_at: u64,
 }
 
-/// What a worker has to do with the gauges now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Leads,
     Follows,
-    /// It has led, and another configuration is served now.
+    /// It has led, and there is a newer configuration.
     Resigns,
 }
 
 impl GaugePublisher {
-    /// Takes part, as this worker, with the configuration of this number; where configurations have no numbers, any with another
-    /// fingerprint than the last begins a new generation. Returns which one it is.
+    /// Registers this worker and its configuration. Without a number, a configuration with another fingerprint than the
+    /// last begins a new generation. Returns the generation.
     pub fn open(&mut self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         let generation = store::change(store, KEY, |bytes| {
-            let mut shared = bytes.and_then(Shared::decode).unwrap_or_default();
+            let mut shared = bytes.and_then(Leadership::decode).unwrap_or_default();
             let is_new = shared.fingerprint != fingerprint || shared.generation == 0;
             let own = number.unwrap_or_else(|| shared.generation.saturating_add(u32::from(is_new)));
             if own >= shared.generation {
@@ -76,8 +80,8 @@ impl GaugePublisher {
         self.generation
     }
 
-    /// Shows what there is to show; to be called once a second.
-    pub fn show(
+    /// Publishes the gauges that have changed, if this worker leads; to be called once a second.
+    pub fn publish(
         &mut self,
         config: &Config,
         states: &mut DeploymentStates,
@@ -87,7 +91,7 @@ impl GaugePublisher {
     ) {
         match self.role(now, store) {
             Role::Leads => {}
-            // The zeros are handed in before somebody else shows what is true.
+            // Another worker publishes only after these zeros were flushed.
             Role::Resigns if self.leads => return self.clear(config, metrics),
             Role::Resigns => return self.resign(store),
             Role::Follows => return self.leads = false,
@@ -96,26 +100,26 @@ impl GaugePublisher {
             self.begin(config, metrics);
         }
         if config.redis.is_some() {
-            show_the_fleet(states.read_membership(now, store), now, metrics);
+            publish_fleet(states.read_membership(now, store), now, metrics);
         }
-        for _ in 0..config.deployments.len().min(MOST) {
+        for _ in 0..config.deployments.len().min(BATCH) {
             let index = self.next;
             self.next = index.wrapping_add(1).checked_rem(config.deployments.len()).unwrap_or_default();
             states.read(index, store);
-            self.show_one(index, config, states, metrics, now);
+            self.publish_deployment(index, config, states, metrics, now);
         }
     }
 
-    /// The gauges that stay as they are.
+    /// Publishes the gauges that do not change.
     fn begin(&mut self, config: &Config, metrics: &mut Metrics) {
-        // Decoder large configurations only what happens is shown, for nobody reads ten thousand zeros.
-        let unknown = if config.deployments.len() > MOST { Some(0) } else { None };
-        self.shown = vec![[unknown; SHOWN.len()]; config.deployments.len()];
+        // In large configurations, zeros are published only after other values.
+        let unknown = if config.deployments.len() > BATCH { Some(0) } else { None };
+        self.published = vec![[unknown; GAUGES.len()]; config.deployments.len()];
         metrics.gauge(series("config_revision", &[]), u64::from(self.generation));
-        info(config, metrics, 1);
+        publish_info(config, metrics, 1);
     }
 
-    fn show_one(
+    fn publish_deployment(
         &mut self,
         index: usize,
         config: &Config,
@@ -123,25 +127,24 @@ impl GaugePublisher {
         metrics: &mut Metrics,
         now: Duration,
     ) {
-        let (Some((record, terms)), Some(deployment), Some(shown)) =
-            (states.seen(index), config.deployments.get(index), self.shown.get_mut(index))
+        let (Some((record, limits)), Some(deployment), Some(published)) =
+            (states.seen(index), config.deployments.get(index), self.published.get_mut(index))
         else {
             return;
         };
         let window = record.window.at(now);
-        let left = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
+        let remaining = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
         let values = [
             Some(u64::from(record.cooldown.at(now).is_some())),
-            terms.rpm,
-            left(terms.rpm, u64::from(window.requests)),
-            terms.tpm,
-            left(terms.tpm, window.tokens),
+            limits.rpm,
+            remaining(limits.rpm, u64::from(window.requests)),
+            limits.tpm,
+            remaining(limits.tpm, window.tokens),
         ];
-        for ((what, value), shown) in SHOWN.into_iter().zip(values).zip(shown) {
-            if value.is_some() && *shown != value {
-                *shown = value;
-                let labels = [("group", &*deployment.group), ("deployment", &*deployment.id)];
-                metrics.gauge(series(what, &labels), value.unwrap_or_default());
+        for ((gauge, value), published) in GAUGES.into_iter().zip(values).zip(published) {
+            if let Some(new) = value.filter(|_| *published != value) {
+                *published = value;
+                metrics.gauge(series(gauge, &labels(deployment)), new);
             }
         }
     }
@@ -149,21 +152,22 @@ impl GaugePublisher {
     fn role(&self, now: Duration, store: &dyn Store) -> Role {
         let now = milliseconds(now);
         let role = store::change(store, KEY, |bytes| {
-            let mut shared = bytes.and_then(Shared::decode)?;
+            let mut shared = bytes.and_then(Leadership::decode)?;
             let is_own = shared.leader == self.own;
+            let is_vacant = shared.leader == 0 || now.abs_diff(shared.renewed_at) >= CLAIM;
             let role = match shared.generation == self.generation {
-                true if is_own || shared.leader == 0 || now.abs_diff(shared.at) >= SILENCE => Role::Leads,
+                true if is_own || is_vacant => Role::Leads,
                 false if is_own => Role::Resigns,
                 _ => return None,
             };
-            (shared.leader, shared.at) = (self.own, now);
+            (shared.leader, shared.renewed_at) = (self.own, now);
             Some((shared.encode(), role))
         });
         role.unwrap_or(Role::Follows)
     }
 
-    /// The end of this configuration on this worker. Says whether it has led until now, so that there is something to hand in
-    /// before it [resigns](Self::resign).
+    /// The end of this configuration on this worker. Returns whether it has led until now: then the metrics are to be
+    /// flushed before it [resigns](Self::resign).
     pub fn close(&mut self, config: &Config, metrics: &mut Metrics) -> bool {
         let led = self.leads;
         if led {
@@ -172,42 +176,42 @@ impl GaugePublisher {
         led
     }
 
-    /// Leaves it to somebody else.
+    /// Leaves the lead to another worker.
     pub fn resign(&self, store: &dyn Store) {
         store::change(store, KEY, |bytes| {
-            let mut shared = bytes.and_then(Shared::decode).filter(|shared| shared.leader == self.own)?;
+            let mut shared = bytes.and_then(Leadership::decode).filter(|shared| shared.leader == self.own)?;
             shared.leader = 0;
             Some((shared.encode(), ()))
         });
     }
 
-    /// Zeros in the place of all that it has shown.
+    /// Sets all gauges to zero that it has published.
     fn clear(&mut self, config: &Config, metrics: &mut Metrics) {
         self.leads = false;
-        for (shown, deployment) in std::mem::take(&mut self.shown).into_iter().zip(&config.deployments) {
-            for (what, _) in SHOWN.into_iter().zip(shown).filter(|(_, value)| value.is_some_and(|v| v > 0)) {
-                let labels = [("group", &*deployment.group), ("deployment", &*deployment.id)];
-                metrics.gauge(series(what, &labels), 0);
+        for (values, deployment) in std::mem::take(&mut self.published).into_iter().zip(&config.deployments) {
+            for (gauge, _) in GAUGES.into_iter().zip(values).filter(|(_, value)| value.is_some_and(|v| v > 0))
+            {
+                metrics.gauge(series(gauge, &labels(deployment)), 0);
             }
         }
-        info(config, metrics, 0);
+        publish_info(config, metrics, 0);
     }
 }
 
-/// What a deployment's id stands for.
-fn info(config: &Config, metrics: &mut Metrics, value: u64) {
+fn labels(deployment: &Deployment) -> [(&'static str, &str); 2] {
+    [("group", &deployment.group), ("deployment", &deployment.id)]
+}
+
+fn publish_info(config: &Config, metrics: &mut Metrics, value: u64) {
     for deployment in &config.deployments {
-        let labels = [
-            ("group", &*deployment.group),
-            ("deployment", &*deployment.id),
-            ("model", &*deployment.litellm_model),
-            ("api_base", &*deployment.endpoint.display_url),
-        ];
-        metrics.gauge(series("deployment_info", &labels), value);
+        let [group, id] = labels(deployment);
+        let model = ("model", &*deployment.litellm_model);
+        let api_base = ("api_base", &*deployment.endpoint.display_url);
+        metrics.gauge(series("deployment_info", &[group, id, model, api_base]), value);
     }
 }
 
-fn show_the_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) {
+fn publish_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) {
     if let QuotaMode::Shared { instances, .. } = membership.quota_mode(now) {
         metrics.gauge(series("instances", &[]), u64::from(instances));
     }
@@ -216,13 +220,13 @@ fn show_the_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) 
     }
 }
 
-impl Shared {
+impl Leadership {
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder(Vec::with_capacity(28));
         out.u32(self.generation);
         out.u64(self.fingerprint);
         out.u64(self.leader);
-        out.u64(self.at);
+        out.u64(self.renewed_at);
         out.0
     }
 
@@ -232,7 +236,7 @@ impl Shared {
             generation: bytes.u32()?,
             fingerprint: bytes.u64()?,
             leader: bytes.u64()?,
-            at: bytes.u64()?,
+            renewed_at: bytes.u64()?,
         })
     }
 }
@@ -246,21 +250,20 @@ mod tests {
     const NOON: Duration = Duration::from_secs(1_740_000_000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn watch(fingerprint: u64, own: u64, store: &Memory) -> GaugePublisher {
-        let mut watch = GaugePublisher::default();
-        watch.open(None, fingerprint, own, store);
-        watch
+    fn publisher(fingerprint: u64, own: u64, store: &Memory) -> GaugePublisher {
+        let mut publisher = GaugePublisher::default();
+        publisher.open(None, fingerprint, own, store);
+        publisher
     }
 
-    /// Who leads on among two, each asked once.
     fn roles(one: &GaugePublisher, two: &GaugePublisher, now: Duration, store: &Memory) -> [Role; 2] {
         [one.role(now, store), two.role(now, store)]
     }
 
     #[test]
-    fn one_worker_leads_and_another_takes_over_when_it_falls_silent() {
+    fn one_worker_leads_and_another_takes_over_when_it_stops() {
         let store = Memory::default();
-        let (one, two) = (watch(7, 1, &store), watch(7, 2, &store));
+        let (one, two) = (publisher(7, 1, &store), publisher(7, 2, &store));
         assert_eq!((one.generation, two.generation), (1, 1));
         assert_eq!([one.role(NOON, &store), two.role(NOON, &store)], [Role::Leads, Role::Follows]);
         let later = NOON + 2 * SECOND;
@@ -270,11 +273,11 @@ mod tests {
     }
 
     #[test]
-    fn the_next_generation_leads_when_the_last_one_has_cleared_up() {
+    fn the_next_generation_leads_when_the_last_one_has_resigned() {
         let store = Memory::default();
-        let old = watch(7, 1, &store);
+        let old = publisher(7, 1, &store);
         assert_eq!(old.role(NOON, &store), Role::Leads);
-        let new = watch(8, 2, &store);
+        let new = publisher(8, 2, &store);
         assert_eq!(new.generation, 2);
         assert_eq!(roles(&new, &old, NOON, &store), [Role::Follows, Role::Resigns]);
         assert_eq!(roles(&new, &old, NOON, &store), [Role::Follows, Role::Resigns], "not yet");
@@ -286,8 +289,8 @@ mod tests {
     fn a_configuration_that_comes_back_is_a_new_one_where_they_are_numbered() {
         let store = Memory::default();
         let numbered = |number, fingerprint, own| {
-            let mut watch = GaugePublisher::default();
-            (watch.open(Some(number), fingerprint, own, &store), watch)
+            let mut publisher = GaugePublisher::default();
+            (publisher.open(Some(number), fingerprint, own, &store), publisher)
         };
         let (first, second, third) = (numbered(1, 7, 1), numbered(2, 8, 2), numbered(3, 7, 3));
         assert_eq!([first.0, second.0, third.0], [1, 2, 3]);

@@ -1,8 +1,9 @@
-//! What is counted for those who watch: requests, attempts, tokens and times, until the filter takes them to Envoy's statistics.
+//! Counters and histograms of requests, attempts, tokens and times.
 //!
-//! A worker counts in its own memory, which costs no host call, and hands in once a second what has changed. Names and labels are
-//! listed in docs/metrics.md. A name carries its labels behind semicolons, `llm_balancer_retries_total;group=g;deployment=d`, and
-//! Envoy takes them apart again by the tags that its configuration names ([`names::METRIC_LABELS`]).
+//! A worker counts in its own memory, which costs no host call, and flushes to Envoy's statistics once a
+//! second. docs/metrics.md lists names and labels. A name has its labels behind semicolons,
+//! `llm_balancer_retries_total;group=g;deployment=d`; Envoy extracts them by the tags that its
+//! configuration names ([`names::METRIC_LABELS`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,65 +15,65 @@ use crate::failure::ErrorClass;
 use crate::outcome::Outcome;
 use crate::upstream::usage::Usage;
 
-/// What is to be done to one series.
+/// An update of one series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A counter grows.
+    /// Increments a counter.
     Add(u64),
-    /// A gauge that all workers share goes up or down.
+    /// Increments or decrements a gauge that all workers share.
     GaugeDelta(i64),
-    /// A gauge has a new value.
+    /// Sets a gauge.
     Gauge(u64),
-    /// A histogram gets an observation, in milliseconds.
+    /// Records a value in a histogram, in milliseconds.
     Observe(u64),
 }
 
-/// What happened since it was last handed in.
+/// What was counted since the last flush.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    deployments: Vec<OfDeployment>,
-    groups: HashMap<Option<Arc<str>>, OfGroup>,
-    /// Calls to Redis by how they ended.
-    redis: Counts<&'static str>,
-    /// Gauges, by their names.
+    deployments: Vec<DeploymentMetrics>,
+    groups: HashMap<Option<Arc<str>>, GroupMetrics>,
+    /// Calls to Redis, by outcome.
+    redis: Counters<&'static str>,
+    /// Names of series and values.
     gauges: Vec<(String, u64)>,
 }
 
 #[derive(Debug, Default)]
-struct OfDeployment {
-    attempts: Counts<(Outcome, u16)>,
-    /// Attempts that failed, by whose fault that was.
-    failures: Counts<ErrorClass>,
-    /// By how much it has changed, once there was anything.
+struct DeploymentMetrics {
+    attempts: Counters<(Outcome, u16)>,
+    /// Failed attempts.
+    failures: Counters<ErrorClass>,
+    /// The change; `None` before the first attempt.
     in_flight: Option<i64>,
     retries: u64,
     cooldowns: u64,
     prompt: u64,
     completion: u64,
-    /// Milliseconds to the first byte.
+    /// Milliseconds from the send of an attempt to the first byte of its response.
     first_bytes: Vec<u64>,
-    /// Milliseconds from the request's arrival to the end of its answer.
+    /// Milliseconds from the arrival of a request to the end of its response.
     durations: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
-struct OfGroup {
-    requests: Counts<(Outcome, u16)>,
-    refusals: Counts<&'static str>,
-    fallbacks: Counts<Option<Arc<str>>>,
+struct GroupMetrics {
+    requests: Counters<(Outcome, u16)>,
+    refusals: Counters<&'static str>,
+    fallbacks: Counters<Option<Arc<str>>>,
 }
 
-/// A few counters, each under its own key: so few that looking through them is quicker than hashing.
+/// A few counters by key: a linear search is quicker than hashing.
 #[derive(Debug)]
-struct Counts<K>(Vec<(K, u64)>);
+struct Counters<K>(Vec<(K, u64)>);
 
-impl<K> Default for Counts<K> {
+impl<K> Default for Counters<K> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<K: PartialEq> Counts<K> {
+impl<K: PartialEq> Counters<K> {
     fn add(&mut self, key: K) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, count)) => *count = count.saturating_add(1),
@@ -80,7 +81,7 @@ impl<K: PartialEq> Counts<K> {
         }
     }
 
-    /// What was counted since this was last asked; the keys stay, so that nothing is allocated again.
+    /// The counts since the last call. The keys stay, so that nothing is allocated again.
     fn take(&mut self) -> impl Iterator<Item = (&K, u64)> {
         let counts = self.0.iter_mut().map(|(key, count)| (&*key, std::mem::take(count)));
         counts.filter(|(_, count)| *count > 0)
@@ -88,31 +89,33 @@ impl<K: PartialEq> Counts<K> {
 }
 
 impl Metrics {
-    /// For so many deployments.
+    /// Metrics of this number of deployments.
     pub fn new(deployments: usize) -> Self {
         let mut metrics = Self::default();
-        metrics.deployments.resize_with(deployments, OfDeployment::default);
+        metrics.deployments.resize_with(deployments, DeploymentMetrics::default);
         metrics
     }
 
-    fn of(&mut self, deployment: usize, count: impl FnOnce(&mut OfDeployment)) {
-        if let Some(own) = self.deployments.get_mut(deployment) {
-            count(own);
+    fn update(&mut self, deployment: usize, update: impl FnOnce(&mut DeploymentMetrics)) {
+        if let Some(metrics) = self.deployments.get_mut(deployment) {
+            update(metrics);
         }
     }
 
-    fn of_group(&mut self, group: Option<&Arc<str>>) -> &mut OfGroup {
+    fn group(&mut self, group: Option<&Arc<str>>) -> &mut GroupMetrics {
         self.groups.entry(group.cloned()).or_default()
     }
 
-    /// An attempt sets out.
+    /// An attempt begins.
     pub fn inc_in_flight(&mut self, deployment: usize) {
-        self.of(deployment, |own| own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_add(1)));
+        self.update(deployment, |own| {
+            own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_add(1))
+        });
     }
 
     /// An attempt has ended.
     pub fn attempt(&mut self, deployment: usize, result: AttemptResult) {
-        self.of(deployment, |own| {
+        self.update(deployment, |own| {
             own.in_flight = Some(own.in_flight.unwrap_or_default().saturating_sub(1));
             own.attempts.add((result.outcome, result.status));
             if let Some(class) = result.class {
@@ -121,47 +124,47 @@ impl Metrics {
         });
     }
 
-    /// The first byte of an answer came so many milliseconds after its attempt set out.
+    /// The first byte of a response has arrived, this long after the send.
     pub fn first_byte(&mut self, deployment: usize, milliseconds: u64) {
-        self.of(deployment, |own| own.first_bytes.push(milliseconds));
+        self.update(deployment, |own| own.first_bytes.push(milliseconds));
     }
 
-    /// The answer of this deployment was all there so many milliseconds after the request had come.
+    /// A response is complete, this long after the arrival of its request.
     pub fn duration(&mut self, deployment: usize, milliseconds: u64) {
-        self.of(deployment, |own| own.durations.push(milliseconds));
+        self.update(deployment, |own| own.durations.push(milliseconds));
     }
 
-    /// What an answer says it took.
+    /// A response reports its tokens.
     pub fn tokens(&mut self, deployment: usize, usage: Usage) {
-        self.of(deployment, |own| {
+        self.update(deployment, |own| {
             own.prompt = own.prompt.saturating_add(usage.prompt);
             own.completion = own.completion.saturating_add(usage.completion);
         });
     }
 
-    /// An attempt that failed there is repeated within the group.
+    /// An attempt that failed there is retried within the group.
     pub fn retry(&mut self, deployment: usize) {
-        self.of(deployment, |own| own.retries = own.retries.saturating_add(1));
+        self.update(deployment, |own| own.retries = own.retries.saturating_add(1));
     }
 
-    /// It begins to sit out.
+    /// A cooldown begins.
     pub fn cooldown(&mut self, deployment: usize) {
-        self.of(deployment, |own| own.cooldowns = own.cooldowns.saturating_add(1));
+        self.update(deployment, |own| own.cooldowns = own.cooldowns.saturating_add(1));
     }
 
     /// A request has ended.
     pub fn request(&mut self, group: Option<&Arc<str>>, outcome: Outcome, status: u16) {
-        self.of_group(group).requests.add((outcome, status));
+        self.group(group).requests.add((outcome, status));
     }
 
     /// A request is refused.
     pub fn refusal(&mut self, group: Option<&Arc<str>>, reason: &'static str) {
-        self.of_group(group).refusals.add(reason);
+        self.group(group).refusals.add(reason);
     }
 
-    /// A request goes on from one group to another.
+    /// A request goes to a fallback.
     pub fn fallback(&mut self, group: Option<&Arc<str>>, target: Option<&Arc<str>>) {
-        self.of_group(group).fallbacks.add(target.cloned());
+        self.group(group).fallbacks.add(target.cloned());
     }
 
     /// A call to Redis has ended.
@@ -169,12 +172,12 @@ impl Metrics {
         self.redis.add(outcome);
     }
 
-    /// A gauge has this value now.
+    /// Sets a gauge.
     pub fn gauge(&mut self, name: String, value: u64) {
         self.gauges.push((name, value));
     }
 
-    /// Hands in what has changed.
+    /// Passes on what was counted since the last flush.
     pub fn flush(&mut self, config: &Config, sink: &mut dyn FnMut(&str, Change)) {
         for (own, deployment) in self.deployments.iter_mut().zip(&config.deployments) {
             own.flush(&[("group", &deployment.group), ("deployment", &deployment.id)], sink);
@@ -192,7 +195,7 @@ impl Metrics {
     }
 }
 
-impl OfDeployment {
+impl DeploymentMetrics {
     fn flush(&mut self, labels: &[(&str, &str); 2], sink: &mut dyn FnMut(&str, Change)) {
         let [group, deployment] = *labels;
         for ((outcome, status), count) in self.attempts.take() {
@@ -236,7 +239,7 @@ impl OfDeployment {
     }
 }
 
-impl OfGroup {
+impl GroupMetrics {
     fn flush(&mut self, group: &[(&str, &str); 1], sink: &mut dyn FnMut(&str, Change)) {
         let [group] = *group;
         for ((outcome, status), count) in self.requests.take() {
@@ -254,19 +257,19 @@ impl OfGroup {
     }
 }
 
-/// `none` where nobody gave one.
+/// `none` for an attempt or a request without a status.
 fn status_label(status: u16) -> String {
     if status == 0 { "none".to_owned() } else { status.to_string() }
 }
 
-/// A metric's name with its labels; those without a value are left out, which is the same to Prometheus.
+/// The name of a series. Labels without a value are left out, which is the same to Prometheus.
 pub fn series(what: &str, labels: &[(&str, &str)]) -> String {
     let mut name = format!("{}{what}", names::METRIC_PREFIX);
     for (label, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
         name.push(';');
         name.push_str(label);
         name.push('=');
-        // What separates labels must not stand in one.
+        // A semicolon separates labels.
         name.extend(value.chars().map(|c| if c == ';' || c.is_control() { '_' } else { c }));
     }
     name
@@ -276,7 +279,7 @@ pub fn series(what: &str, labels: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
 
-    fn handed_in(metrics: &mut Metrics, config: &Config) -> Vec<(String, Change)> {
+    fn flushed(metrics: &mut Metrics, config: &Config) -> Vec<(String, Change)> {
         let mut all = Vec::new();
         metrics.flush(config, &mut |name, change| all.push((name.to_owned(), change)));
         all
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handed_in_is_not_handed_in_again() {
+    fn what_was_flushed_is_not_flushed_again() {
         let (mut metrics, config) = (Metrics::new(1), config());
         metrics.inc_in_flight(0);
         metrics.inc_in_flight(0);
@@ -298,7 +301,7 @@ mod tests {
         );
         let labels = "group=g;deployment=a";
         assert_eq!(
-            handed_in(&mut metrics, &config),
+            flushed(&mut metrics, &config),
             [
                 (
                     format!("llm_balancer_attempts_total;{labels};outcome=rate_limited;status=429"),
@@ -308,10 +311,10 @@ mod tests {
                 (format!("llm_balancer_in_flight;{labels}"), Change::GaugeDelta(1)),
             ]
         );
-        assert_eq!(handed_in(&mut metrics, &config), []);
+        assert_eq!(flushed(&mut metrics, &config), []);
         metrics.attempt(0, AttemptResult { outcome: Outcome::ConnectionError, status: 0, class: None });
         assert_eq!(
-            handed_in(&mut metrics, &config),
+            flushed(&mut metrics, &config),
             [
                 (
                     format!("llm_balancer_attempts_total;{labels};outcome=connection_error;status=none"),

@@ -5,26 +5,12 @@
 //! failure. All that is decided before a request is sent, and all that is counted, is as everywhere.
 
 use crate::http::headers::Headers;
-use crate::router::Router;
 use crate::upstream::headers::{Limit, milliseconds};
 
 /// Failures after which Envoy tries again: no answer, 5xx, and the statuses below.
 const RETRY_ON: &str = "5xx,retriable-status-codes";
 /// What is retried beside 5xx: the statuses of classes that may go to the same deployment again. Envoy sees no body.
 const STATUSES: &str = "408,409,424,425,429,499";
-
-impl Router {
-    /// The same router where there is no edge to make another attempt.
-    pub fn in_single_hop(mut self) -> Self {
-        self.single_hop = true;
-        self
-    }
-
-    /// Whether it sees each request once, and not each attempt.
-    pub fn is_single_hop(&self) -> bool {
-        self.single_hop
-    }
-}
 
 /// The time for all attempts together, where one has this much.
 pub(crate) fn for_all(limit: Limit, retries: u32) -> Limit {

@@ -15,7 +15,6 @@ use llm_balancer_router::http::reply::Reply;
 use llm_balancer_router::outcome::Failure;
 use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::request::Request;
-use llm_balancer_router::router::response_headers::{limits as limits_headers, owned};
 use llm_balancer_router::state::store::{Memory, Moment};
 use llm_balancer_router::telemetry::access_log::AccessLogEntry;
 use llm_balancer_router::telemetry::metrics::Change;
@@ -258,16 +257,9 @@ impl World {
         told.sent = Some(Sent { headers, body: String::from_utf8_lossy(&new_body).into_owned() });
         let id = self.router.deployment(attempt.deployment).unwrap().id.to_string();
         told.called.push(id.clone());
-        let names = self.router.served_by(&attempt).unwrap();
-        told.headers = names.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+        let headers = self.router.response_headers(&attempt);
+        told.headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
         let provider = |status, retry_after| Failure::Provider { status, retry_after };
-        let limits = self.router.rate_limits(&attempt, self.now);
-        let limits = owned(limits_headers(limits));
-        told.headers.extend(limits.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let explanation = attempt.retry_state.explanation.clone();
-        told.headers.extend(
-            explanation.map(|text| (llm_balancer_router::telemetry::explain::HEADER.to_owned(), text)),
-        );
         let usage = |prompt, completion| Some(Usage { prompt, completion, total: prompt + completion });
         let mut served = |world: &mut Self, attempt, milliseconds, usage, end| {
             told.status = 200;

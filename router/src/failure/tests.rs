@@ -1,21 +1,13 @@
-//! Error bodies of real providers, each with the class that it belongs to: tests/failures/errors.jsonl.
+//! Error bodies of real providers, each with its class: `router/tests/failures/errors.jsonl`.
 //!
 //! A line has `provider`, `status`, `route`, `wildcard`, `body` (JSON, or a string for a body that is not) and `class`;
 //! `added` where the balancer had added `stream_options`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a line that cannot be read has failed"
-)]
-
-use llm_balancer_router::failure::{Added, ErrorClass, ProviderError, classify};
 use serde_json::Value;
-use wasm_bindgen_test::wasm_bindgen_test as story;
 
-const ERRORS: &str = include_str!("failures/errors.jsonl");
+use super::{Added, ErrorClass, ProviderError, classify};
+
+const ERRORS: &str = include_str!("../../tests/failures/errors.jsonl");
 
 struct Row {
     line: Value,
@@ -45,6 +37,7 @@ impl Row {
             model: "",
             added: Added { stream_options: self.line["added"].as_bool().unwrap_or_default() },
         })
+        .class
     }
 
     fn status(&self) -> u16 {
@@ -52,7 +45,7 @@ impl Row {
     }
 }
 
-#[story(unsupported = test)]
+#[test]
 fn every_providers_errors_are_told_apart() {
     let rows = rows();
     assert!(rows.len() > 200, "{}", rows.len());
@@ -66,14 +59,14 @@ fn every_providers_errors_are_told_apart() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-#[story(unsupported = test)]
+#[test]
 fn every_class_that_a_body_can_have_is_in_the_file() {
     for class in ErrorClass::ALL.into_iter().filter(|class| *class != ErrorClass::ClientTimeout) {
         assert!(rows().iter().any(|row| row.line["class"] == class.name()), "{}", class.name());
     }
 }
 
-#[story(unsupported = test)]
+#[test]
 fn a_body_that_is_cut_off_or_damaged_has_a_class_by_its_status() {
     for row in rows() {
         let of_status = row.class_of(row.status(), b"");
@@ -89,7 +82,7 @@ fn a_body_that_is_cut_off_or_damaged_has_a_class_by_its_status() {
     }
 }
 
-#[story(unsupported = test)]
+#[test]
 fn any_status_with_any_body_has_a_class() {
     for row in rows().iter().step_by(9) {
         for status in (0..1000).chain([u16::MAX]) {

@@ -1,0 +1,104 @@
+//! What the filter reports to the router, and what the router decides.
+
+use std::time::Duration;
+
+use crate::attempt::{Attempt, RetryState};
+use crate::http::headers::Headers;
+use crate::http::new_body::NewBody;
+use crate::http::reply::Reply;
+use crate::request::parse::Request;
+use crate::telemetry::access_log::AccessLogEntry;
+use crate::upstream::usage::Usage;
+
+/// What to do with a request whose headers have arrived.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Wait for the body.
+    Hold(Box<Request>),
+    /// Answer. Probes of liveness and readiness have no access-log entry.
+    Reply(Reply, Option<Box<AccessLogEntry>>),
+    /// Send a health probe to these deployments, and answer with the results.
+    Probe(Vec<usize>),
+}
+
+/// What to do with a request whose body is complete.
+#[derive(Debug)]
+pub enum Step {
+    /// Send it to the selected deployment.
+    Send(Box<Sending>),
+    /// Acquire leases from Redis, and then ask again.
+    AcquireLease(Box<NeedsLease>),
+    /// Answer.
+    Reply(Reply, Box<AccessLogEntry>),
+}
+
+/// A request that no deployment may serve without another lease.
+#[derive(Debug)]
+pub struct NeedsLease {
+    /// The state of the request, for the next [`Router::on_request_body`](crate::Router::on_request_body).
+    pub retry_state: RetryState,
+    /// The deployments that could serve it with a lease, and the tokens that it needs there.
+    pub shortfall: Vec<(usize, u64)>,
+}
+
+/// A request to a deployment.
+#[derive(Debug)]
+pub struct Sending {
+    /// All of its headers.
+    pub headers: Headers,
+    /// Its body, if it differs from the client's.
+    pub body: Option<NewBody>,
+    /// To be settled when the response has ended.
+    pub attempt: Attempt,
+}
+
+/// What to do after an attempt has failed.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Ask the edge for another attempt, after a wait.
+    Retry(Box<RetryState>, Duration),
+    /// Pass on the provider's response, with these headers added.
+    Relay(Vec<(&'static str, String)>, Box<AccessLogEntry>),
+    /// Answer in its place.
+    Reply(Reply, Box<AccessLogEntry>),
+}
+
+/// A provider's response to an attempt that failed.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorResponse {
+    /// content-type.
+    pub content_type: Option<String>,
+    /// x-amzn-errortype.
+    pub error_type: Option<String>,
+    /// The body, up to the length that the filter reads.
+    pub body: Vec<u8>,
+    /// The status that the provider sent, where it is not the failure's: such a response cannot be passed on.
+    pub received_status: Option<u16>,
+}
+
+/// A response that had begun and has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponseSummary {
+    /// The status that the client got; 0 means 200.
+    pub status: u16,
+    /// When the first byte of the body arrived, since the Unix epoch.
+    pub first_byte: Option<Duration>,
+    /// The tokens that the response reports.
+    pub usage: Option<Usage>,
+    /// How it ended.
+    pub end: StreamEnd,
+}
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The provider has sent all of it.
+    #[default]
+    Complete,
+    /// The client disconnected before that.
+    ClientDisconnected,
+    /// The provider's stream ended before that.
+    Interrupted,
+    /// A timeout passed before that.
+    TimedOut,
+}

@@ -1,0 +1,123 @@
+//! Answers that the router writes in place of a provider.
+
+use std::time::Duration;
+
+use super::{ErrorResponse, Router, response_headers};
+use crate::attempt::RetryState;
+use crate::http::reply::Reply;
+use crate::http::retry_after::whole_seconds;
+use crate::outcome::Failure;
+use crate::request::parse::ParsedRequest;
+use crate::request::refusal::{Refusal, Unavailable};
+use crate::request::token_estimate::TokenEstimate;
+use crate::select::NoDeployment;
+use crate::state::eligibility::Excluded;
+use crate::telemetry::explain;
+
+/// No deployment of a group may serve.
+pub(super) fn no_deployment(
+    router: &Router,
+    parsed: &ParsedRequest<'_>,
+    estimate: TokenEstimate,
+    none: NoDeployment,
+    now: Duration,
+) -> Refusal {
+    let model = parsed.model.to_string();
+    let excluded = match none {
+        NoDeployment::Tags => return Refusal::Tags { model, tags: parsed.routing.tags.clone() },
+        NoDeployment::Excluded(excluded) => excluded,
+        NoDeployment::Unleased((index, _)) => vec![(index, Excluded::Unleased)],
+    };
+    let end = |(index, why): &(usize, Excluded)| match why {
+        Excluded::Unleased => end_of_used_up(router, *index, &estimate, now),
+        _ => why.until(),
+    };
+    // A deployment without an end may have room at any moment, except one that is too small.
+    let may_serve = excluded.iter().filter(|(_, why)| *why != Excluded::TooSmall);
+    let soonest = may_serve.map(|one| end(one).unwrap_or(now)).min().unwrap_or(now);
+    let cooling = excluded.iter().filter(|(_, why)| matches!(why, Excluded::CoolingDown(_)));
+    let cooling: Vec<_> =
+        cooling.filter_map(|(index, _)| Some(router.deployment(*index)?.id.clone())).collect();
+    Refusal::Unavailable(Unavailable {
+        model,
+        wait: soonest.saturating_sub(now),
+        all_cooling: !excluded.is_empty() && cooling.len() == excluded.len(),
+        cooling,
+    })
+}
+
+/// The end of the minute, if all instances together have used up a deployment's limit: no lease is to be had before.
+fn end_of_used_up(
+    router: &Router,
+    index: usize,
+    estimate: &TokenEstimate,
+    now: Duration,
+) -> Option<Duration> {
+    let states = router.states.borrow();
+    let tokens = states.tokens(index, estimate, true);
+    let (record, limits) = states.seen(index)?;
+    let window = record.window.at(now);
+    record.lease.is_used_up(&window, limits.limits(), tokens).then(|| window.ends())
+}
+
+/// The answer to a request whose last attempt could not answer the client.
+pub(super) fn undelivered(
+    router: &Router,
+    model: &str,
+    retry_state: &mut RetryState,
+    failure: Failure,
+    timeout: Duration,
+) -> Reply {
+    let last = retry_state.tried.last().and_then(|id| router.deployment(router.index_of(id)?));
+    let mut reply = match retry_state.first_group_reply.take() {
+        Some(reply) => *reply,
+        None if last.is_some() => no_answer(failure, timeout, None),
+        None => Refusal::NoConnection.reply(),
+    };
+    let mut headers = last.map_or_else(Vec::new, |last| {
+        response_headers::owned(response_headers::of_deployment(last, model, retry_state))
+    });
+    headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
+    reply.replace_headers(headers);
+    reply
+}
+
+/// The answer to a failure that has none of the provider's. `location` is where a redirect leads.
+pub(super) fn no_answer(failure: Failure, timeout: Duration, location: Option<String>) -> Reply {
+    match failure {
+        Failure::TimedOut => Refusal::TimedOut(timeout).reply(),
+        Failure::NoConnection | Failure::Broken => Refusal::NoConnection.reply(),
+        Failure::Provider { status, .. } => Refusal::Redirected(status, location).reply(),
+    }
+}
+
+/// A provider's error response, as an answer of the router.
+pub(super) fn of_provider(failure: &Failure, response: ErrorResponse) -> Reply {
+    let status = failure.status();
+    let retry_after = failure.retry_after().map(|wait| ("retry-after", whole_seconds(wait).to_string()));
+    let mut reply = match response.body.trim_ascii().is_empty() {
+        true => {
+            let provider_status = response.received_status.unwrap_or(status);
+            Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply()
+        }
+        false => {
+            let body = String::from_utf8_lossy(&response.body).into_owned();
+            Reply { status, content_type: response.content_type, headers: Vec::new(), body }
+        }
+    };
+    reply.headers.extend(retry_after);
+    reply
+}
+
+/// A status that HTTP does not have counts as a server error (RFC 9110, section 15): HTTP clients fail on it.
+pub(super) fn invalid_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorResponse) {
+    const BAD_GATEWAY: u16 = 502;
+    let refusal =
+        Refusal::NoAnswer { status: BAD_GATEWAY, provider_status: status, body: "no valid HTTP status" };
+    let response = ErrorResponse {
+        body: refusal.reply().body.into_bytes(),
+        received_status: Some(status),
+        ..ErrorResponse::default()
+    };
+    (Failure::Provider { status: BAD_GATEWAY, retry_after }, response)
+}

@@ -1,0 +1,183 @@
+//! A response has ended, or its client has disconnected: what the deployment's record and the metrics keep of that.
+
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, Strategy};
+
+use super::{ResponseSummary, Router, StreamEnd};
+use crate::attempt::{Attempt, AttemptResult};
+use crate::failure::cooldown::CooldownPolicy;
+use crate::failure::{AttemptError, ErrorClass};
+use crate::outcome::{Failure, Outcome};
+use crate::state::deployment_states::DeploymentStates;
+use crate::state::latency::{self, Metric};
+use crate::state::record::{Record, milliseconds};
+use crate::state::store::Moment;
+use crate::telemetry::access_log::AccessLogEntry;
+
+/// See [`Router::on_response_end`].
+pub(super) fn on_response_end(
+    router: &Router,
+    mut attempt: Attempt,
+    summary: ResponseSummary,
+    moment: &Moment<'_>,
+) -> AccessLogEntry {
+    let error = summary.end.error(attempt.is_client_timeout);
+    settle(router, &attempt, &summary, error.as_ref(), moment);
+    let outcome = summary.end.outcome();
+    let result = AttemptResult { outcome, status: summary.status, class: error.map(|error| error.class) };
+    let mut retry_state = std::mem::take(&mut attempt.retry_state);
+    router.end_attempt(&attempt, &mut retry_state, result, moment.now);
+    count(router, &attempt, &summary, retry_state.started_at, moment.now);
+    AccessLogEntry {
+        selection: Some(attempt.selection),
+        usage: summary.usage,
+        first_byte: retry_state.started_at.and_then(|start| summary.first_byte_after(start)),
+        ..AccessLogEntry::new(retry_state, outcome, summary.status)
+    }
+}
+
+/// See [`Router::on_client_disconnect`].
+pub(super) fn on_client_disconnect(
+    router: &Router,
+    mut attempt: Attempt,
+    moment: &Moment<'_>,
+) -> AccessLogEntry {
+    let mut states = router.states.borrow_mut();
+    if states.is_counted(attempt.deployment) {
+        states.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
+    }
+    let outcome = Outcome::ClientDisconnected;
+    let result = AttemptResult { outcome, status: 0, class: None };
+    let mut retry_state = std::mem::take(&mut attempt.retry_state);
+    router.end_attempt(&attempt, &mut retry_state, result, moment.now);
+    AccessLogEntry { selection: Some(attempt.selection), ..AccessLogEntry::new(retry_state, outcome, 0) }
+}
+
+fn settle(
+    router: &Router,
+    attempt: &Attempt,
+    summary: &ResponseSummary,
+    error: Option<&AttemptError>,
+    moment: &Moment<'_>,
+) {
+    let index = attempt.deployment;
+    let Some(deployment) = router.deployment(index) else { return };
+    let mut states = router.states.borrow_mut();
+    if !states.is_counted(index) && error.is_none_or(|error| !error.class.is_counted()) {
+        if summary.end == StreamEnd::Complete {
+            states.succeed(index, moment.now, moment.store);
+        }
+        return;
+    }
+    let policy = cooldown_policy(router, &states, deployment, index, false);
+    let used = summary.usage.map(|usage| usage.total);
+    let mut cooled = None;
+    states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
+        match error {
+            Some(error) => cooled = policy.failed(error, record, moment.now),
+            None if summary.end == StreamEnd::Complete => {
+                record.outcomes.successes = record.outcomes.successes.saturating_add(1);
+            }
+            None => {}
+        }
+        if let Some(usage) = summary.usage {
+            let answers = attempt.estimate.answers;
+            record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
+        }
+        if attempt.pool.strategy == Strategy::LowestLatency {
+            measure(record, attempt, *summary, moment.now, latency::Estimate::measured);
+        }
+    });
+    drop(states);
+    router.note_cooldown(index, cooled);
+}
+
+fn count(
+    router: &Router,
+    attempt: &Attempt,
+    summary: &ResponseSummary,
+    started_at: Option<Duration>,
+    now: Duration,
+) {
+    let mut metrics = router.metrics.borrow_mut();
+    if let Some(milliseconds) = summary.first_byte_after(attempt.ticket.at) {
+        metrics.first_byte(attempt.deployment, milliseconds);
+    }
+    if let Some(usage) = summary.usage {
+        metrics.tokens(attempt.deployment, usage);
+    }
+    if let (StreamEnd::Complete, Some(started_at)) = (summary.end, started_at) {
+        metrics.duration(attempt.deployment, milliseconds(now.saturating_sub(started_at)));
+    }
+}
+
+/// How failures of a deployment are judged now.
+pub(super) fn cooldown_policy<'a>(
+    router: &'a Router,
+    states: &DeploymentStates,
+    deployment: &'a Deployment,
+    index: usize,
+    has_fallbacks: bool,
+) -> CooldownPolicy<'a> {
+    CooldownPolicy {
+        settings: &router.config.router,
+        deployment,
+        only_member: states.only_member(index),
+        has_fallbacks,
+        successes: states.known_successes(index),
+    }
+}
+
+/// Records the latency of a response. An incomplete one shows its time to the first byte, and nothing else.
+pub(super) fn measure(
+    record: &mut Record,
+    attempt: &Attempt,
+    summary: ResponseSummary,
+    now: Duration,
+    update: fn(&mut latency::Estimate, f32, f32, Duration, u32),
+) {
+    let size = attempt.pool.args.max_latency_list_size;
+    let load = attempt.ticket.load as f32;
+    let since_send = |time: Duration| time.saturating_sub(attempt.ticket.at).as_secs_f32() * 1000.0;
+    let mut update = |metric, ms: f32| update(record.latency.of_mut(metric), ms, load, now, size);
+    if let Some(first) = summary.first_byte.filter(|_| attempt.stream) {
+        update(Metric::First, since_send(first));
+    }
+    if summary.end != StreamEnd::Complete {
+        return;
+    }
+    match summary.usage.map(|usage| usage.completion).filter(|tokens| *tokens > 0) {
+        Some(tokens) => update(Metric::Each, since_send(now) / tokens as f32),
+        None if attempt.stream => {}
+        None => update(Metric::Whole, since_send(now)),
+    }
+}
+
+impl ResponseSummary {
+    /// Milliseconds from a time to the first byte.
+    fn first_byte_after(&self, time: Duration) -> Option<u64> {
+        self.first_byte.map(|first_byte| milliseconds(first_byte.saturating_sub(time)))
+    }
+}
+
+impl StreamEnd {
+    /// The failure that ended the response.
+    fn error(self, is_client_timeout: bool) -> Option<AttemptError> {
+        match self {
+            Self::Complete | Self::ClientDisconnected => None,
+            Self::TimedOut => Some(AttemptError::timed_out(is_client_timeout)),
+            Self::Interrupted => Some(AttemptError { failure: Failure::Broken, class: ErrorClass::Server }),
+        }
+    }
+
+    /// The same for metrics and logs.
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Complete => Outcome::Success,
+            Self::ClientDisconnected => Outcome::ClientDisconnected,
+            Self::Interrupted => Outcome::Interrupted,
+            Self::TimedOut => Outcome::Timeout,
+        }
+    }
+}

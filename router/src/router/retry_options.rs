@@ -1,0 +1,108 @@
+//! Which ways are left to a request after a failed attempt.
+
+use std::sync::Arc;
+
+use super::attempt_failed::FailedAttempt;
+use crate::attempt::{Attempt, RetryState};
+use crate::failure::fallback::FailedGroup;
+use crate::failure::retry::{self, Allowance};
+use crate::failure::{AttemptError, RetryScope};
+use crate::select::SelectionRequest;
+use crate::select::eligible::eligible;
+use crate::select::fallback_room::has_fallback_with_room;
+use crate::state::store::Moment;
+
+/// The deployments that could take the next attempt, in the group of the failed one.
+pub(super) struct RetryOptions {
+    /// There is one of the same `order`.
+    any: bool,
+    /// One of those has not been tried.
+    pub untried: bool,
+    /// One of those has not failed permanently.
+    useful: bool,
+    /// There is one of a later `order`.
+    next_order: bool,
+}
+
+impl RetryOptions {
+    pub fn new(failed: &FailedAttempt<'_>, moment: &Moment<'_>) -> Self {
+        let FailedAttempt { router, attempt, retry_state, .. } = failed;
+        let Attempt { pool, estimate, routing, stream, .. } = attempt;
+        let own = pool.priority_of(attempt.deployment);
+        let mut request = SelectionRequest::new(pool, retry_state, *estimate, &routing.tags, *stream);
+        let mut context = router.selection();
+        let mut left = eligible(&mut context, &request, moment).unwrap_or_default();
+        // Those of a later order follow when this order has had its retries.
+        left.retain(|index| pool.priority_of(*index) == own);
+        let any_but = |known: &[Arc<str>]| {
+            left.iter().any(|index| router.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
+        };
+        let above = RetryState { above: Some(own), ..RetryState::default() };
+        request.retry_state = &above;
+        Self {
+            any: !left.is_empty(),
+            untried: any_but(&retry_state.tried),
+            useful: any_but(&retry_state.permanently_failed),
+            next_order: pool.priorities.is_some() && eligible(&mut context, &request, moment).is_ok(),
+        }
+    }
+
+    /// Whether the deployments of the next `order` are to be tried.
+    pub fn may_step_up(&self, error: &AttemptError) -> bool {
+        self.next_order && error.retry_scope() != RetryScope::FallbacksOnly
+    }
+
+    /// Whether the request is to be sent again within its group and `order`.
+    pub fn allow_retry(&self, failed: &FailedAttempt<'_>, allowance: Allowance, moment: &Moment<'_>) -> bool {
+        // After each deployment of an order was tried once, the next order is better than a second try.
+        let may_retry = self.untried || (self.any && !self.may_step_up(&failed.error));
+        let scope = failed.error.retry_scope();
+        may_retry
+            && !failed.must_save_attempts()
+            && retry::worth_another_attempt(allowance, failed.retry_state.retries, scope, self.useful)
+            && (self.untried || !failed.prefers_fallback(moment))
+    }
+}
+
+impl FailedAttempt<'_> {
+    /// Whether the attempts that the edge has left are needed for the fallbacks ahead, one for each.
+    fn must_save_attempts(&self) -> bool {
+        let left = self.router.ceiling.saturating_sub(self.retry_state.edge_attempts);
+        // Few requests use up half of what the edge allows.
+        if left > self.router.ceiling / 2 {
+            return false;
+        }
+        let mut chain = self.retry_state.fallback_chain.clone();
+        let mut failed = (Arc::from(self.attempt.model.as_str()), Arc::clone(&self.deployment.group));
+        for _ in 0..left {
+            let group = FailedGroup { requested: &failed.0, group: &failed.1 };
+            let settings = &self.router.config.router;
+            match chain.next(settings, &self.attempt.routing, group, self.error.class) {
+                Some(target) => failed = (Arc::clone(&target.model), target.model),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether a request that can only go where it has failed goes to a fallback at once, because the provider asks for time.
+    fn prefers_fallback(&self, moment: &Moment<'_>) -> bool {
+        self.error.asks_for_time() && self.has_fallback_with_room(moment)
+    }
+
+    /// Whether a fallback is left that would admit the request now.
+    pub fn has_fallback_with_room(&self, moment: &Moment<'_>) -> bool {
+        let failed = (&self.attempt, self.deployment);
+        let mut context = self.router.selection();
+        let groups = &self.router.groups;
+        has_fallback_with_room(&mut context, groups, failed, &self.retry_state, self.error.class, moment)
+    }
+
+    /// Whether any fallback is left.
+    pub fn has_fallback(&self) -> bool {
+        let failed = FailedGroup { requested: &self.attempt.model, group: &self.deployment.group };
+        let settings = &self.router.config.router;
+        let mut chain = self.retry_state.fallback_chain.clone();
+        chain.next(settings, &self.attempt.routing, failed, self.error.class).is_some()
+    }
+}

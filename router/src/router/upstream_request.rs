@@ -1,0 +1,155 @@
+//! The request that a deployment gets: its body and headers, its timeout, and the attempt that it begins.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::{Deployment, RouterSettings, Strategy};
+
+use super::request_body::GroupRequest;
+use super::{Router, Sending};
+use crate::attempt::{Attempt, RetryState, SelectionInfo};
+use crate::http::headers::Headers;
+use crate::http::new_body::NewBody;
+use crate::models::groups::Resolved;
+use crate::models::wildcard;
+use crate::request::parse::ParsedRequest;
+use crate::request::token_estimate::TokenEstimate;
+use crate::select::Selection;
+use crate::upstream::headers::{self, Limit};
+use crate::upstream::{body, single_hop, stream_options};
+
+/// A deployment that was selected.
+pub(super) struct Selected<'a> {
+    pub selection: Selection,
+    pub deployment: &'a Deployment,
+    pub info: SelectionInfo,
+    pub estimate: TokenEstimate,
+}
+
+/// Begins an attempt.
+pub(super) fn sending(
+    request: &GroupRequest<'_>,
+    resolved: &Resolved<'_>,
+    selected: Selected<'_>,
+    mut retry_state: RetryState,
+) -> Sending {
+    let GroupRequest { router, parsed, .. } = request;
+    let Selected { selection, deployment, info, estimate } = selected;
+    let (timeout, is_client_timeout) = timeout(&router.config.router, parsed, deployment);
+    if retry_state.retries == 0 {
+        retry_state.max_retries = router.allowance(deployment, parsed.overrides.num_retries, None).retries;
+    }
+    let is_bare = retry_state.resend.as_ref().is_some_and(|resend| resend.is_bare)
+        || router.usage_refusals.borrow().has(selection.index, selection.ticket.at);
+    let include_usage = !is_bare
+        && counts_tokens(router, deployment, resolved.pool.strategy)
+        && stream_options::injects_usage(parsed, request.request.route, deployment);
+    let model = upstream_model(deployment, resolved);
+    let body = new_body(request, deployment, &model, include_usage);
+    let length = body.as_ref().map_or(request.body.len(), NewBody::length);
+    let headers = upstream_headers(request, deployment, &model, timeout, retry_state.max_retries, length);
+    count(router, selection.index, &retry_state);
+    retry_state.selection = Some(info);
+    retry_state.resend = None;
+    // The next attempt waits for leases of its own.
+    retry_state.lease_requests = None;
+    let attempt = Attempt {
+        deployment: selection.index,
+        model: parsed.model.to_string(),
+        pool: Arc::clone(&resolved.pool),
+        route: request.request.route.suffix,
+        overrides: parsed.overrides,
+        routing: parsed.routing.clone(),
+        timeout: match timeout {
+            Limit::Whole(timeout) | Limit::Gaps(timeout) => timeout,
+        },
+        is_client_timeout,
+        estimate,
+        stream: parsed.stream,
+        filters_usage_event: include_usage,
+        adds_stream_options: include_usage && !stream_options::are_the_clients(parsed),
+        ticket: selection.ticket,
+        selection: info,
+        detail: None,
+        is_on_reused_connection: false,
+        retry_state,
+    };
+    Sending { headers, body, attempt }
+}
+
+/// The model that the provider gets. Of a wildcard deployment, it has what the stars matched.
+fn upstream_model<'a>(deployment: &'a Deployment, resolved: &Resolved<'_>) -> Cow<'a, str> {
+    match resolved.captures.is_empty() {
+        true => Cow::Borrowed(deployment.model.as_str()),
+        false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
+    }
+}
+
+/// The body that the provider gets; `None` for the client's own.
+fn new_body(
+    request: &GroupRequest<'_>,
+    deployment: &Deployment,
+    model: &str,
+    include_usage: bool,
+) -> Option<NewBody> {
+    let GroupRequest { parsed, body, .. } = request;
+    let new = body::rewritten(body, parsed, request.request.route, deployment, model, include_usage);
+    // Envoy holds the client's body, so pieces of a merged body have to be copied.
+    match request.is_merged {
+        true => Some(NewBody::from(new.map_or_else(|| body.to_vec(), |new| new.joined(body)))),
+        false => new,
+    }
+}
+
+fn upstream_headers(
+    request: &GroupRequest<'_>,
+    deployment: &Deployment,
+    model: &str,
+    timeout: Limit,
+    max_retries: u32,
+    length: usize,
+) -> Headers {
+    let content_type = request.parsed.payload.content_type();
+    let framing = (&*content_type, length);
+    if !request.router.single_hop {
+        return headers::headers(request.request, deployment, model, timeout, framing);
+    }
+    let all = single_hop::for_all(timeout, max_retries);
+    let mut headers = headers::headers(request.request, deployment, model, all, framing);
+    single_hop::controls(&mut headers, max_retries, timeout);
+    headers
+}
+
+/// Whether a limit or the strategy needs the number of tokens that an answer takes.
+fn counts_tokens(router: &Router, deployment: &Deployment, strategy: Strategy) -> bool {
+    let is_limited = deployment.tpm.is_some() && !router.config.router.soft_limits;
+    is_limited || matches!(strategy, Strategy::UsageBased | Strategy::LowestLatency)
+}
+
+fn count(router: &Router, deployment: usize, retry_state: &RetryState) {
+    let mut metrics = router.metrics.borrow_mut();
+    metrics.inc_in_flight(deployment);
+    let is_retry = retry_state.retries > 0 && retry_state.resend.is_none();
+    let failed = retry_state.tried.last().filter(|_| is_retry);
+    if let Some(failed) = failed.and_then(|id| router.index_of(id)) {
+        metrics.retry(failed);
+    }
+}
+
+/// How long an attempt may take (BEHAVIOUR 7), and whether the client has set that.
+fn timeout(settings: &RouterSettings, parsed: &ParsedRequest<'_>, deployment: &Deployment) -> (Limit, bool) {
+    let configured = deployment.timeout.unwrap_or(settings.timeout);
+    let client = parsed.overrides.timeout;
+    let whole: (Duration, bool) = (client.unwrap_or(configured), client.is_some());
+    if !parsed.stream {
+        return (Limit::Whole(whole.0), whole.1);
+    }
+    let gaps = deployment.stream_timeout.or(settings.stream_timeout);
+    let (gap, is_client) = match (parsed.overrides.stream_timeout, gaps) {
+        (Some(gap), _) => (gap, true),
+        (None, Some(gap)) => (gap, false),
+        (None, None) => whole,
+    };
+    (Limit::Gaps(gap), is_client)
+}

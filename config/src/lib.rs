@@ -1,7 +1,7 @@
 //! LiteLLM's `config.yaml`, read into a [`Config`] or into errors.
 //!
-//! The generator and the filter both call [`read`] with the same text, so they agree on every cluster name
-//! and every id. A folder uses only folders above it:
+//! The generator and the filter both call [`read`] with the same text, so they agree on every
+//! cluster name and every id. A folder uses only folders above it:
 //!
 //! | folder | |
 //! |---|---|

@@ -9,11 +9,12 @@ const MIN: u32 = 25;
 /// A bound on endless loops.
 const MAX: u32 = 250;
 
-/// The edge's `num_retries`: one attempt and its retries for every group, order and priority that a request
-/// may reach.
+/// The edge's `num_retries`: one attempt and its retries for every group, order and priority that a
+/// request may reach.
 ///
-/// The filter sends a request to providers this often at most, whatever the request's own `num_retries` and
-/// `fallbacks` are. The edge's last attempt is reserved for a response that the one before could not give.
+/// The filter sends a request to providers this often at most, whatever the request's own
+/// `num_retries` and `fallbacks` are. The edge's last attempt is reserved for a response that the
+/// one before could not give.
 pub fn max_edge_retries(config: &Config) -> u32 {
     let router = &config.router;
     let deployments = config.deployments.iter().filter_map(|deployment| deployment.num_retries);

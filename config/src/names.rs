@@ -1,21 +1,21 @@
 //! Names that the generator writes into Envoy's configuration and the filter uses at run time.
 
-/// Request header with an id that the edge makes up, the same for every attempt of a request. Replaces what
-/// the client sent.
+/// Request header with an id that the edge makes up, the same for every attempt of a request.
+/// Replaces what the client sent.
 pub const STREAM_ID: &str = "x-request-id";
 /// Request header that the edge sets: 1 for the first attempt, 2 for the next.
 pub const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 /// Response header with which the filter asks the edge for another attempt. Never reaches a client.
 pub const RETRY: &str = "x-llm-retry";
-/// Response header of Envoy's own responses if the connection to the provider is older than the request: the
-/// provider may have closed it as idle. Never reaches a client.
+/// Response header of Envoy's own responses if the connection to the provider is older than the
+/// request: the provider may have closed it as idle. Never reaches a client.
 pub const REUSED: &str = "x-llm-reused";
 /// Request header with the cluster of the selected deployment.
 pub const CLUSTER: &str = "x-llm-cluster";
 /// The internal listener that runs the filter once per attempt, and the cluster that leads to it.
 pub const ATTEMPTS: &str = "attempts";
-/// The listener on a Unix socket that sends the body of a POST to Redis and returns the replies as a body, and
-/// the cluster that leads to it.
+/// The listener on a Unix socket that sends the body of a POST to Redis and returns the replies as
+/// a body, and the cluster that leads to it.
 pub const REDIS_HOP: &str = "redis-hop";
 /// The cluster of Redis itself.
 pub const REDIS: &str = "redis";
@@ -27,13 +27,15 @@ pub const HTTPS_PROXY_AUTHORIZATION: &str = "LLM_BALANCER_HTTPS_PROXY_AUTHORIZAT
 pub const HTTP_PROXY_AUTHORIZATION: &str = "LLM_BALANCER_HTTP_PROXY_AUTHORIZATION";
 /// Name, root id and VM id of the filter.
 pub const FILTER: &str = "llm-balancer";
-/// Root id of the filter in the last configuration of an instance, which deregisters it from the fleet.
+/// Root id of the filter in the last configuration of an instance, which deregisters it from the
+/// fleet.
 pub const DEREGISTER: &str = "llm-balancer-deregister";
 /// Root id of the filter on a listener without our edge: it runs once per request, not per attempt.
 pub const SINGLE_HOP: &str = "llm-balancer/single-hop";
 /// Prefix of the metrics.
 pub const METRIC_PREFIX: &str = "llm_balancer_";
-/// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits off.
+/// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
+/// off.
 pub const METRIC_LABELS: [&str; 11] = [
     "group",
     "deployment",

@@ -23,8 +23,8 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// Variables that LiteLLM looks up by itself and that are used, sorted.
     pub variables: Vec<String>,
-    /// Variables that the file or LiteLLM refers to and that are not set, or cannot be used as a credential,
-    /// sorted.
+    /// Variables that the file or LiteLLM refers to and that are not set, or cannot be used as a
+    /// credential, sorted.
     pub unusable_variables: Vec<String>,
 }
 

@@ -29,8 +29,8 @@ impl Wildcard {
 
     /// What each star matches, or `None` if the name does not match.
     ///
-    /// As the groups of a regular expression in which every star is `(.*)`: an earlier star matches as much as
-    /// possible. So the pieces are searched from the right, in linear time.
+    /// As the groups of a regular expression in which every star is `(.*)`: an earlier star matches
+    /// as much as possible. So the pieces are searched from the right, in linear time.
     pub fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         let (first, rest) = self.pieces.split_first().filter(|_| name.len() <= LONGEST_NAME)?;
         let (last, middle) = rest.split_last()?;

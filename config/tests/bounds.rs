@@ -1,4 +1,5 @@
-//! What a file may cost: memory and time grow with the file, and not with what it repeats or misspells.
+//! Reading takes memory and time in proportion to the size of a file, not to what it repeats or
+//! misspells.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
 
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use llm_balancer_config::{Finding, Reading, Severity, load, read};
 
-/// Far above what any of these takes, and far below what they took.
+/// Far above what any of these takes now, and far below what they took without a bound.
 const GENEROUS: Duration = Duration::from_secs(60);
 
 #[allow(clippy::disallowed_methods, reason = "a generous deadline")]
@@ -28,9 +29,9 @@ fn aliases_repeat_a_few_times_the_files_size_and_no_more() {
     let reading = in_time("a long text", &repeated(11_600));
     let [refused] = refusals(&reading)[..] else { panic!("{:?}", reading.findings) };
     assert_eq!(refused.message, "aliases repeat more than 200000 values or 1048576 bytes of text");
-    // A few repetitions are what anchors are for.
+    // A few repetitions are allowed.
     assert!(!in_time("ten times", &repeated(10)).findings.iter().any(|f| f.message.contains("aliases")));
-    // Keys count as well as values, and copies that nothing repeats as well as repetitions.
+    // Keys count too, and so do anchored copies that no alias repeats.
     let keys = format!("x-k: &a {{? {long}\n: 1}}\nx-all: [{}]\n", "*a,".repeat(100));
     assert!(in_time("a long key", &keys).findings[0].message.contains("bytes of text"));
     let nested = format!("x-n: {}{long}{}\n", "&a [".repeat(90), "]".repeat(90));
@@ -59,7 +60,7 @@ fn long_keys_around_many_maps_are_written_out_for_a_finding_alone() {
 }
 
 #[test]
-fn ten_thousand_misspellings_of_ten_thousand_names_are_told_in_a_moment() {
+fn ten_thousand_misspellings_of_ten_thousand_names_are_read_in_time() {
     let mut text = String::from("model_list:\n");
     for index in 0..10_000 {
         let params = format!("{{model: openai/m, api_key: k, api_base: 'http://h', rpm: {}}}", index + 1);
@@ -90,7 +91,7 @@ fn unknown_keys_by_the_hundred_thousand_leave_what_is_refused_to_be_seen() {
 
 #[test]
 fn include_is_read_once_by_however_many_ways_a_file_is_reached() {
-    // Every file includes all that follow it: two to the power of thirty ways to the last one.
+    // Every file includes all that follow it: 2^30 paths to the last one.
     let read_file = |name: &str| -> Result<String, String> {
         let number: usize = name.trim_end_matches(".yaml").parse().map_err(|_| "not found".to_owned())?;
         let all: Vec<String> = (number + 1..30).map(|next| format!("{next}.yaml")).collect();

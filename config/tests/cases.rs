@@ -1,8 +1,8 @@
 //! One file for each mistake, beside everything that is printed about it.
 //!
-//! `UPDATE=1 cargo test -p llm-balancer-config --test cases` rewrites what is printed; read the difference before
-//! you keep it. A first line `# env: NAME=value OTHER=value` sets the environment of a case; `\n`, `\r`, `\t` and `\s`
-//! (a blank) in a value are what they stand for.
+//! `UPDATE=1 cargo test -p llm-balancer-config --test cases` rewrites what is printed; read the
+//! difference before you keep it. A first line `# env: NAME=value OTHER=value` sets the environment
+//! of a case; `\n`, `\r`, `\t` and `\s` (a blank) in a value are what they stand for.
 
 #![allow(
     clippy::unwrap_used,
@@ -69,7 +69,7 @@ fn difference(expected: &str, actual: &str) -> String {
 }
 
 #[test]
-fn every_mistake_is_told_as_its_case_says() {
+fn every_mistake_has_the_findings_of_its_case() {
     let cases = directory("cases");
     let names = stems(&cases, "yaml");
     let update = std::env::var_os("UPDATE").is_some();
@@ -112,7 +112,7 @@ fn files_such_as_people_write_are_accepted() {
 
 /// The tables of the page are those of the program.
 #[test]
-fn the_page_says_what_the_program_does() {
+fn the_page_has_the_tables_of_the_program() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
     let mut page = fs::read_to_string(&path).unwrap();
     for (name, table) in llm_balancer_config::documented_tables() {

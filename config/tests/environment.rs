@@ -1,4 +1,4 @@
-//! What the environment says where the file is silent, variable by variable, as LiteLLM looks it up.
+//! Environment variables that LiteLLM looks up by itself, one by one.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of a test")]
 
@@ -74,7 +74,7 @@ fn a_base_comes_from_the_variable_of_its_provider_unless_the_file_has_one() {
     for (params, variables, shown) in table {
         let config = config(params, variables);
         assert_eq!(config.deployments[0].endpoint.display_url, shown, "{params} {variables:?}");
-        // The filter reads the same file, and must find the same.
+        // The filter gets the variable too.
         for (name, _) in variables {
             let needed = !params.contains("api_base");
             assert!(!needed || config.env_names.iter().any(|known| known == name), "{name}");
@@ -112,7 +112,7 @@ fn an_organization_of_the_environment_that_no_header_can_hold_is_refused_by_its_
 }
 
 #[test]
-fn openais_organization_comes_from_the_environment_and_goes_to_openai_alone() {
+fn openais_organization_comes_from_the_environment_and_goes_to_openai_only() {
     let organization = |params: &str, variables: &[(&str, &str)]| {
         let config = config(params, variables);
         let mut headers = config.deployments[0].headers.iter();
@@ -127,7 +127,7 @@ fn openais_organization_comes_from_the_environment_and_goes_to_openai_alone() {
 }
 
 #[test]
-fn the_time_limit_of_the_environment_stands_where_no_section_has_one() {
+fn the_timeout_of_the_environment_applies_if_no_section_has_one() {
     let variables = [("REQUEST_TIMEOUT", "12.5")];
     let params = "model: openai/m, api_key: k";
     assert_eq!(config(params, &variables).router.timeout, Duration::from_secs_f64(12.5));
@@ -136,7 +136,7 @@ fn the_time_limit_of_the_environment_stands_where_no_section_has_one() {
 }
 
 #[test]
-fn a_number_of_the_environment_that_is_none_is_told_by_its_variable() {
+fn an_invalid_number_of_the_environment_is_reported_by_its_variable() {
     let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
     for variable in ["REQUEST_TIMEOUT", "DEFAULT_COOLDOWN_TIME_SECONDS", "ROUTER_MAX_FALLBACKS"] {
         let reading = reading(text, &[(variable, "10 minutes")]);
@@ -147,7 +147,7 @@ fn a_number_of_the_environment_that_is_none_is_told_by_its_variable() {
 }
 
 #[test]
-fn ssl_verify_of_the_environment_goes_before_the_files_and_after_the_deployments() {
+fn ssl_verify_of_the_environment_overrides_the_file_but_not_a_deployment() {
     let tls = |params: &str, sections: &str, value: &str| {
         let params = format!("model: openai/m, api_key: k{params}");
         config_with(&params, sections, &[("SSL_VERIFY", value)]).deployments[0].endpoint.tls.clone()
@@ -163,7 +163,7 @@ fn ssl_verify_of_the_environment_goes_before_the_files_and_after_the_deployments
 }
 
 #[test]
-fn the_first_variable_that_names_cas_counts_and_the_files_section_goes_before_the_process() {
+fn the_first_variable_with_cas_is_used_and_the_file_overrides_the_process() {
     let bundle = |sections: &str, variables: &[(&str, &str)]| {
         config_with("model: openai/m, api_key: k", sections, variables).ca_bundle
     };
@@ -187,7 +187,7 @@ fn what_was_read_where_the_file_is_silent_is_named() {
 }
 
 #[test]
-fn a_base_of_the_environment_that_is_none_is_told_by_its_variable() {
+fn an_invalid_base_of_the_environment_is_reported_by_its_variable() {
     let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
     let reading = reading(text, &[("OPENAI_BASE_URL", "gateway.example/v1")]);
     assert!(reading.config.is_none());

@@ -1,4 +1,4 @@
-//! What comes out of a file, as the router and the generator see it.
+//! The configuration of a file, as the router and the generator see it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
 
@@ -47,7 +47,7 @@ fn deployment(params: &str) -> Deployment {
     config(&with_params(params)).deployments.remove(0)
 }
 
-/// A file with one sound deployment, and more behind it.
+/// A file with one valid deployment, and more sections.
 fn with_settings(rest: &str) -> Config {
     config(&format!("{}{rest}", with_params("model: gpt-4o")))
 }
@@ -311,7 +311,7 @@ fn limits_come_from_the_params_then_the_item_then_the_info() {
 }
 
 #[test]
-fn a_limit_of_zero_is_none_and_hides_that_of_model_info() {
+fn a_limit_of_zero_is_unlimited_and_overrides_model_info() {
     let text = with_params("model: gpt-4o, rpm: 0, tpm: 5, max_parallel_requests: 0").replacen(
         "    litellm_params",
         "    model_info: {rpm: 7}\n    litellm_params",
@@ -480,7 +480,7 @@ fn defaults_of_all_deployments_give_way_to_their_own() {
 }
 
 #[test]
-fn a_master_key_counts_wherever_it_stands() {
+fn a_master_key_is_required_wherever_it_is_written() {
     let key = |config: Config| config.server.master_key.map(|key| key.reveal().to_owned());
     let rows = [
         "general_settings: {master_key: os.environ/OPENAI_API_KEY}\n",
@@ -498,7 +498,7 @@ fn a_master_key_counts_wherever_it_stands() {
 }
 
 #[test]
-fn the_section_of_the_environment_goes_before_the_process() {
+fn environment_variables_override_the_process() {
     let text = "environment_variables: {OPENAI_API_KEY: sk-section, KEY: os.environ/OPENAI_API_KEY, LOOP: os.environ/LOOP}\n";
     let config = config(&format!(
         "{text}{}",
@@ -511,7 +511,7 @@ fn the_section_of_the_environment_goes_before_the_process() {
 }
 
 #[test]
-fn providers_are_verified_unless_told_otherwise() {
+fn providers_are_verified_by_default() {
     let tls = |text: &str| config(text).deployments.remove(0).endpoint.tls;
     assert_eq!(tls(&with_params("model: gpt-4o")), Tls::SystemCas);
     assert_eq!(tls(&with_params("model: gpt-4o, ssl_verify: False")), Tls::Unverified);
@@ -540,7 +540,7 @@ router_settings: {fallbacks: [{everywhere: [production]}]}
 }
 
 #[test]
-fn a_merged_document_says_what_its_files_say() {
+fn a_merged_document_has_the_configuration_of_its_files() {
     let read_file = |path: &str| {
         match path {
         "conf/config.yaml" => Ok("include: [parts/a.yaml, b.yaml, b.yaml]\nmodel_list:\n- model_name: g\n  litellm_params: {model: gpt-4o, temperature: 1.0e-7, stop: [1.0, 'é\u{2028}', ~], top_p: .5, n: 010}\nlitellm_settings: {num_retries: 1}\n".to_owned()),
@@ -567,7 +567,7 @@ fn a_merged_document_says_what_its_files_say() {
 }
 
 #[test]
-fn a_file_that_includes_nothing_is_handed_on_unchanged() {
+fn a_file_without_includes_is_unchanged() {
     let text = format!("# a comment\n{}", with_params("model: gpt-4o"));
     let loaded = load("c.yaml", &|_| Ok(text.clone()), &environment);
     assert_eq!(loaded.text, text);

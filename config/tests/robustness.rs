@@ -1,4 +1,4 @@
-//! No text makes the reader panic, and whatever it makes of it obeys the contract.
+//! No text makes the reader panic, and every result keeps the contract of `read`.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ fn texts() -> Vec<Vec<u8>> {
     files.into_iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// Reads what the bytes say, in an environment where every second variable is set.
+/// Reads the bytes as a file. Every second variable is set.
 fn survives(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let env = |name: &str| name.len().is_multiple_of(2).then(|| format!("value-{name}"));
@@ -42,7 +42,7 @@ fn survives(bytes: &[u8]) {
 }
 
 #[test]
-fn a_file_cut_off_anywhere_is_told_what_is_wrong() {
+fn a_file_cut_off_anywhere_is_read_or_has_an_error() {
     for text in texts() {
         for end in 0..text.len() {
             survives(&text[..end]);
@@ -52,7 +52,8 @@ fn a_file_cut_off_anywhere_is_told_what_is_wrong() {
 
 #[test]
 fn a_flipped_byte_anywhere_is_survived() {
-    // One flip turns letters and YAML into other ASCII, the other leaves ASCII; eleven keeps the positions moving.
+    // One flip turns letters and YAML into other ASCII, the other leaves ASCII; eleven keeps the
+    // positions moving.
     for (turn, text) in texts().into_iter().enumerate() {
         for position in (turn % 11..text.len()).step_by(11) {
             for flip in [0x1a, 0xa0] {

@@ -1,39 +1,40 @@
-//! What the router has counted, handed in to Envoy's statistics once a second.
+//! Flushes what the router has counted to Envoy's statistics, once a second.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use llm_balancer_router::telemetry::metrics::Change;
+use proxy_wasm::types::MetricType;
 
-use crate::host::{self, MetricType};
+use crate::hostcalls;
 
 thread_local! {
-    /// Envoy's numbers of the metrics that this VM has named, whichever configuration it was for.
-    static KNOWN: RefCell<HashMap<String, u32>> = RefCell::default();
+    /// Envoy's ids of the metrics that this VM has defined, for all its configurations.
+    static IDS: RefCell<HashMap<String, u32>> = RefCell::default();
 }
 
-/// Hands in one change.
+/// Applies one change.
 pub(crate) fn flush(name: &str, change: Change) {
     let kind = match change {
         Change::Add(_) => MetricType::Counter,
         Change::GaugeDelta(_) | Change::Gauge(_) => MetricType::Gauge,
         Change::Observe(_) => MetricType::Histogram,
     };
-    let Some(id) = number(kind, name) else { return };
+    let Some(id) = id(kind, name) else { return };
     match change {
-        Change::Add(count) => host::increment_metric(id, i64::try_from(count).unwrap_or(i64::MAX)),
-        Change::GaugeDelta(by) => host::increment_metric(id, by),
-        Change::Gauge(value) | Change::Observe(value) => host::record_metric(id, value),
+        Change::Add(count) => hostcalls::increment_metric(id, i64::try_from(count).unwrap_or(i64::MAX)),
+        Change::GaugeDelta(by) => hostcalls::increment_metric(id, by),
+        Change::Gauge(value) | Change::Observe(value) => hostcalls::record_metric(id, value),
     }
 }
 
-fn number(kind: MetricType, name: &str) -> Option<u32> {
-    KNOWN.with_borrow_mut(|known| {
-        if let Some(id) = known.get(name) {
+fn id(kind: MetricType, name: &str) -> Option<u32> {
+    IDS.with_borrow_mut(|ids| {
+        if let Some(id) = ids.get(name) {
             return Some(*id);
         }
-        let id = host::define_metric(kind, name).ok()?;
-        known.insert(name.to_owned(), id);
+        let id = hostcalls::define_metric(kind, name).ok()?;
+        ids.insert(name.to_owned(), id);
         Some(id)
     })
 }

@@ -1,274 +1,341 @@
-//! Calls to Redis: one pipeline each, through a listener of this process that turns a POST into bytes on a connection.
+//! Calls to Redis: one pipeline each, through a listener of this process that turns the body of a
+//! POST into bytes on a connection.
 //!
-//! Requests wait for leases, and for nothing else; they wait together where they can, and never longer than a call may take.
+//! Requests wait for leases, and for nothing else. They wait together where they can, and not longer
+//! than 50 ms.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
-use llm_balancer_config::names;
-use llm_balancer_router::http::headers::Headers;
+use llm_balancer_config::{Config, names};
 use llm_balancer_router::state::lease::Shortfall;
 use llm_balancer_router::state::membership::Membership;
 use llm_balancer_router::telemetry::metrics::{Change, series};
 use llm_balancer_router::{Call, CallResult, RedisTransition};
+use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
+use proxy_wasm::types::{BufferType, MapType};
 
-use crate::Worker;
-use crate::host::{self, BufferType, LogLevel, MapType};
-use crate::metrics;
-use crate::shared::SharedData;
+use crate::filter::Filter;
+use crate::http_stream::StreamHandle;
+use crate::shared_data::SharedData;
+use crate::{hostcalls, metrics};
 
-/// How often we look whether a call takes too long.
-const LOOK: Duration = Duration::from_millis(10);
-/// After so many looks it does: what a request may wait is 50 ms. Looks are counted and not time, because on a machine that has
-/// no time for us, both the looks and the answers come late.
+/// How often calls are checked for their timeout, while requests wait for them.
+const TICK: Duration = Duration::from_millis(10);
+/// Ticks that a request waits: 50 ms. Ticks are counted and not time, because on a busy machine both
+/// the ticks and the answers are late.
 const PATIENCE: u8 = 5;
-/// What a call may take. An answer that comes late is of use: what it grants would be lost otherwise.
+/// Ticks that a call may take which no request waits for.
+const LONG_PATIENCE: u8 = PATIENCE * 20;
+/// How often unused leases are returned.
+const RETURN: Duration = Duration::from_millis(20);
+/// Envoy's timeout of a call. A late answer is of use: what it grants would be lost otherwise.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The calls of one worker.
-#[derive(Default)]
+/// The calls of one configuration on one worker.
 pub(crate) struct Redis {
-    /// By the host's token.
+    /// Envoy's shared queue that wakes up the root context; `None` without a Redis.
+    queue: Option<u32>,
+    /// Whether the root context is awake, or is going to be.
+    is_awake: Cell<bool>,
+    outbox: RefCell<Outbox>,
+    /// By the SDK's token.
     calls: RefCell<HashMap<u32, Pending>>,
-    /// Deployments that this worker has leased, as long as something may be left of it.
+    /// Deployments on which this worker may have unused leases.
     held: RefCell<Vec<usize>>,
-    /// Requests that got nothing, while others may be about to give back: they ask again with the next tick.
+    /// Requests that got nothing, while others may be about to return their lease: they acquire again
+    /// with the next tick.
     parked: RefCell<Vec<Waiting>>,
 }
 
-/// A request by its context, and what it shortfall.
-pub(crate) type Waiting = (u32, Vec<(usize, u64)>);
+/// What streams have queued since the root context was last awake.
+#[derive(Default)]
+struct Outbox {
+    waiting: Vec<Waiting>,
+    refills: Vec<usize>,
+}
+
+/// A request, and the deployments on which it lacks a lease for so many tokens.
+type Waiting = (StreamHandle, Vec<(usize, u64)>);
 
 struct Pending {
     call: Call,
-    looks: u8,
-    /// NoDeployment waits for it any more.
-    is_overdue: bool,
-    /// Contexts of the requests that wait for it.
-    waiting: Vec<u32>,
+    ticks: u8,
+    has_timed_out: bool,
+    /// Requests that wait for it.
+    waiting: Vec<StreamHandle>,
 }
 
 impl Redis {
-    /// Says that it is there, until something else is known, as it may be from a configuration before this one.
-    pub(crate) fn start() {
-        is_up(!Membership::read(&SharedData).is_redis_down);
-    }
-
-    /// Tells the other instances that this one ends.
-    pub(crate) fn say_goodbye(&self, worker: &Worker) {
-        if let Some(call) = worker.decide(|router, moment| router.fleet()?.deregister(moment)) {
-            self.send(worker, call, Vec::new());
+    /// For the configuration of this root context.
+    pub(crate) fn new(vm: u32, root: u32, config: &Config) -> Self {
+        let queue = config.redis.as_ref().and_then(|_| {
+            // A configuration before this one may have found Redis down.
+            set_up_gauge(!Membership::read(&SharedData).is_redis_down);
+            register_shared_queue(&format!("{}/{vm}/{root}", names::REDIS)).ok()
+        });
+        Self {
+            queue,
+            is_awake: Cell::new(false),
+            outbox: RefCell::default(),
+            calls: RefCell::default(),
+            held: RefCell::default(),
+            parked: RefCell::default(),
         }
     }
 
-    /// Whether this is the token of a call.
-    pub(crate) fn knows(&self, token: u32) -> bool {
-        self.calls.borrow().contains_key(&token)
+    /// Queues a request for a lease on any of these deployments.
+    pub(crate) fn await_lease(&self, filter: &Filter, stream: StreamHandle, shortfall: Vec<(usize, u64)>) {
+        self.outbox.borrow_mut().waiting.push((stream, shortfall));
+        self.wake_up(filter);
     }
 
-    /// How soon there is something to do with time, if there is.
-    pub(crate) fn is_due_within(&self) -> Option<Duration> {
-        let waits = self.calls.borrow().values().any(|pending| !pending.is_overdue);
-        match waits || !self.parked.borrow().is_empty() {
-            true => Some(LOOK),
-            false => (!self.held.borrow().is_empty()).then_some(Duration::from_millis(20)),
+    /// Queues a lease that is nearly used up.
+    pub(crate) fn refill(&self, filter: &Filter, deployment: usize) {
+        self.outbox.borrow_mut().refills.push(deployment);
+        self.wake_up(filter);
+    }
+
+    /// Makes Envoy call `on_queue_ready` when this callback is over; by the next tick at the latest.
+    pub(crate) fn wake_up(&self, filter: &Filter) {
+        let Some(queue) = self.queue else { return };
+        if !self.is_awake.replace(true) && enqueue_shared_queue(queue, None).is_err() {
+            filter.timers.request_tick(Some(TICK));
         }
     }
 
-    /// Lets requests wait for leases on any of these deployments, each for what it shortfall there; says whether they do.
-    pub(crate) fn lease(&self, worker: &Worker, requests: Vec<Waiting>) -> bool {
+    /// The root context is awake: no wake-up is needed until [`Redis::sleep`].
+    pub(crate) fn stay_awake(&self) {
+        self.is_awake.set(true);
+    }
+
+    /// The callback of the root context is over.
+    pub(crate) fn sleep(&self) {
+        self.is_awake.set(false);
+    }
+
+    /// Sends what streams have queued. Returns the requests that need not wait, because Redis is down.
+    pub(crate) fn flush(&self, filter: &Filter) -> Vec<StreamHandle> {
+        if self.queue.is_none() {
+            return Vec::new();
+        }
+        self.publish_cooldowns(filter);
+        let Outbox { waiting, refills } = self.outbox.take();
+        for deployment in refills {
+            self.acquire(filter, HashMap::from([(deployment, Shortfall::default())]), &[]);
+        }
+        if waiting.is_empty() {
+            return Vec::new();
+        }
         if !self.parked.borrow().is_empty() {
-            self.park(worker, requests);
-            return true;
+            self.parked.borrow_mut().extend(waiting);
+            self.request_tick(filter);
+            return Vec::new();
         }
+        self.acquire_for(filter, waiting)
+    }
+
+    /// Sends what streams have queued, but lets requests wait for the next tick.
+    pub(crate) fn park(&self, filter: &Filter) -> Vec<StreamHandle> {
+        let waiting = std::mem::take(&mut self.outbox.borrow_mut().waiting);
+        if !waiting.is_empty() {
+            self.parked.borrow_mut().extend(waiting);
+            self.request_tick(filter);
+        }
+        self.flush(filter)
+    }
+
+    /// Acquires leases for requests, each for what it lacks. Returns those that do not wait.
+    fn acquire_for(&self, filter: &Filter, requests: Vec<Waiting>) -> Vec<StreamHandle> {
         let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
-        for (index, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
-            let all = shortfall.entry(*index).or_default();
-            all.requests = all.requests.saturating_add(1);
-            all.tokens = all.tokens.saturating_add(*tokens);
+        for (deployment, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
+            let sum = shortfall.entry(*deployment).or_default();
+            sum.requests = sum.requests.saturating_add(1);
+            sum.tokens = sum.tokens.saturating_add(*tokens);
         }
-        let waiting: Vec<u32> = requests.iter().map(|(context, _)| *context).collect();
-        if self.join(&shortfall, &waiting) {
+        let waiting: Vec<StreamHandle> = requests.into_iter().map(|(stream, _)| stream).collect();
+        if self.acquire(filter, shortfall, &waiting) { Vec::new() } else { waiting }
+    }
+
+    /// Acquires leases, or joins a call for one of them. Returns whether the requests wait for it.
+    fn acquire(
+        &self,
+        filter: &Filter,
+        shortfall: HashMap<usize, Shortfall>,
+        waiting: &[StreamHandle],
+    ) -> bool {
+        if self.join(&shortfall, waiting) {
             return true;
         }
         let shortfall: Vec<_> = shortfall.into_iter().collect();
-        let call = worker.decide(|router, moment| router.fleet()?.acquire(&shortfall, moment));
-        call.is_some_and(|call| self.send(worker, call, waiting))
+        let call = filter.decide(|router, moment| router.fleet()?.acquire(&shortfall, moment));
+        call.is_some_and(|call| self.send(filter, call, waiting.to_vec()))
     }
 
-    /// Lets requests wait for the next tick.
-    pub(crate) fn park(&self, worker: &Worker, requests: Vec<Waiting>) {
-        self.parked.borrow_mut().extend(requests);
-        self.hurry(worker);
-    }
-
-    fn hurry(&self, worker: &Worker) {
-        worker.clock.hurry(self.is_due_within());
-    }
-
-    /// Waits for a call that is under way for one of the same deployments.
-    fn join(&self, shortfall: &HashMap<usize, Shortfall>, waiting: &[u32]) -> bool {
+    /// Waits for a call that is under way for one of the same deployments, and has not timed out.
+    fn join(&self, shortfall: &HashMap<usize, Shortfall>, waiting: &[StreamHandle]) -> bool {
         let mut calls = self.calls.borrow_mut();
-        // One that has taken too long already is no use to wait for.
         let is_same = |pending: &&mut Pending| {
-            !pending.is_overdue && pending.call.leases().any(|index| shortfall.contains_key(&index))
+            !pending.has_timed_out && pending.call.leases().any(|index| shortfall.contains_key(&index))
         };
-        let same = calls.values_mut().find(is_same);
-        if let Some(pending) = same {
-            pending.waiting.extend_from_slice(waiting);
-            return true;
-        }
-        false
+        let Some(pending) = calls.values_mut().find(is_same) else { return false };
+        pending.waiting.extend_from_slice(waiting);
+        true
     }
 
-    /// Asks for more of a lease that is nearly used up, unless that is under way.
-    pub(crate) fn refill(&self, worker: &Worker, index: usize) {
-        let shortfall = HashMap::from([(index, Shortfall::default())]);
-        if self.join(&shortfall, &[]) {
-            return;
-        }
-        let call =
-            worker.decide(|router, moment| router.fleet()?.acquire(&[(index, Shortfall::default())], moment));
-        if let Some(call) = call {
-            self.send(worker, call, Vec::new());
-        }
-    }
-
-    /// Tells the other instances what they should not have to wait for.
-    pub(crate) fn tell_news(&self, worker: &Worker) {
-        let begun = worker.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
-        for index in begun.unwrap_or_default() {
-            if let Some(call) = worker.decide(|router, moment| router.fleet()?.publish(index, moment)) {
-                self.send(worker, call, Vec::new());
+    /// Publishes cooldowns that have begun to the other instances.
+    fn publish_cooldowns(&self, filter: &Filter) {
+        let begun = filter.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
+        for deployment in begun.unwrap_or_default() {
+            let call = filter.decide(|router, moment| router.fleet()?.publish(deployment, moment));
+            if let Some(call) = call {
+                self.send(filter, call, Vec::new());
             }
         }
     }
 
-    /// What happens with time: nobody waits for too long, unused leases are given back, and once a second the instances
-    /// exchange. Returns the requests that wait no longer.
-    pub(crate) fn tick(&self, worker: &Worker, is_beat: bool) -> Vec<u32> {
-        let mut released = self.timed_out(worker);
+    /// Removes this instance from the fleet.
+    pub(crate) fn deregister(&self, filter: &Filter) {
+        if let Some(call) = filter.decide(|router, moment| router.fleet()?.deregister(moment)) {
+            self.send(filter, call, Vec::new());
+        }
+    }
+
+    /// Times out calls, returns unused leases, and once a second exchanges with the other instances.
+    /// Returns the requests that no longer wait.
+    pub(crate) fn on_tick(&self, filter: &Filter, is_heartbeat: bool) -> Vec<StreamHandle> {
+        let mut released = self.time_out(filter);
         let parked = self.parked.take();
         if !parked.is_empty() {
-            let contexts: Vec<u32> = parked.iter().map(|(context, _)| *context).collect();
-            if !self.lease(worker, parked) {
-                released.extend(contexts);
+            released.extend(self.acquire_for(filter, parked));
+        }
+        self.publish_cooldowns(filter);
+        self.return_leases(filter);
+        if is_heartbeat {
+            let calls = filter.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
+            for call in calls.into_iter().flatten() {
+                self.send(filter, call, Vec::new());
             }
         }
-        self.tell_news(worker);
-        let mut held = self.held.take();
-        let call = match held.is_empty() {
-            true => None,
-            false => worker.decide(|router, moment| router.fleet()?.release_unused(&mut held, moment)),
-        };
-        self.held.borrow_mut().extend(held);
-        let exchange = match is_beat {
-            true => worker.decide(|router, moment| Some(router.fleet()?.exchange(moment))),
-            false => None,
-        };
-        for call in call.into_iter().chain(exchange.into_iter().flatten()) {
-            self.send(worker, call, Vec::new());
-        }
-        self.hurry(worker);
+        self.request_tick(filter);
         released
     }
 
-    /// The requests that have waited for long enough.
-    fn timed_out(&self, worker: &Worker) -> Vec<u32> {
+    fn return_leases(&self, filter: &Filter) {
+        let mut held = self.held.take();
+        if held.is_empty() {
+            return;
+        }
+        let call = filter.decide(|router, moment| router.fleet()?.release_unused(&mut held, moment));
+        self.held.borrow_mut().extend(held);
+        if let Some(call) = call {
+            self.send(filter, call, Vec::new());
+        }
+    }
+
+    /// Returns the requests that have waited for long enough.
+    fn time_out(&self, filter: &Filter) -> Vec<StreamHandle> {
         let mut released = Vec::new();
-        let mut is_news = false;
+        let mut has_timed_out = false;
         for pending in self.calls.borrow_mut().values_mut() {
-            pending.looks = pending.looks.saturating_add(1);
-            // What nobody waits for may take its time, on a machine or a line that is busy.
-            let patience = if pending.waiting.is_empty() { PATIENCE.saturating_mul(20) } else { PATIENCE };
-            if !pending.is_overdue && pending.looks >= patience {
-                (pending.is_overdue, is_news) = (true, true);
+            pending.ticks = pending.ticks.saturating_add(1);
+            let patience = if pending.waiting.is_empty() { LONG_PATIENCE } else { PATIENCE };
+            if !pending.has_timed_out && pending.ticks >= patience {
+                (pending.has_timed_out, has_timed_out) = (true, true);
                 released.append(&mut pending.waiting);
             }
         }
-        if is_news {
-            log(worker.decide(|router, moment| Some(router.fleet()?.timed_out(moment))));
+        if has_timed_out {
+            report(filter.decide(|router, moment| Some(router.fleet()?.timed_out(moment))));
         }
         released
     }
 
-    /// Sends a call on behalf of the worker, so that it does not end with the request that happened to make it.
-    fn send(&self, worker: &Worker, call: Call, waiting: Vec<u32>) -> bool {
-        let headers: Headers =
-            [(":method", "POST"), (":path", "/"), (":authority", names::REDIS), (":scheme", "http")]
-                .into_iter()
-                .collect();
-        let current = worker.current.get();
-        let sent = host::set_effective_context(worker.root)
-            .and_then(|()| host::call(names::REDIS_HOP, &headers, &call.bytes, TIMEOUT));
-        if current != 0 {
-            let _ = host::set_effective_context(current);
-        }
-        match sent {
+    /// Sends a call. To be called from the root context only: the SDK gives it the answer.
+    fn send(&self, filter: &Filter, call: Call, waiting: Vec<StreamHandle>) -> bool {
+        let headers =
+            vec![(":method", "POST"), (":path", "/"), (":authority", names::REDIS), (":scheme", "http")];
+        match dispatch_http_call(names::REDIS_HOP, headers, Some(&call.bytes), Vec::new(), TIMEOUT) {
             Ok(token) => {
-                let pending = Pending { call, looks: 0, is_overdue: false, waiting };
+                let pending = Pending { call, ticks: 0, has_timed_out: false, waiting };
                 self.calls.borrow_mut().insert(token, pending);
-                self.hurry(worker);
+                self.request_tick(filter);
                 true
             }
             Err(_) => {
-                self.take_in(worker, call, None, false);
+                self.apply_reply(filter, call, None, false);
                 false
             }
         }
     }
 
-    /// An answer has come, or will not come any more: the requests that waited for it, and whether it grants anything.
-    pub(crate) fn answered(&self, worker: &Worker, token: u32) -> (Vec<u32>, bool) {
-        let Some(Pending { call, waiting, looks, .. }) = self.calls.borrow_mut().remove(&token) else {
+    /// Applies an answer, or that there is none. Returns the requests that waited for it, and whether
+    /// it grants anything.
+    pub(crate) fn on_reply(&self, filter: &Filter, token: u32) -> (Vec<StreamHandle>, bool) {
+        let Some(Pending { call, waiting, ticks, .. }) = self.calls.borrow_mut().remove(&token) else {
             return (Vec::new(), false);
         };
-        let is_ok = host::header(MapType::CallResponse, ":status").as_deref() == Some("200");
-        let body = is_ok.then(|| host::buffer(BufferType::CallResponseBody));
-        let granted = self.take_in(worker, call, body.as_deref(), looks >= PATIENCE);
+        let status = hostcalls::header(MapType::HttpCallResponseHeaders, ":status");
+        let is_ok = status.as_deref() == Some("200");
+        let body = is_ok.then(|| hostcalls::buffer(BufferType::HttpCallResponseBody));
+        let granted = self.apply_reply(filter, call, body.as_deref(), ticks >= PATIENCE);
         (waiting, granted)
     }
 
-    fn take_in(&self, worker: &Worker, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
-        {
-            let mut held = self.held.borrow_mut();
-            for index in call.leases() {
-                if !held.contains(&index) {
-                    held.push(index);
-                }
-            }
-        }
+    fn apply_reply(&self, filter: &Filter, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
+        self.hold(&call);
         let CallResult { transition, granted, needs_resync, .. } =
-            worker.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
-        log(Some(transition));
+            filter.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
+        report(Some(transition));
         if needs_resync {
-            let calls = worker.decide(|router, moment| Some(router.fleet()?.resync(moment)));
+            let calls = filter.decide(|router, moment| Some(router.fleet()?.resync(moment)));
             for call in calls.into_iter().flatten() {
-                self.send(worker, call, Vec::new());
+                self.send(filter, call, Vec::new());
             }
         }
-        self.hurry(worker);
+        self.request_tick(filter);
         granted
+    }
+
+    fn hold(&self, call: &Call) {
+        let mut held = self.held.borrow_mut();
+        for deployment in call.leases() {
+            if !held.contains(&deployment) {
+                held.push(deployment);
+            }
+        }
+    }
+
+    fn request_tick(&self, filter: &Filter) {
+        filter.timers.request_tick(self.tick_interval());
+    }
+
+    fn tick_interval(&self) -> Option<Duration> {
+        let is_waited_for = self.calls.borrow().values().any(|pending| !pending.has_timed_out);
+        match is_waited_for || !self.parked.borrow().is_empty() {
+            true => Some(TICK),
+            false => (!self.held.borrow().is_empty()).then_some(RETURN),
+        }
     }
 }
 
-/// Gauge: 1 while limits are shared, 0 while each instance has its share of them.
-fn is_up(is_up: bool) {
+/// Gauge: 1 while instances share the limits, 0 while each has its part of them.
+fn set_up_gauge(is_up: bool) {
     metrics::flush(&series("redis_up", &[]), Change::Gauge(u64::from(is_up)));
 }
 
-fn log(transition: Option<RedisTransition>) {
-    let message = match transition {
-        None | Some(RedisTransition::None) => return,
+fn report(transition: Option<RedisTransition>) {
+    match transition {
+        None | Some(RedisTransition::None) => {}
         Some(RedisTransition::Down(problem)) => {
-            is_up(false);
-            format!("Redis is unavailable: {problem}; this instance keeps to its share of the limits")
+            set_up_gauge(false);
+            let effect = "this instance keeps to its share of the limits";
+            log::warn!("{}: Redis is unavailable: {problem}; {effect}", names::FILTER);
         }
         Some(RedisTransition::Up) => {
-            is_up(true);
-            "Redis is available again; limits are shared".to_owned()
+            set_up_gauge(true);
+            log::warn!("{}: Redis is available again; limits are shared", names::FILTER);
         }
-    };
-    host::log(LogLevel::Warn, &format!("{}: {message}", names::FILTER));
+    }
 }

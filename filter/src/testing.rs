@@ -1,19 +1,17 @@
-//! What the filter does for tests alone, in a build of its own.
+//! A build for tests: it checks the store at start, and traps when a request asks for it.
 
-use std::hash::{BuildHasher, RandomState};
-
+use llm_balancer_router::http::headers::Headers;
 use llm_balancer_router::state::store::contract;
 
-use crate::host::{self, LogLevel};
-use crate::shared::SharedData;
+use crate::shared_data::SharedData;
 
 /// A request with this header ends the VM.
 const TRAP: &str = "x-llm-trap";
 
-/// Checks Envoy's shared data by the same contract as every other store, and says what came of it.
+/// Checks Envoy's shared data by the contract of stores, and logs the result.
 pub(crate) fn check_the_store() {
     // Keys cannot be removed, so each check has its own.
-    let prefix = format!("contract/{}", RandomState::new().hash_one("contract"));
+    let prefix = format!("contract/{}", getrandom::u64().unwrap_or_default());
     let kept = match contract::check(&SharedData, &prefix) {
         Ok(()) => "kept".to_owned(),
         Err(what) => format!("broken: {what}"),
@@ -21,11 +19,11 @@ pub(crate) fn check_the_store() {
     // All workers and the main thread add to one number at the same time.
     let added = contract::add(&SharedData, "contract/sum", 1000);
     let sum = added.and_then(|()| contract::number(&SharedData, "contract/sum"));
-    host::log(LogLevel::Warn, &format!("the contract of stores is {kept}; the sum is {sum:?}"));
+    log::warn!("the contract of stores is {kept}; the sum is {sum:?}");
 }
 
 /// Ends the VM, if the request says so.
-pub(crate) fn trap_if_asked(headers: &llm_balancer_router::http::headers::Headers) {
+pub(crate) fn trap_if_asked(headers: &Headers) {
     if headers.get(TRAP).is_some() {
         core::arch::wasm32::unreachable()
     }

@@ -16,6 +16,7 @@ pub mod request;
 mod select;
 pub mod state;
 mod strategy;
+pub mod stream;
 pub mod telemetry;
 pub mod upstream;
 

@@ -38,7 +38,7 @@ fn attempt(world: &mut World, answer: Answer) -> bool {
     world.chat("paris", "", |_| answer);
     let (bytes, _) = llm_balancer_router::state::store::Store::get(&*world.store, "d/paris").unwrap();
     let record = llm_balancer_router::state::record::Record::decode(&bytes).unwrap();
-    record.cooldown.at(world.now).is_some()
+    record.cooldown.active_until(world.now).is_some()
 }
 
 /// Successes and failures in random order, never more failures than successes; and then one failure more.

@@ -344,7 +344,8 @@ impl Simulation {
             || limits.tpm.is_some_and(|tpm| window.tokens + self.reserved(place, most) > tpm);
         // The dead keep their slots for a few seconds; whether they still do, nobody says here.
         let is_busy = limits.parallel.is_some_and(|slots| record.in_flight() >= slots);
-        let ends = [record.cooldown.at(now), is_full.then(|| window.ends()), is_busy.then_some(now)];
+        let ends =
+            [record.cooldown.active_until(now), is_full.then(|| window.ends()), is_busy.then_some(now)];
         ends.into_iter().flatten().max()
     }
 
@@ -373,7 +374,7 @@ impl Simulation {
         let told: u64 = told.1.parse().unwrap();
         assert!((1..=first).contains(&told), "told {told}, but: {chances:?} at {:?}", self.now());
         // A worker may not yet have seen that another one has cooled down somebody who is full in any case.
-        if places.into_iter().all(|place| self.record(place).cooldown.at(self.now()).is_none()) {
+        if places.into_iter().all(|place| self.record(place).cooldown.active_until(self.now()).is_none()) {
             assert_eq!(told, first, "{chances:?} at {:?}", self.now());
         }
     }

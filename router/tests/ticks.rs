@@ -22,6 +22,7 @@ use llm_balancer_router::random::SplitMix;
 use llm_balancer_router::state::lease::Lease;
 use llm_balancer_router::state::record::Record;
 use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
+use llm_balancer_router::state::time::{Minute, UnixMillis};
 use llm_balancer_router::state::window::Window;
 
 #[derive(Default)]
@@ -58,10 +59,16 @@ fn leased(used: u32, last: Duration, store: &Counting) -> (Router, Vec<usize>) {
 }
 
 fn write(id: &str, used: u32, last: Duration, store: &Counting) {
-    let minute = u32::try_from(NOON.as_secs() / 60).unwrap();
-    let at = u64::try_from(last.as_millis()).unwrap();
-    let lease =
-        Lease { minute, requests: 10, left_requests: 50, told: at, used: at, gap: 1.0, ..Lease::default() };
+    let (minute, at) = (Minute::of(NOON), UnixMillis::of(last));
+    let lease = Lease {
+        minute,
+        requests: 10,
+        remaining_requests: 50,
+        answered_at: at,
+        last_admitted_at: at,
+        request_gap: 1.0,
+        ..Lease::default()
+    };
     let window = Window { minute, requests: used, tokens: 0 };
     let key = format!("d/{id}");
     let version = store.memory.get(&key).map(|(_, version)| version);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::routing::FailurePolicy;
+use super::failure_policy::FailurePolicy;
 use crate::values::Secret;
 use crate::yaml::{self, Value};
 
@@ -39,7 +39,8 @@ pub struct Deployment {
     pub limits_from_model_info: bool,
     /// Requests in flight at most, above zero.
     pub max_parallel_requests: Option<u32>,
-    /// Lower is preferred. In a group where some deployments have an order, those without are not used.
+    /// Lower is preferred. In a group where some deployments have an order, those without are not
+    /// used.
     pub order: Option<i64>,
     /// Per attempt, not streaming.
     pub timeout: Option<Duration>,
@@ -49,7 +50,8 @@ pub struct Deployment {
     pub num_retries: Option<u32>,
     /// Its own cooldown time; zero disables its cooldown.
     pub cooldown_time: Option<Duration>,
-    /// Failures within one cooldown time that are allowed before it cools down, if it has its own number.
+    /// Failures within one cooldown time that are allowed before it cools down, if it has its own
+    /// number.
     pub allowed_fails: Option<u32>,
     /// The same by class of failure.
     pub allowed_fails_policy: FailurePolicy,

@@ -15,7 +15,8 @@ pub struct Endpoint {
     pub path: String,
     /// How `path` and the route's own part (`/chat/completions`) are joined.
     pub layout: Layout,
-    /// Added to every request: `api-version=2024-06-01`. Without the question mark, already escaped.
+    /// Added to every request: `api-version=2024-06-01`. Without the question mark, already
+    /// escaped.
     pub query: Option<String>,
     /// `api_base` as x-litellm-model-api-base shows it: no query, no credentials.
     pub display_url: String,
@@ -39,8 +40,8 @@ pub enum Tls {
 pub enum Layout {
     /// `{path}/chat/completions`, and so for every route.
     OpenAi,
-    /// Azure OpenAI with a dated `api_version`: `{path}/openai/deployments/{model}/chat/completions`.
-    /// `path` ends before `/openai`.
+    /// Azure OpenAI with a dated `api_version`:
+    /// `{path}/openai/deployments/{model}/chat/completions`. `path` ends before `/openai`.
     AzureDeployments,
     /// The same where `path` names the deployment: it ends in `/openai/deployments/{name}`.
     AzureDeployment,

@@ -2,6 +2,7 @@
 
 mod deployment;
 mod endpoint;
+mod failure_policy;
 mod no_proxy;
 mod proxies;
 mod routing;
@@ -12,9 +13,10 @@ use crate::values::Secret;
 
 pub use deployment::{Credential, Deployment, DropPath, Member, Segment};
 pub use endpoint::{Endpoint, Layout, Tls};
+pub use failure_policy::FailurePolicy;
 pub(crate) use no_proxy::NoProxy;
 pub use proxies::{Proxies, Proxy};
-pub use routing::{FailurePolicy, Fallback, RouterSettings, RoutingGroup, Strategy, StrategyArgs, Target};
+pub use routing::{Fallback, RouterSettings, RoutingGroup, Strategy, StrategyArgs, Target};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +35,8 @@ pub struct Config {
     pub skipped: Vec<Skipped>,
     /// The forward proxies between Envoy and the providers.
     pub proxies: Proxies,
-    /// The PEM file with the CAs that verify providers, Redis and proxies, and the variable that names it.
+    /// The PEM file with the CAs that verify providers, Redis and proxies, and the variable that
+    /// names it.
     pub ca_bundle: Option<(String, String)>,
     /// Names of the environment variables that the file refers to, sorted, each once.
     pub env_names: Vec<String>,
@@ -50,7 +53,8 @@ pub struct Alias {
     pub hidden: bool,
 }
 
-/// A group, alias, routing group, deployment id or litellm model whose deployments were all skipped.
+/// A group, alias, routing group, deployment id or litellm model whose deployments were all
+/// skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// The name; of a wildcard group its pattern.
@@ -68,7 +72,8 @@ pub struct ServerSettings {
     pub max_body_bytes: u64,
     /// `llm_balancer.access_log`: a line of JSON for every request; on if unset.
     pub access_log: bool,
-    /// `general_settings.forward_client_headers_to_llm_api`: `x-` headers of clients reach the provider.
+    /// `general_settings.forward_client_headers_to_llm_api`: `x-` headers of clients reach the
+    /// provider.
     pub forward_client_headers: bool,
 }
 
@@ -87,7 +92,7 @@ pub struct Redis {
     pub password: Option<Secret>,
     /// How the server is verified.
     pub tls: Tls,
-    /// Prefix of every key: `llm_balancer.redis_namespace`, `cache_params.namespace`, or `llm-balancer`.
-    /// Letters, digits, `-`, `_`, `.` and `:` only.
+    /// Prefix of every key: `llm_balancer.redis_namespace`, `cache_params.namespace`, or
+    /// `llm-balancer`. Letters, digits, `-`, `_`, `.` and `:` only.
     pub namespace: String,
 }

@@ -1,5 +1,5 @@
-//! `NO_PROXY`: hosts that are reached without a proxy. Python's urllib, httpx, requests and curl read it
-//! differently; an entry matches here if it matches in one of them.
+//! `NO_PROXY`: hosts that are reached without a proxy. Python's urllib, httpx, requests and curl
+//! read it differently; an entry matches here if it matches in one of them.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use crate::values::url::host_and_port;
 
 /// The entries of `NO_PROXY`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NoProxy(Vec<Entry>);
+pub(crate) struct NoProxy(Vec<Entry>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
@@ -30,14 +30,15 @@ enum Hosts {
 }
 
 impl NoProxy {
-    /// Entries are separated by commas (all readers) or blanks (curl). An invalid entry matches nothing.
-    pub fn parse(text: &str) -> Self {
+    /// Entries are separated by commas (all readers) or blanks (curl). An invalid entry matches
+    /// nothing.
+    pub(crate) fn parse(text: &str) -> Self {
         let entries = text.split(|at: char| at == ',' || at.is_whitespace());
         Self(entries.filter(|entry| !entry.is_empty()).filter_map(Entry::parse).collect())
     }
 
     /// Whether Envoy connects to this endpoint directly.
-    pub fn matches(&self, endpoint: &Endpoint) -> bool {
+    pub(crate) fn matches(&self, endpoint: &Endpoint) -> bool {
         let https = endpoint.tls != Tls::Off;
         self.0.iter().any(|entry| {
             entry.https.is_none_or(|wanted| wanted == https)

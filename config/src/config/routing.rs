@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::deployment::Member;
+use super::failure_policy::FailurePolicy;
 
 /// `routing_strategy`: how a deployment is selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,20 +66,20 @@ pub struct RouterSettings {
     pub content_policy_fallbacks: Vec<Fallback>,
     /// `cooldown_time`; 5 s if unset.
     pub cooldown_time: Duration,
-    /// Failures within one cooldown time that are allowed before a deployment cools down; `None` selects
-    /// LiteLLM's default rule (BEHAVIOUR 5.4).
+    /// Failures within one cooldown time that are allowed before a deployment cools down; `None`
+    /// selects LiteLLM's default rule (BEHAVIOUR 5.4).
     pub allowed_fails: Option<u32>,
     /// The same by class of failure.
     pub allowed_fails_policy: FailurePolicy,
-    /// Default rule: a deployment cools down when more than this share of its requests of the minute
-    /// failed. `DEFAULT_FAILURE_THRESHOLD_PERCENT`; 0.5 if unset.
+    /// Default rule: a deployment cools down when more than this share of its requests of the
+    /// minute failed. `DEFAULT_FAILURE_THRESHOLD_PERCENT`; 0.5 if unset.
     pub failure_threshold: f64,
     /// Default rule: and the minute has at least this many requests.
     /// `DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS`; 5 if unset.
     pub failure_threshold_requests: u32,
-    /// Default rule for the only deployment of a group: it cools down when all requests of the minute
-    /// failed, and there were at least this many. `SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD`; 1000 if
-    /// unset.
+    /// Default rule for the only deployment of a group: it cools down when all requests of the
+    /// minute failed, and there were at least this many.
+    /// `SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD`; 1000 if unset.
     pub single_deployment_failure_threshold: u32,
     /// `disable_cooldowns`.
     pub disable_cooldowns: bool,
@@ -107,29 +108,6 @@ pub struct StrategyArgs {
     pub max_latency_list_size: u32,
 }
 
-/// A number for each class of failure: `retry_policy`, `allowed_fails_policy`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FailurePolicy {
-    /// `BadRequestError..`: 400, 422 and what else LiteLLM counts among them.
-    pub bad_request: Option<u32>,
-    /// `AuthenticationError..`: 401.
-    pub authentication: Option<u32>,
-    /// `TimeoutError..`: 408, 504, or no answer in time.
-    pub timeout: Option<u32>,
-    /// `RateLimitError..`: 429.
-    pub rate_limit: Option<u32>,
-    /// `ContentPolicyViolationError..`: a 400 that says so.
-    pub content_policy: Option<u32>,
-    /// `InternalServerError..`: 500, or no connection.
-    pub internal_server: Option<u32>,
-    /// `ServiceUnavailableError..`: 503.
-    pub service_unavailable: Option<u32>,
-    /// `NotFoundError..`: 404.
-    pub not_found: Option<u32>,
-    /// `DefaultRetries`: every other class.
-    pub default: Option<u32>,
-}
-
 /// The groups that are tried when a group cannot serve a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
@@ -148,20 +126,21 @@ pub struct Target {
     pub overrides: Vec<Member>,
 }
 
-/// `routing_groups[]`: model groups with a strategy of their own, which clients can also request together.
+/// `routing_groups[]`: model groups with a strategy of their own, which clients can also request
+/// together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoutingGroup {
     /// The name under which clients request all of its deployments.
     pub name: Arc<str>,
     /// Its model groups.
     pub models: Vec<Arc<str>>,
-    /// How a deployment is selected. With priorities, among those of equal priority: the strategy of the
-    /// file.
+    /// How a deployment is selected. With priorities, among those of equal priority: the strategy
+    /// of the file.
     pub strategy: Strategy,
     /// Its `routing_strategy_args`.
     pub strategy_args: StrategyArgs,
-    /// `model_priorities` of a group whose `routing_strategy` is `priority`, in the order of `models`;
-    /// empty for all others. Lower is preferred. They apply to requests for the routing group's name only,
-    /// and a model may be in several such groups.
+    /// `model_priorities` of a group whose `routing_strategy` is `priority`, in the order of
+    /// `models`; empty for all others. Lower is preferred. They apply to requests for the routing
+    /// group's name only, and a model may be in several such groups.
     pub priorities: Vec<(Arc<str>, i64)>,
 }

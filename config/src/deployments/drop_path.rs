@@ -1,4 +1,5 @@
-//! Paths of `additional_drop_params`, as LiteLLM writes them: `tools[*].function.strict`, `reasoning.summary`.
+//! Paths of `additional_drop_params`, as LiteLLM writes them: `tools[*].function.strict`,
+//! `reasoning.summary`.
 
 use crate::config::{DropPath, Segment};
 use crate::values::{Reader, Section};
@@ -6,8 +7,8 @@ use crate::values::{Reader, Section};
 /// Segments of a path, at most.
 const MAX_SEGMENTS: usize = 20;
 
-/// Reads `additional_drop_params`. Every entry is the name of a member; one with a dot or a bracket is also
-/// a path.
+/// Reads `additional_drop_params`. Every entry is the name of a member; one with a dot or a bracket
+/// is also a path.
 pub(super) fn read(reader: &mut Reader<'_>, params: &Section<'_>) -> (Vec<String>, Vec<DropPath>) {
     const KEY: &str = "additional_drop_params";
     let names = reader.strings(params, KEY).unwrap_or_default();

@@ -6,8 +6,9 @@ use crate::config::{Endpoint, Tls};
 use crate::values::{Environment, PREFIX};
 use crate::yaml::{Entry, Node, Value, python};
 
-/// LiteLLM's id of a deployment without `model_info.id`: sha256 over the group and every key and value of
-/// litellm_params in order, with variables replaced (BEHAVIOUR 1.4). `organization` replaces a list of them.
+/// LiteLLM's id of a deployment without `model_info.id`: sha256 over the group and every key and
+/// value of litellm_params in order, with variables replaced (BEHAVIOUR 1.4). `organization`
+/// replaces a list of them.
 pub(super) fn of_deployment(
     group: &str,
     params: &[Entry],
@@ -40,8 +41,8 @@ pub(super) fn is_hash(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Variables replaced where LiteLLM replaces them: in values of maps, but not in strings of a list. A
-/// variable that is not set is None, and the words true and false become booleans.
+/// Variables replaced where LiteLLM replaces them: in values of maps, but not in strings of a list.
+/// A variable that is not set is None, and the words true and false become booleans.
 fn substituted(value: &Value, env: &mut Environment<'_>) -> Value {
     match value {
         Value::Text(text) => match text.strip_prefix(PREFIX) {
@@ -76,11 +77,12 @@ fn from_environment(value: Option<String>) -> Value {
     }
 }
 
-/// The cluster of a deployment: `gpt-4o--paris-90ba31`, from its group, its id and a hash of its address.
+/// The cluster of a deployment: `gpt-4o--paris-90ba31`, from its group, its id and a hash of its
+/// address.
 ///
-/// The id makes it unique; a computed id is cut to 16 digits. The address makes a deployment that moves
-/// another cluster, so no request carries the key of one provider to the other. It has no dots, at which
-/// Envoy's statistics would split it.
+/// The id makes it unique; a computed id is cut to 16 digits. The address makes a deployment that
+/// moves another cluster, so no request carries the key of one provider to the other. It has no
+/// dots, at which Envoy's statistics would split it.
 pub(super) fn cluster(group: &str, id: &str, endpoint: &Endpoint) -> String {
     format!("{}-{}", readable_cluster(group, id), place(endpoint))
 }
@@ -133,8 +135,8 @@ mod tests {
         of_deployment(group, node.entries().unwrap(), None, &mut Environment::new(&lookup, &[]))
     }
 
-    /// The first row is of BEHAVIOUR 1.4. The others were computed by `litellm.router_api.deployment_id` of
-    /// 1.109.1 from the values of PyYAML 6.0.3.
+    /// The first row is of BEHAVIOUR 1.4. The others were computed by
+    /// `litellm.router_api.deployment_id` of 1.109.1 from the values of PyYAML 6.0.3.
     #[test]
     fn ids_are_those_of_litellm() {
         let rows = include!("../../tests/ids.rs.in");

@@ -1,56 +1,11 @@
 //! One item of `model_list`.
 
-use std::time::Duration;
-
-use super::raw::RawDeployment;
-use crate::config::{Deployment, Member, Tls};
-use crate::diagnostics::{Path, Place};
+use super::raw::{FileDefaults, Item, RawDeployment, SkippedDeployment};
+use crate::diagnostics::Path;
 use crate::keys::check_keys;
 use crate::keys::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
 use crate::values::{Reader, Section, TextKind};
 use crate::yaml::{Node, Value};
-
-/// What applies to every deployment of a file.
-pub(crate) struct FileDefaults {
-    /// `ssl_verify` of litellm_settings or the environment.
-    pub(crate) tls: Tls,
-    /// `llm_balancer.unsupported_deployments: skip`
-    pub(crate) skip_unsupported: bool,
-    /// `LITELLM_ENVIRONMENT`
-    pub(crate) environment: Option<String>,
-    /// `router_settings.default_litellm_params`: request parameters.
-    pub(crate) members: Vec<Member>,
-    /// The same: `timeout`.
-    pub(crate) timeout: Option<Duration>,
-    /// The same: `stream_timeout`.
-    pub(crate) stream_timeout: Option<Duration>,
-}
-
-/// The deployments of an item.
-pub(super) enum Item {
-    /// None: the report has the error.
-    Refused,
-    /// None: it is not supported, and the file skips such deployments.
-    Skipped(SkippedDeployment),
-    /// None: it belongs to another environment. The group.
-    OtherEnvironment(String),
-    /// One, or one for each organization.
-    Deployments(Vec<(Place, Deployment)>),
-}
-
-/// A deployment that is not supported and skipped.
-pub(super) struct SkippedDeployment {
-    pub(crate) group: String,
-    /// `litellm_params.model`.
-    pub(crate) model: String,
-    /// `model_info.id`, if it has one.
-    pub(crate) id: Option<String>,
-    /// The key of litellm_params that the message is about, with its place.
-    pub(crate) key: (&'static str, Place),
-    pub(crate) message: String,
-    /// What to write instead.
-    pub(crate) advice: String,
-}
 
 /// Reads an item. A skipped one has no other findings.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
@@ -67,19 +22,19 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &
 fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
     let Some(entries) = node.entries() else {
         reader.type_error(node, &path, "a map with model_name and litellm_params");
-        return Item::Refused;
+        return Item::Invalid;
     };
     let item = Section { entries, path, place: node.place };
     check_keys(reader, &item, &ITEM);
     let group = group(reader, &item);
     let (Some(group), Some(params)) = (group, litellm_params(reader, &item)) else {
-        return Item::Refused;
+        return Item::Invalid;
     };
     check_keys(reader, &params, &LITELLM_PARAMS);
     let empty = Section { entries: &[], path: item.path.key("model_info"), place: item.place };
     let info = reader.section(&item, "model_info").unwrap_or(empty);
     check_keys(reader, &info, &MODEL_INFO);
-    let Some(model) = model(reader, &params) else { return Item::Refused };
+    let Some(model) = model(reader, &params) else { return Item::Invalid };
     if !is_in_its_environment(reader, &info, file) {
         return Item::OtherEnvironment(group);
     }

@@ -23,8 +23,8 @@ impl Limits {
         Self { rpm: self.rpm.or(other.rpm), tpm: self.tpm.or(other.tpm) }
     }
 
-    /// Zero is no limit, and still overrides model_info. As weights of simple-shuffle, zero and unset are
-    /// equal.
+    /// Zero is no limit, and still overrides model_info. As weights of simple-shuffle, zero and
+    /// unset are equal.
     pub(super) fn above_zero(self) -> Self {
         Self { rpm: self.rpm.filter(|limit| *limit > 0), tpm: self.tpm.filter(|limit| *limit > 0) }
     }

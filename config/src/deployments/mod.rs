@@ -9,5 +9,5 @@ mod params;
 mod raw;
 mod tags;
 
-pub(crate) use item::FileDefaults;
 pub(crate) use model_list::{ModelList, read_model_list};
+pub(crate) use raw::FileDefaults;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ids;
-use super::item::{self, FileDefaults, Item, SkippedDeployment};
+use super::item;
+use super::raw::{FileDefaults, Item, SkippedDeployment};
 use crate::config::Deployment;
 use crate::diagnostics::{Path, Place};
 use crate::values::{Reader, Section};
@@ -17,8 +18,8 @@ pub(crate) struct ModelList {
     pub(crate) deployments: Vec<Deployment>,
     /// All groups, served or not: references to them are no misspellings.
     pub(crate) groups: BTreeSet<Arc<str>>,
-    /// Groups and ids of deployments that are skipped, with the reason. Others with the same group may be
-    /// served.
+    /// Groups and ids of deployments that are skipped, with the reason. Others with the same group
+    /// may be served.
     pub(crate) skipped: BTreeMap<Arc<str>, String>,
     /// The litellm models of these deployments, likewise.
     pub(crate) skipped_models: BTreeMap<Arc<str>, String>,
@@ -51,7 +52,7 @@ pub(crate) fn read_model_list(
         let path = PATH.index(index);
         match item::read(reader, node, path, file) {
             // References to its group are no further errors.
-            Item::Refused => list.groups.extend(group_of(node).map(Arc::from)),
+            Item::Invalid => list.groups.extend(group_of(node).map(Arc::from)),
             Item::Skipped(skipped) => {
                 let SkippedDeployment { group, model, id, message, .. } = skipped;
                 for name in [Some(group), id].into_iter().flatten() {
@@ -111,7 +112,8 @@ impl ModelList {
         self.deployments.push(deployment);
     }
 
-    /// The same deployment twice is a warning, as in LiteLLM; another one with the same id is an error.
+    /// The same deployment twice is a warning, as in LiteLLM; another one with the same id is an
+    /// error.
     fn report_duplicate(
         &self,
         reader: &mut Reader<'_>,

@@ -8,7 +8,8 @@ use crate::keys::tables::{
 use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, is_secret_name, unreplaced};
 use crate::yaml::{Entry, Node, Value};
 
-/// Request parameters among litellm_params: those of OpenAI, and all others that LiteLLM sends to the provider.
+/// Request parameters among litellm_params: those of OpenAI, and all others that LiteLLM sends to
+/// the provider.
 pub(super) fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
     let mut members = Vec::new();
     for entry in params.entries {
@@ -111,9 +112,9 @@ fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(St
         return None;
     }
     if is_secret_name(&name) {
-        return Some((name, reader.secret(entry, path, Unset::Refuse)?));
+        return Some((name, reader.secret(entry, path, Unset::Error)?));
     }
-    let text = reader.string_of(&entry.node, path, Unset::Drop)?;
+    let text = reader.string_of(&entry.node, path, Unset::Ignore)?;
     reader.check_text(entry.node.place, path, &text, TextKind::Header).then(|| (name, Secret::new(text)))
 }
 

@@ -3,15 +3,56 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::item::{FileDefaults, Item, SkippedDeployment};
 use super::limits::{self, Limits};
 use super::{drop_path, ids, params, tags};
-use crate::config::{Deployment, FailurePolicy, Member};
-use crate::diagnostics::Path;
+use crate::config::{Deployment, FailurePolicy, Member, Tls};
+use crate::diagnostics::{Path, Place};
 use crate::providers::{ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
 use crate::settings::{ALLOWED_FAILS, read_failure_policy};
 use crate::values::{Reader, Secret, Section, TextKind, Unset, is_secret_name};
 use crate::yaml::{Entry, Value};
+
+/// What applies to every deployment of a file.
+pub(crate) struct FileDefaults {
+    /// `ssl_verify` of litellm_settings or the environment.
+    pub(crate) tls: Tls,
+    /// `llm_balancer.unsupported_deployments: skip`
+    pub(crate) skip_unsupported: bool,
+    /// `LITELLM_ENVIRONMENT`
+    pub(crate) environment: Option<String>,
+    /// `router_settings.default_litellm_params`: request parameters.
+    pub(crate) members: Vec<Member>,
+    /// The same: `timeout`.
+    pub(crate) timeout: Option<Duration>,
+    /// The same: `stream_timeout`.
+    pub(crate) stream_timeout: Option<Duration>,
+}
+
+/// The deployments of an item.
+pub(super) enum Item {
+    /// None: the report has the error.
+    Invalid,
+    /// None: it is not supported, and the file skips such deployments.
+    Skipped(SkippedDeployment),
+    /// None: it belongs to another environment. The group.
+    OtherEnvironment(String),
+    /// One, or one for each organization.
+    Deployments(Vec<(Place, Deployment)>),
+}
+
+/// A deployment that is not supported and skipped.
+pub(super) struct SkippedDeployment {
+    pub(crate) group: String,
+    /// `litellm_params.model`.
+    pub(crate) model: String,
+    /// `model_info.id`, if it has one.
+    pub(crate) id: Option<String>,
+    /// The key of litellm_params that the message is about, with its place.
+    pub(crate) key: (&'static str, Place),
+    pub(crate) message: String,
+    /// What to write instead.
+    pub(crate) advice: String,
+}
 
 /// The sections of an item.
 pub(super) struct RawDeployment<'s> {
@@ -32,10 +73,10 @@ impl RawDeployment<'_> {
             Ok(resolved) => resolved,
             Err(error) => {
                 let item = match error {
-                    ResolveError::Reported => Item::Refused,
+                    ResolveError::Reported => Item::Invalid,
                     ResolveError::Unsupported(unsupported) => self.unsupported(reader, file, unsupported),
                 };
-                if matches!(item, Item::Refused) {
+                if matches!(item, Item::Invalid) {
                     self.deployment(reader, file, Resolved::placeholder());
                 }
                 return item;
@@ -49,8 +90,8 @@ impl RawDeployment<'_> {
             let mut deployment = first.clone();
             let single = if organizations.len() > 1 { organization.as_deref() } else { None };
             let id = match (&id, single) {
-                // In LiteLLM, all organizations of a list have the same id and share all state. Here each has
-                // its own cooldowns and limits.
+                // In LiteLLM, all organizations of a list have the same id and share all state.
+                // Here each has its own cooldowns and limits.
                 (Some(id), Some(organization)) => format!("{id}-{organization}"),
                 (Some(id), None) => id.clone(),
                 (None, single) => {
@@ -75,17 +116,17 @@ impl RawDeployment<'_> {
             let id = self
                 .info
                 .find("id")
-                .and_then(|entry| reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Drop));
+                .and_then(|entry| reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Ignore));
             let (group, model) = (self.group.clone(), self.model.clone());
             return Item::Skipped(SkippedDeployment { group, model, id, key: (key, place), message, advice });
         }
         reader.report.error(place, &self.params.path.key(key), &message, &advice);
-        Item::Refused
+        Item::Invalid
     }
 
     fn own_id(&self, reader: &mut Reader<'_>) -> Option<String> {
         let entry = self.info.find("id")?;
-        let id = reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Refuse)?;
+        let id = reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Error)?;
         let path = self.info.path.key("id");
         if id.is_empty() {
             reader.report.error(entry.place, &path, "empty value", "write an id, or remove the key");

@@ -1,4 +1,5 @@
-//! The tags of a deployment: plain words. `!tag` and `&tag` are for requests, which exclude and require tags.
+//! The tags of a deployment: plain words. `!tag` and `&tag` are for requests, which exclude and
+//! require tags.
 
 use crate::values::{Reader, Section, TextKind};
 

@@ -1,7 +1,7 @@
 //! `llm_balancer.accept`: errors that the operator turns into warnings.
 //!
-//! Only unsupported features of LiteLLM can be accepted, and credentials that something else adds on the
-//! way. Mistakes cannot: invalid values, variables that are not set, unknown names.
+//! Only unsupported features of LiteLLM can be accepted, and credentials that something else adds
+//! on the way. Mistakes cannot: invalid values, variables that are not set, unknown names.
 
 use super::Path;
 use super::finding::Place;
@@ -70,8 +70,8 @@ impl Accepted {
     }
 }
 
-/// Whether an entry names a path: the whole path with its indices, or the same without any, for every
-/// item of a list.
+/// Whether an entry names a path: the whole path with its indices, or the same without any, for
+/// every item of a list.
 pub(super) fn names(entry: &str, path: &str) -> bool {
     entry == path || !entry.contains('[') && entry == without_indices(path)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Whether findings carry advice and warnings. Not in the filter: its file has passed `check`, so it
-/// reports errors alone, and leaving out the other texts makes it smaller.
+/// Whether findings carry advice and warnings. Not in the filter: its file has passed `check`, so
+/// it reports errors alone, and leaving out the other texts makes it smaller.
 pub(crate) const ADVISES: bool = !cfg!(target_family = "wasm");
 
 /// Where a value is written.
@@ -41,7 +41,7 @@ pub struct Finding {
     pub advice: String,
 }
 
-/// `config.yaml:12: error: model_list[0].litellm_params.model: unknown provider "opnai"; did you mean openai?`
+/// `config.yaml:12: error: model_list[0].litellm_params.rpm: expected an integer, found "many"`
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {

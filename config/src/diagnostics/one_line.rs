@@ -1,6 +1,7 @@
 //! Texts of a file, printed on one line.
 
-/// A text on one line: invisible characters are escaped, and the end is left out above `most` bytes.
+/// A text on one line: invisible characters are escaped, and the end is left out above `most`
+/// bytes.
 pub(super) fn on_one_line(text: &str, most: usize) -> String {
     let mut out = String::new();
     for char in text.chars() {
@@ -17,8 +18,8 @@ pub(super) fn on_one_line(text: &str, most: usize) -> String {
     out
 }
 
-/// Whether a character has no shape of its own: it breaks a line, or makes two names look alike. Joiners
-/// (U+200C, U+200D) are letters of some scripts.
+/// Whether a character has no shape of its own: it breaks a line, or makes two names look alike.
+/// Joiners (U+200C, U+200D) are letters of some scripts.
 pub(crate) fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')

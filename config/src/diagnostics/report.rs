@@ -9,7 +9,8 @@ use super::summary;
 
 /// Findings of one severity that are collected, at most.
 const MAX_COLLECTED: usize = 50_000;
-/// Bytes of a path, a message or an advice that are printed, at most: they repeat names of the file.
+/// Bytes of a path, a message or an advice that are printed, at most: they repeat names of the
+/// file.
 const MAX_PRINTED: usize = 1500;
 
 /// The findings of one reading.
@@ -67,8 +68,8 @@ impl Report {
         self.accepted = accepted;
     }
 
-    /// Adds an error about a feature of LiteLLM that is not supported and must not be ignored; a warning
-    /// if the operator accepts it.
+    /// Adds an error about a feature of LiteLLM that is not supported and must not be ignored; a
+    /// warning if the operator accepts it.
     #[inline(always)]
     pub(crate) fn unsupported(&mut self, place: Place, path: &Path<'_>, message: &str, advice: &str) {
         if !self.is_accepted(place, path, message, advice) {

@@ -2,8 +2,8 @@
 
 use super::finding::ADVISES;
 
-/// Pairs of letters that are compared for one file, at most: a file with ten thousand names and as many
-/// misspellings is read in seconds, the last ones without suggestions.
+/// Pairs of letters that are compared for one file, at most: a file with ten thousand names and as
+/// many misspellings is read in seconds, the last ones without suggestions.
 const MAX_COMPARISONS: usize = 20_000_000;
 /// Bytes of a name, above which it is no misspelling.
 const MAX_LENGTH: usize = 256;
@@ -20,8 +20,8 @@ impl Default for Suggestions {
 }
 
 impl Suggestions {
-    /// The key that a misspelling is closest to: by letters, or else by words, of which one or two may be
-    /// missing, as in `ContentPolicyViolationRetries`.
+    /// The key that a misspelling is closest to: by letters, or else by words, of which one or two
+    /// may be missing, as in `ContentPolicyViolationRetries`.
     pub(crate) fn key<'n>(
         &mut self,
         key: &str,
@@ -72,8 +72,8 @@ impl Suggestions {
     }
 }
 
-/// The name that a misspelling is closest to, without a bound on comparisons: for decisions, which must
-/// not depend on the rest of the file.
+/// The name that a misspelling is closest to, without a bound on comparisons: for decisions, which
+/// must not depend on the rest of the file.
 pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let mut near = Nearest::to(name);
     names.for_each(|other| near.compare(other));
@@ -100,7 +100,8 @@ impl<'n> Nearest<'n> {
         Self { name: normalized(name), bytes, max_distance, best: None }
     }
 
-    /// Quick: compares lengths, and counts bytes that the name does not have, each of which costs an edit.
+    /// Quick: compares lengths, and counts bytes that the name does not have, each of which costs
+    /// an edit.
     fn may_be_near(&self, other: &str) -> bool {
         let other_bytes = || other.bytes().filter(|byte| self.bytes & bit(*byte) == 0).count();
         other.len().abs_diff(self.name.len()) <= self.max_distance && other_bytes() <= self.max_distance
@@ -131,8 +132,8 @@ fn bit(byte: u8) -> u128 {
     1_u128.wrapping_shl(byte.into())
 }
 
-/// The words of `RateLimitErrorRetries` and `rate_limit_error_retries` in lower case; `None` where the
-/// text is too long.
+/// The words of `RateLimitErrorRetries` and `rate_limit_error_retries` in lower case; `None` where
+/// the text is too long.
 fn words(name: &str) -> Option<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
     let mut begins = true;
@@ -152,8 +153,8 @@ fn words(name: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// How many words one list has more than the other, if it has all of the other's in their order; at most
-/// two, and fewer than they have in common.
+/// How many words one list has more than the other, if it has all of the other's in their order; at
+/// most two, and fewer than they have in common.
 fn missing(one: &[String], other: &[String]) -> Option<usize> {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     let mut rest = long.iter();

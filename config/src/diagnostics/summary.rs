@@ -9,8 +9,8 @@ const MAX_PRINTED: usize = 1000;
 /// Lines named in one finding, at most.
 const MAX_LINES: usize = 5;
 
-/// Sorts findings by file and line. The same warning about several deployments becomes one finding that
-/// names the other lines.
+/// Sorts findings by file and line. The same warning about several deployments becomes one finding
+/// that names the other lines.
 pub(super) fn summarized(mut found: Vec<(Place, Finding)>) -> Vec<Finding> {
     if !ADVISES {
         return found.into_iter().map(|(_, finding)| finding).take(MAX_PRINTED).collect();

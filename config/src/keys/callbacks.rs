@@ -1,5 +1,5 @@
-//! Callbacks, none of which runs here. Those that observe requests are ignored; those that alter or reject
-//! requests are refused, because requests would pass without them.
+//! Callbacks, none of which runs here. Those that observe requests are ignored; those that alter or
+//! reject requests are refused, because requests would pass without them.
 
 use crate::diagnostics::{Path, Place};
 use crate::values::{Reader, Section};

@@ -34,8 +34,8 @@ pub(crate) fn check_keys(reader: &mut Reader<'_>, section: &Section<'_>, table: 
     }
 }
 
-/// An unknown key of model_info that resembles a known one. Those of litellm_params are checked where
-/// they are sent.
+/// An unknown key of model_info that resembles a known one. Those of litellm_params are checked
+/// where they are sent.
 fn warn_of_misspelling(reader: &mut Reader<'_>, table: &Table, entry: &Entry, path: &Path<'_>) {
     if !ADVISES || table.name != "model_info" {
         return;

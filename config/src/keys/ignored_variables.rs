@@ -1,4 +1,5 @@
-//! Environment variables of LiteLLM's proxy that have no effect here: a warning for each that is set.
+//! Environment variables of LiteLLM's proxy that have no effect here: a warning for each that is
+//! set.
 
 use crate::config::Deployment;
 use crate::diagnostics::{Path, Place};

@@ -1,9 +1,8 @@
 //! What is known of one deployment while its endpoint is resolved.
 
 use super::base_url::{self, BaseUrl};
+use super::provider::Provider;
 use super::routes;
-use super::table::Provider;
-use crate::config::{Credential, Endpoint, Layout, Tls};
 use crate::diagnostics::{ADVISES, Path, Place};
 use crate::values::url::InvalidUrl;
 use crate::values::{Reader, Secret, Section, TextKind, Unset};
@@ -35,51 +34,6 @@ impl ResolveError {
     }
 }
 
-/// What an endpoint is made of.
-pub(super) struct EndpointParts {
-    pub(super) base: BaseUrl,
-    pub(super) layout: Layout,
-    /// Added to every request.
-    pub(super) query: Option<String>,
-    /// `api_base` as clients may see it.
-    pub(super) display_url: String,
-    pub(super) credential: Option<Credential>,
-    /// The model's name if the base has another one than the file.
-    pub(super) model: Option<String>,
-}
-
-impl EndpointParts {
-    /// OpenAI's layout, with a bearer key.
-    pub(super) fn openai(base: BaseUrl, display_url: String, key: Option<Secret>) -> Self {
-        let credential = key.map(Credential::Bearer);
-        Self { base, layout: Layout::OpenAi, query: None, display_url, credential, model: None }
-    }
-
-    /// The same with another layout.
-    pub(super) fn with(self, layout: Layout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// The endpoint; `tls` applies to https only.
-    pub(super) fn endpoint(self, tls: &Tls) -> Endpoint {
-        let base = self.base;
-        let query = match (base.query.clone(), self.query) {
-            (Some(first), Some(second)) => Some(format!("{first}&{second}")),
-            (first, second) => first.or(second),
-        };
-        Endpoint {
-            tls: if base.https { tls.clone() } else { Tls::Off },
-            authority: base.authority(),
-            host: base.host,
-            port: base.port,
-            path: base.path,
-            layout: self.layout,
-            query,
-            display_url: self.display_url,
-        }
-    }
-}
-
 /// The credentials in the file.
 pub(super) struct Credentials {
     key: Option<Secret>,
@@ -97,7 +51,7 @@ impl Credentials {
 fn secret(reader: &mut Reader<'_>, params: &Section<'_>, name: &str) -> Option<Secret> {
     // An empty key in the file counts as unset, as in LiteLLM; an empty variable is an error.
     let entry = params.find(name).filter(|entry| entry.node.value != Value::Text(String::new()))?;
-    reader.secret(entry, &params.path.key(name), Unset::Refuse)
+    reader.secret(entry, &params.path.key(name), Unset::Error)
 }
 
 /// One deployment while its endpoint is resolved.
@@ -113,7 +67,7 @@ pub(super) struct ResolveContext<'c, 'r, 's> {
     /// From the file.
     pub(super) credentials: Credentials,
     /// The environment has an invalid key, and the report has the error.
-    pub(super) key_refused: bool,
+    pub(super) has_invalid_key: bool,
 }
 
 impl ResolveContext<'_, '_, '_> {
@@ -203,10 +157,10 @@ impl ResolveContext<'_, '_, '_> {
         Ok(Some(version))
     }
 
-    /// Reports a missing credential without which every request fails. The operator can accept it, for a
-    /// proxy that adds one.
+    /// Reports a missing credential without which every request fails. The operator can accept it,
+    /// for a proxy that adds one.
     pub(super) fn missing_credential(&mut self, message: &str, advice: &str) -> Result<(), ResolveError> {
-        if self.has_own_authorization() || self.key_refused {
+        if self.has_own_authorization() || self.has_invalid_key {
             return Ok(());
         }
         let path = self.params.path.key("api_key");
@@ -237,7 +191,7 @@ impl ResolveContext<'_, '_, '_> {
         let path = self.params.path.key("api_key");
         let errors_before = self.reader.report.errors();
         let secret = self.reader.secret_from(names, self.params.place, &path, TextKind::AsciiHeader);
-        self.key_refused |= self.reader.report.errors() > errors_before;
+        self.has_invalid_key |= self.reader.report.errors() > errors_before;
         secret
     }
 
@@ -252,7 +206,7 @@ impl ResolveContext<'_, '_, '_> {
 
     /// Warns that the provider requires a key. An empty variable is an error.
     pub(super) fn warn_of_missing_key(&mut self) {
-        if self.has_own_authorization() || self.key_refused {
+        if self.has_own_authorization() || self.has_invalid_key {
             return;
         }
         let variables = self.provider.key_variables();

@@ -1,13 +1,14 @@
 //! Models that their provider does not serve in OpenAI's format.
 
 use super::context::ResolveError;
-use super::table::{Protocol, Provider};
+use super::provider::{Protocol, Provider};
 use crate::diagnostics::ADVISES;
 
 const IN_FRONT: &str =
     "put an OpenAI-compatible server in front of it, and write openai/name with its api_base";
 
-/// Whether requests for a model can be passed on unchanged. `written` is its name without the provider.
+/// Whether requests for a model can be passed on unchanged. `written` is its name without the
+/// provider.
 pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveError> {
     if let Some(name) = written.strip_prefix("responses/") {
         return Err(ResolveError::unsupported(
@@ -41,7 +42,8 @@ fn native(provider: &Provider, name: &str) -> ResolveError {
     ResolveError::unsupported(format!("the format of {} is not supported", provider.name), advice)
 }
 
-/// The endpoint serves Gemini and open models. Models of partners and own endpoints have other routes.
+/// The endpoint serves Gemini and open models. Models of partners and own endpoints have other
+/// routes.
 fn vertex(name: &str) -> Result<(), ResolveError> {
     const ROUTES: [&str; 6] = ["openai/", "gemini/", "gemma/", "bge/", "agent_engine/", "search_api"];
     const PARTNERS: [&str; 5] = ["mistral", "ministral", "codestral", "jamba", "ai21"];
@@ -113,11 +115,11 @@ pub(super) fn region_of(written: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::table;
+    use crate::providers::lookup;
 
     fn is_served(model: &str) -> bool {
         let (provider, name) = model.split_once('/').unwrap();
-        check(table::find(provider).unwrap(), name).is_ok()
+        check(lookup::find(provider).unwrap(), name).is_ok()
     }
 
     #[test]

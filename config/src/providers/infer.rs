@@ -1,16 +1,18 @@
 //! The provider of a model whose name has no provider prefix.
 
-use super::table;
+use super::lookup;
 
-/// A model's name without its provider: `gpt-4` of `openai/gpt-4`. `None` if it has no known provider.
+/// A model's name without its provider: `gpt-4` of `openai/gpt-4`. `None` if it has no known
+/// provider.
 pub fn without_provider(model: &str) -> Option<&str> {
     let (provider, bare) = model.split_once('/')?;
-    table::find(provider).map(|_| bare)
+    lookup::find(provider).map(|_| bare)
 }
 
 /// LiteLLM's name of the provider of a model without prefix: `openai` for `gpt-4o`.
 ///
-/// LiteLLM looks the name up in its list of models. Here the families decide, so new models are known too.
+/// LiteLLM looks the name up in its list of models. Here the families decide, so new models are
+/// known too.
 pub fn infer_provider(model: &str) -> Option<&'static str> {
     if model == "*" {
         return Some("openai");

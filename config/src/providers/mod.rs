@@ -1,10 +1,14 @@
 //! Where a deployment's requests go: provider, address, credential, TLS, forward proxy.
 
+mod azure;
 mod base_url;
 mod context;
+mod endpoint_parts;
 mod endpoints;
 mod formats;
 mod infer;
+mod lookup;
+mod provider;
 mod proxies;
 mod resolve;
 mod routes;

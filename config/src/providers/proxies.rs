@@ -3,7 +3,8 @@
 //!
 //! - A name in lower case overrides the one in upper case, and disables the proxy if it is empty.
 //! - `ALL_PROXY` replaces a missing one of the other two.
-//! - `DISABLE_AIOHTTP_TRUST_ENV=true` and `litellm_settings.disable_aiohttp_trust_env` disable all of them.
+//! - `DISABLE_AIOHTTP_TRUST_ENV=true` and `litellm_settings.disable_aiohttp_trust_env` disable all
+//!   of them.
 
 use std::net::IpAddr;
 

@@ -3,10 +3,12 @@
 //! Nothing is translated: a provider without an OpenAI-compatible API is not supported.
 
 use super::base_url::BaseUrl;
-use super::context::{Credentials, EndpointParts, ResolveContext, ResolveError, Unsupported};
+use super::context::{Credentials, ResolveContext, ResolveError, Unsupported};
+use super::endpoint_parts::EndpointParts;
 use super::formats;
 use super::infer::infer_provider;
-use super::table::{self, Protocol, Provider};
+use super::lookup;
+use super::provider::{Protocol, Provider};
 use crate::config::{Credential, Endpoint, Tls};
 use crate::diagnostics::Suggestions;
 use crate::values::{Reader, Section};
@@ -51,9 +53,9 @@ pub(crate) fn resolve(
         return Err(ResolveError::Reported);
     }
     let name = upstream_name(provider, written);
-    let key_refused = false;
+    let has_invalid_key = false;
     let mut context =
-        ResolveContext { reader, params, provider, written, api_base, credentials, key_refused };
+        ResolveContext { reader, params, provider, written, api_base, credentials, has_invalid_key };
     if name.is_empty() {
         return Err(context.mistake("model", "missing name of the model", "write provider/name"));
     }
@@ -88,24 +90,24 @@ fn provider_of<'m>(
     suggestions: &mut Suggestions,
 ) -> Result<(&'static Provider, &'m str), ResolveError> {
     if let Some(custom) = custom {
-        let provider = table::find(custom).ok_or_else(|| unknown_custom_provider(custom, suggestions))?;
+        let provider = lookup::find(custom).ok_or_else(|| unknown_custom_provider(custom, suggestions))?;
         let prefixed = model.strip_prefix(custom).and_then(|rest| rest.strip_prefix('/'));
         return Ok((provider, prefixed.unwrap_or(model)));
     }
     if let Some((prefix, name)) = model.split_once('/')
-        && let Some(provider) = table::find(prefix)
+        && let Some(provider) = lookup::find(prefix)
     {
         return Ok((provider, name));
     }
-    let by_address = api_base.and_then(table::at_base);
-    match by_address.or_else(|| infer_provider(model).and_then(table::find)) {
+    let by_address = api_base.and_then(lookup::at_base);
+    match by_address.or_else(|| infer_provider(model).and_then(lookup::find)) {
         Some(provider) => Ok((provider, model)),
         None => Err(unknown_provider(model, api_base, suggestions)),
     }
 }
 
 fn unknown_custom_provider(custom: &str, suggestions: &mut Suggestions) -> ResolveError {
-    let advice = match suggestions.name(custom, table::names()) {
+    let advice = match suggestions.name(custom, lookup::names()) {
         Some(near) => format!("did you mean {near}?"),
         None => "write openai as custom_llm_provider if it is OpenAI-compatible".to_owned(),
     };
@@ -119,7 +121,7 @@ fn unknown_provider(model: &str, api_base: Option<&str>, suggestions: &mut Sugge
         Some((prefix, _)) => format!("unknown provider \"{prefix}\""),
         None => format!("missing provider of \"{model}\""),
     };
-    let near = split.and_then(|(prefix, name)| Some((suggestions.name(prefix, table::names())?, name)));
+    let near = split.and_then(|(prefix, name)| Some((suggestions.name(prefix, lookup::names())?, name)));
     let advice = match api_base {
         None if let Some((provider, name)) = near => format!("did you mean {provider}/{name}?"),
         Some(_) => format!("write openai/{model} if its api_base is OpenAI-compatible"),

@@ -1,7 +1,7 @@
 //! What `api_base` may contain beyond the base: a route, a deployment, an api-version.
 
 use super::base_url::BaseUrl;
-use super::table::Protocol;
+use super::provider::Protocol;
 
 /// OpenAI's routes, which requests add to the base.
 const ROUTES: [&str; 15] = [
@@ -44,7 +44,8 @@ const OTHERS: [&str; 13] = [
 ];
 
 impl BaseUrl {
-    /// Removes and returns a route of OpenAI's, or of Ollama's at an Ollama server, at the end of the path.
+    /// Removes and returns a route of OpenAI's, or of Ollama's at an Ollama server, at the end of
+    /// the path.
     pub(super) fn trim_route(&mut self, protocol: Protocol) -> Option<&'static str> {
         let routes = ROUTES.iter().filter(|route| protocol != Protocol::AzureAi || **route != "/models");
         let ollama = OLLAMA.iter().filter(|_| protocol == Protocol::Ollama);
@@ -106,7 +107,8 @@ impl BaseUrl {
     }
 }
 
-/// The version in `api_version`, without quotes and the name of the parameter, which people copy along.
+/// The version in `api_version`, without quotes and the name of the parameter, which people copy
+/// along.
 pub(super) fn cleaned_version(written: &str) -> Option<String> {
     let is_around = |char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '`' | '?' | '&' | ';');
     let mut text = written.trim_matches(is_around);

@@ -1,131 +1,12 @@
-//! The providers of LiteLLM 1.109.1: address, protocol, and the variables with keys and bases.
+//! The providers of LiteLLM 1.109.1.
 
-use std::borrow::Cow;
-
-use Protocol::{
+use super::provider::Protocol::{
     Anthropic, Azure, AzureAi, Bedrock, Cohere, Gemini, HostedVllm, Native, Ollama, OpenAi, Vectors, VertexAi,
 };
-
-/// The API of a provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
-    /// OpenAI's format at the base, with a bearer key.
-    OpenAi,
-    /// The same without a key. vLLM still requires the header.
-    HostedVllm,
-    /// Azure OpenAI.
-    Azure,
-    /// Azure AI Foundry.
-    AzureAi,
-    /// OpenAI's format at `{base}/v1`.
-    Ollama,
-    /// Anthropic's OpenAI-compatible endpoint.
-    Anthropic,
-    /// Google AI Studio's.
-    Gemini,
-    /// Vertex AI's.
-    VertexAi,
-    /// Bedrock's, for some of its models.
-    Bedrock,
-    /// Embeddings and rerankings at the base only.
-    Vectors,
-    /// Rerankings in the clients' format; everything else in its own.
-    Cohere,
-    /// Its own format, which is not supported.
-    Native,
-}
-
-/// A provider.
-pub(super) struct Provider {
-    /// LiteLLM's name, the prefix of models.
-    pub(super) name: &'static str,
-    /// Its base, or empty if the operator has to set it.
-    pub(super) base: &'static str,
-    /// Its API.
-    pub(super) protocol: Protocol,
-    keys: Variables,
-    bases: Variables,
-}
-
-enum Variables {
-    None,
-    /// `GROQ_API_KEY`, `GROQ_API_BASE`
-    ByName,
-    These(&'static [&'static str]),
-}
-
-impl Provider {
-    /// Variables with the key, the preferred one first.
-    pub(super) fn key_variables(&self) -> Vec<Cow<'static, str>> {
-        self.variables(&self.keys, "_API_KEY")
-    }
-
-    /// Variables with the base.
-    pub(super) fn base_variables(&self) -> Vec<Cow<'static, str>> {
-        self.variables(&self.bases, "_API_BASE")
-    }
-
-    fn variables(&self, variables: &Variables, ending: &str) -> Vec<Cow<'static, str>> {
-        match variables {
-            Variables::None => Vec::new(),
-            Variables::ByName => {
-                let name = self.name.to_ascii_uppercase().replace('-', "_");
-                vec![Cow::Owned(format!("{name}{ending}"))]
-            }
-            Variables::These(names) => names.iter().map(|name| Cow::Borrowed(*name)).collect(),
-        }
-    }
-}
-
-/// The provider of that name.
-pub(super) fn find(name: &str) -> Option<&'static Provider> {
-    let found = PROVIDERS.binary_search_by(|provider| provider.name.cmp(name)).ok()?;
-    PROVIDERS.get(found)
-}
-
-/// The names of all providers.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PROVIDERS.iter().map(|provider| provider.name)
-}
-
-/// The provider with this base: LiteLLM uses it for models without provider.
-pub(super) fn at_base(api_base: &str) -> Option<&'static Provider> {
-    let bare =
-        |url: &str| url.trim_end_matches('/').split_once("://").map(|(_, rest)| rest.to_ascii_lowercase());
-    let wanted = bare(api_base)?;
-    PROVIDERS.iter().find(|provider| bare(provider.base).is_some_and(|base| base == wanted))
-}
-
-const fn openai(name: &'static str, base: &'static str) -> Provider {
-    Provider { name, base, protocol: OpenAi, keys: Variables::ByName, bases: Variables::ByName }
-}
-
-const fn native(name: &'static str) -> Provider {
-    Provider { name, base: "", protocol: Native, keys: Variables::None, bases: Variables::None }
-}
-
-const fn row(
-    name: &'static str,
-    base: &'static str,
-    protocol: Protocol,
-    keys: &'static [&'static str],
-    bases: &'static [&'static str],
-) -> Provider {
-    Provider { name, base, protocol, keys: variables(keys), bases: variables(bases) }
-}
-
-const fn variables(names: &'static [&'static str]) -> Variables {
-    match names {
-        [] => Variables::ByName,
-        [first] if first.is_empty() => Variables::None,
-        _ => Variables::These(names),
-    }
-}
-
-const NONE: &[&str] = &[""];
+use super::provider::{Protocol, Provider, Variables};
 
 /// Sorted by name.
-const PROVIDERS: &[Provider] = &[
+pub(super) const PROVIDERS: &[Provider] = &[
     native("a2a_agent"),
     openai("abliteration", "https://api.abliteration.ai/v1"),
     openai("ai21", "https://api.ai21.com/studio/v1"),
@@ -393,30 +274,30 @@ const PROVIDERS: &[Provider] = &[
     openai("zerogpu", "https://api.zerogpu.ai/v1"),
 ];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+const fn openai(name: &'static str, base: &'static str) -> Provider {
+    Provider { name, base, protocol: OpenAi, keys: Variables::ByName, bases: Variables::ByName }
+}
 
-    #[test]
-    fn the_table_is_sorted_and_every_base_can_be_used() {
-        assert!(PROVIDERS.is_sorted_by(|a, b| a.name < b.name));
-        for provider in PROVIDERS.iter().filter(|provider| !provider.base.is_empty()) {
-            let base = crate::providers::base_url::parse(provider.base).ok().unwrap();
-            assert_eq!(base.display_url(), provider.base);
-        }
-    }
+const fn native(name: &'static str) -> Provider {
+    Provider { name, base: "", protocol: Native, keys: Variables::None, bases: Variables::None }
+}
 
-    #[test]
-    fn variables_follow_the_name_unless_litellm_has_others() {
-        assert_eq!(find("nano-gpt").unwrap().key_variables(), ["NANOGPT_API_KEY"]);
-        assert_eq!(find("groq").unwrap().key_variables(), ["GROQ_API_KEY"]);
-        assert_eq!(find("openai").unwrap().base_variables(), ["OPENAI_BASE_URL", "OPENAI_API_BASE"]);
-        assert!(find("vertex_ai").unwrap().key_variables().is_empty());
-    }
+const fn row(
+    name: &'static str,
+    base: &'static str,
+    protocol: Protocol,
+    keys: &'static [&'static str],
+    bases: &'static [&'static str],
+) -> Provider {
+    Provider { name, base, protocol, keys: variables(keys), bases: variables(bases) }
+}
 
-    #[test]
-    fn a_known_address_names_its_provider() {
-        assert_eq!(at_base("https://api.groq.com/openai/v1/").unwrap().name, "groq");
-        assert!(at_base("https://example.com/v1").is_none());
+const fn variables(names: &'static [&'static str]) -> Variables {
+    match names {
+        [] => Variables::ByName,
+        [first] if first.is_empty() => Variables::None,
+        _ => Variables::These(names),
     }
 }
+
+const NONE: &[&str] = &[""];

@@ -5,7 +5,8 @@ use crate::diagnostics::{Path, Place};
 use crate::values::{Reader, Section, Unset};
 use crate::yaml::{Entry, Value};
 
-/// For the whole file: the variable `SSL_VERIFY`, which overrides litellm_settings.ssl_verify as in LiteLLM.
+/// For the whole file: the variable `SSL_VERIFY`, which overrides litellm_settings.ssl_verify as in
+/// LiteLLM.
 pub(crate) fn tls_of_file(reader: &mut Reader<'_>, settings: Option<&Section<'_>>, place: Place) -> Tls {
     let from_environment = reader.env.first_of(&["SSL_VERIFY"]).and_then(|value| parse(&Value::Text(value)));
     if let Some(tls) = from_environment {
@@ -21,7 +22,8 @@ pub(crate) fn tls_of_file(reader: &mut Reader<'_>, settings: Option<&Section<'_>
     read(reader, entry, &section.path.key("ssl_verify")).unwrap_or(Tls::SystemCas)
 }
 
-/// `SSL_CERT_FILE`, as in LiteLLM, or else the variable of requests or curl. The filter does not need it.
+/// `SSL_CERT_FILE`, as in LiteLLM, or else the variable of requests or curl. The filter does not
+/// need it.
 pub(crate) fn ca_bundle(reader: &Reader<'_>) -> Option<(String, String)> {
     const NAMES: [&str; 3] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
     if cfg!(target_family = "wasm") {
@@ -45,7 +47,7 @@ pub(crate) fn tls_of_deployment(reader: &mut Reader<'_>, params: &Section<'_>, f
 }
 
 fn read(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Tls> {
-    let value = reader.value(&entry.node, path, Unset::Drop)?;
+    let value = reader.value(&entry.node, path, Unset::Ignore)?;
     let Some(tls) = parse(&value) else {
         reader.type_error(&entry.node, path, "true, false or the path of a PEM file");
         return None;

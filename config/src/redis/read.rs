@@ -34,8 +34,8 @@ pub(crate) fn read(
     sections.read_server(reader, namespace)
 }
 
-/// A prefix of keys: letters, digits, `-`, `_`, `.` and `:`. Braces would put the keys of one deployment
-/// on several nodes of a cluster.
+/// A prefix of keys: letters, digits, `-`, `_`, `.` and `:`. Braces would put the keys of one
+/// deployment on several nodes of a cluster.
 pub(crate) fn read_namespace(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<String> {
     let entry = section.find(key)?;
     let text = reader.string(section, key).filter(|text| !text.is_empty())?;

@@ -34,7 +34,7 @@ struct Address {
 impl RedisSections<'_> {
     /// Reads the server; `None` if there is none, or the report has the error.
     pub(super) fn read_server(&self, reader: &mut Reader<'_>, namespace: String) -> Option<Redis> {
-        self.refuse_clusters(reader)?;
+        self.report_clusters(reader)?;
         let errors_before = reader.report.errors();
         let variables = Variables::read(reader);
         let address = self.address(reader, &variables);
@@ -65,7 +65,7 @@ impl RedisSections<'_> {
     }
 
     /// `None` with an error if the file asks for one.
-    fn refuse_clusters(&self, reader: &mut Reader<'_>) -> Option<()> {
+    fn report_clusters(&self, reader: &mut Reader<'_>) -> Option<()> {
         for (key, message) in UNSUPPORTED {
             let found = self.find([*key]).filter(|(.., entry)| !entry.node.is_falsy());
             if let Some((section, _, entry)) = found {
@@ -87,7 +87,7 @@ impl RedisSections<'_> {
         }
         if let Some((section, key, entry)) = self.find([self.keys.host]) {
             let path = section.path.key(key);
-            let host = reader.string_of(&entry.node, &path, Unset::Refuse)?;
+            let host = reader.string_of(&entry.node, &path, Unset::Error)?;
             return host_address(reader, entry.place, &path, &host);
         }
         self.address_of_environment(reader, variables)
@@ -101,7 +101,7 @@ impl RedisSections<'_> {
         entry: &Entry,
     ) -> Option<Address> {
         let path = section.path.key(key);
-        let text = reader.string_of(&entry.node, &path, Unset::Refuse)?;
+        let text = reader.string_of(&entry.node, &path, Unset::Error)?;
         let address = url_address(reader, entry.place, &path, &text)?;
         let in_file = matches!(&entry.node.value, Value::Text(text) if !text.starts_with(PREFIX));
         if in_file && address.url.password.as_deref().is_some_and(is_literal) {
@@ -176,7 +176,7 @@ impl RedisSections<'_> {
     /// From the file, or, if the address is no URL, from the environment.
     fn password(&self, reader: &mut Reader<'_>, complete: bool) -> Option<Secret> {
         if let Some((section, key, entry)) = self.find([self.keys.password]) {
-            return reader.secret_for(entry, &section.path.key(key), Unset::Refuse, TextKind::Opaque);
+            return reader.secret_for(entry, &section.path.key(key), Unset::Error, TextKind::Opaque);
         }
         if complete {
             return None;

@@ -102,7 +102,8 @@ impl<'a> KnownNames<'a> {
         self.groups.contains(name)
     }
 
-    /// Whether it is a pattern and no provider has a model of that name, so no request can be sent to it.
+    /// Whether it is a pattern and no provider has a model of that name, so no request can be sent
+    /// to it.
     pub(crate) fn is_pattern(&self, name: &str) -> bool {
         name.contains('*') && (!self.groups.contains(name) || self.starred.contains(name))
     }

@@ -50,7 +50,7 @@ fn alias(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<Alia
             reader.report.error(entry.place, path, "expected a group, found a list", advice);
             return None;
         }
-        _ => (reader.string_of(&entry.node, path, Unset::Drop), false),
+        _ => (reader.string_of(&entry.node, path, Unset::Ignore), false),
     };
     let Some(target) = target.filter(|target| !target.is_empty()) else {
         let advice = "write name: group, or name: {model: group, hidden: true}";

@@ -83,7 +83,7 @@ fn targets(reader: &mut Reader<'_>, items: &[Node], path: &Path<'_>) -> Vec<Targ
 /// A group, or a map of its name and of members that replace those of the request.
 fn target(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>) -> Option<Target> {
     let Some(entries) = item.entries() else {
-        let model = reader.string_of(item, path, Unset::Drop)?;
+        let model = reader.string_of(item, path, Unset::Ignore)?;
         reader.check_text(item.place, path, &model, TextKind::Name);
         return Some(Target { model: Arc::from(model), overrides: Vec::new() });
     };

@@ -1,4 +1,5 @@
-//! `router_settings`, litellm_settings where they have no value, and LiteLLM's defaults (BEHAVIOUR 1.3).
+//! `router_settings`, litellm_settings where they have no value, and LiteLLM's defaults (BEHAVIOUR
+//! 1.3).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,8 +93,8 @@ fn cooldown_time(reader: &mut Reader<'_>, router: &Section<'_>) -> Duration {
     set.unwrap_or(DEFAULT_COOLDOWN)
 }
 
-/// litellm_settings.request_timeout, router_settings.timeout, or `REQUEST_TIMEOUT`. Zero counts as unset
-/// (BEHAVIOUR 1.3).
+/// litellm_settings.request_timeout, router_settings.timeout, or `REQUEST_TIMEOUT`. Zero counts as
+/// unset (BEHAVIOUR 1.3).
 fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration> {
     let request = settings.litellm.and_then(|section| reader.seconds(&section, "request_timeout"));
     let misplaced = settings.general.and_then(|section| {

@@ -56,8 +56,8 @@ pub(super) fn read(
     groups
 }
 
-/// A model has one strategy, so it may be in one group only, unless groups have priorities: those apply to
-/// requests for the routing group only.
+/// A model has one strategy, so it may be in one group only, unless groups have priorities: those
+/// apply to requests for the routing group only.
 fn claim(
     reader: &mut Reader<'_>,
     owners: &mut BTreeMap<Arc<str>, Arc<str>>,

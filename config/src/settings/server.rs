@@ -33,8 +33,8 @@ pub(crate) fn read_server(
     }
 }
 
-/// From general_settings, or a section where it is misplaced, so that the gateway is not open by mistake, or
-/// from LITELLM_MASTER_KEY.
+/// From general_settings, or a section where it is misplaced, so that the gateway is not open by
+/// mistake, or from LITELLM_MASTER_KEY.
 fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settings<'_>) -> Option<Secret> {
     let places = [settings.general, settings.litellm, settings.router, Some(*document)];
     let mut found = None;
@@ -45,7 +45,7 @@ fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settin
         if index > 0 {
             reader.warn_of_misplaced(section, "master_key", "general_settings");
         }
-        let key = reader.secret(entry, &section.path.key("master_key"), Unset::Refuse);
+        let key = reader.secret(entry, &section.path.key("master_key"), Unset::Error);
         if found.is_none() {
             warn_if_weak(reader, entry.place, &section.path.key("master_key"), key.as_ref());
             found = Some(key);

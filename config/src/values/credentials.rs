@@ -19,8 +19,8 @@ enum Source<'a> {
 }
 
 impl Reader<'_> {
-    /// The credential at a key. An empty one, or one that cannot be sent, is an error; one in the file itself
-    /// is a warning.
+    /// The credential at a key. An empty one, or one that cannot be sent, is an error; one in the
+    /// file itself is a warning.
     pub(crate) fn secret(&mut self, entry: &Entry, path: &Path<'_>, unset: Unset) -> Option<Secret> {
         self.secret_for(entry, path, unset, TextKind::AsciiHeader)
     }
@@ -59,8 +59,9 @@ impl Reader<'_> {
         self.report.warn(place, path, "credential in plain text", advice);
     }
 
-    /// The credential in the first of these variables that is set, which LiteLLM looks up by itself. An empty
-    /// variable counts as unset; a blank one, or one that cannot be sent, is an error.
+    /// The credential in the first of these variables that is set, which LiteLLM looks up by
+    /// itself. An empty variable counts as unset; a blank one, or one that cannot be sent, is an
+    /// error.
     pub(crate) fn secret_from(
         &mut self,
         names: &[&str],
@@ -75,8 +76,8 @@ impl Reader<'_> {
         self.credential(&value, Source::Variable(name), place, path, kind)
     }
 
-    /// Every credential is made here: trimmed, because files and shells leave blanks and line breaks around
-    /// it, and checked for what cannot be sent.
+    /// Every credential is made here: trimmed, because files and shells leave blanks and line
+    /// breaks around it, and checked for what cannot be sent.
     fn credential(
         &mut self,
         text: &str,

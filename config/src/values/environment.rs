@@ -1,4 +1,5 @@
-//! Environment variables: those that the file names (`os.environ/NAME`), and those that LiteLLM looks up.
+//! Environment variables: those that the file names (`os.environ/NAME`), and those that LiteLLM
+//! looks up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,14 +49,14 @@ impl<'a> Environment<'a> {
         value
     }
 
-    /// The values of several variables. Looks up all of them, so that the filter gets all of them: which
-    /// of them are set may change.
+    /// The values of several variables. Looks up all of them, so that the filter gets all of them:
+    /// which of them are set may change.
     pub(crate) fn all_of(&mut self, names: &[&str]) -> Vec<Option<String>> {
         names.iter().map(|name| self.get(name)).collect()
     }
 
-    /// The value of a variable that the filter does not need, and whether the file has it. Does not record
-    /// the name.
+    /// The value of a variable that the filter does not need, and whether the file has it. Does not
+    /// record the name.
     pub(crate) fn peek(&self, name: &str) -> Option<(String, bool)> {
         match self.resolved(name) {
             Resolved::InFile(value) => Some((value.to_owned(), true)),

@@ -1,4 +1,5 @@
-//! Values of a wanted type: environment variables replaced, strings converted, errors reported with place.
+//! Values of a wanted type: environment variables replaced, strings converted, errors reported with
+//! place.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -27,9 +28,9 @@ impl<'a> Section<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unset {
     /// An error: a credential or an address is missing.
-    Refuse,
+    Error,
     /// The key counts as unset, as in LiteLLM, with a warning.
-    Drop,
+    Ignore,
 }
 
 /// Reads one configuration.
@@ -62,8 +63,8 @@ impl Reader<'_> {
         self.env.mark_unusable(name);
         let message = format!("environment variable {name} is not set");
         match unset {
-            Unset::Refuse => self.report.error(node.place, path, &message, "set it, or remove the key"),
-            Unset::Drop => {
+            Unset::Error => self.report.error(node.place, path, &message, "set it, or remove the key"),
+            Unset::Ignore => {
                 let message = format!("{message}: the key is ignored");
                 self.report.warn(node.place, path, &message, "set it, or remove the key");
             }
@@ -73,7 +74,7 @@ impl Reader<'_> {
 
     /// The same for a parameter of a request: a number or a boolean of the environment becomes one.
     pub(crate) fn json_value(&mut self, node: &Node, path: &Path<'_>) -> Option<Value> {
-        match self.value(node, path, Unset::Drop)? {
+        match self.value(node, path, Unset::Ignore)? {
             Cow::Owned(Value::Text(text)) => Some(match scalar::resolve(&text) {
                 value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_)) if !is_always_text(path) => value,
                 _ => Value::Text(text),
@@ -117,13 +118,13 @@ impl Reader<'_> {
     /// A string at a key.
     pub(crate) fn string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
         let entry = section.find(key)?;
-        self.string_of(&entry.node, &section.path.key(key), Unset::Drop)
+        self.string_of(&entry.node, &section.path.key(key), Unset::Ignore)
     }
 
     /// A string that is required: a variable that is not set is an error.
     pub(crate) fn required_string(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
         let entry = section.find(key)?;
-        self.string_of(&entry.node, &section.path.key(key), Unset::Refuse)
+        self.string_of(&entry.node, &section.path.key(key), Unset::Error)
     }
 
     /// A list of strings.
@@ -135,42 +136,20 @@ impl Reader<'_> {
             return None;
         };
         let items = items.iter().enumerate();
-        let strings = items.filter_map(|(index, item)| self.string_of(item, &path.index(index), Unset::Drop));
+        let strings =
+            items.filter_map(|(index, item)| self.string_of(item, &path.index(index), Unset::Ignore));
         Some(strings.collect())
     }
 
     /// A boolean, quoted or not.
     pub(crate) fn bool(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
-        let entry = section.find(key)?;
-        let path = section.path.key(key);
-        let value = self.value(&entry.node, &path, Unset::Drop)?;
-        let flag = match &*value {
-            Value::Bool(on) => Some(*on),
-            Value::Int(0) => Some(false),
-            Value::Int(1) => Some(true),
-            Value::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "1" => Some(true),
-                "false" | "no" | "off" | "0" | "" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        };
-        if flag.is_none() {
-            self.type_error(&entry.node, &path, "true or false");
-        }
-        flag
+        self.typed(section, key, "true or false", boolean)
     }
 
     /// A non-negative integer, quoted or not.
     pub(crate) fn uint(&mut self, section: &Section<'_>, key: &str) -> Option<u64> {
-        let entry = section.find(key)?;
-        let path = section.path.key(key);
-        let value = self.value(&entry.node, &path, Unset::Drop)?;
-        let number = integer(&value).and_then(|number| u64::try_from(number).ok());
-        if number.is_none() {
-            self.type_error(&entry.node, &path, "a non-negative integer");
-        }
-        number
+        let uint = |value: &Value| integer(value).and_then(|number| u64::try_from(number).ok());
+        self.typed(section, key, "a non-negative integer", uint)
     }
 
     /// The same, at most `u32::MAX`.
@@ -180,38 +159,35 @@ impl Reader<'_> {
 
     /// An integer.
     pub(crate) fn integer(&mut self, section: &Section<'_>, key: &str) -> Option<i64> {
-        let entry = section.find(key)?;
-        let path = section.path.key(key);
-        let value = self.value(&entry.node, &path, Unset::Drop)?;
-        let number = integer(&value);
-        if number.is_none() {
-            self.type_error(&entry.node, &path, "an integer");
-        }
-        number
+        self.typed(section, key, "an integer", integer)
     }
 
     /// A finite number.
     pub(crate) fn number(&mut self, section: &Section<'_>, key: &str) -> Option<f64> {
-        let entry = section.find(key)?;
-        let path = section.path.key(key);
-        let value = self.value(&entry.node, &path, Unset::Drop)?;
-        let number = float(&value).filter(|number| number.is_finite());
-        if number.is_none() {
-            self.type_error(&entry.node, &path, "a number");
-        }
-        number
+        let finite = |value: &Value| float(value).filter(|number| number.is_finite());
+        self.typed(section, key, "a number", finite)
     }
 
     /// A non-negative number of seconds, with or without a fraction.
     pub(crate) fn seconds(&mut self, section: &Section<'_>, key: &str) -> Option<Duration> {
+        let seconds = |value: &Value| Duration::try_from_secs_f64(float(value)?).ok();
+        self.typed(section, key, "a non-negative number of seconds", seconds)
+    }
+
+    fn typed<T>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        expected: &str,
+        convert: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
         let entry = section.find(key)?;
         let path = section.path.key(key);
-        let value = self.value(&entry.node, &path, Unset::Drop)?;
-        let seconds = float(&value).and_then(|number| Duration::try_from_secs_f64(number).ok());
-        if seconds.is_none() {
-            self.type_error(&entry.node, &path, "a non-negative number of seconds");
+        let converted = convert(&*self.value(&entry.node, &path, Unset::Ignore)?);
+        if converted.is_none() {
+            self.type_error(&entry.node, &path, expected);
         }
-        seconds
+        converted
     }
 
     /// A map at a key. An empty section (`router_settings:`) counts as unset.
@@ -249,6 +225,20 @@ fn is_always_text(path: &Path<'_>) -> bool {
 /// Short, printable, and not a key.
 fn is_harmless(text: &str) -> bool {
     text.len() <= 20 && !text.starts_with("sk-") && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(on) => Some(*on),
+        Value::Int(0) => Some(false),
+        Value::Int(1) => Some(true),
+        Value::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Some(true),
+            "false" | "no" | "off" | "0" | "" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn integer(value: &Value) -> Option<i64> {

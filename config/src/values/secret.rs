@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A credential. `Debug` prints stars, and there is no `Display`: no log line can contain one by accident.
+/// A credential. `Debug` prints stars, and there is no `Display`: no log line can contain one by
+/// accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

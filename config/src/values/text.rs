@@ -1,4 +1,5 @@
-//! Which texts of the file may become a header, a part of a URL, a metric label or the name of a cluster.
+//! Which texts of the file may become a header, a part of a URL, a metric label or the name of a
+//! cluster.
 //!
 //! Every such text passes this check. The router checks the model names of clients.
 
@@ -8,7 +9,8 @@ use crate::diagnostics::{Path, Place, is_invisible};
 
 /// Bytes of a name, a model, an id or a tag, at most: names become labels, and labels headers.
 const MAX_NAME: usize = 1024;
-/// Bytes of a header's value, at most. Envoy accepts 60 KiB of headers in all; access tokens have 2 to 8.
+/// Bytes of a header's value, at most. Envoy accepts 60 KiB of headers in all; access tokens have 2
+/// to 8.
 const MAX_HEADER: usize = 16 * 1024;
 
 /// `$NAME` or `${NAME}` where LiteLLM replaces nothing.
@@ -34,7 +36,8 @@ pub(crate) type Flaw = (String, &'static str);
 
 const CORRECT: &str = "correct the value";
 
-/// What is wrong with a text, if anything. The message never repeats the text: it may be a credential.
+/// What is wrong with a text, if anything. The message never repeats the text: it may be a
+/// credential.
 pub(crate) fn flaw(text: &str, kind: TextKind) -> Option<Flaw> {
     if let Some(char) = text.chars().find(|char| is_invisible(*char)) {
         return Some((format!("invalid character: {}", described(char)), CORRECT));
@@ -101,7 +104,8 @@ impl Reader<'_> {
         flaw.is_none()
     }
 
-    /// Whether a key of a map is a valid name; an error if not. LiteLLM replaces no variables in keys.
+    /// Whether a key of a map is a valid name; an error if not. LiteLLM replaces no variables in
+    /// keys.
     pub(crate) fn check_key(&mut self, place: Place, path: &Path<'_>, key: &str) -> bool {
         if key.starts_with(PREFIX) {
             self.report.error(place, path, "variables are not replaced in keys", "write the name itself");

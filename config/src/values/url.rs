@@ -4,7 +4,8 @@ use std::net::Ipv6Addr;
 
 use percent_encoding::percent_decode_str;
 
-/// Why a URL cannot be used, and what to write instead. Neither repeats the URL: it may hold a password.
+/// Why a URL cannot be used, and what to write instead. Neither repeats the URL: it may hold a
+/// password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidUrl(pub(crate) &'static str, pub(crate) &'static str);
 

@@ -1,4 +1,4 @@
-//! A tree as a YAML document, for a configuration that came from several files.
+//! A tree as a YAML document, and a value as JSON.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::python;
 use super::tree::{Entry, Value};
 use super::write::{Style, write};
 
-/// A document that reads back as the same tree. Flow style, one line for each entry of the top two
+/// A document that reads back as the same tree, for a configuration from several files. Flow style, one line for each entry of the top two
 /// levels, so that a person can still find a place in it.
 pub(crate) fn document(entries: &[Entry]) -> String {
     let mut out = String::from("{\n");
@@ -27,6 +27,17 @@ pub(crate) fn document(entries: &[Entry]) -> String {
         out.push_str(",\n");
     }
     out.push_str("}\n");
+    out
+}
+
+/// A value as compact JSON. Non-finite floats, which JSON does not have, become `null`.
+pub(crate) fn json(value: &Value) -> String {
+    let float = |number: f64| if number.is_finite() { python::float(number) } else { "null".to_owned() };
+    // A string cannot fail.
+    let text = |text: &str, out: &mut String| out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    let compact = Style { null: "null", bools: ["false", "true"], comma: ",", colon: ":", float, text };
+    let mut out = String::new();
+    write(value, &compact, &mut out);
     out
 }
 

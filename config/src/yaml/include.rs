@@ -1,4 +1,5 @@
-//! `include:`: several files merged as LiteLLM merges them. Lists are extended, other values overwritten.
+//! `include:`: several files merged as LiteLLM merges them. Lists are extended, other values
+//! overwritten.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -20,8 +21,8 @@ struct Pending {
     chain: Rc<[String]>,
 }
 
-/// The document with all files that it includes, directly or not. Breadth first, as LiteLLM: a file's own
-/// includes follow those of the file that includes it.
+/// The document with all files that it includes, directly or not. Breadth first, as LiteLLM: a
+/// file's own includes follow those of the file that includes it.
 pub(crate) fn with_includes(
     document: Node,
     report: &mut Report,

@@ -28,7 +28,8 @@ impl Merge {
     }
 }
 
-/// The entries of a Python `dict`, in its order. Warns of duplicate keys; `path` is called for those only.
+/// The entries of a Python `dict`, in its order. Warns of duplicate keys; `path` is called for
+/// those only.
 pub(crate) fn finish(
     own: Vec<Entry>,
     merges: Vec<Merge>,

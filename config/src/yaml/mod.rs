@@ -10,8 +10,7 @@ pub(crate) mod scalar;
 mod tree;
 mod write;
 
-pub(crate) use document::document;
+pub(crate) use document::{document, json};
 pub(crate) use include::with_includes;
 pub(crate) use parse::parse;
 pub(crate) use tree::{Entry, Node, Value, find};
-pub(crate) use write::json;

@@ -42,7 +42,7 @@ pub(crate) fn parse(file: u16, text: &str, report: &mut Report) -> Option<Node> 
 }
 
 /// The report has the error.
-struct Refused;
+struct Reported;
 
 /// An open collection.
 enum Frame {
@@ -71,20 +71,20 @@ impl Builder<'_> {
         Place { file: self.file, line: u32::try_from(span.start.line()).unwrap_or(u32::MAX) }
     }
 
-    fn refuse(&mut self, place: Place, message: &str, advice: &str) -> Refused {
+    fn error(&mut self, place: Place, message: &str, advice: &str) -> Reported {
         self.report.error(place, &DOCUMENT, message, advice);
-        Refused
+        Reported
     }
 
-    fn second_document(&mut self, span: Span) -> Refused {
-        self.refuse(
+    fn second_document(&mut self, span: Span) -> Reported {
+        self.error(
             self.place(span),
             "expected one YAML document, found a second one",
             "remove the `---`; use `include:` to join files",
         )
     }
 
-    fn syntax(&mut self, error: &ScanError) -> Refused {
+    fn syntax(&mut self, error: &ScanError) -> Reported {
         let line = u32::try_from(error.marker().line()).unwrap_or(u32::MAX);
         let place = Place { file: self.file, line };
         let is_tab = matches!(
@@ -94,14 +94,14 @@ impl Builder<'_> {
                 | ErrorKind::UnexpectedCharacter { character: '\t' }
         );
         if is_tab {
-            return self.refuse(place, "invalid YAML: tab in indentation", "indent with spaces");
+            return self.error(place, "invalid YAML: tab in indentation", "indent with spaces");
         }
         let column = error.marker().col().saturating_add(1);
         let message = format!("invalid YAML near column {column}: {}", error.info());
-        self.refuse(place, &message, "quoting a value often helps")
+        self.error(place, &message, "quoting a value often helps")
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Refused> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Reported> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -131,7 +131,7 @@ impl Builder<'_> {
         style: ScalarStyle,
         anchor: usize,
         tag: Option<&Tag>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Reported> {
         let plain = style == ScalarStyle::Plain;
         let value = match tag {
             None if plain => scalar::resolve(text),
@@ -150,7 +150,7 @@ impl Builder<'_> {
     }
 
     /// The core tags for scalars. PyYAML has no others that a configuration could use.
-    fn tagged(&mut self, place: Place, text: &str, tag: &Tag) -> Result<Value, Refused> {
+    fn tagged(&mut self, place: Place, text: &str, tag: &Tag) -> Result<Value, Reported> {
         let resolved = scalar::resolve(text);
         let value = match (tag.core_suffix(), resolved) {
             (Some("str"), _) => Some(Value::Text(text.to_owned())),
@@ -166,13 +166,13 @@ impl Builder<'_> {
         value.ok_or_else(|| self.unknown_tag(place, tag))
     }
 
-    fn check_collection(&mut self, place: Place, tag: Option<&Tag>, kind: &str) -> Result<(), Refused> {
+    fn check_collection(&mut self, place: Place, tag: Option<&Tag>, kind: &str) -> Result<(), Reported> {
         if self.stack.len() >= MAX_DEPTH {
             return Err(self.too_deep(place));
         }
         if let Some(Frame::Map { key: None, .. }) = self.stack.last() {
             let advice = "quote it if it is a string, as in \"{{ name }}\"";
-            return Err(self.refuse(place, "expected a key, found a list or a map", advice));
+            return Err(self.error(place, "expected a key, found a list or a map", advice));
         }
         match tag {
             Some(tag) if !tag.is_yaml_core_schema_tag(kind) && tag.suffix() != "!" => {
@@ -182,31 +182,31 @@ impl Builder<'_> {
         }
     }
 
-    fn unknown_tag(&mut self, place: Place, tag: &Tag) -> Refused {
+    fn unknown_tag(&mut self, place: Place, tag: &Tag) -> Reported {
         let message = format!("unsupported YAML tag {}", tag.original());
-        self.refuse(place, &message, "remove it; write environment variables as os.environ/NAME")
+        self.error(place, &message, "remove it; write environment variables as os.environ/NAME")
     }
 
-    fn too_deep(&mut self, place: Place) -> Refused {
-        self.refuse(place, "more than 100 nested collections", "flatten this part of the file")
+    fn too_deep(&mut self, place: Place) -> Reported {
+        self.error(place, "more than 100 nested collections", "flatten this part of the file")
     }
 
-    fn too_much(&mut self, place: Place) -> Refused {
+    fn too_much(&mut self, place: Place) -> Reported {
         let message = self.anchors.too_much();
-        self.refuse(place, &message, "repeat less of this file")
+        self.error(place, &message, "repeat less of this file")
     }
 
     /// Keeps a copy of an anchored node.
-    fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), Refused> {
+    fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), Reported> {
         self.anchors.keep(anchor, node).map_err(|TooMuch| self.too_much(node.place))
     }
 
-    fn alias(&mut self, place: Place, id: usize) -> Result<(), Refused> {
+    fn alias(&mut self, place: Place, id: usize) -> Result<(), Reported> {
         let (node, height) = match self.anchors.repeated(id) {
             Some(Ok(found)) => found,
             Some(Err(TooMuch)) => return Err(self.too_much(place)),
             None => {
-                return Err(self.refuse(place, "recursive alias", "write it out"));
+                return Err(self.error(place, "recursive alias", "write it out"));
             }
         };
         if self.stack.len().saturating_add(height) > MAX_DEPTH {
@@ -219,7 +219,7 @@ impl Builder<'_> {
         self.place_node(node)
     }
 
-    fn close(&mut self) -> Result<(), Refused> {
+    fn close(&mut self) -> Result<(), Reported> {
         let (node, anchor) = match self.stack.pop() {
             Some(Frame::List { place, anchor, items }) => (Node { place, value: Value::List(items) }, anchor),
             Some(Frame::Map { place, anchor, entries, merges, .. }) => {
@@ -235,7 +235,7 @@ impl Builder<'_> {
         self.place_node(node)
     }
 
-    fn place_node(&mut self, node: Node) -> Result<(), Refused> {
+    fn place_node(&mut self, node: Node) -> Result<(), Reported> {
         match self.stack.last_mut() {
             None => self.root = Some(node),
             Some(Frame::List { items, .. }) => items.push(node),
@@ -244,7 +244,7 @@ impl Builder<'_> {
                     Ok(merge) => merges.push(merge),
                     Err(place) => {
                         let message = "`<<` expects a map or a list of maps";
-                        return Err(self.refuse(place, message, "write the alias of a map"));
+                        return Err(self.error(place, message, "write the alias of a map"));
                     }
                 },
                 Some(Key { text, place, .. }) => entries.push(Entry { key: text, place, node }),

@@ -1,4 +1,5 @@
-//! How Python writes a value: `str`, `repr` and `json.dumps`, which LiteLLM's deployment ids are made of.
+//! How Python writes a value: `str`, `repr` and `json.dumps`, which LiteLLM's deployment ids are
+//! made of.
 
 use std::fmt::Write;
 
@@ -26,8 +27,8 @@ pub(crate) fn str(value: &Value) -> String {
     out
 }
 
-/// What LiteLLM hashes: `json.dumps(value)` of a map, `str(value)` of anything else. `dumps` writes ASCII
-/// only.
+/// What LiteLLM hashes: `json.dumps(value)` of a map, `str(value)` of anything else. `dumps` writes
+/// ASCII only.
 pub(crate) fn hashed(value: &Value) -> String {
     if !matches!(value, Value::Map(_)) {
         return str(value);
@@ -87,8 +88,8 @@ fn escape(char: char, out: &mut String) {
     };
 }
 
-/// `str.isprintable` for most characters: controls, format characters, separators and private use are not
-/// printable. Unassigned code points, which are not printable in Python, are here.
+/// `str.isprintable` for most characters: controls, format characters, separators and private use
+/// are not printable. Unassigned code points, which are not printable in Python, are here.
 fn is_printable(char: char) -> bool {
     !char.is_control()
         && !matches!(u32::from(char),

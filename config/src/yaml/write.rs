@@ -1,6 +1,5 @@
 //! A tree as text, in the notations with lists as `[a, b]` and maps as `{key: value}`.
 
-use super::python;
 use super::tree::Value;
 
 /// What differs between the notations.
@@ -11,17 +10,6 @@ pub(super) struct Style {
     pub(super) bools: [&'static str; 2],
     pub(super) float: fn(f64) -> String,
     pub(super) text: fn(&str, &mut String),
-}
-
-/// A value as compact JSON. Non-finite floats, which JSON does not have, become `null`.
-pub(crate) fn json(value: &Value) -> String {
-    let float = |number: f64| if number.is_finite() { python::float(number) } else { "null".to_owned() };
-    // A string cannot fail.
-    let text = |text: &str, out: &mut String| out.push_str(&serde_json::to_string(text).unwrap_or_default());
-    let compact = Style { null: "null", bools: ["false", "true"], comma: ",", colon: ":", float, text };
-    let mut out = String::new();
-    write(value, &compact, &mut out);
-    out
 }
 
 /// Appends a value.

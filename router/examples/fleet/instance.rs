@@ -157,7 +157,7 @@ impl Instance {
                 self.outbox.refused.push((request, seconds));
             }
             Step::Send(sending) => {
-                let (deployment, low) = (sending.attempt.deployment, sending.attempt.ticket.low);
+                let (deployment, low) = (sending.attempt.deployment, sending.attempt.ticket.lease_low);
                 self.outbox.admitted.push((request, sending.attempt));
                 let shortfall = HashMap::from([(deployment, Shortfall::default())]);
                 if low && !self.join(&shortfall, &[]) {

@@ -17,11 +17,11 @@ use llm_balancer_config::{Deployment, FailurePolicy, RouterSettings};
 
 use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::LiteLlmErrorType;
-use crate::state::pending_successes::KnownSuccesses;
-use crate::state::record::{Cooled, FailureCount, Outcomes, Record, seconds};
+use crate::state::cooldown::CooldownChange;
+use crate::state::pending_successes::WrittenSuccesses;
+use crate::state::record::{FailureCount, Outcomes, Record};
+use crate::state::time::UnixSeconds;
 
-/// How long outcomes count for the default rule.
-const OUTCOMES: Duration = Duration::from_secs(60);
 /// LiteLLM's `allowed_fails` where only a policy is set, and it does not name the failure.
 const ALLOWED_FAILS: u32 = 3;
 /// No provider's hint keeps a deployment away for longer: a day is a mistake.
@@ -39,12 +39,12 @@ pub struct CooldownPolicy<'a> {
     /// The group has somewhere else to go.
     pub has_fallbacks: bool,
     /// Whether the share of failures can be judged: failures are written at once, successes may wait.
-    pub successes: KnownSuccesses,
+    pub successes: WrittenSuccesses,
 }
 
 impl CooldownPolicy<'_> {
     /// Remembers a failure, and cools the deployment down if it is time for that; `None` where it is not.
-    pub fn failed(&self, fault: &AttemptError, record: &mut Record, now: Duration) -> Option<Cooled> {
+    pub fn failed(&self, fault: &AttemptError, record: &mut Record, now: Duration) -> Option<CooldownChange> {
         let own = fault.kind().in_policy(&self.deployment.allowed_fails_policy);
         // A policy of the deployment's own may name what is the request's, but not what is nobody's.
         let is_named =
@@ -86,7 +86,7 @@ impl CooldownPolicy<'_> {
         let attempts = successes.saturating_add(failures);
         let most_failed = f64::from(failures) > f64::from(attempts) * settings.failure_threshold
             && attempts >= settings.failure_threshold_requests
-            && self.successes.is_complete(outcomes);
+            && self.successes.are_complete(outcomes);
         let all_failed = successes == 0 && failures >= settings.single_deployment_failure_threshold;
         match fault.class {
             ErrorClass::InvalidDeployment => true,
@@ -106,13 +106,13 @@ impl CooldownPolicy<'_> {
         now: Duration,
     ) -> bool {
         let lasts = self.deployment.cooldown_time.unwrap_or(self.settings.cooldown_time);
-        let (now, lasts) = (seconds(now), seconds(lasts).max(1));
-        record.fails.retain(|fails| now.abs_diff(fails.since) < lasts);
+        let lasts = Duration::from_secs(lasts.as_secs().max(1));
+        record.fails.retain(|fails| fails.since.distance(now) < lasts);
         if let Some(fails) = record.fails.iter_mut().find(|fails| fails.kind == kind) {
             fails.count = fails.count.saturating_add(1);
             return fails.count > allowed;
         }
-        record.fails.push(FailureCount { kind, since: now, count: 1 });
+        record.fails.push(FailureCount { kind, since: UnixSeconds::of(now), count: 1 });
         allowed == 0
     }
 
@@ -120,18 +120,6 @@ impl CooldownPolicy<'_> {
     fn time(&self, fault: &AttemptError) -> Duration {
         let time = self.deployment.cooldown_time.or(fault.retry_after());
         time.unwrap_or(self.settings.cooldown_time).min(LONGEST)
-    }
-}
-
-impl Outcomes {
-    /// The outcomes that count at this time.
-    pub fn at(self, now: Duration) -> Self {
-        let now = seconds(now);
-        if now.abs_diff(self.since) < seconds(OUTCOMES) {
-            self
-        } else {
-            Self { since: now, ..Self::default() }
-        }
     }
 }
 
@@ -167,13 +155,13 @@ mod tests {
             self.cooled(fault, now).is_some()
         }
 
-        fn cooled(&mut self, fault: AttemptError, now: Duration) -> Option<Cooled> {
+        fn cooled(&mut self, fault: AttemptError, now: Duration) -> Option<CooldownChange> {
             let case = CooldownPolicy {
                 settings: &self.config.router,
                 deployment: &self.config.deployments[0],
                 only_member: self.only_member,
                 has_fallbacks: false,
-                successes: KnownSuccesses::All,
+                successes: WrittenSuccesses::All,
             };
             case.failed(&fault, &mut self.record, now)
         }
@@ -185,7 +173,7 @@ mod tests {
         }
 
         fn sits_out(&self, now: Duration) -> u64 {
-            self.record.cooldown.at(now).map_or(0, |until| until.saturating_sub(now).as_secs())
+            self.record.cooldown.active_until(now).map_or(0, |until| until.saturating_sub(now).as_secs())
         }
     }
 
@@ -247,11 +235,11 @@ mod tests {
     #[test]
     fn a_failure_during_a_cooldown_is_news_only_if_it_moves_the_end() {
         let mut cooling = told("", "", false);
-        assert_eq!(cooling.cooled(hint(20), NOON), Some(Cooled::Begins));
-        assert_eq!(cooling.cooled(hint(20), NOON + SECOND / 2), Some(Cooled::Already));
-        assert_eq!(cooling.cooled(status(429), NOON + SECOND), Some(Cooled::Already));
-        assert_eq!(cooling.cooled(hint(60), NOON + SECOND), Some(Cooled::Longer));
-        assert_eq!(cooling.cooled(hint(20), NOON + 61 * SECOND), Some(Cooled::Begins));
+        assert_eq!(cooling.cooled(hint(20), NOON), Some(CooldownChange::Started));
+        assert_eq!(cooling.cooled(hint(20), NOON + SECOND / 2), Some(CooldownChange::Unchanged));
+        assert_eq!(cooling.cooled(status(429), NOON + SECOND), Some(CooldownChange::Unchanged));
+        assert_eq!(cooling.cooled(hint(60), NOON + SECOND), Some(CooldownChange::Extended));
+        assert_eq!(cooling.cooled(hint(20), NOON + 61 * SECOND), Some(CooldownChange::Started));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use crate::fleet::resp;
 use crate::fleet::{FleetSettings, Redis};
 use crate::state::membership::Membership;
+use crate::state::time::Minute;
 
 /// A pipeline on its way to Redis.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) enum Part {
     Deregister,
     Lease {
         index: usize,
-        minute: u32,
+        minute: Minute,
         /// It asks for more, and does not only return or report.
         is_acquire: bool,
     },

@@ -5,9 +5,10 @@ use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::reply::{Effect, Items};
 use crate::fleet::resp::Value;
 use crate::state::deployment_states::DeploymentStates;
-use crate::state::latency::{Estimate, Metric};
-use crate::state::record::{Record, RemoteInFlight, seconds};
+use crate::state::latency::{LatencyEstimate, Metric};
+use crate::state::record::{Record, RemoteInFlight};
 use crate::state::store::Moment;
+use crate::state::time::{UnixMillis, UnixSeconds};
 
 const SCRIPT: &[u8] = include_bytes!("exchange.lua");
 
@@ -20,9 +21,10 @@ pub(super) fn add(
 ) {
     states.read(index, moment.store);
     let Some(id) = pipeline.settings.deployment_ids.get(index) else { return };
-    let Some((record, _)) = states.seen(index) else { return };
+    let Some((record, _)) = states.record(index) else { return };
     let cooldown = record.cooldown;
-    let (from, until) = cooldown.at(moment.now).map_or((0, 0), |_| (cooldown.from, cooldown.until));
+    let (from, until) =
+        cooldown.active_until(moment.now).map_or((0, 0), |_| (cooldown.from.0, cooldown.until.0));
     let keys = [pipeline.key(&format!("{{{id}}}:fleet"))];
     let arguments = [
         text(pipeline.membership.instance),
@@ -44,12 +46,12 @@ pub(super) fn apply(
     moment: &Moment<'_>,
 ) -> Option<Effect> {
     let in_flight = u32::try_from(reply.number(0)?).unwrap_or(u32::MAX);
-    let (from, until) = (reply.number(1)?, reply.number(2)?);
+    let (from, until) = (UnixMillis(reply.number(1)?), UnixMillis(reply.number(2)?));
     let estimates = [(Metric::First, 3), (Metric::Each, 4), (Metric::Whole, 5)];
     let estimates = estimates.map(|(metric, place)| (metric, reply.get(place).and_then(read)));
     states.change(index, moment.now, moment.store, |record, _| {
         let before = record.clone();
-        record.elsewhere = RemoteInFlight { count: in_flight, at: seconds(moment.now) };
+        record.remote_in_flight = RemoteInFlight { count: in_flight, at: UnixSeconds::of(moment.now) };
         if until > record.cooldown.until {
             (record.cooldown.from, record.cooldown.until) = (from, until);
         }
@@ -60,25 +62,26 @@ pub(super) fn apply(
             }
         }
         // The record of an unused deployment is not written every second.
-        let was_in_flight = before.elsewhere.count;
-        let has_changed = *record != Record { elsewhere: record.elsewhere, ..before };
+        let was_in_flight = before.remote_in_flight.count;
+        let has_changed = *record != Record { remote_in_flight: record.remote_in_flight, ..before };
         (has_changed || in_flight != was_in_flight || in_flight != 0).then_some(())
     });
     Some(Effect::None)
 }
 
 /// `<at> <ms> <load> <best>`, or nothing.
-fn write(estimate: &Estimate) -> Vec<u8> {
-    match estimate.at {
-        0 => Vec::new(),
-        at => text(format_args!("{at} {} {} {}", estimate.ms, estimate.load, estimate.best)),
+fn write(estimate: &LatencyEstimate) -> Vec<u8> {
+    if !estimate.is_known() {
+        return Vec::new();
     }
+    let LatencyEstimate { ms, at, load, best, .. } = estimate;
+    text(format_args!("{} {ms} {load} {best}", at.0))
 }
 
-fn read(value: &Value) -> Option<Estimate> {
+fn read(value: &Value) -> Option<LatencyEstimate> {
     let Value::Bulk(bytes) = value else { return None };
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
-    let at = words.next()?.parse().ok()?;
+    let at = UnixSeconds(words.next()?.parse().ok()?);
     let mut float = || words.next()?.parse().ok().filter(|value: &f32| value.is_finite() && *value >= 0.0);
-    Some(Estimate { at, ms: float()?, load: float()?, best: float()?, ..Estimate::default() })
+    Some(LatencyEstimate { at, ms: float()?, load: float()?, best: float()?, ..LatencyEstimate::default() })
 }

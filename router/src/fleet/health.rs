@@ -3,7 +3,7 @@
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;
-use crate::state::window::minute;
+use crate::state::time::Minute;
 
 /// How a call changed what this instance knows of Redis.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn set(
         let has_missed = membership.redis_up(moment.now);
         if has_missed {
             // The other instances may have done so as well: until all have reported, each has its share and no more.
-            membership.lost_minute = minute(moment.now);
+            membership.lost_minute = Minute::of(moment.now);
         }
         Some(has_missed)
     });

@@ -3,11 +3,12 @@
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::reply::{Effect, Items};
 use crate::state::deployment_states::DeploymentStates;
-use crate::state::lease::{Limits, Shortfall};
-use crate::state::limits::DeploymentLimits;
+use crate::state::lease::Shortfall;
+use crate::state::limits::MinuteLimits;
 use crate::state::membership::Membership;
-use crate::state::record::{Record, milliseconds};
+use crate::state::record::Record;
 use crate::state::store::Moment;
+use crate::state::time::{Minute, UnixMillis};
 
 const SCRIPT: &[u8] = include_bytes!("lease.lua");
 
@@ -27,8 +28,8 @@ type Amounts = (u64, u64);
 
 /// The arguments that depend on the record.
 struct Arguments {
-    minute: u32,
-    limits: Limits,
+    minute: Minute,
+    limits: MinuteLimits,
     wanted: Amounts,
     returned: Amounts,
     used: Amounts,
@@ -40,22 +41,22 @@ impl LeaseCall {
     fn prepare(
         self,
         record: &mut Record,
-        limits: Limits,
+        limits: MinuteLimits,
         instances: u32,
         moment: &Moment<'_>,
     ) -> Option<Arguments> {
         let Record { window, lease, .. } = record;
-        *lease = lease.on(window.minute);
+        *lease = lease.for_minute(window.minute);
         lease.reconcile(window);
         let used = (u64::from(window.requests), window.tokens);
         let mut arguments =
             Arguments { minute: window.minute, limits, wanted: (0, 0), returned: (0, 0), used };
         match self {
             Self::Acquire(shortfall) => {
-                arguments.wanted = lease.portion(window, limits, shortfall, instances, moment.now);
+                arguments.wanted = lease.next_portion(window, limits, shortfall, instances, moment.now);
             }
             Self::Return => arguments.returned = lease.release_unused(window, moment.now)?,
-            Self::Report if limits == Limits::default() => return None,
+            Self::Report if limits == MinuteLimits::default() => return None,
             // All that the lease holds: Redis no longer knows that it granted it.
             Self::Report => arguments.used = (lease.requests, lease.tokens),
         }
@@ -74,8 +75,8 @@ pub(super) fn add(
     let Some(id) = pipeline.settings.deployment_ids.get(index) else { return };
     let membership = pipeline.membership;
     let instances = membership.instances();
-    let prepared = states.change(index, moment.now, moment.store, |record, limits: &DeploymentLimits| {
-        call.prepare(record, limits.limits(), instances, moment)
+    let prepared = states.change(index, moment.now, moment.store, |record, limits| {
+        call.prepare(record, limits.per_minute(), instances, moment)
     });
     let Some(Arguments { minute, limits, wanted, returned, used }) = prepared else { return };
     let shortfall = if let LeaseCall::Acquire(shortfall) = call { shortfall } else { Shortfall::default() };
@@ -104,7 +105,7 @@ pub(super) fn add(
 
 /// Applies the reply: `{requests, tokens, remaining requests, remaining tokens, is another epoch, is unused elsewhere}`.
 pub(super) fn apply(
-    (index, minute, is_acquire): (usize, u32, bool),
+    (index, minute, is_acquire): (usize, Minute, bool),
     reply: &Items<'_>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
@@ -130,16 +131,16 @@ pub(super) fn apply(
         }
         lease.requests = lease.requests.saturating_add(requests);
         lease.tokens = lease.tokens.saturating_add(tokens);
-        (lease.left_requests, lease.left_tokens) = remaining;
+        (lease.remaining_requests, lease.remaining_tokens) = remaining;
         if is_acquire {
             lease.unused_elsewhere = unused_elsewhere;
-            lease.told = milliseconds(moment.now);
+            lease.answered_at = UnixMillis::of(moment.now);
         }
         Some(())
     });
     if (requests, tokens) == (0, 0) {
         return Some(Effect::None);
     }
-    states.note_freed(index, moment.now, moment.store);
+    states.note_release(index, moment.now, moment.store);
     Some(Effect::Granted)
 }

@@ -89,8 +89,8 @@ impl<'a> FleetClient<'a> {
     pub fn release_unused(&mut self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
         let states = &mut *self.states;
         let may_return = |index: usize, states: &DeploymentStates| {
-            let Some((record, _)) = states.seen(index) else { return true };
-            record.lease.may_give_back(&record.window.at(moment.now), moment.now)
+            let Some((record, _)) = states.record(index) else { return true };
+            record.lease.may_be_unused(&record.window.at(moment.now), moment.now)
         };
         if !held.iter().any(|index| may_return(*index, states)) {
             return None;
@@ -103,7 +103,7 @@ impl<'a> FleetClient<'a> {
                 return true;
             }
             states.read(*index, moment.store);
-            let Some((record, _)) = states.seen(*index) else { return false };
+            let Some((record, _)) = states.record(*index) else { return false };
             let window = record.window.at(moment.now);
             let mut lease = record.lease;
             let is_idle = lease.release_unused(&window, moment.now).is_some();

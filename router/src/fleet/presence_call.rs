@@ -5,7 +5,7 @@ use crate::fleet::reply::{Effect, Items};
 use crate::random::Random;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;
-use crate::state::window::minute;
+use crate::state::time::Minute;
 
 const SCRIPT: &[u8] = include_bytes!("presence.lua");
 
@@ -35,7 +35,7 @@ pub(super) fn apply(reply: &Items<'_>, moment: &Moment<'_>) -> Option<Effect> {
     if live.max(missing) > MAX_INSTANCES {
         return None;
     }
-    let minute = minute(moment.now);
+    let minute = Minute::of(moment.now);
     let mut is_new_epoch = false;
     Membership::update(moment.store, |membership| {
         is_new_epoch = membership.epoch == 0 && membership.lost_minute == minute;

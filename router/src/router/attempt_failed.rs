@@ -144,7 +144,7 @@ impl<'a> FailedAttempt<'a> {
             if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
                 // It would have taken at least as long. A client's timeout may be shorter than any answer takes.
                 let ended = ResponseSummary { first_byte: Some(moment.now), ..ResponseSummary::default() };
-                measure(record, attempt, ended, moment.now, latency::Estimate::timed_out);
+                measure(record, attempt, ended, moment.now, latency::LatencyEstimate::timed_out);
             }
         });
         drop(states);

@@ -55,9 +55,9 @@ fn end_of_used_up(
 ) -> Option<Duration> {
     let states = router.states.borrow();
     let tokens = states.tokens(index, estimate, true);
-    let (record, limits) = states.seen(index)?;
+    let (record, limits) = states.record(index)?;
     let window = record.window.at(now);
-    record.lease.is_used_up(&window, limits.limits(), tokens).then(|| window.ends())
+    record.lease.is_exhausted(&window, limits.per_minute(), tokens).then(|| window.ends())
 }
 
 /// The answer to a request whose last attempt could not answer the client.

@@ -35,10 +35,11 @@ use crate::outcome::{Failure, Outcome};
 use crate::request::parse::Request;
 use crate::select::SelectionContext;
 use crate::select::Shortlists;
+use crate::state::cooldown::CooldownChange;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::group_limits::RateLimits;
-use crate::state::record::{Cooled, milliseconds};
 use crate::state::store::{Moment, Store};
+use crate::state::time::millis;
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::telemetry::gauges::GaugePublisher;
@@ -117,9 +118,9 @@ impl Router {
         self.gauges.borrow_mut().open(number, fingerprint, own, store)
     }
 
-    /// Writes this worker's heartbeat; to be called every [`BEAT`](crate::state::heartbeats::BEAT).
+    /// Writes this worker's heartbeat; to be called every [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
-        self.states.borrow_mut().beat(now, store);
+        self.states.borrow_mut().heartbeat(now, store);
     }
 
     /// The calls to Redis; `None` without Redis.
@@ -297,15 +298,15 @@ impl Router {
         retry_state.attempts.push(AttemptLog {
             deployment: Arc::clone(&deployment.id),
             result,
-            milliseconds: milliseconds(now.saturating_sub(attempt.ticket.at)),
+            milliseconds: millis(now.saturating_sub(attempt.ticket.at)),
             detail: attempt.detail.clone(),
         });
     }
 
     /// Counts a cooldown that begins. The other instances learn of it at once, and of one that gets longer.
-    fn note_cooldown(&self, deployment: usize, cooled: Option<Cooled>) {
-        let Some(cooled) = cooled.filter(|cooled| *cooled != Cooled::Already) else { return };
-        if cooled == Cooled::Begins {
+    fn note_cooldown(&self, deployment: usize, cooled: Option<CooldownChange>) {
+        let Some(cooled) = cooled.filter(|cooled| *cooled != CooldownChange::Unchanged) else { return };
+        if cooled == CooldownChange::Started {
             self.metrics.borrow_mut().cooldown(deployment);
         }
         self.states.borrow_mut().note_cooldown(deployment);

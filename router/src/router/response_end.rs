@@ -11,8 +11,9 @@ use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::{Failure, Outcome};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{self, Metric};
-use crate::state::record::{Record, milliseconds};
+use crate::state::record::Record;
 use crate::state::store::Moment;
+use crate::state::time::millis;
 use crate::telemetry::access_log::AccessLogEntry;
 
 /// See [`Router::on_response_end`].
@@ -44,7 +45,7 @@ pub(super) fn on_client_disconnect(
     moment: &Moment<'_>,
 ) -> AccessLogEntry {
     let mut states = router.states.borrow_mut();
-    if states.is_counted(attempt.deployment) {
+    if states.is_tracked(attempt.deployment) {
         states.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
     }
     let outcome = Outcome::ClientDisconnected;
@@ -64,7 +65,7 @@ fn settle(
     let index = attempt.deployment;
     let Some(deployment) = router.deployment(index) else { return };
     let mut states = router.states.borrow_mut();
-    if !states.is_counted(index) && error.is_none_or(|error| !error.class.is_counted()) {
+    if !states.is_tracked(index) && error.is_none_or(|error| !error.class.is_counted()) {
         if summary.end == StreamEnd::Complete {
             states.succeed(index, moment.now, moment.store);
         }
@@ -86,7 +87,7 @@ fn settle(
             record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
         }
         if attempt.pool.strategy == Strategy::LowestLatency {
-            measure(record, attempt, *summary, moment.now, latency::Estimate::measured);
+            measure(record, attempt, *summary, moment.now, latency::LatencyEstimate::measured);
         }
     });
     drop(states);
@@ -108,7 +109,7 @@ fn count(
         metrics.tokens(attempt.deployment, usage);
     }
     if let (StreamEnd::Complete, Some(started_at)) = (summary.end, started_at) {
-        metrics.duration(attempt.deployment, milliseconds(now.saturating_sub(started_at)));
+        metrics.duration(attempt.deployment, millis(now.saturating_sub(started_at)));
     }
 }
 
@@ -125,7 +126,7 @@ pub(super) fn cooldown_policy<'a>(
         deployment,
         only_member: states.only_member(index),
         has_fallbacks,
-        successes: states.known_successes(index),
+        successes: states.written_successes(index),
     }
 }
 
@@ -135,10 +136,10 @@ pub(super) fn measure(
     attempt: &Attempt,
     summary: ResponseSummary,
     now: Duration,
-    update: fn(&mut latency::Estimate, f32, f32, Duration, u32),
+    update: fn(&mut latency::LatencyEstimate, f32, f32, Duration, u32),
 ) {
     let size = attempt.pool.args.max_latency_list_size;
-    let load = attempt.ticket.load as f32;
+    let load = attempt.ticket.in_flight_at_admission as f32;
     let since_send = |time: Duration| time.saturating_sub(attempt.ticket.at).as_secs_f32() * 1000.0;
     let mut update = |metric, ms: f32| update(record.latency.of_mut(metric), ms, load, now, size);
     if let Some(first) = summary.first_byte.filter(|_| attempt.stream) {
@@ -157,7 +158,7 @@ pub(super) fn measure(
 impl ResponseSummary {
     /// Milliseconds from a time to the first byte.
     fn first_byte_after(&self, time: Duration) -> Option<u64> {
-        self.first_byte.map(|first_byte| milliseconds(first_byte.saturating_sub(time)))
+        self.first_byte.map(|first_byte| millis(first_byte.saturating_sub(time)))
     }
 }
 

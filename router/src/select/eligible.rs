@@ -8,7 +8,7 @@ use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::select::tags::{Place, tagged};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::eligibility::{self, Excluded};
-use crate::state::snapshot::Instant;
+use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 
 /// Groups whose records are read for a request that has eligible deployments already.
@@ -47,7 +47,7 @@ pub(super) fn find_eligible(
     let members = &request.pool.members;
     let mut left = Vec::with_capacity(members.len());
     let mut excluded = Vec::new();
-    let at = Instant::new(moment.now);
+    let at = CurrentTime::new(moment.now);
     let mut sort = |place: Place, index: usize| match exclusion(&context.states, request, index, &at) {
         None => left.push(place),
         Some(why) => excluded.push((place, why)),
@@ -87,7 +87,7 @@ fn refresh_stale(
     let early: Vec<_> = excluded.iter_mut().filter(|(_, why)| why.may_end_early()).collect();
     let has_untried = left.iter().any(is_untried);
     let states = &mut context.states;
-    if early.is_empty() || (has_untried && states.is_alone()) {
+    if early.is_empty() || (has_untried && states.is_single_worker()) {
         return;
     }
     let mut groups: Vec<usize> =
@@ -97,16 +97,16 @@ fn refresh_stale(
     if has_untried && groups.len() > REFRESH {
         // Least recently first: which of them are left out varies, so no cursor would meet all of
         // them.
-        groups.sort_by_key(|group| states.caught_up(*group));
+        groups.sort_by_key(|group| states.last_refresh(*group));
         groups.truncate(REFRESH);
     }
-    let renewed = groups.into_iter().filter(|group| states.catch_up(*group, moment.store)).count();
+    let renewed = groups.into_iter().filter(|group| states.refresh_released(*group, moment.store)).count();
     if renewed == 0 {
         return;
     }
     for (place, why) in early {
         let Some(index) = member(*place) else { continue };
-        match exclusion(states, request, index, &Instant::new(moment.now)) {
+        match exclusion(states, request, index, &CurrentTime::new(moment.now)) {
             None => left.push(*place),
             Some(still) => *why = still,
         }
@@ -118,12 +118,12 @@ pub(crate) fn exclusion(
     states: &DeploymentStates,
     request: &SelectionRequest<'_>,
     index: usize,
-    at: &Instant,
+    at: &CurrentTime,
 ) -> Option<Excluded> {
-    if states.snapshot(index)?.is_surely_free(&request.estimate, at) {
+    if states.snapshot(index)?.is_surely_available(&request.estimate, at) {
         return None;
     }
-    let (record, limits) = states.seen(index)?;
+    let (record, limits) = states.record(index)?;
     let admission = request.admission(index, states, false);
     let why = eligibility::excluded(record, limits, &admission, at.now);
     why.filter(|why| !(request.allow_unleased && *why == Excluded::Unleased))

@@ -41,7 +41,7 @@ pub(crate) fn select(
     request: &SelectionRequest<'_>,
     moment: &mut Moment<'_>,
 ) -> Result<Selection, NoDeployment> {
-    context.states.join(moment.now, moment.store);
+    context.states.start_heartbeat(moment.now, moment.store);
     let mut request = updated(context, request, moment);
     if let Some(selection) = same_again(context, &request, moment) {
         return Ok(selection);

@@ -28,8 +28,12 @@ pub(super) fn is_oversized(
     let is_usable = |index: usize| {
         let deployment = context.deployment(index);
         let may_succeed = deployment.is_some_and(|own| !retry_state.permanently_failed.contains(&own.id));
-        let is_cooling =
-            || context.states.seen(index).is_some_and(|(record, _)| record.cooldown.at(now).is_some());
+        let is_cooling = || {
+            context
+                .states
+                .record(index)
+                .is_some_and(|(record, _)| record.cooldown.active_until(now).is_some())
+        };
         may_succeed && (pool.by_id || !is_cooling())
     };
     let is_large = |index| context.states.snapshot(index).is_some_and(|seen| !seen.is_too_small(estimate));

@@ -30,7 +30,7 @@ pub(super) fn pick(
     // The other strategies depend on what other workers do.
     context.states.refresh_next(&request.pool.members, &request.pool.refresh_cursor, REFRESH, moment.store);
     let first = pick_by_strategy(context, candidates, request, moment)?;
-    if context.states.is_alone() {
+    if context.states.is_single_worker() {
         return Some(first);
     }
     // Re-read the winner: its copy may be old, and another deployment better.

@@ -9,9 +9,9 @@ use crate::models::pool::Pool;
 use crate::request::token_estimate::TokenEstimate;
 use crate::select::shortlists::Shortlists;
 use crate::state::deployment_states::{DeploymentStates, Ticket};
+use crate::state::eligibility::AdmissionRequest;
 use crate::state::eligibility::Excluded;
-use crate::state::lease::QuotaMode;
-use crate::state::limits::AdmissionRequest;
+use crate::state::quota::QuotaMode;
 use crate::state::store::Moment;
 
 /// What a selection reads and changes.

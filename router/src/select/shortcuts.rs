@@ -14,7 +14,7 @@ use crate::select::eligible::exclusion;
 use crate::select::pick::{candidates, pick};
 use crate::select::request::{Selection, SelectionContext, SelectionRequest};
 use crate::select::tags::filters_tags;
-use crate::state::snapshot::Instant;
+use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 use crate::strategy::{Candidate, least_busy, lowest_latency, usage_based};
 
@@ -61,7 +61,7 @@ fn on_the_shortlist(
     moment: &mut Moment<'_>,
 ) -> Option<Selection> {
     let listed = context.shortlists.take((request.pool, request.stream))?;
-    let at = Instant::new(moment.now);
+    let at = CurrentTime::new(moment.now);
     let count = listed.len();
     let is_eligible = |index: &usize| exclusion(&context.states, request, *index, &at).is_none();
     let eligible: Vec<usize> = listed.into_iter().filter(is_eligible).collect();

@@ -1,35 +1,55 @@
-//! Who may serve a request, and why the others may not.
+//! Whether a deployment may serve a request, and if not, why.
 
 use std::time::Duration;
 
-use crate::state::lease::Quota;
-use crate::state::limits::{AdmissionRequest, DeploymentLimits};
+use crate::request::token_estimate::TokenEstimate;
+use crate::state::limits::DeploymentLimits;
+use crate::state::quota::{Quota, QuotaMode};
 use crate::state::record::Record;
 
-/// Why a deployment does not get a request.
+/// A request for admission at a deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct AdmissionRequest {
+    /// The deployment.
+    pub index: usize,
+    /// Tokens that it reserves, by this worker's copy of the record; more than the deployment's tpm where it has to go to a larger one.
+    pub tokens: u64,
+    /// What `tokens` follows from, once the record has been re-read.
+    pub estimate: TokenEstimate,
+    /// No deployment is large enough for it, so it may take a whole minute of one.
+    pub is_oversized: bool,
+    /// The client named this deployment, so that a cooldown does not matter (BEHAVIOUR 2.1).
+    pub by_id: bool,
+    /// It is sent to measure how fast the deployment is.
+    pub probe: bool,
+    /// How limits are shared with other instances.
+    pub quota_mode: QuotaMode,
+}
+
+/// Why a deployment may not serve a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excluded {
-    /// It sits out until then, since the Unix epoch.
+    /// It is cooling down until then, since the Unix epoch.
     CoolingDown(Duration),
-    /// It has had its requests of this minute, which ends then.
+    /// Its requests of this minute are used up until then.
     OverRpm(Duration),
-    /// It has had its tokens of this minute, or too few are left for this request.
+    /// Too few of its tokens of this minute remain for the request, until then.
     OverTpm(Duration),
-    /// The request would not fit into a whole minute, and would into that of a sibling.
+    /// The request needs more tokens than its tpm, and not more than that of another deployment.
     TooSmall,
-    /// The whole fleet has had what the minute has, as far as Redis says; or Redis does not answer, and this instance has had
+    /// The instances together have used up this minute, by what Redis has replied; or Redis is down, and this instance has used
     /// its share.
     OverShare(Duration),
-    /// This instance has used up its lease: Redis has to be asked.
+    /// This instance has used up its lease, and Redis may grant more.
     Unleased,
-    /// All of its slots (max_parallel_requests) are taken.
+    /// It has max_parallel_requests in flight.
     Busy,
-    /// So many workers wrote at once that none of our tries counted.
+    /// Too many workers wrote to its record at the same time.
     Contended,
 }
 
 impl Excluded {
-    /// When to look again, since the Unix epoch; `None` where that may be any moment, or never.
+    /// When it ends, since the Unix epoch; `None` where that may be at any moment, or never.
     pub fn until(self) -> Option<Duration> {
         match self {
             Self::CoolingDown(until)
@@ -40,77 +60,67 @@ impl Excluded {
         }
     }
 
-    /// Whether it may end before its time, because a request of another worker ended, or cost less than expected, or answers
-    /// became shorter. A copy that says so may be out of date; what a copy says about anything else stays true until its
-    /// time is over.
+    /// Whether it may end before its time, because a request of another worker ended, used fewer tokens than it reserved, or made
+    /// answers shorter. Then a copy of the record may be stale; for any other reason a copy is as good as the record.
     pub fn may_end_early(self) -> bool {
-        matches!(
-            self,
-            Self::OverTpm(_)
-                | Self::TooSmall
-                | Self::OverShare(_)
-                | Self::Unleased
-                | Self::Busy
-                | Self::Contended
-        )
+        !matches!(self, Self::CoolingDown(_) | Self::OverRpm(_))
     }
 }
 
-/// Whether a deployment with this record may not serve; of several reasons the one that stands longest, so that nobody is
-/// told to come back when the others still stand.
+/// Why the deployment with this record may not serve the request, or `None` if it may. Of several reasons the one that ends
+/// last: a client that retries earlier would be refused again.
 pub fn excluded(
     record: &Record,
-    terms: &DeploymentLimits,
-    demand: &AdmissionRequest,
+    limits: &DeploymentLimits,
+    request: &AdmissionRequest,
     now: Duration,
 ) -> Option<Excluded> {
-    let cooling = record.cooldown.at(now).filter(|_| !demand.by_id).map(Excluded::CoolingDown);
-    let longest = match (cooling, full(record, terms, demand, now)) {
-        (Some(cooling), Some(full)) if cooling.until() < full.until() => Some(full),
-        (cooling, full) => cooling.or(full),
+    let cooldown = record.cooldown.active_until(now).filter(|_| !request.by_id).map(Excluded::CoolingDown);
+    let last = match (cooldown, over_limit(record, limits, request, now)) {
+        (Some(cooldown), Some(over)) if cooldown.until() < over.until() => Some(over),
+        (cooldown, over) => cooldown.or(over),
     };
-    let is_busy = || terms.parallel.is_some_and(|slots| record.in_flight() >= slots);
-    longest.or_else(|| is_busy().then_some(Excluded::Busy))
+    let is_busy = || limits.max_parallel_requests.is_some_and(|most| record.in_flight() >= most);
+    last.or_else(|| is_busy().then_some(Excluded::Busy))
 }
 
-/// Whether it has had all that its minute has for it.
-fn full(
+/// The limit of the minute that the request would exceed.
+fn over_limit(
     record: &Record,
-    terms: &DeploymentLimits,
-    demand: &AdmissionRequest,
+    limits: &DeploymentLimits,
+    request: &AdmissionRequest,
     now: Duration,
 ) -> Option<Excluded> {
-    if terms.rpm.is_none() && terms.tpm.is_none() {
+    if !limits.are_per_minute() {
         return None;
     }
     let window = record.window.at(now);
-    if terms.tpm.is_some_and(|tpm| demand.tokens > tpm) {
+    if limits.tpm.is_some_and(|tpm| request.tokens > tpm) {
         return Some(Excluded::TooSmall);
     }
-    if terms.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
+    if limits.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
         return Some(Excluded::OverRpm(window.ends()));
     }
-    if terms.tpm.is_some_and(|tpm| window.tokens.saturating_add(demand.tokens) > tpm) {
+    if limits.tpm.is_some_and(|tpm| window.tokens.saturating_add(request.tokens) > tpm) {
         return Some(Excluded::OverTpm(window.ends()));
     }
-    match record.lease.room(&window, terms.limits(), demand.tokens, demand.quota_mode, now) {
-        Quota::Enough => None,
-        Quota::Ask => Some(Excluded::Unleased),
-        Quota::None => Some(Excluded::OverShare(window.ends())),
+    match record.lease.quota(&window, limits.per_minute(), request.tokens, request.quota_mode, now) {
+        Quota::Available => None,
+        Quota::NeedsLease => Some(Excluded::Unleased),
+        Quota::Exhausted => Some(Excluded::OverShare(window.ends())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::token_estimate::TokenEstimate;
-    use crate::state::lease::QuotaMode;
+    use crate::state::time::Minute;
     use crate::state::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn demand(tokens: u64, by_id: bool) -> AdmissionRequest {
+    fn request(tokens: u64, by_id: bool) -> AdmissionRequest {
         AdmissionRequest {
             index: 0,
             tokens,
@@ -123,11 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_is_left_out_for_what_it_has_no_room_for() {
-        let terms = DeploymentLimits { rpm: Some(3), tpm: Some(1000), parallel: Some(2), counted: false };
-        let demand = demand(100, false);
+    fn a_deployment_without_room_is_excluded_for_that() {
+        let limits = DeploymentLimits {
+            rpm: Some(3),
+            tpm: Some(1000),
+            max_parallel_requests: Some(2),
+            track_usage: false,
+        };
+        let request = request(100, false);
         let window = |requests, tokens| Record {
-            window: Window { minute: 29_000_000, requests, tokens },
+            window: Window { minute: Minute(29_000_000), requests, tokens },
             ..Record::default()
         };
         let end = NOON + 60 * SECOND;
@@ -136,47 +151,51 @@ mod tests {
             (window(3, 0), Some(Excluded::OverRpm(end))),
             (window(0, 901), Some(Excluded::OverTpm(end))),
         ] {
-            assert_eq!(excluded(&record, &terms, &demand, NOON), expected, "{record:?}");
-            assert_eq!(excluded(&record, &terms, &demand, end), None, "a minute later: {record:?}");
+            assert_eq!(excluded(&record, &limits, &request, NOON), expected, "{record:?}");
+            assert_eq!(excluded(&record, &limits, &request, end), None, "a minute later: {record:?}");
         }
         let mut busy = Record::default();
         busy.inc_in_flight(1);
         busy.inc_in_flight(2);
-        assert_eq!(excluded(&busy, &terms, &demand, NOON), Some(Excluded::Busy));
+        assert_eq!(excluded(&busy, &limits, &request, NOON), Some(Excluded::Busy));
     }
 
     #[test]
-    fn a_deployment_that_is_too_small_is_left_out_whatever_its_minute_has() {
-        let terms = DeploymentLimits { rpm: Some(1), tpm: Some(1000), ..DeploymentLimits::default() };
-        let demand = demand(1001, false);
-        let full =
-            Record { window: Window { minute: 29_000_000, requests: 1, tokens: 900 }, ..Record::default() };
+    fn a_deployment_that_is_too_small_is_excluded_whatever_remains_of_its_minute() {
+        let limits = DeploymentLimits { rpm: Some(1), tpm: Some(1000), ..DeploymentLimits::default() };
+        let request = request(1001, false);
+        let full = Record {
+            window: Window { minute: Minute(29_000_000), requests: 1, tokens: 900 },
+            ..Record::default()
+        };
         for record in [Record::default(), full] {
-            assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::TooSmall), "{record:?}");
+            assert_eq!(excluded(&record, &limits, &request, NOON), Some(Excluded::TooSmall), "{record:?}");
         }
     }
 
     #[test]
-    fn a_cooldown_does_not_stop_who_names_the_deployment() {
+    fn a_cooldown_does_not_matter_to_a_client_that_names_the_deployment() {
         let mut record = Record::default();
         record.cooldown.extend(5 * SECOND, NOON);
-        let asked = |direct| demand(0, direct);
+        let named = |by_id| request(0, by_id);
         let cooling = Some(Excluded::CoolingDown(NOON + 5 * SECOND));
-        assert_eq!(excluded(&record, &DeploymentLimits::default(), &asked(false), NOON), cooling);
-        assert_eq!(excluded(&record, &DeploymentLimits::default(), &asked(true), NOON), None);
+        assert_eq!(excluded(&record, &DeploymentLimits::default(), &named(false), NOON), cooling);
+        assert_eq!(excluded(&record, &DeploymentLimits::default(), &named(true), NOON), None);
     }
 
     #[test]
     fn of_a_cooldown_and_a_full_minute_the_later_end_counts() {
-        let terms = DeploymentLimits { rpm: Some(1), ..DeploymentLimits::default() };
-        let mut record =
-            Record { window: Window { minute: 29_000_000, requests: 1, tokens: 0 }, ..Record::default() };
-        let demand = demand(0, false);
+        let limits = DeploymentLimits { rpm: Some(1), ..DeploymentLimits::default() };
+        let mut record = Record {
+            window: Window { minute: Minute(29_000_000), requests: 1, tokens: 0 },
+            ..Record::default()
+        };
+        let request = request(0, false);
         record.cooldown.extend(5 * SECOND, NOON);
         let end = NOON + 60 * SECOND;
-        assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::OverRpm(end)));
+        assert_eq!(excluded(&record, &limits, &request, NOON), Some(Excluded::OverRpm(end)));
         record.cooldown.extend(90 * SECOND, NOON);
         let cooled = NOON + 90 * SECOND;
-        assert_eq!(excluded(&record, &terms, &demand, NOON), Some(Excluded::CoolingDown(cooled)));
+        assert_eq!(excluded(&record, &limits, &request, NOON), Some(Excluded::CoolingDown(cooled)));
     }
 }

@@ -1,158 +1,170 @@
-//! The record of a group: what its minute has left of its limits, which clients are told in x-ratelimit headers, and what was
-//! given back lately.
+//! The record of a group: what this minute has used of its limits, for the x-ratelimit headers, and what was released lately.
 
 use std::time::Duration;
 
-use crate::state::freed::{self, Stale};
 use crate::state::limits::DeploymentLimits;
+use crate::state::releases::{self, Stale};
 use crate::state::store::{self, Store};
 use crate::state::window::Window;
 
-/// What clients are told about the limits of a group (x-ratelimit-*).
+/// The limits of a group, for the x-ratelimit headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimits {
-    /// Limit and remainder of requests in this minute.
+    /// Limit and remaining requests of this minute.
     pub requests: Option<(u64, u64)>,
-    /// Limit and remainder of tokens in this minute.
+    /// Limit and remaining tokens of this minute.
     pub tokens: Option<(u64, u64)>,
 }
 
-/// The sums of a group.
+/// The limits of a group: the sums of its members'.
 #[derive(Debug)]
 pub struct GroupLimits {
     key: String,
-    members: usize,
+    /// The id hash and the index of each member, sorted.
+    members: Vec<(u32, usize)>,
     rpm: Option<u64>,
     tpm: Option<u64>,
-    /// Some have slots.
-    parallel: bool,
-    /// As it was last seen.
+    /// Some member has max_parallel_requests.
+    has_max_parallel_requests: bool,
+    /// The window by this worker's copy.
     window: Window,
-    /// Give-backs that the copies of its members know.
-    freed: u32,
-    /// Which of the worker's reads last renewed `freed`.
-    pub caught_up: u64,
+    /// Releases that this worker's copies of the members include.
+    known_releases: u32,
+    /// The worker's number of reads when `known_releases` was last renewed.
+    pub last_refresh: u64,
 }
 
 impl GroupLimits {
-    /// Of a group without members.
+    /// A group without members.
     pub fn new(name: &str) -> Self {
         Self {
             key: format!("g/{name}"),
-            members: 0,
+            members: Vec::new(),
             rpm: None,
             tpm: None,
-            parallel: false,
+            has_max_parallel_requests: false,
             window: Window::default(),
-            freed: 0,
-            caught_up: 0,
+            known_releases: 0,
+            last_refresh: 0,
         }
     }
 
-    /// With one member more.
-    pub fn include(&mut self, terms: &DeploymentLimits) {
-        self.members = self.members.saturating_add(1);
+    /// Adds a member.
+    pub fn include(&mut self, id_hash: u32, index: usize, limits: &DeploymentLimits) {
+        let place = self.members.partition_point(|member| *member < (id_hash, index));
+        self.members.insert(place, (id_hash, index));
         let add = |sum: Option<u64>, limit: Option<u64>| match (sum, limit) {
             (Some(sum), Some(limit)) => Some(sum.saturating_add(limit)),
             (sum, limit) => sum.or(limit),
         };
-        self.rpm = add(self.rpm, terms.rpm);
-        self.tpm = add(self.tpm, terms.tpm);
-        self.parallel |= terms.parallel.is_some();
+        self.rpm = add(self.rpm, limits.rpm);
+        self.tpm = add(self.tpm, limits.tpm);
+        self.has_max_parallel_requests |= limits.max_parallel_requests.is_some();
     }
 
-    /// How many members it has.
-    pub fn members(&self) -> usize {
-        self.members
+    /// Whether it has one member.
+    pub fn has_one_member(&self) -> bool {
+        self.members.len() < 2
     }
 
-    /// Whether there is anything to tell.
-    pub fn are_limited(&self) -> bool {
+    fn are_per_minute(&self) -> bool {
         self.rpm.is_some() || self.tpm.is_some()
     }
 
-    /// Whether there is a record of it: something may be full, and have room again before its time.
-    fn is_kept(&self) -> bool {
-        self.are_limited() || self.parallel
+    /// Whether there is a record of it: a member may be full, and have room again before its time.
+    fn has_record(&self) -> bool {
+        self.are_per_minute() || self.has_max_parallel_requests
     }
 
-    /// Whether what is given back is noted. A single member is as quickly read itself.
-    pub fn notes_what_is_freed(&self) -> bool {
-        self.is_kept() && self.members > 1
+    /// Whether releases are noted. A single member can be read as quickly itself.
+    pub fn notes_releases(&self) -> bool {
+        self.has_record() && !self.has_one_member()
     }
 
-    /// Creates what is not there yet. To be called before the members are read.
+    /// Creates the record if it does not exist. To be called before the members are read.
     pub fn open(&mut self, store: &dyn Store) {
-        if !self.is_kept() {
+        if !self.has_record() {
             return;
         }
         match store.get(&self.key) {
-            Some((bytes, _)) => self.freed = freed::count(parts(&bytes).1),
+            Some((bytes, _)) => self.known_releases = releases::count(parts(&bytes).1),
             None => {
                 store.swap(&self.key, &self.window.encode(), None);
             }
         }
     }
 
-    /// What the copies of its members do not know yet, and do once it has been read.
-    pub fn catch_up(&mut self, reads: u64, store: &dyn Store) -> Stale {
-        self.caught_up = reads;
-        if !self.notes_what_is_freed() {
-            return Stale::All;
+    /// The members whose copies are stale, because something was released there since this was last called. They are to be read
+    /// now, at this worker's number of reads.
+    pub fn take_stale(&mut self, reads: u64, store: &dyn Store) -> Vec<usize> {
+        self.last_refresh = reads;
+        match self.read_releases(store) {
+            Stale::All => self.members.iter().map(|(_, index)| *index).collect(),
+            Stale::Some(hashes) => hashes.into_iter().flat_map(|hash| self.with_hash(hash)).collect(),
         }
-        let Some((bytes, _)) = store.get(&self.key) else { return Stale::All };
-        let freed = parts(&bytes).1;
-        let stale = freed::since(freed, self.freed);
-        self.freed = freed::count(freed);
-        stale
     }
 
-    /// Changes the minute, if anybody wants to know of it; with the mark of a deployment where something was given back.
+    fn read_releases(&mut self, store: &dyn Store) -> Stale {
+        let value = if self.notes_releases() { store.get(&self.key) } else { None };
+        let Some((bytes, _)) = value else { return Stale::All };
+        let log = parts(&bytes).1;
+        let known = std::mem::replace(&mut self.known_releases, releases::count(log));
+        releases::since(log, known)
+    }
+
+    fn with_hash(&self, hash: u32) -> impl Iterator<Item = usize> {
+        let first = self.members.partition_point(|(of_member, _)| *of_member < hash);
+        let members = self.members.get(first..).unwrap_or_default();
+        members.iter().take_while(move |(of_member, _)| *of_member == hash).map(|(_, index)| *index)
+    }
+
+    /// Changes the window, if there is a record of it. `released` is the id hash of a deployment where something was released.
     pub fn update(
         &mut self,
         now: Duration,
         store: &dyn Store,
         mut change: impl FnMut(&mut Window),
-        mark: Option<u32>,
+        released: Option<u32>,
     ) {
-        if !self.is_kept() {
+        if !self.has_record() {
             return;
         }
         let changed = store::change(store, &self.key, |bytes| {
-            let (window, freed) = parts(bytes.unwrap_or_default());
+            let (window, log) = parts(bytes.unwrap_or_default());
             let mut window = Window::decode(window).unwrap_or_default().at(now);
             change(&mut window);
             let mut value = window.encode();
             let head = value.len();
-            value.extend_from_slice(freed);
-            // What another version wrote, or nobody, reads as if nothing had been given back.
-            value.resize(head.saturating_add(freed::LENGTH), 0);
-            if let (Some(mark), Some(freed)) = (mark, value.get_mut(head..)) {
-                freed::add(freed, mark);
+            value.extend_from_slice(log);
+            // A log that is missing, or of another format, reads as one without releases.
+            value.resize(head.saturating_add(releases::LENGTH), 0);
+            if let (Some(released), Some(log)) = (released, value.get_mut(head..)) {
+                releases::add(log, released);
             }
             Some((value, window))
         });
         self.window = changed.unwrap_or(self.window);
     }
 
-    /// What is left, as it was last seen; looked at again with a store.
-    pub fn left(&mut self, now: Duration, store: Option<&dyn Store>) -> Option<RateLimits> {
-        if !self.are_limited() {
+    /// What remains of the limits, by this worker's copy; with a store the copy is renewed before. `None` without limits.
+    pub fn remaining(&mut self, now: Duration, store: Option<&dyn Store>) -> Option<RateLimits> {
+        if !self.are_per_minute() {
             return None;
         }
         if let Some((bytes, _)) = store.and_then(|store| store.get(&self.key)) {
             self.window = Window::decode(parts(&bytes).0).unwrap_or_default();
         }
         let window = self.window.at(now);
-        let left = |limit: Option<u64>, used: u64| limit.map(|limit| (limit, limit.saturating_sub(used)));
+        let remaining =
+            |limit: Option<u64>, used: u64| limit.map(|limit| (limit, limit.saturating_sub(used)));
         Some(RateLimits {
-            requests: left(self.rpm, u64::from(window.requests)),
-            tokens: left(self.tpm, window.tokens),
+            requests: remaining(self.rpm, u64::from(window.requests)),
+            tokens: remaining(self.tpm, window.tokens),
         })
     }
 }
 
-/// The minute, and what was given back.
+/// The window, and the log of releases.
 fn parts(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at_checked(Window::LENGTH).unwrap_or((bytes, &[]))
 }

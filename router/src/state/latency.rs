@@ -1,148 +1,155 @@
-//! How fast a deployment answers, as far as is known: estimates that forget.
+//! How fast a deployment answers: estimates that forget.
 //!
-//! An estimate also remembers the load under which it was measured, and scales with it: so a burst does not pile up on
-//! whoever was fastest a moment ago. And it remembers the best that it was, so that a request which would make a crowded
-//! deployment slower for everybody there goes elsewhere, and a deployment that proves to carry more gets more.
-//! docs/decisions/latency.md has the figures.
+//! An estimate has the load under which it was measured, and scales with it, so that a burst does not all go to the deployment
+//! that was fastest before it. It also has the best that it was, so that a request that would slow down all others at a crowded
+//! deployment goes to another one, and a deployment that proves to carry more gets more. docs/decisions/latency.md has the figures.
 
 use std::time::Duration;
 
 use crate::state::outlier::{Outlier, Weight};
-use crate::state::record::milliseconds;
+use crate::state::time::{UnixMillis, UnixSeconds};
 
-/// What is measured. They are kept apart: a time to the first token says nothing about a price per token.
+/// What is measured. Each has estimates of its own: a time to the first token says nothing about the time per token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// From the request to the first byte of a stream's body.
     First,
-    /// From the request to the end, for each completion token.
+    /// From the request to the end, per completion token.
     Each,
-    /// From the request to the end, where no completion tokens are known.
+    /// From the request to the end, where the number of completion tokens is unknown.
     Whole,
 }
 
-/// One estimate.
+impl Metric {
+    /// All of them, in the order of a record.
+    pub const ALL: [Self; 3] = [Self::First, Self::Each, Self::Whole];
+}
+
+/// The estimate of one metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Estimate {
+pub struct LatencyEstimate {
     /// Milliseconds.
     pub ms: f32,
-    /// When it was last measured, in seconds since the Unix epoch; 0 for never.
-    pub at: u32,
+    /// When it was last measured; 0 for never.
+    pub at: UnixSeconds,
     /// Requests in flight beside the measured ones, on average.
     pub load: f32,
-    /// What `ms` was at its best, which is slowly forgotten: how fast it answers when nobody is in the way.
+    /// The lowest `ms` of late: how fast it answers without load.
     pub best: f32,
-    /// What was measured last and is not in `ms`, because it was far off.
+    /// The last measurement, if it was set aside.
     pub outlier: Outlier,
 }
 
-/// What is known about one deployment.
+/// The estimates of one deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Latency {
     /// [`Metric::First`]
-    pub first: Estimate,
+    pub first: LatencyEstimate,
     /// [`Metric::Each`]
-    pub each: Estimate,
+    pub each: LatencyEstimate,
     /// [`Metric::Whole`]
-    pub whole: Estimate,
-    /// A request is under way to find out how fast it is; until then, in milliseconds since the Unix epoch, no other is
-    /// sent for that reason.
-    pub probed_until: u64,
+    pub whole: LatencyEstimate,
+    /// A request is in flight to measure it; until then no other is sent for that reason.
+    pub probed_until: UnixMillis,
 }
 
-/// How long a probe keeps others away. Longer than nearly all answers, short enough if its worker has died.
+/// How long a probe keeps others away: longer than nearly all answers, and short enough if its worker has died.
 const PROBE: Duration = Duration::from_secs(30);
-/// Requests that hardly slow each other down: batching. Between 4 and 16 the figures are nearly the same.
+/// Requests that hardly slow each other down, thanks to batching. Between 4 and 16 the figures are nearly the same.
 const BATCH: f64 = 8.0;
-/// Seconds after which a deployment that has become slower for good is taken for what it is now.
+/// After this many seconds `best` has become the current `ms` of a deployment that has slowed down for good.
 const FORGET: f32 = 600.0;
-/// Seconds without a measurement after which the next one tells more than those before: nothing but probes comes so seldom.
+/// After this many seconds without a measurement the next one says more than those before: only probes are that rare.
 const RARE: u32 = 10;
-/// Seconds after which an estimate may be too high by this part, and no more until it is stale.
+/// After this many seconds an estimate may be too high by [`DOUBT`], and by no more until it is stale.
 const DOUBTFUL: f64 = 5.0;
+/// See [`DOUBTFUL`].
 const DOUBT: f64 = 0.3;
-/// What it counts for then, at least.
+/// The weight of a rare measurement, at least.
 const HALF: f32 = 0.5;
 
-/// The weight that gives the last `size` measurements 86 % of the say.
+/// The weight of one measurement, by which the last `size` of them have 86 % of the weight together.
 fn one_of(size: u32) -> f32 {
     2.0 / (size as f32 + 1.0)
 }
 
-/// Seconds since the Unix epoch; never 0, which stands for no time at all.
-fn at(now: Duration) -> u32 {
-    u32::try_from(now.as_secs()).unwrap_or(u32::MAX).max(1)
+/// The time `now`, and never 0, which means that nothing was measured.
+fn measured_at(now: Duration) -> UnixSeconds {
+    UnixSeconds::of(now).max(UnixSeconds(1))
 }
 
-impl Estimate {
-    /// Takes in a measurement, in milliseconds. `size` is the number of measurements that count. One that is far off is set aside
-    /// until another confirms it.
+impl LatencyEstimate {
+    /// Whether it was ever measured.
+    pub fn is_known(&self) -> bool {
+        self.at != UnixSeconds(0)
+    }
+
+    /// Adds a measurement, in milliseconds. `size` is the number of measurements that count. One that is far off is set aside until
+    /// another one confirms it.
     pub fn measured(&mut self, ms: f32, load: f32, now: Duration, size: u32) {
         if !ms.is_finite() {
             return;
         }
-        let at = at(now);
         let expected = self.expected(load.max(0.0) as u32);
-        let is_rare = at.saturating_sub(self.at) >= RARE;
-        let weight = match self.at {
-            0 => Weight::Replaces,
-            _ => {
-                let (outlier, weight) = self.outlier.next(f64::from(ms), expected, is_rare);
-                self.outlier = outlier;
-                weight
-            }
+        let is_rare = self.at.age(now) >= RARE;
+        let weight = if self.is_known() {
+            let (outlier, weight) = self.outlier.next(f64::from(ms), expected, is_rare);
+            self.outlier = outlier;
+            weight
+        } else {
+            Weight::Replaces
         };
-        // One that was replaced is the mean of what was measured since.
+        // After a replacement the estimate is the mean of what was measured since.
         let of_young = self.outlier.young().map_or(0.0, |ago| 1.0 / (f32::from(ago) + 1.0));
         let of_rare = if is_rare { HALF } else { 0.0 };
         let one_of_many = one_of(size).max(of_young).max(of_rare);
         match weight {
-            Weight::SetAside => self.at = at,
-            Weight::Replaces => self.take(ms, load, at, 1.0),
-            Weight::OneOfMany => self.take(ms, load, at, one_of_many),
+            Weight::SetAside => self.at = measured_at(now),
+            Weight::Replaces => self.add(ms, load, now, 1.0),
+            Weight::OneOfMany => self.add(ms, load, now, one_of_many),
         }
     }
 
-    /// Takes in a time that a request has waited in vain. It needs no second one that confirms it.
+    /// Adds the time after which a request timed out. It counts without a second one that confirms it.
     pub fn timed_out(&mut self, ms: f32, load: f32, now: Duration, size: u32) {
-        let weight = if self.at == 0 { 1.0 } else { one_of(size) };
-        self.take(ms, load, at(now), weight);
+        let weight = if self.is_known() { one_of(size) } else { 1.0 };
+        self.add(ms, load, now, weight);
     }
 
-    fn take(&mut self, ms: f32, load: f32, at: u32, weight: f32) {
+    fn add(&mut self, ms: f32, load: f32, now: Duration, weight: f32) {
         self.ms += (ms - self.ms) * weight;
         self.load += (load - self.load) * weight;
-        let forgotten = (at.saturating_sub(self.at) as f32 / FORGET).min(1.0);
-        self.best = match self.at == 0 || self.ms < self.best {
+        let forgotten = (self.at.age(now) as f32 / FORGET).min(1.0);
+        self.best = match !self.is_known() || self.ms < self.best {
             true => self.ms,
             false => self.best + (self.ms - self.best) * forgotten,
         };
-        self.at = at;
+        self.at = measured_at(now);
     }
 
     /// Whether it was measured within `age`.
     pub fn is_fresh(&self, now: Duration, age: Duration) -> bool {
-        self.at != 0 && now.as_secs().saturating_sub(u64::from(self.at)) <= age.as_secs()
+        self.is_known() && u64::from(self.at.age(now)) <= age.as_secs()
     }
 
-    /// What the estimate is multiplied by for its age, since it may have been too high: among deployments that are nearly equal, the one
-    /// that was unlucky last gets another request within seconds.
+    /// By what the estimate is multiplied for its age, since it may be too high: of nearly equal deployments, one with an unlucky last
+    /// measurement gets another request within seconds.
     pub fn doubt(&self, now: Duration) -> f64 {
-        let age = f64::from(at(now).saturating_sub(self.at)).min(DOUBTFUL);
+        let age = f64::from(self.at.age(now)).min(DOUBTFUL);
         1.0 - DOUBT * age / DOUBTFUL
     }
 
-    /// Milliseconds expected of a request that joins so many in flight.
+    /// The expected milliseconds of a request that joins this many in flight.
     pub fn expected(&self, in_flight: u32) -> f64 {
         let crowding = (f64::from(in_flight) + BATCH) / (f64::from(self.load) + BATCH);
         (f64::from(self.ms) * crowding).max(f64::from(self.best))
     }
 
-    /// Milliseconds that a request costs which joins so many in flight: its own, and those by which it delays the others.
+    /// The milliseconds that a request costs which joins this many in flight: its own, and those by which it delays the others.
     ///
-    /// Whoever is as fast as can be delays nobody. Where all take twice as long as they could, n requests share what was
-    /// enough for half of them, and one more takes as much from the others, together, as it needs itself: the cost is twice
-    /// its own. If each went where it is served soonest alone, the fast ones would fill up until they are as slow as the rest.
+    /// At a deployment that is as fast as it can be, a request delays no other. Where all take twice as long as they could, n requests
+    /// share what was enough for half of them, and one more takes as much from the others, together, as it needs itself: it
+    /// costs twice its own time. By its own time alone, fast deployments would fill up until they are as slow as the rest.
     pub fn cost(&self, in_flight: u32) -> f64 {
         let expected = self.expected(in_flight);
         let best = f64::from(self.best);
@@ -150,14 +157,9 @@ impl Estimate {
     }
 }
 
-impl Metric {
-    /// All of them, in the order in which they are written down.
-    pub const ALL: [Self; 3] = [Self::First, Self::Each, Self::Whole];
-}
-
 impl Latency {
     /// The estimate of one metric.
-    pub fn of(&self, metric: Metric) -> &Estimate {
+    pub fn of(&self, metric: Metric) -> &LatencyEstimate {
         match metric {
             Metric::First => &self.first,
             Metric::Each => &self.each,
@@ -166,7 +168,7 @@ impl Latency {
     }
 
     /// The same, to be changed.
-    pub fn of_mut(&mut self, metric: Metric) -> &mut Estimate {
+    pub fn of_mut(&mut self, metric: Metric) -> &mut LatencyEstimate {
         match metric {
             Metric::First => &mut self.first,
             Metric::Each => &mut self.each,
@@ -174,16 +176,16 @@ impl Latency {
         }
     }
 
-    /// Whether a request is finding out how fast it is.
+    /// Whether a request is in flight to measure it.
     pub fn is_probed(&self, now: Duration) -> bool {
-        let left = self.probed_until.saturating_sub(milliseconds(now));
-        // A worker's time may be a moment behind that of the one who probes; by more, the clock has stepped back.
-        left > 0 && left <= milliseconds(PROBE.saturating_mul(2))
+        let is_ahead = self.probed_until > UnixMillis::of(now);
+        // The worker that probes may be a moment ahead of this one's time. Further ahead, the clock has stepped back.
+        is_ahead && self.probed_until.distance(now) <= PROBE.saturating_mul(2)
     }
 
-    /// A request sets out to find out.
+    /// Notes that a request is sent to measure it.
     pub fn probe(&mut self, now: Duration) {
-        self.probed_until = milliseconds(now.saturating_add(PROBE));
+        self.probed_until = UnixMillis::of(now.saturating_add(PROBE));
     }
 }
 
@@ -194,8 +196,8 @@ mod tests {
 
     const NOON: Duration = Duration::from_secs(1_740_000_000);
 
-    fn measured(samples: &[(f32, f32)]) -> Estimate {
-        let mut estimate = Estimate::default();
+    fn measured(samples: &[(f32, f32)]) -> LatencyEstimate {
+        let mut estimate = LatencyEstimate::default();
         for (ms, load) in samples {
             estimate.measured(*ms, *load, NOON, 10);
         }
@@ -203,11 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn a_first_measurement_stands_and_later_ones_move_it() {
+    fn the_first_measurement_is_the_estimate_and_later_ones_move_it() {
         assert_eq!(measured(&[(100.0, 0.0)]).ms, 100.0);
         let moved = measured(&[(100.0, 0.0), (210.0, 0.0)]).ms;
         assert!((119.9..120.1).contains(&moved), "{moved}");
-        assert_eq!(measured(&[(f32::NAN, 0.0)]), Estimate::default());
+        assert_eq!(measured(&[(f32::NAN, 0.0)]), LatencyEstimate::default());
     }
 
     #[test]
@@ -221,14 +223,20 @@ mod tests {
 
     #[test]
     fn a_request_costs_more_than_its_own_time_where_it_delays_others() {
-        let estimate = Estimate { ms: 100.0, at: 1, load: 8.0, best: 50.0, ..Estimate::default() };
+        let estimate = LatencyEstimate {
+            ms: 100.0,
+            at: UnixSeconds(1),
+            load: 8.0,
+            best: 50.0,
+            ..LatencyEstimate::default()
+        };
         assert_eq!(estimate.cost(0), 50.0);
         assert_eq!(estimate.cost(8), 200.0);
-        assert_eq!(Estimate::default().cost(3), 0.0);
+        assert_eq!(LatencyEstimate::default().cost(3), 0.0);
     }
 
     #[test]
-    fn what_was_once_the_best_is_forgotten_in_the_end() {
+    fn the_best_is_forgotten_in_the_end() {
         let mut estimate = measured(&[(10.0, 0.0)]);
         for minute in 1..=60 {
             estimate.measured(30.0, 0.0, NOON + Duration::from_secs(60 * minute), 10);
@@ -247,7 +255,7 @@ mod tests {
         assert!(!latency.is_probed(NOON + Duration::from_secs(30)));
         assert!(
             latency.is_probed(NOON - Duration::from_millis(1)),
-            "a worker that began to decide a moment ago"
+            "a worker whose decision began a moment ago"
         );
         assert!(!latency.is_probed(NOON - Duration::from_secs(3600)), "the clock stepped back");
     }

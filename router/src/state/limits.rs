@@ -1,49 +1,60 @@
-//! What a deployment may be asked for, and what a request asks of it.
+//! The limits of a deployment.
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
-use crate::request::token_estimate::TokenEstimate;
-use crate::state::lease::{Limits, QuotaMode};
 use crate::state::window::Window;
 
-/// What a deployment may be asked for.
+/// The limits of a deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeploymentLimits {
-    /// Requests of a minute.
+    /// Requests per minute.
     pub rpm: Option<u64>,
-    /// Tokens of a minute.
+    /// Tokens per minute.
     pub tpm: Option<u64>,
     /// Requests in flight.
-    pub parallel: Option<u32>,
-    /// Whether its requests are counted even without any of these: a strategy wants to know.
-    pub counted: bool,
+    pub max_parallel_requests: Option<u32>,
+    /// Its use is counted even without limits, because the strategy depends on it.
+    pub track_usage: bool,
+}
+
+/// Those of a minute, which instances share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MinuteLimits {
+    /// Requests per minute.
+    pub rpm: Option<u64>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
 }
 
 impl DeploymentLimits {
-    /// Of a deployment whose group is served by this strategy.
+    /// The limits of a deployment whose group is served by this strategy.
     pub fn of(config: &Config, deployment: &Deployment, strategy: Strategy) -> Self {
         let hard = !config.router.soft_limits;
         Self {
             rpm: deployment.rpm.filter(|rpm| hard && *rpm > 0),
             tpm: deployment.tpm.filter(|tpm| hard && *tpm > 0),
-            parallel: deployment.max_parallel_requests.or(config.router.max_parallel_requests),
-            counted: !matches!(strategy, Strategy::SimpleShuffle | Strategy::LowestCost),
+            max_parallel_requests: deployment.max_parallel_requests.or(config.router.max_parallel_requests),
+            track_usage: !matches!(strategy, Strategy::SimpleShuffle | Strategy::LowestCost),
         }
     }
 
     /// Those of a minute.
-    pub fn limits(&self) -> Limits {
-        Limits { rpm: self.rpm, tpm: self.tpm }
+    pub fn per_minute(&self) -> MinuteLimits {
+        MinuteLimits { rpm: self.rpm, tpm: self.tpm }
     }
 
-    /// Whether a minute has limits at all.
-    pub fn are_limited(&self) -> bool {
+    /// Whether a minute is limited.
+    pub fn are_per_minute(&self) -> bool {
         self.rpm.is_some() || self.tpm.is_some()
     }
 
-    /// Counts a request in the sums of its group, which are about limits: one that takes nothing from a limit, or from
-    /// that of tokens, is not in them.
-    pub fn count(&self, window: &mut Window, tokens: u64) {
+    /// Whether requests are counted, so that their tickets must be settled.
+    pub fn are_tracked(&self) -> bool {
+        self.track_usage || self.are_per_minute() || self.max_parallel_requests.is_some()
+    }
+
+    /// Counts a request in the window of its group, which counts only what takes from a limit.
+    pub fn count_in_group(&self, window: &mut Window, tokens: u64) {
         if self.rpm.is_some() {
             window.requests = window.requests.saturating_add(1);
         }
@@ -51,29 +62,4 @@ impl DeploymentLimits {
             window.tokens = window.tokens.saturating_add(tokens);
         }
     }
-
-    /// Whether its requests have tickets that must be settled.
-    pub fn are_counted(&self) -> bool {
-        self.counted || self.rpm.is_some() || self.tpm.is_some() || self.parallel.is_some()
-    }
-}
-
-/// What a request asks of a deployment.
-#[derive(Clone, Copy, Debug)]
-pub struct AdmissionRequest {
-    /// The deployment.
-    pub index: usize,
-    /// Tokens that it is expected to cost, as far as this worker knows the deployment; more than its tpm where the request is
-    /// to go to a larger one.
-    pub tokens: u64,
-    /// What `tokens` follows from, once the record has been read.
-    pub estimate: TokenEstimate,
-    /// No deployment is large enough for it.
-    pub is_oversized: bool,
-    /// The client named this deployment, so a cooldown does not matter.
-    pub by_id: bool,
-    /// To find out how fast it is.
-    pub probe: bool,
-    /// Whether its limits are shared with other instances.
-    pub quota_mode: QuotaMode,
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::random::Random;
-use crate::state::lease::{QuotaMode, RedisHealth};
-use crate::state::record::{Decoder, Encoder, milliseconds};
+use crate::state::bytes::{Decoder, Encoder};
+use crate::state::quota::{QuotaMode, RedisHealth};
 use crate::state::store::{self, Store};
+use crate::state::time::{Minute, UnixMillis};
 
 /// The key in the store.
 const KEY: &str = "fleet";
@@ -30,19 +31,19 @@ pub struct Membership {
     pub epoch: u64,
     /// The minute in which Redis was found to have lost data. In it, Redis grants more than shares only after all instances have
     /// reported.
-    pub lost_minute: u32,
+    pub lost_minute: Minute,
     /// Instances that are alive, this one included.
     pub live: u32,
     /// Instances that fell silent, and may still use their shares.
     pub missing: u32,
     /// Redis does not answer.
     pub is_redis_down: bool,
-    /// When that began, in milliseconds since the Unix epoch.
-    pub down_since: u64,
-    /// When Redis last answered after it was down, likewise.
-    pub up_since: u64,
-    /// When a worker last took the turn to exchange, likewise.
-    pub last_exchange: u64,
+    /// When that began.
+    pub down_since: UnixMillis,
+    /// When Redis last answered after it was down.
+    pub up_since: UnixMillis,
+    /// When a worker last took the turn to exchange.
+    pub last_exchange: UnixMillis,
     /// This instance is about to end, and exchanges no more.
     pub is_deregistered: bool,
     /// The index of the deployment that the next exchange begins with. Shared, because any worker may take the turn.
@@ -90,7 +91,7 @@ impl Membership {
         let instances = self.instances();
         // Without other instances there is none that has to notice.
         let sure = if instances == 1 { MISSED } else { SURE };
-        let is_recent = milliseconds(now).abs_diff(self.down_since) < milliseconds(sure);
+        let is_recent = self.down_since.distance(now) < sure;
         let health = match self.is_redis_down {
             false => RedisHealth::Up,
             true if is_recent => RedisHealth::Suspect,
@@ -101,19 +102,17 @@ impl Membership {
 
     /// Redis has not answered in time. Silences of less than a second apart count as one: a slow Redis ends each with a late answer.
     pub fn redis_down(&mut self, now: Duration) {
-        let now = milliseconds(now);
-        if !self.is_redis_down && now.abs_diff(self.up_since) >= milliseconds(MISSED) {
-            self.down_since = now;
+        if !self.is_redis_down && self.up_since.distance(now) >= MISSED {
+            self.down_since = UnixMillis::of(now);
         }
         self.is_redis_down = true;
     }
 
     /// Redis has answered. Says whether instances may have admitted requests meanwhile that Redis does not know of.
     pub fn redis_up(&mut self, now: Duration) -> bool {
-        let now = milliseconds(now);
-        let has_missed = self.is_redis_down && now.abs_diff(self.down_since) >= milliseconds(MISSED);
-        let is_first = now.abs_diff(self.up_since) >= milliseconds(MISSED);
-        (self.is_redis_down, self.up_since) = (false, now);
+        let has_missed = self.is_redis_down && self.down_since.distance(now) >= MISSED;
+        let is_first = self.up_since.distance(now) >= MISSED;
+        (self.is_redis_down, self.up_since) = (false, UnixMillis::of(now));
         has_missed && is_first
     }
 
@@ -128,14 +127,13 @@ impl Membership {
     /// Takes the turn to exchange about `asked` of `count` deployments, unless another worker took it within a second. Returns the
     /// index of the first deployment.
     pub fn take_turn(store: &dyn Store, now: Duration, asked: usize, count: usize) -> Option<(Self, usize)> {
-        let now = milliseconds(now);
         let within = |index: usize| index.checked_rem(count).unwrap_or_default();
         Self::update(store, |membership| {
-            let elapsed = now.abs_diff(membership.last_exchange);
-            if elapsed < milliseconds(EXCHANGE.saturating_sub(EARLY)) || membership.is_deregistered {
+            let is_early = membership.last_exchange.distance(now) < EXCHANGE.saturating_sub(EARLY);
+            if is_early || membership.is_deregistered {
                 return None;
             }
-            membership.last_exchange = now;
+            membership.last_exchange = UnixMillis::of(now);
             let first = within(usize::try_from(membership.next_deployment).unwrap_or_default());
             membership.next_deployment =
                 u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();
@@ -144,16 +142,16 @@ impl Membership {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder(Vec::with_capacity(64));
+        let mut out = Encoder::new(64);
         out.u64(self.instance);
         out.u64(self.epoch);
-        out.u32(self.lost_minute);
+        out.minute(self.lost_minute);
         out.u32(self.live);
         out.u32(self.missing);
         out.u32(u32::from(self.is_redis_down));
-        out.u64(self.down_since);
-        out.u64(self.up_since);
-        out.u64(self.last_exchange);
+        out.millis(self.down_since);
+        out.millis(self.up_since);
+        out.millis(self.last_exchange);
         out.u32(u32::from(self.is_deregistered));
         out.u32(self.next_deployment);
         out.0
@@ -164,13 +162,13 @@ impl Membership {
         Some(Self {
             instance: bytes.u64()?,
             epoch: bytes.u64()?,
-            lost_minute: bytes.u32()?,
+            lost_minute: bytes.minute()?,
             live: bytes.u32()?,
             missing: bytes.u32()?,
             is_redis_down: bytes.u32()? != 0,
-            down_since: bytes.u64()?,
-            up_since: bytes.u64()?,
-            last_exchange: bytes.u64()?,
+            down_since: bytes.millis()?,
+            up_since: bytes.millis()?,
+            last_exchange: bytes.millis()?,
             is_deregistered: bytes.u32()? != 0,
             next_deployment: bytes.u32()?,
         })
@@ -180,21 +178,21 @@ impl Membership {
 /// The membership as a worker last read it.
 #[derive(Debug)]
 pub struct MembershipCache {
-    /// Whether there is Redis.
-    pub shared: bool,
+    /// There is Redis.
+    pub is_shared: bool,
     membership: Membership,
     read_at: Duration,
 }
 
 impl MembershipCache {
     /// With nothing read yet.
-    pub fn new(shared: bool) -> Self {
-        Self { shared, membership: Membership::default(), read_at: Duration::ZERO }
+    pub fn new(is_shared: bool) -> Self {
+        Self { is_shared, membership: Membership::default(), read_at: Duration::ZERO }
     }
 
     /// How limits are shared, by a copy that is at most 20 ms old.
     pub fn quota_mode(&mut self, now: Duration, store: &dyn Store) -> QuotaMode {
-        if !self.shared {
+        if !self.is_shared {
             return QuotaMode::Local;
         }
         if now.abs_diff(self.read_at) >= REREAD {
@@ -279,7 +277,7 @@ mod tests {
         let membership = Membership {
             live: 2,
             is_redis_down: true,
-            down_since: milliseconds(NOON),
+            down_since: UnixMillis::of(NOON),
             ..Membership::default()
         };
         for (after, health) in

@@ -1,17 +1,17 @@
 //! Measurements that are far off the estimate: set aside until another one confirms them.
 //!
-//! A single one says little: one slow answer of a fast deployment, one fast answer of a slow one. Two say that the deployment has
-//! changed. A deployment that looks slow gets no requests but probes, so a probe that is far better asks for another one at once,
-//! and the second replaces the estimate. One that looks fast gets requests anyway: the first far worse answer is set aside,
-//! and a second within ten counts like any other.
+//! A single one says little: a fast deployment has one slow answer, a slow one a fast answer. Two say that the deployment has changed.
+//! A deployment that looks slow gets no requests but probes, so a probe that is far better asks for another one at once, and
+//! the second replaces the estimate. One that looks fast gets requests in any case: the first far worse answer is set aside, and a
+//! second within ten counts like any other.
 
-/// So many times faster than expected is far better.
+/// A measurement this many times faster than expected is far better.
 const BETTER: f64 = 1.5;
-/// So many times slower is far worse.
+/// One this many times slower is far worse.
 const WORSE: f64 = 3.0;
-/// Measurements for which one that was far worse is remembered.
+/// For how many measurements a far worse one is remembered.
 const REMEMBERED: u8 = 10;
-/// The byte of an estimate that was just replaced.
+/// The byte of an estimate that was replaced by the last measurement.
 const REPLACED: u8 = 32;
 
 /// What was set aside last.
@@ -20,28 +20,28 @@ pub enum Outlier {
     /// Nothing.
     #[default]
     None,
-    /// A far better measurement, which the next one confirms or refutes.
+    /// A far better measurement, which the next one confirms or not.
     Better,
-    /// A far worse one, so many measurements ago.
+    /// A far worse one, this many measurements ago.
     Worse(u8),
-    /// Nothing, but the estimate was replaced so many measurements ago.
+    /// Nothing, but the estimate was replaced this many measurements ago.
     Replaced(u8),
 }
 
-/// What becomes of a measurement.
+/// How much a measurement counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// It waits for another one.
+    /// Not at all, until another one confirms it.
     SetAside,
-    /// It counts as one of many.
+    /// As one of many.
     OneOfMany,
-    /// It replaces what was measured before.
+    /// It replaces all before it.
     Replaces,
 }
 
 impl Outlier {
-    /// Takes note of a measurement, beside what was expected of it. `is_rare` says that there was none for a while: where
-    /// measurements are frequent, many small steps are as quick.
+    /// Compares a measurement with what was expected. `is_rare` says that there was none for a while: frequent measurements move
+    /// the estimate as quickly in many small steps.
     pub fn next(self, measured: f64, expected: f64, is_rare: bool) -> (Self, Weight) {
         let is_better = measured * BETTER < expected;
         let is_worse = measured > expected * WORSE;
@@ -58,7 +58,7 @@ impl Outlier {
         }
     }
 
-    /// How many measurements there were since the estimate was replaced, while they are few.
+    /// How many measurements there were since the estimate was replaced; `None` after ten.
     pub fn young(self) -> Option<u8> {
         match self {
             Self::Replaced(ago) => Some(ago),
@@ -96,7 +96,7 @@ mod tests {
         let (first, weight) = Outlier::None.next(5.0, 500.0, true);
         assert_eq!((first, weight), (Outlier::Better, Weight::SetAside));
         assert_eq!(first.next(6.0, 500.0, false), (Outlier::Replaced(0), Weight::Replaces));
-        assert_eq!(first.next(480.0, 500.0, false), (Outlier::None, Weight::OneOfMany), "refuted");
+        assert_eq!(first.next(480.0, 500.0, false), (Outlier::None, Weight::OneOfMany), "not confirmed");
         assert_eq!(Outlier::None.next(5.0, 500.0, false), (Outlier::None, Weight::OneOfMany), "frequent");
     }
 

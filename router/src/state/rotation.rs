@@ -1,7 +1,7 @@
-//! A cursor over a list that does not change: every entry comes up again within as many steps as the list has entries.
+//! A cursor over a list that does not change: it visits every entry once in each round.
 //!
-//! Each list has a cursor of its own. A cursor that is shared with other lists, or that steps over a list whose length varies, can
-//! come round to the same few entries for good.
+//! Each list has a cursor of its own. One that is shared with other lists, or steps over a list whose length varies, may visit only a
+//! few entries for good.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Rotation(AtomicUsize);
 
 impl Clone for Rotation {
-    /// The cursor of another list, which begins anew.
+    /// A cursor at the beginning, for another list.
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
 impl Rotation {
-    /// The index of the next entry of a list with so many; 0 where it is empty.
+    /// The index of the next entry, in a list of `count`; 0 where it is empty.
     pub fn next(&self, count: usize) -> usize {
-        // One worker uses it at a time. It is atomic because it lies behind an `Arc`.
+        // Atomic because it is part of an `Arc`. One worker uses it at a time.
         let index = self.0.load(Ordering::Relaxed).checked_rem(count).unwrap_or_default();
         self.0.store(index.saturating_add(1), Ordering::Relaxed);
         index
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entry_comes_up_once_in_a_round() {
+    fn every_entry_is_visited_once_in_a_round() {
         for count in 1..10 {
             let rotation = Rotation::default();
             for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! What is looked at for every member of a group and every request: small and side by side, because a thousand of them are
-//! read at once, and most of what that costs is waiting for memory.
+//! What selection looks at for every member of a group: the numbers of a record that it needs, small and side by side. It reads a
+//! thousand of them at once, and most of the cost is waiting for memory.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -9,25 +9,27 @@ use llm_balancer_config::Deployment;
 use crate::request::token_estimate::{Lengths, TokenEstimate};
 use crate::state::latency::Latency;
 use crate::state::limits::DeploymentLimits;
-use crate::state::record::{Record, RemoteInFlight, milliseconds, seconds};
-use crate::state::window::{Window, minute};
+use crate::state::record::{Record, RemoteInFlight};
+use crate::state::time::{Minute, UnixMillis};
+use crate::state::window::Window;
 
-/// Seconds for which the counts of other instances are believed; they come once a second.
-const ELSEWHERE: u32 = 4;
-/// US dollars for a token whose price nobody has told, as in LiteLLM: more than anybody asks.
-const UNKNOWN: f64 = 5.0;
+/// How long a count of other instances is valid. They exchange once a second.
+const REMOTE_VALID: Duration = Duration::from_secs(4);
+/// US dollars per token of unknown price, as in LiteLLM: more than any real price.
+const UNKNOWN_PRICE: f64 = 5.0;
 
-/// A deployment as this worker last saw it, in short.
+/// A deployment by a worker's copy of its record.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
-    /// What it has admitted.
+    /// What its minute has admitted.
     pub window: Window,
-    /// When its cooldown ends, in milliseconds since the Unix epoch.
-    pub until: u64,
-    /// Requests per minute at most; the greatest number where there is no limit, as for the tokens.
+    /// When its last cooldown ends.
+    pub cooldown_until: UnixMillis,
+    /// Requests per minute; `u64::MAX` without a limit.
     rpm: u64,
+    /// Tokens per minute, likewise.
     tpm: u64,
-    /// Completion tokens that an answer is expected to take, by those of late.
+    /// Completion tokens that an answer is expected to take, by recent ones.
     expected: u64,
     /// Limits of an answer's length where the client sets none.
     lengths: Lengths,
@@ -37,25 +39,25 @@ pub struct Snapshot {
     pub price: f64,
     /// Requests in flight from this instance.
     pub in_flight: u32,
-    /// And from others.
-    elsewhere: RemoteInFlight,
-    /// Whether more than time and this minute decide about it.
-    is_special: bool,
+    /// Requests in flight from other instances.
+    remote_in_flight: RemoteInFlight,
+    /// Whether it may serve depends on more than the cooldown and the minute.
+    needs_record: bool,
 }
 
-/// A time in the units that these are in, worked out once for all members of a group.
+/// The current time in the units of a snapshot, computed once for all members of a group.
 #[derive(Clone, Copy, Debug)]
-pub struct Instant {
+pub struct CurrentTime {
     /// Since the Unix epoch.
     pub now: Duration,
-    milliseconds: u64,
-    minute: u32,
+    millis: UnixMillis,
+    minute: Minute,
 }
 
-impl Instant {
+impl CurrentTime {
     /// From the time since the Unix epoch.
     pub fn new(now: Duration) -> Self {
-        Self { now, milliseconds: milliseconds(now), minute: minute(now) }
+        Self { now, millis: UnixMillis::of(now), minute: Minute::of(now) }
     }
 }
 
@@ -69,9 +71,9 @@ pub struct StaticAttributes {
 }
 
 impl StaticAttributes {
-    /// Of a deployment. A price of zero is a price.
+    /// Those of a deployment. A price of zero is a known price.
     pub fn of(deployment: &Deployment) -> Self {
-        let price = |price: Option<f64>| price.unwrap_or(UNKNOWN);
+        let price = |price: Option<f64>| price.unwrap_or(UNKNOWN_PRICE);
         Self {
             lengths: Lengths::of(deployment),
             price: price(deployment.input_cost_per_token) + price(deployment.output_cost_per_token),
@@ -80,65 +82,70 @@ impl StaticAttributes {
 }
 
 impl Snapshot {
-    /// A record in short. `shared` says that its limits are shared with other instances.
-    pub fn of(record: &Record, terms: &DeploymentLimits, fixed: StaticAttributes, shared: bool) -> Self {
+    /// The snapshot of a record. `is_shared` says that limits are shared with other instances.
+    pub fn of(
+        record: &Record,
+        limits: &DeploymentLimits,
+        attributes: StaticAttributes,
+        is_shared: bool,
+    ) -> Self {
         Self {
             window: record.window,
-            until: record.cooldown.until,
-            rpm: terms.rpm.unwrap_or(u64::MAX),
-            tpm: terms.tpm.unwrap_or(u64::MAX),
+            cooldown_until: record.cooldown.until,
+            rpm: limits.rpm.unwrap_or(u64::MAX),
+            tpm: limits.tpm.unwrap_or(u64::MAX),
             expected: record.completions.expected(),
-            lengths: fixed.lengths,
+            lengths: attributes.lengths,
             latency: record.latency,
-            price: fixed.price,
+            price: attributes.price,
             in_flight: record.in_flight(),
-            elsewhere: record.elsewhere,
-            is_special: shared || terms.parallel.is_some(),
+            remote_in_flight: record.remote_in_flight,
+            needs_record: is_shared || limits.max_parallel_requests.is_some(),
         }
     }
 
-    /// Tokens that a request is expected to take here: its prompt, and for each answer what answers have taken lately or
-    /// may take at most.
-    fn need(&self, estimate: &TokenEstimate) -> u64 {
-        estimate.prompt.saturating_add(self.completion(estimate))
+    /// Tokens that a request is expected to use: its prompt, and for each answer the expected length or the longest allowed.
+    fn expected_tokens(&self, estimate: &TokenEstimate) -> u64 {
+        estimate.prompt.saturating_add(self.completion_tokens(estimate))
     }
 
-    fn completion(&self, estimate: &TokenEstimate) -> u64 {
-        let most = estimate.lengths.or(&self.lengths).longest().unwrap_or(u64::MAX);
-        self.expected.min(most).saturating_mul(estimate.answers)
+    fn completion_tokens(&self, estimate: &TokenEstimate) -> u64 {
+        let longest = estimate.lengths.or(&self.lengths).longest().unwrap_or(u64::MAX);
+        self.expected.min(longest).saturating_mul(estimate.answers)
     }
 
-    /// Tokens that a request reserves here. What would not fit into any minute takes a whole one; unless a sibling is large
-    /// enough: then it is more than the limit, and there is no room for it here.
+    /// Tokens that a request reserves here. One that needs more than the tpm of every deployment (`is_oversized`) takes the whole
+    /// minute; one that fits into another deployment's reserves more than this one's tpm, so that it is not admitted here.
     pub fn tokens(&self, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
-        let need = self.need(estimate);
-        if !is_oversized && self.is_too_small(estimate) { need } else { need.min(self.tpm) }
+        let tokens = self.expected_tokens(estimate);
+        if !is_oversized && self.is_too_small(estimate) { tokens } else { tokens.min(self.tpm) }
     }
 
-    /// Whether a request would not even fit into an empty minute. Its answer, which is a guess, counts for half of the limit
-    /// at most: a few long answers would close a small deployment for good otherwise.
+    /// Whether a request would not fit into an empty minute. The expected answer counts for half of the tpm at most: otherwise a few
+    /// long answers would close a small deployment for good.
     pub fn is_too_small(&self, estimate: &TokenEstimate) -> bool {
-        let completion = self.completion(estimate).min(self.tpm / 2);
+        let completion = self.completion_tokens(estimate).min(self.tpm / 2);
         estimate.prompt.saturating_add(completion) > self.tpm
     }
 
-    /// Requests in flight as far as is known, from all instances. Counts of others are worth nothing when they are old.
-    pub fn load(&self, now: Duration) -> u32 {
-        let is_fresh = self.elsewhere.count > 0 && seconds(now).abs_diff(self.elsewhere.at) < ELSEWHERE;
-        self.in_flight.saturating_add(if is_fresh { self.elsewhere.count } else { 0 })
+    /// Requests in flight from all instances.
+    pub fn total_in_flight(&self, now: Duration) -> u32 {
+        let RemoteInFlight { count, at } = self.remote_in_flight;
+        let is_valid = count > 0 && at.distance(now) < REMOTE_VALID;
+        self.in_flight.saturating_add(if is_valid { count } else { 0 })
     }
 
-    /// Whether it may serve, by what is usual: nothing cools down, and the minute has room. No where somebody has to look
-    /// closer ([`excluded`](crate::state::eligibility::excluded)), and never yes where that would find something.
-    pub fn is_surely_free(&self, estimate: &TokenEstimate, at: &Instant) -> bool {
-        let (requests, tokens) = match self.window.minute.cmp(&at.minute) {
+    /// Whether it may serve by its cooldown and its minute alone. If not, [`excluded`](crate::state::eligibility::excluded) decides
+    /// by the record; it never excludes a deployment that is surely available.
+    pub fn is_surely_available(&self, estimate: &TokenEstimate, time: &CurrentTime) -> bool {
+        let (requests, tokens) = match self.window.minute.cmp(&time.minute) {
             Ordering::Less => (0, 0),
             Ordering::Equal => (self.window.requests, self.window.tokens),
             Ordering::Greater => return false,
         };
-        self.until <= at.milliseconds
-            && !self.is_special
+        self.cooldown_until <= time.millis
+            && !self.needs_record
             && u64::from(requests) < self.rpm
-            && (self.tpm == u64::MAX || tokens.saturating_add(self.need(estimate)) <= self.tpm)
+            && (self.tpm == u64::MAX || tokens.saturating_add(self.expected_tokens(estimate)) <= self.tpm)
     }
 }

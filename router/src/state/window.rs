@@ -1,47 +1,44 @@
-//! The clock minute for which rpm and tpm hold, in UTC, as in LiteLLM.
+//! What one clock minute has admitted. rpm and tpm hold for minutes in UTC, as in LiteLLM.
 
 use std::time::Duration;
 
-/// Minutes that the clock may step back without a new window. A longer step is a clock that was wrong before, and a
-/// window that waits for it to catch up would keep a full deployment closed for as long.
+use crate::state::time::Minute;
+
+/// Minutes that the clock may step back without a new window. After a longer step the clock was wrong before, and a full window
+/// would keep its deployment closed until the clock reaches that time again.
 const STEP_BACK: u32 = 2;
 
 /// What was admitted in one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// Minutes since the Unix epoch.
-    pub minute: u32,
+    /// The minute.
+    pub minute: Minute,
     /// Requests admitted.
     pub requests: u32,
-    /// Tokens used, and those reserved by requests that are still under way.
+    /// Tokens that were used, and those that requests in flight reserve.
     pub tokens: u64,
 }
 
-/// The minute of a time since the Unix epoch.
-pub fn minute(now: Duration) -> u32 {
-    u32::try_from(now.as_secs() / 60).unwrap_or(u32::MAX)
-}
-
 impl Window {
-    /// The window at this time: itself, or an empty one when its minute is over. A clock that steps back reads as the
-    /// same minute.
+    /// The window at this time: itself, or an empty one when its minute is over. Where the clock has stepped back, the minute
+    /// stays the same.
     pub fn at(self, now: Duration) -> Self {
-        let minute = minute(now);
-        match self.minute.checked_sub(minute) {
+        let minute = Minute::of(now);
+        match self.minute.0.checked_sub(minute.0) {
             Some(ahead) if ahead <= STEP_BACK => self,
             _ => Self { minute, ..Self::default() },
         }
     }
 
-    /// Counts a request with what it is expected to cost.
+    /// Counts a request, and the tokens that it reserves.
     pub fn admit(&mut self, tokens: u64) {
         self.requests = self.requests.saturating_add(1);
         self.tokens = self.tokens.saturating_add(tokens);
     }
 
-    /// Replaces what was reserved in the window of `minute` by what was used. What a request used beyond its reservation
-    /// counts in any case; what it left over is given back in the minute that it was taken from, and not later.
-    pub fn correct(&mut self, minute: u32, reserved: u64, used: u64) {
+    /// Replaces what a request reserved in `minute` by what it used. Tokens beyond the reservation count in any minute; unused ones
+    /// are released in the minute that they were reserved in, and not later.
+    pub fn correct(&mut self, minute: Minute, reserved: u64, used: u64) {
         if self.minute == minute {
             self.tokens = self.tokens.saturating_sub(reserved).saturating_add(used);
         } else {
@@ -49,8 +46,8 @@ impl Window {
         }
     }
 
-    /// Takes requests back that were admitted in `minute`, if that is not over.
-    pub fn uncount(&mut self, minute: u32, requests: u32) {
+    /// Takes back requests that were admitted in `minute`, unless that is over.
+    pub fn uncount(&mut self, minute: Minute, requests: u32) {
         if self.minute == minute {
             self.requests = self.requests.saturating_sub(requests);
         }
@@ -58,7 +55,7 @@ impl Window {
 
     /// When the next minute begins, since the Unix epoch.
     pub fn ends(&self) -> Duration {
-        Duration::from_secs(u64::from(self.minute).saturating_add(1).saturating_mul(60))
+        self.minute.ends()
     }
 }
 
@@ -71,13 +68,16 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn full() -> Window {
-        Window { minute: 29_000_000, requests: 7, tokens: 900 }
+        Window { minute: Minute(29_000_000), requests: 7, tokens: 900 }
     }
 
     #[test]
     fn a_window_is_empty_at_the_turn_of_the_minute_and_not_before() {
         assert_eq!(full().at(NOON + 59 * SECOND), full());
-        assert_eq!(full().at(NOON + 60 * SECOND), Window { minute: 29_000_001, requests: 0, tokens: 0 });
+        assert_eq!(
+            full().at(NOON + 60 * SECOND),
+            Window { minute: Minute(29_000_001), requests: 0, tokens: 0 }
+        );
         assert_eq!(full().ends(), NOON + 60 * SECOND);
     }
 
@@ -85,11 +85,11 @@ mod tests {
     fn a_clock_that_steps_back_reads_as_the_same_minute() {
         assert_eq!(full().at(NOON - SECOND), full());
         assert_eq!(full().at(NOON - 120 * SECOND), full());
-        assert_eq!(full().at(NOON - 3600 * SECOND).requests, 0, "an hour is no step but a correction");
+        assert_eq!(full().at(NOON - 3600 * SECOND).requests, 0, "an hour back: the clock was wrong before");
     }
 
     #[test]
-    fn what_is_left_over_is_given_back_in_its_own_minute_alone() {
+    fn unused_tokens_are_released_in_their_own_minute_alone() {
         for (minute, reserved, used, tokens) in [
             (29_000_000, 100, 30, 830),
             (29_000_000, 100, 250, 1050),
@@ -97,7 +97,7 @@ mod tests {
             (28_999_999, 100, 250, 1050),
         ] {
             let mut window = full();
-            window.correct(minute, reserved, used);
+            window.correct(Minute(minute), reserved, used);
             assert_eq!(window.tokens, tokens, "{minute} {reserved} {used}");
         }
     }

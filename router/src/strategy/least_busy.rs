@@ -12,7 +12,7 @@ pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random
 
 /// Requests in flight.
 pub fn score(candidate: &Candidate<'_>, now: Duration) -> f64 {
-    f64::from(candidate.snapshot.load(now))
+    f64::from(candidate.snapshot.total_in_flight(now))
 }
 
 #[cfg(test)]

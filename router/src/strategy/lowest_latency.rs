@@ -77,7 +77,7 @@ pub fn ranking<'r>(
             return PROBE;
         }
         match estimate.is_fresh(now, args.ttl) {
-            true => estimate.cost(candidate.snapshot.load(now)) * estimate.doubt(now),
+            true => estimate.cost(candidate.snapshot.total_in_flight(now)) * estimate.doubt(now),
             false => f64::MAX,
         }
     }

@@ -26,12 +26,13 @@ mod tests {
     use super::super::tests::{candidates, group, shares, snapshots};
     use super::*;
     use crate::state::record::Record;
+    use crate::state::time::Minute;
     use crate::state::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
 
     fn used(requests: u32, tokens: u64) -> Record {
-        Record { window: Window { minute: 29_000_000, requests, tokens }, ..Record::default() }
+        Record { window: Window { minute: Minute(29_000_000), requests, tokens }, ..Record::default() }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::attempt::{AttemptLog, RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
 use crate::outcome::Outcome;
 use crate::request::refusal::Refusal;
-use crate::state::record::milliseconds;
+use crate::state::time::millis;
 use crate::upstream::usage::Usage;
 
 /// Length of a logged path or model, in characters. What follows is cut off.
@@ -130,7 +130,7 @@ impl Serialize for Line<'_> {
         }
         serialize_some(&mut line, "tokens", entry.usage.map(Tokens))?;
         serialize_some(&mut line, "first_byte_ms", entry.first_byte)?;
-        let duration = entry.started_at.map(|started_at| milliseconds(now.saturating_sub(started_at)));
+        let duration = entry.started_at.map(|started_at| millis(now.saturating_sub(started_at)));
         serialize_some(&mut line, "duration_ms", duration)?;
         line.end()
     }

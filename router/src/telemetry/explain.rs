@@ -11,9 +11,9 @@ use crate::select::eligible::{exclusion, updated};
 use crate::select::tags::tagged;
 use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::eligibility::Excluded;
-use crate::state::record::milliseconds;
-use crate::state::snapshot::Instant;
+use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
+use crate::state::time::millis;
 
 /// The header of the request that asks for an explanation, and of the answer that has it.
 pub const HEADER: &str = "x-llm-balancer-explain";
@@ -116,8 +116,8 @@ fn explain_one(
         return Some(Exclusion("tag_mismatch", None));
     }
     context.states.read(index, moment.store);
-    if let Some(excluded) = exclusion(&context.states, request, index, &Instant::new(moment.now)) {
-        let left = excluded.until().map(|until| milliseconds(until.saturating_sub(moment.now)));
+    if let Some(excluded) = exclusion(&context.states, request, index, &CurrentTime::new(moment.now)) {
+        let left = excluded.until().map(|until| millis(until.saturating_sub(moment.now)));
         return Some(Exclusion(reason(excluded), left));
     }
     let id = &context.config.deployments.get(index)?.id;

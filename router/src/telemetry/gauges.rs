@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment};
 
+use crate::state::bytes::{Decoder, Encoder};
 use crate::state::deployment_states::DeploymentStates;
-use crate::state::lease::QuotaMode;
 use crate::state::membership::Membership;
-use crate::state::record::{Decoder, Encoder, milliseconds};
+use crate::state::quota::QuotaMode;
 use crate::state::store::{self, Store};
+use crate::state::time::UnixMillis;
 use crate::telemetry::metrics::{Metrics, series};
 
 /// Key of [`Leadership`] in the store.
 const KEY: &str = "gauges";
-/// A claim of this age has ended, in milliseconds.
-const CLAIM: u64 = 3_000;
+/// A claim of this age has ended.
+const CLAIM: Duration = Duration::from_secs(3);
 /// Deployments that are published in one second, at a microsecond each.
 const BATCH: usize = 1_000;
 
@@ -51,8 +52,8 @@ struct Leadership {
     fingerprint: u64,
     /// 0 for none.
     leader: u64,
-    /// When the leader last renewed its claim, in milliseconds since the Unix epoch.
-    renewed_at: u64,
+    /// When the leader last renewed its claim.
+    renewed_at: UnixMillis,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,14 +129,14 @@ impl GaugePublisher {
         now: Duration,
     ) {
         let (Some((record, limits)), Some(deployment), Some(published)) =
-            (states.seen(index), config.deployments.get(index), self.published.get_mut(index))
+            (states.record(index), config.deployments.get(index), self.published.get_mut(index))
         else {
             return;
         };
         let window = record.window.at(now);
         let remaining = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
         let values = [
-            Some(u64::from(record.cooldown.at(now).is_some())),
+            Some(u64::from(record.cooldown.active_until(now).is_some())),
             limits.rpm,
             remaining(limits.rpm, u64::from(window.requests)),
             limits.tpm,
@@ -150,17 +151,16 @@ impl GaugePublisher {
     }
 
     fn role(&self, now: Duration, store: &dyn Store) -> Role {
-        let now = milliseconds(now);
         let role = store::change(store, KEY, |bytes| {
             let mut shared = bytes.and_then(Leadership::decode)?;
             let is_own = shared.leader == self.own;
-            let is_vacant = shared.leader == 0 || now.abs_diff(shared.renewed_at) >= CLAIM;
+            let is_vacant = shared.leader == 0 || shared.renewed_at.distance(now) >= CLAIM;
             let role = match shared.generation == self.generation {
                 true if is_own || is_vacant => Role::Leads,
                 false if is_own => Role::Resigns,
                 _ => return None,
             };
-            (shared.leader, shared.renewed_at) = (self.own, now);
+            (shared.leader, shared.renewed_at) = (self.own, UnixMillis::of(now));
             Some((shared.encode(), role))
         });
         role.unwrap_or(Role::Follows)
@@ -222,11 +222,11 @@ fn publish_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) {
 
 impl Leadership {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder(Vec::with_capacity(28));
+        let mut out = Encoder::new(28);
         out.u32(self.generation);
         out.u64(self.fingerprint);
         out.u64(self.leader);
-        out.u64(self.renewed_at);
+        out.millis(self.renewed_at);
         out.0
     }
 
@@ -236,7 +236,7 @@ impl Leadership {
             generation: bytes.u32()?,
             fingerprint: bytes.u64()?,
             leader: bytes.u64()?,
-            renewed_at: bytes.u64()?,
+            renewed_at: bytes.millis()?,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Every key of a LiteLLM file, section by section. A test keeps docs/configuration.md equal to these tables.
+//! Every key of a LiteLLM file, section by section. A test keeps docs/configuration.md equal to
+//! these tables.
 
 mod general_settings;
 mod item;
@@ -6,15 +7,17 @@ mod litellm_params;
 mod litellm_settings;
 mod llm_balancer;
 mod model_info;
+mod request_parameters;
 mod router_settings;
 mod top;
 
 pub(crate) use general_settings::GENERAL_SETTINGS;
 pub(crate) use item::ITEM;
-pub(crate) use litellm_params::{LITELLM_PARAMS, REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
+pub(crate) use litellm_params::LITELLM_PARAMS;
 pub(crate) use litellm_settings::LITELLM_SETTINGS;
 pub(crate) use llm_balancer::LLM_BALANCER;
 pub(crate) use model_info::MODEL_INFO;
+pub(crate) use request_parameters::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
 pub(crate) use router_settings::ROUTER_SETTINGS;
 pub(crate) use top::TOP;
 

@@ -1,25 +1,25 @@
-//! What every store has to do, as a check that can run wherever the store is: natively, or inside Envoy.
+//! What every store has to do, as a check that runs natively and inside Envoy.
 
 use super::{Store, Version};
 
-/// Checks a store that nobody else is writing to. Keys begin with `prefix`, which must not have been used before.
+/// Checks a store that has no other writer. All keys begin with `prefix`, which must be unused.
 ///
 /// # Errors
-/// What the store did wrong.
+/// What the store does wrong.
 pub fn check(store: &dyn Store, prefix: &str) -> Result<(), String> {
     a_key_is_absent_until_it_is_written(store, &format!("{prefix}/absent"))?;
     a_key_is_created_once(store, &format!("{prefix}/created"))?;
-    a_value_is_replaced_by_whoever_saw_it_last(store, &format!("{prefix}/replaced"))?;
+    a_value_is_replaced_by_the_writer_that_read_it_last(store, &format!("{prefix}/replaced"))?;
     the_same_bytes_written_again_are_another_version(store, &format!("{prefix}/again"))?;
     a_value_is_any_bytes(store, &format!("{prefix}/bytes"))?;
-    keys_know_nothing_of_each_other(store, &format!("{prefix}/many"))
+    keys_are_independent(store, &format!("{prefix}/many"))
 }
 
-/// Adds to the number under a key, however many others do so at the same time. To be called from several workers, which
-/// [`number`] then tells whether the store lost anything.
+/// Adds `times` to the number under a key. Several workers call it at the same time; [`number`] then shows whether the store has
+/// lost a write.
 ///
 /// # Errors
-/// What the store did wrong.
+/// What the store does wrong.
 pub fn add(store: &dyn Store, key: &str, times: u32) -> Result<(), String> {
     for _ in 0..times {
         while !added(store, key)? {}
@@ -30,7 +30,7 @@ pub fn add(store: &dyn Store, key: &str, times: u32) -> Result<(), String> {
 /// The number under a key that [`add`] writes.
 ///
 /// # Errors
-/// What the store did wrong.
+/// What the store does wrong.
 pub fn number(store: &dyn Store, key: &str) -> Result<u32, String> {
     Ok(seen(store, key)?.0)
 }
@@ -43,7 +43,7 @@ fn added(store: &dyn Store, key: &str) -> Result<bool, String> {
 fn seen(store: &dyn Store, key: &str) -> Result<(u32, Option<Version>), String> {
     let Some((bytes, version)) = store.get(key) else { return Ok((0, None)) };
     let number = <[u8; 4]>::try_from(bytes.as_slice());
-    let number = number.map_err(|_| format!("{key}: {bytes:?} was written by nobody"))?;
+    let number = number.map_err(|_| format!("{key}: {bytes:?} was never written"))?;
     Ok((u32::from_le_bytes(number), Some(version)))
 }
 
@@ -59,7 +59,7 @@ fn reads(store: &dyn Store, key: &str, value: &[u8]) -> Result<(), String> {
 }
 
 fn a_key_is_absent_until_it_is_written(store: &dyn Store, key: &str) -> Result<(), String> {
-    demand(store.get(key).is_none(), "has a value before anybody wrote one", key)?;
+    demand(store.get(key).is_none(), "has a value before the first write", key)?;
     demand(store.swap(key, b"first", None), "a first write failed", key)?;
     reads(store, key, b"first")
 }
@@ -70,7 +70,7 @@ fn a_key_is_created_once(store: &dyn Store, key: &str) -> Result<(), String> {
     reads(store, key, b"first")
 }
 
-fn a_value_is_replaced_by_whoever_saw_it_last(store: &dyn Store, key: &str) -> Result<(), String> {
+fn a_value_is_replaced_by_the_writer_that_read_it_last(store: &dyn Store, key: &str) -> Result<(), String> {
     demand(store.swap(key, b"first", None), "a first write failed", key)?;
     let first = store.get(key).map(|(_, version)| version);
     demand(store.get(key).map(|(_, version)| version) == first, "reading changed the version", key)?;
@@ -101,12 +101,12 @@ fn a_value_is_any_bytes(store: &dyn Store, key: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn keys_know_nothing_of_each_other(store: &dyn Store, key: &str) -> Result<(), String> {
+fn keys_are_independent(store: &dyn Store, key: &str) -> Result<(), String> {
     let keys = || (0..200_u32).map(|nth| (format!("{key}/{nth}"), nth.to_le_bytes()));
     for (key, value) in keys() {
         demand(store.swap(&key, &value, None), "a first write failed", &key)?;
     }
-    // One key is the beginning of others.
+    // This key is a prefix of the others.
     demand(store.swap(key, b"short", None), "a first write failed", key)?;
     keys().try_for_each(|(key, value)| reads(store, &key, &value))
 }

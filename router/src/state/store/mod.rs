@@ -1,7 +1,7 @@
 //! What the workers of one Envoy share: values under keys, each changed by compare-and-swap.
 //!
-//! Envoy's shared data is one store, [`Memory`] another, for tests and simulations; `contract.rs` says what all of them
-//! have in common.
+//! Envoy's shared data is one store; [`Memory`] is another one, for tests and simulations. `contract.rs` checks what all of them
+//! have to do.
 
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -9,28 +9,28 @@ pub mod contract;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Which write of a value this is. Another write has another version; nothing else is promised.
+/// Identifies a write of a value: another write has another version. Versions have no order.
 pub type Version = u32;
 
 /// Values under keys. There is no way to remove a key, so the set of keys has to be bounded.
 pub trait Store {
-    /// The value under a key with its version, or `None` where nobody has written.
+    /// The value under a key with its version; `None` before the first write.
     fn get(&self, key: &str) -> Option<(Vec<u8>, Version)>;
 
-    /// Writes, if the value still has this version, and says whether it did. `None` is for a key that nobody has
-    /// written: a worker that starts late must not begin the counts of the others anew.
+    /// Writes the value if it still has this version, and says whether it did. `None` stands for a key without a value: a worker
+    /// that starts late must not reset the counts of the others.
     ///
-    /// Envoy writes a missing key whatever version is asked for, and a present one only if it has that version or if 0
-    /// is asked for. So `None` is any version there that no write is going to have, and not 0.
+    /// Envoy writes a missing key at any version, and a present one only at its version or at 0. So Envoy's store passes a version
+    /// that no write will have for `None`, and not 0.
     fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool;
 }
 
-/// Lost races in a row before a change is given up. In each round of a race one worker wins, so with fewer workers than
-/// this none is ever given up.
+/// After this many lost races in a row a change is given up. In each round of a race one worker wins, so with fewer workers than
+/// this no change is given up.
 pub const TRIES: usize = 256;
 
-/// Changes the value under a key, however many others do so at the same time: `change` sees it as it is, if it is there, and says
-/// what it is to be, with what came of that; its `None` leaves it as it is.
+/// Changes the value under a key atomically. `change` gets the current value, if there is one, and returns the new one with its
+/// result; with `None` the value stays as it is.
 pub fn change<T>(
     store: &dyn Store,
     key: &str,
@@ -46,7 +46,7 @@ pub fn change<T>(
     None
 }
 
-/// A store in the memory of this process, which threads may share.
+/// A store in the memory of this process, for any number of threads.
 #[derive(Debug, Default)]
 pub struct Memory {
     values: Mutex<HashMap<String, (Vec<u8>, Version)>>,
@@ -69,13 +69,13 @@ impl Store for Memory {
     }
 }
 
-/// What a decision may look at beside the configuration.
+/// What a decision depends on beside the configuration and the request.
 pub struct Moment<'a> {
     /// Time since the Unix epoch.
     pub now: std::time::Duration,
-    /// Where randomness comes from.
+    /// The source of randomness.
     pub random: &'a mut dyn crate::random::Random,
-    /// What the workers share.
+    /// The store that the workers share.
     pub store: &'a dyn Store,
 }
 

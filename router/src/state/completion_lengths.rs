@@ -1,23 +1,22 @@
-//! How long a deployment's answers have been lately: what a request reserves for its answer, since `max_tokens` mostly
-//! says how long it may get at most, and not how long it gets.
+//! How long a deployment's recent answers were, which is what a request reserves for its answer: `max_tokens` is mostly far more than
+//! an answer takes.
 
 /// Answers that are remembered.
-const MOST: usize = 20;
-/// Completion tokens of an answer before any was seen.
+const REMEMBERED: usize = 20;
+/// Completion tokens that are expected before the first answer.
 const UNKNOWN: u64 = 256;
 
 /// Completion tokens of the last answers, and their 90th percentile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Completions {
-    /// The oldest first.
-    last: [u32; MOST],
+pub struct CompletionLengths {
+    /// In order; the oldest first.
+    last: [u32; REMEMBERED],
     count: usize,
     percentile: u32,
 }
 
-impl Completions {
-    /// As it was written down: the percentile, which is not worked out anew with every read, and
-    /// [`answers`](Self::answers).
+impl CompletionLengths {
+    /// From a record: the percentile, which is not computed again at every read, and [`answers`](Self::answers).
     pub fn restored(percentile: u32, answers: impl IntoIterator<Item = u32>) -> Self {
         let mut completions = Self { percentile, ..Self::default() };
         answers.into_iter().for_each(|tokens| completions.push(tokens));
@@ -29,12 +28,12 @@ impl Completions {
         self.percentile
     }
 
-    /// The answers that are remembered, the oldest first.
+    /// The remembered answers, the oldest first.
     pub fn answers(&self) -> &[u32] {
         self.last.get(..self.count).unwrap_or_default()
     }
 
-    /// Takes in an answer. One without completion tokens does not say how long it was.
+    /// Adds an answer. One without completion tokens is ignored: its usage did not say how long it was.
     pub fn record(&mut self, tokens: u64) {
         if tokens > 0 {
             self.push(u32::try_from(tokens).unwrap_or(u32::MAX));
@@ -42,13 +41,13 @@ impl Completions {
         }
     }
 
-    /// Tokens that the next answer is expected to take.
+    /// Completion tokens that the next answer is expected to take.
     pub fn expected(&self) -> u64 {
         if self.count == 0 { UNKNOWN } else { u64::from(self.percentile) }
     }
 
     fn push(&mut self, tokens: u32) {
-        if self.count == MOST {
+        if self.count == REMEMBERED {
             self.last.rotate_left(1);
         } else {
             self.count = self.count.saturating_add(1);
@@ -72,18 +71,18 @@ impl Completions {
 mod tests {
     use super::*;
 
-    fn of(answers: impl IntoIterator<Item = u64>) -> Completions {
-        let mut completions = Completions::default();
+    fn of(answers: impl IntoIterator<Item = u64>) -> CompletionLengths {
+        let mut completions = CompletionLengths::default();
         answers.into_iter().for_each(|tokens| completions.record(tokens));
         completions
     }
 
     #[test]
     fn before_the_first_answer_256_tokens_are_expected() {
-        assert_eq!(Completions::default().expected(), 256);
-        let mut silent = Completions::default();
+        assert_eq!(CompletionLengths::default().expected(), 256);
+        let mut silent = CompletionLengths::default();
         silent.record(0);
-        assert_eq!(silent.expected(), 256, "an answer that says nothing teaches nothing");
+        assert_eq!(silent.expected(), 256, "an answer without usage is ignored");
     }
 
     #[test]
@@ -111,12 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_can_be_written_down_and_read_again() {
+    fn lengths_read_as_they_were_written() {
         let completions = of(1..=50);
         assert_eq!(completions.answers(), (31..=50).collect::<Vec<u32>>());
         let answers = completions.answers().iter().copied();
-        assert_eq!(Completions::restored(completions.percentile(), answers), completions);
-        let mut endless = Completions::default();
+        assert_eq!(CompletionLengths::restored(completions.percentile(), answers), completions);
+        let mut endless = CompletionLengths::default();
         endless.record(u64::MAX);
         assert_eq!(endless.expected(), u64::from(u32::MAX));
     }

@@ -1,70 +1,27 @@
-//! Envoy's side of the proxy-wasm ABI 0.2.1, as functions that return what went wrong instead of trapping.
-//!
-//! A buffer that is not there, headers after the end of their callback, a property that is a map: the host answers all
-//! of these with a status. A panic would cost every request of the worker, so these return `None` or an [`Error`].
+//! Host calls of the proxy-wasm ABI 0.2.1 that return errors where the SDK's would panic: a buffer that
+//! is not there, headers after the end of their callback, an attribute that is a map, a call that
+//! timed out. A panic ends the VM, and with it every request of the worker.
 //! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>
+//!
+//! Calls to other clusters, shared queues and the log go through the SDK: its dispatcher panics on
+//! the answer to a call that it has not made.
 
+use std::ops::Range;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use llm_balancer_router::http::headers::Headers;
-
-use crate::large::{self, Body};
-
-/// Buffers by the ABI's numbers.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub enum BufferType {
-    /// The request's body, as far as it is here.
-    RequestBody = 0,
-    /// The response's body, as far as it is here.
-    ResponseBody = 1,
-    /// Of the answer to a call of our own.
-    CallResponseBody = 4,
-    /// What Envoy's configuration gives to the filter.
-    PluginConfiguration = 7,
-}
-
-/// Header maps by the ABI's numbers.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub enum MapType {
-    /// Of the request.
-    Request = 0,
-    /// Of the response.
-    Response = 2,
-    /// Of the answer to a call of our own.
-    CallResponse = 6,
-}
-
-/// Log levels by the ABI's numbers.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub enum LogLevel {
-    /// Something is not as it should be.
-    Warn = 3,
-    /// Something does not work.
-    Error = 4,
-}
-
-/// Directions by the ABI's numbers.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-enum StreamType {
-    HttpRequest = 0,
-    HttpResponse = 1,
-}
+use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
 /// A status of the ABI other than Ok.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error(pub u32);
+pub(crate) struct Error(u32);
 
 /// Result of a host call.
-pub type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
-    fn proxy_log(level: LogLevel, message: *const u8, size: usize) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
@@ -120,18 +77,6 @@ unsafe extern "C" {
     fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_continue_stream(kind: StreamType) -> u32;
     fn proxy_close_stream(kind: StreamType) -> u32;
-    fn proxy_http_call(
-        cluster: *const u8,
-        cluster_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        body: *const u8,
-        body_size: usize,
-        trailers: *const u8,
-        trailers_size: usize,
-        timeout: u32,
-        token: *mut u32,
-    ) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -148,7 +93,7 @@ fn ok(status: u32) -> Result<()> {
     if status == 0 { Ok(()) } else { Err(Error(status)) }
 }
 
-/// Runs a host call that hands over memory, and takes that memory.
+/// Runs a host call that returns memory, and owns that memory.
 fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec<u8>>> {
     let mut data: *mut u8 = null_mut();
     let mut size: usize = 0;
@@ -156,55 +101,34 @@ fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Ve
     if data.is_null() {
         return Ok(None);
     }
-    if let Some(block) = large::taken(data, size) {
-        return Ok(Some(block));
-    }
-    // SAFETY: the host got this memory from `proxy_on_memory_allocate(size)`, a boxed slice of exactly `size` bytes, and
-    // gave up its claim to it.
+    // SAFETY: the host got this memory from the SDK's `proxy_on_memory_allocate(size)`, a boxed slice of
+    // exactly `size` bytes, and keeps no pointer to it.
     Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) }))
 }
 
-/// Writes a line to Envoy's log.
-pub fn log(level: LogLevel, message: &str) {
-    // SAFETY: pointer and length of a live string. There is nobody to tell if logging fails.
-    let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
-}
-
 /// Time since the Unix epoch.
-pub fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let mut nanoseconds = 0;
     // SAFETY: the pointer is valid for the call. A clock that fails reads as the epoch.
     let _ = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
     Duration::from_nanos(nanoseconds)
 }
 
-/// Calls `on_tick` of the current root context so often; zero for never.
-pub fn set_tick_period(period: Duration) {
+/// Sets the interval of `on_tick` for the root context of the current one; zero for never.
+pub(crate) fn set_tick_period(period: Duration) {
     let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
-    // SAFETY: no pointers. Without ticks, waits end with the request's own limits.
+    // SAFETY: no pointers. Without ticks, waits end with the request's own timeouts.
     let _ = unsafe { proxy_set_tick_period_milliseconds(period) };
 }
 
-/// Makes the following calls speak for another request.
-pub fn set_effective_context(context: u32) -> Result<()> {
+/// Makes the following host calls act on another context.
+pub(crate) fn set_effective_context(context: u32) -> Result<()> {
     // SAFETY: no pointers.
     ok(unsafe { proxy_set_effective_context(context) })
 }
 
-/// Metrics by the ABI's numbers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum MetricType {
-    /// Only grows.
-    Counter = 0,
-    /// Goes up and down.
-    Gauge = 1,
-    /// Of observations.
-    Histogram = 2,
-}
-
-/// The number of a metric in Envoy's statistics. All workers that name it get the same metric.
-pub fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
+/// Envoy's id of a metric. All workers that define it share it.
+pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
     let mut id = 0;
     // SAFETY: pointer and length of a live string, and a valid place for the result.
     ok(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
@@ -212,60 +136,58 @@ pub fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
 }
 
 /// Sets a gauge, or adds an observation to a histogram.
-pub fn record_metric(id: u32, value: u64) {
-    // SAFETY: no pointers. There is nobody to tell if it fails.
+pub(crate) fn record_metric(id: u32, value: u64) {
+    // SAFETY: no pointers. A failure changes nothing here.
     let _ = unsafe { proxy_record_metric(id, value) };
 }
 
-/// Adds to a counter or a gauge, from which something may also be taken away.
-pub fn increment_metric(id: u32, by: i64) {
-    // SAFETY: no pointers. There is nobody to tell if it fails.
+/// Adds to a counter or a gauge; `by` may be negative for a gauge.
+pub(crate) fn increment_metric(id: u32, by: i64) {
+    // SAFETY: no pointers. A failure changes nothing here.
     let _ = unsafe { proxy_increment_metric(id, by) };
 }
 
 /// Writes a filter state object of the current request, `wasm.<name>` to the rest of Envoy.
-pub fn set_property(name: &str, value: &str) {
-    // SAFETY: pointers and lengths of live strings. There is nobody to tell if it fails.
+pub(crate) fn set_property(name: &str, value: &str) {
+    // SAFETY: pointers and lengths of live strings. A failure changes nothing here.
     let _ = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
-/// A value that all workers share, with its version; `None` where nobody has written.
-pub fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
+/// A value that all workers share, with its version; `None` before the first write.
+pub(crate) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
     let mut version = 0;
-    // SAFETY: pointer and length of a live string; `taken` hands in valid places for the results.
+    // SAFETY: pointer and length of a live string; `taken` passes valid places for the results.
     let bytes = taken(|data, size| unsafe {
         proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version)
     });
-    // An empty value comes without memory.
+    // An empty value has no memory.
     bytes.ok().map(|bytes| (bytes.unwrap_or_default(), version))
 }
 
-/// Writes a value that all workers share, unless somebody else has since this version; 0 for in any case.
-pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<()> {
+/// Writes a value that all workers share, unless it was written since this version; 0 always writes.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<()> {
     // SAFETY: pointers and lengths of live values.
     ok(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
 }
 
-/// Everything that a buffer holds; empty if there is none.
-pub fn buffer(kind: BufferType) -> Vec<u8> {
-    body(kind).into_vec()
-}
-
-/// The same of a body that may be large: its memory serves the next one.
-pub(crate) fn body(kind: BufferType) -> Body {
-    // SAFETY: `taken` hands in valid places for the results.
+/// All that a buffer holds; empty if there is none.
+pub(crate) fn buffer(kind: BufferType) -> Vec<u8> {
+    // SAFETY: `taken` passes valid places for the results.
     let bytes = taken(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, usize::MAX, data, size) });
-    Body::from(bytes.ok().flatten().unwrap_or_default())
+    bytes.ok().flatten().unwrap_or_default()
 }
 
-/// Replaces everything that a buffer holds.
-pub fn set_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
+/// Replaces all that a buffer holds.
+pub(crate) fn set_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
     // SAFETY: pointer and length of a live slice.
     ok(unsafe { proxy_set_buffer_bytes(kind, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
 }
 
-/// Replaces everything that a buffer holds by these pieces, so that nothing large has to be joined in this VM's memory.
-pub fn set_buffer_pieces<'a>(kind: BufferType, mut pieces: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+/// Replaces all that a buffer holds by these pieces, so that nothing large is joined in this VM's memory.
+pub(crate) fn set_buffer_pieces<'a>(
+    kind: BufferType,
+    mut pieces: impl Iterator<Item = &'a [u8]>,
+) -> Result<()> {
     set_buffer(kind, pieces.next().unwrap_or_default())?;
     pieces.filter(|piece| !piece.is_empty()).try_for_each(|piece| append_to_buffer(kind, piece))
 }
@@ -277,17 +199,17 @@ fn append_to_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
 }
 
 /// All headers of a message, in one call.
-pub fn headers(kind: MapType) -> Headers {
-    // SAFETY: `taken` hands in valid places for the results.
+pub(crate) fn headers(kind: MapType) -> Headers {
+    // SAFETY: `taken` passes valid places for the results.
     let bytes = taken(|data, size| unsafe { proxy_get_header_map_pairs(kind, data, size) });
     let bytes = bytes.ok().flatten().unwrap_or_default();
     let entries = places(&bytes).unwrap_or_default();
     Headers::new(bytes, entries)
 }
 
-/// Where names and values stand in the ABI's form of a map: a count, the lengths in pairs, then the texts, each
-/// followed by a zero byte.
-fn places(bytes: &[u8]) -> Option<Vec<(std::ops::Range<usize>, std::ops::Range<usize>)>> {
+/// The places of names and values in the ABI's form of a map: a count, the lengths in pairs, then the
+/// texts, each followed by a zero byte.
+fn places(bytes: &[u8]) -> Option<Vec<(Range<usize>, Range<usize>)>> {
     let (count, rest) = bytes.split_first_chunk::<4>()?;
     let count = u32::from_le_bytes(*count) as usize;
     let lengths = rest.get(..count.checked_mul(8)?)?;
@@ -330,23 +252,23 @@ fn map<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u
 }
 
 /// Replaces all headers of a message, in one call.
-pub fn set_headers(kind: MapType, headers: &Headers) -> Result<()> {
+pub(crate) fn set_headers(kind: MapType, headers: &Headers) -> Result<()> {
     let bytes = map(headers.bytes());
     // SAFETY: pointer and length of a live slice.
     ok(unsafe { proxy_set_header_map_pairs(kind, bytes.as_ptr(), bytes.len()) })
 }
 
 /// One header's value.
-pub fn header(kind: MapType, name: &str) -> Option<String> {
-    // SAFETY: pointer and length of a live string; `taken` hands in valid places for the results.
+pub(crate) fn header(kind: MapType, name: &str) -> Option<String> {
+    // SAFETY: pointer and length of a live string; `taken` passes valid places for the results.
     let bytes = taken(|data, size| unsafe {
         proxy_get_header_map_value(kind, name.as_ptr(), name.len(), data, size)
     });
     String::from_utf8(bytes.ok().flatten()?).ok()
 }
 
-/// Sets one header, in place of whatever stood under its name. On a request, Envoy then looks for its route again.
-pub fn set_header(kind: MapType, name: &str, value: &str) -> Result<()> {
+/// Sets one header and removes others of its name. On a request, Envoy then selects its route again.
+pub(crate) fn set_header(kind: MapType, name: &str, value: &str) -> Result<()> {
     // SAFETY: pointers and lengths of live strings.
     ok(unsafe {
         proxy_replace_header_map_value(kind, name.as_ptr(), name.len(), value.as_ptr(), value.len())
@@ -354,44 +276,44 @@ pub fn set_header(kind: MapType, name: &str, value: &str) -> Result<()> {
 }
 
 /// Removes a header.
-pub fn remove_header(kind: MapType, name: &str) {
+pub(crate) fn remove_header(kind: MapType, name: &str) {
     // SAFETY: pointer and length of a live string.
     let _ = unsafe { proxy_remove_header_map_value(kind, name.as_ptr(), name.len()) };
 }
 
 /// An attribute that is a number; the parts of its path are separated by zero bytes.
-pub fn number_property(path: &str) -> Option<u64> {
+pub(crate) fn number_property(path: &str) -> Option<u64> {
     let bytes = property(path)?;
     bytes.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 /// An attribute's bytes.
-pub fn property(path: &str) -> Option<Vec<u8>> {
-    // SAFETY: pointer and length of a live string; `taken` hands in valid places for the results.
+pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
+    // SAFETY: pointer and length of a live string; `taken` passes valid places for the results.
     let bytes = taken(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
     bytes.ok().flatten()
 }
 
-/// Lets a paused request go on.
-pub fn resume_request() {
-    // SAFETY: no pointers. FailureCount only where the stream has gone, which needs nothing more.
+/// Resumes a paused request.
+pub(crate) fn resume_request() {
+    // SAFETY: no pointers. Fails only if the stream is gone, which needs nothing more.
     let _ = unsafe { proxy_continue_stream(StreamType::HttpRequest) };
 }
 
-/// Lets a paused response go on.
-pub fn resume_response() {
-    // SAFETY: no pointers. FailureCount only where the stream has gone, which needs nothing more.
+/// Resumes a paused response.
+pub(crate) fn resume_response() {
+    // SAFETY: no pointers. Fails only if the stream is gone, which needs nothing more.
     let _ = unsafe { proxy_continue_stream(StreamType::HttpResponse) };
 }
 
 /// Ends a stream without an answer.
-pub fn close_response() {
-    // SAFETY: no pointers. FailureCount only where the stream has gone, which needs nothing more.
+pub(crate) fn close_response() {
+    // SAFETY: no pointers. Fails only if the stream is gone, which needs nothing more.
     let _ = unsafe { proxy_close_stream(StreamType::HttpResponse) };
 }
 
-/// Answers a request in the provider's place.
-pub fn send_response<'a>(
+/// Answers a request locally.
+pub(crate) fn send_response<'a>(
     status: u16,
     headers: impl Iterator<Item = (&'a str, &'a str)> + Clone,
     body: &str,
@@ -413,29 +335,4 @@ pub fn send_response<'a>(
             NO_GRPC,
         )
     })
-}
-
-/// Sends a request of our own, and returns the token under which its answer will come.
-pub fn call(cluster: &str, headers: &Headers, body: &[u8], timeout: Duration) -> Result<u32> {
-    let headers = map(headers.bytes());
-    let no_trailers = 0_u32.to_le_bytes();
-    let body_start = if body.is_empty() { null() } else { body.as_ptr() };
-    let timeout = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-    let mut token = 0;
-    // SAFETY: pointers and lengths of live values.
-    ok(unsafe {
-        proxy_http_call(
-            cluster.as_ptr(),
-            cluster.len(),
-            headers.as_ptr(),
-            headers.len(),
-            body_start,
-            body.len(),
-            no_trailers.as_ptr(),
-            no_trailers.len(),
-            timeout,
-            &raw mut token,
-        )
-    })?;
-    Ok(token)
 }

@@ -1,0 +1,75 @@
+//! A provider: address, protocol, and the variables with key and base.
+
+use std::borrow::Cow;
+
+/// The API of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// OpenAI's format at the base, with a bearer key.
+    OpenAi,
+    /// The same without a key. vLLM still requires the header.
+    HostedVllm,
+    /// Azure OpenAI.
+    Azure,
+    /// Azure AI Foundry.
+    AzureAi,
+    /// OpenAI's format at `{base}/v1`.
+    Ollama,
+    /// Anthropic's OpenAI-compatible endpoint.
+    Anthropic,
+    /// Google AI Studio's.
+    Gemini,
+    /// Vertex AI's.
+    VertexAi,
+    /// Bedrock's, for some of its models.
+    Bedrock,
+    /// Embeddings and rerankings at the base only.
+    Vectors,
+    /// Rerankings in the clients' format; everything else in its own.
+    Cohere,
+    /// Its own format, which is not supported.
+    Native,
+}
+
+/// A provider.
+pub(super) struct Provider {
+    /// LiteLLM's name, the prefix of models.
+    pub(super) name: &'static str,
+    /// Its base, or empty if the operator has to set it.
+    pub(super) base: &'static str,
+    /// Its API.
+    pub(super) protocol: Protocol,
+    pub(super) keys: Variables,
+    pub(super) bases: Variables,
+}
+
+/// Names of variables.
+pub(super) enum Variables {
+    None,
+    /// `GROQ_API_KEY`, `GROQ_API_BASE`
+    ByName,
+    These(&'static [&'static str]),
+}
+
+impl Provider {
+    /// Variables with the key, the preferred one first.
+    pub(super) fn key_variables(&self) -> Vec<Cow<'static, str>> {
+        self.variables(&self.keys, "_API_KEY")
+    }
+
+    /// Variables with the base.
+    pub(super) fn base_variables(&self) -> Vec<Cow<'static, str>> {
+        self.variables(&self.bases, "_API_BASE")
+    }
+
+    fn variables(&self, variables: &Variables, ending: &str) -> Vec<Cow<'static, str>> {
+        match variables {
+            Variables::None => Vec::new(),
+            Variables::ByName => {
+                let name = self.name.to_ascii_uppercase().replace('-', "_");
+                vec![Cow::Owned(format!("{name}{ending}"))]
+            }
+            Variables::These(names) => names.iter().map(|name| Cow::Borrowed(*name)).collect(),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One configuration on one worker: what its streams share.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use llm_balancer_config::{Config, Severity, names, read};
+use llm_balancer_router::Router;
+use llm_balancer_router::random::SplitMix;
+use llm_balancer_router::state::membership::Membership;
+use llm_balancer_router::state::store::Moment;
+use proxy_wasm::types::BufferType;
+
+use crate::http_stream::StreamHandle;
+use crate::redis::Redis;
+use crate::shared_data::SharedData;
+use crate::timers::{self, Timers};
+use crate::{allocator, hostcalls, metrics};
+
+/// What the streams of one configuration on one worker share.
+pub(crate) struct Filter {
+    pub(crate) router: Router,
+    pub(crate) timers: Timers,
+    pub(crate) redis: Redis,
+    random: RefCell<SplitMix>,
+    version: Version,
+    /// Ticks until this instance deregisters from the others; 0 for not at all.
+    ticks_to_deregister: Cell<u32>,
+}
+
+/// Orders the configurations of a VM: the revision where the renderer counts them, then Envoy's id
+/// of the root context, which increases.
+type Version = (u32, u32);
+
+thread_local! {
+    /// Id of this VM in shared data. A VM that replaces it has another.
+    static VM: Cell<Option<u32>> = const { Cell::new(None) };
+    /// The configurations of this VM that Envoy has not dropped yet: several during a reload.
+    static VERSIONS: RefCell<Vec<Version>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Ticks from the last exchange to deregistration: calls on their way arrive before.
+const TICKS_TO_DEREGISTER: u32 = 3;
+
+impl Filter {
+    /// Reads the configuration that Envoy holds ready. Without one, Envoy refuses to start, or keeps
+    /// the configuration that it has.
+    pub(crate) fn configure(root: u32) -> Option<Self> {
+        let text = hostcalls::buffer(BufferType::PluginConfiguration);
+        let config = read_config(&text)?;
+        allocator::expect_bodies(config.server.max_body_bytes);
+        let vm = vm_id()?;
+        let router = Router::new(config, vm);
+        let router = if is_root_id(names::SINGLE_HOP) { router.in_single_hop() } else { router };
+        #[cfg(feature = "testing")]
+        crate::testing::check_the_store();
+        router.open(&SharedData);
+        // Every VM gets the same fingerprint: this hasher has no seed.
+        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*text);
+        let revision = router.announce(revision(), fingerprint, random()?, &SharedData);
+        let filter = Self {
+            redis: Redis::new(vm, root, router.config()),
+            random: RefCell::new(SplitMix::new(random()?)),
+            timers: Timers::default(),
+            version: (revision, root),
+            ticks_to_deregister: Cell::new(0),
+            router,
+        };
+        VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
+        filter.timers.start();
+        filter.deregister_if_last();
+        Some(filter)
+    }
+
+    /// Asks the router for a decision, with this worker's clock, randomness and shared data.
+    pub(crate) fn decide<T>(&self, decide: impl FnOnce(&Router, &mut Moment<'_>) -> T) -> T {
+        let random = &mut *self.random.borrow_mut();
+        decide(&self.router, &mut Moment { now: hostcalls::now(), random, store: &SharedData })
+    }
+
+    /// Fires the timers; once a second, publishes what this worker has counted.
+    pub(crate) fn on_tick(&self) {
+        let now = hostcalls::now();
+        self.redis.stay_awake();
+        for (stream, due) in self.timers.due(now) {
+            stream.on_timer(due);
+        }
+        let is_heartbeat = self.timers.is_heartbeat(now);
+        if is_heartbeat {
+            self.router.beat(now, &SharedData);
+            self.router.flush(now, &SharedData, &mut metrics::flush);
+        }
+        let released = match self.router.config().redis {
+            Some(_) => self.redis.on_tick(self, is_heartbeat && self.is_newest()),
+            None => Vec::new(),
+        };
+        self.resume(released, true);
+        self.count_down_to_deregister();
+        self.timers.reschedule();
+    }
+
+    /// A stream has queued something for Redis.
+    pub(crate) fn on_queue_ready(&self) {
+        self.resume(Vec::new(), true);
+    }
+
+    /// Redis has answered a call, or Envoy has given up on it.
+    pub(crate) fn on_redis_reply(&self, token: u32) {
+        let (waiting, granted) = self.redis.on_reply(self, token);
+        self.resume(waiting, granted);
+    }
+
+    /// Lets streams go on that waited for a lease. Streams that need to wait again acquire one
+    /// together: at once if something was granted, else with the next tick, when other requests may
+    /// have returned theirs.
+    fn resume(&self, waiting: Vec<StreamHandle>, granted: bool) {
+        self.redis.stay_awake();
+        let (mut ready, mut granted) = (waiting, granted);
+        loop {
+            for stream in &ready {
+                stream.on_lease_ready();
+            }
+            ready = if granted { self.redis.flush(self) } else { self.redis.park(self) };
+            if ready.is_empty() {
+                return self.redis.sleep();
+            }
+            granted = false;
+        }
+    }
+
+    /// Only the newest configuration of a worker talks to the other instances.
+    fn is_newest(&self) -> bool {
+        VERSIONS.with_borrow(|versions| versions.iter().all(|other| *other <= self.version))
+    }
+
+    /// The last configuration of an instance has to leave the fleet.
+    fn deregister_if_last(&self) {
+        if self.router.config().redis.is_some() && is_root_id(names::DEREGISTER) {
+            Membership::deregister(&SharedData);
+            self.ticks_to_deregister.set(TICKS_TO_DEREGISTER);
+            self.timers.request_tick(Some(timers::PERIOD));
+        }
+    }
+
+    /// Every worker deregisters this instance: doing it twice is harmless.
+    fn count_down_to_deregister(&self) {
+        match self.ticks_to_deregister.get() {
+            0 => return,
+            1 => self.redis.deregister(self),
+            _ => self.timers.request_tick(Some(timers::PERIOD)),
+        }
+        self.ticks_to_deregister.set(self.ticks_to_deregister.get().saturating_sub(1));
+    }
+}
+
+impl Drop for Filter {
+    /// Flushes what was counted since the last tick.
+    fn drop(&mut self) {
+        VERSIONS.with_borrow_mut(|versions| versions.retain(|version| *version != self.version));
+        self.router.close(&SharedData, &mut metrics::flush);
+    }
+}
+
+fn read_config(text: &[u8]) -> Option<Config> {
+    let reading = read("config.yaml", &String::from_utf8_lossy(text), &|name| std::env::var(name).ok());
+    for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        log::error!("{}: {finding}", names::FILTER);
+    }
+    reading.config
+}
+
+fn vm_id() -> Option<u32> {
+    let id = VM.get().or_else(|| getrandom::u32().ok());
+    VM.set(id);
+    id
+}
+
+fn random() -> Option<u64> {
+    getrandom::u64().ok()
+}
+
+fn root_id() -> Option<Vec<u8>> {
+    hostcalls::property("plugin_root_id")
+}
+
+fn is_root_id(id: &str) -> bool {
+    root_id().as_deref() == Some(id.as_bytes())
+}
+
+/// The revision of this configuration, where its renderer counts them. The root id ends in it: Envoy
+/// would reuse the root context of a configuration that returns.
+fn revision() -> Option<u32> {
+    let root_id = root_id()?;
+    std::str::from_utf8(&root_id).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()
+}

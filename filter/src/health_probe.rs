@@ -1,0 +1,60 @@
+//! `GET /health`: one call to each deployment, and one answer when all of them are back.
+
+use std::time::Duration;
+
+use llm_balancer_config::Config;
+use llm_balancer_router::upstream::health::{self, Probed};
+use proxy_wasm::hostcalls::dispatch_http_call;
+
+/// Counts a deployment as silent that has not answered by then.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The probes of one request.
+pub(crate) struct HealthProbe {
+    probes: Vec<Probe>,
+}
+
+struct Probe {
+    deployment: usize,
+    /// The SDK's token of the call; `None` before it is made.
+    token: Option<u32>,
+    result: Option<Probed>,
+}
+
+impl HealthProbe {
+    /// For these deployments, by index.
+    pub(crate) fn new(deployments: Vec<usize>) -> Self {
+        let probe = |deployment| Probe { deployment, token: None, result: None };
+        Self { probes: deployments.into_iter().map(probe).collect() }
+    }
+
+    /// Calls all deployments at once. The active stream gets the answers.
+    pub(crate) fn start(&mut self, config: &Config) {
+        self.probes.retain_mut(|probe| {
+            let Some(deployment) = config.deployments.get(probe.deployment) else { return false };
+            let headers = health::probe(deployment);
+            let sent =
+                dispatch_http_call(&deployment.cluster, headers.iter().collect(), None, Vec::new(), TIMEOUT);
+            match sent {
+                Ok(token) => probe.token = Some(token),
+                Err(_) => probe.result = Some(Probed::Silent),
+            }
+            true
+        });
+    }
+
+    /// Records an answer; without a status there was none.
+    pub(crate) fn on_reply(&mut self, token: u32, status: Option<u16>) {
+        let is_meant = |probe: &&mut Probe| probe.token == Some(token) && probe.result.is_none();
+        if let Some(probe) = self.probes.iter_mut().find(is_meant) {
+            probe.result = Some(status.map_or(Probed::Silent, Probed::Answered));
+        }
+    }
+
+    /// The answer to the client, when every deployment has a result.
+    pub(crate) fn report(&self, config: &Config) -> Option<String> {
+        let result = |probe: &Probe| probe.result.map(|result| (probe.deployment, result));
+        let results: Option<Vec<_>> = self.probes.iter().map(result).collect();
+        results.map(|results| health::report(config, &results))
+    }
+}

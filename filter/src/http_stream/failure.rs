@@ -1,0 +1,173 @@
+//! A failed attempt: what the provider or Envoy said, and what the router makes of it.
+
+use std::time::Duration;
+
+use llm_balancer_config::names;
+use llm_balancer_router::http::retry_after::retry_after;
+use llm_balancer_router::outcome::Failure;
+use llm_balancer_router::stream::{Event, Settled};
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
+use llm_balancer_router::upstream::answer_check::FalseSuccess;
+use llm_balancer_router::{ErrorResponse, Verdict};
+use proxy_wasm::types::{Action, BufferType, MapType};
+
+use super::Stream;
+use super::request::set_response_header;
+use super::response::discard_body;
+use crate::{hostcalls, retry_store};
+
+impl Stream {
+    /// The provider answered with an error, or Envoy has no provider.
+    pub(super) fn read_failure(&mut self) {
+        let (Some(filter), Some(attempt)) = (&self.filter, &mut self.attempt) else { return };
+        let flags = response_flags();
+        let by_envoy = Failure::from_response_flags(flags);
+        attempt.detail = by_envoy.and_then(|_| detail());
+        attempt.is_on_reused_connection = by_envoy.is_some()
+            && Failure::ended_by_provider(flags)
+            && hostcalls::header(MapType::HttpResponseHeaders, names::REUSED).is_some();
+        let status = self.status;
+        self.failure = Some(by_envoy.unwrap_or_else(|| {
+            if (300..=399).contains(&status) {
+                let location = hostcalls::header(MapType::HttpResponseHeaders, "location");
+                let shown = location.and_then(|location| filter.router.redirect_target(attempt, &location));
+                attempt.detail = shown;
+            }
+            Failure::Provider { status, retry_after: retry_after_header() }
+        }));
+    }
+
+    /// The answer is an error, whatever its status says.
+    pub(super) fn found_error(&mut self, found: FalseSuccess) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.detail = Some(format!("error in the body of a response with status {}", self.status));
+        }
+        self.failure = Some(Failure::Provider { status: found.status, retry_after: retry_after_header() });
+        self.error = Some(ErrorResponse {
+            body: found.body.into_bytes(),
+            received_status: Some(self.status),
+            ..ErrorResponse::default()
+        });
+    }
+
+    /// Asks the router what to do about the failed attempt.
+    pub(super) fn settle(&mut self) -> Action {
+        let (Some(filter), Some(attempt), Some(failure)) =
+            (self.filter.clone(), self.attempt.take(), self.failure)
+        else {
+            return self.step(Event::StateMissing);
+        };
+        let error = self.error.take();
+        let said = || error.clone().unwrap_or_else(error_response);
+        let verdict =
+            filter.decide(|router, moment| router.on_attempt_failed(*attempt, failure, &said, moment));
+        // The failure may have begun a cooldown, which the other instances learn at once.
+        filter.redis.wake_up(&filter);
+        let settled = self.keep(verdict);
+        self.step(Event::Settled(settled))
+    }
+
+    fn keep(&mut self, verdict: Verdict) -> Settled {
+        match verdict {
+            Verdict::Relay(headers, entry) => {
+                (self.error_headers, self.entry) = (headers, Some(*entry));
+                self.finish();
+                Settled::Relay
+            }
+            Verdict::Reply(reply, entry) => {
+                (self.reply, self.entry) = (Some(reply), Some(*entry));
+                Settled::Reply
+            }
+            Verdict::Retry(retry_state, wait) => {
+                (self.next_attempt, self.retry_wait) = (Some(retry_state), wait);
+                if wait.is_zero() { Settled::Retry } else { Settled::RetryLater }
+            }
+        }
+    }
+
+    pub(super) fn add_error_headers(&mut self) {
+        for (name, value) in std::mem::take(&mut self.error_headers) {
+            set_response_header(name, &value);
+        }
+    }
+
+    pub(super) fn request_retry(&mut self) {
+        if let Some(retry_state) = self.next_attempt.take() {
+            retry_store::put(self.stream_id(), *retry_state);
+        }
+        set_response_header(names::RETRY, "1");
+        // The edge discards the body; without one, it keeps the connection.
+        match self.complete {
+            true => set_response_header("content-length", "0"),
+            false => hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length"),
+        }
+        discard_body();
+    }
+
+    pub(super) fn start_retry_timer(&mut self) {
+        if let Some(filter) = &self.filter {
+            filter.timers.start_retry_wait(self.this.clone(), self.retry_wait);
+        }
+    }
+
+    /// The client left while its request waited for the next attempt.
+    pub(super) fn end_retry_wait(&mut self) {
+        if Failure::client_disconnected(response_flags()) {
+            let retry_state = retry_store::take(self.stream_id()).unwrap_or_default();
+            self.entry = Some(AccessLogEntry::client_disconnected(retry_state));
+        }
+    }
+
+    /// The response ended before anything of it was passed on: the edge sends the request again.
+    pub(super) fn reset_attempt(&mut self) {
+        let flags = response_flags();
+        if Failure::client_disconnected(flags) {
+            return self.abandon();
+        }
+        let (Some(filter), Some(mut attempt)) = (&self.filter, self.attempt.take()) else { return };
+        attempt.detail = detail();
+        let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
+        if filter.router.is_single_hop() {
+            // Envoy has answered the client already.
+            let verdict = filter.decide(|router, moment| {
+                router.on_attempt_failed(*attempt, failure, &ErrorResponse::default, moment)
+            });
+            if let Verdict::Relay(_, entry) | Verdict::Reply(_, entry) = verdict {
+                self.entry = Some(*entry);
+            }
+            return;
+        }
+        let retry_state = filter.decide(|router, moment| router.on_reset(*attempt, failure, moment));
+        retry_store::put(self.stream_id(), retry_state);
+    }
+}
+
+/// Envoy's response flags of this stream.
+pub(super) fn response_flags() -> u64 {
+    hostcalls::number_property("response\0flags").unwrap_or_default()
+}
+
+/// Envoy's words for what is wrong: `connection_refused`, a TLS error.
+fn detail() -> Option<String> {
+    let text = |path| hostcalls::property(path).filter(|text| !text.is_empty());
+    let detail = text("upstream\0transport_failure_reason").or_else(|| text("response\0code_details"))?;
+    Some(String::from_utf8_lossy(&detail).into_owned())
+}
+
+/// How long the provider wants no requests.
+fn retry_after_header() -> Option<Duration> {
+    let header = |name| hostcalls::header(MapType::HttpResponseHeaders, name);
+    let (ms, seconds) = (header("retry-after-ms"), header("retry-after"));
+    retry_after(ms.as_deref(), seconds.as_deref(), hostcalls::now())
+}
+
+/// What the provider said in a response that is held.
+fn error_response() -> ErrorResponse {
+    let header = |name| hostcalls::header(MapType::HttpResponseHeaders, name);
+    ErrorResponse {
+        content_type: header("content-type"),
+        error_type: header("x-amzn-errortype"),
+        body: hostcalls::buffer(BufferType::HttpResponseBody),
+        received_status: None,
+    }
+}

@@ -1,0 +1,273 @@
+//! One attempt of one request. Each callback gathers its event, [`next`] says what it changes, and
+//! the effects are performed here, in the order of the wire.
+
+mod failure;
+mod request;
+mod response;
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use llm_balancer_config::names;
+use llm_balancer_router::ErrorResponse;
+use llm_balancer_router::attempt::{Attempt, RetryState};
+use llm_balancer_router::http::headers::Headers;
+use llm_balancer_router::http::reply::Reply;
+use llm_balancer_router::outcome::Failure;
+use llm_balancer_router::request::Request;
+use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, MapType};
+
+use crate::filter::Filter;
+use crate::health_probe::HealthProbe;
+use crate::hostcalls;
+use crate::response_scan::ResponseScan;
+
+/// What the SDK owns. Timers and Redis have a [`StreamHandle`] to the same stream.
+pub(crate) struct HttpStream(Rc<RefCell<Stream>>);
+
+impl HttpStream {
+    /// Without a filter, every request is answered with an error.
+    pub(crate) fn new(context: u32, filter: Option<Rc<Filter>>) -> Self {
+        Self(Rc::new_cyclic(|this| {
+            let handle = StreamHandle { context, stream: Weak::clone(this) };
+            RefCell::new(Stream::new(handle, filter))
+        }))
+    }
+
+    /// A stream that is busy is not entered again: nothing of it goes on.
+    fn enter(&self, callback: impl FnOnce(&mut Stream) -> Action) -> Action {
+        self.0.try_borrow_mut().map_or(Action::Pause, |mut stream| callback(&mut stream))
+    }
+
+    fn end(&self) {
+        if let Ok(mut stream) = self.0.try_borrow_mut() {
+            stream.on_log();
+        }
+    }
+}
+
+impl Context for HttpStream {
+    /// The answer to a health probe.
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
+        let status = hostcalls::header(MapType::HttpCallResponseHeaders, ":status");
+        let status = status.and_then(|status| status.parse().ok());
+        if let Ok(mut stream) = self.0.try_borrow_mut() {
+            stream.on_probe_reply(token, status);
+        }
+    }
+
+    /// Envoy does not log every stream, HTTP/3 for one.
+    fn on_done(&mut self) -> bool {
+        self.end();
+        true
+    }
+}
+
+impl HttpContext for HttpStream {
+    fn on_http_request_headers(&mut self, _count: usize, complete: bool) -> Action {
+        self.enter(|stream| stream.on_request_headers(complete))
+    }
+
+    fn on_http_request_body(&mut self, _size: usize, complete: bool) -> Action {
+        self.enter(|stream| stream.step(Event::RequestBody { complete }))
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        // A body that ends in trailers never says so itself.
+        self.enter(|stream| stream.step(Event::RequestBody { complete: true }))
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, complete: bool) -> Action {
+        self.enter(|stream| stream.on_response_headers(complete))
+    }
+
+    fn on_http_response_body(&mut self, size: usize, complete: bool) -> Action {
+        self.enter(|stream| stream.on_response_body(size, complete))
+    }
+
+    fn on_log(&mut self) {
+        self.end();
+    }
+}
+
+/// A way to a stream for those who call it from outside of its own callbacks.
+#[derive(Clone)]
+pub(crate) struct StreamHandle {
+    context: u32,
+    stream: Weak<RefCell<Stream>>,
+}
+
+impl StreamHandle {
+    /// Envoy's id of the stream's context.
+    pub(crate) fn context(&self) -> u32 {
+        self.context
+    }
+
+    pub(crate) fn on_timer(&self, due: Due) {
+        self.enter(|stream| {
+            stream.step(Event::Tick(due));
+        });
+    }
+
+    pub(crate) fn on_lease_ready(&self) {
+        self.enter(Stream::on_lease_ready);
+    }
+
+    /// Makes host calls speak for this stream, if it is still there.
+    fn enter(&self, callback: impl FnOnce(&mut Stream)) {
+        let Some(stream) = self.stream.upgrade() else { return };
+        if let (Ok(mut stream), Ok(())) =
+            (stream.try_borrow_mut(), hostcalls::set_effective_context(self.context))
+        {
+            callback(&mut stream);
+        }
+    }
+}
+
+/// What the filter knows about an attempt. Which fields are set depends on the phase; what is missing
+/// ends in [`Event::StateMissing`].
+struct Stream {
+    this: StreamHandle,
+    filter: Option<Rc<Filter>>,
+    phase: Phase,
+    /// As they arrived: Envoy forgets them when it has sent them on.
+    request_headers: Headers,
+    request: Option<Box<Request>>,
+    /// While the request waits for a lease: what it has been through, and what it lacks.
+    retry_state: Option<Box<RetryState>>,
+    shortfall: Vec<(usize, u64)>,
+    probe: Option<HealthProbe>,
+    attempt: Option<Box<Attempt>>,
+    /// Of the response; 0 before there is one.
+    status: u16,
+    scan: Option<Box<ResponseScan>>,
+    /// The chunk of the response's body that is being looked at, once it has been read.
+    chunk: Option<Vec<u8>>,
+    /// Bytes that Envoy holds of the body, and whether they are the last ones.
+    chunk_size: usize,
+    complete: bool,
+    failure: Option<Failure>,
+    /// An error under a success status.
+    error: Option<ErrorResponse>,
+    error_headers: Vec<(&'static str, String)>,
+    next_attempt: Option<Box<RetryState>>,
+    retry_wait: Duration,
+    /// The router's answer.
+    reply: Option<Reply>,
+    /// Of a request that has ended, until it is written.
+    entry: Option<AccessLogEntry>,
+    /// Chunks so far, for the idle timeout; `None` if there is no limit.
+    chunks: Option<Rc<Cell<u32>>>,
+    /// Set when the idle timeout has ended the stream.
+    timed_out: bool,
+}
+
+impl Stream {
+    fn new(this: StreamHandle, filter: Option<Rc<Filter>>) -> Self {
+        Self {
+            this,
+            filter,
+            phase: Phase::New,
+            request_headers: Headers::default(),
+            request: None,
+            retry_state: None,
+            shortfall: Vec::new(),
+            probe: None,
+            attempt: None,
+            status: 0,
+            scan: None,
+            chunk: None,
+            chunk_size: 0,
+            complete: false,
+            failure: None,
+            error: None,
+            error_headers: Vec::new(),
+            next_attempt: None,
+            retry_wait: Duration::ZERO,
+            reply: None,
+            entry: None,
+            chunks: None,
+            timed_out: false,
+        }
+    }
+
+    /// Moves the state machine, and does what it says.
+    fn step(&mut self, event: Event) -> Action {
+        let (phase, effects) = next(self.phase, event);
+        self.phase = phase;
+        effects.iter().fold(Action::Pause, |action, effect| self.perform(*effect).unwrap_or(action))
+    }
+
+    /// Returns an action where the effect decides about the message that Envoy holds.
+    fn perform(&mut self, effect: Effect) -> Option<Action> {
+        match effect {
+            Effect::Continue => return Some(Action::Continue),
+            Effect::Pause => return Some(Action::Pause),
+            Effect::Select => return Some(self.select()),
+            Effect::Check => return Some(self.check()),
+            Effect::Settle => return Some(self.settle()),
+            Effect::Reply => self.send_reply(),
+            Effect::ReplyError => self.send_error(),
+            Effect::SkipDuplicateLog => self.skip_duplicate_log(),
+            Effect::RefuseTooLarge => self.refuse_too_large(),
+            Effect::StartProbes => self.start_probes(),
+            Effect::AwaitLease => self.await_lease(),
+            Effect::RefillLease => self.refill_lease(),
+            Effect::StartAnswer => self.start_answer(),
+            Effect::StartIdleTimeout => self.start_idle_timeout(),
+            Effect::Scan => self.scan(),
+            Effect::EndAnswer => self.end_answer(),
+            Effect::EndInterrupted => self.end_interrupted(),
+            Effect::ReadFailure => self.read_failure(),
+            Effect::AddErrorHeaders => self.add_error_headers(),
+            Effect::RequestRetry => self.request_retry(),
+            Effect::StartRetryTimer => self.start_retry_timer(),
+            Effect::DiscardBody => response::discard_body(),
+            Effect::ResumeResponse => hostcalls::resume_response(),
+            Effect::CloseStream => self.close(),
+            Effect::Abandon => self.abandon(),
+            Effect::ResetAttempt => self.reset_attempt(),
+            Effect::ClientDisconnected => self.on_client_disconnect(),
+            Effect::EndRetryWait => self.end_retry_wait(),
+            Effect::Unreachable => debug_assert!(false, "an impossible event"),
+        }
+        None
+    }
+
+    /// The edge's id of the request, which all its attempts share.
+    fn stream_id(&self) -> &str {
+        self.request_headers.get(names::STREAM_ID).unwrap_or_default()
+    }
+
+    fn is_single_hop(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.router.is_single_hop())
+    }
+
+    /// Counts the request and writes its line of the access log, if it has ended.
+    fn finish(&mut self) {
+        let (Some(filter), Some(entry)) = (&self.filter, self.entry.take()) else { return };
+        let headers = &self.request_headers;
+        let line = filter.decide(|router, moment| router.record_request(entry, headers, moment.now));
+        if let Some(line) = line {
+            hostcalls::set_property(names::ACCESS_LOG_ENTRY, &line);
+        }
+    }
+
+    /// The end of the stream, however it came. Envoy writes the access log next.
+    fn on_log(&mut self) {
+        if self.phase == Phase::Done && self.chunks.is_none() && self.retry_wait.is_zero() {
+            return;
+        }
+        if self.phase != Phase::Done {
+            self.step(Event::Log);
+            self.finish();
+        }
+        if let Some(filter) = &self.filter {
+            filter.timers.forget(self.this.context);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The request: its headers, its body, the deployment that gets it, and answers without one.
+
+use llm_balancer_config::names;
+use llm_balancer_router::attempt::RetryState;
+use llm_balancer_router::http::reply::Reply;
+use llm_balancer_router::outcome::Outcome;
+use llm_balancer_router::request::Refusal;
+use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
+use llm_balancer_router::telemetry::access_log::AccessLogEntry;
+use llm_balancer_router::{Arrival, NeedsLease, Sending, Step};
+use proxy_wasm::types::{Action, BufferType, MapType};
+
+use super::Stream;
+use crate::filter::Filter;
+use crate::health_probe::HealthProbe;
+use crate::{hostcalls, retry_store};
+
+impl Stream {
+    pub(super) fn on_request_headers(&mut self, complete: bool) -> Action {
+        let Some(filter) = self.filter.clone() else { return self.step(Event::StateMissing) };
+        self.request_headers = hostcalls::headers(MapType::HttpRequestHeaders);
+        #[cfg(feature = "testing")]
+        crate::testing::trap_if_asked(&self.request_headers);
+        let arrived = match filter.router.on_request_headers(&self.request_headers, complete) {
+            Arrival::Hold(request) => {
+                self.request = Some(request);
+                Arrived::Hold
+            }
+            Arrival::Reply(reply, entry) => {
+                (self.reply, self.entry) = (Some(reply), entry.map(|entry| *entry));
+                Arrived::Reply
+            }
+            Arrival::Probe(deployments) => {
+                self.probe = Some(HealthProbe::new(deployments));
+                Arrived::Probe
+            }
+        };
+        self.step(Event::RequestHeaders(arrived))
+    }
+
+    pub(super) fn select(&mut self) -> Action {
+        let (Some(filter), Some(request)) = (self.filter.clone(), self.request.take()) else {
+            return self.step(Event::StateMissing);
+        };
+        let retry_state = match self.retry_state.take() {
+            Some(retry_state) => Some(*retry_state),
+            None => self.restore_retry_state(),
+        };
+        let body = hostcalls::buffer(BufferType::HttpRequestBody);
+        let step =
+            filter.decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
+        let selected = match step {
+            Step::Send(sending) => self.forward(&filter, *sending, &body),
+            Step::AcquireLease(needs_lease) => {
+                let NeedsLease { retry_state, shortfall } = *needs_lease;
+                self.request = Some(request);
+                self.retry_state = Some(Box::new(retry_state));
+                self.shortfall = shortfall;
+                Selected::NeedsLease
+            }
+            Step::Reply(reply, entry) => {
+                (self.reply, self.entry) = (Some(reply), Some(*entry));
+                Selected::Reply
+            }
+        };
+        self.step(Event::Selected(selected))
+    }
+
+    /// What this request has been through. A VM that was replaced in between knows only how often the
+    /// edge has sent it.
+    fn restore_retry_state(&self) -> Option<RetryState> {
+        // With one hop nothing sends a request here twice, so only a client can claim that.
+        if self.is_single_hop() {
+            return None;
+        }
+        let edge_attempts: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
+        let retries = edge_attempts.checked_sub(1).filter(|retries| *retries > 0)?;
+        let stored = retry_store::take(self.stream_id());
+        Some(RetryState {
+            edge_attempts,
+            ..stored.unwrap_or(RetryState { retries, ..RetryState::default() })
+        })
+    }
+
+    /// Rewrites the request for its deployment.
+    fn forward(&mut self, filter: &Filter, sending: Sending, body: &[u8]) -> Selected {
+        let deployment = filter.router.deployment(sending.attempt.deployment);
+        let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
+        let rewritten = hostcalls::set_headers(MapType::HttpRequestHeaders, &sending.headers)
+            .and_then(|()| hostcalls::set_header(MapType::HttpRequestHeaders, names::CLUSTER, cluster))
+            .and_then(|()| match &sending.body {
+                Some(new) => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, new.pieces(body)),
+                None => Ok(()),
+            });
+        self.attempt = Some(Box::new(sending.attempt));
+        if rewritten.is_ok() { Selected::Forwarded } else { Selected::NotRewritten }
+    }
+
+    pub(super) fn await_lease(&mut self) {
+        let shortfall = std::mem::take(&mut self.shortfall);
+        if let Some(filter) = &self.filter {
+            filter.redis.await_lease(filter, self.this.clone(), shortfall);
+        }
+    }
+
+    pub(super) fn on_lease_ready(&mut self) {
+        if self.step(Event::LeaseReady) == Action::Continue && self.phase == Phase::Sent {
+            hostcalls::resume_request();
+        }
+    }
+
+    /// Beside the request that found the lease nearly used up.
+    pub(super) fn refill_lease(&self) {
+        if let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt)
+            && attempt.ticket.lease_low
+        {
+            filter.redis.refill(filter, attempt.deployment);
+        }
+    }
+
+    /// Settles an attempt whose result stays unknown.
+    pub(super) fn abandon(&mut self) {
+        if let (Some(filter), Some(attempt)) = (&self.filter, self.attempt.take()) {
+            self.entry = Some(filter.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
+        }
+    }
+
+    pub(super) fn on_client_disconnect(&mut self) {
+        let retry_state = self.retry_state.take().map(|retry_state| *retry_state);
+        self.entry = Some(AccessLogEntry::client_disconnected(retry_state.unwrap_or_default()));
+    }
+
+    pub(super) fn start_probes(&mut self) {
+        if let (Some(filter), Some(probe)) = (&self.filter, &mut self.probe) {
+            probe.start(filter.router.config());
+        }
+        self.report_probes();
+    }
+
+    pub(super) fn on_probe_reply(&mut self, token: u32, status: Option<u16>) {
+        if let Some(probe) = &mut self.probe {
+            probe.on_reply(token, status);
+        }
+        self.report_probes();
+    }
+
+    fn report_probes(&mut self) {
+        let (Some(filter), Some(probe), Phase::Probing) = (&self.filter, &self.probe, self.phase) else {
+            return;
+        };
+        if let Some(report) = probe.report(filter.router.config()) {
+            self.entry = Some(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
+            self.reply = Some(Reply::ok(report));
+            self.step(Event::ProbesDone);
+        }
+    }
+
+    /// The edge retries a request whose refusal came while it was still sending: it takes the end of
+    /// our connection for a broken one. The second attempt gets the same refusal.
+    pub(super) fn skip_duplicate_log(&mut self) {
+        if self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1") {
+            self.entry = None;
+        }
+    }
+
+    /// Envoy found the body above its limit.
+    pub(super) fn refuse_too_large(&mut self) {
+        let limit = self.filter.as_ref().map(|filter| filter.router.config().server.max_body_bytes);
+        let refusal = Refusal::TooLarge(limit.unwrap_or_default());
+        self.refuse(&refusal);
+        self.skip_duplicate_log();
+        self.send_reply();
+    }
+
+    /// A local 500.
+    pub(super) fn send_error(&mut self) {
+        self.refuse(&Refusal::NoConnection);
+        self.send_reply();
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        (self.reply, self.entry) = (Some(refusal.reply()), Some(AccessLogEntry::of_refusal(refusal)));
+    }
+
+    /// Sends our answer in place of a response that is held: nothing of it passes, its headers
+    /// included.
+    pub(super) fn send_reply(&mut self) {
+        self.finish();
+        let reply = self.reply.take().unwrap_or_else(|| Refusal::NoConnection.reply());
+        let content_type = reply.content_type.as_deref().unwrap_or("application/json");
+        // Envoy marks its own answers for retry, in case they do not pass here. This one is final.
+        let is_final = (!self.is_single_hop()).then_some((names::RETRY, "0"));
+        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = [("content-type", content_type)].into_iter().chain(own).chain(is_final);
+        // Fails only if the client is gone.
+        let _ = hostcalls::send_response(reply.status, headers, &reply.body, names::FILTER);
+    }
+}
+
+/// Sets a header of the response; fails only if the response is gone.
+pub(super) fn set_response_header(name: &str, value: &str) {
+    let _ = hostcalls::set_header(MapType::HttpResponseHeaders, name, value);
+}

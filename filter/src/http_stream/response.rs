@@ -1,0 +1,119 @@
+//! The answer: held until its first bytes show that it is one, then scanned on its way.
+
+use llm_balancer_router::StreamEnd;
+use llm_balancer_router::outcome::Failure;
+use llm_balancer_router::stream::{Checked, Event, Phase, Status};
+use llm_balancer_router::upstream::answer_check;
+use proxy_wasm::types::{Action, BufferType, MapType};
+
+use super::Stream;
+use super::failure::response_flags;
+use super::request::set_response_header;
+use crate::hostcalls;
+use crate::response_scan::ResponseScan;
+
+impl Stream {
+    pub(super) fn on_response_headers(&mut self, complete: bool) -> Action {
+        let status = hostcalls::header(MapType::HttpResponseHeaders, ":status");
+        // Envoy passes on numbers that are none of HTTP's.
+        self.status = status.and_then(|status| status.parse().ok()).unwrap_or(u16::MAX);
+        self.complete = complete;
+        self.step(Event::ResponseHeaders { status: Status::of(self.status), complete })
+    }
+
+    pub(super) fn on_response_body(&mut self, size: usize, complete: bool) -> Action {
+        (self.chunk, self.chunk_size, self.complete) = (None, size, complete);
+        // The limit between two chunks covers all of an error body.
+        if let Some(chunks) = self.chunks.as_ref().filter(|_| self.phase != Phase::ReadError) {
+            chunks.set(chunks.get().wrapping_add(1));
+        }
+        self.step(Event::ResponseBody { size, complete })
+    }
+
+    pub(super) fn start_answer(&mut self) {
+        let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
+        for (name, value) in filter.router.response_headers(attempt) {
+            set_response_header(name, &value);
+        }
+        self.scan = Some(Box::new(ResponseScan::new(attempt, self.status)));
+    }
+
+    /// Limits a streamed answer between its chunks. Envoy limits any other as a whole.
+    pub(super) fn start_idle_timeout(&mut self) {
+        let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
+        if attempt.stream {
+            self.chunks = Some(filter.timers.start_idle_timeout(self.this.clone(), attempt.timeout));
+        }
+    }
+
+    /// The chunk that is looked at: read once, by [`Stream::check`] or [`Stream::scan`].
+    fn take_chunk(&mut self) -> Vec<u8> {
+        match self.chunk.take() {
+            Some(chunk) => chunk,
+            None if self.chunk_size > 0 => hostcalls::buffer(BufferType::HttpResponseBody),
+            None => Vec::new(),
+        }
+    }
+
+    pub(super) fn check(&mut self) -> Action {
+        let chunk = self.take_chunk();
+        let complete = self.complete;
+        let Some(scan) = &mut self.scan else { return self.step(Event::StateMissing) };
+        let answer = match scan.check(&chunk, complete) {
+            answer_check::Checked::Undecided => Checked::Undecided,
+            answer_check::Checked::Genuine(_) => Checked::Genuine,
+            answer_check::Checked::Failed(found) => {
+                self.found_error(found);
+                Checked::Failed
+            }
+        };
+        self.chunk = Some(chunk);
+        self.step(Event::Checked { answer, complete })
+    }
+
+    pub(super) fn scan(&mut self) {
+        let chunk = self.take_chunk();
+        if let Some(scan) = &mut self.scan {
+            scan.scan(&chunk, self.complete);
+        }
+    }
+
+    pub(super) fn end_answer(&mut self) {
+        self.end_attempt(StreamEnd::Complete);
+        self.finish();
+    }
+
+    pub(super) fn end_interrupted(&mut self) {
+        let flags = response_flags();
+        let end = match flags {
+            _ if Failure::client_disconnected(flags) => StreamEnd::ClientDisconnected,
+            _ if self.has_timed_out(flags) => StreamEnd::TimedOut,
+            _ => StreamEnd::Interrupted,
+        };
+        self.end_attempt(end);
+    }
+
+    fn end_attempt(&mut self, end: StreamEnd) {
+        if let (Some(filter), Some(attempt), Some(scan)) = (&self.filter, self.attempt.take(), &self.scan) {
+            let summary = scan.summary(end);
+            self.entry =
+                Some(filter.decide(|router, moment| router.on_response_end(*attempt, summary, moment)));
+        }
+    }
+
+    /// Whether a timeout ended this stream: the filter's between two chunks, or Envoy's.
+    pub(super) fn has_timed_out(&self, flags: u64) -> bool {
+        self.timed_out || Failure::from_response_flags(flags) == Some(Failure::TimedOut)
+    }
+
+    /// The response was silent for too long.
+    pub(super) fn close(&mut self) {
+        self.timed_out = true;
+        hostcalls::close_response();
+    }
+}
+
+/// Discards what Envoy holds of the response's body.
+pub(super) fn discard_body() {
+    let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, b"");
+}

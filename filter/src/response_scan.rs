@@ -1,0 +1,93 @@
+//! An answer on its way to the client: its first bytes show whether it is one; then it is scanned for
+//! usage, and for an error in the middle of a stream.
+
+use std::time::Duration;
+
+use llm_balancer_router::attempt::Attempt;
+use llm_balancer_router::upstream::answer_check::{Beginning, Checked, Form, check, tells_of_an_error};
+use llm_balancer_router::upstream::usage::UsageScanner;
+use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
+use llm_balancer_router::{ResponseSummary, StreamEnd};
+use proxy_wasm::types::{BufferType, MapType};
+
+use crate::hostcalls;
+
+/// One answer that has begun.
+pub(crate) struct ResponseScan {
+    /// The provider's, below 300.
+    pub(crate) status: u16,
+    route: &'static str,
+    /// When the first held bytes came, since the Unix epoch, and in how many chunks they are.
+    held: Option<(Duration, u32)>,
+    first_byte: Option<Duration>,
+    form: Form,
+    /// Whether a stream contained an error after it had begun.
+    has_error: bool,
+    usage: UsageScanner,
+    usage_event_filter: Option<UsageEventFilter>,
+}
+
+impl ResponseScan {
+    /// To be called while the response's headers can still be changed.
+    pub(crate) fn new(attempt: &Attempt, status: u16) -> Self {
+        let is_filtered = attempt.filters_usage_event
+            && hostcalls::header(MapType::HttpResponseHeaders, "content-type")
+                .is_some_and(|kind| kind.contains("event-stream"));
+        if is_filtered {
+            // The body becomes shorter than the provider says.
+            hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length");
+        }
+        Self {
+            status,
+            route: attempt.route,
+            usage: UsageScanner::new(),
+            usage_event_filter: is_filtered.then(UsageEventFilter::new),
+            held: None,
+            first_byte: None,
+            form: Form::Whole,
+            has_error: false,
+        }
+    }
+
+    /// Checks whether it is an answer. `bytes` is all of its body so far.
+    pub(crate) fn check(&mut self, bytes: &[u8], complete: bool) -> Checked {
+        let (since, pieces) = self.held.unwrap_or_default();
+        let held = if pieces == 0 { Duration::ZERO } else { hostcalls::now().saturating_sub(since) };
+        let pieces = pieces.saturating_add(1);
+        let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
+        let Self { route, status, .. } = *self;
+        let checked = check(&Beginning { route, status, bytes, complete, pieces, held, header: &header });
+        match checked {
+            Checked::Genuine(form) => self.form = form,
+            Checked::Undecided if pieces == 1 => self.held = Some((hostcalls::now(), pieces)),
+            Checked::Undecided => self.held = Some((since, pieces)),
+            Checked::Failed(_) => {}
+        }
+        checked
+    }
+
+    /// Scans a chunk of the body, which may be empty, and removes the usage event that only the
+    /// router asked for.
+    pub(crate) fn scan(&mut self, chunk: &[u8], complete: bool) {
+        if !chunk.is_empty() && self.first_byte.is_none() {
+            self.first_byte = Some(hostcalls::now());
+        }
+        self.usage.feed(chunk);
+        self.has_error |= self.form == Form::Events && tells_of_an_error(chunk);
+        let Some(filter) = &mut self.usage_event_filter else { return };
+        if let Passed::Replaced(bytes) = filter.feed(chunk, complete) {
+            // Fails only if the response is gone.
+            let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, &bytes);
+        }
+    }
+
+    /// What is known of the answer at its end.
+    pub(crate) fn summary(&self, end: StreamEnd) -> ResponseSummary {
+        // A stream that contains an error is not complete.
+        let end = match end {
+            StreamEnd::Complete if self.has_error => StreamEnd::Interrupted,
+            end => end,
+        };
+        ResponseSummary { status: self.status, first_byte: self.first_byte, usage: self.usage.usage(), end }
+    }
+}

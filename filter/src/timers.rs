@@ -1,0 +1,131 @@
+//! Timers of a worker's streams: a retry whose wait is over, a response that is silent for too long;
+//! and the worker's heartbeat, once a second.
+//!
+//! Envoy only ticks. So the worker ticks every 50 ms while a timer runs, and once a second otherwise.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use llm_balancer_router::state::heartbeats::HEARTBEAT;
+use llm_balancer_router::stream::Due;
+
+use crate::hostcalls;
+use crate::http_stream::StreamHandle;
+
+/// How exact timers are.
+pub(crate) const PERIOD: Duration = Duration::from_millis(50);
+
+/// The timers of one configuration on one worker.
+#[derive(Default)]
+pub(crate) struct Timers {
+    /// By the id of the stream's context; one timer per stream.
+    running: RefCell<HashMap<u32, (StreamHandle, Timer)>>,
+    /// How often the host ticks now.
+    period: Cell<Duration>,
+    /// How often something else needs a tick.
+    requested: Cell<Option<Duration>>,
+    last_heartbeat: Cell<Duration>,
+}
+
+enum Timer {
+    /// Holds a failed response until then.
+    RetryWait { until: Duration },
+    /// Ends a response that is silent for longer than `limit`.
+    IdleTimeout { limit: Duration, chunks: Rc<Cell<u32>>, seen: u32, since: Duration },
+}
+
+impl Timers {
+    /// Starts to tick.
+    pub(crate) fn start(&self) {
+        self.shorten_period(false);
+    }
+
+    /// Fires once, after the wait before a retry.
+    pub(crate) fn start_retry_wait(&self, stream: StreamHandle, wait: Duration) {
+        self.insert(stream, Timer::RetryWait { until: hostcalls::now().saturating_add(wait) });
+    }
+
+    /// Fires when the number of chunks, which the stream counts, is the same for longer than `limit`.
+    pub(crate) fn start_idle_timeout(&self, stream: StreamHandle, limit: Duration) -> Rc<Cell<u32>> {
+        let chunks = Rc::<Cell<u32>>::default();
+        let since = hostcalls::now();
+        self.insert(stream, Timer::IdleTimeout { limit, chunks: Rc::clone(&chunks), seen: 0, since });
+        chunks
+    }
+
+    /// Drops the timer of a stream that has ended.
+    pub(crate) fn forget(&self, context: u32) {
+        self.running.borrow_mut().remove(&context);
+    }
+
+    /// Takes out the timers that are due.
+    pub(crate) fn due(&self, now: Duration) -> Vec<(StreamHandle, Due)> {
+        let mut all_due = Vec::new();
+        self.running.borrow_mut().retain(|_, (stream, timer)| {
+            let due = timer.due(now);
+            all_due.extend(due.map(|due| (stream.clone(), due)));
+            due.is_none()
+        });
+        all_due
+    }
+
+    fn insert(&self, stream: StreamHandle, timer: Timer) {
+        self.running.borrow_mut().insert(stream.context(), (stream, timer));
+        self.shorten_period(true);
+    }
+
+    /// Asks for ticks at this interval, for something that has no timer here.
+    pub(crate) fn request_tick(&self, period: Option<Duration>) {
+        self.requested.set(period);
+        self.shorten_period(!self.running.borrow().is_empty());
+    }
+
+    /// Ticks more often if needed. Setting a period restarts it, so one that was set with every
+    /// request would never end: only a tick makes it longer.
+    fn shorten_period(&self, has_timers: bool) {
+        let period = self.needed_period(has_timers);
+        if period < self.period.get() || self.period.get().is_zero() {
+            self.period.set(period);
+            hostcalls::set_tick_period(period);
+        }
+    }
+
+    /// To be called at the end of a tick: the next one comes when it is needed.
+    pub(crate) fn reschedule(&self) {
+        let period = self.needed_period(!self.running.borrow().is_empty());
+        if self.period.replace(period) != period {
+            hostcalls::set_tick_period(period);
+        }
+    }
+
+    fn needed_period(&self, has_timers: bool) -> Duration {
+        let period = if has_timers { PERIOD } else { HEARTBEAT };
+        self.requested.get().map_or(period, |requested| requested.min(period))
+    }
+
+    /// Whether a heartbeat is due. Ticks may come a little early.
+    pub(crate) fn is_heartbeat(&self, now: Duration) -> bool {
+        let is_due = now.abs_diff(self.last_heartbeat.get()) >= HEARTBEAT.saturating_sub(PERIOD);
+        if is_due {
+            self.last_heartbeat.set(now);
+        }
+        is_due
+    }
+}
+
+impl Timer {
+    fn due(&mut self, now: Duration) -> Option<Due> {
+        match self {
+            Self::RetryWait { until } => (*until <= now).then_some(Due::Retry),
+            Self::IdleTimeout { chunks, seen, since, .. } if chunks.get() != *seen => {
+                (*seen, *since) = (chunks.get(), now);
+                None
+            }
+            Self::IdleTimeout { limit, since, .. } => {
+                (now.saturating_sub(*since) > *limit).then_some(Due::Idle)
+            }
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! The life of one attempt as a state machine: [`next`] says what an event changes, and what the
+//! filter has to do about it. It is pure: the filter gathers the event, calls `next`, and performs
+//! the effects. Requests, attempts and answers stay in the filter.
+//!
+//! ```text
+//! New ── AwaitBody ── (AwaitLease) ── Sent ──┬── HoldAnswer ── Streaming ── Done   answered
+//!  │         │                               └── ReadError ─── (RetryWait)        failed
+//!  ├── Probing ── Done                                └── Done: retry, or an error
+//!  └── Done: answered by the router
+//! ```
+//!
+//! | phase | event | next | effects |
+//! |---|---|---|---|
+//! | `New` | request headers: hold | `AwaitBody` | pause |
+//! | | request headers: reply | `Done` | reply |
+//! | | request headers: probe | `Probing` | start the probes |
+//! | | response headers (Envoy's) | `Done` | pass on |
+//! | `AwaitBody` | request body, complete | same | select a deployment |
+//! | | response headers, 413 (Envoy's) | `Done` | refuse the body |
+//! | | response headers, others (Envoy's) | `Done` | pass on |
+//! | | log | `Done` | client disconnected |
+//! | `AwaitLease` | lease ready | same | select a deployment |
+//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | log | `Done` | client disconnected |
+//! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | pass on |
+//! | | selected: needs a lease | `AwaitLease` | queue for it |
+//! | | selected: reply, or Envoy refused the request | `Done` | reply |
+//! | `Sent` | response headers, below 300 | `HoldAnswer` | hold, or check if complete |
+//! | | response headers, others | `ReadError` | hold, or settle if complete |
+//! | | log | `Done` | abandon the attempt |
+//! | `HoldAnswer` | response body | same | check its first bytes |
+//! | | checked: genuine | `Streaming`, `Done` | pass on |
+//! | | checked: failed | `ReadError` | settle |
+//! | | log | `Done` | reset: the next attempt learns why |
+//! | `Streaming` | response body | same, `Done` at its end | scan and pass on |
+//! | | log | `Done` | end of an incomplete answer |
+//! | `ReadError` | response body, complete or above 64 KiB | same | settle |
+//! | | settled: relay, reply or retry | `Done` | obey |
+//! | | settled: retry later | `RetryWait` | hold the response |
+//! | | log | `Done` | reset: the next attempt learns why |
+//! | `RetryWait` | tick, the wait is over | same | resume the response |
+//! | | response body | same | discard |
+//! | | log | `Done` | forget the request if its client is gone |
+//! | `Probing` | probes done | `Done` | reply |
+//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | log | `Done` | client disconnected |
+//! | `Done` | response headers and body | same | pass on |
+//! | `HoldAnswer`, `Streaming`, `ReadError`, `Done` | tick, idle for too long | same | close the stream |
+//!
+//! Whatever is not in the table cannot happen. Such an event gets [`Effect::Unreachable`] and fails
+//! closed: before an answer was accepted, the client gets a local 500 and nothing is sent to a
+//! provider; later events change nothing. The same 500 answers [`Event::StateMissing`].
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of an error body that are read before the attempt is settled. The rest is passed on or
+/// discarded unread: providers' errors are a few hundred bytes.
+pub const ERROR_BODY: usize = 64 * 1024;
+
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// No headers yet.
+    New,
+    /// The request's headers are held until its body is complete.
+    AwaitBody,
+    /// The complete request is held until Redis grants a lease.
+    AwaitLease,
+    /// The provider has the request.
+    Sent,
+    /// A success status; held until the first bytes show an answer. A retry is still possible.
+    HoldAnswer,
+    /// The answer is passed on to the client.
+    Streaming,
+    /// The attempt failed; its error body is read.
+    ReadError,
+    /// The failed response is held until the wait before the next attempt is over.
+    RetryWait,
+    /// `GET /health`: deployments are being called.
+    Probing,
+    /// Nothing is left to decide.
+    Done,
+}
+
+/// What happened: a callback of Envoy, a tick, or the result of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The request's headers, as the router understands them.
+    RequestHeaders(Arrived),
+    /// A part of the request's body. Trailers complete it.
+    RequestBody {
+        /// Whether it is the last one.
+        complete: bool,
+    },
+    /// Redis has answered, or did not in time.
+    LeaseReady,
+    /// Result of [`Effect::Select`].
+    Selected(Selected),
+    /// The response's headers.
+    ResponseHeaders {
+        /// Class of their status.
+        status: Status,
+        /// Whether no body follows.
+        complete: bool,
+    },
+    /// A part of the response's body.
+    ResponseBody {
+        /// Bytes that Envoy holds.
+        size: usize,
+        /// Whether it is the last one.
+        complete: bool,
+    },
+    /// Result of [`Effect::Check`].
+    Checked {
+        /// What the first bytes are.
+        answer: Checked,
+        /// Whether the body ends with them.
+        complete: bool,
+    },
+    /// Result of [`Effect::Settle`].
+    Settled(Settled),
+    /// Each deployment has answered its probe, or has not in time.
+    ProbesDone,
+    /// A timer of this stream is due.
+    Tick(Due),
+    /// The end of the stream, just before its line in the access log.
+    Log,
+    /// The filter lacks what an effect needs: its configuration, the request or the attempt.
+    StateMissing,
+}
+
+/// What the router decides by a request's headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// Wait for the body.
+    Hold,
+    /// Answer.
+    Reply,
+    /// Call the deployments, then answer.
+    Probe,
+}
+
+/// What became of a complete request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selected {
+    /// It is rewritten for a deployment.
+    Forwarded,
+    /// No deployment may take it without a lease.
+    NeedsLease,
+    /// The router answers.
+    Reply,
+    /// Envoy refused the new headers or body: they still hold the client's key.
+    NotRewritten,
+}
+
+/// Class of a response's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Below 300.
+    Success,
+    /// 413.
+    TooLarge,
+    /// Any other.
+    Failure,
+}
+
+impl Status {
+    /// Class of a `:status`; Envoy passes on numbers that are none of HTTP's.
+    pub fn of(status: u16) -> Self {
+        match status {
+            ..300 => Self::Success,
+            413 => Self::TooLarge,
+            _ => Self::Failure,
+        }
+    }
+}
+
+/// What the first bytes of an answer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Too few to tell.
+    Undecided,
+    /// An answer.
+    Genuine,
+    /// An error under a success status.
+    Failed,
+}
+
+/// What the router decides about a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Pass on the provider's error.
+    Relay,
+    /// Answer in its place.
+    Reply,
+    /// Another attempt at once.
+    Retry,
+    /// Another attempt after a wait.
+    RetryLater,
+}
+
+/// Which timer is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The wait before the next attempt is over.
+    Retry,
+    /// The response was silent for longer than its timeout.
+    Idle,
+}
+
+/// What the filter does, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell Envoy to go on with the message.
+    Continue,
+    /// Tell Envoy to hold the message.
+    Pause,
+    /// Send the router's answer.
+    Reply,
+    /// Send a local 500.
+    ReplyError,
+    /// Count and log nothing if an earlier attempt of this request has been answered the same way.
+    SkipDuplicateLog,
+    /// Answer 413, with the limit.
+    RefuseTooLarge,
+    /// Call the deployments of `GET /health`; gives [`Event::ProbesDone`], now or later.
+    StartProbes,
+    /// Select a deployment and rewrite the request for it; gives [`Event::Selected`].
+    Select,
+    /// Queue for a lease; gives [`Event::LeaseReady`] later.
+    AwaitLease,
+    /// Acquire more of a lease that is nearly used up.
+    RefillLease,
+    /// Tell the client which deployment answers, and prepare to read the answer.
+    StartAnswer,
+    /// Limit the time between two chunks of a streamed response.
+    StartIdleTimeout,
+    /// Check the first bytes of the answer; gives [`Event::Checked`].
+    Check,
+    /// Scan what there is of the answer.
+    Scan,
+    /// The answer is complete.
+    EndAnswer,
+    /// The answer ended early, by the client, the provider or a timeout.
+    EndInterrupted,
+    /// Classify the failed response.
+    ReadFailure,
+    /// Ask the router about the failed attempt; gives [`Event::Settled`].
+    Settle,
+    /// Add the router's headers to the provider's error.
+    AddErrorHeaders,
+    /// Mark the response for the edge's retry, and discard its body.
+    RequestRetry,
+    /// Start the timer that ends [`Phase::RetryWait`].
+    StartRetryTimer,
+    /// Discard what there is of the body.
+    DiscardBody,
+    /// Let the held response go on.
+    ResumeResponse,
+    /// End the stream without an answer.
+    CloseStream,
+    /// Settle an attempt whose result is unknown.
+    Abandon,
+    /// Settle an attempt whose response broke off before anything of it was passed on.
+    ResetAttempt,
+    /// Count a request whose client left before a deployment was selected.
+    ClientDisconnected,
+    /// Count a request whose client left between two attempts.
+    EndRetryWait,
+    /// This cannot happen: assert in debug builds.
+    Unreachable,
+}
+
+type Transition = (Phase, &'static [Effect]);
+
+/// What an event changes, by the table above.
+pub fn next(phase: Phase, event: Event) -> Transition {
+    match event {
+        Event::RequestHeaders(arrived) => on_request_headers(phase, arrived),
+        Event::RequestBody { complete } => on_request_body(phase, complete),
+        Event::Selected(selected) => on_selected(phase, selected),
+        Event::ResponseHeaders { status, complete } => on_response_headers(phase, status, complete),
+        Event::ResponseBody { size, complete } => on_response_body(phase, size, complete),
+        Event::Checked { answer, complete } => on_checked(phase, answer, complete),
+        Event::Settled(settled) => on_settled(phase, settled),
+        Event::LeaseReady | Event::ProbesDone | Event::Tick(_) => on_wake_up(phase, event),
+        Event::Log => on_log(phase),
+        Event::StateMissing => fail_closed(phase),
+    }
+}
+
+use Effect::*;
+
+fn on_request_headers(phase: Phase, arrived: Arrived) -> Transition {
+    match (phase, arrived) {
+        (Phase::New, Arrived::Hold) => (Phase::AwaitBody, &[Pause]),
+        (Phase::New, Arrived::Reply) => (Phase::Done, &[SkipDuplicateLog, Reply, Pause]),
+        (Phase::New, Arrived::Probe) => (Phase::Probing, &[StartProbes, Pause]),
+        _ => impossible_request(phase),
+    }
+}
+
+fn on_request_body(phase: Phase, complete: bool) -> Transition {
+    match phase {
+        Phase::AwaitBody if complete => (phase, &[Select]),
+        // The answer to what is held or answered already does not need the body.
+        Phase::AwaitBody | Phase::Probing | Phase::Done => (phase, &[Pause]),
+        _ => impossible_request(phase),
+    }
+}
+
+fn on_selected(phase: Phase, selected: Selected) -> Transition {
+    match (phase, selected) {
+        (Phase::AwaitBody | Phase::AwaitLease, Selected::Forwarded) => {
+            (Phase::Sent, &[RefillLease, Continue])
+        }
+        (Phase::AwaitBody | Phase::AwaitLease, Selected::NeedsLease) => {
+            (Phase::AwaitLease, &[AwaitLease, Pause])
+        }
+        (Phase::AwaitBody | Phase::AwaitLease, Selected::Reply) => (Phase::Done, &[Reply, Pause]),
+        (Phase::AwaitBody | Phase::AwaitLease, Selected::NotRewritten) => {
+            (Phase::Done, &[Abandon, ReplyError, Pause])
+        }
+        _ => impossible_request(phase),
+    }
+}
+
+fn on_response_headers(phase: Phase, status: Status, complete: bool) -> Transition {
+    match (phase, status, complete) {
+        (Phase::Sent, Status::Success, true) => (Phase::HoldAnswer, &[StartAnswer, Check]),
+        (Phase::Sent, Status::Success, false) => (Phase::HoldAnswer, &[StartAnswer, StartIdleTimeout, Pause]),
+        (Phase::Sent, _, true) => (Phase::ReadError, &[ReadFailure, Settle]),
+        (Phase::Sent, _, false) => (Phase::ReadError, &[ReadFailure, StartIdleTimeout, Pause]),
+        // Envoy's own answers: the body is above its limit, or a timeout.
+        (Phase::AwaitBody, Status::TooLarge, _) => (Phase::Done, &[RefuseTooLarge, Pause]),
+        (Phase::New | Phase::AwaitBody | Phase::AwaitLease | Phase::Probing | Phase::Done, ..) => {
+            (Phase::Done, &[Continue])
+        }
+        _ => impossible_response(phase),
+    }
+}
+
+fn on_response_body(phase: Phase, size: usize, complete: bool) -> Transition {
+    match phase {
+        Phase::HoldAnswer if size == 0 && !complete => (phase, &[Pause]),
+        Phase::HoldAnswer => (phase, &[Check]),
+        Phase::Streaming if complete => (Phase::Done, &[Scan, EndAnswer, Continue]),
+        Phase::Streaming => (phase, &[Scan, Continue]),
+        Phase::ReadError if !complete && size <= ERROR_BODY => (phase, &[Pause]),
+        Phase::ReadError => (phase, &[Settle]),
+        Phase::RetryWait => (phase, &[DiscardBody, Pause]),
+        Phase::Done => (phase, &[Continue]),
+        _ => impossible_response(phase),
+    }
+}
+
+fn on_checked(phase: Phase, answer: Checked, complete: bool) -> Transition {
+    match (phase, answer, complete) {
+        (Phase::HoldAnswer, Checked::Undecided, _) => (phase, &[Pause]),
+        (Phase::HoldAnswer, Checked::Genuine, true) => (Phase::Done, &[Scan, EndAnswer, Continue]),
+        (Phase::HoldAnswer, Checked::Genuine, false) => (Phase::Streaming, &[Scan, Continue]),
+        (Phase::HoldAnswer, Checked::Failed, _) => (Phase::ReadError, &[Settle]),
+        _ => impossible_response(phase),
+    }
+}
+
+fn on_settled(phase: Phase, settled: Settled) -> Transition {
+    match (phase, settled) {
+        (Phase::ReadError, Settled::Relay) => (Phase::Done, &[AddErrorHeaders, Continue]),
+        (Phase::ReadError, Settled::Reply) => (Phase::Done, &[Reply, Pause]),
+        (Phase::ReadError, Settled::Retry) => (Phase::Done, &[RequestRetry, Continue]),
+        (Phase::ReadError, Settled::RetryLater) => {
+            (Phase::RetryWait, &[RequestRetry, StartRetryTimer, Pause])
+        }
+        _ => impossible_response(phase),
+    }
+}
+
+/// What does not come from Envoy's callbacks of this stream: no message waits for an action.
+fn on_wake_up(phase: Phase, event: Event) -> Transition {
+    match (phase, event) {
+        (Phase::AwaitLease, Event::LeaseReady) => (phase, &[Select]),
+        (Phase::Probing, Event::ProbesDone) => (Phase::Done, &[Reply]),
+        (Phase::RetryWait, Event::Tick(Due::Retry)) => (phase, &[ResumeResponse]),
+        (Phase::HoldAnswer | Phase::Streaming | Phase::ReadError | Phase::Done, Event::Tick(Due::Idle)) => {
+            (phase, &[CloseStream])
+        }
+        // Envoy has answered in between.
+        (Phase::Done, _) => (phase, &[]),
+        _ => (phase, &[Unreachable]),
+    }
+}
+
+fn on_log(phase: Phase) -> Transition {
+    let effects: &[Effect] = match phase {
+        Phase::AwaitBody | Phase::AwaitLease => &[ClientDisconnected],
+        Phase::Sent => &[Abandon],
+        // An error that breaks off counts as a broken connection, as in the SDK inside of LiteLLM.
+        Phase::HoldAnswer | Phase::ReadError => &[ResetAttempt],
+        Phase::Streaming => &[EndInterrupted],
+        Phase::RetryWait => &[EndRetryWait],
+        Phase::Probing => &[ClientDisconnected],
+        Phase::New | Phase::Done => &[],
+    };
+    (Phase::Done, effects)
+}
+
+/// A request event that is not in the table: the request must not go on.
+fn impossible_request(phase: Phase) -> Transition {
+    match phase {
+        Phase::Streaming | Phase::RetryWait => (phase, &[Unreachable, Pause]),
+        _ => (Phase::Done, &[Unreachable, Abandon, ReplyError, Pause]),
+    }
+}
+
+/// A response event that is not in the table: what was not accepted must not go on.
+fn impossible_response(phase: Phase) -> Transition {
+    match phase {
+        Phase::Streaming | Phase::Done => (phase, &[Unreachable, Continue]),
+        Phase::RetryWait => (phase, &[Unreachable, Pause]),
+        _ => (Phase::Done, &[Unreachable, Abandon, ReplyError, Pause]),
+    }
+}
+
+/// Nothing is sent to a provider, and nothing that was held is passed on.
+fn fail_closed(phase: Phase) -> Transition {
+    match phase {
+        Phase::Streaming => (Phase::Done, &[CloseStream, Pause]),
+        Phase::RetryWait => (phase, &[Pause]),
+        Phase::Done => (phase, &[ReplyError, Pause]),
+        _ => (Phase::Done, &[Abandon, ReplyError, Pause]),
+    }
+}

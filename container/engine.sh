@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs a command beside a Docker engine: the one that runs, else one that is started for as long as the command takes, installed from Debian's packages
-# where there is none. Exits with 77, and says what to do, where no engine can be had.
+# Runs a command beside a Docker engine: the running one, else one that this script starts for the time of the command,
+# and installs from Debian's packages if needed. Exits with 77 and a hint if there is no engine.
 # usage: container/engine.sh COMMAND..
 set -euo pipefail
 
-# The client alone is no engine: this asks the server, too.
+# Asks the server, not only the client.
 runs() {
     timeout 10 docker version >/dev/null 2>&1
 }
@@ -29,8 +29,8 @@ install_engine() {
     command -v docker >/dev/null || apt_install docker-cli || none "docker-cli cannot be installed"
 }
 
-# In namespaces of its own the engine's bridges, its packet filter, its mounts and its processes are nobody else's, and whatever becomes of them is gone
-# with the first process. The command shares them, so that it reaches the containers by their addresses; it does not reach the network.
+# In namespaces of its own: bridges, packet filter, mounts and processes of the engine end with the first process. The
+# command runs inside, so that it reaches the containers by their addresses. It does not reach the network.
 within() {
     ip link set lo up
     dir=$(mktemp -d "${TMPDIR:-/tmp}/llm-balancer-docker.XXXXXX")
@@ -38,7 +38,7 @@ within() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     start_engine
-    # Whatever is to be kept has to be written elsewhere.
+    # Images do not outlive the command, which must save them.
     export ENGINE_ENDS=1
     "$@"
 }
@@ -47,9 +47,9 @@ start_engine() {
     local options storage
     export DOCKER_HOST=unix://$dir/docker.sock
     options=(--host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/run" --pidfile "$dir/pid" --bridge none)
-    # Whatever storage driver works here; copying whole layers works everywhere.
+    # The default storage driver, or vfs, which works everywhere.
     for storage in "" --storage-driver=vfs; do
-        # Out of reach of Ctrl-C, after which it would wait for every container.
+        # Not in the terminal's group: on Ctrl-C it would wait for every container.
         setsid dockerd "${options[@]}" $storage >"$dir/log" 2>&1 &
         engine=$!
         for _ in $(seq 300); do
@@ -69,7 +69,7 @@ end_engine() {
 }
 
 stop_engine() {
-    # Containers that an interrupted command has left would be waited for.
+    # The engine would wait for containers of an interrupted command.
     docker ps --quiet 2>/dev/null | xargs --no-run-if-empty docker kill >/dev/null || true
     end_engine
     rm -rf "$dir"
@@ -85,11 +85,11 @@ case $1 in
         [ "$(id -u)" = 0 ] || none "none runs that this user may use"
         installed >/dev/null 2>&1 || install_engine
     fi
-    # What was installed may have come up by itself, as a service.
+    # An installed engine may have started as a service.
     if runs; then
         "$@"
     else
-        unshare --net --mount --pid --fork --kill-child --mount-proc true 2>/dev/null || none "this root may not make namespaces"
+        unshare --net --mount --pid --fork --kill-child --mount-proc true 2>/dev/null || none "this root may not create namespaces"
         exec unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --within "$@"
     fi
     ;;

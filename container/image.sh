@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Builds images from programs that are already built, by the last stage of the Dockerfile, without a registry.
+# Builds images from built programs with the last stage of the Dockerfile, without a registry.
 # usage: container/image.sh NAME LLM-BALANCER ENVOY      the image
-#        SAVE=FILE container/image.sh NAME LLM-BALANCER ENVOY      into this file as well, if the engine does not stay
-#        container/image.sh --of NAME PROGRAM            an image of any other program, for tests
-#        container/image.sh --trees FOLDER LLM-BALANCER ENVOY      no image: only what goes into it, one folder for each layer
+#        SAVE=FILE container/image.sh NAME LLM-BALANCER ENVOY      also into FILE, if the engine ends with the command
+#        container/image.sh --of NAME PROGRAM            an image of another program, for tests
+#        container/image.sh --trees FOLDER LLM-BALANCER ENVOY      only the content, a folder per layer
 set -euo pipefail
 here=$(dirname "$0")
 
-# What everything is verified against, in one file, where Debian keeps it.
+# The CA bundle, where Debian has it.
 cas=/etc/ssl/certs/ca-certificates.crt
 
 trees() {
     local folder=$1 balancer=$2 envoy=$3
     "$here/tree.sh" "$folder/envoy" "$envoy" "$balancer"
-    # Its libraries stay with Envoy's.
+    # Libraries stay in Envoy's layer.
     mkdir -p "$folder/llm-balancer/usr/local/bin"
     mv "$folder/envoy/usr/local/bin/llm-balancer" "$folder/llm-balancer/usr/local/bin/"
     install -D --mode=644 "$cas" "$folder/envoy$cas"
@@ -21,7 +21,7 @@ trees() {
 }
 
 build() {
-    # The old builder says at length that it is old; what else it says is wanted when it fails.
+    # The classic builder prints a long deprecation notice; show its output only if it fails.
     docker build --quiet --tag "$@" "$folder" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; return 1; }
     docker image inspect --format "image $1 {{.Size}}" "$1" | numfmt --field=3 --to=si --suffix=B
 }
@@ -40,7 +40,7 @@ if [ "$1" = --of ]; then
     build "$2"
 else
     trees "$folder" "$2" "$3"
-    # The last stage, with its layers from here.
+    # The last stage, with the layers of this folder.
     sed -n '/^FROM scratch/,$ { s| --from=build /image/| |; p }' "$here/../Dockerfile" >"$folder/Dockerfile"
     version=$("$2" --version)
     build "$1" --label "org.opencontainers.image.version=${version##* }"

@@ -1,5 +1,5 @@
-//! Puts the filter inside: `$LLM_BALANCER_FILTER`, or what `cargo build -p llm-balancer-filter` left. Without either the
-//! crate compiles all the same, for the linter, and the program says what is missing.
+//! Embeds the filter: `$LLM_BALANCER_FILTER`, or the release build of `llm-balancer-filter`. Without
+//! either the crate compiles, for the linter, and the program reports that it has no filter.
 
 use std::env;
 use std::error::Error;
@@ -12,11 +12,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let filter = filter()?;
     println!("cargo::rerun-if-changed={}", filter.display());
-    let bytes = match filter.is_file() {
-        true => format!("Some(include_bytes!({:?}))", fs::canonicalize(&filter)?),
-        false => "None".to_owned(),
+    let bytes = if filter.is_file() {
+        format!("Some(include_bytes!({:?}))", fs::canonicalize(&filter)?)
+    } else {
+        "None".to_owned()
     };
-    let code = format!("/// The filter, if it had been built.\nconst BUILT_IN: Option<&[u8]> = {bytes};\n");
+    let code = format!("/// The filter, if it was built.\nconst BUILT_IN: Option<&[u8]> = {bytes};\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("filter.rs"), code)?;
     Ok(())
 }

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Two instances on ports 4000 and 4001 that share their limits through one Redis, until Ctrl-C. Run by `make run-cluster`.
+# With --check: only whether their ports are free.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source integration/running.sh
 
+require_free 4000 4001 9901 9902 6380 8100
+[ "${1:-}" != --check ] || exit 0
+
 export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake
 configuration=config/examples/cluster.yaml
-# Redis' usual port may be in use by a Redis that matters.
+# Not Redis' default port, which may be in use.
 redis-server --port 6380 --bind 127.0.0.1 --save '' --appendonly no --loglevel warning &
 target/debug/fake-provider --port 8100 &
 serve $configuration 4000 9901
@@ -22,14 +26,14 @@ The group has two deployments of 10 requests per minute each. Twenty of these ar
       -H 'Content-Type: application/json' -d '{"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "hi"}]}'
   done | sort | uniq -c
 
-What is left of the minute, and what Redis holds:
+What remains of the minute, and what Redis holds:
 
   curl -si http://localhost:4001/chat/completions -H 'Content-Type: application/json' \\
     -d '{"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "hi"}]}' | grep -i -e ratelimit -e retry-after
 
   redis-cli -p 6380 --scan
 
-Stop Redis and each instance goes on with its share, ten requests, from the next minute on; the log says so:
+Stop Redis, and each instance continues with its share, ten requests, from the next minute on; the log says so:
 
   redis-cli -p 6380 shutdown nosave
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Fake providers on port 8100 and the balancer on port 4000, until Ctrl-C. Run by `make run`.
+# With --check: only whether their ports are free.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source integration/running.sh
 
 port=4000
+require_free $port 9901 8100
+[ "${1:-}" != --check ] || exit 0
+
 export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake OPENAI_API_KEY=fake
 
 target/debug/fake-provider --port 8100 &
@@ -22,7 +26,8 @@ llm-balancer answers on port $port with config/examples/quickstart.yaml. Try:
 
   curl http://localhost:$port/v1/models
 
-x-litellm-model-id names the deployment that served. Ctrl-C stops everything.
+x-litellm-model-id names the deployment that answered. This build is not optimized: \`make build\` makes the one to
+measure. Ctrl-C stops everything.
 SAY
 
 wait "$balancer"

@@ -3,35 +3,34 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-/// What every help ends with.
+/// The end of every help.
 const EXIT_CODES: &str = "Exit codes:
-  0  done; of serve: it was told to end
-  1  the configuration is refused, or something on this machine is in the way (a port in use, no Envoy)
-  2  the command line is wrong, or a file that it names cannot be read
-  n  of serve: Envoy has ended by itself with this code, 128 and the number of the signal where one killed it";
+  0  success; for serve: stopped by a signal
+  1  the configuration is refused, or this machine is not ready (a port in use, no Envoy)
+  2  invalid command line, or a file that it names cannot be read
+  n  for serve: Envoy exited by itself with this code, or with 128 plus the signal that killed it";
 
 const EXAMPLES: &str = "Examples:
   llm-balancer --config config.yaml             serve it on 127.0.0.1:4000
-  llm-balancer check --config config.yaml       say what there is to say about it
-  llm-balancer serve --help                     all about serving";
+  llm-balancer check --config config.yaml       print all findings about it
+  llm-balancer serve --help                     print all options of serving";
 
 const SERVE_EXAMPLES: &str = "Examples:
   llm-balancer serve --config config.yaml --port 8080
-  llm-balancer serve --config config.yaml --host 0.0.0.0          with a master_key in the file
-  llm-balancer serve --config config.yaml --drain-timeout 120     give answers two minutes to end
-  kill -HUP PID                                                   read the file now; it is watched anyway
-  kill PID                                                        end when what is in flight has ended; twice: end now";
+  llm-balancer serve --config config.yaml --host 0.0.0.0          needs a master_key in the file
+  llm-balancer serve --config config.yaml --drain-timeout 120     give requests in flight two minutes
+  kill -HUP PID                                                   re-read the file now, not when its change is noticed
+  kill PID                                                        drain, then stop; twice: stop at once";
 
 const CHECK_EXAMPLES: &str = "Examples:
   llm-balancer check --config config.yaml
   llm-balancer check --config config.yaml --color always | less -R";
 
 const HEALTH_EXAMPLES: &str = "Examples:
-  llm-balancer health --port 4000          a container's health check";
+  llm-balancer health --port 4000          health check of a container";
 
 const RENDER_EXAMPLES: &str = "Examples:
   llm-balancer render --config config.yaml --target envoy > bootstrap.yaml
@@ -41,6 +40,8 @@ const COMPLETIONS_EXAMPLES: &str = "Examples:
   llm-balancer completions bash > ~/.local/share/bash-completion/completions/llm-balancer
   llm-balancer completions zsh > ~/.zfunc/_llm-balancer
   llm-balancer completions fish > ~/.config/fish/completions/llm-balancer.fish";
+
+const LOG_LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "error", "critical", "off"];
 
 fn help(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
@@ -56,44 +57,33 @@ fn help(examples: &str) -> String {
     after_help = help(EXAMPLES)
 )]
 pub struct Cli {
-    /// What to do; `serve` may be left out.
+    /// The command; `serve` if there is none.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// `serve`, left out.
+    /// The options of `serve`, without the command.
     #[command(flatten)]
     pub serve: Option<ServeArgs>,
-    /// Colours: where a terminal shows them and NO_COLOR is not set, everywhere, or nowhere
+    /// When to color the output; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
-    pub color: Color,
+    pub color: ColorChoice,
 }
 
-/// Where there are colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On terminals
-    Auto,
-    /// Everywhere
-    Always,
-    /// Nowhere
-    Never,
-}
-
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run Envoy with the configuration, and with what becomes of it
+    /// Run Envoy with the configuration, and reload it when it changes
     #[command(after_help = help(SERVE_EXAMPLES))]
     Serve(ServeArgs),
-    /// Print everything found in the configuration; exit 0 if it can be used, 1 if not
+    /// Print all findings about the configuration; exit 0 if it is usable, 1 if not
     #[command(after_help = help(CHECK_EXAMPLES))]
     Check(CheckArgs),
-    /// Ask the balancer on this machine whether it lives
+    /// Ask a balancer whether it is alive
     #[command(after_help = help(HEALTH_EXAMPLES))]
     Health(HealthArgs),
-    /// Print the configuration as the target understands it
+    /// Render the configuration for an Envoy or a mesh of your own
     #[command(after_help = help(RENDER_EXAMPLES))]
     Render(RenderArgs),
-    /// Print what makes a shell complete this command
+    /// Print a completion script for a shell
     #[command(after_help = help(COMPLETIONS_EXAMPLES))]
     Completions(CompletionsArgs),
 }
@@ -106,31 +96,32 @@ pub struct CompletionsArgs {
 }
 
 /// `serve`
-// clap tells by its group whether it is there, and leaves a group without members where there are more arguments to flatten.
+// Named members, since clap leaves the group of a struct empty that flattens another.
 #[derive(Args, Debug)]
 #[group(args = ["config"])]
 pub struct ServeArgs {
     /// LiteLLM's configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Where it listens.
+    /// Addresses and ports.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// Worker threads of Envoy [default: one for each processor]
+    /// Worker threads of Envoy [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub concurrency: Option<u32>,
-    /// The Envoy to run [default: $ENVOY, or the one on PATH, or the one that `make tools` installed]
+    /// The Envoy to run [default: $ENVOY, else envoy on PATH, else the one that `make envoy`
+    /// installed]
     #[arg(long, value_name = "PATH")]
     pub envoy: Option<PathBuf>,
-    /// After SIGTERM, how long requests in flight may take to end
+    /// After SIGTERM: time for the requests in flight
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     pub drain_timeout: u32,
-    /// After SIGTERM, how long new connections are still let in while readiness says 503, for load balancers that take
-    /// their time; part of the drain timeout
+    /// After SIGTERM: time in which readiness answers 503 and new connections are still accepted,
+    /// for load balancers that are slow to notice; part of the drain timeout
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub drain_delay: u32,
-    /// What Envoy and the filter log
-    #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = log_levels())]
+    /// Log level of Envoy and the filter
+    #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = LOG_LEVELS)]
     pub log_level: String,
 }
 
@@ -146,10 +137,11 @@ pub struct ListenArgs {
     /// Envoy's admin port, with the metrics, on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     pub admin_port: u16,
-    /// Port for metrics (GET /metrics, /stats/prometheus, /ready) on the address for clients [default: none]
+    /// Port for metrics on the address for clients: GET /metrics, /stats/prometheus, /ready
+    /// [default: none]
     #[arg(long, value_name = "PORT")]
     pub metrics_port: Option<u16>,
-    /// Let other machines in though the file sets no master_key
+    /// Listen for other machines although the file sets no master_key
     #[arg(long)]
     pub insecure_no_auth: bool,
 }
@@ -165,10 +157,10 @@ pub struct CheckArgs {
 /// `health`
 #[derive(Args, Debug)]
 pub struct HealthArgs {
-    /// Where it listens for clients
+    /// Address for clients of the balancer
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
     pub host: IpAddr,
-    /// Its port for clients
+    /// Port for clients of the balancer
     #[arg(long, default_value_t = 4000)]
     pub port: u16,
 }
@@ -179,19 +171,19 @@ pub struct RenderArgs {
     /// LiteLLM's configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// What it is rendered for
+    /// What to render for
     #[arg(long)]
     pub target: Target,
     /// Folder for the rendered files [default: standard output]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Unix socket that Envoy makes on the way to Redis, if the file names one; its folder must be there
+    /// Unix socket to Redis, which Envoy makes if the file names a Redis; its folder must exist
     #[arg(long, value_name = "PATH", default_value = "/run/llm-balancer/redis.sock")]
     pub redis_socket: PathBuf,
-    /// Where it listens.
+    /// Addresses and ports.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// In a mesh.
+    /// Options of a mesh.
     #[command(flatten)]
     pub mesh: MeshArgs,
 }
@@ -200,33 +192,34 @@ pub struct RenderArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "In a mesh (--target istio, --target envoy-gateway)")]
 pub struct MeshArgs {
-    /// Namespace of everything that is rendered
+    /// Namespace of all rendered objects
     #[arg(long, value_name = "NAME", default_value = "llm-balancer")]
     pub namespace: String,
-    /// Envoy Gateway: namespace of Envoy's pods, which its own is unless it runs in gateway namespace mode
+    /// Envoy Gateway: namespace of Envoy's pods; in gateway namespace mode that of the Gateway
     #[arg(long, value_name = "NAME", default_value = "envoy-gateway-system")]
     pub pods_namespace: String,
-    /// Host that the gateway answers to, may be repeated [default: all]
+    /// Host that the gateway serves; repeatable [default: all]
     #[arg(long, value_name = "NAME")]
     pub hostname: Vec<String>,
-    /// Secret with the certificate; HTTPS on port 443 instead of HTTP on 80
+    /// Secret with the certificate: serve HTTPS on port 443 instead of HTTP on port 80
     #[arg(long, value_name = "NAME")]
     pub tls_secret: Option<String>,
-    /// The filter's image with its digest, as `make image-wasm` packs it [default: the filter goes into a ConfigMap]
+    /// The filter's image with its digest, see `make image-wasm` [default: the filter is put into a
+    /// ConfigMap]
     #[arg(long, value_name = "oci://IMAGE@sha256:DIGEST")]
     pub filter_image: Option<String>,
-    /// What the gateway lets us add
+    /// What the gateway allows to add
     #[arg(long, value_enum, default_value_t)]
     pub profile: Profile,
 }
 
-/// How the filter gets into somebody else's Envoy.
+/// Where the filter runs in a gateway's Envoy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// Behind an internal listener, once per attempt: everything works
+    /// Behind an internal listener, once per attempt: all features
     #[default]
     TwoHop,
-    /// On the gateway's own listener, once per request: a retry stays with the deployment
+    /// On the gateway's own listener, once per request: retries stay with the deployment
     SingleHop,
 }
 
@@ -241,13 +234,9 @@ pub enum Target {
     EnvoyGateway,
 }
 
-fn log_levels() -> PossibleValuesParser {
-    ["trace", "debug", "info", "warning", "error", "critical", "off"].into()
-}
-
 fn address(text: &str) -> Result<IpAddr, String> {
     let text = if text == "localhost" { "127.0.0.1" } else { text };
-    text.parse().map_err(|_| "give an IP address, such as 127.0.0.1 or 0.0.0.0".to_owned())
+    text.parse().map_err(|_| "expected an IP address, such as 127.0.0.1 or 0.0.0.0".to_owned())
 }
 
 #[cfg(test)]
@@ -266,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn serve_may_be_left_out() {
+    fn serve_is_the_default_command() {
         let cli = parse("llm-balancer --config x.yaml --port 80").unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.unwrap().listen.port, 80);
@@ -276,11 +265,11 @@ mod tests {
     }
 
     #[test]
-    fn colours_may_be_asked_for_anywhere() {
+    fn color_is_an_option_of_every_command() {
         for line in
             ["llm-balancer --color never --config x.yaml", "llm-balancer check --config x.yaml --color never"]
         {
-            assert_eq!(parse(line).unwrap().color, Color::Never, "{line}");
+            assert_eq!(parse(line).unwrap().color, ColorChoice::Never, "{line}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! The bootstraps that configurations become. `UPDATE=1 cargo test -p llm-balancer --test golden` writes them anew.
+//! The bootstraps that configurations become. `UPDATE=1 cargo test -p llm-balancer --test golden`
+//! writes them anew.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests report by panicking, in their helpers too")]
 

@@ -1,4 +1,5 @@
-//! Envoy's own opinion of what is rendered. These tests need Envoy and the filter: `make tools build`.
+//! Envoy's own opinion of what is rendered. These tests need Envoy and the filter: `make tools
+//! build`.
 
 #![allow(
     clippy::unwrap_used,

@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use llm_balancer_config::{Config, Severity, names, read};
+use llm_balancer_router::Membership;
+use llm_balancer_router::Moment;
 use llm_balancer_router::Router;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::membership::Membership;
-use llm_balancer_router::state::store::Moment;
+use llm_balancer_router::SplitMix;
 use proxy_wasm::types::BufferType;
 
 use crate::http_stream::StreamHandle;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::upstream::health::{self, Probed};
+use llm_balancer_router::health::{self, Probed};
 use proxy_wasm::hostcalls::dispatch_http_call;
 
 /// Counts a deployment as silent that has not answered by then.

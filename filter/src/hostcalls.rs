@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-use llm_balancer_router::http::headers::Headers;
+use llm_balancer_router::Headers;
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
 /// A status of the ABI other than Ok.

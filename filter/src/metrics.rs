@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use llm_balancer_router::telemetry::metrics::Change;
+use llm_balancer_router::Change;
 use proxy_wasm::types::MetricType;
 
 use crate::hostcalls;

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, names};
-use llm_balancer_router::state::lease::Shortfall;
-use llm_balancer_router::state::membership::Membership;
-use llm_balancer_router::telemetry::metrics::{Change, series};
+use llm_balancer_router::Membership;
+use llm_balancer_router::Shortfall;
 use llm_balancer_router::{Call, CallResult, RedisTransition};
+use llm_balancer_router::{Change, series};
 use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
 use proxy_wasm::types::{BufferType, MapType};
 

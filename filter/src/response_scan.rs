@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::upstream::answer_check::{Beginning, Checked, Form, check, tells_of_an_error};
-use llm_balancer_router::upstream::usage::UsageScanner;
-use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
+use llm_balancer_router::Attempt;
+use llm_balancer_router::UsageScanner;
+use llm_balancer_router::answer_check::{Beginning, Checked, Form, check, tells_of_an_error};
+use llm_balancer_router::{Passed, UsageEventFilter};
 use llm_balancer_router::{ResponseSummary, StreamEnd};
 use proxy_wasm::types::{BufferType, MapType};
 

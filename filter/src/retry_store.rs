@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
-use llm_balancer_router::attempt::RetryState;
+use llm_balancer_router::RetryState;
 
 /// Requests between two attempts at most; the oldest is dropped first. A dropped request starts anew,
 /// with the retries that it has left.

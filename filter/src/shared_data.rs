@@ -1,6 +1,6 @@
 //! Envoy's shared data as the router's store: all workers share it, and it survives reloads.
 
-use llm_balancer_router::state::store::{Store, Version};
+use llm_balancer_router::{Store, Version};
 
 use crate::hostcalls;
 

@@ -1,7 +1,7 @@
 //! A build for tests: it checks the store at start, and traps when a request asks for it.
 
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::state::store::contract;
+use llm_balancer_router::Headers;
+use llm_balancer_router::testing::contract;
 
 use crate::shared_data::SharedData;
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use llm_balancer_router::state::heartbeats::HEARTBEAT;
+use llm_balancer_router::HEARTBEAT;
 use llm_balancer_router::stream::Due;
 
 use crate::hostcalls;

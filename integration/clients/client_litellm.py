@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 
-# It fetches its table of prices from afar unless told that the one it brings is good enough.
+# By default it downloads a table of prices; this makes it use the built-in one.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm

@@ -1,5 +1,5 @@
-//! The forms of `cases.json`: what a client sends, and what the provider is to get. Read by the router's stories and by the tests on
-//! the real thing.
+//! The forms of `cases.json`: what a client sends, and what the provider is to get. Read by the
+//! router's stories and by the tests on the real thing.
 
 use serde_json::Value;
 
@@ -20,7 +20,8 @@ pub struct Case {
 /// A part: name, file name and content.
 pub type Entry = (String, Option<String>, Vec<u8>);
 
-/// What the cases' deployment has beside the model: a parameter that clients cannot send, and one that they cannot set.
+/// What the cases' deployment has beside the model: a parameter that clients cannot send, and one
+/// that they cannot set.
 pub const PARAMS: &str = "additional_drop_params: [temperature], extra_body: {language: de}";
 
 /// What [`PARAMS`] put into every form, with the deployment's model.
@@ -41,7 +42,8 @@ pub fn all() -> Vec<Case> {
     lines.iter().flat_map(cases).collect()
 }
 
-/// What one line of the file stands for: a part is tried between an ordinary file and an ordinary model, in both orders.
+/// What one line of the file describes: a part is tried between an ordinary file and an ordinary
+/// model, in both orders.
 fn cases(line: &Value) -> Vec<Case> {
     let mut sent: Option<Vec<Entry>> = line["sent"].as_array().map(|sent| sent.iter().map(entry).collect());
     let boundary = text(&line["boundary"], "XX");

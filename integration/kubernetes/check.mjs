@@ -1,6 +1,6 @@
 // Checks Kubernetes objects, one JSON document on standard input holding a list of them, against the published schemas, in two ways:
 // the validators that are generated from them say whether values fit, and the TypeScript compiler says whether there are
-// fields that nobody knows (an API server refuses those, too).
+// unknown fields (an API server refuses those, too).
 //
 // Schemas: the npm packages @kubernetes-models/{istio,envoy-gateway,gateway-api} and kubernetes-models, all MIT, generated
 // from Istio's crd-all.gen.yaml, the Go types of Envoy Gateway and the Gateway API, and Kubernetes' own OpenAPI.

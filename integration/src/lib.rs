@@ -3,14 +3,15 @@
 //! | folder | has |
 //! |---|---|
 //! | `product` | [`Balancer`]: the process under test; [`Containers`]: the product in Docker; [`Example`]: a bootstrap of `envoy/examples` |
-//! | `providers` | [`Provider`]: the far side, which an [`Answer`] scripts and which keeps what it [`Received`] |
 //! | `clients` | [`Client`] and [`raw`]: the near side |
 //! | `network` | [`Link`], [`ForwardProxy`], certificates and ports: what is in between |
 //! | `fleet` | [`Fleet`]: instances that share a [`Redis`] and a [`Front`] |
 //! | `mesh` | Istio and Envoy Gateway, played |
 //! | `observe` | [`Prometheus`] and [`statistics`]: what was counted |
 //!
-//! [`World`] puts a provider, a balancer and a client together for tests that need no more.
+//! The far side is the crate `fake-provider`: a [`Provider`] that an [`Answer`] scripts and that
+//! keeps what it [`Received`]. [`World`] puts a provider, a balancer and a client together for
+//! tests that need no more.
 
 mod child_process;
 mod clients;
@@ -19,15 +20,14 @@ pub mod mesh;
 mod network;
 mod observe;
 mod product;
-mod providers;
 mod world;
 
 pub use clients::{Client, Events, Reply, ask, raw};
+pub use fake_provider::{Answer, DONE, Provider, Received};
 pub use fleet::{Fleet, Front, Redis, minute, redis};
 pub use network::{ForwardProxy, Link, certificates, free_port};
 pub use observe::{Prometheus, prometheus, statistics};
 pub use product::{Balancer, Containers, Example, INSTANCES, Launch, Refusal, Running};
-pub use providers::{Answer, DONE, Provider, Received};
 pub use world::{World, item};
 
 /// Waits until `question` is answered with yes, for at most five seconds; says whether it was.

@@ -16,12 +16,12 @@ pub struct World {
     pub client: Client,
     /// The process under test.
     pub balancer: Balancer,
-    /// What stands behind it.
+    /// The provider behind it.
     pub provider: Provider,
 }
 
 impl World {
-    /// A balancer with this configuration, in which `PROVIDER` stands for the provider's origin.
+    /// A balancer with this configuration, in which `PROVIDER` becomes the provider's origin.
     pub async fn new(config: &str) -> Self {
         let provider = Provider::start().await;
         Self::with(provider, config).await
@@ -47,12 +47,14 @@ impl World {
         Client::new(self.balancer.port)
     }
 
-    /// One group, `gpt`, of deployments with these names, and these `router_settings` in flow style (`num_retries: 2, timeout: 1`).
+    /// One group, `gpt`, of deployments with these names, and these `router_settings` in flow style
+    /// (`num_retries: 2, timeout: 1`).
     pub async fn group(names: &[&str], router_settings: &str) -> Self {
         Self::new(&format!("{}router_settings: {{{router_settings}}}\n", model_list("gpt", names))).await
     }
 
-    /// So many chats with this model, from sixteen clients at once: how often each deployment served.
+    /// So many chats with this model, from sixteen clients at once: how often each deployment
+    /// served.
     pub async fn picks(&self, model: &str, count: usize) -> BTreeMap<String, usize> {
         let replies = self.crowd(16, count, model).await;
         statistics::counts(replies.iter().map(Reply::served_by))
@@ -92,14 +94,16 @@ impl World {
     }
 }
 
-/// An item of `model_list`, its name being its id and the provider's path; with further litellm_params (`, rpm: 20`).
+/// An item of `model_list`, its name being its id and the provider's path; with further
+/// litellm_params (`, rpm: 20`).
 pub fn item(group: &str, name: &str, params: &str) -> String {
     format!(
         "- {{model_name: {group}, litellm_params: {{model: openai/m-{name}, api_base: PROVIDER/{name}/v1, api_key: sk-{name}{params}}}, model_info: {{id: {name}}}}}\n"
     )
 }
 
-/// A `model_list` of one group, each deployment under its own name as id and as the provider's path.
+/// A `model_list` of one group, each deployment under its own name as id and as the provider's
+/// path.
 pub(crate) fn model_list(group: &str, names: &[&str]) -> String {
     let mut text = String::from("model_list:\n");
     for name in names {

@@ -1,4 +1,5 @@
-//! Who is let in, and what may be asked without a key: the health of the balancer and of what is behind it.
+//! Who is let in, and what may be asked without a key: the health of the balancer and of what is
+//! behind it.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Answers that are none, whatever their status says: tried elsewhere, never a success, and an error for the client.
+//! Answers under status 200 that are errors: retried elsewhere, never a success, and an
+//! error for the client.
 
 use std::time::{Duration, Instant};
 

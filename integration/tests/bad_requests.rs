@@ -1,4 +1,5 @@
-//! Requests that are wrong, odd or hostile: each gets the right answer in OpenAI's shape, and the balancer is as well as before.
+//! Requests that are wrong, odd or hostile: each gets the right answer in OpenAI's shape, and the
+//! balancer is as well as before.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! What the configuration says, as clients and providers see it: secrets of the environment, skipped deployments,
-//! accepted refusals, addresses that were copied with a route, tags and paths.
+//! What the configuration says, as clients and providers see it: secrets of the environment,
+//! skipped deployments, accepted refusals, addresses that were copied with a route, tags and paths.
 
 use llm_balancer_integration::{Balancer, Client, Launch, Provider, World};
 use serde_json::json;

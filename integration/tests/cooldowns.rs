@@ -1,4 +1,5 @@
-//! Who sits out after a failure, for exactly how long, on every worker; and what clients are told when nobody is left.
+//! Which deployment cools down after a failure, for how long, on every worker; and what clients get
+//! when none is left.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,7 +28,8 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// Asks on new connections, which any worker may accept, until the first of a pair serves again; says when that was.
+/// Asks on new connections, which any worker may accept, until the first of a pair serves again;
+/// says when that was.
 async fn returned(port: u16, group: &str) -> Instant {
     let first = format!("{group}-first");
     for _ in 0..500 {
@@ -39,7 +41,7 @@ async fn returned(port: u16, group: &str) -> Instant {
     panic!("{first} never came back");
 }
 
-/// One request that makes the first of a pair sit out, and what clients see of it.
+/// One request that makes the first of a pair cool down, and what clients see of it.
 struct Absence {
     asked: Instant,
     answered: Instant,

@@ -1,4 +1,5 @@
-//! The dashboard and the alerts in `envoy/grafana`, with a real Prometheus that watches two instances at work.
+//! The dashboard and the alerts in `envoy/grafana`, with a real Prometheus that watches two
+//! instances at work.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -48,8 +49,9 @@ fn chosen(query: &str, group: &str, deployment: &str) -> String {
     query
 }
 
-/// Two instances that share a Redis. `shaky` has a bad half, which sits out now and then, `limited` falls back, `dead` is not there, `slow`
-/// takes its time, `narrow` has had enough at once.
+/// Two instances that share a Redis. `shaky` has a failing half, which cools down now and then,
+/// `limited` falls back, `dead` is not there, `slow` takes its time, `narrow` has had enough at
+/// once.
 async fn fleet(redis: &Redis) -> Fleet {
     let config = format!(
         "model_list:\n{}{}{}{}{}{}{}router_settings: {{redis_host: 127.0.0.1, redis_port: REDIS, num_retries: 2, retry_after: 0, cooldown_time: 2, fallbacks: [{{limited: [gpt]}}]}}\n",

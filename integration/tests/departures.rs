@@ -1,4 +1,5 @@
-//! Clients that go away, at every stage of a request: the provider is let go, and nothing is left behind.
+//! Clients that go away, at every stage of a request: the provider is let go, and nothing is left
+//! behind.
 
 use std::time::Duration;
 

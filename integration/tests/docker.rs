@@ -1,4 +1,5 @@
-//! The product as containers, on networks that can be cut: `make test-docker` runs this with the image as it is shipped.
+//! The product as containers, on networks that can be cut: `make test-docker` runs this with the
+//! image as it is shipped.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use tokio::time::sleep;
 const LIMIT: usize = 40;
 /// At once.
 const CLIENTS: usize = 20;
-/// As many as are asked for to use a limit up: what one instance does not use comes to the other as long as somebody asks.
+/// As many as are asked for to use a limit up: what one instance does not use comes to the other as
+/// long as requests arrive.
 const CROWD: usize = 10 * LIMIT;
-/// Who was refused comes back after this.
+/// Time before a refused client retries.
 const PAUSE: Duration = Duration::from_millis(25);
 /// Longer than a crowd takes on a busy machine.
 const RUN: Duration = Duration::from_secs(8);
@@ -24,7 +26,8 @@ const RUN: Duration = Duration::from_secs(8);
 const MISSED: Duration = Duration::from_secs(6);
 /// After this, each instance has heard of the other from Redis.
 const ACQUAINTED: Duration = Duration::from_millis(2500);
-/// Groups that are alike: a run in which the machine had no time for Redis is repeated with the next.
+/// Groups that are alike: a run in which the machine had no time for Redis is repeated with the
+/// next.
 const TRIES: usize = 5;
 
 /// A group whose deployments are in Paris and Virginia, each with these further parameters.
@@ -111,7 +114,7 @@ async fn assert_one_limit(containers: &Containers, front: &Arc<Front>, name: &st
     panic!("the machine is too busy");
 }
 
-/// Asserts that nobody saw anything but success.
+/// Asserts that every request succeeded.
 #[track_caller]
 fn assert_unharmed(answers: &[Timed], failures: &[String]) {
     assert!(failures.is_empty(), "{} failed, first {:?}", failures.len(), failures.first());
@@ -190,7 +193,8 @@ async fn two_containers_hold_one_limit_and_each_its_share_while_one_of_them_is_c
     let containers =
         Containers::start(&(model_list(&["whole", "again"]) + &pair("shared", ", rpm: 20"))).await;
     let front = front(&containers);
-    // Instances count each other once a second; one that is cut off before that has the whole limit as its share.
+    // Instances count each other once a second; one that is cut off before that has the whole limit
+    // as its share.
     sleep(ACQUAINTED).await;
     assert_one_limit(&containers, &front, "whole").await;
     let cut = INSTANCES[0];
@@ -237,7 +241,8 @@ async fn an_instance_that_is_killed_costs_what_it_was_at_work_on_and_can_be_repl
     let (answers, failures) = crowd(&front, 60, "gpt").await;
     assert_unharmed(&answers, &failures);
     assert_eq!(served_each(&answers).len(), 2, "the new one serves");
-    // The dead one might as well be cut off: for two minutes a third of each deployment's limit is left to it.
+    // The dead one might as well be cut off: for two minutes a third of each deployment's limit is
+    // left to it.
     sleep(MISSED).await;
     minute::with_room_for(RUN).await;
     let (answers, failures) = crowd(&front, CROWD, "limited").await;

@@ -1,4 +1,5 @@
-//! The end of a balancer: what is in flight is served to the last byte, nobody else is let in, and nobody waits for ever.
+//! The end of a balancer: requests in flight are served to the last byte, new ones are refused, and
+//! the wait has a limit.
 
 use std::time::{Duration, Instant};
 
@@ -101,7 +102,7 @@ async fn load_balancers_are_told_before_the_door_closes() {
     assert_eq!(client.get("/health/readiness").await.status, 200);
     balancer.signal(Signal::SIGTERM);
     assert!(eventually(async || client.get("/health/readiness").await.status == 503).await);
-    // Whoever has not heard yet is served, on a connection that ends with the answer.
+    // A client that does not know yet is served, on a connection that ends with the answer.
     let reply = Client::new(balancer.port).chat("gpt").await;
     assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
     assert_eq!(client.get("/health/liveliness").await.status, 200);

@@ -1,4 +1,5 @@
-//! The bootstraps of `envoy/examples`, as they stand but for their ports: the real Envoy and the filter, without `serve`.
+//! The bootstraps of `envoy/examples`, unchanged except for their ports: the real Envoy and the
+//! filter, without `serve`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -207,7 +208,8 @@ async fn a_file_that_comes_by_ecds_is_live_without_a_lost_request_and_a_bad_one_
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }
 
-/// existing-listener.yaml: OpenAI behind TLS, the other server and the service that was there, each a provider.
+/// existing-listener.yaml: OpenAI behind TLS, the other server and the service that was there, each
+/// a provider.
 struct Existing {
     openai: Provider,
     others: Provider,

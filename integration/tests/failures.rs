@@ -1,5 +1,5 @@
-//! Whose fault a failure is, as clients see it: what one client does wrong costs no other anything, what a sibling would serve
-//! goes to the sibling, and every request ends in a full answer.
+//! Whose fault a failure is, as clients see it: what one client does wrong costs no other anything,
+//! what a sibling would serve goes to the sibling, and every request ends in a full answer.
 
 use std::time::Duration;
 

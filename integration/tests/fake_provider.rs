@@ -1,4 +1,4 @@
-//! The fake provider itself, asked directly: what it is told to do is what it does.
+//! The fake provider itself, asked directly: it does what its script says.
 
 use std::time::{Duration, Instant};
 

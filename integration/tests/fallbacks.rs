@@ -1,11 +1,13 @@
-//! Where a request goes when its group cannot serve it: which list, in which order, rewritten how, and what the client is told.
+//! Where a request goes when its group cannot serve it: which list, in which order, rewritten how,
+//! and what the client gets.
 
 use std::time::Duration;
 
 use llm_balancer_integration::{Answer, DONE, Reply, World, item, minute};
 use serde_json::{Value, json};
 
-/// A group for each of these names, of one deployment that has it too, and these sections. Nobody is tried twice.
+/// A group for each of these names, of one deployment that has it too, and these sections. Nobody
+/// is tried twice.
 async fn groups(names: &[&str], settings: &str) -> World {
     let items: String = names.iter().map(|name| item(name, name, "")).collect();
     World::new(&format!(
@@ -228,7 +230,7 @@ async fn streams_fall_back_too_and_so_do_other_routes() {
     world.provider.script("gpt", [Answer::status(500)]);
     let reply = world.post("/v1/embeddings", &json!({"model": "gpt", "input": "x"})).await;
     assert_eq!((reply.json()["served_by"].as_str(), fallbacks(&reply)), (Some("other"), 1));
-    // Once something has reached the client nobody can take over.
+    // Once bytes have reached the client, no fallback is possible.
     world.provider.script("gpt", [Answer::ok().reset_after(1).every(Duration::from_millis(20))]);
     let mut events = world.stream_chat("gpt").await;
     while events.next().await.is_some() {}

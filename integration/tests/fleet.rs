@@ -1,4 +1,5 @@
-//! Instances that name the same Redis are one: one limit, one cooldown, one count of what is in flight.
+//! Instances that name the same Redis are one: one limit, one cooldown, one count of what is in
+//! flight.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -37,7 +38,8 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
     Fleet::start(&config(items, ""), workers, &vec![redis.port(); instances]).await
 }
 
-/// Of the tests that run at the same time, one is served at a time, or none of them had time for Redis.
+/// Of the tests that run at the same time, one is served at a time, or none of them had time for
+/// Redis.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// How often an instance has waited for Redis in vain.
@@ -49,12 +51,14 @@ fn silences(fleet: &Fleet) -> usize {
         .sum()
 }
 
-/// Asserts so many times that a group of two hundred serves just these in a run, one group after the other. A run in which the
-/// machine had no time for Redis was not free of faults: it must not have served more, and is run again.
+/// Asserts so many times that a group of two hundred serves just these in a run, one group after
+/// the other. A run in which the machine had no time for Redis was not free of faults: it must not
+/// have served more, and is run again.
 async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) -> Vec<Timed>) {
     let (mut good, needed) = (0, groups.len() - SPARE);
-    // On a busy machine Redis may be slow at the start, and an instance that has not heard of the others thinks that it is
-    // alone: docs/many-instances.md has this as one of three ways to exceed a limit.
+    // On a busy machine Redis may be slow at the start, and an instance that has not heard of the
+    // others thinks that it is alone: docs/many-instances.md has this as one of three ways to
+    // exceed a limit.
     fleet.acquaint().await;
     for group in groups {
         let _turn = TURN.lock().await;
@@ -111,7 +115,8 @@ async fn five_instances_serve_the_limit_exactly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_are_one_limit_as_far_as_they_are_known_before() {
     let redis = Redis::start().await;
-    // As limits.rs has it: a request is taken for what it says and `max_tokens`, an answer for what it says that it took.
+    // As limits.rs has it: a request is taken for what it says and `max_tokens`, an answer for what
+    // it says that it took.
     let items: String =
         (0..3).map(|n| item(&format!("t{n}"), &format!("t{n}-paris"), ", tpm: 3000")).collect();
     let fleet = fleet(2, 2, &redis, &items).await;
@@ -188,7 +193,8 @@ async fn least_busy_knows_what_is_in_flight_elsewhere() {
     let answers = fleet.crowd(&[1], 2, 30, "gpt").await;
     let idle = answers.iter().filter(|answer| answer.reply.served_by() == "lima").count();
     println!("least-busy: {idle} of 30 went to the idle one");
-    // Each worker looks again at a deployment that it has picked, and thus may be mistaken once about each.
+    // Each worker looks again at a deployment that it has picked, and thus may be mistaken once
+    // about each.
     assert!(idle >= 26, "{idle} of 30 went to the one that nobody is busy with");
     assert!(long.join_all().await.iter().all(|reply| reply.status == 200));
 }
@@ -251,7 +257,7 @@ async fn what_is_kept_in_redis_has_a_name_an_end_and_a_bound() {
         let memory: u64 = redis.command(&["MEMORY", "USAGE", key]).await.parse().unwrap();
         assert!(memory < 1024, "{key} takes {memory} bytes");
     }
-    // Of each deployment two minutes and what is told about it; the instances, the epoch, the run.
+    // Of each deployment two minutes and its state; the instances, the epoch, the run.
     assert!(keys.len() <= names.len() * 3 + 3, "{keys:?}");
 }
 
@@ -295,7 +301,7 @@ async fn a_limit_that_the_fleet_has_used_up_sends_clients_away_until_the_minute_
     // Both take part, and the one falls silent before the limit is used up.
     fleet.crowd(&[0, 1], 8, 80, "gpt").await;
     fleet.crowd(&[1], 8, 60, "gpt").await;
-    // What was taken without a word may come back for half a second.
+    // Leases taken without an answer may be returned for half a second.
     sleep(ms(700)).await;
     let left = minute::left();
     let answers = fleet.crowd(&[1], 4, 60, "gpt").await;

@@ -1,5 +1,5 @@
-//! Whatever happens to Redis or to the way there, clients are served within limits and do not notice; and nobody has to
-//! restart anything afterwards.
+//! Faults of Redis and of the network to it: clients are served within limits and do not notice,
+//! and nothing needs a restart afterwards.
 
 use std::ops::Deref;
 use std::time::{Duration, Instant};
@@ -47,7 +47,8 @@ impl Deref for Two {
     }
 }
 
-/// Of the tests that run at the same time, so many tell their stories, or none of them had time for Redis.
+/// Of the tests that run at the same time, so many tell their stories, or none of them had time for
+/// Redis.
 static TURNS: Semaphore = Semaphore::const_new(3);
 
 /// Two instances that know each other, and a minute with room.
@@ -64,7 +65,7 @@ async fn chats(fleet: &Fleet, time: Duration, group: &str) -> Vec<Timed> {
     fleet.steady(&[0, 1], 8, time, ms(5), group).await
 }
 
-/// Asserts that nobody waited noticeably longer than those of another time did.
+/// Asserts that no request took noticeably longer than those of another time.
 #[track_caller]
 fn assert_as_quick(answers: &[Timed], as_those: &[Timed]) {
     served(answers);
@@ -79,7 +80,7 @@ fn assert_as_quick(answers: &[Timed], as_those: &[Timed]) {
     assert!(most < percentile(as_those, 100) + ms(400), "{most:?}");
 }
 
-/// A story of Redis going away and coming back for both instances, told in one minute.
+/// Redis fails and recovers for both instances within one minute.
 async fn goes_and_comes_back(
     fleet: &Fleet,
     redis: &mut Redis,
@@ -171,7 +172,8 @@ async fn redis_may_come_back_with_an_old_copy_of_its_data() {
     let redis = Redis::start().await;
     let fleet = two([redis.port(); 2], "").await;
     let before = served(&fleet.crowd(&[0, 1], 20, 100, "during").await);
-    // What is left after a restart from a copy, or of a replica that lagged: the epoch, another run, and nothing of this minute.
+    // What is left after a restart from a copy, or of a replica that lagged: the epoch, another
+    // run, and nothing of this minute.
     redis.command(&["SET", "llm-balancer:run", "another"]).await;
     for key in redis.command(&["KEYS", "llm-balancer:{*}:2*"]).await.lines() {
         redis.command(&["DEL", key]).await;

@@ -1,4 +1,5 @@
-//! Whatever answers in the place of Redis: the balancer serves on within its limits, and nothing breaks or piles up.
+//! Hostile answers in place of Redis: the balancer continues within its limits, and nothing
+//! breaks or piles up.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Answers to a pipeline with so many scripts in it.
 type Reply = fn(usize) -> Vec<u8>;
 
-/// In the order in which they are told.
+/// In the order in which they are sent.
 const REPLIES: &[(&str, Reply)] = &[
     ("nothing", |_| Vec::new()),
     ("cut off", |_| b"*6\r\n:10\r\n:".to_vec()),

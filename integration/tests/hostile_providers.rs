@@ -1,4 +1,5 @@
-//! Whatever bytes a provider sends: an answer to the client, one line in the access log, one settled attempt.
+//! Arbitrary bytes of a provider: an answer to the client, one line in the access log, one
+//! settled attempt.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! rpm, tpm and max_parallel_requests hold exactly, whoever of four workers admits; and what clients are told of them is true.
+//! rpm, tpm and max_parallel_requests hold exactly, across four workers; and what clients see of
+//! them is true.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ async fn four_workers(items: &str, sections: &str) -> World {
     World::with_workers(WORKERS, &format!("model_list:\n{items}{sections}\n")).await
 }
 
-/// Asserts that this is our refusal, and that its `retry-after` names a second between these two numbers of seconds.
+/// Asserts that this is our refusal, and that its `retry-after` names a second between these two
+/// numbers of seconds.
 #[track_caller]
 fn assert_refused_until_the_turn(reply: &Reply, least: Duration, most: Duration) {
     let error = reply.error(429);
@@ -197,7 +199,8 @@ async fn a_burst_goes_beyond_tpm_by_no_more_than_each_answer_cost_above_its_esti
     }
 }
 
-/// A stream with oddities that a careless reader would iron out, its usage in the last event but one.
+/// A stream with oddities that a careless reader would iron out, its usage in the last event but
+/// one.
 const ODD: [&str; 5] = [
     ": a comment\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"h",
     "\u{e9}\"}}],  \"x\": 1.00}\r\n\r\ndata:{\"choices\":[],\"prompt_filter_results\":[]}\n\n",

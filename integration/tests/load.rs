@@ -1,4 +1,4 @@
-//! Many clients at once while most attempts fail: nobody notices.
+//! Many clients at once while most attempts fail: no client notices.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! What docs/many-instances.md tells an operator to type, on a real Redis: the user that it creates may do all that is needed.
+//! What docs/many-instances.md tells an operator to type, on a real Redis: the user that it creates
+//! may do all that is needed.
 
 use std::time::Duration;
 

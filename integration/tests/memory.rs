@@ -1,4 +1,5 @@
-//! Large bodies: they reach the provider whole, and what they leave behind in the process is bounded.
+//! Large bodies: they reach the provider whole, and what they leave behind in the process is
+//! bounded.
 
 use std::fs;
 
@@ -31,7 +32,8 @@ async fn send(world: &World, body: Bytes) {
     world.provider.forget();
 }
 
-/// Mebibytes that the process uses: what is resident, without the pages that Envoy's allocator keeps free and gives back in time.
+/// Mebibytes that the process uses: what is resident, without the pages that Envoy's allocator
+/// keeps free and gives back in time.
 async fn used(world: &World) -> u64 {
     let status = |pid: u32| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let resident = |pid: u32| {

@@ -1,4 +1,5 @@
-//! What is rendered for Istio and for Envoy Gateway, running in the real Envoy as their control planes would put it there.
+//! What is rendered for Istio and for Envoy Gateway, running in the real Envoy as their control
+//! planes would put it there.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -314,7 +315,7 @@ fn what_a_single_hop_cannot_do_is_said() {
     let config = "general_settings: {master_key: os.environ/MASTER_KEY}\nmodel_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
     for mesh in MESHES {
         let said = Rendered::new(config, mesh, SINGLE_HOP, &secret()).said;
-        assert!(said.contains("a retry stays with the deployment"), "{mesh}: {said}");
+        assert!(said.contains("retries stay with the selected deployment"), "{mesh}: {said}");
         let namespace = if mesh == "istio" { "llm-balancer" } else { "envoy-gateway-system" };
         let command =
             format!("kubectl create secret generic llm-balancer -n {namespace} --from-literal=MASTER_KEY");

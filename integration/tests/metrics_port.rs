@@ -1,4 +1,5 @@
-//! `--metrics-port` opens to other machines what may be read on the admin port, and nothing of what changes Envoy; `health` looks from beside.
+//! `--metrics-port` opens to other machines what may be read on the admin port, and nothing of what
+//! changes Envoy; `health` looks from beside.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! simple-shuffle, counted over thousands of picks through the real thing: weight before rpm before tpm before chance.
+//! simple-shuffle, counted over thousands of picks through the real thing: weight before rpm before
+//! tpm before chance.
 
 use llm_balancer_integration::World;
 use llm_balancer_integration::statistics::assert_shares;
@@ -10,7 +11,7 @@ struct Case {
     picks: usize,
 }
 
-/// The shares that LiteLLM's simple-shuffle gives; `, weight: 9` and so on stand in litellm_params.
+/// The shares that LiteLLM's simple-shuffle gives; `, weight: 9` and so on are litellm_params.
 const CASES: [Case; 14] = [
     Case { group: "weight", deployments: &[(", weight: 9", 9.0), (", weight: 1", 1.0)], picks: 3000 },
     Case { group: "rpm", deployments: &[(", rpm: 900", 9.0), (", rpm: 100", 1.0)], picks: 3000 },

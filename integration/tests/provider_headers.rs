@@ -121,3 +121,54 @@ async fn an_error_of_envoys_is_replaced_as_a_whole_too() {
     }
     world.assert_well("gpt").await;
 }
+
+#[tokio::test]
+async fn a_provider_that_uses_our_header_names_fools_nobody() {
+    let world = World::group(&["paris"], "").await;
+    let pretend = |answer: Answer| {
+        answer
+            .header("x-llm-retry", "1")
+            .header("x-litellm-model-id", "evil")
+            .header("x-litellm-attempted-retries", "9")
+            .header("x-envoy-attempt-count", "9")
+            .header("x-llm-cluster", "evil")
+    };
+    for (answer, status) in [(pretend(Answer::ok()), 200), (pretend(Answer::status(400)), 400)] {
+        world.provider.always("paris", answer);
+        let reply = world.chat("gpt").await;
+        assert_eq!(reply.status, status);
+        assert_eq!(world.provider.calls().len(), 1, "a header of the provider's made us retry");
+        assert_eq!(
+            reply
+                .headers
+                .get_all("x-litellm-model-id")
+                .iter()
+                .map(|value| value.to_str().unwrap())
+                .collect::<Vec<_>>(),
+            ["paris"]
+        );
+        assert_eq!(reply.headers.get_all("x-litellm-attempted-retries").iter().count(), 1);
+        assert_eq!(reply.retries(), 0);
+        assert_eq!(reply.header("x-llm-retry"), None);
+        world.provider.forget();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_behind_an_envoy_of_its_own_does_not_stop_our_retries() {
+    let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    // With these an Envoy tells the next one that trying again would be of no use: here it is,
+    // elsewhere.
+    let answers = [
+        Answer::status(503).header("x-envoy-overloaded", "true"),
+        Answer::status(429).header("x-envoy-ratelimited", "true"),
+    ];
+    for answer in answers {
+        world.provider.script("paris", [answer.clone()]);
+        world.provider.script("virginia", [answer.clone()]);
+        let reply = world.chat("gpt").await;
+        assert_eq!((reply.status, reply.retries()), (200, 2), "{answer:?}: {}", reply.text());
+        assert_eq!(world.provider.calls().len(), 3);
+        world.provider.forget();
+    }
+}

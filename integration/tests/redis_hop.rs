@@ -1,4 +1,5 @@
-//! The way to Redis through Envoy: a POST on a private socket becomes commands on a connection, and the replies its body.
+//! The way to Redis through Envoy: a POST on a private socket becomes commands on a connection, and
+//! the replies its body.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -162,7 +163,8 @@ async fn redis_may_be_away_frozen_and_back() {
     redis.command(&["SET", "place", "paris"]).await;
     redis.freeze();
     let asked = Instant::now();
-    // The connection is made by Redis' kernel, so the status says nothing; the replies that are missing do.
+    // The connection is made by Redis' kernel, so the status says nothing; the replies that are
+    // missing do.
     assert_eq!(commands(&balancer, PING).await.1, "");
     assert!((900..5000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
     redis.thaw();

@@ -1,4 +1,5 @@
-//! Another configuration while requests are served: it is live within two seconds, nobody notices, and nothing is forgotten.
+//! Another configuration while requests are served: it is live within two seconds, no client
+//! notices, and nothing is forgotten.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -198,7 +199,8 @@ async fn under_load_no_request_and_no_stream_notices() {
             }
         })
         .collect();
-    // A deployment that always fails is among them, so that there are requests between two attempts.
+    // A deployment that always fails is among them, so that there are requests between two
+    // attempts.
     let sets =
         [["tokyo", "broken"], ["oslo", "broken"], ["paris", "tokyo"], ["broken", "oslo"], ["paris", "oslo"]];
     for (round, names) in sets.iter().enumerate() {
@@ -220,7 +222,8 @@ async fn under_load_no_request_and_no_stream_notices() {
     for stream in streams.join_all().await {
         assert_eq!(stream, (false, 60));
     }
-    // Old ones go when nothing passes through them any more: after the ten seconds of an idle connection.
+    // Old ones go when nothing passes through them any more: after the ten seconds of an idle
+    // connection.
     let mut listeners = 0;
     for _ in 0..300 {
         listeners = world.balancer.stats().await["listener_manager.total_listeners_active"];

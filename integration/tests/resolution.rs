@@ -1,4 +1,5 @@
-//! Which deployments a model's name stands for: group, alias, deployment id, wildcard, provider's model, in LiteLLM's order.
+//! Which deployments a model's name means: group, alias, deployment id, wildcard, provider's
+//! model, in LiteLLM's order.
 
 use llm_balancer_integration::World;
 use serde_json::json;

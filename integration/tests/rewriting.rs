@@ -1,4 +1,5 @@
-//! What the provider gets: the request as its deployment wants it, and nothing of the client's that is not its business.
+//! What the provider gets: the request as its deployment wants it, and nothing of the client's that
+//! is not its business.
 
 use hyper::Method;
 use llm_balancer_integration::{Answer, World, raw};
@@ -217,7 +218,8 @@ async fn a_client_cannot_bring_its_own_provider() {
 #[tokio::test]
 async fn what_is_not_the_routers_business_is_not_touched() {
     let world = world("", "").await;
-    // Escapes, spacing, a nested `model` and `timeout`; numbers beyond a float; a string that looks like a member.
+    // Escapes, spacing, a nested `model` and `timeout`; numbers beyond a float; a string that looks
+    // like a member.
     let untouched = [
         r#"[ {"role":"user","content":"caf\u00e9 \ud83d\ude00 \/ é","model":"inner", "timeout": 3} ]"#,
         "123456789012345678901234567890",

@@ -1,4 +1,5 @@
-//! A chat goes through different deployments and comes back as the provider sent it, plain and as a stream.
+//! A chat goes through different deployments and its answer arrives as the provider sent it, plain
+//! and as a stream.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -63,7 +64,8 @@ async fn headers_of_an_error_name_the_deployment_too() {
 #[tokio::test]
 async fn every_byte_of_an_answer_is_the_providers() {
     let world = World::group(&["paris"], "").await;
-    // Spaces, an unknown member, a null, a number that no float can hold, an escape that a serialiser would undo.
+    // Spaces, an unknown member, a null, a number that no float can hold, an escape that a
+    // serialiser would undo.
     let body = "{ \"id\" : \"x\",\"model\":\"m-paris\", \"n\":12345678901234567890.10, \"extra\":null,\t\"text\":\"caf\\u00e9 \u{1f600}\" }\n";
     world
         .provider
@@ -140,7 +142,8 @@ async fn events_arrive_one_by_one_as_they_are_sent() {
     }
     assert_eq!(seen, sent, "each event is a piece of its own");
     let gaps: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Half the gap is far from buffering (none at all) and far from what a busy machine does to a timer.
+    // Half the gap is far from buffering (none at all) and far from what a busy machine does to a
+    // timer.
     assert!(gaps.iter().all(|seen| *seen > gap / 2), "sent every {gap:?}, arrived every {gaps:?}");
 }
 

@@ -1,4 +1,5 @@
-//! Every route of OpenAI's that needs no translation, under each of its paths, with JSON and with forms.
+//! Every route of OpenAI's that needs no translation, under each of its paths, with JSON and with
+//! forms.
 
 use hyper::Method;
 use llm_balancer_integration::{Received, Reply, World};

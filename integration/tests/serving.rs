@@ -1,6 +1,8 @@
-//! Starting and stopping: quickly, only on what is free, only with what `check` accepts, and leaving nothing behind.
+//! Starting and stopping: quickly, only on what is free, only with what `check` accepts, and
+//! leaving nothing behind.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use llm_balancer_integration::{Balancer, Client, Launch, World, eventually, free_port};
 
@@ -128,4 +130,13 @@ async fn the_port_can_be_chosen() {
     let port = free_port();
     let balancer = usable().port(port).start().await;
     assert_eq!(balancer.port, port);
+}
+
+#[tokio::test]
+async fn nothing_is_left_behind() {
+    let mut balancer = usable().start().await;
+    let folder = balancer.runtime_folder();
+    assert!(balancer.stop().await);
+    assert_eq!(balancer.ended(Duration::ZERO).await.unwrap().code(), Some(0));
+    assert!(!folder.exists(), "{} is left", folder.display());
 }

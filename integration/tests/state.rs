@@ -1,4 +1,5 @@
-//! What workers remember survives what happens to them: clients that go, configurations of any size, and a long life.
+//! What workers remember survives what happens to them: clients that go, configurations of any
+//! size, and a long life.
 
 use std::fs;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
-/// One deployment with one slot: whoever takes it and does not give it back is seen at once.
+/// One deployment with one slot: a request that does not release it blocks the next.
 async fn one_slot(router_settings: &str) -> World {
     let item = item("gpt", "paris", ", max_parallel_requests: 1");
     let settings = format!("router_settings: {{disable_cooldowns: true, {router_settings}}}");

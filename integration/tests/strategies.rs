@@ -1,4 +1,5 @@
-//! Each strategy against providers of known speed and price, by one worker and by four: who gets how many requests.
+//! Each strategy against providers of known speed and price, by one worker and by four: who gets
+//! how many requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Providers behind TLS: verified by their authority and by name, told the right server name, refused otherwise.
+//! Providers behind TLS: verified by their authority and by name, given the right server name,
+//! refused otherwise.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,13 +14,13 @@ struct Case<'a> {
     names: &'a [&'a str],
     /// The host of its api_base.
     host: &'a str,
-    /// Further litellm_params; `CA` stands for the authority's file.
+    /// Further litellm_params; `CA` becomes the authority's file.
     params: &'a str,
     /// Whether SSL_CERT_FILE names the authority.
     known_to_the_system: bool,
 }
 
-/// The reply to one chat, and the server name that the provider was told.
+/// The reply to one chat, and the server name that the provider got.
 async fn chat(case: Case<'_>) -> (Reply, Option<String>) {
     let dir = TempDir::new().unwrap();
     let authority = Authority::new();

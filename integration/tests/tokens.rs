@@ -1,5 +1,5 @@
-//! What requests reserve of a limit of tokens: what they are going to take, and not the bytes of their images or the most
-//! that their answers may have.
+//! What requests reserve of a limit of tokens: what they are going to take, and not the bytes of
+//! their images or the most that their answers may have.
 
 use std::time::Duration;
 

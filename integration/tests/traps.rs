@@ -1,5 +1,6 @@
-//! A filter that traps takes nothing with it but the requests that it was looking at. `make testing-filter` builds one that
-//! traps on demand, and that holds Envoy's shared data to the contract of every store.
+//! A filter that traps takes nothing with it but the requests that it was looking at. `make
+//! testing-filter` builds one that traps on demand, and that holds Envoy's shared data to the
+//! contract of every store.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! A client that asks for a WebSocket learns that there is none, in a way that makes it go on with HTTP.
+//! A client that asks for a WebSocket learns that there is none, in a way that makes it go on with
+//! HTTP.
 
 use llm_balancer_integration::{World, raw};
 

@@ -1,4 +1,5 @@
-//! The event that tells a stream's usage, and which only we asked for, is withheld whatever line breaks and chunks it comes in.
+//! The event that tells a stream's usage, and which only we asked for, is withheld with every line
+//! breaks and chunks it comes in.
 
 use std::time::Duration;
 

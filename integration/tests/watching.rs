@@ -1,4 +1,5 @@
-//! What an operator sees: metrics on the admin port, one line of JSON for each request on stdout, and why a deployment was picked.
+//! What an operator sees: metrics on the admin port, one line of JSON for each request on stdout,
+//! and why a deployment was picked.
 
 use std::time::Duration;
 

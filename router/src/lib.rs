@@ -1,26 +1,68 @@
-//! The decisions of llm-balancer: which deployment serves a request, and what happens after it answered.
+//! The decisions of llm-balancer: which deployment serves a request, and what happens after its
+//! response.
 //!
-//! Nothing here knows the host, the clock or a source of randomness: all three come in as arguments, so the same code
-//! runs natively, under Node and inside Envoy. The folders depend on each other in one direction: each uses only those below it.
+//! Host, clock and source of randomness are arguments, so the same code runs natively, in Node and
+//! in Envoy. [`Router`] has one method for each event of a request. The folders below are in the
+//! order of their dependencies: each uses only those below it.
 
-pub mod router;
+mod router;
 
-pub mod attempt;
-pub mod failure;
-pub mod fleet;
-pub mod http;
-mod models;
-pub mod outcome;
-pub mod random;
-pub mod request;
+mod telemetry;
+
 mod select;
-pub mod state;
-mod strategy;
-pub mod stream;
-pub mod telemetry;
-pub mod upstream;
 
+mod fleet;
+
+mod attempt;
+
+mod models;
+
+mod upstream;
+
+mod failure;
+
+mod strategy;
+
+pub mod stream;
+
+mod state;
+
+mod request;
+
+mod http;
+
+mod outcome;
+mod random;
+
+pub use attempt::{Attempt, RetryState};
 pub use fleet::{Call, CallResult, FleetClient, RedisTransition};
+pub use http::headers::Headers;
+pub use http::reply::Reply;
+pub use http::retry_after::retry_after;
+pub use outcome::{Failure, Outcome};
+pub use random::{Random, SplitMix};
+pub use request::{Refusal, Request};
 pub use router::{
     Arrival, ErrorResponse, NeedsLease, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict,
 };
+pub use state::heartbeats::HEARTBEAT;
+pub use state::lease::Shortfall;
+pub use state::membership::Membership;
+pub use state::store::{Moment, Store, Version};
+pub use telemetry::access_log::AccessLogEntry;
+pub use telemetry::metrics::{Change, series};
+pub use upstream::usage::{Usage, UsageScanner};
+pub use upstream::usage_event_filter::{Passed, UsageEventFilter};
+pub use upstream::{answer_check, health};
+
+/// What only tests and examples use.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use crate::fleet::resp;
+    pub use crate::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
+    pub use crate::state::lease::Lease;
+    pub use crate::state::record::Record;
+    pub use crate::state::store::{Memory, contract};
+    pub use crate::state::time::{Minute, UnixMillis};
+    pub use crate::state::window::Window;
+}

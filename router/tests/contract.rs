@@ -13,7 +13,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use llm_balancer_router::state::store::{Memory, Store, Version, contract};
+use llm_balancer_router::testing::{Memory, contract};
+use llm_balancer_router::{Store, Version};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 #[story(unsupported = test)]

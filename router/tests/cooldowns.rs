@@ -13,8 +13,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Answer, CallResult, World, group};
-use llm_balancer_router::telemetry::metrics::Change;
+use common::{Answer, RequestResult, World, group};
+use llm_balancer_router::Change;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// Without retries, so that one request is one attempt.
@@ -36,7 +36,7 @@ fn serving(world: &mut World, requests: u32) -> Vec<String> {
     called
 }
 
-fn ok(world: &mut World) -> CallResult {
+fn ok(world: &mut World) -> RequestResult {
     world.chat("g", "", |_| Answer::Ok)
 }
 

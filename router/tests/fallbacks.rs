@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::{Answer, CallResult, World};
+use common::{Answer, RequestResult, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// One deployment for each group, named after it, and what else the file says.
@@ -26,7 +26,7 @@ fn world(groups: &[&str], settings: &str) -> World {
 }
 
 /// A request for `g`, which only these serve.
-fn ask(world: &mut World, members: &str, serving: &[&str]) -> CallResult {
+fn ask(world: &mut World, members: &str, serving: &[&str]) -> RequestResult {
     world.chat("g", members, |id| if serving.contains(&id) { Answer::Ok } else { Answer::Status(500) })
 }
 

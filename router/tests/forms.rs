@@ -13,7 +13,7 @@ mod cases;
 mod common;
 
 use cases::{Case, Entry, PARAMS, all, set};
-use common::{Answer, CallResult, Sent, World};
+use common::{Answer, RequestResult, Sent, World};
 use serde_json::Value;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
@@ -23,7 +23,7 @@ fn world() -> World {
     ))
 }
 
-fn post(case: &Case) -> CallResult {
+fn post(case: &Case) -> RequestResult {
     world().post(&case.path, &[("content-type", &case.content_type)], &case.body, |_| Answer::Ok)
 }
 

@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use common::{CHAT, NOON, group};
 use llm_balancer_config::read;
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::random::{Random, SplitMix};
-use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::Attempt;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{Arrival, ResponseSummary, Router, Step, StreamEnd};
+use llm_balancer_router::{Moment, Store, Version};
+use llm_balancer_router::{Random, SplitMix};
 
 /// A store that counts calls.
 #[derive(Default)]

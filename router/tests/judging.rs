@@ -15,7 +15,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Answer, World, group};
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::{Random, SplitMix};
 
 /// Workers over one store, which have heard of each other.
 fn workers(count: u32) -> Vec<World> {
@@ -36,8 +36,8 @@ fn beat(worlds: &mut [World]) {
 /// An attempt at one deployment; whether it cools down by then. `paris` is asked for by its id, which a cooldown does not stop.
 fn attempt(world: &mut World, answer: Answer) -> bool {
     world.chat("paris", "", |_| answer);
-    let (bytes, _) = llm_balancer_router::state::store::Store::get(&*world.store, "d/paris").unwrap();
-    let record = llm_balancer_router::state::record::Record::decode(&bytes).unwrap();
+    let (bytes, _) = llm_balancer_router::Store::get(&*world.store, "d/paris").unwrap();
+    let record = llm_balancer_router::testing::Record::decode(&bytes).unwrap();
     record.cooldown.active_until(world.now).is_some()
 }
 
@@ -112,6 +112,6 @@ fn successes_of_a_worker_without_further_requests_are_written_with_the_next_beat
         attempt(&mut worlds[1], Answer::Ok);
     }
     beat(&mut worlds);
-    let (bytes, _) = llm_balancer_router::state::store::Store::get(&*worlds[0].store, "d/paris").unwrap();
-    assert_eq!(llm_balancer_router::state::record::Record::decode(&bytes).unwrap().outcomes.successes, 100);
+    let (bytes, _) = llm_balancer_router::Store::get(&*worlds[0].store, "d/paris").unwrap();
+    assert_eq!(llm_balancer_router::testing::Record::decode(&bytes).unwrap().outcomes.successes, 100);
 }

@@ -13,10 +13,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Answer, CallResult, NOON, World, group};
+use common::{Answer, NOON, RequestResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
-fn ok(world: &mut World) -> CallResult {
+fn ok(world: &mut World) -> RequestResult {
     world.chat("g", "", |_| Answer::Ok)
 }
 
@@ -33,8 +33,8 @@ fn seconds<'r>(reply: &'r [(&'static str, String)]) -> Option<&'r str> {
 fn a_group_serves_what_its_minute_has_and_opens_when_the_minute_turns() {
     let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 20"));
     world.wait(10.0);
-    let told: Vec<CallResult> = (0..100).map(|_| ok(&mut world)).collect();
-    let (served, refused): (Vec<&CallResult>, Vec<&CallResult>) =
+    let told: Vec<RequestResult> = (0..100).map(|_| ok(&mut world)).collect();
+    let (served, refused): (Vec<&RequestResult>, Vec<&RequestResult>) =
         told.iter().partition(|told| told.status == 200);
     assert_eq!((served.len(), refused.len()), (40, 60));
     for told in refused {
@@ -53,7 +53,7 @@ fn a_full_deployment_is_passed_over_and_that_is_no_retry() {
     let yaml = group(&["paris"], ", rpm: 1, weight: 100")
         + &group(&["oslo"], ", rpm: 50, weight: 1").replace("model_list:\n", "");
     let mut world = World::of(&yaml);
-    let told: Vec<CallResult> = (0..20).map(|_| ok(&mut world)).collect();
+    let told: Vec<RequestResult> = (0..20).map(|_| ok(&mut world)).collect();
     assert_eq!(told.iter().filter(|told| told.called == ["paris"]).count(), 1);
     assert_eq!(told.iter().filter(|told| told.called == ["oslo"]).count(), 19);
     assert!(told.iter().all(|told| told.header("x-litellm-attempted-retries") == Some("0")));
@@ -166,7 +166,7 @@ fn limits_stand_in_the_item_in_litellm_params_or_in_model_info() {
 fn soft_limits_are_weights_alone() {
     let yaml = group(&["paris"], ", rpm: 9") + &group(&["oslo"], ", rpm: 1").replace("model_list:\n", "");
     let mut world = World::of(&(yaml + "llm_balancer: {limits: soft}\n"));
-    let told: Vec<CallResult> = (0..1000).map(|_| ok(&mut world)).collect();
+    let told: Vec<RequestResult> = (0..1000).map(|_| ok(&mut world)).collect();
     assert!(
         told.iter().all(|told| told.status == 200 && told.header("x-ratelimit-limit-requests").is_none())
     );

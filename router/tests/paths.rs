@@ -15,11 +15,11 @@ use std::fmt::Write as _;
 use std::{env, fs};
 
 use common::{Answer, World};
-use llm_balancer_router::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
+use llm_balancer_router::testing::{BodyKind, MODEL_ROUTES, ModelRoute};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/paths.txt");
 
-/// The URL that a deployment is asked at, or `-` where its provider shortfall the route.
+/// The URL that a deployment is asked at, or `-` where its provider lacks the route.
 fn url(params: &str, route: ModelRoute) -> String {
     let yaml = format!("model_list:\n- model_name: g\n  litellm_params: {params}\n");
     let form = "--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ng\r\n--b--\r\n";

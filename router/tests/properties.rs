@@ -17,14 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, read};
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::reply::Reply;
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Reply;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Memory;
+use llm_balancer_router::testing::Record;
 use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, Verdict};
+use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{Moment, Store, Version};
 use proptest::prelude::*;
 
 /// The turn of a minute.
@@ -89,7 +90,7 @@ enum Deed {
     /// A request comes that may take so many tokens.
     Begin(u64),
     /// One of its requests is answered, with so many tokens if the answer tells.
-    StreamEnd(usize, Option<u64>),
+    End(usize, Option<u64>),
     /// One of its requests fails with a status (0: no connection, 1: no answer in time), and is sent again if that is
     /// the verdict.
     Fail(usize, u16),
@@ -123,7 +124,7 @@ struct Simulation {
     now: Cell<Duration>,
     workers: Vec<RefCell<Worker>>,
     books: RefCell<Books>,
-    /// NoDeployment interrupts anybody, so what was so before a decision was so during it.
+    /// Nothing interrupts a decision, so what is true before it is true during it.
     is_quiet: Cell<bool>,
 }
 
@@ -180,7 +181,7 @@ impl Simulation {
         let nth = |nth: usize, open: &[Attempt]| nth.checked_rem(open.len());
         match deed {
             Deed::Begin(most) => self.send(worker, most, None, store),
-            Deed::StreamEnd(which, tokens) => {
+            Deed::End(which, tokens) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
                 let ended = ResponseSummary {
@@ -360,7 +361,7 @@ impl Simulation {
         );
     }
 
-    /// NoDeployment was refused while there was room, and `retry-after` is the first chance, in whole seconds.
+    /// No request was refused while there was room, and `retry-after` is the first chance, in whole seconds.
     fn check_refusal(&self, reply: &Reply, most: u64) {
         assert_eq!(reply.status, 429, "{reply:?}");
         let places = 0..self.setting.limits.len();
@@ -469,7 +470,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
     let status = proptest::sample::select(vec![0, 1, 400, 401, 404, 429, 500, 503]);
     prop_oneof![
         8 => (0..200_u64).prop_map(Deed::Begin),
-        4 => (any::<usize>(), some(0..300_u64)).prop_map(|(which, tokens)| Deed::StreamEnd(which, tokens)),
+        4 => (any::<usize>(), some(0..300_u64)).prop_map(|(which, tokens)| Deed::End(which, tokens)),
         2 => (any::<usize>(), status).prop_map(|(which, status)| Deed::Fail(which, status)),
         1 => any::<usize>().prop_map(Deed::Leave),
     ]

@@ -15,8 +15,8 @@ mod common;
 use std::time::Duration;
 
 use common::{World, group};
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::Attempt;
+use llm_balancer_router::{Random, SplitMix};
 
 const STRATEGIES: [&str; 3] = ["least-busy", "usage-based-routing", "latency-based-routing"];
 

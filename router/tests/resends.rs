@@ -94,7 +94,7 @@ fn retries_are_left_for_what_counts() {
 
 const STRICT: &str = r#"{"object":"error","message":"[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not permitted'}]","type":"BadRequestError","code":400}"#;
 
-fn sent(told: &common::CallResult) -> &str {
+fn sent(told: &common::RequestResult) -> &str {
     &told.sent.as_ref().unwrap().body
 }
 

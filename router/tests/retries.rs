@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, CallResult, World, group};
+use common::{Answer, RequestResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 const CITIES: [&str; 3] = ["paris", "oslo", "rome"];
@@ -18,7 +18,7 @@ fn cities(settings: &str) -> World {
     World::of(&(group(&CITIES, "") + settings))
 }
 
-fn sorted(told: &CallResult) -> Vec<&str> {
+fn sorted(told: &RequestResult) -> Vec<&str> {
     let mut called: Vec<&str> = told.called.iter().map(String::as_str).collect();
     called.sort_unstable();
     called

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, CallResult, World};
+use common::{Answer, RequestResult, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// A group of which one deployment serves chats alone, one is Azure's, and one has every route.
@@ -23,7 +23,7 @@ model_list:
 router_settings: {fallbacks: [{falls-back: [g]}]}
 ";
 
-fn post(world: &mut World, path: &str, model: &str) -> CallResult {
+fn post(world: &mut World, path: &str, model: &str) -> RequestResult {
     world.post(path, &[], format!(r#"{{"model":"{model}","input":"hi"}}"#).as_bytes(), |_| Answer::Ok)
 }
 

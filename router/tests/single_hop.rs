@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, CallResult, World, group};
+use common::{Answer, RequestResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn world(members: &[&str], params: &str, settings: &str) -> World {
@@ -22,7 +22,7 @@ fn world(members: &[&str], params: &str, settings: &str) -> World {
 const OTHER: &str =
     "- {model_name: other, litellm_params: {model: openai/m, api_key: k}, model_info: {id: oslo}}\n";
 
-fn sent<'a>(told: &'a CallResult, name: &str) -> &'a str {
+fn sent<'a>(told: &'a RequestResult, name: &str) -> &'a str {
     told.sent.as_ref().expect("it was sent").header(name)
 }
 

@@ -12,10 +12,10 @@
 mod common;
 
 use common::{Answer, CHAT, World, group};
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::store::{Moment, Store};
+use llm_balancer_router::Failure;
+use llm_balancer_router::SplitMix;
 use llm_balancer_router::{Arrival, ErrorResponse, Step, Verdict};
+use llm_balancer_router::{Moment, Store};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn served(world: &mut World, requests: u32) -> usize {
@@ -52,7 +52,7 @@ fn a_pause_of_the_whole_process_kills_nobody() {
     let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
     let mut other = one.beside(2);
     let attempt = other.begin("g", "").unwrap();
-    // NoDeployment beats for ten minutes; both wake up, one before the other.
+    // No worker beats for ten minutes; both wake up, one before the other.
     other.wait(600.0);
     one.wait(600.0);
     assert!(one.begin("g", "").is_err(), "it is still in flight");

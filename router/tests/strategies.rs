@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::{Answer, CHAT, CallResult, World, group};
+use common::{Answer, CHAT, RequestResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn by(strategy: &str, ids: &[&str]) -> World {
@@ -25,7 +25,7 @@ fn share(world: &mut World, requests: usize, id: &str) -> usize {
     (0..requests).filter(|_| world.chat("g", "", |_| Answer::Ok).called == [id]).count()
 }
 
-fn tell(world: &mut World, id: &str, answer: Answer) -> CallResult {
+fn tell(world: &mut World, id: &str, answer: Answer) -> RequestResult {
     world.chat(id, "", |_| answer)
 }
 
@@ -60,7 +60,7 @@ fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
         let mut one = by(strategy, &["paris", "oslo"]);
         let mut other = one.beside(2);
         tell(&mut one, "paris", Answer::Used(500, 5000));
-        let told: Vec<CallResult> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
+        let told: Vec<RequestResult> = (0..9).map(|_| other.chat("g", "", |_| Answer::Used(1, 9))).collect();
         assert!(told.iter().skip(1).all(|told| told.called == ["oslo"]), "{strategy}: {told:?}");
         other.wait(60.0);
         assert!(share(&mut other, 10, "paris") > 0, "the minute has turned");
@@ -134,10 +134,9 @@ fn no_answer_in_time_counts_as_a_slow_one() {
     let attempt = world.begin("g", "").unwrap();
     assert_eq!(world.id(&attempt), "stuck");
     world.wait(30.0);
-    let failure = llm_balancer_router::outcome::Failure::TimedOut;
-    let random = &mut llm_balancer_router::random::SplitMix::new(1);
-    let mut moment =
-        llm_balancer_router::state::store::Moment { now: world.now, random, store: &*world.store };
+    let failure = llm_balancer_router::Failure::TimedOut;
+    let random = &mut llm_balancer_router::SplitMix::new(1);
+    let mut moment = llm_balancer_router::Moment { now: world.now, random, store: &*world.store };
     drop(world.router.on_attempt_failed(attempt, failure, &Default::default, &mut moment));
     assert_eq!(share(&mut world, 10, "fine"), 10);
 }
@@ -328,9 +327,7 @@ fn measured_workers(count: u32) -> Vec<World> {
 
 /// Milliseconds that vary by a fifth in both directions, at random.
 fn about(milliseconds: u64, nth: usize) -> u64 {
-    let random = llm_balancer_router::random::Random::fraction(
-        &mut llm_balancer_router::random::SplitMix::new(nth as u64),
-    );
+    let random = llm_balancer_router::Random::fraction(&mut llm_balancer_router::SplitMix::new(nth as u64));
     (milliseconds as f64 * (0.8 + 0.4 * random)) as u64
 }
 

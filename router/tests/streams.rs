@@ -8,8 +8,8 @@
     reason = "a test that cannot go on, or overflows, has failed"
 )]
 
-use llm_balancer_router::upstream::usage::{Usage, UsageScanner};
-use llm_balancer_router::upstream::usage_event_filter::{Passed, UsageEventFilter};
+use llm_balancer_router::{Passed, UsageEventFilter};
+use llm_balancer_router::{Usage, UsageScanner};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -9,7 +9,7 @@
     reason = "a story that cannot go on, or overflows, has failed"
 )]
 
-use llm_balancer_router::telemetry::metrics::Change::{self, Add, Gauge, GaugeDelta, Observe};
+use llm_balancer_router::Change::{self, Add, Gauge, GaugeDelta, Observe};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 mod common;

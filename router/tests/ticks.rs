@@ -18,12 +18,13 @@ use std::time::Duration;
 use common::{NOON, group};
 use llm_balancer_config::read;
 use llm_balancer_router::Router;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::lease::Lease;
-use llm_balancer_router::state::record::Record;
-use llm_balancer_router::state::store::{Memory, Moment, Store, Version};
-use llm_balancer_router::state::time::{Minute, UnixMillis};
-use llm_balancer_router::state::window::Window;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::testing::Lease;
+use llm_balancer_router::testing::Memory;
+use llm_balancer_router::testing::Record;
+use llm_balancer_router::testing::Window;
+use llm_balancer_router::testing::{Minute, UnixMillis};
+use llm_balancer_router::{Moment, Store, Version};
 
 #[derive(Default)]
 struct Counting {

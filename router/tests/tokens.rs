@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::{Answer, CallResult, World, group};
+use common::{Answer, RequestResult, World, group};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// A message of so many tokens, its names and braces included, in place of the empty list of messages.
@@ -34,7 +34,7 @@ fn two_sizes(small: &str, large: &str) -> String {
         + &group(&["large"], &format!(", tpm: 100000{large}")).replace("model_list:\n", "")
 }
 
-fn left(told: &CallResult) -> u64 {
+fn left(told: &RequestResult) -> u64 {
     told.header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap()
 }
 

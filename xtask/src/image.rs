@@ -1,5 +1,6 @@
-//! The filter as an image that registries keep and meshes pull: an OCI image layout with the "compat" variant of wasm images, which
-//! is an ordinary image whose only layer holds `plugin.wasm`. The agent of Istio, Envoy Gateway and image volumes of Kubernetes read it.
+//! The filter as an image that registries keep and meshes pull: an OCI image layout with the
+//! "compat" variant of wasm images, which is an ordinary image whose only layer holds
+//! `plugin.wasm`. The agent of Istio, Envoy Gateway and image volumes of Kubernetes read it.
 //!
 //! The same filter makes the same digest: no clock, no user and no order of a folder gets into it.
 
@@ -19,7 +20,8 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The name by which the filter is found in its layer.
 const PLUGIN: &str = "plugin.wasm";
 
-/// Writes the layout into a folder, which is emptied first. Returns the digest of the image: `sha256:..`.
+/// Writes the layout into a folder, which is emptied first. Returns the digest of the image:
+/// `sha256:..`.
 pub fn pack(filter: &[u8], version: &str, folder: &Path) -> io::Result<String> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;

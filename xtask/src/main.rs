@@ -1,4 +1,5 @@
-//! `make image-wasm`: packs the built filter as an OCI image, with a bill of materials beside it, and prints the digest.
+//! `make image-wasm`: packs the built filter as an OCI image, with a bill of materials beside it,
+//! and prints the digest.
 
 use std::fs;
 use std::io::{Error, Result};

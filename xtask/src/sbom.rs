@@ -1,5 +1,5 @@
-//! What the filter is made of: a CycloneDX bill of materials from `cargo metadata`, of the crates that are compiled into it
-//! and no others.
+//! What the filter is made of: a CycloneDX bill of materials from `cargo metadata`, of the crates
+//! that are compiled into it and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::cli::CheckArgs;
 use crate::support::colors::{self, BOLD, GREEN, RED};
 use crate::support::config_file::ConfigFile;
+use crate::support::counted::counted;
 use crate::support::environment;
 use crate::support::failure::Failure;
 
@@ -24,13 +25,11 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     for remark in variables.into_iter().chain(proxies).chain(environment::cas(&config)) {
         anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
     }
-    let count = config.deployments.len();
-    let deployments = if count == 1 { "deployment" } else { "deployments" };
+    let deployments = counted(config.deployments.len(), "deployment");
     let skipped = match config.skipped.len() {
         0 => String::new(),
-        1 => ", 1 name skipped".to_owned(),
-        names => format!(", {names} names skipped"),
+        names => format!(", {} skipped", counted(names, "name")),
     };
-    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {count} {deployments}{skipped}");
+    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {deployments}{skipped}");
     Ok(ExitCode::SUCCESS)
 }

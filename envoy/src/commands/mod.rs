@@ -3,9 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{ColorChoice, CommandFactory, Parser};
 
-use crate::cli::{Cli, Color, Command};
+use crate::cli::{Cli, Command};
 use crate::support::colors::RED;
 use crate::support::failure::Failure;
 
@@ -27,7 +27,7 @@ pub fn run() -> ExitCode {
             clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        (None, None) => Err(Failure::Usage("give a --config FILE; --help tells more".to_owned())),
+        (None, None) => Err(Failure::Usage("--config FILE is missing; --help lists the options".to_owned())),
     };
     done.unwrap_or_else(|failure| {
         anstream::eprintln!("{RED}llm-balancer{RED:#}: {failure}");
@@ -36,11 +36,11 @@ pub fn run() -> ExitCode {
 }
 
 /// Applies `--color` to standard output and standard error.
-fn paint(color: Color) {
+fn paint(color: ColorChoice) {
     let choice = match color {
-        Color::Auto => anstream::ColorChoice::Auto,
-        Color::Always => anstream::ColorChoice::Always,
-        Color::Never => anstream::ColorChoice::Never,
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
     };
     choice.write_global();
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use llm_balancer_config::Config;
+
 use crate::cli::ServeArgs;
-use crate::render::{Options, Resources, Revision, XdsFiles, live_bootstrap, proxy_variables};
+use crate::render::{Options, Resources, Revision, live_bootstrap, proxy_variables};
 use crate::serve::admin::Admin;
 use crate::serve::events::Events;
 use crate::serve::file_watcher::FileWatcher;
@@ -17,40 +19,24 @@ use crate::support::config_file::{ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
 use crate::support::{ca_bundle, embedded_filter, files, listen};
 
+const FILTER: &str = "filter.wasm";
+const BOOTSTRAP: &str = "bootstrap.json";
+
 /// Serves until Envoy ends or a signal ends it. The exit code is Envoy's.
 pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // Before there is anything to clean up.
     let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
     let LoadedConfig { config, text, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
     let watcher = FileWatcher::new(files);
-    let filter = embedded_filter::bytes()?;
-    let address = listen::address(&args.listen, &config)?;
-    let system_cas = ca_bundle::find(&config)?;
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
-    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
-
-    let folder = RuntimeFolder::new()
-        .map_err(|error| Failure::Io(format!("cannot make a temporary folder: {error}")))?;
-    let options = Options {
-        listen: ports.clients,
-        admin_port: ports.admin,
-        metrics: ports.metrics,
-        filter: folder.filter().display().to_string(),
-        system_cas,
-        redis_socket: folder.redis_socket(&config)?,
-    };
-    let cannot_write = |error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display()));
-    let xds_files = XdsFiles::of(folder.path());
-    let bootstrap = live_bootstrap(&config, &options, &xds_files).to_string();
-    files::write_private(&folder.filter(), filter)
-        .and_then(|()| files::write_private(&folder.bootstrap(), bootstrap.as_bytes()))
-        .map_err(|error| cannot_write(error.to_string()))?;
-    let xds = FileXds::new(Admin::new(ports.admin), xds_files, events.stopping.clone());
+    let folder = RuntimeFolder::new()?;
+    let options = options(args, &config, &folder)?;
+    write_bootstrap(&config, &options, &folder)?;
+    let xds = FileXds::new(Admin::new(options.admin_port), folder.path(), events.stopping.clone());
     let first = Resources::new(Revision::FIRST, &config, &text, &options);
-    let revisions = Revisions::first(xds, first).map_err(cannot_write)?;
-
-    let mut command = command(&envoy, &folder.bootstrap(), args);
+    let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
+    let mut command = command(&envoy, &folder.file(BOOTSTRAP), args);
     command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
     let child = envoy_process::spawn(command)
         .map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
@@ -70,11 +56,35 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     supervisor.run().map(ExitCode::from)
 }
 
+/// Addresses that are free, and files of this run.
+fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<Options, Failure> {
+    let address = listen::address(&args.listen, config)?;
+    let system_cas = ca_bundle::find(config)?;
+    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
+    Ok(Options {
+        listen: ports.clients,
+        admin_port: ports.admin,
+        metrics: ports.metrics,
+        filter: folder.file(FILTER).display().to_string(),
+        system_cas,
+        redis_socket: folder.redis_socket(config)?,
+    })
+}
+
+fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
+    let filter = embedded_filter::bytes()?;
+    let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
+    files::write_private(&folder.file(FILTER), filter)
+        .and_then(|()| files::write_private(&folder.file(BOOTSTRAP), bootstrap.as_bytes()))
+        .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))
+}
+
 fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {
     let mut command = Command::new(envoy);
     command.arg("--config-path").arg(bootstrap);
     command.args(["--log-level", &args.log_level]);
-    // Hot restart shares memory under a number, which two instances on one machine would have to agree on.
+    // Hot restart shares memory under a number, which two instances on one machine would have to
+    // agree on.
     command.arg("--disable-hot-restart");
     // Flush the access log every second; Envoy's default is ten.
     command.args(["--file-flush-interval-msec", "1000"]);

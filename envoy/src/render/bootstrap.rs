@@ -1,20 +1,14 @@
-//! The bootstrap: two listeners, the filter between them, and a cluster for each place that a deployment is served from;
-//! a third listener where there is Redis, another one where metrics are asked for.
-//!
-//! ```text
-//! client ── edge ── cluster "attempts" ── listener "attempts" ── the deployment's cluster ── provider
-//!           replays the body when the     the filter decides
-//!           filter asks for a retry       for this attempt
-//! ```
+//! One bootstrap with everything, and the lists that `dynamic` shares: clusters, and the listeners
+//! behind the edge.
 
-use llm_balancer_config::{Config, names};
+use llm_balancer_config::{Config, Deployment, names};
 use serde_json::{Value, json};
 
 use super::message::with;
 use super::options::Options;
-use super::{attempts, deployment_cluster, edge, forward_proxy, metrics_listener, process, redis_hop};
+use super::{attempts, edge, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster};
 
-/// The bootstrap for a configuration and the text that it was read from, which the filter reads again.
+/// The bootstrap for a configuration and its text, which the filter parses again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     let routes = edge::routes(config, names::ATTEMPTS);
     let mut listeners = vec![edge::listener(options.listen, ("route_config", routes))];
@@ -25,11 +19,16 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     with(process::process(config, options), "static_resources", resources)
 }
 
-/// All clusters; `attempts` is the name of the one that leads to the filter.
+/// All clusters. `attempts` names the one to the filter.
 pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Vec<Value> {
     let mut clusters = vec![attempts::cluster(attempts)];
+    // One for each deployment (docs/decisions/one-cluster-per-deployment.md).
     clusters.extend(config.deployments.iter().map(|deployment| {
-        deployment_cluster::cluster(deployment, config.proxies.of(&deployment.endpoint), &options.system_cas)
+        let Deployment { cluster, endpoint, .. } = deployment;
+        match config.proxies.of(endpoint) {
+            Some(proxy) => forward_proxy::deployment(cluster, endpoint, proxy, &options.system_cas),
+            None => upstream_cluster::direct(cluster, endpoint, &options.system_cas),
+        }
     }));
     clusters.extend(forward_proxy::cluster(config, &options.system_cas));
     if let Some(redis) = &config.redis {
@@ -38,7 +37,7 @@ pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Ve
     clusters
 }
 
-/// The listeners behind the edge.
+/// The listeners behind the edge. `attempts` names the one with the filter.
 pub(super) fn behind(attempts: &str, config: &Config, text: &str, options: &Options) -> Vec<Value> {
     let attempts = attempts::listener(attempts, config, text, &options.filter);
     let redis = config.redis.as_ref().map(|_| redis_hop::listener(&options.redis_socket));

@@ -1,5 +1,5 @@
-//! The configuration of an Envoy that `serve` runs: the bootstrap holds the edge, and names files for everything that
-//! changes with a reload. Envoy re-reads a file when another takes its place.
+//! The configuration of an Envoy that `serve` runs: the bootstrap holds the edge, and names files
+//! for everything that changes with a reload. Envoy re-reads a file when another takes its place.
 //!
 //! ```text
 //! edge ── routes ─┬─ attempts-1 ── the filter with the first configuration, while it has connections
@@ -18,25 +18,30 @@ use super::message::{typed, with};
 use super::options::Options;
 use super::{edge, metrics_listener, process};
 
-/// The files with what changes.
-#[derive(Clone, Debug)]
-pub(crate) struct XdsFiles {
-    pub(crate) clusters: PathBuf,
+/// What changes with a reload. Each type has a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ResourceType {
+    Clusters,
     /// All listeners but the edge.
-    pub(crate) listeners: PathBuf,
+    Listeners,
     /// The edge's routes.
-    pub(crate) routes: PathBuf,
+    Routes,
 }
 
-impl XdsFiles {
-    /// In this folder.
-    pub(crate) fn of(folder: &Path) -> Self {
-        let file = |name| folder.join(name);
-        Self {
-            clusters: file("clusters.json"),
-            listeners: file("listeners.json"),
-            routes: file("routes.json"),
+impl ResourceType {
+    pub(crate) const ALL: [Self; 3] = [Self::Clusters, Self::Listeners, Self::Routes];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Clusters => "clusters",
+            Self::Listeners => "listeners",
+            Self::Routes => "routes",
         }
+    }
+
+    /// The file in the runtime folder.
+    pub(crate) fn file(self, folder: &Path) -> PathBuf {
+        folder.join(self.name()).with_extension("json")
     }
 }
 
@@ -71,8 +76,8 @@ pub(crate) struct Resources {
     pub(crate) clusters: BTreeMap<String, String>,
     /// JSON by name: the filter's listener, and those to Redis and to forward proxies.
     pub(crate) listeners: BTreeMap<String, String>,
-    /// Sends every request to the filter's listener.
-    pub(crate) routes: Value,
+    /// JSON by name: the edge's routes, which send every request to the filter's listener.
+    pub(crate) routes: BTreeMap<String, String>,
 }
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
@@ -87,7 +92,31 @@ impl Resources {
             revision,
             clusters: by_name(CLUSTER, clusters(&attempts, config, options)),
             listeners: by_name(LISTENER, behind(&attempts, config, text, options)),
-            routes: typed(ROUTES, edge::routes(config, &attempts)),
+            routes: by_name(ROUTES, vec![edge::routes(config, &attempts)]),
+        }
+    }
+
+    /// JSON by name.
+    pub(crate) fn of(&self, of: ResourceType) -> &BTreeMap<String, String> {
+        match of {
+            ResourceType::Clusters => &self.clusters,
+            ResourceType::Listeners => &self.listeners,
+            ResourceType::Routes => &self.routes,
+        }
+    }
+
+    /// Adds a route that answers 503 to load balancers that ask for readiness.
+    pub(crate) fn refuse_readiness(&mut self) {
+        let refused = json!({
+            "match": {"path": "/health/readiness"},
+            "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
+        });
+        for json in self.routes.values_mut() {
+            let mut routes: Value = serde_json::from_str(json).unwrap_or_default();
+            if let Some(Value::Array(routes)) = routes.pointer_mut("/virtual_hosts/0/routes") {
+                routes.insert(0, refused.clone());
+            }
+            *json = routes.to_string();
         }
     }
 }
@@ -111,31 +140,20 @@ fn by_name(kind: &str, resources: Vec<Value>) -> BTreeMap<String, String> {
     resources.into_iter().map(|resource| (name(&resource), typed(kind, resource).to_string())).collect()
 }
 
-/// The same routes, with 503 for load balancers that ask for readiness.
-pub(crate) fn readiness_refused(mut routes: Value) -> Value {
-    let refused = json!({
-        "match": {"path": "/health/readiness"},
-        "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
-    });
-    if let Some(Value::Array(routes)) = routes.pointer_mut("/virtual_hosts/0/routes") {
-        routes.insert(0, refused);
-    }
-    routes
-}
-
-/// The bootstrap, which names the files.
-pub(crate) fn live_bootstrap(config: &Config, options: &Options, files: &XdsFiles) -> Value {
-    let routes = json!({"route_config_name": edge::EDGE, "config_source": source(&files.routes)});
+/// The bootstrap, which names the files in this folder.
+pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) -> Value {
+    let routes =
+        json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes, folder)});
     let (mut listeners, mut clusters) = (vec![edge::listener(options.listen, ("rds", routes))], Vec::new());
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
     let bootstrap = with(process::process(config, options), "static_resources", resources);
-    let sources = json!({"cds_config": source(&files.clusters), "lds_config": source(&files.listeners)});
+    let sources = json!({"cds_config": source(ResourceType::Clusters, folder), "lds_config": source(ResourceType::Listeners, folder)});
     with(bootstrap, "dynamic_resources", sources)
 }
 
-fn source(file: &Path) -> Value {
-    json!({"path_config_source": {"path": file.display().to_string()}, "resource_api_version": "V3"})
+fn source(of: ResourceType, folder: &Path) -> Value {
+    json!({"path_config_source": {"path": of.file(folder).display().to_string()}, "resource_api_version": "V3"})
 }
 
 #[cfg(test)]

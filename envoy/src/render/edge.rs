@@ -1,4 +1,5 @@
-//! The listener for clients: it keeps the body of a request and sends it again for as long as the filter asks for that.
+//! The listener for clients. It buffers the body of a request and retries while the filter asks for
+//! it.
 
 use std::net::SocketAddr;
 
@@ -11,14 +12,16 @@ use super::message::{http_connection_manager, listener_address, router, typed, w
 /// Name of the listener, and of its routes.
 pub(super) const EDGE: &str = "edge";
 
-/// What the replay buffer needs beyond the body: a request above it is sent, but never again.
+/// Bytes of the replay buffer beyond the body. A request above the buffer is sent once and never
+/// retried.
 const REPLAY_SLACK: u64 = 1024 * 1024;
 
-/// The listener with its routes, or with word of where they are found.
+/// The listener. `routes` is the field of the connection manager that has them: inline, or the
+/// source to load them from.
 pub(super) fn listener(listen: SocketAddr, routes: (&str, Value)) -> Value {
     json!({
         "name": EDGE,
-        // What `/drain_listeners?inboundonly` closes: the others are needed by requests that are under way.
+        // For `/drain_listeners?inboundonly`: requests in flight need the other listeners.
         "traffic_direction": "INBOUND",
         "address": listener_address(listen),
         "filter_chains": http_connection_manager(manager(routes)),
@@ -29,20 +32,21 @@ fn manager((kind, routes): (&str, Value)) -> Value {
     let manager = json!({
         "stat_prefix": EDGE,
         "codec_type": "AUTO",
-        // The connection says who the client is, and nobody counts as internal (an empty list would stand for loopback
-        // and the private networks): only then does Envoy drop the x-envoy- headers with which a client could set
-        // timeouts and retries, and an x-request-id that would become the id of the stream.
+        // The connection identifies the client, and no address is internal: only then does Envoy
+        // drop the x-envoy- headers with which a client could set timeouts and retries, and an
+        // x-request-id that would become the id of the stream. An empty message would make loopback
+        // and private networks internal (seen in 1.40).
         "use_remote_address": true,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 32}]},
         "skip_xff_append": true,
-        // Paths are left as they are: models' names hold slashes and colons, and `/` written as %2F is not a slash.
-        // An answer may be silent for as long as the provider's timeout lets it be.
+        // No path normalization: names of models hold slashes and colons, and %2F is not a slash.
+        // No idle timeout: the filter times out answers, by the deployment's timeout.
         "stream_idle_timeout": "0s",
-        // Until a request is complete it holds memory and has no other timeout. Ten seconds suffice for headers;
-        // 64 MiB in five minutes are 1.8 Mbit/s.
+        // An incomplete request holds memory and has no other timeout. 64 MiB in five minutes are
+        // 1.8 Mbit/s.
         "request_headers_timeout": "10s",
         "request_timeout": "300s",
-        // Envoy's advice for listeners that face clients.
+        // As Envoy recommends for edge proxies (best_practices/edge).
         "http2_protocol_options": {
             "max_concurrent_streams": 100,
             "initial_stream_window_size": 65_536,
@@ -54,7 +58,8 @@ fn manager((kind, routes): (&str, Value)) -> Value {
     with(manager, kind, routes)
 }
 
-/// All requests go to one listener, and so to one configuration of the filter, with every attempt that they make.
+/// Routes to one listener, so that all attempts of a request see the same configuration of the
+/// filter.
 pub(super) fn routes(config: &Config, attempts: &str) -> Value {
     json!({"name": EDGE, "virtual_hosts": [virtual_host(config, attempts)]})
 }
@@ -68,14 +73,14 @@ fn virtual_host(config: &Config, attempts: &str) -> Value {
             "header": {"key": names::CLIENT, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
             "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
         }],
-        // By which a client can be told which line of the access log is about it.
+        // The id in the access log.
         "response_headers_to_add": [{
             "header": {"key": "x-litellm-call-id", "value": format!("%REQ({})%", names::STREAM_ID)},
             "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
         }],
-        // A client has no say in where a request goes, whatever becomes of the filter.
+        // Only the filter may choose the cluster.
         "request_headers_to_remove": [names::CLUSTER],
-        // What the parts of the process tell each other; and where a provider would have the client go.
+        // Headers between the filter and the edge, and a redirect of the provider.
         "response_headers_to_remove": [names::RETRY, names::REUSED, "location"],
         "routes": [{
             "match": {"prefix": "/"},
@@ -85,23 +90,24 @@ fn virtual_host(config: &Config, attempts: &str) -> Value {
     })
 }
 
-/// A body can count double against the limit while it moves through Envoy's buffers.
+/// Bytes. A body may count twice while it moves through Envoy's buffers.
 fn replay_limit(max_body_bytes: u64) -> u64 {
     max_body_bytes.saturating_mul(2).saturating_add(REPLAY_SLACK)
 }
 
-/// The filter says when to try again; what else is retried are failures of the way to the filter.
+/// Retries on the filter's header, and on failures of the connection to the filter.
 fn retry_policy(config: &Config) -> Value {
     json!({
         "retry_on": "retriable-headers,reset,connect-failure",
         "retriable_headers": [{"name": names::RETRY, "string_match": {"exact": "1"}}],
         "num_retries": max_edge_retries(config),
-        // Nobody is spared by waiting: the next attempt goes to another deployment. The filter waits where one must.
+        // No back-off here: the next attempt goes to another deployment, and the filter waits where
+        // it must.
         "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.001s"},
     })
 }
 
-/// Unpacks requests with `content-encoding: gzip`; answers pass as the provider sent them.
+/// Decompresses requests with `content-encoding: gzip`, not answers.
 fn gunzip() -> Value {
     let gzip = "envoy.compression.gzip.decompressor";
     json!({

@@ -1,11 +1,11 @@
-//! Providers that only a forward proxy reaches (docs/decisions/forward-proxies.md).
+//! Providers behind a forward proxy (docs/decisions/forward-proxies.md).
 //!
 //! ```text
 //! https: the deployment's cluster ── TLS to the provider ── listener "forward-proxy-.." ── CONNECT host:port ── proxy ── provider
 //! http:  the deployment's cluster ── GET http://host/.. ── proxy ── provider
 //! ```
 //!
-//! The provider's name is resolved by the proxy in both cases: behind such a proxy it often cannot be resolved here.
+//! The proxy resolves the provider's name, which often cannot be resolved here.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,20 @@ use serde_json::{Value, json};
 use super::message::{http1, http1_options, socket_address, typed, with};
 use super::upstream_cluster::{IDLE_TIMEOUT, Lookup, at, is_name, tcp_keepalive, transport_socket};
 
-/// The metadata of a provider's address that tells the tunnel where to lead.
+/// Metadata of an endpoint: the target of the tunnel.
 const TUNNEL: &str = "llm_balancer.tunnel";
 const TARGET: &str = "target";
 
-/// Reading before the proxy has answered is how Envoy notices that an attempt was given up meanwhile: without it, tunnels
-/// through a proxy that hangs are never closed. A TLS handshake begins with a few hundred bytes.
+/// Bytes. Envoy reads before the proxy has answered, and so notices an attempt that was given up:
+/// without it, tunnels through a hanging proxy are never closed. A TLS handshake begins with a few
+/// hundred bytes.
 const EARLY_DATA: u32 = 16 * 1024;
 
-/// None: an answer may be silent for as long as its deployment's timeout allows, and a tunnel that is used by no request
-/// is closed by the deployment's cluster.
+/// No limit: the filter times out answers, and the deployment's cluster closes an idle tunnel.
 const TUNNEL_IDLE_TIMEOUT: &str = "0s";
 
-/// Variables that Envoy has to find in its environment, each with the value of `proxy-authorization`.
-pub fn variables(config: &Config) -> BTreeMap<&'static str, Secret> {
+/// Variables that Envoy's environment needs, each with the value of `proxy-authorization`.
+pub(crate) fn variables(config: &Config) -> BTreeMap<&'static str, Secret> {
     let used = config.deployments.iter().filter_map(|it| Some((it, config.proxies.of(&it.endpoint)?)));
     let variable = |(deployment, proxy): (&Deployment, &Proxy)| {
         let login = proxy.login.as_ref().filter(|_| !proxy.in_file)?;
@@ -38,7 +38,7 @@ pub fn variables(config: &Config) -> BTreeMap<&'static str, Secret> {
     used.filter_map(variable).collect()
 }
 
-/// One for each scheme, since each has a proxy of its own.
+/// One per scheme, since each scheme has a proxy of its own.
 fn variable(endpoint: &Endpoint) -> &'static str {
     if endpoint.tls == Tls::Off { names::HTTP_PROXY_AUTHORIZATION } else { names::HTTPS_PROXY_AUTHORIZATION }
 }
@@ -47,29 +47,29 @@ fn basic(login: &Secret) -> String {
     format!("Basic {}", BASE64.encode(login.reveal().as_bytes()))
 }
 
-/// The header that opens the proxy. Its value stands in Envoy's environment, unless the file itself holds it.
+/// The proxy's credentials, which come from Envoy's environment unless the file has them.
 fn authorization(proxy: &Proxy, endpoint: &Endpoint) -> Option<Value> {
     let login = proxy.login.as_ref()?;
     let value = if proxy.in_file { basic(login) } else { format!("%ENVIRONMENT({})%", variable(endpoint)) };
     Some(json!({"key": "proxy-authorization", "value": value}))
 }
 
-/// The proxy of the deployments that are reached through a tunnel, with one of their endpoints.
+/// The proxy for tunnels, with one of the endpoints behind it.
 fn tunnelled(config: &Config) -> Option<(&Proxy, &Endpoint)> {
     let mut endpoints = config.deployments.iter().map(|deployment| &deployment.endpoint);
     let https = endpoints.find(|it| it.tls != Tls::Off && config.proxies.of(it).is_some())?;
     config.proxies.of(https).map(|proxy| (proxy, https))
 }
 
-/// Listener and cluster of a proxy. Another proxy has another name, so that a new configuration leaves the tunnels of the
-/// one before alone.
+/// Name of the listener and of the cluster. It differs for another proxy, so that a reload leaves
+/// existing tunnels alone.
 fn name(proxy: &Proxy) -> String {
     let plain = |byte: char| if byte.is_ascii_alphanumeric() { byte } else { '-' };
     let host: String = proxy.host.chars().map(plain).collect();
     format!("{}-{host}-{}", names::FORWARD_PROXY, proxy.port)
 }
 
-/// The cluster of the proxy that tunnels lead through.
+/// The cluster of the proxy for tunnels.
 pub(super) fn cluster(config: &Config, system_cas: &str) -> Option<Value> {
     let (proxy, _) = tunnelled(config)?;
     Some(at_proxy(&name(proxy), proxy, http1(IDLE_TIMEOUT), system_cas))
@@ -98,7 +98,8 @@ pub(super) fn listener(config: &Config) -> Option<Value> {
     }))
 }
 
-/// A line on standard error for each tunnel that does not come about: `tunnel_response:407` is the proxy's own answer.
+/// Logs a line to standard error for each tunnel that fails: `tunnel_response:407` is the proxy's
+/// answer.
 fn failures(proxy: &Proxy) -> Value {
     let line = format!(
         "llm-balancer: no tunnel through {} ({}) to %DYNAMIC_METADATA({TUNNEL}:{TARGET})%: %RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%\n",
@@ -136,7 +137,7 @@ fn inside(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> V
     with(at(name, &place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
 }
 
-/// A transport socket that hands the endpoint's metadata to the listener.
+/// Passes the endpoint's metadata to the listener.
 fn named_for_the_tunnel(tls: Option<Value>) -> Value {
     const TYPE: &str = "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport";
     let metadata = json!({"passthrough_metadata": [{"kind": {"host": {}}, "name": TUNNEL}]});
@@ -144,14 +145,14 @@ fn named_for_the_tunnel(tls: Option<Value>) -> Value {
     json!({"name": "envoy.transport_sockets.internal_upstream", "typed_config": socket})
 }
 
-/// The proxy asks for the provider's URL: the request line holds all of it.
+/// HTTP to the provider: the request line holds its whole URL.
 fn forwarded(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> Value {
     let options = json!({"send_fully_qualified_url": true});
     let filters = authorization(proxy, endpoint).map(|header| json!([adds(header), codec()]));
     at_proxy(name, proxy, http1_options(IDLE_TIMEOUT, options, filters), system_cas)
 }
 
-/// Set beyond the filter, which knows nothing of the proxy.
+/// Set behind the filter, which does not know the proxy.
 fn adds(header: Value) -> Value {
     const TYPE: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
     let append = json!({"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"});
@@ -159,13 +160,13 @@ fn adds(header: Value) -> Value {
     json!({"name": "envoy.filters.http.header_mutation", "typed_config": typed(TYPE, mutations)})
 }
 
-/// The last of the filters on the way out.
+/// The last upstream filter.
 fn codec() -> Value {
     const TYPE: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
     json!({"name": "envoy.filters.http.upstream_codec", "typed_config": typed(TYPE, json!({}))})
 }
 
-/// A cluster whose one address is the proxy's.
+/// A cluster with the proxy's address.
 fn at_proxy(name: &str, proxy: &Proxy, protocol: Value, system_cas: &str) -> Value {
     let address = socket_address(&proxy.host, proxy.port);
     let cluster = at(name, &json!({"endpoint": {"address": address}}), protocol);

@@ -1,10 +1,10 @@
-//! What clients are told when Envoy itself refuses a request: OpenAI's error JSON, like every other answer.
+//! Envoy's own errors, in OpenAI's JSON as all others.
 
 use serde_json::{Value, json};
 
 use super::message::with;
 
-/// Statuses that the edge gives by itself, and what they mean here. The status also is the error's code.
+/// Statuses of the edge and their messages. The status is the error's code too.
 const MESSAGES: &[(u16, &str)] = &[
     (400, "The request is not valid HTTP."),
     (403, "WebSockets are not served: use HTTP, with 'stream': true for events."),
@@ -18,10 +18,10 @@ const MESSAGES: &[(u16, &str)] = &[
     (504, "No answer arrived in time."),
 ];
 
-/// What Envoy answers to a request for an upgrade, and nothing else here.
+/// Envoy's status for an upgrade that is not allowed, and for nothing else here.
 const UPGRADE: u16 = 403;
-/// What clients take for word that this server speaks HTTP alone; 403 reads as a bad key. The header that RFC 9110 wants
-/// beside it, `upgrade`, is one that Envoy removes from every answer.
+/// Sent instead: clients take 403 for a bad key. RFC 9110 wants the header `upgrade` too, which
+/// Envoy removes from every answer.
 const UPGRADE_REQUIRED: u16 = 426;
 
 pub(super) fn local_replies() -> Value {
@@ -29,12 +29,12 @@ pub(super) fn local_replies() -> Value {
         let mapper = with(mapper("EQ", *status), "body", json!({"inline_string": message}));
         with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
     });
-    // Every other one in Envoy's words, which are plain text without quotes.
+    // All others with Envoy's message, plain text without quotes.
     let mappers: Vec<_> = own_words.chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})
 }
 
-/// OpenAI's type of most errors.
+/// OpenAI's type of most client errors.
 const INVALID: &str = "invalid_request_error";
 
 fn kind(status: u16) -> &'static str {

@@ -1,6 +1,6 @@
-//! The listener for whoever watches from elsewhere: metrics and readiness, handed on from the admin port.
+//! The listener for metrics and readiness, a narrow way to the admin port.
 //!
-//! The admin port itself stays on loopback, because whoever reaches it can change Envoy, and end it.
+//! The admin port itself stays on loopback: a client of it can change and end Envoy.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -11,17 +11,17 @@ use super::message::{
 };
 use super::options::Options;
 
-/// The listener's name, its statistics' prefix, and the cluster behind it.
+/// Name of the listener, of its statistics and of its cluster.
 const METRICS: &str = "metrics";
 
-/// Ten thousand deployments take a second or two.
+/// The metrics of ten thousand deployments take two seconds.
 const TIMEOUT: &str = "10s";
 
-/// What may be asked for, and how the admin port calls it. Prometheus asks for `/metrics` where it is told nothing else.
+/// Paths, and those of the admin port. `/metrics` is Prometheus' default.
 const PATHS: &[(&str, &str)] =
     &[("/metrics", "/stats/prometheus"), ("/stats/prometheus", "/stats/prometheus"), ("/ready", "/ready")];
 
-/// The listener and the cluster behind it, if they are asked for. They stay as they are, whatever becomes of the configuration.
+/// Adds the listener and its cluster if `options` has an address. A reload does not change them.
 pub(super) fn add(options: &Options, listeners: &mut Vec<Value>, clusters: &mut Vec<Value>) {
     if let Some(listen) = options.metrics {
         listeners.push(listener(listen));
@@ -33,7 +33,7 @@ fn listener(listen: SocketAddr) -> Value {
     json!({
         "name": METRICS,
         "address": listener_address(listen),
-        // It is asked now and then, and must not take connections from clients.
+        // Monitoring must work when clients use up the limit.
         "ignore_global_conn_limit": true,
         "filter_chains": http_connection_manager(json!({
             "stat_prefix": METRICS,
@@ -50,7 +50,7 @@ fn listener(listen: SocketAddr) -> Value {
     })
 }
 
-/// Exactly this path, and to read only: a POST is what changes Envoy.
+/// Exact paths and GET only: a POST would change Envoy.
 fn route(path: &str, admin: &str) -> Value {
     let get = json!([{"name": ":method", "string_match": {"exact": "GET"}}]);
     json!({

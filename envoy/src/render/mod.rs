@@ -1,4 +1,5 @@
-//! Envoy's configuration, as JSON: two listeners, the filter between them, and a cluster for each deployment.
+//! Envoy's configuration, as JSON: two listeners, the filter between them, and a cluster for each
+//! deployment.
 //!
 //! ```text
 //! client ── edge ── cluster "attempts" ── listener "attempts" ── the deployment's cluster ── provider
@@ -12,13 +13,12 @@
 //! | `dynamic` | a bootstrap that names files which change, for `serve` |
 //! | `edge`, `local_replies` | the listener for clients, and the errors of Envoy itself |
 //! | `attempts`, `withheld_headers` | the internal listener with the filter |
-//! | `deployment_cluster`, `forward_proxy`, `upstream_cluster` | the ways to providers |
+//! | `upstream_cluster`, `forward_proxy` | the ways to providers |
 //! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for metrics |
 //! | `mesh` | the same pieces as Kubernetes objects for Istio and Envoy Gateway |
 
 mod attempts;
 mod bootstrap;
-mod deployment_cluster;
 mod dynamic;
 mod edge;
 mod forward_proxy;
@@ -34,7 +34,7 @@ mod withheld_headers;
 mod yaml_writer;
 
 pub use bootstrap::bootstrap;
-pub(crate) use dynamic::{Resources, Revision, XdsFiles, deregistration, live_bootstrap, readiness_refused};
+pub(crate) use dynamic::{ResourceType, Resources, Revision, deregistration, live_bootstrap};
 pub(crate) use forward_proxy::variables as proxy_variables;
 pub use options::Options;
 pub(crate) use yaml_writer::to_documents;

@@ -1,20 +1,20 @@
-//! What the configuration file leaves open.
+//! What the configuration file does not say.
 
 use std::net::SocketAddr;
 
-/// What the configuration file leaves open: the machine that it runs on.
+/// Addresses and files of the machine that Envoy runs on.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where clients come in.
+    /// The address for clients.
     pub listen: SocketAddr,
     /// Envoy's admin port, on loopback.
     pub admin_port: u16,
-    /// Where metrics can be had from elsewhere.
+    /// The address for metrics, if another machine reads them.
     pub metrics: Option<SocketAddr>,
-    /// The file that holds the filter, as Envoy finds it.
+    /// The path of the filter for Envoy.
     pub filter: String,
     /// The PEM file with the system's CAs.
     pub system_cas: String,
-    /// The Unix socket on the way to Redis, used where the configuration names one.
+    /// The Unix socket to Redis; unused without one in the configuration.
     pub redis_socket: String,
 }

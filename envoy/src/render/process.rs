@@ -1,4 +1,5 @@
-//! The bootstrap around listeners and clusters: the admin port, memory, DNS, and which statistics are kept.
+//! The bootstrap around listeners and clusters: the admin port, memory, DNS, and which statistics
+//! are kept.
 
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use super::message::{socket_address, typed};
 use super::options::Options;
 
-/// The bootstrap without what requests pass through.
+/// The bootstrap without listeners and clusters.
 pub(super) fn process(config: &Config, options: &Options) -> Value {
     json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
@@ -22,16 +23,16 @@ pub(super) fn process(config: &Config, options: &Options) -> Value {
     })
 }
 
-/// By itself Envoy keeps what it has ever needed: a body of 60 MB leaves 170 MB behind, free and never used again.
+/// Without this, Envoy never returns freed memory: a body of 60 MB leaves 170 MB of it.
 fn memory_allocator_manager() -> Value {
     json!({"bytes_to_release": BYTES_TO_RELEASE, "memory_release_interval": "1s"})
 }
 
-/// Each second. The allocator itself keeps what the last minutes needed, so a busy process does not lose what it needs again at once;
-/// the peak of one large body is gone after five minutes.
+/// Per second. The allocator keeps what the last minutes needed, so a busy process loses nothing
+/// that it needs again; the peak of one large body is returned after five minutes.
 const BYTES_TO_RELEASE: u64 = 16 * 1024 * 1024;
 
-/// More clients than one machine serves: without a number Envoy warns at every start.
+/// More clients than one machine serves. Without a limit Envoy logs a warning at every start.
 const MAX_CLIENT_CONNECTIONS: u32 = 100_000;
 
 fn overload_manager() -> Value {
@@ -44,8 +45,9 @@ fn overload_manager() -> Value {
     }]})
 }
 
-/// Envoy starts when every name has been looked up, so that the first request finds a provider. Name servers that do not
-/// answer delay that by five seconds with these numbers; with the defaults they would by more than a minute.
+/// Envoy listens after the first DNS lookup of every name. Dead name servers delay that by five
+/// seconds with these numbers, and by more than a minute with Envoy's defaults
+/// (docs/decisions/names-of-providers.md).
 fn dns_resolver() -> Value {
     json!({
         "name": "envoy.network.dns_resolver.cares",
@@ -56,15 +58,15 @@ fn dns_resolver() -> Value {
     })
 }
 
-/// Which statistics are kept, and how ours are told apart.
+/// Which statistics Envoy keeps, and how labels are taken from the names of ours.
 fn stats_config(config: &Config) -> Value {
-    // Tokens and seconds of an LLM: from a cached answer to a reasoning model that thinks for ten minutes. Milliseconds.
+    // Milliseconds: from a cached answer to a reasoning model that takes ten minutes.
     const BUCKETS: [u32; 17] = [
         5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000,
         600_000,
     ];
     let tag = |label: &&str| {
-        // The prefix up to the first dot lets Envoy skip this for all other statistics.
+        // The literal prefix lets Envoy skip the expression for all other statistics.
         json!({"tag_name": label, "regex": format!("^wasmcustom\\..*?(;{label}=([^;]*))")})
     };
     json!({
@@ -77,11 +79,11 @@ fn stats_config(config: &Config) -> Value {
     })
 }
 
-/// Above so many deployments their clusters go without statistics, which took most of the start at 10,000.
-const MOST_WITH_STATS: usize = 1_000;
+/// With more deployments their clusters have no statistics, which took most of the start at 10,000.
+const MAX_WITH_STATS: usize = 1_000;
 
-/// All about Envoy and the two listeners; of a provider's cluster, which has some hundred statistics, only what tells
-/// how it is connected.
+/// Everything about Envoy and its listeners. Of the hundred statistics of a provider's cluster,
+/// those about connections.
 fn kept_stats(config: &Config) -> Vec<Value> {
     let attempts = format!("cluster.{}.", names::ATTEMPTS);
     let prefixes = [
@@ -95,7 +97,7 @@ fn kept_stats(config: &Config) -> Vec<Value> {
         &attempts,
     ];
     let mut patterns: Vec<_> = prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
-    if config.deployments.len() <= MOST_WITH_STATS {
+    if config.deployments.len() <= MAX_WITH_STATS {
         patterns.extend(CLUSTER_STATS.iter().map(|suffix| json!({"suffix": suffix})));
     }
     patterns

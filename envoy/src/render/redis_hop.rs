@@ -1,12 +1,12 @@
-//! The way to Redis, for a filter that can only send HTTP requests.
+//! The connection to Redis for a filter that can only send HTTP requests.
 //!
 //! ```text
 //! filter ── POST ── cluster "redis-hop" ── Unix socket ── listener "redis-hop" ── cluster "redis" ── Redis
 //!           commands, the last one QUIT    0600           body to bytes and back   TCP or TLS
 //! ```
 //!
-//! A Unix socket, because the main thread's VM cannot reach an internal listener, and because a mode guards it: whoever
-//! gets in speaks to Redis. The filter logs in itself, so no password stands in here.
+//! A Unix socket, because the main thread's VM cannot reach an internal listener, and because its
+//! mode keeps other users out. The filter authenticates itself, so nothing here holds a password.
 
 use llm_balancer_config::{Redis, names};
 use serde_json::{Value, json};
@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 use super::message::{http_connection_manager, http1, open_breakers, router, socket_address, with};
 use super::upstream_cluster::{Lookup, is_name, transport_socket};
 
-/// Only for ourselves: rw-------.
+/// rw-------
 const MODE: u32 = 0o600;
 
-/// Longer than the filter waits for anything; what it has given up is cleared away by then.
+/// Longer than any call of the filter: only ends what the filter has given up.
 const TIMEOUT: &str = "1s";
 
-/// Redis is next door, or as good as away.
+/// Short: treat a slow Redis as down.
 const CONNECT_TIMEOUT: &str = "0.25s";
 
-/// One listener, and the clusters in front of it and behind.
+/// Turns the body of a POST into bytes to Redis, and its replies into the answer's body.
 pub(super) fn listener(socket: &str) -> Value {
     json!({
         "name": names::REDIS_HOP,
@@ -41,7 +41,7 @@ pub(super) fn listener(socket: &str) -> Value {
     })
 }
 
-/// Nothing but a POST goes on: other methods would reach Redis as HTTP.
+/// POST only: another method would reach Redis as HTTP.
 fn virtual_host() -> Value {
     let post = json!([{"name": ":method", "string_match": {"exact": "POST"}}]);
     json!({
@@ -72,7 +72,8 @@ pub(super) fn clusters(redis: &Redis, socket: &str, system_cas: &str) -> [Value;
         "circuit_breakers": open_breakers(),
         "load_assignment": load_assignment(names::REDIS, &socket_address(&redis.host, redis.port)),
     });
-    // One server, however many addresses its name has: counts that are spread over several would limit nothing.
+    // One server, however many addresses its name has: counts spread over several servers would
+    // limit nothing.
     let lookup = is_name(&redis.host).then(|| Lookup::Logical.cluster_type());
     let server = with(server, "cluster_type", lookup);
     [hop, with(server, "transport_socket", transport_socket(&redis.host, &redis.tls, system_cas, None))]

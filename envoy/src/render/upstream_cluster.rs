@@ -1,13 +1,33 @@
-//! What is on the other side of a cluster: how its name is resolved, and what makes its certificate good.
+//! What clusters share: one endpoint, timeouts, DNS and TLS.
 
 use std::net::IpAddr;
 
-use llm_balancer_config::Tls;
+use llm_balancer_config::{Endpoint, Tls};
 use serde_json::{Value, json};
 
-use super::message::{open_breakers, typed, with};
+use super::message::{http1, open_breakers, socket_address, typed, with};
 
-/// A cluster with this one endpoint.
+/// To the provider's own address.
+pub(super) fn direct(name: &str, endpoint: &Endpoint, system_cas: &str) -> Value {
+    let address = socket_address(&endpoint.host, endpoint.port);
+    let cluster = at(name, &json!({"endpoint": {"address": address}}), http1(IDLE_TIMEOUT));
+    let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
+    // An IP address needs no DNS.
+    let cluster = with(cluster, "cluster_type", lookup(endpoint).map(Lookup::cluster_type));
+    let socket = transport_socket(&endpoint.host, &endpoint.tls, system_cas, Some("http/1.1"));
+    with(cluster, "transport_socket", socket)
+}
+
+/// `None` for an IP address.
+fn lookup(endpoint: &Endpoint) -> Option<Lookup> {
+    if !is_name(&endpoint.host) {
+        return None;
+    }
+    let plain = endpoint.tls == Tls::Off && !endpoint.host.eq_ignore_ascii_case("localhost");
+    Some(if plain { Lookup::Strict } else { Lookup::Logical })
+}
+
+/// A cluster with one endpoint.
 pub(super) fn at(name: &str, endpoint: &Value, protocol: Value) -> Value {
     json!({
         "name": name,
@@ -18,29 +38,31 @@ pub(super) fn at(name: &str, endpoint: &Value, protocol: Value) -> Value {
     })
 }
 
-/// A connection that died silently during a long answer is noticed within two minutes, not two hours.
+/// Detects a dead connection during a long answer within two minutes instead of two hours.
 pub(super) fn tcp_keepalive() -> Value {
     json!({"tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 20, "keepalive_probes": 3}})
 }
 
-/// Long enough for three SYNs (1 s and 2 s apart) and a slow TLS handshake; the next deployment is waiting.
+/// Time for three SYNs (1 s and 2 s apart) and a slow TLS handshake.
 const CONNECT_TIMEOUT: &str = "5s";
 
-/// Below the idle timeouts of load balancers in front of providers (60 s and up), so that they rarely close first.
+/// Below the idle timeouts of load balancers before providers (60 s and up), so that Envoy closes
+/// first.
 pub(super) const IDLE_TIMEOUT: &str = "50s";
 
-/// Whether a host has to be looked up.
+/// Whether a host needs DNS.
 pub(super) fn is_name(host: &str) -> bool {
     host.parse::<IpAddr>().is_err()
 }
 
-/// How a name becomes addresses.
+/// How DNS answers become endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lookup {
-    /// One endpoint with all addresses, IPv4 and IPv6, raced: content delivery networks answer with other ones each time,
-    /// and connections stay when they do. `localhost` too, where a server often listens on one of its two addresses only.
+    /// One endpoint with all addresses, IPv4 and IPv6, raced. Connections survive when the answer
+    /// changes, as those of content delivery networks do. For `localhost` too: many servers listen
+    /// on one of its two addresses only.
     Logical,
-    /// Each address a host of its own, connections spread over all: a headless service names its replicas.
+    /// One endpoint per address: connections spread over the replicas of a headless service.
     Strict,
 }
 
@@ -62,7 +84,7 @@ impl Lookup {
     }
 }
 
-/// The transport socket, where there is TLS. `alpn` is what is to be spoken inside of it, if servers ask.
+/// The transport socket, if there is TLS. `alpn` is the protocol to offer.
 pub(super) fn transport_socket(host: &str, tls: &Tls, system_cas: &str, alpn: Option<&str>) -> Option<Value> {
     let validation = match tls {
         Tls::Off => return None,
@@ -71,12 +93,12 @@ pub(super) fn transport_socket(host: &str, tls: &Tls, system_cas: &str, alpn: Op
         Tls::CaFile(file) => Some(validation(host, file)),
     };
     let context = json!({
-        // Envoy's clients stop at TLS 1.2 unless they are told.
+        // Envoy's default maximum for upstreams is TLS 1.2.
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
     });
     let context = with(context, "alpn_protocols", alpn.map(|protocol| json!([protocol])));
     let context = json!({"common_tls_context": with(context, "validation_context", validation)});
-    // An address is no server name.
+    // SNI holds names only (RFC 6066).
     let sni = is_name(host).then(|| host.into());
     Some(json!({
         "name": "envoy.transport_sockets.tls",
@@ -87,7 +109,7 @@ pub(super) fn transport_socket(host: &str, tls: &Tls, system_cas: &str, alpn: Op
     }))
 }
 
-/// A certificate of one of these CAs, for exactly this host.
+/// Requires a certificate of one of these CAs for exactly this host.
 fn validation(host: &str, cas: &str) -> Value {
     let san_type = if is_name(host) { "DNS" } else { "IP_ADDRESS" };
     json!({

@@ -1,18 +1,19 @@
-//! Which headers of a provider's answer stay inside of the process.
+//! Headers of a provider's answer that clients do not get.
 //!
-//! A client takes an answer for the balancer's own. A header that speaks for the host it came from (where it is, which
-//! protocols it has, what a browser may do with it, who is logged in) would speak for the balancer's host, and one that a
-//! proxy obeys would be obeyed by Envoy or by the proxy in front of it.
+//! To a client the answer is the balancer's own. A header about the provider's host (location,
+//! protocols, browser rights, sessions) would be taken for one about the balancer's host, and Envoy
+//! or a proxy before it would obey a header for proxies.
 
-/// Removed by the route from every answer of a provider. Envoy removes hop-by-hop headers and `server` by itself.
+/// Removed by the route from every answer of a provider. Envoy removes hop-by-hop headers and
+/// `server` by itself.
 pub(super) const PROVIDER_HEADERS_WITHHELD: &[&str] = &[
-    // Where else the answer is to be had: a client that went there would send its prompt and its key past the balancer.
-    // `location` is not among them, because the filter reads it; the edge removes it.
+    // Other places of the answer: a client would send its prompt and key there. `location` is
+    // missing, because the filter reads it; the edge removes it.
     "content-location",
     "refresh",
     "alt-svc",
     "alternate-protocol",
-    // What a client keeps for the host.
+    // What a client stores for the host.
     "set-cookie",
     "set-cookie2",
     "clear-site-data",
@@ -43,12 +44,12 @@ pub(super) const PROVIDER_HEADERS_WITHHELD: &[&str] = &[
     "service-worker-allowed",
     "x-frame-options",
     "x-xss-protection",
-    // Which key is wanted: the operator's, that the client does not have.
+    // Which key is needed: the operator's, which the client does not have.
     "authentication-info",
     "proxy-authenticate",
     "proxy-authentication-info",
     "www-authenticate",
-    // What one Envoy tells the next: whether to try again, whether a host is well.
+    // From one Envoy to the next: retries, health.
     "x-envoy-attempt-count",
     "x-envoy-decorator-operation",
     "x-envoy-degraded",
@@ -60,7 +61,7 @@ pub(super) const PROVIDER_HEADERS_WITHHELD: &[&str] = &[
     "x-envoy-peer-metadata-id",
     "x-envoy-ratelimited",
     "x-envoy-upstream-service-time",
-    // What nginx, Apache and Perlbal obey: another place to take the body from.
+    // For nginx, Apache and Perlbal: another source of the body.
     "x-accel-redirect",
     "x-lighttpd-send-file",
     "x-reproxy-url",

@@ -1,29 +1,35 @@
-//! The bootstrap as YAML that people can read: the user's file stands in it as a block wherever its bytes allow that.
+//! The bootstrap as readable YAML: the user's file is a block in it where its bytes allow that.
 
 use serde_json::Value;
 use serde_saphyr::ser_options;
 
-/// Next line: the one character that Envoy's YAML parser makes something else of when it is escaped as `\N`.
+use crate::support::failure::Failure;
+
+/// Next line (NEL): Envoy's YAML parser misreads its escape, `\N`.
 const NEL: char = '\u{85}';
 
-/// YAML for Envoy and for people. A file with a byte-order mark or carriage returns in it becomes one quoted line,
-/// since a block would lose them.
-pub fn to_yaml(bootstrap: &Value) -> Result<String, Box<dyn std::error::Error>> {
-    let json = serde_json::to_string_pretty(bootstrap)?;
+/// YAML, or JSON for a text with NEL. A text with a byte-order mark or carriage returns becomes one
+/// quoted line, since a block would lose them.
+pub fn to_yaml(bootstrap: &Value) -> Result<String, Failure> {
+    let json = serde_json::to_string_pretty(bootstrap).map_err(cannot_write)?;
     if json.contains(NEL) {
-        // JSON is YAML too.
         return Ok(json);
     }
-    // Folded, long lines would be hard to tell from line breaks.
-    Ok(serde_saphyr::to_string_with_options(bootstrap, ser_options! { folded_wrap_chars: usize::MAX })?)
+    // No folding: it would look like line breaks.
+    let options = ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(bootstrap, options).map_err(cannot_write)
 }
 
-/// Several objects, one document each.
-pub fn to_documents(objects: &[Value]) -> Result<String, Box<dyn std::error::Error>> {
+/// One document per object.
+pub fn to_documents(objects: &[Value]) -> Result<String, Failure> {
     let documents = objects
         .iter()
         .map(|object| to_yaml(object).map(|yaml| format!("---\n{}\n", yaml.trim_end_matches('\n'))));
     documents.collect()
+}
+
+fn cannot_write(error: impl std::fmt::Display) -> Failure {
+    Failure::Io(format!("cannot write YAML: {error}"))
 }
 
 #[cfg(test)]

@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 
+use crate::support::http::agent;
+
 /// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one admin port. Every failure is `None`: Envoy may not have started, or may have ended.
+/// A client of one admin port. Every failure is `None`: Envoy may not have started, or may have
+/// ended.
 #[derive(Debug)]
 pub(crate) struct Admin {
     agent: Agent,
@@ -19,8 +22,7 @@ pub(crate) struct Admin {
 impl Admin {
     /// On this port of loopback.
     pub(crate) fn new(port: u16) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).proxy(None);
-        Self { agent: config.build().into(), origin: format!("http://127.0.0.1:{port}") }
+        Self { agent: agent(TIMEOUT), origin: format!("http://127.0.0.1:{port}") }
     }
 
     /// Whether Envoy has initialized its listeners.
@@ -63,6 +65,9 @@ impl Admin {
 
     fn get(&self, path: &str) -> Option<String> {
         let mut response = self.agent.get(format!("{}{path}", self.origin)).call().ok()?;
+        if !response.status().is_success() {
+            return None;
+        }
         response.body_mut().read_to_string().ok()
     }
 }

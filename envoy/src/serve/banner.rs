@@ -8,9 +8,10 @@ use llm_balancer_config::Config;
 
 use crate::render::Options;
 use crate::support::colors::{BOLD, GREEN, YELLOW};
+use crate::support::counted::counted;
 use crate::support::environment;
 
-use super::config_diff::short;
+use super::id_list::id_list;
 
 /// Groups listed; `GET /v1/model/info` lists all.
 const MAX_GROUPS: usize = 20;
@@ -49,8 +50,7 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
         let _ = writeln!(text, "limits are shared through Redis at {host}:{}", redis.port);
     }
     if warnings > 0 {
-        let plural = if warnings == 1 { "" } else { "s" };
-        let _ = writeln!(text, "{YELLOW}{warnings} warning{plural}{YELLOW:#}, see above");
+        let _ = writeln!(text, "{YELLOW}{}{YELLOW:#}, see above", counted(warnings, "warning"));
     }
     let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
     if let Some(metrics) = options.metrics {
@@ -62,15 +62,8 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
 
 /// `3 deployments by least-busy: paris, tokyo, oslo`
 fn members(config: &Config, group: &str, ids: &[&str]) -> String {
-    let named = ids.iter().take(MAX_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
-    let more = match ids.len().saturating_sub(MAX_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    match ids.len() {
-        1 => format!("1 deployment: {named}"),
-        count => format!("{count} deployments by {}: {named}{more}", strategy(config, group)),
-    }
+    let strategy = if ids.len() == 1 { String::new() } else { format!(" by {}", strategy(config, group)) };
+    format!("{}{strategy}: {}", counted(ids.len(), "deployment"), id_list(ids, MAX_NAMED))
 }
 
 /// The strategy's LiteLLM name.

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use llm_balancer_config::{Config, Deployment};
 
-/// Ids named per kind of change.
+use super::id_list::id_list;
+use crate::support::counted::counted;
+
+/// Deployments named per kind of change.
 const MAX_NAMED: usize = 5;
 
-/// `1 deployment added (paris); 2 changed (tokyo, virginia); settings changed`; empty if nothing differs.
+/// `1 deployment added (paris); 2 changed (tokyo, virginia); settings changed`; empty if nothing
+/// differs.
 pub(super) fn summary(old: &Config, new: &Config) -> String {
     let (before, after) = (by_id(old), by_id(new));
     let added = after.keys().filter(|id| !before.contains_key(*id)).copied().collect();
     let removed = before.keys().filter(|id| !after.contains_key(*id)).copied().collect();
-    let differs = |id: &&&str| before.get(**id).zip(after.get(**id)).is_some_and(|(old, new)| old != new);
+    let differs = |id: &&&str| before.get(**id).is_some_and(|old| after.get(**id) != Some(old));
     let changed = after.keys().filter(differs).copied().collect();
-    let settings = settings_differ(old, new).then(|| "settings changed".to_owned());
+    let settings = (settings(old) != settings(new)).then(|| "settings changed".to_owned());
     [listed(added, "added"), listed(removed, "removed"), listed(changed, "changed"), settings]
         .into_iter()
         .flatten()
@@ -26,33 +30,16 @@ fn by_id(config: &Config) -> BTreeMap<&str, &Deployment> {
     config.deployments.iter().map(|deployment| (&*deployment.id, deployment)).collect()
 }
 
-/// Whether anything but deployments and names of variables differs.
-fn settings_differ(old: &Config, new: &Config) -> bool {
-    let settings =
-        |config: &Config| Config { deployments: Vec::new(), env_names: Vec::new(), ..config.clone() };
-    settings(old) != settings(new)
+/// Everything but the deployments.
+fn settings(config: &Config) -> impl PartialEq + '_ {
+    let Config { deployments: _, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names: _ } =
+        config;
+    (aliases, router, server, redis, skipped, proxies, ca_bundle)
 }
 
 fn listed(ids: Vec<&str>, what: &str) -> Option<String> {
-    let named = ids.iter().take(MAX_NAMED).map(|id| short(id)).collect::<Vec<_>>().join(", ");
-    let more = match ids.len().saturating_sub(MAX_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    match ids.len() {
-        0 => None,
-        1 => Some(format!("1 deployment {what} ({named})")),
-        count => Some(format!("{count} deployments {what} ({named}{more})")),
-    }
-}
-
-/// The first digits of an id that LiteLLM generated, a SHA-256 of 64 digits; other ids whole.
-pub(super) fn short(id: &str) -> &str {
-    const DIGITS: usize = 8;
-    match id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        true => id.get(..DIGITS).unwrap_or(id),
-        false => id,
-    }
+    let deployments = counted(ids.len(), "deployment");
+    (!ids.is_empty()).then(|| format!("{deployments} {what} ({})", id_list(&ids, MAX_NAMED)))
 }
 
 #[cfg(test)]

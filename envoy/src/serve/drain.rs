@@ -8,6 +8,7 @@ use super::admin::Admin;
 use super::envoy_process;
 use super::events::{Event, Events};
 use crate::cli::ServeArgs;
+use crate::support::counted::counted;
 
 /// Between two looks at the requests in flight.
 const POLL: Duration = Duration::from_millis(50);
@@ -16,41 +17,38 @@ const IDLE_POLLS: u32 = 2;
 /// How long Envoy may take to exit after SIGTERM, before SIGKILL.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns whether there is
-/// time left to deregister from Redis.
+/// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns
+/// whether there is time left to deregister from Redis.
 pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &ServeArgs) -> io::Result<bool> {
     let began = now();
     // Answers ask clients to close their connections from here on.
     admin.post("/healthcheck/fail");
     let delay = Duration::from_secs(args.drain_delay.into());
     let limit = Duration::from_secs(args.drain_timeout.into());
-    let mut closed = false;
-    let (mut announced, mut idle) = (false, 0_u32);
+    let seconds = limit.as_secs();
+    let (mut is_closed, mut is_announced, mut idle) = (false, false, 0_u32);
     loop {
         let elapsed = now().saturating_duration_since(began);
-        if !closed && elapsed >= delay {
-            closed = true;
+        if !is_closed && elapsed >= delay {
+            is_closed = true;
             admin.post("/drain_listeners?inboundonly");
         }
         let left = in_flight(admin);
         if child.try_wait()?.is_some() {
             return Ok(false);
         }
-        let seconds = limit.as_secs();
         if elapsed >= limit {
             eprintln!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
             return Ok(true);
         }
-        idle = if closed && left == Some(0) { idle.saturating_add(1) } else { 0 };
+        idle = if is_closed && left == Some(0) { idle.saturating_add(1) } else { 0 };
         if idle >= IDLE_POLLS {
             return Ok(true);
         }
-        if !announced && left != Some(0) {
-            announced = true;
-            eprintln!(
-                "llm-balancer: draining {} (up to {seconds} s); another signal stops at once",
-                requests(left)
-            );
+        if !is_announced && left != Some(0) {
+            is_announced = true;
+            let requests = requests(left);
+            eprintln!("llm-balancer: draining {requests} (up to {seconds} s); another signal stops at once");
         }
         if matches!(events.next(POLL), Some(Event::Stop | Event::StopNow)) {
             return Ok(false);
@@ -72,20 +70,16 @@ pub(super) fn stop(child: &mut Child) -> io::Result<()> {
 }
 
 /// Requests in flight, those included whose answers are not on the wire yet.
-fn in_flight(admin: &Admin) -> Option<u64> {
+fn in_flight(admin: &Admin) -> Option<usize> {
     let stats = admin.stats("^http\\.edge\\.downstream_(rq_active|cx_tx_bytes_buffered)$")?;
-    let number = |name: &str| stats.get(name)?.parse::<u64>().ok();
+    let number = |name: &str| stats.get(name)?.parse::<usize>().ok();
     let (requests, bytes) =
         (number("http.edge.downstream_rq_active")?, number("http.edge.downstream_cx_tx_bytes_buffered")?);
-    Some(requests.max(u64::from(bytes > 0)))
+    Some(requests.max(usize::from(bytes > 0)))
 }
 
-fn requests(in_flight: Option<u64>) -> String {
-    match in_flight {
-        None => "an unknown number of requests".to_owned(),
-        Some(1) => "1 request".to_owned(),
-        Some(count) => format!("{count} requests"),
-    }
+fn requests(in_flight: Option<usize>) -> String {
+    in_flight.map_or_else(|| "an unknown number of requests".to_owned(), |count| counted(count, "request"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program waits in real time")]

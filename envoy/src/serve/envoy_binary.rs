@@ -7,13 +7,15 @@ use std::process::Command;
 
 use crate::support::failure::Failure;
 
-/// The first with `allow_on_headers_stop_iteration`, which lets the filter wait for a request's body.
+/// The first with `allow_on_headers_stop_iteration`, which lets the filter wait for a request's
+/// body.
 const OLDEST: (u32, u32) = (1, 35);
 
 /// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";
 
-/// `--envoy`, else `$ENVOY`, else `envoy` on PATH, else the one that `make envoy` installed. An error if it is too old.
+/// `--envoy`, else `$ENVOY`, else `envoy` on PATH, else the one that `make envoy` installed. An
+/// error if it is too old.
 pub fn find(argument: Option<&Path>) -> Result<PathBuf, Failure> {
     let named = match argument {
         Some(path) => Some((path.to_owned(), "--envoy")),

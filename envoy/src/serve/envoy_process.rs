@@ -24,7 +24,8 @@ pub(super) fn terminate(child: &Child) {
     }
 }
 
-/// Raises the soft limit of file descriptors, often 1024, to the hard limit: every request holds a few.
+/// Raises the soft limit of file descriptors, often 1024, to the hard limit: every request holds a
+/// few.
 fn allow_many_connections() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Some sandboxes refuse it; the old limit serves fewer clients.
@@ -46,8 +47,9 @@ fn tie_to_this_process(command: &mut Command) {
     unsafe { command.pre_exec(set_signal) };
 }
 
-/// Envoy's exit code, 128 plus the signal's number if a signal ended it. An exit that was not `asked` for is never a
-/// success. One that was is a success after any signal: a starting Envoy does not handle SIGTERM, and a slow one is killed.
+/// Envoy's exit code, 128 plus the signal's number if a signal ended it. An exit that was not
+/// `asked` for is never a success. One that was is a success after any signal: a starting Envoy
+/// does not handle SIGTERM, and a slow one is killed.
 pub(super) fn exit_code(status: ExitStatus, asked: bool) -> u8 {
     if asked && status.signal().is_some() {
         return 0;

@@ -1,14 +1,15 @@
 //! Whether the files of a configuration have changed.
 //!
-//! The watcher polls. Unlike inotify, that also works for files that another replaces (editors), for links that change
-//! (ConfigMaps) and for network file systems.
+//! The watcher polls. Unlike inotify, that also works for files that another replaces (editors),
+//! for links that change (ConfigMaps) and for network file systems.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::config_file::FileStamp;
 
-/// Between two polls. A change counts when it is the same in two of them, so that a file is not read half written.
+/// Between two polls. A change counts when it is the same in two of them, so that a file is not
+/// read half written.
 pub(super) const POLL: Duration = Duration::from_millis(250);
 
 /// The files of one configuration.
@@ -86,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_link_that_is_turned_elsewhere_has_changed() {
-        // As ConfigMaps are mounted: config.yaml -> ..data/config.yaml, ..data -> a folder that is replaced as a whole.
+        // As ConfigMaps are mounted: config.yaml -> ..data/config.yaml, ..data -> a folder that is
+        // replaced as a whole.
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         for folder in ["1", "2"] {

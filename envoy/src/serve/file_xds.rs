@@ -1,72 +1,60 @@
-//! xDS through files: Envoy re-reads a file when another takes its place, and its statistics say whether it accepted it.
+//! xDS through files: Envoy re-reads a file when another takes its place, and its statistics say
+//! whether it accepted it.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::admin::Admin;
-use crate::render::XdsFiles;
+use crate::render::ResourceType;
 use crate::support::files;
 
 /// Between two looks at the statistics.
 const POLL: Duration = Duration::from_millis(10);
-/// Polls before a push has failed, one minute: Envoy takes some seconds to accept ten thousand clusters.
+/// Polls before a push has failed, one minute: Envoy takes some seconds to accept ten thousand
+/// clusters.
 const MAX_POLLS: u32 = 6_000;
 /// Unanswered polls in a row before a push has failed.
 const MAX_UNANSWERED: u32 = 200;
-
-/// What one file holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum ResourceType {
-    Clusters,
-    Listeners,
-    Routes,
-}
 
 /// Pushes resources to one Envoy.
 #[derive(Debug)]
 pub(crate) struct FileXds {
     pub(super) admin: Admin,
-    files: XdsFiles,
-    /// Of the file written last; never repeated, since Envoy reports only the version that it accepted last.
+    folder: PathBuf,
+    /// Of the file written last; never repeated, since Envoy reports only the version that it
+    /// accepted last.
     version: u64,
     /// Ends every wait.
     stopping: Arc<AtomicBool>,
 }
 
 impl FileXds {
-    /// Pushes to the Envoy behind `admin`, which reads `files`. `stopping` ends every wait.
-    pub(crate) fn new(admin: Admin, files: XdsFiles, stopping: Arc<AtomicBool>) -> Self {
-        Self { admin, files, version: 0, stopping }
+    /// Pushes to the Envoy behind `admin`, which reads the files of `folder`. `stopping` ends every wait.
+    pub(crate) fn new(admin: Admin, folder: &Path, stopping: Arc<AtomicBool>) -> Self {
+        Self { admin, folder: folder.to_owned(), version: 0, stopping }
     }
 
     /// Writes a file and does not wait for Envoy.
-    pub(super) fn write<'a>(
-        &mut self,
-        of: ResourceType,
-        resources: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), String> {
+    pub(super) fn write(&mut self, of: ResourceType, resources: &[&str]) -> Result<(), String> {
         self.version = self.version.saturating_add(1);
-        let all: Vec<&str> = resources.into_iter().collect();
-        let text = format!("{{\"version_info\":\"{}\",\"resources\":[{}]}}", self.version, all.join(","));
-        let file = self.file(of);
-        replace(file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
+        let text =
+            format!("{{\"version_info\":\"{}\",\"resources\":[{}]}}", self.version, resources.join(","));
+        let file = of.file(&self.folder);
+        replace(&file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
-    /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none came.
-    pub(super) fn push<'a>(
-        &mut self,
-        of: ResourceType,
-        resources: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), String> {
+    /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none
+    /// came.
+    pub(super) fn push(&mut self, of: ResourceType, resources: &[&str]) -> Result<(), String> {
         let nacks_before = self.stats(of).as_ref().map_or(0, nacks);
         self.write(of, resources)?;
         let version = self.version.to_string();
-        let name = format!("{}.version_text", of.stats_prefix());
+        let name = format!("{}.version_text", stats_prefix(of));
         let mut unanswered = 0_u32;
         for _ in 0..MAX_POLLS {
             if self.is_stopping() {
@@ -84,15 +72,16 @@ impl FileXds {
         Err(format!("timed out waiting for the {} to be accepted", of.name()))
     }
 
-    /// The answer to the files that Envoy was started with; `None` until it has accepted all of them.
+    /// The answer to the files that Envoy was started with; `None` until it has accepted all of
+    /// them.
     pub(super) fn initial_ack(&self) -> Option<Result<(), String>> {
         let mut all = true;
-        for of in [ResourceType::Clusters, ResourceType::Listeners, ResourceType::Routes] {
+        for of in ResourceType::ALL {
             let stats = self.stats(of)?;
             if nacks(&stats) > 0 {
                 return Some(Err(self.nack_reason(of)));
             }
-            let version = stats.get(&format!("{}.version_text", of.stats_prefix()));
+            let version = stats.get(&format!("{}.version_text", stats_prefix(of)));
             all &= version.is_some_and(|text| !text.is_empty());
         }
         all.then_some(Ok(()))
@@ -113,7 +102,7 @@ impl FileXds {
     }
 
     fn stats(&self, of: ResourceType) -> Option<BTreeMap<String, String>> {
-        let prefix = of.stats_prefix().replace('.', "\\.");
+        let prefix = stats_prefix(of).replace('.', "\\.");
         self.admin.stats(&format!("^{prefix}\\.(version_text|update_rejected|update_failure)$"))
     }
 
@@ -124,31 +113,13 @@ impl FileXds {
         };
         reason.unwrap_or_else(|| format!("invalid {}, Envoy's log says why", of.name()))
     }
-
-    fn file(&self, of: ResourceType) -> &Path {
-        match of {
-            ResourceType::Clusters => &self.files.clusters,
-            ResourceType::Listeners => &self.files.listeners,
-            ResourceType::Routes => &self.files.routes,
-        }
-    }
 }
 
-impl ResourceType {
-    fn stats_prefix(self) -> &'static str {
-        match self {
-            Self::Clusters => "cluster_manager.cds",
-            Self::Listeners => "listener_manager.lds",
-            Self::Routes => "http.edge.rds.edge",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Clusters => "clusters",
-            Self::Listeners => "listeners",
-            Self::Routes => "routes",
-        }
+fn stats_prefix(of: ResourceType) -> &'static str {
+    match of {
+        ResourceType::Clusters => "cluster_manager.cds",
+        ResourceType::Listeners => "listener_manager.lds",
+        ResourceType::Routes => "http.edge.rds.edge",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Envoy as a child process, and the configurations that it gets while it runs.
 //!
-//! `supervisor` is the loop; `events` and `file_watcher` wake it, `revisions` holds the configurations, `file_xds` pushes them,
-//! `admin` asks Envoy, `drain` ends it.
+//! `supervisor` is the loop; `events` and `file_watcher` wake it, `revisions` holds the
+//! configurations, `file_xds` pushes them, `admin` asks Envoy, `drain` ends it.
 
 pub(crate) mod admin;
 mod banner;
@@ -12,6 +12,7 @@ pub(crate) mod envoy_process;
 pub(crate) mod events;
 pub(crate) mod file_watcher;
 pub(crate) mod file_xds;
+mod id_list;
 pub(crate) mod ports;
 pub(crate) mod revisions;
 pub(crate) mod runtime_folder;

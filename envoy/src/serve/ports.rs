@@ -1,4 +1,5 @@
-//! Checks that ports are free before Envoy starts, which would share them with another Envoy without a word.
+//! Checks that ports are free before Envoy starts, which would share them with another Envoy
+//! without a word.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -14,28 +15,24 @@ pub(crate) struct Ports {
     pub(crate) metrics: Option<SocketAddr>,
 }
 
-/// Binds each address and releases it. Port 0 stands for any free port. The error names the port that is in use.
+/// Binds each address and releases it. Port 0 stands for any free port. The error names the port
+/// that is in use.
 pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
-    let clients = bind(clients, "--port")?;
-    let admin = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;
+    // Released together, so that none is found twice.
+    let (_clients, clients) = bind(clients, "--port")?;
+    let (_admin, admin) = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;
     let metrics = metrics.map(|address| bind(address, "--metrics-port")).transpose()?;
-    // Released at once: a client that connects before Envoy listens must be refused.
-    let address = |listener: TcpListener| listener.local_addr();
-    let lost = |error| Failure::Io(format!("a bound port has no address: {error}"));
-    Ok(Ports {
-        clients: address(clients).map_err(lost)?,
-        admin: address(admin).map_err(lost)?.port(),
-        metrics: metrics.map(address).transpose().map_err(lost)?,
-    })
+    Ok(Ports { clients, admin: admin.port(), metrics: metrics.map(|(_, address)| address) })
 }
 
-fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
+fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    bound.map(|(address, listener)| (listener, address)).map_err(|error| {
+        let port = address.port();
         Failure::Io(match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!(
-                    "port {} is in use: stop the process that listens on it, or choose another {option}",
-                    address.port()
+                    "port {port} is in use: stop the process that listens on it, or choose another {option}"
                 )
             }
             _ => format!("cannot listen on {address}: {error}"),

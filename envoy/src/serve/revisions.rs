@@ -1,17 +1,16 @@
-//! The configurations that Envoy holds: the newest gets every new request, an older one stays while it has connections.
+//! The configurations that Envoy holds: the newest gets every new request, an older one stays while
+//! it has connections.
 //!
-//! Each revision has an internal listener of its own, so a reload cuts nothing off: a request stays with the revision that it
-//! began with, retries included, for as long as its stream lasts.
+//! Each revision has an internal listener of its own, so a reload cuts nothing off: a request stays
+//! with the revision that it began with, retries included, for as long as its stream lasts.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use super::file_xds::FileXds;
+use crate::render::{ResourceType, Resources, Revision};
 
-use super::file_xds::{FileXds, ResourceType};
-use crate::render::{Resources, Revision, readiness_refused};
-
-/// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved later, and until then its
-/// deployment is unreachable.
+/// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
+/// later, and until then its deployment is unreachable.
 const WARMING_POLLS: u32 = 100;
 
 /// All revisions of this process that are still in use.
@@ -26,12 +25,16 @@ impl Revisions {
     /// Writes the files that Envoy starts with.
     pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
         let mut revisions = Self { xds, all: vec![resources] };
-        let Self { xds, all } = &mut revisions;
-        xds.write(ResourceType::Clusters, clusters(all).into_values())?;
-        xds.write(ResourceType::Listeners, listeners(all).into_values())?;
-        let routes = all.last().map(|newest| newest.routes.to_string());
-        xds.write(ResourceType::Routes, routes.as_deref())?;
+        ResourceType::ALL.into_iter().try_for_each(|of| revisions.write(of))?;
         Ok(revisions)
+    }
+
+    fn write(&mut self, of: ResourceType) -> Result<(), String> {
+        self.xds.write(of, &merged(&self.all, of))
+    }
+
+    fn push(&mut self, of: ResourceType) -> Result<(), String> {
+        self.xds.push(of, &merged(&self.all, of))
     }
 
     /// The revision that gets all new requests.
@@ -39,11 +42,11 @@ impl Revisions {
         self.all.last().map_or(Revision::FIRST, |newest| newest.revision)
     }
 
-    /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as they were before.
+    /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as
+    /// they were before.
     pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
-        let routes = resources.routes.to_string();
         self.all.push(resources);
-        let done = self.prepare().and_then(|()| self.xds.push(ResourceType::Routes, [routes.as_str()]));
+        let done = self.push_all();
         if done.is_err() {
             self.all.pop();
             self.roll_back();
@@ -51,27 +54,26 @@ impl Revisions {
         done
     }
 
-    /// Clusters first: a listener must find its clusters.
-    fn prepare(&mut self) -> Result<(), String> {
-        self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values())?;
+    /// Clusters first, routes last: a listener must find its clusters, and a request its listener.
+    fn push_all(&mut self) -> Result<(), String> {
+        self.push(ResourceType::Clusters)?;
         self.xds.wait_for_zero("cluster_manager.warming_clusters", WARMING_POLLS);
-        self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values())?;
+        self.push(ResourceType::Listeners)?;
         self.xds.wait_for_zero("listener_manager.total_listeners_warming", WARMING_POLLS);
-        Ok(())
+        self.push(ResourceType::Routes)
     }
 
-    /// Writes the previous files again. Routes first: no request may reach a listener that is gone. Does not wait for
-    /// ACKs: Envoy accepted these files before.
+    /// Writes the previous files again, in reverse order. Does not wait for ACKs: Envoy accepted
+    /// these files before.
     fn roll_back(&mut self) {
-        let Self { xds, all } = self;
-        let routes = all.last().map(|newest| newest.routes.to_string());
-        // A file that cannot be written must not keep the others from being restored.
-        let _ = xds.write(ResourceType::Routes, routes.as_deref());
-        let _ = xds.write(ResourceType::Listeners, listeners(all).into_values());
-        let _ = xds.write(ResourceType::Clusters, clusters(all).into_values());
+        for of in ResourceType::ALL.into_iter().rev() {
+            // A file that cannot be written must not keep the others from being restored.
+            let _ = self.write(of);
+        }
     }
 
-    /// Removes old revisions without connections. Listeners first: no request may reach a cluster that is gone.
+    /// Removes old revisions without connections. Listeners first: no request may reach a cluster
+    /// that is gone.
     pub(super) fn remove_idle(&mut self) {
         let Some((newest, old)) = self.all.split_last() else { return };
         if old.is_empty() {
@@ -89,37 +91,32 @@ impl Revisions {
         if used.len() < self.all.len() {
             self.all = used;
             // Envoy accepted these resources before.
-            let _ = self.xds.push(ResourceType::Listeners, listeners(&self.all).into_values());
-            let _ = self.xds.push(ResourceType::Clusters, clusters(&self.all).into_values());
+            let _ = self.push(ResourceType::Listeners).and_then(|()| self.push(ResourceType::Clusters));
         }
     }
 
     /// Adds one listener to those of the revisions.
     pub(super) fn add_listener(&mut self, listener: &str) {
-        let all = listeners(&self.all).into_values().chain([listener]);
-        let _ = self.xds.write(ResourceType::Listeners, all);
+        let all = [merged(&self.all, ResourceType::Listeners), vec![listener]].concat();
+        let _ = self.xds.write(ResourceType::Listeners, &all);
     }
 
     /// Answers 503 to load balancers that ask for readiness.
     pub(super) fn refuse_readiness(&mut self) {
-        let Some(newest) = self.all.last() else { return };
-        let routes: Value = readiness_refused(newest.routes.clone());
-        let _ = self.xds.push(ResourceType::Routes, [routes.to_string().as_str()]);
+        if let Some(newest) = self.all.last_mut() {
+            newest.refuse_readiness();
+        }
+        let _ = self.push(ResourceType::Routes);
     }
 }
 
 /// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
 
-type ByName<'a> = BTreeMap<&'a str, &'a str>;
-
-/// The clusters of all revisions. If two revisions define the same name, the newest wins.
-fn clusters(all: &[Resources]) -> ByName<'_> {
-    all.iter().flat_map(|one| &one.clusters).map(|(name, json)| (name.as_str(), json.as_str())).collect()
-}
-
-fn listeners(all: &[Resources]) -> ByName<'_> {
-    all.iter().flat_map(|one| &one.listeners).map(|(name, json)| (name.as_str(), json.as_str())).collect()
+/// The resources of all revisions. If two revisions define the same name, the newest wins.
+fn merged(all: &[Resources], of: ResourceType) -> Vec<&str> {
+    let by_name: BTreeMap<_, _> = all.iter().flat_map(|one| one.of(of)).collect();
+    by_name.into_values().map(String::as_str).collect()
 }
 
 #[cfg(test)]
@@ -132,10 +129,9 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::thread;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::render::XdsFiles;
     use crate::serve::admin::Admin;
 
     fn resources(revision: Revision) -> Resources {
@@ -144,11 +140,13 @@ mod tests {
             revision,
             clusters: named(&format!("cluster-{revision}")),
             listeners: named(&format!("listener-{revision}")),
-            routes: json!({"name": "edge", "to": revision.to_string()}),
+            routes: [("edge".to_owned(), json!({"name": "edge", "to": revision.to_string()}).to_string())]
+                .into(),
         }
     }
 
-    /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and refuses its routes.
+    /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and
+    /// refuses its routes.
     fn admin_that_rejects_routes() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -188,14 +186,14 @@ mod tests {
     fn where_routes_are_rejected_all_files_are_those_from_before() {
         let dir = tempfile::tempdir().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
-        let xds = FileXds::new(Admin::new(admin_that_rejects_routes()), XdsFiles::of(dir.path()), stopping);
+        let xds = FileXds::new(Admin::new(admin_that_rejects_routes()), dir.path(), stopping);
         let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
         let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();
         assert!(nack.contains("invalid routes"), "{nack}");
         assert_eq!(revisions.newest(), Revision::FIRST);
-        let files = XdsFiles::of(dir.path());
-        assert_eq!(written(&files.routes), json!([{"name": "edge", "to": "1"}]));
-        assert_eq!(written(&files.listeners), json!([{"name": "listener-1"}]));
-        assert_eq!(written(&files.clusters), json!([{"name": "cluster-1"}]));
+        let file = |of: ResourceType| of.file(dir.path());
+        assert_eq!(written(&file(ResourceType::Routes)), json!([{"name": "edge", "to": "1"}]));
+        assert_eq!(written(&file(ResourceType::Listeners)), json!([{"name": "listener-1"}]));
+        assert_eq!(written(&file(ResourceType::Clusters)), json!([{"name": "cluster-1"}]));
     }
 }

@@ -26,7 +26,8 @@ const POLL: Duration = Duration::from_millis(10);
 const REMOVAL_POLLS: u32 = 4;
 /// Time to deregister: a new listener, three ticks of the filter of 50 ms, and a call to Redis.
 const DEREGISTRATION: Duration = Duration::from_millis(500);
-/// Counts listeners that Envoy could not open, and serves without: another process took the port meanwhile.
+/// Counts listeners that Envoy could not open, and serves without: another process took the port
+/// meanwhile.
 const FAILED_LISTENERS: &str = "listener_manager.listener_create_failure";
 
 /// A running Envoy and what it serves.
@@ -133,7 +134,8 @@ impl Supervisor<'_> {
         Ok(false)
     }
 
-    /// Has the filter remove this instance from Redis, so that the others need not reserve a share of the limits for it.
+    /// Has the filter remove this instance from Redis, so that the others need not reserve a share
+    /// of the limits for it.
     fn deregister(&mut self) {
         if self.config.redis.is_none() {
             return;
@@ -168,9 +170,9 @@ impl Supervisor<'_> {
     fn apply_files(&mut self) -> Result<Option<String>, Failure> {
         let file = ConfigFile::read(&self.args.config)?;
         self.watcher = FileWatcher::new(file.files.clone());
-        let unset = !file.loaded.reading.unusable_variables.is_empty();
+        let needs_restart = !file.loaded.reading.unusable_variables.is_empty();
         let accepted = file.accept();
-        if unset {
+        if needs_restart {
             eprintln!("llm-balancer: environment variables are those of the start: restart to use new ones");
         }
         let LoadedConfig { config, text, .. } = accepted?;
@@ -205,8 +207,8 @@ impl Supervisor<'_> {
         Err(Failure::Io(message.to_owned()))
     }
 
-    /// The address stays that of the start. Returns a note if the configuration asks for another one; an error if the
-    /// master key is gone and the port is open to other machines.
+    /// The address stays that of the start. Returns a note if the configuration asks for another
+    /// one; an error if the master key is gone and the port is open to other machines.
     fn check_address(&self, config: &Config) -> Result<String, Failure> {
         let wanted = listen::address(&self.args.listen, config)?.ip();
         let address = self.options.listen.ip();

@@ -17,8 +17,8 @@ const BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",                  // Alpine, BSD
 ];
 
-/// The CA bundle: the one that a variable names, else the system's; empty if nothing needs one. An error if it, or a CA
-/// file of a deployment or of Redis, cannot be read.
+/// The CA bundle: the one that a variable names, else the system's; empty if nothing needs one. An
+/// error if it, or a CA file of a deployment or of Redis, cannot be read.
 pub(crate) fn find(config: &Config) -> Result<String, Failure> {
     let mut needed = false;
     for deployment in &config.deployments {

@@ -10,8 +10,9 @@ use llm_balancer_config::{Config, Loaded, load};
 use super::colors;
 use super::failure::Failure;
 
-/// Differs when a file's content differs: device, inode, size and ctime of the file at the end of all links. ctime changes
-/// with every write and rename, and cannot be set back. `None` for what is not a regular file: a pipe has no later content.
+/// Differs when a file's content differs: device, inode, size and ctime of the file at the end of
+/// all links. ctime changes with every write and rename, and cannot be set back. `None` for what is
+/// not a regular file: a pipe has no later content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileStamp(Option<(u64, u64, u64, i64, i64)>);
 
@@ -33,7 +34,8 @@ pub(crate) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads a file and its includes. An include that cannot be read is a finding; an error is about the file itself.
+    /// Reads a file and its includes. An include that cannot be read is a finding; an error is
+    /// about the file itself.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.to_string_lossy();
         // Before reading, so that a write in between counts as a change.

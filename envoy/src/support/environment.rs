@@ -6,7 +6,8 @@ use llm_balancer_config::Config;
 
 use super::ca_bundle;
 
-/// One line for each forward proxy: `2 of 3 deployments are reached through http://proxy:3128 (HTTPS_PROXY)`
+/// One line for each forward proxy: `2 of 3 deployments are reached through http://proxy:3128
+/// (HTTPS_PROXY)`
 pub(crate) fn proxies(config: &Config) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for deployment in &config.deployments {
@@ -20,12 +21,14 @@ pub(crate) fn proxies(config: &Config) -> Vec<String> {
     counts.into_iter().map(line).collect()
 }
 
-/// Variables that fill keys which the file leaves out: `from the environment: OPENAI_API_KEY, OPENAI_BASE_URL`
+/// Variables that fill keys which the file leaves out: `from the environment: OPENAI_API_KEY,
+/// OPENAI_BASE_URL`
 pub(crate) fn variables(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| format!("from the environment: {}", names.join(", ")))
 }
 
-/// `servers are verified with the CAs in /corp.pem (REQUESTS_CA_BUNDLE)`, or why `serve` cannot start on this machine.
+/// `servers are verified with the CAs in /corp.pem (REQUESTS_CA_BUNDLE)`, or why `serve` cannot
+/// start on this machine.
 pub(crate) fn cas(config: &Config) -> Option<String> {
     match ca_bundle::find(config) {
         Err(failure) => Some(format!("serve cannot start here: {failure}")),

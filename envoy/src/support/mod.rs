@@ -1,11 +1,14 @@
-//! What commands share: the file and its findings, addresses and files of this machine, and how a command fails.
+//! What commands share: the file and its findings, addresses and files of this machine, and how a
+//! command fails.
 
 pub(crate) mod ca_bundle;
 pub(crate) mod colors;
 pub(crate) mod config_file;
+pub(crate) mod counted;
 pub mod embedded_filter;
 pub(crate) mod environment;
 pub mod failure;
 pub(crate) mod files;
+pub(crate) mod http;
 pub(crate) mod listen;
 pub(crate) mod socket;

@@ -9,7 +9,8 @@ use super::failure::Failure;
 /// `sun_path` of Linux has 108 bytes, the last of them zero (unix(7)).
 const MAX_BYTES: usize = 107;
 
-/// The path as Envoy gets it. An error if the configuration has a Redis and the path is too long; `advice` says how to shorten it.
+/// The path as Envoy gets it. An error if the configuration has a Redis and the path is too long;
+/// `advice` says how to shorten it.
 pub(crate) fn path(config: &Config, path: &Path, advice: &str) -> Result<String, Failure> {
     let path = path.display().to_string();
     let length = path.len();

@@ -25,7 +25,8 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Every variable that holds a key is set, and a proxy that only Envoy's environment knows the password of.
+/// Every variable that holds a key is set, and a proxy that only Envoy's environment knows the
+/// password of.
 pub fn variable(name: &str) -> Option<String> {
     if name == "CORPORATE_PROXY" {
         return Some("http://ada:value-of-password@proxy.corporate.example:3128".to_owned());

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::http::retry_after::retry_after;
-use llm_balancer_router::outcome::Failure;
+use llm_balancer_router::AccessLogEntry;
+use llm_balancer_router::Failure;
+use llm_balancer_router::answer_check::FalseSuccess;
+use llm_balancer_router::retry_after;
 use llm_balancer_router::stream::{Event, Settled};
-use llm_balancer_router::telemetry::access_log::AccessLogEntry;
-use llm_balancer_router::upstream::answer_check::FalseSuccess;
 use llm_balancer_router::{ErrorResponse, Verdict};
 use proxy_wasm::types::{Action, BufferType, MapType};
 

@@ -10,14 +10,14 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use llm_balancer_config::names;
+use llm_balancer_router::AccessLogEntry;
 use llm_balancer_router::ErrorResponse;
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::http::reply::Reply;
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::request::Request;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Headers;
+use llm_balancer_router::Reply;
+use llm_balancer_router::Request;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
-use llm_balancer_router::telemetry::access_log::AccessLogEntry;
+use llm_balancer_router::{Attempt, RetryState};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 

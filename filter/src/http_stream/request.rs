@@ -1,13 +1,12 @@
 //! The request: its headers, its body, the deployment that gets it, and answers without one.
 
 use llm_balancer_config::names;
-use llm_balancer_router::attempt::RetryState;
-use llm_balancer_router::http::reply::Reply;
-use llm_balancer_router::outcome::Outcome;
-use llm_balancer_router::request::Refusal;
+use llm_balancer_router::AccessLogEntry;
+use llm_balancer_router::Outcome;
+use llm_balancer_router::RetryState;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
-use llm_balancer_router::telemetry::access_log::AccessLogEntry;
 use llm_balancer_router::{Arrival, NeedsLease, Sending, Step};
+use llm_balancer_router::{Refusal, Reply};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;

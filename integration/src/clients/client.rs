@@ -1,4 +1,5 @@
-//! A client as users have it: HTTP/1.1 or HTTP/2 with kept connections, plain answers and event streams.
+//! A client as users have it: HTTP/1.1 or HTTP/2 with kept connections, plain answers and event
+//! streams.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 /// No test waits longer than this for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Nobody is farther away than this; a host that is gone does not refuse.
+/// Connect timeout: a host that is gone does not refuse connections.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// A client of one balancer.
@@ -80,7 +81,7 @@ impl Client {
         self.post("/v1/chat/completions", &ask(model)).await
     }
 
-    /// The same, where there may be nobody: the error says whether a connection was made.
+    /// The same with an error if there is no answer; it says whether a connection was made.
     pub async fn try_chat(&self, model: &str) -> Result<Reply, legacy::Error> {
         let request = self.request(
             Method::POST,

@@ -1,4 +1,4 @@
-//! Clients that no library would let us be: bytes on a socket, and what comes back.
+//! Clients that no library allows: bytes on a socket, and the answer.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ pub async fn connect(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).await.expect("the balancer accepts connections")
 }
 
-/// Sends the bytes and reads until `enough` says so, the other side closes, or ten seconds have passed.
+/// Sends the bytes and reads until `enough` says so, the other side closes, or ten seconds have
+/// passed.
 pub async fn exchange(socket: &mut TcpStream, bytes: &[u8], enough: impl Fn(&str) -> bool) -> String {
     // The other side may refuse before it has read all.
     let _ = socket.write_all(bytes).await;
@@ -29,7 +30,8 @@ pub async fn exchange(socket: &mut TcpStream, bytes: &[u8], enough: impl Fn(&str
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-/// Sends the bytes on a new connection and reads until the answer's body is as long as its content-length says.
+/// Sends the bytes on a new connection and reads until the answer's body is as long as its
+/// content-length says.
 pub async fn request(port: u16, bytes: &[u8]) -> String {
     exchange(&mut connect(port).await, bytes, complete).await
 }

@@ -1,4 +1,5 @@
-//! A load balancer in front of the instances, as simple as they come: in turn, and where no connection can be made, the next.
+//! A load balancer in front of the instances, as simple as they come: in turn, and where no
+//! connection can be made, the next.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +26,8 @@ impl Front {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)[instance] = client;
     }
 
-    /// Asks the next in turn, or the one after it: a request that could not even be sent may be sent elsewhere. Any other failure is the client's to see.
+    /// Asks the next in turn, or the one after it: a request that could not even be sent may be
+    /// sent elsewhere. Any other failure is the client's to see.
     pub async fn chat(&self, model: &str) -> Result<Timed, String> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (first, asked) = (self.turn.fetch_add(1, Ordering::Relaxed), Instant::now());

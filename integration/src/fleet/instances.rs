@@ -13,7 +13,7 @@ use crate::{Balancer, Client, Launch, Provider, Reply, eventually, item};
 /// Instances that share what they count.
 #[derive(Debug)]
 pub struct Fleet {
-    /// What stands behind all of them.
+    /// The provider behind all of them.
     pub provider: Provider,
     /// In the order of the ports that they were given.
     pub instances: Vec<Balancer>,
@@ -31,13 +31,13 @@ pub struct Timed {
 }
 
 impl Fleet {
-    /// One instance with so many workers for each of these ports of Redis. In the configuration, `PROVIDER` stands for the
-    /// provider's origin and `REDIS` for the port.
+    /// One instance with so many workers for each of these ports of Redis. In the configuration,
+    /// `PROVIDER` becomes the provider's origin and `REDIS` the port.
     pub async fn start(config: &str, workers: u8, redis: &[u16]) -> Self {
         Self::launched(config, redis, |launch| launch.concurrency(workers)).await
     }
 
-    /// The same, each told more about how to start.
+    /// The same with further options for each start.
     pub async fn launched(config: &str, redis: &[u16], more: impl Fn(Launch) -> Launch) -> Self {
         let provider = Provider::start().await;
         let config = config.replace("PROVIDER", &provider.origin());
@@ -49,7 +49,8 @@ impl Fleet {
         Self { provider, instances }
     }
 
-    /// So many chats with this model from clients of these instances at once, each client on a connection of its own.
+    /// So many chats with this model from clients of these instances at once, each client on a
+    /// connection of its own.
     pub async fn crowd(&self, at: &[usize], clients: usize, count: usize, model: &str) -> Vec<Timed> {
         let left = Arc::new(AtomicUsize::new(count));
         let goes_on = move || {
@@ -102,7 +103,8 @@ impl Fleet {
         sleep(Duration::from_millis(2500)).await;
     }
 
-    /// Waits until the log of each of these instances has this in it for at least the nth time; says how long that took.
+    /// Waits until the log of each of these instances has this in it for at least the nth time;
+    /// says how long that took.
     pub async fn says(&self, at: &[usize], words: &str, times: usize) -> Duration {
         let begun = Instant::now();
         for instance in at {
@@ -117,12 +119,13 @@ impl Fleet {
     }
 }
 
-/// A group of two deployments, `<name>-paris` and `<name>-virginia`, each with these further parameters.
+/// A group of two deployments, `<name>-paris` and `<name>-virginia`, each with these further
+/// parameters.
 pub fn pair(group: &str, params: &str) -> String {
     ["paris", "virginia"].map(|name| item(group, &format!("{group}-{name}"), params)).concat()
 }
 
-/// How many were served; all others were refused, with the time after which to come back.
+/// How many were served; asserts that all others got 429 with `retry-after`.
 #[track_caller]
 pub fn served(answers: &[Timed]) -> usize {
     for Timed { reply, .. } in answers.iter().filter(|answer| answer.reply.status != 200) {

@@ -1,5 +1,5 @@
-//! Several instances that share their limits: `instances` asks them, `front` balances between them, `redis` is a real one, and
-//! `minute` waits for the clock minute in which limits count.
+//! Several instances that share their limits: `instances` asks them, `front` balances between them,
+//! `redis` is a real one, and `minute` waits for the clock minute in which limits count.
 
 mod front;
 mod instances;

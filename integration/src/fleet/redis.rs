@@ -1,5 +1,5 @@
-//! A real `redis-server` of the test's own: on a free port, with nothing in it, gone when the test is. It can be frozen,
-//! stopped and started again.
+//! A real `redis-server` of the test's own: on a free port, with nothing in it, gone when the test
+//! is. It can be frozen, stopped and started again.
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
@@ -53,7 +53,7 @@ impl Launch {
         self
     }
 
-    /// Nobody but this user gets in.
+    /// Accepts this user only.
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.lines.push("user default off".to_owned());
         self.lines.push(format!("user {name} on >{password} ~* &* +@all"));
@@ -104,7 +104,7 @@ impl Redis {
         Self::launch().start().await
     }
 
-    /// One to be told more about.
+    /// One with further options.
     pub fn launch() -> Launch {
         Launch::default()
     }
@@ -206,7 +206,7 @@ impl Redis {
             fs::write(&file, content).expect("the file can be written");
             file.display().to_string()
         };
-        // Nothing is kept, so whatever starts again is empty.
+        // No persistence: a restarted one is empty.
         let mut lines = vec!["bind 127.0.0.1".to_owned(), "save \"\"".to_owned(), "appendonly no".to_owned()];
         lines.push(format!("dir {}", folder.display()));
         match &self.launch.tls {

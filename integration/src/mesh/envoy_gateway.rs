@@ -1,5 +1,5 @@
-//! Envoy Gateway, played: the resources that it generates for a Gateway and an HTTPRoute, and the patches of an
-//! EnvoyPatchPolicy applied as it applies them.
+//! Envoy Gateway, played: the resources that it generates for a Gateway and an HTTPRoute, and the
+//! patches of an EnvoyPatchPolicy applied as it applies them.
 
 use std::collections::BTreeMap;
 
@@ -82,15 +82,15 @@ impl Resources {
     }
 }
 
-/// Whatever the JSONPath finds, with the path behind it.
+/// All that the JSONPath finds, with the path behind it.
 fn places(resource: &Value, json_path: &str, path: &str) -> Vec<String> {
     let query = JsonPath::parse(&format!("${json_path}")).unwrap_or_else(|error| panic!("{error}"));
     let found = query.query_located(resource);
     found.locations().map(|location| format!("{}/{path}", location.to_json_pointer())).collect()
 }
 
-/// The Gateway's port and protocol, and where its listener has the connection manager. TLS itself is left out: the names and the
-/// places are what patches depend on.
+/// The Gateway's port and protocol, and where its listener has the connection manager. TLS itself
+/// is left out: the names and the places are what patches depend on.
 fn chain(rendered: &Rendered) -> (&'static str, &'static str) {
     let listener = &rendered.one("Gateway")["spec"]["listeners"][0];
     match (listener["port"].as_u64(), listener["protocol"].as_str(), listener.get("tls")) {

@@ -1,5 +1,5 @@
-//! Istio, played: the listener that its control plane makes of a Gateway and a VirtualService, the patches of an
-//! EnvoyFilter applied as it applies them, and the agent that fetches the filter.
+//! Istio, played: the listener that its control plane makes of a Gateway and a VirtualService, the
+//! patches of an EnvoyFilter applied as it applies them, and the agent that fetches the filter.
 
 use std::collections::BTreeMap;
 
@@ -81,8 +81,8 @@ fn merged(mut into: Value, from: &Value) -> Value {
     into
 }
 
-/// What the agent does with an extension: it puts a file in the place of the image, and hands it on to Envoy. Here Envoy
-/// finds it in a file.
+/// What the agent does with an extension: it puts a file in the place of the image, and hands it on
+/// to Envoy. Here Envoy finds it in a file.
 fn fetch(bootstrap: &mut Value) -> Option<Value> {
     let extensions = bootstrap.as_object_mut().expect("an object").remove("extensions").expect("a list");
     let mut extension = extensions.get(0)?.clone();
@@ -98,7 +98,8 @@ fn fetch(bootstrap: &mut Value) -> Option<Value> {
     Some(json!({"version_info": "1", "resources": [extension]}))
 }
 
-/// Istio's bootstrap and its listener for a Gateway with one HTTP server, without what only the control plane serves.
+/// Istio's bootstrap and its listener for a Gateway with one HTTP server, without what only the
+/// control plane serves.
 fn surroundings(rendered: &Rendered) -> Value {
     let server = &rendered.one("Gateway")["spec"]["servers"][0];
     assert_eq!((&server["port"]["number"], &server["hosts"]), (&json!(80), &json!(["*"])));

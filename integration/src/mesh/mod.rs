@@ -1,5 +1,6 @@
-//! A mesh, played: what `render` prints is put where the control planes of Istio and Envoy Gateway would put it, and the
-//! real Envoy runs with the outcome, in the environment and with the files that the pods would have.
+//! A mesh, played: what `render` prints is put where the control planes of Istio and Envoy Gateway
+//! would put it, and the real Envoy runs with the outcome, in the environment and with the files
+//! that the pods would have.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +33,8 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// `llm-balancer render` for this target; the variables are set as they are in the operator's shell.
+    /// `llm-balancer render` for this target; the variables are set as they are in the operator's
+    /// shell.
     pub fn new(config: &str, target: &str, args: &[&str], variables: &BTreeMap<&str, &str>) -> Self {
         let output = render(config, target, args, variables);
         let said = String::from_utf8(output.stderr).expect("UTF-8");
@@ -88,7 +90,8 @@ pub struct Gateway {
     dir: TempDir,
 }
 
-/// The pod of a gateway, in this namespace: where its volumes are on this machine, and its environment.
+/// The pod of a gateway, in this namespace: where its volumes are on this machine, and its
+/// environment.
 struct Pod<'a> {
     rendered: &'a Rendered,
     namespace: &'a Value,
@@ -105,7 +108,7 @@ impl Gateway {
         secret: &BTreeMap<&str, &str>,
     ) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
-        // Whoever has the port is not asked to share it.
+        // No shared port: a port that is taken is an error.
         bootstrap["static_resources"]["listeners"][0]["enable_reuse_port"] = false.into();
         let mut text = bootstrap.to_string();
         for (there, here) in pod.mount(dir.path()) {
@@ -254,8 +257,8 @@ fn validate(dir: &Path, bootstrap: &Value, environment: &BTreeMap<String, String
     assert!(output.status.success() && remarks.is_empty(), "{said}");
 }
 
-/// As protobuf merges: messages member by member, lists one behind the other, everything else replaced. A route has one
-/// action; the new one goes in the old one's place.
+/// As protobuf merges: messages member by member, lists one behind the other, everything else
+/// replaced. A route has one action; the new one goes in the old one's place.
 fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {

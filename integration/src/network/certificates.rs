@@ -10,7 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// A certificate authority that nobody knows unless told.
+/// A certificate authority that only the test trusts.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -68,8 +68,8 @@ impl Default for Authority {
     }
 }
 
-impl Identity {
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+impl From<&Identity> for TlsAcceptor {
+    fn from(identity: &Identity) -> Self {
+        Self::from(Arc::clone(&identity.0))
     }
 }

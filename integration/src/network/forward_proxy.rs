@@ -1,4 +1,5 @@
-//! A forward proxy as companies have them: strict about what it is asked, and the only one who knows where providers are.
+//! A forward proxy as companies have them: strict about what it is asked, and the only one who
+//! knows where providers are.
 
 use std::collections::HashMap;
 use std::io;
@@ -43,7 +44,7 @@ impl ForwardProxy {
 
     /// Itself inside of TLS.
     pub async fn start_tls(identity: &Identity) -> Self {
-        Self::on(None, Some(identity.acceptor())).await
+        Self::on(None, Some(identity.into())).await
     }
 
     async fn on(authorization: Option<String>, tls: Option<TlsAcceptor>) -> Self {

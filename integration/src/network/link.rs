@@ -1,4 +1,4 @@
-//! The way to a server, as one of its clients sees it: a TCP forwarder that can be cut and slowed.
+//! A TCP forwarder to a server, which a test can cut and slow down.
 
 use std::io;
 use std::time::Duration;
@@ -56,7 +56,8 @@ impl Link {
         self.delay(Duration::ZERO);
     }
 
-    /// Lets every request arrive this much later; answers come back at once. An hour is a way that swallows everything.
+    /// Lets every request arrive this much later; answers are not delayed. An hour loses
+    /// everything.
     pub fn delay(&self, delay: Duration) {
         self.state.send_replace(State::Open(delay));
     }

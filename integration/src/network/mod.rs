@@ -1,4 +1,5 @@
-//! What lies between processes: ports, certificates, a forward proxy, and a link that can be cut and slowed.
+//! What lies between processes: ports, certificates, a forward proxy, and a link that can be cut
+//! and slowed.
 
 pub mod certificates;
 mod forward_proxy;

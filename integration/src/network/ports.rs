@@ -1,4 +1,4 @@
-//! Ports for processes that are told their port, such that tests running side by side do not meet.
+//! Ports for processes that need one before they start, different for concurrent tests.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST: u16 = 11_000;
 const COUNT: u16 = 21_000;
 
-/// A port that nobody listens on now, and that no other test of this process is given.
+/// A port that is free now and that no other test of this process gets.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        // Processes start far apart; a clash that happens all the same is seen and retried by the caller.
+        // Processes start far apart; a clash that happens all the same is seen and retried by the
+        // caller.
         let start = (std::process::id() % 53) as u16 * 389;
         let port = FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("0.0.0.0", port)).is_ok() {

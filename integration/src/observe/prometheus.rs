@@ -66,7 +66,8 @@ impl Prometheus {
         panic!("prometheus does not start:\n{log}");
     }
 
-    /// The series of a query over the last so many seconds, a value for each; panics where Prometheus refuses the query.
+    /// The series of a query over the last so many seconds, a value for each; panics where
+    /// Prometheus refuses the query.
     pub async fn query(&self, query: &str, seconds: u64) -> Vec<Value> {
         let now = self.get("/api/v1/query?query=time()").await["result"][1].clone();
         let now: f64 = now.as_str().and_then(|now| now.parse().ok()).expect("a time");

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Critical values of chi-square for 1, 2, 3 .. degrees of freedom at a probability of one in a million, so that an honest shuffle does not fail by chance.
+/// Critical values of chi-square for 1, 2, 3 .. degrees of freedom at a probability of one in a
+/// million, so that an honest shuffle does not fail by chance.
 const CRITICAL: [f64; 5] = [23.93, 27.63, 30.66, 33.38, 35.89];
 
 /// How often each name occurs.
@@ -14,7 +15,8 @@ pub fn counts<S: Into<String>>(names: impl IntoIterator<Item = S>) -> BTreeMap<S
     counts
 }
 
-/// Panics unless the counts may well come from these shares (of any sum). A share of zero allows no pick at all.
+/// Panics unless the counts may well come from these shares (of any sum). A share of zero allows no
+/// pick at all.
 #[track_caller]
 pub fn assert_shares(counts: &BTreeMap<String, usize>, shares: &[(&str, f64)]) {
     let picks: usize = counts.values().sum();

@@ -1,4 +1,5 @@
-//! The process under test: `llm-balancer` with a configuration of the test's, on ports of its own, gone when the test is.
+//! The process under test: `llm-balancer` with a configuration of the test's, on ports of its own,
+//! gone when the test is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,7 +101,8 @@ impl Balancer {
         text.lines().filter_map(number).collect()
     }
 
-    /// What is in flight, in either direction, apart from the question itself: requests and connections by the name of their gauge, zeroes left out.
+    /// What is in flight, in either direction, apart from the question itself: requests and
+    /// connections by the name of their gauge, zeroes left out.
     pub async fn busy(&self) -> BTreeMap<String, u64> {
         let gauges = ["downstream_rq_active", "upstream_rq_active", "upstream_rq_pending_active"];
         let stats = self.stats().await;
@@ -197,14 +199,14 @@ impl Drop for Balancer {
     fn drop(&mut self) {
         let processes = self.processes();
         if self.alive() {
-            // Whatever the test has left in flight is not waited for.
+            // At once: do not wait for requests in flight.
             self.signal(Signal::SIGQUIT);
         }
         let asked = Instant::now();
         while self.alive() && asked.elapsed() < STOP {
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Whoever is left, a forgotten Envoy too, must not outlive the test.
+        // No process may outlive the test, a forgotten Envoy included.
         let left = processes.iter().filter(|pid| running(**pid));
         left.for_each(|pid| signal_to(*pid, Signal::SIGKILL));
         let _ = self.child.wait();

@@ -1,5 +1,6 @@
-//! The world of `integration/compose.yaml`, in a project of the test's own, gone when the test is: two instances, two providers and a Redis, each a
-//! container that can be killed, stopped, replaced, and cut off from a network.
+//! The world of `integration/compose.yaml`, in a project of the test's own, gone when the test is:
+//! two instances, two providers and a Redis, each a container that can be killed, stopped,
+//! replaced, and cut off from a network.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +17,7 @@ use crate::Client;
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
-/// What clients have to say.
+/// The key of clients.
 const MASTER_KEY: &str = "sk-9e1f0a2f4d7c4b1f8e3a";
 
 /// The instances' services.
@@ -33,7 +34,8 @@ pub struct Containers {
 }
 
 impl Containers {
-    /// Starts all, with this `model_list` for the instances, and waits for their first answers. The providers' origin is `http://<city>:8100`.
+    /// Starts all, with this `model_list` for the instances, and waits for their first answers. The
+    /// providers' origin is `http://<city>:8100`.
     pub async fn start(model_list: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let name = dir.path().file_name().expect("it has a name").to_string_lossy().to_lowercase();
@@ -193,7 +195,7 @@ impl Drop for Containers {
                 eprintln!("--- the last of {service} ---\n{log}---");
             }
         }
-        // At once: nobody waits for an answer any more.
+        // At once: no test waits for an answer.
         self.compose(&["down", "--timeout", "0", "--volumes"]);
     }
 }

@@ -1,4 +1,5 @@
-//! A bootstrap of `envoy/examples`, as it stands but for its ports, in the real Envoy, with the filter that `render` writes.
+//! A bootstrap of `envoy/examples`, unchanged except for its ports, in the real Envoy, with the
+//! filter that `render` writes.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -70,7 +71,8 @@ impl Example {
         self
     }
 
-    /// With the filter in a file of its own, which Envoy watches, as a control plane would send it by ECDS.
+    /// With the filter in a file of its own, which Envoy watches, as a control plane would send it
+    /// by ECDS.
     pub fn discovered(mut self) -> Self {
         let whole = self.text.clone();
         let (before, rest) = whole.split_once(FILTER).expect("the filter");
@@ -204,7 +206,8 @@ impl Running {
         self.read("stdout")
     }
 
-    /// What Envoy and the filter say, without Envoy's advice to limit connections, which the examples leave open.
+    /// What Envoy and the filter say, without Envoy's advice to limit connections, which the
+    /// examples leave open.
     pub fn messages(&self) -> String {
         let text = self.read("stderr");
         let lines =

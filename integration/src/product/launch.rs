@@ -79,7 +79,8 @@ impl Launch {
         self
     }
 
-    /// Starts it and waits for its first answer; a port that somebody else was quicker to take is replaced.
+    /// Starts it and waits for its first answer; if another process takes the port first, chooses
+    /// another.
     pub async fn start(self) -> Balancer {
         for _ in 0..3 {
             match self.try_start().await {
@@ -121,7 +122,8 @@ impl Launch {
         panic!("llm-balancer did not answer within {START:?}:\n{}", balancer.log());
     }
 
-    /// The process ends with the thread that starts it: a test that is killed leaves nothing behind either.
+    /// The process ends with the thread that starts it: a test that is killed leaves nothing behind
+    /// either.
     fn spawn(&self) -> Balancer {
         let dir = TempDir::new().expect("a temporary directory");
         let file = self.file.clone().unwrap_or_else(|| {

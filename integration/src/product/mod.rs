@@ -1,4 +1,5 @@
-//! The product under test: `llm-balancer` as a process, in containers, and an Envoy with one of its example bootstraps.
+//! The product under test: `llm-balancer` as a process, in containers, and an Envoy with one of its
+//! example bootstraps.
 
 mod balancer;
 mod containers;

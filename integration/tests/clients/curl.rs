@@ -31,7 +31,7 @@ fn assert_served(seen: &Seen, feature: &str, route: &str) {
     };
     assert_eq!(request.route(), route, "{feature}");
     assert_eq!(header(seen, "x-litellm-model-id"), Some(request.name.as_str()), "{feature}");
-    // A vector in base64 is the only answer that names nobody in its text.
+    // A vector in base64 is the only answer whose text does not name the deployment.
     assert!(text(seen).contains(&request.name), "{feature}: {}", text(seen));
 }
 
@@ -66,7 +66,8 @@ async fn curl_shows_events_as_they_arrive() {
     let words: Vec<_> = lines.iter().filter(|line| line.contains("from slow")).collect();
     assert_eq!((words.len(), lines.last()), (3, Some(&"data: [DONE]")), "{lines:?}");
     let times: Vec<_> = seen.iter().filter_map(|seen| seen.line["after"].as_u64()).collect();
-    // 300 ms between one and the next; a balancer that kept them back would hand out several at once.
+    // 300 ms between one and the next; a balancer that kept them back would hand out several at
+    // once.
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] > 150), "{times:?}");
 }
 

@@ -1,5 +1,5 @@
-//! Real clients, as their documentation uses them, in their own language: `integration/clients` has one script for each. What a script saw is
-//! compared here with what the provider received.
+//! Real clients, as their documentation uses them, in their own language: `integration/clients` has
+//! one script for each. What a script saw is compared here with what the provider received.
 
 mod curl;
 mod langchain;

@@ -1,4 +1,5 @@
-//! A balancer for one run of a script, and the comparison of what the script saw with what the provider received.
+//! A balancer for one run of a script, and the comparison of what the script saw with what the
+//! provider received.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -51,7 +52,8 @@ impl Scripts {
         Self { program: "python3".into(), file, packages: Some(("PYTHONPATH", tools(packages))) }
     }
 
-    /// Runs one group of features against a balancer of its own. Panics where the script fails, and where the provider saw anything else than the script did.
+    /// Runs one group of features against a balancer of its own. Panics where the script fails, and
+    /// where the provider saw anything else than the script did.
     pub async fn run(&self, group: &str) -> Vec<Seen> {
         let world = world().await;
         if group == "errors" {
@@ -83,7 +85,8 @@ impl Scripts {
     }
 }
 
-/// `gpt` has paris and virginia; `narrow` serves one request a minute; `later` says 429 every other time; `slow` takes its time for each event.
+/// `gpt` has paris and virginia; `narrow` serves one request a minute; `later` says 429 every other
+/// time; `slow` takes its time for each event.
 async fn world() -> World {
     let alone = FAILING.iter().map(|(name, _)| item(name, name, "")).collect::<String>();
     let world = World::new(&format!(
@@ -107,7 +110,8 @@ async fn world() -> World {
     world
 }
 
-/// A request reaches the provider with the deployment's own key and model, and with nothing of the client's key.
+/// A request reaches the provider with the deployment's own key and model, and with nothing of the
+/// client's key.
 fn assert_rewritten(request: &Received) {
     let name = &request.name;
     assert_eq!(request.header("authorization"), Some(format!("Bearer sk-{name}").as_str()), "{request:?}");
@@ -144,7 +148,8 @@ impl Seen {
         routes
     }
 
-    /// Asserts that the provider received every byte value in order, as a file that was sent has it.
+    /// Asserts that the provider received every byte value in order, as a file that was sent has
+    /// it.
     pub fn assert_file_arrived(&self) {
         let bytes: Vec<u8> = (0..=255).collect();
         assert!(!self.received.is_empty(), "{}", self.line);
@@ -154,7 +159,8 @@ impl Seen {
     }
 }
 
-/// Asserts that exactly these features ran, with /v1 and without, and that the provider was asked on these routes for them.
+/// Asserts that exactly these features ran, with /v1 and without, and that the provider was asked
+/// on these routes for them.
 #[track_caller]
 pub fn assert_features(seen: &[Seen], wanted: &[(&str, &[&str])]) {
     let names: Vec<_> = seen.iter().map(|seen| seen.feature.as_str()).collect();
@@ -165,7 +171,8 @@ pub fn assert_features(seen: &[Seen], wanted: &[(&str, &[&str])]) {
     }
 }
 
-/// Asserts that these errors were raised: feature, class, status, Retry-After and message, each of the last two as a part of it.
+/// Asserts that these errors were raised: feature, class, status, Retry-After and message, each of
+/// the last two as a part of it.
 #[track_caller]
 pub fn assert_errors(seen: &[Seen], wanted: &[(&str, &str, u16, &str, &str)]) {
     let errors: Vec<_> = seen.iter().filter(|seen| seen.line["raised"].is_string()).collect();

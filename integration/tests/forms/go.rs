@@ -1,5 +1,6 @@
-//! A form as Go's mime/multipart reads it, by the words of its documentation and source: `mime.ParseMediaType`, `textproto.Reader.ReadMIMEHeader`,
-//! `multipart.Reader.NextPart` and `Part.FormName`. Only what it reads; what it refuses is an error.
+//! A form as Go's mime/multipart reads it, by the words of its documentation and source:
+//! `mime.ParseMediaType`, `textproto.Reader.ReadMIMEHeader`, `multipart.Reader.NextPart` and
+//! `Part.FormName`. Only what it reads; what it refuses is an error.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,8 @@ pub fn read(form: &Sent) -> Read {
         parameters.get("boundary").filter(|_| kind == "multipart/form-data").ok_or("no boundary")?;
     let delimiter = [b"--", boundary.as_slice()].concat();
     let mut rest = form.body.as_slice();
-    // Lines that are no delimiter are passed over before the first part. If the first ends in LF, all do.
+    // Lines that are no delimiter are passed over before the first part. If the first ends in LF,
+    // all do.
     let line_break: &[u8] = loop {
         let (line, after) = line(rest).ok_or("multipart: NextPart: EOF")?;
         rest = after;
@@ -39,8 +41,9 @@ pub fn read(form: &Sent) -> Read {
     }
 }
 
-/// "FormName returns the name parameter if p has a Content-Disposition of type form-data. Otherwise it returns the empty string."
-/// Parts without a name are passed over; those without a file name are values.
+/// "FormName returns the name parameter if p has a Content-Disposition of type form-data. Otherwise
+/// it returns the empty string." Parts without a name are passed over; those without a file name
+/// are values.
 fn part(header: &Header, content: &[u8]) -> Option<Entry> {
     let (kind, parameters) = media_type(header.get("content-disposition")?)?;
     let text = |name: &str| parameters.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -55,7 +58,8 @@ fn part(header: &Header, content: &[u8]) -> Option<Entry> {
     Some((name, filename.filter(|name| !name.is_empty()), content))
 }
 
-/// "The first value": keys without regard to case, continuation lines joined, lines end in LF or CRLF.
+/// "The first value": keys without regard to case, continuation lines joined, lines end in LF or
+/// CRLF.
 fn header(mut rest: &[u8]) -> Result<(Header, &[u8]), String> {
     let mut fields = HashMap::new();
     if rest.starts_with(b" ") || rest.starts_with(b"\t") {
@@ -84,7 +88,8 @@ fn header(mut rest: &[u8]) -> Result<(Header, &[u8]), String> {
     }
 }
 
-/// `mime.ParseMediaType`: a duplicate parameter is an error, so is text behind a value; blanks may stand around the semicolon alone.
+/// `mime.ParseMediaType`: a duplicate parameter is an error, so is text behind a value; blanks may
+/// surround the semicolon only.
 fn media_type(text: &[u8]) -> Option<(String, HashMap<String, Vec<u8>>)> {
     let end = text.iter().position(|byte| *byte == b';').unwrap_or(text.len());
     let (kind, mut rest) = text.split_at(end);
@@ -118,7 +123,8 @@ fn media_type(text: &[u8]) -> Option<(String, HashMap<String, Vec<u8>>)> {
     Some((String::from_utf8_lossy(kind).trim().to_ascii_lowercase(), parameters))
 }
 
-/// A token, or a quoted string in which a backslash escapes a quote, a backslash and other special characters.
+/// A token, or a quoted string in which a backslash escapes a quote, a backslash and other special
+/// characters.
 fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     const SPECIAL: &[u8] = b"()<>@,;:\\\"/[]?=";
     let Some(quoted) = strip(text, b"\"") else {

@@ -1,5 +1,5 @@
-//! What the router understood of a form is what the provider reads: every case through the balancer, and what comes out of it through
-//! the readers that providers have.
+//! What the router understood of a form is what the provider reads: every case through the
+//! balancer, and what comes out of it through the readers that providers have.
 
 mod go;
 mod readers;
@@ -64,7 +64,8 @@ async fn every_reader_of_a_form_sees_what_the_router_understood() {
     }
 }
 
-/// The cases are worth something: a reader of the client's own bytes takes another model than the router would.
+/// The cases are worth something: a reader of the client's own bytes takes another model than the
+/// router would.
 #[test]
 fn readers_of_the_forms_that_are_refused_would_see_another_model() {
     let refused: Vec<_> = all().into_iter().filter(|case| case.sent.is_none()).collect();

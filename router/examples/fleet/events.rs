@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::attempt::Attempt;
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::Attempt;
+use llm_balancer_router::{Random, SplitMix};
 
 use crate::instance::Instance;
 use crate::redis::{Asked, Redis};

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::state::lease::Shortfall;
-use llm_balancer_router::state::store::{Memory, Moment};
+use llm_balancer_router::Headers;
+use llm_balancer_router::Moment;
+use llm_balancer_router::Shortfall;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{Arrival, Call, ResponseSummary, Router, Step, StreamEnd};
+use llm_balancer_router::{Attempt, RetryState};
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
 /// How soon the filter looks again: for requests that others may give something back to, and for leases that may be idle.

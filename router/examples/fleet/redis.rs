@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use llm_balancer_router::fleet::resp::{self, Value as Reading};
+use llm_balancer_router::testing::resp::{self, Value as Reading};
 use mlua::{Function, Lua, Table, Value, Variadic};
 
 use crate::data::{Data, Reply};

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::{Random, SplitMix};
 
 use crate::events::{Balancer, Error};
 use crate::traffic::{Micros, SECOND};

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::random::{Random, SplitMix};
-use llm_balancer_router::state::store::{Memory, Moment};
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Headers;
+use llm_balancer_router::Moment;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, Verdict};
+use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{Random, SplitMix};
 
 use crate::events::{Balancer, Error, TIMEOUT};
 use crate::traffic::{Micros, SECOND};

@@ -4,7 +4,7 @@
 //! often. On average the fleet is used to six tenths of what it can carry. Answers are of log-normal length with a median
 //! of 200 tokens, a mean of 275 and a hundredth above 1,290.
 
-use llm_balancer_router::random::{Random, SplitMix};
+use llm_balancer_router::{Random, SplitMix};
 
 /// Microseconds since the beginning.
 pub type Micros = u64;
@@ -15,7 +15,7 @@ pub const UTILISATION: f64 = 0.6;
 /// Tokens of an answer: median, and the deviation of the logarithm.
 const MEDIAN: f64 = 200.0;
 const SPREAD: f64 = 0.8;
-/// NoDeployment asks for more.
+/// The most that a request asks for.
 const LONGEST: f64 = 4096.0;
 /// Seconds of calm and of bursts, on average, and how much more comes in a burst.
 const CALM: f64 = 30.0;

@@ -1,4 +1,5 @@
-//! What the access log and explanations say about attempts. docs/metrics.md lists the members of their JSON.
+//! What the access log and explanations say about attempts. docs/metrics.md lists the members of
+//! their JSON.
 
 use std::sync::Arc;
 
@@ -37,7 +38,8 @@ pub struct AttemptResult {
 pub struct SelectionInfo {
     /// The strategy of the group.
     pub strategy: Strategy,
-    /// Deployments that could have served, as far as this worker knew; `None` where the strategy did not look at all.
+    /// Deployments that could have served, as far as this worker knew; `None` where the strategy
+    /// did not look at all.
     pub eligible: Option<usize>,
     /// All deployments of the model.
     pub total: usize,

@@ -16,7 +16,8 @@ pub(crate) use log::serialize_some;
 pub use log::{AttemptLog, AttemptResult, SelectionInfo};
 pub use retry_state::{LeaseRequests, RequestedModel, Resend, RetryState};
 
-/// One send to one deployment. It is settled exactly once: every callback that settles it takes it by value.
+/// One send to one deployment. It is settled exactly once: every callback that settles it takes it
+/// by value.
 #[derive(Debug)]
 pub struct Attempt {
     /// Index of the deployment in the configuration.

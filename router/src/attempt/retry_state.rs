@@ -10,8 +10,8 @@ use crate::failure::fallback::FallbackChain;
 use crate::http::reply::Reply;
 use crate::outcome::Failure;
 
-/// The state of a request between two attempts. It names deployments by id, so that it survives a reload of the
-/// configuration.
+/// The state of a request between two attempts. It names deployments by id, so that it survives a
+/// reload of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct RetryState {
     /// When the request was complete, since the Unix epoch.
@@ -24,8 +24,8 @@ pub struct RetryState {
     pub selection: Option<SelectionInfo>,
     /// All attempts so far, over all groups.
     pub attempts: Vec<AttemptLog>,
-    /// Why no deployment of the last group was selected, as [`Refusal::reason`](crate::request::refusal::Refusal::reason)
-    /// says it.
+    /// Why no deployment of the last group was selected, as
+    /// [`Refusal::reason`](crate::request::refusal::Refusal::reason) says it.
     pub refusal_reason: Option<&'static str>,
     /// The last selection, explained, where the client asked for that.
     pub explanation: Option<String>,
@@ -55,9 +55,11 @@ pub struct RetryState {
     pub is_mocked: bool,
     /// The answer of the first group, which the client gets if all fallbacks fail as well.
     pub first_group_reply: Option<Box<Reply>>,
-    /// How often the edge has sent the request, this attempt included; 0 means 1. The filter sets it.
+    /// How often the edge has sent the request, this attempt included; 0 means 1. The filter sets
+    /// it.
     pub edge_attempts: u32,
-    /// The last attempt's failure and timeout, where it could not answer the client: the next attempt only answers.
+    /// The last attempt's failure and timeout, where it could not answer the client: the next
+    /// attempt only answers.
     pub undelivered: Option<(Failure, Duration)>,
 }
 

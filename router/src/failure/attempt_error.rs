@@ -1,4 +1,4 @@
-//! A failed attempt with its class, in the words of LiteLLM's policies, of metrics and of clients.
+//! A failed attempt with its class, and what LiteLLM's policies, metrics and clients call it.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::{ErrorClass, RetryScope};
 use crate::outcome::{Failure, LiteLlmErrorType, Outcome};
 use crate::request::mock::Mock;
 
-/// A failed attempt, and whose fault it is.
+/// A failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptError {
-    /// What was seen.
+    /// What happened.
     pub failure: Failure,
-    /// What it means.
+    /// Its cause.
     pub class: ErrorClass,
 }
 
@@ -38,9 +38,9 @@ impl AttemptError {
         self.class.retry_scope()
     }
 
-    /// The name under which LiteLLM's policies know it (BEHAVIOUR 5.2): its exceptions follow the status, except where it
-    /// reads the body, too.
-    pub fn kind(&self) -> LiteLlmErrorType {
+    /// The exception that LiteLLM raises for it (BEHAVIOUR 5.2): by the status, except where
+    /// LiteLLM reads the body.
+    pub fn litellm_type(&self) -> LiteLlmErrorType {
         match (self.class, self.failure) {
             (ErrorClass::ContentPolicy, _) => LiteLlmErrorType::ContentPolicy,
             (ErrorClass::ContextWindow, _) => LiteLlmErrorType::BadRequest,
@@ -51,22 +51,17 @@ impl AttemptError {
         }
     }
 
-    /// The same in the words of metrics and logs, which describe the answer and not its cause.
+    /// The outcome for metrics and logs: of the response, whatever its cause.
     pub fn outcome(&self) -> Outcome {
         self.failure.outcome()
     }
 
-    /// The status that stands for it.
-    pub fn status(&self) -> u16 {
-        self.failure.status()
-    }
-
-    /// How long the provider asks us to stay away.
+    /// The wait that the provider asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         self.failure.retry_after()
     }
 
-    /// Whether the provider asks for time: a limit, or any answer that says how long.
+    /// Whether the provider asks for a wait: a rate limit, or any response with a retry-after.
     pub fn asks_for_time(&self) -> bool {
         self.class == ErrorClass::RateLimit || self.retry_after().is_some_and(|time| !time.is_zero())
     }
@@ -96,7 +91,7 @@ mod tests {
             (Failure::TimedOut, ErrorClass::Server, LiteLlmErrorType::Timeout),
             (Failure::Broken, ErrorClass::Server, LiteLlmErrorType::InternalServer),
         ] {
-            assert_eq!(AttemptError { failure, class }.kind(), kind, "{failure:?} {class:?}");
+            assert_eq!(AttemptError { failure, class }.litellm_type(), kind, "{failure:?} {class:?}");
         }
     }
 
@@ -105,7 +100,7 @@ mod tests {
         for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
             let reply = Refusal::Mock(mock, "g".into()).reply();
             assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
-            assert_eq!(reply.status, AttemptError::of_mock(mock).status(), "{mock:?}");
+            assert_eq!(reply.status, AttemptError::of_mock(mock).failure.status(), "{mock:?}");
         }
     }
 

@@ -1,6 +1,6 @@
-//! The table: which answer belongs to which class.
+//! The table of responses and classes.
 //!
-//! | class | which answers | the request goes | the deployment |
+//! | class | responses | the request goes | the deployment |
 //! |---|---|---|---|
 //! | `invalid_request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the client | nothing |
 //! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation | elsewhere | nothing |
@@ -13,12 +13,13 @@
 //! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
 //! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
 //! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |
-//! | `added_parameter` | 400 or 422 about a member that the balancer added | anywhere, without it | nothing |
+//! | `added_parameter` | 400 or 422 about a parameter that the router added | anywhere, without it | nothing |
 //! | `client_timeout` | the client's own limit has passed | anywhere | nothing |
 //!
-//! "Anywhere" is an untried deployment first. A deployment that is alone in its group cools by LiteLLM's rules
-//! ([`cooldown`](crate::cooldown)). A code goes before a phrase, a phrase before the status; a body that is not JSON says
-//! nothing, so its status decides; but text that names what the balancer added is about that.
+//! "Anywhere" is an untried deployment first. The only deployment of a group cools down by
+//! LiteLLM's rules ([`cooldown`](super::cooldown)). A code decides before a phrase, and a phrase
+//! before the status. Of a body that is not JSON, only the status decides, unless the text names
+//! the parameter that the router added.
 
 use super::codes::{self, Meaning};
 use std::time::Duration;
@@ -26,31 +27,32 @@ use std::time::Duration;
 use super::error_body::ErrorBody;
 use super::error_class::ErrorClass;
 use super::phrases;
-use super::spoken::spoken;
+use super::unquoted::unquoted;
 
-/// What the balancer added to the request that was refused.
+/// What the router added to the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Added {
-    /// `stream_options`, which the client did not send.
+    /// `stream_options` or a member of it.
     pub stream_options: bool,
 }
 
-/// A provider's answer, and what was asked.
+/// A provider's error response, and the request.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderError<'a> {
-    /// Its HTTP status. Below 300 (an answer that is an error all the same) the body's own status counts, or else its words.
+    /// Its HTTP status. Below 300, for an error under a status of success, the body decides.
     pub status: u16,
-    /// As much of the body as was read.
+    /// The body, up to the length that the filter reads.
     pub body: &'a [u8],
-    /// `x-amzn-errortype`, with which AWS names an error outside of the body.
+    /// `x-amzn-errortype`, in which AWS has the error's type.
     pub error_type: Option<&'a str>,
-    /// Whether it says when to come back.
+    /// Whether it has a retry-after.
     pub has_retry_after: bool,
-    /// Whether the deployment takes the model's name from the request.
+    /// Whether the model of the deployment is a wildcard, so that the client names the provider's
+    /// model.
     pub is_wildcard: bool,
-    /// The model as the client named it: behind a wildcard a client's own word, whatever it says in a message.
+    /// The model that the client requested. Of a wildcard deployment, messages may repeat it.
     pub model: &'a str,
-    /// What the balancer added.
+    /// What the router added.
     pub added: Added,
 }
 
@@ -68,12 +70,12 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
     let mut body = ErrorBody::read(error.body);
     body.codes.extend(error.error_type.map(str::to_ascii_lowercase));
     let model = Some(error.model).filter(|_| error.is_wildcard);
-    let messages: Vec<String> = body.messages.iter().map(|message| spoken(message, model)).collect();
-    let class = |status| Reading { error, status, body: &body, messages: &messages }.class();
+    let messages: Vec<String> = body.messages.iter().map(|message| unquoted(message, model)).collect();
+    let class = |status| ParsedError { error, status, body: &body, messages: &messages }.class();
     let class = match (error.status, body.status()) {
         (status @ 300.., _) => class(status),
         (_, Some(own)) => class(own),
-        // Its words decide, and where they say nothing, it is as good as a 500.
+        // Codes and phrases decide. Without any, it is like a 500.
         (_, None) if codes::names_the_request(&body) => class(400),
         (_, None) => Some(class(400))
             .filter(|class| *class != ErrorClass::InvalidRequest)
@@ -82,23 +84,23 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
     Classified { class, retry_after: body.retry_after }
 }
 
-/// An answer that has been read.
-struct Reading<'a> {
+/// A response whose body was read.
+struct ParsedError<'a> {
     error: &'a ProviderError<'a>,
     status: u16,
     body: &'a ErrorBody,
-    /// The body's messages without what they quote.
+    /// The body's messages, [unquoted](super::unquoted).
     messages: &'a [String],
 }
 
-impl Reading<'_> {
+impl ParsedError<'_> {
     fn class(&self) -> ErrorClass {
         match self.status {
-            400 | 422 if self.is_about_what_was_added() => ErrorClass::AddedParameter,
+            400 | 422 if self.is_about_added_parameter() => ErrorClass::AddedParameter,
             300..=399 => ErrorClass::InvalidDeployment,
             401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => ErrorClass::InvalidRequest,
             401 | 402 => ErrorClass::Account,
-            // Of a forward proxy on the way to a provider without TLS: as a tunnel that does not come about.
+            // Of a forward proxy. Where the provider has TLS, the same is a failed tunnel.
             407 => ErrorClass::Server,
             404 | 405 | 501 => self.missing(),
             429 => self.limited(),
@@ -106,12 +108,13 @@ impl Reading<'_> {
         }
     }
 
-    /// By code, or else by phrase.
+    /// Whether it has a code or a phrase of this meaning.
     fn says(&self, meaning: Meaning) -> bool {
         codes::has(self.body, meaning) || phrases::says(self.messages, meaning)
     }
 
-    /// A long prompt or a filtered one. A code decides alone: a message beside it may hold words of the other, or of the client.
+    /// A prompt that is too long or filtered. A code decides alone: the message may have the
+    /// other's words, or the client's.
     fn special(&self) -> Option<ErrorClass> {
         let code = |meaning| codes::has(self.body, meaning);
         let phrase = |meaning| phrases::says(self.messages, meaning);
@@ -126,7 +129,7 @@ impl Reading<'_> {
         }
     }
 
-    /// What is not there: a thing of the request's, the model, or the route.
+    /// What does not exist: a thing that the request names, the model, or the route.
     fn missing(&self) -> ErrorClass {
         match () {
             () if self.says(Meaning::Reference) => ErrorClass::UnknownReference,
@@ -139,7 +142,8 @@ impl Reading<'_> {
 
     fn limited(&self) -> ErrorClass {
         let code = |meaning| codes::has(self.body, meaning);
-        // Gemini says "check your plan and billing" of limits per minute, too; what ends with the day has "PerDay" in its id.
+        // Gemini writes "check your plan and billing" also for limits per minute. Limits per day
+        // have "PerDay" in the id.
         let is_google =
             code(Meaning::Limit) && self.body.codes.iter().any(|code| code == "resource_exhausted");
         let is_daily = self.body.codes.iter().any(|code| code.contains("perday"));
@@ -152,12 +156,12 @@ impl Reading<'_> {
         }
     }
 
-    /// Everything that is neither missing nor limited by its status, and no special fallback's.
+    /// All that is neither missing nor limited by its status, and has no fallbacks of its own.
     fn ordinary(&self) -> ErrorClass {
         let says = |meaning| self.says(meaning);
         match self.status {
-            500.. => self.broken(),
-            // The request's own servers of tools (MCP) fail with 424.
+            500.. => self.server_error(),
+            // 424: a tool server (MCP) that the request names has failed.
             408 | 409 | 423..=425 | 499 if !codes::has(self.body, Meaning::Parameter) => ErrorClass::Server,
             498 => ErrorClass::RateLimit,
             410 => self.model(),
@@ -175,8 +179,8 @@ impl Reading<'_> {
         }
     }
 
-    /// 5xx. Proxies pass on others' limits so, and Google its own.
-    fn broken(&self) -> ErrorClass {
+    /// 5xx, which proxies and Google also send for rate limits.
+    fn server_error(&self) -> ErrorClass {
         let has_hint = self.status == 503 && self.error.has_retry_after;
         match self.status == 529 || has_hint || codes::has(self.body, Meaning::Limit) {
             true => ErrorClass::RateLimit,
@@ -184,8 +188,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Behind a wildcard the model's name is the request's own, so it says nothing about the deployment; nor does a model that
-    /// another parameter names (`tools[0].model`).
+    /// An unknown model. It is the request's, if the deployment is a wildcard or if another
+    /// parameter names the model (`tools[0].model`).
     fn model(&self) -> ErrorClass {
         let mut params = self.body.params.iter().filter(|param| *param != "none").peekable();
         let is_anothers = params.peek().is_some() && params.all(|param| param != "model");
@@ -196,7 +200,7 @@ impl Reading<'_> {
         }
     }
 
-    /// In a 403 these words suffice, in a code or in a message.
+    /// For a 403 these words are enough, in a code or in a message.
     fn lacks_permission(&self) -> bool {
         phrases::says_no_permission(&self.body.codes) || phrases::says_no_permission(self.messages)
     }
@@ -205,25 +209,26 @@ impl Reading<'_> {
         self.says(Meaning::Model) || phrases::says_unknown_model(self.messages)
     }
 
-    /// OpenAI's answer to a response's id that another organization made.
+    /// OpenAI's response to the id of another organization's response.
     fn is_lost_response(&self) -> bool {
         let is_lost =
             |message: &String| message.to_ascii_lowercase().starts_with("invalid `previous_response_id`");
         self.body.messages.iter().any(is_lost)
     }
 
-    /// Groq's 413, and OpenAI's 429 "Request too large": no wait helps, and smaller requests are served.
+    /// Groq's 413, and OpenAI's 429 "Request too large": the request fails after any wait, and
+    /// smaller ones do not.
     fn is_too_large(&self) -> bool {
         matches!(self.status, 400 | 413 | 429) && phrases::says_too_large(self.messages)
     }
 
-    fn is_about_what_was_added(&self) -> bool {
+    fn is_about_added_parameter(&self) -> bool {
         const NAMES: [&str; 3] = ["stream_options", "stream options", "include_usage"];
         let names = |text: &str| {
             let text = text.to_ascii_lowercase();
             NAMES.iter().any(|name| text.contains(name))
         };
-        // Some frameworks refuse unknown members in plain text.
+        // Some frameworks refuse unknown parameters in plain text.
         let is_text = || !matches!(self.error.body.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let is_in_text = || is_text() && names(&String::from_utf8_lossy(self.error.body));
         self.error.added.stream_options

@@ -1,11 +1,11 @@
-//! Error codes and types that say by themselves whose fault it is, whatever the message says. In lower case.
+//! Error codes and types that decide about the class, whatever the message says. In lower case.
 
 use super::error_body::ErrorBody;
 
-/// What a code, or the words of a message, mean.
+/// What a code or a phrase is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// A parameter's own fault. Its message may hold words of the others.
+    /// A parameter. The message may have phrases of the others.
     Parameter,
     /// The prompt is too long.
     Context,
@@ -13,17 +13,17 @@ pub(super) enum Meaning {
     Policy,
     /// The key, the balance, the plan.
     Account,
-    /// Too much at once.
+    /// A rate limit.
     Limit,
     /// The model, or the deployment of it.
     Model,
-    /// The operation is not there.
+    /// An operation that is not supported.
     Operation,
-    /// An id that is not known there.
+    /// An unknown id.
     Reference,
 }
 
-/// Each is one provider's, or OpenAI's that many others copy.
+/// Codes without a provider are OpenAI's, which others have copied.
 const CODES: [(Meaning, &[&str]); 8] = [
     // OpenAI's for one parameter. LiteLLM excludes the first two from context windows.
     (
@@ -194,14 +194,13 @@ const CODES: [(Meaning, &[&str]); 8] = [
     ),
 ];
 
-/// Whether a code of this meaning is there.
+/// Whether the body has a code of this meaning.
 pub(super) fn has(body: &ErrorBody, meaning: Meaning) -> bool {
-    let known = CODES.iter().filter(|(of, _)| *of == meaning).flat_map(|(_, codes)| codes.iter());
-    let mut known = known;
+    let mut known = CODES.iter().filter(|(of, _)| *of == meaning).flat_map(|(_, codes)| codes.iter());
     known.any(|code| body.codes.iter().any(|own| is_same(own, code)))
 }
 
-/// Whether the body's own type says that the request is wrong, for answers whose status does not.
+/// Whether the body's type is that of an invalid request, for a response with another status.
 pub(super) fn names_the_request(body: &ErrorBody) -> bool {
     const TYPES: [&str; 5] = [
         "invalid_request_error",
@@ -213,7 +212,8 @@ pub(super) fn names_the_request(body: &ErrorBody) -> bool {
     body.codes.iter().any(|own| TYPES.iter().any(|code| is_same(own, code)))
 }
 
-/// AWS writes a namespace before a name, and a page behind it: `com.amazon.coral.service#ThrottlingException:http://..`
+/// AWS puts a namespace before a name, and a URL behind it:
+/// `com.amazon.coral.service#ThrottlingException:http://..`
 fn is_same(own: &str, code: &str) -> bool {
     let name = own.rsplit('#').next().unwrap_or(own);
     let name = name.split(':').next().unwrap_or(name);

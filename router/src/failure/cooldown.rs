@@ -1,15 +1,16 @@
 //! Whether a failure makes a deployment cool down, and for how long (BEHAVIOUR 5.4).
 //!
-//! | class of the failure | in a group | only_member |
+//! | class of the failure | in a group | only member of its group |
 //! |---|---|---|
 //! | `rate_limit` | at once | with the thousandth failure in a row |
 //! | `invalid_deployment` | at once | at once |
 //! | `account` | at once | at once for a wrong key (LiteLLM's AuthenticationError), else never |
 //! | `server`, `forbidden` | when more than half of five or more failed | with the thousandth failure in a row |
-//! | all others | never: they say nothing about the deployment | never |
+//! | all others | never: their cause is not the deployment | never |
 //!
-//! `allowed_fails` and the policies replace the table by a count. Every failed attempt is counted, retries and
-//! fallbacks included. What class a failure has says [`classify`](crate::failure::classify()).
+//! `allowed_fails` and the policies replace the table by a count. Every failed attempt is counted,
+//! those of retries and fallbacks included. [`classify`](crate::failure::classify()) determines the
+//! class.
 
 use std::time::Duration;
 
@@ -24,55 +25,60 @@ use crate::state::time::UnixSeconds;
 
 /// LiteLLM's `allowed_fails` where only a policy is set, and it does not name the failure.
 const ALLOWED_FAILS: u32 = 3;
-/// No provider's hint keeps a deployment away for longer: a day is a mistake.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The longest cooldown. A provider that asks for more than a day is mistaken.
+const MAX_COOLDOWN: Duration = Duration::from_secs(24 * 3600);
 
-/// Whose failure it is.
+/// The rules for the failures of one deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct CooldownPolicy<'a> {
-    /// How requests are routed.
+    /// The router's settings.
     pub settings: &'a RouterSettings,
-    /// Who failed.
+    /// The deployment.
     pub deployment: &'a Deployment,
-    /// It is the only one of its group.
+    /// Whether it is the only one of its group.
     pub only_member: bool,
-    /// The group has somewhere else to go.
+    /// Whether the request has fallbacks.
     pub has_fallbacks: bool,
-    /// Whether the share of failures can be judged: failures are written at once, successes may wait.
+    /// Which successes the record has: failures are written at once, successes may wait.
     pub successes: WrittenSuccesses,
 }
 
 impl CooldownPolicy<'_> {
-    /// Remembers a failure, and cools the deployment down if it is time for that; `None` where it is not.
-    pub fn failed(&self, fault: &AttemptError, record: &mut Record, now: Duration) -> Option<CooldownChange> {
-        let own = fault.kind().in_policy(&self.deployment.allowed_fails_policy);
-        // A policy of the deployment's own may name what is the request's, but not what is nobody's.
+    /// Counts a failure, and begins a cooldown if one is due; `None` if not.
+    pub fn record_failure(
+        &self,
+        error: &AttemptError,
+        record: &mut Record,
+        now: Duration,
+    ) -> Option<CooldownChange> {
+        let own = error.litellm_type().in_policy(&self.deployment.allowed_fails_policy);
+        // A policy of the deployment may also count failures of the request.
         let is_named =
-            own.is_some() && !matches!(fault.class, ErrorClass::ClientTimeout | ErrorClass::AddedParameter);
-        if !fault.class.is_counted() && !is_named {
+            own.is_some() && !matches!(error.class, ErrorClass::ClientTimeout | ErrorClass::AddedParameter);
+        if !error.class.is_counted() && !is_named {
             return None;
         }
         record.outcomes = record.outcomes.at(now);
         record.outcomes.failures = record.outcomes.failures.saturating_add(1);
-        let time = self.time(fault);
-        if self.settings.disable_cooldowns || time.is_zero() || !self.is_due(own, fault, record, now) {
+        let time = self.time(error);
+        if self.settings.disable_cooldowns || time.is_zero() || !self.is_due(own, error, record, now) {
             return None;
         }
         Some(record.cooldown.extend(time, now))
     }
 
-    fn is_due(&self, own: Option<u32>, fault: &AttemptError, record: &mut Record, now: Duration) -> bool {
+    fn is_due(&self, own: Option<u32>, error: &AttemptError, record: &mut Record, now: Duration) -> bool {
         let settings = self.settings;
-        let kind = fault.kind();
+        let kind = error.litellm_type();
         let general = kind.in_policy(&settings.allowed_fails_policy);
         let is_default =
             settings.allowed_fails.is_none() && settings.allowed_fails_policy == FailurePolicy::default();
         match (own, self.deployment.allowed_fails, general) {
             (Some(allowed), _, _) => self.exceeds(allowed, Some(kind), record, now),
             (None, Some(allowed), _) => self.exceeds(allowed, None, record, now),
-            _ if is_default => self.is_due_by_default(fault, &record.outcomes),
+            _ if is_default => self.is_due_by_default(error, &record.outcomes),
             (None, None, Some(allowed)) => self.exceeds(allowed, Some(kind), record, now),
-            // Without anywhere else to go, a cooldown helps no request.
+            // Requests have no other deployment to go to.
             (None, None, None) if self.only_member && !self.has_fallbacks => false,
             (None, None, None) => {
                 self.exceeds(settings.allowed_fails.unwrap_or(ALLOWED_FAILS), None, record, now)
@@ -80,7 +86,7 @@ impl CooldownPolicy<'_> {
         }
     }
 
-    fn is_due_by_default(&self, fault: &AttemptError, outcomes: &Outcomes) -> bool {
+    fn is_due_by_default(&self, error: &AttemptError, outcomes: &Outcomes) -> bool {
         let settings = self.settings;
         let Outcomes { successes, failures, .. } = *outcomes;
         let attempts = successes.saturating_add(failures);
@@ -88,16 +94,18 @@ impl CooldownPolicy<'_> {
             && attempts >= settings.failure_threshold_requests
             && self.successes.are_complete(outcomes);
         let all_failed = successes == 0 && failures >= settings.single_deployment_failure_threshold;
-        match fault.class {
+        match error.class {
             ErrorClass::InvalidDeployment => true,
-            ErrorClass::Account => !self.only_member || fault.kind() == LiteLlmErrorType::Authentication,
+            ErrorClass::Account => {
+                !self.only_member || error.litellm_type() == LiteLlmErrorType::Authentication
+            }
             ErrorClass::RateLimit if !self.only_member => true,
             _ => all_failed || (most_failed && !self.only_member),
         }
     }
 
-    /// Counts a failure, of its own kind or among all others, and says whether that is one too many. A count lasts as long
-    /// as a cooldown, beginning with its first failure.
+    /// Counts a failure, of one type or of all, and returns whether there are more than allowed. A
+    /// count lasts as long as a cooldown, from its first failure.
     fn exceeds(
         &self,
         allowed: u32,
@@ -116,10 +124,10 @@ impl CooldownPolicy<'_> {
         allowed == 0
     }
 
-    /// The deployment's own time, the provider's hint, or the router's.
-    fn time(&self, fault: &AttemptError) -> Duration {
-        let time = self.deployment.cooldown_time.or(fault.retry_after());
-        time.unwrap_or(self.settings.cooldown_time).min(LONGEST)
+    /// The duration: the deployment's, else the provider's, else the router's.
+    fn time(&self, error: &AttemptError) -> Duration {
+        let time = self.deployment.cooldown_time.or(error.retry_after());
+        time.unwrap_or(self.settings.cooldown_time).min(MAX_COOLDOWN)
     }
 }
 
@@ -134,36 +142,36 @@ mod tests {
     const NOON: Duration = Duration::from_secs(1_740_000_000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A deployment whose failures are told one by one.
-    struct CallResult {
+    /// A deployment that fails.
+    struct Failing {
         config: llm_balancer_config::Config,
         record: Record,
         only_member: bool,
     }
 
-    fn told(item: &str, settings: &str, only_member: bool) -> CallResult {
+    fn failing(item: &str, settings: &str, only_member: bool) -> Failing {
         let text = format!(
             "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_key: k}}\n{item}\nrouter_settings: {{{settings}}}\n"
         );
         let reading = read("config.yaml", &text, &|_| None);
         let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
-        CallResult { config, record: Record::default(), only_member }
+        Failing { config, record: Record::default(), only_member }
     }
 
-    impl CallResult {
-        fn fails(&mut self, fault: AttemptError, now: Duration) -> bool {
-            self.cooled(fault, now).is_some()
+    impl Failing {
+        fn fails(&mut self, error: AttemptError, now: Duration) -> bool {
+            self.cooled(error, now).is_some()
         }
 
-        fn cooled(&mut self, fault: AttemptError, now: Duration) -> Option<CooldownChange> {
-            let case = CooldownPolicy {
+        fn cooled(&mut self, error: AttemptError, now: Duration) -> Option<CooldownChange> {
+            let policy = CooldownPolicy {
                 settings: &self.config.router,
                 deployment: &self.config.deployments[0],
                 only_member: self.only_member,
                 has_fallbacks: false,
                 successes: WrittenSuccesses::All,
             };
-            case.failed(&fault, &mut self.record, now)
+            policy.record_failure(&error, &mut self.record, now)
         }
 
         fn succeeds(&mut self, times: u32, now: Duration) {
@@ -172,7 +180,7 @@ mod tests {
             *successes = successes.saturating_add(times);
         }
 
-        fn sits_out(&self, now: Duration) -> u64 {
+        fn cooldown_seconds(&self, now: Duration) -> u64 {
             self.record.cooldown.active_until(now).map_or(0, |until| until.saturating_sub(now).as_secs())
         }
     }
@@ -226,15 +234,15 @@ mod tests {
             (503, "", false, false),
             (529, "", true, false),
         ] {
-            let fault = says(code, body, None);
-            assert_eq!(told("", "", false).fails(fault, NOON), in_group, "{code} {body} in a group");
-            assert_eq!(told("", "", true).fails(fault, NOON), only_member, "{code} {body} alone");
+            let error = says(code, body, None);
+            assert_eq!(failing("", "", false).fails(error, NOON), in_group, "{code} {body} in a group");
+            assert_eq!(failing("", "", true).fails(error, NOON), only_member, "{code} {body} alone");
         }
     }
 
     #[test]
     fn a_failure_during_a_cooldown_is_news_only_if_it_moves_the_end() {
-        let mut cooling = told("", "", false);
+        let mut cooling = failing("", "", false);
         assert_eq!(cooling.cooled(hint(20), NOON), Some(CooldownChange::Started));
         assert_eq!(cooling.cooled(hint(20), NOON + SECOND / 2), Some(CooldownChange::Unchanged));
         assert_eq!(cooling.cooled(status(429), NOON + SECOND), Some(CooldownChange::Unchanged));
@@ -244,33 +252,33 @@ mod tests {
 
     #[test]
     fn more_than_half_of_five_failures_cool_a_member_of_a_group() {
-        let mut all = told("", "", false);
+        let mut all = failing("", "", false);
         let cooled: Vec<bool> = (0..5).map(|_| all.fails(NO_CONNECTION, NOON)).collect();
         assert_eq!(cooled, [false, false, false, false, true]);
-        assert_eq!(all.sits_out(NOON), 5);
+        assert_eq!(all.cooldown_seconds(NOON), 5);
 
-        let mut half = told("", "", false);
+        let mut half = failing("", "", false);
         half.succeeds(5, NOON);
         assert!((0..5).all(|_| !half.fails(status(500), NOON)), "half is not more than half");
         assert!(half.fails(status(500), NOON));
 
-        let mut spread = told("", "", false);
+        let mut spread = failing("", "", false);
         assert!((0..8).all(|nth| !spread.fails(status(500), NOON + nth * 20 * SECOND)), "five in a minute");
     }
 
     #[test]
     fn a_deployment_that_is_alone_cools_with_the_thousandth_failure_in_a_row() {
-        let mut only_member = told("", "", true);
+        let mut only_member = failing("", "", true);
         assert!((0..999).all(|_| !only_member.fails(status(500), NOON)));
         assert!(only_member.fails(status(500), NOON));
-        let mut lucky = told("", "", true);
+        let mut lucky = failing("", "", true);
         lucky.succeeds(1, NOON);
         assert!((0..1500).all(|_| !lucky.fails(status(500), NOON)));
     }
 
     #[test]
     fn the_deployments_own_time_goes_before_the_providers_hint_and_that_before_the_routers() {
-        for (item, settings, fault, expected) in [
+        for (item, settings, error, expected) in [
             ("", "", status(429), 5),
             ("", "cooldown_time: 2", status(429), 2),
             ("", "cooldown_time: 2", hint(20), 20),
@@ -280,25 +288,25 @@ mod tests {
             ("", "", hint(4_000_000_000), 24 * 3600),
             ("", "disable_cooldowns: true", hint(20), 0),
         ] {
-            let mut told = told(item, settings, false);
-            told.fails(fault, NOON);
-            assert_eq!(told.sits_out(NOON), expected, "{item} {settings} {fault:?}");
+            let mut deployment = failing(item, settings, false);
+            deployment.fails(error, NOON);
+            assert_eq!(deployment.cooldown_seconds(NOON), expected, "{item} {settings} {error:?}");
         }
     }
 
     #[test]
     fn allowed_fails_are_allowed_and_no_more() {
-        let mut one = told("", "allowed_fails: 1", false);
+        let mut one = failing("", "allowed_fails: 1", false);
         assert!(!one.fails(status(500), NOON));
         assert!(one.fails(status(429), NOON + SECOND), "any kind counts");
 
-        let mut slow = told("", "allowed_fails: 1", false);
+        let mut slow = failing("", "allowed_fails: 1", false);
         assert!(
             (0..9).all(|nth| !slow.fails(status(500), NOON + nth * 5 * SECOND)),
             "within a cooldown_time"
         );
 
-        let mut only_member = told("", "allowed_fails: 1", true);
+        let mut only_member = failing("", "allowed_fails: 1", true);
         assert!((0..9).all(|_| !only_member.fails(status(500), NOON)), "nowhere else to go");
     }
 
@@ -306,16 +314,16 @@ mod tests {
     fn a_policy_counts_each_kind_by_itself() {
         let policy =
             "allowed_fails_policy: {RateLimitErrorAllowedFails: 2, InternalServerErrorAllowedFails: 0}";
-        let mut told = told("", policy, true);
-        assert!(!told.fails(status(429), NOON) && !told.fails(status(429), NOON));
-        assert!(told.fails(status(500), NOON));
-        assert!(told.fails(status(429), NOON));
+        let mut deployment = failing("", policy, true);
+        assert!(!deployment.fails(status(429), NOON) && !deployment.fails(status(429), NOON));
+        assert!(deployment.fails(status(500), NOON));
+        assert!(deployment.fails(status(429), NOON));
     }
 
     #[test]
     fn a_deployments_own_policy_may_name_what_never_cools_otherwise() {
         let item = "  model_info: {allowed_fails_policy: {BadRequestErrorAllowedFails: 1}}";
-        let mut own = told(item, "", false);
+        let mut own = failing(item, "", false);
         assert!(!own.fails(status(400), NOON));
         assert!(own.fails(status(400), NOON));
         assert!(own.fails(status(429), NOON), "other kinds follow the rule that they had");

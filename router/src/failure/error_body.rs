@@ -1,118 +1,76 @@
-//! A provider's error body, read by its JSON members: what the provider itself says, never what it repeats.
+//! A provider's error body, by its JSON members: the provider's words, and not those that it
+//! repeats.
 //!
-//! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg` and their like as
-//! messages, `param` and `loc` as names of parameters, `retryDelay` (Google's RetryInfo) and `retry_after` as a time to
-//! wait; the same again in `error`, `errors`, `innererror`, `details`, `metadata` and in JSON that is written into a
-//! string. All other members (`input`, `ctx`, `flagged_input`, ..) are not.
+//! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg`
+//! and their like as messages, `param` and `loc` as names of parameters, `retryDelay` (Google's
+//! RetryInfo) and `retry_after` as a time to wait; the same again in `error`, `errors`,
+//! `innererror`, `details`, `metadata` and in JSON that is written into a string. All other members
+//! (`input`, `ctx`, `flagged_input`, ..) are not.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::http::json::{self, Object};
 
-/// Objects within objects, JSON in strings included; OpenRouter's repetition of a repeated error is the deepest known.
-const DEEPEST: u32 = 6;
-/// Items of a list, and codes or messages in all: who sends more than this repeats something.
-const MOST: usize = 16;
-/// A code is shorter than this, in bytes.
-const LONGEST_CODE: usize = 96;
+/// Objects within objects, JSON in strings included. The deepest known is OpenRouter's.
+const MAX_DEPTH: u32 = 6;
+/// Items of a list, and codes or messages in all.
+const MAX_ITEMS: usize = 16;
+/// Bytes of a code, at most.
+const MAX_CODE: usize = 96;
 
-/// What an error body says.
+/// An error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
     /// Error codes and types in lower case, numbers included.
     pub codes: Vec<String>,
-    /// Messages as they were written.
+    /// Messages.
     pub messages: Vec<String>,
-    /// Parameters of the request that it names.
+    /// Names of the request's parameters, in lower case.
     pub params: Vec<String>,
-    /// How long it asks to wait; the first one that it names.
+    /// The first wait that it names.
     pub retry_after: Option<Duration>,
 }
 
-/// What a member is read as.
 #[derive(Clone, Copy)]
 enum Part {
     Code,
     Message,
     Param,
-    /// Seconds, as a number or as protobuf writes them: `"34s"`, `"1.5s"`.
+    /// Seconds: a number, or as protobuf writes them: `"34s"`, `"1.5s"`.
     RetryAfter,
     /// Another error, or a list of them.
     Error,
 }
 
 /// The members that are read, in lower case.
-const MEMBERS: [(Part, &[&str]); 5] = [
-    (
-        Part::Code,
-        &[
-            "code",
-            "type",
-            "status",
-            "status_code",
-            "reason",
-            "error_type",
-            "error_code",
-            "errcode",
-            "__type",
-            "quotaid",
-        ],
-    ),
-    (
-        Part::Message,
-        &[
-            "message",
-            "detail",
-            "msg",
-            "title",
-            "error_message",
-            "error_msg",
-            "errmsg",
-            "error_description",
-            "status_msg",
-        ],
-    ),
-    (Part::Param, &["param", "loc"]),
-    (Part::RetryAfter, &["retrydelay", "retry_after", "retry_after_seconds"]),
+const MEMBERS: [(Part, &str); 5] = [
+    (Part::Code, "code type status status_code reason error_type error_code errcode __type quotaid"),
+    (Part::Message, "message detail msg title error_message error_msg errmsg error_description status_msg"),
+    (Part::Param, "param loc"),
+    (Part::RetryAfter, "retrydelay retry_after retry_after_seconds"),
     (
         Part::Error,
-        &[
-            "error",
-            "errors",
-            "innererror",
-            "inner_error",
-            "details",
-            "violations",
-            "metadata",
-            "raw",
-            "base_resp",
-            "x_groq",
-            "provider_specific_fields",
-        ],
+        "error errors innererror inner_error details violations metadata raw base_resp x_groq \
+         provider_specific_fields",
     ),
 ];
 
 impl Part {
     fn of(key: &str) -> Option<Self> {
         let is_known = |known: &str| known.eq_ignore_ascii_case(key);
-        MEMBERS.iter().find(|(_, keys)| keys.iter().any(|known| is_known(known))).map(|(part, _)| *part)
+        MEMBERS.iter().find(|(_, keys)| keys.split_ascii_whitespace().any(is_known)).map(|(part, _)| *part)
     }
 }
 
 impl ErrorBody {
-    /// Reads a body. One that is not JSON, is cut off or is not UTF-8 says nothing.
+    /// Reads a body. One that is not JSON, is cut off or is not UTF-8 is empty.
     pub fn read(body: &[u8]) -> Self {
         let mut read = Self::default();
         if let Ok(text) = std::str::from_utf8(body) {
             read.value(text.trim_start_matches('\u{feff}').trim(), 0);
         }
         read
-    }
-
-    /// Whether it says nothing: no JSON, or none that is known as an error.
-    pub fn is_empty(&self) -> bool {
-        self.codes.is_empty() && self.messages.is_empty()
     }
 
     /// The HTTP status that the body itself names, from 400 to 599.
@@ -122,13 +80,13 @@ impl ErrorBody {
     }
 
     fn value(&mut self, text: &str, depth: u32) {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return;
         }
         match text.as_bytes().first() {
             Some(b'{') => self.object(text, depth),
             Some(b'[') => {
-                for item in json::list(text, MOST).unwrap_or_default() {
+                for item in json::list(text, MAX_ITEMS).unwrap_or_default() {
                     self.value(item, depth.saturating_add(1));
                 }
             }
@@ -164,13 +122,13 @@ impl ErrorBody {
         let code = json::string(value).unwrap_or(Cow::Borrowed(value));
         // An object or a list starts with a bracket; a sentence holds spaces.
         let is_word =
-            !code.is_empty() && code != "null" && code.len() < LONGEST_CODE && !code.starts_with(['{', '[']);
-        if is_word && self.codes.len() < MOST {
+            !code.is_empty() && code != "null" && code.len() < MAX_CODE && !code.starts_with(['{', '[']);
+        if is_word && self.codes.len() < MAX_ITEMS {
             self.codes.push(code.to_ascii_lowercase());
         }
     }
 
-    /// Some write a code where others have an object: {"error": "invalid_api_key"}.
+    /// Some providers have a code in place of an object: {"error": "invalid_api_key"}.
     fn bare_code(&mut self, value: &str) {
         if value.starts_with('"') && !value.contains(char::is_whitespace) {
             self.code(value);
@@ -178,15 +136,15 @@ impl ErrorBody {
     }
 
     fn param(&mut self, value: &str) {
-        let names = json::list(value, MOST).unwrap_or_else(|| vec![value]);
+        let names = json::list(value, MAX_ITEMS).unwrap_or_else(|| vec![value]);
         for name in names.into_iter().filter_map(json::string) {
-            if self.params.len() < MOST && name.len() < LONGEST_CODE {
+            if self.params.len() < MAX_ITEMS && name.len() < MAX_CODE {
                 self.params.push(name.to_ascii_lowercase());
             }
         }
     }
 
-    /// A message, and the error that is written into it: `OpenAIException - {"error": {..}}`.
+    /// A message, and the error that it repeats: `OpenAIException - {"error": {..}}`.
     fn message(&mut self, text: &str, depth: u32) {
         let (own, inner) = match text.find('{') {
             Some(start) => embedded(text, start),
@@ -195,21 +153,21 @@ impl ErrorBody {
         if let Some(inner) = inner {
             self.value(&inner, depth.saturating_add(1));
         }
-        if self.messages.len() < MOST && !own.trim().is_empty() {
+        if self.messages.len() < MAX_ITEMS && !own.trim().is_empty() {
             self.messages.push(own.to_owned());
         }
     }
 }
 
-/// A time in seconds, which is not negative and ends.
+/// A finite number of seconds that is not negative.
 fn seconds(value: &str) -> Option<Duration> {
     let text = json::string(value).unwrap_or(Cow::Borrowed(value));
     let seconds: f64 = text.strip_suffix('s').unwrap_or(&text).parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Splits a message where another server's error begins, as JSON or as Python prints it: `OpenAIException - {..}`. After
-/// other words an object may be the client's.
+/// Splits a message before another server's error, which is JSON or as Python prints it:
+/// `OpenAIException - {..}`. After other words, an object may be the client's.
 fn embedded(text: &str, start: usize) -> (&str, Option<Cow<'_, str>>) {
     let end = text.rfind('}').map_or(start, |end| end.saturating_add(1));
     let (Some(own), Some(object)) = (text.get(..start), text.get(start..end)) else { return (text, None) };
@@ -226,7 +184,7 @@ fn embedded(text: &str, start: usize) -> (&str, Option<Cow<'_, str>>) {
     }
 }
 
-/// The message of `{'error': {'message': "..", ..}}`. Only where it comes first: further on, it may be an echo.
+/// The message of `{'error': {'message': "..", ..}}`. A later one may repeat the request.
 fn python_message(object: &str) -> Option<&str> {
     let object = object.strip_prefix("{'error': ").unwrap_or(object);
     let message = object.strip_prefix("{'message': ")?;
@@ -285,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_error_says_nothing() {
+    fn a_body_that_is_no_error_is_empty() {
         for body in
             ["", "null", "3", "[]", "{}", "<html>", "{\"error\":", "{\"input\":\"m\"}", "404 page not found"]
         {
-            assert!(read(body).is_empty(), "{body}");
+            assert_eq!(read(body), ErrorBody::default(), "{body}");
         }
-        assert!(ErrorBody::read(b"{\"error\":\"\xff\"}").is_empty());
+        assert_eq!(ErrorBody::read(b"{\"error\":\"\xff\"}"), ErrorBody::default());
     }
 
     #[test]
@@ -323,9 +281,9 @@ mod tests {
     #[test]
     fn depth_and_length_are_bounded() {
         let deep = format!("{}{}", r#"{"error":"#.repeat(20_000), "}".repeat(20_000));
-        assert!(read(&deep).is_empty());
-        let list = |item: &str| format!("[{}]", [item; MOST].join(","));
+        assert_eq!(read(&deep), ErrorBody::default());
+        let list = |item: &str| format!("[{}]", [item; MAX_ITEMS].join(","));
         let many = list(&format!(r#"{{"errors":{}}}"#, list(r#"{"message":"m"}"#)));
-        assert_eq!(read(&many).messages.len(), MOST);
+        assert_eq!(read(&many).messages.len(), MAX_ITEMS);
     }
 }

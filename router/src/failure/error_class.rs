@@ -1,21 +1,21 @@
-//! The closed list of classes, and what each means.
+//! The classes of errors, and what each means.
 
-/// Whose fault a failure is. The table in [`classify`](super::classify()) says which answer belongs to which class.
+/// The cause of a failure. [`classify`](super::classify()) has the table of responses and classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
-    /// The request's own: every deployment would refuse it.
+    /// The request: every deployment would refuse it.
     InvalidRequest,
     /// The backend does not serve this route.
     UnsupportedRoute,
     /// An id in the request that this deployment does not know: of a response, a file, a batch.
     UnknownReference,
-    /// The deployment itself is wrong: its model does not exist, its address leads elsewhere.
+    /// The deployment's configuration: its model does not exist, its address redirects.
     InvalidDeployment,
-    /// The account is: key, permission, balance, quota.
+    /// The account: key, permission, balance, quota.
     Account,
-    /// A 403 that does not say why: a firewall in front of the API, perhaps because of this prompt.
+    /// A 403 without a reason: of a firewall in front of the API, perhaps because of this prompt.
     Forbidden,
-    /// A limit that passes by itself.
+    /// A rate limit, or an overload.
     RateLimit,
     /// The request alone is larger than this account's limit.
     RequestTooLarge,
@@ -25,25 +25,26 @@ pub enum ErrorClass {
     ContextWindow,
     /// The prompt or the answer was filtered.
     ContentPolicy,
-    /// A member of the request that the balancer added.
+    /// A parameter that the router added to the request.
     AddedParameter,
-    /// The client's own time limit has passed.
+    /// A timeout that the client has set.
     ClientTimeout,
 }
 
-/// Where a failed request may be sent again, policies aside.
+/// Where a failed request may be sent again, without regard to retry policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryScope {
-    /// To any deployment, the same one included.
+    /// To any deployment, the same included.
     AnyDeployment,
-    /// Only to one that has not been tried: the same one would answer the same.
+    /// To the other deployments: the same would fail again.
     OtherDeployments,
-    /// Nowhere in this group; fallbacks may still serve.
+    /// To fallbacks.
     FallbacksOnly,
 }
 
 impl ErrorClass {
     /// Every class, in the order of the table.
+    #[cfg(test)]
     pub const ALL: [Self; 13] = [
         Self::InvalidRequest,
         Self::UnsupportedRoute,
@@ -95,7 +96,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether it says something about the deployment, and so counts among its failures.
+    /// Whether it counts as a failure of the deployment.
     pub fn is_counted(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Where a request goes when its group cannot serve it, and what its body is on the way there (BEHAVIOUR 6).
+//! Fallbacks of a group that cannot serve a request, and the request's body there (BEHAVIOUR 6).
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use crate::failure::ErrorClass;
 use crate::http::json::{Object, quoted};
 use crate::request::routing_params::RoutingParams;
 
-/// The way of a request from group to group. It is kept by names, so that it survives a reload of the configuration.
+/// The fallbacks of a request. They are names, so that the chain survives a reload of the
+/// configuration.
 #[derive(Clone, Debug, Default)]
 pub struct FallbackChain {
-    /// Where it has been. A target that changes the request is another place than the same group unchanged.
+    /// Groups and fallbacks so far. A fallback with parameters differs from the same group without.
     visited: Vec<Target>,
-    /// The lists that it is working through, each one the fallbacks of a target of the one before, with what is left
-    /// of it in reverse order.
+    /// What is left of each list, in reverse order. A list has the fallbacks of a target of the
+    /// list before it.
     lists: Vec<Vec<Target>>,
     depth: u32,
 }
@@ -29,10 +30,10 @@ pub struct FailedGroup<'a> {
 }
 
 impl FallbackChain {
-    /// The next place to try after `failed`, or `None` where there is no further one.
+    /// The fallback after a group that failed; `None` at the end of the chain.
     ///
-    /// A target that fails is followed by its own fallbacks, `max_fallbacks` lists deep, and only then by the rest of
-    /// the list that it came from.
+    /// A fallback that fails is followed by its own fallbacks, `max_fallbacks` lists deep, and then
+    /// by the rest of its list.
     pub fn next(
         &mut self,
         settings: &RouterSettings,
@@ -55,7 +56,7 @@ impl FallbackChain {
         Some(target)
     }
 
-    /// Groups that it was sent on to so far: x-litellm-attempted-fallbacks.
+    /// Fallbacks so far.
     pub fn depth(&self) -> u32 {
         self.depth
     }
@@ -66,7 +67,7 @@ impl FallbackChain {
         }
     }
 
-    /// Takes the next target off the innermost list that has one.
+    /// The next target of the innermost list that has one.
     fn unvisited(&mut self) -> Option<Target> {
         while let Some(list) = self.lists.last_mut() {
             match list.pop() {
@@ -79,7 +80,7 @@ impl FallbackChain {
     }
 }
 
-/// The list that a failure is looked up in. One for its own kind is the only one, even where the group is not in it.
+/// The list for an error. A list for its class is the only one, also if it does not have the group.
 fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: ErrorClass) -> &'a [Fallback] {
     let (own, configured) = match class {
         ErrorClass::ContextWindow => {
@@ -97,8 +98,9 @@ fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: Err
     }
 }
 
-/// The targets of a group: under its own name, then with the provider's name put before or taken away, then under `*`.
-/// Of repeated groups LiteLLM takes the first, and of repeated stars the last.
+/// The fallbacks of a group: under its name, else under its name with or without a provider, else
+/// under `*`. Of several lists for a group LiteLLM takes the first, and of several for `*` the
+/// last.
 fn find<'a>(list: &'a [Fallback], failed: FailedGroup<'_>) -> Option<&'a [Target]> {
     let names = [failed.requested, failed.group];
     let exact = |name: &&str| list.iter().find(|fallback| *fallback.group == **name);
@@ -108,13 +110,13 @@ fn find<'a>(list: &'a [Fallback], failed: FailedGroup<'_>) -> Option<&'a [Target
     Some(&found.targets)
 }
 
-/// Whether two names differ by the provider's alone: `gpt-4` and `openai/gpt-4`.
+/// Whether two names differ by the provider only: `gpt-4` and `openai/gpt-4`.
 fn are_related(one: &str, other: &str) -> bool {
     without_provider(one) == Some(other) || without_provider(other) == Some(one)
 }
 
-/// The client's JSON body with the members that a target changes; `None` where it changes nothing, or there is no
-/// JSON to change. The model is not among them.
+/// The client's JSON body with the parameters of a fallback, without its model; `None` if there are
+/// none, or if the body is not JSON.
 pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
     if target.overrides.is_empty() {
         return None;

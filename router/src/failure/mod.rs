@@ -1,9 +1,11 @@
-//! Whose fault a failure is: decided once, by [`classify`], for cooldowns, retries, fallbacks, metrics and the access log.
+//! What a failed attempt means. [`classify`] decides it once, for cooldowns, retries, fallbacks,
+//! metrics and the access log.
 //!
-//! - [`ErrorClass`]: the closed list, and what each class means for the request and for the deployment.
-//! - [`ErrorBody`]: a provider's error body, read by its JSON members.
-//! - `codes` and `phrases`: what providers write there, with where it was seen.
+//! - [`ErrorClass`]: the list of classes, and what each means for the request and the deployment.
+//! - [`ErrorBody`]: a provider's error body, by its JSON members.
+//! - `codes` and `phrases`: what providers write there, and `unquoted`: messages without quotes.
 //! - [`AttemptError`]: a failed attempt with its class.
+//! - [`retry`], [`fallback`], [`cooldown`]: what follows.
 
 pub mod cooldown;
 pub mod fallback;
@@ -16,7 +18,7 @@ mod codes;
 mod error_body;
 mod error_class;
 mod phrases;
-mod spoken;
+mod unquoted;
 
 pub use attempt_error::AttemptError;
 pub use classify::{Added, Classified, ProviderError, classify};

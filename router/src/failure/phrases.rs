@@ -1,11 +1,13 @@
-//! What providers write into messages, in lower case and without what they quote (`§`; see [`spoken`](super::spoken)).
+//! Phrases of providers' error messages, in lower case, with `§` for a quote
+//! ([`unquoted`](super::unquoted)).
 //!
-//! Each was seen in a public bug report, a provider's documentation, or LiteLLM's `ExceptionCheckers` (1.109). A phrase of
-//! two parts needs both. They are whole clauses on purpose: one word (`billing`, `context`) is in too many messages.
+//! Each was seen in a public bug report, a provider's documentation, or LiteLLM's
+//! `ExceptionCheckers` (1.109). A phrase of two parts needs both. Single words (`billing`,
+//! `context`) would be in too many messages.
 
 use super::codes::Meaning;
 
-/// A phrase: both parts have to be there; the second may be empty.
+/// Both parts have to be in the message. The second may be empty.
 type Phrase = (&'static str, &'static str);
 
 const CONTEXT: &[Phrase] = &[
@@ -55,7 +57,8 @@ const CONTEXT: &[Phrase] = &[
     ("reduce your prompt", ""),
     ("current length is", "while limit is"),
     ("tokens > ", "maximum"),
-    // TGI, TEI, Together: `inputs` must have less than 4096 tokens; `inputs` tokens + `max_new_tokens` must be <= 4097.
+    // TGI, TEI, Together: `inputs` must have less than 4096 tokens; `inputs` tokens +
+    // `max_new_tokens` must be <= 4097.
     ("§ must have less than", "tokens"),
     ("§ tokens + § must be", ""),
     ("string too long. expected a string with maximum length", ""),
@@ -64,8 +67,8 @@ const CONTEXT: &[Phrase] = &[
     ("上下文长度", ""),
 ];
 
-/// Not the context window's, whatever else they say: OpenAI's `user` has 64 characters at most (LiteLLM's exclusion); a
-/// limit per minute.
+/// Not the context window's, whatever else they say: OpenAI's `user` has 64 characters at most
+/// (LiteLLM's exclusion); a limit per minute.
 const NOT_CONTEXT: &[Phrase] = &[
     ("string_above_max_length", ""),
     ("invalid §: string too long", ""),
@@ -274,7 +277,6 @@ const REFERENCE: &[Phrase] = &[
     ("encrypted content", "could not be"),
 ];
 
-/// Which phrases say it.
 fn phrases(meaning: Meaning) -> &'static [Phrase] {
     match meaning {
         Meaning::Parameter => &[],
@@ -288,7 +290,7 @@ fn phrases(meaning: Meaning) -> &'static [Phrase] {
     }
 }
 
-/// Whether one of these messages, as [`spoken`](super::spoken::spoken) gives them, says so.
+/// Whether one of these messages has a phrase of this meaning.
 pub(super) fn says(messages: &[String], meaning: Meaning) -> bool {
     let says = |phrases: &[Phrase]| messages.iter().any(|message| any(message, phrases));
     says(phrases(meaning)) && !(meaning == Meaning::Context && says(NOT_CONTEXT))

@@ -7,60 +7,61 @@ use llm_balancer_config::{Deployment, RouterSettings};
 use crate::failure::{AttemptError, RetryScope};
 use crate::random::Random;
 
-/// The longest `retry-after` that a request waits for; a longer one is left to the cooldown.
-const LONGEST_HINT: Duration = Duration::from_secs(60);
-/// The first wait without a hint; it doubles with every retry.
+/// The longest `retry-after` that a request waits for.
+const MAX_HINT: Duration = Duration::from_secs(60);
+/// The first wait without a `retry-after`. It doubles with every retry, ..
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Where the doubling ends.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// Added at random, so that requests that failed together do not come back together.
+/// .. up to this.
+const MAX_WAIT: Duration = Duration::from_secs(8);
+/// Added at random up to this, so that requests that failed together do not retry together.
 const JITTER: Duration = Duration::from_millis(750);
 
-/// How many retries a request has, and whether a policy gave them.
+/// The retries of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// Attempts after the first.
     pub retries: u32,
-    /// A policy's number also allows what would not be retried by itself.
+    /// Whether a policy allows them: then also failures are retried that otherwise are not.
     pub by_policy: bool,
 }
 
-/// The number of retries: the client's, else the deployment's, else the router's. A policy that names this failure
-/// goes before all of them, except before a client's zero.
+/// The number of retries: the client's, else the deployment's, else the router's. A policy for this
+/// error overrides all of them, except a client's zero.
 pub fn allowance(
     settings: &RouterSettings,
     deployment: &Deployment,
     client: Option<u32>,
-    fault: Option<&AttemptError>,
+    error: Option<&AttemptError>,
 ) -> Allowance {
     let plain = client.or(deployment.num_retries).unwrap_or(settings.num_retries);
     let of_group = settings.group_retry_policy.iter().find(|(group, _)| *group == deployment.group);
     let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy);
-    match fault.and_then(|fault| fault.kind().in_policy(policy)) {
+    match error.and_then(|error| error.litellm_type().in_policy(policy)) {
         Some(retries) if client != Some(0) => Allowance { retries, by_policy: true },
         _ => Allowance { retries: plain, by_policy: false },
     }
 }
 
-/// Whether a request that has been retried `done` times may be sent again. `elsewhere` says whether there is a
-/// deployment that has not refused it for good.
-pub fn worth_another_attempt(allowance: Allowance, done: u32, scope: RetryScope, elsewhere: bool) -> bool {
+/// Whether a request that has been retried `done` times may be retried again. `has_other` means
+/// that the group has a deployment where the request has not failed permanently.
+pub fn may_retry(allowance: Allowance, done: u32, scope: RetryScope, has_other: bool) -> bool {
     done < allowance.retries
         && match scope {
             _ if allowance.by_policy => true,
             RetryScope::AnyDeployment => true,
-            RetryScope::OtherDeployments => elsewhere,
+            RetryScope::OtherDeployments => has_other,
             RetryScope::FallbacksOnly => false,
         }
 }
 
-/// How long to wait before a deployment is tried a second time: the provider's hint, else a wait that doubles.
-pub fn wait(hint: Option<Duration>, done: u32, least: Duration, random: &mut dyn Random) -> Duration {
+/// The wait before a deployment is tried again: the provider's `retry-after`, else a wait that
+/// doubles.
+pub fn wait(hint: Option<Duration>, done: u32, min: Duration, random: &mut dyn Random) -> Duration {
     let jitter = JITTER.mul_f64(random.fraction());
     let doubled = FIRST_WAIT.saturating_mul(1_u32.checked_shl(done).unwrap_or(u32::MAX));
     let wait = match hint {
-        Some(hint) if !hint.is_zero() && hint <= LONGEST_HINT => hint,
-        _ => doubled.max(least).min(LONGEST_WAIT),
+        Some(hint) if !hint.is_zero() && hint <= MAX_HINT => hint,
+        _ => doubled.max(min).min(MAX_WAIT),
     };
     wait.saturating_add(jitter)
 }
@@ -82,7 +83,7 @@ mod tests {
         let waits: Vec<_> =
             (0..7).map(|done| wait(None, done, Duration::ZERO, &mut NoJitter).as_millis()).collect();
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 8000, 8000]);
-        assert_eq!(wait(None, 40, Duration::ZERO, &mut NoJitter), LONGEST_WAIT);
+        assert_eq!(wait(None, 40, Duration::ZERO, &mut NoJitter), MAX_WAIT);
         assert_eq!(wait(None, 0, Duration::from_secs(3), &mut NoJitter), Duration::from_secs(3));
     }
 

@@ -1,7 +1,7 @@
 //! Error bodies of real providers, each with its class: `router/tests/failures/errors.jsonl`.
 //!
-//! A line has `provider`, `status`, `route`, `wildcard`, `body` (JSON, or a string for a body that is not) and `class`;
-//! `added` where the balancer had added `stream_options`.
+//! A line has `provider`, `status`, `route`, `wildcard`, `body` (JSON, or a string for a body that
+//! is not) and `class`; `added` where the balancer had added `stream_options`.
 
 use serde_json::Value;
 

@@ -1,31 +1,34 @@
-//! Deployments that do not know `stream_options`, which the router adds where it has to learn how many tokens a stream took.
+//! Deployments that refuse `stream_options`, which the router adds where it needs the tokens of a
+//! stream.
 //!
-//! A worker finds out by one request that is sent twice, and believes it for an hour: a server may be updated. Until then the
-//! tokens of its streams are estimates. Nothing is shared between workers: each asks once an hour, and no request fails.
+//! A worker learns it from one request, which it resends, and remembers it for an hour: the server
+//! may be updated. Meanwhile the tokens of the deployment's streams are estimates. Workers do not
+//! share it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a refusal is believed.
-const BELIEVED: Duration = Duration::from_secs(3600);
+/// How long a refusal is remembered.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// What one worker has found out.
+/// The refusals of one worker.
 #[derive(Debug, Default)]
 pub struct UsageRefusals {
-    /// When each deployment refused, since the Unix epoch, by its index.
+    /// By the index of the deployment, since the Unix epoch.
     refused_at: BTreeMap<usize, Duration>,
 }
 
 impl UsageRefusals {
-    /// The deployment has refused now.
+    /// The deployment refuses now.
     pub fn add(&mut self, deployment: usize, now: Duration) {
         self.refused_at.insert(deployment, now);
     }
 
-    /// Whether the deployment has refused within the hour. A clock that stepped back ends it, too.
+    /// Whether the deployment has refused within the hour. A clock that stepped back ends that,
+    /// too.
     pub fn has(&self, deployment: usize, now: Duration) -> bool {
         let refused_at = self.refused_at.get(&deployment);
-        refused_at.and_then(|at| now.checked_sub(*at)).is_some_and(|since| since < BELIEVED)
+        refused_at.and_then(|at| now.checked_sub(*at)).is_some_and(|since| since < REMEMBERED)
     }
 }
 
@@ -34,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_believed_for_an_hour() {
+    fn a_refusal_is_remembered_for_an_hour() {
         let noon = Duration::from_secs(1_740_000_000);
         let mut refusals = UsageRefusals::default();
         refusals.add(7, noon);

@@ -1,4 +1,5 @@
-//! An attempt has failed: what the deployment's record keeps of that, and whether and where the request is sent again.
+//! An attempt has failed: what the deployment's record keeps of that, and whether and where the
+//! request is sent again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +68,8 @@ pub(super) fn on_reset(
 }
 
 impl<'a> FailedAttempt<'a> {
-    /// Classifies a failure; `response` is called if the provider has sent one. `None` for a deployment that does not exist.
+    /// Classifies a failure; `response` is called if the provider has sent one. `None` for a
+    /// deployment that does not exist.
     fn new(
         router: &'a Router,
         mut attempt: Attempt,
@@ -85,7 +87,8 @@ impl<'a> FailedAttempt<'a> {
         Some(Self { router, deployment, attempt, retry_state, error, response })
     }
 
-    /// Brings the state of the request to its next attempt, and returns the wait before that. `None` if there is none.
+    /// Brings the state of the request to its next attempt, and returns the wait before that.
+    /// `None` if there is none.
     fn retry(&mut self, moment: &mut Moment<'_>) -> Option<Duration> {
         if resend::resend(self, moment) {
             return Some(Duration::ZERO);
@@ -132,7 +135,8 @@ impl<'a> FailedAttempt<'a> {
         let has_fallbacks = self.has_fallback();
         let mut states = router.states.borrow_mut();
         let policy = cooldown_policy(router, &states, self.deployment, index, has_fallbacks);
-        // Providers do not charge for an error. What a request without an answer has cost is unknown.
+        // Providers do not charge for an error. What a request without an answer has cost is
+        // unknown.
         let used = match error.failure {
             Failure::Provider { .. } | Failure::NoConnection => Some(0),
             Failure::TimedOut | Failure::Broken => None,
@@ -140,9 +144,10 @@ impl<'a> FailedAttempt<'a> {
         let is_slow = error.failure == Failure::TimedOut && error.class == ErrorClass::Server;
         let mut cooled = None;
         states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
-            cooled = policy.failed(error, record, moment.now);
+            cooled = policy.record_failure(error, record, moment.now);
             if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
-                // It would have taken at least as long. A client's timeout may be shorter than any answer takes.
+                // It would have taken at least as long. A client's timeout may be shorter than any
+                // answer takes.
                 let ended = ResponseSummary { first_byte: Some(moment.now), ..ResponseSummary::default() };
                 measure(record, attempt, ended, moment.now, latency::LatencyEstimate::timed_out);
             }

@@ -35,7 +35,8 @@ pub enum Step {
 /// A request that no deployment may serve without another lease.
 #[derive(Debug)]
 pub struct NeedsLease {
-    /// The state of the request, for the next [`Router::on_request_body`](crate::Router::on_request_body).
+    /// The state of the request, for the next
+    /// [`Router::on_request_body`](crate::Router::on_request_body).
     pub retry_state: RetryState,
     /// The deployments that could serve it with a lease, and the tokens that it needs there.
     pub shortfall: Vec<(usize, u64)>,
@@ -72,7 +73,8 @@ pub struct ErrorResponse {
     pub error_type: Option<String>,
     /// The body, up to the length that the filter reads.
     pub body: Vec<u8>,
-    /// The status that the provider sent, where it is not the failure's: such a response cannot be passed on.
+    /// The status that the provider sent, where it is not the failure's: such a response cannot be
+    /// passed on.
     pub received_status: Option<u16>,
 }
 

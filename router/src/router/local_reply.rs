@@ -46,7 +46,8 @@ pub(super) fn no_deployment(
     })
 }
 
-/// The end of the minute, if all instances together have used up a deployment's limit: no lease is to be had before.
+/// The end of the minute, if all instances together have used up a deployment's limit: no lease is
+/// to be had before.
 fn end_of_used_up(
     router: &Router,
     index: usize,
@@ -109,7 +110,8 @@ pub(super) fn of_provider(failure: &Failure, response: ErrorResponse) -> Reply {
     reply
 }
 
-/// A status that HTTP does not have counts as a server error (RFC 9110, section 15): HTTP clients fail on it.
+/// A status that HTTP does not have counts as a server error (RFC 9110, section 15): HTTP clients
+/// fail on it.
 pub(super) fn invalid_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorResponse) {
     const BAD_GATEWAY: u16 = 502;
     let refusal =

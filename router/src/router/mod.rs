@@ -1,9 +1,9 @@
 //! A configuration that serves requests: one method for each event of a request, in wire order.
 //!
-//! The filter calls [`Router::on_request_headers`] and [`Router::on_request_body`]; then exactly one of
-//! [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and
-//! [`Router::on_client_disconnect`] for each attempt; then [`Router::record_request`] with the access-log entry that ended the
-//! request. Each event has a file.
+//! The filter calls [`Router::on_request_headers`] and [`Router::on_request_body`]; then exactly
+//! one of [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and
+//! [`Router::on_client_disconnect`] for each attempt; then [`Router::record_request`] with the
+//! access-log entry that ended the request. Each event has a file.
 
 mod attempt_failed;
 mod decisions;
@@ -62,7 +62,8 @@ pub struct Router {
     usage_refusals: RefCell<UsageRefusals>,
     /// See [`single_hop`](crate::upstream::single_hop).
     single_hop: bool,
-    /// Attempts of a request at most. The edge makes one more, for an answer that could not be delivered.
+    /// Attempts of a request at most. The edge makes one more, for an answer that could not be
+    /// delivered.
     ceiling: u32,
 }
 
@@ -112,8 +113,9 @@ impl Router {
         self.states.borrow_mut().open(store);
     }
 
-    /// Registers the configuration with the gauges, before there is traffic: `number` is its own, if configurations are numbered,
-    /// and `own` tells this worker from others. Returns the configuration's generation.
+    /// Registers the configuration with the gauges, before there is traffic: `number` is its own,
+    /// if configurations are numbered, and `own` tells this worker from others. Returns the
+    /// configuration's generation.
     pub fn announce(&self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         self.gauges.borrow_mut().open(number, fingerprint, own, store)
     }
@@ -128,8 +130,9 @@ impl Router {
         Some(FleetClient::new(self.fleet.as_ref()?, self.states.borrow_mut()))
     }
 
-    /// Applies the reply to a call to Redis, and counts the call; `None` where there is no reply. A late one is applied as
-    /// well, but does not show that Redis is up: the next one may be as late.
+    /// Applies the reply to a call to Redis, and counts the call; `None` where there is no reply. A
+    /// late one is applied as well, but does not show that Redis is up: the next one may be as
+    /// late.
     pub fn apply_reply(
         &self,
         call: &Call,
@@ -167,7 +170,8 @@ impl Router {
         request_headers::on_request_headers(&self.config, &self.groups, headers, end_of_stream)
     }
 
-    /// A request is complete. `retry_state` is what its last attempt left, and `None` in the first one.
+    /// A request is complete. `retry_state` is what its last attempt left, and `None` in the first
+    /// one.
     pub fn on_request_body(
         &self,
         request: &Request,
@@ -200,8 +204,8 @@ impl Router {
         redirect::shown(location, &self.deployment(attempt.deployment)?.endpoint)
     }
 
-    /// An attempt has failed before any of its response reached the client. `response` is called at most once, if the provider has
-    /// sent one.
+    /// An attempt has failed before any of its response reached the client. `response` is called at
+    /// most once, if the provider has sent one.
     pub fn on_attempt_failed(
         &self,
         attempt: Attempt,
@@ -212,8 +216,8 @@ impl Router {
         attempt_failed::on_attempt_failed(self, attempt, failure, response, moment)
     }
 
-    /// The connection of an attempt has ended before its response began, so that the edge sends the request again in any case.
-    /// Returns the state for that: it goes on, or answers the client.
+    /// The connection of an attempt has ended before its response began, so that the edge sends the
+    /// request again in any case. Returns the state for that: it goes on, or answers the client.
     pub fn on_reset(&self, attempt: Attempt, failure: Failure, moment: &mut Moment<'_>) -> RetryState {
         attempt_failed::on_reset(self, attempt, failure, moment)
     }
@@ -233,8 +237,8 @@ impl Router {
         response_end::on_client_disconnect(self, attempt, moment)
     }
 
-    /// Counts a request that has ended. Returns its line of the access log, if there is a log. `headers` are those of the
-    /// request as the client sent it.
+    /// Counts a request that has ended. Returns its line of the access log, if there is a log.
+    /// `headers` are those of the request as the client sent it.
     pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {
         let mut metrics = self.metrics.borrow_mut();
         if entry.outcome == Outcome::Refused || entry.started_at.is_some() {
@@ -267,7 +271,8 @@ impl Router {
         Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }
     }
 
-    /// Whether the edge makes no further attempt, except one for an answer that could not be delivered.
+    /// Whether the edge makes no further attempt, except one for an answer that could not be
+    /// delivered.
     fn is_last_attempt(&self, retry_state: &RetryState) -> bool {
         retry_state.edge_attempts >= self.ceiling
     }
@@ -303,7 +308,8 @@ impl Router {
         });
     }
 
-    /// Counts a cooldown that begins. The other instances learn of it at once, and of one that gets longer.
+    /// Counts a cooldown that begins. The other instances learn of it at once, and of one that gets
+    /// longer.
     fn note_cooldown(&self, deployment: usize, cooled: Option<CooldownChange>) {
         let Some(cooled) = cooled.filter(|cooled| *cooled != CooldownChange::Unchanged) else { return };
         if cooled == CooldownChange::Started {

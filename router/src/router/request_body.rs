@@ -1,4 +1,5 @@
-//! A request is complete: which group serves it, the requested one or a fallback, and which deployment of that.
+//! A request is complete: which group serves it, the requested one or a fallback, and which
+//! deployment of that.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -158,8 +159,8 @@ impl GroupRequest<'_> {
         }
     }
 
-    /// Selects a deployment, and explains the selection if the client asked for that. [`NoDeployment::Unleased`] means that
-    /// the request is to wait for the lease.
+    /// Selects a deployment, and explains the selection if the client asked for that.
+    /// [`NoDeployment::Unleased`] means that the request is to wait for the lease.
     fn select(
         &self,
         resolved: &Resolved<'_>,
@@ -195,7 +196,8 @@ impl GroupRequest<'_> {
         Ok(Selected { selection, deployment, info, estimate })
     }
 
-    /// An error that the request asks for, in place of its first attempt or its first group (BEHAVIOUR 6).
+    /// An error that the request asks for, in place of its first attempt or its first group
+    /// (BEHAVIOUR 6).
     fn mock(&self, resolved: &Resolved<'_>, retry_state: &mut RetryState) -> Option<GroupResult> {
         let mock = self.parsed.routing.mock.filter(|_| !retry_state.is_mocked)?;
         retry_state.is_mocked = true;
@@ -244,7 +246,8 @@ impl GroupRequest<'_> {
         self.fall_back_or(reply, group, class, retry_state)
     }
 
-    /// Goes on to the next fallback. Where there is none, the request ends with this reply, or with that of the first group.
+    /// Goes on to the next fallback. Where there is none, the request ends with this reply, or with
+    /// that of the first group.
     fn fall_back_or(
         &self,
         reply: Reply,

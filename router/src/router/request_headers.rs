@@ -1,4 +1,5 @@
-//! The headers of a request have arrived: its route, its key, and the routes that the configuration answers.
+//! The headers of a request have arrived: its route, its key, and the routes that the configuration
+//! answers.
 
 use llm_balancer_config::Config;
 
@@ -106,7 +107,8 @@ fn no_such_model(groups: &Groups, id: &str) -> Refusal {
     }
 }
 
-/// Whether a client asks for a WebSocket. The edge refuses that by itself; a gateway's own listener may let it through.
+/// Whether a client asks for a WebSocket. The edge refuses that by itself; a gateway's own listener
+/// may let it through.
 fn is_upgrade(method: &str, headers: &Headers) -> bool {
     // HTTP/2 has a method for it (RFC 8441), HTTP/1.1 a header.
     let protocol = headers.get(if method == "CONNECT" { ":protocol" } else { "upgrade" });

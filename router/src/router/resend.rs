@@ -1,12 +1,13 @@
-//! Attempts that are repeated at the same deployment without being counted: they failed through no fault of the provider's.
+//! Attempts that are repeated at the same deployment without being counted: they failed through no
+//! fault of the provider's.
 //!
 //! | what failed | how it is known | what the next attempt does |
 //! |---|---|---|
 //! | a reused connection that the provider had closed | it is older than the request, and ended before the first byte of a response, within a second | uses another connection |
 //! | a parameter that the router had added | the provider's error names it | leaves it out, as other requests do for an hour |
 //!
-//! Such an attempt is no retry and no failure: `num_retries`, cooldowns and limits do not count it. RFC 9112, section
-//! 9.3.1: a client must expect that a reused connection ends at any time.
+//! Such an attempt is no retry and no failure: `num_retries`, cooldowns and limits do not count it.
+//! RFC 9112, section 9.3.1: a client must expect that a reused connection ends at any time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +20,12 @@ use crate::state::store::Moment;
 
 /// Resends of one request. Several reused connections may have ended at the same time.
 const MAX_RESENDS: u32 = 3;
-/// A connection that ends so soon after the send had been closed before: a round trip around the world takes less. Later, the
-/// provider may have begun to process the request.
+/// A connection that ends so soon after the send had been closed before: a round trip around the
+/// world takes less. Later, the provider may have begun to process the request.
 const MAX_DETECTION: Duration = Duration::from_secs(1);
 
-/// Has the request sent again uncounted, if the failure is one of those above. Returns whether it is.
+/// Has the request sent again uncounted, if the failure is one of those above. Returns whether it
+/// is.
 pub(super) fn resend(failed: &mut FailedAttempt<'_>, moment: &Moment<'_>) -> bool {
     let was_closed = was_closed_before(failed, moment.now);
     let FailedAttempt { router, deployment, attempt, retry_state, error, .. } = failed;

@@ -1,4 +1,5 @@
-//! A response has ended, or its client has disconnected: what the deployment's record and the metrics keep of that.
+//! A response has ended, or its client has disconnected: what the deployment's record and the
+//! metrics keep of that.
 
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ fn settle(
     let mut cooled = None;
     states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
         match error {
-            Some(error) => cooled = policy.failed(error, record, moment.now),
+            Some(error) => cooled = policy.record_failure(error, record, moment.now),
             None if summary.end == StreamEnd::Complete => {
                 record.outcomes.successes = record.outcomes.successes.saturating_add(1);
             }
@@ -130,7 +131,8 @@ pub(super) fn cooldown_policy<'a>(
     }
 }
 
-/// Records the latency of a response. An incomplete one shows its time to the first byte, and nothing else.
+/// Records the latency of a response. An incomplete one shows its time to the first byte, and
+/// nothing else.
 pub(super) fn measure(
     record: &mut Record,
     attempt: &Attempt,

@@ -54,18 +54,20 @@ impl RetryOptions {
 
     /// Whether the request is to be sent again within its group and `order`.
     pub fn allow_retry(&self, failed: &FailedAttempt<'_>, allowance: Allowance, moment: &Moment<'_>) -> bool {
-        // After each deployment of an order was tried once, the next order is better than a second try.
-        let may_retry = self.untried || (self.any && !self.may_step_up(&failed.error));
+        // After each deployment of an order was tried once, the next order is better than a second
+        // try.
+        let is_better = self.untried || (self.any && !self.may_step_up(&failed.error));
         let scope = failed.error.retry_scope();
-        may_retry
+        is_better
             && !failed.must_save_attempts()
-            && retry::worth_another_attempt(allowance, failed.retry_state.retries, scope, self.useful)
+            && retry::may_retry(allowance, failed.retry_state.retries, scope, self.useful)
             && (self.untried || !failed.prefers_fallback(moment))
     }
 }
 
 impl FailedAttempt<'_> {
-    /// Whether the attempts that the edge has left are needed for the fallbacks ahead, one for each.
+    /// Whether the attempts that the edge has left are needed for the fallbacks ahead, one for
+    /// each.
     fn must_save_attempts(&self) -> bool {
         let left = self.router.ceiling.saturating_sub(self.retry_state.edge_attempts);
         // Few requests use up half of what the edge allows.
@@ -85,7 +87,8 @@ impl FailedAttempt<'_> {
         true
     }
 
-    /// Whether a request that can only go where it has failed goes to a fallback at once, because the provider asks for time.
+    /// Whether a request that can only go where it has failed goes to a fallback at once, because
+    /// the provider asks for time.
     fn prefers_fallback(&self, moment: &Moment<'_>) -> bool {
         self.error.asks_for_time() && self.has_fallback_with_room(moment)
     }

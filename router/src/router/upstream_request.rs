@@ -1,4 +1,5 @@
-//! The request that a deployment gets: its body and headers, its timeout, and the attempt that it begins.
+//! The request that a deployment gets: its body and headers, its timeout, and the attempt that it
+//! begins.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -52,7 +52,8 @@ pub struct AccessLogEntry {
 }
 
 impl AccessLogEntry {
-    /// A request that ended in this state. `status` is the client's; 0 where it did not wait for an answer.
+    /// A request that ended in this state. `status` is the client's; 0 where it did not wait for an
+    /// answer.
     pub fn new(retry_state: RetryState, outcome: Outcome, status: u16) -> Self {
         let fallbacks = retry_state.fallbacks();
         let (model, group) =

@@ -1,6 +1,7 @@
 //! `x-llm-balancer-explain`: which deployment was selected, and why the others were not.
 //!
-//! It tells about deployments and their remaining limits, so only clients with the master key get it.
+//! It tells about deployments and their remaining limits, so only clients with the master key get
+//! it.
 
 use llm_balancer_config::Config;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -26,7 +27,8 @@ pub fn is_requested(config: &Config, headers: &Headers) -> bool {
         && headers.get(HEADER).is_some_and(|value| matches!(value, "1" | "true" | "True"))
 }
 
-/// Explains the result of a selection, as one JSON object in ASCII. Reads the records of all candidates again.
+/// Explains the result of a selection, as one JSON object in ASCII. Reads the records of all
+/// candidates again.
 pub(crate) fn explain(
     context: &mut SelectionContext<'_>,
     request: &SelectionRequest<'_>,

@@ -1,8 +1,8 @@
 //! Gauges of deployments, by their records. One worker publishes them for all.
 //!
 //! The leader renews its claim every second; another worker takes over when that stops. During a
-//! reload, two configurations live in every VM: the one of the lower generation first sets all of its
-//! gauges to zero, and a second later leaves the lead to the other.
+//! reload, two configurations live in every VM: the one of the lower generation first sets all of
+//! its gauges to zero, and a second later leaves the lead to the other.
 
 use std::time::Duration;
 
@@ -65,8 +65,8 @@ enum Role {
 }
 
 impl GaugePublisher {
-    /// Registers this worker and its configuration. Without a number, a configuration with another fingerprint than the
-    /// last begins a new generation. Returns the generation.
+    /// Registers this worker and its configuration. Without a number, a configuration with another
+    /// fingerprint than the last begins a new generation. Returns the generation.
     pub fn open(&mut self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         let generation = store::change(store, KEY, |bytes| {
             let mut shared = bytes.and_then(Leadership::decode).unwrap_or_default();
@@ -166,8 +166,8 @@ impl GaugePublisher {
         role.unwrap_or(Role::Follows)
     }
 
-    /// The end of this configuration on this worker. Returns whether it has led until now: then the metrics are to be
-    /// flushed before it [resigns](Self::resign).
+    /// The end of this configuration on this worker. Returns whether it has led until now: then the
+    /// metrics are to be flushed before it [resigns](Self::resign).
     pub fn close(&mut self, config: &Config, metrics: &mut Metrics) -> bool {
         let led = self.leads;
         if led {

@@ -1,7 +1,7 @@
 //! Counters and histograms of requests, attempts, tokens and times.
 //!
-//! A worker counts in its own memory, which costs no host call, and flushes to Envoy's statistics once a
-//! second. docs/metrics.md lists names and labels. A name has its labels behind semicolons,
+//! A worker counts in its own memory, which costs no host call, and flushes to Envoy's statistics
+//! once a second. docs/metrics.md lists names and labels. A name has its labels behind semicolons,
 //! `llm_balancer_retries_total;group=g;deployment=d`; Envoy extracts them by the tags that its
 //! configuration names ([`names::METRIC_LABELS`]).
 

@@ -9,19 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::{max_edge_retries, read};
-use llm_balancer_router::attempt::{Attempt, RetryState};
-use llm_balancer_router::http::headers::Headers;
-use llm_balancer_router::http::reply::Reply;
-use llm_balancer_router::outcome::Failure;
-use llm_balancer_router::random::SplitMix;
-use llm_balancer_router::request::Request;
-use llm_balancer_router::state::store::{Memory, Moment};
-use llm_balancer_router::telemetry::access_log::AccessLogEntry;
-use llm_balancer_router::telemetry::metrics::Change;
-use llm_balancer_router::upstream::usage::Usage;
+use llm_balancer_router::AccessLogEntry;
+use llm_balancer_router::Change;
+use llm_balancer_router::Failure;
+use llm_balancer_router::Headers;
+use llm_balancer_router::Moment;
+use llm_balancer_router::Reply;
+use llm_balancer_router::Request;
+use llm_balancer_router::SplitMix;
+use llm_balancer_router::Usage;
+use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{
     Arrival, ErrorResponse, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict,
 };
+use llm_balancer_router::{Attempt, RetryState};
 
 /// How a provider answers one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ pub enum Answer {
 
 /// What became of a request.
 #[derive(Debug, Default)]
-pub struct CallResult {
+pub struct RequestResult {
     pub status: u16,
     /// Ids of the deployments that were called, in order.
     pub called: Vec<String>,
@@ -74,7 +75,7 @@ pub struct Sent {
     pub body: String,
 }
 
-impl CallResult {
+impl RequestResult {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -170,7 +171,7 @@ impl World {
     }
 
     /// A chat request with further members, each as `"name":value`.
-    pub fn chat(&mut self, model: &str, members: &str, answer: impl FnMut(&str) -> Answer) -> CallResult {
+    pub fn chat(&mut self, model: &str, members: &str, answer: impl FnMut(&str) -> Answer) -> RequestResult {
         let comma = if members.is_empty() { "" } else { "," };
         let body = format!(r#"{{"model":"{model}","messages":[]{comma}{members}}}"#);
         self.post(CHAT, &[], body.as_bytes(), answer)
@@ -192,17 +193,17 @@ impl World {
         headers: &[(&str, &str)],
         body: &[u8],
         mut answer: impl FnMut(&str) -> Answer,
-    ) -> CallResult {
+    ) -> RequestResult {
         let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
         let request = match self.router.on_request_headers(&all, false) {
             Arrival::Hold(request) => request,
             Arrival::Reply(reply, entry) => {
                 self.record(*entry.expect("a refusal is logged"), &all);
-                return CallResult::default().answered_by(reply);
+                return RequestResult::default().answered_by(reply);
             }
             Arrival::Probe(_) => panic!("a probe"),
         };
-        let mut told = CallResult::default();
+        let mut told = RequestResult::default();
         let mut retry_state: Option<RetryState> = None;
         // As strict as the edge: so many attempts, and then the last answer is the client's, whatever it is.
         for sends in 1..=max_edge_retries(self.router.config()) + 1 {
@@ -241,7 +242,7 @@ impl World {
         body: &[u8],
         retry_state: Option<RetryState>,
         answer: &mut dyn FnMut(&str) -> Answer,
-        told: &mut CallResult,
+        told: &mut RequestResult,
     ) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let sending = match self.router.on_request_body(request, body, retry_state, &mut moment) {
@@ -312,7 +313,7 @@ impl World {
         Next::Over(Box::new(self.router.on_response_end(attempt, summary, &moment)))
     }
 
-    fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut CallResult) -> Next {
+    fn failed(&mut self, attempt: Attempt, failure: Failure, status: u16, told: &mut RequestResult) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let body = std::mem::take(&mut told.body);
         let said = || ErrorResponse { body: body.clone().into_bytes(), ..ErrorResponse::default() };
@@ -341,7 +342,7 @@ enum Next {
     Over(Box<AccessLogEntry>),
 }
 
-impl CallResult {
+impl RequestResult {
     fn answered_by(mut self, reply: Reply) -> Self {
         self.status = reply.status;
         self.body = reply.body;

@@ -2,9 +2,9 @@
 
 use llm_balancer_config::Config;
 
-use super::output::{OutputFolder, socket_path, yaml};
+use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
-use crate::render::{Options, bootstrap, proxy_variables};
+use crate::render::{Options, bootstrap, proxy_variables, to_yaml};
 use crate::support::failure::Failure;
 use crate::support::{ca_bundle, embedded_filter, environment, listen};
 
@@ -25,13 +25,13 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
     print_requirements(config, &options);
     match &args.out {
         None => {
-            print!("{}", yaml(&bootstrap(config, text, &options))?);
+            print!("{}", to_yaml(&bootstrap(config, text, &options))?);
             eprintln!("note: Envoy loads {FILTER} from its working directory; --out DIR writes both files");
         }
         Some(dir) => {
             let folder = OutputFolder::create(dir)?;
             let filter = folder.file(FILTER).display().to_string();
-            let bootstrap = yaml(&bootstrap(config, text, &Options { filter, ..options }))?;
+            let bootstrap = to_yaml(&bootstrap(config, text, &Options { filter, ..options }))?;
             folder.write(FILTER, embedded_filter::bytes()?)?;
             folder.write(BOOTSTRAP, bootstrap.as_bytes())?;
             eprintln!("envoy --config-path {}", folder.file(BOOTSTRAP).display());

@@ -1,12 +1,13 @@
-//! `render --target istio` and `--target envoy-gateway`: Kubernetes objects, and what the operator has to add.
+//! `render --target istio` and `--target envoy-gateway`: Kubernetes objects, and what the operator
+//! has to add.
 
 use llm_balancer_config::{Config, Proxies, Tls};
 use serde_json::Value;
 
-use super::output::{OutputFolder, documents, socket_path};
+use super::output::{OutputFolder, socket_path};
 use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
-use crate::render::{Options, bootstrap};
+use crate::render::{Options, bootstrap, to_documents};
 use crate::support::failure::Failure;
 use crate::support::{embedded_filter, environment, listen};
 
@@ -33,7 +34,7 @@ pub(super) fn render(
     let direct = Config { proxies: Proxies::default(), ..config.clone() };
     let objects = objects(bootstrap(&direct, text, &options), &mesh);
     match &args.out {
-        None => print!("{}", documents(&objects)?),
+        None => print!("{}", to_documents(&objects)?),
         Some(dir) => write(&OutputFolder::create(dir)?, &objects)?,
     }
     for remark in remarks(config, &mesh) {
@@ -48,13 +49,14 @@ fn write(folder: &OutputFolder, objects: &[Value]) -> Result<(), Failure> {
     for (number, object) in (1_u32..).zip(objects) {
         let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
         let name = format!("{number:02}-{kind}.yaml");
-        folder.write(&name, documents(std::slice::from_ref(object))?.as_bytes())?;
+        folder.write(&name, to_documents(std::slice::from_ref(object))?.as_bytes())?;
         written.push(name);
     }
     for name in folder.remove_others(&written)? {
         eprintln!("removed {}, left from an earlier render", folder.file(&name).display());
     }
-    // A client-side apply keeps the object in an annotation, for which a ConfigMap with the filter is too large.
+    // A client-side apply keeps the object in an annotation, for which a ConfigMap with the filter
+    // is too large.
     eprintln!("kubectl apply --server-side -f {}", folder.path().display());
     Ok(())
 }

@@ -40,3 +40,25 @@ fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn options_of_a_mesh_need_a_mesh() {
+        let refusal = |options: &str| {
+            let line = format!("llm-balancer render --config x.yaml --target envoy {options}");
+            let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+            let Some(Command::Render(args)) = cli.command else { panic!("not render") };
+            refuse_mesh_options(&args.mesh)
+        };
+        assert_eq!(refusal(""), Ok(()));
+        for options in ["--profile single-hop", "--hostname x", "--tls-secret x", "--filter-image x"] {
+            assert!(matches!(refusal(options), Err(Failure::Usage(_))), "{options}");
+        }
+    }
+}

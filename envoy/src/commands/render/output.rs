@@ -1,26 +1,16 @@
-//! What `render` writes: YAML, and the folder of `--out`.
+//! The folder of `--out`.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use llm_balancer_config::Config;
-use serde_json::Value;
 
 use crate::cli::RenderArgs;
-use crate::render::{to_documents, to_yaml};
 use crate::support::failure::Failure;
 use crate::support::{files, socket};
 
 pub(super) fn socket_path(args: &RenderArgs, config: &Config) -> Result<String, Failure> {
     socket::path(config, &args.redis_socket, "choose a shorter --redis-socket")
-}
-
-pub(super) fn yaml(bootstrap: &Value) -> Result<String, Failure> {
-    to_yaml(bootstrap).map_err(|error| Failure::Io(format!("cannot write YAML: {error}")))
-}
-
-pub(super) fn documents(objects: &[Value]) -> Result<String, Failure> {
-    to_documents(objects).map_err(|error| Failure::Io(format!("cannot write YAML: {error}")))
 }
 
 /// The folder of `--out`.
@@ -50,16 +40,12 @@ impl OutputFolder {
 
     /// Removes the numbered files of an earlier `render`, which `kubectl apply` would apply too. Returns their names.
     pub(super) fn remove_others(&self, written: &[String]) -> Result<Vec<String>, Failure> {
-        self.try_remove_others(written).map_err(|error| cannot_write(&self.0, &error))
-    }
-
-    fn try_remove_others(&self, written: &[String]) -> io::Result<Vec<String>> {
+        let cannot_write = |error| cannot_write(&self.0, &error);
         let mut removed = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
-            let entry = entry?;
+        for entry in fs::read_dir(&self.0).map_err(cannot_write)?.flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if is_numbered(&name) && !written.contains(&name) && !entry.file_type()?.is_dir() {
-                fs::remove_file(entry.path())?;
+            if is_numbered(&name) && !written.contains(&name) && !entry.path().is_dir() {
+                fs::remove_file(entry.path()).map_err(cannot_write)?;
                 removed.push(name);
             }
         }

@@ -1,6 +1,8 @@
-//! Envoy Gateway: a Gateway of our own, and an EnvoyPatchPolicy that makes its listener the edge and adds what is behind it.
+//! Envoy Gateway: a Gateway, and an EnvoyPatchPolicy that makes its listener the edge and adds what
+//! is behind it.
 //!
-//! Patches go by the names of what Envoy Gateway generates, in the second version of its scheme (`XDSNameSchemeV2`).
+//! Patches find resources by the names that Envoy Gateway generates, in the second scheme
+//! (`XDSNameSchemeV2`).
 
 use serde_json::{Value, json};
 
@@ -14,11 +16,11 @@ const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 const EXTENSIONS: &str = "gateway.envoyproxy.io/v1alpha1";
 const EXTENSIONS_GROUP: &str = "gateway.envoyproxy.io";
 
-/// What Envoy has by itself where nobody sets it; Envoy Gateway sets 32 KiB.
+/// Envoy's own default; Envoy Gateway's is 32 KiB.
 const BUFFER_LIMIT: &str = "1Mi";
 
-/// Everything, in the order in which it is applied.
-pub fn objects(mut bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
+/// All objects, in the order to apply them in.
+pub(crate) fn objects(mut bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     let extensions = bootstrap.get_mut("bootstrap_extensions").map(Value::take).unwrap_or_default();
     let parts = BootstrapParts::of(bootstrap);
     let mut merged = json!({});
@@ -51,7 +53,7 @@ fn gateway_class() -> Value {
     object_of(GATEWAY_API, "GatewayClass", json!({"name": NAME, "labels": labels()}), json!({"spec": spec}))
 }
 
-/// Envoy's pods: variables, volumes, and what the bootstrap needs beyond Envoy Gateway's own.
+/// Envoy's pods: variables, volumes, and additions to Envoy Gateway's bootstrap.
 fn proxy(mesh: &Mesh, bootstrap: &Value) -> Value {
     let (volumes, mounts) = mesh.volumes(true);
     let container = json!({"env": mesh.env(), "volumeMounts": mounts});
@@ -85,7 +87,7 @@ fn gateway(mesh: &Mesh) -> Value {
     }})
 }
 
-/// Models' names hold slashes, also as `%2F`, and bodies are larger than 32 KiB.
+/// Names of models hold slashes, also as `%2F`, and bodies are larger than 32 KiB.
 fn client_traffic() -> Value {
     json!({"spec": {
         "targetRefs": [{"group": GATEWAY_GROUP, "kind": "Gateway", "name": NAME}],
@@ -113,7 +115,8 @@ fn route(mesh: &Mesh) -> Value {
     json!({"spec": with(spec, "hostnames", hostnames)})
 }
 
-/// What Envoy Gateway calls the gateway's listener, the place of its connection manager, and its routes.
+/// Names that Envoy Gateway generates: the listener, the pointer to its connection manager, the
+/// routes.
 fn generated(mesh: &Mesh) -> (String, &'static str, String) {
     let (port, name) = mesh.port();
     let listener = format!("tcp-{port}");
@@ -132,9 +135,9 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         single_hop::rearrange(&mut parts);
     }
     let (listener, manager, routes) = generated(mesh);
-    let mut patches: Vec<_> = parts.clusters.into_iter().map(|cluster| whole(CLUSTER, cluster)).collect();
-    patches.extend(parts.listeners.into_iter().map(|listener| whole(LISTENER, listener)));
-    // Each goes to the front, the first one last.
+    let mut patches: Vec<_> = parts.clusters.into_iter().map(|cluster| added(CLUSTER, cluster)).collect();
+    patches.extend(parts.listeners.into_iter().map(|listener| added(LISTENER, listener)));
+    // Each is inserted first, so the first one comes last.
     for filter in parts.filters.into_iter().rev() {
         let operation = json!({"op": "add", "path": format!("{manager}/http_filters/0"), "value": filter});
         patches.push(patch(LISTENER, &listener, operation));
@@ -162,8 +165,8 @@ fn patch(kind: &str, name: &str, operation: Value) -> Value {
     json!({"type": kind, "name": name, "operation": operation})
 }
 
-/// A resource that was not there before.
-fn whole(kind: &str, resource: Value) -> Value {
+/// Adds a resource.
+fn added(kind: &str, resource: Value) -> Value {
     let name = resource.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     patch(kind, &name, json!({"op": "add", "path": "", "value": resource}))
 }

@@ -1,5 +1,4 @@
-//! What Istio and Envoy Gateway have in common: the parts of our own bootstrap that go into somebody else's Envoy, and
-//! the Kubernetes objects around its pods.
+//! What Istio and Envoy Gateway share: names, volumes and variables of the gateway's pods.
 
 use std::path::PathBuf;
 
@@ -10,31 +9,31 @@ use sha2::{Digest, Sha256};
 
 use crate::render::message::with;
 
-/// Where somebody else's Envoy runs, and how the filter gets there.
+/// Where the gateway runs, and how the filter gets there.
 #[derive(Clone, Debug)]
 pub struct Mesh {
-    /// Of the rendered objects,
+    /// Of the rendered objects.
     pub namespace: String,
-    /// and of Envoy's pods, with what they mount.
+    /// Of Envoy's pods and of what they mount.
     pub pods_namespace: String,
-    /// That the gateway answers to; none are all.
+    /// Hosts that the gateway serves; all if empty.
     pub hostnames: Vec<String>,
-    /// With the gateway's certificate.
+    /// The Secret with the gateway's certificate.
     pub tls_secret: Option<String>,
     /// The filter.
     pub code: FilterCode,
-    /// The filter sits on the gateway's own listener.
+    /// The filter runs on the gateway's own listener.
     pub single_hop: bool,
-    /// Environment variables that the filter reads, and whether they were set when this was rendered.
+    /// Environment variables that the filter reads, and whether they are set for `render`.
     pub variables: Vec<(String, bool)>,
-    /// The socket on the way to Redis, if there is one.
+    /// The socket to Redis, if there is one.
     pub redis_socket: Option<PathBuf>,
 }
 
 /// Where the gateway's pods find the filter.
 #[derive(Clone, Debug)]
 pub enum FilterCode {
-    /// Rendered with everything else.
+    /// The filter's bytes.
     ConfigMap(&'static [u8]),
     /// Pulled from a registry.
     Image {
@@ -45,34 +44,34 @@ pub enum FilterCode {
     },
 }
 
-/// Of all objects that are one of a kind.
+/// The name of all objects that are the only one of their kind.
 pub(super) const NAME: &str = names::FILTER;
 
-/// The Secret with the variables, which the operator makes.
+/// The Secret with the variables. The operator creates it.
 const SECRET: &str = NAME;
 
-/// Where the filter is mounted.
+/// Mount point of the filter.
 const FOLDER: &str = "/etc/llm-balancer";
 
-/// The bundle in the images of Istio's proxy and of Envoy.
-pub const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The CA bundle in the images of Istio's proxy and of Envoy.
+pub(crate) const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 impl Mesh {
-    /// The file with the filter, in the gateway's pods. The name of one that we put there changes with its content, so
-    /// that nobody goes on with an old one.
-    pub fn filter_file(&self) -> String {
+    /// The filter's path in the gateway's pods. In a ConfigMap it changes with the content, so that
+    /// Envoy loads the new one.
+    pub(crate) fn filter_file(&self) -> String {
         match &self.code {
             FilterCode::ConfigMap(bytes) => format!("{FOLDER}/{}.wasm", fingerprint(bytes)),
             FilterCode::Image { .. } => format!("{FOLDER}/plugin.wasm"),
         }
     }
 
-    /// An object in our namespace.
+    /// An object in the namespace of the rendered objects.
     pub(super) fn namespaced(&self, api: &str, kind: &str, name: &str, body: Value) -> Value {
         object_of(api, kind, metadata(name, &self.namespace), body)
     }
 
-    /// The ConfigMap with the filter, if that is where it goes.
+    /// The ConfigMap with the filter, unless it is in an image.
     pub(super) fn filter_config_map(&self) -> Option<Value> {
         let FilterCode::ConfigMap(bytes) = &self.code else { return None };
         let file = format!("{}.wasm", fingerprint(bytes));
@@ -81,7 +80,7 @@ impl Mesh {
         Some(object_of("v1", "ConfigMap", metadata, body))
     }
 
-    /// Volumes of the gateway's pods, and where its container has them.
+    /// Volumes of the gateway's pods, and the mounts of its container.
     pub(super) fn volumes(&self, image_volume: bool) -> (Vec<Value>, Vec<Value>) {
         let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
         let filter = match &self.code {
@@ -104,7 +103,7 @@ impl Mesh {
         (volumes, mounts)
     }
 
-    /// The filter's variables, as the container gets them. Those that made no difference here may be missing there.
+    /// The filter's variables. One that is not set for `render` is optional.
     pub(super) fn env(&self) -> Vec<Value> {
         let variable = |(name, is_set): &(String, bool)| {
             let key = json!({"name": SECRET, "key": name});
@@ -114,7 +113,7 @@ impl Mesh {
         self.variables.iter().map(variable).collect()
     }
 
-    /// Limits of two gateways that share nothing would be twice as high.
+    /// One without Redis: two gateways would each allow the whole limit.
     pub(super) fn replicas(&self) -> u32 {
         if self.redis_socket.is_some() { 2 } else { 1 }
     }
@@ -129,23 +128,20 @@ fn metadata(name: &str, namespace: &str) -> Value {
     json!({"name": name, "namespace": namespace, "labels": labels()})
 }
 
-/// On everything that is rendered.
+/// Of all rendered objects.
 pub(super) fn labels() -> Value {
     json!({"app.kubernetes.io/name": NAME})
 }
 
 pub(super) fn object_of(api: &str, kind: &str, metadata: Value, body: Value) -> Value {
-    let object = json!({"apiVersion": api, "kind": kind, "metadata": metadata});
-    match (object, body) {
-        (Value::Object(mut object), Value::Object(body)) => {
-            object.extend(body);
-            Value::Object(object)
-        }
-        (object, _) => object,
+    let mut object = json!({"apiVersion": api, "kind": kind, "metadata": metadata});
+    if let (Value::Object(object), Value::Object(body)) = (&mut object, body) {
+        object.extend(body);
     }
+    object
 }
 
-/// The answer while the control plane has not taken our patches over.
+/// The answer until the control plane applies the patches.
 pub(super) const NOT_PATCHED: &str = r#"{"error":{"message":"The gateway has not been patched: see the status of its patch policy.","type":"internal_server_error","param":null,"code":"503"}}"#;
 
 fn config_map_name(bytes: &[u8]) -> String {

@@ -1,8 +1,9 @@
-//! Istio: a gateway of our own, and an EnvoyFilter that makes its listener the edge and adds what is behind it.
+//! Istio: a gateway, and an EnvoyFilter that makes its listener the edge and adds what is behind
+//! it.
 //!
 //! ```text
 //! client ── listener of the Gateway ── cluster "attempts" ── listener "attempts" ── the deployment's cluster
-//!           merged: what the edge has    added                 added, with the filter   added
+//!           merged: fields of the edge   added                 added, with the filter   added
 //! ```
 
 use llm_balancer_config::names;
@@ -17,18 +18,18 @@ const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_man
 
 const NETWORKING: &str = "networking.istio.io/v1";
 
-/// What Istio knows the gateway's pods by.
+/// The label of the gateway's pods.
 const SELECTOR: &str = "istio";
 
-/// The pods listen here, unprivileged; the Service's port is the Gateway's.
+/// Unprivileged ports of the pods; the Service has the Gateway's port.
 const HTTP_TARGET: u16 = 8080;
 const HTTPS_TARGET: u16 = 8443;
 
-/// Where Istio's proxy says that it is ready.
+/// The readiness port of Istio's proxy.
 const STATUS_PORT: u16 = 15021;
 
-/// Everything, in the order in which it is applied.
-pub fn objects(bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
+/// All objects, in the order to apply them in.
+pub(crate) fn objects(bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     let mut objects: Vec<Value> = mesh.filter_config_map().into_iter().collect();
     objects.push(mesh.namespaced("v1", "ServiceAccount", NAME, json!({})));
     objects.extend(certificate_reader(mesh));
@@ -59,7 +60,7 @@ fn service(mesh: &Mesh) -> Value {
     }})
 }
 
-/// A gateway by injection: Istio fills the container in.
+/// A gateway by injection: Istio completes the container.
 fn deployment(mesh: &Mesh) -> Value {
     let (volumes, mounts) = mesh.volumes(false);
     let container = json!({
@@ -93,8 +94,8 @@ fn deployment(mesh: &Mesh) -> Value {
     }})
 }
 
-/// The gateway reads its certificate by way of istiod, which asks whether its service account may list Secrets; without
-/// a name, so a rule with `resourceNames` would say no.
+/// The gateway reads its certificate by way of istiod, which asks whether its service account may
+/// list Secrets; without a name, so a rule with `resourceNames` would say no.
 fn certificate_reader(mesh: &Mesh) -> Vec<Value> {
     if mesh.tls_secret.is_none() {
         return Vec::new();
@@ -125,7 +126,7 @@ fn gateway(mesh: &Mesh) -> Value {
     json!({"spec": {"selector": selector(), "servers": [with(server, "tls", tls)]}})
 }
 
-/// A route by our name, for the EnvoyFilter to find.
+/// A route whose name the EnvoyFilter finds.
 fn virtual_service(mesh: &Mesh) -> Value {
     json!({"spec": {
         "hosts": hosts(mesh),
@@ -153,7 +154,7 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     patches.extend(extension.map(|extension| patch("EXTENSION_CONFIG", None, "ADD", extension)));
     let manager = json!({"name": HTTP_CONNECTION_MANAGER, "typed_config": manager_type(parts.manager)});
     patches.push(patch("NETWORK_FILTER", Some(&in_manager), "MERGE", manager));
-    // Each goes to the front, the first one last.
+    // Each is inserted first, so the first one comes last.
     for filter in parts.filters.into_iter().rev() {
         patches.push(patch("HTTP_FILTER", Some(&in_manager), "INSERT_FIRST", filter));
     }
@@ -168,15 +169,15 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
 
 fn patch(apply_to: &str, condition: Option<&Value>, operation: &str, value: Value) -> Value {
     let mut condition = condition.cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    // The bootstrap is of no context.
+    // A patch of the bootstrap has no context.
     if apply_to != "BOOTSTRAP" {
         condition = with(condition, "context", Value::from("GATEWAY"));
     }
     json!({"applyTo": apply_to, "match": condition, "patch": {"operation": operation, "value": value}})
 }
 
-/// Leaves a reference in the filter's place, and returns what it refers to. The agent of Istio replaces images in
-/// extensions that are discovered, and in no others; the listener waits for as long as that takes.
+/// Replaces the filter by a reference, and returns the extension that it refers to. Istio's agent
+/// fetches images of discovered extensions only; the listener waits for it.
 fn discovered(parts: &mut BootstrapParts, code: Value) -> Option<Value> {
     let filter = parts.wasm()?;
     let mut extension = filter.take();
@@ -192,9 +193,9 @@ fn discovered(parts: &mut BootstrapParts, code: Value) -> Option<Value> {
     Some(extension)
 }
 
-/// The filter's code as the agent of Istio fetches it, which puts a file in its place.
+/// The filter's code for Istio's agent, which fetches it and names a file instead.
 fn fetched_by_agent(reference: &str, sha256: &str) -> Value {
-    // Nobody looks at the cluster, but there has to be one.
+    // The agent does not use the cluster, but Envoy's API requires one.
     let uri = json!({"uri": format!("oci://{reference}"), "cluster": "_", "timeout": "30s"});
     json!({"remote": {"http_uri": uri, "sha256": sha256}})
 }

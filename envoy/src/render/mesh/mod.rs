@@ -1,5 +1,7 @@
-//! The bootstrap's pieces in the Envoy of a gateway: `gateway` has the Kubernetes objects that Istio and Envoy Gateway share,
-//! `parts` takes the bootstrap apart, `single_hop` rearranges the parts for a gateway without an internal listener.
+//! Kubernetes objects that patch the bootstrap's pieces into a gateway's Envoy.
+//!
+//! `istio` and `envoy_gateway` make them; `gateway` is what both share, `parts` takes the bootstrap
+//! apart, and `single_hop` rearranges the parts for a gateway without an internal listener.
 
 pub(crate) mod envoy_gateway;
 mod gateway;

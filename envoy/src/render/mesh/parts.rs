@@ -1,43 +1,44 @@
-//! Our own bootstrap taken apart, for a gateway that has listeners of its own.
+//! The bootstrap taken apart, for a gateway that has a bootstrap of its own.
 
 use llm_balancer_config::names;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Our bootstrap taken apart. What is the edge's own goes onto the gateway's listener.
+/// The bootstrap's pieces. Those of the edge are for the gateway's listener.
 #[derive(Debug, Default)]
 pub(super) struct BootstrapParts {
-    /// Fields of the edge's connection manager that a gateway's has to take over.
+    /// Fields of the edge's connection manager for the gateway's.
     pub manager: Map<String, Value>,
-    /// HTTP filters of the edge, without its router.
+    /// HTTP filters of the edge, without the router.
     pub filters: Vec<Value>,
-    /// Fields of its virtual host.
+    /// Fields of the edge's virtual host.
     pub virtual_host: Map<String, Value>,
-    /// Fields of its only route.
+    /// Fields of the edge's only route.
     pub route: Map<String, Value>,
-    /// All other listeners.
+    /// All listeners but the edge.
     pub listeners: Vec<Value>,
     pub clusters: Vec<Value>,
-    /// How statistics become metrics.
+    /// Labels and buckets of the metrics.
     pub stats: Map<String, Value>,
 }
 
-/// The connection manager in a listener with one filter chain.
+/// Pointer to the connection manager of a listener with one filter chain.
 pub(super) const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 
-/// What a gateway decides for itself.
+/// Fields of the connection manager that the gateway sets.
 const GATEWAYS_OWN: [&str; 5] = ["@type", "stat_prefix", "codec_type", "route_config", "http_filters"];
 
 impl BootstrapParts {
     pub fn of(mut bootstrap: Value) -> Self {
-        let mut listeners = array(&mut bootstrap, "/static_resources/listeners");
+        let mut listeners: Vec<Value> = take(&mut bootstrap, "/static_resources/listeners");
         let edge = listeners.iter().position(|listener| listener.get("name") == Some(&"edge".into()));
         let mut edge = edge.map(|edge| listeners.remove(edge)).unwrap_or_default();
-        let mut filters = array(&mut edge, &format!("{MANAGER}/http_filters"));
+        let mut filters: Vec<Value> = take(&mut edge, &format!("{MANAGER}/http_filters"));
         filters.pop();
         let host = format!("{MANAGER}/route_config/virtual_hosts/0");
-        let mut route = object(&mut edge, &format!("{host}/routes/0"));
-        let mut virtual_host = object(&mut edge, &host);
-        let mut manager = object(&mut edge, MANAGER);
+        let mut route: Map<String, Value> = take(&mut edge, &format!("{host}/routes/0"));
+        let mut virtual_host: Map<String, Value> = take(&mut edge, &host);
+        let mut manager: Map<String, Value> = take(&mut edge, MANAGER);
         for key in GATEWAYS_OWN {
             manager.shift_remove(key);
         }
@@ -45,14 +46,14 @@ impl BootstrapParts {
             virtual_host.shift_remove(key);
         }
         route.shift_remove("match");
-        let mut stats = object(&mut bootstrap, "/stats_config");
-        // Which statistics are kept is the gateway's to say.
+        let mut stats: Map<String, Value> = take(&mut bootstrap, "/stats_config");
+        // The gateway selects the statistics to keep.
         stats.shift_remove("stats_matcher");
-        let clusters = array(&mut bootstrap, "/static_resources/clusters");
+        let clusters = take(&mut bootstrap, "/static_resources/clusters");
         Self { manager, filters, virtual_host, route, listeners, clusters, stats }
     }
 
-    /// The HTTP filter with the wasm module, wherever it is.
+    /// The HTTP filter with the wasm module, on any listener.
     pub fn wasm(&mut self) -> Option<&mut Value> {
         let behind = self
             .listeners
@@ -63,17 +64,8 @@ impl BootstrapParts {
     }
 }
 
-/// What stands at this place, which is left empty.
-fn array(value: &mut Value, pointer: &str) -> Vec<Value> {
-    match value.pointer_mut(pointer).map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => Vec::new(),
-    }
-}
-
-fn object(value: &mut Value, pointer: &str) -> Map<String, Value> {
-    match value.pointer_mut(pointer).map(Value::take) {
-        Some(Value::Object(members)) => members,
-        _ => Map::new(),
-    }
+/// Takes the array or object at this pointer; an empty one if there is none.
+pub(super) fn take<T: DeserializeOwned + Default>(value: &mut Value, pointer: &str) -> T {
+    let taken = value.pointer_mut(pointer).map(Value::take);
+    taken.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
 }

@@ -1,15 +1,16 @@
-//! The filter on the gateway's own listener, for gateways that can have no internal one: it runs once per request, and
-//! Envoy retries by headers that the filter sets.
+//! The filter on the gateway's own listener, for gateways without an internal one: it runs once per
+//! request, and Envoy retries by headers that the filter sets.
 
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::parts::{BootstrapParts, MANAGER};
+use super::parts::{BootstrapParts, MANAGER, take};
 use crate::render::message::typed;
 
-/// Takes the listener and the cluster between the hops out; what was on that listener goes onto the gateway's.
+/// Removes the internal listener and its cluster, and moves the listener's filter and route to the
+/// gateway's.
 pub(super) fn rearrange(parts: &mut BootstrapParts) {
-    // The filter cannot be told by a client: this is Envoy's configuration.
+    // In Envoy's configuration, which a client cannot change.
     if let Some(root) = parts.wasm().and_then(|filter| filter.pointer_mut("/typed_config/config/root_id")) {
         *root = names::SINGLE_HOP.into();
     }
@@ -18,34 +19,28 @@ pub(super) fn rearrange(parts: &mut BootstrapParts) {
     let is_attempts = |resource: &Value| resource.get("name") == Some(&names::ATTEMPTS.into());
     parts.clusters.retain(|cluster| !is_attempts(cluster));
     let attempts = parts.listeners.iter().position(is_attempts).map(|at| parts.listeners.remove(at));
-    let host = attempts
-        .as_ref()
-        .and_then(|listener| listener.pointer(&format!("{MANAGER}/route_config/virtual_hosts/0")));
-    let field = |name: &str| host.and_then(|host| host.get(name)).cloned();
-    // The filter comes before the route's headers, so it is told by others who the client is.
-    let told = parts.virtual_host.shift_remove("request_headers_to_add");
-    parts.manager.extend(told.map(|headers| ("early_header_mutation_extensions".to_owned(), early(headers))));
-    // The filter's own answers are local replies here, and have OpenAI's shape already. Envoy's keep theirs.
+    let host = format!("{MANAGER}/route_config/virtual_hosts/0");
+    let mut host: Map<String, Value> = take(&mut attempts.unwrap_or_default(), &host);
+    // The filter runs before the route adds the client's address, so an earlier extension adds it.
+    let client = parts.virtual_host.shift_remove("request_headers_to_add");
+    parts
+        .manager
+        .extend(client.map(|headers| ("early_header_mutation_extensions".to_owned(), early(&headers))));
+    // The filter's own answers are local replies here, already in OpenAI's format.
     parts.manager.shift_remove("local_reply_config");
-    // Its headers are its route's here: the gateway's other routes are none of our business.
+    // Headers are removed by the route: the gateway may have other routes.
     parts.virtual_host = Map::new();
-    parts.route = match field("routes").as_ref().and_then(|routes| routes.get(0)) {
-        Some(Value::Object(route)) => route.clone(),
-        _ => Map::new(),
-    };
+    parts.route = host.get_mut("routes").map(|routes| take(routes, "/0")).unwrap_or_default();
     parts.route.shift_remove("match");
     for name in ["request_headers_to_remove", "response_headers_to_remove"] {
-        parts.route.extend(field(name).map(|headers| (name.to_owned(), headers)));
+        parts.route.extend(host.shift_remove_entry(name));
     }
 }
 
-/// Headers that are set before any filter sees the request.
-fn early(headers: Value) -> Value {
-    let headers = match headers {
-        Value::Array(headers) => headers,
-        _ => Vec::new(),
-    };
-    let mutations: Vec<_> = headers.into_iter().map(|header| json!({"append": header})).collect();
+/// Adds headers before the first filter.
+fn early(headers: &Value) -> Value {
+    let headers = headers.as_array().into_iter().flatten();
+    let mutations: Vec<_> = headers.map(|header| json!({"append": header})).collect();
     json!([{
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": typed(

@@ -8,7 +8,8 @@ pub const STRATEGIES: [&str; 5] =
 pub struct Configuration {
     pub deployments: usize,
     pub strategy: &'static str,
-    /// Whether each has rpm and tpm, far above what is sent; without them nothing cools down either.
+    /// Whether each has rpm and tpm, far above what is sent; without them nothing cools down
+    /// either.
     pub limits: bool,
     /// The port of a Redis through which the limits are shared.
     pub redis: Option<u16>,

@@ -15,7 +15,8 @@ pub struct Load {
     pub connections: usize,
     /// In all.
     pub requests: usize,
-    /// Requests per second, spread evenly over the connections; `None` for as fast as they are answered.
+    /// Requests per second, spread evenly over the connections; `None` for as fast as they are
+    /// answered.
     pub rate: Option<u32>,
 }
 
@@ -65,7 +66,8 @@ async fn client(load: Load, requests: usize) {
     }
 }
 
-/// Reads until the buffer holds a whole message; returns its length, or `None` at the end of the connection.
+/// Reads until the buffer holds a whole message; returns its length, or `None` at the end of the
+/// connection.
 pub async fn message(buffer: &mut Vec<u8>, stream: &mut (impl AsyncRead + Unpin)) -> Option<usize> {
     loop {
         if let Some(length) = length(buffer).filter(|length| *length <= buffer.len()) {

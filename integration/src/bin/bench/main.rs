@@ -1,8 +1,8 @@
-//! What the product costs, beside plain Envoy and beside itself: CPU of the Envoy process per request, measured in
-//! alternating rounds.
+//! What the product costs, beside plain Envoy and beside itself: CPU of the Envoy process per
+//! request, measured in alternating rounds.
 //!
-//! Ratios of one run on one machine mean something; single times do not. Every round measures both sides, and the
-//! printed figure is the median of the rounds' ratios.
+//! Ratios of one run on one machine mean something; single times do not. Every round measures both
+//! sides, and the printed figure is the median of the rounds' ratios.
 
 mod configuration;
 mod load;

@@ -47,7 +47,8 @@ impl Process {
 
     fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).expect("the process lives");
-        // The name in parentheses may hold anything; fields 14 and 15 are utime and stime (proc(5)).
+        // The name in parentheses may hold anything; fields 14 and 15 are utime and stime
+        // (proc(5)).
         let after_name = stat.rsplit(')').next().expect("a name");
         let ticks: u32 =
             after_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u32>().expect("a number")).sum();

@@ -1,4 +1,5 @@
-//! What it costs to share limits through Redis: how often it is asked, and what a request waits for it.
+//! What it costs to share limits through Redis: how often it is asked, and what a request waits for
+//! it.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ const STEADY: usize = 4_000;
 const RATE: u32 = 100;
 /// Groups that ask for a lease in turn, and as many that need none.
 const GROUPS: usize = 10;
-/// Between two requests, so that 300 ms go by until a group's turn comes again: a lease is given back after 100 ms at most.
+/// Between two requests, so that 300 ms go by until a group's turn comes again: a lease is given
+/// back after 100 ms at most.
 const PAUSE: Duration = Duration::from_millis(15);
 /// Requests to each kind of group.
 const SAMPLES: usize = 1_000;
@@ -42,7 +44,8 @@ async fn callouts(balancer: &Balancer) -> u64 {
     *stats.get("http.redis-hop.downstream_rq_total").expect("the hop counts its requests")
 }
 
-/// At a steady 100 requests per second, half of what two deployments may: everything that goes to Redis counts.
+/// At a steady 100 requests per second, half of what two deployments may: everything that goes to
+/// Redis counts.
 pub async fn callouts_of_steady_load(name: &str, upstream: u16) {
     let redis = Redis::start().await;
     let items: String = (0..2)

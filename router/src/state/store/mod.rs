@@ -1,13 +1,15 @@
 //! What the workers of one Envoy share: values under keys, each changed by compare-and-swap.
 //!
-//! Envoy's shared data is one store; [`Memory`] is another one, for tests and simulations. `contract.rs` checks what all of them
-//! have to do.
+//! Envoy's shared data is one store, `Memory` another, for tests and simulations; `contract.rs` says what all of them
+//! have in common.
 
-#[cfg(feature = "contract")]
+#[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(any(test, feature = "testing"))]
+mod memory;
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+#[cfg(any(test, feature = "testing"))]
+pub use memory::Memory;
 
 /// Identifies a write of a value: another write has another version. Versions have no order.
 pub type Version = u32;
@@ -46,30 +48,7 @@ pub fn change<T>(
     None
 }
 
-/// A store in the memory of this process, for any number of threads.
-#[derive(Debug, Default)]
-pub struct Memory {
-    values: Mutex<HashMap<String, (Vec<u8>, Version)>>,
-}
-
-impl Store for Memory {
-    fn get(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = values.get(key).map(|(_, version)| *version);
-        if version != now {
-            return false;
-        }
-        let next = now.unwrap_or_default().wrapping_add(1);
-        values.insert(key.to_owned(), (value.to_vec(), next));
-        true
-    }
-}
-
-/// What a decision depends on beside the configuration and the request.
+/// What a decision may look at beside the configuration.
 pub struct Moment<'a> {
     /// Time since the Unix epoch.
     pub now: std::time::Duration,

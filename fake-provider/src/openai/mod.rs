@@ -1,4 +1,5 @@
-//! What OpenAI answers on each of its routes, as far as a client looks; every answer names the deployment that served.
+//! What OpenAI answers on each of its routes, as far as a client looks; every answer names the
+//! deployment that served.
 
 mod chat;
 mod media;
@@ -7,8 +8,8 @@ mod tools;
 
 use serde_json::{Value, json};
 
-use crate::providers::answer::Usage;
-use crate::providers::wire::Received;
+use crate::answer::Usage;
+use crate::received::Received;
 
 /// The event that ends a stream.
 pub const DONE: &str = "data: [DONE]\n\n";

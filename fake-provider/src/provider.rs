@@ -1,4 +1,4 @@
-//! The far side of the balancer: one listener, many deployments by the first segment of the path, each doing what its script says.
+//! The listener: many deployments, by the first segment of the path, each with a script.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+#[cfg(feature = "tls")]
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::Answer;
-use super::wire::{self, Performed, Received, Wire};
-use crate::network::certificates::Identity;
+use crate::answer::Answer;
+use crate::received::Received;
+use crate::wire::{self, Performed, Wire};
 
 /// A provider on a port of loopback. Ends with the value.
 #[derive(Debug)]
@@ -50,31 +51,51 @@ struct Script {
     always: Option<Answer>,
 }
 
+/// What requests arrive on.
+#[derive(Clone)]
+enum Transport {
+    Tcp,
+    #[cfg(feature = "tls")]
+    Tls(TlsAcceptor),
+}
+
+impl Transport {
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::Tcp => "http",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "https",
+        }
+    }
+}
+
 impl Provider {
     /// On a port of its own, plain HTTP.
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
-        Self::on(listener, None, State::default())
+        Self::on(listener, Transport::Tcp, State::default())
     }
 
-    /// The same behind TLS with this certificate.
-    pub async fn start_tls(identity: &Identity) -> Self {
+    /// The same behind TLS.
+    #[cfg(feature = "tls")]
+    pub async fn start_tls(acceptor: impl Into<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
-        Self::on(listener, Some(identity.acceptor()), State::default())
+        Self::on(listener, Transport::Tls(acceptor.into()), State::default())
     }
 
-    /// On a given address, doing the same for every deployment and keeping no record: for running by hand.
+    /// On a given address, doing the same for every deployment and keeping no record: for running
+    /// by hand.
     pub async fn serve(address: SocketAddr, answer: Answer) -> io::Result<Self> {
         let state = State { silent: true, ..State::default() };
         state.scripts().insert(String::new(), Script { next: VecDeque::new(), always: Some(answer) });
-        Ok(Self::on(TcpListener::bind(address).await?, None, state))
+        Ok(Self::on(TcpListener::bind(address).await?, Transport::Tcp, state))
     }
 
-    fn on(listener: TcpListener, tls: Option<TlsAcceptor>, state: State) -> Self {
+    fn on(listener: TcpListener, transport: Transport, state: State) -> Self {
         let port = listener.local_addr().expect("a bound socket has an address").port();
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        let scheme = transport.scheme();
         let state = Arc::new(state);
-        let listening = tokio::spawn(accept(listener, tls, Arc::clone(&state)));
+        let listening = tokio::spawn(accept(listener, transport, Arc::clone(&state)));
         Self { port, scheme, state, listening }
     }
 
@@ -93,7 +114,7 @@ impl Provider {
         self.state.scripts().entry(name.to_owned()).or_default().next = answers.into_iter().collect();
     }
 
-    /// What the deployment does when its script is at its end: [`Answer::ok`] unless told otherwise.
+    /// What the deployment does when its script is at its end: [`Answer::ok`] by default.
     pub fn always(&self, name: &str, answer: Answer) {
         self.state.scripts().entry(name.to_owned()).or_default().always = Some(answer);
     }
@@ -145,7 +166,7 @@ impl Provider {
         self.state.open.load(Ordering::Relaxed)
     }
 
-    /// Answers that nobody waited for.
+    /// Answers whose client went away before the end.
     pub fn abandoned(&self) -> usize {
         self.state.abandoned.load(Ordering::Relaxed)
     }
@@ -198,20 +219,21 @@ impl State {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
+async fn accept(listener: TcpListener, transport: Transport, state: Arc<State>) {
     while let Ok((socket, _)) = listener.accept().await {
         let connection = state.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        tokio::spawn(connected(socket, tls.clone(), Arc::clone(&state), connection));
+        tokio::spawn(connected(socket, transport.clone(), Arc::clone(&state), connection));
     }
 }
 
-async fn connected(socket: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>, connection: u64) {
+async fn connected(socket: TcpStream, transport: Transport, state: Arc<State>, connection: u64) {
     state.open.fetch_add(1, Ordering::Relaxed);
     // Without this, Nagle and delayed acknowledgements would blur the timing of events.
     let _ = socket.set_nodelay(true);
-    let _ = match tls {
-        None => converse(socket, &state, connection, None).await,
-        Some(tls) => match tls.accept(socket).await {
+    let _ = match transport {
+        Transport::Tcp => converse(socket, &state, connection, None).await,
+        #[cfg(feature = "tls")]
+        Transport::Tls(acceptor) => match acceptor.accept(socket).await {
             Ok(wire) => {
                 let sni = wire.get_ref().1.server_name().map(str::to_owned);
                 converse(wire, &state, connection, sni).await

@@ -1,16 +1,17 @@
-//! A provider's message without the words that it quotes: those are the client's, and decide nothing.
+//! Messages without what they quote: that may be the client's, so it must not decide.
 
 use std::borrow::Cow;
 
-/// Stands for whatever was quoted.
+/// Takes the place of a quote.
 pub(super) const QUOTED: char = '§';
-/// A message is read up to here, in bytes. Providers' own are a few hundred; what is longer holds an echo.
-const MOST: usize = 4096;
-/// What follows is the client's input, as pydantic (vLLM, SGLang, FastAPI) repeats it.
+/// Length of a message that is read, in bytes. Providers' own words are a few hundred; longer ones
+/// repeat the request.
+const MAX_BYTES: usize = 4096;
+/// Behind these, pydantic (vLLM, SGLang, FastAPI) repeats the client's input.
 const ECHOES: [&str; 5] = ["'input':", "\"input\":", "input_value=", "'ctx':", "\"ctx\":"];
 
-/// The message in lower case; everything within quotes is one `§`, and so is the model's name if the client made it up.
-pub(super) fn spoken(message: &str, model: Option<&str>) -> String {
+/// The message in lower case, with one `§` for each quote, and for each repetition of the model.
+pub(super) fn unquoted(message: &str, model: Option<&str>) -> String {
     let message = before_echo(start(message)).to_ascii_lowercase();
     match model.map(str::to_ascii_lowercase).filter(|model| may_be_a_phrase(model)) {
         Some(model) => without_quotes(&without_model(&message, &model)),
@@ -19,8 +20,8 @@ pub(super) fn spoken(message: &str, model: Option<&str>) -> String {
 }
 
 fn start(message: &str) -> &str {
-    let end = message.char_indices().map(|(place, _)| place).take_while(|place| *place <= MOST).last();
-    match message.len() > MOST {
+    let end = message.char_indices().map(|(place, _)| place).take_while(|place| *place <= MAX_BYTES).last();
+    match message.len() > MAX_BYTES {
         true => message.get(..end.unwrap_or_default()).unwrap_or_default(),
         false => message,
     }
@@ -31,7 +32,7 @@ fn before_echo(message: &str) -> &str {
     end.and_then(|end| message.get(..end)).unwrap_or(message)
 }
 
-/// A single word is a part of many phrases and none by itself; to leave it out would take others apart.
+/// A single word is part of many phrases, so replacing it would break them.
 fn may_be_a_phrase(model: &str) -> bool {
     model.contains(|c: char| !c.is_ascii_alphanumeric())
 }
@@ -43,7 +44,7 @@ fn without_model<'a>(message: &'a str, model: &str) -> Cow<'a, str> {
     }
 }
 
-/// What the opening quote is closed by.
+/// The closing quote of an opening one.
 fn closing(open: char) -> Option<char> {
     match open {
         '"' | '\'' | '`' => Some(open),
@@ -54,7 +55,7 @@ fn closing(open: char) -> Option<char> {
     }
 }
 
-/// An apostrophe within a word opens nothing, and within one closes nothing: "the model's", "'it's here'".
+/// An apostrophe within a word is no quote: "the model's", "'it's here'".
 fn without_quotes(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     let mut open: Option<char> = None;
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_message_quotes_is_not_heard() {
+    fn quotes_are_replaced() {
         for (message, expected) in [
             ("The model `gpt-9` does not exist", "the model § does not exist"),
             (r#"model "x" not found, try pulling it first"#, "model § not found, try pulling it first"),
@@ -105,23 +106,23 @@ mod tests {
             ("1 error: [{'type': 'x', 'input': 'say maximum context length'}]", "1 error: [{§: §, "),
             ("Invalid model name passed in model=gpt-9 x.", "invalid model name passed in model=§ x."),
         ] {
-            assert_eq!(spoken(message, Some("gpt-9")), expected, "{message}");
+            assert_eq!(unquoted(message, Some("gpt-9")), expected, "{message}");
         }
     }
 
     #[test]
-    fn a_models_name_that_is_a_phrase_is_not_heard_and_a_word_is_no_phrase() {
+    fn a_model_that_could_be_a_phrase_is_replaced() {
         for (name, expected) in [
             (None, "the model model prompt is too long is unknown"),
             (Some("Prompt is too long"), "the model model § is unknown"),
             (Some("model"), "the model model prompt is too long is unknown"),
         ] {
-            assert_eq!(spoken("The model model prompt is too long is unknown", name), expected);
+            assert_eq!(unquoted("The model model prompt is too long is unknown", name), expected);
         }
     }
 
     #[test]
     fn a_message_is_read_up_to_its_bound_and_no_character_is_cut() {
-        assert!(spoken(&"ä".repeat(10_000), None).len() <= MOST);
+        assert!(unquoted(&"ä".repeat(10_000), None).len() <= MAX_BYTES);
     }
 }

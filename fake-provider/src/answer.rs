@@ -1,8 +1,10 @@
-//! What the fake provider is told to do with a request: from an ordinary success to a connection broken half-way.
+//! What the fake provider does with a request: from an ordinary success to a connection
+//! broken half-way.
 
 use std::time::Duration;
 
-/// One answer. Starts as [`Answer::ok`], [`Answer::status`], [`Answer::bytes`] or [`Answer::raw`] and is refined from there.
+/// One answer. Starts as [`Answer::ok`], [`Answer::status`], [`Answer::bytes`] or [`Answer::raw`]
+/// and is refined from there.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub(crate) status: u16,
@@ -23,10 +25,11 @@ pub(crate) struct Usage {
     pub(crate) completion: u64,
 }
 
-/// What stands behind the headers.
+/// The body.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
-    /// What OpenAI answers on the route; with `"stream": true` as many events as this, and two that close.
+    /// What OpenAI answers on the route; with `"stream": true` as many events as this, and two that
+    /// close.
     OfTheRoute { events: usize },
     /// OpenAI's error object, naming the deployment.
     Error,
@@ -61,7 +64,8 @@ pub(crate) enum Break {
 }
 
 impl Answer {
-    /// 200 and what OpenAI answers on the route, naming the deployment; three events where the request asks for a stream.
+    /// 200 and what OpenAI answers on the route, naming the deployment; three events where the
+    /// request asks for a stream.
     pub fn ok() -> Self {
         Self::of(200, Body::OfTheRoute { events: 3 })
     }
@@ -103,7 +107,8 @@ impl Answer {
         }
     }
 
-    /// Says that it took so many tokens, rather than 5 and 7; a stream of chat or completions says so only to who asks for it.
+    /// Says that it took so many tokens, rather than 5 and 7; a stream of chat or completions says
+    /// so only to who asks for it.
     pub fn using(mut self, prompt: u64, completion: u64) -> Self {
         self.usage = Usage { prompt, completion };
         self
@@ -168,8 +173,8 @@ impl Answer {
         self
     }
 
-    /// Closes the connection instead of answering, if it has carried a request before: as a server does that closes idle
-    /// connections in the moment in which the next request comes.
+    /// Closes the connection instead of answering, if it has carried a request before: as a server
+    /// does that closes idle connections in the moment in which the next request comes.
     pub fn close_kept(mut self) -> Self {
         self.on_kept_connections = Some(Break::Close);
         self

@@ -1,8 +1,9 @@
-//! Calls of functions that a request offers, and values that fit a JSON schema: all that a model does with a schema is fill it in.
+//! Calls of functions that a request offers, and values that fit a JSON schema: all that a model
+//! does with a schema is fill it in.
 
 use serde_json::{Map, Value, json};
 
-use crate::providers::wire::Received;
+use crate::received::Received;
 
 /// A call of a function.
 pub(crate) struct Call {
@@ -12,7 +13,8 @@ pub(crate) struct Call {
     pub(crate) arguments: String,
 }
 
-/// The call that the request wants: the first function that it offers or the one that it chooses, unless it says none, or has been told already.
+/// The call that the request wants: the first function that it offers or the one that it chooses,
+/// unless it says none, or has the result already.
 pub(crate) fn call(request: &Received, told: bool) -> Option<Call> {
     let body = request.json();
     let choice = &body["tool_choice"];

@@ -4,10 +4,11 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::{CREATED, Content, event, greeting, plain, stream, typed, whole};
-use crate::providers::answer::Usage;
-use crate::providers::wire::Received;
+use crate::answer::Usage;
+use crate::received::Received;
 
-/// One for each input, told apart by its third number; in base64 where the request asks for it, as OpenAI's clients do unasked.
+/// One for each input, told apart by its third number; in base64 where the request asks for it, as
+/// OpenAI's clients do unasked.
 pub(super) fn embeddings(request: &Received, usage: Usage) -> Value {
     let body = request.json();
     let inputs = body["input"].as_array().filter(|inputs| inputs.iter().any(|input| !input.is_number()));
@@ -25,7 +26,8 @@ pub(super) fn embeddings(request: &Received, usage: Usage) -> Value {
     })
 }
 
-/// The documents in reverse, with the id of the deployment, in the shape that vLLM, Jina and Cohere share.
+/// The documents in reverse, with the id of the deployment, in the shape that vLLM, Jina and Cohere
+/// share.
 pub(super) fn reranking(request: &Received, usage: Usage) -> Value {
     let count = request.json()["documents"].as_array().map_or(0, Vec::len);
     let result = |index: usize| json!({"index": index, "relevance_score": index as f64 / count as f64});

@@ -1,10 +1,11 @@
-//! A provider to try things on: `fake-provider --port 8100` answers as OpenAI would, for any deployment named by the first segment of the path.
+//! A provider to try things on: `fake-provider --port 8100` answers as OpenAI would, for any
+//! deployment named by the first segment of the path.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, Provider};
+use fake_provider::{Answer, Provider};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]

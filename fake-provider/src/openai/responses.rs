@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::chat::split;
 use super::tools::{self, Call};
 use super::{CREATED, typed, words};
-use crate::providers::answer::Usage;
-use crate::providers::wire::Received;
+use crate::answer::Usage;
+use crate::received::Received;
 
 pub(super) fn response(request: &Received, usage: Usage) -> Value {
     let item = match call(request) {

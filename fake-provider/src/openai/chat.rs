@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::tools::{self, Call};
 use super::{CREATED, DONE, event, greeting, words};
-use crate::providers::answer::Usage;
-use crate::providers::wire::Received;
+use crate::answer::Usage;
+use crate::received::Received;
 
 pub(super) fn chat(request: &Received, usage: Usage) -> Value {
     let (message, reason) = match call(request) {

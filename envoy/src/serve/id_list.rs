@@ -1,0 +1,17 @@
+//! Ids of deployments in a line for the operator.
+
+/// The first ids and how many follow: `paris, tokyo and 3 more`
+pub(super) fn id_list(ids: &[&str], max: usize) -> String {
+    let named = ids.iter().take(max).map(|id| short(id)).collect::<Vec<_>>().join(", ");
+    match ids.len().saturating_sub(max) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// The first digits of an id that LiteLLM generates, a SHA-256 of 64 digits; any other id whole.
+fn short(id: &str) -> &str {
+    const DIGITS: usize = 8;
+    let is_generated = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_generated { id.get(..DIGITS).unwrap_or(id) } else { id }
+}

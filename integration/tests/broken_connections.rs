@@ -1,0 +1,170 @@
+//! Connections that are refused, that break before the answer, or in the middle of it.
+
+use std::time::Duration;
+
+use llm_balancer_integration::{Answer, DONE, World, free_port};
+
+#[tokio::test]
+async fn a_refused_connection_hands_over_and_alone_it_is_a_connection_error() {
+    let world = World::new(&format!(
+        "
+model_list:
+- {{model_name: gpt, litellm_params: {{model: openai/m, api_base: 'http://127.0.0.1:{0}/paris/v1', api_key: k, weight: 1000000}}, model_info: {{id: paris}}}}
+- {{model_name: gpt, litellm_params: {{model: openai/m, api_base: PROVIDER/virginia/v1, api_key: k, weight: 1}}, model_info: {{id: virginia}}}}
+- {{model_name: alone, litellm_params: {{model: openai/m, api_base: 'http://127.0.0.1:{0}/paris/v1', api_key: k}}, model_info: {{id: alone}}}}
+router_settings: {{num_retries: 1, disable_cooldowns: true}}
+",
+        free_port()
+    ))
+    .await;
+    let reply = world.chat("gpt").await;
+    assert_eq!((reply.served_by().as_str(), reply.retries()), ("virginia", 1));
+    let reply = world.chat("alone").await;
+    let error = reply.error(500);
+    assert!(error["message"].as_str().unwrap().contains("Connection error."), "{error}");
+    assert_eq!((reply.header("x-litellm-model-id"), reply.retries()), (Some("alone"), 1));
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_hands_over_and_alone_it_is_a_connection_error() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: 'http://nobody.invalid/v1', api_key: k, weight: 1000000}}
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/virginia/v1, api_key: k, weight: 1}}
+- {model_name: alone, litellm_params: {model: openai/m, api_base: 'http://nobody.invalid/v1', api_key: k}}
+router_settings: {num_retries: 1, disable_cooldowns: true}
+",
+    )
+    .await;
+    assert!(
+        world.balancer.ready_after < Duration::from_secs(10),
+        "the name held up the start: {:?}",
+        world.balancer.ready_after
+    );
+    let reply = world.chat("gpt").await;
+    assert_eq!((reply.served_by().as_str(), reply.retries()), ("virginia", 1));
+    let error = world.chat("alone").await.error(500);
+    assert!(error["message"].as_str().unwrap().contains("Connection error."), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_before_the_answer_is_tried_elsewhere() {
+    let huge = "x".repeat(200_000);
+    let breaks = [
+        ("reset", Answer::ok().reset()),
+        ("closed", Answer::ok().close()),
+        ("garbage", Answer::raw("this is no HTTP\r\n\r\n")),
+        ("nothing but a line", Answer::raw("HTTP/1.1 200 OK\r\n")),
+        ("two lengths", Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx")),
+        ("huge headers", Answer::ok().header("x-huge", huge)),
+        ("reset after the headers", Answer::ok().reset_after(0)),
+        ("closed after the headers", Answer::ok().close_after(0)),
+        ("reset after the headers of an error", Answer::status(500).reset_after(0)),
+        ("reset in an error", Answer::status(500).reset_after(1)),
+        ("closed in an error", Answer::status(400).close_after(1)),
+        (
+            "an error shorter than it said",
+            Answer::status(500).header("content-length", "9999").close_after(2),
+        ),
+    ];
+    let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    // A kept connection that breaks is no failure, so none is kept.
+    for name in ["paris", "virginia"] {
+        world.provider.always(name, Answer::ok().header("connection", "close"));
+    }
+    for (what, answer) in breaks {
+        world.provider.script("paris", [answer.clone()]);
+        world.provider.script("virginia", [answer]);
+        let reply = world.chat("gpt").await;
+        assert_eq!(reply.status, 200, "{what}: {}", reply.text());
+        let calls = world.provider.calls();
+        assert!(calls.len() == 3 && calls[0] != calls[1], "{what}: {calls:?}");
+        world.provider.forget();
+    }
+}
+
+#[tokio::test]
+async fn a_lone_connection_that_breaks_without_retries_is_tried_once() {
+    let world = World::group(&["paris"], "num_retries: 0").await;
+    for answer in [
+        Answer::ok().reset(),
+        Answer::ok().reset_after(0),
+        Answer::ok().close_after(0),
+        Answer::status(500).close_after(1),
+    ] {
+        world.provider.script("paris", [answer.clone()]);
+        let reply = world.chat("gpt").await;
+        let error = reply.error(500);
+        assert!(error["message"].as_str().unwrap().contains("Connection error."), "{answer:?}: {error}");
+        assert_eq!((reply.retries(), world.provider.calls().len()), (0, 1), "{answer:?}");
+        assert_eq!(reply.header("x-litellm-model-id"), Some("paris"));
+        world.provider.forget();
+    }
+}
+
+#[tokio::test]
+async fn when_every_connection_breaks_the_client_gets_a_connection_error() {
+    let world = World::group(&["paris", "virginia"], "num_retries: 1, disable_cooldowns: true").await;
+    for name in ["paris", "virginia"] {
+        world.provider.always(name, Answer::ok().reset());
+    }
+    let error = world.chat("gpt").await.error(500);
+    assert!(error["message"].as_str().unwrap().contains("Connection error."), "{error}");
+    assert_eq!(world.provider.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_before_its_first_byte_is_tried_elsewhere() {
+    let world = World::group(&["paris", "virginia"], "disable_cooldowns: true").await;
+    // A kept connection that breaks is no failure, so none is kept.
+    for name in ["paris", "virginia"] {
+        world.provider.always(name, Answer::ok().header("connection", "close"));
+    }
+    for answer in [Answer::ok().reset_after(0), Answer::ok().close_after(0), Answer::ok().reset()] {
+        let started_with = if world.chat("gpt").await.served_by() == "paris" { "paris" } else { "virginia" };
+        world.provider.forget();
+        world.provider.script("paris", [answer.clone()]);
+        world.provider.script("virginia", [answer]);
+        let mut events = world.stream_chat("gpt").await;
+        assert_eq!(events.status, 200, "after {started_with}");
+        let text = events.rest().await;
+        assert!(!events.broken && text.ends_with(DONE), "{text}");
+        assert_eq!(events.header("x-litellm-attempted-retries"), Some("2"));
+        assert_eq!(world.provider.calls().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_after_its_first_byte_is_not_tried_again_and_the_client_can_tell() {
+    let world = World::group(&["paris", "virginia"], "").await;
+    for answer in [Answer::ok().reset_after(2), Answer::ok().close_after(2)] {
+        for name in ["paris", "virginia"] {
+            world.provider.always(name, answer.clone().every(Duration::from_millis(30)));
+        }
+        let mut events = world.stream_chat("gpt").await;
+        assert_eq!(events.status, 200);
+        let mut text = String::new();
+        while let Some((_, bytes)) = events.next().await {
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        assert!(text.contains("\"0 from ") && text.contains("\"1 from "), "{text}");
+        assert!(events.broken || text.contains("\"error\""), "it looks whole: {text}");
+        assert_eq!(world.provider.calls().len(), 1);
+        world.provider.forget();
+    }
+}
+
+#[tokio::test]
+async fn a_plain_answer_cut_short_is_never_taken_for_a_whole_one() {
+    let world = World::group(&["paris"], "num_retries: 0").await;
+    for answer in [
+        Answer::ok().reset_after(1),
+        Answer::ok().close_after(1),
+        Answer::ok().header("content-length", "100000").close_after(2),
+    ] {
+        world.provider.always("paris", answer);
+        let reply = world.chat("gpt").await;
+        assert!(!reply.complete || reply.status == 500, "{} {}", reply.status, reply.text());
+    }
+}

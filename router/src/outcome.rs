@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use llm_balancer_config::FailurePolicy;
 
 /// How an attempt failed.
@@ -67,7 +69,7 @@ impl Outcome {
 }
 
 /// LiteLLM's exceptions, as its policies name them. The numbers are stored in records; 0 is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiteLlmErrorType {
     /// `BadRequestError`
     BadRequest = 1,
@@ -175,18 +177,6 @@ impl Failure {
 }
 
 impl LiteLlmErrorType {
-    const ALL: [Self; 9] = [
-        Self::BadRequest,
-        Self::Authentication,
-        Self::Timeout,
-        Self::RateLimit,
-        Self::ContentPolicy,
-        Self::InternalServer,
-        Self::ServiceUnavailable,
-        Self::NotFound,
-        Self::Other,
-    ];
-
     /// LiteLLM's exception for a provider's status.
     pub fn of_status(status: u16) -> Self {
         match status {
@@ -199,16 +189,6 @@ impl LiteLlmErrorType {
             503 => Self::ServiceUnavailable,
             _ => Self::Other,
         }
-    }
-
-    /// Its number in records.
-    pub fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// The type with this number.
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|error_type| error_type.number() == number)
     }
 
     /// The number that a policy has for it, `DefaultRetries` included.

@@ -24,8 +24,8 @@ pub struct RetryState {
     pub selection: Option<SelectionInfo>,
     /// All attempts so far, over all groups.
     pub attempts: Vec<AttemptLog>,
-    /// Why no deployment of the last group was selected, as
-    /// [`Refusal::reason`](crate::request::refusal::Refusal::reason) says it.
+    /// Why no deployment of the last group was selected: a
+    /// [`Refusal::reason`](crate::request::refusal::Refusal::reason).
     pub refusal_reason: Option<&'static str>,
     /// The last selection, explained, where the client asked for that.
     pub explanation: Option<String>,

@@ -113,7 +113,7 @@ impl Router {
     }
 
     /// Registers the configuration with the gauges, before there is traffic: `number` is its own,
-    /// if configurations are numbered, and `own` tells this worker from others. Returns the
+    /// if configurations are numbered, and `own` identifies this worker. Returns the
     /// configuration's generation.
     pub fn announce(&self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         self.gauges.borrow_mut().open(number, fingerprint, own, store)

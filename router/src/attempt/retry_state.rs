@@ -91,6 +91,11 @@ pub struct Resend {
 }
 
 impl RetryState {
+    /// The label of the requested group.
+    pub(crate) fn group(&self) -> Option<&Arc<str>> {
+        self.requested.as_ref()?.group.as_ref()
+    }
+
     /// Fallbacks so far: x-litellm-attempted-fallbacks.
     pub fn fallbacks(&self) -> u32 {
         self.fallback_chain.depth().saturating_add(self.order_steps)

@@ -240,11 +240,12 @@ impl Router {
     /// `headers` are those of the request as the client sent it.
     pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {
         let mut metrics = self.metrics.borrow_mut();
-        if entry.outcome == Outcome::Refused || entry.started_at.is_some() {
-            metrics.request(entry.group.as_ref(), entry.outcome, entry.status);
+        let group = entry.retry_state.group();
+        if entry.outcome == Outcome::Refused || entry.retry_state.started_at.is_some() {
+            metrics.request(group, entry.outcome, entry.status);
         }
         if let Some(reason) = entry.reason {
-            metrics.refusal(entry.group.as_ref(), reason);
+            metrics.refusal(group, reason);
         }
         self.config.server.access_log.then(|| entry.line(headers, now))
     }

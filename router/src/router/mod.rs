@@ -119,7 +119,8 @@ impl Router {
         self.gauges.borrow_mut().open(number, fingerprint, own, store)
     }
 
-    /// Writes this worker's heartbeat; to be called every [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
+    /// Writes this worker's heartbeat; to be called every
+    /// [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
         self.states.borrow_mut().heartbeat(now, store);
     }

@@ -36,7 +36,7 @@ type Values = [Option<u64>; GAUGES.len()];
 pub struct GaugePublisher {
     /// The number of this configuration, from 1; 0 before it is known.
     generation: u32,
-    /// Tells this worker from others.
+    /// Identifies this worker.
     own: u64,
     leads: bool,
     /// What was last published of each deployment; empty for a worker that does not lead.
@@ -276,7 +276,7 @@ mod tests {
         };
         let (first, second, third) = (numbered(1, 7, 1), numbered(2, 8, 2), numbered(3, 7, 3));
         assert_eq!([first.0, second.0, third.0], [1, 2, 3]);
-        // A worker that begins anew with an old one takes nothing back.
+        // A worker that starts with an old configuration does not lead.
         assert_eq!(numbered(1, 7, 4).0, 1);
         assert_eq!(roles(&third.1, &first.1, NOON, &store), [Role::Leads, Role::Follows]);
     }

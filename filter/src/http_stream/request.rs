@@ -65,8 +65,8 @@ impl Stream {
         self.step(Event::Selected(selected))
     }
 
-    /// What this request has been through. A VM that was replaced in between knows only how often the
-    /// edge has sent it.
+    /// What this request has been through. A VM that was replaced in between knows only how often
+    /// the edge has sent it.
     fn restore_retry_state(&self) -> Option<RetryState> {
         // With one hop nothing sends a request here twice, so only a client can claim that.
         if self.is_single_hop() {
@@ -154,8 +154,8 @@ impl Stream {
         }
     }
 
-    /// The edge retries a request whose refusal came while it was still sending: it takes the end of
-    /// our connection for a broken one. The second attempt gets the same refusal.
+    /// The edge retries a request whose refusal came while it was still sending: it takes the end
+    /// of our connection for a broken one. The second attempt gets the same refusal.
     pub(super) fn skip_duplicate_log(&mut self) {
         if self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1") {
             self.entry = None;

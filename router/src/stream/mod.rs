@@ -3,11 +3,10 @@
 //! the effects. Requests, attempts and answers stay in the filter.
 //!
 //! ```text
-//! New ─┬─ AwaitBody ── (AwaitLease) ── Sent ─┬─ HoldAnswer ── Streaming ── Done   answered
-//!      │                                     └─ ReadError ─┬─ (RetryWait) ─ Done  retried
-//!      │                                                   └─ Done                error
-//!      ├─ Probing ── Done                                                         health
-//!      └─ Done                                                          refused, or listed
+//! New ─┬─ AwaitBody ─ (AwaitLease) ─ Sent ─┬─ HoldAnswer ─ Streaming ─ Done   answered
+//!      │                                   └─ ReadError ─ (RetryWait) ─ Done  failed
+//!      ├─ Probing ─ Done                                                      health
+//!      └─ Done                                                                refused, or listed
 //! ```
 //!
 //! | phase | event | next | effects |

@@ -85,12 +85,15 @@ impl Stream {
     fn forward(&mut self, filter: &Filter, sending: Sending, body: &[u8]) -> Selected {
         let deployment = filter.router.deployment(sending.attempt.deployment);
         let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
-        let rewritten = hostcalls::set_headers(MapType::HttpRequestHeaders, &sending.headers)
-            .and_then(|()| hostcalls::set_header(MapType::HttpRequestHeaders, names::CLUSTER, cluster))
-            .and_then(|()| match &sending.body {
+        // One call sets them all and makes Envoy select the route, and with it the cluster, again.
+        let mut headers = sending.headers;
+        headers.push(names::CLUSTER, cluster);
+        let rewritten = hostcalls::set_headers(MapType::HttpRequestHeaders, &headers).and_then(|()| {
+            match &sending.body {
                 Some(new) => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, new.pieces(body)),
                 None => Ok(()),
-            });
+            }
+        });
         self.attempt = Some(Box::new(sending.attempt));
         if rewritten.is_ok() { Selected::Forwarded } else { Selected::NotRewritten }
     }

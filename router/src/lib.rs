@@ -60,6 +60,7 @@ pub use upstream::{answer_check, health};
 pub mod testing {
     pub use crate::fleet::resp;
     pub use crate::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
+    pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;
     pub use crate::state::record::Record;
     pub use crate::state::store::{Memory, contract};

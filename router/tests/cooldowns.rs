@@ -41,7 +41,7 @@ fn ok(world: &mut World) -> RequestResult {
 }
 
 #[story(unsupported = test)]
-fn a_deployment_that_has_enough_sits_out_and_comes_back() {
+fn a_rate_limited_deployment_cools_down_and_serves_again() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::Status(429));
     assert_eq!(serving(&mut world, 30), ["oslo"]);
@@ -52,7 +52,7 @@ fn a_deployment_that_has_enough_sits_out_and_comes_back() {
 }
 
 #[story(unsupported = test)]
-fn a_limit_whose_time_stands_in_the_body_alone_cools_for_that_time() {
+fn a_rate_limit_with_its_time_in_the_body_only_cools_for_that_time() {
     const GOOGLE: &str = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34s"}]}}]"#;
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::Says(429, GOOGLE));
@@ -72,7 +72,7 @@ const NO_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_erro
 const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7500","code":"rate_limit_exceeded"}}"#;
 
 #[story(unsupported = test)]
-fn what_cools_at_once_depends_on_whose_fault_it_is_and_on_being_alone() {
+fn what_cools_at_once_depends_on_the_class_and_on_being_the_only_member() {
     for (status, body, in_group, alone) in [
         (429, "", true, false),
         (529, "", true, false),
@@ -108,7 +108,7 @@ fn what_cools_at_once_depends_on_whose_fault_it_is_and_on_being_alone() {
 }
 
 #[story(unsupported = test)]
-fn one_that_fails_more_often_than_not_sits_out_once_there_were_five() {
+fn a_deployment_that_fails_in_most_of_five_attempts_cools_down() {
     for (answers, cools) in [(5, true), (4, false)] {
         let mut world = world(&["paris", "oslo"], "");
         (0..answers).for_each(|_| fail(&mut world, "paris", Answer::Status(500)));
@@ -124,7 +124,7 @@ fn one_that_fails_more_often_than_not_sits_out_once_there_were_five() {
 }
 
 #[story(unsupported = test)]
-fn every_attempt_has_its_say_retries_included() {
+fn every_attempt_counts_retries_included() {
     let mut world =
         World::of(&(group(&["paris", "oslo", "rome"], "") + "router_settings: {num_retries: 2}\n"));
     assert_eq!(world.chat("g", "", |_| Answer::Status(429)).called.len(), 3);
@@ -133,7 +133,7 @@ fn every_attempt_has_its_say_retries_included() {
 }
 
 #[story(unsupported = test)]
-fn when_all_sit_out_the_client_is_told_when_the_first_comes_back_and_nothing_of_other_groups() {
+fn when_all_cool_down_the_client_gets_the_time_of_the_first_and_nothing_of_other_groups() {
     let yaml = group(&["paris", "oslo"], "")
         + &group(&["rome", "bonn"], "")
             .replace("model_list:\n", "")
@@ -154,7 +154,7 @@ fn when_all_sit_out_the_client_is_told_when_the_first_comes_back_and_nothing_of_
 }
 
 #[story(unsupported = test)]
-fn the_later_end_stands() {
+fn of_two_cooldowns_the_later_end_counts() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::SlowDown(20));
     fail(&mut world, "paris", Answer::Status(429));
@@ -163,7 +163,7 @@ fn the_later_end_stands() {
 }
 
 #[story(unsupported = test)]
-fn the_deployments_own_time_goes_before_the_hint_and_that_before_the_routers() {
+fn the_deployments_cooldown_time_goes_before_retry_after_and_that_before_the_routers() {
     let none = "router_settings: {num_retries: 0}\n";
     let own = "router_settings: {num_retries: 0, cooldown_time: 2}\n";
     for (params, answer, settings, seconds) in [
@@ -208,7 +208,7 @@ fn a_policy_counts_each_kind_of_failure() {
 }
 
 #[story(unsupported = test)]
-fn every_worker_sees_who_sits_out_before_it_sends_anything_there() {
+fn every_worker_sees_a_cooldown_before_it_sends_a_request_there() {
     for strategy in ["simple-shuffle", "least-busy", "usage-based-routing", "cost-based-routing"] {
         let settings = format!(", routing_strategy: {strategy}");
         let mut one = world(&["paris", "oslo"], &settings);
@@ -220,7 +220,7 @@ fn every_worker_sees_who_sits_out_before_it_sends_anything_there() {
 }
 
 #[story(unsupported = test)]
-fn wildcards_sit_out_like_all_others() {
+fn wildcards_cool_down_like_all_others() {
     let mut world = World::of(
         &(group(&["paris", "oslo"], "")
             .replace("model_name: g", "model_name: 'any/*'")
@@ -235,14 +235,14 @@ fn wildcards_sit_out_like_all_others() {
 }
 
 #[story(unsupported = test)]
-fn who_is_named_by_id_serves_nevertheless() {
+fn a_deployment_that_is_named_by_id_serves_while_it_cools_down() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::Status(401));
     assert_eq!(world.chat("paris", "", |_| Answer::Ok).called, ["paris"]);
 }
 
 #[story(unsupported = test)]
-fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_is_not() {
+fn of_a_wildcard_an_unknown_model_is_the_clients_error_and_a_wrong_key_is_not() {
     let yaml =
         group(&["paris"], "").replace("model_name: g", "model_name: '*'").replace("openai/m", "openai/*");
     let yaml = yaml + "router_settings: {num_retries: 2}\n";
@@ -268,7 +268,7 @@ fn behind_a_wildcard_an_unknown_model_is_the_clients_own_fault_and_a_wrong_key_i
 }
 
 #[story(unsupported = test)]
-fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
+fn a_timeout_that_the_client_set_does_not_count_for_the_deployment() {
     const SLOW: [Answer; 2] = [Answer::TooSlow, Answer::Stalls];
     for (member, cools) in [
         (r#""timeout":0.1"#, false),
@@ -291,7 +291,7 @@ fn a_limit_that_the_client_set_says_nothing_about_the_deployment() {
 }
 
 #[story(unsupported = test)]
-fn a_clients_limit_that_passes_in_mid_stream_is_reported_as_what_it_is() {
+fn a_clients_timeout_in_mid_stream_is_reported_as_such() {
     for (member, answer, outcome, class) in [
         (r#""stream":true,"stream_timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
         (r#""timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
@@ -326,14 +326,14 @@ fn failures_during_a_cooldown_are_no_new_cooldowns() {
 }
 
 #[story(unsupported = test)]
-fn a_client_that_leaves_says_nothing_about_the_deployment() {
+fn a_client_that_disconnects_does_not_count_for_the_deployment() {
     let mut world = world(&["paris", "oslo"], ", allowed_fails: 0");
     fail(&mut world, "paris", Answer::Left);
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
 }
 
 #[story(unsupported = test)]
-fn a_reload_changes_nothing_for_who_sits_out() {
+fn a_reload_changes_no_cooldown() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::SlowDown(60));
     let yaml = group(&["paris", "oslo", "rome"], "");
@@ -341,7 +341,7 @@ fn a_reload_changes_nothing_for_who_sits_out() {
 }
 
 #[story(unsupported = test)]
-fn a_clock_that_steps_back_keeps_nobody_away_for_hours() {
+fn a_clock_that_steps_back_cools_no_deployment_for_hours() {
     let mut world = world(&["paris", "oslo"], "");
     fail(&mut world, "paris", Answer::SlowDown(30));
     world.now -= Duration::from_secs(10);

@@ -46,7 +46,7 @@ fn a_group_that_fails_is_followed_by_its_fallbacks_in_their_order() {
 }
 
 #[story(unsupported = test)]
-fn retries_come_before_fallbacks_and_nobody_waits_while_a_fallback_is_left() {
+fn retries_come_before_fallbacks_and_no_request_waits_while_a_fallback_is_left() {
     let mut world = world(&["g", "a"], "num_retries: 2, fallbacks: [{g: [a]}]");
     let told = ask(&mut world, "", &["at-a"]);
     assert_eq!(told.called, ["at-g", "at-g", "at-g", "at-a"]);
@@ -72,7 +72,7 @@ fn each_target_has_retries_and_fallbacks_of_its_own() {
 }
 
 #[story(unsupported = test)]
-fn when_all_fail_the_client_is_told_how_the_first_group_failed() {
+fn when_all_fail_the_client_gets_the_error_of_the_first_group() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     let told = world.chat("g", "", |id| match id {
         "at-g" => Answer::Says(418, r#"{"error":"the first"}"#),
@@ -84,7 +84,7 @@ fn when_all_fail_the_client_is_told_how_the_first_group_failed() {
 }
 
 #[story(unsupported = test)]
-fn when_the_connection_to_the_last_breaks_the_client_is_still_told_how_the_first_failed() {
+fn after_a_reset_of_the_last_connection_the_client_gets_the_error_of_the_first_group() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     let told = world.chat("g", "", |id| match id {
         "at-g" => Answer::Says(418, r#"{"error":"the first"}"#),
@@ -153,7 +153,7 @@ fn a_request_can_do_without_fallbacks() {
 }
 
 #[story(unsupported = test)]
-fn a_target_that_nobody_answers_to_is_passed_over() {
+fn a_fallback_that_does_not_exist_is_skipped() {
     let mut world = world(&["g", "a"], "num_retries: 0");
     let told = ask(&mut world, r#""fallbacks":["nowhere","a"]"#, &["at-a"]);
     assert_eq!((told.status, told.called.join(" ").as_str()), (200, "at-g at-a"));
@@ -168,7 +168,7 @@ fn an_unknown_model_has_no_fallbacks() {
 }
 
 #[story(unsupported = test)]
-fn a_target_by_its_id_serves_even_while_it_sits_out() {
+fn a_fallback_by_its_id_serves_even_while_it_cools_down() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [at-a]}]");
     world.chat("at-a", "", |_| Answer::Status(401));
     assert_eq!(world.chat("a", "", |_| Answer::Ok).status, 429);
@@ -176,7 +176,7 @@ fn a_target_by_its_id_serves_even_while_it_sits_out() {
 }
 
 #[story(unsupported = test)]
-fn a_group_that_sits_out_is_followed_by_its_fallbacks_without_a_call() {
+fn a_group_that_cools_down_is_followed_by_its_fallbacks_without_a_call() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     world.chat("at-g", r#""disable_fallbacks":true"#, |_| Answer::Status(401));
     let told = ask(&mut world, "", &["at-a"]);
@@ -252,7 +252,7 @@ fn every_deployment_of_an_order_is_tried_once_before_the_next_order() {
 }
 
 #[story(unsupported = test)]
-fn the_next_order_serves_at_once_while_the_first_sits_out() {
+fn the_next_order_serves_at_once_while_the_first_cools_down() {
     let mut world = ordered("");
     world.chat("first", "", |_| Answer::Status(401));
     let told = world.chat("g", "", |_| Answer::Ok);
@@ -273,7 +273,7 @@ fn orders_come_before_fallbacks() {
 }
 
 #[story(unsupported = test)]
-fn a_client_that_leaves_at_any_stage_leaves_nothing_in_flight() {
+fn a_client_that_disconnects_at_any_stage_leaves_nothing_in_flight() {
     let settings = "num_retries: 1, default_max_parallel_requests: 1, fallbacks: [{g: [a]}]";
     for stage in 0..4 {
         let mut world = world(&["g", "a"], settings);

@@ -37,7 +37,8 @@ fn beat(worlds: &mut [World]) {
 fn attempt(world: &mut World, answer: Answer) -> bool {
     world.chat("paris", "", |_| answer);
     let (bytes, _) = llm_balancer_router::Store::get(&*world.store, "d/paris").unwrap();
-    let record = llm_balancer_router::testing::Record::decode(&bytes).unwrap();
+    let record =
+        llm_balancer_router::testing::decode::<llm_balancer_router::testing::Record>(&bytes).unwrap();
     record.cooldown.active_until(world.now).is_some()
 }
 
@@ -113,5 +114,11 @@ fn successes_of_a_worker_without_further_requests_are_written_with_the_next_beat
     }
     beat(&mut worlds);
     let (bytes, _) = llm_balancer_router::Store::get(&*worlds[0].store, "d/paris").unwrap();
-    assert_eq!(llm_balancer_router::testing::Record::decode(&bytes).unwrap().outcomes.successes, 100);
+    assert_eq!(
+        llm_balancer_router::testing::decode::<llm_balancer_router::testing::Record>(&bytes)
+            .unwrap()
+            .outcomes
+            .successes,
+        100
+    );
 }

@@ -153,7 +153,10 @@ impl Simulation {
     }
 
     fn record(&self, place: usize) -> Record {
-        Record::decode(&self.memory.get(&format!("d/d{place}")).unwrap().0).unwrap()
+        llm_balancer_router::testing::decode::<llm_balancer_router::testing::Record>(
+            &self.memory.get(&format!("d/d{place}")).unwrap().0,
+        )
+        .unwrap()
     }
 
     fn now(&self) -> Duration {
@@ -577,7 +580,13 @@ fn eight_workers_serve_exactly_what_the_limits_allow() {
         }
         for place in 0..RPM.len() {
             let bytes = memory.get(&format!("d/d{place}")).unwrap().0;
-            assert_eq!(Record::decode(&bytes).unwrap().in_flight(), 0, "{strategy}");
+            assert_eq!(
+                llm_balancer_router::testing::decode::<llm_balancer_router::testing::Record>(&bytes)
+                    .unwrap()
+                    .in_flight(),
+                0,
+                "{strategy}"
+            );
         }
     }
 }

@@ -25,7 +25,7 @@ fn in_turn(answers: &'static [Answer]) -> impl FnMut(&str) -> Answer {
 }
 
 #[story(unsupported = test)]
-fn a_kept_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
+fn a_reused_connection_that_was_closed_costs_no_retry_and_is_no_failure() {
     let mut world = World::of(&(group(&["paris", "oslo"], ", rpm: 1") + NO_RETRIES));
     let mut first = String::new();
     let told = world.chat("g", "", |id| match first.is_empty() {
@@ -53,7 +53,7 @@ fn a_kept_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
 }
 
 #[story(unsupported = test)]
-fn several_kept_connections_may_be_dead_but_not_without_end() {
+fn a_request_is_resent_over_several_closed_connections_up_to_a_limit() {
     let dead = Answer::DeadConnection(1);
     let one = group(&["paris"], "") + NO_RETRIES;
     let told = World::of(&one).chat(
@@ -68,7 +68,7 @@ fn several_kept_connections_may_be_dead_but_not_without_end() {
 }
 
 #[story(unsupported = test)]
-fn what_may_have_reached_the_provider_is_not_sent_again_uncounted() {
+fn a_request_that_may_have_reached_the_provider_is_not_resent() {
     let one = group(&["paris"], "") + NO_RETRIES;
     for (what, answer) in [
         ("it had the request for two seconds", Answer::DeadConnection(2000)),
@@ -81,7 +81,7 @@ fn what_may_have_reached_the_provider_is_not_sent_again_uncounted() {
 }
 
 #[story(unsupported = test)]
-fn retries_are_left_for_what_counts() {
+fn resends_leave_the_retries_for_failures() {
     let one = group(&["paris"], "") + "router_settings: {num_retries: 1, disable_cooldowns: true}\n";
     let told = World::of(&one).chat(
         "g",
@@ -99,7 +99,7 @@ fn sent(told: &common::RequestResult) -> &str {
 }
 
 #[story(unsupported = test)]
-fn a_provider_that_does_not_know_what_we_add_is_asked_again_without_it_and_remembered() {
+fn a_provider_that_refuses_an_added_parameter_gets_requests_without_it() {
     let mut world = World::of(&(group(&["paris", "oslo"], ", tpm: 100000, rpm: 1000") + NO_RETRIES));
     let mut refused = Vec::new();
     for _ in 0..20 {
@@ -121,7 +121,7 @@ fn a_provider_that_does_not_know_what_we_add_is_asked_again_without_it_and_remem
 }
 
 #[story(unsupported = test)]
-fn the_clients_own_stream_options_are_the_clients_to_get_right() {
+fn an_error_about_the_clients_own_stream_options_goes_to_the_client() {
     let one = group(&["paris"], ", tpm: 100000") + NO_RETRIES;
     let asks = r#""stream":true,"stream_options":{"include_usage":true}"#;
     let mut world = World::of(&one);

@@ -25,7 +25,7 @@ fn sorted(told: &RequestResult) -> Vec<&str> {
 }
 
 #[story(unsupported = test)]
-fn a_request_sees_every_deployment_once_before_it_sees_one_twice() {
+fn a_request_tries_every_deployment_once_before_it_tries_one_twice() {
     let mut world = cities("router_settings: {num_retries: 2}\n");
     for _ in 0..50 {
         let told = world.chat("g", "", |_| Answer::Status(500));
@@ -55,7 +55,7 @@ fn a_providers_retry_after_is_waited_for() {
 }
 
 #[story(unsupported = test)]
-fn what_is_retried_depends_on_whose_fault_it_is() {
+fn the_class_of_an_error_decides_whether_it_is_retried() {
     const NO_DEPLOYMENT: &str = r#"{"error":{"code":"DeploymentNotFound"}}"#;
     const NO_CREDIT: &str = r#"{"error":{"message":"Your credit balance is too low"}}"#;
     const TOO_LARGE: &str =
@@ -101,7 +101,7 @@ fn what_is_retried_depends_on_whose_fault_it_is() {
 }
 
 #[story(unsupported = test)]
-fn a_renamed_deployment_is_not_seen_by_a_client_while_a_sibling_serves() {
+fn clients_do_not_notice_an_unknown_deployment_while_a_sibling_serves() {
     const NO_DEPLOYMENT: Answer = Answer::Says(404, r#"{"error":{"code":"DeploymentNotFound"}}"#);
     let mut world = cities("");
     let mut failed = 0;
@@ -114,13 +114,13 @@ fn a_renamed_deployment_is_not_seen_by_a_client_while_a_sibling_serves() {
 }
 
 #[story(unsupported = test)]
-fn a_lone_deployment_with_a_wrong_key_is_asked_once() {
+fn a_single_deployment_with_a_wrong_key_is_tried_once() {
     let told = World::of(&group(&["paris"], "")).chat("g", "", |_| Answer::Status(401));
     assert_eq!((told.called.len(), told.status), (1, 401));
 }
 
 #[story(unsupported = test)]
-fn a_deployment_that_refuses_the_key_is_not_asked_again_while_others_are_left() {
+fn a_deployment_that_refuses_the_key_is_not_tried_again_while_others_are_left() {
     let mut world = World::of(&(group(&["paris", "oslo"], "") + "router_settings: {num_retries: 3}\n"));
     for _ in 0..20 {
         let told =
@@ -181,7 +181,7 @@ fn a_groups_own_policy_goes_first() {
 }
 
 #[story(unsupported = test)]
-fn the_answer_tells_how_many_retries_it_took() {
+fn the_response_has_the_number_of_retries() {
     let mut world = cities("router_settings: {num_retries: 2}\n");
     let mut left = 2;
     let told = world.chat("g", "", |_| {
@@ -197,7 +197,7 @@ fn the_answer_tells_how_many_retries_it_took() {
 }
 
 #[story(unsupported = test)]
-fn without_any_answer_the_client_is_told_so_and_by_whom() {
+fn without_any_response_the_client_gets_an_error_that_names_the_deployment() {
     for (answer, status, message) in [
         (Answer::Refused, 500, "Connection error."),
         (Answer::Broken, 500, "Connection error."),
@@ -253,7 +253,7 @@ fn a_wrong_key_does_not_end_a_request_that_another_deployment_may_yet_serve() {
 }
 
 #[story(unsupported = test)]
-fn nobody_gets_more_retries_than_the_edge_makes() {
+fn no_request_gets_more_retries_than_the_edge_makes() {
     let told = cities("").chat("g", r#""num_retries":1000"#, |_| Answer::Status(500));
     assert_eq!((told.called.len(), told.status), (25, 500));
 }

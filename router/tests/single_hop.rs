@@ -27,7 +27,7 @@ fn sent<'a>(told: &'a RequestResult, name: &str) -> &'a str {
 }
 
 #[story(unsupported = test)]
-fn envoy_is_told_how_often_to_try_and_how_long_each_time() {
+fn envoys_headers_have_the_number_of_retries_and_the_timeout_of_each() {
     let mut world = world(&["paris"], "", "router_settings: {num_retries: 2, timeout: 30}\n");
     let told = world.chat("g", "", |_| Answer::Ok);
     assert_eq!(sent(&told, "x-envoy-max-retries"), "2");
@@ -46,14 +46,14 @@ fn a_stream_has_its_time_to_the_first_byte_and_no_end() {
 }
 
 #[story(unsupported = test)]
-fn who_wants_no_retries_gets_none() {
+fn a_client_that_wants_no_retries_gets_none() {
     let mut world = world(&["paris"], "", "router_settings: {num_retries: 3}\n");
     let told = world.chat("g", r#""num_retries":0"#, |_| Answer::Ok);
     assert_eq!((sent(&told, "x-envoy-max-retries"), sent(&told, "x-envoy-retry-on")), ("0", ""));
 }
 
 #[story(unsupported = test)]
-fn a_failure_is_final_and_is_remembered() {
+fn a_failure_is_final_and_counts() {
     let settings = "router_settings: {num_retries: 2, fallbacks: [{g: [other]}], cooldown_time: 60}\n";
     let mut world = world(&["paris", "rome"], "", &(OTHER.to_owned() + settings));
     let told = world.chat("g", "", |_| Answer::SlowDown(30));

@@ -1,4 +1,4 @@
-//! Stories about what those who watch get to know: metrics, the access log, and explanations.
+//! Stories about metrics, the access log, and explanations.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ fn a_request_that_succeeds_counts_once_with_its_tokens_and_times() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_retry_counts_where_it_failed_and_stands_in_one_line_with_both_attempts() {
+fn a_retry_counts_at_the_failed_deployment_and_one_line_has_both_attempts() {
     let mut world = World::of(&group(&["a", "b"], ""));
     world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Used(3, 4) });
     world.chat("g", "", |id| if id == "a" { Answer::Status(500) } else { Answer::Used(3, 4) });
@@ -101,7 +101,7 @@ fn every_end_of_a_request_has_its_outcome() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn refusals_have_reasons_and_groups_that_nobody_can_make_up() {
+fn refusals_have_reasons_and_only_groups_of_the_configuration() {
     let yaml = group(&["a"], ", rpm: 1") + "general_settings: {master_key: sk-long-enough}\n";
     let mut world = World::of(&yaml);
     let key = [("authorization", "Bearer sk-long-enough")];
@@ -149,7 +149,7 @@ router_settings: {num_retries: 0, fallbacks: [{g: [other/x]}]}
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn gauges_show_limits_what_is_left_of_them_and_who_sits_out() {
+fn gauges_show_limits_what_remains_of_them_and_cooldowns() {
     let mut world = World::of(&group(&["a", "b"], ", rpm: 10, tpm: 1000"));
     world.chat("g", "", |_| Answer::Used(30, 40));
     let served = world.lines[0]["deployment"].as_str().unwrap_or_default().to_owned();
@@ -198,7 +198,7 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_in_flight_goes_up_and_down() {
+fn attempts_in_flight_are_incremented_and_decremented() {
     let mut world = World::of(&group(&["a"], ""));
     let in_flight = format!("in_flight;{}", of("g", "a"));
     let attempt = world.begin("g", "").expect("it is served");
@@ -219,7 +219,7 @@ fn explained(world: &mut World, headers: &[(&str, &str)]) -> Option<serde_json::
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn an_explanation_tells_who_was_eligible_and_why_the_others_were_not() {
+fn an_explanation_lists_the_eligible_and_why_the_others_were_excluded() {
     let yaml = "model_list:
 - {model_name: g, litellm_params: {model: openai/m, api_key: k, rpm: 1, weight: 1000}, model_info: {id: small}}
 - {model_name: g, litellm_params: {model: openai/m, api_key: k, weight: 100}, model_info: {id: broken}}
@@ -246,7 +246,7 @@ general_settings: {master_key: sk-long-enough}
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn an_explanation_counts_as_eligible_whom_it_lists_as_eligible() {
+fn an_explanation_counts_the_deployments_that_it_lists_as_eligible() {
     for strategy in ["simple-shuffle", "least-busy", "latency-based-routing"] {
         for size in [1, 3, 70, 130] {
             let ids: Vec<String> = (0..size).map(|nth| format!("d{nth}")).collect();

@@ -23,6 +23,7 @@ use llm_balancer_router::testing::Lease;
 use llm_balancer_router::testing::Memory;
 use llm_balancer_router::testing::Record;
 use llm_balancer_router::testing::Window;
+use llm_balancer_router::testing::encode;
 use llm_balancer_router::testing::{Minute, UnixMillis};
 use llm_balancer_router::{Moment, Store, Version};
 
@@ -73,7 +74,7 @@ fn write(id: &str, used: u32, last: Duration, store: &Counting) {
     let window = Window { minute, requests: used, tokens: 0 };
     let key = format!("d/{id}");
     let version = store.memory.get(&key).map(|(_, version)| version);
-    assert!(store.memory.swap(&key, &Record { window, lease, ..Record::default() }.encode(), version));
+    assert!(store.memory.swap(&key, &encode(&Record { window, lease, ..Record::default() }), version));
 }
 
 /// Calls of the store in a tick, and whether something is given back.

@@ -46,9 +46,7 @@ pub struct Attempt {
     pub adds_stream_options: bool,
     /// The admission of the request at the deployment.
     pub ticket: Ticket,
-    /// How the deployment was selected.
-    pub selection: SelectionInfo,
-    /// What Envoy says about a connection that failed, or where a redirect leads.
+    /// Envoy's detail of a connection that failed, or where a redirect leads.
     pub detail: Option<String>,
     /// Whether the connection is older than the request, and ended before an answer began.
     pub is_on_reused_connection: bool,

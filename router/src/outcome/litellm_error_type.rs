@@ -1,42 +1,31 @@
 //! The error types of LiteLLM's policies (BEHAVIOUR 5.2).
 
 use llm_balancer_config::FailurePolicy;
+use serde::{Deserialize, Serialize};
 
-/// An error type of LiteLLM's retry and cooldown policies. The numbers are a part of the shared
-/// records' format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An error type of LiteLLM's retry and cooldown policies. Shared records contain it: its variants
+/// keep their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiteLlmErrorType {
     /// `BadRequestError`
-    BadRequest = 1,
+    BadRequest,
     /// `AuthenticationError`
-    Authentication = 2,
+    Authentication,
     /// `TimeoutError`
-    Timeout = 3,
+    Timeout,
     /// `RateLimitError`
-    RateLimit = 4,
+    RateLimit,
     /// `ContentPolicyViolationError`
-    ContentPolicy = 5,
+    ContentPolicy,
     /// `InternalServerError`
-    InternalServer = 6,
+    InternalServer,
     /// `ServiceUnavailableError`
-    ServiceUnavailable = 7,
+    ServiceUnavailable,
     /// `NotFoundError`
-    NotFound = 8,
+    NotFound,
     /// Any other error: `DefaultRetries`.
-    Other = 9,
+    Other,
 }
-
-const ALL: [LiteLlmErrorType; 9] = [
-    LiteLlmErrorType::BadRequest,
-    LiteLlmErrorType::Authentication,
-    LiteLlmErrorType::Timeout,
-    LiteLlmErrorType::RateLimit,
-    LiteLlmErrorType::ContentPolicy,
-    LiteLlmErrorType::InternalServer,
-    LiteLlmErrorType::ServiceUnavailable,
-    LiteLlmErrorType::NotFound,
-    LiteLlmErrorType::Other,
-];
 
 impl LiteLlmErrorType {
     /// LiteLLM's exception for a provider's status.
@@ -51,16 +40,6 @@ impl LiteLlmErrorType {
             503 => Self::ServiceUnavailable,
             _ => Self::Other,
         }
-    }
-
-    /// Its number in the shared record; never 0.
-    pub fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// The type with this number.
-    pub fn from_number(number: u8) -> Option<Self> {
-        ALL.into_iter().find(|kind| kind.number() == number)
     }
 
     /// A policy's value for this type, else its default.
@@ -83,14 +62,6 @@ impl LiteLlmErrorType {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stored_number_stands_for_its_type() {
-        for kind in ALL {
-            assert_eq!(LiteLlmErrorType::from_number(kind.number()), Some(kind));
-        }
-        assert_eq!([0, 10].map(LiteLlmErrorType::from_number), [None, None]);
-    }
 
     #[test]
     fn a_policy_covers_other_kinds_by_its_default() {

@@ -205,10 +205,7 @@ impl<'a> FailedAttempt<'a> {
             None => Some(local_reply::of_provider(&failure, self.response)),
         };
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
-        let entry = AccessLogEntry {
-            selection: Some(self.attempt.selection),
-            ..AccessLogEntry::new(self.retry_state, self.error.outcome(), status)
-        };
+        let entry = AccessLogEntry::new(self.retry_state, self.error.outcome(), status);
         match reply {
             None => Verdict::Relay(headers, Box::new(entry)),
             Some(mut reply) => {

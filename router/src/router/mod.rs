@@ -114,13 +114,14 @@ impl Router {
     }
 
     /// Registers the configuration with the gauges, before there is traffic: `number` is its own,
-    /// if configurations are numbered, and `own` tells this worker from others. Returns the
+    /// if configurations are numbered, and `own` identifies this worker. Returns the
     /// configuration's generation.
     pub fn announce(&self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         self.gauges.borrow_mut().open(number, fingerprint, own, store)
     }
 
-    /// Writes this worker's heartbeat; to be called every [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
+    /// Writes this worker's heartbeat; to be called every
+    /// [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
         self.states.borrow_mut().heartbeat(now, store);
     }
@@ -241,11 +242,12 @@ impl Router {
     /// `headers` are those of the request as the client sent it.
     pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {
         let mut metrics = self.metrics.borrow_mut();
-        if entry.outcome == Outcome::Refused || entry.started_at.is_some() {
-            metrics.request(entry.group.as_ref(), entry.outcome, entry.status);
+        let group = entry.retry_state.group();
+        if entry.outcome == Outcome::Refused || entry.retry_state.started_at.is_some() {
+            metrics.request(group, entry.outcome, entry.status);
         }
         if let Some(reason) = entry.reason {
-            metrics.refusal(entry.group.as_ref(), reason);
+            metrics.refusal(group, reason);
         }
         self.config.server.access_log.then(|| entry.line(headers, now))
     }

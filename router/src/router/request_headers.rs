@@ -107,8 +107,7 @@ fn no_such_model(groups: &Groups, id: &str) -> Refusal {
     }
 }
 
-/// Whether a client asks for a WebSocket. The edge refuses that by itself; a gateway's own listener
-/// may let it through.
+/// Whether a client requests a WebSocket. The edge refuses that; a gateway's own listener may not.
 fn is_upgrade(method: &str, headers: &Headers) -> bool {
     // HTTP/2 has a method for it (RFC 8441), HTTP/1.1 a header.
     let protocol = headers.get(if method == "CONNECT" { ":protocol" } else { "upgrade" });

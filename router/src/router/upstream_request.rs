@@ -71,7 +71,6 @@ pub(super) fn sending(
         filters_usage_event: include_usage,
         adds_stream_options: include_usage && !stream_options::are_the_clients(parsed),
         ticket: selection.ticket,
-        selection: info,
         detail: None,
         is_on_reused_connection: false,
         retry_state,

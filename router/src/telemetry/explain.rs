@@ -1,7 +1,6 @@
 //! `x-llm-balancer-explain`: which deployment was selected, and why the others were not.
 //!
-//! It tells about deployments and their remaining limits, so only clients with the master key get
-//! it.
+//! It shows deployments and their remaining limits, so only clients with the master key get it.
 
 use llm_balancer_config::Config;
 use serde::ser::{Serialize, SerializeMap, Serializer};

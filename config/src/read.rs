@@ -99,10 +99,8 @@ fn environment_section(document: &Node) -> &[Entry] {
 
 fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let Some(entries) = document.entries() else {
-        let message = match document.value {
-            Value::Null => "the file is empty".to_owned(),
-            _ => format!("expected a map with model_list, found {}", document.kind()),
-        };
+        let found = if document.value == Value::Null { "an empty file" } else { document.kind() };
+        let message = format!("expected a map with model_list, found {found}");
         reader.report.error(document.place, &Path::top("document"), &message, "begin with model_list:");
         return None;
     };
@@ -120,12 +118,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
             advice,
         );
     }
-    let settings = Settings {
-        router: checked_section(reader, &document, "router_settings", &ROUTER_SETTINGS),
-        litellm: checked_section(reader, &document, "litellm_settings", &LITELLM_SETTINGS),
-        general: checked_section(reader, &document, "general_settings", &GENERAL_SETTINGS),
-    };
-    check_features(reader, &settings);
+    let settings = settings_sections(reader, &document);
     warn_of_literal_credentials(reader, &document);
     if let Some(section) = &llm_balancer {
         check_keys(reader, section, &LLM_BALANCER);
@@ -151,6 +144,16 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
         Config { deployments, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names };
     remove_skipped(&mut config);
     Some(config)
+}
+
+fn settings_sections<'s>(reader: &mut Reader<'_>, document: &'s Section<'s>) -> Settings<'s> {
+    let settings = Settings {
+        router: checked_section(reader, document, "router_settings", &ROUTER_SETTINGS),
+        litellm: checked_section(reader, document, "litellm_settings", &LITELLM_SETTINGS),
+        general: checked_section(reader, document, "general_settings", &GENERAL_SETTINGS),
+    };
+    check_features(reader, &settings);
+    settings
 }
 
 fn read_accepted(reader: &mut Reader<'_>, llm_balancer: Option<&Section<'_>>) {

@@ -42,8 +42,8 @@ thread_local! {
 const TICKS_TO_DEREGISTER: u32 = 3;
 
 impl Filter {
-    /// Reads the configuration that Envoy holds ready. Without one, Envoy refuses to start, or keeps
-    /// the configuration that it has.
+    /// Reads the configuration that Envoy holds ready. Without one, Envoy refuses to start, or
+    /// keeps the configuration that it has.
     pub(crate) fn configure(root: u32) -> Option<Self> {
         let text = hostcalls::buffer(BufferType::PluginConfiguration);
         let config = read_config(&text)?;
@@ -155,7 +155,12 @@ impl Filter {
 impl Drop for Filter {
     /// Flushes what was counted since the last tick.
     fn drop(&mut self) {
-        VERSIONS.with_borrow_mut(|versions| versions.retain(|version| *version != self.version));
+        VERSIONS.with_borrow_mut(|versions| {
+            // One of them: Envoy may have configured this root context again.
+            if let Some(place) = versions.iter().position(|version| *version == self.version) {
+                versions.swap_remove(place);
+            }
+        });
         self.router.close(&SharedData, &mut metrics::flush);
     }
 }
@@ -186,8 +191,8 @@ fn is_root_id(id: &str) -> bool {
     root_id().as_deref() == Some(id.as_bytes())
 }
 
-/// The revision of this configuration, where its renderer counts them. The root id ends in it: Envoy
-/// would reuse the root context of a configuration that returns.
+/// The revision of this configuration, where its renderer counts them. The root id ends in it:
+/// Envoy would reuse the root context of a configuration that returns.
 fn revision() -> Option<u32> {
     let root_id = root_id()?;
     std::str::from_utf8(&root_id).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()

@@ -1,6 +1,6 @@
-//! Host calls of the proxy-wasm ABI 0.2.1 that return errors where the SDK's would panic: a buffer that
-//! is not there, headers after the end of their callback, an attribute that is a map, a call that
-//! timed out. A panic ends the VM, and with it every request of the worker.
+//! Host calls of the proxy-wasm ABI 0.2.1 that return errors where the SDK's would panic: a buffer
+//! that is not there, headers after the end of their callback, an attribute that is a map, a call
+//! that timed out. A panic ends the VM, and with it every request of the worker.
 //! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>
 //!
 //! Calls to other clusters, shared queues and the log go through the SDK: its dispatcher panics on
@@ -101,8 +101,8 @@ fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Ve
     if data.is_null() {
         return Ok(None);
     }
-    // SAFETY: the host got this memory from the SDK's `proxy_on_memory_allocate(size)`, a boxed slice of
-    // exactly `size` bytes, and keeps no pointer to it.
+    // SAFETY: the host got this memory from the SDK's `proxy_on_memory_allocate(size)`, a boxed
+    // slice of exactly `size` bytes, and keeps no pointer to it.
     Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) }))
 }
 
@@ -164,7 +164,8 @@ pub(crate) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
     bytes.ok().map(|bytes| (bytes.unwrap_or_default(), version))
 }
 
-/// Writes a value that all workers share, unless it was written since this version; 0 always writes.
+/// Writes a value that all workers share, unless it was written since this version; 0 always
+/// writes.
 pub(crate) fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<()> {
     // SAFETY: pointers and lengths of live values.
     ok(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
@@ -183,7 +184,8 @@ pub(crate) fn set_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
     ok(unsafe { proxy_set_buffer_bytes(kind, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
 }
 
-/// Replaces all that a buffer holds by these pieces, so that nothing large is joined in this VM's memory.
+/// Replaces all that a buffer holds by these pieces, so that nothing large is joined in this VM's
+/// memory.
 pub(crate) fn set_buffer_pieces<'a>(
     kind: BufferType,
     mut pieces: impl Iterator<Item = &'a [u8]>,
@@ -207,8 +209,8 @@ pub(crate) fn headers(kind: MapType) -> Headers {
     Headers::new(bytes, entries)
 }
 
-/// The places of names and values in the ABI's form of a map: a count, the lengths in pairs, then the
-/// texts, each followed by a zero byte.
+/// The places of names and values in the ABI's form of a map: a count, the lengths in pairs, then
+/// the texts, each followed by a zero byte.
 fn places(bytes: &[u8]) -> Option<Vec<(Range<usize>, Range<usize>)>> {
     let (count, rest) = bytes.split_first_chunk::<4>()?;
     let count = u32::from_le_bytes(*count) as usize;
@@ -267,7 +269,8 @@ pub(crate) fn header(kind: MapType, name: &str) -> Option<String> {
     String::from_utf8(bytes.ok().flatten()?).ok()
 }
 
-/// Sets one header and removes others of its name. On a request, Envoy then selects its route again.
+/// Sets one header and removes others of its name. On a request, Envoy then selects its route
+/// again.
 pub(crate) fn set_header(kind: MapType, name: &str, value: &str) -> Result<()> {
     // SAFETY: pointers and lengths of live strings.
     ok(unsafe {

@@ -1,8 +1,8 @@
 //! Calls to Redis: one pipeline each, through a listener of this process that turns the body of a
 //! POST into bytes on a connection.
 //!
-//! Requests wait for leases, and for nothing else. They wait together where they can, and not longer
-//! than 50 ms.
+//! Requests wait for leases, and for nothing else. They wait together where they can, and not
+//! longer than 50 ms.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -23,8 +23,8 @@ use crate::{hostcalls, metrics};
 
 /// How often calls are checked for their timeout, while requests wait for them.
 const TICK: Duration = Duration::from_millis(10);
-/// Ticks that a request waits: 50 ms. Ticks are counted and not time, because on a busy machine both
-/// the ticks and the answers are late.
+/// Ticks that a request waits: 50 ms. Ticks are counted and not time, because on a busy machine
+/// both the ticks and the answers are late.
 const PATIENCE: u8 = 5;
 /// Ticks that a call may take which no request waits for.
 const LONG_PATIENCE: u8 = PATIENCE * 20;
@@ -44,8 +44,8 @@ pub(crate) struct Redis {
     calls: RefCell<HashMap<u32, Pending>>,
     /// Deployments on which this worker may have unused leases.
     held: RefCell<Vec<usize>>,
-    /// Requests that got nothing, while others may be about to return their lease: they acquire again
-    /// with the next tick.
+    /// Requests that got nothing, while others may be about to return their lease: they acquire
+    /// again with the next tick.
     parked: RefCell<Vec<Waiting>>,
 }
 
@@ -97,7 +97,8 @@ impl Redis {
         self.wake_up(filter);
     }
 
-    /// Makes Envoy call `on_queue_ready` when this callback is over; by the next tick at the latest.
+    /// Makes Envoy call `on_queue_ready` when this callback is over; by the next tick at the
+    /// latest.
     pub(crate) fn wake_up(&self, filter: &Filter) {
         let Some(queue) = self.queue else { return };
         if !self.is_awake.replace(true) && enqueue_shared_queue(queue, None).is_err() {
@@ -115,7 +116,8 @@ impl Redis {
         self.is_awake.set(false);
     }
 
-    /// Sends what streams have queued. Returns the requests that need not wait, because Redis is down.
+    /// Sends what streams have queued. Returns the requests that need not wait, because Redis is
+    /// down.
     pub(crate) fn flush(&self, filter: &Filter) -> Vec<StreamHandle> {
         if self.queue.is_none() {
             return Vec::new();
@@ -202,8 +204,8 @@ impl Redis {
         }
     }
 
-    /// Times out calls, returns unused leases, and once a second exchanges with the other instances.
-    /// Returns the requests that no longer wait.
+    /// Times out calls, returns unused leases, and once a second exchanges with the other
+    /// instances. Returns the requests that no longer wait.
     pub(crate) fn on_tick(&self, filter: &Filter, is_heartbeat: bool) -> Vec<StreamHandle> {
         let mut released = self.time_out(filter);
         let parked = self.parked.take();
@@ -270,8 +272,8 @@ impl Redis {
         }
     }
 
-    /// Applies an answer, or that there is none. Returns the requests that waited for it, and whether
-    /// it grants anything.
+    /// Applies an answer, or that there is none. Returns the requests that waited for it, and
+    /// whether it grants anything.
     pub(crate) fn on_reply(&self, filter: &Filter, token: u32) -> (Vec<StreamHandle>, bool) {
         let Some(Pending { call, waiting, ticks, .. }) = self.calls.borrow_mut().remove(&token) else {
             return (Vec::new(), false);

@@ -1,5 +1,5 @@
-//! An answer on its way to the client: its first bytes show whether it is one; then it is scanned for
-//! usage, and for an error in the middle of a stream.
+//! An answer on its way to the client: its first bytes show whether it is one; then it is scanned
+//! for usage, and for an error in the middle of a stream.
 
 use std::time::Duration;
 

@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 
 use llm_balancer_router::RetryState;
 
-/// Requests between two attempts at most; the oldest is dropped first. A dropped request starts anew,
-/// with the retries that it has left.
+/// Requests between two attempts at most; the oldest is dropped first. A dropped request starts
+/// anew, with the retries that it has left.
 const CAPACITY: usize = 4096;
 
 thread_local! {

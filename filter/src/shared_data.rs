@@ -13,9 +13,9 @@ impl Store for SharedData {
     }
 
     fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool {
-        // Envoy writes a missing key whatever the version, and a present one with its own version or
-        // with 0. A key is created with a version that only the four billionth write has, so that it
-        // is not replaced if it is there.
+        // Envoy writes a missing key whatever the version, and a present one with its own version
+        // or with 0. A key is created with a version that only the four billionth write has, so
+        // that it is not replaced if it is there.
         hostcalls::set_shared_data(key, value, version.unwrap_or(Version::MAX)).is_ok()
     }
 }

@@ -1,7 +1,8 @@
-//! Timers of a worker's streams: a retry whose wait is over, a response that is silent for too long;
-//! and the worker's heartbeat, once a second.
+//! Timers of a worker's streams: a retry whose wait is over, a response that is silent for too
+//! long; and the worker's heartbeat, once a second.
 //!
-//! Envoy only ticks. So the worker ticks every 50 ms while a timer runs, and once a second otherwise.
+//! Envoy only ticks. So the worker ticks every 50 ms while a timer runs, and once a second
+//! otherwise.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -47,7 +48,8 @@ impl Timers {
         self.insert(stream, Timer::RetryWait { until: hostcalls::now().saturating_add(wait) });
     }
 
-    /// Fires when the number of chunks, which the stream counts, is the same for longer than `limit`.
+    /// Fires when the number of chunks, which the stream counts, is the same for longer than
+    /// `limit`.
     pub(crate) fn start_idle_timeout(&self, stream: StreamHandle, limit: Duration) -> Rc<Cell<u32>> {
         let chunks = Rc::<Cell<u32>>::default();
         let since = hostcalls::now();

@@ -139,3 +139,18 @@ async fn a_client_that_reads_slowly_gets_everything() {
     }
     assert_eq!((bytes, events.broken), (64 * 64 * 1024, false));
 }
+
+/// The SDK drops an answer to a call whose stream is gone; answers to unknown calls would end the VM.
+#[tokio::test]
+async fn a_client_that_goes_while_deployments_are_probed_leaves_nothing() {
+    let mut world = World::group(&["paris", "virginia"], "").await;
+    for name in ["paris", "virginia"] {
+        world.provider.script(name, [Answer::ok().after(Duration::from_millis(300))]);
+    }
+    let mut socket = raw::connect(world.balancer.port).await;
+    socket.write_all(b"GET /health HTTP/1.1\r\nhost: balancer\r\n\r\n").await.unwrap();
+    assert!(eventually(async || world.provider.count() == 2).await, "the deployments were not probed");
+    drop(socket);
+    sleep(Duration::from_millis(600)).await;
+    world.assert_well("gpt").await;
+}

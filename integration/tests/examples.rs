@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use llm_balancer_integration::certificates::Authority;
-use llm_balancer_integration::{Answer, Client, DONE, Example, Provider, Running, eventually, minute};
+use llm_balancer_integration::{Answer, Client, DONE, Envoy, Example, Provider, eventually, minute};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -25,7 +25,7 @@ fn two_hops(provider: &Provider) -> Example {
 }
 
 /// What curl prints for this path: the headers, the body, and last the times that `-w` asks for.
-async fn curl(envoy: &Running, path: &str, body: &str, more: &[&str]) -> String {
+async fn curl(envoy: &Envoy, path: &str, body: &str, more: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{}{path}", envoy.port);
     let mut command = Command::new("curl");
     command
@@ -39,18 +39,18 @@ async fn curl(envoy: &Running, path: &str, body: &str, more: &[&str]) -> String 
     String::from_utf8(output.stdout).expect("text")
 }
 
-async fn chat(envoy: &Running, more: &[&str]) -> String {
+async fn chat(envoy: &Envoy, more: &[&str]) -> String {
     curl(envoy, "/v1/chat/completions", CHAT, more).await
 }
 
 /// The lines of the access log, when there are so many.
-async fn lines(envoy: &Running, count: usize) -> Vec<Value> {
+async fn lines(envoy: &Envoy, count: usize) -> Vec<Value> {
     let is_there = eventually(async || envoy.access_log().lines().count() >= count).await;
     assert!(is_there, "the access log: {:?}", envoy.access_log());
     envoy.access_log().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-async fn metrics_have(envoy: &Running, sample: &str) {
+async fn metrics_have(envoy: &Envoy, sample: &str) {
     let (admin, mut text) = (Client::new(envoy.admin_port), String::new());
     let is_there = eventually(async || {
         text = admin.get("/stats/prometheus").await.text();
@@ -213,7 +213,7 @@ async fn a_file_that_comes_by_ecds_is_live_without_a_lost_request_and_a_bad_one_
 struct Existing {
     openai: Provider,
     others: Provider,
-    envoy: Running,
+    envoy: Envoy,
     _authority: TempDir,
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use llm_balancer_integration::mesh::{Gateway, Rendered, documents, envoy_gateway, istio, render};
-use llm_balancer_integration::{Answer, Client, DONE, Provider, Redis, ask, eventually, item, minute, raw};
+use llm_balancer_integration::mesh::{Rendered, documents, envoy_gateway, istio, render};
+use llm_balancer_integration::{
+    Answer, Client, DONE, Envoy, Provider, Redis, ask, eventually, item, minute, raw,
+};
 use serde_json::json;
 
 const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
@@ -19,7 +21,7 @@ fn secret() -> BTreeMap<&'static str, &'static str> {
 /// A provider, a gateway of this mesh in front of it, and a client that has the key.
 struct World {
     client: Client,
-    gateway: Gateway,
+    gateway: Envoy,
     provider: Provider,
 }
 

@@ -37,11 +37,11 @@ mod random;
 pub use attempt::{Attempt, RetryState};
 pub use fleet::{Call, CallResult, FleetClient, RedisTransition};
 pub use http::headers::Headers;
+pub use http::reply::Reply;
 pub use http::retry_after::retry_after;
 pub use outcome::{Failure, Outcome};
 pub use random::{Random, SplitMix};
-pub use request::parse::Request;
-pub use request::refusal::{Refusal, Reply};
+pub use request::{Refusal, Request};
 pub use router::{
     Arrival, ErrorResponse, NeedsLease, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict,
 };
@@ -60,6 +60,7 @@ pub use upstream::{health, response_check};
 pub mod testing {
     pub use crate::fleet::resp;
     pub use crate::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
+    pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;
     pub use crate::state::record::Record;
     pub use crate::state::store::{Memory, contract};

@@ -1,4 +1,4 @@
-//! Where randomness comes in: as an argument.
+//! Randomness, as an argument of every decision that needs it.
 
 /// A source of random bits. The filter seeds one per VM; tests script theirs.
 pub trait Random {
@@ -11,7 +11,7 @@ pub trait Random {
         (self.bits() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
-    /// An index below `count`; 0 if there is nothing to choose from.
+    /// An index below `count`; 0 if `count` is 0.
     fn below(&mut self, count: usize) -> usize {
         let index = (self.fraction() * count as f64) as usize;
         index.min(count.saturating_sub(1))
@@ -23,7 +23,7 @@ pub trait Random {
 pub struct SplitMix(u64);
 
 impl SplitMix {
-    /// Starts at a seed; every seed is a good one.
+    /// Starts from any seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn every_index_can_be_reached_and_none_beyond() {
+    fn every_index_can_be_drawn_and_none_beyond() {
         assert_eq!(Scripted(0).below(3), 0);
         assert_eq!(Scripted(u64::MAX).below(3), 2);
         assert_eq!(Scripted(u64::MAX).below(0), 0);

@@ -49,26 +49,7 @@ pub(crate) fn read_model_list(
     }
     let mut ids: BTreeMap<Arc<str>, Place> = BTreeMap::new();
     for (index, node) in items.iter().enumerate() {
-        let path = PATH.index(index);
-        match item::read(reader, node, path, file) {
-            // References to its group are no further errors.
-            Item::Invalid => list.groups.extend(group_of(node).map(Arc::from)),
-            Item::Skipped(skipped) => {
-                let SkippedDeployment { group, model, id, message, .. } = skipped;
-                for name in [Some(group), id].into_iter().flatten() {
-                    list.skipped.entry(Arc::from(name)).or_insert_with(|| message.clone());
-                }
-                list.skipped_models.entry(Arc::from(model)).or_insert(message);
-            }
-            Item::OtherEnvironment(group) => {
-                list.groups.insert(Arc::from(group));
-            }
-            Item::Deployments(deployments) => {
-                for (place, deployment) in deployments {
-                    list.add(reader, &mut ids, path, place, deployment);
-                }
-            }
-        }
+        list.add_item(reader, &mut ids, node, PATH.index(index), file);
     }
     if list.deployments.is_empty() && reader.report.errors() == errors_before {
         let advice = match list.skipped.is_empty() {
@@ -89,6 +70,34 @@ fn group_of(item: &Node) -> Option<&str> {
 }
 
 impl ModelList {
+    fn add_item(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ids: &mut BTreeMap<Arc<str>, Place>,
+        node: &Node,
+        path: Path<'_>,
+        file: &FileDefaults,
+    ) {
+        match item::read(reader, node, path, file) {
+            // References to its group are no further errors.
+            Item::Invalid => self.groups.extend(group_of(node).map(Arc::from)),
+            Item::Skipped(SkippedDeployment { group, model, id, message, .. }) => {
+                for name in [Some(group), id].into_iter().flatten() {
+                    self.skipped.entry(Arc::from(name)).or_insert_with(|| message.clone());
+                }
+                self.skipped_models.entry(Arc::from(model)).or_insert(message);
+            }
+            Item::OtherEnvironment(group) => {
+                self.groups.insert(Arc::from(group));
+            }
+            Item::Deployments(deployments) => {
+                for (place, deployment) in deployments {
+                    self.add(reader, ids, path, place, deployment);
+                }
+            }
+        }
+    }
+
     fn add(
         &mut self,
         reader: &mut Reader<'_>,

@@ -69,34 +69,42 @@ impl RawDeployment<'_> {
     /// Its deployments: one, or one for each organization.
     pub(super) fn deployments(&self, reader: &mut Reader<'_>, file: &FileDefaults) -> Item {
         let tls = tls_of_deployment(reader, &self.params, &file.tls);
-        let resolved = match resolve(reader, &self.params, &self.model, &tls) {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                let item = match error {
-                    ResolveError::Reported => Item::Invalid,
-                    ResolveError::Unsupported(unsupported) => self.unsupported(reader, file, unsupported),
-                };
-                if matches!(item, Item::Invalid) {
-                    self.deployment(reader, file, Resolved::placeholder());
-                }
-                return item;
+        match resolve(reader, &self.params, &self.model, &tls) {
+            Ok(resolved) => Item::Deployments(self.per_organization(reader, file, resolved)),
+            Err(ResolveError::Unsupported(unsupported)) if file.skip_unsupported => {
+                Item::Skipped(self.skipped(reader, unsupported))
             }
-        };
+            Err(error) => {
+                if let ResolveError::Unsupported(Unsupported { key, message, advice }) = error {
+                    let path = self.params.path.key(key);
+                    reader.report.error(self.place_of(key), &path, &message, &advice);
+                }
+                // To report the errors of the rest as well.
+                self.deployment(reader, file, Resolved::placeholder());
+                Item::Invalid
+            }
+        }
+    }
+
+    fn per_organization(
+        &self,
+        reader: &mut Reader<'_>,
+        file: &FileDefaults,
+        resolved: Resolved,
+    ) -> Vec<(Place, Deployment)> {
         let id = self.own_id(reader);
         let organizations = self.organizations(reader, resolved.provider);
         let first = self.deployment(reader, file, resolved);
         let mut all = Vec::new();
         for organization in &organizations {
             let mut deployment = first.clone();
-            let single = if organizations.len() > 1 { organization.as_deref() } else { None };
-            let id = match (&id, single) {
+            let one_of_several = if organizations.len() > 1 { organization.as_deref() } else { None };
+            let id = match (&id, one_of_several) {
                 // In LiteLLM, all organizations of a list have the same id and share all state.
                 // Here each has its own cooldowns and limits.
                 (Some(id), Some(organization)) => format!("{id}-{organization}"),
                 (Some(id), None) => id.clone(),
-                (None, single) => {
-                    ids::of_deployment(&self.group, self.params.entries, single, &mut reader.env)
-                }
+                (None, name) => ids::of_deployment(&self.group, self.params.entries, name, &mut reader.env),
             };
             if let Some(organization) = organization {
                 deployment.headers.push(("openai-organization".to_owned(), Secret::new(organization)));
@@ -105,23 +113,22 @@ impl RawDeployment<'_> {
             deployment.id = Arc::from(id);
             all.push((self.item.place, deployment));
         }
-        Item::Deployments(all)
+        all
     }
 
-    fn unsupported(&self, reader: &mut Reader<'_>, file: &FileDefaults, unsupported: Unsupported) -> Item {
+    fn skipped(&self, reader: &mut Reader<'_>, unsupported: Unsupported) -> SkippedDeployment {
         let Unsupported { key, message, advice } = unsupported;
-        let place = self.params.find(key).or_else(|| self.params.find("model"));
-        let place = place.map_or(self.params.place, |entry| entry.place);
-        if file.skip_unsupported {
-            let id = self
-                .info
-                .find("id")
-                .and_then(|entry| reader.string_of(&entry.node, &self.info.path.key("id"), Unset::Ignore));
-            let (group, model) = (self.group.clone(), self.model.clone());
-            return Item::Skipped(SkippedDeployment { group, model, id, key: (key, place), message, advice });
-        }
-        reader.report.error(place, &self.params.path.key(key), &message, &advice);
-        Item::Invalid
+        let path = self.info.path.key("id");
+        let id = self.info.find("id");
+        let id = id.and_then(|entry| reader.string_of(&entry.node, &path, Unset::Ignore));
+        let (group, model) = (self.group.clone(), self.model.clone());
+        SkippedDeployment { group, model, id, key: (key, self.place_of(key)), message, advice }
+    }
+
+    /// The place of a key of litellm_params, or of `model` without it.
+    fn place_of(&self, key: &str) -> Place {
+        let entry = self.params.find(key).or_else(|| self.params.find("model"));
+        entry.map_or(self.params.place, |entry| entry.place)
     }
 
     fn own_id(&self, reader: &mut Reader<'_>) -> Option<String> {

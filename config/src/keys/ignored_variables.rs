@@ -1,6 +1,7 @@
 //! Environment variables of LiteLLM's proxy that have no effect here: a warning for each that is
 //! set.
 
+use super::phrases::{DROP_MEMBERS, LOG_LEVEL, NO_DATABASE, NO_LOGIN, NO_UI, TOKEN, UNCHANGED};
 use crate::config::Deployment;
 use crate::diagnostics::{Path, Place};
 use crate::values::Reader;
@@ -8,27 +9,23 @@ use crate::values::Reader;
 /// Variables, the message and the advice.
 struct Row(&'static [&'static str], &'static str, &'static str);
 
-const DATABASE: &str =
-    "has no effect: no database, so no keys, users, teams or models are stored, and spend is not tracked";
 const KEEP: &str = "unset it, or keep it for LiteLLM";
 const COMMAND: &str = "has no effect: LiteLLM's command reads it";
 const RETRIES: &str = "has no effect on retries";
-const LOGIN: &str = "has no effect: logging in for a token is not supported";
-const DROPS: &str = "has no effect: requests are passed on unchanged";
 const CLIENTS_TLS: &str = "has no effect: the gateway serves clients without TLS";
 const ENCRYPTION: &str = "has no effect: connections to providers use TLS 1.2 or 1.3 with Envoy's defaults";
 
 /// From LiteLLM's `proxy_cli.py`, `constants.py`, `proxy_server.py` and `http_handler.py`.
 const ROWS: &[Row] = &[
-    Row(&["DATABASE_URL", "DATABASE_HOST", "DIRECT_URL", "STORE_MODEL_IN_DB"], DATABASE, KEEP),
+    Row(&["DATABASE_URL", "DATABASE_HOST", "DIRECT_URL", "STORE_MODEL_IN_DB"], NO_DATABASE, KEEP),
     Row(&["LITELLM_SALT_KEY"], "has no effect: nothing is stored encrypted", KEEP),
-    Row(&["UI_USERNAME", "UI_PASSWORD"], "has no effect: no user interface", KEEP),
+    Row(&["UI_USERNAME", "UI_PASSWORD"], NO_UI, KEEP),
     Row(&["HOST"], COMMAND, "use --host"),
     Row(&["PORT"], COMMAND, "use --port"),
     Row(&["NUM_WORKERS"], COMMAND, "use --concurrency"),
     Row(&["CONFIG_FILE_PATH"], COMMAND, "use --config"),
     Row(&["KEEPALIVE_TIMEOUT", "LIMIT_CONCURRENCY", "MAX_REQUESTS_BEFORE_RESTART"], COMMAND, KEEP),
-    Row(&["LITELLM_LOG", "DETAILED_DEBUG"], "has no effect on the log", "use --log-level"),
+    Row(&["LITELLM_LOG", "DETAILED_DEBUG"], "has no effect on the log", LOG_LEVEL),
     Row(
         &["LITELLM_CONFIG_BUCKET_NAME", "LITELLM_CONFIG_BUCKET_OBJECT_KEY"],
         "has no effect: the file is not fetched from a bucket",
@@ -61,8 +58,8 @@ const ROWS: &[Row] = &[
         KEEP,
     ),
     Row(&["OPENAI_API_TYPE", "AZURE_API_TYPE"], "has no effect", "write azure/<deployment> as the model"),
-    Row(&["LITELLM_DROP_PARAMS"], DROPS, "list members to remove in additional_drop_params"),
-    Row(&["LITELLM_MODIFY_PARAMS"], DROPS, KEEP),
+    Row(&["LITELLM_DROP_PARAMS"], UNCHANGED, DROP_MEMBERS),
+    Row(&["LITELLM_MODIFY_PARAMS"], UNCHANGED, KEEP),
     Row(&["USE_LITELLM_PROXY"], "has no effect", "write litellm_proxy/<name> as the model"),
 ];
 
@@ -70,17 +67,13 @@ const ROWS: &[Row] = &[
 const OF_PROVIDERS: &[(&str, Row)] = &[
     (
         "azure",
-        Row(
-            &["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_USERNAME", "AZURE_PASSWORD"],
-            LOGIN,
-            "set azure_ad_token to a token, or api_key to a key",
-        ),
+        Row(&["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_USERNAME", "AZURE_PASSWORD"], NO_LOGIN, TOKEN),
     ),
     (
         "vertex_ai",
         Row(
             &["GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_CREDENTIALS"],
-            LOGIN,
+            NO_LOGIN,
             "set api_key to an access token",
         ),
     ),

@@ -4,6 +4,7 @@ mod callbacks;
 mod check;
 mod documentation;
 mod ignored_variables;
+mod phrases;
 mod support;
 pub(crate) mod tables;
 

@@ -48,29 +48,38 @@ pub(crate) fn with_includes(
             break;
         }
         loaded.insert(pending.path.clone());
-        let text = match read_file(&pending.path) {
-            Ok(text) => text,
-            Err(error) => {
-                let message = format!("cannot read {}: {error}", pending.path);
-                let advice = "paths are relative to the including file";
-                report.error(pending.place, &INCLUDE, &message, advice);
-                continue;
-            }
-        };
-        let file = report.add_file(&pending.path);
-        let Some(included) = parse(file, &text, report) else { continue };
-        if included.value != Value::Null && included.entries().is_none() {
-            let message = format!("expected a map, found {}", included.kind());
-            let advice = "begin with a key, such as model_list:";
-            report.error(included.place, &Path::top("document"), &message, advice);
-            continue;
-        }
+        let Some(included) = read_included(&pending, report, read_file) else { continue };
         let mut chain = pending.chain.to_vec();
         chain.push(pending.path);
         let included = split_off_includes(included, &chain, report, &mut queue);
         merge(&mut entries, included);
     }
     Node { place, value: Value::Map(entries) }
+}
+
+/// The document of an included file; `None` with an error.
+fn read_included(
+    pending: &Pending,
+    report: &mut Report,
+    read_file: &dyn Fn(&str) -> Result<String, String>,
+) -> Option<Node> {
+    let text = match read_file(&pending.path) {
+        Ok(text) => text,
+        Err(error) => {
+            let message = format!("cannot read {}: {error}", pending.path);
+            report.error(pending.place, &INCLUDE, &message, "paths are relative to the including file");
+            return None;
+        }
+    };
+    let file = report.add_file(&pending.path);
+    let included = parse(file, &text, report)?;
+    if included.value != Value::Null && included.entries().is_none() {
+        let message = format!("expected a map, found {}", included.kind());
+        let advice = "begin with a key, such as model_list:";
+        report.error(included.place, &Path::top("document"), &message, advice);
+        return None;
+    }
+    Some(included)
 }
 
 /// The entries without `include`, whose files go to the queue.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use crate::cli::CheckArgs;
 use crate::support::colors::{self, BOLD, GREEN, RED};
 use crate::support::config_file::ConfigFile;
-use crate::support::counted::counted;
 use crate::support::environment;
 use crate::support::failure::Failure;
+use crate::support::listing::counted;
 
 /// Prints to standard output. Exit code 0 if the configuration is usable.
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {

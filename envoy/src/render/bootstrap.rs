@@ -5,7 +5,7 @@ use llm_balancer_config::{Config, Deployment, names};
 use serde_json::{Value, json};
 
 use super::message::with;
-use super::options::Options;
+use super::process::Options;
 use super::{attempts, edge, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster};
 
 /// The bootstrap for a configuration and its text, which the filter parses again.

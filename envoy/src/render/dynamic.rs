@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::bootstrap::{behind, clusters};
 use super::message::{typed, with};
-use super::options::Options;
+use super::process::Options;
 use super::{edge, metrics_listener, process};
 
 /// What changes with a reload. Each type has a file.

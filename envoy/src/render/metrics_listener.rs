@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::message::{
     http_connection_manager, http1, listener_address, open_breakers, router, socket_address,
 };
-use super::options::Options;
+use super::process::Options;
 
 /// Name of the listener, of its statistics and of its cluster.
 const METRICS: &str = "metrics";

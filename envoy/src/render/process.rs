@@ -1,11 +1,29 @@
 //! The bootstrap around listeners and clusters: the admin port, memory, DNS, and which statistics
 //! are kept.
 
+use std::net::SocketAddr;
+
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::message::{socket_address, typed};
-use super::options::Options;
+
+/// Addresses and files of the machine that Envoy runs on.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address for clients.
+    pub listen: SocketAddr,
+    /// Envoy's admin port, on loopback.
+    pub admin_port: u16,
+    /// The address for metrics, if another machine reads them.
+    pub metrics: Option<SocketAddr>,
+    /// The path of the filter for Envoy.
+    pub filter: String,
+    /// The PEM file with the system's CAs.
+    pub system_cas: String,
+    /// The Unix socket to Redis; unused without one in the configuration.
+    pub redis_socket: String,
+}
 
 /// The bootstrap without listeners and clusters.
 pub(super) fn process(config: &Config, options: &Options) -> Value {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
 
@@ -32,9 +33,8 @@ impl Admin {
 
     /// Statistics whose names match this regular expression, with their values.
     pub(super) fn stats(&self, pattern: &str) -> Option<BTreeMap<String, String>> {
-        let escaped =
-            pattern.replace('\\', "%5C").replace('|', "%7C").replace('^', "%5E").replace('+', "%2B");
-        let text = self.get(&format!("/stats?filter={escaped}"))?;
+        let pattern = utf8_percent_encode(pattern, NON_ALPHANUMERIC);
+        let text = self.get(&format!("/stats?filter={pattern}"))?;
         let pair = |line: &str| {
             let (name, value) = line.split_once(": ")?;
             Some((name.to_owned(), value.trim_matches('"').to_owned()))

@@ -8,10 +8,8 @@ use llm_balancer_config::Config;
 
 use crate::render::Options;
 use crate::support::colors::{BOLD, GREEN, YELLOW};
-use crate::support::counted::counted;
 use crate::support::environment;
-
-use super::id_list::id_list;
+use crate::support::listing::{counted, id_list};
 
 /// Groups listed; `GET /v1/model/info` lists all.
 const MAX_GROUPS: usize = 20;

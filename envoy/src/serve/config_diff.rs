@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use llm_balancer_config::{Config, Deployment};
 
-use super::id_list::id_list;
-use crate::support::counted::counted;
+use crate::support::listing::{counted, id_list};
 
 /// Deployments named per kind of change.
 const MAX_NAMED: usize = 5;

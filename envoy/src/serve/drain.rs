@@ -8,7 +8,7 @@ use super::admin::Admin;
 use super::envoy_process;
 use super::events::{Event, Events};
 use crate::cli::ServeArgs;
-use crate::support::counted::counted;
+use crate::support::listing::counted;
 
 /// Between two looks at the requests in flight.
 const POLL: Duration = Duration::from_millis(50);

@@ -62,14 +62,16 @@ impl FileXds {
             }
             match self.stats(of) {
                 Some(stats) if stats.get(&name) == Some(&version) => return Ok(()),
-                Some(stats) if nacks(&stats) > nacks_before => return Err(self.nack_reason(of)),
+                Some(stats) if nacks(&stats) > nacks_before => {
+                    return Err(format!("Envoy rejected it: {}", self.nack_reason(of)));
+                }
                 Some(_) => unanswered = 0,
                 None if unanswered >= MAX_UNANSWERED => break,
                 None => unanswered = unanswered.saturating_add(1),
             }
             thread::sleep(POLL);
         }
-        Err(format!("timed out waiting for the {} to be accepted", of.name()))
+        Err(format!("timed out waiting for Envoy to accept the {}", of.name()))
     }
 
     /// The answer to the files that Envoy was started with; `None` until it has accepted all of

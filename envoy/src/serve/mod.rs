@@ -12,7 +12,6 @@ pub(crate) mod envoy_process;
 pub(crate) mod events;
 pub(crate) mod file_watcher;
 pub(crate) mod file_xds;
-mod id_list;
 pub(crate) mod ports;
 pub(crate) mod revisions;
 pub(crate) mod runtime_folder;

@@ -26,8 +26,8 @@ pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>)
 }
 
 fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), Failure> {
-    let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-    bound.map(|(address, listener)| (listener, address)).map_err(|error| {
+    let bound = TcpListener::bind(address).and_then(|it| it.local_addr().map(|address| (it, address)));
+    bound.map_err(|error| {
         let port = address.port();
         Failure::Io(match error.kind() {
             io::ErrorKind::AddrInUse => {

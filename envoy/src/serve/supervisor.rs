@@ -187,9 +187,7 @@ impl Supervisor<'_> {
             ..self.options.clone()
         };
         let resources = Resources::new(self.revisions.newest().next(), &config, &text, &options);
-        self.revisions
-            .switch(resources)
-            .map_err(|reason| Failure::Io(format!("Envoy rejected it: {reason}")))?;
+        self.revisions.switch(resources).map_err(Failure::Io)?;
         let changes = config_diff::summary(&self.config, &config);
         (self.config, self.text, self.options) = (config, text, options);
         let changes = if changes.is_empty() { "no effective change".to_owned() } else { changes };

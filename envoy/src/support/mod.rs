@@ -4,11 +4,11 @@
 pub(crate) mod ca_bundle;
 pub(crate) mod colors;
 pub(crate) mod config_file;
-pub(crate) mod counted;
 pub mod embedded_filter;
 pub(crate) mod environment;
 pub mod failure;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod listen;
+pub(crate) mod listing;
 pub(crate) mod socket;

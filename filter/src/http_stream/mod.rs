@@ -128,8 +128,8 @@ impl StreamHandle {
     }
 }
 
-/// What the filter knows about an attempt. Which fields are set depends on the phase; what is missing
-/// ends in [`Event::StateMissing`].
+/// What the filter knows about an attempt. Which fields are set depends on the phase; what is
+/// missing ends in [`Event::StateMissing`].
 struct Stream {
     this: StreamHandle,
     filter: Option<Rc<Filter>>,

@@ -65,8 +65,8 @@ impl Stream {
         self.step(Event::Selected(selected))
     }
 
-    /// What this request has been through. A VM that was replaced in between knows only how often the
-    /// edge has sent it.
+    /// What this request has been through. A VM that was replaced in between knows only how often
+    /// the edge has sent it.
     fn restore_retry_state(&self) -> Option<RetryState> {
         // With one hop nothing sends a request here twice, so only a client can claim that.
         if self.is_single_hop() {
@@ -85,12 +85,15 @@ impl Stream {
     fn forward(&mut self, filter: &Filter, sending: Sending, body: &[u8]) -> Selected {
         let deployment = filter.router.deployment(sending.attempt.deployment);
         let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
-        let rewritten = hostcalls::set_headers(MapType::HttpRequestHeaders, &sending.headers)
-            .and_then(|()| hostcalls::set_header(MapType::HttpRequestHeaders, names::CLUSTER, cluster))
-            .and_then(|()| match &sending.body {
+        // One call sets them all and makes Envoy select the route, and with it the cluster, again.
+        let mut headers = sending.headers;
+        headers.push(names::CLUSTER, cluster);
+        let rewritten = hostcalls::set_headers(MapType::HttpRequestHeaders, &headers).and_then(|()| {
+            match &sending.body {
                 Some(new) => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, new.pieces(body)),
                 None => Ok(()),
-            });
+            }
+        });
         self.attempt = Some(Box::new(sending.attempt));
         if rewritten.is_ok() { Selected::Forwarded } else { Selected::NotRewritten }
     }
@@ -154,8 +157,8 @@ impl Stream {
         }
     }
 
-    /// The edge retries a request whose refusal came while it was still sending: it takes the end of
-    /// our connection for a broken one. The second attempt gets the same refusal.
+    /// The edge retries a request whose refusal came while it was still sending: it takes the end
+    /// of our connection for a broken one. The second attempt gets the same refusal.
     pub(super) fn skip_duplicate_log(&mut self) {
         if self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1") {
             self.entry = None;

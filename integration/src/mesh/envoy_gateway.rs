@@ -7,10 +7,11 @@ use json_patch::Patch;
 use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 
-use super::{Gateway, Pod, Rendered, merge};
+use super::{Pod, Rendered, merge, start};
+use crate::product::Envoy;
 
 /// The gateway that runs with these objects.
-pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Gateway {
+pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Envoy {
     let deployment = &rendered.one("EnvoyProxy")["spec"]["provider"]["kubernetes"]["envoyDeployment"];
     let pod = Pod {
         rendered,
@@ -18,7 +19,7 @@ pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Gate
         container: &deployment["container"],
         volumes: &deployment["pod"]["volumes"],
     };
-    Gateway::start(bootstrap(rendered), None, &pod, secret).await
+    start(bootstrap(rendered), None, &pod, secret).await
 }
 
 /// Resources by the last part of their type.

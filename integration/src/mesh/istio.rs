@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{FETCHED, Gateway, Pod, Rendered, filter_file, merge};
+use super::{FETCHED, Pod, Rendered, filter_file, merge, start};
+use crate::product::Envoy;
 
 /// The gateway that runs with these objects.
-pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Gateway {
+pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Envoy {
     let mut bootstrap = patched(rendered);
     let fetched = fetch(&mut bootstrap);
     let deployment = rendered.one("Deployment");
     let pod = &deployment["spec"]["template"]["spec"];
     let namespace = &deployment["metadata"]["namespace"];
     let pod = Pod { rendered, namespace, container: &pod["containers"][0], volumes: &pod["volumes"] };
-    Gateway::start(bootstrap, fetched, &pod, secret).await
+    start(bootstrap, fetched, &pod, secret).await
 }
 
 /// Our patches, applied to what Istio makes of our Gateway and our VirtualService.

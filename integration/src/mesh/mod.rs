@@ -5,20 +5,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use tokio::time::sleep;
 
-use crate::{Balancer, Client, free_port};
+use crate::product::Balancer;
+use crate::product::envoy::{self, Envoy};
 
 pub mod envoy_gateway;
 pub mod istio;
-
-/// Longer than any start on a busy machine.
-const START: Duration = Duration::from_secs(30);
 
 /// What an agent beside Envoy hands it.
 const FETCHED: &str = "fetched.json";
@@ -79,17 +75,6 @@ pub fn documents(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A gateway's Envoy. Ends with the value.
-#[derive(Debug)]
-pub struct Gateway {
-    /// Where clients come in.
-    pub port: u16,
-    /// Envoy's admin port.
-    pub admin_port: u16,
-    child: Option<Child>,
-    dir: TempDir,
-}
-
 /// The pod of a gateway, in this namespace: where its volumes are on this machine, and its
 /// environment.
 struct Pod<'a> {
@@ -99,95 +84,35 @@ struct Pod<'a> {
     volumes: &'a Value,
 }
 
-impl Gateway {
-    /// Runs Envoy with this bootstrap, in this pod. What the Secret holds is the operator's.
-    async fn start(
-        mut bootstrap: Value,
-        fetched: Option<Value>,
-        pod: &Pod<'_>,
-        secret: &BTreeMap<&str, &str>,
-    ) -> Self {
-        let dir = TempDir::new().expect("a temporary directory");
-        // No shared port: a port that is taken is an error.
-        bootstrap["static_resources"]["listeners"][0]["enable_reuse_port"] = false.into();
-        let mut text = bootstrap.to_string();
-        for (there, here) in pod.mount(dir.path()) {
-            text = text.replace(&there, &here);
-        }
-        text = text.replace("DIR/", &format!("{}/", dir.path().display()));
-        if let Some(fetched) = fetched {
-            fs::write(dir.path().join(FETCHED), fetched.to_string()).expect("a file");
-        }
-        let bootstrap: Value = serde_json::from_str(&text).expect("JSON");
-        let environment = pod.environment(secret);
-        validate(dir.path(), &bootstrap, &environment);
-        let mut gateway = Self { port: 0, admin_port: 0, child: None, dir };
-        for _ in 0..5 {
-            gateway.spawn(&bootstrap, &environment);
-            if gateway.ready().await {
-                return gateway;
-            }
-            assert!(gateway.log().contains("in use"), "{}", gateway.log());
-        }
-        panic!("five times in a row the port was taken");
+/// Runs Envoy with this bootstrap, in this pod. What the Secret holds is the operator's.
+async fn start(
+    mut bootstrap: Value,
+    fetched: Option<Value>,
+    pod: &Pod<'_>,
+    secret: &BTreeMap<&str, &str>,
+) -> Envoy {
+    let dir = TempDir::new().expect("a temporary directory");
+    // No shared port: a port that is taken is an error.
+    bootstrap["static_resources"]["listeners"][0]["enable_reuse_port"] = false.into();
+    let mut text = bootstrap.to_string();
+    for (there, here) in pod.mount(dir.path()) {
+        text = text.replace(&there, &here);
     }
-
-    fn spawn(&mut self, bootstrap: &Value, environment: &BTreeMap<String, String>) {
-        (self.port, self.admin_port) = (free_port(), free_port());
+    text = text.replace("DIR/", &format!("{}/", dir.path().display()));
+    if let Some(fetched) = fetched {
+        fs::write(dir.path().join(FETCHED), fetched.to_string()).expect("a file");
+    }
+    let bootstrap: Value = serde_json::from_str(&text).expect("JSON");
+    let environment = pod.environment(secret);
+    validate(dir.path(), &bootstrap, &environment);
+    let command = envoy::command(dir.path(), &environment);
+    Envoy::start(dir, command, |port, admin_port| {
         let mut bootstrap = bootstrap.clone();
-        bootstrap["admin"] = json!({"address": address(self.admin_port)});
-        bootstrap["static_resources"]["listeners"][0]["address"] = address(self.port);
-        write(self.dir.path(), &bootstrap);
-        let log = fs::File::create(self.dir.path().join("log")).expect("the log can be written");
-        let child = envoy(self.dir.path(), environment)
-            .stdout(log.try_clone().expect("the log can be shared"))
-            .stderr(log)
-            .spawn();
-        self.child = Some(child.expect("Envoy runs"));
-    }
-
-    /// Whether it serves; if not, it has ended.
-    async fn ready(&mut self) -> bool {
-        let (client, started) = (Client::new(self.port), Instant::now());
-        let child = self.child.as_mut().expect("a child");
-        while child.try_wait().expect("the process can be waited for").is_none() {
-            if client.answers("/health/liveliness").await {
-                return true;
-            }
-            assert!(started.elapsed() < START, "it does not serve");
-            sleep(Duration::from_millis(20)).await;
-        }
-        false
-    }
-
-    /// What Envoy has said.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        if std::thread::panicking() {
-            eprintln!("--- the gateway's log ---\n{}---", self.log());
-        }
-    }
-}
-
-fn envoy(dir: &Path, environment: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new(std::env::var_os("ENVOY").expect("ENVOY names Envoy's binary"));
-    command
-        .current_dir(dir)
-        .env_clear()
-        .envs(environment)
-        .stdin(Stdio::null())
-        .args(["--config-path", "bootstrap.json", "--log-level", "warning"])
-        .args(["--disable-hot-restart", "--concurrency", "1"]);
-    command
+        bootstrap["admin"] = json!({"address": address(admin_port)});
+        bootstrap["static_resources"]["listeners"][0]["address"] = address(port);
+        bootstrap.to_string()
+    })
+    .await
 }
 
 impl Pod<'_> {
@@ -240,20 +165,12 @@ fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
-fn write(dir: &Path, bootstrap: &Value) {
-    fs::write(dir.join("bootstrap.json"), bootstrap.to_string()).expect("the bootstrap can be written");
-}
-
 /// Envoy's own opinion of the bootstrap: it takes it, and finds nothing to remark on.
 fn validate(dir: &Path, bootstrap: &Value, environment: &BTreeMap<String, String>) {
-    write(dir, bootstrap);
-    let output = envoy(dir, environment).args(["--mode", "validate"]).output().expect("Envoy runs");
+    fs::write(dir.join(envoy::BOOTSTRAP), bootstrap.to_string()).expect("the bootstrap can be written");
+    let output = envoy::command(dir, environment).args(["--mode", "validate"]).output().expect("Envoy runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    // The surroundings are as the control planes make them, limits of connections or not.
-    let is_ours = |line: &&str| {
-        !line.contains("no configured limit to the number of allowed active downstream connections")
-    };
-    let remarks: Vec<_> = said.lines().filter(is_ours).collect();
+    let remarks: Vec<_> = said.lines().filter(|line| !envoy::is_advice(line)).collect();
     assert!(output.status.success() && remarks.is_empty(), "{said}");
 }
 

@@ -1,22 +1,16 @@
 //! A bootstrap of `envoy/examples`, unchanged except for its ports, in the real Envoy, with the
 //! filter that `render` writes.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::sleep;
 
-use crate::child_process::dies_with_this_thread;
-use crate::{Balancer, Client, free_port};
-
-/// Longer than any start on a busy machine.
-const START: Duration = Duration::from_secs(30);
+use super::{Balancer, Envoy, envoy};
 
 /// The file with a filter that is discovered.
 const EXTENSION: &str = "extension.yaml";
@@ -40,7 +34,7 @@ const RESOURCE: &str = r#"resources:
 #[derive(Clone, Debug)]
 pub struct Example {
     text: String,
-    variables: Vec<(String, String)>,
+    variables: BTreeMap<String, String>,
     /// The filter, where Envoy discovers it.
     extension: Option<String>,
 }
@@ -50,7 +44,7 @@ impl Example {
     pub fn new(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/examples");
         let text = fs::read_to_string(folder.join(name).with_extension("yaml")).expect("the example");
-        Self { text, variables: Vec::new(), extension: None }
+        Self { text, variables: BTreeMap::new(), extension: None }
     }
 
     /// With other words in the place of these, which must be there.
@@ -67,7 +61,7 @@ impl Example {
 
     /// With an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
+        self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -93,7 +87,7 @@ impl Example {
     }
 
     /// Starts Envoy with the example and waits until it serves.
-    pub async fn start(&self) -> Running {
+    pub async fn start(&self) -> Envoy {
         let dir = TempDir::new().expect("a temporary directory");
         if let Some(extension) = &self.extension {
             fs::write(dir.path().join(EXTENSION), extension)
@@ -103,15 +97,13 @@ impl Example {
         self.render(&["--out".as_ref(), rendered.as_ref()]);
         fs::rename(rendered.join("filter.wasm"), dir.path().join("filter.wasm"))
             .expect("render writes the filter");
-        let mut running = Running { port: 0, admin_port: 0, child: None, dir };
-        for _ in 0..5 {
-            running.spawn(self.clone());
-            if running.ready().await {
-                return running;
-            }
-            assert!(running.messages().contains("in use"), "{}", running.messages());
-        }
-        panic!("five times in a row the port was taken");
+        let command = envoy::command(dir.path(), &self.variables);
+        Envoy::start(dir, command, |port, admin_port| {
+            // Another Envoy on the same port is an error, not a reason to share it.
+            let listener = format!("port_value: {port}}}}}\n    enable_reuse_port: false");
+            self.clone().replace("port_value: 4000}}", &listener).port(9901, admin_port).text
+        })
+        .await
     }
 
     /// What `llm-balancer render --target envoy` prints for the file inside the example.
@@ -123,7 +115,7 @@ impl Example {
             .args(["render", "--target", "envoy", "--config"])
             .arg(file)
             .args(args)
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(&self.variables)
             .output()
             .expect("llm-balancer runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -144,94 +136,13 @@ fn parsed(bootstrap: &str) -> Value {
     serde_saphyr::from_str(bootstrap).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// An Envoy that runs an example. Ends with the value.
-#[derive(Debug)]
-pub struct Running {
-    /// Where clients come in.
-    pub port: u16,
-    /// Envoy's admin port.
-    pub admin_port: u16,
-    child: Option<Child>,
-    dir: TempDir,
-}
-
-impl Running {
-    fn spawn(&mut self, example: Example) {
-        (self.port, self.admin_port) = (free_port(), free_port());
-        // Another Envoy on the same port is an error, not a reason to share it.
-        let listener = format!("port_value: {}}}}}\n    enable_reuse_port: false", self.port);
-        let example = example.replace("port_value: 4000}}", &listener).port(9901, self.admin_port);
-        fs::write(self.dir.path().join("bootstrap.yaml"), example.text)
-            .expect("the bootstrap can be written");
-        let file = |name: &str| File::create(self.dir.path().join(name)).expect("the log can be written");
-        let mut command = Command::new(std::env::var_os("ENVOY").expect("ENVOY names Envoy's binary"));
-        command
-            .current_dir(self.dir.path())
-            .env_clear()
-            .envs(example.variables)
-            .args(["--config-path", "bootstrap.yaml", "--log-level", "warning"])
-            .args(["--disable-hot-restart", "--concurrency", "1", "--file-flush-interval-msec", "1000"])
-            .stdin(Stdio::null())
-            .stdout(file("stdout"))
-            .stderr(file("stderr"));
-        dies_with_this_thread(&mut command, Signal::SIGKILL);
-        self.child = Some(command.spawn().expect("Envoy runs"));
-    }
-
-    /// Whether Envoy serves; otherwise it has ended.
-    async fn ready(&mut self) -> bool {
-        let (admin, started) = (Client::new(self.admin_port), Instant::now());
-        let child = self.child.as_mut().expect("a child");
-        while child.try_wait().expect("the process can be waited for").is_none() {
-            if admin.answers("/ready").await {
-                return true;
-            }
-            assert!(started.elapsed() < START, "Envoy does not serve");
-            sleep(Duration::from_millis(20)).await;
-        }
-        false
-    }
-
+impl Envoy {
     /// Puts other words into the filter that Envoy discovers, in one step.
     pub fn update(&self, from: &str, to: &str) {
-        let text = self.read(EXTENSION);
+        let text = fs::read_to_string(self.dir.path().join(EXTENSION)).unwrap_or_default();
         assert!(text.contains(from), "the filter has no {from:?}");
         let beside = self.dir.path().join("beside");
         fs::write(&beside, text.replace(from, to)).expect("the filter can be written");
         fs::rename(beside, self.dir.path().join(EXTENSION)).expect("the filter can be replaced");
-    }
-
-    /// The access log so far.
-    pub fn access_log(&self) -> String {
-        self.read("stdout")
-    }
-
-    /// What Envoy and the filter say, without Envoy's advice to limit connections, which the
-    /// examples leave open.
-    pub fn messages(&self) -> String {
-        let text = self.read("stderr");
-        let lines =
-            text.lines().filter(|line| !line.contains("no configured limit to the number of allowed"));
-        lines.map(|line| format!("{line}\n")).collect()
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        if std::thread::panicking() {
-            eprintln!(
-                "--- Envoy's messages ---\n{}--- access log ---\n{}---",
-                self.messages(),
-                self.access_log()
-            );
-        }
     }
 }

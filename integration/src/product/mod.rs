@@ -3,10 +3,12 @@
 
 mod balancer;
 mod containers;
+pub(crate) mod envoy;
 mod example;
 mod launch;
 
 pub use balancer::Balancer;
 pub use containers::{Containers, INSTANCES};
-pub use example::{Example, Running};
+pub use envoy::Envoy;
+pub use example::Example;
 pub use launch::{Launch, Refusal};

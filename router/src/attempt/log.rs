@@ -1,5 +1,4 @@
-//! What the access log and explanations say about attempts. docs/metrics.md lists the members of
-//! their JSON.
+//! Attempts in the access log and in explanations. docs/metrics.md lists the members of their JSON.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ pub struct AttemptLog {
     pub result: AttemptResult,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
-    /// What Envoy says about a connection that failed.
+    /// Envoy's detail of a connection that failed.
     pub detail: Option<String>,
 }
 

@@ -6,10 +6,10 @@ mod retry_state;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::models::groups::Pool;
-use crate::request::overrides::RoutingParams;
-use crate::request::parse::RequestOverrides;
-use crate::request::token_estimate::Estimate;
+use crate::models::pool::Pool;
+use crate::request::overrides::RequestOverrides;
+use crate::request::routing_params::RoutingParams;
+use crate::request::token_estimate::TokenEstimate;
 use crate::state::deployment_states::Ticket;
 
 pub(crate) use log::serialize_some;
@@ -37,7 +37,7 @@ pub struct Attempt {
     /// Whether the client has set the timeout.
     pub is_client_timeout: bool,
     /// The tokens that the request is expected to take.
-    pub estimate: Estimate,
+    pub estimate: TokenEstimate,
     /// Whether the answer is streamed.
     pub stream: bool,
     /// Whether the stream's usage event is to be removed, because the client did not request it.
@@ -46,9 +46,7 @@ pub struct Attempt {
     pub adds_stream_options: bool,
     /// The admission of the request at the deployment.
     pub ticket: Ticket,
-    /// How the deployment was selected.
-    pub selection: SelectionInfo,
-    /// What Envoy says about a connection that failed, or where a redirect leads.
+    /// Envoy's detail of a connection that failed, or where a redirect leads.
     pub detail: Option<String>,
     /// Whether the connection is older than the request, and ended before an answer began.
     pub is_on_reused_connection: bool,

@@ -7,8 +7,8 @@ use llm_balancer_config::Target;
 
 use super::{AttemptLog, SelectionInfo};
 use crate::failure::fallback::FallbackChain;
+use crate::http::reply::Reply;
 use crate::outcome::Failure;
-use crate::request::refusal::Reply;
 
 /// The state of a request between two attempts. It names deployments by id, so that it survives a
 /// reload of the configuration.
@@ -24,8 +24,8 @@ pub struct RetryState {
     pub selection: Option<SelectionInfo>,
     /// All attempts so far, over all groups.
     pub attempts: Vec<AttemptLog>,
-    /// Why no deployment of the last group was selected, as
-    /// [`Refusal::reason`](crate::request::refusal::Refusal::reason) says it.
+    /// Why no deployment of the last group was selected: a
+    /// [`Refusal::reason`](crate::request::refusal::Refusal::reason).
     pub refusal_reason: Option<&'static str>,
     /// The last selection, explained, where the client asked for that.
     pub explanation: Option<String>,
@@ -91,6 +91,11 @@ pub struct Resend {
 }
 
 impl RetryState {
+    /// The label of the requested group.
+    pub(crate) fn group(&self) -> Option<&Arc<str>> {
+        self.requested.as_ref()?.group.as_ref()
+    }
+
     /// Fallbacks so far: x-litellm-attempted-fallbacks.
     pub fn fallbacks(&self) -> u32 {
         self.fallback_chain.depth().saturating_add(self.order_steps)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{ErrorClass, RetryScope};
 use crate::outcome::{Failure, LiteLlmErrorType, Outcome};
+use crate::request::mock::Mock;
 
 /// A failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,17 @@ pub struct AttemptError {
 }
 
 impl AttemptError {
+    /// The failure that a mock error takes the place of.
+    pub fn of_mock(mock: Mock) -> Self {
+        let (status, class) = match mock {
+            Mock::RateLimit => (429, ErrorClass::RateLimit),
+            Mock::Fallbacks => (500, ErrorClass::Server),
+            Mock::ContextWindow => (400, ErrorClass::ContextWindow),
+            Mock::ContentPolicy => (400, ErrorClass::ContentPolicy),
+        };
+        Self { failure: Failure::Provider { status, retry_after: None }, class }
+    }
+
     /// A timeout, which is the deployment's failure unless the client has set it.
     pub fn timed_out(is_client_timeout: bool) -> Self {
         let class = if is_client_timeout { ErrorClass::ClientTimeout } else { ErrorClass::Server };
@@ -58,6 +70,7 @@ impl AttemptError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::refusal::Refusal;
 
     #[test]
     fn policies_know_a_failure_by_litellms_name_for_it() {
@@ -79,6 +92,15 @@ mod tests {
             (Failure::Broken, ErrorClass::Server, LiteLlmErrorType::InternalServer),
         ] {
             assert_eq!(AttemptError { failure, class }.litellm_type(), kind, "{failure:?} {class:?}");
+        }
+    }
+
+    #[test]
+    fn a_mock_error_has_the_status_of_the_true_one() {
+        for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
+            let reply = Refusal::Mock(mock, "g".into()).reply();
+            assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
+            assert_eq!(reply.status, AttemptError::of_mock(mock).failure.status(), "{mock:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Error codes and types that decide about the class, whatever the message says. In lower case.
+//! Error codes and types that decide about the class before any message. In lower case.
 
 use super::error_body::ErrorBody;
 

@@ -6,7 +6,7 @@ use llm_balancer_config::{Fallback, RouterSettings, Target, without_provider};
 
 use crate::failure::ErrorClass;
 use crate::http::json::{Object, quoted};
-use crate::request::overrides::RoutingParams;
+use crate::request::routing_params::RoutingParams;
 
 /// The fallbacks of a request. They are names, so that the chain survives a reload of the
 /// configuration.
@@ -139,7 +139,7 @@ pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::overrides::AllowedParams;
+    use crate::request::routing_params::AllowedParams;
 
     /// Fallbacks as the configuration writes them, in JSON.
     fn lists(fallbacks: &str, context_window: &str, content_policy: &str) -> RoutingParams {

@@ -1,16 +1,25 @@
-//! Whether a request may come in: the master key, in any of the headers that clients put it in (BEHAVIOUR 9.5).
+//! The master key, in any of the headers in which clients send it (BEHAVIOUR 9.5).
 
 use llm_balancer_config::Secret;
 use subtle::ConstantTimeEq;
 
 use crate::http::headers::Headers;
-use crate::request::refusal::Refusal;
 
-/// Checks the key. Every header is looked at, and each in constant time, so that time tells nothing about the key.
+/// Why a request has no access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unauthorized {
+    /// No header has a key.
+    NoKey,
+    /// Another key than the master key.
+    WrongKey,
+}
+
+/// Checks the key. Compares every header, each in constant time, so that the time taken says
+/// nothing about the key.
 ///
 /// # Errors
-/// [`Refusal::NoKey`] or [`Refusal::WrongKey`]; never where no key is configured.
-pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Refusal> {
+/// [`Unauthorized`]; never where no key is configured.
+pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Unauthorized> {
     let Some(key) = master_key else { return Ok(()) };
     let mut sent = false;
     let mut right = false;
@@ -25,8 +34,8 @@ pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Refus
     }
     match (sent, right) {
         (_, true) => Ok(()),
-        (true, false) => Err(Refusal::WrongKey),
-        (false, false) => Err(Refusal::NoKey),
+        (true, false) => Err(Unauthorized::WrongKey),
+        (false, false) => Err(Unauthorized::NoKey),
     }
 }
 
@@ -52,10 +61,10 @@ mod tests {
             ("x-api-key", "sk-master", Ok(())),
             ("api-key", "sk-master", Ok(())),
             ("x-litellm-api-key", "Bearer sk-master", Ok(())),
-            ("authorization", "Bearer sk-other", Err(Refusal::WrongKey)),
-            ("api-key", "sk-maste", Err(Refusal::WrongKey)),
-            ("authorization", "Bearer ", Err(Refusal::NoKey)),
-            ("cookie", "sk-master", Err(Refusal::NoKey)),
+            ("authorization", "Bearer sk-other", Err(Unauthorized::WrongKey)),
+            ("api-key", "sk-maste", Err(Unauthorized::WrongKey)),
+            ("authorization", "Bearer ", Err(Unauthorized::NoKey)),
+            ("cookie", "sk-master", Err(Unauthorized::NoKey)),
         ] {
             let headers = [(name, value)].into_iter().collect();
             assert_eq!(check(Some(&key), &headers), expected, "{name}: {value}");

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod headers;
 pub mod json;
 pub mod multipart;
+pub mod reply;
 pub mod retry_after;
 pub mod rewritten_body;
 pub mod route;

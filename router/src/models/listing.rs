@@ -1,7 +1,7 @@
-//! The routes that tell about the configuration: models, model info, group info (BEHAVIOUR 9.2).
+//! The routes that list the configuration: models, model info, group info (BEHAVIOUR 9.2).
 //!
-//! LiteLLM fills most of these keys from its table of prices and abilities, which we do not have: they are null here,
-//! or absent, unless `model_info` sets them.
+//! LiteLLM fills most of these keys from its table of prices and abilities. Here they are null or
+//! absent, unless `model_info` sets them.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::http::route::query_value;
 /// LiteLLM's constant, the time of OpenAI's first models.
 const CREATED: u32 = 1_677_610_602;
 
-/// What chat completions take, which is what LiteLLM lists for a model that it does not know.
+/// The parameters of chat completions, which LiteLLM lists for a model that it does not know.
 const OPENAI_PARAMS: &str = concat!(
     r#"["frequency_penalty","logit_bias","logprobs","top_logprobs","max_tokens","max_completion_tokens","#,
     r#""modalities","prediction","n","presence_penalty","seed","stop","stream","stream_options","temperature","#,
@@ -29,8 +29,8 @@ struct Listed<'c> {
     deployments: Vec<&'c Deployment>,
 }
 
-/// Visible aliases that lead somewhere, then groups, in file order, each name once. An alias that leads to another
-/// alias, to itself or to nothing is left out: requests for it fail.
+/// Visible aliases of groups, then groups, in file order, each name once. An alias of another
+/// alias, of itself or of nothing is left out: requests for it fail.
 fn listed(config: &Config) -> Vec<Listed<'_>> {
     let mut seen = HashSet::new();
     let aliases = config.aliases.iter().filter(|alias| !alias.hidden);
@@ -53,8 +53,8 @@ pub fn models(config: &Config) -> String {
     format!(r#"{{"data":[{models}],"object":"list"}}"#)
 }
 
-/// `GET /v1/models/{id}`, for any name that these deployments answer to: hidden aliases and names that a wildcard serves
-/// are not listed, and served all the same.
+/// `GET /v1/models/{id}`, for any name of these deployments: also for hidden aliases and names that
+/// a wildcard matches, which are served but not listed.
 pub fn model(config: &Config, id: &str, members: &[usize]) -> String {
     let deployments = members.iter().filter_map(|index| config.deployments.get(*index)).collect();
     model_entry(&Listed { name: id, deployments })
@@ -72,7 +72,8 @@ fn model_entry(listed: &Listed<'_>) -> String {
     entry
 }
 
-/// `GET /v1/model/info`: every deployment under its group's name, then again under each visible alias.
+/// `GET /v1/model/info`: every deployment under its group's name, then again under each visible
+/// alias.
 pub fn model_info(config: &Config, query: &str) -> String {
     let wanted = query_value(query, "litellm_model_id");
     let own = config.deployments.iter().map(|deployment| (&*deployment.group, deployment));
@@ -80,7 +81,7 @@ pub fn model_info(config: &Config, query: &str) -> String {
         let of_target = |deployment: &&Deployment| deployment.group == alias.target;
         config.deployments.iter().filter(of_target).map(|deployment| (&*alias.name, deployment))
     });
-    // Asked for by id, a deployment is told about once, under its own group.
+    // With an id, the deployment is listed once, under its own group.
     let rows: Vec<String> = match wanted.as_deref() {
         Some(id) => own.filter(|(_, deployment)| id == &*deployment.id).map(info_row).collect(),
         None => own.chain(aliased).map(info_row).collect(),
@@ -130,7 +131,7 @@ fn info_row((name, deployment): (&str, &Deployment)) -> String {
     row
 }
 
-/// `GET /v1/model_group/info`: what a group's deployments offer together.
+/// `GET /v1/model_group/info`: the abilities and limits of a group's deployments together.
 pub fn model_group_info(config: &Config, query: &str) -> String {
     let wanted = query_value(query, "model_group");
     let is_wanted = |listed: &&Listed<'_>| wanted.as_deref().is_none_or(|name| name == listed.name);
@@ -191,7 +192,7 @@ fn group_row(listed: &Listed<'_>) -> String {
     row
 }
 
-/// A sum over the deployments that have a value; null where none has.
+/// The sum over the deployments that have a value; null if none has one.
 fn sum(deployments: &[&Deployment], limit: impl Fn(&Deployment) -> Option<u64>) -> String {
     let limits: Vec<u64> = deployments.iter().filter_map(|deployment| limit(deployment)).collect();
     match limits.is_empty() {
@@ -204,7 +205,7 @@ fn info<'d>(deployment: &'d Deployment, key: &str) -> Option<&'d str> {
     deployment.info.iter().find(|member| member.key == key).map(|member| member.json.as_str())
 }
 
-/// Adds a member to an object that is being written.
+/// Adds a member to an unfinished JSON object.
 fn put(object: &mut String, key: &str, json: &str) {
     let comma = if object.ends_with('{') { "" } else { "," };
     // Writing into a string cannot fail.

@@ -1,5 +1,6 @@
-//! Model names: from the name in a request to the deployments that serve it, and back in the listings.
+//! From the name of a model to the deployments that may serve it, and the lists of those names.
 
 pub mod groups;
 pub mod listing;
+pub mod pool;
 pub mod wildcard;

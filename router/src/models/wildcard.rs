@@ -1,10 +1,13 @@
-//! Which of several patterns goes first, and the model that a deployment is asked for by what their stars caught.
+//! The precedence of wildcards, and how their captures fill a deployment's model.
 
 use llm_balancer_config::Wildcard;
 
-/// Orders patterns from the most to the least specific: by the length of LiteLLM's regular expression, then by
-/// the number of its metacharacters (BEHAVIOUR 2.3).
-pub fn specificity(wildcard: &Wildcard) -> (usize, usize) {
+/// The length of LiteLLM's regular expression for a wildcard, then the number of its
+/// metacharacters.
+pub type Specificity = (usize, usize);
+
+/// Of several wildcards that match, the one with the greatest value wins (BEHAVIOUR 2.3).
+pub fn specificity(wildcard: &Wildcard) -> Specificity {
     let pieces = wildcard.pieces();
     let stars = pieces.len().saturating_sub(1);
     let escaped: usize = pieces.iter().map(|piece| escaped_length(piece)).sum();
@@ -14,18 +17,19 @@ pub fn specificity(wildcard: &Wildcard) -> (usize, usize) {
     (length, stars.saturating_mul(3).saturating_add(escaped.saturating_sub(literal)))
 }
 
-/// The model that a deployment is asked for: each star of its own model replaced by what the pattern's caught. A model
-/// without stars is used as it is; one with fewer stars than were caught gives way to the name as asked for.
-pub fn fill(model: &str, captures: &[String], asked: &str) -> String {
+/// The model to request from a deployment: each star of the deployment's model is replaced by a
+/// capture. A model without stars stays as it is; one with fewer stars than there are captures is
+/// replaced by the requested name.
+pub fn fill(model: &str, captures: &[String], requested: &str) -> String {
     let stars = model.matches('*').count();
     if stars == 0 {
         return model.to_owned();
     }
     if stars < captures.len() {
-        return asked.to_owned();
+        return requested.to_owned();
     }
     let mut caught = captures.iter();
-    let mut filled = String::with_capacity(model.len().saturating_add(asked.len()));
+    let mut filled = String::with_capacity(model.len().saturating_add(requested.len()));
     for character in model.chars() {
         match (character, caught.as_slice().is_empty()) {
             ('*', false) => filled.push_str(caught.next().map_or("", String::as_str)),
@@ -35,7 +39,7 @@ pub fn fill(model: &str, captures: &[String], asked: &str) -> String {
     filled
 }
 
-/// The length of Python's `re.escape`: a backslash before each character that means something.
+/// The length of Python's `re.escape`, which puts a backslash before each special character.
 fn escaped_length(text: &str) -> usize {
     const SPECIAL: &str = "()[]{}?*+-|^$\\.&~# \t\n\r\u{b}\u{c}";
     text.chars().map(|character| if SPECIAL.contains(character) { 2 } else { 1 }).sum()

@@ -1,9 +1,17 @@
 //! A client's request: what it asks for, what it may ask of the router, and how it is refused.
 
-pub mod drop_path;
-pub mod model_name;
-pub mod overrides;
-pub mod parse;
-pub mod prompt_tokens;
-pub mod refusal;
-pub mod token_estimate;
+mod fallbacks_param;
+pub(crate) mod mock;
+pub(crate) mod model_name;
+mod numbers;
+pub(crate) mod overrides;
+pub(crate) mod parse;
+pub(crate) mod prompt_tokens;
+pub(crate) mod refusal;
+pub(crate) mod reserved_params;
+pub(crate) mod routing_params;
+pub(crate) mod tags_param;
+pub(crate) mod token_estimate;
+
+pub use parse::Request;
+pub use refusal::Refusal;

@@ -1,12 +1,14 @@
-//! Names of models that clients send: each goes into response headers, forms and labels, so all of them pass one check.
+//! The one check of names of models that clients send: each goes into response headers, forms and
+//! labels.
 
-/// Bytes of a name, at most: as in the configuration. An echo in a header has to leave room for the others.
+/// Bytes of a name at most, as in the configuration. A response header repeats the name, and must
+/// leave room for others.
 const MAX_NAME: usize = 1024;
 
-/// What a name must be.
+/// What a name must be, for the message.
 pub const MUST_BE: &str = "a string of at most 1,024 bytes without control characters";
 
-/// Whether a name can be sent back in a header, and on in a form.
+/// Whether a name can be sent in a header and in a form.
 pub fn is_sendable(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME && !name.contains(char::is_control)
 }

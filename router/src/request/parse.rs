@@ -1,65 +1,54 @@
-//! What a request asks for: parsed from its path, its headers and the top level of its body.
+//! Reads a request for a model: its path and query, its headers, and the top level of its body.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use crate::http::headers::Headers;
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
-use crate::request::model_name as names;
-use crate::request::overrides::{self, AllowedParams, RoutingParams, count, seconds};
-use crate::request::refusal::Refusal;
-use crate::upstream::stream_options;
+use crate::request::model_name;
+use crate::request::overrides::RequestOverrides;
+use crate::request::refusal::{Refusal, Unresolved};
+use crate::request::routing_params::{AllowedParams, RoutingParams};
+use crate::request::tags_param::header_tags;
 
-/// A request for a model whose body is still to come.
+/// A request for a model, without its body.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The route it came in by.
+    /// The route that it was sent to.
     pub route: ModelRoute,
-    /// The model that path or query name; goes before the body's.
+    /// The model in the path or the query; goes before the one in the body.
     pub addressed_model: Option<String>,
-    /// content-type; a form cannot be read without it.
+    /// content-type, which has the boundary of a form.
     pub content_type: String,
-    /// accept, which reaches the provider.
+    /// accept, which the provider gets.
     pub accept: Option<String>,
-    /// What the headers ask of the router.
-    pub asked: RequestOverrides,
-    /// `x-litellm-tags`, where tags are filtered by.
+    /// What the headers set.
+    pub overrides: RequestOverrides,
+    /// `x-litellm-tags`, if deployments are filtered by tags.
     pub tags: Vec<String>,
-    /// What the operator lets it ask for.
-    pub permitted: AllowedParams,
-    /// The client wants to know who could have served it, and may.
+    /// What the configuration lets a request set.
+    pub allowed: AllowedParams,
+    /// Whether the answer explains how the deployment was selected.
     pub explain: bool,
-    /// Client headers that reach the provider: none, unless the operator says so.
+    /// Headers of the client that the provider gets: none, unless the configuration allows it.
     pub forwarded: Vec<(String, String)>,
 }
 
-/// What a client may ask of the router, by header or in the body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestOverrides {
-    /// `num_retries`, `x-litellm-num-retries`
-    pub num_retries: Option<u32>,
-    /// `timeout`, `request_timeout`, `x-litellm-timeout`; seconds
-    pub timeout: Option<Duration>,
-    /// `stream_timeout`, `x-litellm-stream-timeout`; seconds
-    pub stream_timeout: Option<Duration>,
-}
-
-/// A request as a whole.
+/// A request with its body.
 #[derive(Debug)]
 pub struct ParsedRequest<'a> {
-    /// The body, told apart.
+    /// The body.
     pub payload: Payload<'a>,
-    /// The model as the client names it.
+    /// The model, as the client named it.
     pub model: Cow<'a, str>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// `stream_options: {include_usage: true}`: the client wants to know what a stream took.
+    /// `stream_options: {include_usage: true}`: the client wants the usage of a stream.
     pub asks_usage: bool,
-    /// From the body where it says so, else from the headers.
-    pub asked: RequestOverrides,
-    /// What it routing about fallbacks, tags and mock errors.
+    /// Retries and time limits, from the body, else from the headers.
+    pub overrides: RequestOverrides,
+    /// Fallbacks, tags and mock errors.
     pub routing: RoutingParams,
 }
 
@@ -73,7 +62,7 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// The content-type header to send: what the provider reads is what was read here.
+    /// The content-type to send to the provider.
     pub fn content_type(&self) -> Cow<'static, str> {
         match self {
             Self::Json(_) => Cow::Borrowed("application/json"),
@@ -86,25 +75,25 @@ impl Request {
     /// Reads the headers of a request for a model.
     ///
     /// # Errors
-    /// A [`Refusal`] for a header that cannot be read, or a compressed body.
+    /// A [`Refusal`] for a header with an invalid value, and for a compressed body.
     pub fn new(
         route: ModelRoute,
         path_model: Option<&str>,
         query: &str,
         headers: &Headers,
-        permitted: AllowedParams,
+        allowed: AllowedParams,
     ) -> Result<Self, Refusal> {
         let mut request = Self {
             route,
             addressed_model: path_model.map(str::to_owned).or_else(|| {
-                // Most requests have no query at all.
+                // Most requests have no query.
                 (!query.is_empty()).then(|| query_value(query, "model").map(Cow::into_owned)).flatten()
             }),
             content_type: String::new(),
             accept: None,
-            asked: RequestOverrides::default(),
+            overrides: RequestOverrides::default(),
             tags: Vec::new(),
-            permitted,
+            allowed,
             explain: false,
             forwarded: Vec::new(),
         };
@@ -115,37 +104,35 @@ impl Request {
                 "content-encoding" if !value.is_empty() && !value.eq_ignore_ascii_case("identity") => {
                     return Err(Refusal::Encoded(value.to_owned()));
                 }
-                "x-litellm-num-retries" => request.asked.num_retries = Some(count(name, value)?),
-                "x-litellm-timeout" => request.asked.timeout = seconds(name, value)?,
-                "x-litellm-stream-timeout" => request.asked.stream_timeout = seconds(name, value)?,
-                "x-litellm-tags" if permitted.tags => overrides::header_tags(&mut request.tags, value)?,
-                _ if permitted.forwarding && is_forwarded(name) => {
+                "x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, value)?,
+                _ if allowed.forwarding && is_forwarded(name) => {
                     request.forwarded.push((name.to_owned(), value.to_owned()));
                 }
-                _ => {}
+                _ => request.overrides.read_header(name, value)?,
             }
         }
         Ok(request)
     }
 
-    /// Reads the body, all of it.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// A [`Refusal`] where the body is not what the route needs, or names no model.
+    /// A [`Refusal`] if the body is not what the route needs, or names no model.
     pub fn parsed<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         match self.body_kind() {
-            BodyKind::Json => self.json_facts(body),
-            BodyKind::Multipart => self.form_facts(body),
+            BodyKind::Json => self.parsed_json(body),
+            BodyKind::Multipart => self.parsed_form(body),
         }
     }
 
-    /// What its body is. Routes that take files as a form take JSON as well, with addresses in place of the files.
+    /// The kind of the body. Routes that take files as a form also take JSON, with addresses in
+    /// place of the files.
     pub fn body_kind(&self) -> BodyKind {
         let kind = self.content_type.split(';').next().unwrap_or_default().trim();
         if kind.eq_ignore_ascii_case("application/json") { BodyKind::Json } else { self.route.body }
     }
 
-    fn json_facts<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
+    fn parsed_json<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         if body.is_empty() {
             return Err(Refusal::NoBody);
         }
@@ -171,16 +158,16 @@ impl Request {
         };
         let value = |name: &str| object.present(name);
         Ok(ParsedRequest {
-            asked: self.asked.overridden(value)?,
+            overrides: self.overrides.with_body(value)?,
             stream,
-            asks_usage: stream && object.present("stream_options").is_some_and(stream_options::include_usage),
+            asks_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
             routing: self.routing(object.members().iter().map(|member| (&*member.key, member.value)))?,
             model: self.named(model)?,
             payload: Payload::Json(object),
         })
     }
 
-    fn form_facts<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
+    fn parsed_form<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         let form = Form::parse(&self.content_type, body).map_err(Refusal::NotAForm)?;
         let model = match (&self.addressed_model, form.field("model")) {
             (Some(model), _) => model.as_str(),
@@ -188,8 +175,8 @@ impl Request {
             (None, None) => return Err(self.unnamed(None)),
         };
         Ok(ParsedRequest {
-            asked: self.asked.overridden(|name| form.field(name))?,
-            // Python writes True, and providers read it.
+            overrides: self.overrides.with_body(|name| form.field(name))?,
+            // Python writes True, which providers accept.
             stream: form
                 .field("stream")
                 .is_some_and(|stream| stream.eq_ignore_ascii_case("true") || stream == "1"),
@@ -204,41 +191,29 @@ impl Request {
         &self,
         members: impl Iterator<Item = (&'k str, &'a str)>,
     ) -> Result<RoutingParams, Refusal> {
-        RoutingParams::read(members, &self.tags, self.permitted, self.route.keeps_metadata)
+        RoutingParams::read(members, &self.tags, self.allowed, self.route.keeps_metadata)
     }
 
     fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {
         match model {
             model if model.is_empty() => Err(self.unnamed(Some(String::new()))),
-            model if names::is_sendable(&model) => Ok(model),
-            _ => Err(Refusal::Parameter("model".to_owned(), names::MUST_BE)),
+            model if model_name::is_sendable(&model) => Ok(model),
+            _ => Err(Refusal::Parameter("model".to_owned(), model_name::MUST_BE)),
         }
     }
 
     fn unnamed(&self, model: Option<String>) -> Refusal {
-        Refusal::Unresolved(model, crate::models::groups::Unresolved::Unknown, self.route.suffix)
+        Refusal::Unresolved(model, Unresolved::Unknown, self.route.suffix)
     }
 }
 
-impl RequestOverrides {
-    /// The body's routing go before the headers'.
-    fn overridden<'a>(mut self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
-        if let Some(text) = value("num_retries") {
-            self.num_retries = Some(count("num_retries", text)?);
-        }
-        for name in ["request_timeout", "timeout"] {
-            if let Some(text) = value(name) {
-                self.timeout = seconds(name, text)?;
-            }
-        }
-        if let Some(text) = value("stream_timeout") {
-            self.stream_timeout = seconds("stream_timeout", text)?;
-        }
-        Ok(self)
-    }
+/// Whether `stream_options` hold `include_usage: true`.
+fn asks_for_usage(options: &str) -> bool {
+    Object::parse(options.as_bytes()).is_ok_and(|options| options.is_true("include_usage"))
 }
 
-/// LiteLLM's `forward_client_headers_to_llm_api`: custom headers, but neither the SDK's own nor anybody's controls.
+/// Whether LiteLLM's `forward_client_headers_to_llm_api` covers a header: a custom one, but none of
+/// an SDK, a proxy or this product.
 fn is_forwarded(name: &str) -> bool {
     const NOT: [&str; 6] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-", "x-api-key"];
     name.starts_with("x-") && name != "x-request-id" && !NOT.iter().any(|prefix| name.starts_with(prefix))
@@ -246,14 +221,16 @@ fn is_forwarded(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::http::route::Route;
 
     fn request(path: &str, headers: &[(&str, &str)]) -> Result<Request, Refusal> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let Route::Model(route, model) = Route::parse(path) else { panic!("{path} is no model route") };
-        let permitted = AllowedParams { tags: true, ..AllowedParams::default() };
-        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), permitted)
+        let allowed = AllowedParams { tags: true, ..AllowedParams::default() };
+        Request::new(route, model.as_deref(), query, &headers.iter().copied().collect(), allowed)
     }
 
     fn chat() -> Request {
@@ -266,8 +243,8 @@ mod tests {
         let chat = chat();
         let parsed = chat.parsed(br#"{"model":"g","messages":[],"num_retries":5.0,"stream":true}"#).unwrap();
         assert_eq!(parsed.model, "g");
-        assert_eq!(parsed.asked.num_retries, Some(5));
-        assert_eq!(parsed.asked.timeout, Some(Duration::from_millis(500)));
+        assert_eq!(parsed.overrides.num_retries, Some(5));
+        assert_eq!(parsed.overrides.timeout, Some(Duration::from_millis(500)));
         assert!(parsed.stream);
     }
 
@@ -283,7 +260,7 @@ mod tests {
     fn what_is_wrong_with_a_body_is_said() {
         let unnamed = |model: Option<&str>| {
             let model = model.map(str::to_owned);
-            Refusal::Unresolved(model, crate::models::groups::Unresolved::Unknown, "/chat/completions")
+            Refusal::Unresolved(model, Unresolved::Unknown, "/chat/completions")
         };
         for (body, expected) in [
             ("", Refusal::NoBody),
@@ -295,7 +272,7 @@ mod tests {
             (r#"{"messages":[],"model":4}"#, Refusal::ModelNotAString),
             (
                 r#"{"messages":[],"model":"g\r\nx-llm-retry: 1"}"#,
-                Refusal::Parameter("model".into(), names::MUST_BE),
+                Refusal::Parameter("model".into(), model_name::MUST_BE),
             ),
             (
                 r#"{"messages":[],"model":"g","num_retries":"many"}"#,
@@ -336,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_come_by_header_by_json_and_by_form() {
+    fn routing_parameters_are_read_from_headers_json_and_forms() {
         let json = request("/embeddings", &[("x-litellm-tags", "a, b")]).unwrap();
         let parsed =
             json.parsed(br#"{"model":"g","input":"","tags":["c"],"disable_fallbacks":true}"#).unwrap();

@@ -1,61 +1,35 @@
-//! The closed list of answers that we give ourselves, each in OpenAI's error shape with LiteLLM's status and words.
+//! The closed list of errors that the router answers with, each with LiteLLM's status and words.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::json::quoted;
+use crate::http::auth::Unauthorized;
 use crate::http::multipart::InvalidForm;
+use crate::http::reply::{Reply, error_type};
 use crate::http::retry_after::whole_seconds;
-use crate::models::groups::Unresolved;
-use crate::request::overrides::Mock;
+use crate::request::mock::Mock;
 
-/// An answer to the client that no provider gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Where it is not JSON: the words of a provider, told later.
-    pub content_type: Option<String>,
-    /// Besides content-type.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON text, if nothing else is said.
-    pub body: String,
-}
-
-impl Reply {
-    /// A JSON answer with status 200.
-    pub fn ok(body: String) -> Self {
-        Self { status: 200, content_type: None, headers: Vec::new(), body }
-    }
-
-    /// Sets headers, in place of those that it has under their names.
-    pub fn replace_headers(&mut self, headers: Vec<(&'static str, String)>) {
-        self.headers.retain(|(name, _)| !headers.iter().any(|(new, _)| new == name));
-        self.headers.extend(headers);
-    }
-}
-
-/// A group of which nobody may serve, and when that ends.
+/// A group without a deployment that may serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unavailable {
-    /// As the client named it.
+    /// The group, as the client named it.
     pub model: String,
-    /// How long until the first of them may serve again, as far as that is known.
+    /// Time until the first of its deployments may serve again, as far as that is known.
     pub wait: Duration,
-    /// All of them sit out; otherwise some have no room left.
+    /// Whether all of them cool down; otherwise some are at a limit.
     pub all_cooling: bool,
-    /// Those that sit out.
+    /// The ids of those that cool down.
     pub cooling: Vec<Arc<str>>,
 }
 
 impl Unavailable {
-    /// Seconds after which it is worth another try.
+    /// Whole seconds until a retry may succeed; at least 1.
     fn seconds(&self) -> u64 {
         whole_seconds(self.wait).max(1)
     }
 
-    /// LiteLLM's words (BEHAVIOUR 5.5), with the time that is left and the ids of this group alone.
+    /// LiteLLM's words (BEHAVIOUR 5.5), with the remaining time and the ids of this group alone.
     fn message(&self) -> String {
         let reason = match self.all_cooling {
             true => "All deployments for selected model are in cooldown.",
@@ -71,28 +45,41 @@ impl Unavailable {
     }
 }
 
-/// Ids in a message, at most.
+/// Ids in a message at most.
 const MOST_IDS: usize = 20;
+
+/// Why a model's name leads to no deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// Nothing has that name, and there is no wildcard.
+    Unknown,
+    /// There are wildcards, and none matches.
+    NoMatch,
+    /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open:
+    /// no provider has a model with a star in its name.
+    Pattern,
+    /// Every deployment behind the name was left out of the configuration, because it cannot be
+    /// served.
+    Skipped,
+}
 
 /// Why a request is not served. Statuses and messages: BEHAVIOUR 2.4, 5.5 and 9.5.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No key was sent.
-    NoKey,
-    /// Another key than the master key.
-    WrongKey,
+    /// No master key.
+    Unauthorized(Unauthorized),
     /// A path that is not served.
     NoSuchRoute {
         /// Method and path.
         asked: String,
         /// Scheme and host under which the client reaches this server.
         origin: String,
-        /// The route that was probably meant.
+        /// The route that the client probably meant.
         meant: Option<&'static str>,
     },
     /// A request for a WebSocket.
     Upgrade,
-    /// A served path with another method; the one that it has.
+    /// A served path with another method than this one, which it needs.
     WrongMethod(&'static str),
     /// `GET /v1/models/{id}` for a name that is not listed.
     NoSuchModel(String),
@@ -100,55 +87,57 @@ pub enum Refusal {
     TooLarge(u64),
     /// A compressed body that the edge did not unpack.
     Encoded(String),
-    /// A body that is not JSON; with the parser's words.
+    /// A body that is not JSON, and the parser's message.
     Malformed(String),
-    /// JSON, but no object.
+    /// JSON that is not an object.
     NotAnObject,
-    /// Not multipart/form-data, cut off, or with a part that readers could read differently.
+    /// A body that is not multipart/form-data, is cut off, or has a part that two parsers may read
+    /// differently.
     NotAForm(InvalidForm),
     /// A request without a body.
     NoBody,
-    /// `model` is a number, a list, ..
+    /// `model` is a number, a list, and so on.
     ModelNotAString,
-    /// Nothing answers to the model's name, as far as it was given.
+    /// The model's name, if the request has one, leads to no deployment; and the route.
     Unresolved(Option<String>, Unresolved, &'static str),
-    /// The model is in the file, and nothing of it can be served; why.
+    /// The model is in the configuration, but none of its deployments can be served, for this
+    /// reason.
     Skipped(String, String),
-    /// The provider of every deployment of this model shortfall this route; one of them, and its provider.
+    /// No provider of the model's deployments has the route.
     NotServed {
-        /// As the client named it.
+        /// The model, as the client named it.
         model: String,
         /// The route.
         route: &'static str,
-        /// A deployment's id and provider.
+        /// The id and the provider of the first deployment.
         deployment: (Arc<str>, String),
     },
-    /// A parameter of the wrong kind; what it should be.
+    /// A parameter with an invalid value, and what it must be.
     Parameter(String, &'static str),
-    /// `mock_testing_*` where they are switched off.
+    /// `mock_testing_*` without permission by the configuration.
     MockTestingOff(String),
-    /// A mock error, for this model, without a retry or a fallback that could serve.
+    /// A mock error for this model, after which no retry or fallback serves the request.
     Mock(Mock, String),
-    /// No deployment of the group admits what the request is tagged with.
+    /// The request's tags admit no deployment of the group.
     Tags {
         /// The group.
         model: String,
-        /// What it is tagged with.
+        /// The request's tags.
         tags: Vec<String>,
     },
-    /// NoDeployment of the group may serve.
+    /// No deployment of the group may serve.
     Unavailable(Unavailable),
     /// No deployment could be reached.
     NoConnection,
     /// The provider answered with a redirect of this status, to this place.
     Redirected(u16, Option<String>),
-    /// The provider answered with something that is no answer, and says nothing that could be passed on.
+    /// The provider's answer is invalid, and has no error that the client could get.
     NoAnswer {
-        /// What the client gets.
+        /// The status for the client.
         status: u16,
-        /// What the provider gave.
+        /// The provider's status.
         provider_status: u16,
-        /// What its body was.
+        /// What was wrong with its body.
         body: &'static str,
     },
     /// The provider did not answer in this time.
@@ -160,9 +149,12 @@ impl Refusal {
     fn parts(&self) -> (u16, &'static str, Option<&str>, String) {
         const INVALID: &str = "invalid_request_error";
         match self {
-            Self::NoKey => (401, "auth_error", None, "Authentication Error, No api key passed in.".into()),
-            Self::WrongKey => {
-                (401, "auth_error", None, "Authentication Error, Invalid api key passed in.".into())
+            Self::Unauthorized(why) => {
+                let why = match why {
+                    Unauthorized::NoKey => "No api key passed in.",
+                    Unauthorized::WrongKey => "Invalid api key passed in.",
+                };
+                (401, "auth_error", None, format!("Authentication Error, {why}"))
             }
             Self::NoSuchRoute { asked, origin, meant } => {
                 (404, INVALID, None, not_found(shown(asked), shown(origin), *meant))
@@ -269,10 +261,10 @@ impl Refusal {
         }
     }
 
-    /// The same in one word, for metrics and logs.
+    /// The reason in metrics and logs.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NoKey | Self::WrongKey => "unauthorized",
+            Self::Unauthorized(_) => "unauthorized",
             Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade | Self::NotServed { .. } => {
                 "unsupported_route"
             }
@@ -292,38 +284,22 @@ impl Refusal {
         }
     }
 
-    /// The answer that says so.
+    /// The answer to the client.
     pub fn reply(&self) -> Reply {
         let (status, kind, param, message) = self.parts();
-        let param = param.map_or_else(|| "null".to_owned(), quoted);
-        let message = quoted(&message);
-        let body = format!(
-            r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{status}"}}}}"#
-        );
+        let reply = Reply::error(status, kind, param, &message);
         let headers = match self {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
-            // A mock of a rate limit that has no end.
             Self::Mock(Mock::RateLimit, _) => vec![("retry-after", "1".to_owned())],
-            Self::NoKey | Self::WrongKey => vec![("www-authenticate", "Bearer".to_owned())],
+            Self::Unauthorized(_) => vec![("www-authenticate", "Bearer".to_owned())],
             _ => Vec::new(),
         };
-        Reply { status, content_type: None, headers, body }
+        Reply { headers, ..reply }
     }
 }
 
-/// OpenAI's type of an error with this status.
-pub fn error_type(status: u16) -> &'static str {
-    match status {
-        401 => "auth_error",
-        408 | 504 => "timeout_error",
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        _ => "internal_server_error",
-    }
-}
-
-/// A name that was sent is shown up to here, in characters: enough to recognise it.
+/// Characters of a client's text in a message at most: enough to recognise it.
 const SHOWN: usize = 200;
 
 fn shown(name: &str) -> Cow<'_, str> {
@@ -361,13 +337,13 @@ fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Failure;
 
     #[test]
-    fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
-        let reply = Refusal::NoKey.reply();
+    fn a_request_without_the_key_gets_openais_error() {
+        let reply = Refusal::Unauthorized(Unauthorized::NoKey).reply();
         let expected = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":null,"code":"401"}}"#;
         assert_eq!((reply.status, reply.body.as_str()), (401, expected));
+        assert_eq!(reply.headers, [("www-authenticate", "Bearer".to_owned())]);
     }
 
     #[test]
@@ -378,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_admit_nobody_are_named_up_to_a_length() {
+    fn tags_that_admit_no_deployment_are_named_up_to_a_length() {
         let refusal = |tags: &[&str]| Refusal::Tags {
             model: "g".into(),
             tags: tags.iter().map(|&tag| tag.into()).collect(),
@@ -390,16 +366,6 @@ mod tests {
         assert!(reply.body.contains(expected), "{}", reply.body);
         let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply();
         assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
-    }
-
-    #[test]
-    fn a_mock_error_has_the_status_of_the_true_one() {
-        for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
-            let reply = Refusal::Mock(mock, "g".into()).reply();
-            assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
-            let Failure::Provider { status, .. } = mock.fault().failure else { panic!("{mock:?}") };
-            assert_eq!(reply.status, status, "{mock:?}");
-        }
     }
 
     #[test]

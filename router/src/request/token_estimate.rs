@@ -1,5 +1,5 @@
-//! What a request is going to take of a deployment's tokens, guessed before anybody counts them: limits reserve it, and
-//! the answer's own `usage` puts it right.
+//! The tokens that a request is expected to take. Limits reserve them, and the `usage` of the
+//! answer corrects them.
 
 use llm_balancer_config::Deployment;
 
@@ -7,9 +7,9 @@ use crate::http::json::uint;
 use crate::http::multipart::Form;
 use crate::http::route::ModelRoute;
 use crate::request::parse::{ParsedRequest, Payload};
-use crate::request::prompt_tokens::Count;
+use crate::request::prompt_tokens::{TokenCount, add_audio, add_image, add_prompt};
 
-/// Where a prompt is, by route.
+/// Members that hold a prompt, of all routes.
 const PROMPTS: [&str; 10] = [
     "messages",
     "prompt",
@@ -23,24 +23,24 @@ const PROMPTS: [&str; 10] = [
     "images",
 ];
 
-/// What models are shown as JSON text.
+/// Members that models read as JSON text.
 const SCHEMAS: [&str; 4] = ["tools", "functions", "response_format", "text"];
 
-/// Limits of an answer's length. A negative one, which some clients send for no limit, is none.
+/// Members that limit an answer's length. A negative value, which some clients send for no limit,
+/// is none.
 const LENGTHS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 
-/// How many answers a request asks for.
+/// Members that set the number of answers.
 const ANSWERS: [&str; 2] = ["n", "best_of"];
 
-/// What a request is expected to take, as far as that does not depend on the deployment. See
-/// [`Snapshot::need`](crate::state::snapshot::Snapshot::need) for the rest.
+/// The expected tokens of a request, as far as they do not depend on the deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Estimate {
-    /// Tokens of what the client sent.
+pub struct TokenEstimate {
+    /// Tokens of the prompt.
     pub prompt: u64,
-    /// Of each answer at most.
+    /// Tokens of each answer at most.
     pub lengths: Lengths,
-    /// Answers that are wanted; 0 where answers take no completion tokens.
+    /// Number of answers; 0 for routes whose answers take no completion tokens.
     pub answers: u64,
 }
 
@@ -58,13 +58,13 @@ impl Default for Lengths {
 }
 
 impl Lengths {
-    /// Limits by their names, as JSON.
+    /// Reads the limits. `value` returns a member by its name, as JSON.
     fn read<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Self {
         let length = |name| value(name).and_then(uint);
         Self(LENGTHS.map(|name| length(name).map_or(NONE, |length| u32::try_from(length).unwrap_or(NONE))))
     }
 
-    /// The limits that a deployment sets where the client sets none.
+    /// The limits that a deployment sets if the client sets none.
     pub fn of(deployment: &Deployment) -> Self {
         Self::read(|name| {
             let member = deployment.defaults.iter().find(|member| member.key == name)?;
@@ -72,7 +72,7 @@ impl Lengths {
         })
     }
 
-    /// Each limit, or where there is none the default's.
+    /// Each limit, or the default for it.
     pub fn or(self, defaults: &Self) -> Self {
         let [first, second, third] = self.0;
         let [a, b, c] = defaults.0;
@@ -80,14 +80,15 @@ impl Lengths {
         Self([or(first, a), or(second, b), or(third, c)])
     }
 
-    /// The limit that counts: of several the longest, since providers do not agree on which of them they obey.
+    /// The limit that counts: of several the longest, because providers differ in which one they
+    /// obey.
     pub fn longest(&self) -> Option<u64> {
         self.0.iter().filter(|length| **length != NONE).max().map(|length| u64::from(*length))
     }
 }
 
-impl Estimate {
-    /// Reads it off a request.
+impl TokenEstimate {
+    /// Estimates a request.
     pub fn of(parsed: &ParsedRequest<'_>, route: ModelRoute) -> Self {
         match &parsed.payload {
             Payload::Json(object) => {
@@ -104,7 +105,7 @@ impl Estimate {
     }
 }
 
-/// Whether a route's answers take tokens by their length.
+/// Whether a route's answers take completion tokens.
 fn completes(route: ModelRoute) -> bool {
     matches!(route.suffix, "/chat/completions" | "/completions" | "/responses")
 }
@@ -114,21 +115,21 @@ fn answers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {
 }
 
 fn prompt<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {
-    let mut count = Count::default();
-    PROMPTS.iter().filter_map(|name| value(name)).for_each(|json| count.add_prompt(json));
+    let mut count = TokenCount::default();
+    PROMPTS.iter().filter_map(|name| value(name)).for_each(|json| add_prompt(&mut count, json));
     SCHEMAS.iter().filter_map(|name| value(name)).for_each(|json| count.add_text(json));
     count.total()
 }
 
-/// The text of a form counts as text, and its files as what the route takes.
+/// The text of a form counts as text, and its files as recordings or images, by route.
 fn form_prompt(form: &Form<'_>, route: ModelRoute) -> u64 {
-    let mut count = Count::default();
+    let mut count = TokenCount::default();
     PROMPTS.iter().filter_map(|name| form.field(name)).for_each(|text| count.add_text(text));
     for bytes in form.files() {
         if route.suffix.starts_with("/audio/") {
-            count.add_audio(bytes);
+            add_audio(&mut count, bytes);
         } else {
-            count.add_image();
+            add_image(&mut count);
         }
     }
     count.total()
@@ -141,16 +142,16 @@ mod tests {
     use crate::http::route::Route;
     use crate::request::parse::Request;
 
-    fn estimate(path: &str, kind: &str, body: &str) -> Estimate {
+    fn estimate(path: &str, kind: &str, body: &str) -> TokenEstimate {
         let Route::Model(route, _) = Route::parse(path) else { panic!("{path}") };
         let headers: Headers = [("content-type", kind)].into_iter().collect();
         let request =
-            Request::new(route, None, "", &headers, crate::request::overrides::AllowedParams::default())
+            Request::new(route, None, "", &headers, crate::request::routing_params::AllowedParams::default())
                 .unwrap();
-        Estimate::of(&request.parsed(body.as_bytes()).unwrap(), route)
+        TokenEstimate::of(&request.parsed(body.as_bytes()).unwrap(), route)
     }
 
-    fn chat(members: &str) -> Estimate {
+    fn chat(members: &str) -> TokenEstimate {
         estimate("/chat/completions", "", &format!(r#"{{"model":"g","messages":["12345"]{members}}}"#))
     }
 
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_limits_the_longest_counts_for_each_answer_that_is_wanted() {
+    fn of_several_limits_the_longest_counts_for_each_answer() {
         for (members, length, answers) in [
             ("", None, 1),
             (r#","n":2"#, None, 2),
@@ -260,7 +261,7 @@ mod tests {
             ("/images/edits", String::new(), 2),
         ] {
             let estimate = estimate(path, "multipart/form-data; boundary=X", &form(&files));
-            assert_eq!(estimate, Estimate { prompt, ..Estimate::default() }, "{path}");
+            assert_eq!(estimate, TokenEstimate { prompt, ..TokenEstimate::default() }, "{path}");
         }
     }
 

@@ -14,8 +14,8 @@ use crate::failure::fallback::FailedGroup;
 use crate::failure::{
     Added, AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify, retry,
 };
+use crate::http::reply::Reply;
 use crate::outcome::Failure;
-use crate::request::refusal::Reply;
 use crate::state::latency;
 use crate::state::store::Moment;
 use crate::telemetry::access_log::AccessLogEntry;
@@ -205,10 +205,7 @@ impl<'a> FailedAttempt<'a> {
             None => Some(local_reply::of_provider(&failure, self.response)),
         };
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
-        let entry = AccessLogEntry {
-            selection: Some(self.attempt.selection),
-            ..AccessLogEntry::new(self.retry_state, self.error.outcome(), status)
-        };
+        let entry = AccessLogEntry::new(self.retry_state, self.error.outcome(), status);
         match reply {
             None => Verdict::Relay(headers, Box::new(entry)),
             Some(mut reply) => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::attempt::{Attempt, RetryState};
 use crate::http::headers::Headers;
 use crate::http::rewritten_body::RewrittenBody;
+use crate::http::reply::Reply;
 use crate::request::parse::Request;
-use crate::request::refusal::Reply;
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::upstream::usage::Usage;
 

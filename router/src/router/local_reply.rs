@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{ErrorResponse, Router, response_headers};
 use crate::attempt::RetryState;
+use crate::http::reply::Reply;
 use crate::http::retry_after::whole_seconds;
 use crate::outcome::Failure;
 use crate::request::parse::ParsedRequest;
-use crate::request::refusal::{Refusal, Reply, Unavailable};
-use crate::request::token_estimate::Estimate;
+use crate::request::refusal::{Refusal, Unavailable};
+use crate::request::token_estimate::TokenEstimate;
 use crate::select::NoDeployment;
 use crate::state::eligibility::Excluded;
 use crate::telemetry::explain;
@@ -17,7 +18,7 @@ use crate::telemetry::explain;
 pub(super) fn no_deployment(
     router: &Router,
     parsed: &ParsedRequest<'_>,
-    estimate: Estimate,
+    estimate: TokenEstimate,
     none: NoDeployment,
     now: Duration,
 ) -> Refusal {
@@ -47,7 +48,12 @@ pub(super) fn no_deployment(
 
 /// The end of the minute, if all instances together have used up a deployment's limit: no lease is
 /// to be had before.
-fn end_of_used_up(router: &Router, index: usize, estimate: &Estimate, now: Duration) -> Option<Duration> {
+fn end_of_used_up(
+    router: &Router,
+    index: usize,
+    estimate: &TokenEstimate,
+    now: Duration,
+) -> Option<Duration> {
     let states = router.states.borrow();
     let tokens = states.tokens(index, estimate, true);
     let (record, limits) = states.record(index)?;

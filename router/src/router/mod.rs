@@ -29,11 +29,12 @@ use crate::failure::retry::{self, Allowance};
 use crate::failure::usage_refusals::UsageRefusals;
 use crate::fleet::{self, Call, CallResult, FleetClient, FleetSettings};
 use crate::http::headers::Headers;
-use crate::models::groups::{self, Groups};
+use crate::models::groups::Groups;
+use crate::models::pool;
 use crate::outcome::{Failure, Outcome};
 use crate::request::parse::Request;
 use crate::select::SelectionContext;
-use crate::select::shortlist::Shortlists;
+use crate::select::Shortlists;
 use crate::state::cooldown::CooldownChange;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::group_limits::RateLimits;
@@ -71,7 +72,7 @@ impl Router {
     /// Prepares a configuration for a worker, whose VM has this number.
     pub fn new(config: Config, vm: u32) -> Self {
         let groups = Groups::new(&config);
-        let strategy = |deployment: &Deployment| groups::strategy(&config, &deployment.group).0;
+        let strategy = |deployment: &Deployment| pool::strategy(&config, &deployment.group).0;
         Self {
             states: RefCell::new(DeploymentStates::new(&config, vm, &strategy)),
             groups,
@@ -113,13 +114,14 @@ impl Router {
     }
 
     /// Registers the configuration with the gauges, before there is traffic: `number` is its own,
-    /// if configurations are numbered, and `own` tells this worker from others. Returns the
+    /// if configurations are numbered, and `own` identifies this worker. Returns the
     /// configuration's generation.
     pub fn announce(&self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         self.gauges.borrow_mut().open(number, fingerprint, own, store)
     }
 
-    /// Writes this worker's heartbeat; to be called every [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
+    /// Writes this worker's heartbeat; to be called every
+    /// [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
         self.states.borrow_mut().heartbeat(now, store);
     }
@@ -240,11 +242,12 @@ impl Router {
     /// `headers` are those of the request as the client sent it.
     pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {
         let mut metrics = self.metrics.borrow_mut();
-        if entry.outcome == Outcome::Refused || entry.started_at.is_some() {
-            metrics.request(entry.group.as_ref(), entry.outcome, entry.status);
+        let group = entry.retry_state.group();
+        if entry.outcome == Outcome::Refused || entry.retry_state.started_at.is_some() {
+            metrics.request(group, entry.outcome, entry.status);
         }
         if let Some(reason) = entry.reason {
-            metrics.refusal(entry.group.as_ref(), reason);
+            metrics.refusal(group, reason);
         }
         self.config.server.access_log.then(|| entry.line(headers, now))
     }

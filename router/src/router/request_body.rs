@@ -10,13 +10,15 @@ use llm_balancer_config::Deployment;
 use super::upstream_request::{Selected, sending};
 use super::{NeedsLease, Router, Step, local_reply, response_headers};
 use crate::attempt::{LeaseRequests, RequestedModel, RetryState, SelectionInfo};
-use crate::failure::ErrorClass;
 use crate::failure::fallback::{self, FailedGroup};
-use crate::models::groups::{Resolved, Unresolved};
-use crate::request::overrides::Mock;
+use crate::failure::{AttemptError, ErrorClass};
+use crate::http::reply::Reply;
+use crate::models::groups::Resolved;
+use crate::request::mock::Mock;
 use crate::request::parse::{ParsedRequest, Request};
-use crate::request::refusal::{Refusal, Reply};
-use crate::request::token_estimate::Estimate;
+use crate::request::refusal::Refusal;
+use crate::request::refusal::Unresolved;
+use crate::request::token_estimate::TokenEstimate;
 use crate::select::{NoDeployment, SelectionRequest, select};
 use crate::state::store::Moment;
 use crate::telemetry::access_log::AccessLogEntry;
@@ -140,8 +142,8 @@ impl GroupRequest<'_> {
         moment: &mut Moment<'_>,
     ) -> Result<GroupResult, Refusal> {
         let estimate = match self.router.groups.count_tokens() {
-            true => Estimate::of(&self.parsed, self.request.route),
-            false => Estimate::default(),
+            true => TokenEstimate::of(&self.parsed, self.request.route),
+            false => TokenEstimate::default(),
         };
         match self.select(resolved, estimate, retry_state, moment) {
             Ok(selected) => {
@@ -162,7 +164,7 @@ impl GroupRequest<'_> {
     fn select(
         &self,
         resolved: &Resolved<'_>,
-        estimate: Estimate,
+        estimate: TokenEstimate,
         retry_state: &mut RetryState,
         moment: &mut Moment<'_>,
     ) -> Result<Selected<'_>, NoDeployment> {
@@ -199,9 +201,9 @@ impl GroupRequest<'_> {
     fn mock(&self, resolved: &Resolved<'_>, retry_state: &mut RetryState) -> Option<GroupResult> {
         let mock = self.parsed.routing.mock.filter(|_| !retry_state.is_mocked)?;
         retry_state.is_mocked = true;
-        let error = mock.fault();
+        let error = AttemptError::of_mock(mock);
         if mock == Mock::RateLimit {
-            let client = self.parsed.asked.num_retries;
+            let client = self.parsed.overrides.num_retries;
             let allowance =
                 self.first_member(resolved).map(|first| self.router.allowance(first, client, Some(&error)));
             let retries = allowance.map_or(0, |allowance| allowance.retries);
@@ -220,7 +222,7 @@ impl GroupRequest<'_> {
         &self,
         none: NoDeployment,
         resolved: &Resolved<'_>,
-        estimate: Estimate,
+        estimate: TokenEstimate,
         retry_state: &mut RetryState,
         moment: &Moment<'_>,
     ) -> GroupResult {

@@ -7,13 +7,14 @@ use super::Arrival;
 use crate::attempt::RetryState;
 use crate::http::auth;
 use crate::http::headers::Headers;
+use crate::http::reply::Reply;
 use crate::http::route::{Route, merge_slashes};
 use crate::models::groups::Groups;
 use crate::models::listing;
 use crate::outcome::Outcome;
-use crate::request::overrides::AllowedParams;
 use crate::request::parse::Request;
-use crate::request::refusal::{Refusal, Reply};
+use crate::request::refusal::Refusal;
+use crate::request::routing_params::AllowedParams;
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::health;
@@ -42,12 +43,12 @@ fn arrival(
     let path = merge_slashes(path);
     let route = Route::parse(&path);
     if !route.is_public() {
-        auth::check(config.server.master_key.as_ref(), headers)?;
+        auth::check(config.server.master_key.as_ref(), headers).map_err(Refusal::Unauthorized)?;
     }
     check_method(&route, &path, headers)?;
     let Route::Model(route, model) = route else { return answered(config, groups, route, query) };
     check_length(config.server.max_body_bytes, headers)?;
-    let allowed = AllowedParams::by(config);
+    let allowed = AllowedParams::of(config);
     let mut request = Request::new(route, model.as_deref(), query, headers, allowed)?;
     request.explain = explain::is_requested(config, headers);
     // Without a body, Envoy makes no further callback for the request.
@@ -106,8 +107,7 @@ fn no_such_model(groups: &Groups, id: &str) -> Refusal {
     }
 }
 
-/// Whether a client asks for a WebSocket. The edge refuses that by itself; a gateway's own listener
-/// may let it through.
+/// Whether a client requests a WebSocket. The edge refuses that; a gateway's own listener may not.
 fn is_upgrade(method: &str, headers: &Headers) -> bool {
     // HTTP/2 has a method for it (RFC 8441), HTTP/1.1 a header.
     let protocol = headers.get(if method == "CONNECT" { ":protocol" } else { "upgrade" });

@@ -32,7 +32,6 @@ pub(super) fn on_response_end(
     router.end_attempt(&attempt, &mut retry_state, result, moment.now);
     count(router, &attempt, &summary, retry_state.started_at, moment.now);
     AccessLogEntry {
-        selection: Some(attempt.selection),
         usage: summary.usage,
         first_byte: retry_state.started_at.and_then(|start| summary.first_byte_after(start)),
         ..AccessLogEntry::new(retry_state, outcome, summary.status)
@@ -53,7 +52,7 @@ pub(super) fn on_client_disconnect(
     let result = AttemptResult { outcome, status: 0, class: None };
     let mut retry_state = std::mem::take(&mut attempt.retry_state);
     router.end_attempt(&attempt, &mut retry_state, result, moment.now);
-    AccessLogEntry { selection: Some(attempt.selection), ..AccessLogEntry::new(retry_state, outcome, 0) }
+    AccessLogEntry::new(retry_state, outcome, 0)
 }
 
 fn settle(

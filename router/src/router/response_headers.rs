@@ -44,7 +44,7 @@ pub(super) fn rate_limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&
     pair(REQUESTS, requests).chain(pair(TOKENS, tokens))
 }
 
-/// The same headers for a [`Reply`](crate::request::refusal::Reply).
+/// The same headers for a [`Reply`](crate::http::reply::Reply).
 pub(super) fn owned<V: ToString>(
     headers: impl IntoIterator<Item = (&'static str, V)>,
 ) -> Vec<(&'static str, String)> {

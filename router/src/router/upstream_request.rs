@@ -15,7 +15,7 @@ use crate::http::rewritten_body::RewrittenBody;
 use crate::models::groups::Resolved;
 use crate::models::wildcard;
 use crate::request::parse::ParsedRequest;
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
 use crate::select::Selection;
 use crate::upstream::headers::{TimeLimit, request_headers};
 use crate::upstream::{body, single_hop, stream_options};
@@ -25,7 +25,7 @@ pub(super) struct Selected<'a> {
     pub selection: Selection,
     pub deployment: &'a Deployment,
     pub info: SelectionInfo,
-    pub estimate: Estimate,
+    pub estimate: TokenEstimate,
 }
 
 /// Begins an attempt.
@@ -39,7 +39,7 @@ pub(super) fn sending(
     let Selected { selection, deployment, info, estimate } = selected;
     let (timeout, is_client_timeout) = timeout(&router.config.router, parsed, deployment);
     if retry_state.retries == 0 {
-        retry_state.max_retries = router.allowance(deployment, parsed.asked.num_retries, None).retries;
+        retry_state.max_retries = router.allowance(deployment, parsed.overrides.num_retries, None).retries;
     }
     let is_bare = retry_state.resend.as_ref().is_some_and(|resend| resend.is_bare)
         || router.usage_refusals.borrow().has(selection.index, selection.ticket.at);
@@ -60,7 +60,7 @@ pub(super) fn sending(
         model: parsed.model.to_string(),
         pool: Arc::clone(&resolved.pool),
         route: request.request.route.suffix,
-        overrides: parsed.asked,
+        overrides: parsed.overrides,
         routing: parsed.routing.clone(),
         timeout: match timeout {
             TimeLimit::Total(timeout) | TimeLimit::Idle(timeout) => timeout,
@@ -71,7 +71,6 @@ pub(super) fn sending(
         filters_usage_event: include_usage,
         adds_stream_options: include_usage && !stream_options::client_sets_options(parsed),
         ticket: selection.ticket,
-        selection: info,
         detail: None,
         is_on_reused_connection: false,
         retry_state,
@@ -141,13 +140,13 @@ fn count(router: &Router, deployment: usize, retry_state: &RetryState) {
 /// How long an attempt may take (BEHAVIOUR 7), and whether the client has set that.
 fn timeout(settings: &RouterSettings, parsed: &ParsedRequest<'_>, deployment: &Deployment) -> (TimeLimit, bool) {
     let configured = deployment.timeout.unwrap_or(settings.timeout);
-    let client = parsed.asked.timeout;
+    let client = parsed.overrides.timeout;
     let whole: (Duration, bool) = (client.unwrap_or(configured), client.is_some());
     if !parsed.stream {
         return (TimeLimit::Total(whole.0), whole.1);
     }
     let gaps = deployment.stream_timeout.or(settings.stream_timeout);
-    let (gap, is_client) = match (parsed.asked.stream_timeout, gaps) {
+    let (gap, is_client) = match (parsed.overrides.stream_timeout, gaps) {
         (Some(gap), _) => (gap, true),
         (None, Some(gap)) => (gap, false),
         (None, None) => whole,

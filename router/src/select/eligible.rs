@@ -3,18 +3,16 @@
 use llm_balancer_config::Deployment;
 
 use crate::attempt::RetryState;
-use crate::models::groups::Pool;
-use crate::select::{NoDeployment, SelectionContext, SelectionRequest, tags};
+use crate::select::oversized::is_oversized;
+use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
+use crate::select::tags::{Place, tagged};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::eligibility::{self, Excluded};
 use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 
-/// Records or groups' records that a request reads again beside the one of its pick.
-pub(super) const REFRESH: usize = 2;
-
-/// A position in [`Pool::members`].
-type Place = usize;
+/// Groups whose records are read for a request that has eligible deployments already.
+const REFRESH: usize = 2;
 
 /// The deployments that may serve the request now, of the first priority level that has any.
 ///
@@ -25,12 +23,23 @@ pub(crate) fn eligible(
     request: &SelectionRequest<'_>,
     moment: &Moment<'_>,
 ) -> Result<Vec<usize>, NoDeployment> {
-    let request = request.updated(context, moment);
-    eligible_by_copies(context, &request, moment)
+    let request = updated(context, request, moment);
+    find_eligible(context, &request, moment)
 }
 
-/// The same for a request that is up to date.
-pub(super) fn eligible_by_copies(
+/// The same request, with what is true of this instance and of the pool at the moment.
+pub(crate) fn updated<'a>(
+    context: &mut SelectionContext<'_>,
+    request: &SelectionRequest<'a>,
+    moment: &Moment<'_>,
+) -> SelectionRequest<'a> {
+    let quota_mode = context.states.quota_mode(moment.now, moment.store);
+    let request = SelectionRequest { quota_mode, ..*request };
+    SelectionRequest { is_oversized: is_oversized(context, &request, moment.now), ..request }
+}
+
+/// The same for an up-to-date request.
+pub(super) fn find_eligible(
     context: &mut SelectionContext<'_>,
     request: &SelectionRequest<'_>,
     moment: &Moment<'_>,
@@ -60,8 +69,9 @@ pub(super) fn eligible_by_copies(
     Ok(left)
 }
 
-/// Re-reads deployments that an old copy shows as full, and that may have room again: with every request those of a few groups, and
-/// of all before a request is refused or sent where it has failed already.
+/// Re-reads deployments that an old copy shows as full, and that may have room again: with every
+/// request those of a few groups, and of all before a request is refused or sent where it has
+/// failed already.
 fn refresh_stale(
     context: &mut SelectionContext<'_>,
     left: &mut Vec<Place>,
@@ -85,7 +95,8 @@ fn refresh_stale(
     groups.sort_unstable();
     groups.dedup();
     if has_untried && groups.len() > REFRESH {
-        // Least recently first: which of them are left out varies, so no cursor would meet all of them.
+        // Least recently first: which of them are left out varies, so no cursor would meet all of
+        // them.
         groups.sort_by_key(|group| states.last_refresh(*group));
         groups.truncate(REFRESH);
     }
@@ -118,28 +129,6 @@ pub(crate) fn exclusion(
     why.filter(|why| !(request.allow_unleased && *why == Excluded::Unleased))
 }
 
-/// Whether the pool's deployments are filtered by the request's tags. A deployment that is named by its id is not.
-pub(super) fn filters_tags(pool: &Pool) -> bool {
-    pool.tag_filtering && !pool.by_id
-}
-
-/// The places of the members that the request's tags admit; `None` for all of them.
-pub(crate) fn tagged(
-    context: &SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
-) -> Result<Option<Vec<Place>>, NoDeployment> {
-    if !filters_tags(request.pool) {
-        return Ok(None);
-    }
-    let members = request.pool.members.iter().enumerate();
-    let with_tags =
-        members.filter_map(|(place, index)| Some((place, context.deployment(*index)?.tags.as_slice())));
-    let router = &context.config.router;
-    let rules = tags::Rules { match_any: router.tags_match_any, prefix: &router.tag_prefix };
-    let admitted = tags::admitted(with_tags, request.tags, rules);
-    admitted.map(Some).map_err(|_| NoDeployment::Tags)
-}
-
 /// Those that this request has not tried; else those that may succeed now.
 pub(super) fn untried_first(
     context: &SelectionContext<'_>,
@@ -163,7 +152,8 @@ pub(super) fn untried_first(
     tiers.into_iter().map(among).find(|left| !left.is_empty()).unwrap_or(members)
 }
 
-/// From places to deployments: those of the lowest priority level that is left, above the one that has failed.
+/// From places to deployments: those of the lowest priority level that is left, above the one that
+/// has failed.
 fn of_first_priority(places: Vec<Place>, request: &SelectionRequest<'_>) -> Vec<usize> {
     let SelectionRequest { pool, retry_state, .. } = request;
     let member = |place: &Place| pool.members.get(*place).copied();

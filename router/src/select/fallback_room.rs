@@ -1,4 +1,5 @@
-//! Whether a group that has failed is worth leaving: only for a fallback that has room for the request.
+//! Whether a group that has failed is worth leaving: only for a fallback that has room for the
+//! request.
 
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use crate::failure::ErrorClass;
 use crate::failure::fallback::FailedGroup;
 use crate::models::groups::Groups;
 use crate::select::eligible::eligible;
-use crate::select::{SelectionContext, SelectionRequest};
+use crate::select::request::{SelectionContext, SelectionRequest};
 use crate::state::store::Moment;
 
-/// Whether a fallback that is left would admit the request now. Visits them in the order in which the request would if
-/// each refused it.
+/// Whether a fallback that is left would admit the request now. Visits them in the order in which
+/// the request would if each refused it.
 pub(crate) fn has_fallback_with_room(
     context: &mut SelectionContext<'_>,
     groups: &Groups,

@@ -1,133 +1,35 @@
-//! Which deployment serves a request: one that is eligible, by the strategy of its pool; admitted by its record.
+//! Which deployment serves a request: an eligible one, by the strategy of its pool, which has
+//! admitted the request.
+//!
+//! - [`request`]: what goes into a selection, and what comes out of it.
+//! - [`eligible`]: which deployments may serve a request, by [`tags`], limits and priority levels.
+//! - [`oversized`]: requests that do not fit into a minute of some deployment.
+//! - [`pick`]: the strategy's pick among them.
+//! - [`shortcuts`]: selections without a check of the whole pool.
+//! - [`fallback_room`]: whether a fallback could admit a request.
 
 pub(crate) mod eligible;
 pub(crate) mod fallback_room;
 mod oversized;
 mod pick;
-pub(crate) mod shortlist;
-pub mod tags;
+mod request;
+mod shortcuts;
+mod shortlists;
+pub(crate) mod tags;
 
-use std::cell::RefMut;
+pub(crate) use request::{NoDeployment, Selection, SelectionContext, SelectionRequest};
+pub(crate) use shortlists::Shortlists;
 
-use llm_balancer_config::{Config, Deployment, Strategy};
-
-use crate::attempt::RetryState;
-use crate::models::groups::Pool;
-use crate::request::token_estimate::Estimate;
-use crate::select::eligible::{eligible_by_copies, filters_tags, untried_first};
+use crate::select::eligible::{find_eligible, untried_first, updated};
 use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
-use crate::select::shortlist::{LARGE, Shortlists};
-use crate::state::deployment_states::{DeploymentStates, Ticket};
-use crate::state::eligibility::AdmissionRequest;
 use crate::state::eligibility::Excluded;
-use crate::state::quota::QuotaMode;
-use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 
-/// What a selection reads and changes.
-#[derive(Debug)]
-pub(crate) struct SelectionContext<'a> {
-    pub config: &'a Config,
-    pub states: RefMut<'a, DeploymentStates>,
-    pub shortlists: RefMut<'a, Shortlists>,
-}
-
-impl SelectionContext<'_> {
-    fn deployment(&self, index: usize) -> Option<&Deployment> {
-        self.config.deployments.get(index)
-    }
-}
-
-/// A request that needs a deployment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SelectionRequest<'a> {
-    /// The deployments to select from.
-    pub pool: &'a Pool,
-    /// The attempts so far.
-    pub retry_state: &'a RetryState,
-    /// The tokens that the request is expected to take.
-    pub estimate: Estimate,
-    /// Its tags; only pools with tag filtering read them.
-    pub tags: &'a [String],
-    /// Whether its answer is streamed.
-    pub stream: bool,
-    /// Whether a deployment may be selected that needs a lease first.
-    pub allow_unleased: bool,
-    /// Whether limits are shared with other instances.
-    quota_mode: QuotaMode,
-    /// Whether no deployment is large enough for the request, so that it may take a whole minute of one.
-    is_oversized: bool,
-}
-
-impl<'a> SelectionRequest<'a> {
-    pub fn new(
-        pool: &'a Pool,
-        retry_state: &'a RetryState,
-        estimate: Estimate,
-        tags: &'a [String],
-        stream: bool,
-    ) -> Self {
-        Self {
-            pool,
-            retry_state,
-            estimate,
-            tags,
-            stream,
-            allow_unleased: true,
-            quota_mode: QuotaMode::Local,
-            is_oversized: false,
-        }
-    }
-
-    /// The same request, with what is true of the instance and of the pool at this moment.
-    pub fn updated(mut self, context: &mut SelectionContext<'_>, moment: &Moment<'_>) -> Self {
-        self.quota_mode = context.states.quota_mode(moment.now, moment.store);
-        self.is_oversized = is_oversized(context, &self, moment.now);
-        self
-    }
-
-    /// What the request asks of one deployment.
-    fn admission(&self, index: usize, states: &DeploymentStates, probe: bool) -> AdmissionRequest {
-        AdmissionRequest {
-            index,
-            tokens: states.tokens(index, &self.estimate, self.is_oversized),
-            estimate: self.estimate,
-            is_oversized: self.is_oversized,
-            by_id: self.pool.by_id,
-            probe,
-            quota_mode: self.quota_mode,
-        }
-    }
-}
-
-/// The deployment that serves a request.
-#[derive(Debug)]
-pub(crate) struct Selection {
-    /// Its index in the configuration.
-    pub index: usize,
-    /// Its admission of the request.
-    pub ticket: Ticket,
-    /// How many deployments were eligible; `None` if the others were not checked.
-    pub eligible: Option<usize>,
-}
-
-/// Why no deployment serves a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoDeployment {
-    /// The request's tags admit no deployment.
-    Tags,
-    /// Why each is excluded, by its index.
-    Excluded(Vec<(usize, Excluded)>),
-    /// The index of the deployment that could serve it after Redis has leased this instance more, and the tokens that the
-    /// request needs there.
-    Unleased((usize, u64)),
-}
-
-/// Picks that fail their admission before all copies of the pool's records are read again.
+/// Picks that fail their admission before all records of the pool are read again.
 const PICKS: usize = 8;
-/// How often that happens at most for one request. Each time, other workers have filled [`PICKS`] deployments between a
-/// read and a swap.
+/// How often that happens at most for one request. Each time, other workers have filled [`PICKS`]
+/// deployments between a read and a swap.
 const ROUNDS: usize = 16;
 
 /// Selects a deployment, which has admitted the request.
@@ -140,19 +42,16 @@ pub(crate) fn select(
     moment: &mut Moment<'_>,
 ) -> Result<Selection, NoDeployment> {
     context.states.start_heartbeat(moment.now, moment.store);
-    let mut request = request.updated(context, moment);
+    let mut request = updated(context, request, moment);
     if let Some(selection) = same_again(context, &request, moment) {
         return Ok(selection);
     }
-    if let Some(selection) = at_first_draw(context, &request, moment) {
-        return Ok(selection);
-    }
-    if let Some(selection) = on_the_shortlist(context, &request, moment) {
+    if let Some(selection) = shortcuts::select(context, &request, moment) {
         return Ok(selection);
     }
     let mut excluded = Vec::new();
     for _ in 0..ROUNDS {
-        let eligible = match eligible_by_copies(context, &request, moment) {
+        let eligible = match find_eligible(context, &request, moment) {
             Ok(eligible) => untried_first(context, eligible, request.retry_state),
             // Records that were read since may show that all large enough deployments cool down.
             Err(_) if !request.is_oversized && is_oversized(context, &request, moment.now) => {
@@ -161,9 +60,7 @@ pub(crate) fn select(
             }
             Err(none) => return Err(none),
         };
-        if has_shortlist(&request) {
-            pick::make_shortlist(context, &eligible, &request, moment);
-        }
+        shortcuts::renew_shortlist(context, &eligible, &request, moment);
         match admit_one_of(context, eligible, &request, moment) {
             Err(NoDeployment::Excluded(full)) => excluded = full,
             result => return result,
@@ -172,8 +69,9 @@ pub(crate) fn select(
     Err(NoDeployment::Excluded(excluded))
 }
 
-/// Admits the request at the strategy's pick, or at the next one if another worker has filled that one meanwhile. After
-/// [`PICKS`] of those all copies are old, and are read again for the next round.
+/// Admits the request at the strategy's pick, or at the next one if another worker has filled that
+/// one meanwhile. After [`PICKS`] failures this worker's copies of all records are old, so it reads
+/// them again for the next round.
 fn admit_one_of(
     context: &mut SelectionContext<'_>,
     mut candidates: Vec<usize>,
@@ -185,7 +83,7 @@ fn admit_one_of(
     while full.len() < PICKS
         && let Some((index, probe)) = pick(context, &candidates, request, moment)
     {
-        match admit(context, index, probe, request, moment) {
+        match context.admit(index, probe, request, moment) {
             Ok(ticket) => return Ok(Selection { index, ticket, eligible }),
             // A deployment that happens to have a lease is not the one that the strategy picks.
             Err(Excluded::Unleased) if request.allow_unleased => {
@@ -202,17 +100,6 @@ fn admit_one_of(
     Err(NoDeployment::Excluded(full))
 }
 
-fn admit(
-    context: &mut SelectionContext<'_>,
-    index: usize,
-    probe: bool,
-    request: &SelectionRequest<'_>,
-    moment: &Moment<'_>,
-) -> Result<Ticket, Excluded> {
-    let admission = request.admission(index, &context.states, probe);
-    context.states.admit(admission, moment.now, moment.store)
-}
-
 /// An uncounted resend goes to the same deployment, if that still has room.
 fn same_again(
     context: &mut SelectionContext<'_>,
@@ -222,57 +109,7 @@ fn same_again(
     let id = request.retry_state.bound_for()?;
     let is_same = |index: &&usize| context.deployment(**index).is_some_and(|own| own.id == *id);
     let index = *request.pool.members.iter().find(is_same)?;
-    let ticket = admit(context, index, false, request, moment).ok()?;
+    let ticket = context.admit(index, false, request, moment).ok()?;
     let eligible = request.retry_state.selection.and_then(|why| why.eligible);
     Some(Selection { index, ticket, eligible })
-}
-
-/// simple-shuffle draws from the whole pool first: most draws are eligible, and the others need not be checked then.
-fn at_first_draw(
-    context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
-    moment: &mut Moment<'_>,
-) -> Option<Selection> {
-    let SelectionRequest { pool, retry_state, .. } = request;
-    let is_plain = pool.strategy == Strategy::SimpleShuffle && pool.priorities.is_none();
-    if !is_plain || filters_tags(pool) || !retry_state.tried.is_empty() {
-        return None;
-    }
-    let place = pool.shuffle.pick(moment.random)?;
-    let index = pool.members.get(place).copied()?;
-    let ticket = admit(context, index, false, request, moment).ok()?;
-    let eligible = (pool.members.len() == 1).then_some(1);
-    Some(Selection { index, ticket, eligible })
-}
-
-/// Whether a group is too large to be looked at for every request.
-fn has_shortlist(request: &SelectionRequest<'_>) -> bool {
-    let SelectionRequest { pool, retry_state, .. } = request;
-    pool.members.len() > LARGE
-        && pool.strategy != Strategy::SimpleShuffle
-        && pool.priorities.is_none()
-        && !filters_tags(pool)
-        && retry_state.tried.is_empty()
-}
-
-/// Of a large group, one of those that were best lately, if enough of them may serve.
-fn on_the_shortlist(
-    context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
-    moment: &mut Moment<'_>,
-) -> Option<Selection> {
-    if !has_shortlist(request) {
-        return None;
-    }
-    let listed = context.shortlists.take(request.pool, request.stream)?;
-    let at = CurrentTime::new(moment.now);
-    let count = listed.len();
-    let is_eligible = |index: &usize| eligible::exclusion(&context.states, request, *index, &at).is_none();
-    let left: Vec<usize> = listed.into_iter().filter(is_eligible).collect();
-    if left.len().saturating_mul(2) < count {
-        return None;
-    }
-    let (index, probe) = pick(context, &left, request, moment)?;
-    let ticket = admit(context, index, probe, request, moment).ok()?;
-    Some(Selection { index, ticket, eligible: None })
 }

@@ -1,13 +1,15 @@
-//! Requests that do not fit into a whole minute of some deployment. They go to siblings that are large enough, also when
-//! those are full at the moment; only if no deployment is large enough may such a request take a whole minute of a smaller one.
+//! Requests that do not fit into a whole minute of some deployment. They go to siblings that are
+//! large enough, also when those are full at the moment; only if no deployment is large enough may
+//! such a request take a whole minute of a smaller one.
 
 use std::time::Duration;
 
-use crate::select::eligible::tagged;
-use crate::select::{SelectionContext, SelectionRequest};
+use crate::select::request::{SelectionContext, SelectionRequest};
+use crate::select::tags::tagged;
 
-/// Whether none of the deployments that the request may still use is large enough for it: those that its tags admit, of
-/// the priority levels that are left, that neither cool down nor have failed it permanently.
+/// Whether none of the deployments that the request may still use is large enough for it: those
+/// that its tags admit, of the priority levels that are left, that neither cool down nor have
+/// failed it permanently.
 pub(super) fn is_oversized(
     context: &SelectionContext<'_>,
     request: &SelectionRequest<'_>,

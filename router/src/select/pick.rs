@@ -2,8 +2,7 @@
 
 use llm_balancer_config::Strategy;
 
-use crate::select::eligible::REFRESH;
-use crate::select::{SelectionContext, SelectionRequest};
+use crate::select::request::{SelectionContext, SelectionRequest};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::store::Moment;
 use crate::strategy::{
@@ -11,6 +10,9 @@ use crate::strategy::{
     simple_shuffle::{SimpleShuffle, Weights},
     usage_based,
 };
+
+/// Records of other members that are read again for a pick.
+const REFRESH: usize = 2;
 
 /// The index of the strategy's pick, and whether it is a probe of that deployment's latency.
 pub(super) fn pick(
@@ -23,20 +25,20 @@ pub(super) fn pick(
         return Some((*only, false));
     }
     if matches!(request.pool.strategy, Strategy::SimpleShuffle | Strategy::LowestCost) {
-        return pick_by_copies(context, candidates, request, moment);
+        return pick_by_strategy(context, candidates, request, moment);
     }
     // The other strategies depend on what other workers do.
-    context.states.refresh_next(&request.pool.members, &request.pool.looks, REFRESH, moment.store);
-    let first = pick_by_copies(context, candidates, request, moment)?;
+    context.states.refresh_next(&request.pool.members, &request.pool.refresh_cursor, REFRESH, moment.store);
+    let first = pick_by_strategy(context, candidates, request, moment)?;
     if context.states.is_single_worker() {
         return Some(first);
     }
     // Re-read the winner: its copy may be old, and another deployment better.
     context.states.read(first.0, moment.store);
-    pick_by_copies(context, candidates, request, moment)
+    pick_by_strategy(context, candidates, request, moment)
 }
 
-fn pick_by_copies(
+fn pick_by_strategy(
     context: &SelectionContext<'_>,
     members: &[usize],
     request: &SelectionRequest<'_>,
@@ -64,29 +66,7 @@ fn pick_by_copies(
     Some((candidates.get(place?)?.index, probe))
 }
 
-pub(super) fn make_shortlist(
-    context: &mut SelectionContext<'_>,
-    members: &[usize],
-    request: &SelectionRequest<'_>,
-    moment: &mut Moment<'_>,
-) {
-    let SelectionRequest { pool, stream, .. } = request;
-    let candidates = candidates(members, &context.states);
-    let scored = |score: &dyn Fn(&Candidate<'_>) -> f64| -> Vec<(f64, usize)> {
-        candidates.iter().map(|candidate| (score(candidate), candidate.index)).collect()
-    };
-    let scored = match pool.strategy {
-        Strategy::LeastBusy => scored(&|candidate| least_busy::score(candidate, moment.now)),
-        Strategy::UsageBased => scored(&|candidate| usage_based::score(candidate, moment.now)),
-        Strategy::LowestLatency => {
-            scored(&lowest_latency::ranking(&candidates, &pool.args, *stream, moment.now))
-        }
-        Strategy::LowestCost | Strategy::SimpleShuffle => scored(&|candidate| candidate.seen.price),
-    };
-    context.shortlists.put(pool, *stream, scored, moment.random);
-}
-
-fn candidates<'l>(members: &[usize], states: &'l DeploymentStates) -> Vec<Candidate<'l>> {
-    let candidate = |index: &usize| Some(Candidate { index: *index, seen: states.snapshot(*index)? });
+pub(super) fn candidates<'l>(members: &[usize], states: &'l DeploymentStates) -> Vec<Candidate<'l>> {
+    let candidate = |index: &usize| Some(Candidate { index: *index, snapshot: states.snapshot(*index)? });
     members.iter().filter_map(candidate).collect()
 }

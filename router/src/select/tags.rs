@@ -1,53 +1,83 @@
-//! Which deployments of a group admit a request by its tags (BEHAVIOUR 3.9), in LiteLLM's syntax: `!tag` excludes the
-//! deployments that have a tag, `&tag` requires it, and of what is left any other tag prefers those that have it.
+//! Which deployments of a group a request's tags admit (BEHAVIOUR 3.9). In LiteLLM's syntax `!tag`
+//! excludes deployments with that tag, `&tag` requires it, and a plain tag prefers, among the rest,
+//! those that have it.
 
-/// What a deployment is tagged with that takes whatever no other one takes.
+use crate::models::pool::Pool;
+use crate::request::tags_param::is_malformed;
+use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
+
+/// A position in [`Pool::members`].
+pub(crate) type Place = usize;
+
+/// The tag of deployments that serve requests which no other deployment matches.
 const DEFAULT: &str = "default";
 
-/// No deployment of the group admits the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAllowed;
-
-/// How the tags of requests are read.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
-    /// `tag_filtering_match_any`: one preferred tag is enough; else a deployment needs all of them.
-    pub match_any: bool,
-    /// `tag_routing_prefix`, which is taken off.
-    pub prefix: &'a str,
+/// Whether the pool's deployments are filtered by the request's tags. A deployment that is named by
+/// its id is not.
+pub(super) fn filters_tags(pool: &Pool) -> bool {
+    pool.tag_filtering && !pool.by_id
 }
 
-/// The tags of a request, by what they ask for.
+/// The places of the members that the request's tags admit; `None` for all of them.
+pub(crate) fn tagged(
+    context: &SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+) -> Result<Option<Vec<Place>>, NoDeployment> {
+    if !filters_tags(request.pool) {
+        return Ok(None);
+    }
+    let members = request.pool.members.iter().enumerate();
+    let with_tags =
+        members.filter_map(|(place, index)| Some((place, context.deployment(*index)?.tags.as_slice())));
+    let router = &context.config.router;
+    let rules = Rules { match_any: router.tags_match_any, prefix: &router.tag_prefix };
+    admitted(with_tags, request.tags, rules).map(Some).map_err(|_| NoDeployment::Tags)
+}
+
+/// The tags admit no deployment of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NotAllowed;
+
+/// How tags are matched.
+#[derive(Clone, Copy, Debug)]
+struct Rules<'a> {
+    /// `tag_filtering_match_any`: one preferred tag is enough; else a deployment needs all of them.
+    match_any: bool,
+    /// `tag_routing_prefix`, which is removed from a request's tags.
+    prefix: &'a str,
+}
+
+/// The tags of a request, by their marks.
 #[derive(Default)]
 struct TagQuery<'a> {
     excluded: Vec<&'a str>,
     required: Vec<&'a str>,
     preferred: Vec<&'a str>,
-    /// A mark with no tag behind it: there is no telling what it excludes.
+    /// Whether a mark has no tag behind it: what it excludes is unknown.
     malformed: bool,
 }
 
 impl<'a> TagQuery<'a> {
     fn of(tags: &'a [String], prefix: &str) -> Self {
-        let mut asked = Self::default();
+        let mut query = Self::default();
         for tag in tags {
             let tag = tag.strip_prefix(prefix).unwrap_or(tag);
-            asked.malformed |= is_malformed(tag);
+            query.malformed |= is_malformed(tag);
             match (tag.strip_prefix('!'), tag.strip_prefix('&')) {
-                (Some(tag), _) => asked.excluded.push(tag),
-                (_, Some(tag)) => asked.required.push(tag),
-                _ => asked.preferred.push(tag),
+                (Some(tag), _) => query.excluded.push(tag),
+                (_, Some(tag)) => query.required.push(tag),
+                _ => query.preferred.push(tag),
             }
         }
-        asked
+        query
     }
 
     fn has_constraints(&self) -> bool {
         !(self.excluded.is_empty() && self.required.is_empty())
     }
 
-    /// Whether neither `!` nor `&` keeps the request from a deployment with these tags.
-    fn permits(&self, tags: &[String]) -> bool {
+    /// Whether neither `!` nor `&` excludes a deployment with these tags.
+    fn admits(&self, tags: &[String]) -> bool {
         !self.excluded.iter().any(|tag| has(tags, tag)) && self.required.iter().all(|tag| has(tags, tag))
     }
 
@@ -57,49 +87,42 @@ impl<'a> TagQuery<'a> {
     }
 }
 
-/// Whether `!` or `&` has no tag behind it, but nothing, a blank or another mark.
-pub fn is_malformed(tag: &str) -> bool {
-    let bare = tag.strip_prefix(['!', '&']);
-    bare.is_some_and(|bare| bare.is_empty() || bare.starts_with(['!', '&']) || bare.starts_with(' '))
-}
-
 fn has(tags: &[String], tag: &str) -> bool {
     tags.iter().any(|own| own == tag)
 }
 
-/// The deployments that a request with these tags may go to, in their order.
-///
-/// A deployment that `!` excludes, or that shortfall what `&` requires, is never among them, not even as the default.
+/// The deployments that a request with these tags may use, in their order. A deployment that `!`
+/// excludes, or that lacks what `&` requires, is never among them, not even as the default.
 ///
 /// # Errors
-/// [`NotAllowed`] where no deployment is left.
-pub fn admitted<'a>(
+/// [`NotAllowed`] if no deployment is left.
+fn admitted<'a>(
     members: impl Iterator<Item = (usize, &'a [String])>,
     tags: &[String],
     rules: Rules<'_>,
 ) -> Result<Vec<usize>, NotAllowed> {
-    let asked = TagQuery::of(tags, rules.prefix);
+    let query = TagQuery::of(tags, rules.prefix);
     let members: Vec<(usize, &[String])> = members.collect();
     let among = |keep: &dyn Fn(&[String]) -> bool| -> Vec<usize> {
         members.iter().filter(|(_, tags)| keep(tags)).map(|(index, _)| *index).collect()
     };
-    let found = if asked.malformed {
+    let found = if query.malformed {
         Vec::new()
-    } else if asked.preferred.is_empty() {
+    } else if query.preferred.is_empty() {
         // Without a preference the default deployments go first, unless tags are required of them.
-        let has_default = asked.required.is_empty() && members.iter().any(|(_, tags)| has(tags, DEFAULT));
-        among(&|tags| asked.permits(tags) && (!has_default || has(tags, DEFAULT)))
+        let has_default = query.required.is_empty() && members.iter().any(|(_, tags)| has(tags, DEFAULT));
+        among(&|tags| query.admits(tags) && (!has_default || has(tags, DEFAULT)))
     } else {
-        let preferred = among(&|tags| asked.permits(tags) && asked.prefers(tags, rules.match_any));
-        let is_known = || members.iter().any(|(_, tags)| asked.prefers(tags, true));
+        let preferred = among(&|tags| query.admits(tags) && query.prefers(tags, rules.match_any));
+        let is_known = || members.iter().any(|(_, tags)| query.prefers(tags, true));
         match preferred.is_empty() {
             false => preferred,
-            // What it prefers is there, and excluded.
-            true if asked.has_constraints() && is_known() => Vec::new(),
-            true => among(&|tags| asked.permits(tags) && has(tags, DEFAULT)),
+            // A preferred tag exists, on deployments that are excluded.
+            true if query.has_constraints() && is_known() => Vec::new(),
+            true => among(&|tags| query.admits(tags) && has(tags, DEFAULT)),
         }
     };
-    // An untagged request to a group without members is none of this module's business.
+    // An untagged request to a group without members is refused elsewhere.
     if found.is_empty() && !tags.is_empty() { Err(NotAllowed) } else { Ok(found) }
 }
 
@@ -136,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_has_to_be_there_whatever_else_matches() {
+    fn a_required_tag_has_to_be_there_whatever_else_matches() {
         let members: [&[&str]; 4] = [&["eu", "high"], &["eu"], &["high", "default"], &["default"]];
         let rows: &[Row] = &[
             (&["&eu"], Ok(vec![0, 1])),
@@ -167,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn one_tag_in_common_is_enough_unless_all_are_demanded() {
+    fn one_tag_in_common_is_enough_unless_all_are_required() {
         let members: [&[&str]; 3] = [&["a"], &["b", "a"], &["c"]];
         assert_eq!(admitted_of(&members, &["a", "b"], true), Ok(vec![0, 1]));
         assert_eq!(admitted_of(&members, &["a", "b"], false), Ok(vec![1]));
@@ -175,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_nobody_has_lead_to_the_default_deployments_or_nowhere() {
+    fn tags_that_no_deployment_has_lead_to_the_default_deployments_or_nowhere() {
         assert_eq!(admitted_of(&[&["a"], &["default"]], &["x"], true), Ok(vec![1]));
         assert_eq!(admitted_of(&[&["a"], &["default"]], &["a"], true), Ok(vec![0]));
         assert_eq!(admitted_of(&[&["a"], &[]], &["x"], true), Err(NotAllowed));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::time::UnixMillis;
 
 /// A cooldown that was set further ahead than this was set by a clock that has since stepped back, and does not count.
@@ -11,7 +13,7 @@ const MAX_STEP_BACK: Duration = Duration::from_secs(120);
 const NOTABLE: Duration = Duration::from_secs(1);
 
 /// The last cooldown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cooldown {
     /// When it was set.
     pub from: UnixMillis,

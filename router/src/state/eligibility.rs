@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
 use crate::state::limits::DeploymentLimits;
 use crate::state::quota::{Quota, QuotaMode};
 use crate::state::record::Record;
@@ -15,7 +15,7 @@ pub struct AdmissionRequest {
     /// Tokens that it reserves, by this worker's copy of the record; more than the deployment's tpm where it has to go to a larger one.
     pub tokens: u64,
     /// What `tokens` follows from, once the record has been re-read.
-    pub estimate: Estimate,
+    pub estimate: TokenEstimate,
     /// No deployment is large enough for it, so it may take a whole minute of one.
     pub is_oversized: bool,
     /// The client named this deployment, so that a cooldown does not matter (BEHAVIOUR 2.1).
@@ -124,7 +124,7 @@ mod tests {
         AdmissionRequest {
             index: 0,
             tokens,
-            estimate: Estimate::default(),
+            estimate: TokenEstimate::default(),
             is_oversized: false,
             by_id,
             probe: false,

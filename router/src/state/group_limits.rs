@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::state::format;
 use crate::state::limits::DeploymentLimits;
 use crate::state::releases::{self, Stale};
 use crate::state::store::{self, Store};
@@ -87,9 +88,9 @@ impl GroupLimits {
             return;
         }
         match store.get(&self.key) {
-            Some((bytes, _)) => self.known_releases = releases::count(parts(&bytes).1),
+            Some((bytes, _)) => self.known_releases = releases::count(parts(&bytes).0),
             None => {
-                store.swap(&self.key, &self.window.encode(), None);
+                store.swap(&self.key, &value(&[], &self.window), None);
             }
         }
     }
@@ -107,7 +108,7 @@ impl GroupLimits {
     fn read_releases(&mut self, store: &dyn Store) -> Stale {
         let value = if self.notes_releases() { store.get(&self.key) } else { None };
         let Some((bytes, _)) = value else { return Stale::All };
-        let log = parts(&bytes).1;
+        let log = parts(&bytes).0;
         let known = std::mem::replace(&mut self.known_releases, releases::count(log));
         releases::since(log, known)
     }
@@ -130,16 +131,12 @@ impl GroupLimits {
             return;
         }
         let changed = store::change(store, &self.key, |bytes| {
-            let (window, log) = parts(bytes.unwrap_or_default());
-            let mut window = Window::decode(window).unwrap_or_default().at(now);
+            let (log, window) = parts(bytes.unwrap_or_default());
+            let mut window = window.at(now);
             change(&mut window);
-            let mut value = window.encode();
-            let head = value.len();
-            value.extend_from_slice(log);
-            // A log that is missing, or of another format, reads as one without releases.
-            value.resize(head.saturating_add(releases::LENGTH), 0);
-            if let (Some(released), Some(log)) = (released, value.get_mut(head..)) {
-                releases::add(log, released);
+            let mut value = value(log, &window);
+            if let Some(released) = released {
+                releases::add(&mut value, released);
             }
             Some((value, window))
         });
@@ -152,7 +149,7 @@ impl GroupLimits {
             return None;
         }
         if let Some((bytes, _)) = store.and_then(|store| store.get(&self.key)) {
-            self.window = Window::decode(parts(&bytes).0).unwrap_or_default();
+            self.window = parts(&bytes).1;
         }
         let window = self.window.at(now);
         let remaining =
@@ -164,7 +161,16 @@ impl GroupLimits {
     }
 }
 
-/// The window, and the log of releases.
-fn parts(bytes: &[u8]) -> (&[u8], &[u8]) {
-    bytes.split_at_checked(Window::LENGTH).unwrap_or((bytes, &[]))
+/// The log of releases, and the window behind it.
+fn parts(bytes: &[u8]) -> (&[u8], Window) {
+    let (log, window) = bytes.split_at_checked(releases::LENGTH).unwrap_or_default();
+    (log, format::decode(window).unwrap_or_default())
+}
+
+/// A record. A log that is missing reads as one without releases.
+fn value(log: &[u8], window: &Window) -> Vec<u8> {
+    let mut value = log.to_vec();
+    value.resize(releases::LENGTH, 0);
+    value.extend(format::encode(window));
+    value
 }

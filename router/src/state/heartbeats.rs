@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::state::bytes::{Decoder, Encoder};
+use serde::{Deserialize, Serialize};
+
+use crate::state::format;
 use crate::state::store::{self, Store};
 use crate::state::time::UnixMillis;
 
@@ -22,7 +24,7 @@ pub struct WorkerHeartbeats {
     beats: Vec<Beat>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Beat {
     vm: u32,
     at: UnixMillis,
@@ -47,28 +49,19 @@ impl WorkerHeartbeats {
     /// Writes a beat of this VM, and reads those of the others.
     pub fn beat(&mut self, now: Duration, store: &dyn Store) {
         store::change(store, KEY, |bytes| {
-            self.decode(bytes);
+            self.beats = bytes.and_then(format::decode).unwrap_or_default();
             let now = UnixMillis::of(now);
             let is_remembered = |beat: &Beat| now.0.saturating_sub(beat.at.0) < FORGOTTEN;
             self.beats.retain(|beat| beat.vm != self.own && is_remembered(beat));
             self.beats.push(Beat { vm: self.own, at: now });
-            Some((self.encode(), ()))
+            Some((format::encode(&self.beats), ()))
         });
     }
 
     /// Reads the beats of all VMs.
     pub fn read(&mut self, store: &dyn Store) {
-        let value = store.get(KEY);
-        self.decode(value.as_ref().map(|(bytes, _)| bytes.as_slice()));
-    }
-
-    /// Replaces the copy, if there is a value.
-    fn decode(&mut self, bytes: Option<&[u8]>) {
-        let Some(bytes) = bytes else { return };
-        let mut bytes = Decoder(bytes);
-        self.beats.clear();
-        while let (Some(vm), Some(at)) = (bytes.u32(), bytes.millis()) {
-            self.beats.push(Beat { vm, at });
+        if let Some(beats) = store.get(KEY).and_then(|(bytes, _)| format::decode(&bytes)) {
+            self.beats = beats;
         }
     }
 
@@ -83,15 +76,6 @@ impl WorkerHeartbeats {
         let latest = self.beats.iter().map(|beat| beat.at).max().unwrap_or_default();
         let of_vm = self.beats.iter().find(|beat| beat.vm == vm);
         vm == self.own || of_vm.is_some_and(|beat| latest.0.saturating_sub(beat.at.0) <= SILENCE)
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new(self.beats.len().saturating_mul(12));
-        for beat in &self.beats {
-            out.u32(beat.vm);
-            out.millis(beat.at);
-        }
-        out.0
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::outlier::{Outlier, Weight};
 use crate::state::time::{UnixMillis, UnixSeconds};
 
@@ -20,13 +22,10 @@ pub enum Metric {
     Whole,
 }
 
-impl Metric {
-    /// All of them, in the order of a record.
-    pub const ALL: [Self; 3] = [Self::First, Self::Each, Self::Whole];
-}
+impl Metric {}
 
 /// The estimate of one metric.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatencyEstimate {
     /// Milliseconds.
     pub ms: f32,
@@ -41,7 +40,7 @@ pub struct LatencyEstimate {
 }
 
 /// The estimates of one deployment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// [`Metric::First`]
     pub first: LatencyEstimate,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::limits::MinuteLimits;
 use crate::state::time::{Minute, UnixMillis, millis};
 use crate::state::window::Window;
@@ -27,7 +29,7 @@ const TICK: u64 = 20;
 const SELDOM: u64 = 5;
 
 /// The lease on one deployment's minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     /// The minute.
     pub minute: Minute,

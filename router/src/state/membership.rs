@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::Random;
-use crate::state::bytes::{Decoder, Encoder};
+use crate::state::format;
 use crate::state::quota::{QuotaMode, RedisHealth};
 use crate::state::store::{self, Store};
 use crate::state::time::{Minute, UnixMillis};
@@ -23,7 +25,7 @@ const SURE: Duration = Duration::from_secs(5);
 const REREAD: Duration = Duration::from_millis(20);
 
 /// The value in the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// This instance's number; 0 before it has one.
     pub instance: u64,
@@ -53,15 +55,15 @@ pub struct Membership {
 impl Membership {
     /// Reads it; the default before the first write.
     pub fn read(store: &dyn Store) -> Self {
-        store.get(KEY).and_then(|(bytes, _)| Self::decode(&bytes)).unwrap_or_default()
+        store.get(KEY).and_then(|(bytes, _)| format::decode(&bytes)).unwrap_or_default()
     }
 
     /// Changes it atomically; `None` leaves it as it is.
     pub fn update<T>(store: &dyn Store, mut change: impl FnMut(&mut Self) -> Option<T>) -> Option<(Self, T)> {
         store::change(store, KEY, |bytes| {
-            let mut membership = bytes.and_then(Self::decode).unwrap_or_default();
+            let mut membership = bytes.and_then(format::decode::<Self>).unwrap_or_default();
             let result = change(&mut membership)?;
-            Some((membership.encode(), (membership, result)))
+            Some((format::encode(&membership), (membership, result)))
         })
     }
 
@@ -138,39 +140,6 @@ impl Membership {
             membership.next_deployment =
                 u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();
             Some(first)
-        })
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new(64);
-        out.u64(self.instance);
-        out.u64(self.epoch);
-        out.minute(self.lost_minute);
-        out.u32(self.live);
-        out.u32(self.missing);
-        out.u32(u32::from(self.is_redis_down));
-        out.millis(self.down_since);
-        out.millis(self.up_since);
-        out.millis(self.last_exchange);
-        out.u32(u32::from(self.is_deregistered));
-        out.u32(self.next_deployment);
-        out.0
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = Decoder(bytes);
-        Some(Self {
-            instance: bytes.u64()?,
-            epoch: bytes.u64()?,
-            lost_minute: bytes.minute()?,
-            live: bytes.u32()?,
-            missing: bytes.u32()?,
-            is_redis_down: bytes.u32()? != 0,
-            down_since: bytes.millis()?,
-            up_since: bytes.millis()?,
-            last_exchange: bytes.millis()?,
-            is_deregistered: bytes.u32()? != 0,
-            next_deployment: bytes.u32()?,
         })
     }
 }

@@ -9,11 +9,11 @@
 //! | whether a deployment may serve | `limits`, `quota`, `eligibility`, `snapshot` |
 //! | what one worker knows of all that | `deployment_states`, `pending_successes`, `rotation` |
 
-pub(crate) mod bytes;
 pub mod completion_lengths;
 pub mod cooldown;
 pub mod deployment_states;
 pub mod eligibility;
+pub(crate) mod format;
 pub mod group_limits;
 pub mod heartbeats;
 pub mod latency;
@@ -24,7 +24,6 @@ pub mod outlier;
 pub mod pending_successes;
 pub mod quota;
 pub mod record;
-mod record_format;
 mod releases;
 pub mod rotation;
 pub mod snapshot;

@@ -5,17 +5,17 @@
 //! the second replaces the estimate. One that looks fast gets requests in any case: the first far worse answer is set aside, and a
 //! second within ten counts like any other.
 
+use serde::{Deserialize, Serialize};
+
 /// A measurement this many times faster than expected is far better.
 const BETTER: f64 = 1.5;
 /// One this many times slower is far worse.
 const WORSE: f64 = 3.0;
 /// For how many measurements a far worse one is remembered.
 const REMEMBERED: u8 = 10;
-/// The byte of an estimate that was replaced by the last measurement.
-const REPLACED: u8 = 32;
 
 /// What was set aside last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outlier {
     /// Nothing.
     #[default]
@@ -65,26 +65,6 @@ impl Outlier {
             Self::None | Self::Better | Self::Worse(_) => None,
         }
     }
-
-    /// As a byte of a record.
-    pub fn byte(self) -> u8 {
-        match self {
-            Self::None => 0,
-            Self::Better => 1,
-            Self::Worse(ago) => ago.min(REMEMBERED).saturating_add(2),
-            Self::Replaced(ago) => ago.saturating_add(REPLACED),
-        }
-    }
-
-    /// From a byte of a record.
-    pub fn from_byte(byte: u8) -> Self {
-        match byte {
-            0 => Self::None,
-            1 => Self::Better,
-            ago if ago < REPLACED => Self::Worse(ago.saturating_sub(2)),
-            ago => Self::Replaced(ago.saturating_sub(REPLACED)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -110,13 +90,5 @@ mod tests {
         }
         outlier = outlier.next(5.0, 5.0, false).0;
         assert_eq!(outlier.next(500.0, 5.0, false).1, Weight::SetAside, "the last one is long ago");
-    }
-
-    #[test]
-    fn a_byte_reads_as_it_was_written() {
-        let ages = (0..=10).flat_map(|ago| [Outlier::Worse(ago), Outlier::Replaced(ago)]);
-        for outlier in [Outlier::None, Outlier::Better].into_iter().chain(ages) {
-            assert_eq!(Outlier::from_byte(outlier.byte()), outlier);
-        }
     }
 }

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::outcome::LiteLlmErrorType;
 use crate::state::completion_lengths::CompletionLengths;
 use crate::state::cooldown::Cooldown;
@@ -16,7 +18,7 @@ use crate::state::window::Window;
 const OUTCOMES: Duration = Duration::from_secs(60);
 
 /// All that outlives a request.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// What this minute has admitted.
     pub window: Window,
@@ -39,7 +41,7 @@ pub struct Record {
 }
 
 /// Requests in flight from other instances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteInFlight {
     /// How many.
     pub count: u32,
@@ -48,7 +50,7 @@ pub struct RemoteInFlight {
 }
 
 /// The attempts of a window that begins with the first of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcomes {
     /// When the window began.
     pub since: UnixSeconds,
@@ -59,7 +61,7 @@ pub struct Outcomes {
 }
 
 /// Failures that count against a number of allowed ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureCount {
     /// Of this kind; `None` counts those of every kind that has no number of its own.
     pub kind: Option<LiteLlmErrorType>,
@@ -70,7 +72,7 @@ pub struct FailureCount {
 }
 
 /// Requests in flight from one VM. Each has its own count, so that those of a VM that died can be dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlight {
     /// The VM's number.
     pub vm: u32,
@@ -114,6 +116,10 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::format::{decode, encode};
+    use crate::state::latency::LatencyEstimate;
+    use crate::state::outlier::Outlier;
+    use crate::state::time::{Minute, UnixMillis};
 
     #[test]
     fn a_request_is_in_flight_until_it_ends_and_ends_once() {
@@ -126,5 +132,60 @@ mod tests {
         record.dec_in_flight(2);
         record.dec_in_flight(2);
         assert_eq!(record.in_flight, [InFlight { vm: 1, count: 1 }]);
+    }
+
+    fn eventful() -> Record {
+        let mut completions = CompletionLengths::default();
+        (1..=30).for_each(|tokens| completions.record(tokens));
+        Record {
+            window: Window { minute: Minute(29_000_000), requests: 3, tokens: 1 << 40 },
+            cooldown: Cooldown { from: UnixMillis(1), until: UnixMillis(u64::MAX) },
+            outcomes: Outcomes { since: UnixSeconds(4), successes: 5, failures: 6 },
+            fails: vec![
+                FailureCount { kind: None, since: UnixSeconds(7), count: 8 },
+                FailureCount { kind: Some(LiteLlmErrorType::RateLimit), since: UnixSeconds(9), count: 10 },
+            ],
+            latency: Latency {
+                first: LatencyEstimate {
+                    ms: 1.5,
+                    at: UnixSeconds(2),
+                    load: 3.5,
+                    best: 1.25,
+                    outlier: Outlier::Worse(3),
+                },
+                probed_until: UnixMillis(11),
+                ..Latency::default()
+            },
+            completions,
+            remote_in_flight: RemoteInFlight { count: 16, at: UnixSeconds(17) },
+            lease: Lease {
+                minute: Minute(18),
+                requests: 19,
+                remaining_tokens: u64::MAX,
+                last_admitted_at: UnixMillis(20),
+                ..Lease::default()
+            },
+            in_flight: vec![InFlight { vm: 12, count: 13 }, InFlight { vm: 14, count: 15 }],
+        }
+    }
+
+    #[test]
+    fn a_record_reads_as_it_was_written() {
+        for record in [Record::default(), eventful()] {
+            assert_eq!(decode(&encode(&record)), Some(record));
+        }
+        let window = Window { minute: Minute(1), requests: 2, tokens: 3 };
+        assert_eq!(decode(&encode(&window)), Some(window));
+    }
+
+    #[test]
+    fn bytes_that_are_truncated_or_of_another_format_are_no_record() {
+        let bytes = encode(&eventful());
+        for end in 0..bytes.len() {
+            assert_eq!(decode::<Record>(&bytes[..end]), None, "{end}");
+        }
+        let mut other = bytes.clone();
+        other[0] = 9;
+        assert_eq!(decode::<Record>(&other), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
-use crate::request::token_estimate::{Estimate, Lengths};
+use crate::request::token_estimate::{Lengths, TokenEstimate};
 use crate::state::latency::Latency;
 use crate::state::limits::DeploymentLimits;
 use crate::state::record::{Record, RemoteInFlight};
@@ -105,25 +105,25 @@ impl Snapshot {
     }
 
     /// Tokens that a request is expected to use: its prompt, and for each answer the expected length or the longest allowed.
-    fn expected_tokens(&self, estimate: &Estimate) -> u64 {
+    fn expected_tokens(&self, estimate: &TokenEstimate) -> u64 {
         estimate.prompt.saturating_add(self.completion_tokens(estimate))
     }
 
-    fn completion_tokens(&self, estimate: &Estimate) -> u64 {
+    fn completion_tokens(&self, estimate: &TokenEstimate) -> u64 {
         let longest = estimate.lengths.or(&self.lengths).longest().unwrap_or(u64::MAX);
         self.expected.min(longest).saturating_mul(estimate.answers)
     }
 
     /// Tokens that a request reserves here. One that needs more than the tpm of every deployment (`is_oversized`) takes the whole
     /// minute; one that fits into another deployment's reserves more than this one's tpm, so that it is not admitted here.
-    pub fn tokens(&self, estimate: &Estimate, is_oversized: bool) -> u64 {
+    pub fn tokens(&self, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
         let tokens = self.expected_tokens(estimate);
         if !is_oversized && self.is_too_small(estimate) { tokens } else { tokens.min(self.tpm) }
     }
 
     /// Whether a request would not fit into an empty minute. The expected answer counts for half of the tpm at most: otherwise a few
     /// long answers would close a small deployment for good.
-    pub fn is_too_small(&self, estimate: &Estimate) -> bool {
+    pub fn is_too_small(&self, estimate: &TokenEstimate) -> bool {
         let completion = self.completion_tokens(estimate).min(self.tpm / 2);
         estimate.prompt.saturating_add(completion) > self.tpm
     }
@@ -137,7 +137,7 @@ impl Snapshot {
 
     /// Whether it may serve by its cooldown and its minute alone. If not, [`excluded`](crate::state::eligibility::excluded) decides
     /// by the record; it never excludes a deployment that is surely available.
-    pub fn is_surely_available(&self, estimate: &Estimate, time: &CurrentTime) -> bool {
+    pub fn is_surely_available(&self, estimate: &TokenEstimate, time: &CurrentTime) -> bool {
         let (requests, tokens) = match self.window.minute.cmp(&time.minute) {
             Ordering::Less => (0, 0),
             Ordering::Equal => (self.window.requests, self.window.tokens),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::time::Minute;
 
 /// Minutes that the clock may step back without a new window. After a longer step the clock was wrong before, and a full window
@@ -9,7 +11,7 @@ use crate::state::time::Minute;
 const STEP_BACK: u32 = 2;
 
 /// What was admitted in one minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// The minute.
     pub minute: Minute,

@@ -1,4 +1,4 @@
-//! least-busy: whoever has the fewest requests in flight, from all workers and instances (BEHAVIOUR 3.3).
+//! least-busy: the fewest requests in flight, from all workers and instances (BEHAVIOUR 3.3).
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ pub fn pick(candidates: &[Candidate<'_>], now: Duration, random: &mut dyn Random
 
 /// Requests in flight.
 pub fn score(candidate: &Candidate<'_>, now: Duration) -> f64 {
-    f64::from(candidate.seen.total_in_flight(now))
+    f64::from(candidate.snapshot.total_in_flight(now))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{candidates, group, seen, shares};
+    use super::super::tests::{candidates, group, shares, snapshots};
     use super::*;
     use crate::state::record::{InFlight, Record};
 
@@ -31,7 +31,7 @@ mod tests {
         let config = group(&["", "", ""]);
         let records = [serving(&[(1, 2)]), serving(&[(1, 1), (2, 2)]), serving(&[(2, 1)])];
         let shares = shares(3, |random| {
-            pick(&candidates(&seen(&config, &records)), Duration::from_secs(1_740_000_000), random)
+            pick(&candidates(&snapshots(&config, &records)), Duration::from_secs(1_740_000_000), random)
         });
         assert!((shares[2] - 100.0).abs() < 0.01, "{shares:?}");
     }

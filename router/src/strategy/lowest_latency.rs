@@ -1,8 +1,9 @@
-//! latency-based-routing: wherever the request is expected to be answered soonest, those that it delays included
+//! latency-based-routing: the earliest expected answer, with the delay of other requests counted in
 //! (BEHAVIOUR 3.6).
 //!
-//! Streams are compared by their time to the first token, other requests by their time per completion token. Whoever has
-//! not been measured, or not for a while, is found out about by one request at a time; the others do not wait for it.
+//! Streams are compared by their time to the first token, other requests by their time per
+//! completion token. A deployment that has not been measured lately gets one request at a time as a
+//! probe; the others do not wait for its result.
 
 use std::time::Duration;
 
@@ -13,25 +14,29 @@ use crate::random::Random;
 use crate::state::latency::Metric;
 use crate::state::outlier::Outlier;
 
-/// A measurement is worth checking after this: a deployment that was slow once may have recovered long ago. With a second probe that
-/// confirms the first one, it has its share again within a minute.
+/// Age of a measurement that is probed again: a deployment that was slow may have recovered. If a
+/// second probe confirms the first one, the deployment has its share again within a minute.
 const STALE: Duration = Duration::from_secs(40);
 
-/// Costs that differ by less are equal: ten measurements are no more exact than that. A cost goes with the square of a time.
+/// Costs that differ by less, as a fraction, are equal: ten measurements are no more exact. A cost
+/// grows with the square of a time.
 const EQUAL: f64 = 0.2;
-/// One that was replaced lately is less exact.
+/// The same for an estimate that was replaced lately, which is less exact.
 const YOUNG: f64 = 0.5;
 
-/// The place of the pick, and whether it finds out how fast a deployment is.
+/// Score of a candidate that needs a probe; all costs are higher.
+const PROBE: f64 = -1.0;
+
+/// The pick, and whether it is a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pick {
-    /// Of the candidate.
+    /// Place of the candidate.
     pub place: usize,
-    /// Whether it is picked to be measured.
+    /// Whether it is picked in order to measure it.
     pub probe: bool,
 }
 
-/// Picks for a request whose answer is streamed or not.
+/// Picks a candidate. With `stream`, the answer is streamed.
 pub fn pick(
     candidates: &[Candidate<'_>],
     args: &StrategyArgs,
@@ -42,12 +47,12 @@ pub fn pick(
     let score = ranking(candidates, args, stream, now);
     let soonest = lowest(candidates, &score, random)?;
     let least = candidates.get(soonest).map_or(f64::MAX, &score);
-    if least < 0.0 {
+    if least <= PROBE {
         return Some(Pick { place: soonest, probe: true });
     }
     let metric = metric(candidates, args, stream, now);
     let near = |candidate: &Candidate<'_>| {
-        let is_young = candidate.seen.latency.of(metric).outlier.young().is_some();
+        let is_young = candidate.snapshot.latency.of(metric).outlier.young().is_some();
         let equal = if is_young { YOUNG } else { EQUAL };
         let limit = least * (1.0 + args.lowest_latency_buffer.max(equal));
         if (0.0..=limit).contains(&score(candidate)) { 0.0 } else { 1.0 }
@@ -55,7 +60,8 @@ pub fn pick(
     Some(Pick { place: lowest(candidates, near, random)?, probe: false })
 }
 
-/// What a request costs at each of these; below zero where that has to be found out.
+/// The score of each candidate: its expected cost, [`PROBE`] if it needs a probe, or the greatest
+/// number while another request probes it.
 pub fn ranking<'r>(
     candidates: &[Candidate<'_>],
     args: &'r StrategyArgs,
@@ -64,22 +70,24 @@ pub fn ranking<'r>(
 ) -> impl Fn(&Candidate<'_>) -> f64 + use<'r> {
     let metric = metric(candidates, args, stream, now);
     move |candidate| {
-        let latency = &candidate.seen.latency;
+        let latency = &candidate.snapshot.latency;
         let estimate = latency.of(metric);
         let is_known = estimate.is_fresh(now, args.ttl.min(STALE)) && estimate.outlier != Outlier::Better;
         if !is_known && !latency.is_probed(now) {
-            return -1.0;
+            return PROBE;
         }
         match estimate.is_fresh(now, args.ttl) {
-            true => estimate.cost(candidate.seen.total_in_flight(now)) * estimate.doubt(now),
+            true => estimate.cost(candidate.snapshot.total_in_flight(now)) * estimate.doubt(now),
             false => f64::MAX,
         }
     }
 }
 
-/// Time per token, unless somebody who answers never says how many tokens it was.
+/// The metric to compare by: for answers that are not streamed the time per token, unless a
+/// candidate reports no tokens.
 fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: Duration) -> Metric {
-    let knows = |candidate: &Candidate<'_>, metric| candidate.seen.latency.of(metric).is_fresh(now, args.ttl);
+    let knows =
+        |candidate: &Candidate<'_>, metric| candidate.snapshot.latency.of(metric).is_fresh(now, args.ttl);
     match stream {
         true => Metric::First,
         false if candidates.iter().any(|c| knows(c, Metric::Whole) && !knows(c, Metric::Each)) => {
@@ -92,7 +100,7 @@ fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
-    use super::super::tests::{candidates, group, seen, shares};
+    use super::super::tests::{candidates, group, shares, snapshots};
     use super::*;
     use crate::random::SplitMix;
     use crate::state::record::{InFlight, Record};
@@ -119,8 +127,8 @@ mod tests {
 
     fn shares_of(records: &[Record], buffer: f64, now: Duration) -> Vec<f64> {
         let config = group(&vec![""; records.len()]);
-        let seen = seen(&config, records);
-        let candidates = candidates(&seen);
+        let snapshots = snapshots(&config, records);
+        let candidates = candidates(&snapshots);
         shares(records.len(), |random| {
             pick(&candidates, &args(buffer), false, now, random).map(|pick| pick.place)
         })
@@ -134,11 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_never_measured_is_tried_by_one_request_at_a_time() {
+    fn one_that_was_never_measured_is_probed_by_one_request_at_a_time() {
         let config = group(&["", ""]);
         let mut records = [measured(Metric::Each, 10.0), Record::default()];
         let next = |records: &[Record]| {
-            pick(&candidates(&seen(&config, records)), &args(0.0), false, NOON, &mut SplitMix::new(1))
+            pick(&candidates(&snapshots(&config, records)), &args(0.0), false, NOON, &mut SplitMix::new(1))
                 .unwrap()
         };
         assert_eq!(next(&records), Pick { place: 1, probe: true });
@@ -173,8 +181,8 @@ mod tests {
         for (record, ms) in records.iter_mut().zip([300.0, 200.0]) {
             record.latency.first.measured(ms, 0.0, NOON, 10);
         }
-        let seen = seen(&config, &records);
-        let candidates = candidates(&seen);
+        let snapshots = snapshots(&config, &records);
+        let candidates = candidates(&snapshots);
         for (stream, expected) in [(false, 0), (true, 1)] {
             let pick = pick(&candidates, &args(0.0), stream, NOON, &mut SplitMix::new(1)).unwrap();
             assert_eq!(pick, Pick { place: expected, probe: false }, "stream: {stream}");

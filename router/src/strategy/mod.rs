@@ -1,7 +1,7 @@
-//! The strategies: which of the deployments that may serve will serve. One short file each.
+//! The strategies: each picks one of the candidates, which are eligible deployments.
 //!
-//! A strategy sees the candidates and says which of them; who is a candidate is not its business. Ties are broken at
-//! random: in the order of the file, the first would get whatever comes after a quiet moment.
+//! Ties are broken at random. In the order of the file, the first deployment would get all requests
+//! after a quiet moment.
 
 use crate::random::Random;
 use crate::state::snapshot::Snapshot;
@@ -12,16 +12,16 @@ pub mod lowest_latency;
 pub mod simple_shuffle;
 pub mod usage_based;
 
-/// A deployment that may serve.
+/// A deployment that may serve the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
     /// Its index in the configuration.
     pub index: usize,
-    /// What is known about it.
-    pub seen: &'a Snapshot,
+    /// What this worker knows about it.
+    pub snapshot: &'a Snapshot,
 }
 
-/// The place of the candidate with the lowest score, one of them at random where several have it.
+/// The place of the candidate with the lowest score; of several, one at random.
 pub fn lowest<'a>(
     candidates: &[Candidate<'a>],
     score: impl Fn(&Candidate<'a>) -> f64,
@@ -30,7 +30,7 @@ pub fn lowest<'a>(
     let scores: Vec<f64> = candidates.iter().map(score).collect();
     let lowest = scores.iter().copied().fold(f64::INFINITY, f64::min);
     let is_lowest = |score: &f64| *score <= lowest;
-    // Counted before one is drawn: a quiet group of a thousand has a thousand equals.
+    // Counted, not collected: in a quiet group of a thousand deployments all are equal.
     let equals = scores.iter().filter(|score| is_lowest(score)).count();
     let drawn = if equals > 1 { random.below(equals) } else { 0 };
     let mut places = scores.iter().enumerate().filter(|(_, score)| is_lowest(score));
@@ -59,8 +59,8 @@ pub(crate) mod tests {
         reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings))
     }
 
-    /// Records in short, as strategies see them.
-    pub fn seen(config: &Config, records: &[Record]) -> Vec<Snapshot> {
+    /// The snapshots of these records.
+    pub fn snapshots(config: &Config, records: &[Record]) -> Vec<Snapshot> {
         let pairs = config.deployments.iter().zip(records);
         pairs
             .map(|(d, record)| {
@@ -69,8 +69,8 @@ pub(crate) mod tests {
             .collect()
     }
 
-    pub fn candidates(seen: &[Snapshot]) -> Vec<Candidate<'_>> {
-        seen.iter().enumerate().map(|(index, seen)| Candidate { index, seen }).collect()
+    pub fn candidates(snapshots: &[Snapshot]) -> Vec<Candidate<'_>> {
+        snapshots.iter().enumerate().map(|(index, snapshot)| Candidate { index, snapshot }).collect()
     }
 
     /// How often each of so many is picked in 3,000 draws, in percent.
@@ -86,8 +86,8 @@ pub(crate) mod tests {
     #[test]
     fn equals_have_equal_chances() {
         let config = group(&["", "", "", ""]);
-        let seen = seen(&config, &vec![Record::default(); 4]);
-        let candidates = candidates(&seen);
+        let snapshots = snapshots(&config, &vec![Record::default(); 4]);
+        let candidates = candidates(&snapshots);
         let score = |candidate: &Candidate<'_>| if candidate.index == 2 { 1.0 } else { 0.0 };
         let shares = shares(4, |random| lowest(&candidates, score, random));
         for (place, expected) in [33.3, 33.3, 0.0, 33.3].into_iter().enumerate() {
@@ -97,7 +97,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nobody_is_picked_from_nobody() {
+    fn nothing_is_picked_without_a_candidate() {
         assert_eq!(lowest(&[], |_| 0.0, &mut SplitMix::new(1)), None);
     }
 }

@@ -1,15 +1,16 @@
-//! simple-shuffle: at random, in proportion to `weight`, else `rpm`, else `tpm`, else evenly (BEHAVIOUR 3.2).
+//! simple-shuffle: at random, in proportion to `weight`, else `rpm`, else `tpm`, else evenly
+//! (BEHAVIOUR 3.2).
 
 use llm_balancer_config::Deployment;
 
 use crate::random::Random;
 
-/// The three metrics of each candidate, in the order in which they are looked at.
+/// The three metrics of a candidate, in order of precedence.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weights([Option<f64>; 3]);
 
 impl Weights {
-    /// A deployment's metrics. Limits that stand in model_info alone are no weights (BEHAVIOUR 1.2).
+    /// A deployment's metrics. Limits from model_info are no weights (BEHAVIOUR 1.2).
     pub fn of(deployment: &Deployment) -> Self {
         let limit =
             |limit: Option<u64>| limit.filter(|_| !deployment.limits_from_model_info).map(|n| n as f64);
@@ -17,22 +18,22 @@ impl Weights {
     }
 }
 
-/// A prepared draw over a fixed list of candidates: an O(log n) pick, however large the group.
+/// A prepared draw from a fixed list of candidates, in O(log n).
 #[derive(Clone, Debug)]
 pub struct SimpleShuffle {
-    /// Running totals of the weights; `None` where no metric is usable.
+    /// Running totals of the weights; `None` if no metric is usable, for an even draw.
     totals: Option<Vec<f64>>,
     count: usize,
 }
 
 impl SimpleShuffle {
-    /// Chooses the first metric of which some candidate has more than zero and whose sum is more than zero.
-    /// A candidate without a value in that metric weighs nothing.
+    /// Draws by the first metric whose sum is more than zero. A candidate without a value in that
+    /// metric weighs nothing.
     pub fn new(candidates: &[Weights]) -> Self {
         Self { totals: (0..3).find_map(|metric| totals(candidates, metric)), count: candidates.len() }
     }
 
-    /// The index of the pick, or `None` if there is no candidate.
+    /// The place of the pick, or `None` if there is no candidate.
     pub fn pick(&self, random: &mut dyn Random) -> Option<usize> {
         if self.count == 0 {
             return None;
@@ -47,10 +48,11 @@ impl SimpleShuffle {
     }
 }
 
-/// Running totals of one metric, negative values counting as nothing, or `None` if the metric is not usable.
+/// Running totals of one metric, with negative values as zero, or `None` if the metric is not
+/// usable.
 fn totals(candidates: &[Weights], metric: usize) -> Option<Vec<f64>> {
     let value = |weights: &Weights| weights.0.get(metric).copied().flatten().unwrap_or(0.0);
-    // LiteLLM sums before it looks at signs: -1 and 1 are no usable set, -1 and 3 are.
+    // LiteLLM sums the values with their signs: -1 and 1 are not usable, -1 and 3 are.
     let sum: f64 = candidates.iter().map(value).sum();
     if !sum.is_finite() || sum <= 0.0 {
         return None;
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn picks_follow_the_first_metric_that_anybody_has() {
+    fn picks_follow_the_first_metric_that_any_deployment_has() {
         let cases: [(&str, Vec<Weights>, [f64; 2]); 9] = [
             ("rpm 9:1", vec![only(RPM, 9.0), only(RPM, 1.0)], [90.0, 10.0]),
             ("rpm on one of two", vec![only(RPM, 1.0), Weights::default()], [100.0, 0.0]),
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_picked_from_nobody() {
+    fn nothing_is_picked_without_a_candidate() {
         assert_eq!(SimpleShuffle::new(&[]).pick(&mut SplitMix::new(1)), None);
     }
 }

@@ -3,10 +3,10 @@
 //! the effects. Requests, attempts and answers stay in the filter.
 //!
 //! ```text
-//! New ── AwaitBody ── (AwaitLease) ── Sent ──┬── HoldAnswer ── Streaming ── Done   answered
-//!  │         │                               └── ReadError ─── (RetryWait)        failed
-//!  ├── Probing ── Done                                └── Done: retry, or an error
-//!  └── Done: answered by the router
+//! New ─┬─ AwaitBody ─ (AwaitLease) ─ Sent ─┬─ HoldAnswer ─ Streaming ─ Done   answered
+//!      │                                   └─ ReadError ─ (RetryWait) ─ Done  failed
+//!      ├─ Probing ─ Done                                                      health
+//!      └─ Done                                                                refused, or listed
 //! ```
 //!
 //! | phase | event | next | effects |
@@ -51,8 +51,14 @@
 //! closed: before an answer was accepted, the client gets a local 500 and nothing is sent to a
 //! provider; later events change nothing. The same 500 answers [`Event::StateMissing`].
 
+mod effect;
+mod event;
 #[cfg(test)]
 mod tests;
+
+pub use effect::Effect;
+use effect::Effect::*;
+pub use event::{Arrived, Checked, Due, Event, Selected, Settled, Status};
 
 /// Bytes of an error body that are read before the attempt is settled. The rest is passed on or
 /// discarded unread: providers' errors are a few hundred bytes.
@@ -83,195 +89,6 @@ pub enum Phase {
     Done,
 }
 
-/// What happened: a callback of Envoy, a tick, or the result of an effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The request's headers, as the router understands them.
-    RequestHeaders(Arrived),
-    /// A part of the request's body. Trailers complete it.
-    RequestBody {
-        /// Whether it is the last one.
-        complete: bool,
-    },
-    /// Redis has answered, or did not in time.
-    LeaseReady,
-    /// Result of [`Effect::Select`].
-    Selected(Selected),
-    /// The response's headers.
-    ResponseHeaders {
-        /// Class of their status.
-        status: Status,
-        /// Whether no body follows.
-        complete: bool,
-    },
-    /// A part of the response's body.
-    ResponseBody {
-        /// Bytes that Envoy holds.
-        size: usize,
-        /// Whether it is the last one.
-        complete: bool,
-    },
-    /// Result of [`Effect::Check`].
-    Checked {
-        /// What the first bytes are.
-        answer: Checked,
-        /// Whether the body ends with them.
-        complete: bool,
-    },
-    /// Result of [`Effect::Settle`].
-    Settled(Settled),
-    /// Each deployment has answered its probe, or has not in time.
-    ProbesDone,
-    /// A timer of this stream is due.
-    Tick(Due),
-    /// The end of the stream, just before its line in the access log.
-    Log,
-    /// The filter lacks what an effect needs: its configuration, the request or the attempt.
-    StateMissing,
-}
-
-/// What the router decides by a request's headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrived {
-    /// Wait for the body.
-    Hold,
-    /// Answer.
-    Reply,
-    /// Call the deployments, then answer.
-    Probe,
-}
-
-/// What became of a complete request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selected {
-    /// It is rewritten for a deployment.
-    Forwarded,
-    /// No deployment may take it without a lease.
-    NeedsLease,
-    /// The router answers.
-    Reply,
-    /// Envoy refused the new headers or body: they still hold the client's key.
-    NotRewritten,
-}
-
-/// Class of a response's status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Below 300.
-    Success,
-    /// 413.
-    TooLarge,
-    /// Any other.
-    Failure,
-}
-
-impl Status {
-    /// Class of a `:status`; Envoy passes on numbers that are none of HTTP's.
-    pub fn of(status: u16) -> Self {
-        match status {
-            ..300 => Self::Success,
-            413 => Self::TooLarge,
-            _ => Self::Failure,
-        }
-    }
-}
-
-/// What the first bytes of an answer are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checked {
-    /// Too few to tell.
-    Undecided,
-    /// An answer.
-    Genuine,
-    /// An error under a success status.
-    Failed,
-}
-
-/// What the router decides about a failed attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Pass on the provider's error.
-    Relay,
-    /// Answer in its place.
-    Reply,
-    /// Another attempt at once.
-    Retry,
-    /// Another attempt after a wait.
-    RetryLater,
-}
-
-/// Which timer is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// The wait before the next attempt is over.
-    Retry,
-    /// The response was silent for longer than its timeout.
-    Idle,
-}
-
-/// What the filter does, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Tell Envoy to go on with the message.
-    Continue,
-    /// Tell Envoy to hold the message.
-    Pause,
-    /// Send the router's answer.
-    Reply,
-    /// Send a local 500.
-    ReplyError,
-    /// Count and log nothing if an earlier attempt of this request has been answered the same way.
-    SkipDuplicateLog,
-    /// Answer 413, with the limit.
-    RefuseTooLarge,
-    /// Call the deployments of `GET /health`; gives [`Event::ProbesDone`], now or later.
-    StartProbes,
-    /// Select a deployment and rewrite the request for it; gives [`Event::Selected`].
-    Select,
-    /// Queue for a lease; gives [`Event::LeaseReady`] later.
-    AwaitLease,
-    /// Acquire more of a lease that is nearly used up.
-    RefillLease,
-    /// Tell the client which deployment answers, and prepare to read the answer.
-    StartAnswer,
-    /// Limit the time between two chunks of a streamed response.
-    StartIdleTimeout,
-    /// Check the first bytes of the answer; gives [`Event::Checked`].
-    Check,
-    /// Scan what there is of the answer.
-    Scan,
-    /// The answer is complete.
-    EndAnswer,
-    /// The answer ended early, by the client, the provider or a timeout.
-    EndInterrupted,
-    /// Classify the failed response.
-    ReadFailure,
-    /// Ask the router about the failed attempt; gives [`Event::Settled`].
-    Settle,
-    /// Add the router's headers to the provider's error.
-    AddErrorHeaders,
-    /// Mark the response for the edge's retry, and discard its body.
-    RequestRetry,
-    /// Start the timer that ends [`Phase::RetryWait`].
-    StartRetryTimer,
-    /// Discard what there is of the body.
-    DiscardBody,
-    /// Let the held response go on.
-    ResumeResponse,
-    /// End the stream without an answer.
-    CloseStream,
-    /// Settle an attempt whose result is unknown.
-    Abandon,
-    /// Settle an attempt whose response broke off before anything of it was passed on.
-    ResetAttempt,
-    /// Count a request whose client left before a deployment was selected.
-    ClientDisconnected,
-    /// Count a request whose client left between two attempts.
-    EndRetryWait,
-    /// This cannot happen: assert in debug builds.
-    Unreachable,
-}
-
 type Transition = (Phase, &'static [Effect]);
 
 /// What an event changes, by the table above.
@@ -289,8 +106,6 @@ pub fn next(phase: Phase, event: Event) -> Transition {
         Event::StateMissing => fail_closed(phase),
     }
 }
-
-use Effect::*;
 
 fn on_request_headers(phase: Phase, arrived: Arrived) -> Transition {
     match (phase, arrived) {

@@ -1,7 +1,7 @@
-//! Every phase meets every event: a test per event has its rows of the table, and `check` shows that
-//! the event is impossible in all other phases; the last tests have the rules for what is impossible.
+//! Every phase meets every event: a test per event has its rows of the table, and `check` shows
+//! that the event is impossible in all other phases; the last tests have the rules for what is
+//! impossible.
 
-use super::Effect::*;
 use super::Phase::*;
 use super::*;
 

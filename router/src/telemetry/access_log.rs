@@ -3,13 +3,12 @@
 //! No member comes from a body: an entry holds names, paths and numbers.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use llm_balancer_config::names;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::attempt::{AttemptLog, RetryState, SelectionInfo, serialize_some};
+use crate::attempt::{RetryState, serialize_some};
 use crate::http::headers::Headers;
 use crate::outcome::Outcome;
 use crate::request::refusal::Refusal;
@@ -23,56 +22,25 @@ const MAX_CHARS: usize = 512;
 #[derive(Debug)]
 #[must_use = "every request is counted and logged once"]
 pub struct AccessLogEntry {
-    /// The model that the client requested.
-    pub model: Option<String>,
-    /// The label of its group in the configuration.
-    pub group: Option<Arc<str>>,
-    /// All attempts, in order.
-    pub attempts: Vec<AttemptLog>,
-    /// Retries in the last group.
-    pub retries: u32,
-    /// Fallbacks.
-    pub fallbacks: u32,
-    /// How the last deployment was selected.
-    pub selection: Option<SelectionInfo>,
+    /// The state in which the request ended.
+    pub(crate) retry_state: RetryState,
     /// How the request ended.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The status that the client got; 0 where it did not wait for an answer.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Why the request was refused.
-    pub reason: Option<&'static str>,
-    /// Whether the answer was to be streamed.
-    pub stream: bool,
+    pub(crate) reason: Option<&'static str>,
     /// The tokens that the answer reports.
-    pub usage: Option<Usage>,
-    /// When the request was complete, since the Unix epoch.
-    pub started_at: Option<Duration>,
-    /// From then to the first byte of the answer, in milliseconds.
-    pub first_byte: Option<u64>,
+    pub(crate) usage: Option<Usage>,
+    /// From the arrival of the complete request to the first byte of the answer, in milliseconds.
+    pub(crate) first_byte: Option<u64>,
 }
 
 impl AccessLogEntry {
     /// A request that ended in this state. `status` is the client's; 0 where it did not wait for an
     /// answer.
     pub fn new(retry_state: RetryState, outcome: Outcome, status: u16) -> Self {
-        let fallbacks = retry_state.fallbacks();
-        let (model, group) =
-            retry_state.requested.map(|requested| (requested.model, requested.group)).unzip();
-        Self {
-            model,
-            group: group.flatten(),
-            attempts: retry_state.attempts,
-            retries: retry_state.retries,
-            fallbacks,
-            selection: retry_state.selection,
-            outcome,
-            status,
-            reason: None,
-            stream: retry_state.stream,
-            usage: None,
-            started_at: retry_state.started_at,
-            first_byte: None,
-        }
+        Self { retry_state, outcome, status, reason: None, usage: None, first_byte: None }
     }
 
     /// A request that was refused, for a reason of [`Refusal::reason`].
@@ -107,6 +75,9 @@ struct Line<'a> {
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { entry, headers, now } = self;
+        let state = &entry.retry_state;
+        let (model, group) =
+            state.requested.as_ref().map(|requested| (&*requested.model, requested.group.as_deref())).unzip();
         let header = |name| headers.get(name).unwrap_or_default();
         // A query may hold a key.
         let path = header(":path").split('?').next().unwrap_or_default();
@@ -119,19 +90,19 @@ impl Serialize for Line<'_> {
         line.serialize_entry("status", &entry.status)?;
         line.serialize_entry("outcome", entry.outcome.name())?;
         serialize_some(&mut line, "reason", entry.reason)?;
-        serialize_some(&mut line, "model", entry.model.as_deref().map(truncated))?;
-        serialize_some(&mut line, "group", entry.group.as_deref())?;
-        serialize_some(&mut line, "deployment", entry.attempts.last().map(|last| &*last.deployment))?;
-        serialize_some(&mut line, "routing", entry.selection)?;
-        if entry.started_at.is_some() {
-            line.serialize_entry("stream", &entry.stream)?;
-            line.serialize_entry("retries", &entry.retries)?;
-            line.serialize_entry("fallbacks", &entry.fallbacks)?;
-            line.serialize_entry("attempts", &entry.attempts)?;
+        serialize_some(&mut line, "model", model.map(truncated))?;
+        serialize_some(&mut line, "group", group.flatten())?;
+        serialize_some(&mut line, "deployment", state.attempts.last().map(|last| &*last.deployment))?;
+        serialize_some(&mut line, "routing", state.selection)?;
+        if state.started_at.is_some() {
+            line.serialize_entry("stream", &state.stream)?;
+            line.serialize_entry("retries", &state.retries)?;
+            line.serialize_entry("fallbacks", &state.fallbacks())?;
+            line.serialize_entry("attempts", &state.attempts)?;
         }
         serialize_some(&mut line, "tokens", entry.usage.map(Tokens))?;
         serialize_some(&mut line, "first_byte_ms", entry.first_byte)?;
-        let duration = entry.started_at.map(|started_at| millis(now.saturating_sub(started_at)));
+        let duration = state.started_at.map(|started_at| millis(now.saturating_sub(started_at)));
         serialize_some(&mut line, "duration_ms", duration)?;
         line.end()
     }
@@ -161,7 +132,7 @@ fn rfc3339(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::AttemptResult;
+    use crate::attempt::{AttemptLog, AttemptResult, RequestedModel};
     use crate::failure::ErrorClass;
 
     #[test]
@@ -170,10 +141,11 @@ mod tests {
             [(":method", "POST"), (":path", "/v1/\"x\"\\?key=secret"), ("x-request-id", "7")]
                 .into_iter()
                 .collect();
-        let mut entry = AccessLogEntry::new(RetryState::default(), Outcome::RateLimited, 429);
-        entry.model = Some(format!("a\"\n{}", "m".repeat(2000)));
-        entry.started_at = Some(Duration::from_millis(1_740_000_000_000));
-        entry.attempts.push(AttemptLog {
+        let mut state = RetryState::default();
+        let model = format!("a\"\n{}", "m".repeat(2000));
+        state.requested = Some(RequestedModel { model, group: None });
+        state.started_at = Some(Duration::from_millis(1_740_000_000_000));
+        state.attempts.push(AttemptLog {
             deployment: "d".into(),
             result: AttemptResult {
                 outcome: Outcome::RateLimited,
@@ -183,6 +155,7 @@ mod tests {
             milliseconds: 12,
             detail: None,
         });
+        let entry = AccessLogEntry::new(state, Outcome::RateLimited, 429);
         let line = entry.line(&headers, Duration::from_millis(1_740_000_000_123));
         assert_eq!(line.matches('\n').count(), 1);
         assert!(!line.contains("secret"), "{line}");

@@ -1,14 +1,14 @@
 //! `x-llm-balancer-explain`: which deployment was selected, and why the others were not.
 //!
-//! It tells about deployments and their remaining limits, so only clients with the master key get
-//! it.
+//! It shows deployments and their remaining limits, so only clients with the master key get it.
 
 use llm_balancer_config::Config;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::attempt::{RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
-use crate::select::eligible::{exclusion, tagged};
+use crate::select::eligible::{exclusion, updated};
+use crate::select::tags::tagged;
 use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::eligibility::Excluded;
 use crate::state::snapshot::CurrentTime;
@@ -37,7 +37,7 @@ pub(crate) fn explain(
 ) -> String {
     let config = context.config;
     let id = |index: usize| config.deployments.get(index).map(|deployment| &*deployment.id);
-    let request = request.updated(context, moment);
+    let request = updated(context, request, moment);
     let candidate = |index: &usize| ExplainedCandidate {
         deployment: id(*index).unwrap_or_default(),
         exclusion: explain_one(context, *index, &request, selected, moment),

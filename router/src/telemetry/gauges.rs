@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use llm_balancer_config::{Config, Deployment};
 
-use crate::state::bytes::{Decoder, Encoder};
 use crate::state::deployment_states::DeploymentStates;
+use crate::state::format;
 use crate::state::membership::Membership;
 use crate::state::quota::QuotaMode;
 use crate::state::store::{self, Store};
@@ -34,7 +36,7 @@ type Values = [Option<u64>; GAUGES.len()];
 pub struct GaugePublisher {
     /// The number of this configuration, from 1; 0 before it is known.
     generation: u32,
-    /// Tells this worker from others.
+    /// Identifies this worker.
     own: u64,
     leads: bool,
     /// What was last published of each deployment; empty for a worker that does not lead.
@@ -44,7 +46,7 @@ pub struct GaugePublisher {
 }
 
 /// Which worker publishes; shared by all of them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Leadership {
     /// The newest configuration's.
     generation: u32,
@@ -69,13 +71,13 @@ impl GaugePublisher {
     /// fingerprint than the last begins a new generation. Returns the generation.
     pub fn open(&mut self, number: Option<u32>, fingerprint: u64, own: u64, store: &dyn Store) -> u32 {
         let generation = store::change(store, KEY, |bytes| {
-            let mut shared = bytes.and_then(Leadership::decode).unwrap_or_default();
+            let mut shared = bytes.and_then(format::decode::<Leadership>).unwrap_or_default();
             let is_new = shared.fingerprint != fingerprint || shared.generation == 0;
             let own = number.unwrap_or_else(|| shared.generation.saturating_add(u32::from(is_new)));
             if own >= shared.generation {
                 (shared.generation, shared.fingerprint) = (own, fingerprint);
             }
-            Some((shared.encode(), own))
+            Some((format::encode(&shared), own))
         });
         (self.generation, self.own) = (generation.unwrap_or(1), own);
         self.generation
@@ -152,7 +154,7 @@ impl GaugePublisher {
 
     fn role(&self, now: Duration, store: &dyn Store) -> Role {
         let role = store::change(store, KEY, |bytes| {
-            let mut shared = bytes.and_then(Leadership::decode)?;
+            let mut shared = bytes.and_then(format::decode::<Leadership>)?;
             let is_own = shared.leader == self.own;
             let is_vacant = shared.leader == 0 || shared.renewed_at.distance(now) >= CLAIM;
             let role = match shared.generation == self.generation {
@@ -161,7 +163,7 @@ impl GaugePublisher {
                 _ => return None,
             };
             (shared.leader, shared.renewed_at) = (self.own, UnixMillis::of(now));
-            Some((shared.encode(), role))
+            Some((format::encode(&shared), role))
         });
         role.unwrap_or(Role::Follows)
     }
@@ -179,9 +181,10 @@ impl GaugePublisher {
     /// Leaves the lead to another worker.
     pub fn resign(&self, store: &dyn Store) {
         store::change(store, KEY, |bytes| {
-            let mut shared = bytes.and_then(Leadership::decode).filter(|shared| shared.leader == self.own)?;
+            let mut shared =
+                bytes.and_then(format::decode::<Leadership>).filter(|shared| shared.leader == self.own)?;
             shared.leader = 0;
-            Some((shared.encode(), ()))
+            Some((format::encode(&shared), ()))
         });
     }
 
@@ -217,27 +220,6 @@ fn publish_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) {
     }
     for (mode, is_on) in [("shared", !membership.is_redis_down), ("local", membership.is_redis_down)] {
         metrics.gauge(series("redis_mode", &[("mode", mode)]), u64::from(is_on));
-    }
-}
-
-impl Leadership {
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new(28);
-        out.u32(self.generation);
-        out.u64(self.fingerprint);
-        out.u64(self.leader);
-        out.millis(self.renewed_at);
-        out.0
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = Decoder(bytes);
-        Some(Self {
-            generation: bytes.u32()?,
-            fingerprint: bytes.u64()?,
-            leader: bytes.u64()?,
-            renewed_at: bytes.millis()?,
-        })
     }
 }
 
@@ -294,7 +276,7 @@ mod tests {
         };
         let (first, second, third) = (numbered(1, 7, 1), numbered(2, 8, 2), numbered(3, 7, 3));
         assert_eq!([first.0, second.0, third.0], [1, 2, 3]);
-        // A worker that begins anew with an old one takes nothing back.
+        // A worker that starts with an old configuration does not lead.
         assert_eq!(numbered(1, 7, 4).0, 1);
         assert_eq!(roles(&third.1, &first.1, NOON, &store), [Role::Leads, Role::Follows]);
     }

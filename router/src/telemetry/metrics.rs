@@ -210,32 +210,34 @@ impl DeploymentMetrics {
             );
         }
         for (kind, count) in [("prompt", &mut self.prompt), ("completion", &mut self.completion)] {
-            let count = std::mem::take(count);
-            if count > 0 {
-                let labels = [group, deployment, ("type", kind)];
-                sink(&series("tokens_total", &labels), Change::Add(count));
-            }
+            flush_count("tokens_total", &[group, deployment, ("type", kind)], count, sink);
         }
-        for (what, count) in [("retries_total", &mut self.retries), ("cooldowns_total", &mut self.cooldowns)]
-        {
-            let count = std::mem::take(count);
-            if count > 0 {
-                sink(&series(what, labels), Change::Add(count));
-            }
-        }
+        flush_count("retries_total", labels, &mut self.retries, sink);
+        flush_count("cooldowns_total", labels, &mut self.cooldowns, sink);
         if let Some(change) = self.in_flight.take() {
             sink(&series("in_flight", labels), Change::GaugeDelta(change));
         }
-        for (what, times) in [
-            ("time_to_first_byte_milliseconds", &mut self.first_bytes),
-            ("duration_milliseconds", &mut self.durations),
-        ] {
-            if times.is_empty() {
-                continue;
-            }
-            let name = series(what, labels);
-            times.drain(..).for_each(|time| sink(&name, Change::Observe(time)));
-        }
+        flush_times("time_to_first_byte_milliseconds", labels, &mut self.first_bytes, sink);
+        flush_times("duration_milliseconds", labels, &mut self.durations, sink);
+    }
+}
+
+fn flush_count(what: &str, labels: &[(&str, &str)], count: &mut u64, sink: &mut dyn FnMut(&str, Change)) {
+    let count = std::mem::take(count);
+    if count > 0 {
+        sink(&series(what, labels), Change::Add(count));
+    }
+}
+
+fn flush_times(
+    what: &str,
+    labels: &[(&str, &str)],
+    times: &mut Vec<u64>,
+    sink: &mut dyn FnMut(&str, Change),
+) {
+    if !times.is_empty() {
+        let name = series(what, labels);
+        times.drain(..).for_each(|time| sink(&name, Change::Observe(time)));
     }
 }
 

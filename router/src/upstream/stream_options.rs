@@ -40,11 +40,6 @@ pub fn with_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &De
     Some(text)
 }
 
-/// Whether an object holds `include_usage: true`.
-pub fn include_usage(options: &str) -> bool {
-    Object::parse(options.as_bytes()).is_ok_and(|options| options.is_true("include_usage"))
-}
-
 /// Whether a provider may get the option. The Responses API sends its usage unasked, and other
 /// routes lack the option. A deployment that lacks it has it among its drop_params.
 fn may_inject(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
@@ -93,7 +88,7 @@ mod tests {
             None,
             "",
             &Headers::default(),
-            crate::request::overrides::AllowedParams::default(),
+            crate::request::routing_params::AllowedParams::default(),
         )
         .unwrap();
         let parsed = request.parsed(body.as_bytes()).unwrap();

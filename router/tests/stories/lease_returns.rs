@@ -38,7 +38,11 @@ fn write(world: &World, id: &str, used: u32, last: Duration) {
     let window = Window { minute, requests: used, tokens: 0 };
     let key = format!("d/{id}");
     let version = world.store.get(&key).map(|(_, version)| version);
-    assert!(world.store.swap(&key, &Record { window, lease, ..Record::default() }.encode(), version));
+    assert!(world.store.swap(
+        &key,
+        &llm_balancer_router::testing::encode(&Record { window, lease, ..Record::default() }),
+        version
+    ));
 }
 
 /// The calls of the store in a tick, and whether something is given back.

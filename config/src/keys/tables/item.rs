@@ -1,5 +1,6 @@
 //! An item of `model_list`.
 
+use crate::keys::phrases::{CHECK_ELSEWHERE, UNCHECKED};
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
 /// Keys of an item of `model_list`.
@@ -7,11 +8,7 @@ pub(crate) const ITEM: Table = Table { name: "model_list", keys: KEYS, open: fal
 
 const KEYS: &[Key] = &[
     budget("budget_duration"),
-    refused(
-        "guardrails",
-        "unsupported: requests would pass unchecked",
-        "check requests elsewhere, and remove it",
-    ),
+    refused("guardrails", UNCHECKED, CHECK_ELSEWHERE),
     applied("litellm_params", "the provider, the model and how it is called"),
     budget("max_budget"),
     applied("model_info", "its id, its price, and what listings show"),

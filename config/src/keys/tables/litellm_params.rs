@@ -1,5 +1,9 @@
 //! `litellm_params`. What is not here is sent to the provider, as LiteLLM does.
 
+use crate::keys::phrases::{
+    BY_CONTENT, CACHE_IN_FRONT, CHECK_ELSEWHERE, DROP_MEMBERS, NAME_MODEL, NO_CACHE, NO_DAY_LIMITS, NO_LOGIN,
+    REMOVE, TOKEN, UNCHANGED, UNCHECKED,
+};
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
 /// Keys of `litellm_params` that are not request parameters.
@@ -7,10 +11,6 @@ pub(crate) const LITELLM_PARAMS: Table = Table { name: "litellm_params", keys: K
 
 const SIGV4: &str = "has no effect: requests to Bedrock are not signed";
 const BEDROCK_KEY: &str = "set api_key, or AWS_BEARER_TOKEN_BEDROCK, to a Bedrock API key";
-const ROUTERS: &str = "choosing the model by the content of the request is not supported";
-const NAME_MODEL: &str = "name the model in the request";
-const NO_LOGIN: &str = "has no effect: logging in for a token is not supported";
-const TOKEN: &str = "set azure_ad_token to a token, or api_key to a key";
 const NO_EFFECT: &str = "has no effect here";
 const SHOWN: &str = "price, shown in listings";
 
@@ -19,15 +19,15 @@ const KEYS: &[Key] = &[
         "additional_drop_params",
         "members to remove from the client's JSON body, also by path: `reasoning.summary`, `tools[*].strict`",
     ),
-    ignored("allow_client_keepalive_override", NO_EFFECT, "remove it"),
-    ignored("allowed_openai_params", "has no effect: every parameter is passed on unchanged", "remove it"),
+    ignored("allow_client_keepalive_override", NO_EFFECT, REMOVE),
+    ignored("allowed_openai_params", "has no effect: every parameter is passed on unchanged", REMOVE),
     applied("api_base", "URL of the provider"),
     applied("api_key", "the provider's key"),
     applied("api_version", "Azure's api-version"),
-    ignored("auto_router_config", ROUTERS, NAME_MODEL),
-    refused("auto_router_config_path", ROUTERS, NAME_MODEL),
-    refused("auto_router_default_model", ROUTERS, NAME_MODEL),
-    ignored("auto_router_embedding_model", ROUTERS, NAME_MODEL),
+    ignored("auto_router_config", BY_CONTENT, NAME_MODEL),
+    refused("auto_router_config_path", BY_CONTENT, NAME_MODEL),
+    refused("auto_router_default_model", BY_CONTENT, NAME_MODEL),
+    ignored("auto_router_embedding_model", BY_CONTENT, NAME_MODEL),
     ignored("aws_access_key_id", SIGV4, BEDROCK_KEY),
     ignored("aws_bedrock_runtime_endpoint", NO_EFFECT, "set api_base"),
     ignored("aws_profile_name", SIGV4, BEDROCK_KEY),
@@ -45,18 +45,14 @@ const KEYS: &[Key] = &[
     applied("base_model", "shown in listings"),
     applied("base_url", "same as api_base"),
     budget("budget_duration"),
-    ignored("cache", "has no effect: responses are not cached", "put a cache in front"),
-    ignored(
-        "cache_control_injection_points",
-        "has no effect: requests are passed on unchanged",
-        "let the client set cache_control",
-    ),
+    ignored("cache", NO_CACHE, CACHE_IN_FRONT),
+    ignored("cache_control_injection_points", UNCHANGED, "let the client set cache_control"),
     applied("cache_creation_input_token_cost", SHOWN),
     applied("cache_read_input_token_cost", SHOWN),
     ignored("client_id", NO_LOGIN, TOKEN),
     ignored("client_secret", NO_LOGIN, TOKEN),
-    refused("complexity_router_config", ROUTERS, NAME_MODEL),
-    ignored("complexity_router_default_model", ROUTERS, NAME_MODEL),
+    refused("complexity_router_config", BY_CONTENT, NAME_MODEL),
+    ignored("complexity_router_default_model", BY_CONTENT, NAME_MODEL),
     ignored(
         "configurable_clientside_auth_params",
         "has no effect: credentials of clients never reach a provider",
@@ -64,25 +60,17 @@ const KEYS: &[Key] = &[
     ),
     applied("cooldown_time", "seconds of cooldown; 0 disables it"),
     applied("custom_llm_provider", "the provider, instead of the prefix of the model"),
-    ignored("daily_reset_time", "has no effect: no limits per day", "use rpm and tpm"),
-    ignored(
-        "drop_params",
-        "has no effect: requests are passed on unchanged",
-        "list members to remove in additional_drop_params",
-    ),
+    ignored("daily_reset_time", NO_DAY_LIMITS, "use rpm and tpm"),
+    ignored("drop_params", UNCHANGED, DROP_MEMBERS),
     applied("extra_body", "merged into the body, overrides the client"),
     applied("extra_headers", "added to every request to the provider"),
-    refused(
-        "guardrails",
-        "unsupported: requests would pass unchecked",
-        "check requests elsewhere, and remove it",
-    ),
+    refused("guardrails", UNCHECKED, CHECK_ELSEWHERE),
     applied("headers", "same as extra_headers"),
     refused("hf_model_name", "prompt templates are not supported", "let the provider apply its template"),
     applied("input_cost_per_second", SHOWN),
     applied("input_cost_per_token", "price for cost-based-routing"),
     ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
-    ignored("keepalive_seconds", NO_EFFECT, "remove it"),
+    ignored("keepalive_seconds", NO_EFFECT, REMOVE),
     refused("litellm_credential_name", "stored credentials are not supported", "set api_key and api_base"),
     budget("max_budget"),
     ignored("max_file_size_mb", NO_EFFECT, "llm_balancer.max_body_mb limits all bodies"),
@@ -106,10 +94,7 @@ const KEYS: &[Key] = &[
     applied("model", "`provider/name`"),
     ignored("model_info", NO_EFFECT, "move it beside litellm_params"),
     applied("num_retries", "retries after this deployment failed"),
-    applied(
-        "order",
-        "lower is preferred; if one deployment of a group has an order, those without are not used",
-    ),
+    applied("order", "lower is preferred; if a deployment of a group has one, those without are not used"),
     applied("organization", "sent as OpenAI-Organization; a list makes one deployment per entry"),
     ignored("otpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     applied("output_cost_per_second", SHOWN),
@@ -117,9 +102,9 @@ const KEYS: &[Key] = &[
     refused("prompt_id", "stored prompts are not supported", "let the client send the prompt"),
     ignored("region_name", "has no effect: regions are not checked", "use tags, or a group per region"),
     applied("request_timeout", "as timeout, which overrides it"),
-    ignored("rpd", "has no effect: no limits per day", "use rpm"),
+    ignored("rpd", NO_DAY_LIMITS, "use rpm"),
     applied("rpm", "requests per clock minute (UTC): an exact limit, and a weight of simple-shuffle"),
-    ignored("silent_model", "has no effect: requests are not duplicated", "remove it"),
+    ignored("silent_model", "has no effect: requests are not duplicated", REMOVE),
     applied("ssl_verify", "`false` disables verification; a path is a PEM file with CAs"),
     applied("stream_timeout", "seconds to the headers of a stream, and between its bytes"),
     ignored("stream_timeout_by_service_tier", NO_EFFECT, "use stream_timeout"),
@@ -129,9 +114,9 @@ const KEYS: &[Key] = &[
     ignored("tenant_id", NO_LOGIN, TOKEN),
     applied("timeout", "seconds per attempt"),
     ignored("timeout_by_service_tier", NO_EFFECT, "use timeout"),
-    ignored("tpd", "has no effect: no limits per day", "use tpm"),
+    ignored("tpd", NO_DAY_LIMITS, "use tpm"),
     applied("tpm", "tokens per clock minute (UTC): a limit, and a weight of simple-shuffle"),
-    ignored("use_chat_completions_api", NO_EFFECT, "remove it"),
+    ignored("use_chat_completions_api", NO_EFFECT, REMOVE),
     ignored("use_in_pass_through", "has no effect: no pass-through routes", "call the provider directly"),
     ignored("use_litellm_proxy", NO_EFFECT, "write litellm_proxy/<name> as the model"),
     ignored(
@@ -141,6 +126,6 @@ const KEYS: &[Key] = &[
     ),
     applied("vertex_location", "Vertex AI's location; us-central1 if unset"),
     applied("vertex_project", "Vertex AI's project"),
-    ignored("watsonx_region_name", NO_EFFECT, "remove it"),
+    ignored("watsonx_region_name", NO_EFFECT, REMOVE),
     applied("weight", "share of the requests under simple-shuffle"),
 ];

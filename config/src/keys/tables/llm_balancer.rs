@@ -20,8 +20,5 @@ const KEYS: &[Key] = &[
         "redis_namespace",
         "prefix of every key in Redis: letters, digits, `-`, `_`, `.` and `:`; `llm-balancer` if unset. Instances with the same one share their limits",
     ),
-    applied(
-        "unsupported_deployments",
-        "`refuse` (the default), or `skip` deployments that are not supported",
-    ),
+    applied("unsupported_deployments", "`refuse` (the default), or `skip` unsupported deployments"),
 ];

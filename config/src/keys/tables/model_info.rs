@@ -19,10 +19,7 @@ const KEYS: &[Key] = &[
         "has no effect: a request whose tags exclude every deployment is refused",
         "tag a deployment for such requests, or let the client send fewer tags",
     ),
-    applied(
-        "allowed_fails",
-        "failures within one cooldown time that are allowed before the deployment cools down",
-    ),
+    applied("allowed_fails", "failures per cooldown time that are allowed before the deployment cools down"),
     applied("allowed_fails_policy", "the same by class of failure"),
     applied("base_model", SHOWN),
     refused(

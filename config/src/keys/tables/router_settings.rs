@@ -1,5 +1,9 @@
 //! `router_settings`.
 
+use crate::keys::phrases::{
+    ALERT_ON_METRICS, ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, HEALTH, LOG_LEVEL, NO_CACHE, NO_QUEUE,
+    REMOVE,
+};
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
 /// Keys of `router_settings`.
@@ -7,16 +11,9 @@ pub(crate) const ROUTER_SETTINGS: Table = Table { name: "router_settings", keys:
 
 const AFFINITY: &str = "has no effect: requests of one session may go to different deployments";
 const ONE: &str = "use a group with one deployment if that matters";
-const CACHE: &str = "has no effect: responses are not cached";
-const HEALTH: &str = "has no effect: the health of a deployment is known from the responses to real requests";
-const REMOVE: &str = "remove it";
 
 const KEYS: &[Key] = &[
-    ignored(
-        "alerting_config",
-        "has no effect: no alerts are sent",
-        "alert on the metrics at /stats/prometheus of Envoy's admin port",
-    ),
+    ignored("alerting_config", "has no effect: no alerts are sent", ALERT_ON_METRICS),
     applied(
         "allowed_fails",
         "failures within one cooldown_time that are allowed before a deployment cools down; if unset, LiteLLM's default rule: a 429 where the group has other deployments, or more than half of a minute's requests failed",
@@ -25,18 +22,18 @@ const KEYS: &[Key] = &[
     ignored("assistants_config", "has no effect: not supported", REMOVE),
     ignored("background_health_check_model_groups", HEALTH, REMOVE),
     budget("budget_duration"),
-    ignored("cache_kwargs", CACHE, "put a cache in front"),
-    ignored("cache_responses", CACHE, "put a cache in front"),
-    ignored("caching_groups", CACHE, "put a cache in front"),
+    ignored("cache_kwargs", NO_CACHE, CACHE_IN_FRONT),
+    ignored("cache_responses", NO_CACHE, CACHE_IN_FRONT),
+    ignored("caching_groups", NO_CACHE, CACHE_IN_FRONT),
     ignored("client_ttl", "has no effect: Envoy manages connections", REMOVE),
     applied("content_policy_fallbacks", "fallbacks after a content policy violation"),
     applied("context_window_fallbacks", "fallbacks after a prompt that is too long"),
     applied("cooldown_time", "seconds of cooldown; 5 if unset"),
-    ignored("debug_level", "has no effect", "use --log-level"),
+    ignored("debug_level", "has no effect", LOG_LEVEL),
     applied("default_fallbacks", "fallbacks of groups without their own"),
     applied("default_litellm_params", "request parameters of deployments that do not set them"),
     applied("default_max_parallel_requests", "limit of requests in flight for deployments without their own"),
-    ignored("default_priority", "has no effect: requests are not queued", REMOVE),
+    ignored("default_priority", NO_QUEUE, REMOVE),
     ignored("deployment_affinity_ttl_seconds", AFFINITY, ONE),
     applied("disable_cooldowns", "disables cooldowns"),
     ignored(
@@ -59,20 +56,12 @@ const KEYS: &[Key] = &[
     ),
     applied("enable_tag_filtering", "requests with tags go to deployments with those tags"),
     ignored("enable_weighted_failover", "has no effect: retries always prefer untried deployments", REMOVE),
-    ignored(
-        "fallback_on_unsupported_params",
-        "has no effect: no parameter is checked before it is sent",
-        REMOVE,
-    ),
+    ignored("fallback_on_unsupported_params", "has no effect: parameters are not checked", REMOVE),
     applied(
         "fallbacks",
         "groups to try when one cannot serve; `{model: group, temperature: 0}` also changes the request",
     ),
-    refused(
-        "guardrail_list",
-        "unsupported: requests and responses would pass unchecked",
-        "check them elsewhere",
-    ),
+    refused("guardrail_list", ALL_UNCHECKED, CHECK_ELSEWHERE),
     ignored("health_check_ignore_transient_errors", HEALTH, REMOVE),
     ignored("health_check_staleness_threshold", HEALTH, REMOVE),
     applied("master_key", "used as general_settings.master_key, with a warning"),
@@ -82,12 +71,9 @@ const KEYS: &[Key] = &[
     applied("model_group_alias", "other names for groups"),
     applied("model_group_retry_policy", "retries by class of failure, for single groups"),
     applied("num_retries", "retries after the first attempt; 3 if unset"),
-    applied(
-        "optional_pre_call_checks",
-        "enforce_model_rate_limits is always enabled; other checks have no effect",
-    ),
-    refused("plugins", "Python in the router is not supported", "remove it"),
-    ignored("polling_interval", "has no effect: requests are not queued", REMOVE),
+    applied("optional_pre_call_checks", "enforce_model_rate_limits is always enabled; others have no effect"),
+    refused("plugins", "Python in the router is not supported", REMOVE),
+    ignored("polling_interval", NO_QUEUE, REMOVE),
     budget("provider_budget_config"),
     applied("redis_db", "number of the Redis database; 0 if unset"),
     applied("redis_host", "host of the Redis in which instances share what they count"),
@@ -103,14 +89,14 @@ const KEYS: &[Key] = &[
     applied("retry_policy", "retries by class of failure"),
     applied(
         "routing_groups",
-        "groups with their own strategy or priorities, which clients can also request together",
+        "groups with their own strategy or priorities, which clients can request together",
     ),
     applied("routing_strategy", "how a deployment is selected; simple-shuffle if unset"),
     applied("routing_strategy_args", "ttl, lowest_latency_buffer, max_latency_list_size"),
     ignored("search_tools", "has no effect: not supported", REMOVE),
     refused("sentinel_nodes", "Redis Sentinel is not supported", "set redis_host to one server"),
     ignored("session_affinity_repin_on_failover", AFFINITY, ONE),
-    ignored("set_verbose", "has no effect", "use --log-level"),
+    ignored("set_verbose", "has no effect", LOG_LEVEL),
     applied("stream_timeout", "seconds to the headers of a stream, and between its bytes"),
     applied("tag_filtering_match_any", "one common tag is enough (the default)"),
     applied("tag_routing_prefix", "prefix to remove from the tags of requests"),

@@ -1,5 +1,6 @@
 //! The document itself.
 
+use crate::keys::phrases::ALL_UNCHECKED;
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
 /// Top-level keys.
@@ -27,7 +28,7 @@ const KEYS: &[Key] = &[
     applied("general_settings", "master key and other settings of the server"),
     refused(
         "guardrails",
-        "unsupported: requests and responses would pass unchecked",
+        ALL_UNCHECKED,
         "run guardrails in front of or behind this gateway, and remove the section",
     ),
     applied("include", "files merged into this one: lists are extended, other values overwritten"),

@@ -1,6 +1,6 @@
-//! What in a prompt is no text, and the tokens that it counts for. The figures are flat, since an image's size or a
-//! file's pages are not known before the provider has decoded them; `usage` corrects them. docs/configuration.md has the
-//! table and its sources.
+//! Parts of a prompt that are no text, and their tokens. The figures are flat, because only the
+//! provider decodes an image or counts a file's pages; `usage` corrects them. docs/configuration.md
+//! has the table and its sources.
 
 use memchr::memchr;
 
@@ -13,7 +13,7 @@ pub(super) enum Media {
     File,
 }
 
-/// How closely a model looks at an image (`detail`).
+/// The resolution at which a model reads an image (`detail`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Detail {
     Low,
@@ -28,9 +28,9 @@ const IMAGE: [(Detail, u64); 3] = [(Detail::Low, 85), (Detail::Auto, 765), (Deta
 const FILE: u64 = 3000;
 /// A second is 16 KB of MP3 or 32 KB of speech as WAV, and takes 10 tokens at OpenAI, 32 at Gemini.
 const AUDIO_BYTES_PER_TOKEN: u64 = 1000;
-/// Base64 of fewer bytes counts as the text that it may be.
+/// Shorter base64 counts as text, which it may be.
 const SHORTEST_BASE64: usize = 256;
-/// Bytes of a string that are looked at.
+/// Bytes of a string that are checked.
 const PREFIX: usize = 256;
 
 impl Detail {
@@ -61,12 +61,12 @@ impl Media {
         }
     }
 
-    /// By the media type of a data URL (RFC 2397); `None` for a string that is none.
+    /// By the media type of a data URL (RFC 2397); `None` for any other string.
     pub(super) fn of_data_url(text: &str) -> Option<Self> {
         let is_data = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
         let header = text.as_bytes().get(5..).filter(|_| is_data)?;
         let header = header.get(..memchr(b',', header.get(..PREFIX).unwrap_or(header))?)?;
-        // A sentence that begins like one has spaces, or no media type.
+        // A sentence may begin with "data:", too, but has spaces or no media type.
         if !header.iter().all(u8::is_ascii_graphic)
             || !header.contains(&b'/') && !header.ends_with(b";base64")
         {
@@ -78,7 +78,7 @@ impl Media {
         Some(found.map_or(Self::File, |(media, _)| media))
     }
 
-    /// Tokens of a piece of so many bytes; of an image those of the usual detail.
+    /// Tokens of media of so many bytes; of an image, those of the usual detail.
     pub(super) fn tokens(self, bytes: u64) -> u64 {
         match self {
             Self::Image => Detail::Auto.tokens(),
@@ -88,18 +88,19 @@ impl Media {
     }
 }
 
-/// Bytes that so many characters of base64 stand for.
+/// Bytes that so many characters of base64 encode.
 pub(super) fn decoded(base64: usize) -> u64 {
     (base64 as u64).saturating_mul(3) / 4
 }
 
-/// Whether a string is the address of something elsewhere.
+/// Whether a string is the address of a file.
 pub(super) fn is_url(text: &str) -> bool {
     let is_own = |scheme: &&str| text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
     ["http://", "https://", "http:\\/", "https:\\/", "gs://", "s3://"].iter().any(is_own)
 }
 
-/// Whether a string is base64, by its length and its beginning. JSON may escape `/` and `+`, hence the backslash.
+/// Whether a string is base64, by its length and its beginning. JSON may escape `/` and `+`, hence
+/// the backslash.
 pub(super) fn is_base64(text: &str) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_\\".contains(byte);
     text.len() >= SHORTEST_BASE64 && text.as_bytes().iter().take(PREFIX).all(is_digit)

@@ -1,59 +1,36 @@
-//! Tokens of a prompt, estimated from its JSON text in one pass that copies nothing.
+//! Estimates the tokens of a prompt from its JSON text, in one pass that copies nothing.
 //!
-//! Text counts by its bytes, names and braces included: chat templates take tokens as well. A string that is an image, a
-//! recording or a file counts as what it is ([`media`]) and not by its bytes, and a list of token ids by its elements.
+//! Text counts by its bytes, names and braces included: chat templates take tokens as well. A
+//! string that is an image, a recording or a file counts as [`media`] and not by its bytes, and a
+//! list of token ids by its elements.
 
+mod count;
 mod media;
 mod scanner;
 
+pub use count::TokenCount;
 use media::Media;
 use scanner::Scanner;
 
-/// Bytes of English text that make one token, as OpenAI's own rule of thumb has it.
-const BYTES_PER_TOKEN: u64 = 4;
-
-/// What was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    text_bytes: u64,
-    tokens: u64,
-}
-
-impl Count {
-    /// Adds a text, or JSON that counts as text.
-    pub fn add_text(&mut self, text: &str) {
-        self.text_bytes = self.text_bytes.saturating_add(text.len() as u64);
-    }
-
-    /// Adds a prompt: valid JSON.
-    pub fn add_prompt(&mut self, json: &str) {
-        match token_ids(json) {
-            Some(ids) => self.add_tokens(ids),
-            None => {
-                self.add_text(json);
-                Scanner::new(json, self).run();
-            }
+/// Adds a prompt: valid JSON.
+pub fn add_prompt(count: &mut TokenCount, json: &str) {
+    match token_ids(json) {
+        Some(ids) => count.add_tokens(ids),
+        None => {
+            count.add_text(json);
+            Scanner::new(json, count).run();
         }
     }
+}
 
-    /// Adds an image of a form.
-    pub fn add_image(&mut self) {
-        self.add_tokens(Media::Image.tokens(0));
-    }
+/// Adds an image of a form.
+pub fn add_image(count: &mut TokenCount) {
+    count.add_tokens(Media::Image.tokens(0));
+}
 
-    /// Adds a recording of a form.
-    pub fn add_audio(&mut self, bytes: u64) {
-        self.add_tokens(Media::Audio.tokens(bytes));
-    }
-
-    /// All tokens.
-    pub fn total(&self) -> u64 {
-        self.text_bytes.div_ceil(BYTES_PER_TOKEN).saturating_add(self.tokens)
-    }
-
-    fn add_tokens(&mut self, tokens: u64) {
-        self.tokens = self.tokens.saturating_add(tokens);
-    }
+/// Adds a recording of a form, of so many bytes.
+pub fn add_audio(count: &mut TokenCount, bytes: u64) {
+    count.add_tokens(Media::Audio.tokens(bytes));
 }
 
 /// The elements of a list of token ids, or of a list of such lists; `None` for anything else.
@@ -79,8 +56,8 @@ mod tests {
     use crate::random::{Random, SplitMix};
 
     fn tokens(json: &str) -> u64 {
-        let mut count = Count::default();
-        count.add_prompt(json);
+        let mut count = TokenCount::default();
+        add_prompt(&mut count, json);
         count.total()
     }
 

@@ -1,14 +1,14 @@
-//! A walk through the JSON of a prompt from quote to quote, which finds the strings that are no text.
+//! Finds the strings of a prompt's JSON that are no text, from quote to quote.
 
 use memchr::memchr;
 
-use super::Count;
+use super::count::TokenCount;
 use super::media::{self, Detail, Media};
 
-/// Levels of a prompt that are told apart; the parts of messages are at six or seven.
+/// Levels of nesting that are tracked; the parts of messages are at six or seven.
 const DEEPEST: usize = 32;
 
-/// What the name of a member says about its value.
+/// What a member's name says about its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     /// Nothing.
@@ -21,13 +21,13 @@ enum Key {
     Is(Media),
     /// The value is this if it is an object, an address or base64.
     MayBe(Media),
-    /// An object that holds a file of whatever kind.
+    /// The value is an object that holds a file of any kind.
     Source,
-    /// Such an object whose content is text.
+    /// The same, whose content is text.
     Text,
-    /// The file itself, or its address, where an object holds one.
+    /// The file itself, or its address, inside of such an object.
     Content,
-    /// The provider's own name for a file.
+    /// The provider's id of a file.
     FileId,
 }
 
@@ -61,11 +61,11 @@ impl Key {
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     is_list: bool,
-    /// The name that it has.
+    /// Its name.
     key: Key,
-    /// What the part of a message is that it belongs to.
+    /// The kind of the message part that it belongs to.
     part: Option<Media>,
-    /// Images directly in it, whose tokens depend on a `detail` that may be still to come.
+    /// Images directly in it, whose tokens depend on a `detail` that may follow them.
     images: u64,
     detail: Detail,
 }
@@ -73,20 +73,21 @@ struct Frame {
 pub(super) struct Scanner<'a> {
     json: &'a str,
     at: usize,
-    /// The name that was read last.
+    /// The last name.
     key: Key,
     frames: Vec<Frame>,
-    /// How many more are open.
+    /// Open objects and lists below [`DEEPEST`].
     deeper: u64,
-    count: &'a mut Count,
+    count: &'a mut TokenCount,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(json: &'a str, count: &'a mut Count) -> Self {
+    pub(super) fn new(json: &'a str, count: &'a mut TokenCount) -> Self {
         Self { json, at: 0, key: Key::Other, frames: Vec::new(), deeper: 0, count }
     }
 
-    /// Replaces the bytes of what is no text, which the count has already.
+    /// Replaces the bytes of strings that are no text. The count has the bytes of the whole JSON
+    /// already.
     pub(super) fn run(mut self) {
         while let Some(byte) = self.json.as_bytes().get(self.at) {
             self.at = self.at.saturating_add(1);
@@ -118,12 +119,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The elements of a list have its name.
+    /// The name of a value; the elements of a list have the list's name.
     fn current_key(&self) -> Key {
         self.frames.last().filter(|frame| frame.is_list).map_or(self.key, |list| list.key)
     }
 
-    /// Reads a string, behind its opening quote.
+    /// Reads a string from behind its opening quote.
     fn string(&mut self) {
         let rest = self.json.get(self.at..).unwrap_or_default();
         let (text, after) = split_string(rest);
@@ -163,9 +164,9 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Counts a string as what it is in place of its bytes.
+    /// Counts a string as media in place of text.
     fn replace(&mut self, text: &str, media: Media) {
-        self.count.text_bytes = self.count.text_bytes.saturating_sub(text.len() as u64);
+        self.count.remove_text(text);
         match (media, self.frames.last_mut()) {
             (Media::Image, Some(frame)) => frame.images = frame.images.saturating_add(1),
             _ => self.count.add_tokens(media.tokens(media::decoded(text.len()))),
@@ -174,7 +175,7 @@ impl<'a> Scanner<'a> {
 }
 
 impl Frame {
-    /// Takes in its `type`.
+    /// Reads its `type`.
     fn describe(&mut self, kind: &str) {
         match self.key {
             // A document whose content is given as text.

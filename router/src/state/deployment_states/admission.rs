@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::state::deployment_states::{DeploymentStates, Entry};
 use crate::state::eligibility::{self, AdmissionRequest, Excluded};
+use crate::state::format;
 use crate::state::quota::{QuotaMode, RedisHealth};
 use crate::state::record::Record;
 use crate::state::store::{Store, TRIES};
@@ -88,7 +89,7 @@ impl DeploymentStates {
                 return Ok(ticket);
             }
             ticket.lease_low = entry.count(&request, vm, now);
-            if store.swap(&entry.key, &entry.record.encode(), version) {
+            if store.swap(&entry.key, &format::encode(&entry.record), version) {
                 ticket.minute = entry.record.window.minute;
                 ticket.reserved = tokens;
                 ticket.is_counted = true;

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
-use crate::request::token_estimate::Estimate;
+use crate::request::token_estimate::TokenEstimate;
+use crate::state::format;
 use crate::state::group_limits::{GroupLimits, RateLimits};
 use crate::state::heartbeats::WorkerHeartbeats;
 use crate::state::limits::DeploymentLimits;
@@ -129,7 +130,7 @@ impl DeploymentStates {
             if self.read(index, store).is_none()
                 && let Some(entry) = self.entries.get(index)
             {
-                store.swap(&entry.key, &entry.record.encode(), None);
+                store.swap(&entry.key, &format::encode(&entry.record), None);
             }
         }
     }
@@ -140,7 +141,7 @@ impl DeploymentStates {
         self.reads = self.reads.saturating_add(1);
         entry.last_read = self.reads;
         let (bytes, version) = store.get(&entry.key)?;
-        entry.record = Record::decode(&bytes).unwrap_or_default();
+        entry.record = format::decode(&bytes).unwrap_or_default();
         let in_flight = &mut entry.record.in_flight;
         if in_flight.iter().any(|of_vm| !self.heartbeats.knows(of_vm.vm)) {
             self.heartbeats.read(store);
@@ -163,7 +164,7 @@ impl DeploymentStates {
             let entry = self.entries.get_mut(index)?;
             entry.record.window = entry.record.window.at(now);
             let result = change(&mut entry.record, &entry.limits)?;
-            if store.swap(&entry.key, &entry.record.encode(), version) {
+            if store.swap(&entry.key, &format::encode(&entry.record), version) {
                 self.refresh_snapshot(index);
                 return Some(result);
             }
@@ -193,7 +194,7 @@ impl DeploymentStates {
     }
 
     /// Tokens that a request reserves at a deployment, by this worker's copy.
-    pub fn tokens(&self, index: usize, estimate: &Estimate, is_oversized: bool) -> u64 {
+    pub fn tokens(&self, index: usize, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
         self.snapshots.get(index).map_or(0, |snapshot| snapshot.tokens(estimate, is_oversized))
     }
 

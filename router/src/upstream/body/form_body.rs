@@ -5,11 +5,12 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
-use super::{is_about_streams, is_for_the_router};
+use super::is_about_streams;
 use crate::http::json;
 use crate::http::multipart::{Form, parameter};
 use crate::http::rewritten_body::RewrittenBody;
 use crate::http::route::ModelRoute;
+use crate::request::reserved_params::is_reserved;
 
 /// The most items of a list that a deployment adds to a form.
 const MAX_ITEMS: usize = 100;
@@ -35,7 +36,7 @@ pub(super) fn rewritten(
     let keep = |name: &str| {
         !same(name, "model")
             && !is_extra(name)
-            && !is_for_the_router(&name.to_ascii_lowercase(), route)
+            && !is_reserved(&name.to_ascii_lowercase(), route)
             && !deployment.drop_params.iter().any(|dropped| same(name, dropped))
     };
     form.rewritten(keep, &added)

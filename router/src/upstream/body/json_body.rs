@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
-use super::{is_about_streams, is_for_the_router, metadata};
+use super::{drop_path, is_about_streams, metadata};
 use crate::http::json::{self, Object, fold_case, quoted};
 use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
 use crate::http::route::ModelRoute;
-use crate::request::drop_path;
+use crate::request::reserved_params::is_reserved;
 
 /// Room is made at once for bodies of up to so many bytes.
 const SMALL: usize = 64 * 1024;
@@ -136,7 +136,7 @@ impl<'a> Edits<'a> {
     /// Whether the provider may get a member of this folded name, in the body or in extra_body.
     fn is_allowed(&self, name: &str) -> bool {
         let is_kept = name == "metadata" && self.stores;
-        (is_kept || !is_for_the_router(name, self.route))
+        (is_kept || !is_reserved(name, self.route))
             && !self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))
     }
 

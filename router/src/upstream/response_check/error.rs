@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use crate::failure::ErrorBody;
-use crate::http::json::{self, Object, quoted};
-use crate::request::refusal::{Refusal, error_type};
+use crate::http::json::{self, Object};
+use crate::http::reply::{error_body, error_type};
+use crate::request::refusal::Refusal;
 
 /// An error under a success status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +116,5 @@ fn in_openai_shape(read: &ErrorBody, data: &str, status: u16) -> String {
         None => data,
     };
     let message: String = message.chars().take(MAX_CHARS).collect();
-    let (message, kind) = (quoted(&message), error_type(status));
-    format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":"{status}"}}}}"#)
+    error_body(status, error_type(status), None, &message)
 }

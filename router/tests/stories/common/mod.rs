@@ -130,7 +130,7 @@ impl World {
     /// The record of a deployment.
     pub fn record(&self, id: &str) -> Record {
         let (bytes, _) = self.store.get(&format!("d/{id}")).unwrap();
-        Record::decode(&bytes).unwrap()
+        llm_balancer_router::testing::decode::<Record>(&bytes).unwrap()
     }
 
     /// The metrics since the last call, by the names of their series.

@@ -76,7 +76,8 @@ impl Simulation {
     }
 
     pub(super) fn record(&self, place: usize) -> Record {
-        Record::decode(&self.memory.get(&format!("d/d{place}")).unwrap().0).unwrap()
+        llm_balancer_router::testing::decode::<Record>(&self.memory.get(&format!("d/d{place}")).unwrap().0)
+            .unwrap()
     }
 
     pub(super) fn now(&self) -> Duration {

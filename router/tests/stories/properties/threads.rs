@@ -32,7 +32,11 @@ fn eight_workers_serve_exactly_what_the_limits_allow() {
         }
         for place in 0..RPM.len() {
             let bytes = memory.get(&format!("d/d{place}")).unwrap().0;
-            assert_eq!(Record::decode(&bytes).unwrap().in_flight(), 0, "{strategy}");
+            assert_eq!(
+                llm_balancer_router::testing::decode::<Record>(&bytes).unwrap().in_flight(),
+                0,
+                "{strategy}"
+            );
         }
     }
 }

@@ -2,15 +2,14 @@
 
 use crate::http::json::{self, Object};
 use crate::request::refusal::Refusal;
-use crate::select::tags;
 
-/// Tags that a request may have. Each is compared with those of every deployment of the group.
+/// Tags of a request at most: each is compared with those of every deployment of the group.
 const MOST: usize = 100;
 
-/// Those of the headers, then those of the body. The metadata may be large, so it is read for this alone.
+/// Reads the tags of the headers, then those of the body and of its metadata.
 ///
 /// # Errors
-/// A [`Refusal`] for tags that are no list of strings, and for too many.
+/// A [`Refusal`] for tags that are not a list of strings, and for too many.
 pub fn read(
     of_headers: &[String],
     of_body: Option<&str>,
@@ -29,10 +28,10 @@ pub fn read(
     Ok(tags)
 }
 
-/// The tags of `x-litellm-tags: a, b`, added to those of an earlier one.
+/// Adds the tags of `x-litellm-tags: a, b`.
 ///
 /// # Errors
-/// A [`Refusal`] for too many.
+/// A [`Refusal`] for a tag without a name, and for too many.
 pub fn header_tags(tags: &mut Vec<String>, value: &str) -> Result<(), Refusal> {
     value.split(',').map(str::trim).try_for_each(|tag| add(tags, "x-litellm-tags", tag))
 }
@@ -46,7 +45,7 @@ fn join(tags: &mut Vec<String>, name: &str, value: &str) -> Result<(), Refusal> 
 
 fn add(tags: &mut Vec<String>, name: &str, tag: &str) -> Result<(), Refusal> {
     let tag = tag.trim();
-    if tags::is_malformed(tag) {
+    if is_malformed(tag) {
         let must_be = "a list of tags, where ! excludes and & requires the tag that follows it directly";
         return Err(Refusal::Parameter(name.to_owned(), must_be));
     }
@@ -58,6 +57,12 @@ fn add(tags: &mut Vec<String>, name: &str, tag: &str) -> Result<(), Refusal> {
     }
     tags.push(tag.to_owned());
     Ok(())
+}
+
+/// Whether `!` or `&` is followed by nothing, a blank or another mark, and not by a tag.
+pub fn is_malformed(tag: &str) -> bool {
+    let bare = tag.strip_prefix(['!', '&']);
+    bare.is_some_and(|bare| bare.is_empty() || bare.starts_with(['!', '&', ' ']))
 }
 
 fn not_tags(name: &str) -> Refusal {

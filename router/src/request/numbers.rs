@@ -1,23 +1,24 @@
-//! The one reading of numbers that clients ask with, be it in a header, a body or a form.
+//! Numbers in headers, bodies and forms.
 
 use std::time::Duration;
 
 use crate::request::refusal::Refusal;
 
-/// The longest time that can be asked for; anything above it is this. No attempt lasts as long.
+/// Longer times are cut to this, which no attempt lasts.
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
-/// A whole number of zero or more: `2`, `"2"`, `2.0`, `2e0`. What is above `u32::MAX` is that.
+/// A whole number of zero or more: `2`, `"2"`, `2.0`, `2e0`. Anything above `u32::MAX` is cut to
+/// that.
 ///
 /// # Errors
 /// A [`Refusal`] for anything else.
 pub fn count(name: &str, text: &str) -> Result<u32, Refusal> {
     let whole = number(text).filter(|number| number.fract() == 0.0 || number.is_infinite());
-    // A float above the range becomes the end of it.
+    // `as` cuts a float to the range.
     whole.map(|number| number as u32).ok_or_else(|| Refusal::Parameter(name.to_owned(), "a whole number"))
 }
 
-/// Seconds; zero is no limit of its own, as in LiteLLM.
+/// A time in seconds; zero is no limit, as in LiteLLM.
 ///
 /// # Errors
 /// A [`Refusal`] for anything but a number of zero or more.
@@ -29,10 +30,11 @@ pub fn seconds(name: &str, text: &str) -> Result<Option<Duration>, Refusal> {
     Ok(Some(limit).filter(|limit| !limit.is_zero()))
 }
 
-/// A number of zero or more, in quotes or without. JSON sets it no end, so one that is too large is infinite here.
+/// A number of zero or more, in quotes or without. JSON has no largest number: one that is too
+/// large for a float is infinite.
 fn number(text: &str) -> Option<f64> {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim();
-    // Rust also reads `inf` and `nan`.
+    // Rust also parses `inf` and `nan`.
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let number: f64 = text.parse().ok().filter(|_| is_plain)?;
     (number >= 0.0).then_some(number)

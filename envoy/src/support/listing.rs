@@ -1,7 +1,15 @@
-//! Ids of deployments in a line for the operator.
+//! Numbers with their nouns, and ids of deployments, for lines to the operator.
+
+/// `1 deployment`, `3 deployments`
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
 
 /// The first ids and how many follow: `paris, tokyo and 3 more`
-pub(super) fn id_list(ids: &[&str], max: usize) -> String {
+pub(crate) fn id_list(ids: &[&str], max: usize) -> String {
     let named = ids.iter().take(max).map(|id| short(id)).collect::<Vec<_>>().join(", ");
     match ids.len().saturating_sub(max) {
         0 => named,

@@ -1,19 +1,12 @@
-//! What a request routing of the router beyond retries and time limits: fallbacks of its own, tags, and mock errors.
-
-mod lists;
-mod numbers;
-mod tagged;
-
-pub use numbers::{count, seconds};
-pub use tagged::header_tags;
+//! Fallbacks, tags and mock errors that a request sets for itself, in its body or by headers.
 
 use llm_balancer_config::{Config, Fallback};
 
-use crate::failure::{AttemptError, ErrorClass};
-use crate::outcome::Failure;
+use crate::request::mock::Mock;
 use crate::request::refusal::Refusal;
+use crate::request::{fallbacks_param, tags_param};
 
-/// The routing of one request. The empty ones, which most requests have, cost no allocation.
+/// How a request is to be routed. The empty value, which most requests have, costs no allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoutingParams {
     /// `fallbacks`, in place of the configuration's.
@@ -24,39 +17,27 @@ pub struct RoutingParams {
     pub content_policy_fallbacks: Option<Vec<Fallback>>,
     /// `disable_fallbacks: true`
     pub disable_fallbacks: bool,
-    /// `tags`, `metadata.tags`, `x-litellm-tags`, each tag once; empty where tags are not filtered by.
+    /// `tags`, `metadata.tags`, `x-litellm-tags`, each tag once; empty if deployments are not
+    /// filtered by tags.
     pub tags: Vec<String>,
     /// `mock_testing_*: true`
     pub mock: Option<Mock>,
 }
 
-/// An error that a request asks for, so that its author sees what happens then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mock {
-    /// `mock_testing_rate_limit_error`: in place of the first attempt.
-    RateLimit,
-    /// `mock_testing_fallbacks`: in place of the group, as the other two.
-    Fallbacks,
-    /// `mock_testing_context_window_fallbacks`
-    ContextWindow,
-    /// `mock_testing_content_policy_fallbacks`
-    ContentPolicy,
-}
-
-/// What the operator lets clients ask for.
+/// What the configuration lets a request set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AllowedParams {
     /// `general_settings.forward_client_headers_to_llm_api`
     pub forwarding: bool,
-    /// `enable_tag_filtering`, of the file or of a group; elsewhere tags mean nothing here.
+    /// `enable_tag_filtering`, of the file or of a deployment.
     pub tags: bool,
     /// `general_settings.dangerously_allow_mock_testing_request_params`
     pub mocks: bool,
 }
 
 impl AllowedParams {
-    /// What a configuration says.
-    pub fn by(config: &Config) -> Self {
+    /// What a configuration allows.
+    pub fn of(config: &Config) -> Self {
         Self {
             forwarding: config.server.forward_client_headers,
             tags: config.router.tag_filtering
@@ -66,7 +47,7 @@ impl AllowedParams {
     }
 }
 
-/// The members of a body that hold routing, as text.
+/// The members of a body that set routing parameters, as JSON.
 #[derive(Default)]
 struct RawParams<'a> {
     fallbacks: Option<&'a str>,
@@ -84,33 +65,33 @@ struct RawParams<'a> {
 }
 
 impl<'a> RawParams<'a> {
-    /// Looks at each member once; of repeated ones the last counts.
+    /// Reads each member once; of repeated ones the last counts.
     fn among<'k>(members: impl Iterator<Item = (&'k str, &'a str)>) -> Self {
-        let mut wishing = Self::default();
+        let mut raw = Self::default();
         for (key, value) in members {
             let place = match key {
-                "fallbacks" => &mut wishing.fallbacks,
-                "context_window_fallbacks" => &mut wishing.context_window,
-                "content_policy_fallbacks" => &mut wishing.content_policy,
-                "disable_fallbacks" => &mut wishing.disable,
-                "tags" => &mut wishing.tags,
-                "metadata" => &mut wishing.metadata,
-                "litellm_metadata" => &mut wishing.litellm_metadata,
-                "mock_testing_rate_limit_error" => &mut wishing.rate_limit_mock,
-                "mock_testing_fallbacks" => &mut wishing.fallbacks_mock,
-                // LiteLLM reads this name, and documents the other.
-                "mock_testing_context_fallbacks" => &mut wishing.context_mock,
-                "mock_testing_context_window_fallbacks" => &mut wishing.context_window_mock,
-                "mock_testing_content_policy_fallbacks" => &mut wishing.content_policy_mock,
+                "fallbacks" => &mut raw.fallbacks,
+                "context_window_fallbacks" => &mut raw.context_window,
+                "content_policy_fallbacks" => &mut raw.content_policy,
+                "disable_fallbacks" => &mut raw.disable,
+                "tags" => &mut raw.tags,
+                "metadata" => &mut raw.metadata,
+                "litellm_metadata" => &mut raw.litellm_metadata,
+                "mock_testing_rate_limit_error" => &mut raw.rate_limit_mock,
+                "mock_testing_fallbacks" => &mut raw.fallbacks_mock,
+                // LiteLLM reads this name, and documents the next one.
+                "mock_testing_context_fallbacks" => &mut raw.context_mock,
+                "mock_testing_context_window_fallbacks" => &mut raw.context_window_mock,
+                "mock_testing_content_policy_fallbacks" => &mut raw.content_policy_mock,
                 _ => continue,
             };
             *place = Some(value).filter(|value| *value != "null");
         }
-        wishing
+        raw
     }
 
-    /// The error that is asked for; of several the one that LiteLLM looks for first.
-    fn mock(&self, permitted: bool) -> Result<Option<Mock>, Refusal> {
+    /// The mock error; of several the one that LiteLLM checks first.
+    fn mock(&self, allowed: bool) -> Result<Option<Mock>, Refusal> {
         let mocks = [
             (self.fallbacks_mock, Mock::Fallbacks, "mock_testing_fallbacks"),
             (self.context_mock, Mock::ContextWindow, "mock_testing_context_fallbacks"),
@@ -119,7 +100,7 @@ impl<'a> RawParams<'a> {
             (self.rate_limit_mock, Mock::RateLimit, "mock_testing_rate_limit_error"),
         ];
         match mocks.into_iter().find(|(value, ..)| *value == Some("true")) {
-            Some((_, _, name)) if !permitted => Err(Refusal::MockTestingOff(name.to_owned())),
+            Some((_, _, name)) if !allowed => Err(Refusal::MockTestingOff(name.to_owned())),
             found => Ok(found.map(|(_, mock, _)| mock)),
         }
     }
@@ -134,46 +115,35 @@ impl<'a> RawParams<'a> {
 }
 
 impl RoutingParams {
-    /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags` are those of the
-    /// headers; `keeps_metadata` says that `metadata` is the provider's.
+    /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags`
+    /// are those of the headers; with `keeps_metadata`, `metadata` is for the provider and not
+    /// read.
     ///
     /// # Errors
-    /// A [`Refusal`] for a wish that cannot be read, that is too large, or that the operator does not permit.
+    /// A [`Refusal`] for a parameter that is invalid, too large or not allowed.
     pub fn read<'k, 'a>(
         members: impl Iterator<Item = (&'k str, &'a str)>,
         tags: &[String],
-        permitted: AllowedParams,
+        allowed: AllowedParams,
         keeps_metadata: bool,
     ) -> Result<Self, Refusal> {
-        let wishing = RawParams::among(members);
-        let mut room = lists::MOST_TARGETS;
-        let mut list =
-            |name, value: Option<&str>| value.map(|text| lists::read(name, text, &mut room)).transpose();
-        let metadata = wishing.metadata.filter(|_| !keeps_metadata);
+        let raw = RawParams::among(members);
+        let mut remaining = fallbacks_param::MOST_TARGETS;
+        let mut list = |name, value: Option<&str>| {
+            value.map(|text| fallbacks_param::read(name, text, &mut remaining)).transpose()
+        };
+        let metadata = raw.metadata.filter(|_| !keeps_metadata);
         Ok(Self {
-            mock: wishing.mock(permitted.mocks)?,
-            fallbacks: list("fallbacks", wishing.fallbacks)?,
-            context_window_fallbacks: list("context_window_fallbacks", wishing.context_window)?,
-            content_policy_fallbacks: list("content_policy_fallbacks", wishing.content_policy)?,
-            disable_fallbacks: wishing.disable_fallbacks()?,
-            tags: match permitted.tags {
-                true => tagged::read(tags, wishing.tags, [metadata, wishing.litellm_metadata])?,
+            mock: raw.mock(allowed.mocks)?,
+            fallbacks: list("fallbacks", raw.fallbacks)?,
+            context_window_fallbacks: list("context_window_fallbacks", raw.context_window)?,
+            content_policy_fallbacks: list("content_policy_fallbacks", raw.content_policy)?,
+            disable_fallbacks: raw.disable_fallbacks()?,
+            tags: match allowed.tags {
+                true => tags_param::read(tags, raw.tags, [metadata, raw.litellm_metadata])?,
                 false => Vec::new(),
             },
         })
-    }
-}
-
-impl Mock {
-    /// The failure that it stands for.
-    pub fn fault(self) -> AttemptError {
-        let (status, class) = match self {
-            Self::RateLimit => (429, ErrorClass::RateLimit),
-            Self::Fallbacks => (500, ErrorClass::Server),
-            Self::ContextWindow => (400, ErrorClass::ContextWindow),
-            Self::ContentPolicy => (400, ErrorClass::ContentPolicy),
-        };
-        AttemptError { failure: Failure::Provider { status, retry_after: None }, class }
     }
 }
 
@@ -184,23 +154,23 @@ mod tests {
 
     const ALL: AllowedParams = AllowedParams { forwarding: false, tags: true, mocks: true };
 
-    fn wishes_as(permitted: AllowedParams, body: &str) -> Result<RoutingParams, Refusal> {
+    fn params_as(allowed: AllowedParams, body: &str) -> Result<RoutingParams, Refusal> {
         let object = Object::parse(body.as_bytes()).unwrap();
         let members = object.members().iter().map(|member| (&*member.key, member.value));
-        RoutingParams::read(members, &["header".to_owned()], permitted, false)
+        RoutingParams::read(members, &["header".to_owned()], allowed, false)
     }
 
     fn routing(body: &str) -> RoutingParams {
-        wishes_as(ALL, body).unwrap()
+        params_as(ALL, body).unwrap()
     }
 
     #[test]
-    fn most_requests_wish_nothing() {
+    fn most_requests_set_no_routing_parameter() {
         let body = r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["b"]}"#;
-        let permitted = AllowedParams { tags: false, ..ALL };
-        assert_eq!(wishes_as(permitted, body).unwrap(), RoutingParams::default());
+        let allowed = AllowedParams { tags: false, ..ALL };
+        assert_eq!(params_as(allowed, body).unwrap(), RoutingParams::default());
         let body = r#"{"fallbacks":null,"disable_fallbacks":false,"mock_testing_fallbacks":false}"#;
-        assert_eq!(wishes_as(permitted, body).unwrap(), RoutingParams::default());
+        assert_eq!(params_as(allowed, body).unwrap(), RoutingParams::default());
     }
 
     #[test]
@@ -217,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_wish_the_last_counts() {
+    fn of_a_repeated_parameter_the_last_counts() {
         assert_eq!(routing(r#"{"fallbacks":["a"],"fallbacks":null}"#).fallbacks, None);
         assert!(!routing(r#"{"disable_fallbacks":true,"disable_fallbacks":false}"#).disable_fallbacks);
     }
@@ -228,9 +198,9 @@ mod tests {
         let body = |count| {
             format!(r#"{{"fallbacks":[{}],"content_policy_fallbacks":[{}]}}"#, names(25), names(count))
         };
-        assert!(wishes_as(ALL, &body(25)).is_ok());
+        assert!(params_as(ALL, &body(25)).is_ok());
         assert!(
-            matches!(wishes_as(ALL, &body(26)), Err(Refusal::Parameter(name, _)) if name == "content_policy_fallbacks")
+            matches!(params_as(ALL, &body(26)), Err(Refusal::Parameter(name, _)) if name == "content_policy_fallbacks")
         );
     }
 
@@ -262,14 +232,14 @@ mod tests {
             let name = format!("mock_testing_{name}");
             let body = format!(r#"{{"{name}":true}}"#);
             assert_eq!(routing(&body).mock, Some(mock), "{name}");
-            let off = wishes_as(AllowedParams { mocks: false, ..ALL }, &body);
+            let off = params_as(AllowedParams { mocks: false, ..ALL }, &body);
             assert_eq!(off, Err(Refusal::MockTestingOff(name)));
         }
     }
 
     #[test]
     fn a_switch_is_true_or_false() {
-        let refused = wishes_as(ALL, r#"{"disable_fallbacks":"yes"}"#);
+        let refused = params_as(ALL, r#"{"disable_fallbacks":"yes"}"#);
         assert_eq!(refused, Err(Refusal::Parameter("disable_fallbacks".into(), "true or false")));
     }
 }

@@ -1,5 +1,5 @@
-//! A request's own list of fallbacks, in the three forms that LiteLLM reads: names, changed requests, and the shape
-//! that the configuration has.
+//! A request's own list of fallbacks, in the three forms that LiteLLM reads: names, names with
+//! parameters to change, and the form that the configuration has.
 
 use std::sync::Arc;
 
@@ -7,45 +7,46 @@ use llm_balancer_config::{Fallback, Member, Target};
 use serde_json::value::RawValue;
 
 use crate::http::json::{self, Object};
-use crate::request::model_name as names;
+use crate::request::model_name;
 use crate::request::refusal::Refusal;
-use crate::upstream::body::is_the_operators;
+use crate::request::reserved_params::is_operators;
 
-/// Targets of a request's lists in all: each may cost a whole round of retries.
+/// Targets of a request's lists at most, in all: each may cost a whole round of retries.
 pub const MOST_TARGETS: usize = 50;
 
-/// Members that a target may change. Each is compared with those of the body.
+/// Members that a target may change: each is compared with those of the body.
 const MOST_OVERRIDES: usize = 100;
 
-/// What a target that goes to whatever group fails is filed under.
+/// The group of targets that serve any group which fails.
 const ANY_GROUP: &str = "*";
 
 const SHAPE: &str = "a list of models, of {\"model\": .., ..} or of {\"group\": [..]}";
 const TOO_MANY: &str = "at most 50 fallbacks in all, with at most 100 parameters each";
 const OPERATORS: &str = "without addresses and keys (api_base, api_key, ..): the configuration sets them";
 
-/// Reads one list. `room` is what is left of [`MOST_TARGETS`].
+/// Reads one list. `remaining` is the rest of [`MOST_TARGETS`], which all lists share.
 ///
 /// # Errors
-/// A [`Refusal`] for another form, for too many, and for members that are the operator's.
-pub fn read(name: &str, text: &str, room: &mut usize) -> Result<Vec<Fallback>, Refusal> {
-    fallbacks(text, room).map_err(|must_be| Refusal::Parameter(name.to_owned(), must_be))
+/// A [`Refusal`] for another form, for too many, and for members that only the configuration may
+/// set.
+pub fn read(name: &str, text: &str, remaining: &mut usize) -> Result<Vec<Fallback>, Refusal> {
+    fallbacks(text, remaining).map_err(|must_be| Refusal::Parameter(name.to_owned(), must_be))
 }
 
-/// What a list must be instead.
+/// What a list must be, for the message.
 type MustBe = &'static str;
 
-fn fallbacks(text: &str, room: &mut usize) -> Result<Vec<Fallback>, MustBe> {
+fn fallbacks(text: &str, remaining: &mut usize) -> Result<Vec<Fallback>, MustBe> {
     let mut fallbacks = Vec::new();
     let mut anywhere = Vec::new();
     for item in items(text)? {
         match group(item)? {
             Some((group, list)) => {
                 let targets =
-                    items(list)?.into_iter().map(|item| target(item, room)).collect::<Result<_, _>>()?;
+                    items(list)?.into_iter().map(|item| target(item, remaining)).collect::<Result<_, _>>()?;
                 fallbacks.push(Fallback { group, targets });
             }
-            None => anywhere.push(target(item, room)?),
+            None => anywhere.push(target(item, remaining)?),
         }
     }
     if !anywhere.is_empty() {
@@ -55,15 +56,15 @@ fn fallbacks(text: &str, room: &mut usize) -> Result<Vec<Fallback>, MustBe> {
 }
 
 fn items(text: &str) -> Result<Vec<&str>, MustBe> {
-    // One more than fits, so that too many are told apart from no list at all.
+    // `None` stands for too many items as well as for no list.
     json::list(text, MOST_TARGETS).ok_or_else(|| {
-        // A form's field need not be JSON at all.
+        // A form's field may be no JSON.
         let is_list = text.starts_with('[') && serde_json::from_str::<&RawValue>(text).is_ok();
         if is_list { TOO_MANY } else { SHAPE }
     })
 }
 
-/// The configuration's shape: one group and its list.
+/// The configuration's form: one group and its list.
 fn group(item: &str) -> Result<Option<(Arc<str>, &str)>, MustBe> {
     if !item.starts_with('{') {
         return Ok(None);
@@ -76,8 +77,8 @@ fn group(item: &str) -> Result<Option<(Arc<str>, &str)>, MustBe> {
 }
 
 /// A name, or a map with one.
-fn target(item: &str, room: &mut usize) -> Result<Target, MustBe> {
-    *room = room.checked_sub(1).ok_or(TOO_MANY)?;
+fn target(item: &str, remaining: &mut usize) -> Result<Target, MustBe> {
+    *remaining = remaining.checked_sub(1).ok_or(TOO_MANY)?;
     if !item.starts_with('{') {
         return Ok(Target { model: model(item)?, overrides: Vec::new() });
     }
@@ -88,10 +89,10 @@ fn target(item: &str, room: &mut usize) -> Result<Target, MustBe> {
     let model = model(object.get("model").ok_or(SHAPE)?)?;
     let mut overrides: Vec<Member> = Vec::new();
     for member in object.members().iter().filter(|member| member.key != "model") {
-        if is_the_operators(&member.key) {
+        if is_operators(&member.key) {
             return Err(OPERATORS);
         }
-        // Of repeated ones the last counts.
+        // Of repeated members the last counts.
         overrides.retain(|earlier| earlier.key != member.key);
         overrides.push(Member { key: member.key.to_string(), json: member.value.to_owned() });
     }
@@ -99,7 +100,7 @@ fn target(item: &str, room: &mut usize) -> Result<Target, MustBe> {
 }
 
 fn model(text: &str) -> Result<Arc<str>, MustBe> {
-    let name = json::string(text).filter(|name| names::is_sendable(name));
+    let name = json::string(text).filter(|name| model_name::is_sendable(name));
     name.map(|name| Arc::from(&*name)).ok_or(SHAPE)
 }
 

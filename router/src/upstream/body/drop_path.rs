@@ -1,5 +1,5 @@
-//! Members inside of a body's values that a deployment must not see (`additional_drop_params: [tools[*].strict]`).
-//! Values are rebuilt along the path alone; what stands beside it keeps its bytes.
+//! Removes members inside of a body's values (`additional_drop_params: [tools[*].strict]`). Only values on the path are
+//! rebuilt; all others keep their bytes.
 
 use llm_balancer_config::{DropPath, Segment};
 
@@ -20,7 +20,7 @@ pub fn pruned(key: &str, value: &str, paths: &[DropPath]) -> Option<String> {
     pruned
 }
 
-/// The value without what the rest of a path leads to; `None` where it leads to nothing. As deep as the path is long.
+/// The value without what the rest of a path leads to; `None` if it leads to nothing. Recurses as deep as the path is long.
 fn without(value: &str, path: &[Segment]) -> Option<String> {
     let (segment, rest) = path.split_first()?;
     match segment {
@@ -61,12 +61,12 @@ fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
     changed.then_some(out)
 }
 
-/// Whether readers that ignore the case of names take one for the other.
+/// Whether two names are equal to a reader that ignores case, as Go's does.
 fn is_called(key: &str, name: &str) -> bool {
     key == name || fold_case(key) == fold_case(name)
 }
 
-/// The list with those items that have changed; `None` where none has.
+/// The list with its changed items; `None` if none has changed.
 fn joined(items: &[&str], changed: Vec<Option<String>>) -> Option<String> {
     if changed.iter().all(Option::is_none) {
         return None;

@@ -1,0 +1,195 @@
+//! The deployments behind one name, prepared for selection.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use llm_balancer_config::{Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs};
+
+use crate::http::route::MODEL_ROUTES;
+use crate::state::rotation::Rotation;
+use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
+use crate::upstream::paths;
+
+/// The deployments behind one name, by their indices in the configuration.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// The group, as the file names it: of a wildcard its pattern, of an id the group of that
+    /// deployment.
+    pub label: Arc<str>,
+    /// The deployments, in the order of the file.
+    pub members: Vec<usize>,
+    /// simple-shuffle's prepared draw from all members.
+    pub shuffle: SimpleShuffle,
+    /// The strategy that picks one of them.
+    pub strategy: Strategy,
+    /// The arguments of the strategy.
+    pub args: StrategyArgs,
+    /// The priority level (`order`) of each member, if any has one; members without one come last
+    /// (BEHAVIOUR 3.10).
+    pub priorities: Option<Vec<i64>>,
+    /// Whether members are filtered by the tags of a request.
+    pub tag_filtering: bool,
+    /// The routes that some member's provider lacks, each with a pool of the other members, if
+    /// there are any.
+    pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
+    /// The smallest tpm of any member; `None` if no member has a hard limit of tokens.
+    pub smallest_tpm: Option<u64>,
+    /// The models of members with stars in them, each once.
+    pub starred: Vec<String>,
+    /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
+    /// (BEHAVIOUR 2.1).
+    pub by_id: bool,
+    /// The member whose record is re-read next.
+    pub refresh_cursor: Rotation,
+}
+
+/// A pool for each key, with the deployments that share it, in the order of first appearance.
+pub(super) fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str>>) -> Vec<(Arc<str>, Pool)> {
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut members: Vec<(Arc<str>, Vec<usize>)> = Vec::new();
+    for (index, deployment) in config.deployments.iter().enumerate() {
+        let Some(name) = key(deployment) else { continue };
+        let place = *places.entry(Arc::clone(&name)).or_insert(members.len());
+        match members.get_mut(place) {
+            Some((_, members)) => members.push(index),
+            None => members.push((name, vec![index])),
+        }
+    }
+    members.into_iter().map(|(name, members)| (name, Pool::new(config, members))).collect()
+}
+
+/// The deployments of all groups that a routing group names, except those with stars in their
+/// models: the routing group's name does not fill them.
+pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
+    let of_group = |(index, deployment): (usize, &Deployment)| {
+        (group.models.contains(&deployment.group) && !deployment.model.contains('*')).then_some(index)
+    };
+    let members: Vec<usize> = config.deployments.iter().enumerate().filter_map(of_group).collect();
+    let priority = |index: &usize| {
+        let of_group = &config.deployments.get(*index)?.group;
+        group.priorities.iter().find(|(model, _)| model == of_group).map(|(_, priority)| *priority)
+    };
+    let priorities: Option<Vec<i64>> = members.iter().map(priority).collect();
+    let pool = Pool::new(config, members);
+    let priorities = priorities.filter(|l| !l.is_empty()).or(pool.priorities.clone());
+    (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), priorities, ..pool })
+}
+
+/// The strategy of a group: that of its routing group, else the router's.
+pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyArgs) {
+    let is_own =
+        |own: &&RoutingGroup| own.priorities.is_empty() && own.models.iter().any(|model| **model == *group);
+    let own = config.router.routing_groups.iter().find(is_own);
+    own.map_or((config.router.strategy, &config.router.strategy_args), |own| {
+        (own.strategy, &own.strategy_args)
+    })
+}
+
+/// Whether deployments are filtered by tags: if any of them sets it; if none sets it either way, as
+/// the router does.
+fn tag_filtering<'a>(config: &Config, deployments: impl Iterator<Item = &'a Deployment>) -> bool {
+    deployments.filter_map(|deployment| deployment.tag_filtering).max().unwrap_or(config.router.tag_filtering)
+}
+
+impl Pool {
+    fn new(config: &Config, members: Vec<usize>) -> Self {
+        let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
+        let weights: Vec<Weights> = deployments().map(Weights::of).collect();
+        let label = deployments().next().map_or_else(|| Arc::from(""), |first| Arc::clone(&first.group));
+        let (strategy, args) = strategy(config, &label);
+        Self {
+            label,
+            shuffle: SimpleShuffle::new(&weights),
+            strategy,
+            args: args.clone(),
+            priorities: deployments()
+                .any(|deployment| deployment.order.is_some())
+                .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
+            tag_filtering: tag_filtering(config, deployments()),
+            partial: Vec::new(),
+            smallest_tpm: smallest_tpm(config, deployments()),
+            starred: Vec::new(),
+            by_id: false,
+            refresh_cursor: Rotation::default(),
+            members,
+        }
+    }
+
+    /// The priority level of the member at this place; lower ones are used first, and members
+    /// without one last.
+    pub fn priority_at(&self, place: usize) -> i64 {
+        self.priorities.as_ref().and_then(|priorities| priorities.get(place).copied()).unwrap_or(i64::MAX)
+    }
+
+    /// The priority level of a deployment of the pool.
+    pub fn priority_of(&self, index: usize) -> i64 {
+        let place = self.members.iter().position(|member| *member == index);
+        place.map_or(i64::MAX, |place| self.priority_at(place))
+    }
+
+    /// Whether a selection from the pool depends on the tokens that requests take.
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.smallest_tpm.is_some() || self.strategy == Strategy::UsageBased
+    }
+
+    /// The same, with the routes that some members lack and the stars in their models.
+    pub(super) fn finished(mut self, config: &Config) -> Arc<Self> {
+        let models = self.members.iter().filter_map(|index| Some(&config.deployments.get(*index)?.model));
+        let starred: BTreeSet<&String> = models.filter(|model| model.contains('*')).collect();
+        self.starred = starred.into_iter().cloned().collect();
+        let layouts: Vec<Layout> = self.members.iter().filter_map(|index| layout(config, *index)).collect();
+        if layouts.iter().any(|layout| *layout != Layout::OpenAi) {
+            self.partial =
+                MODEL_ROUTES.iter().filter_map(|route| self.lacking(config, route.suffix)).collect();
+        }
+        Arc::new(self)
+    }
+
+    /// A route, if some members lack it, with a pool of those that have it.
+    fn lacking(&self, config: &Config, route: &'static str) -> Option<(&'static str, Option<Arc<Self>>)> {
+        let has = |place: &usize| {
+            let index = self.members.get(*place).copied();
+            index.and_then(|index| layout(config, index)).is_some_and(|layout| paths::serves(layout, route))
+        };
+        let places: Vec<usize> = (0..self.members.len()).filter(has).collect();
+        match places.len() {
+            0 => Some((route, None)),
+            all if all == self.members.len() => None,
+            _ => Some((route, Some(Arc::new(self.only(config, &places))))),
+        }
+    }
+
+    /// The same pool with the members at these places alone.
+    fn only(&self, config: &Config, places: &[usize]) -> Self {
+        let members: Vec<usize> =
+            places.iter().filter_map(|place| self.members.get(*place).copied()).collect();
+        let deployments = || members.iter().filter_map(|index| config.deployments.get(*index));
+        let weights: Vec<Weights> = deployments().map(Weights::of).collect();
+        let priorities = self.priorities.as_ref();
+        Self {
+            smallest_tpm: smallest_tpm(config, deployments()),
+            shuffle: SimpleShuffle::new(&weights),
+            priorities: priorities
+                .map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
+            members,
+            ..self.clone()
+        }
+    }
+
+    /// The pool of members that serve a route; `None` if none does.
+    pub fn serving(self: &Arc<Self>, route: &str) -> Option<Arc<Self>> {
+        match self.partial.iter().find(|(partial, _)| *partial == route) {
+            Some((_, some)) => some.clone(),
+            None => Some(Arc::clone(self)),
+        }
+    }
+}
+
+fn smallest_tpm<'c>(config: &Config, deployments: impl Iterator<Item = &'c Deployment>) -> Option<u64> {
+    let limits = deployments.filter_map(|deployment| deployment.tpm);
+    limits.filter(|tpm| *tpm > 0 && !config.router.soft_limits).min()
+}
+
+fn layout(config: &Config, index: usize) -> Option<Layout> {
+    config.deployments.get(index).map(|deployment| deployment.endpoint.layout)
+}

@@ -1,0 +1,59 @@
+//! Members of a body that no provider gets: those for the router, and those that only the
+//! configuration may set (BEHAVIOUR 9.3).
+
+use crate::http::route::ModelRoute;
+
+/// Whether a member is for the router or LiteLLM's own, so that the provider does not get it.
+pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
+    match key {
+        "metadata" => !route.keeps_metadata,
+        // What the router reads, and LiteLLM's other features.
+        "tags"
+        | "fallbacks"
+        | "context_window_fallbacks"
+        | "content_policy_fallbacks"
+        | "disable_fallbacks"
+        | "num_retries"
+        | "max_retries"
+        | "timeout"
+        | "request_timeout"
+        | "stream_timeout"
+        | "cache"
+        | "caching"
+        | "guardrails"
+        | "priority"
+        | "rpm"
+        | "tpm"
+        | "weight"
+        | "order"
+        | "drop_params"
+        | "additional_drop_params"
+        | "allowed_openai_params"
+        | "extra_headers"
+        | "extra_body"
+        | "no-log"
+        | "cooldown_time" => true,
+        _ => is_operators(key) || ["mock_", "litellm_"].iter().any(|prefix| key.starts_with(prefix)),
+    }
+}
+
+/// Whether a member sets the address or the credentials of a deployment, which only the
+/// configuration may.
+pub fn is_operators(key: &str) -> bool {
+    match key {
+        "api_key"
+        | "api_base"
+        | "base_url"
+        | "api_version"
+        | "custom_llm_provider"
+        | "organization"
+        | "headers"
+        | "azure_ad_token"
+        | "deployment_id"
+        | "model_id"
+        | "specific_deployment"
+        | "ssl_verify"
+        | "user_config" => true,
+        _ => ["aws_", "vertex_"].iter().any(|prefix| key.starts_with(prefix)),
+    }
+}

@@ -1,0 +1,120 @@
+//! What goes into a selection, and what comes out of it.
+
+use std::cell::RefMut;
+
+use llm_balancer_config::{Config, Deployment};
+
+use crate::attempt::RetryState;
+use crate::models::pool::Pool;
+use crate::request::token_estimate::TokenEstimate;
+use crate::select::shortlists::Shortlists;
+use crate::state::deployment_states::{DeploymentStates, Ticket};
+use crate::state::eligibility::AdmissionRequest;
+use crate::state::eligibility::Excluded;
+use crate::state::quota::QuotaMode;
+use crate::state::store::Moment;
+
+/// What a selection reads and changes.
+#[derive(Debug)]
+pub(crate) struct SelectionContext<'a> {
+    pub config: &'a Config,
+    pub states: RefMut<'a, DeploymentStates>,
+    pub shortlists: RefMut<'a, Shortlists>,
+}
+
+impl SelectionContext<'_> {
+    pub fn deployment(&self, index: usize) -> Option<&Deployment> {
+        self.config.deployments.get(index)
+    }
+
+    /// Admits the request at one deployment.
+    pub fn admit(
+        &mut self,
+        index: usize,
+        probe: bool,
+        request: &SelectionRequest<'_>,
+        moment: &Moment<'_>,
+    ) -> Result<Ticket, Excluded> {
+        let admission = request.admission(index, &self.states, probe);
+        self.states.admit(admission, moment.now, moment.store)
+    }
+}
+
+/// A request that needs a deployment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SelectionRequest<'a> {
+    /// The deployments to select from.
+    pub pool: &'a Pool,
+    /// The attempts so far.
+    pub retry_state: &'a RetryState,
+    /// The tokens that the request is expected to take.
+    pub estimate: TokenEstimate,
+    /// Its tags; only pools with tag filtering read them.
+    pub tags: &'a [String],
+    /// Whether its answer is streamed.
+    pub stream: bool,
+    /// Whether a deployment may be selected that needs a lease first.
+    pub allow_unleased: bool,
+    /// Whether limits are shared with other instances.
+    pub(super) quota_mode: QuotaMode,
+    /// Whether no deployment is large enough for the request, so that it may take a whole minute of
+    /// one.
+    pub(super) is_oversized: bool,
+}
+
+impl<'a> SelectionRequest<'a> {
+    pub fn new(
+        pool: &'a Pool,
+        retry_state: &'a RetryState,
+        estimate: TokenEstimate,
+        tags: &'a [String],
+        stream: bool,
+    ) -> Self {
+        Self {
+            pool,
+            retry_state,
+            estimate,
+            tags,
+            stream,
+            allow_unleased: true,
+            quota_mode: QuotaMode::Local,
+            is_oversized: false,
+        }
+    }
+
+    /// What the request asks of one deployment.
+    pub(super) fn admission(&self, index: usize, states: &DeploymentStates, probe: bool) -> AdmissionRequest {
+        AdmissionRequest {
+            index,
+            tokens: states.tokens(index, &self.estimate, self.is_oversized),
+            estimate: self.estimate,
+            is_oversized: self.is_oversized,
+            by_id: self.pool.by_id,
+            probe,
+            quota_mode: self.quota_mode,
+        }
+    }
+}
+
+/// The deployment that serves a request.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// Its index in the configuration.
+    pub index: usize,
+    /// Its admission of the request.
+    pub ticket: Ticket,
+    /// How many deployments were eligible; `None` if the others were not checked.
+    pub eligible: Option<usize>,
+}
+
+/// Why no deployment serves a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoDeployment {
+    /// The request's tags admit no deployment.
+    Tags,
+    /// Why each is excluded, by its index.
+    Excluded(Vec<(usize, Excluded)>),
+    /// The index of the deployment that could serve it after Redis has leased this instance more,
+    /// and the tokens that the request needs there.
+    Unleased((usize, u64)),
+}

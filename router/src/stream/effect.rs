@@ -1,0 +1,64 @@
+//! What the filter does about an event.
+
+/// What the filter does, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell Envoy to go on with the message.
+    Continue,
+    /// Tell Envoy to hold the message.
+    Pause,
+    /// Send the router's answer.
+    Reply,
+    /// Send a local 500.
+    ReplyError,
+    /// Count and log nothing if an earlier attempt of this request has been answered the same way.
+    SkipDuplicateLog,
+    /// Answer 413, with the limit.
+    RefuseTooLarge,
+    /// Call the deployments of `GET /health`; gives [`Event::ProbesDone`], now or later.
+    StartProbes,
+    /// Select a deployment and rewrite the request for it; gives [`Event::Selected`].
+    Select,
+    /// Queue for a lease; gives [`Event::LeaseReady`] later.
+    AwaitLease,
+    /// Acquire more of a lease that is nearly used up.
+    RefillLease,
+    /// Tell the client which deployment answers, and prepare to read the answer.
+    StartAnswer,
+    /// Limit the time between two chunks of a streamed response.
+    StartIdleTimeout,
+    /// Check the first bytes of the answer; gives [`Event::Checked`].
+    Check,
+    /// Scan what there is of the answer.
+    Scan,
+    /// The answer is complete.
+    EndAnswer,
+    /// The answer ended early, by the client, the provider or a timeout.
+    EndInterrupted,
+    /// Classify the failed response.
+    ReadFailure,
+    /// Ask the router about the failed attempt; gives [`Event::Settled`].
+    Settle,
+    /// Add the router's headers to the provider's error.
+    AddErrorHeaders,
+    /// Mark the response for the edge's retry, and discard its body.
+    RequestRetry,
+    /// Start the timer that ends [`Phase::RetryWait`].
+    StartRetryTimer,
+    /// Discard what there is of the body.
+    DiscardBody,
+    /// Let the held response go on.
+    ResumeResponse,
+    /// End the stream without an answer.
+    CloseStream,
+    /// Settle an attempt whose result is unknown.
+    Abandon,
+    /// Settle an attempt whose response broke off before anything of it was passed on.
+    ResetAttempt,
+    /// Count a request whose client left before a deployment was selected.
+    ClientDisconnected,
+    /// Count a request whose client left between two attempts.
+    EndRetryWait,
+    /// This cannot happen: assert in debug builds.
+    Unreachable,
+}

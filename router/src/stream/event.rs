@@ -1,0 +1,127 @@
+//! What happens to a stream.
+
+/// What happened: a callback of Envoy, a tick, or the result of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The request's headers, as the router understands them.
+    RequestHeaders(Arrived),
+    /// A part of the request's body. Trailers complete it.
+    RequestBody {
+        /// Whether it is the last one.
+        complete: bool,
+    },
+    /// Redis has answered, or did not in time.
+    LeaseReady,
+    /// Result of [`Effect::Select`].
+    Selected(Selected),
+    /// The response's headers.
+    ResponseHeaders {
+        /// Class of their status.
+        status: Status,
+        /// Whether no body follows.
+        complete: bool,
+    },
+    /// A part of the response's body.
+    ResponseBody {
+        /// Bytes that Envoy holds.
+        size: usize,
+        /// Whether it is the last one.
+        complete: bool,
+    },
+    /// Result of [`Effect::Check`].
+    Checked {
+        /// What the first bytes are.
+        answer: Checked,
+        /// Whether the body ends with them.
+        complete: bool,
+    },
+    /// Result of [`Effect::Settle`].
+    Settled(Settled),
+    /// Each deployment has answered its probe, or has not in time.
+    ProbesDone,
+    /// A timer of this stream is due.
+    Tick(Due),
+    /// The end of the stream, just before its line in the access log.
+    Log,
+    /// The filter lacks what an effect needs: its configuration, the request or the attempt.
+    StateMissing,
+}
+
+/// What the router decides by a request's headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// Wait for the body.
+    Hold,
+    /// Answer.
+    Reply,
+    /// Call the deployments, then answer.
+    Probe,
+}
+
+/// What became of a complete request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selected {
+    /// It is rewritten for a deployment.
+    Forwarded,
+    /// No deployment may take it without a lease.
+    NeedsLease,
+    /// The router answers.
+    Reply,
+    /// Envoy refused the new headers or body: they still hold the client's key.
+    NotRewritten,
+}
+
+/// Class of a response's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Below 300.
+    Success,
+    /// 413.
+    TooLarge,
+    /// Any other.
+    Failure,
+}
+
+impl Status {
+    /// Class of a `:status`; Envoy passes on numbers that are none of HTTP's.
+    pub fn of(status: u16) -> Self {
+        match status {
+            ..300 => Self::Success,
+            413 => Self::TooLarge,
+            _ => Self::Failure,
+        }
+    }
+}
+
+/// What the first bytes of an answer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Too few to tell.
+    Undecided,
+    /// An answer.
+    Genuine,
+    /// An error under a success status.
+    Failed,
+}
+
+/// What the router decides about a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Pass on the provider's error.
+    Relay,
+    /// Answer in its place.
+    Reply,
+    /// Another attempt at once.
+    Retry,
+    /// Another attempt after a wait.
+    RetryLater,
+}
+
+/// Which timer is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The wait before the next attempt is over.
+    Retry,
+    /// The response was silent for longer than its timeout.
+    Idle,
+}

@@ -138,7 +138,11 @@ fn count(router: &Router, deployment: usize, retry_state: &RetryState) {
 }
 
 /// How long an attempt may take (BEHAVIOUR 7), and whether the client has set that.
-fn timeout(settings: &RouterSettings, parsed: &ParsedRequest<'_>, deployment: &Deployment) -> (TimeLimit, bool) {
+fn timeout(
+    settings: &RouterSettings,
+    parsed: &ParsedRequest<'_>,
+    deployment: &Deployment,
+) -> (TimeLimit, bool) {
     let configured = deployment.timeout.unwrap_or(settings.timeout);
     let client = parsed.overrides.timeout;
     let whole: (Duration, bool) = (client.unwrap_or(configured), client.is_some());

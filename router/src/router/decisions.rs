@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::attempt::{Attempt, RetryState};
 use crate::http::headers::Headers;
-use crate::http::rewritten_body::RewrittenBody;
 use crate::http::reply::Reply;
+use crate::http::rewritten_body::RewrittenBody;
 use crate::request::parse::Request;
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::upstream::usage::Usage;

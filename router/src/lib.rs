@@ -5,6 +5,8 @@
 //! in Envoy. [`Router`] has one method for each event of a request. The folders below are in the
 //! order of their dependencies: each uses only those below it.
 
+pub mod stream;
+
 mod router;
 
 mod telemetry;
@@ -22,8 +24,6 @@ mod upstream;
 mod failure;
 
 mod strategy;
-
-pub mod stream;
 
 mod state;
 

@@ -1,37 +1,16 @@
-//! An attempt has failed: what the deployment's record keeps of that, and whether and where the
-//! request is sent again.
+//! An attempt has failed: whether and where the request is sent again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Deployment, Strategy};
-
-use super::response_end::{cooldown_policy, measure};
+use super::failed_attempt::FailedAttempt;
+use super::resend::resend;
 use super::retry_options::RetryOptions;
-use super::{ErrorResponse, ResponseSummary, Router, Verdict, local_reply, resend, response_headers};
-use crate::attempt::{Attempt, AttemptResult, RetryState};
-use crate::failure::fallback::FailedGroup;
-use crate::failure::{
-    Added, AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify, retry,
-};
-use crate::http::reply::Reply;
+use super::{ErrorResponse, Router, Verdict};
+use crate::attempt::{Attempt, RetryState};
+use crate::failure::retry;
 use crate::outcome::Failure;
-use crate::state::latency;
 use crate::state::store::Moment;
 use crate::telemetry::access_log::AccessLogEntry;
-use crate::telemetry::explain;
-
-/// An attempt that has failed.
-pub(super) struct FailedAttempt<'a> {
-    pub router: &'a Router,
-    pub deployment: &'a Deployment,
-    pub attempt: Attempt,
-    /// The state of the request, this attempt included.
-    pub retry_state: RetryState,
-    pub error: AttemptError,
-    /// What the provider sent, if it did.
-    pub response: ErrorResponse,
-}
 
 /// See [`Router::on_attempt_failed`].
 pub(super) fn on_attempt_failed(
@@ -45,7 +24,7 @@ pub(super) fn on_attempt_failed(
         let entry = AccessLogEntry::new(RetryState::default(), failure.outcome(), failure.status());
         return Verdict::Relay(Vec::new(), Box::new(entry));
     };
-    match failed.retry(moment) {
+    match next_attempt(&mut failed, moment) {
         Some(wait) => Verdict::Retry(Box::new(failed.retry_state), wait),
         None => failed.final_answer(moment),
     }
@@ -61,204 +40,43 @@ pub(super) fn on_reset(
     let undelivered = Some((failure, attempt.timeout));
     let failed = FailedAttempt::new(router, attempt, failure, &ErrorResponse::default);
     let Some(mut failed) = failed else { return RetryState { undelivered, ..RetryState::default() } };
-    match failed.retry(moment) {
+    match next_attempt(&mut failed, moment) {
         Some(_) => failed.retry_state,
         None => RetryState { undelivered, ..failed.retry_state },
     }
 }
 
-impl<'a> FailedAttempt<'a> {
-    /// Classifies a failure; `response` is called if the provider has sent one. `None` for a
-    /// deployment that does not exist.
-    fn new(
-        router: &'a Router,
-        mut attempt: Attempt,
-        failure: Failure,
-        response: &dyn Fn() -> ErrorResponse,
-    ) -> Option<Self> {
-        let deployment = router.deployment(attempt.deployment)?;
-        let (failure, response) = match failure {
-            Failure::Provider { status: 300..600, .. } => (failure, response()),
-            Failure::Provider { status, retry_after } => local_reply::invalid_status(status, retry_after),
-            _ => (failure, ErrorResponse::default()),
-        };
-        let error = classified(&attempt, deployment, failure, &response);
-        let retry_state = std::mem::take(&mut attempt.retry_state);
-        Some(Self { router, deployment, attempt, retry_state, error, response })
+/// Brings the state of the request to its next attempt, and returns the wait before that. `None` if
+/// there is none.
+fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Option<Duration> {
+    if resend(failed, moment) {
+        return Some(Duration::ZERO);
     }
-
-    /// Brings the state of the request to its next attempt, and returns the wait before that.
-    /// `None` if there is none.
-    fn retry(&mut self, moment: &mut Moment<'_>) -> Option<Duration> {
-        if resend::resend(self, moment) {
-            return Some(Duration::ZERO);
-        }
-        self.record(moment);
-        let client = self.attempt.overrides.num_retries;
-        let allowance = self.router.allowance(self.deployment, client, Some(&self.error));
-        self.retry_state.max_retries = allowance.retries;
-        if self.router.single_hop || self.router.is_last_attempt(&self.retry_state) {
-            return None;
-        }
-        let options = RetryOptions::new(self, moment);
-        if options.allow_retry(self, allowance, moment) {
-            let wait = self.wait(&options, moment);
-            self.retry_state.retries = self.retry_state.retries.saturating_add(1);
-            return Some(wait);
-        }
-        if options.may_step_up(&self.error) {
-            self.retry_state.step_above(self.attempt.pool.priority_of(self.attempt.deployment));
-            return Some(Duration::ZERO);
-        }
-        self.fall_back().then_some(Duration::ZERO)
+    failed.record(moment);
+    let client = failed.attempt.overrides.num_retries;
+    let allowance = failed.router.allowance(failed.deployment, client, Some(&failed.error));
+    failed.retry_state.max_retries = allowance.retries;
+    if failed.router.single_hop || failed.router.is_last_attempt(&failed.retry_state) {
+        return None;
     }
-
-    /// Keeps the failure in the deployment's record and in the request's state.
-    fn record(&mut self, moment: &Moment<'_>) {
-        self.settle(moment);
-        self.end_attempt((&self.error).into(), moment.now);
-        let id = &self.deployment.id;
-        self.retry_state.tried.push(Arc::clone(id));
-        if self.error.retry_scope() == RetryScope::OtherDeployments {
-            self.retry_state.permanently_failed.push(Arc::clone(id));
-        }
+    let options = RetryOptions::new(failed, moment);
+    if options.allow_retry(failed, allowance, moment) {
+        let wait = wait(failed, &options, moment);
+        failed.retry_state.retries = failed.retry_state.retries.saturating_add(1);
+        return Some(wait);
     }
-
-    /// Counts the attempt, and adds it to those of the request.
-    pub fn end_attempt(&mut self, result: AttemptResult, now: Duration) {
-        self.router.end_attempt(&self.attempt, &mut self.retry_state, result, now);
+    if options.may_step_up(&failed.error) {
+        failed.retry_state.step_above(failed.attempt.pool.priority_of(failed.attempt.deployment));
+        return Some(Duration::ZERO);
     }
-
-    fn settle(&self, moment: &Moment<'_>) {
-        let Self { router, attempt, error, .. } = self;
-        let index = attempt.deployment;
-        let has_fallbacks = self.has_fallback();
-        let mut states = router.states.borrow_mut();
-        let policy = cooldown_policy(router, &states, self.deployment, index, has_fallbacks);
-        // Providers do not charge for an error. What a request without an answer has cost is
-        // unknown.
-        let used = match error.failure {
-            Failure::Provider { .. } | Failure::NoConnection => Some(0),
-            Failure::TimedOut | Failure::Broken => None,
-        };
-        let is_slow = error.failure == Failure::TimedOut && error.class == ErrorClass::Server;
-        let mut cooled = None;
-        states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
-            cooled = policy.record_failure(error, record, moment.now);
-            if is_slow && attempt.pool.strategy == Strategy::LowestLatency {
-                // It would have taken at least as long. A client's timeout may be shorter than any
-                // answer takes.
-                let ended = ResponseSummary { first_byte: Some(moment.now), ..ResponseSummary::default() };
-                measure(record, attempt, ended, moment.now, latency::LatencyEstimate::timed_out);
-            }
-        });
-        drop(states);
-        router.note_cooldown(index, cooled);
-    }
-
-    /// The wait before a retry: none where a deployment or a fallback is left that has not failed.
-    fn wait(&self, options: &RetryOptions, moment: &mut Moment<'_>) -> Duration {
-        if options.untried || self.has_fallback_with_room(moment) {
-            return Duration::ZERO;
-        }
-        let least = self.router.config.router.retry_after;
-        retry::wait(self.error.retry_after(), self.retry_state.retries, least, moment.random)
-    }
-
-    /// Goes on to the next fallback, if there is one.
-    fn fall_back(&mut self) -> bool {
-        let Self { router, attempt, retry_state, .. } = self;
-        let failed = FailedGroup { requested: &attempt.model, group: &self.deployment.group };
-        let settings = &router.config.router;
-        let next = retry_state.fallback_chain.next(settings, &attempt.routing, failed, self.error.class);
-        let Some(target) = next else { return false };
-        let to = router.label(&target.model);
-        router.metrics.borrow_mut().fallback(Some(&attempt.pool.label), to.as_ref());
-        if retry_state.first_group_reply.is_none() {
-            self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply()));
-        }
-        self.retry_state.go_to(target);
-        true
-    }
-
-    fn first_group_reply(&mut self) -> Reply {
-        let response = std::mem::take(&mut self.response);
-        if is_from_provider(&self.error.failure) {
-            return local_reply::of_provider(&self.error.failure, response);
-        }
-        let mut reply = self.no_answer();
-        reply.headers.extend(self.headers());
-        reply
-    }
-
-    /// The answer to the client where nothing is left to be tried.
-    fn final_answer(mut self, moment: &Moment<'_>) -> Verdict {
-        let failure = self.error.failure;
-        let mut headers = self.headers();
-        let limits = self.router.group_limits(self.attempt.deployment, moment);
-        headers.extend(response_headers::owned(response_headers::rate_limits(limits)));
-        headers.extend(self.retry_state.explanation.take().map(|text| (explain::HEADER, text)));
-        let reply = match self.retry_state.first_group_reply.take() {
-            Some(reply) => Some(*reply),
-            None if !is_from_provider(&failure) => Some(self.no_answer()),
-            None if self.can_relay() => None,
-            None => Some(local_reply::of_provider(&failure, self.response)),
-        };
-        let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
-        let entry = AccessLogEntry::new(self.retry_state, self.error.outcome(), status);
-        match reply {
-            None => Verdict::Relay(headers, Box::new(entry)),
-            Some(mut reply) => {
-                reply.replace_headers(headers);
-                Verdict::Reply(reply, Box::new(entry))
-            }
-        }
-    }
-
-    /// Whether the client can get the provider's response as it is.
-    fn can_relay(&self) -> bool {
-        self.response.received_status.is_none() && !self.response.body.trim_ascii().is_empty()
-    }
-
-    fn headers(&self) -> Vec<(&'static str, String)> {
-        let headers =
-            response_headers::of_deployment(self.deployment, &self.attempt.model, &self.retry_state);
-        response_headers::owned(headers)
-    }
-
-    fn no_answer(&self) -> Reply {
-        local_reply::no_answer(self.error.failure, self.attempt.timeout, self.attempt.detail.clone())
-    }
+    failed.fall_back().then_some(Duration::ZERO)
 }
 
-/// Whether the provider has sent an error, and not only a redirect.
-fn is_from_provider(failure: &Failure) -> bool {
-    matches!(failure, Failure::Provider { status: 400.., .. })
-}
-
-fn classified(
-    attempt: &Attempt,
-    deployment: &Deployment,
-    failure: Failure,
-    response: &ErrorResponse,
-) -> AttemptError {
-    let (status, retry_after) = match failure {
-        Failure::TimedOut => return AttemptError::timed_out(attempt.is_client_timeout),
-        Failure::NoConnection | Failure::Broken => {
-            return AttemptError { failure, class: ErrorClass::Server };
-        }
-        Failure::Provider { status, retry_after } => (status, retry_after),
-    };
-    let Classified { class, retry_after: in_body } = classify(&ProviderError {
-        // An error under status 200 is classified by its body.
-        status: response.received_status.filter(|received| *received < 300).unwrap_or(status),
-        body: &response.body,
-        error_type: response.error_type.as_deref(),
-        has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
-        is_wildcard: deployment.model.contains('*'),
-        model: &attempt.model,
-        added: Added { stream_options: attempt.filters_usage_event },
-    });
-    let in_body = in_body.filter(|_| class == ErrorClass::RateLimit);
-    AttemptError { failure: Failure::Provider { status, retry_after: retry_after.or(in_body) }, class }
+/// The wait before a retry: none where a deployment or a fallback is left that has not failed.
+fn wait(failed: &FailedAttempt<'_>, options: &RetryOptions, moment: &mut Moment<'_>) -> Duration {
+    if options.untried || failed.has_fallback_with_room(moment) {
+        return Duration::ZERO;
+    }
+    let least = failed.router.config.router.retry_after;
+    retry::wait(failed.error.retry_after(), failed.retry_state.retries, least, moment.random)
 }

@@ -7,6 +7,8 @@
 
 mod attempt_failed;
 mod decisions;
+mod failed_attempt;
+mod group_request;
 mod local_reply;
 mod request_body;
 mod request_headers;

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt_failed::FailedAttempt;
+use super::failed_attempt::FailedAttempt;
 use crate::attempt::{AttemptResult, Resend};
 use crate::failure::ErrorClass;
 use crate::outcome::{Failure, Outcome};

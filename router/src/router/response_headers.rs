@@ -13,6 +13,7 @@ pub(super) fn of_deployment<'a>(
     model: &'a str,
     retry_state: &RetryState,
 ) -> [(&'static str, Cow<'a, str>); 6] {
+    let number = |number: u32| Cow::Owned(number.to_string());
     [
         ("x-litellm-model-id", Cow::Borrowed(&*deployment.id)),
         ("x-litellm-model-group", Cow::Borrowed(model)),
@@ -49,15 +50,4 @@ pub(super) fn owned<V: ToString>(
     headers: impl IntoIterator<Item = (&'static str, V)>,
 ) -> Vec<(&'static str, String)> {
     headers.into_iter().map(|(name, value)| (name, value.to_string())).collect()
-}
-
-/// Small numbers, which nearly all of these are, need no allocation.
-fn number(number: u32) -> Cow<'static, str> {
-    match number {
-        0 => Cow::Borrowed("0"),
-        1 => Cow::Borrowed("1"),
-        2 => Cow::Borrowed("2"),
-        3 => Cow::Borrowed("3"),
-        _ => Cow::Owned(number.to_string()),
-    }
 }

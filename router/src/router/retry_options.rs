@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::attempt_failed::FailedAttempt;
+use super::failed_attempt::FailedAttempt;
 use crate::attempt::{Attempt, RetryState};
 use crate::failure::fallback::FailedGroup;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::{AttemptError, RetryScope};
 use crate::select::SelectionRequest;
 use crate::select::eligible::eligible;
-use crate::select::fallback_room::has_fallback_with_room;
 use crate::state::store::Moment;
 
 /// The deployments that could take the next attempt, in the group of the failed one.
@@ -59,53 +58,35 @@ impl RetryOptions {
         let is_better = self.untried || (self.any && !self.may_step_up(&failed.error));
         let scope = failed.error.retry_scope();
         is_better
-            && !failed.must_save_attempts()
+            && !must_save_attempts(failed)
             && retry::may_retry(allowance, failed.retry_state.retries, scope, self.useful)
-            && (self.untried || !failed.prefers_fallback(moment))
+            && (self.untried || !prefers_fallback(failed, moment))
     }
 }
 
-impl FailedAttempt<'_> {
-    /// Whether the attempts that the edge has left are needed for the fallbacks ahead, one for
-    /// each.
-    fn must_save_attempts(&self) -> bool {
-        let left = self.router.ceiling.saturating_sub(self.retry_state.edge_attempts);
-        // Few requests use up half of what the edge allows.
-        if left > self.router.ceiling / 2 {
-            return false;
+/// Whether the attempts that the edge has left are needed for the fallbacks ahead, one for
+/// each.
+fn must_save_attempts(failed: &FailedAttempt<'_>) -> bool {
+    let left = failed.router.ceiling.saturating_sub(failed.retry_state.edge_attempts);
+    // Few requests use up half of what the edge allows.
+    if left > failed.router.ceiling / 2 {
+        return false;
+    }
+    let mut chain = failed.retry_state.fallback_chain.clone();
+    let mut group = (Arc::from(failed.attempt.model.as_str()), Arc::clone(&failed.deployment.group));
+    for _ in 0..left {
+        let failed_group = FailedGroup { requested: &group.0, group: &group.1 };
+        let settings = &failed.router.config.router;
+        match chain.next(settings, &failed.attempt.routing, failed_group, failed.error.class) {
+            Some(target) => group = (Arc::clone(&target.model), target.model),
+            None => return false,
         }
-        let mut chain = self.retry_state.fallback_chain.clone();
-        let mut failed = (Arc::from(self.attempt.model.as_str()), Arc::clone(&self.deployment.group));
-        for _ in 0..left {
-            let group = FailedGroup { requested: &failed.0, group: &failed.1 };
-            let settings = &self.router.config.router;
-            match chain.next(settings, &self.attempt.routing, group, self.error.class) {
-                Some(target) => failed = (Arc::clone(&target.model), target.model),
-                None => return false,
-            }
-        }
-        true
     }
+    true
+}
 
-    /// Whether a request that can only go where it has failed goes to a fallback at once, because
-    /// the provider asks for time.
-    fn prefers_fallback(&self, moment: &Moment<'_>) -> bool {
-        self.error.asks_for_time() && self.has_fallback_with_room(moment)
-    }
-
-    /// Whether a fallback is left that would admit the request now.
-    pub fn has_fallback_with_room(&self, moment: &Moment<'_>) -> bool {
-        let failed = (&self.attempt, self.deployment);
-        let mut context = self.router.selection();
-        let groups = &self.router.groups;
-        has_fallback_with_room(&mut context, groups, failed, &self.retry_state, self.error.class, moment)
-    }
-
-    /// Whether any fallback is left.
-    pub fn has_fallback(&self) -> bool {
-        let failed = FailedGroup { requested: &self.attempt.model, group: &self.deployment.group };
-        let settings = &self.router.config.router;
-        let mut chain = self.retry_state.fallback_chain.clone();
-        chain.next(settings, &self.attempt.routing, failed, self.error.class).is_some()
-    }
+/// Whether a request that can only go where it has failed goes to a fallback at once, because
+/// the provider asks for time.
+fn prefers_fallback(failed: &FailedAttempt<'_>, moment: &Moment<'_>) -> bool {
+    failed.error.asks_for_time() && failed.has_fallback_with_room(moment)
 }

@@ -7,36 +7,25 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, RouterSettings, Strategy};
 
-use super::request_body::GroupRequest;
+use super::group_request::{GroupRequest, Selected};
 use super::{Router, Sending};
-use crate::attempt::{Attempt, RetryState, SelectionInfo};
+use crate::attempt::{Attempt, RetryState};
 use crate::http::headers::Headers;
 use crate::http::rewritten_body::RewrittenBody;
 use crate::models::groups::Resolved;
 use crate::models::wildcard;
 use crate::request::parse::ParsedRequest;
-use crate::request::token_estimate::TokenEstimate;
-use crate::select::Selection;
 use crate::upstream::headers::{TimeLimit, request_headers};
 use crate::upstream::{body, single_hop, stream_options};
-
-/// A deployment that was selected.
-pub(super) struct Selected<'a> {
-    pub selection: Selection,
-    pub deployment: &'a Deployment,
-    pub info: SelectionInfo,
-    pub estimate: TokenEstimate,
-}
 
 /// Begins an attempt.
 pub(super) fn sending(
     request: &GroupRequest<'_>,
-    resolved: &Resolved<'_>,
     selected: Selected<'_>,
     mut retry_state: RetryState,
 ) -> Sending {
     let GroupRequest { router, parsed, .. } = request;
-    let Selected { selection, deployment, info, estimate } = selected;
+    let Selected { resolved, selection, deployment, info, estimate } = selected;
     let (timeout, is_client_timeout) = timeout(&router.config.router, parsed, deployment);
     if retry_state.retries == 0 {
         retry_state.max_retries = router.allowance(deployment, parsed.overrides.num_retries, None).retries;
@@ -46,7 +35,7 @@ pub(super) fn sending(
     let include_usage = !is_bare
         && counts_tokens(router, deployment, resolved.pool.strategy)
         && stream_options::injects_usage(parsed, request.request.route, deployment);
-    let model = upstream_model(deployment, resolved);
+    let model = upstream_model(deployment, &resolved);
     let body = new_body(request, deployment, &model, include_usage);
     let length = body.as_ref().map_or(request.body.len(), RewrittenBody::length);
     let headers = upstream_headers(request, deployment, &model, timeout, retry_state.max_retries, length);

@@ -1,0 +1,271 @@
+//! A request as one group gets it: whether the group serves it, and by which deployment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_balancer_config::Deployment;
+
+use super::{Router, local_reply, response_headers};
+use crate::attempt::{LeaseRequests, RequestedModel, RetryState, SelectionInfo};
+use crate::failure::fallback::FailedGroup;
+use crate::failure::{AttemptError, ErrorClass};
+use crate::http::reply::Reply;
+use crate::models::groups::Resolved;
+use crate::request::mock::Mock;
+use crate::request::parse::{ParsedRequest, Request};
+use crate::request::refusal::{Refusal, Unresolved};
+use crate::request::token_estimate::TokenEstimate;
+use crate::select::{NoDeployment, Selection, SelectionRequest, select};
+use crate::state::store::Moment;
+use crate::telemetry::explain::{self, explain};
+
+/// A request waits for leases that other requests use up for at least so long, ..
+const MIN_LEASE_WAIT: Duration = Duration::from_millis(50);
+/// .. and at least so often: on a busy machine, time passes without a reply of Redis being late.
+const MIN_LEASE_REQUESTS: u32 = 4;
+
+/// What came of one group.
+pub(super) enum GroupResult<'a> {
+    /// A deployment has admitted the request.
+    Selected(Box<Selected<'a>>),
+    /// The request waits for a lease: the deployment, and the tokens that it needs there.
+    NeedsLease((usize, u64)),
+    /// The request ends with this reply.
+    Reply(Reply),
+    /// The request goes to the fallback that its state names now.
+    FallBack,
+}
+
+/// A deployment that was selected.
+pub(super) struct Selected<'a> {
+    pub resolved: Resolved<'a>,
+    pub selection: Selection,
+    pub deployment: &'a Deployment,
+    pub info: SelectionInfo,
+    pub estimate: TokenEstimate,
+}
+
+/// A request as one group gets it.
+pub(super) struct GroupRequest<'a> {
+    pub router: &'a Router,
+    pub request: &'a Request,
+    /// The client's body, or that with the parameters of a fallback.
+    pub body: &'a [u8],
+    /// Whether it has the parameters of a fallback.
+    pub is_merged: bool,
+    pub parsed: ParsedRequest<'a>,
+}
+
+impl GroupRequest<'_> {
+    /// Selects a deployment of the group, or determines what else is to be done.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of a model that does not exist.
+    pub fn select(
+        &self,
+        retry_state: &mut RetryState,
+        moment: &mut Moment<'_>,
+    ) -> Result<GroupResult<'_>, Refusal> {
+        let model = &*self.parsed.model;
+        let resolved = self.router.groups.resolve(model);
+        retry_state.stream = self.parsed.stream;
+        retry_state.requested.get_or_insert_with(|| RequestedModel {
+            model: model.to_owned(),
+            group: resolved.as_ref().ok().map(|resolved| Arc::clone(&resolved.pool.label)),
+        });
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            // A request may name a fallback that does not exist. Others may follow it.
+            Err(why) if retry_state.target.is_some() => {
+                return Ok(self.refuse(&self.unresolved(why), model, ErrorClass::Server, retry_state));
+            }
+            Err(why) => return Err(self.unresolved(why)),
+        };
+        let Some(pool) = resolved.pool.serving(self.request.route.suffix) else {
+            let refusal = self.not_served(&resolved);
+            return Ok(self.refuse(&refusal, resolved.name, ErrorClass::UnsupportedRoute, retry_state));
+        };
+        let resolved = Resolved { pool, ..resolved };
+        match self.mock(&resolved, retry_state) {
+            Some(result) => Ok(result),
+            None => Ok(self.select_in_group(resolved, retry_state, moment)),
+        }
+    }
+
+    fn select_in_group<'a>(
+        &'a self,
+        resolved: Resolved<'a>,
+        retry_state: &mut RetryState,
+        moment: &mut Moment<'_>,
+    ) -> GroupResult<'a> {
+        let estimate = match self.router.groups.count_tokens() {
+            true => TokenEstimate::of(&self.parsed, self.request.route),
+            false => TokenEstimate::default(),
+        };
+        let selected = self.select_deployment(&resolved, estimate, retry_state, moment);
+        let deployment = |selection: &Selection| self.router.deployment(selection.index);
+        match selected.map(|(selection, info)| (deployment(&selection), selection, info)) {
+            Ok((Some(deployment), selection, info)) => {
+                let selected = Selected { resolved, selection, deployment, info, estimate };
+                GroupResult::Selected(Box::new(selected))
+            }
+            Ok((None, ..)) => {
+                let none = NoDeployment::Excluded(Vec::new());
+                self.no_deployment(none, &resolved, estimate, retry_state, moment)
+            }
+            Err(NoDeployment::Unleased(shortfall)) => GroupResult::NeedsLease(shortfall),
+            Err(none) => self.no_deployment(none, &resolved, estimate, retry_state, moment),
+        }
+    }
+
+    /// Selects a deployment, and explains the selection if the client asked for that.
+    /// [`NoDeployment::Unleased`] means that the request is to wait for the lease.
+    fn select_deployment(
+        &self,
+        resolved: &Resolved<'_>,
+        estimate: TokenEstimate,
+        retry_state: &mut RetryState,
+        moment: &mut Moment<'_>,
+    ) -> Result<(Selection, SelectionInfo), NoDeployment> {
+        let (router, pool) = (self.router, &resolved.pool);
+        let tags = &self.parsed.routing.tags;
+        let mut selecting = SelectionRequest::new(pool, retry_state, estimate, tags, self.parsed.stream);
+        let mut selection = select(&mut router.selection(), &selecting, moment);
+        selecting.allow_unleased = false;
+        if let Err(NoDeployment::Unleased(shortfall)) = selection {
+            if let Some(lease_requests) = next_lease_request(retry_state, moment.now) {
+                retry_state.lease_requests = Some(lease_requests);
+                return Err(NoDeployment::Unleased(shortfall));
+            }
+            selection = select(&mut router.selection(), &selecting, moment);
+        }
+        let info = SelectionInfo {
+            strategy: pool.strategy,
+            eligible: selection.as_ref().map_or(Some(0), |selection| selection.eligible),
+            total: pool.members.len(),
+            probe: selection.as_ref().is_ok_and(|selection| selection.ticket.probe),
+        };
+        if self.request.explain {
+            let selected = selection.as_ref().map(|selection| selection.index);
+            let explanation = explain(&mut router.selection(), &selecting, selected, info, moment);
+            retry_state.explanation = Some(explanation);
+        }
+        selection.map(|selection| (selection, info))
+    }
+
+    /// An error that the request asks for, in place of its first attempt or its first group
+    /// (BEHAVIOUR 6).
+    fn mock(&self, resolved: &Resolved<'_>, retry_state: &mut RetryState) -> Option<GroupResult<'_>> {
+        let mock = self.parsed.routing.mock.filter(|_| !retry_state.is_mocked)?;
+        retry_state.is_mocked = true;
+        let error = AttemptError::of_mock(mock);
+        if mock == Mock::RateLimit {
+            let client = self.parsed.overrides.num_retries;
+            let allowance =
+                self.first_member(resolved).map(|first| self.router.allowance(first, client, Some(&error)));
+            let retries = allowance.map_or(0, |allowance| allowance.retries);
+            if retries > 0 {
+                // The retry starts at once.
+                (retry_state.retries, retry_state.max_retries) = (1, retries);
+                return None;
+            }
+        }
+        let mut reply = reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
+        reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
+        Some(self.fall_back_or(reply, resolved.name, error.class, retry_state))
+    }
+
+    fn no_deployment(
+        &self,
+        none: NoDeployment,
+        resolved: &Resolved<'_>,
+        estimate: TokenEstimate,
+        retry_state: &mut RetryState,
+        moment: &Moment<'_>,
+    ) -> GroupResult<'_> {
+        let refusal = local_reply::no_deployment(self.router, &self.parsed, estimate, none, moment.now);
+        let mut reply = reply(&refusal, retry_state);
+        reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
+        let first = resolved.pool.members.first();
+        let limits = first.and_then(|index| self.router.group_limits(*index, moment));
+        reply.headers.extend(response_headers::owned(response_headers::rate_limits(limits)));
+        self.fall_back_or(reply, resolved.name, ErrorClass::Server, retry_state)
+    }
+
+    fn refuse(
+        &self,
+        refusal: &Refusal,
+        group: &str,
+        class: ErrorClass,
+        retry_state: &mut RetryState,
+    ) -> GroupResult<'_> {
+        let reply = reply(refusal, retry_state);
+        self.fall_back_or(reply, group, class, retry_state)
+    }
+
+    /// Goes on to the next fallback. Where there is none, the request ends with this reply, or with
+    /// that of the first group.
+    fn fall_back_or(
+        &self,
+        reply: Reply,
+        group: &str,
+        class: ErrorClass,
+        retry_state: &mut RetryState,
+    ) -> GroupResult<'_> {
+        let router = self.router;
+        let failed = FailedGroup { requested: &self.parsed.model, group };
+        let next =
+            retry_state.fallback_chain.next(&router.config.router, &self.parsed.routing, failed, class);
+        if let Some(target) = next {
+            retry_state.first_group_reply.get_or_insert_with(|| Box::new(reply));
+            let from = router.label(group);
+            router.metrics.borrow_mut().fallback(from.as_ref(), router.label(&target.model).as_ref());
+            retry_state.go_to(target);
+            return GroupResult::FallBack;
+        }
+        let Some(mut first) = retry_state.first_group_reply.take() else { return GroupResult::Reply(reply) };
+        let mut headers = response_headers::of_group(&self.parsed.model, retry_state);
+        headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
+        first.replace_headers(headers);
+        GroupResult::Reply(*first)
+    }
+
+    fn unresolved(&self, why: Unresolved) -> Refusal {
+        let model = self.parsed.model.to_string();
+        match self.router.groups.why_skipped(&model).filter(|_| why == Unresolved::Skipped) {
+            Some(reason) => Refusal::Skipped(model, reason.to_owned()),
+            None => Refusal::Unresolved(Some(model), why, self.request.route.suffix),
+        }
+    }
+
+    /// No deployment of the group has the route.
+    fn not_served(&self, resolved: &Resolved<'_>) -> Refusal {
+        let first = self.first_member(resolved);
+        let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));
+        Refusal::NotServed {
+            model: self.parsed.model.to_string(),
+            route: self.request.route.suffix,
+            deployment: deployment.unwrap_or_else(|| (Arc::from(""), String::new())),
+        }
+    }
+
+    fn first_member(&self, resolved: &Resolved<'_>) -> Option<&Deployment> {
+        resolved.pool.members.first().and_then(|index| self.router.deployment(*index))
+    }
+}
+
+/// The reply to a request that ends here, unless there is a fallback.
+fn reply(refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
+    retry_state.refusal_reason = Some(refusal.reason());
+    let mut reply = refusal.reply();
+    reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));
+    reply
+}
+
+/// The count of lease requests with one more; `None` if the request has waited long enough.
+fn next_lease_request(retry_state: &RetryState, now: Duration) -> Option<LeaseRequests> {
+    let first = LeaseRequests { since: now, count: 0 };
+    let LeaseRequests { since, count } = retry_state.lease_requests.unwrap_or(first);
+    let may_wait = now.abs_diff(since) < MIN_LEASE_WAIT || count < MIN_LEASE_REQUESTS;
+    may_wait.then_some(LeaseRequests { since, count: count.saturating_add(1) })
+}

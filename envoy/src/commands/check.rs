@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::cli::CheckArgs;
 use crate::support::colors::{self, BOLD, GREEN, RED};
 use crate::support::config_file::ConfigFile;
-use crate::support::environment;
+use crate::support::environment_notes;
 use crate::support::failure::Failure;
 use crate::support::listing::counted;
 
@@ -20,9 +20,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
         anstream::println!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}");
         return Ok(Failure::Refused.exit_code());
     };
-    let variables = environment::variables(&reading.variables);
-    let proxies = environment::proxies(&config);
-    for remark in variables.into_iter().chain(proxies).chain(environment::cas(&config)) {
+    let variables = environment_notes::variables(&reading.variables);
+    let proxies = environment_notes::proxies(&config);
+    for remark in variables.into_iter().chain(proxies).chain(environment_notes::cas(&config)) {
         anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
     }
     let deployments = counted(config.deployments.len(), "deployment");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::HealthArgs;
 use crate::support::failure::Failure;
-use crate::support::http::agent;
+use crate::support::http_client::agent;
 
 /// The answer needs no provider, so a healthy balancer gives it at once.
 const TIMEOUT: Duration = Duration::from_secs(2);

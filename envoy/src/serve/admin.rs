@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
 
-use crate::support::http::agent;
+use crate::support::http_client::agent;
 
 /// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);

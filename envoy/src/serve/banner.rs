@@ -8,7 +8,7 @@ use llm_balancer_config::Config;
 
 use crate::render::Options;
 use crate::support::colors::{BOLD, GREEN, YELLOW};
-use crate::support::environment;
+use crate::support::environment_notes;
 use crate::support::listing::{counted, id_list};
 
 /// Groups listed; `GET /v1/model/info` lists all.
@@ -40,7 +40,7 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
     if let Some(more) = groups.len().checked_sub(MAX_GROUPS).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more groups");
     }
-    for line in environment::proxies(config) {
+    for line in environment_notes::proxies(config) {
         let _ = writeln!(text, "{line}");
     }
     if let Some(redis) = &config.redis {

@@ -6,7 +6,7 @@ use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
 use crate::render::{Options, bootstrap, proxy_variables, to_yaml};
 use crate::support::failure::Failure;
-use crate::support::{ca_bundle, embedded_filter, environment, listen};
+use crate::support::{ca_bundle, embedded_filter, environment_notes, listen};
 
 const FILTER: &str = "filter.wasm";
 const BOOTSTRAP: &str = "bootstrap.yaml";
@@ -48,7 +48,7 @@ fn print_requirements(config: &Config, options: &Options) {
             options.redis_socket
         );
     }
-    environment::proxies(config).iter().for_each(|line| eprintln!("note: {line}"));
+    environment_notes::proxies(config).iter().for_each(|line| eprintln!("note: {line}"));
     for name in proxy_variables(config).keys() {
         eprintln!(
             "note: Envoy's environment must set {name}: \"Basic $(printf %s 'user:password' | base64 -w0)\""

@@ -9,7 +9,7 @@ use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
 use crate::render::{Options, bootstrap, to_documents};
 use crate::support::failure::Failure;
-use crate::support::{embedded_filter, environment, listen};
+use crate::support::{embedded_filter, environment_notes, listen};
 
 /// Bytes of a filter that fit into a ConfigMap: its limit of 1 MiB counts names too.
 const CONFIG_MAP: usize = 1024 * 1024 - 4096;
@@ -124,7 +124,7 @@ fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
             "the filter reads its variables from a Secret: kubectl create secret generic llm-balancer -n {namespace}{literals}"
         ));
     }
-    let proxies = environment::proxies(config).into_iter();
+    let proxies = environment_notes::proxies(config).into_iter();
     remarks.extend(proxies.map(|line| {
         format!("{line} from this machine, but directly from the gateway: give its pods a way out, such as an egress gateway")
     }));

@@ -1,4 +1,5 @@
-//! Stories of groups that are full: what refusing costs, and that no request is refused where there is room.
+//! Stories of groups that are full: what refusing costs, and that no request is refused where there
+//! is room.
 
 #![cfg(not(target_family = "wasm"))]
 #![allow(

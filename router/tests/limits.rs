@@ -63,7 +63,7 @@ fn a_full_deployment_is_passed_over_and_that_is_no_retry() {
 fn every_attempt_counts_where_it_goes_retries_included() {
     let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 1"));
     let told = world.chat("g", "", |_| Answer::Status(500));
-    assert_eq!((told.called.len(), told.status), (2, 500), "nobody has room for a third attempt");
+    assert_eq!((told.called.len(), told.status), (2, 500), "no deployment has room for a third attempt");
     assert_eq!(ok(&mut world).status, 429);
 }
 
@@ -291,7 +291,7 @@ fn a_deployment_that_another_worker_emptied_is_used_again() {
         }
         busy.into_iter().for_each(|attempt| one.end(attempt, None));
         let paris = (0..40).filter(|_| ok(&mut other).called == ["paris"]).count();
-        assert!(paris > 0, "{strategy}: nobody went back to paris");
+        assert!(paris > 0, "{strategy}: no request went back to paris");
     }
 }
 

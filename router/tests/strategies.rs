@@ -55,7 +55,7 @@ fn least_busy_spreads_a_burst_evenly_over_all_workers() {
 }
 
 #[story(unsupported = test)]
-fn usage_based_goes_where_the_fewest_tokens_were_used_by_anybody() {
+fn usage_based_goes_where_the_fewest_tokens_were_used_by_all_workers() {
     for strategy in ["usage-based-routing", "usage-based-routing-v2"] {
         let mut one = by(strategy, &["paris", "oslo"]);
         let mut other = one.beside(2);
@@ -212,7 +212,7 @@ fn a_group_may_filter_by_tags_where_the_file_does_not() {
 }
 
 #[story(unsupported = test)]
-fn tags_that_nobody_has_are_not_allowed() {
+fn tags_that_no_deployment_has_are_not_allowed() {
     let yaml = group(&["paris"], ", tags: [a]") + "router_settings: {enable_tag_filtering: true}\n";
     let told = World::of(&yaml).chat("g", r#""tags":["x"]"#, |_| Answer::Ok);
     assert_eq!((told.status, told.called.len()), (401, 0));
@@ -294,8 +294,8 @@ fn a_thousand_deployments_share_requests_evenly_under_least_busy() {
     assert_eq!(loads.iter().filter(|load| **load == 2).count(), 1000, "two for each");
 }
 
-/// The share of 100 requests that a deployment serves, in per cent, each at one of the workers, ten a second. `speed` tells
-/// milliseconds of the nth request, by the deployment.
+/// The share of 100 requests that a deployment serves, in per cent, each at one of the workers, ten
+/// a second. `speed` tells milliseconds of the nth request, by the deployment.
 fn share_in_time(
     worlds: &mut [World],
     requests: usize,

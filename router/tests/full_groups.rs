@@ -1,4 +1,5 @@
-//! Stories of groups that are full: what refusing costs, and that no request is refused where there is room.
+//! Stories of groups that are full: what refusing costs, and that no request is refused where there
+//! is room.
 
 #![cfg(not(target_family = "wasm"))]
 #![allow(
@@ -90,7 +91,7 @@ fn end(router: &Router, attempt: Attempt, total: u64, at: Duration, store: &dyn 
     drop(router.on_response_end(attempt, ended, &moment));
 }
 
-/// Two workers that have heard of each other, before a group of which every deployment is full.
+/// Two workers that know of each other, and a group of which every deployment is full.
 fn full(size: usize, params: &str, strategy: &str, store: &dyn Store) -> (Router, Router, Vec<Attempt>) {
     let yaml = yaml(size, params, strategy);
     let (one, other) = (worker(&yaml, 1, store), worker(&yaml, 2, store));
@@ -127,7 +128,7 @@ fn refusing_a_request_of_a_full_group_costs_as_much_whatever_its_size() {
 }
 
 #[test]
-fn what_another_worker_gives_back_is_found_at_once_and_costs_as_much_whatever_the_size() {
+fn what_another_worker_releases_is_found_at_once_and_costs_as_much_whatever_the_size() {
     for (params, strategy) in KINDS {
         for size in [2, 10, 1000] {
             let store = Counting::default();
@@ -135,11 +136,11 @@ fn what_another_worker_gives_back_is_found_at_once_and_costs_as_much_whatever_th
             for _ in 0..size.min(20) {
                 ask(&one, "g", 100, NOON, &store).expect_err("full");
                 let ended = open.swap_remove(open.len() / 2);
-                let freed = ended.deployment;
+                let released = ended.deployment;
                 end(&other, ended, 0, NOON, &store);
                 let (gets, _, found) = store.calls(|| ask(&one, "g", 100, NOON, &store));
                 let found = found.unwrap_or_else(|status| panic!("{size}, {params}: {status}, {gets} gets"));
-                assert_eq!(found.deployment, freed, "{size}, {params}");
+                assert_eq!(found.deployment, released, "{size}, {params}");
                 assert!(gets <= 12, "{size}, {params}: {gets} gets");
             }
         }
@@ -147,7 +148,7 @@ fn what_another_worker_gives_back_is_found_at_once_and_costs_as_much_whatever_th
 }
 
 #[test]
-fn no_request_is_refused_where_there_is_room_however_much_was_given_back() {
+fn no_request_is_refused_where_there_is_room_however_much_was_released() {
     for (params, strategy) in KINDS {
         let (size, store) = (150, Counting::default());
         let (one, other, open) = full(size, params, strategy, &store);
@@ -156,14 +157,14 @@ fn no_request_is_refused_where_there_is_room_however_much_was_given_back() {
         let mut random = SplitMix::new(11);
         for _ in 0..20 {
             let most = if random.below(2) == 0 { 10 } else { open.len() };
-            let freed = random.below(most) + 1;
-            for (worker, attempt) in open.drain(..freed) {
+            let released = random.below(most) + 1;
+            for (worker, attempt) in open.drain(..released) {
                 end(workers[worker], attempt, 0, NOON, &store);
             }
-            for nth in 0..freed {
+            for nth in 0..released {
                 let worker = random.below(2);
                 let found = ask(workers[worker], "g", 100, NOON, &store);
-                open.push((worker, found.unwrap_or_else(|_| panic!("{params}: {nth} of {freed}"))));
+                open.push((worker, found.unwrap_or_else(|_| panic!("{params}: {nth} of {released}"))));
             }
             assert_eq!(ask(&one, "g", 100, NOON, &store).err(), Some(429), "{params}");
         }
@@ -184,7 +185,7 @@ fn a_group_that_others_fill_meanwhile_is_read_a_few_times_and_not_once_for_each_
         }
         other.beat(NOON, store);
         one.beat(NOON, store);
-        // The copies of the one say that there is room everywhere.
+        // The copies of `one` say that there is room everywhere.
         for nth in 0..size {
             ask(&other, &format!("d{nth}"), 0, NOON, store).expect("room");
         }

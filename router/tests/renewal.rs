@@ -1,4 +1,5 @@
-//! Stories of what a worker knows of the others: it hears that their requests have ended, whatever the size of the group.
+//! Stories of what a worker knows of the others: it learns that their requests have ended, whatever
+//! the size of the group.
 
 #![cfg(not(target_family = "wasm"))]
 #![allow(
@@ -23,7 +24,7 @@ const STRATEGIES: [&str; 3] = ["least-busy", "usage-based-routing", "latency-bas
 /// How long each answer takes.
 const ANSWER: Duration = Duration::from_millis(100);
 
-/// Workers over one store, which have heard of each other.
+/// Workers with one store, which know of each other.
 struct Workers {
     worlds: Vec<World>,
     random: SplitMix,
@@ -97,7 +98,8 @@ impl Workers {
         self.end_all(begun);
     }
 
-    /// How many of so many requests, one after the other and each at any worker, each deployment serves.
+    /// How many of so many requests, one after the other and each at any worker, each deployment
+    /// serves.
     fn one_by_one(&mut self, requests: usize, size: usize) -> Vec<u32> {
         let mut counts = vec![0; size];
         for _ in 0..requests {
@@ -110,8 +112,8 @@ impl Workers {
     }
 }
 
-/// Whether shares deviate from equal ones by more than chance makes them once in 10,000 times (Wilson and Hilferty's approximation
-/// of the chi-square distribution).
+/// Whether shares deviate from equal ones by more than chance makes them once in 10,000 times
+/// (Wilson and Hilferty's approximation of the chi-square distribution).
 fn is_uneven(counts: &[u32]) -> bool {
     let mean = f64::from(counts.iter().sum::<u32>()) / counts.len() as f64;
     let statistic: f64 = counts.iter().map(|count| (f64::from(*count) - mean).powi(2) / mean).sum();
@@ -129,7 +131,7 @@ fn after_a_burst_has_ended_requests_are_spread_evenly_whatever_the_size_of_the_g
         for strategy in STRATEGIES {
             let mut all = Workers::of(strategy, size, workers);
             all.burst(size * 4);
-            // Each worker renews two copies with every choice.
+            // Each worker renews two copies with every selection.
             let settling = if size < 100 { size.div_ceil(2) * workers as usize * 2 } else { 0 };
             all.one_by_one(settling, size);
             if size == 100 {
@@ -145,14 +147,14 @@ fn after_a_burst_has_ended_requests_are_spread_evenly_whatever_the_size_of_the_g
 }
 
 #[test]
-fn a_worker_renews_every_copy_within_half_as_many_choices_as_there_are_deployments() {
+fn a_worker_renews_every_copy_within_half_as_many_selections_as_there_are_deployments() {
     for size in [2, 3, 4, 5, 6, 9, 32, 64, 65, 100, 300] {
         let mut all = Workers::of("least-busy", size, 2);
         let begun = all.occupy(size);
         all.requests_of(0, size);
         all.end_all(begun);
         all.requests_of(0, size.div_ceil(2));
-        // Nothing looks busy to it any more.
+        // Its copies show no deployment as busy.
         let mut counts = vec![0; size];
         all.requests_of(0, size * 20).into_iter().for_each(|served| counts[served] += 1);
         assert!(!is_uneven(&counts), "{size}: {counts:?}");
@@ -160,7 +162,7 @@ fn a_worker_renews_every_copy_within_half_as_many_choices_as_there_are_deploymen
 }
 
 #[test]
-fn a_worker_renews_every_copy_within_seconds_without_any_choice() {
+fn a_worker_renews_every_copy_within_seconds_without_any_selection() {
     for (size, beats) in [(100, 2), (300, 3)] {
         let mut all = Workers::of("least-busy", size, 2);
         let begun = all.occupy(size / 2);

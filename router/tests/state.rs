@@ -1,4 +1,4 @@
-//! Stories of what workers share: that it outlives them, and that no value in it stops anybody.
+//! Stories of what workers share: it outlives them, and no value in it stops a worker.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ fn a_worker_that_starts_late_finds_the_counts_of_the_others() {
 }
 
 #[story(unsupported = test)]
-fn a_worker_that_died_is_no_burden_to_a_strategy() {
+fn requests_of_a_dead_worker_do_not_count_for_a_strategy() {
     let settings = "router_settings: {routing_strategy: least-busy}\n";
     let mut world = World::of(&(group(&["paris", "oslo"], "") + settings));
     let mut dead = world.beside(2);
@@ -48,11 +48,11 @@ fn a_worker_that_died_is_no_burden_to_a_strategy() {
 }
 
 #[story(unsupported = test)]
-fn a_pause_of_the_whole_process_kills_nobody() {
+fn no_worker_is_dead_after_a_pause_of_the_whole_process() {
     let mut one = World::of(&group(&["paris"], ", max_parallel_requests: 1"));
     let mut other = one.beside(2);
     let attempt = other.begin("g", "").unwrap();
-    // No worker beats for ten minutes; both wake up, one before the other.
+    // No worker beats for ten minutes; then one beats before the other.
     other.wait(600.0);
     one.wait(600.0);
     assert!(one.begin("g", "").is_err(), "it is still in flight");
@@ -61,7 +61,7 @@ fn a_pause_of_the_whole_process_kills_nobody() {
 }
 
 #[story(unsupported = test)]
-fn a_value_of_another_version_reads_as_if_nothing_was_known() {
+fn a_value_of_another_format_reads_as_empty() {
     let mut world = World::of(&group(&["paris"], ", rpm: 2"));
     assert_eq!(served(&mut world, 9), 2);
     for garbage in [&b""[..], b"\xff", &[1; 7], &[0; 4000]] {
@@ -74,7 +74,7 @@ fn a_value_of_another_version_reads_as_if_nothing_was_known() {
 }
 
 #[story(unsupported = test)]
-fn a_key_that_is_missing_is_made_again() {
+fn a_missing_key_is_created_again() {
     let mut world = World::of(&group(&["paris"], ", rpm: 2"));
     assert_eq!(served(&mut world, 1), 1);
     world.store = std::sync::Arc::default();
@@ -101,10 +101,10 @@ fn streams_are_measured_by_their_first_byte_and_apart_from_other_answers() {
 }
 
 #[story(unsupported = test)]
-fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried() {
+fn a_retry_under_another_configuration_knows_which_deployments_it_has_tried() {
     let settings = "router_settings: {disable_cooldowns: true}\n";
     let mut old = World::of(&(group(&["paris", "oslo", "rome"], "") + settings));
-    // In another order, and with others: an index would name somebody else.
+    // In another order, and with others: an index would name another deployment.
     let new = old.reloaded(&(group(&["tokyo", "rome", "oslo", "paris"], "") + settings));
     let said = ErrorResponse::default;
     let body = br#"{"model":"g","messages":[]}"#;
@@ -119,7 +119,7 @@ fn a_journey_that_another_configuration_takes_up_still_knows_whom_it_has_tried()
         let Arrival::Hold(request) = new.router.on_request_headers(&all, false) else { panic!("not held") };
         let Step::Send(sending) = new.router.on_request_body(&request, body, Some(*retry_state), &mut moment)
         else {
-            panic!("nobody is left")
+            panic!("no deployment is left")
         };
         let attempt = sending.attempt;
         assert_ne!(new.id(&attempt), tried);

@@ -1,4 +1,4 @@
-//! Stories of what a worker does every 20 ms with the leases that it has taken.
+//! Stories of what a worker does every 20 ms with the leases that it holds.
 
 #![cfg(not(target_family = "wasm"))]
 #![allow(
@@ -47,7 +47,8 @@ impl Store for Counting {
 
 const LEASED: usize = 100;
 
-/// A worker with leases of ten requests on a hundred deployments, each of which has admitted so many, the last one at this time.
+/// A worker that holds leases of ten requests on a hundred deployments, with `used` requests
+/// admitted at each, the last at `last`.
 fn leased(used: u32, last: Duration, store: &Counting) -> (Router, Vec<usize>) {
     let ids: Vec<String> = (0..LEASED).map(|nth| format!("d{nth}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -77,7 +78,7 @@ fn write(id: &str, used: u32, last: Duration, store: &Counting) {
     assert!(store.memory.swap(&key, &encode(&Record { window, lease, ..Record::default() }), version));
 }
 
-/// Calls of the store in a tick, and whether something is given back.
+/// Calls of the store in a tick, and whether it returns something.
 fn tick(router: &Router, held: &mut Vec<usize>, now: Duration, store: &Counting) -> (usize, bool) {
     let before = store.calls.get();
     let mut moment = Moment { now, random: &mut SplitMix::new(1), store };
@@ -102,18 +103,18 @@ fn a_lease_that_another_worker_uses_is_read_and_kept() {
     let store = Counting::default();
     let (router, mut held) = leased(3, after(1000), &store);
     (0..LEASED).for_each(|nth| write(&format!("d{nth}"), 5, after(1030), &store));
-    let (calls, gives_back) = tick(&router, &mut held, after(1040), &store);
-    assert!(calls <= LEASED + 1 && !gives_back, "{calls} calls");
-    assert_eq!(tick(&router, &mut held, after(1049), &store), (0, false), "it is known to be in use");
+    let (calls, returns) = tick(&router, &mut held, after(1040), &store);
+    assert!(calls <= LEASED + 1 && !returns, "{calls} calls");
+    assert_eq!(tick(&router, &mut held, after(1049), &store), (0, false), "the copy says that it is in use");
     assert_eq!(held.len(), LEASED);
 }
 
 #[test]
-fn what_is_idle_is_given_back_with_the_next_tick_and_then_looked_at_rarely() {
+fn an_idle_lease_is_returned_with_the_next_tick_and_then_read_seldom() {
     let store = Counting::default();
     let (router, mut held) = leased(3, after(1000), &store);
-    let (_, gives_back) = tick(&router, &mut held, after(1020), &store);
-    assert!(gives_back && held.len() == LEASED);
+    let (_, returns) = tick(&router, &mut held, after(1020), &store);
+    assert!(returns && held.len() == LEASED);
     let calls: usize = (2..52).map(|nth| tick(&router, &mut held, after(1000 + 20 * nth), &store).0).sum();
     assert!(calls <= 10 * (LEASED + 1), "{calls} calls in a second");
     // Until long after its last use.
@@ -124,7 +125,7 @@ fn what_is_idle_is_given_back_with_the_next_tick_and_then_looked_at_rarely() {
 }
 
 #[test]
-fn tokens_that_an_answer_returns_later_are_given_back_within_a_tenth_of_a_second() {
+fn what_becomes_unused_later_is_returned_within_a_tenth_of_a_second() {
     let store = Counting::default();
     let (router, mut held) = leased(10, after(1000), &store);
     for nth in 1..10 {

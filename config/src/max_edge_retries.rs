@@ -71,15 +71,8 @@ fn max_of(policy: &FailurePolicy) -> Option<u32> {
         default,
     } = *policy;
     let all = [
-        bad_request,
-        authentication,
-        timeout,
-        rate_limit,
-        content_policy,
-        internal_server,
-        service_unavailable,
-        not_found,
-        default,
+        bad_request, authentication, timeout, rate_limit, content_policy, internal_server,
+        service_unavailable, not_found, default,
     ];
     all.into_iter().flatten().max()
 }

@@ -37,16 +37,7 @@ pub const METRIC_PREFIX: &str = "llm_balancer_";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.
 pub const METRIC_LABELS: [&str; 11] = [
-    "group",
-    "deployment",
-    "outcome",
-    "status",
-    "reason",
-    "type",
-    "target",
-    "model",
-    "api_base",
-    "mode",
+    "group", "deployment", "outcome", "status", "reason", "type", "target", "model", "api_base", "mode",
     "class",
 ];
 /// Filter state object with the access log entry of a request.

@@ -72,10 +72,7 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer sk-openai",
         ),
         (
-            "model: groq/llama-3.3-70b",
-            "groq",
-            "llama-3.3-70b",
-            "https://api.groq.com/openai/v1",
+            "model: groq/llama-3.3-70b", "groq", "llama-3.3-70b", "https://api.groq.com/openai/v1",
             "bearer gsk-groq",
         ),
         (

@@ -43,13 +43,8 @@ impl Place {
             Command::new(envoy_binary::find(None).unwrap_or_else(|failure| panic!("{failure}")));
         let variables = names.iter().filter_map(|name| Some((name, support::variable(name)?)));
         command.envs(variables).current_dir(self.dir.path()).args([
-            "--config-path",
-            "bootstrap.yaml",
-            "--log-level",
-            "warning",
-            "--disable-hot-restart",
-            "--concurrency",
-            "1",
+            "--config-path", "bootstrap.yaml", "--log-level", "warning", "--disable-hot-restart",
+            "--concurrency", "1",
         ]);
         command
     }

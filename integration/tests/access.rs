@@ -49,14 +49,8 @@ async fn no_key_is_told_so_in_litellms_words() {
     let world = with_master_key().await;
     let said = json!({"error": {"message": "Authentication Error, No api key passed in.", "type": "auth_error", "param": null, "code": "401"}});
     for path in [
-        "/v1/models",
-        "/models",
-        "/v1/model/info",
-        "/model/info",
-        "/v1/model_group/info",
-        "/model_group/info",
-        "/health",
-        "/v1/models/gpt",
+        "/v1/models", "/models", "/v1/model/info", "/model/info", "/v1/model_group/info",
+        "/model_group/info", "/health", "/v1/models/gpt",
     ] {
         let reply = world.get(path).await;
         assert_eq!((reply.status, reply.json()), (401, said.clone()), "{path}");

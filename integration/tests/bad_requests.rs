@@ -118,14 +118,8 @@ async fn what_json_allows_is_served_and_sent_on_once() {
 async fn numbers_that_are_none_are_bad_requests() {
     let world = World::group(&["paris"], "").await;
     for member in [
-        r#""num_retries": -1"#,
-        r#""num_retries": 1.5"#,
-        r#""num_retries": true"#,
-        r#""timeout": -1"#,
-        r#""timeout": "soon""#,
-        r#""timeout": "inf""#,
-        r#""stream_timeout": "NaN""#,
-        r#""timeout": NaN"#,
+        r#""num_retries": -1"#, r#""num_retries": 1.5"#, r#""num_retries": true"#, r#""timeout": -1"#,
+        r#""timeout": "soon""#, r#""timeout": "inf""#, r#""stream_timeout": "NaN""#, r#""timeout": NaN"#,
     ] {
         post(&world, format!(r#"{{"model": "gpt", {member}}}"#)).await.error(400);
     }

@@ -44,14 +44,8 @@ async fn a_deployment_without_a_key_sends_none_of_the_clients() {
 async fn nothing_of_the_clients_credentials_or_of_ours_reaches_the_provider() {
     let world = world("", "general_settings: {master_key: sk-master-key-of-the-house}\n").await;
     let ours = [
-        "x-llm-stream-id",
-        "x-llm-cluster",
-        "x-llm-retry",
-        "x-envoy-attempt-count",
-        "x-envoy-max-retries",
-        "x-envoy-upstream-rq-timeout-ms",
-        "x-litellm-tags",
-        "x-litellm-num-retries",
+        "x-llm-stream-id", "x-llm-cluster", "x-llm-retry", "x-envoy-attempt-count", "x-envoy-max-retries",
+        "x-envoy-upstream-rq-timeout-ms", "x-litellm-tags", "x-litellm-num-retries",
     ];
     let mut client = world
         .with_header("authorization", "Bearer sk-master-key-of-the-house")

@@ -354,14 +354,8 @@ async fn an_unknown_path_is_not_found_and_the_base_url_is_named() {
     let world = World::group(&["paris"], "").await;
     let base = format!("http://127.0.0.1:{}/v1", world.balancer.port);
     for path in [
-        "/v1/nothing",
-        "/",
-        "/v1",
-        "/openai/v1",
-        "/v1/chat/completions/x",
-        "/chat/completions/v1",
-        "/v1/v1/chat/completions",
-        "/api/v1/chat/completions",
+        "/v1/nothing", "/", "/v1", "/openai/v1", "/v1/chat/completions/x", "/chat/completions/v1",
+        "/v1/v1/chat/completions", "/api/v1/chat/completions",
     ] {
         let error = world.post(path, &json!({"model": "gpt"})).await.error(404);
         let message = error["message"].as_str().unwrap();

@@ -13,21 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// From top to bottom. A folder may use those below it.
 const FOLDERS: [&str; 15] = [
-    "stream",
-    "router",
-    "telemetry",
-    "select",
-    "fleet",
-    "attempt",
-    "models",
-    "upstream",
-    "failure",
-    "strategy",
-    "state",
-    "request",
-    "http",
-    "outcome",
-    "random",
+    "stream", "router", "telemetry", "select", "fleet", "attempt", "models", "upstream", "failure",
+    "strategy", "state", "request", "http", "outcome", "random",
 ];
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -79,21 +79,8 @@ mod tests {
     #[test]
     fn an_invalid_path_is_refused() {
         for text in [
-            "tools[*]",
-            "a[0]",
-            "a..b",
-            ".a",
-            "a.",
-            "[*].a",
-            "tools[].a",
-            "tools[-1].a",
-            "tools[0:2].a",
-            "$.tools",
-            "tools.*.a",
-            "tools[*]a.b",
-            "a[",
-            "a].b",
-            "a[0.b",
+            "tools[*]", "a[0]", "a..b", ".a", "a.", "[*].a", "tools[].a", "tools[-1].a", "tools[0:2].a",
+            "$.tools", "tools.*.a", "tools[*]a.b", "a[", "a].b", "a[0.b",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -7,22 +7,10 @@ use crate::yaml::{Node, Value};
 
 /// Callbacks that check, alter or reject requests.
 const ALTERING: [&str; 16] = [
-    "banned_keywords",
-    "batch_redis_requests",
-    "blocked_user_check",
-    "detect_prompt_injection",
-    "dynamic_rate_limiter",
-    "dynamic_rate_limiter_v3",
-    "google_text_moderation",
-    "hide_secrets",
-    "lakera_prompt_injection",
-    "llamaguard_moderations",
-    "llmguard_moderations",
-    "max_budget_limiter",
-    "openai_moderations",
-    "presidio",
-    "azure_content_safety",
-    "websearch_interception",
+    "banned_keywords", "batch_redis_requests", "blocked_user_check", "detect_prompt_injection",
+    "dynamic_rate_limiter", "dynamic_rate_limiter_v3", "google_text_moderation", "hide_secrets",
+    "lakera_prompt_injection", "llamaguard_moderations", "llmguard_moderations", "max_budget_limiter",
+    "openai_moderations", "presidio", "azure_content_safety", "websearch_interception",
 ];
 
 /// Reports the callbacks of litellm_settings.

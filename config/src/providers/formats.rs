@@ -66,16 +66,8 @@ fn vertex(name: &str) -> Result<(), ResolveError> {
 
 fn bedrock(written: &str) -> Result<(), ResolveError> {
     const VENDORS: [&str; 10] = [
-        "anthropic.",
-        "amazon.",
-        "meta.",
-        "cohere.",
-        "ai21.",
-        "stability.",
-        "luma.",
-        "writer.",
-        "twelvelabs.",
-        "arn:",
+        "anthropic.", "amazon.", "meta.", "cohere.", "ai21.", "stability.", "luma.", "writer.",
+        "twelvelabs.", "arn:",
     ];
     const ROUTES: [&str; 6] = ["agent/", "agentcore/", "async_invoke/", "mantle/", "nova/", "nova-2/"];
     let names_arn = written.contains("arn:aws");

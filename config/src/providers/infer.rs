@@ -45,19 +45,8 @@ pub fn infer_provider(model: &str) -> Option<&'static str> {
 }
 
 const OPENAI: &[&str] = &[
-    "gpt-",
-    "chatgpt-",
-    "chat-latest",
-    "text-embedding-3",
-    "text-embedding-ada",
-    "dall-e",
-    "whisper-",
-    "tts-",
-    "omni-moderation",
-    "text-moderation",
-    "codex-",
-    "computer-use-preview",
-    "sora-",
+    "gpt-", "chatgpt-", "chat-latest", "text-embedding-3", "text-embedding-ada", "dall-e", "whisper-",
+    "tts-", "omni-moderation", "text-moderation", "codex-", "computer-use-preview", "sora-",
 ];
 
 /// `o1`, `o3-mini`, `o4-mini-deep-research`

@@ -214,12 +214,7 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_refused_where_it_is_needed() {
         for value in [
-            "socks5://p:1080",
-            "socks5h://p",
-            "ftp://p",
-            "http://",
-            "http://u:100%@p",
-            "http://p:0",
+            "socks5://p:1080", "socks5h://p", "ftp://p", "http://", "http://u:100%@p", "http://p:0",
             "http://ü",
         ] {
             let refused = reading(FILE, &[("HTTPS_PROXY", value)]);

@@ -5,21 +5,9 @@ use super::provider::Protocol;
 
 /// OpenAI's routes, which requests add to the base.
 const ROUTES: [&str; 15] = [
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/responses",
-    "/audio/transcriptions",
-    "/audio/translations",
-    "/audio/speech",
-    "/images/generations",
-    "/images/edits",
-    "/images/variations",
-    "/moderations",
-    "/rerank",
-    "/realtime",
-    "/batches",
-    "/models",
+    "/chat/completions", "/completions", "/embeddings", "/responses", "/audio/transcriptions",
+    "/audio/translations", "/audio/speech", "/images/generations", "/images/edits", "/images/variations",
+    "/moderations", "/rerank", "/realtime", "/batches", "/models",
 ];
 
 /// Ollama's own routes.
@@ -28,19 +16,8 @@ const OLLAMA: [&str; 6] =
 
 /// Routes of other formats.
 const OTHERS: [&str; 13] = [
-    "/v1/messages",
-    "/generate",
-    "/generate_stream",
-    "/completion",
-    "/infill",
-    "/invocations",
-    "/invoke",
-    "/invoke-with-response-stream",
-    "/converse",
-    "/converse-stream",
-    "/predict",
-    "/score",
-    "/infer",
+    "/v1/messages", "/generate", "/generate_stream", "/completion", "/infill", "/invocations", "/invoke",
+    "/invoke-with-response-stream", "/converse", "/converse-stream", "/predict", "/score", "/infer",
 ];
 
 impl BaseUrl {
@@ -165,13 +142,8 @@ mod tests {
     #[test]
     fn a_version_is_cleaned_or_invalid() {
         for written in [
-            "2024-06-01",
-            " 2024-06-01 ",
-            "api-version=2024-06-01",
-            "?api-version=2024-06-01",
-            "\"2024-06-01\"",
-            "api_version: '2024-06-01'",
-            "&api-version=2024-06-01&",
+            "2024-06-01", " 2024-06-01 ", "api-version=2024-06-01", "?api-version=2024-06-01",
+            "\"2024-06-01\"", "api_version: '2024-06-01'", "&api-version=2024-06-01&",
         ] {
             assert_eq!(cleaned_version(written).as_deref(), Some("2024-06-01"), "{written}");
         }

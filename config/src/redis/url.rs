@@ -117,16 +117,9 @@ mod tests {
     #[test]
     fn an_invalid_url_is_refused() {
         for text in [
-            "localhost:6379",
-            "unix:///run/redis.sock",
-            "redis+sentinel://a:1,b:2/main",
-            "redis://user:pass/word@host",
-            "redis://user:pass#word@host",
-            "redis://user:100%@host",
-            "redis://user:%ff@host",
-            "redis://host:70000",
-            "redis://host/main",
-            "redis://",
+            "localhost:6379", "unix:///run/redis.sock", "redis+sentinel://a:1,b:2/main",
+            "redis://user:pass/word@host", "redis://user:pass#word@host", "redis://user:100%@host",
+            "redis://user:%ff@host", "redis://host:70000", "redis://host/main", "redis://",
         ] {
             let InvalidUrl(message, advice) = parse(text).unwrap_err();
             assert!(!message.is_empty() && !advice.is_empty(), "{text}");

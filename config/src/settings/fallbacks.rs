@@ -136,12 +136,7 @@ fn is_a_body_member(key: &str) -> bool {
 /// Whether a parameter of LiteLLM's sets an address or a credential.
 fn is_connection_setting(key: &str) -> bool {
     const PLACES: [&str; 7] = [
-        "api_base",
-        "api_version",
-        "base_url",
-        "custom_llm_provider",
-        "extra_headers",
-        "headers",
+        "api_base", "api_version", "base_url", "custom_llm_provider", "extra_headers", "headers",
         "organization",
     ];
     PLACES.contains(&key) || !is_request_parameter(key) && (is_secret_name(key) || is_litellms_own(key))

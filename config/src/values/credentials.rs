@@ -158,26 +158,8 @@ pub(crate) fn is_literal(text: &str) -> bool {
 /// A dummy key for a server that requires none.
 fn is_placeholder(text: &str) -> bool {
     const WORDS: &[&str] = &[
-        "anything",
-        "dummy",
-        "empty",
-        "fake",
-        "lm",
-        "lmstudio",
-        "local",
-        "my",
-        "na",
-        "n/a",
-        "no",
-        "none",
-        "not",
-        "null",
-        "ollama",
-        "placeholder",
-        "sk-1234",
-        "sk-fake",
-        "test",
-        "x",
+        "anything", "dummy", "empty", "fake", "lm", "lmstudio", "local", "my", "na", "n/a", "no", "none",
+        "not", "null", "ollama", "placeholder", "sk-1234", "sk-fake", "test", "x",
     ];
     let text = text.to_ascii_lowercase();
     let first = text.split(['-', '_', ' ']).next().unwrap_or(&text);

@@ -171,13 +171,8 @@ mod tests {
     #[test]
     fn variables_that_nothing_replaces_are_found() {
         for text in [
-            "Bearer os.environ/TOKEN",
-            "Bearer ${TOKEN}",
-            "Bearer $TOKEN",
-            "{{ env.TOKEN }}",
-            " os.environ/X",
-            "os.environ[\"X\"]",
-            "os.getenv('X')",
+            "Bearer os.environ/TOKEN", "Bearer ${TOKEN}", "Bearer $TOKEN", "{{ env.TOKEN }}",
+            " os.environ/X", "os.environ[\"X\"]", "os.getenv('X')",
         ] {
             assert!(unreplaced(text).is_some(), "{text}");
         }

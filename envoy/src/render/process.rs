@@ -105,13 +105,7 @@ const MAX_WITH_STATS: usize = 1_000;
 fn kept_stats(config: &Config) -> Vec<Value> {
     let attempts = format!("cluster.{}.", names::ATTEMPTS);
     let prefixes = [
-        "cluster_manager.",
-        "http.",
-        "listener.",
-        "listener_manager.",
-        "server.",
-        "wasm.",
-        "wasmcustom.",
+        "cluster_manager.", "http.", "listener.", "listener_manager.", "server.", "wasm.", "wasmcustom.",
         &attempts,
     ];
     let mut patterns: Vec<_> = prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
@@ -122,14 +116,7 @@ fn kept_stats(config: &Config) -> Vec<Value> {
 }
 
 const CLUSTER_STATS: &[&str] = &[
-    ".membership_healthy",
-    ".ssl.connection_error",
-    ".ssl.fail_verify_error",
-    ".ssl.fail_verify_san",
-    ".update_failure",
-    ".upstream_cx_active",
-    ".upstream_cx_connect_fail",
-    ".upstream_cx_total",
-    ".upstream_rq_active",
-    ".upstream_rq_pending_active",
+    ".membership_healthy", ".ssl.connection_error", ".ssl.fail_verify_error", ".ssl.fail_verify_san",
+    ".update_failure", ".upstream_cx_active", ".upstream_cx_connect_fail", ".upstream_cx_total",
+    ".upstream_rq_active", ".upstream_rq_pending_active",
 ];

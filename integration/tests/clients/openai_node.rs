@@ -60,19 +60,9 @@ async fn openais_node_client_embeds_draws_hears_speaks_and_uses_the_responses_ap
 }
 
 const EVERY_ROUTE: &[&str] = &[
-    "/chat/completions",
-    "/responses",
-    "/audio/speech",
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/images/generations",
-    "/images/edits",
-    "/images/variations",
-    "/audio/transcriptions",
-    "/audio/translations",
-    "/moderations",
-    "/responses",
+    "/chat/completions", "/responses", "/audio/speech", "/chat/completions", "/completions", "/embeddings",
+    "/images/generations", "/images/edits", "/images/variations", "/audio/transcriptions",
+    "/audio/translations", "/moderations", "/responses",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,19 +114,9 @@ async fn openais_python_client_uses_the_responses_api() {
 }
 
 const EVERY_ROUTE: &[&str] = &[
-    "/chat/completions",
-    "/responses",
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/images/generations",
-    "/images/edits",
-    "/images/variations",
-    "/audio/transcriptions",
-    "/audio/translations",
-    "/audio/speech",
-    "/moderations",
-    "/responses",
+    "/chat/completions", "/responses", "/chat/completions", "/completions", "/embeddings",
+    "/images/generations", "/images/edits", "/images/variations", "/audio/transcriptions",
+    "/audio/translations", "/audio/speech", "/moderations", "/responses",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

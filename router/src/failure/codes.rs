@@ -29,16 +29,9 @@ const CODES: [(Meaning, &[&str]); 8] = [
     (
         Meaning::Parameter,
         &[
-            "string_above_max_length",
-            "array_above_max_length",
-            "integer_above_max_value",
-            "decimal_above_max_value",
-            "invalid_value",
-            "invalid_type",
-            "unknown_parameter",
-            "unsupported_parameter",
-            "unsupported_value",
-            "missing_required_parameter",
+            "string_above_max_length", "array_above_max_length", "integer_above_max_value",
+            "decimal_above_max_value", "invalid_value", "invalid_type", "unknown_parameter",
+            "unsupported_parameter", "unsupported_value", "missing_required_parameter",
             "invalid_function_parameters",
             // A tool's server that the request names.
             "external_connector_error",
@@ -127,26 +120,11 @@ const CODES: [(Meaning, &[&str]); 8] = [
     (
         Meaning::Limit,
         &[
-            "rate_limit_exceeded",
-            "rate_limit_error",
-            "rate_limit_reached",
-            "ratelimitreached",
-            "ratelimiterror",
-            "too_many_requests",
-            "toomanyrequests",
-            "throttling_error",
-            "throttlingexception",
-            "throttling",
-            "throttling.ratequota",
-            "toomanyrequestsexception",
-            "resource_exhausted",
-            "overloaded_error",
-            "engine_overloaded_error",
-            "service_tier_capacity_exceeded",
-            "no_capacity",
-            "nocapacity",
-            "429",
-            "529",
+            "rate_limit_exceeded", "rate_limit_error", "rate_limit_reached", "ratelimitreached",
+            "ratelimiterror", "too_many_requests", "toomanyrequests", "throttling_error",
+            "throttlingexception", "throttling", "throttling.ratequota", "toomanyrequestsexception",
+            "resource_exhausted", "overloaded_error", "engine_overloaded_error",
+            "service_tier_capacity_exceeded", "no_capacity", "nocapacity", "429", "529",
         ],
     ),
     (
@@ -184,12 +162,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
     (
         Meaning::Reference,
         &[
-            "previous_response_not_found",
-            "response_not_found",
-            "conversation_not_found",
-            "file_not_found",
-            "item_not_found",
-            "invalid_encrypted_content",
+            "previous_response_not_found", "response_not_found", "conversation_not_found", "file_not_found",
+            "item_not_found", "invalid_encrypted_content",
         ],
     ),
 ];
@@ -203,11 +177,7 @@ pub(super) fn has(body: &ErrorBody, meaning: Meaning) -> bool {
 /// Whether the body's type is that of an invalid request, for a response with another status.
 pub(super) fn names_the_request(body: &ErrorBody) -> bool {
     const TYPES: [&str; 5] = [
-        "invalid_request_error",
-        "badrequesterror",
-        "bad_request",
-        "invalid_argument",
-        "validationexception",
+        "invalid_request_error", "badrequesterror", "bad_request", "invalid_argument", "validationexception",
     ];
     body.codes.iter().any(|own| TYPES.iter().any(|code| is_same(own, code)))
 }

@@ -236,9 +236,7 @@ mod tests {
     #[test]
     fn repeated_slashes_count_once() {
         for path in [
-            "//v1/chat/completions",
-            "/v1//chat/completions",
-            "/v1/chat/completions//",
+            "//v1/chat/completions", "/v1//chat/completions", "/v1/chat/completions//",
             "/v1/chat/completions/",
         ] {
             assert_eq!(model_of(&merge_slashes(path)), Some(("/chat/completions", None)), "{path}");

@@ -112,14 +112,8 @@ fn info_row((name, deployment): (&str, &Deployment)) -> String {
         put(&mut row, key, json);
     }
     for key in [
-        "max_tokens",
-        "max_input_tokens",
-        "max_output_tokens",
-        "input_cost_per_token",
-        "output_cost_per_token",
-        "mode",
-        "tpm",
-        "rpm",
+        "max_tokens", "max_input_tokens", "max_output_tokens", "input_cost_per_token",
+        "output_cost_per_token", "mode", "tpm", "rpm",
     ] {
         if info(deployment, key).is_none() {
             put(&mut row, key, "null");
@@ -151,12 +145,8 @@ fn group_row(listed: &Listed<'_>) -> String {
     let first = |key: &str| all.iter().find_map(|deployment| info(deployment, key)).unwrap_or("null");
     let mut row = format!(r#"{{"model_group":{},"providers":[{}]"#, quoted(listed.name), providers.join(","));
     for key in [
-        "max_input_tokens",
-        "max_output_tokens",
-        "input_cost_per_token",
-        "output_cost_per_token",
-        "input_cost_per_pixel",
-        "mode",
+        "max_input_tokens", "max_output_tokens", "input_cost_per_token", "output_cost_per_token",
+        "input_cost_per_pixel", "mode",
     ] {
         put(&mut row, key, first(key));
     }

@@ -11,15 +11,7 @@ use crate::request::prompt_tokens::{TokenCount, add_audio, add_image, add_prompt
 
 /// Members that hold a prompt, of all routes.
 const PROMPTS: [&str; 10] = [
-    "messages",
-    "prompt",
-    "input",
-    "instructions",
-    "system",
-    "suffix",
-    "query",
-    "documents",
-    "image",
+    "messages", "prompt", "input", "instructions", "system", "suffix", "query", "documents", "image",
     "images",
 ];
 

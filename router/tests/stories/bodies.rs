@@ -14,23 +14,8 @@ model_list:
 
 /// Names as JSON text: those that matter here in several spellings, and others.
 const NAMES: [&str; 18] = [
-    "model",
-    "Model",
-    "MODEL",
-    "mod\\u0065l",
-    "m\\u006Fdel",
-    "\\u004dodel",
-    "model ",
-    "\\ud800model",
-    "stream",
-    "ſtream",
-    "Stream",
-    "seed",
-    "SEED",
-    "user",
-    "\\u0055ser",
-    "api_\\u212Aey",
-    "n",
+    "model", "Model", "MODEL", "mod\\u0065l", "m\\u006Fdel", "\\u004dodel", "model ", "\\ud800model",
+    "stream", "ſtream", "Stream", "seed", "SEED", "user", "\\u0055ser", "api_\\u212Aey", "n",
     "\\ud83d\\ude00",
 ];
 

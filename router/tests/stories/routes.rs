@@ -118,13 +118,8 @@ fn an_unknown_path_names_the_base_url() {
         }
     };
     for path in [
-        "/",
-        "/v1",
-        "/openai/v1",
-        "/v1/v1/chat/completions",
-        "/chat/completions/v1",
-        "/api/v1/chat/completions",
-        "/v1/messages",
+        "/", "/v1", "/openai/v1", "/v1/v1/chat/completions", "/chat/completions/v1",
+        "/api/v1/chat/completions", "/v1/messages",
     ] {
         let reply = reply(path, "http");
         assert_eq!(reply.status, 404, "{path}");

@@ -25,13 +25,7 @@ use super::support::{Support, Table};
 
 /// All sections, in the order in which a misplaced key is looked for.
 pub(crate) const ALL: [&Table; 8] = [
-    &TOP,
-    &ITEM,
-    &LITELLM_PARAMS,
-    &MODEL_INFO,
-    &ROUTER_SETTINGS,
-    &LITELLM_SETTINGS,
-    &GENERAL_SETTINGS,
+    &TOP, &ITEM, &LITELLM_PARAMS, &MODEL_INFO, &ROUTER_SETTINGS, &LITELLM_SETTINGS, &GENERAL_SETTINGS,
     &LLM_BALANCER,
 ];
 

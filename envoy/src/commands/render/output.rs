@@ -76,11 +76,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = OutputFolder::create(dir.path()).unwrap();
         let others = [
-            "1-role.yaml",
-            "001-role.yaml",
-            "01-My-role.yaml",
-            "02-role.yml",
-            "kustomization.yaml",
+            "1-role.yaml", "001-role.yaml", "01-My-role.yaml", "02-role.yml", "kustomization.yaml",
             "03-.yaml",
         ];
         let numbered = ["01-configmap.yaml", "02-role.yaml", "02-service.yaml", "09-envoyfilter.yaml"];

@@ -244,13 +244,8 @@ mod tests {
     #[test]
     fn what_some_readers_take_for_the_model_is_an_error() {
         for disposition in [
-            "name=Model",
-            "name=MODEL",
-            "name=\"model[]\"",
-            "name=\"model[0]\"",
-            "name=model.name",
-            "name=model; filename=a",
-            "name=model; filename*=a",
+            "name=Model", "name=MODEL", "name=\"model[]\"", "name=\"model[0]\"", "name=model.name",
+            "name=model; filename=a", "name=model; filename*=a",
         ] {
             let part = format!("Content-Disposition: form-data; {disposition}\r\n\r\nx");
             let error = Form::parse(TYPE, &body(&[FILE, &part])).unwrap_err();

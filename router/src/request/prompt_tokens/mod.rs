@@ -203,26 +203,9 @@ mod tests {
     #[test]
     fn no_prompt_counts_more_than_its_text_and_3000_for_each_part() {
         let pieces = [
-            "{",
-            "}",
-            "[",
-            "]",
-            ":",
-            ",",
-            "\"",
-            "\\",
-            " ",
-            "7",
-            "\"type\":",
-            "\"image\"",
-            "\"image_url\":",
-            "\"data\":",
-            "\"source\":",
-            "\"detail\":\"low\"",
-            "\"data:image/png;base64,A\"",
-            "\"https://a\"",
-            "data:",
-            "\u{e9}",
+            "{", "}", "[", "]", ":", ",", "\"", "\\", " ", "7", "\"type\":", "\"image\"", "\"image_url\":",
+            "\"data\":", "\"source\":", "\"detail\":\"low\"", "\"data:image/png;base64,A\"", "\"https://a\"",
+            "data:", "\u{e9}",
         ];
         let mut random = SplitMix::new(7);
         for _ in 0..20_000 {

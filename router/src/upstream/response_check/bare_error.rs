@@ -8,18 +8,8 @@ const CODES: [&str; 4] = ["code", "error_code", "status_code", "errcode"];
 const MESSAGES: [&str; 6] = ["message", "msg", "error_msg", "error_message", "errmsg", "detail"];
 /// Members that may be beside them.
 const OTHERS: [&str; 12] = [
-    "success",
-    "status",
-    "type",
-    "param",
-    "id",
-    "log_id",
-    "request_id",
-    "requestid",
-    "trace_id",
-    "timestamp",
-    "path",
-    "title",
+    "success", "status", "type", "param", "id", "log_id", "request_id", "requestid", "trace_id", "timestamp",
+    "path", "title",
 ];
 /// Codes of a success.
 const SUCCESS: [&str; 5] = ["0", "200", "success", "ok", ""];

@@ -26,11 +26,7 @@ const STATUSES: [(u16, &[&str]); 12] = [
     (
         429,
         &[
-            "ratelimit",
-            "toomanyrequests",
-            "resourceexhausted",
-            "throttl",
-            "insufficientquota",
+            "ratelimit", "toomanyrequests", "resourceexhausted", "throttl", "insufficientquota",
             "quotaexceeded",
         ],
     ),
@@ -45,14 +41,8 @@ const STATUSES: [(u16, &[&str]); 12] = [
     (
         400,
         &[
-            "invalidrequest",
-            "invalidargument",
-            "badrequest",
-            "contextlength",
-            "contentpolicy",
-            "contentfilter",
-            "invalidprompt",
-            "validation",
+            "invalidrequest", "invalidargument", "badrequest", "contextlength", "contentpolicy",
+            "contentfilter", "invalidprompt", "validation",
         ],
     ),
     (500, &["servererror", "apierror", "internal"]),

@@ -341,24 +341,8 @@ fn no_bytes_make_it_panic() {
         (state >> 33) as usize
     };
     let words = [
-        "{",
-        "}",
-        "[",
-        "]",
-        "\"",
-        "\\",
-        ":",
-        ",",
-        "data:",
-        "event: error",
-        "\n",
-        "\r",
-        "\"error\"",
-        "null",
-        " ",
-        "x",
-        "\u{feff}",
-        "1",
+        "{", "}", "[", "]", "\"", "\\", ":", ",", "data:", "event: error", "\n", "\r", "\"error\"", "null",
+        " ", "x", "\u{feff}", "1",
     ];
     for _ in 0..20_000 {
         let text: String = (0..random() % 12).map(|_| words[random() % words.len()]).collect();

@@ -1,10 +1,11 @@
--- Tells what an instance knows about a deployment, and what the others know.
+-- Publishes what an instance knows about a deployment, and returns what the others know.
 --
--- KEYS  1 the deployment: a hash of requests in flight by instance (f:<instance> = "<count> <time>"), the cooldown (c = its
---         end, cf = its beginning, milliseconds) and the newest estimates of latency (l1, l2, l3 = "<at> <ms> <load>");
---         expires an hour after its last use
+-- KEYS  1 the deployment: a hash of requests in flight by instance (f:<instance> = "<count> <time>"),
+--         the cooldown (c = its end, cf = its beginning, milliseconds) and the newest latency
+--         estimates (l1, l2, l3 = "<at> <ms> <load> <best>"); expires an hour after its last use
 -- ARGV  1 instance  2 in flight  3, 4 cooldown: beginning, end  5, 6, 7 estimates ("" for none)
--- Returns {in flight elsewhere, beginning, end, estimate, estimate, estimate}; the later cooldown and the newer estimate stand.
+-- Returns {in flight elsewhere, beginning, end, estimate, estimate, estimate}: the cooldown that ends
+-- later, and the newer estimates.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local elsewhere = 0
@@ -14,34 +15,36 @@ if ARGV[2] == '0' then
 else
   redis.call('HSET', KEYS[1], own, ARGV[2] .. ' ' .. now)
 end
-local all = redis.call('HGETALL', KEYS[1])
-local known = {}
-for i = 1, #all, 2 do
-  if string.sub(all[i], 1, 2) == 'f:' then
-    local count, at = string.match(all[i + 1], '(%d+) (%d+)')
+local fields = redis.call('HGETALL', KEYS[1])
+local stored = {}
+for i = 1, #fields, 2 do
+  local field, value = fields[i], fields[i + 1]
+  if string.sub(field, 1, 2) == 'f:' then
+    local count, at = string.match(value, '(%d+) (%d+)')
     if not at or now - tonumber(at) > 60000 then
-      redis.call('HDEL', KEYS[1], all[i])
-    elseif all[i] ~= own and now - tonumber(at) <= 3500 then
+      redis.call('HDEL', KEYS[1], field)
+    elseif field ~= own and now - tonumber(at) <= 3500 then
       elsewhere = elsewhere + tonumber(count)
     end
   else
-    known[all[i]] = all[i + 1]
+    stored[field] = value
   end
 end
-local from, till = known['cf'] or '0', known['c'] or '0'
+local from, till = stored['cf'] or '0', stored['c'] or '0'
 if tonumber(ARGV[4]) > tonumber(till) then
   from, till = ARGV[3], ARGV[4]
   redis.call('HSET', KEYS[1], 'cf', from, 'c', till)
 end
-local answer = {elsewhere, from, till}
+local reply = {elsewhere, from, till}
 for i = 1, 3 do
-  local field, told = 'l' .. i, ARGV[4 + i]
-  local stored = known[field] or ''
-  if told ~= '' and tonumber(string.match(told, '%d+')) >= tonumber(string.match(stored, '%d+') or '0') then
-    redis.call('HSET', KEYS[1], field, told)
-    stored = told
+  local field, published = 'l' .. i, ARGV[4 + i]
+  local newest = stored[field] or ''
+  local newest_at = tonumber(string.match(newest, '%d+') or '0')
+  if published ~= '' and tonumber(string.match(published, '%d+')) >= newest_at then
+    redis.call('HSET', KEYS[1], field, published)
+    newest = published
   end
-  answer[3 + i] = stored
+  reply[3 + i] = newest
 end
 redis.call('PEXPIRE', KEYS[1], 3600000)
-return answer
+return reply

@@ -1,5 +1,5 @@
-//! The exchange about one deployment: `exchange.lua` takes this instance's requests in flight, cooldown and latencies, and
-//! replies with those of the others.
+//! The exchange about one deployment: `exchange.lua` takes this instance's requests in flight,
+//! cooldown and latencies, and replies with those of the others.
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::reply::{Effect, Items};
@@ -38,7 +38,7 @@ pub(super) fn add(
     pipeline.script(Part::Exchange { index }, SCRIPT, &keys, &arguments);
 }
 
-/// Applies the reply: `{requests in flight elsewhere, cooldown from, until, estimate, estimate, estimate}`.
+/// Applies the reply: `{in flight elsewhere, cooldown from, until, estimate, estimate, estimate}`.
 pub(super) fn apply(
     index: usize,
     reply: &Items<'_>,

@@ -16,8 +16,8 @@ pub enum RedisTransition {
     Up,
 }
 
-/// Notes that Redis is up, or down because of this problem. Says what that changed, and whether instances may have
-/// admitted requests meanwhile that Redis does not know of.
+/// Notes that Redis is up, or down because of this problem. Says what that changed, and whether
+/// instances may have admitted requests meanwhile that Redis does not know of.
 pub(super) fn set(
     problem: Option<String>,
     states: &mut DeploymentStates,
@@ -33,7 +33,8 @@ pub(super) fn set(
         }
         let has_missed = membership.redis_up(moment.now);
         if has_missed {
-            // The other instances may have done so as well: until all have reported, each has its share and no more.
+            // The other instances may have done so as well: until all have reported, each has its
+            // share and no more.
             membership.lost_minute = Minute::of(moment.now);
         }
         Some(has_missed)

@@ -1,4 +1,5 @@
-//! Leases: `lease.lua` grants an instance requests and tokens of a deployment's minute, and takes back what it does not use.
+//! Leases: `lease.lua` grants an instance requests and tokens of a deployment's minute, and takes
+//! back what it does not use.
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::reply::{Effect, Items};
@@ -26,41 +27,30 @@ pub(super) enum LeaseCall {
 /// Requests and tokens.
 type Amounts = (u64, u64);
 
-/// The arguments that depend on the record.
-struct Arguments {
-    minute: Minute,
-    limits: MinuteLimits,
-    wanted: Amounts,
-    returned: Amounts,
-    used: Amounts,
-}
-
 impl LeaseCall {
-    /// Changes the record as the call demands, before it is sent: what is returned can no longer be used. `None` where there is
-    /// nothing to send.
+    /// Changes the record before the call is sent: what is returned can no longer be used. Returns
+    /// what is wanted, returned and used; `None` where there is nothing to send.
     fn prepare(
         self,
         record: &mut Record,
         limits: MinuteLimits,
         instances: u32,
         moment: &Moment<'_>,
-    ) -> Option<Arguments> {
+    ) -> Option<[Amounts; 3]> {
         let Record { window, lease, .. } = record;
         *lease = lease.for_minute(window.minute);
         lease.reconcile(window);
         let used = (u64::from(window.requests), window.tokens);
-        let mut arguments =
-            Arguments { minute: window.minute, limits, wanted: (0, 0), returned: (0, 0), used };
         match self {
             Self::Acquire(shortfall) => {
-                arguments.wanted = lease.next_portion(window, limits, shortfall, instances, moment.now);
+                let wanted = lease.next_portion(window, limits, shortfall, instances, moment.now);
+                Some([wanted, (0, 0), used])
             }
-            Self::Return => arguments.returned = lease.release_unused(window, moment.now)?,
-            Self::Report if limits == MinuteLimits::default() => return None,
+            Self::Return => Some([(0, 0), lease.release_unused(window, moment.now)?, used]),
+            Self::Report if limits == MinuteLimits::default() => None,
             // All that the lease holds: Redis no longer knows that it granted it.
-            Self::Report => arguments.used = (lease.requests, lease.tokens),
+            Self::Report => Some([(0, 0), (0, 0), (lease.requests, lease.tokens)]),
         }
-        Some(arguments)
     }
 }
 
@@ -72,16 +62,20 @@ pub(super) fn add(
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
 ) {
-    let Some(id) = pipeline.settings.deployment_ids.get(index) else { return };
     let membership = pipeline.membership;
     let instances = membership.instances();
-    let prepared = states.change(index, moment.now, moment.store, |record, limits| {
+    let amounts = states.change(index, moment.now, moment.store, |record, limits| {
         call.prepare(record, limits.per_minute(), instances, moment)
     });
-    let Some(Arguments { minute, limits, wanted, returned, used }) = prepared else { return };
+    let (Some(id), Some((record, limits)), Some([wanted, returned, used])) =
+        (pipeline.settings.deployment_ids.get(index), states.record(index), amounts)
+    else {
+        return;
+    };
+    let minute = record.window.minute;
     let shortfall = if let LeaseCall::Acquire(shortfall) = call { shortfall } else { Shortfall::default() };
     let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), text);
-    let keys = [pipeline.key(&format!("{{{id}}}:{minute}")), pipeline.key("epoch")];
+    let keys = [pipeline.key(&format!("{{{id}}}:{}", minute.0)), pipeline.key("epoch")];
     let arguments = [
         text(membership.instance),
         text(membership.epoch),
@@ -103,7 +97,7 @@ pub(super) fn add(
     pipeline.script(part, SCRIPT, &keys, &arguments);
 }
 
-/// Applies the reply: `{requests, tokens, remaining requests, remaining tokens, is another epoch, is unused elsewhere}`.
+/// Applies the reply; `lease.lua` lists its items.
 pub(super) fn apply(
     (index, minute, is_acquire): (usize, Minute, bool),
     reply: &Items<'_>,

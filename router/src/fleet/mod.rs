@@ -1,8 +1,9 @@
 //! The calls to Redis, through which instances share limits, cooldowns and latencies.
 //!
-//! A call is one pipeline of scripts that ends in QUIT, whose `+OK` shows that the reply is complete. Each script runs
-//! once and replies by itself, so the parts of a pipeline need not belong together. A lost reply costs what it granted:
-//! such a lease stays taken until the minute ends, so the fleet admits less, and never more.
+//! A call is one pipeline of scripts that ends in QUIT, whose `+OK` shows that the reply is
+//! complete. Each script runs once and replies by itself, so the parts of a pipeline need not
+//! belong together. A lost reply costs what it granted: such a lease stays taken until the minute
+//! ends, so the fleet admits less, and never more.
 
 mod call;
 mod exchange_call;
@@ -29,7 +30,8 @@ pub use health::RedisTransition;
 pub use reply::CallResult;
 pub(crate) use reply::apply_reply;
 
-/// Deployments in one pipeline, at most: the reply stays far below the 64 KB that the Redis hop buffers.
+/// Deployments in one pipeline, at most: the reply stays far below 64 KB, the most that is
+/// buffered.
 const MAX_DEPLOYMENTS: usize = 128;
 
 /// What every call of a configuration needs.
@@ -60,12 +62,12 @@ impl<'a> FleetClient<'a> {
         Self { settings, states }
     }
 
-    /// Deployments whose cooldown began or got longer since this was last called; to be [published](Self::publish).
+    /// Deployments whose cooldown began or got longer since this was last called.
     pub fn begun_cooldowns(&mut self) -> Vec<usize> {
         self.states.take_begun_cooldowns()
     }
 
-    /// Asks for leases on these deployments, each at least for its shortfall; `None` while Redis is down.
+    /// Asks for leases that cover these shortfalls, by deployment; `None` while Redis is down.
     pub fn acquire(&mut self, shortfall: &[(usize, Shortfall)], moment: &mut Moment<'_>) -> Option<Call> {
         let membership = self.states.read_membership(moment.now, moment.store);
         if membership.is_redis_down || membership.is_deregistered {
@@ -85,7 +87,7 @@ impl<'a> FleetClient<'a> {
         pipeline.finish()
     }
 
-    /// Returns what these deployments' leases hold unused; keeps those that are still in use in the list.
+    /// Returns the unused part of these deployments' leases; drops those that ended from the list.
     pub fn release_unused(&mut self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
         let states = &mut *self.states;
         let may_return = |index: usize, states: &DeploymentStates| {
@@ -111,14 +113,15 @@ impl<'a> FleetClient<'a> {
                 returned = returned.saturating_add(1);
                 lease_call::add(&mut pipeline, *index, LeaseCall::Return, states, moment);
             }
-            // An answer may still take fewer tokens than it reserved, so the lease is kept in the list for a while.
+            // An answer may still take fewer tokens than it reserved, so the lease is kept in the
+            // list for a while.
             let may_return_later = membership.is_redis_down || is_idle || !lease.is_forgotten(moment.now);
             lease.minute == window.minute && may_return_later
         });
         pipeline.finish()
     }
 
-    /// The exchange with the other instances, once a second by one worker: empty when it is not this worker's turn.
+    /// The exchange with the other instances, once a second by the worker that takes the turn.
     pub fn exchange(&mut self, moment: &mut Moment<'_>) -> Vec<Call> {
         // Before the turn is taken, whose result contains the number.
         let instance = Membership::register(moment.store, moment.random);
@@ -144,7 +147,7 @@ impl<'a> FleetClient<'a> {
     pub fn resync(&mut self, moment: &mut Moment<'_>) -> Vec<Call> {
         let membership = self.states.read_membership(moment.now, moment.store);
         let all: Vec<usize> = (0..self.states.count()).collect();
-        // Nothing taken is reported as well: until all instances have reported, each has its share and no more.
+        // Nothing taken is reported as well: without all reports, each instance has only its share.
         self.call_for_each(&all, membership, |pipeline, index, states| {
             lease_call::add(pipeline, index, LeaseCall::Report, states, moment);
         })
@@ -175,8 +178,9 @@ impl<'a> FleetClient<'a> {
         pipeline.finish()
     }
 
-    /// Removes this instance from Redis, so that the others keep no share for it. To be called after
-    /// [`Membership::deregister`], when the calls under way have ended; `None` if the instance has no number.
+    /// Removes this instance from Redis, so that the others keep no share for it. To be called
+    /// after [`Membership::deregister`], when the calls under way have ended; `None` if the
+    /// instance has no number.
     pub fn deregister(&mut self, moment: &mut Moment<'_>) -> Option<Call> {
         let membership = Membership::read(moment.store);
         let mut pipeline = Pipeline::new(self.settings, membership);
@@ -184,7 +188,8 @@ impl<'a> FleetClient<'a> {
         pipeline.finish()
     }
 
-    /// Treats Redis as down: a call takes longer than a request may wait. Its reply is still applied if it comes.
+    /// Treats Redis as down: a call takes longer than a request may wait. Its reply is still
+    /// applied if it comes.
     pub fn timed_out(&mut self, moment: &mut Moment<'_>) -> RedisTransition {
         health::set(Some("no reply in time".to_owned()), &mut self.states, moment).0
     }

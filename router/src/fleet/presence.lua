@@ -1,11 +1,12 @@
--- Says that an instance is alive, and counts the others.
+-- Notes that an instance is alive, and counts the others.
 --
--- KEYS  1 the instances: a sorted set by the time of their last sign of life, forgotten after two minutes
---       2 the epoch: made up by whoever finds none, kept for a day after the last sign of anybody
---       3 the server's own name for its run: a Redis that was restarted with an old copy of its data, or whose replica took its
---         place, has forgotten as much as an empty one
--- ARGV  1 instance  2 an epoch, if one is needed
--- Returns {epoch, alive, silent}. Redis' own clock, so that those of the instances need not agree.
+-- KEYS  1 the instances: a sorted set by the time of their last presence, which removes them after two
+--         minutes
+--       2 the epoch: set by the first instance that finds none; expires a day after the last presence
+--       3 Redis' own id of its run: after a restart with an old copy of its data, or a failover to a
+--         replica, Redis has lost grants just as an empty one has
+-- ARGV  1 instance  2 an epoch, used if one is needed
+-- Returns {epoch, alive, silent}. All times are by Redis' clock, so those of instances may differ.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''

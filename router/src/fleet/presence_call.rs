@@ -9,7 +9,7 @@ use crate::state::time::Minute;
 
 const SCRIPT: &[u8] = include_bytes!("presence.lua");
 
-/// Instances, at most: a reply that counts more is not one of the script, and the share of each would be nothing.
+/// Instances, at most: a reply that counts more is forged, and each share would be 0.
 const MAX_INSTANCES: u64 = 100_000;
 
 /// Notes that this instance is alive.
@@ -20,8 +20,8 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, instance: u64, random: &mut dyn R
     pipeline.script(Part::Presence, SCRIPT, &keys, &[text(instance), text(epoch)]);
 }
 
-/// Removes this instance, if it has a number. It looks as if it had been silent for long, so the next instance that notes its
-/// presence removes it.
+/// Removes this instance, if it has a number. It looks as if it had been silent for long, so the
+/// next instance that notes its presence removes it.
 pub(super) fn remove(pipeline: &mut Pipeline<'_>, instance: u64) {
     if instance != 0 {
         let key = pipeline.key("instances");
@@ -45,7 +45,8 @@ pub(super) fn apply(reply: &Items<'_>, moment: &Moment<'_>) -> Option<Effect> {
         membership.epoch = epoch;
         let live = u32::try_from(live).unwrap_or(u32::MAX).max(1);
         let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-        // Instances that Redis has lost note their presence within a second, and may have taken much of this minute.
+        // Instances that Redis has lost note their presence within a second, and may have taken
+        // much of this minute.
         let before = membership.live.saturating_add(membership.missing).saturating_sub(missing);
         membership.live = if membership.lost_minute == minute { live.max(before) } else { live };
         membership.missing = missing;

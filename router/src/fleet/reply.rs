@@ -1,4 +1,4 @@
-//! What the reply to a call changes. A reply may be truncated or forged: one of another form changes nothing.
+//! What the reply to a call changes. One that a script does not make changes nothing.
 
 use crate::fleet::call::{Call, Part};
 use crate::fleet::health::{self, RedisTransition};
@@ -16,7 +16,8 @@ pub struct CallResult {
     pub transition: RedisTransition,
     /// It brought a lease, or what is needed to ask for one.
     pub granted: bool,
-    /// Redis has lost what this instance took of the minute: [`resync`](crate::fleet::FleetClient::resync) is due.
+    /// Redis has lost what this instance took of the minute:
+    /// [`resync`](crate::fleet::FleetClient::resync) is due.
     pub needs_resync: bool,
 }
 
@@ -25,7 +26,7 @@ pub struct CallResult {
 pub(super) enum Effect {
     /// A lease, or what is needed to ask for one.
     Granted,
-    /// The epoch of a Redis that has lost what was taken of this minute, so that it can be reported.
+    /// The epoch of a Redis that has lost this minute's grants, so that they can be reported.
     NewEpoch,
     /// Redis does not know what was taken before.
     Lost,
@@ -47,8 +48,8 @@ impl Items<'_> {
     }
 }
 
-/// Applies the reply to a call; `None` where there is none. A late one is applied as well, but does not show that Redis is
-/// up: the next one may be as late.
+/// Applies the reply to a call; `None` where there is none. A late one is applied as well, but does
+/// not show that Redis is up: the next one may be as late.
 pub(crate) fn apply_reply(
     call: &Call,
     reply: Option<&[u8]>,

@@ -1,31 +1,30 @@
-//! Redis' wire format, RESP2 (redis.io/docs/latest/develop/reference/protocol-spec): commands out, replies in.
+//! Redis' wire format, RESP2 (redis.io/docs/latest/develop/reference/protocol-spec).
 //!
-//! A reply may be cut off or made up: nothing that comes in is believed before all of it is there, and nesting and sizes
-//! are bounded.
+//! A reply may be truncated or forged: it is used when it is complete, and its sizes are bounded.
 
-/// Items of one list, at most. Our scripts answer with ten.
-const MOST_ITEMS: usize = 1_024;
-/// Lists within lists, at most.
-const DEEPEST: u32 = 4;
+/// Items of one list, at most. The scripts reply with up to six.
+const MAX_ITEMS: usize = 1_024;
+/// Nesting of lists, at most.
+const MAX_DEPTH: u32 = 4;
 
-/// What Redis answers.
+/// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// `+OK`
     Simple(String),
-    /// `-ERR ..`: what went wrong.
+    /// `-ERR ..`
     Error(String),
     /// `:7`
     Integer(i64),
-    /// `$3 ..`: a text, as bytes.
+    /// `$3 ..`
     Bulk(Vec<u8>),
     /// `$-1`, `*-1`
-    Nothing,
+    Nil,
     /// `*2 ..`
     List(Vec<Value>),
 }
 
-/// Appends a command. Arguments are length-prefixed, so whatever they hold cannot become another command.
+/// Appends a command. Arguments have their length before them, so none can become another command.
 pub fn command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
     out.extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
     for argument in arguments {
@@ -35,9 +34,9 @@ pub fn command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
     }
 }
 
-/// Reads exactly this many replies; `None` where there are fewer, more, or something that is no reply.
+/// Reads exactly this many replies; `None` where the bytes are anything else.
 pub fn replies(mut bytes: &[u8], count: usize) -> Option<Vec<Value>> {
-    let mut values = Vec::with_capacity(count.min(MOST_ITEMS));
+    let mut values = Vec::with_capacity(count.min(MAX_ITEMS));
     for _ in 0..count {
         let (value, rest) = value(bytes, 0)?;
         values.push(value);
@@ -54,7 +53,7 @@ fn value(bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
         b'-' => Some((Value::Error(text(line)), rest)),
         b':' => Some((Value::Integer(number(line)?), rest)),
         b'$' => match number(line)? {
-            -1 => Some((Value::Nothing, rest)),
+            -1 => Some((Value::Nil, rest)),
             length => {
                 let length = usize::try_from(length).ok()?;
                 let (bulk, rest) = rest.split_at_checked(length)?;
@@ -62,7 +61,7 @@ fn value(bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
             }
         },
         b'*' => match number(line)? {
-            -1 => Some((Value::Nothing, rest)),
+            -1 => Some((Value::Nil, rest)),
             count => list(usize::try_from(count).ok()?, rest, depth),
         },
         _ => None,
@@ -70,7 +69,7 @@ fn value(bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
 }
 
 fn list(count: usize, mut bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
-    if count > MOST_ITEMS || depth >= DEEPEST {
+    if count > MAX_ITEMS || depth >= MAX_DEPTH {
         return None;
     }
     let mut items = Vec::with_capacity(count);
@@ -105,7 +104,7 @@ impl Value {
         }
     }
 
-    /// A number, also where it is written as a text.
+    /// A number, also one that is written as text.
     pub fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_cannot_be_broken_by_what_it_carries() {
+    fn an_argument_cannot_become_another_command() {
         let mut out = Vec::new();
         command(&mut out, &[b"SET", b"k", b"a\r\nDEL x\r\n"]);
         assert_eq!(out, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10\r\na\r\nDEL x\r\n\r\n");
@@ -134,7 +133,7 @@ mod tests {
             Value::Simple("OK".into()),
             Value::Integer(-7),
             Value::Bulk(b"a\r\n".to_vec()),
-            Value::Nothing,
+            Value::Nil,
             list,
             Value::Error("ERR no".into()),
         ];
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_made_up_or_too_much_is_no_answer() {
+    fn bytes_that_are_truncated_forged_or_too_many_are_no_reply() {
         let whole: &[u8] = b"*2\r\n$3\r\nabc\r\n:12\r\n+OK\r\n";
         assert!(replies(whole, 2).is_some());
         for end in 0..whole.len() {

@@ -1,5 +1,5 @@
-//! How long a deployment's recent answers were, which is what a request reserves for its answer: `max_tokens` is mostly far more than
-//! an answer takes.
+//! How long a deployment's recent answers were, which is what a request reserves for its answer:
+//! `max_tokens` is mostly far more than an answer takes.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct CompletionLengths {
 }
 
 impl CompletionLengths {
-    /// Adds an answer. One without completion tokens is ignored: its usage did not say how long it was.
+    /// Adds an answer, unless its usage did not say how long it was.
     pub fn record(&mut self, tokens: u64) {
         if tokens > 0 {
             self.push(u32::try_from(tokens).unwrap_or(u32::MAX));
@@ -42,7 +42,7 @@ impl CompletionLengths {
         }
     }
 
-    /// The 90th percentile by nearest rank: the longest of up to nine answers, the third longest of twenty.
+    /// By nearest rank: the longest of up to nine answers, the third longest of twenty.
     fn nearest_rank(&self) -> u32 {
         let mut sorted = self.last;
         let Some(sorted) = sorted.get_mut(..self.count) else { return 0 };

@@ -1,4 +1,4 @@
-//! The time in which a deployment gets no requests. When it begins is decided in [`failure::cooldown`](crate::failure::cooldown).
+//! The time in which a deployment gets no requests. `failure/cooldown.rs` decides when it begins.
 
 use std::time::Duration;
 
@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::time::UnixMillis;
 
-/// A cooldown that was set further ahead than this was set by a clock that has since stepped back, and does not count.
+/// A cooldown that was set further ahead than this was set by a clock that has since stepped back,
+/// and does not count.
 const MAX_STEP_BACK: Duration = Duration::from_secs(120);
 
-/// A change of the end by less than this reaches other instances with the exchange of every second, and not at once.
+/// A change of the end by less than this reaches other instances with the exchange of every second,
+/// and not at once.
 const NOTABLE: Duration = Duration::from_secs(1);
 
 /// The last cooldown.

@@ -12,7 +12,8 @@ use crate::state::record::Record;
 pub struct AdmissionRequest {
     /// The deployment.
     pub index: usize,
-    /// Tokens that it reserves, by this worker's copy of the record; more than the deployment's tpm where it has to go to a larger one.
+    /// Tokens that it reserves, by this worker's copy of the record; more than the deployment's tpm
+    /// where it has to go to a larger one.
     pub tokens: u64,
     /// What `tokens` follows from, once the record has been re-read.
     pub estimate: TokenEstimate,
@@ -37,8 +38,8 @@ pub enum Excluded {
     OverTpm(Duration),
     /// The request needs more tokens than its tpm, and not more than that of another deployment.
     TooSmall,
-    /// The instances together have used up this minute, by what Redis has replied; or Redis is down, and this instance has used
-    /// its share.
+    /// The instances together have used up this minute, by what Redis has replied; or Redis is
+    /// down, and this instance has used its share.
     OverShare(Duration),
     /// This instance has used up its lease, and Redis may grant more.
     Unleased,
@@ -60,15 +61,16 @@ impl Excluded {
         }
     }
 
-    /// Whether it may end before its time, because a request of another worker ended, used fewer tokens than it reserved, or made
-    /// answers shorter. Then a copy of the record may be stale; for any other reason a copy is as good as the record.
+    /// Whether it may end before its time, because a request of another worker ended, used fewer
+    /// tokens than it reserved, or made answers shorter. Then a copy of the record may be stale;
+    /// for any other reason a copy is as good as the record.
     pub fn may_end_early(self) -> bool {
         !matches!(self, Self::CoolingDown(_) | Self::OverRpm(_))
     }
 }
 
-/// Why the deployment with this record may not serve the request, or `None` if it may. Of several reasons the one that ends
-/// last: a client that retries earlier would be refused again.
+/// Why the deployment with this record may not serve the request, or `None` if it may. Of several
+/// reasons the one that ends last: a client that retries earlier would be refused again.
 pub fn excluded(
     record: &Record,
     limits: &DeploymentLimits,

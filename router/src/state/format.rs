@@ -1,5 +1,5 @@
-//! Values of the store as bytes: postcard, behind the number of their format. Bytes of another format read as if there were
-//! no value.
+//! Values of the store as bytes: postcard, behind the number of their format. Bytes of another
+//! format read as if there were no value.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,4 +1,5 @@
-//! The record of a group: what this minute has used of its limits, for the x-ratelimit headers, and what was released lately.
+//! The record of a group: what this minute has used of its limits, for the x-ratelimit headers, and
+//! what was released lately.
 
 use std::time::Duration;
 
@@ -95,8 +96,8 @@ impl GroupLimits {
         }
     }
 
-    /// The members whose copies are stale, because something was released there since this was last called. They are to be read
-    /// now, at this worker's number of reads.
+    /// The members whose copies are stale, because something was released there since this was last
+    /// called. They are to be read now, at this worker's number of reads.
     pub fn take_stale(&mut self, reads: u64, store: &dyn Store) -> Vec<usize> {
         self.last_refresh = reads;
         match self.read_releases(store) {
@@ -119,7 +120,8 @@ impl GroupLimits {
         members.iter().take_while(move |(of_member, _)| *of_member == hash).map(|(_, index)| *index)
     }
 
-    /// Changes the window, if there is a record of it. `released` is the id hash of a deployment where something was released.
+    /// Changes the window, if there is a record of it. `released` is the id hash of a deployment
+    /// where something was released.
     pub fn update(
         &mut self,
         now: Duration,
@@ -143,7 +145,7 @@ impl GroupLimits {
         self.window = changed.unwrap_or(self.window);
     }
 
-    /// What remains of the limits, by this worker's copy; with a store the copy is renewed before. `None` without limits.
+    /// What remains of the limits, if there are any. With a store the copy is renewed before.
     pub fn remaining(&mut self, now: Duration, store: Option<&dyn Store>) -> Option<RateLimits> {
         if !self.are_per_minute() {
             return None;

@@ -70,8 +70,8 @@ impl WorkerHeartbeats {
         vm == self.own || self.beats.iter().any(|beat| beat.vm == vm)
     }
 
-    /// Whether a VM is alive. Beats are compared with the latest one and not with the clock, so that no VM is dead after the whole
-    /// process has been stopped for a while.
+    /// Whether a VM is alive. Beats are compared with the latest one and not with the clock, so
+    /// that no VM is dead after the whole process has been stopped for a while.
     pub fn is_alive(&self, vm: u32) -> bool {
         let latest = self.beats.iter().map(|beat| beat.at).max().unwrap_or_default();
         let of_vm = self.beats.iter().find(|beat| beat.vm == vm);

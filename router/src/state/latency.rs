@@ -1,8 +1,9 @@
 //! How fast a deployment answers: estimates that forget.
 //!
-//! An estimate has the load under which it was measured, and scales with it, so that a burst does not all go to the deployment
-//! that was fastest before it. It also has the best that it was, so that a request that would slow down all others at a crowded
-//! deployment goes to another one, and a deployment that proves to carry more gets more. docs/decisions/latency.md has the figures.
+//! An estimate has the load under which it was measured, and scales with it, so that a burst does
+//! not all go to the deployment that was fastest before it. It also has the best that it was, so
+//! that a request that would slow down all others at a crowded deployment goes to another one, and
+//! a deployment that proves to carry more gets more. docs/decisions/latency.md has the figures.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::state::outlier::{Outlier, Weight};
 use crate::state::time::{UnixMillis, UnixSeconds};
 
-/// What is measured. Each has estimates of its own: a time to the first token says nothing about the time per token.
+/// What is measured. Each has estimates of its own: a time to the first token says nothing about
+/// the time per token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// From the request to the first byte of a stream's body.
@@ -21,8 +23,6 @@ pub enum Metric {
     /// From the request to the end, where the number of completion tokens is unknown.
     Whole,
 }
-
-impl Metric {}
 
 /// The estimate of one metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,22 +52,23 @@ pub struct Latency {
     pub probed_until: UnixMillis,
 }
 
-/// How long a probe keeps others away: longer than nearly all answers, and short enough if its worker has died.
+/// How long a probe keeps others away: longer than nearly all answers, in case its worker dies.
 const PROBE: Duration = Duration::from_secs(30);
-/// Requests that hardly slow each other down, thanks to batching. Between 4 and 16 the figures are nearly the same.
+/// Requests that hardly slow each other down, by batching. Any number from 4 to 16 does nearly as well.
 const BATCH: f64 = 8.0;
-/// After this many seconds `best` has become the current `ms` of a deployment that has slowed down for good.
+/// After this many seconds `best` has become the `ms` of a deployment that is slower for good.
 const FORGET: f32 = 600.0;
-/// After this many seconds without a measurement the next one says more than those before: only probes are that rare.
+/// After this many seconds without a measurement the next one says more than those before: only
+/// probes are that rare.
 const RARE: u32 = 10;
-/// After this many seconds an estimate may be too high by [`DOUBT`], and by no more until it is stale.
+/// After this many seconds an estimate may be too high by [`DOUBT`], and by no more.
 const DOUBTFUL: f64 = 5.0;
 /// See [`DOUBTFUL`].
 const DOUBT: f64 = 0.3;
 /// The weight of a rare measurement, at least.
 const HALF: f32 = 0.5;
 
-/// The weight of one measurement, by which the last `size` of them have 86 % of the weight together.
+/// The weight of one measurement: the last `size` of them have 86 % together.
 fn one_of(size: u32) -> f32 {
     2.0 / (size as f32 + 1.0)
 }
@@ -83,8 +84,8 @@ impl LatencyEstimate {
         self.at != UnixSeconds(0)
     }
 
-    /// Adds a measurement, in milliseconds. `size` is the number of measurements that count. One that is far off is set aside until
-    /// another one confirms it.
+    /// Adds a measurement, in milliseconds. `size` is the number of measurements that count. One
+    /// that is far off is set aside until another one confirms it.
     pub fn measured(&mut self, ms: f32, load: f32, now: Duration, size: u32) {
         if !ms.is_finite() {
             return;
@@ -109,7 +110,7 @@ impl LatencyEstimate {
         }
     }
 
-    /// Adds the time after which a request timed out. It counts without a second one that confirms it.
+    /// Adds the time after which a request timed out, which needs no confirmation.
     pub fn timed_out(&mut self, ms: f32, load: f32, now: Duration, size: u32) {
         let weight = if self.is_known() { one_of(size) } else { 1.0 };
         self.add(ms, load, now, weight);
@@ -131,8 +132,8 @@ impl LatencyEstimate {
         self.is_known() && u64::from(self.at.age(now)) <= age.as_secs()
     }
 
-    /// By what the estimate is multiplied for its age, since it may be too high: of nearly equal deployments, one with an unlucky last
-    /// measurement gets another request within seconds.
+    /// By what the estimate is multiplied for its age, since it may be too high: of nearly equal
+    /// deployments, one with an unlucky last measurement gets another request within seconds.
     pub fn doubt(&self, now: Duration) -> f64 {
         let age = f64::from(self.at.age(now)).min(DOUBTFUL);
         1.0 - DOUBT * age / DOUBTFUL
@@ -144,11 +145,13 @@ impl LatencyEstimate {
         (f64::from(self.ms) * crowding).max(f64::from(self.best))
     }
 
-    /// The milliseconds that a request costs which joins this many in flight: its own, and those by which it delays the others.
+    /// The milliseconds that a request costs which joins this many in flight: its own, and those by
+    /// which it delays the others.
     ///
-    /// At a deployment that is as fast as it can be, a request delays no other. Where all take twice as long as they could, n requests
-    /// share what was enough for half of them, and one more takes as much from the others, together, as it needs itself: it
-    /// costs twice its own time. By its own time alone, fast deployments would fill up until they are as slow as the rest.
+    /// At a deployment that is as fast as it can be, a request delays no other. Where all take
+    /// twice as long as they could, n requests share what was enough for half of them, and one more
+    /// takes as much from the others, together, as it needs itself: it costs twice its own time. By
+    /// its own time alone, fast deployments would fill up until they are as slow as the rest.
     pub fn cost(&self, in_flight: u32) -> f64 {
         let expected = self.expected(in_flight);
         let best = f64::from(self.best);
@@ -178,7 +181,7 @@ impl Latency {
     /// Whether a request is in flight to measure it.
     pub fn is_probed(&self, now: Duration) -> bool {
         let is_ahead = self.probed_until > UnixMillis::of(now);
-        // The worker that probes may be a moment ahead of this one's time. Further ahead, the clock has stepped back.
+        // The worker that probes may be a moment ahead. Further ahead, the clock has stepped back.
         is_ahead && self.probed_until.distance(now) <= PROBE.saturating_mul(2)
     }
 

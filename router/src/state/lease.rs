@@ -1,7 +1,9 @@
-//! What an instance may admit of a limit that it shares with others: a lease on a part of the minute, taken from Redis ahead of need.
+//! What an instance may admit of a limit that it shares with others: a lease on a part of the
+//! minute, taken from Redis ahead of need.
 //!
-//! Portions shrink with what remains of the minute, down to one, so the fleet admits exactly the limit as long as there are
-//! requests. An idle instance returns what it does not use. [`quota`](crate::state::quota) has the rules without Redis.
+//! Portions shrink with what remains of the minute, down to one, so the fleet admits exactly the
+//! limit as long as there are requests. An idle instance returns what it does not use.
+//! [`quota`](crate::state::quota) has the rules without Redis.
 
 use std::time::Duration;
 
@@ -11,8 +13,8 @@ use crate::state::limits::MinuteLimits;
 use crate::state::time::{Minute, UnixMillis, millis};
 use crate::state::window::Window;
 
-/// Seconds that a portion lasts at the pace of the minute so far. Two make one call for every 200 requests at 100 per second, and
-/// leave little behind when the traffic moves to another instance.
+/// Seconds that a portion lasts at the pace of the minute so far. Two make one call for every 200
+/// requests at 100 per second, and leave little behind when the traffic moves to another instance.
 const LASTS: u64 = 2;
 /// One portion is at most this part of what remains, divided by the number of instances.
 const PART: u64 = 4;
@@ -122,7 +124,7 @@ impl Lease {
         self.last_admitted_at = now;
     }
 
-    /// Counts what was used beyond it while Redis was down as held. Redis does the same when that is reported.
+    /// Counts what was used beyond it while Redis was down as held. Reported, Redis does the same.
     pub fn reconcile(&mut self, window: &Window) {
         let requests = u64::from(window.requests).saturating_sub(self.requests);
         let tokens = window.tokens.saturating_sub(self.tokens);
@@ -148,15 +150,16 @@ impl Lease {
         (requests, self.tokens.saturating_sub(window.tokens))
     }
 
-    /// Whether a worker with this copy of it has to read it again, to see whether there is something to return. Not while there are
-    /// requests; seldom where nothing was unused, since an answer may still take fewer tokens than it reserved.
+    /// Whether a worker with this copy of it has to read it again, to see whether there is
+    /// something to return. Not while there are requests; seldom where nothing was unused, since an
+    /// answer may still take fewer tokens than it reserved.
     pub fn may_be_unused(&self, window: &Window, now: Duration) -> bool {
         let is_over = self.minute != window.minute;
         let is_seldom_due = (millis(now) / TICK).is_multiple_of(SELDOM);
         self.is_idle(now) && (is_over || self.unused(window) != (0, 0) || is_seldom_due)
     }
 
-    /// Takes out the requests and tokens that are not used; `None` where there are none, or it is not idle.
+    /// Takes out the unused requests and tokens, if there are any and it is idle.
     pub fn release_unused(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
         if self.minute != window.minute || !self.is_idle(now) {
             return None;

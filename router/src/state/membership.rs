@@ -12,14 +12,16 @@ use crate::state::time::{Minute, UnixMillis};
 
 /// The key in the store.
 const KEY: &str = "fleet";
-/// How often an instance exchanges with the others, and how often it asks a Redis that is down whether it is up again.
+/// How often an instance exchanges with the others, and how often it asks a Redis that is down
+/// whether it is up again.
 pub const EXCHANGE: Duration = Duration::from_secs(1);
 /// A worker may take its turn this much too early: the next worker may be a second away.
 const EARLY: Duration = Duration::from_millis(100);
 /// After a silence this long, instances may have admitted requests that Redis does not know of.
 const MISSED: Duration = Duration::from_secs(1);
-/// After a silence this long, Redis is down for all instances, or this one is cut off and the others leave its share to it: they
-/// do so 3.5 s after its last presence, which was up to a second before, and they look once a second.
+/// After a silence this long, Redis is down for all instances, or this one is cut off and the
+/// others leave its share to it: they do so 3.5 s after its last presence, which was up to a second
+/// before, and they look once a second.
 const SURE: Duration = Duration::from_secs(5);
 /// How long a worker uses its copy of the membership.
 const REREAD: Duration = Duration::from_millis(20);
@@ -31,8 +33,8 @@ pub struct Membership {
     pub instance: u64,
     /// Changes when Redis loses its data; 0 while it is unknown.
     pub epoch: u64,
-    /// The minute in which Redis was found to have lost data. In it, Redis grants more than shares only after all instances have
-    /// reported.
+    /// The minute in which Redis was found to have lost data. In it, Redis grants more than shares
+    /// only after all instances have reported.
     pub lost_minute: Minute,
     /// Instances that are alive, this one included.
     pub live: u32,
@@ -48,7 +50,8 @@ pub struct Membership {
     pub last_exchange: UnixMillis,
     /// This instance is about to end, and exchanges no more.
     pub is_deregistered: bool,
-    /// The index of the deployment that the next exchange begins with. Shared, because any worker may take the turn.
+    /// The index of the deployment that the next exchange begins with. Shared, because any worker
+    /// may take the turn.
     pub next_deployment: u32,
 }
 
@@ -102,7 +105,8 @@ impl Membership {
         QuotaMode::Shared { instances, health }
     }
 
-    /// Redis has not answered in time. Silences of less than a second apart count as one: a slow Redis ends each with a late answer.
+    /// Redis has not answered in time. Silences of less than a second apart count as one: a slow
+    /// Redis ends each with a late answer.
     pub fn redis_down(&mut self, now: Duration) {
         if !self.is_redis_down && self.up_since.distance(now) >= MISSED {
             self.down_since = UnixMillis::of(now);
@@ -110,7 +114,8 @@ impl Membership {
         self.is_redis_down = true;
     }
 
-    /// Redis has answered. Says whether instances may have admitted requests meanwhile that Redis does not know of.
+    /// Redis has answered. Says whether instances may have admitted requests meanwhile that Redis
+    /// does not know of.
     pub fn redis_up(&mut self, now: Duration) -> bool {
         let has_missed = self.is_redis_down && self.down_since.distance(now) >= MISSED;
         let is_first = self.up_since.distance(now) >= MISSED;
@@ -126,8 +131,8 @@ impl Membership {
         });
     }
 
-    /// Takes the turn to exchange about `asked` of `count` deployments, unless another worker took it within a second. Returns the
-    /// index of the first deployment.
+    /// Takes the turn to exchange about `asked` of `count` deployments, unless another worker took
+    /// it within a second. Returns the index of the first deployment.
     pub fn take_turn(store: &dyn Store, now: Duration, asked: usize, count: usize) -> Option<(Self, usize)> {
         let within = |index: usize| index.checked_rem(count).unwrap_or_default();
         Self::update(store, |membership| {

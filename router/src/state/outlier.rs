@@ -1,9 +1,10 @@
 //! Measurements that are far off the estimate: set aside until another one confirms them.
 //!
-//! A single one says little: a fast deployment has one slow answer, a slow one a fast answer. Two say that the deployment has changed.
-//! A deployment that looks slow gets no requests but probes, so a probe that is far better asks for another one at once, and
-//! the second replaces the estimate. One that looks fast gets requests in any case: the first far worse answer is set aside, and a
-//! second within ten counts like any other.
+//! A single one says little: a fast deployment has one slow answer, a slow one a fast answer. Two
+//! say that the deployment has changed. A deployment that looks slow gets no requests but probes,
+//! so a probe that is far better asks for another one at once, and the second replaces the
+//! estimate. One that looks fast gets requests in any case: the first far worse answer is set
+//! aside, and a second within ten counts like any other.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +41,8 @@ pub enum Weight {
 }
 
 impl Outlier {
-    /// Compares a measurement with what was expected. `is_rare` says that there was none for a while: frequent measurements move
-    /// the estimate as quickly in many small steps.
+    /// Compares a measurement with what was expected. `is_rare` says that there was none for a
+    /// while: frequent measurements move the estimate as quickly in many small steps.
     pub fn next(self, measured: f64, expected: f64, is_rare: bool) -> (Self, Weight) {
         let is_better = measured * BETTER < expected;
         let is_worse = measured > expected * WORSE;

@@ -1,12 +1,15 @@
-//! Successes that a worker has not yet written to a record, and what that means for decisions about the share of failures.
+//! Successes that a worker has not yet written to a record, and what that means for decisions about
+//! the share of failures.
 //!
-//! To write a success costs a read and a swap. So a success that changes nothing else stays pending for up to a
-//! [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT) where it cannot matter: many attempts of the window have succeeded, and few have
-//! failed. Failures are written at once. A decision by the share of failures needs both. No success is pending in any worker
+//! To write a success costs a read and a swap. So a success that changes nothing else stays pending
+//! for up to a [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT) where it cannot matter: many
+//! attempts of the window have succeeded, and few have failed. Failures are written at once. A
+//! decision by the share of failures needs both. No success is pending in any worker
 //!
 //! - while fewer than [`MANY`] successes are written: no worker keeps any pending, or
-//! - if the failures that were written two heartbeats ago are too many for [`may_stay_pending`], even with the successes that are
-//!   written now. Both counts only grow within a window, and what was pending then has been written since.
+//! - if the failures that were written two heartbeats ago are too many for [`may_stay_pending`],
+//!   even with the successes that are written now. Both counts only grow within a window, and what
+//!   was pending then has been written since.
 //!
 //! In between, a failure is counted without a decision; the next one decides.
 

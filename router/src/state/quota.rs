@@ -1,4 +1,5 @@
-//! Whether a minute that instances share has room for a request: by this instance's lease, and without Redis by its share.
+//! Whether a minute that instances share has room for a request: by this instance's lease, and
+//! without Redis by its share.
 
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use crate::state::window::Window;
 /// How long a reply that nothing remains is valid: other instances may return something.
 const EXHAUSTED: Duration = Duration::from_millis(30);
 
-/// While Redis is suspect, and in a minute that Redis has answered in, an instance may use its share only if it is this many times
-/// what it has used of the minute: then the other instances are far from using it up.
+/// While Redis is suspect, and in a minute that Redis has answered in, an instance may use its
+/// share only if it is this many times what it has used of the minute: then the other instances are
+/// far from using it up.
 const PLENTY: u64 = 10;
 /// Less use than this says nothing about what is to come.
 const FEW: u64 = 10;
@@ -36,7 +38,8 @@ pub enum RedisHealth {
     /// It does.
     #[default]
     Up,
-    /// It has not answered in time, perhaps for a moment only: other instances may go on taking from the same limit.
+    /// It has not answered in time, perhaps for a moment only: other instances may go on taking
+    /// from the same limit.
     Suspect,
     /// It has been silent for longer than any delay.
     Down,
@@ -67,7 +70,8 @@ impl Lease {
         let lease = self.for_minute(window.minute);
         let usable = |limit: u64, held: u64, remaining: u64, used: u64| {
             let share = match lease.has_answer() {
-                // Half of it, and instead of what is held, because the others may still reach Redis and take from it.
+                // Half of it, and instead of what is held, because the others may still reach Redis
+                // and take from it.
                 true => part(remaining, u64::from(instances.max(1)).saturating_mul(2)),
                 false => part(limit, u64::from(instances.max(1))),
             };
@@ -94,8 +98,8 @@ impl Lease {
         if health != RedisHealth::Up || is_exhausted { Quota::Exhausted } else { Quota::NeedsLease }
     }
 
-    /// Whether Redis has replied that the minute has no room for one more request with so many tokens, and that no instance holds what
-    /// it may return.
+    /// Whether Redis has replied that the minute has no room for one more request with so many
+    /// tokens, and that no instance holds what it may return.
     pub fn is_exhausted(&self, window: &Window, limits: MinuteLimits, tokens: u64) -> bool {
         let lease = self.for_minute(window.minute);
         let needed = window.tokens.saturating_add(tokens).saturating_sub(lease.tokens);

@@ -1,6 +1,6 @@
 //! The record of one deployment, which all workers share: one small value.
 //!
-//! The minute is part of the value and not of the key, so the number of keys is the number of deployments.
+//! The minute is part of the value and not of the key, so there is one key per deployment.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ pub struct FailureCount {
     pub count: u32,
 }
 
-/// Requests in flight from one VM. Each has its own count, so that those of a VM that died can be dropped.
+/// Requests in flight from one VM. Each has its own count, which is dropped if the VM dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlight {
     /// The VM's number.

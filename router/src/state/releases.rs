@@ -1,12 +1,14 @@
-//! The log of releases in a group's record: where tokens, a slot of `max_parallel_requests` or a lease were released lately.
+//! The log of releases in a group's record: where tokens, a slot of `max_parallel_requests` or a
+//! lease were released lately.
 //!
-//! A worker's copy that says that a deployment is full is true until something is released there. The worker that releases it
-//! adds the deployment to the log. So a worker that is about to refuse a request reads the log and the deployments in it, and not
-//! the whole group.
+//! A worker's copy that says that a deployment is full is true until something is released there.
+//! The worker that releases it adds the deployment to the log. So a worker that is about to refuse
+//! a request reads the log and the deployments in it, and not the whole group.
 
 /// Releases in the log. A worker that has missed more reads the whole group.
 const LOGGED: usize = 64;
-/// Bytes of the log: how many releases there were so far, and the id hashes of the latest, each at its number modulo [`LOGGED`].
+/// Bytes of the log: how many releases there were so far, and the id hashes of the latest, each at
+/// its number modulo [`LOGGED`].
 pub const LENGTH: usize = 4 + LOGGED * 4;
 
 /// Which of a worker's copies are stale.

@@ -1,7 +1,7 @@
 //! A cursor over a list that does not change: it visits every entry once in each round.
 //!
-//! Each list has a cursor of its own. One that is shared with other lists, or steps over a list whose length varies, may visit only a
-//! few entries for good.
+//! Each list has a cursor of its own. One that is shared with other lists, or steps over a list
+//! whose length varies, may visit only a few entries for good.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,5 +1,5 @@
-//! What selection looks at for every member of a group: the numbers of a record that it needs, small and side by side. It reads a
-//! thousand of them at once, and most of the cost is waiting for memory.
+//! The numbers of a record that selection reads for every member of a group, small and side by
+//! side: for a thousand members, most of the cost is waiting for memory.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -104,7 +104,8 @@ impl Snapshot {
         }
     }
 
-    /// Tokens that a request is expected to use: its prompt, and for each answer the expected length or the longest allowed.
+    /// Tokens that a request is expected to use: its prompt, and for each answer the expected
+    /// length or the longest allowed.
     fn expected_tokens(&self, estimate: &TokenEstimate) -> u64 {
         estimate.prompt.saturating_add(self.completion_tokens(estimate))
     }
@@ -114,15 +115,16 @@ impl Snapshot {
         self.expected.min(longest).saturating_mul(estimate.answers)
     }
 
-    /// Tokens that a request reserves here. One that needs more than the tpm of every deployment (`is_oversized`) takes the whole
-    /// minute; one that fits into another deployment's reserves more than this one's tpm, so that it is not admitted here.
+    /// Tokens that a request reserves here. One that needs more than the tpm of every deployment
+    /// (`is_oversized`) takes the whole minute; one that fits into another deployment's reserves
+    /// more than this one's tpm, so that it is not admitted here.
     pub fn tokens(&self, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
         let tokens = self.expected_tokens(estimate);
         if !is_oversized && self.is_too_small(estimate) { tokens } else { tokens.min(self.tpm) }
     }
 
-    /// Whether a request would not fit into an empty minute. The expected answer counts for half of the tpm at most: otherwise a few
-    /// long answers would close a small deployment for good.
+    /// Whether a request would not fit into an empty minute. The expected answer counts for half of
+    /// the tpm at most: otherwise a few long answers would close a small deployment for good.
     pub fn is_too_small(&self, estimate: &TokenEstimate) -> bool {
         let completion = self.completion_tokens(estimate).min(self.tpm / 2);
         estimate.prompt.saturating_add(completion) > self.tpm
@@ -135,8 +137,9 @@ impl Snapshot {
         self.in_flight.saturating_add(if is_valid { count } else { 0 })
     }
 
-    /// Whether it may serve by its cooldown and its minute alone. If not, [`excluded`](crate::state::eligibility::excluded) decides
-    /// by the record; it never excludes a deployment that is surely available.
+    /// Whether it may serve by its cooldown and its minute alone. If not,
+    /// [`excluded`](crate::state::eligibility::excluded) decides by the record; it never excludes a
+    /// deployment that is surely available.
     pub fn is_surely_available(&self, estimate: &TokenEstimate, time: &CurrentTime) -> bool {
         let (requests, tokens) = match self.window.minute.cmp(&time.minute) {
             Ordering::Less => (0, 0),

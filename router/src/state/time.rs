@@ -1,6 +1,5 @@
 //! Times as records and other shared values hold them: counted from the Unix epoch, in UTC.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -65,11 +64,5 @@ impl Minute {
     /// When the next minute begins, since the Unix epoch.
     pub fn ends(self) -> Duration {
         Duration::from_secs(self.starts().saturating_add(60))
-    }
-}
-
-impl fmt::Display for Minute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }

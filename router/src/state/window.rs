@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::time::Minute;
 
-/// Minutes that the clock may step back without a new window. After a longer step the clock was wrong before, and a full window
-/// would keep its deployment closed until the clock reaches that time again.
+/// Minutes that the clock may step back without a new window. A longer step corrects a clock that
+/// was wrong, and a full window would close its deployment until that time comes again.
 const STEP_BACK: u32 = 2;
 
 /// What was admitted in one minute.
@@ -22,8 +22,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window at this time: itself, or an empty one when its minute is over. Where the clock has stepped back, the minute
-    /// stays the same.
+    /// The window at this time: itself, or an empty one when its minute is over. Where the clock
+    /// has stepped back, the minute stays the same.
     pub fn at(self, now: Duration) -> Self {
         let minute = Minute::of(now);
         match self.minute.0.checked_sub(minute.0) {
@@ -38,8 +38,8 @@ impl Window {
         self.tokens = self.tokens.saturating_add(tokens);
     }
 
-    /// Replaces what a request reserved in `minute` by what it used. Tokens beyond the reservation count in any minute; unused ones
-    /// are released in the minute that they were reserved in, and not later.
+    /// Replaces what a request reserved in `minute` by what it used. Tokens beyond the reservation
+    /// count in any minute; unused ones are released only in `minute`.
     pub fn correct(&mut self, minute: Minute, reserved: u64, used: u64) {
         if self.minute == minute {
             self.tokens = self.tokens.saturating_sub(reserved).saturating_add(used);

@@ -30,24 +30,61 @@ pub struct Ticket {
     pub lease_low: bool,
 }
 
+impl Ticket {
+    /// Takes the request out of the record.
+    fn settle(&self, record: &mut Record, vm: u32, used: u64) {
+        if self.is_counted {
+            record.dec_in_flight(vm);
+            record.window.correct(self.minute, self.reserved, used);
+        }
+        if self.probe {
+            record.latency.probed_until = UnixMillis::default();
+        }
+    }
+}
+
 impl Entry {
-    /// Counts an admission in the record, before it is written. Says whether the lease is nearly used up.
-    fn count(&mut self, request: &AdmissionRequest, vm: u32, now: Duration) -> bool {
-        let record = &mut self.record;
+    /// Checks whether the request may be admitted, by the copy of the record.
+    fn check(&self, request: &AdmissionRequest, now: Duration) -> Result<Ticket, Excluded> {
+        if let Some(excluded) = eligibility::excluded(&self.record, &self.limits, request, now) {
+            return Err(excluded);
+        }
+        if request.probe && self.record.latency.is_probed(now) {
+            // Another worker was faster. All workers learn from its probe.
+            return Err(Excluded::Contended);
+        }
+        Ok(Ticket {
+            at: now,
+            minute: Minute::default(),
+            reserved: 0,
+            in_flight_at_admission: self.record.in_flight(),
+            probe: request.probe,
+            is_counted: false,
+            lease_low: false,
+        })
+    }
+
+    /// Counts the admission in the copy of the record, before it is written.
+    fn count(&mut self, request: &AdmissionRequest, vm: u32, ticket: &mut Ticket) {
+        let (record, now) = (&mut self.record, ticket.at);
         record.window = record.window.at(now);
         record.window.admit(request.tokens);
         record.inc_in_flight(vm);
         if request.probe {
             record.latency.probe(now);
         }
-        let QuotaMode::Shared { instances, health } = request.quota_mode else { return false };
-        if !self.limits.are_per_minute() {
-            return false;
+        ticket.is_counted = true;
+        ticket.minute = record.window.minute;
+        ticket.reserved = request.tokens;
+        if let QuotaMode::Shared { instances, health } = request.quota_mode
+            && self.limits.are_per_minute()
+        {
+            record.lease = record.lease.for_minute(record.window.minute);
+            record.lease.record_admission(now);
+            let limits = self.limits.per_minute();
+            ticket.lease_low =
+                health == RedisHealth::Up && record.lease.is_low(&record.window, limits, instances, now);
         }
-        record.lease = record.lease.for_minute(record.window.minute);
-        record.lease.record_admission(now);
-        let limits = self.limits.per_minute();
-        health == RedisHealth::Up && record.lease.is_low(&record.window, limits, instances, now)
     }
 }
 
@@ -69,40 +106,17 @@ impl DeploymentStates {
             let request = AdmissionRequest { tokens, ..request };
             let vm = self.heartbeats.own();
             let Some(entry) = self.entries.get_mut(index) else { break };
-            if let Some(excluded) = eligibility::excluded(&entry.record, &entry.limits, &request, now) {
-                return Err(excluded);
-            }
-            if request.probe && entry.record.latency.is_probed(now) {
-                // Another worker was faster. All workers learn from its probe.
-                return Err(Excluded::Contended);
-            }
-            let mut ticket = Ticket {
-                at: now,
-                minute: Minute::default(),
-                reserved: 0,
-                in_flight_at_admission: entry.record.in_flight(),
-                probe: request.probe,
-                is_counted: false,
-                lease_low: false,
-            };
-            if !entry.limits.are_tracked() {
+            let mut ticket = entry.check(&request, now)?;
+            let limits = entry.limits;
+            if !limits.are_tracked() {
                 return Ok(ticket);
             }
-            ticket.lease_low = entry.count(&request, vm, now);
+            entry.count(&request, vm, &mut ticket);
             if store.swap(&entry.key, &format::encode(&entry.record), version) {
-                ticket.minute = entry.record.window.minute;
-                ticket.reserved = tokens;
-                ticket.is_counted = true;
-                let limits = entry.limits;
                 self.refresh_snapshot(index);
                 if limits.are_per_minute() {
-                    self.update_group(
-                        index,
-                        now,
-                        store,
-                        |window| limits.count_in_group(window, tokens),
-                        false,
-                    );
+                    let count = |window: &mut Window| limits.count_in_group(window, tokens);
+                    self.update_group(index, now, store, count, false);
                 }
                 return Ok(ticket);
             }
@@ -110,8 +124,8 @@ impl DeploymentStates {
         Err(Excluded::Contended)
     }
 
-    /// Settles the ticket of a request that has ended, and changes the record with it. `used` is the tokens that it used, where that
-    /// is known.
+    /// Settles the ticket of a request that has ended, and changes the record with it. `used` is
+    /// the tokens that it used, where that is known.
     pub fn settle(
         &mut self,
         index: usize,
@@ -124,25 +138,21 @@ impl DeploymentStates {
         let vm = self.heartbeats.own();
         let used = used.unwrap_or(ticket.reserved);
         let Some(limits) = self.entries.get(index).map(|entry| entry.limits) else { return };
-        let (mut was_busy, mut leaves_room) = (false, false);
+        let mut makes_room = false;
         self.update(index, now, store, |record| {
-            if ticket.is_counted {
-                was_busy = limits.max_parallel_requests.is_some_and(|most| record.in_flight() >= most);
-                record.dec_in_flight(vm);
-                record.window.correct(ticket.minute, ticket.reserved, used);
-            }
-            if ticket.probe {
-                record.latency.probed_until = UnixMillis::default();
-            }
+            let is_full = |most: u32| ticket.is_counted && record.in_flight() >= most;
+            let was_full = limits.max_parallel_requests.is_some_and(is_full);
             let before = (record.completions.expected(), record.cooldown);
+            ticket.settle(record, vm, used);
             change(record);
+            // Shorter expected answers reserve fewer tokens. When this deployment cools down,
+            // requests that are too large for the others may take a whole minute of one.
             let expects_less = record.completions.expected() < before.0;
-            leaves_room = limits.tpm.is_some() && (expects_less || record.cooldown != before.1);
+            let has_changed = expects_less || record.cooldown != before.1;
+            makes_room = was_full || (limits.tpm.is_some() && has_changed);
         });
         let corrects = ticket.is_counted && used != ticket.reserved && limits.tpm.is_some();
-        // Shorter expected answers reserve fewer tokens, and when this deployment cools down, requests that are too large for the others
-        // may take a whole minute of one.
-        let released = was_busy || leaves_room || (corrects && used < ticket.reserved);
+        let released = makes_room || (corrects && used < ticket.reserved);
         if corrects || (released && self.notes_releases(index)) {
             let correct = |window: &mut Window| {
                 if corrects {
@@ -153,7 +163,7 @@ impl DeploymentStates {
         }
     }
 
-    /// Settles a ticket as if its request had never been admitted: the request is sent again, and counts once.
+    /// Settles a ticket as if its request had not been admitted: it is sent again, and counts once.
     pub fn withdraw(&mut self, index: usize, ticket: &Ticket, now: Duration, store: &dyn Store) {
         if !ticket.is_counted && !ticket.probe {
             return;
@@ -172,7 +182,8 @@ impl DeploymentStates {
         group.is_some_and(|group| group.notes_releases())
     }
 
-    /// Changes the window of a deployment's group. `released` logs a release at the deployment, where releases are noted.
+    /// Changes the window of a deployment's group. `released` logs a release at the deployment,
+    /// where releases are noted.
     pub(super) fn update_group(
         &mut self,
         index: usize,

@@ -1,9 +1,10 @@
 //! What one worker knows about every deployment, and how it takes part in what all workers share.
 //!
-//! The records in the store are the truth. A worker has a copy of each as it last read it, which is good enough to select by. The
-//! selected deployment is re-read, and admits the request by the same compare-and-swap that counts it. So a selection makes
-//! the same few host calls for any size of the group, and no request is admitted by a stale copy. Copies are renewed in turn by
-//! selections and once a second. docs/decisions/shared-state.md has the rules.
+//! The records in the store are the truth. A worker has a copy of each as it last read it, which is
+//! good enough to select by. The selected deployment is re-read, and admits the request by the same
+//! compare-and-swap that counts it. So a selection makes the same few host calls for any size of
+//! the group, and no request is admitted by a stale copy. Copies are renewed in turn by selections
+//! and once a second. docs/decisions/shared-state.md has the rules.
 
 mod admission;
 mod refresh;
@@ -91,7 +92,7 @@ pub struct DeploymentStates {
 }
 
 impl DeploymentStates {
-    /// For one worker, whose VM has this number. `strategy` returns the strategy of a deployment's group.
+    /// For the worker whose VM has this number. `strategy` is that of a deployment's group.
     pub fn new(config: &Config, vm: u32, strategy: &dyn Fn(&Deployment) -> Strategy) -> Self {
         let mut groups: Vec<GroupLimits> = Vec::new();
         let mut by_name = HashMap::<Arc<str>, usize>::new();
@@ -123,7 +124,8 @@ impl DeploymentStates {
         }
     }
 
-    /// Before the first request: creates the records that do not exist, and reads the others, so that counts survive a reload.
+    /// Before the first request: creates the records that do not exist, and reads the others, so
+    /// that counts survive a reload.
     pub fn open(&mut self, store: &dyn Store) {
         self.groups.iter_mut().for_each(|group| group.open(store));
         for index in 0..self.entries.len() {
@@ -151,7 +153,8 @@ impl DeploymentStates {
         Some(version)
     }
 
-    /// Changes the record of a deployment atomically; `None` leaves it as it is, and is returned as well after too many lost races.
+    /// Changes the record of a deployment atomically; `None` leaves it as it is, and is returned as
+    /// well after too many lost races.
     pub fn change<T>(
         &mut self,
         index: usize,
@@ -214,7 +217,8 @@ impl DeploymentStates {
         group.is_none_or(GroupLimits::has_one_member)
     }
 
-    /// What remains of the limits of a deployment's group, by this worker's copy; with a store the copy is renewed before.
+    /// What remains of the limits of a deployment's group, by this worker's copy; with a store the
+    /// copy is renewed before.
     pub fn rate_limits(
         &mut self,
         index: usize,

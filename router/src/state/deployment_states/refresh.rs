@@ -1,4 +1,4 @@
-//! How a worker renews its copies: in turn with time and with selections, and where something was released.
+//! How a worker renews its copies: in turn, and where something was released.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::state::store::Store;
 const MAX_RENEWALS: usize = 256;
 
 impl DeploymentStates {
-    /// Begins to beat before the first request: from then on other workers count this one's requests, and this one drops the counts of
-    /// dead ones.
+    /// Begins to beat before the first request: from then on other workers count this one's
+    /// requests, and this one drops the counts of dead ones.
     pub fn start_heartbeat(&mut self, now: Duration, store: &dyn Store) {
         if !self.is_beating {
             self.is_beating = true;
@@ -42,8 +42,8 @@ impl DeploymentStates {
         }
     }
 
-    /// Renews in turn the copies that were not read since the last heartbeat. How many requests renew depends on the traffic; how
-    /// many this renews depends on time alone.
+    /// Renews in turn the copies that were not read since the last heartbeat. How many requests
+    /// renew depends on the traffic; how many this renews depends on time alone.
     fn renew_old_copies(&mut self, store: &dyn Store) {
         let before = std::mem::replace(&mut self.reads_at_heartbeat, self.reads);
         let mut remaining = if self.is_single_worker() { 0 } else { MAX_RENEWALS };
@@ -83,7 +83,8 @@ impl DeploymentStates {
         self.groups.get(group).map_or(0, |group| group.last_refresh)
     }
 
-    /// Renews the copies of a group's members where something was released since they were read. Says whether there were any.
+    /// Renews the copies of a group's members where something was released since they were read.
+    /// Says whether there were any.
     pub fn refresh_released(&mut self, group: usize, store: &dyn Store) -> bool {
         let reads = self.reads.saturating_add(1);
         self.reads = reads;

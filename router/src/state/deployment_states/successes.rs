@@ -1,4 +1,4 @@
-//! Successes, which are written with the next change of a record where they may stay pending until then.
+//! How successes are written to records.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::state::record::Record;
 use crate::state::store::Store;
 
 impl DeploymentStates {
-    /// Counts a success that changes nothing else. It is written with the next change or heartbeat, or at once where a decision may
-    /// depend on it.
+    /// Counts a success that changes nothing else. It is written with the next change or heartbeat,
+    /// or at once where a decision may depend on it.
     pub fn succeed(&mut self, index: usize, now: Duration, store: &dyn Store) {
         let Some(entry) = self.entries.get_mut(index) else { return };
         let outcomes = entry.record.outcomes;

@@ -15,8 +15,8 @@ pub fn check(store: &dyn Store, prefix: &str) -> Result<(), String> {
     keys_are_independent(store, &format!("{prefix}/many"))
 }
 
-/// Adds `times` to the number under a key. Several workers call it at the same time; [`number`] then shows whether the store has
-/// lost a write.
+/// Adds `times` to the number under a key. Several workers call it at the same time; [`number`]
+/// then shows whether the store has lost a write.
 ///
 /// # Errors
 /// What the store does wrong.

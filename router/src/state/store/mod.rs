@@ -1,7 +1,7 @@
 //! What the workers of one Envoy share: values under keys, each changed by compare-and-swap.
 //!
-//! Envoy's shared data is one store, `Memory` another, for tests and simulations; `contract.rs` says what all of them
-//! have in common.
+//! Envoy's shared data is one store; `Memory` is another one, for tests and simulations.
+//! `contract.rs` checks what all of them have to do.
 
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -19,20 +19,20 @@ pub trait Store {
     /// The value under a key with its version; `None` before the first write.
     fn get(&self, key: &str) -> Option<(Vec<u8>, Version)>;
 
-    /// Writes the value if it still has this version, and says whether it did. `None` stands for a key without a value: a worker
-    /// that starts late must not reset the counts of the others.
+    /// Writes the value if it still has this version, and says whether it did. `None` stands for a
+    /// key without a value: a worker that starts late must not reset the counts of the others.
     ///
-    /// Envoy writes a missing key at any version, and a present one only at its version or at 0. So Envoy's store passes a version
-    /// that no write will have for `None`, and not 0.
+    /// Envoy writes a missing key at any version, and a present one only at its version or at 0. So
+    /// Envoy's store passes a version that no write will have for `None`, and not 0.
     fn swap(&self, key: &str, value: &[u8], version: Option<Version>) -> bool;
 }
 
-/// After this many lost races in a row a change is given up. In each round of a race one worker wins, so with fewer workers than
-/// this no change is given up.
+/// After this many lost races in a row a change is given up. In each round of a race one worker
+/// wins, so with fewer workers than this no change is given up.
 pub const TRIES: usize = 256;
 
-/// Changes the value under a key atomically. `change` gets the current value, if there is one, and returns the new one with its
-/// result; with `None` the value stays as it is.
+/// Changes the value under a key atomically. `change` gets the current value, if there is one, and
+/// returns the new one with its result; with `None` the value stays as it is.
 pub fn change<T>(
     store: &dyn Store,
     key: &str,
@@ -48,7 +48,7 @@ pub fn change<T>(
     None
 }
 
-/// What a decision may look at beside the configuration.
+/// What a decision depends on beside the configuration and the request.
 pub struct Moment<'a> {
     /// Time since the Unix epoch.
     pub now: std::time::Duration,

@@ -1,18 +1,18 @@
-//! The little of Redis that the scripts use: texts, hashes and sorted sets that expire.
+//! The part of Redis that the scripts use: strings, hashes and sorted sets that expire.
 
 use std::collections::{BTreeMap, HashMap};
 
 /// What is stored under a key.
-enum Kept {
+enum Stored {
     Text(Vec<u8>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
     /// Scores by member.
     Sorted(BTreeMap<Vec<u8>, f64>),
 }
 
-/// What a command gives back.
+/// The reply to a command.
 pub enum Reply {
-    Nothing,
+    Nil,
     Integer(u64),
     Text(Vec<u8>),
     List(Vec<Vec<u8>>),
@@ -22,7 +22,7 @@ pub enum Reply {
 #[derive(Default)]
 pub struct Data {
     pub now: u64,
-    keys: HashMap<Vec<u8>, (Kept, Option<u64>)>,
+    keys: HashMap<Vec<u8>, (Stored, Option<u64>)>,
 }
 
 fn number(bytes: &[u8]) -> f64 {
@@ -34,7 +34,7 @@ fn number(bytes: &[u8]) -> f64 {
 }
 
 impl Data {
-    /// Does what one command says.
+    /// Runs one command.
     pub fn call(&mut self, words: &[Vec<u8>]) -> Reply {
         let name = std::str::from_utf8(&words[0]).expect("a command");
         if name == "TIME" {
@@ -50,12 +50,12 @@ impl Data {
         }
         match name {
             "GET" => match self.keys.get(key) {
-                Some((Kept::Text(text), _)) => Reply::Text(text.clone()),
-                _ => Reply::Nothing,
+                Some((Stored::Text(text), _)) => Reply::Text(text.clone()),
+                _ => Reply::Nil,
             },
             "SET" => {
                 let until = rest.get(2).map(|time| self.now + number(time) as u64);
-                self.keys.insert(key.clone(), (Kept::Text(rest[0].clone()), until));
+                self.keys.insert(key.clone(), (Stored::Text(rest[0].clone()), until));
                 Reply::Text(b"OK".to_vec())
             }
             "PEXPIRE" => {
@@ -71,21 +71,21 @@ impl Data {
     }
 
     fn hash(&mut self, key: &[u8]) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
-        let kept = self.keys.entry(key.to_vec()).or_insert((Kept::Hash(BTreeMap::new()), None));
-        let Kept::Hash(hash) = &mut kept.0 else { panic!("{key:?} is no hash") };
+        let stored = self.keys.entry(key.to_vec()).or_insert((Stored::Hash(BTreeMap::new()), None));
+        let Stored::Hash(hash) = &mut stored.0 else { panic!("{key:?} is no hash") };
         hash
     }
 
     fn sorted(&mut self, key: &[u8]) -> &mut BTreeMap<Vec<u8>, f64> {
-        let kept = self.keys.entry(key.to_vec()).or_insert((Kept::Sorted(BTreeMap::new()), None));
-        let Kept::Sorted(set) = &mut kept.0 else { panic!("{key:?} is no sorted set") };
+        let stored = self.keys.entry(key.to_vec()).or_insert((Stored::Sorted(BTreeMap::new()), None));
+        let Stored::Sorted(set) = &mut stored.0 else { panic!("{key:?} is no sorted set") };
         set
     }
 }
 
 fn hash(name: &str, hash: &mut BTreeMap<Vec<u8>, Vec<u8>>, rest: &[Vec<u8>]) -> Reply {
     match name {
-        "HGET" => hash.get(&rest[0]).map_or(Reply::Nothing, |value| Reply::Text(value.clone())),
+        "HGET" => hash.get(&rest[0]).map_or(Reply::Nil, |value| Reply::Text(value.clone())),
         "HEXISTS" => Reply::Integer(hash.contains_key(&rest[0]).into()),
         "HDEL" => Reply::Integer(hash.remove(&rest[0]).is_some().into()),
         "HKEYS" => Reply::List(hash.keys().cloned().collect()),

@@ -1,4 +1,5 @@
-//! One instance: the product's router over a store of its own, and what the filter does around it with calls to Redis.
+//! One instance: the product's router over a store of its own, with the filter's handling of calls
+//! to Redis.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -13,8 +14,9 @@ use llm_balancer_router::{Arrival, Call, ResponseSummary, Router, Step, StreamEn
 use llm_balancer_router::{Attempt, RetryState};
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
-/// How soon the filter looks again: for requests that others may give something back to, and for leases that may be idle.
-const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(20));
+/// The filter's ticks: while requests wait for other instances to return something, and while
+/// leases may be idle.
+const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(20));
 
 /// A request, and the tokens that it needs at each deployment that may serve it.
 type Waiting = (usize, Vec<(usize, u64)>);
@@ -24,7 +26,7 @@ struct Pending {
     waiting: Vec<usize>,
 }
 
-/// What came of the last event.
+/// What follows from the last event.
 #[derive(Default)]
 pub struct Outbox {
     /// Calls to Redis, by number.
@@ -71,7 +73,7 @@ impl Instance {
         }
     }
 
-    /// It was served.
+    /// A request has ended.
     pub fn serve(&mut self, attempt: Attempt, now: Duration) {
         let ended =
             ResponseSummary { status: 200, first_byte: Some(now), usage: None, end: StreamEnd::Complete };
@@ -79,8 +81,8 @@ impl Instance {
         drop(self.router.on_response_end(attempt, ended, &moment));
     }
 
-    /// Redis has answered a call.
-    pub fn answered(&mut self, call: u64, answer: &[u8], now: Duration) {
+    /// Redis has replied to a call.
+    pub fn on_reply(&mut self, call: u64, reply: &[u8], now: Duration) {
         let Some(Pending { call, waiting }) = self.pending.remove(&call) else { return };
         for index in call.leases() {
             if !self.held.contains(&index) {
@@ -88,8 +90,8 @@ impl Instance {
             }
         }
         let moment = Moment { now, random: &mut self.random, store: &self.store };
-        let result = self.router.apply_reply(&call, Some(answer), false, &moment);
-        assert!(!result.needs_resync, "Redis has forgotten nothing");
+        let result = self.router.apply_reply(&call, Some(reply), false, &moment);
+        assert!(!result.needs_resync, "Redis has lost nothing");
         let mut again = Vec::new();
         for request in waiting {
             let retry_state = self.retry_states.remove(&request);
@@ -104,15 +106,15 @@ impl Instance {
         }
     }
 
-    /// How soon it wants to look again.
-    pub fn is_due_within(&self) -> Option<Duration> {
+    /// When the next tick is due.
+    pub fn tick_due_within(&self) -> Option<Duration> {
         match self.parked.is_empty() {
-            false => Some(LOOK.0),
-            true => (!self.held.is_empty()).then_some(LOOK.1),
+            false => Some(TICK.0),
+            true => (!self.held.is_empty()).then_some(TICK.1),
         }
     }
 
-    /// It looks again.
+    /// Looks for requests that wait, and for leases to return.
     pub fn tick(&mut self, now: Duration) {
         let parked = std::mem::take(&mut self.parked);
         if !parked.is_empty() {
@@ -126,7 +128,7 @@ impl Instance {
     }
 
     /// Once a second.
-    pub fn beat(&mut self, now: Duration) {
+    pub fn heartbeat(&mut self, now: Duration) {
         self.router.beat(now, &self.store);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
         let calls = self.router.fleet().expect("it has Redis").exchange(&mut moment);

@@ -1,15 +1,16 @@
-//! Many instances that share limits through one Redis: how exactly, and how often they ask it.
+//! Many instances that share limits through one Redis: how exactly, and at how many calls.
 //!
-//! `make simulate` prints the tables and fails where the limit is missed. Time is simulated and chance is seeded, so the
-//! same code prints the same tables anywhere. The instances are the product's own routers, what they send is what the filter
-//! sends, and the scripts run as they stand, in the Lua that Redis has; only Redis' data structures are simulated.
+//! `make simulate` prints the tables and fails where the limit is missed. Time is simulated and
+//! chance is seeded, so the same code prints the same tables anywhere. The instances are the
+//! product's own routers, they send what the filter sends, and the scripts run unchanged in the Lua
+//! that Redis has. Only Redis' data structures are simulated.
 
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a simulation that goes wrong had better stop"
+    reason = "a simulation that goes wrong stops"
 )]
 
 #[cfg(not(target_family = "wasm"))]
@@ -28,6 +29,6 @@ fn main() -> std::process::ExitCode {
     tables::print()
 }
 
-/// There is no Lua here.
+/// There is no Lua for WebAssembly.
 #[cfg(target_family = "wasm")]
 fn main() {}

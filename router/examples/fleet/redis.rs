@@ -1,29 +1,29 @@
-//! A Redis in simulated time: it takes the pipelines that the router writes, and runs the scripts in them, word for word.
+//! A Redis in simulated time, which runs the pipelines that the router writes with their scripts.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use llm_balancer_router::testing::resp::{self, Value as Reading};
+use llm_balancer_router::testing::resp::{self, Value as RespValue};
 use mlua::{Function, Lua, Table, Value, Variadic};
 
 use crate::data::{Data, Reply};
 
-/// What Redis was asked.
+/// How much Redis has done.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked {
+pub struct Load {
     /// Each is a connection of its own.
     pub pipelines: u64,
-    /// Scripts in them, by what they are about.
+    /// Scripts in them, by kind.
     pub leases: u64,
     pub exchanges: u64,
     pub presences: u64,
-    /// Commands that Redis carried out, those within the scripts included.
+    /// Commands, those within the scripts included.
     pub commands: u64,
 }
 
-impl Asked {
-    /// What has been added since.
+impl Load {
+    /// The growth since then.
     pub fn since(self, before: Self) -> Self {
         Self {
             pipelines: self.pipelines - before.pipelines,
@@ -40,7 +40,7 @@ pub struct Redis {
     scripts: HashMap<Vec<u8>, Function>,
     data: Rc<RefCell<Data>>,
     inner: Rc<RefCell<u64>>,
-    asked: Asked,
+    load: Load,
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -57,11 +57,11 @@ impl Redis {
     pub fn new() -> Self {
         let (lua, data, inner) = (Lua::new(), Rc::<RefCell<Data>>::default(), Rc::<RefCell<u64>>::default());
         let (kept, count) = (Rc::clone(&data), Rc::clone(&inner));
-        let call = lua.create_function(move |lua, words: Variadic<Value>| {
+        let call = lua.create_function(move |lua, arguments: Variadic<Value>| {
             *count.borrow_mut() += 1;
-            let words: Vec<Vec<u8>> = words.iter().map(bytes).collect();
-            Ok(match kept.borrow_mut().call(&words) {
-                Reply::Nothing => Value::Boolean(false),
+            let arguments: Vec<Vec<u8>> = arguments.iter().map(bytes).collect();
+            Ok(match kept.borrow_mut().call(&arguments) {
+                Reply::Nil => Value::Boolean(false),
                 Reply::Integer(number) => Value::Number(number as f64),
                 Reply::Text(text) => Value::String(lua.create_string(text)?),
                 Reply::List(items) => {
@@ -73,25 +73,25 @@ impl Redis {
         let redis = lua.create_table().expect("Lua");
         redis.set("call", call.expect("Lua")).expect("Lua");
         lua.globals().set("redis", redis).expect("Lua");
-        Self { lua, scripts: HashMap::new(), data, inner, asked: Asked::default() }
+        Self { lua, scripts: HashMap::new(), data, inner, load: Load::default() }
     }
 
-    /// What it was asked so far.
-    pub fn asked(&self) -> Asked {
-        Asked { commands: self.asked.commands + *self.inner.borrow(), ..self.asked }
+    /// How much it has done so far.
+    pub fn load(&self) -> Load {
+        Load { commands: self.load.commands + *self.inner.borrow(), ..self.load }
     }
 
-    /// Answers a pipeline at this time, in milliseconds since the Unix epoch.
-    pub fn answer(&mut self, mut pipeline: &[u8], now: u64) -> Vec<u8> {
+    /// The reply to a pipeline at this time, in milliseconds since the Unix epoch.
+    pub fn reply(&mut self, mut pipeline: &[u8], now: u64) -> Vec<u8> {
         self.data.borrow_mut().now = now;
-        self.asked.pipelines += 1;
+        self.load.pipelines += 1;
         let mut out = Vec::new();
         while !pipeline.is_empty() {
-            let (words, rest) = command(pipeline);
+            let (arguments, rest) = command(pipeline);
             pipeline = rest;
-            self.asked.commands += 1;
-            match words[0].as_slice() {
-                b"EVAL" => self.eval(&words[1..], &mut out),
+            self.load.commands += 1;
+            match arguments[0].as_slice() {
+                b"EVAL" => self.eval(&arguments[1..], &mut out),
                 b"QUIT" => out.extend_from_slice(b"+OK\r\n"),
                 other => panic!("{} is not simulated", String::from_utf8_lossy(other)),
             }
@@ -103,24 +103,24 @@ impl Redis {
         let count: usize = String::from_utf8_lossy(&words[1]).parse().expect("the number of keys");
         let (keys, arguments) = words[2..].split_at(count);
         let kind = match (keys[0].as_slice(), count) {
-            (key, _) if key.ends_with(b":instances") => &mut self.asked.presences,
-            (key, _) if key.ends_with(b":fleet") => &mut self.asked.exchanges,
-            _ => &mut self.asked.leases,
+            (key, _) if key.ends_with(b":instances") => &mut self.load.presences,
+            (key, _) if key.ends_with(b":fleet") => &mut self.load.exchanges,
+            _ => &mut self.load.leases,
         };
         *kind += 1;
-        let strings = |words: &[Vec<u8>]| -> mlua::Result<Table> {
-            let strings = words.iter().map(|word| self.lua.create_string(word));
+        let strings = |arguments: &[Vec<u8>]| -> mlua::Result<Table> {
+            let strings = arguments.iter().map(|argument| self.lua.create_string(argument));
             self.lua.create_sequence_from(strings.collect::<mlua::Result<Vec<_>>>()?)
         };
         self.lua.globals().set("KEYS", strings(keys).expect("Lua")).expect("Lua");
         self.lua.globals().set("ARGV", strings(arguments).expect("Lua")).expect("Lua");
-        let load = || self.lua.load(words[0].as_slice()).into_function().expect("a script");
-        let script = self.scripts.entry(words[0].clone()).or_insert_with(load);
-        let answer: Vec<Value> = script.call(()).expect("a script that runs");
-        out.extend_from_slice(format!("*{}\r\n", answer.len()).as_bytes());
-        for item in &answer {
+        let compile = || self.lua.load(words[0].as_slice()).into_function().expect("a script");
+        let script = self.scripts.entry(words[0].clone()).or_insert_with(compile);
+        let reply: Vec<Value> = script.call(()).expect("a script that runs");
+        out.extend_from_slice(format!("*{}\r\n", reply.len()).as_bytes());
+        for item in &reply {
             match item {
-                // Redis cuts numbers off behind the point.
+                // Redis truncates numbers to integers.
                 Value::Integer(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
                 Value::Number(number) => out.extend_from_slice(format!(":{}\r\n", *number as i64).as_bytes()),
                 text => {
@@ -134,14 +134,14 @@ impl Redis {
     }
 }
 
-/// The first command of a pipeline, and the rest. A command has the form of a reply.
+/// The first command of a pipeline, and the rest. A command has the format of a reply.
 fn command(pipeline: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
     let next = memchr::memmem::find(&pipeline[1..], b"\r\n*").map_or(pipeline.len(), |at| at + 3);
-    let (words, rest) = pipeline.split_at(next);
-    let readings = resp::replies(words, 1).expect("a command");
-    let word = |reading: &Reading| match reading {
-        Reading::Bulk(word) => word.clone(),
-        other => panic!("{other:?} is no word of a command"),
+    let (arguments, rest) = pipeline.split_at(next);
+    let values = resp::replies(arguments, 1).expect("a command");
+    let argument = |value: &RespValue| match value {
+        RespValue::Bulk(argument) => argument.clone(),
+        other => panic!("{other:?} is no argument of a command"),
     };
-    (readings[0].items().expect("a list").iter().map(word).collect(), rest)
+    (values[0].items().expect("a list").iter().map(argument).collect(), rest)
 }

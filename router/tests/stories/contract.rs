@@ -29,12 +29,12 @@ fn nothing_is_lost_between_threads() {
 /// A store with one fault.
 #[derive(Default)]
 struct Faulty {
-    fault: AttemptError,
+    fault: StoreFault,
     values: RefCell<HashMap<String, (Vec<u8>, Version)>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum AttemptError {
+enum StoreFault {
     #[default]
     CreatesAnyway,
     IgnoresVersions,
@@ -52,14 +52,13 @@ impl Store for Faulty {
         let mut values = self.values.borrow_mut();
         let now = values.get(self.key(key)).map(|(_, version)| *version);
         let may_write = match self.fault {
-            AttemptError::CreatesAnyway => version.is_none() || version == now,
-            AttemptError::IgnoresVersions => version.is_some() || now.is_none(),
+            StoreFault::CreatesAnyway => version.is_none() || version == now,
+            StoreFault::IgnoresVersions => version.is_some() || now.is_none(),
             _ => version == now,
         };
-        let next =
-            now.map_or(1, |now| if self.fault == AttemptError::KeepsTheVersion { now } else { now + 1 });
+        let next = now.map_or(1, |now| if self.fault == StoreFault::KeepsTheVersion { now } else { now + 1 });
         let end = match self.fault {
-            AttemptError::CutsAtZero => value.iter().position(|byte| *byte == 0),
+            StoreFault::CutsAtZero => value.iter().position(|byte| *byte == 0),
             _ => None,
         };
         if may_write {
@@ -71,18 +70,18 @@ impl Store for Faulty {
 
 impl Faulty {
     fn key<'k>(&self, key: &'k str) -> &'k str {
-        if self.fault == AttemptError::SharesLongKeys { &key[..key.len().min(8)] } else { key }
+        if self.fault == StoreFault::SharesLongKeys { &key[..key.len().min(8)] } else { key }
     }
 }
 
 #[story(unsupported = test)]
 fn the_contract_finds_the_fault_of_a_store() {
     for (fault, finding) in [
-        (AttemptError::CreatesAnyway, "was created a second time"),
-        (AttemptError::IgnoresVersions, "a write over a version that was replaced succeeded"),
-        (AttemptError::KeepsTheVersion, "a write over a version that was replaced succeeded"),
-        (AttemptError::CutsAtZero, "was written, and"),
-        (AttemptError::SharesLongKeys, "a first write failed"),
+        (StoreFault::CreatesAnyway, "was created a second time"),
+        (StoreFault::IgnoresVersions, "a write over a version that was replaced succeeded"),
+        (StoreFault::KeepsTheVersion, "a write over a version that was replaced succeeded"),
+        (StoreFault::CutsAtZero, "was written, and"),
+        (StoreFault::SharesLongKeys, "a first write failed"),
     ] {
         let found = contract::check(&Faulty { fault, ..Faulty::default() }, "contract").unwrap_err();
         assert!(found.contains(finding), "{fault:?}: {found}");

@@ -4,10 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use llm_balancer_config::{Config, Severity, names, read};
-use llm_balancer_router::Membership;
-use llm_balancer_router::Moment;
-use llm_balancer_router::Router;
-use llm_balancer_router::SplitMix;
+use llm_balancer_router::{Membership, Moment, Router, SplitMix};
 use proxy_wasm::types::BufferType;
 
 use crate::http_stream::StreamHandle;

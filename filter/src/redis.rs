@@ -9,10 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, names};
-use llm_balancer_router::Membership;
-use llm_balancer_router::Shortfall;
-use llm_balancer_router::{Call, CallResult, RedisTransition};
-use llm_balancer_router::{Change, series};
+use llm_balancer_router::{Call, CallResult, Change, Membership, RedisTransition, Shortfall, series};
 use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
 use proxy_wasm::types::{BufferType, MapType};
 

@@ -3,11 +3,8 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::Attempt;
-use llm_balancer_router::UsageScanner;
 use llm_balancer_router::response_check::{BodyFormat, CheckResult, HeldResponse, check, has_error_event};
-use llm_balancer_router::{Filtered, UsageEventFilter};
-use llm_balancer_router::{ResponseSummary, StreamEnd};
+use llm_balancer_router::{Attempt, Filtered, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner};
 use proxy_wasm::types::{BufferType, MapType};
 
 use crate::hostcalls;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::ids;
-use super::item;
 use super::raw::{FileDefaults, Item, SkippedDeployment};
+use super::{ids, item};
 use crate::config::Deployment;
 use crate::diagnostics::{Path, Place};
 use crate::values::{Reader, Section};

@@ -5,10 +5,9 @@
 use super::base_url::BaseUrl;
 use super::context::{Credentials, ResolveContext, ResolveError, Unsupported};
 use super::endpoint_parts::EndpointParts;
-use super::formats;
 use super::infer::infer_provider;
-use super::lookup;
 use super::provider::{Protocol, Provider};
+use super::{formats, lookup};
 use crate::config::{Credential, Endpoint, Tls};
 use crate::diagnostics::Suggestions;
 use crate::values::{Reader, Section};

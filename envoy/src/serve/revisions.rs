@@ -121,13 +121,12 @@ fn merged(all: &[Resources], of: ResourceType) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
-    use std::thread;
+    use std::{fs, thread};
 
     use serde_json::{Value, json};
 

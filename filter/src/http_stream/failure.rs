@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::AccessLogEntry;
-use llm_balancer_router::Failure;
 use llm_balancer_router::response_check::FalseSuccess;
-use llm_balancer_router::retry_after;
 use llm_balancer_router::stream::{Event, Settled};
-use llm_balancer_router::{ErrorResponse, Verdict};
+use llm_balancer_router::{AccessLogEntry, ErrorResponse, Failure, Verdict, retry_after};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;

@@ -10,14 +10,10 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use llm_balancer_config::names;
-use llm_balancer_router::AccessLogEntry;
-use llm_balancer_router::ErrorResponse;
-use llm_balancer_router::Failure;
-use llm_balancer_router::Headers;
-use llm_balancer_router::Reply;
-use llm_balancer_router::Request;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
-use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{
+    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Reply, Request, RetryState,
+};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
@@ -95,7 +91,7 @@ impl HttpContext for HttpStream {
 }
 
 /// A way to a stream for those who call it from outside of its own callbacks.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct StreamHandle {
     context: u32,
     stream: Weak<RefCell<Stream>>,
@@ -130,6 +126,7 @@ impl StreamHandle {
 
 /// What the filter knows about an attempt. Which fields are set depends on the phase; what is
 /// missing ends in [`Event::StateMissing`].
+#[derive(Default)]
 struct Stream {
     this: StreamHandle,
     filter: Option<Rc<Filter>>,
@@ -168,31 +165,7 @@ struct Stream {
 
 impl Stream {
     fn new(this: StreamHandle, filter: Option<Rc<Filter>>) -> Self {
-        Self {
-            this,
-            filter,
-            phase: Phase::New,
-            request_headers: Headers::default(),
-            request: None,
-            retry_state: None,
-            shortfall: Vec::new(),
-            probe: None,
-            attempt: None,
-            status: 0,
-            scan: None,
-            chunk: None,
-            chunk_size: 0,
-            complete: false,
-            failure: None,
-            error: None,
-            error_headers: Vec::new(),
-            next_attempt: None,
-            retry_wait: Duration::ZERO,
-            reply: None,
-            entry: None,
-            chunks: None,
-            timed_out: false,
-        }
+        Self { this, filter, ..Self::default() }
     }
 
     /// Moves the state machine, and does what it says.

@@ -1,12 +1,10 @@
 //! The request: its headers, its body, the deployment that gets it, and answers without one.
 
 use llm_balancer_config::names;
-use llm_balancer_router::AccessLogEntry;
-use llm_balancer_router::Outcome;
-use llm_balancer_router::RetryState;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
-use llm_balancer_router::{Arrival, NeedsLease, Sending, Step};
-use llm_balancer_router::{Refusal, Reply};
+use llm_balancer_router::{
+    AccessLogEntry, Arrival, NeedsLease, Outcome, Refusal, Reply, RetryState, Sending, Step,
+};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;

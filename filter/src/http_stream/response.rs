@@ -1,9 +1,7 @@
 //! The answer: held until its first bytes show that it is one, then scanned on its way.
 
-use llm_balancer_router::Failure;
-use llm_balancer_router::StreamEnd;
-use llm_balancer_router::response_check;
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
+use llm_balancer_router::{Failure, StreamEnd, response_check};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;

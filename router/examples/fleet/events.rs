@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::Attempt;
-use llm_balancer_router::{Random, SplitMix};
+use llm_balancer_router::{Attempt, Random, SplitMix};
 
 use crate::instance::Instance;
 use crate::redis::{Load, Redis};

@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::Headers;
-use llm_balancer_router::Moment;
-use llm_balancer_router::Shortfall;
-use llm_balancer_router::SplitMix;
 use llm_balancer_router::testing::Memory;
-use llm_balancer_router::{Arrival, Call, ResponseSummary, Router, Step, StreamEnd};
-use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{
+    Arrival, Attempt, Call, Headers, Moment, ResponseSummary, RetryState, Router, Shortfall, SplitMix, Step,
+    StreamEnd,
+};
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
 /// The filter's ticks: while requests wait for other instances to return something, and while

@@ -5,14 +5,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::Failure;
-use llm_balancer_router::Headers;
-use llm_balancer_router::Moment;
-use llm_balancer_router::Usage;
 use llm_balancer_router::testing::Memory;
-use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, Verdict};
-use llm_balancer_router::{Attempt, RetryState};
-use llm_balancer_router::{Random, SplitMix};
+use llm_balancer_router::{
+    Arrival, Attempt, ErrorResponse, Failure, Headers, Moment, Random, ResponseSummary, RetryState, Router,
+    SplitMix, Step, Usage, Verdict,
+};
 
 use crate::events::{Balancer, Error, TIMEOUT};
 use crate::traffic::{Micros, SECOND};

@@ -2,8 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::fleet::resp;
-use crate::fleet::{FleetSettings, Redis};
+use crate::fleet::{FleetSettings, Redis, resp};
 use crate::state::membership::Membership;
 use crate::state::time::Minute;
 

@@ -9,8 +9,7 @@ use crate::models::pool::Pool;
 use crate::request::token_estimate::TokenEstimate;
 use crate::select::shortlists::Shortlists;
 use crate::state::deployment_states::{DeploymentStates, Ticket};
-use crate::state::eligibility::AdmissionRequest;
-use crate::state::eligibility::Excluded;
+use crate::state::eligibility::{AdmissionRequest, Excluded};
 use crate::state::quota::QuotaMode;
 use crate::state::store::Moment;
 

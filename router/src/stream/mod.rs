@@ -65,9 +65,10 @@ pub use event::{Arrived, Checked, Due, Event, Selected, Settled, Status};
 pub const ERROR_BODY: usize = 64 * 1024;
 
 /// How far an attempt has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// No headers yet.
+    #[default]
     New,
     /// The request's headers are held until its body is complete.
     AwaitBody,

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::Attempt;
-use llm_balancer_router::{Random, SplitMix};
+use llm_balancer_router::{Attempt, Random, SplitMix};
 
 use crate::common::{World, group};
 

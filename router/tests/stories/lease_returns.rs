@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::SplitMix;
-use llm_balancer_router::testing::Lease;
-use llm_balancer_router::testing::Record;
-use llm_balancer_router::testing::Window;
-use llm_balancer_router::testing::{Minute, UnixMillis};
-use llm_balancer_router::{Moment, Store};
+use llm_balancer_router::testing::{Lease, Minute, Record, UnixMillis, Window};
+use llm_balancer_router::{Moment, SplitMix, Store};
 
 use crate::common::{NOON, World, group};
 

@@ -1,10 +1,7 @@
 //! Stories of the state that workers share: it outlives them, and no value in it stops a request.
 
 use crate::common::{Answer, CHAT, World, group};
-use llm_balancer_router::Failure;
-use llm_balancer_router::SplitMix;
-use llm_balancer_router::{Arrival, ErrorResponse, Step, Verdict};
-use llm_balancer_router::{Moment, Store};
+use llm_balancer_router::{Arrival, ErrorResponse, Failure, Moment, SplitMix, Step, Store, Verdict};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 fn served(world: &mut World, requests: u32) -> usize {

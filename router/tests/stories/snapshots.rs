@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use crate::common::{World, group};
-use llm_balancer_router::Attempt;
-use llm_balancer_router::{Random, SplitMix};
+use llm_balancer_router::{Attempt, Random, SplitMix};
 
 const STRATEGIES: [&str; 3] = ["least-busy", "usage-based-routing", "latency-based-routing"];
 

@@ -1,8 +1,7 @@
 //! The usage that is read of a response, and the bytes that pass to the client, do not depend on
 //! where its chunks are cut.
 
-use llm_balancer_router::{Filtered, UsageEventFilter};
-use llm_balancer_router::{Usage, UsageScanner};
+use llm_balancer_router::{Filtered, Usage, UsageEventFilter, UsageScanner};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -4,14 +4,10 @@
 use std::time::Duration;
 
 use llm_balancer_config::max_edge_retries;
-use llm_balancer_router::AccessLogEntry;
-use llm_balancer_router::Failure;
-use llm_balancer_router::Headers;
-use llm_balancer_router::Moment;
-use llm_balancer_router::Request;
-use llm_balancer_router::Usage;
-use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Sending, Step, StreamEnd, Verdict};
-use llm_balancer_router::{Attempt, RetryState};
+use llm_balancer_router::{
+    AccessLogEntry, Arrival, Attempt, ErrorResponse, Failure, Headers, Moment, Request, ResponseSummary,
+    RetryState, Sending, Step, StreamEnd, Usage, Verdict,
+};
 
 use super::{Answer, ClientResponse, Sent, World};
 

@@ -9,14 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::Attempt;
-use llm_balancer_router::Change;
-use llm_balancer_router::Reply;
-use llm_balancer_router::SplitMix;
-use llm_balancer_router::Usage;
 use llm_balancer_router::testing::Record;
-use llm_balancer_router::{Arrival, ResponseSummary, Router, Step, StreamEnd};
-use llm_balancer_router::{Moment, Store};
+use llm_balancer_router::{
+    Arrival, Attempt, Change, Moment, Reply, ResponseSummary, Router, SplitMix, Step, Store, StreamEnd, Usage,
+};
 
 pub use response::{Answer, ClientResponse, Sent};
 pub use store::CountingStore;

@@ -1,7 +1,6 @@
 //! What providers answer and clients get.
 
-use llm_balancer_router::Headers;
-use llm_balancer_router::Reply;
+use llm_balancer_router::{Headers, Reply};
 
 /// The answer of a provider to one attempt.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_router::Attempt;
-use llm_balancer_router::Reply;
+use llm_balancer_router::{Attempt, Reply};
 
 use super::simulation::{Simulation, Worker};
 

@@ -3,15 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use llm_balancer_router::Failure;
-use llm_balancer_router::Reply;
-use llm_balancer_router::SplitMix;
-use llm_balancer_router::Usage;
-use llm_balancer_router::testing::Memory;
-use llm_balancer_router::testing::Record;
-use llm_balancer_router::{Arrival, ErrorResponse, ResponseSummary, Router, Step, StreamEnd, Verdict};
-use llm_balancer_router::{Attempt, RetryState};
-use llm_balancer_router::{Moment, Store, Version};
+use llm_balancer_router::testing::{Memory, Record};
+use llm_balancer_router::{
+    Arrival, Attempt, ErrorResponse, Failure, Moment, Reply, ResponseSummary, RetryState, Router, SplitMix,
+    Step, Store, StreamEnd, Usage, Verdict, Version,
+};
 
 use super::audit::Books;
 use super::setting::Setting;

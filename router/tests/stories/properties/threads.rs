@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_router::SplitMix;
-use llm_balancer_router::testing::Memory;
-use llm_balancer_router::testing::Record;
-use llm_balancer_router::{Arrival, ResponseSummary, Router, Step};
-use llm_balancer_router::{Moment, Store};
+use llm_balancer_router::testing::{Memory, Record};
+use llm_balancer_router::{Arrival, Moment, ResponseSummary, Router, SplitMix, Step, Store};
 
 use super::setting::{Limits, Setting};
 use crate::common::{CHAT, NOON};

@@ -233,9 +233,9 @@ async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
             Answer::pieces([&event[..3], &event[3..20], &event[20..]]).every(Duration::from_millis(20)),
             event.as_bytes(),
         ),
-        ("gzip that nobody asked for", Answer::bytes(gzip).header("content-encoding", "gzip"), gzip),
+        ("gzip that was not requested", Answer::bytes(gzip).header("content-encoding", "gzip"), gzip),
         (
-            "brotli that nobody asked for",
+            "brotli that was not requested",
             Answer::bytes(b"\x8b\x01\x80hi\x03").header("content-encoding", "br"),
             b"\x8b\x01\x80hi\x03",
         ),

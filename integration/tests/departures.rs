@@ -42,7 +42,7 @@ async fn a_client_that_goes_while_the_provider_thinks_lets_the_provider_go() {
         drop(socket);
         assert!(
             eventually(async || world.provider.abandoned() == before + 1).await,
-            "the provider still works for nobody"
+            "the provider still works after its client has disconnected"
         );
         world.provider.forget();
     }
@@ -62,7 +62,7 @@ async fn a_client_that_goes_in_the_middle_of_a_stream_lets_the_provider_go() {
     drop(socket);
     assert!(
         eventually(async || world.provider.abandoned() == 1).await,
-        "the provider still streams to nobody"
+        "the provider still streams after its client has disconnected"
     );
     world.assert_well("gpt").await;
 }
@@ -78,7 +78,7 @@ async fn an_http2_client_that_drops_one_stream_keeps_its_others() {
     drop(dropped);
     assert!(
         eventually(async || world.provider.abandoned() == 1).await,
-        "the provider still streams to nobody"
+        "the provider still streams after its client has disconnected"
     );
     assert!(kept.next().await.is_some());
     drop((kept, client));
@@ -97,7 +97,7 @@ async fn a_client_that_goes_between_attempts_ends_the_attempts() {
     sleep(Duration::from_millis(200)).await;
     drop(socket);
     sleep(Duration::from_secs(3)).await;
-    assert_eq!(world.provider.count(), 1, "an attempt for nobody");
+    assert_eq!(world.provider.count(), 1, "an attempt without a client");
     world.assert_well("gpt").await;
 }
 
@@ -140,7 +140,8 @@ async fn a_client_that_reads_slowly_gets_everything() {
     assert_eq!((bytes, events.broken), (64 * 64 * 1024, false));
 }
 
-/// The SDK drops an answer to a call whose stream is gone; answers to unknown calls would end the VM.
+/// The SDK drops an answer to a call whose stream is gone; answers to unknown calls would end the
+/// VM.
 #[tokio::test]
 async fn a_client_that_goes_while_deployments_are_probed_leaves_nothing() {
     let mut world = World::group(&["paris", "virginia"], "").await;

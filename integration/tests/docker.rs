@@ -145,7 +145,10 @@ async fn containers_without_rights_serve_from_a_file_system_that_they_cannot_wri
     }
     let instance = INSTANCES[0];
     assert!(containers.run_in(instance, &["llm-balancer", "health"]), "it says that it is not well");
-    assert!(!containers.run_in(instance, &["llm-balancer", "health", "--port", "1"]), "nobody is well there");
+    assert!(
+        !containers.run_in(instance, &["llm-balancer", "health", "--port", "1"]),
+        "a port without a server is healthy"
+    );
     assert!(!containers.run_in(instance, &["sh", "-c", "true"]), "it has a shell");
     let took = containers.stop(instance).await;
     println!("stopped after {took:?}");

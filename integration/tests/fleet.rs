@@ -195,7 +195,7 @@ async fn least_busy_knows_what_is_in_flight_elsewhere() {
     println!("least-busy: {idle} of 30 went to the idle one");
     // Each worker looks again at a deployment that it has picked, and thus may be mistaken once
     // about each.
-    assert!(idle >= 26, "{idle} of 30 went to the one that nobody is busy with");
+    assert!(idle >= 26, "{idle} of 30 went to the idle deployment");
     assert!(long.join_all().await.iter().all(|reply| reply.status == 200));
 }
 

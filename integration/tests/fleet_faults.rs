@@ -53,7 +53,7 @@ static TURNS: Semaphore = Semaphore::const_new(3);
 
 /// Two instances that know each other, and a minute with room.
 async fn two(ports: [u16; 2], settings: &str) -> Two {
-    let turn = TURNS.acquire().await.expect("nobody closes it");
+    let turn = TURNS.acquire().await.expect("it is never closed");
     let fleet = Fleet::start(&config(settings), 2, &ports).await;
     fleet.acquaint().await;
     minute::with_room_for(STORY).await;

@@ -20,7 +20,7 @@ async fn world(items: &[(&str, &str, &str)], router_settings: &str) -> World {
 async fn served(world: &World, model: &str) -> (String, String) {
     let reply = world.chat(model).await;
     assert_eq!(reply.status, 200, "{model}: {}", reply.text());
-    let last = world.provider.received().pop().expect("somebody was asked");
+    let last = world.provider.received().pop().expect("a provider was called");
     assert_eq!(last.name, reply.served_by());
     (last.name.clone(), last.model())
 }

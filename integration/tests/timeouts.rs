@@ -112,7 +112,7 @@ router_settings: {disable_cooldowns: true}
         assert_eq!((events.status, events.header("x-litellm-model-id").is_some()), (200, true));
         assert!(events.rest().await.contains("from virginia"), "{answer:?}");
     }
-    assert!(world.provider.abandoned() >= 8, "answers that nobody waits for any more are let go");
+    assert!(world.provider.abandoned() >= 8, "the connections of answers that timed out are closed");
 }
 
 #[tokio::test]

@@ -43,6 +43,6 @@ impl Front {
                 Err(error) => return Err(format!("from instance {instance}: {error:?}")),
             }
         }
-        Err(format!("nobody can be reached: {refusals:?}"))
+        Err(format!("no instance can be reached: {refusals:?}"))
     }
 }

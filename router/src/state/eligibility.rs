@@ -63,7 +63,7 @@ impl Excluded {
 
     /// Whether it may end before its time, because a request of another worker ended, used fewer
     /// tokens than it reserved, or made answers shorter. Then a copy of the record may be stale;
-    /// for any other reason a copy is as good as the record.
+    /// for any other reason a copy serves as well as the record.
     pub fn may_end_early(self) -> bool {
         !matches!(self, Self::CoolingDown(_) | Self::OverRpm(_))
     }

@@ -1,4 +1,5 @@
-//! What the workers of one Envoy share: one small record per deployment, changed by compare-and-swap.
+//! What the workers of one Envoy share: one small record per deployment, changed by
+//! compare-and-swap.
 //!
 //! | what | files |
 //! |---|---|

@@ -49,7 +49,7 @@ pub fn chat(port: u16, model: &str, body: usize) -> Vec<u8> {
 }
 
 async fn client(load: Load, requests: usize) {
-    let mut stream = TcpStream::connect(("127.0.0.1", load.port)).await.expect("somebody listens");
+    let mut stream = TcpStream::connect(("127.0.0.1", load.port)).await.expect("the subject listens");
     stream.set_nodelay(true).expect("a TCP stream");
     let request = chat(load.port, "gpt-3.5-turbo", load.body);
     let mut buffer = Vec::with_capacity(4096);

@@ -73,7 +73,7 @@ pub async fn wait_for_a_lease(name: &str, upstream: u16) {
     };
     let items: String = (0..GROUPS).map(group).collect();
     let balancer = balancer(&items, &redis).await;
-    let mut stream = TcpStream::connect(("127.0.0.1", balancer.port)).await.expect("somebody listens");
+    let mut stream = TcpStream::connect(("127.0.0.1", balancer.port)).await.expect("the balancer listens");
     stream.set_nodelay(true).expect("a TCP stream");
     let mut pace = interval(PAUSE);
     let mut times = [Vec::new(), Vec::new()];

@@ -4,21 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use llm_balancer_config::{Config, Severity, names, read};
-use llm_balancer_router::{Membership, Moment, Router, SplitMix};
+use llm_balancer_router::{Membership, Router};
 use proxy_wasm::types::BufferType;
 
-use crate::http_stream::StreamHandle;
+use crate::decider::Decider;
 use crate::redis::Redis;
 use crate::shared_data::SharedData;
-use crate::timers::{self, Timers};
+use crate::stream_handle::StreamHandle;
+use crate::timers;
 use crate::{allocator, hostcalls, metrics};
 
 /// What the streams of one configuration on one worker share.
 pub(crate) struct Filter {
-    pub(crate) router: Router,
-    pub(crate) timers: Timers,
+    pub(crate) decider: Decider,
     pub(crate) redis: Redis,
-    random: RefCell<SplitMix>,
     version: Version,
     /// Ticks until this instance deregisters from the others; 0 for not at all.
     ticks_to_deregister: Cell<u32>,
@@ -56,43 +55,35 @@ impl Filter {
         let revision = router.announce(revision(), fingerprint, random()?, &SharedData);
         let filter = Self {
             redis: Redis::new(vm, root, router.config()),
-            random: RefCell::new(SplitMix::new(random()?)),
-            timers: Timers::default(),
+            decider: Decider::new(router, random()?),
             version: (revision, root),
             ticks_to_deregister: Cell::new(0),
-            router,
         };
         VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
-        filter.timers.start();
+        filter.decider.timers.start();
         filter.deregister_if_last();
         Some(filter)
-    }
-
-    /// Asks the router for a decision, with this worker's clock, randomness and shared data.
-    pub(crate) fn decide<T>(&self, decide: impl FnOnce(&Router, &mut Moment<'_>) -> T) -> T {
-        let random = &mut *self.random.borrow_mut();
-        decide(&self.router, &mut Moment { now: hostcalls::now(), random, store: &SharedData })
     }
 
     /// Fires the timers; once a second, publishes what this worker has counted.
     pub(crate) fn on_tick(&self) {
         let now = hostcalls::now();
         self.redis.stay_awake();
-        for (stream, due) in self.timers.due(now) {
+        for (stream, due) in self.decider.timers.due(now) {
             stream.on_timer(due);
         }
-        let is_heartbeat = self.timers.is_heartbeat(now);
+        let is_heartbeat = self.decider.timers.is_heartbeat(now);
         if is_heartbeat {
-            self.router.beat(now, &SharedData);
-            self.router.flush(now, &SharedData, &mut metrics::flush);
+            self.decider.router.beat(now, &SharedData);
+            self.decider.router.flush(now, &SharedData, &mut metrics::flush);
         }
-        let released = match self.router.config().redis {
-            Some(_) => self.redis.on_tick(self, is_heartbeat && self.is_newest()),
+        let released = match self.decider.router.config().redis {
+            Some(_) => self.redis.on_tick(&self.decider, is_heartbeat && self.is_newest()),
             None => Vec::new(),
         };
         self.resume(released, true);
         self.count_down_to_deregister();
-        self.timers.reschedule();
+        self.decider.timers.reschedule();
     }
 
     /// A stream has queued something for Redis.
@@ -102,7 +93,7 @@ impl Filter {
 
     /// Redis has answered a call, or Envoy has given up on it.
     pub(crate) fn on_redis_reply(&self, token: u32) {
-        let (waiting, granted) = self.redis.on_reply(self, token);
+        let (waiting, granted) = self.redis.on_reply(&self.decider, token);
         self.resume(waiting, granted);
     }
 
@@ -116,7 +107,7 @@ impl Filter {
             for stream in &ready {
                 stream.on_lease_ready();
             }
-            ready = if granted { self.redis.flush(self) } else { self.redis.park(self) };
+            ready = if granted { self.redis.flush(&self.decider) } else { self.redis.park(&self.decider) };
             if ready.is_empty() {
                 return self.redis.sleep();
             }
@@ -131,10 +122,10 @@ impl Filter {
 
     /// The last configuration of an instance has to leave the fleet.
     fn deregister_if_last(&self) {
-        if self.router.config().redis.is_some() && is_root_id(names::DEREGISTER) {
+        if self.decider.router.config().redis.is_some() && is_root_id(names::DEREGISTER) {
             Membership::deregister(&SharedData);
             self.ticks_to_deregister.set(TICKS_TO_DEREGISTER);
-            self.timers.request_tick(Some(timers::PERIOD));
+            self.decider.timers.request_tick(Some(timers::PERIOD));
         }
     }
 
@@ -142,8 +133,8 @@ impl Filter {
     fn count_down_to_deregister(&self) {
         match self.ticks_to_deregister.get() {
             0 => return,
-            1 => self.redis.deregister(self),
-            _ => self.timers.request_tick(Some(timers::PERIOD)),
+            1 => self.redis.deregister(&self.decider),
+            _ => self.decider.timers.request_tick(Some(timers::PERIOD)),
         }
         self.ticks_to_deregister.set(self.ticks_to_deregister.get().saturating_sub(1));
     }
@@ -158,7 +149,7 @@ impl Drop for Filter {
                 versions.swap_remove(place);
             }
         });
-        self.router.close(&SharedData, &mut metrics::flush);
+        self.decider.router.close(&SharedData, &mut metrics::flush);
     }
 }
 

@@ -8,6 +8,7 @@
 #![expect(missing_docs, reason = "the SDK's macro defines a public function without documentation")]
 
 mod allocator;
+mod decider;
 mod filter;
 mod filter_root;
 mod health_probe;
@@ -18,6 +19,7 @@ mod redis;
 mod response_scan;
 mod retry_store;
 mod shared_data;
+mod stream_handle;
 #[cfg(feature = "testing")]
 mod testing;
 mod timers;

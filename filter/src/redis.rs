@@ -13,9 +13,9 @@ use llm_balancer_router::{Call, CallResult, Change, Membership, RedisTransition,
 use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
 use proxy_wasm::types::{BufferType, MapType};
 
-use crate::filter::Filter;
-use crate::http_stream::StreamHandle;
+use crate::decider::Decider;
 use crate::shared_data::SharedData;
+use crate::stream_handle::StreamHandle;
 use crate::{hostcalls, metrics};
 
 /// How often calls are checked for their timeout, while requests wait for them.
@@ -83,23 +83,23 @@ impl Redis {
     }
 
     /// Queues a request for a lease on any of these deployments.
-    pub(crate) fn await_lease(&self, filter: &Filter, stream: StreamHandle, shortfall: Vec<(usize, u64)>) {
+    pub(crate) fn await_lease(&self, decider: &Decider, stream: StreamHandle, shortfall: Vec<(usize, u64)>) {
         self.outbox.borrow_mut().waiting.push((stream, shortfall));
-        self.wake_up(filter);
+        self.wake_up(decider);
     }
 
     /// Queues a lease that is nearly used up.
-    pub(crate) fn refill(&self, filter: &Filter, deployment: usize) {
+    pub(crate) fn refill(&self, decider: &Decider, deployment: usize) {
         self.outbox.borrow_mut().refills.push(deployment);
-        self.wake_up(filter);
+        self.wake_up(decider);
     }
 
     /// Makes Envoy call `on_queue_ready` when this callback is over; by the next tick at the
     /// latest.
-    pub(crate) fn wake_up(&self, filter: &Filter) {
+    pub(crate) fn wake_up(&self, decider: &Decider) {
         let Some(queue) = self.queue else { return };
         if !self.is_awake.replace(true) && enqueue_shared_queue(queue, None).is_err() {
-            filter.timers.request_tick(Some(TICK));
+            decider.timers.request_tick(Some(TICK));
         }
     }
 
@@ -115,38 +115,38 @@ impl Redis {
 
     /// Sends what streams have queued. Returns the requests that need not wait, because Redis is
     /// down.
-    pub(crate) fn flush(&self, filter: &Filter) -> Vec<StreamHandle> {
+    pub(crate) fn flush(&self, decider: &Decider) -> Vec<StreamHandle> {
         if self.queue.is_none() {
             return Vec::new();
         }
-        self.publish_cooldowns(filter);
+        self.publish_cooldowns(decider);
         let Outbox { waiting, refills } = self.outbox.take();
         for deployment in refills {
-            self.acquire(filter, HashMap::from([(deployment, Shortfall::default())]), &[]);
+            self.acquire(decider, HashMap::from([(deployment, Shortfall::default())]), &[]);
         }
         if waiting.is_empty() {
             return Vec::new();
         }
         if !self.parked.borrow().is_empty() {
             self.parked.borrow_mut().extend(waiting);
-            self.request_tick(filter);
+            self.request_tick(decider);
             return Vec::new();
         }
-        self.acquire_for(filter, waiting)
+        self.acquire_for(decider, waiting)
     }
 
     /// Sends what streams have queued, but lets requests wait for the next tick.
-    pub(crate) fn park(&self, filter: &Filter) -> Vec<StreamHandle> {
+    pub(crate) fn park(&self, decider: &Decider) -> Vec<StreamHandle> {
         let waiting = std::mem::take(&mut self.outbox.borrow_mut().waiting);
         if !waiting.is_empty() {
             self.parked.borrow_mut().extend(waiting);
-            self.request_tick(filter);
+            self.request_tick(decider);
         }
-        self.flush(filter)
+        self.flush(decider)
     }
 
     /// Acquires leases for requests, each for what it lacks. Returns those that do not wait.
-    fn acquire_for(&self, filter: &Filter, requests: Vec<Waiting>) -> Vec<StreamHandle> {
+    fn acquire_for(&self, decider: &Decider, requests: Vec<Waiting>) -> Vec<StreamHandle> {
         let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
         for (deployment, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
             let sum = shortfall.entry(*deployment).or_default();
@@ -154,13 +154,13 @@ impl Redis {
             sum.tokens = sum.tokens.saturating_add(*tokens);
         }
         let waiting: Vec<StreamHandle> = requests.into_iter().map(|(stream, _)| stream).collect();
-        if self.acquire(filter, shortfall, &waiting) { Vec::new() } else { waiting }
+        if self.acquire(decider, shortfall, &waiting) { Vec::new() } else { waiting }
     }
 
     /// Acquires leases, or joins a call for one of them. Returns whether the requests wait for it.
     fn acquire(
         &self,
-        filter: &Filter,
+        decider: &Decider,
         shortfall: HashMap<usize, Shortfall>,
         waiting: &[StreamHandle],
     ) -> bool {
@@ -168,8 +168,8 @@ impl Redis {
             return true;
         }
         let shortfall: Vec<_> = shortfall.into_iter().collect();
-        let call = filter.decide(|router, moment| router.fleet()?.acquire(&shortfall, moment));
-        call.is_some_and(|call| self.send(filter, call, waiting.to_vec()))
+        let call = decider.decide(|router, moment| router.fleet()?.acquire(&shortfall, moment));
+        call.is_some_and(|call| self.send(decider, call, waiting.to_vec()))
     }
 
     /// Waits for a call that is under way for one of the same deployments, and has not timed out.
@@ -184,57 +184,57 @@ impl Redis {
     }
 
     /// Publishes cooldowns that have begun to the other instances.
-    fn publish_cooldowns(&self, filter: &Filter) {
-        let begun = filter.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
+    fn publish_cooldowns(&self, decider: &Decider) {
+        let begun = decider.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
         for deployment in begun.unwrap_or_default() {
-            let call = filter.decide(|router, moment| router.fleet()?.publish(deployment, moment));
+            let call = decider.decide(|router, moment| router.fleet()?.publish(deployment, moment));
             if let Some(call) = call {
-                self.send(filter, call, Vec::new());
+                self.send(decider, call, Vec::new());
             }
         }
     }
 
     /// Removes this instance from the fleet.
-    pub(crate) fn deregister(&self, filter: &Filter) {
-        if let Some(call) = filter.decide(|router, moment| router.fleet()?.deregister(moment)) {
-            self.send(filter, call, Vec::new());
+    pub(crate) fn deregister(&self, decider: &Decider) {
+        if let Some(call) = decider.decide(|router, moment| router.fleet()?.deregister(moment)) {
+            self.send(decider, call, Vec::new());
         }
     }
 
     /// Times out calls, returns unused leases, and once a second exchanges with the other
     /// instances. Returns the requests that no longer wait.
-    pub(crate) fn on_tick(&self, filter: &Filter, is_heartbeat: bool) -> Vec<StreamHandle> {
-        let mut released = self.time_out(filter);
+    pub(crate) fn on_tick(&self, decider: &Decider, is_heartbeat: bool) -> Vec<StreamHandle> {
+        let mut released = self.time_out(decider);
         let parked = self.parked.take();
         if !parked.is_empty() {
-            released.extend(self.acquire_for(filter, parked));
+            released.extend(self.acquire_for(decider, parked));
         }
-        self.publish_cooldowns(filter);
-        self.return_leases(filter);
+        self.publish_cooldowns(decider);
+        self.return_leases(decider);
         if is_heartbeat {
-            let calls = filter.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
+            let calls = decider.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
             for call in calls.into_iter().flatten() {
-                self.send(filter, call, Vec::new());
+                self.send(decider, call, Vec::new());
             }
         }
-        self.request_tick(filter);
+        self.request_tick(decider);
         released
     }
 
-    fn return_leases(&self, filter: &Filter) {
+    fn return_leases(&self, decider: &Decider) {
         let mut held = self.held.take();
         if held.is_empty() {
             return;
         }
-        let call = filter.decide(|router, moment| router.fleet()?.release_unused(&mut held, moment));
+        let call = decider.decide(|router, moment| router.fleet()?.release_unused(&mut held, moment));
         self.held.borrow_mut().extend(held);
         if let Some(call) = call {
-            self.send(filter, call, Vec::new());
+            self.send(decider, call, Vec::new());
         }
     }
 
     /// Returns the requests that have waited for long enough.
-    fn time_out(&self, filter: &Filter) -> Vec<StreamHandle> {
+    fn time_out(&self, decider: &Decider) -> Vec<StreamHandle> {
         let mut released = Vec::new();
         let mut has_timed_out = false;
         for pending in self.calls.borrow_mut().values_mut() {
@@ -246,24 +246,24 @@ impl Redis {
             }
         }
         if has_timed_out {
-            report(filter.decide(|router, moment| Some(router.fleet()?.timed_out(moment))));
+            report(decider.decide(|router, moment| Some(router.fleet()?.timed_out(moment))));
         }
         released
     }
 
     /// Sends a call. To be called from the root context only: the SDK gives it the answer.
-    fn send(&self, filter: &Filter, call: Call, waiting: Vec<StreamHandle>) -> bool {
+    fn send(&self, decider: &Decider, call: Call, waiting: Vec<StreamHandle>) -> bool {
         let headers =
             vec![(":method", "POST"), (":path", "/"), (":authority", names::REDIS), (":scheme", "http")];
         match dispatch_http_call(names::REDIS_HOP, headers, Some(&call.bytes), Vec::new(), TIMEOUT) {
             Ok(token) => {
                 let pending = Pending { call, ticks: 0, has_timed_out: false, waiting };
                 self.calls.borrow_mut().insert(token, pending);
-                self.request_tick(filter);
+                self.request_tick(decider);
                 true
             }
             Err(_) => {
-                self.apply_reply(filter, call, None, false);
+                self.apply_reply(decider, call, None, false);
                 false
             }
         }
@@ -271,29 +271,29 @@ impl Redis {
 
     /// Applies an answer, or that there is none. Returns the requests that waited for it, and
     /// whether it grants anything.
-    pub(crate) fn on_reply(&self, filter: &Filter, token: u32) -> (Vec<StreamHandle>, bool) {
+    pub(crate) fn on_reply(&self, decider: &Decider, token: u32) -> (Vec<StreamHandle>, bool) {
         let Some(Pending { call, waiting, ticks, .. }) = self.calls.borrow_mut().remove(&token) else {
             return (Vec::new(), false);
         };
         let status = hostcalls::header(MapType::HttpCallResponseHeaders, ":status");
         let is_ok = status.as_deref() == Some("200");
         let body = is_ok.then(|| hostcalls::buffer(BufferType::HttpCallResponseBody));
-        let granted = self.apply_reply(filter, call, body.as_deref(), ticks >= PATIENCE);
+        let granted = self.apply_reply(decider, call, body.as_deref(), ticks >= PATIENCE);
         (waiting, granted)
     }
 
-    fn apply_reply(&self, filter: &Filter, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
+    fn apply_reply(&self, decider: &Decider, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
         self.hold(&call);
         let CallResult { transition, granted, needs_resync, .. } =
-            filter.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
+            decider.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
         report(Some(transition));
         if needs_resync {
-            let calls = filter.decide(|router, moment| Some(router.fleet()?.resync(moment)));
+            let calls = decider.decide(|router, moment| Some(router.fleet()?.resync(moment)));
             for call in calls.into_iter().flatten() {
-                self.send(filter, call, Vec::new());
+                self.send(decider, call, Vec::new());
             }
         }
-        self.request_tick(filter);
+        self.request_tick(decider);
         granted
     }
 
@@ -306,8 +306,8 @@ impl Redis {
         }
     }
 
-    fn request_tick(&self, filter: &Filter) {
-        filter.timers.request_tick(self.tick_interval());
+    fn request_tick(&self, decider: &Decider) {
+        decider.timers.request_tick(self.tick_interval());
     }
 
     fn tick_interval(&self) -> Option<Duration> {

@@ -13,7 +13,7 @@ use llm_balancer_router::HEARTBEAT;
 use llm_balancer_router::stream::Due;
 
 use crate::hostcalls;
-use crate::http_stream::StreamHandle;
+use crate::stream_handle::StreamHandle;
 
 /// How exact timers are.
 pub(crate) const PERIOD: Duration = Duration::from_millis(50);

@@ -10,7 +10,6 @@ use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
 use super::request::set_response_header;
-use super::response::discard_body;
 use crate::{hostcalls, retry_store};
 
 impl Stream {
@@ -27,7 +26,8 @@ impl Stream {
         self.failure = Some(by_envoy.unwrap_or_else(|| {
             if (300..=399).contains(&status) {
                 let location = hostcalls::header(MapType::HttpResponseHeaders, "location");
-                let shown = location.and_then(|location| filter.router.redirect_target(attempt, &location));
+                let shown =
+                    location.and_then(|location| filter.decider.router.redirect_target(attempt, &location));
                 attempt.detail = shown;
             }
             Failure::Provider { status, retry_after: retry_after_header() }
@@ -56,10 +56,11 @@ impl Stream {
         };
         let error = self.error.take();
         let said = || error.clone().unwrap_or_else(error_response);
-        let verdict =
-            filter.decide(|router, moment| router.on_attempt_failed(*attempt, failure, &said, moment));
+        let verdict = filter
+            .decider
+            .decide(|router, moment| router.on_attempt_failed(*attempt, failure, &said, moment));
         // The failure may have begun a cooldown, which the other instances learn at once.
-        filter.redis.wake_up(&filter);
+        filter.redis.wake_up(&filter.decider);
         let settled = self.keep(verdict);
         self.step(Event::Settled(settled))
     }
@@ -103,7 +104,7 @@ impl Stream {
 
     pub(super) fn start_retry_timer(&mut self) {
         if let Some(filter) = &self.filter {
-            filter.timers.start_retry_wait(self.this.clone(), self.retry_wait);
+            filter.decider.timers.start_retry_wait(self.this.clone(), self.retry_wait);
         }
     }
 
@@ -124,9 +125,9 @@ impl Stream {
         let (Some(filter), Some(mut attempt)) = (&self.filter, self.attempt.take()) else { return };
         attempt.detail = detail();
         let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
-        if filter.router.is_single_hop() {
+        if filter.decider.router.is_single_hop() {
             // Envoy has answered the client already.
-            let verdict = filter.decide(|router, moment| {
+            let verdict = filter.decider.decide(|router, moment| {
                 router.on_attempt_failed(*attempt, failure, &ErrorResponse::default, moment)
             });
             if let Verdict::Relay(_, entry) | Verdict::Reply(_, entry) = verdict {
@@ -134,7 +135,7 @@ impl Stream {
             }
             return;
         }
-        let retry_state = filter.decide(|router, moment| router.on_reset(*attempt, failure, moment));
+        let retry_state = filter.decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));
         retry_store::put(self.stream_id(), retry_state);
     }
 }
@@ -167,4 +168,9 @@ fn error_response() -> ErrorResponse {
         body: hostcalls::buffer(BufferType::HttpResponseBody),
         received_status: None,
     }
+}
+
+/// Discards what Envoy holds of the response's body.
+pub(super) fn discard_body() {
+    let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, b"");
 }

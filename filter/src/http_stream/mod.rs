@@ -21,6 +21,7 @@ use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
 use crate::hostcalls;
 use crate::response_scan::ResponseScan;
+use crate::stream_handle::{StreamHandle, Wake};
 
 /// What the SDK owns. Timers and Redis have a [`StreamHandle`] to the same stream.
 pub(crate) struct HttpStream(Rc<RefCell<Stream>>);
@@ -29,7 +30,7 @@ impl HttpStream {
     /// Without a filter, every request is answered with an error.
     pub(crate) fn new(context: u32, filter: Option<Rc<Filter>>) -> Self {
         Self(Rc::new_cyclic(|this| {
-            let handle = StreamHandle { context, stream: Weak::clone(this) };
+            let handle = StreamHandle::new(context, Weak::<RefCell<Stream>>::clone(this));
             RefCell::new(Stream::new(handle, filter))
         }))
     }
@@ -90,36 +91,16 @@ impl HttpContext for HttpStream {
     }
 }
 
-/// A way to a stream for those who call it from outside of its own callbacks.
-#[derive(Clone, Default)]
-pub(crate) struct StreamHandle {
-    context: u32,
-    stream: Weak<RefCell<Stream>>,
-}
-
-impl StreamHandle {
-    /// Envoy's id of the stream's context.
-    pub(crate) fn context(&self) -> u32 {
-        self.context
-    }
-
-    pub(crate) fn on_timer(&self, due: Due) {
-        self.enter(|stream| {
+impl Wake for RefCell<Stream> {
+    fn on_timer(&self, due: Due) {
+        if let Ok(mut stream) = self.try_borrow_mut() {
             stream.step(Event::Tick(due));
-        });
+        }
     }
 
-    pub(crate) fn on_lease_ready(&self) {
-        self.enter(Stream::on_lease_ready);
-    }
-
-    /// Makes host calls speak for this stream, if it is still there.
-    fn enter(&self, callback: impl FnOnce(&mut Stream)) {
-        let Some(stream) = self.stream.upgrade() else { return };
-        if let (Ok(mut stream), Ok(())) =
-            (stream.try_borrow_mut(), hostcalls::set_effective_context(self.context))
-        {
-            callback(&mut stream);
+    fn on_lease_ready(&self) {
+        if let Ok(mut stream) = self.try_borrow_mut() {
+            stream.on_lease_ready();
         }
     }
 }
@@ -199,7 +180,7 @@ impl Stream {
             Effect::AddErrorHeaders => self.add_error_headers(),
             Effect::RequestRetry => self.request_retry(),
             Effect::StartRetryTimer => self.start_retry_timer(),
-            Effect::DiscardBody => response::discard_body(),
+            Effect::DiscardBody => failure::discard_body(),
             Effect::ResumeResponse => hostcalls::resume_response(),
             Effect::CloseStream => self.close(),
             Effect::Abandon => self.abandon(),
@@ -217,14 +198,14 @@ impl Stream {
     }
 
     fn is_single_hop(&self) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.router.is_single_hop())
+        self.filter.as_ref().is_some_and(|filter| filter.decider.router.is_single_hop())
     }
 
     /// Counts the request and writes its line of the access log, if it has ended.
     fn finish(&mut self) {
         let (Some(filter), Some(entry)) = (&self.filter, self.entry.take()) else { return };
         let headers = &self.request_headers;
-        let line = filter.decide(|router, moment| router.record_request(entry, headers, moment.now));
+        let line = filter.decider.decide(|router, moment| router.record_request(entry, headers, moment.now));
         if let Some(line) = line {
             hostcalls::set_property(names::ACCESS_LOG_ENTRY, &line);
         }
@@ -240,7 +221,7 @@ impl Stream {
             self.finish();
         }
         if let Some(filter) = &self.filter {
-            filter.timers.forget(self.this.context);
+            filter.decider.timers.forget(self.this.context());
         }
     }
 }

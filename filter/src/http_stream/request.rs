@@ -18,7 +18,7 @@ impl Stream {
         self.request_headers = hostcalls::headers(MapType::HttpRequestHeaders);
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.request_headers);
-        let arrived = match filter.router.on_request_headers(&self.request_headers, complete) {
+        let arrived = match filter.decider.router.on_request_headers(&self.request_headers, complete) {
             Arrival::Hold(request) => {
                 self.request = Some(request);
                 Arrived::Hold
@@ -44,8 +44,9 @@ impl Stream {
             None => self.restore_retry_state(),
         };
         let body = hostcalls::buffer(BufferType::HttpRequestBody);
-        let step =
-            filter.decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
+        let step = filter
+            .decider
+            .decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         let selected = match step {
             Step::Send(sending) => self.forward(&filter, *sending, &body),
             Step::AcquireLease(needs_lease) => {
@@ -81,7 +82,7 @@ impl Stream {
 
     /// Rewrites the request for its deployment.
     fn forward(&mut self, filter: &Filter, sending: Sending, body: &[u8]) -> Selected {
-        let deployment = filter.router.deployment(sending.attempt.deployment);
+        let deployment = filter.decider.router.deployment(sending.attempt.deployment);
         let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
         // One call sets them all and makes Envoy select the route, and with it the cluster, again.
         let mut headers = sending.headers;
@@ -99,7 +100,7 @@ impl Stream {
     pub(super) fn await_lease(&mut self) {
         let shortfall = std::mem::take(&mut self.shortfall);
         if let Some(filter) = &self.filter {
-            filter.redis.await_lease(filter, self.this.clone(), shortfall);
+            filter.redis.await_lease(&filter.decider, self.this.clone(), shortfall);
         }
     }
 
@@ -114,14 +115,15 @@ impl Stream {
         if let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt)
             && attempt.ticket.lease_low
         {
-            filter.redis.refill(filter, attempt.deployment);
+            filter.redis.refill(&filter.decider, attempt.deployment);
         }
     }
 
     /// Settles an attempt whose result stays unknown.
     pub(super) fn abandon(&mut self) {
         if let (Some(filter), Some(attempt)) = (&self.filter, self.attempt.take()) {
-            self.entry = Some(filter.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
+            self.entry =
+                Some(filter.decider.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
         }
     }
 
@@ -132,7 +134,7 @@ impl Stream {
 
     pub(super) fn start_probes(&mut self) {
         if let (Some(filter), Some(probe)) = (&self.filter, &mut self.probe) {
-            probe.start(filter.router.config());
+            probe.start(filter.decider.router.config());
         }
         self.report_probes();
     }
@@ -148,7 +150,7 @@ impl Stream {
         let (Some(filter), Some(probe), Phase::Probing) = (&self.filter, &self.probe, self.phase) else {
             return;
         };
-        if let Some(report) = probe.report(filter.router.config()) {
+        if let Some(report) = probe.report(filter.decider.router.config()) {
             self.entry = Some(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
             self.reply = Some(Reply::ok(report));
             self.step(Event::ProbesDone);
@@ -165,7 +167,7 @@ impl Stream {
 
     /// Envoy found the body above its limit.
     pub(super) fn refuse_too_large(&mut self) {
-        let limit = self.filter.as_ref().map(|filter| filter.router.config().server.max_body_bytes);
+        let limit = self.filter.as_ref().map(|filter| filter.decider.router.config().server.max_body_bytes);
         let refusal = Refusal::TooLarge(limit.unwrap_or_default());
         self.refuse(&refusal);
         self.skip_duplicate_log();

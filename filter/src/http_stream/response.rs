@@ -30,7 +30,7 @@ impl Stream {
 
     pub(super) fn start_answer(&mut self) {
         let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
-        for (name, value) in filter.router.response_headers(attempt) {
+        for (name, value) in filter.decider.router.response_headers(attempt) {
             set_response_header(name, &value);
         }
         self.scan = Some(Box::new(ResponseScan::new(attempt, self.status)));
@@ -40,7 +40,7 @@ impl Stream {
     pub(super) fn start_idle_timeout(&mut self) {
         let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
         if attempt.stream {
-            self.chunks = Some(filter.timers.start_idle_timeout(self.this.clone(), attempt.timeout));
+            self.chunks = Some(filter.decider.timers.start_idle_timeout(self.this.clone(), attempt.timeout));
         }
     }
 
@@ -94,8 +94,9 @@ impl Stream {
     fn end_attempt(&mut self, end: StreamEnd) {
         if let (Some(filter), Some(attempt), Some(scan)) = (&self.filter, self.attempt.take(), &self.scan) {
             let summary = scan.summary(end);
-            self.entry =
-                Some(filter.decide(|router, moment| router.on_response_end(*attempt, summary, moment)));
+            self.entry = Some(
+                filter.decider.decide(|router, moment| router.on_response_end(*attempt, summary, moment)),
+            );
         }
     }
 
@@ -109,9 +110,4 @@ impl Stream {
         self.timed_out = true;
         hostcalls::close_response();
     }
-}
-
-/// Discards what Envoy holds of the response's body.
-pub(super) fn discard_body() {
-    let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, b"");
 }

@@ -1,10 +1,29 @@
 //! What is sent to Redis in one call, and what each of its replies means.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
-use crate::fleet::{FleetSettings, Redis, resp};
+use llm_balancer_config::{Config, Redis};
+
+use crate::fleet::resp;
 use crate::state::membership::Membership;
 use crate::state::time::Minute;
+
+/// What every call of a configuration needs.
+#[derive(Debug)]
+pub(crate) struct FleetSettings {
+    redis: Redis,
+    /// By index. The keys of a deployment contain its id.
+    pub(super) deployment_ids: Vec<Arc<str>>,
+}
+
+impl FleetSettings {
+    /// `None` without Redis.
+    pub(crate) fn new(config: &Config) -> Option<Self> {
+        let deployment_ids = config.deployments.iter().map(|deployment| Arc::clone(&deployment.id)).collect();
+        Some(Self { redis: config.redis.clone()?, deployment_ids })
+    }
+}
 
 /// A pipeline on its way to Redis.
 #[derive(Debug)]

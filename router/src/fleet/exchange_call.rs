@@ -2,7 +2,7 @@
 //! cooldown and latencies, and replies with those of the others.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::reply::{Effect, Items};
+use crate::fleet::effect::{Effect, Items};
 use crate::fleet::resp::Value;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{LatencyEstimate, Metric};

@@ -2,7 +2,7 @@
 //! back what it does not use.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::reply::{Effect, Items};
+use crate::fleet::effect::{Effect, Items};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
 use crate::state::limits::MinuteLimits;

@@ -6,6 +6,7 @@
 //! ends, so the fleet admits less, and never more.
 
 mod call;
+mod effect;
 mod exchange_call;
 mod health;
 mod lease_call;
@@ -14,14 +15,12 @@ mod reply;
 pub mod resp;
 
 use std::cell::RefMut;
-use std::sync::Arc;
-
-use llm_balancer_config::{Config, Redis};
 
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;
+pub(crate) use call::FleetSettings;
 use call::Pipeline;
 use lease_call::LeaseCall;
 
@@ -33,22 +32,6 @@ pub(crate) use reply::apply_reply;
 /// Deployments in one pipeline, at most: the reply stays far below 64 KB, the most that is
 /// buffered.
 const MAX_DEPLOYMENTS: usize = 128;
-
-/// What every call of a configuration needs.
-#[derive(Debug)]
-pub(crate) struct FleetSettings {
-    redis: Redis,
-    /// By index. The keys of a deployment contain its id.
-    deployment_ids: Vec<Arc<str>>,
-}
-
-impl FleetSettings {
-    /// `None` without Redis.
-    pub(crate) fn new(config: &Config) -> Option<Self> {
-        let deployment_ids = config.deployments.iter().map(|deployment| Arc::clone(&deployment.id)).collect();
-        Some(Self { redis: config.redis.clone()?, deployment_ids })
-    }
-}
 
 /// Makes the calls of one worker. The filter sends them and passes each reply to [`apply_reply`].
 #[derive(Debug)]

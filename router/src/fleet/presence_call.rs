@@ -1,7 +1,7 @@
 //! The presence of instances: `presence.lua` notes that this one is alive, and counts the others.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::reply::{Effect, Items};
+use crate::fleet::effect::{Effect, Items};
 use crate::random::Random;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;

@@ -1,6 +1,7 @@
 //! What the reply to a call changes. One that a script does not make changes nothing.
 
 use crate::fleet::call::{Call, Part};
+use crate::fleet::effect::{Effect, Items};
 use crate::fleet::health::{self, RedisTransition};
 use crate::fleet::resp::{self, Value};
 use crate::fleet::{exchange_call, lease_call, presence_call};
@@ -19,33 +20,6 @@ pub struct CallResult {
     /// Redis has lost what this instance took of the minute:
     /// [`resync`](crate::fleet::FleetClient::resync) is due.
     pub needs_resync: bool,
-}
-
-/// The effect of one part of a reply.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// A lease, or what is needed to ask for one.
-    Granted,
-    /// The epoch of a Redis that has lost this minute's grants, so that they can be reported.
-    NewEpoch,
-    /// Redis does not know what was taken before.
-    Lost,
-    /// None that matters to requests that wait.
-    None,
-}
-
-/// The items of one reply.
-pub(super) struct Items<'a>(&'a [Value]);
-
-impl Items<'_> {
-    pub(super) fn get(&self, place: usize) -> Option<&Value> {
-        self.0.get(place)
-    }
-
-    /// A non-negative number.
-    pub(super) fn number(&self, place: usize) -> Option<u64> {
-        u64::try_from(self.get(place)?.integer()?).ok()
-    }
 }
 
 /// Applies the reply to a call; `None` where there is none. A late one is applied as well, but does
@@ -100,7 +74,7 @@ fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
 
 /// Applies one part of a reply; `None` for one that its script does not make.
 fn apply(part: Part, reply: &Value, states: &mut DeploymentStates, moment: &Moment<'_>) -> Option<Effect> {
-    let reply = Items(reply.items().unwrap_or_default());
+    let reply = Items::of(reply);
     match part {
         Part::Setup | Part::Deregister => Some(Effect::None),
         Part::Presence => presence_call::apply(&reply, moment),

@@ -1,0 +1,35 @@
+//! What a part of a reply is, and what it changes.
+
+use crate::fleet::resp::Value;
+
+/// The effect of one part of a reply.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// A lease, or what is needed to ask for one.
+    Granted,
+    /// The epoch of a Redis that has lost this minute's grants, so that they can be reported.
+    NewEpoch,
+    /// Redis does not know what was taken before.
+    Lost,
+    /// None that matters to requests that wait.
+    None,
+}
+
+/// The items of one reply.
+pub(super) struct Items<'a>(&'a [Value]);
+
+impl<'a> Items<'a> {
+    /// Those of an array; none of anything else.
+    pub(super) fn of(reply: &'a Value) -> Self {
+        Self(reply.items().unwrap_or_default())
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<&Value> {
+        self.0.get(place)
+    }
+
+    /// A non-negative number.
+    pub(super) fn number(&self, place: usize) -> Option<u64> {
+        u64::try_from(self.get(place)?.integer()?).ok()
+    }
+}

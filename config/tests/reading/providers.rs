@@ -1,0 +1,258 @@
+//! Where each provider is reached, and what is sent to it.
+
+use super::*;
+
+#[test]
+fn every_provider_is_reached_where_it_speaks_openai() {
+    let rows = [
+        ("model: gpt-4o", "openai", "gpt-4o", "https://api.openai.com/v1", "bearer sk-openai"),
+        (
+            "model: openai/gpt-4o, api_base: 'http://localhost:1234/v1/'",
+            "openai",
+            "gpt-4o",
+            "http://localhost:1234/v1",
+            "bearer sk-openai",
+        ),
+        (
+            "model: groq/llama-3.3-70b", "groq", "llama-3.3-70b", "https://api.groq.com/openai/v1",
+            "bearer gsk-groq",
+        ),
+        (
+            "model: hosted_vllm/Qwen/Qwen3, api_base: 'http://vllm:8000/v1'",
+            "hosted_vllm",
+            "Qwen/Qwen3",
+            "http://vllm:8000/v1",
+            "bearer fake-api-key",
+        ),
+        ("model: ollama/llama3.2", "ollama", "llama3.2", "http://localhost:11434/v1", "none"),
+        (
+            "model: ollama_chat/llama3.2, api_base: 'http://gpu:11434/v1'",
+            "ollama_chat",
+            "llama3.2",
+            "http://gpu:11434/v1",
+            "none",
+        ),
+        (
+            "model: anthropic/claude-sonnet-4-5, api_key: k",
+            "anthropic",
+            "claude-sonnet-4-5",
+            "https://api.anthropic.com/v1",
+            "bearer k",
+        ),
+        (
+            "model: claude-sonnet-4-5, api_key: k",
+            "anthropic",
+            "claude-sonnet-4-5",
+            "https://api.anthropic.com/v1",
+            "bearer k",
+        ),
+        (
+            "model: gemini/gemini-2.5-pro, api_key: k",
+            "gemini",
+            "gemini-2.5-pro",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "bearer k",
+        ),
+        (
+            "model: vertex_ai/gemini-2.5-pro, vertex_project: p, api_key: t",
+            "vertex_ai",
+            "google/gemini-2.5-pro",
+            "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1/endpoints/openapi",
+            "bearer t",
+        ),
+        (
+            "model: vertex_ai/meta/llama-3, vertex_project: p, vertex_location: global, api_key: t",
+            "vertex_ai",
+            "meta/llama-3",
+            "https://aiplatform.googleapis.com/v1/projects/p/locations/global/endpoints/openapi",
+            "bearer t",
+        ),
+        (
+            "model: 'bedrock/converse/openai.gpt-oss-120b-1:0', aws_region_name: us-west-2",
+            "bedrock",
+            "openai.gpt-oss-120b-1:0",
+            "https://bedrock-runtime.us-west-2.amazonaws.com/openai/v1",
+            "bearer bedrock-key",
+        ),
+        (
+            "model: azure/gpt-4o, api_version: preview",
+            "azure",
+            "gpt-4o",
+            "https://acme.openai.azure.com/openai/v1",
+            "bearer azure-key",
+        ),
+        (
+            "model: azure/gpt-4o, api_base: 'https://x.openai.azure.com/openai/v1/'",
+            "azure",
+            "gpt-4o",
+            "https://x.openai.azure.com/openai/v1",
+            "bearer azure-key",
+        ),
+        (
+            "model: azure_ai/mistral, api_base: 'https://x.services.ai.azure.com', api_key: k",
+            "azure_ai",
+            "mistral",
+            "https://x.services.ai.azure.com/models?api-version=2024-05-01-preview",
+            "api-key k",
+        ),
+        (
+            "model: azure_ai/mistral, api_base: 'https://x.models.ai.azure.com/v1', api_key: k",
+            "azure_ai",
+            "mistral",
+            "https://x.models.ai.azure.com/v1",
+            "bearer k",
+        ),
+        (
+            "model: fireworks_ai/llama-v3, api_key: k",
+            "fireworks_ai",
+            "accounts/fireworks/models/llama-v3",
+            "https://api.fireworks.ai/inference/v1",
+            "bearer k",
+        ),
+        (
+            "model: openrouter/auto, api_key: k",
+            "openrouter",
+            "openrouter/auto",
+            "https://openrouter.ai/api/v1",
+            "bearer k",
+        ),
+        (
+            "model: openrouter/meta-llama/llama-3, api_key: k",
+            "openrouter",
+            "meta-llama/llama-3",
+            "https://openrouter.ai/api/v1",
+            "bearer k",
+        ),
+        (
+            "model: perplexity/sonar, api_key: k",
+            "perplexity",
+            "sonar",
+            "https://api.perplexity.ai",
+            "bearer k",
+        ),
+        (
+            "model: my/model, custom_llm_provider: openai, base_url: 'http://[::1]:8080'",
+            "openai",
+            "my/model",
+            "http://[::1]:8080",
+            "bearer sk-openai",
+        ),
+        (
+            "model: mistral/large, custom_llm_provider: mistral, api_key: k",
+            "mistral",
+            "large",
+            "https://api.mistral.ai/v1",
+            "bearer k",
+        ),
+        (
+            "model: meta-llama/Llama-3, api_base: 'https://api.together.ai/v1', api_key: k",
+            "together_ai",
+            "meta-llama/Llama-3",
+            "https://api.together.ai/v1",
+            "bearer k",
+        ),
+        ("model: '*'", "openai", "*", "https://api.openai.com/v1", "bearer sk-openai"),
+        (
+            "model: openai/m, api_base: 'https://x.com/v1?team=a#top', api_key: k",
+            "openai",
+            "m",
+            "https://x.com/v1?team=a",
+            "bearer k",
+        ),
+    ];
+    for (params, provider, model, url, key) in rows {
+        let deployment = deployment(params);
+        let endpoint = &deployment.endpoint;
+        let scheme = if endpoint.tls == Tls::Off { "http" } else { "https" };
+        let query = endpoint.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+        assert_eq!(format!("{scheme}://{}{}{query}", endpoint.authority, endpoint.path), url, "{params}");
+        assert_eq!((deployment.provider.as_str(), deployment.model.as_str()), (provider, model), "{params}");
+        assert_eq!(secret(&deployment), key, "{params}");
+        assert_ne!(endpoint.layout, Layout::AzureDeployments, "{params}");
+    }
+}
+
+#[test]
+fn azure_is_reached_by_deployment() {
+    let azure = deployment("model: azure/gpt-4o, api_version: 2024-06-01");
+    assert_eq!(azure.endpoint.layout, Layout::AzureDeployments);
+    assert_eq!(azure.endpoint.query.as_deref(), Some("api-version=2024-06-01"));
+    assert_eq!((azure.endpoint.host.as_str(), azure.endpoint.path.as_str()), ("acme.openai.azure.com", ""));
+    assert_eq!(secret(&azure), "api-key azure-key");
+    let token = deployment("model: azure/gpt-4o, api_base: 'https://x.com/sub/', azure_ad_token: t");
+    assert_eq!(token.endpoint.query.as_deref(), Some("api-version=2025-02-01-preview"));
+    assert_eq!(token.endpoint.path, "/sub");
+    assert_eq!(secret(&token), "bearer t");
+}
+
+#[test]
+fn request_parameters_go_along_and_secrets_stay() {
+    let deployment = deployment(
+        "model: gpt-4o, api_key: sk-secret, api_base: 'https://x.com/v1', temperature: 0, stop: [a, \"b\\n\"], num_ctx: 4096, \
+         thinking: {type: enabled, budget_tokens: 10}, extra_headers: {X-Team: é, Authorization: Bearer sk-other}, \
+         extra_body: {top_k: 1, nested: {api_key: sk-third}}, additional_drop_params: [user], rpm: '6', \
+         max_tokens: null, vertex_credentials: /gcp.json",
+    );
+    let defaults: Vec<_> = deployment.defaults.iter().map(|member| (&*member.key, &*member.json)).collect();
+    let expected = [
+        ("temperature", "0"),
+        ("stop", r#"["a","b\n"]"#),
+        ("num_ctx", "4096"),
+        ("thinking", r#"{"type":"enabled","budget_tokens":10}"#),
+    ];
+    assert_eq!(defaults, expected);
+    let headers: Vec<_> = deployment.headers.iter().map(|(name, value)| (&**name, value.reveal())).collect();
+    assert_eq!(headers, [("x-team", "é"), ("authorization", "Bearer sk-other")]);
+    assert_eq!(deployment.extra_body.len(), 2);
+    assert_eq!(deployment.drop_params, ["user"]);
+    let shown: String =
+        deployment.public_params.iter().map(|member| format!("{}={} ", member.key, member.json)).collect();
+    assert!(shown.starts_with("api_base=\"https://x.com/v1\" rpm=6 "), "{shown}");
+    assert!(shown.ends_with("model=\"gpt-4o\" "), "{shown}");
+    assert!(!shown.contains("sk-") && !shown.contains("gcp"), "{shown}");
+    assert!(!format!("{deployment:?}").contains("sk-secret"));
+}
+
+#[test]
+fn a_list_of_organizations_makes_one_deployment_of_each() {
+    let config = config(&with_params("model: gpt-4o, organization: [acme, initech]"));
+    let [acme, initech] = &config.deployments[..] else { panic!() };
+    assert_ne!(acme.id, initech.id);
+    assert_ne!(acme.cluster, initech.cluster);
+    assert_eq!(acme.headers[0].1.reveal(), "acme");
+    let single = deployment("model: gpt-4o, organization: acme");
+    assert_eq!(single.id, acme.id, "the id is that of a deployment with this organization alone");
+}
+
+#[test]
+fn clusters_keep_their_names_when_deployments_change_places() {
+    let one = with_params("model: openai/a, api_key: k");
+    let other = "  - model_name: g\n    litellm_params: {model: openai/b, api_key: k}\n";
+    let names =
+        |config: &Config| -> Vec<String> { config.deployments.iter().map(|it| it.cluster.clone()).collect() };
+    let first = names(&config(&format!("{one}{other}")));
+    let (head, item) = one.split_once('\n').unwrap();
+    let mut second = names(&config(&format!("{head}\n{other}{item}")));
+    second.reverse();
+    assert_eq!(first, second);
+}
+
+#[test]
+fn providers_are_verified_by_default() {
+    let tls = |text: &str| config(text).deployments.remove(0).endpoint.tls;
+    assert_eq!(tls(&with_params("model: gpt-4o")), Tls::SystemCas);
+    assert_eq!(tls(&with_params("model: gpt-4o, ssl_verify: False")), Tls::Unverified);
+    assert_eq!(tls(&with_params("model: gpt-4o, ssl_verify: /ca.pem")), Tls::CaFile("/ca.pem".to_owned()));
+    let settings = "litellm_settings: {ssl_verify: /all.pem}\n";
+    assert_eq!(
+        tls(&format!("{}{settings}", with_params("model: gpt-4o"))),
+        Tls::CaFile("/all.pem".to_owned())
+    );
+    assert_eq!(tls(&with_params("model: ollama/m, ssl_verify: false")), Tls::Off);
+}
+
+#[test]
+fn bare_names_have_a_provider() {
+    assert_eq!(infer_provider("gpt-4o"), Some("openai"));
+    assert_eq!(infer_provider("unheard-of"), None);
+}

@@ -256,7 +256,9 @@ async fn an_instance_may_be_killed_with_leases_in_its_hands() {
     // It may be alive and cut off, so what it may serve is left to it for a while.
     sleep(ms(4500)).await;
     assert_eq!(served(&fleet.crowd(&[0], 20, 600, "away").await), SHARE);
-    assert!(!fleet.instances[0].log().contains(AWAY), "Redis was there all the time");
+    // A busy machine may have no time for Redis for a moment. That an instance died is no reason.
+    let log = fleet.instances[0].log();
+    assert_eq!(log.matches(AWAY).count(), log.matches(BACK).count(), "Redis is up all the time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use llm_balancer_integration::{Answer, DONE, Reply, World, item, minute};
 use serde_json::{Value, json};
 
-/// A group for each of these names, of one deployment that has it too, and these sections. Nobody
-/// is tried twice.
+/// A group for each of these names, of one deployment that has it too, and these sections. No
+/// deployment is tried twice.
 async fn groups(names: &[&str], settings: &str) -> World {
     let items: String = names.iter().map(|name| item(name, name, "")).collect();
     World::new(&format!(

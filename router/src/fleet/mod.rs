@@ -33,7 +33,8 @@ pub(crate) use reply::apply_reply;
 /// buffered.
 const MAX_DEPLOYMENTS: usize = 128;
 
-/// Makes the calls of one worker. The filter sends them and passes each reply to [`apply_reply`].
+/// Makes the calls of one worker. The filter sends them and passes each reply to
+/// [`Router::apply_reply`](crate::Router::apply_reply).
 #[derive(Debug)]
 pub struct FleetClient<'a> {
     settings: &'a FleetSettings,

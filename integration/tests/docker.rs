@@ -215,7 +215,7 @@ async fn two_containers_hold_one_limit_and_each_its_share_while_one_of_them_is_c
     assert_eq!(served_each(&answers), [(0, LIMIT / 2), (1, LIMIT / 2)].into(), "each its share");
 
     containers.connect(cut, "state");
-    assert!(says("limits are shared again").await, "{}", containers.log(cut));
+    assert!(says("Redis is available again").await, "{}", containers.log(cut));
     assert_one_limit(&containers, &front, "again").await;
 }
 

@@ -1,8 +1,8 @@
 //! Values of the store as bytes: postcard, behind the number of their format. Bytes of another
 //! format read as if there were no value.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// To be changed with every change of a type that is stored.
 const VERSION: u8 = 4;
@@ -22,4 +22,13 @@ pub fn encode(value: &impl Serialize) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (version, bytes) = bytes.split_first()?;
     (*version == VERSION).then(|| postcard::from_bytes(bytes).ok()).flatten()
+}
+
+/// For fields: a number that is neither infinite nor NaN, which would spread through every estimate.
+pub fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    let value = f32::deserialize(deserializer)?;
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(D::Error::invalid_value(Unexpected::Float(value.into()), &"a finite number"))
 }

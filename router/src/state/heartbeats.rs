@@ -49,7 +49,7 @@ impl WorkerHeartbeats {
     /// Writes a beat of this VM, and reads those of the others.
     pub fn beat(&mut self, now: Duration, store: &dyn Store) {
         store::change(store, KEY, |bytes| {
-            self.beats = bytes.and_then(format::decode).unwrap_or_default();
+            self.copy(bytes);
             let now = UnixMillis::of(now);
             let is_remembered = |beat: &Beat| now.0.saturating_sub(beat.at.0) < FORGOTTEN;
             self.beats.retain(|beat| beat.vm != self.own && is_remembered(beat));
@@ -60,8 +60,14 @@ impl WorkerHeartbeats {
 
     /// Reads the beats of all VMs.
     pub fn read(&mut self, store: &dyn Store) {
-        if let Some(beats) = store.get(KEY).and_then(|(bytes, _)| format::decode(&bytes)) {
-            self.beats = beats;
+        let value = store.get(KEY);
+        self.copy(value.as_ref().map(|(bytes, _)| bytes.as_slice()));
+    }
+
+    /// Replaces the copy, if there is a value.
+    fn copy(&mut self, bytes: Option<&[u8]>) {
+        if let Some(bytes) = bytes {
+            self.beats = format::decode(bytes).unwrap_or_default();
         }
     }
 

@@ -28,12 +28,15 @@ pub enum Metric {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatencyEstimate {
     /// Milliseconds.
+    #[serde(deserialize_with = "crate::state::format::finite")]
     pub ms: f32,
     /// When it was last measured; 0 for never.
     pub at: UnixSeconds,
     /// Requests in flight beside the measured ones, on average.
+    #[serde(deserialize_with = "crate::state::format::finite")]
     pub load: f32,
     /// The lowest `ms` of late: how fast it answers without load.
+    #[serde(deserialize_with = "crate::state::format::finite")]
     pub best: f32,
     /// The last measurement, if it was set aside.
     pub outlier: Outlier,

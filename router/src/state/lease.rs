@@ -48,6 +48,7 @@ pub struct Lease {
     /// When a request was last admitted.
     pub last_admitted_at: UnixMillis,
     /// Milliseconds between requests, on average of late.
+    #[serde(deserialize_with = "crate::state::format::finite")]
     pub request_gap: f32,
     /// Other instances may be about to return what they do not use, by what Redis last replied.
     pub unused_elsewhere: bool,

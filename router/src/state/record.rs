@@ -179,6 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn a_record_with_a_number_that_is_not_finite_is_no_record() {
+        for number in [f32::NAN, f32::INFINITY] {
+            let mut record = eventful();
+            record.latency.first.ms = number;
+            assert_eq!(decode::<Record>(&encode(&record)), None);
+            record = eventful();
+            record.lease.request_gap = number;
+            assert_eq!(decode::<Record>(&encode(&record)), None);
+        }
+    }
+
+    #[test]
     fn bytes_that_are_truncated_or_of_another_format_are_no_record() {
         let bytes = encode(&eventful());
         for end in 0..bytes.len() {

@@ -179,18 +179,18 @@ pub(super) fn part(whole: u64, parts: u64) -> u64 {
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const MINUTE: Minute = Minute(29_000_000);
-    const NOON: Duration = Duration::from_secs(29_000_000 * 60);
-    const RPM: MinuteLimits = MinuteLimits { rpm: Some(100), tpm: None };
+    pub(in crate::state) const MINUTE: Minute = Minute(29_000_000);
+    pub(in crate::state) const NOON: Duration = Duration::from_secs(29_000_000 * 60);
+    pub(in crate::state) const RPM: MinuteLimits = MinuteLimits { rpm: Some(100), tpm: None };
 
-    fn window(requests: u32) -> Window {
+    pub(in crate::state) fn window(requests: u32) -> Window {
         Window { minute: MINUTE, requests, tokens: 0 }
     }
 
-    fn lease(requests: u64, left: u64) -> Lease {
+    pub(in crate::state) fn lease(requests: u64, left: u64) -> Lease {
         Lease {
             minute: MINUTE,
             requests,

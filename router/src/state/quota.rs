@@ -118,27 +118,11 @@ impl Lease {
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::*;
-    use crate::state::time::{Minute, UnixMillis};
+    use crate::state::lease::tests::{NOON, RPM, lease, window};
+    use crate::state::time::Minute;
 
-    const MINUTE: Minute = Minute(29_000_000);
-    const NOON: Duration = Duration::from_secs(29_000_000 * 60);
-    const RPM: MinuteLimits = MinuteLimits { rpm: Some(100), tpm: None };
     const TWO: QuotaMode = QuotaMode::Shared { instances: 2, health: RedisHealth::Up };
     const AWAY: QuotaMode = QuotaMode::Shared { instances: 2, health: RedisHealth::Down };
-
-    fn window(requests: u32) -> Window {
-        Window { minute: MINUTE, requests, tokens: 0 }
-    }
-
-    fn lease(requests: u64, left: u64) -> Lease {
-        Lease {
-            minute: MINUTE,
-            requests,
-            remaining_requests: left,
-            answered_at: UnixMillis::of(NOON),
-            ..Lease::default()
-        }
-    }
 
     #[test]
     fn only_what_is_held_is_admitted() {

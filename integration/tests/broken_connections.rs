@@ -30,9 +30,9 @@ async fn a_name_that_nobody_knows_hands_over_and_alone_it_is_a_connection_error(
     let world = World::new(
         "
 model_list:
-- {model_name: gpt, litellm_params: {model: openai/m, api_base: 'http://nobody.invalid/v1', api_key: k, weight: 1000000}}
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: 'http://missing.invalid/v1', api_key: k, weight: 1000000}}
 - {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/virginia/v1, api_key: k, weight: 1}}
-- {model_name: alone, litellm_params: {model: openai/m, api_base: 'http://nobody.invalid/v1', api_key: k}}
+- {model_name: alone, litellm_params: {model: openai/m, api_base: 'http://missing.invalid/v1', api_key: k}}
 router_settings: {num_retries: 1, disable_cooldowns: true}
 ",
     )

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::fleet::{Timed, served, served_each};
+use llm_balancer_integration::fleet::{
+    ACQUAINTED, REDIS_DOWN, REDIS_UP, Timed, served, served_each, silences,
+};
 use llm_balancer_integration::{Client, Containers, Front, INSTANCES, eventually, minute};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -24,8 +26,6 @@ const PAUSE: Duration = Duration::from_millis(25);
 const RUN: Duration = Duration::from_secs(8);
 /// After this, an instance that was silent is known to be missing, and goes on with its share.
 const MISSED: Duration = Duration::from_secs(6);
-/// After this, each instance has heard of the other from Redis.
-const ACQUAINTED: Duration = Duration::from_millis(2500);
 /// Groups that are alike: a run in which the machine had no time for Redis is repeated with the
 /// next.
 const TRIES: usize = 5;
@@ -87,19 +87,11 @@ async fn clients(
     (answers.concat(), failures.concat())
 }
 
-/// How often one of them has waited for Redis in vain.
-fn silences(containers: &Containers) -> usize {
-    INSTANCES
-        .iter()
-        .map(|instance| containers.log(instance).matches("keeps to its share of the limits").count())
-        .sum()
-}
-
 /// Asserts that both instances together serve the limit, and not one request more or less.
 async fn assert_one_limit(containers: &Containers, front: &Arc<Front>, name: &str) {
     for n in 0..TRIES {
         minute::with_room_for(RUN).await;
-        let before = silences(containers);
+        let before = silences(INSTANCES.map(|instance| containers.log(instance)));
         let (answers, failures) = crowd(front, CROWD, &format!("{name}{n}")).await;
         assert!(failures.is_empty(), "{failures:?}");
         let (served, each) = (served(&answers), served_each(&answers));
@@ -109,7 +101,10 @@ async fn assert_one_limit(containers: &Containers, front: &Arc<Front>, name: &st
         if served == LIMIT {
             return;
         }
-        assert!(silences(containers) > before, "{served} of {LIMIT} though Redis was there: {each:?}");
+        assert!(
+            silences(INSTANCES.map(|instance| containers.log(instance))) > before,
+            "{served} of {LIMIT} though Redis was there: {each:?}"
+        );
     }
     panic!("the machine is too busy");
 }
@@ -204,7 +199,7 @@ async fn two_containers_hold_one_limit_and_each_its_share_while_one_of_them_is_c
     let says = async |words: &str| eventually(async || containers.log(cut).contains(words)).await;
 
     containers.disconnect(cut, "state");
-    assert!(says("keeps to its share of the limits").await, "{}", containers.log(cut));
+    assert!(says(REDIS_DOWN).await, "{}", containers.log(cut));
     let (answers, failures) = crowd(&front, 200, "gpt").await;
     assert_unharmed(&answers, &failures);
     assert_eq!(served_each(&answers).len(), 2, "both serve");
@@ -215,7 +210,7 @@ async fn two_containers_hold_one_limit_and_each_its_share_while_one_of_them_is_c
     assert_eq!(served_each(&answers), [(0, LIMIT / 2), (1, LIMIT / 2)].into(), "each its share");
 
     containers.connect(cut, "state");
-    assert!(says("Redis is available again").await, "{}", containers.log(cut));
+    assert!(says(REDIS_UP).await, "{}", containers.log(cut));
     assert_one_limit(&containers, &front, "again").await;
 }
 

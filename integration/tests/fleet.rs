@@ -5,8 +5,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use llm_balancer_integration::certificates::Authority;
-use llm_balancer_integration::fleet::{Timed, pair, percentile, served, served_each};
-use llm_balancer_integration::{Answer, Client, Fleet, Redis, eventually, item, minute};
+use llm_balancer_integration::fleet::{Timed, pair, percentile, served, served_each, silences};
+use llm_balancer_integration::{Answer, Balancer, Client, Fleet, Redis, eventually, item, minute};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -42,15 +42,6 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
 /// Redis.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// How often an instance has waited for Redis in vain.
-fn silences(fleet: &Fleet) -> usize {
-    fleet
-        .instances
-        .iter()
-        .map(|instance| instance.log().matches("keeps to its share of the limits").count())
-        .sum()
-}
-
 /// Asserts so many times that a group of two hundred serves just these in a run, one group after
 /// the other. A run in which the machine had no time for Redis was not free of faults: it must not
 /// have served more, and is run again.
@@ -63,7 +54,7 @@ async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) 
     for group in groups {
         let _turn = TURN.lock().await;
         minute::with_room_for(RUN).await;
-        let before = silences(fleet);
+        let before = silences(fleet.instances.iter().map(Balancer::log));
         let answers = run(group).await;
         let each = served_each(&answers);
         println!("{group}: {each:?}, p50 {:?}, p99 {:?}", percentile(&answers, 50), percentile(&answers, 99));
@@ -71,7 +62,7 @@ async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) 
             let calls = fleet.provider.received_by(&format!("{group}-{name}")).len();
             assert!(calls <= 100, "{group}-{name} was called {calls} times");
         }
-        if silences(fleet) == before {
+        if silences(fleet.instances.iter().map(Balancer::log)) == before {
             assert_eq!(served(&answers), LIMIT, "{group}: {each:?}");
             good += 1;
         }

@@ -4,7 +4,7 @@
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::fleet::{Timed, pair, percentile, served, served_each};
+use llm_balancer_integration::fleet::{REDIS_DOWN, REDIS_UP, Timed, pair, percentile, served, served_each};
 use llm_balancer_integration::{Fleet, Link, Redis, minute};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
@@ -18,8 +18,6 @@ const SURE: Duration = Duration::from_secs(5);
 const HELD: usize = 20;
 /// Longer than one of the stories takes on a busy machine, within a minute.
 const STORY: Duration = Duration::from_secs(25);
-const AWAY: &str = "this instance keeps to its share of the limits";
-const BACK: &str = "Redis is available again";
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -98,14 +96,14 @@ async fn goes_and_comes_back(
     assert_as_quick(&during, &control);
     assert_as_quick(&wide, &control);
     assert_eq!(served(&wide), wide.len(), "far below its limit");
-    fleet.says(&[0, 1], AWAY, 1).await;
+    fleet.says(&[0, 1], REDIS_DOWN, 1).await;
     sleep(SURE).await;
     let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
     assert_eq!(served_each(&away), [(0, SHARE), (1, SHARE)].into(), "each its share");
     assert_as_quick(&away, &control);
 
     comes(redis).await;
-    let back = fleet.says(&[0, 1], BACK, 1).await;
+    let back = fleet.says(&[0, 1], REDIS_UP, 1).await;
     println!("back after {back:?}");
     assert!(back < ms(2500), "{back:?}");
     let during = served(&during) + served(&fleet.crowd(&[0, 1], 20, 300, "during").await);
@@ -223,7 +221,7 @@ async fn one_instance_may_be_cut_off() {
     println!("during {:?}", served_each(&during));
     assert_as_quick(&during, &control);
     assert!((HELD..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
-    fleet.says(&[1], AWAY, 1).await;
+    fleet.says(&[1], REDIS_DOWN, 1).await;
     // Before the others know that it is missing it serves nothing that they may serve as well.
     let early = served_each(&fleet.crowd(&[0, 1], 20, 300, "after").await);
     println!("early {early:?}");
@@ -234,7 +232,7 @@ async fn one_instance_may_be_cut_off() {
     let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
     assert_eq!(served_each(&away), [(0, SHARE), (1, SHARE)].into(), "each its share");
     link.heal();
-    let back = fleet.says(&[1], BACK, 1).await;
+    let back = fleet.says(&[1], REDIS_UP, 1).await;
     println!("back after {back:?}");
     assert!(back < ms(2500), "{back:?}");
     sleep(ms(1200)).await;
@@ -258,7 +256,7 @@ async fn an_instance_may_be_killed_with_leases_in_its_hands() {
     assert_eq!(served(&fleet.crowd(&[0], 20, 600, "away").await), SHARE);
     // A busy machine may have no time for Redis for a moment. That an instance died is no reason.
     let log = fleet.instances[0].log();
-    assert_eq!(log.matches(AWAY).count(), log.matches(BACK).count(), "Redis is up all the time");
+    assert_eq!(log.matches(REDIS_DOWN).count(), log.matches(REDIS_UP).count(), "Redis is up all the time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,10 +267,10 @@ async fn instances_may_start_before_redis() {
     let alone = fleet.crowd(&[0, 1], 8, 100, "before").await;
     assert_eq!(served(&alone), 100);
     assert!(percentile(&alone, 100) < ms(400), "{:?}", percentile(&alone, 100));
-    fleet.says(&[0, 1], AWAY, 1).await;
+    fleet.says(&[0, 1], REDIS_DOWN, 1).await;
     let begun = Instant::now();
     redis.restart_empty().await;
-    fleet.says(&[0, 1], BACK, 1).await;
+    fleet.says(&[0, 1], REDIS_UP, 1).await;
     println!("back after {:?}", begun.elapsed());
     assert!(begun.elapsed() < ms(3000), "{:?}", begun.elapsed());
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);

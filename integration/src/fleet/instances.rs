@@ -100,7 +100,7 @@ impl Fleet {
 
     /// Lets all instances hear of each other and of Redis.
     pub async fn acquaint(&self) {
-        sleep(Duration::from_millis(2500)).await;
+        sleep(super::ACQUAINTED).await;
     }
 
     /// Waits until the log of each of these instances has this in it for at least the nth time;

@@ -107,11 +107,12 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 	$(MAKE) --no-print-directory deny
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
 	cargo test --quiet -p llm-balancer --lib --test golden
-	cargo test --quiet -p llm-balancer-integration -p fake-provider --lib
+	cargo test --quiet -p llm-balancer-integration -p llm-balancer-cost -p fake-provider --lib
 
 test: tools check test-node build testing-filter docker-tests ## All tests, with the real Envoy and real clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	cargo test --quiet -p xtask
+	cargo test --quiet -p llm-balancer-cost --test per_request
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
 
@@ -138,6 +139,10 @@ test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebA
 bench: simulate tools build ## Simulations, then CPU per request beside plain Envoy; needs a quiet machine
 	cargo build --quiet --release -p llm-balancer-integration --bin bench
 	ENVOY=$(ENVOY) target/release/bench
+
+cost: wasm32-wasip1 ## Host calls, bytes copied and instructions per request in the release filter
+	cargo build --quiet --release $(FILTER)
+	cargo run --quiet -p llm-balancer-cost
 
 simulate: ## Strategies beside LiteLLM's, and a hundred instances with shared limits; fails if a target is missed
 	cargo run --quiet --release -p llm-balancer-router --example simulation
@@ -272,4 +277,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis pip

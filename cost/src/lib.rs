@@ -1,0 +1,47 @@
+//! Counts what a request costs in the filter: host calls, entries into the VM, bytes copied across
+//! its border, and instructions. The release build of the filter runs in an interpreter, with a
+//! host that behaves as Envoy does towards a request that succeeds.
+//!
+//! Counts are the same on every machine and in every run. Instructions are those of the
+//! interpreter, before the optimisations of Envoy's V8: they stand for time only roughly, and say
+//! nothing about Envoy's own work for a host call. `make bench` measures time.
+//!
+//! | module | has |
+//! |---|---|
+//! | `tally` | [`Tally`]: what was counted |
+//! | `host` | the functions that the filter imports, and what they act on |
+//! | `vm` | [`Vm`]: the filter in the interpreter, and its callbacks in Envoy's order |
+//! | `scenario` | [`Scenario`]: configurations and requests that are measured |
+//! | `table` | the table that the test compares, and the details for people |
+
+mod host;
+mod scenario;
+mod table;
+mod tally;
+mod vm;
+
+use std::path::{Path, PathBuf};
+
+pub use scenario::Scenario;
+pub use table::{Table, details};
+pub use tally::Tally;
+pub use vm::Vm;
+
+/// The filter of `make build`, or the one that `LLM_BALANCER_FILTER` names.
+pub fn release_filter() -> PathBuf {
+    let built = || {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip1/release/llm_balancer_filter.wasm")
+    };
+    std::env::var_os("LLM_BALANCER_FILTER").map_or_else(built, PathBuf::from)
+}
+
+/// Measures all scenarios with this filter.
+///
+/// # Panics
+///
+/// Panics if the file cannot be read, or if the filter does what the host does not expect of it.
+pub fn measure(filter: &Path) -> Vec<(Scenario, Tally)> {
+    let code = std::fs::read(filter)
+        .unwrap_or_else(|error| panic!("{}: {error}; `make build` makes it", filter.display()));
+    Scenario::ALL.into_iter().map(|scenario| (scenario, scenario.measure(&code))).collect()
+}

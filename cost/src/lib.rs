@@ -2,19 +2,21 @@
 //! its border, and instructions. The release build of the filter runs in an interpreter, with a
 //! host that behaves as Envoy does towards a request that succeeds.
 //!
-//! Counts are the same on every machine and in every run. Instructions are those of the
-//! interpreter, before the optimisations of Envoy's V8: they stand for time only roughly, and say
-//! nothing about Envoy's own work for a host call. `make bench` measures time.
+//! Counts are the same on every machine and in every run. Instructions are those of WebAssembly,
+//! before the optimisations of Envoy's V8: they stand for time only roughly, and say nothing about
+//! Envoy's own work for a host call. `make bench` measures time.
 //!
 //! | module | has |
 //! |---|---|
 //! | `tally` | [`Tally`]: what was counted |
 //! | `host` | the functions that the filter imports, and what they act on |
+//! | `instrument` | counters in the filter's code |
 //! | `vm` | [`Vm`]: the filter in the interpreter, and its callbacks in Envoy's order |
 //! | `scenario` | [`Scenario`]: configurations and requests that are measured |
 //! | `table` | the table that the test compares, and the details for people |
 
 mod host;
+mod instrument;
 mod scenario;
 mod table;
 mod tally;
@@ -23,7 +25,7 @@ mod vm;
 use std::path::{Path, PathBuf};
 
 pub use scenario::Scenario;
-pub use table::{Table, details};
+pub use table::{Table, details, functions};
 pub use tally::Tally;
 pub use vm::Vm;
 

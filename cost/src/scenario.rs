@@ -8,8 +8,9 @@ use crate::vm::{Passed, Sent, Vm};
 /// Chunks of a streamed answer, without those of usage and end.
 const CHUNKS: usize = 300;
 
-/// Requests before the one that is measured, and between two ticks.
-const WARM_UP: usize = 10;
+/// Requests before a tick. Each deployment needs 32 successes before a worker collects them
+/// instead of writing each.
+const WARM_UP: usize = 150;
 
 /// A request that succeeds at its first attempt, to a group of three deployments without Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,24 +60,32 @@ impl Scenario {
     pub fn measure(self, code: &[u8]) -> Tally {
         let mut vm = Vm::start(code, &self.configuration());
         for _ in 0..2 {
-            (0..WARM_UP).for_each(|_| drop(self.exchange(&mut vm)));
+            (0..WARM_UP).for_each(|_| drop(self.exchange(&mut vm, 1)));
             vm.tick();
         }
-        (0..WARM_UP).for_each(|_| drop(self.exchange(&mut vm)));
-        match self {
+        (0..10).for_each(|_| drop(self.exchange(&mut vm, 1)));
+        let before = vm.instructions_by_function();
+        let mut tally = match self {
             Self::Tick => vm.tick(),
-            _ => self.exchange(&mut vm).tally,
+            _ => self.exchange(&mut vm, CHUNKS).tally,
+        };
+        for ((name, before), (_, after)) in before.into_iter().zip(vm.instructions_by_function()) {
+            *tally.functions.entry(name).or_default() += after - before;
         }
+        tally
     }
 
-    fn exchange(self, vm: &mut Vm) -> Passed {
-        let passed = vm.exchange(self.request(), self.response());
-        self.check(&passed);
+    /// One request; `chunks` are those of a streamed answer.
+    fn exchange(self, vm: &mut Vm, chunks: usize) -> Passed {
+        let response = self.response(chunks);
+        let length = response.pieces.concat().len();
+        let passed = vm.exchange(self.request(), response);
+        self.check(&passed, length);
         passed
     }
 
     /// A request that fails would be cheap.
-    fn check(self, passed: &Passed) {
+    fn check(self, passed: &Passed, answer: usize) {
         let (headers, body) = &passed.request;
         let cluster = headers.iter().find(|(name, _)| name == b"x-llm-cluster");
         assert!(cluster.is_some_and(|(_, value)| !value.is_empty()), "a deployment was selected");
@@ -84,9 +93,8 @@ impl Scenario {
         assert!(body["model"].as_str().is_some_and(|model| model.starts_with("provider-")), "{body}");
         let usage = !body["stream_options"]["include_usage"].is_null();
         assert_eq!(usage, matches!(self, Self::ClientUsage | Self::RouterUsage), "{body}");
-        let answer: usize = passed.response.1.len();
         let hidden = if self == Self::RouterUsage { usage_event().len() } else { 0 };
-        assert_eq!(answer + hidden, self.response().pieces.concat().len(), "the answer passes");
+        assert_eq!(passed.response.1.len() + hidden, answer, "the answer passes");
         let line: Value = serde_json::from_slice(&passed.log_line).expect("the log has a line of JSON");
         assert_eq!(line["outcome"], "success", "{line}");
     }
@@ -154,7 +162,7 @@ impl Scenario {
     }
 
     /// As it comes from the provider: a piece for each event of a stream.
-    fn response(self) -> Sent {
+    fn response(self, chunks: usize) -> Sent {
         if !self.is_stream() {
             let body = answer();
             let length = body.len().to_string();
@@ -173,7 +181,7 @@ impl Scenario {
             ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
             ("x-envoy-upstream-service-time", "1"),
         ];
-        let mut pieces = vec![chunk(); CHUNKS];
+        let mut pieces = vec![chunk(); chunks];
         pieces.extend((self != Self::NoUsage).then(usage_event));
         pieces.push(b"data: [DONE]\n\n".into());
         Sent { headers: owned(&headers), pieces }

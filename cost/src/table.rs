@@ -102,6 +102,9 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// One direction of copies.
+type Bytes = fn(&HostCalls) -> u64;
+
 /// Instructions by callback, and bytes by host call: for people who look for what to improve.
 pub fn details(measured: &[(Scenario, Tally)]) -> String {
     let mut instructions = Table::with_columns(measured);
@@ -111,10 +114,8 @@ pub fn details(measured: &[(Scenario, Tally)]) -> String {
         instructions.lines.push((name, figures));
     }
     let mut bytes = Table::with_columns(measured);
-    let figure =
-        |tally: &Tally, name: &str, of: fn(&HostCalls) -> u64| tally.host_calls.get(name).map_or(0, of);
-    let directions: [(&str, fn(&HostCalls) -> u64); 2] =
-        [("in", |of| of.bytes_in), ("out", |of| of.bytes_out)];
+    let figure = |tally: &Tally, name: &str, of: Bytes| tally.host_calls.get(name).map_or(0, of);
+    let directions: [(&str, Bytes); 2] = [("in", |of| of.bytes_in), ("out", |of| of.bytes_out)];
     for name in names(measured, |tally| tally.host_calls.keys()) {
         for (direction, of) in directions {
             let figures: Vec<_> = measured.iter().map(|(_, tally)| figure(tally, &name, of)).collect();
@@ -126,6 +127,14 @@ pub fn details(measured: &[(Scenario, Tally)]) -> String {
     let mut text = String::new();
     let _ = write!(text, "Instructions by callback\n{instructions}\nBytes by host call\n{bytes}");
     text
+}
+
+/// The functions of one scenario that run most instructions themselves.
+pub fn functions(tally: &Tally) -> String {
+    const MOST: usize = 40;
+    let mut functions: Vec<_> = tally.functions.iter().filter(|(_, count)| **count > 0).collect();
+    functions.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    functions.iter().take(MOST).map(|(name, count)| format!("{count:>FIGURE$}  {name}\n")).collect()
 }
 
 /// Names that any scenario has, in order.

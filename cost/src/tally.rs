@@ -10,6 +10,8 @@ pub struct Tally {
     /// By the callback's name, without the prefix `proxy_on_`. Memory that the host asks for is the
     /// callback [`ALLOCATE`].
     pub entries: BTreeMap<String, Entries>,
+    /// Instructions by function, without those of functions that it called.
+    pub functions: BTreeMap<String, u64>,
 }
 
 /// Calls of one function of the host.

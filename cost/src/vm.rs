@@ -1,15 +1,16 @@
 //! The filter in the interpreter, and its callbacks in the order in which Envoy makes them.
 
-use wasmi::{CompilationMode, Config, Engine, Instance, Linker, Module, Store, TypedFunc, Val};
+use wasmi::{Engine, Instance, Linker, Module, Store, TypedFunc, Val};
 
 use crate::host::{self, Headers, Host, Memory};
+use crate::instrument::{self, Instrumented, instrument};
 use crate::tally::Tally;
 
 /// The root context; those of streams follow.
 const ROOT: i32 = 1;
 
 /// Time between two callbacks, in nanoseconds.
-const STEP: u64 = 1_000_000;
+const STEP: u64 = 100_000;
 
 /// 2026-01-01, in nanoseconds since the Unix epoch.
 const START: u64 = 1_767_225_600_000_000_000;
@@ -19,6 +20,8 @@ pub struct Vm {
     store: Store<Host>,
     instance: Instance,
     last_context: i32,
+    /// Names of the functions that have code.
+    functions: Vec<String>,
 }
 
 /// What a client or a provider sends: pieces of a body as Envoy passes them on, one for each read
@@ -57,24 +60,22 @@ impl Vm {
     /// Panics if the code is no filter, or refuses the configuration; so do all functions of a VM
     /// when the filter traps.
     pub fn start(code: &[u8], configuration: &str) -> Self {
-        let mut config = Config::default();
-        // Lazy translation would count as instructions of the first request.
-        config.consume_fuel(true).compilation_mode(CompilationMode::Eager);
-        let engine = Engine::new(&config);
-        let module = Module::new(&engine, code).unwrap_or_else(|error| panic!("not a module: {error}"));
+        let Instrumented { code, functions } = instrument(code);
+        let engine = Engine::default();
+        let module = Module::new(&engine, &code).unwrap_or_else(|error| panic!("not a module: {error}"));
         let mut store = Store::new(&engine, Host::default());
-        store.set_fuel(u64::MAX).expect("fuel is on");
         let mut linker = Linker::new(&engine);
         host::link(&module, &mut linker);
         let instance = linker.instantiate_and_start(&mut store, &module).expect("all imports are defined");
         let memory = instance.get_memory(&store, "memory").expect("the module exports its memory");
         let allocate =
             instance.get_typed_func(&store, "proxy_on_memory_allocate").expect("the SDK exports it");
+        let instructions = instance.get_global(&store, instrument::ALL).expect("the counter is exported");
         let host = store.data_mut();
-        host.memory = Some(Memory { bytes: memory, allocate });
+        host.memory = Some(Memory { bytes: memory, allocate, instructions });
         host.now = START;
         host.configuration = configuration.into();
-        let mut vm = Self { store, instance, last_context: ROOT };
+        let mut vm = Self { store, instance, last_context: ROOT, functions };
         vm.configure(configuration.len());
         vm
     }
@@ -136,16 +137,32 @@ impl Vm {
         (way.message(&mut self.store).headers.clone(), passed)
     }
 
+    fn memory(&self) -> Memory {
+        self.store.data().memory.expect("the VM has started")
+    }
+
+    /// Instructions by function since the start of the VM.
+    pub fn instructions_by_function(&self) -> Vec<(String, u64)> {
+        let count = |function: usize| {
+            let counter = self.instance.get_global(&self.store, &instrument::of(function));
+            match counter.map(|counter| counter.get(&self.store)) {
+                Some(Val::I64(count)) => count.cast_unsigned(),
+                other => panic!("the counter of a function is {other:?}"),
+            }
+        };
+        self.functions.iter().enumerate().map(|(i, name)| (name.clone(), count(i))).collect()
+    }
+
     /// Calls an export of the module, and counts. Returns its result; 0 if it has none.
     fn enter(&mut self, name: &str, arguments: &[i32]) -> i32 {
         let function = self.instance.get_func(&self.store, name).expect("the SDK exports all callbacks");
         let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(*argument)).collect();
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         self.store.data_mut().now += STEP;
-        let before = self.store.get_fuel().expect("fuel is on");
+        let before = self.memory().instructions(&self.store);
         let called = function.call(&mut self.store, &arguments, &mut results);
         called.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let instructions = before - self.store.get_fuel().expect("fuel is on");
+        let instructions = self.memory().instructions(&self.store) - before;
         let host = self.store.data_mut();
         let nested = std::mem::take(&mut host.nested_instructions);
         let entry = host.tally.entry(name);

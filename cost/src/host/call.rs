@@ -1,6 +1,6 @@
 //! One call of a function of the host: its arguments, and the VM's memory.
 
-use wasmi::{Caller, Error, TypedFunc, Val};
+use wasmi::{AsContext, Caller, Error, Global, TypedFunc, Val};
 
 use super::{Host, Status};
 use crate::tally::{ALLOCATE, HostCalls};
@@ -13,6 +13,16 @@ pub(super) type Function = fn(&mut Call<'_>) -> Result<Status, Error>;
 pub(crate) struct Memory {
     pub(crate) bytes: wasmi::Memory,
     pub(crate) allocate: TypedFunc<u32, u32>,
+    /// The counter of instructions.
+    pub(crate) instructions: Global,
+}
+
+impl Memory {
+    /// Instructions since the start of the VM.
+    pub(crate) fn instructions(&self, store: impl AsContext) -> u64 {
+        let Val::I64(count) = self.instructions.get(store) else { panic!("the counter has 64 bits") };
+        count.cast_unsigned()
+    }
 }
 
 /// Arguments are named by their positions.
@@ -87,10 +97,10 @@ impl<'a> Call<'a> {
     }
 
     fn allocate(&mut self, length: u32) -> Result<u32, Error> {
-        let allocate = self.memory().allocate;
-        let before = self.caller.get_fuel()?;
-        let address = allocate.call(&mut self.caller, length)?;
-        let instructions = before - self.caller.get_fuel()?;
+        let memory = self.memory();
+        let before = memory.instructions(&self.caller);
+        let address = memory.allocate.call(&mut self.caller, length)?;
+        let instructions = memory.instructions(&self.caller) - before;
         let host = self.host();
         host.nested_instructions += instructions;
         let entry = host.tally.entry(ALLOCATE);

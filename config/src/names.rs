@@ -32,6 +32,19 @@ pub const FILTER: &str = "llm-balancer";
 pub const DEREGISTER: &str = "llm-balancer-deregister";
 /// Root id of the filter on a listener without our edge: it runs once per request, not per attempt.
 pub const SINGLE_HOP: &str = "llm-balancer/single-hop";
+/// Prefix of the root id of the filter on the edge, which sends a first attempt straight to its
+/// deployment. The name of the cluster for later attempts follows: `llm-balancer/edge/attempts-2`.
+pub const EDGE: &str = "llm-balancer/edge/";
+/// Name, root id and VM id of the upstream filter of the edge's router, which holds a response until
+/// there is something of its body.
+pub const HOLD: &str = "llm-balancer-hold";
+/// File with the module of [`HOLD`].
+pub const HOLD_FILE: &str = "hold.wasm";
+/// Path under which Envoy sends a request through the edge again, whose first attempt failed.
+pub const NEXT_ATTEMPT_PATH: &str = "/llm-balancer/next-attempt";
+/// Filter state object with the id of a request whose first attempt failed, and the request header
+/// that carries it through the edge again.
+pub const NEXT_ATTEMPT: &str = "x-llm-next-attempt";
 /// Prefix of the metrics.
 pub const METRIC_PREFIX: &str = "llm_balancer_";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::render::Hops;
+
 /// The end of every help.
 const EXIT_CODES: &str = "Exit codes:
   0  success; for serve: stopped by a signal
@@ -144,6 +146,30 @@ pub struct ListenArgs {
     /// Listen for other machines although the file sets no master_key
     #[arg(long)]
     pub insecure_no_auth: bool,
+    /// Way of a first attempt: 1, straight to its deployment; 2, as every later attempt through an
+    /// internal listener
+    #[arg(long, value_name = "N", default_value = "1", hide = true)]
+    pub hops: Way,
+}
+
+/// The way of a request's first attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// Straight to its deployment.
+    #[value(name = "1")]
+    One,
+    /// Through an internal listener.
+    #[value(name = "2")]
+    Two,
+}
+
+impl From<Way> for Hops {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::One => Self::One,
+            Way::Two => Self::Two,
+        }
+    }
 }
 
 /// `check`

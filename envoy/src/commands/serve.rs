@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, names};
 
 use crate::cli::ServeArgs;
 use crate::render::{Options, Resources, Revision, live_bootstrap, proxy_variables};
@@ -32,7 +32,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let folder = RuntimeFolder::new()?;
     let options = options(args, &config, &folder)?;
     write_bootstrap(&config, &options, &folder)?;
-    let xds = FileXds::new(Admin::new(options.admin_port), folder.path(), events.stopping.clone());
+    let admin = Admin::new(options.admin_port);
+    let xds = FileXds::new(admin, folder.path(), options.hops, events.stopping.clone());
     let first = Resources::new(Revision::FIRST, &config, &text, &options);
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
@@ -66,6 +67,8 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
         admin_port: ports.admin,
         metrics: ports.metrics,
         filter: folder.file(FILTER).display().to_string(),
+        hold: folder.file(names::HOLD_FILE).display().to_string(),
+        hops: args.listen.hops.into(),
         system_cas,
         redis_socket: folder.redis_socket(config)?,
     })
@@ -75,6 +78,7 @@ fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -
     let filter = embedded_filter::bytes()?;
     let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
     files::write_private(&folder.file(FILTER), filter)
+        .and_then(|()| files::write_private(&folder.file(names::HOLD_FILE), embedded_filter::HOLD))
         .and_then(|()| files::write_private(&folder.file(BOOTSTRAP), bootstrap.as_bytes()))
         .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))
 }

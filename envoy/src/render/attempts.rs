@@ -51,8 +51,8 @@ pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) ->
             "stream_idle_timeout": "0s",
             // The edge must not wait a second for a stream that the filter has ended.
             "delayed_close_timeout": "0s",
-            "access_log": if config.server.access_log { access_log() } else { json!([]) },
-            "local_reply_config": {"mappers": [interrupted()]},
+            "access_log": access_log(config),
+            "local_reply_config": {"mappers": [interrupted(true)]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
             "http_filters": [wasm(&root_id, config, text, filter), router()],
         })),
@@ -61,7 +61,10 @@ pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) ->
 
 /// Prints the line that the filter writes after the last attempt of a request; nothing for other
 /// attempts.
-fn access_log() -> Value {
+pub(super) fn access_log(config: &Config) -> Value {
+    if !config.server.access_log {
+        return json!([]);
+    }
     let format = json!({
         "text_format_source": {"inline_string": format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::ACCESS_LOG_ENTRY)},
         "omit_empty_values": true,
@@ -80,25 +83,22 @@ fn access_log() -> Value {
 const AGE_OF_CONNECTION: &str = "%COMMON_DURATION(US_CX_BEG:DS_RX_END:us)%";
 
 /// If a response breaks off while the filter holds its headers, Envoy's local reply bypasses the
-/// filter. The mapper makes it ask the edge for the next attempt, in which the filter finds out
-/// what happened.
-fn interrupted() -> Value {
+/// filter. Where it `asks` the edge, the mapper requests the next attempt, in which the filter finds
+/// out what happened.
+pub(super) fn interrupted(asks: bool) -> Value {
     const FLAGS: [&str; 7] = ["UT", "UC", "UPE", "UF", "UR", "LR", "SI"];
-    json!({
-        "filter": {"response_flag_filter": {"flags": FLAGS}},
-        "headers_to_add": [
-            // The filter's own answers have the headers already, and keep them.
-            {"header": {"key": names::RETRY, "value": "1"}, "append_action": "ADD_IF_ABSENT"},
-            {"header": {"key": names::REUSED, "value": AGE_OF_CONNECTION}, "append_action": "ADD_IF_ABSENT"},
-        ],
-    })
+    // The filter's own answers have the headers already, and keep them.
+    let header = |key: &str, value: &str| json!({"header": {"key": key, "value": value}, "append_action": "ADD_IF_ABSENT"});
+    let retry = asks.then(|| header(names::RETRY, "1"));
+    let added: Vec<_> = retry.into_iter().chain([header(names::REUSED, AGE_OF_CONNECTION)]).collect();
+    json!({"filter": {"response_flag_filter": {"flags": FLAGS}}, "headers_to_add": added})
 }
 
 /// Headers that the filter sets for Envoy, not for the provider.
-const KEPT_INSIDE: [&str; 2] = [names::CLUSTER, "x-forwarded-proto"];
+pub(super) const KEPT_INSIDE: [&str; 2] = [names::CLUSTER, "x-forwarded-proto"];
 
 /// Headers of a provider's answer that clients do not get.
-fn withheld_headers() -> Vec<&'static str> {
+pub(super) fn withheld_headers() -> Vec<&'static str> {
     PROVIDER_HEADERS_WITHHELD.iter().copied().chain([names::RETRY, names::REUSED]).collect()
 }
 
@@ -122,7 +122,7 @@ fn virtual_host(config: &Config) -> Value {
 }
 
 /// The filter with the user's file, unchanged. `os.environ/` reads Envoy's environment.
-fn wasm(root_id: &str, config: &Config, text: &str, filter: &str) -> Value {
+pub(super) fn wasm(root_id: &str, config: &Config, text: &str, filter: &str) -> Value {
     let vm = json!({
         "vm_id": names::FILTER,
         "runtime": "envoy.wasm.runtime.v8",

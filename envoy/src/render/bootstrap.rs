@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use super::message::with;
 use super::process::Options;
-use super::{attempts, edge, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster};
+use super::{attempts, edge, first_hop, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster};
 
 /// The bootstrap for a configuration and its text, which the filter parses again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
-    let routes = edge::routes(config, names::ATTEMPTS);
-    let mut listeners = vec![edge::listener(options.listen, ("route_config", routes))];
+    let routes = edge::routes(config, names::ATTEMPTS, options.hops);
+    let filter = first_hop::filter(names::ATTEMPTS, config, text, options);
+    let mut listeners = vec![edge::listener(config, options, ("route_config", routes), filter)];
     listeners.extend(behind(names::ATTEMPTS, config, text, options));
     let mut clusters = clusters(names::ATTEMPTS, config, options);
     metrics_listener::add(options, &mut listeners, &mut clusters);

@@ -2,9 +2,11 @@
 //! for everything that changes with a reload. Envoy re-reads a file when another takes its place.
 //!
 //! ```text
-//! edge ── routes ─┬─ attempts-1 ── the filter with the first configuration, while it has connections
-//!                 └─ attempts-2 ── with the second: one update of the routes moves every new request
+//! edge ── filter ─┬─ attempts-1 ── the filter with the first configuration, while it has connections
+//!                 └─ attempts-2 ── with the second: one update of the filter moves every new request
 //! ```
+//!
+//! With two hops the edge has no filter, and the update of its routes does that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,8 +17,8 @@ use serde_json::{Value, json};
 
 use super::bootstrap::{behind, clusters};
 use super::message::{typed, with};
-use super::process::Options;
-use super::{edge, metrics_listener, process};
+use super::process::{Hops, Options};
+use super::{edge, first_hop, metrics_listener, process};
 
 /// What changes with a reload. Each type has a file.
 #[derive(Clone, Copy, Debug)]
@@ -26,16 +28,34 @@ pub(crate) enum ResourceType {
     Listeners,
     /// The edge's routes.
     Routes,
+    /// The edge's filter.
+    Filter,
 }
 
 impl ResourceType {
-    pub(crate) const ALL: [Self; 3] = [Self::Clusters, Self::Listeners, Self::Routes];
+    /// In the order of an update: a listener must find its clusters, and a request its listener.
+    pub(crate) const fn all(hops: Hops) -> &'static [Self] {
+        match hops {
+            Hops::One => &[Self::Clusters, Self::Listeners, Self::Routes, Self::Filter],
+            Hops::Two => &[Self::Clusters, Self::Listeners, Self::Routes],
+        }
+    }
+
+    /// The gauge of those that Envoy has accepted and does not use yet.
+    pub(crate) fn warming(self) -> Option<&'static str> {
+        match self {
+            Self::Clusters => Some("cluster_manager.warming_clusters"),
+            Self::Listeners => Some("listener_manager.total_listeners_warming"),
+            Self::Routes | Self::Filter => None,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Clusters => "clusters",
             Self::Listeners => "listeners",
             Self::Routes => "routes",
+            Self::Filter => "filter",
         }
     }
 
@@ -76,12 +96,15 @@ pub(crate) struct Resources {
     pub(crate) clusters: BTreeMap<String, String>,
     /// JSON by name: the filter's listener, and those to Redis and to forward proxies.
     pub(crate) listeners: BTreeMap<String, String>,
-    /// JSON by name: the edge's routes, which send every request to the filter's listener.
+    /// JSON by name: the edge's routes.
     pub(crate) routes: BTreeMap<String, String>,
+    /// JSON by name: the edge's filter.
+    pub(crate) filter: BTreeMap<String, String>,
 }
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
+const EXTENSION: &str = "envoy.config.core.v3.TypedExtensionConfig";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
 
 impl Resources {
@@ -92,7 +115,8 @@ impl Resources {
             revision,
             clusters: by_name(CLUSTER, clusters(&attempts, config, options)),
             listeners: by_name(LISTENER, behind(&attempts, config, text, options)),
-            routes: by_name(ROUTES, vec![edge::routes(config, &attempts)]),
+            routes: by_name(ROUTES, vec![edge::routes(config, &attempts, options.hops)]),
+            filter: by_name(EXTENSION, vec![first_hop::filter(&attempts, config, text, options)]),
         }
     }
 
@@ -102,6 +126,7 @@ impl Resources {
             ResourceType::Clusters => &self.clusters,
             ResourceType::Listeners => &self.listeners,
             ResourceType::Routes => &self.routes,
+            ResourceType::Filter => &self.filter,
         }
     }
 
@@ -144,7 +169,9 @@ fn by_name(kind: &str, resources: Vec<Value>) -> BTreeMap<String, String> {
 pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) -> Value {
     let routes =
         json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes, folder)});
-    let (mut listeners, mut clusters) = (vec![edge::listener(options.listen, ("rds", routes))], Vec::new());
+    let filter = first_hop::discovered(source(ResourceType::Filter, folder));
+    let edge = edge::listener(config, options, ("rds", routes), filter);
+    let (mut listeners, mut clusters) = (vec![edge], Vec::new());
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
     let bootstrap = with(process::process(config, options), "static_resources", resources);
@@ -169,6 +196,8 @@ mod tests {
             admin_port: 9901,
             metrics: None,
             filter: String::new(),
+            hold: String::new(),
+            hops: Hops::One,
             system_cas: String::new(),
             redis_socket: String::new(),
         };

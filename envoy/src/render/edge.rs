@@ -1,13 +1,13 @@
 //! The listener for clients. It buffers the body of a request and retries while the filter asks for
 //! it.
 
-use std::net::SocketAddr;
-
 use llm_balancer_config::{Config, max_edge_retries, names};
 use serde_json::{Value, json};
 
 use super::local_replies::local_replies;
-use super::message::{http_connection_manager, listener_address, router, typed, with};
+use super::message::{http_connection_manager, listener_address, router, router_with, typed, with};
+use super::process::{Hops, Options};
+use super::{attempts, first_hop};
 
 /// Name of the listener, and of its routes.
 pub(super) const EDGE: &str = "edge";
@@ -17,15 +17,32 @@ pub(super) const EDGE: &str = "edge";
 const REPLAY_SLACK: u64 = 1024 * 1024;
 
 /// The listener. `routes` is the field of the connection manager that has them: inline, or the
-/// source to load them from.
-pub(super) fn listener(listen: SocketAddr, routes: (&str, Value)) -> Value {
+/// source to load them from. So is `filter`, which only one hop uses.
+pub(super) fn listener(config: &Config, options: &Options, routes: (&str, Value), filter: Value) -> Value {
     json!({
         "name": EDGE,
         // For `/drain_listeners?inboundonly`: requests in flight need the other listeners.
         "traffic_direction": "INBOUND",
-        "address": listener_address(listen),
-        "filter_chains": http_connection_manager(manager(routes)),
+        "address": listener_address(options.listen),
+        "filter_chains": http_connection_manager(with_first_hop(manager(routes), config, options, filter)),
     })
+}
+
+/// Adds the filter for first attempts, if they take one hop.
+fn with_first_hop(manager: Value, config: &Config, options: &Options, filter: Value) -> Value {
+    if options.hops == Hops::Two {
+        return manager;
+    }
+    let filters = json!([
+        first_hop::next_attempt(),
+        gunzip(),
+        filter,
+        router_with(json!({"upstream_http_filters": first_hop::upstream_filters(options)})),
+    ]);
+    let manager = with(manager, "http_filters", filters);
+    let manager = with(manager, "early_header_mutation_extensions", first_hop::early_headers());
+    let manager = with(manager, "local_reply_config", local_replies(&first_hop::local_reply_mappers()));
+    with(manager, "access_log", attempts::access_log(config))
 }
 
 fn manager((kind, routes): (&str, Value)) -> Value {
@@ -52,16 +69,50 @@ fn manager((kind, routes): (&str, Value)) -> Value {
             "initial_stream_window_size": 65_536,
             "initial_connection_window_size": 1_048_576,
         },
-        "local_reply_config": local_replies(),
+        "local_reply_config": local_replies(&[]),
         "http_filters": [gunzip(), router()],
     });
     with(manager, kind, routes)
 }
 
-/// Routes to one listener, so that all attempts of a request see the same configuration of the
-/// filter.
-pub(super) fn routes(config: &Config, attempts: &str) -> Value {
-    json!({"name": EDGE, "virtual_hosts": [virtual_host(config, attempts)]})
+/// The routes. With two hops they lead to one listener, so that all attempts of a request see the
+/// same configuration of the filter. With one hop the filter chooses.
+pub(super) fn routes(config: &Config, attempts: &str, hops: Hops) -> Value {
+    let virtual_host = match hops {
+        Hops::One => first_hop_virtual_host(config),
+        Hops::Two => virtual_host(config, attempts),
+    };
+    json!({"name": EDGE, "virtual_hosts": [virtual_host]})
+}
+
+fn first_hop_virtual_host(config: &Config) -> Value {
+    let route = with(retried(config, "cluster_header", names::CLUSTER), "request_headers_to_remove", json!([names::CLUSTER]));
+    let matched = json!({"prefix": "/", "headers": first_hop::is_later_attempt()});
+    json!({
+        "name": EDGE,
+        "domains": ["*"],
+        "include_request_attempt_count": true,
+        "response_headers_to_remove": attempts::withheld_headers(),
+        "routes": [
+            with(with(route, "match", matched), "response_headers_to_remove", json!(["location"])),
+            first_hop::route(replay_limit(config.server.max_body_bytes)),
+        ],
+    })
+}
+
+/// The route to the internal listener.
+fn retried(config: &Config, kind: &str, cluster: &str) -> Value {
+    let route = json!({"timeout": "0s", "retry_policy": retry_policy(config)});
+    json!({
+        "match": {"prefix": "/"},
+        "request_body_buffer_limit": replay_limit(config.server.max_body_bytes),
+        "route": with(route, kind, Value::from(cluster)),
+        // The id in the access log.
+        "response_headers_to_add": [{
+            "header": {"key": "x-litellm-call-id", "value": format!("%REQ({})%", names::STREAM_ID)},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }],
+    })
 }
 
 fn virtual_host(config: &Config, attempts: &str) -> Value {
@@ -73,20 +124,11 @@ fn virtual_host(config: &Config, attempts: &str) -> Value {
             "header": {"key": names::CLIENT, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
             "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
         }],
-        // The id in the access log.
-        "response_headers_to_add": [{
-            "header": {"key": "x-litellm-call-id", "value": format!("%REQ({})%", names::STREAM_ID)},
-            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-        }],
         // Only the filter may choose the cluster.
         "request_headers_to_remove": [names::CLUSTER],
         // Headers between the filter and the edge, and a redirect of the provider.
         "response_headers_to_remove": [names::RETRY, names::REUSED, "location"],
-        "routes": [{
-            "match": {"prefix": "/"},
-            "request_body_buffer_limit": replay_limit(config.server.max_body_bytes),
-            "route": {"cluster": attempts, "timeout": "0s", "retry_policy": retry_policy(config)},
-        }],
+        "routes": [retried(config, "cluster", attempts)],
     })
 }
 

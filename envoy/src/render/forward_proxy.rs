@@ -189,7 +189,7 @@ mod tests {
     use llm_balancer_config::read;
 
     use super::*;
-    use crate::render::{Options, bootstrap};
+    use crate::render::{Hops, Options, bootstrap};
 
     fn config(text: &str, variables: &[(&str, &str)]) -> Config {
         let lookup =
@@ -204,6 +204,8 @@ mod tests {
             admin_port: 9901,
             metrics: None,
             filter: String::new(),
+            hold: String::new(),
+            hops: Hops::One,
             system_cas: "ca.pem".to_owned(),
             redis_socket: String::new(),
         };

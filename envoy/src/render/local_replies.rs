@@ -24,13 +24,14 @@ const UPGRADE: u16 = 403;
 /// Envoy removes from every answer.
 const UPGRADE_REQUIRED: u16 = 426;
 
-pub(super) fn local_replies() -> Value {
+/// `first` are mappers that take precedence.
+pub(super) fn local_replies(first: &[Value]) -> Value {
     let own_words = MESSAGES.iter().map(|(status, message)| {
         let mapper = with(mapper("EQ", *status), "body", json!({"inline_string": message}));
         with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
     });
     // All others with Envoy's message, plain text without quotes.
-    let mappers: Vec<_> = own_words.chain([mapper("GE", 500)]).collect();
+    let mappers: Vec<_> = first.iter().cloned().chain(own_words).chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})
 }
 

@@ -42,9 +42,17 @@ pub(super) fn http_connection_manager(manager: Value) -> Value {
 
 /// The last HTTP filter, without its `x-envoy-` headers about the upstream.
 pub(super) fn router() -> Value {
+    router_with(json!({}))
+}
+
+/// The same with further options.
+pub(super) fn router_with(options: Value) -> Value {
     json!({
         "name": "envoy.filters.http.router",
-        "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", json!({"suppress_envoy_headers": true})),
+        "typed_config": typed(
+            "envoy.extensions.filters.http.router.v3.Router",
+            with(options, "suppress_envoy_headers", Value::Bool(true)),
+        ),
     })
 }
 

@@ -12,6 +12,7 @@
 //! | `bootstrap`, `process` | one file with everything, for `render --target envoy` |
 //! | `dynamic` | a bootstrap that names files which change, for `serve` |
 //! | `edge`, `local_replies` | the listener for clients, and the errors of Envoy itself |
+//! | `first_hop` | the filter on that listener, for first attempts |
 //! | `attempts`, `withheld_headers` | the internal listener with the filter |
 //! | `upstream_cluster`, `forward_proxy` | the ways to providers |
 //! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for metrics |
@@ -21,6 +22,7 @@ mod attempts;
 mod bootstrap;
 mod dynamic;
 mod edge;
+mod first_hop;
 mod forward_proxy;
 mod local_replies;
 pub(crate) mod mesh;
@@ -35,6 +37,6 @@ mod yaml_writer;
 pub use bootstrap::bootstrap;
 pub(crate) use dynamic::{ResourceType, Resources, Revision, deregistration, live_bootstrap};
 pub(crate) use forward_proxy::variables as proxy_variables;
-pub use process::Options;
+pub use process::{Hops, Options};
 pub(crate) use yaml_writer::to_documents;
 pub use yaml_writer::to_yaml;

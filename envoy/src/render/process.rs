@@ -8,6 +8,16 @@ use serde_json::{Value, json};
 
 use super::message::{socket_address, typed};
 
+/// The way of a request's first attempt. Later ones always take two hops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hops {
+    /// From the edge straight to the deployment (docs/decisions/one-hop.md).
+    #[default]
+    One,
+    /// Through the internal listener, as every other attempt (docs/decisions/two-hops.md).
+    Two,
+}
+
 /// Addresses and files of the machine that Envoy runs on.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -19,6 +29,10 @@ pub struct Options {
     pub metrics: Option<SocketAddr>,
     /// The path of the filter for Envoy.
     pub filter: String,
+    /// The path of the module that holds responses; unused with two hops.
+    pub hold: String,
+    /// The way of first attempts.
+    pub hops: Hops,
     /// The PEM file with the system's CAs.
     pub system_cas: String,
     /// The Unix socket to Redis; unused without one in the configuration.
@@ -105,8 +119,8 @@ const MAX_WITH_STATS: usize = 1_000;
 fn kept_stats(config: &Config) -> Vec<Value> {
     let attempts = format!("cluster.{}.", names::ATTEMPTS);
     let prefixes = [
-        "cluster_manager.", "http.", "listener.", "listener_manager.", "server.", "wasm.", "wasmcustom.",
-        &attempts,
+        "cluster_manager.", "extension_config_discovery.", "http.", "listener.", "listener_manager.",
+        "server.", "wasm.", "wasmcustom.", &attempts,
     ];
     let mut patterns: Vec<_> = prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
     if config.deployments.len() <= MAX_WITH_STATS {

@@ -92,6 +92,7 @@ mod tests {
     use llm_balancer_config::read;
 
     use super::*;
+    use crate::render::Hops;
 
     fn banner(text: &str, warnings: usize) -> String {
         let reading = read("config.yaml", text, &|_| None);
@@ -101,6 +102,8 @@ mod tests {
             admin_port: 9901,
             metrics: None,
             filter: String::new(),
+            hold: String::new(),
+            hops: Hops::One,
             system_cas: String::new(),
             redis_socket: String::new(),
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use super::admin::Admin;
-use crate::render::ResourceType;
+use crate::render::{Hops, ResourceType};
 use crate::support::files;
 
 /// Between two looks at the statistics.
@@ -25,6 +25,8 @@ const MAX_UNANSWERED: u32 = 200;
 pub(crate) struct FileXds {
     pub(super) admin: Admin,
     folder: PathBuf,
+    /// Whether the edge has a filter.
+    pub(super) hops: Hops,
     /// Of the file written last; never repeated, since Envoy reports only the version that it
     /// accepted last.
     version: u64,
@@ -34,8 +36,8 @@ pub(crate) struct FileXds {
 
 impl FileXds {
     /// Pushes to the Envoy behind `admin`, which reads the files of `folder`. `stopping` ends every wait.
-    pub(crate) fn new(admin: Admin, folder: &Path, stopping: Arc<AtomicBool>) -> Self {
-        Self { admin, folder: folder.to_owned(), version: 0, stopping }
+    pub(crate) fn new(admin: Admin, folder: &Path, hops: Hops, stopping: Arc<AtomicBool>) -> Self {
+        Self { admin, folder: folder.to_owned(), hops, version: 0, stopping }
     }
 
     /// Writes a file and does not wait for Envoy.
@@ -77,7 +79,7 @@ impl FileXds {
     /// them.
     pub(super) fn initial_ack(&self) -> Option<Result<(), String>> {
         let mut all = true;
-        for of in ResourceType::ALL {
+        for of in ResourceType::all(self.hops).iter().copied() {
             let stats = self.stats(of)?;
             if nacks(&stats) > 0 {
                 return Some(Err(self.nack_reason(of)));
@@ -110,7 +112,7 @@ impl FileXds {
     fn nack_reason(&self, of: ResourceType) -> String {
         let reason = match of {
             ResourceType::Listeners => self.admin.rejected_listener(),
-            ResourceType::Clusters | ResourceType::Routes => None,
+            ResourceType::Clusters | ResourceType::Routes | ResourceType::Filter => None,
         };
         reason.unwrap_or_else(|| format!("invalid {}, Envoy's log says why", of.name()))
     }
@@ -121,6 +123,7 @@ fn stats_prefix(of: ResourceType) -> &'static str {
         ResourceType::Clusters => "cluster_manager.cds",
         ResourceType::Listeners => "listener_manager.lds",
         ResourceType::Routes => "http.edge.rds.edge",
+        ResourceType::Filter => "extension_config_discovery.http_filter.http.edge.llm-balancer",
     }
 }
 

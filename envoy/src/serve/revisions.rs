@@ -25,7 +25,7 @@ impl Revisions {
     /// Writes the files that Envoy starts with.
     pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
         let mut revisions = Self { xds, all: vec![resources] };
-        ResourceType::ALL.into_iter().try_for_each(|of| revisions.write(of))?;
+        ResourceType::all(revisions.xds.hops).iter().try_for_each(|of| revisions.write(*of))?;
         Ok(revisions)
     }
 
@@ -54,21 +54,23 @@ impl Revisions {
         done
     }
 
-    /// Clusters first, routes last: a listener must find its clusters, and a request its listener.
+    /// What comes last moves the requests.
     fn push_all(&mut self) -> Result<(), String> {
-        self.push(ResourceType::Clusters)?;
-        self.xds.wait_for_zero("cluster_manager.warming_clusters", WARMING_POLLS);
-        self.push(ResourceType::Listeners)?;
-        self.xds.wait_for_zero("listener_manager.total_listeners_warming", WARMING_POLLS);
-        self.push(ResourceType::Routes)
+        for of in ResourceType::all(self.xds.hops) {
+            self.push(*of)?;
+            if let Some(warming) = of.warming() {
+                self.xds.wait_for_zero(warming, WARMING_POLLS);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the previous files again, in reverse order. Does not wait for ACKs: Envoy accepted
     /// these files before.
     fn roll_back(&mut self) {
-        for of in ResourceType::ALL.into_iter().rev() {
+        for of in ResourceType::all(self.xds.hops).iter().rev() {
             // A file that cannot be written must not keep the others from being restored.
-            let _ = self.write(of);
+            let _ = self.write(*of);
         }
     }
 
@@ -131,6 +133,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::render::Hops;
     use crate::serve::admin::Admin;
 
     fn resources(revision: Revision) -> Resources {
@@ -141,6 +144,7 @@ mod tests {
             listeners: named(&format!("listener-{revision}")),
             routes: [("edge".to_owned(), json!({"name": "edge", "to": revision.to_string()}).to_string())]
                 .into(),
+            filter: BTreeMap::new(),
         }
     }
 
@@ -185,7 +189,8 @@ mod tests {
     fn where_routes_are_rejected_all_files_are_those_from_before() {
         let dir = tempfile::tempdir().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
-        let xds = FileXds::new(Admin::new(admin_that_rejects_routes()), dir.path(), stopping);
+        let admin = Admin::new(admin_that_rejects_routes());
+        let xds = FileXds::new(admin, dir.path(), Hops::Two, stopping);
         let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
         let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();
         assert!(nack.contains("invalid routes"), "{nack}");

@@ -2,6 +2,9 @@
 
 include!(concat!(env!("OUT_DIR"), "/filter.rs"));
 
+/// The module that holds responses on their way to the edge.
+pub const HOLD: &[u8] = b"";
+
 use super::failure::Failure;
 
 /// The wasm module. An error if this program was built without it.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use llm_balancer::render::{Options, bootstrap};
+use llm_balancer::render::{Hops, Options, bootstrap};
 use llm_balancer_config::{Config, load};
 use serde_json::Value;
 
@@ -61,6 +61,8 @@ impl Golden {
             admin_port,
             metrics: None,
             filter: FILTER.to_owned(),
+            hold: "hold.wasm".to_owned(),
+            hops: Hops::One,
             system_cas: CA.to_owned(),
             redis_socket: REDIS_SOCKET.to_owned(),
         };

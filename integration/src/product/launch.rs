@@ -144,6 +144,7 @@ impl Launch {
                 "--concurrency",
                 &self.concurrency.to_string(),
             ])
+            .args(std::env::var_os("LLM_BALANCER_HOPS").into_iter().flat_map(|hops| ["--hops".into(), hops]))
             .args(&self.args)
             .env("TMPDIR", dir.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))

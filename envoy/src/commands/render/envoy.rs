@@ -1,6 +1,6 @@
 //! `render --target envoy`: a bootstrap and the filter.
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, names};
 
 use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
@@ -19,6 +19,8 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
         metrics: listen::metrics(&args.listen, address),
         // Relative to Envoy's working directory.
         filter: FILTER.to_owned(),
+        hold: names::HOLD_FILE.to_owned(),
+        hops: args.listen.hops.into(),
         system_cas: ca_bundle::find(config)?,
         redis_socket: socket_path(args, config)?,
     };
@@ -26,13 +28,14 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
     match &args.out {
         None => {
             print!("{}", to_yaml(&bootstrap(config, text, &options))?);
-            eprintln!("note: Envoy loads {FILTER} from its working directory; --out DIR writes both files");
+            eprintln!("note: Envoy loads {FILTER} and {} from its working directory; --out DIR writes all files", names::HOLD_FILE);
         }
         Some(dir) => {
             let folder = OutputFolder::create(dir)?;
-            let filter = folder.file(FILTER).display().to_string();
-            let bootstrap = to_yaml(&bootstrap(config, text, &Options { filter, ..options }))?;
+            let [filter, hold] = [FILTER, names::HOLD_FILE].map(|name| folder.file(name).display().to_string());
+            let bootstrap = to_yaml(&bootstrap(config, text, &Options { filter, hold, ..options }))?;
             folder.write(FILTER, embedded_filter::bytes()?)?;
+            folder.write(names::HOLD_FILE, embedded_filter::HOLD)?;
             folder.write(BOOTSTRAP, bootstrap.as_bytes())?;
             eprintln!("envoy --config-path {}", folder.file(BOOTSTRAP).display());
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::output::{OutputFolder, socket_path};
 use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
-use crate::render::{Options, bootstrap, to_documents};
+use crate::render::{Hops, Options, bootstrap, to_documents};
 use crate::support::failure::Failure;
 use crate::support::{embedded_filter, environment_notes, listen};
 
@@ -27,6 +27,8 @@ pub(super) fn render(
         admin_port: args.listen.admin_port,
         metrics: None,
         filter: mesh.filter_file(),
+        hold: String::new(),
+        hops: Hops::Two,
         system_cas: SYSTEM_CAS.to_owned(),
         redis_socket: socket_path(args, config)?,
     };

@@ -1,0 +1,145 @@
+//! The filter on the edge, which sends the first attempt of a request straight to its deployment.
+//!
+//! ```text
+//! client ── edge, the filter ──────────────── cluster of the deployment ── provider    first attempt
+//!             │   the filter marks a failure; custom_response runs the request through the edge again
+//!             └── cluster "attempts" ── listener "attempts" ── ..                      all later ones
+//! ```
+
+use llm_balancer_config::{Config, names};
+use serde_json::{Value, json};
+
+use super::attempts;
+use super::message::{typed, with};
+use super::process::Options;
+
+/// The filter, in this role, for the configuration whose later attempts go to the cluster
+/// `attempts`.
+pub(super) fn filter(attempts: &str, config: &Config, text: &str, options: &Options) -> Value {
+    attempts::wasm(&format!("{}{attempts}", names::EDGE), config, text, &options.filter)
+}
+
+/// Sends a request through the edge once more, if the filter asks for it. What has to survive that
+/// is in the filter, under the id in this header.
+pub(super) fn next_attempt() -> Value {
+    const AGAIN: &str = "envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy";
+    let again = typed(AGAIN, json!({
+        "redirect_action": {"path_redirect": names::NEXT_ATTEMPT_PATH},
+        "request_headers_to_add": [
+            overwrite(names::NEXT_ATTEMPT, &format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::NEXT_ATTEMPT)),
+            // Without the scheme, Envoy takes the request for one that it should not have got.
+            overwrite("x-forwarded-proto", "http"),
+        ],
+    }));
+    let input = typed(
+        "envoy.type.matcher.v3.HttpResponseHeaderMatchInput",
+        json!({"header_name": names::RETRY}),
+    );
+    let asked = json!({"single_predicate": {
+        "input": {"name": names::RETRY, "typed_config": input},
+        "value_match": {"exact": "1"},
+    }});
+    let matcher = json!({"predicate": asked, "on_match": {"action": {"name": "again", "typed_config": again}}});
+    json!({
+        "name": "envoy.filters.http.custom_response",
+        "typed_config": typed(
+            "envoy.extensions.filters.http.custom_response.v3.CustomResponse",
+            json!({"custom_response_matcher": {"matcher_list": {"matchers": [matcher]}}}),
+        ),
+    })
+}
+
+/// Tells the filter the client's address. The filter sees the headers before the routes add any.
+pub(super) fn early_headers() -> Value {
+    let client = json!({"append": overwrite(names::CLIENT, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")});
+    json!([{
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": typed(
+            "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            json!({"mutations": [client]}),
+        ),
+    }])
+}
+
+/// The filters between the edge's router and a provider: a response reaches the router with the
+/// first bytes of its body, so that one which breaks off before is a failed attempt and no answer.
+pub(super) fn upstream_filters(options: &Options) -> Value {
+    let hold = json!({"config": {
+        "name": names::HOLD,
+        "root_id": names::HOLD,
+        "failure_policy": "FAIL_RELOAD",
+        "allow_on_headers_stop_iteration": true,
+        "vm_config": {
+            "vm_id": names::HOLD,
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": options.hold}},
+        },
+    }});
+    const CODEC: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+    json!([
+        {"name": names::HOLD, "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", hold)},
+        {"name": "envoy.filters.http.upstream_codec", "typed_config": typed(CODEC, json!({}))},
+    ])
+}
+
+/// Local replies that the edge's own mappers would spoil.
+pub(super) fn local_reply_mappers() -> [Value; 2] {
+    let own = typed(
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        json!({"expression": format!("response.code_details == '{}'", names::FILTER)}),
+    );
+    [
+        // The filter's answers have their body already.
+        json!({
+            "filter": {"extension_filter": {
+                "name": "envoy.access_loggers.extension_filters.cel",
+                "typed_config": own,
+            }},
+            "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
+        }),
+        attempts::interrupted(false),
+    ]
+}
+
+/// The route of a first attempt. Envoy keeps the body for the second pass only where a route could
+/// redirect.
+pub(super) fn route(replay_limit: u64) -> Value {
+    json!({
+        "match": {"prefix": "/"},
+        "request_headers_to_remove": attempts::KEPT_INSIDE,
+        "request_body_buffer_limit": replay_limit,
+        "route": {
+            "cluster_header": names::CLUSTER,
+            "timeout": "0s",
+            "internal_redirect_policy": {"max_internal_redirects": 0},
+        },
+    })
+}
+
+/// Matches what the filter sends to the listener of a revision. Names of deployments' clusters do
+/// not match.
+pub(super) fn is_later_attempt() -> Value {
+    json!([{
+        "name": names::CLUSTER,
+        "string_match": {"safe_regex": {"regex": format!("{}(-[0-9]+)?", names::ATTEMPTS)}},
+    }])
+}
+
+fn overwrite(name: &str, value: &str) -> Value {
+    json!({
+        "header": {"key": name, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    })
+}
+
+/// Loads the filter from where `serve` replaces it.
+pub(super) fn discovered(source: Value) -> Value {
+    json!({
+        "name": names::FILTER,
+        "config_discovery": with(
+            json!({"type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}),
+            "config_source",
+            source,
+        ),
+    })
+}

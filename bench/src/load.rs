@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::provider::{CHUNKS, Provider};
+use crate::provider::Provider;
+use crate::streams::CHUNKS;
 use crate::subject::Subject;
 use crate::wrk;
 

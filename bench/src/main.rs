@@ -11,6 +11,7 @@ mod product;
 mod provider;
 mod run;
 mod statistics;
+mod streams;
 mod subject;
 mod table;
 mod wrk;

@@ -9,6 +9,7 @@ use crate::load::{Load, Sample};
 use crate::machine::{self, Processors};
 use crate::process::Process;
 use crate::provider::Provider;
+use crate::streams::Streams;
 use crate::subject::{Kind, Row, Setting, Subject, envoy, free_port};
 use crate::{bootstrap, http};
 
@@ -88,7 +89,7 @@ impl Plan<'_> {
     ) -> Result<Provider, Box<dyn Error>> {
         let (port, admin_port) = (free_port(), free_port());
         if load.streams() {
-            return Provider::streaming(port);
+            return Ok(Provider::Streams { port, streams: Streams::serve(port)? });
         }
         let folder = folder.join("provider");
         fs::create_dir(&folder)?;

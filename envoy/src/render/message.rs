@@ -40,11 +40,13 @@ pub(super) fn http_connection_manager(manager: Value) -> Value {
     json!([{"filters": [{"name": name, "typed_config": typed(TYPE, manager)}]}])
 }
 
-/// The last HTTP filter, without its `x-envoy-` headers about the upstream.
+/// The last HTTP filter, without its `x-envoy-` headers about the upstream, and without statistics
+/// of each status, whose names it would look up for every answer.
 pub(super) fn router() -> Value {
+    let options = json!({"suppress_envoy_headers": true, "dynamic_stats": false});
     json!({
         "name": "envoy.filters.http.router",
-        "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", json!({"suppress_envoy_headers": true})),
+        "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", options),
     })
 }
 

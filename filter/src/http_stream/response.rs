@@ -12,6 +12,8 @@ use crate::response_scan::ResponseScan;
 
 impl Stream {
     pub(super) fn on_response_headers(&mut self, complete: bool) -> Action {
+        #[cfg(feature = "testing")]
+        crate::testing::time_host_calls_if_asked(&self.request_headers);
         let status = hostcalls::header(MapType::HttpResponseHeaders, ":status");
         // Envoy passes on numbers that are none of HTTP's.
         self.status = status.and_then(|status| status.parse().ok()).unwrap_or(u16::MAX);

@@ -26,6 +26,11 @@ STARLETTE_VERSION := 1.10.0
 PYTHON_MULTIPART_VERSION := 0.0.34
 BUSBOY_VERSION := 1.6.0
 MULTER_VERSION := 2.5.0
+# Gateways that `make bench-peers` measures. Newer releases of LiteLLM's proxy need packages that do not exist.
+VLLM_ROUTER_VERSION := 0.1.17
+SGLANG_ROUTER_VERSION := 0.3.2
+PORTKEY_VERSION := 1.15.2
+LITELLM_PROXY_VERSION := 1.106.3
 # Schemas of Kubernetes, Istio, the Gateway API and Envoy Gateway.
 KUBERNETES_MODELS_VERSION := 5.1.0
 
@@ -44,6 +49,11 @@ HAVE_FORM_READERS := $(TOOLS)/.form-readers-$(STARLETTE_VERSION)-$(PYTHON_MULTIP
 HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
+HAVE_VLLM_ROUTER := $(TOOLS)/peers/.vllm-router-$(VLLM_ROUTER_VERSION)
+HAVE_SGLANG_ROUTER := $(TOOLS)/peers/.sglang-router-$(SGLANG_ROUTER_VERSION)
+HAVE_PORTKEY := $(TOOLS)/peers/.portkey-$(PORTKEY_VERSION)
+HAVE_LITELLM_PROXY := $(TOOLS)/peers/.litellm-$(LITELLM_PROXY_VERSION)
+HAVE_PEERS := $(HAVE_VLLM_ROUTER) $(HAVE_SGLANG_ROUTER) $(HAVE_PORTKEY) $(HAVE_LITELLM_PROXY)
 
 # The filter is built for wasm32-wasip1, all other crates for this machine.
 NATIVE := --workspace --exclude llm-balancer-filter
@@ -108,6 +118,7 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
 	cargo test --quiet -p llm-balancer --lib --test golden
 	cargo test --quiet -p llm-balancer-integration -p llm-balancer-cost -p fake-provider --lib
+	cargo test --quiet -p llm-balancer-bench
 
 test: tools check test-node build testing-filter docker-tests ## All tests, with the real Envoy and real clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
@@ -136,9 +147,19 @@ testing-filter: wasm32-wasip1
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
-bench: simulate tools build ## Simulations, then CPU per request beside plain Envoy; needs a quiet machine
-	cargo build --quiet --release -p llm-balancer-integration --bin bench
-	ENVOY=$(ENVOY) target/release/bench
+bench: envoy redis wrk build ## CPU per request beside plain Envoy, in 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
+	@cargo build --quiet -p llm-balancer-bench
+	@$(BENCH)
+
+bench-peers: envoy redis wrk build ## The same with one worker, beside vllm-router, sglang-router, Portkey and LiteLLM
+	@cargo build --quiet -p llm-balancer-bench
+	@$(MAKE) --no-print-directory --keep-going $(HAVE_PEERS) || echo "not all gateways can be installed, see above" >&2
+	@$(BENCH) --peers vllm-router,sglang-router,portkey,litellm
+
+bench-peers: WORKERS ?= 1
+# `target/debug/bench --help` describes them.
+BENCH = target/debug/bench --envoy $(ENVOY) --peers-in $(TOOLS)/peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOADS),--loads $(LOADS)) \
+  $(if $(ROWS),--rows $(ROWS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(STRATEGY),--strategy $(STRATEGY)) $(BUILDS)
 
 cost: wasm32-wasip1 ## Host calls, bytes copied and instructions per request in the release filter
 	cargo build --quiet --release $(FILTER)
@@ -175,6 +196,9 @@ node:
 # Only its programs are needed: its service may fail to start in a container.
 redis:
 	@have() { command -v redis-server && command -v redis-cli; } >/dev/null; have || ( $(call apt,redis-server) ) || have
+
+wrk:
+	@command -v wrk >/dev/null || $(call apt,wrk)
 
 npm: node
 	@npm --version >/dev/null 2>&1 || $(call apt,npm)
@@ -248,6 +272,31 @@ $(HAVE_LITELLM):
 	$(call pip_install,litellm,litellm[mcp]==$(LITELLM_VERSION))
 	touch $@
 
+# One that cannot be installed leaves no folder, and `make bench-peers` goes on without it.
+define peer
+@$(MAKE) --no-print-directory pip
+rm -rf $(TOOLS)/peers/$(1) $(TOOLS)/peers/.$(1)-*
+$(call pip_install,peers/$(1),$(2)) || { rm -rf $(TOOLS)/peers/$(1); exit 1; }
+touch $@
+endef
+
+$(HAVE_VLLM_ROUTER):
+	$(call peer,vllm-router,vllm-router==$(VLLM_ROUTER_VERSION))
+
+$(HAVE_SGLANG_ROUTER):
+	$(call peer,sglang-router,sglang-router==$(SGLANG_ROUTER_VERSION))
+
+$(HAVE_LITELLM_PROXY):
+	$(call peer,litellm,litellm[proxy]==$(LITELLM_PROXY_VERSION))
+
+$(HAVE_PORTKEY):
+	@$(MAKE) --no-print-directory npm
+	rm -rf $(TOOLS)/peers/portkey $(TOOLS)/peers/.portkey-*
+	mkdir -p $(TOOLS)/peers/portkey
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/peers/portkey @portkey-ai/gateway@$(PORTKEY_VERSION) \
+	  || { rm -rf $(TOOLS)/peers/portkey; exit 1; }
+	touch $@
+
 # npm has Node's binary too, in a package for each platform.
 $(HAVE_OPENAI_NODE):
 	@$(MAKE) --no-print-directory npm
@@ -277,4 +326,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip

@@ -13,3 +13,10 @@ fn a_request_makes_as_many_host_calls_entries_and_copies_as_the_table_says() {
         differences.join("\n"),
     );
 }
+
+/// A mesh carries the filter in a ConfigMap of at most 1,048,576 bytes.
+#[test]
+fn the_filter_has_at_most_1_000_000_bytes() {
+    let size = std::fs::metadata(release_filter()).expect("`make build` has built the filter").len();
+    assert!(size <= 1_000_000, "{size} bytes; docs/decisions/compile-options.md");
+}

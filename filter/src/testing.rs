@@ -1,12 +1,18 @@
-//! A build for tests: it checks the store at start, and traps when a request asks for it.
+//! A build for tests: it checks the store at start, and traps or times host calls when a request
+//! asks for it.
 
+use llm_balancer_config::names;
 use llm_balancer_router::Headers;
 use llm_balancer_router::testing::contract;
+use proxy_wasm::types::MapType;
 
+use crate::hostcalls;
 use crate::shared_data::SharedData;
 
 /// A request with this header ends the VM.
 const TRAP: &str = "x-llm-trap";
+/// The response to a request with this header makes the filter log the cost of host calls.
+const TIME_HOST_CALLS: &str = "x-llm-time-host-calls";
 
 /// Checks Envoy's shared data by the contract of stores, and logs the result.
 pub(crate) fn check_the_store() {
@@ -26,5 +32,41 @@ pub(crate) fn check_the_store() {
 pub(crate) fn trap_if_asked(headers: &Headers) {
     if headers.get(TRAP).is_some() {
         core::arch::wasm32::unreachable()
+    }
+}
+
+/// Logs the mean time of host calls in the callback of a response's headers, if the request says
+/// so (docs/decisions/host-calls.md).
+pub(crate) fn time_host_calls_if_asked(request: &Headers) {
+    const TIMES: u32 = 20_000;
+    const RESPONSE: MapType = MapType::HttpResponseHeaders;
+    if request.get(TIME_HOST_CALLS).is_none() {
+        return;
+    }
+    let response = hostcalls::headers(RESPONSE);
+    let line = "x".repeat(500);
+    let calls: [(&str, &dyn Fn()); 8] = [
+        ("the time", &ignoring(hostcalls::now)),
+        ("a header", &ignoring(|| hostcalls::header(RESPONSE, ":status"))),
+        ("a header that is missing", &ignoring(|| hostcalls::header(RESPONSE, TIME_HOST_CALLS))),
+        ("all headers", &ignoring(|| hostcalls::headers(RESPONSE))),
+        ("set all headers", &ignoring(|| hostcalls::set_headers(RESPONSE, &response))),
+        ("set a header", &ignoring(|| hostcalls::set_header(RESPONSE, names::RETRY, "0"))),
+        ("shared data", &ignoring(|| hostcalls::shared_data("vms"))),
+        ("set a property of 500 bytes", &|| hostcalls::set_property(names::ACCESS_LOG_ENTRY, &line)),
+    ];
+    for (what, call) in calls {
+        let start = hostcalls::now();
+        (0..TIMES).for_each(|_| call());
+        let each = hostcalls::now().saturating_sub(start).checked_div(TIMES);
+        log::warn!("{what}: {each:?} of {} headers", response.iter().count());
+    }
+    hostcalls::remove_header(RESPONSE, names::RETRY);
+}
+
+/// The call, without its result.
+fn ignoring<T>(call: impl Fn() -> T) -> impl Fn() {
+    move || {
+        let _ = call();
     }
 }

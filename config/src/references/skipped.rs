@@ -10,7 +10,9 @@ pub(crate) fn remove_skipped(config: &mut Config) {
     if config.skipped.is_empty() {
         return;
     }
-    let names: BTreeSet<Arc<str>> = config.skipped.iter().map(|skipped| Arc::clone(&skipped.name)).collect();
+    // Not collected, which would add a sort to the filter.
+    let mut names = BTreeSet::new();
+    names.extend(config.skipped.iter().map(|skipped| Arc::clone(&skipped.name)));
     let is_served = |name: &Arc<str>| !names.contains(name);
     config.aliases.retain(|alias| is_served(&alias.name));
     let router = &mut config.router;

@@ -33,9 +33,12 @@ enum Resolved<'n> {
 impl<'a> Environment<'a> {
     /// With the entries of `environment_variables:`, which override the process.
     pub(crate) fn new(process: Lookup<'a>, section: &[Entry]) -> Self {
-        let section = section.iter().filter_map(|entry| Some((entry.key.clone(), text(&entry.node.value)?)));
+        let entries = section.iter().filter_map(|entry| Some((entry.key.clone(), text(&entry.node.value)?)));
+        // Not collected, which would add a sort to the filter.
+        let mut section = BTreeMap::new();
+        section.extend(entries);
         let (names, implicit, unusable) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { process, section: section.collect(), names, implicit, unusable }
+        Self { process, section, names, implicit, unusable }
     }
 
     /// The value of a variable, if it is set. Records the name.

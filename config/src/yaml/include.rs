@@ -31,7 +31,8 @@ pub(crate) fn with_includes(
     let root = report.file(0).to_owned();
     let place = document.place;
     let mut queue = VecDeque::new();
-    let mut loaded = BTreeSet::from([root.clone()]);
+    let mut loaded = BTreeSet::new();
+    loaded.insert(root.clone());
     let mut entries = split_off_includes(document, &[root], report, &mut queue);
     while let Some(pending) = queue.pop_front() {
         if pending.chain.contains(&pending.path) {

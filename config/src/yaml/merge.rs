@@ -56,7 +56,15 @@ pub(crate) fn finish(
     all
 }
 
+/// In a map of so many entries, comparing each with each is quicker than a set.
+const FEW: usize = 16;
+
 fn has_duplicates(entries: &[Entry]) -> bool {
+    if entries.len() <= FEW {
+        let mut rest = entries.iter();
+        return std::iter::from_fn(|| rest.next().map(|entry| (entry, rest.clone())))
+            .any(|(entry, mut later)| later.any(|other| other.key == entry.key));
+    }
     let mut seen = BTreeSet::new();
     entries.iter().any(|entry| !seen.insert(entry.key.as_str()))
 }

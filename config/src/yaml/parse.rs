@@ -1,5 +1,7 @@
 //! YAML events into a tree.
 
+use std::borrow::Cow;
+
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::anchors::{Anchors, TooMuch};
@@ -105,7 +107,7 @@ impl Builder<'_> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.scalar(place, &text, style, anchor, tag.as_deref())
+                self.scalar(place, text, style, anchor, tag.as_deref())
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.check_collection(place, tag.as_deref(), "seq")?;
@@ -127,23 +129,23 @@ impl Builder<'_> {
     fn scalar(
         &mut self,
         place: Place,
-        text: &str,
+        text: Cow<'_, str>,
         style: ScalarStyle,
         anchor: usize,
         tag: Option<&Tag>,
     ) -> Result<(), Reported> {
         let plain = style == ScalarStyle::Plain;
+        let merges = plain && tag.is_none() && text == "<<";
         let value = match tag {
-            None if plain => scalar::resolve(text),
-            None => Value::Text(text.to_owned()),
-            Some(tag) => self.tagged(place, text, tag)?,
+            None if plain => scalar::resolve(&text),
+            None => Value::Text(text.into_owned()),
+            Some(tag) => self.tagged(place, &text, tag)?,
         };
         if anchor != 0 {
             self.keep(anchor, &Node { place, value: value.clone() })?;
         }
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
-            let merges = plain && tag.is_none() && text == "<<";
-            *key = Some(Key { text: python::str(&value), place, merges });
+            *key = Some(Key { text: python::into_str(value), place, merges });
             return Ok(());
         }
         self.place_node(Node { place, value })
@@ -213,7 +215,7 @@ impl Builder<'_> {
             return Err(self.too_deep(place));
         }
         if let Some(Frame::Map { key: key @ None, .. }) = self.stack.last_mut() {
-            *key = Some(Key { text: python::str(&node.value), place, merges: false });
+            *key = Some(Key { text: python::into_str(node.value), place, merges: false });
             return Ok(());
         }
         self.place_node(node)

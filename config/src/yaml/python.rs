@@ -27,6 +27,14 @@ pub(crate) fn str(value: &Value) -> String {
     out
 }
 
+/// The same of a value that is not used again.
+pub(super) fn into_str(value: Value) -> String {
+    match value {
+        Value::Text(text) => text,
+        value => str(&value),
+    }
+}
+
 /// What LiteLLM hashes: `json.dumps(value)` of a map, `str(value)` of anything else. `dumps` writes
 /// ASCII only.
 pub(crate) fn hashed(value: &Value) -> String {

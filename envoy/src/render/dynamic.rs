@@ -41,15 +41,6 @@ impl ResourceType {
         }
     }
 
-    /// The gauge of those that Envoy has accepted and does not use yet.
-    pub(crate) fn warming(self) -> Option<&'static str> {
-        match self {
-            Self::Clusters => Some("cluster_manager.warming_clusters"),
-            Self::Listeners => Some("listener_manager.total_listeners_warming"),
-            Self::Routes | Self::Filter => None,
-        }
-    }
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Clusters => "clusters",

@@ -40,7 +40,8 @@ pub(super) fn http_connection_manager(manager: Value) -> Value {
     json!([{"filters": [{"name": name, "typed_config": typed(TYPE, manager)}]}])
 }
 
-/// The last HTTP filter, without its `x-envoy-` headers about the upstream.
+/// The last HTTP filter, without its `x-envoy-` headers about the upstream, and without statistics
+/// of each status, whose names it would look up for every answer.
 pub(super) fn router() -> Value {
     router_with(json!({}))
 }
@@ -51,7 +52,7 @@ pub(super) fn router_with(options: Value) -> Value {
         "name": "envoy.filters.http.router",
         "typed_config": typed(
             "envoy.extensions.filters.http.router.v3.Router",
-            with(options, "suppress_envoy_headers", Value::Bool(true)),
+            with(with(options, "suppress_envoy_headers", Value::Bool(true)), "dynamic_stats", Value::Bool(false)),
         ),
     })
 }

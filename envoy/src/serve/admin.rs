@@ -12,6 +12,26 @@ use crate::support::http_client::agent;
 /// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A kind of Envoy's statistics.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StatKind {
+    Counter,
+    Gauge,
+    /// `version_text`
+    Text,
+}
+
+impl StatKind {
+    /// Envoy's name in `/stats?type=`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "Counters",
+            Self::Gauge => "Gauges",
+            Self::Text => "TextReadouts",
+        }
+    }
+}
+
 /// A client of one admin port. Every failure is `None`: Envoy may not have started, or may have
 /// ended.
 #[derive(Debug)]
@@ -31,10 +51,12 @@ impl Admin {
         self.get("/ready").is_some()
     }
 
-    /// Statistics whose names match this regular expression, with their values.
-    pub(super) fn stats(&self, pattern: &str) -> Option<BTreeMap<String, String>> {
-        let pattern = utf8_percent_encode(pattern, NON_ALPHANUMERIC);
-        let text = self.get(&format!("/stats?filter={pattern}"))?;
+    /// Statistics of one kind whose names match this regular expression, with their values. Envoy's
+    /// main thread looks at all of that kind: with ten thousand deployments, a question about
+    /// gauges takes it 25 ms, one about texts or counters 10 ms.
+    pub(super) fn stats(&self, kind: StatKind, pattern: &str) -> Option<BTreeMap<String, String>> {
+        let (kind, pattern) = (kind.name(), utf8_percent_encode(pattern, NON_ALPHANUMERIC));
+        let text = self.get(&format!("/stats?type={kind}&filter={pattern}"))?;
         let pair = |line: &str| {
             let (name, value) = line.split_once(": ")?;
             Some((name.to_owned(), value.trim_matches('"').to_owned()))
@@ -43,9 +65,9 @@ impl Admin {
     }
 
     /// One counter or gauge, by its whole name.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
+    pub(super) fn number(&self, kind: StatKind, name: &str) -> Option<u64> {
         let pattern = format!("^{}$", name.replace('.', "\\."));
-        self.stats(&pattern)?.get(name)?.parse().ok()
+        self.stats(kind, &pattern)?.get(name)?.parse().ok()
     }
 
     /// Why Envoy rejected a listener, if it rejected one.

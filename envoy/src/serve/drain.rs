@@ -4,7 +4,7 @@ use std::io;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use super::admin::Admin;
+use super::admin::{Admin, StatKind};
 use super::envoy_process;
 use super::events::{Event, Events};
 use crate::cli::ServeArgs;
@@ -71,7 +71,8 @@ pub(super) fn stop(child: &mut Child) -> io::Result<()> {
 
 /// Requests in flight, those included whose answers are not on the wire yet.
 fn in_flight(admin: &Admin) -> Option<usize> {
-    let stats = admin.stats("^http\\.edge\\.downstream_(rq_active|cx_tx_bytes_buffered)$")?;
+    let stats =
+        admin.stats(StatKind::Gauge, "^http\\.edge\\.downstream_(rq_active|cx_tx_bytes_buffered)$")?;
     let number = |name: &str| stats.get(name)?.parse::<usize>().ok();
     let (requests, bytes) =
         (number("http.edge.downstream_rq_active")?, number("http.edge.downstream_cx_tx_bytes_buffered")?);

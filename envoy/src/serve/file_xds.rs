@@ -1,14 +1,13 @@
 //! xDS through files: Envoy re-reads a file when another takes its place, and its statistics say
 //! whether it accepted it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-use super::admin::Admin;
+use super::admin::{Admin, StatKind};
 use crate::render::{Hops, ResourceType};
 use crate::support::files;
 
@@ -52,18 +51,17 @@ impl FileXds {
     /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none
     /// came.
     pub(super) fn push(&mut self, of: ResourceType, resources: &[&str]) -> Result<(), String> {
-        let nacks_before = self.stats(of).as_ref().map_or(0, nacks);
+        let nacks_before = self.nacks(of).unwrap_or_default();
         self.write(of, resources)?;
         let version = self.version.to_string();
-        let name = format!("{}.version_text", stats_prefix(of));
         let mut unanswered = 0_u32;
         for _ in 0..MAX_POLLS {
             if self.is_stopping() {
                 return Err("llm-balancer is shutting down".to_owned());
             }
-            match self.stats(of) {
-                Some(stats) if stats.get(&name) == Some(&version) => return Ok(()),
-                Some(stats) if nacks(&stats) > nacks_before => {
+            match self.accepted_version(of) {
+                Some(accepted) if accepted == version => return Ok(()),
+                Some(_) if self.nacks(of).is_some_and(|nacks| nacks > nacks_before) => {
                     return Err(format!("Envoy rejected it: {}", self.nack_reason(of)));
                 }
                 Some(_) => unanswered = 0,
@@ -80,20 +78,20 @@ impl FileXds {
     pub(super) fn initial_ack(&self) -> Option<Result<(), String>> {
         let mut all = true;
         for of in ResourceType::all(self.hops).iter().copied() {
-            let stats = self.stats(of)?;
-            if nacks(&stats) > 0 {
+            if self.nacks(of)? > 0 {
                 return Some(Err(self.nack_reason(of)));
             }
-            let version = stats.get(&format!("{}.version_text", stats_prefix(of)));
-            all &= version.is_some_and(|text| !text.is_empty());
+            all &= !self.accepted_version(of)?.is_empty();
         }
         all.then_some(Ok(()))
     }
 
-    /// Waits until this gauge is zero, for so many polls at most.
-    pub(super) fn wait_for_zero(&self, gauge: &str, polls: u32) {
+    /// Waits until the gauges that match this regular expression are zero, for so many polls at
+    /// most.
+    pub(super) fn wait_for_zero(&self, gauges: &str, polls: u32) {
         for _ in 0..polls {
-            if self.is_stopping() || self.admin.number(gauge).is_none_or(|number| number == 0) {
+            let gauges = self.admin.stats(StatKind::Gauge, gauges);
+            if self.is_stopping() || gauges.is_none_or(|gauges| gauges.values().all(|value| value == "0")) {
                 return;
             }
             thread::sleep(POLL);
@@ -104,9 +102,16 @@ impl FileXds {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    fn stats(&self, of: ResourceType) -> Option<BTreeMap<String, String>> {
-        let prefix = stats_prefix(of).replace('.', "\\.");
-        self.admin.stats(&format!("^{prefix}\\.(version_text|update_rejected|update_failure)$"))
+    /// The version of the file that Envoy accepted last; empty before the first.
+    fn accepted_version(&self, of: ResourceType) -> Option<String> {
+        let texts = self.admin.stats(StatKind::Text, &pattern(of, "version_text"))?;
+        Some(texts.into_values().next().unwrap_or_default())
+    }
+
+    /// How many files Envoy has rejected.
+    fn nacks(&self, of: ResourceType) -> Option<u64> {
+        let counts = self.admin.stats(StatKind::Counter, &pattern(of, "(update_rejected|update_failure)"))?;
+        Some(counts.values().filter_map(|count| count.parse().ok()).fold(0, u64::saturating_add))
     }
 
     fn nack_reason(&self, of: ResourceType) -> String {
@@ -127,9 +132,8 @@ fn stats_prefix(of: ResourceType) -> &'static str {
     }
 }
 
-fn nacks(stats: &BTreeMap<String, String>) -> u64 {
-    let counts = stats.iter().filter(|(name, _)| !name.ends_with("version_text"));
-    counts.filter_map(|(_, count)| count.parse::<u64>().ok()).fold(0, u64::saturating_add)
+fn pattern(of: ResourceType, names: &str) -> String {
+    format!("^{}\\.{names}$", stats_prefix(of).replace('.', "\\."))
 }
 
 /// Renames a complete file into place, so that Envoy never reads half of one.

@@ -6,12 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use super::admin::StatKind;
 use super::file_xds::FileXds;
 use crate::render::{ResourceType, Resources, Revision};
 
 /// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
 /// later, and until then its deployment is unreachable.
 const WARMING_POLLS: u32 = 100;
+/// Gauges: clusters and listeners that are not ready.
+const WARMING_GAUGES: &str =
+    "^(cluster_manager\\.warming_clusters|listener_manager\\.total_listeners_warming)$";
 
 /// All revisions of this process that are still in use.
 #[derive(Debug)]
@@ -58,8 +62,8 @@ impl Revisions {
     fn push_all(&mut self) -> Result<(), String> {
         for of in ResourceType::all(self.xds.hops) {
             self.push(*of)?;
-            if let Some(warming) = of.warming() {
-                self.xds.wait_for_zero(warming, WARMING_POLLS);
+            if matches!(of, ResourceType::Listeners) {
+                self.xds.wait_for_zero(WARMING_GAUGES, WARMING_POLLS);
             }
         }
         Ok(())
@@ -81,7 +85,7 @@ impl Revisions {
         if old.is_empty() {
             return;
         }
-        let Some(connections) = self.xds.admin.stats(CONNECTIONS) else { return };
+        let Some(connections) = self.xds.admin.stats(StatKind::Gauge, CONNECTIONS) else { return };
         let is_used = |resources: &Resources| {
             let name = resources.revision.listener();
             let count = connections.iter().find(|(stat, _)| stat.contains(&format!("_{name}.")));
@@ -159,14 +163,19 @@ mod tests {
                 let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
                 let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
                 let stats = match head.first().map(String::as_str).unwrap_or_default() {
-                    line if line.contains("cds") => "cluster_manager.cds.version_text: \"4\"\n".to_owned(),
-                    line if line.contains("lds") => "listener_manager.lds.version_text: \"5\"\n".to_owned(),
+                    line if line.contains("cds") && line.contains("TextReadouts") => {
+                        "cluster_manager.cds.version_text: \"4\"\n".to_owned()
+                    }
+                    line if line.contains("lds") && line.contains("TextReadouts") => {
+                        "listener_manager.lds.version_text: \"5\"\n".to_owned()
+                    }
+                    line if line.contains("rds") && line.contains("TextReadouts") => {
+                        "http.edge.rds.edge.version_text: \"3\"\n".to_owned()
+                    }
                     line if line.contains("rds") => {
                         // The first question is how many were refused before.
                         let refused = u32::from(std::mem::replace(&mut asked_for_routes, true));
-                        format!(
-                            "http.edge.rds.edge.version_text: \"3\"\nhttp.edge.rds.edge.update_rejected: {refused}\n"
-                        )
+                        format!("http.edge.rds.edge.update_rejected: {refused}\n")
                     }
                     _ => String::new(),
                 };

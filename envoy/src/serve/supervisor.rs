@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Secret};
 
+use super::admin::StatKind;
 use super::events::{Event, Events};
 use super::file_watcher::{self, FileWatcher};
 use super::revisions::Revisions;
@@ -23,7 +24,7 @@ use crate::support::{ca_bundle, listen};
 /// Between two looks at a starting Envoy, which needs some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
 /// Polls of the file watcher between two removals of idle revisions.
-const REMOVAL_POLLS: u32 = 4;
+const REMOVAL_POLLS: u32 = 8;
 /// Time to deregister: a new listener, three ticks of the filter of 50 ms, and a call to Redis.
 const DEREGISTRATION: Duration = Duration::from_millis(500);
 /// Counts listeners that Envoy could not open, and serves without: another process took the port
@@ -93,7 +94,9 @@ impl Supervisor<'_> {
         match xds.admin.is_ready().then(|| xds.initial_ack()).flatten() {
             None => Ok(false),
             Some(Err(reason)) => Err(Failure::Io(format!("Envoy rejected the configuration: {reason}"))),
-            Some(Ok(())) if xds.admin.number(FAILED_LISTENERS).is_some_and(|count| count > 0) => {
+            Some(Ok(()))
+                if xds.admin.number(StatKind::Counter, FAILED_LISTENERS).is_some_and(|count| count > 0) =>
+            {
                 Err(Failure::Io(format!("cannot listen on {}: address in use", self.options.listen)))
             }
             Some(Ok(())) => Ok(true),

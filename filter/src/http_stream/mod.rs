@@ -205,10 +205,7 @@ impl Stream {
     fn finish(&mut self) {
         let (Some(filter), Some(entry)) = (&self.filter, self.entry.take()) else { return };
         let headers = &self.request_headers;
-        let line = filter.decider.decide(|router, moment| router.record_request(entry, headers, moment.now));
-        if let Some(line) = line {
-            hostcalls::set_property(names::ACCESS_LOG_ENTRY, &line);
-        }
+        write_log(filter.decider.decide(|router, moment| router.record_request(entry, headers, moment.now)));
     }
 
     /// The end of the stream, however it came. Envoy writes the access log next.
@@ -223,5 +220,12 @@ impl Stream {
         if let Some(filter) = &self.filter {
             filter.decider.timers.forget(self.this.context());
         }
+    }
+}
+
+/// Leaves the line to Envoy's access log, if there is one.
+fn write_log(line: Option<String>) {
+    if let Some(line) = line {
+        hostcalls::set_property(names::ACCESS_LOG_ENTRY, &line);
     }
 }

@@ -4,14 +4,16 @@ use llm_balancer_router::stream::{Checked, Event, Phase, Status};
 use llm_balancer_router::{Failure, StreamEnd, response_check};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
-use super::Stream;
 use super::failure::response_flags;
 use super::request::set_response_header;
+use super::{Stream, write_log};
 use crate::hostcalls;
 use crate::response_scan::ResponseScan;
 
 impl Stream {
     pub(super) fn on_response_headers(&mut self, complete: bool) -> Action {
+        #[cfg(feature = "testing")]
+        crate::testing::time_host_calls_if_asked(&self.request_headers);
         let status = hostcalls::header(MapType::HttpResponseHeaders, ":status");
         // Envoy passes on numbers that are none of HTTP's.
         self.status = status.and_then(|status| status.parse().ok()).unwrap_or(u16::MAX);
@@ -78,7 +80,6 @@ impl Stream {
 
     pub(super) fn end_answer(&mut self) {
         self.end_attempt(StreamEnd::Complete);
-        self.finish();
     }
 
     pub(super) fn end_interrupted(&mut self) {
@@ -91,12 +92,15 @@ impl Stream {
         self.end_attempt(end);
     }
 
+    /// Settles the attempt and records its request: both at the same time, which one host call
+    /// returns.
     fn end_attempt(&mut self, end: StreamEnd) {
         if let (Some(filter), Some(attempt), Some(scan)) = (&self.filter, self.attempt.take(), &self.scan) {
-            let summary = scan.summary(end);
-            self.entry = Some(
-                filter.decider.decide(|router, moment| router.on_response_end(*attempt, summary, moment)),
-            );
+            let (summary, headers) = (scan.summary(end), &self.request_headers);
+            write_log(filter.decider.decide(|router, moment| {
+                let entry = router.on_response_end(*attempt, summary, moment);
+                router.record_request(entry, headers, moment.now)
+            }));
         }
     }
 

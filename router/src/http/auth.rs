@@ -3,7 +3,7 @@
 use llm_balancer_config::Secret;
 use subtle::ConstantTimeEq;
 
-use crate::http::headers::Headers;
+use crate::http::headers::{Headers, text};
 
 /// Why a request has no access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Unaut
     let Some(key) = master_key else { return Ok(()) };
     let mut sent = false;
     let mut right = false;
-    for (name, value) in headers.iter() {
+    for (name, value) in headers.bytes() {
         let offered = match name {
-            "authorization" | "x-litellm-api-key" => bearer(value),
-            "x-api-key" | "api-key" => value,
+            b"authorization" | b"x-litellm-api-key" => bearer(text(value)),
+            b"x-api-key" | b"api-key" => text(value),
             _ => continue,
         };
         sent |= !offered.is_empty();

@@ -28,7 +28,9 @@ impl Headers {
 
     /// The first value of a name in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.bytes().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| text(value))
+        let is_called =
+            |(key, _): &&(Range<usize>, _)| key.len() == name.len() && self.at(key) == name.as_bytes();
+        self.entries.iter().find(is_called).map(|(_, value)| text(self.at(value)))
     }
 
     fn at(&self, range: &Range<usize>) -> &[u8] {
@@ -61,7 +63,8 @@ impl Headers {
     }
 }
 
-fn text(bytes: &[u8]) -> &str {
+/// A name or a value; empty where it is not UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 

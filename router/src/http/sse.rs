@@ -64,6 +64,11 @@ impl Splitter {
         })
     }
 
+    /// Whether the next byte begins a line that is not the first of the stream.
+    pub fn is_at_start_of_line(&self) -> bool {
+        self.bom == usize::MAX && !self.in_line && !self.after_cr
+    }
+
     /// Whether the current line has bytes.
     pub fn in_line(&self) -> bool {
         self.in_line

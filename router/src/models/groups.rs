@@ -2,7 +2,7 @@
 //! wildcard, litellm model.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use llm_balancer_config::{Alias, Config, Deployment, Wildcard, infer_provider};
@@ -135,10 +135,13 @@ impl Groups {
 
 /// Those of the names that have stars, as wildcards.
 fn most_specific_first<T>(named: impl Iterator<Item = (Arc<str>, T)>) -> Vec<(Wildcard, T)> {
-    let mut wildcards: Vec<_> =
-        named.filter_map(|(name, value)| Some((Wildcard::new(&name)?, value))).collect();
-    wildcards.sort_by_key(|(wildcard, _)| Reverse(specificity(wildcard)));
-    wildcards
+    let wildcards = named.filter_map(|(name, value)| Some((Wildcard::new(&name)?, value)));
+    let mut wildcards: Vec<_> = wildcards.map(Some).collect();
+    let specificities = wildcards.iter().flatten().map(|(wildcard, _)| specificity(wildcard));
+    let mut order: BinaryHeap<_> =
+        specificities.enumerate().map(|(place, specificity)| (specificity, Reverse(place))).collect();
+    let next = || order.pop().map(|(_, Reverse(place))| place);
+    std::iter::from_fn(next).filter_map(|place| wildcards.get_mut(place)?.take()).collect()
 }
 
 /// The most specific wildcard that matches a name, and what its stars caught. A bare name is tried

@@ -135,7 +135,9 @@ impl Pool {
     /// The same, with the routes that some members lack and the stars in their models.
     pub(super) fn finished(mut self, config: &Config) -> Arc<Self> {
         let models = self.members.iter().filter_map(|index| Some(&config.deployments.get(*index)?.model));
-        let starred: BTreeSet<&String> = models.filter(|model| model.contains('*')).collect();
+        // Not collected, which would add a sort to the filter.
+        let mut starred = BTreeSet::new();
+        starred.extend(models.filter(|model| model.contains('*')));
         self.starred = starred.into_iter().cloned().collect();
         let layouts: Vec<Layout> = self.members.iter().filter_map(|index| layout(config, *index)).collect();
         if layouts.iter().any(|layout| *layout != Layout::OpenAi) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::http::headers::Headers;
+use crate::http::headers::{Headers, text};
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
@@ -97,18 +97,23 @@ impl Request {
             explain: false,
             forwarded: Vec::new(),
         };
-        for (name, value) in headers.iter() {
+        for (name, value) in headers.bytes() {
             match name {
-                "content-type" => value.clone_into(&mut request.content_type),
-                "accept" => request.accept = Some(value.to_owned()),
-                "content-encoding" if !value.is_empty() && !value.eq_ignore_ascii_case("identity") => {
-                    return Err(Refusal::Encoded(value.to_owned()));
+                b"content-type" => text(value).clone_into(&mut request.content_type),
+                b"accept" => request.accept = Some(text(value).to_owned()),
+                b"content-encoding"
+                    if !["", "identity"].iter().any(|plain| text(value).eq_ignore_ascii_case(plain)) =>
+                {
+                    return Err(Refusal::Encoded(text(value).to_owned()));
                 }
-                "x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, value)?,
-                _ if allowed.forwarding && is_forwarded(name) => {
-                    request.forwarded.push((name.to_owned(), value.to_owned()));
+                b"x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, text(value))?,
+                _ if allowed.forwarding && is_forwarded(text(name)) => {
+                    request.forwarded.push((text(name).to_owned(), text(value).to_owned()));
                 }
-                _ => request.overrides.read_header(name, value)?,
+                _ if name.starts_with(b"x-litellm-") => {
+                    request.overrides.read_header(text(name), text(value))?;
+                }
+                _ => {}
             }
         }
         Ok(request)

@@ -35,6 +35,7 @@ use crate::models::groups::Groups;
 use crate::models::pool;
 use crate::outcome::{Failure, Outcome};
 use crate::request::parse::Request;
+use crate::request::routing_params::AllowedParams;
 use crate::select::{SelectionContext, Shortlists};
 use crate::state::cooldown::CooldownChange;
 use crate::state::deployment_states::DeploymentStates;
@@ -54,6 +55,7 @@ pub use decisions::{Arrival, ErrorResponse, NeedsLease, ResponseSummary, Sending
 pub struct Router {
     config: Config,
     groups: Groups,
+    allowed: AllowedParams,
     states: RefCell<DeploymentStates>,
     /// `None` without Redis.
     fleet: Option<FleetSettings>,
@@ -77,6 +79,7 @@ impl Router {
         Self {
             states: RefCell::new(DeploymentStates::new(&config, vm, &strategy)),
             groups,
+            allowed: AllowedParams::of(&config),
             shortlists: RefCell::default(),
             fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
@@ -169,7 +172,7 @@ impl Router {
 impl Router {
     /// The headers of a request have arrived. `end_of_stream` means that no body follows.
     pub fn on_request_headers(&self, headers: &Headers, end_of_stream: bool) -> Arrival {
-        request_headers::on_request_headers(&self.config, &self.groups, headers, end_of_stream)
+        request_headers::on_request_headers(&self.config, &self.groups, self.allowed, headers, end_of_stream)
     }
 
     /// A request is complete. `retry_state` is what its last attempt left, and `None` in the first

@@ -23,10 +23,11 @@ use crate::upstream::health;
 pub(super) fn on_request_headers(
     config: &Config,
     groups: &Groups,
+    allowed: AllowedParams,
     headers: &Headers,
     end_of_stream: bool,
 ) -> Arrival {
-    arrival(config, groups, headers, end_of_stream).unwrap_or_else(|refusal| {
+    arrival(config, groups, allowed, headers, end_of_stream).unwrap_or_else(|refusal| {
         let entry = AccessLogEntry::of_refusal(&refusal);
         Arrival::Reply(refusal.reply(), Some(Box::new(entry)))
     })
@@ -35,6 +36,7 @@ pub(super) fn on_request_headers(
 fn arrival(
     config: &Config,
     groups: &Groups,
+    allowed: AllowedParams,
     headers: &Headers,
     end_of_stream: bool,
 ) -> Result<Arrival, Refusal> {
@@ -48,7 +50,6 @@ fn arrival(
     check_method(&route, &path, headers)?;
     let Route::Model(route, model) = route else { return answered(config, groups, route, query) };
     check_length(config.server.max_body_bytes, headers)?;
-    let allowed = AllowedParams::of(config);
     let mut request = Request::new(route, model.as_deref(), query, headers, allowed)?;
     request.explain = explain::is_requested(config, headers);
     // Without a body, Envoy makes no further callback for the request.

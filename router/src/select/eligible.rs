@@ -1,5 +1,7 @@
 //! Which deployments of a pool may serve a request, and why the others may not.
 
+use std::collections::BinaryHeap;
+
 use llm_balancer_config::Deployment;
 
 use crate::attempt::RetryState;
@@ -90,17 +92,17 @@ fn refresh_stale(
     if early.is_empty() || (has_untried && states.is_single_worker()) {
         return;
     }
-    let mut groups: Vec<usize> =
-        early.iter().filter_map(|(place, _)| states.group(member(*place)?)).collect();
-    groups.sort_unstable();
+    let groups = early.iter().filter_map(|(place, _)| states.group(member(*place)?));
+    let groups: BinaryHeap<_> = groups.map(|group| (states.last_refresh(group), group)).collect();
+    let mut groups = groups.into_sorted_vec();
     groups.dedup();
-    if has_untried && groups.len() > REFRESH {
+    if has_untried {
         // Least recently first: which of them are left out varies, so no cursor would meet all of
         // them.
-        groups.sort_by_key(|group| states.last_refresh(*group));
         groups.truncate(REFRESH);
     }
-    let renewed = groups.into_iter().filter(|group| states.refresh_released(*group, moment.store)).count();
+    let is_renewed = |(_, group): &(u64, usize)| states.refresh_released(*group, moment.store);
+    let renewed = groups.into_iter().filter(is_renewed).count();
     if renewed == 0 {
         return;
     }

@@ -1,6 +1,8 @@
 //! How long a deployment's recent answers were, which is what a request reserves for its answer:
 //! `max_tokens` is mostly far more than an answer takes.
 
+use std::collections::BinaryHeap;
+
 use serde::{Deserialize, Serialize};
 
 /// Answers that are remembered.
@@ -44,9 +46,8 @@ impl CompletionLengths {
 
     /// By nearest rank: the longest of up to nine answers, the third longest of twenty.
     fn nearest_rank(&self) -> u32 {
-        let mut sorted = self.last;
-        let Some(sorted) = sorted.get_mut(..self.count) else { return 0 };
-        sorted.sort_unstable();
+        let last = self.last.get(..self.count).unwrap_or_default();
+        let sorted = last.iter().copied().collect::<BinaryHeap<_>>().into_sorted_vec();
         let rank = self.count.saturating_mul(9).div_ceil(10);
         rank.checked_sub(1).and_then(|place| sorted.get(place).copied()).unwrap_or_default()
     }

@@ -1,6 +1,7 @@
 //! Values of the store as bytes: postcard, behind the number of their format. Bytes of another
 //! format read as if there were no value.
 
+use postcard::ser_flavors::Flavor;
 use serde::de::{DeserializeOwned, Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -13,9 +14,32 @@ const CAPACITY: usize = 320;
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(CAPACITY);
     bytes.push(VERSION);
-    let encoded = postcard::to_extend(value, bytes);
+    let encoded = postcard::serialize_with_flavor(value, Bytes(bytes));
     debug_assert!(encoded.is_ok(), "every stored type can be written");
     encoded.unwrap_or_default()
+}
+
+/// What [`postcard::to_extend`] writes, without a copy of the code for each field of each type.
+struct Bytes(Vec<u8>);
+
+impl Flavor for Bytes {
+    type Output = Vec<u8>;
+
+    #[inline(never)]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Self::Output> {
+        Ok(self.0)
+    }
 }
 
 /// A value from bytes; `None` where they are of another format, or truncated.

@@ -5,6 +5,8 @@
 //! The worker that releases it adds the deployment to the log. So a worker that is about to refuse
 //! a request reads the log and the deployments in it, and not the whole group.
 
+use std::collections::BinaryHeap;
+
 /// Releases in the log. A worker that has missed more reads the whole group.
 const LOGGED: usize = 64;
 /// Bytes of the log: how many releases there were so far, and the id hashes of the latest, each at
@@ -52,8 +54,8 @@ pub fn since(bytes: &[u8], known: u32) -> Stale {
         let place = place(known.wrapping_add(nth));
         bytes.get(place..)?.first_chunk::<4>().map(|hash| u32::from_le_bytes(*hash))
     };
-    let mut hashes: Vec<u32> = (0..new).filter_map(id_hash).collect();
-    hashes.sort_unstable();
+    let hashes: BinaryHeap<u32> = (0..new).filter_map(id_hash).collect();
+    let mut hashes = hashes.into_sorted_vec();
     hashes.dedup();
     Stale::Some(hashes)
 }

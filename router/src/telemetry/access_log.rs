@@ -18,6 +18,9 @@ use crate::upstream::usage::Usage;
 /// Length of a logged path or model, in characters. What follows is cut off.
 const MAX_CHARS: usize = 512;
 
+/// Room for most lines, in bytes.
+const USUAL_LENGTH: usize = 768;
+
 /// A request that has ended.
 #[derive(Debug)]
 #[must_use = "every request is counted and logged once"]
@@ -60,8 +63,11 @@ impl AccessLogEntry {
 
     /// The line of the log, for a request with these headers that ended now.
     pub fn line(&self, headers: &Headers, now: Duration) -> String {
-        let line = serde_json::to_string(&Line { entry: self, headers, now });
-        line.map(|line| line + "\n").unwrap_or_default()
+        let mut line = Vec::with_capacity(USUAL_LENGTH);
+        // Writing into memory cannot fail.
+        let _ = serde_json::to_writer(&mut line, &Line { entry: self, headers, now });
+        line.push(b'\n');
+        String::from_utf8(line).unwrap_or_default()
     }
 }
 
@@ -117,6 +123,9 @@ impl Serialize for Tokens {
 }
 
 fn truncated(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_CHARS {
+        return text.into();
+    }
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}..", text.get(..end).unwrap_or_default()).into(),
         None => text.into(),

@@ -4,7 +4,9 @@
 //! All other events pass byte for byte. Where the chunks are cut makes no difference, and every
 //! byte is read a fixed number of times.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use crate::http::json::Object;
 use crate::http::sse::{self, Piece, Splitter};
@@ -126,9 +128,9 @@ impl Output<'_> {
 /// Whether `"choices":[]` may be in these bytes. It cannot be within a string, where its quotes
 /// have backslashes.
 fn may_have_no_choices(bytes: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"choices\"";
-    memmem::find_iter(bytes, NAME).any(|at| {
-        let rest = bytes.get(at..).and_then(|rest| rest.strip_prefix(NAME)).unwrap_or_default();
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"choices\""));
+    NAME.find_iter(bytes).any(|at| {
+        let rest = bytes.get(at..).and_then(|rest| rest.strip_prefix(NAME.needle())).unwrap_or_default();
         let mut marks = rest.iter().filter(|byte| !matches!(byte, b' ' | b'\t'));
         for mark in b":[]" {
             match marks.next() {

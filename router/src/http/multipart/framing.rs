@@ -106,17 +106,21 @@ fn is_plain(boundary: &str) -> bool {
 fn fresh_boundary(body: &[u8]) -> Result<String, &'static str> {
     const PREFIX: &str = "llm-balancer-form-";
     const MAX_TAKEN: usize = 1000;
-    let mut taken: Vec<&[u8]> = memmem::find_iter(body, PREFIX)
-        .filter_map(|at| body.get(at.checked_add(PREFIX.len())?..)?.get(..8))
-        .take(MAX_TAKEN)
-        .collect();
-    if taken.len() == MAX_TAKEN {
+    let found: Vec<usize> = memmem::find_iter(body, PREFIX).take(MAX_TAKEN).collect();
+    if found.len() == MAX_TAKEN {
         return Err("the content contains the boundary");
     }
-    taken.sort_unstable();
-    let numbers = (0_u32..).map(|number| format!("{number:08x}"));
-    let free = numbers.into_iter().find(|number| taken.binary_search(&number.as_bytes()).is_err());
-    Ok(format!("{PREFIX}{}", free.unwrap_or_default()))
+    // Fewer were found than there are numbers here.
+    let mut is_taken = [false; MAX_TAKEN];
+    for at in found {
+        let digits = at.checked_add(PREFIX.len()).and_then(|at| body.get(at..)?.get(..8));
+        let number = digits.and_then(|digits| usize::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+        if let Some(is_taken) = number.and_then(|number| is_taken.get_mut(number)) {
+            *is_taken = true;
+        }
+    }
+    let free = is_taken.iter().position(|is_taken| !is_taken);
+    Ok(format!("{PREFIX}{:08x}", free.unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Errors in the middle of a stream. The request cannot be retried by then, but the attempt counts
 //! as a failure.
 
-use memchr::{memchr2, memmem, memrchr2};
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
+use memchr::{memchr2, memrchr2};
 
 use super::top_level::{self, ObjectScan};
 
@@ -10,9 +13,16 @@ const DATA_MARKERS: [&[u8]; 2] = [b"\"error\"", b"\"response.failed\""];
 /// Lines that name an error event.
 const EVENT_LINES: [&[u8]; 2] = [b"event: error", b"event:error"];
 
+/// What every marker and every such line contains. Made once: most pieces have neither.
+static PARTS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new("error"), Finder::new("\"response.failed\"")]);
+
 /// Whether a piece of an event stream has an error event. An event that is cut in two is not found,
 /// so that its failure goes uncounted; providers send an error in one piece.
 pub fn has_error_event(piece: &[u8]) -> bool {
+    if !PARTS.iter().any(|part| part.find(piece).is_some()) {
+        return false;
+    }
     let is_named = |event: &&[u8]| lines_with(piece, event).any(|line| line.trim_ascii_end() == *event);
     let has_data = |marker: &&[u8]| lines_with(piece, marker).any(|line| is_error_data(line, marker));
     DATA_MARKERS.iter().any(has_data) || EVENT_LINES.iter().any(is_named)

@@ -10,9 +10,6 @@ pub(super) const MAX_USAGE_BYTES: usize = 8 * 1024;
 
 const NAME: &[u8] = b"usage";
 
-/// Bytes with a meaning outside of strings.
-const MARKS: [u8; 5] = [b'"', b'{', b'}', b'[', b']'];
-
 /// Finds `usage` at the top level of a document, or one level below.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JsonScanner {
@@ -55,6 +52,11 @@ impl JsonScanner {
         self.found
     }
 
+    /// Whether a next value begins as the first one did.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.depth == 0 && self.position == Position::Outside && self.capture.is_none()
+    }
+
     #[cfg(test)]
     pub(super) fn is_capturing(&self) -> bool {
         self.capture.is_some()
@@ -86,7 +88,7 @@ impl JsonScanner {
     fn outside<'a>(&mut self, rest: &'a [u8], object: &mut &'a [u8]) -> Option<&'a [u8]> {
         let at = match self.depth {
             0 => memchr2(b'{', b'[', rest)?,
-            _ => rest.iter().position(|byte| MARKS.contains(byte))?,
+            _ => rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']'))?,
         };
         let (mark, after) = rest.get(at..)?.split_first()?;
         match mark {
@@ -99,12 +101,8 @@ impl JsonScanner {
 
     /// Skips to the end of a string, or to what interrupts it.
     fn text<'a>(&mut self, rest: &'a [u8], spelt: Option<usize>) -> Option<&'a [u8]> {
-        let end = memchr3(b'"', b'\\', b'\n', rest);
+        let end = end_of_text(rest);
         let text = end.map_or(Some(rest), |end| rest.get(..end))?;
-        if let Some(end) = memchr(b'\r', text) {
-            self.reset();
-            return rest.get(end..);
-        }
         let spelt = spelt.filter(|spelt| NAME.get(*spelt..).is_some_and(|name| name.starts_with(text)));
         let spelt = spelt.and_then(|spelt| spelt.checked_add(text.len()));
         self.position = Position::Text(spelt);
@@ -162,6 +160,18 @@ impl JsonScanner {
         self.position = Position::Outside;
         self.capture = None;
     }
+}
+
+/// Where a string ends, or what interrupts it is. Most strings are names of a few bytes.
+fn end_of_text(rest: &[u8]) -> Option<usize> {
+    const SHORT: usize = 16;
+    let (short, long) = rest.split_at_checked(SHORT).unwrap_or((rest, &[]));
+    let end = short.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r'));
+    end.or_else(|| {
+        let end = memchr3(b'"', b'\\', b'\n', long);
+        let text = end.map_or(long, |end| long.get(..end).unwrap_or_default());
+        memchr(b'\r', text).or(end)?.checked_add(SHORT)
+    })
 }
 
 impl Capture {

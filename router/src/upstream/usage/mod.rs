@@ -4,7 +4,10 @@
 
 mod json_scanner;
 
+use std::sync::LazyLock;
+
 use json_scanner::JsonScanner;
+use memchr::memmem::Finder;
 
 use crate::http::json::{Object, uint};
 use crate::http::sse::{Piece, Splitter};
@@ -87,10 +90,23 @@ impl UsageScanner {
             }
         }
         match &mut self.format {
+            Format::Events(splitter, Field::Name(0))
+                if self.json.is_at_start() && splitter.is_at_start_of_line() && is_without_usage(chunk) => {}
             Format::Events(splitter, field) => feed_events(&mut self.json, splitter, field, chunk),
             _ => self.json.feed(chunk),
         }
     }
+}
+
+/// Whether a chunk ends an event, and its events have no usage, or `"usage": null`: between two
+/// events, they change nothing.
+fn is_without_usage(chunk: &[u8]) -> bool {
+    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("usage"));
+    let is_null = |at: usize| {
+        let value = chunk.get(at..).and_then(|rest| rest.strip_prefix(b"usage\":"));
+        value.is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
+    };
+    (chunk.ends_with(b"\n\n") || chunk.ends_with(b"\r\n\r\n")) && USAGE.find_iter(chunk).all(is_null)
 }
 
 /// Feeds the data of the events in a chunk.
@@ -183,9 +199,13 @@ mod tests {
 
     #[test]
     fn the_same_is_found_wherever_a_response_is_cut() {
-        for (answer, expected) in
-            [(CHAT, usage(5, 7, 12)), (EVENTS, usage(1, 2, 3)), (RESPONSES, usage(3, 4, 7))]
-        {
+        let with_crlf = EVENTS.replace("\r\n", "\n").replace('\n', "\r\n");
+        for (answer, expected) in [
+            (CHAT, usage(5, 7, 12)),
+            (EVENTS, usage(1, 2, 3)),
+            (&with_crlf, usage(1, 2, 3)),
+            (RESPONSES, usage(3, 4, 7)),
+        ] {
             let bytes = answer.as_bytes();
             assert_eq!(scan([bytes]), expected, "{answer}");
             assert_eq!(scan(bytes.chunks(1)), expected, "byte by byte: {answer}");

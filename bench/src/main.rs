@@ -1,0 +1,125 @@
+//! CPU per request of llm-balancer, beside plain Envoy and other gateways. docs/PERFORMANCE.md has
+//! the method.
+
+mod bootstrap;
+mod http;
+mod load;
+mod machine;
+mod peers;
+mod process;
+mod product;
+mod provider;
+mod run;
+mod statistics;
+mod streams;
+mod subject;
+mod table;
+mod wrk;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::load::Load;
+use crate::peers::Peer;
+use crate::run::Plan;
+use crate::subject::{Kind, Row};
+
+/// Prints one table: CPU per request and more, each row beside plain Envoy in the same rounds
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Rounds of each row
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Loads
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "1kb,100kb,sse")]
+    loads: Vec<Load>,
+    /// Rows beside plain Envoy; all by default, with 4 workers those of the product without Redis
+    #[arg(long, value_enum, value_delimiter = ',')]
+    rows: Vec<Kind>,
+    /// Other gateways, with one worker
+    #[arg(long, value_enum, value_delimiter = ',')]
+    peers: Vec<Peer>,
+    /// Envoy's workers
+    #[arg(long, value_delimiter = ',', default_value = "1,4", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Vec<u16>,
+    /// Routing strategy of the product
+    #[arg(long, default_value = "simple-shuffle")]
+    strategy: String,
+    #[arg(long, default_value = ".tools/envoy/bin/envoy")]
+    envoy: PathBuf,
+    /// The folder in which other gateways are installed
+    #[arg(long, default_value = ".tools/peers")]
+    peers_in: PathBuf,
+    /// The build of llm-balancer
+    #[arg(long, default_value = "target/release/llm-balancer")]
+    product: PathBuf,
+    /// Further builds, each beside the first one
+    #[arg(value_name = "NAME=PROGRAM", value_parser = build)]
+    builds: Vec<(String, PathBuf)>,
+}
+
+fn build(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, program) = text.split_once('=').ok_or("expected NAME=PROGRAM")?;
+    Ok((name.to_owned(), program.into()))
+}
+
+impl Arguments {
+    fn rows(&self, workers: u16) -> Vec<Row> {
+        let default: &[Kind] = match workers {
+            1 => &[
+                Kind::TwoHops,
+                Kind::TwoHopsFilter,
+                Kind::Product,
+                Kind::Limits,
+                Kind::Redis,
+                Kind::Thousand,
+            ],
+            _ => &[Kind::Product, Kind::Limits],
+        };
+        let kinds = if self.rows.is_empty() { default } else { &self.rows };
+        let builds = || {
+            let first = ("llm-balancer".to_owned(), self.product.clone());
+            std::iter::once(first).chain(self.builds.iter().cloned())
+        };
+        let rows = kinds.iter().flat_map(|kind| match kind.is_product() {
+            true => builds().map(|(name, program)| Row::Product(*kind, name, program)).collect(),
+            false => vec![Row::Envoy(*kind)],
+        });
+        let peers = self.peers.iter().filter(|_| workers == 1).map(|peer| Row::Peer(*peer));
+        rows.chain(peers).collect()
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = Arguments::parse();
+    // Peers run in folders of their own.
+    arguments.peers_in = std::path::absolute(&arguments.peers_in)?;
+    let processors = machine::processors()?;
+    println!("{}", machine::describe(&arguments.envoy)?);
+    if let Some(warning) = machine::warning()? {
+        println!("{warning}");
+    }
+    let plan = Plan {
+        envoy: &arguments.envoy,
+        peers_in: &arguments.peers_in,
+        strategy: &arguments.strategy,
+        rounds: arguments.rounds.into(),
+        processors: &processors,
+    };
+    println!("{} rounds, mean +- standard error\n\n{}", plan.rounds, table::HEADER);
+    let mut notes = Vec::new();
+    for workers in &arguments.workers {
+        for load in &arguments.loads {
+            let measured = plan.run(*load, (*workers).into(), &arguments.rows(*workers))?;
+            let workers = (*workers).into();
+            table::rows(*load, workers, &measured).iter().for_each(|row| println!("{row}"));
+            notes.extend(table::builds(*load, workers, &measured));
+            notes.extend(table::warnings(*load, workers, &measured));
+        }
+    }
+    println!();
+    notes.iter().for_each(|note| println!("{note}"));
+    Ok(())
+}

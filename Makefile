@@ -45,9 +45,9 @@ HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
 
-# The filter is built for wasm32-wasip1, all other crates for this machine.
+# The filter and what holds responses on the edge are built for wasm32-wasip1, all other crates for this machine.
 NATIVE := --workspace --exclude llm-balancer-filter
-FILTER := -p llm-balancer-filter --target wasm32-wasip1
+FILTER := -p llm-balancer-filter -p llm-balancer-hold --target wasm32-wasip1
 
 # Installs Debian packages as root; otherwise names them and fails.
 define apt
@@ -105,7 +105,7 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 	cargo clippy --quiet $(FILTER) -- -D warnings
 	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory deny
-	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
+	cargo test --quiet -p llm-balancer-config -p llm-balancer-router -p llm-balancer-hold
 	cargo test --quiet -p llm-balancer --lib --test golden
 	cargo test --quiet -p llm-balancer-integration -p llm-balancer-cost -p fake-provider --lib
 

@@ -101,8 +101,8 @@ impl Stream {
             if self.is_on_edge() {
                 retry_state.uncounted_attempts = 1;
                 self.keep_client_request();
-                // Envoy gives the next answer the status of this one, unless that is an error.
-                set_response_header(":status", "200");
+                // Envoy would give the client's answer the status of this one.
+                hostcalls::remove_header(MapType::HttpResponseHeaders, ":status");
             }
             retry_store::put(self.stream_id(), *retry_state);
         }

@@ -55,9 +55,9 @@ HAVE_PORTKEY := $(TOOLS)/peers/.portkey-$(PORTKEY_VERSION)
 HAVE_LITELLM_PROXY := $(TOOLS)/peers/.litellm-$(LITELLM_PROXY_VERSION)
 HAVE_PEERS := $(HAVE_VLLM_ROUTER) $(HAVE_SGLANG_ROUTER) $(HAVE_PORTKEY) $(HAVE_LITELLM_PROXY)
 
-# The filter is built for wasm32-wasip1, all other crates for this machine.
+# The filter and what holds responses on the edge are built for wasm32-wasip1, all other crates for this machine.
 NATIVE := --workspace --exclude llm-balancer-filter
-FILTER := -p llm-balancer-filter --target wasm32-wasip1
+FILTER := -p llm-balancer-filter -p llm-balancer-hold --target wasm32-wasip1
 
 # Installs Debian packages as root; otherwise names them and fails.
 define apt
@@ -115,7 +115,7 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 	cargo clippy --quiet $(FILTER) -- -D warnings
 	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory deny
-	cargo test --quiet -p llm-balancer-config -p llm-balancer-router
+	cargo test --quiet -p llm-balancer-config -p llm-balancer-router -p llm-balancer-hold
 	cargo test --quiet -p llm-balancer --lib --test golden
 	cargo test --quiet -p llm-balancer-integration -p llm-balancer-cost -p fake-provider --lib
 	cargo test --quiet -p llm-balancer-bench

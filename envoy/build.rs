@@ -1,5 +1,6 @@
-//! Embeds the filter: `$LLM_BALANCER_FILTER`, or the release build of `llm-balancer-filter`. Without
-//! either the crate compiles, for the linter, and the program reports that it has no filter.
+//! Embeds the modules for Envoy: `$LLM_BALANCER_FILTER`, or the release build of
+//! `llm-balancer-filter`, and that of `llm-balancer-hold` beside it. Without them the crate compiles,
+//! for the linter, and the program reports that it has no filter.
 
 use std::env;
 use std::error::Error;
@@ -11,15 +12,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     println!("cargo::rerun-if-changed=build.rs");
     let filter = filter()?;
-    println!("cargo::rerun-if-changed={}", filter.display());
-    let bytes = if filter.is_file() {
-        format!("Some(include_bytes!({:?}))", fs::canonicalize(&filter)?)
-    } else {
-        "None".to_owned()
-    };
-    let code = format!("/// The filter, if it was built.\nconst BUILT_IN: Option<&[u8]> = {bytes};\n");
+    let hold = filter.with_file_name("llm_balancer_hold.wasm");
+    let code = format!(
+        "/// The filter, if it was built.\nconst BUILT_IN: Option<&[u8]> = {};\n\
+         /// The module that holds responses on the edge, if it was built.\nconst HOLD: Option<&[u8]> = {};\n",
+        embedded(&filter)?,
+        embedded(&hold)?,
+    );
     fs::write(Path::new(&env::var("OUT_DIR")?).join("filter.rs"), code)?;
     Ok(())
+}
+
+/// The expression that has the bytes of a file, if there is one.
+fn embedded(file: &Path) -> Result<String, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", file.display());
+    if !file.is_file() {
+        return Ok("None".to_owned());
+    }
+    Ok(format!("Some(include_bytes!({:?}))", fs::canonicalize(file)?))
 }
 
 fn filter() -> Result<PathBuf, Box<dyn Error>> {

@@ -16,6 +16,8 @@ use crate::{allocator, hostcalls, metrics};
 
 /// What the streams of one configuration on one worker share.
 pub(crate) struct Filter {
+    /// The cluster for later attempts, if this is the filter on the edge.
+    pub(crate) later_attempts: Option<String>,
     pub(crate) decider: Decider,
     pub(crate) redis: Redis,
     version: Version,
@@ -54,6 +56,7 @@ impl Filter {
         let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*text);
         let revision = router.announce(revision(), fingerprint, random()?, &SharedData);
         let filter = Self {
+            later_attempts: later_attempts(),
             redis: Redis::new(vm, root, router.config()),
             decider: Decider::new(router, random()?),
             version: (revision, root),
@@ -179,9 +182,18 @@ fn is_root_id(id: &str) -> bool {
     root_id().as_deref() == Some(id.as_bytes())
 }
 
+fn later_attempts() -> Option<String> {
+    let root_id = String::from_utf8(root_id()?).ok()?;
+    root_id.strip_prefix(names::EDGE).map(str::to_owned)
+}
+
 /// The revision of this configuration, where its renderer counts them. The root id ends in it:
 /// Envoy would reuse the root context of a configuration that returns.
 fn revision() -> Option<u32> {
-    let root_id = root_id()?;
-    std::str::from_utf8(&root_id).ok()?.strip_prefix(names::FILTER)?.strip_prefix('-')?.parse().ok()
+    let root_id = String::from_utf8(root_id()?).ok()?;
+    let numbered = match root_id.strip_prefix(names::EDGE) {
+        Some(cluster) => cluster.strip_prefix(names::ATTEMPTS),
+        None => root_id.strip_prefix(names::FILTER),
+    };
+    numbered?.strip_prefix('-')?.parse().ok()
 }

@@ -2,12 +2,14 @@
 //!
 //! It runs once per attempt. The edge sends a request through an internal listener to the filter;
 //! the router selects a deployment; a response that is marked for retry makes the edge send the
-//! request again, which is a new stream here.
+//! request again, which is a new stream here. It may also run on the edge, for the first attempt
+//! alone.
 
 #![cfg(target_family = "wasm")]
 #![expect(missing_docs, reason = "the SDK's macro defines a public function without documentation")]
 
 mod allocator;
+mod by_stream;
 mod decider;
 mod filter;
 mod filter_root;

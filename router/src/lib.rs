@@ -39,6 +39,7 @@ pub use fleet::{Call, CallResult, FleetClient, RedisTransition};
 pub use http::headers::Headers;
 pub use http::reply::Reply;
 pub use http::retry_after::retry_after;
+pub use http::rewritten_body::Original;
 pub use outcome::{Failure, Outcome};
 pub use random::{Random, SplitMix};
 pub use request::{Refusal, Request};

@@ -75,10 +75,10 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
 }
 
 fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
-    let filter = embedded_filter::bytes()?;
+    let (filter, hold) = (embedded_filter::bytes()?, embedded_filter::hold()?);
     let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
     files::write_private(&folder.file(FILTER), filter)
-        .and_then(|()| files::write_private(&folder.file(names::HOLD_FILE), embedded_filter::HOLD))
+        .and_then(|()| files::write_private(&folder.file(names::HOLD_FILE), hold))
         .and_then(|()| files::write_private(&folder.file(BOOTSTRAP), bootstrap.as_bytes()))
         .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))
 }

@@ -92,9 +92,8 @@ fn first_hop_virtual_host(config: &Config) -> Value {
         "name": EDGE,
         "domains": ["*"],
         "include_request_attempt_count": true,
-        "response_headers_to_remove": attempts::withheld_headers(),
         "routes": [
-            with(with(route, "match", matched), "response_headers_to_remove", json!(["location"])),
+            with(with(route, "match", matched), "response_headers_to_remove", json!([names::RETRY, names::REUSED, "location"])),
             first_hop::route(replay_limit(config.server.max_body_bytes)),
         ],
     })

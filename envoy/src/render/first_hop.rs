@@ -10,6 +10,7 @@ use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::attempts;
+use super::local_replies::broke_off;
 use super::message::{typed, with};
 use super::process::Options;
 
@@ -97,7 +98,7 @@ pub(super) fn local_reply_mappers() -> [Value; 2] {
             }},
             "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
         }),
-        attempts::interrupted(false),
+        with(attempts::interrupted(false), "body_format_override", broke_off()),
     ]
 }
 
@@ -107,11 +108,14 @@ pub(super) fn route(replay_limit: u64) -> Value {
     json!({
         "match": {"prefix": "/"},
         "request_headers_to_remove": attempts::KEPT_INSIDE,
+        "response_headers_to_remove": attempts::withheld_headers(),
         "request_body_buffer_limit": replay_limit,
         "route": {
             "cluster_header": names::CLUSTER,
             "timeout": "0s",
             "internal_redirect_policy": {"max_internal_redirects": 0},
+            // A gateway may pass a WebSocket, which the filter answers with an error.
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
         },
     })
 }

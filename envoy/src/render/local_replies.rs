@@ -53,6 +53,16 @@ fn mapper(op: &str, status: u16) -> Value {
     with(mapper, "body_format_override", (kind != INVALID).then(|| body_format(kind)))
 }
 
+/// The body for an answer that breaks off, whatever its status.
+pub(super) fn broke_off() -> Value {
+    let text = MESSAGES.iter().find(|(status, _)| *status == 502).map_or("", |(_, text)| text);
+    let body = format!(
+        r#"{{"error":{{"message":"{text}","type":"{}","param":null,"code":"%RESPONSE_CODE%"}}}}"#,
+        kind(502)
+    );
+    json!({"text_format_source": {"inline_string": body}, "content_type": "application/json"})
+}
+
 fn body_format(kind: &str) -> Value {
     let body = format!(
         r#"{{"error":{{"message":"%LOCAL_REPLY_BODY%","type":"{kind}","param":null,"code":"%RESPONSE_CODE%"}}}}"#

@@ -9,6 +9,7 @@ use llm_balancer_router::{AccessLogEntry, ErrorResponse, Failure, Verdict, retry
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
+use super::again;
 use super::request::set_response_header;
 use crate::{hostcalls, retry_store};
 
@@ -45,6 +46,11 @@ impl Stream {
             received_status: Some(self.status),
             ..ErrorResponse::default()
         });
+    }
+
+    /// The response is silent for too long.
+    pub(super) fn time_out(&mut self) {
+        (self.failure, self.error) = (Some(Failure::TimedOut), None);
     }
 
     /// Asks the router what to do about the failed attempt.
@@ -84,13 +90,20 @@ impl Stream {
     }
 
     pub(super) fn add_error_headers(&mut self) {
+        self.add_edge_headers();
         for (name, value) in std::mem::take(&mut self.error_headers) {
             set_response_header(name, &value);
         }
     }
 
     pub(super) fn request_retry(&mut self) {
-        if let Some(retry_state) = self.next_attempt.take() {
+        if let Some(mut retry_state) = self.next_attempt.take() {
+            if self.is_on_edge() {
+                retry_state.uncounted_attempts = 1;
+                self.keep_client_request();
+                // Envoy would give the client's answer the status of this one.
+                hostcalls::remove_header(MapType::HttpResponseHeaders, ":status");
+            }
             retry_store::put(self.stream_id(), *retry_state);
         }
         set_response_header(names::RETRY, "1");
@@ -111,12 +124,14 @@ impl Stream {
     /// The client left while its request waited for the next attempt.
     pub(super) fn end_retry_wait(&mut self) {
         if Failure::client_disconnected(response_flags()) {
+            again::forget(self.stream_id());
             let retry_state = retry_store::take(self.stream_id()).unwrap_or_default();
             self.entry = Some(AccessLogEntry::client_disconnected(retry_state));
         }
     }
 
-    /// The response ended before anything of it was passed on: the edge sends the request again.
+    /// The response ended before anything of it was passed on. The edge sends the request again, if
+    /// it has got nothing of the response itself.
     pub(super) fn reset_attempt(&mut self) {
         let flags = response_flags();
         if Failure::client_disconnected(flags) {
@@ -125,14 +140,9 @@ impl Stream {
         let (Some(filter), Some(mut attempt)) = (&self.filter, self.attempt.take()) else { return };
         attempt.detail = detail();
         let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
-        if filter.decider.router.is_single_hop() {
-            // Envoy has answered the client already.
-            let verdict = filter.decider.decide(|router, moment| {
-                router.on_attempt_failed(*attempt, failure, &ErrorResponse::default, moment)
-            });
-            if let Verdict::Relay(_, entry) | Verdict::Reply(_, entry) = verdict {
-                self.entry = Some(*entry);
-            }
+        if self.is_single_hop() || self.is_on_edge() {
+            self.entry =
+                filter.decider.decide(|router, moment| router.on_unanswered(*attempt, failure, moment));
             return;
         }
         let retry_state = filter.decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));

@@ -1,6 +1,7 @@
 //! One attempt of one request. Each callback gathers its event, [`next`] says what it changes, and
 //! the effects are performed here, in the order of the wire.
 
+mod again;
 mod failure;
 mod request;
 mod response;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
 use llm_balancer_router::{
-    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Reply, Request, RetryState,
+    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Original, Reply, Request, RetryState,
 };
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
@@ -69,8 +70,8 @@ impl HttpContext for HttpStream {
         self.enter(|stream| stream.on_request_headers(complete))
     }
 
-    fn on_http_request_body(&mut self, _size: usize, complete: bool) -> Action {
-        self.enter(|stream| stream.step(Event::RequestBody { complete }))
+    fn on_http_request_body(&mut self, size: usize, complete: bool) -> Action {
+        self.enter(|stream| stream.on_request_body(size, complete))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
@@ -93,8 +94,10 @@ impl HttpContext for HttpStream {
 
 impl Wake for RefCell<Stream> {
     fn on_timer(&self, due: Due) {
-        if let Ok(mut stream) = self.try_borrow_mut() {
-            stream.step(Event::Tick(due));
+        if let Ok(mut stream) = self.try_borrow_mut()
+            && stream.step(Event::Tick(due)) == Action::Continue
+        {
+            hostcalls::resume_response();
         }
     }
 
@@ -115,6 +118,9 @@ struct Stream {
     /// As they arrived: Envoy forgets them when it has sent them on.
     request_headers: Headers,
     request: Option<Box<Request>>,
+    /// What restores the client's body, on the edge: until the answer is accepted, and in a request
+    /// that is back.
+    original: Option<Original>,
     /// While the request waits for a lease: what it has been through, and what it lacks.
     retry_state: Option<Box<RetryState>>,
     shortfall: Vec<(usize, u64)>,
@@ -162,6 +168,7 @@ impl Stream {
             Effect::Continue => return Some(Action::Continue),
             Effect::Pause => return Some(Action::Pause),
             Effect::Select => return Some(self.select()),
+            Effect::Restore => return Some(self.restore()),
             Effect::Check => return Some(self.check()),
             Effect::Settle => return Some(self.settle()),
             Effect::Reply => self.send_reply(),
@@ -177,6 +184,7 @@ impl Stream {
             Effect::EndAnswer => self.end_answer(),
             Effect::EndInterrupted => self.end_interrupted(),
             Effect::ReadFailure => self.read_failure(),
+            Effect::TimeOut => self.time_out(),
             Effect::AddErrorHeaders => self.add_error_headers(),
             Effect::RequestRetry => self.request_retry(),
             Effect::StartRetryTimer => self.start_retry_timer(),
@@ -199,6 +207,11 @@ impl Stream {
 
     fn is_single_hop(&self) -> bool {
         self.filter.as_ref().is_some_and(|filter| filter.decider.router.is_single_hop())
+    }
+
+    /// Whether this is the filter on the edge, whose responses go straight to the client.
+    fn is_on_edge(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.later_attempts.is_some())
     }
 
     /// Counts the request and writes its line of the access log, if it has ended.

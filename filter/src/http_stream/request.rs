@@ -3,7 +3,7 @@
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
-    AccessLogEntry, Arrival, NeedsLease, Outcome, Refusal, Reply, RetryState, Sending, Step,
+    AccessLogEntry, Arrival, NeedsLease, Original, Outcome, Refusal, Reply, RetryState, Sending, Step,
 };
 use proxy_wasm::types::{Action, BufferType, MapType};
 
@@ -18,6 +18,9 @@ impl Stream {
         self.request_headers = hostcalls::headers(MapType::HttpRequestHeaders);
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.request_headers);
+        if let Some(arrived) = self.arrived_again(&filter, complete) {
+            return self.step(Event::RequestHeaders(arrived));
+        }
         let arrived = match filter.decider.router.on_request_headers(&self.request_headers, complete) {
             Arrival::Hold(request) => {
                 self.request = Some(request);
@@ -35,6 +38,18 @@ impl Stream {
         self.step(Event::RequestHeaders(arrived))
     }
 
+    /// `size` is that of all of the body that Envoy holds.
+    pub(super) fn on_request_body(&mut self, size: usize, complete: bool) -> Action {
+        // Where the edge keeps a body for a retry, Envoy's own limit is above this one.
+        let is_too_large = self.phase == Phase::AwaitBody && size as u64 > self.max_body_bytes();
+        self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
+    }
+
+    fn max_body_bytes(&self) -> u64 {
+        let config = self.filter.as_ref().map(|filter| filter.decider.router.config());
+        config.map(|config| config.server.max_body_bytes).unwrap_or_default()
+    }
+
     pub(super) fn select(&mut self) -> Action {
         let (Some(filter), Some(request)) = (self.filter.clone(), self.request.take()) else {
             return self.step(Event::StateMissing);
@@ -48,7 +63,7 @@ impl Stream {
             .decider
             .decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         let selected = match step {
-            Step::Send(sending) => self.forward(&filter, *sending, &body),
+            Step::Send(sending) => self.forward(&filter, *sending, body),
             Step::AcquireLease(needs_lease) => {
                 let NeedsLease { retry_state, shortfall } = *needs_lease;
                 self.request = Some(request);
@@ -67,13 +82,15 @@ impl Stream {
     /// What this request has been through. A VM that was replaced in between knows only how often
     /// the edge has sent it.
     fn restore_retry_state(&self) -> Option<RetryState> {
-        // With one hop nothing sends a request here twice, so only a client can claim that.
-        if self.is_single_hop() {
+        // Nothing sends a request here twice, so only a client can claim that.
+        if self.is_single_hop() || self.is_on_edge() {
             return None;
         }
-        let edge_attempts: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
-        let retries = edge_attempts.checked_sub(1).filter(|retries| *retries > 0)?;
+        let counted: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
         let stored = retry_store::take(self.stream_id());
+        let uncounted = stored.as_ref().map_or(0, |stored| stored.uncounted_attempts);
+        let edge_attempts = counted.saturating_add(uncounted);
+        let retries = edge_attempts.checked_sub(1).filter(|retries| *retries > 0)?;
         Some(RetryState {
             edge_attempts,
             ..stored.unwrap_or(RetryState { retries, ..RetryState::default() })
@@ -81,7 +98,7 @@ impl Stream {
     }
 
     /// Rewrites the request for its deployment.
-    fn forward(&mut self, filter: &Filter, sending: Sending, body: &[u8]) -> Selected {
+    fn forward(&mut self, filter: &Filter, sending: Sending, body: Vec<u8>) -> Selected {
         let deployment = filter.decider.router.deployment(sending.attempt.deployment);
         let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
         // One call sets them all and makes Envoy select the route, and with it the cluster, again.
@@ -89,10 +106,13 @@ impl Stream {
         headers.push(names::CLUSTER, cluster);
         let rewritten = hostcalls::set_headers(MapType::HttpRequestHeaders, &headers).and_then(|()| {
             match &sending.body {
-                Some(new) => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, new.pieces(body)),
+                Some(new) => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, new.pieces(&body)),
                 None => Ok(()),
             }
         });
+        if filter.later_attempts.is_some() {
+            self.original = Some(Original::new(body, sending.body.as_ref()));
+        }
         self.attempt = Some(Box::new(sending.attempt));
         if rewritten.is_ok() { Selected::Forwarded } else { Selected::NotRewritten }
     }
@@ -167,8 +187,7 @@ impl Stream {
 
     /// Envoy found the body above its limit.
     pub(super) fn refuse_too_large(&mut self) {
-        let limit = self.filter.as_ref().map(|filter| filter.decider.router.config().server.max_body_bytes);
-        let refusal = Refusal::TooLarge(limit.unwrap_or_default());
+        let refusal = Refusal::TooLarge(self.max_body_bytes());
         self.refuse(&refusal);
         self.skip_duplicate_log();
         self.send_reply();
@@ -180,7 +199,7 @@ impl Stream {
         self.send_reply();
     }
 
-    fn refuse(&mut self, refusal: &Refusal) {
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
         (self.reply, self.entry) = (Some(refusal.reply()), Some(AccessLogEntry::of_refusal(refusal)));
     }
 
@@ -191,13 +210,20 @@ impl Stream {
         let reply = self.reply.take().unwrap_or_else(|| Refusal::NoConnection.reply());
         let content_type = reply.content_type.as_deref().unwrap_or("application/json");
         // Envoy marks its own answers for retry, in case they do not pass here. This one is final.
-        let is_final = (!self.is_single_hop()).then_some((names::RETRY, "0"));
+        // Before the edge it needs no mark, and the edge does not add the id.
+        let marked = match self.is_on_edge() {
+            true => Some((CALL_ID, self.stream_id())),
+            false => (!self.is_single_hop()).then_some((names::RETRY, "0")),
+        };
         let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = [("content-type", content_type)].into_iter().chain(own).chain(is_final);
+        let headers = [("content-type", content_type)].into_iter().chain(own).chain(marked);
         // Fails only if the client is gone.
         let _ = hostcalls::send_response(reply.status, headers, &reply.body, names::FILTER);
     }
 }
+
+/// Response header with the edge's id of a request.
+pub(super) const CALL_ID: &str = "x-litellm-call-id";
 
 /// Sets a header of the response; fails only if the response is gone.
 pub(super) fn set_response_header(name: &str, value: &str) {

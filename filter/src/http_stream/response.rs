@@ -5,7 +5,7 @@ use llm_balancer_router::{Failure, StreamEnd, response_check};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::failure::response_flags;
-use super::request::set_response_header;
+use super::request::{CALL_ID, set_response_header};
 use super::{Stream, write_log};
 use crate::hostcalls;
 use crate::response_scan::ResponseScan;
@@ -35,7 +35,17 @@ impl Stream {
         for (name, value) in filter.decider.router.response_headers(attempt) {
             set_response_header(name, &value);
         }
+        self.add_edge_headers();
         self.scan = Some(Box::new(ResponseScan::new(attempt, self.status)));
+    }
+
+    /// What the edge's route does for a response of the internal listener: the id of the request,
+    /// and no redirect of the provider's.
+    pub(super) fn add_edge_headers(&self) {
+        if self.is_on_edge() {
+            set_response_header(CALL_ID, self.stream_id());
+            hostcalls::remove_header(MapType::HttpResponseHeaders, "location");
+        }
     }
 
     /// Limits a streamed answer between its chunks. Envoy limits any other as a whole.
@@ -61,7 +71,10 @@ impl Stream {
         let Some(scan) = &mut self.scan else { return self.step(Event::StateMissing) };
         let answer = match scan.check(&chunk, complete) {
             response_check::CheckResult::Undecided => Checked::Undecided,
-            response_check::CheckResult::Genuine(_) => Checked::Genuine,
+            response_check::CheckResult::Genuine(_) => {
+                self.original = None;
+                Checked::Genuine
+            }
             response_check::CheckResult::Failed(found) => {
                 self.found_error(found);
                 Checked::Failed

@@ -45,6 +45,76 @@ impl RewrittenBody {
     }
 }
 
+/// What turns the body that a deployment got into the client's again. Large pieces are in both, so
+/// they are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// The length of the deployment's body.
+    sent: usize,
+    body: OriginalBody,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum OriginalBody {
+    /// That of the deployment.
+    Same,
+    /// Another.
+    Whole(Vec<u8>),
+    /// Pieces of its own, each followed by a range of the deployment's body.
+    Pieces(Vec<(Vec<u8>, Range<usize>)>),
+}
+
+impl Original {
+    /// Of a client's body, in place of which the deployment got `new`, if that is another.
+    pub fn new(client: Vec<u8>, new: Option<&RewrittenBody>) -> Self {
+        let sent = new.map_or(client.len(), RewrittenBody::length);
+        let body = match new {
+            None => OriginalBody::Same,
+            Some(new) => match new.own_pieces(&client) {
+                Some(pieces) => OriginalBody::Pieces(pieces),
+                None => OriginalBody::Whole(client),
+            },
+        };
+        Self { sent, body }
+    }
+
+    /// The client's body in pieces, made from the deployment's. `None` if `sent` is not that.
+    pub fn pieces<'a>(&'a self, sent: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+        if sent.len() != self.sent {
+            return None;
+        }
+        match &self.body {
+            OriginalBody::Same => Some(vec![sent]),
+            OriginalBody::Whole(body) => Some(vec![body]),
+            OriginalBody::Pieces(pieces) => {
+                let mut all = Vec::with_capacity(pieces.len().saturating_mul(2));
+                for (own, range) in pieces {
+                    all.push(own.as_slice());
+                    all.push(sent.get(range.clone())?);
+                }
+                Some(all)
+            }
+        }
+    }
+}
+
+impl RewrittenBody {
+    /// What the client's body has between the pieces that are in both, each with the range of the
+    /// piece that follows in this body. `None` where nothing large is in both once and in order.
+    fn own_pieces(&self, client: &[u8]) -> Option<Vec<(Vec<u8>, Range<usize>)>> {
+        let mut pieces = Vec::with_capacity(self.kept.len().saturating_add(1));
+        let (mut at, mut before) = (0_usize, 0_usize);
+        for Kept { at: new_bytes, range } in &self.kept {
+            let start = new_bytes.saturating_add(before);
+            before = before.saturating_add(range.len());
+            pieces.push((client.get(at..range.start)?.to_vec(), start..start.saturating_add(range.len())));
+            at = range.end;
+        }
+        pieces.push((client.get(at..)?.to_vec(), 0..0));
+        (!self.kept.is_empty()).then_some(pieces)
+    }
+}
+
 impl From<Vec<u8>> for RewrittenBody {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, kept: Vec::new() }
@@ -118,6 +188,47 @@ mod tests {
         assert_eq!(body.joined(&client), expected);
         assert_eq!(body.length(), expected.len());
         assert_eq!(body.pieces(&client).next(), Some(b"one".as_slice()));
+    }
+
+    /// The client's body again, and the bytes that were kept for it.
+    fn restored(client: &[u8], body: &RewrittenBody) -> (Vec<u8>, usize) {
+        let original = Original::new(client.to_vec(), Some(body));
+        let kept = match &original.body {
+            OriginalBody::Same => 0,
+            OriginalBody::Whole(body) => body.len(),
+            OriginalBody::Pieces(pieces) => pieces.iter().map(|(own, _)| own.len()).sum(),
+        };
+        let sent = body.joined(client);
+        assert_eq!(original.pieces(&sent[1..]), None, "a body that is not the one that was sent");
+        (original.pieces(&sent).map(|pieces| pieces.concat()).unwrap_or_default(), kept)
+    }
+
+    #[test]
+    fn the_clients_body_can_be_restored_without_a_copy_of_its_large_pieces() {
+        let client = [vec![b'a'; 100], vec![b'b'; MIN_KEPT], vec![b'c'; 100], vec![b'd'; MIN_KEPT]].concat();
+        let mut writer = BodyWriter::new(&client, 0);
+        writer.write(&[b"new", &client[100..100 + MIN_KEPT], b"end", &client[200 + MIN_KEPT..]]);
+        let body = writer.finish();
+        assert_eq!(restored(&client, &body), (client, 200));
+    }
+
+    #[test]
+    fn a_client_body_without_large_pieces_in_order_is_kept_whole() {
+        let client = [vec![b'a'; MIN_KEPT], vec![b'b'; MIN_KEPT]].concat();
+        let (first, second) = client.split_at(MIN_KEPT);
+        for pieces in [&[second, first][..], &[first, first], &[b"small"]] {
+            let mut writer = BodyWriter::new(&client, 0);
+            writer.write(pieces);
+            let body = writer.finish();
+            assert_eq!(restored(&client, &body), (client.clone(), client.len()));
+        }
+    }
+
+    #[test]
+    fn a_body_that_was_sent_as_it_came_is_the_clients() {
+        let original = Original::new(b"{}".to_vec(), None);
+        assert_eq!(original.pieces(b"{}"), Some(vec![b"{}".as_slice()]));
+        assert_eq!(original.pieces(b""), None);
     }
 
     #[test]

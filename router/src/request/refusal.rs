@@ -142,6 +142,8 @@ pub enum Refusal {
     },
     /// The provider did not answer in this time.
     TimedOut(Duration),
+    /// What the client sent is lost: the filter's VM was replaced after the first attempt.
+    Lost,
 }
 
 impl Refusal {
@@ -258,6 +260,10 @@ impl Refusal {
                 let message = format!("Request timed out: no answer within {} seconds.", limit.as_secs_f64());
                 (408, "timeout_error", None, message)
             }
+            Self::Lost => {
+                let message = "The balancer could not serve the request; please try again.";
+                (503, "internal_server_error", None, message.into())
+            }
         }
     }
 
@@ -278,9 +284,11 @@ impl Refusal {
             Self::Tags { .. } => "tag_mismatch",
             Self::Unavailable(group) if group.all_cooling => "cooling_down",
             Self::Unavailable(_) => "over_limit",
-            Self::NoConnection | Self::Redirected(..) | Self::NoAnswer { .. } | Self::TimedOut(_) => {
-                "upstream_unavailable"
-            }
+            Self::NoConnection
+            | Self::Redirected(..)
+            | Self::NoAnswer { .. }
+            | Self::TimedOut(_)
+            | Self::Lost => "upstream_unavailable",
         }
     }
 

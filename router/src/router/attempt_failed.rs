@@ -46,6 +46,21 @@ pub(super) fn on_reset(
     }
 }
 
+/// See [`Router::on_unanswered`].
+pub(super) fn on_unanswered(
+    router: &Router,
+    mut attempt: Attempt,
+    failure: Failure,
+    moment: &mut Moment<'_>,
+) -> Option<AccessLogEntry> {
+    // As after the last attempt that there may be.
+    attempt.retry_state.edge_attempts = u32::MAX;
+    match on_attempt_failed(router, attempt, failure, &ErrorResponse::default, moment) {
+        Verdict::Relay(_, entry) | Verdict::Reply(_, entry) => Some(*entry),
+        Verdict::Retry(..) => None,
+    }
+}
+
 /// Brings the state of the request to its next attempt, and returns the wait before that. `None` if
 /// there is none.
 fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Option<Duration> {

@@ -227,6 +227,17 @@ impl Router {
         attempt_failed::on_reset(self, attempt, failure, moment)
     }
 
+    /// A response has ended before anything of it was passed on, and Envoy has answered the client,
+    /// so that nothing can be sent again. Returns what the access log says.
+    pub fn on_unanswered(
+        &self,
+        attempt: Attempt,
+        failure: Failure,
+        moment: &mut Moment<'_>,
+    ) -> Option<AccessLogEntry> {
+        attempt_failed::on_unanswered(self, attempt, failure, moment)
+    }
+
     /// A response that had begun has ended.
     pub fn on_response_end(
         &self,

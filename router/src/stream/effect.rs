@@ -19,6 +19,9 @@ pub enum Effect {
     StartProbes,
     /// Select a deployment and rewrite the request for it; gives [`Event::Selected`].
     Select,
+    /// Restore the client's request, whose first attempt failed on the edge, and send it to the
+    /// internal listener; gives [`Event::Selected`].
+    Restore,
     /// Queue for a lease; gives [`Event::LeaseReady`] later.
     AwaitLease,
     /// Acquire more of a lease that is nearly used up.
@@ -37,11 +40,13 @@ pub enum Effect {
     EndInterrupted,
     /// Classify the failed response.
     ReadFailure,
+    /// The response was silent for too long: the attempt has failed.
+    TimeOut,
     /// Ask the router about the failed attempt; gives [`Event::Settled`].
     Settle,
     /// Add the router's headers to the provider's error.
     AddErrorHeaders,
-    /// Mark the response for the edge's retry, and discard its body.
+    /// Mark the response for another attempt by the edge, and discard its body.
     RequestRetry,
     /// Start the timer that ends [`Phase::RetryWait`].
     StartRetryTimer,

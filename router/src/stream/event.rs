@@ -10,9 +10,11 @@ pub enum Event {
         /// Whether it is the last one.
         complete: bool,
     },
+    /// A part of the request's body, which is above the limit now.
+    BodyTooLarge,
     /// Redis has answered, or did not in time.
     LeaseReady,
-    /// Result of [`Effect::Select`].
+    /// Result of [`Effect::Select`] or [`Effect::Restore`].
     Selected(Selected),
     /// The response's headers.
     ResponseHeaders {
@@ -56,18 +58,21 @@ pub enum Arrived {
     Reply,
     /// Call the deployments, then answer.
     Probe,
+    /// It is back: its first attempt failed on the edge.
+    Again,
 }
 
 /// What became of a complete request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selected {
-    /// It is rewritten for a deployment.
+    /// It is rewritten for a deployment, or restored.
     Forwarded,
     /// No deployment may take it without a lease.
     NeedsLease,
     /// The router answers.
     Reply,
-    /// Envoy refused the new headers or body: they still hold the client's key.
+    /// Envoy refused the new headers or body: they still hold the client's key. Or it has lost the
+    /// body.
     NotRewritten,
 }
 

@@ -5,6 +5,7 @@
 //! ```text
 //! New ─┬─ AwaitBody ─ (AwaitLease) ─ Sent ─┬─ HoldAnswer ─ Streaming ─ Done   answered
 //!      │                                   └─ ReadError ─ (RetryWait) ─ Done  failed
+//!      ├─ Restoring ─ Done                                                    back on the edge
 //!      ├─ Probing ─ Done                                                      health
 //!      └─ Done                                                                refused, or listed
 //! ```
@@ -14,8 +15,10 @@
 //! | `New` | request headers: hold | `AwaitBody` | pause |
 //! | | request headers: reply | `Done` | reply |
 //! | | request headers: probe | `Probing` | start the probes |
+//! | | request headers: again | `Restoring` | pause |
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | `AwaitBody` | request body, complete | same | select a deployment |
+//! | | request body, above the limit | `Done` | refuse the body |
 //! | | response headers, 413 (Envoy's) | `Done` | refuse the body |
 //! | | response headers, others (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
@@ -25,6 +28,11 @@
 //! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | pass on |
 //! | | selected: needs a lease | `AwaitLease` | queue for it |
 //! | | selected: reply, or Envoy refused the request | `Done` | reply |
+//! | `Restoring` | request body, complete | same | restore the client's request |
+//! | | selected: forwarded | `Done` | pass on, and the response too |
+//! | | selected: Envoy refused the request | `Done` | reply |
+//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | log | `Done` | forget the request if its client is gone |
 //! | `Sent` | response headers, below 300 | `HoldAnswer` | hold, or check if complete |
 //! | | response headers, others | `ReadError` | hold, or settle if complete |
 //! | | log | `Done` | abandon the attempt |
@@ -45,7 +53,8 @@
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
 //! | `Done` | response headers and body | same | pass on |
-//! | `HoldAnswer`, `Streaming`, `ReadError`, `Done` | tick, idle for too long | same | close the stream |
+//! | `HoldAnswer`, `ReadError` | tick, idle for too long | `ReadError` | settle |
+//! | `Streaming`, `Done` | tick, idle for too long | same | close the stream |
 //!
 //! Whatever is not in the table cannot happen. Such an event gets [`Effect::Unreachable`] and fails
 //! closed: before an answer was accepted, the client gets a local 500 and nothing is sent to a
@@ -84,6 +93,8 @@ pub enum Phase {
     ReadError,
     /// The failed response is held until the wait before the next attempt is over.
     RetryWait,
+    /// A request that is back on the edge is held until its body is complete.
+    Restoring,
     /// `GET /health`: deployments are being called.
     Probing,
     /// Nothing is left to decide.
@@ -97,6 +108,7 @@ pub fn next(phase: Phase, event: Event) -> Transition {
     match event {
         Event::RequestHeaders(arrived) => on_request_headers(phase, arrived),
         Event::RequestBody { complete } => on_request_body(phase, complete),
+        Event::BodyTooLarge => on_body_too_large(phase),
         Event::Selected(selected) => on_selected(phase, selected),
         Event::ResponseHeaders { status, complete } => on_response_headers(phase, status, complete),
         Event::ResponseBody { size, complete } => on_response_body(phase, size, complete),
@@ -113,6 +125,7 @@ fn on_request_headers(phase: Phase, arrived: Arrived) -> Transition {
         (Phase::New, Arrived::Hold) => (Phase::AwaitBody, &[Pause]),
         (Phase::New, Arrived::Reply) => (Phase::Done, &[SkipDuplicateLog, Reply, Pause]),
         (Phase::New, Arrived::Probe) => (Phase::Probing, &[StartProbes, Pause]),
+        (Phase::New, Arrived::Again) => (Phase::Restoring, &[Pause]),
         _ => impossible_request(phase),
     }
 }
@@ -120,8 +133,16 @@ fn on_request_headers(phase: Phase, arrived: Arrived) -> Transition {
 fn on_request_body(phase: Phase, complete: bool) -> Transition {
     match phase {
         Phase::AwaitBody if complete => (phase, &[Select]),
+        Phase::Restoring if complete => (phase, &[Restore]),
         // The answer to what is held or answered already does not need the body.
-        Phase::AwaitBody | Phase::Probing | Phase::Done => (phase, &[Pause]),
+        Phase::AwaitBody | Phase::Restoring | Phase::Probing | Phase::Done => (phase, &[Pause]),
+        _ => impossible_request(phase),
+    }
+}
+
+fn on_body_too_large(phase: Phase) -> Transition {
+    match phase {
+        Phase::AwaitBody => (Phase::Done, &[RefuseTooLarge, Pause]),
         _ => impossible_request(phase),
     }
 }
@@ -138,6 +159,8 @@ fn on_selected(phase: Phase, selected: Selected) -> Transition {
         (Phase::AwaitBody | Phase::AwaitLease, Selected::NotRewritten) => {
             (Phase::Done, &[Abandon, ReplyError, Pause])
         }
+        (Phase::Restoring, Selected::Forwarded) => (Phase::Done, &[Continue]),
+        (Phase::Restoring, Selected::NotRewritten) => (Phase::Done, &[ReplyError, Pause]),
         _ => impossible_request(phase),
     }
 }
@@ -150,9 +173,15 @@ fn on_response_headers(phase: Phase, status: Status, complete: bool) -> Transiti
         (Phase::Sent, _, false) => (Phase::ReadError, &[ReadFailure, StartIdleTimeout, Pause]),
         // Envoy's own answers: the body is above its limit, or a timeout.
         (Phase::AwaitBody, Status::TooLarge, _) => (Phase::Done, &[RefuseTooLarge, Pause]),
-        (Phase::New | Phase::AwaitBody | Phase::AwaitLease | Phase::Probing | Phase::Done, ..) => {
-            (Phase::Done, &[Continue])
-        }
+        (
+            Phase::New
+            | Phase::AwaitBody
+            | Phase::AwaitLease
+            | Phase::Restoring
+            | Phase::Probing
+            | Phase::Done,
+            ..,
+        ) => (Phase::Done, &[Continue]),
         _ => impossible_response(phase),
     }
 }
@@ -199,9 +228,10 @@ fn on_wake_up(phase: Phase, event: Event) -> Transition {
         (Phase::AwaitLease, Event::LeaseReady) => (phase, &[Select]),
         (Phase::Probing, Event::ProbesDone) => (Phase::Done, &[Reply]),
         (Phase::RetryWait, Event::Tick(Due::Retry)) => (phase, &[ResumeResponse]),
-        (Phase::HoldAnswer | Phase::Streaming | Phase::ReadError | Phase::Done, Event::Tick(Due::Idle)) => {
-            (phase, &[CloseStream])
+        (Phase::HoldAnswer | Phase::ReadError, Event::Tick(Due::Idle)) => {
+            (Phase::ReadError, &[TimeOut, Settle])
         }
+        (Phase::Streaming | Phase::Done, Event::Tick(Due::Idle)) => (phase, &[CloseStream]),
         // Envoy has answered in between.
         (Phase::Done, _) => (phase, &[]),
         _ => (phase, &[Unreachable]),
@@ -215,7 +245,7 @@ fn on_log(phase: Phase) -> Transition {
         // An error that breaks off counts as a broken connection, as in the SDK inside of LiteLLM.
         Phase::HoldAnswer | Phase::ReadError => &[ResetAttempt],
         Phase::Streaming => &[EndInterrupted],
-        Phase::RetryWait => &[EndRetryWait],
+        Phase::RetryWait | Phase::Restoring => &[EndRetryWait],
         Phase::Probing => &[ClientDisconnected],
         Phase::New | Phase::Done => &[],
     };

@@ -5,13 +5,26 @@
 use super::Phase::*;
 use super::*;
 
-const PHASES: [Phase; 10] =
-    [New, AwaitBody, Phase::AwaitLease, Sent, HoldAnswer, Streaming, ReadError, RetryWait, Probing, Done];
+const PHASES: [Phase; 11] = [
+    New,
+    AwaitBody,
+    Phase::AwaitLease,
+    Sent,
+    HoldAnswer,
+    Streaming,
+    ReadError,
+    RetryWait,
+    Restoring,
+    Probing,
+    Done,
+];
 
 fn events() -> Vec<Event> {
     let flags = [false, true];
-    let mut events = vec![Event::LeaseReady, Event::ProbesDone, Event::Log, Event::StateMissing];
-    events.extend([Arrived::Hold, Arrived::Reply, Arrived::Probe].map(Event::RequestHeaders));
+    let mut events =
+        vec![Event::BodyTooLarge, Event::LeaseReady, Event::ProbesDone, Event::Log, Event::StateMissing];
+    let arrived = [Arrived::Hold, Arrived::Reply, Arrived::Probe, Arrived::Again];
+    events.extend(arrived.map(Event::RequestHeaders));
     events.extend(flags.map(|complete| Event::RequestBody { complete }));
     let selected = [Selected::Forwarded, Selected::NeedsLease, Selected::Reply, Selected::NotRewritten];
     events.extend(selected.map(Event::Selected));
@@ -55,6 +68,7 @@ fn request_headers_are_held_answered_or_start_probes() {
         (&[New], headers(Arrived::Hold), AwaitBody, &[Pause]),
         (&[New], headers(Arrived::Reply), Done, &[SkipDuplicateLog, Reply, Pause]),
         (&[New], headers(Arrived::Probe), Probing, &[StartProbes, Pause]),
+        (&[New], headers(Arrived::Again), Restoring, &[Pause]),
     ]);
 }
 
@@ -68,6 +82,9 @@ fn a_deployment_is_selected_for_a_complete_body_only() {
         (&[Probing], part(true), Probing, &[Pause]),
         (&[Done], part(false), Done, &[Pause]),
         (&[Done], part(true), Done, &[Pause]),
+        (&[Restoring], part(false), Restoring, &[Pause]),
+        (&[Restoring], part(true), Restoring, &[Restore]),
+        (&[AwaitBody], Event::BodyTooLarge, Done, &[RefuseTooLarge, Pause]),
     ]);
 }
 
@@ -79,6 +96,9 @@ fn a_request_goes_on_only_when_it_was_rewritten() {
         (waits, selected(Selected::NeedsLease), Phase::AwaitLease, &[Effect::AwaitLease, Pause]),
         (waits, selected(Selected::Reply), Done, &[Reply, Pause]),
         (waits, selected(Selected::NotRewritten), Done, &[Abandon, ReplyError, Pause]),
+        // A request that is back is no attempt of the edge's: nothing is settled.
+        (&[Restoring], selected(Selected::Forwarded), Done, &[Continue]),
+        (&[Restoring], selected(Selected::NotRewritten), Done, &[ReplyError, Pause]),
     ]);
     for (phase, event) in
         PHASES.iter().flat_map(|phase| events().into_iter().map(move |event| (phase, event)))
@@ -100,8 +120,8 @@ fn a_lease_selects_again_unless_envoy_has_answered() {
 #[test]
 fn response_headers_are_held_until_the_body_shows_what_they_are() {
     let headers = |status, complete| Event::ResponseHeaders { status, complete };
-    let early: &[Phase] = &[New, Phase::AwaitLease, Probing, Done];
-    let all: &[Phase] = &[New, AwaitBody, Phase::AwaitLease, Probing, Done];
+    let early: &[Phase] = &[New, Phase::AwaitLease, Restoring, Probing, Done];
+    let all: &[Phase] = &[New, AwaitBody, Phase::AwaitLease, Restoring, Probing, Done];
     check(&[
         (&[Sent], headers(Status::Success, false), HoldAnswer, &[StartAnswer, StartIdleTimeout, Pause]),
         (&[Sent], headers(Status::Success, true), HoldAnswer, &[StartAnswer, Check]),
@@ -172,15 +192,14 @@ fn probes_timers_and_the_end_find_their_phase() {
         (&[Done], Event::ProbesDone, Done, &[]),
         (&[RetryWait], Event::Tick(Due::Retry), RetryWait, &[ResumeResponse]),
         (&[Done], Event::Tick(Due::Retry), Done, &[]),
-        (&[HoldAnswer], idle, HoldAnswer, &[CloseStream]),
+        (&[HoldAnswer, ReadError], idle, ReadError, &[TimeOut, Settle]),
         (&[Streaming], idle, Streaming, &[CloseStream]),
-        (&[ReadError], idle, ReadError, &[CloseStream]),
         (&[Done], idle, Done, &[CloseStream]),
         (&[AwaitBody, Phase::AwaitLease], Event::Log, Done, &[ClientDisconnected]),
         (&[Sent], Event::Log, Done, &[Abandon]),
         (&[HoldAnswer, ReadError], Event::Log, Done, &[ResetAttempt]),
         (&[Streaming], Event::Log, Done, &[EndInterrupted]),
-        (&[RetryWait], Event::Log, Done, &[EndRetryWait]),
+        (&[RetryWait, Restoring], Event::Log, Done, &[EndRetryWait]),
         (&[Probing], Event::Log, Done, &[ClientDisconnected]),
         (&[New, Done], Event::Log, Done, &[]),
     ]);
@@ -195,7 +214,12 @@ fn missing_state_is_a_local_error_and_nothing_passes() {
             Done,
             &[Abandon, ReplyError, Pause],
         ),
-        (&[HoldAnswer, ReadError, Probing], Event::StateMissing, Done, &[Abandon, ReplyError, Pause]),
+        (
+            &[HoldAnswer, ReadError, Restoring, Probing],
+            Event::StateMissing,
+            Done,
+            &[Abandon, ReplyError, Pause],
+        ),
         (&[Streaming], Event::StateMissing, Done, &[CloseStream, Pause]),
         (&[RetryWait], Event::StateMissing, RetryWait, &[Pause]),
         (&[Done], Event::StateMissing, Done, &[ReplyError, Pause]),
@@ -216,8 +240,10 @@ fn what_cannot_happen_ends_in_a_safe_answer() {
         if !effects.contains(&Unreachable) {
             continue;
         }
-        let is_request =
-            matches!(event, Event::RequestHeaders(_) | Event::RequestBody { .. } | Event::Selected(_));
+        let is_request = matches!(
+            event,
+            Event::RequestHeaders(_) | Event::RequestBody { .. } | Event::BodyTooLarge | Event::Selected(_)
+        );
         let safe: &[Effect] = match phase {
             // No message waits for an action, and the stream takes its course.
             _ if !is_callback(event) => &[Unreachable],
@@ -239,7 +265,7 @@ fn every_callback_gets_one_action_and_it_is_the_last_effect() {
     {
         let (_, effects) = next(phase, event);
         // The event that follows from these decides.
-        let decides_later = matches!(effects.last(), Some(Select | Check | Settle));
+        let decides_later = matches!(effects.last(), Some(Select | Restore | Check | Settle));
         let is_action = |effect: &&Effect| matches!(effect, Continue | Pause);
         let actions = effects.iter().filter(is_action).count();
         let expected = usize::from(is_callback(event) && !decides_later);

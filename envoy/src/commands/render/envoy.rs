@@ -35,7 +35,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
             let [filter, hold] = [FILTER, names::HOLD_FILE].map(|name| folder.file(name).display().to_string());
             let bootstrap = to_yaml(&bootstrap(config, text, &Options { filter, hold, ..options }))?;
             folder.write(FILTER, embedded_filter::bytes()?)?;
-            folder.write(names::HOLD_FILE, embedded_filter::HOLD)?;
+            folder.write(names::HOLD_FILE, embedded_filter::hold()?)?;
             folder.write(BOOTSTRAP, bootstrap.as_bytes())?;
             eprintln!("envoy --config-path {}", folder.file(BOOTSTRAP).display());
         }

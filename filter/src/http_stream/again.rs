@@ -1,0 +1,83 @@
+//! Requests whose first attempt failed on the edge. Envoy runs such a request through the edge
+//! again, with what the deployment got. There it becomes the client's again, and goes to the
+//! internal listener, where the filter decides every later attempt.
+
+use std::cell::RefCell;
+
+use llm_balancer_config::names;
+use llm_balancer_router::stream::{Arrived, Event, Selected};
+use llm_balancer_router::{Headers, Original, Refusal};
+use proxy_wasm::types::{Action, BufferType, MapType};
+
+use super::Stream;
+use crate::by_stream::ByStream;
+use crate::filter::Filter;
+use crate::{hostcalls, retry_store};
+
+/// What a client sent.
+struct ClientRequest {
+    headers: Headers,
+    body: Original,
+}
+
+thread_local! {
+    // Not in the root context: it survives a reload of the configuration.
+    static STORE: RefCell<ByStream<ClientRequest>> = RefCell::default();
+}
+
+/// Drops what a client sent that has left before its request was sent again.
+pub(super) fn forget(stream: &str) {
+    STORE.with_borrow_mut(|store| store.take(stream));
+}
+
+impl Stream {
+    /// Keeps what the client sent for the stream that takes the place of this one.
+    pub(super) fn keep_client_request(&mut self) {
+        let Some(body) = self.original.take() else { return };
+        let client = ClientRequest { headers: self.request_headers.clone(), body };
+        hostcalls::set_property(names::NEXT_ATTEMPT, self.stream_id());
+        STORE.with_borrow_mut(|store| store.put(self.stream_id(), client));
+    }
+
+    /// Whether Envoy runs a request through the edge again. `complete` means that no body follows.
+    pub(super) fn arrived_again(&mut self, filter: &Filter, complete: bool) -> Option<Arrived> {
+        filter.later_attempts.as_ref()?;
+        if self.request_headers.get(":path") != Some(names::NEXT_ATTEMPT_PATH) {
+            return None;
+        }
+        let id = self.request_headers.get(names::NEXT_ATTEMPT)?;
+        // Every request that has reached a deployment has a body.
+        let Some(client) = STORE.with_borrow_mut(|store| store.take(id)).filter(|_| !complete) else {
+            self.refuse(&Refusal::Lost);
+            return Some(Arrived::Reply);
+        };
+        (self.request_headers, self.original) = (client.headers, Some(client.body));
+        Some(Arrived::Again)
+    }
+
+    /// Makes the request the client's again.
+    pub(super) fn restore(&mut self) -> Action {
+        let (Some(filter), Some(original)) = (self.filter.clone(), self.original.take()) else {
+            return self.step(Event::StateMissing);
+        };
+        let sent = hostcalls::buffer(BufferType::HttpRequestBody);
+        let restored = original.pieces(&sent).is_some_and(|pieces| {
+            let headers = self.headers_again(filter.later_attempts.as_deref().unwrap_or_default());
+            hostcalls::set_headers(MapType::HttpRequestHeaders, &headers)
+                .and_then(|()| hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()))
+                .is_ok()
+        });
+        if restored {
+            return self.step(Event::Selected(Selected::Forwarded));
+        }
+        retry_store::take(self.stream_id());
+        self.step(Event::Selected(Selected::NotRewritten))
+    }
+
+    /// The client's headers, for the cluster of later attempts.
+    fn headers_again(&self, cluster: &str) -> Headers {
+        const OWN: [&str; 3] = [names::CLUSTER, names::NEXT_ATTEMPT, names::ATTEMPT_COUNT];
+        let clients = self.request_headers.iter().filter(|(name, _)| !OWN.contains(name));
+        clients.chain([(names::CLUSTER, cluster)]).collect()
+    }
+}

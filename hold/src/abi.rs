@@ -1,0 +1,92 @@
+//! The part of the proxy-wasm ABI 0.2.1 that holding needs.
+//! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>
+
+use core::ptr::{null, null_mut};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+
+use crate::rule::{Decision, decide, is_success};
+
+const CONTINUE: u32 = 0;
+const PAUSE: u32 = 1;
+/// The ABI's number of a response's headers.
+const RESPONSE_HEADERS: u32 = 2;
+const STATUS: &[u8] = b":status";
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_header_map_value(
+        kind: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *mut *const u8,
+        value_size: *mut usize,
+    ) -> u32;
+}
+
+/// Where Envoy writes a status: the only value that this module asks for. Nothing else runs in this
+/// VM while it is read.
+static VALUE: [AtomicU8; 4] = [const { AtomicU8::new(0) }; 4];
+
+/// Contexts whose response goes on, by the last digits of their number. The rest of a body finds its
+/// own and costs no host call. One that has lost its place to another is decided again, which gives
+/// the same as before for an answer.
+static PASSING: [AtomicU32; 1024] = [const { AtomicU32::new(0) }; 1024];
+
+fn place(context: u32) -> Option<&'static AtomicU32> {
+    PASSING.get(context as usize % PASSING.len())
+}
+
+/// The version of the ABI.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// Memory for a value of the host; none for a value that is no status.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    if size <= VALUE.len() { VALUE.as_ptr().cast_mut().cast() } else { null_mut() }
+}
+
+/// The headers of a response.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_response_headers(_context: u32, _count: u32, complete: u32) -> u32 {
+    if complete == 0 { PAUSE } else { CONTINUE }
+}
+
+/// A part of a response's body; `held` is the size of all that Envoy holds.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_response_body(context: u32, held: usize, complete: u32) -> u32 {
+    let passing = place(context);
+    if passing.is_some_and(|passing| passing.load(Relaxed) == context) {
+        return CONTINUE;
+    }
+    match decide(held, complete != 0, has_success_status) {
+        Decision::Hold => PAUSE,
+        Decision::Pass => {
+            if let Some(passing) = passing {
+                passing.store(context, Relaxed);
+            }
+            CONTINUE
+        }
+    }
+}
+
+fn has_success_status() -> bool {
+    let (mut value, mut size): (*const u8, usize) = (null(), 0);
+    // SAFETY: pointer and length of a live text, and valid places for the results.
+    let result = unsafe {
+        proxy_get_header_map_value(
+            RESPONSE_HEADERS,
+            STATUS.as_ptr(),
+            STATUS.len(),
+            &raw mut value,
+            &raw mut size,
+        )
+    };
+    let digits: [u8; 4] = core::array::from_fn(|at| VALUE.get(at).map_or(0, |digit| digit.load(Relaxed)));
+    result == 0 && digits.get(..size).is_some_and(is_success)
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}

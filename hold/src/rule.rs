@@ -1,0 +1,68 @@
+//! Which responses are held.
+
+/// Bytes of an error body that are held at most; the edge's filter reads no more of it.
+const ERROR_BODY: usize = 64 * 1024;
+
+/// What happens to a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It is held until there is more of it.
+    Hold,
+    /// It goes on, and so does the rest of its body.
+    Pass,
+}
+
+/// Decides about a response of which `held` bytes of the body have arrived; `complete` if these are
+/// all.
+pub(crate) fn decide(held: usize, complete: bool, is_success: impl FnOnce() -> bool) -> Decision {
+    let has_enough = complete || held > ERROR_BODY || (held > 0 && is_success());
+    if has_enough { Decision::Pass } else { Decision::Hold }
+}
+
+/// Whether a `:status` is below 300. What is no number is an error.
+pub(crate) fn is_success(status: &[u8]) -> bool {
+    matches!(status, [b'0'..=b'2', _, _])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_held_until_its_first_byte() {
+        for (held, complete, expected) in
+            [(0, false, Decision::Hold), (1, false, Decision::Pass), (0, true, Decision::Pass)]
+        {
+            assert_eq!(decide(held, complete, || true), expected, "{held} {complete}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_held_until_it_is_complete_or_too_large_to_be_read() {
+        for (held, complete, expected) in [
+            (0, false, Decision::Hold),
+            (1, false, Decision::Hold),
+            (ERROR_BODY, false, Decision::Hold),
+            (ERROR_BODY + 1, false, Decision::Pass),
+            (0, true, Decision::Pass),
+            (1, true, Decision::Pass),
+        ] {
+            assert_eq!(decide(held, complete, || false), expected, "{held} {complete}");
+        }
+    }
+
+    #[test]
+    fn a_status_below_300_is_a_success() {
+        for (status, expected) in [
+            ("200", true),
+            ("299", true),
+            ("101", true),
+            ("300", false),
+            ("503", false),
+            ("", false),
+            ("2000", false),
+        ] {
+            assert_eq!(is_success(status.as_bytes()), expected, "{status}");
+        }
+    }
+}

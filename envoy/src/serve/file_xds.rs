@@ -128,7 +128,7 @@ fn stats_prefix(of: ResourceType) -> &'static str {
         ResourceType::Clusters => "cluster_manager.cds",
         ResourceType::Listeners => "listener_manager.lds",
         ResourceType::Routes => "http.edge.rds.edge",
-        ResourceType::Filter => "extension_config_discovery.http_filter.http.edge.llm-balancer",
+        ResourceType::Filter => "extension_config_discovery.http_filter.llm-balancer",
     }
 }
 

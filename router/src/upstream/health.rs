@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
-use llm_balancer_config::{Config, Deployment};
+use llm_balancer_config::{Config, Deployment, Wire};
 
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
 use crate::http::route::query_value;
-use crate::upstream::headers::push_deployment_headers;
+use crate::upstream::headers::{push_deployment_headers, push_version};
 use crate::upstream::paths;
 
 /// How a deployment responded to its probe.
@@ -44,7 +44,12 @@ pub fn to_probe(config: &Config, query: &str) -> Vec<usize> {
 pub fn probe_headers(deployment: &Deployment) -> Headers {
     let mut headers = Headers::with_capacity(512, 8);
     let path = paths::path(&deployment.endpoint, "/models", &deployment.model);
-    push_deployment_headers(&mut headers, deployment, "GET", &path);
+    if deployment.endpoint.layout.speaks(Wire::Anthropic) {
+        push_deployment_headers(&mut headers, deployment, Wire::Anthropic, "GET", &path);
+        push_version(&mut headers, deployment);
+    } else {
+        push_deployment_headers(&mut headers, deployment, Wire::OpenAi, "GET", &path);
+    }
     headers
 }
 

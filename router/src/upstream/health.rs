@@ -95,6 +95,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_deployment_of_anthropics_api_is_probed_with_its_headers() {
+        for (params, key, bearer, version) in [
+            ("anthropic/m", "k", "", "2023-06-01"),
+            ("openai/m", "", "Bearer k", ""),
+            ("hosted_vllm/m, llm_balancer: {wire: anthropic}", "k", "Bearer k", "2023-06-01"),
+        ] {
+            let yaml = format!(
+                "model_list:\n- model_name: g\n  litellm_params: {{model: {params}, api_base: 'http://a.test/v1', api_key: k}}\n"
+            );
+            let config = llm_balancer_config::read("config.yaml", &yaml, &|_| None).config.unwrap();
+            let headers = probe_headers(&config.deployments[0]);
+            let header = |name| headers.get(name).unwrap_or_default();
+            assert_eq!((header(":method"), header(":path")), ("GET", "/v1/models"), "{params}");
+            let sent = (header("x-api-key"), header("authorization"), header("anthropic-version"));
+            assert_eq!(sent, (key, bearer, version), "{params}");
+        }
+    }
+
+    #[test]
     fn a_server_without_the_route_is_healthy_and_one_that_refuses_the_key_is_not() {
         for (result, healthy) in [
             (ProbeResult::Status(200), true),

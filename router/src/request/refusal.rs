@@ -10,6 +10,7 @@ use crate::http::auth::Unauthorized;
 use crate::http::multipart::InvalidForm;
 use crate::http::reply::{Reply, error_type};
 use crate::http::retry_after::whole_seconds;
+use crate::http::route::wire;
 use crate::request::mock::Mock;
 
 /// A group without a deployment that may serve.
@@ -330,7 +331,10 @@ fn shown(name: &str) -> Cow<'_, str> {
 }
 
 fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {
-    let base = format!("Not Found: {asked} is not served here. The base URL for clients is {origin}/v1");
+    // Anthropic's clients add the version themselves.
+    let version = if meant.map(wire) == Some(Wire::Anthropic) { "" } else { "/v1" };
+    let base =
+        format!("Not Found: {asked} is not served here. The base URL for clients is {origin}{version}");
     match meant {
         Some(route) => format!("{base}, and this route is {origin}/v1{route}."),
         None => format!("{base}."),

@@ -256,6 +256,17 @@ fn what_the_router_answers_has_anthropics_shape() {
 }
 
 #[story(unsupported = test)]
+fn a_base_url_with_the_version_is_corrected_by_the_answer() {
+    let client = [("anthropic-version", "2023-06-01"), (":authority", "host:4000")];
+    let response = World::of(MIXED).post("/v1/v1/messages", &client, BODY, |_| Answer::Ok);
+    let (kind, message) = error(&response.body);
+    assert_eq!((response.status, kind.as_str()), (404, "not_found_error"));
+    let expected =
+        "The base URL for clients is http://host:4000, and this route is http://host:4000/v1/messages.";
+    assert!(message.ends_with(expected), "{message}");
+}
+
+#[story(unsupported = test)]
 fn a_group_without_the_api_falls_back_to_one_that_has_it() {
     let yaml = format!("{MIXED}router_settings: {{fallbacks: [{{gpt: [foundry]}}, {{foundry: [gpt]}}]}}\n");
     let mut world = World::of(&yaml);

@@ -61,7 +61,7 @@ fn fault(request: &Received) -> Option<(u16, String)> {
     if request.header("x-api-key").is_none() {
         return Some((401, "x-api-key header is required".to_owned()));
     }
-    if request.header("anthropic-version") != Some("2023-06-01") {
+    if !request.header("anthropic-version").is_some_and(is_date) {
         return Some((400, "anthropic-version: header is required".to_owned()));
     }
     let required: &[&str] =
@@ -72,6 +72,11 @@ fn fault(request: &Received) -> Option<(u16, String)> {
     let extra =
         members.keys().find(|name| request.route() == COUNT_TOKENS && !COUNTED.contains(&name.as_str()));
     extra.map(|name| (400, format!("{name}: Extra inputs are not permitted")))
+}
+
+/// `2023-06-01`, which versions are.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A block of the answer, with the deltas that build it up.

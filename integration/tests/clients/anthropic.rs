@@ -107,7 +107,7 @@ async fn anthropics_python_client_raises_its_own_classes_of_errors() {
             ("provider_limited", "RateLimitError", 429, "7", "limited_messages says 429"),
             ("provider_overloaded", "OverloadedError", 529, "", "overloaded_messages says 529"),
             ("provider_failing", "ServiceUnavailableError", 503, "", "failing_messages says 503"),
-            ("provider_hanging", "APIStatusError", 408, "", ""),
+            ("provider_hanging", "RequestTimeoutError", 408, "", ""),
             ("limit_of_the_balancer", "RateLimitError", 429, "of the minute", ""),
             ("streamed_error", "RateLimitError", 429, "7", "limited_messages says 429"),
         ],
@@ -144,7 +144,7 @@ async fn anthropics_node_client_raises_its_own_classes_of_errors() {
             ("provider_bad_request", "BadRequestError", 400, "", "refusing_messages says 400"),
             ("provider_limited", "RateLimitError", 429, "7", "limited_messages says 429"),
             ("streamed_error", "RateLimitError", 429, "7", "limited_messages says 429"),
-            ("provider_overloaded", "InternalServerError", 529, "", "overloaded_messages says 529"),
+            ("provider_overloaded", "OverloadedError", 529, "", "overloaded_messages says 529"),
         ],
     );
 }

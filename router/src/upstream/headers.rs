@@ -57,7 +57,7 @@ pub fn request_headers(
     headers
 }
 
-/// The header with the version of Anthropic's API, and the only one that there is since 2023.
+/// The header with the version of Anthropic's API, and LiteLLM's version for clients without one.
 const ANTHROPIC_VERSION: &str = "anthropic-version";
 const VERSION: &str = "2023-06-01";
 

@@ -24,6 +24,9 @@ mod top_level;
 
 use std::time::Duration;
 
+use llm_balancer_config::Wire;
+
+use crate::http::route::wire;
 pub use error::FalseSuccess;
 pub use stream_error::has_error_event;
 use top_level::ObjectScan;
@@ -132,12 +135,16 @@ fn may_be_events(text: &[u8], expected: ExpectedBody, response: &HeldResponse<'_
 }
 
 impl HeldResponse<'_> {
+    fn wire(&self) -> Wire {
+        wire(self.route)
+    }
+
     fn check_empty(&self, expected: ExpectedBody) -> CheckResult {
         // The transcription of silence is an empty text.
         if expected == ExpectedBody::TextOrJson && !self.has_content_type(&["json"]) {
             return PASSES;
         }
-        CheckResult::Failed(FalseSuccess::without_message(self.status, "an empty body"))
+        CheckResult::Failed(FalseSuccess::without_message(self.wire(), self.status, "an empty body"))
     }
 
     fn check_object(&self, text: &[u8], expected: ExpectedBody) -> CheckResult {
@@ -146,10 +153,10 @@ impl HeldResponse<'_> {
             if text.len() <= MAX_HELD_BYTES { top_level::scan_whole(text) } else { top_level::scan(text) };
         match scan {
             ObjectScan::Neither if is_model_output && bare_error::is_bare_error(text) => {
-                self.await_error(|| FalseSuccess::from_json(text))
+                self.await_error(|| FalseSuccess::from_json(self.wire(), text))
             }
             ObjectScan::Content | ObjectScan::Neither => PASSES,
-            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(text)),
+            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
             ObjectScan::NotJson | ObjectScan::Unfinished if !is_model_output => PASSES,
             ObjectScan::NotJson => self.not_an_answer("a body that is not JSON"),
             ObjectScan::Unfinished if self.complete => self.not_an_answer("truncated JSON"),
@@ -161,7 +168,7 @@ impl HeldResponse<'_> {
     fn check_list(&self, text: &[u8]) -> CheckResult {
         let first = text.get(1..).unwrap_or_default().trim_ascii_start();
         match top_level::scan(first) {
-            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(text)),
+            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
             ObjectScan::Unfinished if !self.complete => self.wait(BodyFormat::Other),
             _ => PASSES,
         }
@@ -189,7 +196,7 @@ impl HeldResponse<'_> {
         if is_encoded || self.has_content_type(&BINARY_TYPES) {
             return PASSES;
         }
-        CheckResult::Failed(FalseSuccess::without_message(self.status, body))
+        CheckResult::Failed(FalseSuccess::without_message(self.wire(), self.status, body))
     }
 
     /// Whether the content-type contains one of these.

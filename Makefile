@@ -151,7 +151,7 @@ testing-filter: wasm32-wasip1
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
-bench: envoy redis wrk build ## CPU per request beside plain Envoy, in 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
+bench: envoy redis wrk build ## CPU per request beside plain Envoy, in about 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
 	@cargo build --quiet -p llm-balancer-bench
 	@$(BENCH)
 

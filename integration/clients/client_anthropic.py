@@ -33,7 +33,7 @@ TOOL = {"name": "weather", "description": "The weather of a city", "input_schema
 
 @feature("sync")
 def message(mark):
-    raw = client().messages.with_raw_response.create(**asks(mark, temperature=0.5, stop_sequences=["x"], metadata={"user_id": "u-1"}))
+    raw = client().messages.with_raw_response.create(**asks(mark, stop_sequences=["x"], metadata={"user_id": "u-1"}))
     answer = raw.parse()
     served = raw.headers["x-litellm-model-id"]
     assert (answer.content[0].text, answer.stop_reason) == (f"hi from {served}", "end_turn"), answer

@@ -78,6 +78,9 @@ const MAX_HELD_TIME: Duration = Duration::from_secs(5);
 /// The longest error that is read to its end.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
+/// The byte order mark, which may precede the body.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// Parts of content-types that no error has: pictures, sound, and vLLM's embeddings as bytes.
 const BINARY_TYPES: [&str; 4] = ["image/", "audio/", "video/", "octet-stream"];
 
@@ -107,10 +110,11 @@ const PASSES: CheckResult = CheckResult::Genuine(BodyFormat::Other);
 pub fn check(response: &HeldResponse<'_>) -> CheckResult {
     let expected = ExpectedBody::of(response.route);
     let is_model_output = expected == ExpectedBody::JsonOrEvents;
-    let bytes = response.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.bytes);
+    let bytes = response.bytes.strip_prefix(BOM).unwrap_or(response.bytes);
     let text = bytes.trim_ascii_start();
     match text.first() {
         _ if is_compressed(bytes) => PASSES,
+        _ if !response.complete && BOM.starts_with(bytes) => response.wait(BodyFormat::Other),
         None if response.complete => response.check_empty(expected),
         None => response.wait(BodyFormat::Other),
         Some(b'{') => response.check_object(text, expected),

@@ -87,8 +87,8 @@ pub fn serves(layout: Layout, route: &str) -> bool {
 }
 
 /// The path and query of a route at this endpoint. `route` is spelt as OpenAI and Anthropic do:
-/// `/chat/completions`, `/messages`, or `/models` for the list of models. A route that the layout lacks is put behind the base, where
-/// the provider answers with its own error.
+/// `/chat/completions`, `/messages`, or `/models` for the list of models. A route that the layout
+/// lacks is put behind the base, where the provider answers with its own error.
 pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     let mut path = String::with_capacity(128);
     match template(endpoint.layout, route).unwrap_or(Template::Base) {

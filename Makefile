@@ -19,6 +19,8 @@ OPENAI_VERSION := 3.54.0
 LANGCHAIN_OPENAI_VERSION := 1.7.3
 LITELLM_VERSION := 1.106.2
 OPENAI_NODE_VERSION := 7.57.0
+ANTHROPIC_VERSION := 2.14.0
+ANTHROPIC_NODE_VERSION := 1.14.0
 # OpenAI's client needs a newer Node than Debian has.
 NODE_VERSION := 26.10.0
 # Form parsers that providers use.
@@ -45,9 +47,11 @@ HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
 HAVE_LANGCHAIN := $(TOOLS)/.langchain-openai-$(LANGCHAIN_OPENAI_VERSION)
 HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
 HAVE_OPENAI_NODE := $(TOOLS)/.openai-node-$(OPENAI_NODE_VERSION)-$(NODE_VERSION)
+HAVE_ANTHROPIC := $(TOOLS)/.anthropic-$(ANTHROPIC_VERSION)
+HAVE_ANTHROPIC_NODE := $(TOOLS)/.anthropic-node-$(ANTHROPIC_NODE_VERSION)
 HAVE_FORM_READERS := $(TOOLS)/.form-readers-$(STARLETTE_VERSION)-$(PYTHON_MULTIPART_VERSION)-$(BUSBOY_VERSION)-$(MULTER_VERSION)
 HAVE_PROMETHEUS := $(TOOLS)/.prometheus
-HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE)
+HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE) $(HAVE_ANTHROPIC) $(HAVE_ANTHROPIC_NODE)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
 HAVE_VLLM_ROUTER := $(TOOLS)/peers/.vllm-router-$(VLLM_ROUTER_VERSION)
 HAVE_SGLANG_ROUTER := $(TOOLS)/peers/.sglang-router-$(SGLANG_ROUTER_VERSION)
@@ -147,7 +151,7 @@ testing-filter: wasm32-wasip1
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
-bench: envoy redis wrk build ## CPU per request beside plain Envoy, in 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
+bench: envoy redis wrk build ## CPU per request beside plain Envoy, in about 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
 	@cargo build --quiet -p llm-balancer-bench
 	@$(BENCH)
 
@@ -295,6 +299,18 @@ $(HAVE_PORTKEY):
 	mkdir -p $(TOOLS)/peers/portkey
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/peers/portkey @portkey-ai/gateway@$(PORTKEY_VERSION) \
 	  || { rm -rf $(TOOLS)/peers/portkey; exit 1; }
+	touch $@
+
+$(HAVE_ANTHROPIC):
+	@$(MAKE) --no-print-directory pip
+	rm -rf $(TOOLS)/anthropic $(TOOLS)/.anthropic-[0-9]*
+	$(call pip_install,anthropic,anthropic==$(ANTHROPIC_VERSION))
+	touch $@
+
+$(HAVE_ANTHROPIC_NODE): $(HAVE_OPENAI_NODE)
+	@$(MAKE) --no-print-directory npm
+	rm -rf $(TOOLS)/anthropic-node $(TOOLS)/.anthropic-node-*
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/anthropic-node @anthropic-ai/sdk@$(ANTHROPIC_NODE_VERSION)
 	touch $@
 
 # npm has Node's binary too, in a package for each platform.

@@ -1,6 +1,7 @@
 //! The loads: what is sent, and what a round of it measures.
 
 use std::error::Error;
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use serde_json::json;
 use crate::provider::Provider;
 use crate::streams::CHUNKS;
 use crate::subject::Subject;
-use crate::wrk;
+use crate::wrk::{self, Options};
 
 /// The name that clients send.
 pub const MODEL: &str = "gpt-3.5-turbo";
@@ -62,10 +63,6 @@ impl Load {
         self == Self::Sse
     }
 
-    fn connections(self) -> usize {
-        if self.streams() { 32 } else { 8 }
-    }
-
     /// Seconds of wrk.
     fn seconds(self) -> u64 {
         if self.streams() { 3 } else { 1 }
@@ -97,8 +94,8 @@ impl Load {
         provider: &Provider,
         threads: usize,
     ) -> Result<(), Box<dyn Error>> {
-        let seconds = self.seconds().max(2);
-        wrk::finish(wrk::start(subject.port, &subject.script, self.connections(), threads, seconds)?)?;
+        let options = Options { seconds: self.seconds().max(2), ..self.options(threads) };
+        wrk::finish(wrk::start(subject.port, &subject.script, options)?)?;
         provider.drain();
         Ok(())
     }
@@ -110,13 +107,20 @@ impl Load {
         provider: &Provider,
         threads: usize,
     ) -> Result<Sample, Box<dyn Error>> {
-        let start = || wrk::start(subject.port, &subject.script, self.connections(), threads, self.seconds());
+        let start = || wrk::start(subject.port, &subject.script, self.options(threads));
         if self.streams() { streams(start, subject, provider) } else { chats(start, subject, provider) }
+    }
+
+    fn options(self, threads: usize) -> Options {
+        let streams = self.streams();
+        // A step of the provider is not interrupted by what reads its first events.
+        let (connections, gives_way) = if streams { (32, true) } else { (8, false) };
+        Options { connections, threads, seconds: self.seconds(), gives_way }
     }
 }
 
 fn chats(
-    start: impl Fn() -> Result<std::process::Child, Box<dyn Error>>,
+    start: impl Fn() -> Result<Child, Box<dyn Error>>,
     subject: &Subject,
     provider: &Provider,
 ) -> Result<Sample, Box<dyn Error>> {
@@ -130,7 +134,7 @@ fn chats(
 /// Streams take longer than a round may, so what counts is the chunks that the provider sends while
 /// every connection streams.
 fn streams(
-    start: impl Fn() -> Result<std::process::Child, Box<dyn Error>>,
+    start: impl Fn() -> Result<Child, Box<dyn Error>>,
     subject: &Subject,
     provider: &Provider,
 ) -> Result<Sample, Box<dyn Error>> {

@@ -98,8 +98,10 @@ fn route_to_workers(command: &mut Command, setting: &Setting, port: u16) {
     command.args(ADDRESSES.map(|ip| format!("http://{ip}:{}", setting.provider)));
 }
 
-/// Portkey has no file: every request carries its configuration.
+/// Portkey has no file: every request carries its configuration. Of the addresses of loopback, it
+/// accepts only the first as a target.
 fn portkey(provider: u16) -> String {
-    let target = |ip| json!({"provider": "openai", "api_key": "sk-d", "custom_host": format!("http://{ip}:{provider}/v1")});
+    let host = format!("http://{}:{provider}/v1", ADDRESSES[0]);
+    let target = |_| json!({"provider": "openai", "api_key": "sk-d", "custom_host": host});
     json!({"strategy": {"mode": "loadbalance"}, "targets": ADDRESSES.map(target)}).to_string()
 }

@@ -9,8 +9,8 @@ use crate::load::MODEL;
 use crate::provider::ADDRESSES;
 use crate::subject::{Setting, free_port};
 
-/// What clients send.
-const MASTER_KEY: &str = "sk-1234";
+/// What clients send. LiteLLM's proxy refuses keys that are short or well known.
+const MASTER_KEY: &str = "sk-2d8f1c07e5b94a63b0c7d91e4f52a86837c1d0e9f4b25a68";
 
 /// What differs between the rows of the product.
 #[derive(Clone, Copy, Debug)]

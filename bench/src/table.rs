@@ -5,8 +5,10 @@ use crate::run::{Measured, Table};
 use crate::statistics::{Mean, median, ratios, reference};
 use crate::subject::Row;
 
-/// Of ten requests, so many may open a connection to the provider.
-const MOST_CONNECTIONS: f64 = 0.1;
+/// New connections to the provider for each request.
+const MOST_OF_CHATS: f64 = 0.1;
+/// Every round of streams ends with streams that are cut, and so does their connection.
+const MOST_OF_STREAMS: f64 = 0.5;
 
 /// The table's first two lines.
 pub const HEADER: &str = "\
@@ -39,6 +41,7 @@ pub fn rows(load: Load, workers: usize, table: &Table) -> Vec<String> {
 /// What a reader of the table has to know: failures, and connections that are not kept.
 pub fn warnings(load: Load, workers: usize, table: &Table) -> Vec<String> {
     let all = table.plain.iter().chain(&table.rows);
+    let most = if load.streams() { MOST_OF_STREAMS } else { MOST_OF_CHATS };
     let warn = |row: &Measured| {
         let name = format!("{}, {}", label(load, workers), row.row.name());
         let samples = || row.samples.iter().flatten();
@@ -47,7 +50,7 @@ pub fn warnings(load: Load, workers: usize, table: &Table) -> Vec<String> {
         let connections = sum(|sample| sample.connections as f64);
         let problem = row.problem.as_ref().map(|problem| format!("{name}: {problem}"));
         let failed = (failed > 0.0).then(|| format!("{name}: {failed:.0} of {requests:.0} requests failed"));
-        let opened = (connections > requests * MOST_CONNECTIONS).then(|| {
+        let opened = (connections > requests * most).then(|| {
             format!("{name}: {connections:.0} new connections for {requests:.0} requests: they are not kept, and the figures are those of connecting")
         });
         [problem, failed, opened].into_iter().flatten()

@@ -41,24 +41,35 @@ pub fn script(folder: &Path, body: &str, headers: &[(String, String)]) -> Result
     Ok(SCRIPT.replace("BODY", &file.display().to_string()).replace("HEADERS", &headers))
 }
 
-/// Starts wrk with a script, with a thread for each processor of the load but at most one for each
-/// connection.
-pub fn start(
-    port: u16,
-    script: &Path,
-    connections: usize,
-    threads: usize,
-    seconds: u64,
-) -> Result<Child, Box<dyn Error>> {
-    let child = Command::new("wrk")
+/// How wrk is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub connections: usize,
+    /// At most one for each connection is used.
+    pub threads: usize,
+    pub seconds: u64,
+    /// Whether other processes of its processor go first, whenever they have something to do.
+    pub gives_way: bool,
+}
+
+/// Starts wrk with a script.
+pub fn start(port: u16, script: &Path, options: Options) -> Result<Child, Box<dyn Error>> {
+    let Options { connections, threads, seconds, gives_way } = options;
+    let mut command = if gives_way {
+        let mut command = Command::new("chrt");
+        command.args(["--batch", "0", "wrk"]);
+        command
+    } else {
+        Command::new("wrk")
+    };
+    command
         .args(["-t", &threads.clamp(1, connections).to_string(), "-c", &connections.to_string()])
         .args(["-d", &format!("{seconds}s"), "--timeout", "20s", "-s"])
         .arg(script)
         .arg(format!("http://127.0.0.1:{port}/v1/chat/completions"))
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn();
-    child.map_err(|error| format!("wrk: {error}").into())
+        .stdout(Stdio::piped());
+    command.spawn().map_err(|error| format!("wrk: {error}").into())
 }
 
 /// Waits for wrk to end.

@@ -1,10 +1,11 @@
-//! A provider that answers as OpenAI would, or fails as its script says. A deployment is the first
+//! A provider that answers as OpenAI or Anthropic would, or fails as its script says. A deployment is the first
 //! segment of the path.
 //!
-//! `answer` says what to do, `wire` does it byte by byte, `openai` has the bodies, `received` is a
-//! request, `provider` is the listener.
+//! `answer` says what to do, `wire` does it byte by byte, `openai` and `anthropic` have the bodies,
+//! `received` is a request, `provider` is the listener.
 
 mod answer;
+mod anthropic;
 mod openai;
 mod provider;
 mod received;

@@ -1,4 +1,4 @@
-//! A provider to try things on: `fake-provider --port 8100` answers as OpenAI would, for any
+//! A provider to try things on: `fake-provider --port 8100` answers as OpenAI and Anthropic would, for any
 //! deployment named by the first segment of the path.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
         }
     };
     println!(
-        "fake-provider: http://{address}/<deployment>/v1 speaks OpenAI, http://{address}/<deployment> speaks Azure"
+        "fake-provider: http://{address}/<deployment>/v1 speaks OpenAI and Anthropic, http://{address}/<deployment> speaks Azure"
     );
     // The first process of a container is not ended by a signal that it does not ask for.
     let Ok(mut terminated) = signal(SignalKind::terminate()) else { return ExitCode::FAILURE };

@@ -40,11 +40,11 @@ impl Received {
 
     /// `/chat/completions`: the path behind the deployment's own part, without the query.
     pub fn route(&self) -> &str {
-        const PARENTS: [&str; 5] = ["/chat", "/images", "/audio", "/v1", "/engines"];
+        const GROUPS: [&str; 4] = ["/chat", "/images", "/audio", "/messages"];
         let path = self.target.split('?').next().unwrap_or_default();
         let last = path.rfind('/').unwrap_or(0);
         let parent = path[..last].rfind('/').unwrap_or(last);
-        let grouped = PARENTS[..3].contains(&&path[parent..last]);
+        let grouped = GROUPS.contains(&&path[parent..last]);
         if grouped { &path[parent..] } else { &path[last..] }
     }
 

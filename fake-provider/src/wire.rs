@@ -3,13 +3,14 @@
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::answer::{Answer, Body, Break, End};
-use crate::openai;
 use crate::received::Received;
+use crate::{anthropic, openai};
 
 /// What a connection is made of: TCP, or TLS over it.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
@@ -147,6 +148,13 @@ async fn send<W: Wire>(wire: &mut BufReader<W>, piece: &[u8], chunked: bool) -> 
     wire.flush().await
 }
 
+fn error(request: &Received, status: u16) -> Value {
+    match anthropic::serves(request) {
+        true => anthropic::error(&request.name, status),
+        false => openai::error(&request.name, status),
+    }
+}
+
 /// The head as bytes, the body in pieces, and whether they are chunked.
 fn message(answer: &Answer, request: &Received) -> (Vec<u8>, Vec<Vec<u8>>, bool) {
     let (content_type, pieces, chunked, status) = match &answer.body {
@@ -155,12 +163,15 @@ fn message(answer: &Answer, request: &Received) -> (Vec<u8>, Vec<Vec<u8>>, bool)
         Body::Pieces(pieces) => ("", pieces.clone(), true, answer.status),
         Body::Error => (
             "application/json",
-            halves(openai::error(&request.name, answer.status).to_string().as_bytes()),
+            halves(error(request, answer.status).to_string().as_bytes()),
             false,
             answer.status,
         ),
         Body::OfTheRoute { events } => {
-            let content = openai::content(request, *events, answer.usage);
+            let content = match anthropic::serves(request) {
+                true => anthropic::content(request, *events, answer.usage),
+                false => openai::content(request, *events, answer.usage),
+            };
             (
                 content.content_type,
                 content.pieces,

@@ -281,23 +281,6 @@ async fn one_limit_is_shared_through_tls_by_a_user_whose_password_stands_nowhere
     }
 }
 
-/// Half of what two deployments may serve, from one client: what is called beside requests counts,
-/// too.
-#[tokio::test]
-async fn steady_load_calls_redis_at_most_five_times_a_second() {
-    const CALLS: &str = "http.redis-hop.downstream_rq_total";
-    let redis = Redis::start().await;
-    let fleet = fleet(1, 1, &redis, &pair("steady", ", rpm: 6000")).await;
-    let load = async |time| fleet.steady(&[0], 1, time, ms(10), "steady").await;
-    load(Duration::from_secs(3)).await;
-    let (before, begun) = (fleet.instances[0].stats().await[CALLS], Instant::now());
-    let answers = load(Duration::from_secs(10)).await;
-    let calls = fleet.instances[0].stats().await[CALLS] - before;
-    assert_eq!(served(&answers), answers.len());
-    let seconds = begun.elapsed().as_secs();
-    assert!(calls <= 5 * seconds, "{calls} calls in {seconds} s, for {} requests", answers.len());
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_that_the_fleet_has_used_up_sends_clients_away_until_the_minute_turns() {
     let redis = Redis::start().await;

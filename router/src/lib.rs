@@ -44,7 +44,7 @@ pub use outcome::{Failure, Outcome};
 pub use random::{Random, SplitMix};
 pub use request::{Refusal, Request};
 pub use router::{
-    Arrival, ErrorResponse, NeedsLease, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict,
+    Arrival, ErrorResponse, NeedsLease, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict, wire,
 };
 pub use state::heartbeats::HEARTBEAT;
 pub use state::lease::Shortfall;
@@ -60,7 +60,7 @@ pub use upstream::{health, response_check};
 #[cfg(feature = "testing")]
 pub mod testing {
     pub use crate::fleet::resp;
-    pub use crate::http::route::{BodyKind, MODEL_ROUTES, ModelRoute};
+    pub use crate::http::route::{ANTHROPIC_ROUTES, BodyKind, MODEL_ROUTES, ModelRoute};
     pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;
     pub use crate::state::record::Record;

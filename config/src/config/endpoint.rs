@@ -51,8 +51,10 @@ pub enum Layout {
     Foundry,
     /// A model of Azure AI with its own address.
     AzureAi,
-    /// Anthropic's OpenAI-compatible endpoint.
+    /// Anthropic's own: Messages, and an OpenAI-compatible endpoint; `path` ends in `/v1`.
     Anthropic,
+    /// Anthropic's Messages alone, at any provider; `path` ends in `/v1`.
+    Messages,
     /// Google AI Studio's; `path` ends in `/openai`.
     Gemini,
     /// Vertex AI's; `path` ends in `/endpoints/openapi`.
@@ -65,4 +67,23 @@ pub enum Layout {
     Vectors,
     /// Cohere's `{path}/v2/rerank`.
     CohereRerank,
+}
+
+/// The API in which requests and answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// OpenAI's.
+    OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
+}
+
+impl Layout {
+    /// Whether a provider of this layout has routes of an API.
+    pub fn speaks(self, wire: Wire) -> bool {
+        match wire {
+            Wire::OpenAi => self != Self::Messages,
+            Wire::Anthropic => matches!(self, Self::Anthropic | Self::Messages),
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::values::Secret;
 
 pub use deployment::{Credential, Deployment, DropPath, Member, Segment};
-pub use endpoint::{Endpoint, Layout, Tls};
+pub use endpoint::{Endpoint, Layout, Tls, Wire};
 pub use failure_policy::FailurePolicy;
 pub(crate) use no_proxy::NoProxy;
 pub use proxies::{Proxies, Proxy};

@@ -69,7 +69,7 @@ impl RawDeployment<'_> {
     /// Its deployments: one, or one for each organization.
     pub(super) fn deployments(&self, reader: &mut Reader<'_>, file: &FileDefaults) -> Item {
         let tls = tls_of_deployment(reader, &self.params, &file.tls);
-        match resolve(reader, &self.params, &self.model, &tls) {
+        match resolve(reader, [&self.params, &self.info], &self.model, &tls) {
             Ok(resolved) => Item::Deployments(self.per_organization(reader, file, resolved)),
             Err(ResolveError::Unsupported(unsupported)) if file.skip_unsupported => {
                 Item::Skipped(self.skipped(reader, unsupported))

@@ -3,6 +3,7 @@
 use super::base_url::{self, BaseUrl};
 use super::provider::Provider;
 use super::routes;
+use crate::config::Wire;
 use crate::diagnostics::{ADVISES, Path, Place};
 use crate::values::url::InvalidUrl;
 use crate::values::{Reader, Secret, Section, TextKind, Unset};
@@ -60,6 +61,8 @@ pub(super) struct ResolveContext<'c, 'r, 's> {
     /// litellm_params
     pub(super) params: &'c Section<'s>,
     pub(super) provider: &'static Provider,
+    /// The API that the deployment is to be called by.
+    pub(super) wire: Wire,
     /// `model` without the provider's prefix.
     pub(super) written: &'c str,
     /// From the file.
@@ -113,7 +116,7 @@ impl ResolveContext<'_, '_, '_> {
             }
         };
         let protocol = self.provider.protocol;
-        if let Some((route, advice)) = base.foreign_route(protocol) {
+        if let Some((route, advice)) = base.foreign_route(protocol, self.wire) {
             let message = format!("{route} is not a route of OpenAI's format");
             self.reader.report.error(place, &path, &message, &advice);
             return Err(ResolveError::Reported);

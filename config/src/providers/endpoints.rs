@@ -67,7 +67,7 @@ impl ResolveContext<'_, '_, '_> {
         Ok(EndpointParts::openai(base, display_url, key))
     }
 
-    /// Anthropic's OpenAI-compatible endpoint.
+    /// Anthropic's own API, and its OpenAI-compatible endpoint.
     fn anthropic(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         base.trim_path("/v1/messages");
@@ -76,9 +76,9 @@ impl ResolveContext<'_, '_, '_> {
         let key = self.expected_key();
         self.warn(
             "model",
-            "Anthropic's OpenAI-compatible endpoint serves chat completions only, and is meant for testing: it \
-             ignores unknown fields, and `strict`",
-            "see Anthropic's page on OpenAI SDK compatibility",
+            "/v1/messages reaches Anthropic's own API; OpenAI's routes reach its compatible endpoint, which \
+             serves chat completions only and is meant for testing: it ignores unknown fields, and `strict`",
+            "use /v1/messages, and add llm_balancer: {wire: anthropic} to serve nothing else",
         );
         Ok(EndpointParts::openai(base, display_url, key).with(Layout::Anthropic))
     }

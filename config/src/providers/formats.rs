@@ -85,7 +85,13 @@ fn bedrock(written: &str) -> Result<(), ResolveError> {
 }
 
 fn azure_ai(name: &str) -> Result<(), ResolveError> {
-    const OTHERS: [&str; 4] = ["claude", "agents/", "doc-intelligence/", "flux"];
+    const OTHERS: [&str; 3] = ["agents/", "doc-intelligence/", "flux"];
+    if name.to_ascii_lowercase().starts_with("claude") {
+        return Err(ResolveError::unsupported(
+            "Azure AI serves Claude by Anthropic's API alone",
+            "add llm_balancer: {wire: anthropic}, and let clients use /v1/messages",
+        ));
+    }
     if OTHERS.iter().any(|beginning| name.to_ascii_lowercase().starts_with(beginning)) {
         return Err(ResolveError::unsupported(
             "Azure AI does not serve this model in OpenAI's format",

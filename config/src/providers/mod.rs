@@ -8,6 +8,7 @@ mod endpoints;
 mod formats;
 mod infer;
 mod lookup;
+mod messages;
 mod provider;
 mod proxies;
 mod resolve;

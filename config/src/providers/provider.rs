@@ -15,7 +15,7 @@ pub(super) enum Protocol {
     AzureAi,
     /// OpenAI's format at `{base}/v1`.
     Ollama,
-    /// Anthropic's OpenAI-compatible endpoint.
+    /// Anthropic's own API, and its OpenAI-compatible endpoint.
     Anthropic,
     /// Google AI Studio's.
     Gemini,

@@ -7,8 +7,8 @@ use super::context::{Credentials, ResolveContext, ResolveError, Unsupported};
 use super::endpoint_parts::EndpointParts;
 use super::infer::infer_provider;
 use super::provider::{Protocol, Provider};
-use super::{formats, lookup};
-use crate::config::{Credential, Endpoint, Tls};
+use super::{formats, lookup, messages};
+use crate::config::{Credential, Endpoint, Tls, Wire};
 use crate::diagnostics::Suggestions;
 use crate::values::{Reader, Section};
 
@@ -31,10 +31,10 @@ impl Resolved {
     }
 }
 
-/// Resolves a deployment.
+/// Resolves a deployment, of its litellm_params and model_info.
 pub(crate) fn resolve(
     reader: &mut Reader<'_>,
-    params: &Section<'_>,
+    [params, info]: [&Section<'_>; 2],
     model: &str,
     tls: &Tls,
 ) -> Result<Resolved, ResolveError> {
@@ -42,23 +42,30 @@ pub(crate) fn resolve(
     let api_base = api_base(reader, params);
     let credentials = Credentials::read(reader, params);
     let custom = reader.string(params, "custom_llm_provider");
+    let wire = messages::wire(reader, params, info);
     let has_errors = reader.report.errors() > errors_before;
     // The provider of a model may depend on an api_base that has an error.
     let found = provider_of(model, custom.as_deref(), api_base.as_deref(), &mut reader.report.suggestions);
     let (provider, written) = if has_errors { found.map_err(|_| ResolveError::Reported)? } else { found? };
     // Before other errors: an unsupported deployment may be skipped.
-    formats::check(provider, written)?;
+    match wire {
+        Wire::OpenAi => formats::check(provider, written)?,
+        Wire::Anthropic => messages::check(provider)?,
+    }
     if has_errors {
         return Err(ResolveError::Reported);
     }
     let name = upstream_name(provider, written);
     let has_invalid_key = false;
     let mut context =
-        ResolveContext { reader, params, provider, written, api_base, credentials, has_invalid_key };
+        ResolveContext { reader, params, provider, wire, written, api_base, credentials, has_invalid_key };
     if name.is_empty() {
         return Err(context.mistake("model", "missing name of the model", "write provider/name"));
     }
-    let parts = context.provider_endpoint(&name)?;
+    let parts = match wire {
+        Wire::OpenAi => context.provider_endpoint(&name)?,
+        Wire::Anthropic => context.messages()?,
+    };
     if reader.report.errors() > errors_before {
         return Err(ResolveError::Reported);
     }

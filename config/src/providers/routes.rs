@@ -2,6 +2,7 @@
 
 use super::base_url::BaseUrl;
 use super::provider::Protocol;
+use crate::config::Wire;
 
 /// OpenAI's routes, which requests add to the base.
 const ROUTES: [&str; 15] = [
@@ -35,7 +36,7 @@ impl BaseUrl {
     }
 
     /// A route of another format at the end of the path, with advice.
-    pub(super) fn foreign_route(&self, protocol: Protocol) -> Option<(&str, String)> {
+    pub(super) fn foreign_route(&self, protocol: Protocol, wire: Wire) -> Option<(&str, String)> {
         let last = self.path.rsplit('/').next().unwrap_or_default();
         if last.contains(':') {
             return Some((last, format!("write {} and the path before the model", self.root())));
@@ -51,8 +52,8 @@ impl BaseUrl {
                 format!("write {}{before}/v1, Ollama's OpenAI-compatible API", self.root()),
             ));
         }
-        let others =
-            OTHERS.iter().filter(|route| protocol != Protocol::Anthropic || **route != "/v1/messages");
+        let serves_messages = protocol == Protocol::Anthropic || wire == Wire::Anthropic;
+        let others = OTHERS.iter().filter(|route| !serves_messages || **route != "/v1/messages");
         let route = others.into_iter().find(|route| self.ends_in(route))?;
         Some((route, "write the base of OpenAI's routes, such as https://host/v1".to_owned()))
     }
@@ -132,10 +133,16 @@ mod tests {
             "https://x/v1beta/models/gemini-pro:generateContent",
             "https://x/model/m/converse",
         ] {
-            assert!(base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi).is_some(), "{url}");
+            assert!(
+                base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi, Wire::OpenAi).is_some(),
+                "{url}"
+            );
         }
         for url in ["https://x/v1", "https://x/completion/v1", "http://x:8000"] {
-            assert!(base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi).is_none(), "{url}");
+            assert!(
+                base_url::parse(url).ok().unwrap().foreign_route(Protocol::OpenAi, Wire::OpenAi).is_none(),
+                "{url}"
+            );
         }
     }
 

@@ -9,8 +9,8 @@ mod settings;
 use std::time::Duration;
 
 use llm_balancer_config::{
-    Config, Credential, Deployment, Layout, Reading, Severity, Strategy, Target, Tls, infer_provider, load,
-    read,
+    Config, Credential, Deployment, Layout, Reading, Severity, Strategy, Target, Tls, Wire, infer_provider,
+    load, read,
 };
 
 fn environment(name: &str) -> Option<String> {

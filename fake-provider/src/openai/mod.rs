@@ -4,7 +4,7 @@
 mod chat;
 mod media;
 mod responses;
-mod tools;
+pub(crate) mod tools;
 
 use serde_json::{Value, json};
 
@@ -61,7 +61,8 @@ pub(crate) fn error(name: &str, status: u16) -> Value {
     json!({"error": {"message": format!("{name} says {status}"), "type": "provider_error", "param": null, "code": code}})
 }
 
-fn plain(value: &Value) -> Content {
+/// A JSON answer.
+pub(crate) fn plain(value: &Value) -> Content {
     whole("application/json", value.to_string().into_bytes())
 }
 
@@ -71,7 +72,8 @@ fn whole(content_type: &'static str, mut bytes: Vec<u8>) -> Content {
     Content { content_type, pieces: vec![bytes, second], streaming: false, status: 200 }
 }
 
-fn stream(pieces: Vec<Vec<u8>>) -> Content {
+/// A stream of events.
+pub(crate) fn stream(pieces: Vec<Vec<u8>>) -> Content {
     Content { content_type: "text/event-stream; charset=utf-8", pieces, streaming: true, status: 200 }
 }
 
@@ -95,7 +97,8 @@ fn words(request: &Received, schema: Option<&Value>, told: Option<&str>) -> Stri
     }
 }
 
-fn greeting(request: &Received) -> String {
+/// What an assistant says of itself.
+pub(crate) fn greeting(request: &Received) -> String {
     format!("hi from {}", request.name)
 }
 

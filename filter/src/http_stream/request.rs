@@ -4,6 +4,7 @@ use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
     AccessLogEntry, Arrival, NeedsLease, Original, Outcome, Refusal, Reply, RetryState, Sending, Step,
+    wire,
 };
 use proxy_wasm::types::{Action, BufferType, MapType};
 
@@ -200,14 +201,19 @@ impl Stream {
     }
 
     pub(super) fn refuse(&mut self, refusal: &Refusal) {
-        (self.reply, self.entry) = (Some(refusal.reply()), Some(AccessLogEntry::of_refusal(refusal)));
+        (self.reply, self.entry) = (Some(self.reply_to(refusal)), Some(AccessLogEntry::of_refusal(refusal)));
+    }
+
+    /// A refusal in the shape of the client's API.
+    fn reply_to(&self, refusal: &Refusal) -> Reply {
+        refusal.reply(wire(&self.request_headers))
     }
 
     /// Sends our answer in place of a response that is held: nothing of it passes, its headers
     /// included.
     pub(super) fn send_reply(&mut self) {
         self.finish();
-        let reply = self.reply.take().unwrap_or_else(|| Refusal::NoConnection.reply());
+        let reply = self.reply.take().unwrap_or_else(|| self.reply_to(&Refusal::NoConnection));
         let content_type = reply.content_type.as_deref().unwrap_or("application/json");
         // Envoy marks its own answers for retry, in case they do not pass here. This one is final.
         // Before the edge it needs no mark, and the edge does not add the id.

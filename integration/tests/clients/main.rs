@@ -1,6 +1,7 @@
 //! Real clients, as their documentation uses them, in their own language: `integration/clients` has
 //! one script for each. What a script saw is compared here with what the provider received.
 
+mod anthropic;
 mod curl;
 mod langchain;
 mod litellm;

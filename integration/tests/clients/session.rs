@@ -12,12 +12,13 @@ use serde_json::Value;
 pub const KEY: &str = "sk-key-of-the-house-4711";
 
 /// Deployments that fail as their names say, each in a group of its own.
-const FAILING: [(&str, u16); 6] = [
+const FAILING: [(&str, u16); 7] = [
     ("refusing", 400),
     ("unauthorized", 401),
     ("forbidden", 403),
     ("missing", 404),
     ("limited", 429),
+    ("overloaded", 529),
     ("failing", 503),
 ];
 
@@ -85,29 +86,46 @@ impl Scripts {
     }
 }
 
+/// `claude` has lyon and rome, of Anthropic's API, and `gpt` paris and virginia, of OpenAI's. All
+/// other groups have a deployment of each; those of Anthropic's are named for it.
+///
 /// `gpt` has paris and virginia; `narrow` serves one request a minute; `later` says 429 every other
 /// time; `slow` takes its time for each event.
 async fn world() -> World {
-    let alone = FAILING.iter().map(|(name, _)| item(name, name, "")).collect::<String>();
+    let alone = ["narrow", "later", "hanging", "slow"].into_iter().chain(FAILING.map(|(name, _)| name));
+    let alone: String = alone.map(of_both_apis).collect();
     let world = World::new(&format!(
-        "model_list:\n{}{}{}{}{}{}{alone}router_settings: {{num_retries: 0, timeout: 5, disable_cooldowns: true}}\ngeneral_settings: {{master_key: {KEY}}}\n",
+        "model_list:\n{}{}{}{}{alone}router_settings: {{num_retries: 0, timeout: 5, disable_cooldowns: true}}\ngeneral_settings: {{master_key: {KEY}}}\n",
         item("gpt", "paris", ""),
         item("gpt", "virginia", ""),
-        item("narrow", "narrow", ", rpm: 1"),
-        item("later", "later", ""),
-        item("hanging", "hanging", ""),
-        item("slow", "slow", ""),
+        item("claude", "lyon", ANTHROPIC),
+        item("claude", "rome", ANTHROPIC),
     ))
     .await;
-    for (name, status) in FAILING {
-        let answer = Answer::status(status);
-        world.provider.always(name, if status == 429 { answer.retry_after("7") } else { answer });
-    }
-    world.provider.always("hanging", Answer::ok().hang());
-    world.provider.always("slow", Answer::ok().every(Duration::from_millis(300)));
     let turns = [Answer::status(429).retry_after("1"), Answer::ok()];
-    world.provider.script("later", turns.iter().cycle().take(8).cloned());
+    for end in ["", OF_ANTHROPIC] {
+        let always = |name: &str, answer: Answer| world.provider.always(&format!("{name}{end}"), answer);
+        for (name, status) in FAILING {
+            let answer = Answer::status(status);
+            always(name, if status == 429 { answer.retry_after("7") } else { answer });
+        }
+        always("hanging", Answer::ok().hang());
+        always("slow", Answer::ok().every(Duration::from_millis(300)));
+        world.provider.script(&format!("later{end}"), turns.iter().cycle().take(8).cloned());
+    }
     world
+}
+
+/// The parameter of deployments that serve Anthropic's API.
+const ANTHROPIC: &str = ", llm_balancer: {wire: anthropic}";
+/// The end of their names in a group of both APIs.
+const OF_ANTHROPIC: &str = "_messages";
+
+/// A group with a deployment of each API.
+fn of_both_apis(name: &str) -> String {
+    let limit = if name == "narrow" { ", rpm: 1" } else { "" };
+    let anthropics = format!("{name}{OF_ANTHROPIC}");
+    item(name, name, limit) + &item(name, &anthropics, &format!("{limit}{ANTHROPIC}"))
 }
 
 /// A request reaches the provider with the deployment's own key and model, and with nothing of the
@@ -115,6 +133,8 @@ async fn world() -> World {
 fn assert_rewritten(request: &Received) {
     let name = &request.name;
     assert_eq!(request.header("authorization"), Some(format!("Bearer sk-{name}").as_str()), "{request:?}");
+    let own = (request.route().starts_with("/messages")).then(|| format!("sk-{name}"));
+    assert_eq!(request.header("x-api-key").map(str::to_owned), own, "{request:?}");
     assert_eq!(request.model(), format!("m-{name}"), "{request:?}");
     assert!(!request.headers.iter().any(|(_, value)| value.contains(KEY)), "{:?}", request.headers);
 }

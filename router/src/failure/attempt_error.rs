@@ -69,6 +69,8 @@ impl AttemptError {
 
 #[cfg(test)]
 mod tests {
+    use llm_balancer_config::Wire;
+
     use super::*;
     use crate::request::refusal::Refusal;
 
@@ -98,7 +100,7 @@ mod tests {
     #[test]
     fn a_mock_error_has_the_status_of_the_true_one() {
         for mock in [Mock::RateLimit, Mock::Fallbacks, Mock::ContextWindow, Mock::ContentPolicy] {
-            let reply = Refusal::Mock(mock, "g".into()).reply();
+            let reply = Refusal::Mock(mock, "g".into()).reply(Wire::OpenAi);
             assert!(reply.body.contains("This is a mock exception for model=g, to trigger a "), "{mock:?}");
             assert_eq!(reply.status, AttemptError::of_mock(mock).failure.status(), "{mock:?}");
         }

@@ -1,4 +1,6 @@
-//! Answers that no provider gave, and the shape of OpenAI's errors.
+//! Answers that no provider gave, and the shape of errors in OpenAI's and in Anthropic's API.
+
+use llm_balancer_config::Wire;
 
 use crate::http::json::quoted;
 
@@ -21,9 +23,9 @@ impl Reply {
         Self { status: 200, content_type: None, headers: Vec::new(), body }
     }
 
-    /// An error in OpenAI's shape. `param` is the parameter that it is about.
-    pub fn error(status: u16, kind: &str, param: Option<&str>, message: &str) -> Self {
-        let body = error_body(status, kind, param, message);
+    /// An error in the shape of an API. See [`error_body`].
+    pub fn error(wire: Wire, status: u16, kind: &str, param: Option<&str>, message: &str) -> Self {
+        let body = error_body(wire, status, kind, param, message);
         Self { status, content_type: None, headers: Vec::new(), body }
     }
 
@@ -34,11 +36,34 @@ impl Reply {
     }
 }
 
-/// OpenAI's error object, whose code is a string.
-pub fn error_body(status: u16, kind: &str, param: Option<&str>, message: &str) -> String {
-    let param = param.map_or_else(|| "null".to_owned(), quoted);
+/// An error in the shape of an API. `kind` is OpenAI's type, whose code is a string, and `param` the
+/// parameter that it is about; Anthropic has one type for each status, and its own ids of requests.
+pub fn error_body(wire: Wire, status: u16, kind: &str, param: Option<&str>, message: &str) -> String {
     let message = quoted(message);
+    if wire == Wire::Anthropic {
+        let kind = anthropic_type(status);
+        return format!(
+            r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":null}}"#
+        );
+    }
+    let param = param.map_or_else(|| "null".to_owned(), quoted);
     format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{status}"}}}}"#)
+}
+
+/// Anthropic's type of an error with this status.
+fn anthropic_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
 }
 
 /// OpenAI's type of an error with this status.
@@ -58,9 +83,31 @@ mod tests {
 
     #[test]
     fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
-        let body = error_body(401, error_type(401), None, "No \"key\"\n");
+        let body = error_body(Wire::OpenAi, 401, error_type(401), None, "No \"key\"\n");
         let expected =
             r#"{"error":{"message":"No \"key\"\n","type":"auth_error","param":null,"code":"401"}}"#;
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn an_error_has_anthropics_shape_and_the_type_of_its_status() {
+        for (status, kind) in [
+            (400, "invalid_request_error"),
+            (401, "authentication_error"),
+            (404, "not_found_error"),
+            (405, "invalid_request_error"),
+            (408, "timeout_error"),
+            (413, "request_too_large"),
+            (429, "rate_limit_error"),
+            (500, "api_error"),
+            (502, "api_error"),
+            (529, "overloaded_error"),
+        ] {
+            let body = error_body(Wire::Anthropic, status, "auth_error", Some("model"), "No \"key\"\n");
+            let expected = format!(
+                r#"{{"type":"error","error":{{"type":"{kind}","message":"No \"key\"\n"}},"request_id":null}}"#
+            );
+            assert_eq!(body, expected);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use llm_balancer_config::Wire;
 use percent_encoding::percent_decode_str;
 
 /// The route of a path.
@@ -48,6 +49,13 @@ pub enum BodyKind {
     Multipart,
 }
 
+impl ModelRoute {
+    /// Its API.
+    pub fn wire(self) -> Wire {
+        wire(self.suffix)
+    }
+}
+
 const fn json(suffix: &'static str) -> ModelRoute {
     ModelRoute { suffix, body: BodyKind::Json, keeps_metadata: false }
 }
@@ -56,7 +64,7 @@ const fn multipart(suffix: &'static str) -> ModelRoute {
     ModelRoute { suffix, body: BodyKind::Multipart, keeps_metadata: false }
 }
 
-/// The routes that need no translation (BEHAVIOUR 9.1).
+/// OpenAI's routes that need no translation (BEHAVIOUR 9.1).
 pub const MODEL_ROUTES: [ModelRoute; 12] = [
     json("/chat/completions"),
     json("/completions"),
@@ -71,6 +79,25 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
     json("/rerank"),
     ModelRoute { suffix: "/responses", body: BodyKind::Json, keeps_metadata: true },
 ];
+
+/// The routes of Anthropic's Messages, which have no path without `/v1`, as in LiteLLM.
+pub const ANTHROPIC_ROUTES: [ModelRoute; 2] = [
+    ModelRoute { suffix: "/messages", body: BodyKind::Json, keeps_metadata: true },
+    ModelRoute { suffix: COUNT_TOKENS, body: BodyKind::Json, keeps_metadata: true },
+];
+
+/// Counts the tokens of a prompt, without an answer.
+pub const COUNT_TOKENS: &str = "/messages/count_tokens";
+
+/// All routes that deployments serve.
+pub fn model_routes() -> impl Iterator<Item = &'static ModelRoute> {
+    MODEL_ROUTES.iter().chain(&ANTHROPIC_ROUTES)
+}
+
+/// The API of a route, which is spelt as in [`ModelRoute::suffix`].
+pub fn wire(route: &str) -> Wire {
+    if route.starts_with("/messages") { Wire::Anthropic } else { Wire::OpenAi }
+}
 
 /// A path with single slashes: behind a base URL that ends in a slash there are two. A slash in a
 /// model's name is single, or `%2F`.
@@ -97,7 +124,8 @@ impl<'a> Route<'a> {
     /// in LiteLLM. Azure's clients have `/openai` or `/openai/v1` in front.
     pub fn parse(path: &'a str) -> Self {
         let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
-        let path = below(path, "/v1").unwrap_or(path);
+        let versioned = below(path, "/v1");
+        let path = versioned.unwrap_or(path);
         if let Some(path) = below(path, "/openai") {
             return Self::parse_azure(below(path, "/v1").unwrap_or(path));
         }
@@ -108,8 +136,16 @@ impl<'a> Route<'a> {
             "/health" => Self::Health,
             "/health/liveliness" | "/health/liveness" => Self::Liveliness,
             "/health/readiness" => Self::Readiness,
-            _ => Self::parse_model_route(path),
+            _ => match Self::parse_model_route(path) {
+                Self::Unknown if versioned.is_some() => Self::parse_anthropic(path),
+                route => route,
+            },
         }
+    }
+
+    fn parse_anthropic(path: &str) -> Self {
+        let route = ANTHROPIC_ROUTES.iter().find(|route| route.suffix == path);
+        route.map_or(Self::Unknown, |route| Self::Model(*route, None))
     }
 
     /// Azure has OpenAI's routes, optionally behind `/deployments/{model}`.
@@ -148,8 +184,16 @@ impl<'a> Route<'a> {
     pub fn suggestion(path: &str) -> Option<&'static str> {
         let path = path.trim_end_matches('/');
         let path = path.strip_suffix("/v1").unwrap_or(path);
-        let routes = MODEL_ROUTES.iter().map(|route| route.suffix).filter(|suffix| path.ends_with(suffix));
+        let routes = model_routes().map(|route| route.suffix).filter(|suffix| path.ends_with(suffix));
         routes.max_by_key(|suffix| suffix.len())
+    }
+
+    /// The API whose errors a client of the route reads.
+    pub fn wire(&self) -> Wire {
+        match self {
+            Self::Model(route, _) => route.wire(),
+            _ => Wire::OpenAi,
+        }
     }
 
     /// The method of the route.
@@ -196,6 +240,21 @@ mod tests {
         assert_eq!(Route::parse("/v1/models/"), Route::Models);
         assert_eq!(Route::parse("/v1beta/models"), Route::Unknown);
         assert_eq!(Route::parse("/"), Route::Unknown);
+    }
+
+    #[test]
+    fn anthropics_routes_are_served_under_v1_alone() {
+        for route in ANTHROPIC_ROUTES {
+            let suffix = route.suffix;
+            assert_eq!(model_of(&format!("/v1{suffix}")), Some((suffix, None)));
+            assert_eq!(wire(suffix), Wire::Anthropic);
+            for path in [suffix.to_owned(), format!("/openai/v1{suffix}"), format!("/v1/engines/a{suffix}")] {
+                assert_eq!(Route::parse(&path), Route::Unknown, "{path}");
+                assert_eq!(Route::suggestion(&path), Some(suffix), "{path}");
+            }
+        }
+        assert_eq!(Route::parse("/v1/messages/batches"), Route::Unknown);
+        assert!(MODEL_ROUTES.iter().all(|route| route.wire() == Wire::OpenAi));
     }
 
     #[test]

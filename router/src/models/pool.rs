@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use llm_balancer_config::{Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs};
+use llm_balancer_config::{Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wire};
 
-use crate::http::route::MODEL_ROUTES;
+use crate::http::route::{model_routes, wire};
 use crate::state::rotation::Rotation;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::upstream::paths;
@@ -30,7 +30,7 @@ pub struct Pool {
     /// Whether members are filtered by the tags of a request.
     pub tag_filtering: bool,
     /// The routes that some member's provider lacks, each with a pool of the other members, if
-    /// there are any.
+    /// there are any. Empty where every member has all of OpenAI's routes and none of Anthropic's.
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The smallest tpm of any member; `None` if no member has a hard limit of tokens.
     pub smallest_tpm: Option<u64>,
@@ -141,8 +141,7 @@ impl Pool {
         self.starred = starred.into_iter().cloned().collect();
         let layouts: Vec<Layout> = self.members.iter().filter_map(|index| layout(config, *index)).collect();
         if layouts.iter().any(|layout| *layout != Layout::OpenAi) {
-            self.partial =
-                MODEL_ROUTES.iter().filter_map(|route| self.lacking(config, route.suffix)).collect();
+            self.partial = model_routes().filter_map(|route| self.lacking(config, route.suffix)).collect();
         }
         Arc::new(self)
     }
@@ -182,6 +181,7 @@ impl Pool {
     pub fn serving(self: &Arc<Self>, route: &str) -> Option<Arc<Self>> {
         match self.partial.iter().find(|(partial, _)| *partial == route) {
             Some((_, some)) => some.clone(),
+            None if self.partial.is_empty() && wire(route) == Wire::Anthropic => None,
             None => Some(Arc::clone(self)),
         }
     }

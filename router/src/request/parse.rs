@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use llm_balancer_config::Wire;
+
 use crate::http::headers::{Headers, text};
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
@@ -31,7 +33,8 @@ pub struct Request {
     pub allowed: AllowedParams,
     /// Whether the answer explains how the deployment was selected.
     pub explain: bool,
-    /// Headers of the client that the provider gets: none, unless the configuration allows it.
+    /// Headers of the client that the provider gets: version and betas of Anthropic's API, and others
+    /// if the configuration allows it.
     pub forwarded: Vec<(String, String)>,
 }
 
@@ -107,6 +110,9 @@ impl Request {
                     return Err(Refusal::Encoded(text(value).to_owned()));
                 }
                 b"x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, text(value))?,
+                b"anthropic-version" | b"anthropic-beta" if route.wire() == Wire::Anthropic => {
+                    request.forwarded.push((text(name).to_owned(), text(value).to_owned()));
+                }
                 _ if allowed.forwarding && is_forwarded(text(name)) => {
                     request.forwarded.push((text(name).to_owned(), text(value).to_owned()));
                 }

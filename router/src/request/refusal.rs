@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use llm_balancer_config::Wire;
+
 use crate::http::auth::Unauthorized;
 use crate::http::multipart::InvalidForm;
 use crate::http::reply::{Reply, error_type};
 use crate::http::retry_after::whole_seconds;
+use crate::http::route::wire;
 use crate::request::mock::Mock;
 
 /// A group without a deployment that may serve.
@@ -112,6 +115,8 @@ pub enum Refusal {
         /// The id and the provider of the first deployment.
         deployment: (Arc<str>, String),
     },
+    /// No deployment of the model speaks the API of the route, which is this one.
+    OtherWire(String, Wire),
     /// A parameter with an invalid value, and what it must be.
     Parameter(String, &'static str),
     /// `mock_testing_*` without permission by the configuration.
@@ -211,6 +216,18 @@ impl Refusal {
                 );
                 (404, INVALID, Some("model"), message)
             }
+            Self::OtherWire(model, wire) => {
+                let model = shown(model);
+                let message = match wire {
+                    Wire::Anthropic => format!(
+                        "The model `{model}` has no deployment that serves Anthropic's Messages API: request it by OpenAI's API, at /v1/chat/completions."
+                    ),
+                    Wire::OpenAi => format!(
+                        "The model `{model}` has no deployment that serves OpenAI's API: request it by Anthropic's Messages API, at /v1/messages."
+                    ),
+                };
+                (400, INVALID, Some("model"), message)
+            }
             Self::Parameter(name, expected) => {
                 (400, INVALID, Some(name), format!("'{name}' must be {expected}."))
             }
@@ -271,9 +288,8 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unauthorized(_) => "unauthorized",
-            Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade | Self::NotServed { .. } => {
-                "unsupported_route"
-            }
+            Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade => "unsupported_route",
+            Self::NotServed { .. } | Self::OtherWire(..) => "unsupported_route",
             Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
             Self::TooLarge(_) => "body_too_large",
             Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm(_) | Self::NoBody => {
@@ -292,10 +308,15 @@ impl Refusal {
         }
     }
 
-    /// The answer to the client.
-    pub fn reply(&self) -> Reply {
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> u16 {
+        self.parts().0
+    }
+
+    /// The answer to a client of this API.
+    pub fn reply(&self, wire: Wire) -> Reply {
         let (status, kind, param, message) = self.parts();
-        let reply = Reply::error(status, kind, param, &message);
+        let reply = Reply::error(wire, status, kind, param, &message);
         let headers = match self {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
@@ -318,7 +339,10 @@ fn shown(name: &str) -> Cow<'_, str> {
 }
 
 fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {
-    let base = format!("Not Found: {asked} is not served here. The base URL for clients is {origin}/v1");
+    // Anthropic's clients add the version themselves.
+    let version = if meant.map(wire) == Some(Wire::Anthropic) { "" } else { "/v1" };
+    let base =
+        format!("Not Found: {asked} is not served here. The base URL for clients is {origin}{version}");
     match meant {
         Some(route) => format!("{base}, and this route is {origin}/v1{route}."),
         None => format!("{base}."),
@@ -348,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_request_without_the_key_gets_openais_error() {
-        let reply = Refusal::Unauthorized(Unauthorized::NoKey).reply();
+        let reply = Refusal::Unauthorized(Unauthorized::NoKey).reply(Wire::OpenAi);
         let expected = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":null,"code":"401"}}"#;
         assert_eq!((reply.status, reply.body.as_str()), (401, expected));
         assert_eq!(reply.headers, [("www-authenticate", "Bearer".to_owned())]);
@@ -357,7 +381,7 @@ mod tests {
     #[test]
     fn a_name_of_a_megabyte_is_not_sent_back_whole() {
         let name = "é".repeat(500_000);
-        let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply();
+        let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply(Wire::OpenAi);
         assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
     }
 
@@ -367,18 +391,19 @@ mod tests {
             model: "g".into(),
             tags: tags.iter().map(|&tag| tag.into()).collect(),
         };
-        let reply = refusal(&["a", "b"]).reply();
+        let reply = refusal(&["a", "b"]).reply(Wire::OpenAi);
         let expected =
             "Not allowed to access model due to tags configuration. Passed model=g and tags=['a', 'b']";
         assert_eq!(reply.status, 401);
         assert!(reply.body.contains(expected), "{}", reply.body);
-        let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply();
+        let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply(Wire::OpenAi);
         assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
     }
 
     #[test]
     fn what_the_client_sent_cannot_break_the_json() {
-        let reply = Refusal::Unresolved(Some("a\"\n\\".into()), Unresolved::Unknown, "/embeddings").reply();
+        let reply = Refusal::Unresolved(Some("a\"\n\\".into()), Unresolved::Unknown, "/embeddings")
+            .reply(Wire::OpenAi);
         let json: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
         let message = json["error"]["message"].as_str().unwrap();
         assert!(message.starts_with("/embeddings: Invalid model name passed in model=a\"\n\\."), "{message}");

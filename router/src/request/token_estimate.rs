@@ -5,7 +5,7 @@ use llm_balancer_config::Deployment;
 
 use crate::http::json::uint;
 use crate::http::multipart::Form;
-use crate::http::route::ModelRoute;
+use crate::http::route::{COUNT_TOKENS, ModelRoute};
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::request::prompt_tokens::{TokenCount, add_audio, add_image, add_prompt};
 
@@ -80,9 +80,10 @@ impl Lengths {
 }
 
 impl TokenEstimate {
-    /// Estimates a request.
+    /// Estimates a request. Counting tokens takes none.
     pub fn of(parsed: &ParsedRequest<'_>, route: ModelRoute) -> Self {
         match &parsed.payload {
+            _ if route.suffix == COUNT_TOKENS => Self::default(),
             Payload::Json(object) => {
                 let value = |name: &str| object.present(name);
                 let prompt = Self { prompt: prompt(value), ..Self::default() };
@@ -99,7 +100,7 @@ impl TokenEstimate {
 
 /// Whether a route's answers take completion tokens.
 fn completes(route: ModelRoute) -> bool {
-    matches!(route.suffix, "/chat/completions" | "/completions" | "/responses")
+    matches!(route.suffix, "/chat/completions" | "/completions" | "/responses" | "/messages")
 }
 
 fn answers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {
@@ -182,6 +183,28 @@ mod tests {
             chat(&format!(r#","metadata":{{"a":"{long}"}},"user":"{long}","stop":"{long}""#)).prompt,
             3
         );
+    }
+
+    #[test]
+    fn a_message_of_anthropics_counts_its_system_prompt_its_tools_and_its_blocks() {
+        let messages = |members: &str| {
+            let body = format!(r#"{{"model":"g","max_tokens":50,"messages":["12345"]{members}}}"#);
+            estimate("/v1/messages", "", &body)
+        };
+        let plain = messages("");
+        assert_eq!((plain.prompt, plain.lengths.longest(), plain.answers), (3, Some(50), 1));
+        assert_eq!(
+            messages(r#","system":[{"type":"text","text":"a"}],"metadata":{"user_id":"u"}"#).prompt,
+            10
+        );
+        assert_eq!(messages(r#","tools":[{"name":"f","input_schema":{}}]"#).prompt, 11);
+        let image = "iVBORw0K".repeat(1000);
+        let image = format!(
+            r#","system":[{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{image}"}}}}]"#
+        );
+        assert!((765..800).contains(&messages(&image).prompt), "{}", messages(&image).prompt);
+        let counted = estimate("/v1/messages/count_tokens", "", r#"{"model":"g","messages":["12345"]}"#);
+        assert_eq!(counted, TokenEstimate::default());
     }
 
     #[test]

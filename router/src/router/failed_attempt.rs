@@ -12,6 +12,7 @@ use crate::attempt::{Attempt, AttemptResult, RetryState};
 use crate::failure::fallback::FailedGroup;
 use crate::failure::{Added, AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify};
 use crate::http::reply::Reply;
+use crate::http::route::wire;
 use crate::outcome::Failure;
 use crate::select::fallback_room::has_fallback_with_room;
 use crate::state::latency;
@@ -41,9 +42,12 @@ impl<'a> FailedAttempt<'a> {
         response: &dyn Fn() -> ErrorResponse,
     ) -> Option<Self> {
         let deployment = router.deployment(attempt.deployment)?;
+        let wire = wire(attempt.route);
         let (failure, response) = match failure {
             Failure::Provider { status: 300..600, .. } => (failure, response()),
-            Failure::Provider { status, retry_after } => local_reply::invalid_status(status, retry_after),
+            Failure::Provider { status, retry_after } => {
+                local_reply::invalid_status(wire, status, retry_after)
+            }
             _ => (failure, ErrorResponse::default()),
         };
         let error = classified(&attempt, deployment, failure, &response);
@@ -129,7 +133,7 @@ impl<'a> FailedAttempt<'a> {
     fn first_group_reply(&mut self) -> Reply {
         let response = std::mem::take(&mut self.response);
         if is_from_provider(&self.error.failure) {
-            return local_reply::of_provider(&self.error.failure, response);
+            return local_reply::of_provider(wire(self.attempt.route), &self.error.failure, response);
         }
         let mut reply = self.no_answer();
         reply.headers.extend(self.headers());
@@ -147,7 +151,7 @@ impl<'a> FailedAttempt<'a> {
             Some(reply) => Some(*reply),
             None if !is_from_provider(&failure) => Some(self.no_answer()),
             None if self.can_relay() => None,
-            None => Some(local_reply::of_provider(&failure, self.response)),
+            None => Some(local_reply::of_provider(wire(self.attempt.route), &failure, self.response)),
         };
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
         let entry = AccessLogEntry::new(self.retry_state, self.error.outcome(), status);
@@ -172,7 +176,8 @@ impl<'a> FailedAttempt<'a> {
     }
 
     fn no_answer(&self) -> Reply {
-        local_reply::no_answer(self.error.failure, self.attempt.timeout, self.attempt.detail.clone())
+        let Attempt { route, timeout, detail, .. } = &self.attempt;
+        local_reply::no_answer(wire(route), self.error.failure, *timeout, detail.clone())
     }
 }
 

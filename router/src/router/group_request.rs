@@ -170,7 +170,7 @@ impl GroupRequest<'_> {
                 return None;
             }
         }
-        let mut reply = reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
+        let mut reply = self.reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         Some(self.fall_back_or(reply, resolved.name, error.class, retry_state))
     }
@@ -184,7 +184,7 @@ impl GroupRequest<'_> {
         moment: &Moment<'_>,
     ) -> GroupResult<'_> {
         let refusal = local_reply::no_deployment(self.router, &self.parsed, estimate, none, moment.now);
-        let mut reply = reply(&refusal, retry_state);
+        let mut reply = self.reply(&refusal, retry_state);
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         let first = resolved.pool.members.first();
         let limits = first.and_then(|index| self.router.group_limits(*index, moment));
@@ -199,7 +199,7 @@ impl GroupRequest<'_> {
         class: ErrorClass,
         retry_state: &mut RetryState,
     ) -> GroupResult<'_> {
-        let reply = reply(refusal, retry_state);
+        let reply = self.reply(refusal, retry_state);
         self.fall_back_or(reply, group, class, retry_state)
     }
 
@@ -238,8 +238,13 @@ impl GroupRequest<'_> {
         }
     }
 
-    /// No deployment of the group has the route.
+    /// No deployment of the group has the route, or none its API.
     fn not_served(&self, resolved: &Resolved<'_>) -> Refusal {
+        let wire = self.request.route.wire();
+        let mut members = resolved.pool.members.iter().filter_map(|index| self.router.deployment(*index));
+        if !members.any(|member| member.endpoint.layout.speaks(wire)) {
+            return Refusal::OtherWire(self.parsed.model.to_string(), wire);
+        }
         let first = self.first_member(resolved);
         let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));
         Refusal::NotServed {
@@ -249,17 +254,17 @@ impl GroupRequest<'_> {
         }
     }
 
+    /// The reply to a request that ends here, unless there is a fallback.
+    fn reply(&self, refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
+        retry_state.refusal_reason = Some(refusal.reason());
+        let mut reply = refusal.reply(self.request.route.wire());
+        reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));
+        reply
+    }
+
     fn first_member(&self, resolved: &Resolved<'_>) -> Option<&Deployment> {
         resolved.pool.members.first().and_then(|index| self.router.deployment(*index))
     }
-}
-
-/// The reply to a request that ends here, unless there is a fallback.
-fn reply(refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
-    retry_state.refusal_reason = Some(refusal.reason());
-    let mut reply = refusal.reply();
-    reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));
-    reply
 }
 
 /// The count of lease requests with one more; `None` if the request has waited long enough.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use llm_balancer_config::Wire;
+
 use super::{ErrorResponse, Router, response_headers};
 use crate::attempt::RetryState;
 use crate::http::reply::Reply;
@@ -64,6 +66,7 @@ fn end_of_used_up(
 /// The answer to a request whose last attempt could not answer the client.
 pub(super) fn undelivered(
     router: &Router,
+    wire: Wire,
     model: &str,
     retry_state: &mut RetryState,
     failure: Failure,
@@ -72,8 +75,8 @@ pub(super) fn undelivered(
     let last = retry_state.tried.last().and_then(|id| router.deployment(router.index_of(id)?));
     let mut reply = match retry_state.first_group_reply.take() {
         Some(reply) => *reply,
-        None if last.is_some() => no_answer(failure, timeout, None),
-        None => Refusal::NoConnection.reply(),
+        None if last.is_some() => no_answer(wire, failure, timeout, None),
+        None => Refusal::NoConnection.reply(wire),
     };
     let mut headers = last.map_or_else(Vec::new, |last| {
         response_headers::owned(response_headers::of_deployment(last, model, retry_state))
@@ -84,22 +87,22 @@ pub(super) fn undelivered(
 }
 
 /// The answer to a failure that has none of the provider's. `location` is where a redirect leads.
-pub(super) fn no_answer(failure: Failure, timeout: Duration, location: Option<String>) -> Reply {
+pub(super) fn no_answer(wire: Wire, failure: Failure, timeout: Duration, location: Option<String>) -> Reply {
     match failure {
-        Failure::TimedOut => Refusal::TimedOut(timeout).reply(),
-        Failure::NoConnection | Failure::Broken => Refusal::NoConnection.reply(),
-        Failure::Provider { status, .. } => Refusal::Redirected(status, location).reply(),
+        Failure::TimedOut => Refusal::TimedOut(timeout).reply(wire),
+        Failure::NoConnection | Failure::Broken => Refusal::NoConnection.reply(wire),
+        Failure::Provider { status, .. } => Refusal::Redirected(status, location).reply(wire),
     }
 }
 
 /// A provider's error response, as an answer of the router.
-pub(super) fn of_provider(failure: &Failure, response: ErrorResponse) -> Reply {
+pub(super) fn of_provider(wire: Wire, failure: &Failure, response: ErrorResponse) -> Reply {
     let status = failure.status();
     let retry_after = failure.retry_after().map(|wait| ("retry-after", whole_seconds(wait).to_string()));
     let mut reply = match response.body.trim_ascii().is_empty() {
         true => {
             let provider_status = response.received_status.unwrap_or(status);
-            Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply()
+            Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply(wire)
         }
         false => {
             let body = String::from_utf8_lossy(&response.body).into_owned();
@@ -112,12 +115,16 @@ pub(super) fn of_provider(failure: &Failure, response: ErrorResponse) -> Reply {
 
 /// A status that HTTP does not have counts as a server error (RFC 9110, section 15): HTTP clients
 /// fail on it.
-pub(super) fn invalid_status(status: u16, retry_after: Option<Duration>) -> (Failure, ErrorResponse) {
+pub(super) fn invalid_status(
+    wire: Wire,
+    status: u16,
+    retry_after: Option<Duration>,
+) -> (Failure, ErrorResponse) {
     const BAD_GATEWAY: u16 = 502;
     let refusal =
         Refusal::NoAnswer { status: BAD_GATEWAY, provider_status: status, body: "no valid HTTP status" };
     let response = ErrorResponse {
-        body: refusal.reply().body.into_bytes(),
+        body: refusal.reply(wire).body.into_bytes(),
         received_status: Some(status),
         ..ErrorResponse::default()
     };

@@ -48,6 +48,8 @@ use crate::telemetry::gauges::GaugePublisher;
 use crate::telemetry::metrics::{Change, Metrics};
 use crate::upstream::redirect;
 
+pub use request_headers::wire;
+
 pub use decisions::{Arrival, ErrorResponse, NeedsLease, ResponseSummary, Sending, Step, StreamEnd, Verdict};
 
 /// A configuration on one worker.

@@ -29,7 +29,7 @@ pub(super) fn on_request_body(
             Ok(Some(step)) => return step,
             Ok(None) => {}
             Err(refusal) => {
-                let reply = refusal.reply();
+                let reply = refusal.reply(request.route.wire());
                 let entry = AccessLogEntry::refused(retry_state, refusal.reason(), reply.status);
                 return Step::Reply(reply, Box::new(entry));
             }
@@ -52,7 +52,14 @@ fn try_group(
         parsed.model = Cow::Owned(target.model.to_string());
     }
     if let Some((failure, timeout)) = retry_state.undelivered {
-        let reply = local_reply::undelivered(router, &parsed.model, retry_state, failure, timeout);
+        let reply = local_reply::undelivered(
+            router,
+            request.route.wire(),
+            &parsed.model,
+            retry_state,
+            failure,
+            timeout,
+        );
         return Ok(Some(last_step(reply, retry_state)));
     }
     let request = GroupRequest { router, request, body, is_merged: merged.is_some(), parsed };

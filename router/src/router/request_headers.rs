@@ -1,7 +1,7 @@
 //! The headers of a request have arrived: its route, its key, and the routes that the configuration
 //! answers.
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, Wire};
 
 use super::Arrival;
 use crate::attempt::RetryState;
@@ -29,8 +29,18 @@ pub(super) fn on_request_headers(
 ) -> Arrival {
     arrival(config, groups, allowed, headers, end_of_stream).unwrap_or_else(|refusal| {
         let entry = AccessLogEntry::of_refusal(&refusal);
-        Arrival::Reply(refusal.reply(), Some(Box::new(entry)))
+        Arrival::Reply(refusal.reply(wire(headers)), Some(Box::new(entry)))
     })
+}
+
+/// The API whose errors the client of a request reads: that of the route, or Anthropic's where a
+/// header of its clients says so.
+pub fn wire(headers: &Headers) -> Wire {
+    if headers.get("anthropic-version").is_some() {
+        return Wire::Anthropic;
+    }
+    let path = headers.get(":path").unwrap_or_default();
+    Route::parse(&merge_slashes(path.split_once('?').map_or(path, |(path, _)| path))).wire()
 }
 
 fn arrival(

@@ -53,7 +53,7 @@ impl AccessLogEntry {
 
     /// A request that was refused before its first attempt.
     pub fn of_refusal(refusal: &Refusal) -> Self {
-        Self::refused(RetryState::default(), refusal.reason(), refusal.reply().status)
+        Self::refused(RetryState::default(), refusal.reason(), refusal.status())
     }
 
     /// A request whose client disconnected between two attempts, or before the first.

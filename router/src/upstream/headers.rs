@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_config::{Credential, Deployment, Tls};
+use llm_balancer_config::{Credential, Deployment, Layout, Tls, Wire};
 
 use crate::http::headers::Headers;
 use crate::request::parse::Request;
@@ -33,7 +33,8 @@ pub fn request_headers(
 ) -> Headers {
     let mut headers = Headers::with_capacity(1024, 16);
     let path = paths::path(&deployment.endpoint, request.route.suffix, model);
-    push_deployment_headers(&mut headers, deployment, "POST", &path);
+    let wire = request.route.wire();
+    push_deployment_headers(&mut headers, deployment, wire, "POST", &path);
     headers.push("content-type", content_type);
     headers.push("content-length", &length.to_string());
     if let Some(accept) = request.accept.as_ref().filter(|_| !sets(deployment, "accept")) {
@@ -41,6 +42,9 @@ pub fn request_headers(
     }
     for (name, value) in request.forwarded.iter().filter(|(name, _)| !sets(deployment, name)) {
         headers.push(name, value);
+    }
+    if wire == Wire::Anthropic && !request.forwarded.iter().any(|(name, _)| name == ANTHROPIC_VERSION) {
+        push_version(&mut headers, deployment);
     }
     // Envoy finds no route without it; the route removes it again.
     headers.push("x-forwarded-proto", "http");
@@ -53,8 +57,25 @@ pub fn request_headers(
     headers
 }
 
+/// The header with the version of Anthropic's API, and LiteLLM's version for clients without one.
+const ANTHROPIC_VERSION: &str = "anthropic-version";
+const VERSION: &str = "2023-06-01";
+
+/// Adds the version of Anthropic's API, which it requires, unless the operator sets it.
+pub fn push_version(headers: &mut Headers, deployment: &Deployment) {
+    if !sets(deployment, ANTHROPIC_VERSION) {
+        headers.push(ANTHROPIC_VERSION, VERSION);
+    }
+}
+
 /// Adds the headers that every request to a deployment has, health probes included.
-pub fn push_deployment_headers(headers: &mut Headers, deployment: &Deployment, method: &str, path: &str) {
+pub fn push_deployment_headers(
+    headers: &mut Headers,
+    deployment: &Deployment,
+    wire: Wire,
+    method: &str,
+    path: &str,
+) {
     headers.push(":method", method);
     headers.push(":path", path);
     headers.push(":authority", &deployment.endpoint.authority);
@@ -62,17 +83,30 @@ pub fn push_deployment_headers(headers: &mut Headers, deployment: &Deployment, m
     if !sets(deployment, "user-agent") {
         headers.push("user-agent", USER_AGENT);
     }
-    match &deployment.credential {
-        Some(Credential::Bearer(key)) if !sets(deployment, "authorization") => {
-            headers.push_parts("authorization", &["Bearer ", key.reveal()]);
-        }
-        Some(Credential::ApiKey(key)) if !sets(deployment, "api-key") => {
-            headers.push("api-key", key.reveal())
-        }
-        _ => {}
+    if let Some(credential) = &deployment.credential {
+        push_credential(headers, deployment, wire, credential);
     }
     for (name, value) in deployment.headers.iter().filter(|(name, _)| !is_framing(name)) {
         headers.push(name, value.reveal());
+    }
+}
+
+/// Anthropic takes the key as `x-api-key`. Other servers of its API also get the bearer key that
+/// they may check instead.
+fn push_credential(headers: &mut Headers, deployment: &Deployment, wire: Wire, credential: &Credential) {
+    let (Credential::Bearer(key) | Credential::ApiKey(key)) = credential;
+    if wire == Wire::Anthropic && !sets(deployment, "x-api-key") {
+        headers.push("x-api-key", key.reveal());
+    }
+    let has_bearer = wire == Wire::OpenAi || deployment.endpoint.layout == Layout::Messages;
+    match credential {
+        Credential::Bearer(_) if has_bearer && !sets(deployment, "authorization") => {
+            headers.push_parts("authorization", &["Bearer ", key.reveal()]);
+        }
+        Credential::ApiKey(_) if wire == Wire::OpenAi && !sets(deployment, "api-key") => {
+            headers.push("api-key", key.reveal());
+        }
+        _ => {}
     }
 }
 

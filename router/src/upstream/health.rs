@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
-use llm_balancer_config::{Config, Deployment};
+use llm_balancer_config::{Config, Deployment, Wire};
 
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
 use crate::http::route::query_value;
-use crate::upstream::headers::push_deployment_headers;
+use crate::upstream::headers::{push_deployment_headers, push_version};
 use crate::upstream::paths;
 
 /// How a deployment responded to its probe.
@@ -44,7 +44,12 @@ pub fn to_probe(config: &Config, query: &str) -> Vec<usize> {
 pub fn probe_headers(deployment: &Deployment) -> Headers {
     let mut headers = Headers::with_capacity(512, 8);
     let path = paths::path(&deployment.endpoint, "/models", &deployment.model);
-    push_deployment_headers(&mut headers, deployment, "GET", &path);
+    if deployment.endpoint.layout.speaks(Wire::Anthropic) {
+        push_deployment_headers(&mut headers, deployment, Wire::Anthropic, "GET", &path);
+        push_version(&mut headers, deployment);
+    } else {
+        push_deployment_headers(&mut headers, deployment, Wire::OpenAi, "GET", &path);
+    }
     headers
 }
 
@@ -88,6 +93,25 @@ fn entry(deployment: &Deployment, result: ProbeResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deployment_of_anthropics_api_is_probed_with_its_headers() {
+        for (params, key, bearer, version) in [
+            ("anthropic/m", "k", "", "2023-06-01"),
+            ("openai/m", "", "Bearer k", ""),
+            ("hosted_vllm/m, llm_balancer: {wire: anthropic}", "k", "Bearer k", "2023-06-01"),
+        ] {
+            let yaml = format!(
+                "model_list:\n- model_name: g\n  litellm_params: {{model: {params}, api_base: 'http://a.test/v1', api_key: k}}\n"
+            );
+            let config = llm_balancer_config::read("config.yaml", &yaml, &|_| None).config.unwrap();
+            let headers = probe_headers(&config.deployments[0]);
+            let header = |name| headers.get(name).unwrap_or_default();
+            assert_eq!((header(":method"), header(":path")), ("GET", "/v1/models"), "{params}");
+            let sent = (header("x-api-key"), header("authorization"), header("anthropic-version"));
+            assert_eq!(sent, (key, bearer, version), "{params}");
+        }
+    }
 
     #[test]
     fn a_server_without_the_route_is_healthy_and_one_that_refuses_the_key_is_not() {

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use llm_balancer_config::{Endpoint, Layout};
+use llm_balancer_config::{Endpoint, Layout, Wire};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use crate::http::route::wire;
 
 /// Characters that a path segment has percent-encoded (RFC 3986, 3.3).
 const SEGMENT: &AsciiSet =
@@ -34,6 +36,9 @@ enum Template {
 
 /// The table. `None` where the provider lacks the route.
 fn template(layout: Layout, route: &str) -> Option<Template> {
+    if wire(route) == Wire::Anthropic {
+        return layout.speaks(Wire::Anthropic).then_some(Template::Base);
+    }
     match (layout, route) {
         (Layout::OpenAi, _) => Some(Template::Base),
         (Layout::AzureDeployments | Layout::AzureDeployment, "/responses" | "/models") => {
@@ -46,6 +51,7 @@ fn template(layout: Layout, route: &str) -> Option<Template> {
         (Layout::AzureAi | Layout::Foundry, "/rerank") => Some(Template::V1),
         (Layout::AzureAi, _) => Some(Template::Base),
         (Layout::Anthropic, "/chat/completions" | "/models") => Some(Template::Base),
+        (Layout::Messages, "/models") => Some(Template::Base),
         (Layout::Gemini, "/chat/completions" | "/embeddings" | "/images/generations" | "/models") => {
             Some(Template::Base)
         }
@@ -80,9 +86,9 @@ pub fn serves(layout: Layout, route: &str) -> bool {
     template(layout, route).is_some()
 }
 
-/// The path and query of a route at this endpoint. `route` is OpenAI's: `/chat/completions`, or
-/// `/models` for the list of models. A route that the layout lacks is put behind the base, where
-/// the provider answers with its own error.
+/// The path and query of a route at this endpoint. `route` is spelt as OpenAI and Anthropic do:
+/// `/chat/completions`, `/messages`, or `/models` for the list of models. A route that the layout
+/// lacks is put behind the base, where the provider answers with its own error.
 pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     let mut path = String::with_capacity(128);
     match template(endpoint.layout, route).unwrap_or(Template::Base) {

@@ -20,6 +20,7 @@ mod cooldowns;
 mod fallbacks;
 mod forms;
 mod limits;
+mod messages;
 mod model_names;
 mod resends;
 mod retries;

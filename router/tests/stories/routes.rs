@@ -119,7 +119,7 @@ fn an_unknown_path_names_the_base_url() {
     };
     for path in [
         "/", "/v1", "/openai/v1", "/v1/v1/chat/completions", "/chat/completions/v1",
-        "/api/v1/chat/completions", "/v1/messages",
+        "/api/v1/chat/completions", "/v1/messages/batches",
     ] {
         let reply = reply(path, "http");
         assert_eq!(reply.status, 404, "{path}");

@@ -5,6 +5,10 @@ use crate::keys::support::{Key, Table, applied};
 /// Keys of `llm_balancer`.
 pub(crate) const LLM_BALANCER: Table = Table { name: "llm_balancer", keys: KEYS, open: false };
 
+/// Keys of `llm_balancer` within litellm_params or model_info.
+pub(crate) const DEPLOYMENT_LLM_BALANCER: Table =
+    Table { name: "llm_balancer", keys: &[applied("wire", "`anthropic`")], open: false };
+
 const KEYS: &[Key] = &[
     applied(
         "accept",

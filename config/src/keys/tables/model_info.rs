@@ -34,6 +34,7 @@ const KEYS: &[Key] = &[
     applied("health_check_model", SHOWN),
     applied("id", "the deployment's id; LiteLLM's sha256 if unset"),
     applied("input_cost_per_token", "price for cost-based-routing"),
+    applied("llm_balancer", "the same as litellm_params.llm_balancer, for files that LiteLLM reads, too"),
     budget("max_budget"),
     applied("max_input_tokens", SHOWN),
     applied("max_output_tokens", SHOWN),

@@ -7,7 +7,7 @@ use llm_balancer_config::{Deployment, Member};
 use super::{drop_path, is_about_streams, metadata};
 use crate::http::json::{self, Object, fold_case, quoted};
 use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
-use crate::http::route::ModelRoute;
+use crate::http::route::{COUNT_TOKENS, ModelRoute};
 use crate::request::reserved_params::is_reserved;
 
 /// Room is made at once for bodies of up to so many bytes.
@@ -41,6 +41,9 @@ pub(super) fn rewritten(
     }
     Some(writer.finish())
 }
+
+/// Parameters of the file that have tokens. Anthropic refuses others where it only counts them.
+const IS_COUNTED: [&str; 4] = ["system", "thinking", "tool_choice", "tools"];
 
 /// The changes to a JSON body for a deployment, the model aside.
 ///
@@ -119,7 +122,8 @@ impl<'a> Edits<'a> {
 
     /// Whether a parameter of the file fits this request.
     fn fits(&self, key: &str) -> bool {
-        self.stream || !is_about_streams(key)
+        (self.stream || !is_about_streams(key))
+            && (self.route.suffix != COUNT_TOKENS || IS_COUNTED.contains(&key))
     }
 
     /// The value of a kept member, without the deployment's drop paths and without tags in

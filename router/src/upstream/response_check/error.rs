@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use llm_balancer_config::Wire;
+
 use crate::failure::ErrorBody;
 use crate::http::json::{self, Object};
 use crate::http::reply::{error_body, error_type};
@@ -13,7 +15,7 @@ use crate::request::refusal::Refusal;
 pub struct FalseSuccess {
     /// The status that fits the error's code or type; 502 where neither is known.
     pub status: u16,
-    /// The error in OpenAI's shape.
+    /// The error, in the shape of the request's API unless the provider's is a common one.
     pub body: String,
 }
 
@@ -51,19 +53,18 @@ const STATUSES: [(u16, &[&str]); 12] = [
 
 impl FalseSuccess {
     /// For a body that cannot go to the client; `body` describes it.
-    pub(super) fn without_message(provider_status: u16, body: &'static str) -> Self {
-        let reply = Refusal::NoAnswer { status: UNKNOWN, provider_status, body }.reply();
+    pub(super) fn without_message(wire: Wire, provider_status: u16, body: &'static str) -> Self {
+        let reply = Refusal::NoAnswer { status: UNKNOWN, provider_status, body }.reply(wire);
         Self { status: reply.status, body: reply.body }
     }
 
     /// The error in a JSON body or in the data of an event.
-    pub(super) fn from_json(data: &[u8]) -> Self {
+    pub(super) fn from_json(wire: Wire, data: &[u8]) -> Self {
         let data = String::from_utf8_lossy(data);
         let data = unwrapped(data.trim());
         let read = ErrorBody::read(data.as_bytes());
         let status = read.status().or_else(|| status_of(&read.codes)).unwrap_or(UNKNOWN);
-        let body =
-            if has_openai_shape(&data) { data.into_owned() } else { in_openai_shape(&read, &data, status) };
+        let body = if has_message(&data) { data.into_owned() } else { reshaped(wire, &read, &data, status) };
         Self { status, body }
     }
 }
@@ -87,8 +88,8 @@ fn status_of(codes: &[String]) -> Option<u16> {
     STATUSES.iter().find(|(_, words)| fits(words)).map(|(status, _)| *status)
 }
 
-/// Whether it has OpenAI's shape already: `{"error": {"message": ..}}`.
-fn has_openai_shape(data: &str) -> bool {
+/// Whether it has the shape of both APIs already: `{"error": {"message": ..}}`.
+fn has_message(data: &str) -> bool {
     let message = || {
         let body = Object::parse(data.as_bytes()).ok()?;
         let error = Object::parse(body.present("error")?.as_bytes()).ok()?;
@@ -97,8 +98,8 @@ fn has_openai_shape(data: &str) -> bool {
     message().is_some()
 }
 
-/// The error in OpenAI's shape.
-fn in_openai_shape(read: &ErrorBody, data: &str, status: u16) -> String {
+/// The error in the shape of an API.
+fn reshaped(wire: Wire, read: &ErrorBody, data: &str, status: u16) -> String {
     const MAX_CHARS: usize = 2000;
     let message = match read.messages.first() {
         Some(message) => message.as_str(),
@@ -106,5 +107,5 @@ fn in_openai_shape(read: &ErrorBody, data: &str, status: u16) -> String {
         None => data,
     };
     let message: String = message.chars().take(MAX_CHARS).collect();
-    error_body(status, error_type(status), None, &message)
+    error_body(wire, status, error_type(status), None, &message)
 }

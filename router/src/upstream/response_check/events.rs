@@ -99,7 +99,7 @@ impl<'a> Event<'a> {
             return Some(response.not_an_answer(NO_EVENT));
         }
         if is_error || top_level::scan_whole(data) == ObjectScan::Error {
-            return Some(CheckResult::Failed(FalseSuccess::from_json(data)));
+            return Some(CheckResult::Failed(FalseSuccess::from_json(response.wire(), data)));
         }
         Some(CheckResult::Genuine(BodyFormat::EventStream))
     }

@@ -24,6 +24,9 @@ mod top_level;
 
 use std::time::Duration;
 
+use llm_balancer_config::Wire;
+
+use crate::http::route::wire;
 pub use error::FalseSuccess;
 pub use stream_error::has_error_event;
 use top_level::ObjectScan;
@@ -75,6 +78,9 @@ const MAX_HELD_TIME: Duration = Duration::from_secs(5);
 /// The longest error that is read to its end.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
+/// The byte order mark, which may precede the body.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// Parts of content-types that no error has: pictures, sound, and vLLM's embeddings as bytes.
 const BINARY_TYPES: [&str; 4] = ["image/", "audio/", "video/", "octet-stream"];
 
@@ -104,10 +110,11 @@ const PASSES: CheckResult = CheckResult::Genuine(BodyFormat::Other);
 pub fn check(response: &HeldResponse<'_>) -> CheckResult {
     let expected = ExpectedBody::of(response.route);
     let is_model_output = expected == ExpectedBody::JsonOrEvents;
-    let bytes = response.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.bytes);
+    let bytes = response.bytes.strip_prefix(BOM).unwrap_or(response.bytes);
     let text = bytes.trim_ascii_start();
     match text.first() {
         _ if is_compressed(bytes) => PASSES,
+        _ if !response.complete && BOM.starts_with(bytes) => response.wait(BodyFormat::Other),
         None if response.complete => response.check_empty(expected),
         None => response.wait(BodyFormat::Other),
         Some(b'{') => response.check_object(text, expected),
@@ -132,12 +139,16 @@ fn may_be_events(text: &[u8], expected: ExpectedBody, response: &HeldResponse<'_
 }
 
 impl HeldResponse<'_> {
+    fn wire(&self) -> Wire {
+        wire(self.route)
+    }
+
     fn check_empty(&self, expected: ExpectedBody) -> CheckResult {
         // The transcription of silence is an empty text.
         if expected == ExpectedBody::TextOrJson && !self.has_content_type(&["json"]) {
             return PASSES;
         }
-        CheckResult::Failed(FalseSuccess::without_message(self.status, "an empty body"))
+        CheckResult::Failed(FalseSuccess::without_message(self.wire(), self.status, "an empty body"))
     }
 
     fn check_object(&self, text: &[u8], expected: ExpectedBody) -> CheckResult {
@@ -146,10 +157,10 @@ impl HeldResponse<'_> {
             if text.len() <= MAX_HELD_BYTES { top_level::scan_whole(text) } else { top_level::scan(text) };
         match scan {
             ObjectScan::Neither if is_model_output && bare_error::is_bare_error(text) => {
-                self.await_error(|| FalseSuccess::from_json(text))
+                self.await_error(|| FalseSuccess::from_json(self.wire(), text))
             }
             ObjectScan::Content | ObjectScan::Neither => PASSES,
-            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(text)),
+            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
             ObjectScan::NotJson | ObjectScan::Unfinished if !is_model_output => PASSES,
             ObjectScan::NotJson => self.not_an_answer("a body that is not JSON"),
             ObjectScan::Unfinished if self.complete => self.not_an_answer("truncated JSON"),
@@ -161,7 +172,7 @@ impl HeldResponse<'_> {
     fn check_list(&self, text: &[u8]) -> CheckResult {
         let first = text.get(1..).unwrap_or_default().trim_ascii_start();
         match top_level::scan(first) {
-            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(text)),
+            ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
             ObjectScan::Unfinished if !self.complete => self.wait(BodyFormat::Other),
             _ => PASSES,
         }
@@ -189,7 +200,7 @@ impl HeldResponse<'_> {
         if is_encoded || self.has_content_type(&BINARY_TYPES) {
             return PASSES;
         }
-        CheckResult::Failed(FalseSuccess::without_message(self.status, body))
+        CheckResult::Failed(FalseSuccess::without_message(self.wire(), self.status, body))
     }
 
     /// Whether the content-type contains one of these.

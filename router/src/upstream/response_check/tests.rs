@@ -115,10 +115,11 @@ fn an_error_event_is_found_whatever_stands_before_it_and_however_its_lines_end()
             let stream = stream.replace('\n', line_break);
             let (status, error) = failed(chat(&stream), &stream);
             assert_eq!((status, error["message"].as_str()), (429, Some("m")), "{stream:?}");
-            // Cut anywhere, it is never taken for an answer.
+            // Cut anywhere, it is never taken for an answer; cut at its start, nothing is known.
             for end in 0..stream.len() {
                 let cut = checked("/chat/completions", &[], &stream.as_bytes()[..end], false);
-                assert!(!matches!(cut, CheckResult::Genuine(_)), "{end} of {stream:?}: {cut:?}");
+                let is_error = end > 3 && matches!(cut, CheckResult::Failed(_));
+                assert!(cut == CheckResult::Undecided || is_error, "{end} of {stream:?}: {cut:?}");
             }
         }
     }
@@ -352,5 +353,48 @@ fn no_bytes_make_it_panic() {
             checked(path, &[], text.as_bytes(), false);
         }
         has_error_event(text.as_bytes());
+    }
+}
+
+const MESSAGE_START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n";
+const PING: &str = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
+const OVERLOADED: &str =
+    r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#;
+
+#[test]
+fn a_stream_of_messages_is_an_answer_with_its_first_event_and_a_ping_is_none() {
+    let messages = |bytes: &str| checked("/messages", &[], bytes.as_bytes(), false);
+    let stream = CheckResult::Genuine(BodyFormat::EventStream);
+    assert_eq!(messages(MESSAGE_START), stream);
+    assert_eq!(messages(&format!("{PING}{MESSAGE_START}")), stream);
+    assert_eq!(messages(PING), CheckResult::Undecided);
+    assert_eq!(messages(MESSAGE_START.trim_end()), CheckResult::Undecided, "its first event is incomplete");
+    let overloaded = format!("{PING}event: error\ndata: {OVERLOADED}\n\n");
+    let expected = CheckResult::Failed(FalseSuccess { status: 529, body: OVERLOADED.to_owned() });
+    assert_eq!(messages(&overloaded), expected, "the client gets the provider's words");
+    assert!(!has_error_event(MESSAGE_START.as_bytes()));
+    assert!(has_error_event(format!("event: error\ndata: {OVERLOADED}\n\n").as_bytes()));
+}
+
+#[test]
+fn a_message_is_an_answer_as_soon_as_its_content_begins() {
+    let messages = |bytes: &str, complete| checked("/messages", &[], bytes.as_bytes(), complete);
+    let start = r#"{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"text","#;
+    let passes = CheckResult::Genuine(BodyFormat::Other);
+    assert_eq!(messages(start, false), passes);
+    let refused =
+        r#"{"id":"msg_1","type":"message","role":"assistant","content":[],"stop_reason":"refusal"}"#;
+    assert_eq!(messages(refused, true), passes);
+    assert_eq!(checked("/messages/count_tokens", &[], br#"{"input_tokens":14}"#, true), passes);
+}
+
+#[test]
+fn an_error_of_messages_has_anthropics_shape() {
+    for body in [r#"{"detail":"m","error":"no"}"#, "", "<html>", r#"{"code":500,"message":"m"}"#] {
+        let CheckResult::Failed(found) = checked("/messages", &[], body.as_bytes(), true) else {
+            panic!("{body}")
+        };
+        let error: Value = serde_json::from_str(&found.body).unwrap();
+        assert_eq!((&error["type"], error["error"]["type"].is_string()), (&"error".into(), true), "{error}");
     }
 }

@@ -19,8 +19,8 @@ pub(super) enum ObjectScan {
 }
 
 /// Members that are model output unless they are empty.
-const CONTENT: [&[u8]; 8] =
-    [b"choices", b"data", b"output", b"results", b"text", b"delta", b"item", b"candidates"];
+const CONTENT: [&[u8]; 9] =
+    [b"choices", b"content", b"data", b"output", b"results", b"text", b"delta", b"item", b"candidates"];
 
 /// Objects in an answer that may hold an error, and the member that says so: Groq's chunks,
 /// MiniMax's answers.

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr2, memchr3};
 
-use super::Usage;
+use super::Counts;
 
 /// The longest `usage` object in bytes. Real ones have less than one thousand, with all details of
 /// every provider.
@@ -18,7 +18,7 @@ pub(super) struct JsonScanner {
     position: Position,
     /// The `usage` object that is being read.
     capture: Option<Capture>,
-    found: Option<Usage>,
+    found: Option<Counts>,
 }
 
 /// A `usage` object that is incomplete.
@@ -47,8 +47,8 @@ enum Position {
 }
 
 impl JsonScanner {
-    /// The last usage so far.
-    pub(super) fn found(&self) -> Option<Usage> {
+    /// The counts so far.
+    pub(super) fn found(&self) -> Option<Counts> {
         self.found
     }
 
@@ -149,7 +149,8 @@ impl JsonScanner {
     fn close(&mut self, object: &[u8], after: &[u8]) {
         if let Some(capture) = self.capture.take_if(|capture| capture.depth == self.depth) {
             let last = object.len().checked_sub(after.len()).and_then(|length| object.get(..length));
-            self.found = capture.read(last.unwrap_or_default()).or(self.found);
+            let found = capture.read(last.unwrap_or_default());
+            self.found = found.map(|found| found.or(self.found.unwrap_or_default())).or(self.found);
         }
         self.depth = self.depth.saturating_sub(1);
     }
@@ -186,11 +187,11 @@ impl Capture {
     }
 
     /// Reads the object, of which this is the last piece.
-    fn read(mut self, last: &[u8]) -> Option<Usage> {
+    fn read(mut self, last: &[u8]) -> Option<Counts> {
         if self.bytes.as_ref().is_some_and(Vec::is_empty) {
-            return Some(last).filter(|whole| whole.len() <= MAX_USAGE_BYTES).and_then(Usage::parse);
+            return Some(last).filter(|whole| whole.len() <= MAX_USAGE_BYTES).and_then(Counts::parse);
         }
         self.add(last);
-        self.bytes.as_deref().and_then(Usage::parse)
+        self.bytes.as_deref().and_then(Counts::parse)
     }
 }

@@ -15,27 +15,72 @@ use crate::http::sse::{Piece, Splitter};
 /// The tokens of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// `prompt_tokens` or `input_tokens`.
+    /// `prompt_tokens` or `input_tokens`; at Anthropic with the tokens that a cache was given and
+    /// those that it had.
     pub prompt: u64,
     /// `completion_tokens` or `output_tokens`.
     pub completion: u64,
-    /// `total_tokens`, or the sum of the two.
+    /// The tokens that limits count: `total_tokens`, or the sum of the two; at Anthropic without
+    /// those that a cache had, which its own limits leave out.
     pub total: u64,
 }
 
-impl Usage {
+/// The counts of a `usage` object. Those of its prompt may be missing where an earlier one of the
+/// same stream has them, as in Anthropic's `message_delta`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    prompt: Option<u64>,
+    /// `cache_creation_input_tokens`, which Anthropic's `input_tokens` lack.
+    cache_writes: Option<u64>,
+    /// `cache_read_input_tokens`, likewise.
+    cache_reads: Option<u64>,
+    completion: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Counts {
     /// Reads a `usage` object; `None` where it has no count of tokens, as for transcriptions
     /// counted in seconds.
     fn parse(object: &[u8]) -> Option<Self> {
         let object = Object::parse(object).ok()?;
-        // Chat completions and embeddings use the first names, the Responses API the second.
-        let tokens = |names: [&str; 2]| names.iter().find_map(|name| uint(object.present(name)?));
-        let prompt = tokens(["prompt_tokens", "input_tokens"]);
-        let completion = tokens(["completion_tokens", "output_tokens"]);
-        let total = object.present("total_tokens").and_then(uint);
-        prompt.or(completion).or(total)?;
-        let (prompt, completion) = (prompt.unwrap_or_default(), completion.unwrap_or_default());
-        Some(Self { prompt, completion, total: total.unwrap_or(prompt.saturating_add(completion)) })
+        let tokens = |name: &str| object.present(name).and_then(uint);
+        // Chat completions and embeddings use the first names, the other APIs the second.
+        let counts = Self {
+            prompt: tokens("prompt_tokens").or_else(|| tokens("input_tokens")),
+            completion: tokens("completion_tokens").or_else(|| tokens("output_tokens")),
+            total: tokens("total_tokens"),
+            ..Self::default()
+        };
+        counts.prompt.or(counts.completion).or(counts.total)?;
+        // OpenAI's count of a prompt has them already, and proxies add them beside it.
+        if counts.total.is_some() || object.present("prompt_tokens").is_some() {
+            return Some(counts);
+        }
+        let (cache_writes, cache_reads) =
+            (tokens("cache_creation_input_tokens"), tokens("cache_read_input_tokens"));
+        Some(Self { cache_writes, cache_reads, ..counts })
+    }
+
+    /// The counts, or else those of an earlier object.
+    fn or(self, earlier: Self) -> Self {
+        Self {
+            prompt: self.prompt.or(earlier.prompt),
+            cache_writes: self.cache_writes.or(earlier.cache_writes),
+            cache_reads: self.cache_reads.or(earlier.cache_reads),
+            ..self
+        }
+    }
+
+    fn usage(self) -> Usage {
+        let [prompt, cache_writes, cache_reads, completion] =
+            [self.prompt, self.cache_writes, self.cache_reads, self.completion]
+                .map(Option::unwrap_or_default);
+        let prompt = prompt.saturating_add(cache_writes);
+        Usage {
+            prompt: prompt.saturating_add(cache_reads),
+            completion,
+            total: self.total.unwrap_or(prompt.saturating_add(completion)),
+        }
     }
 }
 
@@ -69,9 +114,10 @@ impl UsageScanner {
         Self::default()
     }
 
-    /// The last `usage` so far, since that one counts the whole response.
+    /// The last `usage` so far, since that one counts the whole response, or all of it but the
+    /// prompt.
     pub fn usage(&self) -> Option<Usage> {
-        self.json.found()
+        self.json.found().map(Counts::usage)
     }
 
     /// Reads the next chunk.
@@ -243,6 +289,52 @@ mod tests {
         let two = r#"data: {"x_groq":{"usage":{"prompt_tokens":2}}}"#;
         let none = r#"data: {"usage":{"seconds":1}}"#;
         assert_eq!(scan([format!("{one}\n\n{two}\n\n{none}\n\n").as_bytes()]), usage(2, 0, 2));
+    }
+
+    /// A stream of Anthropic's, with these `usage` objects at its start and at its end.
+    fn messages(start: &str, end: &str) -> String {
+        format!(
+            "event: message_start\ndata: {{\"type\":\"message_start\",\"message\":{{\"id\":\"msg_1\",\"usage\":{start}}}}}\n\n\
+             event: ping\ndata: {{\"type\":\"ping\"}}\n\n\
+             event: message_delta\ndata: {{\"type\":\"message_delta\",\"delta\":{{\"stop_reason\":\"end_turn\"}},\"usage\":{end}}}\n\n\
+             event: message_stop\ndata: {{\"type\":\"message_stop\"}}\n\n"
+        )
+    }
+
+    #[test]
+    fn the_usage_of_messages_begins_with_the_prompt_and_ends_with_the_answer() {
+        for (start, end, expected) in [
+            (r#"{"input_tokens":25,"output_tokens":1}"#, r#"{"output_tokens":15}"#, usage(25, 15, 40)),
+            (
+                r#"{"input_tokens":25,"output_tokens":1}"#,
+                r#"{"input_tokens":30,"cache_creation_input_tokens":0,"output_tokens":15}"#,
+                usage(30, 15, 45),
+            ),
+            (
+                r#"{"input_tokens":3,"cache_creation_input_tokens":100,"cache_read_input_tokens":5000,"output_tokens":1}"#,
+                r#"{"output_tokens":15}"#,
+                usage(5103, 15, 118),
+            ),
+            (r#"{"input_tokens":0,"output_tokens":0}"#, r#"{"output_tokens":null}"#, usage(0, 0, 0)),
+        ] {
+            let stream = messages(start, end);
+            assert_eq!(scan([stream.as_bytes()]), expected, "{start} {end}");
+            assert_eq!(scan(stream.as_bytes().chunks(7)), expected, "{start} {end}");
+        }
+    }
+
+    #[test]
+    fn what_a_cache_had_takes_no_tokens_of_a_limit_and_what_it_was_given_does() {
+        let answer = |usage: &str| format!(r#"{{"type":"message","content":[],"usage":{usage}}}"#);
+        let cached = r#"{"input_tokens":3,"cache_creation_input_tokens":100,"cache_read_input_tokens":5000,"output_tokens":15,"cache_creation":{"ephemeral_5m_input_tokens":100}}"#;
+        assert_eq!(scan([answer(cached).as_bytes()]), usage(5103, 15, 118));
+        for openais in [
+            r#"{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"cache_read_input_tokens":8}"#,
+            r#"{"prompt_tokens":9,"completion_tokens":1,"cache_creation_input_tokens":8}"#,
+            r#"{"input_tokens":9,"output_tokens":1,"total_tokens":10,"cache_read_input_tokens":8}"#,
+        ] {
+            assert_eq!(scan([answer(openais).as_bytes()]), usage(9, 1, 10), "{openais}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use llm_balancer_config::{Config, names};
 
-use crate::cli::ServeArgs;
+use crate::cli::{LOG_LEVEL, ServeArgs};
 use crate::render::{Options, Resources, Revision, live_bootstrap, proxy_variables};
 use crate::serve::admin::Admin;
 use crate::serve::environment::with_all_variables;
@@ -89,6 +89,10 @@ fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {
     let mut command = Command::new(envoy);
     command.arg("--config-path").arg(bootstrap);
     command.args(["--log-level", &args.log_level]);
+    if args.log_level == LOG_LEVEL {
+        // Three warnings at every start and reload that custom_response is a work in progress.
+        command.args(["--component-log-level", "misc:error"]);
+    }
     // Hot restart shares memory under a number, which two instances on one machine would have to
     // agree on.
     command.arg("--disable-hot-restart");

@@ -1,6 +1,6 @@
 //! LiteLLM's `config.yaml`, read into a [`Config`] or into errors.
 //!
-//! The generator and the filter both call [`read`] with the same text, so they agree on every
+//! The program and the filter read the same document with the same functions, so they agree on every
 //! cluster name and every id. A folder uses only folders above it:
 //!
 //! | folder | |
@@ -16,6 +16,7 @@
 //! | `deployments/` | `model_list` |
 //! | `references/` | aliases, fallbacks and routing groups that name a group |
 //! | `read.rs` | all of that in order |
+//! | `shared.rs` | one result for several owners |
 
 mod config;
 mod deployments;
@@ -28,6 +29,7 @@ mod read;
 mod redis;
 mod references;
 mod settings;
+mod shared;
 mod values;
 mod wildcard;
 mod yaml;
@@ -37,6 +39,7 @@ pub use diagnostics::{Finding, Severity};
 pub use keys::documented_tables;
 pub use max_edge_retries::max_edge_retries;
 pub use providers::{infer_provider, without_provider};
-pub use read::{Loaded, Reading, load, read};
+pub use read::{Loaded, Reading, load, read, read_bytes};
+pub use shared::SharedConfigs;
 pub use values::Secret;
 pub use wildcard::Wildcard;

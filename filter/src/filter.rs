@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use llm_balancer_config::{Config, Severity, names, read};
+use llm_balancer_config::{Config, Severity, SharedConfigs, names, read_bytes};
 use llm_balancer_router::{Membership, Router};
 use proxy_wasm::types::BufferType;
 
@@ -34,6 +34,9 @@ thread_local! {
     static VM: Cell<Option<u32>> = const { Cell::new(None) };
     /// The configurations of this VM that Envoy has not dropped yet: several during a reload.
     static VERSIONS: RefCell<Vec<Version>> = const { RefCell::new(Vec::new()) };
+    /// What they consist of: with one hop, the filter on the edge and the one behind it are
+    /// configured with the same file.
+    static CONFIGS: RefCell<SharedConfigs> = const { RefCell::new(SharedConfigs::new()) };
 }
 
 /// Ticks from the last exchange to deregistration: calls on their way arrive before.
@@ -43,8 +46,10 @@ impl Filter {
     /// Reads the configuration that Envoy holds ready. Without one, Envoy refuses to start, or
     /// keeps the configuration that it has.
     pub(crate) fn configure(root: u32) -> Option<Self> {
-        let text = hostcalls::buffer(BufferType::PluginConfiguration);
-        let config = read_config(&text)?;
+        let file = hostcalls::buffer(BufferType::PluginConfiguration);
+        // Every VM gets the same fingerprint: this hasher has no seed.
+        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*file);
+        let config = CONFIGS.with_borrow_mut(|configs| configs.get(fingerprint, || read_config(&file)))?;
         allocator::expect_bodies(config.server.max_body_bytes);
         let vm = vm_id()?;
         let router = Router::new(config, vm);
@@ -52,8 +57,6 @@ impl Filter {
         #[cfg(feature = "testing")]
         crate::testing::check_the_store();
         router.open(&SharedData);
-        // Every VM gets the same fingerprint: this hasher has no seed.
-        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*text);
         let revision = router.announce(revision(), fingerprint, random()?, &SharedData);
         let filter = Self {
             later_attempts: later_attempts(),
@@ -156,8 +159,8 @@ impl Drop for Filter {
     }
 }
 
-fn read_config(text: &[u8]) -> Option<Config> {
-    let reading = read("config.yaml", &String::from_utf8_lossy(text), &|name| std::env::var(name).ok());
+fn read_config(bytes: &[u8]) -> Option<Config> {
+    let reading = read_bytes("config.yaml", bytes, &|name| std::env::var(name).ok());
     for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         log::error!("{}: {finding}", names::FILTER);
     }

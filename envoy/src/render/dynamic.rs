@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::bootstrap::{behind, clusters};
 use super::message::{typed, with};
 use super::process::{Hops, Options};
-use super::{edge, first_hop, metrics_listener, process};
+use super::{attempts, edge, first_hop, metrics_listener, process};
 
 /// What changes with a reload. Each type has a file.
 #[derive(Clone, Copy, Debug)]
@@ -99,15 +99,15 @@ const EXTENSION: &str = "envoy.config.core.v3.TypedExtensionConfig";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
 
 impl Resources {
-    /// Of a configuration and its text.
-    pub(crate) fn new(revision: Revision, config: &Config, text: &str, options: &Options) -> Self {
-        let attempts = revision.listener();
+    /// Of a configuration and its file after parsing.
+    pub(crate) fn new(revision: Revision, config: &Config, parsed: &[u8], options: &Options) -> Self {
+        let (attempts, file) = (revision.listener(), attempts::as_parsed(parsed));
         Self {
             revision,
             clusters: by_name(CLUSTER, clusters(&attempts, config, options)),
-            listeners: by_name(LISTENER, behind(&attempts, config, text, options)),
+            listeners: by_name(LISTENER, behind(&attempts, config, &file, options)),
             routes: by_name(ROUTES, vec![edge::routes(config, &attempts, options.hops)]),
-            filter: by_name(EXTENSION, vec![first_hop::filter(&attempts, config, text, options)]),
+            filter: by_name(EXTENSION, vec![first_hop::filter(&attempts, config, &file, options)]),
         }
     }
 
@@ -141,12 +141,13 @@ impl Resources {
 pub(crate) fn deregistration(
     revision: Revision,
     config: &Config,
-    text: &str,
+    parsed: &[u8],
     options: &Options,
 ) -> Option<String> {
     const ROOT_ID: &str =
         "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/root_id";
-    let mut listener = behind(&revision.listener(), config, text, options).into_iter().next()?;
+    let mut listener =
+        behind(&revision.listener(), config, &attempts::as_parsed(parsed), options).into_iter().next()?;
     *listener.pointer_mut(ROOT_ID)? = names::DEREGISTER.into();
     Some(typed(LISTENER, listener).to_string())
 }
@@ -181,7 +182,8 @@ mod tests {
     #[test]
     fn a_deregistration_is_the_filter_under_another_name() {
         let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
-        let config = llm_balancer_config::read("config.yaml", text, &|_| None).config.unwrap();
+        let loaded = llm_balancer_config::load("config.yaml", &|_| Ok(text.to_owned()), &|_| None);
+        let (config, parsed) = (loaded.reading.config.unwrap(), loaded.parsed);
         let options = Options {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
@@ -192,8 +194,8 @@ mod tests {
             system_cas: String::new(),
             redis_socket: String::new(),
         };
-        let ours = Resources::new(Revision(7), &config, text, &options).listeners["attempts-7"].clone();
-        let deregistering = deregistration(Revision(7), &config, text, &options).unwrap();
+        let ours = Resources::new(Revision(7), &config, &parsed, &options).listeners["attempts-7"].clone();
+        let deregistering = deregistration(Revision(7), &config, &parsed, &options).unwrap();
         let (ours_root, deregistering_root) =
             ["llm-balancer-7", names::DEREGISTER].map(|id| format!("\"root_id\":\"{id}\"")).into();
         assert!(ours.contains(&ours_root));

@@ -34,7 +34,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     write_bootstrap(&config, &options, &folder)?;
     let admin = Admin::new(options.admin_port);
     let xds = FileXds::new(admin, folder.path(), options.hops, events.stopping.clone());
-    let first = Resources::new(Revision::FIRST, &config, &parsed, &options);
+    let first = Resources::new(Revision::FIRST, &config, &parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
     let mut command = command(&envoy, &folder.file(BOOTSTRAP), args);

@@ -191,6 +191,7 @@ impl Supervisor<'_> {
             ..self.options.clone()
         };
         let resources = Resources::new(self.revisions.newest().next(), &config, &parsed, &options);
+        let resources = resources.map_err(Failure::Io)?;
         self.revisions.switch(resources).map_err(Failure::Io)?;
         let changes = config_diff::summary(&self.config, &config);
         (self.config, self.text, self.parsed, self.options) = (config, text, parsed, options);

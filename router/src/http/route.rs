@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 pub enum Route<'a> {
     /// A deployment serves it; with the model of the path.
     Model(ModelRoute, Option<Cow<'a, str>>),
+    /// The deployment that made a response serves it; with the response's id.
+    Response(ResponseRoute, &'a str),
     /// `GET /v1/models`
     Models,
     /// `GET /v1/models/{id}`
@@ -54,6 +56,78 @@ impl ModelRoute {
     pub fn wire(self) -> Wire {
         wire(self.suffix)
     }
+
+    /// Whether it makes responses that later requests may refer to.
+    pub fn makes_responses(self) -> bool {
+        self.suffix == RESPONSES
+    }
+}
+
+/// The route that makes responses. Those about one of them are below it.
+pub const RESPONSES: &str = "/responses";
+
+/// A route about one response, which names no model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseRoute {
+    /// `GET` and `DELETE /v1/responses/{id}`
+    Response,
+    /// `POST /v1/responses/{id}/cancel`
+    Cancel,
+    /// `GET /v1/responses/{id}/input_items`
+    InputItems,
+}
+
+impl ResponseRoute {
+    /// How metrics, logs and checks name it.
+    pub fn route(self) -> ModelRoute {
+        json(match self {
+            Self::Response => "/responses/{id}",
+            Self::Cancel => "/responses/{id}/cancel",
+            Self::InputItems => "/responses/{id}/input_items",
+        })
+    }
+
+    /// The path behind the response's id.
+    pub fn tail(self) -> &'static str {
+        match self {
+            Self::Response => "",
+            Self::Cancel => "/cancel",
+            Self::InputItems => "/input_items",
+        }
+    }
+
+    /// The same method as the client's; `None` if the route has none of that name.
+    pub fn method(self, method: &str) -> Option<&'static str> {
+        match (self, method) {
+            (Self::Response | Self::InputItems, "GET") => Some("GET"),
+            (Self::Response, "DELETE") => Some("DELETE"),
+            (Self::Cancel, "POST") => Some("POST"),
+            _ => None,
+        }
+    }
+
+    fn parse(path: &str) -> Option<(Self, &str)> {
+        let rest = path.strip_prefix(RESPONSES)?.strip_prefix('/')?;
+        let (id, route) = match rest.split_once('/') {
+            None => (rest, Self::Response),
+            Some((id, "cancel")) => (id, Self::Cancel),
+            Some((id, "input_items")) => (id, Self::InputItems),
+            Some(_) => return None,
+        };
+        is_response_id(id).then_some((route, id))
+    }
+}
+
+/// Characters of a response's id at most.
+const MAX_RESPONSE_ID: usize = 512;
+
+/// Whether a part of a path may be the id of a response. It goes into the path to the provider as
+/// it is. Two names are other routes of OpenAI's.
+fn is_response_id(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:~=+".contains(&byte);
+    !matches!(id, "" | "." | ".." | "compact" | "input_tokens")
+        && id.len() <= MAX_RESPONSE_ID
+        && id.bytes().all(is_plain)
 }
 
 const fn json(suffix: &'static str) -> ModelRoute {
@@ -77,7 +151,7 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
     json("/audio/speech"),
     json("/moderations"),
     json("/rerank"),
-    ModelRoute { suffix: "/responses", body: BodyKind::Json, keeps_metadata: true },
+    ModelRoute { suffix: RESPONSES, body: BodyKind::Json, keeps_metadata: true },
 ];
 
 /// The routes of Anthropic's Messages, which have no path without `/v1`, as in LiteLLM.
@@ -163,6 +237,9 @@ impl<'a> Route<'a> {
         if let Some(route) = MODEL_ROUTES.iter().find(|route| route.suffix == path) {
             return Self::Model(*route, None);
         }
+        if let Some((route, id)) = ResponseRoute::parse(path) {
+            return Self::Response(route, id);
+        }
         if let Some(id) = path.strip_prefix("/models/") {
             return Self::ModelById(decoded(id));
         }
@@ -196,10 +273,20 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The method of the route.
-    pub fn method(&self) -> &'static str {
+    /// Whether it has a method of this name.
+    pub fn has_method(&self, method: &str) -> bool {
         match self {
-            Self::Model(..) => "POST",
+            Self::Response(route, _) => route.method(method).is_some(),
+            Self::Model(..) => method == "POST",
+            _ => matches!(method, "GET" | "HEAD"),
+        }
+    }
+
+    /// The methods of the route, for a client that sent another.
+    pub fn methods(&self) -> &'static str {
+        match self {
+            Self::Model(..) | Self::Response(ResponseRoute::Cancel, _) => "POST",
+            Self::Response(ResponseRoute::Response, _) => "GET, DELETE",
             _ => "GET",
         }
     }
@@ -293,6 +380,32 @@ mod tests {
     }
 
     #[test]
+    fn a_response_has_routes_of_its_own() {
+        for base in ["", "/v1", "/openai", "/openai/v1"] {
+            for (rest, route, method) in [
+                ("/responses/resp_1", ResponseRoute::Response, "DELETE"),
+                ("/responses/resp_1/", ResponseRoute::Response, "GET"),
+                ("/responses/resp_1/cancel", ResponseRoute::Cancel, "POST"),
+                ("/responses/resp_1/input_items", ResponseRoute::InputItems, "GET"),
+            ] {
+                let path = format!("{base}{rest}");
+                let parsed = Route::parse(&path);
+                assert_eq!(parsed, Route::Response(route, "resp_1"), "{path}");
+                assert!(parsed.has_method(method) && !parsed.has_method("PUT"), "{path}");
+                assert!(parsed.methods().contains(method), "{path}");
+            }
+        }
+        let long = format!("/v1/responses/{}", "x".repeat(MAX_RESPONSE_ID + 1));
+        for unknown in [
+            "/v1/responses/a/output", "/v1/responses/a%2Fb", "/v1/responses/..", "/v1/responses/a b",
+            "/v1/responses/a?", "/v1/responses/compact", "/v1/responses/input_tokens",
+            "/v1/responses/../cancel", "/openai/deployments/g/responses/resp_1", &long,
+        ] {
+            assert_eq!(Route::parse(unknown), Route::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
     fn repeated_slashes_count_once() {
         for path in [
             "//v1/chat/completions", "/v1//chat/completions", "/v1/chat/completions//",
@@ -316,7 +429,7 @@ mod tests {
             ("/v1/v1/chat/completions", Some("/chat/completions")),
             ("/chat/completions/v1", Some("/chat/completions")),
             ("/api/v1/completions/", Some("/completions")),
-            ("/v1/responses/resp_1", None),
+            ("/v1/responses/resp_1/output", None),
             ("/v1", None),
             ("/", None),
         ] {

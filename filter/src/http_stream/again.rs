@@ -46,13 +46,13 @@ impl Stream {
             return None;
         }
         let id = self.request_headers.get(names::NEXT_ATTEMPT)?;
-        // Every request that has reached a deployment has a body.
-        let Some(client) = STORE.with_borrow_mut(|store| store.take(id)).filter(|_| !complete) else {
+        let Some(client) = STORE.with_borrow_mut(|store| store.take(id)) else {
             self.refuse(&Refusal::Lost);
             return Some(Arrived::Reply);
         };
         (self.request_headers, self.original) = (client.headers, Some(client.body));
-        Some(Arrived::Again)
+        self.complete = complete;
+        Some(if complete { Arrived::AgainComplete } else { Arrived::Again })
     }
 
     /// Makes the request the client's again.
@@ -60,12 +60,14 @@ impl Stream {
         let (Some(filter), Some(original)) = (self.filter.clone(), self.original.take()) else {
             return self.step(Event::StateMissing);
         };
-        let sent = hostcalls::buffer(BufferType::HttpRequestBody);
+        let sent = match self.complete {
+            true => Vec::new(),
+            false => hostcalls::buffer(BufferType::HttpRequestBody),
+        };
         let restored = original.pieces(&sent).is_some_and(|pieces| {
             let headers = self.headers_again(filter.later_attempts.as_deref().unwrap_or_default());
-            hostcalls::set_headers(MapType::HttpRequestHeaders, &headers)
-                .and_then(|()| hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()))
-                .is_ok()
+            let headers = hostcalls::set_headers(MapType::HttpRequestHeaders, &headers);
+            headers.and_then(|()| self.restore_body(pieces)).is_ok()
         });
         if restored {
             return self.step(Event::Selected(Selected::Forwarded));
@@ -74,10 +76,21 @@ impl Stream {
         self.step(Event::Selected(Selected::NotRewritten))
     }
 
+    /// A request without a body stays without one: what a client sends with one about a stored
+    /// response does not matter.
+    fn restore_body(&self, pieces: Vec<&[u8]>) -> hostcalls::Result<()> {
+        match self.complete {
+            true => Ok(()),
+            false => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()),
+        }
+    }
+
     /// The client's headers, for the cluster of later attempts.
     fn headers_again(&self, cluster: &str) -> Headers {
         const OWN: [&str; 3] = [names::CLUSTER, names::NEXT_ATTEMPT, names::ATTEMPT_COUNT];
-        let clients = self.request_headers.iter().filter(|(name, _)| !OWN.contains(name));
+        let is_own =
+            |name: &str| OWN.contains(&name) || (self.complete && name == "content-length");
+        let clients = self.request_headers.iter().filter(|(name, _)| !is_own(name));
         clients.chain([(names::CLUSTER, cluster)]).collect()
     }
 }

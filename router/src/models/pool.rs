@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wire};
 
-use crate::http::route::{model_routes, wire};
+use crate::http::route::{RESPONSES, model_routes, wire};
 use crate::state::rotation::Rotation;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::upstream::paths;
@@ -39,6 +39,11 @@ pub struct Pool {
     /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
     /// (BEHAVIOUR 2.1).
     pub by_id: bool,
+    /// Whether requests are served whatever the limits of rpm, tpm and parallel requests, and change
+    /// nothing of them: they are about stored responses, and take no tokens.
+    pub is_uncounted: bool,
+    /// Whether it was made for single requests, so that no shortcut is prepared for it.
+    pub is_view: bool,
     /// The member whose record is re-read next.
     pub refresh_cursor: Rotation,
 }
@@ -73,6 +78,27 @@ pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>,
     let pool = Pool::new(config, members);
     let priorities = priorities.filter(|l| !l.is_empty()).or(pool.priorities.clone());
     (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), priorities, ..pool })
+}
+
+/// The deployments that have the route of responses, for requests about stored ones; `None` if
+/// there are none.
+pub(super) fn of_stored_responses(config: &Config) -> Option<Arc<Pool>> {
+    let all = 0..config.deployments.len();
+    let serves = |index: &usize| layout(config, *index).is_some_and(|own| paths::serves(own, RESPONSES));
+    let pool = Pool::new(config, all.filter(serves).collect());
+    let pool = Pool { is_view: true, by_id: true, is_uncounted: true, priorities: None, ..pool };
+    let pool = Pool { strategy: Strategy::SimpleShuffle, label: Arc::from(""), ..pool };
+    (!pool.members.is_empty()).then(|| Arc::new(pool))
+}
+
+/// Whether two deployments have the same account at the same provider, so that each knows the
+/// responses that the other has made.
+pub fn share_account(one: &Deployment, other: &Deployment) -> bool {
+    let responses = |deployment: &Deployment| paths::path(&deployment.endpoint, RESPONSES, "");
+    one.endpoint.authority == other.endpoint.authority
+        && one.credential == other.credential
+        && one.headers == other.headers
+        && responses(one) == responses(other)
 }
 
 /// The strategy of a group: that of its routing group, else the router's.
@@ -110,6 +136,8 @@ impl Pool {
             smallest_tpm: smallest_tpm(config, deployments()),
             starred: Vec::new(),
             by_id: false,
+            is_uncounted: false,
+            is_view: false,
             refresh_cursor: Rotation::default(),
             members,
         }
@@ -175,6 +203,18 @@ impl Pool {
             members,
             ..self.clone()
         }
+    }
+
+    /// The members at these places, for one request; `None` if there are none.
+    pub fn view(&self, config: &Config, places: &[usize]) -> Option<Self> {
+        (!places.is_empty()).then(|| Self { is_view: true, ..self.only(config, places) })
+    }
+
+    /// The same for a request that only some deployments can answer, and perhaps none of those that
+    /// do not cool down: cooldown and order do not exclude any.
+    pub fn view_of_origins(&self, config: &Config, places: &[usize]) -> Option<Arc<Self>> {
+        let view = self.view(config, places)?;
+        Some(Arc::new(Self { by_id: true, priorities: None, ..view }))
     }
 
     /// The pool of members that serve a route; `None` if none does.

@@ -86,6 +86,8 @@ pub enum Refusal {
     WrongMethod(&'static str),
     /// `GET /v1/models/{id}` for a name that is not listed.
     NoSuchModel(String),
+    /// A response that no deployment has stored.
+    NoSuchResponse(String),
     /// A body above the limit, in bytes.
     TooLarge(u64),
     /// A compressed body that the edge did not unpack.
@@ -177,6 +179,10 @@ impl Refusal {
                 Some("model"),
                 format!("The model `{}` does not exist or is not accessible", shown(id)),
             ),
+            // OpenAI's words.
+            Self::NoSuchResponse(id) => {
+                (404, INVALID, None, format!("Response with id '{}' not found.", shown(id)))
+            }
             Self::TooLarge(limit) => {
                 (413, INVALID, None, format!("The request body is larger than {limit} bytes."))
             }
@@ -291,6 +297,7 @@ impl Refusal {
             Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade => "unsupported_route",
             Self::NotServed { .. } | Self::OtherWire(..) => "unsupported_route",
             Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
+            Self::NoSuchResponse(_) => "unknown_response",
             Self::TooLarge(_) => "body_too_large",
             Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm(_) | Self::NoBody => {
                 "malformed"

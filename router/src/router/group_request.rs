@@ -13,6 +13,7 @@ use crate::http::reply::Reply;
 use crate::models::groups::Resolved;
 use crate::request::mock::Mock;
 use crate::request::parse::{ParsedRequest, Request};
+use crate::request::references::Reference;
 use crate::request::refusal::{Refusal, Unresolved};
 use crate::request::token_estimate::TokenEstimate;
 use crate::select::{NoDeployment, Selection, SelectionRequest, select};
@@ -30,6 +31,8 @@ pub(super) enum GroupResult<'a> {
     Selected(Box<Selected<'a>>),
     /// The request waits for a lease: the deployment, and the tokens that it needs there.
     NeedsLease((usize, u64)),
+    /// The request waits for Redis to say where this was made.
+    NeedsOrigin(Vec<Reference>),
     /// The request ends with this reply.
     Reply(Reply),
     /// The request goes to the fallback that its state names now.
@@ -67,6 +70,9 @@ impl GroupRequest<'_> {
         moment: &mut Moment<'_>,
     ) -> Result<GroupResult<'_>, Refusal> {
         let model = &*self.parsed.model;
+        if self.request.stored.is_some() {
+            return Ok(self.select_by_origin(retry_state, moment));
+        }
         let resolved = self.router.groups.resolve(model);
         retry_state.stream = self.parsed.stream;
         retry_state.requested.get_or_insert_with(|| RequestedModel {
@@ -92,12 +98,38 @@ impl GroupRequest<'_> {
         }
     }
 
+    /// The same for a request about a stored response, which names no group.
+    fn select_by_origin(&self, retry_state: &mut RetryState, moment: &mut Moment<'_>) -> GroupResult<'_> {
+        retry_state.stream = self.parsed.stream;
+        match self.router.groups.stored_responses() {
+            Some(pool) => {
+                let resolved = Resolved { pool: Arc::clone(pool), captures: Vec::new(), name: "" };
+                self.select_in_group(resolved, retry_state, moment)
+            }
+            None => {
+                let refusal = Refusal::NoSuchResponse(self.response_id().to_owned());
+                GroupResult::Reply(self.reply(&refusal, retry_state))
+            }
+        }
+    }
+
+    fn response_id(&self) -> &str {
+        self.request.stored.as_ref().map_or("", |stored| &stored.id)
+    }
+
     fn select_in_group<'a>(
         &'a self,
-        resolved: Resolved<'a>,
+        mut resolved: Resolved<'a>,
         retry_state: &mut RetryState,
         moment: &mut Moment<'_>,
     ) -> GroupResult<'a> {
+        let unknown = self.find_origin(retry_state, moment);
+        if !unknown.is_empty() {
+            return GroupResult::NeedsOrigin(unknown);
+        }
+        if let Some(view) = self.origin_view(&resolved.pool, retry_state) {
+            resolved.pool = view;
+        }
         let estimate = match self.router.groups.count_tokens() {
             true => TokenEstimate::of(&self.parsed, self.request.route),
             false => TokenEstimate::default(),

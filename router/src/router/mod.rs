@@ -10,6 +10,7 @@ mod decisions;
 mod failed_attempt;
 mod group_request;
 mod local_reply;
+mod origins;
 mod request_body;
 mod request_headers;
 mod resend;
@@ -50,7 +51,7 @@ use crate::upstream::redirect;
 
 pub use request_headers::wire;
 
-pub use decisions::{Arrival, ErrorResponse, NeedsLease, ResponseSummary, Sending, Step, StreamEnd, Verdict};
+pub use decisions::{Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step, StreamEnd, Verdict};
 
 /// A configuration on one worker.
 #[derive(Debug)]

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use llm_balancer_router::response_check::{BodyFormat, CheckResult, HeldResponse, check, has_error_event};
-use llm_balancer_router::{Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner};
+use llm_balancer_router::{
+    Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
+};
 use proxy_wasm::types::{BufferType, MapType};
 
 use crate::hostcalls;

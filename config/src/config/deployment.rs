@@ -55,6 +55,9 @@ pub struct Deployment {
     pub allowed_fails: Option<u32>,
     /// The same by class of failure.
     pub allowed_fails_policy: FailurePolicy,
+    /// `model_info.max_input_tokens`: tokens of a prompt at most. Only `enable_pre_call_checks` reads
+    /// it.
+    pub max_input_tokens: Option<u64>,
     /// For tag routing; plain words.
     pub tags: Vec<String>,
     /// `model_info.enable_tag_filtering`: for its group, in place of `router_settings`.

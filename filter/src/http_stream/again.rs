@@ -42,7 +42,9 @@ impl Stream {
     /// Whether Envoy runs a request through the edge again. `complete` means that no body follows.
     pub(super) fn arrived_again(&mut self, filter: &Filter, complete: bool) -> Option<Arrived> {
         filter.later_attempts.as_ref()?;
-        if self.request_headers.get(":path") != Some(names::NEXT_ATTEMPT_PATH) {
+        // Envoy keeps the query.
+        let path = self.request_headers.get(":path")?.split('?').next();
+        if path != Some(names::NEXT_ATTEMPT_PATH) {
             return None;
         }
         let id = self.request_headers.get(names::NEXT_ATTEMPT)?;
@@ -88,8 +90,7 @@ impl Stream {
     /// The client's headers, for the cluster of later attempts.
     fn headers_again(&self, cluster: &str) -> Headers {
         const OWN: [&str; 3] = [names::CLUSTER, names::NEXT_ATTEMPT, names::ATTEMPT_COUNT];
-        let is_own =
-            |name: &str| OWN.contains(&name) || (self.complete && name == "content-length");
+        let is_own = |name: &str| OWN.contains(&name) || (self.complete && name == "content-length");
         let clients = self.request_headers.iter().filter(|(name, _)| !is_own(name));
         clients.chain([(names::CLUSTER, cluster)]).collect()
     }

@@ -3,8 +3,8 @@
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
-    AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending, Step,
-    wire,
+    AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending,
+    Step, wire,
 };
 use proxy_wasm::types::{Action, BufferType, MapType};
 

@@ -397,9 +397,16 @@ mod tests {
         }
         let long = format!("/v1/responses/{}", "x".repeat(MAX_RESPONSE_ID + 1));
         for unknown in [
-            "/v1/responses/a/output", "/v1/responses/a%2Fb", "/v1/responses/..", "/v1/responses/a b",
-            "/v1/responses/a?", "/v1/responses/compact", "/v1/responses/input_tokens",
-            "/v1/responses/../cancel", "/openai/deployments/g/responses/resp_1", &long,
+            "/v1/responses/a/output",
+            "/v1/responses/a%2Fb",
+            "/v1/responses/..",
+            "/v1/responses/a b",
+            "/v1/responses/a?",
+            "/v1/responses/compact",
+            "/v1/responses/input_tokens",
+            "/v1/responses/../cancel",
+            "/openai/deployments/g/responses/resp_1",
+            &long,
         ] {
             assert_eq!(Route::parse(unknown), Route::Unknown, "{unknown}");
         }

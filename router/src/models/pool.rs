@@ -34,6 +34,8 @@ pub struct Pool {
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The smallest tpm of any member; `None` if no member has a hard limit of tokens.
     pub smallest_tpm: Option<u64>,
+    /// The smallest `max_input_tokens` of any member, if prompts are compared with it.
+    pub smallest_context: Option<u64>,
     /// The models of members with stars in them, each once.
     pub starred: Vec<String>,
     /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
@@ -134,6 +136,7 @@ impl Pool {
             tag_filtering: tag_filtering(config, deployments()),
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
+            smallest_context: smallest_context(config, deployments()),
             starred: Vec::new(),
             by_id: false,
             is_uncounted: false,
@@ -157,7 +160,9 @@ impl Pool {
 
     /// Whether a selection from the pool depends on the tokens that requests take.
     pub(super) fn counts_tokens(&self) -> bool {
-        self.smallest_tpm.is_some() || self.strategy == Strategy::UsageBased
+        self.smallest_tpm.is_some()
+            || self.smallest_context.is_some()
+            || self.strategy == Strategy::UsageBased
     }
 
     /// The same, with the routes that some members lack and the stars in their models.
@@ -197,6 +202,7 @@ impl Pool {
         let priorities = self.priorities.as_ref();
         Self {
             smallest_tpm: smallest_tpm(config, deployments()),
+            smallest_context: smallest_context(config, deployments()),
             shuffle: SimpleShuffle::new(&weights),
             priorities: priorities
                 .map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
@@ -230,6 +236,14 @@ impl Pool {
 fn smallest_tpm<'c>(config: &Config, deployments: impl Iterator<Item = &'c Deployment>) -> Option<u64> {
     let limits = deployments.filter_map(|deployment| deployment.tpm);
     limits.filter(|tpm| *tpm > 0 && !config.router.soft_limits).min()
+}
+
+fn smallest_context<'c>(
+    config: &Config,
+    mut deployments: impl Iterator<Item = &'c Deployment>,
+) -> Option<u64> {
+    let all = || deployments.by_ref().filter_map(|deployment| deployment.max_input_tokens).min();
+    config.router.pre_call_checks.then(all).flatten()
 }
 
 fn layout(config: &Config, index: usize) -> Option<Layout> {

@@ -132,6 +132,16 @@ pub enum Refusal {
         /// The request's tags.
         tags: Vec<String>,
     },
+    /// The prompt, which takes about so many tokens, is longer than the context of every deployment of
+    /// the group, the longest of which has so many.
+    TooLong {
+        /// The group.
+        model: String,
+        /// Tokens of the prompt.
+        prompt: u64,
+        /// Tokens of the longest context.
+        context: u64,
+    },
     /// No deployment of the group may serve.
     Unavailable(Unavailable),
     /// No deployment could be reached.
@@ -263,6 +273,13 @@ impl Refusal {
                 );
                 (401, "internal_server_error", None, message)
             }
+            Self::TooLong { model, prompt, context } => {
+                let model = shown(model);
+                let message = format!(
+                    "The model `{model}` takes at most {context} input tokens, but the prompt has about {prompt}. Shorten it, or use a model with a longer context."
+                );
+                (400, INVALID, None, message)
+            }
             Self::Unavailable(group) if group.all_cooling => {
                 (429, "all_deployments_in_cooldown", None, group.message())
             }
@@ -305,6 +322,7 @@ impl Refusal {
             Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => "invalid_parameter",
             Self::Mock(..) => "mock",
             Self::Tags { .. } => "tag_mismatch",
+            Self::TooLong { .. } => "context_window",
             Self::Unavailable(group) if group.all_cooling => "cooling_down",
             Self::Unavailable(_) => "over_limit",
             Self::NoConnection
@@ -323,7 +341,9 @@ impl Refusal {
     /// The answer to a client of this API.
     pub fn reply(&self, wire: Wire) -> Reply {
         let (status, kind, param, message) = self.parts();
-        let reply = Reply::error(wire, status, kind, param, &message);
+        // OpenAI's clients know this error by its code.
+        let code = matches!(self, Self::TooLong { .. }).then_some("context_length_exceeded");
+        let reply = Reply::error(wire, status, (kind, code), param, &message);
         let headers = match self {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],

@@ -130,10 +130,14 @@ impl GroupRequest<'_> {
         if let Some(view) = self.origin_view(&resolved.pool, retry_state) {
             resolved.pool = view;
         }
-        let estimate = match self.router.groups.count_tokens() {
+        // Stored responses take no tokens.
+        let estimate = match self.router.groups.count_tokens() && self.request.stored.is_none() {
             true => TokenEstimate::of(&self.parsed, self.request.route),
             false => TokenEstimate::default(),
         };
+        if let Some(result) = self.leave_out_small(&mut resolved, estimate, retry_state) {
+            return result;
+        }
         let selected = self.select_deployment(&resolved, estimate, retry_state, moment);
         let deployment = |selection: &Selection| self.router.deployment(selection.index);
         match selected.map(|(selection, info)| (deployment(&selection), selection, info)) {
@@ -148,6 +152,35 @@ impl GroupRequest<'_> {
             Err(NoDeployment::Unleased(shortfall)) => GroupResult::NeedsLease(shortfall),
             Err(none) => self.no_deployment(none, &resolved, estimate, retry_state, moment),
         }
+    }
+
+    /// `enable_pre_call_checks`: leaves out the deployments into whose context the prompt does not
+    /// fit. Where none is left, the request goes to `context_window_fallbacks`, without an attempt.
+    fn leave_out_small(
+        &self,
+        resolved: &mut Resolved<'_>,
+        estimate: TokenEstimate,
+        retry_state: &mut RetryState,
+    ) -> Option<GroupResult<'_>> {
+        let (pool, config) = (&resolved.pool, &self.router.config);
+        pool.smallest_context.filter(|smallest| estimate.prompt > *smallest)?;
+        let context = |place: &usize| {
+            let index = pool.members.get(*place)?;
+            config.deployments.get(*index)?.max_input_tokens
+        };
+        let all = 0..pool.members.len();
+        let fits = |place: &usize| context(place).is_none_or(|context| estimate.prompt <= context);
+        let places: Vec<usize> = all.clone().filter(fits).collect();
+        if let Some(view) = pool.view(config, &places) {
+            resolved.pool = Arc::new(view);
+            return None;
+        }
+        let refusal = Refusal::TooLong {
+            model: self.parsed.model.to_string(),
+            prompt: estimate.prompt,
+            context: all.filter_map(|place| context(&place)).max().unwrap_or_default(),
+        };
+        Some(self.refuse(&refusal, resolved.name, ErrorClass::ContextWindow, retry_state))
     }
 
     /// Selects a deployment, and explains the selection if the client asked for that.

@@ -51,7 +51,9 @@ use crate::upstream::redirect;
 
 pub use request_headers::wire;
 
-pub use decisions::{Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step, StreamEnd, Verdict};
+pub use decisions::{
+    Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step, StreamEnd, Verdict,
+};
 
 /// A configuration on one worker.
 #[derive(Debug)]

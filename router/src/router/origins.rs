@@ -113,7 +113,8 @@ fn tagged_places(
 /// the others are left to be tried.
 pub(super) fn not_here(router: &Router, attempt: &mut Attempt, retry_state: &mut RetryState) {
     let Some(deployment) = router.deployment(attempt.deployment) else { return };
-    let shares = |index: &&usize| router.deployment(**index).is_some_and(|own| share_account(deployment, own));
+    let shares =
+        |index: &&usize| router.deployment(**index).is_some_and(|own| share_account(deployment, own));
     if let Some(pool) = whole_pool(router, attempt, retry_state) {
         attempt.pool = pool;
     }

@@ -145,13 +145,7 @@ impl MemberScan {
     }
 
     /// The rest of a value is not hashed.
-    fn end_early(
-        &self,
-        name: &'static str,
-        hash: Fnv,
-        byte: u8,
-        found: &mut dyn FnMut(Found),
-    ) -> Position {
+    fn end_early(&self, name: &'static str, hash: Fnv, byte: u8, found: &mut dyn FnMut(Found)) -> Position {
         self.end(name, hash, found);
         Position::Other { is_escaped: byte == b'\\' }
     }
@@ -193,13 +187,16 @@ mod tests {
             (r#"{"id":7,"id":null,"id":{"id":"x"}}"#, vec![("id", 2, hash("x"))]),
             (r#"{"x":"id","y":"\"id\":\"z\"","ids":"q","i":"d"}"#, vec![]),
             (r#"{"x\"id":"a","id\\":"b"}"#, vec![]),
-            (r#"{"encrypted_content":"12345678901234\\\"x","id":"a"}"#, vec![
-                ("encrypted_content", 1, hash("12345678")),
-                ("id", 1, hash("a")),
-            ]),
+            (
+                r#"{"encrypted_content":"12345678901234\\\"x","id":"a"}"#,
+                vec![("encrypted_content", 1, hash("12345678")), ("id", 1, hash("a"))],
+            ),
             (r#"{"encrypted_content":"12345678"}"#, vec![("encrypted_content", 1, hash("12345678"))]),
             (r#""id":"a""#, vec![]),
-            ("event: \"id\":\ndata: {\"type\":\"t\",\"response\":{\"id\":\"a\"}}\n\n", vec![("id", 2, hash("a"))]),
+            (
+                "event: \"id\":\ndata: {\"type\":\"t\",\"response\":{\"id\":\"a\"}}\n\n",
+                vec![("id", 2, hash("a"))],
+            ),
             ("data: {\"cut\":[{\"off\n\ndata: {\"id\":\"a\"}\n\n", vec![("id", 1, hash("a"))]),
         ] {
             assert_eq!(found([text.as_bytes()]), expected, "{text}");

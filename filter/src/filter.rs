@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use llm_balancer_config::{Config, Severity, names, read};
-use llm_balancer_router::{Membership, Router};
+use llm_balancer_router::{Change, Membership, Router, series};
 use proxy_wasm::types::BufferType;
 
 use crate::decider::Decider;
@@ -79,6 +79,9 @@ impl Filter {
         if is_heartbeat {
             self.decider.router.beat(now, &SharedData);
             self.decider.router.flush(now, &SharedData, &mut metrics::flush);
+            if self.later_attempts.is_some() && self.is_replaced() {
+                metrics::flush(&series(names::REPLACED_SECONDS, &[]), Change::Add(1));
+            }
         }
         let released = match self.decider.router.config().redis {
             Some(_) => self.redis.on_tick(&self.decider, is_heartbeat && self.is_newest()),
@@ -121,6 +124,11 @@ impl Filter {
     /// Only the newest configuration of a worker talks to the other instances.
     fn is_newest(&self) -> bool {
         VERSIONS.with_borrow(|versions| versions.iter().all(|other| *other <= self.version))
+    }
+
+    /// Whether Envoy keeps this configuration only for the requests that began with it.
+    fn is_replaced(&self) -> bool {
+        VERSIONS.with_borrow(|versions| versions.iter().any(|other| other.0 > self.version.0))
     }
 
     /// The last configuration of an instance has to leave the fleet.

@@ -33,8 +33,8 @@ pub(super) fn forget(stream: &str) {
 impl Stream {
     /// Keeps what the client sent for the stream that takes the place of this one.
     pub(super) fn keep_client_request(&mut self) {
-        let Some(body) = self.original.take() else { return };
-        let client = ClientRequest { headers: self.request_headers.clone(), body };
+        let Some((cluster, body)) = self.later_attempts().zip(self.original.take()) else { return };
+        let client = ClientRequest { headers: self.headers_for(&cluster), body };
         hostcalls::set_property(names::NEXT_ATTEMPT, self.stream_id());
         STORE.with_borrow_mut(|store| store.put(self.stream_id(), client));
     }
@@ -42,9 +42,7 @@ impl Stream {
     /// Whether Envoy runs a request through the edge again. `complete` means that no body follows.
     pub(super) fn arrived_again(&mut self, filter: &Filter, complete: bool) -> Option<Arrived> {
         filter.later_attempts.as_ref()?;
-        // Envoy keeps the query.
-        let path = self.request_headers.get(":path")?.split('?').next();
-        if path != Some(names::NEXT_ATTEMPT_PATH) {
+        if self.request_headers.get(":path") != Some(names::NEXT_ATTEMPT_PATH) {
             return None;
         }
         let id = self.request_headers.get(names::NEXT_ATTEMPT)?;
@@ -53,23 +51,26 @@ impl Stream {
             return Some(Arrived::Reply);
         };
         (self.request_headers, self.original) = (client.headers, Some(client.body));
-        self.complete = complete;
-        Some(if complete { Arrived::AgainComplete } else { Arrived::Again })
+        if !complete {
+            return Some(Arrived::Again);
+        }
+        // A client may have sent a body that did not matter, about a stored response.
+        let headers = self.request_headers.iter().filter(|(name, _)| *name != "content-length");
+        (self.complete, self.request_headers) = (true, headers.collect());
+        Some(Arrived::AgainComplete)
     }
 
     /// Makes the request the client's again.
     pub(super) fn restore(&mut self) -> Action {
-        let (Some(filter), Some(original)) = (self.filter.clone(), self.original.take()) else {
-            return self.step(Event::StateMissing);
-        };
+        let Some(original) = self.original.take() else { return self.step(Event::StateMissing) };
         let sent = match self.complete {
             true => Vec::new(),
             false => hostcalls::buffer(BufferType::HttpRequestBody),
         };
         let restored = original.pieces(&sent).is_some_and(|pieces| {
-            let headers = self.headers_again(filter.later_attempts.as_deref().unwrap_or_default());
-            let headers = hostcalls::set_headers(MapType::HttpRequestHeaders, &headers);
-            headers.and_then(|()| self.restore_body(pieces)).is_ok()
+            hostcalls::set_headers(MapType::HttpRequestHeaders, &self.request_headers)
+                .and_then(|()| self.restore_body(pieces))
+                .is_ok()
         });
         if restored {
             return self.step(Event::Selected(Selected::Forwarded));
@@ -78,8 +79,7 @@ impl Stream {
         self.step(Event::Selected(Selected::NotRewritten))
     }
 
-    /// A request without a body stays without one: what a client sends with one about a stored
-    /// response does not matter.
+    /// A request without a body stays without one.
     fn restore_body(&self, pieces: Vec<&[u8]>) -> hostcalls::Result<()> {
         match self.complete {
             true => Ok(()),
@@ -87,11 +87,15 @@ impl Stream {
         }
     }
 
-    /// The client's headers, for the cluster of later attempts.
-    fn headers_again(&self, cluster: &str) -> Headers {
+    /// The cluster of later attempts: the one of the configuration that the request began with.
+    fn later_attempts(&self) -> Option<String> {
+        self.filter.as_ref()?.later_attempts.clone()
+    }
+
+    /// The client's headers, for that cluster.
+    fn headers_for(&self, cluster: &str) -> Headers {
         const OWN: [&str; 3] = [names::CLUSTER, names::NEXT_ATTEMPT, names::ATTEMPT_COUNT];
-        let is_own = |name: &str| OWN.contains(&name) || (self.complete && name == "content-length");
-        let clients = self.request_headers.iter().filter(|(name, _)| !is_own(name));
+        let clients = self.request_headers.iter().filter(|(name, _)| !OWN.contains(name));
         clients.chain([(names::CLUSTER, cluster)]).collect()
     }
 }

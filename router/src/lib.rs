@@ -19,6 +19,8 @@ mod attempt;
 
 mod models;
 
+mod affinity;
+
 mod upstream;
 
 mod failure;

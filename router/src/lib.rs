@@ -34,6 +34,8 @@ mod request;
 mod http;
 
 mod outcome;
+
+mod hash;
 mod random;
 
 pub use attempt::{Attempt, RetryState};

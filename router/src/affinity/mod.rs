@@ -4,13 +4,17 @@
 //! Nothing is remembered. Every worker, instance and configuration ranks the deployments of a key
 //! alike, and only the keys of a deployment that is away move.
 //!
-//! - [`hash`]: hashes on which all builds agree.
+//! - [`key`]: what a request has in common with others, by its group's settings.
+//! - [`session`]: the session and the caller of a request.
+//! - [`prompt`]: how a prompt begins.
 //! - [`rendezvous`]: the order of all deployments for a key.
 //! - [`load`]: how much of the load one deployment may have.
 
-pub(crate) mod hash;
+pub(crate) mod key;
 pub(crate) mod load;
+mod prompt;
 pub(crate) mod rendezvous;
+mod session;
 
 /// The deployment that should serve a request. Cooldown, limits, tags, order and earlier attempts go
 /// before it: a deployment that may not serve is passed over.
@@ -52,6 +56,14 @@ impl AffinityResult {
             Self::Hit => "hit",
             Self::Moved(_) => "moved",
             Self::Miss => "miss",
+        }
+    }
+
+    /// Why the preferred deployment was passed over, as metrics and explanations name it.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Moved(reason) => Some(reason),
+            Self::Hit | Self::Miss => None,
         }
     }
 }

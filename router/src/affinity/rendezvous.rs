@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use llm_balancer_config::{Config, Deployment};
 
-use crate::affinity::hash::{hash, mix};
+use crate::hash::{hash, mix};
 use crate::strategy::simple_shuffle::{METRICS, Weights};
 
 /// A deployment's place in the order of a key: the higher, the earlier.
@@ -127,7 +127,7 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::affinity::hash::hash;
+    use crate::hash::hash;
     use crate::strategy::tests::group;
 
     fn ranked(params: &[&str]) -> Rendezvous {

@@ -9,6 +9,8 @@ use crate::state::eligibility::Excluded;
 use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 
+/// Why a deployment is passed over that may serve, but has more than its share of the load.
+pub(crate) const OVER_LOAD: &str = "over_load";
 /// Records of other members that are read again for a pick by load.
 const REFRESH: usize = 2;
 
@@ -80,7 +82,7 @@ pub(crate) fn affinity_result(
     match first {
         None => AffinityResult::Miss,
         Some(first) if first == selected => AffinityResult::Hit,
-        Some(first) => AffinityResult::Moved(passed_over(context, request, first, moment)),
+        Some(first) => AffinityResult::Moved(passed_over(context, request, first, selected, moment)),
     }
 }
 
@@ -97,6 +99,18 @@ pub(crate) fn rank(
         }
         _ => None,
     }
+}
+
+/// Whether a deployment that may serve comes before the selected one, so that only its load can be
+/// the reason that it was passed over.
+pub(crate) fn is_over_load(
+    context: &SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+    index: usize,
+    selected: usize,
+) -> bool {
+    let Preference::Ranked(key) = request.preference else { return false };
+    context.rendezvous.rank(key.hash, selected, std::iter::once(index)) > 0
 }
 
 /// The members that the request's tags admit, of the same priority level as the selected one.
@@ -120,8 +134,12 @@ fn passed_over(
     context: &SelectionContext<'_>,
     request: &SelectionRequest<'_>,
     index: usize,
+    selected: usize,
     moment: &Moment<'_>,
 ) -> &'static str {
+    if !comparable(context, request, selected).any(|own| own == index) {
+        return "other_order";
+    }
     let is_tried = |id| request.retry_state.tried.contains(id);
     if context.deployment(index).is_some_and(|own| is_tried(&own.id)) {
         return "already_tried";
@@ -129,6 +147,3 @@ fn passed_over(
     let excluded = exclusion(&context.states, request, index, &CurrentTime::new(moment.now));
     excluded.map_or(OVER_LOAD, Excluded::name)
 }
-
-/// Why a deployment is passed over that may serve, but has more than its share of the load.
-pub(crate) const OVER_LOAD: &str = "over_load";

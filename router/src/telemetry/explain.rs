@@ -8,6 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::attempt::{RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
 use crate::select::eligible::{exclusion, updated};
+use crate::select::preferred::{OVER_LOAD, is_over_load};
 use crate::select::tags::tagged;
 use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::snapshot::CurrentTime;
@@ -127,6 +128,7 @@ fn explain_one(
         _ if permanently_failed.contains(id) => Some(Exclusion("permanent_error", None)),
         _ if tried.contains(id) => Some(Exclusion("already_tried", None)),
         Ok(selected) if priority(selected) < priority(index) => Some(Exclusion("later_order", None)),
+        Ok(selected) if is_over_load(context, request, index, selected) => Some(Exclusion(OVER_LOAD, None)),
         _ => None,
     }
 }

@@ -289,7 +289,7 @@ fn a_popular_prompt_takes_no_deployment_above_its_share() {
 }
 
 #[story(unsupported = test)]
-fn the_load_counts_over_all_workers() {
+fn all_workers_together_keep_the_bound_that_each_keeps() {
     let mut workers = World::workers(&prefixes(&CITIES), 4);
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut open = Vec::new();
@@ -299,8 +299,8 @@ fn the_load_counts_over_all_workers() {
         *counts.entry(worker.id(&attempt)).or_default() += 1;
         open.push(attempt);
     }
-    // Copies of other workers' counts are a little old.
-    assert!(counts.values().all(|count| *count <= 70), "{counts:?}");
+    // 1.25 times a quarter of 50 is 15.6 for each.
+    assert!(counts.values().all(|count| *count <= 64), "{counts:?}");
 }
 
 #[story(unsupported = test)]

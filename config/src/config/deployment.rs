@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::affinity::Affinity;
 use super::endpoint::Endpoint;
 use super::failure_policy::FailurePolicy;
 use crate::values::Secret;
@@ -58,6 +59,8 @@ pub struct Deployment {
     /// `model_info.max_input_tokens`: tokens of a prompt at most. Only `enable_pre_call_checks` reads
     /// it.
     pub max_input_tokens: Option<u64>,
+    /// Which requests of its group should go to the same deployment again; equal within a group.
+    pub affinity: Affinity,
     /// For tag routing; plain words.
     pub tags: Vec<String>,
     /// `model_info.enable_tag_filtering`: for its group, in place of `router_settings`.

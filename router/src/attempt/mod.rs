@@ -14,7 +14,7 @@ use crate::request::token_estimate::TokenEstimate;
 use crate::state::deployment_states::Ticket;
 
 pub(crate) use log::serialize_some;
-pub use log::{AttemptLog, AttemptResult, SelectionInfo};
+pub use log::{AffinityInfo, AttemptLog, AttemptResult, SelectionInfo};
 pub use retry_state::{LeaseRequests, Origin, RequestedModel, Resend, RetryState};
 
 /// What a request refers to.

@@ -3,8 +3,8 @@
 use llm_balancer_config::Secret;
 use subtle::ConstantTimeEq;
 
+use crate::hash::hash;
 use crate::http::headers::{Headers, text};
-use crate::http::json::member_scan::Fnv;
 
 /// Why a request has no access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Unaut
 pub fn caller(headers: &Headers) -> u64 {
     let names = ["authorization", "x-litellm-api-key", "x-api-key", "api-key"];
     let key = names.iter().find_map(|name| headers.get(name)).map_or("", bearer);
-    Fnv::default().bytes(key.as_bytes()).0
+    hash(key.as_bytes())
 }
 
 /// The scheme is case-insensitive (RFC 9110, 11.1), and LiteLLM takes a bare key as well.

@@ -5,7 +5,8 @@
 //! of its text and, where clients have keys of their own, of the client's key, so that a client is
 //! not steered by what others have.
 
-use crate::http::json::member_scan::{Fnv, MemberScan};
+use crate::hash::{Hasher, hash};
+use crate::http::json::member_scan::MemberScan;
 use crate::http::json::{Object, string};
 
 /// The value of `include` that asks for encrypted reasoning, and the member that has it.
@@ -35,14 +36,15 @@ impl Reference {
     /// A response by its id. `caller` is the hash of the client's key.
     pub fn response(id: &str, caller: u64) -> Self {
         let id = id.as_bytes();
-        Self::of(Kind::Response, Fnv::default().bytes(id.get(..HASHED).unwrap_or(id)), caller)
+        Self::of(Kind::Response, hash(id.get(..HASHED).unwrap_or(id)), caller)
     }
 
     /// From the hash of its text, up to [`HASHED`] bytes.
-    pub fn of(kind: Kind, text: Fnv, caller: u64) -> Self {
-        let Fnv(hash) = text.byte(kind as u8).bytes(&caller.to_le_bytes());
-        // The highest bits of FNV change least.
-        Self((hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    pub fn of(kind: Kind, text: u64, caller: u64) -> Self {
+        let mut hasher = Hasher::new(kind as u64);
+        hasher.add(&text.to_le_bytes());
+        hasher.add(&caller.to_le_bytes());
+        Self(hasher.finish())
     }
 }
 
@@ -163,7 +165,7 @@ mod tests {
     fn clients_with_different_keys_have_different_references() {
         assert_ne!(Reference::response("resp_1", 1), Reference::response("resp_1", 2));
         assert_ne!(Reference::response("resp_1", 1), Reference::response("resp_2", 1));
-        let text = Fnv::default().bytes(b"resp_1");
+        let text = hash(b"resp_1");
         assert_ne!(Reference::of(Kind::Item, text, 1), Reference::response("resp_1", 1));
     }
 
@@ -182,7 +184,7 @@ mod tests {
     fn the_last_of_many_items_are_looked_up() {
         let items: Vec<String> = (0..20).map(|n| format!(r#"{{"encrypted_content":"{n}"}}"#)).collect();
         let body = format!(r#"{{"input":[{}]}}"#, items.join(","));
-        let last = Reference::of(Kind::Item, Fnv::default().bytes(b"19"), 7);
+        let last = Reference::of(Kind::Item, hash(b"19"), 7);
         let all = references(&object(&body), 7);
         assert_eq!((all.len(), all[0]), (MOST_ITEMS, last));
     }

@@ -72,6 +72,14 @@ impl GroupRequest<'_> {
         pool.view_of_origins(config, &places)
     }
 
+    /// The deployment that made the response which the request continues, if that is known.
+    pub(super) fn maker(&self, retry_state: &RetryState) -> Option<usize> {
+        match &retry_state.origin {
+            Origin::Known(id) if self.request.stored.is_none() => self.router.index_of(id),
+            _ => None,
+        }
+    }
+
     /// What the attempt refers to.
     pub(super) fn referral(&self) -> Referral {
         match &self.request.stored {

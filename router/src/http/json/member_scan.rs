@@ -3,30 +3,10 @@
 
 use memchr::memchr2;
 
+use crate::hash::Hasher;
+
 /// The longest name that is compared.
 const NAME: usize = 24;
-
-/// FNV-1a, 64 bits, which is the same in every version and on every machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fnv(pub u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    /// With one more byte.
-    pub fn byte(self, byte: u8) -> Self {
-        Self((self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-    }
-
-    /// With more bytes.
-    pub fn bytes(self, bytes: &[u8]) -> Self {
-        bytes.iter().fold(self, |hash, byte| hash.byte(*byte))
-    }
-}
 
 /// A member whose value is a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +16,7 @@ pub struct Found {
     /// Open objects and lists around it; 1 at the top level.
     pub depth: u32,
     /// The hash of its first bytes, as they are written.
-    pub hash: Fnv,
+    pub hash: u64,
 }
 
 /// Finds the members of some names.
@@ -61,7 +41,7 @@ enum Position {
     /// Behind one of the names; behind its colon or not.
     Behind(&'static str, bool),
     /// In its value, with the hash and the number of the bytes so far.
-    Value(&'static str, Fnv, usize),
+    Value(&'static str, Hasher, usize),
 }
 
 impl MemberScan {
@@ -97,7 +77,11 @@ impl MemberScan {
                 Position::Value(name, hash, length) => match byte {
                     b'"' => self.end(name, hash, found),
                     _ if length >= self.most => self.end_early(name, hash, *byte, found),
-                    _ => Position::Value(name, hash.byte(*byte), length.saturating_add(1)),
+                    _ => {
+                        let mut hash = hash;
+                        hash.add(&[*byte]);
+                        Position::Value(name, hash, length.saturating_add(1))
+                    }
                 },
             };
         }
@@ -134,18 +118,24 @@ impl MemberScan {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => Position::Behind(name, has_colon),
             b':' if !has_colon => Position::Behind(name, true),
-            b'"' if has_colon => Position::Value(name, Fnv::default(), 0),
+            b'"' if has_colon => Position::Value(name, Hasher::new(0), 0),
             _ => self.outside(byte),
         }
     }
 
-    fn end(&self, name: &'static str, hash: Fnv, found: &mut dyn FnMut(Found)) -> Position {
-        found(Found { name, depth: self.depth, hash });
+    fn end(&self, name: &'static str, hash: Hasher, found: &mut dyn FnMut(Found)) -> Position {
+        found(Found { name, depth: self.depth, hash: hash.finish() });
         Position::Outside
     }
 
     /// The rest of a value is not hashed.
-    fn end_early(&self, name: &'static str, hash: Fnv, byte: u8, found: &mut dyn FnMut(Found)) -> Position {
+    fn end_early(
+        &self,
+        name: &'static str,
+        hash: Hasher,
+        byte: u8,
+        found: &mut dyn FnMut(Found),
+    ) -> Position {
         self.end(name, hash, found);
         Position::Other { is_escaped: byte == b'\\' }
     }
@@ -165,7 +155,7 @@ fn skip_text(rest: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn found<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(&'static str, u32, Fnv)> {
+    fn found<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(&'static str, u32, u64)> {
         let mut scan = MemberScan::new(&["id", "encrypted_content"], 8);
         let mut all = Vec::new();
         for piece in pieces {
@@ -174,8 +164,8 @@ mod tests {
         all
     }
 
-    fn hash(text: &str) -> Fnv {
-        Fnv::default().bytes(text.as_bytes())
+    fn hash(text: &str) -> u64 {
+        crate::hash::hash(text.as_bytes())
     }
 
     #[test]

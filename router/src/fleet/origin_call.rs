@@ -17,10 +17,10 @@ pub(super) fn publish(pipeline: &mut Pipeline<'_>, reference: Reference, id: &st
     pipeline.command(Part::PublishOrigin, &[b"SET", &key, id.as_bytes(), b"EX", LASTS]);
 }
 
-/// Publishes that it was deleted.
+/// Publishes that it was deleted. Users of Redis that run these scripts may SET, but perhaps not DEL.
 pub(super) fn remove(pipeline: &mut Pipeline<'_>, reference: Reference) {
     let key = key(pipeline, reference);
-    pipeline.command(Part::PublishOrigin, &[b"DEL", &key]);
+    pipeline.command(Part::PublishOrigin, &[b"SET", &key, b"", b"EX", b"1"]);
 }
 
 /// Asks which deployment made it.

@@ -62,6 +62,12 @@ pub fn references(body: &Object<'_>, caller: u64) -> Vec<Reference> {
     all
 }
 
+/// Whether it may refer to anything.
+pub fn refers(body: &Object<'_>) -> bool {
+    body.present("previous_response_id").is_some()
+        || body.present("input").is_some_and(|input| input.contains(ENCRYPTED))
+}
+
 /// Finds in an answer what later requests may refer to.
 #[derive(Clone, Debug)]
 pub struct ReferenceScan {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
+use super::context_window::large_enough;
 use super::{Router, local_reply, response_headers};
 use crate::affinity::key::preference;
 use crate::affinity::{AffinityResult, Preference};
@@ -101,26 +102,7 @@ impl GroupRequest<'_> {
         }
     }
 
-    /// The same for a request about a stored response, which names no group.
-    fn select_by_origin(&self, retry_state: &mut RetryState, moment: &mut Moment<'_>) -> GroupResult<'_> {
-        retry_state.stream = self.parsed.stream;
-        match self.router.groups.stored_responses() {
-            Some(pool) => {
-                let resolved = Resolved { pool: Arc::clone(pool), captures: Vec::new(), name: "" };
-                self.select_in_group(resolved, retry_state, moment)
-            }
-            None => {
-                let refusal = Refusal::NoSuchResponse(self.response_id().to_owned());
-                GroupResult::Reply(self.reply(&refusal, retry_state))
-            }
-        }
-    }
-
-    fn response_id(&self) -> &str {
-        self.request.stored.as_ref().map_or("", |stored| &stored.id)
-    }
-
-    fn select_in_group<'a>(
+    pub(super) fn select_in_group<'a>(
         &'a self,
         mut resolved: Resolved<'a>,
         retry_state: &mut RetryState,
@@ -138,8 +120,12 @@ impl GroupRequest<'_> {
             true => TokenEstimate::of(&self.parsed, self.request.route),
             false => TokenEstimate::default(),
         };
-        if let Some(result) = self.leave_out_small(&mut resolved, estimate, retry_state) {
-            return result;
+        match large_enough(self.router, &resolved.pool, &self.parsed.model, estimate) {
+            Ok(Some(large_enough)) => resolved.pool = large_enough,
+            Ok(None) => {}
+            Err(refusal) => {
+                return self.refuse(&refusal, resolved.name, ErrorClass::ContextWindow, retry_state);
+            }
         }
         let selected = self.select_deployment(&resolved, estimate, retry_state, moment);
         let deployment = |selection: &Selection| self.router.deployment(selection.index);
@@ -155,35 +141,6 @@ impl GroupRequest<'_> {
             Err(NoDeployment::Unleased(shortfall)) => GroupResult::NeedsLease(shortfall),
             Err(none) => self.no_deployment(none, &resolved, estimate, retry_state, moment),
         }
-    }
-
-    /// `enable_pre_call_checks`: leaves out the deployments into whose context the prompt does not
-    /// fit. Where none is left, the request goes to `context_window_fallbacks`, without an attempt.
-    fn leave_out_small(
-        &self,
-        resolved: &mut Resolved<'_>,
-        estimate: TokenEstimate,
-        retry_state: &mut RetryState,
-    ) -> Option<GroupResult<'_>> {
-        let (pool, config) = (&resolved.pool, &self.router.config);
-        pool.smallest_context.filter(|smallest| estimate.prompt > *smallest)?;
-        let context = |place: &usize| {
-            let index = pool.members.get(*place)?;
-            config.deployments.get(*index)?.max_input_tokens
-        };
-        let all = 0..pool.members.len();
-        let fits = |place: &usize| context(place).is_none_or(|context| estimate.prompt <= context);
-        let places: Vec<usize> = all.clone().filter(fits).collect();
-        if let Some(view) = pool.view(config, &places) {
-            resolved.pool = Arc::new(view);
-            return None;
-        }
-        let refusal = Refusal::TooLong {
-            model: self.parsed.model.to_string(),
-            prompt: estimate.prompt,
-            context: all.filter_map(|place| context(&place)).max().unwrap_or_default(),
-        };
-        Some(self.refuse(&refusal, resolved.name, ErrorClass::ContextWindow, retry_state))
     }
 
     /// Selects a deployment, and explains the selection if the client asked for that.
@@ -350,7 +307,7 @@ impl GroupRequest<'_> {
     }
 
     /// The reply to a request that ends here, unless there is a fallback.
-    fn reply(&self, refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
+    pub(super) fn reply(&self, refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
         retry_state.refusal_reason = Some(refusal.reason());
         let mut reply = refusal.reply(self.request.route.wire());
         reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));

@@ -6,6 +6,7 @@
 //! access-log entry that ended the request. Each event has a file.
 
 mod attempt_failed;
+mod context_window;
 mod decisions;
 mod failed_attempt;
 mod group_request;

@@ -9,17 +9,39 @@
 use std::sync::Arc;
 
 use super::Router;
-use super::group_request::GroupRequest;
+use super::group_request::{GroupRequest, GroupResult};
 use crate::attempt::{Attempt, Origin, Referral, RetryState};
+use crate::models::groups::Resolved;
 use crate::models::pool::{Pool, share_account};
 use crate::request::parse::Payload;
-use crate::request::references::{Reference, ReferenceScan, references};
+use crate::request::references::{Reference, ReferenceScan, references, refers};
+use crate::request::refusal::Refusal;
 use crate::request::token_estimate::TokenEstimate;
 use crate::select::SelectionRequest;
 use crate::select::tags::tagged;
 use crate::state::store::Moment;
 
 impl GroupRequest<'_> {
+    /// Selects a deployment for a request about a stored response, which names no group.
+    pub(super) fn select_by_origin(
+        &self,
+        retry_state: &mut RetryState,
+        moment: &mut Moment<'_>,
+    ) -> GroupResult<'_> {
+        retry_state.stream = self.parsed.stream;
+        match self.router.groups.stored_responses() {
+            Some(pool) => {
+                let resolved = Resolved { pool: Arc::clone(pool), captures: Vec::new(), name: "" };
+                self.select_in_group(resolved, retry_state, moment)
+            }
+            None => {
+                let id = self.request.stored.as_ref().map_or_else(String::new, |stored| stored.id.clone());
+                let refusal = Refusal::NoSuchResponse(id);
+                GroupResult::Reply(self.reply(&refusal, retry_state))
+            }
+        }
+    }
+
     /// What the request refers to, the most important first; nothing where it makes no difference
     /// which deployment serves it.
     fn references(&self) -> Vec<Reference> {
@@ -88,8 +110,17 @@ impl GroupRequest<'_> {
                 response: stored.reference(self.request.caller),
                 deletes: stored.deletes(),
             },
-            None if self.references().is_empty() => Referral::None,
-            None => Referral::Continuation,
+            None if self.continues() => Referral::Continuation,
+            None => Referral::None,
+        }
+    }
+
+    fn continues(&self) -> bool {
+        match &self.parsed.payload {
+            Payload::Json(body) if self.request.route.makes_responses() => {
+                self.router.groups.have_accounts() && refers(body)
+            }
+            _ => false,
         }
     }
 

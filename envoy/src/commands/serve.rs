@@ -27,7 +27,7 @@ const BOOTSTRAP: &str = "bootstrap.json";
 pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // Before there is anything to clean up.
     let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
-    let LoadedConfig { config, text, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
+    let LoadedConfig { config, text, parsed, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
     let config = with_all_variables(config);
     let watcher = FileWatcher::new(files);
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
@@ -36,7 +36,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     write_bootstrap(&config, &options, &folder)?;
     let admin = Admin::new(options.admin_port);
     let xds = FileXds::new(admin, folder.path(), options.hops, events.stopping.clone());
-    let first = Resources::new(Revision::FIRST, &config, &text, &options);
+    let first = Resources::new(Revision::FIRST, &config, &parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
     let mut command = command(&envoy, &folder.file(BOOTSTRAP), args);
@@ -48,6 +48,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         folder: &folder,
         config,
         text,
+        parsed,
         warnings,
         options,
         variables,

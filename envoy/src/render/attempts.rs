@@ -1,6 +1,7 @@
 //! The internal listener behind the edge: the filter selects a deployment here, anew for every
 //! attempt.
 
+use data_encoding::BASE64;
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ pub(super) fn cluster(name: &str, hops: Hops) -> Value {
     with(cluster, "alt_stat_name", (name != names::ATTEMPTS).then(|| names::ATTEMPTS.into()))
 }
 
-pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) -> Value {
+pub(super) fn listener(name: &str, config: &Config, file: &Value, filter: &str) -> Value {
     // The root id holds the revision: Envoy would reuse the old configuration under the same id.
     let root_id = name.replace(names::ATTEMPTS, names::FILTER);
     json!({
@@ -59,7 +60,7 @@ pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) ->
             "access_log": access_log(config),
             "local_reply_config": {"mappers": [interrupted(true)]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
-            "http_filters": [wasm(&root_id, config, text, filter), router()],
+            "http_filters": [wasm(&root_id, config, file, filter), router()],
         })),
     })
 }
@@ -126,8 +127,18 @@ fn virtual_host(config: &Config) -> Value {
     })
 }
 
-/// The filter with the user's file, unchanged. `os.environ/` reads Envoy's environment.
-pub(super) fn wasm(root_id: &str, config: &Config, text: &str, filter: &str) -> Value {
+/// The user's file for the filter, unchanged: people read it.
+pub(super) fn as_text(text: &str) -> Value {
+    typed("google.protobuf.StringValue", json!({"value": text}))
+}
+
+/// The user's file for the filter after parsing (`Loaded::parsed`), which each worker reads sooner.
+pub(super) fn as_parsed(parsed: &[u8]) -> Value {
+    typed("google.protobuf.BytesValue", json!({"value": BASE64.encode(parsed)}))
+}
+
+/// The filter with the user's file. `os.environ/` reads Envoy's environment.
+pub(super) fn wasm(root_id: &str, config: &Config, file: &Value, filter: &str) -> Value {
     let vm = json!({
         "vm_id": names::FILTER,
         "runtime": "envoy.wasm.runtime.v8",
@@ -143,7 +154,7 @@ pub(super) fn wasm(root_id: &str, config: &Config, text: &str, filter: &str) -> 
             "failure_policy": "FAIL_RELOAD",
             "allow_on_headers_stop_iteration": true,
             "vm_config": vm,
-            "configuration": typed("google.protobuf.StringValue", json!({"value": text})),
+            "configuration": file,
         }})),
     })
 }

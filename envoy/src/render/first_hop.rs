@@ -16,8 +16,8 @@ use super::process::{Hops, Options};
 
 /// The filter, in this role, for the configuration whose later attempts go to the cluster
 /// `attempts`.
-pub(super) fn filter(attempts: &str, config: &Config, text: &str, options: &Options) -> Value {
-    attempts::wasm(&format!("{}{attempts}", names::EDGE), config, text, &options.filter)
+pub(super) fn filter(attempts: &str, config: &Config, file: &Value, options: &Options) -> Value {
+    attempts::wasm(&format!("{}{attempts}", names::EDGE), config, file, &options.filter)
 }
 
 /// Sends a request through the edge once more, if the filter asks for it. What has to survive that

@@ -9,6 +9,12 @@ use crate::models::pool::Pool;
 use crate::request::refusal::Refusal;
 use crate::request::token_estimate::TokenEstimate;
 
+/// Tokens that a prompt takes at least. Text may take a third less than its estimate: escaped
+/// letters, runs of blanks. Only the provider knows whether such a prompt fits.
+fn at_least(estimate: u64) -> u64 {
+    estimate.saturating_sub(estimate / 3)
+}
+
 /// The deployments that are large enough; `None` if all of them are.
 ///
 /// # Errors
@@ -23,9 +29,14 @@ pub(super) fn large_enough(
         return Ok(None);
     }
     let context = |place: &usize| router.deployment(*pool.members.get(*place)?)?.max_input_tokens;
-    let fits = |place: &usize| context(place).is_none_or(|context| estimate.prompt <= context);
     let all = 0..pool.members.len();
-    let places: Vec<usize> = all.clone().filter(fits).collect();
+    let fitting = |tokens: u64| -> Vec<usize> {
+        all.clone().filter(|place| context(place).is_none_or(|context| tokens <= context)).collect()
+    };
+    let mut places = fitting(estimate.prompt);
+    if places.is_empty() {
+        places = fitting(at_least(estimate.prompt));
+    }
     match pool.view(&router.config, &places) {
         Some(view) => Ok(Some(Arc::new(view))),
         None => Err(Refusal::TooLong {

@@ -42,6 +42,12 @@ fn a_prompt_goes_where_it_fits_without_an_attempt_elsewhere() {
 }
 
 #[test]
+fn a_prompt_that_may_fit_is_left_to_the_provider() {
+    let reply = world(FALLBACK).post(CHAT, &[], body(1300).as_bytes(), |_| Answer::Ok);
+    assert_eq!((reply.status, reply.called), (200, vec!["large".to_owned()]));
+}
+
+#[test]
 fn a_prompt_that_fits_nowhere_goes_to_the_fallback_for_long_ones() {
     let reply = world(FALLBACK).post(CHAT, &[], body(5000).as_bytes(), |_| Answer::Ok);
     assert_eq!((reply.status, reply.called), (200, vec!["huge".to_owned()]));

@@ -16,7 +16,6 @@
 //! | `deployments/` | `model_list` |
 //! | `references/` | aliases, fallbacks and routing groups that name a group |
 //! | `read.rs` | all of that in order |
-//! | `shared.rs` | one result for several owners |
 
 mod config;
 mod deployments;
@@ -29,7 +28,6 @@ mod read;
 mod redis;
 mod references;
 mod settings;
-mod shared;
 mod values;
 mod wildcard;
 mod yaml;
@@ -40,6 +38,5 @@ pub use keys::documented_tables;
 pub use max_edge_retries::max_edge_retries;
 pub use providers::{infer_provider, without_provider};
 pub use read::{Loaded, Reading, load, read, read_bytes};
-pub use shared::SharedConfigs;
 pub use values::Secret;
 pub use wildcard::Wildcard;

@@ -5,12 +5,17 @@ use data_encoding::BASE64;
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
-use super::message::{http_connection_manager, http1, open_breakers, router, typed, with};
+use super::message::{
+    http_connection_manager, http1_options, open_breakers, router, typed, upstream_codec, with,
+};
+use super::process::Hops;
 use super::withheld_headers::PROVIDER_HEADERS_WITHHELD;
 
 /// The cluster from the edge to the listener. HTTP/1: every retried attempt resets its stream, and
 /// HTTP/2 closes the connection after a thousand resets (docs/decisions/http1-inside.md).
-pub(super) fn cluster(name: &str) -> Value {
+pub(super) fn cluster(name: &str, hops: Hops) -> Value {
+    // With one hop the edge's router has filters for providers. These take their place.
+    let filters = (hops == Hops::One).then(|| json!([upstream_codec()]));
     let plain = json!({
         "name": "envoy.transport_sockets.raw_buffer",
         "typed_config": typed("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", json!({})),
@@ -22,7 +27,7 @@ pub(super) fn cluster(name: &str) -> Value {
         "circuit_breakers": open_breakers(),
         // Shorter than the listener's timeout of an hour, so that no request meets a closing
         // connection; and short, so that an old revision is soon idle.
-        "typed_extension_protocol_options": http1("10s"),
+        "typed_extension_protocol_options": http1_options("10s", json!({}), filters),
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],

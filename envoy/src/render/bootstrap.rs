@@ -25,12 +25,12 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
 
 /// All clusters. `attempts` names the one to the filter.
 pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Vec<Value> {
-    let mut clusters = vec![attempts::cluster(attempts)];
+    let mut clusters = vec![attempts::cluster(attempts, options.hops)];
     // One for each deployment (docs/decisions/one-cluster-per-deployment.md).
     clusters.extend(config.deployments.iter().map(|deployment| {
         let Deployment { cluster, endpoint, .. } = deployment;
         match config.proxies.of(endpoint) {
-            Some(proxy) => forward_proxy::deployment(cluster, endpoint, proxy, &options.system_cas),
+            Some(proxy) => forward_proxy::deployment(cluster, endpoint, proxy, options),
             None => upstream_cluster::direct(cluster, endpoint, &options.system_cas),
         }
     }));

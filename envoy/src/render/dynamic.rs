@@ -146,9 +146,12 @@ impl Resources {
 
     /// Adds a route that answers 503 to load balancers that ask for readiness.
     pub(crate) fn refuse_readiness(&mut self) {
+        const DISABLED: &str = "envoy.config.route.v3.FilterConfig";
         let refused = json!({
             "match": {"path": "/health/readiness"},
             "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
+            // With one hop the filter would answer that the configuration is live.
+            "typed_per_filter_config": {(names::FILTER): typed(DISABLED, json!({"disabled": true}))},
         });
         for json in self.routes.values_mut() {
             let mut routes: Value = serde_json::from_slice(json).unwrap_or_default();

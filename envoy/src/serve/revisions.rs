@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::admin::StatKind;
 use super::file_xds::FileXds;
-use crate::render::{ResourceType, Resources, Revision};
+use crate::render::{Hops, ResourceType, Resources, Revision};
 
 /// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
 /// later, and until then its deployment is unreachable.
@@ -23,12 +23,16 @@ pub(crate) struct Revisions {
     pub(super) xds: FileXds,
     /// The newest last; never empty.
     all: Vec<Resources>,
+    /// [`REPLACED_SECONDS`] at the last look.
+    replaced_seconds: u64,
+    /// Looks in a row, since the last switch, that found the same.
+    unused_looks: u32,
 }
 
 impl Revisions {
     /// Writes the files that Envoy starts with.
     pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
-        let mut revisions = Self { xds, all: vec![resources] };
+        let mut revisions = Self { xds, all: vec![resources], replaced_seconds: 0, unused_looks: 0 };
         ResourceType::all(revisions.xds.hops).iter().try_for_each(|of| revisions.write(*of))?;
         Ok(revisions)
     }
@@ -50,6 +54,7 @@ impl Revisions {
     /// they were before.
     pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
         self.all.push(resources);
+        self.unused_looks = 0;
         let done = self.push_all();
         if done.is_err() {
             self.all.pop();
@@ -81,10 +86,10 @@ impl Revisions {
     /// Removes old revisions without connections. Listeners first: no request may reach a cluster
     /// that is gone.
     pub(super) fn remove_idle(&mut self) {
-        let Some((newest, old)) = self.all.split_last() else { return };
-        if old.is_empty() {
+        if self.all.len() < 2 || (self.xds.hops == Hops::One && self.is_used_by_the_edge()) {
             return;
         }
+        let Some((newest, old)) = self.all.split_last() else { return };
         let Some(connections) = self.xds.admin.stats(StatKind::Gauge, CONNECTIONS) else { return };
         let is_used = |resources: &Resources| {
             let name = resources.revision.listener();
@@ -101,6 +106,17 @@ impl Revisions {
         }
     }
 
+    /// Whether requests on the edge began with an old revision: every worker that has one counts a
+    /// second each second.
+    fn is_used_by_the_edge(&mut self) -> bool {
+        let seconds = self.xds.admin.number(StatKind::Counter, REPLACED_SECONDS).unwrap_or_default();
+        self.unused_looks = match std::mem::replace(&mut self.replaced_seconds, seconds) == seconds {
+            true => self.unused_looks.saturating_add(1),
+            false => 0,
+        };
+        self.unused_looks < UNUSED_LOOKS
+    }
+
     /// Adds one listener to those of the revisions.
     pub(super) fn add_listener(&mut self, listener: &[u8]) {
         let all = [merged(&self.all, ResourceType::Listeners), vec![listener]].concat();
@@ -115,6 +131,11 @@ impl Revisions {
         let _ = self.push(ResourceType::Routes);
     }
 }
+
+/// The filter's [`names::REPLACED_SECONDS`].
+const REPLACED_SECONDS: &str = "wasmcustom.llm_balancer_replaced_configuration_seconds_total";
+/// A look per second. A worker that is busy may count late.
+const UNUSED_LOOKS: u32 = 5;
 
 /// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
@@ -137,7 +158,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::render::Hops;
     use crate::serve::admin::Admin;
 
     fn resources(revision: Revision) -> Resources {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Secret};
 
 use super::admin::StatKind;
+use super::environment::with_all_variables;
 use super::events::{Event, Events};
 use super::file_watcher::{self, FileWatcher};
 use super::revisions::Revisions;
@@ -183,6 +184,7 @@ impl Supervisor<'_> {
         if text == self.text {
             return Ok(None);
         }
+        let config = with_all_variables(config);
         let note = self.check_address(&config)?;
         self.check_proxy_credentials(&config)?;
         let options = Options {

@@ -55,7 +55,7 @@ pub use decisions::{Arrival, ErrorResponse, NeedsLease, ResponseSummary, Sending
 /// A configuration on one worker.
 #[derive(Debug)]
 pub struct Router {
-    config: Arc<Config>,
+    config: Config,
     groups: Groups,
     allowed: AllowedParams,
     states: RefCell<DeploymentStates>,
@@ -75,11 +75,7 @@ pub struct Router {
 /// What a router is, and what it does beside requests.
 impl Router {
     /// Prepares a configuration for a worker, whose VM has this number.
-    pub fn new(config: impl Into<Arc<Config>>, vm: u32) -> Self {
-        Self::of(config.into(), vm)
-    }
-
-    fn of(config: Arc<Config>, vm: u32) -> Self {
+    pub fn new(config: Config, vm: u32) -> Self {
         let groups = Groups::new(&config);
         let strategy = |deployment: &Deployment| pool::strategy(&config, &deployment.group).0;
         Self {

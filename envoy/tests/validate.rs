@@ -113,7 +113,7 @@ fn clusters_in_binary_are_the_clusters_in_json() {
         };
         let in_json = by_name("/configs/0/bootstrap/static_resources/clusters");
         bootstrap["static_resources"] = json!({});
-        let source = json!({"path_config_source": {"path": "clusters.pb"}, "resource_api_version": "V3"});
+        let source = json!({"path_config_source": {"path": "./clusters.pb"}, "resource_api_version": "V3"});
         bootstrap["dynamic_resources"] = json!({"cds_config": source});
         fs::write(place.dir.path().join("bootstrap.yaml"), bootstrap.to_string()).unwrap();
         let in_binary = by_name("/configs/1");

@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Number,
     Bool,
     Enum(&'static [(&'static str, u64)]),
+    /// `google.protobuf.BoolValue`
+    BoolValue,
     /// `google.protobuf.UInt32Value`
     UInt32Value,
     /// `google.protobuf.Duration`
@@ -38,6 +40,7 @@ pub(super) const ANY_TYPES: &[(&str, Message)] = &[
     ("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", UPSTREAM_TLS_CONTEXT),
     ("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", HEADER_MUTATION),
     ("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", UPSTREAM_CODEC),
+    ("envoy.extensions.filters.http.wasm.v3.Wasm", WASM),
 ];
 
 /// `envoy.config.cluster.v3.Cluster`
@@ -144,7 +147,8 @@ const HEADER_MUTATION: Message = &[("mutations", 1, Kind::Message(MUTATIONS))];
 /// `envoy.extensions.filters.http.header_mutation.v3.Mutations`
 const MUTATIONS: Message = &[("request_mutations", 1, Kind::Message(HEADER_CHANGE))];
 /// `envoy.config.common.mutation_rules.v3.HeaderMutation`
-const HEADER_CHANGE: Message = &[("append", 2, Kind::Message(HEADER_VALUE_OPTION))];
+const HEADER_CHANGE: Message =
+    &[("remove", 1, Kind::Text), ("append", 2, Kind::Message(HEADER_VALUE_OPTION))];
 /// `envoy.config.core.v3.HeaderValueOption`
 const HEADER_VALUE_OPTION: Message =
     &[("header", 1, Kind::Message(HEADER_VALUE)), ("append_action", 3, Kind::Enum(HEADER_APPEND_ACTION))];
@@ -152,6 +156,21 @@ const HEADER_VALUE_OPTION: Message =
 const HEADER_VALUE: Message = &[("key", 1, Kind::Text), ("value", 2, Kind::Text)];
 /// `envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec`
 const UPSTREAM_CODEC: Message = &[];
+/// `envoy.extensions.filters.http.wasm.v3.Wasm`
+const WASM: Message = &[("config", 1, Kind::Message(PLUGIN_CONFIG))];
+/// `envoy.extensions.wasm.v3.PluginConfig`
+const PLUGIN_CONFIG: Message = &[
+    ("name", 1, Kind::Text),
+    ("root_id", 2, Kind::Text),
+    ("vm_config", 3, Kind::Message(VM_CONFIG)),
+    ("failure_policy", 7, Kind::Enum(FAILURE_POLICY)),
+    ("allow_on_headers_stop_iteration", 9, Kind::BoolValue),
+];
+/// `envoy.extensions.wasm.v3.VmConfig`
+const VM_CONFIG: Message =
+    &[("vm_id", 1, Kind::Text), ("runtime", 2, Kind::Text), ("code", 3, Kind::Message(ASYNC_DATA_SOURCE))];
+/// `envoy.config.core.v3.AsyncDataSource`
+const ASYNC_DATA_SOURCE: Message = &[("local", 1, Kind::Message(DATA_SOURCE))];
 /// `envoy.config.cluster.v3.UpstreamConnectionOptions`
 const UPSTREAM_CONNECTION_OPTIONS: Message = &[("tcp_keepalive", 1, Kind::Message(TCP_KEEPALIVE))];
 /// `envoy.config.core.v3.TcpKeepalive`
@@ -178,3 +197,4 @@ const TLS_PROTOCOL: &[(&str, u64)] = &[("TLSv1_2", 3), ("TLSv1_3", 4)];
 const SAN_TYPE: &[(&str, u64)] = &[("DNS", 2), ("IP_ADDRESS", 4)];
 const DNS_LOOKUP_FAMILY: &[(&str, u64)] = &[("V4_PREFERRED", 4), ("ALL", 5)];
 const HEADER_APPEND_ACTION: &[(&str, u64)] = &[("OVERWRITE_IF_EXISTS_OR_ADD", 2)];
+const FAILURE_POLICY: &[(&str, u64)] = &[("FAIL_RELOAD", 1)];

@@ -94,6 +94,11 @@ fn put(out: &mut Vec<u8>, field: u64, kind: Kind, value: &Value) -> Result<(), S
                 .ok_or_else(|| format!("unknown value {name}"))?;
             put_number(out, field, *number);
         }
+        Kind::BoolValue => {
+            let mut wrapped = Vec::new();
+            put(&mut wrapped, 1, Kind::Bool, value)?;
+            put_bytes(out, field, &wrapped);
+        }
         Kind::UInt32Value => {
             let mut wrapped = Vec::new();
             put_number(&mut wrapped, 1, number(value)?);

@@ -169,9 +169,10 @@ cost: wasm32-wasip1 ## Host calls, bytes copied and instructions per request in 
 	cargo build --quiet --release $(FILTER)
 	cargo run --quiet -p llm-balancer-cost
 
-simulate: ## Strategies beside LiteLLM's, and a hundred instances with shared limits; fails if a target is missed
+simulate: ## Strategies beside LiteLLM's, a hundred instances with shared limits, prefix affinity; fails if a target is missed
 	cargo run --quiet --release -p llm-balancer-router --example simulation
 	cargo run --quiet --release -p llm-balancer-router --example fleet
+	cargo run --quiet --release -p llm-balancer-router --example affinity
 
 deny: $(HAVE_DENY) ## Licences, bans and sources of dependencies; advisories if their database can be fetched
 	$(DENY) --log-level error check bans licenses sources

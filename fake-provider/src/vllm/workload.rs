@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::engine::{Model, Work};
-use super::prompt::{Prompt, reply, words};
+use super::prompt::{Prompt, TOKEN_BYTES, reply, words};
 use super::scenario::{Lengths, Scenario};
 use super::{BlockHash, Micros, random};
 
@@ -95,7 +95,8 @@ impl Workload {
         let mut messages = vec![("system", system), ("user", dice.text(&scenario.first))];
         loop {
             let answer = dice.length(&scenario.answer);
-            if at >= until || prompt(&messages).tokens() > LONGEST_PROMPT {
+            let bytes: usize = messages.iter().map(|(_, text)| text.len()).sum();
+            if at >= until || bytes > LONGEST_PROMPT * TOKEN_BYTES {
                 break;
             }
             self.turns.push(Turn { at, session, messages: messages.len(), answer });
@@ -188,7 +189,7 @@ mod tests {
     use super::{Scenario, Workload};
     use crate::vllm::{Model, Prompt};
 
-    const MINUTES: u64 = 10 * 60_000_000;
+    const MINUTES: u64 = 5 * 60_000_000;
 
     fn workload(scenario: &Scenario) -> Workload {
         Workload::new(scenario, 1.0, MINUTES, &Model::A100_8B, 7)
@@ -211,8 +212,8 @@ mod tests {
             let workload = workload(&scenario);
             assert!(workload.turns.is_sorted_by_key(|turn| turn.at), "{}", scenario.name);
             // The last minutes: conversations have to begin before they can have a last turn.
-            let late = workload.turns.iter().filter(|turn| turn.at >= MINUTES / 2).count();
-            let rate = late as f64 / (MINUTES as f64 / 2e6);
+            let late = workload.turns.iter().filter(|turn| turn.at >= MINUTES / 5 * 3).count();
+            let rate = late as f64 / (MINUTES as f64 / 2.5e6);
             assert!((rate / scenario.rate - 1.0).abs() < 0.25, "{}: {rate} a second", scenario.name);
         }
     }

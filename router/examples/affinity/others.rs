@@ -91,6 +91,8 @@ pub enum Bound {
     Roots(f64),
     /// So many times the mean plus some.
     Plus(f64, f64),
+    /// The first on average over recent requests, the second at any time.
+    Smoothed(f64, f64),
 }
 
 impl Bound {
@@ -101,6 +103,7 @@ impl Bound {
             Self::Times(times) => (mean * times).ceil(),
             Self::Roots(roots) => (mean + roots * mean.sqrt()).ceil(),
             Self::Plus(times, more) => (mean * times + more).ceil(),
+            Self::Smoothed(_, times) => (mean * times).ceil(),
         }
     }
 }
@@ -110,12 +113,13 @@ pub struct Ranked {
     key: Key,
     bound: Bound,
     in_flight: InFlight,
+    average: [f64; DEPLOYMENTS],
     pub moved: usize,
 }
 
 impl Ranked {
     pub fn new(key: Key, bound: Bound) -> Self {
-        Self { key, bound, in_flight: InFlight::default(), moved: 0 }
+        Self { key, bound, in_flight: InFlight::default(), average: [0.0; DEPLOYMENTS], moved: 0 }
     }
 
     fn order(&self, workload: &Workload, turn: &Turn) -> Vec<usize> {
@@ -145,7 +149,18 @@ impl Policy for Ranked {
     fn select(&mut self, requests: &Requests, id: usize, _now: Micros) -> usize {
         let order = self.order(&requests.workload, requests.turn(id));
         let most = self.bound.most(self.in_flight.counts.iter().sum());
-        let admits = |place: &&usize| (self.in_flight.counts[**place] as f64) < most;
+        for (average, now) in self.average.iter_mut().zip(self.in_flight.counts) {
+            *average += (now as f64 - *average) / 256.0;
+        }
+        let usual = match self.bound {
+            Bound::Smoothed(times, _) => self.average.iter().sum::<f64>() / DEPLOYMENTS as f64 * times + 0.5,
+            _ => f64::INFINITY,
+        };
+        let mean = self.in_flight.counts.iter().sum::<usize>() as f64 / DEPLOYMENTS as f64;
+        let admits = |place: &&usize| {
+            let now = self.in_flight.counts[**place] as f64;
+            now < most && (self.average[**place] < usual || now < (mean * 1.25).ceil())
+        };
         let place = order.iter().find(admits).copied().unwrap_or_else(|| self.in_flight.least());
         self.moved += usize::from(order.first() != Some(&place));
         self.in_flight.begin(id, place)

@@ -76,15 +76,14 @@ fn rows() -> Vec<(String, Make)> {
 
 /// Other keys and bounds.
 fn variants() -> Vec<(String, Make)> {
-    let keys = [Key::System, Key::Subset(2), Key::Subset(3), Key::FirstMessage, Key::Session];
+    let keys = [Key::System, Key::Subset(2), Key::FirstMessage, Key::Session];
     let bounds = [
         Bound::None,
         Bound::Times(1.25),
         Bound::Times(1.5),
-        Bound::Roots(1.0),
-        Bound::Roots(2.0),
-        Bound::Plus(1.25, 2.0),
-        Bound::Plus(1.25, 4.0),
+        Bound::Smoothed(1.25, 1.5),
+        Bound::Smoothed(1.2, 2.0),
+        Bound::Smoothed(1.15, 1.5),
     ];
     let both = keys.into_iter().flat_map(|key| bounds.map(|bound| (key, bound)));
     both.map(|(key, bound)| (format!("{key:?} {bound:?}"), ranked(key, bound))).collect()

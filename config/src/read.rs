@@ -6,11 +6,13 @@ use crate::diagnostics::{Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
 };
-use crate::keys::{Table, check_callbacks, check_keys, check_pre_call_checks, warn_of_ignored_variables};
+use crate::keys::{Table, check_callbacks, check_keys, warn_of_ignored_variables};
 use crate::providers::{ca_bundle, read_proxies, tls_of_file};
 use crate::redis;
 use crate::references::{KnownNames, check_references, remove_skipped};
-use crate::settings::{LlmBalancerSettings, read_aliases, read_llm_balancer, read_router, read_server};
+use crate::settings::{
+    LlmBalancerSettings, read_affinity, read_aliases, read_llm_balancer, read_router, read_server,
+};
 use crate::values::{Environment, Lookup, Reader, Section, Settings, is_literal, is_secret_name};
 use crate::yaml::{self, Entry, Node, Value};
 
@@ -125,7 +127,8 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     }
     let own = read_llm_balancer(reader, llm_balancer.as_ref());
     let defaults = file_defaults(reader, &document, &settings, &own);
-    let list = read_model_list(reader, &document, &defaults);
+    let mut list = read_model_list(reader, &document, &defaults);
+    read_affinity(reader, settings.router.as_ref()).apply(&mut list.deployments);
     let aliases = read_aliases(reader, &settings);
     let router = read_router(reader, &settings, own.soft_limits);
     let server = read_server(reader, &document, &settings, &own);
@@ -184,9 +187,6 @@ fn check_features(reader: &mut Reader<'_>, settings: &Settings<'_>) {
             let advice = "put a proxy with the certificate in between";
             reader.report.unsupported(entry.place, &path, "client certificates are not supported", advice);
         }
-    }
-    if let Some(router) = &settings.router {
-        check_pre_call_checks(reader, router);
     }
 }
 

@@ -19,6 +19,8 @@ mod attempt;
 
 mod models;
 
+mod affinity;
+
 mod upstream;
 
 mod failure;
@@ -32,6 +34,8 @@ mod request;
 mod http;
 
 mod outcome;
+
+mod hash;
 mod random;
 
 pub use attempt::{Attempt, RetryState};

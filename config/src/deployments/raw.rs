@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::{drop_path, ids, params, tags};
+use super::{affinity, drop_path, ids, params, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
 use crate::providers::{ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
@@ -206,6 +206,7 @@ impl RawDeployment<'_> {
                 .or_else(|| reader.seconds(params, "cooldown_time")),
             allowed_fails: reader.count(info, "allowed_fails"),
             allowed_fails_policy: self.allowed_fails_policy(reader),
+            affinity: affinity::read(reader, [params, info]),
             tags: tags::read(reader, params),
             tag_filtering: reader.bool(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::message::with;
 use super::process::Options;
-use super::{attempts, edge, first_hop, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster};
+use super::{
+    attempts, edge, first_hop, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster,
+};
 
 /// The bootstrap for a configuration and its text, which the filter parses again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {

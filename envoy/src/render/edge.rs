@@ -86,7 +86,11 @@ pub(super) fn routes(config: &Config, attempts: &str, hops: Hops) -> Value {
 }
 
 fn first_hop_virtual_host(config: &Config) -> Value {
-    let route = with(retried(config, "cluster_header", names::CLUSTER), "request_headers_to_remove", json!([names::CLUSTER]));
+    let route = with(
+        retried(config, "cluster_header", names::CLUSTER),
+        "request_headers_to_remove",
+        json!([names::CLUSTER]),
+    );
     let matched = json!({"prefix": "/", "headers": first_hop::is_later_attempt()});
     json!({
         "name": EDGE,

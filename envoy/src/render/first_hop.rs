@@ -24,23 +24,25 @@ pub(super) fn filter(attempts: &str, config: &Config, text: &str, options: &Opti
 /// is in the filter, under the id in this header.
 pub(super) fn next_attempt() -> Value {
     const AGAIN: &str = "envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy";
-    let again = typed(AGAIN, json!({
-        "redirect_action": {"path_redirect": names::NEXT_ATTEMPT_PATH},
-        "request_headers_to_add": [
-            overwrite(names::NEXT_ATTEMPT, &format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::NEXT_ATTEMPT)),
-            // Without the scheme, Envoy takes the request for one that it should not have got.
-            overwrite("x-forwarded-proto", "http"),
-        ],
-    }));
-    let input = typed(
-        "envoy.type.matcher.v3.HttpResponseHeaderMatchInput",
-        json!({"header_name": names::RETRY}),
+    let again = typed(
+        AGAIN,
+        json!({
+            "redirect_action": {"path_redirect": names::NEXT_ATTEMPT_PATH},
+            "request_headers_to_add": [
+                overwrite(names::NEXT_ATTEMPT, &format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::NEXT_ATTEMPT)),
+                // Without the scheme, Envoy takes the request for one that it should not have got.
+                overwrite("x-forwarded-proto", "http"),
+            ],
+        }),
     );
+    let input =
+        typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput", json!({"header_name": names::RETRY}));
     let asked = json!({"single_predicate": {
         "input": {"name": names::RETRY, "typed_config": input},
         "value_match": {"exact": "1"},
     }});
-    let matcher = json!({"predicate": asked, "on_match": {"action": {"name": "again", "typed_config": again}}});
+    let matcher =
+        json!({"predicate": asked, "on_match": {"action": {"name": "again", "typed_config": again}}});
     json!({
         "name": "envoy.filters.http.custom_response",
         "typed_config": typed(

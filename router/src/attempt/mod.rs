@@ -13,7 +13,7 @@ use crate::request::token_estimate::TokenEstimate;
 use crate::state::deployment_states::Ticket;
 
 pub(crate) use log::serialize_some;
-pub use log::{AttemptLog, AttemptResult, SelectionInfo};
+pub use log::{AffinityInfo, AttemptLog, AttemptResult, SelectionInfo};
 pub use retry_state::{LeaseRequests, RequestedModel, Resend, RetryState};
 
 /// One send to one deployment. It is settled exactly once: every callback that settles it takes it

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use llm_balancer_config::{Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wire};
+use llm_balancer_config::{Affinity, Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wire};
 
 use crate::http::route::{model_routes, wire};
 use crate::state::rotation::Rotation;
@@ -27,6 +27,8 @@ pub struct Pool {
     /// The priority level (`order`) of each member, if any has one; members without one come last
     /// (BEHAVIOUR 3.10).
     pub priorities: Option<Vec<i64>>,
+    /// Which requests should go to the same member again. None if there is only one member.
+    pub affinity: Affinity,
     /// Whether members are filtered by the tags of a request.
     pub tag_filtering: bool,
     /// The routes that some member's provider lacks, each with a pool of the other members, if
@@ -105,6 +107,7 @@ impl Pool {
             priorities: deployments()
                 .any(|deployment| deployment.order.is_some())
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
+            affinity: affinity(deployments()),
             tag_filtering: tag_filtering(config, deployments()),
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
@@ -168,6 +171,7 @@ impl Pool {
         let weights: Vec<Weights> = deployments().map(Weights::of).collect();
         let priorities = self.priorities.as_ref();
         Self {
+            affinity: affinity(deployments()),
             smallest_tpm: smallest_tpm(config, deployments()),
             shuffle: SimpleShuffle::new(&weights),
             priorities: priorities
@@ -185,6 +189,12 @@ impl Pool {
             None => Some(Arc::clone(self)),
         }
     }
+}
+
+/// That of the first deployment: it is the same in the whole group.
+fn affinity<'c>(mut deployments: impl Iterator<Item = &'c Deployment>) -> Affinity {
+    let first = deployments.next().map(|deployment| deployment.affinity);
+    first.filter(|_| deployments.next().is_some()).unwrap_or_default()
 }
 
 fn smallest_tpm<'c>(config: &Config, deployments: impl Iterator<Item = &'c Deployment>) -> Option<u64> {

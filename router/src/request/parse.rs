@@ -8,6 +8,7 @@ use crate::http::headers::{Headers, text};
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
+use crate::request::affinity_headers::AffinityHeaders;
 use crate::request::model_name;
 use crate::request::overrides::RequestOverrides;
 use crate::request::refusal::{Refusal, Unresolved};
@@ -33,6 +34,8 @@ pub struct Request {
     pub allowed: AllowedParams,
     /// Whether the answer explains how the deployment was selected.
     pub explain: bool,
+    /// The session and the caller, if requests of one may go to the same deployment again.
+    pub affinity: AffinityHeaders,
     /// Headers of the client that the provider gets: version and betas of Anthropic's API, and others
     /// if the configuration allows it.
     pub forwarded: Vec<(String, String)>,
@@ -98,9 +101,13 @@ impl Request {
             tags: Vec::new(),
             allowed,
             explain: false,
+            affinity: AffinityHeaders::default(),
             forwarded: Vec::new(),
         };
         for (name, value) in headers.bytes() {
+            if allowed.affinity {
+                request.affinity.read(name, value);
+            }
             match name {
                 b"content-type" => text(value).clone_into(&mut request.content_type),
                 b"accept" => request.accept = Some(text(value).to_owned()),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use llm_balancer_config::Deployment;
 
 use super::{Router, local_reply, response_headers};
-use crate::attempt::{LeaseRequests, RequestedModel, RetryState, SelectionInfo};
+use crate::affinity::key::preference;
+use crate::affinity::{AffinityResult, Preference};
+use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::fallback::FailedGroup;
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::Reply;
@@ -15,6 +17,7 @@ use crate::request::mock::Mock;
 use crate::request::parse::{ParsedRequest, Request};
 use crate::request::refusal::{Refusal, Unresolved};
 use crate::request::token_estimate::TokenEstimate;
+use crate::select::preferred::{affinity_result, rank};
 use crate::select::{NoDeployment, Selection, SelectionRequest, select};
 use crate::state::store::Moment;
 use crate::telemetry::explain::{self, explain};
@@ -130,6 +133,8 @@ impl GroupRequest<'_> {
         let (router, pool) = (self.router, &resolved.pool);
         let tags = &self.parsed.routing.tags;
         let mut selecting = SelectionRequest::new(pool, retry_state, estimate, tags, self.parsed.stream);
+        let has_master_key = router.config.server.master_key.is_some();
+        selecting.preference = preference(pool.affinity, self.request, &self.parsed, has_master_key);
         let mut selection = select(&mut router.selection(), &selecting, moment);
         selecting.allow_unleased = false;
         if let Err(NoDeployment::Unleased(shortfall)) = selection {
@@ -144,6 +149,7 @@ impl GroupRequest<'_> {
             eligible: selection.as_ref().map_or(Some(0), |selection| selection.eligible),
             total: pool.members.len(),
             probe: selection.as_ref().is_ok_and(|selection| selection.ticket.probe),
+            affinity: selection.as_ref().ok().and_then(|own| self.affinity(&selecting, own.index, moment)),
         };
         if self.request.explain {
             let selected = selection.as_ref().map(|selection| selection.index);
@@ -151,6 +157,27 @@ impl GroupRequest<'_> {
             retry_state.explanation = Some(explanation);
         }
         selection.map(|selection| (selection, info))
+    }
+
+    /// What became of the request's preference, counted; `None` for a group without affinity.
+    fn affinity(
+        &self,
+        request: &SelectionRequest<'_>,
+        selected: usize,
+        moment: &Moment<'_>,
+    ) -> Option<AffinityInfo> {
+        if request.preference == Preference::None && !request.pool.affinity.is_ranked() {
+            return None;
+        }
+        let context = self.router.selection();
+        let result = affinity_result(&context, request, selected, moment);
+        self.router.metrics.borrow_mut().affinity(&request.pool.label, result);
+        let rank = match result {
+            AffinityResult::Hit => Some(0),
+            AffinityResult::Moved(_) => rank(&context, request, selected),
+            AffinityResult::Miss => None,
+        };
+        Some(AffinityInfo { result, rank })
     }
 
     /// An error that the request asks for, in place of its first attempt or its first group

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
+use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::failure::AttemptError;
 use crate::failure::retry::{self, Allowance};
@@ -62,6 +63,7 @@ pub struct Router {
     /// `None` without Redis.
     fleet: Option<FleetSettings>,
     shortlists: RefCell<Shortlists>,
+    rendezvous: Rendezvous,
     metrics: RefCell<Metrics>,
     gauges: RefCell<GaugePublisher>,
     usage_refusals: RefCell<UsageRefusals>,
@@ -83,6 +85,7 @@ impl Router {
             groups,
             allowed: AllowedParams::of(&config),
             shortlists: RefCell::default(),
+            rendezvous: Rendezvous::new(&config),
             fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             gauges: RefCell::default(),
@@ -277,6 +280,7 @@ impl Router {
             config: &self.config,
             states: self.states.borrow_mut(),
             shortlists: self.shortlists.borrow_mut(),
+            rendezvous: &self.rendezvous,
         }
     }
 

@@ -61,6 +61,20 @@ impl Excluded {
         }
     }
 
+    /// As metrics and explanations name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CoolingDown(_) => "cooling_down",
+            Self::OverRpm(_) => "over_rpm",
+            Self::OverTpm(_) => "over_tpm",
+            Self::TooSmall => "tpm_too_small",
+            Self::OverShare(_) => "over_shared_limit",
+            Self::Unleased => "needs_lease",
+            Self::Busy => "over_max_parallel_requests",
+            Self::Contended => "contended",
+        }
+    }
+
     /// Whether it may end before its time, because a request of another worker ended, used fewer
     /// tokens than it reserved, or made answers shorter. Then a copy of the record may be stale;
     /// for any other reason a copy serves as well as the record.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Config, names};
 
+use crate::affinity::AffinityResult;
 use crate::attempt::AttemptResult;
 use crate::failure::ErrorClass;
 use crate::outcome::Outcome;
@@ -61,6 +62,7 @@ struct GroupMetrics {
     requests: Counters<(Outcome, u16)>,
     refusals: Counters<&'static str>,
     fallbacks: Counters<Option<Arc<str>>>,
+    affinity: Counters<AffinityResult>,
 }
 
 /// A few counters by key: a linear search is quicker than hashing.
@@ -167,6 +169,11 @@ impl Metrics {
         self.group(group).fallbacks.add(target.cloned());
     }
 
+    /// A deployment was selected for a request, in a group with affinity.
+    pub fn affinity(&mut self, group: &Arc<str>, result: AffinityResult) {
+        self.group(Some(group)).affinity.add(result);
+    }
+
     /// A call to Redis has ended.
     pub fn redis(&mut self, outcome: &'static str) {
         self.redis.add(outcome);
@@ -255,6 +262,10 @@ impl GroupMetrics {
         for (target, count) in self.fallbacks.take() {
             let target = ("target", target.as_deref().unwrap_or_default());
             sink(&series("fallbacks_total", &[group, target]), Change::Add(count));
+        }
+        for (result, count) in self.affinity.take() {
+            let labels = [group, ("outcome", result.name()), ("reason", result.reason().unwrap_or_default())];
+            sink(&series("affinity_total", &labels), Change::Add(count));
         }
     }
 }

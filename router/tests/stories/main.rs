@@ -11,6 +11,7 @@
     reason = "a story that cannot go on, or overflows, has failed"
 )]
 
+mod affinity;
 mod common;
 #[path = "../failures/rules.rs"]
 mod rules;

@@ -29,17 +29,15 @@ fn time(now: Micros) -> Duration {
 }
 
 impl Ours {
-    /// With these `router_settings`, and these settings of `llm_balancer`.
-    pub fn new(router_settings: &str, llm_balancer: &str, seed: u64) -> Self {
+    /// With this strategy, and these settings of each deployment under `llm_balancer`.
+    pub fn new(strategy: &str, llm_balancer: &str, seed: u64) -> Self {
         let item = |index| {
             format!(
-                "- model_name: m\n  litellm_params: {{model: openai/m, api_base: 'http://h{index}.test/v1', api_key: k}}\n  model_info: {{id: d{index}}}\n"
+                "- model_name: m\n  litellm_params: {{model: openai/m, api_base: 'http://h{index}.test/v1', api_key: k, llm_balancer: {{{llm_balancer}}}}}\n  model_info: {{id: d{index}}}\n"
             )
         };
         let items: String = (0..DEPLOYMENTS).map(item).collect();
-        let yaml = format!(
-            "model_list:\n{items}router_settings: {{{router_settings}}}\nllm_balancer: {{{llm_balancer}}}\n"
-        );
+        let yaml = format!("model_list:\n{items}router_settings: {{routing_strategy: {strategy}}}\n");
         let store = Memory::default();
         let worker = |vm| {
             let reading = read("config.yaml", &yaml, &|_| None);

@@ -54,9 +54,7 @@ fn excess(loads: impl Iterator<Item = u64> + Clone) -> f64 {
 type Make = Box<dyn Fn(u64) -> Box<dyn Policy>>;
 
 fn product(strategy: &'static str, llm_balancer: &'static str) -> Make {
-    Box::new(move |seed| {
-        Box::new(Ours::new(&format!("routing_strategy: {strategy}"), llm_balancer, seed)) as Box<dyn Policy>
-    })
+    Box::new(move |seed| Box::new(Ours::new(strategy, llm_balancer, seed)) as Box<dyn Policy>)
 }
 
 fn ranked(key: Key, bound: Bound) -> Make {

@@ -160,6 +160,11 @@ bench-peers: envoy redis wrk build ## The same with one worker, beside vllm-rout
 	@$(MAKE) --no-print-directory --keep-going $(HAVE_PEERS) || echo "not all gateways can be installed, see above" >&2
 	@$(BENCH) --peers vllm-router,sglang-router,portkey,litellm
 
+bench-affinity: envoy build ## Time to first token of a fake vLLM fleet with and without affinity, beside vllm-router, in about an hour; AFFINITY='--scenarios chat'
+	@cargo build --quiet --release -p llm-balancer-bench
+	@$(MAKE) --no-print-directory $(HAVE_VLLM_ROUTER) || echo "vllm-router cannot be installed, see above" >&2
+	@target/release/bench affinity --envoy $(ENVOY) --peers-in $(TOOLS)/peers $(AFFINITY)
+
 bench-peers: WORKERS ?= 1
 # `target/debug/bench --help` describes them.
 BENCH = target/debug/bench --envoy $(ENVOY) --peers-in $(TOOLS)/peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOADS),--loads $(LOADS)) \
@@ -343,4 +348,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip

@@ -56,6 +56,12 @@ impl Prompt {
         self.0.len().div_ceil(TOKEN_BYTES)
     }
 
+    /// A number for each token.
+    pub fn token_ids(&self) -> Vec<u32> {
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        self.0.as_bytes().chunks(TOKEN_BYTES).map(number).collect()
+    }
+
     /// The hashes of its full blocks.
     pub fn blocks(&self) -> Vec<BlockHash> {
         let mut parent = 0;
@@ -145,6 +151,8 @@ mod tests {
     #[test]
     fn words_have_the_tokens_that_they_are_asked_for() {
         let empty = Prompt::of([("user", "")]).tokens();
+        let prompt = Prompt::of([("user", &*words(5, 999))]);
+        assert_eq!(prompt.token_ids().len(), prompt.tokens());
         assert_eq!(Prompt::of([("user", &*words(5, 1_000))]).tokens(), empty + 1_000);
         assert_ne!(words(5, 20), words(6, 20));
     }

@@ -1,5 +1,5 @@
 //! Workers on ports of loopback, which speak as much of vLLM's API as clients and gateways use:
-//! `/v1/chat/completions`, `/v1/models`, `/health` and `/metrics`.
+//! `/v1/chat/completions` and `/render` below it, `/v1/models`, `/health` and `/metrics`.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,6 +113,11 @@ async fn converse(mut wire: BufReader<TcpStream>, worker: &Worker) -> io::Result
     while let Some(request) = wire::read(&mut wire).await? {
         match (&*request.method, request.target.split('?').next().unwrap_or_default()) {
             ("POST", "/v1/chat/completions") => chat(&mut wire, worker, &request).await?,
+            // vllm-router's cache_aware compares prompts by the tokens that workers make of them.
+            ("POST", "/v1/chat/completions/render") => {
+                let tokens = json!({"token_ids": Prompt::of_body(&request.json()).token_ids()});
+                send(&mut wire, 200, "application/json", &tokens.to_string()).await?;
+            }
             ("GET", "/health") => send(&mut wire, 200, "text/plain", "").await?,
             ("GET", "/v1/models") => send(&mut wire, 200, "application/json", &models().to_string()).await?,
             ("GET", "/metrics") => {

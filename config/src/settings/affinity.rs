@@ -1,17 +1,22 @@
 //! `optional_pre_call_checks` and `model_group_affinity_config`: which requests go to the same
 //! deployment again (BEHAVIOUR 14).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::{Affinity, Deployment};
-use crate::diagnostics::Place;
+use crate::diagnostics::{ADVISES, Place};
 use crate::values::{Reader, Section};
 use crate::yaml::Value;
 
 /// What LiteLLM lets a group set for itself.
-const OF_GROUPS: [&str; 4] = [
+const OF_GROUPS: &[&str] = &[
     "deployment_affinity", "encrypted_content_affinity", "responses_api_deployment_check", "session_affinity",
+];
+/// What applies to all groups.
+const ALL: &[&str] = &[
+    "deployment_affinity", "encrypted_content_affinity", "enforce_model_rate_limits", "prompt_caching",
+    "responses_api_deployment_check", "session_affinity",
 ];
 
 /// The affinity of all groups.
@@ -19,18 +24,18 @@ const OF_GROUPS: [&str; 4] = [
 pub(crate) struct AffinitySettings {
     all: Affinity,
     /// In place of the checks in [`OF_GROUPS`].
-    groups: HashMap<String, Affinity>,
+    groups: Vec<(String, Affinity)>,
 }
 
 /// Reads both keys.
 pub(crate) fn read_affinity(reader: &mut Reader<'_>, router: Option<&Section<'_>>) -> AffinitySettings {
     let Some(router) = router else { return AffinitySettings::default() };
     let all = checks(reader, router, "optional_pre_call_checks", true);
-    let mut settings = AffinitySettings { all, groups: HashMap::new() };
+    let mut settings = AffinitySettings { all, groups: Vec::new() };
     if let Some(groups) = reader.section(router, "model_group_affinity_config") {
         for entry in groups.entries.iter().filter(|entry| entry.node.value != Value::Null) {
             let affinity = checks(reader, &groups, &entry.key, false);
-            settings.groups.insert(entry.key.clone(), affinity);
+            settings.groups.push((entry.key.clone(), affinity));
         }
     }
     settings
@@ -40,16 +45,16 @@ impl AffinitySettings {
     /// Sets the affinity of deployments, so far that of their own section alone. One deployment
     /// with `affinity: prefix` is enough for its group.
     pub(crate) fn apply(&self, deployments: &mut [Deployment]) {
-        let mut prefixes: HashSet<Arc<str>> = HashSet::new();
+        let mut prefixes: BTreeSet<Arc<str>> = BTreeSet::new();
         for deployment in deployments.iter().filter(|deployment| deployment.affinity.prefixes) {
             prefixes.insert(Arc::clone(&deployment.group));
         }
         for deployment in deployments {
-            let of_group = self.groups.get(&*deployment.group).copied().unwrap_or(self.all);
+            let of_group = self.groups.iter().find(|(group, _)| **group == *deployment.group);
             deployment.affinity = Affinity {
                 prompt_caching: self.all.prompt_caching,
                 prefixes: prefixes.contains(&deployment.group),
-                ..of_group
+                ..of_group.map_or(self.all, |(_, affinity)| *affinity)
             };
         }
     }
@@ -99,12 +104,12 @@ fn report(
             reader.report.warn(place, &path, &no_effect, advice);
         }
         _ => {
-            let more = if is_global { &["prompt_caching", "enforce_model_rate_limits"][..] } else { &[] };
-            let names = OF_GROUPS.iter().chain(more).copied();
-            let near = reader.report.suggestions.key(name, names.clone());
+            let names = if is_global { ALL } else { OF_GROUPS };
+            let near = reader.report.suggestions.key(name, names.iter().copied());
             let advice = match near {
                 Some(near) => format!("did you mean {near}?"),
-                None => format!("known are {}", names.collect::<Vec<_>>().join(", ")),
+                None if ADVISES => format!("known are {}", names.join(", ")),
+                None => String::new(),
             };
             let message = format!("unknown check \"{name}\", ignored");
             reader.report.warn(place, &path, &message, &advice);

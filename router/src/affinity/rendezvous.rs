@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use llm_balancer_config::{Config, Deployment};
 
@@ -63,7 +64,7 @@ impl Rendezvous {
     }
 
     /// The first of these deployments in the order of a key.
-    pub fn first(&self, key: u64, among: impl Iterator<Item = usize>) -> Option<usize> {
+    pub fn first(&self, key: u64, among: &mut dyn Iterator<Item = usize>) -> Option<usize> {
         let mut first: Option<(usize, Score)> = None;
         for index in among {
             let Some(score) = self.score(key, index) else { continue };
@@ -75,7 +76,7 @@ impl Rendezvous {
     }
 
     /// How many of these deployments come before one of them in the order of a key.
-    pub fn rank(&self, key: u64, index: usize, among: impl Iterator<Item = usize>) -> usize {
+    pub fn rank(&self, key: u64, index: usize, among: &mut dyn Iterator<Item = usize>) -> usize {
         let Some(own) = self.score(key, index) else { return 0 };
         among.filter_map(|other| self.score(key, other)).filter(|other| other.is_above(&own)).count()
     }
@@ -83,15 +84,24 @@ impl Rendezvous {
 
 /// The metric of simple-shuffle, in each group in relation to its mean. Empty if all are equal.
 fn weights(deployments: &[Deployment]) -> Vec<f64> {
-    let mut groups: HashMap<&str, Totals> = HashMap::new();
+    let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut groups: Vec<Totals> = Vec::new();
+    let mut of: Vec<usize> = Vec::with_capacity(deployments.len());
     for deployment in deployments {
-        groups.entry(&deployment.group).or_default().add(&Weights::of(deployment));
+        let group = *by_name.entry(Arc::clone(&deployment.group)).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Totals::default());
+        }
+        if let Some(totals) = groups.get_mut(group) {
+            totals.add(&Weights::of(deployment));
+        }
+        of.push(group);
     }
-    let weight = |deployment: &Deployment| {
-        let group = groups.get(&*deployment.group)?;
-        group.relative(&Weights::of(deployment))
+    let weight = |(deployment, group): (&Deployment, usize)| {
+        let weight = groups.get(group).and_then(|group| group.relative(&Weights::of(deployment)));
+        weight.unwrap_or(1.0)
     };
-    let weights: Vec<f64> = deployments.iter().map(|own| weight(own).unwrap_or(1.0)).collect();
+    let weights: Vec<f64> = deployments.iter().zip(of).map(weight).collect();
     let differ = weights.iter().any(|weight| (weight - 1.0).abs() > f64::EPSILON);
     if differ { weights } else { Vec::new() }
 }
@@ -145,7 +155,7 @@ mod tests {
         let rendezvous = ranked(params);
         let mut shares = vec![0.0; params.len()];
         for n in 0..20_000 {
-            shares[rendezvous.first(key(n), among.iter().copied()).unwrap()] += 100.0 / 20_000.0;
+            shares[rendezvous.first(key(n), &mut (among.iter().copied())).unwrap()] += 100.0 / 20_000.0;
         }
         shares
     }
@@ -178,8 +188,8 @@ mod tests {
         let five = ranked(&["", "", "", "", ""]);
         let mut moved = 0;
         for n in 0..5_000 {
-            let before = five.first(key(n), 0..4).unwrap();
-            let after = five.first(key(n), 0..5).unwrap();
+            let before = five.first(key(n), &mut (0..4)).unwrap();
+            let after = five.first(key(n), &mut (0..5)).unwrap();
             assert!(after == before || after == 4, "{n} moved from {before} to {after}");
             moved += usize::from(after != before);
         }
@@ -191,12 +201,12 @@ mod tests {
     fn the_order_does_not_depend_on_the_order_of_the_candidates() {
         let rendezvous = ranked(&[", weight: 0", ", weight: 0", ", weight: 2", ""]);
         for n in 0..100 {
-            let forth = rendezvous.first(key(n), 0..4);
-            assert_eq!(forth, rendezvous.first(key(n), (0..4).rev()));
+            let forth = rendezvous.first(key(n), &mut (0..4));
+            assert_eq!(forth, rendezvous.first(key(n), &mut ((0..4).rev())));
             assert_eq!(forth, Some(2), "the others weigh nothing");
-            let last = rendezvous.first(key(n), [0, 1, 3].into_iter());
-            assert_eq!(last, rendezvous.first(key(n), [3, 1, 0].into_iter()));
-            assert_eq!(rendezvous.rank(key(n), last.unwrap(), 0..4), 1);
+            let last = rendezvous.first(key(n), &mut ([0, 1, 3].into_iter()));
+            assert_eq!(last, rendezvous.first(key(n), &mut ([3, 1, 0].into_iter())));
+            assert_eq!(rendezvous.rank(key(n), last.unwrap(), &mut (0..4)), 1);
         }
     }
 }

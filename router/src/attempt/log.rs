@@ -86,17 +86,11 @@ impl Serialize for SelectionInfo {
         serialize_some(&mut map, "eligible", self.eligible)?;
         map.serialize_entry("candidates", &self.total)?;
         serialize_some(&mut map, "probe", Some(true).filter(|_| self.probe))?;
-        serialize_some(&mut map, "affinity", self.affinity)?;
-        map.end()
-    }
-}
-
-impl Serialize for AffinityInfo {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("outcome", self.result.name())?;
-        serialize_some(&mut map, "rank", self.rank)?;
-        serialize_some(&mut map, "reason", self.result.reason())?;
+        if let Some(AffinityInfo { result, rank }) = self.affinity {
+            map.serialize_entry("affinity", result.name())?;
+            serialize_some(&mut map, "affinity_reason", result.reason())?;
+            serialize_some(&mut map, "affinity_rank", rank)?;
+        }
         map.end()
     }
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
+use crate::affinity::load::WorkerLoad;
 use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::failure::AttemptError;
@@ -64,6 +65,7 @@ pub struct Router {
     fleet: Option<FleetSettings>,
     shortlists: RefCell<Shortlists>,
     rendezvous: Rendezvous,
+    load: WorkerLoad,
     metrics: RefCell<Metrics>,
     gauges: RefCell<GaugePublisher>,
     usage_refusals: RefCell<UsageRefusals>,
@@ -86,6 +88,7 @@ impl Router {
             allowed: AllowedParams::of(&config),
             shortlists: RefCell::default(),
             rendezvous: Rendezvous::new(&config),
+            load: WorkerLoad::new(&config),
             fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             gauges: RefCell::default(),
@@ -281,6 +284,7 @@ impl Router {
             states: self.states.borrow_mut(),
             shortlists: self.shortlists.borrow_mut(),
             rendezvous: &self.rendezvous,
+            load: &self.load,
         }
     }
 
@@ -322,6 +326,7 @@ impl Router {
         now: Duration,
     ) {
         self.metrics.borrow_mut().attempt(attempt.deployment, result);
+        self.load.dec(attempt.deployment);
         let Some(deployment) = self.deployment(attempt.deployment) else { return };
         retry_state.attempts.push(AttemptLog {
             deployment: Arc::clone(&deployment.id),

@@ -119,6 +119,7 @@ fn counts_tokens(router: &Router, deployment: &Deployment, strategy: Strategy) -
 fn count(router: &Router, deployment: usize, retry_state: &RetryState) {
     let mut metrics = router.metrics.borrow_mut();
     metrics.inc_in_flight(deployment);
+    router.load.inc(deployment);
     let is_retry = retry_state.retries > 0 && retry_state.resend.is_none();
     let failed = retry_state.tried.last().filter(|_| is_retry);
     if let Some(failed) = failed.and_then(|id| router.index_of(id)) {

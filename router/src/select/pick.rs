@@ -25,7 +25,7 @@ pub(super) fn pick(
     if let [only] = candidates {
         return Some((*only, false));
     }
-    if let Some(index) = preferred(context, candidates, request, moment) {
+    if let Some(index) = preferred(context, candidates, request) {
         return Some((index, false));
     }
     if matches!(request.pool.strategy, Strategy::SimpleShuffle | Strategy::LowestCost) {

@@ -1,6 +1,5 @@
 //! The deployment that a request prefers, and what became of that.
 
-use crate::affinity::load::LoadBound;
 use crate::affinity::{AffinityKey, AffinityResult, Preference};
 use crate::select::eligible::exclusion;
 use crate::select::request::{Selection, SelectionContext, SelectionRequest};
@@ -11,47 +10,29 @@ use crate::state::store::Moment;
 
 /// Why a deployment is passed over that may serve, but has more than its share of the load.
 pub(crate) const OVER_LOAD: &str = "over_load";
-/// Records of other members that are read again for a pick by load.
-const REFRESH: usize = 2;
 
 /// The candidate that the request prefers; `None` if the strategy is to decide.
 pub(super) fn preferred(
-    context: &mut SelectionContext<'_>,
+    context: &SelectionContext<'_>,
     candidates: &[usize],
     request: &SelectionRequest<'_>,
-    moment: &Moment<'_>,
 ) -> Option<usize> {
     match request.preference {
         Preference::None => None,
         Preference::Pinned(index) => candidates.contains(&index).then_some(index),
-        Preference::Ranked(key) => {
-            if key.is_bounded && !context.states.is_single_worker() {
-                let SelectionRequest { pool, .. } = request;
-                context.states.refresh_next(&pool.members, &pool.refresh_cursor, REFRESH, moment.store);
-                // Re-read the pick: its copy may be old, and the deployment above its share.
-                let first = first_within_bound(context, candidates, key, moment)?;
-                context.states.read(first, moment.store);
-            }
-            first_within_bound(context, candidates, key, moment)
-                .or_else(|| context.rendezvous.first(key.hash, candidates.iter().copied()))
-        }
+        Preference::Ranked(key) => first_within_bound(context, candidates, key)
+            .or_else(|| context.rendezvous.first(key.hash, &mut candidates.iter().copied())),
     }
 }
 
 /// The first in the order of the key, without those above their share of the load.
-fn first_within_bound(
-    context: &SelectionContext<'_>,
-    among: &[usize],
-    key: AffinityKey,
-    moment: &Moment<'_>,
-) -> Option<usize> {
-    let (rendezvous, states) = (context.rendezvous, &*context.states);
-    let among = among.iter().copied();
+fn first_within_bound(context: &SelectionContext<'_>, among: &[usize], key: AffinityKey) -> Option<usize> {
+    let (rendezvous, mut among) = (context.rendezvous, among.iter().copied());
     if !key.is_bounded {
-        return rendezvous.first(key.hash, among);
+        return rendezvous.first(key.hash, &mut among);
     }
-    let bound = LoadBound::new(rendezvous, states, among.clone(), moment.now);
-    rendezvous.first(key.hash, among.filter(|index| bound.admits(rendezvous, states, *index)))
+    let bound = context.load.bound(rendezvous, among.clone());
+    rendezvous.first(key.hash, &mut among.filter(|index| bound.admits(*index)))
 }
 
 /// Selects the deployment that the request prefers without a check of all others, if it admits the
@@ -62,7 +43,7 @@ pub(super) fn at_once(
     moment: &Moment<'_>,
 ) -> Option<Selection> {
     let members = &request.pool.members;
-    let index = preferred(context, members, request, moment)?;
+    let index = preferred(context, members, request)?;
     let ticket = context.admit(index, false, request, moment).ok()?;
     Some(Selection { index, ticket, eligible: (members.len() == 1).then_some(1) })
 }
@@ -77,7 +58,9 @@ pub(crate) fn affinity_result(
     let first = match request.preference {
         Preference::None => None,
         Preference::Pinned(index) => Some(index).filter(|index| request.pool.members.contains(index)),
-        Preference::Ranked(key) => context.rendezvous.first(key.hash, comparable(context, request, selected)),
+        Preference::Ranked(key) => {
+            context.rendezvous.first(key.hash, &mut comparable(context, request, selected))
+        }
     };
     match first {
         None => AffinityResult::Miss,
@@ -94,8 +77,8 @@ pub(crate) fn rank(
 ) -> Option<usize> {
     match request.preference {
         Preference::Ranked(key) => {
-            let among = comparable(context, request, selected);
-            Some(context.rendezvous.rank(key.hash, selected, among))
+            let mut among = comparable(context, request, selected);
+            Some(context.rendezvous.rank(key.hash, selected, &mut among))
         }
         _ => None,
     }
@@ -110,7 +93,7 @@ pub(crate) fn is_over_load(
     selected: usize,
 ) -> bool {
     let Preference::Ranked(key) = request.preference else { return false };
-    context.rendezvous.rank(key.hash, selected, std::iter::once(index)) > 0
+    context.rendezvous.rank(key.hash, selected, &mut std::iter::once(index)) > 0
 }
 
 /// The members that the request's tags admit, of the same priority level as the selected one.

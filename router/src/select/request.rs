@@ -5,6 +5,7 @@ use std::cell::RefMut;
 use llm_balancer_config::{Config, Deployment};
 
 use crate::affinity::Preference;
+use crate::affinity::load::WorkerLoad;
 use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::RetryState;
 use crate::models::pool::Pool;
@@ -22,6 +23,7 @@ pub(crate) struct SelectionContext<'a> {
     pub states: RefMut<'a, DeploymentStates>,
     pub shortlists: RefMut<'a, Shortlists>,
     pub rendezvous: &'a Rendezvous,
+    pub load: &'a WorkerLoad,
 }
 
 impl SelectionContext<'_> {

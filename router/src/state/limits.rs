@@ -13,8 +13,7 @@ pub struct DeploymentLimits {
     pub tpm: Option<u64>,
     /// Requests in flight.
     pub max_parallel_requests: Option<u32>,
-    /// Its use is counted even without limits, because the strategy or the affinity
-    /// depends on it.
+    /// Its use is counted even without limits, because the strategy depends on it.
     pub track_usage: bool,
 }
 
@@ -35,8 +34,7 @@ impl DeploymentLimits {
             rpm: deployment.rpm.filter(|rpm| hard && *rpm > 0),
             tpm: deployment.tpm.filter(|tpm| hard && *tpm > 0),
             max_parallel_requests: deployment.max_parallel_requests.or(config.router.max_parallel_requests),
-            track_usage: !matches!(strategy, Strategy::SimpleShuffle | Strategy::LowestCost)
-                || deployment.affinity.is_bounded(),
+            track_usage: !matches!(strategy, Strategy::SimpleShuffle | Strategy::LowestCost),
         }
     }
 

@@ -62,7 +62,8 @@ struct GroupMetrics {
     requests: Counters<(Outcome, u16)>,
     refusals: Counters<&'static str>,
     fallbacks: Counters<Option<Arc<str>>>,
-    affinity: Counters<AffinityResult>,
+    /// Requests by [`AffinityResult`]: its reason, or else its name.
+    affinity: Counters<&'static str>,
 }
 
 /// A few counters by key: a linear search is quicker than hashing.
@@ -171,7 +172,7 @@ impl Metrics {
 
     /// A deployment was selected for a request, in a group with affinity.
     pub fn affinity(&mut self, group: &Arc<str>, result: AffinityResult) {
-        self.group(Some(group)).affinity.add(result);
+        self.group(Some(group)).affinity.add(result.reason().unwrap_or(result.name()));
     }
 
     /// A call to Redis has ended.
@@ -263,8 +264,11 @@ impl GroupMetrics {
             let target = ("target", target.as_deref().unwrap_or_default());
             sink(&series("fallbacks_total", &[group, target]), Change::Add(count));
         }
-        for (result, count) in self.affinity.take() {
-            let labels = [group, ("outcome", result.name()), ("reason", result.reason().unwrap_or_default())];
+        for (name, count) in self.affinity.take() {
+            let plain = [AffinityResult::Hit, AffinityResult::Miss].map(AffinityResult::name);
+            let moved = AffinityResult::Moved("").name();
+            let (outcome, reason) = if plain.contains(name) { (*name, "") } else { (moved, *name) };
+            let labels = [group, ("outcome", outcome), ("reason", reason)];
             sink(&series("affinity_total", &labels), Change::Add(count));
         }
     }

@@ -289,7 +289,7 @@ fn a_popular_prompt_takes_no_deployment_above_its_share() {
 }
 
 #[story(unsupported = test)]
-fn the_load_counts_over_all_workers() {
+fn all_workers_together_keep_the_bound_that_each_keeps() {
     let mut workers = World::workers(&prefixes(&CITIES), 4);
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut open = Vec::new();
@@ -299,8 +299,8 @@ fn the_load_counts_over_all_workers() {
         *counts.entry(worker.id(&attempt)).or_default() += 1;
         open.push(attempt);
     }
-    // Copies of other workers' counts are a little old.
-    assert!(counts.values().all(|count| *count <= 70), "{counts:?}");
+    // 1.25 times a quarter of 50 is 15.6 for each.
+    assert!(counts.values().all(|count| *count <= 64), "{counts:?}");
 }
 
 #[story(unsupported = test)]
@@ -331,12 +331,16 @@ fn an_explanation_says_who_was_preferred_and_why_another_serves() {
         serde_json::from_str(&text.1).unwrap()
     };
     let first = explained(&mut world);
-    assert_eq!(first["routing"]["affinity"], serde_json::json!({"outcome": "hit", "rank": 0}));
+    assert_eq!(
+        (&first["routing"]["affinity"], &first["routing"]["affinity_rank"]),
+        (&"hit".into(), &0.into())
+    );
     let home = first["selected"].as_str().unwrap().to_owned();
     let headers = [("authorization", "Bearer sk-1234567890abcdef")];
     let body = format!(r#"{{"model":"{home}","messages":[]}}"#);
     world.post(CHAT, &headers, body.as_bytes(), |_| Answer::RateLimited(5));
     let second = explained(&mut world);
-    let expected = serde_json::json!({"outcome": "moved", "rank": 1, "reason": "cooling_down"});
-    assert_eq!(second["routing"]["affinity"], expected, "{second}");
+    let routing = &second["routing"];
+    assert_eq!((&routing["affinity"], &routing["affinity_rank"]), (&"moved".into(), &1.into()), "{second}");
+    assert_eq!(routing["affinity_reason"], "cooling_down");
 }

@@ -74,7 +74,9 @@ pub(crate) struct LoadBound<'a> {
 impl LoadBound<'_> {
     /// Whether a deployment may have one request more.
     pub fn admits(&self, index: usize) -> bool {
-        let most = (self.most * self.rendezvous.weight(index)).ceil().max(FREE);
+        // Not rounded up: many workers with few requests each would exceed the bound together. At
+        // two requests for each deployment and more, the rounded bounds have room for all.
+        let most = (self.most * self.rendezvous.weight(index)).round().max(FREE);
         self.load.of(index) < most
     }
 }

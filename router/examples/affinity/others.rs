@@ -86,13 +86,9 @@ pub enum Bound {
     None,
     /// So many times the mean, rounded up.
     Times(f64),
-    /// The mean and so many of its square roots, which is how far a number of independent requests
-    /// strays from its mean.
-    Roots(f64),
-    /// So many times the mean plus some.
-    Plus(f64, f64),
-    /// The first on average over recent requests, the second at any time.
-    Smoothed(f64, f64),
+    /// So many times the mean on average over recent requests, and the second at any time; 1.25 times
+    /// beyond that average.
+    Usual(f64, f64),
 }
 
 impl Bound {
@@ -101,9 +97,7 @@ impl Bound {
         match self {
             Self::None => f64::INFINITY,
             Self::Times(times) => (mean * times).ceil(),
-            Self::Roots(roots) => (mean + roots * mean.sqrt()).ceil(),
-            Self::Plus(times, more) => (mean * times + more).ceil(),
-            Self::Smoothed(_, times) => (mean * times).ceil(),
+            Self::Usual(_, times) => (mean * times).ceil(),
         }
     }
 }

@@ -21,6 +21,7 @@ pub struct Ours {
     workers: Vec<Router>,
     store: Memory,
     random: SplitMix,
+    names_application: bool,
     open: HashMap<usize, (usize, Attempt, u64)>,
 }
 
@@ -46,14 +47,28 @@ impl Ours {
             router
         };
         let workers = (1..=WORKERS).map(worker).collect();
-        Self { workers, store, random: SplitMix::new(seed), open: HashMap::new() }
+        Self { workers, store, random: SplitMix::new(seed), names_application: false, open: HashMap::new() }
+    }
+}
+
+impl Ours {
+    /// Clients name their application in OpenAI's `prompt_cache_key`.
+    pub fn with_prompt_cache_key(self) -> Self {
+        Self { names_application: true, ..self }
     }
 }
 
 impl Policy for Ours {
     fn select(&mut self, requests: &Requests, id: usize, now: Micros) -> usize {
         let turn = requests.turn(id);
-        let body = requests.workload.body(turn, "m");
+        let mut body = requests.workload.body(turn, "m");
+        if self.names_application
+            && let Some((_, system)) = requests.workload.texts(turn).next()
+        {
+            // The beginning of a system prompt, which differs between applications.
+            let name = system.get(..40).unwrap_or(system);
+            body.insert_str(1, &format!(r#""prompt_cache_key":"{name}","#));
+        }
         let place = self.random.below(self.workers.len());
         let worker = &self.workers[place];
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();

@@ -68,6 +68,13 @@ fn rows() -> Vec<(String, Make)> {
         ("least-busy".into(), product("least-busy", "")),
         ("latency-based-routing".into(), product("latency-based-routing", "")),
         ("affinity: prefix".into(), product("simple-shuffle", "affinity: prefix")),
+        (
+            ".. with prompt_cache_key".into(),
+            Box::new(|seed| {
+                let ours = Ours::new("simple-shuffle", "affinity: prefix", seed);
+                Box::new(ours.with_prompt_cache_key())
+            }),
+        ),
         ("cache_aware, simulated".into(), Box::new(|_| Box::new(CacheAware::default()))),
     ]
 }
@@ -75,14 +82,7 @@ fn rows() -> Vec<(String, Make)> {
 /// Other keys and bounds.
 fn variants() -> Vec<(String, Make)> {
     let keys = [Key::System, Key::Subset(2), Key::FirstMessage, Key::Session];
-    let bounds = [
-        Bound::None,
-        Bound::Times(1.25),
-        Bound::Times(1.5),
-        Bound::Smoothed(1.25, 1.5),
-        Bound::Smoothed(1.2, 2.0),
-        Bound::Smoothed(1.15, 1.5),
-    ];
+    let bounds = [Bound::None, Bound::Times(1.25), Bound::Times(1.5), Bound::Usual(1.15, 2.0)];
     let both = keys.into_iter().flat_map(|key| bounds.map(|bound| (key, bound)));
     both.map(|(key, bound)| (format!("{key:?} {bound:?}"), ranked(key, bound))).collect()
 }
@@ -129,8 +129,10 @@ pub fn print() -> ExitCode {
             continue;
         }
         let figures = table(&scenario, 1.0, &rows);
-        let (shuffle, affinity, cache_aware) = (&figures[0], &figures[3], &figures[4]);
+        let [shuffle, _, _, affinity, by_application, cache_aware, ..] = &figures[..] else { unreachable!() };
         all_met &= is_met("load of affinity", affinity.in_flight.max(affinity.requests), LOAD);
+        let load = by_application.in_flight.max(by_application.requests);
+        all_met &= is_met("load with one key for each application", load, LOAD);
         if scenario.name == Scenario::CHAT.name {
             all_met &=
                 is_met("p50 of affinity in simple-shuffle's", affinity.median / shuffle.median, MEDIAN);

@@ -108,12 +108,11 @@ pub struct Ranked {
     bound: Bound,
     in_flight: InFlight,
     average: [f64; DEPLOYMENTS],
-    pub moved: usize,
 }
 
 impl Ranked {
     pub fn new(key: Key, bound: Bound) -> Self {
-        Self { key, bound, in_flight: InFlight::default(), average: [0.0; DEPLOYMENTS], moved: 0 }
+        Self { key, bound, in_flight: InFlight::default(), average: [0.0; DEPLOYMENTS] }
     }
 
     fn order(&self, workload: &Workload, turn: &Turn) -> Vec<usize> {
@@ -156,7 +155,6 @@ impl Policy for Ranked {
             now < most && (self.average[**place] < usual || now < (mean * 1.25).ceil())
         };
         let place = order.iter().find(admits).copied().unwrap_or_else(|| self.in_flight.least());
-        self.moved += usize::from(order.first() != Some(&place));
         self.in_flight.begin(id, place)
     }
 

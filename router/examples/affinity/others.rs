@@ -146,7 +146,7 @@ impl Policy for Ranked {
             *average += (now as f64 - *average) / 256.0;
         }
         let usual = match self.bound {
-            Bound::Smoothed(times, _) => self.average.iter().sum::<f64>() / DEPLOYMENTS as f64 * times + 0.5,
+            Bound::Usual(times, _) => self.average.iter().sum::<f64>() / DEPLOYMENTS as f64 * times + 0.5,
             _ => f64::INFINITY,
         };
         let mean = self.in_flight.counts.iter().sum::<usize>() as f64 / DEPLOYMENTS as f64;

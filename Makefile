@@ -72,7 +72,7 @@ endef
 ##@ Using it
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: run-ports envoy quick-build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
 	@ENVOY=$(ENVOY) integration/quickstart.sh

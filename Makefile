@@ -96,7 +96,7 @@ quick-build: wasm32-wasip1
 
 build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
-	cargo build --release -p llm-balancer
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo build --release -p llm-balancer
 
 image: build envoy ## The container image llm-balancer; saved to target/image.tar if no Docker engine runs
 	@rm -f target/image.tar

@@ -14,7 +14,7 @@ use crate::settings::{
     LlmBalancerSettings, read_affinity, read_aliases, read_llm_balancer, read_router, read_server,
 };
 use crate::values::{Environment, Lookup, Reader, Section, Settings, is_literal, is_secret_name};
-use crate::yaml::{self, Entry, Node, Parsed, Value};
+use crate::yaml::{self, Entry, Node, Value};
 
 /// The result of reading a file.
 #[derive(Clone, Debug)]
@@ -44,8 +44,8 @@ pub struct Loaded {
     pub reading: Reading,
     /// The text of the file; if it includes others, one document with the same configuration.
     pub text: String,
-    /// The same after parsing, for [`read_bytes`]; empty if the file could not be parsed. Variables
-    /// are not replaced in it.
+    /// The same after parsing, without lines, for [`read_bytes`]; empty if the file could not be
+    /// parsed. Variables are not replaced in it.
     pub parsed: Vec<u8>,
 }
 
@@ -62,17 +62,15 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
 pub fn read_bytes(file: &str, bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Reading {
     match yaml::decode(bytes) {
         None => read(file, &String::from_utf8_lossy(bytes), env),
-        Some(Ok(Parsed { files, tree })) => read_tree(&tree, Report::of_files(files), env),
+        Some(Ok(tree)) => read_tree(&tree, Report::new(file), env),
         Some(Err(reason)) => {
             let mut report = Report::new(file);
             let advice = "use the filter and the program of one release";
-            report.error(FIRST_LINE, &Path::top("document"), reason, advice);
+            report.error(Place::FIRST_LINE, &Path::top("document"), reason, advice);
             Reading::failed(report)
         }
     }
 }
-
-const FIRST_LINE: Place = Place { file: 0, line: 1 };
 
 /// Reads a file and the files that it includes, each relative to the one that includes it.
 pub fn load(
@@ -85,7 +83,7 @@ pub fn load(
         Ok(text) => text,
         Err(error) => {
             let message = format!("cannot read the file: {error}");
-            report.error(FIRST_LINE, &Path::top("document"), &message, "");
+            report.error(Place::FIRST_LINE, &Path::top("document"), &message, "");
             return Loaded { reading: Reading::failed(report), text: String::new(), parsed: Vec::new() };
         }
     };
@@ -100,7 +98,7 @@ pub fn load(
     } else {
         (document, text)
     };
-    let parsed = yaml::encode(report.files(), &document);
+    let parsed = yaml::encode(&document);
     Loaded { reading: read_tree(&document, report, env), text, parsed }
 }
 

@@ -10,16 +10,17 @@
     reason = "tests report by panicking, in their helpers too"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use llm_balancer::render::{Hops, to_yaml};
+use llm_balancer::render::{Hops, binary_clusters, to_yaml};
 use llm_balancer::serve::envoy_binary;
 use llm_balancer::support::embedded_filter;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 mod support;
@@ -94,6 +95,62 @@ fn the_filter_gets_the_users_file_byte_for_byte() {
     for text in texts {
         assert_eq!(seen_by_envoy(&text), text);
     }
+}
+
+#[test]
+fn clusters_in_binary_are_the_clusters_in_json() {
+    for golden in support::all() {
+        let admin_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut bootstrap = golden.bootstrap("127.0.0.1:0", admin_port, Hops::One);
+        bootstrap["static_resources"]["listeners"] = json!([]);
+        let place = Place::with(&bootstrap.to_string());
+        let binary =
+            binary_clusters(&golden.config, &support::options("127.0.0.1:0", admin_port, Hops::One)).unwrap();
+        fs::write(place.dir.path().join("clusters.pb"), binary).unwrap();
+        let by_name = |path| {
+            let dump = dumped(&place, &golden.config.env_names, admin_port);
+            clusters(&dump, path)
+        };
+        let in_json = by_name("/configs/0/bootstrap/static_resources/clusters");
+        bootstrap["static_resources"] = json!({});
+        let source = json!({"path_config_source": {"path": "clusters.pb"}, "resource_api_version": "V3"});
+        bootstrap["dynamic_resources"] = json!({"cds_config": source});
+        fs::write(place.dir.path().join("bootstrap.yaml"), bootstrap.to_string()).unwrap();
+        let in_binary = by_name("/configs/1");
+        assert!(in_json.len() >= 2, "{}: {in_json:?}", golden.name);
+        assert_eq!(in_binary, in_json, "{}", golden.name);
+    }
+}
+
+/// What an Envoy has that runs in this place.
+fn dumped(place: &Place, names: &[String], admin_port: u16) -> Value {
+    let mut child = Running(place.envoy(names).stderr(Stdio::null()).spawn().unwrap());
+    loop {
+        assert!(child.0.try_wait().unwrap().is_none(), "Envoy refuses the bootstrap");
+        let dump = get(admin_port, "/config_dump").ok().map(|dump| serde_json::from_str(&dump).unwrap());
+        match dump {
+            Some(dump) if !clusters(&dump, "/configs/1").is_empty() => return dump,
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// The clusters below a part of a dump, without their type.
+fn clusters(dump: &Value, path: &str) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let mut parts = vec![dump.pointer(path).unwrap().clone()];
+    while let Some(part) = parts.pop() {
+        match part {
+            Value::Array(items) => parts.extend(items),
+            Value::Object(mut members) if members.contains_key("load_assignment") => {
+                members.remove("@type");
+                found.insert(members["name"].as_str().unwrap().to_owned(), Value::Object(members));
+            }
+            Value::Object(members) => parts.extend(members.into_iter().map(|(_, member)| member)),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The filter's configuration, as an Envoy that runs with the rendered YAML tells it.

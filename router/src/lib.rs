@@ -46,9 +46,11 @@ pub use http::retry_after::retry_after;
 pub use http::rewritten_body::Original;
 pub use outcome::{Failure, Outcome};
 pub use random::{Random, SplitMix};
+pub use request::references::{Reference, ReferenceScan};
 pub use request::{Refusal, Request};
 pub use router::{
-    Arrival, ErrorResponse, NeedsLease, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict, wire,
+    Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Router, Sending, Step, StreamEnd,
+    Verdict, wire,
 };
 pub use state::heartbeats::HEARTBEAT;
 pub use state::lease::Shortfall;

@@ -163,6 +163,13 @@ impl Resources {
     }
 }
 
+/// The clusters of a bootstrap as `serve` writes them for Envoy.
+pub fn binary_clusters(config: &Config, options: &Options) -> Result<Vec<u8>, String> {
+    let clusters = binary_by_name(clusters(names::ATTEMPTS, config, options))?;
+    let clusters: Vec<&[u8]> = clusters.values().map(Vec::as_slice).collect();
+    Ok(ResourceType::Clusters.response(1, &clusters))
+}
+
 /// A listener whose filter removes this instance from Redis, and nothing else.
 pub(crate) fn deregistration(
     revision: Revision,

@@ -37,6 +37,7 @@ mod withheld_headers;
 mod yaml_writer;
 
 pub use bootstrap::bootstrap;
+pub use dynamic::binary_clusters;
 pub(crate) use dynamic::{ResourceType, Resources, Revision, deregistration, live_bootstrap};
 pub(crate) use forward_proxy::variables as proxy_variables;
 pub use process::{Hops, Options};

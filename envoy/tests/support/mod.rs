@@ -57,16 +57,19 @@ pub fn all() -> Vec<Golden> {
 
 impl Golden {
     pub fn bootstrap(&self, listen: &str, admin_port: u16, hops: Hops) -> Value {
-        let options = Options {
-            listen: listen.parse().unwrap(),
-            admin_port,
-            metrics: None,
-            filter: FILTER.to_owned(),
-            hold: HOLD.to_owned(),
-            hops,
-            system_cas: CA.to_owned(),
-            redis_socket: REDIS_SOCKET.to_owned(),
-        };
-        bootstrap(&self.config, &self.text, &options)
+        bootstrap(&self.config, &self.text, &options(listen, admin_port, hops))
+    }
+}
+
+pub fn options(listen: &str, admin_port: u16, hops: Hops) -> Options {
+    Options {
+        listen: listen.parse().unwrap(),
+        admin_port,
+        metrics: None,
+        filter: FILTER.to_owned(),
+        hold: HOLD.to_owned(),
+        hops,
+        system_cas: CA.to_owned(),
+        redis_socket: REDIS_SOCKET.to_owned(),
     }
 }

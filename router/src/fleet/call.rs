@@ -6,6 +6,7 @@ use std::sync::Arc;
 use llm_balancer_config::{Config, Redis};
 
 use crate::fleet::resp;
+use crate::request::references::Reference;
 use crate::state::membership::Membership;
 use crate::state::time::Minute;
 
@@ -49,6 +50,10 @@ pub(super) enum Part {
     },
     Exchange {
         index: usize,
+    },
+    PublishOrigin,
+    FindOrigin {
+        reference: Reference,
     },
 }
 

@@ -4,7 +4,7 @@ use crate::fleet::call::{Call, Part};
 use crate::fleet::effect::{Effect, Items};
 use crate::fleet::health::{self, RedisTransition};
 use crate::fleet::resp::{self, Value};
-use crate::fleet::{exchange_call, lease_call, presence_call};
+use crate::fleet::{exchange_call, lease_call, origin_call, presence_call};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::store::Moment;
 
@@ -74,9 +74,12 @@ fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
 
 /// Applies one part of a reply; `None` for one that its script does not make.
 fn apply(part: Part, reply: &Value, states: &mut DeploymentStates, moment: &Moment<'_>) -> Option<Effect> {
+    if let Part::FindOrigin { reference } = part {
+        return origin_call::apply(reference, reply, states, moment);
+    }
     let reply = Items::of(reply);
     match part {
-        Part::Setup | Part::Deregister => Some(Effect::None),
+        Part::Setup | Part::Deregister | Part::PublishOrigin | Part::FindOrigin { .. } => Some(Effect::None),
         Part::Presence => presence_call::apply(&reply, moment),
         Part::Lease { index, minute, is_acquire } => {
             lease_call::apply((index, minute, is_acquire), &reply, states, moment)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Affinity, Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wire};
 
-use crate::http::route::{model_routes, wire};
+use crate::http::route::{RESPONSES, model_routes, wire};
 use crate::state::rotation::Rotation;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::upstream::paths;
@@ -36,11 +36,18 @@ pub struct Pool {
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The smallest tpm of any member; `None` if no member has a hard limit of tokens.
     pub smallest_tpm: Option<u64>,
+    /// The smallest `max_input_tokens` of any member, if prompts are compared with it.
+    pub smallest_context: Option<u64>,
     /// The models of members with stars in them, each once.
     pub starred: Vec<String>,
     /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
     /// (BEHAVIOUR 2.1).
     pub by_id: bool,
+    /// Whether requests are served whatever the limits of rpm, tpm and parallel requests, and change
+    /// nothing of them: they are about stored responses, and take no tokens.
+    pub is_uncounted: bool,
+    /// Whether it was made for single requests, so that no shortcut is prepared for it.
+    pub is_view: bool,
     /// The member whose record is re-read next.
     pub refresh_cursor: Rotation,
 }
@@ -77,6 +84,27 @@ pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>,
     (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), priorities, ..pool })
 }
 
+/// The deployments that have the route of responses, for requests about stored ones; `None` if
+/// there are none.
+pub(super) fn of_stored_responses(config: &Config) -> Option<Arc<Pool>> {
+    let all = 0..config.deployments.len();
+    let serves = |index: &usize| layout(config, *index).is_some_and(|own| paths::serves(own, RESPONSES));
+    let pool = Pool::new(config, all.filter(serves).collect());
+    let pool = Pool { is_view: true, by_id: true, is_uncounted: true, priorities: None, ..pool };
+    let pool = Pool { strategy: Strategy::SimpleShuffle, label: Arc::from(""), ..pool };
+    (!pool.members.is_empty()).then(|| Arc::new(pool))
+}
+
+/// Whether two deployments have the same account at the same provider, so that each knows the
+/// responses that the other has made.
+pub fn share_account(one: &Deployment, other: &Deployment) -> bool {
+    let responses = |deployment: &Deployment| paths::path(&deployment.endpoint, RESPONSES, "");
+    one.endpoint.authority == other.endpoint.authority
+        && one.credential == other.credential
+        && one.headers == other.headers
+        && responses(one) == responses(other)
+}
+
 /// The strategy of a group: that of its routing group, else the router's.
 pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyArgs) {
     let is_own =
@@ -111,8 +139,11 @@ impl Pool {
             tag_filtering: tag_filtering(config, deployments()),
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
+            smallest_context: smallest_context(config, deployments()),
             starred: Vec::new(),
             by_id: false,
+            is_uncounted: false,
+            is_view: false,
             refresh_cursor: Rotation::default(),
             members,
         }
@@ -132,7 +163,9 @@ impl Pool {
 
     /// Whether a selection from the pool depends on the tokens that requests take.
     pub(super) fn counts_tokens(&self) -> bool {
-        self.smallest_tpm.is_some() || self.strategy == Strategy::UsageBased
+        self.smallest_tpm.is_some()
+            || self.smallest_context.is_some()
+            || self.strategy == Strategy::UsageBased
     }
 
     /// The same, with the routes that some members lack and the stars in their models.
@@ -173,12 +206,25 @@ impl Pool {
         Self {
             affinity: affinity(deployments()),
             smallest_tpm: smallest_tpm(config, deployments()),
+            smallest_context: smallest_context(config, deployments()),
             shuffle: SimpleShuffle::new(&weights),
             priorities: priorities
                 .map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
             members,
             ..self.clone()
         }
+    }
+
+    /// The members at these places, for one request; `None` if there are none.
+    pub fn view(&self, config: &Config, places: &[usize]) -> Option<Self> {
+        (!places.is_empty()).then(|| Self { is_view: true, ..self.only(config, places) })
+    }
+
+    /// The same for a request that only some deployments can answer, and perhaps none of those that
+    /// do not cool down: cooldown and order do not exclude any.
+    pub fn view_of_origins(&self, config: &Config, places: &[usize]) -> Option<Arc<Self>> {
+        let view = self.view(config, places)?;
+        Some(Arc::new(Self { by_id: true, priorities: None, ..view }))
     }
 
     /// The pool of members that serve a route; `None` if none does.
@@ -200,6 +246,14 @@ fn affinity<'c>(mut deployments: impl Iterator<Item = &'c Deployment>) -> Affini
 fn smallest_tpm<'c>(config: &Config, deployments: impl Iterator<Item = &'c Deployment>) -> Option<u64> {
     let limits = deployments.filter_map(|deployment| deployment.tpm);
     limits.filter(|tpm| *tpm > 0 && !config.router.soft_limits).min()
+}
+
+fn smallest_context<'c>(
+    config: &Config,
+    mut deployments: impl Iterator<Item = &'c Deployment>,
+) -> Option<u64> {
+    let all = || deployments.by_ref().filter_map(|deployment| deployment.max_input_tokens).min();
+    config.router.pre_call_checks.then(all).flatten()
 }
 
 fn layout(config: &Config, index: usize) -> Option<Layout> {

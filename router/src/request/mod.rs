@@ -8,9 +8,11 @@ mod numbers;
 pub(crate) mod overrides;
 pub(crate) mod parse;
 pub(crate) mod prompt_tokens;
+pub(crate) mod references;
 pub(crate) mod refusal;
 pub(crate) mod reserved_params;
 pub(crate) mod routing_params;
+pub(crate) mod stored_response;
 pub(crate) mod tags_param;
 pub(crate) mod token_estimate;
 

@@ -13,6 +13,7 @@ use crate::request::model_name;
 use crate::request::overrides::RequestOverrides;
 use crate::request::refusal::{Refusal, Unresolved};
 use crate::request::routing_params::{AllowedParams, RoutingParams};
+use crate::request::stored_response::StoredResponse;
 use crate::request::tags_param::header_tags;
 
 /// A request for a model, without its body.
@@ -39,6 +40,10 @@ pub struct Request {
     /// Headers of the client that the provider gets: version and betas of Anthropic's API, and others
     /// if the configuration allows it.
     pub forwarded: Vec<(String, String)>,
+    /// The stored response that the request is about, in place of a model.
+    pub stored: Option<Box<StoredResponse>>,
+    /// The hash of the client's key, where clients have keys of their own; else 0.
+    pub caller: u64,
 }
 
 /// A request with its body.
@@ -103,6 +108,8 @@ impl Request {
             explain: false,
             affinity: AffinityHeaders::default(),
             forwarded: Vec::new(),
+            stored: None,
+            caller: 0,
         };
         for (name, value) in headers.bytes() {
             if allowed.affinity {
@@ -137,6 +144,9 @@ impl Request {
     /// # Errors
     /// A [`Refusal`] if the body is not what the route needs, or names no model.
     pub fn parsed<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
+        if let Some(stored) = &self.stored {
+            return stored.parsed(self.overrides);
+        }
         match self.body_kind() {
             BodyKind::Json => self.parsed_json(body),
             BodyKind::Multipart => self.parsed_form(body),

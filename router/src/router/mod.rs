@@ -6,10 +6,12 @@
 //! access-log entry that ended the request. Each event has a file.
 
 mod attempt_failed;
+mod context_window;
 mod decisions;
 mod failed_attempt;
 mod group_request;
 mod local_reply;
+mod origins;
 mod request_body;
 mod request_headers;
 mod resend;
@@ -52,7 +54,9 @@ use crate::upstream::redirect;
 
 pub use request_headers::wire;
 
-pub use decisions::{Arrival, ErrorResponse, NeedsLease, ResponseSummary, Sending, Step, StreamEnd, Verdict};
+pub use decisions::{
+    Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step, StreamEnd, Verdict,
+};
 
 /// A configuration on one worker.
 #[derive(Debug)]

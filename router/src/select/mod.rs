@@ -22,7 +22,7 @@ pub(crate) mod tags;
 pub(crate) use request::{NoDeployment, Selection, SelectionContext, SelectionRequest};
 pub(crate) use shortlists::Shortlists;
 
-use crate::select::eligible::{find_eligible, untried_first, updated};
+use crate::select::eligible::{find_eligible, rested_first, untried_first, updated};
 use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
 use crate::state::eligibility::Excluded;
@@ -54,7 +54,10 @@ pub(crate) fn select(
     let mut excluded = Vec::new();
     for _ in 0..ROUNDS {
         let eligible = match find_eligible(context, &request, moment) {
-            Ok(eligible) => untried_first(context, eligible, request.retry_state),
+            Ok(eligible) => {
+                let untried = untried_first(context, eligible, request.retry_state);
+                rested_first(context, untried, &request, moment.now)
+            }
             // Records that were read since may show that all large enough deployments cool down.
             Err(_) if !request.is_oversized && is_oversized(context, &request, moment.now) => {
                 request.is_oversized = true;

@@ -97,6 +97,7 @@ impl<'a> SelectionRequest<'a> {
             estimate: self.estimate,
             is_oversized: self.is_oversized,
             by_id: self.pool.by_id,
+            is_uncounted: self.pool.is_uncounted,
             probe,
             quota_mode: self.quota_mode,
         }

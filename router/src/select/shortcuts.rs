@@ -46,7 +46,7 @@ pub(super) fn select(
 /// level and earlier attempts.
 fn may_use_any(request: &SelectionRequest<'_>) -> bool {
     let SelectionRequest { pool, retry_state, .. } = request;
-    pool.priorities.is_none() && !filters_tags(pool) && retry_state.tried.is_empty()
+    !pool.is_view && pool.priorities.is_none() && !filters_tags(pool) && retry_state.tried.is_empty()
 }
 
 fn at_first_draw(

@@ -21,6 +21,8 @@ pub struct AdmissionRequest {
     pub is_oversized: bool,
     /// The client named this deployment, so that a cooldown does not matter (BEHAVIOUR 2.1).
     pub by_id: bool,
+    /// No limit counts it.
+    pub is_uncounted: bool,
     /// It is sent to measure how fast the deployment is.
     pub probe: bool,
     /// How limits are shared with other instances.
@@ -92,6 +94,9 @@ pub fn excluded(
     now: Duration,
 ) -> Option<Excluded> {
     let cooldown = record.cooldown.active_until(now).filter(|_| !request.by_id).map(Excluded::CoolingDown);
+    if request.is_uncounted {
+        return cooldown;
+    }
     let last = match (cooldown, over_limit(record, limits, request, now)) {
         (Some(cooldown), Some(over)) if cooldown.until() < over.until() => Some(over),
         (cooldown, over) => cooldown.or(over),
@@ -143,6 +148,7 @@ mod tests {
             estimate: TokenEstimate::default(),
             is_oversized: false,
             by_id,
+            is_uncounted: false,
             probe: false,
             quota_mode: QuotaMode::Local,
         }

@@ -341,7 +341,7 @@ fn prompt_caching_is_for_prompts_that_providers_cache() {
 fn an_explanation_says_who_was_preferred_and_why_another_serves() {
     let yaml = sessions(&CITIES) + "general_settings: {master_key: sk-1234567890abcdef}\n";
     let mut world = World::of(&yaml);
-    let mut explained = |world: &mut World| -> serde_json::Value {
+    let explained = |world: &mut World| -> serde_json::Value {
         let headers = [("authorization", "Bearer sk-1234567890abcdef"), ("x-llm-balancer-explain", "1")];
         let body = format!(r#"{{"model":"g","messages":[],{}}}"#, session(3));
         let response = world.post(CHAT, &headers, body.as_bytes(), |_| Answer::Ok);

@@ -49,10 +49,9 @@ const KEYS: &[Key] = &[
         "has no effect: an interrupted stream is not continued",
         "let the client retry",
     ),
-    ignored(
+    applied(
         "enable_pre_call_checks",
-        "has no effect: prompts are not compared with context windows before they are sent",
-        "use context_window_fallbacks; rpm and tpm are always enforced",
+        "prompts go only to deployments whose model_info.max_input_tokens they fit into",
     ),
     applied("enable_tag_filtering", "requests with tags go to deployments with those tags"),
     ignored("enable_weighted_failover", "has no effect: retries always prefer untried deployments", REMOVE),

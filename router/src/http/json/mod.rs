@@ -1,5 +1,6 @@
 //! JSON read without a document tree: objects by their members, and values in their own text.
 
+pub mod member_scan;
 mod object;
 
 use std::borrow::Cow;

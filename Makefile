@@ -72,7 +72,7 @@ endef
 ##@ Using it
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: run-ports envoy quick-build ## Fake providers and the balancer with the quick-start's configuration, on port 4000
 	@ENVOY=$(ENVOY) integration/quickstart.sh
@@ -164,6 +164,11 @@ bench-peers: envoy redis wrk build ## The same with one worker, beside vllm-rout
 	@$(MAKE) --no-print-directory --keep-going $(HAVE_PEERS) || echo "not all gateways can be installed, see above" >&2
 	@$(BENCH) --peers vllm-router,sglang-router,portkey,litellm
 
+bench-affinity: envoy build ## Time to first token of a fake vLLM fleet with and without affinity, beside vllm-router, in about an hour; AFFINITY='--scenarios chat'
+	@cargo build --quiet --release -p llm-balancer-bench
+	@$(MAKE) --no-print-directory $(HAVE_VLLM_ROUTER) || echo "vllm-router cannot be installed, see above" >&2
+	@target/release/bench affinity --envoy $(ENVOY) --peers-in $(TOOLS)/peers $(AFFINITY)
+
 bench-peers: WORKERS ?= 1
 # `target/debug/bench --help` describes them.
 BENCH = target/debug/bench --envoy $(ENVOY) --peers-in $(TOOLS)/peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOADS),--loads $(LOADS)) \
@@ -173,9 +178,10 @@ cost: wasm32-wasip1 ## Host calls, bytes copied and instructions per request in 
 	cargo build --quiet --release $(FILTER)
 	cargo run --quiet -p llm-balancer-cost
 
-simulate: ## Strategies beside LiteLLM's, and a hundred instances with shared limits; fails if a target is missed
+simulate: ## Strategies beside LiteLLM's, a hundred instances with shared limits, prefix affinity; fails if a target is missed
 	cargo run --quiet --release -p llm-balancer-router --example simulation
 	cargo run --quiet --release -p llm-balancer-router --example fleet
+	cargo run --quiet --release -p llm-balancer-router --example affinity
 
 deny: $(HAVE_DENY) ## Licences, bans and sources of dependencies; advisories if their database can be fetched
 	$(DENY) --log-level error check bans licenses sources
@@ -346,4 +352,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip

@@ -1,6 +1,7 @@
 //! CPU per request of llm-balancer, beside plain Envoy and other gateways. docs/PERFORMANCE.md has
 //! the method.
 
+mod affinity;
 mod bootstrap;
 mod http;
 mod load;
@@ -19,7 +20,7 @@ mod wrk;
 use std::error::Error;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::load::Load;
 use crate::peers::Peer;
@@ -28,7 +29,10 @@ use crate::subject::{Kind, Row};
 
 /// Prints one table: CPU per request and more, each row beside plain Envoy in the same rounds
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Rounds of each row
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
@@ -58,6 +62,12 @@ struct Arguments {
     /// Further builds, each beside the first one
     #[arg(value_name = "NAME=PROGRAM", value_parser = build)]
     builds: Vec<(String, PathBuf)>,
+}
+
+/// What the bench measures beside CPU.
+#[derive(Debug, Subcommand)]
+enum Other {
+    Affinity(affinity::Arguments),
 }
 
 fn build(text: &str) -> Result<(String, PathBuf), String> {
@@ -94,6 +104,9 @@ impl Arguments {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = Arguments::parse();
+    if let Some(Other::Affinity(affinity)) = arguments.other {
+        return affinity.run();
+    }
     // Peers run in folders of their own.
     arguments.peers_in = std::path::absolute(&arguments.peers_in)?;
     let processors = machine::processors()?;

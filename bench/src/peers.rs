@@ -85,7 +85,7 @@ impl Peer {
 }
 
 /// A script that pip has installed with `--target`.
-fn python(folder: &Path, script: &str) -> Command {
+pub fn python(folder: &Path, script: &str) -> Command {
     let mut command = Command::new("python3");
     command.arg(folder.join("bin").join(script)).env("PYTHONPATH", folder);
     command

@@ -2,13 +2,14 @@
 //! segment of the path.
 //!
 //! `answer` says what to do, `wire` does it byte by byte, `openai` and `anthropic` have the bodies,
-//! `received` is a request, `provider` is the listener.
+//! `received` is a request, `provider` is the listener. `vllm` is a fleet whose answers take time.
 
 mod answer;
 mod anthropic;
 mod openai;
 mod provider;
 mod received;
+pub mod vllm;
 mod wire;
 
 pub use answer::Answer;

@@ -35,7 +35,7 @@ mod outcome;
 mod random;
 
 pub use attempt::{Attempt, RetryState};
-pub use fleet::{Call, CallResult, FleetClient, RedisTransition};
+pub use fleet::{Call, CallResult, FleetClient, FollowUp, Recall, RedisTransition, WAIT_SECONDS};
 pub use http::headers::Headers;
 pub use http::reply::Reply;
 pub use http::retry_after::retry_after;

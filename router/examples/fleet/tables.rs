@@ -20,6 +20,8 @@ const FLEET: Plan = Plan {
     favoured: 10,
     from: 57 * SECOND,
     until: 2 * MINUTE,
+    faults: Vec::new(),
+    most: u64::MAX,
 };
 
 /// Prints both tables.

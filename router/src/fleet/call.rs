@@ -7,7 +7,7 @@ use llm_balancer_config::{Config, Redis};
 
 use crate::fleet::resp;
 use crate::state::membership::Membership;
-use crate::state::time::Minute;
+use crate::state::time::{Minute, UnixMillis};
 
 /// What every call of a configuration needs.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ impl FleetSettings {
     pub(crate) fn new(config: &Config) -> Option<Self> {
         let deployment_ids = config.deployments.iter().map(|deployment| Arc::clone(&deployment.id)).collect();
         Some(Self { redis: config.redis.clone()?, deployment_ids })
+    }
+
+    /// The index of the deployment with this id.
+    pub(super) fn index(&self, id: &[u8]) -> Option<usize> {
+        self.deployment_ids.iter().position(|of_it| of_it.as_bytes() == id)
     }
 }
 
@@ -39,8 +44,13 @@ pub struct Call {
 pub(super) enum Part {
     /// AUTH or SELECT.
     Setup,
-    Presence,
+    /// It has the time of its turn as its number.
+    Presence {
+        seq: UnixMillis,
+    },
     Deregister,
+    /// A command of a wait.
+    Wait,
     Lease {
         index: usize,
         minute: Minute,
@@ -59,6 +69,12 @@ impl Call {
             Part::Lease { index, .. } => Some(*index),
             _ => None,
         })
+    }
+
+    /// Whether it waits for other instances' requests: it may take a minute, and that it breaks off
+    /// says nothing about Redis.
+    pub fn is_wait(&self) -> bool {
+        self.parts.last().is_some_and(|part| matches!(part, Part::Wait))
     }
 }
 

@@ -202,7 +202,8 @@ impl Instance {
         let mut shortfall: Vec<_> = shortfall.iter().map(|(index, shortfall)| (*index, *shortfall)).collect();
         shortfall.sort_unstable_by_key(|(index, _)| *index);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        match self.router.fleet().expect("it has Redis").acquire(&shortfall, &mut moment) {
+        let call = self.router.fleet().expect("it has Redis").acquire(&shortfall, &mut moment);
+        match call {
             Some(call) => self.send(call, waiting),
             None => {
                 let again = self.decide_again(waiting, now);

@@ -172,13 +172,13 @@ impl<'a> FleetClient<'a> {
         pipeline.finish()
     }
 
-    /// Removes this instance from Redis, so that the others keep no share for it. To be called
+    /// Removes this instance from Redis, so that its share is free as of the next minute. To be called
     /// after [`Membership::deregister`], when the calls under way have ended; `None` if the
     /// instance has no number.
     pub fn deregister(&mut self, moment: &mut Moment<'_>) -> Option<Call> {
         let membership = Membership::read(moment.store);
         let mut pipeline = Pipeline::new(self.settings, membership);
-        presence_call::remove(&mut pipeline, membership.instance);
+        presence_call::remove(&mut pipeline, moment.now);
         pipeline.finish()
     }
 

@@ -2,9 +2,10 @@
 --
 -- KEYS  1 the shares: a hash by instance of "<after> <before> <from> <at> <seq> <weight>": the share of
 --         every limit in millionths as of the minute <from>, the share before, the time and the number
---         of the last presence, and the requests of a minute; "m", the latest minute that has leases;
---         "k", the sum of shares that a Redis which lost them has given; "p:<instance>", if a silent
---         instance was probed
+--         of the last presence (0: it has ended), and the requests of a minute; "m", the latest minute that has leases;
+--         "k", the sum of shares that a Redis which lost them has given, and "ka", since when; "l", the
+--         last presence of all; "g", when that had been silent; "p:<instance>", if a silent instance
+--         was probed
 --       2 the epoch: set by the first instance that finds none; expires a day after the last presence
 --       3 Redis' own id of its run: after a restart with an old copy of its data, or a failover to a
 --         replica, Redis has lost grants just as an empty one has
@@ -28,6 +29,10 @@ local me, minute, weight = ARGV[1], tonumber(ARGV[10]), tonumber(ARGV[9])
 local after, before, from = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local touched, known, is_stale = 0, 0, false
 local instances, weights, others, reserved = 1, weight, 0, 0
+-- An instance is silent only as long as another one is not.
+local heard, back = redis.call('HGET', KEYS[1], 'l') or 0, redis.call('HGET', KEYS[1], 'g') or 0
+if now - heard > 3500 then back = now end
+redis.call('HSET', KEYS[1], 'l', now, 'g', back)
 local shares = redis.call('HGETALL', KEYS[1])
 for i = 1, #shares, 2 do
   local field, value = shares[i], shares[i + 1]
@@ -36,8 +41,11 @@ for i = 1, #shares, 2 do
   if field == 'k' then known = tonumber(value) end
   if s and field == me then
     is_stale = tonumber(seq) > tonumber(ARGV[4])
+  elseif s and at == '0' then
+    -- It keeps the share of the minute that it ended in: it may have used it.
+    if tonumber(f) <= minute then redis.call('HDEL', KEYS[1], field) end
   elseif s then
-    local silent, wake = now - at, ARGV[11] .. field
+    local silent, wake = now - math.max(at, back), ARGV[11] .. field
     if silent > 3500 and redis.call('HEXISTS', KEYS[1], 'p:' .. field) == 0 then
       -- A connection takes this out of the list if it is open as far as Redis knows.
       redis.call('HSET', KEYS[1], 'p:' .. field, 1)
@@ -46,7 +54,9 @@ for i = 1, #shares, 2 do
     end
     local has_closed = silent > 25000 and redis.call('EXISTS', wake) == 1
     if has_closed or silent > 600000 then
-      redis.call('HDEL', KEYS[1], field, 'p:' .. field)
+      local held = tonumber(minute >= tonumber(f) and s or b)
+      redis.call('HSET', KEYS[1], field, string.format('0 %d %d 0 0 0', held, minute + 1))
+      redis.call('HDEL', KEYS[1], 'p:' .. field)
       redis.call('DEL', wake)
     else
       instances, weights, others = instances + 1, weights + w, others + s

@@ -1,6 +1,8 @@
 //! The presence of instances: `presence.lua` notes that this one is alive and which share it has, and
 //! replies with what that becomes.
 
+use std::time::Duration;
+
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
 use crate::state::membership::Membership;
@@ -35,11 +37,14 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
     pipeline.script(Part::Presence { seq: last_exchange }, SCRIPT, &keys, &arguments);
 }
 
-/// Removes this instance, if it has a number.
-pub(super) fn remove(pipeline: &mut Pipeline<'_>, instance: u64) {
+/// Notes that this instance ends, if it has a number. Its share of this minute stays its own: it may
+/// have used it, or be about to.
+pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
+    let Membership { instance, share, .. } = pipeline.membership;
     if instance != 0 {
-        let key = pipeline.key("shares");
-        pipeline.command(Part::Deregister, &[b"HDEL", &key, &text(instance)]);
+        let (key, minute) = (pipeline.key("shares"), Minute::of(now));
+        let ended = text(format_args!("0 {} {} 0 0 0", share.at(minute), minute.0.saturating_add(1)));
+        pipeline.command(Part::Deregister, &[b"HSET", &key, &text(instance), &ended]);
     }
 }
 

@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn the_weight_of_an_instance_is_that_of_its_busier_minute() {
         let store = Memory::default();
-        let weight = |second, admitted| {
+        let weight = |second: u64, admitted| {
             let now = Duration::from_secs(29_000_000 * 60 + second);
             Membership::take_turn(&store, now, 1, 1, admitted).unwrap().0.weight()
         };

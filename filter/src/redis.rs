@@ -299,7 +299,7 @@ impl Redis {
     }
 }
 
-/// Gauge: 1 while instances share the limits, 0 while each has its part of them.
+/// Gauge: 1 while instances share the limits, 0 while each has what it holds of them.
 fn set_up_gauge(is_up: bool) {
     metrics::flush(&series("redis_up", &[]), Change::Gauge(u64::from(is_up)));
 }

@@ -54,7 +54,9 @@ for i = 1, #shares, 2 do
     end
     local has_closed = silent > 25000 and redis.call('EXISTS', wake) == 1
     if has_closed or silent > 600000 then
-      local held = tonumber(minute >= tonumber(f) and s or b)
+      -- One that fell silent before this minute has used nothing of it.
+      local held = 0
+      if at + 3500 >= minute * 60000 then held = tonumber(minute >= tonumber(f) and s or b) end
       redis.call('HSET', KEYS[1], field, string.format('0 %d %d 0 0 0', held, minute + 1))
       redis.call('HDEL', KEYS[1], 'p:' .. field)
       redis.call('DEL', wake)

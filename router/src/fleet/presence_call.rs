@@ -43,7 +43,9 @@ pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
     let Membership { instance, share, .. } = pipeline.membership;
     if instance != 0 {
         let (key, minute) = (pipeline.key("shares"), Minute::of(now));
-        let ended = text(format_args!("0 {} {} 0 0 0", share.at(minute), minute.0.saturating_add(1)));
+        // No presence that is still on its way has a later number.
+        let next = minute.0.saturating_add(1);
+        let ended = text(format_args!("0 {} {next} 0 9999999999999 0", share.at(minute)));
         pipeline.command(Part::Deregister, &[b"HSET", &key, &text(instance), &ended]);
     }
 }

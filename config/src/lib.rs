@@ -1,6 +1,6 @@
 //! LiteLLM's `config.yaml`, read into a [`Config`] or into errors.
 //!
-//! The generator and the filter both call [`read`] with the same text, so they agree on every
+//! The program and the filter read the same document with the same functions, so they agree on every
 //! cluster name and every id. A folder uses only folders above it:
 //!
 //! | folder | |
@@ -37,6 +37,6 @@ pub use diagnostics::{Finding, Severity};
 pub use keys::documented_tables;
 pub use max_edge_retries::max_edge_retries;
 pub use providers::{infer_provider, without_provider};
-pub use read::{Loaded, Reading, load, read};
+pub use read::{Loaded, Reading, load, read, read_bytes};
 pub use values::Secret;
 pub use wildcard::Wildcard;

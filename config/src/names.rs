@@ -49,6 +49,9 @@ pub const NEXT_ATTEMPT_PATH: &str = "/llm-balancer/next-attempt";
 pub const NEXT_ATTEMPT: &str = "x-llm-next-attempt";
 /// Prefix of the metrics.
 pub const METRIC_PREFIX: &str = "llm_balancer_";
+/// Counter of seconds in which a worker kept a replaced configuration for requests that began with
+/// it.
+pub const REPLACED_SECONDS: &str = "replaced_configuration_seconds_total";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.
 pub const METRIC_LABELS: [&str; 11] = [

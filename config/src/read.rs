@@ -12,7 +12,7 @@ use crate::redis;
 use crate::references::{KnownNames, check_references, remove_skipped};
 use crate::settings::{LlmBalancerSettings, read_aliases, read_llm_balancer, read_router, read_server};
 use crate::values::{Environment, Lookup, Reader, Section, Settings, is_literal, is_secret_name};
-use crate::yaml::{self, Entry, Node, Value};
+use crate::yaml::{self, Entry, Node, Parsed, Value};
 
 /// The result of reading a file.
 #[derive(Clone, Debug)]
@@ -42,6 +42,9 @@ pub struct Loaded {
     pub reading: Reading,
     /// The text of the file; if it includes others, one document with the same configuration.
     pub text: String,
+    /// The same after parsing, for [`read_bytes`]; empty if the file could not be parsed. Variables
+    /// are not replaced in it.
+    pub parsed: Vec<u8>,
 }
 
 /// Reads a file that includes no others. For `include:`, see [`load`].
@@ -53,6 +56,22 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
     }
 }
 
+/// Reads the text of a file, or what [`load`] has parsed.
+pub fn read_bytes(file: &str, bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Reading {
+    match yaml::decode(bytes) {
+        None => read(file, &String::from_utf8_lossy(bytes), env),
+        Some(Ok(Parsed { files, tree })) => read_tree(&tree, Report::of_files(files), env),
+        Some(Err(reason)) => {
+            let mut report = Report::new(file);
+            let advice = "use the filter and the program of one release";
+            report.error(FIRST_LINE, &Path::top("document"), reason, advice);
+            Reading::failed(report)
+        }
+    }
+}
+
+const FIRST_LINE: Place = Place { file: 0, line: 1 };
+
 /// Reads a file and the files that it includes, each relative to the one that includes it.
 pub fn load(
     file: &str,
@@ -63,21 +82,24 @@ pub fn load(
     let text = match read_file(file) {
         Ok(text) => text,
         Err(error) => {
-            let (place, path) = (Place { file: 0, line: 1 }, Path::top("document"));
-            report.error(place, &path, &format!("cannot read the file: {error}"), "");
-            return Loaded { reading: Reading::failed(report), text: String::new() };
+            let message = format!("cannot read the file: {error}");
+            report.error(FIRST_LINE, &Path::top("document"), &message, "");
+            return Loaded { reading: Reading::failed(report), text: String::new(), parsed: Vec::new() };
         }
     };
     let Some(document) = yaml::parse(0, &text, &mut report) else {
-        return Loaded { reading: Reading::failed(report), text };
+        return Loaded { reading: Reading::failed(report), text, parsed: Vec::new() };
     };
     let has_includes = document.entries().is_some_and(|entries| yaml::find(entries, "include").is_some());
-    if !has_includes {
-        return Loaded { reading: read_tree(&document, report, env), text };
-    }
-    let document = yaml::with_includes(document, &mut report, read_file);
-    let text = yaml::document(document.entries().unwrap_or_default());
-    Loaded { reading: read_tree(&document, report, env), text }
+    let (document, text) = if has_includes {
+        let document = yaml::with_includes(document, &mut report, read_file);
+        let text = yaml::document(document.entries().unwrap_or_default());
+        (document, text)
+    } else {
+        (document, text)
+    };
+    let parsed = yaml::encode(report.files(), &document);
+    Loaded { reading: read_tree(&document, report, env), text, parsed }
 }
 
 fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {

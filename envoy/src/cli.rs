@@ -43,6 +43,8 @@ const COMPLETIONS_EXAMPLES: &str = "Examples:
   llm-balancer completions zsh > ~/.zfunc/_llm-balancer
   llm-balancer completions fish > ~/.config/fish/completions/llm-balancer.fish";
 
+/// The default.
+pub(crate) const LOG_LEVEL: &str = "warning";
 const LOG_LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "error", "critical", "off"];
 
 fn help(examples: &str) -> String {
@@ -123,7 +125,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub drain_delay: u32,
     /// Log level of Envoy and the filter
-    #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = LOG_LEVELS)]
+    #[arg(long, value_name = "LEVEL", default_value = LOG_LEVEL, value_parser = LOG_LEVELS)]
     pub log_level: String,
 }
 

@@ -16,7 +16,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use llm_balancer::render::to_yaml;
+use llm_balancer::render::{Hops, to_yaml};
 use llm_balancer::serve::envoy_binary;
 use llm_balancer::support::embedded_filter;
 use serde_json::Value;
@@ -33,6 +33,7 @@ impl Place {
     fn with(bootstrap: &str) -> Self {
         let dir = TempDir::new().unwrap();
         fs::write(dir.path().join(support::FILTER), embedded_filter::bytes().unwrap()).unwrap();
+        fs::write(dir.path().join(support::HOLD), embedded_filter::hold().unwrap()).unwrap();
         fs::copy(support::folder().join(support::CA), dir.path().join(support::CA)).unwrap();
         fs::write(dir.path().join("bootstrap.yaml"), bootstrap).unwrap();
         Self { dir }
@@ -51,13 +52,18 @@ impl Place {
 }
 
 #[test]
-fn envoy_accepts_every_golden_bootstrap_without_a_word() {
+fn envoy_accepts_every_golden_bootstrap_without_a_further_word() {
     for golden in support::all() {
         let file = support::folder().join(format!("{}.bootstrap.yaml", golden.name));
         let place = Place::with(&fs::read_to_string(&file).unwrap());
         let output = place.envoy(&golden.config.env_names).args(["--mode", "validate"]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{}: {said}", golden.name);
+        // Envoy says of custom_response at every start that it is a work in progress.
+        let said: Vec<_> = String::from_utf8_lossy(&output.stderr)
+            .lines()
+            .filter(|line| !line.contains("custom_response") || !line.contains("work-in-progress"))
+            .map(str::to_owned)
+            .collect();
+        assert!(output.status.success() && said.is_empty(), "{}: {said:?}", golden.name);
     }
 }
 
@@ -94,7 +100,7 @@ fn the_filter_gets_the_users_file_byte_for_byte() {
 fn seen_by_envoy(text: &str) -> String {
     let golden = support::read("text", text);
     let admin_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let place = Place::with(&to_yaml(&golden.bootstrap("127.0.0.1:0", admin_port)).unwrap());
+    let place = Place::with(&to_yaml(&golden.bootstrap("127.0.0.1:0", admin_port, Hops::One)).unwrap());
     let mut child = Running(place.envoy(&[]).stderr(Stdio::null()).spawn().unwrap());
     let dump = loop {
         assert!(child.0.try_wait().unwrap().is_none(), "Envoy refuses {text:?}");

@@ -3,13 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use llm_balancer_config::{Config, Severity, names, read};
-use llm_balancer_router::{Membership, Router};
+use llm_balancer_config::{Config, Severity, names, read_bytes};
+use llm_balancer_router::{Change, Membership, series};
 use proxy_wasm::types::BufferType;
 
 use crate::decider::Decider;
 use crate::redis::Redis;
 use crate::shared_data::SharedData;
+use crate::shared_router::{Kind, SharedRouter};
 use crate::stream_handle::StreamHandle;
 use crate::timers;
 use crate::{allocator, hostcalls, metrics};
@@ -43,18 +44,16 @@ impl Filter {
     /// Reads the configuration that Envoy holds ready. Without one, Envoy refuses to start, or
     /// keeps the configuration that it has.
     pub(crate) fn configure(root: u32) -> Option<Self> {
-        let text = hostcalls::buffer(BufferType::PluginConfiguration);
-        let config = read_config(&text)?;
-        allocator::expect_bodies(config.server.max_body_bytes);
+        let file = hostcalls::buffer(BufferType::PluginConfiguration);
+        // Every VM gets the same fingerprint: this hasher has no seed.
+        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*file);
         let vm = vm_id()?;
-        let router = Router::new(config, vm);
-        let router = if is_root_id(names::SINGLE_HOP) { router.in_single_hop() } else { router };
+        let kind = Kind { fingerprint, number: number(), is_single_hop: is_root_id(names::SINGLE_HOP) };
         #[cfg(feature = "testing")]
         crate::testing::check_the_store();
-        router.open(&SharedData);
-        // Every VM gets the same fingerprint: this hasher has no seed.
-        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*text);
-        let revision = router.announce(revision(), fingerprint, random()?, &SharedData);
+        let router = SharedRouter::get(kind, vm, || read_config(&file))?;
+        allocator::expect_bodies(router.config().server.max_body_bytes);
+        let revision = router.announce();
         let filter = Self {
             later_attempts: later_attempts(),
             redis: Redis::new(vm, root, router.config()),
@@ -77,8 +76,10 @@ impl Filter {
         }
         let is_heartbeat = self.decider.timers.is_heartbeat(now);
         if is_heartbeat {
-            self.decider.router.beat(now, &SharedData);
-            self.decider.router.flush(now, &SharedData, &mut metrics::flush);
+            self.decider.router.beat(now);
+            if self.later_attempts.is_some() && self.is_replaced() {
+                metrics::flush(&series(names::REPLACED_SECONDS, &[]), Change::Add(1));
+            }
         }
         let released = match self.decider.router.config().redis {
             Some(_) => self.redis.on_tick(&self.decider, is_heartbeat && self.is_newest()),
@@ -123,6 +124,11 @@ impl Filter {
         VERSIONS.with_borrow(|versions| versions.iter().all(|other| *other <= self.version))
     }
 
+    /// Whether Envoy keeps this configuration only for the requests that began with it.
+    fn is_replaced(&self) -> bool {
+        VERSIONS.with_borrow(|versions| versions.iter().any(|other| other.0 > self.version.0))
+    }
+
     /// The last configuration of an instance has to leave the fleet.
     fn deregister_if_last(&self) {
         if self.decider.router.config().redis.is_some() && is_root_id(names::DEREGISTER) {
@@ -144,7 +150,6 @@ impl Filter {
 }
 
 impl Drop for Filter {
-    /// Flushes what was counted since the last tick.
     fn drop(&mut self) {
         VERSIONS.with_borrow_mut(|versions| {
             // One of them: Envoy may have configured this root context again.
@@ -152,12 +157,11 @@ impl Drop for Filter {
                 versions.swap_remove(place);
             }
         });
-        self.decider.router.close(&SharedData, &mut metrics::flush);
     }
 }
 
-fn read_config(text: &[u8]) -> Option<Config> {
-    let reading = read("config.yaml", &String::from_utf8_lossy(text), &|name| std::env::var(name).ok());
+fn read_config(bytes: &[u8]) -> Option<Config> {
+    let reading = read_bytes("config.yaml", bytes, &|name| std::env::var(name).ok());
     for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         log::error!("{}: {finding}", names::FILTER);
     }
@@ -170,7 +174,7 @@ fn vm_id() -> Option<u32> {
     id
 }
 
-fn random() -> Option<u64> {
+pub(crate) fn random() -> Option<u64> {
     getrandom::u64().ok()
 }
 
@@ -187,9 +191,9 @@ fn later_attempts() -> Option<String> {
     root_id.strip_prefix(names::EDGE).map(str::to_owned)
 }
 
-/// The revision of this configuration, where its renderer counts them. The root id ends in it:
+/// The number of this configuration, where its renderer counts them. The root id ends in it:
 /// Envoy would reuse the root context of a configuration that returns.
-fn revision() -> Option<u32> {
+fn number() -> Option<u32> {
     let root_id = String::from_utf8(root_id()?).ok()?;
     let numbered = match root_id.strip_prefix(names::EDGE) {
         Some(cluster) => cluster.strip_prefix(names::ATTEMPTS),

@@ -21,6 +21,7 @@ mod redis;
 mod response_scan;
 mod retry_store;
 mod shared_data;
+mod shared_router;
 mod stream_handle;
 #[cfg(feature = "testing")]
 mod testing;

@@ -30,10 +30,13 @@ static VALUE: [AtomicU8; 4] = [const { AtomicU8::new(0) }; 4];
 /// Contexts whose response goes on, by the last digits of their number. The rest of a body finds its
 /// own and costs no host call. One that has lost its place to another is decided again, which gives
 /// the same as before for an answer.
-static PASSING: [AtomicU32; 1024] = [const { AtomicU32::new(0) }; 1024];
+static PASSING: [AtomicU32; LAST_DIGITS as usize + 1] =
+    [const { AtomicU32::new(0) }; LAST_DIGITS as usize + 1];
+
+const LAST_DIGITS: u32 = 1023;
 
 fn place(context: u32) -> Option<&'static AtomicU32> {
-    PASSING.get(context as usize % PASSING.len())
+    PASSING.get((context & LAST_DIGITS) as usize)
 }
 
 /// The version of the ABI.

@@ -27,7 +27,7 @@ pub use fake_provider::{Answer, DONE, Provider, Received};
 pub use fleet::{Fleet, Front, Redis, minute, redis};
 pub use network::{ForwardProxy, Link, certificates, free_port};
 pub use observe::{Prometheus, prometheus, statistics};
-pub use product::{Balancer, Containers, Envoy, Example, INSTANCES, Launch, Refusal};
+pub use product::{Balancer, Containers, Envoy, Example, INSTANCES, Launch, Refusal, hops};
 pub use world::{World, item};
 
 /// Waits until `question` is answered with yes, for at most five seconds; says whether it was.

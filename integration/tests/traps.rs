@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::{Answer, Client, Provider, eventually, free_port, item};
+use llm_balancer_integration::{Answer, Client, Provider, eventually, free_port, hops, item};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -25,7 +25,8 @@ impl Trapping {
         fs::write(&file, config).expect("the configuration can be written");
         let (port, admin) = (free_port().to_string(), free_port().to_string());
         let rendered = Command::new(built("target/release/llm-balancer"))
-            .args(["render", "--target", "envoy", "--port", &port, "--admin-port", &admin, "--config"])
+            .args(["render", "--target", "envoy", "--hops", hops()])
+            .args(["--port", &port, "--admin-port", &admin, "--config"])
             .arg(&file)
             .arg("--out")
             .arg(dir.path())
@@ -80,10 +81,12 @@ fn built(path: &str) -> PathBuf {
 async fn envoys_shared_data_keeps_the_contract_of_stores() {
     let provider = Provider::start().await;
     let envoy = Trapping::start(&configuration(&provider, ""), 4).await;
-    // Four workers, and the main thread, which reads every configuration twice.
+    // Four workers, and the main thread, which reads every configuration twice; with one hop, each
+    // for the edge as well.
+    let times = if hops() == "1" { 12 } else { 6 };
     let kept = || envoy.log().matches("the contract of stores is kept").count();
-    assert!(eventually(async || kept() == 6).await, "{}", envoy.log());
-    assert!(envoy.log().contains("the sum is Ok(6000)"), "{}", envoy.log());
+    assert!(eventually(async || kept() == times).await, "{}", envoy.log());
+    assert!(envoy.log().contains(&format!("the sum is Ok({times}000)")), "{}", envoy.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Whether findings carry advice and warnings. Not in the filter: its file has passed `check`, so
 /// it reports errors alone, and leaving out the other texts makes it smaller.
 pub(crate) const ADVISES: bool = !cfg!(target_family = "wasm");
 
 /// Where a value is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// Index into the names of the files that were read. The operator's own file is 0.
     pub(crate) file: u16,

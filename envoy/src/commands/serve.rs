@@ -5,9 +5,10 @@ use std::process::{Command, ExitCode};
 
 use llm_balancer_config::{Config, names};
 
-use crate::cli::ServeArgs;
+use crate::cli::{LOG_LEVEL, ServeArgs};
 use crate::render::{Options, Resources, Revision, live_bootstrap, proxy_variables};
 use crate::serve::admin::Admin;
+use crate::serve::environment::with_all_variables;
 use crate::serve::events::Events;
 use crate::serve::file_watcher::FileWatcher;
 use crate::serve::file_xds::FileXds;
@@ -26,7 +27,8 @@ const BOOTSTRAP: &str = "bootstrap.json";
 pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // Before there is anything to clean up.
     let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
-    let LoadedConfig { config, text, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
+    let LoadedConfig { config, text, parsed, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
+    let config = with_all_variables(config);
     let watcher = FileWatcher::new(files);
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
     let folder = RuntimeFolder::new()?;
@@ -34,7 +36,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     write_bootstrap(&config, &options, &folder)?;
     let admin = Admin::new(options.admin_port);
     let xds = FileXds::new(admin, folder.path(), options.hops, events.stopping.clone());
-    let first = Resources::new(Revision::FIRST, &config, &text, &options);
+    let first = Resources::new(Revision::FIRST, &config, &parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
     let mut command = command(&envoy, &folder.file(BOOTSTRAP), args);
@@ -46,6 +48,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         folder: &folder,
         config,
         text,
+        parsed,
         warnings,
         options,
         variables,
@@ -87,6 +90,10 @@ fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {
     let mut command = Command::new(envoy);
     command.arg("--config-path").arg(bootstrap);
     command.args(["--log-level", &args.log_level]);
+    if args.log_level == LOG_LEVEL {
+        // Three warnings at every start and reload that custom_response is a work in progress.
+        command.args(["--component-log-level", "misc:error"]);
+    }
     // Hot restart shares memory under a number, which two instances on one machine would have to
     // agree on.
     command.arg("--disable-hot-restart");

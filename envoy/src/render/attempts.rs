@@ -1,15 +1,21 @@
 //! The internal listener behind the edge: the filter selects a deployment here, anew for every
 //! attempt.
 
+use data_encoding::BASE64;
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
-use super::message::{http_connection_manager, http1, open_breakers, router, typed, with};
+use super::message::{
+    http_connection_manager, http1_options, open_breakers, router, typed, upstream_codec, with,
+};
+use super::process::Hops;
 use super::withheld_headers::PROVIDER_HEADERS_WITHHELD;
 
 /// The cluster from the edge to the listener. HTTP/1: every retried attempt resets its stream, and
 /// HTTP/2 closes the connection after a thousand resets (docs/decisions/http1-inside.md).
-pub(super) fn cluster(name: &str) -> Value {
+pub(super) fn cluster(name: &str, hops: Hops) -> Value {
+    // With one hop the edge's router has filters for providers. These take their place.
+    let filters = (hops == Hops::One).then(|| json!([upstream_codec()]));
     let plain = json!({
         "name": "envoy.transport_sockets.raw_buffer",
         "typed_config": typed("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", json!({})),
@@ -21,7 +27,7 @@ pub(super) fn cluster(name: &str) -> Value {
         "circuit_breakers": open_breakers(),
         // Shorter than the listener's timeout of an hour, so that no request meets a closing
         // connection; and short, so that an old revision is soon idle.
-        "typed_extension_protocol_options": http1("10s"),
+        "typed_extension_protocol_options": http1_options("10s", json!({}), filters),
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
@@ -38,7 +44,7 @@ pub(super) fn cluster(name: &str) -> Value {
     with(cluster, "alt_stat_name", (name != names::ATTEMPTS).then(|| names::ATTEMPTS.into()))
 }
 
-pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) -> Value {
+pub(super) fn listener(name: &str, config: &Config, file: &Value, filter: &str) -> Value {
     // The root id holds the revision: Envoy would reuse the old configuration under the same id.
     let root_id = name.replace(names::ATTEMPTS, names::FILTER);
     json!({
@@ -54,7 +60,7 @@ pub(super) fn listener(name: &str, config: &Config, text: &str, filter: &str) ->
             "access_log": access_log(config),
             "local_reply_config": {"mappers": [interrupted(true)]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
-            "http_filters": [wasm(&root_id, config, text, filter), router()],
+            "http_filters": [wasm(&root_id, config, file, filter), router()],
         })),
     })
 }
@@ -121,8 +127,18 @@ fn virtual_host(config: &Config) -> Value {
     })
 }
 
-/// The filter with the user's file, unchanged. `os.environ/` reads Envoy's environment.
-pub(super) fn wasm(root_id: &str, config: &Config, text: &str, filter: &str) -> Value {
+/// The user's file for the filter, unchanged: people read it.
+pub(super) fn as_text(text: &str) -> Value {
+    typed("google.protobuf.StringValue", json!({"value": text}))
+}
+
+/// The user's file for the filter after parsing (`Loaded::parsed`), which each worker reads sooner.
+pub(super) fn as_parsed(parsed: &[u8]) -> Value {
+    typed("google.protobuf.BytesValue", json!({"value": BASE64.encode(parsed)}))
+}
+
+/// The filter with the user's file. `os.environ/` reads Envoy's environment.
+pub(super) fn wasm(root_id: &str, config: &Config, file: &Value, filter: &str) -> Value {
     let vm = json!({
         "vm_id": names::FILTER,
         "runtime": "envoy.wasm.runtime.v8",
@@ -138,7 +154,7 @@ pub(super) fn wasm(root_id: &str, config: &Config, text: &str, filter: &str) -> 
             "failure_policy": "FAIL_RELOAD",
             "allow_on_headers_stop_iteration": true,
             "vm_config": vm,
-            "configuration": typed("google.protobuf.StringValue", json!({"value": text})),
+            "configuration": file,
         }})),
     })
 }

@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 
 use super::message::with;
 use super::process::Options;
-use super::{attempts, edge, first_hop, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster};
+use super::{
+    attempts, edge, first_hop, forward_proxy, metrics_listener, process, redis_hop, upstream_cluster,
+};
 
 /// The bootstrap for a configuration and its text, which the filter parses again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
+    let file = attempts::as_text(text);
     let routes = edge::routes(config, names::ATTEMPTS, options.hops);
-    let filter = first_hop::filter(names::ATTEMPTS, config, text, options);
+    let filter = first_hop::filter(names::ATTEMPTS, config, &file, options);
     let mut listeners = vec![edge::listener(config, options, ("route_config", routes), filter)];
-    listeners.extend(behind(names::ATTEMPTS, config, text, options));
+    listeners.extend(behind(names::ATTEMPTS, config, &file, options));
     let mut clusters = clusters(names::ATTEMPTS, config, options);
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
@@ -22,12 +25,12 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
 
 /// All clusters. `attempts` names the one to the filter.
 pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Vec<Value> {
-    let mut clusters = vec![attempts::cluster(attempts)];
+    let mut clusters = vec![attempts::cluster(attempts, options.hops)];
     // One for each deployment (docs/decisions/one-cluster-per-deployment.md).
     clusters.extend(config.deployments.iter().map(|deployment| {
         let Deployment { cluster, endpoint, .. } = deployment;
         match config.proxies.of(endpoint) {
-            Some(proxy) => forward_proxy::deployment(cluster, endpoint, proxy, &options.system_cas),
+            Some(proxy) => forward_proxy::deployment(cluster, endpoint, proxy, options),
             None => upstream_cluster::direct(cluster, endpoint, &options.system_cas),
         }
     }));
@@ -39,8 +42,8 @@ pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Ve
 }
 
 /// The listeners behind the edge. `attempts` names the one with the filter.
-pub(super) fn behind(attempts: &str, config: &Config, text: &str, options: &Options) -> Vec<Value> {
-    let attempts = attempts::listener(attempts, config, text, &options.filter);
+pub(super) fn behind(attempts: &str, config: &Config, file: &Value, options: &Options) -> Vec<Value> {
+    let attempts = attempts::listener(attempts, config, file, &options.filter);
     let redis = config.redis.as_ref().map(|_| redis_hop::listener(&options.redis_socket));
     [attempts].into_iter().chain(redis).chain(forward_proxy::listener(config)).collect()
 }

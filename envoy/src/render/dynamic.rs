@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::bootstrap::{behind, clusters};
 use super::message::{typed, with};
 use super::process::{Hops, Options};
-use super::{edge, first_hop, metrics_listener, process};
+use super::{attempts, binary, edge, first_hop, metrics_listener, process};
 
 /// What changes with a reload. Each type has a file.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +50,22 @@ impl ResourceType {
         }
     }
 
-    /// The file in the runtime folder.
+    /// The file in the runtime folder. Clusters are binary: there may be many.
     pub(crate) fn file(self, folder: &Path) -> PathBuf {
-        folder.join(self.name()).with_extension("json")
+        folder.join(self.name()).with_extension(if self.is_binary() { "pb" } else { "json" })
+    }
+
+    fn is_binary(self) -> bool {
+        matches!(self, Self::Clusters)
+    }
+
+    /// The content of its file.
+    pub(crate) fn response(self, version: u64, resources: &[&[u8]]) -> Vec<u8> {
+        if self.is_binary() {
+            return binary::discovery_response(&version.to_string(), resources);
+        }
+        let head = format!("{{\"version_info\":\"{version}\",\"resources\":[");
+        [head.as_bytes(), &resources.join(&b","[..]), b"]}"].concat()
     }
 }
 
@@ -83,15 +96,19 @@ impl fmt::Display for Revision {
 #[derive(Clone, Debug)]
 pub(crate) struct Resources {
     pub(crate) revision: Revision,
-    /// JSON by name: all clusters that its requests may use.
-    pub(crate) clusters: BTreeMap<String, String>,
-    /// JSON by name: the filter's listener, and those to Redis and to forward proxies.
-    pub(crate) listeners: BTreeMap<String, String>,
-    /// JSON by name: the edge's routes.
-    pub(crate) routes: BTreeMap<String, String>,
-    /// JSON by name: the edge's filter.
-    pub(crate) filter: BTreeMap<String, String>,
+    /// All clusters that its requests may use.
+    pub(crate) clusters: ByName,
+    /// The filter's listener, and those to Redis and to forward proxies.
+    pub(crate) listeners: ByName,
+    /// The edge's routes.
+    pub(crate) routes: ByName,
+    /// The edge's filter.
+    pub(crate) filter: ByName,
 }
+
+/// Resources as [`ResourceType::response`] takes them: bytes of an `Any` if the file is binary, or
+/// else JSON.
+pub(crate) type ByName = BTreeMap<String, Vec<u8>>;
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
@@ -99,20 +116,26 @@ const EXTENSION: &str = "envoy.config.core.v3.TypedExtensionConfig";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
 
 impl Resources {
-    /// Of a configuration and its text.
-    pub(crate) fn new(revision: Revision, config: &Config, text: &str, options: &Options) -> Self {
-        let attempts = revision.listener();
-        Self {
+    /// Of a configuration and its file after parsing.
+    pub(crate) fn new(
+        revision: Revision,
+        config: &Config,
+        parsed: &[u8],
+        options: &Options,
+    ) -> Result<Self, String> {
+        let (attempts, file) = (revision.listener(), attempts::as_parsed(parsed));
+        let filter = first_hop::filter(&attempts, config, &file, options);
+        Ok(Self {
             revision,
-            clusters: by_name(CLUSTER, clusters(&attempts, config, options)),
-            listeners: by_name(LISTENER, behind(&attempts, config, text, options)),
+            clusters: binary_by_name(clusters(&attempts, config, options))?,
+            listeners: by_name(LISTENER, behind(&attempts, config, &file, options)),
             routes: by_name(ROUTES, vec![edge::routes(config, &attempts, options.hops)]),
-            filter: by_name(EXTENSION, vec![first_hop::filter(&attempts, config, text, options)]),
-        }
+            filter: by_name(EXTENSION, vec![filter]),
+        })
     }
 
-    /// JSON by name.
-    pub(crate) fn of(&self, of: ResourceType) -> &BTreeMap<String, String> {
+    /// Those of one type.
+    pub(crate) fn of(&self, of: ResourceType) -> &ByName {
         match of {
             ResourceType::Clusters => &self.clusters,
             ResourceType::Listeners => &self.listeners,
@@ -123,16 +146,19 @@ impl Resources {
 
     /// Adds a route that answers 503 to load balancers that ask for readiness.
     pub(crate) fn refuse_readiness(&mut self) {
+        const DISABLED: &str = "envoy.config.route.v3.FilterConfig";
         let refused = json!({
             "match": {"path": "/health/readiness"},
             "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
+            // With one hop the filter would answer that the configuration is live.
+            "typed_per_filter_config": {(names::FILTER): typed(DISABLED, json!({"disabled": true}))},
         });
         for json in self.routes.values_mut() {
-            let mut routes: Value = serde_json::from_str(json).unwrap_or_default();
+            let mut routes: Value = serde_json::from_slice(json).unwrap_or_default();
             if let Some(Value::Array(routes)) = routes.pointer_mut("/virtual_hosts/0/routes") {
                 routes.insert(0, refused.clone());
             }
-            *json = routes.to_string();
+            *json = routes.to_string().into_bytes();
         }
     }
 }
@@ -141,19 +167,28 @@ impl Resources {
 pub(crate) fn deregistration(
     revision: Revision,
     config: &Config,
-    text: &str,
+    parsed: &[u8],
     options: &Options,
-) -> Option<String> {
+) -> Option<Vec<u8>> {
     const ROOT_ID: &str =
         "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/root_id";
-    let mut listener = behind(&revision.listener(), config, text, options).into_iter().next()?;
+    let mut listener =
+        behind(&revision.listener(), config, &attempts::as_parsed(parsed), options).into_iter().next()?;
     *listener.pointer_mut(ROOT_ID)? = names::DEREGISTER.into();
-    Some(typed(LISTENER, listener).to_string())
+    Some(typed(LISTENER, listener).to_string().into_bytes())
 }
 
-fn by_name(kind: &str, resources: Vec<Value>) -> BTreeMap<String, String> {
-    let name = |resource: &Value| resource.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    resources.into_iter().map(|resource| (name(&resource), typed(kind, resource).to_string())).collect()
+fn by_name(kind: &str, resources: Vec<Value>) -> ByName {
+    let json = |resource| typed(kind, resource).to_string().into_bytes();
+    resources.into_iter().map(|resource| (name(&resource), json(resource))).collect()
+}
+
+fn binary_by_name(clusters: Vec<Value>) -> Result<ByName, String> {
+    clusters.into_iter().map(|cluster| Ok((name(&cluster), binary::any(CLUSTER, &cluster)?))).collect()
+}
+
+fn name(resource: &Value) -> String {
+    resource.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The bootstrap, which names the files in this folder.
@@ -181,7 +216,8 @@ mod tests {
     #[test]
     fn a_deregistration_is_the_filter_under_another_name() {
         let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
-        let config = llm_balancer_config::read("config.yaml", text, &|_| None).config.unwrap();
+        let loaded = llm_balancer_config::load("config.yaml", &|_| Ok(text.to_owned()), &|_| None);
+        let (config, parsed) = (loaded.reading.config.unwrap(), loaded.parsed);
         let options = Options {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
@@ -192,10 +228,12 @@ mod tests {
             system_cas: String::new(),
             redis_socket: String::new(),
         };
-        let ours = Resources::new(Revision(7), &config, text, &options).listeners["attempts-7"].clone();
-        let deregistering = deregistration(Revision(7), &config, text, &options).unwrap();
+        let ours =
+            Resources::new(Revision(7), &config, &parsed, &options).unwrap().listeners["attempts-7"].clone();
+        let deregistering = deregistration(Revision(7), &config, &parsed, &options).unwrap();
         let (ours_root, deregistering_root) =
             ["llm-balancer-7", names::DEREGISTER].map(|id| format!("\"root_id\":\"{id}\"")).into();
+        let (ours, deregistering) = [ours, deregistering].map(|json| String::from_utf8(json).unwrap()).into();
         assert!(ours.contains(&ours_root));
         assert_eq!(deregistering, ours.replace(&ours_root, &deregistering_root));
     }

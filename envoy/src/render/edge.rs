@@ -5,7 +5,9 @@ use llm_balancer_config::{Config, max_edge_retries, names};
 use serde_json::{Value, json};
 
 use super::local_replies::local_replies;
-use super::message::{http_connection_manager, listener_address, router, router_with, typed, with};
+use super::message::{
+    http_connection_manager, listener_address, router, router_with, typed, upstream_codec, with,
+};
 use super::process::{Hops, Options};
 use super::{attempts, first_hop};
 
@@ -33,12 +35,10 @@ fn with_first_hop(manager: Value, config: &Config, options: &Options, filter: Va
     if options.hops == Hops::Two {
         return manager;
     }
-    let filters = json!([
-        first_hop::next_attempt(),
-        gunzip(),
-        filter,
-        router_with(json!({"upstream_http_filters": first_hop::upstream_filters(options)})),
-    ]);
+    let upstream: Vec<_> =
+        first_hop::upstream_filters(options).into_iter().chain([upstream_codec()]).collect();
+    let router = router_with(json!({"upstream_http_filters": upstream}));
+    let filters = json!([first_hop::next_attempt(), gunzip(), filter, router]);
     let manager = with(manager, "http_filters", filters);
     let manager = with(manager, "early_header_mutation_extensions", first_hop::early_headers());
     let manager = with(manager, "local_reply_config", local_replies(&first_hop::local_reply_mappers()));
@@ -86,7 +86,11 @@ pub(super) fn routes(config: &Config, attempts: &str, hops: Hops) -> Value {
 }
 
 fn first_hop_virtual_host(config: &Config) -> Value {
-    let route = with(retried(config, "cluster_header", names::CLUSTER), "request_headers_to_remove", json!([names::CLUSTER]));
+    let route = with(
+        retried(config, "cluster_header", names::CLUSTER),
+        "request_headers_to_remove",
+        json!([names::CLUSTER]),
+    );
     let matched = json!({"prefix": "/", "headers": first_hop::is_later_attempt()});
     json!({
         "name": EDGE,

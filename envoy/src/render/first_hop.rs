@@ -12,35 +12,37 @@ use serde_json::{Value, json};
 use super::attempts;
 use super::local_replies::broke_off;
 use super::message::{typed, with};
-use super::process::Options;
+use super::process::{Hops, Options};
 
 /// The filter, in this role, for the configuration whose later attempts go to the cluster
 /// `attempts`.
-pub(super) fn filter(attempts: &str, config: &Config, text: &str, options: &Options) -> Value {
-    attempts::wasm(&format!("{}{attempts}", names::EDGE), config, text, &options.filter)
+pub(super) fn filter(attempts: &str, config: &Config, file: &Value, options: &Options) -> Value {
+    attempts::wasm(&format!("{}{attempts}", names::EDGE), config, file, &options.filter)
 }
 
 /// Sends a request through the edge once more, if the filter asks for it. What has to survive that
 /// is in the filter, under the id in this header.
 pub(super) fn next_attempt() -> Value {
     const AGAIN: &str = "envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy";
-    let again = typed(AGAIN, json!({
-        "redirect_action": {"path_redirect": names::NEXT_ATTEMPT_PATH},
-        "request_headers_to_add": [
-            overwrite(names::NEXT_ATTEMPT, &format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::NEXT_ATTEMPT)),
-            // Without the scheme, Envoy takes the request for one that it should not have got.
-            overwrite("x-forwarded-proto", "http"),
-        ],
-    }));
-    let input = typed(
-        "envoy.type.matcher.v3.HttpResponseHeaderMatchInput",
-        json!({"header_name": names::RETRY}),
+    let again = typed(
+        AGAIN,
+        json!({
+            "redirect_action": {"path_redirect": names::NEXT_ATTEMPT_PATH, "strip_query": true},
+            "request_headers_to_add": [
+                overwrite(names::NEXT_ATTEMPT, &format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::NEXT_ATTEMPT)),
+                // Without the scheme, Envoy takes the request for one that it should not have got.
+                overwrite("x-forwarded-proto", "http"),
+            ],
+        }),
     );
+    let input =
+        typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput", json!({"header_name": names::RETRY}));
     let asked = json!({"single_predicate": {
         "input": {"name": names::RETRY, "typed_config": input},
         "value_match": {"exact": "1"},
     }});
-    let matcher = json!({"predicate": asked, "on_match": {"action": {"name": "again", "typed_config": again}}});
+    let matcher =
+        json!({"predicate": asked, "on_match": {"action": {"name": "again", "typed_config": again}}});
     json!({
         "name": "envoy.filters.http.custom_response",
         "typed_config": typed(
@@ -62,9 +64,13 @@ pub(super) fn early_headers() -> Value {
     }])
 }
 
-/// The filters between the edge's router and a provider: a response reaches the router with the
-/// first bytes of its body, so that one which breaks off before is a failed attempt and no answer.
-pub(super) fn upstream_filters(options: &Options) -> Value {
+/// The filters between the edge's router and a provider, but for the codec; none with two hops. A
+/// response reaches the router with the first bytes of its body, so that one which breaks off
+/// before is a failed attempt and no answer.
+pub(super) fn upstream_filters(options: &Options) -> Vec<Value> {
+    if options.hops == Hops::Two {
+        return Vec::new();
+    }
     let hold = json!({"config": {
         "name": names::HOLD,
         "root_id": names::HOLD,
@@ -76,11 +82,16 @@ pub(super) fn upstream_filters(options: &Options) -> Value {
             "code": {"local": {"filename": options.hold}},
         },
     }});
-    const CODEC: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
-    json!([
-        {"name": names::HOLD, "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", hold)},
-        {"name": "envoy.filters.http.upstream_codec", "typed_config": typed(CODEC, json!({}))},
-    ])
+    let request = json!({"request_mutations": [{"remove": names::ATTEMPT_COUNT}]});
+    let uncounted = typed(
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+        json!({"mutations": request}),
+    );
+    vec![
+        // Envoy counts the attempts of all routes or of none.
+        json!({"name": "envoy.filters.http.header_mutation", "typed_config": uncounted}),
+        json!({"name": names::HOLD, "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", hold)}),
+    ]
 }
 
 /// Local replies that the edge's own mappers would spoil.

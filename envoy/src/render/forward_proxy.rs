@@ -13,7 +13,9 @@ use data_encoding::BASE64;
 use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Secret, Tls, names};
 use serde_json::{Value, json};
 
-use super::message::{http1, http1_options, socket_address, typed, with};
+use super::first_hop;
+use super::message::{http1, http1_options, socket_address, typed, upstream_codec, with};
+use super::process::Options;
 use super::upstream_cluster::{IDLE_TIMEOUT, Lookup, at, is_name, tcp_keepalive, transport_socket};
 
 /// Metadata of an endpoint: the target of the tunnel.
@@ -117,10 +119,10 @@ fn failures(proxy: &Proxy) -> Value {
 }
 
 /// The cluster of a deployment that is reached through a proxy.
-pub(super) fn deployment(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> Value {
+pub(super) fn deployment(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> Value {
     match endpoint.tls {
-        Tls::Off => forwarded(name, endpoint, proxy, system_cas),
-        _ => inside(name, endpoint, proxy, system_cas),
+        Tls::Off => forwarded(name, endpoint, proxy, options),
+        _ => inside(name, endpoint, proxy, &options.system_cas),
     }
 }
 
@@ -146,10 +148,13 @@ fn named_for_the_tunnel(tls: Option<Value>) -> Value {
 }
 
 /// HTTP to the provider: the request line holds its whole URL.
-fn forwarded(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> Value {
-    let options = json!({"send_fully_qualified_url": true});
-    let filters = authorization(proxy, endpoint).map(|header| json!([adds(header), codec()]));
-    at_proxy(name, proxy, http1_options(IDLE_TIMEOUT, options, filters), system_cas)
+fn forwarded(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> Value {
+    // A cluster's filters take the place of the router's.
+    let filters = authorization(proxy, endpoint).map(|header| {
+        first_hop::upstream_filters(options).into_iter().chain([adds(header), upstream_codec()]).collect()
+    });
+    let http1 = http1_options(IDLE_TIMEOUT, json!({"send_fully_qualified_url": true}), filters);
+    at_proxy(name, proxy, http1, &options.system_cas)
 }
 
 /// Set behind the filter, which does not know the proxy.
@@ -158,12 +163,6 @@ fn adds(header: Value) -> Value {
     let append = json!({"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"});
     let mutations = json!({"mutations": {"request_mutations": [{"append": append}]}});
     json!({"name": "envoy.filters.http.header_mutation", "typed_config": typed(TYPE, mutations)})
-}
-
-/// The last upstream filter.
-fn codec() -> Value {
-    const TYPE: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
-    json!({"name": "envoy.filters.http.upstream_codec", "typed_config": typed(TYPE, json!({}))})
 }
 
 /// A cluster with the proxy's address.

@@ -72,6 +72,12 @@ pub(super) fn http1_options(idle_timeout: &str, options: Value, filters: Option<
     json!({TYPE: typed(TYPE, with(protocol, "http_filters", filters))})
 }
 
+/// The last upstream filter.
+pub(super) fn upstream_codec() -> Value {
+    const TYPE: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+    json!({"name": "envoy.filters.http.upstream_codec", "typed_config": typed(TYPE, json!({}))})
+}
+
 /// Circuit breakers that never open: the filter limits requests in flight, and a breaker's 503
 /// would count as a failure of the provider. (Envoy's default of 3 concurrent retries failed 88 %
 /// of the requests of 32 clients.)

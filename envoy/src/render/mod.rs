@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `bootstrap`, `process` | one file with everything, for `render --target envoy` |
 //! | `dynamic` | a bootstrap that names files which change, for `serve` |
+//! | `binary` | clusters as protocol buffers, for `dynamic` |
 //! | `edge`, `local_replies` | the listener for clients, and the errors of Envoy itself |
 //! | `first_hop` | the filter on that listener, for first attempts |
 //! | `attempts`, `withheld_headers` | the internal listener with the filter |
@@ -19,6 +20,7 @@
 //! | `mesh` | the same pieces as Kubernetes objects for Istio and Envoy Gateway |
 
 mod attempts;
+pub(crate) mod binary;
 mod bootstrap;
 mod dynamic;
 mod edge;

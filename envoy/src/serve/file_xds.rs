@@ -40,17 +40,16 @@ impl FileXds {
     }
 
     /// Writes a file and does not wait for Envoy.
-    pub(super) fn write(&mut self, of: ResourceType, resources: &[&str]) -> Result<(), String> {
+    pub(super) fn write(&mut self, of: ResourceType, resources: &[&[u8]]) -> Result<(), String> {
         self.version = self.version.saturating_add(1);
-        let text =
-            format!("{{\"version_info\":\"{}\",\"resources\":[{}]}}", self.version, resources.join(","));
         let file = of.file(&self.folder);
-        replace(&file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
+        replace(&file, &of.response(self.version, resources))
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
     /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none
     /// came.
-    pub(super) fn push(&mut self, of: ResourceType, resources: &[&str]) -> Result<(), String> {
+    pub(super) fn push(&mut self, of: ResourceType, resources: &[&[u8]]) -> Result<(), String> {
         let nacks_before = self.nacks(of).unwrap_or_default();
         self.write(of, resources)?;
         let version = self.version.to_string();
@@ -137,8 +136,8 @@ fn pattern(of: ResourceType, names: &str) -> String {
 }
 
 /// Renames a complete file into place, so that Envoy never reads half of one.
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
     let beside = file.with_extension("new");
-    files::write_private(&beside, text.as_bytes())?;
+    files::write_private(&beside, content)?;
     fs::rename(beside, file)
 }

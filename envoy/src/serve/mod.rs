@@ -7,6 +7,7 @@ pub(crate) mod admin;
 mod banner;
 mod config_diff;
 mod drain;
+pub(crate) mod environment;
 pub mod envoy_binary;
 pub(crate) mod envoy_process;
 pub(crate) mod events;

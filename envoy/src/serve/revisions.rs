@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::admin::StatKind;
 use super::file_xds::FileXds;
-use crate::render::{ResourceType, Resources, Revision};
+use crate::render::{Hops, ResourceType, Resources, Revision};
 
 /// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
 /// later, and until then its deployment is unreachable.
@@ -23,12 +23,16 @@ pub(crate) struct Revisions {
     pub(super) xds: FileXds,
     /// The newest last; never empty.
     all: Vec<Resources>,
+    /// [`REPLACED_SECONDS`] at the last look.
+    replaced_seconds: u64,
+    /// Looks in a row, since the last switch, that found the same.
+    unused_looks: u32,
 }
 
 impl Revisions {
     /// Writes the files that Envoy starts with.
     pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
-        let mut revisions = Self { xds, all: vec![resources] };
+        let mut revisions = Self { xds, all: vec![resources], replaced_seconds: 0, unused_looks: 0 };
         ResourceType::all(revisions.xds.hops).iter().try_for_each(|of| revisions.write(*of))?;
         Ok(revisions)
     }
@@ -50,6 +54,7 @@ impl Revisions {
     /// they were before.
     pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
         self.all.push(resources);
+        self.unused_looks = 0;
         let done = self.push_all();
         if done.is_err() {
             self.all.pop();
@@ -81,10 +86,10 @@ impl Revisions {
     /// Removes old revisions without connections. Listeners first: no request may reach a cluster
     /// that is gone.
     pub(super) fn remove_idle(&mut self) {
-        let Some((newest, old)) = self.all.split_last() else { return };
-        if old.is_empty() {
+        if self.all.len() < 2 || (self.xds.hops == Hops::One && self.is_used_by_the_edge()) {
             return;
         }
+        let Some((newest, old)) = self.all.split_last() else { return };
         let Some(connections) = self.xds.admin.stats(StatKind::Gauge, CONNECTIONS) else { return };
         let is_used = |resources: &Resources| {
             let name = resources.revision.listener();
@@ -101,8 +106,19 @@ impl Revisions {
         }
     }
 
+    /// Whether requests on the edge began with an old revision: every worker that has one counts a
+    /// second each second.
+    fn is_used_by_the_edge(&mut self) -> bool {
+        let seconds = self.xds.admin.number(StatKind::Counter, REPLACED_SECONDS).unwrap_or_default();
+        self.unused_looks = match std::mem::replace(&mut self.replaced_seconds, seconds) == seconds {
+            true => self.unused_looks.saturating_add(1),
+            false => 0,
+        };
+        self.unused_looks < UNUSED_LOOKS
+    }
+
     /// Adds one listener to those of the revisions.
-    pub(super) fn add_listener(&mut self, listener: &str) {
+    pub(super) fn add_listener(&mut self, listener: &[u8]) {
         let all = [merged(&self.all, ResourceType::Listeners), vec![listener]].concat();
         let _ = self.xds.write(ResourceType::Listeners, &all);
     }
@@ -116,13 +132,18 @@ impl Revisions {
     }
 }
 
+/// The filter's [`names::REPLACED_SECONDS`].
+const REPLACED_SECONDS: &str = "wasmcustom.llm_balancer_replaced_configuration_seconds_total";
+/// A look per second. A worker that is busy may count late.
+const UNUSED_LOOKS: u32 = 5;
+
 /// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
 
 /// The resources of all revisions. If two revisions define the same name, the newest wins.
-fn merged(all: &[Resources], of: ResourceType) -> Vec<&str> {
+fn merged(all: &[Resources], of: ResourceType) -> Vec<&[u8]> {
     let by_name: BTreeMap<_, _> = all.iter().flat_map(|one| one.of(of)).collect();
-    by_name.into_values().map(String::as_str).collect()
+    by_name.into_values().map(Vec::as_slice).collect()
 }
 
 #[cfg(test)]
@@ -137,17 +158,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::render::Hops;
     use crate::serve::admin::Admin;
 
     fn resources(revision: Revision) -> Resources {
-        let named = |name: &str| [(name.to_owned(), json!({"name": name}).to_string())].into();
+        let bytes = |resource: Value| resource.to_string().into_bytes();
+        let named = |name: &str| [(name.to_owned(), bytes(json!({"name": name})))].into();
         Resources {
             revision,
             clusters: named(&format!("cluster-{revision}")),
             listeners: named(&format!("listener-{revision}")),
-            routes: [("edge".to_owned(), json!({"name": "edge", "to": revision.to_string()}).to_string())]
-                .into(),
+            routes: [("edge".to_owned(), bytes(json!({"name": "edge", "to": revision.to_string()})))].into(),
             filter: BTreeMap::new(),
         }
     }
@@ -207,6 +227,7 @@ mod tests {
         let file = |of: ResourceType| of.file(dir.path());
         assert_eq!(written(&file(ResourceType::Routes)), json!([{"name": "edge", "to": "1"}]));
         assert_eq!(written(&file(ResourceType::Listeners)), json!([{"name": "listener-1"}]));
-        assert_eq!(written(&file(ResourceType::Clusters)), json!([{"name": "cluster-1"}]));
+        let clusters = fs::read(file(ResourceType::Clusters)).unwrap();
+        assert!(clusters.ends_with(br#"{"name":"cluster-1"}"#));
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Secret};
 
 use super::admin::StatKind;
+use super::environment::with_all_variables;
 use super::events::{Event, Events};
 use super::file_watcher::{self, FileWatcher};
 use super::revisions::Revisions;
@@ -36,9 +37,10 @@ const FAILED_LISTENERS: &str = "listener_manager.listener_create_failure";
 pub(crate) struct Supervisor<'a> {
     pub(crate) args: &'a ServeArgs,
     pub(crate) folder: &'a RuntimeFolder,
-    /// The newest configuration, and its text.
+    /// The newest configuration, its text, and that after parsing.
     pub(crate) config: Config,
     pub(crate) text: String,
+    pub(crate) parsed: Vec<u8>,
     pub(crate) warnings: usize,
     pub(crate) options: Options,
     /// Credentials of forward proxies in Envoy's environment.
@@ -144,7 +146,7 @@ impl Supervisor<'_> {
             return;
         }
         let revision = self.revisions.newest().next();
-        if let Some(listener) = deregistration(revision, &self.config, &self.text, &self.options) {
+        if let Some(listener) = deregistration(revision, &self.config, &self.parsed, &self.options) {
             self.revisions.add_listener(&listener);
             std::thread::sleep(DEREGISTRATION);
         }
@@ -178,10 +180,11 @@ impl Supervisor<'_> {
         if needs_restart {
             eprintln!("llm-balancer: environment variables are those of the start: restart to use new ones");
         }
-        let LoadedConfig { config, text, .. } = accepted?;
+        let LoadedConfig { config, text, parsed, .. } = accepted?;
         if text == self.text {
             return Ok(None);
         }
+        let config = with_all_variables(config);
         let note = self.check_address(&config)?;
         self.check_proxy_credentials(&config)?;
         let options = Options {
@@ -189,10 +192,11 @@ impl Supervisor<'_> {
             redis_socket: self.folder.redis_socket(&config)?,
             ..self.options.clone()
         };
-        let resources = Resources::new(self.revisions.newest().next(), &config, &text, &options);
+        let resources = Resources::new(self.revisions.newest().next(), &config, &parsed, &options);
+        let resources = resources.map_err(Failure::Io)?;
         self.revisions.switch(resources).map_err(Failure::Io)?;
         let changes = config_diff::summary(&self.config, &config);
-        (self.config, self.text, self.options) = (config, text, options);
+        (self.config, self.text, self.parsed, self.options) = (config, text, parsed, options);
         let changes = if changes.is_empty() { "no effective change".to_owned() } else { changes };
         Ok(Some(format!("{changes}{note}")))
     }

@@ -59,12 +59,13 @@ impl ConfigFile {
 
     /// Prints the findings to standard error. An error if the configuration is refused.
     pub(crate) fn accept(self) -> Result<LoadedConfig, Failure> {
-        let Self { loaded: Loaded { reading, text }, files } = self;
+        let Self { loaded: Loaded { reading, text, parsed }, files } = self;
         for finding in &reading.findings {
             anstream::eprintln!("{}", colors::colored(finding));
         }
         let warnings = reading.findings.len();
-        reading.config.map(|config| LoadedConfig { config, text, files, warnings }).ok_or(Failure::Refused)
+        let config = reading.config.ok_or(Failure::Refused)?;
+        Ok(LoadedConfig { config, text, parsed, files, warnings })
     }
 }
 
@@ -72,8 +73,10 @@ impl ConfigFile {
 #[derive(Debug)]
 pub(crate) struct LoadedConfig {
     pub(crate) config: Config,
-    /// What the filter reads again: the file with its includes.
+    /// The file with its includes.
     pub(crate) text: String,
+    /// The same after parsing.
+    pub(crate) parsed: Vec<u8>,
     pub(crate) files: Vec<(PathBuf, FileStamp)>,
     pub(crate) warnings: usize,
 }

@@ -17,6 +17,7 @@ pub struct Golden {
 }
 
 /// Names of files in the bootstraps, to be found where Envoy is started.
+pub const HOLD: &str = "hold.wasm";
 pub const FILTER: &str = "filter.wasm";
 pub const CA: &str = "ca.pem";
 const REDIS_SOCKET: &str = "redis.sock";
@@ -55,14 +56,14 @@ pub fn all() -> Vec<Golden> {
 }
 
 impl Golden {
-    pub fn bootstrap(&self, listen: &str, admin_port: u16) -> Value {
+    pub fn bootstrap(&self, listen: &str, admin_port: u16, hops: Hops) -> Value {
         let options = Options {
             listen: listen.parse().unwrap(),
             admin_port,
             metrics: None,
             filter: FILTER.to_owned(),
-            hold: "hold.wasm".to_owned(),
-            hops: Hops::One,
+            hold: HOLD.to_owned(),
+            hops,
             system_cas: CA.to_owned(),
             redis_socket: REDIS_SOCKET.to_owned(),
         };

@@ -33,8 +33,8 @@ pub(super) fn forget(stream: &str) {
 impl Stream {
     /// Keeps what the client sent for the stream that takes the place of this one.
     pub(super) fn keep_client_request(&mut self) {
-        let Some(body) = self.original.take() else { return };
-        let client = ClientRequest { headers: self.request_headers.clone(), body };
+        let Some((cluster, body)) = self.later_attempts().zip(self.original.take()) else { return };
+        let client = ClientRequest { headers: self.headers_for(&cluster), body };
         hostcalls::set_property(names::NEXT_ATTEMPT, self.stream_id());
         STORE.with_borrow_mut(|store| store.put(self.stream_id(), client));
     }
@@ -57,13 +57,10 @@ impl Stream {
 
     /// Makes the request the client's again.
     pub(super) fn restore(&mut self) -> Action {
-        let (Some(filter), Some(original)) = (self.filter.clone(), self.original.take()) else {
-            return self.step(Event::StateMissing);
-        };
+        let Some(original) = self.original.take() else { return self.step(Event::StateMissing) };
         let sent = hostcalls::buffer(BufferType::HttpRequestBody);
         let restored = original.pieces(&sent).is_some_and(|pieces| {
-            let headers = self.headers_again(filter.later_attempts.as_deref().unwrap_or_default());
-            hostcalls::set_headers(MapType::HttpRequestHeaders, &headers)
+            hostcalls::set_headers(MapType::HttpRequestHeaders, &self.request_headers)
                 .and_then(|()| hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()))
                 .is_ok()
         });
@@ -74,8 +71,13 @@ impl Stream {
         self.step(Event::Selected(Selected::NotRewritten))
     }
 
-    /// The client's headers, for the cluster of later attempts.
-    fn headers_again(&self, cluster: &str) -> Headers {
+    /// The cluster of later attempts: the one of the configuration that the request began with.
+    fn later_attempts(&self) -> Option<String> {
+        self.filter.as_ref()?.later_attempts.clone()
+    }
+
+    /// The client's headers, for that cluster.
+    fn headers_for(&self, cluster: &str) -> Headers {
         const OWN: [&str; 3] = [names::CLUSTER, names::NEXT_ATTEMPT, names::ATTEMPT_COUNT];
         let clients = self.request_headers.iter().filter(|(name, _)| !OWN.contains(name));
         clients.chain([(names::CLUSTER, cluster)]).collect()

@@ -3,8 +3,7 @@
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
-    AccessLogEntry, Arrival, NeedsLease, Original, Outcome, Refusal, Reply, RetryState, Sending, Step,
-    wire,
+    AccessLogEntry, Arrival, NeedsLease, Original, Outcome, Refusal, Reply, RetryState, Sending, Step, wire,
 };
 use proxy_wasm::types::{Action, BufferType, MapType};
 

@@ -11,4 +11,4 @@ pub use balancer::Balancer;
 pub use containers::{Containers, INSTANCES};
 pub use envoy::Envoy;
 pub use example::Example;
-pub use launch::{Launch, Refusal};
+pub use launch::{Launch, Refusal, hops};

@@ -28,11 +28,15 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
     match &args.out {
         None => {
             print!("{}", to_yaml(&bootstrap(config, text, &options))?);
-            eprintln!("note: Envoy loads {FILTER} and {} from its working directory; --out DIR writes all files", names::HOLD_FILE);
+            eprintln!(
+                "note: Envoy loads {FILTER} and {} from its working directory; --out DIR writes all files",
+                names::HOLD_FILE
+            );
         }
         Some(dir) => {
             let folder = OutputFolder::create(dir)?;
-            let [filter, hold] = [FILTER, names::HOLD_FILE].map(|name| folder.file(name).display().to_string());
+            let [filter, hold] =
+                [FILTER, names::HOLD_FILE].map(|name| folder.file(name).display().to_string());
             let bootstrap = to_yaml(&bootstrap(config, text, &Options { filter, hold, ..options }))?;
             folder.write(FILTER, embedded_filter::bytes()?)?;
             folder.write(names::HOLD_FILE, embedded_filter::hold()?)?;

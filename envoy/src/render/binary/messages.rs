@@ -1,0 +1,180 @@
+//! The messages of which clusters consist: their fields, as far as this crate renders them, with
+//! the numbers of Envoy's API v3, in which a number never changes.
+
+/// The fields of a message.
+pub(super) type Message = &'static [(&'static str, u64, Kind)];
+
+/// What a field has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Text,
+    /// `uint32`
+    Number,
+    Bool,
+    Enum(&'static [(&'static str, u64)]),
+    /// `google.protobuf.UInt32Value`
+    UInt32Value,
+    /// `google.protobuf.Duration`
+    Duration,
+    Message(Message),
+    /// `google.protobuf.Any`
+    Any,
+    /// `map<string, google.protobuf.Any>`
+    AnyMap,
+    /// `map<string, google.protobuf.Struct>`
+    StructMap,
+}
+
+/// The types that `@type` names.
+pub(super) const ANY_TYPES: &[(&str, Message)] = &[
+    ("envoy.config.cluster.v3.Cluster", CLUSTER),
+    ("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", UPSTREAM_HTTP),
+    ("envoy.extensions.clusters.dns.v3.DnsCluster", DNS_CLUSTER),
+    (
+        "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+        INTERNAL_UPSTREAM_TRANSPORT,
+    ),
+    ("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", RAW_BUFFER),
+    ("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", UPSTREAM_TLS_CONTEXT),
+    ("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", HEADER_MUTATION),
+    ("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", UPSTREAM_CODEC),
+];
+
+/// `envoy.config.cluster.v3.Cluster`
+pub(super) const CLUSTER: Message = &[
+    ("name", 1, Kind::Text),
+    ("connect_timeout", 4, Kind::Duration),
+    ("circuit_breakers", 10, Kind::Message(CIRCUIT_BREAKERS)),
+    ("transport_socket", 24, Kind::Message(TRANSPORT_SOCKET)),
+    ("alt_stat_name", 28, Kind::Text),
+    ("upstream_connection_options", 30, Kind::Message(UPSTREAM_CONNECTION_OPTIONS)),
+    ("load_assignment", 33, Kind::Message(CLUSTER_LOAD_ASSIGNMENT)),
+    ("typed_extension_protocol_options", 36, Kind::AnyMap),
+    ("cluster_type", 38, Kind::Message(CUSTOM_CLUSTER_TYPE)),
+];
+/// `envoy.config.cluster.v3.CircuitBreakers`
+const CIRCUIT_BREAKERS: Message = &[("thresholds", 1, Kind::Message(THRESHOLDS))];
+/// `envoy.config.cluster.v3.CircuitBreakers.Thresholds`
+const THRESHOLDS: Message = &[
+    ("max_connections", 2, Kind::UInt32Value),
+    ("max_pending_requests", 3, Kind::UInt32Value),
+    ("max_requests", 4, Kind::UInt32Value),
+    ("max_retries", 5, Kind::UInt32Value),
+];
+/// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`
+const UPSTREAM_HTTP: Message = &[
+    ("common_http_protocol_options", 1, Kind::Message(HTTP_PROTOCOL_OPTIONS)),
+    ("explicit_http_config", 3, Kind::Message(EXPLICIT_HTTP_CONFIG)),
+    ("http_filters", 6, Kind::Message(HTTP_FILTER)),
+];
+/// `envoy.config.core.v3.HttpProtocolOptions`
+const HTTP_PROTOCOL_OPTIONS: Message = &[("idle_timeout", 1, Kind::Duration)];
+/// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig`
+const EXPLICIT_HTTP_CONFIG: Message = &[("http_protocol_options", 1, Kind::Message(HTTP1_PROTOCOL_OPTIONS))];
+/// `envoy.config.core.v3.Http1ProtocolOptions`
+const HTTP1_PROTOCOL_OPTIONS: Message = &[("send_fully_qualified_url", 8, Kind::Bool)];
+/// `envoy.config.endpoint.v3.ClusterLoadAssignment`
+const CLUSTER_LOAD_ASSIGNMENT: Message =
+    &[("cluster_name", 1, Kind::Text), ("endpoints", 2, Kind::Message(LOCALITY_LB_ENDPOINTS))];
+/// `envoy.config.endpoint.v3.LocalityLbEndpoints`
+const LOCALITY_LB_ENDPOINTS: Message = &[("lb_endpoints", 2, Kind::Message(LB_ENDPOINT))];
+/// `envoy.config.endpoint.v3.LbEndpoint`
+const LB_ENDPOINT: Message =
+    &[("endpoint", 1, Kind::Message(ENDPOINT)), ("metadata", 3, Kind::Message(METADATA))];
+/// `envoy.config.endpoint.v3.Endpoint`
+const ENDPOINT: Message = &[("address", 1, Kind::Message(ADDRESS))];
+/// `envoy.config.core.v3.Address`
+const ADDRESS: Message = &[
+    ("socket_address", 1, Kind::Message(SOCKET_ADDRESS)),
+    ("pipe", 2, Kind::Message(PIPE)),
+    ("envoy_internal_address", 3, Kind::Message(ENVOY_INTERNAL_ADDRESS)),
+];
+/// `envoy.config.core.v3.EnvoyInternalAddress`
+const ENVOY_INTERNAL_ADDRESS: Message =
+    &[("server_listener_name", 1, Kind::Text), ("endpoint_id", 2, Kind::Text)];
+/// `envoy.config.core.v3.TransportSocket`
+const TRANSPORT_SOCKET: Message = &[("name", 1, Kind::Text), ("typed_config", 3, Kind::Any)];
+/// `envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`
+const INTERNAL_UPSTREAM_TRANSPORT: Message = &[
+    ("passthrough_metadata", 1, Kind::Message(METADATA_VALUE_SOURCE)),
+    ("transport_socket", 3, Kind::Message(TRANSPORT_SOCKET)),
+];
+/// `envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer`
+const RAW_BUFFER: Message = &[];
+/// `envoy.config.core.v3.Metadata`
+const METADATA: Message = &[("filter_metadata", 1, Kind::StructMap)];
+/// `envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport.MetadataValueSource`
+const METADATA_VALUE_SOURCE: Message = &[("kind", 1, Kind::Message(METADATA_KIND)), ("name", 2, Kind::Text)];
+/// `envoy.type.metadata.v3.MetadataKind`
+const METADATA_KIND: Message = &[("host", 4, Kind::Message(HOST))];
+/// `envoy.type.metadata.v3.MetadataKind.Host`
+const HOST: Message = &[];
+/// `envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext`
+const UPSTREAM_TLS_CONTEXT: Message =
+    &[("common_tls_context", 1, Kind::Message(COMMON_TLS_CONTEXT)), ("sni", 2, Kind::Text)];
+/// `envoy.extensions.transport_sockets.tls.v3.CommonTlsContext`
+const COMMON_TLS_CONTEXT: Message = &[
+    ("tls_params", 1, Kind::Message(TLS_PARAMETERS)),
+    ("validation_context", 3, Kind::Message(CERTIFICATE_VALIDATION_CONTEXT)),
+    ("alpn_protocols", 4, Kind::Text),
+];
+/// `envoy.extensions.transport_sockets.tls.v3.TlsParameters`
+const TLS_PARAMETERS: Message = &[
+    ("tls_minimum_protocol_version", 1, Kind::Enum(TLS_PROTOCOL)),
+    ("tls_maximum_protocol_version", 2, Kind::Enum(TLS_PROTOCOL)),
+];
+/// `envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext`
+const CERTIFICATE_VALIDATION_CONTEXT: Message = &[
+    ("trusted_ca", 1, Kind::Message(DATA_SOURCE)),
+    ("match_typed_subject_alt_names", 15, Kind::Message(SUBJECT_ALT_NAME_MATCHER)),
+];
+/// `envoy.config.core.v3.DataSource`
+const DATA_SOURCE: Message = &[("filename", 1, Kind::Text)];
+/// `envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher`
+const SUBJECT_ALT_NAME_MATCHER: Message =
+    &[("san_type", 1, Kind::Enum(SAN_TYPE)), ("matcher", 2, Kind::Message(STRING_MATCHER))];
+/// `envoy.type.matcher.v3.StringMatcher`
+const STRING_MATCHER: Message = &[("exact", 1, Kind::Text)];
+/// `envoy.config.core.v3.SocketAddress`
+const SOCKET_ADDRESS: Message = &[("address", 2, Kind::Text), ("port_value", 3, Kind::Number)];
+/// `envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter`
+const HTTP_FILTER: Message = &[("name", 1, Kind::Text), ("typed_config", 4, Kind::Any)];
+/// `envoy.extensions.filters.http.header_mutation.v3.HeaderMutation`
+const HEADER_MUTATION: Message = &[("mutations", 1, Kind::Message(MUTATIONS))];
+/// `envoy.extensions.filters.http.header_mutation.v3.Mutations`
+const MUTATIONS: Message = &[("request_mutations", 1, Kind::Message(HEADER_CHANGE))];
+/// `envoy.config.common.mutation_rules.v3.HeaderMutation`
+const HEADER_CHANGE: Message = &[("append", 2, Kind::Message(HEADER_VALUE_OPTION))];
+/// `envoy.config.core.v3.HeaderValueOption`
+const HEADER_VALUE_OPTION: Message =
+    &[("header", 1, Kind::Message(HEADER_VALUE)), ("append_action", 3, Kind::Enum(HEADER_APPEND_ACTION))];
+/// `envoy.config.core.v3.HeaderValue`
+const HEADER_VALUE: Message = &[("key", 1, Kind::Text), ("value", 2, Kind::Text)];
+/// `envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec`
+const UPSTREAM_CODEC: Message = &[];
+/// `envoy.config.cluster.v3.UpstreamConnectionOptions`
+const UPSTREAM_CONNECTION_OPTIONS: Message = &[("tcp_keepalive", 1, Kind::Message(TCP_KEEPALIVE))];
+/// `envoy.config.core.v3.TcpKeepalive`
+const TCP_KEEPALIVE: Message = &[
+    ("keepalive_probes", 1, Kind::UInt32Value),
+    ("keepalive_time", 2, Kind::UInt32Value),
+    ("keepalive_interval", 3, Kind::UInt32Value),
+];
+/// `envoy.config.cluster.v3.Cluster.CustomClusterType`
+const CUSTOM_CLUSTER_TYPE: Message = &[("name", 1, Kind::Text), ("typed_config", 2, Kind::Any)];
+/// `envoy.extensions.clusters.dns.v3.DnsCluster`
+const DNS_CLUSTER: Message = &[
+    ("dns_failure_refresh_rate", 4, Kind::Message(REFRESH_RATE)),
+    ("respect_dns_ttl", 5, Kind::Bool),
+    ("dns_lookup_family", 8, Kind::Enum(DNS_LOOKUP_FAMILY)),
+    ("all_addresses_in_single_endpoint", 9, Kind::Bool),
+];
+/// `envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate`
+const REFRESH_RATE: Message = &[("base_interval", 1, Kind::Duration), ("max_interval", 2, Kind::Duration)];
+/// `envoy.config.core.v3.Pipe`
+const PIPE: Message = &[("path", 1, Kind::Text), ("mode", 2, Kind::Number)];
+
+const TLS_PROTOCOL: &[(&str, u64)] = &[("TLSv1_2", 3), ("TLSv1_3", 4)];
+const SAN_TYPE: &[(&str, u64)] = &[("DNS", 2), ("IP_ADDRESS", 4)];
+const DNS_LOOKUP_FAMILY: &[(&str, u64)] = &[("V4_PREFERRED", 4), ("ALL", 5)];
+const HEADER_APPEND_ACTION: &[(&str, u64)] = &[("OVERWRITE_IF_EXISTS_OR_ADD", 2)];

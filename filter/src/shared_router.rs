@@ -1,0 +1,90 @@
+//! The router of a configuration. The filter on the edge and the one behind it have the same one on
+//! each worker, so each knows at once what the other has decided.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use llm_balancer_config::Config;
+use llm_balancer_router::{HEARTBEAT, Router};
+
+use crate::filter::random;
+use crate::metrics;
+use crate::shared_data::SharedData;
+use crate::timers::PERIOD;
+
+/// Filters of one kind have one router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Of the file.
+    pub(crate) fingerprint: u64,
+    /// The configuration's, where its renderer counts them.
+    pub(crate) number: Option<u32>,
+    pub(crate) is_single_hop: bool,
+}
+
+/// A router, and what it does once for all its filters.
+pub(crate) struct SharedRouter {
+    router: Router,
+    kind: Kind,
+    /// Identifies this worker where one publishes for all.
+    own: u64,
+    last_heartbeat: Cell<Duration>,
+}
+
+thread_local! {
+    /// Those that have a filter.
+    static ROUTERS: RefCell<Vec<Weak<SharedRouter>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl SharedRouter {
+    /// The router of this kind; `read` reads the file if no filter has it. `vm` is the number of
+    /// this VM.
+    pub(crate) fn get(kind: Kind, vm: u32, read: impl FnOnce() -> Option<Config>) -> Option<Rc<Self>> {
+        let known = ROUTERS
+            .with_borrow(|all| all.iter().filter_map(Weak::upgrade).find(|router| router.kind == kind));
+        if known.is_some() {
+            return known;
+        }
+        let router = Router::new(read()?, vm);
+        let router = if kind.is_single_hop { router.in_single_hop() } else { router };
+        router.open(&SharedData);
+        let shared = Rc::new(Self { router, kind, own: random()?, last_heartbeat: Cell::default() });
+        ROUTERS.with_borrow_mut(|all| {
+            all.retain(|router| router.strong_count() > 0);
+            all.push(Rc::downgrade(&shared));
+        });
+        Some(shared)
+    }
+
+    /// Registers this worker and its configuration. Returns the revision.
+    pub(crate) fn announce(&self) -> u32 {
+        self.router.announce(self.kind.number, self.kind.fingerprint, self.own, &SharedData)
+    }
+
+    /// Publishes what this worker has counted, with the first filter that ticks in a second.
+    pub(crate) fn beat(&self, now: Duration) {
+        if now.abs_diff(self.last_heartbeat.get()) < HEARTBEAT.saturating_sub(PERIOD) {
+            return;
+        }
+        self.last_heartbeat.set(now);
+        self.router.beat(now, &SharedData);
+        self.router.flush(now, &SharedData, &mut metrics::flush);
+    }
+}
+
+impl Deref for SharedRouter {
+    type Target = Router;
+
+    fn deref(&self) -> &Router {
+        &self.router
+    }
+}
+
+impl Drop for SharedRouter {
+    /// Flushes what was counted since the last tick.
+    fn drop(&mut self) {
+        self.router.close(&SharedData, &mut metrics::flush);
+    }
+}

@@ -69,7 +69,7 @@ async fn deceive(mut stream: TcpStream, reply: Reply) {
             Ok(length) => asked.extend_from_slice(&buffer[..length]),
         }
     }
-    let scripts = asked.windows(6).filter(|bytes| bytes == b"\nEVAL\r").count();
+    let scripts = asked.windows(5).filter(|bytes| bytes == b"\nEVAL").count();
     let _ = stream.write_all(&reply(scripts)).await;
     // Open until the other side has had enough.
     while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {}

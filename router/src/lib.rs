@@ -59,7 +59,7 @@ pub use upstream::{health, response_check};
 /// What only tests and examples use.
 #[cfg(feature = "testing")]
 pub mod testing {
-    pub use crate::fleet::resp;
+    pub use crate::fleet::{resp, script_name};
     pub use crate::http::route::{ANTHROPIC_ROUTES, BodyKind, MODEL_ROUTES, ModelRoute};
     pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use llm_balancer_router::testing::resp::{self, Value as RespValue};
+use llm_balancer_router::testing::script_name;
 use mlua::{Function, Lua, Table, Value, Variadic};
 
 use crate::data::{Data, Reply};
@@ -97,7 +98,7 @@ impl Redis {
             pipeline = rest;
             self.load.commands += 1;
             match arguments[0].as_slice() {
-                b"EVAL" => self.eval(&arguments[1..], &mut out),
+                b"EVAL" | b"EVALSHA" => self.eval(&arguments[1..], &mut out),
                 b"BLPOP" => {
                     self.waiting.push((arguments[1].clone(), client));
                     return None;
@@ -150,8 +151,13 @@ impl Redis {
         };
         self.lua.globals().set("KEYS", strings(keys).expect("Lua")).expect("Lua");
         self.lua.globals().set("ARGV", strings(arguments).expect("Lua")).expect("Lua");
-        let compile = || self.lua.load(words[0].as_slice()).into_function().expect("a script");
-        let script = self.scripts.entry(words[0].clone()).or_insert_with(compile);
+        // The text of a script, or its name.
+        if !self.scripts.contains_key(&words[0]) {
+            let script: Function = self.lua.load(words[0].as_slice()).into_function().expect("a script");
+            self.scripts.insert(script_name(&words[0]), script.clone());
+            self.scripts.insert(words[0].clone(), script);
+        }
+        let script = self.scripts.get(&words[0]).expect("it is known by now");
         let reply: Vec<Value> = script.call(()).expect("a script that runs");
         out.extend_from_slice(format!("*{}\r\n", reply.len()).as_bytes());
         for item in &reply {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use llm_balancer_config::{Config, Redis};
 
 use crate::fleet::resp;
+use crate::fleet::script::Script;
 use crate::state::membership::Membership;
 use crate::state::time::{Minute, UnixMillis};
 
@@ -83,12 +84,14 @@ pub(super) struct Pipeline<'a> {
     pub(super) settings: &'a FleetSettings,
     pub(super) membership: Membership,
     call: Call,
+    /// The scripts whose text it has.
+    sent: Vec<&'static Script>,
 }
 
 impl<'a> Pipeline<'a> {
     pub(super) fn new(settings: &'a FleetSettings, membership: Membership) -> Self {
         let call = Call { bytes: Vec::with_capacity(2048), parts: Vec::new() };
-        let mut pipeline = Self { settings, membership, call };
+        let mut pipeline = Self { settings, membership, call, sent: Vec::new() };
         pipeline.set_up(&settings.redis);
         pipeline
     }
@@ -111,11 +114,25 @@ impl<'a> Pipeline<'a> {
         self.call.parts.push(part);
     }
 
-    pub(super) fn script(&mut self, part: Part, script: &[u8], keys: &[Vec<u8>], arguments: &[Vec<u8>]) {
+    pub(super) fn script(
+        &mut self,
+        part: Part,
+        script: &'static Script,
+        keys: &[Vec<u8>],
+        arguments: &[Vec<u8>],
+    ) {
+        let is_sent = self.sent.iter().any(|sent| sent.name == script.name);
+        let (command, text_or_name): (&[u8], &[u8]) = match is_sent {
+            true => (b"EVALSHA", &script.name),
+            false => (b"EVAL", script.text),
+        };
+        if !is_sent {
+            self.sent.push(script);
+        }
         let count = text(keys.len());
-        let mut command: Vec<&[u8]> = vec![b"EVAL", script, &count];
-        command.extend(keys.iter().chain(arguments).map(Vec::as_slice));
-        self.command(part, &command);
+        let mut words: Vec<&[u8]> = vec![command, text_or_name, &count];
+        words.extend(keys.iter().chain(arguments).map(Vec::as_slice));
+        self.command(part, &words);
     }
 
     /// A key in this configuration's namespace.

@@ -67,14 +67,16 @@ local function take(total, limit, wanted, returned, used, waiting)
   end
   local unused, fleet_used = 0, used
   if waiting > grant then
+    -- As many as should have enough: of what they have not reported, some is used.
+    local enough = 2 * (waiting - grant) + 4
     for instance, _ in pairs(share) do
       local of_it = values['u' .. total .. ':' .. instance] or 0
       if instance ~= me then fleet_used = fleet_used + of_it end
-      if instance ~= me and alive[instance] and held_by(instance) > of_it then
+      if instance ~= me and alive[instance] and held_by(instance) > of_it and unused < enough then
         -- One that does not reply in time may be asked again later.
         local since = now - (values['w:' .. instance] or 0)
         if since > 1000 then asked[instance] = true end
-        if since > 1000 or since <= 300 then unused = 1 end
+        if since > 1000 or since <= 300 then unused = unused + held_by(instance) - of_it end
       end
     end
     -- While the fleet uses little, each keeps a reserve.
@@ -94,4 +96,4 @@ end
 redis.call('HDEL', KEYS[1], 'w:' .. me)
 if #set > 0 then redis.call('HSET', KEYS[1], unpack(set)) end
 redis.call('PEXPIRE', KEYS[1], 120000)
-return {r, t, remaining_r, remaining_t, 0, math.max(unused_r, unused_t)}
+return {r, t, remaining_r, remaining_t, 0, (unused_r > 0 or unused_t > 0) and 1 or 0}

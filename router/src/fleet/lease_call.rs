@@ -3,6 +3,7 @@
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
+use crate::fleet::script::Script;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
 use crate::state::limits::MinuteLimits;
@@ -11,7 +12,7 @@ use crate::state::record::Record;
 use crate::state::store::Moment;
 use crate::state::time::{Minute, UnixMillis};
 
-const SCRIPT: &[u8] = include_bytes!("lease.lua");
+static SCRIPT: Script = Script::new(include_bytes!("lease.lua"));
 
 /// What a call is for.
 #[derive(Clone, Copy)]
@@ -115,7 +116,7 @@ pub(super) fn add(
         text(id),
     ];
     let part = Part::Lease { index, minute, is_acquire: wanted != (0, 0) };
-    pipeline.script(part, SCRIPT, &keys, &arguments);
+    pipeline.script(part, &SCRIPT, &keys, &arguments);
 }
 
 /// Applies the reply; `lease.lua` lists its items.

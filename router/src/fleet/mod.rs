@@ -16,6 +16,7 @@ mod lease_call;
 mod presence_call;
 mod reply;
 pub mod resp;
+mod script;
 mod wait_call;
 
 use std::cell::RefMut;
@@ -27,6 +28,9 @@ use crate::state::store::Moment;
 pub(crate) use call::FleetSettings;
 use call::Pipeline;
 use lease_call::LeaseCall;
+
+#[cfg(feature = "testing")]
+pub use script::script_name;
 
 pub use call::Call;
 pub use health::RedisTransition;

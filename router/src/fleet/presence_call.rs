@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
+use crate::fleet::script::Script;
 use crate::state::membership::Membership;
 use crate::state::share::{Share, WHOLE};
 use crate::state::store::Moment;
 use crate::state::time::{Minute, UnixMillis};
 
-const SCRIPT: &[u8] = include_bytes!("presence.lua");
+static SCRIPT: Script = Script::new(include_bytes!("presence.lua"));
 
 /// Instances, at most: a reply that counts more is forged.
 const MAX_INSTANCES: u64 = 100_000;
@@ -34,7 +35,7 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
         text(Minute::of(moment.now).0),
         pipeline.key("wake:"),
     ];
-    pipeline.script(Part::Presence { seq: last_exchange }, SCRIPT, &keys, &arguments);
+    pipeline.script(Part::Presence { seq: last_exchange }, &SCRIPT, &keys, &arguments);
 }
 
 /// Notes that this instance ends, if it has a number. Its share of this minute stays its own: it may

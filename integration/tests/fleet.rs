@@ -309,3 +309,20 @@ async fn a_limit_that_the_fleet_has_used_up_sends_clients_away_until_the_minute_
         left.as_secs()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steady_traffic_makes_few_calls_to_redis() {
+    let redis = Redis::start().await;
+    let fleet = fleet(2, 2, &redis, &pair("gpt", ", rpm: 6000")).await;
+    fleet.acquaint().await;
+    minute::with_room_for(Duration::from_secs(25)).await;
+    // Each call is a connection.
+    let before = redis.info("total_connections_received").await;
+    let answers = fleet.steady(&[0, 1], 8, Duration::from_secs(20), ms(95), "gpt").await;
+    let calls = redis.info("total_connections_received").await - before;
+    let per_request = calls as f64 / served(&answers) as f64;
+    println!("{calls} calls for {} requests in 20 s: {per_request:.3}", answers.len());
+    assert_eq!(served(&answers), answers.len(), "far below its limit");
+    // On a busy machine there may be fewer requests: then the calls of a second count.
+    assert!(per_request <= 0.05 || calls <= 3 * 20, "{calls} calls for {} requests", answers.len());
+}

@@ -1,7 +1,7 @@
 //! Embeds the modules for Envoy: `$LLM_BALANCER_FILTER`, or the release build of
 //! `llm-balancer-filter`, and that of `llm-balancer-hold` beside it. Without them the crate compiles,
-//! for the linter, and the program reports that it has no filter. The filter of the listener to Redis is
-//! small enough to be a text here.
+//! for the linter, and the program reports that it has no filter. The filter of the listener to Redis
+//! is small enough to be a text here.
 
 use std::env;
 use std::error::Error;

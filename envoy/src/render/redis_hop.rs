@@ -5,8 +5,8 @@
 //!           commands, the last one QUIT    0600           body to bytes and back   TCP or TLS
 //! ```
 //!
-//! The listener's own filter (`redis_hop.wat`) keeps the connection open until Redis ends it, which it
-//! does after QUIT. So a call may wait in Redis for another instance.
+//! The listener's own filter (`redis_hop.wat`) keeps the connection open until Redis ends it, which
+//! it does after QUIT. So a call may wait in Redis for another instance.
 //!
 //! A Unix socket, because the main thread's VM cannot reach an internal listener, and because its
 //! mode keeps other users out. The filter authenticates itself, so nothing here holds a password.

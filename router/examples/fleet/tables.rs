@@ -87,8 +87,8 @@ const SMALL: Plan = Plan {
 /// Percent of their limit that come in a minute.
 const LOADS: [u64; 6] = [25, 50, 75, 90, 100, 150];
 
-/// Refusals by the time of an outage and by the load. Whether a quarter is never refused, and no limit
-/// exceeded.
+/// Refusals by the time of an outage and by the load. Whether a quarter is never refused, and no
+/// limit exceeded.
 fn outages() -> bool {
     println!("\nRefused % while Redis does not answer for 90 s, by load in % of the limit");
     print!("{:34}", "instances, traffic, outage begins");

@@ -43,6 +43,10 @@ for field, _ in pairs(values) do
   if departed and not share[departed] then share[departed] = 0 end
 end
 local asked, set = {}, {}
+local function store(field, value)
+  set[#set + 1] = field
+  set[#set + 1] = value
+end
 local function take(total, limit, wanted, returned, used, waiting)
   if limit < 0 then return 0, 0, 0 end
   local function held_by(instance)
@@ -62,9 +66,8 @@ local function take(total, limit, wanted, returned, used, waiting)
   if n[14] == 1 and not is_complete then remaining, waiting = 0, 0 end
   local grant = math.min(wanted, remaining)
   remaining = remaining - grant
-  for _, pair in ipairs({{total .. ':' .. me, own + grant}, {'u' .. total .. ':' .. me, used + math.min(grant, waiting)}}) do
-    set[#set + 1], set[#set + 2] = pair[1], pair[2]
-  end
+  store(total .. ':' .. me, own + grant)
+  store('u' .. total .. ':' .. me, used + math.min(grant, waiting))
   local unused, fleet_used = 0, used
   if waiting > grant then
     -- As many as should have enough: of what they have not reported, some is used.
@@ -89,7 +92,7 @@ local t, remaining_t, unused_t = take('t', n[5], n[7], n[9], n[11], n[13])
 local message = (asked.all and 'a' or 'h') .. ARGV[16]
 asked.all = nil
 for instance, _ in pairs(asked) do
-  set[#set + 1], set[#set + 2] = 'w:' .. instance, now
+  store('w:' .. instance, now)
   redis.call('LPUSH', ARGV[15] .. instance, message)
   redis.call('PEXPIRE', ARGV[15] .. instance, 120000)
 end

@@ -2,8 +2,8 @@
 --
 -- KEYS  1 the shares: a hash by instance of "<after> <before> <from> <at> <seq> <weight>": the share of
 --         every limit in millionths as of the minute <from>, the share before, the time and the number
---         of the last presence (0: it has ended), and the requests of a minute; "m", the latest minute that has leases;
---         "k", the sum of shares that a Redis which lost them has given, and "ka", since when; "l", the
+--         of the last presence (0: it has ended), and the requests of a minute; "m", the latest
+--         minute that has leases; "k", the sum of shares that a Redis which lost them has given, and "ka", since when; "l", the
 --         last presence of all; "g", when that had been silent; "p:<instance>", if a silent instance
 --         was probed
 --       2 the epoch: set by the first instance that finds none; expires a day after the last presence
@@ -79,8 +79,8 @@ else
   if now - tonumber(redis.call('HGET', KEYS[1], 'ka')) > 600000 then missing = 0 end
 end
 
--- Up to four instances have equal shares. Of more, half of a limit is shared by their requests: all of
--- a quarter may come to one of them.
+-- Up to four instances have equal shares. Of more, half of a limit is shared by their requests: all
+-- of a quarter may come to one of them.
 local target = math.floor(1000000 / instances)
 if instances > 4 and weights > 0 then
   target = math.floor(500000 / instances + 500000 * weight / weights)
@@ -92,7 +92,8 @@ if not is_stale then
     if from <= minute then before = after end
     after, from = after + math.min(free, target - after), next
   end
-  redis.call('HSET', KEYS[1], me, string.format('%d %d %d %d %s %d', after, before, from, now, ARGV[4], weight))
+  local share = string.format('%d %d %d %d %s %d', after, before, from, now, ARGV[4], weight)
+  redis.call('HSET', KEYS[1], me, share)
   redis.call('HDEL', KEYS[1], 'p:' .. me)
 end
 redis.call('PEXPIRE', KEYS[1], 86400000)

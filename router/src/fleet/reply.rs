@@ -105,8 +105,16 @@ fn end_wait(
     // AUTH and SELECT come first.
     let setup = call.parts.iter().take_while(|part| matches!(part, Part::Setup)).count();
     let replies = replies.get(setup..).unwrap_or_default();
-    let recalls = wait_call::recalls(replies, |id| settings.index(id));
-    CallResult::of_wait("success", recalls.map_or(FollowUp::None, FollowUp::GiveBack))
+    let follow_up = match wait_call::recalls(replies, |id| settings.index(id)) {
+        // What is answered in the place of Redis must not make an endless loop.
+        Some(recalls) if recalls.is_empty() => {
+            Membership::end_wait(moment.store);
+            FollowUp::None
+        }
+        Some(recalls) => FollowUp::GiveBack(recalls),
+        None => FollowUp::None,
+    };
+    CallResult::of_wait("success", follow_up)
 }
 
 /// The replies to the parts of a call, and to QUIT.

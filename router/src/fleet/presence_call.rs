@@ -16,6 +16,9 @@ static SCRIPT: Script = Script::new(include_bytes!("presence.lua"));
 /// Instances, at most: a reply that counts more is forged.
 const MAX_INSTANCES: u64 = 100_000;
 
+/// Instances that balance their leases in a second, about.
+const BALANCED_AT_ONCE: u64 = 8;
+
 /// Notes that this instance is alive.
 pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
     let Membership { instance, epoch, share, last_exchange, .. } = pipeline.membership;
@@ -83,6 +86,11 @@ pub(super) fn apply(seq: UnixMillis, reply: &Items<'_>, moment: &Moment<'_>) -> 
         }
         Some(())
     });
-    let is_in_transition = changed.is_some_and(|(membership, ())| membership.share.is_in_transition(minute));
+    // In a large fleet not every second: each change is a script for each deployment.
+    let every = instances.div_ceil(BALANCED_AT_ONCE).max(1);
+    let is_due = |number: u64| number.wrapping_add(moment.now.as_secs()).is_multiple_of(every);
+    let is_in_transition = changed.is_some_and(|(membership, ())| {
+        membership.share.is_in_transition(minute) && is_due(membership.instance)
+    });
     Some(if is_new_epoch { Effect::NewEpoch } else { Effect::Present { is_in_transition } })
 }

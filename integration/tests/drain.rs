@@ -131,10 +131,7 @@ async fn an_instance_that_ends_leaves_its_share_to_the_others() {
     fleet.instances[1].signal(Signal::SIGTERM);
     let status = fleet.instances[1].ended(Duration::from_secs(5)).await.expect("it ends");
     assert_eq!(status.code(), Some(0));
-    assert!(
-        eventually(async || alive().await == 1).await,
-        "it is still counted"
-    );
+    assert!(eventually(async || alive().await == 1).await, "it is still counted");
     // And it stays so: nothing that was on its way made it known again.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(alive().await, 1);

@@ -47,7 +47,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// have served more, and is run again.
 async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) -> Vec<Timed>) {
     let (mut good, needed) = (0, groups.len() - SPARE);
-        fleet.acquaint().await;
+    fleet.acquaint().await;
     for group in groups {
         let _turn = TURN.lock().await;
         minute::with_room_for(RUN).await;

@@ -28,7 +28,8 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 fn config(redis: &str) -> String {
-    let groups: String = ["before", "during", "away", "after", "even", "skewed"].map(|name| pair(name, ", rpm: 100")).concat();
+    let groups: String =
+        ["before", "during", "away", "after", "even", "skewed"].map(|name| pair(name, ", rpm: 100")).concat();
     format!(
         "model_list:\n{groups}{}router_settings: {{redis_host: 127.0.0.1, redis_port: REDIS{redis}}}\n",
         pair("wide", ", rpm: 100000")

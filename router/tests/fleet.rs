@@ -58,11 +58,7 @@ fn assert_none_is_refused(measured: &Measured) {
 }
 
 fn link() -> impl Strategy<Value = Link> {
-    prop_oneof![
-        Just(Link::Refused),
-        Just(Link::Silent),
-        (10_000..900_000_u64).prop_map(Link::Slow),
-    ]
+    prop_oneof![Just(Link::Refused), Just(Link::Silent), (10_000..900_000_u64).prop_map(Link::Slow),]
 }
 
 /// Seconds 10 to 180, at any moment of a minute.
@@ -72,8 +68,9 @@ fn moment() -> impl Strategy<Value = Micros> {
 
 /// Redis is away, or has lost its data, for any time.
 fn of_all() -> impl Strategy<Value = Vec<(Micros, Fault)>> {
-    let all = (moment(), link(), SECOND / 10..150 * SECOND)
-        .prop_map(|(at, link, length)| vec![(at, Fault::Links(link)), (at + length, Fault::Links(Link::Open))]);
+    let all = (moment(), link(), SECOND / 10..150 * SECOND).prop_map(|(at, link, length)| {
+        vec![(at, Fault::Links(link)), (at + length, Fault::Links(Link::Open))]
+    });
     let empty = (moment(), SECOND / 10..100 * SECOND).prop_map(|(at, length)| {
         let back = at + length;
         vec![(at, Fault::Links(Link::Refused)), (back - 1, Fault::Restart), (back, Fault::Links(Link::Open))]

@@ -15,9 +15,7 @@ use data_encoding::BASE64;
 use llm_balancer_config::{Redis, names};
 use serde_json::{Value, json};
 
-use super::message::{
-    http_connection_manager, http1, open_breakers, router, socket_address, typed, with,
-};
+use super::message::{http_connection_manager, http1, open_breakers, router, socket_address, typed, with};
 use super::upstream_cluster::{Lookup, is_name, transport_socket};
 
 /// rw-------

@@ -95,7 +95,9 @@ impl Instance {
 
     /// A call takes longer than requests wait.
     pub fn time_out(&mut self, call: u64, now: Duration) {
-        let Some(pending) = self.pending.get_mut(&call).filter(|pending| !pending.call.is_wait()) else { return };
+        let Some(pending) = self.pending.get_mut(&call).filter(|pending| !pending.call.is_wait()) else {
+            return;
+        };
         let waiting = std::mem::take(&mut pending.waiting);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
         self.router.fleet().expect("it has Redis").timed_out(&mut moment);

@@ -95,14 +95,19 @@ fn outages() -> bool {
     LOADS.iter().for_each(|load| print!("{load:>8}"));
     println!();
     let mut is_met = true;
-    for (instances, favoured, name) in
-        [(1, 100, "one"), (2, 50, "two, even"), (2, 100, "two, at one"), (5, 20, "five, even"), (5, 100, "five, at one")]
-    {
+    for (instances, favoured, name) in [
+        (1, 100, "one"),
+        (2, 50, "two, even"),
+        (2, 100, "two, at one"),
+        (5, 20, "five, even"),
+        (5, 100, "five, at one"),
+    ] {
         for second in [61, 75, 90, 105, 119] {
             print!("{:34}", format!("{name}, at second {}", second - 60));
             for load in LOADS {
                 let (at, most) = (second * SECOND, SMALL.rpm * 2 * load / 100);
-                let faults = vec![(at, Fault::Links(Link::Silent)), (at + 90 * SECOND, Fault::Links(Link::Open))];
+                let faults =
+                    vec![(at, Fault::Links(Link::Silent)), (at + 90 * SECOND, Fault::Links(Link::Open))];
                 let plan = Plan { instances, favoured, faults, most, rate: most.div_ceil(50), ..SMALL };
                 let measured = events::run(plan);
                 let during = at..at + 90 * SECOND;
@@ -139,7 +144,8 @@ fn calls_per_request() -> bool {
 
 /// The load of a fleet of this size on Redis, while limits are not reached.
 fn load(instances: usize) {
-    let (from, until) = (8 * SECOND, 9 * SECOND);
+    // Instances start in the minute before, so that each has its share.
+    let (from, until) = (62 * SECOND, 63 * SECOND);
     let plan = Plan { instances, rate: 80, from, until, ..FLEET };
     let measured = events::run(plan);
     let per_second = |count: u64| count * SECOND / (until - from);

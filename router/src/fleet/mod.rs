@@ -34,10 +34,10 @@ pub use script::script_name;
 
 pub use call::Call;
 pub use health::RedisTransition;
-pub use reply::{CallResult, FollowUp};
 pub(crate) use reply::apply_reply;
-pub use wait_call::SECONDS as WAIT_SECONDS;
+pub use reply::{CallResult, FollowUp};
 pub use wait_call::Recall;
+pub use wait_call::SECONDS as WAIT_SECONDS;
 
 /// Deployments in one pipeline, at most: the reply stays far below 64 KB, the most that is
 /// buffered.
@@ -130,8 +130,7 @@ impl<'a> FleetClient<'a> {
             // Nothing taken is reported as well: without all reports, there are no portions.
             FollowUp::Resync => (self.for_all_limited(LeaseCall::Report), false),
             FollowUp::GiveBack(recalls) => {
-                let give_back =
-                    |recall: Recall| (recall.deployment, LeaseCall::GiveBack { all: recall.all });
+                let give_back = |recall: Recall| (recall.deployment, LeaseCall::GiveBack { all: recall.all });
                 (recalls.into_iter().map(give_back).collect(), true)
             }
         };
@@ -143,9 +142,8 @@ impl<'a> FleetClient<'a> {
     }
 
     fn for_all_limited(&self, call: LeaseCall) -> Vec<(usize, LeaseCall)> {
-        let is_limited = |index: &usize| {
-            self.states.record(*index).is_some_and(|(_, limits)| limits.are_per_minute())
-        };
+        let is_limited =
+            |index: &usize| self.states.record(*index).is_some_and(|(_, limits)| limits.are_per_minute());
         (0..self.states.count()).filter(is_limited).map(|index| (index, call)).collect()
     }
 

@@ -92,12 +92,7 @@ pub(crate) fn apply_reply(
 }
 
 /// Applies the end of a wait. One that broke off is begun again by the next exchange.
-fn end_wait(
-    settings: &FleetSettings,
-    call: &Call,
-    reply: Option<&[u8]>,
-    moment: &Moment<'_>,
-) -> CallResult {
+fn end_wait(settings: &FleetSettings, call: &Call, reply: Option<&[u8]>, moment: &Moment<'_>) -> CallResult {
     let Ok(replies) = replies(call, reply) else {
         Membership::end_wait(moment.store);
         return CallResult::of_wait("error", FollowUp::None);

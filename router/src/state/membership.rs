@@ -276,6 +276,9 @@ mod tests {
             let now = Duration::from_secs(29_000_000 * 60 + second);
             Membership::take_turn(&store, now, 1, 1, admitted).unwrap().0.weight()
         };
-        assert_eq!([weight(30, 10), weight(59, 40), weight(60, 1), weight(119, 20), weight(120, 0)], [10, 40, 40, 40, 20]);
+        assert_eq!(
+            [weight(30, 10), weight(59, 40), weight(60, 1), weight(119, 20), weight(120, 0)],
+            [10, 40, 40, 40, 20]
+        );
     }
 }

@@ -63,22 +63,23 @@ local function take(total, limit, wanted, returned, used, waiting)
     end
   end
   local remaining = math.max(0, limit - taken)
-  if n[14] == 1 and not is_complete then remaining, waiting = 0, 0 end
+  local is_closed = n[14] == 1 and not is_complete
+  if is_closed then remaining = 0 end
   local grant = math.min(wanted, remaining)
   remaining = remaining - grant
   store(total .. ':' .. me, own + grant)
   store('u' .. total .. ':' .. me, used + math.min(grant, waiting))
   local unused, fleet_used = 0, used
-  if waiting > grant then
+  if remaining == 0 and not is_closed then
     -- As many as should have enough: of what they have not reported, some is used.
-    local enough = 2 * (waiting - grant) + 4
+    local enough = 4 * math.max(waiting - grant, 0) + 8
     for instance, _ in pairs(share) do
       local of_it = values['u' .. total .. ':' .. instance] or 0
       if instance ~= me then fleet_used = fleet_used + of_it end
       if instance ~= me and alive[instance] and held_by(instance) > of_it and unused < enough then
         -- One that does not reply in time may be asked again later.
         local since = now - (values['w:' .. instance] or 0)
-        if since > 1000 then asked[instance] = true end
+        if since > 1000 and waiting > grant then asked[instance] = true end
         if since > 1000 or since <= 300 then unused = unused + held_by(instance) - of_it end
       end
     end

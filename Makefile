@@ -96,7 +96,7 @@ quick-build: wasm32-wasip1
 
 build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
-	cargo build --release -p llm-balancer
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo build --release -p llm-balancer
 
 image: build envoy ## The container image llm-balancer; saved to target/image.tar if no Docker engine runs
 	@rm -f target/image.tar
@@ -129,6 +129,7 @@ test: tools check test-node build testing-filter docker-tests ## All tests, with
 	cargo test --quiet -p xtask
 	cargo test --quiet -p llm-balancer-cost --test per_request
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
+	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
 
 test-docker: tools build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs
@@ -139,6 +140,9 @@ DOCKER_TESTS := container/engine.sh integration/docker.sh target/release/llm-bal
 docker-tests:
 	@cargo test --quiet --no-run -p llm-balancer-integration --test docker
 	@cargo build --quiet -p fake-provider
+
+# What the way of a request may change, once more where first attempts take two hops, as in a mesh.
+TWO_HOPS := $(addprefix --test ,round_trip failures retries bad_answers broken_connections timeouts reload drain state traps)
 
 # More than processors: tests mostly wait.
 TEST_THREADS ?= 6

@@ -6,13 +6,15 @@ use crate::diagnostics::{Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
 };
-use crate::keys::{Table, check_callbacks, check_keys, check_pre_call_checks, warn_of_ignored_variables};
+use crate::keys::{Table, check_callbacks, check_keys, warn_of_ignored_variables};
 use crate::providers::{ca_bundle, read_proxies, tls_of_file};
 use crate::redis;
 use crate::references::{KnownNames, check_references, remove_skipped};
-use crate::settings::{LlmBalancerSettings, read_aliases, read_llm_balancer, read_router, read_server};
+use crate::settings::{
+    LlmBalancerSettings, read_affinity, read_aliases, read_llm_balancer, read_router, read_server,
+};
 use crate::values::{Environment, Lookup, Reader, Section, Settings, is_literal, is_secret_name};
-use crate::yaml::{self, Entry, Node, Parsed, Value};
+use crate::yaml::{self, Entry, Node, Value};
 
 /// The result of reading a file.
 #[derive(Clone, Debug)]
@@ -42,8 +44,8 @@ pub struct Loaded {
     pub reading: Reading,
     /// The text of the file; if it includes others, one document with the same configuration.
     pub text: String,
-    /// The same after parsing, for [`read_bytes`]; empty if the file could not be parsed. Variables
-    /// are not replaced in it.
+    /// The same after parsing, without lines, for [`read_bytes`]; empty if the file could not be
+    /// parsed. Variables are not replaced in it.
     pub parsed: Vec<u8>,
 }
 
@@ -60,17 +62,15 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
 pub fn read_bytes(file: &str, bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Reading {
     match yaml::decode(bytes) {
         None => read(file, &String::from_utf8_lossy(bytes), env),
-        Some(Ok(Parsed { files, tree })) => read_tree(&tree, Report::of_files(files), env),
+        Some(Ok(tree)) => read_tree(&tree, Report::new(file), env),
         Some(Err(reason)) => {
             let mut report = Report::new(file);
             let advice = "use the filter and the program of one release";
-            report.error(FIRST_LINE, &Path::top("document"), reason, advice);
+            report.error(Place::FIRST_LINE, &Path::top("document"), reason, advice);
             Reading::failed(report)
         }
     }
 }
-
-const FIRST_LINE: Place = Place { file: 0, line: 1 };
 
 /// Reads a file and the files that it includes, each relative to the one that includes it.
 pub fn load(
@@ -83,7 +83,7 @@ pub fn load(
         Ok(text) => text,
         Err(error) => {
             let message = format!("cannot read the file: {error}");
-            report.error(FIRST_LINE, &Path::top("document"), &message, "");
+            report.error(Place::FIRST_LINE, &Path::top("document"), &message, "");
             return Loaded { reading: Reading::failed(report), text: String::new(), parsed: Vec::new() };
         }
     };
@@ -98,7 +98,7 @@ pub fn load(
     } else {
         (document, text)
     };
-    let parsed = yaml::encode(report.files(), &document);
+    let parsed = yaml::encode(&document);
     Loaded { reading: read_tree(&document, report, env), text, parsed }
 }
 
@@ -147,7 +147,8 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     }
     let own = read_llm_balancer(reader, llm_balancer.as_ref());
     let defaults = file_defaults(reader, &document, &settings, &own);
-    let list = read_model_list(reader, &document, &defaults);
+    let mut list = read_model_list(reader, &document, &defaults);
+    read_affinity(reader, settings.router.as_ref()).apply(&mut list.deployments);
     let aliases = read_aliases(reader, &settings);
     let router = read_router(reader, &settings, own.soft_limits);
     let server = read_server(reader, &document, &settings, &own);
@@ -206,9 +207,6 @@ fn check_features(reader: &mut Reader<'_>, settings: &Settings<'_>) {
             let advice = "put a proxy with the certificate in between";
             reader.report.unsupported(entry.place, &path, "client certificates are not supported", advice);
         }
-    }
-    if let Some(router) = &settings.router {
-        check_pre_call_checks(reader, router);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use llm_balancer_config::{Loaded, Severity, load, read_bytes};
+use llm_balancer_config::{Finding, Loaded, Severity, load, read_bytes};
 
 /// Every configuration of the repository: those of tests, and those that people start from.
 fn files() -> Vec<PathBuf> {
@@ -50,28 +50,25 @@ fn a_parsed_file_is_the_configuration_of_its_text() {
             let of_text = read_bytes("config.yaml", text.as_bytes(), &env);
             assert_eq!(of_text.config, reading.config, "{}", file.display());
         }
-        // Mistakes of the notation alone are found by the parser.
+        // The parser alone finds mistakes of the notation. Messages may name other lines.
         refused += usize::from(again.config.is_none());
-        for finding in &again.findings {
-            assert!(reading.findings.contains(finding), "{finding}");
+        let errors = again.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        for finding in errors {
+            let is_same =
+                |other: &Finding| (other.severity, &other.path) == (finding.severity, &finding.path);
+            assert!(reading.findings.iter().any(is_same), "{}: {finding}", file.display());
         }
     }
     assert!(accepted > 20 && refused > 60, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
-fn a_mistake_in_a_parsed_file_has_the_file_and_the_line_of_its_text() {
-    let texts =
-        |name: &str| match name {
-            "main.yaml" => Ok("include: [more.yaml]\nrouter_settings:\n  num_retries: 2\n".to_owned()),
-            _ => Ok("\n\nmodel_list:\n- {model_name: g, litellm_params: {model: openai/m, rpm: many}}\n"
-                .to_owned()),
-        };
-    let loaded = load("main.yaml", &texts, &|_| None);
-    let again = read_bytes("config.yaml", &loaded.parsed, &|_| None);
-    let errors: Vec<_> = again.findings.iter().filter(|found| found.severity == Severity::Error).collect();
-    let rpm = errors.iter().find(|found| found.path.ends_with("rpm")).unwrap();
-    assert_eq!((&*rpm.file, rpm.line), ("more.yaml", 4), "{rpm}");
+fn a_mistake_in_a_parsed_file_has_its_path() {
+    let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, rpm: many}}\n";
+    let parsed = load("main.yaml", &|_| Ok(text.to_owned()), &|_| None).parsed;
+    let findings = read_bytes("config.yaml", &parsed, &|_| None).findings;
+    let error = findings.iter().find(|found| found.path.ends_with("rpm")).unwrap().to_string();
+    assert!(error.starts_with("config.yaml:1: error: model_list[0].litellm_params.rpm: expected"), "{error}");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 #[cfg(feature = "tls")]
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Body};
+use crate::openai::stored::Stored;
 use crate::received::Received;
 use crate::wire::{self, Performed, Wire};
 
@@ -34,6 +35,7 @@ struct State {
     open: AtomicUsize,
     abandoned: AtomicUsize,
     loads: Mutex<HashMap<String, Load>>,
+    stored: Mutex<Stored>,
     silent: bool,
 }
 
@@ -212,6 +214,20 @@ impl State {
         told.or(fallback).unwrap_or_else(Answer::ok)
     }
 
+    /// What the script says; in an ordinary answer by what the deployment has stored.
+    fn answer(&self, request: &Received) -> Answer {
+        let next = self.next(&request.name);
+        if self.silent || next.status != 200 || !matches!(next.body, Body::OfTheRoute { .. }) {
+            return next;
+        }
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_what_is_stored = stored.answer(request, next.usage);
+        match by_what_is_stored {
+            Some(answer) => Answer { before_headers: next.before_headers, ..answer },
+            None => next,
+        }
+    }
+
     fn keep(&self, request: &Received) {
         if !self.silent {
             self.received().push(request.clone());
@@ -253,7 +269,7 @@ async fn converse<W: Wire>(wire: W, state: &State, connection: u64, sni: Option<
         request.sni.clone_from(&sni);
         request.number = state.requests.fetch_add(1, Ordering::Relaxed) + 1;
         state.keep(&request);
-        let answer = state.next(&request.name);
+        let answer = state.answer(&request);
         state.begin(&request.name);
         let performed = match answer.on_kept_connections.filter(|_| is_kept) {
             Some(how) => wire::end(&mut wire, how).await,

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, names};
 use llm_balancer_router::{
-    Call, CallResult, Change, FollowUp, Membership, RedisTransition, Shortfall, WAIT_SECONDS, series,
+    Call, CallResult, Change, FollowUp, Membership, RedisTransition, Reference, Shortfall, WAIT_SECONDS,
+    series,
 };
 use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
 use proxy_wasm::types::{BufferType, MapType};
@@ -51,6 +52,8 @@ pub(crate) struct Redis {
 struct Outbox {
     waiting: Vec<Waiting>,
     refills: Vec<usize>,
+    /// Requests, and what each refers to.
+    origins: Vec<(StreamHandle, Vec<Reference>)>,
 }
 
 /// A request, and the deployments on which it lacks a lease for so many tokens.
@@ -89,6 +92,12 @@ impl Redis {
         self.wake_up(decider);
     }
 
+    /// Queues a request until Redis says where this was made.
+    pub(crate) fn await_origin(&self, decider: &Decider, stream: StreamHandle, references: Vec<Reference>) {
+        self.outbox.borrow_mut().origins.push((stream, references));
+        self.wake_up(decider);
+    }
+
     /// Queues a lease that is nearly used up.
     pub(crate) fn refill(&self, decider: &Decider, deployment: usize) {
         self.outbox.borrow_mut().refills.push(deployment);
@@ -120,20 +129,38 @@ impl Redis {
         if self.queue.is_none() {
             return Vec::new();
         }
-        self.publish_cooldowns(decider);
-        let Outbox { waiting, refills } = self.outbox.take();
+        self.publish_news(decider);
+        let Outbox { waiting, refills, origins } = self.outbox.take();
+        let mut ready = self.find_origins(decider, origins);
         for deployment in refills {
             self.acquire(decider, HashMap::from([(deployment, Shortfall::default())]), &[]);
         }
         if waiting.is_empty() {
-            return Vec::new();
+            return ready;
         }
         if !self.parked.borrow().is_empty() {
             self.parked.borrow_mut().extend(waiting);
             self.request_tick(decider);
-            return Vec::new();
+            return ready;
         }
-        self.acquire_for(decider, waiting)
+        ready.extend(self.acquire_for(decider, waiting));
+        ready
+    }
+
+    /// Asks for the origins of all requests in one call. Returns those that do not wait.
+    fn find_origins(
+        &self,
+        decider: &Decider,
+        requests: Vec<(StreamHandle, Vec<Reference>)>,
+    ) -> Vec<StreamHandle> {
+        let (waiting, references): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        if waiting.is_empty() {
+            return waiting;
+        }
+        let references = references.concat();
+        let call = decider.decide(|router, moment| router.fleet()?.find_origins(&references, moment));
+        let is_sent = call.is_some_and(|call| self.send(decider, call, waiting.clone()));
+        if is_sent { Vec::new() } else { waiting }
     }
 
     /// Sends what streams have queued, but lets requests wait for the next tick.
@@ -184,8 +211,11 @@ impl Redis {
         true
     }
 
-    /// Publishes cooldowns that have begun to the other instances.
-    fn publish_cooldowns(&self, decider: &Decider) {
+    /// Publishes cooldowns that have begun and origins that became known to the other instances.
+    fn publish_news(&self, decider: &Decider) {
+        if let Some(call) = decider.decide(|router, moment| router.fleet()?.publish_origins(moment)) {
+            self.send(decider, call, Vec::new());
+        }
         let begun = decider.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
         for deployment in begun.unwrap_or_default() {
             let call = decider.decide(|router, moment| router.fleet()?.publish(deployment, moment));
@@ -210,7 +240,7 @@ impl Redis {
         if !parked.is_empty() {
             released.extend(self.acquire_for(decider, parked));
         }
-        self.publish_cooldowns(decider);
+        self.publish_news(decider);
         if is_heartbeat {
             let calls = decider.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
             for call in calls.into_iter().flatten() {

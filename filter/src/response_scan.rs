@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use llm_balancer_router::response_check::{BodyFormat, CheckResult, HeldResponse, check, has_error_event};
-use llm_balancer_router::{Attempt, Filtered, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner};
+use llm_balancer_router::{
+    Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
+};
 use proxy_wasm::types::{BufferType, MapType};
 
 use crate::hostcalls;
@@ -22,11 +24,12 @@ pub(crate) struct ResponseScan {
     has_error: bool,
     usage: UsageScanner,
     usage_event_filter: Option<UsageEventFilter>,
+    references: Option<Box<ReferenceScan>>,
 }
 
 impl ResponseScan {
     /// To be called while the response's headers can still be changed.
-    pub(crate) fn new(attempt: &Attempt, status: u16) -> Self {
+    pub(crate) fn new(attempt: &mut Attempt, status: u16) -> Self {
         let is_filtered = attempt.filters_usage_event
             && hostcalls::header(MapType::HttpResponseHeaders, "content-type")
                 .is_some_and(|kind| kind.contains("event-stream"));
@@ -39,6 +42,7 @@ impl ResponseScan {
             route: attempt.route,
             usage: UsageScanner::new(),
             usage_event_filter: is_filtered.then(UsageEventFilter::new),
+            references: attempt.reference_scan.take(),
             held: None,
             first_byte: None,
             form: BodyFormat::Other,
@@ -77,6 +81,11 @@ impl ResponseScan {
             // Fails only if the response is gone.
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, &bytes);
         }
+    }
+
+    /// What the next chunk has that later requests may refer to.
+    pub(crate) fn references(&mut self, chunk: &[u8]) -> Vec<Reference> {
+        self.references.as_mut().map_or_else(Vec::new, |scan| scan.feed(chunk))
     }
 
     /// What is known of the answer at its end.

@@ -454,7 +454,7 @@ def unknown_model_retrieved(mark):
 
 @feature("errors")
 def route_that_is_not_served(mark):
-    return raised(lambda: client().responses.retrieve("resp_1"))
+    return raised(lambda: client().files.list())
 
 
 @feature("errors")

@@ -19,6 +19,8 @@ mod attempt;
 
 mod models;
 
+mod affinity;
+
 mod upstream;
 
 mod failure;
@@ -32,6 +34,8 @@ mod request;
 mod http;
 
 mod outcome;
+
+mod hash;
 mod random;
 
 pub use attempt::{Attempt, RetryState};
@@ -42,9 +46,11 @@ pub use http::retry_after::retry_after;
 pub use http::rewritten_body::Original;
 pub use outcome::{Failure, Outcome};
 pub use random::{Random, SplitMix};
+pub use request::references::{Reference, ReferenceScan};
 pub use request::{Refusal, Request};
 pub use router::{
-    Arrival, ErrorResponse, NeedsLease, ResponseSummary, Router, Sending, Step, StreamEnd, Verdict, wire,
+    Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Router, Sending, Step, StreamEnd,
+    Verdict, wire,
 };
 pub use state::heartbeats::HEARTBEAT;
 pub use state::lease::Shortfall;

@@ -12,9 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From top to bottom. A folder may use those below it.
-const FOLDERS: [&str; 15] = [
-    "stream", "router", "telemetry", "select", "fleet", "attempt", "models", "upstream", "failure",
-    "strategy", "state", "request", "http", "outcome", "random",
+const FOLDERS: [&str; 17] = [
+    "stream", "router", "telemetry", "select", "fleet", "attempt", "models", "affinity", "upstream",
+    "failure", "strategy", "state", "request", "http", "outcome", "hash", "random",
 ];
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::affinity::Affinity;
 use super::endpoint::Endpoint;
 use super::failure_policy::FailurePolicy;
 use crate::values::Secret;
@@ -55,6 +56,11 @@ pub struct Deployment {
     pub allowed_fails: Option<u32>,
     /// The same by class of failure.
     pub allowed_fails_policy: FailurePolicy,
+    /// `model_info.max_input_tokens`: tokens of a prompt at most. Only `enable_pre_call_checks` reads
+    /// it.
+    pub max_input_tokens: Option<u64>,
+    /// Which requests of its group should go to the same deployment again; equal within a group.
+    pub affinity: Affinity,
     /// For tag routing; plain words.
     pub tags: Vec<String>,
     /// `model_info.enable_tag_filtering`: for its group, in place of `router_settings`.

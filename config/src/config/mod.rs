@@ -1,5 +1,6 @@
 //! The checked configuration: every default filled in, every reference resolved, every unit named.
 
+mod affinity;
 mod deployment;
 mod endpoint;
 mod failure_policy;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use crate::values::Secret;
 
+pub use affinity::Affinity;
 pub use deployment::{Credential, Deployment, DropPath, Member, Segment};
 pub use endpoint::{Endpoint, Layout, Tls, Wire};
 pub use failure_policy::FailurePolicy;

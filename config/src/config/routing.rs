@@ -85,6 +85,8 @@ pub struct RouterSettings {
     pub disable_cooldowns: bool,
     /// `default_max_parallel_requests`.
     pub max_parallel_requests: Option<u32>,
+    /// `enable_pre_call_checks`: a prompt is compared with `max_input_tokens` of each deployment.
+    pub pre_call_checks: bool,
     /// `enable_tag_filtering`.
     pub tag_filtering: bool,
     /// `tag_filtering_match_any`; true if unset.

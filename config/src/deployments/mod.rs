@@ -1,5 +1,6 @@
 //! `model_list`: its items, and the deployments of each.
 
+mod affinity;
 mod drop_path;
 mod ids;
 mod item;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::{drop_path, ids, params, tags};
+use super::{affinity, drop_path, ids, params, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
 use crate::providers::{ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
@@ -206,6 +206,8 @@ impl RawDeployment<'_> {
                 .or_else(|| reader.seconds(params, "cooldown_time")),
             allowed_fails: reader.count(info, "allowed_fails"),
             allowed_fails_policy: self.allowed_fails_policy(reader),
+            max_input_tokens: self.max_input_tokens(),
+            affinity: affinity::read(reader, [params, info]),
             tags: tags::read(reader, params),
             tag_filtering: reader.bool(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
@@ -222,6 +224,14 @@ impl RawDeployment<'_> {
 
     fn cost(&self, reader: &mut Reader<'_>, key: &str) -> Option<f64> {
         reader.number(&self.params, key).or_else(|| reader.number(&self.info, key))
+    }
+
+    /// As in LiteLLM, a value that is not a whole number is shown and not compared.
+    fn max_input_tokens(&self) -> Option<u64> {
+        match self.info.find("max_input_tokens")?.node.value {
+            Value::Int(tokens) => u64::try_from(tokens).ok(),
+            _ => None,
+        }
     }
 
     fn allowed_fails_policy(&self, reader: &mut Reader<'_>) -> FailurePolicy {

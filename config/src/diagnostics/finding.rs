@@ -2,19 +2,22 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// Whether findings carry advice and warnings. Not in the filter: its file has passed `check`, so
 /// it reports errors alone, and leaving out the other texts makes it smaller.
 pub(crate) const ADVISES: bool = !cfg!(target_family = "wasm");
 
 /// Where a value is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Index into the names of the files that were read. The operator's own file is 0.
     pub(crate) file: u16,
     /// Line in that file, from 1.
     pub(crate) line: u32,
+}
+
+impl Place {
+    /// What is about a whole file, or has lost its line.
+    pub(crate) const FIRST_LINE: Self = Self { file: 0, line: 1 };
 }
 
 /// Whether a finding stops the configuration from being used.

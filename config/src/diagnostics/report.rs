@@ -41,16 +41,6 @@ impl Report {
         }
     }
 
-    /// An empty report about these files, of which the first is the operator's own.
-    pub(crate) fn of_files(files: Vec<String>) -> Self {
-        Self { files, ..Self::new("") }
-    }
-
-    /// The names of the files, in the order of their indices.
-    pub(crate) fn files(&self) -> &[String] {
-        &self.files
-    }
-
     /// Adds the name of one more file and returns its index.
     pub(crate) fn add_file(&mut self, name: &str) -> u16 {
         self.files.push(name.to_owned());

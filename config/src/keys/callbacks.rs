@@ -52,21 +52,3 @@ fn check_callback(reader: &mut Reader<'_>, key: Place, node: &Node, path: &Path<
         reader.report.warn(place, path, &message, "metrics are at /stats/prometheus of Envoy's admin port");
     }
 }
-
-/// Reports `optional_pre_call_checks` of router_settings. Limits are always enforced.
-pub(crate) fn check_pre_call_checks(reader: &mut Reader<'_>, router: &Section<'_>) {
-    let key = "optional_pre_call_checks";
-    let path = router.path.key(key);
-    let Some(entry) = router.find(key) else { return };
-    for (index, name) in reader.strings(router, key).unwrap_or_default().iter().enumerate() {
-        let path = path.index(index);
-        match name.as_str() {
-            "enforce_model_rate_limits" => {}
-            "router_budget_limiting" => {
-                let advice = "set the budget at the provider, and remove it";
-                reader.report.unsupported(entry.place, &path, "budgets are not supported", advice);
-            }
-            _ => reader.report.warn(entry.place, &path, &format!("\"{name}\" has no effect"), "remove it"),
-        }
-    }
-}

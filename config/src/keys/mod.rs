@@ -8,7 +8,7 @@ mod phrases;
 mod support;
 pub(crate) mod tables;
 
-pub(crate) use callbacks::{check_callbacks, check_pre_call_checks};
+pub(crate) use callbacks::check_callbacks;
 pub(crate) use check::{check_keys, warn_of_unknown};
 pub use documentation::documented_tables;
 pub(crate) use ignored_variables::warn_of_ignored_variables;

@@ -1,5 +1,6 @@
 //! `router_settings`, `litellm_settings`, `general_settings` and `llm_balancer`.
 
+mod affinity;
 mod aliases;
 mod failure_policy;
 mod fallbacks;
@@ -9,6 +10,7 @@ mod routing_groups;
 mod server;
 mod strategy;
 
+pub(crate) use affinity::read_affinity;
 pub(crate) use aliases::read_aliases;
 pub(crate) use failure_policy::{ALLOWED_FAILS, read_failure_policy};
 pub(crate) use llm_balancer::{LlmBalancerSettings, read_llm_balancer};

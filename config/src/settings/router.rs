@@ -69,6 +69,7 @@ pub(crate) fn read_router(
         max_parallel_requests: reader
             .count(&router, "default_max_parallel_requests")
             .filter(|count| *count > 0),
+        pre_call_checks: reader.bool(&router, "enable_pre_call_checks").unwrap_or(false),
         tag_filtering: reader.bool(&router, "enable_tag_filtering").unwrap_or(false),
         tags_match_any: reader.bool(&router, "tag_filtering_match_any").unwrap_or(true),
         tag_prefix: reader.string(&router, "tag_routing_prefix").unwrap_or_default(),

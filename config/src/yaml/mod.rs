@@ -14,5 +14,5 @@ mod write;
 pub(crate) use document::{document, json};
 pub(crate) use include::with_includes;
 pub(crate) use parse::parse;
-pub(crate) use parsed::{Parsed, decode, encode};
+pub(crate) use parsed::{decode, encode};
 pub(crate) use tree::{Entry, Node, Value, find};

@@ -1,11 +1,9 @@
 //! A YAML document as an ordered tree in which every node knows its line.
 
-use serde::{Deserialize, Serialize};
-
 use crate::diagnostics::Place;
 
 /// A value and its place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     /// Where it starts.
     pub(crate) place: Place,
@@ -14,7 +12,7 @@ pub(crate) struct Node {
 }
 
 /// What PyYAML's SafeLoader would make of a node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     /// `~`, `null`, nothing.
     Null,
@@ -33,7 +31,7 @@ pub(crate) enum Value {
 }
 
 /// A key of a map and its value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// As Python's `str` writes it.
     pub(crate) key: String,

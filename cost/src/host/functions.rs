@@ -52,7 +52,8 @@ fn send_local_response(call: &mut Call<'_>) -> Result<Status> {
 fn get_property(call: &mut Call<'_>) -> Result<Status> {
     let path = call.bytes(0)?;
     match &*path {
-        b"plugin_root_id" => call.give(2, b"llm-balancer"),
+        // The filter on the edge, where nearly all requests end.
+        b"plugin_root_id" => call.give(2, b"llm-balancer/edge/attempts"),
         _ => Err(call.unexpected(&path)),
     }
 }

@@ -10,7 +10,7 @@ use crate::support::config_file::FileStamp;
 
 /// Between two polls. A change counts when it is the same in two of them, so that a file is not
 /// read half written.
-pub(super) const POLL: Duration = Duration::from_millis(125);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// The files of one configuration.
 #[derive(Debug)]

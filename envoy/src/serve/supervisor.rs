@@ -25,7 +25,7 @@ use crate::support::{ca_bundle, listen};
 /// Between two looks at a starting Envoy, which needs some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
 /// Polls of the file watcher between two removals of idle revisions.
-const REMOVAL_POLLS: u32 = 8;
+const REMOVAL_POLLS: u32 = 20;
 /// Time to deregister: a new listener, three ticks of the filter of 50 ms, and a call to Redis.
 const DEREGISTRATION: Duration = Duration::from_millis(500);
 /// Counts listeners that Envoy could not open, and serves without: another process took the port

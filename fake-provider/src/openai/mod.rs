@@ -4,6 +4,7 @@
 mod chat;
 mod media;
 mod responses;
+pub(crate) mod stored;
 pub(crate) mod tools;
 
 use serde_json::{Value, json};

@@ -13,17 +13,37 @@ pub(super) fn response(request: &Received, usage: Usage) -> Value {
         Some(call) => call_item(&call, &call.arguments, "completed"),
         None => message_item(&[text_part(&said(request))], "completed"),
     };
-    whole(request, &[item], Some(usage))
+    let output: Vec<Value> = reasoning(request).into_iter().chain([item]).collect();
+    whole(request, &output, Some(usage))
+}
+
+/// The id of the response to this request.
+pub(super) fn id(request: &Received) -> String {
+    format!("resp_{}", request.number)
+}
+
+/// How all encrypted content of this deployment begins.
+pub(super) fn encryption(request: &Received) -> String {
+    format!("gAAAAAB{}", request.name)
+}
+
+/// The encrypted reasoning, for a client that asks for it.
+fn reasoning(request: &Received) -> Option<Value> {
+    let include = request.json()["include"].to_string();
+    let content = format!("{}{:064}", encryption(request), request.number);
+    include.contains("reasoning.encrypted_content").then(|| {
+        json!({"type": "reasoning", "id": format!("rs_{}", request.number), "summary": [], "encrypted_content": content})
+    })
 }
 
 /// A response that is done where its usage is known.
 fn whole(request: &Received, output: &[Value], usage: Option<Usage>) -> Value {
     let body = request.json();
     json!({
-        "id": format!("resp_{}", request.number), "object": "response", "created_at": CREATED, "model": request.model(),
+        "id": id(request), "object": "response", "created_at": CREATED, "model": request.model(),
         "status": if usage.is_some() { "completed" } else { "in_progress" }, "error": null, "incomplete_details": null,
         "instructions": body["instructions"], "metadata": {"served_by": request.name}, "output": output,
-        "parallel_tool_calls": true, "previous_response_id": null, "temperature": 1.0, "top_p": 1.0, "tool_choice": "auto",
+        "parallel_tool_calls": true, "previous_response_id": body["previous_response_id"], "temperature": 1.0, "top_p": 1.0, "tool_choice": "auto",
         "tools": body["tools"].as_array().cloned().unwrap_or_default(), "usage": usage.map(counted),
     })
 }
@@ -40,11 +60,16 @@ pub(super) fn events(request: &Received, events: usize, usage: Usage) -> Vec<Vec
         ("response.created", json!({"response": whole(request, &[], None)})),
         ("response.in_progress", json!({"response": whole(request, &[], None)})),
     ];
+    let reasoning = reasoning(request);
+    if let Some(item) = &reasoning {
+        all.extend([opened(item), closed(item)]);
+    }
     let item = match call(request) {
         Some(call) => call_events(&mut all, &call),
         None => message_events(&mut all, request, events),
     };
-    all.push(("response.completed", json!({"response": whole(request, &[item], Some(usage))})));
+    let output: Vec<Value> = reasoning.into_iter().chain([item]).collect();
+    all.push(("response.completed", json!({"response": whole(request, &output, Some(usage))})));
     let numbered = all.into_iter().enumerate();
     numbered
         .map(|(number, (kind, mut value))| {

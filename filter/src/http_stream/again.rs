@@ -46,22 +46,30 @@ impl Stream {
             return None;
         }
         let id = self.request_headers.get(names::NEXT_ATTEMPT)?;
-        // Every request that has reached a deployment has a body.
-        let Some(client) = STORE.with_borrow_mut(|store| store.take(id)).filter(|_| !complete) else {
+        let Some(client) = STORE.with_borrow_mut(|store| store.take(id)) else {
             self.refuse(&Refusal::Lost);
             return Some(Arrived::Reply);
         };
         (self.request_headers, self.original) = (client.headers, Some(client.body));
-        Some(Arrived::Again)
+        if !complete {
+            return Some(Arrived::Again);
+        }
+        // A client may have sent a body that did not matter, about a stored response.
+        let headers = self.request_headers.iter().filter(|(name, _)| *name != "content-length");
+        (self.complete, self.request_headers) = (true, headers.collect());
+        Some(Arrived::AgainComplete)
     }
 
     /// Makes the request the client's again.
     pub(super) fn restore(&mut self) -> Action {
         let Some(original) = self.original.take() else { return self.step(Event::StateMissing) };
-        let sent = hostcalls::buffer(BufferType::HttpRequestBody);
+        let sent = match self.complete {
+            true => Vec::new(),
+            false => hostcalls::buffer(BufferType::HttpRequestBody),
+        };
         let restored = original.pieces(&sent).is_some_and(|pieces| {
             hostcalls::set_headers(MapType::HttpRequestHeaders, &self.request_headers)
-                .and_then(|()| hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()))
+                .and_then(|()| self.restore_body(pieces))
                 .is_ok()
         });
         if restored {
@@ -69,6 +77,14 @@ impl Stream {
         }
         retry_store::take(self.stream_id());
         self.step(Event::Selected(Selected::NotRewritten))
+    }
+
+    /// A request without a body stays without one.
+    fn restore_body(&self, pieces: Vec<&[u8]>) -> hostcalls::Result<()> {
+        match self.complete {
+            true => Ok(()),
+            false => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()),
+        }
     }
 
     /// The cluster of later attempts: the one of the configuration that the request began with.

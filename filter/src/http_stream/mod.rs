@@ -13,7 +13,7 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
 use llm_balancer_router::{
-    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Original, Reply, Request, RetryState,
+    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Original, Reference, Reply, Request, RetryState,
 };
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
@@ -124,6 +124,8 @@ struct Stream {
     /// While the request waits for a lease: what it has been through, and what it lacks.
     retry_state: Option<Box<RetryState>>,
     shortfall: Vec<(usize, u64)>,
+    /// While the request waits for Redis to say where these were made.
+    references: Vec<Reference>,
     probe: Option<HealthProbe>,
     attempt: Option<Box<Attempt>>,
     /// Of the response; 0 before there is one.

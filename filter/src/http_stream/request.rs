@@ -3,7 +3,8 @@
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
-    AccessLogEntry, Arrival, NeedsLease, Original, Outcome, Refusal, Reply, RetryState, Sending, Step, wire,
+    AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending,
+    Step, wire,
 };
 use proxy_wasm::types::{Action, BufferType, MapType};
 
@@ -24,7 +25,7 @@ impl Stream {
         let arrived = match filter.decider.router.on_request_headers(&self.request_headers, complete) {
             Arrival::Hold(request) => {
                 self.request = Some(request);
-                Arrived::Hold
+                if complete { Arrived::Complete } else { Arrived::Hold }
             }
             Arrival::Reply(reply, entry) => {
                 (self.reply, self.entry) = (Some(reply), entry.map(|entry| *entry));
@@ -69,6 +70,13 @@ impl Stream {
                 self.request = Some(request);
                 self.retry_state = Some(Box::new(retry_state));
                 self.shortfall = shortfall;
+                Selected::NeedsLease
+            }
+            Step::FindOrigin(needs_origin) => {
+                let NeedsOrigin { retry_state, references } = *needs_origin;
+                self.request = Some(request);
+                self.retry_state = Some(Box::new(retry_state));
+                self.references = references;
                 Selected::NeedsLease
             }
             Step::Reply(reply, entry) => {
@@ -119,7 +127,11 @@ impl Stream {
 
     pub(super) fn await_lease(&mut self) {
         let shortfall = std::mem::take(&mut self.shortfall);
-        if let Some(filter) = &self.filter {
+        let references = std::mem::take(&mut self.references);
+        let Some(filter) = &self.filter else { return };
+        if !references.is_empty() {
+            filter.redis.await_origin(&filter.decider, self.this.clone(), references);
+        } else {
             filter.redis.await_lease(&filter.decider, self.this.clone(), shortfall);
         }
     }

@@ -1,7 +1,7 @@
 //! The answer: held until its first bytes show that it is one, then scanned on its way.
 
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
-use llm_balancer_router::{Failure, StreamEnd, response_check};
+use llm_balancer_router::{Failure, Reference, StreamEnd, response_check};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::failure::response_flags;
@@ -31,12 +31,12 @@ impl Stream {
     }
 
     pub(super) fn start_answer(&mut self) {
-        let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
+        let (Some(filter), Some(attempt)) = (self.filter.clone(), &mut self.attempt) else { return };
         for (name, value) in filter.decider.router.response_headers(attempt) {
             set_response_header(name, &value);
         }
-        self.add_edge_headers();
         self.scan = Some(Box::new(ResponseScan::new(attempt, self.status)));
+        self.add_edge_headers();
     }
 
     /// What the edge's route does for a response of the internal listener: the id of the request,
@@ -88,7 +88,18 @@ impl Stream {
         let chunk = self.take_chunk();
         if let Some(scan) = &mut self.scan {
             scan.scan(&chunk, self.complete);
+            let found = scan.references(&chunk);
+            if !found.is_empty() {
+                self.remember(&found);
+            }
         }
+    }
+
+    /// Remembers that the deployment has made these. The other instances learn it at once.
+    fn remember(&self, found: &[Reference]) {
+        let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
+        filter.decider.decide(|router, moment| router.remember(attempt.deployment, found, moment));
+        filter.redis.wake_up(&filter.decider);
     }
 
     pub(super) fn end_answer(&mut self) {

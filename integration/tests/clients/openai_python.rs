@@ -143,7 +143,7 @@ async fn openais_python_client_raises_its_own_classes_of_errors() {
         &[
             ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
             ("unknown_model_retrieved", "NotFoundError", 404, "", "nobody-knows"),
-            ("route_that_is_not_served", "NotFoundError", 404, "", "/responses/resp_1"),
+            ("route_that_is_not_served", "NotFoundError", 404, "", "/files"),
             ("no_json", "BadRequestError", 400, "", ""),
             ("wrong_key", "AuthenticationError", 401, "", ""),
             ("provider_bad_request", "BadRequestError", 400, "", "refusing says 400"),

@@ -156,6 +156,7 @@ impl Instance {
                 self.retry_states.insert(request, asking.retry_state);
                 return Some(asking.shortfall);
             }
+            Step::FindOrigin(_) => panic!("chats refer to nothing"),
             Step::Reply(reply, _) => {
                 let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
                 let seconds = wait.and_then(|(_, seconds)| seconds.parse().ok()).unwrap_or_default();

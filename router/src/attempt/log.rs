@@ -5,6 +5,7 @@ use std::sync::Arc;
 use llm_balancer_config::Strategy;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::affinity::AffinityResult;
 use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::Outcome;
 
@@ -44,6 +45,17 @@ pub struct SelectionInfo {
     pub total: usize,
     /// Whether it was selected only to measure its latency.
     pub probe: bool,
+    /// What became of the request's preference, where its group has affinity.
+    pub affinity: Option<AffinityInfo>,
+}
+
+/// How a deployment was preferred.
+#[derive(Clone, Copy, Debug)]
+pub struct AffinityInfo {
+    /// Whether it was, and why not.
+    pub result: AffinityResult,
+    /// Deployments before it in the order of the request's key.
+    pub rank: Option<usize>,
 }
 
 impl From<&AttemptError> for AttemptResult {
@@ -74,6 +86,11 @@ impl Serialize for SelectionInfo {
         serialize_some(&mut map, "eligible", self.eligible)?;
         map.serialize_entry("candidates", &self.total)?;
         serialize_some(&mut map, "probe", Some(true).filter(|_| self.probe))?;
+        if let Some(AffinityInfo { result, rank }) = self.affinity {
+            map.serialize_entry("affinity", result.name())?;
+            serialize_some(&mut map, "affinity_reason", result.reason())?;
+            serialize_some(&mut map, "affinity_rank", rank)?;
+        }
         map.end()
     }
 }

@@ -8,13 +8,33 @@ use std::time::Duration;
 
 use crate::models::pool::Pool;
 use crate::request::overrides::RequestOverrides;
+use crate::request::references::{Reference, ReferenceScan};
 use crate::request::routing_params::RoutingParams;
 use crate::request::token_estimate::TokenEstimate;
 use crate::state::deployment_states::Ticket;
 
 pub(crate) use log::serialize_some;
-pub use log::{AttemptLog, AttemptResult, SelectionInfo};
-pub use retry_state::{LeaseRequests, RequestedModel, Resend, RetryState};
+pub use log::{AffinityInfo, AttemptLog, AttemptResult, SelectionInfo};
+pub use retry_state::{LeaseRequests, Origin, RequestedModel, Resend, RetryState};
+
+/// What a request refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Referral {
+    /// Nothing that a single deployment has made.
+    #[default]
+    None,
+    /// It continues a response, or has encrypted reasoning.
+    Continuation,
+    /// It is about this stored response, which it may delete.
+    Stored {
+        /// The response's id.
+        id: String,
+        /// The same, as it is remembered.
+        response: Reference,
+        /// Whether the request deletes it.
+        deletes: bool,
+    },
+}
 
 /// One send to one deployment. It is settled exactly once: every callback that settles it takes it
 /// by value.
@@ -44,6 +64,10 @@ pub struct Attempt {
     pub filters_usage_event: bool,
     /// Whether the router added `stream_options` as a whole, to get that event.
     pub adds_stream_options: bool,
+    /// What the request refers to that some deployments alone can serve.
+    pub referral: Referral,
+    /// Finds in the answer what later requests may refer to. The filter takes it.
+    pub reference_scan: Option<Box<ReferenceScan>>,
     /// The admission of the request at the deployment.
     pub ticket: Ticket,
     /// Envoy's detail of a connection that failed, or where a redirect leads.

@@ -43,6 +43,8 @@ pub struct RetryState {
     pub target: Option<Target>,
     /// The fallbacks so far, and those that are left.
     pub fallback_chain: FallbackChain,
+    /// Where what the request refers to was made.
+    pub origin: Origin,
     /// Where the next attempt has to go, because the last one does not count.
     pub resend: Option<Resend>,
     /// Attempts of this request that do not count.
@@ -64,6 +66,22 @@ pub struct RetryState {
     /// The last attempt's failure and timeout, where it could not answer the client: the next
     /// attempt only answers.
     pub undelivered: Option<(Failure, Duration)>,
+}
+
+/// The deployment that made what a request refers to: a response, or encrypted reasoning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Not looked up yet.
+    #[default]
+    Unsearched,
+    /// Redis was asked.
+    Requested,
+    /// The deployment with this id.
+    Known(Arc<str>),
+    /// No instance knows it, or the request refers to nothing.
+    Unknown,
+    /// A deployment said that it is another's: all of them are tried.
+    Elsewhere,
 }
 
 /// The model that a client requested.

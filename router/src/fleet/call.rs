@@ -7,6 +7,7 @@ use llm_balancer_config::{Config, Redis};
 
 use crate::fleet::resp;
 use crate::fleet::script::Script;
+use crate::request::references::Reference;
 use crate::state::membership::Membership;
 use crate::state::time::{Minute, UnixMillis};
 
@@ -60,6 +61,10 @@ pub(super) enum Part {
     },
     Exchange {
         index: usize,
+    },
+    PublishOrigin,
+    FindOrigin {
+        reference: Reference,
     },
 }
 

@@ -13,6 +13,7 @@ mod effect;
 mod exchange_call;
 mod health;
 mod lease_call;
+mod origin_call;
 mod presence_call;
 mod reply;
 pub mod resp;
@@ -21,6 +22,7 @@ mod wait_call;
 
 use std::cell::RefMut;
 
+use crate::request::references::Reference;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
 use crate::state::membership::Membership;
@@ -171,6 +173,35 @@ impl<'a> FleetClient<'a> {
         }
         let mut pipeline = Pipeline::new(self.settings, membership);
         exchange_call::add(&mut pipeline, index, &mut self.states, moment);
+        pipeline.finish()
+    }
+
+    /// Publishes origins that became known; `None` if there are none, or while Redis is down.
+    pub fn publish_origins(&mut self, moment: &mut Moment<'_>) -> Option<Call> {
+        let new = self.states.take_new_origins();
+        if new.is_empty() {
+            return None;
+        }
+        let membership = self.states.read_membership(moment.now, moment.store);
+        let mut pipeline = Pipeline::new(self.settings, membership);
+        for (reference, index) in new.into_iter().filter(|_| !membership.is_redis_down) {
+            match index.map(|index| self.settings.deployment_ids.get(index)) {
+                Some(Some(id)) => origin_call::publish(&mut pipeline, reference, id),
+                Some(None) => {}
+                None => origin_call::remove(&mut pipeline, reference),
+            }
+        }
+        pipeline.finish()
+    }
+
+    /// Asks where these were made; `None` while Redis is down.
+    pub fn find_origins(&mut self, references: &[Reference], moment: &mut Moment<'_>) -> Option<Call> {
+        let membership = self.states.read_membership(moment.now, moment.store);
+        if membership.is_redis_down {
+            return None;
+        }
+        let mut pipeline = Pipeline::new(self.settings, membership);
+        references.iter().for_each(|reference| origin_call::find(&mut pipeline, *reference));
         pipeline.finish()
     }
 

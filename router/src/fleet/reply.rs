@@ -5,7 +5,7 @@ use crate::fleet::effect::{Effect, Items};
 use crate::fleet::health::{self, RedisTransition};
 use crate::fleet::resp::{self, Value};
 use crate::fleet::wait_call::{self, Recall};
-use crate::fleet::{exchange_call, lease_call, presence_call};
+use crate::fleet::{exchange_call, lease_call, origin_call, presence_call};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;
@@ -130,9 +130,14 @@ fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
 
 /// Applies one part of a reply; `None` for one that its script does not make.
 fn apply(part: Part, reply: &Value, states: &mut DeploymentStates, moment: &Moment<'_>) -> Option<Effect> {
+    if let Part::FindOrigin { reference } = part {
+        return origin_call::apply(reference, reply, states, moment);
+    }
     let reply = Items::of(reply);
     match part {
-        Part::Setup | Part::Deregister | Part::Wait => Some(Effect::None),
+        Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin | Part::FindOrigin { .. } => {
+            Some(Effect::None)
+        }
         Part::Presence { seq } => presence_call::apply(seq, &reply, moment),
         Part::Lease { index, minute, is_acquire } => {
             lease_call::apply((index, minute, is_acquire), &reply, states, moment)

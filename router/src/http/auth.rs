@@ -3,6 +3,7 @@
 use llm_balancer_config::Secret;
 use subtle::ConstantTimeEq;
 
+use crate::hash::hash;
 use crate::http::headers::{Headers, text};
 
 /// Why a request has no access.
@@ -39,6 +40,14 @@ pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Unaut
     }
 }
 
+/// The hash of the key that a client sent, in the header that goes first; the same for every client
+/// without one.
+pub fn caller(headers: &Headers) -> u64 {
+    let names = ["authorization", "x-litellm-api-key", "x-api-key", "api-key"];
+    let key = names.iter().find_map(|name| headers.get(name)).map_or("", bearer);
+    hash(key.as_bytes())
+}
+
 /// The scheme is case-insensitive (RFC 9110, 11.1), and LiteLLM takes a bare key as well.
 fn bearer(value: &str) -> &str {
     match value.split_at_checked(7) {
@@ -70,5 +79,13 @@ mod tests {
             assert_eq!(check(Some(&key), &headers), expected, "{name}: {value}");
         }
         assert_eq!(check(None, &Headers::default()), Ok(()));
+    }
+
+    #[test]
+    fn clients_are_told_apart_by_their_keys_and_not_by_the_header() {
+        let of = |name, value| caller(&[(name, value)].into_iter().collect());
+        assert_eq!(of("authorization", "Bearer a"), of("x-api-key", "a"));
+        assert_ne!(of("authorization", "Bearer a"), of("authorization", "Bearer b"));
+        assert_eq!(caller(&Headers::default()), of("cookie", "a"));
     }
 }

@@ -6,6 +6,7 @@ pub mod headers;
 pub mod json;
 pub mod multipart;
 pub mod reply;
+mod response_route;
 pub mod retry_after;
 pub mod rewritten_body;
 pub mod route;

@@ -24,7 +24,13 @@ impl Reply {
     }
 
     /// An error in the shape of an API. See [`error_body`].
-    pub fn error(wire: Wire, status: u16, kind: &str, param: Option<&str>, message: &str) -> Self {
+    pub fn error(
+        wire: Wire,
+        status: u16,
+        kind: (&str, Option<&str>),
+        param: Option<&str>,
+        message: &str,
+    ) -> Self {
         let body = error_body(wire, status, kind, param, message);
         Self { status, content_type: None, headers: Vec::new(), body }
     }
@@ -36,9 +42,16 @@ impl Reply {
     }
 }
 
-/// An error in the shape of an API. `kind` is OpenAI's type, whose code is a string, and `param` the
-/// parameter that it is about; Anthropic has one type for each status, and its own ids of requests.
-pub fn error_body(wire: Wire, status: u16, kind: &str, param: Option<&str>, message: &str) -> String {
+/// An error in the shape of an API. `kind` is OpenAI's type and code, which is the status if it is
+/// `None`, and `param` the parameter that the error is about; Anthropic has one type for each status,
+/// and its own ids of requests.
+pub fn error_body(
+    wire: Wire,
+    status: u16,
+    (kind, code): (&str, Option<&str>),
+    param: Option<&str>,
+    message: &str,
+) -> String {
     let message = quoted(message);
     if wire == Wire::Anthropic {
         let kind = anthropic_type(status);
@@ -47,7 +60,8 @@ pub fn error_body(wire: Wire, status: u16, kind: &str, param: Option<&str>, mess
         );
     }
     let param = param.map_or_else(|| "null".to_owned(), quoted);
-    format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{status}"}}}}"#)
+    let code = code.map_or_else(|| status.to_string(), str::to_owned);
+    format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{code}"}}}}"#)
 }
 
 /// Anthropic's type of an error with this status.
@@ -83,7 +97,7 @@ mod tests {
 
     #[test]
     fn an_error_has_openais_shape_and_a_code_that_is_a_string() {
-        let body = error_body(Wire::OpenAi, 401, error_type(401), None, "No \"key\"\n");
+        let body = error_body(Wire::OpenAi, 401, (error_type(401), None), None, "No \"key\"\n");
         let expected =
             r#"{"error":{"message":"No \"key\"\n","type":"auth_error","param":null,"code":"401"}}"#;
         assert_eq!(body, expected);
@@ -103,7 +117,8 @@ mod tests {
             (502, "api_error"),
             (529, "overloaded_error"),
         ] {
-            let body = error_body(Wire::Anthropic, status, "auth_error", Some("model"), "No \"key\"\n");
+            let body =
+                error_body(Wire::Anthropic, status, ("auth_error", None), Some("model"), "No \"key\"\n");
             let expected = format!(
                 r#"{{"type":"error","error":{{"type":"{kind}","message":"No \"key\"\n"}},"request_id":null}}"#
             );

@@ -5,11 +5,15 @@ use std::borrow::Cow;
 use llm_balancer_config::Wire;
 use percent_encoding::percent_decode_str;
 
+pub use super::response_route::ResponseRoute;
+
 /// The route of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// A deployment serves it; with the model of the path.
     Model(ModelRoute, Option<Cow<'a, str>>),
+    /// The deployment that made a response serves it; with the response's id.
+    Response(ResponseRoute, &'a str),
     /// `GET /v1/models`
     Models,
     /// `GET /v1/models/{id}`
@@ -54,9 +58,17 @@ impl ModelRoute {
     pub fn wire(self) -> Wire {
         wire(self.suffix)
     }
+
+    /// Whether it makes responses that later requests may refer to.
+    pub fn makes_responses(self) -> bool {
+        self.suffix == RESPONSES
+    }
 }
 
-const fn json(suffix: &'static str) -> ModelRoute {
+/// The route that makes responses. Those about one of them are below it.
+pub const RESPONSES: &str = "/responses";
+
+pub(super) const fn json(suffix: &'static str) -> ModelRoute {
     ModelRoute { suffix, body: BodyKind::Json, keeps_metadata: false }
 }
 
@@ -77,7 +89,7 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
     json("/audio/speech"),
     json("/moderations"),
     json("/rerank"),
-    ModelRoute { suffix: "/responses", body: BodyKind::Json, keeps_metadata: true },
+    ModelRoute { suffix: RESPONSES, body: BodyKind::Json, keeps_metadata: true },
 ];
 
 /// The routes of Anthropic's Messages, which have no path without `/v1`, as in LiteLLM.
@@ -163,6 +175,9 @@ impl<'a> Route<'a> {
         if let Some(route) = MODEL_ROUTES.iter().find(|route| route.suffix == path) {
             return Self::Model(*route, None);
         }
+        if let Some((route, id)) = ResponseRoute::parse(path) {
+            return Self::Response(route, id);
+        }
         if let Some(id) = path.strip_prefix("/models/") {
             return Self::ModelById(decoded(id));
         }
@@ -196,10 +211,20 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The method of the route.
-    pub fn method(&self) -> &'static str {
+    /// Whether it has a method of this name.
+    pub fn has_method(&self, method: &str) -> bool {
         match self {
-            Self::Model(..) => "POST",
+            Self::Response(route, _) => route.method(method).is_some(),
+            Self::Model(..) => method == "POST",
+            _ => matches!(method, "GET" | "HEAD"),
+        }
+    }
+
+    /// The methods of the route, for a client that sent another.
+    pub fn methods(&self) -> &'static str {
+        match self {
+            Self::Model(..) | Self::Response(ResponseRoute::Cancel, _) => "POST",
+            Self::Response(ResponseRoute::Response, _) => "GET, DELETE",
             _ => "GET",
         }
     }
@@ -316,7 +341,7 @@ mod tests {
             ("/v1/v1/chat/completions", Some("/chat/completions")),
             ("/chat/completions/v1", Some("/chat/completions")),
             ("/api/v1/completions/", Some("/completions")),
-            ("/v1/responses/resp_1", None),
+            ("/v1/responses/resp_1/output", None),
             ("/v1", None),
             ("/", None),
         ] {

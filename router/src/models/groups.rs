@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Alias, Config, Deployment, Wildcard, infer_provider};
 
-use crate::models::pool::{Pool, pools, routing_group};
+use crate::models::pool::{Pool, of_stored_responses, pools, routing_group, share_account};
 use crate::models::wildcard::{Specificity, fill, specificity};
 use crate::request::refusal::Unresolved;
 
@@ -41,6 +41,10 @@ pub struct Groups {
     aliases: HashMap<Arc<str>, Alias>,
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
     counts_tokens: bool,
+    /// The deployments that may have stored a response; `None` if there are none.
+    stored_responses: Option<Arc<Pool>>,
+    /// Whether they have more than one account.
+    have_accounts: bool,
     /// Names without a deployment that can be served, and why.
     skipped: HashMap<Arc<str>, String>,
     /// The same names, as far as they have stars.
@@ -62,9 +66,12 @@ impl Groups {
         let by_id: Vec<_> = by_id.into_iter().map(|(id, pool)| (id, Pool { by_id: true, ..pool })).collect();
         let by_litellm_model =
             pools(&|d| Some(d.litellm_model.as_str()).filter(|model| !model.contains('*')).map(Arc::from));
+        let stored_responses = of_stored_responses(config);
         let skipped = || config.skipped.iter().map(|skipped| Arc::clone(&skipped.name));
         Self {
             counts_tokens: named.iter().chain(&by_id).any(|(_, pool)| pool.counts_tokens()),
+            have_accounts: stored_responses.as_ref().is_some_and(|pool| have_accounts(config, pool)),
+            stored_responses,
             by_name: named.into_iter().map(finished).collect(),
             by_id: by_id.into_iter().map(finished).collect(),
             by_litellm_model: by_litellm_model.into_iter().map(finished).collect(),
@@ -78,6 +85,16 @@ impl Groups {
     /// Whether anything depends on the tokens that requests take.
     pub fn count_tokens(&self) -> bool {
         self.counts_tokens
+    }
+
+    /// The deployments that may have stored a response.
+    pub fn stored_responses(&self) -> Option<&Arc<Pool>> {
+        self.stored_responses.as_ref()
+    }
+
+    /// Whether a response is known to some of them alone.
+    pub fn have_accounts(&self) -> bool {
+        self.have_accounts
     }
 
     /// Finds the deployments that a name leads to, in LiteLLM's order (BEHAVIOUR 2.1): a group's
@@ -131,6 +148,11 @@ impl Groups {
     fn target<'n>(&'n self, requested: &'n str) -> &'n str {
         self.aliases.get(requested).map_or(requested, |alias| &alias.target)
     }
+}
+
+fn have_accounts(config: &Config, pool: &Pool) -> bool {
+    let mut members = pool.members.iter().filter_map(|index| config.deployments.get(*index));
+    members.next().is_some_and(|first| members.any(|other| !share_account(first, other)))
 }
 
 /// Those of the names that have stars, as wildcards.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use llm_balancer_config::{Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wire};
+use llm_balancer_config::{Affinity, Config, Deployment, Layout, RoutingGroup, Strategy, StrategyArgs, Wire};
 
-use crate::http::route::{model_routes, wire};
+use crate::http::route::{RESPONSES, model_routes, wire};
 use crate::state::rotation::Rotation;
 use crate::strategy::simple_shuffle::{SimpleShuffle, Weights};
 use crate::upstream::paths;
@@ -27,6 +27,8 @@ pub struct Pool {
     /// The priority level (`order`) of each member, if any has one; members without one come last
     /// (BEHAVIOUR 3.10).
     pub priorities: Option<Vec<i64>>,
+    /// Which requests should go to the same member again. None if there is only one member.
+    pub affinity: Affinity,
     /// Whether members are filtered by the tags of a request.
     pub tag_filtering: bool,
     /// The routes that some member's provider lacks, each with a pool of the other members, if
@@ -34,11 +36,18 @@ pub struct Pool {
     pub partial: Vec<(&'static str, Option<Arc<Pool>>)>,
     /// The smallest tpm of any member; `None` if no member has a hard limit of tokens.
     pub smallest_tpm: Option<u64>,
+    /// The smallest `max_input_tokens` of any member, if prompts are compared with it.
+    pub smallest_context: Option<u64>,
     /// The models of members with stars in them, each once.
     pub starred: Vec<String>,
     /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
     /// (BEHAVIOUR 2.1).
     pub by_id: bool,
+    /// Whether requests are served whatever the limits of rpm, tpm and parallel requests, and change
+    /// nothing of them: they are about stored responses, and take no tokens.
+    pub is_uncounted: bool,
+    /// Whether it was made for single requests, so that no shortcut is prepared for it.
+    pub is_view: bool,
     /// The member whose record is re-read next.
     pub refresh_cursor: Rotation,
 }
@@ -75,6 +84,27 @@ pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>,
     (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), priorities, ..pool })
 }
 
+/// The deployments that have the route of responses, for requests about stored ones; `None` if
+/// there are none.
+pub(super) fn of_stored_responses(config: &Config) -> Option<Arc<Pool>> {
+    let all = 0..config.deployments.len();
+    let serves = |index: &usize| layout(config, *index).is_some_and(|own| paths::serves(own, RESPONSES));
+    let pool = Pool::new(config, all.filter(serves).collect());
+    let pool = Pool { is_view: true, by_id: true, is_uncounted: true, priorities: None, ..pool };
+    let pool = Pool { strategy: Strategy::SimpleShuffle, label: Arc::from(""), ..pool };
+    (!pool.members.is_empty()).then(|| Arc::new(pool))
+}
+
+/// Whether two deployments have the same account at the same provider, so that each knows the
+/// responses that the other has made.
+pub fn share_account(one: &Deployment, other: &Deployment) -> bool {
+    let responses = |deployment: &Deployment| paths::path(&deployment.endpoint, RESPONSES, "");
+    one.endpoint.authority == other.endpoint.authority
+        && one.credential == other.credential
+        && one.headers == other.headers
+        && responses(one) == responses(other)
+}
+
 /// The strategy of a group: that of its routing group, else the router's.
 pub fn strategy<'c>(config: &'c Config, group: &str) -> (Strategy, &'c StrategyArgs) {
     let is_own =
@@ -105,11 +135,15 @@ impl Pool {
             priorities: deployments()
                 .any(|deployment| deployment.order.is_some())
                 .then(|| deployments().map(|deployment| deployment.order.unwrap_or(i64::MAX)).collect()),
+            affinity: affinity(deployments()),
             tag_filtering: tag_filtering(config, deployments()),
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
+            smallest_context: smallest_context(config, deployments()),
             starred: Vec::new(),
             by_id: false,
+            is_uncounted: false,
+            is_view: false,
             refresh_cursor: Rotation::default(),
             members,
         }
@@ -129,7 +163,9 @@ impl Pool {
 
     /// Whether a selection from the pool depends on the tokens that requests take.
     pub(super) fn counts_tokens(&self) -> bool {
-        self.smallest_tpm.is_some() || self.strategy == Strategy::UsageBased
+        self.smallest_tpm.is_some()
+            || self.smallest_context.is_some()
+            || self.strategy == Strategy::UsageBased
     }
 
     /// The same, with the routes that some members lack and the stars in their models.
@@ -168,13 +204,27 @@ impl Pool {
         let weights: Vec<Weights> = deployments().map(Weights::of).collect();
         let priorities = self.priorities.as_ref();
         Self {
+            affinity: affinity(deployments()),
             smallest_tpm: smallest_tpm(config, deployments()),
+            smallest_context: smallest_context(config, deployments()),
             shuffle: SimpleShuffle::new(&weights),
             priorities: priorities
                 .map(|all| places.iter().filter_map(|place| all.get(*place).copied()).collect()),
             members,
             ..self.clone()
         }
+    }
+
+    /// The members at these places, for one request; `None` if there are none.
+    pub fn view(&self, config: &Config, places: &[usize]) -> Option<Self> {
+        (!places.is_empty()).then(|| Self { is_view: true, ..self.only(config, places) })
+    }
+
+    /// The same for a request that only some deployments can answer, and perhaps none of those that
+    /// do not cool down: cooldown and order do not exclude any.
+    pub fn view_of_origins(&self, config: &Config, places: &[usize]) -> Option<Arc<Self>> {
+        let view = self.view(config, places)?;
+        Some(Arc::new(Self { by_id: true, priorities: None, ..view }))
     }
 
     /// The pool of members that serve a route; `None` if none does.
@@ -187,9 +237,23 @@ impl Pool {
     }
 }
 
+/// That of the first deployment: it is the same in the whole group.
+fn affinity<'c>(mut deployments: impl Iterator<Item = &'c Deployment>) -> Affinity {
+    let first = deployments.next().map(|deployment| deployment.affinity);
+    first.filter(|_| deployments.next().is_some()).unwrap_or_default()
+}
+
 fn smallest_tpm<'c>(config: &Config, deployments: impl Iterator<Item = &'c Deployment>) -> Option<u64> {
     let limits = deployments.filter_map(|deployment| deployment.tpm);
     limits.filter(|tpm| *tpm > 0 && !config.router.soft_limits).min()
+}
+
+fn smallest_context<'c>(
+    config: &Config,
+    mut deployments: impl Iterator<Item = &'c Deployment>,
+) -> Option<u64> {
+    let all = || deployments.by_ref().filter_map(|deployment| deployment.max_input_tokens).min();
+    config.router.pre_call_checks.then(all).flatten()
 }
 
 fn layout(config: &Config, index: usize) -> Option<Layout> {

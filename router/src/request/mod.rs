@@ -1,5 +1,6 @@
 //! A client's request: what it asks for, what it may ask of the router, and how it is refused.
 
+pub(crate) mod affinity_headers;
 mod fallbacks_param;
 pub(crate) mod mock;
 pub(crate) mod model_name;
@@ -7,9 +8,11 @@ mod numbers;
 pub(crate) mod overrides;
 pub(crate) mod parse;
 pub(crate) mod prompt_tokens;
+pub(crate) mod references;
 pub(crate) mod refusal;
 pub(crate) mod reserved_params;
 pub(crate) mod routing_params;
+pub(crate) mod stored_response;
 pub(crate) mod tags_param;
 pub(crate) mod token_estimate;
 

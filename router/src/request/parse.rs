@@ -8,10 +8,12 @@ use crate::http::headers::{Headers, text};
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
+use crate::request::affinity_headers::AffinityHeaders;
 use crate::request::model_name;
 use crate::request::overrides::RequestOverrides;
 use crate::request::refusal::{Refusal, Unresolved};
 use crate::request::routing_params::{AllowedParams, RoutingParams};
+use crate::request::stored_response::StoredResponse;
 use crate::request::tags_param::header_tags;
 
 /// A request for a model, without its body.
@@ -33,9 +35,15 @@ pub struct Request {
     pub allowed: AllowedParams,
     /// Whether the answer explains how the deployment was selected.
     pub explain: bool,
+    /// The session and the caller, if requests of one may go to the same deployment again.
+    pub affinity: AffinityHeaders,
     /// Headers of the client that the provider gets: version and betas of Anthropic's API, and others
     /// if the configuration allows it.
     pub forwarded: Vec<(String, String)>,
+    /// The stored response that the request is about, in place of a model.
+    pub stored: Option<Box<StoredResponse>>,
+    /// The hash of the client's key, where clients have keys of their own; else 0.
+    pub caller: u64,
 }
 
 /// A request with its body.
@@ -98,9 +106,15 @@ impl Request {
             tags: Vec::new(),
             allowed,
             explain: false,
+            affinity: AffinityHeaders::default(),
             forwarded: Vec::new(),
+            stored: None,
+            caller: 0,
         };
         for (name, value) in headers.bytes() {
+            if allowed.affinity {
+                request.affinity.read(name, value);
+            }
             match name {
                 b"content-type" => text(value).clone_into(&mut request.content_type),
                 b"accept" => request.accept = Some(text(value).to_owned()),
@@ -130,6 +144,9 @@ impl Request {
     /// # Errors
     /// A [`Refusal`] if the body is not what the route needs, or names no model.
     pub fn parsed<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
+        if let Some(stored) = &self.stored {
+            return stored.parsed(self.overrides);
+        }
         match self.body_kind() {
             BodyKind::Json => self.parsed_json(body),
             BodyKind::Multipart => self.parsed_form(body),

@@ -86,6 +86,8 @@ pub enum Refusal {
     WrongMethod(&'static str),
     /// `GET /v1/models/{id}` for a name that is not listed.
     NoSuchModel(String),
+    /// A response that no deployment has stored.
+    NoSuchResponse(String),
     /// A body above the limit, in bytes.
     TooLarge(u64),
     /// A compressed body that the edge did not unpack.
@@ -129,6 +131,16 @@ pub enum Refusal {
         model: String,
         /// The request's tags.
         tags: Vec<String>,
+    },
+    /// The prompt, which takes about so many tokens, is longer than the context of every deployment of
+    /// the group, the longest of which has so many.
+    TooLong {
+        /// The group.
+        model: String,
+        /// Tokens of the prompt.
+        prompt: u64,
+        /// Tokens of the longest context.
+        context: u64,
     },
     /// No deployment of the group may serve.
     Unavailable(Unavailable),
@@ -177,6 +189,10 @@ impl Refusal {
                 Some("model"),
                 format!("The model `{}` does not exist or is not accessible", shown(id)),
             ),
+            // OpenAI's words.
+            Self::NoSuchResponse(id) => {
+                (404, INVALID, None, format!("Response with id '{}' not found.", shown(id)))
+            }
             Self::TooLarge(limit) => {
                 (413, INVALID, None, format!("The request body is larger than {limit} bytes."))
             }
@@ -257,6 +273,13 @@ impl Refusal {
                 );
                 (401, "internal_server_error", None, message)
             }
+            Self::TooLong { model, prompt, context } => {
+                let model = shown(model);
+                let message = format!(
+                    "The model `{model}` takes at most {context} input tokens, but the prompt has about {prompt}. Shorten it, or use a model with a longer context."
+                );
+                (400, INVALID, None, message)
+            }
             Self::Unavailable(group) if group.all_cooling => {
                 (429, "all_deployments_in_cooldown", None, group.message())
             }
@@ -291,6 +314,7 @@ impl Refusal {
             Self::NoSuchRoute { .. } | Self::WrongMethod(_) | Self::Upgrade => "unsupported_route",
             Self::NotServed { .. } | Self::OtherWire(..) => "unsupported_route",
             Self::NoSuchModel(_) | Self::Unresolved(..) | Self::Skipped(..) => "unknown_model",
+            Self::NoSuchResponse(_) => "unknown_response",
             Self::TooLarge(_) => "body_too_large",
             Self::Encoded(_) | Self::Malformed(_) | Self::NotAnObject | Self::NotAForm(_) | Self::NoBody => {
                 "malformed"
@@ -298,6 +322,7 @@ impl Refusal {
             Self::ModelNotAString | Self::Parameter(..) | Self::MockTestingOff(_) => "invalid_parameter",
             Self::Mock(..) => "mock",
             Self::Tags { .. } => "tag_mismatch",
+            Self::TooLong { .. } => "context_window",
             Self::Unavailable(group) if group.all_cooling => "cooling_down",
             Self::Unavailable(_) => "over_limit",
             Self::NoConnection
@@ -316,7 +341,9 @@ impl Refusal {
     /// The answer to a client of this API.
     pub fn reply(&self, wire: Wire) -> Reply {
         let (status, kind, param, message) = self.parts();
-        let reply = Reply::error(wire, status, kind, param, &message);
+        // OpenAI's clients know this error by its code.
+        let code = matches!(self, Self::TooLong { .. }).then_some("context_length_exceeded");
+        let reply = Reply::error(wire, status, (kind, code), param, &message);
         let headers = match self {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],

@@ -29,6 +29,8 @@ pub struct RoutingParams {
 pub struct AllowedParams {
     /// `general_settings.forward_client_headers_to_llm_api`
     pub forwarding: bool,
+    /// `session_affinity` or `deployment_affinity`, of any group.
+    pub affinity: bool,
     /// `enable_tag_filtering`, of the file or of a deployment.
     pub tags: bool,
     /// `general_settings.dangerously_allow_mock_testing_request_params`
@@ -40,6 +42,7 @@ impl AllowedParams {
     pub fn of(config: &Config) -> Self {
         Self {
             forwarding: config.server.forward_client_headers,
+            affinity: config.deployments.iter().any(|own| own.affinity.sessions || own.affinity.callers),
             tags: config.router.tag_filtering
                 || config.deployments.iter().any(|deployment| deployment.tag_filtering == Some(true)),
             mocks: config.router.mock_testing,
@@ -152,7 +155,7 @@ mod tests {
     use super::*;
     use crate::http::json::Object;
 
-    const ALL: AllowedParams = AllowedParams { forwarding: false, tags: true, mocks: true };
+    const ALL: AllowedParams = AllowedParams { forwarding: false, affinity: false, tags: true, mocks: true };
 
     fn params_as(allowed: AllowedParams, body: &str) -> Result<RoutingParams, Refusal> {
         let object = Object::parse(body.as_bytes()).unwrap();

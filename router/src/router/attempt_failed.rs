@@ -71,6 +71,7 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
     let client = failed.attempt.overrides.num_retries;
     let allowance = failed.router.allowance(failed.deployment, client, Some(&failed.error));
     failed.retry_state.max_retries = allowance.retries;
+    let allowance = failed.with_search(allowance, client);
     if failed.router.single_hop || failed.router.is_last_attempt(&failed.retry_state) {
         return None;
     }
@@ -89,7 +90,7 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
 
 /// The wait before a retry: none where a deployment or a fallback is left that has not failed.
 fn wait(failed: &FailedAttempt<'_>, options: &RetryOptions, moment: &mut Moment<'_>) -> Duration {
-    if options.untried || failed.has_fallback_with_room(moment) {
+    if options.untried || (!failed.refers() && failed.has_fallback_with_room(moment)) {
         return Duration::ZERO;
     }
     let least = failed.router.config.router.retry_after;

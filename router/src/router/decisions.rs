@@ -7,6 +7,7 @@ use crate::http::headers::Headers;
 use crate::http::reply::Reply;
 use crate::http::rewritten_body::RewrittenBody;
 use crate::request::parse::Request;
+use crate::request::references::Reference;
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::upstream::usage::Usage;
 
@@ -28,6 +29,8 @@ pub enum Step {
     Send(Box<Sending>),
     /// Acquire leases from Redis, and then ask again.
     AcquireLease(Box<NeedsLease>),
+    /// Look up in Redis what the request refers to, and then ask again.
+    FindOrigin(Box<NeedsOrigin>),
     /// Answer.
     Reply(Reply, Box<AccessLogEntry>),
 }
@@ -40,6 +43,16 @@ pub struct NeedsLease {
     pub retry_state: RetryState,
     /// The deployments that could serve it with a lease, and the tokens that it needs there.
     pub shortfall: Vec<(usize, u64)>,
+}
+
+/// A request that refers to something of which this instance does not know the deployment.
+#[derive(Debug)]
+pub struct NeedsOrigin {
+    /// The state of the request, for the next
+    /// [`Router::on_request_body`](crate::Router::on_request_body).
+    pub retry_state: RetryState,
+    /// What it refers to.
+    pub references: Vec<Reference>,
 }
 
 /// A request to a deployment.

@@ -7,13 +7,16 @@ use std::time::Duration;
 use llm_balancer_config::{Deployment, Strategy};
 
 use super::response_end::{cooldown_policy, measure};
-use super::{ErrorResponse, ResponseSummary, Router, Verdict, local_reply, response_headers};
-use crate::attempt::{Attempt, AttemptResult, RetryState};
+use super::{ErrorResponse, ResponseSummary, Router, Verdict, local_reply, origins, response_headers};
+use crate::attempt::{Attempt, AttemptResult, Origin, Referral, RetryState};
 use crate::failure::fallback::FailedGroup;
+use crate::failure::retry::Allowance;
 use crate::failure::{Added, AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify};
+use crate::http::json::Object;
 use crate::http::reply::Reply;
 use crate::http::route::wire;
 use crate::outcome::Failure;
+use crate::request::refusal::Refusal;
 use crate::select::fallback_room::has_fallback_with_room;
 use crate::state::latency;
 use crate::state::store::Moment;
@@ -59,10 +62,49 @@ impl<'a> FailedAttempt<'a> {
     pub fn record(&mut self, moment: &Moment<'_>) {
         self.settle(moment);
         self.end_attempt((&self.error).into(), moment.now);
+        if self.refers() {
+            self.search_elsewhere();
+        }
         let id = &self.deployment.id;
         self.retry_state.tried.push(Arc::clone(id));
         if self.error.retry_scope() == RetryScope::OtherDeployments {
             self.retry_state.permanently_failed.push(Arc::clone(id));
+        }
+    }
+
+    /// Whether the request refers to what single deployments have made.
+    pub fn refers(&self) -> bool {
+        self.attempt.referral != Referral::None
+    }
+
+    /// Goes on to all other deployments if this one does not know what the request refers to. An
+    /// earlier failure of another kind is the better answer: that one may have known it.
+    fn search_elsewhere(&mut self) {
+        match self.error.class {
+            ErrorClass::UnknownReference => {
+                origins::not_here(self.router, &mut self.attempt, &mut self.retry_state);
+            }
+            ErrorClass::Server | ErrorClass::RateLimit if self.is_first_of_search() => {
+                let kept = self.response.clone();
+                self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply()));
+                self.response = kept;
+            }
+            _ => {}
+        }
+    }
+
+    fn is_first_of_search(&self) -> bool {
+        let state = &self.retry_state;
+        state.first_group_reply.is_none() && !matches!(state.origin, Origin::Known(_))
+    }
+
+    /// The retries of a request that may visit every deployment, unless the client wants none.
+    pub fn with_search(&self, allowance: Allowance, client: Option<u32>) -> Allowance {
+        let is_search =
+            self.refers() && self.error.class == ErrorClass::UnknownReference && client != Some(0);
+        match is_search {
+            true => Allowance { retries: self.router.ceiling.saturating_sub(1), ..allowance },
+            false => allowance,
         }
     }
 
@@ -73,6 +115,10 @@ impl<'a> FailedAttempt<'a> {
 
     fn settle(&self, moment: &Moment<'_>) {
         let Self { router, attempt, error, .. } = self;
+        // A deployment may serve its models well without serving stored responses.
+        if let Referral::Stored { .. } = attempt.referral {
+            return;
+        }
         let index = attempt.deployment;
         let has_fallbacks = self.has_fallback();
         let mut states = router.states.borrow_mut();
@@ -150,6 +196,7 @@ impl<'a> FailedAttempt<'a> {
         let reply = match self.retry_state.first_group_reply.take() {
             Some(reply) => Some(*reply),
             None if !is_from_provider(&failure) => Some(self.no_answer()),
+            None if let Some(reply) = self.no_such_response() => Some(reply),
             None if self.can_relay() => None,
             None => Some(local_reply::of_provider(wire(self.attempt.route), &failure, self.response)),
         };
@@ -167,6 +214,17 @@ impl<'a> FailedAttempt<'a> {
     /// Whether the client can get the provider's response as it is.
     fn can_relay(&self) -> bool {
         self.response.received_status.is_none() && !self.response.body.trim_ascii().is_empty()
+    }
+
+    /// The answer where a server without stored responses said so in a shape that no client of
+    /// OpenAI's reads.
+    fn no_such_response(&self) -> Option<Reply> {
+        let Referral::Stored { id, .. } = &self.attempt.referral else { return None };
+        let error = || Object::parse(&self.response.body).ok()?.present("error").map(str::to_owned);
+        let is_unknown = self.error.class == ErrorClass::UnknownReference;
+        let is_openais = || error().is_some_and(|error| error.starts_with('{'));
+        let refusal = || Refusal::NoSuchResponse(id.clone());
+        (is_unknown && !is_openais()).then(|| refusal().reply(wire(self.attempt.route)))
     }
 
     fn headers(&self) -> Vec<(&'static str, String)> {
@@ -209,6 +267,11 @@ fn classified(
         model: &attempt.model,
         added: Added { stream_options: attempt.filters_usage_event },
     });
+    // A 404 without a reason is about the response that the path names.
+    let class = match (&attempt.referral, class, status) {
+        (Referral::Stored { .. }, ErrorClass::UnsupportedRoute, 404) => ErrorClass::UnknownReference,
+        _ => class,
+    };
     let in_body = in_body.filter(|_| class == ErrorClass::RateLimit);
     AttemptError { failure: Failure::Provider { status, retry_after: retry_after.or(in_body) }, class }
 }

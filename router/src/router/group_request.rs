@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
+use super::context_window::large_enough;
 use super::{Router, local_reply, response_headers};
-use crate::attempt::{LeaseRequests, RequestedModel, RetryState, SelectionInfo};
+use crate::affinity::key::preference;
+use crate::affinity::{AffinityResult, Preference};
+use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::fallback::FailedGroup;
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::Reply;
 use crate::models::groups::Resolved;
 use crate::request::mock::Mock;
 use crate::request::parse::{ParsedRequest, Request};
+use crate::request::references::Reference;
 use crate::request::refusal::{Refusal, Unresolved};
 use crate::request::token_estimate::TokenEstimate;
+use crate::select::preferred::{affinity_result, rank};
 use crate::select::{NoDeployment, Selection, SelectionRequest, select};
 use crate::state::store::Moment;
 use crate::telemetry::explain::{self, explain};
@@ -30,6 +35,8 @@ pub(super) enum GroupResult<'a> {
     Selected(Box<Selected<'a>>),
     /// The request waits for a lease: the deployment, and the tokens that it needs there.
     NeedsLease((usize, u64)),
+    /// The request waits for Redis to say where this was made.
+    NeedsOrigin(Vec<Reference>),
     /// The request ends with this reply.
     Reply(Reply),
     /// The request goes to the fallback that its state names now.
@@ -67,6 +74,9 @@ impl GroupRequest<'_> {
         moment: &mut Moment<'_>,
     ) -> Result<GroupResult<'_>, Refusal> {
         let model = &*self.parsed.model;
+        if self.request.stored.is_some() {
+            return Ok(self.select_by_origin(retry_state, moment));
+        }
         let resolved = self.router.groups.resolve(model);
         retry_state.stream = self.parsed.stream;
         retry_state.requested.get_or_insert_with(|| RequestedModel {
@@ -92,16 +102,31 @@ impl GroupRequest<'_> {
         }
     }
 
-    fn select_in_group<'a>(
+    pub(super) fn select_in_group<'a>(
         &'a self,
-        resolved: Resolved<'a>,
+        mut resolved: Resolved<'a>,
         retry_state: &mut RetryState,
         moment: &mut Moment<'_>,
     ) -> GroupResult<'a> {
-        let estimate = match self.router.groups.count_tokens() {
+        let unknown = self.find_origin(retry_state, moment);
+        if !unknown.is_empty() {
+            return GroupResult::NeedsOrigin(unknown);
+        }
+        if let Some(view) = self.origin_view(&resolved.pool, retry_state) {
+            resolved.pool = view;
+        }
+        // Stored responses take no tokens.
+        let estimate = match self.router.groups.count_tokens() && self.request.stored.is_none() {
             true => TokenEstimate::of(&self.parsed, self.request.route),
             false => TokenEstimate::default(),
         };
+        match large_enough(self.router, &resolved.pool, &self.parsed.model, estimate) {
+            Ok(Some(large_enough)) => resolved.pool = large_enough,
+            Ok(None) => {}
+            Err(refusal) => {
+                return self.refuse(&refusal, resolved.name, ErrorClass::ContextWindow, retry_state);
+            }
+        }
         let selected = self.select_deployment(&resolved, estimate, retry_state, moment);
         let deployment = |selection: &Selection| self.router.deployment(selection.index);
         match selected.map(|(selection, info)| (deployment(&selection), selection, info)) {
@@ -130,6 +155,11 @@ impl GroupRequest<'_> {
         let (router, pool) = (self.router, &resolved.pool);
         let tags = &self.parsed.routing.tags;
         let mut selecting = SelectionRequest::new(pool, retry_state, estimate, tags, self.parsed.stream);
+        let has_master_key = router.config.server.master_key.is_some();
+        selecting.preference = match self.maker(retry_state) {
+            Some(index) => Preference::Pinned(index),
+            None => preference(pool.affinity, self.request, &self.parsed, has_master_key),
+        };
         let mut selection = select(&mut router.selection(), &selecting, moment);
         selecting.allow_unleased = false;
         if let Err(NoDeployment::Unleased(shortfall)) = selection {
@@ -144,6 +174,7 @@ impl GroupRequest<'_> {
             eligible: selection.as_ref().map_or(Some(0), |selection| selection.eligible),
             total: pool.members.len(),
             probe: selection.as_ref().is_ok_and(|selection| selection.ticket.probe),
+            affinity: selection.as_ref().ok().and_then(|own| self.affinity(&selecting, own.index, moment)),
         };
         if self.request.explain {
             let selected = selection.as_ref().map(|selection| selection.index);
@@ -151,6 +182,27 @@ impl GroupRequest<'_> {
             retry_state.explanation = Some(explanation);
         }
         selection.map(|selection| (selection, info))
+    }
+
+    /// What became of the request's preference, counted; `None` for a group without affinity.
+    fn affinity(
+        &self,
+        request: &SelectionRequest<'_>,
+        selected: usize,
+        moment: &Moment<'_>,
+    ) -> Option<AffinityInfo> {
+        if request.preference == Preference::None && !request.pool.affinity.is_ranked() {
+            return None;
+        }
+        let context = self.router.selection();
+        let result = affinity_result(&context, request, selected, moment);
+        self.router.metrics.borrow_mut().affinity(&request.pool.label, result);
+        let rank = match result {
+            AffinityResult::Hit => Some(0),
+            AffinityResult::Moved(_) => rank(&context, request, selected),
+            AffinityResult::Miss => None,
+        };
+        Some(AffinityInfo { result, rank })
     }
 
     /// An error that the request asks for, in place of its first attempt or its first group
@@ -255,7 +307,7 @@ impl GroupRequest<'_> {
     }
 
     /// The reply to a request that ends here, unless there is a fallback.
-    fn reply(&self, refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
+    pub(super) fn reply(&self, refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
         retry_state.refusal_reason = Some(refusal.reason());
         let mut reply = refusal.reply(self.request.route.wire());
         reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));

@@ -6,10 +6,12 @@
 //! access-log entry that ended the request. Each event has a file.
 
 mod attempt_failed;
+mod context_window;
 mod decisions;
 mod failed_attempt;
 mod group_request;
 mod local_reply;
+mod origins;
 mod request_body;
 mod request_headers;
 mod resend;
@@ -25,6 +27,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
+use crate::affinity::load::WorkerLoad;
+use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::failure::AttemptError;
 use crate::failure::retry::{self, Allowance};
@@ -50,7 +54,9 @@ use crate::upstream::redirect;
 
 pub use request_headers::wire;
 
-pub use decisions::{Arrival, ErrorResponse, NeedsLease, ResponseSummary, Sending, Step, StreamEnd, Verdict};
+pub use decisions::{
+    Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step, StreamEnd, Verdict,
+};
 
 /// A configuration on one worker.
 #[derive(Debug)]
@@ -62,6 +68,8 @@ pub struct Router {
     /// `None` without Redis.
     fleet: Option<FleetSettings>,
     shortlists: RefCell<Shortlists>,
+    rendezvous: Rendezvous,
+    load: WorkerLoad,
     metrics: RefCell<Metrics>,
     gauges: RefCell<GaugePublisher>,
     usage_refusals: RefCell<UsageRefusals>,
@@ -83,6 +91,8 @@ impl Router {
             groups,
             allowed: AllowedParams::of(&config),
             shortlists: RefCell::default(),
+            rendezvous: Rendezvous::new(&config),
+            load: WorkerLoad::new(&config),
             fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             gauges: RefCell::default(),
@@ -279,6 +289,8 @@ impl Router {
             config: &self.config,
             states: self.states.borrow_mut(),
             shortlists: self.shortlists.borrow_mut(),
+            rendezvous: &self.rendezvous,
+            load: &self.load,
         }
     }
 
@@ -320,6 +332,7 @@ impl Router {
         now: Duration,
     ) {
         self.metrics.borrow_mut().attempt(attempt.deployment, result);
+        self.load.dec(attempt.deployment);
         let Some(deployment) = self.deployment(attempt.deployment) else { return };
         retry_state.attempts.push(AttemptLog {
             deployment: Arc::clone(&deployment.id),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::group_request::{GroupRequest, GroupResult};
 use super::upstream_request::sending;
-use super::{NeedsLease, Router, Step, local_reply};
+use super::{NeedsLease, NeedsOrigin, Router, Step, local_reply};
 use crate::attempt::RetryState;
 use crate::failure::fallback;
 use crate::http::reply::Reply;
@@ -72,6 +72,10 @@ fn try_group(
             let retry_state = std::mem::take(retry_state);
             let needs = NeedsLease { retry_state, shortfall: vec![shortfall] };
             Some(Step::AcquireLease(Box::new(needs)))
+        }
+        GroupResult::NeedsOrigin(references) => {
+            let retry_state = std::mem::take(retry_state);
+            Some(Step::FindOrigin(Box::new(NeedsOrigin { retry_state, references })))
         }
         GroupResult::Reply(reply) => Some(last_step(reply, retry_state)),
         GroupResult::FallBack => None,

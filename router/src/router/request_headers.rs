@@ -8,13 +8,14 @@ use crate::attempt::RetryState;
 use crate::http::auth;
 use crate::http::headers::Headers;
 use crate::http::reply::Reply;
-use crate::http::route::{Route, merge_slashes};
+use crate::http::route::{ResponseRoute, Route, merge_slashes};
 use crate::models::groups::Groups;
 use crate::models::listing;
 use crate::outcome::Outcome;
 use crate::request::parse::Request;
 use crate::request::refusal::Refusal;
 use crate::request::routing_params::AllowedParams;
+use crate::request::stored_response::StoredResponse;
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::health;
@@ -58,16 +59,38 @@ fn arrival(
         auth::check(config.server.master_key.as_ref(), headers).map_err(Refusal::Unauthorized)?;
     }
     check_method(&route, &path, headers)?;
-    let Route::Model(route, model) = route else { return answered(config, groups, route, query) };
+    let mut request = match route {
+        Route::Model(route, model) => Request::new(route, model.as_deref(), query, headers, allowed)?,
+        Route::Response(route, id) => stored_response(route, id, query, headers, allowed)?,
+        _ => return answered(config, groups, route, query),
+    };
     check_length(config.server.max_body_bytes, headers)?;
-    let mut request = Request::new(route, model.as_deref(), query, headers, allowed)?;
     request.explain = explain::is_requested(config, headers);
+    let refers = request.route.makes_responses() || request.stored.is_some();
+    // With a master key, all clients have the same.
+    if refers && config.server.master_key.is_none() {
+        request.caller = auth::caller(headers);
+    }
     // Without a body, Envoy makes no further callback for the request.
-    if end_of_stream {
+    if end_of_stream && request.stored.is_none() {
         request.parsed(b"")?;
         return Err(Refusal::NoBody);
     }
     Ok(Arrival::Hold(Box::new(request)))
+}
+
+/// A request about a stored response, of a method that has been checked.
+fn stored_response(
+    route: ResponseRoute,
+    id: &str,
+    query: &str,
+    headers: &Headers,
+    allowed: AllowedParams,
+) -> Result<Request, Refusal> {
+    let method = route.method(headers.get(":method").unwrap_or_default()).unwrap_or("GET");
+    let stored = StoredResponse { route, method, id: id.to_owned(), query: query.to_owned() };
+    let request = Request::new(route.route(), None, "", headers, allowed)?;
+    Ok(Request { stored: Some(Box::new(stored)), ..request })
 }
 
 fn check_method(route: &Route<'_>, path: &str, headers: &Headers) -> Result<(), Refusal> {
@@ -79,8 +102,8 @@ fn check_method(route: &Route<'_>, path: &str, headers: &Headers) -> Result<(), 
         let (asked, origin) = (format!("{method} {path}"), origin(headers));
         return Err(Refusal::NoSuchRoute { asked, origin, meant: Route::suggestion(path) });
     }
-    if method != route.method() && !(method == "HEAD" && route.method() == "GET") {
-        return Err(Refusal::WrongMethod(route.method()));
+    if !route.has_method(method) {
+        return Err(Refusal::WrongMethod(route.methods()));
     }
     Ok(())
 }
@@ -102,7 +125,7 @@ fn answered(config: &Config, groups: &Groups, route: Route<'_>, query: &str) -> 
         Route::ModelGroupInfo => listing::model_group_info(config, query),
         Route::Health => return Ok(Arrival::Probe(health::to_probe(config, query))),
         Route::Liveliness => "\"I'm alive!\"".to_owned(),
-        Route::Readiness | Route::Model(..) | Route::Unknown => {
+        Route::Readiness | Route::Model(..) | Route::Response(..) | Route::Unknown => {
             r#"{"status":"healthy","db":"Not connected"}"#.to_owned()
         }
     };

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use super::{ResponseSummary, Router, StreamEnd};
-use crate::attempt::{Attempt, AttemptResult};
+use super::{ResponseSummary, Router, StreamEnd, origins};
+use crate::attempt::{Attempt, AttemptResult, Referral};
 use crate::failure::cooldown::CooldownPolicy;
 use crate::failure::{AttemptError, ErrorClass};
 use crate::outcome::{Failure, Outcome};
@@ -21,11 +21,19 @@ use crate::telemetry::access_log::AccessLogEntry;
 pub(super) fn on_response_end(
     router: &Router,
     mut attempt: Attempt,
-    summary: ResponseSummary,
+    mut summary: ResponseSummary,
     moment: &Moment<'_>,
 ) -> AccessLogEntry {
     let error = summary.end.error(attempt.is_client_timeout);
-    settle(router, &attempt, &summary, error.as_ref(), moment);
+    if matches!(attempt.referral, Referral::Stored { .. }) {
+        // The tokens of a stored response were counted when it was made.
+        summary.usage = None;
+        if error.is_none() {
+            origins::on_stored_response(router, &attempt, moment);
+        }
+    } else {
+        settle(router, &attempt, &summary, error.as_ref(), moment);
+    }
     let outcome = summary.end.outcome();
     let result = AttemptResult { outcome, status: summary.status, class: error.map(|error| error.class) };
     let mut retry_state = std::mem::take(&mut attempt.retry_state);

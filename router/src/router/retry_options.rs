@@ -88,5 +88,6 @@ fn must_save_attempts(failed: &FailedAttempt<'_>) -> bool {
 /// Whether a request that can only go where it has failed goes to a fallback at once, because
 /// the provider asks for time.
 fn prefers_fallback(failed: &FailedAttempt<'_>, moment: &Moment<'_>) -> bool {
-    failed.error.asks_for_time() && failed.has_fallback_with_room(moment)
+    // A fallback does not know what the request refers to.
+    failed.error.asks_for_time() && !failed.refers() && failed.has_fallback_with_room(moment)
 }

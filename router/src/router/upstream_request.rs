@@ -9,7 +9,7 @@ use llm_balancer_config::{Deployment, RouterSettings, Strategy};
 
 use super::group_request::{GroupRequest, Selected};
 use super::{Router, Sending};
-use crate::attempt::{Attempt, RetryState};
+use crate::attempt::{Attempt, RequestedModel, RetryState};
 use crate::http::headers::Headers;
 use crate::http::rewritten_body::RewrittenBody;
 use crate::models::groups::Resolved;
@@ -44,9 +44,16 @@ pub(super) fn sending(
     retry_state.resend = None;
     // The next attempt waits for leases of its own.
     retry_state.lease_requests = None;
+    let is_stored = request.request.stored.is_some();
+    if is_stored {
+        retry_state.requested = Some(RequestedModel {
+            model: deployment.group.to_string(),
+            group: Some(Arc::clone(&deployment.group)),
+        });
+    }
     let attempt = Attempt {
         deployment: selection.index,
-        model: parsed.model.to_string(),
+        model: if is_stored { deployment.group.to_string() } else { parsed.model.to_string() },
         pool: Arc::clone(&resolved.pool),
         route: request.request.route.suffix,
         overrides: parsed.overrides,
@@ -59,6 +66,8 @@ pub(super) fn sending(
         stream: parsed.stream,
         filters_usage_event: include_usage,
         adds_stream_options: include_usage && !stream_options::client_sets_options(parsed),
+        referral: request.referral(),
+        reference_scan: request.reference_scan(),
         ticket: selection.ticket,
         detail: None,
         is_on_reused_connection: false,
@@ -83,6 +92,9 @@ fn new_body(
     include_usage: bool,
 ) -> Option<RewrittenBody> {
     let GroupRequest { parsed, body, .. } = request;
+    if request.request.stored.is_some() {
+        return (!body.is_empty()).then(RewrittenBody::default);
+    }
     let new = body::rewritten(body, parsed, request.request.route, deployment, model, include_usage);
     // Envoy holds the client's body, so pieces of a merged body have to be copied.
     match request.is_merged {
@@ -119,6 +131,7 @@ fn counts_tokens(router: &Router, deployment: &Deployment, strategy: Strategy) -
 fn count(router: &Router, deployment: usize, retry_state: &RetryState) {
     let mut metrics = router.metrics.borrow_mut();
     metrics.inc_in_flight(deployment);
+    router.load.inc(deployment);
     let is_retry = retry_state.retries > 0 && retry_state.resend.is_none();
     let failed = retry_state.tried.last().filter(|_| is_retry);
     if let Some(failed) = failed.and_then(|id| router.index_of(id)) {

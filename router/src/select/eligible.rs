@@ -1,6 +1,7 @@
 //! Which deployments of a pool may serve a request, and why the others may not.
 
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
@@ -152,6 +153,24 @@ pub(super) fn untried_first(
         &useful,
     ];
     tiers.into_iter().map(among).find(|left| !left.is_empty()).unwrap_or(members)
+}
+
+/// Those that do not cool down, where a cooldown excludes none of several deployments; else all.
+pub(super) fn rested_first(
+    context: &SelectionContext<'_>,
+    members: Vec<usize>,
+    request: &SelectionRequest<'_>,
+    now: Duration,
+) -> Vec<usize> {
+    if !request.pool.by_id || members.len() == 1 {
+        return members;
+    }
+    let is_rested = |index: &usize| {
+        let record = context.states.record(*index);
+        record.is_none_or(|(record, _)| record.cooldown.active_until(now).is_none())
+    };
+    let rested: Vec<usize> = members.iter().copied().filter(is_rested).collect();
+    if rested.is_empty() { members } else { rested }
 }
 
 /// From places to deployments: those of the lowest priority level that is left, above the one that

@@ -1,10 +1,11 @@
-//! Which deployment serves a request: an eligible one, by the strategy of its pool, which has
-//! admitted the request.
+//! Which deployment serves a request: an eligible one, the one that the request prefers or else by
+//! the strategy of its pool, which has admitted the request.
 //!
 //! - [`request`]: what goes into a selection, and what comes out of it.
 //! - [`eligible`]: which deployments may serve a request, by [`tags`], limits and priority levels.
 //! - [`oversized`]: requests that do not fit into a minute of some deployment.
 //! - [`pick`]: the strategy's pick among them.
+//! - [`preferred`]: the deployment that the request prefers.
 //! - [`shortcuts`]: selections without a check of the whole pool.
 //! - [`fallback_room`]: whether a fallback could admit a request.
 
@@ -12,6 +13,7 @@ pub(crate) mod eligible;
 pub(crate) mod fallback_room;
 mod oversized;
 mod pick;
+pub(crate) mod preferred;
 mod request;
 mod shortcuts;
 mod shortlists;
@@ -20,7 +22,7 @@ pub(crate) mod tags;
 pub(crate) use request::{NoDeployment, Selection, SelectionContext, SelectionRequest};
 pub(crate) use shortlists::Shortlists;
 
-use crate::select::eligible::{find_eligible, untried_first, updated};
+use crate::select::eligible::{find_eligible, rested_first, untried_first, updated};
 use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
 use crate::state::eligibility::Excluded;
@@ -52,7 +54,10 @@ pub(crate) fn select(
     let mut excluded = Vec::new();
     for _ in 0..ROUNDS {
         let eligible = match find_eligible(context, &request, moment) {
-            Ok(eligible) => untried_first(context, eligible, request.retry_state),
+            Ok(eligible) => {
+                let untried = untried_first(context, eligible, request.retry_state);
+                rested_first(context, untried, &request, moment.now)
+            }
             // Records that were read since may show that all large enough deployments cool down.
             Err(_) if !request.is_oversized && is_oversized(context, &request, moment.now) => {
                 request.is_oversized = true;
@@ -69,7 +74,7 @@ pub(crate) fn select(
     Err(NoDeployment::Excluded(excluded))
 }
 
-/// Admits the request at the strategy's pick, or at the next one if another worker has filled that
+/// Admits the request at the pick, or at the next one if another worker has filled that
 /// one meanwhile. After [`PICKS`] failures this worker's copies of all records are old, so it reads
 /// them again for the next round.
 fn admit_one_of(

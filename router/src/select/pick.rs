@@ -2,6 +2,7 @@
 
 use llm_balancer_config::Strategy;
 
+use crate::select::preferred::preferred;
 use crate::select::request::{SelectionContext, SelectionRequest};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::store::Moment;
@@ -14,7 +15,7 @@ use crate::strategy::{
 /// Records of other members that are read again for a pick.
 const REFRESH: usize = 2;
 
-/// The index of the strategy's pick, and whether it is a probe of that deployment's latency.
+/// The index of the preferred candidate, or else of the strategy's pick, and whether it is a probe of that deployment's latency.
 pub(super) fn pick(
     context: &mut SelectionContext<'_>,
     candidates: &[usize],
@@ -23,6 +24,9 @@ pub(super) fn pick(
 ) -> Option<(usize, bool)> {
     if let [only] = candidates {
         return Some((*only, false));
+    }
+    if let Some(index) = preferred(context, candidates, request) {
+        return Some((index, false));
     }
     if matches!(request.pool.strategy, Strategy::SimpleShuffle | Strategy::LowestCost) {
         return pick_by_strategy(context, candidates, request, moment);

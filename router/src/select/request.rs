@@ -4,6 +4,9 @@ use std::cell::RefMut;
 
 use llm_balancer_config::{Config, Deployment};
 
+use crate::affinity::Preference;
+use crate::affinity::load::WorkerLoad;
+use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::RetryState;
 use crate::models::pool::Pool;
 use crate::request::token_estimate::TokenEstimate;
@@ -19,6 +22,8 @@ pub(crate) struct SelectionContext<'a> {
     pub config: &'a Config,
     pub states: RefMut<'a, DeploymentStates>,
     pub shortlists: RefMut<'a, Shortlists>,
+    pub rendezvous: &'a Rendezvous,
+    pub load: &'a WorkerLoad,
 }
 
 impl SelectionContext<'_> {
@@ -52,6 +57,8 @@ pub(crate) struct SelectionRequest<'a> {
     pub tags: &'a [String],
     /// Whether its answer is streamed.
     pub stream: bool,
+    /// The deployment that should serve it.
+    pub preference: Preference,
     /// Whether a deployment may be selected that needs a lease first.
     pub allow_unleased: bool,
     /// Whether limits are shared with other instances.
@@ -75,6 +82,7 @@ impl<'a> SelectionRequest<'a> {
             estimate,
             tags,
             stream,
+            preference: Preference::None,
             allow_unleased: true,
             quota_mode: QuotaMode::Local,
             is_oversized: false,
@@ -89,6 +97,7 @@ impl<'a> SelectionRequest<'a> {
             estimate: self.estimate,
             is_oversized: self.is_oversized,
             by_id: self.pool.by_id,
+            is_uncounted: self.pool.is_uncounted,
             probe,
             quota_mode: self.quota_mode,
         }

@@ -3,6 +3,7 @@
 //! docs/decisions/selection-shortcuts.md has the figures.
 //!
 //! - simple-shuffle draws from the whole pool, and most draws are eligible.
+//! - A request with a preference needs a look at the others only if that deployment does not admit it.
 //! - The other strategies remember the best of a pool. What makes a deployment the best changes
 //!   with single requests, so one that was among the best a moment ago still is. The shortlist's
 //!   members are compared anew for every request, and the shortlist itself is renewed after as many
@@ -10,8 +11,10 @@
 
 use llm_balancer_config::Strategy;
 
+use crate::affinity::Preference;
 use crate::select::eligible::exclusion;
 use crate::select::pick::{candidates, pick};
+use crate::select::preferred;
 use crate::select::request::{Selection, SelectionContext, SelectionRequest};
 use crate::select::tags::filters_tags;
 use crate::state::snapshot::CurrentTime;
@@ -30,6 +33,9 @@ pub(super) fn select(
     if !may_use_any(request) {
         return None;
     }
+    if request.preference != Preference::None {
+        return preferred::at_once(context, request, moment);
+    }
     match request.pool.strategy {
         Strategy::SimpleShuffle => at_first_draw(context, request, moment),
         _ => on_the_shortlist(context, request, moment),
@@ -40,7 +46,7 @@ pub(super) fn select(
 /// level and earlier attempts.
 fn may_use_any(request: &SelectionRequest<'_>) -> bool {
     let SelectionRequest { pool, retry_state, .. } = request;
-    pool.priorities.is_none() && !filters_tags(pool) && retry_state.tried.is_empty()
+    !pool.is_view && pool.priorities.is_none() && !filters_tags(pool) && retry_state.tried.is_empty()
 }
 
 fn at_first_draw(

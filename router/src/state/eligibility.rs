@@ -21,6 +21,8 @@ pub struct AdmissionRequest {
     pub is_oversized: bool,
     /// The client named this deployment, so that a cooldown does not matter (BEHAVIOUR 2.1).
     pub by_id: bool,
+    /// No limit counts it.
+    pub is_uncounted: bool,
     /// It is sent to measure how fast the deployment is.
     pub probe: bool,
     /// How limits are shared with other instances.
@@ -61,6 +63,20 @@ impl Excluded {
         }
     }
 
+    /// As metrics and explanations name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CoolingDown(_) => "cooling_down",
+            Self::OverRpm(_) => "over_rpm",
+            Self::OverTpm(_) => "over_tpm",
+            Self::TooSmall => "tpm_too_small",
+            Self::OverShare(_) => "over_shared_limit",
+            Self::Unleased => "needs_lease",
+            Self::Busy => "over_max_parallel_requests",
+            Self::Contended => "contended",
+        }
+    }
+
     /// Whether it may end before its time, because a request of another worker ended, used fewer
     /// tokens than it reserved, or made answers shorter. Then a copy of the record may be stale;
     /// for any other reason a copy serves as well as the record.
@@ -78,6 +94,9 @@ pub fn excluded(
     now: Duration,
 ) -> Option<Excluded> {
     let cooldown = record.cooldown.active_until(now).filter(|_| !request.by_id).map(Excluded::CoolingDown);
+    if request.is_uncounted {
+        return cooldown;
+    }
     let last = match (cooldown, over_limit(record, limits, request, now)) {
         (Some(cooldown), Some(over)) if cooldown.until() < over.until() => Some(over),
         (cooldown, over) => cooldown.or(over),
@@ -129,6 +148,7 @@ mod tests {
             estimate: TokenEstimate::default(),
             is_oversized: false,
             by_id,
+            is_uncounted: false,
             probe: false,
             quota_mode: QuotaMode::Local,
         }

@@ -8,6 +8,7 @@
 //! | what it remembers of answers | `latency`, `outlier`, `completion_lengths` |
 //! | the record of a group | `group_limits`, `releases` |
 //! | workers and instances | `heartbeats`, `membership`, `share` |
+//! | which deployment made a response | `origins` |
 //! | whether a deployment may serve | `limits`, `quota`, `eligibility`, `snapshot` |
 //! | what one worker knows of all that | `deployment_states`, `pending_successes`, `rotation` |
 
@@ -22,6 +23,7 @@ pub(crate) mod latency;
 pub(crate) mod lease;
 pub(crate) mod limits;
 pub(crate) mod membership;
+pub(crate) mod origins;
 pub(crate) mod outlier;
 pub(crate) mod pending_successes;
 pub(crate) mod quota;

@@ -5,9 +5,12 @@ use llm_balancer_config::Deployment;
 
 use crate::random::Random;
 
-/// The three metrics of a candidate, in order of precedence.
+/// `weight`, `rpm` and `tpm`.
+pub const METRICS: usize = 3;
+
+/// The metrics of a candidate, in order of precedence.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weights([Option<f64>; 3]);
+pub struct Weights([Option<f64>; METRICS]);
 
 impl Weights {
     /// A deployment's metrics. Limits from model_info are no weights (BEHAVIOUR 1.2).
@@ -15,6 +18,11 @@ impl Weights {
         let limit =
             |limit: Option<u64>| limit.filter(|_| !deployment.limits_from_model_info).map(|n| n as f64);
         Self([deployment.weight, limit(deployment.rpm), limit(deployment.tpm)])
+    }
+
+    /// One of the metrics; 0 without a value.
+    pub fn value(&self, metric: usize) -> f64 {
+        self.0.get(metric).copied().flatten().unwrap_or(0.0)
     }
 }
 
@@ -30,7 +38,7 @@ impl SimpleShuffle {
     /// Draws by the first metric whose sum is more than zero. A candidate without a value in that
     /// metric weighs nothing.
     pub fn new(candidates: &[Weights]) -> Self {
-        Self { totals: (0..3).find_map(|metric| totals(candidates, metric)), count: candidates.len() }
+        Self { totals: (0..METRICS).find_map(|metric| totals(candidates, metric)), count: candidates.len() }
     }
 
     /// The place of the pick, or `None` if there is no candidate.
@@ -51,7 +59,7 @@ impl SimpleShuffle {
 /// Running totals of one metric, with negative values as zero, or `None` if the metric is not
 /// usable.
 fn totals(candidates: &[Weights], metric: usize) -> Option<Vec<f64>> {
-    let value = |weights: &Weights| weights.0.get(metric).copied().flatten().unwrap_or(0.0);
+    let value = |weights: &Weights| weights.value(metric);
     // LiteLLM sums the values with their signs: -1 and 1 are not usable, -1 and 3 are.
     let sum: f64 = candidates.iter().map(value).sum();
     if !sum.is_finite() || sum <= 0.0 {

@@ -54,12 +54,16 @@ pub enum Event {
 pub enum Arrived {
     /// Wait for the body.
     Hold,
+    /// There is no body to wait for.
+    Complete,
     /// Answer.
     Reply,
     /// Call the deployments, then answer.
     Probe,
     /// It is back: its first attempt failed on the edge.
     Again,
+    /// The same without a body.
+    AgainComplete,
 }
 
 /// What became of a complete request.

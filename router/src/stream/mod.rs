@@ -13,9 +13,11 @@
 //! | phase | event | next | effects |
 //! |---|---|---|---|
 //! | `New` | request headers: hold | `AwaitBody` | pause |
+//! | | request headers: complete | `AwaitBody` | select a deployment |
 //! | | request headers: reply | `Done` | reply |
 //! | | request headers: probe | `Probing` | start the probes |
 //! | | request headers: again | `Restoring` | pause |
+//! | | request headers: again, complete | `Restoring` | restore the client's request |
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | `AwaitBody` | request body, complete | same | select a deployment |
 //! | | request body, above the limit | `Done` | refuse the body |
@@ -125,7 +127,9 @@ fn on_request_headers(phase: Phase, arrived: Arrived) -> Transition {
         (Phase::New, Arrived::Hold) => (Phase::AwaitBody, &[Pause]),
         (Phase::New, Arrived::Reply) => (Phase::Done, &[SkipDuplicateLog, Reply, Pause]),
         (Phase::New, Arrived::Probe) => (Phase::Probing, &[StartProbes, Pause]),
+        (Phase::New, Arrived::Complete) => (Phase::AwaitBody, &[Select]),
         (Phase::New, Arrived::Again) => (Phase::Restoring, &[Pause]),
+        (Phase::New, Arrived::AgainComplete) => (Phase::Restoring, &[Restore]),
         _ => impossible_request(phase),
     }
 }

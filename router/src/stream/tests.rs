@@ -23,7 +23,14 @@ fn events() -> Vec<Event> {
     let flags = [false, true];
     let mut events =
         vec![Event::BodyTooLarge, Event::LeaseReady, Event::ProbesDone, Event::Log, Event::StateMissing];
-    let arrived = [Arrived::Hold, Arrived::Reply, Arrived::Probe, Arrived::Again];
+    let arrived = [
+        Arrived::Hold,
+        Arrived::Complete,
+        Arrived::Reply,
+        Arrived::Probe,
+        Arrived::Again,
+        Arrived::AgainComplete,
+    ];
     events.extend(arrived.map(Event::RequestHeaders));
     events.extend(flags.map(|complete| Event::RequestBody { complete }));
     let selected = [Selected::Forwarded, Selected::NeedsLease, Selected::Reply, Selected::NotRewritten];
@@ -66,6 +73,8 @@ fn request_headers_are_held_answered_or_start_probes() {
     let headers = Event::RequestHeaders;
     check(&[
         (&[New], headers(Arrived::Hold), AwaitBody, &[Pause]),
+        (&[New], headers(Arrived::Complete), AwaitBody, &[Select]),
+        (&[New], headers(Arrived::AgainComplete), Restoring, &[Restore]),
         (&[New], headers(Arrived::Reply), Done, &[SkipDuplicateLog, Reply, Pause]),
         (&[New], headers(Arrived::Probe), Probing, &[StartProbes, Pause]),
         (&[New], headers(Arrived::Again), Restoring, &[Pause]),

@@ -8,9 +8,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::attempt::{RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
 use crate::select::eligible::{exclusion, updated};
+use crate::select::preferred::{OVER_LOAD, is_over_load};
 use crate::select::tags::tagged;
 use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
-use crate::state::eligibility::Excluded;
 use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 use crate::state::time::millis;
@@ -119,7 +119,7 @@ fn explain_one(
     context.states.read(index, moment.store);
     if let Some(excluded) = exclusion(&context.states, request, index, &CurrentTime::new(moment.now)) {
         let left = excluded.until().map(|until| millis(until.saturating_sub(moment.now)));
-        return Some(Exclusion(reason(excluded), left));
+        return Some(Exclusion(excluded.name(), left));
     }
     let id = &context.config.deployments.get(index)?.id;
     let RetryState { tried, permanently_failed, .. } = request.retry_state;
@@ -128,6 +128,7 @@ fn explain_one(
         _ if permanently_failed.contains(id) => Some(Exclusion("permanent_error", None)),
         _ if tried.contains(id) => Some(Exclusion("already_tried", None)),
         Ok(selected) if priority(selected) < priority(index) => Some(Exclusion("later_order", None)),
+        Ok(selected) if is_over_load(context, request, index, selected) => Some(Exclusion(OVER_LOAD, None)),
         _ => None,
     }
 }
@@ -135,19 +136,6 @@ fn explain_one(
 fn is_tagged(context: &SelectionContext<'_>, index: usize, request: &SelectionRequest<'_>) -> bool {
     let Ok(Some(places)) = tagged(context, request) else { return true };
     places.iter().any(|place| request.pool.members.get(*place) == Some(&index))
-}
-
-fn reason(excluded: Excluded) -> &'static str {
-    match excluded {
-        Excluded::CoolingDown(_) => "cooling_down",
-        Excluded::OverRpm(_) => "over_rpm",
-        Excluded::OverTpm(_) => "over_tpm",
-        Excluded::TooSmall => "tpm_too_small",
-        Excluded::OverShare(_) => "over_shared_limit",
-        Excluded::Unleased => "needs_lease",
-        Excluded::Busy => "over_max_parallel_requests",
-        Excluded::Contended => "contended",
-    }
 }
 
 /// JSON that fits into a header.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Config, names};
 
+use crate::affinity::AffinityResult;
 use crate::attempt::AttemptResult;
 use crate::failure::ErrorClass;
 use crate::outcome::Outcome;
@@ -61,6 +62,8 @@ struct GroupMetrics {
     requests: Counters<(Outcome, u16)>,
     refusals: Counters<&'static str>,
     fallbacks: Counters<Option<Arc<str>>>,
+    /// Requests by [`AffinityResult`]: its reason, or else its name.
+    affinity: Counters<&'static str>,
 }
 
 /// A few counters by key: a linear search is quicker than hashing.
@@ -167,6 +170,11 @@ impl Metrics {
         self.group(group).fallbacks.add(target.cloned());
     }
 
+    /// A deployment was selected for a request, in a group with affinity.
+    pub fn affinity(&mut self, group: &Arc<str>, result: AffinityResult) {
+        self.group(Some(group)).affinity.add(result.reason().unwrap_or(result.name()));
+    }
+
     /// A call to Redis has ended.
     pub fn redis(&mut self, outcome: &'static str) {
         self.redis.add(outcome);
@@ -255,6 +263,13 @@ impl GroupMetrics {
         for (target, count) in self.fallbacks.take() {
             let target = ("target", target.as_deref().unwrap_or_default());
             sink(&series("fallbacks_total", &[group, target]), Change::Add(count));
+        }
+        for (name, count) in self.affinity.take() {
+            let plain = [AffinityResult::Hit, AffinityResult::Miss].map(AffinityResult::name);
+            let moved = AffinityResult::Moved("").name();
+            let (outcome, reason) = if plain.contains(name) { (*name, "") } else { (moved, *name) };
+            let labels = [group, ("outcome", outcome), ("reason", reason)];
+            sink(&series("affinity_total", &labels), Change::Add(count));
         }
     }
 }

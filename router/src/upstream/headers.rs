@@ -7,6 +7,7 @@ use llm_balancer_config::{Credential, Deployment, Layout, Tls, Wire};
 
 use crate::http::headers::Headers;
 use crate::request::parse::Request;
+use crate::request::stored_response::StoredResponse;
 use crate::upstream::paths;
 
 /// In place of the client's user-agent.
@@ -32,11 +33,16 @@ pub fn request_headers(
     (content_type, length): (&str, usize),
 ) -> Headers {
     let mut headers = Headers::with_capacity(1024, 16);
-    let path = paths::path(&deployment.endpoint, request.route.suffix, model);
     let wire = request.route.wire();
-    push_deployment_headers(&mut headers, deployment, wire, "POST", &path);
-    headers.push("content-type", content_type);
-    headers.push("content-length", &length.to_string());
+    match &request.stored {
+        None => {
+            let path = paths::path(&deployment.endpoint, request.route.suffix, model);
+            push_deployment_headers(&mut headers, deployment, wire, "POST", &path);
+            headers.push("content-type", content_type);
+            headers.push("content-length", &length.to_string());
+        }
+        Some(stored) => push_stored(&mut headers, deployment, stored),
+    }
     if let Some(accept) = request.accept.as_ref().filter(|_| !sets(deployment, "accept")) {
         headers.push("accept", accept);
     }
@@ -55,6 +61,15 @@ pub fn request_headers(
         }
     }
     headers
+}
+
+/// The start of a request about a stored response, which has no body.
+fn push_stored(headers: &mut Headers, deployment: &Deployment, stored: &StoredResponse) {
+    let path = paths::stored(&deployment.endpoint, (&stored.id, stored.route.tail()), &stored.query);
+    push_deployment_headers(headers, deployment, Wire::OpenAi, stored.method, &path);
+    if stored.method == "POST" {
+        headers.push("content-length", "0");
+    }
 }
 
 /// The header with the version of Anthropic's API, and LiteLLM's version for clients without one.

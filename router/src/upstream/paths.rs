@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use llm_balancer_config::{Endpoint, Layout, Wire};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use crate::http::route::wire;
+use crate::http::route::{RESPONSES, wire};
 
 /// Characters that a path segment has percent-encoded (RFC 3986, 3.3).
 const SEGMENT: &AsciiSet =
@@ -112,6 +112,25 @@ pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
     if let Some(query) = &endpoint.query {
         path.push('?');
         path.push_str(&query_of(query, route));
+    }
+    path
+}
+
+/// The path and query of a route about one response; `tail` is what follows its id. Adds the
+/// client's query, but for parameters that the endpoint has itself.
+pub fn stored(endpoint: &Endpoint, (id, tail): (&str, &str), query: &str) -> String {
+    let responses = path(endpoint, RESPONSES, "");
+    let (base, own) = responses.split_once('?').unwrap_or((&responses, ""));
+    fn name(pair: &str) -> &str {
+        pair.split('=').next().unwrap_or_default()
+    }
+    let is_own =
+        |pair: &&str| name(pair) == "api-version" || own.split('&').any(|own| name(own) == name(pair));
+    let clients = query.split('&').filter(|pair| !pair.is_empty() && !is_own(pair));
+    let mut path = [base, "/", id, tail].concat();
+    for (place, pair) in own.split('&').filter(|pair| !pair.is_empty()).chain(clients).enumerate() {
+        path.push(if place == 0 { '?' } else { '&' });
+        path.push_str(pair);
     }
     path
 }

@@ -11,6 +11,7 @@
     reason = "a story that cannot go on, or overflows, has failed"
 )]
 
+mod affinity;
 mod common;
 #[path = "../failures/rules.rs"]
 mod rules;
@@ -22,7 +23,9 @@ mod forms;
 mod limits;
 mod messages;
 mod model_names;
+mod pre_call_checks;
 mod resends;
+mod responses;
 mod retries;
 mod rewriting;
 mod routes;

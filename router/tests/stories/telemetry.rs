@@ -168,6 +168,19 @@ fn gauges_have_limits_what_remains_of_them_and_cooldowns() {
 }
 
 #[story(unsupported = test)]
+fn the_gauges_of_many_deployments_begin_over_several_seconds() {
+    let ids: Vec<String> = (0..450).map(|index| format!("d{index}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut world = World::of(&group(&ids, ", rpm: 10"));
+    let mut begun = || {
+        let counted = world.counted();
+        ["deployment_info;", "limit_requests;"]
+            .map(|gauge| counted.keys().filter(|name| name.starts_with(gauge)).count())
+    };
+    assert_eq!([begun(), begun(), begun(), begun()], [[200; 2], [200; 2], [50; 2], [0; 2]]);
+}
+
+#[story(unsupported = test)]
 fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     let mut old = World::of(&group(&["a"], ", rpm: 10"));
     old.counted();

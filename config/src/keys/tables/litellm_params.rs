@@ -72,7 +72,10 @@ const KEYS: &[Key] = &[
     ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     ignored("keepalive_seconds", NO_EFFECT, REMOVE),
     refused("litellm_credential_name", "stored credentials are not supported", "set api_key and api_base"),
-    applied("llm_balancer", "`{wire: anthropic}`: the provider serves Anthropic's Messages API"),
+    applied(
+        "llm_balancer",
+        "`{wire: anthropic}`: the provider serves Anthropic's Messages API; `{affinity: prefix}`: requests whose prompts begin alike go to the same deployment of the group",
+    ),
     budget("max_budget"),
     ignored("max_file_size_mb", NO_EFFECT, "llm_balancer.max_body_mb limits all bodies"),
     applied("max_parallel_requests", "limit of requests in flight"),

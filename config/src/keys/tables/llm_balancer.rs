@@ -7,7 +7,15 @@ pub(crate) const LLM_BALANCER: Table = Table { name: "llm_balancer", keys: KEYS,
 
 /// Keys of `llm_balancer` within litellm_params or model_info.
 pub(crate) const DEPLOYMENT_LLM_BALANCER: Table =
-    Table { name: "llm_balancer", keys: &[applied("wire", "`anthropic`")], open: false };
+    Table { name: "llm_balancer", keys: DEPLOYMENT_KEYS, open: false };
+
+const DEPLOYMENT_KEYS: &[Key] = &[
+    applied(
+        "affinity",
+        "`prefix`: requests whose prompts begin alike go to the same deployment of the group",
+    ),
+    applied("wire", "`anthropic`"),
+];
 
 const KEYS: &[Key] = &[
     applied(

@@ -9,9 +9,6 @@ use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 /// Keys of `router_settings`.
 pub(crate) const ROUTER_SETTINGS: Table = Table { name: "router_settings", keys: KEYS, open: false };
 
-const AFFINITY: &str = "has no effect: requests of one session may go to different deployments";
-const ONE: &str = "use a group with one deployment if that matters";
-
 const KEYS: &[Key] = &[
     ignored("alerting_config", "has no effect: no alerts are sent", ALERT_ON_METRICS),
     applied(
@@ -34,7 +31,10 @@ const KEYS: &[Key] = &[
     applied("default_litellm_params", "request parameters of deployments that do not set them"),
     applied("default_max_parallel_requests", "limit of requests in flight for deployments without their own"),
     ignored("default_priority", NO_QUEUE, REMOVE),
-    ignored("deployment_affinity_ttl_seconds", AFFINITY, ONE),
+    applied(
+        "deployment_affinity_ttl_seconds",
+        "accepted; sessions and callers are not stored, so they do not expire",
+    ),
     applied("disable_cooldowns", "disables cooldowns"),
     ignored(
         "enable_cooldowns",
@@ -49,10 +49,9 @@ const KEYS: &[Key] = &[
         "has no effect: an interrupted stream is not continued",
         "let the client retry",
     ),
-    ignored(
+    applied(
         "enable_pre_call_checks",
-        "has no effect: prompts are not compared with context windows before they are sent",
-        "use context_window_fallbacks; rpm and tpm are always enforced",
+        "prompts go only to deployments whose model_info.max_input_tokens they fit into",
     ),
     applied("enable_tag_filtering", "requests with tags go to deployments with those tags"),
     ignored("enable_weighted_failover", "has no effect: retries always prefer untried deployments", REMOVE),
@@ -67,11 +66,14 @@ const KEYS: &[Key] = &[
     applied("master_key", "used as general_settings.master_key, with a warning"),
     budget("max_budget"),
     applied("max_fallbacks", "depth of fallbacks of fallbacks; 5 if unset"),
-    ignored("model_group_affinity_config", AFFINITY, ONE),
+    applied("model_group_affinity_config", "optional_pre_call_checks of single groups"),
     applied("model_group_alias", "other names for groups"),
     applied("model_group_retry_policy", "retries by class of failure, for single groups"),
     applied("num_retries", "retries after the first attempt; 3 if unset"),
-    applied("optional_pre_call_checks", "enforce_model_rate_limits is always enabled; others have no effect"),
+    applied(
+        "optional_pre_call_checks",
+        "`session_affinity`, `deployment_affinity`, `prompt_caching`: requests of one session, one caller or one prompt go to the same deployment; `enforce_model_rate_limits` is always enabled",
+    ),
     refused("plugins", "Python in the router is not supported", REMOVE),
     ignored("polling_interval", NO_QUEUE, REMOVE),
     budget("provider_budget_config"),
@@ -95,7 +97,11 @@ const KEYS: &[Key] = &[
     applied("routing_strategy_args", "ttl, lowest_latency_buffer, max_latency_list_size"),
     ignored("search_tools", "has no effect: not supported", REMOVE),
     refused("sentinel_nodes", "Redis Sentinel is not supported", "set redis_host to one server"),
-    ignored("session_affinity_repin_on_failover", AFFINITY, ONE),
+    ignored(
+        "session_affinity_repin_on_failover",
+        "has no effect: a session returns to its deployment as soon as that may serve",
+        REMOVE,
+    ),
     ignored("set_verbose", "has no effect", LOG_LEVEL),
     applied("stream_timeout", "seconds to the headers of a stream, and between its bytes"),
     applied("tag_filtering_match_any", "one common tag is enough (the default)"),

@@ -1,10 +1,12 @@
 //! JSON read without a document tree: objects by their members, and values in their own text.
 
+pub mod member_scan;
 mod object;
 
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr;
 pub use object::{Member, NotAnObject, Object, members};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -67,6 +69,21 @@ impl<'de> Visitor<'de> for Items {
         }
         Ok(items)
     }
+}
+
+/// Splits what follows an opening quote into the string and what follows its closing one.
+pub fn split_string(rest: &str) -> (&str, &str) {
+    let mut from = 0;
+    while let Some(found) = rest.as_bytes().get(from..).and_then(|rest| memchr(b'"', rest)) {
+        let end = from.saturating_add(found);
+        let text = rest.get(..end).unwrap_or_default();
+        let backslashes = text.bytes().rev().take_while(|byte| *byte == b'\\').count();
+        from = end.saturating_add(1);
+        if backslashes.is_multiple_of(2) {
+            return (text, rest.get(from..).unwrap_or_default());
+        }
+    }
+    (rest, "")
 }
 
 /// A text as a JSON string, with its quotes.

@@ -1,9 +1,8 @@
 //! Finds the strings of a prompt's JSON that are no text, from quote to quote.
 
-use memchr::memchr;
-
 use super::count::TokenCount;
 use super::media::{self, Detail, Media};
+use crate::http::json::split_string;
 
 /// Levels of nesting that are tracked; the parts of messages are at six or seven.
 const DEEPEST: usize = 32;
@@ -183,19 +182,4 @@ impl Frame {
             _ => self.part = Media::of_type(kind).or(self.part),
         }
     }
-}
-
-/// Splits what follows an opening quote into the string and what follows its closing one.
-fn split_string(rest: &str) -> (&str, &str) {
-    let mut from = 0;
-    while let Some(found) = rest.as_bytes().get(from..).and_then(|rest| memchr(b'"', rest)) {
-        let end = from.saturating_add(found);
-        let text = rest.get(..end).unwrap_or_default();
-        let backslashes = text.bytes().rev().take_while(|byte| *byte == b'\\').count();
-        from = end.saturating_add(1);
-        if backslashes.is_multiple_of(2) {
-            return (text, rest.get(from..).unwrap_or_default());
-        }
-    }
-    (rest, "")
 }

@@ -108,7 +108,7 @@ impl DeploymentStates {
             let Some(entry) = self.entries.get_mut(index) else { break };
             let mut ticket = entry.check(&request, now)?;
             let limits = entry.limits;
-            if !limits.are_tracked() {
+            if !limits.are_tracked() || request.is_uncounted {
                 return Ok(ticket);
             }
             entry.count(&request, vm, &mut ticket);

@@ -7,6 +7,7 @@
 //! and once a second. docs/decisions/shared-state.md has the rules.
 
 mod admission;
+mod origins;
 mod refresh;
 mod successes;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
+use crate::request::references::Reference;
 use crate::request::token_estimate::TokenEstimate;
 use crate::state::format;
 use crate::state::group_limits::{GroupLimits, RateLimits};
@@ -89,6 +91,8 @@ pub struct DeploymentStates {
     membership: MembershipCache,
     /// Deployments whose cooldown began or got longer, for the other instances.
     begun_cooldowns: Vec<usize>,
+    /// Origins that became known, or were deleted, for the other instances.
+    new_origins: Vec<(Reference, Option<usize>)>,
 }
 
 impl DeploymentStates {
@@ -121,6 +125,7 @@ impl DeploymentStates {
             refresh: Rotation::default(),
             membership: MembershipCache::new(is_shared),
             begun_cooldowns: Vec::new(),
+            new_origins: Vec::new(),
         }
     }
 

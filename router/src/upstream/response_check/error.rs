@@ -107,5 +107,5 @@ fn reshaped(wire: Wire, read: &ErrorBody, data: &str, status: u16) -> String {
         None => data,
     };
     let message: String = message.chars().take(MAX_CHARS).collect();
-    error_body(wire, status, error_type(status), None, &message)
+    error_body(wire, status, (error_type(status), None), None, &message)
 }

@@ -7,6 +7,7 @@
 //! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON or a first event that is an error; a stream without an event |
 //! | `/audio/transcriptions`, `/audio/translations` | text or JSON | a page; JSON that is an error; an empty body under a JSON content-type |
 //! | `/audio/speech` | audio | an empty body; a page; JSON that is an error |
+//! | `/responses/{id}` and below | anything, also a response that has failed | a page |
 //!
 //! Where text or audio is expected, only a body with an event-stream content-type is read as
 //! events. Bodies whose content-type announces pictures, sound or bytes pass on every route.
@@ -90,6 +91,8 @@ enum ExpectedBody {
     JsonOrEvents,
     TextOrJson,
     Audio,
+    /// A stored response may be one that has failed, and a deleted one leaves nothing.
+    StoredResponse,
 }
 
 impl ExpectedBody {
@@ -97,6 +100,7 @@ impl ExpectedBody {
         match route {
             "/audio/speech" => Self::Audio,
             "/audio/transcriptions" | "/audio/translations" => Self::TextOrJson,
+            _ if route.starts_with("/responses/") => Self::StoredResponse,
             _ => Self::JsonOrEvents,
         }
     }
@@ -114,6 +118,10 @@ pub fn check(response: &HeldResponse<'_>) -> CheckResult {
     let text = bytes.trim_ascii_start();
     match text.first() {
         _ if is_compressed(bytes) => PASSES,
+        Some(b'<') if expected == ExpectedBody::StoredResponse => {
+            response.not_an_answer("an HTML or XML page")
+        }
+        _ if expected == ExpectedBody::StoredResponse => PASSES,
         _ if !response.complete && BOM.starts_with(bytes) => response.wait(BodyFormat::Other),
         None if response.complete => response.check_empty(expected),
         None => response.wait(BodyFormat::Other),

@@ -23,10 +23,22 @@ impl World {
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
+        answer: impl FnMut(&str) -> Answer,
+    ) -> ClientResponse {
+        self.send(("POST", path), headers, Some(body), answer)
+    }
+
+    /// The same with any method. `None` is a request without a body.
+    pub fn send(
+        &mut self,
+        (method, path): (&str, &str),
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
         mut answer: impl FnMut(&str) -> Answer,
     ) -> ClientResponse {
-        let all = [(":method", "POST"), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
-        let request = match self.router.on_request_headers(&all, false) {
+        let all = [(":method", method), (":path", path)].into_iter().chain(headers.iter().copied()).collect();
+        let (is_complete, body) = (body.is_none(), body.unwrap_or_default());
+        let request = match self.router.on_request_headers(&all, is_complete) {
             Arrival::Hold(request) => request,
             Arrival::Reply(reply, entry) => {
                 self.log(*entry.expect("a refusal is logged"), &all);
@@ -69,7 +81,7 @@ impl World {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let sending = match self.router.on_request_body(request, body, retry_state, &mut moment) {
             Step::Send(sending) => *sending,
-            Step::AcquireLease(_) => panic!("there is no Redis"),
+            Step::AcquireLease(_) | Step::FindOrigin(_) => panic!("there is no Redis"),
             Step::Reply(reply, entry) => {
                 *response = std::mem::take(response).with_reply(reply);
                 return Next::End(entry);
@@ -85,11 +97,18 @@ impl World {
         self.answered(attempt, answer(&id), response)
     }
 
-    fn answered(&mut self, attempt: Attempt, answer: Answer, response: &mut ClientResponse) -> Next {
+    fn answered(&mut self, mut attempt: Attempt, answer: Answer, response: &mut ClientResponse) -> Next {
         let usage = |prompt, completion| Some(Usage { prompt, completion, total: prompt + completion });
         let provider = |status, retry_after| Failure::Provider { status, retry_after };
         let (after, usage, end) = match answer {
             Answer::Ok => (0, None, StreamEnd::Complete),
+            Answer::Body(body) => {
+                let scan = attempt.reference_scan.as_mut();
+                let found = scan.map_or_else(Vec::new, |scan| scan.feed(body.as_bytes()));
+                let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+                self.router.remember(attempt.deployment, &found, &moment);
+                (0, usage(5, 7), StreamEnd::Complete)
+            }
             Answer::Used(prompt, completion) => (0, usage(prompt, completion), StreamEnd::Complete),
             Answer::After(milliseconds) => (milliseconds, usage(0, 1), StreamEnd::Complete),
             Answer::BeginsAfter(milliseconds) => (milliseconds, None, StreamEnd::Complete),

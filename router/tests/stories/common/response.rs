@@ -6,6 +6,8 @@ use llm_balancer_router::{Headers, Reply};
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
     Ok,
+    /// A response with this body.
+    Body(&'static str),
     /// A response that took this many prompt and completion tokens.
     Used(u64, u64),
     /// A response after this many milliseconds, with one completion token.

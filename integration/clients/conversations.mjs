@@ -1,0 +1,60 @@
+// What conversations.py does, with OpenAI's client for Node.
+
+import { check, load } from './report.mjs';
+
+const { default: OpenAI } = await load('openai');
+
+const TURNS = 4;
+const AT_ONCE = 12;
+const apiKey = process.env.LLM_BALANCER_KEY;
+const clients = process.env.LLM_BALANCER_URLS.split(',').map(
+  (url) => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0, timeout: 60_000 }),
+);
+
+async function turn(client, input, previous_response_id, streams) {
+  if (!streams) return client.responses.create({ model: 'gpt', input, previous_response_id });
+  let last;
+  for await (const event of await client.responses.create({ model: 'gpt', input, previous_response_id, stream: true })) last = event;
+  check(last.type === 'response.completed', last);
+  return last.response;
+}
+
+async function conversation(number) {
+  let previous = null;
+  for (let place = 0; place < TURNS; place++) {
+    const client = clients[(number + place) % clients.length];
+    const response = await turn(client, `turn ${place} of ${number}`, previous, (number + place) % 2 === 0);
+    check(response.previous_response_id === previous, response);
+    previous = response.id;
+  }
+  if (number % 3 === 0) await lookBack(clients[number % clients.length], previous, `turn ${TURNS - 1} of ${number}`);
+  if (number % 3 === 1) await cancel(clients[number % clients.length]);
+}
+
+async function lookBack(client, id, text) {
+  check((await client.responses.retrieve(id)).id === id, id);
+  let first;
+  for await (const event of await client.responses.retrieve(id, { stream: true })) first ??= event;
+  check(first.response.id === id, first);
+  const items = await client.responses.inputItems.list(id, { limit: 1, order: 'asc' });
+  check(items.data[0].content[0].text === text, items);
+  await client.responses.delete(id);
+  const error = await client.responses.retrieve(id).catch((error) => error);
+  check(error instanceof OpenAI.NotFoundError && error.message.includes(id), error);
+}
+
+async function cancel(client) {
+  const made = await client.responses.create({ model: 'gpt', input: 'a long task', background: true });
+  const cancelled = await client.responses.cancel(made.id);
+  check(cancelled.id === made.id && cancelled.status === 'cancelled', cancelled);
+}
+
+const errors = [];
+const numbers = Array.from({ length: Number(process.argv[3]) }, (_, number) => number);
+async function worker() {
+  for (let number; (number = numbers.shift()) !== undefined; ) {
+    await conversation(number).catch((error) => errors.push(String(error.stack ?? error)));
+  }
+}
+await Promise.all(Array.from({ length: AT_ONCE }, worker));
+console.log(JSON.stringify({ errors }));

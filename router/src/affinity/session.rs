@@ -1,0 +1,74 @@
+//! The session and the caller of a request, by its headers and its body.
+
+use std::borrow::Cow;
+
+use crate::hash::{Hasher, hash};
+use crate::http::json::{self, Object};
+use crate::request::Request;
+
+/// What separates a user from a session in Claude Code's `metadata.user_id`.
+const SESSION_OF_USER: &str = "_session_";
+
+/// The key of a request's session, in the order of LiteLLM (BEHAVIOUR 14); `None` for a request
+/// without one. It depends on the client's credentials: two clients with one id steer each other
+/// nowhere.
+pub(super) fn session_key(request: &Request, body: Option<&Object<'_>>) -> Option<u64> {
+    let headers = &request.affinity;
+    let id = headers.session().or_else(|| body_session(body?)).or_else(|| headers.last_session())?;
+    Some(key(2, headers.credential, id))
+}
+
+/// The key of the caller of a request: the end user that the body names, or else the client's
+/// credentials, unless all clients have the same (`has_master_key`).
+pub(super) fn caller_key(request: &Request, body: Option<&Object<'_>>, has_master_key: bool) -> Option<u64> {
+    let credential = request.affinity.credential.filter(|_| !has_master_key);
+    let user = body.and_then(user);
+    if user.is_none() && credential.is_none() {
+        return None;
+    }
+    Some(key(3, credential, user.unwrap_or_default()))
+}
+
+fn key(kind: u64, credential: Option<u64>, id: u64) -> u64 {
+    let mut hasher = Hasher::new(kind);
+    hasher.add(&credential.unwrap_or_default().to_le_bytes());
+    hasher.add(&id.to_le_bytes());
+    hasher.finish()
+}
+
+fn body_session(body: &Object<'_>) -> Option<u64> {
+    let of = |name| session_of_metadata(&Object::parse(body.present(name)?.as_bytes()).ok()?);
+    let own = || text(body, "litellm_session_id").map(|id| hash(id.as_bytes()));
+    of("litellm_metadata").or_else(|| of("metadata")).or_else(own)
+}
+
+fn session_of_metadata(metadata: &Object<'_>) -> Option<u64> {
+    if let Some(id) = text(metadata, "session_id") {
+        return Some(hash(id.as_bytes()));
+    }
+    let user = text(metadata, "user_id")?;
+    if let Some((_, id)) = user.rsplit_once(SESSION_OF_USER) {
+        return Some(hash(id.as_bytes()));
+    }
+    // Newer versions send an object, as text or as it is.
+    let user = Object::parse(user.as_bytes()).ok()?;
+    text(&user, "session_id").map(|id| hash(id.as_bytes()))
+}
+
+/// `user` of OpenAI, or `metadata.user_id` of Anthropic.
+fn user(body: &Object<'_>) -> Option<u64> {
+    if let Some(user) = text(body, "user") {
+        return Some(hash(user.as_bytes()));
+    }
+    let metadata = Object::parse(body.present("metadata")?.as_bytes()).ok()?;
+    let user = text(&metadata, "user_id")?;
+    let user = user.rsplit_once(SESSION_OF_USER).map_or(&*user, |(user, _)| user);
+    Some(hash(user.as_bytes()))
+}
+
+/// A member that is a string, without its escapes, or any other scalar or object in its own text.
+fn text<'a>(object: &Object<'a>, name: &str) -> Option<Cow<'a, str>> {
+    let value = object.present(name)?;
+    let text = json::string(value).unwrap_or(Cow::Borrowed(value));
+    Some(text).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,57 @@
+//! Which deployment made what requests refer to, for the other instances: the deployment's id under
+//! the hash of the reference, for a day.
+
+use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::effect::Effect;
+use crate::fleet::resp::Value;
+use crate::request::references::Reference;
+use crate::state::deployment_states::DeploymentStates;
+use crate::state::store::Moment;
+
+/// Seconds that an origin is kept. One that is forgotten is found again by trying.
+const LASTS: &[u8] = b"86400";
+
+/// Publishes that a deployment made it.
+pub(super) fn publish(pipeline: &mut Pipeline<'_>, reference: Reference, id: &str) {
+    let key = key(pipeline, reference);
+    pipeline.command(Part::PublishOrigin, &[b"SET", &key, id.as_bytes(), b"EX", LASTS]);
+}
+
+/// Publishes that it was deleted. Users of Redis that run these scripts may SET, but perhaps not DEL.
+pub(super) fn remove(pipeline: &mut Pipeline<'_>, reference: Reference) {
+    let key = key(pipeline, reference);
+    pipeline.command(Part::PublishOrigin, &[b"SET", &key, b"", b"EX", b"1"]);
+}
+
+/// Asks which deployment made it.
+pub(super) fn find(pipeline: &mut Pipeline<'_>, reference: Reference) {
+    let key = key(pipeline, reference);
+    pipeline.command(Part::FindOrigin { reference }, &[b"GET", &key]);
+}
+
+/// Applies the reply: an id, or nothing. `ids` are those of the configuration.
+pub(super) fn apply(
+    reference: Reference,
+    reply: &Value,
+    states: &mut DeploymentStates,
+    moment: &Moment<'_>,
+) -> Option<Effect> {
+    match reply {
+        Value::Nil => {}
+        Value::Bulk(id) => {
+            let found = std::str::from_utf8(id).ok().and_then(|id| states.index_of(id));
+            if let Some(index) = found {
+                states.remember_origin(reference, index, moment.store, false);
+            }
+        }
+        _ => return None,
+    }
+    // The request goes on at once.
+    Some(Effect::Granted)
+}
+
+fn key(pipeline: &Pipeline<'_>, Reference(reference): Reference) -> Vec<u8> {
+    let mut key = pipeline.key("origin:");
+    key.extend_from_slice(&text(reference));
+    key
+}

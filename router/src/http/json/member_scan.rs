@@ -1,0 +1,204 @@
+//! Finds members of JSON whose values are strings, in a text that arrives in pieces: a document, or
+//! the data of server-sent events. Nothing is copied: a value becomes a hash on its way.
+
+use memchr::memchr2;
+
+use crate::hash::Hasher;
+
+/// The longest name that is compared.
+const NAME: usize = 24;
+
+/// A member whose value is a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Which of the names it has.
+    pub name: &'static str,
+    /// Open objects and lists around it; 1 at the top level.
+    pub depth: u32,
+    /// The hash of its first bytes, as they are written.
+    pub hash: u64,
+}
+
+/// Finds the members of some names.
+#[derive(Clone, Debug)]
+pub struct MemberScan {
+    names: &'static [&'static str],
+    /// Bytes of a value that are hashed, at most.
+    most: usize,
+    depth: u32,
+    position: Position,
+}
+
+/// Where the next byte is.
+#[derive(Clone, Copy, Debug)]
+enum Position {
+    /// Outside of strings.
+    Outside,
+    /// In a string that may be a name: its first bytes, and how many there are.
+    Name([u8; NAME], usize),
+    /// In a string that is none of the names; behind a backslash or not.
+    Other { is_escaped: bool },
+    /// Behind one of the names; behind its colon or not.
+    Behind(&'static str, bool),
+    /// In its value, with the hash and the number of the bytes so far.
+    Value(&'static str, Hasher, usize),
+}
+
+impl MemberScan {
+    /// Finds members of these names, of at most 24 bytes, and hashes so many bytes of each value.
+    pub fn new(names: &'static [&'static str], most: usize) -> Self {
+        Self { names, most, depth: 0, position: Position::Outside }
+    }
+
+    /// Reads the next piece, and passes on what it completes.
+    pub fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(Found)) {
+        let mut rest = piece;
+        while let Some((byte, after)) = rest.split_first() {
+            rest = after;
+            // A line end in a string is no JSON: the next value starts anew.
+            let is_inside = !matches!(self.position, Position::Outside | Position::Behind(..));
+            if matches!(byte, b'\n' | b'\r') && is_inside {
+                (self.depth, self.position) = (0, Position::Outside);
+                continue;
+            }
+            self.position = match self.position {
+                Position::Outside => self.outside(*byte),
+                Position::Name(name, length) => self.name(*byte, name, length),
+                Position::Other { is_escaped: true } => Position::Other { is_escaped: false },
+                Position::Other { .. } => match byte {
+                    b'"' => Position::Outside,
+                    b'\\' => Position::Other { is_escaped: true },
+                    _ => {
+                        rest = skip_text(rest);
+                        self.position
+                    }
+                },
+                Position::Behind(name, has_colon) => self.behind(*byte, name, has_colon),
+                Position::Value(name, hash, length) => match byte {
+                    b'"' => self.end(name, hash, found),
+                    _ if length >= self.most => self.end_early(name, hash, *byte, found),
+                    _ => {
+                        let mut hash = hash;
+                        hash.add(&[*byte]);
+                        Position::Value(name, hash, length.saturating_add(1))
+                    }
+                },
+            };
+        }
+    }
+
+    fn outside(&mut self, byte: u8) -> Position {
+        match byte {
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            // Between documents, and in the other fields of events, any byte is skipped.
+            b'"' if self.depth > 0 => return Position::Name([0; NAME], 0),
+            _ => {}
+        }
+        Position::Outside
+    }
+
+    fn name(&self, byte: u8, mut name: [u8; NAME], length: usize) -> Position {
+        match (byte, name.get_mut(length)) {
+            (b'"', _) => {
+                let name = name.get(..length).unwrap_or_default();
+                let known = self.names.iter().find(|known| known.as_bytes() == name);
+                known.map_or(Position::Outside, |known| Position::Behind(known, false))
+            }
+            (b'\\', _) => Position::Other { is_escaped: true },
+            (_, Some(place)) => {
+                *place = byte;
+                Position::Name(name, length.saturating_add(1))
+            }
+            (_, None) => Position::Other { is_escaped: false },
+        }
+    }
+
+    fn behind(&mut self, byte: u8, name: &'static str, has_colon: bool) -> Position {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => Position::Behind(name, has_colon),
+            b':' if !has_colon => Position::Behind(name, true),
+            b'"' if has_colon => Position::Value(name, Hasher::new(0), 0),
+            _ => self.outside(byte),
+        }
+    }
+
+    fn end(&self, name: &'static str, hash: Hasher, found: &mut dyn FnMut(Found)) -> Position {
+        found(Found { name, depth: self.depth, hash: hash.finish() });
+        Position::Outside
+    }
+
+    /// The rest of a value is not hashed.
+    fn end_early(
+        &self,
+        name: &'static str,
+        hash: Hasher,
+        byte: u8,
+        found: &mut dyn FnMut(Found),
+    ) -> Position {
+        self.end(name, hash, found);
+        Position::Other { is_escaped: byte == b'\\' }
+    }
+}
+
+/// From the next byte of a string on that means something.
+fn skip_text(rest: &[u8]) -> &[u8] {
+    let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let (text, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+    match text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        Some(line_end) => rest.get(line_end..).unwrap_or_default(),
+        None => after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(&'static str, u32, u64)> {
+        let mut scan = MemberScan::new(&["id", "encrypted_content"], 8);
+        let mut all = Vec::new();
+        for piece in pieces {
+            scan.feed(piece, &mut |found| all.push((found.name, found.depth, found.hash)));
+        }
+        all
+    }
+
+    fn hash(text: &str) -> u64 {
+        crate::hash::hash(text.as_bytes())
+    }
+
+    #[test]
+    fn members_are_found_at_their_depth() {
+        for (text, expected) in [
+            (r#"{"id":"a"}"#, vec![("id", 1, hash("a"))]),
+            (r#"{ "object" : "x" , "id" : "a" }"#, vec![("id", 1, hash("a"))]),
+            (r#"{"list":[{"id":"b"}],"id":"a"}"#, vec![("id", 3, hash("b")), ("id", 1, hash("a"))]),
+            (r#"{"id":7,"id":null,"id":{"id":"x"}}"#, vec![("id", 2, hash("x"))]),
+            (r#"{"x":"id","y":"\"id\":\"z\"","ids":"q","i":"d"}"#, vec![]),
+            (r#"{"x\"id":"a","id\\":"b"}"#, vec![]),
+            (
+                r#"{"encrypted_content":"12345678901234\\\"x","id":"a"}"#,
+                vec![("encrypted_content", 1, hash("12345678")), ("id", 1, hash("a"))],
+            ),
+            (r#"{"encrypted_content":"12345678"}"#, vec![("encrypted_content", 1, hash("12345678"))]),
+            (r#""id":"a""#, vec![]),
+            (
+                "event: \"id\":\ndata: {\"type\":\"t\",\"response\":{\"id\":\"a\"}}\n\n",
+                vec![("id", 2, hash("a"))],
+            ),
+            ("data: {\"cut\":[{\"off\n\ndata: {\"id\":\"a\"}\n\n", vec![("id", 1, hash("a"))]),
+        ] {
+            assert_eq!(found([text.as_bytes()]), expected, "{text}");
+            assert_eq!(found(text.as_bytes().chunks(1)), expected, "{text}");
+            assert_eq!(found(text.as_bytes().chunks(3)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_skipped_and_read_no_further() {
+        let text = format!(r#"{{"text":"{}","id":"a"}}"#, "word \\\" ".repeat(10_000));
+        assert_eq!(found([text.as_bytes()]), [("id", 1, hash("a"))]);
+        assert_eq!(found(text.as_bytes().chunks(7)), [("id", 1, hash("a"))]);
+    }
+}

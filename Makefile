@@ -178,7 +178,7 @@ cost: wasm32-wasip1 ## Host calls, bytes copied and instructions per request in 
 	cargo build --quiet --release $(FILTER)
 	cargo run --quiet -p llm-balancer-cost
 
-simulate: ## Strategies beside LiteLLM's, a hundred instances with shared limits, prefix affinity; fails if a target is missed
+simulate: ## Strategies beside LiteLLM's, a hundred instances with shared limits, refusals while Redis is away, prefix affinity; fails if a target is missed
 	cargo run --quiet --release -p llm-balancer-router --example simulation
 	cargo run --quiet --release -p llm-balancer-router --example fleet
 	cargo run --quiet --release -p llm-balancer-router --example affinity

@@ -1,11 +1,15 @@
 //! Embeds the modules for Envoy: `$LLM_BALANCER_FILTER`, or the release build of
 //! `llm-balancer-filter`, and that of `llm-balancer-hold` beside it. Without them the crate compiles,
-//! for the linter, and the program reports that it has no filter.
+//! for the linter, and the program reports that it has no filter. The filter of the listener to Redis
+//! is small enough to be a text here.
 
 use std::env;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The text of the listener's filter.
+const REDIS_HOP: &str = "src/render/redis_hop.wat";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=LLM_BALANCER_FILTER");
@@ -19,7 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         embedded(&filter)?,
         embedded(&hold)?,
     );
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("filter.rs"), code)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("filter.rs"), code)?;
+    println!("cargo::rerun-if-changed={REDIS_HOP}");
+    fs::write(out.join("redis_hop.wasm"), wat::parse_file(REDIS_HOP)?)?;
     Ok(())
 }
 

@@ -17,6 +17,8 @@ pub const ATTEMPTS: &str = "attempts";
 /// The listener on a Unix socket that sends the body of a POST to Redis and returns the replies as
 /// a body, and the cluster that leads to it.
 pub const REDIS_HOP: &str = "redis-hop";
+/// The path there of calls that wait for other instances.
+pub const REDIS_WAIT: &str = "/wait";
 /// The cluster of Redis itself.
 pub const REDIS: &str = "redis";
 /// Prefix of listener and cluster of a forward proxy.

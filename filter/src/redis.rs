@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, names};
 use llm_balancer_router::{
-    Call, CallResult, Change, Membership, RedisTransition, Reference, Shortfall, series,
+    Call, CallResult, Change, FollowUp, Membership, RedisTransition, Reference, Shortfall, WAIT_SECONDS,
+    series,
 };
 use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
 use proxy_wasm::types::{BufferType, MapType};
@@ -27,10 +28,10 @@ const TICK: Duration = Duration::from_millis(10);
 const PATIENCE: u8 = 5;
 /// Ticks that a call may take which no request waits for.
 const LONG_PATIENCE: u8 = PATIENCE * 20;
-/// How often unused leases are returned.
-const RETURN: Duration = Duration::from_millis(20);
 /// Envoy's timeout of a call. A late answer is of use: what it grants would be lost otherwise.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// That of a wait for other instances' requests.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(WAIT_SECONDS + 5);
 
 /// The calls of one configuration on one worker.
 pub(crate) struct Redis {
@@ -41,10 +42,8 @@ pub(crate) struct Redis {
     outbox: RefCell<Outbox>,
     /// By the SDK's token.
     calls: RefCell<HashMap<u32, Pending>>,
-    /// Deployments on which this worker may have unused leases.
-    held: RefCell<Vec<usize>>,
-    /// Requests that got nothing, while others may be about to return their lease: they acquire
-    /// again with the next tick.
+    /// Requests that got nothing, while other instances are asked to give back: they acquire again
+    /// with the next tick.
     parked: RefCell<Vec<Waiting>>,
 }
 
@@ -74,6 +73,8 @@ impl Redis {
         let queue = config.redis.as_ref().and_then(|_| {
             // A configuration before this one may have found Redis down.
             set_up_gauge(!Membership::read(&SharedData).is_redis_down);
+            // And its waits end with it.
+            Membership::end_wait(&SharedData);
             register_shared_queue(&format!("{}/{vm}/{root}", names::REDIS)).ok()
         });
         Self {
@@ -81,7 +82,6 @@ impl Redis {
             is_awake: Cell::new(false),
             outbox: RefCell::default(),
             calls: RefCell::default(),
-            held: RefCell::default(),
             parked: RefCell::default(),
         }
     }
@@ -232,8 +232,8 @@ impl Redis {
         }
     }
 
-    /// Times out calls, returns unused leases, and once a second exchanges with the other
-    /// instances. Returns the requests that no longer wait.
+    /// Times out calls, and once a second exchanges with the other instances. Returns the requests
+    /// that no longer wait.
     pub(crate) fn on_tick(&self, decider: &Decider, is_heartbeat: bool) -> Vec<StreamHandle> {
         let mut released = self.time_out(decider);
         let parked = self.parked.take();
@@ -241,7 +241,6 @@ impl Redis {
             released.extend(self.acquire_for(decider, parked));
         }
         self.publish_news(decider);
-        self.return_leases(decider);
         if is_heartbeat {
             let calls = decider.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
             for call in calls.into_iter().flatten() {
@@ -252,23 +251,11 @@ impl Redis {
         released
     }
 
-    fn return_leases(&self, decider: &Decider) {
-        let mut held = self.held.take();
-        if held.is_empty() {
-            return;
-        }
-        let call = decider.decide(|router, moment| router.fleet()?.release_unused(&mut held, moment));
-        self.held.borrow_mut().extend(held);
-        if let Some(call) = call {
-            self.send(decider, call, Vec::new());
-        }
-    }
-
     /// Returns the requests that have waited for long enough.
     fn time_out(&self, decider: &Decider) -> Vec<StreamHandle> {
         let mut released = Vec::new();
         let mut has_timed_out = false;
-        for pending in self.calls.borrow_mut().values_mut() {
+        for pending in self.calls.borrow_mut().values_mut().filter(|pending| !pending.call.is_wait()) {
             pending.ticks = pending.ticks.saturating_add(1);
             let patience = if pending.waiting.is_empty() { LONG_PATIENCE } else { PATIENCE };
             if !pending.has_timed_out && pending.ticks >= patience {
@@ -284,9 +271,13 @@ impl Redis {
 
     /// Sends a call. To be called from the root context only: the SDK gives it the answer.
     fn send(&self, decider: &Decider, call: Call, waiting: Vec<StreamHandle>) -> bool {
+        let (path, timeout) = match call.is_wait() {
+            true => (names::REDIS_WAIT, WAIT_TIMEOUT),
+            false => ("/", TIMEOUT),
+        };
         let headers =
-            vec![(":method", "POST"), (":path", "/"), (":authority", names::REDIS), (":scheme", "http")];
-        match dispatch_http_call(names::REDIS_HOP, headers, Some(&call.bytes), Vec::new(), TIMEOUT) {
+            vec![(":method", "POST"), (":path", path), (":authority", names::REDIS), (":scheme", "http")];
+        match dispatch_http_call(names::REDIS_HOP, headers, Some(&call.bytes), Vec::new(), timeout) {
             Ok(token) => {
                 let pending = Pending { call, ticks: 0, has_timed_out: false, waiting };
                 self.calls.borrow_mut().insert(token, pending);
@@ -314,12 +305,11 @@ impl Redis {
     }
 
     fn apply_reply(&self, decider: &Decider, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
-        self.hold(&call);
-        let CallResult { transition, granted, needs_resync, .. } =
+        let CallResult { transition, granted, follow_up, .. } =
             decider.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
         report(Some(transition));
-        if needs_resync {
-            let calls = decider.decide(|router, moment| Some(router.fleet()?.resync(moment)));
+        if follow_up != FollowUp::None {
+            let calls = decider.decide(|router, moment| Some(router.fleet()?.follow_up(follow_up, moment)));
             for call in calls.into_iter().flatten() {
                 self.send(decider, call, Vec::new());
             }
@@ -328,29 +318,18 @@ impl Redis {
         granted
     }
 
-    fn hold(&self, call: &Call) {
-        let mut held = self.held.borrow_mut();
-        for deployment in call.leases() {
-            if !held.contains(&deployment) {
-                held.push(deployment);
-            }
-        }
-    }
-
     fn request_tick(&self, decider: &Decider) {
         decider.timers.request_tick(self.tick_interval());
     }
 
     fn tick_interval(&self) -> Option<Duration> {
-        let is_waited_for = self.calls.borrow().values().any(|pending| !pending.has_timed_out);
-        match is_waited_for || !self.parked.borrow().is_empty() {
-            true => Some(TICK),
-            false => (!self.held.borrow().is_empty()).then_some(RETURN),
-        }
+        let may_time_out = |pending: &Pending| !pending.has_timed_out && !pending.call.is_wait();
+        let is_due = self.calls.borrow().values().any(may_time_out) || !self.parked.borrow().is_empty();
+        is_due.then_some(TICK)
     }
 }
 
-/// Gauge: 1 while instances share the limits, 0 while each has its part of them.
+/// Gauge: 1 while instances share the limits, 0 while each has what it holds of them.
 fn set_up_gauge(is_up: bool) {
     metrics::flush(&series("redis_up", &[]), Change::Gauge(u64::from(is_up)));
 }

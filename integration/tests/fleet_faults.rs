@@ -12,10 +12,14 @@ use tokio::time::sleep;
 const LIMIT: usize = 200;
 /// Of it, what each of two instances has.
 const SHARE: usize = 100;
-/// Without Redis for so long, an instance is sure that the others leave its share to it.
-const SURE: Duration = Duration::from_secs(5);
+/// An outage that is more than a moment.
+const OUTAGE: Duration = Duration::from_secs(5);
 /// What instances hold at least of a minute in which Redis goes away: with that they go on.
-const HELD: usize = 20;
+const HELD: usize = 150;
+/// A part of a limit that is never refused.
+const QUARTER: usize = LIMIT / 4;
+/// So long after it has ended, an instance costs the others nothing.
+const FORGOTTEN: Duration = Duration::from_secs(31);
 /// Longer than one of the stories takes on a busy machine, within a minute.
 const STORY: Duration = Duration::from_secs(25);
 
@@ -24,7 +28,8 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 fn config(redis: &str) -> String {
-    let groups: String = ["before", "during", "away", "after"].map(|name| pair(name, ", rpm: 100")).concat();
+    let groups: String =
+        ["before", "during", "away", "after", "even", "skewed"].map(|name| pair(name, ", rpm: 100")).concat();
     format!(
         "model_list:\n{groups}{}router_settings: {{redis_host: 127.0.0.1, redis_port: REDIS{redis}}}\n",
         pair("wide", ", rpm: 100000")
@@ -63,6 +68,23 @@ async fn chats(fleet: &Fleet, time: Duration, group: &str) -> Vec<Timed> {
     fleet.steady(&[0, 1], 8, time, ms(5), group).await
 }
 
+/// A part of a quarter of the limit, evenly and at one instance; asserts that none is refused.
+async fn plenty(fleet: &Fleet, count: usize) {
+    let all: Vec<usize> = (0..fleet.instances.len()).collect();
+    for (group, at) in [("even", &all[..]), ("skewed", &[0])] {
+        let answers = fleet.crowd(at, at.len(), count, group).await;
+        assert_eq!(served(&answers), count, "{group}: {}", fleet.instances[0].log());
+    }
+}
+
+/// The same, bit by bit.
+async fn plenty_for_a_while(fleet: &Fleet, count: usize) {
+    for _ in 0..count / 2 {
+        plenty(fleet, 2).await;
+        sleep(ms(100)).await;
+    }
+}
+
 /// Asserts that no request took noticeably longer than those of another time.
 #[track_caller]
 fn assert_as_quick(answers: &[Timed], as_those: &[Timed]) {
@@ -91,23 +113,32 @@ async fn goes_and_comes_back(
         sleep(ms(150)).await;
         goes(redis).await;
     };
-    let (during, wide, ()) =
-        tokio::join!(chats(fleet, ms(3000), "during"), chats(fleet, ms(3000), "wide"), story);
+    plenty(fleet, 6).await;
+    let (during, wide, (), ()) = tokio::join!(
+        chats(fleet, ms(3000), "during"),
+        chats(fleet, ms(3000), "wide"),
+        plenty_for_a_while(fleet, 24),
+        story
+    );
     assert_as_quick(&during, &control);
     assert_as_quick(&wide, &control);
     assert_eq!(served(&wide), wide.len(), "far below its limit");
     fleet.says(&[0, 1], REDIS_DOWN, 1).await;
-    sleep(SURE).await;
+    sleep(OUTAGE).await;
     let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
     assert_eq!(served_each(&away), [(0, SHARE), (1, SHARE)].into(), "each its share");
     assert_as_quick(&away, &control);
+    plenty(fleet, 10).await;
 
     comes(redis).await;
+    plenty(fleet, 4).await;
     let back = fleet.says(&[0, 1], REDIS_UP, 1).await;
     println!("back after {back:?}");
     assert!(back < ms(2500), "{back:?}");
+    plenty(fleet, 6).await;
     let during = served(&during) + served(&fleet.crowd(&[0, 1], 20, 300, "during").await);
     println!("during: {during}");
+    const { assert!(6 + 24 + 10 + 4 + 6 == QUARTER) };
     assert!((HELD..=LIMIT).contains(&during), "{during} of {LIMIT}");
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 300, "away").await), 0, "its minute is used up");
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 100, "before").await), 0, "its minute is used up");
@@ -158,7 +189,10 @@ async fn redis_may_be_restarted_with_nothing_in_it_at_any_moment() {
         sleep(ms(100)).await;
         redis.restart_empty().await;
     };
-    let (during, ()) = tokio::join!(chats(&fleet, ms(3500), "during"), restart);
+    plenty(&fleet, 6).await;
+    let (during, (), ()) =
+        tokio::join!(chats(&fleet, ms(3500), "during"), plenty_for_a_while(&fleet, 34), restart);
+    plenty(&fleet, 10).await;
     println!("during: {:?}", served_each(&during));
     assert!((HELD..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
     assert_as_quick(&during, &during);
@@ -176,7 +210,7 @@ async fn redis_may_come_back_with_an_old_copy_of_its_data() {
     for key in redis.command(&["KEYS", "llm-balancer:{*}:2*"]).await.lines() {
         redis.command(&["DEL", key]).await;
     }
-    sleep(ms(2500)).await;
+    plenty_for_a_while(&fleet, QUARTER).await;
     let after = served(&fleet.crowd(&[0, 1], 20, 600, "during").await);
     assert_eq!(before + after, LIMIT, "{before} + {after}");
 }
@@ -191,19 +225,25 @@ async fn redis_may_be_slow() {
         sleep(ms(150)).await;
         links.iter().for_each(|link| link.delay(ms(100)));
     };
-    let (during, wide, ()) =
-        tokio::join!(chats(&fleet, ms(3000), "during"), chats(&fleet, ms(3000), "wide"), story);
+    let (during, wide, (), ()) = tokio::join!(
+        chats(&fleet, ms(3000), "during"),
+        chats(&fleet, ms(3000), "wide"),
+        plenty_for_a_while(&fleet, 30),
+        story
+    );
     assert_as_quick(&during, &control);
     assert_as_quick(&wide, &control);
     assert_eq!(served(&wide), wide.len(), "far below its limit");
-    sleep(SURE).await;
+    sleep(OUTAGE).await;
     let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
     println!("during {:?}, away {:?}", served_each(&during), served_each(&away));
     assert!((HELD..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
     assert!((SHARE..=LIMIT).contains(&served(&away)), "{:?}", served_each(&away));
     assert_as_quick(&away, &control);
+    plenty(&fleet, 10).await;
     links.iter().for_each(Link::heal);
     sleep(ms(2000)).await;
+    plenty(&fleet, 10).await;
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
 }
 
@@ -217,24 +257,24 @@ async fn one_instance_may_be_cut_off() {
         sleep(ms(150)).await;
         link.cut();
     };
-    let (during, ()) = tokio::join!(chats(&fleet, ms(1500), "during"), story);
+    let (during, (), ()) =
+        tokio::join!(chats(&fleet, ms(1500), "during"), plenty_for_a_while(&fleet, 30), story);
     println!("during {:?}", served_each(&during));
     assert_as_quick(&during, &control);
     assert!((HELD..=LIMIT).contains(&served(&during)), "{:?}", served_each(&during));
     fleet.says(&[1], REDIS_DOWN, 1).await;
-    // Before the others know that it is missing it serves nothing that they may serve as well.
-    let early = served_each(&fleet.crowd(&[0, 1], 20, 300, "after").await);
-    println!("early {early:?}");
-    assert_eq!(early.get(&1), Some(&0), "{early:?}");
-    assert!((HELD..=LIMIT).contains(&early[&0]), "{early:?}");
-    sleep(SURE).await;
-    // By now they know, and leave its share to it.
+    // The others leave its share to it from the first moment.
+    let early = fleet.crowd(&[0, 1], 20, 600, "after").await;
+    assert_eq!(served_each(&early), [(0, SHARE), (1, SHARE)].into(), "each its share");
+    sleep(OUTAGE).await;
     let away = fleet.crowd(&[0, 1], 20, 600, "away").await;
     assert_eq!(served_each(&away), [(0, SHARE), (1, SHARE)].into(), "each its share");
+    plenty(&fleet, 10).await;
     link.heal();
     let back = fleet.says(&[1], REDIS_UP, 1).await;
     println!("back after {back:?}");
     assert!(back < ms(2500), "{back:?}");
+    plenty(&fleet, 10).await;
     sleep(ms(1200)).await;
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 300, "away").await), 0, "its minute is used up");
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "before").await), LIMIT);
@@ -246,14 +286,20 @@ async fn an_instance_may_be_killed_with_leases_in_its_hands() {
     let fleet = two([redis.port(); 2], "").await;
     let first = fleet.crowd(&[0, 1], 20, 100, "during").await;
     fleet.instances[1].kill();
+    let killed = Instant::now();
     let rest = fleet.crowd(&[0], 20, 600, "during").await;
     let all = served(&first) + served(&rest);
     println!("during {} + {}, most {:?}", served(&first), served(&rest), percentile(&rest, 100));
     assert!(percentile(&rest, 50) < ms(100), "{:?}", percentile(&rest, 50));
     assert!((LIMIT - 60..=LIMIT).contains(&all), "{all} of {LIMIT}");
-    // It may be alive and cut off, so what it may serve is left to it for a while.
+    assert_eq!(served(&fleet.crowd(&[0], 2, QUARTER, "skewed").await), QUARTER);
+    // It may only be cut off, so what it may serve is left to it for a while.
     sleep(ms(4500)).await;
     assert_eq!(served(&fleet.crowd(&[0], 20, 600, "away").await), SHARE);
+    sleep(FORGOTTEN.saturating_sub(killed.elapsed())).await;
+    // What it may have served of a minute stays taken.
+    minute::turn().await;
+    assert_eq!(served(&fleet.crowd(&[0], 20, 600, "after").await), LIMIT);
     // A busy machine may have no time for Redis for a moment. That an instance died is no reason.
     let log = fleet.instances[0].log();
     assert_eq!(log.matches(REDIS_DOWN).count(), log.matches(REDIS_UP).count(), "Redis is up all the time");
@@ -264,8 +310,11 @@ async fn instances_may_start_before_redis() {
     let mut redis = Redis::start().await;
     redis.stop();
     let fleet = two([redis.port(); 2], "").await;
-    let alone = fleet.crowd(&[0, 1], 8, 100, "before").await;
-    assert_eq!(served(&alone), 100);
+    let alone = fleet.crowd(&[0, 1], 8, QUARTER, "before").await;
+    assert_eq!(served(&alone), QUARTER);
+    // They do not know each other.
+    let more = served(&fleet.crowd(&[0, 1], 8, 600, "before").await);
+    assert_eq!(QUARTER + more, LIMIT / 2, "a quarter each");
     assert!(percentile(&alone, 100) < ms(400), "{:?}", percentile(&alone, 100));
     fleet.says(&[0, 1], REDIS_DOWN, 1).await;
     let begun = Instant::now();
@@ -274,4 +323,38 @@ async fn instances_may_start_before_redis() {
     println!("back after {:?}", begun.elapsed());
     assert!(begun.elapsed() < ms(3000), "{:?}", begun.elapsed());
     assert_eq!(served(&fleet.crowd(&[0, 1], 20, 600, "after").await), LIMIT);
+}
+
+/// Redis freezes within a minute and is still away in the next one.
+async fn a_quarter_is_served_over_the_turn_of_a_minute_by(instances: usize) {
+    let redis = Redis::start().await;
+    let fleet = Fleet::start(&config(""), 1, &vec![redis.port(); instances]).await;
+    fleet.acquaint().await;
+    let _turn = TURNS.acquire().await.expect("it is never closed");
+    minute::with_room_for(STORY).await;
+    plenty(&fleet, 10).await;
+    // Where one of many gets all, the others leave a part of their shares to it.
+    sleep(ms(4500)).await;
+    redis.freeze();
+    plenty_for_a_while(&fleet, 20).await;
+    plenty(&fleet, 20).await;
+    minute::turn().await;
+    plenty_for_a_while(&fleet, 30).await;
+    redis.thaw();
+    plenty(&fleet, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_instance_serves_a_quarter_over_the_turn_of_a_minute() {
+    a_quarter_is_served_over_the_turn_of_a_minute_by(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_serve_a_quarter_over_the_turn_of_a_minute() {
+    a_quarter_is_served_over_the_turn_of_a_minute_by(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_instances_serve_a_quarter_over_the_turn_of_a_minute() {
+    a_quarter_is_served_over_the_turn_of_a_minute_by(5).await;
 }

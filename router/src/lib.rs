@@ -39,7 +39,7 @@ mod hash;
 mod random;
 
 pub use attempt::{Attempt, RetryState};
-pub use fleet::{Call, CallResult, FleetClient, RedisTransition};
+pub use fleet::{Call, CallResult, FleetClient, FollowUp, Recall, RedisTransition, WAIT_SECONDS};
 pub use http::headers::Headers;
 pub use http::reply::Reply;
 pub use http::retry_after::retry_after;
@@ -65,7 +65,7 @@ pub use upstream::{health, response_check};
 /// What only tests and examples use.
 #[cfg(feature = "testing")]
 pub mod testing {
-    pub use crate::fleet::resp;
+    pub use crate::fleet::{resp, script_name};
     pub use crate::http::route::{ANTHROPIC_ROUTES, BodyKind, MODEL_ROUTES, ModelRoute};
     pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;

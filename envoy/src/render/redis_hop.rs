@@ -5,13 +5,17 @@
 //!           commands, the last one QUIT    0600           body to bytes and back   TCP or TLS
 //! ```
 //!
+//! The listener's own filter (`redis_hop.wat`) keeps the connection open until Redis ends it, which
+//! it does after QUIT. So a call may wait in Redis for another instance.
+//!
 //! A Unix socket, because the main thread's VM cannot reach an internal listener, and because its
 //! mode keeps other users out. The filter authenticates itself, so nothing here holds a password.
 
+use data_encoding::BASE64;
 use llm_balancer_config::{Redis, names};
 use serde_json::{Value, json};
 
-use super::message::{http_connection_manager, http1, open_breakers, router, socket_address, with};
+use super::message::{http_connection_manager, http1, open_breakers, router, socket_address, typed, with};
 use super::upstream_cluster::{Lookup, is_name, transport_socket};
 
 /// rw-------
@@ -19,6 +23,9 @@ const MODE: u32 = 0o600;
 
 /// Longer than any call of the filter: only ends what the filter has given up.
 const TIMEOUT: &str = "1s";
+
+/// The same for calls that wait for other instances.
+const WAIT_TIMEOUT: &str = "70s";
 
 /// Short: treat a slow Redis as down.
 const CONNECT_TIMEOUT: &str = "0.25s";
@@ -36,25 +43,46 @@ pub(super) fn listener(socket: &str) -> Value {
             "request_headers_timeout": TIMEOUT,
             "delayed_close_timeout": "0s",
             "route_config": {"name": names::REDIS_HOP, "virtual_hosts": [virtual_host()]},
-            "http_filters": [router()],
+            "http_filters": [keep_open(), router()],
         })),
     })
 }
 
-/// POST only: another method would reach Redis as HTTP.
+/// Holds back the end of a call. Every gateway has it as it is: it needs no file.
+fn keep_open() -> Value {
+    let code = BASE64.encode(include_bytes!(concat!(env!("OUT_DIR"), "/redis_hop.wasm")));
+    let config = json!({"config": {
+        "name": names::REDIS_HOP,
+        "root_id": names::REDIS_HOP,
+        "failure_policy": "FAIL_RELOAD",
+        "vm_config": {
+            "vm_id": names::REDIS_HOP,
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"inline_bytes": code}},
+        },
+    }});
+    json!({"name": names::REDIS_HOP, "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", config)})
+}
+
 fn virtual_host() -> Value {
-    let post = json!([{"name": ":method", "string_match": {"exact": "POST"}}]);
     json!({
         "name": names::REDIS_HOP,
         "domains": ["*"],
-        "routes": [{
-            "match": {"prefix": "/", "headers": post},
-            "route": {
-                "cluster": names::REDIS,
-                "timeout": TIMEOUT,
-                "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {"allow_post": true}}],
-            },
-        }],
+        "routes": [route(json!({"path": names::REDIS_WAIT}), WAIT_TIMEOUT), route(json!({"prefix": "/"}), TIMEOUT)],
+    })
+}
+
+/// POST only: another method would reach Redis as HTTP.
+fn route(path: Value, timeout: &str) -> Value {
+    let post = json!([{"name": ":method", "string_match": {"exact": "POST"}}]);
+    json!({
+        "match": with(path, "headers", post),
+        "route": {
+            "cluster": names::REDIS,
+            "timeout": timeout,
+            "idle_timeout": timeout,
+            "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {"allow_post": true}}],
+        },
     })
 }
 

@@ -16,8 +16,9 @@ pub use redis::Redis;
 pub const REDIS_DOWN: &str = "this instance keeps to its share of the limits";
 /// The log's words when Redis is available to it again.
 pub const REDIS_UP: &str = "Redis is available again";
-/// After this, instances have heard of each other from Redis.
-pub const ACQUAINTED: Duration = Duration::from_millis(2500);
+/// After this, instances have heard of each other from Redis, and each has its share also of the
+/// minute in which they started.
+pub const ACQUAINTED: Duration = Duration::from_millis(4500);
 
 /// How often instances with these logs found Redis unavailable.
 pub fn silences(logs: impl IntoIterator<Item = String>) -> usize {

@@ -1,13 +1,13 @@
-//! The part of Redis that the scripts use: strings, hashes and sorted sets that expire.
+//! The part of Redis that the scripts use: strings, hashes and lists that expire.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// What is stored under a key.
 enum Stored {
     Text(Vec<u8>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
-    /// Scores by member.
-    Sorted(BTreeMap<Vec<u8>, f64>),
+    /// The first is the one that was pushed last.
+    List(VecDeque<Vec<u8>>),
 }
 
 /// The reply to a command.
@@ -26,11 +26,7 @@ pub struct Data {
 }
 
 fn number(bytes: &[u8]) -> f64 {
-    match bytes {
-        b"-inf" => f64::NEG_INFINITY,
-        b"+inf" => f64::INFINITY,
-        _ => std::str::from_utf8(bytes).expect("a text").parse().expect("a number"),
-    }
+    std::str::from_utf8(bytes).expect("a text").parse().expect("a number")
 }
 
 impl Data {
@@ -65,9 +61,30 @@ impl Data {
                     1
                 }))
             }
+            "EXISTS" => Reply::Integer(self.keys.contains_key(key).into()),
+            "DEL" => Reply::Integer(self.keys.remove(key).is_some().into()),
+            "LPUSH" => {
+                let list = self.list(key);
+                rest.iter().for_each(|item| list.push_front(item.clone()));
+                Reply::Integer(list.len() as u64)
+            }
             name if name.starts_with('H') => hash(name, self.hash(key), rest),
-            name => sorted(name, self.sorted(key), rest),
+            name => panic!("{name} is not simulated"),
         }
+    }
+
+    /// Takes all entries of a list. An empty one does not exist.
+    pub fn drain(&mut self, key: &[u8]) -> Vec<Vec<u8>> {
+        match self.keys.remove(key) {
+            Some((Stored::List(list), until)) if until.is_none_or(|until| until > self.now) => list.into(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn list(&mut self, key: &[u8]) -> &mut VecDeque<Vec<u8>> {
+        let stored = self.keys.entry(key.to_vec()).or_insert((Stored::List(VecDeque::new()), None));
+        let Stored::List(list) = &mut stored.0 else { panic!("{key:?} is no list") };
+        list
     }
 
     fn hash(&mut self, key: &[u8]) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
@@ -75,39 +92,22 @@ impl Data {
         let Stored::Hash(hash) = &mut stored.0 else { panic!("{key:?} is no hash") };
         hash
     }
-
-    fn sorted(&mut self, key: &[u8]) -> &mut BTreeMap<Vec<u8>, f64> {
-        let stored = self.keys.entry(key.to_vec()).or_insert((Stored::Sorted(BTreeMap::new()), None));
-        let Stored::Sorted(set) = &mut stored.0 else { panic!("{key:?} is no sorted set") };
-        set
-    }
 }
 
 fn hash(name: &str, hash: &mut BTreeMap<Vec<u8>, Vec<u8>>, rest: &[Vec<u8>]) -> Reply {
     match name {
         "HGET" => hash.get(&rest[0]).map_or(Reply::Nil, |value| Reply::Text(value.clone())),
         "HEXISTS" => Reply::Integer(hash.contains_key(&rest[0]).into()),
-        "HDEL" => Reply::Integer(hash.remove(&rest[0]).is_some().into()),
-        "HKEYS" => Reply::List(hash.keys().cloned().collect()),
+        "HDEL" => Reply::Integer(rest.iter().filter(|field| hash.remove(*field).is_some()).count() as u64),
+        "HSETNX" => {
+            hash.entry(rest[0].clone()).or_insert(rest[1].clone());
+            Reply::Integer(0)
+        }
         "HGETALL" => {
             Reply::List(hash.iter().flat_map(|(field, value)| [field.clone(), value.clone()]).collect())
         }
         "HSET" => {
             hash.extend(rest.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())));
-            Reply::Integer(0)
-        }
-        _ => panic!("{name} is not simulated"),
-    }
-}
-
-fn sorted(name: &str, set: &mut BTreeMap<Vec<u8>, f64>, rest: &[Vec<u8>]) -> Reply {
-    let within = |score: f64| number(&rest[0]) <= score && score <= number(&rest[1]);
-    match name {
-        "ZCARD" => Reply::Integer(set.len() as u64),
-        "ZADD" => Reply::Integer(set.insert(rest[1].clone(), number(&rest[0])).is_none().into()),
-        "ZCOUNT" => Reply::Integer(set.values().filter(|score| within(**score)).count() as u64),
-        "ZREMRANGEBYSCORE" => {
-            set.retain(|_, score| !within(*score));
             Reply::Integer(0)
         }
         _ => panic!("{name} is not simulated"),

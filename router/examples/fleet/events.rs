@@ -21,9 +21,42 @@ const WAY: (Micros, Micros) = (150, 600);
 /// Time from a request to the end of its answer: between these.
 const ANSWER: (Micros, Micros) = (SECOND / 2, SECOND * 2);
 
+/// A request waits for Redis no longer than this.
+const PATIENCE: Micros = 50_000;
+/// The filter gives up a call after this.
+const TIMEOUT: Micros = 2 * SECOND;
+
+/// What happens to a call of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Open,
+    /// It is refused at once, and open connections have ended.
+    Refused,
+    /// It gets no answer; Redis takes open connections for open.
+    Silent,
+    /// Its answer takes so long.
+    Slow(Micros),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// Of one instance.
+    Link(usize, Link),
+    /// Of all of them.
+    Links(Link),
+    /// Redis restarts with nothing in it.
+    Restart,
+    /// An instance is killed: it gets no more requests.
+    Kill(usize),
+}
+
 /// A fleet and its traffic.
-#[derive(Clone, Copy)]
+#[derive(Clone, Debug)]
 pub struct Plan {
+    /// What goes wrong, and when.
+    pub faults: Vec<(Micros, Fault)>,
+    /// Requests in a minute, at most.
+    pub most: u64,
     pub instances: usize,
     pub deployments: usize,
     /// Of each deployment.
@@ -45,6 +78,10 @@ pub struct Measured {
     pub early_retries: u64,
     /// During the traffic.
     pub load: Load,
+    /// Requests admitted by each deployment in each minute.
+    pub by_deployment: BTreeMap<(u64, usize), u64>,
+    /// When requests were refused.
+    pub refused_at: Vec<Micros>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +89,10 @@ enum Event {
     Arrive,
     /// A pipeline arrives at Redis.
     Call(usize, u64, Vec<u8>),
-    Reply(usize, u64, Vec<u8>),
+    /// Nothing where a call was refused or given up; late where requests no longer waited.
+    Reply(usize, u64, Option<Vec<u8>>, bool),
+    TimeOut(usize, u64),
+    Fault(usize),
     ResponseEnd(usize, usize),
     Tick(usize),
     Heartbeat(usize),
@@ -71,6 +111,10 @@ struct Simulation {
     /// Requests so far.
     requests: usize,
     measured: Measured,
+    links: Vec<Link>,
+    killed: Vec<bool>,
+    /// Requests that came in this minute.
+    arrived: (u64, u64),
 }
 
 fn time(now: Micros) -> Duration {
@@ -95,6 +139,9 @@ pub fn run(plan: Plan) -> Measured {
         count: 0,
         random: SplitMix::new(7),
         ticks: vec![None; instances.len()],
+        links: vec![Link::Open; instances.len()],
+        killed: vec![false; instances.len()],
+        arrived: (0, 0),
         instances,
         redis: Redis::new(),
         open: HashMap::new(),
@@ -109,10 +156,13 @@ impl Simulation {
     fn run(&mut self) {
         for instance in 0..self.instances.len() {
             // All instances know each other before the traffic begins.
-            let at = self.plan.from.saturating_sub(2 * SECOND) + self.between((0, SECOND));
+            let at = self.plan.from.saturating_sub(8 * SECOND) + self.between((0, SECOND));
             self.plan(at, Event::Heartbeat(instance));
         }
         self.plan(self.plan.from, Event::Arrive);
+        for nth in 0..self.plan.faults.len() {
+            self.plan(self.plan.faults[nth].0, Event::Fault(nth));
+        }
         let mut before = None;
         while let Some(Reverse((now, _, event))) = self.events.pop() {
             if now >= self.plan.from && before.is_none() {
@@ -140,32 +190,40 @@ impl Simulation {
     fn pick_instance(&mut self) -> usize {
         let tenth = (self.instances.len() / 10).max(1);
         let is_favoured = self.random.bits() >> 16 & 0xffff < self.plan.favoured * 0x10000 / 100;
-        match is_favoured || tenth == self.instances.len() {
+        let picked = match is_favoured || tenth == self.instances.len() {
             true => self.random.below(tenth),
             false => tenth + self.random.below(self.instances.len() - tenth),
-        }
+        };
+        let mut alive = (picked..self.instances.len()).chain(0..picked);
+        alive.find(|instance| !self.killed[*instance]).expect("one is alive")
     }
 
     fn handle(&mut self, event: Event, now: Micros) {
         let instance = match event {
-            Event::Call(instance, call, bytes) => {
-                let milliseconds = u64::try_from(time(now).as_millis()).expect("a time of this age");
-                let reply = self.redis.reply(&bytes, milliseconds);
-                let at = now + self.between(WAY);
-                return self.plan(at, Event::Reply(instance, call, reply));
-            }
+            Event::Call(instance, call, bytes) => return self.call(instance, call, &bytes, now),
+            Event::Fault(nth) => return self.fail(self.plan.faults[nth].1, now),
             Event::Arrive => {
                 // A Poisson process.
                 let luck = (self.random.bits() >> 11) as f64 / (1_u64 << 53) as f64;
                 let gap = -(1.0 - luck).ln() / self.plan.rate as f64 * SECOND as f64;
                 self.plan(now + gap as Micros, Event::Arrive);
+                let minute = now / MINUTE;
+                let before = if self.arrived.0 == minute { self.arrived.1 } else { 0 };
+                if before >= self.plan.most {
+                    return;
+                }
+                self.arrived = (minute, before + 1);
                 let instance = self.pick_instance();
                 self.requests += 1;
                 self.instances[instance].arrive(self.requests, time(now));
                 instance
             }
-            Event::Reply(instance, call, bytes) => {
-                self.instances[instance].on_reply(call, &bytes, time(now));
+            Event::Reply(instance, call, bytes, is_late) => {
+                self.instances[instance].on_reply(call, bytes.as_deref(), is_late, time(now));
+                instance
+            }
+            Event::TimeOut(instance, call) => {
+                self.instances[instance].time_out(call, time(now));
                 instance
             }
             Event::ResponseEnd(instance, request) => {
@@ -182,6 +240,7 @@ impl Simulation {
                 self.instances[instance].tick(time(now));
                 instance
             }
+            Event::Heartbeat(instance) if self.killed[instance] => return,
             Event::Heartbeat(instance) => {
                 self.plan(now + SECOND, Event::Heartbeat(instance));
                 self.instances[instance].heartbeat(time(now));
@@ -191,9 +250,69 @@ impl Simulation {
         self.drain_outbox(instance, now);
     }
 
+    /// A pipeline arrives at Redis, or does not.
+    fn call(&mut self, instance: usize, call: u64, bytes: &[u8], now: Micros) {
+        let delay = match self.links[instance] {
+            Link::Refused => return self.plan(now, Event::Reply(instance, call, None, false)),
+            Link::Silent => {
+                self.plan(now + PATIENCE, Event::TimeOut(instance, call));
+                return self.plan(now + TIMEOUT, Event::Reply(instance, call, None, true));
+            }
+            Link::Slow(delay) => delay,
+            Link::Open => 0,
+        };
+        let milliseconds = u64::try_from(time(now).as_millis()).expect("a time of this age");
+        if let Some(reply) = self.redis.reply((instance, call), bytes, milliseconds) {
+            let at = now + delay + self.between(WAY);
+            if delay > PATIENCE {
+                self.plan(now + PATIENCE, Event::TimeOut(instance, call));
+            }
+            self.plan(at, Event::Reply(instance, call, Some(reply), delay > PATIENCE));
+        }
+        for ((instance, call), reply) in self.redis.woken() {
+            // What is sent on a silent link is lost.
+            if self.links[instance] != Link::Silent {
+                let at = now + self.between(WAY);
+                self.plan(at, Event::Reply(instance, call, Some(reply), false));
+            }
+        }
+    }
+
+    fn fail(&mut self, fault: Fault, now: Micros) {
+        match fault {
+            Fault::Link(instance, link) => self.set_link(instance, link, now),
+            Fault::Links(link) => (0..self.instances.len()).for_each(|nth| self.set_link(nth, link, now)),
+            Fault::Restart => {
+                self.redis.restart();
+                (0..self.instances.len()).for_each(|nth| self.end_waits(nth, now));
+            }
+            Fault::Kill(instance) => {
+                self.killed[instance] = true;
+                self.redis.close(|(of, _)| of == instance);
+            }
+        }
+    }
+
+    fn set_link(&mut self, instance: usize, link: Link, now: Micros) {
+        self.links[instance] = link;
+        if link == Link::Refused {
+            self.redis.close(|(of, _)| of == instance);
+            self.end_waits(instance, now);
+        }
+    }
+
+    fn end_waits(&mut self, instance: usize, now: Micros) {
+        for call in self.instances[instance].waits() {
+            self.plan(now, Event::Reply(instance, call, None, false));
+        }
+    }
+
     /// Schedules what follows from an instance's decisions.
     fn drain_outbox(&mut self, instance: usize, now: Micros) {
         let outbox = std::mem::take(&mut self.instances[instance].outbox);
+        if self.killed[instance] {
+            return;
+        }
         for (call, bytes) in outbox.calls {
             let at = now + self.between(WAY);
             self.plan(at, Event::Call(instance, call, bytes));
@@ -201,11 +320,13 @@ impl Simulation {
         let minute = self.measured.minutes.entry(now / MINUTE).or_default();
         minute.0 += outbox.admitted.len() as u64;
         minute.1 += outbox.refused.len() as u64;
+        self.measured.refused_at.extend(outbox.refused.iter().map(|_| now));
         // In whole seconds; in the last one, a second is right.
         let remaining = (MINUTE - now % MINUTE) / SECOND;
         self.measured.early_retries +=
             outbox.refused.iter().filter(|(_, seconds)| seconds + 1 < remaining).count() as u64;
         for (request, attempt) in outbox.admitted {
+            *self.measured.by_deployment.entry((now / MINUTE, attempt.deployment)).or_default() += 1;
             let at = now + self.between(ANSWER);
             self.open.insert(request, attempt);
             self.plan(at, Event::ResponseEnd(instance, request));

@@ -12,9 +12,8 @@ use llm_balancer_router::{
 };
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
-/// The filter's ticks: while requests wait for other instances to return something, and while
-/// leases may be idle.
-const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(20));
+/// The filter's ticks, while requests wait for other instances to give something back.
+const TICK: Duration = Duration::from_millis(10);
 
 /// A request, and the tokens that it needs at each deployment that may serve it.
 type Waiting = (usize, Vec<(usize, u64)>);
@@ -37,7 +36,6 @@ pub struct Instance {
     router: Router,
     store: Memory,
     random: SplitMix,
-    held: Vec<usize>,
     parked: Vec<Waiting>,
     retry_states: HashMap<usize, RetryState>,
     /// In the order in which they were sent.
@@ -55,7 +53,6 @@ impl Instance {
             router,
             store,
             random: SplitMix::new(u64::from(number)),
-            held: Vec::new(),
             parked: Vec::new(),
             retry_states: HashMap::new(),
             pending: BTreeMap::new(),
@@ -79,24 +76,16 @@ impl Instance {
         drop(self.router.on_response_end(attempt, ended, &moment));
     }
 
-    /// Redis has replied to a call.
-    pub fn on_reply(&mut self, call: u64, reply: &[u8], now: Duration) {
+    /// Redis has replied to a call; `None` where there is no reply.
+    pub fn on_reply(&mut self, call: u64, reply: Option<&[u8]>, is_late: bool, now: Duration) {
         let Some(Pending { call, waiting }) = self.pending.remove(&call) else { return };
-        for index in call.leases() {
-            if !self.held.contains(&index) {
-                self.held.push(index);
-            }
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        let result = self.router.apply_reply(&call, reply, is_late, &moment);
+        let calls = self.router.fleet().expect("it has Redis").follow_up(result.follow_up, &mut moment);
+        for call in calls {
+            self.send(call, Vec::new());
         }
-        let moment = Moment { now, random: &mut self.random, store: &self.store };
-        let result = self.router.apply_reply(&call, Some(reply), false, &moment);
-        assert!(!result.needs_resync, "Redis has lost nothing");
-        let mut again = Vec::new();
-        for request in waiting {
-            let retry_state = self.retry_states.remove(&request);
-            if let Some(shortfall) = self.decide(request, retry_state, now) {
-                again.push((request, shortfall));
-            }
-        }
+        let again = self.decide_again(waiting, now);
         match result.granted {
             _ if again.is_empty() => {}
             true => self.lease(again, now),
@@ -104,24 +93,39 @@ impl Instance {
         }
     }
 
-    /// When the next tick is due.
-    pub fn tick_due_within(&self) -> Option<Duration> {
-        match self.parked.is_empty() {
-            false => Some(TICK.0),
-            true => (!self.held.is_empty()).then_some(TICK.1),
-        }
+    /// A call takes longer than requests wait.
+    pub fn time_out(&mut self, call: u64, now: Duration) {
+        let Some(pending) = self.pending.get_mut(&call).filter(|pending| !pending.call.is_wait()) else {
+            return;
+        };
+        let waiting = std::mem::take(&mut pending.waiting);
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        self.router.fleet().expect("it has Redis").timed_out(&mut moment);
+        let again = self.decide_again(waiting, now);
+        self.parked.extend(again);
     }
 
-    /// Looks for requests that wait, and for leases to return.
+    fn decide_again(&mut self, waiting: Vec<usize>, now: Duration) -> Vec<Waiting> {
+        let mut again = Vec::new();
+        for request in waiting {
+            let retry_state = self.retry_states.remove(&request);
+            if let Some(shortfall) = self.decide(request, retry_state, now) {
+                again.push((request, shortfall));
+            }
+        }
+        again
+    }
+
+    /// When the next tick is due.
+    pub fn tick_due_within(&self) -> Option<Duration> {
+        (!self.parked.is_empty()).then_some(TICK)
+    }
+
+    /// Looks for requests that wait.
     pub fn tick(&mut self, now: Duration) {
         let parked = std::mem::take(&mut self.parked);
         if !parked.is_empty() {
             self.lease(parked, now);
-        }
-        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let call = self.router.fleet().expect("it has Redis").release_unused(&mut self.held, &mut moment);
-        if let Some(call) = call {
-            self.send(call, Vec::new());
         }
     }
 
@@ -201,9 +205,19 @@ impl Instance {
         let mut shortfall: Vec<_> = shortfall.iter().map(|(index, shortfall)| (*index, *shortfall)).collect();
         shortfall.sort_unstable_by_key(|(index, _)| *index);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let call =
-            self.router.fleet().expect("it has Redis").acquire(&shortfall, &mut moment).expect("Redis is up");
-        self.send(call, waiting);
+        let call = self.router.fleet().expect("it has Redis").acquire(&shortfall, &mut moment);
+        match call {
+            Some(call) => self.send(call, waiting),
+            None => {
+                let again = self.decide_again(waiting, now);
+                self.parked.extend(again);
+            }
+        }
+    }
+
+    /// The calls that wait for other instances.
+    pub fn waits(&self) -> Vec<u64> {
+        self.pending.iter().filter(|(_, pending)| pending.call.is_wait()).map(|(call, _)| *call).collect()
     }
 
     fn send(&mut self, call: Call, waiting: Vec<usize>) {

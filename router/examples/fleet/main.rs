@@ -1,4 +1,5 @@
-//! Many instances that share limits through one Redis: how exactly, and at how many calls.
+//! Many instances that share limits through one Redis: how exactly, at how many calls, and what is
+//! refused while Redis is away.
 //!
 //! `make simulate` prints the tables and fails where the limit is missed. Time is simulated and
 //! chance is seeded, so the same code prints the same tables anywhere. The instances are the
@@ -10,7 +11,8 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a simulation that goes wrong stops"
+    dead_code,
+    reason = "a simulation that goes wrong stops; router/tests/fleet.rs uses the rest of it"
 )]
 
 #[cfg(not(target_family = "wasm"))]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use llm_balancer_router::testing::resp::{self, Value as RespValue};
+use llm_balancer_router::testing::script_name;
 use mlua::{Function, Lua, Table, Value, Variadic};
 
 use crate::data::{Data, Reply};
@@ -35,7 +36,12 @@ impl Load {
     }
 }
 
+/// An instance, and the number of its call.
+pub type Client = (usize, u64);
+
 pub struct Redis {
+    /// Clients that wait for an entry of a list, the longest wait first.
+    waiting: Vec<(Vec<u8>, Client)>,
     lua: Lua,
     scripts: HashMap<Vec<u8>, Function>,
     data: Rc<RefCell<Data>>,
@@ -73,7 +79,7 @@ impl Redis {
         let redis = lua.create_table().expect("Lua");
         redis.set("call", call.expect("Lua")).expect("Lua");
         lua.globals().set("redis", redis).expect("Lua");
-        Self { lua, scripts: HashMap::new(), data, inner, load: Load::default() }
+        Self { waiting: Vec::new(), lua, scripts: HashMap::new(), data, inner, load: Load::default() }
     }
 
     /// How much it has done so far.
@@ -81,8 +87,9 @@ impl Redis {
         Load { commands: self.load.commands + *self.inner.borrow(), ..self.load }
     }
 
-    /// The reply to a pipeline at this time, in milliseconds since the Unix epoch.
-    pub fn reply(&mut self, mut pipeline: &[u8], now: u64) -> Vec<u8> {
+    /// The reply to a pipeline at this time, in milliseconds since the Unix epoch; `None` while it
+    /// waits.
+    pub fn reply(&mut self, client: Client, mut pipeline: &[u8], now: u64) -> Option<Vec<u8>> {
         self.data.borrow_mut().now = now;
         self.load.pipelines += 1;
         let mut out = Vec::new();
@@ -91,19 +98,49 @@ impl Redis {
             pipeline = rest;
             self.load.commands += 1;
             match arguments[0].as_slice() {
-                b"EVAL" => self.eval(&arguments[1..], &mut out),
+                b"EVAL" | b"EVALSHA" => self.eval(&arguments[1..], &mut out),
+                b"BLPOP" => {
+                    self.waiting.push((arguments[1].clone(), client));
+                    return None;
+                }
                 b"QUIT" => out.extend_from_slice(b"+OK\r\n"),
                 other => panic!("{} is not simulated", String::from_utf8_lossy(other)),
             }
         }
-        out
+        Some(out)
+    }
+
+    /// The replies to clients whose wait has ended.
+    pub fn woken(&mut self) -> Vec<(Client, Vec<u8>)> {
+        let mut woken = Vec::new();
+        self.waiting.retain(|(key, client)| {
+            let entries = self.data.borrow_mut().drain(key);
+            let Some((first, rest)) = entries.split_first() else { return true };
+            let mut out = list(&[key.clone(), first.clone()]);
+            out.extend(if rest.is_empty() { b"$-1\r\n".to_vec() } else { list(rest) });
+            out.extend_from_slice(b"+OK\r\n");
+            woken.push((*client, out));
+            false
+        });
+        woken
+    }
+
+    /// The connections of these clients end.
+    pub fn close(&mut self, is_closed: impl Fn(Client) -> bool) {
+        self.waiting.retain(|(_, client)| !is_closed(*client));
+    }
+
+    /// Restarts with nothing in it.
+    pub fn restart(&mut self) {
+        self.waiting.clear();
+        *self.data.borrow_mut() = Data::default();
     }
 
     fn eval(&mut self, words: &[Vec<u8>], out: &mut Vec<u8>) {
         let count: usize = String::from_utf8_lossy(&words[1]).parse().expect("the number of keys");
         let (keys, arguments) = words[2..].split_at(count);
         let kind = match (keys[0].as_slice(), count) {
-            (key, _) if key.ends_with(b":instances") => &mut self.load.presences,
+            (key, _) if key.ends_with(b":shares") => &mut self.load.presences,
             (key, _) if key.ends_with(b":fleet") => &mut self.load.exchanges,
             _ => &mut self.load.leases,
         };
@@ -114,8 +151,13 @@ impl Redis {
         };
         self.lua.globals().set("KEYS", strings(keys).expect("Lua")).expect("Lua");
         self.lua.globals().set("ARGV", strings(arguments).expect("Lua")).expect("Lua");
-        let compile = || self.lua.load(words[0].as_slice()).into_function().expect("a script");
-        let script = self.scripts.entry(words[0].clone()).or_insert_with(compile);
+        // The text of a script, or its name.
+        if !self.scripts.contains_key(&words[0]) {
+            let script: Function = self.lua.load(words[0].as_slice()).into_function().expect("a script");
+            self.scripts.insert(script_name(&words[0]), script.clone());
+            self.scripts.insert(words[0].clone(), script);
+        }
+        let script = self.scripts.get(&words[0]).expect("it is known by now");
         let reply: Vec<Value> = script.call(()).expect("a script that runs");
         out.extend_from_slice(format!("*{}\r\n", reply.len()).as_bytes());
         for item in &reply {
@@ -132,6 +174,17 @@ impl Redis {
             }
         }
     }
+}
+
+/// A list of texts.
+fn list(items: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", items.len()).into_bytes();
+    for item in items {
+        out.extend_from_slice(format!("${}\r\n", item.len()).as_bytes());
+        out.extend_from_slice(item);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
 }
 
 /// The first command of a pipeline, and the rest. A command has the format of a reply.

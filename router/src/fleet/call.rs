@@ -6,9 +6,10 @@ use std::sync::Arc;
 use llm_balancer_config::{Config, Redis};
 
 use crate::fleet::resp;
+use crate::fleet::script::Script;
 use crate::request::references::Reference;
 use crate::state::membership::Membership;
-use crate::state::time::Minute;
+use crate::state::time::{Minute, UnixMillis};
 
 /// What every call of a configuration needs.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ impl FleetSettings {
     pub(crate) fn new(config: &Config) -> Option<Self> {
         let deployment_ids = config.deployments.iter().map(|deployment| Arc::clone(&deployment.id)).collect();
         Some(Self { redis: config.redis.clone()?, deployment_ids })
+    }
+
+    /// The index of the deployment with this id.
+    pub(super) fn index(&self, id: &[u8]) -> Option<usize> {
+        self.deployment_ids.iter().position(|of_it| of_it.as_bytes() == id)
     }
 }
 
@@ -40,8 +46,13 @@ pub struct Call {
 pub(super) enum Part {
     /// AUTH or SELECT.
     Setup,
-    Presence,
+    /// It has the time of its turn as its number.
+    Presence {
+        seq: UnixMillis,
+    },
     Deregister,
+    /// A command of a wait.
+    Wait,
     Lease {
         index: usize,
         minute: Minute,
@@ -65,6 +76,12 @@ impl Call {
             _ => None,
         })
     }
+
+    /// Whether it waits for other instances' requests: it may take a minute, and that it breaks off
+    /// says nothing about Redis.
+    pub fn is_wait(&self) -> bool {
+        self.parts.last().is_some_and(|part| matches!(part, Part::Wait))
+    }
 }
 
 /// A call that is being built.
@@ -72,12 +89,14 @@ pub(super) struct Pipeline<'a> {
     pub(super) settings: &'a FleetSettings,
     pub(super) membership: Membership,
     call: Call,
+    /// The scripts whose text it has.
+    sent: Vec<&'static Script>,
 }
 
 impl<'a> Pipeline<'a> {
     pub(super) fn new(settings: &'a FleetSettings, membership: Membership) -> Self {
         let call = Call { bytes: Vec::with_capacity(2048), parts: Vec::new() };
-        let mut pipeline = Self { settings, membership, call };
+        let mut pipeline = Self { settings, membership, call, sent: Vec::new() };
         pipeline.set_up(&settings.redis);
         pipeline
     }
@@ -100,11 +119,25 @@ impl<'a> Pipeline<'a> {
         self.call.parts.push(part);
     }
 
-    pub(super) fn script(&mut self, part: Part, script: &[u8], keys: &[Vec<u8>], arguments: &[Vec<u8>]) {
+    pub(super) fn script(
+        &mut self,
+        part: Part,
+        script: &'static Script,
+        keys: &[Vec<u8>],
+        arguments: &[Vec<u8>],
+    ) {
+        let is_sent = self.sent.iter().any(|sent| sent.name == script.name);
+        let (command, text_or_name): (&[u8], &[u8]) = match is_sent {
+            true => (b"EVALSHA", &script.name),
+            false => (b"EVAL", script.text),
+        };
+        if !is_sent {
+            self.sent.push(script);
+        }
         let count = text(keys.len());
-        let mut command: Vec<&[u8]> = vec![b"EVAL", script, &count];
-        command.extend(keys.iter().chain(arguments).map(Vec::as_slice));
-        self.command(part, &command);
+        let mut words: Vec<&[u8]> = vec![command, text_or_name, &count];
+        words.extend(keys.iter().chain(arguments).map(Vec::as_slice));
+        self.command(part, &words);
     }
 
     /// A key in this configuration's namespace.

@@ -4,13 +4,14 @@
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
 use crate::fleet::resp::Value;
+use crate::fleet::script::Script;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{LatencyEstimate, Metric};
 use crate::state::record::{Record, RemoteInFlight};
 use crate::state::store::Moment;
 use crate::state::time::{UnixMillis, UnixSeconds};
 
-const SCRIPT: &[u8] = include_bytes!("exchange.lua");
+static SCRIPT: Script = Script::new(include_bytes!("exchange.lua"));
 
 /// Adds the exchange about one deployment.
 pub(super) fn add(
@@ -35,7 +36,7 @@ pub(super) fn add(
         write(&record.latency.each),
         write(&record.latency.whole),
     ];
-    pipeline.script(Part::Exchange { index }, SCRIPT, &keys, &arguments);
+    pipeline.script(Part::Exchange { index }, &SCRIPT, &keys, &arguments);
 }
 
 /// Applies the reply: `{in flight elsewhere, cooldown from, until, estimate, estimate, estimate}`.

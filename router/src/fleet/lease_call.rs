@@ -3,6 +3,7 @@
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
+use crate::fleet::script::Script;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
 use crate::state::limits::MinuteLimits;
@@ -11,15 +12,18 @@ use crate::state::record::Record;
 use crate::state::store::Moment;
 use crate::state::time::{Minute, UnixMillis};
 
-const SCRIPT: &[u8] = include_bytes!("lease.lua");
+static SCRIPT: Script = Script::new(include_bytes!("lease.lua"));
 
 /// What a call is for.
 #[derive(Clone, Copy)]
 pub(super) enum LeaseCall {
     /// To take a portion of the minute, at least what requests wait for.
     Acquire(Shortfall),
-    /// To return what is not used.
-    Return,
+    /// To give back what is not used, because another instance has asked. It also reports what is
+    /// used, so it is made even if there is nothing to give.
+    GiveBack { all: bool },
+    /// To come closer to the share that this instance should have of the minute.
+    Balance,
     /// To report what was taken, after Redis has lost it.
     Report,
 }
@@ -27,29 +31,46 @@ pub(super) enum LeaseCall {
 /// Requests and tokens.
 type Amounts = (u64, u64);
 
+/// What a call wants, returns and reports.
+#[derive(Clone, Copy, Default)]
+struct Terms {
+    wanted: Amounts,
+    returned: Amounts,
+    used: Amounts,
+}
+
 impl LeaseCall {
-    /// Changes the record before the call is sent: what is returned can no longer be used. Returns
-    /// what is wanted, returned and used; `None` where there is nothing to send.
+    /// Changes the record before the call is sent: what is returned can no longer be used. `None`
+    /// where there is nothing to send.
     fn prepare(
         self,
         record: &mut Record,
         limits: MinuteLimits,
-        instances: u32,
+        membership: &Membership,
         moment: &Moment<'_>,
-    ) -> Option<[Amounts; 3]> {
+    ) -> Option<Terms> {
+        if limits == MinuteLimits::default() {
+            return None;
+        }
+        let (instances, now) = (membership.instances, moment.now);
         let Record { window, lease, .. } = record;
-        *lease = lease.for_minute(window.minute);
+        *lease = lease.for_minute(window.minute, limits.part(membership.share.at(window.minute)));
         lease.reconcile(window);
         let used = (u64::from(window.requests), window.tokens);
+        let terms = Terms { used, ..Terms::default() };
         match self {
             Self::Acquire(shortfall) => {
-                let wanted = lease.next_portion(window, limits, shortfall, instances, moment.now);
-                Some([wanted, (0, 0), used])
+                let wanted = lease.next_portion(window, limits, shortfall, instances, now);
+                Some(Terms { wanted, ..terms })
             }
-            Self::Return => Some([(0, 0), lease.release_unused(window, moment.now)?, used]),
-            Self::Report if limits == MinuteLimits::default() => None,
+            Self::GiveBack { all } => Some(Terms { returned: lease.give_back(window, all, now), ..terms }),
+            Self::Balance => {
+                let target = limits.part(membership.share.target);
+                let [wanted, returned] = lease.balance(window, limits, target, instances, now)?;
+                Some(Terms { wanted, returned, ..terms })
+            }
             // All that the lease holds: Redis no longer knows that it granted it.
-            Self::Report => Some([(0, 0), (0, 0), (lease.requests, lease.tokens)]),
+            Self::Report => Some(Terms { used: (lease.requests, lease.tokens), ..terms }),
         }
     }
 }
@@ -63,22 +84,23 @@ pub(super) fn add(
     moment: &Moment<'_>,
 ) {
     let membership = pipeline.membership;
-    let instances = membership.instances();
-    let amounts = states.change(index, moment.now, moment.store, |record, limits| {
-        call.prepare(record, limits.per_minute(), instances, moment)
+    let terms = states.change(index, moment.now, moment.store, |record, limits| {
+        call.prepare(record, limits.per_minute(), &membership, moment)
     });
-    let (Some(id), Some((record, limits)), Some([wanted, returned, used])) =
-        (pipeline.settings.deployment_ids.get(index), states.record(index), amounts)
+    let (Some(id), Some((record, limits)), Some(Terms { wanted, returned, used })) =
+        (pipeline.settings.deployment_ids.get(index), states.record(index), terms)
     else {
         return;
     };
     let minute = record.window.minute;
     let shortfall = if let LeaseCall::Acquire(shortfall) = call { shortfall } else { Shortfall::default() };
     let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), text);
-    let keys = [pipeline.key(&format!("{{{id}}}:{}", minute.0)), pipeline.key("epoch")];
+    let of_minute = pipeline.key(&format!("{{{id}}}:{}", minute.0));
+    let keys = [of_minute, pipeline.key("epoch"), pipeline.key("shares")];
     let arguments = [
         text(membership.instance),
         text(membership.epoch),
+        text(minute.0),
         limit(limits.rpm),
         limit(limits.tpm),
         text(wanted.0),
@@ -87,14 +109,14 @@ pub(super) fn add(
         text(returned.1),
         text(used.0),
         text(used.1),
-        text(membership.missing),
-        text(instances),
-        text(u8::from(membership.lost_minute == minute)),
         text(shortfall.requests),
         text(shortfall.tokens),
+        text(u8::from(membership.lost_minute == minute)),
+        pipeline.key("wake:"),
+        text(id),
     ];
     let part = Part::Lease { index, minute, is_acquire: wanted != (0, 0) };
-    pipeline.script(part, SCRIPT, &keys, &arguments);
+    pipeline.script(part, &SCRIPT, &keys, &arguments);
 }
 
 /// Applies the reply; `lease.lua` lists its items.

@@ -4,6 +4,9 @@
 //! complete. Each script runs once and replies by itself, so the parts of a pipeline need not
 //! belong together. A lost reply costs what it granted: such a lease stays taken until the minute
 //! ends, so the fleet admits less, and never more.
+//!
+//! One call stays open ([`wait_call`]): through it, other instances ask for what this one holds and
+//! does not use.
 
 mod call;
 mod effect;
@@ -14,6 +17,8 @@ mod origin_call;
 mod presence_call;
 mod reply;
 pub mod resp;
+mod script;
+mod wait_call;
 
 use std::cell::RefMut;
 
@@ -26,10 +31,15 @@ pub(crate) use call::FleetSettings;
 use call::Pipeline;
 use lease_call::LeaseCall;
 
+#[cfg(feature = "testing")]
+pub use script::script_name;
+
 pub use call::Call;
 pub use health::RedisTransition;
-pub use reply::CallResult;
 pub(crate) use reply::apply_reply;
+pub use reply::{CallResult, FollowUp};
+pub use wait_call::Recall;
+pub use wait_call::SECONDS as WAIT_SECONDS;
 
 /// Deployments in one pipeline, at most: the reply stays far below 64 KB, the most that is
 /// buffered.
@@ -59,13 +69,15 @@ impl<'a> FleetClient<'a> {
         if membership.is_redis_down || membership.is_deregistered {
             return None;
         }
-        let mut pipeline = Pipeline::new(self.settings, membership);
         if membership.epoch == 0 {
             // A lease is valid for one epoch, which the reply to this has.
-            let instance = Membership::register(moment.store, moment.random);
-            presence_call::add(&mut pipeline, instance, moment.random);
+            Membership::register(moment.store, moment.random);
+            let membership = self.states.read_membership(moment.now, moment.store);
+            let mut pipeline = Pipeline::new(self.settings, membership);
+            presence_call::add(&mut pipeline, moment);
             return pipeline.finish();
         }
+        let mut pipeline = Pipeline::new(self.settings, membership);
         for (index, shortfall) in shortfall.iter().take(MAX_DEPLOYMENTS) {
             let call = LeaseCall::Acquire(*shortfall);
             lease_call::add(&mut pipeline, *index, call, &mut self.states, moment);
@@ -73,81 +85,81 @@ impl<'a> FleetClient<'a> {
         pipeline.finish()
     }
 
-    /// Returns the unused part of these deployments' leases; drops those that ended from the list.
-    pub fn release_unused(&mut self, held: &mut Vec<usize>, moment: &mut Moment<'_>) -> Option<Call> {
-        let states = &mut *self.states;
-        let may_return = |index: usize, states: &DeploymentStates| {
-            let Some((record, _)) = states.record(index) else { return true };
-            record.lease.may_be_unused(&record.window.at(moment.now), moment.now)
-        };
-        if !held.iter().any(|index| may_return(*index, states)) {
-            return None;
-        }
-        let membership = states.read_membership(moment.now, moment.store);
-        let mut pipeline = Pipeline::new(self.settings, membership);
-        let mut returned: usize = 0;
-        held.retain(|index| {
-            if !may_return(*index, states) {
-                return true;
-            }
-            states.read(*index, moment.store);
-            let Some((record, _)) = states.record(*index) else { return false };
-            let window = record.window.at(moment.now);
-            let mut lease = record.lease;
-            let is_idle = lease.release_unused(&window, moment.now).is_some();
-            if is_idle && !membership.is_redis_down && returned < MAX_DEPLOYMENTS {
-                returned = returned.saturating_add(1);
-                lease_call::add(&mut pipeline, *index, LeaseCall::Return, states, moment);
-            }
-            // An answer may still take fewer tokens than it reserved, so the lease is kept in the
-            // list for a while.
-            let may_return_later = membership.is_redis_down || is_idle || !lease.is_forgotten(moment.now);
-            lease.minute == window.minute && may_return_later
-        });
-        pipeline.finish()
-    }
-
     /// The exchange with the other instances, once a second by the worker that takes the turn.
     pub fn exchange(&mut self, moment: &mut Moment<'_>) -> Vec<Call> {
         // Before the turn is taken, whose result contains the number.
-        let instance = Membership::register(moment.store, moment.random);
+        Membership::register(moment.store, moment.random);
         let count = self.states.count();
         // All deployments every second, unless there are very many.
         let asked = count.min(MAX_DEPLOYMENTS.saturating_mul(4));
-        let Some((membership, first)) = Membership::take_turn(moment.store, moment.now, asked, count) else {
-            return Vec::new();
-        };
+        let admitted = self.states.admitted(moment.now);
+        let turn = Membership::take_turn(moment.store, moment.now, asked, count, admitted);
+        let Some((membership, first)) = turn else { return Vec::new() };
         let mut pipeline = Pipeline::new(self.settings, membership);
-        presence_call::add(&mut pipeline, instance, moment.random);
-        let mut calls: Vec<_> = pipeline.finish().into_iter().collect();
+        presence_call::add(&mut pipeline, moment);
+        let mut calls = Vec::new();
         if !membership.is_redis_down {
-            let turn: Vec<usize> = (0..count).cycle().skip(first).take(asked).collect();
-            calls.extend(self.call_for_each(&turn, membership, |pipeline, index, states| {
-                exchange_call::add(pipeline, index, states, moment);
-            }));
+            for (nth, index) in (0..count).cycle().skip(first).take(asked).enumerate() {
+                if nth > 0 && nth.is_multiple_of(MAX_DEPLOYMENTS) {
+                    let full = std::mem::replace(&mut pipeline, Pipeline::new(self.settings, membership));
+                    calls.extend(full.finish());
+                }
+                exchange_call::add(&mut pipeline, index, &mut self.states, moment);
+            }
+        }
+        calls.extend(pipeline.finish());
+        calls.extend(self.wait(false, moment));
+        calls
+    }
+
+    /// Waits for other instances' requests, `again` or if it is time to.
+    fn wait(&self, again: bool, moment: &Moment<'_>) -> Option<Call> {
+        if !Membership::begin_wait(moment.store, moment.now, again) {
+            return None;
+        }
+        let mut pipeline = Pipeline::new(self.settings, Membership::read(moment.store));
+        wait_call::add(&mut pipeline);
+        pipeline.finish()
+    }
+
+    /// The calls that follow from the reply to another one.
+    pub fn follow_up(&mut self, follow_up: FollowUp, moment: &mut Moment<'_>) -> Vec<Call> {
+        let membership = self.states.read_membership(moment.now, moment.store);
+        let (leases, waits) = match follow_up {
+            FollowUp::None => return Vec::new(),
+            FollowUp::Balance if membership.is_redis_down || membership.is_deregistered => return Vec::new(),
+            FollowUp::Balance => (self.for_all_limited(LeaseCall::Balance), false),
+            // Nothing taken is reported as well: without all reports, there are no portions.
+            FollowUp::Resync => (self.for_all_limited(LeaseCall::Report), false),
+            FollowUp::GiveBack(recalls) => {
+                let give_back = |recall: Recall| (recall.deployment, LeaseCall::GiveBack { all: recall.all });
+                (recalls.into_iter().map(give_back).collect(), true)
+            }
+        };
+        let mut calls = self.lease_calls(&leases, membership, moment);
+        if waits {
+            calls.extend(self.wait(true, moment));
         }
         calls
     }
 
-    /// Reports to Redis what this instance has taken of the minute, after Redis has lost it.
-    pub fn resync(&mut self, moment: &mut Moment<'_>) -> Vec<Call> {
-        let membership = self.states.read_membership(moment.now, moment.store);
-        let all: Vec<usize> = (0..self.states.count()).collect();
-        // Nothing taken is reported as well: without all reports, each instance has only its share.
-        self.call_for_each(&all, membership, |pipeline, index, states| {
-            lease_call::add(pipeline, index, LeaseCall::Report, states, moment);
-        })
+    fn for_all_limited(&self, call: LeaseCall) -> Vec<(usize, LeaseCall)> {
+        let is_limited =
+            |index: &usize| self.states.record(*index).is_some_and(|(_, limits)| limits.are_per_minute());
+        (0..self.states.count()).filter(is_limited).map(|index| (index, call)).collect()
     }
 
-    fn call_for_each(
+    fn lease_calls(
         &mut self,
-        deployments: &[usize],
+        leases: &[(usize, LeaseCall)],
         membership: Membership,
-        add: impl Fn(&mut Pipeline<'_>, usize, &mut DeploymentStates),
+        moment: &Moment<'_>,
     ) -> Vec<Call> {
-        let pipelines = deployments.chunks(MAX_DEPLOYMENTS).filter_map(|some| {
+        let pipelines = leases.chunks(MAX_DEPLOYMENTS).filter_map(|some| {
             let mut pipeline = Pipeline::new(self.settings, membership);
-            some.iter().for_each(|index| add(&mut pipeline, *index, &mut self.states));
+            for (index, call) in some {
+                lease_call::add(&mut pipeline, *index, *call, &mut self.states, moment);
+            }
             pipeline.finish()
         });
         pipelines.collect()
@@ -193,19 +205,19 @@ impl<'a> FleetClient<'a> {
         pipeline.finish()
     }
 
-    /// Removes this instance from Redis, so that the others keep no share for it. To be called
+    /// Removes this instance from Redis, so that its share is free as of the next minute. To be called
     /// after [`Membership::deregister`], when the calls under way have ended; `None` if the
     /// instance has no number.
     pub fn deregister(&mut self, moment: &mut Moment<'_>) -> Option<Call> {
         let membership = Membership::read(moment.store);
         let mut pipeline = Pipeline::new(self.settings, membership);
-        presence_call::remove(&mut pipeline, membership.instance);
+        presence_call::remove(&mut pipeline, moment.now);
         pipeline.finish()
     }
 
     /// Treats Redis as down: a call takes longer than a request may wait. Its reply is still
     /// applied if it comes.
     pub fn timed_out(&mut self, moment: &mut Moment<'_>) -> RedisTransition {
-        health::set(Some("no reply in time".to_owned()), &mut self.states, moment).0
+        health::set(Some("no reply in time".to_owned()), &mut self.states, moment)
     }
 }

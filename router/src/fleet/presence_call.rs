@@ -1,56 +1,96 @@
-//! The presence of instances: `presence.lua` notes that this one is alive, and counts the others.
+//! The presence of instances: `presence.lua` notes that this one is alive and which share it has, and
+//! replies with what that becomes.
+
+use std::time::Duration;
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
-use crate::random::Random;
+use crate::fleet::script::Script;
 use crate::state::membership::Membership;
+use crate::state::share::{Share, WHOLE};
 use crate::state::store::Moment;
-use crate::state::time::Minute;
+use crate::state::time::{Minute, UnixMillis};
 
-const SCRIPT: &[u8] = include_bytes!("presence.lua");
+static SCRIPT: Script = Script::new(include_bytes!("presence.lua"));
 
-/// Instances, at most: a reply that counts more is forged, and each share would be 0.
+/// Instances, at most: a reply that counts more is forged.
 const MAX_INSTANCES: u64 = 100_000;
 
+/// Instances that balance their leases in a second, about.
+const BALANCED_AT_ONCE: u64 = 8;
+
 /// Notes that this instance is alive.
-pub(super) fn add(pipeline: &mut Pipeline<'_>, instance: u64, random: &mut dyn Random) {
-    let keys = [pipeline.key("instances"), pipeline.key("epoch"), pipeline.key("run")];
-    // 52 bits, which Lua's numbers hold exactly.
-    let epoch = (random.bits() >> 12).max(1);
-    pipeline.script(Part::Presence, SCRIPT, &keys, &[text(instance), text(epoch)]);
+pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
+    let Membership { instance, epoch, share, last_exchange, .. } = pipeline.membership;
+    let keys = [pipeline.key("shares"), pipeline.key("epoch"), pipeline.key("run")];
+    let known = if share.target == 0 { 0 } else { share.after.saturating_add(share.others).min(WHOLE) };
+    let arguments = [
+        text(instance),
+        // 52 bits, which Lua's numbers hold exactly.
+        text((moment.random.bits() >> 12).max(1)),
+        text(epoch),
+        text(last_exchange.0),
+        text(share.after),
+        text(share.before),
+        text(share.from.0),
+        text(known),
+        text(pipeline.membership.weight()),
+        text(Minute::of(moment.now).0),
+        pipeline.key("wake:"),
+    ];
+    pipeline.script(Part::Presence { seq: last_exchange }, &SCRIPT, &keys, &arguments);
 }
 
-/// Removes this instance, if it has a number. It looks as if it had been silent for long, so the
-/// next instance that notes its presence removes it.
-pub(super) fn remove(pipeline: &mut Pipeline<'_>, instance: u64) {
+/// Notes that this instance ends, if it has a number. Its share of this minute stays its own: it may
+/// have used it, or be about to.
+pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
+    let Membership { instance, share, .. } = pipeline.membership;
     if instance != 0 {
-        let key = pipeline.key("instances");
-        pipeline.command(Part::Deregister, &[b"ZADD", &key, b"0", &text(instance)]);
+        let (key, minute) = (pipeline.key("shares"), Minute::of(now));
+        // No presence that is still on its way has a later number.
+        let next = minute.0.saturating_add(1);
+        let ended = text(format_args!("0 {} {next} 0 9999999999999 0", share.at(minute)));
+        pipeline.command(Part::Deregister, &[b"HSET", &key, &text(instance), &ended]);
     }
 }
 
-/// Applies the reply: `{epoch, live, missing}`.
-pub(super) fn apply(reply: &Items<'_>, moment: &Moment<'_>) -> Option<Effect> {
-    let (epoch, live, missing) = (reply.number(0)?, reply.number(1)?, reply.number(2)?);
-    if live.max(missing) > MAX_INSTANCES {
+/// Applies the reply: `{epoch, instances, after, before, from, target, others}`. The share is that of
+/// the last presence only: what an earlier one was granted, the later one has taken back.
+pub(super) fn apply(seq: UnixMillis, reply: &Items<'_>, moment: &Moment<'_>) -> Option<Effect> {
+    let (epoch, instances) = (reply.number(0)?, reply.number(1)?);
+    if !(1..=MAX_INSTANCES).contains(&instances) {
         return None;
     }
+    let part = |place| reply.number(place).and_then(|part| u32::try_from(part).ok());
+    let whole = |place| part(place).filter(|part| *part <= WHOLE);
+    let share = Share {
+        after: whole(2)?,
+        before: whole(3)?,
+        from: Minute(part(4)?),
+        target: whole(5)?,
+        others: part(6)?,
+    };
     let minute = Minute::of(moment.now);
     let mut is_new_epoch = false;
-    Membership::update(moment.store, |membership| {
-        is_new_epoch = membership.epoch == 0 && membership.lost_minute == minute;
-        if membership.epoch != 0 && membership.epoch != epoch {
+    let changed = Membership::update(moment.store, |membership| {
+        // It has served without knowing the others, as they may have.
+        let was_alone = membership.is_redis_down && membership.share.target == 0;
+        if was_alone || (membership.epoch != 0 && membership.epoch != epoch) {
             membership.lost_minute = minute;
         }
+        is_new_epoch = (membership.epoch == 0 || was_alone) && membership.lost_minute == minute;
         membership.epoch = epoch;
-        let live = u32::try_from(live).unwrap_or(u32::MAX).max(1);
-        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-        // Instances that Redis has lost note their presence within a second, and may have taken
-        // much of this minute.
-        let before = membership.live.saturating_add(membership.missing).saturating_sub(missing);
-        membership.live = if membership.lost_minute == minute { live.max(before) } else { live };
-        membership.missing = missing;
+        membership.instances = u32::try_from(instances).unwrap_or(u32::MAX);
+        if membership.last_exchange == seq {
+            membership.share = share;
+        }
         Some(())
     });
-    Some(if is_new_epoch { Effect::NewEpoch } else { Effect::Granted })
+    // In a large fleet not every second: each change is a script for each deployment.
+    let every = instances.div_ceil(BALANCED_AT_ONCE).max(1);
+    let is_due = |number: u64| number.wrapping_add(moment.now.as_secs()).is_multiple_of(every);
+    let is_in_transition = changed.is_some_and(|(membership, ())| {
+        membership.share.is_in_transition(minute) && is_due(membership.instance)
+    });
+    Some(if is_new_epoch { Effect::NewEpoch } else { Effect::Present { is_in_transition } })
 }

@@ -1,15 +1,17 @@
 //! What the reply to a call changes. One that a script does not make changes nothing.
 
-use crate::fleet::call::{Call, Part};
+use crate::fleet::call::{Call, FleetSettings, Part};
 use crate::fleet::effect::{Effect, Items};
 use crate::fleet::health::{self, RedisTransition};
 use crate::fleet::resp::{self, Value};
+use crate::fleet::wait_call::{self, Recall};
 use crate::fleet::{exchange_call, lease_call, origin_call, presence_call};
 use crate::state::deployment_states::DeploymentStates;
+use crate::state::membership::Membership;
 use crate::state::store::Moment;
 
 /// The result of a call.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct CallResult {
     /// How it ended, as the metric of calls names it: `success`, `slow` or `error`.
     pub outcome: &'static str,
@@ -17,20 +19,44 @@ pub struct CallResult {
     pub transition: RedisTransition,
     /// It brought a lease, or what is needed to ask for one.
     pub granted: bool,
-    /// Redis has lost what this instance took of the minute:
-    /// [`resync`](crate::fleet::FleetClient::resync) is due.
-    pub needs_resync: bool,
+    /// What to call next.
+    pub follow_up: FollowUp,
+}
+
+/// The calls that follow from a reply: [`FleetClient::follow_up`](crate::FleetClient::follow_up).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum FollowUp {
+    /// None.
+    #[default]
+    None,
+    /// This minute has another share than it should: to take a reserve, or to leave one.
+    Balance,
+    /// Redis has lost what this instance took of the minute: to report it.
+    Resync,
+    /// Other instances need what this one does not use.
+    GiveBack(Vec<Recall>),
+}
+
+impl CallResult {
+    /// One that changes nothing about Redis.
+    fn of_wait(outcome: &'static str, follow_up: FollowUp) -> Self {
+        Self { outcome, follow_up, ..Self::default() }
+    }
 }
 
 /// Applies the reply to a call; `None` where there is none. A late one is applied as well, but does
 /// not show that Redis is up: the next one may be as late.
 pub(crate) fn apply_reply(
+    settings: &FleetSettings,
     call: &Call,
     reply: Option<&[u8]>,
     is_late: bool,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
 ) -> CallResult {
+    if call.is_wait() {
+        return end_wait(settings, call, reply, moment);
+    }
     let lost_before = states.read_membership(moment.now, moment.store).lost_minute;
     let mut effects = Vec::new();
     let result = replies(call, reply).and_then(|replies| {
@@ -44,16 +70,46 @@ pub(crate) fn apply_reply(
             false => Ok(()),
         }
     });
-    let is_new_epoch = effects.contains(&Some(Effect::NewEpoch));
-    let granted = result.is_ok() && (is_new_epoch || effects.contains(&Some(Effect::Granted)));
-    let (outcome, (transition, has_missed)) = match result {
-        Ok(()) if is_late => ("slow", (RedisTransition::None, false)),
+    let has = |effect: Effect| effects.contains(&Some(effect));
+    let is_present = has(Effect::Present { is_in_transition: true });
+    let brings = has(Effect::Granted)
+        || has(Effect::NewEpoch)
+        || is_present
+        || has(Effect::Present { is_in_transition: false });
+    let granted = result.is_ok() && brings;
+    let (outcome, transition) = match result {
+        Ok(()) if is_late => ("slow", RedisTransition::None),
         Ok(()) => ("success", health::set(None, states, moment)),
         Err(problem) => ("error", health::set(Some(problem), states, moment)),
     };
     let lost_minute = states.read_membership(moment.now, moment.store).lost_minute;
-    let needs_resync = has_missed || is_new_epoch || lost_minute != lost_before;
-    CallResult { outcome, transition, granted, needs_resync }
+    let follow_up = match has(Effect::NewEpoch) || lost_minute != lost_before {
+        true => FollowUp::Resync,
+        false if is_present => FollowUp::Balance,
+        false => FollowUp::None,
+    };
+    CallResult { outcome, transition, granted, follow_up }
+}
+
+/// Applies the end of a wait. One that broke off is begun again by the next exchange.
+fn end_wait(settings: &FleetSettings, call: &Call, reply: Option<&[u8]>, moment: &Moment<'_>) -> CallResult {
+    let Ok(replies) = replies(call, reply) else {
+        Membership::end_wait(moment.store);
+        return CallResult::of_wait("error", FollowUp::None);
+    };
+    // AUTH and SELECT come first.
+    let setup = call.parts.iter().take_while(|part| matches!(part, Part::Setup)).count();
+    let replies = replies.get(setup..).unwrap_or_default();
+    let follow_up = match wait_call::recalls(replies, |id| settings.index(id)) {
+        // What is answered in the place of Redis must not make an endless loop.
+        Some(recalls) if recalls.is_empty() => {
+            Membership::end_wait(moment.store);
+            FollowUp::None
+        }
+        Some(recalls) => FollowUp::GiveBack(recalls),
+        None => FollowUp::None,
+    };
+    CallResult::of_wait("success", follow_up)
 }
 
 /// The replies to the parts of a call, and to QUIT.
@@ -79,8 +135,10 @@ fn apply(part: Part, reply: &Value, states: &mut DeploymentStates, moment: &Mome
     }
     let reply = Items::of(reply);
     match part {
-        Part::Setup | Part::Deregister | Part::PublishOrigin | Part::FindOrigin { .. } => Some(Effect::None),
-        Part::Presence => presence_call::apply(&reply, moment),
+        Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin | Part::FindOrigin { .. } => {
+            Some(Effect::None)
+        }
+        Part::Presence { seq } => presence_call::apply(seq, &reply, moment),
         Part::Lease { index, minute, is_acquire } => {
             lease_call::apply((index, minute, is_acquire), &reply, states, moment)
         }

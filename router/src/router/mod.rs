@@ -157,7 +157,9 @@ impl Router {
         is_late: bool,
         moment: &Moment<'_>,
     ) -> CallResult {
-        let result = fleet::apply_reply(call, reply, is_late, &mut self.states.borrow_mut(), moment);
+        let Some(settings) = &self.fleet else { return CallResult::default() };
+        let mut states = self.states.borrow_mut();
+        let result = fleet::apply_reply(settings, call, reply, is_late, &mut states, moment);
         self.metrics.borrow_mut().redis(result.outcome);
         result
     }

@@ -1,8 +1,9 @@
-//! What an instance may admit of a limit that it shares with others: a lease on a part of the
-//! minute, taken from Redis ahead of need.
+//! What an instance may admit of a minute that it shares: its share, and the portions that it has
+//! taken from Redis beyond it.
 //!
-//! Portions shrink with what remains of the minute, down to one, so the fleet admits exactly the
-//! limit as long as there are requests. An idle instance returns what it does not use.
+//! A lease is kept until the minute ends. What is not used of it returns when another instance
+//! needs it: Redis asks for it ([`Lease::give_back`]). Portions shrink with what remains of the
+//! minute, down to one, so the fleet admits exactly the limit as long as there are requests.
 //! [`quota`](crate::state::quota) has the rules without Redis.
 
 use std::time::Duration;
@@ -22,14 +23,6 @@ const PART: u64 = 4;
 const IDLE_GAPS: f32 = 10.0;
 /// .. but not sooner and not later than this. Milliseconds.
 const IDLE: (f32, f32) = (20.0, 100.0);
-/// After this long without a request, workers no longer look for something to return.
-const FORGOTTEN: Duration = Duration::from_secs(3);
-
-/// How often a worker looks for something to return, in milliseconds ..
-const TICK: u64 = 20;
-/// .. and every so many times, where nothing was unused when it last looked.
-const SELDOM: u64 = 5;
-
 /// The lease on one deployment's minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
@@ -50,8 +43,10 @@ pub struct Lease {
     /// Milliseconds between requests, on average of late.
     #[serde(deserialize_with = "crate::state::format::finite")]
     pub request_gap: f32,
-    /// Other instances may be about to return what they do not use, by what Redis last replied.
+    /// Other instances are asked for what they do not use, by what Redis last replied.
     pub unused_elsewhere: bool,
+    /// Another instance has asked for what is not used of it.
+    pub is_recalled: bool,
 }
 
 /// What waiting requests need.
@@ -64,13 +59,13 @@ pub struct Shortfall {
 }
 
 impl Lease {
-    /// The lease on this minute: itself, or an empty one.
-    pub fn for_minute(self, minute: Minute) -> Self {
+    /// The lease on this minute: itself, or one on this share of it, in requests and tokens.
+    pub fn for_minute(self, minute: Minute, (requests, tokens): (u64, u64)) -> Self {
         if self.minute == minute {
             return self;
         }
         let Self { last_admitted_at, request_gap, .. } = self;
-        Self { minute, last_admitted_at, request_gap, ..Self::default() }
+        Self { minute, requests, tokens, last_admitted_at, request_gap, ..Self::default() }
     }
 
     /// Whether Redis has replied in this minute.
@@ -87,34 +82,32 @@ impl Lease {
         instances: u32,
         now: Duration,
     ) -> (u64, u64) {
-        let lease = self.for_minute(window.minute);
         let into_minute = now.as_secs().saturating_sub(window.minute.starts()).max(1);
         let portion = |limit: u64, remaining: u64, used: u64| {
-            let remaining = if lease.has_answer() { remaining } else { limit };
+            let remaining = if self.has_answer() { remaining } else { limit };
             let needed = part(used.saturating_mul(LASTS), into_minute);
             let most = part(remaining, u64::from(instances.max(1)).saturating_mul(PART));
             most.min(needed.max(PART)).max(1)
         };
         let requests = limits.rpm.map_or(0, |rpm| {
-            portion(rpm, lease.remaining_requests, u64::from(window.requests)).max(shortfall.requests)
+            portion(rpm, self.remaining_requests, u64::from(window.requests)).max(shortfall.requests)
         });
         let tokens = limits
             .tpm
-            .map_or(0, |tpm| portion(tpm, lease.remaining_tokens, window.tokens).max(shortfall.tokens));
+            .map_or(0, |tpm| portion(tpm, self.remaining_tokens, window.tokens).max(shortfall.tokens));
         (requests, tokens)
     }
 
     /// Whether to ask for more before it is used up: less than half a portion is left.
     pub fn is_low(&self, window: &Window, limits: MinuteLimits, instances: u32, now: Duration) -> bool {
-        let lease = self.for_minute(window.minute);
-        let (requests, tokens) = lease.next_portion(window, limits, Shortfall::default(), instances, now);
+        let (requests, tokens) = self.next_portion(window, limits, Shortfall::default(), instances, now);
         let low = |limit: Option<u64>, unused: u64, portion: u64, remaining: u64| {
-            limit.is_some() && remaining > 0 && unused < part(portion, 2)
+            let may_remain = remaining > 0 || !self.has_answer();
+            limit.is_some() && may_remain && unused < part(portion, 2)
         };
-        let unused = lease.unused(window);
-        lease.has_answer()
-            && (low(limits.rpm, unused.0, requests, lease.remaining_requests)
-                || low(limits.tpm, unused.1, tokens, lease.remaining_tokens))
+        let unused = self.unused(window);
+        low(limits.rpm, unused.0, requests, self.remaining_requests)
+            || low(limits.tpm, unused.1, tokens, self.remaining_tokens)
     }
 
     /// Notes the time of an admission.
@@ -125,7 +118,7 @@ impl Lease {
         self.last_admitted_at = now;
     }
 
-    /// Counts what was used beyond it while Redis was down as held. Reported, Redis does the same.
+    /// Counts what was used beyond it as held. Reported, Redis does the same.
     pub fn reconcile(&mut self, window: &Window) {
         let requests = u64::from(window.requests).saturating_sub(self.requests);
         let tokens = window.tokens.saturating_sub(self.tokens);
@@ -133,11 +126,6 @@ impl Lease {
         self.tokens = self.tokens.saturating_add(tokens);
         self.remaining_requests = self.remaining_requests.saturating_sub(requests);
         self.remaining_tokens = self.remaining_tokens.saturating_sub(tokens);
-    }
-
-    /// Whether no request was admitted for 3 s, so that a worker need not look at it any more.
-    pub fn is_forgotten(&self, now: Duration) -> bool {
-        self.last_admitted_at.distance(now) >= FORGOTTEN
     }
 
     fn is_idle(&self, now: Duration) -> bool {
@@ -151,24 +139,46 @@ impl Lease {
         (requests, self.tokens.saturating_sub(window.tokens))
     }
 
-    /// Whether a worker with this copy of it has to read it again, to see whether there is
-    /// something to return. Not while there are requests; seldom where nothing was unused, since an
-    /// answer may still take fewer tokens than it reserved.
-    pub fn may_be_unused(&self, window: &Window, now: Duration) -> bool {
-        let is_over = self.minute != window.minute;
-        let is_seldom_due = (millis(now) / TICK).is_multiple_of(SELDOM);
-        self.is_idle(now) && (is_over || self.unused(window) != (0, 0) || is_seldom_due)
+    /// Takes out what another instance has asked for: half of what is not used, or all of it if
+    /// `all` is asked for and it is idle. Requests and tokens.
+    pub fn give_back(&mut self, window: &Window, all: bool, now: Duration) -> (u64, u64) {
+        let gives_all = all && self.is_idle(now);
+        let given = |unused: u64| if gives_all { unused } else { unused.div_ceil(2) };
+        let (requests, tokens) = self.unused(window);
+        let (requests, tokens) = (given(requests), given(tokens));
+        self.is_recalled = true;
+        self.take_out(requests, tokens);
+        (requests, tokens)
     }
 
-    /// Takes out the unused requests and tokens, if there are any and it is idle.
-    pub fn release_unused(&mut self, window: &Window, now: Duration) -> Option<(u64, u64)> {
-        if self.minute != window.minute || !self.is_idle(now) {
-            return None;
-        }
-        let (requests, tokens) = self.unused(window);
+    /// Changes it towards a share of the minute that it did not begin with: returns what to ask for
+    /// and what it has taken out, in requests and tokens; `None` if there is nothing to do. An
+    /// instance thus has a reserve in its first minute, and leaves one to others in theirs.
+    pub fn balance(
+        &mut self,
+        window: &Window,
+        limits: MinuteLimits,
+        share: (u64, u64),
+        instances: u32,
+        now: Duration,
+    ) -> Option<[(u64, u64); 2]> {
+        let needs = self.next_portion(window, limits, Shortfall::default(), instances, now);
+        let wanted = |share: u64, held: u64| if self.is_recalled { 0 } else { share.saturating_sub(held) };
+        let excess = |share: u64, held: u64, used: u64, needed: u64| {
+            held.saturating_sub(share.max(used.saturating_add(needed)))
+        };
+        let wanted = (wanted(share.0, self.requests), wanted(share.1, self.tokens));
+        let returned = (
+            excess(share.0, self.requests, u64::from(window.requests), needs.0),
+            excess(share.1, self.tokens, window.tokens, needs.1),
+        );
+        self.take_out(returned.0, returned.1);
+        ((wanted, returned) != ((0, 0), (0, 0))).then_some([wanted, returned])
+    }
+
+    fn take_out(&mut self, requests: u64, tokens: u64) {
         self.requests = self.requests.saturating_sub(requests);
         self.tokens = self.tokens.saturating_sub(tokens);
-        (requests > 0 || tokens > 0).then_some((requests, tokens))
     }
 }
 
@@ -224,15 +234,31 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_idle_lease_returns_what_is_not_used() {
+    fn a_lease_is_given_back_by_half_and_as_a_whole_when_it_is_idle() {
         let after = |ms| NOON + Duration::from_millis(ms);
-        for (gap, idle) in [(0.0, 20), (5.0, 50), (1000.0, 100)] {
-            let mut lease =
-                Lease { last_admitted_at: UnixMillis::of(NOON), request_gap: gap, ..lease(12, 40) };
-            assert_eq!(lease.release_unused(&window(5), after(idle - 1)), None);
-            assert_eq!(lease.release_unused(&window(5), after(idle)), Some((7, 0)));
-            assert_eq!(lease.requests, 5);
-            assert_eq!(lease.release_unused(&window(5), after(idle)), None);
+        for (all, ms, given) in [(false, 500, 4), (true, 5, 4), (true, 500, 7)] {
+            let mut lease = Lease { last_admitted_at: UnixMillis::of(NOON), ..lease(12, 40) };
+            assert_eq!(lease.give_back(&window(5), all, after(ms)), (given, 0), "{all} {ms}");
+            assert_eq!((lease.requests, lease.is_recalled), (12 - given, true));
         }
+        let mut last = lease(6, 0);
+        assert_eq!(last.give_back(&window(5), false, NOON), (1, 0), "the last one as well");
+    }
+
+    #[test]
+    fn a_minute_begins_with_the_share_and_keeps_what_was_taken() {
+        let next = lease(12, 40).for_minute(Minute(MINUTE.0 + 1), (50, 0));
+        assert_eq!((next.requests, next.has_answer()), (50, false));
+        assert_eq!(lease(12, 40).for_minute(MINUTE, (50, 0)).requests, 12);
+    }
+
+    #[test]
+    fn a_lease_is_balanced_towards_a_share_that_the_minute_did_not_begin_with() {
+        let balance = |mut lease: Lease, used| lease.balance(&window(used), RPM, (50, 0), 2, NOON);
+        assert_eq!(balance(lease(10, 40), 0), Some([(40, 0), (0, 0)]), "a new instance takes its reserve");
+        assert_eq!(balance(lease(100, 0), 0), Some([(0, 0), (50, 0)]), "another one leaves it to it");
+        assert_eq!(balance(lease(100, 0), 60), Some([(0, 0), (39, 0)]), "but not what it is about to use");
+        assert_eq!(balance(lease(50, 0), 0), None);
+        assert_eq!(balance(Lease { is_recalled: true, ..lease(10, 40) }, 0), None, "others need it more");
     }
 }

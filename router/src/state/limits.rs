@@ -2,6 +2,7 @@
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
+use crate::state::share::part_of;
 use crate::state::window::Window;
 
 /// The limits of a deployment.
@@ -24,6 +25,14 @@ pub struct MinuteLimits {
     pub rpm: Option<u64>,
     /// Tokens per minute.
     pub tpm: Option<u64>,
+}
+
+impl MinuteLimits {
+    /// A part of them in millionths: requests and tokens, 0 without a limit.
+    pub fn part(&self, share: u32) -> (u64, u64) {
+        let part = |limit: Option<u64>| limit.map_or(0, |limit| part_of(limit, share));
+        (part(self.rpm), part(self.tpm))
+    }
 }
 
 impl DeploymentLimits {

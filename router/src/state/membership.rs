@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::random::Random;
 use crate::state::format;
 use crate::state::quota::{QuotaMode, RedisHealth};
+use crate::state::share::Share;
 use crate::state::store::{self, Store};
 use crate::state::time::{Minute, UnixMillis};
 
@@ -17,12 +18,9 @@ const KEY: &str = "fleet";
 pub const EXCHANGE: Duration = Duration::from_secs(1);
 /// A worker may take its turn this much too early: the next worker may be a second away.
 const EARLY: Duration = Duration::from_millis(100);
-/// After a silence this long, instances may have admitted requests that Redis does not know of.
-const MISSED: Duration = Duration::from_secs(1);
-/// After a silence this long, Redis is down for all instances, or this one is cut off and the
-/// others leave its share to it: they do so 3.5 s after its last presence, which was up to a second
-/// before, and they look once a second.
-const SURE: Duration = Duration::from_secs(5);
+/// How often an instance begins to wait for other instances' requests. Each wait takes longer, so
+/// there is always one that has just begun.
+const WAIT: Duration = Duration::from_secs(25);
 /// How long a worker uses its copy of the membership.
 const REREAD: Duration = Duration::from_millis(20);
 
@@ -33,21 +31,21 @@ pub struct Membership {
     pub instance: u64,
     /// Changes when Redis loses its data; 0 while it is unknown.
     pub epoch: u64,
-    /// The minute in which Redis was found to have lost data. In it, Redis grants more than shares
-    /// only after all instances have reported.
+    /// The minute in which Redis was found to have lost data. In it, Redis grants portions only after
+    /// all instances have reported.
     pub lost_minute: Minute,
-    /// Instances that are alive, this one included.
-    pub live: u32,
-    /// Instances that fell silent, and may still use their shares.
-    pub missing: u32,
+    /// Instances that have a share, this one included.
+    pub instances: u32,
+    /// The share of this one.
+    pub share: Share,
     /// Redis does not answer.
     pub is_redis_down: bool,
-    /// When that began.
-    pub down_since: UnixMillis,
-    /// When Redis last answered after it was down.
-    pub up_since: UnixMillis,
     /// When a worker last took the turn to exchange.
     pub last_exchange: UnixMillis,
+    /// When this instance last began to wait for other instances' requests; 0 for not at all.
+    pub waiting_since: UnixMillis,
+    /// Requests admitted in the minute of the last exchange, and in the one before.
+    pub requests: [u32; 2],
     /// This instance is about to end, and exchanges no more.
     pub is_deregistered: bool,
     /// The index of the deployment that the next exchange begins with. Shared, because any worker
@@ -79,48 +77,28 @@ impl Membership {
         let drawn = Self::update(store, |membership| {
             if membership.instance == 0 {
                 // 0 means none, and would be drawn once in 2^64 times.
-                (membership.instance, membership.live) = (random.bits().max(1), 1);
+                membership.instance = random.bits().max(1);
             }
             Some(membership.instance)
         });
         drawn.map_or(0, |(_, number)| number)
     }
 
-    /// Instances that limits are shared between, at least 1.
-    pub fn instances(&self) -> u32 {
-        self.live.saturating_add(self.missing).max(1)
-    }
-
     /// How limits are shared.
     pub fn quota_mode(&self, now: Duration) -> QuotaMode {
-        let instances = self.instances();
-        // Without other instances there is none that has to notice.
-        let sure = if instances == 1 { MISSED } else { SURE };
-        let is_recent = self.down_since.distance(now) < sure;
         let health = match self.is_redis_down {
             false => RedisHealth::Up,
-            true if is_recent => RedisHealth::Suspect,
+            true if self.share.target == 0 => RedisHealth::NeverUp,
             true => RedisHealth::Down,
         };
-        QuotaMode::Shared { instances, health }
+        let share = self.share.at(Minute::of(now));
+        QuotaMode::Shared { instances: self.instances.max(1), share, health }
     }
 
-    /// Redis has not answered in time. Silences of less than a second apart count as one: a slow
-    /// Redis ends each with a late answer.
-    pub fn redis_down(&mut self, now: Duration) {
-        if !self.is_redis_down && self.up_since.distance(now) >= MISSED {
-            self.down_since = UnixMillis::of(now);
-        }
-        self.is_redis_down = true;
-    }
-
-    /// Redis has answered. Says whether instances may have admitted requests meanwhile that Redis
-    /// does not know of.
-    pub fn redis_up(&mut self, now: Duration) -> bool {
-        let has_missed = self.is_redis_down && self.down_since.distance(now) >= MISSED;
-        let is_first = self.up_since.distance(now) >= MISSED;
-        (self.is_redis_down, self.up_since) = (false, UnixMillis::of(now));
-        has_missed && is_first
+    /// The requests of a minute, by which shares are measured.
+    pub fn weight(&self) -> u32 {
+        let [current, before] = self.requests;
+        current.max(before)
     }
 
     /// From now on no worker exchanges, or acquires leases.
@@ -132,20 +110,56 @@ impl Membership {
     }
 
     /// Takes the turn to exchange about `asked` of `count` deployments, unless another worker took
-    /// it within a second. Returns the index of the first deployment.
-    pub fn take_turn(store: &dyn Store, now: Duration, asked: usize, count: usize) -> Option<(Self, usize)> {
+    /// it within a second. `admitted` is the requests of this minute so far. Returns the index of
+    /// the first deployment.
+    pub fn take_turn(
+        store: &dyn Store,
+        now: Duration,
+        asked: usize,
+        count: usize,
+        admitted: u32,
+    ) -> Option<(Self, usize)> {
         let within = |index: usize| index.checked_rem(count).unwrap_or_default();
         Self::update(store, |membership| {
             let is_early = membership.last_exchange.distance(now) < EXCHANGE.saturating_sub(EARLY);
             if is_early || membership.is_deregistered {
                 return None;
             }
+            if membership.last_exchange.minute() != Minute::of(now) {
+                membership.requests = [0, membership.requests[0]];
+            }
+            membership.requests[0] = admitted;
+            membership.share.lower(now);
             membership.last_exchange = UnixMillis::of(now);
             let first = within(usize::try_from(membership.next_deployment).unwrap_or_default());
             membership.next_deployment =
                 u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();
             Some(first)
         })
+    }
+
+    /// Whether this instance begins to wait for other instances' requests, `again` or because the
+    /// last wait has begun long ago.
+    pub fn begin_wait(store: &dyn Store, now: Duration, again: bool) -> bool {
+        let begun = Self::update(store, |membership| {
+            let is_due = again || membership.waiting_since.distance(now) >= WAIT;
+            if !is_due || membership.is_redis_down || membership.is_deregistered || membership.epoch == 0 {
+                return None;
+            }
+            membership.waiting_since = UnixMillis::of(now);
+            Some(())
+        });
+        begun.is_some()
+    }
+
+    /// A wait has broken off, or a configuration has gone that waited: the next exchange begins
+    /// another one.
+    pub fn end_wait(store: &dyn Store) {
+        Self::update(store, |membership| {
+            let is_waiting = membership.waiting_since != UnixMillis::default();
+            membership.waiting_since = UnixMillis::default();
+            is_waiting.then_some(())
+        });
     }
 }
 
@@ -205,16 +219,16 @@ mod tests {
     #[test]
     fn one_worker_exchanges_at_a_time() {
         let store = Memory::default();
-        assert!(Membership::take_turn(&store, NOON, 1, 1).is_some());
-        assert!(Membership::take_turn(&store, NOON, 1, 1).is_none());
-        assert!(Membership::take_turn(&store, NOON + EXCHANGE - EARLY, 1, 1).is_some());
+        assert!(Membership::take_turn(&store, NOON, 1, 1, 0).is_some());
+        assert!(Membership::take_turn(&store, NOON, 1, 1, 0).is_none());
+        assert!(Membership::take_turn(&store, NOON + EXCHANGE - EARLY, 1, 1, 0).is_some());
     }
 
     #[test]
     fn an_exchange_begins_where_the_last_one_ended_whichever_worker_made_it() {
         let store = Memory::default();
         let firsts: Vec<usize> = (0..4)
-            .map(|nth| Membership::take_turn(&store, NOON + EXCHANGE * nth, 512, 1000).unwrap().1)
+            .map(|nth| Membership::take_turn(&store, NOON + EXCHANGE * nth, 512, 1000, 0).unwrap().1)
             .collect();
         assert_eq!(firsts, [0, 512, 24, 536]);
     }
@@ -224,41 +238,47 @@ mod tests {
         let store = Memory::default();
         Membership::register(&store, &mut SplitMix::new(1));
         Membership::deregister(&store);
-        assert!(Membership::take_turn(&store, NOON, 1, 1).is_none());
+        assert!(Membership::take_turn(&store, NOON, 1, 1, 0).is_none());
         assert!(Membership::read(&store).is_deregistered);
     }
 
     #[test]
-    fn repeated_silences_of_a_slow_redis_count_as_one() {
-        let mut membership = Membership { live: 2, ..Membership::default() };
-        let mut missed = 0;
-        for tenth in 0..20 {
-            let now = NOON + Duration::from_millis(100 * tenth);
-            membership.redis_down(now);
-            assert_eq!(
-                membership.quota_mode(now),
-                QuotaMode::Shared { instances: 2, health: RedisHealth::Suspect }
-            );
-            missed += u32::from(membership.redis_up(now + Duration::from_millis(50)));
-        }
-        assert_eq!(missed, 0, "the next request reports what Redis missed");
-        membership.redis_down(NOON + Duration::from_secs(10));
-        assert!(membership.redis_up(NOON + Duration::from_secs(12)));
+    fn one_wait_begins_in_25_seconds_or_when_the_last_has_broken_off() {
+        let store = Memory::default();
+        let begins = |after, again| Membership::begin_wait(&store, NOON + Duration::from_secs(after), again);
+        assert!(!begins(0, false), "not before Redis has answered");
+        Membership::update(&store, |membership| {
+            membership.epoch = 1;
+            Some(())
+        });
+        assert_eq!([begins(0, false), begins(24, false), begins(25, false)], [true, false, true]);
+        assert!(begins(26, true));
+        Membership::end_wait(&store);
+        assert!(begins(27, false));
     }
 
     #[test]
-    fn redis_is_down_after_five_seconds_of_silence_and_suspect_before() {
-        let membership = Membership {
-            live: 2,
-            is_redis_down: true,
-            down_since: UnixMillis::of(NOON),
-            ..Membership::default()
+    fn an_instance_that_never_reached_redis_is_told_from_one_that_lost_it() {
+        let mut membership = Membership { is_redis_down: true, ..Membership::default() };
+        let health = |membership: Membership| match membership.quota_mode(NOON) {
+            QuotaMode::Shared { health, .. } => health,
+            QuotaMode::Local => panic!("there is Redis"),
         };
-        for (after, health) in
-            [(0, RedisHealth::Suspect), (4999, RedisHealth::Suspect), (5000, RedisHealth::Down)]
-        {
-            let now = NOON + Duration::from_millis(after);
-            assert_eq!(membership.quota_mode(now), QuotaMode::Shared { instances: 2, health });
-        }
+        assert_eq!(health(membership), RedisHealth::NeverUp);
+        membership.share.target = 500_000;
+        assert_eq!(health(membership), RedisHealth::Down);
+    }
+
+    #[test]
+    fn the_weight_of_an_instance_is_that_of_its_busier_minute() {
+        let store = Memory::default();
+        let weight = |second: u64, admitted| {
+            let now = Duration::from_secs(29_000_000 * 60 + second);
+            Membership::take_turn(&store, now, 1, 1, admitted).unwrap().0.weight()
+        };
+        assert_eq!(
+            [weight(30, 10), weight(59, 40), weight(60, 1), weight(119, 20), weight(120, 0)],
+            [10, 40, 40, 40, 20]
+        );
     }
 }

@@ -7,8 +7,8 @@
 //! | the record of a deployment | `record`, `window`, `cooldown`, `lease` |
 //! | what it remembers of answers | `latency`, `outlier`, `completion_lengths` |
 //! | the record of a group | `group_limits`, `releases` |
+//! | workers and instances | `heartbeats`, `membership`, `share` |
 //! | which deployment made a response | `origins` |
-//! | workers and instances | `heartbeats`, `membership` |
 //! | whether a deployment may serve | `limits`, `quota`, `eligibility`, `snapshot` |
 //! | what one worker knows of all that | `deployment_states`, `pending_successes`, `rotation` |
 
@@ -30,6 +30,7 @@ pub(crate) mod quota;
 pub(crate) mod record;
 mod releases;
 pub(crate) mod rotation;
+pub(crate) mod share;
 pub(crate) mod snapshot;
 pub(crate) mod store;
 pub(crate) mod time;

@@ -1,5 +1,5 @@
-//! Whether a minute that instances share has room for a request: by this instance's lease, and
-//! without Redis by its share.
+//! Whether a minute that instances share has room for a request: what the lease has, with Redis or
+//! without.
 
 use std::time::Duration;
 
@@ -7,15 +7,12 @@ use crate::state::lease::{Lease, part};
 use crate::state::limits::MinuteLimits;
 use crate::state::window::Window;
 
-/// How long a reply that nothing remains is valid: other instances may return something.
-const EXHAUSTED: Duration = Duration::from_millis(30);
+/// How long a reply that nothing remains is valid.
+const EXHAUSTED: Duration = Duration::from_millis(50);
 
-/// While Redis is suspect, and in a minute that Redis has answered in, an instance may use its
-/// share only if it is this many times what it has used of the minute: then the other instances are
-/// far from using it up.
-const PLENTY: u64 = 10;
-/// Less use than this says nothing about what is to come.
-const FEW: u64 = 10;
+/// An instance that has never reached Redis has no share. It serves this part of a limit, so that
+/// four of them do not exceed it.
+const UNKNOWN: u64 = 4;
 
 /// How limits are shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +24,8 @@ pub enum QuotaMode {
     Shared {
         /// How many they are, this one included; at least 1.
         instances: u32,
+        /// This instance's share of this minute, in millionths.
+        share: u32,
         /// Whether Redis answers.
         health: RedisHealth,
     },
@@ -38,11 +37,10 @@ pub enum RedisHealth {
     /// It does.
     #[default]
     Up,
-    /// It has not answered in time, perhaps for a moment only: other instances may go on taking
-    /// from the same limit.
-    Suspect,
-    /// It has been silent for longer than any delay.
+    /// It has not answered in time.
     Down,
+    /// It does not, and never has since this instance began.
+    NeverUp,
 }
 
 /// Whether a minute has room for a request.
@@ -66,33 +64,19 @@ impl Lease {
         quota_mode: QuotaMode,
         now: Duration,
     ) -> Quota {
-        let QuotaMode::Shared { instances, health } = quota_mode else { return Quota::Available };
-        let lease = self.for_minute(window.minute);
-        let usable = |limit: u64, held: u64, remaining: u64, used: u64| {
-            let share = match lease.has_answer() {
-                // Half of it, and instead of what is held, because the others may still reach Redis
-                // and take from it.
-                true => part(remaining, u64::from(instances.max(1)).saturating_mul(2)),
-                false => part(limit, u64::from(instances.max(1))),
-            };
-            let is_plenty = share >= used.max(FEW).saturating_mul(PLENTY);
-            match health {
-                RedisHealth::Down if is_plenty || !lease.has_answer() => held.max(share),
-                RedisHealth::Suspect if is_plenty => held.max(share),
-                RedisHealth::Down | RedisHealth::Suspect | RedisHealth::Up => held,
-            }
+        let QuotaMode::Shared { share, health, .. } = quota_mode else { return Quota::Available };
+        let lease = self.for_minute(window.minute, limits.part(share));
+        let usable = |limit: u64, held: u64| match health {
+            RedisHealth::NeverUp => held.max(part(limit, UNKNOWN)),
+            RedisHealth::Up | RedisHealth::Down => held,
         };
         let used = u64::from(window.requests);
-        let lacks_requests =
-            limits.rpm.is_some_and(|rpm| used >= usable(rpm, lease.requests, lease.remaining_requests, used));
+        let lacks_requests = limits.rpm.is_some_and(|rpm| used >= usable(rpm, lease.requests));
         let needed = window.tokens.saturating_add(tokens);
-        let lacks_tokens = limits
-            .tpm
-            .is_some_and(|tpm| needed > usable(tpm, lease.tokens, lease.remaining_tokens, window.tokens));
+        let lacks_tokens = limits.tpm.is_some_and(|tpm| needed > usable(tpm, lease.tokens));
         if !lacks_requests && !lacks_tokens {
             return Quota::Available;
         }
-        // What others return arrives within the time that a request may wait.
         let is_exhausted =
             lease.is_exhausted(window, limits, tokens) && lease.was_answered_within(EXHAUSTED, now);
         if health != RedisHealth::Up || is_exhausted { Quota::Exhausted } else { Quota::NeedsLease }
@@ -101,12 +85,12 @@ impl Lease {
     /// Whether Redis has replied that the minute has no room for one more request with so many
     /// tokens, and that no instance holds what it may return.
     pub fn is_exhausted(&self, window: &Window, limits: MinuteLimits, tokens: u64) -> bool {
-        let lease = self.for_minute(window.minute);
-        let needed = window.tokens.saturating_add(tokens).saturating_sub(lease.tokens);
-        let has_used_requests = u64::from(window.requests) >= lease.requests;
-        let lacks_requests = limits.rpm.is_some() && has_used_requests && lease.remaining_requests == 0;
-        let lacks_tokens = limits.tpm.is_some() && needed > lease.remaining_tokens;
-        lease.has_answer() && !lease.unused_elsewhere && (lacks_requests || lacks_tokens)
+        let needed = window.tokens.saturating_add(tokens).saturating_sub(self.tokens);
+        let has_used_requests = u64::from(window.requests) >= self.requests;
+        let lacks_requests = limits.rpm.is_some() && has_used_requests && self.remaining_requests == 0;
+        let lacks_tokens = limits.tpm.is_some() && needed > self.remaining_tokens;
+        let is_answered = self.minute == window.minute && self.has_answer();
+        is_answered && !self.unused_elsewhere && (lacks_requests || lacks_tokens)
     }
 
     fn was_answered_within(&self, age: Duration, now: Duration) -> bool {
@@ -121,8 +105,11 @@ mod tests {
     use crate::state::lease::tests::{NOON, RPM, lease, window};
     use crate::state::time::Minute;
 
-    const TWO: QuotaMode = QuotaMode::Shared { instances: 2, health: RedisHealth::Up };
-    const AWAY: QuotaMode = QuotaMode::Shared { instances: 2, health: RedisHealth::Down };
+    const TWO: QuotaMode = QuotaMode::Shared { instances: 2, share: 0, health: RedisHealth::Up };
+
+    fn shared(share: u32, health: RedisHealth) -> QuotaMode {
+        QuotaMode::Shared { instances: 2, share, health }
+    }
 
     #[test]
     fn only_what_is_held_is_admitted() {
@@ -167,32 +154,25 @@ mod tests {
     }
 
     #[test]
-    fn without_redis_a_share_is_admitted_and_no_more() {
-        for (lease, allowed) in
-            [(Lease::default(), 50), (lease(10, 40), 10), (lease(5, 80), 5), (lease(10, 0), 10)]
-        {
+    fn without_redis_what_is_held_is_admitted_and_a_minute_begins_with_the_share() {
+        let unknown = Lease::default();
+        for (lease, share, health, allowed) in [
+            (unknown, 500_000, RedisHealth::Down, 50),
+            (lease(10, 40), 500_000, RedisHealth::Down, 10),
+            (lease(70, 0), 500_000, RedisHealth::Down, 70),
+            (unknown, 0, RedisHealth::NeverUp, 25),
+        ] {
+            let mode = shared(share, health);
             let last = window(allowed - 1);
-            assert_eq!(lease.quota(&last, RPM, 0, AWAY, NOON), Quota::Available, "{lease:?}");
-            assert_eq!(lease.quota(&window(allowed), RPM, 0, AWAY, NOON), Quota::Exhausted, "{lease:?}");
+            assert_eq!(lease.quota(&last, RPM, 0, mode, NOON), Quota::Available, "{lease:?}");
+            assert_eq!(lease.quota(&window(allowed), RPM, 0, mode, NOON), Quota::Exhausted, "{lease:?}");
         }
     }
 
     #[test]
-    fn while_redis_is_suspect_a_share_is_used_only_where_it_is_plenty() {
-        let moment = QuotaMode::Shared { instances: 2, health: RedisHealth::Suspect };
-        for (rpm, used, left, room) in [
-            (100, 10, 80, Quota::Exhausted),
-            (100, 0, 100, Quota::Exhausted),
-            (10_000, 10, 8_000, Quota::Available),
-            (10_000, 900, 8_000, Quota::Exhausted),
-        ] {
-            let limits = MinuteLimits { rpm: Some(rpm), tpm: None };
-            let held = lease(used, left);
-            assert_eq!(
-                held.quota(&window(used as u32), limits, 0, moment, NOON),
-                room,
-                "{rpm} {used} {left}"
-            );
-        }
+    fn a_share_is_admitted_without_a_call() {
+        let mode = shared(500_000, RedisHealth::Up);
+        assert_eq!(Lease::default().quota(&window(49), RPM, 0, mode, NOON), Quota::Available);
+        assert_eq!(Lease::default().quota(&window(50), RPM, 0, mode, NOON), Quota::NeedsLease);
     }
 }

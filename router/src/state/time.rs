@@ -27,6 +27,11 @@ impl UnixMillis {
         Self(millis(now))
     }
 
+    /// Its minute.
+    pub fn minute(self) -> Minute {
+        Minute::of(Duration::from_millis(self.0))
+    }
+
     /// How far away it is from `now`, before or after it.
     pub fn distance(self, now: Duration) -> Duration {
         Duration::from_millis(self.0.abs_diff(millis(now)))

@@ -43,8 +43,6 @@ mod failure_shares;
 #[cfg(not(target_family = "wasm"))]
 mod full_groups;
 #[cfg(not(target_family = "wasm"))]
-mod lease_returns;
-#[cfg(not(target_family = "wasm"))]
 mod paths;
 #[cfg(not(target_family = "wasm"))]
 mod properties;

@@ -76,12 +76,12 @@ impl Entry {
         ticket.is_counted = true;
         ticket.minute = record.window.minute;
         ticket.reserved = request.tokens;
-        if let QuotaMode::Shared { instances, health } = request.quota_mode
+        if let QuotaMode::Shared { instances, share, health } = request.quota_mode
             && self.limits.are_per_minute()
         {
-            record.lease = record.lease.for_minute(record.window.minute);
-            record.lease.record_admission(now);
             let limits = self.limits.per_minute();
+            record.lease = record.lease.for_minute(record.window.minute, limits.part(share));
+            record.lease.record_admission(now);
             ticket.lease_low =
                 health == RedisHealth::Up && record.lease.is_low(&record.window, limits, instances, now);
         }

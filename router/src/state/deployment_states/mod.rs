@@ -191,6 +191,12 @@ impl DeploymentStates {
         self.entries.len()
     }
 
+    /// Requests that this instance has admitted in this minute, by this worker's copies.
+    pub fn admitted(&self, now: Duration) -> u32 {
+        let windows = self.entries.iter().map(|entry| entry.record.window.at(now).requests);
+        windows.fold(0, u32::saturating_add)
+    }
+
     /// This worker's copy of a record, and the limits of the deployment.
     pub fn record(&self, index: usize) -> Option<(&Record, &DeploymentLimits)> {
         self.entries.get(index).map(|entry| (&entry.record, &entry.limits))

@@ -1,0 +1,71 @@
+//! The wait for other instances' requests: a list in Redis that is empty until `lease.lua` pushes the
+//! id of a deployment whose minute others need more of than there is.
+//!
+//! The call stays open until then. While it does, Redis also sees that this instance has not ended:
+//! `presence.lua` frees the share of one that is silent and has no call open.
+
+use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::resp::Value;
+
+/// Seconds that a wait takes at most.
+pub const SECONDS: u64 = 60;
+/// Entries that are taken at once.
+const ENTRIES: &[u8] = b"128";
+
+/// What another instance asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// Of this deployment, by index.
+    pub deployment: usize,
+    /// Everything that is not used; otherwise half of it.
+    pub all: bool,
+}
+
+/// Waits for entries, and takes them.
+pub(super) fn add(pipeline: &mut Pipeline<'_>) {
+    let key = pipeline.key(&format!("wake:{}", pipeline.membership.instance));
+    pipeline.command(Part::Wait, &[b"BLPOP", &key, &text(SECONDS)]);
+    pipeline.command(Part::Wait, &[b"LPOP", &key, ENTRIES]);
+}
+
+/// The recalls in the replies to a wait, without those of deployments that this configuration does
+/// not have; `None` where it took its time and nothing came.
+pub(super) fn recalls(replies: &[Value], deployment: impl Fn(&[u8]) -> Option<usize>) -> Option<Vec<Recall>> {
+    let [Value::List(first), rest, ..] = replies else { return None };
+    let entries = first.iter().skip(1).chain(rest.items().unwrap_or_default());
+    let mut recalls: Vec<Recall> = Vec::new();
+    for entry in entries {
+        let Value::Bulk(entry) = entry else { continue };
+        let Some((kind @ (b'a' | b'h'), id)) = entry.split_first() else { continue };
+        let Some(deployment) = deployment(id) else { continue };
+        let all = *kind == b'a';
+        match recalls.iter_mut().find(|recall| recall.deployment == deployment) {
+            Some(recall) => recall.all |= all,
+            None => recalls.push(Recall { deployment, all }),
+        }
+    }
+    Some(recalls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(items: &[&str]) -> Value {
+        Value::List(items.iter().map(|item| Value::Bulk(item.as_bytes().to_vec())).collect())
+    }
+
+    fn index(id: &[u8]) -> Option<usize> {
+        [b"paris", b"quito"].iter().position(|known| *known == id)
+    }
+
+    #[test]
+    fn the_entries_of_a_wait_are_the_deployments_to_give_back() {
+        let replies = [list(&["wake:7", "hparis"]), list(&["aquito", "aparis", "alima", "p", ""])];
+        let paris = Recall { deployment: 0, all: true };
+        let quito = Recall { deployment: 1, all: true };
+        assert_eq!(recalls(&replies, index), Some(vec![paris, quito]));
+        assert_eq!(recalls(&[list(&["wake:7", "p"]), Value::Nil], index), Some(Vec::new()));
+        assert_eq!(recalls(&[Value::Nil, Value::Nil], index), None);
+    }
+}

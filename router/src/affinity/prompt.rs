@@ -106,11 +106,7 @@ impl<'a> Scanner<'a> {
                 b'{' => self.open(true),
                 b'[' => self.open(false),
                 b',' => self.key = Key::Other,
-                b'}' | b']' => {
-                    if self.close() {
-                        return;
-                    }
-                }
+                b'}' | b']' if self.close() => return,
                 _ => {}
             }
         }

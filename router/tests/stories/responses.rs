@@ -159,7 +159,10 @@ fn a_client_is_not_steered_by_the_responses_of_others() {
     let body = br#"{"model":"g","input":"hi","previous_response_id":"resp_1"}"#;
     let maker = world.post(RESPONSES, &key("Bearer one"), body, |_| MADE).called[0].clone();
     for _ in 0..20 {
-        assert_eq!(world.post(RESPONSES, &key("Bearer one"), body, |_| Answer::Ok).called, [maker.clone()]);
+        assert_eq!(
+            world.post(RESPONSES, &key("Bearer one"), body, |_| Answer::Ok).called,
+            std::slice::from_ref(&maker)
+        );
     }
     let other: BTreeSet<_> = (0..40)
         .map(|_| world.post(RESPONSES, &key("Bearer two"), body, |_| Answer::Ok).called[0].clone())
@@ -195,7 +198,7 @@ fn encrypted_reasoning_goes_to_the_account_that_made_it() {
     let maker = world.post(RESPONSES, &[], asks, |_| Answer::Body(answer)).called[0].clone();
     let next = br#"{"model":"g","input":[{"type":"reasoning","encrypted_content":"gAAAAABx"}]}"#;
     for _ in 0..20 {
-        assert_eq!(world.post(RESPONSES, &[], next, |_| Answer::Ok).called, [maker.clone()]);
+        assert_eq!(world.post(RESPONSES, &[], next, |_| Answer::Ok).called, std::slice::from_ref(&maker));
     }
     let foreign = Answer::Error(400, r#"{"error":{"message":"no","code":"invalid_encrypted_content"}}"#);
     let elsewhere = br#"{"model":"g","input":[{"type":"reasoning","encrypted_content":"gAAAAABy"}]}"#;

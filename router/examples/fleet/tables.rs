@@ -7,6 +7,10 @@ use crate::events::{self, Fault, Link, MINUTE, Plan, SECOND};
 /// How far below the limit a minute may stay: half a percent. None may exceed it.
 const SHORTFALL: f64 = 0.005;
 
+/// The same where a few of many instances have most of the traffic: the others keep a request each
+/// on every deployment (docs/decisions/leases.md).
+const SKEWED_SHORTFALL: f64 = 0.08;
+
 /// Of the refused requests, the part whose retry-after may end before the minute: while leases are
 /// returned.
 const EARLY_RETRIES: f64 = 0.01;
@@ -28,8 +32,8 @@ const FLEET: Plan = Plan {
 pub fn print() -> ExitCode {
     println!("100 instances, 50 deployments of 120 requests per minute, a tenth more traffic");
     println!("{:34} {:>9} {:>9} {:>9} {:>9}", "", "limit", "admitted", "refused", "of it %");
-    let even = admits("an even share for each", FLEET);
-    let uneven = admits("two thirds for a tenth of them", Plan { favoured: 67, ..FLEET });
+    let even = admits("an even share for each", FLEET, SHORTFALL);
+    let uneven = admits("two thirds for a tenth of them", Plan { favoured: 67, ..FLEET }, SKEWED_SHORTFALL);
     let waits = wait_for_the_minute();
     let plenty = outages();
     let calls = calls_per_request();
@@ -42,15 +46,15 @@ pub fn print() -> ExitCode {
     if even && uneven && waits && plenty && calls { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether every whole minute admits the limit.
-fn admits(name: &str, plan: Plan) -> bool {
+/// Whether every whole minute admits the limit, but for this part of it.
+fn admits(name: &str, plan: Plan, shortfall: f64) -> bool {
     let (limit, minutes) = (plan.rpm * plan.deployments as u64, plan.until / MINUTE);
     let measured = events::run(plan);
     let whole = measured.minutes.range(1..minutes);
     let mut is_met = true;
     for (minute, (admitted, refused)) in whole {
         let share = *admitted as f64 / limit as f64;
-        let is_near = (1.0 - SHORTFALL..=1.0).contains(&share);
+        let is_near = (1.0 - shortfall..=1.0).contains(&share);
         is_met &= is_near;
         let verdict = if is_near { "met" } else { "MISSED" };
         let name = format!("{name}, minute {minute}");

@@ -38,9 +38,9 @@ enum Timer {
 }
 
 impl Timers {
-    /// Starts to tick.
+    /// Starts to tick: at once, so that other instances soon know of this one, and then as needed.
     pub(crate) fn start(&self) {
-        self.shorten_period(false);
+        self.shorten_period(true);
     }
 
     /// Fires once, after the wait before a retry.

@@ -137,9 +137,8 @@ impl<'a> FleetClient<'a> {
             }
         };
         let mut calls = self.lease_calls(&leases, membership, moment);
-        if waits {
-            calls.extend(self.wait(true, moment));
-        }
+        // The first reply has the epoch, without which there is no wait.
+        calls.extend(self.wait(waits, moment));
         calls
     }
 

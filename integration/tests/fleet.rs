@@ -38,6 +38,10 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
     Fleet::start(&config(items, ""), workers, &vec![redis.port(); instances]).await
 }
 
+/// Requests that a run may lack, to be run again: an instance that had no time gives back what it
+/// does not use later than a request waits, and a run is over in a tenth of a second.
+const LATE: usize = 2;
+
 /// Of the tests that run at the same time, one is served at a time, or none of them had time for
 /// Redis.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -60,8 +64,9 @@ async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) 
             assert!(calls <= 100, "{group}-{name} was called {calls} times");
         }
         if silences(fleet.instances.iter().map(Balancer::log)) == before {
-            assert_eq!(served(&answers), LIMIT, "{group}: {each:?}");
-            good += 1;
+            let served = served(&answers);
+            assert!((LIMIT - LATE..=LIMIT).contains(&served), "{group}: {each:?}");
+            good += usize::from(served == LIMIT);
         }
         if good == needed {
             return;

@@ -57,6 +57,8 @@ pub struct RetryState {
     pub is_mocked: bool,
     /// The answer of the first group, which the client gets if all fallbacks fail as well.
     pub first_group_reply: Option<Box<Reply>>,
+    /// The deployment that gave it in a search: it may know what the request refers to.
+    pub refused_by: Option<Arc<str>>,
     /// How often the edge has sent the request, this attempt included; 0 means 1. The filter sets
     /// it.
     pub edge_attempts: u32,

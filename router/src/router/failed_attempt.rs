@@ -82,11 +82,16 @@ impl<'a> FailedAttempt<'a> {
     fn search_elsewhere(&mut self) {
         match self.error.class {
             ErrorClass::UnknownReference => {
+                // Asked again, it does not.
+                if self.retry_state.refused_by.take_if(|by| *by == self.deployment.id).is_some() {
+                    self.retry_state.first_group_reply = None;
+                }
                 origins::not_here(self.router, &mut self.attempt, &mut self.retry_state);
             }
             ErrorClass::Server | ErrorClass::RateLimit if self.is_first_of_search() => {
                 let kept = self.response.clone();
                 self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply()));
+                self.retry_state.refused_by = Some(Arc::clone(&self.deployment.id));
                 self.response = kept;
             }
             _ => {}

@@ -15,6 +15,7 @@ pub(crate) mod routing_params;
 pub(crate) mod stored_response;
 pub(crate) mod tags_param;
 pub(crate) mod token_estimate;
+pub(crate) mod unavailable;
 
 pub use parse::Request;
 pub use refusal::Refusal;

@@ -48,14 +48,16 @@ impl Filter {
         // Every VM gets the same fingerprint: this hasher has no seed.
         let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*file);
         let vm = vm_id()?;
-        let kind = Kind { fingerprint, number: number(), is_single_hop: is_root_id(names::SINGLE_HOP) };
+        let root_id = root_id();
+        let kind =
+            Kind { fingerprint, number: number(&root_id), is_single_hop: root_id == names::SINGLE_HOP };
         #[cfg(feature = "testing")]
         crate::testing::check_the_store();
         let router = SharedRouter::get(kind, vm, || read_config(&file))?;
         allocator::expect_bodies(router.config().server.max_body_bytes);
         let revision = router.announce();
         let filter = Self {
-            later_attempts: later_attempts(),
+            later_attempts: root_id.strip_prefix(names::EDGE).map(str::to_owned),
             redis: Redis::new(vm, root, router.config()),
             decider: Decider::new(router, random()?),
             version: (revision, root),
@@ -63,7 +65,9 @@ impl Filter {
         };
         VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
         filter.decider.timers.start();
-        filter.deregister_if_last();
+        if root_id == names::DEREGISTER {
+            filter.deregister_soon();
+        }
         Some(filter)
     }
 
@@ -130,8 +134,8 @@ impl Filter {
     }
 
     /// The last configuration of an instance has to leave the fleet.
-    fn deregister_if_last(&self) {
-        if self.decider.router.config().redis.is_some() && is_root_id(names::DEREGISTER) {
+    fn deregister_soon(&self) {
+        if self.decider.router.config().redis.is_some() {
             Membership::deregister(&SharedData);
             self.ticks_to_deregister.set(TICKS_TO_DEREGISTER);
             self.decider.timers.request_tick(Some(timers::PERIOD));
@@ -178,23 +182,14 @@ pub(crate) fn random() -> Option<u64> {
     getrandom::u64().ok()
 }
 
-fn root_id() -> Option<Vec<u8>> {
-    hostcalls::property("plugin_root_id")
-}
-
-fn is_root_id(id: &str) -> bool {
-    root_id().as_deref() == Some(id.as_bytes())
-}
-
-fn later_attempts() -> Option<String> {
-    let root_id = String::from_utf8(root_id()?).ok()?;
-    root_id.strip_prefix(names::EDGE).map(str::to_owned)
+/// What this filter is for, by the renderer's names; empty if that is no text.
+fn root_id() -> String {
+    hostcalls::property("plugin_root_id").and_then(|id| String::from_utf8(id).ok()).unwrap_or_default()
 }
 
 /// The number of this configuration, where its renderer counts them. The root id ends in it:
 /// Envoy would reuse the root context of a configuration that returns.
-fn number() -> Option<u32> {
-    let root_id = String::from_utf8(root_id()?).ok()?;
+fn number(root_id: &str) -> Option<u32> {
     let numbered = match root_id.strip_prefix(names::EDGE) {
         Some(cluster) => cluster.strip_prefix(names::ATTEMPTS),
         None => root_id.strip_prefix(names::FILTER),

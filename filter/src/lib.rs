@@ -1,9 +1,8 @@
 //! The filter: Envoy's callbacks on one side, the router on the other. It decides nothing.
 //!
-//! It runs once per attempt. The edge sends a request through an internal listener to the filter;
-//! the router selects a deployment; a response that is marked for retry makes the edge send the
-//! request again, which is a new stream here. It may also run on the edge, for the first attempt
-//! alone.
+//! It runs once per attempt: on the edge for the first one, behind an internal listener for later
+//! ones; in a mesh behind the listener for all. The router selects a deployment. A response that is
+//! marked for retry makes Envoy send the request again, which is a new stream here.
 
 #![cfg(target_family = "wasm")]
 #![expect(missing_docs, reason = "the SDK's macro defines a public function without documentation")]

@@ -1,18 +1,18 @@
 //! The router of a configuration. The filter on the edge and the one behind it have the same one on
 //! each worker, so each knows at once what the other has decided.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ops::Deref;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::{HEARTBEAT, Router};
+use llm_balancer_router::Router;
 
 use crate::filter::random;
 use crate::metrics;
 use crate::shared_data::SharedData;
-use crate::timers::PERIOD;
+use crate::timers::Heartbeat;
 
 /// Filters of one kind have one router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) struct SharedRouter {
     kind: Kind,
     /// Identifies this worker where one publishes for all.
     own: u64,
-    last_heartbeat: Cell<Duration>,
+    heartbeat: Heartbeat,
 }
 
 thread_local! {
@@ -50,7 +50,7 @@ impl SharedRouter {
         let router = Router::new(read()?, vm);
         let router = if kind.is_single_hop { router.in_single_hop() } else { router };
         router.open(&SharedData);
-        let shared = Rc::new(Self { router, kind, own: random()?, last_heartbeat: Cell::default() });
+        let shared = Rc::new(Self { router, kind, own: random()?, heartbeat: Heartbeat::default() });
         ROUTERS.with_borrow_mut(|all| {
             all.retain(|router| router.strong_count() > 0);
             all.push(Rc::downgrade(&shared));
@@ -65,12 +65,10 @@ impl SharedRouter {
 
     /// Publishes what this worker has counted, with the first filter that ticks in a second.
     pub(crate) fn beat(&self, now: Duration) {
-        if now.abs_diff(self.last_heartbeat.get()) < HEARTBEAT.saturating_sub(PERIOD) {
-            return;
+        if self.heartbeat.is_due(now) {
+            self.router.beat(now, &SharedData);
+            self.router.flush(now, &SharedData, &mut metrics::flush);
         }
-        self.last_heartbeat.set(now);
-        self.router.beat(now, &SharedData);
-        self.router.flush(now, &SharedData, &mut metrics::flush);
     }
 }
 

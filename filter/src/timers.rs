@@ -27,7 +27,22 @@ pub(crate) struct Timers {
     period: Cell<Duration>,
     /// How often something else needs a tick.
     requested: Cell<Option<Duration>>,
-    last_heartbeat: Cell<Duration>,
+    heartbeat: Heartbeat,
+}
+
+/// When something was last done that is due once a second.
+#[derive(Default)]
+pub(crate) struct Heartbeat(Cell<Duration>);
+
+impl Heartbeat {
+    /// Whether it is due; then it is done. Ticks may come a little early.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        let is_due = now.abs_diff(self.0.get()) >= HEARTBEAT.saturating_sub(PERIOD);
+        if is_due {
+            self.0.set(now);
+        }
+        is_due
+    }
 }
 
 enum Timer {
@@ -107,13 +122,9 @@ impl Timers {
         self.requested.get().map_or(period, |requested| requested.min(period))
     }
 
-    /// Whether a heartbeat is due. Ticks may come a little early.
+    /// Whether a heartbeat is due.
     pub(crate) fn is_heartbeat(&self, now: Duration) -> bool {
-        let is_due = now.abs_diff(self.last_heartbeat.get()) >= HEARTBEAT.saturating_sub(PERIOD);
-        if is_due {
-            self.last_heartbeat.set(now);
-        }
-        is_due
+        self.heartbeat.is_due(now)
     }
 }
 

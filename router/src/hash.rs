@@ -1,6 +1,6 @@
 //! Hashes on which all workers, instances and builds agree; the standard library's may change with
-//! its version. Not against collisions on purpose: who has a client's key may steer that client's
-//! requests, and nobody else's.
+//! its version. Not against collisions on purpose: those that a client makes steer requests with the
+//! same key alone.
 
 /// An odd constant: 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;

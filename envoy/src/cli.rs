@@ -151,27 +151,7 @@ pub struct ListenArgs {
     /// Way of a first attempt: 1, straight to its deployment; 2, as every later attempt through an
     /// internal listener
     #[arg(long, value_name = "N", default_value = "1", hide = true)]
-    pub hops: Way,
-}
-
-/// The way of a request's first attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Way {
-    /// Straight to its deployment.
-    #[value(name = "1")]
-    One,
-    /// Through an internal listener.
-    #[value(name = "2")]
-    Two,
-}
-
-impl From<Way> for Hops {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::One => Self::One,
-            Way::Two => Self::Two,
-        }
-    }
+    pub hops: Hops,
 }
 
 /// `check`

@@ -6,7 +6,8 @@ use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::message::{
-    http_connection_manager, http1_options, open_breakers, router, typed, upstream_codec, with,
+    Headers, http_connection_manager, http1_options, open_breakers, router, typed, upstream_codec,
+    wasm_filter, wasm_vm, with,
 };
 use super::process::Hops;
 use super::withheld_headers::PROVIDER_HEADERS_WITHHELD;
@@ -139,22 +140,8 @@ pub(super) fn as_parsed(parsed: &[u8]) -> Value {
 
 /// The filter with the user's file. `os.environ/` reads Envoy's environment.
 pub(super) fn wasm(root_id: &str, config: &Config, file: &Value, filter: &str) -> Value {
-    let vm = json!({
-        "vm_id": names::FILTER,
-        "runtime": "envoy.wasm.runtime.v8",
-        "code": {"local": {"filename": filter}},
-    });
+    let vm = wasm_vm(names::FILTER, json!({"filename": filter}));
     let variables = Some(&config.env_names).filter(|names| !names.is_empty());
     let vm = with(vm, "environment_variables", variables.map(|names| json!({"host_env_keys": names})));
-    json!({
-        "name": names::FILTER,
-        "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", json!({"config": {
-            "name": names::FILTER,
-            "root_id": root_id,
-            "failure_policy": "FAIL_RELOAD",
-            "allow_on_headers_stop_iteration": true,
-            "vm_config": vm,
-            "configuration": file,
-        }})),
-    })
+    wasm_filter((names::FILTER, root_id), Headers::MayPause, vm, Some(file.clone()))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::local_replies::local_replies;
 use super::message::{
-    http_connection_manager, listener_address, router, router_with, typed, upstream_codec, with,
+    http_connection_manager, listener_address, overwrite, router, router_with, typed, with,
 };
 use super::process::{Hops, Options};
 use super::{attempts, first_hop};
@@ -17,6 +17,9 @@ pub(super) const EDGE: &str = "edge";
 /// Bytes of the replay buffer beyond the body. A request above the buffer is sent once and never
 /// retried.
 const REPLAY_SLACK: u64 = 1024 * 1024;
+
+/// Response headers between the filter and the edge, and a redirect of the provider.
+const INTERNAL: [&str; 3] = [names::RETRY, names::REUSED, "location"];
 
 /// The listener. `routes` is the field of the connection manager that has them: inline, or the
 /// source to load them from. So is `filter`, which only one hop uses.
@@ -35,9 +38,7 @@ fn with_first_hop(manager: Value, config: &Config, options: &Options, filter: Va
     if options.hops == Hops::Two {
         return manager;
     }
-    let upstream: Vec<_> =
-        first_hop::upstream_filters(options).into_iter().chain([upstream_codec()]).collect();
-    let router = router_with(json!({"upstream_http_filters": upstream}));
+    let router = router_with(json!({"upstream_http_filters": first_hop::upstream_filters(options, None)}));
     let filters = json!([first_hop::next_attempt(), gunzip(), filter, router]);
     let manager = with(manager, "http_filters", filters);
     let manager = with(manager, "early_header_mutation_extensions", first_hop::early_headers());
@@ -97,7 +98,7 @@ fn first_hop_virtual_host(config: &Config) -> Value {
         "domains": ["*"],
         "include_request_attempt_count": true,
         "routes": [
-            with(with(route, "match", matched), "response_headers_to_remove", json!([names::RETRY, names::REUSED, "location"])),
+            with(with(route, "match", matched), "response_headers_to_remove", json!(INTERNAL)),
             first_hop::route(replay_limit(config.server.max_body_bytes)),
         ],
     })
@@ -111,10 +112,7 @@ fn retried(config: &Config, kind: &str, cluster: &str) -> Value {
         "request_body_buffer_limit": replay_limit(config.server.max_body_bytes),
         "route": with(route, kind, Value::from(cluster)),
         // The id in the access log.
-        "response_headers_to_add": [{
-            "header": {"key": "x-litellm-call-id", "value": format!("%REQ({})%", names::STREAM_ID)},
-            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-        }],
+        "response_headers_to_add": [overwrite("x-litellm-call-id", &format!("%REQ({})%", names::STREAM_ID))],
     })
 }
 
@@ -123,14 +121,10 @@ fn virtual_host(config: &Config, attempts: &str) -> Value {
         "name": EDGE,
         "domains": ["*"],
         "include_request_attempt_count": true,
-        "request_headers_to_add": [{
-            "header": {"key": names::CLIENT, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
-            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-        }],
+        "request_headers_to_add": [overwrite(names::CLIENT, first_hop::CLIENT_ADDRESS)],
         // Only the filter may choose the cluster.
         "request_headers_to_remove": [names::CLUSTER],
-        // Headers between the filter and the edge, and a redirect of the provider.
-        "response_headers_to_remove": [names::RETRY, names::REUSED, "location"],
+        "response_headers_to_remove": INTERNAL,
         "routes": [retried(config, "cluster", attempts)],
     })
 }

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::attempts;
 use super::local_replies::broke_off;
-use super::message::{typed, with};
+use super::message::{
+    Headers, header_mutation, overwrite, typed, upstream_codec, wasm_filter, wasm_vm, with,
+};
 use super::process::{Hops, Options};
 
 /// The filter, in this role, for the configuration whose later attempts go to the cluster
@@ -52,9 +54,12 @@ pub(super) fn next_attempt() -> Value {
     })
 }
 
+/// Envoy's words for the client's address.
+pub(super) const CLIENT_ADDRESS: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
+
 /// Tells the filter the client's address. The filter sees the headers before the routes add any.
 pub(super) fn early_headers() -> Value {
-    let client = json!({"append": overwrite(names::CLIENT, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")});
+    let client = json!({"append": overwrite(names::CLIENT, CLIENT_ADDRESS)});
     json!([{
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": typed(
@@ -64,34 +69,22 @@ pub(super) fn early_headers() -> Value {
     }])
 }
 
-/// The filters between the edge's router and a provider, but for the codec; none with two hops. A
-/// response reaches the router with the first bytes of its body, so that one which breaks off
-/// before is a failed attempt and no answer.
-pub(super) fn upstream_filters(options: &Options) -> Vec<Value> {
-    if options.hops == Hops::Two {
-        return Vec::new();
-    }
-    let hold = json!({"config": {
-        "name": names::HOLD,
-        "root_id": names::HOLD,
-        "failure_policy": "FAIL_RELOAD",
-        "allow_on_headers_stop_iteration": true,
-        "vm_config": {
-            "vm_id": names::HOLD,
-            "runtime": "envoy.wasm.runtime.v8",
-            "code": {"local": {"filename": options.hold}},
-        },
-    }});
-    let request = json!({"request_mutations": [{"remove": names::ATTEMPT_COUNT}]});
-    let uncounted = typed(
-        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-        json!({"mutations": request}),
-    );
-    vec![
-        // Envoy counts the attempts of all routes or of none.
-        json!({"name": "envoy.filters.http.header_mutation", "typed_config": uncounted}),
-        json!({"name": names::HOLD, "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", hold)}),
-    ]
+/// The filters between the edge's router and a provider, with a further one; the codec comes last.
+/// With one hop a response reaches the router with the first bytes of its body, so that one which
+/// breaks off before is a failed attempt and no answer.
+pub(super) fn upstream_filters(options: &Options, further: Option<Value>) -> Vec<Value> {
+    let first_hop = (options.hops == Hops::One).then(|| [uncounted(), hold(options)]);
+    first_hop.into_iter().flatten().chain(further).chain([upstream_codec()]).collect()
+}
+
+/// Envoy counts the attempts of all routes or of none.
+fn uncounted() -> Value {
+    header_mutation(json!({"remove": names::ATTEMPT_COUNT}))
+}
+
+fn hold(options: &Options) -> Value {
+    let vm = wasm_vm(names::HOLD, json!({"filename": options.hold}));
+    wasm_filter((names::HOLD, names::HOLD), Headers::MayPause, vm, None)
 }
 
 /// Local replies that the edge's own mappers would spoil.
@@ -138,13 +131,6 @@ pub(super) fn is_later_attempt() -> Value {
         "name": names::CLUSTER,
         "string_match": {"safe_regex": {"regex": format!("{}(-[0-9]+)?", names::ATTEMPTS)}},
     }])
-}
-
-fn overwrite(name: &str, value: &str) -> Value {
-    json!({
-        "header": {"key": name, "value": value},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    })
 }
 
 /// Loads the filter from where `serve` replaces it.

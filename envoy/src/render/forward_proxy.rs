@@ -14,7 +14,7 @@ use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Secret, Tls, name
 use serde_json::{Value, json};
 
 use super::first_hop;
-use super::message::{http1, http1_options, socket_address, typed, upstream_codec, with};
+use super::message::{header_mutation, http1, http1_options, socket_address, typed, with};
 use super::process::Options;
 use super::upstream_cluster::{IDLE_TIMEOUT, Lookup, at, is_name, tcp_keepalive, transport_socket};
 
@@ -150,19 +150,16 @@ fn named_for_the_tunnel(tls: Option<Value>) -> Value {
 /// HTTP to the provider: the request line holds its whole URL.
 fn forwarded(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> Value {
     // A cluster's filters take the place of the router's.
-    let filters = authorization(proxy, endpoint).map(|header| {
-        first_hop::upstream_filters(options).into_iter().chain([adds(header), upstream_codec()]).collect()
-    });
+    let filters = authorization(proxy, endpoint)
+        .map(|header| first_hop::upstream_filters(options, Some(adds(header))).into());
     let http1 = http1_options(IDLE_TIMEOUT, json!({"send_fully_qualified_url": true}), filters);
     at_proxy(name, proxy, http1, &options.system_cas)
 }
 
 /// Set behind the filter, which does not know the proxy.
 fn adds(header: Value) -> Value {
-    const TYPE: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
     let append = json!({"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"});
-    let mutations = json!({"mutations": {"request_mutations": [{"append": append}]}});
-    json!({"name": "envoy.filters.http.header_mutation", "typed_config": typed(TYPE, mutations)})
+    header_mutation(json!({"append": append}))
 }
 
 /// A cluster with the proxy's address.

@@ -72,6 +72,50 @@ pub(super) fn http1_options(idle_timeout: &str, options: Value, filters: Option<
     json!({TYPE: typed(TYPE, with(protocol, "http_filters", filters))})
 }
 
+/// The VM of a filter in WebAssembly, which has the filter's name. `code` says where the module is.
+pub(super) fn wasm_vm(name: &str, code: Value) -> Value {
+    json!({"vm_id": name, "runtime": "envoy.wasm.runtime.v8", "code": {"local": code}})
+}
+
+/// Whether a filter in WebAssembly may pause headers without the body behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Headers {
+    Pass,
+    MayPause,
+}
+
+/// A filter in WebAssembly.
+pub(super) fn wasm_filter(
+    (name, root_id): (&str, &str),
+    headers: Headers,
+    vm: Value,
+    configuration: Option<Value>,
+) -> Value {
+    let plugin = json!({"name": name, "root_id": root_id, "failure_policy": "FAIL_RELOAD"});
+    let may_pause = (headers == Headers::MayPause).then_some(Value::Bool(true));
+    let plugin = with(plugin, "allow_on_headers_stop_iteration", may_pause);
+    let plugin = with(with(plugin, "vm_config", vm), "configuration", configuration);
+    let config = typed("envoy.extensions.filters.http.wasm.v3.Wasm", json!({"config": plugin}));
+    json!({"name": name, "typed_config": config})
+}
+
+/// A filter that changes a request's headers by one mutation.
+pub(super) fn header_mutation(mutation: Value) -> Value {
+    let mutations = json!({"mutations": {"request_mutations": [mutation]}});
+    json!({
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", mutations),
+    })
+}
+
+/// Sets a header, whether it is there or not.
+pub(super) fn overwrite(name: &str, value: &str) -> Value {
+    json!({
+        "header": {"key": name, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    })
+}
+
 /// The last upstream filter.
 pub(super) fn upstream_codec() -> Value {
     const TYPE: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";

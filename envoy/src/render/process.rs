@@ -3,18 +3,20 @@
 
 use std::net::SocketAddr;
 
+use clap::ValueEnum;
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::message::{socket_address, typed};
 
 /// The way of a request's first attempt. Later ones always take two hops.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Hops {
     /// From the edge straight to the deployment (docs/decisions/one-hop.md).
-    #[default]
+    #[value(name = "1")]
     One,
     /// Through the internal listener, as every other attempt (docs/decisions/two-hops.md).
+    #[value(name = "2")]
     Two,
 }
 

@@ -15,7 +15,10 @@ use data_encoding::BASE64;
 use llm_balancer_config::{Redis, names};
 use serde_json::{Value, json};
 
-use super::message::{http_connection_manager, http1, open_breakers, router, socket_address, typed, with};
+use super::message::{
+    Headers, http_connection_manager, http1, open_breakers, router, socket_address, wasm_filter, wasm_vm,
+    with,
+};
 use super::upstream_cluster::{Lookup, is_name, transport_socket};
 
 /// rw-------
@@ -51,17 +54,8 @@ pub(super) fn listener(socket: &str) -> Value {
 /// Holds back the end of a call. Every gateway has it as it is: it needs no file.
 fn keep_open() -> Value {
     let code = BASE64.encode(include_bytes!(concat!(env!("OUT_DIR"), "/redis_hop.wasm")));
-    let config = json!({"config": {
-        "name": names::REDIS_HOP,
-        "root_id": names::REDIS_HOP,
-        "failure_policy": "FAIL_RELOAD",
-        "vm_config": {
-            "vm_id": names::REDIS_HOP,
-            "runtime": "envoy.wasm.runtime.v8",
-            "code": {"local": {"inline_bytes": code}},
-        },
-    }});
-    json!({"name": names::REDIS_HOP, "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", config)})
+    let vm = wasm_vm(names::REDIS_HOP, json!({"inline_bytes": code}));
+    wasm_filter((names::REDIS_HOP, names::REDIS_HOP), Headers::Pass, vm, None)
 }
 
 fn virtual_host() -> Value {

@@ -91,12 +91,7 @@ impl Scenario {
         applications: 1,
         zipf: 0.0,
         system: lengths(4_000.0, 0.0, 4_000, 4_000),
-        first: lengths(300.0, 0.7, 20, 2_000),
-        later: lengths(60.0, 1.0, 10, 2_000),
-        answer: lengths(100.0, 0.5, 10, 400),
-        turns: 1.0,
-        pause: (0.0, 1.0),
-        rate: 24.0,
+        ..Self::TEMPLATES
     };
     /// Nothing in common.
     pub const UNIQUE: Self = Self {
@@ -105,12 +100,8 @@ impl Scenario {
         applications: 0,
         zipf: 0.0,
         system: lengths(1_500.0, 0.6, 300, 6_000),
-        first: lengths(300.0, 0.7, 20, 2_000),
-        later: lengths(60.0, 1.0, 10, 2_000),
-        answer: lengths(100.0, 0.5, 10, 400),
-        turns: 1.0,
-        pause: (0.0, 1.0),
         rate: 18.0,
+        ..Self::TEMPLATES
     };
     /// All of them.
     pub const ALL: [Self; 5] = [Self::CHAT, Self::AGENTS, Self::TEMPLATES, Self::ONE, Self::UNIQUE];

@@ -9,6 +9,7 @@ mod machine;
 mod peers;
 mod process;
 mod product;
+mod programs;
 mod provider;
 mod run;
 mod statistics;
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::load::Load;
 use crate::peers::Peer;
+use crate::programs::Programs;
 use crate::run::Plan;
 use crate::subject::{Kind, Row};
 
@@ -51,14 +53,8 @@ struct Arguments {
     /// Routing strategy of the product
     #[arg(long, default_value = "simple-shuffle")]
     strategy: String,
-    #[arg(long, default_value = ".tools/envoy/bin/envoy")]
-    envoy: PathBuf,
-    /// The folder in which other gateways are installed
-    #[arg(long, default_value = ".tools/peers")]
-    peers_in: PathBuf,
-    /// The build of llm-balancer
-    #[arg(long, default_value = "target/release/llm-balancer")]
-    product: PathBuf,
+    #[command(flatten)]
+    programs: Programs,
     /// Further builds, each beside the first one
     #[arg(value_name = "NAME=PROGRAM", value_parser = build)]
     builds: Vec<(String, PathBuf)>,
@@ -90,7 +86,7 @@ impl Arguments {
         };
         let kinds = if self.rows.is_empty() { default } else { &self.rows };
         let builds = || {
-            let first = ("llm-balancer".to_owned(), self.product.clone());
+            let first = ("llm-balancer".to_owned(), self.programs.product.clone());
             std::iter::once(first).chain(self.builds.iter().cloned())
         };
         let rows = kinds.iter().flat_map(|kind| match kind.is_product() {
@@ -108,15 +104,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         return affinity.run();
     }
     // Peers run in folders of their own.
-    arguments.peers_in = std::path::absolute(&arguments.peers_in)?;
+    arguments.programs.peers_in = std::path::absolute(&arguments.programs.peers_in)?;
     let processors = machine::processors()?;
-    println!("{}", machine::describe(&arguments.envoy)?);
+    println!("{}", machine::describe(&arguments.programs.envoy)?);
     if let Some(warning) = machine::warning()? {
         println!("{warning}");
     }
     let plan = Plan {
-        envoy: &arguments.envoy,
-        peers_in: &arguments.peers_in,
+        envoy: &arguments.programs.envoy,
+        peers_in: &arguments.programs.peers_in,
         strategy: &arguments.strategy,
         rounds: arguments.rounds.into(),
         processors: &processors,

@@ -18,6 +18,7 @@ use fake_provider::vllm::{Counters, Model, Scenario, Workers, Workload};
 use self::policy::Policy;
 use self::results::Figures;
 use crate::process::Process;
+use crate::programs::Programs;
 use crate::subject::free_port;
 use crate::{http, machine};
 
@@ -63,14 +64,8 @@ pub struct Arguments {
     /// Draws all figures that are kept
     #[arg(long, default_value = "target/affinity.svg")]
     plot: PathBuf,
-    #[arg(long, default_value = ".tools/envoy/bin/envoy")]
-    envoy: PathBuf,
-    /// The folder in which vllm-router is installed
-    #[arg(long, default_value = ".tools/peers")]
-    peers_in: PathBuf,
-    /// The build of llm-balancer
-    #[arg(long, default_value = "target/release/llm-balancer")]
-    product: PathBuf,
+    #[command(flatten)]
+    programs: Programs,
 }
 
 impl Arguments {
@@ -78,7 +73,7 @@ impl Arguments {
     pub fn run(&self) -> Result<(), Box<dyn Error>> {
         let all = <Policy as clap::ValueEnum>::value_variants();
         let policies = if self.policies.is_empty() { all } else { &self.policies };
-        println!("{}\n\n{}", machine::describe(&self.envoy)?, results::HEADER);
+        println!("{}\n\n{}", machine::describe(&self.programs.envoy)?, results::HEADER);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         for name in &self.scenarios {
             let scenario = Scenario::named(name).ok_or_else(|| format!("unknown scenario \"{name}\""))?;

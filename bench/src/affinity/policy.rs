@@ -63,11 +63,11 @@ impl Policy {
             _ => {
                 let file = folder.join("config.yaml");
                 fs::write(&file, self.configuration(workers).to_string())?;
-                let mut command = Command::new(&arguments.product);
+                let mut command = Command::new(&arguments.programs.product);
                 command.args(["serve", "--config"]).arg(&file);
                 command.args(["--port", &port.to_string(), "--admin-port", &free_port().to_string()]);
                 command.args(["--concurrency", &arguments.workers.to_string()]);
-                command.env("ENVOY", &arguments.envoy);
+                command.env("ENVOY", &arguments.programs.envoy);
                 Ok(command)
             }
         }
@@ -104,7 +104,7 @@ fn vllm_router(
     port: u16,
     workers: &[u16],
 ) -> Result<Command, Box<dyn Error>> {
-    let installed = arguments.peers_in.join("vllm-router");
+    let installed = arguments.programs.peers_in.join("vllm-router");
     if !installed.is_dir() {
         return Err("vllm-router is not installed".into());
     }

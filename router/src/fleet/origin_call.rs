@@ -29,18 +29,18 @@ pub(super) fn find(pipeline: &mut Pipeline<'_>, reference: Reference) {
     pipeline.command(Part::FindOrigin { reference }, &[b"GET", &key]);
 }
 
-/// Applies the reply: an id, or nothing. `ids` are those of the configuration.
+/// Applies the reply: the id of a `deployment`, or nothing.
 pub(super) fn apply(
     reference: Reference,
     reply: &Value,
+    deployment: impl Fn(&[u8]) -> Option<usize>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
 ) -> Option<Effect> {
     match reply {
         Value::Nil => {}
         Value::Bulk(id) => {
-            let found = std::str::from_utf8(id).ok().and_then(|id| states.index_of(id));
-            if let Some(index) = found {
+            if let Some(index) = deployment(id) {
                 states.remember_origin(reference, index, moment.store, false);
             }
         }

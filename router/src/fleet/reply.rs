@@ -61,7 +61,7 @@ pub(crate) fn apply_reply(
     let mut effects = Vec::new();
     let result = replies(call, reply).and_then(|replies| {
         let parts = call.parts.iter().zip(&replies);
-        effects.extend(parts.map(|(part, reply)| apply(*part, reply, states, moment)));
+        effects.extend(parts.map(|(part, reply)| apply(settings, *part, reply, states, moment)));
         match effects.contains(&None) {
             true => Err("an unexpected reply".to_owned()),
             false if effects.contains(&Some(Effect::Lost)) => {
@@ -129,9 +129,15 @@ fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
 }
 
 /// Applies one part of a reply; `None` for one that its script does not make.
-fn apply(part: Part, reply: &Value, states: &mut DeploymentStates, moment: &Moment<'_>) -> Option<Effect> {
+fn apply(
+    settings: &FleetSettings,
+    part: Part,
+    reply: &Value,
+    states: &mut DeploymentStates,
+    moment: &Moment<'_>,
+) -> Option<Effect> {
     if let Part::FindOrigin { reference } = part {
-        return origin_call::apply(reference, reply, states, moment);
+        return origin_call::apply(reference, reply, |id| settings.index(id), states, moment);
     }
     let reply = Items::of(reply);
     match part {

@@ -12,11 +12,6 @@ impl DeploymentStates {
         self.entries.iter().position(|entry| entry.id_hash == hash)
     }
 
-    /// The deployment with an id.
-    pub fn index_of(&self, id: &str) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.key.strip_prefix("d/") == Some(id))
-    }
-
     /// Remembers that this deployment has made it; for the other instances too, if `is_news`.
     pub fn remember_origin(&mut self, reference: Reference, index: usize, store: &dyn Store, is_news: bool) {
         let Some(entry) = self.entries.get(index) else { return };

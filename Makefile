@@ -128,8 +128,8 @@ test: tools check test-node build testing-filter docker-tests ## All tests, with
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	cargo test --quiet -p xtask
 	cargo test --quiet -p llm-balancer-cost --test per_request
-	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --tests -- --test-threads=$(TEST_THREADS)
-	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
+	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --no-fail-fast --tests -- --test-threads=$(TEST_THREADS)
+	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration --no-fail-fast $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
 
 test-docker: tools build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs

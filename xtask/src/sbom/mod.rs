@@ -1,78 +1,110 @@
-//! What the filter is made of: a CycloneDX bill of materials from `cargo metadata`, of the crates
-//! that are compiled into it and no others.
+//! What artifacts are made of, as CycloneDX 1.6: the filter, the program and the container image.
+//!
+//! | module | lists |
+//! |---|---|
+//! | `crates` | crates that are compiled in, by `cargo metadata` |
+//! | `tree` | files of an image, by Debian package where one has them |
+
+mod crates;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::{fs, io};
 
 use serde_json::{Value, json};
 
 use crate::image::digest;
 
-/// The bill for the package of this name, by `cargo metadata --filter-platform wasm32-wasip1`.
-pub fn bill(metadata: &Value, package: &str, filter: &[u8]) -> Value {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let packages: BTreeMap<String, Value> =
-        list(&metadata["packages"]).into_iter().map(|package| (text(&package["id"]), package)).collect();
-    let nodes: BTreeMap<String, BTreeSet<String>> = list(&metadata["resolve"]["nodes"])
-        .iter()
-        .map(|node| {
-            // `null` is the kind of what is linked in; others build or test.
-            let linked =
-                |dependency: &Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
-            let deps = list(&node["deps"]).into_iter().filter(linked);
-            (text(&node["id"]), deps.map(|dependency| text(&dependency["pkg"])).collect())
-        })
-        .collect();
-    let root = packages.iter().find(|(_, found)| found["name"] == package).map(|(id, _)| id.clone());
-    let root = root.unwrap_or_default();
-    let mut inside = BTreeSet::new();
-    let mut next = vec![root.clone()];
-    while let Some(id) = next.pop() {
-        if inside.insert(id.clone()) {
-            next.extend(nodes.get(&id).into_iter().flatten().cloned());
+/// A bill of materials.
+#[derive(Clone, Debug)]
+pub struct Bill {
+    /// What it is about.
+    about: Value,
+    /// By their references.
+    components: BTreeMap<String, Value>,
+    /// The references that each component needs.
+    dependencies: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Bill {
+    /// Of something that is made of nothing yet.
+    pub fn of(about: Value) -> Self {
+        let dependencies = BTreeMap::from([(reference(&about), BTreeSet::new())]);
+        Self { about, components: BTreeMap::new(), dependencies }
+    }
+
+    /// The crates of a package by `cargo metadata`, compiled to this artifact.
+    pub fn of_crates(metadata: &Value, package: &str, artifact: &[u8]) -> Self {
+        crates::bill(metadata, package, artifact)
+    }
+
+    /// The files of an image, but for programs, which have bills of their own. The folder has a
+    /// folder for each layer.
+    pub fn of_image(name: &str, version: &str, layers: &Path) -> io::Result<Self> {
+        let about = json!({
+            "type": "container",
+            "bom-ref": format!("pkg:oci/{name}@{version}"),
+            "name": name,
+            "version": version,
+        });
+        let mut bill = Self::of(about);
+        for layer in fs::read_dir(layers)? {
+            tree::components(&layer?.path())?.into_iter().for_each(|component| bill.add(component));
+        }
+        Ok(bill)
+    }
+
+    /// Adds a part that has no parts of its own.
+    pub fn add(&mut self, component: Value) {
+        self.include(Self::of(component));
+    }
+
+    /// Adds a part, with all that it is made of.
+    pub fn include(&mut self, part: Self) {
+        let own = self.dependencies.entry(reference(&self.about)).or_default();
+        own.insert(reference(&part.about));
+        self.components.insert(reference(&part.about), part.about);
+        self.components.extend(part.components);
+        for (of, on) in part.dependencies {
+            self.dependencies.entry(of).or_default().extend(on);
         }
     }
-    let reference = |id: &String| packages.get(id).map(purl).unwrap_or_default();
-    let mut filter_component = packages.get(&root).map(component).unwrap_or_default();
-    filter_component["hashes"] =
-        json!([{"alg": "SHA-256", "content": digest(filter).replace("sha256:", "")}]);
-    let components: Vec<_> =
-        inside.iter().filter(|id| **id != root).filter_map(|id| packages.get(id)).map(component).collect();
-    let dependencies: Vec<_> = inside
-        .iter()
-        .map(|id| {
-            let on: Vec<_> = nodes.get(id).into_iter().flatten().map(&reference).collect();
-            json!({"ref": reference(id), "dependsOn": on})
+
+    /// The document.
+    pub fn json(&self) -> Value {
+        let dependencies = self.dependencies.iter().map(|(of, on)| json!({"ref": of, "dependsOn": on}));
+        json!({
+            "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {"component": self.about},
+            "components": self.components.values().collect::<Vec<_>>(),
+            "dependencies": dependencies.collect::<Vec<_>>(),
         })
-        .collect();
+    }
+}
+
+/// Envoy, by the number of its version and its binary.
+pub fn envoy(version: &str, binary: &[u8]) -> Value {
     json!({
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "version": 1,
-        "metadata": {"component": filter_component},
-        "components": components,
-        "dependencies": dependencies,
+        "type": "application",
+        "bom-ref": format!("pkg:github/envoyproxy/envoy@v{version}"),
+        "name": "envoy",
+        "version": version,
+        "cpe": format!("cpe:2.3:a:envoyproxy:envoy:{version}:*:*:*:*:*:*:*"),
+        "purl": format!("pkg:github/envoyproxy/envoy@v{version}"),
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "hashes": hashes(binary),
     })
 }
 
-fn component(package: &Value) -> Value {
-    let mut component = json!({
-        "type": "library",
-        "bom-ref": purl(package),
-        "name": package["name"],
-        "version": package["version"],
-        "purl": purl(package),
-    });
-    if let Some(license) = package["license"].as_str() {
-        // The slash is how it was written before SPDX expressions.
-        component["licenses"] = json!([{"expression": license.replace('/', " OR ")}]);
-    }
-    component
+/// The field `hashes` of a component.
+fn hashes(content: &[u8]) -> Value {
+    json!([{"alg": "SHA-256", "content": digest(content).replace("sha256:", "")}])
 }
 
-fn purl(package: &Value) -> String {
-    format!("pkg:cargo/{}@{}", text(&package["name"]), text(&package["version"]))
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+fn reference(component: &Value) -> String {
+    component["bom-ref"].as_str().unwrap_or_default().to_owned()
 }

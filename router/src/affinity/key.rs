@@ -23,6 +23,8 @@ pub(crate) struct AffinityGroup<'a> {
     pub count: usize,
     /// Whether all clients have the same credentials.
     pub has_master_key: bool,
+    /// Whether no deployment of it was selected for the request so far.
+    pub is_new: bool,
 }
 
 /// The preference of a request: by its session, else by its caller, else by its prompt.
@@ -52,6 +54,6 @@ pub(crate) fn preference(
         return Preference::None;
     };
     let name = hash(group.label.as_bytes());
-    let hash = popularity.key(name, prompt.system, prompt.conversation, group.count);
+    let hash = popularity.key(name, prompt, group.count, group.is_new);
     Preference::Ranked(AffinityKey { hash, is_bounded: true })
 }

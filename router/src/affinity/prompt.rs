@@ -6,6 +6,7 @@
 //! Only text counts, and who says it. So a breakpoint (`cache_control`) that moves on with a
 //! conversation changes no key, nor does a client that writes a block of text as a plain string.
 
+use crate::affinity::popularity::Beginning;
 use crate::hash::Hasher;
 use crate::http::json::{Object, split_string};
 
@@ -19,29 +20,20 @@ const SYSTEM: usize = 65_536;
 /// servers such as vLLM remove.
 const BILLING_LINE: &str = "x-anthropic-billing-header";
 
-/// What a prompt begins with, as hashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Beginning {
-    /// The tools and the system prompt.
-    pub system: u64,
-    /// The same and the first message of the user.
-    pub conversation: u64,
-}
-
 /// How a request's prompt begins; `None` for a request without one.
 pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
     let mut hasher = Hasher::new(1);
     // OpenAI's parameter for this purpose.
     if let Some(key) = object.present("prompt_cache_key") {
         hasher.add(key.as_bytes());
-        return Some(Beginning { system: 0, conversation: hasher.finish() });
+        return Some(Beginning { system: None, conversation: hasher.finish() });
     }
     let (system, prompt) = match route {
         "/chat/completions" | "/messages" => ("system", "messages"),
         "/responses" => ("instructions", "input"),
         "/completions" => {
             hasher.add(first(object.present("prompt")?, PROMPT));
-            return Some(Beginning { system: 0, conversation: hasher.finish() });
+            return Some(Beginning { system: None, conversation: hasher.finish() });
         }
         _ => return None,
     };
@@ -53,7 +45,7 @@ pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
         Scanner::new(system, &mut hasher, SYSTEM, false).run();
     }
     let system = Scanner::new(prompt, &mut hasher, SYSTEM, true).run();
-    Some(Beginning { system, conversation: hasher.finish() })
+    Some(Beginning { system: Some(system), conversation: hasher.finish() })
 }
 
 /// Bytes of the members that make a prompt, as JSON.
@@ -239,7 +231,7 @@ mod tests {
             of("/messages", &body).unwrap()
         };
         assert_ne!(anthropic("a").system, anthropic("b").system);
-        assert_ne!(anthropic("a").system, anthropic("a").conversation);
+        assert_ne!(anthropic("a").system, Some(anthropic("a").conversation));
     }
 
     #[test]

@@ -35,6 +35,8 @@ PORTKEY_VERSION := 1.15.2
 LITELLM_PROXY_VERSION := 1.106.3
 # Schemas of Kubernetes, Istio, the Gateway API and Envoy Gateway.
 KUBERNETES_MODELS_VERSION := 5.1.0
+# The schema of bills of materials.
+CYCLONEDX_VERSION := 11.12.0
 
 ENVOY := $(TOOLS)/envoy/bin/envoy
 RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
@@ -53,6 +55,7 @@ HAVE_FORM_READERS := $(TOOLS)/.form-readers-$(STARLETTE_VERSION)-$(PYTHON_MULTIP
 HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE) $(HAVE_ANTHROPIC) $(HAVE_ANTHROPIC_NODE)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
+HAVE_CYCLONEDX := $(TOOLS)/.cyclonedx-$(CYCLONEDX_VERSION)
 HAVE_VLLM_ROUTER := $(TOOLS)/peers/.vllm-router-$(VLLM_ROUTER_VERSION)
 HAVE_SGLANG_ROUTER := $(TOOLS)/peers/.sglang-router-$(SGLANG_ROUTER_VERSION)
 HAVE_PORTKEY := $(TOOLS)/peers/.portkey-$(PORTKEY_VERSION)
@@ -98,9 +101,14 @@ build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo build --release -p llm-balancer
 
-image: build envoy ## The container image llm-balancer; saved to target/image.tar if no Docker engine runs
+image: sbom ## The container image llm-balancer, and bills of materials; saved to target/image.tar if no Docker engine runs
 	@rm -f target/image.tar
 	@SAVE=target/image.tar container/engine.sh container/image.sh llm-balancer target/release/llm-balancer $(ENVOY)
+
+sbom: build envoy ## Bills of materials (CycloneDX) of the program and of the container image
+	@rm -rf target/image-tree
+	@container/image.sh --trees target/image-tree target/release/llm-balancer $(ENVOY)
+	@cargo run --quiet -p xtask -- sbom $(ENVOY) target/image-tree
 
 image-fakes: ## The image of the fake provider for integration/compose.yaml
 	@cargo build --quiet -p fake-provider
@@ -108,11 +116,11 @@ image-fakes: ## The image of the fake provider for integration/compose.yaml
 
 image-wasm: wasm32-wasip1 ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
 	cargo build --quiet --release $(FILTER)
-	@cargo run --quiet -p xtask
+	@cargo run --quiet -p xtask -- image-wasm
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) curl node redis ## Install all tools of the tests: Envoy, clients, Redis, Prometheus ..
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX) curl node redis ## Install all tools of the tests: Envoy, clients, Redis, Prometheus ..
 
 check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
@@ -126,7 +134,7 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 
 test: tools check test-node build testing-filter docker-tests ## All tests, with the real Envoy and real clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
-	cargo test --quiet -p xtask
+	$(TEST_ENV) cargo test --quiet -p xtask
 	cargo test --quiet -p llm-balancer-cost --test per_request
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --no-fail-fast --tests -- --test-threads=$(TEST_THREADS)
 	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration --no-fail-fast $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
@@ -146,7 +154,7 @@ TWO_HOPS := $(addprefix --test ,round_trip failures retries bad_answers broken_c
 
 # More than processors: tests mostly wait.
 TEST_THREADS ?= 6
-TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes
+TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes CYCLONEDX=$(TOOLS)/cyclonedx
 
 # A filter that traps when a request asks for it, in a target folder of its own.
 testing-filter: wasm32-wasip1
@@ -343,6 +351,12 @@ $(HAVE_FORM_READERS):
 	npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix $(TOOLS)/forms/node busboy@$(BUSBOY_VERSION) multer@$(MULTER_VERSION)
 	touch $@
 
+$(HAVE_CYCLONEDX):
+	@$(MAKE) --no-print-directory pip
+	rm -rf $(TOOLS)/cyclonedx $(TOOLS)/.cyclonedx-*
+	$(call pip_install,cyclonedx,cyclonedx-python-lib[json-validation]==$(CYCLONEDX_VERSION))
+	touch $@
+
 # integration/kubernetes/check.mjs describes them.
 $(HAVE_KUBERNETES):
 	@$(MAKE) --no-print-directory node npm
@@ -352,4 +366,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip

@@ -58,13 +58,16 @@ pub(super) fn next_attempt() -> Value {
 pub(super) const CLIENT_ADDRESS: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
 
 /// Tells the filter the client's address. The filter sees the headers before the routes add any.
+/// The id of another client's request is removed. Envoy does this for a client's headers only, and
+/// not when it runs a request through the edge again.
 pub(super) fn early_headers() -> Value {
     let client = json!({"append": overwrite(names::CLIENT, CLIENT_ADDRESS)});
+    let next_attempt = json!({"remove": names::NEXT_ATTEMPT});
     json!([{
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": typed(
             "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            json!({"mutations": [client]}),
+            json!({"mutations": [client, next_attempt]}),
         ),
     }])
 }

@@ -17,8 +17,10 @@
 //! | `attempts`, `withheld_headers` | the internal listener with the filter |
 //! | `upstream_cluster`, `forward_proxy` | the ways to providers |
 //! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for metrics |
+//! | `admin_paths` | what the admin port answers |
 //! | `mesh` | the same pieces as Kubernetes objects for Istio and Envoy Gateway |
 
+pub(crate) mod admin_paths;
 mod attempts;
 pub(crate) mod binary;
 mod bootstrap;

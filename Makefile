@@ -147,7 +147,7 @@ $(OLDER_ENVOYS:%=test-envoy-%): test-envoy-%: $(TOOLS)/envoys/.envoy-% redis bui
 	@$(call main_promises,$*,$(TOOLS)/envoys/$*/bin/envoy)
 
 # What depends on Envoy more than on the filter.
-PROMISES := $(addprefix --test ,round_trip retries limits state reload traps tls redis_hop examples mesh)
+PROMISES := $(addprefix --test ,round_trip retries limits reload traps tls redis_hop examples mesh)
 main_promises = echo "main promises on Envoy $(1)" >&2; export ENVOY=$(2); cargo test --quiet -p llm-balancer --test validate \
   && cargo test --quiet -p llm-balancer-integration --no-fail-fast $(PROMISES) -- --test-threads=$(TEST_THREADS)
 

@@ -30,7 +30,8 @@ fn variable(name: &str) -> &'static str {
 async fn an_envoy_that_is_too_old_is_refused_with_its_version_and_the_one_that_is_needed() {
     let dir = TempDir::new().unwrap();
     let old = dir.path().join("envoy");
-    fs::write(&old, "#!/bin/sh\necho 'envoy  version: bad8280de85c/1.36.4/Clean/RELEASE/BoringSSL'\n").unwrap();
+    fs::write(&old, "#!/bin/sh\necho 'envoy  version: bad8280de85c/1.36.4/Clean/RELEASE/BoringSSL'\n")
+        .unwrap();
     fs::set_permissions(&old, Permissions::from_mode(0o755)).unwrap();
     let refusal = refused(&old).await;
     assert_eq!(refusal.status.code(), Some(1));

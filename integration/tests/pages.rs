@@ -50,8 +50,8 @@ fn a_test_that_does_not_exist_is_found_out() {
     assert!(exists("fleet_faults", "redis_may_freeze"));
     assert!(!exists("fleet_faults", "redis_may_freez"));
     assert!(!exists("nowhere", "redis_may_freeze"));
-    assert_eq!(named_tests("`a::b` or `router/c::d_1`, and not `Config::new` or `a_file.rs`"), [
-        ("a", "b"),
-        ("router/c", "d_1")
-    ]);
+    assert_eq!(
+        named_tests("`a::b` or `router/c::d_1`, and not `Config::new` or `a_file.rs`"),
+        [("a", "b"), ("router/c", "d_1")]
+    );
 }

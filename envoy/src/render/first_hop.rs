@@ -99,7 +99,8 @@ pub(crate) fn only_the_holding_filter(hold_file: &str) -> Value {
         "http_filters": [hold(hold_file), router()],
     });
     let address = listener_address(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let listener = json!({"name": names::HOLD, "address": address, "filter_chains": http_connection_manager(manager)});
+    let listener =
+        json!({"name": names::HOLD, "address": address, "filter_chains": http_connection_manager(manager)});
     json!({"static_resources": {"listeners": [listener]}})
 }
 

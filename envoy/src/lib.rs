@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+pub mod page;
 pub mod render;
 pub mod serve;
 pub mod support;

@@ -126,7 +126,7 @@ image-wasm: wasm32-wasip1 ## The filter as an OCI image for Istio and Envoy Gate
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX) curl node redis ## Install all tools of the tests: Envoy, clients, Redis, Prometheus ..
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX) curl node redis chromium ## Install all tools of the tests: Envoy, clients, Redis, Prometheus, Chromium ..
 
 check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
@@ -209,6 +209,9 @@ simulate: ## Strategies beside LiteLLM's, a hundred instances with shared limits
 	cargo run --quiet --release -p llm-balancer-router --example fleet
 	cargo run --quiet --release -p llm-balancer-router --example affinity
 
+screenshot: envoy redis chromium build ## docs/page.png: the status page of two instances at work, in about five minutes
+	ENVOY=$(ENVOY) cargo run --quiet -p llm-balancer-integration --example screenshot docs/page.png
+
 deny: $(HAVE_DENY) ## Licences, bans and sources of dependencies; advisories if their database can be fetched
 	$(DENY) --log-level error check bans licenses sources
 	@if $(DENY) --log-level off fetch db 2>/dev/null; then $(DENY) --log-level error check advisories; \
@@ -236,6 +239,10 @@ node:
 # Only its programs are needed: its service may fail to start in a container.
 redis:
 	@have() { command -v redis-server && command -v redis-cli; } >/dev/null; have || ( $(call apt,redis-server) ) || have
+
+# For the tests of the status page.
+chromium:
+	@command -v chromium >/dev/null || $(call apt,chromium)
 
 wrk:
 	@command -v wrk >/dev/null || $(call apt,wrk)
@@ -392,4 +399,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown envoy node npm curl redis wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown screenshot envoy node npm curl redis chromium wrk pip

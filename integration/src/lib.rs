@@ -7,7 +7,7 @@
 //! | `network` | [`Link`], [`ForwardProxy`], certificates and ports: what is in between |
 //! | `fleet` | [`Fleet`]: instances that share a [`Redis`] and a [`Front`] |
 //! | `mesh` | Istio and Envoy Gateway, played |
-//! | `observe` | [`Prometheus`] and [`statistics`]: what was counted |
+//! | `observe` | [`Prometheus`] and [`statistics`]: what was counted; [`Browser`]: what the status page shows |
 //!
 //! The far side is the crate `fake-provider`: a [`Provider`] that an [`Answer`] scripts and that
 //! keeps what it [`Received`]. [`World`] puts a provider, a balancer and a client together for
@@ -26,7 +26,7 @@ pub use clients::{Client, Events, Reply, ask, raw};
 pub use fake_provider::{Answer, DONE, Provider, Received};
 pub use fleet::{Fleet, Front, Redis, minute, redis};
 pub use network::{ForwardProxy, Link, certificates, free_port};
-pub use observe::{Prometheus, prometheus, statistics};
+pub use observe::{Browser, Prometheus, prometheus, statistics};
 pub use product::{Balancer, Containers, Envoy, Example, INSTANCES, Launch, Refusal, hops};
 pub use world::{World, item};
 

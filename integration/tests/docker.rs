@@ -132,8 +132,11 @@ async fn containers_without_rights_serve_from_a_file_system_that_they_cannot_wri
         assert!(events.ends_with("data: [DONE]\n\n"), "{events}");
         Client::at(containers.address(instance, 4000)).chat("gpt").await.error(401);
 
-        let metrics = Client::at(containers.address(instance, 9902)).get("/metrics").await.text();
+        let watcher = Client::at(containers.address(instance, 9902));
+        let metrics = watcher.get("/metrics").await.text();
         assert!(metrics.contains("envoy_server_live{} 1"), "{metrics}");
+        assert!(watcher.get("/").await.text().contains("<h1>llm-balancer</h1>"));
+        assert!(containers.run_in(instance, &["llm-balancer", "status"]), "status has no answer");
         assert!(containers.log(instance).contains("llm-balancer listens on"), "{}", containers.log(instance));
         assert_eq!(
             containers.inspect(instance, "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}"),

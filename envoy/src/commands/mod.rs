@@ -14,6 +14,7 @@ mod check;
 mod health;
 mod render;
 mod serve;
+mod status;
 
 /// Runs the command of this process's command line.
 pub fn run() -> ExitCode {
@@ -23,6 +24,7 @@ pub fn run() -> ExitCode {
         (Some(Command::Serve(args)), _) | (None, Some(args)) => serve::serve(args),
         (Some(Command::Check(args)), _) => check::check(args),
         (Some(Command::Health(args)), _) => health::health(args),
+        (Some(Command::Status(args)), _) => status::status(args),
         (Some(Command::Render(args)), _) => render::render(args),
         (Some(Command::Completions(args)), _) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut io::stdout());

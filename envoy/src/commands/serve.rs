@@ -73,7 +73,7 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
     Ok(Options {
         listen: ports.clients,
         admin_port: ports.admin,
-        metrics: ports.metrics,
+        metrics: Some(ports.metrics),
         filter: folder.file(FILTER).display().to_string(),
         hold: folder.file(names::HOLD_FILE).display().to_string(),
         hops: args.listen.hops,

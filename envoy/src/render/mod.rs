@@ -16,7 +16,7 @@
 //! | `first_hop` | the filter on that listener, for first attempts |
 //! | `attempts`, `withheld_headers` | the internal listener with the filter |
 //! | `upstream_cluster`, `forward_proxy` | the ways to providers |
-//! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for metrics |
+//! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for the status page and the metrics |
 //! | `admin_paths` | what the admin port answers |
 //! | `mesh` | the same pieces as Kubernetes objects for Istio and Envoy Gateway |
 

@@ -27,7 +27,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Envoy's admin port, on loopback.
     pub admin_port: u16,
-    /// The address for metrics, if another machine reads them.
+    /// The address for the status page and the metrics, if there is one.
     pub metrics: Option<SocketAddr>,
     /// The path of the filter for Envoy.
     pub filter: String,

@@ -54,6 +54,11 @@ impl Balancer {
         self.child.id()
     }
 
+    /// The address of its status page, unless it was started with `--metrics-port`.
+    pub fn page(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port + 1)
+    }
+
     /// Runs `llm-balancer check` on this configuration: whether it is usable, and all it said.
     pub fn check(config: &str) -> (bool, String) {
         Self::check_with(config, &[])

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::Balancer;
 use crate::child_process::dies_with_this_thread;
 use crate::clients::Client;
-use crate::network::free_port;
+use crate::network::{free_pair, free_port};
 
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -140,7 +140,8 @@ impl Launch {
             file
         });
         let log = File::create(dir.path().join("log")).expect("the log can be written");
-        let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
+        // The status page is on the port after the admin port's.
+        let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_pair());
         let mut command = Balancer::command();
         command
             .args(["--config".into(), file.into_os_string()])

@@ -170,7 +170,7 @@ impl Router {
     /// Flushes the metrics; to be called once a second.
     pub fn flush(&self, now: Duration, store: &dyn Store, sink: &mut dyn FnMut(&str, Change)) {
         let (mut states, mut metrics) = (self.states.borrow_mut(), self.metrics.borrow_mut());
-        self.gauges.borrow_mut().publish(&self.config, &mut states, &mut metrics, now, store);
+        self.gauges.borrow_mut().publish(&self.config, &self.groups, &mut states, &mut metrics, now, store);
         metrics.flush(&self.config, sink);
     }
 

@@ -1,5 +1,6 @@
-//! What was counted: a real Prometheus, and the statistics of shares.
+//! What was counted: a real Prometheus, the statistics of shares, and memory.
 
+pub mod memory;
 pub mod prometheus;
 pub mod statistics;
 

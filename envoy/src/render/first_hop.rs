@@ -132,7 +132,6 @@ pub(super) fn route(replay_limit: u64) -> Value {
     json!({
         "match": {"prefix": "/"},
         "request_headers_to_remove": attempts::KEPT_INSIDE,
-        "response_headers_to_remove": attempts::withheld_headers(),
         "request_body_buffer_limit": replay_limit,
         "route": {
             "cluster_header": names::CLUSTER,

@@ -15,6 +15,7 @@
 //! | `edge`, `local_replies` | the listener for clients, and the errors of Envoy itself |
 //! | `first_hop` | the filter on that listener, for first attempts |
 //! | `attempts`, `withheld_headers` | the internal listener with the filter |
+//! | `silence` | the end of streams that are silent for too long |
 //! | `upstream_cluster`, `forward_proxy` | the ways to providers |
 //! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for the status page and the metrics |
 //! | `admin_paths` | what the admin port answers |
@@ -34,6 +35,7 @@ mod message;
 mod metrics_listener;
 mod process;
 mod redis_hop;
+mod silence;
 mod upstream_cluster;
 mod withheld_headers;
 mod yaml_writer;

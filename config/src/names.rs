@@ -54,9 +54,9 @@ pub const METRIC_PREFIX: &str = "llm_balancer_";
 pub const REPLACED_SECONDS: &str = "replaced_configuration_seconds_total";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.
-pub const METRIC_LABELS: [&str; 11] = [
+pub const METRIC_LABELS: [&str; 12] = [
     "group", "deployment", "outcome", "status", "reason", "type", "target", "model", "api_base", "mode",
-    "class",
+    "class", "weight",
 ];
 /// Filter state object with the access log entry of a request.
 pub const ACCESS_LOG_ENTRY: &str = "llm_balancer_access_log_entry";

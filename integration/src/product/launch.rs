@@ -13,13 +13,15 @@ use tokio::time::sleep;
 use super::Balancer;
 use crate::child_process::dies_with_this_thread;
 use crate::clients::Client;
-use crate::network::free_port;
+use crate::network::{free_pair, free_port};
 
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(30);
+
 /// What to start.
 #[derive(Debug)]
 pub struct Launch {
+    program: PathBuf,
     config: String,
     file: Option<PathBuf>,
     args: Vec<OsString>,
@@ -49,6 +51,7 @@ impl Launch {
     /// `llm-balancer --config FILE` with this content in the file.
     pub fn new(config: &str) -> Self {
         Self {
+            program: Balancer::binary(),
             config: config.to_owned(),
             file: None,
             args: Vec::new(),
@@ -61,6 +64,12 @@ impl Launch {
     /// `llm-balancer --config FILE` with a file of the test's own.
     pub fn of_file(file: impl Into<PathBuf>) -> Self {
         Self { file: Some(file.into()), ..Self::new("") }
+    }
+
+    /// This build rather than the one of [`Balancer::binary`].
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
     }
 
     /// With a further argument.
@@ -140,8 +149,9 @@ impl Launch {
             file
         });
         let log = File::create(dir.path().join("log")).expect("the log can be written");
-        let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_port());
-        let mut command = Balancer::command();
+        // The status page is on the port after the admin port's.
+        let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_pair());
+        let mut command = Balancer::command_of(&self.program);
         command
             .args(["--config".into(), file.into_os_string()])
             .args([
@@ -161,7 +171,7 @@ impl Launch {
             .stderr(log);
         dies_with_this_thread(&mut command, Signal::SIGQUIT);
         let child = command.spawn().unwrap_or_else(|error| {
-            panic!("cannot run {}: {error}; `make build` makes it", Balancer::binary().display())
+            panic!("cannot run {}: {error}; `make build` makes it", self.program.display())
         });
         Balancer { port, admin_port, ready_after: Duration::ZERO, child, dir }
     }

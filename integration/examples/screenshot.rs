@@ -80,7 +80,9 @@ async fn main() {
     let height = browser.eval("document.documentElement.scrollHeight").await.as_u64().unwrap_or(900);
     let height = u32::try_from(height).unwrap_or(900).min(1200);
     browser.view(WIDTH, height, false).await;
-    browser.until("['cooling down', 'limit reached'].every((words) => document.body.innerText.includes(words))").await;
+    browser
+        .until("['cooling down', 'limit reached'].every((words) => document.body.innerText.includes(words))")
+        .await;
     std::fs::write(&file, browser.screenshot().await).expect("the picture can be written");
     if let Some(folder) = folder.as_deref().map(Path::new) {
         for (name, width, dark) in [("dark.png", WIDTH, true), ("phone.png", 390, true)] {

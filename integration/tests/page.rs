@@ -57,7 +57,7 @@ fn table(balancer: &Balancer, group: &str) -> String {
 }
 
 const SETTINGS: &str =
-    "router_settings: {num_retries: 2, retry_after: 0, cooldown_time: 30, fallbacks: [{lost: [gpt]}]}\n";
+    "router_settings: {num_retries: 2, retry_after: 0, cooldown_time: 120, fallbacks: [{lost: [gpt]}]}\n";
 
 /// `oslo` is rate limited, `lima` has a limit of five requests, `rome` fails, and `cairo` streams.
 async fn world() -> World {
@@ -81,7 +81,7 @@ async fn world() -> World {
 async fn what_the_page_says_is_what_the_provider_has_counted() {
     let mut world = world().await;
     let mut browser = page(&world.balancer).await;
-    minute::with_room_for(Duration::from_secs(25)).await;
+    minute::with_room_for(Duration::from_secs(35)).await;
     let served = world.crowd(4, 60, "gpt").await;
     assert!(served.iter().all(|reply| reply.status == 200));
     let narrow = world.crowd(2, 8, "narrow").await.iter().filter(|reply| reply.status == 200).count();

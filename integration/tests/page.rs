@@ -79,7 +79,7 @@ async fn world() -> World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_page_says_is_what_the_provider_has_counted() {
-    let mut world = world().await;
+    let world = world().await;
     let mut browser = page(&world.balancer).await;
     minute::with_room_for(Duration::from_secs(35)).await;
     let served = world.crowd(4, 60, "gpt").await;
@@ -100,7 +100,7 @@ async fn what_the_page_says_is_what_the_provider_has_counted() {
     assert_the_table(&world, count("oslo"), count("rome"));
     assert_eq!(browser.complaints().await, [""; 0]);
     assert_reload(&mut browser, &world).await;
-    assert!(world.balancer.stop().await);
+    world.balancer.kill();
     browser.until("document.getElementById('state').textContent.startsWith('✕ gone')").await;
     browser.until("document.title === 'llm-balancer is gone'").await;
     assert_eq!(browser.eval("Boolean(row('paris'))").await, true, "the last figures stay");

@@ -79,6 +79,7 @@ async fn main() {
         config(300).replace("PROVIDER", &fleet.provider.origin()).replace("REDIS", &redis.port().to_string());
     fleet.instances.iter().for_each(|instance| instance.replace_file(&changed));
     sleep(Duration::from_secs((seconds / 2).saturating_sub(35))).await;
+    browser.view(WIDTH, 900, false).await;
     let height = browser.eval("document.documentElement.scrollHeight").await.as_u64().unwrap_or(900);
     let height = u32::try_from(height).unwrap_or(900).min(1200);
     browser.view(WIDTH, height, false).await;

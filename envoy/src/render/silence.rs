@@ -14,9 +14,9 @@ const LIMITS: [&str; 2] = ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-r
 /// than the limit, and than the longest wait before a retry: a minute, by the provider's
 /// `retry-after`, and a second.
 const STEPS: [(u64, u64); 3] = [(60_000, 75), (6_000_000, 6_015), (i64::MAX as u64, 0)];
-/// Seconds, for a request without a limit: the filter waits for its body, or answers by itself.
-/// Envoy gives the body 300.
-const WITHOUT_LIMIT: u64 = 600;
+/// Seconds, for a request that has no limit yet: the filter waits for its body, for a lease, or for
+/// probes of 5 s.
+const WITHOUT_LIMIT: u64 = 75;
 
 /// A route to a deployment, once for each limit. It has a `match` without headers.
 pub(super) fn limited(route: &Value) -> Vec<Value> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::TRAPPING;
+use super::journal::Journal;
 use super::ledger::Ledger;
 use super::log_tail::LogTail;
 use crate::{Balancer, Client, eventually};
@@ -50,7 +51,7 @@ impl Audit {
     }
 
     /// Records a fault for everything that does not hold.
-    pub(super) async fn check(&mut self, balancer: &mut Balancer, ledger: &Ledger) {
+    pub(super) async fn check(&mut self, balancer: &mut Balancer, ledger: &Ledger, journal: &Journal) {
         let fault = |what: String| ledger.fault(format!("instance {}: {what}", self.instance));
         if !balancer.alive() || balancer.processes() != self.envoys {
             return fault(format!("was {:?}, is {:?}", self.envoys, balancer.processes()));
@@ -65,11 +66,11 @@ impl Audit {
         if !is_idle.await {
             fault(format!("in flight without a client: {busy:?}"));
         }
-        self.check_log(ledger).await;
+        self.check_log(ledger, journal).await;
         self.check_metrics(balancer, ledger).await;
     }
 
-    async fn check_log(&mut self, ledger: &Ledger) {
+    async fn check_log(&mut self, ledger: &Ledger, journal: &Journal) {
         for _ in 0..if self.instance == TRAPPING { LOOKS_AFTER_TRAPS } else { LOOKS } {
             self.read(ledger);
             if self.missing(ledger) == 0 {
@@ -83,7 +84,10 @@ impl Audit {
         let replies = std::mem::take(&mut sent.replies).into_iter();
         let replies = replies.map(|(id, replied)| (replied.in_trap, format!("{id}, {replied:?}")));
         let abandoned = std::mem::take(&mut sent.unlogged).into_values();
-        let abandoned = abandoned.map(|abandoned| (abandoned.in_trap, abandoned.about));
+        let abandoned = abandoned.map(|abandoned| {
+            let attempts: Vec<_> = journal.take(&abandoned.nonce).iter().map(ToString::to_string).collect();
+            (abandoned.in_trap, format!("{}, attempts {attempts:?}", abandoned.about))
+        });
         // Lines of requests in a VM that trapped are lost with it.
         let unlogged: Vec<_> = replies.chain(abandoned).collect();
         self.unlogged += unlogged.len() as u64;

@@ -133,7 +133,7 @@ impl Soak {
             happened.push(self.storm(number, *time, &crowd, &mut stage, &ledger).await);
             sleep(self.calm).await;
             for (audit, balancer) in audits.iter_mut().zip(&mut stage.instances) {
-                audit.check(balancer, &ledger).await;
+                audit.check(balancer, &ledger, &journal).await;
             }
             journal.forget();
             used.push([

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source integration/running.sh
 
-require_free 4000 4001 9901 9902 6380 8100
+require_free 4000 4001 9901 9902 9911 9912 6380 8100
 [ "${1:-}" != --check ] || exit 0
 
 export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake
@@ -14,7 +14,7 @@ configuration=config/examples/cluster.yaml
 redis-server --port 6380 --bind 127.0.0.1 --save '' --appendonly no --loglevel warning &
 target/debug/fake-provider --port 8100 &
 serve $configuration 4000 9901
-serve $configuration 4001 9902
+serve $configuration 4001 9911
 
 cat <<SAY
 
@@ -25,6 +25,11 @@ The group has two deployments of 10 requests per minute each. Twenty of these ar
     curl -s -o /dev/null -w "port \$((4000 + n % 2)): %{http_code}\n" http://localhost:\$((4000 + n % 2))/chat/completions \\
       -H 'Content-Type: application/json' -d '{"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "hi"}]}'
   done | sort | uniq -c
+
+Look at the instances, in a browser or as a table:
+
+  http://localhost:9902    http://localhost:9912
+  target/debug/llm-balancer status --watch
 
 What remains of the minute, and what Redis holds:
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 source integration/running.sh
 
 port=4000
-require_free $port 9901 8100
+require_free $port 9901 9902 8100
 [ "${1:-}" != --check ] || exit 0
 
 export AZURE_API_KEY_EU=fake AZURE_API_KEY_CA=fake OPENAI_API_KEY=fake
@@ -25,6 +25,11 @@ llm-balancer answers on port $port with config/examples/quickstart.yaml. Try:
     -d '{"model": "gpt-4", "messages": [{"role": "user", "content": "hi"}], "stream": true}'
 
   curl http://localhost:$port/v1/models
+
+Look at what it does, in a browser or as a table:
+
+  http://localhost:9902
+  target/debug/llm-balancer status --watch
 
 x-litellm-model-id names the deployment that answered. This build is not optimized: \`make build\` makes the one to
 measure. Ctrl-C stops everything.

@@ -34,6 +34,11 @@ const CHECK_EXAMPLES: &str = "Examples:
 const HEALTH_EXAMPLES: &str = "Examples:
   llm-balancer health --port 4000          health check of a container";
 
+const STATUS_EXAMPLES: &str = "Examples:
+  llm-balancer status                                     since the start
+  llm-balancer status --watch --group gpt-4o              one group in the last minute, until Ctrl-C
+  llm-balancer status --metrics http://10.0.0.7:9902      on another machine";
+
 const RENDER_EXAMPLES: &str = "Examples:
   llm-balancer render --config config.yaml --target envoy > bootstrap.yaml
   llm-balancer render --config config.yaml --target envoy --out rendered && envoy --config-path rendered/bootstrap.yaml";
@@ -84,6 +89,9 @@ pub enum Command {
     /// Ask a balancer whether it is alive
     #[command(after_help = help(HEALTH_EXAMPLES))]
     Health(HealthArgs),
+    /// Print what a running balancer does: traffic, limits, cooldowns, errors
+    #[command(after_help = help(STATUS_EXAMPLES))]
+    Status(StatusArgs),
     /// Render the configuration for an Envoy or a mesh of your own
     #[command(after_help = help(RENDER_EXAMPLES))]
     Render(RenderArgs),
@@ -141,8 +149,9 @@ pub struct ListenArgs {
     /// Envoy's admin port, with the metrics, on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     pub admin_port: u16,
-    /// Port for metrics on the address for clients: GET /metrics, /stats/prometheus, /ready
-    /// [default: none]
+    /// Port for the status page and the metrics on the address for clients: GET /, /metrics,
+    /// /stats/prometheus, /ready [default: of serve, the next port after --admin-port on 127.0.0.1;
+    /// of render, none]
     #[arg(long, value_name = "PORT")]
     pub metrics_port: Option<u16>,
     /// Listen for other machines although the file sets no master_key
@@ -171,6 +180,20 @@ pub struct HealthArgs {
     /// Port for clients of the balancer
     #[arg(long, default_value_t = 4000)]
     pub port: u16,
+}
+
+/// `status`
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Address of the status page, as serve prints it, or of the metrics
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9902")]
+    pub metrics: String,
+    /// Refresh every two seconds until Ctrl-C, and show the last minute
+    #[arg(long)]
+    pub watch: bool,
+    /// This group alone
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
 }
 
 /// `render`
@@ -297,7 +320,7 @@ mod tests {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "llm-balancer", &mut script);
             let script = String::from_utf8(script).unwrap();
-            for word in ["serve", "check", "render", "completions", "drain-timeout"] {
+            for word in ["serve", "check", "status", "render", "completions", "drain-timeout"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }

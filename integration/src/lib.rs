@@ -7,7 +7,7 @@
 //! | `network` | [`Link`], [`ForwardProxy`], certificates and ports: what is in between |
 //! | `fleet` | [`Fleet`]: instances that share a [`Redis`] and a [`Front`] |
 //! | `mesh` | Istio and Envoy Gateway, played |
-//! | `observe` | [`Prometheus`], [`statistics`] and [`memory`]: what was counted |
+//! | `observe` | [`Prometheus`], [`statistics`] and [`memory`]: what was counted; [`Browser`]: what the status page shows |
 //! | `soak` | [`Soak`]: random faults for as long as asked, and what must hold meanwhile |
 //!
 //! The far side is the crate `fake-provider`: a [`Provider`] that an [`Answer`] scripts and that
@@ -28,7 +28,7 @@ pub use clients::{Client, Events, Reply, ask, raw};
 pub use fake_provider::{Answer, DONE, Provider, Received};
 pub use fleet::{Fleet, Front, Redis, minute, redis};
 pub use network::{ForwardProxy, Link, certificates, free_port};
-pub use observe::{Prometheus, memory, prometheus, statistics};
+pub use observe::{Browser, Prometheus, memory, prometheus, statistics};
 pub use product::{Balancer, Containers, Envoy, Example, INSTANCES, Launch, Refusal, hops};
 pub use soak::Soak;
 pub use world::{World, item};

@@ -14,8 +14,9 @@ fn config() -> String {
 
 async fn watched() -> (Balancer, Client) {
     let port = free_port();
-    let balancer = Launch::new(&config()).arg("--metrics-port").arg(port.to_string()).start().await;
-    (balancer, Client::new(port))
+    let arguments = ["--metrics-port", &port.to_string(), "--host", "0.0.0.0", "--insecure-no-auth"];
+    let launch = arguments.into_iter().fold(Launch::new(&config()), Launch::arg);
+    (launch.start().await, Client::new(port))
 }
 
 #[tokio::test]
@@ -27,21 +28,55 @@ async fn metrics_and_readiness_can_be_read_from_other_machines() {
         assert!(reply.text().contains("envoy_server_live{} 1"), "{path}: {}", reply.text());
     }
     assert_eq!(watcher.get("/ready").await.text().trim(), "LIVE");
+    balancer.says("status page: http://127.0.0.1:").await;
     balancer.says("for other machines").await;
+}
+
+#[tokio::test]
+async fn the_page_runs_its_own_script_and_nothing_else() {
+    let (_balancer, watcher) = watched().await;
+    let reply = watcher.get("/").await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(reply.text().ends_with("</html>\n"), "it is cut off");
+    let policy = reply.header("content-security-policy").unwrap();
+    for part in [
+        "default-src 'none'",
+        "script-src 'sha256-",
+        "style-src 'sha256-",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    ] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[tokio::test]
+async fn without_a_port_the_page_is_for_this_machine() {
+    let balancer = Launch::new(&config()).start().await;
+    balancer.says(&format!("status page: {}\n", balancer.page())).await;
+    assert!(!balancer.log().contains("for other machines"));
+    let reply = Client::new(balancer.admin_port + 1).get("/").await;
+    assert_eq!((reply.status, reply.text().contains("<h1>llm-balancer</h1>")), (200, true));
 }
 
 #[tokio::test]
 async fn nothing_else_of_the_admin_port_can_be_reached() {
     let (mut balancer, watcher) = watched().await;
-    for path in
-        ["/", "/quitquitquit", "/config_dump", "/stats", "/logging", "/ready/../quitquitquit", "/metrics/"]
-    {
+    for path in [
+        "//", "/index.html", "/quitquitquit", "/config_dump", "/stats", "/logging", "/ready/../quitquitquit",
+        "/metrics/",
+    ] {
         for method in [Method::GET, Method::POST] {
             let reply = watcher.send(method, path, "text/plain", "").await;
             assert_eq!(reply.status, 404, "{path}");
         }
     }
-    assert_eq!(watcher.send(Method::POST, "/metrics", "text/plain", "").await.status, 404);
+    for path in ["/", "/metrics"] {
+        assert_eq!(watcher.send(Method::POST, path, "text/plain", "").await.status, 404);
+    }
     assert!(balancer.alive());
 }
 

@@ -95,7 +95,10 @@ async fn commands_go_out_and_replies_come_back() {
     // balancer itself waits for messages of other instances.
     let left = async || {
         let clients = redis.command(&["CLIENT", "LIST"]).await;
-        clients.lines().filter(|client| !client.contains("cmd=blpop") && !client.contains("cmd=client")).count()
+        clients
+            .lines()
+            .filter(|client| !client.contains("cmd=blpop") && !client.contains("cmd=client"))
+            .count()
     };
     let idle = eventually(async || left().await == 0).await;
     assert!(idle, "{}", redis.command(&["CLIENT", "LIST"]).await);

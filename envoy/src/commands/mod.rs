@@ -8,11 +8,13 @@ use clap::{ColorChoice, CommandFactory, Parser};
 use crate::cli::{Cli, Command};
 use crate::support::colors::RED;
 use crate::support::failure::Failure;
+use crate::support::messages::message;
 
 mod check;
 mod health;
 mod render;
 mod serve;
+mod status;
 
 /// Runs the command of this process's command line.
 pub fn run() -> ExitCode {
@@ -22,6 +24,7 @@ pub fn run() -> ExitCode {
         (Some(Command::Serve(args)), _) | (None, Some(args)) => serve::serve(args),
         (Some(Command::Check(args)), _) => check::check(args),
         (Some(Command::Health(args)), _) => health::health(args),
+        (Some(Command::Status(args)), _) => status::status(args),
         (Some(Command::Render(args)), _) => render::render(args),
         (Some(Command::Completions(args)), _) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut io::stdout());
@@ -30,7 +33,7 @@ pub fn run() -> ExitCode {
         (None, None) => Err(Failure::Usage("--config FILE is missing; --help lists the options".to_owned())),
     };
     done.unwrap_or_else(|failure| {
-        anstream::eprintln!("{RED}llm-balancer{RED:#}: {failure}");
+        message!("{RED}llm-balancer{RED:#}: {failure}");
         failure.exit_code()
     })
 }

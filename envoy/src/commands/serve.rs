@@ -57,7 +57,12 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         watcher,
         child,
     };
-    supervisor.run().map(ExitCode::from)
+    let failed = match supervisor.run() {
+        Ok(code) => return Ok(ExitCode::from(code)),
+        Err(failure) => failure,
+    };
+    // Envoy's own words for it name a file of this program.
+    envoy_binary::runs_wasm(&envoy, &folder.file(names::HOLD_FILE)).and(Err(failed))
 }
 
 /// Addresses that are free, and files of this run.
@@ -68,7 +73,7 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
     Ok(Options {
         listen: ports.clients,
         admin_port: ports.admin,
-        metrics: ports.metrics,
+        metrics: Some(ports.metrics),
         filter: folder.file(FILTER).display().to_string(),
         hold: folder.file(names::HOLD_FILE).display().to_string(),
         hops: args.listen.hops,

@@ -64,6 +64,8 @@ fn manager((kind, routes): (&str, Value)) -> Value {
         // 1.8 Mbit/s.
         "request_headers_timeout": "10s",
         "request_timeout": "300s",
+        // Nor has an answer that its client does not take: HTTP/2's windows may stay closed.
+        "stream_flush_timeout": "300s",
         // As Envoy recommends for edge proxies (best_practices/edge).
         "http2_protocol_options": {
             "max_concurrent_streams": 100,

@@ -1,4 +1,4 @@
-//! The listener for metrics and readiness, a narrow way to the admin port.
+//! The listener for the status page, metrics and readiness, a narrow way to the admin port.
 //!
 //! The admin port itself stays on loopback: a client of it can change and end Envoy.
 
@@ -7,9 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::{Value, json};
 
 use super::message::{
-    http_connection_manager, http1, listener_address, open_breakers, router, socket_address,
+    http_connection_manager, http1, listener_address, open_breakers, overwrite, router, socket_address,
 };
 use super::process::Options;
+use crate::page;
 
 /// Name of the listener, of its statistics and of its cluster.
 const METRICS: &str = "metrics";
@@ -40,23 +41,40 @@ fn listener(listen: SocketAddr) -> Value {
             "generate_request_id": false,
             "request_headers_timeout": TIMEOUT,
             "request_timeout": TIMEOUT,
-            "route_config": {"name": METRICS, "virtual_hosts": [{
+            "route_config": {
                 "name": METRICS,
-                "domains": ["*"],
-                "routes": PATHS.iter().map(|(path, admin)| route(path, admin)).collect::<Vec<_>>(),
-            }]},
+                "max_direct_response_body_size_bytes": page::HTML.len(),
+                "virtual_hosts": [{"name": METRICS, "domains": ["*"], "routes": routes()}],
+            },
             "http_filters": [router()],
         })),
     })
 }
 
-/// Exact paths and GET only: a POST would change Envoy.
-fn route(path: &str, admin: &str) -> Value {
-    let get = json!([{"name": ":method", "string_match": {"exact": "GET"}}]);
+fn routes() -> Vec<Value> {
+    [page_route()].into_iter().chain(PATHS.iter().map(|(path, admin)| route(path, admin))).collect()
+}
+
+/// The status page, which reads `/stats/prometheus` beside it.
+fn page_route() -> Value {
+    let headers: Vec<_> = page::headers().iter().map(|(name, value)| overwrite(name, value)).collect();
     json!({
-        "match": {"path": path, "headers": get},
+        "match": get("/"),
+        "direct_response": {"status": 200, "body": {"inline_string": page::HTML}},
+        "response_headers_to_add": headers,
+    })
+}
+
+fn route(path: &str, admin: &str) -> Value {
+    json!({
+        "match": get(path),
         "route": {"cluster": METRICS, "timeout": TIMEOUT, "prefix_rewrite": admin},
     })
+}
+
+/// Matches this path and GET only: a POST would change Envoy.
+fn get(path: &str) -> Value {
+    json!({"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]})
 }
 
 fn cluster(admin_port: u16) -> Value {

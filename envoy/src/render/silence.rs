@@ -2,14 +2,14 @@
 //! stream itself, and holds a failed response for no longer than a wait before a retry. Only a
 //! stream whose VM was replaced has no filter any more, and would never end.
 
+use llm_balancer_config::names;
 use serde_json::{Value, json};
 
 use super::message::with;
 
-/// Headers in which the filter has Envoy limit an attempt, in milliseconds
-/// (`router/src/upstream/headers.rs`): as a whole, and to its first byte. The latter is also the
-/// limit between two chunks, which the filter keeps.
-const LIMITS: [&str; 2] = ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
+/// Headers with the limit of an attempt in milliseconds. That of a stream is also its limit between
+/// two chunks, which the filter keeps.
+const LIMITS: [&str; 2] = [names::TIMEOUT, names::FIRST_BYTE_TIMEOUT];
 /// Idle timeouts of attempts whose limit is up to so many milliseconds; 0 for none. Each is longer
 /// than the limit, and than the longest wait before a retry: a minute, by the provider's
 /// `retry-after`, and a second.

@@ -9,7 +9,9 @@ use llm_balancer_config::Config;
 use crate::render::Options;
 use crate::support::colors::{BOLD, GREEN, YELLOW};
 use crate::support::environment_notes;
+use crate::support::listen;
 use crate::support::listing::{counted, id_list};
+use crate::support::messages::message;
 
 /// Groups listed; `GET /v1/model/info` lists all.
 const MAX_GROUPS: usize = 20;
@@ -18,7 +20,7 @@ const MAX_NAMED: usize = 4;
 
 /// Prints to standard error: standard output is the access log.
 pub(super) fn print(config: &Config, options: &Options, file: &Path, warnings: usize) {
-    anstream::eprint!("{}", text(config, options, file, warnings));
+    message!("{}", text(config, options, file, warnings).trim_end());
 }
 
 fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> String {
@@ -50,9 +52,12 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
     if warnings > 0 {
         let _ = writeln!(text, "{YELLOW}{}{YELLOW:#}, see above", counted(warnings, "warning"));
     }
-    let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
     if let Some(metrics) = options.metrics {
-        let _ = writeln!(text, "metrics for other machines: http://{metrics}/metrics");
+        let _ = writeln!(text, "status page: {BOLD}http://{}{BOLD:#}", listen::from_here(metrics));
+    }
+    let _ = writeln!(text, "metrics: http://127.0.0.1:{admin_port}/stats/prometheus");
+    if let Some(metrics) = options.metrics.filter(|metrics| !metrics.ip().is_loopback()) {
+        let _ = writeln!(text, "metrics and status page for other machines: http://{metrics}/metrics");
     }
     let _ = writeln!(text, "watching {}: changes apply without a restart", file.display());
     text
@@ -100,7 +105,7 @@ mod tests {
         let options = Options {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
-            metrics: None,
+            metrics: Some("127.0.0.1:9902".parse().unwrap()),
             filter: String::new(),
             hold: String::new(),
             hops: Hops::One,
@@ -126,6 +131,7 @@ mod tests {
   gpt: 2 deployments by least-busy: paris, tokyo
   other: 1 deployment: oslo
 2 warnings, see above
+status page: http://127.0.0.1:9902
 metrics: http://127.0.0.1:9901/stats/prometheus
 watching config.yaml: changes apply without a restart
 ";
@@ -142,6 +148,6 @@ watching config.yaml: changes apply without a restart
             "{said}"
         );
         assert!(said.contains("  and 10 more groups\n"), "{said}");
-        assert!(said.lines().count() < 25, "{said}");
+        assert!(said.lines().count() < 26, "{said}");
     }
 }

@@ -12,17 +12,27 @@ pub(crate) struct Ports {
     pub(crate) clients: SocketAddr,
     /// On loopback.
     pub(crate) admin: u16,
-    pub(crate) metrics: Option<SocketAddr>,
+    /// The status page and the metrics.
+    pub(crate) metrics: SocketAddr,
 }
 
-/// Binds each address and releases it. Port 0 stands for any free port. The error names the port
-/// that is in use.
+/// Binds each address and releases it. Port 0 stands for any free port. Without an address for
+/// metrics, they have the next port after the admin port's on loopback, or any if that one is in
+/// use. The error names the port that is in use.
 pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
     // Released together, so that none is found twice.
     let (_clients, clients) = bind(clients, "--port")?;
     let (_admin, admin) = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;
-    let metrics = metrics.map(|address| bind(address, "--metrics-port")).transpose()?;
-    Ok(Ports { clients, admin: admin.port(), metrics: metrics.map(|(_, address)| address) })
+    let (_metrics, metrics) = match metrics {
+        Some(address) => bind(address, "--metrics-port")?,
+        None => beside(admin)?,
+    };
+    Ok(Ports { clients, admin: admin.port(), metrics })
+}
+
+fn beside(admin: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let port = |port| bind((Ipv4Addr::LOCALHOST, port).into(), "--metrics-port");
+    port(admin.port().wrapping_add(1)).or_else(|_| port(0))
 }
 
 fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -67,6 +77,21 @@ mod tests {
         let ports = free(ANY.parse().unwrap(), 0, None).unwrap();
         assert_ne!(ports.clients.port(), 0);
         assert_ne!(ports.clients.port(), ports.admin);
+    }
+
+    #[test]
+    fn the_status_page_is_beside_the_admin_port_or_where_there_is_room() {
+        // The kernel gives most even ports to connections, so an odd one has a free neighbour.
+        let admin = (11_001..).step_by(2).find(|port| {
+            let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+            free(*port) && free(port + 1)
+        });
+        let admin = admin.unwrap();
+        let beside = SocketAddr::from((Ipv4Addr::LOCALHOST, admin + 1));
+        assert_eq!(free(ANY.parse().unwrap(), admin, None).unwrap().metrics, beside);
+        let _holder = TcpListener::bind(beside).unwrap();
+        let elsewhere = free(ANY.parse().unwrap(), admin, None).unwrap().metrics;
+        assert!(elsewhere.ip().is_loopback() && elsewhere != beside && elsewhere.port() != 0);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) fn id_list(ids: &[&str], max: usize) -> String {
 }
 
 /// The first digits of an id that LiteLLM generates, a SHA-256 of 64 digits; any other id whole.
-fn short(id: &str) -> &str {
+pub(crate) fn short(id: &str) -> &str {
     const DIGITS: usize = 8;
     let is_generated = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_generated { id.get(..DIGITS).unwrap_or(id) } else { id }

@@ -129,7 +129,8 @@ impl Stream {
             let gone = retry_store::end(self.stream_id(), self.is_on_edge());
             // On the edge, the stream of an attempt has the rest.
             let is_logged_here = !self.is_on_edge() || matches!(gone, Gone::Between(_));
-            self.entry = gone.retry_state().filter(|_| is_logged_here).map(AccessLogEntry::client_disconnected);
+            self.entry =
+                gone.retry_state().filter(|_| is_logged_here).map(AccessLogEntry::client_disconnected);
         }
     }
 

@@ -8,4 +8,5 @@ mod ports;
 
 pub use forward_proxy::ForwardProxy;
 pub use link::Link;
+pub(crate) use ports::free_pair;
 pub use ports::free_port;

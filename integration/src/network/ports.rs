@@ -7,6 +7,16 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST: u16 = 11_000;
 const COUNT: u16 = 21_000;
 
+/// Two such ports, one after the other: returns the first.
+pub(crate) fn free_pair() -> u16 {
+    loop {
+        let first = free_port();
+        if free_port() == first + 1 {
+            return first;
+        }
+    }
+}
+
 /// A port that is free now and that no other test of this process gets.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);

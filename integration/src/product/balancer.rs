@@ -59,6 +59,11 @@ impl Balancer {
         self.child.id()
     }
 
+    /// The address of its status page, unless it was started with `--metrics-port`.
+    pub fn page(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port + 1)
+    }
+
     /// Runs `llm-balancer check` on this configuration: whether it is usable, and all it said.
     pub fn check(config: &str) -> (bool, String) {
         Self::check_with(config, &[])
@@ -95,6 +100,11 @@ impl Balancer {
     /// The file that it is written to.
     pub fn log_file(&self) -> PathBuf {
         self.dir.path().join("log")
+    }
+
+    /// The file with the access log, if it was started with stdout apart.
+    pub fn stdout_file(&self) -> PathBuf {
+        self.dir.path().join("stdout")
     }
 
     /// Whether it is still there.

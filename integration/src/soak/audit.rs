@@ -24,7 +24,8 @@ const ALARMING: [&str; 6] =
 #[derive(Debug)]
 pub(super) struct Audit {
     instance: usize,
-    tail: LogTail,
+    access_log: LogTail,
+    log: LogTail,
     envoys: Vec<u32>,
     /// Of the access log.
     pub(super) lines: u64,
@@ -41,7 +42,8 @@ impl Audit {
     pub(super) fn of(instance: usize, balancer: &Balancer) -> Self {
         Self {
             instance,
-            tail: LogTail::of(balancer),
+            access_log: LogTail::of(balancer.stdout_file()),
+            log: LogTail::of(balancer.log_file()),
             envoys: balancer.processes(),
             lines: 0,
             of_groups: 0,
@@ -110,17 +112,15 @@ impl Audit {
     }
 
     fn read(&mut self, ledger: &Ledger) {
-        for line in self.tail.lines() {
-            if line.starts_with("{\"time\"") {
-                self.lines += 1;
-                self.check_line(&line, ledger);
-            } else {
-                let message: String =
-                    line.chars().filter(|letter| !letter.is_ascii_digit()).take(200).collect();
-                *self.messages.entry(message).or_default() += 1;
-                if ALARMING.iter().any(|words| line.contains(words)) {
-                    ledger.fault(format!("instance {} says {line}", self.instance));
-                }
+        for line in self.access_log.lines() {
+            self.lines += 1;
+            self.check_line(&line, ledger);
+        }
+        for line in self.log.lines() {
+            let message: String = line.chars().filter(|letter| !letter.is_ascii_digit()).take(200).collect();
+            *self.messages.entry(message).or_default() += 1;
+            if ALARMING.iter().any(|words| line.contains(words)) {
+                ledger.fault(format!("instance {} says {line}", self.instance));
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use llm_balancer_config::Affinity;
 
-use crate::affinity::prompt::{prompt_bytes, prompt_key};
+use crate::affinity::popularity::Popularity;
+use crate::affinity::prompt::{beginning, prompt_bytes};
 use crate::affinity::session::{caller_key, session_key};
 use crate::affinity::{AffinityKey, Preference};
+use crate::hash::hash;
 use crate::request::Request;
 use crate::request::parse::{ParsedRequest, Payload};
 
@@ -12,13 +14,27 @@ use crate::request::parse::{ParsedRequest, Payload};
 /// `DEFAULT_MINIMUM_PROMPT_CACHE_TOKEN_COUNT`), at four bytes each.
 const CACHED_PROMPT: usize = 4096;
 
-/// The preference of a request to a group: by its session, else by its caller, else by its prompt.
+/// A group to which requests go again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AffinityGroup<'a> {
+    pub affinity: Affinity,
+    pub label: &'a str,
+    /// Its deployments.
+    pub count: usize,
+    /// Whether all clients have the same credentials.
+    pub has_master_key: bool,
+    /// Whether no deployment of it was selected for the request so far.
+    pub is_new: bool,
+}
+
+/// The preference of a request: by its session, else by its caller, else by its prompt.
 pub(crate) fn preference(
-    affinity: Affinity,
+    group: &AffinityGroup<'_>,
     request: &Request,
     parsed: &ParsedRequest<'_>,
-    has_master_key: bool,
+    popularity: &Popularity,
 ) -> Preference {
+    let AffinityGroup { affinity, has_master_key, .. } = *group;
     if !affinity.is_ranked() {
         return Preference::None;
     }
@@ -33,6 +49,11 @@ pub(crate) fn preference(
     }
     let is_cached =
         |body| affinity.prefixes || affinity.prompt_caching && prompt_bytes(body) >= CACHED_PROMPT;
-    let prompt = body.filter(|body| is_cached(*body)).and_then(|body| prompt_key(body, request.route.suffix));
-    prompt.map_or(Preference::None, |hash| Preference::Ranked(AffinityKey { hash, is_bounded: true }))
+    let body = body.filter(|body| is_cached(*body));
+    let Some(prompt) = body.and_then(|body| beginning(body, request.route.suffix)) else {
+        return Preference::None;
+    };
+    let name = hash(group.label.as_bytes());
+    let hash = popularity.key(name, prompt, group.count, group.is_new);
+    Preference::Ranked(AffinityKey { hash, is_bounded: true })
 }

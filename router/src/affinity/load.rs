@@ -16,9 +16,11 @@ use crate::affinity::rendezvous::Rendezvous;
 
 /// A deployment may always have this many times its fair share of the requests in flight, ..
 const EXCESS: f64 = 1.25;
-/// .. and this many times while its average is below ..
+/// .. and this many times ..
 const AT_ONCE: f64 = 2.0;
-/// .. this many times the average of all.
+/// .. and so many more, since a share of one or two varies by more than itself, ..
+const BY_CHANCE: f64 = 2.0;
+/// .. while its average is below this many times the average of all.
 const ON_AVERAGE: f64 = 1.2;
 /// Up to so many requests in flight are never too many: a share of a handful says nothing.
 const FREE: f64 = 2.0;
@@ -100,8 +102,9 @@ impl LoadBound<'_> {
         let in_flight = f64::from(own.in_flight.get());
         // Not rounded up: many workers with few requests each would exceed the bound together. At
         // two requests for each deployment and more, the rounded bounds have room for all.
-        let within = |times: f64| in_flight < (times * self.share * weight).round().max(FREE);
+        let within = |bound: f64| in_flight < bound.round().max(FREE);
+        let share = self.share * weight;
         let is_usual = own.average.get() < ON_AVERAGE * self.average * weight + 0.5;
-        within(EXCESS) || (is_usual && within(AT_ONCE))
+        within(EXCESS * share) || (is_usual && within(AT_ONCE * share + BY_CHANCE))
     }
 }

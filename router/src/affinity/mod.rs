@@ -7,11 +7,13 @@
 //! - [`key`]: what a request has in common with others, by its group's settings.
 //! - [`session`]: the session and the caller of a request.
 //! - [`prompt`]: how a prompt begins.
+//! - [`popularity`]: over how many deployments a system prompt spreads.
 //! - [`rendezvous`]: the order of all deployments for a key.
 //! - [`load`]: how much of the load one deployment may have.
 
 pub(crate) mod key;
 pub(crate) mod load;
+pub(crate) mod popularity;
 mod prompt;
 pub(crate) mod rendezvous;
 mod session;

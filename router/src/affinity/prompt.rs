@@ -6,6 +6,7 @@
 //! Only text counts, and who says it. So a breakpoint (`cache_control`) that moves on with a
 //! conversation changes no key, nor does a client that writes a block of text as a plain string.
 
+use crate::affinity::popularity::Beginning;
 use crate::hash::Hasher;
 use crate::http::json::{Object, split_string};
 
@@ -19,32 +20,32 @@ const SYSTEM: usize = 65_536;
 /// servers such as vLLM remove.
 const BILLING_LINE: &str = "x-anthropic-billing-header";
 
-/// The key of a request's prompt; `None` for a request without one.
-pub(super) fn prompt_key(object: &Object<'_>, route: &str) -> Option<u64> {
+/// How a request's prompt begins; `None` for a request without one.
+pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
     let mut hasher = Hasher::new(1);
     // OpenAI's parameter for this purpose.
     if let Some(key) = object.present("prompt_cache_key") {
         hasher.add(key.as_bytes());
-        return Some(hasher.finish());
+        return Some(Beginning { system: None, conversation: hasher.finish() });
     }
     let (system, prompt) = match route {
         "/chat/completions" | "/messages" => ("system", "messages"),
         "/responses" => ("instructions", "input"),
         "/completions" => {
-            hasher.add(beginning(object.present("prompt")?, PROMPT));
-            return Some(hasher.finish());
+            hasher.add(first(object.present("prompt")?, PROMPT));
+            return Some(Beginning { system: None, conversation: hasher.finish() });
         }
         _ => return None,
     };
     let prompt = object.present(prompt)?;
     if let Some(tools) = object.present("tools") {
-        hasher.add_field(beginning(tools, SYSTEM));
+        hasher.add_field(first(tools, SYSTEM));
     }
     if let Some(system) = object.present(system) {
         Scanner::new(system, &mut hasher, SYSTEM, false).run();
     }
-    Scanner::new(prompt, &mut hasher, SYSTEM, true).run();
-    Some(hasher.finish())
+    let system = Scanner::new(prompt, &mut hasher, SYSTEM, true).run();
+    Some(Beginning { system: Some(system), conversation: hasher.finish() })
 }
 
 /// Bytes of the members that make a prompt, as JSON.
@@ -53,7 +54,7 @@ pub(super) fn prompt_bytes(object: &Object<'_>) -> usize {
     members.iter().filter_map(|name| object.present(name)).map(str::len).sum()
 }
 
-fn beginning(text: &str, most: usize) -> &[u8] {
+fn first(text: &str, most: usize) -> &[u8] {
     text.as_bytes().get(..most).unwrap_or(text.as_bytes())
 }
 
@@ -80,6 +81,8 @@ struct Scanner<'a> {
     depth: u32,
     key: Key,
     is_user: bool,
+    /// The hash when the user's first message began.
+    system: Option<u64>,
     /// The depth of an object that does not count.
     skipped: Option<u32>,
     /// The depth at whose end the prompt's beginning ends.
@@ -88,11 +91,23 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(json: &'a str, hasher: &'a mut Hasher, left: usize, ends_at_user: bool) -> Self {
-        let (key, skipped, last) = (Key::Other, None, None);
-        Self { json, at: 0, hasher, left, ends_at_user, depth: 0, key, is_user: false, skipped, last }
+        Self {
+            json,
+            at: 0,
+            hasher,
+            left,
+            ends_at_user,
+            depth: 0,
+            key: Key::Other,
+            is_user: false,
+            system: None,
+            skipped: None,
+            last: None,
+        }
     }
 
-    fn run(mut self) {
+    /// Returns the hash of what comes before the user's first message.
+    fn run(mut self) -> u64 {
         if self.ends_at_user && self.json.starts_with('"') {
             // A prompt that is one string is what the user says.
             self.enter_user();
@@ -106,10 +121,11 @@ impl<'a> Scanner<'a> {
                 b'{' => self.open(true),
                 b'[' => self.open(false),
                 b',' => self.key = Key::Other,
-                b'}' | b']' if self.close() => return,
+                b'}' | b']' if self.close() => break,
                 _ => {}
             }
         }
+        self.system.unwrap_or_else(|| self.hasher.finish())
     }
 
     fn open(&mut self, is_object: bool) {
@@ -136,6 +152,7 @@ impl<'a> Scanner<'a> {
 
     fn enter_user(&mut self) {
         self.is_user = true;
+        self.system = Some(self.hasher.finish());
         self.left = self.left.min(MESSAGE);
     }
 
@@ -167,7 +184,7 @@ impl<'a> Scanner<'a> {
         if text.starts_with(BILLING_LINE) {
             return;
         }
-        let counted = beginning(text, self.left);
+        let counted = first(text, self.left);
         self.left = self.left.saturating_sub(counted.len());
         self.hasher.add_field(counted);
     }
@@ -177,8 +194,12 @@ impl<'a> Scanner<'a> {
 mod tests {
     use super::*;
 
+    fn of(route: &str, body: &str) -> Option<Beginning> {
+        beginning(&Object::parse(body.as_bytes()).unwrap(), route)
+    }
+
     fn key(body: &str) -> Option<u64> {
-        prompt_key(&Object::parse(body.as_bytes()).unwrap(), "/chat/completions")
+        of("/chat/completions", body).map(|beginning| beginning.conversation)
     }
 
     fn chat(messages: &str) -> Option<u64> {
@@ -195,6 +216,22 @@ mod tests {
         assert_eq!(first, chat(&format!("{SYSTEM},{FIRST},{REST}")));
         assert_eq!(first, key(&format!(r#"{{"messages": [ {SYSTEM}, {FIRST} , {REST} ], "n": 1}}"#)));
         assert!(first.is_some());
+    }
+
+    #[test]
+    fn conversations_with_one_system_prompt_have_that_in_common() {
+        let system = |messages: &str| {
+            of("/chat/completions", &format!(r#"{{"messages":[{messages}]}}"#)).unwrap().system
+        };
+        let other = FIRST.replace("Oslo", "Rome");
+        assert_eq!(system(&format!("{SYSTEM},{FIRST}")), system(&format!("{SYSTEM},{other},{REST}")));
+        assert_ne!(system(&format!("{SYSTEM},{FIRST}")), system(FIRST));
+        let anthropic = |text: &str| {
+            let body = format!(r#"{{"system":"{text}","messages":[{FIRST}]}}"#);
+            of("/messages", &body).unwrap()
+        };
+        assert_ne!(anthropic("a").system, anthropic("b").system);
+        assert_ne!(anthropic("a").system, Some(anthropic("a").conversation));
     }
 
     #[test]
@@ -265,7 +302,6 @@ mod tests {
 
     #[test]
     fn every_route_with_a_prompt_has_a_key() {
-        let of = |route, body: &str| prompt_key(&Object::parse(body.as_bytes()).unwrap(), route);
         let responses = |input: &str| of("/responses", &format!(r#"{{"instructions":"a","input":{input}}}"#));
         let first = r#"{"role":"user","content":[{"type":"input_text","text":"Hi"}]}"#;
         let later = r#"{"type":"function_call_output","call_id":"7","output":"x"}"#;

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use llm_balancer_config::{Alias, Config, Deployment, Wildcard, infer_provider};
+use llm_balancer_config::{Alias, Config, Deployment, Strategy, Wildcard, infer_provider};
 
 use crate::models::pool::{Pool, of_stored_responses, pools, routing_group, share_account};
 use crate::models::wildcard::{Specificity, fill, specificity};
@@ -95,6 +95,25 @@ impl Groups {
     /// Whether a response is known to some of them alone.
     pub fn have_accounts(&self) -> bool {
         self.have_accounts
+    }
+
+    /// Of each deployment, the share of its group's requests that its weight gives it, from 0 to 1;
+    /// `None` where another strategy or `order` decides.
+    pub fn weights(&self, config: &Config) -> Vec<Option<f64>> {
+        let mut weights = vec![None; config.deployments.len()];
+        let pools = self.by_name.values().chain(self.wildcards.iter().map(|(_, pool)| pool));
+        let is_weighted =
+            |pool: &&Arc<Pool>| pool.strategy == Strategy::SimpleShuffle && pool.priorities.is_none();
+        for pool in pools.filter(is_weighted) {
+            for (place, index) in pool.members.iter().enumerate() {
+                // A routing group has deployments of other groups.
+                let is_own = config.deployments.get(*index).is_some_and(|own| own.group == pool.label);
+                if let Some(weight) = weights.get_mut(*index).filter(|_| is_own) {
+                    *weight = pool.shuffle.share(place);
+                }
+            }
+        }
+        weights
     }
 
     /// Finds the deployments that a name leads to, in LiteLLM's order (BEHAVIOUR 2.1): a group's

@@ -7,7 +7,7 @@ use llm_balancer_config::Deployment;
 
 use super::context_window::large_enough;
 use super::{Router, local_reply, response_headers};
-use crate::affinity::key::preference;
+use crate::affinity::key::{AffinityGroup, preference};
 use crate::affinity::{AffinityResult, Preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::fallback::FailedGroup;
@@ -155,10 +155,16 @@ impl GroupRequest<'_> {
         let (router, pool) = (self.router, &resolved.pool);
         let tags = &self.parsed.routing.tags;
         let mut selecting = SelectionRequest::new(pool, retry_state, estimate, tags, self.parsed.stream);
-        let has_master_key = router.config.server.master_key.is_some();
+        let group = AffinityGroup {
+            affinity: pool.affinity,
+            label: &pool.label,
+            count: pool.members.len(),
+            has_master_key: router.config.server.master_key.is_some(),
+            is_new: retry_state.tried.is_empty() && retry_state.lease_requests.is_none(),
+        };
         selecting.preference = match self.maker(retry_state) {
             Some(index) => Preference::Pinned(index),
-            None => preference(pool.affinity, self.request, &self.parsed, has_master_key),
+            None => preference(&group, self.request, &self.parsed, &router.popularity),
         };
         let mut selection = select(&mut router.selection(), &selecting, moment);
         selecting.allow_unleased = false;

@@ -28,6 +28,7 @@ use std::time::Duration;
 use llm_balancer_config::{Config, Deployment, max_edge_retries};
 
 use crate::affinity::load::WorkerLoad;
+use crate::affinity::popularity::Popularity;
 use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::failure::AttemptError;
@@ -70,6 +71,7 @@ pub struct Router {
     shortlists: RefCell<Shortlists>,
     rendezvous: Rendezvous,
     load: WorkerLoad,
+    popularity: Popularity,
     metrics: RefCell<Metrics>,
     gauges: RefCell<GaugePublisher>,
     usage_refusals: RefCell<UsageRefusals>,
@@ -93,6 +95,7 @@ impl Router {
             shortlists: RefCell::default(),
             rendezvous: Rendezvous::new(&config),
             load: WorkerLoad::new(&config),
+            popularity: Popularity::new(&config),
             fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             gauges: RefCell::default(),
@@ -167,7 +170,7 @@ impl Router {
     /// Flushes the metrics; to be called once a second.
     pub fn flush(&self, now: Duration, store: &dyn Store, sink: &mut dyn FnMut(&str, Change)) {
         let (mut states, mut metrics) = (self.states.borrow_mut(), self.metrics.borrow_mut());
-        self.gauges.borrow_mut().publish(&self.config, &mut states, &mut metrics, now, store);
+        self.gauges.borrow_mut().publish(&self.config, &self.groups, &mut states, &mut metrics, now, store);
         metrics.flush(&self.config, sink);
     }
 

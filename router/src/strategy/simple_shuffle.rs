@@ -41,6 +41,15 @@ impl SimpleShuffle {
         Self { totals: (0..METRICS).find_map(|metric| totals(candidates, metric)), count: candidates.len() }
     }
 
+    /// The probability of a place, from 0 to 1; `None` if there is no such place.
+    pub fn share(&self, place: usize) -> Option<f64> {
+        let Some(totals) = &self.totals else {
+            return (place < self.count).then(|| 1.0 / self.count as f64);
+        };
+        let before = place.checked_sub(1).and_then(|before| totals.get(before)).copied().unwrap_or_default();
+        Some((totals.get(place)? - before) / totals.last()?)
+    }
+
     /// The place of the pick, or `None` if there is no candidate.
     pub fn pick(&self, random: &mut dyn Random) -> Option<usize> {
         if self.count == 0 {

@@ -27,7 +27,7 @@
 //! | `AwaitLease` | lease ready | same | select a deployment |
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
-//! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | pass on |
+//! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | limit the wait, pass on |
 //! | | selected: needs a lease | `AwaitLease` | queue for it |
 //! | | selected: reply, or Envoy refused the request | `Done` | reply |
 //! | `Restoring` | request body, complete | same | restore the client's request |
@@ -37,6 +37,7 @@
 //! | | log | `Done` | forget the request if its client is gone |
 //! | `Sent` | response headers, below 300 | `HoldAnswer` | hold, or check if complete |
 //! | | response headers, others | `ReadError` | hold, or settle if complete |
+//! | | tick, idle for too long | `HoldAnswer` | close the stream |
 //! | | log | `Done` | abandon the attempt |
 //! | `HoldAnswer` | response body | same | check its first bytes |
 //! | | checked: genuine | `Streaming`, `Done` | pass on |
@@ -155,7 +156,7 @@ fn on_body_too_large(phase: Phase) -> Transition {
 fn on_selected(phase: Phase, selected: Selected) -> Transition {
     match (phase, selected) {
         (Phase::AwaitBody | Phase::AwaitLease, Selected::Forwarded) => {
-            (Phase::Sent, &[RefillLease, Continue])
+            (Phase::Sent, &[RefillLease, StartIdleTimeout, Continue])
         }
         (Phase::AwaitBody | Phase::AwaitLease, Selected::NeedsLease) => {
             (Phase::AwaitLease, &[AwaitLease, Pause])
@@ -234,6 +235,8 @@ fn on_wake_up(phase: Phase, event: Event) -> Transition {
         (Phase::AwaitLease, Event::LeaseReady) => (phase, &[Select]),
         (Phase::Probing, Event::ProbesDone) => (Phase::Done, &[Reply]),
         (Phase::RetryWait, Event::Tick(Due::Retry)) => (phase, &[ResumeResponse]),
+        // Settled as a timeout when the stream is closed.
+        (Phase::Sent, Event::Tick(Due::Idle)) => (Phase::HoldAnswer, &[CloseStream]),
         (Phase::HoldAnswer | Phase::ReadError, Event::Tick(Due::Idle)) => {
             (Phase::ReadError, &[TimeOut, Settle])
         }

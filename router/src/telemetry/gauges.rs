@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use llm_balancer_config::{Config, Deployment};
 
+use crate::models::groups::Groups;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::format;
 use crate::state::membership::Membership;
@@ -29,8 +30,10 @@ const BATCH: usize = 1_000;
 const NEW: usize = 200;
 
 /// The gauges of a deployment: limits and what remains of them are of this minute.
-const GAUGES: [&str; 5] =
-    ["cooling_down", "limit_requests", "remaining_requests", "limit_tokens", "remaining_tokens"];
+const GAUGES: [&str; 6] = [
+    "cooling_down", "cooldown_end_timestamp_seconds", "limit_requests", "remaining_requests", "limit_tokens",
+    "remaining_tokens",
+];
 
 type Values = [Option<u64>; GAUGES.len()];
 
@@ -50,6 +53,9 @@ pub struct GaugePublisher {
     /// Identifies this worker.
     own: u64,
     leads: bool,
+    /// Of each deployment, its share of the group's requests by its weight; as [`Groups::weights`].
+    /// Empty for a worker that does not lead.
+    weights: Vec<Option<f64>>,
     /// What was last published of each deployment; empty for a worker that does not lead.
     published: Vec<Published>,
     /// Index of the deployment that is next.
@@ -98,6 +104,7 @@ impl GaugePublisher {
     pub fn publish(
         &mut self,
         config: &Config,
+        groups: &Groups,
         states: &mut DeploymentStates,
         metrics: &mut Metrics,
         now: Duration,
@@ -111,7 +118,7 @@ impl GaugePublisher {
             Role::Follows => return self.leads = false,
         }
         if !std::mem::replace(&mut self.leads, true) {
-            self.begin(config, metrics);
+            self.begin(config, groups, metrics);
         }
         if config.redis.is_some() {
             publish_fleet(states.read_membership(now, store), now, metrics);
@@ -130,11 +137,12 @@ impl GaugePublisher {
     }
 
     /// Nothing is published of any deployment yet.
-    fn begin(&mut self, config: &Config, metrics: &mut Metrics) {
+    fn begin(&mut self, config: &Config, groups: &Groups, metrics: &mut Metrics) {
         // In large configurations, zeros are published only after other values.
         let unknown = if config.deployments.len() > BATCH { Some(0) } else { None };
         let nothing = Published { values: [unknown; GAUGES.len()], has_info: false };
         self.published = vec![nothing; config.deployments.len()];
+        self.weights = groups.weights(config);
         metrics.gauge(series("config_revision", &[]), u64::from(self.generation));
     }
 
@@ -146,19 +154,22 @@ impl GaugePublisher {
         metrics: &mut Metrics,
         now: Duration,
     ) {
+        let weight = self.weight(index);
         let (Some(deployment), Some(published)) =
             (config.deployments.get(index), self.published.get_mut(index))
         else {
             return;
         };
         if !std::mem::replace(&mut published.has_info, true) {
-            metrics.gauge(info(deployment), 1);
+            metrics.gauge(info(deployment, weight), 1);
         }
         let Some((record, limits)) = states.record(index) else { return };
         let window = record.window.at(now);
         let remaining = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
+        let cooldown = record.cooldown.active_until(now);
         let values = [
-            Some(u64::from(record.cooldown.active_until(now).is_some())),
+            Some(u64::from(cooldown.is_some())),
+            cooldown.map(whole_seconds),
             limits.rpm,
             remaining(limits.rpm, u64::from(window.requests)),
             limits.tpm,
@@ -211,17 +222,21 @@ impl GaugePublisher {
     /// Sets all gauges to zero that it has published.
     fn clear(&mut self, config: &Config, metrics: &mut Metrics) {
         self.leads = false;
-        for (published, deployment) in
-            std::mem::take(&mut self.published).into_iter().zip(&config.deployments)
-        {
+        let published = std::mem::take(&mut self.published);
+        for (index, (published, deployment)) in published.into_iter().zip(&config.deployments).enumerate() {
             let values = GAUGES.into_iter().zip(published.values);
             for (gauge, _) in values.filter(|(_, value)| value.is_some_and(|value| value > 0)) {
                 metrics.gauge(series(gauge, &labels(deployment)), 0);
             }
             if published.has_info {
-                metrics.gauge(info(deployment), 0);
+                metrics.gauge(info(deployment, self.weight(index)), 0);
             }
         }
+        self.weights = Vec::new();
+    }
+
+    fn weight(&self, index: usize) -> Option<f64> {
+        self.weights.get(index).copied().flatten()
     }
 }
 
@@ -230,11 +245,23 @@ fn labels(deployment: &Deployment) -> [(&'static str, &str); 2] {
 }
 
 /// The series that is 1 for every deployment of the file.
-fn info(deployment: &Deployment) -> String {
+fn info(deployment: &Deployment, weight: Option<f64>) -> String {
     let [group, id] = labels(deployment);
     let model = ("model", &*deployment.litellm_model);
     let api_base = ("api_base", &*deployment.endpoint.display_url);
-    series("deployment_info", &[group, id, model, api_base])
+    let weight = weight.map(four_digits).unwrap_or_default();
+    series("deployment_info", &[group, id, model, api_base, ("weight", &weight)])
+}
+
+/// A share from 0 to 1: `0.0041`
+fn four_digits(share: f64) -> String {
+    let parts = (share * 10_000.0).round() as u32;
+    format!("{}.{:04}", parts / 10_000, parts % 10_000)
+}
+
+/// Since the Unix epoch, rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 fn publish_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) {

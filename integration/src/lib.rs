@@ -7,7 +7,8 @@
 //! | `network` | [`Link`], [`ForwardProxy`], certificates and ports: what is in between |
 //! | `fleet` | [`Fleet`]: instances that share a [`Redis`] and a [`Front`] |
 //! | `mesh` | Istio and Envoy Gateway, played |
-//! | `observe` | [`Prometheus`] and [`statistics`]: what was counted; [`Browser`]: what the status page shows |
+//! | `observe` | [`Prometheus`], [`statistics`] and [`memory`]: what was counted; [`Browser`]: what the status page shows |
+//! | `soak` | [`Soak`]: random faults for as long as asked, and what must hold meanwhile |
 //!
 //! The far side is the crate `fake-provider`: a [`Provider`] that an [`Answer`] scripts and that
 //! keeps what it [`Received`]. [`World`] puts a provider, a balancer and a client together for
@@ -20,14 +21,16 @@ pub mod mesh;
 mod network;
 mod observe;
 mod product;
+mod soak;
 mod world;
 
 pub use clients::{Client, Events, Reply, ask, raw};
 pub use fake_provider::{Answer, DONE, Provider, Received};
 pub use fleet::{Fleet, Front, Redis, minute, redis};
 pub use network::{ForwardProxy, Link, certificates, free_port};
-pub use observe::{Browser, Prometheus, prometheus, statistics};
+pub use observe::{Browser, Prometheus, memory, prometheus, statistics};
 pub use product::{Balancer, Containers, Envoy, Example, INSTANCES, Launch, Refusal, hops};
+pub use soak::Soak;
 pub use world::{World, item};
 
 /// Waits until `question` is answered with yes, for at most five seconds; says whether it was.

@@ -274,8 +274,6 @@ async fn one_limit_is_shared_through_tls_by_a_user_whose_password_stands_nowhere
     assert_exact(&fleet, &names, async |group| fleet.crowd(&[0, 1], 40, 600, group).await).await;
     assert_ne!(redis.command(&["DBSIZE"]).await, "0");
     for instance in &fleet.instances {
-        let dump = Client::new(instance.admin_port).get("/config_dump?include_eds").await.text();
-        assert!(dump.len() > 1000 && !dump.contains(WORD), "in Envoy's configuration");
         assert!(!instance.log().contains(WORD), "in the log");
         for file in fs::read_dir(instance.runtime_folder()).unwrap().flatten() {
             let bytes = fs::read(file.path()).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use llm_balancer_integration::fleet::{pair, percentile, served};
-use llm_balancer_integration::{Balancer, Fleet, eventually, minute};
+use llm_balancer_integration::{Balancer, Client, Fleet, Launch, Provider, eventually, item, minute};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -133,4 +133,41 @@ async fn nothing_that_is_answered_in_the_place_of_redis_does_harm() {
     turn.store(0, Ordering::Relaxed);
     let few = eventually(async || open.load(Ordering::Relaxed) <= 8).await;
     assert!(few, "{} connections are open", open.load(Ordering::Relaxed));
+}
+
+/// Something that is not Redis either: it never stops replying.
+async fn endless(block: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let block = block.repeat(16 * 1024);
+                while stream.write_all(&block).await.is_ok() {}
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_of_redis_without_end_costs_no_memory() {
+    let provider = Provider::start().await;
+    for block in [&b"+OK\r\n"[..], b"*1\r\n", b"$99\r\n"] {
+        let item = item("gpt", "paris", ", rpm: 1000").replace("PROVIDER", &provider.origin());
+        let settings = format!("redis_host: 127.0.0.1, redis_port: {}", endless(block).await);
+        let config = format!("model_list:\n{item}router_settings: {{{settings}}}\n");
+        let balancer = Launch::new(&config).start().await;
+        let client = Client::new(balancer.port);
+        let chats = async || {
+            for _ in 0..30 {
+                assert_eq!(client.chat("gpt").await.served_by(), "paris");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            memory(&balancer)
+        };
+        // The first replies fill Envoy's buffers.
+        let (before, after) = (chats().await, chats().await);
+        assert!(after <= before + 24, "{before} MB have become {after} MB");
+    }
 }

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::{Answer, Client, Provider, eventually, free_port, hops, item};
+use llm_balancer_integration::{Answer, Client, Provider, ask, eventually, free_port, hops, item};
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// An Envoy with the testing filter.
 struct Trapping {
@@ -127,6 +127,31 @@ async fn limits_outlive_a_vm_that_traps() {
         served += u32::from(client.chat("g").await.status == 200);
     }
     assert_eq!(served, 2, "four of six were counted before the trap");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_vm_trapped_ends_though_nothing_happens_to_it() {
+    const LATEST: Duration = Duration::from_secs(90);
+    let provider = Provider::start().await;
+    let settings = "router_settings: {num_retries: 2, timeout: 2}\n";
+    let envoy = Trapping::start(&(configuration(&provider, "") + settings), 1).await;
+    let client = Client::new(envoy.port);
+    // A stream that has begun, and a request that waits before its retry.
+    provider.script("a", [Answer::ok().hang_after(1), Answer::status(429).retry_after("60")]);
+    let mut stream = client.stream_chat("g").await;
+    assert!(stream.next().await.is_some());
+    let waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.try_post("/v1/chat/completions", &ask("g")).await });
+    assert!(eventually(async || provider.calls().len() == 2).await);
+    envoy.trap().await;
+
+    let rest = timeout(LATEST, stream.until_end());
+    let (rest, waited) = tokio::join!(rest, timeout(LATEST, waiting));
+    assert!(rest.is_ok() && stream.broken, "the stream is still open: {}", envoy.log());
+    let reply = waited.expect("a response in time").unwrap().expect("a response");
+    // With two hops it starts anew.
+    let status = if hops() == "1" { 504 } else { 200 };
+    assert_eq!(reply.status, status, "{}", reply.text());
 }
 
 /// One deployment.

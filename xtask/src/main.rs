@@ -1,5 +1,8 @@
-//! `make image-wasm`: packs the built filter as an OCI image, with a bill of materials beside it,
-//! and prints the digest.
+//! `xtask image-wasm [FOLDER]`: packs the built filter as an OCI image, with a bill of materials
+//! beside it, and prints the digest.
+//!
+//! `xtask sbom ENVOY TREE [FOLDER]`: writes the bills of the program and of the container image,
+//! whose content is in TREE. FOLDER is `target` by default.
 
 use std::fs;
 use std::io::{Error, Result};
@@ -7,18 +10,31 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use xtask::{filter_file, image, sbom};
+use xtask::sbom::{self, Bill};
+use xtask::{filter_file, hold_file, image, program_file};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The filter's target.
+const WASM: &str = "wasm32-wasip1";
 
-/// Usage: `xtask [FOLDER]`, by default `target`.
 fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder = std::env::args_os().nth(1).map_or_else(|| root.join("target"), PathBuf::from);
+    let arguments: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let folder = |nth: usize| arguments.get(nth).cloned().unwrap_or_else(|| root().join("target"));
+    match arguments.first().and_then(|command| command.to_str()) {
+        Some("image-wasm") => image_wasm(&folder(1)),
+        Some("sbom") if arguments.len() >= 3 => sbom(&arguments[1], &arguments[2], &folder(3)),
+        _ => Err(Error::other("usage: xtask image-wasm [FOLDER], xtask sbom ENVOY TREE [FOLDER]")),
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn image_wasm(folder: &Path) -> Result<()> {
     let filter = fs::read(filter_file())?;
     let digest = image::pack(&filter, VERSION, &folder.join("llm-balancer-filter.oci"))?;
-    let bill = sbom::bill(&metadata(&root)?, "llm-balancer-filter", &filter);
-    fs::write(folder.join("llm-balancer-filter.cdx.json"), serde_json::to_string_pretty(&bill)?)?;
+    write(&folder.join("llm-balancer-filter.cdx.json"), &filter_bill(&filter)?)?;
     println!("{digest}");
     eprintln!(
         "target/llm-balancer-filter.oci (OCI image layout) and target/llm-balancer-filter.cdx.json (CycloneDX)"
@@ -29,14 +45,60 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The packages of this workspace as `cargo metadata` describes them for the filter's target.
-fn metadata(root: &Path) -> Result<Value> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"])
-        .current_dir(root)
-        .output()?;
+/// The program without Envoy, and the image with both.
+fn sbom(envoy: &Path, tree: &Path, folder: &Path) -> Result<()> {
+    let program = program_bill()?;
+    write(&folder.join("llm-balancer.cdx.json"), &program)?;
+    let mut image = Bill::of_image("llm-balancer", VERSION, tree)?;
+    image.include(program);
+    image.add(sbom::envoy(&envoy_version(envoy)?, &fs::read(envoy)?));
+    write(&folder.join("llm-balancer-image.cdx.json"), &image)?;
+    eprintln!("target/llm-balancer.cdx.json and target/llm-balancer-image.cdx.json (CycloneDX)");
+    Ok(())
+}
+
+fn filter_bill(filter: &[u8]) -> Result<Bill> {
+    Ok(Bill::of_crates(&metadata(WASM)?, "llm-balancer-filter", filter))
+}
+
+/// The program has the filter and the module that holds responses inside, which are no
+/// dependencies of its crate.
+fn program_bill() -> Result<Bill> {
+    let mut program = Bill::of_crates(&metadata(&host()?)?, "llm-balancer", &fs::read(program_file())?);
+    program.include(filter_bill(&fs::read(filter_file())?)?);
+    program.include(Bill::of_crates(&metadata(WASM)?, "llm-balancer-hold", &fs::read(hold_file())?));
+    Ok(program)
+}
+
+fn write(file: &Path, bill: &Bill) -> Result<()> {
+    fs::write(file, serde_json::to_string_pretty(&bill.json())?)
+}
+
+/// The packages of this workspace as `cargo metadata` describes them for a target.
+fn metadata(target: &str) -> Result<Value> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", target]);
+    Ok(serde_json::from_str(&output(command.current_dir(root()))?)?)
+}
+
+/// The target of this machine.
+fn host() -> Result<String> {
+    let about = output(Command::new("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| Error::other("rustc names no host"))
+}
+
+/// `1.40.0` of `envoy  version: 0123ab/1.40.0/Clean/RELEASE/BoringSSL`
+fn envoy_version(envoy: &Path) -> Result<String> {
+    let about = output(Command::new(envoy).arg("--version"))?;
+    let version = about.split('/').nth(1);
+    version.map(str::to_owned).ok_or_else(|| Error::other(format!("no version in {about:?}")))
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
     if !output.status.success() {
         return Err(Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

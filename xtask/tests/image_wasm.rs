@@ -1,6 +1,5 @@
 //! The image that `make image-wasm` packs, read as those read it who pull it.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -10,7 +9,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::filter_file;
 use xtask::image::{digest, pack};
-use xtask::sbom::bill;
 
 /// A blob by its descriptor, which tells the truth about it.
 fn blob(layout: &Path, descriptor: &Value) -> Vec<u8> {
@@ -63,26 +61,4 @@ fn the_same_filter_makes_the_same_image() {
     assert_eq!(pack(b"filter", "1", &dir.path().join("a")).unwrap(), first, "over an older one");
     assert_eq!(pack(b"filter", "1", &dir.path().join("b")).unwrap(), first);
     assert_ne!(pack(b"another", "1", &dir.path().join("b")).unwrap(), first);
-}
-
-#[test]
-fn the_bill_lists_what_is_compiled_in_and_nothing_else() {
-    let package =
-        |name: &str| json!({"id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0"});
-    let needs = |name: &str, kind: Value| json!({"pkg": name, "dep_kinds": [{"kind": kind}]});
-    let metadata = json!({
-        "packages": [package("filter"), package("router"), package("memchr"), package("proptest"), package("other")],
-        "resolve": {"nodes": [
-            {"id": "filter", "deps": [needs("router", Value::Null), needs("proptest", json!("dev"))]},
-            {"id": "router", "deps": [needs("memchr", Value::Null)]},
-            {"id": "memchr", "deps": []},
-        ]},
-    });
-    let bill = bill(&metadata, "filter", b"");
-    let names: BTreeSet<_> =
-        bill["components"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-    assert_eq!(names, BTreeSet::from(["memchr", "router"]));
-    assert_eq!(bill["metadata"]["component"]["name"], "filter");
-    assert_eq!(bill["components"][0]["licenses"], json!([{"expression": "MIT OR Apache-2.0"}]));
-    assert_eq!(bill["dependencies"].as_array().unwrap().len(), 3);
 }

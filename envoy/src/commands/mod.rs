@@ -8,6 +8,7 @@ use clap::{ColorChoice, CommandFactory, Parser};
 use crate::cli::{Cli, Command};
 use crate::support::colors::RED;
 use crate::support::failure::Failure;
+use crate::support::messages::message;
 
 mod check;
 mod health;
@@ -32,7 +33,7 @@ pub fn run() -> ExitCode {
         (None, None) => Err(Failure::Usage("--config FILE is missing; --help lists the options".to_owned())),
     };
     done.unwrap_or_else(|failure| {
-        anstream::eprintln!("{RED}llm-balancer{RED:#}: {failure}");
+        message!("{RED}llm-balancer{RED:#}: {failure}");
         failure.exit_code()
     })
 }

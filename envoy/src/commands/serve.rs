@@ -57,7 +57,12 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         watcher,
         child,
     };
-    supervisor.run().map(ExitCode::from)
+    let failed = match supervisor.run() {
+        Ok(code) => return Ok(ExitCode::from(code)),
+        Err(failure) => failure,
+    };
+    // Envoy's own words for it name a file of this program.
+    envoy_binary::runs_wasm(&envoy, &folder.file(names::HOLD_FILE)).and(Err(failed))
 }
 
 /// Addresses that are free, and files of this run.

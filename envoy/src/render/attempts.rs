@@ -10,6 +10,7 @@ use super::message::{
     wasm_filter, wasm_vm, with,
 };
 use super::process::Hops;
+use super::silence;
 use super::withheld_headers::PROVIDER_HEADERS_WITHHELD;
 
 /// The cluster from the edge to the listener. HTTP/1: every retried attempt resets its stream, and
@@ -110,21 +111,22 @@ pub(super) fn withheld_headers() -> Vec<&'static str> {
 }
 
 fn virtual_host(config: &Config) -> Value {
+    let route = json!({
+        "match": {"prefix": "/"},
+        "request_body_buffer_limit": config.server.max_body_bytes,
+        "route": {
+            "cluster_header": names::CLUSTER,
+            "timeout": "0s",
+            // A gateway may pass a WebSocket, which the filter answers with an error.
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+        },
+    });
     json!({
         "name": names::ATTEMPTS,
         "domains": ["*"],
         "request_headers_to_remove": KEPT_INSIDE,
         "response_headers_to_remove": withheld_headers(),
-        "routes": [{
-            "match": {"prefix": "/"},
-            "request_body_buffer_limit": config.server.max_body_bytes,
-            "route": {
-                "cluster_header": names::CLUSTER,
-                "timeout": "0s",
-                // A gateway may pass a WebSocket, which the filter answers with an error.
-                "upgrade_configs": [{"upgrade_type": "websocket"}],
-            },
-        }],
+        "routes": silence::limited(&route),
     })
 }
 

@@ -20,7 +20,7 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     let mut clusters = clusters(names::ATTEMPTS, config, options);
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
-    with(process::process(config, options), "static_resources", resources)
+    with(process::process(config, options, None), "static_resources", resources)
 }
 
 /// All clusters. `attempts` names the one to the filter.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::bootstrap::{behind, clusters};
 use super::message::{typed, with};
 use super::process::{Hops, Options};
-use super::{attempts, binary, edge, first_hop, metrics_listener, process};
+use super::{admin_paths, attempts, binary, edge, first_hop, metrics_listener, process};
 
 /// What changes with a reload. Each type has a file.
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +207,8 @@ pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) 
     let (mut listeners, mut clusters) = (vec![edge], Vec::new());
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
-    let bootstrap = with(process::process(config, options), "static_resources", resources);
+    let process = process::process(config, options, Some(admin_paths::allowed()));
+    let bootstrap = with(process, "static_resources", resources);
     let sources = json!({"cds_config": source(ResourceType::Clusters, folder), "lds_config": source(ResourceType::Listeners, folder)});
     with(bootstrap, "dynamic_resources", sources)
 }

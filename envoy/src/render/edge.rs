@@ -9,7 +9,7 @@ use super::message::{
     http_connection_manager, listener_address, overwrite, router, router_with, typed, with,
 };
 use super::process::{Hops, Options};
-use super::{attempts, first_hop};
+use super::{attempts, first_hop, silence};
 
 /// Name of the listener, and of its routes.
 pub(super) const EDGE: &str = "edge";
@@ -58,12 +58,14 @@ fn manager((kind, routes): (&str, Value)) -> Value {
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 32}]},
         "skip_xff_append": true,
         // No path normalization: names of models hold slashes and colons, and %2F is not a slash.
-        // No idle timeout: the filter times out answers, by the deployment's timeout.
+        // The filter times out answers, by the deployment's timeout; routes, where it is gone.
         "stream_idle_timeout": "0s",
         // An incomplete request holds memory and has no other timeout. 64 MiB in five minutes are
         // 1.8 Mbit/s.
         "request_headers_timeout": "10s",
         "request_timeout": "300s",
+        // Nor has an answer that its client does not take: HTTP/2's windows may stay closed.
+        "stream_flush_timeout": "300s",
         // As Envoy recommends for edge proxies (best_practices/edge).
         "http2_protocol_options": {
             "max_concurrent_streams": 100,
@@ -93,20 +95,23 @@ fn first_hop_virtual_host(config: &Config) -> Value {
         json!([names::CLUSTER]),
     );
     let matched = json!({"prefix": "/", "headers": first_hop::is_later_attempt()});
+    let later = with(with(route, "match", matched), "response_headers_to_remove", json!(INTERNAL));
+    let first = silence::limited(&first_hop::route(replay_limit(config.server.max_body_bytes)));
+    let routes: Vec<_> = [later].into_iter().chain(first).collect();
     json!({
         "name": EDGE,
         "domains": ["*"],
         "include_request_attempt_count": true,
-        "routes": [
-            with(with(route, "match", matched), "response_headers_to_remove", json!(INTERNAL)),
-            first_hop::route(replay_limit(config.server.max_body_bytes)),
-        ],
+        // Later attempts come without them.
+        "response_headers_to_remove": attempts::withheld_headers(),
+        "routes": routes,
     })
 }
 
 /// The route to the internal listener.
 fn retried(config: &Config, kind: &str, cluster: &str) -> Value {
-    let route = json!({"timeout": "0s", "retry_policy": retry_policy(config)});
+    // The listener behind it limits each attempt.
+    let route = json!({"timeout": "0s", "idle_timeout": "0s", "retry_policy": retry_policy(config)});
     json!({
         "match": {"prefix": "/"},
         "request_body_buffer_limit": replay_limit(config.server.max_body_bytes),

@@ -6,13 +6,16 @@
 //!             └── cluster "attempts" ── listener "attempts" ── ..                      all later ones
 //! ```
 
+use std::net::SocketAddr;
+
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::attempts;
 use super::local_replies::broke_off;
 use super::message::{
-    Headers, header_mutation, overwrite, typed, upstream_codec, wasm_filter, wasm_vm, with,
+    Headers, header_mutation, http_connection_manager, listener_address, overwrite, router, typed,
+    upstream_codec, wasm_filter, wasm_vm, with,
 };
 use super::process::{Hops, Options};
 
@@ -58,13 +61,16 @@ pub(super) fn next_attempt() -> Value {
 pub(super) const CLIENT_ADDRESS: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
 
 /// Tells the filter the client's address. The filter sees the headers before the routes add any.
+/// The id of another client's request is removed. Envoy does this for a client's headers only, and
+/// not when it runs a request through the edge again.
 pub(super) fn early_headers() -> Value {
     let client = json!({"append": overwrite(names::CLIENT, CLIENT_ADDRESS)});
+    let next_attempt = json!({"remove": names::NEXT_ATTEMPT});
     json!([{
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": typed(
             "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            json!({"mutations": [client]}),
+            json!({"mutations": [client, next_attempt]}),
         ),
     }])
 }
@@ -73,7 +79,7 @@ pub(super) fn early_headers() -> Value {
 /// With one hop a response reaches the router with the first bytes of its body, so that one which
 /// breaks off before is a failed attempt and no answer.
 pub(super) fn upstream_filters(options: &Options, further: Option<Value>) -> Vec<Value> {
-    let first_hop = (options.hops == Hops::One).then(|| [uncounted(), hold(options)]);
+    let first_hop = (options.hops == Hops::One).then(|| [uncounted(), hold(&options.hold)]);
     first_hop.into_iter().flatten().chain(further).chain([upstream_codec()]).collect()
 }
 
@@ -82,9 +88,23 @@ fn uncounted() -> Value {
     header_mutation(json!({"remove": names::ATTEMPT_COUNT}))
 }
 
-fn hold(options: &Options) -> Value {
-    let vm = wasm_vm(names::HOLD, json!({"filename": options.hold}));
+fn hold(file: &str) -> Value {
+    let vm = wasm_vm(names::HOLD, json!({"filename": file}));
     wasm_filter((names::HOLD, names::HOLD), Headers::MayPause, vm, None)
+}
+
+/// A bootstrap with the holding filter and nothing else, which every Envoy accepts that runs
+/// filters in WebAssembly. `hold_file` is the path of the filter's module.
+pub(crate) fn only_the_holding_filter(hold_file: &str) -> Value {
+    let manager = json!({
+        "stat_prefix": names::HOLD,
+        "route_config": {},
+        "http_filters": [hold(hold_file), router()],
+    });
+    let address = listener_address(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener =
+        json!({"name": names::HOLD, "address": address, "filter_chains": http_connection_manager(manager)});
+    json!({"static_resources": {"listeners": [listener]}})
 }
 
 /// Local replies that the edge's own mappers would spoil.
@@ -112,7 +132,6 @@ pub(super) fn route(replay_limit: u64) -> Value {
     json!({
         "match": {"prefix": "/"},
         "request_headers_to_remove": attempts::KEPT_INSIDE,
-        "response_headers_to_remove": attempts::withheld_headers(),
         "request_body_buffer_limit": replay_limit,
         "route": {
             "cluster_header": names::CLUSTER,

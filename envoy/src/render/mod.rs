@@ -15,10 +15,13 @@
 //! | `edge`, `local_replies` | the listener for clients, and the errors of Envoy itself |
 //! | `first_hop` | the filter on that listener, for first attempts |
 //! | `attempts`, `withheld_headers` | the internal listener with the filter |
+//! | `silence` | the end of streams that are silent for too long |
 //! | `upstream_cluster`, `forward_proxy` | the ways to providers |
 //! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for the status page and the metrics |
+//! | `admin_paths` | what the admin port answers |
 //! | `mesh` | the same pieces as Kubernetes objects for Istio and Envoy Gateway |
 
+pub(crate) mod admin_paths;
 mod attempts;
 pub(crate) mod binary;
 mod bootstrap;
@@ -32,6 +35,7 @@ mod message;
 mod metrics_listener;
 mod process;
 mod redis_hop;
+mod silence;
 mod upstream_cluster;
 mod withheld_headers;
 mod yaml_writer;
@@ -39,6 +43,7 @@ mod yaml_writer;
 pub use bootstrap::bootstrap;
 pub use dynamic::binary_clusters;
 pub(crate) use dynamic::{ResourceType, Resources, Revision, deregistration, live_bootstrap};
+pub(crate) use first_hop::only_the_holding_filter;
 pub(crate) use forward_proxy::variables as proxy_variables;
 pub use process::{Hops, Options};
 pub(crate) use yaml_writer::to_documents;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
-use super::message::{socket_address, typed};
+use super::message::{socket_address, typed, with};
 
 /// The way of a request's first attempt. Later ones always take two hops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,11 +41,12 @@ pub struct Options {
     pub redis_socket: String,
 }
 
-/// The bootstrap without listeners and clusters.
-pub(super) fn process(config: &Config, options: &Options) -> Value {
+/// The bootstrap without listeners and clusters. `admin_paths` are all that the admin port answers.
+pub(super) fn process(config: &Config, options: &Options, admin_paths: Option<Value>) -> Value {
+    let admin = json!({"address": socket_address("127.0.0.1", options.admin_port)});
     json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
-        "admin": {"address": socket_address("127.0.0.1", options.admin_port)},
+        "admin": with(admin, "allow_paths", admin_paths),
         "bootstrap_extensions": [{
             "name": "envoy.bootstrap.internal_listener",
             "typed_config": typed("envoy.extensions.bootstrap.internal_listener.v3.InternalListener", json!({})),

@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
 
+use crate::render::admin_paths;
 use crate::support::http_client::agent;
 
 /// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
@@ -72,7 +73,7 @@ impl Admin {
 
     /// Why Envoy rejected a listener, if it rejected one.
     pub(super) fn rejected_listener(&self) -> Option<String> {
-        let dump = self.get("/config_dump?resource=dynamic_listeners&mask=error_state")?;
+        let dump = self.get(admin_paths::REJECTED_LISTENERS)?;
         let dump: Value = serde_json::from_str(&dump).ok()?;
         let details =
             |listener: &Value| listener.pointer("/error_state/details")?.as_str().map(str::to_owned);

@@ -11,6 +11,7 @@ use crate::support::colors::{BOLD, GREEN, YELLOW};
 use crate::support::environment_notes;
 use crate::support::listen;
 use crate::support::listing::{counted, id_list};
+use crate::support::messages::message;
 
 /// Groups listed; `GET /v1/model/info` lists all.
 const MAX_GROUPS: usize = 20;
@@ -19,7 +20,7 @@ const MAX_NAMED: usize = 4;
 
 /// Prints to standard error: standard output is the access log.
 pub(super) fn print(config: &Config, options: &Options, file: &Path, warnings: usize) {
-    anstream::eprint!("{}", text(config, options, file, warnings));
+    message!("{}", text(config, options, file, warnings).trim_end());
 }
 
 fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> String {

@@ -8,7 +8,9 @@ use super::admin::{Admin, StatKind};
 use super::envoy_process;
 use super::events::{Event, Events};
 use crate::cli::ServeArgs;
+use crate::render::admin_paths;
 use crate::support::listing::counted;
+use crate::support::messages::message;
 
 /// Between two looks at the requests in flight.
 const POLL: Duration = Duration::from_millis(50);
@@ -22,7 +24,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &ServeArgs) -> io::Result<bool> {
     let began = now();
     // Answers ask clients to close their connections from here on.
-    admin.post("/healthcheck/fail");
+    admin.post(admin_paths::FAIL_HEALTH_CHECK);
     let delay = Duration::from_secs(args.drain_delay.into());
     let limit = Duration::from_secs(args.drain_timeout.into());
     let seconds = limit.as_secs();
@@ -31,14 +33,14 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
         let elapsed = now().saturating_duration_since(began);
         if !is_closed && elapsed >= delay {
             is_closed = true;
-            admin.post("/drain_listeners?inboundonly");
+            admin.post(admin_paths::CLOSE_PORT);
         }
         let left = in_flight(admin);
         if child.try_wait()?.is_some() {
             return Ok(false);
         }
         if elapsed >= limit {
-            eprintln!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
+            message!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
             return Ok(true);
         }
         idle = if is_closed && left == Some(0) { idle.saturating_add(1) } else { 0 };
@@ -48,7 +50,7 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
         if !is_announced && left != Some(0) {
             is_announced = true;
             let requests = requests(left);
-            eprintln!("llm-balancer: draining {requests} (up to {seconds} s); another signal stops at once");
+            message!("llm-balancer: draining {requests} (up to {seconds} s); another signal stops at once");
         }
         if matches!(events.next(POLL), Some(Event::Stop | Event::StopNow)) {
             return Ok(false);

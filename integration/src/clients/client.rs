@@ -93,6 +93,17 @@ impl Client {
         Ok(read(response).await)
     }
 
+    /// A POST of JSON, or why there is no answer. Waits for as long as it takes.
+    pub async fn try_post(&self, path: &str, body: &Value) -> Result<Reply, legacy::Error> {
+        let request = self.request(Method::POST, path, "application/json", body.to_string().into());
+        let (parts, incoming) = self.http.request(request).await?.into_parts();
+        let (body, complete) = match incoming.collect().await {
+            Ok(collected) => (collected.to_bytes(), true),
+            Err(_) => (Bytes::new(), false),
+        };
+        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body, complete })
+    }
+
     /// A chat request with further members.
     pub async fn chat_with(&self, model: &str, more: &Value) -> Reply {
         let mut body = ask(model);
@@ -264,6 +275,13 @@ impl Events {
                     return None;
                 }
             }
+        }
+    }
+
+    /// Reads until the stream ends or breaks, for as long as that takes.
+    pub async fn until_end(&mut self) {
+        while let Some(frame) = self.incoming.frame().await {
+            self.broken |= frame.is_err();
         }
     }
 

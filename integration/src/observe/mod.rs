@@ -1,7 +1,8 @@
-//! What was counted: a real Prometheus, the statistics of shares, and a browser that shows the status
-//! page.
+//! What was counted: a real Prometheus, the statistics of shares, memory, and a browser that shows
+//! the status page.
 
 mod browser;
+pub mod memory;
 pub mod prometheus;
 pub mod statistics;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,12 @@ impl Balancer {
 
     /// It, without what the environment of this machine says about proxies and CAs.
     pub(super) fn command() -> Command {
-        let mut command = Command::new(Self::binary());
+        Self::command_of(&Self::binary())
+    }
+
+    /// The same of another build.
+    pub(super) fn command_of(program: &Path) -> Command {
+        let mut command = Command::new(program);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
             command.env_remove(name).env_remove(name.to_ascii_lowercase());
         }
@@ -88,8 +93,18 @@ impl Balancer {
 
     /// All that the balancer and its Envoy have said so far.
     pub fn log(&self) -> String {
-        let bytes = fs::read(self.dir.path().join("log")).unwrap_or_default();
+        let bytes = fs::read(self.log_file()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The file that it is written to.
+    pub fn log_file(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// The file with the access log, if it was started with stdout apart.
+    pub fn stdout_file(&self) -> PathBuf {
+        self.dir.path().join("stdout")
     }
 
     /// Whether it is still there.

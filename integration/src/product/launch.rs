@@ -17,15 +17,18 @@ use crate::network::{free_pair, free_port};
 
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(30);
+
 /// What to start.
 #[derive(Debug)]
 pub struct Launch {
+    program: PathBuf,
     config: String,
     file: Option<PathBuf>,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     port: Option<u16>,
     concurrency: u8,
+    is_stdout_apart: bool,
 }
 
 /// A balancer that would not start.
@@ -49,18 +52,26 @@ impl Launch {
     /// `llm-balancer --config FILE` with this content in the file.
     pub fn new(config: &str) -> Self {
         Self {
+            program: Balancer::binary(),
             config: config.to_owned(),
             file: None,
             args: Vec::new(),
             env: Vec::new(),
             port: None,
             concurrency: 1,
+            is_stdout_apart: false,
         }
     }
 
     /// `llm-balancer --config FILE` with a file of the test's own.
     pub fn of_file(file: impl Into<PathBuf>) -> Self {
         Self { file: Some(file.into()), ..Self::new("") }
+    }
+
+    /// This build rather than the one of [`Balancer::binary`].
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
     }
 
     /// With a further argument.
@@ -84,6 +95,13 @@ impl Launch {
     /// With so many workers rather than one.
     pub fn concurrency(mut self, workers: u8) -> Self {
         self.concurrency = workers;
+        self
+    }
+
+    /// With a file of its own for stdout, which has the access log. In one file, Envoy's messages may
+    /// stand in the middle of a line.
+    pub fn stdout_apart(mut self) -> Self {
+        self.is_stdout_apart = true;
         self
     }
 
@@ -139,10 +157,15 @@ impl Launch {
             fs::write(&file, &self.config).expect("the configuration can be written");
             file
         });
-        let log = File::create(dir.path().join("log")).expect("the log can be written");
+        let file_for = |name: &str| File::create(dir.path().join(name)).expect("the log can be written");
+        let log = file_for("log");
+        let stdout = match self.is_stdout_apart {
+            true => file_for("stdout"),
+            false => log.try_clone().expect("the log can be shared"),
+        };
         // The status page is on the port after the admin port's.
         let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_pair());
-        let mut command = Balancer::command();
+        let mut command = Balancer::command_of(&self.program);
         command
             .args(["--config".into(), file.into_os_string()])
             .args([
@@ -158,11 +181,11 @@ impl Launch {
             .env("TMPDIR", dir.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("the log can be shared"))
+            .stdout(stdout)
             .stderr(log);
         dies_with_this_thread(&mut command, Signal::SIGQUIT);
         let child = command.spawn().unwrap_or_else(|error| {
-            panic!("cannot run {}: {error}; `make build` makes it", Balancer::binary().display())
+            panic!("cannot run {}: {error}; `make build` makes it", self.program.display())
         });
         Balancer { port, admin_port, ready_after: Duration::ZERO, child, dir }
     }

@@ -27,16 +27,17 @@
 //! | `AwaitLease` | lease ready | same | select a deployment |
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
-//! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | pass on |
+//! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | limit the wait, pass on |
 //! | | selected: needs a lease | `AwaitLease` | queue for it |
 //! | | selected: reply, or Envoy refused the request | `Done` | reply |
 //! | `Restoring` | request body, complete | same | restore the client's request |
-//! | | selected: forwarded | `Done` | pass on, and the response too |
+//! | | selected: forwarded | same | pass on |
 //! | | selected: Envoy refused the request | `Done` | reply |
-//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | response headers | `Done` | pass on |
 //! | | log | `Done` | forget the request if its client is gone |
 //! | `Sent` | response headers, below 300 | `HoldAnswer` | hold, or check if complete |
 //! | | response headers, others | `ReadError` | hold, or settle if complete |
+//! | | tick, idle for too long | `HoldAnswer` | close the stream |
 //! | | log | `Done` | abandon the attempt |
 //! | `HoldAnswer` | response body | same | check its first bytes |
 //! | | checked: genuine | `Streaming`, `Done` | pass on |
@@ -95,7 +96,8 @@ pub enum Phase {
     ReadError,
     /// The failed response is held until the wait before the next attempt is over.
     RetryWait,
-    /// A request that is back on the edge is held until its body is complete.
+    /// A request that is back on the edge: held until its body is complete, then sent to the
+    /// internal listener.
     Restoring,
     /// `GET /health`: deployments are being called.
     Probing,
@@ -154,7 +156,7 @@ fn on_body_too_large(phase: Phase) -> Transition {
 fn on_selected(phase: Phase, selected: Selected) -> Transition {
     match (phase, selected) {
         (Phase::AwaitBody | Phase::AwaitLease, Selected::Forwarded) => {
-            (Phase::Sent, &[RefillLease, Continue])
+            (Phase::Sent, &[RefillLease, StartIdleTimeout, Continue])
         }
         (Phase::AwaitBody | Phase::AwaitLease, Selected::NeedsLease) => {
             (Phase::AwaitLease, &[AwaitLease, Pause])
@@ -163,7 +165,8 @@ fn on_selected(phase: Phase, selected: Selected) -> Transition {
         (Phase::AwaitBody | Phase::AwaitLease, Selected::NotRewritten) => {
             (Phase::Done, &[Abandon, ReplyError, Pause])
         }
-        (Phase::Restoring, Selected::Forwarded) => (Phase::Done, &[Continue]),
+        // Until a response comes, it may be between two attempts, and then this stream owns it.
+        (Phase::Restoring, Selected::Forwarded) => (phase, &[Continue]),
         (Phase::Restoring, Selected::NotRewritten) => (Phase::Done, &[ReplyError, Pause]),
         _ => impossible_request(phase),
     }
@@ -232,6 +235,8 @@ fn on_wake_up(phase: Phase, event: Event) -> Transition {
         (Phase::AwaitLease, Event::LeaseReady) => (phase, &[Select]),
         (Phase::Probing, Event::ProbesDone) => (Phase::Done, &[Reply]),
         (Phase::RetryWait, Event::Tick(Due::Retry)) => (phase, &[ResumeResponse]),
+        // Settled as a timeout when the stream is closed.
+        (Phase::Sent, Event::Tick(Due::Idle)) => (Phase::HoldAnswer, &[CloseStream]),
         (Phase::HoldAnswer | Phase::ReadError, Event::Tick(Due::Idle)) => {
             (Phase::ReadError, &[TimeOut, Settle])
         }

@@ -101,12 +101,12 @@ fn a_deployment_is_selected_for_a_complete_body_only() {
 fn a_request_goes_on_only_when_it_was_rewritten() {
     let (waits, selected) = (&[AwaitBody, Phase::AwaitLease], Event::Selected);
     check(&[
-        (waits, selected(Selected::Forwarded), Sent, &[RefillLease, Continue]),
+        (waits, selected(Selected::Forwarded), Sent, &[RefillLease, StartIdleTimeout, Continue]),
         (waits, selected(Selected::NeedsLease), Phase::AwaitLease, &[Effect::AwaitLease, Pause]),
         (waits, selected(Selected::Reply), Done, &[Reply, Pause]),
         (waits, selected(Selected::NotRewritten), Done, &[Abandon, ReplyError, Pause]),
         // A request that is back is no attempt of the edge's: nothing is settled.
-        (&[Restoring], selected(Selected::Forwarded), Done, &[Continue]),
+        (&[Restoring], selected(Selected::Forwarded), Restoring, &[Continue]),
         (&[Restoring], selected(Selected::NotRewritten), Done, &[ReplyError, Pause]),
     ]);
     for (phase, event) in
@@ -202,6 +202,7 @@ fn probes_timers_and_the_end_find_their_phase() {
         (&[RetryWait], Event::Tick(Due::Retry), RetryWait, &[ResumeResponse]),
         (&[Done], Event::Tick(Due::Retry), Done, &[]),
         (&[HoldAnswer, ReadError], idle, ReadError, &[TimeOut, Settle]),
+        (&[Sent], idle, HoldAnswer, &[CloseStream]),
         (&[Streaming], idle, Streaming, &[CloseStream]),
         (&[Done], idle, Done, &[CloseStream]),
         (&[AwaitBody, Phase::AwaitLease], Event::Log, Done, &[ClientDisconnected]),

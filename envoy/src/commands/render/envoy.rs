@@ -6,6 +6,7 @@ use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
 use crate::render::{Options, bootstrap, proxy_variables, to_yaml};
 use crate::support::failure::Failure;
+use crate::support::messages::message;
 use crate::support::{ca_bundle, embedded_filter, environment_notes, listen};
 
 const FILTER: &str = "filter.wasm";
@@ -28,7 +29,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
     match &args.out {
         None => {
             print!("{}", to_yaml(&bootstrap(config, text, &options))?);
-            eprintln!(
+            message!(
                 "note: Envoy loads {FILTER} and {} from its working directory; --out DIR writes all files",
                 names::HOLD_FILE
             );
@@ -41,7 +42,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
             folder.write(FILTER, embedded_filter::bytes()?)?;
             folder.write(names::HOLD_FILE, embedded_filter::hold()?)?;
             folder.write(BOOTSTRAP, bootstrap.as_bytes())?;
-            eprintln!("envoy --config-path {}", folder.file(BOOTSTRAP).display());
+            message!("envoy --config-path {}", folder.file(BOOTSTRAP).display());
         }
     }
     Ok(())
@@ -50,14 +51,14 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
 /// What the bootstrap needs around it.
 fn print_requirements(config: &Config, options: &Options) {
     if config.redis.is_some() {
-        eprintln!(
+        message!(
             "note: Envoy makes the socket {} to Redis, in a folder that must exist and be Envoy's own; --redis-socket PATH chooses another",
             options.redis_socket
         );
     }
-    environment_notes::proxies(config).iter().for_each(|line| eprintln!("note: {line}"));
+    environment_notes::proxies(config).iter().for_each(|line| message!("note: {line}"));
     for name in proxy_variables(config).keys() {
-        eprintln!(
+        message!(
             "note: Envoy's environment must set {name}: \"Basic $(printf %s 'user:password' | base64 -w0)\""
         );
     }

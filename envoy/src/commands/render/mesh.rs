@@ -9,6 +9,7 @@ use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
 use crate::render::{Hops, Options, bootstrap, to_documents};
 use crate::support::failure::Failure;
+use crate::support::messages::message;
 use crate::support::{embedded_filter, environment_notes, listen};
 
 /// Bytes of a filter that fit into a ConfigMap: its limit of 1 MiB counts names too.
@@ -40,7 +41,7 @@ pub(super) fn render(
         Some(dir) => write(&OutputFolder::create(dir)?, &objects)?,
     }
     for remark in remarks(config, &mesh) {
-        eprintln!("note: {remark}");
+        message!("note: {remark}");
     }
     Ok(())
 }
@@ -55,11 +56,11 @@ fn write(folder: &OutputFolder, objects: &[Value]) -> Result<(), Failure> {
         written.push(name);
     }
     for name in folder.remove_others(&written)? {
-        eprintln!("removed {}, left from an earlier render", folder.file(&name).display());
+        message!("removed {}, left from an earlier render", folder.file(&name).display());
     }
     // A client-side apply keeps the object in an annotation, for which a ConfigMap with the filter
     // is too large.
-    eprintln!("kubectl apply --server-side -f {}", folder.path().display());
+    message!("kubectl apply --server-side -f {}", folder.path().display());
     Ok(())
 }
 

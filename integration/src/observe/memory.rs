@@ -1,0 +1,30 @@
+//! Memory of Envoy.
+
+use std::fs;
+
+use crate::{Balancer, Client};
+
+/// Kilobytes that the balancer's Envoy uses: what is resident, without the pages that its allocator
+/// keeps free and returns in time.
+pub async fn used_by_envoy(balancer: &Balancer) -> u64 {
+    let envoy = balancer.processes().into_iter().filter(|pid| *pid != balancer.pid());
+    used(balancer, envoy.map(resident).sum()).await
+}
+
+/// The same of all of its processes.
+pub async fn used_by_all(balancer: &Balancer) -> u64 {
+    used(balancer, balancer.processes().into_iter().map(resident).sum()).await
+}
+
+async fn used(balancer: &Balancer, resident: u64) -> u64 {
+    let memory = Client::new(balancer.admin_port).get("/memory").await.json();
+    let free = memory["pageheap_free"].as_str().and_then(|free| free.parse::<u64>().ok());
+    resident.saturating_sub(free.expect("Envoy says what is free") / 1024)
+}
+
+/// Resident kilobytes of a process, 0 if there is none.
+pub fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default()
+}

@@ -18,6 +18,7 @@ ENVOY_WITHOUT_V8 := 1.38.3
 # The wasm-bindgen of Cargo.lock: the runner and the library must agree.
 WASM_BINDGEN_VERSION := 0.2.130
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.1
 # The clients of integration/clients: the newest releases whose dependencies all exist.
 OPENAI_VERSION := 3.54.0
 LANGCHAIN_OPENAI_VERSION := 1.7.3
@@ -45,12 +46,14 @@ CYCLONEDX_VERSION := 11.12.0
 ENVOY := $(TOOLS)/envoy/bin/envoy
 RUNNER := $(TOOLS)/bin/wasm-bindgen-test-runner
 DENY := $(TOOLS)/bin/cargo-deny
+CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 # A stamp for each version, so that a new one replaces the old. What an installation needs is checked only when it runs.
 HAVE_ENVOY := $(TOOLS)/.envoy-$(ENVOY_VERSION)
 OLDEST_ENVOY := $(firstword $(OLDER_ENVOYS))
 HAVE_OLD_ENVOYS := $(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDEST_ENVOY) $(ENVOY_WITHOUT_V8))
 HAVE_RUNNER := $(TOOLS)/.wasm-bindgen-$(WASM_BINDGEN_VERSION)
 HAVE_DENY := $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION)
+HAVE_FUZZ := $(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
 HAVE_OPENAI := $(TOOLS)/.openai-$(OPENAI_VERSION)
 HAVE_LANGCHAIN := $(TOOLS)/.langchain-openai-$(LANGCHAIN_OPENAI_VERSION)
 HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
@@ -137,11 +140,13 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 	cargo test --quiet -p llm-balancer --lib --test golden
 	cargo test --quiet -p llm-balancer-integration -p llm-balancer-cost -p fake-provider --lib
 	cargo test --quiet -p llm-balancer-bench
+	cargo test --quiet -p llm-balancer-fuzz
 
-test: tools check test-node build testing-filter docker-tests ## All tests, with the real Envoy and real clients
+test: tools check test-node build testing-balancer docker-tests ## All tests, with the real Envoy and real clients
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	$(TEST_ENV) cargo test --quiet -p xtask
 	cargo test --quiet -p llm-balancer-cost --test per_request
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --no-fail-fast --tests -- --test-threads=$(TEST_THREADS)
 	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration --no-fail-fast $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
 	@$(MAKE) --no-print-directory test-envoy-$(OLDEST_ENVOY)
@@ -178,8 +183,24 @@ TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes CYCLONEDX=$(TOO
 testing-filter: wasm32-wasip1
 	cargo build --quiet --release $(FILTER) --features testing --target-dir target/testing
 
+# `serve` with that filter inside.
+testing-balancer: testing-filter
+	@LLM_BALANCER_FILTER=$(CURDIR)/target/testing/wasm32-wasip1/release/llm_balancer_filter.wasm cargo build --quiet -p llm-balancer
+	@install target/debug/llm-balancer target/testing/llm-balancer
+
+soak: envoy redis testing-balancer ## Random faults of providers, clients, Redis, files and VMs for 10 minutes; SOAK_MINUTES=60 SOAK_SEED=7 SOAK_LOGS=folder
+	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --test soak -- --ignored --nocapture
+
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
+
+fuzz: $(HAVE_FUZZ) cxx ## Random inputs, each target against its oracle, an hour each; FUZZ_SECONDS=600 FUZZ_TARGETS='sse json_body' FUZZ_SANITIZER=address
+	@CARGO_FUZZ=$(CARGO_FUZZ) FUZZ_SANITIZER=$(FUZZ_SANITIZER) fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+fuzz-corpora: ## The smallest inputs that reach what `make fuzz` has reached, to be committed
+	@fuzz/minimize.sh
+
+FUZZ_SECONDS ?= 3600
 
 bench: envoy redis wrk build ## CPU per request beside plain Envoy, in about 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
 	@cargo build --quiet -p llm-balancer-bench
@@ -247,6 +268,10 @@ chromium:
 wrk:
 	@command -v wrk >/dev/null || $(call apt,wrk)
 
+# libFuzzer is C++.
+cxx:
+	@c++ --version >/dev/null 2>&1 || $(call apt,g++)
+
 npm: node
 	@npm --version >/dev/null 2>&1 || $(call apt,npm)
 
@@ -288,6 +313,12 @@ $(HAVE_DENY):
 	[ "$$($(DENY) --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" ] \
 	  || cargo install --quiet --force --root $(TOOLS) --version $(CARGO_DENY_VERSION) cargo-deny
 	rm -f $(TOOLS)/.cargo-deny-*
+	touch $@
+
+$(HAVE_FUZZ):
+	[ "$$($(CARGO_FUZZ) --version 2>/dev/null)" = "cargo-fuzz $(CARGO_FUZZ_VERSION)" ] \
+	  || cargo install --quiet --locked --force --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	rm -f $(TOOLS)/.cargo-fuzz-*
 	touch $@
 
 # The system's, or the programs from Debian's package without its service.
@@ -399,4 +430,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate testing-filter deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown screenshot envoy node npm curl redis chromium wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate fuzz fuzz-corpora soak testing-filter testing-balancer deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown screenshot envoy node npm curl cxx redis chromium wrk pip

@@ -10,6 +10,11 @@ pub const RETRY: &str = "x-llm-retry";
 /// Response header of Envoy's own responses if the connection to the provider is older than the
 /// request: the provider may have closed it as idle. Never reaches a client.
 pub const REUSED: &str = "x-llm-reused";
+/// Request header in which Envoy finds how long an attempt may take, in milliseconds. Envoy removes
+/// what a client sends.
+pub const TIMEOUT: &str = "x-envoy-upstream-rq-timeout-ms";
+/// The same of a stream: how long its response headers may take.
+pub const FIRST_BYTE_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 /// Request header with the cluster of the selected deployment.
 pub const CLUSTER: &str = "x-llm-cluster";
 /// The internal listener that runs the filter once per attempt, and the cluster that leads to it.

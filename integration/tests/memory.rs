@@ -1,11 +1,9 @@
 //! Large bodies: they reach the provider whole, and what they leave behind in the process is
 //! bounded.
 
-use std::fs;
-
 use bytes::Bytes;
 use hyper::Method;
-use llm_balancer_integration::{Answer, Client, World};
+use llm_balancer_integration::{Answer, World, memory};
 
 const MIB: usize = 1 << 20;
 /// The largest body that is let in.
@@ -32,19 +30,9 @@ async fn send(world: &World, body: Bytes) {
     world.provider.forget();
 }
 
-/// Mebibytes that the process uses: what is resident, without the pages that Envoy's allocator
-/// keeps free and gives back in time.
+/// Mebibytes that the processes use.
 async fn used(world: &World) -> u64 {
-    let status = |pid: u32| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let resident = |pid: u32| {
-        let status = status(pid);
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    };
-    let resident: u64 = world.balancer.processes().into_iter().filter_map(resident).sum();
-    let memory = Client::new(world.balancer.admin_port).get("/memory").await.json();
-    let free: u64 = memory["pageheap_free"].as_str().and_then(|free| free.parse().ok()).expect("a number");
-    (resident / 1024).saturating_sub(free / MIB as u64)
+    memory::used_by_all(&world.balancer).await / 1024
 }
 
 #[tokio::test]

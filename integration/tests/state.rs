@@ -1,10 +1,9 @@
 //! What workers remember survives what happens to them: clients that go, configurations of any
 //! size, and a long life.
 
-use std::fs;
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, World, eventually, item, raw};
+use llm_balancer_integration::{Answer, World, eventually, item, memory, raw};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
@@ -145,12 +144,7 @@ async fn ten_thousand_deployments_and_as_many_aliases_start_and_serve() {
 
 /// Kilobytes in memory, of the balancer and its Envoy.
 fn resident(world: &World) -> u64 {
-    let of = |pid: u32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default()
-    };
-    world.balancer.processes().into_iter().map(of).sum()
+    world.balancer.processes().into_iter().map(memory::resident).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -145,7 +145,6 @@ async fn a_request_whose_vm_trapped_ends_though_nothing_happens_to_it() {
     let client = Client::new(envoy.port);
     // A stream that has begun, and a request that waits before its retry.
     provider.script("a", [Answer::ok().hang_after(1), Answer::status(429).retry_after("60")]);
-    let started = Instant::now();
     let mut stream = client.stream_chat("g").await;
     assert!(stream.next().await.is_some());
     let waiting = client.clone();
@@ -155,11 +154,11 @@ async fn a_request_whose_vm_trapped_ends_though_nothing_happens_to_it() {
 
     let rest = timeout(LATEST, stream.until_end());
     let (rest, waited) = tokio::join!(rest, timeout(LATEST, waiting));
-    println!("{:?}", started.elapsed());
     assert!(rest.is_ok() && stream.broken, "the stream is still open: {}", envoy.log());
     let reply = waited.expect("a response in time").unwrap().expect("a response");
-    println!("{} {}", reply.status, reply.text());
-    assert!(reply.status >= 500, "{}", reply.text());
+    // With two hops it starts anew.
+    let status = if hops() == "1" { 504 } else { 200 };
+    assert_eq!(reply.status, status, "{}", reply.text());
 }
 
 /// One deployment.

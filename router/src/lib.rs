@@ -65,8 +65,12 @@ pub use upstream::{health, response_check};
 /// What only tests and examples use.
 #[cfg(feature = "testing")]
 pub mod testing {
+    pub use crate::failure::{Added, ErrorClass, ProviderError, classify};
     pub use crate::fleet::{resp, script_name};
+    pub use crate::http::json::{NotAnObject, Object, fold_case};
+    pub use crate::http::multipart::Form;
     pub use crate::http::route::{ANTHROPIC_ROUTES, BodyKind, MODEL_ROUTES, ModelRoute};
+    pub use crate::request::reserved_params::is_reserved;
     pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;
     pub use crate::state::record::Record;

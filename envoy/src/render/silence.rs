@@ -2,21 +2,21 @@
 //! stream itself, and holds a failed response for no longer than a wait before a retry. Only a
 //! stream whose VM was replaced has no filter any more, and would never end.
 
+use llm_balancer_config::names;
 use serde_json::{Value, json};
 
 use super::message::with;
 
-/// Headers in which the filter has Envoy limit an attempt, in milliseconds
-/// (`router/src/upstream/headers.rs`): as a whole, and to its first byte. The latter is also the
-/// limit between two chunks, which the filter keeps.
-const LIMITS: [&str; 2] = ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
+/// Headers with the limit of an attempt in milliseconds. That of a stream is also its limit between
+/// two chunks, which the filter keeps.
+const LIMITS: [&str; 2] = [names::TIMEOUT, names::FIRST_BYTE_TIMEOUT];
 /// Idle timeouts of attempts whose limit is up to so many milliseconds; 0 for none. Each is longer
 /// than the limit, and than the longest wait before a retry: a minute, by the provider's
 /// `retry-after`, and a second.
 const STEPS: [(u64, u64); 3] = [(60_000, 75), (6_000_000, 6_015), (i64::MAX as u64, 0)];
-/// Seconds, for a request without a limit: the filter waits for its body, or answers by itself.
-/// Envoy gives the body 300.
-const WITHOUT_LIMIT: u64 = 600;
+/// Seconds, for a request that has no limit yet: the filter waits for its body, for a lease, or for
+/// probes of 5 s.
+const WITHOUT_LIMIT: u64 = 75;
 
 /// A route to a deployment, once for each limit. It has a `match` without headers.
 pub(super) fn limited(route: &Value) -> Vec<Value> {

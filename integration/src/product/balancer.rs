@@ -102,6 +102,11 @@ impl Balancer {
         self.dir.path().join("log")
     }
 
+    /// The file with the access log, if it was started with stdout apart.
+    pub fn stdout_file(&self) -> PathBuf {
+        self.dir.path().join("stdout")
+    }
+
     /// Whether it is still there.
     pub fn alive(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_none())

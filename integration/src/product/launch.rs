@@ -28,6 +28,7 @@ pub struct Launch {
     env: Vec<(String, OsString)>,
     port: Option<u16>,
     concurrency: u8,
+    is_stdout_apart: bool,
 }
 
 /// A balancer that would not start.
@@ -58,6 +59,7 @@ impl Launch {
             env: Vec::new(),
             port: None,
             concurrency: 1,
+            is_stdout_apart: false,
         }
     }
 
@@ -93,6 +95,13 @@ impl Launch {
     /// With so many workers rather than one.
     pub fn concurrency(mut self, workers: u8) -> Self {
         self.concurrency = workers;
+        self
+    }
+
+    /// With a file of its own for stdout, which has the access log. In one file, Envoy's messages may
+    /// stand in the middle of a line.
+    pub fn stdout_apart(mut self) -> Self {
+        self.is_stdout_apart = true;
         self
     }
 
@@ -148,7 +157,12 @@ impl Launch {
             fs::write(&file, &self.config).expect("the configuration can be written");
             file
         });
-        let log = File::create(dir.path().join("log")).expect("the log can be written");
+        let file_for = |name: &str| File::create(dir.path().join(name)).expect("the log can be written");
+        let log = file_for("log");
+        let stdout = match self.is_stdout_apart {
+            true => file_for("stdout"),
+            false => log.try_clone().expect("the log can be shared"),
+        };
         // The status page is on the port after the admin port's.
         let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_pair());
         let mut command = Balancer::command_of(&self.program);
@@ -167,7 +181,7 @@ impl Launch {
             .env("TMPDIR", dir.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("the log can be shared"))
+            .stdout(stdout)
             .stderr(log);
         dies_with_this_thread(&mut command, Signal::SIGQUIT);
         let child = command.spawn().unwrap_or_else(|error| {

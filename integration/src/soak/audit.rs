@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::TRAPPING;
+use super::journal::Journal;
 use super::ledger::Ledger;
 use super::log_tail::LogTail;
 use crate::{Balancer, Client, eventually};
@@ -23,7 +24,8 @@ const ALARMING: [&str; 6] =
 #[derive(Debug)]
 pub(super) struct Audit {
     instance: usize,
-    tail: LogTail,
+    access_log: LogTail,
+    log: LogTail,
     envoys: Vec<u32>,
     /// Of the access log.
     pub(super) lines: u64,
@@ -40,7 +42,8 @@ impl Audit {
     pub(super) fn of(instance: usize, balancer: &Balancer) -> Self {
         Self {
             instance,
-            tail: LogTail::of(balancer),
+            access_log: LogTail::of(balancer.stdout_file()),
+            log: LogTail::of(balancer.log_file()),
             envoys: balancer.processes(),
             lines: 0,
             of_groups: 0,
@@ -50,7 +53,7 @@ impl Audit {
     }
 
     /// Records a fault for everything that does not hold.
-    pub(super) async fn check(&mut self, balancer: &mut Balancer, ledger: &Ledger) {
+    pub(super) async fn check(&mut self, balancer: &mut Balancer, ledger: &Ledger, journal: &Journal) {
         let fault = |what: String| ledger.fault(format!("instance {}: {what}", self.instance));
         if !balancer.alive() || balancer.processes() != self.envoys {
             return fault(format!("was {:?}, is {:?}", self.envoys, balancer.processes()));
@@ -65,11 +68,11 @@ impl Audit {
         if !is_idle.await {
             fault(format!("in flight without a client: {busy:?}"));
         }
-        self.check_log(ledger).await;
+        self.check_log(ledger, journal).await;
         self.check_metrics(balancer, ledger).await;
     }
 
-    async fn check_log(&mut self, ledger: &Ledger) {
+    async fn check_log(&mut self, ledger: &Ledger, journal: &Journal) {
         for _ in 0..if self.instance == TRAPPING { LOOKS_AFTER_TRAPS } else { LOOKS } {
             self.read(ledger);
             if self.missing(ledger) == 0 {
@@ -83,7 +86,10 @@ impl Audit {
         let replies = std::mem::take(&mut sent.replies).into_iter();
         let replies = replies.map(|(id, replied)| (replied.in_trap, format!("{id}, {replied:?}")));
         let abandoned = std::mem::take(&mut sent.unlogged).into_values();
-        let abandoned = abandoned.map(|abandoned| (abandoned.in_trap, abandoned.about));
+        let abandoned = abandoned.map(|abandoned| {
+            let attempts: Vec<_> = journal.take(&abandoned.nonce).iter().map(ToString::to_string).collect();
+            (abandoned.in_trap, format!("{}, attempts {attempts:?}", abandoned.about))
+        });
         // Lines of requests in a VM that trapped are lost with it.
         let unlogged: Vec<_> = replies.chain(abandoned).collect();
         self.unlogged += unlogged.len() as u64;
@@ -106,17 +112,15 @@ impl Audit {
     }
 
     fn read(&mut self, ledger: &Ledger) {
-        for line in self.tail.lines() {
-            if line.starts_with("{\"time\"") {
-                self.lines += 1;
-                self.check_line(&line, ledger);
-            } else {
-                let message: String =
-                    line.chars().filter(|letter| !letter.is_ascii_digit()).take(200).collect();
-                *self.messages.entry(message).or_default() += 1;
-                if ALARMING.iter().any(|words| line.contains(words)) {
-                    ledger.fault(format!("instance {} says {line}", self.instance));
-                }
+        for line in self.access_log.lines() {
+            self.lines += 1;
+            self.check_line(&line, ledger);
+        }
+        for line in self.log.lines() {
+            let message: String = line.chars().filter(|letter| !letter.is_ascii_digit()).take(200).collect();
+            *self.messages.entry(message).or_default() += 1;
+            if ALARMING.iter().any(|words| line.contains(words)) {
+                ledger.fault(format!("instance {} says {line}", self.instance));
             }
         }
     }

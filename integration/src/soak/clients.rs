@@ -145,7 +145,7 @@ impl Crowd {
             let stage = random.u32(..5);
             let after = Duration::from_millis(random.u64(..500));
             let about = format!("{nonce}, stage {stage}, after {after:?}");
-            let abandoned = Abandoned { about: about.clone(), in_trap: false };
+            let abandoned = Abandoned { nonce, about: about.clone(), in_trap: false };
             self.ledger.entries().abandon(instance, address, abandoned);
             let left = disconnect((address, self.ports[instance]), &body, stage, after);
             let left = timeout(PATIENCE, left).await;

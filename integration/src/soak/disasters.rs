@@ -137,7 +137,7 @@ async fn files_change(
 
 /// Replaces the file, and waits for the message about it.
 async fn change(balancer: &Balancer, configuration: &str, message: &str, ledger: &Ledger) {
-    let mut tail = LogTail::at_end(balancer);
+    let mut tail = LogTail::at_end(balancer.log_file());
     balancer.replace_file(configuration);
     let begun = Instant::now();
     while begun.elapsed() < RELOAD {

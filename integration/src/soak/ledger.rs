@@ -50,6 +50,7 @@ pub(super) struct Sent {
 /// A request whose client disconnected.
 #[derive(Clone, Debug)]
 pub(super) struct Abandoned {
+    pub(super) nonce: String,
     /// When and how.
     pub(super) about: String,
     /// Its line may be lost.

@@ -1,10 +1,8 @@
-//! The end of a balancer's log, read once: a log of an hour does not fit into memory.
+//! The end of a log, read once: a log of an hour does not fit into memory.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
-
-use crate::Balancer;
 
 /// Whole lines from a place on.
 #[derive(Debug)]
@@ -17,13 +15,12 @@ pub(super) struct LogTail {
 
 impl LogTail {
     /// All lines.
-    pub(super) fn of(balancer: &Balancer) -> Self {
-        Self { file: balancer.log_file(), place: 0, rest: Vec::new() }
+    pub(super) fn of(file: PathBuf) -> Self {
+        Self { file, place: 0, rest: Vec::new() }
     }
 
     /// Lines that are written from now on.
-    pub(super) fn at_end(balancer: &Balancer) -> Self {
-        let file = balancer.log_file();
+    pub(super) fn at_end(file: PathBuf) -> Self {
         let place = std::fs::metadata(&file).map(|metadata| metadata.len()).unwrap_or_default();
         Self { place, file, rest: Vec::new() }
     }

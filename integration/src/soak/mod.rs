@@ -133,7 +133,7 @@ impl Soak {
             happened.push(self.storm(number, *time, &crowd, &mut stage, &ledger).await);
             sleep(self.calm).await;
             for (audit, balancer) in audits.iter_mut().zip(&mut stage.instances) {
-                audit.check(balancer, &ledger).await;
+                audit.check(balancer, &ledger, &journal).await;
             }
             journal.forget();
             used.push([
@@ -150,7 +150,8 @@ impl Soak {
         let redis = Redis::start().await;
         let origin = provider.origin();
         let configuration = plan::configuration(0, &origin, redis.port());
-        let launch = || Launch::new(&configuration).program(&self.program).concurrency(WORKERS).start();
+        let launch =
+            || Launch::new(&configuration).program(&self.program).concurrency(WORKERS).stdout_apart().start();
         let instances = [launch().await, launch().await];
         sleep(fleet::ACQUAINTED).await;
         Stage { redis, instances, provider: origin, serves: [0; INSTANCES] }
@@ -222,8 +223,9 @@ impl Soak {
 fn keep_logs(instances: &[Balancer; INSTANCES]) {
     let Some(folder) = std::env::var_os("SOAK_LOGS").filter(|folder| !folder.is_empty()) else { return };
     for (number, balancer) in instances.iter().enumerate() {
-        let to = PathBuf::from(&folder).join(format!("instance-{number}.log"));
-        std::fs::copy(balancer.log_file(), to).expect("the log can be copied");
+        let to = |kind: &str| PathBuf::from(&folder).join(format!("instance-{number}.{kind}"));
+        std::fs::copy(balancer.log_file(), to("log")).expect("the log can be copied");
+        std::fs::copy(balancer.stdout_file(), to("access-log")).expect("the log can be copied");
     }
 }
 

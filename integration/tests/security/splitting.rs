@@ -13,7 +13,7 @@ use crate::{assert_clean, two_attempts};
 
 const BODY: &str = r#"{"model": "gpt", "messages": []}"#;
 /// What is to be taken for a second request.
-const SECOND: &str = "GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
+const SECOND: &str = "GET /smuggled HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 /// What the provider got since the last call is clean, and answers are as many as requests at most.
 #[track_caller]
@@ -111,7 +111,7 @@ async fn a_length_that_two_parsers_read_differently_splits_no_request() {
 #[tokio::test]
 async fn a_request_line_that_holds_another_request_is_refused() {
     let mut world = two_attempts("").await;
-    let rest = format!("host: balancer\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
+    let rest = format!("host: balancer\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
     for line in [
         "POST /v1/chat/completions HTTP/1.1\r\nGET /smuggled HTTP/1.1",
         "POST /v1/chat/completions\rGET /smuggled HTTP/1.1",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_config::{Credential, Deployment, Layout, Tls, Wire};
+use llm_balancer_config::{Credential, Deployment, Layout, Tls, Wire, names};
 
 use crate::http::headers::Headers;
 use crate::request::parse::Request;
@@ -55,10 +55,8 @@ pub fn request_headers(
     // Envoy finds no route without it; the route removes it again.
     headers.push("x-forwarded-proto", "http");
     match limit {
-        TimeLimit::Total(limit) => headers.push("x-envoy-upstream-rq-timeout-ms", &milliseconds(limit)),
-        TimeLimit::Idle(limit) => {
-            headers.push("x-envoy-upstream-rq-per-try-timeout-ms", &milliseconds(limit))
-        }
+        TimeLimit::Total(limit) => headers.push(names::TIMEOUT, &milliseconds(limit)),
+        TimeLimit::Idle(limit) => headers.push(names::FIRST_BYTE_TIMEOUT, &milliseconds(limit)),
     }
     headers
 }

@@ -6,6 +6,8 @@
 //! there is none of them. What is decided before a request is sent, and what is counted, is the
 //! same as with two hops.
 
+use llm_balancer_config::names;
+
 use crate::http::headers::Headers;
 use crate::upstream::headers::{TimeLimit, milliseconds};
 
@@ -32,6 +34,6 @@ pub(crate) fn push_retry_headers(headers: &mut Headers, retries: u32, attempt: T
     headers.push("x-envoy-retry-on", RETRY_ON);
     headers.push("x-envoy-retriable-status-codes", RETRIABLE_STATUSES);
     if let TimeLimit::Total(limit) = attempt {
-        headers.push("x-envoy-upstream-rq-per-try-timeout-ms", &milliseconds(limit));
+        headers.push(names::FIRST_BYTE_TIMEOUT, &milliseconds(limit));
     }
 }

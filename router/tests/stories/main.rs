@@ -37,6 +37,10 @@ mod tokens;
 
 // With threads, files or random inputs: natively alone.
 #[cfg(not(target_family = "wasm"))]
+#[path = "../plain/mod.rs"]
+mod plain;
+
+#[cfg(not(target_family = "wasm"))]
 mod bodies;
 #[cfg(not(target_family = "wasm"))]
 mod failure_shares;

@@ -1,11 +1,10 @@
 //! The usage that is read of a response, and the bytes that pass to the client, do not depend on
 //! where its chunks are cut.
 
-use llm_balancer_router::{Filtered, Usage, UsageEventFilter, UsageScanner};
 use proptest::prelude::*;
-use serde_json::Value;
 
-const MOST: usize = 64 * 1024;
+use crate::plain::stream::{MOST, cut, passed, usage, usage_of, without_usage};
+
 const USAGE: &str = r#"data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
 const TEXT: &str = r#"data: {"choices":[{"delta":{"content":"hi"}}],"usage":null}"#;
 
@@ -34,80 +33,6 @@ fn tokens() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(token, 0..14).prop_map(|tokens| tokens.concat().into_bytes())
 }
 
-/// The stream in pieces of these lengths, again and again.
-fn cut<'a>(stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
-    let mut chunks = Vec::new();
-    let mut rest = stream;
-    for length in lengths.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (chunk, after) = rest.split_at((*length).min(rest.len()));
-        chunks.push(chunk);
-        rest = after;
-    }
-    chunks
-}
-
-fn passed(chunks: &[&[u8]]) -> Vec<u8> {
-    let mut withholder = UsageEventFilter::new();
-    let mut out = Vec::new();
-    for (chunk, end) in chunks.iter().map(|chunk| (*chunk, false)).chain([(b"".as_slice(), true)]) {
-        match withholder.feed(chunk, end) {
-            Filtered::Unchanged => out.extend_from_slice(chunk),
-            Filtered::Replaced(bytes) => out.extend(bytes),
-        }
-    }
-    out
-}
-
-fn usage(chunks: &[&[u8]]) -> Option<Usage> {
-    let mut scanner = UsageScanner::new();
-    chunks.iter().for_each(|chunk| scanner.feed(chunk));
-    scanner.usage()
-}
-
-/// The events of a stream with the line breaks that end them, by the words of the standard, from
-/// the stream as a whole.
-fn events(stream: &[u8]) -> Vec<&[u8]> {
-    let (mut events, mut start, mut at) = (Vec::new(), 0, 0);
-    let mut line = usize::from(stream.starts_with(b"\xef\xbb\xbf")) * 3;
-    at += line;
-    while at < stream.len() {
-        let is_break = matches!(stream[at], b'\r' | b'\n');
-        let is_empty = at == line;
-        at += if stream[at..].starts_with(b"\r\n") { 2 } else { 1 };
-        if is_break {
-            line = at;
-            if is_empty {
-                events.push(&stream[start..at]);
-                start = at;
-            }
-        }
-    }
-    events.push(&stream[start..]);
-    events
-}
-
-fn data(event: &[u8], is_first: bool) -> String {
-    let text = String::from_utf8_lossy(event);
-    let text = if is_first { text.trim_start_matches('\u{feff}') } else { &text };
-    let lines = text.split(['\r', '\n']).filter_map(|line| line.strip_prefix("data:"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Everything but the events that hold no more than the usage.
-fn without_usage(stream: &[u8]) -> Vec<u8> {
-    let is_usage = |event: &[u8], is_first: bool| {
-        let length = event.len() - usize::from(event.ends_with(b"\r\n"));
-        let value: Value = serde_json::from_str(&data(event, is_first)).unwrap_or_default();
-        let has_no_choices = value["choices"].as_array().is_some_and(Vec::is_empty);
-        length <= MOST && has_no_choices && value["usage"].is_object()
-    };
-    let events = events(stream).into_iter().enumerate();
-    events.filter(|(nth, event)| !is_usage(event, *nth == 0)).flat_map(|(_, event)| event.to_vec()).collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -133,6 +58,9 @@ proptest! {
         let expected = usage(&[&stream]);
         for chunks in [cut(&stream, &lengths), cut(&stream, &[1]), cut(&stream, &[8_000, 1])] {
             prop_assert_eq!(usage(&chunks), expected);
+        }
+        if let Ok(plain) = usage_of(&stream) {
+            prop_assert_eq!(expected, plain);
         }
     }
 }

@@ -55,6 +55,16 @@ impl std::fmt::Display for InvalidForm {
     }
 }
 
+impl Part<'_> {
+    /// The name of a file; empty for a field.
+    fn file_name(&self) -> &str {
+        match &self.content {
+            Content::Field(_) => "",
+            Content::File { name, .. } => name,
+        }
+    }
+}
+
 impl<'a> Form<'a> {
     /// Reads a body under its content-type header.
     ///
@@ -63,10 +73,14 @@ impl<'a> Form<'a> {
     pub fn parse(content_type: &str, body: &'a [u8]) -> Result<Self, InvalidForm> {
         let whole = |why| InvalidForm { part: 0, why };
         let Framing { boundary, parts } = framing::parse(content_type, body).map_err(whole)?;
+        let delimiter = format!("--{boundary}");
         let mut form = Self { body, boundary, parts: Vec::new() };
         for (bytes, number) in parts.into_iter().zip(1..) {
-            let part = part(bytes).map_err(|why| InvalidForm { part: number, why })?;
-            form.parts.extend(part);
+            let part = part(bytes).and_then(|part| match part {
+                Some(part) if part.file_name().contains(&delimiter) => Err("the boundary in its file name"),
+                other => Ok(other),
+            });
+            form.parts.extend(part.map_err(|why| InvalidForm { part: number, why })?);
         }
         Ok(form)
     }
@@ -239,6 +253,22 @@ mod tests {
         let (content_type, sent) = rewritten(&body(&[file]), |_| true, &[]);
         assert_eq!(content_type, "multipart/form-data; boundary=llm-balancer-form-00000001");
         assert_eq!(memmem::find_iter(&sent, b"--llm-balancer-form-00000001").count(), 2);
+    }
+
+    #[test]
+    fn a_file_name_that_would_be_written_with_the_boundary_is_an_error() {
+        let named = |name: &str| {
+            let file = format!("Content-Disposition: form-data; name=f; filename*=utf-8''{name}\r\n\r\nx");
+            body(&[&file])
+        };
+        assert!(Form::parse(TYPE, &named("%2D-X")).is_ok());
+        assert_eq!(Form::parse(TYPE, &named("a%2D-XX")).unwrap_err().part, 1);
+        // In the body as it is, it is replaced: by a boundary that may be in another name.
+        let twice = [named("--XX"), named("-%2Dllm-balancer-form-00000000")].concat();
+        let twice = String::from_utf8(twice).unwrap().replacen("--XX--\r\n", "", 1);
+        assert_eq!(Form::parse(TYPE, twice.as_bytes()).unwrap().boundary, "llm-balancer-form-00000001");
+        let hidden = twice.replace("-%2Dllm", "--%6Clm");
+        assert_eq!(Form::parse(TYPE, hidden.as_bytes()).unwrap_err().part, 2);
     }
 
     #[test]

@@ -40,14 +40,15 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     while let Some((piece, after)) = splitter.next(rest) {
         rest = after;
         match piece {
-            Piece::Text(text) => line = text,
+            // A part of a byte order mark is a text of its own, and the line is no field.
+            Piece::Text(text) if line.is_empty() => line = text,
             Piece::LineEnd => event.add(std::mem::take(&mut line)),
             Piece::EventEnd => {
                 if let Some(result) = std::mem::take(&mut event).check(response) {
                     return result;
                 }
             }
-            Piece::Bom | Piece::LateLf => {}
+            Piece::Text(_) | Piece::Bom | Piece::LateLf => {}
         }
     }
     if response.complete {

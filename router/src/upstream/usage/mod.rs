@@ -354,6 +354,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_begins_with_a_part_of_a_byte_order_mark_is_no_data() {
+        let event = br#"data: {"usage":{"prompt_tokens":1}}"#;
+        for mark in [&b"\xef"[..], b"\xef\xbb", b"\xef\xef", b"\xbf"] {
+            let stream = [mark, event].concat();
+            assert_eq!(scan([stream.as_slice()]), None, "{mark:x?}");
+            assert_eq!(scan(stream.chunks(1)), None, "{mark:x?} byte by byte");
+        }
+    }
+
+    #[test]
     fn a_usage_without_end_is_not_kept() {
         let endless = format!(r#"{{"usage":{{"prompt_tokens":1,"x":"{}"}}}}"#, "x".repeat(MAX_USAGE_BYTES));
         assert_eq!(scan([endless.as_bytes()]), None);

@@ -17,6 +17,16 @@ pub(super) struct Books {
     pub(super) vms: u32,
 }
 
+/// Requests, whose attempts may be many.
+#[derive(Default)]
+pub(super) struct Requests {
+    pub(super) begun: usize,
+    /// Lines of the access log.
+    pub(super) logged: usize,
+    /// Those that were in flight when their worker died.
+    pub(super) lost: usize,
+}
+
 fn minute(now: Duration) -> u32 {
     u32::try_from(now.as_secs() / 60).unwrap()
 }
@@ -63,8 +73,20 @@ impl Simulation {
         *tokens.entry((attempt.deployment, now)).or_default() += if at == now { more } else { more.max(0) };
     }
 
-    /// The shared records equal the books.
+    /// The attempt is to be sent again, and counts once.
+    pub(super) fn withdrawn(&self, attempt: &Attempt) {
+        self.settled(attempt, Some(0));
+        let (at, now) = (minute(attempt.ticket.at), minute(self.now()));
+        if self.setting.is_counted(attempt.deployment) && at == now {
+            *self.books.borrow_mut().requests.entry((attempt.deployment, now)).or_default() -= 1;
+        }
+    }
+
+    /// The shared records equal the books, and every request is in flight or has its line.
     pub(super) fn audit(&self) {
+        let open: usize = self.workers.iter().map(|worker| worker.borrow().open.len()).sum();
+        let Requests { begun, logged, lost } = *self.requests.borrow();
+        assert_eq!(begun, logged + lost + open, "requests, and {logged} lines of the access log");
         let books = self.books.borrow();
         for (place, limits) in self.setting.limits.iter().enumerate() {
             let mine = |worker: &RefCell<Worker>| -> (u32, u32) {

@@ -9,9 +9,10 @@ mod threads;
 use std::cell::RefCell;
 use std::time::Duration;
 
+use llm_balancer_router::StreamEnd;
 use proptest::prelude::*;
 
-use setting::{Limits, Setting};
+use setting::{Limits, STRATEGIES, Setting};
 use simulation::{Deed, Event, Interrupted, Simulation, WORKERS};
 
 fn some<T: Clone + std::fmt::Debug>(values: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
@@ -27,9 +28,7 @@ prop_compose! {
 prop_compose! {
     fn settings()(
         limits in proptest::collection::vec(limits(), 1..4),
-        strategy in proptest::sample::select(vec![
-            "simple-shuffle", "least-busy", "usage-based-routing-v2", "latency-based-routing", "cost-based-routing",
-        ]),
+        strategy in proptest::sample::select(STRATEGIES.to_vec()),
         cooldown in 0..30_u32,
     ) -> Setting {
         Setting { limits, strategy, cooldown }
@@ -38,11 +37,20 @@ prop_compose! {
 
 fn deeds() -> impl Strategy<Value = Deed> {
     let status = proptest::sample::select(vec![0, 1, 400, 401, 404, 429, 500, 503]);
+    let ends = proptest::sample::select(vec![
+        StreamEnd::Interrupted,
+        StreamEnd::TimedOut,
+        StreamEnd::ClientDisconnected,
+    ]);
     prop_oneof![
         8 => (0..200_u64).prop_map(Deed::Begin),
         4 => (any::<usize>(), some(0..300_u64)).prop_map(|(which, tokens)| Deed::Answer(which, tokens)),
         2 => (any::<usize>(), status).prop_map(|(which, status)| Deed::Fail(which, status)),
         1 => any::<usize>().prop_map(Deed::Leave),
+        1 => (any::<usize>(), ends, some(0..300_u64)).prop_map(|(which, end, tokens)| Deed::Interrupt(which, end, tokens)),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(which, is_reused)| Deed::Break(which, is_reused)),
+        1 => any::<usize>().prop_map(Deed::Reset),
+        1 => any::<usize>().prop_map(Deed::Unanswered),
     ]
 }
 

@@ -4,6 +4,9 @@ use llm_balancer_config::{Config, read};
 
 use crate::common::items;
 
+pub(super) const STRATEGIES: [&str; 5] =
+    ["simple-shuffle", "least-busy", "usage-based-routing-v2", "latency-based-routing", "cost-based-routing"];
+
 /// The limits of one deployment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {

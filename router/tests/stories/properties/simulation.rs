@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use llm_balancer_router::testing::{Memory, Record};
 use llm_balancer_router::{
-    Arrival, Attempt, ErrorResponse, Failure, Moment, Reply, ResponseSummary, RetryState, Router, SplitMix,
-    Step, Store, StreamEnd, Usage, Verdict, Version,
+    AccessLogEntry, Arrival, Attempt, ErrorResponse, Failure, Headers, Moment, Reply, ResponseSummary,
+    RetryState, Router, SplitMix, Step, Store, StreamEnd, Usage, Verdict, Version,
 };
 
-use super::audit::Books;
+use super::audit::{Books, Requests};
 use super::setting::Setting;
 use crate::common::{CHAT, NOON};
 
 pub(super) const WORKERS: usize = 3;
+/// Tokens that the response to a retry may take.
+const MOST_OF_RETRIES: u64 = 10;
 
 /// An event at one worker.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +24,17 @@ pub(super) enum Deed {
     Begin(u64),
     /// The response to one of its requests ends, with this many tokens if it has usage.
     Answer(usize, Option<u64>),
+    /// The same, before it is complete.
+    Interrupt(usize, StreamEnd, Option<u64>),
     /// One of its requests fails with a status (0: no connection, 1: a timeout), and is retried if
     /// the router says so.
     Fail(usize, u16),
+    /// The connection of one of its requests breaks; it was reused or new.
+    Break(usize, bool),
+    /// The same, past the filter: the edge sends the request again in any case.
+    Reset(usize),
+    /// The same, where Envoy has answered the client.
+    Unanswered(usize),
     /// The client of one of its requests disconnects.
     Leave(usize),
     /// It dies with its requests in flight, and another VM replaces it.
@@ -47,6 +57,7 @@ pub(super) struct Simulation {
     pub(super) now: Cell<Duration>,
     pub(super) workers: Vec<RefCell<Worker>>,
     pub(super) books: RefCell<Books>,
+    pub(super) requests: RefCell<Requests>,
     /// No worker interrupts another, so that the state before a decision is that during it.
     pub(super) is_quiet: Cell<bool>,
 }
@@ -67,6 +78,7 @@ impl Simulation {
             now: Cell::new(NOON),
             workers,
             books,
+            requests: RefCell::default(),
             is_quiet: Cell::new(true),
         }
     }
@@ -100,33 +112,58 @@ impl Simulation {
         let worker = &mut *self.workers[worker % WORKERS].borrow_mut();
         let nth = |nth: usize, open: &[Attempt]| nth.checked_rem(open.len());
         match deed {
-            Deed::Begin(most) => self.send(worker, most, None, store),
+            Deed::Begin(most) => {
+                self.requests.borrow_mut().begun += 1;
+                self.send(worker, most, None, store)
+            }
             Deed::Answer(which, tokens) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
-                let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-                let ended = ResponseSummary {
-                    status: 200,
-                    first_byte: Some(self.now()),
-                    usage,
-                    end: StreamEnd::Complete,
-                };
-                let moment = Moment { now: self.now(), random: &mut worker.random, store };
-                self.settled(&attempt, tokens);
-                drop(worker.router.on_response_end(attempt, ended, &moment));
+                self.end(worker, attempt, (StreamEnd::Complete, tokens), store);
+                None
+            }
+            Deed::Interrupt(which, end, tokens) => {
+                let attempt = worker.open.remove(nth(which, &worker.open)?);
+                self.end(worker, attempt, (end, tokens), store);
                 None
             }
             Deed::Leave(which) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 let moment = Moment { now: self.now(), random: &mut worker.random, store };
                 self.settled(&attempt, None);
-                drop(worker.router.on_client_disconnect(attempt, &moment));
+                let entry = worker.router.on_client_disconnect(attempt, &moment);
+                self.logged(&worker.router, entry);
                 None
             }
             Deed::Fail(which, status) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
-                self.fail(worker, attempt, status, store)
+                let failure = match status {
+                    0 => Failure::NoConnection,
+                    1 => Failure::TimedOut,
+                    status => Failure::Provider { status, retry_after: None },
+                };
+                self.fail(worker, attempt, failure, store)
+            }
+            Deed::Break(which, is_on_reused_connection) => {
+                let attempt = worker.open.remove(nth(which, &worker.open)?);
+                self.fail(worker, Attempt { is_on_reused_connection, ..attempt }, Failure::Broken, store)
+            }
+            Deed::Reset(which) => {
+                let attempt = worker.open.remove(nth(which, &worker.open)?);
+                self.settled(&attempt, None);
+                let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
+                let retry_state = worker.router.on_reset(attempt, Failure::Broken, &mut moment);
+                self.send(worker, MOST_OF_RETRIES, Some(retry_state), store)
+            }
+            Deed::Unanswered(which) => {
+                let attempt = worker.open.remove(nth(which, &worker.open)?);
+                self.settled(&attempt, None);
+                let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
+                let entry = worker.router.on_unanswered(attempt, Failure::Broken, &mut moment);
+                self.logged(&worker.router, entry.expect("it ends the request"));
+                None
             }
             Deed::Die => {
+                self.requests.borrow_mut().lost += worker.open.len();
                 let vm = {
                     let mut books = self.books.borrow_mut();
                     books.vms += 1;
@@ -147,8 +184,7 @@ impl Simulation {
         retry_state: Option<RetryState>,
         store: &dyn Store,
     ) -> Option<Reply> {
-        let headers = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
-        let Arrival::Hold(request) = worker.router.on_request_headers(&headers, false) else {
+        let Arrival::Hold(request) = worker.router.on_request_headers(&headers(), false) else {
             panic!("not held")
         };
         let body = format!(r#"{{"model":"g","messages":[],"max_tokens":{most}}}"#);
@@ -158,7 +194,10 @@ impl Simulation {
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
         match worker.router.on_request_body(&request, body.as_bytes(), retry_state, &mut moment) {
             Step::AcquireLease(_) | Step::FindOrigin(_) => panic!("there is no Redis"),
-            Step::Reply(reply, _) => Some(reply),
+            Step::Reply(reply, entry) => {
+                self.logged(&worker.router, *entry);
+                Some(reply)
+            }
             Step::Send(sending) => {
                 if self.is_quiet.get() {
                     self.check_pick(sending.attempt.deployment, &chances, &tried);
@@ -170,24 +209,61 @@ impl Simulation {
         }
     }
 
+    fn end(
+        &self,
+        worker: &mut Worker,
+        attempt: Attempt,
+        (end, tokens): (StreamEnd, Option<u64>),
+        store: &dyn Store,
+    ) {
+        let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
+        let ended = ResponseSummary { status: 200, first_byte: Some(self.now()), usage, end };
+        let moment = Moment { now: self.now(), random: &mut worker.random, store };
+        self.settled(&attempt, tokens);
+        let entry = worker.router.on_response_end(attempt, ended, &moment);
+        self.logged(&worker.router, entry);
+    }
+
     pub(super) fn fail(
         &self,
         worker: &mut Worker,
         attempt: Attempt,
-        status: u16,
+        failure: Failure,
         store: &dyn Store,
     ) -> Option<Reply> {
-        let failure = match status {
-            0 => Failure::NoConnection,
-            1 => Failure::TimedOut,
-            status => Failure::Provider { status, retry_after: None },
-        };
-        self.settled(&attempt, if status == 1 { None } else { Some(0) });
+        if self.is_resent(&attempt, failure) {
+            self.withdrawn(&attempt);
+        } else {
+            let is_free = matches!(failure, Failure::NoConnection | Failure::Provider { .. });
+            self.settled(&attempt, is_free.then_some(0));
+        }
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
         match worker.router.on_attempt_failed(attempt, failure, &ErrorResponse::default, &mut moment) {
-            Verdict::Retry(retry_state, _) => self.send(worker, 10, Some(*retry_state), store),
-            Verdict::Relay(..) | Verdict::Reply(..) => None,
+            Verdict::Retry(retry_state, _) => self.send(worker, MOST_OF_RETRIES, Some(*retry_state), store),
+            Verdict::Relay(_, entry) | Verdict::Reply(_, entry) => {
+                self.logged(&worker.router, *entry);
+                None
+            }
         }
+    }
+
+    /// Whether the attempt is repeated without being counted: its connection had been closed before.
+    fn is_resent(&self, attempt: &Attempt, failure: Failure) -> bool {
+        let is_early = self.now() - attempt.ticket.at <= Duration::from_secs(1);
+        failure == Failure::Broken
+            && attempt.is_on_reused_connection
+            && is_early
+            && attempt.retry_state.resends < 3
+    }
+
+    /// A request has ended, with one line of the access log.
+    fn logged(&self, router: &Router, entry: AccessLogEntry) {
+        let line = router.record_request(entry, &headers(), self.now()).expect("a line");
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&line).is_ok_and(|line| line.is_object()),
+            "{line}"
+        );
+        self.requests.borrow_mut().logged += 1;
     }
 
     /// Ends all requests: what dead workers had in flight expires, and nothing is left.
@@ -217,8 +293,7 @@ impl Simulation {
 
     pub(super) fn begin_at(&self, place: usize) -> Option<Attempt> {
         let worker = &mut *self.workers[0].borrow_mut();
-        let headers = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
-        let Arrival::Hold(request) = worker.router.on_request_headers(&headers, false) else {
+        let Arrival::Hold(request) = worker.router.on_request_headers(&headers(), false) else {
             panic!("not held")
         };
         let body = format!(r#"{{"model":"d{place}","messages":[],"max_tokens":1}}"#);
@@ -229,6 +304,10 @@ impl Simulation {
             Step::Reply(..) => None,
         }
     }
+}
+
+fn headers() -> Headers {
+    [(":method", "POST"), (":path", CHAT)].into_iter().collect()
 }
 
 /// A store whose writes are interrupted: before one, an event happens at another worker.

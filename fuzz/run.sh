@@ -2,8 +2,7 @@
 # Fuzzes each target for some seconds, as many at a time as there are processors:
 #   fuzz/run.sh SECONDS [TARGET ..]
 # What it finds to be of interest stays in target/fuzz/corpus, and an input that fails in
-# target/fuzz/failures. CARGO_FUZZ is the program cargo-fuzz. FUZZ_SANITIZER=address needs a nightly
-# toolchain: RUSTUP_TOOLCHAIN=nightly.
+# target/fuzz/failures. CARGO_FUZZ is the program cargo-fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +14,7 @@ fi
 
 # Optimized, with debug assertions, in a target folder of its own because of its instrumentation.
 export CARGO_PROFILE_DEV_OPT_LEVEL=2
-"${CARGO_FUZZ:-cargo-fuzz}" build --dev --sanitizer "${FUZZ_SANITIZER:-none}" --features libfuzzer \
+"${CARGO_FUZZ:-cargo-fuzz}" build --dev --sanitizer none --features libfuzzer \
     --target-dir target/fuzz
 programs=target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/debug
 cargo run --quiet -p llm-balancer-fuzz --example seeds -- target/fuzz/seeds

@@ -42,7 +42,9 @@ impl Browser {
         command
             .args(["-c", START, "chromium", "--headless=new", "--no-sandbox", "--disable-gpu"])
             // A container has little shared memory.
-            .args(["--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars", "--remote-debugging-pipe"])
+            .args([
+                "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars", "--remote-debugging-pipe",
+            ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdin(Stdio::piped())

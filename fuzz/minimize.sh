@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Replaces the committed corpora by the smallest ones with the same coverage, of what is committed
 # and what `make fuzz` has found. Run `make fuzz` before. Inputs of other tests are left out, because
-# targets get them in any case.
+# targets get them in any case. Those with a dash in their name were written or found for a reason,
+# and stay.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,6 +18,7 @@ for source in fuzz/fuzz_targets/*.rs; do
     "$programs/$target" -set_cover_merge=1 -use_counters=0 -max_len=1024 "$smallest" \
         "fuzz/corpus/$target" "target/fuzz/corpus/$target" 2>"target/fuzz/$target.log"
     (cd "$seeds" && find . -type f -print0) | (cd "$smallest" && xargs -0 --no-run-if-empty rm)
+    find "fuzz/corpus/$target" -name '*-*' -exec cp -t "$smallest" {} +
     rm -rf "fuzz/corpus/$target"
     mv "$smallest" "fuzz/corpus/$target"
     size=$(du -sb "fuzz/corpus/$target" | cut -f1)

@@ -160,12 +160,8 @@ impl Stream {
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        let retry_state = match self.retry_state.take() {
-            Some(retry_state) => Some(*retry_state),
-            None if self.is_single_hop() || self.is_on_edge() => Some(RetryState::default()),
-            None => retry_store::end(self.stream_id(), false).retry_state(),
-        };
-        self.entry = retry_state.map(AccessLogEntry::client_disconnected);
+        let retry_state = self.retry_state.take().map(|retry_state| *retry_state);
+        self.entry = Some(AccessLogEntry::client_disconnected(retry_state.unwrap_or_default()));
     }
 
     pub(super) fn start_probes(&mut self) {

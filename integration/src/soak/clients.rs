@@ -40,7 +40,7 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// All clients of one storm, until they are told to stop.
+    /// All clients of one storm, until `stop`.
     pub(super) fn spawn(self: &Arc<Self>, storm: usize) -> JoinSet<()> {
         let mut clients = JoinSet::new();
         for number in 0..self.size {

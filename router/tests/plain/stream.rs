@@ -109,7 +109,9 @@ fn data(event: &[u8], is_first: bool) -> Vec<u8> {
 fn is_usage_event(event: &[u8], is_first: bool) -> bool {
     let length = event.len() - usize::from(event.ends_with(b"\r\n"));
     let data = data(event, is_first);
-    let Some(members) = json::members(&data) else { return false };
+    // As in front of other JSON.
+    let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&data);
+    let Some(members) = json::members(data) else { return false };
     let is_plain = |name: &str| members.iter().any(|member| member.written == name);
     let has_usage = json::last(&members, "usage").is_some_and(|usage| usage != "null");
     let choices = json::last(&members, "choices")

@@ -130,9 +130,18 @@ impl Simulation {
         ends.into_iter().flatten().max()
     }
 
-    /// The selected deployment could serve, and had not failed this request unless all others had.
-    pub(super) fn check_pick(&self, place: usize, chances: &[Option<Duration>], tried: &[Arc<str>]) {
+    /// The selected deployment could serve, and had not failed this request unless all others had. A
+    /// failure that does not count is repeated at the same deployment.
+    pub(super) fn check_pick(
+        &self,
+        place: usize,
+        chances: &[Option<Duration>],
+        (tried, again): (&[Arc<str>], Option<&str>),
+    ) {
         assert!(chances[place].is_none_or(|chance| chance <= self.now()), "d{place}: {chances:?}");
+        if again.is_some_and(|id| id == format!("d{place}")) {
+            return;
+        }
         let was_tried = |place: usize| tried.iter().any(|id| **id == format!("d{place}"));
         let is_better = |other: usize| chances[other].is_none() && !was_tried(other);
         assert!(

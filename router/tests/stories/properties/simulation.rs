@@ -1,6 +1,7 @@
 //! Workers of one store, and what happens to them.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_router::testing::{Memory, Record};
@@ -189,6 +190,8 @@ impl Simulation {
         };
         let body = format!(r#"{{"model":"g","messages":[],"max_tokens":{most}}}"#);
         let tried = retry_state.as_ref().map_or_else(Vec::new, |retry_state| retry_state.tried.clone());
+        let again = retry_state.as_ref().and_then(|retry_state| retry_state.resend.as_ref());
+        let again = again.map(|resend| Arc::clone(&resend.deployment));
         let places = 0..self.setting.limits.len();
         let chances: Vec<Option<Duration>> = places.map(|place| self.chance(place, most)).collect();
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
@@ -200,7 +203,7 @@ impl Simulation {
             }
             Step::Send(sending) => {
                 if self.is_quiet.get() {
-                    self.check_pick(sending.attempt.deployment, &chances, &tried);
+                    self.check_pick(sending.attempt.deployment, &chances, (&tried, again.as_deref()));
                 }
                 self.admitted(&sending.attempt, most);
                 worker.open.push(sending.attempt);

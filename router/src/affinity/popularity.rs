@@ -145,6 +145,7 @@ fn place(conversation: u64, places: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use std::collections::BTreeSet;
 

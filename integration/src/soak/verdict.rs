@@ -134,9 +134,9 @@ mod tests {
         let fails = Act::Status(500, None);
         let error = reply(500, r#"{"error":{"message":"no"}}"#, true);
         let (steady, wild) = (0, 3);
-        assert!(matches!(verdict(steady, &error, &[fails.clone()], false), Verdict::Unserved(_)));
-        assert_eq!(verdict(steady, &error, &[fails.clone()], true), Verdict::LostToTrap);
-        assert_eq!(verdict(wild, &error, &[fails.clone()], false), Verdict::Failed);
+        assert!(matches!(verdict(steady, &error, std::slice::from_ref(&fails), false), Verdict::Unserved(_)));
+        assert_eq!(verdict(steady, &error, std::slice::from_ref(&fails), true), Verdict::LostToTrap);
+        assert_eq!(verdict(wild, &error, std::slice::from_ref(&fails), false), Verdict::Failed);
         assert!(matches!(verdict(wild, &error, &[fails, serves], false), Verdict::Fault(_)));
     }
 

@@ -33,6 +33,11 @@ impl<T> ByStream<T> {
         }
     }
 
+    /// What belongs to a request.
+    pub(crate) fn get(&self, stream: &str) -> Option<&T> {
+        self.entries.get(stream)
+    }
+
     /// Takes out what belongs to a request.
     pub(crate) fn take(&mut self, stream: &str) -> Option<T> {
         let kept = self.entries.remove(stream)?;

@@ -2,8 +2,10 @@
 //!
 //! All attempts of a request run on one worker, and so in one VM. A failed attempt stores the
 //! request's state here, and the next attempt takes it: after a back-off of a millisecond, or after
-//! a wait. During an attempt its stream owns the state. What remains belongs to clients that left
-//! between two attempts. A dropped request starts anew, with the retries that it has left.
+//! a wait. During an attempt its stream owns the state. If the client leaves between two attempts,
+//! the first stream of the request that learns of it takes the state: the edge's, or the one that
+//! waits. With two hops there may be neither, and the state remains. A dropped request starts anew,
+//! with the retries that it has left.
 
 use std::cell::RefCell;
 
@@ -11,17 +13,68 @@ use llm_balancer_router::RetryState;
 
 use crate::by_stream::ByStream;
 
+/// What is kept of a request.
+enum Kept {
+    State(Box<RetryState>),
+    /// The edge has written the line of the request, for the stream that comes too late.
+    Logged,
+}
+
+/// What is known of a request whose client is gone.
+pub(crate) enum Gone {
+    /// It was between two attempts.
+    Between(Box<RetryState>),
+    /// Its line is written.
+    Logged,
+    /// Another stream has it, or there was no attempt.
+    Unknown,
+}
+
+impl Gone {
+    /// For the line of the request, unless it is written.
+    pub(crate) fn retry_state(self) -> Option<RetryState> {
+        match self {
+            Self::Between(state) => Some(*state),
+            Self::Logged => None,
+            Self::Unknown => Some(RetryState::default()),
+        }
+    }
+}
+
 thread_local! {
     // Not in the root context: it survives a reload of the configuration.
-    static STORE: RefCell<ByStream<RetryState>> = RefCell::default();
+    static STORE: RefCell<ByStream<Kept>> = RefCell::default();
 }
 
 /// Stores the state of a request until its next attempt. `stream` is the edge's stream id.
 pub(crate) fn put(stream: &str, state: RetryState) {
-    STORE.with_borrow_mut(|store| store.put(stream, state));
+    STORE.with_borrow_mut(|store| store.put(stream, Kept::State(Box::new(state))));
 }
 
 /// Takes the state of a request out of the store.
 pub(crate) fn take(stream: &str) -> Option<RetryState> {
-    STORE.with_borrow_mut(|store| store.take(stream))
+    match STORE.with_borrow_mut(|store| store.take(stream))? {
+        Kept::State(state) => Some(*state),
+        Kept::Logged => None,
+    }
+}
+
+/// Whether the client of a request is gone, and the edge has written its line: the edge's stream
+/// ended when the next attempt was on its way here.
+pub(crate) fn is_logged(stream: &str) -> bool {
+    STORE.with_borrow(|store| matches!(store.get(stream), Some(Kept::Logged)))
+}
+
+/// Takes what is known of a request whose client is gone. On the edge, its line is then written.
+pub(crate) fn end(stream: &str, is_on_edge: bool) -> Gone {
+    STORE.with_borrow_mut(|store| match store.take(stream) {
+        None => Gone::Unknown,
+        Some(Kept::Logged) => Gone::Logged,
+        Some(Kept::State(state)) => {
+            if is_on_edge {
+                store.put(stream, Kept::Logged);
+            }
+            Gone::Between(state)
+        }
+    })
 }

@@ -11,6 +11,7 @@ use proxy_wasm::types::{Action, BufferType, MapType};
 use super::Stream;
 use super::again;
 use super::request::set_response_header;
+use crate::retry_store::Gone;
 use crate::{hostcalls, retry_store};
 
 impl Stream {
@@ -121,12 +122,15 @@ impl Stream {
         }
     }
 
-    /// The client left while its request waited for the next attempt.
+    /// The client left between two attempts of its request.
     pub(super) fn end_retry_wait(&mut self) {
         if Failure::client_disconnected(response_flags()) {
             again::forget(self.stream_id());
-            let retry_state = retry_store::take(self.stream_id()).unwrap_or_default();
-            self.entry = Some(AccessLogEntry::client_disconnected(retry_state));
+            let gone = retry_store::end(self.stream_id(), self.is_on_edge());
+            // On the edge, the stream of an attempt has the rest.
+            let is_logged_here = !self.is_on_edge() || matches!(gone, Gone::Between(_));
+            self.entry =
+                gone.retry_state().filter(|_| is_logged_here).map(AccessLogEntry::client_disconnected);
         }
     }
 

@@ -55,6 +55,11 @@ impl Stream {
         let (Some(filter), Some(request)) = (self.filter.clone(), self.request.take()) else {
             return self.step(Event::StateMissing);
         };
+        if !self.is_on_edge() && retry_store::is_logged(self.stream_id()) {
+            // For a client that is gone. A line would be its second one.
+            self.reply = Some(self.reply_to(&Refusal::Lost));
+            return self.step(Event::Selected(Selected::Reply));
+        }
         let retry_state = match self.retry_state.take() {
             Some(retry_state) => Some(*retry_state),
             None => self.restore_retry_state(),
@@ -160,8 +165,12 @@ impl Stream {
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        let retry_state = self.retry_state.take().map(|retry_state| *retry_state);
-        self.entry = Some(AccessLogEntry::client_disconnected(retry_state.unwrap_or_default()));
+        let retry_state = match self.retry_state.take() {
+            Some(retry_state) => Some(*retry_state),
+            None if self.is_single_hop() || self.is_on_edge() => Some(RetryState::default()),
+            None => retry_store::end(self.stream_id(), false).retry_state(),
+        };
+        self.entry = retry_state.map(AccessLogEntry::client_disconnected);
     }
 
     pub(super) fn start_probes(&mut self) {

@@ -10,7 +10,6 @@ use super::TRAPPING;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::log_tail::LogTail;
-use super::weather::Effect;
 use crate::{Balancer, Client, eventually};
 
 /// How long the last lines of the access log may take on a busy machine, in looks of 0.5 s. Where
@@ -88,21 +87,10 @@ impl Audit {
         let replies = replies.map(|(id, replied)| (replied.in_trap, format!("{id}, {replied:?}")));
         let abandoned = std::mem::take(&mut sent.unlogged).into_values();
         let abandoned = abandoned.map(|abandoned| {
-            let attempts = journal.take(&abandoned.nonce);
-            let is_between =
-                !attempts.is_empty() && attempts.iter().all(|attempt| attempt.act.effect() == Effect::Fails);
-            let attempts: Vec<_> = attempts.iter().map(ToString::to_string).collect();
-            let about = format!("{}, attempts {attempts:?}", abandoned.about);
-            if is_between {
-                println!(
-                    "instance {}: no line for a client that left between two attempts, {about}",
-                    self.instance
-                );
-            }
-            (abandoned.in_trap || is_between, about)
+            let attempts: Vec<_> = journal.take(&abandoned.nonce).iter().map(ToString::to_string).collect();
+            (abandoned.in_trap, format!("{}, attempts {attempts:?}", abandoned.about))
         });
-        // Lines of requests in a VM that trapped are lost with it. Between two attempts no stream owns
-        // a request, so if its client leaves just then there is none either.
+        // Lines of requests in a VM that trapped are lost with it.
         let unlogged: Vec<_> = replies.chain(abandoned).collect();
         self.unlogged += unlogged.len() as u64;
         let most = i128::from(sent.traps + sent.lost + self.unlogged);

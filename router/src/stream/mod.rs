@@ -31,9 +31,9 @@
 //! | | selected: needs a lease | `AwaitLease` | queue for it |
 //! | | selected: reply, or Envoy refused the request | `Done` | reply |
 //! | `Restoring` | request body, complete | same | restore the client's request |
-//! | | selected: forwarded | `Done` | pass on, and the response too |
+//! | | selected: forwarded | same | pass on |
 //! | | selected: Envoy refused the request | `Done` | reply |
-//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | response headers | `Done` | pass on |
 //! | | log | `Done` | forget the request if its client is gone |
 //! | `Sent` | response headers, below 300 | `HoldAnswer` | hold, or check if complete |
 //! | | response headers, others | `ReadError` | hold, or settle if complete |
@@ -96,7 +96,8 @@ pub enum Phase {
     ReadError,
     /// The failed response is held until the wait before the next attempt is over.
     RetryWait,
-    /// A request that is back on the edge is held until its body is complete.
+    /// A request that is back on the edge: held until its body is complete, then sent to the
+    /// internal listener.
     Restoring,
     /// `GET /health`: deployments are being called.
     Probing,
@@ -164,7 +165,8 @@ fn on_selected(phase: Phase, selected: Selected) -> Transition {
         (Phase::AwaitBody | Phase::AwaitLease, Selected::NotRewritten) => {
             (Phase::Done, &[Abandon, ReplyError, Pause])
         }
-        (Phase::Restoring, Selected::Forwarded) => (Phase::Done, &[Continue]),
+        // Until a response comes, it may be between two attempts, and then this stream owns it.
+        (Phase::Restoring, Selected::Forwarded) => (phase, &[Continue]),
         (Phase::Restoring, Selected::NotRewritten) => (Phase::Done, &[ReplyError, Pause]),
         _ => impossible_request(phase),
     }

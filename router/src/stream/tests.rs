@@ -106,7 +106,7 @@ fn a_request_goes_on_only_when_it_was_rewritten() {
         (waits, selected(Selected::Reply), Done, &[Reply, Pause]),
         (waits, selected(Selected::NotRewritten), Done, &[Abandon, ReplyError, Pause]),
         // A request that is back is no attempt of the edge's: nothing is settled.
-        (&[Restoring], selected(Selected::Forwarded), Done, &[Continue]),
+        (&[Restoring], selected(Selected::Forwarded), Restoring, &[Continue]),
         (&[Restoring], selected(Selected::NotRewritten), Done, &[ReplyError, Pause]),
     ]);
     for (phase, event) in

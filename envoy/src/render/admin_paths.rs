@@ -15,11 +15,14 @@ pub(crate) const FAIL_HEALTH_CHECK: &str = "/healthcheck/fail";
 pub(crate) const CLOSE_PORT: &str = "/drain_listeners?inboundonly";
 
 /// What people and monitoring read: numbers, names and addresses.
-const READABLE: [&str; 6] = ["/ready", "/stats", "/clusters", "/listeners", "/memory", "/server_info"];
+const READABLE: [&str; 7] =
+    ["/ready", "/stats?", "/stats/prometheus", "/clusters", "/listeners", "/memory", "/server_info"];
+/// Not as a prefix: `/stats/recentlookups/clear` is a command.
+const STATISTICS: &str = "/stats";
 
 /// The field `allow_paths` of the admin port. Envoy compares a path with its query.
 pub(super) fn allowed() -> Value {
-    let commands = [REJECTED_LISTENERS, FAIL_HEALTH_CHECK, CLOSE_PORT].map(|path| json!({"exact": path}));
+    let exact = [STATISTICS, REJECTED_LISTENERS, FAIL_HEALTH_CHECK, CLOSE_PORT];
     let readable = READABLE.map(|path| json!({"prefix": path}));
-    readable.into_iter().chain(commands).collect()
+    readable.into_iter().chain(exact.map(|path| json!({"exact": path}))).collect()
 }

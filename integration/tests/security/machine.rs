@@ -28,6 +28,8 @@ async fn the_admin_port_shows_no_configuration_and_takes_no_commands() {
         "/config_dump/",
         "/quitquitquit",
         "/logging",
+        "/stats/recentlookups/enable",
+        "/stats/recentlookups/clear",
         "/logging?level=trace",
         "/logging?paths=x:trace",
         "/runtime_modify?a=b",

@@ -61,8 +61,13 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         Ok(code) => return Ok(ExitCode::from(code)),
         Err(failure) => failure,
     };
-    // Envoy's own words for it name a file of this program.
-    envoy_binary::runs_wasm(&envoy, &folder.file(names::HOLD_FILE)).and(Err(failed))
+    match failed {
+        // Envoy's own words for it name a file of this program.
+        Failure::EnvoyExited(_) => {
+            envoy_binary::runs_wasm(&envoy, &folder.file(names::HOLD_FILE)).and(Err(failed))
+        }
+        _ => Err(failed),
+    }
 }
 
 /// Addresses that are free, and files of this run.

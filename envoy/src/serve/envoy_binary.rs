@@ -52,13 +52,14 @@ fn installed() -> Option<PathBuf> {
     starts.iter().flatten().find_map(found)
 }
 
-/// An error if this Envoy cannot run filters in WebAssembly, however they are configured.
+/// An error if this Envoy cannot run filters in WebAssembly, however they are configured. One that
+/// does not answer is given the benefit of the doubt.
 pub(crate) fn runs_wasm(envoy: &Path, hold: &Path) -> Result<(), Failure> {
     let bootstrap = only_the_holding_filter(&hold.display().to_string()).to_string();
     let mut command = Command::new(envoy);
     command.args(["--mode", "validate", "--log-level", "off", "--config-yaml", &bootstrap]);
-    let accepted = command.output().is_ok_and(|output| output.status.success());
-    if accepted {
+    let is_refused = command.output().is_ok_and(|output| output.status.code().is_some_and(|code| code != 0));
+    if !is_refused {
         return Ok(());
     }
     let name = envoy.display();

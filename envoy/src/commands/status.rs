@@ -70,7 +70,8 @@ fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<Ex
                     }
                     _ => since_start,
                 };
-                shown = show(&period, args)?;
+                // A reload may bring the group back.
+                shown = show(&period, args).unwrap_or_else(|failure| format!("{RED}{failure}{RED:#}\n"));
                 readings.push(newest);
             }
         }

@@ -20,9 +20,9 @@ const PLACES: f64 = 4.0;
 /// A system prompt has conversations if more than this part of its requests continue one. Of six
 /// turns that are spread over sixteen workers, one in seven finds an earlier one at its worker.
 const CONTINUED: f64 = 0.1;
-/// How many requests of a system prompt say as much as all others of the group.
+/// The weight of what the group's requests say beside those of the system prompt, in requests.
 const EVIDENCE: f64 = 8.0;
-/// How many requests of a group it takes to doubt that it has conversations.
+/// The weight of the assumption that a new group has conversations, in requests.
 const DOUBT: f64 = 32.0;
 /// Counters. System prompts may share one: those get a place too many.
 const COUNTERS: u64 = 1024;

@@ -160,7 +160,9 @@ impl GroupRequest<'_> {
             label: &pool.label,
             count: pool.members.len(),
             has_master_key: router.config.server.master_key.is_some(),
-            is_new: retry_state.tried.is_empty() && retry_state.lease_requests.is_none(),
+            is_new: retry_state.tried.is_empty()
+                && retry_state.resends == 0
+                && retry_state.lease_requests.is_none(),
         };
         selecting.preference = match self.maker(retry_state) {
             Some(index) => Preference::Pinned(index),

@@ -254,7 +254,7 @@ async fn an_instance_that_is_killed_costs_what_it_was_at_work_on_and_can_be_repl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_restart_is_seen_by_nobody() {
+async fn clients_do_not_notice_a_rolling_restart() {
     let containers = Containers::start(&model_list(&[])).await;
     let front = front(&containers);
     let over = Arc::new(AtomicBool::new(false));

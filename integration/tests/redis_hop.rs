@@ -105,7 +105,7 @@ async fn commands_go_out_and_replies_come_back() {
 }
 
 #[tokio::test]
-async fn nobody_else_gets_in() {
+async fn no_other_user_gets_in() {
     let redis = Redis::start().await;
     let mut balancer = balancer_at(redis.port()).await;
     let folder = balancer.runtime_folder();

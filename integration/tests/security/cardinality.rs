@@ -2,12 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use llm_balancer_integration::{Answer, World, item};
+use llm_balancer_integration::{Answer, World, eventually, item};
 use serde_json::json;
 
 /// Names of series, without values of histograms.
 async fn series(world: &World) -> BTreeSet<String> {
     world.balancer.stats().await.into_keys().collect()
+}
+
+/// Waits until so many requests to deployments are counted: each worker passes its counts on once a
+/// second.
+async fn flushed(world: &World, requests: u64) {
+    let counted = async || {
+        let stats = world.balancer.stats().await;
+        let sends = stats.iter().filter(|(name, _)| name.contains("llm_balancer_requests_total"));
+        sends.map(|(_, count)| *count).sum::<u64>() >= requests
+    };
+    assert!(eventually(counted).await, "{:?}", world.balancer.stats().await);
 }
 
 /// Requests that differ in everything that a client chooses.
@@ -32,11 +43,10 @@ async fn what_a_client_names_adds_no_series() {
     let config = format!("model_list:\n{}{}", item("'any-*'", "paris", ""), item("gpt", "oslo", ""));
     let world = World::new(&config).await;
     varied(&world, 0, 3).await;
-    // A flush takes a second.
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    flushed(&world, 3).await;
     let before = series(&world).await;
     varied(&world, 3, 100).await;
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    flushed(&world, 103).await;
     let after = series(&world).await;
     let new: Vec<_> = after.difference(&before).collect();
     assert!(new.is_empty(), "{new:?}");
@@ -50,7 +60,7 @@ async fn what_a_provider_answers_adds_a_series_per_status_at_most() {
         world.provider.script("paris", [Answer::status(status)]);
         world.chat("gpt").await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    flushed(&world, 3).await;
     let before = series(&world).await;
     for n in 0..100 {
         let error =
@@ -59,7 +69,7 @@ async fn what_a_provider_answers_adds_a_series_per_status_at_most() {
         world.provider.script("paris", [answer.header(&format!("x-header-{n}"), "1")]);
         world.chat("gpt").await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    flushed(&world, 103).await;
     let after = series(&world).await;
     let new: Vec<_> = after.difference(&before).collect();
     assert!(new.len() <= 4, "{new:?}");

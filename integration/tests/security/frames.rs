@@ -49,7 +49,7 @@ pub async fn request(port: u16, fields: &[Field<'_>], body: &[u8], trailers: &[F
     }
     // The other side may refuse before it has read all.
     let _ = socket.write_all(&bytes).await;
-    timeout(Duration::from_secs(2), end(&mut socket)).await.unwrap_or(End::Open)
+    timeout(Duration::from_secs(5), end(&mut socket)).await.unwrap_or(End::Open)
 }
 
 /// A connection with these settings, each an identifier and a value.

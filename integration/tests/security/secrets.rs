@@ -120,7 +120,7 @@ async fn no_secret_is_in_the_log_the_metrics_the_admin_port_an_error_or_a_comman
         provider.script("paris", [Answer::status(500), Answer::status(401), Answer::status(429)]);
         let client = Client::new(balancer.port);
         let said = traffic(&client).await;
-        // A reload that the file refuses, and one that Envoy refuses.
+        // A reload that is refused.
         balancer.replace_file(&text.replace("num_retries: 1", "num_retries: many"));
         balancer.says("keeping the previous configuration").await;
         assert_clean("answers", &said);

@@ -109,7 +109,7 @@ async fn a_length_that_two_parsers_read_differently_splits_no_request() {
 }
 
 #[tokio::test]
-async fn a_request_line_that_holds_another_request_is_refused() {
+async fn a_request_line_that_holds_another_request_splits_none() {
     let mut world = two_attempts("").await;
     let rest = format!("host: balancer\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
     for line in [

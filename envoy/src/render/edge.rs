@@ -58,13 +58,15 @@ fn manager((kind, routes): (&str, Value)) -> Value {
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 32}]},
         "skip_xff_append": true,
         // No path normalization: names of models hold slashes and colons, and %2F is not a slash.
-        // The filter times out answers, by the deployment's timeout; routes, where it is gone.
+        // The filter ends silent answers by the deployment's timeout. Routes end those whose filter is
+        // gone.
         "stream_idle_timeout": "0s",
         // An incomplete request holds memory and has no other timeout. 64 MiB in five minutes are
         // 1.8 Mbit/s.
         "request_headers_timeout": "10s",
         "request_timeout": "300s",
-        // Nor has an answer that its client does not take: HTTP/2's windows may stay closed.
+        // An answer that its client does not take has no other timeout: HTTP/2's windows may stay
+        // closed.
         "stream_flush_timeout": "300s",
         // As Envoy recommends for edge proxies (best_practices/edge).
         "http2_protocol_options": {

@@ -41,7 +41,8 @@ pub struct Options {
     pub redis_socket: String,
 }
 
-/// The bootstrap without listeners and clusters. `admin_paths` are all that the admin port answers.
+/// The bootstrap without listeners and clusters. `admin_paths` are all that the admin port answers;
+/// `None` for everything.
 pub(super) fn process(config: &Config, options: &Options, admin_paths: Option<Value>) -> Value {
     let admin = json!({"address": socket_address("127.0.0.1", options.admin_port)});
     json!({

@@ -148,8 +148,9 @@ async fn a_popular_prompt_is_shared_before_one_deployment_has_too_much() {
         let replies = chats.join_all().await;
         let mut counts = BTreeMap::new();
         replies.iter().map(Reply::served_by).for_each(|name| *counts.entry(name).or_insert(0) += 1);
-        // In a burst twice a share; each of four workers rounds its own.
-        assert!(counts.values().all(|count| *count <= 22), "{counts:?}");
+        // In a burst twice a share and two more; with four workers, of each: 4 * (2 * 2.75 + 2), where
+        // a share counts the request itself.
+        assert!(counts.values().all(|count| *count <= 30), "{counts:?}");
         assert!(counts.len() >= 2, "{counts:?}");
     })
     .await;

@@ -227,12 +227,12 @@ async fn under_load_no_request_and_no_stream_notices() {
     let mut listeners = 0;
     for _ in 0..300 {
         listeners = world.balancer.stats().await["listener_manager.total_listeners_active"];
-        if listeners == 2 {
+        if listeners == 3 {
             break;
         }
         sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(listeners, 2, "the edge and the newest");
+    assert_eq!(listeners, 3, "the edge, the status page and the newest");
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! Hostile answers in place of Redis: the balancer continues within its limits, and nothing
 //! breaks or piles up.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use llm_balancer_integration::fleet::{pair, percentile, served};
-use llm_balancer_integration::{Balancer, Client, Fleet, Launch, Provider, eventually, item, minute};
+use llm_balancer_integration::{Balancer, Client, Fleet, Launch, Provider, eventually, item, memory, minute};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -76,13 +75,8 @@ async fn deceive(mut stream: TcpStream, reply: Reply) {
 }
 
 /// Of the balancer and its Envoy, in MB.
-fn memory(balancer: &Balancer) -> u64 {
-    let of = |pid: &u32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-    };
-    balancer.processes().iter().filter_map(of).sum::<u64>() / 1024
+fn megabytes(balancer: &Balancer) -> u64 {
+    memory::resident_of_all(balancer) / 1024
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,7 +93,7 @@ async fn nothing_that_is_answered_in_the_place_of_redis_does_harm() {
     };
     let before = vms(&fleet.instances[0].stats().await);
     assert!(!before.is_empty(), "Envoy counts its VMs");
-    let at_first = memory(&fleet.instances[0]);
+    let at_first = megabytes(&fleet.instances[0]);
     for (n, (name, _)) in REPLIES.iter().enumerate() {
         turn.store(n, Ordering::Relaxed);
         minute::with_room_for(Duration::from_secs(8)).await;
@@ -112,7 +106,7 @@ async fn nothing_that_is_answered_in_the_place_of_redis_does_harm() {
             "{name}: {} served, most {:?}, {} MB",
             served(&answers),
             percentile(&answers, 100),
-            memory(&fleet.instances[0])
+            megabytes(&fleet.instances[0])
         );
         assert!(QUARTER + served(&answers) <= 200, "{name}: {}", served(&answers));
         assert!(
@@ -128,7 +122,7 @@ async fn nothing_that_is_answered_in_the_place_of_redis_does_harm() {
     }
     assert_eq!(vms(&fleet.instances[0].stats().await), before, "a VM has been replaced");
     assert!(fleet.instances[0].alive());
-    let now = memory(&fleet.instances[0]);
+    let now = megabytes(&fleet.instances[0]);
     assert!(now < at_first + 60, "{at_first} MB have become {now} MB");
     turn.store(0, Ordering::Relaxed);
     let few = eventually(async || open.load(Ordering::Relaxed) <= 8).await;
@@ -164,7 +158,7 @@ async fn a_reply_of_redis_without_end_costs_no_memory() {
                 assert_eq!(client.chat("gpt").await.served_by(), "paris");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            memory(&balancer)
+            megabytes(&balancer)
         };
         // The first replies fill Envoy's buffers.
         let (before, after) = (chats().await, chats().await);

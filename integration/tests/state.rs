@@ -144,7 +144,7 @@ async fn ten_thousand_deployments_and_as_many_aliases_start_and_serve() {
 
 /// Kilobytes in memory, of the balancer and its Envoy.
 fn resident(world: &World) -> u64 {
-    world.balancer.processes().into_iter().map(memory::resident).sum()
+    memory::resident_of_all(&world.balancer)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,13 +13,18 @@ pub async fn used_by_envoy(balancer: &Balancer) -> u64 {
 
 /// The same of all of its processes.
 pub async fn used_by_all(balancer: &Balancer) -> u64 {
-    used(balancer, balancer.processes().into_iter().map(resident).sum()).await
+    used(balancer, resident_of_all(balancer)).await
 }
 
 async fn used(balancer: &Balancer, resident: u64) -> u64 {
     let memory = Client::new(balancer.admin_port).get("/memory").await.json();
     let free = memory["pageheap_free"].as_str().and_then(|free| free.parse::<u64>().ok());
     resident.saturating_sub(free.expect("Envoy says what is free") / 1024)
+}
+
+/// Resident kilobytes of all processes of a balancer.
+pub fn resident_of_all(balancer: &Balancer) -> u64 {
+    balancer.processes().into_iter().map(resident).sum()
 }
 
 /// Resident kilobytes of a process, 0 if there is none.

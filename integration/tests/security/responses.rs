@@ -1,12 +1,11 @@
 //! Answers of a provider that are meant for more than its client: for the next client, for Envoy,
 //! or for the memory of the machine.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, Balancer, Client, Launch, World, eventually, item, raw};
+use llm_balancer_integration::{Answer, Balancer, Client, Launch, World, eventually, item, memory, raw};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -68,12 +67,7 @@ async fn before(ports: &[u16], settings: &str) -> (Balancer, Client) {
 
 /// Mebibytes of both processes.
 fn resident(balancer: &Balancer) -> u64 {
-    let of = |pid: u32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-    };
-    balancer.processes().into_iter().filter_map(of).sum::<u64>() / 1024
+    memory::resident_of_all(balancer) / 1024
 }
 
 #[tokio::test]

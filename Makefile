@@ -74,6 +74,9 @@ HAVE_PEERS := $(HAVE_VLLM_ROUTER) $(HAVE_SGLANG_ROUTER) $(HAVE_PORTKEY) $(HAVE_L
 # The filter and what holds responses on the edge are built for wasm32-wasip1, all other crates for this machine.
 NATIVE := --workspace --exclude llm-balancer-filter
 FILTER := -p llm-balancer-filter -p llm-balancer-hold --target wasm32-wasip1
+# The filter that fits into a ConfigMap: hardly any inlining, no loops unrolled.
+SMALL_FILTER := -p llm-balancer-filter --target wasm32-wasip1 --profile small \
+  --config 'target.wasm32-wasip1.rustflags = ["-Cllvm-args=-inline-threshold=2 -inlinehint-threshold=10 -unroll-threshold=0"]'
 
 # Installs Debian packages as root; otherwise names them and fails.
 define apt
@@ -108,6 +111,7 @@ quick-build: wasm32-wasip1
 
 build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
+	cargo build $(SMALL_FILTER)
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo build --release -p llm-balancer
 
 image: sbom ## The container image llm-balancer, and bills of materials; saved to target/image.tar if no Docker engine runs

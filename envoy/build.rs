@@ -1,7 +1,7 @@
 //! Embeds the modules for Envoy: `$LLM_BALANCER_FILTER`, or the release build of
-//! `llm-balancer-filter`, and that of `llm-balancer-hold` beside it. Without them the crate compiles,
-//! for the linter, and the program reports that it has no filter. The filter of the listener to Redis
-//! is small enough to be a text here.
+//! `llm-balancer-filter` and its small build, and `llm-balancer-hold` beside it. Without them the
+//! crate compiles, for the linter, and the program reports that it has no filter. The filter of the
+//! listener to Redis is small enough to be a text here.
 
 use std::env;
 use std::error::Error;
@@ -15,14 +15,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=LLM_BALANCER_FILTER");
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     println!("cargo::rerun-if-changed=build.rs");
-    let filter = filter()?;
+    let (filter, small) = filters()?;
     let hold = filter.with_file_name("llm_balancer_hold.wasm");
-    let code = format!(
-        "/// The filter, if it was built.\nconst BUILT_IN: Option<&[u8]> = {};\n\
-         /// The module that holds responses on the edge, if it was built.\nconst HOLD: Option<&[u8]> = {};\n",
-        embedded(&filter)?,
-        embedded(&hold)?,
-    );
+    let mut code = String::new();
+    for (name, file) in [("FILTER", filter), ("SMALL", small), ("HOLD", hold)] {
+        code += &format!("const {name}: Option<&[u8]> = {};\n", embedded(&file)?);
+    }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("filter.rs"), code)?;
     println!("cargo::rerun-if-changed={REDIS_HOP}");
@@ -39,13 +37,15 @@ fn embedded(file: &Path) -> Result<String, Box<dyn Error>> {
     Ok(format!("Some(include_bytes!({:?}))", fs::canonicalize(file)?))
 }
 
-fn filter() -> Result<PathBuf, Box<dyn Error>> {
+/// The filter, and its small build. A filter that is named stands for both.
+fn filters() -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
     if let Some(file) = env::var_os("LLM_BALANCER_FILTER") {
-        return Ok(file.into());
+        return Ok((PathBuf::from(&file), file.into()));
     }
     let target = match env::var_os("CARGO_TARGET_DIR") {
         Some(target) => target.into(),
         None => Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../target"),
     };
-    Ok(target.join("wasm32-wasip1/release/llm_balancer_filter.wasm"))
+    let of = |profile: &str| target.join("wasm32-wasip1").join(profile).join("llm_balancer_filter.wasm");
+    Ok((of("release"), of("small")))
 }

@@ -31,10 +31,17 @@ pub use vm::Vm;
 
 /// The filter of `make build`, or the one that `LLM_BALANCER_FILTER` names.
 pub fn release_filter() -> PathBuf {
-    let built = || {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip1/release/llm_balancer_filter.wasm")
-    };
-    std::env::var_os("LLM_BALANCER_FILTER").map_or_else(built, PathBuf::from)
+    std::env::var_os("LLM_BALANCER_FILTER").map_or_else(|| built("release"), PathBuf::from)
+}
+
+/// The filter of `make build` that a ConfigMap holds.
+pub fn small_filter() -> PathBuf {
+    built("small")
+}
+
+fn built(profile: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip1");
+    target.join(profile).join("llm_balancer_filter.wasm")
 }
 
 /// Measures all scenarios with this filter.

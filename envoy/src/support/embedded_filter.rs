@@ -1,15 +1,24 @@
-//! The modules for Envoy that `build.rs` embeds.
+//! The modules for Envoy that `build.rs` embeds. Each is an error if this program was built without.
 
 include!(concat!(env!("OUT_DIR"), "/filter.rs"));
 
 use super::failure::Failure;
 
-/// The wasm module. An error if this program was built without it.
+/// The filter.
 pub fn bytes() -> Result<&'static [u8], Failure> {
-    BUILT_IN.ok_or_else(|| Failure::Io("built without the filter: run `make build`".to_owned()))
+    built(FILTER)
 }
 
-/// The wasm module that holds responses on the edge. An error if this program was built without it.
+/// The same filter, slower, in bytes that fit into a ConfigMap.
+pub fn small() -> Result<&'static [u8], Failure> {
+    built(SMALL)
+}
+
+/// The module that holds responses on the edge.
 pub fn hold() -> Result<&'static [u8], Failure> {
-    HOLD.ok_or_else(|| Failure::Io("built without the filter: run `make build`".to_owned()))
+    built(HOLD)
+}
+
+fn built(module: Option<&'static [u8]>) -> Result<&'static [u8], Failure> {
+    module.ok_or_else(|| Failure::Io("built without the filter: run `make build`".to_owned()))
 }

@@ -72,7 +72,7 @@ fn mesh(args: &RenderArgs, config: &Config) -> Result<Mesh, Failure> {
     }
     let code = match filter_image {
         Some(image) => image_code(image)?,
-        None => config_map_code(embedded_filter::bytes()?)?,
+        None => config_map_code(embedded_filter::small()?)?,
     };
     let is_set = |name: &String| std::env::var_os(name).is_some();
     Ok(Mesh {

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use hyper::Method;
-use llm_balancer_integration::{Balancer, Client, Launch, free_port, item};
+use llm_balancer_integration::{Balancer, Client, Launch, free_port, item, raw};
 
 const PORT: &str = "127.0.0.1:1";
 
@@ -60,6 +60,30 @@ async fn without_a_port_the_page_is_for_this_machine() {
     assert!(!balancer.log().contains("for other machines"));
     let reply = Client::new(balancer.admin_port + 1).get("/").await;
     assert_eq!((reply.status, reply.text().contains("<h1>llm-balancer</h1>")), (200, true));
+}
+
+/// A web page elsewhere may give its own name the address 127.0.0.1, and then read what this port
+/// answers.
+#[tokio::test]
+async fn the_page_of_this_machine_is_not_shown_under_the_name_of_another() {
+    let balancer = Launch::new(&config()).start().await;
+    let port = balancer.admin_port + 1;
+    for (host, status) in [
+        ("localhost", 200),
+        ("127.0.0.1:9902", 200),
+        ("[::1]:9902", 200),
+        ("LOCALHOST:9902", 200),
+        ("rebound.example", 403),
+        ("localhost.example:9902", 403),
+        ("127.0.0.1.example", 403),
+    ] {
+        for path in ["/", "/stats/prometheus", "/ready"] {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            let reply = raw::exchange(&mut raw::connect(port).await, request.as_bytes(), |_| false).await;
+            assert_eq!(raw::status(&reply), status, "{host} {path}: {reply}");
+            assert_eq!(status == 403, reply.ends_with("use localhost, 127.0.0.1 or [::1] as the host.\n"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,11 @@ const TIMEOUT: &str = "10s";
 const PATHS: &[(&str, &str)] =
     &[("/metrics", "/stats/prometheus"), ("/stats/prometheus", "/stats/prometheus"), ("/ready", "/ready")];
 
+/// How a client on this machine names it.
+const LOOPBACK: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
+const OTHER_NAME: &str =
+    "This port is open to this machine alone: use localhost, 127.0.0.1 or [::1] as the host.\n";
+
 /// Adds the listener and its cluster if `options` has an address. A reload does not change them.
 pub(super) fn add(options: &Options, listeners: &mut Vec<Value>, clusters: &mut Vec<Value>) {
     if let Some(listen) = options.metrics {
@@ -44,11 +49,33 @@ fn listener(listen: SocketAddr) -> Value {
             "route_config": {
                 "name": METRICS,
                 "max_direct_response_body_size_bytes": page::HTML.len(),
-                "virtual_hosts": [{"name": METRICS, "domains": ["*"], "routes": routes()}],
+                "ignore_port_in_host_matching": true,
+                "virtual_hosts": virtual_hosts(listen),
             },
             "http_filters": [router()],
         })),
     })
+}
+
+/// On loopback only for its own names: a web page elsewhere can have a name that leads to loopback
+/// (DNS rebinding), and would read the answers as its own.
+fn virtual_hosts(listen: SocketAddr) -> Vec<Value> {
+    if !listen.ip().is_loopback() {
+        return vec![json!({"name": METRICS, "domains": ["*"], "routes": routes()})];
+    }
+    let mut names = LOOPBACK.to_vec();
+    let address = listen.ip().to_string();
+    if listen.is_ipv4() && !names.contains(&address.as_str()) {
+        names.push(&address);
+    }
+    let refused = json!({
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 403, "body": {"inline_string": OTHER_NAME}},
+    });
+    vec![
+        json!({"name": METRICS, "domains": names, "routes": routes()}),
+        json!({"name": "other-names", "domains": ["*"], "routes": [refused]}),
+    ]
 }
 
 fn routes() -> Vec<Value> {

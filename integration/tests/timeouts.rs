@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::{Answer, Client, DONE, World};
+use llm_balancer_integration::{Answer, Client, DONE, World, ask, eventually};
 use serde_json::{Value, json};
 
 /// One deployment with these litellm_params that never answers, no retries, and these sections.
@@ -113,6 +113,29 @@ router_settings: {disable_cooldowns: true}
         assert!(events.rest().await.contains("from virginia"), "{answer:?}");
     }
     assert!(world.provider.abandoned() >= 8, "the connections of answers that timed out are closed");
+}
+
+/// The filter waits before it asks the same deployment again, and meanwhile holds a response that
+/// has no end.
+#[tokio::test]
+async fn a_request_keeps_its_attempts_over_a_wait_after_an_answer_that_stopped() {
+    let mut body = ask("gpt");
+    (body["num_retries"], body["stream"]) = (json!(2), json!(true));
+    for answer in [Answer::ok().hang_after(0), Answer::status(500).hang_after(1)] {
+        let world = hanging(", timeout: 0.4", "router_settings: {disable_cooldowns: true}").await;
+        world.provider.script("paris", [answer.clone(), answer.clone(), Answer::ok().events(2)]);
+        let mut events = world.stream("/v1/chat/completions", &body).await;
+        assert!(events.rest().await.contains("1 from paris"), "{answer:?}");
+        let log = || world.balancer.log();
+        assert!(eventually(async || log().contains(r#""outcome":"success","model""#)).await, "{}", log());
+        let lines: Vec<Value> = log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let of_group: Vec<&Value> = lines.iter().filter(|line| line["group"] == "gpt").collect();
+        let [line] = &of_group[..] else { panic!("{answer:?}: {of_group:#?}") };
+        let attempts = line["attempts"].as_array().into_iter().flatten();
+        let outcomes: Vec<_> = attempts.map(|attempt| attempt["outcome"].as_str()).collect();
+        assert_eq!(outcomes, [Some("timeout"), Some("timeout"), Some("success")], "{answer:?}");
+        assert_eq!(line["retries"], 2, "{answer:?}");
+    }
 }
 
 #[tokio::test]

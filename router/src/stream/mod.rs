@@ -49,7 +49,7 @@
 //! | | settled: relay, reply or retry | `Done` | obey |
 //! | | settled: retry later | `RetryWait` | hold the response |
 //! | | log | `Done` | reset: the next attempt learns why |
-//! | `RetryWait` | tick, the wait is over | same | resume the response |
+//! | `RetryWait` | tick, the wait is over | `Done` | resume the response |
 //! | | response body | same | discard |
 //! | | log | `Done` | forget the request if its client is gone |
 //! | `Probing` | probes done | `Done` | reply |
@@ -234,7 +234,8 @@ fn on_wake_up(phase: Phase, event: Event) -> Transition {
     match (phase, event) {
         (Phase::AwaitLease, Event::LeaseReady) => (phase, &[Select]),
         (Phase::Probing, Event::ProbesDone) => (Phase::Done, &[Reply]),
-        (Phase::RetryWait, Event::Tick(Due::Retry)) => (phase, &[ResumeResponse]),
+        // The next attempt has the request: the edge cuts off what has no end of this response.
+        (Phase::RetryWait, Event::Tick(Due::Retry)) => (Phase::Done, &[ResumeResponse]),
         // Settled as a timeout when the stream is closed.
         (Phase::Sent, Event::Tick(Due::Idle)) => (Phase::HoldAnswer, &[CloseStream]),
         (Phase::HoldAnswer | Phase::ReadError, Event::Tick(Due::Idle)) => {

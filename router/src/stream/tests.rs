@@ -199,7 +199,7 @@ fn probes_timers_and_the_end_find_their_phase() {
     check(&[
         (&[Probing], Event::ProbesDone, Done, &[Reply]),
         (&[Done], Event::ProbesDone, Done, &[]),
-        (&[RetryWait], Event::Tick(Due::Retry), RetryWait, &[ResumeResponse]),
+        (&[RetryWait], Event::Tick(Due::Retry), Done, &[ResumeResponse]),
         (&[Done], Event::Tick(Due::Retry), Done, &[]),
         (&[HoldAnswer, ReadError], idle, ReadError, &[TimeOut, Settle]),
         (&[Sent], idle, HoldAnswer, &[CloseStream]),

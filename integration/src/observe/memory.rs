@@ -4,8 +4,7 @@ use std::fs;
 
 use crate::{Balancer, Client};
 
-/// Kilobytes that the balancer's Envoy uses: what is resident, without the pages that its allocator
-/// keeps free and returns in time.
+/// Kilobytes that the balancer's Envoy uses: what is resident, without what its allocator keeps free.
 pub async fn used_by_envoy(balancer: &Balancer) -> u64 {
     let envoy = balancer.processes().into_iter().filter(|pid| *pid != balancer.pid());
     used(balancer, envoy.map(resident).sum()).await
@@ -18,8 +17,12 @@ pub async fn used_by_all(balancer: &Balancer) -> u64 {
 
 async fn used(balancer: &Balancer, resident: u64) -> u64 {
     let memory = Client::new(balancer.admin_port).get("/memory").await.json();
-    let free = memory["pageheap_free"].as_str().and_then(|free| free.parse::<u64>().ok());
-    resident.saturating_sub(free.expect("Envoy says what is free") / 1024)
+    let kilobytes = |name: &str| {
+        let bytes = memory[name].as_str().and_then(|bytes| bytes.parse::<u64>().ok());
+        bytes.expect("Envoy says what is free") / 1024
+    };
+    // Whole pages, which it returns in time, and pieces, of which it keeps more with time.
+    resident.saturating_sub(kilobytes("pageheap_free") + kilobytes("total_thread_cache"))
 }
 
 /// Resident kilobytes of all processes of a balancer.

@@ -12,8 +12,9 @@ use super::verdict::Verdict;
 
 /// Requests that may have failed though a healthy deployment had room, of a million.
 const UNSERVED_PER_MILLION: u64 = 100;
-/// Envoy replaces a VM that is younger than this only when it has this age.
-const BACK_OFF: Duration = Duration::from_secs(1);
+/// Envoy replaces a VM that is younger than this only when it has this age: a second, and by chance
+/// up to half a second more.
+const BACK_OFF: Duration = Duration::from_millis(1500);
 /// Faults that are kept in words.
 const WORDS: usize = 40;
 

@@ -86,7 +86,7 @@ impl Soak {
         }
     }
 
-    /// So many minutes: storms of two and a half, the first of which warms up.
+    /// So many minutes: storms of two and a half, the first two of which warm up.
     pub fn long(seed: u64, minutes: u64, program: impl Into<PathBuf>) -> Self {
         let s = Duration::from_secs;
         let storms = usize::try_from(minutes * 60 / STORM).unwrap_or(usize::MAX).max(2);

@@ -17,7 +17,9 @@ use super::plan::{self, PATIENCE_IN_TRAP};
 use super::{INSTANCES, Report, Soak, WORKERS};
 use crate::{Launch, Provider, Redis, fleet, memory};
 
-/// Memory may grow by so many parts of a thousand after the first storm.
+/// Storms that warm up.
+const WARM_UP: usize = 2;
+/// Memory may exceed the most of these by so many parts of a thousand.
 const GROWTH: u64 = 10;
 
 /// What a run has and what it has seen.
@@ -143,9 +145,10 @@ impl<'a> Run<'a> {
 
     fn instance(&self, instance: usize) -> String {
         let used: Vec<_> = self.used.iter().map(|used| used[instance]).collect();
-        let (first, last) = (used.first().copied().unwrap_or(0), used.last().copied().unwrap_or(0));
-        if self.soak.is_long && last * 1000 > first * (1000 + GROWTH) {
-            self.ledger.fault(format!("the memory of instance {instance} grows from {first} to {last} kB"));
+        let (last, earlier) = used.split_last().unwrap_or((&0, &[]));
+        let warm = earlier.iter().take(WARM_UP).max().unwrap_or(last);
+        if self.soak.is_long && last * 1000 > warm * (1000 + GROWTH) {
+            self.ledger.fault(format!("the memory of instance {instance} grows from {warm} to {last} kB"));
         }
         let Audit { lines, messages, .. } = &self.audits[instance];
         let mut text = format!("instance {instance}: {lines} lines, kB in use after each storm {used:?}\n");

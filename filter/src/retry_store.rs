@@ -4,7 +4,8 @@
 //! request's state here, and the next attempt takes it: after a back-off of a millisecond, or after
 //! a wait. During an attempt its stream owns the state. If the client leaves between two attempts,
 //! the first stream of the request that learns of it takes the state: the edge's, or the one that
-//! waits. With two hops there may be neither, and the state remains. A dropped request starts anew,
+//! waits. If it leaves during an attempt, the edge may learn of it first, and the attempt may fail
+//! before its own stream does. With two hops there may be neither, and the state remains. A dropped request starts anew,
 //! with the retries that it has left.
 
 use std::cell::RefCell;
@@ -18,6 +19,8 @@ enum Kept {
     State(Box<RetryState>),
     /// The edge has written the line of the request, for the stream that comes too late.
     Logged,
+    /// The client left during an attempt, for the stream of the attempt, which has the state.
+    Left,
 }
 
 /// What is known of a request whose client is gone.
@@ -46,16 +49,24 @@ thread_local! {
     static STORE: RefCell<ByStream<Kept>> = RefCell::default();
 }
 
-/// Stores the state of a request until its next attempt. `stream` is the edge's stream id.
-pub(crate) fn put(stream: &str, state: RetryState) {
-    STORE.with_borrow_mut(|store| store.put(stream, Kept::State(Box::new(state))));
+/// Stores the state of a request until its next attempt. `stream` is the edge's stream id. Returns
+/// it if there will be none, because the client has left.
+pub(crate) fn put(stream: &str, state: RetryState) -> Option<RetryState> {
+    STORE.with_borrow_mut(|store| {
+        if matches!(store.get(stream), Some(Kept::Left)) {
+            store.take(stream);
+            return Some(state);
+        }
+        store.put(stream, Kept::State(Box::new(state)));
+        None
+    })
 }
 
 /// Takes the state of a request out of the store.
 pub(crate) fn take(stream: &str) -> Option<RetryState> {
     match STORE.with_borrow_mut(|store| store.take(stream))? {
         Kept::State(state) => Some(*state),
-        Kept::Logged => None,
+        Kept::Logged | Kept::Left => None,
     }
 }
 
@@ -68,7 +79,12 @@ pub(crate) fn is_logged(stream: &str) -> bool {
 /// Takes what is known of a request whose client is gone. On the edge, its line is then written.
 pub(crate) fn end(stream: &str, is_on_edge: bool) -> Gone {
     STORE.with_borrow_mut(|store| match store.take(stream) {
-        None => Gone::Unknown,
+        None | Some(Kept::Left) => {
+            if is_on_edge {
+                store.put(stream, Kept::Left);
+            }
+            Gone::Unknown
+        }
         Some(Kept::Logged) => Gone::Logged,
         Some(Kept::State(state)) => {
             if is_on_edge {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::response_check::FalseSuccess;
 use llm_balancer_router::stream::{Event, Settled};
-use llm_balancer_router::{AccessLogEntry, ErrorResponse, Failure, Verdict, retry_after};
+use llm_balancer_router::{AccessLogEntry, ErrorResponse, Failure, RetryState, Verdict, retry_after};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
@@ -105,7 +105,7 @@ impl Stream {
                 // Envoy would give the client's answer the status of this one.
                 hostcalls::remove_header(MapType::HttpResponseHeaders, ":status");
             }
-            retry_store::put(self.stream_id(), *retry_state);
+            self.store(*retry_state);
         }
         set_response_header(names::RETRY, "1");
         // The edge discards the body; without one, it keeps the connection.
@@ -150,7 +150,15 @@ impl Stream {
             return;
         }
         let retry_state = filter.decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));
-        retry_store::put(self.stream_id(), retry_state);
+        self.store(retry_state);
+    }
+
+    /// Keeps the state for the next attempt, or writes the line of a request whose client has left.
+    fn store(&mut self, retry_state: RetryState) {
+        if let Some(left) = retry_store::put(self.stream_id(), retry_state) {
+            self.entry = Some(AccessLogEntry::client_disconnected(left));
+            self.finish();
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use proxy_wasm::types::{Action, BufferType, MapType};
 use super::Stream;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
+use crate::retry_store::Gone;
 use crate::{hostcalls, retry_store};
 
 impl Stream {
@@ -158,6 +159,9 @@ impl Stream {
 
     /// Settles an attempt whose result stays unknown.
     pub(super) fn abandon(&mut self) {
+        if !self.is_on_edge() {
+            retry_store::end(self.stream_id(), false);
+        }
         if let (Some(filter), Some(attempt)) = (&self.filter, self.attempt.take()) {
             self.entry =
                 Some(filter.decider.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
@@ -165,12 +169,10 @@ impl Stream {
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        let retry_state = match self.retry_state.take() {
-            Some(retry_state) => Some(*retry_state),
-            None if self.is_single_hop() || self.is_on_edge() => Some(RetryState::default()),
-            None => retry_store::end(self.stream_id(), false).retry_state(),
-        };
-        self.entry = retry_state.map(AccessLogEntry::client_disconnected);
+        let is_only = self.is_single_hop() || self.is_on_edge();
+        let gone = if is_only { Gone::Unknown } else { retry_store::end(self.stream_id(), false) };
+        let own = self.retry_state.take().map(|retry_state| *retry_state);
+        self.entry = own.or_else(|| gone.retry_state()).map(AccessLogEntry::client_disconnected);
     }
 
     pub(super) fn start_probes(&mut self) {

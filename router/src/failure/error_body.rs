@@ -28,8 +28,10 @@ pub struct ErrorBody {
     pub messages: Vec<String>,
     /// Names of the request's parameters, in lower case.
     pub params: Vec<String>,
-    /// The first wait that it names.
+    /// The longest wait that it names.
     pub retry_after: Option<Duration>,
+    /// The outermost HTTP status, with its depth.
+    status: Option<(u32, u16)>,
 }
 
 #[derive(Clone, Copy)]
@@ -73,10 +75,10 @@ impl ErrorBody {
         read
     }
 
-    /// The HTTP status that the body itself names, from 400 to 599.
+    /// The HTTP status that the body itself names, from 400 to 599. A gateway may repeat the error of
+    /// another server within its own: the outermost counts, and of several there the lowest.
     pub fn status(&self) -> Option<u16> {
-        let statuses = self.codes.iter().filter_map(|code| code.parse().ok());
-        statuses.into_iter().find(|status| (400..600).contains(status))
+        self.status.map(|(_, status)| status)
     }
 
     fn value(&mut self, text: &str, depth: u32) {
@@ -103,13 +105,11 @@ impl ErrorBody {
         let Ok(object) = Object::parse(text.as_bytes()) else { return };
         for member in object.members() {
             match Part::of(&member.key) {
-                Some(Part::Code) => self.code(member.value),
+                Some(Part::Code) => self.code(member.value, depth),
                 Some(Part::Param) => self.param(member.value),
-                Some(Part::RetryAfter) => {
-                    self.retry_after = self.retry_after.or_else(|| seconds(member.value))
-                }
+                Some(Part::RetryAfter) => self.retry_after = self.retry_after.max(seconds(member.value)),
                 Some(Part::Error) => {
-                    self.bare_code(member.value);
+                    self.bare_code(member.value, depth);
                     self.value(member.value, depth.saturating_add(1));
                 }
                 Some(Part::Message) => self.value(member.value, depth.saturating_add(1)),
@@ -118,20 +118,23 @@ impl ErrorBody {
         }
     }
 
-    fn code(&mut self, value: &str) {
+    fn code(&mut self, value: &str, depth: u32) {
         let code = json::string(value).unwrap_or(Cow::Borrowed(value));
         // An object or a list starts with a bracket; a sentence holds spaces.
         let is_word =
             !code.is_empty() && code != "null" && code.len() < MAX_CODE && !code.starts_with(['{', '[']);
         if is_word && self.codes.len() < MAX_ITEMS {
+            let status = code.parse().ok().filter(|status| (400..600).contains(status));
+            let named = status.map(|status| (depth, status));
+            self.status = self.status.into_iter().chain(named).min();
             self.codes.push(code.to_ascii_lowercase());
         }
     }
 
     /// Some providers have a code in place of an object: {"error": "invalid_api_key"}.
-    fn bare_code(&mut self, value: &str) {
+    fn bare_code(&mut self, value: &str, depth: u32) {
         if value.starts_with('"') && !value.contains(char::is_whitespace) {
-            self.code(value);
+            self.code(value, depth);
         }
     }
 
@@ -263,6 +266,25 @@ mod tests {
         assert_eq!(read(r#"{"error":{"code":429}}"#).status(), Some(429));
         assert_eq!(read(r#"{"error":{"code":"503"}}"#).status(), Some(503));
         assert_eq!(read(r#"{"error":{"code":"3051"}}"#).status(), None);
+    }
+
+    #[test]
+    fn what_a_body_names_twice_does_not_depend_on_the_order() {
+        for (one, other) in
+            [(r#""status":502"#, r#""innererror":{"status":429}"#), (r#""code":502"#, r#""status":503"#)]
+        {
+            for members in [format!("{one},{other}"), format!("{other},{one}")] {
+                assert_eq!(read(&format!(r#"{{"error":{{{members}}}}}"#)).status(), Some(502), "{members}");
+            }
+        }
+        let (short, long) = (r#""retry_after":1"#, r#""details":[{"retryDelay":"7s"}]"#);
+        for members in [format!("{short},{long}"), format!("{long},{short}")] {
+            assert_eq!(
+                read(&format!("{{{members}}}")).retry_after,
+                Some(Duration::from_secs(7)),
+                "{members}"
+            );
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! All attempts of a request run on one worker, and so in one VM. A failed attempt stores the
 //! request's state here, and the next attempt takes it: after a back-off of a millisecond, or after
-//! a wait. During an attempt its stream owns the state. If the client leaves between two attempts,
-//! the first stream of the request that learns of it takes the state: the edge's, or the one that
-//! waits. If it leaves during an attempt, the edge may learn of it first, and the attempt may fail
-//! before its own stream does. With two hops there may be neither, and the state remains. A dropped request starts anew,
-//! with the retries that it has left.
+//! a wait. During an attempt its stream owns the state. A dropped request starts anew, with the
+//! retries that it has left.
+//!
+//! If the client leaves between two attempts, the first stream of the request that learns of it
+//! takes the state: the edge's, or the one that waits. If it leaves during an attempt, the edge's
+//! stream may learn of it first. It leaves a mark, in case the attempt fails before its own stream
+//! learns of it. With two hops there may be neither, and the state remains.
 
 use std::cell::RefCell;
 
@@ -50,11 +52,11 @@ thread_local! {
 }
 
 /// Stores the state of a request until its next attempt. `stream` is the edge's stream id. Returns
-/// it if there will be none, because the client has left.
+/// it if there will be none, because the client has left; its line is then written.
 pub(crate) fn put(stream: &str, state: RetryState) -> Option<RetryState> {
     STORE.with_borrow_mut(|store| {
         if matches!(store.get(stream), Some(Kept::Left)) {
-            store.take(stream);
+            store.put(stream, Kept::Logged);
             return Some(state);
         }
         store.put(stream, Kept::State(Box::new(state)));

@@ -134,6 +134,18 @@ proptest! {
     }
 }
 
+/// Redis restarts empty while an instance is cut off: in later minutes, too, that one serves its share,
+/// of which only the others can tell the new Redis.
+#[test]
+fn a_share_that_redis_has_lost_is_not_given_to_others_in_a_later_minute() {
+    let faults = vec![
+        (70 * SECOND, Fault::Link(0, Link::Silent)),
+        (131 * SECOND, Fault::Restart),
+        (200 * SECOND, Fault::Link(0, Link::Open)),
+    ];
+    assert_no_limit_is_exceeded(&run(plan(5, 20, LIMIT * 2, faults)));
+}
+
 #[test]
 fn a_killed_instance_costs_the_others_its_share_for_half_a_minute() {
     let killed = vec![(70 * SECOND, Fault::Kill(1))];

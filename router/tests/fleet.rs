@@ -146,6 +146,15 @@ fn a_share_that_redis_has_lost_is_not_given_to_others_in_a_later_minute() {
     assert_no_limit_is_exceeded(&run(plan(5, 20, LIMIT * 2, faults)));
 }
 
+/// The call by which Redis sees that an instance has not ended was just over, and the next one is lost.
+#[test]
+fn an_instance_that_is_cut_off_between_two_waits_keeps_its_share() {
+    for micros in (86_570_000..86_590_000).step_by(1_000) {
+        let faults = vec![(micros, Fault::Link(0, Link::Silent))];
+        assert_no_limit_is_exceeded(&run(plan(5, 20, LIMIT * 5 / 4, faults)));
+    }
+}
+
 #[test]
 fn a_killed_instance_costs_the_others_its_share_for_half_a_minute() {
     let killed = vec![(70 * SECOND, Fault::Kill(1))];

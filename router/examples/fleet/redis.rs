@@ -39,9 +39,19 @@ impl Load {
 /// An instance, and the number of its call.
 pub type Client = (usize, u64);
 
+/// A pipeline that waits.
+struct Waiting {
+    key: Vec<u8>,
+    client: Client,
+    /// The replies to what comes before the wait.
+    out: Vec<u8>,
+    /// The commands behind it.
+    rest: Vec<u8>,
+}
+
 pub struct Redis {
     /// Clients that wait for an entry of a list, the longest wait first.
-    waiting: Vec<(Vec<u8>, Client)>,
+    waiting: Vec<Waiting>,
     lua: Lua,
     scripts: HashMap<Vec<u8>, Function>,
     data: Rc<RefCell<Data>>,
@@ -100,11 +110,12 @@ impl Redis {
             match arguments[0].as_slice() {
                 b"EVAL" | b"EVALSHA" => self.eval(&arguments[1..], &mut out),
                 b"BLPOP" => {
-                    self.waiting.push((arguments[1].clone(), client));
+                    let key = arguments[1].clone();
+                    self.waiting.push(Waiting { key, client, out, rest: rest.to_vec() });
                     return None;
                 }
                 b"QUIT" => out.extend_from_slice(b"+OK\r\n"),
-                other => panic!("{} is not simulated", String::from_utf8_lossy(other)),
+                _ => self.run(&arguments, &mut out),
             }
         }
         Some(out)
@@ -113,21 +124,41 @@ impl Redis {
     /// The replies to clients whose wait has ended.
     pub fn woken(&mut self) -> Vec<(Client, Vec<u8>)> {
         let mut woken = Vec::new();
-        self.waiting.retain(|(key, client)| {
-            let entries = self.data.borrow_mut().drain(key);
-            let Some((first, rest)) = entries.split_first() else { return true };
-            let mut out = list(&[key.clone(), first.clone()]);
-            out.extend(if rest.is_empty() { b"$-1\r\n".to_vec() } else { list(rest) });
-            out.extend_from_slice(b"+OK\r\n");
-            woken.push((*client, out));
-            false
-        });
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            let entries = self.data.borrow_mut().drain(&waiting.key);
+            let Some((first, entries)) = entries.split_first() else {
+                self.waiting.push(waiting);
+                continue;
+            };
+            let mut out = std::mem::take(&mut waiting.out);
+            out.extend(list(&[waiting.key, first.clone()]));
+            let mut pipeline = waiting.rest.as_slice();
+            while !pipeline.is_empty() {
+                let (arguments, rest) = command(pipeline);
+                pipeline = rest;
+                match arguments[0].as_slice() {
+                    b"LPOP" if entries.is_empty() => out.extend_from_slice(b"$-1\r\n"),
+                    b"LPOP" => out.extend(list(entries)),
+                    b"QUIT" => out.extend_from_slice(b"+OK\r\n"),
+                    _ => self.run(&arguments, &mut out),
+                }
+            }
+            woken.push((waiting.client, out));
+        }
         woken
+    }
+
+    /// A command outside of the scripts, which replies with a number.
+    fn run(&self, arguments: &[Vec<u8>], out: &mut Vec<u8>) {
+        match self.data.borrow_mut().call(arguments) {
+            Reply::Integer(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
+            _ => panic!("{} is not simulated", String::from_utf8_lossy(&arguments[0])),
+        }
     }
 
     /// The connections of these clients end.
     pub fn close(&mut self, is_closed: impl Fn(Client) -> bool) {
-        self.waiting.retain(|(_, client)| !is_closed(*client));
+        self.waiting.retain(|waiting| !is_closed(waiting.client));
     }
 
     /// Restarts with nothing in it.

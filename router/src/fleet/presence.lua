@@ -5,7 +5,7 @@
 --         of the last presence (0: it has ended), and the requests of a minute; "m", the latest
 --         minute that has leases; "k", the sum of shares that a Redis which lost them has given, and "ka", since when; "l", the
 --         last presence of all; "g", when that had been silent; "p:<instance>", if a silent instance
---         was probed
+--         was probed; "b:<instance>", between two waits of an instance
 --       2 the epoch: set by the first instance that finds none; expires a day after the last presence
 --       3 Redis' own id of its run: after a restart with an old copy of its data, or a failover to a
 --         replica, Redis has lost grants just as an empty one has
@@ -43,7 +43,7 @@ for i = 1, #shares, 2 do
     is_stale = tonumber(seq) > tonumber(ARGV[4])
   elseif s and at == '0' then
     -- It keeps the share of the minute that it ended in: it may have used it.
-    if tonumber(f) <= minute then redis.call('HDEL', KEYS[1], field) end
+    if tonumber(f) <= minute then redis.call('HDEL', KEYS[1], field, 'b:' .. field) end
   elseif s then
     local silent, wake = now - math.max(at, back), ARGV[11] .. field
     if silent > 3500 and redis.call('HEXISTS', KEYS[1], 'p:' .. field) == 0 then
@@ -52,7 +52,9 @@ for i = 1, #shares, 2 do
       redis.call('LPUSH', wake, 'p')
       redis.call('PEXPIRE', wake, 120000)
     end
-    local has_closed = silent > 25000 and redis.call('EXISTS', wake) == 1
+    -- Between two waits nobody can tell.
+    local is_between = redis.call('HEXISTS', KEYS[1], 'b:' .. field) == 1
+    local has_closed = silent > 25000 and redis.call('EXISTS', wake) == 1 and not is_between
     if has_closed or silent > 600000 then
       -- One that fell silent before this minute has used nothing of it.
       local held = 0

@@ -2,7 +2,8 @@
 //! id of a deployment whose minute others need more of than there is.
 //!
 //! The call stays open until then. While it does, Redis also sees that this instance has not ended:
-//! `presence.lua` frees the share of one that is silent and has no call open.
+//! `presence.lua` frees the share of one that is silent and has no call open. Between two calls there
+//! is none, so each leaves a note at its end, which the next one removes.
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::resp::Value;
@@ -23,15 +24,19 @@ pub struct Recall {
 
 /// Waits for entries, and takes them.
 pub(super) fn add(pipeline: &mut Pipeline<'_>) {
-    let key = pipeline.key(&format!("wake:{}", pipeline.membership.instance));
+    let instance = pipeline.membership.instance;
+    let (key, shares) = (pipeline.key(&format!("wake:{instance}")), pipeline.key("shares"));
+    let between = text(format_args!("b:{instance}"));
+    pipeline.command(Part::Wait, &[b"HDEL", &shares, &between]);
     pipeline.command(Part::Wait, &[b"BLPOP", &key, &text(SECONDS)]);
     pipeline.command(Part::Wait, &[b"LPOP", &key, ENTRIES]);
+    pipeline.command(Part::Wait, &[b"HSET", &shares, &between, b"1"]);
 }
 
 /// The recalls in the replies to a wait, without those of deployments that this configuration does
 /// not have; `None` where it took its time and nothing came.
 pub(super) fn recalls(replies: &[Value], deployment: impl Fn(&[u8]) -> Option<usize>) -> Option<Vec<Recall>> {
-    let [Value::List(first), rest, ..] = replies else { return None };
+    let [_, Value::List(first), rest, ..] = replies else { return None };
     let entries = first.iter().skip(1).chain(rest.items().unwrap_or_default());
     let mut recalls: Vec<Recall> = Vec::new();
     for entry in entries {
@@ -61,11 +66,14 @@ mod tests {
 
     #[test]
     fn the_entries_of_a_wait_are_the_deployments_to_give_back() {
-        let replies = [list(&["wake:7", "hparis"]), list(&["aquito", "aparis", "alima", "p", ""])];
+        let none = Value::Integer(0);
+        let entries = list(&["aquito", "aparis", "alima", "p", ""]);
+        let replies = [none.clone(), list(&["wake:7", "hparis"]), entries];
         let paris = Recall { deployment: 0, all: true };
         let quito = Recall { deployment: 1, all: true };
         assert_eq!(recalls(&replies, index), Some(vec![paris, quito]));
-        assert_eq!(recalls(&[list(&["wake:7", "p"]), Value::Nil], index), Some(Vec::new()));
-        assert_eq!(recalls(&[Value::Nil, Value::Nil], index), None);
+        let probe = [none.clone(), list(&["wake:7", "p"]), Value::Nil];
+        assert_eq!(recalls(&probe, index), Some(Vec::new()));
+        assert_eq!(recalls(&[none, Value::Nil, Value::Nil], index), None);
     }
 }

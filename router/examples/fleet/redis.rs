@@ -140,6 +140,7 @@ impl Redis {
                     b"LPOP" if entries.is_empty() => out.extend_from_slice(b"$-1\r\n"),
                     b"LPOP" => out.extend(list(entries)),
                     b"QUIT" => out.extend_from_slice(b"+OK\r\n"),
+                    b"EVAL" => self.eval(&arguments[1..], &mut out),
                     _ => self.run(&arguments, &mut out),
                 }
             }
@@ -171,7 +172,9 @@ impl Redis {
         let count: usize = String::from_utf8_lossy(&words[1]).parse().expect("the number of keys");
         let (keys, arguments) = words[2..].split_at(count);
         let kind = match (keys[0].as_slice(), count) {
-            (key, _) if key.ends_with(b":shares") => &mut self.load.presences,
+            (key, 3) if key.ends_with(b":shares") => &mut self.load.presences,
+            // The end of a wait.
+            (key, _) if key.ends_with(b":shares") => &mut 0,
             (key, _) if key.ends_with(b":fleet") => &mut self.load.exchanges,
             _ => &mut self.load.leases,
         };

@@ -27,6 +27,7 @@ use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;
+use crate::state::time::UnixMillis;
 pub(crate) use call::FleetSettings;
 use call::Pipeline;
 use lease_call::LeaseCall;
@@ -118,7 +119,7 @@ impl<'a> FleetClient<'a> {
             return None;
         }
         let mut pipeline = Pipeline::new(self.settings, Membership::read(moment.store));
-        wait_call::add(&mut pipeline);
+        wait_call::add(&mut pipeline, UnixMillis::of(moment.now));
         pipeline.finish()
     }
 

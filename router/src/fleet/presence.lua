@@ -5,7 +5,7 @@
 --         of the last presence (0: it has ended), and the requests of a minute; "m", the latest
 --         minute that has leases; "k", the sum of shares that a Redis which lost them has given, and "ka", since when; "l", the
 --         last presence of all; "g", when that had been silent; "p:<instance>", if a silent instance
---         was probed; "b:<instance>", between two waits of an instance
+--         was probed; "b:<instance>", the last wait of an instance, 0 when it has ended
 --       2 the epoch: set by the first instance that finds none; expires a day after the last presence
 --       3 Redis' own id of its run: after a restart with an old copy of its data, or a failover to a
 --         replica, Redis has lost grants just as an empty one has
@@ -53,7 +53,7 @@ for i = 1, #shares, 2 do
       redis.call('PEXPIRE', wake, 120000)
     end
     -- Between two waits nobody can tell.
-    local is_between = redis.call('HEXISTS', KEYS[1], 'b:' .. field) == 1
+    local is_between = redis.call('HGET', KEYS[1], 'b:' .. field) == '0'
     local has_closed = silent > 25000 and redis.call('EXISTS', wake) == 1 and not is_between
     if has_closed or silent > 600000 then
       -- One that fell silent before this minute has used nothing of it.

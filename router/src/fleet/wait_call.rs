@@ -7,6 +7,10 @@
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::resp::Value;
+use crate::fleet::script::Script;
+use crate::state::time::UnixMillis;
+
+static END: Script = Script::new(include_bytes!("wait.lua"));
 
 /// Seconds that a wait takes at most.
 pub const SECONDS: u64 = 60;
@@ -22,15 +26,15 @@ pub struct Recall {
     pub all: bool,
 }
 
-/// Waits for entries, and takes them.
-pub(super) fn add(pipeline: &mut Pipeline<'_>) {
+/// Waits for entries, and takes them. The time tells this wait from others of the instance.
+pub(super) fn add(pipeline: &mut Pipeline<'_>, now: UnixMillis) {
     let instance = pipeline.membership.instance;
     let (key, shares) = (pipeline.key(&format!("wake:{instance}")), pipeline.key("shares"));
-    let between = text(format_args!("b:{instance}"));
-    pipeline.command(Part::Wait, &[b"HDEL", &shares, &between]);
+    let (field, number) = (text(format_args!("b:{instance}")), text(now.0));
+    pipeline.command(Part::Wait, &[b"HSET", &shares, &field, &number]);
     pipeline.command(Part::Wait, &[b"BLPOP", &key, &text(SECONDS)]);
     pipeline.command(Part::Wait, &[b"LPOP", &key, ENTRIES]);
-    pipeline.command(Part::Wait, &[b"HSET", &shares, &between, b"1"]);
+    pipeline.script(Part::Wait, &END, &[shares], &[field, number]);
 }
 
 /// The recalls in the replies to a wait, without those of deployments that this configuration does

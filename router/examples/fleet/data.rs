@@ -68,17 +68,26 @@ impl Data {
                 rest.iter().for_each(|item| list.push_front(item.clone()));
                 Reply::Integer(list.len() as u64)
             }
+            "LPOP" => match self.pop(key, number(&rest[0]) as usize) {
+                none if none.is_empty() => Reply::Nil,
+                taken => Reply::List(taken),
+            },
             name if name.starts_with('H') => hash(name, self.hash(key), rest),
             name => panic!("{name} is not simulated"),
         }
     }
 
-    /// Takes all entries of a list. An empty one does not exist.
-    pub fn drain(&mut self, key: &[u8]) -> Vec<Vec<u8>> {
-        match self.keys.remove(key) {
-            Some((Stored::List(list), until)) if until.is_none_or(|until| until > self.now) => list.into(),
-            _ => Vec::new(),
+    /// Takes the first entries of a list. An empty one does not exist.
+    pub fn pop(&mut self, key: &[u8], most: usize) -> Vec<Vec<u8>> {
+        if !self.keys.contains_key(key) {
+            return Vec::new();
         }
+        let list = self.list(key);
+        let taken = list.drain(..most.min(list.len())).collect();
+        if list.is_empty() {
+            self.keys.remove(key);
+        }
+        taken
     }
 
     fn list(&mut self, key: &[u8]) -> &mut VecDeque<Vec<u8>> {

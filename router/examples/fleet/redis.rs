@@ -99,10 +99,30 @@ impl Redis {
 
     /// The reply to a pipeline at this time, in milliseconds since the Unix epoch; `None` while it
     /// waits.
-    pub fn reply(&mut self, client: Client, mut pipeline: &[u8], now: u64) -> Option<Vec<u8>> {
+    pub fn reply(&mut self, client: Client, pipeline: &[u8], now: u64) -> Option<Vec<u8>> {
         self.data.borrow_mut().now = now;
         self.load.pipelines += 1;
-        let mut out = Vec::new();
+        self.run(client, pipeline, Vec::new())
+    }
+
+    /// The replies to clients whose wait has ended.
+    pub fn woken(&mut self) -> Vec<(Client, Vec<u8>)> {
+        let mut woken = Vec::new();
+        for Waiting { key, client, mut out, rest } in std::mem::take(&mut self.waiting) {
+            let first = self.data.borrow_mut().pop(&key, 1).pop();
+            match first {
+                None => self.waiting.push(Waiting { key, client, out, rest }),
+                Some(first) => {
+                    out.extend(list(&[key, first]));
+                    woken.extend(self.run(client, &rest, out).map(|out| (client, out)));
+                }
+            }
+        }
+        woken
+    }
+
+    /// Runs the rest of a pipeline, behind these replies.
+    fn run(&mut self, client: Client, mut pipeline: &[u8], mut out: Vec<u8>) -> Option<Vec<u8>> {
         while !pipeline.is_empty() {
             let (arguments, rest) = command(pipeline);
             pipeline = rest;
@@ -115,46 +135,15 @@ impl Redis {
                     return None;
                 }
                 b"QUIT" => out.extend_from_slice(b"+OK\r\n"),
-                _ => self.run(&arguments, &mut out),
+                _ => match self.data.borrow_mut().call(&arguments) {
+                    Reply::Nil => out.extend_from_slice(b"$-1\r\n"),
+                    Reply::Integer(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
+                    Reply::List(items) => out.extend(list(&items)),
+                    Reply::Text(_) => panic!("{arguments:?} is not simulated"),
+                },
             }
         }
         Some(out)
-    }
-
-    /// The replies to clients whose wait has ended.
-    pub fn woken(&mut self) -> Vec<(Client, Vec<u8>)> {
-        let mut woken = Vec::new();
-        for mut waiting in std::mem::take(&mut self.waiting) {
-            let entries = self.data.borrow_mut().drain(&waiting.key);
-            let Some((first, entries)) = entries.split_first() else {
-                self.waiting.push(waiting);
-                continue;
-            };
-            let mut out = std::mem::take(&mut waiting.out);
-            out.extend(list(&[waiting.key, first.clone()]));
-            let mut pipeline = waiting.rest.as_slice();
-            while !pipeline.is_empty() {
-                let (arguments, rest) = command(pipeline);
-                pipeline = rest;
-                match arguments[0].as_slice() {
-                    b"LPOP" if entries.is_empty() => out.extend_from_slice(b"$-1\r\n"),
-                    b"LPOP" => out.extend(list(entries)),
-                    b"QUIT" => out.extend_from_slice(b"+OK\r\n"),
-                    b"EVAL" => self.eval(&arguments[1..], &mut out),
-                    _ => self.run(&arguments, &mut out),
-                }
-            }
-            woken.push((waiting.client, out));
-        }
-        woken
-    }
-
-    /// A command outside of the scripts, which replies with a number.
-    fn run(&self, arguments: &[Vec<u8>], out: &mut Vec<u8>) {
-        match self.data.borrow_mut().call(arguments) {
-            Reply::Integer(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
-            _ => panic!("{} is not simulated", String::from_utf8_lossy(&arguments[0])),
-        }
     }
 
     /// The connections of these clients end.

@@ -24,24 +24,22 @@ local values, fields = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do values[fields[i]] = tonumber(fields[i + 1]) end
 -- By instance: its share of this minute; and whether it is alive.
 local share, alive, is_complete = {[me] = 0}, {}, true
-local touched, known, since, given, shares = 0, 0, 0, 0, redis.call('HGETALL', KEYS[3])
+local touched, missing, shares = 0, 0, redis.call('HGETALL', KEYS[3])
 for i = 1, #shares, 2 do
   local field, value = shares[i], shares[i + 1]
   local after, before, from, at = string.match(value, '^(%d+) (%d+) (%d+) (%d+)')
   if after then
     share[field] = tonumber(minute >= tonumber(from) and after or before)
     alive[field] = now - at <= 3500
-    given = given + after
   elseif field == 'm' then
     touched = tonumber(value)
   elseif field == 'k' then
-    known, is_complete = tonumber(value), false
-  elseif field == 'ka' then
-    since = tonumber(value)
+    is_complete = false
+  elseif field == 'km' then
+    -- Shares of instances that have not reported since Redis lost them: they may be serving.
+    missing = tonumber(value)
   end
 end
--- Of instances that still use shares which Redis has lost, as in presence.lua.
-local missing = now - since <= 600000 and math.max(0, known - given) or 0
 if minute > touched then redis.call('HSET', KEYS[3], 'm', minute) end
 for field, _ in pairs(values) do
   local departed = string.match(field, '^[rt]:(%d+)$')

@@ -3,9 +3,10 @@
 -- KEYS  1 the shares: a hash by instance of "<after> <before> <from> <at> <seq> <weight>": the share of
 --         every limit in millionths as of the minute <from>, the share before, the time and the number
 --         of the last presence (0: it has ended), and the requests of a minute; "m", the latest
---         minute that has leases; "k", the sum of shares that a Redis which lost them has given, and "ka", since when; "l", the
---         last presence of all; "g", when that had been silent; "p:<instance>", if a silent instance
---         was probed; "b:<instance>", the last wait of an instance, 0 when it has ended
+--         minute that has leases; "k", the sum of shares that a Redis which lost them has given, "ka",
+--         since when, and "km", what is missing of it; "l", the last presence of all; "g", when that
+--         had been silent; "p:<instance>", if a silent instance was probed; "b:<instance>", the last
+--         wait of an instance, 0 when it has ended
 --       2 the epoch: set by the first instance that finds none; expires a day after the last presence
 --       3 Redis' own id of its run: after a restart with an old copy of its data, or a failover to a
 --         replica, Redis has lost grants just as an empty one has
@@ -52,7 +53,7 @@ for i = 1, #shares, 2 do
       redis.call('LPUSH', wake, 'p')
       redis.call('PEXPIRE', wake, 120000)
     end
-    -- Between two waits nobody can tell.
+    -- Between two waits an instance has no connection here, whether it has ended or not.
     local is_between = redis.call('HGET', KEYS[1], 'b:' .. field) == '0'
     local has_closed = silent > 25000 and redis.call('EXISTS', wake) == 1 and not is_between
     if has_closed or silent > 600000 then
@@ -74,11 +75,11 @@ end
 if ARGV[3] ~= epoch and tonumber(ARGV[8]) > 0 then known = math.max(known, tonumber(ARGV[8])) end
 local missing = math.max(0, known - others - after)
 if missing == 0 then
-  redis.call('HDEL', KEYS[1], 'k', 'ka')
+  redis.call('HDEL', KEYS[1], 'k', 'ka', 'km')
 else
   redis.call('HSETNX', KEYS[1], 'ka', now)
-  redis.call('HSET', KEYS[1], 'k', known)
   if now - tonumber(redis.call('HGET', KEYS[1], 'ka')) > 600000 then missing = 0 end
+  redis.call('HSET', KEYS[1], 'k', known, 'km', missing)
 end
 
 -- Up to four instances have equal shares. Of more, half of a limit is shared by their requests: all

@@ -25,27 +25,6 @@ enum Kept {
     Left,
 }
 
-/// What is known of a request whose client is gone.
-pub(crate) enum Gone {
-    /// It was between two attempts.
-    Between(Box<RetryState>),
-    /// Its line is written.
-    Logged,
-    /// Another stream has it, or there was no attempt.
-    Unknown,
-}
-
-impl Gone {
-    /// For the line of the request, unless it is written.
-    pub(crate) fn retry_state(self) -> Option<RetryState> {
-        match self {
-            Self::Between(state) => Some(*state),
-            Self::Logged => None,
-            Self::Unknown => Some(RetryState::default()),
-        }
-    }
-}
-
 thread_local! {
     // Not in the root context: it survives a reload of the configuration.
     static STORE: RefCell<ByStream<Kept>> = RefCell::default();
@@ -78,21 +57,22 @@ pub(crate) fn is_logged(stream: &str) -> bool {
     STORE.with_borrow(|store| matches!(store.get(stream), Some(Kept::Logged)))
 }
 
-/// Takes what is known of a request whose client is gone. On the edge, its line is then written.
-pub(crate) fn end(stream: &str, is_on_edge: bool) -> Gone {
+/// Takes the state of a request whose client is gone, for its line; `None` if another stream has
+/// written that, or will.
+pub(crate) fn end(stream: &str, is_on_edge: bool) -> Option<RetryState> {
     STORE.with_borrow_mut(|store| match store.take(stream) {
-        None | Some(Kept::Left) => {
-            if is_on_edge {
-                store.put(stream, Kept::Left);
-            }
-            Gone::Unknown
+        // The stream of an attempt has the state.
+        None | Some(Kept::Left) if is_on_edge => {
+            store.put(stream, Kept::Left);
+            None
         }
-        Some(Kept::Logged) => Gone::Logged,
+        None | Some(Kept::Left) => Some(RetryState::default()),
+        Some(Kept::Logged) => None,
         Some(Kept::State(state)) => {
             if is_on_edge {
                 store.put(stream, Kept::Logged);
             }
-            Gone::Between(state)
+            Some(*state)
         }
     })
 }

@@ -11,7 +11,6 @@ use proxy_wasm::types::{Action, BufferType, MapType};
 use super::Stream;
 use super::again;
 use super::request::set_response_header;
-use crate::retry_store::Gone;
 use crate::{hostcalls, retry_store};
 
 impl Stream {
@@ -126,11 +125,8 @@ impl Stream {
     pub(super) fn end_retry_wait(&mut self) {
         if Failure::client_disconnected(response_flags()) {
             again::forget(self.stream_id());
-            let gone = retry_store::end(self.stream_id(), self.is_on_edge());
-            // On the edge, the stream of an attempt has the rest.
-            let is_logged_here = !self.is_on_edge() || matches!(gone, Gone::Between(_));
-            self.entry =
-                gone.retry_state().filter(|_| is_logged_here).map(AccessLogEntry::client_disconnected);
+            let retry_state = retry_store::end(self.stream_id(), self.is_on_edge());
+            self.entry = retry_state.map(AccessLogEntry::client_disconnected);
         }
     }
 

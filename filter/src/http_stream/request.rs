@@ -11,7 +11,6 @@ use proxy_wasm::types::{Action, BufferType, MapType};
 use super::Stream;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
-use crate::retry_store::Gone;
 use crate::{hostcalls, retry_store};
 
 impl Stream {
@@ -169,10 +168,12 @@ impl Stream {
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        let is_only = self.is_single_hop() || self.is_on_edge();
-        let gone = if is_only { Gone::Unknown } else { retry_store::end(self.stream_id(), false) };
+        let kept = match self.is_single_hop() || self.is_on_edge() {
+            true => Some(RetryState::default()),
+            false => retry_store::end(self.stream_id(), false),
+        };
         let own = self.retry_state.take().map(|retry_state| *retry_state);
-        self.entry = own.or_else(|| gone.retry_state()).map(AccessLogEntry::client_disconnected);
+        self.entry = own.or(kept).map(AccessLogEntry::client_disconnected);
     }
 
     pub(super) fn start_probes(&mut self) {

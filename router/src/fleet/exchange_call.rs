@@ -4,14 +4,14 @@
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
 use crate::fleet::resp::Value;
-use crate::fleet::script::Script;
+use crate::fleet::script::{Script, script};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{LatencyEstimate, Metric};
 use crate::state::record::{Record, RemoteInFlight};
 use crate::state::store::Moment;
 use crate::state::time::{UnixMillis, UnixSeconds};
 
-static SCRIPT: Script = Script::new(include_bytes!("exchange.lua"));
+static SCRIPT: Script = script!("exchange.lua");
 
 /// Adds the exchange about one deployment.
 pub(super) fn add(

@@ -3,7 +3,7 @@
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
-use crate::fleet::script::Script;
+use crate::fleet::script::{Script, script};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
 use crate::state::limits::MinuteLimits;
@@ -12,7 +12,7 @@ use crate::state::record::Record;
 use crate::state::store::Moment;
 use crate::state::time::{Minute, UnixMillis};
 
-static SCRIPT: Script = Script::new(include_bytes!("lease.lua"));
+static SCRIPT: Script = script!("lease.lua");
 
 /// What a call is for.
 #[derive(Clone, Copy)]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
-use crate::fleet::script::Script;
+use crate::fleet::script::{Script, script};
 use crate::state::membership::Membership;
 use crate::state::share::{Share, WHOLE};
 use crate::state::store::Moment;
 use crate::state::time::{Minute, UnixMillis};
 
-static SCRIPT: Script = Script::new(include_bytes!("presence.lua"));
+static SCRIPT: Script = script!("presence.lua");
 
 /// Instances, at most: a reply that counts more is forged.
 const MAX_INSTANCES: u64 = 100_000;

@@ -2,6 +2,8 @@
 //!
 //! A pipeline has the text of a script once, and then its name: Redis has stored it by then. A script
 //! that an earlier pipeline has sent may be gone.
+//!
+//! What is sent lacks comments and indentation. Lines keep their numbers, which Redis names in errors.
 
 /// A script.
 #[derive(Debug)]
@@ -15,6 +17,42 @@ impl Script {
     pub(super) const fn new(text: &'static [u8]) -> Self {
         Self { text, name: hexadecimal(sha1(text)) }
     }
+}
+
+/// The script in a file.
+macro_rules! script {
+    ($file:literal) => {{
+        const FILE: &[u8] = include_bytes!($file);
+        const TEXT: [u8; $crate::fleet::script::compact::<0>(FILE).1] =
+            $crate::fleet::script::compact(FILE).0;
+        $crate::fleet::script::Script::new(&TEXT)
+    }};
+}
+pub(super) use script;
+
+/// A text without indentation and without the lines that are comments, as far as it fits into so many
+/// bytes, and how many it has.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "what fails does not compile")]
+pub(super) const fn compact<const LENGTH: usize>(text: &[u8]) -> ([u8; LENGTH], usize) {
+    let (mut compact, mut length, mut at) = ([0; LENGTH], 0, 0);
+    let (mut is_indentation, mut is_comment) = (true, false);
+    while at < text.len() {
+        if is_indentation && text[at] != b' ' {
+            is_indentation = false;
+            is_comment = text[at] == b'-' && at + 1 < text.len() && text[at + 1] == b'-';
+        }
+        if text[at] == b'\n' {
+            (is_indentation, is_comment) = (true, false);
+        }
+        if text[at] == b'\n' || !is_indentation && !is_comment {
+            if length < LENGTH {
+                compact[length] = text[at];
+            }
+            length += 1;
+        }
+        at += 1;
+    }
+    (compact, length)
 }
 
 /// The name of a script with this text.
@@ -97,6 +135,13 @@ const fn hexadecimal(state: [u32; 5]) -> [u8; 40] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_is_sent_without_comments_and_indentation_and_with_the_same_lines() {
+        let text = b"-- Why.\nif a - 1 then\n  -- What.\n\n    b = '--'\nend\n--";
+        let (compact, length) = compact::<100>(text);
+        assert_eq!(compact[..length], b"\nif a - 1 then\n\n\nb = '--'\nend\n"[..]);
+    }
 
     #[test]
     fn a_script_has_the_name_that_redis_gives_it() {

@@ -7,10 +7,10 @@
 
 use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::resp::Value;
-use crate::fleet::script::Script;
+use crate::fleet::script::{Script, script};
 use crate::state::time::UnixMillis;
 
-static END: Script = Script::new(include_bytes!("wait.lua"));
+static END: Script = script!("wait.lua");
 
 /// Seconds that a wait takes at most.
 pub const SECONDS: u64 = 60;

@@ -5,10 +5,9 @@ pub trait Random {
     /// The next 64 bits, uniformly distributed.
     fn bits(&mut self) -> u64;
 
-    /// A number in `[0, 1)`, as precise as a double can be.
+    /// A number in `[0, 1)`.
     fn fraction(&mut self) -> f64 {
-        // 53 bits fit a double exactly; 2^-53 puts them below one.
-        (self.bits() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
+        fraction(self.bits())
     }
 
     /// An index below `count`; 0 if `count` is 0.
@@ -16,6 +15,12 @@ pub trait Random {
         let index = (self.fraction() * count as f64) as usize;
         index.min(count.saturating_sub(1))
     }
+}
+
+/// Random bits as a number in `[0, 1)`, as precise as a double can be.
+pub(crate) fn fraction(bits: u64) -> f64 {
+    // 53 bits fit a double exactly; 2^-53 puts them below one.
+    (bits >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
 }
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): eight bytes of state, passes BigCrush, no dependency.

@@ -1,7 +1,7 @@
 //! Policies to compare with: vllm-router's `cache_aware`, and other keys and bounds of prefix
 //! affinity. All of them know what is in flight exactly.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fake_provider::vllm::{BlockHash, Micros, Turn, Workload};
@@ -76,6 +76,9 @@ pub enum Key {
     FirstMessage,
     /// So many deployments by the system prompt, one of them by the first message.
     Subset(usize),
+    /// The point of the first message on a line of system prompts, of which so many workers or
+    /// instances each have one, by the requests that they saw.
+    Line(usize),
     /// The conversation itself, which a gateway does not know: the best that a key can do.
     Session,
 }
@@ -108,14 +111,32 @@ pub struct Ranked {
     bound: Bound,
     in_flight: InFlight,
     average: [f64; DEPLOYMENTS],
+    /// The requests of each worker by system prompt.
+    counts: Vec<BTreeMap<u64, usize>>,
 }
 
 impl Ranked {
     pub fn new(key: Key, bound: Bound) -> Self {
-        Self { key, bound, in_flight: InFlight::default(), average: [0.0; DEPLOYMENTS] }
+        let workers = if let Key::Line(workers) = key { workers } else { 0 };
+        Self {
+            key,
+            bound,
+            in_flight: InFlight::default(),
+            average: [0.0; DEPLOYMENTS],
+            counts: vec![BTreeMap::new(); workers],
+        }
     }
 
-    fn order(&self, workload: &Workload, turn: &Turn) -> Vec<usize> {
+    /// The deployment at the point of a key within its system prompt.
+    fn on_line(counts: &mut BTreeMap<u64, usize>, system: u64, key: u64) -> usize {
+        *counts.entry(system).or_default() += 1;
+        let before: usize = counts.range(..system).map(|(_, count)| count).sum();
+        let point = before as f64 + counts[&system] as f64 * (key as f64 / u64::MAX as f64);
+        let place = point / counts.values().sum::<usize>() as f64 * DEPLOYMENTS as f64;
+        (place as usize).min(DEPLOYMENTS - 1)
+    }
+
+    fn order(&mut self, workload: &Workload, turn: &Turn) -> Vec<usize> {
         let mut texts = workload.texts(turn);
         let system = texts.next();
         let user = texts.next();
@@ -128,6 +149,14 @@ impl Ranked {
             Key::System => ranked(hash(&system)),
             Key::FirstMessage => ranked(hash(&(system, user))),
             Key::Session => ranked(turn.session as u64),
+            Key::Line(workers) => {
+                let key = hash(&(system, user));
+                let worker = hash(&(turn.at, turn.session)) as usize % workers;
+                let first = Self::on_line(&mut self.counts[worker], hash(&system), key);
+                let mut order = ranked(key);
+                order.sort_by_key(|place| *place != first);
+                order
+            }
             Key::Subset(size) => {
                 let mut order = ranked(hash(&system));
                 let key = hash(&(system, user));

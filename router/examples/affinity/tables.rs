@@ -81,7 +81,15 @@ fn rows() -> Vec<(String, Make)> {
 
 /// Other keys and bounds.
 fn variants() -> Vec<(String, Make)> {
-    let keys = [Key::System, Key::Subset(2), Key::FirstMessage, Key::Session];
+    let keys = [
+        Key::System,
+        Key::Subset(2),
+        Key::FirstMessage,
+        Key::Line(1),
+        Key::Line(2),
+        Key::Line(4),
+        Key::Session,
+    ];
     let bounds = [Bound::None, Bound::Times(1.25), Bound::Times(1.5), Bound::Usual(1.15, 2.0)];
     let both = keys.into_iter().flat_map(|key| bounds.map(|bound| (key, bound)));
     both.map(|(key, bound)| (format!("{key:?} {bound:?}"), ranked(key, bound))).collect()

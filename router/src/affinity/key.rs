@@ -6,21 +6,23 @@ use crate::affinity::popularity::Popularity;
 use crate::affinity::prompt::{beginning, prompt_bytes};
 use crate::affinity::session::{caller_key, session_key};
 use crate::affinity::{AffinityKey, Preference};
-use crate::hash::hash;
 use crate::request::Request;
 use crate::request::parse::{ParsedRequest, Payload};
+use crate::state::store::Store;
 
 /// Providers do not cache shorter prompts: 1,024 tokens (LiteLLM's
 /// `DEFAULT_MINIMUM_PROMPT_CACHE_TOKEN_COUNT`), at four bytes each.
 const CACHED_PROMPT: usize = 4096;
 
 /// A group to which requests go again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct AffinityGroup<'a> {
     pub affinity: Affinity,
     pub label: &'a str,
     /// Its deployments.
     pub count: usize,
+    /// The deployment at a point of the line on which its deployments lie.
+    pub at: &'a dyn Fn(f64) -> Option<usize>,
     /// Whether all clients have the same credentials.
     pub has_master_key: bool,
     /// Whether no deployment of it was selected for the request so far.
@@ -33,8 +35,9 @@ pub(crate) fn preference(
     request: &Request,
     parsed: &ParsedRequest<'_>,
     popularity: &Popularity,
+    store: &dyn Store,
 ) -> Preference {
-    let AffinityGroup { affinity, has_master_key, .. } = *group;
+    let AffinityGroup { affinity, label, count, at, has_master_key, is_new } = *group;
     if !affinity.is_ranked() {
         return Preference::None;
     }
@@ -45,7 +48,7 @@ pub(crate) fn preference(
     let session = || if affinity.sessions { session_key(request, body) } else { None };
     let caller = || if affinity.callers { caller_key(request, body, has_master_key) } else { None };
     if let Some(hash) = session().or_else(caller) {
-        return Preference::Ranked(AffinityKey { hash, is_bounded: false });
+        return Preference::Ranked(AffinityKey { hash, first: None, is_bounded: false });
     }
     let is_cached =
         |body| affinity.prefixes || affinity.prompt_caching && prompt_bytes(body) >= CACHED_PROMPT;
@@ -53,7 +56,6 @@ pub(crate) fn preference(
     let Some(prompt) = body.and_then(|body| beginning(body, request.route.suffix)) else {
         return Preference::None;
     };
-    let name = hash(group.label.as_bytes());
-    let hash = popularity.key(name, prompt, group.count, group.is_new);
-    Preference::Ranked(AffinityKey { hash, is_bounded: true })
+    let first = popularity.point(label, count, prompt, is_new, store).and_then(at);
+    Preference::Ranked(AffinityKey { hash: prompt.key(), first, is_bounded: true })
 }

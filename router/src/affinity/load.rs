@@ -26,7 +26,7 @@ const ON_AVERAGE: f64 = 1.2;
 const FREE: f64 = 2.0;
 /// The weight of the current number in the average, per request of the group: the average is that
 /// of the last few hundred requests.
-const SMOOTHING: f64 = 1.0 / 256.0;
+const SMOOTHING: f64 = 1.0 / 512.0;
 
 /// The requests of this worker that are in flight, by the deployment's index. Empty where nothing
 /// depends on them.

@@ -1,13 +1,13 @@
 //! Which deployment a request should go to again: the one that has its session or its prompt in
 //! memory. docs/affinity.md has the reasons.
 //!
-//! Nothing is remembered. Every worker, instance and configuration ranks the deployments of a key
+//! No choice is remembered. Every worker, instance and configuration ranks the deployments of a key
 //! alike, and only the keys of a deployment that is away move.
 //!
 //! - [`key`]: what a request has in common with others, by its group's settings.
 //! - [`session`]: the session and the caller of a request.
 //! - [`prompt`]: how a prompt begins.
-//! - [`popularity`]: over how many deployments a system prompt spreads.
+//! - [`popularity`]: which part of the deployments serves a system prompt.
 //! - [`rendezvous`]: the order of all deployments for a key.
 //! - [`load`]: how much of the load one deployment may have.
 
@@ -36,6 +36,8 @@ pub(crate) enum Preference {
 pub(crate) struct AffinityKey {
     /// A hash, the same in all workers and instances.
     pub hash: u64,
+    /// The deployment before all others, whatever the hash says.
+    pub first: Option<usize>,
     /// Whether deployments above their share of the load are passed over.
     pub is_bounded: bool,
 }

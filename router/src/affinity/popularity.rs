@@ -1,232 +1,366 @@
-//! Over how many deployments the requests with one system prompt spread.
+//! Which part of a group's deployments serves the requests with one system prompt.
 //!
-//! A turn of a conversation repeats all of the conversation, so each conversation has an order of
-//! deployments to itself. A single request repeats nothing but its system prompt, which is best
-//! kept at as few deployments as its requests need. So a system prompt with single requests gets
-//! one place for each quarter of a deployment's share that its requests take, and a request always
-//! takes the same of these places.
+//! All deployments lie on a line, each as long as its weight. On the same line lie the system
+//! prompts, in the order of their hashes, each as long as its part of the recent requests. A
+//! conversation has a point within its system prompt. So every deployment has its share of the
+//! load, and few system prompts in its cache: with hashes alone it would have all of them.
 //!
-//! Each worker judges both by its own recent requests. docs/decisions/affinity.md has the figures.
+//! The workers add up what they count, and share one line, which stays until the counts differ from
+//! it: where it changes, conversations move. docs/decisions/affinity.md has the figures.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use llm_balancer_config::Config;
 
-use crate::hash::mix;
+use crate::hash::{hash, mix};
+use crate::random::fraction;
+use crate::state::store::{self, Store};
 
-/// Places for a deployment's share of the requests. With fewer, the places of a few system prompts
-/// that fall on one deployment exceed its share of the load.
-const PLACES: f64 = 4.0;
-/// A system prompt has conversations if more than this part of its requests continue one. Of six
-/// turns that are spread over sixteen workers, one in seven finds an earlier one at its worker.
-const CONTINUED: f64 = 0.1;
-/// The weight of what the group's requests say beside those of the system prompt, in requests.
-const EVIDENCE: f64 = 8.0;
-/// The weight of the assumption that a new group has conversations, in requests.
-const DOUBT: f64 = 32.0;
-/// Counters. System prompts may share one: those get a place too many.
-const COUNTERS: u64 = 1024;
-/// The last conversations that a worker recognizes.
-const CONVERSATIONS: u64 = 4096;
-/// Requests after which all counts are halved.
-const WINDOW: u32 = 8192;
+/// Counters of a group. System prompts that share one lie on the same part of the line.
+const COUNTERS: usize = 1024;
+/// Requests for each deployment after which all counts are halved. Counts of so many differ by
+/// chance by a twentieth of a deployment's share.
+const WINDOW: usize = 1024;
+/// The line is drawn anew where it differs from the counts by this part of a deployment's share.
+const TOLERANCE: f64 = 0.1;
+/// A system prompt with more than this part of the requests is at every deployment anyway: hashes
+/// spread its conversations as well, and a deployment that is added moves fewer of them.
+const EVERYWHERE: f64 = 0.9;
 
 /// What a prompt begins with, as hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Beginning {
+    /// The client's own name of what belongs together.
+    pub cache_key: Option<u64>,
     /// The tools and the system prompt; `None` where a prompt does not tell them apart.
     pub system: Option<u64>,
-    /// The same and the first message of the user.
+    /// All of the above and the first message of the user.
     pub conversation: u64,
 }
 
-/// A worker's recent requests, by system prompt and by group. Empty where nothing depends on them.
-#[derive(Debug, Default)]
-pub(crate) struct Popularity {
-    counts: Vec<Cell<Count>>,
-    /// Of each conversation a part of its hash, at the place of another part.
-    conversations: Vec<Cell<u16>>,
-    requests: Cell<u32>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    requests: u16,
-    /// Those of them that continue a conversation.
-    continued: u16,
-}
-
-impl Count {
-    /// The part that continues a conversation, where `usual` is expected of so many requests.
-    fn continued(self, usual: f64, expected: f64) -> f64 {
-        (f64::from(self.continued) + usual * expected) / (f64::from(self.requests) + expected)
+impl Beginning {
+    /// What ranks the deployments where the line does not decide.
+    pub fn key(self) -> u64 {
+        self.cache_key.unwrap_or(self.conversation)
     }
+}
+
+/// How many recent requests each system prompt has, by group. Empty where nothing depends on that.
+#[derive(Debug)]
+pub(crate) struct Popularity {
+    is_needed: bool,
+    /// With the hashes of the groups' names, in their order.
+    groups: RefCell<Vec<(u64, GroupCounts)>>,
 }
 
 impl Popularity {
     /// Without any requests.
     pub fn new(config: &Config) -> Self {
-        if !config.deployments.iter().any(|deployment| deployment.affinity.is_bounded()) {
-            return Self::default();
-        }
-        Self {
-            counts: (0..COUNTERS).map(|_| Cell::default()).collect(),
-            conversations: (0..CONVERSATIONS).map(|_| Cell::default()).collect(),
-            requests: Cell::default(),
-        }
+        let is_needed = config.deployments.iter().any(|deployment| deployment.affinity.is_bounded());
+        Self { is_needed, groups: RefCell::default() }
     }
 
-    /// The key of a request to a group of so many deployments, by which its order of deployments
-    /// follows. `group` is a hash of the group's name; `is_new` says whether the request counts,
-    /// which each does once.
-    pub fn key(&self, group: u64, prompt: Beginning, deployments: usize, is_new: bool) -> u64 {
-        let Beginning { system: Some(system), conversation } = prompt else { return prompt.conversation };
-        let (own, all) = (mix(group ^ system), group);
-        if is_new {
-            self.age();
-            let is_continued = self.is_known(mix(group ^ conversation));
-            self.count(own, is_continued);
-            self.count(all, is_continued);
+    /// The point of a request on its group's line, from 0 to below 1. `None` where its system prompt
+    /// has no part of the line yet, or nearly all of it. `deployments` is how many the group has;
+    /// `is_new` says whether the request counts, which each does once.
+    pub fn point(
+        &self,
+        group: &str,
+        deployments: usize,
+        prompt: Beginning,
+        is_new: bool,
+        store: &dyn Store,
+    ) -> Option<f64> {
+        let system = prompt.cache_key.or(prompt.system).filter(|_| self.is_needed)?;
+        let mut groups = self.groups.borrow_mut();
+        let name = hash(group.as_bytes());
+        let place = groups.binary_search_by_key(&name, |(name, _)| *name).unwrap_or_else(|place| {
+            groups.insert(place, (name, GroupCounts::read(group, store)));
+            place
+        });
+        let (_, counts) = groups.get_mut(place)?;
+        counts.deployments = deployments;
+        let counter = system as usize % COUNTERS;
+        if is_new && let Some(count) = counts.new.get_mut(counter) {
+            *count = count.saturating_add(1);
         }
-        let (own, all) = (self.counted(own), self.counted(all));
-        if own.continued(all.continued(1.0, DOUBT), EVIDENCE) > CONTINUED {
-            return conversation;
-        }
-        let deployments = deployments as f64;
-        let share = f64::from(own.requests) / f64::from(all.requests).max(1.0);
-        let places = (PLACES * share * deployments).ceil();
-        if places >= deployments { conversation } else { system ^ place(conversation, places as u64) }
+        let (start, end) = counts.part(counter)?;
+        let is_spread = end - start > EVERYWHERE && prompt.key() == prompt.conversation;
+        (!is_spread).then(|| start + (end - start) * fraction(mix(prompt.conversation)))
     }
 
-    fn age(&self) {
-        self.requests.set(self.requests.get().saturating_add(1));
-        if self.requests.get() <= WINDOW {
-            return;
-        }
-        self.requests.set(WINDOW / 2);
-        for count in &self.counts {
-            let Count { requests, continued } = count.get();
-            count.set(Count { requests: requests / 2, continued: continued / 2 });
-        }
-    }
-
-    /// Whether a conversation is among the last ones; it is now.
-    fn is_known(&self, conversation: u64) -> bool {
-        let Some(known) = self.conversations.get((conversation % CONVERSATIONS) as usize) else {
-            return true;
-        };
-        let name = (conversation >> 48) as u16;
-        known.replace(name) == name
-    }
-
-    fn count(&self, key: u64, is_continued: bool) {
-        let Some(count) = self.counts.get((key % COUNTERS) as usize) else { return };
-        let Count { requests, continued } = count.get();
-        let continued = continued.saturating_add(is_continued.into());
-        count.set(Count { requests: requests.saturating_add(1), continued });
-    }
-
-    fn counted(&self, key: u64) -> Count {
-        self.counts.get((key % COUNTERS) as usize).map(Cell::get).unwrap_or_default()
+    /// Adds this worker's counts to those of all, and reads these; to be called every second.
+    pub fn beat(&self, store: &dyn Store) {
+        self.groups.borrow_mut().iter_mut().for_each(|(_, counts)| counts.share(store));
     }
 }
 
-/// The place of a conversation: the one with the highest hash, so that one place more takes only
-/// its own conversations from the others.
-fn place(conversation: u64, places: u64) -> u64 {
-    let mut highest = (0, 0);
-    for place in 1..=places.max(1) {
-        let hash = mix(conversation ^ mix(place));
-        if hash >= highest.1 {
-            highest = (place, hash);
+/// The requests to one group, by counter.
+#[derive(Debug)]
+struct GroupCounts {
+    /// In the store.
+    key: String,
+    deployments: usize,
+    /// Those of this worker that the store does not have.
+    new: Vec<u16>,
+    /// Where the part of each counter ends on the line, by this worker's copy. Empty without one.
+    ends: Vec<f64>,
+}
+
+impl GroupCounts {
+    /// With what the other workers, and those with earlier configurations, have counted.
+    fn read(group: &str, store: &dyn Store) -> Self {
+        let key = format!("p/{group}");
+        let mut own = Self { key, deployments: 0, new: vec![0; COUNTERS], ends: Vec::new() };
+        own.share(store);
+        own
+    }
+
+    /// Where a counter's part of the line begins and ends; `None` if it has none.
+    fn part(&self, counter: usize) -> Option<(f64, f64)> {
+        let end = *self.ends.get(counter)?;
+        let start = counter.checked_sub(1).map_or(Some(0.0), |before| self.ends.get(before).copied())?;
+        (end > start).then_some((start, end))
+    }
+
+    fn share(&mut self, store: &dyn Store) {
+        let record = if self.new.iter().all(|count| *count == 0) {
+            store.get(&self.key).map(|(bytes, _)| Record::decode(&bytes))
+        } else {
+            store::change(store, &self.key, |bytes| {
+                let mut record = Record::decode(bytes.unwrap_or_default());
+                record.add(&self.new, self.deployments);
+                Some((record.encode(), record))
+            })
+        };
+        let Some(record) = record else { return };
+        self.new.fill(0);
+        self.ends.clear();
+        self.ends.extend(ends(&record.line));
+    }
+}
+
+/// What the store has of a group: the requests of all workers, by counter.
+struct Record {
+    /// The recent ones.
+    counts: Vec<u16>,
+    /// Those by which the line was drawn.
+    line: Vec<u16>,
+}
+
+impl Record {
+    /// Zeros for what is no record.
+    fn decode(bytes: &[u8]) -> Self {
+        let (numbers, _) = bytes.as_chunks::<2>();
+        let (counts, line) = numbers.split_at(numbers.len().min(COUNTERS));
+        let numbers = |of: &[[u8; 2]]| match of.len() {
+            COUNTERS => of.iter().map(|number| u16::from_le_bytes(*number)).collect(),
+            _ => vec![0; COUNTERS],
+        };
+        Self { counts: numbers(counts), line: numbers(line) }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        self.counts.iter().chain(&self.line).flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    /// Adds the counts of a worker.
+    fn add(&mut self, own: &[u16], deployments: usize) {
+        let most = WINDOW.saturating_mul(deployments).min(u16::MAX.into());
+        let mut counts: Vec<u32> = self
+            .counts
+            .iter()
+            .zip(own)
+            .map(|(all, own)| u32::from(*all).saturating_add((*own).into()))
+            .collect();
+        while counts.iter().sum::<u32>() as usize > most {
+            counts.iter_mut().for_each(|count| *count /= 2);
+        }
+        self.counts = counts.into_iter().map(|count| u16::try_from(count).unwrap_or(u16::MAX)).collect();
+        let tolerance = TOLERANCE / deployments as f64;
+        let is_far = |(now, line): (f64, f64)| (now - line).abs() > tolerance;
+        let is_off = ends(&self.counts).zip(ends(&self.line)).any(is_far);
+        if is_off {
+            self.line.clone_from(&self.counts);
         }
     }
-    mix(highest.0)
+}
+
+/// Where the part of each counter ends on a line of length 1; nowhere without any counts.
+fn ends(counts: &[u16]) -> impl Iterator<Item = f64> {
+    let all: u32 = counts.iter().map(|count| u32::from(*count)).sum();
+    let length = if all == 0 { 0.0 } else { 1.0 / f64::from(all) };
+    counts.iter().scan(0_u32, move |end, count| {
+        *end = end.saturating_add((*count).into());
+        Some(f64::from(*end) * length)
+    })
 }
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
+    use crate::state::store::{Memory, Version};
     use crate::strategy::tests::group;
-
-    const GROUP: u64 = 1;
-    const DEPLOYMENTS: usize = 8;
-    /// The system prompt whose keys are looked at.
-    const OWN: u64 = 7;
 
     fn popularity() -> Popularity {
         Popularity::new(&group(&[", llm_balancer: {affinity: prefix}"]))
     }
 
-    fn key(popularity: &Popularity, system: u64, conversation: u64) -> u64 {
-        let prompt = Beginning { system: Some(system), conversation: mix(conversation) };
-        popularity.key(GROUP, prompt, DEPLOYMENTS, true)
+    fn prompt(system: u64, conversation: u64) -> Beginning {
+        Beginning { cache_key: None, system: Some(system), conversation: mix(conversation) }
     }
 
-    /// The keys of so many requests with one system prompt, of which one request in `every` has
-    /// it, while each conversation has so many turns.
-    fn keys(every: u64, turns: u64, count: u64) -> BTreeSet<u64> {
-        let popularity = popularity();
-        let request = |n: u64| {
-            let system = if n.is_multiple_of(every) { OWN } else { mix(n / turns) };
-            (system, key(&popularity, system, n / every / turns + mix(system)))
-        };
-        for n in 0..20_000 {
-            request(n);
+    /// Counts so many requests of a system prompt.
+    fn count(popularity: &Popularity, system: u64, requests: u64) {
+        for n in 0..requests {
+            popularity.point("m", 4, prompt(system, n), true, &Memory::default());
         }
-        let own = (0..every * count).map(|n| request(n + 1_000_000 * every));
-        own.filter(|(system, _)| *system == OWN).map(|(_, key)| key).collect()
+    }
+
+    /// The point of a request that does not count.
+    fn point(popularity: &Popularity, prompt: Beginning) -> Option<f64> {
+        popularity.point("m", 4, prompt, false, &Memory::default())
+    }
+
+    /// The first and the last point of many conversations.
+    fn part(popularity: &Popularity, system: u64) -> (f64, f64) {
+        let points = (0..2000).filter_map(|n| point(popularity, prompt(system, n)));
+        points.fold((1.0, 0.0), |(first, last), point| (point.min(first), point.max(last)))
+    }
+
+    /// Compared to three digits.
+    fn assert_part(popularity: &Popularity, system: u64, (start, end): (f64, f64)) {
+        let (first, last) = part(popularity, system);
+        assert!((first - start).abs() < 0.002 && (last - end).abs() < 0.002, "{system}: {first} to {last}");
     }
 
     #[test]
-    fn the_more_single_requests_have_a_system_prompt_the_more_places_it_has() {
-        assert_eq!(keys(200, 1, 50).len(), 1);
-        let few = keys(16, 1, 50).len();
-        assert!((2..=3).contains(&few), "a half of a share: {few}");
-        assert_eq!(keys(2, 1, 500).len(), 500, "each request for itself");
+    fn a_system_prompt_has_as_much_of_the_line_as_it_has_of_the_requests() {
+        let (popularity, store) = (popularity(), Memory::default());
+        count(&popularity, 1, 100);
+        count(&popularity, 2, 250);
+        count(&popularity, 3, 150);
+        popularity.beat(&store);
+        assert_part(&popularity, 1, (0.0, 0.2));
+        assert_part(&popularity, 2, (0.2, 0.7));
+        assert_part(&popularity, 3, (0.7, 1.0));
+        let first = point(&popularity, prompt(2, 7));
+        assert_eq!(
+            first,
+            popularity.point("m", 4, prompt(2, 7), true, &store),
+            "a conversation keeps its point"
+        );
     }
 
     #[test]
-    fn conversations_have_an_order_to_themselves_however_rare_their_system_prompt_is() {
-        assert_eq!(keys(200, 4, 200).len(), 50);
-        // Before anything is known of a group.
+    fn all_workers_agree_and_a_new_one_knows_what_the_others_counted() {
+        let (one, other, store) = (popularity(), popularity(), Memory::default());
+        count(&one, 1, 300);
+        count(&other, 2, 100);
+        one.beat(&store);
+        other.beat(&store);
+        one.beat(&store);
         let new = popularity();
-        let keys: BTreeSet<_> = (0..10).map(|n| key(&new, OWN, n)).collect();
-        assert_eq!(keys.len(), 10);
-    }
-
-    #[test]
-    fn a_request_that_is_selected_for_again_keeps_its_key_and_counts_once() {
-        let popularity = popularity();
-        for n in 0..2000 {
-            let (system, conversation) = (n % 100, mix(n));
-            let prompt = Beginning { system: Some(system), conversation };
-            let first = popularity.key(GROUP, prompt, DEPLOYMENTS, true);
-            assert_eq!(popularity.key(GROUP, prompt, DEPLOYMENTS, false), first);
+        new.point("m", 4, prompt(3, 0), false, &store);
+        for worker in [&one, &other, &new] {
+            assert_part(worker, 1, (0.0, 0.75));
+            assert_part(worker, 2, (0.75, 1.0));
         }
-        assert_eq!(key(&popularity, OWN, 1), key(&popularity, OWN, 2), "single requests");
     }
 
     #[test]
-    fn a_prompt_without_a_system_prompt_of_its_own_has_its_own_order() {
-        let popularity = popularity();
-        let prompt = |conversation| Beginning { system: None, conversation };
-        let keys = (0..2000).map(|n| popularity.key(GROUP, prompt(n), DEPLOYMENTS, true));
-        assert!(keys.eq(0..2000));
+    fn a_request_that_is_selected_for_again_counts_once() {
+        let (popularity, store) = (popularity(), Memory::default());
+        count(&popularity, 1, 100);
+        part(&popularity, 2);
+        count(&popularity, 3, 100);
+        popularity.beat(&store);
+        assert_part(&popularity, 1, (0.0, 0.5));
     }
 
     #[test]
-    fn one_place_more_takes_only_its_own_conversations() {
-        let mut moved = 0;
+    fn groups_have_lines_of_their_own() {
+        let (popularity, store) = (popularity(), Memory::default());
+        count(&popularity, 1, 100);
+        count(&popularity, 2, 100);
         for n in 0..1000 {
-            let (before, after) = (place(mix(n), 4), place(mix(n), 5));
-            assert!(before == after || after == mix(5), "{n}");
-            moved += usize::from(before != after);
+            popularity.point("other", 4, prompt(1, n), true, &store);
         }
-        // A fifth; four standard deviations are 51.
-        assert!((149..251).contains(&moved), "{moved}");
+        popularity.beat(&store);
+        assert_part(&popularity, 1, (0.0, 0.5));
+    }
+
+    #[test]
+    fn a_prompt_has_no_point_before_it_is_counted_and_none_where_it_is_alone() {
+        let (popularity, store) = (popularity(), Memory::default());
+        assert_eq!(popularity.point("m", 4, prompt(1, 1), true, &store), None);
+        count(&popularity, 1, 94);
+        popularity.beat(&store);
+        assert_eq!(point(&popularity, prompt(1, 1)), None, "95 % at most");
+        assert_eq!(point(&popularity, prompt(2, 1)), None, "nothing");
+        let unknown = Beginning { system: None, ..prompt(1, 1) };
+        assert_eq!(point(&popularity, unknown), None, "not told apart");
+    }
+
+    #[test]
+    fn a_cache_key_stands_for_the_system_prompt_and_has_a_part_even_where_it_is_alone() {
+        let (popularity, store) = (popularity(), Memory::default());
+        let named = |conversation| Beginning { cache_key: Some(5), ..prompt(1, conversation) };
+        assert_eq!(popularity.point("m", 4, named(1), true, &store), None);
+        assert_eq!((named(1).key(), prompt(1, 1).key()), (5, mix(1)));
+        popularity.beat(&store);
+        let points: Vec<f64> = (0..200).filter_map(|n| point(&popularity, named(n))).collect();
+        let (below, above) = points.iter().partition::<Vec<f64>, _>(|point| **point < 0.5);
+        assert!(below.len() > 70 && above.len() > 70, "{} and {}", below.len(), above.len());
+    }
+
+    #[test]
+    fn what_was_counted_long_ago_fades() {
+        let (popularity, store) = (popularity(), Memory::default());
+        count(&popularity, 1, 4000);
+        popularity.beat(&store);
+        for _ in 0..20 {
+            count(&popularity, 2, 1000);
+            count(&popularity, 3, 1000);
+            popularity.beat(&store);
+        }
+        let (first, last) = part(&popularity, 1);
+        assert!(last - first < 0.01, "{first} to {last}");
+        assert_eq!(part(&popularity, 2).1.total_cmp(&0.4), std::cmp::Ordering::Greater);
+    }
+
+    #[test]
+    fn a_worker_may_count_any_number_in_a_second() {
+        let (popularity, store) = (popularity(), Memory::default());
+        count(&popularity, 1, 100_000);
+        count(&popularity, 2, 65_535);
+        popularity.beat(&store);
+        assert_part(&popularity, 1, (0.0, 0.5));
+    }
+
+    /// A store in which every race is lost.
+    struct Lost;
+
+    impl Store for Lost {
+        fn get(&self, _: &str) -> Option<(Vec<u8>, Version)> {
+            None
+        }
+
+        fn swap(&self, _: &str, _: &[u8], _: Option<Version>) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn counts_that_could_not_be_written_are_written_later_whatever_the_store_holds() {
+        let (popularity, store) = (popularity(), Memory::default());
+        count(&popularity, 1, 100);
+        popularity.beat(&Lost);
+        count(&popularity, 2, 100);
+        assert!(store.swap("p/m", b"no counts", None));
+        popularity.beat(&store);
+        assert_part(&popularity, 1, (0.0, 0.5));
+        assert_part(&popularity, 2, (0.5, 1.0));
     }
 }

@@ -24,16 +24,16 @@ const BILLING_LINE: &str = "x-anthropic-billing-header";
 pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
     let mut hasher = Hasher::new(1);
     // OpenAI's parameter for this purpose.
-    if let Some(key) = object.present("prompt_cache_key") {
-        hasher.add(key.as_bytes());
-        return Some(Beginning { system: None, conversation: hasher.finish() });
-    }
+    let cache_key = object.present("prompt_cache_key").map(|key| {
+        hasher.add_field(key.as_bytes());
+        hasher.finish()
+    });
     let (system, prompt) = match route {
         "/chat/completions" | "/messages" => ("system", "messages"),
         "/responses" => ("instructions", "input"),
         "/completions" => {
             hasher.add(first(object.present("prompt")?, PROMPT));
-            return Some(Beginning { system: None, conversation: hasher.finish() });
+            return Some(Beginning { cache_key, system: None, conversation: hasher.finish() });
         }
         _ => return None,
     };
@@ -45,7 +45,7 @@ pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
         Scanner::new(system, &mut hasher, SYSTEM, false).run();
     }
     let system = Scanner::new(prompt, &mut hasher, SYSTEM, true).run();
-    Some(Beginning { system: Some(system), conversation: hasher.finish() })
+    Some(Beginning { cache_key, system: Some(system), conversation: hasher.finish() })
 }
 
 /// Bytes of the members that make a prompt, as JSON.

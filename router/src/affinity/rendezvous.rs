@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Config, Deployment};
 
+use crate::affinity::AffinityKey;
 use crate::hash::{hash, mix};
+use crate::random::fraction;
 use crate::strategy::simple_shuffle::{METRICS, Weights};
 
 /// A deployment's place in the order of a key: the higher, the earlier.
@@ -55,16 +57,19 @@ impl Rendezvous {
     }
 
     /// The place of a deployment in the order of a key; `None` if there is no such deployment.
-    pub fn score(&self, key: u64, index: usize) -> Option<Score> {
-        let hash = mix(key ^ self.identities.get(index)?);
-        // 53 bits fit a double exactly; the half keeps the logarithm finite.
-        let uniform = ((hash >> 11) as f64 + 0.5) * (1.0 / 9_007_199_254_740_992.0);
+    fn score(&self, key: AffinityKey, index: usize) -> Option<Score> {
+        let hash = mix(key.hash ^ self.identities.get(index)?);
+        if key.first == Some(index) {
+            return Some(Score { value: f64::INFINITY, hash });
+        }
+        // Half of the last bit keeps the logarithm finite.
+        let uniform = fraction(hash) + 0.5 / 9_007_199_254_740_992.0;
         let value = self.weights.get(index).map_or(uniform, |weight| weight / -ln(uniform));
         Some(Score { value, hash })
     }
 
     /// The first of these deployments in the order of a key.
-    pub fn first(&self, key: u64, among: &mut dyn Iterator<Item = usize>) -> Option<usize> {
+    pub fn first(&self, key: AffinityKey, among: &mut dyn Iterator<Item = usize>) -> Option<usize> {
         let mut first: Option<(usize, Score)> = None;
         for index in among {
             let Some(score) = self.score(key, index) else { continue };
@@ -75,8 +80,24 @@ impl Rendezvous {
         first.map(|(index, _)| index)
     }
 
+    /// The deployment at a point of the line on which these lie, each as long as its weight: from 0
+    /// to below 1.
+    pub fn at(&self, point: f64, among: impl Iterator<Item = usize> + Clone) -> Option<usize> {
+        let all: f64 = among.clone().map(|index| self.weight(index)).sum();
+        let mut left = point * all;
+        let mut among = among.filter(|index| self.weight(*index) > 0.0);
+        let mut last = None;
+        among
+            .find(|index| {
+                last = Some(*index);
+                left -= self.weight(*index);
+                left < 0.0
+            })
+            .or(last)
+    }
+
     /// How many of these deployments come before one of them in the order of a key.
-    pub fn rank(&self, key: u64, index: usize, among: &mut dyn Iterator<Item = usize>) -> usize {
+    pub fn rank(&self, key: AffinityKey, index: usize, among: &mut dyn Iterator<Item = usize>) -> usize {
         let Some(own) = self.score(key, index) else { return 0 };
         among.filter_map(|other| self.score(key, other)).filter(|other| other.is_above(&own)).count()
     }
@@ -165,8 +186,8 @@ mod tests {
         Rendezvous::new(&group(&params.iter().map(String::as_str).collect::<Vec<_>>()))
     }
 
-    fn key(n: u64) -> u64 {
-        hash(&n.to_le_bytes())
+    fn key(n: u64) -> AffinityKey {
+        AffinityKey { hash: hash(&n.to_le_bytes()), first: None, is_bounded: false }
     }
 
     /// The share of the keys that each deployment is the first of, in percent.
@@ -214,6 +235,37 @@ mod tests {
         }
         // A fifth; four standard deviations are 113.
         assert!((887..1113).contains(&moved), "{moved} of 5000");
+    }
+
+    #[test]
+    fn each_deployment_has_as_much_of_the_line_as_its_weight_says() {
+        let of = |params: &[&str], among: &[usize], point| ranked(params).at(point, among.iter().copied());
+        let equal = ["", "", "", ""];
+        for (point, index) in [(0.0, 0), (0.24, 0), (0.25, 1), (0.74, 2), (0.999, 3)] {
+            assert_eq!(of(&equal, &[0, 1, 2, 3], point), Some(index), "{point}");
+        }
+        assert_eq!(of(&equal, &[1, 3], 0.49), Some(1));
+        assert_eq!(of(&equal, &[], 0.5), None);
+        let weighted = [", weight: 0", ", weight: 3", ", weight: 0", ", weight: 1", ", weight: 0"];
+        for (point, index) in [(0.0, 1), (0.74, 1), (0.75, 3), (0.999_999, 3), (1.0, 3)] {
+            assert_eq!(of(&weighted, &[0, 1, 2, 3, 4], point), Some(index), "{point}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_key_comes_before_all_others_and_the_rest_keeps_its_order() {
+        let rendezvous = ranked(&["", "", "", ""]);
+        for n in 0..100 {
+            for first in 0..4 {
+                let led = AffinityKey { first: Some(first), ..key(n) };
+                assert_eq!(rendezvous.first(led, &mut (0..4)), Some(first));
+                assert_eq!(rendezvous.rank(led, first, &mut (0..4)), 0);
+                let mut others = (0..4).filter(|index| *index != first);
+                let second = rendezvous.first(key(n), &mut others.clone());
+                assert_eq!(rendezvous.first(led, &mut others), second, "the first is away");
+                assert_eq!(rendezvous.rank(led, second.unwrap(), &mut (0..4)), 1);
+            }
+        }
     }
 
     #[test]

@@ -155,6 +155,17 @@ impl Pool {
         self.priorities.as_ref().and_then(|priorities| priorities.get(place).copied()).unwrap_or(i64::MAX)
     }
 
+    /// The members of the first priority level.
+    pub fn first_level(&self) -> impl Iterator<Item = usize> + Clone {
+        let first = self.priorities.as_ref().and_then(|levels| levels.iter().min().copied());
+        let is_first = move |place: &usize| first.is_none_or(|first| self.priority_at(*place) == first);
+        self.members
+            .iter()
+            .copied()
+            .enumerate()
+            .filter_map(move |(place, index)| is_first(&place).then_some(index))
+    }
+
     /// The priority level of a deployment of the pool.
     pub fn priority_of(&self, index: usize) -> i64 {
         let place = self.members.iter().position(|member| *member == index);

@@ -159,6 +159,7 @@ impl GroupRequest<'_> {
             affinity: pool.affinity,
             label: &pool.label,
             count: pool.members.len(),
+            at: &|point| router.rendezvous.at(point, pool.first_level()),
             has_master_key: router.config.server.master_key.is_some(),
             is_new: retry_state.tried.is_empty()
                 && retry_state.resends == 0
@@ -166,7 +167,7 @@ impl GroupRequest<'_> {
         };
         selecting.preference = match self.maker(retry_state) {
             Some(index) => Preference::Pinned(index),
-            None => preference(&group, self.request, &self.parsed, &router.popularity),
+            None => preference(&group, self.request, &self.parsed, &router.popularity, moment.store),
         };
         let mut selection = select(&mut router.selection(), &selecting, moment);
         selecting.allow_unleased = false;

@@ -139,10 +139,11 @@ impl Router {
         self.gauges.borrow_mut().open(number, fingerprint, own, store)
     }
 
-    /// Writes this worker's heartbeat; to be called every
+    /// Writes this worker's heartbeat, and what it counted for all; to be called every
     /// [`HEARTBEAT`](crate::state::heartbeats::HEARTBEAT).
     pub fn beat(&self, now: Duration, store: &dyn Store) {
         self.states.borrow_mut().heartbeat(now, store);
+        self.popularity.beat(store);
     }
 
     /// The calls to Redis; `None` without Redis.

@@ -21,7 +21,7 @@ pub(super) fn preferred(
         Preference::None => None,
         Preference::Pinned(index) => candidates.contains(&index).then_some(index),
         Preference::Ranked(key) => first_within_bound(context, candidates, key)
-            .or_else(|| context.rendezvous.first(key.hash, &mut candidates.iter().copied())),
+            .or_else(|| context.rendezvous.first(key, &mut candidates.iter().copied())),
     }
 }
 
@@ -29,10 +29,10 @@ pub(super) fn preferred(
 fn first_within_bound(context: &SelectionContext<'_>, among: &[usize], key: AffinityKey) -> Option<usize> {
     let (rendezvous, mut among) = (context.rendezvous, among.iter().copied());
     if !key.is_bounded {
-        return rendezvous.first(key.hash, &mut among);
+        return rendezvous.first(key, &mut among);
     }
     let bound = context.load.bound(rendezvous, among.clone());
-    rendezvous.first(key.hash, &mut among.filter(|index| bound.admits(*index)))
+    rendezvous.first(key, &mut among.filter(|index| bound.admits(*index)))
 }
 
 /// Selects the deployment that the request prefers without a check of all others, if it admits the
@@ -58,9 +58,7 @@ pub(crate) fn affinity_result(
     let first = match request.preference {
         Preference::None => None,
         Preference::Pinned(index) => Some(index).filter(|index| request.pool.members.contains(index)),
-        Preference::Ranked(key) => {
-            context.rendezvous.first(key.hash, &mut comparable(context, request, selected))
-        }
+        Preference::Ranked(key) => context.rendezvous.first(key, &mut comparable(context, request, selected)),
     };
     match first {
         None => AffinityResult::Miss,
@@ -78,7 +76,7 @@ pub(crate) fn rank(
     match request.preference {
         Preference::Ranked(key) => {
             let mut among = comparable(context, request, selected);
-            Some(context.rendezvous.rank(key.hash, selected, &mut among))
+            Some(context.rendezvous.rank(key, selected, &mut among))
         }
         _ => None,
     }
@@ -93,7 +91,7 @@ pub(crate) fn is_over_load(
     selected: usize,
 ) -> bool {
     let Preference::Ranked(key) = request.preference else { return false };
-    context.rendezvous.rank(key.hash, selected, &mut std::iter::once(index)) > 0
+    context.rendezvous.rank(key, selected, &mut std::iter::once(index)) > 0
 }
 
 /// The members that the request's tags admit, of the same priority level as the selected one.

@@ -314,7 +314,7 @@ fn when_the_load_is_gone_the_first_place_is_the_first_again() {
     let first = world.chat("g", "", |_| Answer::Ok).called;
     let open: Vec<_> = (0..40).map(|_| world.begin("g", "").unwrap()).collect();
     let places: BTreeSet<_> = open.iter().map(|attempt| world.id(attempt)).collect();
-    assert!(places.len() > 2, "{places:?}");
+    assert!(places.len() > 1, "{places:?}");
     let moved = outcomes(&mut world)["moved;reason=over_load"];
     assert!((15..35).contains(&moved), "{moved} of 40");
     open.into_iter().for_each(|attempt| world.end(attempt, None));

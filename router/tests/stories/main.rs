@@ -32,6 +32,7 @@ mod routes;
 mod shared_state;
 mod single_hop;
 mod strategies;
+mod system_prompts;
 mod telemetry;
 mod tokens;
 

@@ -56,6 +56,7 @@ pub(crate) fn preference(
     let Some(prompt) = body.and_then(|body| beginning(body, request.route.suffix)) else {
         return Preference::None;
     };
-    let first = popularity.point(label, count, prompt, is_new, store).and_then(at);
-    Preference::Ranked(AffinityKey { hash: prompt.key(), first, is_bounded: true })
+    let place = popularity.place(label, count, prompt, is_new, store);
+    let first = place.point.and_then(at);
+    Preference::Ranked(AffinityKey { hash: place.key, first, is_bounded: true })
 }

@@ -38,11 +38,13 @@ pub(crate) struct Beginning {
     pub conversation: u64,
 }
 
-impl Beginning {
-    /// What ranks the deployments where the line does not decide.
-    pub fn key(self) -> u64 {
-        self.cache_key.unwrap_or(self.conversation)
-    }
+/// Where a request belongs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// What ranks the deployments.
+    pub key: u64,
+    /// The point on the group's line, from 0 to below 1, whose deployment comes before all others.
+    pub point: Option<f64>,
 }
 
 /// How many recent requests each system prompt has, by group. Empty where nothing depends on that.
@@ -60,33 +62,45 @@ impl Popularity {
         Self { is_needed, groups: RefCell::default() }
     }
 
-    /// The point of a request on its group's line, from 0 to below 1. `None` where its system prompt
-    /// has no part of the line yet, or nearly all of it. `deployments` is how many the group has;
-    /// `is_new` says whether the request counts, which each does once.
-    pub fn point(
+    /// The place of a request. `deployments` is how many the group has; `is_new` says whether the
+    /// request counts, which each does once.
+    pub fn place(
         &self,
         group: &str,
         deployments: usize,
         prompt: Beginning,
         is_new: bool,
         store: &dyn Store,
-    ) -> Option<f64> {
-        let system = prompt.cache_key.or(prompt.system).filter(|_| self.is_needed)?;
+    ) -> Place {
+        let key = prompt.cache_key.unwrap_or(prompt.conversation);
+        let without_line = Place { key, point: None };
+        let Some(system) = prompt.cache_key.or(prompt.system).filter(|_| self.is_needed) else {
+            return without_line;
+        };
         let mut groups = self.groups.borrow_mut();
         let name = hash(group.as_bytes());
         let place = groups.binary_search_by_key(&name, |(name, _)| *name).unwrap_or_else(|place| {
             groups.insert(place, (name, GroupCounts::read(group, store)));
             place
         });
-        let (_, counts) = groups.get_mut(place)?;
+        let Some((_, counts)) = groups.get_mut(place) else { return without_line };
         counts.deployments = deployments;
         let counter = system as usize % COUNTERS;
         if is_new && let Some(count) = counts.new.get_mut(counter) {
             *count = count.saturating_add(1);
         }
-        let (start, end) = counts.part(counter)?;
-        let is_spread = end - start > EVERYWHERE && prompt.key() == prompt.conversation;
-        (!is_spread).then(|| start + (end - start) * fraction(mix(prompt.conversation)))
+        if counts.ends.is_empty() {
+            return without_line;
+        }
+        match counts.part(counter) {
+            Some((start, end)) if end - start > EVERYWHERE && key == prompt.conversation => without_line,
+            Some((start, end)) => {
+                let point = start + (end - start) * fraction(mix(prompt.conversation));
+                Place { key, point: Some(point) }
+            }
+            // So rare or so new that one deployment can serve it.
+            None => Place { key: system, point: None },
+        }
     }
 
     /// Adds this worker's counts to those of all, and reads these; to be called every second.
@@ -214,13 +228,17 @@ mod tests {
     /// Counts so many requests of a system prompt.
     fn count(popularity: &Popularity, system: u64, requests: u64) {
         for n in 0..requests {
-            popularity.point("m", 4, prompt(system, n), true, &Memory::default());
+            popularity.place("m", 4, prompt(system, n), true, &Memory::default());
         }
     }
 
-    /// The point of a request that does not count.
+    /// The place of a request that does not count.
+    fn place(popularity: &Popularity, prompt: Beginning) -> Place {
+        popularity.place("m", 4, prompt, false, &Memory::default())
+    }
+
     fn point(popularity: &Popularity, prompt: Beginning) -> Option<f64> {
-        popularity.point("m", 4, prompt, false, &Memory::default())
+        place(popularity, prompt).point
     }
 
     /// The first and the last point of many conversations.
@@ -245,12 +263,9 @@ mod tests {
         assert_part(&popularity, 1, (0.0, 0.2));
         assert_part(&popularity, 2, (0.2, 0.7));
         assert_part(&popularity, 3, (0.7, 1.0));
-        let first = point(&popularity, prompt(2, 7));
-        assert_eq!(
-            first,
-            popularity.point("m", 4, prompt(2, 7), true, &store),
-            "a conversation keeps its point"
-        );
+        let first = place(&popularity, prompt(2, 7));
+        let again = popularity.place("m", 4, prompt(2, 7), true, &store);
+        assert_eq!(first, again, "a conversation keeps its place");
     }
 
     #[test]
@@ -262,7 +277,7 @@ mod tests {
         other.beat(&store);
         one.beat(&store);
         let new = popularity();
-        new.point("m", 4, prompt(3, 0), false, &store);
+        new.place("m", 4, prompt(3, 0), false, &store);
         for worker in [&one, &other, &new] {
             assert_part(worker, 1, (0.0, 0.75));
             assert_part(worker, 2, (0.75, 1.0));
@@ -285,30 +300,42 @@ mod tests {
         count(&popularity, 1, 100);
         count(&popularity, 2, 100);
         for n in 0..1000 {
-            popularity.point("other", 4, prompt(1, n), true, &store);
+            popularity.place("other", 4, prompt(1, n), true, &store);
         }
         popularity.beat(&store);
         assert_part(&popularity, 1, (0.0, 0.5));
     }
 
     #[test]
-    fn a_prompt_has_no_point_before_it_is_counted_and_none_where_it_is_alone() {
+    fn without_a_line_and_where_it_has_nearly_all_of_it_a_conversation_has_an_order_to_itself() {
         let (popularity, store) = (popularity(), Memory::default());
-        assert_eq!(popularity.point("m", 4, prompt(1, 1), true, &store), None);
+        let own = Place { key: mix(1), point: None };
+        assert_eq!(popularity.place("m", 4, prompt(1, 1), true, &store), own, "no line");
         count(&popularity, 1, 94);
+        count(&popularity, 2, 5);
         popularity.beat(&store);
-        assert_eq!(point(&popularity, prompt(1, 1)), None, "95 % at most");
-        assert_eq!(point(&popularity, prompt(2, 1)), None, "nothing");
+        assert_eq!(place(&popularity, prompt(1, 1)), own, "95 %");
         let unknown = Beginning { system: None, ..prompt(1, 1) };
-        assert_eq!(point(&popularity, unknown), None, "not told apart");
+        assert_eq!(place(&popularity, unknown), own, "not told apart");
+    }
+
+    #[test]
+    fn a_system_prompt_that_is_not_on_the_line_has_one_order_for_all_conversations() {
+        let (popularity, store) = (popularity(), Memory::default());
+        count(&popularity, 1, 50);
+        count(&popularity, 2, 50);
+        popularity.beat(&store);
+        for conversation in 0..10 {
+            assert_eq!(place(&popularity, prompt(3, conversation)), Place { key: 3, point: None });
+        }
     }
 
     #[test]
     fn a_cache_key_stands_for_the_system_prompt_and_has_a_part_even_where_it_is_alone() {
         let (popularity, store) = (popularity(), Memory::default());
         let named = |conversation| Beginning { cache_key: Some(5), ..prompt(1, conversation) };
-        assert_eq!(popularity.point("m", 4, named(1), true, &store), None);
-        assert_eq!((named(1).key(), prompt(1, 1).key()), (5, mix(1)));
+        let first = popularity.place("m", 4, named(1), true, &store);
+        assert_eq!(first, Place { key: 5, point: None }, "no line");
         popularity.beat(&store);
         let points: Vec<f64> = (0..200).filter_map(|n| point(&popularity, named(n))).collect();
         let (below, above) = points.iter().partition::<Vec<f64>, _>(|point| **point < 0.5);

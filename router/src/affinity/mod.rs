@@ -2,7 +2,8 @@
 //! memory. docs/affinity.md has the reasons.
 //!
 //! No choice is remembered. Every worker, instance and configuration ranks the deployments of a key
-//! alike, and only the keys of a deployment that is away move.
+//! alike, and only the keys of a deployment that is away move. Where a system prompt is on the line,
+//! which each instance draws by what it counts, goes before that order.
 //!
 //! - [`key`]: what a request has in common with others, by its group's settings.
 //! - [`session`]: the session and the caller of a request.

@@ -10,8 +10,6 @@
 
 use std::cell::RefCell;
 
-use llm_balancer_config::Config;
-
 use crate::hash::{hash, mix};
 use crate::random::fraction;
 use crate::state::store::{self, Store};
@@ -47,21 +45,14 @@ pub(crate) struct Place {
     pub point: Option<f64>,
 }
 
-/// How many recent requests each system prompt has, by group. Empty where nothing depends on that.
-#[derive(Debug)]
+/// How many recent requests each system prompt has, by group. Only of groups that were asked for.
+#[derive(Debug, Default)]
 pub(crate) struct Popularity {
-    is_needed: bool,
     /// With the hashes of the groups' names, in their order.
     groups: RefCell<Vec<(u64, GroupCounts)>>,
 }
 
 impl Popularity {
-    /// Without any requests.
-    pub fn new(config: &Config) -> Self {
-        let is_needed = config.deployments.iter().any(|deployment| deployment.affinity.is_bounded());
-        Self { is_needed, groups: RefCell::default() }
-    }
-
     /// The place of a request. `deployments` is how many the group has; `is_new` says whether the
     /// request counts, which each does once.
     pub fn place(
@@ -74,7 +65,7 @@ impl Popularity {
     ) -> Place {
         let key = prompt.cache_key.unwrap_or(prompt.conversation);
         let without_line = Place { key, point: None };
-        let Some(system) = prompt.cache_key.or(prompt.system).filter(|_| self.is_needed) else {
+        let Some(system) = prompt.cache_key.or(prompt.system) else {
             return without_line;
         };
         let mut groups = self.groups.borrow_mut();
@@ -215,10 +206,9 @@ fn ends(counts: &[u16]) -> impl Iterator<Item = f64> {
 mod tests {
     use super::*;
     use crate::state::store::{Memory, Version};
-    use crate::strategy::tests::group;
 
     fn popularity() -> Popularity {
-        Popularity::new(&group(&[", llm_balancer: {affinity: prefix}"]))
+        Popularity::default()
     }
 
     fn prompt(system: u64, conversation: u64) -> Beginning {

@@ -95,7 +95,7 @@ impl Router {
             shortlists: RefCell::default(),
             rendezvous: Rendezvous::new(&config),
             load: WorkerLoad::new(&config),
-            popularity: Popularity::new(&config),
+            popularity: Popularity::default(),
             fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             gauges: RefCell::default(),

@@ -53,6 +53,8 @@ impl WorkerHeartbeats {
             let now = UnixMillis::of(now);
             let is_remembered = |beat: &Beat| now.0.saturating_sub(beat.at.0) < FORGOTTEN;
             self.beats.retain(|beat| beat.vm != self.own && is_remembered(beat));
+            // A beat from before the clock was set back would make all others look old.
+            self.beats.iter_mut().for_each(|beat| beat.at = beat.at.min(now));
             self.beats.push(Beat { vm: self.own, at: now });
             Some((format::encode(&self.beats), ()))
         });
@@ -119,5 +121,18 @@ mod tests {
         one.read(&store);
         // The process was stopped for a minute: all beats are equally old.
         assert!(one.is_alive(2));
+    }
+
+    #[test]
+    fn no_vm_is_dead_after_the_clock_was_set_back() {
+        let store = Memory::default();
+        let mut vms = [1, 2, 3].map(WorkerHeartbeats::new);
+        vms.iter_mut().for_each(|vm| vm.beat(NOON, &store));
+        let [one, two, three] = &mut vms;
+        one.beat(NOON - 60 * SECOND, &store);
+        three.beat(NOON - 60 * SECOND, &store);
+        assert!(three.is_alive(1) && three.is_alive(2));
+        two.beat(NOON - 59 * SECOND, &store);
+        assert!(two.is_alive(1) && two.is_alive(3));
     }
 }

@@ -81,6 +81,8 @@ struct Scanner<'a> {
     depth: u32,
     key: Key,
     is_user: bool,
+    /// Where the last message of a list began, what had been hashed, and what was left.
+    message: Option<(usize, Hasher, usize)>,
     /// The hash when the user's first message began.
     system: Option<u64>,
     /// The depth of an object that does not count.
@@ -100,6 +102,7 @@ impl<'a> Scanner<'a> {
             depth: 0,
             key: Key::Other,
             is_user: false,
+            message: None,
             system: None,
             skipped: None,
             last: None,
@@ -137,6 +140,9 @@ impl<'a> Scanner<'a> {
                 self.last = Some(self.depth.saturating_sub(1));
             }
         }
+        if self.ends_at_user && self.depth == 2 {
+            self.message = Some((self.at, *self.hasher, self.left));
+        }
         self.key = Key::Other;
     }
 
@@ -154,6 +160,16 @@ impl<'a> Scanner<'a> {
         self.is_user = true;
         self.system = Some(self.hasher.finish());
         self.left = self.left.min(MESSAGE);
+    }
+
+    /// Begins the message anew as one of the user: its text may come before its role.
+    fn read_message_again(&mut self) {
+        if let Some((at, hasher, left)) = self.message {
+            (self.at, *self.hasher, self.left) = (at, hasher, left);
+        }
+        self.key = Key::Other;
+        self.enter_user();
+        self.last = Some(self.depth);
     }
 
     /// Reads a string from behind its opening quote.
@@ -177,9 +193,9 @@ impl<'a> Scanner<'a> {
 
     fn value(&mut self, text: &str) {
         // A list, and a message in it.
-        if self.ends_at_user && self.key == Key::Role && self.depth == 2 && text == "user" {
-            self.enter_user();
-            self.last = Some(self.depth);
+        let is_role = self.ends_at_user && self.key == Key::Role && self.depth == 2;
+        if is_role && text == "user" && !self.is_user {
+            return self.read_message_again();
         }
         if text.starts_with(BILLING_LINE) {
             return;
@@ -232,6 +248,23 @@ mod tests {
         };
         assert_ne!(anthropic("a").system, anthropic("b").system);
         assert_ne!(anthropic("a").system, Some(anthropic("a").conversation));
+    }
+
+    #[test]
+    fn a_message_may_have_its_role_behind_its_text() {
+        let system = r#"{"content":"You are terse.","role":"system"}"#;
+        let ask = |content: &str| {
+            let body = format!(r#"{{"messages":[{system},{{"content":{content},"role":"user"}}]}}"#);
+            of("/chat/completions", &body).unwrap()
+        };
+        let (oslo, rome) = (ask(r#""Where is Oslo?""#), ask(r#""Where is Rome?""#));
+        assert_eq!(oslo.system, rome.system);
+        assert_ne!(oslo.conversation, rome.conversation);
+        let book = |question: &str| ask(&format!(r#""{}{question}""#, "book ".repeat(1000)));
+        assert_eq!(book("Who?"), book("Why?"), "a long document");
+        let mark = r#"{"cache_control":{"type":"ephemeral"},"text":"A book.","type":"text"}"#;
+        let marked = |question: &str| ask(&format!(r#"[{mark},{{"text":"{question}","type":"text"}}]"#));
+        assert_eq!(marked("Who?"), marked("Why?"), "a breakpoint");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::failure::fallback::FailedGroup;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::{AttemptError, RetryScope};
 use crate::select::SelectionRequest;
-use crate::select::eligible::eligible;
+use crate::select::eligible::{eligible, weighted};
 use crate::state::store::Moment;
 
 /// The deployments that could take the next attempt, in the group of the failed one.
@@ -30,7 +30,8 @@ impl RetryOptions {
         let own = pool.priority_of(attempt.deployment);
         let mut request = SelectionRequest::new(pool, retry_state, *estimate, &routing.tags, *stream);
         let mut context = router.selection();
-        let mut left = eligible(&mut context, &request, moment).unwrap_or_default();
+        let left = eligible(&mut context, &request, moment).unwrap_or_default();
+        let mut left = weighted(&context, pool, left);
         // Those of a later order follow when this order has had its retries.
         left.retain(|index| pool.priority_of(*index) == own);
         let any_but = |known: &[Arc<str>]| {

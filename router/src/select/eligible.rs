@@ -3,9 +3,9 @@
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use llm_balancer_config::Deployment;
+use llm_balancer_config::{Deployment, Strategy};
 
-use crate::attempt::RetryState;
+use crate::models::pool::Pool;
 use crate::select::oversized::is_oversized;
 use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::select::tags::{Place, tagged};
@@ -132,15 +132,28 @@ pub(crate) fn exclusion(
     why.filter(|why| !(request.allow_unleased && *why == Excluded::Unleased))
 }
 
+/// Those that a retry may go to: simple-shuffle gives nothing to a weight of 0 while another one is
+/// above (BEHAVIOUR 3.2), and neither does a retry.
+pub(crate) fn weighted(context: &SelectionContext<'_>, pool: &Pool, mut members: Vec<usize>) -> Vec<usize> {
+    let weight = |index: &usize| context.deployment(*index).and_then(|deployment| deployment.weight);
+    let is_above = |index: &usize| weight(index).is_some_and(|weight| weight > 0.0);
+    if pool.strategy == Strategy::SimpleShuffle && members.iter().any(is_above) {
+        members.retain(|index| weight(index) != Some(0.0));
+    }
+    members
+}
+
 /// Those that this request has not tried; else those that may succeed now.
 pub(super) fn untried_first(
     context: &SelectionContext<'_>,
     members: Vec<usize>,
-    retry_state: &RetryState,
+    request: &SelectionRequest<'_>,
 ) -> Vec<usize> {
+    let retry_state = request.retry_state;
     if retry_state.tried.is_empty() {
         return members;
     }
+    let members = weighted(context, request.pool, members);
     let last = retry_state.tried.last();
     let among = |stays: &dyn Fn(&Deployment) -> bool| -> Vec<usize> {
         let stays = |index: &usize| context.deployment(*index).is_some_and(stays);

@@ -55,7 +55,7 @@ pub(crate) fn select(
     for _ in 0..ROUNDS {
         let eligible = match find_eligible(context, &request, moment) {
             Ok(eligible) => {
-                let untried = untried_first(context, eligible, request.retry_state);
+                let untried = untried_first(context, eligible, &request);
                 rested_first(context, untried, &request, moment.now)
             }
             // Records that were read since may show that all large enough deployments cool down.

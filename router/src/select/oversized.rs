@@ -23,7 +23,7 @@ pub(super) fn is_oversized(
     let Ok(tagged) = tagged(context, request) else { return false };
     let is_left = |place: usize| {
         retry_state.above.is_none_or(|above| pool.priority_at(place) > above)
-            && tagged.as_ref().is_none_or(|places| places.contains(&place))
+            && tagged.as_ref().is_none_or(|places| places.binary_search(&place).is_ok())
     };
     let is_usable = |index: usize| {
         let deployment = context.deployment(index);

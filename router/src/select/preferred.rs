@@ -104,7 +104,7 @@ fn comparable(
     let tagged = tagged(context, request).ok().flatten();
     let level = pool.priorities.as_ref().map(|_| pool.priority_of(selected));
     pool.members.iter().copied().enumerate().filter_map(move |(place, index)| {
-        let is_admitted = tagged.as_ref().is_none_or(|places| places.contains(&place));
+        let is_admitted = tagged.as_ref().is_none_or(|places| places.binary_search(&place).is_ok());
         let is_level = level.is_none_or(|level| pool.priority_at(place) == level);
         (is_admitted && is_level).then_some(index)
     })

@@ -1,6 +1,6 @@
 //! Stories of requests whose first deployment fails.
 
-use crate::common::{Answer, CHAT, ClientResponse, World, group};
+use crate::common::{Answer, CHAT, ClientResponse, World, group, items};
 use crate::rules::{ATTEMPTS, ATTEMPTS_BY_POLICY, RETRY_POLICY, RULES, Rule};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
@@ -37,6 +37,17 @@ fn a_request_waits_only_where_no_untried_deployment_is_left_and_never_after_the_
     for (wait, least) in response.waits.iter().zip([0.5, 1.0, 2.0]) {
         assert!((least..least + 0.75).contains(wait), "{wait} s instead of {least} s and jitter");
     }
+}
+
+#[story(unsupported = test)]
+fn a_deployment_of_weight_0_gets_no_retry_while_another_can_serve() {
+    let yaml = group(&["paris"], ", weight: 1") + &items(&["oslo"], ", weight: 0");
+    let mut world = World::of(&(yaml + "router_settings: {num_retries: 2}\n"));
+    let response = world.chat("g", "", |_| Answer::Error(500, ""));
+    assert_eq!(response.called, ["paris"; 3]);
+    assert!(response.waits.iter().all(|wait| *wait > 0.0), "no other one is left: {:?}", response.waits);
+    let cools_down = |id: &str| if id == "paris" { Answer::RateLimited(30) } else { Answer::Ok };
+    assert_eq!(world.chat("g", "", cools_down).called, ["paris", "oslo"]);
 }
 
 #[story(unsupported = test)]

@@ -2,7 +2,7 @@
 
 use llm_balancer_config::Affinity;
 
-use crate::affinity::popularity::Popularity;
+use crate::affinity::popularity::{Place, Popularity};
 use crate::affinity::prompt::{beginning, prompt_bytes};
 use crate::affinity::session::{caller_key, session_key};
 use crate::affinity::{AffinityKey, Preference};
@@ -18,15 +18,15 @@ const CACHED_PROMPT: usize = 4096;
 #[derive(Clone, Copy)]
 pub(crate) struct AffinityGroup<'a> {
     pub affinity: Affinity,
-    pub label: &'a str,
-    /// Its deployments.
-    pub count: usize,
+    /// The name of its line of system prompts, and how many deployments lie on it; `None` for some
+    /// of its deployments, which were found for one request.
+    pub line: Option<(&'a str, usize)>,
     /// The deployment at a point of the line on which its deployments lie.
     pub at: &'a dyn Fn(f64) -> Option<usize>,
     /// Whether all clients have the same credentials.
     pub has_master_key: bool,
-    /// Whether no deployment of it was selected for the request so far.
-    pub is_new: bool,
+    /// Whether the line has counted the request.
+    pub is_counted: bool,
 }
 
 /// The preference of a request: by its session, else by its caller, else by its prompt.
@@ -37,7 +37,7 @@ pub(crate) fn preference(
     popularity: &Popularity,
     store: &dyn Store,
 ) -> Preference {
-    let AffinityGroup { affinity, label, count, at, has_master_key, is_new } = *group;
+    let AffinityGroup { affinity, line, at, has_master_key, is_counted } = *group;
     if !affinity.is_ranked() {
         return Preference::None;
     }
@@ -56,7 +56,12 @@ pub(crate) fn preference(
     let Some(prompt) = body.and_then(|body| beginning(body, request.route.suffix)) else {
         return Preference::None;
     };
-    let place = popularity.place(label, count, prompt, is_new, store);
+    let place = line.map_or(Place::by_hash(&prompt), |(name, deployments)| {
+        if !is_counted {
+            popularity.count(name, deployments, &prompt, store);
+        }
+        popularity.place(name, &prompt, store)
+    });
     let first = place.point.and_then(at);
     Preference::Ranked(AffinityKey { hash: place.key, first, is_bounded: true })
 }

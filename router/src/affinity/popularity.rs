@@ -16,11 +16,14 @@ use crate::state::store::{self, Store};
 
 /// Counters of a group. System prompts that share one lie on the same part of the line.
 const COUNTERS: usize = 1024;
-/// Requests for each deployment after which all counts are halved. Counts of so many differ by
-/// chance by a twentieth of a deployment's share.
+/// Requests for each deployment after which all counts are halved.
 const WINDOW: usize = 1024;
-/// The line is drawn anew where it differs from the counts by this part of a deployment's share.
+/// The line is drawn anew where it differs from the counts by this part of a deployment's share, and
+/// by more than chance: by [`CHANCE`] divided by the root of all counts.
 const TOLERANCE: f64 = 0.1;
+/// An end among `n` counts differs by chance by half of `1 / sqrt(n)`, and the one of all ends that
+/// differs most by less than this much of it, in 49 of 50 windows.
+const CHANCE: f64 = 1.5;
 /// A system prompt with more than this part of the requests is at every deployment anyway: hashes
 /// spread its conversations as well, and a deployment that is added moves fewer of them.
 const EVERYWHERE: f64 = 0.9;
@@ -52,52 +55,74 @@ pub(crate) struct Popularity {
     groups: RefCell<Vec<(u64, GroupCounts)>>,
 }
 
+impl Beginning {
+    /// What is counted: the client's own name, or else the system prompt.
+    fn popular(&self) -> Option<u64> {
+        self.cache_key.or(self.system)
+    }
+}
+
+impl Place {
+    /// That of a request whose conversation has an order of the deployments to itself.
+    pub fn by_hash(prompt: &Beginning) -> Self {
+        Self { key: prompt.cache_key.unwrap_or(prompt.conversation), point: None }
+    }
+}
+
 impl Popularity {
-    /// The place of a request. `deployments` is how many the group has; `is_new` says whether the
-    /// request counts, which each does once.
-    pub fn place(
-        &self,
-        group: &str,
-        deployments: usize,
-        prompt: Beginning,
-        is_new: bool,
-        store: &dyn Store,
-    ) -> Place {
-        let key = prompt.cache_key.unwrap_or(prompt.conversation);
-        let without_line = Place { key, point: None };
-        let Some(system) = prompt.cache_key.or(prompt.system) else {
-            return without_line;
-        };
-        let mut groups = self.groups.borrow_mut();
-        let name = hash(group.as_bytes());
-        let place = groups.binary_search_by_key(&name, |(name, _)| *name).unwrap_or_else(|place| {
-            groups.insert(place, (name, GroupCounts::read(group, store)));
-            place
+    /// Counts a request, which is to happen once for each. `deployments` is how many the group has.
+    pub fn count(&self, group: &str, deployments: usize, prompt: &Beginning, store: &dyn Store) {
+        let Some(popular) = prompt.popular() else { return };
+        self.with_counts(group, store, |counts| {
+            counts.deployments = deployments;
+            if let Some(count) = counts.new.get_mut(counter(popular)) {
+                *count = count.saturating_add(1);
+            }
         });
-        let Some((_, counts)) = groups.get_mut(place) else { return without_line };
-        counts.deployments = deployments;
-        let counter = system as usize % COUNTERS;
-        if is_new && let Some(count) = counts.new.get_mut(counter) {
-            *count = count.saturating_add(1);
-        }
-        if counts.ends.is_empty() {
-            return without_line;
-        }
-        match counts.part(counter) {
-            Some((start, end)) if end - start > EVERYWHERE && key == prompt.conversation => without_line,
-            Some((start, end)) => {
+    }
+
+    /// The place of a request.
+    pub fn place(&self, group: &str, prompt: &Beginning, store: &dyn Store) -> Place {
+        let by_hash = Place::by_hash(prompt);
+        let Some(popular) = prompt.popular() else { return by_hash };
+        let part = self.with_counts(group, store, |counts| {
+            (!counts.ends.is_empty()).then(|| counts.part(counter(popular)))
+        });
+        match part.flatten() {
+            None => by_hash,
+            Some(Some((start, end))) if end - start > EVERYWHERE && prompt.cache_key.is_none() => by_hash,
+            Some(Some((start, end))) => {
                 let point = start + (end - start) * fraction(mix(prompt.conversation));
-                Place { key, point: Some(point) }
+                Place { point: Some(point), ..by_hash }
             }
             // So rare or so new that one deployment can serve it.
-            None => Place { key: system, point: None },
+            Some(None) => Place { key: popular, point: None },
         }
+    }
+
+    fn with_counts<T>(
+        &self,
+        group: &str,
+        store: &dyn Store,
+        with: impl FnOnce(&mut GroupCounts) -> T,
+    ) -> Option<T> {
+        let mut groups = self.groups.borrow_mut();
+        let name = hash(group.as_bytes());
+        let index = groups.binary_search_by_key(&name, |(name, _)| *name).unwrap_or_else(|index| {
+            groups.insert(index, (name, GroupCounts::read(group, store)));
+            index
+        });
+        groups.get_mut(index).map(|(_, counts)| with(counts))
     }
 
     /// Adds this worker's counts to those of all, and reads these; to be called every second.
     pub fn beat(&self, store: &dyn Store) {
         self.groups.borrow_mut().iter_mut().for_each(|(_, counts)| counts.share(store));
     }
+}
+
+fn counter(popular: u64) -> usize {
+    popular as usize % COUNTERS
 }
 
 /// The requests to one group, by counter.
@@ -179,15 +204,26 @@ impl Record {
             .map(|(all, own)| u32::from(*all).saturating_add((*own).into()))
             .collect();
         while counts.iter().sum::<u32>() as usize > most {
-            counts.iter_mut().for_each(|count| *count /= 2);
+            halve(&mut counts);
         }
         self.counts = counts.into_iter().map(|count| u16::try_from(count).unwrap_or(u16::MAX)).collect();
-        let tolerance = TOLERANCE / deployments as f64;
+        let all: u32 = self.counts.iter().map(|count| u32::from(*count)).sum();
+        let tolerance = (TOLERANCE / deployments as f64).max(CHANCE / f64::from(all).sqrt());
         let is_far = |(now, line): (f64, f64)| (now - line).abs() > tolerance;
-        let is_off = ends(&self.counts).zip(ends(&self.line)).any(is_far);
-        if is_off {
+        let has_line = self.line.iter().any(|count| *count > 0);
+        if !has_line || ends(&self.counts).zip(ends(&self.line)).any(is_far) {
             self.line.clone_from(&self.counts);
         }
+    }
+}
+
+/// Halves where each count's part ends, so that rare counts together lose no more than a half.
+fn halve(counts: &mut [u32]) {
+    let (mut end, mut half) = (0_u32, 0_u32);
+    for count in counts {
+        end = end.saturating_add(*count);
+        *count = (end / 2).saturating_sub(half);
+        half = end / 2;
     }
 }
 
@@ -205,6 +241,7 @@ fn ends(counts: &[u16]) -> impl Iterator<Item = f64> {
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::*;
+    use crate::random::{Random, SplitMix};
     use crate::state::store::{Memory, Version};
 
     fn popularity() -> Popularity {
@@ -218,13 +255,12 @@ mod tests {
     /// Counts so many requests of a system prompt.
     fn count(popularity: &Popularity, system: u64, requests: u64) {
         for n in 0..requests {
-            popularity.place("m", 4, prompt(system, n), true, &Memory::default());
+            popularity.count("m", 4, &prompt(system, n), &Memory::default());
         }
     }
 
-    /// The place of a request that does not count.
     fn place(popularity: &Popularity, prompt: Beginning) -> Place {
-        popularity.place("m", 4, prompt, false, &Memory::default())
+        popularity.place("m", &prompt, &Memory::default())
     }
 
     fn point(popularity: &Popularity, prompt: Beginning) -> Option<f64> {
@@ -254,7 +290,9 @@ mod tests {
         assert_part(&popularity, 2, (0.2, 0.7));
         assert_part(&popularity, 3, (0.7, 1.0));
         let first = place(&popularity, prompt(2, 7));
-        let again = popularity.place("m", 4, prompt(2, 7), true, &store);
+        count(&popularity, 2, 1);
+        popularity.beat(&store);
+        let again = place(&popularity, prompt(2, 7));
         assert_eq!(first, again, "a conversation keeps its place");
     }
 
@@ -267,7 +305,7 @@ mod tests {
         other.beat(&store);
         one.beat(&store);
         let new = popularity();
-        new.place("m", 4, prompt(3, 0), false, &store);
+        new.place("m", &prompt(3, 0), &store);
         for worker in [&one, &other, &new] {
             assert_part(worker, 1, (0.0, 0.75));
             assert_part(worker, 2, (0.75, 1.0));
@@ -275,13 +313,38 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_selected_for_again_counts_once() {
+    fn many_rare_system_prompts_leave_a_popular_one_its_part() {
         let (popularity, store) = (popularity(), Memory::default());
-        count(&popularity, 1, 100);
-        part(&popularity, 2);
-        count(&popularity, 3, 100);
-        popularity.beat(&store);
-        assert_part(&popularity, 1, (0.0, 0.5));
+        let parts = (1..200_u64).map(|second| {
+            for n in 0..100 {
+                let rare = if n % 5 == 0 { mix(second * 100 + n) } else { 1 };
+                popularity.count("m", 4, &prompt(rare, n), &store);
+            }
+            popularity.beat(&store);
+            let (start, end) = popularity.groups.borrow()[0].1.part(1).unwrap();
+            end - start
+        });
+        let (low, high) =
+            parts.skip(30).fold((1.0_f64, 0.0_f64), |(low, high), part| (low.min(part), high.max(part)));
+        assert!(low > 0.78 && high < 0.82, "{low} to {high}");
+    }
+
+    #[test]
+    fn chance_does_not_redraw_the_line_of_a_large_group() {
+        let (popularity, store) = (popularity(), Memory::default());
+        let mut random = SplitMix::new(5);
+        let mut lines = 0;
+        let mut ends = Vec::new();
+        for _ in 0..600 {
+            for n in 0..500 {
+                popularity.count("m", 100, &prompt(random.below(12) as u64, n), &store);
+            }
+            popularity.beat(&store);
+            let now = popularity.groups.borrow()[0].1.ends.clone();
+            lines += u32::from(now != ends);
+            ends = now;
+        }
+        assert!(lines <= 8, "{lines} lines in ten minutes");
     }
 
     #[test]
@@ -290,7 +353,7 @@ mod tests {
         count(&popularity, 1, 100);
         count(&popularity, 2, 100);
         for n in 0..1000 {
-            popularity.place("other", 4, prompt(1, n), true, &store);
+            popularity.count("other", 4, &prompt(1, n), &store);
         }
         popularity.beat(&store);
         assert_part(&popularity, 1, (0.0, 0.5));
@@ -300,7 +363,7 @@ mod tests {
     fn without_a_line_and_where_it_has_nearly_all_of_it_a_conversation_has_an_order_to_itself() {
         let (popularity, store) = (popularity(), Memory::default());
         let own = Place { key: mix(1), point: None };
-        assert_eq!(popularity.place("m", 4, prompt(1, 1), true, &store), own, "no line");
+        assert_eq!(popularity.place("m", &prompt(1, 1), &store), own, "no line");
         count(&popularity, 1, 94);
         count(&popularity, 2, 5);
         popularity.beat(&store);
@@ -324,8 +387,8 @@ mod tests {
     fn a_cache_key_stands_for_the_system_prompt_and_has_a_part_even_where_it_is_alone() {
         let (popularity, store) = (popularity(), Memory::default());
         let named = |conversation| Beginning { cache_key: Some(5), ..prompt(1, conversation) };
-        let first = popularity.place("m", 4, named(1), true, &store);
-        assert_eq!(first, Place { key: 5, point: None }, "no line");
+        popularity.count("m", 4, &named(1), &store);
+        assert_eq!(popularity.place("m", &named(1), &store), Place { key: 5, point: None }, "no line");
         popularity.beat(&store);
         let points: Vec<f64> = (0..200).filter_map(|n| point(&popularity, named(n))).collect();
         let (below, above) = points.iter().partition::<Vec<f64>, _>(|point| **point < 0.5);

@@ -16,6 +16,9 @@ pub struct Pool {
     /// The group, as the file names it: of a wildcard its pattern, of an id the group of that
     /// deployment.
     pub label: Arc<str>,
+    /// The name of the line on which its deployments and system prompts lie: the label, and where it
+    /// has only the members that serve a route, that.
+    pub line: Arc<str>,
     /// The deployments, in the order of the file.
     pub members: Vec<usize>,
     /// simple-shuffle's prepared draw from all members.
@@ -81,7 +84,8 @@ pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>,
     let priorities: Option<Vec<i64>> = members.iter().map(priority).collect();
     let pool = Pool::new(config, members);
     let priorities = priorities.filter(|l| !l.is_empty()).or(pool.priorities.clone());
-    (Arc::clone(&group.name), Pool { label: Arc::clone(&group.name), priorities, ..pool })
+    let label = Arc::clone(&group.name);
+    (Arc::clone(&label), Pool { line: Arc::clone(&label), label, priorities, ..pool })
 }
 
 /// The deployments that have the route of responses, for requests about stored ones; `None` if
@@ -128,6 +132,7 @@ impl Pool {
         let label = deployments().next().map_or_else(|| Arc::from(""), |first| Arc::clone(&first.group));
         let (strategy, args) = strategy(config, &label);
         Self {
+            line: Arc::clone(&label),
             label,
             shuffle: SimpleShuffle::new(&weights),
             strategy,
@@ -168,8 +173,10 @@ impl Pool {
 
     /// The priority level of a deployment of the pool.
     pub fn priority_of(&self, index: usize) -> i64 {
-        let place = self.members.iter().position(|member| *member == index);
-        place.map_or(i64::MAX, |place| self.priority_at(place))
+        let Some(priorities) = &self.priorities else { return i64::MAX };
+        // Members are in the order of the file.
+        let place = self.members.binary_search(&index).ok();
+        place.and_then(|place| priorities.get(place).copied()).unwrap_or(i64::MAX)
     }
 
     /// Whether a selection from the pool depends on the tokens that requests take.
@@ -203,7 +210,11 @@ impl Pool {
         match places.len() {
             0 => Some((route, None)),
             all if all == self.members.len() => None,
-            _ => Some((route, Some(Arc::new(self.only(config, &places))))),
+            _ => {
+                // No name has a line break in it.
+                let line = Arc::from(format!("{}\n{route}", self.label));
+                Some((route, Some(Arc::new(Self { line, ..self.only(config, &places) }))))
+            }
         }
     }
 

@@ -154,21 +154,24 @@ impl GroupRequest<'_> {
     ) -> Result<(Selection, SelectionInfo), NoDeployment> {
         let (router, pool) = (self.router, &resolved.pool);
         let tags = &self.parsed.routing.tags;
-        let mut selecting = SelectionRequest::new(pool, retry_state, estimate, tags, self.parsed.stream);
         let group = AffinityGroup {
             affinity: pool.affinity,
-            label: &pool.label,
-            count: pool.members.len(),
+            line: (!pool.is_view).then(|| (&*pool.line, pool.members.len())),
             at: &|point| router.rendezvous.at(point, pool.first_level()),
             has_master_key: router.config.server.master_key.is_some(),
-            is_new: retry_state.tried.is_empty()
-                && retry_state.resends == 0
-                && retry_state.lease_requests.is_none(),
+            is_counted: retry_state.line.as_ref() == Some(&pool.line),
         };
-        selecting.preference = match self.maker(retry_state) {
+        let preference = match self.maker(retry_state) {
             Some(index) => Preference::Pinned(index),
-            None => preference(&group, self.request, &self.parsed, &router.popularity, moment.store),
+            None => {
+                let preference =
+                    preference(&group, self.request, &self.parsed, &router.popularity, moment.store);
+                retry_state.line = Some(Arc::clone(&pool.line));
+                preference
+            }
         };
+        let mut selecting = SelectionRequest::new(pool, retry_state, estimate, tags, self.parsed.stream);
+        selecting.preference = preference;
         let mut selection = select(&mut router.selection(), &selecting, moment);
         selecting.allow_unleased = false;
         if let Err(NoDeployment::Unleased(shortfall)) = selection {

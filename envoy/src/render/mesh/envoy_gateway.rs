@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::gateway::{Mesh, NAME, NOT_PATCHED, labels, object_of};
+use super::gateway::{self, Mesh, NAME, labels, object_of};
 use super::parts::{BootstrapParts, MANAGER};
 use super::single_hop;
 use crate::render::message::with;
@@ -98,7 +98,8 @@ fn client_traffic() -> Value {
 }
 
 fn not_patched() -> Value {
-    let response = json!({"statusCode": 503, "contentType": "application/json", "body": {"type": "Inline", "inline": NOT_PATCHED}});
+    let body = gateway::not_patched("see the status of its patch policy");
+    let response = json!({"statusCode": 503, "contentType": "application/json", "body": {"type": "Inline", "inline": body}});
     json!({"spec": {"directResponse": response}})
 }
 

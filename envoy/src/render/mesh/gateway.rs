@@ -141,8 +141,12 @@ pub(super) fn object_of(api: &str, kind: &str, metadata: Value, body: Value) -> 
     object
 }
 
-/// The answer until the control plane applies the patches.
-pub(super) const NOT_PATCHED: &str = r#"{"error":{"message":"The gateway has not been patched: see the status of its patch policy.","type":"internal_server_error","param":null,"code":"503"}}"#;
+/// The body of the 503 until the control plane applies the patches. `advice` is where to look then.
+pub(super) fn not_patched(advice: &str) -> String {
+    let message = format!("The gateway has not been patched: {advice}.");
+    json!({"error": {"message": message, "type": "internal_server_error", "param": null, "code": "503"}})
+        .to_string()
+}
 
 fn config_map_name(bytes: &[u8]) -> String {
     format!("{NAME}-filter-{}", fingerprint(bytes))

@@ -9,7 +9,7 @@
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::gateway::{FilterCode, Mesh, NAME, NOT_PATCHED, labels};
+use super::gateway::{FilterCode, Mesh, NAME, labels, not_patched};
 use super::parts::BootstrapParts;
 use super::single_hop;
 use crate::render::message::{typed, with};
@@ -128,10 +128,12 @@ fn gateway(mesh: &Mesh) -> Value {
 
 /// A route whose name the EnvoyFilter finds.
 fn virtual_service(mesh: &Mesh) -> Value {
+    // An EnvoyFilter has no status.
+    let body = not_patched("its EnvoyFilter does not apply, see docs/istio.md");
     json!({"spec": {
         "hosts": hosts(mesh),
         "gateways": [NAME],
-        "http": [{"name": NAME, "directResponse": {"status": 503, "body": {"string": NOT_PATCHED}}}],
+        "http": [{"name": NAME, "directResponse": {"status": 503, "body": {"string": body}}}],
     }})
 }
 
@@ -211,9 +213,8 @@ fn manager_type(fields: Map<String, Value>) -> Value {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_gateway_may_list_secrets_without_a_name_as_istiod_asks() {
-        let mut mesh = Mesh {
+    fn a_mesh() -> Mesh {
+        Mesh {
             namespace: "llm-balancer".to_owned(),
             pods_namespace: "llm-balancer".to_owned(),
             hostnames: Vec::new(),
@@ -222,7 +223,24 @@ mod tests {
             single_hop: false,
             variables: Vec::new(),
             redis_socket: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_gateway_without_its_patches_names_the_envoyfilter_and_the_page_about_it() {
+        let service = virtual_service(&a_mesh());
+        let body =
+            service.pointer("/spec/http/0/directResponse/body/string").and_then(Value::as_str).unwrap();
+        let error: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            error["error"]["message"],
+            "The gateway has not been patched: its EnvoyFilter does not apply, see docs/istio.md."
+        );
+    }
+
+    #[test]
+    fn the_gateway_may_list_secrets_without_a_name_as_istiod_asks() {
+        let mut mesh = a_mesh();
         let objects = certificate_reader(&mesh);
         let rule = objects.iter().find_map(|object| object.pointer("/rules/0")).unwrap();
         assert_eq!(

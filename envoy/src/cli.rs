@@ -143,24 +143,36 @@ pub struct ListenArgs {
     /// Address for clients [default: 0.0.0.0 with a master_key, 127.0.0.1 without]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub host: Option<IpAddr>,
-    /// Port for clients
-    #[arg(long, default_value_t = 4000)]
-    pub port: u16,
-    /// Envoy's admin port, with the metrics, on 127.0.0.1
-    #[arg(long, value_name = "PORT", default_value_t = 9901)]
-    pub admin_port: u16,
+    /// Port for clients [default: 4000]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Envoy's admin port, with the metrics, on 127.0.0.1 [default: 9901]
+    #[arg(long, value_name = "PORT")]
+    pub admin_port: Option<u16>,
     /// Port for the status page and the metrics on the address for clients: GET /, /metrics,
     /// /stats/prometheus, /ready [default: of serve, the next port after --admin-port on 127.0.0.1;
     /// of render, none]
     #[arg(long, value_name = "PORT")]
     pub metrics_port: Option<u16>,
     /// Listen for other machines although the file sets no master_key
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     pub insecure_no_auth: bool,
     /// Way of a first attempt: 1, straight to its deployment; 2, as every later attempt through an
     /// internal listener
     #[arg(long, value_name = "N", default_value = "1", hide = true)]
     pub hops: Hops,
+}
+
+impl ListenArgs {
+    /// `--port`
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap_or(4000)
+    }
+
+    /// `--admin-port`
+    pub(crate) fn admin_port(&self) -> u16 {
+        self.admin_port.unwrap_or(9901)
+    }
 }
 
 /// `check`
@@ -212,7 +224,7 @@ pub struct RenderArgs {
     #[arg(long, value_name = "PATH", default_value = "/run/llm-balancer/redis.sock")]
     pub redis_socket: PathBuf,
     /// Addresses and ports.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "In an Envoy of your own (--target envoy)")]
     pub listen: ListenArgs,
     /// Options of a mesh.
     #[command(flatten)]
@@ -289,10 +301,10 @@ mod tests {
     fn serve_is_the_default_command() {
         let cli = parse("llm-balancer --config x.yaml --port 80").unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.serve.unwrap().listen.port, 80);
+        assert_eq!(cli.serve.unwrap().listen.port(), 80);
         let cli = parse("llm-balancer serve --config x.yaml").unwrap();
         let Some(Command::Serve(serve)) = cli.command else { panic!("not serve") };
-        assert_eq!((serve.listen.port, serve.listen.admin_port), (4000, 9901));
+        assert_eq!((serve.listen.port(), serve.listen.admin_port()), (4000, 9901));
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
 fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<Options, Failure> {
     let address = listen::address(&args.listen, config)?;
     let system_cas = ca_bundle::find(config)?;
-    let ports = ports::free(address, args.listen.admin_port, listen::metrics(&args.listen, address))?;
+    let ports = ports::free(address, args.listen.admin_port(), listen::metrics(&args.listen, address))?;
     Ok(Options {
         listen: ports.clients,
         admin_port: ports.admin,

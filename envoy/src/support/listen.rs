@@ -16,7 +16,7 @@ pub(crate) fn address(listen: &ListenArgs, config: &Config) -> Result<SocketAddr
         None if guarded => Ipv4Addr::UNSPECIFIED.into(),
         None => Ipv4Addr::LOCALHOST.into(),
     };
-    Ok(SocketAddr::new(host, listen.port))
+    Ok(SocketAddr::new(host, listen.port()))
 }
 
 /// The error for a port without a master key that other machines can reach.

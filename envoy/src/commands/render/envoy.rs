@@ -16,7 +16,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
     let address = listen::address(&args.listen, config)?;
     let options = Options {
         listen: address,
-        admin_port: args.listen.admin_port,
+        admin_port: args.listen.admin_port(),
         metrics: listen::metrics(&args.listen, address),
         // Relative to Envoy's working directory.
         filter: FILTER.to_owned(),

@@ -24,8 +24,8 @@ pub(super) fn render(
     let mesh = mesh(args, config)?;
     let options = Options {
         // Not rendered: the gateway has an address of its own.
-        listen: ([127, 0, 0, 1], args.listen.port).into(),
-        admin_port: args.listen.admin_port,
+        listen: ([127, 0, 0, 1], args.listen.port()).into(),
+        admin_port: args.listen.admin_port(),
         metrics: None,
         filter: mesh.filter_file(),
         hold: String::new(),

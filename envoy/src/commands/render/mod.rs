@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
+use crate::cli::{ListenArgs, MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{envoy_gateway, istio};
 use crate::support::config_file::{ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
@@ -13,12 +13,13 @@ mod output;
 
 /// Writes all files into the folder of `--out`, or prints the YAML to standard output.
 pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
+    match args.target {
+        Target::Envoy => refuse_mesh_options(&args.mesh)?,
+        Target::Istio | Target::EnvoyGateway => refuse_listen_options(&args.listen)?,
+    }
     let LoadedConfig { config, text, .. } = ConfigFile::read(&args.config)?.accept()?;
     match args.target {
-        Target::Envoy => {
-            refuse_mesh_options(&args.mesh)?;
-            envoy::render(args, &config, &text)?;
-        }
+        Target::Envoy => envoy::render(args, &config, &text)?,
         Target::Istio => mesh::render(args, &config, &text, istio::objects)?,
         Target::EnvoyGateway => mesh::render(args, &config, &text, envoy_gateway::objects)?,
     }
@@ -33,11 +34,25 @@ fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
         ("--tls-secret", args.tls_secret.is_some()),
         ("--filter-image", args.filter_image.is_some()),
     ];
+    refuse(&options, "needs --target istio or --target envoy-gateway")
+}
+
+/// A gateway has addresses and ports of its own.
+fn refuse_listen_options(args: &ListenArgs) -> Result<(), Failure> {
+    let options = [
+        ("--host", args.host.is_some()),
+        ("--port", args.port.is_some()),
+        ("--admin-port", args.admin_port.is_some()),
+        ("--metrics-port", args.metrics_port.is_some()),
+    ];
+    refuse(&options, "needs --target envoy: a gateway has addresses and ports of its own")
+}
+
+/// An error about the first option that is set.
+fn refuse(options: &[(&str, bool)], reason: &str) -> Result<(), Failure> {
     match options.iter().find(|(_, is_set)| *is_set) {
         None => Ok(()),
-        Some((option, _)) => {
-            Err(Failure::Usage(format!("{option} needs --target istio or --target envoy-gateway")))
-        }
+        Some((option, _)) => Err(Failure::Usage(format!("{option} {reason}"))),
     }
 }
 
@@ -48,17 +63,36 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
+    fn args(target: &str, options: &str) -> RenderArgs {
+        let line = format!("llm-balancer render --config x.yaml --target {target} {options}");
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Some(Command::Render(args)) = cli.command else { panic!("not render") };
+        args
+    }
+
     #[test]
     fn options_of_a_mesh_need_a_mesh() {
-        let refusal = |options: &str| {
-            let line = format!("llm-balancer render --config x.yaml --target envoy {options}");
-            let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
-            let Some(Command::Render(args)) = cli.command else { panic!("not render") };
-            refuse_mesh_options(&args.mesh)
-        };
+        let refusal = |options: &str| refuse_mesh_options(&args("envoy", options).mesh);
         assert_eq!(refusal(""), Ok(()));
         for options in ["--profile single-hop", "--hostname x", "--tls-secret x", "--filter-image x"] {
             assert!(matches!(refusal(options), Err(Failure::Usage(_))), "{options}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_ports_need_an_envoy_of_ones_own() {
+        for target in ["istio", "envoy-gateway"] {
+            let refusal = |options: &str| refuse_listen_options(&args(target, options).listen);
+            assert_eq!(refusal(""), Ok(()));
+            assert_eq!(refusal("--insecure-no-auth"), Ok(()), "a mesh without a master key needs it");
+            for options in ["--host 127.0.0.1", "--port 4000", "--admin-port 9901", "--metrics-port 9902"] {
+                let option = options.split(' ').next().unwrap();
+                let refused = refusal(options);
+                assert!(
+                    matches!(&refused, Err(Failure::Usage(message)) if message.starts_with(&format!("{option} needs --target envoy:"))),
+                    "{refused:?}"
+                );
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::status::{Period, Reading, table};
 use crate::support::colors::RED;
 use crate::support::failure::Failure;
 use crate::support::http_client::agent;
+use crate::support::listing::id_list;
 
 /// The metrics of ten thousand deployments take two seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +22,8 @@ const REFRESH: Duration = Duration::from_secs(2);
 const WATCHED: Duration = Duration::from_secs(60);
 /// What is read: our own metrics, and a few of the process.
 const QUERY: &str = "filter=%5E%28wasmcustom%5C.%7Cserver%5C.%28live%7Cstate%7Cuptime%7Cconcurrency%29%24%29";
+/// Groups that an error lists, at most.
+const MAX_GROUPS: usize = 20;
 /// Moves the cursor home and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
@@ -79,8 +82,16 @@ fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<Ex
 }
 
 fn show(period: &Period<'_>, args: &StatusArgs) -> Result<String, Failure> {
-    let table = table(period, args.group.as_deref());
-    table.ok_or_else(|| Failure::Io(format!("no group {:?}", args.group.as_deref().unwrap_or_default())))
+    let group = args.group.as_deref();
+    table(period, group).ok_or_else(|| no_group(group.unwrap_or_default(), &period.to.group_names()))
+}
+
+/// The error for a group that the balancer does not have.
+fn no_group(name: &str, groups: &[&str]) -> Failure {
+    Failure::Io(match groups {
+        [] => format!("no group {name:?}: the balancer has none"),
+        groups => format!("no group {name:?}: expected {}", id_list(groups, MAX_GROUPS)),
+    })
 }
 
 /// In place of what is on the terminal; below it elsewhere.
@@ -114,7 +125,11 @@ fn read(agent: &Agent, url: &str) -> Result<Timed, Failure> {
     }
     let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(no_answer)?;
     let reading = Reading::parse(&body);
-    let reading = reading.ok_or_else(|| Failure::Io(format!("{shown} has no metrics of a balancer")))?;
+    let reading = reading.ok_or_else(|| {
+        Failure::Io(format!(
+            "{shown} has no metrics of a balancer; --metrics needs the address of the status page that serve prints"
+        ))
+    })?;
     #[expect(clippy::disallowed_methods, reason = "the program shows real time")]
     let at = Instant::now();
     Ok(Timed { at, reading })
@@ -132,6 +147,18 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_that_is_not_there_is_answered_by_those_that_are() {
+        let text = "envoy_server_uptime{} 1\n\
+                    llm_balancer_deployment_info{group=\"gpt-4o\",deployment=\"a\"} 1\n\
+                    llm_balancer_deployment_info{group=\"claude\",deployment=\"b\"} 1\n\
+                    llm_balancer_requests_total{group=\"\",outcome=\"refused\"} 1\n";
+        let reading = Reading::parse(text).unwrap();
+        let message = "no group \"x\": expected claude, gpt-4o";
+        assert_eq!(no_group("x", &reading.group_names()), Failure::Io(message.to_owned()));
+        assert_eq!(no_group("x", &[]), Failure::Io("no group \"x\": the balancer has none".to_owned()));
+    }
 
     #[test]
     fn the_address_is_that_of_the_page_its_port_or_the_metrics() {

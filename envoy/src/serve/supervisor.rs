@@ -100,7 +100,10 @@ impl Supervisor<'_> {
             Some(Ok(()))
                 if xds.admin.number(StatKind::Counter, FAILED_LISTENERS).is_some_and(|count| count > 0) =>
             {
-                Err(Failure::Io(format!("cannot listen on {}: address in use", self.options.listen)))
+                Err(Failure::Io(format!(
+                    "cannot listen on {}: address in use; stop the process that listens on it, or choose another --port",
+                    self.options.listen
+                )))
             }
             Some(Ok(())) => Ok(true),
         }

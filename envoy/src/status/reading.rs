@@ -47,6 +47,13 @@ impl Reading {
         reading.process.contains_key("uptime").then_some(reading)
     }
 
+    /// The groups of the current configuration, sorted.
+    pub(crate) fn group_names(&self) -> Vec<&str> {
+        let is_configured = |group: &Group| group.deployments.values().any(|subject| subject.is_configured);
+        let groups = self.groups.iter().filter(|(_, group)| is_configured(group));
+        groups.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Whether this process started after an earlier reading, so that counts began at zero again.
     pub(crate) fn is_of_another_process(&self, earlier: &Self) -> bool {
         self.process.get("uptime") < earlier.process.get("uptime")

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, io};
 
 use llm_balancer_config::{Config, Loaded, load};
 
@@ -42,7 +42,7 @@ impl ConfigFile {
         // Before reading, so that a write in between counts as a change.
         let stamp = FileStamp::of(path);
         // Read once, because a pipe has no content the second time.
-        let bytes = fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+        let bytes = fs::read(path).map_err(|error| cannot_read(path, &error))?;
         let files = RefCell::new(Vec::new());
         let text = |file: &str| {
             let is_main = file == name;
@@ -70,6 +70,16 @@ impl ConfigFile {
     }
 }
 
+/// The error for the file of `--config`.
+fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => "this user needs the right to read it",
+        io::ErrorKind::IsADirectory => "--config needs the file in it",
+        _ => "--config needs the path of LiteLLM's configuration file",
+    };
+    Failure::Usage(format!("cannot read {}: {error}; {advice}", path.display()))
+}
+
 /// A configuration that can be served.
 #[derive(Debug)]
 pub(crate) struct LoadedConfig {
@@ -80,4 +90,23 @@ pub(crate) struct LoadedConfig {
     pub(crate) parsed: Vec<u8>,
     pub(crate) files: Vec<(PathBuf, FileStamp)>,
     pub(crate) warnings: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error_with_advice() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("config.yaml");
+        for (path, advice) in [
+            (missing.as_path(), "; --config needs the path of LiteLLM's configuration file"),
+            (dir.path(), "; --config needs the file in it"),
+        ] {
+            let Err(Failure::Usage(message)) = ConfigFile::read(path) else { panic!("read {path:?}") };
+            let start = format!("cannot read {}: ", path.display());
+            assert!(message.starts_with(&start) && message.ends_with(advice), "{message}");
+        }
+    }
 }

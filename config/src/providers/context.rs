@@ -186,7 +186,31 @@ impl ResolveContext<'_, '_, '_> {
         }
         let variables = self.provider.key_variables();
         let names: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
-        self.secret_from(&names)
+        let key = self.secret_from(&names);
+        if ADVISES && key.is_some() {
+            self.warn_of_another_address(&names);
+        }
+        key
+    }
+
+    /// Warns that a key of the environment, which the deployment does not name, is sent to a server
+    /// that is not the provider's. Nothing is wrong on this machine, where most such servers are,
+    /// nor for a provider whose server the operator runs or rents under a name of its own.
+    fn warn_of_another_address(&mut self, names: &[&str]) {
+        let Some(base) = self.api_base.as_deref().and_then(|base| base_url::parse(base).ok()) else { return };
+        let Ok(own) = base_url::parse(self.provider.base) else { return };
+        if !own.https || base.is_loopback() || base.domain() == own.domain() {
+            return;
+        }
+        let is_set = |name: &&&str| self.reader.env.peek(name).is_some_and(|(value, _)| !value.is_empty());
+        let Some(name) = names.iter().find(is_set) else { return };
+        let (provider, plainly) = (self.provider.name, if base.https { "" } else { "in plain text " });
+        let message = format!(
+            "{name} of the environment is sent {plainly}to this address, which is not {provider}'s own"
+        );
+        let vllm = if provider == "openai" { " (for vLLM model: hosted_vllm/name)" } else { "" };
+        let advice = format!("write api_key: os.environ/{name} if that is meant, else api_key: none{vllm}");
+        self.warn("api_base", &message, &advice);
     }
 
     /// A credential of the environment.

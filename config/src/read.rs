@@ -202,11 +202,6 @@ fn checked_section<'s>(
 fn check_features(reader: &mut Reader<'_>, settings: &Settings<'_>) {
     if let Some(litellm) = &settings.litellm {
         check_callbacks(reader, litellm);
-        if let Some(entry) = litellm.find("ssl_certificate") {
-            let path = litellm.path.key("ssl_certificate");
-            let advice = "put a proxy with the certificate in between";
-            reader.report.unsupported(entry.place, &path, "client certificates are not supported", advice);
-        }
     }
 }
 

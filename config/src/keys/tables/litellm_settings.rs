@@ -118,7 +118,11 @@ const KEYS: &[Key] = &[
     ignored("s3_callback_params", NO_CALLBACKS, METRICS),
     applied("service_callback", "as callbacks"),
     ignored("set_verbose", LOGS, LOG_LEVEL),
-    applied("ssl_certificate", "refused: client certificates are not supported"),
+    refused(
+        "ssl_certificate",
+        "client certificates are not supported",
+        "put a proxy with the certificate in between",
+    ),
     applied("ssl_verify", "for deployments without their own"),
     ignored("store_audit_logs", LOGS, LOG_LEVEL),
     applied("success_callback", "as callbacks"),

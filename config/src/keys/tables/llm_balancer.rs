@@ -22,7 +22,7 @@ const KEYS: &[Key] = &[
         "accept",
         "paths of unsupported keys that are warnings instead of errors, such as `litellm_settings.callbacks`",
     ),
-    applied("access_log", "a line of JSON on stdout per request: `on` (the default) or `off`"),
+    applied("access_log", "a line of JSON on stdout per request: `true` (the default) or `false`"),
     applied("limits", "`hard` (the default): rpm and tpm are limits and weights; `soft`: weights only"),
     applied(
         "max_body_mb",

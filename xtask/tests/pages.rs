@@ -9,6 +9,7 @@ use serde_json::Value;
 
 /// Pages with a test in each row, and more than how many tests they name.
 const TESTED: [(&str, usize); 2] = [("docs/SECURITY.md", 80), ("docs/RELIABILITY.md", 40)];
+const DECISIONS: &str = "docs/decisions";
 const DEPENDENCIES: &str = "docs/decisions/dependencies.md";
 
 fn root() -> PathBuf {
@@ -106,6 +107,20 @@ fn a_row_without_a_test_is_found() {
     for row in ["", "`it_works`", "[`helper`](a.rs)", "[`it_work`](a.rs)", "[`it_works`](b.rs)"] {
         assert_eq!(faults(&page(row), source).len(), 1, "{row}");
     }
+}
+
+#[test]
+fn the_index_lists_every_decision_once() {
+    let files = fs::read_dir(root().join(DECISIONS)).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<_> = names.filter(|name| name.ends_with(".md") && name != "README.md").collect();
+    pages.sort();
+    let index = read(format!("{DECISIONS}/README.md"));
+    let entries = index.lines().filter_map(|line| line.strip_prefix("- ["));
+    let mut listed: Vec<_> =
+        entries.filter_map(|entry| Some(entry.split_once("](")?.1.split_once("): ")?.0.to_owned())).collect();
+    listed.sort();
+    assert_eq!(listed, pages);
 }
 
 /// Direct dependencies of the workspace's packages, with the versions in use.

@@ -10,13 +10,16 @@ use crate::render::Hops;
 
 /// The end of every help.
 const EXIT_CODES: &str = "Exit codes:
-  0  success; for serve: stopped by a signal
-  1  the configuration is refused, or this machine is not ready (a port in use, no Envoy)
-  2  invalid command line, or a file that it names cannot be read
-  n  for serve: Envoy exited by itself with this code, or with 128 plus the signal that killed it";
+  0  success
+  1  the configuration is refused, this machine is not ready, or a balancer gives no answer
+  2  invalid command line, or a file that it names cannot be read";
+
+/// What `serve` has beside them.
+const SERVE_EXIT_CODES: &str =
+    "  n  serve: Envoy exited by itself with this code, or with 128 plus the signal that killed it";
 
 const EXAMPLES: &str = "Examples:
-  llm-balancer --config config.yaml             serve it on 127.0.0.1:4000
+  llm-balancer --config config.yaml             serve it on port 4000
   llm-balancer check --config config.yaml       print all findings about it
   llm-balancer serve --help                     print all options of serving";
 
@@ -56,6 +59,10 @@ fn help(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
 }
 
+fn serve_help(examples: &str) -> String {
+    format!("{}\n{SERVE_EXIT_CODES}", help(examples))
+}
+
 /// LiteLLM's config.yaml, served by Envoy.
 #[derive(Debug, Parser)]
 #[command(
@@ -63,7 +70,7 @@ fn help(examples: &str) -> String {
     version,
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
-    after_help = help(EXAMPLES)
+    after_help = serve_help(EXAMPLES)
 )]
 pub struct Cli {
     /// The command; `serve` if there is none.
@@ -81,7 +88,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run Envoy with the configuration, and reload it when it changes
-    #[command(after_help = help(SERVE_EXAMPLES))]
+    #[command(after_help = serve_help(SERVE_EXAMPLES))]
     Serve(ServeArgs),
     /// Print all findings about the configuration; exit 0 if it is usable, 1 if not
     #[command(after_help = help(CHECK_EXAMPLES))]
@@ -157,9 +164,9 @@ pub struct ListenArgs {
     /// Listen for other machines although the file sets no master_key
     #[arg(long, help_heading = None::<&str>)]
     pub insecure_no_auth: bool,
-    /// Way of a first attempt: 1, straight to its deployment; 2, as every later attempt through an
-    /// internal listener
-    #[arg(long, value_name = "N", default_value = "1", hide = true)]
+    /// Hops of a first attempt in Envoy: 1, straight to its deployment; 2, through an internal
+    /// listener, slower and with fewer of Envoy's extensions (docs/SECURITY.md)
+    #[arg(long, value_name = "N", default_value = "1")]
     pub hops: Hops,
 }
 
@@ -323,7 +330,21 @@ mod tests {
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let help = command.render_help().to_string();
             assert!(help.contains("Examples:\n  llm-balancer ") && help.contains("Exit codes:"), "{help}");
+            assert_eq!(help.contains("Envoy exited"), command.get_name() == "serve", "{help}");
         }
+    }
+
+    #[test]
+    fn the_help_of_render_says_which_target_an_option_is_for() {
+        let mut cli = Cli::command();
+        cli.build();
+        let help = cli.find_subcommand_mut("render").unwrap().render_help().to_string();
+        let place = |text: &str| help.find(text).unwrap_or_else(|| panic!("no {text} in {help}"));
+        let (own, mesh) = (place("(--target envoy):"), place("(--target istio,"));
+        for option in ["--host <", "--port <", "--admin-port <", "--metrics-port <", "--hops <"] {
+            assert!(own < place(option) && place(option) < mesh, "{option}: {help}");
+        }
+        assert!(place("--insecure-no-auth") < own, "it is for each target: {help}");
     }
 
     #[test]

@@ -109,6 +109,8 @@ quick-build: wasm32-wasip1
 	@echo "building llm-balancer and the fake provider (2 of 2)" >&2
 	@LLM_BALANCER_FILTER=$(CURDIR)/target/wasm32-wasip1/quick/llm_balancer_filter.wasm cargo build -p llm-balancer -p fake-provider
 
+envoy: $(HAVE_ENVOY) ## Envoy, into .tools
+
 build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
 	cargo build $(SMALL_FILTER)
@@ -255,8 +257,6 @@ wasm-targets: wasm32-wasip1 wasm32-unknown-unknown
 # Without rustup, the toolchain must have the target.
 wasm32-wasip1 wasm32-unknown-unknown:
 	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$@" ] || rustup target add $@
-
-envoy: $(HAVE_ENVOY)
 
 node:
 	@node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || $(call apt,nodejs)

@@ -26,7 +26,7 @@ const KEYS: &[Key] = &[
     applied("limits", "`hard` (the default): rpm and tpm are limits and weights; `soft`: weights only"),
     applied(
         "max_body_mb",
-        "larger request bodies get a 413; 64 if unset (OpenAI accepts 50 MB). A worker keeps the memory of its largest body (docs/operations.md, Memory)",
+        "larger request bodies get a 413; 64 if unset or 0 (OpenAI accepts 50 MB). A worker keeps the memory of its largest body (docs/operations.md, Memory)",
     ),
     applied(
         "redis_namespace",

@@ -76,9 +76,9 @@ pub enum Key {
     FirstMessage,
     /// So many deployments by the system prompt, one of them by the first message.
     Subset(usize),
-    /// The point of the first message on a line of system prompts, of which so many workers or
+    /// The point of the first message in a partition by system prompts, of which so many workers or
     /// instances each have one, by the requests that they saw.
-    Line(usize),
+    Partition(usize),
     /// The conversation itself, which a gateway does not know: the best that a key can do.
     Session,
 }
@@ -117,7 +117,7 @@ pub struct Ranked {
 
 impl Ranked {
     pub fn new(key: Key, bound: Bound) -> Self {
-        let workers = if let Key::Line(workers) = key { workers } else { 0 };
+        let workers = if let Key::Partition(workers) = key { workers } else { 0 };
         Self {
             key,
             bound,
@@ -149,7 +149,7 @@ impl Ranked {
             Key::System => ranked(hash(&system)),
             Key::FirstMessage => ranked(hash(&(system, user))),
             Key::Session => ranked(turn.session as u64),
-            Key::Line(workers) => {
+            Key::Partition(workers) => {
                 let key = hash(&(system, user));
                 let worker = hash(&(turn.at, turn.session)) as usize % workers;
                 let first = Self::on_line(&mut self.counts[worker], hash(&system), key);

@@ -85,9 +85,9 @@ fn variants() -> Vec<(String, Make)> {
         Key::System,
         Key::Subset(2),
         Key::FirstMessage,
-        Key::Line(1),
-        Key::Line(2),
-        Key::Line(4),
+        Key::Partition(1),
+        Key::Partition(2),
+        Key::Partition(4),
         Key::Session,
     ];
     let bounds = [Bound::None, Bound::Times(1.25), Bound::Times(1.5), Bound::Usual(1.15, 2.0)];

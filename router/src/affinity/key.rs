@@ -18,14 +18,14 @@ const CACHED_PROMPT: usize = 4096;
 #[derive(Clone, Copy)]
 pub(crate) struct AffinityGroup<'a> {
     pub affinity: Affinity,
-    /// The name of its line of system prompts, and how many deployments lie on it; `None` for some
-    /// of its deployments, which were found for one request.
-    pub line: Option<(&'a str, usize)>,
-    /// The deployment at a point of the line on which its deployments lie.
+    /// The name of its partition, and how many deployments that has; `None` for some of the group's
+    /// deployments, which were found for one request.
+    pub partition: Option<(&'a str, usize)>,
+    /// The deployment at a point of the partition.
     pub at: &'a dyn Fn(f64) -> Option<usize>,
     /// Whether all clients have the same credentials.
     pub has_master_key: bool,
-    /// Whether the line has counted the request.
+    /// Whether the partition has counted the request.
     pub is_counted: bool,
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn preference(
     popularity: &Popularity,
     store: &dyn Store,
 ) -> Preference {
-    let AffinityGroup { affinity, line, at, has_master_key, is_counted } = *group;
+    let AffinityGroup { affinity, partition, at, has_master_key, is_counted } = *group;
     if !affinity.is_ranked() {
         return Preference::None;
     }
@@ -56,7 +56,7 @@ pub(crate) fn preference(
     let Some(prompt) = body.and_then(|body| beginning(body, request.route.suffix)) else {
         return Preference::None;
     };
-    let place = line.map_or(Place::by_hash(&prompt), |(name, deployments)| {
+    let place = partition.map_or(Place::by_hash(&prompt), |(name, deployments)| {
         if !is_counted {
             popularity.count(name, deployments, &prompt, store);
         }

@@ -2,8 +2,8 @@
 //! memory. docs/affinity.md has the reasons.
 //!
 //! No choice is remembered. Every worker, instance and configuration ranks the deployments of a key
-//! alike, and only the keys of a deployment that is away move. Where a system prompt is on the line,
-//! which each instance draws by what it counts, goes before that order.
+//! alike, and only the keys of a deployment that is away move. Before that order comes the deployment
+//! at a point in the partition, which each instance makes by what it counts.
 //!
 //! - [`key`]: what a request has in common with others, by its group's settings.
 //! - [`session`]: the session and the caller of a request.

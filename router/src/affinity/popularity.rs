@@ -1,12 +1,12 @@
 //! Which part of a group's deployments serves the requests with one system prompt.
 //!
-//! All deployments lie on a line, each as long as its weight. On the same line lie the system
-//! prompts, in the order of their hashes, each as long as its part of the recent requests. A
-//! conversation has a point within its system prompt. So every deployment has its share of the
-//! load, and few system prompts in its cache: with hashes alone it would have all of them.
+//! The interval from 0 to 1 is divided among the deployments by their weights, and among the system
+//! prompts, in the order of their hashes, by their parts of the recent requests. A conversation has
+//! a point within the part of its system prompt. So every deployment has its share of the load, and
+//! few system prompts in its cache: with hashes alone it would have all of them.
 //!
-//! The workers add up what they count, and share one line, which stays until the counts differ from
-//! it: where it changes, conversations move. docs/decisions/affinity.md has the figures.
+//! The workers add up what they count, and share one partition, which stays until the counts differ
+//! from it: where it changes, conversations move. docs/decisions/affinity.md has the figures.
 
 use std::cell::RefCell;
 
@@ -14,11 +14,11 @@ use crate::hash::{hash, mix};
 use crate::random::fraction;
 use crate::state::store::{self, Store};
 
-/// Counters of a group. System prompts that share one lie on the same part of the line.
+/// Counters of a group. System prompts that share one share a part.
 const COUNTERS: usize = 1024;
 /// Requests for each deployment after which all counts are halved.
 const WINDOW: usize = 1024;
-/// The line is drawn anew where it differs from the counts by this part of a deployment's share, and
+/// The partition is made anew where it differs from the counts by this part of a deployment's share, and
 /// by more than chance: by [`CHANCE`] divided by the root of all counts.
 const TOLERANCE: f64 = 0.1;
 /// An end among `n` counts differs by chance by half of `1 / sqrt(n)`, and the one of all ends that
@@ -44,7 +44,7 @@ pub(crate) struct Beginning {
 pub(crate) struct Place {
     /// What ranks the deployments.
     pub key: u64,
-    /// The point on the group's line, from 0 to below 1, whose deployment comes before all others.
+    /// The point from 0 to below 1 whose deployment comes before all others.
     pub point: Option<f64>,
 }
 
@@ -133,7 +133,7 @@ struct GroupCounts {
     deployments: usize,
     /// Those of this worker that the store does not have.
     new: Vec<u16>,
-    /// Where the part of each counter ends on the line, by this worker's copy. Empty without one.
+    /// Where the part of each counter ends, by this worker's copy. Empty without a partition.
     ends: Vec<f64>,
 }
 
@@ -146,7 +146,7 @@ impl GroupCounts {
         own
     }
 
-    /// Where a counter's part of the line begins and ends; `None` if it has none.
+    /// Where a counter's part begins and ends; `None` if it has none.
     fn part(&self, counter: usize) -> Option<(f64, f64)> {
         let end = *self.ends.get(counter)?;
         let start = counter.checked_sub(1).map_or(Some(0.0), |before| self.ends.get(before).copied())?;
@@ -166,7 +166,7 @@ impl GroupCounts {
         let Some(record) = record else { return };
         self.new.fill(0);
         self.ends.clear();
-        self.ends.extend(ends(&record.line));
+        self.ends.extend(ends(&record.partition));
     }
 }
 
@@ -174,24 +174,24 @@ impl GroupCounts {
 struct Record {
     /// The recent ones.
     counts: Vec<u16>,
-    /// Those by which the line was drawn.
-    line: Vec<u16>,
+    /// Those by which the partition was made.
+    partition: Vec<u16>,
 }
 
 impl Record {
     /// Zeros for what is no record.
     fn decode(bytes: &[u8]) -> Self {
         let (numbers, _) = bytes.as_chunks::<2>();
-        let (counts, line) = numbers.split_at(numbers.len().min(COUNTERS));
+        let (counts, partition) = numbers.split_at(numbers.len().min(COUNTERS));
         let numbers = |of: &[[u8; 2]]| match of.len() {
             COUNTERS => of.iter().map(|number| u16::from_le_bytes(*number)).collect(),
             _ => vec![0; COUNTERS],
         };
-        Self { counts: numbers(counts), line: numbers(line) }
+        Self { counts: numbers(counts), partition: numbers(partition) }
     }
 
     fn encode(&self) -> Vec<u8> {
-        self.counts.iter().chain(&self.line).flat_map(|number| number.to_le_bytes()).collect()
+        self.counts.iter().chain(&self.partition).flat_map(|number| number.to_le_bytes()).collect()
     }
 
     /// Adds the counts of a worker.
@@ -209,10 +209,10 @@ impl Record {
         self.counts = counts.into_iter().map(|count| u16::try_from(count).unwrap_or(u16::MAX)).collect();
         let all: u32 = self.counts.iter().map(|count| u32::from(*count)).sum();
         let tolerance = (TOLERANCE / deployments as f64).max(CHANCE / f64::from(all).sqrt());
-        let is_far = |(now, line): (f64, f64)| (now - line).abs() > tolerance;
-        let has_line = self.line.iter().any(|count| *count > 0);
-        if !has_line || ends(&self.counts).zip(ends(&self.line)).any(is_far) {
-            self.line.clone_from(&self.counts);
+        let is_far = |(now, then): (f64, f64)| (now - then).abs() > tolerance;
+        let has_partition = self.partition.iter().any(|count| *count > 0);
+        if !has_partition || ends(&self.counts).zip(ends(&self.partition)).any(is_far) {
+            self.partition.clone_from(&self.counts);
         }
     }
 }
@@ -227,7 +227,7 @@ fn halve(counts: &mut [u32]) {
     }
 }
 
-/// Where the part of each counter ends on a line of length 1; nowhere without any counts.
+/// Where the part of each counter ends, from 0 to 1; 0 without any counts.
 fn ends(counts: &[u16]) -> impl Iterator<Item = f64> {
     let all: u32 = counts.iter().map(|count| u32::from(*count)).sum();
     let length = if all == 0 { 0.0 } else { 1.0 / f64::from(all) };
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_prompt_has_as_much_of_the_line_as_it_has_of_the_requests() {
+    fn a_system_prompt_has_as_large_a_part_as_it_has_of_the_requests() {
         let (popularity, store) = (popularity(), Memory::default());
         count(&popularity, 1, 100);
         count(&popularity, 2, 250);
@@ -330,10 +330,10 @@ mod tests {
     }
 
     #[test]
-    fn chance_does_not_redraw_the_line_of_a_large_group() {
+    fn chance_does_not_change_the_partition_of_a_large_group() {
         let (popularity, store) = (popularity(), Memory::default());
         let mut random = SplitMix::new(5);
-        let mut lines = 0;
+        let mut partitions = 0;
         let mut ends = Vec::new();
         for _ in 0..600 {
             for n in 0..500 {
@@ -341,14 +341,14 @@ mod tests {
             }
             popularity.beat(&store);
             let now = popularity.groups.borrow()[0].1.ends.clone();
-            lines += u32::from(now != ends);
+            partitions += u32::from(now != ends);
             ends = now;
         }
-        assert!(lines <= 8, "{lines} lines in ten minutes");
+        assert!(partitions <= 8, "{partitions} partitions in ten minutes");
     }
 
     #[test]
-    fn groups_have_lines_of_their_own() {
+    fn groups_have_partitions_of_their_own() {
         let (popularity, store) = (popularity(), Memory::default());
         count(&popularity, 1, 100);
         count(&popularity, 2, 100);
@@ -360,10 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_line_and_where_it_has_nearly_all_of_it_a_conversation_has_an_order_to_itself() {
+    fn without_a_partition_and_where_it_has_nearly_all_of_it_a_conversation_has_an_order_to_itself() {
         let (popularity, store) = (popularity(), Memory::default());
         let own = Place { key: mix(1), point: None };
-        assert_eq!(popularity.place("m", &prompt(1, 1), &store), own, "no line");
+        assert_eq!(popularity.place("m", &prompt(1, 1), &store), own, "no partition");
         count(&popularity, 1, 94);
         count(&popularity, 2, 5);
         popularity.beat(&store);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_prompt_that_is_not_on_the_line_has_one_order_for_all_conversations() {
+    fn a_system_prompt_without_a_part_has_one_order_for_all_conversations() {
         let (popularity, store) = (popularity(), Memory::default());
         count(&popularity, 1, 50);
         count(&popularity, 2, 50);
@@ -388,7 +388,7 @@ mod tests {
         let (popularity, store) = (popularity(), Memory::default());
         let named = |conversation| Beginning { cache_key: Some(5), ..prompt(1, conversation) };
         popularity.count("m", 4, &named(1), &store);
-        assert_eq!(popularity.place("m", &named(1), &store), Place { key: 5, point: None }, "no line");
+        assert_eq!(popularity.place("m", &named(1), &store), Place { key: 5, point: None }, "no partition");
         popularity.beat(&store);
         let points: Vec<f64> = (0..200).filter_map(|n| point(&popularity, named(n))).collect();
         let (below, above) = points.iter().partition::<Vec<f64>, _>(|point| **point < 0.5);

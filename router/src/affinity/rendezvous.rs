@@ -80,8 +80,8 @@ impl Rendezvous {
         first.map(|(index, _)| index)
     }
 
-    /// The deployment at a point of the line on which these lie, each as long as its weight: from 0
-    /// to below 1.
+    /// The deployment at a point from 0 to below 1, an interval that is divided among these by their
+    /// weights.
     pub fn at(&self, point: f64, among: impl Iterator<Item = usize> + Clone) -> Option<usize> {
         let all: f64 = among.clone().map(|index| self.weight(index)).sum();
         let mut left = point * all;

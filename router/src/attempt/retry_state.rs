@@ -39,8 +39,8 @@ pub struct RetryState {
     pub max_retries: u32,
     /// Only deployments of a later `order` than this are left to try.
     pub above: Option<i64>,
-    /// The [line](crate::models::pool::Pool::line) that has counted the request.
-    pub line: Option<Arc<str>>,
+    /// The [partition](crate::models::pool::Pool::partition) that has counted the request.
+    pub partition: Option<Arc<str>>,
     /// The fallback that takes the place of the requested model.
     pub target: Option<Target>,
     /// The fallbacks so far, and those that are left.

@@ -16,9 +16,9 @@ pub struct Pool {
     /// The group, as the file names it: of a wildcard its pattern, of an id the group of that
     /// deployment.
     pub label: Arc<str>,
-    /// The name of the line on which its deployments and system prompts lie: the label, and where it
-    /// has only the members that serve a route, that.
-    pub line: Arc<str>,
+    /// The name of its [partition](crate::affinity): the label, and where it has only the members that
+    /// serve a route, that.
+    pub partition: Arc<str>,
     /// The deployments, in the order of the file.
     pub members: Vec<usize>,
     /// simple-shuffle's prepared draw from all members.
@@ -85,7 +85,7 @@ pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>,
     let pool = Pool::new(config, members);
     let priorities = priorities.filter(|l| !l.is_empty()).or(pool.priorities.clone());
     let label = Arc::clone(&group.name);
-    (Arc::clone(&label), Pool { line: Arc::clone(&label), label, priorities, ..pool })
+    (Arc::clone(&label), Pool { partition: Arc::clone(&label), label, priorities, ..pool })
 }
 
 /// The deployments that have the route of responses, for requests about stored ones; `None` if
@@ -132,7 +132,7 @@ impl Pool {
         let label = deployments().next().map_or_else(|| Arc::from(""), |first| Arc::clone(&first.group));
         let (strategy, args) = strategy(config, &label);
         Self {
-            line: Arc::clone(&label),
+            partition: Arc::clone(&label),
             label,
             shuffle: SimpleShuffle::new(&weights),
             strategy,
@@ -212,8 +212,8 @@ impl Pool {
             all if all == self.members.len() => None,
             _ => {
                 // No name has a line break in it.
-                let line = Arc::from(format!("{}\n{route}", self.label));
-                Some((route, Some(Arc::new(Self { line, ..self.only(config, &places) }))))
+                let partition = Arc::from(format!("{}\n{route}", self.label));
+                Some((route, Some(Arc::new(Self { partition, ..self.only(config, &places) }))))
             }
         }
     }

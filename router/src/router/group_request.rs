@@ -156,17 +156,17 @@ impl GroupRequest<'_> {
         let tags = &self.parsed.routing.tags;
         let group = AffinityGroup {
             affinity: pool.affinity,
-            line: (!pool.is_view).then(|| (&*pool.line, pool.members.len())),
+            partition: (!pool.is_view).then(|| (&*pool.partition, pool.members.len())),
             at: &|point| router.rendezvous.at(point, pool.first_level()),
             has_master_key: router.config.server.master_key.is_some(),
-            is_counted: retry_state.line.as_ref() == Some(&pool.line),
+            is_counted: retry_state.partition.as_ref() == Some(&pool.partition),
         };
         let preference = match self.maker(retry_state) {
             Some(index) => Preference::Pinned(index),
             None => {
                 let preference =
                     preference(&group, self.request, &self.parsed, &router.popularity, moment.store);
-                retry_state.line = Some(Arc::clone(&pool.line));
+                retry_state.partition = Some(Arc::clone(&pool.partition));
                 preference
             }
         };

@@ -64,7 +64,7 @@ fn each_deployment_serves_few_applications_and_its_share_of_the_requests() {
     let mut workers = World::workers(&prefixes(""), 3);
     learn(&mut workers);
     let (places, counts) = observe(&mut workers);
-    // Three ends of a deployment's part of the line are within that of an application.
+    // Three ends of a deployment's part are within that of an application.
     let pairs: usize = places.iter().map(BTreeSet::len).sum();
     assert!(pairs <= APPLICATIONS + 3, "{places:?}");
     assert!(counts.len() == 4 && counts.values().all(|count| (215..285).contains(count)), "{counts:?}");

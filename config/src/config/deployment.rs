@@ -40,8 +40,7 @@ pub struct Deployment {
     pub limits_from_model_info: bool,
     /// Requests in flight at most, above zero.
     pub max_parallel_requests: Option<u32>,
-    /// Lower is preferred. In a group where some deployments have an order, those without are not
-    /// used.
+    /// Lower is preferred. In a group where some deployments have an order, those without come last.
     pub order: Option<i64>,
     /// Per attempt, not streaming.
     pub timeout: Option<Duration>,

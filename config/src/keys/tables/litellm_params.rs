@@ -98,7 +98,7 @@ const KEYS: &[Key] = &[
     applied("model", "`provider/name`"),
     ignored("model_info", NO_EFFECT, "move it beside litellm_params"),
     applied("num_retries", "retries after this deployment failed"),
-    applied("order", "lower is preferred; if a deployment of a group has one, those without are not used"),
+    applied("order", "lower is preferred; if a deployment of a group has one, those without come last"),
     applied("organization", "sent as OpenAI-Organization; a list makes one deployment per entry"),
     ignored("otpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     applied("output_cost_per_second", SHOWN),

@@ -18,7 +18,8 @@ pub struct Deployment {
     pub group: Arc<str>,
     /// `litellm_params.model` as written, such as `azure/gpt-35-turbo`.
     pub litellm_model: String,
-    /// The provider's name for the model: no provider prefix. May hold `*` (BEHAVIOUR 2.3).
+    /// The provider's name for the model: no provider prefix. With `*` in it (BEHAVIOUR 2.3),
+    /// LiteLLM's, which `upstream_name` spells when the stars are filled.
     pub model: String,
     /// LiteLLM's name of the provider: `openai`, `azure`, `hosted_vllm`.
     pub provider: String,

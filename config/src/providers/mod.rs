@@ -13,6 +13,7 @@ mod provider;
 mod proxies;
 mod resolve;
 mod routes;
+mod spelling;
 mod table;
 mod tls;
 
@@ -20,4 +21,5 @@ pub(crate) use context::{ResolveError, Unsupported};
 pub use infer::{infer_provider, without_provider};
 pub(crate) use proxies::read_proxies;
 pub(crate) use resolve::{Resolved, resolve};
+pub use spelling::upstream_name;
 pub(crate) use tls::{ca_bundle, tls_of_deployment, tls_of_file};

@@ -6,7 +6,8 @@ use super::base_url::BaseUrl;
 use super::context::{Credentials, ResolveContext, ResolveError, Unsupported};
 use super::endpoint_parts::EndpointParts;
 use super::infer::infer_provider;
-use super::provider::{Protocol, Provider};
+use super::provider::Provider;
+use super::spelling::upstream_name;
 use super::{formats, lookup, messages};
 use crate::config::{Credential, Endpoint, Tls, Wire};
 use crate::diagnostics::Suggestions;
@@ -55,11 +56,15 @@ pub(crate) fn resolve(
     if has_errors {
         return Err(ResolveError::Reported);
     }
-    let name = upstream_name(provider, written);
+    // The requested name fills a star before the provider's spelling applies.
+    let name = match written.contains('*') {
+        true => written.to_owned(),
+        false => upstream_name(provider.name, written),
+    };
     let has_invalid_key = false;
     let mut context =
         ResolveContext { reader, params, provider, wire, written, api_base, credentials, has_invalid_key };
-    if name.is_empty() {
+    if written.is_empty() || name.is_empty() {
         return Err(context.mistake("model", "missing name of the model", "write provider/name"));
     }
     let parts = match wire {
@@ -69,10 +74,7 @@ pub(crate) fn resolve(
     if reader.report.errors() > errors_before {
         return Err(ResolveError::Reported);
     }
-    let model = match provider.protocol {
-        Protocol::VertexAi if !name.contains('/') => format!("google/{name}"),
-        _ => parts.model.clone().unwrap_or(name),
-    };
+    let model = parts.model.clone().unwrap_or(name);
     let credential = parts.credential.clone();
     Ok(Resolved { provider: provider.name, model, credential, endpoint: parts.endpoint(tls) })
 }
@@ -134,27 +136,4 @@ fn unknown_provider(model: &str, api_base: Option<&str>, suggestions: &mut Sugge
         None => "write provider/name, or openai/name with the api_base of its server".to_owned(),
     };
     ResolveError::unsupported(message, advice)
-}
-
-/// The provider's name for a model, where LiteLLM's differs.
-fn upstream_name(provider: &Provider, name: &str) -> String {
-    match provider.name {
-        "fireworks_ai" if !name.starts_with("accounts/") && !name.contains(['#', '*']) => {
-            format!("accounts/fireworks/models/{name}")
-        }
-        // OpenRouter's own models keep their prefix: `openrouter/auto`.
-        "openrouter" if !name.contains(['/', '*']) => format!("openrouter/{name}"),
-        // Prefixes that select a format in LiteLLM.
-        "azure" => without_prefix(name, &["o_series/", "gpt5_series/"]).to_owned(),
-        "azure_ai" => without_prefix(name, &["model_router/"]).to_owned(),
-        "bedrock" => {
-            let name = without_prefix(name, &["converse/", "invoke/"]);
-            name.rsplit_once('/').map_or(name, |(_, last)| last).to_owned()
-        }
-        _ => name.to_owned(),
-    }
-}
-
-fn without_prefix<'n>(name: &'n str, prefixes: &[&str]) -> &'n str {
-    prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Deployment, RouterSettings, Strategy};
+use llm_balancer_config::{Deployment, RouterSettings, Strategy, upstream_name};
 
 use super::group_request::{GroupRequest, Selected};
 use super::{Router, Sending};
@@ -76,12 +76,14 @@ pub(super) fn sending(
     Sending { headers, body, attempt }
 }
 
-/// The model that the provider gets. Of a wildcard deployment, it has what the stars matched.
+/// The model that the provider gets. Of a wildcard deployment, it has what the stars matched, as the
+/// provider spells it.
 fn upstream_model<'a>(deployment: &'a Deployment, resolved: &Resolved<'_>) -> Cow<'a, str> {
-    match resolved.captures.is_empty() {
-        true => Cow::Borrowed(deployment.model.as_str()),
-        false => Cow::Owned(wildcard::fill(&deployment.model, &resolved.captures, resolved.name)),
+    if !deployment.model.contains('*') {
+        return Cow::Borrowed(deployment.model.as_str());
     }
+    let filled = wildcard::fill(&deployment.model, &resolved.captures, resolved.name);
+    Cow::Owned(upstream_name(&deployment.provider, &filled))
 }
 
 /// The body that the provider gets; `None` for the client's own.

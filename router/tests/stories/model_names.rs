@@ -89,6 +89,37 @@ fn the_most_specific_wildcard_serves_and_fills_in_the_model() {
     assert_eq!(world.chat("any", "", |_| Answer::Ok).status, 400, "a wildcard's id names no model");
 }
 
+const SPELLED: &str = "
+model_list:
+- {model_name: fireworks_ai/*, litellm_params: {model: fireworks_ai/*, api_key: k}}
+- {model_name: openrouter/*, litellm_params: {model: openrouter/*, api_key: k}}
+- {model_name: vertex_ai/*, litellm_params: {model: vertex_ai/*, vertex_project: p, api_key: k}}
+- {model_name: azure/*, litellm_params: {model: azure/o_series/*, api_base: https://a.test, api_version: 2024-10-21, api_key: k}}
+- {model_name: bedrock/*, litellm_params: {model: bedrock/*, aws_region_name: us-east-1, api_key: k}}
+- {model_name: groq/*, litellm_params: {model: groq/*, api_key: k}}
+";
+
+#[story(unsupported = test)]
+fn what_fills_a_star_is_spelled_as_the_provider_does() {
+    let mut world = World::of(SPELLED);
+    for (model, sent) in [
+        ("fireworks_ai/llama-v3p1-8b", "accounts/fireworks/models/llama-v3p1-8b"),
+        ("fireworks_ai/accounts/own/models/m", "accounts/own/models/m"),
+        ("openrouter/auto", "openrouter/auto"),
+        ("openrouter/meta-llama/llama-3", "meta-llama/llama-3"),
+        ("vertex_ai/gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("vertex_ai/meta/llama-3.3", "meta/llama-3.3"),
+        ("azure/o3", "o3"),
+        ("bedrock/converse/us-west-2/openai.gpt-oss", "openai.gpt-oss"),
+        ("groq/openai/gpt-oss", "openai/gpt-oss"),
+    ] {
+        let response = world.chat(model, "", |_| Answer::Ok);
+        let body = response.sent.unwrap().body;
+        assert!(body.contains(&format!(r#""model":"{sent}""#)), "{model}: {body}");
+    }
+}
+
 #[story(unsupported = test)]
 fn a_model_in_the_path_has_precedence_over_the_bodys() {
     let mut world = World::of(FILE);

@@ -1,0 +1,25 @@
+//! How providers spell the names of models, where LiteLLM's differ.
+
+/// A provider's name for a model without stars. `name` is the model's without the provider.
+pub fn upstream_name(provider: &str, name: &str) -> String {
+    match provider {
+        "fireworks_ai" if !name.starts_with("accounts/") && !name.contains('#') => {
+            format!("accounts/fireworks/models/{name}")
+        }
+        // OpenRouter's own models keep their prefix: `openrouter/auto`.
+        "openrouter" if !name.contains('/') => format!("openrouter/{name}"),
+        "vertex_ai" if !name.contains('/') => format!("google/{name}"),
+        // Prefixes that select a format in LiteLLM.
+        "azure" => without_prefix(name, &["o_series/", "gpt5_series/"]).to_owned(),
+        "azure_ai" => without_prefix(name, &["model_router/"]).to_owned(),
+        "bedrock" => {
+            let name = without_prefix(name, &["converse/", "invoke/"]);
+            name.rsplit_once('/').map_or(name, |(_, last)| last).to_owned()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+fn without_prefix<'n>(name: &'n str, prefixes: &[&str]) -> &'n str {
+    prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+}

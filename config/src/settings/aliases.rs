@@ -17,7 +17,8 @@ const KEYS: &Table = &Table {
 /// Reads `model_group_alias`.
 pub(crate) fn read_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
     let Some((section, _)) = settings.routing("model_group_alias") else { return Vec::new() };
-    if settings.router.and_then(|router| router.find("model_group_alias")).is_none() {
+    let own = settings.router.and_then(|router| router.find("model_group_alias"));
+    if own.is_none_or(|own| own.node.is_falsy()) {
         reader.warn_of_misplaced(&section, "model_group_alias", "router_settings");
     }
     let Some(map) = reader.section(&section, "model_group_alias") else { return Vec::new() };

@@ -18,17 +18,22 @@ pub(crate) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// A key of router_settings, or else of litellm_settings.
+    /// A list or a map of router_settings, or else of litellm_settings. An empty one counts as unset,
+    /// as in LiteLLM.
     pub(crate) fn routing(&self, key: &str) -> Option<(Section<'a>, &'a Entry)> {
+        self.first(key, |entry| !entry.node.is_falsy())
+    }
+
+    /// The section with a number of router_settings. Zero is a number.
+    pub(crate) fn routing_section(&self, key: &str) -> Option<Section<'a>> {
+        self.first(key, |_| true).map(|(section, _)| section)
+    }
+
+    fn first(&self, key: &str, is_set: fn(&Entry) -> bool) -> Option<(Section<'a>, &'a Entry)> {
         [self.router, self.litellm]
             .into_iter()
             .flatten()
-            .find_map(|section| Some((section, section.find(key)?)))
-    }
-
-    /// The section with a key of router_settings.
-    pub(crate) fn routing_section(&self, key: &str) -> Option<Section<'a>> {
-        self.routing(key).map(|(section, _)| section)
+            .find_map(|section| Some((section, section.find(key).filter(|entry| is_set(entry))?)))
     }
 }
 

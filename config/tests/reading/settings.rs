@@ -161,6 +161,25 @@ llm_balancer: {limits: soft}
 }
 
 #[test]
+fn empty_fallbacks_of_the_router_hide_none_of_litellm() {
+    for empty in ["[]", "{}", "false"] {
+        let router = with_settings(&format!(
+            "router_settings: {{fallbacks: {empty}, default_fallbacks: {empty}, \
+             context_window_fallbacks: {empty}, content_policy_fallbacks: {empty}, num_retries: 0}}\n\
+             litellm_settings: {{fallbacks: [{{g: [g]}}], default_fallbacks: [g], \
+             context_window_fallbacks: [{{g: [g]}}], content_policy_fallbacks: [{{g: [g]}}], num_retries: 4}}\n"
+        ))
+        .router;
+        let lists = [router.fallbacks, router.context_window_fallbacks, router.content_policy_fallbacks];
+        assert_eq!(lists.map(|list| list.len()), [2, 1, 1], "{empty}");
+        assert_eq!(router.num_retries, 0, "zero is a number");
+    }
+    let unknown = with_params("model: gpt-4o")
+        + "router_settings: {fallbacks: []}\nlitellm_settings: {fallbacks: [{g: [nowhere]}]}\n";
+    assert!(findings(&unknown).contains("litellm_settings.fallbacks[0].g[0]: unknown group"), "{unknown}");
+}
+
+#[test]
 fn defaults_of_all_deployments_give_way_to_their_own() {
     let settings = "router_settings:\n  default_litellm_params: {temperature: 0.1, seed: 7, timeout: 9}\n";
     let config = config(&format!("{}{settings}", with_params("model: gpt-4o, temperature: 1")));

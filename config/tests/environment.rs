@@ -28,7 +28,7 @@ type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
 #[test]
 fn a_base_comes_from_the_variable_of_its_provider_unless_the_file_has_one() {
-    let table: [Row<'_>; 17] = [
+    let table: [Row<'_>; 18] = [
         ("model: openai/m, api_key: k", &[("OPENAI_API_BASE", "https://x/v1")], "https://x/v1"),
         (
             "model: gpt-4o, api_key: k",
@@ -50,6 +50,7 @@ fn a_base_comes_from_the_variable_of_its_provider_unless_the_file_has_one() {
         ("model: litellm_proxy/g, api_key: k", &[("LITELLM_PROXY_API_BASE", "https://x")], "https://x"),
         ("model: databricks/m, api_key: k", &[("DATABRICKS_API_BASE", "https://x/e")], "https://x/e"),
         ("model: groq/m, api_key: k", &[("GROQ_API_BASE", "https://x/v1")], "https://x/v1"),
+        ("model: mistral/m, api_key: k", &[("MISTRAL_AZURE_API_BASE", "https://x")], "https://x"),
         (
             "model: vertex_ai/gemini, api_key: k",
             &[("VERTEXAI_PROJECT", "p"), ("VERTEXAI_LOCATION", "eu"), ("VERTEXAI_API_BASE", "https://psc")],
@@ -95,6 +96,21 @@ fn azures_version_and_key_come_from_its_variables() {
     assert_eq!(deployment.endpoint.query.as_deref(), Some("api-version=2024-10-21"));
     let Some(Credential::ApiKey(key)) = &deployment.credential else { panic!("{deployment:?}") };
     assert_eq!(key.reveal(), "first");
+}
+
+#[test]
+fn a_key_of_azures_goes_before_mistrals_own() {
+    let variables = [("MISTRAL_API_KEY", "second"), ("MISTRAL_AZURE_API_KEY", "first")];
+    for (variables, expected) in [(&variables[..], "first"), (&variables[..1], "second")] {
+        let config = config("model: mistral/m", variables);
+        let Some(Credential::Bearer(key)) = &config.deployments[0].credential else {
+            panic!("{variables:?}")
+        };
+        assert_eq!(key.reveal(), expected);
+    }
+    let text = "model_list:\n- {model_name: g, litellm_params: {model: mistral/m}}\n";
+    let findings = reading(text, &[]).findings;
+    assert!(findings.iter().any(|it| it.advice.contains("os.environ/MISTRAL_API_KEY")), "{findings:?}");
 }
 
 #[test]

@@ -253,7 +253,7 @@ impl ResolveContext<'_, '_, '_> {
             true => format!("missing api_key: {} rejects requests without one", self.provider.name),
             false => format!("missing api_key: {} usually requires one", self.provider.name),
         };
-        let advice = match variables.first() {
+        let advice = match self.provider.advised_variable() {
             Some(name) => format!("set api_key: os.environ/{name}"),
             None => "set api_key".to_owned(),
         };

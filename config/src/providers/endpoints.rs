@@ -28,7 +28,7 @@ impl ResolveContext<'_, '_, '_> {
 
     /// OpenAI's format at the base.
     fn openai(&mut self, needs_key: bool) -> Result<EndpointParts, ResolveError> {
-        let base = self.base()?;
+        let mut base = self.base()?;
         let local = !base.https;
         let key = self.key();
         let key = match key {
@@ -50,6 +50,10 @@ impl ResolveContext<'_, '_, '_> {
             self.warn("api_base", message, &advice);
         }
         let display_url = base.display_url();
+        // LiteLLM adds it to every base of Mistral's.
+        if self.provider.name == "mistral" {
+            base.end_path("/v1");
+        }
         let layout = match self.provider.name {
             "text-completion-openai" => Layout::TextCompletion,
             _ => Layout::OpenAi,

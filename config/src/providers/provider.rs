@@ -57,6 +57,13 @@ impl Provider {
         self.variables(&self.keys, "_API_KEY")
     }
 
+    /// The variable with the key that advice names: the one with the provider's name, if there is one.
+    pub(super) fn advised_variable(&self) -> Option<Cow<'static, str>> {
+        let by_name = self.variables(&Variables::ByName, "_API_KEY");
+        let own = self.key_variables();
+        own.iter().find(|name| by_name.contains(*name)).or(own.first()).cloned()
+    }
+
     /// Variables with the base.
     pub(super) fn base_variables(&self) -> Vec<Cow<'static, str>> {
         self.variables(&self.bases, "_API_BASE")

@@ -145,6 +145,13 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer k",
         ),
         (
+            "model: mistral/large, api_base: 'https://api.mistral.ai', api_key: k",
+            "mistral",
+            "large",
+            "https://api.mistral.ai/v1",
+            "bearer k",
+        ),
+        (
             "model: meta-llama/Llama-3, api_base: 'https://api.together.ai/v1', api_key: k",
             "together_ai",
             "meta-llama/Llama-3",

@@ -1,7 +1,8 @@
 //! The provider of a name or an address.
 
-use super::provider::Provider;
-use super::table::PROVIDERS;
+use super::base_url;
+use super::provider::{Protocol, Provider};
+use super::table::{FURTHER_BASES, PROVIDERS};
 
 /// The provider of that name.
 pub(super) fn find(name: &str) -> Option<&'static Provider> {
@@ -14,12 +15,16 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PROVIDERS.iter().map(|provider| provider.name)
 }
 
-/// The provider with this base: LiteLLM uses it for models without provider.
+/// The provider with this base, which may end in a route: LiteLLM uses it for models without
+/// provider.
 pub(super) fn at_base(api_base: &str) -> Option<&'static Provider> {
-    let bare =
-        |url: &str| url.trim_end_matches('/').split_once("://").map(|(_, rest)| rest.to_ascii_lowercase());
-    let wanted = bare(api_base)?;
-    PROVIDERS.iter().find(|provider| bare(provider.base).is_some_and(|base| base == wanted))
+    let mut base = base_url::parse(api_base).ok()?;
+    base.trim_route(Protocol::OpenAi);
+    let wanted = format!("{}{}", base.authority(), base.path);
+    let is_wanted = |address: &str| address.eq_ignore_ascii_case(&wanted);
+    let own = |provider: &&Provider| provider.base.split_once("://").is_some_and(|(_, base)| is_wanted(base));
+    let further = || FURTHER_BASES.iter().find(|(base, _)| is_wanted(base));
+    PROVIDERS.iter().find(own).or_else(|| find(further()?.1))
 }
 
 #[cfg(test)]
@@ -46,6 +51,11 @@ mod tests {
     #[test]
     fn a_known_address_names_its_provider() {
         assert_eq!(at_base("https://api.groq.com/openai/v1/").unwrap().name, "groq");
+        assert_eq!(at_base("https://api.together.xyz/v1").unwrap().name, "together_ai");
+        assert_eq!(at_base("https://API.deepseek.com/v1/chat/completions").unwrap().name, "deepseek");
+        assert_eq!(at_base("https://api.perplexity.ai/").unwrap().name, "perplexity");
         assert!(at_base("https://example.com/v1").is_none());
+        assert!(at_base("https://api.groq.com:444/openai/v1").is_none());
+        assert!(FURTHER_BASES.iter().all(|(_, name)| find(name).is_some()));
     }
 }

@@ -307,3 +307,7 @@ const fn variables(names: &'static [&'static str]) -> Variables {
 }
 
 const NONE: &[&str] = &[""];
+
+/// Further addresses at which LiteLLM recognises a provider, without scheme.
+pub(super) const FURTHER_BASES: &[(&str, &str)] =
+    &[("api.deepseek.com/v1", "deepseek"), ("api.together.xyz/v1", "together_ai")];

@@ -158,6 +158,20 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "https://api.together.ai/v1",
             "bearer k",
         ),
+        (
+            "model: meta-llama/Llama-3, api_base: 'https://api.together.xyz/v1', api_key: k",
+            "together_ai",
+            "meta-llama/Llama-3",
+            "https://api.together.xyz/v1",
+            "bearer k",
+        ),
+        (
+            "model: kimi, api_base: 'https://api.deepseek.com/v1/chat/completions', api_key: k",
+            "deepseek",
+            "kimi",
+            "https://api.deepseek.com/v1",
+            "bearer k",
+        ),
         ("model: '*'", "openai", "*", "https://api.openai.com/v1", "bearer sk-openai"),
         (
             "model: openai/m, api_base: 'https://x.com/v1?team=a#top', api_key: k",

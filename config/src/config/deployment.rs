@@ -23,6 +23,9 @@ pub struct Deployment {
     pub model: String,
     /// LiteLLM's name of the provider: `openai`, `azure`, `hosted_vllm`.
     pub provider: String,
+    /// `model: "*"`, and nothing that names a provider: LiteLLM infers it from each requested name.
+    /// Here names of `provider` alone are served.
+    pub infers_provider: bool,
     /// Where its requests go.
     pub endpoint: Endpoint,
     /// Name of its Envoy cluster. Unique; letters, digits, `-` and `_` only.

@@ -189,6 +189,7 @@ impl RawDeployment<'_> {
             litellm_model: self.model.clone(),
             model: resolved.model,
             provider: resolved.provider.to_owned(),
+            infers_provider: resolved.infers_provider,
             cluster: String::new(),
             credential: resolved.credential,
             headers: params::headers(reader, params),

@@ -2,6 +2,18 @@
 
 use super::lookup;
 
+/// A requested model as a provider knows it: without the provider's prefix. `None` if it belongs to
+/// another provider, by its prefix or by its family.
+pub fn name_at<'m>(provider: &str, model: &'m str) -> Option<&'m str> {
+    let own = lookup::find(provider)?;
+    let prefixed = model.split_once('/').and_then(|(prefix, bare)| Some((lookup::find(prefix)?, bare)));
+    let inferred = || Some((lookup::find(infer_provider(model)?)?, model));
+    let Some((found, bare)) = prefixed.or_else(inferred) else { return Some(model) };
+    // OpenAI has another name for its text completions.
+    let is_own = found.name == own.name || (found.base == own.base && !own.base.is_empty());
+    is_own.then_some(bare)
+}
+
 /// A model's name without its provider: `gpt-4` of `openai/gpt-4`. `None` if it has no known
 /// provider.
 pub fn without_provider(model: &str) -> Option<&str> {
@@ -59,7 +71,7 @@ fn is_reasoning_series(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{infer_provider, without_provider};
+    use super::{infer_provider, name_at, without_provider};
 
     #[test]
     fn families_of_models_name_their_provider() {
@@ -84,6 +96,24 @@ mod tests {
         for (model, provider) in rows {
             assert_eq!(infer_provider(model), provider, "{model}");
         }
+    }
+
+    #[test]
+    fn a_requested_model_belongs_to_its_provider() {
+        let rows = [
+            ("gpt-4o", Some("gpt-4o")),
+            ("openai/gpt-4o", Some("gpt-4o")),
+            ("custom_openai/m", Some("m")),
+            ("gpt-3.5-turbo-instruct", Some("gpt-3.5-turbo-instruct")),
+            ("unheard-of", Some("unheard-of")),
+            ("team/m", Some("team/m")),
+            ("anthropic/claude-sonnet-4-5", None),
+            ("claude-sonnet-4-5", None),
+        ];
+        for (model, name) in rows {
+            assert_eq!(name_at("openai", model), name, "{model}");
+        }
+        assert_eq!(name_at("hosted_vllm", "azure/m"), None, "neither has an address of its own");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::values::{Reader, Section};
 pub(crate) struct Resolved {
     /// LiteLLM's name of the provider.
     pub(crate) provider: &'static str,
+    /// Whether LiteLLM would infer the provider from each requested name.
+    pub(crate) infers_provider: bool,
     /// The provider's name for the model.
     pub(crate) model: String,
     pub(crate) endpoint: Endpoint,
@@ -28,7 +30,7 @@ impl Resolved {
     pub(crate) fn placeholder() -> Self {
         let base = BaseUrl { https: true, host: String::new(), port: 443, path: String::new(), query: None };
         let endpoint = EndpointParts::openai(base, String::new(), None).endpoint(&Tls::SystemCas);
-        Self { provider: "", model: String::new(), endpoint, credential: None }
+        Self { provider: "", infers_provider: false, model: String::new(), endpoint, credential: None }
     }
 }
 
@@ -61,11 +63,17 @@ pub(crate) fn resolve(
         true => written.to_owned(),
         false => upstream_name(provider.name, written),
     };
+    let infers_provider = model == "*" && custom.is_none() && api_base.is_none();
     let has_invalid_key = false;
     let mut context =
         ResolveContext { reader, params, provider, wire, written, api_base, credentials, has_invalid_key };
     if written.is_empty() || name.is_empty() {
         return Err(context.mistake("model", "missing name of the model", "write provider/name"));
+    }
+    if infers_provider {
+        let message = "names no provider: OpenAI's models are served, and requests for others get 400";
+        let advice = "write an item for each provider, such as model: openai/* and model: anthropic/*";
+        context.warn("model", message, advice);
     }
     let parts = match wire {
         Wire::OpenAi => context.provider_endpoint(&name)?,
@@ -76,7 +84,8 @@ pub(crate) fn resolve(
     }
     let model = parts.model.clone().unwrap_or(name);
     let credential = parts.credential.clone();
-    Ok(Resolved { provider: provider.name, model, credential, endpoint: parts.endpoint(tls) })
+    let (provider, endpoint) = (provider.name, parts.endpoint(tls));
+    Ok(Resolved { provider, infers_provider, model, endpoint, credential })
 }
 
 /// `api_base`, or `base_url` as OpenAI's clients call it.

@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use llm_balancer_config::{Alias, Config, Deployment, Strategy, Wildcard, infer_provider};
+use llm_balancer_config::{Alias, Config, Deployment, Strategy, Wildcard, infer_provider, name_at};
 
 use crate::models::pool::{Pool, of_stored_responses, pools, routing_group, share_account};
 use crate::models::wildcard::{Specificity, fill, specificity};
-use crate::request::refusal::Unresolved;
+use crate::request::unresolved::Unresolved;
 
 /// The deployments that a name leads to.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Groups {
     by_litellm_model: HashMap<Arc<str>, Arc<Pool>>,
     aliases: HashMap<Arc<str>, Alias>,
     wildcards: Vec<(Wildcard, Arc<Pool>)>,
+    /// The same without deployments that serve one provider's models alone, for other models.
+    unbound_wildcards: Vec<(Wildcard, Arc<Pool>)>,
     counts_tokens: bool,
     /// The deployments that may have stored a response; `None` if there are none.
     stored_responses: Option<Arc<Pool>>,
@@ -66,6 +68,10 @@ impl Groups {
         let by_id: Vec<_> = by_id.into_iter().map(|(id, pool)| (id, Pool { by_id: true, ..pool })).collect();
         let by_litellm_model =
             pools(&|d| Some(d.litellm_model.as_str()).filter(|model| !model.contains('*')).map(Arc::from));
+        let is_bound = |deployment: &Deployment| deployment.infers_provider;
+        let has_bound = config.deployments.iter().any(is_bound);
+        let unbound =
+            pools(&|d| (has_bound && !is_bound(d) && d.group.contains('*')).then(|| Arc::clone(&d.group)));
         let stored_responses = of_stored_responses(config);
         let skipped = || config.skipped.iter().map(|skipped| Arc::clone(&skipped.name));
         Self {
@@ -77,6 +83,7 @@ impl Groups {
             by_litellm_model: by_litellm_model.into_iter().map(finished).collect(),
             aliases: config.aliases.iter().map(|alias| (Arc::clone(&alias.name), alias.clone())).collect(),
             wildcards: most_specific_first(patterns.into_iter().map(finished)),
+            unbound_wildcards: most_specific_first(unbound.into_iter().map(finished)),
             skipped: skipped().zip(config.skipped.iter().map(|skipped| skipped.reason.clone())).collect(),
             skipped_wildcards: most_specific_first(skipped().map(|name| (Arc::clone(&name), name))),
         }
@@ -141,7 +148,12 @@ impl Groups {
         if let Some(pool) = self.by_name.get(name) {
             return Ok(whole(pool, name));
         }
-        match (matching(&self.wildcards, name), matching(&self.skipped_wildcards, name)) {
+        let mut found = matching(&self.wildcards, name);
+        let is_foreign = found.as_ref().is_some_and(|(_, captures, pool)| is_foreign(pool, captures, name));
+        if is_foreign {
+            found = matching(&self.unbound_wildcards, name);
+        }
+        match (found, matching(&self.skipped_wildcards, name)) {
             // The most specific wildcard decides. A wider one does not serve in place of a skipped
             // one.
             (Some((own, captures, pool)), skipped) if skipped.as_ref().is_none_or(|(it, ..)| own >= *it) => {
@@ -153,7 +165,11 @@ impl Groups {
         if let Some(pool) = self.by_litellm_model.get(name) {
             return Ok(whole(pool, name));
         }
-        Err(if self.wildcards.is_empty() { Unresolved::Unknown } else { Unresolved::NoMatch })
+        Err(match self.wildcards.is_empty() {
+            true => Unresolved::Unknown,
+            false if is_foreign => Unresolved::OtherProvider,
+            false => Unresolved::NoMatch,
+        })
     }
 
     /// Why no deployment behind a name can be served.
@@ -167,6 +183,12 @@ impl Groups {
     fn target<'n>(&'n self, requested: &'n str) -> &'n str {
         self.aliases.get(requested).map_or(requested, |alias| &alias.target)
     }
+}
+
+/// Whether a model belongs to another provider than the one whose models alone a pool serves.
+fn is_foreign(pool: &Pool, captures: &[String], name: &str) -> bool {
+    let is_of_other = |provider: &String| name_at(provider, &fill("*", captures, name)).is_none();
+    pool.inferred_provider.as_ref().is_some_and(is_of_other)
 }
 
 fn have_accounts(config: &Config, pool: &Pool) -> bool {

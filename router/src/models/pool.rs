@@ -41,6 +41,8 @@ pub struct Pool {
     pub smallest_tpm: Option<u64>,
     /// The smallest `max_input_tokens` of any member, if prompts are compared with it.
     pub smallest_context: Option<u64>,
+    /// The provider of members that serve its models alone (`infers_provider`).
+    pub inferred_provider: Option<String>,
     /// The models of members with stars in them, each once.
     pub starred: Vec<String>,
     /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
@@ -145,6 +147,9 @@ impl Pool {
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
             smallest_context: smallest_context(config, deployments()),
+            inferred_provider: deployments()
+                .find(|deployment| deployment.infers_provider)
+                .map(|deployment| deployment.provider.clone()),
             starred: Vec::new(),
             by_id: false,
             is_uncounted: false,

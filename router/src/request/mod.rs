@@ -16,6 +16,7 @@ pub(crate) mod stored_response;
 pub(crate) mod tags_param;
 pub(crate) mod token_estimate;
 pub(crate) mod unavailable;
+pub(crate) mod unresolved;
 
 pub use parse::Request;
 pub use refusal::Refusal;

@@ -11,10 +11,11 @@ use crate::http::route::{BodyKind, ModelRoute, query_value};
 use crate::request::affinity_headers::AffinityHeaders;
 use crate::request::model_name;
 use crate::request::overrides::RequestOverrides;
-use crate::request::refusal::{Refusal, Unresolved};
+use crate::request::refusal::Refusal;
 use crate::request::routing_params::{AllowedParams, RoutingParams};
 use crate::request::stored_response::StoredResponse;
 use crate::request::tags_param::header_tags;
+use crate::request::unresolved::Unresolved;
 
 /// A request for a model, without its body.
 #[derive(Clone, Debug)]

@@ -12,21 +12,7 @@ use crate::http::reply::{Reply, error_type};
 use crate::http::route::wire;
 use crate::request::mock::Mock;
 use crate::request::unavailable::Unavailable;
-
-/// Why a model's name leads to no deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unresolved {
-    /// Nothing has that name, and there is no wildcard.
-    Unknown,
-    /// There are wildcards, and none matches.
-    NoMatch,
-    /// A pattern, the id of a wildcard's deployment, or a name that leaves one of its stars open:
-    /// no provider has a model with a star in its name.
-    Pattern,
-    /// Every deployment behind the name was left out of the configuration, because it cannot be
-    /// served.
-    Skipped,
-}
+use crate::request::unresolved::Unresolved;
 
 /// Why a request is not served. Statuses and messages: BEHAVIOUR 2.4, 5.5 and 9.5.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,9 +163,7 @@ impl Refusal {
             Self::ModelNotAString => {
                 (400, "bad_request_error", Some("model"), "'model' must be a string.".into())
             }
-            Self::Unresolved(model, why, route) => {
-                (400, INVALID, None, unresolved(model.as_deref(), *why, route))
-            }
+            Self::Unresolved(model, why, route) => (400, INVALID, None, why.message(model.as_deref(), route)),
             Self::Skipped(model, why) => {
                 let model = shown(model);
                 let message =
@@ -335,23 +319,6 @@ fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> 
     match meant {
         Some(route) => format!("{base}, and this route is {origin}/v1{route}."),
         None => format!("{base}."),
-    }
-}
-
-fn unresolved(model: Option<&str>, why: Unresolved, route: &str) -> String {
-    let model = shown(model.unwrap_or("None"));
-    match why {
-        Unresolved::Unknown | Unresolved::Skipped => format!(
-            "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
-        ),
-        Unresolved::NoMatch => {
-            format!("You passed in model={model}. There are no healthy deployments for this model")
-        }
-        Unresolved::Pattern => {
-            format!(
-                "{route}: model={model} is a wildcard pattern. Request one of the models that it matches."
-            )
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Deployment, RouterSettings, Strategy, upstream_name};
+use llm_balancer_config::{Deployment, RouterSettings, Strategy, name_at, upstream_name};
 
 use super::group_request::{GroupRequest, Selected};
 use super::{Router, Sending};
@@ -83,7 +83,10 @@ fn upstream_model<'a>(deployment: &'a Deployment, resolved: &Resolved<'_>) -> Co
         return Cow::Borrowed(deployment.model.as_str());
     }
     let filled = wildcard::fill(&deployment.model, &resolved.captures, resolved.name);
-    Cow::Owned(upstream_name(&deployment.provider, &filled))
+    // Of a deployment without a prefix, the requested name may have it.
+    let has_no_prefix = deployment.model == deployment.litellm_model;
+    let name = has_no_prefix.then(|| name_at(&deployment.provider, &filled)).flatten();
+    Cow::Owned(upstream_name(&deployment.provider, name.unwrap_or(&filled)))
 }
 
 /// The body that the provider gets; `None` for the client's own.

@@ -120,6 +120,55 @@ fn what_fills_a_star_is_spelled_as_the_provider_does() {
     }
 }
 
+fn called_with(world: &mut World, model: &str) -> Result<(String, String), u16> {
+    let response = world.chat(model, "", |_| Answer::Ok);
+    let Some(sent) = response.sent else { return Err(response.status) };
+    let body: serde_json::Value = serde_json::from_str(&sent.body).unwrap();
+    Ok((response.called[0].clone(), body["model"].as_str().unwrap().to_owned()))
+}
+
+const ANY: &str = "
+model_list:
+- {model_name: '*', litellm_params: {model: '*', api_key: k}, model_info: {id: openai}}
+- {model_name: anthropic/*, litellm_params: {model: anthropic/*, api_key: k}, model_info: {id: anthropic}}
+- {model_name: fast, litellm_params: {model: groq/llama, api_key: k}, model_info: {id: groq}}
+";
+
+#[story(unsupported = test)]
+fn a_star_without_a_provider_serves_openais_models_alone() {
+    let mut world = World::of(ANY);
+    for (model, expected) in [
+        ("gpt-4o", Ok(("openai", "gpt-4o"))),
+        ("openai/gpt-4o", Ok(("openai", "gpt-4o"))),
+        ("gpt-3.5-turbo-instruct", Ok(("openai", "gpt-3.5-turbo-instruct"))),
+        ("unheard-of", Ok(("openai", "unheard-of"))),
+        ("anthropic/claude-x", Ok(("anthropic", "claude-x"))),
+        ("claude-x", Ok(("anthropic", "claude-x"))),
+        ("groq/llama", Ok(("groq", "llama"))),
+        ("groq/other", Err(400)),
+        ("gemini-2.5-pro", Err(400)),
+    ] {
+        let expected = expected.map(|(id, sent)| (id.to_owned(), sent.to_owned()));
+        assert_eq!(called_with(&mut world, model), expected, "{model}");
+    }
+    let body = world.chat("groq/other", "", |_| Answer::Ok).body;
+    assert!(body.contains("No deployment serves the provider of model=groq/other."), "{body}");
+    assert_eq!(world.get("/v1/models/groq%2Fother").status, 404);
+}
+
+#[story(unsupported = test)]
+fn a_star_with_an_address_takes_every_name() {
+    let own = "{model_name: '*', litellm_params: {model: '*', api_base: http://own.test/v1, api_key: k}, model_info: {id: own}}";
+    let mut world = World::of(&format!("model_list:\n- {own}\n"));
+    for (model, sent) in [("openai/m", "m"), ("groq/m", "groq/m"), ("claude-x", "claude-x")] {
+        assert_eq!(called_with(&mut world, model), Ok(("own".to_owned(), sent.to_owned())), "{model}");
+    }
+    let mut world = World::of(&format!("{ANY}- {own}\n"));
+    for _ in 0..20 {
+        assert_eq!(called_with(&mut world, "groq/m"), Ok(("own".to_owned(), "groq/m".to_owned())));
+    }
+}
+
 #[story(unsupported = test)]
 fn a_model_in_the_path_has_precedence_over_the_bodys() {
     let mut world = World::of(FILE);

@@ -54,7 +54,8 @@ pub struct RouterSettings {
     pub retry_after: Duration,
     /// Retries by class of failure, for every group.
     pub retry_policy: FailurePolicy,
-    /// The same for single groups; overrides `retry_policy`.
+    /// The same for single names; overrides `retry_policy`. That of the requested name goes before
+    /// that of its group.
     pub group_retry_policy: Vec<(Arc<str>, FailurePolicy)>,
     /// Depth of fallbacks of fallbacks, at most; 5 if unset.
     pub max_fallbacks: u32,

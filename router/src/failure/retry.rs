@@ -26,16 +26,19 @@ pub struct Allowance {
 }
 
 /// The number of retries: the client's, else the deployment's, else the router's. A policy for this
-/// error overrides all of them, except a client's zero.
+/// error overrides all of them, except a client's zero: that of the requested model, else that of
+/// the deployment's group, else the router's.
 pub fn allowance(
     settings: &RouterSettings,
+    model: &str,
     deployment: &Deployment,
     client: Option<u32>,
     error: Option<&AttemptError>,
 ) -> Allowance {
     let plain = client.or(deployment.num_retries).unwrap_or(settings.num_retries);
-    let of_group = settings.group_retry_policy.iter().find(|(group, _)| *group == deployment.group);
-    let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy);
+    let named = |name: &str| settings.group_retry_policy.iter().find(|(group, _)| **group == *name);
+    let policy = named(model).or_else(|| named(&deployment.group));
+    let policy = policy.map_or(&settings.retry_policy, |(_, policy)| policy);
     match error.and_then(|error| error.litellm_type().in_policy(policy)) {
         Some(retries) if client != Some(0) => Allowance { retries, by_policy: true },
         _ => Allowance { retries: plain, by_policy: false },

@@ -69,7 +69,8 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
     }
     failed.record(moment);
     let client = failed.attempt.overrides.num_retries;
-    let allowance = failed.router.allowance(failed.deployment, client, Some(&failed.error));
+    let (model, error) = (&failed.attempt.model, Some(&failed.error));
+    let allowance = failed.router.allowance(model, failed.deployment, client, error);
     failed.retry_state.max_retries = allowance.retries;
     let allowance = failed.with_search(allowance, client);
     if failed.router.single_hop || failed.router.is_last_attempt(&failed.retry_state) {

@@ -226,8 +226,10 @@ impl GroupRequest<'_> {
         let error = AttemptError::of_mock(mock);
         if mock == Mock::RateLimit {
             let client = self.parsed.overrides.num_retries;
-            let allowance =
-                self.first_member(resolved).map(|first| self.router.allowance(first, client, Some(&error)));
+            let model = &self.parsed.model;
+            let allowance = self
+                .first_member(resolved)
+                .map(|first| self.router.allowance(model, first, client, Some(&error)));
             let retries = allowance.map_or(0, |allowance| allowance.retries);
             if retries > 0 {
                 // The retry starts at once.

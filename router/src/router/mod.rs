@@ -300,11 +300,12 @@ impl Router {
 
     fn allowance(
         &self,
+        model: &str,
         deployment: &Deployment,
         client: Option<u32>,
         error: Option<&AttemptError>,
     ) -> Allowance {
-        let allowance = retry::allowance(&self.config.router, deployment, client, error);
+        let allowance = retry::allowance(&self.config.router, model, deployment, client, error);
         Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }
     }
 

@@ -28,7 +28,8 @@ pub(super) fn sending(
     let Selected { resolved, selection, deployment, info, estimate } = selected;
     let (timeout, is_client_timeout) = timeout(&router.config.router, parsed, deployment);
     if retry_state.retries == 0 {
-        retry_state.max_retries = router.allowance(deployment, parsed.overrides.num_retries, None).retries;
+        retry_state.max_retries =
+            router.allowance(&parsed.model, deployment, parsed.overrides.num_retries, None).retries;
     }
     let is_bare = retry_state.resend.as_ref().is_some_and(|resend| resend.is_bare)
         || router.usage_refusals.borrow().has(selection.index, selection.ticket.at);

@@ -135,6 +135,37 @@ fn a_groups_own_policy_has_precedence() {
 }
 
 #[story(unsupported = test)]
+fn the_policy_of_the_requested_name_goes_before_that_of_its_group() {
+    let file = "
+model_list:
+- {model_name: g, litellm_params: {model: openai/m, api_key: k}, model_info: {id: one}}
+- {model_name: openai/*, litellm_params: {model: openai/*, api_key: k}}
+router_settings:
+  num_retries: 0
+  model_group_alias: {fast: g, slow: g}
+  routing_groups: [{group_name: both, models: [g], routing_strategy: simple-shuffle}]
+  model_group_retry_policy:
+    g: {InternalServerErrorRetries: 1}
+    fast: {InternalServerErrorRetries: 2}
+    both: {InternalServerErrorRetries: 3}
+    one: {InternalServerErrorRetries: 4}
+    openai/gpt-9: {InternalServerErrorRetries: 5}
+";
+    for (model, attempts) in [
+        ("g", 2),
+        ("slow", 2),
+        ("fast", 3),
+        ("both", 4),
+        ("one", 5),
+        ("openai/gpt-9", 6),
+        ("openai/gpt-8", 1),
+    ] {
+        let response = World::of(file).chat(model, "", |_| Answer::Status(500));
+        assert_eq!(response.called.len(), attempts, "{model}");
+    }
+}
+
+#[story(unsupported = test)]
 fn the_response_has_the_number_of_its_retries() {
     let mut world = cities("router_settings: {num_retries: 2}\n");
     let mut left = 2;

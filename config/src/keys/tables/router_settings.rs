@@ -68,7 +68,10 @@ const KEYS: &[Key] = &[
     applied("max_fallbacks", "depth of fallbacks of fallbacks; 5 if unset"),
     applied("model_group_affinity_config", "optional_pre_call_checks of single groups"),
     applied("model_group_alias", "other names for groups"),
-    applied("model_group_retry_policy", "retries by class of failure, for single groups"),
+    applied(
+        "model_group_retry_policy",
+        "retries by class of failure, for single names: of the requested name, else of its group",
+    ),
     applied("num_retries", "retries after the first attempt; 3 if unset"),
     applied(
         "optional_pre_call_checks",

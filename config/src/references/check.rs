@@ -22,11 +22,15 @@ pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>,
         check_targets(reader, items, &section.path.key("default_fallbacks"), names);
     }
     check_routing_groups(reader, settings, names);
-    let policies = settings.router.and_then(|router| router.find("model_group_retry_policy"));
-    for entry in policies.and_then(|entry| entry.node.entries()).unwrap_or_default() {
-        let router = Path::top("router_settings");
+    let router = Path::top("router_settings");
+    let entries = |key| settings.router.and_then(|router| router.find(key)?.node.entries());
+    for entry in entries("model_group_retry_policy").unwrap_or_default() {
         let path = router.key("model_group_retry_policy");
         warn_unless_known(reader, entry, &path.key(&entry.key), names);
+    }
+    for entry in entries("model_group_affinity_config").unwrap_or_default() {
+        let path = router.key("model_group_affinity_config");
+        warn_unless_listed(reader, entry, &path.key(&entry.key), names);
     }
 }
 
@@ -120,6 +124,15 @@ fn is_pattern(
 fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut KnownNames<'_>) {
     if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
         let message = format!("unknown group \"{}\", so this has no effect", entry.key);
+        let advice = names.advice(&mut reader.report.suggestions, &entry.key);
+        reader.report.warn(entry.place, path, &message, &advice);
+    }
+}
+
+/// The same for a key that applies to groups of `model_list` alone.
+fn warn_unless_listed(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut KnownNames<'_>) {
+    if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_listed(&entry.key) {
+        let message = format!("no group of model_list is called \"{}\", so this has no effect", entry.key);
         let advice = names.advice(&mut reader.report.suggestions, &entry.key);
         reader.report.warn(entry.place, path, &message, &advice);
     }

@@ -126,6 +126,19 @@ proptest! {
     }
 
     #[test]
+    fn no_end_of_an_instance_makes_the_fleet_exceed_a_limit_after_redis_lost_its_data(
+        (instances, favoured) in shape(),
+        lost in 10 * SECOND..100 * SECOND,
+        // When all have reported. Of one that ends before, only the lost data tell what it has used.
+        replaced in prop::collection::vec((3 * SECOND..130 * SECOND, 0..5_usize), 1..6),
+        part in 4..8_u64,
+    ) {
+        let replaced = replaced.into_iter().map(|(after, nth)| (lost + after, Fault::Replace(nth % instances)));
+        let faults = std::iter::once((lost, Fault::Restart)).chain(replaced).collect();
+        assert_no_limit_is_exceeded(&run(plan(instances, favoured, LIMIT * part / 4, faults)));
+    }
+
+    #[test]
     fn without_a_fault_a_limit_is_admitted_to_the_last_request((instances, favoured) in shape(), part in 5..8_u64) {
         let measured = run(plan(instances, favoured, LIMIT * part / 4, Vec::new()));
         assert_no_limit_is_exceeded(&measured);
@@ -144,6 +157,25 @@ fn a_share_that_redis_has_lost_is_not_given_to_others_in_a_later_minute() {
         (200 * SECOND, Fault::Link(0, Link::Open)),
     ];
     assert_no_limit_is_exceeded(&run(plan(5, 20, LIMIT * 2, faults)));
+}
+
+/// Redis restarts empty, and one of three instances has ended just before it could report its share.
+/// Then the fleet grows, so that shares are lowered, and is rolled. Only the share that nobody has
+/// reported stays taken.
+#[test]
+fn what_is_given_up_after_redis_lost_its_data_is_free() {
+    let lost = [(70 * SECOND, Fault::Kill(2)), (70 * SECOND, Fault::Restart)];
+    let grown = [(80 * SECOND, Fault::Replace(3)), (80 * SECOND, Fault::Replace(4))];
+    let rolled =
+        [0, 1, 3, 4].map(|instance| ((190 + 5 * instance as u64) * SECOND, Fault::Replace(instance)));
+    let before = [(SECOND, Fault::Kill(3)), (SECOND, Fault::Kill(4))];
+    let faults: Vec<_> = before.into_iter().chain(lost).chain(grown).chain(rolled).collect();
+    let measured = run(Plan { until: 5 * MINUTE, ..plan(5, 20, LIMIT * 2, faults) });
+    assert_no_limit_is_exceeded(&measured);
+    let admitted: Vec<_> = measured.minutes.values().map(|(admitted, _)| *admitted).collect();
+    let reported = LIMIT * 2 / 3;
+    // What an instance that ends has not used of that minute is not served.
+    assert!([admitted[2], admitted[4]].iter().all(|minute| *minute >= reported - 4), "{admitted:?}");
 }
 
 /// The call by which Redis sees that an instance has not ended was just over, and the next one is lost.

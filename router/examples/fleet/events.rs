@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
-use llm_balancer_config::read;
+use llm_balancer_config::{Config, read};
 use llm_balancer_router::{Attempt, Random, SplitMix};
 
 use crate::instance::Instance;
@@ -48,6 +48,8 @@ pub enum Fault {
     Restart,
     /// An instance is killed: it gets no more requests.
     Kill(usize),
+    /// An instance ends as by SIGTERM, unless it was killed, and a new one starts in its place.
+    Replace(usize),
 }
 
 /// A fleet and its traffic.
@@ -100,10 +102,13 @@ enum Event {
 
 struct Simulation {
     plan: Plan,
+    config: Config,
     events: BinaryHeap<Reverse<(Micros, u64, Event)>>,
     count: u64,
     random: SplitMix,
     instances: Vec<Instance>,
+    /// How many have started.
+    started: u32,
     /// The next tick of each instance.
     ticks: Vec<Option<Micros>>,
     redis: Redis,
@@ -135,6 +140,7 @@ pub fn run(plan: Plan) -> Measured {
     let instances: Vec<_> = (1..).take(plan.instances).map(|n| Instance::new(config.clone(), n)).collect();
     let mut simulation = Simulation {
         plan,
+        config,
         events: BinaryHeap::new(),
         count: 0,
         random: SplitMix::new(7),
@@ -142,6 +148,7 @@ pub fn run(plan: Plan) -> Measured {
         links: vec![Link::Open; instances.len()],
         killed: vec![false; instances.len()],
         arrived: (0, 0),
+        started: u32::try_from(instances.len()).expect("a small fleet"),
         instances,
         redis: Redis::new(),
         open: HashMap::new(),
@@ -290,7 +297,20 @@ impl Simulation {
                 self.killed[instance] = true;
                 self.redis.close(|(of, _)| of == instance);
             }
+            Fault::Replace(instance) => self.replace(instance, now),
         }
+    }
+
+    fn replace(&mut self, instance: usize, now: Micros) {
+        if self.killed[instance] {
+            self.killed[instance] = false;
+            self.plan(now, Event::Heartbeat(instance));
+        } else if let Some(end) = self.instances[instance].end(time(now)) {
+            self.plan(now, Event::Call(instance, u64::MAX, end));
+        }
+        self.redis.close(|(of, _)| of == instance);
+        self.started += 1;
+        self.instances[instance] = Instance::new(self.config.clone(), self.started);
     }
 
     fn set_link(&mut self, instance: usize, link: Link, now: Micros) {

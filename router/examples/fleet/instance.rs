@@ -7,8 +7,8 @@ use std::time::Duration;
 use llm_balancer_config::Config;
 use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{
-    Arrival, Attempt, Call, Headers, Moment, ResponseSummary, RetryState, Router, Shortfall, SplitMix, Step,
-    StreamEnd,
+    Arrival, Attempt, Call, Headers, Membership, Moment, ResponseSummary, RetryState, Router, Shortfall,
+    SplitMix, Step, StreamEnd,
 };
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
@@ -56,7 +56,8 @@ impl Instance {
             parked: Vec::new(),
             retry_states: HashMap::new(),
             pending: BTreeMap::new(),
-            last: 0,
+            // Replies to the calls of an instance that was here before have other numbers.
+            last: u64::from(number) << 32,
             outbox: Outbox::default(),
         }
     }
@@ -137,6 +138,13 @@ impl Instance {
         for call in calls {
             self.send(call, Vec::new());
         }
+    }
+
+    /// The instance ends: its last call to Redis, if it has made any.
+    pub fn end(&mut self, now: Duration) -> Option<Vec<u8>> {
+        Membership::deregister(&self.store);
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        self.router.fleet().expect("it has Redis").deregister(&mut moment).map(|call| call.bytes)
     }
 
     /// The leases that a request needs before it can be decided.

@@ -33,11 +33,10 @@ for i = 1, #shares, 2 do
     alive[field] = now - at <= 3500
   elseif field == 'm' then
     touched = tonumber(value)
-  elseif field == 'k' then
-    is_complete = false
   elseif field == 'km' then
     -- Shares of instances that have not reported since Redis lost them: they may be serving.
     missing = tonumber(value)
+    if missing > 0 then is_complete = false end
   end
 end
 if minute > touched then redis.call('HSET', KEYS[3], 'm', minute) end

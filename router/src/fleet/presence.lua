@@ -4,9 +4,9 @@
 --         every limit in millionths as of the minute <from>, the share before, the time and the number
 --         of the last presence (0: it has ended), and the requests of a minute; "m", the latest
 --         minute that has leases; "k", the sum of shares that a Redis which lost them has given, "ka",
---         since when, and "km", what is missing of it; "l", the last presence of all; "g", when that
---         had been silent; "p:<instance>", if a silent instance was probed; "b:<instance>", the last
---         wait of an instance, 0 when it has ended
+--         since when, and "km", how much of it no owner has reported; "l", the last presence of all;
+--         "g", when that had been silent; "p:<instance>", if a silent instance was probed;
+--         "b:<instance>", the last wait of an instance, 0 when it has ended
 --       2 the epoch: set by the first instance that finds none; expires a day after the last presence
 --       3 Redis' own id of its run: after a restart with an old copy of its data, or a failover to a
 --         replica, Redis has lost grants just as an empty one has
@@ -28,7 +28,8 @@ redis.call('SET', KEYS[2], epoch, 'PX', 86400000)
 
 local me, minute, weight = ARGV[1], tonumber(ARGV[10]), tonumber(ARGV[9])
 local after, before, from = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local touched, known, is_stale = 0, 0, false
+local touched, known, missing, lost_at = 0, 0, 0, now
+local has_reported, is_stale = false, false
 local instances, weights, others, reserved = 1, weight, 0, 0
 -- An instance is silent only as long as another one is not.
 local heard, back = redis.call('HGET', KEYS[1], 'l') or 0, redis.call('HGET', KEYS[1], 'g') or 0
@@ -40,8 +41,10 @@ for i = 1, #shares, 2 do
   local s, b, f, at, seq, w = string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   if field == 'm' then touched = tonumber(value) end
   if field == 'k' then known = tonumber(value) end
+  if field == 'km' then missing = tonumber(value) end
+  if field == 'ka' then lost_at = tonumber(value) end
   if s and field == me then
-    is_stale = tonumber(seq) > tonumber(ARGV[4])
+    has_reported, is_stale = true, tonumber(seq) > tonumber(ARGV[4])
   elseif s and at == '0' then
     -- It keeps the share of the minute that it ended in: it may have used it.
     if tonumber(f) <= minute then redis.call('HDEL', KEYS[1], field, 'b:' .. field) end
@@ -71,16 +74,15 @@ for i = 1, #shares, 2 do
   end
 end
 -- Shares that a Redis gave which has lost them, and whose owners have not appeared yet. They may
--- still use them; ten minutes later that is no longer expected.
-if ARGV[3] ~= epoch and tonumber(ARGV[8]) > 0 then known = math.max(known, tonumber(ARGV[8])) end
-local missing = math.max(0, known - others - after)
-if missing == 0 then
-  redis.call('HDEL', KEYS[1], 'k', 'ka', 'km')
-else
-  redis.call('HSETNX', KEYS[1], 'ka', now)
-  if now - tonumber(redis.call('HGET', KEYS[1], 'ka')) > 600000 then missing = 0 end
-  redis.call('HSET', KEYS[1], 'k', known, 'km', missing)
+-- still use them; ten minutes later that is no longer expected. An owner reports its share once: what
+-- it or Redis does with it afterwards changes nothing about the others'.
+local sum = tonumber(ARGV[8])
+if ARGV[3] ~= epoch and sum > 0 and not has_reported then
+  missing = math.max(0, missing + math.max(0, sum - known) - after)
+  known = math.max(known, sum)
 end
+if now - lost_at > 600000 then missing = 0 end
+if known > 0 then redis.call('HSET', KEYS[1], 'k', known, 'km', missing, 'ka', lost_at) end
 
 -- Up to four instances have equal shares. Of more, half of a limit is shared by their requests: all
 -- of a quarter may come to one of them.

@@ -178,6 +178,14 @@ fn what_is_given_up_after_redis_lost_its_data_is_free() {
     assert!([admitted[2], admitted[4]].iter().all(|minute| *minute >= reported - 4), "{admitted:?}");
 }
 
+/// Redis restarts empty within a minute, and all requests come to one of two instances.
+#[test]
+fn what_is_not_used_is_recalled_in_the_minute_in_which_redis_lost_its_data() {
+    let measured = run(plan(2, 100, LIMIT * 5 / 4, vec![(70 * SECOND, Fault::Restart)]));
+    assert_no_limit_is_exceeded(&measured);
+    assert_eq!(measured.minutes[&1].0, LIMIT, "{:?}", measured.minutes);
+}
+
 /// The call by which Redis sees that an instance has not ended was just over, and the next one is lost.
 #[test]
 fn an_instance_that_is_cut_off_between_two_waits_keeps_its_share() {

@@ -10,7 +10,8 @@
 -- ARGV  1 instance  2 epoch  3 minute  4 rpm  5 tpm (-1: no limit)  6, 7 wanted  8, 9 returned
 --       10, 11 used so far by this instance  12, 13 of what is wanted, what waiting requests use at once
 --       14 1 if grants of this minute were lost: then there is no more until all have reported theirs
---       15 prefix of the lists that wake up instances  16 id of the deployment
+--       15, 16 held by this instance, where Redis has lost that
+--       17 prefix of the lists that wake up instances  18 id of the deployment
 -- Returns {requests, tokens, remaining requests, remaining tokens, lost, unused elsewhere}: the grant,
 -- what no instance holds, 1 for another epoch, and 1 if other instances were asked.
 -- A single script because a grant must see every other grant; MULTI could not decide in between.
@@ -19,7 +20,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local me, minute = ARGV[1], tonumber(ARGV[3])
 local n = {}
-for i = 4, 14 do n[i] = tonumber(ARGV[i]) end
+for i = 4, 16 do n[i] = tonumber(ARGV[i]) end
 local values, fields = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do values[fields[i]] = tonumber(fields[i + 1]) end
 -- By instance: its share of this minute; and whether it is alive.
@@ -49,13 +50,13 @@ local function store(field, value)
   set[#set + 1] = field
   set[#set + 1] = value
 end
-local function take(total, limit, wanted, returned, used, waiting)
+local function take(total, limit, wanted, returned, used, waiting, held)
   if limit < 0 then return 0, 0, 0 end
   local function held_by(instance)
     return values[total .. ':' .. instance] or math.floor(limit * share[instance] / 1000000)
   end
   -- What an instance has used it has held, even if Redis has lost that.
-  local own = math.max(held_by(me), used)
+  local own = math.max(held_by(me), held, used)
   own = own - math.min(returned, own - used)
   local taken = own + math.floor(limit * missing / 1000000)
   for instance, _ in pairs(share) do
@@ -90,14 +91,14 @@ local function take(total, limit, wanted, returned, used, waiting)
   end
   return grant, remaining, unused
 end
-local r, remaining_r, unused_r = take('r', n[4], n[6], n[8], n[10], n[12])
-local t, remaining_t, unused_t = take('t', n[5], n[7], n[9], n[11], n[13])
-local message = (asked.all and 'a' or 'h') .. ARGV[16]
+local r, remaining_r, unused_r = take('r', n[4], n[6], n[8], n[10], n[12], n[15])
+local t, remaining_t, unused_t = take('t', n[5], n[7], n[9], n[11], n[13], n[16])
+local message = (asked.all and 'a' or 'h') .. ARGV[18]
 asked.all = nil
 for instance, _ in pairs(asked) do
   store('w:' .. instance, now)
-  redis.call('LPUSH', ARGV[15] .. instance, message)
-  redis.call('PEXPIRE', ARGV[15] .. instance, 120000)
+  redis.call('LPUSH', ARGV[17] .. instance, message)
+  redis.call('PEXPIRE', ARGV[17] .. instance, 120000)
 end
 redis.call('HDEL', KEYS[1], 'w:' .. me)
 if #set > 0 then redis.call('HSET', KEYS[1], unpack(set)) end

@@ -24,7 +24,7 @@ pub(super) enum LeaseCall {
     GiveBack { all: bool },
     /// To come closer to the share that this instance should have of the minute.
     Balance,
-    /// To report what was taken, after Redis has lost it.
+    /// To report what is held, after Redis has lost it.
     Report,
 }
 
@@ -37,6 +37,7 @@ struct Terms {
     wanted: Amounts,
     returned: Amounts,
     used: Amounts,
+    held: Amounts,
 }
 
 impl LeaseCall {
@@ -69,8 +70,7 @@ impl LeaseCall {
                 let [wanted, returned] = lease.balance(window, limits, target, instances, now)?;
                 Some(Terms { wanted, returned, ..terms })
             }
-            // All that the lease holds: Redis no longer knows that it granted it.
-            Self::Report => Some(Terms { used: (lease.requests, lease.tokens), ..terms }),
+            Self::Report => Some(Terms { held: (lease.requests, lease.tokens), ..terms }),
         }
     }
 }
@@ -87,7 +87,7 @@ pub(super) fn add(
     let terms = states.change(index, moment.now, moment.store, |record, limits| {
         call.prepare(record, limits.per_minute(), &membership, moment)
     });
-    let (Some(id), Some((record, limits)), Some(Terms { wanted, returned, used })) =
+    let (Some(id), Some((record, limits)), Some(Terms { wanted, returned, used, held })) =
         (pipeline.settings.deployment_ids.get(index), states.record(index), terms)
     else {
         return;
@@ -112,6 +112,8 @@ pub(super) fn add(
         text(shortfall.requests),
         text(shortfall.tokens),
         text(u8::from(membership.lost_minute == minute)),
+        text(held.0),
+        text(held.1),
         pipeline.key("wake:"),
         text(id),
     ];

@@ -18,6 +18,8 @@ mod data;
 mod events;
 #[path = "../examples/fleet/instance.rs"]
 mod instance;
+#[path = "fleet/peers.rs"]
+mod peers;
 #[path = "../examples/fleet/redis.rs"]
 mod redis;
 

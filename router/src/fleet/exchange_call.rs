@@ -5,6 +5,7 @@ use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
 use crate::fleet::resp::Value;
 use crate::fleet::script::{Script, script};
+use crate::state::cooldown::{Cooldown, MAX_STEP_BACK};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{LatencyEstimate, Metric};
 use crate::state::record::{Record, RemoteInFlight};
@@ -47,18 +48,20 @@ pub(super) fn apply(
     moment: &Moment<'_>,
 ) -> Option<Effect> {
     let in_flight = u32::try_from(reply.number(0)?).unwrap_or(u32::MAX);
-    let (from, until) = (UnixMillis(reply.number(1)?), UnixMillis(reply.number(2)?));
+    let cooldown = Cooldown { from: UnixMillis(reply.number(1)?), until: UnixMillis(reply.number(2)?) };
     let estimates = [(Metric::First, 3), (Metric::Each, 4), (Metric::Whole, 5)];
     let estimates = estimates.map(|(metric, place)| (metric, reply.get(place).and_then(read)));
+    let latest = UnixSeconds::of(moment.now.saturating_add(MAX_STEP_BACK));
+    let at = |estimate: &LatencyEstimate| Some(estimate.at).filter(|at| *at <= latest);
     states.change(index, moment.now, moment.store, |record, _| {
         let before = record.clone();
         record.remote_in_flight = RemoteInFlight { count: in_flight, at: UnixSeconds::of(moment.now) };
-        if until > record.cooldown.until {
-            (record.cooldown.from, record.cooldown.until) = (from, until);
+        if cooldown.active_until(moment.now) > record.cooldown.active_until(moment.now) {
+            record.cooldown = cooldown;
         }
         for (metric, estimate) in estimates {
             let own = record.latency.of_mut(metric);
-            if let Some(estimate) = estimate.filter(|estimate| estimate.at > own.at) {
+            if let Some(estimate) = estimate.filter(|estimate| at(estimate) > at(own)) {
                 *own = estimate;
             }
         }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::time::UnixMillis;
 
-/// A cooldown that was set further ahead than this was set by a clock that has since stepped back,
-/// and does not count.
-const MAX_STEP_BACK: Duration = Duration::from_secs(120);
+/// What was set further ahead than this was set by a clock that has since stepped back, or by that
+/// of another instance, and does not count.
+pub const MAX_STEP_BACK: Duration = Duration::from_secs(120);
 
 /// A change of the end by less than this reaches other instances with the exchange of every second,
 /// and not at once.

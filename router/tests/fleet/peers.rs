@@ -1,0 +1,101 @@
+//! Instances one by one: what each leaves in Redis, and what the others make of it.
+
+use std::time::Duration;
+
+use llm_balancer_config::read;
+use llm_balancer_router::testing::{Memory, Record, UnixMillis, decode, encode};
+use llm_balancer_router::{Moment, Router, SplitMix, Store};
+
+use crate::redis::Redis;
+
+const CONFIG: &str = "
+model_list:
+- model_name: g
+  litellm_params: {model: openai/m, api_base: 'http://h.test/v1', api_key: k}
+  model_info: {id: paris}
+router_settings: {redis_host: redis.test}
+";
+const KEY: &str = "d/paris";
+const NOON: Duration = Duration::from_secs(29_000_000 * 60);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An instance, by its own clock.
+struct Peer {
+    router: Router,
+    store: Memory,
+    random: SplitMix,
+    number: u32,
+}
+
+impl Peer {
+    fn new(number: u32) -> Self {
+        let config = read("config.yaml", CONFIG, &|_| None).config.expect("a configuration");
+        let (router, store) = (Router::new(config, number), Memory::default());
+        router.open(&store);
+        Self { router, store, random: SplitMix::new(u64::from(number)), number }
+    }
+
+    fn record(&self) -> Record {
+        decode(&self.store.get(KEY).expect("a record").0).expect("a record")
+    }
+
+    /// The deployment begins to cool down for a minute, and its first token has taken so long.
+    fn learns(&self, ms: f32, now: Duration) {
+        let mut record = self.record();
+        record.cooldown.from = UnixMillis::of(now);
+        record.cooldown.until = UnixMillis::of(now + 60 * SECOND);
+        record.latency.first.ms = ms;
+        record.latency.first.at.0 = u32::try_from(now.as_secs()).expect("a time of this age");
+        let version = self.store.get(KEY).map(|(_, version)| version);
+        assert!(self.store.swap(KEY, &encode(&record), version));
+    }
+
+    /// Exchanges with the others through Redis, whose clock may differ.
+    fn exchange(&mut self, redis: &mut Redis, now: Duration, at_redis: Duration) {
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        let calls = self.router.fleet().expect("it has Redis").exchange(&mut moment);
+        for call in calls.iter().filter(|call| !call.is_wait()) {
+            let reply = redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(at_redis).0);
+            self.router.apply_reply(call, reply.as_deref(), false, &moment);
+        }
+    }
+
+    /// The end of the cooldown, and the milliseconds to the first token.
+    fn knows(&self) -> (UnixMillis, f32) {
+        let record = self.record();
+        (record.cooldown.until, record.latency.first.ms)
+    }
+}
+
+/// The clock of one instance is an hour ahead, or that of Redis as well. What others learn afterwards
+/// counts for all of them, also for one that knows what the first one published.
+#[test]
+fn what_a_clock_that_is_ahead_has_published_does_not_hide_what_others_learn() {
+    for at_redis in [NOON, NOON + HOUR] {
+        let mut redis = Redis::new();
+        let [mut ahead, mut one, mut other] = [1, 2, 3].map(Peer::new);
+        ahead.learns(900.0, NOON + HOUR);
+        ahead.exchange(&mut redis, NOON + HOUR, at_redis);
+        other.exchange(&mut redis, NOON, at_redis);
+        one.learns(20.0, NOON + SECOND);
+        let learnt = (UnixMillis::of(NOON + 61 * SECOND), 20.0);
+        for second in 1..4 {
+            let passed = second * SECOND;
+            ahead.exchange(&mut redis, NOON + HOUR + passed, at_redis + passed);
+            one.exchange(&mut redis, NOON + passed, at_redis + passed);
+            other.exchange(&mut redis, NOON + passed, at_redis + passed);
+            assert_eq!(one.knows(), learnt, "its own, at {at_redis:?}");
+        }
+        if at_redis == NOON {
+            assert_eq!(other.knows(), learnt);
+        } else {
+            assert_eq!(other.knows(), (UnixMillis(0), 0.0), "nothing of the one that is ahead");
+        }
+        // Its clock is set right.
+        ahead.exchange(&mut redis, NOON + 9 * SECOND, NOON + 9 * SECOND);
+        one.exchange(&mut redis, NOON + 9 * SECOND, NOON + 9 * SECOND);
+        ahead.exchange(&mut redis, NOON + 10 * SECOND, NOON + 10 * SECOND);
+        assert_eq!(ahead.knows(), learnt);
+    }
+}

@@ -47,7 +47,7 @@ for i = 1, #shares, 2 do
     has_reported, is_stale = true, tonumber(seq) > tonumber(ARGV[4])
   elseif s and at == '0' then
     -- It keeps the share of the minute that it ended in: it may have used it.
-    if tonumber(f) <= minute then redis.call('HDEL', KEYS[1], field, 'b:' .. field) end
+    if tonumber(f) <= minute then redis.call('HDEL', KEYS[1], field, 'b:' .. field, 'p:' .. field) end
   elseif s then
     local silent, wake = now - math.max(at, back), ARGV[11] .. field
     if silent > 3500 and redis.call('HEXISTS', KEYS[1], 'p:' .. field) == 0 then

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use llm_balancer_config::read;
-use llm_balancer_router::testing::{Memory, Record, UnixMillis, decode, encode};
-use llm_balancer_router::{Moment, Router, SplitMix, Store};
+use llm_balancer_router::testing::{Memory, Record, UnixMillis, decode, encode, resp};
+use llm_balancer_router::{Membership, Moment, Router, SplitMix, Store};
 
 use crate::redis::Redis;
 
@@ -61,11 +61,53 @@ impl Peer {
         }
     }
 
+    /// Ends, as by SIGTERM.
+    fn end(&mut self, redis: &mut Redis, now: Duration) {
+        Membership::deregister(&self.store);
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        let call = self.router.fleet().expect("it has Redis").deregister(&mut moment).expect("a number");
+        redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(now).0);
+    }
+
     /// The end of the cooldown, and the milliseconds to the first token.
     fn knows(&self) -> (UnixMillis, f32) {
         let record = self.record();
         (record.cooldown.until, record.latency.first.ms)
     }
+}
+
+/// The fields of the hash of shares that are about an instance.
+fn fields_about(instance: u64, redis: &mut Redis, now: Duration) -> Vec<String> {
+    let mut pipeline = Vec::new();
+    resp::command(&mut pipeline, &[b"HGETALL", b"llm-balancer:shares"]);
+    let reply = redis.reply((0, 0), &pipeline, UnixMillis::of(now).0).expect("it does not wait");
+    let fields = resp::replies(&reply, 1).expect("a reply").remove(0);
+    let text = |field: &resp::Value| match field {
+        resp::Value::Bulk(field) => String::from_utf8_lossy(field).into_owned(),
+        other => panic!("{other:?} is no field"),
+    };
+    let fields = fields.items().expect("a hash").iter().step_by(2).map(text);
+    fields.filter(|field| field.contains(&instance.to_string())).collect()
+}
+
+/// It was silent for so long that another one has probed whether it has a connection.
+#[test]
+fn an_instance_that_has_ended_leaves_nothing_in_redis() {
+    let mut redis = Redis::new();
+    let [mut one, mut other] = [1, 2].map(Peer::new);
+    one.exchange(&mut redis, NOON, NOON);
+    for second in 0..5 {
+        other.exchange(&mut redis, NOON + second * SECOND, NOON + second * SECOND);
+    }
+    let number = Membership::read(&one.store).instance;
+    let probed = [format!("p:{number}"), number.to_string()];
+    let mut fields = fields_about(number, &mut redis, NOON + 5 * SECOND);
+    fields.retain(|field| !field.starts_with("b:"));
+    fields.sort_by(|one, other| other.cmp(one));
+    assert_eq!(fields, probed);
+    one.end(&mut redis, NOON + 5 * SECOND);
+    other.exchange(&mut redis, NOON + 61 * SECOND, NOON + 61 * SECOND);
+    assert_eq!(fields_about(number, &mut redis, NOON + 61 * SECOND), Vec::<String>::new());
 }
 
 /// The clock of one instance is an hour ahead, or that of Redis as well. What others learn afterwards

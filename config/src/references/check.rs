@@ -1,7 +1,7 @@
 //! Aliases, fallbacks and routing groups that refer to unknown or skipped groups.
 
 use super::known_names::KnownNames;
-use crate::diagnostics::{Path, Place};
+use crate::diagnostics::{ADVISES, Path, Place};
 use crate::values::{PREFIX, Reader, Settings};
 use crate::yaml::{self, Entry, Node, Value};
 
@@ -28,7 +28,8 @@ pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>,
         let path = router.key("model_group_retry_policy");
         warn_unless_known(reader, entry, &path.key(&entry.key), names);
     }
-    for entry in entries("model_group_affinity_config").unwrap_or_default() {
+    let groups = if ADVISES { entries("model_group_affinity_config") } else { None };
+    for entry in groups.unwrap_or_default() {
         let path = router.key("model_group_affinity_config");
         warn_unless_listed(reader, entry, &path.key(&entry.key), names);
     }
@@ -130,9 +131,9 @@ fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, na
 }
 
 /// The same for a key that applies to groups of `model_list` alone.
-fn warn_unless_listed(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut KnownNames<'_>) {
-    if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_listed(&entry.key) {
-        let message = format!("no group of model_list is called \"{}\", so this has no effect", entry.key);
+fn warn_unless_listed(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &KnownNames<'_>) {
+    if !names.is_listed(&entry.key) {
+        let message = format!("\"{}\" is not the name of a served group, so this has no effect", entry.key);
         let advice = names.advice(&mut reader.report.suggestions, &entry.key);
         reader.report.warn(entry.place, path, &message, &advice);
     }

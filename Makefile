@@ -74,9 +74,11 @@ HAVE_PEERS := $(HAVE_VLLM_ROUTER) $(HAVE_SGLANG_ROUTER) $(HAVE_PORTKEY) $(HAVE_L
 # The filter and what holds responses on the edge are built for wasm32-wasip1, all other crates for this machine.
 NATIVE := --workspace --exclude llm-balancer-filter
 FILTER := -p llm-balancer-filter -p llm-balancer-hold --target wasm32-wasip1
-# The filter that fits into a ConfigMap: hardly any inlining, no loops unrolled.
+# The filter that fits into a ConfigMap: hardly any inlining, no loops unrolled, and in the places of
+# panics no folder of this machine.
+REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/
 SMALL_FILTER := -p llm-balancer-filter --target wasm32-wasip1 --profile small \
-  --config 'target.wasm32-wasip1.rustflags = ["-Cllvm-args=-inline-threshold=2 -inlinehint-threshold=10 -unroll-threshold=0"]'
+  --config 'target.wasm32-wasip1.rustflags = ["-Cllvm-args=-inline-threshold=2 -inlinehint-threshold=10 -unroll-threshold=0", "--remap-path-prefix=$(REGISTRY)="]'
 
 # Installs Debian packages as root; otherwise names them and fails.
 define apt

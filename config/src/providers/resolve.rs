@@ -10,7 +10,7 @@ use super::provider::Provider;
 use super::spelling::upstream_name;
 use super::{formats, lookup, messages};
 use crate::config::{Credential, Endpoint, Tls, Wire};
-use crate::diagnostics::Suggestions;
+use crate::diagnostics::{ADVISES, Suggestions};
 use crate::values::{Reader, Section};
 
 /// Where a deployment's requests go.
@@ -70,7 +70,7 @@ pub(crate) fn resolve(
     if written.is_empty() || name.is_empty() {
         return Err(context.mistake("model", "missing name of the model", "write provider/name"));
     }
-    if infers_provider {
+    if ADVISES && infers_provider {
         let message = "names no provider: OpenAI's models are served, and requests for others get 400";
         let advice = "write an item for each provider, such as model: openai/* and model: anthropic/*";
         context.warn("model", message, advice);

@@ -22,14 +22,20 @@ pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>,
         check_targets(reader, items, &section.path.key("default_fallbacks"), names);
     }
     check_routing_groups(reader, settings, names);
+    if ADVISES {
+        check_names(reader, settings, names);
+    }
+}
+
+/// Warns of settings for groups that there are not, on which nothing else depends.
+fn check_names(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut KnownNames<'_>) {
     let router = Path::top("router_settings");
     let entries = |key| settings.router.and_then(|router| router.find(key)?.node.entries());
     for entry in entries("model_group_retry_policy").unwrap_or_default() {
         let path = router.key("model_group_retry_policy");
         warn_unless_known(reader, entry, &path.key(&entry.key), names);
     }
-    let groups = if ADVISES { entries("model_group_affinity_config") } else { None };
-    for entry in groups.unwrap_or_default() {
+    for entry in entries("model_group_affinity_config").unwrap_or_default() {
         let path = router.key("model_group_affinity_config");
         warn_unless_listed(reader, entry, &path.key(&entry.key), names);
     }

@@ -8,7 +8,7 @@
 //! The workers add up what they count, and share one partition, which stays until the counts differ
 //! from it: where it changes, conversations move. docs/decisions/affinity.md has the figures.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 
 use crate::hash::{hash, mix};
 use crate::random::fraction;
@@ -73,46 +73,39 @@ impl Popularity {
     /// Counts a request, which is to happen once for each. `deployments` is how many the group has.
     pub fn count(&self, group: &str, deployments: usize, prompt: &Beginning, store: &dyn Store) {
         let Some(popular) = prompt.popular() else { return };
-        self.with_counts(group, store, |counts| {
-            counts.deployments = deployments;
-            if let Some(count) = counts.new.get_mut(counter(popular)) {
-                *count = count.saturating_add(1);
-            }
-        });
+        let Some(mut counts) = self.counts(group, store) else { return };
+        counts.deployments = deployments;
+        if let Some(count) = counts.new.get_mut(counter(popular)) {
+            *count = count.saturating_add(1);
+        }
     }
 
     /// The place of a request.
     pub fn place(&self, group: &str, prompt: &Beginning, store: &dyn Store) -> Place {
         let by_hash = Place::by_hash(prompt);
         let Some(popular) = prompt.popular() else { return by_hash };
-        let part = self.with_counts(group, store, |counts| {
-            (!counts.ends.is_empty()).then(|| counts.part(counter(popular)))
-        });
-        match part.flatten() {
-            None => by_hash,
-            Some(Some((start, end))) if end - start > EVERYWHERE && prompt.cache_key.is_none() => by_hash,
-            Some(Some((start, end))) => {
+        let Some(counts) = self.counts(group, store).filter(|counts| !counts.ends.is_empty()) else {
+            return by_hash;
+        };
+        match counts.part(counter(popular)) {
+            Some((start, end)) if end - start > EVERYWHERE && prompt.cache_key.is_none() => by_hash,
+            Some((start, end)) => {
                 let point = start + (end - start) * fraction(mix(prompt.conversation));
                 Place { point: Some(point), ..by_hash }
             }
             // So rare or so new that one deployment can serve it.
-            Some(None) => Place { key: popular, point: None },
+            None => Place { key: popular, point: None },
         }
     }
 
-    fn with_counts<T>(
-        &self,
-        group: &str,
-        store: &dyn Store,
-        with: impl FnOnce(&mut GroupCounts) -> T,
-    ) -> Option<T> {
+    fn counts(&self, group: &str, store: &dyn Store) -> Option<RefMut<'_, GroupCounts>> {
         let mut groups = self.groups.borrow_mut();
         let name = hash(group.as_bytes());
         let index = groups.binary_search_by_key(&name, |(name, _)| *name).unwrap_or_else(|index| {
             groups.insert(index, (name, GroupCounts::read(group, store)));
             index
         });
-        groups.get_mut(index).map(|(_, counts)| with(counts))
+        RefMut::filter_map(groups, |groups| groups.get_mut(index).map(|(_, counts)| counts)).ok()
     }
 
     /// Adds this worker's counts to those of all, and reads these; to be called every second.

@@ -4,9 +4,9 @@
 --         the cooldown (c = its end, cf = its beginning, milliseconds) and the newest latency
 --         estimates (l1, l2, l3 = "<at> <ms> <load> <best>"); expires an hour after its last use
 -- ARGV  1 instance  2 in flight  3, 4 cooldown: beginning, end  5, 6, 7 estimates ("" for none)
--- Returns {in flight elsewhere, beginning, end, estimate, estimate, estimate}: the cooldown that ends
--- later, and the newer estimates. What was set more than two minutes ahead counts as none: the clock
--- of an instance was ahead.
+-- Returns {in flight elsewhere, beginning, end, estimate, estimate, estimate}: the cooldown that
+-- ends later, and the newer estimates. What was set more than two minutes ahead counts as none: the
+-- clock of an instance was ahead.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local latest = now + 120000

@@ -74,8 +74,8 @@ for i = 1, #shares, 2 do
   end
 end
 -- Shares that a Redis gave which has lost them, and whose owners have not appeared yet. They may
--- still use them; ten minutes later that is no longer expected. An owner reports its share once: what
--- it or Redis does with it afterwards changes nothing about the others'.
+-- still use them; ten minutes later that is no longer expected. An owner reports its share once:
+-- what it or Redis does with it afterwards changes nothing about the others'.
 local sum = tonumber(ARGV[8])
 if ARGV[3] ~= epoch and sum > 0 and not has_reported then
   missing = math.max(0, missing + math.max(0, sum - known) - after)

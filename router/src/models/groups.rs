@@ -187,8 +187,7 @@ impl Groups {
 
 /// Whether a model belongs to another provider than the one whose models alone a pool serves.
 fn is_foreign(pool: &Pool, captures: &[String], name: &str) -> bool {
-    let is_of_other = |provider: &String| name_at(provider, &fill("*", captures, name)).is_none();
-    pool.inferred_provider.as_ref().is_some_and(is_of_other)
+    pool.infers_provider && name_at("openai", &fill("*", captures, name)).is_none()
 }
 
 fn have_accounts(config: &Config, pool: &Pool) -> bool {

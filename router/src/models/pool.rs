@@ -41,8 +41,8 @@ pub struct Pool {
     pub smallest_tpm: Option<u64>,
     /// The smallest `max_input_tokens` of any member, if prompts are compared with it.
     pub smallest_context: Option<u64>,
-    /// The provider of members that serve its models alone (`infers_provider`).
-    pub inferred_provider: Option<String>,
+    /// Whether it has members that serve OpenAI's models alone (`infers_provider`).
+    pub infers_provider: bool,
     /// The models of members with stars in them, each once.
     pub starred: Vec<String>,
     /// Whether the client named a deployment by its id, which ignores cooldown, order and tags
@@ -147,9 +147,7 @@ impl Pool {
             partial: Vec::new(),
             smallest_tpm: smallest_tpm(config, deployments()),
             smallest_context: smallest_context(config, deployments()),
-            inferred_provider: deployments()
-                .find(|deployment| deployment.infers_provider)
-                .map(|deployment| deployment.provider.clone()),
+            infers_provider: deployments().any(|deployment| deployment.infers_provider),
             starred: Vec::new(),
             by_id: false,
             is_uncounted: false,

@@ -110,8 +110,8 @@ fn an_instance_that_has_ended_leaves_nothing_in_redis() {
     assert_eq!(fields_about(number, &mut redis, NOON + 61 * SECOND), Vec::<String>::new());
 }
 
-/// The clock of one instance is an hour ahead, or that of Redis as well. What others learn afterwards
-/// counts for all of them, also for one that knows what the first one published.
+/// The clock of one instance is an hour ahead, or that of Redis as well. What others learn
+/// afterwards counts for all of them, also for one that knows what the first one published.
 #[test]
 fn what_a_clock_that_is_ahead_has_published_does_not_hide_what_others_learn() {
     for at_redis in [NOON, NOON + HOUR] {

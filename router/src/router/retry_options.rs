@@ -31,7 +31,7 @@ impl RetryOptions {
         let mut request = SelectionRequest::new(pool, retry_state, *estimate, &routing.tags, *stream);
         let mut context = router.selection();
         let left = eligible(&mut context, &request, moment).unwrap_or_default();
-        let mut left = weighted(&context, pool, left);
+        let mut left = weighted(&context, &request, left);
         // Those of a later order follow when this order has had its retries.
         left.retain(|index| pool.priority_of(*index) == own);
         let any_but = |known: &[Arc<str>]| {

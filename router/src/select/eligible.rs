@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::models::pool::Pool;
 use crate::select::oversized::is_oversized;
 use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
 use crate::select::tags::{Place, tagged};
@@ -133,12 +132,22 @@ pub(crate) fn exclusion(
 }
 
 /// Those that a retry may go to: simple-shuffle gives nothing to a weight of 0 while another one is
-/// above (BEHAVIOUR 3.2), and neither does a retry.
-pub(crate) fn weighted(context: &SelectionContext<'_>, pool: &Pool, mut members: Vec<usize>) -> Vec<usize> {
-    let weight = |index: &usize| context.deployment(*index).and_then(|deployment| deployment.weight);
-    let is_above = |index: &usize| weight(index).is_some_and(|weight| weight > 0.0);
-    if pool.strategy == Strategy::SimpleShuffle && members.iter().any(is_above) {
-        members.retain(|index| weight(index) != Some(0.0));
+/// above and may serve the request (BEHAVIOUR 3.2), and neither does a retry. A search for what a
+/// request refers to visits all.
+pub(crate) fn weighted(
+    context: &SelectionContext<'_>,
+    request: &SelectionRequest<'_>,
+    mut members: Vec<usize>,
+) -> Vec<usize> {
+    let SelectionRequest { pool, retry_state, .. } = request;
+    let deployment = |index: &usize| context.deployment(*index);
+    let is_above = |index: &usize| {
+        deployment(index).is_some_and(|own| {
+            own.weight.is_some_and(|weight| weight > 0.0) && !retry_state.permanently_failed.contains(&own.id)
+        })
+    };
+    if !pool.by_id && pool.strategy == Strategy::SimpleShuffle && members.iter().any(is_above) {
+        members.retain(|index| deployment(index).is_some_and(|own| own.weight != Some(0.0)));
     }
     members
 }
@@ -153,7 +162,7 @@ pub(super) fn untried_first(
     if retry_state.tried.is_empty() {
         return members;
     }
-    let members = weighted(context, request.pool, members);
+    let members = weighted(context, request, members);
     let last = retry_state.tried.last();
     let among = |stays: &dyn Fn(&Deployment) -> bool| -> Vec<usize> {
         let stays = |index: &usize| context.deployment(*index).is_some_and(stays);

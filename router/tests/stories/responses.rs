@@ -119,6 +119,13 @@ fn an_unknown_response_is_looked_for_at_each_deployment_and_cools_none() {
 }
 
 #[test]
+fn a_response_of_a_deployment_that_has_weight_0_now_is_found() {
+    let yaml = group(&["a"], ", weight: 1") + &items(&["b"], ", weight: 0");
+    let next = World::of(&yaml).go_on(|id| if id == "b" { MADE } else { UNKNOWN });
+    assert_eq!((next.status, next.called.last().map(String::as_str)), (200, Some("b")));
+}
+
+#[test]
 fn a_response_that_none_knows_is_unknown_after_one_attempt_each() {
     let ids: Vec<String> = (0..8).map(|n| format!("d{n}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

@@ -46,6 +46,9 @@ fn a_deployment_of_weight_0_gets_no_retry_while_another_can_serve() {
     let response = world.chat("g", "", |_| Answer::Error(500, ""));
     assert_eq!(response.called, ["paris"; 3]);
     assert!(response.waits.iter().all(|wait| *wait > 0.0), "no other one is left: {:?}", response.waits);
+    let too_large = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7500","code":"rate_limit_exceeded"}}"#;
+    let refuses = |id: &str| if id == "paris" { Answer::Error(429, too_large) } else { Answer::Ok };
+    assert_eq!(world.chat("g", "", refuses).called, ["paris", "oslo"], "paris never serves this one");
     let cools_down = |id: &str| if id == "paris" { Answer::RateLimited(30) } else { Answer::Ok };
     assert_eq!(world.chat("g", "", cools_down).called, ["paris", "oslo"]);
 }

@@ -54,7 +54,7 @@ const KEYS: &[Key] = &[
         "prompts go only to deployments whose model_info.max_input_tokens they fit into",
     ),
     applied("enable_tag_filtering", "requests with tags go to deployments with those tags"),
-    ignored("enable_weighted_failover", "has no effect: retries always prefer untried deployments", REMOVE),
+    ignored("enable_weighted_failover", "has no effect: retries prefer untried deployments", REMOVE),
     ignored("fallback_on_unsupported_params", "has no effect: parameters are not checked", REMOVE),
     applied(
         "fallbacks",

@@ -2,7 +2,7 @@
 
 use super::base_url::{self, BaseUrl};
 use super::provider::Provider;
-use super::routes;
+use super::{lookup, routes};
 use crate::config::Wire;
 use crate::diagnostics::{ADVISES, Path, Place};
 use crate::values::url::InvalidUrl;
@@ -197,9 +197,12 @@ impl ResolveContext<'_, '_, '_> {
     /// that is not the provider's. Nothing is wrong on this machine, where most such servers are,
     /// nor for a provider whose server the operator runs or rents under a name of its own.
     fn warn_of_another_address(&mut self, names: &[&str]) {
-        let Some(base) = self.api_base.as_deref().and_then(|base| base_url::parse(base).ok()) else { return };
-        let Ok(own) = base_url::parse(self.provider.base) else { return };
-        if !own.https || base.is_loopback() || base.domain() == own.domain() {
+        let Some(text) = self.api_base.as_deref() else { return };
+        let (Ok(base), Ok(own)) = (base_url::parse(text), base_url::parse(self.provider.base)) else {
+            return;
+        };
+        let is_known = lookup::at_base(text).is_some_and(|found| found.name == self.provider.name);
+        if !own.https || is_known || base.is_loopback() || base.domain() == own.domain() {
             return;
         }
         let is_set = |name: &&&str| self.reader.env.peek(name).is_some_and(|(value, _)| !value.is_empty());

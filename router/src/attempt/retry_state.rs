@@ -39,7 +39,8 @@ pub struct RetryState {
     pub max_retries: u32,
     /// Only deployments of a later `order` than this are left to try.
     pub above: Option<i64>,
-    /// The [partition](crate::models::pool::Pool::partition) that has counted the request.
+    /// The [partition](crate::models::pool::Pool::partition) of the last selection, which counts the
+    /// request no more.
     pub partition: Option<Arc<str>>,
     /// The fallback that takes the place of the requested model.
     pub target: Option<Target>,

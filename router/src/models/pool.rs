@@ -215,7 +215,7 @@ impl Pool {
             all if all == self.members.len() => None,
             _ => {
                 // No name has a line break in it.
-                let partition = Arc::from(format!("{}\n{route}", self.label));
+                let partition = Arc::from(format!("{}\n{route}", self.partition));
                 Some((route, Some(Arc::new(Self { partition, ..self.only(config, &places) }))))
             }
         }

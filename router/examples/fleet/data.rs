@@ -108,10 +108,6 @@ fn hash(name: &str, hash: &mut BTreeMap<Vec<u8>, Vec<u8>>, rest: &[Vec<u8>]) -> 
         "HGET" => hash.get(&rest[0]).map_or(Reply::Nil, |value| Reply::Text(value.clone())),
         "HEXISTS" => Reply::Integer(hash.contains_key(&rest[0]).into()),
         "HDEL" => Reply::Integer(rest.iter().filter(|field| hash.remove(*field).is_some()).count() as u64),
-        "HSETNX" => {
-            hash.entry(rest[0].clone()).or_insert(rest[1].clone());
-            Reply::Integer(0)
-        }
         "HGETALL" => {
             Reply::List(hash.iter().flat_map(|(field, value)| [field.clone(), value.clone()]).collect())
         }

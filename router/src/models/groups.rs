@@ -70,13 +70,12 @@ impl Groups {
             pools(&|d| Some(d.litellm_model.as_str()).filter(|model| !model.contains('*')).map(Arc::from));
         let is_bound = |deployment: &Deployment| deployment.infers_provider;
         let has_bound = config.deployments.iter().any(is_bound);
-        let unbound =
+        let mut unbound =
             pools(&|d| (has_bound && !is_bound(d) && d.group.contains('*')).then(|| Arc::clone(&d.group)));
-        let unbound = unbound.into_iter().map(|(name, pool)| {
+        for (name, pool) in &mut unbound {
             // No name has a line break in it.
-            let partition = Arc::from(format!("{name}\n"));
-            (name, Pool { partition, ..pool })
-        });
+            pool.partition = Arc::from(format!("{name}\n"));
+        }
         let stored_responses = of_stored_responses(config);
         let skipped = || config.skipped.iter().map(|skipped| Arc::clone(&skipped.name));
         Self {
@@ -88,7 +87,7 @@ impl Groups {
             by_litellm_model: by_litellm_model.into_iter().map(finished).collect(),
             aliases: config.aliases.iter().map(|alias| (Arc::clone(&alias.name), alias.clone())).collect(),
             wildcards: most_specific_first(patterns.into_iter().map(finished)),
-            unbound_wildcards: most_specific_first(unbound.map(finished)),
+            unbound_wildcards: most_specific_first(unbound.into_iter().map(finished)),
             skipped: skipped().zip(config.skipped.iter().map(|skipped| skipped.reason.clone())).collect(),
             skipped_wildcards: most_specific_first(skipped().map(|name| (Arc::clone(&name), name))),
         }

@@ -1,7 +1,5 @@
 //! The parts of `api_base`.
 
-use std::net::IpAddr;
-
 use crate::values::VARIABLE_SYNTAX;
 use crate::values::url::{InvalidUrl, bracketed, host_and_port};
 
@@ -31,12 +29,6 @@ impl BaseUrl {
     pub(super) fn display_url(&self) -> String {
         let scheme = if self.https { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority(), self.path)
-    }
-
-    /// Whether the server is on this machine.
-    pub(super) fn is_loopback(&self) -> bool {
-        let address = self.host.parse::<IpAddr>();
-        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// The last two labels of the host: `openai.com`

@@ -5,7 +5,7 @@ use super::provider::Provider;
 use super::{lookup, routes};
 use crate::config::Wire;
 use crate::diagnostics::{ADVISES, Path, Place};
-use crate::values::url::InvalidUrl;
+use crate::values::url::{InvalidUrl, is_loopback};
 use crate::values::{Reader, Secret, Section, TextKind, Unset};
 use crate::yaml::Value;
 
@@ -202,7 +202,7 @@ impl ResolveContext<'_, '_, '_> {
             return;
         };
         let is_known = lookup::at_base(text).is_some_and(|found| found.name == self.provider.name);
-        if !own.https || is_known || base.is_loopback() || base.domain() == own.domain() {
+        if !own.https || is_known || is_loopback(&base.host) || base.domain() == own.domain() {
             return;
         }
         let is_set = |name: &&&str| self.reader.env.peek(name).is_some_and(|(value, _)| !value.is_empty());

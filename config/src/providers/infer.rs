@@ -1,14 +1,14 @@
 //! The provider of a model whose name has no provider prefix.
 
 use super::lookup;
+use super::provider::Provider;
 
 /// A requested model as a provider knows it: without the provider's prefix. `None` if it belongs to
 /// another provider, by its prefix or by its family.
 pub fn name_at<'m>(provider: &str, model: &'m str) -> Option<&'m str> {
     let own = lookup::find(provider)?;
-    let prefixed = model.split_once('/').and_then(|(prefix, bare)| Some((lookup::find(prefix)?, bare)));
     let inferred = || Some((lookup::find(infer_provider(model)?)?, model));
-    let Some((found, bare)) = prefixed.or_else(inferred) else { return Some(model) };
+    let Some((found, bare)) = prefixed(model).or_else(inferred) else { return Some(model) };
     // OpenAI has another name for its text completions.
     let is_own = found.name == own.name || (found.base == own.base && !own.base.is_empty());
     is_own.then_some(bare)
@@ -17,8 +17,13 @@ pub fn name_at<'m>(provider: &str, model: &'m str) -> Option<&'m str> {
 /// A model's name without its provider: `gpt-4` of `openai/gpt-4`. `None` if it has no known
 /// provider.
 pub fn without_provider(model: &str) -> Option<&str> {
+    prefixed(model).map(|(_, bare)| bare)
+}
+
+/// The provider that a model's name begins with, and the rest. `None` if it has no known provider.
+pub(super) fn prefixed(model: &str) -> Option<(&'static Provider, &str)> {
     let (provider, bare) = model.split_once('/')?;
-    lookup::find(provider).map(|_| bare)
+    Some((lookup::find(provider)?, bare))
 }
 
 /// LiteLLM's name of the provider of a model without prefix: `openai` for `gpt-4o`.

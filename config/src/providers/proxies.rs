@@ -6,11 +6,9 @@
 //! - `DISABLE_AIOHTTP_TRUST_ENV=true` and `litellm_settings.disable_aiohttp_trust_env` disable all
 //!   of them.
 
-use std::net::IpAddr;
-
 use crate::config::{Deployment, Endpoint, NoProxy, Proxies, Proxy, Tls};
 use crate::diagnostics::{Path, Place};
-use crate::values::url::{InvalidUrl, host_and_port, percent_decoded};
+use crate::values::url::{InvalidUrl, host_and_port, is_loopback, percent_decoded};
 use crate::values::{Reader, Secret, Section};
 
 /// Reads the variables. A proxy that these deployments need and that cannot be used is an error.
@@ -107,9 +105,9 @@ fn parse(text: &str) -> Result<Proxy, InvalidUrl> {
 
 /// Warns of servers on this machine behind a proxy: LiteLLM uses the proxy for them too.
 fn warn_of_loopback(reader: &mut Reader<'_>, place: Place, proxies: &Proxies, endpoint: &Endpoint) {
-    let address = endpoint.host.parse::<IpAddr>().ok();
-    let is_here = endpoint.host == "localhost" || address.is_some_and(|address| address.is_loopback());
-    if is_here && let Some(proxy) = proxies.of(endpoint) {
+    if is_loopback(&endpoint.host)
+        && let Some(proxy) = proxies.of(endpoint)
+    {
         let message = format!(
             "{} is reached through this proxy, which may not be able to connect",
             endpoint.display_url

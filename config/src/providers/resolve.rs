@@ -5,7 +5,7 @@
 use super::base_url::BaseUrl;
 use super::context::{Credentials, ResolveContext, ResolveError, Unsupported};
 use super::endpoint_parts::EndpointParts;
-use super::infer::infer_provider;
+use super::infer::{infer_provider, prefixed};
 use super::provider::Provider;
 use super::spelling::upstream_name;
 use super::{formats, lookup, messages};
@@ -111,10 +111,8 @@ fn provider_of<'m>(
         let prefixed = model.strip_prefix(custom).and_then(|rest| rest.strip_prefix('/'));
         return Ok((provider, prefixed.unwrap_or(model)));
     }
-    if let Some((prefix, name)) = model.split_once('/')
-        && let Some(provider) = lookup::find(prefix)
-    {
-        return Ok((provider, name));
+    if let Some(found) = prefixed(model) {
+        return Ok(found);
     }
     let by_address = api_base.and_then(lookup::at_base);
     match by_address.or_else(|| infer_provider(model).and_then(lookup::find)) {

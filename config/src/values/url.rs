@@ -1,6 +1,6 @@
 //! The parts of URLs that providers, proxies and Redis have in common.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::percent_decode_str;
 
@@ -39,6 +39,11 @@ pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), In
         },
     };
     Ok((host.to_ascii_lowercase(), port))
+}
+
+/// Whether a host is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The host as a URL writes it: an IPv6 address in brackets.

@@ -79,10 +79,12 @@ end
 local sum = tonumber(ARGV[8])
 if ARGV[3] ~= epoch and sum > 0 and not has_reported then
   missing = math.max(0, missing + math.max(0, sum - known) - after)
-  known = math.max(known, sum)
+  redis.call('HSET', KEYS[1], 'k', math.max(known, sum), 'km', missing, 'ka', lost_at)
 end
-if now - lost_at > 600000 then missing = 0 end
-if known > 0 then redis.call('HSET', KEYS[1], 'k', known, 'km', missing, 'ka', lost_at) end
+if missing > 0 and now - lost_at > 600000 then
+  missing = 0
+  redis.call('HSET', KEYS[1], 'km', 0)
+end
 
 -- Up to four instances have equal shares. Of more, half of a limit is shared by their requests: all
 -- of a quarter may come to one of them.

@@ -72,9 +72,8 @@ impl Groups {
         let has_bound = config.deployments.iter().any(is_bound);
         let mut unbound =
             pools(&|d| (has_bound && !is_bound(d) && d.group.contains('*')).then(|| Arc::clone(&d.group)));
-        for (name, pool) in &mut unbound {
-            // No name has a line break in it.
-            pool.partition = Arc::from(format!("{name}\n"));
+        for (_, pool) in &mut unbound {
+            pool.partition = pool.partition_of("");
         }
         let stored_responses = of_stored_responses(config);
         let skipped = || config.skipped.iter().map(|skipped| Arc::clone(&skipped.name));

@@ -176,10 +176,8 @@ impl Pool {
 
     /// The priority level of a deployment of the pool.
     pub fn priority_of(&self, index: usize) -> i64 {
-        let Some(priorities) = &self.priorities else { return i64::MAX };
         // Members are in the order of the file.
-        let place = self.members.binary_search(&index).ok();
-        place.and_then(|place| priorities.get(place).copied()).unwrap_or(i64::MAX)
+        self.members.binary_search(&index).map_or(i64::MAX, |place| self.priority_at(place))
     }
 
     /// Whether a selection from the pool depends on the tokens that requests take.
@@ -214,11 +212,16 @@ impl Pool {
             0 => Some((route, None)),
             all if all == self.members.len() => None,
             _ => {
-                // No name has a line break in it.
-                let partition = Arc::from(format!("{}\n{route}", self.partition));
+                let partition = self.partition_of(route);
                 Some((route, Some(Arc::new(Self { partition, ..self.only(config, &places) }))))
             }
         }
+    }
+
+    /// The partition of some of the members, named by what they have in common.
+    pub(super) fn partition_of(&self, some: &str) -> Arc<str> {
+        // No name has a line break in it.
+        format!("{}\n{some}", self.partition).into()
     }
 
     /// The same pool with the members at these places alone.

@@ -38,9 +38,6 @@ pub(crate) fn preference(
     store: &dyn Store,
 ) -> Preference {
     let AffinityGroup { affinity, partition, at, has_master_key, is_counted } = *group;
-    if !affinity.is_ranked() {
-        return Preference::None;
-    }
     let body = match &parsed.payload {
         Payload::Json(object) => Some(object),
         Payload::Form(_) => None,

@@ -14,6 +14,7 @@ use crate::failure::fallback::FailedGroup;
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::Reply;
 use crate::models::groups::Resolved;
+use crate::models::pool::Pool;
 use crate::request::mock::Mock;
 use crate::request::parse::{ParsedRequest, Request};
 use crate::request::references::Reference;
@@ -22,7 +23,7 @@ use crate::request::token_estimate::TokenEstimate;
 use crate::request::unresolved::Unresolved;
 use crate::select::preferred::{affinity_result, rank};
 use crate::select::{NoDeployment, Selection, SelectionRequest, select};
-use crate::state::store::Moment;
+use crate::state::store::{Moment, Store};
 use crate::telemetry::explain::{self, explain};
 
 /// A request waits for leases that other requests use up for at least so long, ..
@@ -155,22 +156,7 @@ impl GroupRequest<'_> {
     ) -> Result<(Selection, SelectionInfo), NoDeployment> {
         let (router, pool) = (self.router, &resolved.pool);
         let tags = &self.parsed.routing.tags;
-        let group = AffinityGroup {
-            affinity: pool.affinity,
-            partition: (!pool.is_view).then(|| (&*pool.partition, pool.members.len())),
-            at: &|point| router.rendezvous.at(point, pool.first_level()),
-            has_master_key: router.config.server.master_key.is_some(),
-            is_counted: retry_state.partition.as_ref() == Some(&pool.partition),
-        };
-        let preference = match self.maker(retry_state) {
-            Some(index) => Preference::Pinned(index),
-            None => {
-                let preference =
-                    preference(&group, self.request, &self.parsed, &router.popularity, moment.store);
-                retry_state.partition = Some(Arc::clone(&pool.partition));
-                preference
-            }
-        };
+        let preference = self.preference(pool, retry_state, moment.store);
         let mut selecting = SelectionRequest::new(pool, retry_state, estimate, tags, self.parsed.stream);
         selecting.preference = preference;
         let mut selection = select(&mut router.selection(), &selecting, moment);
@@ -195,6 +181,27 @@ impl GroupRequest<'_> {
             retry_state.explanation = Some(explanation);
         }
         selection.map(|selection| (selection, info))
+    }
+
+    /// The deployment that the request prefers. The partition counts the request, once.
+    fn preference(&self, pool: &Pool, retry_state: &mut RetryState, store: &dyn Store) -> Preference {
+        if let Some(index) = self.maker(retry_state) {
+            return Preference::Pinned(index);
+        }
+        if !pool.affinity.is_ranked() {
+            return Preference::None;
+        }
+        let router = self.router;
+        let group = AffinityGroup {
+            affinity: pool.affinity,
+            partition: (!pool.is_view).then(|| (&*pool.partition, pool.members.len())),
+            at: &|point| router.rendezvous.at(point, pool.first_level()),
+            has_master_key: router.config.server.master_key.is_some(),
+            is_counted: retry_state.partition.as_ref() == Some(&pool.partition),
+        };
+        let preference = preference(&group, self.request, &self.parsed, &router.popularity, store);
+        retry_state.partition = Some(Arc::clone(&pool.partition));
+        preference
     }
 
     /// What became of the request's preference, counted; `None` for a group without affinity.

@@ -9,11 +9,13 @@
 //! - [`session`]: the session and the caller of a request.
 //! - [`prompt`]: how a prompt begins.
 //! - [`popularity`]: which part of the deployments serves a system prompt.
+//! - [`partition`]: the parts of a group's system prompts, which the workers count together.
 //! - [`rendezvous`]: the order of all deployments for a key.
 //! - [`load`]: how much of the load one deployment may have.
 
 pub(crate) mod key;
 pub(crate) mod load;
+mod partition;
 pub(crate) mod popularity;
 mod prompt;
 pub(crate) mod rendezvous;

@@ -4,26 +4,15 @@
 //! prompts, in the order of their hashes, by their parts of the recent requests. A conversation has
 //! a point within the part of its system prompt. So every deployment has its share of the load, and
 //! few system prompts in its cache: with hashes alone it would have all of them.
-//!
-//! The workers add up what they count, and share one partition, which stays until the counts differ
-//! from it: where it changes, conversations move. docs/decisions/affinity.md has the figures.
+//! docs/decisions/affinity.md has the figures.
 
 use std::cell::{RefCell, RefMut};
 
+use crate::affinity::partition::Partition;
 use crate::hash::{hash, mix};
 use crate::random::fraction;
-use crate::state::store::{self, Store};
+use crate::state::store::Store;
 
-/// Counters of a group. System prompts that share one share a part.
-const COUNTERS: usize = 1024;
-/// Requests for each deployment after which all counts are halved.
-const WINDOW: usize = 1024;
-/// The partition is made anew where it differs from the counts by this part of a deployment's share, and
-/// by more than chance: by [`CHANCE`] divided by the root of all counts.
-const TOLERANCE: f64 = 0.1;
-/// An end among `n` counts differs by chance by half of `1 / sqrt(n)`, and the one of all ends that
-/// differs most by less than this much of it, in 49 of 50 windows.
-const CHANCE: f64 = 1.5;
 /// A system prompt with more than this part of the requests is at every deployment anyway: hashes
 /// spread its conversations as well, and a deployment that is added moves fewer of them.
 const EVERYWHERE: f64 = 0.9;
@@ -52,7 +41,7 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Popularity {
     /// With the hashes of the groups' names, in their order.
-    groups: RefCell<Vec<(u64, GroupCounts)>>,
+    groups: RefCell<Vec<(u64, Partition)>>,
 }
 
 impl Beginning {
@@ -73,10 +62,8 @@ impl Popularity {
     /// Counts a request, which is to happen once for each. `deployments` is how many the group has.
     pub fn count(&self, group: &str, deployments: usize, prompt: &Beginning, store: &dyn Store) {
         let Some(popular) = prompt.popular() else { return };
-        let Some(mut counts) = self.counts(group, store) else { return };
-        counts.deployments = deployments;
-        if let Some(count) = counts.new.get_mut(counter(popular)) {
-            *count = count.saturating_add(1);
+        if let Some(mut partition) = self.partition(group, store) {
+            partition.count(popular, deployments);
         }
     }
 
@@ -84,10 +71,10 @@ impl Popularity {
     pub fn place(&self, group: &str, prompt: &Beginning, store: &dyn Store) -> Place {
         let by_hash = Place::by_hash(prompt);
         let Some(popular) = prompt.popular() else { return by_hash };
-        let Some(counts) = self.counts(group, store).filter(|counts| !counts.ends.is_empty()) else {
+        let Some(partition) = self.partition(group, store).filter(|own| !own.is_empty()) else {
             return by_hash;
         };
-        match counts.part(counter(popular)) {
+        match partition.part(popular) {
             Some((start, end)) if end - start > EVERYWHERE && prompt.cache_key.is_none() => by_hash,
             Some((start, end)) => {
                 let point = start + (end - start) * fraction(mix(prompt.conversation));
@@ -98,143 +85,26 @@ impl Popularity {
         }
     }
 
-    fn counts(&self, group: &str, store: &dyn Store) -> Option<RefMut<'_, GroupCounts>> {
+    fn partition(&self, group: &str, store: &dyn Store) -> Option<RefMut<'_, Partition>> {
         let mut groups = self.groups.borrow_mut();
         let name = hash(group.as_bytes());
         let index = groups.binary_search_by_key(&name, |(name, _)| *name).unwrap_or_else(|index| {
-            groups.insert(index, (name, GroupCounts::read(group, store)));
+            groups.insert(index, (name, Partition::read(group, store)));
             index
         });
-        RefMut::filter_map(groups, |groups| groups.get_mut(index).map(|(_, counts)| counts)).ok()
+        RefMut::filter_map(groups, |groups| groups.get_mut(index).map(|(_, partition)| partition)).ok()
     }
 
     /// Adds this worker's counts to those of all, and reads these; to be called every second.
     pub fn beat(&self, store: &dyn Store) {
-        self.groups.borrow_mut().iter_mut().for_each(|(_, counts)| counts.share(store));
+        self.groups.borrow_mut().iter_mut().for_each(|(_, partition)| partition.share(store));
     }
-}
-
-fn counter(popular: u64) -> usize {
-    popular as usize % COUNTERS
-}
-
-/// The requests to one group, by counter.
-#[derive(Debug)]
-struct GroupCounts {
-    /// In the store.
-    key: String,
-    deployments: usize,
-    /// Those of this worker that the store does not have.
-    new: Vec<u16>,
-    /// Where the part of each counter ends, by this worker's copy. Empty without a partition.
-    ends: Vec<f64>,
-}
-
-impl GroupCounts {
-    /// With what the other workers, and those with earlier configurations, have counted.
-    fn read(group: &str, store: &dyn Store) -> Self {
-        let key = format!("p/{group}");
-        let mut own = Self { key, deployments: 0, new: vec![0; COUNTERS], ends: Vec::new() };
-        own.share(store);
-        own
-    }
-
-    /// Where a counter's part begins and ends; `None` if it has none.
-    fn part(&self, counter: usize) -> Option<(f64, f64)> {
-        let end = *self.ends.get(counter)?;
-        let start = counter.checked_sub(1).map_or(Some(0.0), |before| self.ends.get(before).copied())?;
-        (end > start).then_some((start, end))
-    }
-
-    fn share(&mut self, store: &dyn Store) {
-        let record = if self.new.iter().all(|count| *count == 0) {
-            store.get(&self.key).map(|(bytes, _)| Record::decode(&bytes))
-        } else {
-            store::change(store, &self.key, |bytes| {
-                let mut record = Record::decode(bytes.unwrap_or_default());
-                record.add(&self.new, self.deployments);
-                Some((record.encode(), record))
-            })
-        };
-        let Some(record) = record else { return };
-        self.new.fill(0);
-        self.ends.clear();
-        self.ends.extend(ends(&record.partition));
-    }
-}
-
-/// What the store has of a group: the requests of all workers, by counter.
-struct Record {
-    /// The recent ones.
-    counts: Vec<u16>,
-    /// Those by which the partition was made.
-    partition: Vec<u16>,
-}
-
-impl Record {
-    /// Zeros for what is no record.
-    fn decode(bytes: &[u8]) -> Self {
-        let (numbers, _) = bytes.as_chunks::<2>();
-        let (counts, partition) = numbers.split_at(numbers.len().min(COUNTERS));
-        let numbers = |of: &[[u8; 2]]| match of.len() {
-            COUNTERS => of.iter().map(|number| u16::from_le_bytes(*number)).collect(),
-            _ => vec![0; COUNTERS],
-        };
-        Self { counts: numbers(counts), partition: numbers(partition) }
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        self.counts.iter().chain(&self.partition).flat_map(|number| number.to_le_bytes()).collect()
-    }
-
-    /// Adds the counts of a worker.
-    fn add(&mut self, own: &[u16], deployments: usize) {
-        let most = WINDOW.saturating_mul(deployments).min(u16::MAX.into());
-        let mut counts: Vec<u32> = self
-            .counts
-            .iter()
-            .zip(own)
-            .map(|(all, own)| u32::from(*all).saturating_add((*own).into()))
-            .collect();
-        while counts.iter().sum::<u32>() as usize > most {
-            halve(&mut counts);
-        }
-        self.counts = counts.into_iter().map(|count| u16::try_from(count).unwrap_or(u16::MAX)).collect();
-        let all: u32 = self.counts.iter().map(|count| u32::from(*count)).sum();
-        let tolerance = (TOLERANCE / deployments as f64).max(CHANCE / f64::from(all).sqrt());
-        let is_far = |(now, then): (f64, f64)| (now - then).abs() > tolerance;
-        let has_partition = self.partition.iter().any(|count| *count > 0);
-        if !has_partition || ends(&self.counts).zip(ends(&self.partition)).any(is_far) {
-            self.partition.clone_from(&self.counts);
-        }
-    }
-}
-
-/// Halves where each count's part ends, so that rare counts together lose no more than a half.
-fn halve(counts: &mut [u32]) {
-    let (mut end, mut half) = (0_u32, 0_u32);
-    for count in counts {
-        end = end.saturating_add(*count);
-        *count = (end / 2).saturating_sub(half);
-        half = end / 2;
-    }
-}
-
-/// Where the part of each counter ends, from 0 to 1; 0 without any counts.
-fn ends(counts: &[u16]) -> impl Iterator<Item = f64> {
-    let all: u32 = counts.iter().map(|count| u32::from(*count)).sum();
-    let length = if all == 0 { 0.0 } else { 1.0 / f64::from(all) };
-    counts.iter().scan(0_u32, move |end, count| {
-        *end = end.saturating_add((*count).into());
-        Some(f64::from(*end) * length)
-    })
 }
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::*;
-    use crate::random::{Random, SplitMix};
     use crate::state::store::{Memory, Version};
 
     fn popularity() -> Popularity {
@@ -306,38 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn many_rare_system_prompts_leave_a_popular_one_its_part() {
+    fn a_request_that_is_selected_for_again_counts_once() {
         let (popularity, store) = (popularity(), Memory::default());
-        let parts = (1..200_u64).map(|second| {
-            for n in 0..100 {
-                let rare = if n % 5 == 0 { mix(second * 100 + n) } else { 1 };
-                popularity.count("m", 4, &prompt(rare, n), &store);
-            }
-            popularity.beat(&store);
-            let (start, end) = popularity.groups.borrow()[0].1.part(1).unwrap();
-            end - start
-        });
-        let (low, high) =
-            parts.skip(30).fold((1.0_f64, 0.0_f64), |(low, high), part| (low.min(part), high.max(part)));
-        assert!(low > 0.78 && high < 0.82, "{low} to {high}");
-    }
-
-    #[test]
-    fn chance_does_not_change_the_partition_of_a_large_group() {
-        let (popularity, store) = (popularity(), Memory::default());
-        let mut random = SplitMix::new(5);
-        let mut partitions = 0;
-        let mut ends = Vec::new();
-        for _ in 0..600 {
-            for n in 0..500 {
-                popularity.count("m", 100, &prompt(random.below(12) as u64, n), &store);
-            }
-            popularity.beat(&store);
-            let now = popularity.groups.borrow()[0].1.ends.clone();
-            partitions += u32::from(now != ends);
-            ends = now;
-        }
-        assert!(partitions <= 8, "{partitions} partitions in ten minutes");
+        count(&popularity, 1, 100);
+        part(&popularity, 2);
+        count(&popularity, 3, 100);
+        popularity.beat(&store);
+        assert_part(&popularity, 1, (0.0, 0.5));
     }
 
     #[test]

@@ -167,8 +167,8 @@ fn a_share_that_redis_has_lost_is_not_given_to_others_in_a_later_minute() {
 }
 
 /// Redis restarts empty, and one of three instances has ended just before it could report its share.
-/// Then the fleet grows, so that shares are lowered, and is rolled. Only the share that nobody has
-/// reported stays taken.
+/// Then the fleet grows, so that shares are lowered, and is rolled. Only the share that was
+/// not reported stays taken.
 #[test]
 fn what_is_given_up_after_redis_lost_its_data_is_free() {
     let lost = [(70 * SECOND, Fault::Kill(2)), (70 * SECOND, Fault::Restart)];

@@ -128,7 +128,7 @@ impl Ranked {
     }
 
     /// The deployment at the point of a key within its system prompt.
-    fn on_line(counts: &mut BTreeMap<u64, usize>, system: u64, key: u64) -> usize {
+    fn in_partition(counts: &mut BTreeMap<u64, usize>, system: u64, key: u64) -> usize {
         *counts.entry(system).or_default() += 1;
         let before: usize = counts.range(..system).map(|(_, count)| count).sum();
         let point = before as f64 + counts[&system] as f64 * (key as f64 / u64::MAX as f64);
@@ -152,7 +152,7 @@ impl Ranked {
             Key::Partition(workers) => {
                 let key = hash(&(system, user));
                 let worker = hash(&(turn.at, turn.session)) as usize % workers;
-                let first = Self::on_line(&mut self.counts[worker], hash(&system), key);
+                let first = Self::in_partition(&mut self.counts[worker], hash(&system), key);
                 let mut order = ranked(key);
                 order.sort_by_key(|place| *place != first);
                 order

@@ -14,6 +14,10 @@ use tokio::time::sleep;
 const KEY: &str = "sk-key-of-the-house-4711";
 const NAMES: [&str; 3] = ["paris", "rome", "oslo"];
 const CONVERSATIONS: usize = 300;
+/// How long one deployment has for its refusal, ..
+const TURN: Duration = Duration::from_millis(1500);
+/// .. and the time after that until the next may refuse: more than a deployment cools down.
+const COOLDOWN: Duration = Duration::from_millis(1500);
 
 /// A group of three deployments, each with a key of its own.
 fn config(settings: &str) -> String {
@@ -77,11 +81,18 @@ fn misses(provider: &Provider) -> (usize, usize) {
     (missed.count(), about.len())
 }
 
-/// Every now and then one deployment refuses a request, and then cools down for a second.
+/// Every now and then one deployment refuses a request, and then cools down for a second. Never do
+/// two at once: the first waits for the client, which starts slowly on a busy machine, and what one
+/// has not refused in its turn it serves.
 async fn cool_down(provider: &Provider) {
+    while provider.received().is_empty() {
+        sleep(Duration::from_millis(20)).await;
+    }
     for name in NAMES.iter().cycle() {
         provider.script(name, [Answer::status(429).retry_after("1")]);
-        sleep(Duration::from_millis(3000)).await;
+        sleep(TURN).await;
+        provider.script(name, []);
+        sleep(COOLDOWN).await;
     }
 }
 

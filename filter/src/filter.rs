@@ -76,14 +76,14 @@ impl Filter {
 
     /// Fires the timers; once a second, publishes what this worker has counted.
     pub(crate) fn on_tick(&self) {
-        let now = hostcalls::now();
+        let uptime = hostcalls::uptime();
         self.redis.stay_awake();
-        for (stream, due) in self.decider.timers.due(now) {
+        for (stream, due) in self.decider.timers.due(uptime) {
             stream.on_timer(due);
         }
-        let is_heartbeat = self.decider.timers.is_heartbeat(now);
+        let is_heartbeat = self.decider.timers.is_heartbeat(uptime);
         if is_heartbeat {
-            self.decider.router.beat(now);
+            self.decider.router.beat(uptime);
             if self.later_attempts.is_some() && self.is_replaced() {
                 metrics::flush(&series(names::REPLACED_SECONDS, &[]), Change::Add(1));
             }

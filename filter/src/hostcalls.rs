@@ -89,6 +89,11 @@ unsafe extern "C" {
     ) -> u32;
 }
 
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+}
+
 fn ok(status: u32) -> Result<()> {
     if status == 0 { Ok(()) } else { Err(Error(status)) }
 }
@@ -111,6 +116,15 @@ pub(crate) fn now() -> Duration {
     let mut nanoseconds = 0;
     // SAFETY: the pointer is valid for the call. A clock that fails reads as the epoch.
     let _ = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
+    Duration::from_nanos(nanoseconds)
+}
+
+/// Time since some moment in the past: unlike [`now`], it goes on evenly though the clock is set.
+pub(crate) fn uptime() -> Duration {
+    const MONOTONIC: u32 = 1;
+    let mut nanoseconds = 0;
+    // SAFETY: the pointer is valid for the call. Without this clock, timers never fire.
+    let _ = unsafe { clock_time_get(MONOTONIC, 0, &raw mut nanoseconds) };
     Duration::from_nanos(nanoseconds)
 }
 

@@ -10,9 +10,9 @@ use llm_balancer_config::Config;
 use llm_balancer_router::Router;
 
 use crate::filter::random;
-use crate::metrics;
 use crate::shared_data::SharedData;
 use crate::timers::Heartbeat;
+use crate::{hostcalls, metrics};
 
 /// Filters of one kind have one router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,9 @@ impl SharedRouter {
     }
 
     /// Publishes what this worker has counted, with the first filter that ticks in a second.
-    pub(crate) fn beat(&self, now: Duration) {
-        if self.heartbeat.is_due(now) {
+    pub(crate) fn beat(&self, uptime: Duration) {
+        if self.heartbeat.is_due(uptime) {
+            let now = hostcalls::now();
             self.router.beat(now, &SharedData);
             self.router.flush(now, &SharedData, &mut metrics::flush);
         }

@@ -2,7 +2,7 @@
 //! long; and the worker's heartbeat, once a second.
 //!
 //! Envoy only ticks. So the worker ticks every 50 ms while a timer runs, and once a second
-//! otherwise.
+//! otherwise. What time it is says [`hostcalls::uptime`], so a clock that is set moves no timer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -35,11 +35,11 @@ pub(crate) struct Timers {
 pub(crate) struct Heartbeat(Cell<Duration>);
 
 impl Heartbeat {
-    /// Whether it is due; then it is done. Ticks may come a little early.
-    pub(crate) fn is_due(&self, now: Duration) -> bool {
-        let is_due = now.abs_diff(self.0.get()) >= HEARTBEAT.saturating_sub(PERIOD);
+    /// Whether it is due by the uptime; then it is done. Ticks may come a little early.
+    pub(crate) fn is_due(&self, uptime: Duration) -> bool {
+        let is_due = uptime.saturating_sub(self.0.get()) >= HEARTBEAT.saturating_sub(PERIOD);
         if is_due {
-            self.0.set(now);
+            self.0.set(uptime);
         }
         is_due
     }
@@ -60,14 +60,14 @@ impl Timers {
 
     /// Fires once, after the wait before a retry.
     pub(crate) fn start_retry_wait(&self, stream: StreamHandle, wait: Duration) {
-        self.insert(stream, Timer::RetryWait { until: hostcalls::now().saturating_add(wait) });
+        self.insert(stream, Timer::RetryWait { until: hostcalls::uptime().saturating_add(wait) });
     }
 
     /// Fires when the number of chunks, which the stream counts, is the same for longer than
     /// `limit`.
     pub(crate) fn start_idle_timeout(&self, stream: StreamHandle, limit: Duration) -> Rc<Cell<u32>> {
         let chunks = Rc::<Cell<u32>>::default();
-        let since = hostcalls::now();
+        let since = hostcalls::uptime();
         self.insert(stream, Timer::IdleTimeout { limit, chunks: Rc::clone(&chunks), seen: 0, since });
         chunks
     }
@@ -77,11 +77,11 @@ impl Timers {
         self.running.borrow_mut().remove(&context);
     }
 
-    /// Takes out the timers that are due.
-    pub(crate) fn due(&self, now: Duration) -> Vec<(StreamHandle, Due)> {
+    /// Takes out the timers that are due by the uptime.
+    pub(crate) fn due(&self, uptime: Duration) -> Vec<(StreamHandle, Due)> {
         let mut all_due = Vec::new();
         self.running.borrow_mut().retain(|_, (stream, timer)| {
-            let due = timer.due(now);
+            let due = timer.due(uptime);
             all_due.extend(due.map(|due| (stream.clone(), due)));
             due.is_none()
         });
@@ -123,21 +123,21 @@ impl Timers {
     }
 
     /// Whether a heartbeat is due.
-    pub(crate) fn is_heartbeat(&self, now: Duration) -> bool {
-        self.heartbeat.is_due(now)
+    pub(crate) fn is_heartbeat(&self, uptime: Duration) -> bool {
+        self.heartbeat.is_due(uptime)
     }
 }
 
 impl Timer {
-    fn due(&mut self, now: Duration) -> Option<Due> {
+    fn due(&mut self, uptime: Duration) -> Option<Due> {
         match self {
-            Self::RetryWait { until } => (*until <= now).then_some(Due::Retry),
+            Self::RetryWait { until } => (*until <= uptime).then_some(Due::Retry),
             Self::IdleTimeout { chunks, seen, since, .. } if chunks.get() != *seen => {
-                (*seen, *since) = (chunks.get(), now);
+                (*seen, *since) = (chunks.get(), uptime);
                 None
             }
             Self::IdleTimeout { limit, since, .. } => {
-                (now.saturating_sub(*since) > *limit).then_some(Due::Idle)
+                (uptime.saturating_sub(*since) > *limit).then_some(Due::Idle)
             }
         }
     }

@@ -16,6 +16,8 @@ use crate::clients::Client;
 
 /// How long Envoy and its parent may take to go.
 const STOP: Duration = Duration::from_secs(5);
+/// Lines of its log that a failing test shows, of each kind.
+const SHOWN: usize = 60;
 
 /// A running balancer.
 #[derive(Debug)]
@@ -233,10 +235,20 @@ impl Drop for Balancer {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
+            let failed: Vec<_> =
+                lines.iter().copied().filter(|line| is_of_an_error(line)).take(SHOWN).collect();
+            let last = &lines[lines.len().saturating_sub(SHOWN)..];
             eprintln!(
-                "--- the last of llm-balancer's log ---\n{}\n---",
-                lines[lines.len().saturating_sub(60)..].join("\n")
+                "--- the first errors in llm-balancer's log ---\n{}\n--- the last of it ---\n{}\n---",
+                failed.join("\n"),
+                last.join("\n")
             );
         }
     }
+}
+
+/// Whether it is the line of a request that a client saw fail; an attempt may have failed in others.
+fn is_of_an_error(line: &str) -> bool {
+    let (request, _) = line.split_once(r#""attempts""#).unwrap_or_default();
+    request.contains(r#""status":4"#) || request.contains(r#""status":5"#)
 }

@@ -308,22 +308,26 @@ $(HAVE_ENVOY):
 $(patsubst %,$(TOOLS)/envoys/.envoy-%,$(OLDER_ENVOYS) $(ENVOY_WITHOUT_V8)): $(TOOLS)/envoys/.envoy-%:
 	$(call install_envoy,$*,$(TOOLS)/envoys/$*)
 
+# These run for seconds, so they are compiled quickly: cargo-deny's own profile has fat LTO.
+quick_install = CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+  cargo install --quiet --force --root $(TOOLS) --version $(2) $(1)
+
 # Not --locked: its published lock file names a yanked crate.
 $(HAVE_RUNNER):
 	[ "$$($(RUNNER) --version 2>/dev/null)" = "wasm-bindgen-test-runner $(WASM_BINDGEN_VERSION)" ] \
-	  || cargo install --quiet --force --root $(TOOLS) --version $(WASM_BINDGEN_VERSION) wasm-bindgen-cli
+	  || $(call quick_install,wasm-bindgen-cli,$(WASM_BINDGEN_VERSION))
 	rm -f $(TOOLS)/.wasm-bindgen-*
 	touch $@
 
 $(HAVE_DENY):
 	[ "$$($(DENY) --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" ] \
-	  || cargo install --quiet --force --root $(TOOLS) --version $(CARGO_DENY_VERSION) cargo-deny
+	  || $(call quick_install,cargo-deny,$(CARGO_DENY_VERSION))
 	rm -f $(TOOLS)/.cargo-deny-*
 	touch $@
 
 $(HAVE_FUZZ):
 	[ "$$($(CARGO_FUZZ) --version 2>/dev/null)" = "cargo-fuzz $(CARGO_FUZZ_VERSION)" ] \
-	  || cargo install --quiet --locked --force --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	  || $(call quick_install,cargo-fuzz,$(CARGO_FUZZ_VERSION)) --locked
 	rm -f $(TOOLS)/.cargo-fuzz-*
 	touch $@
 

@@ -29,16 +29,22 @@ impl World {
 
     /// The same with a provider that is there already.
     pub async fn with(provider: Provider, config: &str) -> Self {
-        let config = config.replace("PROVIDER", &provider.origin());
-        let balancer = Launch::new(&config).start().await;
-        Self { client: Client::new(balancer.port), balancer, provider }
+        Self::started(provider, config, |launch| launch).await
     }
 
     /// The same with so many workers.
     pub async fn with_workers(workers: u8, config: &str) -> Self {
-        let provider = Provider::start().await;
+        Self::launched(config, |launch| launch.concurrency(workers)).await
+    }
+
+    /// The same with further options for the start.
+    pub async fn launched(config: &str, more: impl FnOnce(Launch) -> Launch) -> Self {
+        Self::started(Provider::start().await, config, more).await
+    }
+
+    async fn started(provider: Provider, config: &str, more: impl FnOnce(Launch) -> Launch) -> Self {
         let config = config.replace("PROVIDER", &provider.origin());
-        let balancer = Launch::new(&config).concurrency(workers).start().await;
+        let balancer = more(Launch::new(&config)).start().await;
         Self { client: Client::new(balancer.port), balancer, provider }
     }
 

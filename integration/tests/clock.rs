@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use httpdate::parse_http_date;
-use llm_balancer_integration::{Answer, Client, Clock, DONE, Launch, Provider, World, eventually, item};
+use llm_balancer_integration::{Answer, Clock, DONE, World, eventually, item};
 use tokio::time::{sleep, timeout};
 
 const HOUR: i64 = 3600;
@@ -12,11 +12,8 @@ const TICKS: Duration = Duration::from_millis(300);
 
 /// One deployment with these litellm_params, behind a balancer by this clock.
 async fn world(clock: &Clock, params: &str) -> World {
-    let provider = Provider::start().await;
     let config = format!("model_list:\n{}", item("gpt", "paris", params));
-    let config = config.replace("PROVIDER", &provider.origin());
-    let balancer = clock.of(Launch::new(&config)).start().await;
-    World { client: Client::new(balancer.port), balancer, provider }
+    World::launched(&config, |launch| clock.of(launch)).await
 }
 
 async fn assert_set(world: &World, seconds: i64) {

@@ -96,9 +96,6 @@ model_list:
 - {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: k, weight: 3}}
 - {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/virginia/v1, api_key: k, weight: 1}}
 ";
-    let provider = llm_balancer_integration::Provider::start().await;
-    let config = config.replace("PROVIDER", &provider.origin());
-    let balancer = llm_balancer_integration::Launch::new(&config).concurrency(2).start().await;
-    let world = World { client: llm_balancer_integration::Client::new(balancer.port), balancer, provider };
+    let world = World::with_workers(2, config).await;
     assert_shares(&world.picks("gpt", 3000).await, &[("paris", 3.0), ("virginia", 1.0)]);
 }

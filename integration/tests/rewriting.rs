@@ -266,16 +266,11 @@ model_list:
 
 #[tokio::test]
 async fn a_key_from_the_environment_reaches_the_provider_and_no_log() {
-    let provider = llm_balancer_integration::Provider::start().await;
     let config = "model_list:\n- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: os.environ/PARIS_KEY}}\n";
-    let config = config.replace("PROVIDER", &provider.origin());
-    let balancer = llm_balancer_integration::Launch::new(&config)
-        .env("PARIS_KEY", "sk-from-the-environment")
-        .arg("--log-level")
-        .arg("debug")
-        .start()
-        .await;
-    let world = World { client: llm_balancer_integration::Client::new(balancer.port), balancer, provider };
+    let world = World::launched(config, |launch| {
+        launch.env("PARIS_KEY", "sk-from-the-environment").arg("--log-level").arg("debug")
+    })
+    .await;
     world.chat("gpt").await.served_by();
     assert_eq!(world.provider.only_request().header("authorization"), Some("Bearer sk-from-the-environment"));
     let filter_log: Vec<String> = world

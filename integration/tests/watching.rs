@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, Client, Launch, Provider, World, ask, eventually, item};
+use llm_balancer_integration::{Answer, Client, World, ask, eventually, item};
 use serde_json::{Value, json};
 
 /// Prometheus' view: `name{labels} value`, by the text before the value.
@@ -176,11 +176,8 @@ async fn a_provider_that_cannot_be_reached_is_logged_with_envoys_words() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_can_be_switched_off() {
-    let provider = Provider::start().await;
     let config = format!("model_list:\n{}llm_balancer: {{access_log: off}}\n", item("gpt", "one", ""));
-    let config = config.replace("PROVIDER", &provider.origin());
-    let balancer = Launch::new(&config).start().await;
-    let world = World { client: Client::new(balancer.port), balancer, provider };
+    let world = World::new(&config).await;
     assert_eq!(world.chat("gpt").await.status, 200);
     shows(&world, r#"llm_balancer_requests_total{group="gpt",outcome="success",status="200"}"#, 1.0).await;
     tokio::time::sleep(Duration::from_secs(2)).await;

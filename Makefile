@@ -163,8 +163,8 @@ test: tools check test-node build testing-balancer docker-tests ## All tests, wi
 	$(TEST_ENV) cargo test --quiet -p xtask
 	cargo test --quiet -p llm-balancer-cost --test per_request
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20
-	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --no-fail-fast --tests -- --test-threads=$(TEST_THREADS)
-	$(TEST_ENV) LLM_BALANCER_HOPS=2 cargo test --quiet -p llm-balancer-integration --no-fail-fast $(TWO_HOPS) -- --test-threads=$(TEST_THREADS)
+	$(TEST_ENV) integration/run.sh
+	$(TEST_ENV) LLM_BALANCER_HOPS=2 integration/run.sh $(TWO_HOPS)
 	@$(MAKE) --no-print-directory test-envoy-$(OLDEST_ENVOY)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
 
@@ -174,10 +174,10 @@ test-envoys: $(OLDER_ENVOYS:%=test-envoy-%) envoy redis build testing-filter ## 
 $(OLDER_ENVOYS:%=test-envoy-%): test-envoy-%: $(TOOLS)/envoys/.envoy-% redis build testing-filter
 	@$(call main_promises,$*,$(TOOLS)/envoys/$*/bin/envoy)
 
-# What depends on Envoy more than on the filter, without a test that takes 80 seconds.
-PROMISES := $(addprefix --test ,round_trip retries limits reload traps tls redis_hop examples mesh)
+# What depends on Envoy more than on the filter.
+PROMISES := round_trip retries limits reload traps tls redis_hop examples mesh
 main_promises = echo "main promises on Envoy $(1)" >&2; export ENVOY=$(2); cargo test --quiet -p llm-balancer --test validate \
-  && cargo test --quiet -p llm-balancer-integration --no-fail-fast $(PROMISES) -- --test-threads=$(TEST_THREADS) --skip a_request_whose_vm_trapped_ends
+  && integration/run.sh $(PROMISES)
 
 test-docker: tools build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs
 	@$(DOCKER_TESTS)
@@ -189,10 +189,8 @@ docker-tests:
 	@cargo build --quiet -p fake-provider
 
 # What the way of a request may change, once more where first attempts take two hops, as in a mesh.
-TWO_HOPS := $(addprefix --test ,round_trip failures retries bad_answers broken_connections timeouts reload drain state traps)
+TWO_HOPS := round_trip failures retries bad_answers broken_connections timeouts reload drain state traps
 
-# More than processors: tests mostly wait.
-TEST_THREADS ?= 6
 TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes CYCLONEDX=$(TOOLS)/cyclonedx
 
 # A filter that traps when a request asks for it, in a target folder of its own.

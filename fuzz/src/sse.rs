@@ -29,14 +29,14 @@ pub fn sse(bytes: &[u8]) {
     }
     if let Some(members) = json::members(response) {
         let is_id = |member: &&json::Member<'_>| member.written == "\"id\"" && member.value.starts_with('"');
-        let id = members.iter().find(is_id).map(|member| Reference::response(inner(member.value), CALLER));
-        assert_eq!(references("{}", &chunks), id.into_iter().collect::<Vec<_>>());
+        let found = references("{}", &chunks);
+        match members.iter().find(is_id).map(|member| serde_json::from_str::<String>(member.value)) {
+            Some(Ok(id)) => assert_eq!(found, [Reference::response(&id, CALLER)]),
+            // Half of a surrogate pair: it is no text, to which no request can refer.
+            Some(Err(_)) => assert_eq!(found.len(), 1),
+            None => assert_eq!(found, []),
+        }
     }
-}
-
-/// A string without its quotes.
-fn inner(string: &str) -> &str {
-    string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(string)
 }
 
 /// What later requests may refer to, if the response is one to this request.

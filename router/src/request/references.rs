@@ -158,6 +158,15 @@ mod tests {
         }
     }
 
+    /// PHP's json_encode escapes slashes, .NET's serializer plus signs, and base64 has both.
+    #[test]
+    fn what_a_client_escapes_is_the_same() {
+        let next =
+            r#"{"previous_response_id":"resp\u005f1","input":[{"encrypted_content":"gAAAA\/b\u002Bc=="}]}"#;
+        let plain = format!(r#"{{"previous_response_id":"resp_1","input":[{ITEM}]}}"#);
+        assert_eq!(references(&object(next), 7), references(&object(&plain), 7));
+    }
+
     #[test]
     fn an_answer_that_is_not_stored_is_not_referred_to_by_its_id() {
         let answer = format!(r#"{{"id":"resp_1","output":[{ITEM}]}}"#);

@@ -3,6 +3,7 @@
 
 use memchr::memchr2;
 
+use super::unescape::{Unescape, Unescaped};
 use crate::hash::Hasher;
 
 /// The longest name that is compared.
@@ -15,7 +16,7 @@ pub struct Found {
     pub name: &'static str,
     /// Open objects and lists around it; 1 at the top level.
     pub depth: u32,
-    /// The hash of its first bytes, as they are written.
+    /// The hash of the first bytes of its text, however that is escaped.
     pub hash: u64,
 }
 
@@ -23,7 +24,7 @@ pub struct Found {
 #[derive(Clone, Debug)]
 pub struct MemberScan {
     names: &'static [&'static str],
-    /// Bytes of a value that are hashed, at most.
+    /// Bytes of a value's text that are hashed, at most.
     most: usize,
     depth: u32,
     position: Position,
@@ -40,8 +41,26 @@ enum Position {
     Other { is_escaped: bool },
     /// Behind one of the names; behind its colon or not.
     Behind(&'static str, bool),
-    /// In its value, with the hash and the number of the bytes so far.
-    Value(&'static str, Hasher, usize),
+    /// In its value.
+    Value(&'static str, Value),
+}
+
+/// The text of a value so far.
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    unescape: Unescape,
+    hash: Hasher,
+    /// Bytes that are hashed yet, at most.
+    left: usize,
+}
+
+impl Value {
+    fn add(mut self, text: &[u8]) -> Self {
+        let text = text.get(..self.left).unwrap_or(text);
+        self.hash.add(text);
+        self.left = self.left.saturating_sub(text.len());
+        self
+    }
 }
 
 impl MemberScan {
@@ -74,13 +93,13 @@ impl MemberScan {
                     }
                 },
                 Position::Behind(name, has_colon) => self.behind(*byte, name, has_colon),
-                Position::Value(name, hash, length) => match byte {
-                    b'"' => self.end(name, hash, found),
-                    _ if length >= self.most => self.end_early(name, hash, *byte, found),
-                    _ => {
-                        let mut hash = hash;
-                        hash.add(&[*byte]);
-                        Position::Value(name, hash, length.saturating_add(1))
+                Position::Value(name, mut value) => match value.unescape.next(*byte) {
+                    Unescaped::End => self.end(name, value.hash, found),
+                    _ if value.left == 0 => self.end_early(name, value.hash, *byte, found),
+                    Unescaped::Nothing => Position::Value(name, value),
+                    Unescaped::Byte(byte) => Position::Value(name, value.add(&[byte])),
+                    Unescaped::Char(char) => {
+                        Position::Value(name, value.add(char.encode_utf8(&mut [0; 4]).as_bytes()))
                     }
                 },
             };
@@ -118,7 +137,10 @@ impl MemberScan {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => Position::Behind(name, has_colon),
             b':' if !has_colon => Position::Behind(name, true),
-            b'"' if has_colon => Position::Value(name, Hasher::new(0), 0),
+            b'"' if has_colon => {
+                let value = Value { unescape: Unescape::default(), hash: Hasher::new(0), left: self.most };
+                Position::Value(name, value)
+            }
             _ => self.outside(byte),
         }
     }
@@ -165,7 +187,11 @@ mod tests {
     }
 
     fn hash(text: &str) -> u64 {
-        crate::hash::hash(text.as_bytes())
+        hash_of(text.as_bytes())
+    }
+
+    fn hash_of(bytes: &[u8]) -> u64 {
+        crate::hash::hash(bytes)
     }
 
     #[test]
@@ -182,6 +208,8 @@ mod tests {
                 vec![("encrypted_content", 1, hash("12345678")), ("id", 1, hash("a"))],
             ),
             (r#"{"encrypted_content":"12345678"}"#, vec![("encrypted_content", 1, hash("12345678"))]),
+            (r#"{"id":"\"a\/\u002b\\"}"#, vec![("id", 1, hash("\"a/+\\"))]),
+            (r#"{"id":"1234567\u00e9\"","id":"1234567é"}"#, vec![("id", 1, hash_of(b"1234567\xc3")); 2]),
             (r#""id":"a""#, vec![]),
             (
                 "event: \"id\":\ndata: {\"type\":\"t\",\"response\":{\"id\":\"a\"}}\n\n",

@@ -2,6 +2,7 @@
 
 pub mod member_scan;
 mod object;
+mod unescape;
 
 use std::borrow::Cow;
 use std::fmt;

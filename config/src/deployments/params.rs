@@ -1,9 +1,9 @@
 //! What a deployment adds to requests and shows in listings.
 
 use crate::config::Member;
-use crate::diagnostics::{ADVISES, Path, nearest};
+use crate::diagnostics::{ADVISES, Path};
 use crate::keys::tables::{
-    LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter,
+    LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_instruction, is_litellms_own, is_request_parameter,
 };
 use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, is_secret_name, unreplaced};
 use crate::yaml::{Entry, Node, Value};
@@ -44,19 +44,20 @@ fn is_price(key: &str) -> bool {
 
 /// Warns of an unknown parameter. Whether it is sent.
 fn warn_of_unknown(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
-    // Without a bound on comparisons: whether it is sent must not depend on the rest of the file.
-    let near = nearest(&entry.key, LITELLM_PARAMS.names());
-    let (message, advice) = if let Some(near) = near {
-        ("unknown key, ignored", format!("did you mean {near}?"))
-    } else if is_litellms_own(&entry.key) {
+    let (message, advice) = if is_litellms_own(&entry.key) || is_instruction(&entry.key) {
         ("unsupported key, ignored", "remove it".to_owned())
     } else if is_secret_name(&entry.key) && !entry.key.ends_with("token") {
-        ("unknown key, ignored", "set credentials as api_key, or in extra_headers".to_owned())
+        let advice = match reader.report.suggestions.name(&entry.key, LITELLM_PARAMS.names()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "set credentials as api_key, or in extra_headers".to_owned(),
+        };
+        ("unknown key, ignored", advice)
     } else if let Some(home) = home_of(&entry.key, LITELLM_PARAMS.name) {
         ("has no effect here", format!("move it to {home}"))
     } else {
-        let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
-        let advice = match near {
+        // Sent, even if it looks like another key: `models` is a parameter of OpenRouter's.
+        let names = LITELLM_PARAMS.names().chain(REQUEST_PARAMETERS.iter().copied());
+        let advice = match reader.report.suggestions.name(&entry.key, names) {
             Some(near) => format!("did you mean {near}?"),
             None => "remove it if the provider does not support it".to_owned(),
         };

@@ -72,14 +72,6 @@ impl Suggestions {
     }
 }
 
-/// The name that a misspelling is closest to, without a bound on comparisons: for decisions, which
-/// must not depend on the rest of the file.
-pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let mut near = Nearest::to(name);
-    names.for_each(|other| near.compare(other));
-    near.best()
-}
-
 /// The nearest of the names that were compared.
 struct Nearest<'n> {
     name: String,
@@ -169,7 +161,11 @@ mod tests {
 
     #[test]
     fn near_misses_are_recognised_and_strangers_are_not() {
-        let near = |name: &str, other: &'static str| nearest(name, [other].into_iter()).is_some();
+        let near = |name: &str, other: &'static str| {
+            let mut near = Nearest::to(name);
+            near.compare(other);
+            near.best().is_some()
+        };
         assert!(near("enable_pre_call_check", "enable_pre_call_checks"));
         assert!(near("fallback", "fallbacks"));
         assert!(near("tiemout", "timeout"));

@@ -17,7 +17,9 @@ pub(crate) use litellm_params::LITELLM_PARAMS;
 pub(crate) use litellm_settings::LITELLM_SETTINGS;
 pub(crate) use llm_balancer::{DEPLOYMENT_LLM_BALANCER, LLM_BALANCER};
 pub(crate) use model_info::MODEL_INFO;
-pub(crate) use request_parameters::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
+pub(crate) use request_parameters::{
+    REQUEST_PARAMETERS, is_instruction, is_litellms_own, is_request_parameter,
+};
 pub(crate) use router_settings::ROUTER_SETTINGS;
 pub(crate) use top::TOP;
 

@@ -113,7 +113,7 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
             reader.report.error(entry.place, &path, message, advice);
             continue;
         }
-        if ADVISES && !is_request_parameter(&entry.key) && !is_a_body_member(&entry.key) {
+        if ADVISES && !is_request_parameter(&entry.key) && !is_of_a_request(&entry.key) {
             let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
             let advice = match near {
                 Some(near) => format!("did you mean {near}?"),
@@ -128,9 +128,10 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
     members
 }
 
-/// The content of a request, which a fallback may replace.
-fn is_a_body_member(key: &str) -> bool {
+/// The content of a request and what it says to the router, which a fallback may replace.
+fn is_of_a_request(key: &str) -> bool {
     matches!(key, "input" | "messages" | "metadata" | "prompt" | "query" | "documents")
+        || matches!(key, "num_retries" | "request_timeout" | "stream_timeout" | "timeout" | "extra_body")
 }
 
 /// Whether a parameter of LiteLLM's sets an address or a credential.

@@ -193,7 +193,11 @@ impl Counts {
 
     fn usage(self) -> Usage {
         let of = Option::unwrap_or_default;
-        let limited = of(self.prompt).saturating_add(of(self.written));
+        let prompt = match (self.prompt, self.completion) {
+            (None, None) => of(self.total),
+            (prompt, _) => of(prompt),
+        };
+        let limited = prompt.saturating_add(of(self.written));
         Usage {
             prompt: limited.saturating_add(of(self.read)),
             completion: of(self.completion),

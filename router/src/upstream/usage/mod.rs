@@ -72,8 +72,10 @@ impl Counts {
     }
 
     fn usage(self) -> Usage {
+        // Voyage's embeddings and Jina's reranking have the sum alone, of a prompt without a completion.
+        let sum = self.total.filter(|_| self.completion.is_none());
         let [prompt, cache_writes, cache_reads, completion] =
-            [self.prompt, self.cache_writes, self.cache_reads, self.completion]
+            [self.prompt.or(sum), self.cache_writes, self.cache_reads, self.completion]
                 .map(Option::unwrap_or_default);
         let prompt = prompt.saturating_add(cache_writes);
         Usage {

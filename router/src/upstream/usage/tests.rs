@@ -57,7 +57,8 @@ fn the_same_is_found_wherever_a_response_is_cut() {
 fn counts_are_read_as_providers_write_them() {
     for (object, expected) in [
         (r#"{"prompt_tokens":5,"total_tokens":5}"#, usage(5, 0, 5)),
-        (r#"{"total_tokens":6}"#, usage(0, 0, 6)),
+        (r#"{"total_tokens":6}"#, usage(6, 0, 6)),
+        (r#"{"completion_tokens":2,"total_tokens":6}"#, usage(0, 2, 6)),
         (r#"{"prompt_tokens":1e3,"completion_tokens":null}"#, usage(1000, 0, 1000)),
         (r#"{"prompt_tokens":0,"completion_tokens":-1,"total_tokens":null}"#, usage(0, 0, 0)),
         (r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, usage(u64::MAX, 1, u64::MAX)),

@@ -25,16 +25,23 @@ async fn a_websocket_is_refused_with_426_and_json() {
     assert!(world.provider.received().is_empty());
 }
 
-/// Java's client and curl offer HTTP/2 with every plain request.
+/// Java's client and curl offer HTTP/2 with every plain request, and Apache's HttpClient TLS.
 #[tokio::test]
-async fn an_offer_of_http2_is_no_request_for_an_upgrade() {
+async fn an_offer_of_another_protocol_is_no_request_for_an_upgrade() {
     let world = World::group(&["paris"], "").await;
     let body = r#"{"model": "gpt", "messages": []}"#;
-    let offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\ncontent-type";
-    let request =
-        String::from_utf8(raw::chat(body, Some(body.len()))).unwrap().replace("content-type", offer);
-    let answer = raw::request(world.balancer.port, request.as_bytes()).await;
-    assert_eq!(raw::status(&answer), 200, "{answer}");
+    for offer in [
+        "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n",
+        "connection: Upgrade\r\nupgrade: TLS/1.2\r\n",
+        "upgrade: TLS/1.3\r\nconnection: upgrade\r\n",
+    ] {
+        let request = String::from_utf8(raw::chat(body, Some(body.len()))).unwrap();
+        let request = request.replace("content-type", &format!("{offer}content-type"));
+        let answer = raw::request(world.balancer.port, request.as_bytes()).await;
+        assert_eq!(raw::status(&answer), 200, "{offer}: {answer}");
+    }
+    let provider = world.provider.received();
+    assert!(provider.iter().all(|request| request.header("upgrade").is_none()), "{provider:?}");
 }
 
 #[tokio::test]

@@ -68,6 +68,9 @@ fn manager((kind, routes): (&str, Value)) -> Value {
         // An answer that its client does not take has no other timeout: HTTP/2's windows may stay
         // closed.
         "stream_flush_timeout": "300s",
+        // Apache's HttpClient offers TLS with every plain request; a server may stay with the protocol
+        // that it has (RFC 9110, 7.8). Envoy itself ignores an offer of HTTP/2 only.
+        "http_protocol_options": {"ignore_http_11_upgrade": [{"prefix": "TLS/"}]},
         // As Envoy recommends for edge proxies (best_practices/edge).
         "http2_protocol_options": {
             "max_concurrent_streams": 100,

@@ -94,9 +94,12 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
 
 /// The routes of Anthropic's Messages, which have no path without `/v1`, as in LiteLLM.
 pub const ANTHROPIC_ROUTES: [ModelRoute; 2] = [
-    ModelRoute { suffix: "/messages", body: BodyKind::Json, keeps_metadata: true },
+    ModelRoute { suffix: MESSAGES, body: BodyKind::Json, keeps_metadata: true },
     ModelRoute { suffix: COUNT_TOKENS, body: BodyKind::Json, keeps_metadata: true },
 ];
+
+/// Anthropic's Messages.
+pub const MESSAGES: &str = "/messages";
 
 /// Counts the tokens of a prompt, without an answer.
 pub const COUNT_TOKENS: &str = "/messages/count_tokens";

@@ -161,6 +161,17 @@ fn counting_tokens_gets_no_parameter_that_anthropic_refuses_there() {
 }
 
 #[story(unsupported = test)]
+fn a_message_gets_no_parameter_of_chats_from_the_file() {
+    let mut world = World::of(&two(
+        ", stop: [x], seed: 3, reasoning_effort: low, top_k: 4, temperature: 0.5, extra_body: {own: 1}",
+        "",
+    ));
+    let sent = world.post(MESSAGES, &[], br#"{"model":"claude","messages":[],"seed":7}"#, |_| Answer::Ok);
+    let expected = r#"{"model":"m","messages":[],"seed":7,"top_k":4,"temperature":0.5,"own":1}"#;
+    assert_eq!(sent.sent.unwrap().body, expected, "what the client sends stays");
+}
+
+#[story(unsupported = test)]
 fn counting_tokens_takes_a_request_of_the_minute_and_no_tokens() {
     let mut world = World::of(&two(", tpm: 1000, rpm: 2", ""));
     for _ in 0..4 {

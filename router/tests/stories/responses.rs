@@ -44,6 +44,33 @@ impl World {
 }
 
 #[test]
+fn a_response_gets_no_parameter_of_chats_from_the_file_and_its_effort_as_reasoning() {
+    let sent = |params: &str, client: &str| {
+        let deployment =
+            "{model_name: g, litellm_params: {model: openai/m, api_key: k, api_base: 'http://a/v1'";
+        let mut world = World::of(&format!("model_list: [{deployment}{params}}}}}]\n"));
+        let body = format!(r#"{{"model":"g","input":"hi"{client}}}"#);
+        world.post(RESPONSES, &[], body.as_bytes(), |_| MADE).sent.unwrap().body
+    };
+    let chats =
+        ", max_tokens: 100, stop: [x], seed: 3, top_p: 0.5, reasoning_effort: low, extra_body: {own: 1}";
+    for (params, client, expected) in [
+        (chats, "", r#","top_p":0.5,"own":1,"reasoning":{"effort":"low"}"#),
+        (chats, r#","seed":7"#, r#","seed":7,"top_p":0.5,"own":1,"reasoning":{"effort":"low"}"#),
+        (", reasoning_effort: low", r#","reasoning":null"#, r#","reasoning":{"effort":"low"}"#),
+        (", reasoning_effort: low", r#","reasoning":{"effort":"high"}"#, r#","reasoning":{"effort":"high"}"#),
+        (
+            ", reasoning_effort: {effort: low, summary: auto}",
+            "",
+            r#","reasoning":{"effort":"low","summary":"auto"}"#,
+        ),
+        (", reasoning_effort: low, reasoning: {effort: high}", "", r#","reasoning":{"effort":"high"}"#),
+    ] {
+        assert_eq!(sent(params, client), format!(r#"{{"model":"m","input":"hi"{expected}}}"#), "{params}");
+    }
+}
+
+#[test]
 fn a_response_is_continued_where_it_was_made_by_every_worker() {
     let mut first = world();
     let maker = first.make();

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
-use super::{drop_path, is_about_streams, metadata};
+use super::{defaults, drop_path, is_about_streams, metadata};
 use crate::http::json::{self, Object, fold_case, quoted};
 use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
-use crate::http::route::{COUNT_TOKENS, ModelRoute};
+use crate::http::route::ModelRoute;
 use crate::request::reserved_params::is_reserved;
 
 /// Room is made at once for bodies of up to so many bytes.
@@ -29,7 +29,8 @@ pub(super) fn rewritten(
         writer.quoted_member(member.written, &edits.value(member));
     }
     let extra = edits.deployment.extra_body.iter();
-    let extra = extra.filter(|member| edits.fits(&member.key) && !edits.is_injected(&member.key));
+    let may_be_extra = |key: &str| edits.is_of_its_kind(key) && defaults::may_be_extra(edits.route, key);
+    let extra = extra.filter(|member| may_be_extra(&member.key) && !edits.is_injected(&member.key));
     for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
         writer.quoted_member(&quoted(key), json);
     }
@@ -39,11 +40,11 @@ pub(super) fn rewritten(
     if let Some(options) = &edits.stream_options {
         writer.member("stream_options", options);
     }
+    if let Some(reasoning) = &edits.reasoning {
+        writer.member("reasoning", reasoning);
+    }
     Some(writer.finish())
 }
-
-/// Parameters of the file that have tokens. Anthropic refuses others where it only counts them.
-const IS_COUNTED: [&str; 4] = ["system", "thinking", "tool_choice", "tools"];
 
 /// The changes to a JSON body for a deployment, the model aside.
 ///
@@ -58,6 +59,8 @@ pub(super) struct Edits<'a> {
     deployment: &'a Deployment,
     /// The deployment's defaults that neither the client nor the deployment sets otherwise.
     defaults: Vec<&'a Member>,
+    /// The `reasoning` of a response that only the file sets.
+    reasoning: Option<String>,
     /// The members of the client's extra_body, which SDKs merge before they send and curl does not.
     client_extra: Vec<json::Member<'a>>,
     /// `stream_options` that ask for the usage, and replace all others.
@@ -79,6 +82,7 @@ impl<'a> Edits<'a> {
             stream,
             deployment,
             defaults: Vec::new(),
+            reasoning: None,
             client_extra: Vec::new(),
             stream_options,
         };
@@ -90,11 +94,15 @@ impl<'a> Edits<'a> {
         edits.client_extra = client_extra.collect();
         let is_open = |member: &&Member| {
             object.present(&member.key).is_none()
-                && edits.fits(&member.key)
+                && edits.is_of_its_kind(&member.key)
+                && defaults::fits(route, &member.key)
                 && !edits.is_overridden(&fold_case(&member.key))
                 && !edits.client_extra.iter().any(|extra| extra.key == member.key)
         };
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
+        if object.present("reasoning").is_none() && edits.client_extra.iter().all(|m| m.key != "reasoning") {
+            edits.reasoning = defaults::reasoning(route, deployment);
+        }
         edits
     }
 
@@ -104,6 +112,7 @@ impl<'a> Edits<'a> {
         };
         !object.differs_from_its_text()
             && self.stream_options.is_none()
+            && self.reasoning.is_none()
             && self.defaults.is_empty()
             && self.deployment.extra_body.is_empty()
             && object.members().iter().all(stays)
@@ -120,10 +129,9 @@ impl<'a> Edits<'a> {
             && (!is_stream || (self.stream && name == key))
     }
 
-    /// Whether a parameter of the file fits this request.
-    fn fits(&self, key: &str) -> bool {
-        (self.stream || !is_about_streams(key))
-            && (self.route.suffix != COUNT_TOKENS || IS_COUNTED.contains(&key))
+    /// Whether the request streams, if that is what a parameter is about.
+    fn is_of_its_kind(&self, key: &str) -> bool {
+        self.stream || !is_about_streams(key)
     }
 
     /// The value of a kept member, without the deployment's drop paths and without tags in
@@ -153,7 +161,11 @@ impl<'a> Edits<'a> {
     }
 
     fn is_injected(&self, key: &str) -> bool {
-        key == "stream_options" && self.stream_options.is_some()
+        match key {
+            "stream_options" => self.stream_options.is_some(),
+            "reasoning" => self.reasoning.is_some(),
+            _ => false,
+        }
     }
 }
 

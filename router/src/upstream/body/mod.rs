@@ -1,6 +1,7 @@
 //! The body that the selected deployment gets: with its model and its defaults, without the
 //! router's own parameters.
 
+mod defaults;
 mod drop_path;
 mod form_body;
 mod json_body;

@@ -123,7 +123,8 @@ impl ResolveContext<'_, '_, '_> {
         }
         if let Some(route) = base.trim_route(protocol) {
             let message = format!("ends in {route}, which is removed: requests add their route");
-            let advice = format!("write {}", base.display_url());
+            let query = if base.query.is_some() { ", and the query behind it" } else { "" };
+            let advice = format!("write {}{query}", base.display_url());
             self.reader.report.warn(place, &path, &message, &advice);
         }
         Ok(base)

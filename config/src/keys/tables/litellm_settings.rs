@@ -18,6 +18,11 @@ const KEYS: &[Key] = &[
     ignored("add_user_information_to_llm_headers", KEYS_TEAMS, REMOVE),
     ignored("aiohttp_trust_env", LOGS, REMOVE),
     applied("allowed_fails", "as router_settings.allowed_fails, which overrides it"),
+    refused(
+        "api_base",
+        "one address for all deployments is not supported",
+        "set the api_base of each deployment",
+    ),
     refused("api_key", "one key for all deployments is not supported", "set the api_key of each deployment"),
     ignored("audit_log_callbacks", NO_CALLBACKS, METRICS),
     refused("banned_keywords_list", UNCHECKED, CHECK_ELSEWHERE),

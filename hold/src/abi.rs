@@ -4,12 +4,14 @@
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
-use crate::rule::{Decision, decide, is_success};
+use crate::rule::{BLANK, Decision, decide, is_success};
 
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
 /// The ABI's number of a response's headers.
 const RESPONSE_HEADERS: u32 = 2;
+/// The ABI's number of a response's body.
+const RESPONSE_BODY: u32 = 1;
 const STATUS: &[u8] = b":status";
 
 #[link(wasm_import_module = "env")]
@@ -21,11 +23,19 @@ unsafe extern "C" {
         value: *mut *const u8,
         value_size: *mut usize,
     ) -> u32;
+
+    fn proxy_get_buffer_bytes(
+        kind: u32,
+        start: usize,
+        most: usize,
+        value: *mut *const u8,
+        value_size: *mut usize,
+    ) -> u32;
 }
 
-/// Where Envoy writes a status: the only value that this module asks for. Nothing else runs in this
-/// VM while it is read.
-static VALUE: [AtomicU8; 4] = [const { AtomicU8::new(0) }; 4];
+/// Where Envoy writes a status, or the first bytes of a body. Nothing else runs in this VM while it is
+/// read.
+static VALUE: [AtomicU8; BLANK] = [const { AtomicU8::new(0) }; BLANK];
 
 /// Contexts whose response goes on, by the last digits of their number. The rest of a body finds its
 /// own and costs no host call. One that has lost its place to another is decided again, which gives
@@ -43,7 +53,7 @@ fn place(context: u32) -> Option<&'static AtomicU32> {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_abi_version_0_2_1() {}
 
-/// Memory for a value of the host; none for a value that is no status.
+/// Memory for a value of the host; none for one that is too long.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     if size <= VALUE.len() { VALUE.as_ptr().cast_mut().cast() } else { null_mut() }
@@ -62,7 +72,7 @@ pub extern "C" fn proxy_on_response_body(context: u32, held: usize, complete: u3
     if passing.is_some_and(|passing| passing.load(Relaxed) == context) {
         return CONTINUE;
     }
-    match decide(held, complete != 0, has_success_status) {
+    match decide(held, complete != 0, has_success_status, is_blank) {
         Decision::Hold => PAUSE,
         Decision::Pass => {
             if let Some(passing) = passing {
@@ -87,6 +97,15 @@ fn has_success_status() -> bool {
     };
     let digits: [u8; 4] = core::array::from_fn(|at| VALUE.get(at).map_or(0, |digit| digit.load(Relaxed)));
     result == 0 && digits.get(..size).is_some_and(is_success)
+}
+
+/// Whether all that is held is blank, which is no more than [`BLANK`] bytes.
+fn is_blank() -> bool {
+    let (mut value, mut size): (*const u8, usize) = (null(), 0);
+    // SAFETY: valid places for the results.
+    let result =
+        unsafe { proxy_get_buffer_bytes(RESPONSE_BODY, 0, VALUE.len(), &raw mut value, &raw mut size) };
+    result == 0 && VALUE.iter().take(size).all(|byte| byte.load(Relaxed).is_ascii_whitespace())
 }
 
 #[panic_handler]

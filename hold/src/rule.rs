@@ -3,6 +3,11 @@
 /// Bytes of an error body that are held at most; the edge's filter reads no more of it.
 const ERROR_BODY: usize = 64 * 1024;
 
+/// Bytes in front of an answer that may be blank. Providers send line ends while a request waits for
+/// its turn, and what breaks off behind them has to be held. More of them are passed on: they keep the
+/// client's connection alive, too.
+pub(crate) const BLANK: usize = 16;
+
 /// What happens to a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -13,9 +18,15 @@ pub(crate) enum Decision {
 }
 
 /// Decides about a response of which `held` bytes of the body have arrived; `complete` if these are
-/// all.
-pub(crate) fn decide(held: usize, complete: bool, is_success: impl FnOnce() -> bool) -> Decision {
-    let has_enough = complete || held > ERROR_BODY || (held > 0 && is_success());
+/// all. `is_blank` is asked of [`BLANK`] bytes at most.
+pub(crate) fn decide(
+    held: usize,
+    complete: bool,
+    is_success: impl FnOnce() -> bool,
+    is_blank: impl FnOnce() -> bool,
+) -> Decision {
+    let is_answer = || is_success() && (held > BLANK || !is_blank());
+    let has_enough = complete || held > ERROR_BODY || (held > 0 && is_answer());
     if has_enough { Decision::Pass } else { Decision::Hold }
 }
 
@@ -33,7 +44,19 @@ mod tests {
         for (held, complete, expected) in
             [(0, false, Decision::Hold), (1, false, Decision::Pass), (0, true, Decision::Pass)]
         {
-            assert_eq!(decide(held, complete, || true), expected, "{held} {complete}");
+            assert_eq!(decide(held, complete, || true, || false), expected, "{held} {complete}");
+        }
+    }
+
+    #[test]
+    fn blanks_in_front_of_an_answer_are_held_up_to_a_size() {
+        for (held, complete, expected) in [
+            (1, false, Decision::Hold),
+            (BLANK, false, Decision::Hold),
+            (BLANK + 1, false, Decision::Pass),
+            (1, true, Decision::Pass),
+        ] {
+            assert_eq!(decide(held, complete, || true, || true), expected, "{held} {complete}");
         }
     }
 
@@ -47,7 +70,9 @@ mod tests {
             (0, true, Decision::Pass),
             (1, true, Decision::Pass),
         ] {
-            assert_eq!(decide(held, complete, || false), expected, "{held} {complete}");
+            for is_blank in [false, true] {
+                assert_eq!(decide(held, complete, || false, || is_blank), expected, "{held} {complete}");
+            }
         }
     }
 

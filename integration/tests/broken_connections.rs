@@ -168,3 +168,32 @@ async fn a_plain_answer_cut_short_is_never_taken_for_a_whole_one() {
         assert!(!reply.complete || reply.status == 500, "{} {}", reply.status, reply.text());
     }
 }
+
+/// DeepSeek sends empty lines while a request waits for its turn.
+#[tokio::test]
+async fn what_breaks_off_or_stalls_behind_empty_lines_is_tried_elsewhere() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: k, weight: 1000000}, model_info: {id: paris}}
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/virginia/v1, api_key: k, weight: 1}, model_info: {id: virginia}}
+router_settings: {num_retries: 1, timeout: 3, disable_cooldowns: true}
+",
+    )
+    .await;
+    let lines = || Answer::pieces(["\n"; 9]).every(Duration::from_millis(200));
+    for (what, answer) in [
+        ("stalls", lines().hang_after(3)),
+        ("reset", lines().reset_after(3)),
+        ("closed", lines().close_after(3)),
+    ] {
+        world.provider.always("paris", answer);
+        let reply = world.chat("gpt").await;
+        assert_eq!((reply.served_by().as_str(), reply.retries()), ("virginia", 1), "{what}");
+    }
+    let late = std::iter::repeat_n("\n", 30).chain(["{\"choices\":[{}]}"]);
+    world.provider.always("paris", Answer::pieces(late).every(Duration::from_millis(50)));
+    let reply = world.chat("gpt").await;
+    assert_eq!((reply.status, reply.retries()), (200, 0));
+    assert_eq!(reply.body, [&[b'\n'; 30][..], b"{\"choices\":[{}]}"].concat(), "they arrive as they are");
+}

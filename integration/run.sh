@@ -2,7 +2,7 @@
 # Runs programs of integration/tests, all but those for containers if none is named:
 #   integration/run.sh [PROGRAM ..]
 # Those that mostly wait run beside the others, and print at the end. TEST_THREADS is how many tests
-# of a program run at once.
+# run at once, a third of them in programs that wait.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,8 +38,10 @@ beside=
 trap '[[ -z $beside ]] || kill -- -"$beside" 2>/dev/null || true; rm "$log"' EXIT
 if ((${#waiting[@]})); then
     set -m
-    run $(((threads + 1) / 2)) "${waiting[@]}" >"$log" 2>&1 &
+    aside=$(((threads + 2) / 3))
+    run "$aside" "${waiting[@]}" >"$log" 2>&1 &
     beside=$!
+    ((threads <= aside)) || threads=$((threads - aside))
     set +m
 fi
 failed=0

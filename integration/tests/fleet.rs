@@ -38,9 +38,9 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
     Fleet::start(&config(items, ""), workers, &vec![redis.port(); instances]).await
 }
 
-/// Requests that a run may lack, to be run again: an instance that had no time gives back what it
-/// does not use later than a request waits, and a run is over in a tenth of a second.
-const LATE: usize = 2;
+/// An instance that had no time gives back what it does not use later than a request waits. By then
+/// it has.
+const GIVEN_BACK: Duration = Duration::from_millis(700);
 
 /// Of the tests that run at the same time, one is served at a time, or none of them had time for
 /// Redis.
@@ -48,7 +48,8 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Asserts so many times that a group of two hundred serves just these in a run, one group after
 /// the other. A run in which the machine had no time for Redis was not free of faults: it must not
-/// have served more, and is run again.
+/// have served more, and is run again. So is one that was over before an instance had given back
+/// what it did not use, and that is served a moment later.
 async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) -> Vec<Timed>) {
     let (mut good, needed) = (0, groups.len() - SPARE);
     fleet.acquaint().await;
@@ -57,22 +58,30 @@ async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) 
         minute::with_room_for(RUN).await;
         let before = silences(fleet.instances.iter().map(Balancer::log));
         let answers = run(group).await;
-        let each = served_each(&answers);
+        let (served, each) = (served(&answers), served_each(&answers));
         println!("{group}: {each:?}, p50 {:?}, p99 {:?}", percentile(&answers, 50), percentile(&answers, 99));
+        let undisturbed = || silences(fleet.instances.iter().map(Balancer::log)) == before;
+        good += usize::from(undisturbed() && served == LIMIT);
+        if undisturbed() && served < LIMIT {
+            sleep(GIVEN_BACK).await;
+            let later = served_later(fleet, group).await;
+            assert!(served + later == LIMIT || !undisturbed(), "{group}: {each:?}, and {later} later");
+        }
         for name in ["paris", "virginia"] {
             let calls = fleet.provider.received_by(&format!("{group}-{name}")).len();
             assert!(calls <= 100, "{group}-{name} was called {calls} times");
-        }
-        if silences(fleet.instances.iter().map(Balancer::log)) == before {
-            let served = served(&answers);
-            assert!((LIMIT - LATE..=LIMIT).contains(&served), "{group}: {each:?}");
-            good += usize::from(served == LIMIT);
         }
         if good == needed {
             return;
         }
     }
     panic!("the machine is too busy: {good} runs of {needed}");
+}
+
+/// How many requests the last of the instances serves until its limit is reached, one after the other.
+async fn served_later(fleet: &Fleet, group: &str) -> usize {
+    let last = fleet.instances.len() - 1;
+    served(&fleet.crowd(&[last], 1, LIMIT, group).await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,6 +65,7 @@ fn a_response_gets_no_parameter_of_chats_from_the_file_and_its_effort_as_reasoni
             r#","reasoning":{"effort":"low","summary":"auto"}"#,
         ),
         (", reasoning_effort: low, reasoning: {effort: high}", "", r#","reasoning":{"effort":"high"}"#),
+        (", reasoning_effort: low, extra_body: {reasoning: {}}", "", r#","reasoning":{}"#),
     ] {
         assert_eq!(sent(params, client), format!(r#"{{"model":"m","input":"hi"{expected}}}"#), "{params}");
     }

@@ -39,10 +39,10 @@ pub(super) fn fits(route: ModelRoute, key: &str) -> bool {
 
 /// The `reasoning` of a response, from the file's `reasoning_effort`, if the file has no other.
 pub(super) fn reasoning(route: ModelRoute, deployment: &Deployment) -> Option<String> {
-    let of_file = |key: &str| deployment.defaults.iter().find(|member| member.key == key);
-    if !route.makes_responses() || of_file("reasoning").is_some() {
+    let mut of_file = deployment.defaults.iter().chain(&deployment.extra_body);
+    if !route.makes_responses() || of_file.any(|member| member.key == "reasoning") {
         return None;
     }
-    let effort = &of_file("reasoning_effort")?.json;
+    let effort = &deployment.defaults.iter().find(|member| member.key == "reasoning_effort")?.json;
     Some(if effort.starts_with('{') { effort.clone() } else { ["{\"effort\":", effort, "}"].concat() })
 }

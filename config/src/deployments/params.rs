@@ -1,7 +1,7 @@
 //! What a deployment adds to requests and shows in listings.
 
 use crate::config::Member;
-use crate::diagnostics::{ADVISES, Path};
+use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{
     LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_instruction, is_litellms_own, is_request_parameter,
 };
@@ -47,20 +47,15 @@ fn warn_of_unknown(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> b
     let (message, advice) = if is_litellms_own(&entry.key) || is_instruction(&entry.key) {
         ("unsupported key, ignored", "remove it".to_owned())
     } else if is_secret_name(&entry.key) && !entry.key.ends_with("token") {
-        let advice = match reader.report.suggestions.name(&entry.key, LITELLM_PARAMS.names()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "set credentials as api_key, or in extra_headers".to_owned(),
-        };
-        ("unknown key, ignored", advice)
+        let near = reader.report.suggestions.name(&entry.key, LITELLM_PARAMS.names());
+        ("unknown key, ignored", did_you_mean(near, "set credentials as api_key, or in extra_headers"))
     } else if let Some(home) = home_of(&entry.key, LITELLM_PARAMS.name) {
         ("has no effect here", format!("move it to {home}"))
     } else {
         // Sent, even if it looks like another key: `models` is a parameter of OpenRouter's.
         let names = LITELLM_PARAMS.names().chain(REQUEST_PARAMETERS.iter().copied());
-        let advice = match reader.report.suggestions.name(&entry.key, names) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "remove it if the provider does not support it".to_owned(),
-        };
+        let near = reader.report.suggestions.name(&entry.key, names);
+        let advice = did_you_mean(near, "remove it if the provider does not support it");
         let message = "unknown key, sent to the provider as in LiteLLM";
         reader.report.warn(entry.place, path, message, &advice);
         return true;

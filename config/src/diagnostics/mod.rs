@@ -14,4 +14,4 @@ pub use finding::{Finding, Severity};
 pub(crate) use one_line::is_invisible;
 pub(crate) use path::Path;
 pub(crate) use report::Report;
-pub(crate) use suggest::Suggestions;
+pub(crate) use suggest::{Suggestions, did_you_mean};

@@ -19,6 +19,11 @@ impl Default for Suggestions {
     }
 }
 
+/// Advice to write the name that a misspelling is near to, or else another one.
+pub(crate) fn did_you_mean(near: Option<&str>, otherwise: &str) -> String {
+    near.map_or_else(|| otherwise.to_owned(), |near| format!("did you mean {near}?"))
+}
+
 impl Suggestions {
     /// The key that a misspelling is closest to: by letters, or else by words, of which one or two
     /// may be missing, as in `ContentPolicyViolationRetries`.

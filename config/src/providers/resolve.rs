@@ -10,7 +10,7 @@ use super::provider::Provider;
 use super::spelling::upstream_name;
 use super::{formats, lookup, messages};
 use crate::config::{Credential, Endpoint, Tls, Wire};
-use crate::diagnostics::{ADVISES, Suggestions};
+use crate::diagnostics::{ADVISES, Suggestions, did_you_mean};
 use crate::values::{Reader, Section};
 
 /// Where a deployment's requests go.
@@ -122,10 +122,8 @@ fn provider_of<'m>(
 }
 
 fn unknown_custom_provider(custom: &str, suggestions: &mut Suggestions) -> ResolveError {
-    let advice = match suggestions.name(custom, lookup::names()) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "write openai as custom_llm_provider if it is OpenAI-compatible".to_owned(),
-    };
+    let near = suggestions.name(custom, lookup::names());
+    let advice = did_you_mean(near, "write openai as custom_llm_provider if it is OpenAI-compatible");
     let message = format!("unknown provider \"{custom}\"");
     ResolveError::Unsupported(Unsupported { key: "custom_llm_provider", message, advice })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{Alias, RoutingGroup, Skipped};
 use crate::deployments::ModelList;
-use crate::diagnostics::{ADVISES, Suggestions};
+use crate::diagnostics::{ADVISES, Suggestions, did_you_mean};
 use crate::wildcard::Wildcard;
 
 /// All names that a reference may have.
@@ -138,9 +138,7 @@ impl<'a> KnownNames<'a> {
             return String::new();
         }
         let groups = self.groups.iter().map(|group| &**group);
-        match suggestions.name(name, groups.chain(self.routing_groups.iter().copied())) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "write a group of model_list".to_owned(),
-        }
+        let near = suggestions.name(name, groups.chain(self.routing_groups.iter().copied()));
+        did_you_mean(near, "write a group of model_list")
     }
 }

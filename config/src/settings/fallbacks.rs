@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Fallback, Member, Target};
-use crate::diagnostics::{ADVISES, Path};
+use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
 use crate::values::{Reader, Section, Settings, TextKind, Unset, is_secret_name};
 use crate::yaml::{Entry, Node, Value};
@@ -115,10 +115,7 @@ fn overrides(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Member> {
         }
         if ADVISES && !is_request_parameter(&entry.key) && !is_of_a_request(&entry.key) {
             let near = reader.report.suggestions.name(&entry.key, REQUEST_PARAMETERS.iter().copied());
-            let advice = match near {
-                Some(near) => format!("did you mean {near}?"),
-                None => "remove it if the provider does not support it".to_owned(),
-            };
+            let advice = did_you_mean(near, "remove it if the provider does not support it");
             let message = "unknown key, added to the request as in LiteLLM";
             reader.report.warn(entry.place, &path, message, &advice);
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Strategy, StrategyArgs};
+use crate::diagnostics::did_you_mean;
 use crate::keys::{Table, applied, check_keys, ignored};
 use crate::values::{Reader, Section};
 use crate::yaml::Entry;
@@ -75,10 +76,8 @@ fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &
         reader.report.error(entry.place, &path, &format!("unsupported strategy \"{name}\": {why}"), advice);
         return;
     }
-    let advice = match reader.report.suggestions.key(bare, STRATEGIES.names()) {
-        Some(near) => format!("did you mean {near}?"),
-        None => format!("write {}", choice()),
-    };
+    let near = reader.report.suggestions.key(bare, STRATEGIES.names());
+    let advice = did_you_mean(near, &format!("write {}", choice()));
     reader.report.error(entry.place, &path, &format!("unknown routing strategy \"{name}\""), &advice);
 }
 

@@ -4,7 +4,7 @@
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
-use crate::rule::{BLANK, Decision, decide, is_success};
+use crate::rule::{Decision, FILLER, decide, is_filler, is_success};
 
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
@@ -35,7 +35,7 @@ unsafe extern "C" {
 
 /// Where Envoy writes a status, or the first bytes of a body. Nothing else runs in this VM while it is
 /// read.
-static VALUE: [AtomicU8; BLANK] = [const { AtomicU8::new(0) }; BLANK];
+static VALUE: [AtomicU8; FILLER] = [const { AtomicU8::new(0) }; FILLER];
 
 /// Contexts whose response goes on, by the last digits of their number. The rest of a body finds its
 /// own and costs no host call. One that has lost its place to another is decided again, which gives
@@ -72,7 +72,7 @@ pub extern "C" fn proxy_on_response_body(context: u32, held: usize, complete: u3
     if passing.is_some_and(|passing| passing.load(Relaxed) == context) {
         return CONTINUE;
     }
-    match decide(held, complete != 0, has_success_status, is_blank) {
+    match decide(held, complete != 0, has_success_status, holds_filler) {
         Decision::Hold => PAUSE,
         Decision::Pass => {
             if let Some(passing) = passing {
@@ -99,13 +99,13 @@ fn has_success_status() -> bool {
     result == 0 && digits.get(..size).is_some_and(is_success)
 }
 
-/// Whether all that is held is blank, which is no more than [`BLANK`] bytes.
-fn is_blank() -> bool {
+/// Whether all that is held is filler, which is no more than [`FILLER`] bytes.
+fn holds_filler() -> bool {
     let (mut value, mut size): (*const u8, usize) = (null(), 0);
     // SAFETY: valid places for the results.
     let result =
         unsafe { proxy_get_buffer_bytes(RESPONSE_BODY, 0, VALUE.len(), &raw mut value, &raw mut size) };
-    result == 0 && VALUE.iter().take(size).all(|byte| byte.load(Relaxed).is_ascii_whitespace())
+    result == 0 && is_filler(VALUE.iter().take(size).map(|byte| byte.load(Relaxed)))
 }
 
 #[panic_handler]

@@ -1,5 +1,5 @@
 //! The upstream filter of the edge's router: it holds a response until there is something of its
-//! body but empty lines, and an error until it is complete.
+//! body but empty lines and comments, and an error until it is complete.
 //!
 //! A response that breaks off while it is held has not reached the router. So Envoy answers in its
 //! place through the edge's filters, and the filter sends the request to another deployment. What

@@ -3,10 +3,10 @@
 /// Bytes of an error body that are held at most; the edge's filter reads no more of it.
 const ERROR_BODY: usize = 64 * 1024;
 
-/// Bytes in front of an answer that may be blank. Providers send line ends while a request waits for
-/// its turn, and what breaks off behind them has to be held. More of them are passed on: they keep the
-/// client's connection alive, too.
-pub(crate) const BLANK: usize = 16;
+/// Bytes of filler in front of an answer that are held. Providers send empty lines (DeepSeek) or
+/// comments (OpenRouter) while a request waits for its turn, and what breaks off behind them has to be
+/// held. More of them are passed on: they keep the client's connection alive, too.
+pub(crate) const FILLER: usize = 64;
 
 /// What happens to a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,16 +18,30 @@ pub(crate) enum Decision {
 }
 
 /// Decides about a response of which `held` bytes of the body have arrived; `complete` if these are
-/// all. `is_blank` is asked of [`BLANK`] bytes at most.
+/// all. `is_filler` is asked of [`FILLER`] bytes at most.
 pub(crate) fn decide(
     held: usize,
     complete: bool,
     is_success: impl FnOnce() -> bool,
-    is_blank: impl FnOnce() -> bool,
+    is_filler: impl FnOnce() -> bool,
 ) -> Decision {
-    let is_answer = || is_success() && (held > BLANK || !is_blank());
+    let is_answer = || is_success() && (held > FILLER || !is_filler());
     let has_enough = complete || held > ERROR_BODY || (held > 0 && is_answer());
     if has_enough { Decision::Pass } else { Decision::Hold }
+}
+
+/// Whether text is nothing but blanks and comments of an event stream (WHATWG HTML, 9.2.6).
+pub(crate) fn is_filler(text: impl Iterator<Item = u8>) -> bool {
+    let mut is_comment = false;
+    for byte in text {
+        match byte {
+            b'\r' | b'\n' => is_comment = false,
+            b':' => is_comment = true,
+            _ if !is_comment && !byte.is_ascii_whitespace() => return false,
+            _ => {}
+        }
+    }
+    true
 }
 
 /// Whether a `:status` is below 300. What is no number is an error.
@@ -49,14 +63,29 @@ mod tests {
     }
 
     #[test]
-    fn blanks_in_front_of_an_answer_are_held_up_to_a_size() {
+    fn filler_in_front_of_an_answer_is_held_up_to_a_size() {
         for (held, complete, expected) in [
             (1, false, Decision::Hold),
-            (BLANK, false, Decision::Hold),
-            (BLANK + 1, false, Decision::Pass),
+            (FILLER, false, Decision::Hold),
+            (FILLER + 1, false, Decision::Pass),
             (1, true, Decision::Pass),
         ] {
             assert_eq!(decide(held, complete, || true, || true), expected, "{held} {complete}");
+        }
+    }
+
+    #[test]
+    fn blanks_and_comments_are_filler() {
+        for (text, expected) in [
+            ("\n\r\n \t", true),
+            (": OPENROUTER PROCESSING\n\n: OPENROUTER PROC", true),
+            (":\r:\r", true),
+            (": ping\n\ndata: {}", false),
+            ("\n{", false),
+            ("data:", false),
+            ("", true),
+        ] {
+            assert_eq!(is_filler(text.bytes()), expected, "{text:?}");
         }
     }
 
@@ -70,8 +99,8 @@ mod tests {
             (0, true, Decision::Pass),
             (1, true, Decision::Pass),
         ] {
-            for is_blank in [false, true] {
-                assert_eq!(decide(held, complete, || false, || is_blank), expected, "{held} {complete}");
+            for is_filler in [false, true] {
+                assert_eq!(decide(held, complete, || false, || is_filler), expected, "{held} {complete}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, DONE, World, free_port};
+use llm_balancer_integration::{Answer, DONE, World, eventually, free_port, hops};
 
 #[tokio::test]
 async fn a_refused_connection_hands_over_and_alone_it_is_a_connection_error() {
@@ -170,31 +170,68 @@ async fn a_plain_answer_cut_short_is_never_taken_for_a_whole_one() {
     }
 }
 
-/// DeepSeek sends empty lines while a request waits for its turn.
+/// Two deployments, of which nearly all first attempts go to the first.
+async fn paris_before_virginia() -> World {
+    let item = |name, weight| {
+        let params = format!("model: openai/m, api_base: PROVIDER/{name}/v1, api_key: k, weight: {weight}");
+        format!("- {{model_name: gpt, litellm_params: {{{params}}}, model_info: {{id: {name}}}}}\n")
+    };
+    let items = item("paris", 1_000_000) + &item("virginia", 1);
+    World::new(&format!(
+        "model_list:\n{items}router_settings: {{num_retries: 1, timeout: 3, disable_cooldowns: true}}\n"
+    ))
+    .await
+}
+
+/// What OpenRouter sends while a request waits for its turn. DeepSeek sends empty lines.
+const COMMENT: &str = ": OPENROUTER PROCESSING\n\n";
+
 #[tokio::test]
-async fn what_breaks_off_or_stalls_behind_empty_lines_is_tried_elsewhere() {
-    let world = World::new(
-        "
-model_list:
-- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: k, weight: 1000000}, model_info: {id: paris}}
-- {model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/virginia/v1, api_key: k, weight: 1}, model_info: {id: virginia}}
-router_settings: {num_retries: 1, timeout: 3, disable_cooldowns: true}
-",
-    )
-    .await;
-    let lines = || Answer::pieces(["\n"; 9]).every(Duration::from_millis(200));
-    for (what, answer) in [
-        ("stalls", lines().hang_after(3)),
-        ("reset", lines().reset_after(3)),
-        ("closed", lines().close_after(3)),
-    ] {
-        world.provider.always("paris", answer);
-        let reply = world.chat("gpt").await;
-        assert_eq!((reply.served_by().as_str(), reply.retries()), ("virginia", 1), "{what}");
+async fn what_breaks_off_or_stalls_behind_filler_is_tried_elsewhere() {
+    let world = paris_before_virginia().await;
+    for (filler, times) in [("\n", 3), (COMMENT, 2)] {
+        let filler = || Answer::pieces([filler; 9]).every(Duration::from_millis(200));
+        for (what, answer) in [
+            ("stalls", filler().hang_after(times)),
+            ("reset", filler().reset_after(times)),
+            ("closed", filler().close_after(times)),
+        ] {
+            world.provider.always("paris", answer);
+            let reply = world.chat("gpt").await;
+            assert_eq!((reply.served_by().as_str(), reply.retries()), ("virginia", 1), "{what}");
+        }
     }
-    let late = std::iter::repeat_n("\n", 30).chain(["{\"choices\":[{}]}"]);
-    world.provider.always("paris", Answer::pieces(late).every(Duration::from_millis(50)));
+    let late = std::iter::repeat_n("\n", 80).chain(["{\"choices\":[{}]}"]);
+    world.provider.always("paris", Answer::pieces(late).every(Duration::from_millis(20)));
     let reply = world.chat("gpt").await;
     assert_eq!((reply.status, reply.retries()), (200, 0));
-    assert_eq!(reply.body, [&[b'\n'; 30][..], b"{\"choices\":[{}]}"].concat(), "they arrive as they are");
+    assert_eq!(reply.body, [&[b'\n'; 80][..], b"{\"choices\":[{}]}"].concat(), "they arrive as they are");
+}
+
+#[tokio::test]
+async fn what_ends_behind_more_filler_is_the_error_that_the_log_has() {
+    let world = paris_before_virginia().await;
+    let comments = || Answer::pieces([COMMENT; 9]).every(Duration::from_millis(100));
+    for (status, answer) in
+        [(500, comments().reset_after(6)), (500, comments().close_after(6)), (408, comments().hang_after(6))]
+    {
+        // So that the connection is a kept one, of which Envoy tells the filter.
+        world.provider.always("paris", Answer::ok());
+        assert_eq!(world.chat("gpt").await.served_by(), "paris");
+        world.provider.always("paris", answer);
+        let reply = world.chat("gpt").await;
+        if hops() == "2" {
+            assert_eq!((reply.served_by().as_str(), reply.retries()), ("virginia", 1));
+            continue;
+        }
+        let code = &reply.json()["error"]["code"];
+        assert_eq!((reply.status, code), (status, &status.to_string().into()), "{}", reply.text());
+        assert!(!reply.headers.keys().any(|name| name.as_str().starts_with("x-llm-")), "{:?}", reply.headers);
+        let member = format!("\"status\":{status}");
+        assert!(
+            eventually(async || world.balancer.log().contains(&member)).await,
+            "{}",
+            world.balancer.log()
+        );
+    }
 }

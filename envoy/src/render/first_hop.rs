@@ -12,7 +12,7 @@ use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::attempts;
-use super::local_replies::broke_off;
+use super::local_replies::body_of;
 use super::message::{
     Headers, header_mutation, http_connection_manager, listener_address, overwrite, router, typed,
     upstream_codec, wasm_filter, wasm_vm, with,
@@ -108,22 +108,39 @@ pub(crate) fn only_the_holding_filter(hold_file: &str) -> Value {
 }
 
 /// Local replies that the edge's own mappers would spoil.
-pub(super) fn local_reply_mappers() -> [Value; 2] {
-    let own = typed(
-        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-        json!({"expression": format!("response.code_details == '{}'", names::FILTER)}),
-    );
+pub(super) fn local_reply_mappers() -> [Value; 4] {
     [
         // The filter's answers have their body already.
         json!({
-            "filter": {"extension_filter": {
-                "name": "envoy.access_loggers.extension_filters.cel",
-                "typed_config": own,
-            }},
+            "filter": selected(&format!("response.code_details == '{}'", names::FILTER)),
             "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
         }),
-        with(attempts::interrupted(false), "body_format_override", broke_off()),
+        // Where the filter has had the headers of an answer, Envoy passes it by, and the client gets
+        // these. They have the statuses of the filter and of the access log.
+        passing_by("response.code_details.startsWith('upstream_reset_after_response_started')", 502, 500),
+        passing_by("response.code_details == 'response_timeout'", 504, 408),
+        with(attempts::interrupted(false), "body_format_override", body_of(502)),
     ]
+}
+
+/// A local reply with another status and the words for Envoy's.
+fn passing_by(expression: &str, envoys: u16, status: u16) -> Value {
+    json!({
+        "filter": selected(expression),
+        "status_code": status,
+        "body_format_override": body_of(envoys),
+    })
+}
+
+/// Selects local replies by an expression of CEL.
+fn selected(expression: &str) -> Value {
+    json!({"extension_filter": {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            json!({"expression": expression}),
+        ),
+    }})
 }
 
 /// The route of a first attempt. Envoy keeps the body for the second pass only where a route could

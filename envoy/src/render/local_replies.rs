@@ -53,12 +53,12 @@ fn mapper(op: &str, status: u16) -> Value {
     with(mapper, "body_format_override", (kind != INVALID).then(|| body_format(kind)))
 }
 
-/// The body for an answer that breaks off, whatever its status.
-pub(super) fn broke_off() -> Value {
-    let text = MESSAGES.iter().find(|(status, _)| *status == 502).map_or("", |(_, text)| text);
+/// The body of a status, for an answer with any other.
+pub(super) fn body_of(status: u16) -> Value {
+    let text = MESSAGES.iter().find(|(own, _)| *own == status).map_or("", |(_, text)| text);
     let body = format!(
         r#"{{"error":{{"message":"{text}","type":"{}","param":null,"code":"%RESPONSE_CODE%"}}}}"#,
-        kind(502)
+        kind(status)
     );
     json!({"text_format_source": {"inline_string": body}, "content_type": "application/json"})
 }

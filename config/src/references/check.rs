@@ -79,7 +79,9 @@ fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names
 fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &mut KnownNames<'_>) {
     for entry in item.entries().unwrap_or_default() {
         let path = path.key(&entry.key);
-        warn_unless_known(reader, entry, &path, names);
+        if names.why_skipped(&entry.key).is_none() {
+            warn_unless_known(reader, entry, &path, names);
+        }
         if let Value::List(items) = &entry.node.value {
             check_targets(reader, items, &path, names);
         }

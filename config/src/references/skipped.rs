@@ -1,4 +1,5 @@
-//! Removes aliases, routing groups and fallbacks whose deployments were all skipped.
+//! Removes aliases, routing groups and fallbacks whose deployments were all skipped. The fallbacks of
+//! a skipped group serve in its place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +33,6 @@ fn prune(fallbacks: &mut Vec<Fallback>, is_served: &dyn Fn(&Arc<str>) -> bool) {
         // An empty list in the file disables the fallbacks of a group.
         let was_empty = fallback.targets.is_empty();
         fallback.targets.retain(|target| is_served(&target.model));
-        is_served(&fallback.group) && (was_empty || !fallback.targets.is_empty())
+        was_empty || !fallback.targets.is_empty()
     });
 }

@@ -7,7 +7,7 @@ use crate::request::refusal::shown;
 pub enum Unresolved {
     /// Nothing has that name, and there is no wildcard.
     Unknown,
-    /// There are wildcards, and none matches.
+    /// There are wildcards, and none matches, or the name is an alias of one that does not exist.
     NoMatch,
     /// The wildcard that matches serves the models of another provider alone.
     OtherProvider,

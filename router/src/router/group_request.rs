@@ -87,11 +87,13 @@ impl GroupRequest<'_> {
         });
         let resolved = match resolved {
             Ok(resolved) => resolved,
-            // A request may name a fallback that does not exist. Others may follow it.
-            Err(why) if retry_state.target.is_some() => {
+            // Nothing follows a name that the file does not know, unless it is that of a fallback.
+            Err(Unresolved::Unknown) if retry_state.target.is_none() => {
+                return Err(self.unresolved(Unresolved::Unknown));
+            }
+            Err(why) => {
                 return Ok(self.refuse(&self.unresolved(why), model, ErrorClass::Server, retry_state));
             }
-            Err(why) => return Err(self.unresolved(why)),
         };
         let Some(pool) = resolved.pool.serving(self.request.route.suffix) else {
             let refusal = self.not_served(&resolved);

@@ -156,6 +156,41 @@ fn an_unknown_model_has_no_fallbacks() {
     assert_eq!(world.chat("nobody", r#""fallbacks":["a"]"#, |_| Answer::Ok).status, 400);
 }
 
+/// As in LiteLLM, which looks for a deployment where a name is an alias or there is a wildcard.
+#[story(unsupported = test)]
+fn a_name_that_leads_to_no_deployment_has_fallbacks_if_it_may_lead_to_one() {
+    let file = |wildcard: &str, settings: &str| {
+        let of_a = "- {model_name: a, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}, model_info: {id: at-a}}\n";
+        let skipped = "- {model_name: skipped, litellm_params: {model: bedrock/anthropic.claude-v2}}\n";
+        let aliases = "model_group_alias: {one: a, two: one, lost: nowhere, left: skipped}";
+        let skip = "llm_balancer: {unsupported_deployments: skip}";
+        World::of(&format!(
+            "model_list:\n{of_a}{skipped}{wildcard}router_settings: {{{aliases}{settings}}}\n{skip}\n"
+        ))
+    };
+    const WILDCARD: &str = "- {model_name: mistral/*, litellm_params: {model: mistral/*, api_key: k}}\n";
+    const OF_CLIENT: &str = r#""fallbacks":["a"]"#;
+    for (wildcard, settings, members, served) in [
+        ("", ", default_fallbacks: [a]", "", &["two", "lost", "skipped", "left"][..]),
+        (WILDCARD, ", default_fallbacks: [a]", "", &["two", "lost", "skipped", "left", "nobody"]),
+        (WILDCARD, "", OF_CLIENT, &["two", "lost", "skipped", "left", "nobody"]),
+        ("", ", fallbacks: [{skipped: [a]}, {lost: [a]}]", "", &["skipped", "lost"]),
+        (WILDCARD, "", "", &[]),
+    ] {
+        let mut world = file(wildcard, settings);
+        for model in ["two", "lost", "skipped", "left", "nobody"] {
+            let response = world.chat(model, members, |_| Answer::Ok);
+            if served.contains(&model) {
+                let fallbacks = response.header("x-litellm-attempted-fallbacks");
+                assert_eq!((response.called.join(" ").as_str(), fallbacks), ("at-a", Some("1")), "{model}");
+            } else {
+                assert!(matches!(response.status, 400 | 404), "{model}: {}", response.body);
+                assert!(response.called.is_empty(), "{model}: {:?}", response.called);
+            }
+        }
+    }
+}
+
 #[story(unsupported = test)]
 fn a_target_by_its_id_serves_even_while_it_cools_down() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [at-a]}]");

@@ -12,6 +12,6 @@ pub(crate) use accept::Accepted;
 pub(crate) use finding::{ADVISES, Place};
 pub use finding::{Finding, Severity};
 pub(crate) use one_line::is_invisible;
-pub(crate) use path::Path;
+pub(crate) use path::{Path, shown};
 pub(crate) use report::Report;
 pub(crate) use suggest::{Suggestions, did_you_mean};

@@ -53,9 +53,14 @@ impl fmt::Display for Path<'_> {
         }
         match self.step {
             Step::Document => Ok(()),
-            Step::Key(key) if parent.is_some() => write!(f, ".{key}"),
-            Step::Key(key) => f.write_str(key),
+            Step::Key(key) if parent.is_some() => write!(f, ".{}", shown(key)),
+            Step::Key(key) => f.write_str(shown(key)),
             Step::Index(index) => write!(f, "[{index}]"),
         }
     }
+}
+
+/// A key as it stands in a path, where an empty one would not be seen.
+pub(crate) fn shown(key: &str) -> &str {
+    if key.is_empty() { "''" } else { key }
 }

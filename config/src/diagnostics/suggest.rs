@@ -89,7 +89,8 @@ struct Nearest<'n> {
 impl<'n> Nearest<'n> {
     fn to(name: &str) -> Self {
         let max_distance = match name.len() {
-            0..6 => 1,
+            0..2 => 0,
+            2..6 => 1,
             6..9 => 2,
             _ => 3,
         };

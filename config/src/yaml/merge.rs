@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Entry, Node, Value};
-use crate::diagnostics::{Path, Place, Report};
+use crate::diagnostics::{Path, Place, Report, shown};
 
 /// The entries of a `<<`.
 pub(crate) struct Merge(Vec<Entry>);
@@ -73,7 +73,7 @@ fn report_duplicates(entries: &[Entry], path: &str, report: &mut Report) {
     let mut earlier: BTreeMap<&str, Place> = BTreeMap::new();
     for entry in entries {
         if let Some(first) = earlier.insert(&entry.key, entry.place) {
-            let key = format!("{path}{}", entry.key);
+            let key = format!("{path}{}", shown(&entry.key));
             let message = format!("duplicate key, first defined on line {}", first.line);
             report.warn(entry.place, &Path::top(&key), &message, "remove one; the last one is used");
         }

@@ -8,7 +8,7 @@ use super::anchors::{Anchors, TooMuch};
 use super::merge::{self, Merge};
 use super::tree::{Entry, Node, Value};
 use super::{python, scalar};
-use crate::diagnostics::{Path, Place, Report};
+use crate::diagnostics::{Path, Place, Report, shown};
 
 /// Depth of nested collections, at most: code that walks the tree may recurse. Real files need six.
 const MAX_DEPTH: usize = 100;
@@ -269,7 +269,7 @@ fn path_text(stack: &[Frame]) -> String {
                 path.push_str("].");
             }
             Frame::Map { key: Some(key), .. } => {
-                path.push_str(&key.text);
+                path.push_str(shown(&key.text));
                 path.push('.');
             }
             Frame::Map { .. } => {}

@@ -8,6 +8,7 @@ mod limits;
 mod model_list;
 mod params;
 mod raw;
+mod responses_only;
 mod tags;
 
 pub(crate) use model_list::{ModelList, read_model_list};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::{affinity, drop_path, ids, params, tags};
+use super::{affinity, drop_path, ids, params, responses_only, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
 use crate::providers::{ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
@@ -70,7 +70,10 @@ impl RawDeployment<'_> {
     pub(super) fn deployments(&self, reader: &mut Reader<'_>, file: &FileDefaults) -> Item {
         let tls = tls_of_deployment(reader, &self.params, &file.tls);
         match resolve(reader, [&self.params, &self.info], &self.model, &tls) {
-            Ok(resolved) => Item::Deployments(self.per_organization(reader, file, resolved)),
+            Ok(resolved) => {
+                responses_only::warn(reader, [&self.params, &self.info], &resolved);
+                Item::Deployments(self.per_organization(reader, file, resolved))
+            }
             Err(ResolveError::Unsupported(unsupported)) if file.skip_unsupported => {
                 Item::Skipped(self.skipped(reader, unsupported))
             }

@@ -3,7 +3,8 @@
 /// A provider's name for a model without stars. `name` is the model's without the provider.
 pub fn upstream_name(provider: &str, name: &str) -> String {
     match provider {
-        "fireworks_ai" if !name.starts_with("accounts/") && !name.contains('#') => {
+        // Models for embeddings, such as `nomic-ai/nomic-embed-text-v1.5`, and Whisper have no account.
+        "fireworks_ai" if !name.contains(['/', '#']) && !name.starts_with("whisper-") => {
             format!("accounts/fireworks/models/{name}")
         }
         // OpenRouter's own models keep their prefix: `openrouter/auto`.

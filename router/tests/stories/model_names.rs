@@ -105,6 +105,8 @@ fn what_fills_a_star_is_spelled_as_the_provider_does() {
     for (model, sent) in [
         ("fireworks_ai/llama-v3p1-8b", "accounts/fireworks/models/llama-v3p1-8b"),
         ("fireworks_ai/accounts/own/models/m", "accounts/own/models/m"),
+        ("fireworks_ai/nomic-ai/nomic-embed-text-v1.5", "nomic-ai/nomic-embed-text-v1.5"),
+        ("fireworks_ai/whisper-v3", "whisper-v3"),
         ("openrouter/auto", "openrouter/auto"),
         ("openrouter/meta-llama/llama-3", "meta-llama/llama-3"),
         ("vertex_ai/gemini-2.5-pro", "google/gemini-2.5-pro"),

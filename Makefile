@@ -81,7 +81,7 @@ FILTER := -p llm-balancer-filter -p llm-balancer-hold --target wasm32-wasip1
 # panics no folder of this machine.
 REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/
 SMALL_FILTER := -p llm-balancer-filter --target wasm32-wasip1 --profile small \
-  --config 'target.wasm32-wasip1.rustflags = ["-Cllvm-args=-inline-threshold=2 -inlinehint-threshold=10 -unroll-threshold=0", "--remap-path-prefix=$(REGISTRY)="]'
+  --config 'target.wasm32-wasip1.rustflags = ["-Cllvm-args=-inline-threshold=2 -inlinehint-threshold=6 -unroll-threshold=0", "--remap-path-prefix=$(REGISTRY)="]'
 
 # Installs Debian packages as root, one installation at a time; otherwise names them and fails.
 define apt

@@ -32,6 +32,11 @@ pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
         | "extra_headers"
         | "extra_body"
         | "no-log"
+        | "model_info"
+        | "base_model"
+        | "max_parallel_requests"
+        | "merge_reasoning_content_in_choices"
+        | "enable_json_schema_validation"
         | "cooldown_time" => true,
         _ => is_operators(key) || ["mock_", "litellm_"].iter().any(|prefix| key.starts_with(prefix)),
     }

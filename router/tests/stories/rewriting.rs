@@ -77,7 +77,9 @@ fn parameters_of_the_router_are_not_sent() {
         "",
         r#"{"model":"g","messages":[],"metadata":{"tags":["a"]},"tags":["a"],"fallbacks":["x"],"num_retries":1,
             "timeout":3,"max_retries":2,"mock_response":"hi","mock_testing_fallbacks":false,"api_key":"sk",
-            "litellm_call_id":"1","weight":1,"stream":false,"stream_options":{"include_usage":true},
+            "litellm_call_id":"1","weight":1,"model_info":{},"base_model":"b","max_parallel_requests":1,
+            "merge_reasoning_content_in_choices":true,"enable_json_schema_validation":true,
+            "stream":false,"stream_options":{"include_usage":true},
             "user":"u","store":false,"foo":1}"#,
     );
     let mut keys: Vec<&String> = json.as_object().unwrap().keys().collect();

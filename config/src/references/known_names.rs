@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::{Alias, RoutingGroup, Skipped};
 use crate::deployments::ModelList;
 use crate::diagnostics::{ADVISES, Suggestions, did_you_mean};
+use crate::providers::infer_provider;
 use crate::wildcard::Wildcard;
 
 /// All names that a reference may have.
@@ -118,8 +119,11 @@ impl<'a> KnownNames<'a> {
         self.groups.contains(name) || self.routing_groups.contains(name)
     }
 
+    /// A wildcard may match a name by the provider that it has not, as requests are matched.
     fn is_group(&self, name: &str) -> bool {
-        self.groups.contains(name) || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
+        let is_matched = |name: &str| self.wildcards.iter().any(|wildcard| wildcard.matches(name));
+        let is_inferred = |provider: &str| is_matched(&format!("{provider}/{name}"));
+        self.groups.contains(name) || is_matched(name) || infer_provider(name).is_some_and(is_inferred)
     }
 
     /// Whether an alias may name it: anything but another alias.

@@ -5,9 +5,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::{Balancer, Client, Launch, Provider, Reply, statistics};
+use crate::{Balancer, Client, Launch, Provider, Reply, eventually, statistics};
 
 /// All that a test needs. Dereferences to its client.
 #[derive(Debug)]
@@ -46,6 +47,15 @@ impl World {
         let config = config.replace("PROVIDER", &provider.origin());
         let balancer = more(Launch::new(&config)).start().await;
         Self { client: Client::new(balancer.port), balancer, provider }
+    }
+
+    /// The access log as soon as it has so many lines.
+    pub async fn logged(&self, count: usize) -> Vec<Value> {
+        let complete = eventually(async || self.balancer.access_log().len() >= count).await;
+        let lines = self.balancer.access_log();
+        let log = || self.balancer.log();
+        assert!(complete && lines.len() == count, "{count} lines were expected: {lines:#?}\n{}", log());
+        lines
     }
 
     /// A client on connections of its own, which any of the workers may accept.

@@ -3,24 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::{Answer, DONE, World, eventually, item};
+use llm_balancer_integration::{Answer, DONE, World, item};
 use serde_json::{Value, json};
 
 const ERROR: &str = r#"{"error":{"message":"too many","type":"rate_limit_error","code":429}}"#;
 const EVENTS: &str = "text/event-stream";
 
-/// The access log so far.
-fn lines(world: &World) -> Vec<Value> {
-    let log = world.balancer.log();
-    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object).collect()
-}
-
 /// The line of the next request after these.
 async fn next_line(world: &World, before: usize) -> Value {
-    assert!(eventually(async || lines(world).len() > before).await, "no line: {}", world.balancer.log());
-    let lines = lines(world);
-    assert_eq!(lines.len(), before + 1, "one line for each request: {lines:#?}");
-    lines[before].clone()
+    world.logged(before + 1).await.remove(before)
 }
 
 /// What has status 200 and is no answer, and the status that it should have had.
@@ -101,7 +92,7 @@ async fn an_answer_that_is_none_is_tried_elsewhere() {
     for (what, answer, status) in false_successes() {
         world.provider.always("paris", answer);
         for stream in [false, true] {
-            let before = lines(&world).len();
+            let before = world.balancer.access_log().len();
             let reply = world.chat_with("gpt", &json!({"stream": stream})).await;
             assert_eq!((reply.status, reply.retries()), (200, 1), "{what}: {}", reply.text());
             assert_eq!(stream, reply.text().ends_with(DONE), "{what}: {}", reply.text());
@@ -127,7 +118,7 @@ async fn an_answer_that_is_none_is_tried_elsewhere() {
 async fn alone_it_is_an_error_for_the_client_with_the_status_that_it_should_have_had() {
     let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;
     for (what, answer, status) in false_successes() {
-        let before = lines(&world).len();
+        let before = world.balancer.access_log().len();
         let answer = answer.header("x-provider", "kept inside").retry_after("3");
         world.provider.script("paris", [answer]);
         let reply = world.chat_with("gpt", &json!({"stream": true})).await;
@@ -245,7 +236,7 @@ async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
             b"{\"choices\":[{}]}",
         ),
     ] {
-        let before = lines(&world).len();
+        let before = world.balancer.access_log().len();
         world.provider.script("paris", [answer]);
         let reply = world.chat_with("gpt", &json!({"stream": true})).await;
         assert_eq!((reply.status, reply.body.as_ref()), (200, body), "{what}: {}", reply.text());

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llm_balancer_integration::{Answer, Client, World, ask, eventually, item};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// OpenAI's answer to a model that it does not know.
 const NO_MODEL: &str = r#"{"error":{"message":"The model `typo` does not exist or you do not have access to it.","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#;
@@ -17,16 +17,6 @@ const NO_RESPONSE: &str = r#"{"error":{"message":"Previous response with id 'res
 
 fn not_found(body: &str) -> Answer {
     Answer::status(404).body(body)
-}
-
-/// The access log as soon as it has so many lines.
-async fn logged(world: &World, count: usize) -> Vec<Value> {
-    let lines = || -> Vec<Value> {
-        let log = world.balancer.log();
-        log.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect()
-    };
-    assert!(eventually(async || lines().len() >= count).await, "{}", world.balancer.log());
-    lines()
 }
 
 /// The sum of all series that begin like this.
@@ -147,7 +137,7 @@ async fn a_clients_own_limit_that_passes_in_mid_answer_says_nothing_about_the_de
         let client = world.with_header("x-litellm-timeout", "0.3");
         let _ = client.try_chat("gpt").await;
     }
-    let lines = logged(&world, 16).await;
+    let lines = world.logged(16).await;
     for line in &lines {
         assert_eq!(line["attempts"][0]["class"], "client_timeout", "{line}");
         assert_eq!(line["outcome"], "timeout", "{line}");
@@ -178,7 +168,7 @@ async fn the_last_attempt_that_is_allowed_ends_in_a_full_answer() {
         assert_eq!(reply.header("x-litellm-attempted-fallbacks"), Some("2"), "{answer:?}");
         let calls = world.provider.calls();
         assert!(calls.len() <= 25 && calls.contains(&"two".to_owned()), "{calls:?}");
-        let lines = logged(&world, count + 1).await;
+        let lines = world.logged(count + 1).await;
         assert_eq!(lines.len(), count + 1, "one line for each");
         assert_eq!(lines[count]["attempts"].as_array().map(Vec::len), Some(calls.len()));
         assert_eq!(lines[count]["status"], reply.status);
@@ -221,6 +211,6 @@ async fn whatever_a_provider_sends_as_an_error_ends_in_an_answer_and_one_line() 
         }
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(logged(&world, count).await.len(), count);
+    assert_eq!(world.logged(count).await.len(), count);
     world.assert_well("gpt").await;
 }

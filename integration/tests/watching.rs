@@ -27,24 +27,6 @@ async fn shows(world: &World, series: &str, value: f64) {
     }
 }
 
-/// The access log so far; messages go elsewhere.
-fn lines(world: &World) -> Vec<Value> {
-    let log = world.balancer.log();
-    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object).collect()
-}
-
-/// The access log as soon as it has so many lines.
-async fn logged(world: &World, count: usize) -> Vec<Value> {
-    let complete = eventually(async || lines(world).len() >= count).await;
-    let lines = lines(world);
-    assert!(
-        complete && lines.len() == count,
-        "{count} lines were expected: {lines:#?}\n{}",
-        world.balancer.log()
-    );
-    lines
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prometheus_sees_requests_attempts_tokens_and_times_by_group_and_deployment() {
     let config = format!(
@@ -123,7 +105,7 @@ async fn every_request_has_one_line_with_all_of_its_attempts() {
     world.post("/v1/chat/completions?key=secret", &ask("nobody")).await;
     world.get("/v1/models").await;
     world.get("/health/liveliness").await;
-    let lines = logged(&world, 3).await;
+    let lines = world.logged(3).await;
     let served = &lines[0];
     assert_eq!(served["outcome"], "success", "{served:#}");
     assert_eq!((&served["status"], &served["group"]), (&json!(200), &json!("gpt")));
@@ -152,10 +134,10 @@ async fn whoever_goes_before_the_end_has_a_line_and_so_does_an_answer_that_break
     let mut stream = world.stream_chat("gpt").await;
     stream.next().await.expect("a first event");
     drop(stream);
-    assert_eq!(logged(&world, 1).await[0]["outcome"], "client_disconnected");
+    assert_eq!(world.logged(1).await[0]["outcome"], "client_disconnected");
     world.provider.always("one", Answer::ok().events(10).reset_after(3));
     world.stream_chat("gpt").await.rest().await;
-    let broken = logged(&world, 2).await[1].clone();
+    let broken = world.logged(2).await[1].clone();
     assert_eq!(
         (&broken["outcome"], &broken["stream"]),
         (&json!("stream_interrupted"), &json!(true)),
@@ -168,7 +150,7 @@ async fn a_provider_that_cannot_be_reached_is_logged_with_envoys_words() {
     let config = "model_list:\n- {model_name: gpt, litellm_params: {model: openai/m, api_base: 'http://127.0.0.1:1/v1', api_key: k}, model_info: {id: one}}\nrouter_settings: {num_retries: 0}\n";
     let world = World::new(config).await;
     assert_eq!(world.chat("gpt").await.status, 500);
-    let line = logged(&world, 1).await.remove(0);
+    let line = world.logged(1).await.remove(0);
     assert_eq!(line["outcome"], "connection_error", "{line:#}");
     let detail = line["attempts"][0]["detail"].as_str().unwrap_or_default();
     assert!(detail.to_lowercase().contains("refused"), "{line:#}");
@@ -181,7 +163,7 @@ async fn the_log_can_be_switched_off() {
     assert_eq!(world.chat("gpt").await.status, 200);
     shows(&world, r#"llm_balancer_requests_total{group="gpt",outcome="success",status="200"}"#, 1.0).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(lines(&world), Vec::<Value>::new());
+    assert_eq!(world.balancer.access_log(), Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,7 +230,7 @@ async fn whoever_is_turned_away_in_the_middle_of_a_large_body_is_told_about_once
     }
     let refused = r#"llm_balancer_requests_total{outcome="refused",status="401"}"#;
     shows(&world, refused, COUNT as f64).await;
-    assert_eq!(logged(&world, COUNT).await[0]["reason"], "unauthorized");
+    assert_eq!(world.logged(COUNT).await[0]["reason"], "unauthorized");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +250,7 @@ async fn a_stream_is_a_stream_in_the_log_however_it_ends_and_an_explanation_surv
     assert_eq!(told["selected"], "one", "{told:#}");
     operator.chat_with("nobody", &json!({"stream": true})).await;
     operator.get("/health").await;
-    let lines = logged(&world, 3).await;
+    let lines = world.logged(3).await;
     assert_eq!(
         (&lines[0]["stream"], &lines[0]["outcome"]),
         (&json!(true), &json!("stream_interrupted")),

@@ -100,6 +100,12 @@ impl Balancer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The access log so far: a line of the log for each request. Messages are no JSON.
+    pub fn access_log(&self) -> Vec<Value> {
+        let log = self.log();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect()
+    }
+
     /// The file that it is written to.
     pub fn log_file(&self) -> PathBuf {
         self.dir.path().join("log")

@@ -4,7 +4,7 @@
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
-use crate::rule::{Decision, FILLER, decide, is_filler, is_success};
+use crate::rule::{Decision, FILLER, FILLER_TIME, decide, is_filler, is_success};
 
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
@@ -31,22 +31,46 @@ unsafe extern "C" {
         value: *mut *const u8,
         value_size: *mut usize,
     ) -> u32;
+
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
 }
 
 /// Where Envoy writes a status, or the first bytes of a body. Nothing else runs in this VM while it is
 /// read.
 static VALUE: [AtomicU8; FILLER] = [const { AtomicU8::new(0) }; FILLER];
 
-/// Contexts whose response goes on, by the last digits of their number. The rest of a body finds its
-/// own and costs no host call. One that has lost its place to another is decided again, which gives
-/// the same as before for an answer.
-static PASSING: [AtomicU32; LAST_DIGITS as usize + 1] =
-    [const { AtomicU32::new(0) }; LAST_DIGITS as usize + 1];
+/// What is known of the contexts, by the last digits of their number. The rest of a body that goes on
+/// finds its own slot and costs no host call. A context that has lost its slot to another is decided
+/// again, which gives the same as before for an answer.
+static SLOTS: [Slot; LAST_DIGITS as usize + 1] = [const { Slot::new() }; LAST_DIGITS as usize + 1];
 
 const LAST_DIGITS: u32 = 1023;
 
-fn place(context: u32) -> Option<&'static AtomicU32> {
-    PASSING.get((context & LAST_DIGITS) as usize)
+struct Slot {
+    context: AtomicU32,
+    /// When its filler began, in milliseconds; [`GOES_ON`] of a response that is held no longer.
+    since: AtomicU32,
+}
+
+const GOES_ON: u32 = 0;
+
+impl Slot {
+    const fn new() -> Self {
+        Self { context: AtomicU32::new(0), since: AtomicU32::new(GOES_ON) }
+    }
+
+    fn of(context: u32) -> Option<&'static Self> {
+        SLOTS.get((context & LAST_DIGITS) as usize)
+    }
+
+    fn is_of(&self, context: u32) -> bool {
+        self.context.load(Relaxed) == context
+    }
+
+    fn set(&self, context: u32, since: u32) {
+        self.context.store(context, Relaxed);
+        self.since.store(since, Relaxed);
+    }
 }
 
 /// The version of the ABI.
@@ -68,19 +92,35 @@ pub extern "C" fn proxy_on_response_headers(_context: u32, _count: u32, complete
 /// A part of a response's body; `held` is the size of all that Envoy holds.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_body(context: u32, held: usize, complete: u32) -> u32 {
-    let passing = place(context);
-    if passing.is_some_and(|passing| passing.load(Relaxed) == context) {
+    let Some(slot) = Slot::of(context) else { return CONTINUE };
+    if slot.is_of(context) && slot.since.load(Relaxed) == GOES_ON {
         return CONTINUE;
     }
-    match decide(held, complete != 0, has_success_status, holds_filler) {
+    match decide(held, complete != 0, has_success_status, || holds_filler() && has_time(slot, context)) {
         Decision::Hold => PAUSE,
         Decision::Pass => {
-            if let Some(passing) = passing {
-                passing.store(context, Relaxed);
-            }
+            slot.set(context, GOES_ON);
             CONTINUE
         }
     }
+}
+
+/// Whether filler may be held for longer. Its time begins with the first of it.
+fn has_time(slot: &Slot, context: u32) -> bool {
+    let now = now();
+    if slot.is_of(context) {
+        return now.wrapping_sub(slot.since.load(Relaxed)) < FILLER_TIME;
+    }
+    slot.set(context, now);
+    true
+}
+
+/// Milliseconds since some moment, and no [`GOES_ON`].
+fn now() -> u32 {
+    let mut nanoseconds = 0;
+    // SAFETY: a valid place for the result.
+    unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
+    (nanoseconds / 1_000_000) as u32 | 1
 }
 
 fn has_success_status() -> bool {

@@ -8,6 +8,9 @@ const ERROR_BODY: usize = 64 * 1024;
 /// held. More of them are passed on: they keep the client's connection alive, too.
 pub(crate) const FILLER: usize = 64;
 
+/// Milliseconds after its first byte, from which filler is passed on with the next of it.
+pub(crate) const FILLER_TIME: u32 = 2_000;
+
 /// What happens to a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {

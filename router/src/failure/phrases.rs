@@ -38,6 +38,8 @@ const CONTEXT: &[Phrase] = &[
     ("input too long", ""),
     ("input is too large to process", ""),
     ("input token count", "exceeds"),
+    ("input token count is", "only supports up to"),
+    ("too long to fit into the model", ""),
     ("input tokens exceed", ""),
     ("input tokens", "cannot exceed"),
     ("tokens too long", ""),

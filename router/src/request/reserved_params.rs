@@ -37,6 +37,23 @@ pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
         | "max_parallel_requests"
         | "merge_reasoning_content_in_choices"
         | "enable_json_schema_validation"
+        | "max_fallbacks"
+        | "fallback_depth"
+        | "context_window_fallback_dict"
+        | "retry_policy"
+        | "tag_regex"
+        | "region_name"
+        | "ensure_alternating_roles"
+        | "supports_system_message"
+        | "user_continue_message"
+        | "prompt_id"
+        | "prompt_variables"
+        | "prompt_label"
+        | "policies"
+        | "use_in_pass_through"
+        | "force_timeout"
+        | "preset_cache_key"
+        | "cache_key"
         | "cooldown_time" => true,
         _ => is_operators(key) || ["mock_", "litellm_"].iter().any(|prefix| key.starts_with(prefix)),
     }

@@ -51,10 +51,13 @@ pub(crate) fn warn_of_unknown(reader: &mut Reader<'_>, table: &Table, entry: &En
     if !ADVISES {
         return;
     }
-    let near = reader.report.suggestions.key(&entry.key, table.names());
+    // A key of another section of settings is no misspelling of one that is here.
+    let home = tables::home_of(&entry.key, table.name);
+    let is_misplaced = home.is_some() && table.name.ends_with("_settings");
+    let near = if is_misplaced { None } else { reader.report.suggestions.key(&entry.key, table.names()) };
     let (message, advice) = if let Some(near) = near {
         ("unknown key, ignored", format!("did you mean {near}?"))
-    } else if let Some(home) = tables::home_of(&entry.key, table.name) {
+    } else if let Some(home) = home {
         ("has no effect here", format!("move it to {home}"))
     } else {
         ("unknown key, ignored", "remove it, or see docs/configuration.md".to_owned())

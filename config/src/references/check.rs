@@ -79,7 +79,7 @@ fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names
 fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &mut KnownNames<'_>) {
     for entry in item.entries().unwrap_or_default() {
         let path = path.key(&entry.key);
-        if names.why_skipped(&entry.key).is_none() {
+        if names.why_skipped(&entry.key).is_none() && !names.has_fallbacks_under(&entry.key) {
             warn_unless_known(reader, entry, &path, names);
         }
         if let Value::List(items) = &entry.node.value {

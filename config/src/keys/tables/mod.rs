@@ -37,9 +37,10 @@ pub(crate) fn home_of(name: &str, elsewhere: &str) -> Option<&'static str> {
         [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &LITELLM_PARAMS, &GENERAL_SETTINGS, &LLM_BALANCER, &MODEL_INFO];
     let applies =
         |table: &&&Table| table.name != elsewhere && matches!(table.find(name), Some(Support::Applied(_)));
-    let knows = |table: &&&Table| table.name != elsewhere && table.find(name).is_some();
-    let home = homes.iter().find(applies).or_else(|| homes.iter().find(knows));
-    home.map(|table| table.name)
+    let home = homes.iter().find(applies)?.name;
+    // `max_tokens` is a parameter, and only shown in model_info.
+    let is_parameter = home == MODEL_INFO.name && is_request_parameter(name);
+    Some(if is_parameter { LITELLM_PARAMS.name } else { home })
 }
 
 #[cfg(test)]

@@ -67,6 +67,11 @@ const OPENAI: &[&str] = &[
 ];
 
 /// `o1`, `o3-mini`, `o4-mini-deep-research`
+/// Whether one of OpenAI's models refuses `max_tokens` in a chat: o1, o3-mini, .., gpt-5.
+pub fn takes_completion_tokens(name: &str) -> bool {
+    name.starts_with("gpt-5") || is_reasoning_series(name)
+}
+
 fn is_reasoning_series(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next() == Some('o')

@@ -181,6 +181,42 @@ fn a_deployments_defaults_fill_in_and_its_extra_body_overrides() {
     assert!(json.get("user").is_none());
 }
 
+/// As in LiteLLM, where what OpenAI does not have is merged into extra_body.
+#[story(unsupported = test)]
+fn a_client_overrides_members_of_extra_body_that_are_not_openais() {
+    let params = ", extra_body: {chat_template_kwargs: {enable_thinking: false}, seed: 1}";
+    for (members, expected) in [
+        ("", r#""chat_template_kwargs":{"enable_thinking":false},"seed":1"#),
+        (r#""chat_template_kwargs":{"a":1},"seed":2"#, r#""chat_template_kwargs":{"a":1},"seed":1"#),
+        (r#""chat_template_kwargs":null"#, r#""chat_template_kwargs":{"enable_thinking":false},"seed":1"#),
+        (r#""extra_body":{"chat_template_kwargs":{"a":1}}"#, r#""seed":1,"chat_template_kwargs":{"a":1}"#),
+        (r#""Chat_Template_Kwargs":{"a":1}"#, r#""chat_template_kwargs":{"enable_thinking":false},"seed":1"#),
+    ] {
+        let members = if members.is_empty() { String::new() } else { format!(",{members}") };
+        let body = sent(&file(params), &[], &format!(r#"{{"model":"g","messages":[]{members}}}"#)).body;
+        assert_eq!(body, format!(r#"{{"model":"m","messages":[],{expected}}}"#), "{members}");
+    }
+}
+
+#[story(unsupported = test)]
+fn the_files_max_tokens_has_the_name_that_the_model_knows_and_gives_way_to_both() {
+    for (model, members, expected) in [
+        ("openai/gpt-5-mini", "", [None, Some(5)]),
+        ("openai/o3-mini", "", [None, Some(5)]),
+        ("openai/gpt-4o", "", [Some(5), None]),
+        ("hosted_vllm/gpt-5", "", [Some(5), None]),
+        ("openai/gpt-5", r#","max_completion_tokens":7"#, [None, Some(7)]),
+        ("openai/gpt-4o", r#","max_completion_tokens":7"#, [None, Some(7)]),
+        ("openai/gpt-5", r#","max_tokens":7"#, [Some(7), None]),
+    ] {
+        let yaml = file(", max_tokens: 5").replace("openai/m", model);
+        let body = sent(&yaml, &[], &format!(r#"{{"model":"g","messages":[]{members}}}"#)).body;
+        let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let found = ["max_tokens", "max_completion_tokens"].map(|key| json.get(key).and_then(|n| n.as_u64()));
+        assert_eq!(found, expected, "{model} {members}");
+    }
+}
+
 #[story(unsupported = test)]
 fn a_deployments_extra_body_does_not_name_a_second_model() {
     for name in ["model", "Model"] {

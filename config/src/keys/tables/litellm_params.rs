@@ -62,7 +62,7 @@ const KEYS: &[Key] = &[
     applied("custom_llm_provider", "the provider, instead of the prefix of the model"),
     ignored("daily_reset_time", NO_DAY_LIMITS, "use rpm and tpm"),
     ignored("drop_params", UNCHANGED, DROP_MEMBERS),
-    applied("extra_body", "merged into the body, overrides the client"),
+    applied("extra_body", "merged into the body; overrides OpenAI's parameters of the client, and no others"),
     applied("extra_headers", "added to every request to the provider"),
     refused("guardrails", UNCHECKED, CHECK_ELSEWHERE),
     applied("headers", "same as extra_headers"),

@@ -2,9 +2,24 @@
 //! them on other routes, so LiteLLM sends what the route has (`responses/utils.py`,
 //! `AnthropicMessagesRequestOptionalParams`). What the client sends, and `extra_body`, goes anywhere.
 
-use llm_balancer_config::Deployment;
+use llm_balancer_config::{Deployment, takes_completion_tokens};
 
 use crate::http::route::{COUNT_TOKENS, MESSAGES, ModelRoute};
+
+/// Two names of one parameter; OpenAI refuses both together.
+const LENGTHS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+/// Parameters for which `extra_body` overrides the client: what LiteLLM knows as OpenAI's
+/// (`DEFAULT_CHAT_COMPLETION_PARAM_VALUES`). Of all others, such as vLLM's `chat_template_kwargs`, the
+/// client's are sent.
+const OPENAIS: &[&str] = &[
+    "audio", "context_management", "frequency_penalty", "function_call", "functions", "logit_bias",
+    "logprobs", "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "n",
+    "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_retention",
+    "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store",
+    "stream", "stream_options", "temperature", "thinking", "tool_choice", "tools", "top_logprobs", "top_p",
+    "user", "verbosity", "web_search_options",
+];
 
 /// Anthropic refuses others where it only counts them, in `extra_body` too.
 const COUNTED: &[&str] = &["system", "thinking", "tool_choice", "tools"];
@@ -26,6 +41,27 @@ const OF_RESPONSES: &[&str] = &[
 /// Whether a member of `extra_body` fits a route.
 pub(super) fn may_be_extra(route: ModelRoute, key: &str) -> bool {
     route.suffix != COUNT_TOKENS || COUNTED.contains(&key)
+}
+
+/// Whether a member of `extra_body` overrides the client's.
+pub(super) fn overrides_clients(key: &str) -> bool {
+    OPENAIS.contains(&key)
+}
+
+/// All names of a parameter.
+pub(super) fn spellings(key: &str) -> impl Iterator<Item = &str> {
+    let others: &[&str] = if LENGTHS.contains(&key) { &LENGTHS } else { &[] };
+    std::iter::once(key).chain(others.iter().copied())
+}
+
+/// The name under which a model takes a parameter of the file. As in LiteLLM, `max_tokens` gets the
+/// name that OpenAI's reasoning models have for it.
+pub(super) fn name<'k>(route: ModelRoute, deployment: &Deployment, model: &str, key: &'k str) -> &'k str {
+    let is_renamed = key == "max_tokens"
+        && route.suffix == "/chat/completions"
+        && matches!(&*deployment.provider, "openai" | "azure")
+        && takes_completion_tokens(model);
+    if is_renamed { "max_completion_tokens" } else { key }
 }
 
 /// Whether a parameter of the file fits a route.

@@ -28,10 +28,13 @@ pub(super) fn rewritten(
     for member in object.members().iter().filter(|member| edits.keep(&member.key)) {
         writer.quoted_member(member.written, &edits.value(member));
     }
-    let extra = edits.deployment.extra_body.iter();
+    let extra = edits.extra.iter().copied();
     let may_be_extra = |key: &str| edits.is_of_its_kind(key) && defaults::may_be_extra(edits.route, key);
     let extra = extra.filter(|member| may_be_extra(&member.key) && !edits.is_injected(&member.key));
-    for Member { key, json } in edits.defaults.iter().copied().chain(extra) {
+    for Member { key, json } in &edits.defaults {
+        writer.quoted_member(&quoted(defaults::name(edits.route, edits.deployment, model, key)), json);
+    }
+    for Member { key, json } in extra {
         writer.quoted_member(&quoted(key), json);
     }
     for member in edits.client_extra.iter().filter(|member| !edits.is_overridden(&fold_case(&member.key))) {
@@ -59,6 +62,8 @@ pub(super) struct Edits<'a> {
     deployment: &'a Deployment,
     /// The deployment's defaults that neither the client nor the deployment sets otherwise.
     defaults: Vec<&'a Member>,
+    /// The members of the deployment's extra_body that the client does not override.
+    extra: Vec<&'a Member>,
     /// The `reasoning` of a response that only the file sets.
     reasoning: Option<String>,
     /// The members of the client's extra_body, which SDKs merge before they send and curl does not.
@@ -82,6 +87,7 @@ impl<'a> Edits<'a> {
             stream,
             deployment,
             defaults: Vec::new(),
+            extra: Vec::new(),
             reasoning: None,
             client_extra: Vec::new(),
             stream_options,
@@ -92,12 +98,16 @@ impl<'a> Edits<'a> {
         };
         let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_merge).cloned());
         edits.client_extra = client_extra.collect();
+        let sends = |key: &str| {
+            object.present(key).is_some() || edits.client_extra.iter().any(|extra| extra.key == key)
+        };
+        let overrides = |member: &&Member| defaults::overrides_clients(&member.key) || !sends(&member.key);
+        edits.extra = deployment.extra_body.iter().filter(overrides).collect();
         let is_open = |member: &&Member| {
-            object.present(&member.key).is_none()
+            defaults::spellings(&member.key).all(|key| !sends(key))
                 && edits.is_of_its_kind(&member.key)
                 && defaults::fits(route, &member.key)
                 && !edits.is_overridden(&fold_case(&member.key))
-                && !edits.client_extra.iter().any(|extra| extra.key == member.key)
         };
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
         if object.present("reasoning").is_none() && edits.client_extra.iter().all(|m| m.key != "reasoning") {
@@ -114,7 +124,7 @@ impl<'a> Edits<'a> {
             && self.stream_options.is_none()
             && self.reasoning.is_none()
             && self.defaults.is_empty()
-            && self.deployment.extra_body.is_empty()
+            && self.extra.is_empty()
             && object.members().iter().all(stays)
     }
 
@@ -157,7 +167,7 @@ impl<'a> Edits<'a> {
     fn is_overridden(&self, name: &str) -> bool {
         name == "model"
             || self.is_injected(name)
-            || self.deployment.extra_body.iter().any(|member| matches_folded(&member.key, name))
+            || self.extra.iter().any(|member| matches_folded(&member.key, name))
     }
 
     fn is_injected(&self, key: &str) -> bool {

@@ -4,7 +4,7 @@
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
-use crate::rule::{Decision, FILLER, FILLER_TIME, decide, is_filler, is_success};
+use crate::rule::{Decision, FILLER, decide, has_time, is_filler, is_success};
 
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
@@ -96,7 +96,7 @@ pub extern "C" fn proxy_on_response_body(context: u32, held: usize, complete: u3
     if slot.is_of(context) && slot.since.load(Relaxed) == GOES_ON {
         return CONTINUE;
     }
-    match decide(held, complete != 0, has_success_status, || holds_filler() && has_time(slot, context)) {
+    match decide(held, complete != 0, has_success_status, || holds_filler() && may_wait(slot, context)) {
         Decision::Hold => PAUSE,
         Decision::Pass => {
             slot.set(context, GOES_ON);
@@ -106,10 +106,10 @@ pub extern "C" fn proxy_on_response_body(context: u32, held: usize, complete: u3
 }
 
 /// Whether filler may be held for longer. Its time begins with the first of it.
-fn has_time(slot: &Slot, context: u32) -> bool {
+fn may_wait(slot: &Slot, context: u32) -> bool {
     let now = now();
     if slot.is_of(context) {
-        return now.wrapping_sub(slot.since.load(Relaxed)) < FILLER_TIME;
+        return has_time(slot.since.load(Relaxed), now);
     }
     slot.set(context, now);
     true

@@ -9,7 +9,7 @@ const ERROR_BODY: usize = 64 * 1024;
 pub(crate) const FILLER: usize = 64;
 
 /// Milliseconds after its first byte, from which filler is passed on with the next of it.
-pub(crate) const FILLER_TIME: u32 = 2_000;
+const FILLER_TIME: u32 = 2_000;
 
 /// What happens to a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,12 @@ pub(crate) fn is_filler(text: impl Iterator<Item = u8>) -> bool {
         }
     }
     true
+}
+
+/// Whether filler that began at a moment may be held for longer. The clock counts milliseconds, starts
+/// anew after 2^32 of them, and may be set.
+pub(crate) fn has_time(since: u32, now: u32) -> bool {
+    now.wrapping_sub(since) < FILLER_TIME
 }
 
 /// Whether a `:status` is below 300. What is no number is an error.
@@ -89,6 +95,19 @@ mod tests {
             ("", true),
         ] {
             assert_eq!(is_filler(text.bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn filler_is_held_for_two_seconds_and_not_by_a_clock_that_is_set_back() {
+        for (since, now, expected) in [
+            (5_000, 5_000, true),
+            (5_000, 6_999, true),
+            (5_000, 7_000, false),
+            (u32::MAX, 1_000, true),
+            (5_000, 4_999, false),
+        ] {
+            assert_eq!(has_time(since, now), expected, "{since} {now}");
         }
     }
 

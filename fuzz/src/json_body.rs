@@ -26,6 +26,9 @@ const PARAMS: [&str; 4] = [
     ", tpm: 1000000000, rpm: 1000000",
 ];
 
+/// Parameters of OpenAI in extra_body.
+const OPENAIS: [&str; 1] = ["tools"];
+
 static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| {
     let of = |params: &&str| {
         configuration::of(&format!(
@@ -110,9 +113,21 @@ impl Check<'_> {
             let is_sent = sent.iter().any(|other| other.name == member.name);
             assert_eq!(is_sent, self.is_kept(member), "{}: {shown}", member.written);
         }
-        for member in self.deployment.extra_body.iter().filter(|member| self.fits(&member.key)) {
+        for member in self.overriding().filter(|member| self.fits(&member.key)) {
             assert_eq!(json::last(&sent, &member.key), Some(&*member.json), "{}: {shown}", member.key);
         }
+    }
+
+    /// The members of the file's extra_body that the client does not override: those of OpenAI, and
+    /// those that it does not send.
+    fn overriding(&self) -> impl Iterator<Item = &llm_balancer_config::Member> {
+        let is_own = |name: &str| self.extra().iter().any(|extra| extra.name == name);
+        let is_sent = move |name: &str| {
+            let value = json::last(&self.client, name).filter(|value| *value != "null");
+            is_own(name) || (value.is_some() && !self.is_withheld(&fold_case(name)))
+        };
+        let extra_body = self.deployment.extra_body.iter();
+        extra_body.filter(move |member| OPENAIS.contains(&&*member.key) || !is_sent(&member.key))
     }
 
     fn streams(&self) -> bool {
@@ -147,14 +162,12 @@ impl Check<'_> {
     /// Whether a name that the client has set is in the deployment's body, from wherever.
     fn is_kept(&self, member: &Member<'_>) -> bool {
         let name = fold_case(&member.name);
-        let is_in = |members: &[llm_balancer_config::Member]| {
-            members.iter().any(|own| own.key == member.name && self.fits(&own.key))
-        };
+        let is_it = |own: &llm_balancer_config::Member| own.key == member.name && self.fits(&own.key);
         let sets = |own: &llm_balancer_config::Member| fold_case(&own.key) == name;
         match &*name {
             "model" => member.name == "model",
             "stream" | "stream_options" => self.streams() && member.name == name,
-            _ if self.deployment.extra_body.iter().any(sets) => is_in(&self.deployment.extra_body),
+            _ if self.overriding().any(sets) => self.overriding().any(is_it),
             _ => !self.is_withheld(&name) || self.extra().iter().any(|extra| extra.name == member.name),
         }
     }

@@ -101,7 +101,9 @@ impl<'a> Edits<'a> {
         let sends = |key: &str| {
             object.present(key).is_some() || edits.client_extra.iter().any(|extra| extra.key == key)
         };
-        let overrides = |member: &&Member| defaults::overrides_clients(&member.key) || !sends(&member.key);
+        let is_clients = |key: &str| sends(key) && edits.is_allowed(&fold_case(key));
+        let overrides =
+            |member: &&Member| defaults::overrides_clients(&member.key) || !is_clients(&member.key);
         edits.extra = deployment.extra_body.iter().filter(overrides).collect();
         let is_open = |member: &&Member| {
             defaults::spellings(&member.key).all(|key| !sends(key))

@@ -122,20 +122,20 @@ async fn defaults_are_sent_unless_the_client_says_otherwise() {
 }
 
 #[tokio::test]
-async fn extra_body_goes_over_what_the_client_sent_and_dropped_params_go() {
+async fn extra_body_overrides_openais_parameters_alone_and_dropped_params_go() {
     let world = world(
-        ", extra_body: {top_k: 5, guided: {json: true}}, additional_drop_params: [logit_bias, seed]",
+        ", extra_body: {top_p: 0.5, top_k: 5, guided: {json: true}}, additional_drop_params: [logit_bias, seed]",
         "",
     )
     .await;
     world
-        .chat_with("gpt", &json!({"top_k": 1, "logit_bias": {"5": 1}, "seed": 3, "foo": "kept"}))
+        .chat_with("gpt", &json!({"top_p": 1, "top_k": 1, "logit_bias": {"5": 1}, "seed": 3, "foo": "kept"}))
         .await
         .served_by();
     let body = world.provider.only_request().json();
     assert_eq!(
-        (&body["top_k"], &body["guided"], &body["foo"]),
-        (&json!(5), &json!({"json": true}), &json!("kept"))
+        [&body["top_p"], &body["top_k"], &body["guided"], &body["foo"]],
+        [&json!(0.5), &json!(1), &json!({"json": true}), &json!("kept")]
     );
     assert!(body.get("logit_bias").is_none() && body.get("seed").is_none(), "{body}");
     let text = String::from_utf8(world.provider.only_request().body).unwrap();

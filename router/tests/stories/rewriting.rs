@@ -230,6 +230,19 @@ fn the_files_max_tokens_has_the_name_that_the_model_knows_and_gives_way_to_both(
 }
 
 #[story(unsupported = test)]
+fn a_file_with_both_names_of_max_tokens_sends_one() {
+    for (params, expected) in [
+        (", max_tokens: 5, max_completion_tokens: 7", r#""max_completion_tokens":7"#),
+        (", max_tokens: 5, extra_body: {max_completion_tokens: 7}", r#""max_completion_tokens":7"#),
+        (", max_completion_tokens: 7, extra_body: {max_tokens: 5}", r#""max_tokens":5"#),
+    ] {
+        let yaml = file(params).replace("openai/m", "openai/gpt-5");
+        let body = sent(&yaml, &[], r#"{"model":"g","messages":[]}"#).body;
+        assert_eq!(body, format!(r#"{{"model":"gpt-5","messages":[],{expected}}}"#), "{params}");
+    }
+}
+
+#[story(unsupported = test)]
 fn a_deployments_extra_body_does_not_name_a_second_model() {
     for name in ["model", "Model"] {
         let yaml = file(&format!(", extra_body: {{{name}: other, seed: 1}}"));

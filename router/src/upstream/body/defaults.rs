@@ -54,6 +54,12 @@ pub(super) fn spellings(key: &str) -> impl Iterator<Item = &str> {
     std::iter::once(key).chain(others.iter().copied())
 }
 
+/// Whether the file has a parameter under its newer name, too, which is the one that counts.
+pub(super) fn has_newer_name(deployment: &Deployment, key: &str) -> bool {
+    let [old, new] = LENGTHS;
+    key == old && deployment.defaults.iter().any(|member| member.key == new)
+}
+
 /// The name under which a model takes a parameter of the file. As in LiteLLM, `max_tokens` gets the
 /// name that OpenAI's reasoning models have for it.
 pub(super) fn name<'k>(route: ModelRoute, deployment: &Deployment, model: &str, key: &'k str) -> &'k str {

@@ -106,10 +106,10 @@ impl<'a> Edits<'a> {
             |member: &&Member| defaults::overrides_clients(&member.key) || !is_clients(&member.key);
         edits.extra = deployment.extra_body.iter().filter(overrides).collect();
         let is_open = |member: &&Member| {
-            defaults::spellings(&member.key).all(|key| !sends(key))
+            defaults::spellings(&member.key).all(|key| !sends(key) && !edits.is_overridden(&fold_case(key)))
                 && edits.is_of_its_kind(&member.key)
                 && defaults::fits(route, &member.key)
-                && !edits.is_overridden(&fold_case(&member.key))
+                && !defaults::has_newer_name(deployment, &member.key)
         };
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
         if object.present("reasoning").is_none() && edits.client_extra.iter().all(|m| m.key != "reasoning") {

@@ -36,7 +36,7 @@ pub use config::*;
 pub use diagnostics::{Finding, Severity};
 pub use keys::documented_tables;
 pub use max_edge_retries::max_edge_retries;
-pub use providers::{infer_provider, name_at, takes_completion_tokens, upstream_name, without_provider};
+pub use providers::{are_related, infer_provider, name_at, takes_completion_tokens, upstream_name};
 pub use read::{Loaded, Reading, load, read, read_bytes};
 pub use values::Secret;
 pub use wildcard::Wildcard;

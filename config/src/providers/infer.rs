@@ -16,8 +16,13 @@ pub fn name_at<'m>(provider: &str, model: &'m str) -> Option<&'m str> {
 
 /// A model's name without its provider: `gpt-4` of `openai/gpt-4`. `None` if it has no known
 /// provider.
-pub fn without_provider(model: &str) -> Option<&str> {
+fn without_provider(model: &str) -> Option<&str> {
     prefixed(model).map(|(_, bare)| bare)
+}
+
+/// Whether two names differ by the provider only: `gpt-4` and `openai/gpt-4`.
+pub fn are_related(one: &str, other: &str) -> bool {
+    without_provider(one) == Some(other) || without_provider(other) == Some(one)
 }
 
 /// The provider that a model's name begins with, and the rest. `None` if it has no known provider.

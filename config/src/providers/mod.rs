@@ -18,7 +18,7 @@ mod table;
 mod tls;
 
 pub(crate) use context::{ResolveError, Unsupported};
-pub use infer::{infer_provider, name_at, takes_completion_tokens, without_provider};
+pub use infer::{are_related, infer_provider, name_at, takes_completion_tokens};
 pub(crate) use proxies::read_proxies;
 pub(crate) use resolve::{Resolved, resolve};
 pub use spelling::upstream_name;

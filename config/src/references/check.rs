@@ -80,7 +80,7 @@ fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: 
     for entry in item.entries().unwrap_or_default() {
         let path = path.key(&entry.key);
         if names.why_skipped(&entry.key).is_none() && !names.has_fallbacks_under(&entry.key) {
-            warn_unless_known(reader, entry, &path, names);
+            warn_of_unknown(reader, entry, &path, names);
         }
         if let Value::List(items) = &entry.node.value {
             check_targets(reader, items, &path, names);
@@ -132,10 +132,14 @@ fn is_pattern(
 
 fn warn_unless_known(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &mut KnownNames<'_>) {
     if !is_skipped(reader, entry.place, path, &entry.key, names) && !names.is_known(&entry.key) {
-        let message = format!("unknown group \"{}\", so this has no effect", entry.key);
-        let advice = names.advice(&mut reader.report.suggestions, &entry.key);
-        reader.report.warn(entry.place, path, &message, &advice);
+        warn_of_unknown(reader, entry, path, names);
     }
+}
+
+fn warn_of_unknown(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, names: &KnownNames<'_>) {
+    let message = format!("unknown group \"{}\", so this has no effect", entry.key);
+    let advice = names.advice(&mut reader.report.suggestions, &entry.key);
+    reader.report.warn(entry.place, path, &message, &advice);
 }
 
 /// The same for a key that applies to groups of `model_list` alone.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::{Alias, RoutingGroup, Skipped};
 use crate::deployments::ModelList;
 use crate::diagnostics::{ADVISES, Suggestions, did_you_mean};
-use crate::providers::{infer_provider, without_provider};
+use crate::providers::{are_related, infer_provider};
 use crate::wildcard::Wildcard;
 
 /// All names that a reference may have.
@@ -134,10 +134,7 @@ impl<'a> KnownNames<'a> {
     /// Whether fallbacks under this name are those of a group: its own name, or the same with or
     /// without a provider.
     pub(crate) fn has_fallbacks_under(&self, name: &str) -> bool {
-        let bare = |group: &str| without_provider(group) == Some(name);
-        self.is_known(name)
-            || self.groups.iter().any(|group| bare(group))
-            || without_provider(name).is_some_and(|bare| self.groups.contains(bare))
+        self.is_known(name) || self.groups.iter().any(|group| are_related(group, name))
     }
 
     /// Whether requests can be sent to it.

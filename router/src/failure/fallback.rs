@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llm_balancer_config::{Fallback, RouterSettings, Target, without_provider};
+use llm_balancer_config::{Fallback, RouterSettings, Target, are_related};
 
 use crate::failure::ErrorClass;
 use crate::http::json::{Object, quoted};
@@ -108,11 +108,6 @@ fn find<'a>(list: &'a [Fallback], failed: FailedGroup<'_>) -> Option<&'a [Target
     let star = || list.iter().rev().find(|fallback| *fallback.group == *"*");
     let found = names.iter().find_map(exact).or_else(|| names.iter().find_map(related)).or_else(star)?;
     Some(&found.targets)
-}
-
-/// Whether two names differ by the provider only: `gpt-4` and `openai/gpt-4`.
-fn are_related(one: &str, other: &str) -> bool {
-    without_provider(one) == Some(other) || without_provider(other) == Some(one)
 }
 
 /// The client's JSON body with the parameters of a fallback, without its model; `None` if there are

@@ -162,7 +162,7 @@ fn a_name_that_leads_to_no_deployment_has_fallbacks_if_it_may_lead_to_one() {
     let file = |wildcard: &str, settings: &str| {
         let of_a = "- {model_name: a, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}, model_info: {id: at-a}}\n";
         let skipped = "- {model_name: skipped, litellm_params: {model: bedrock/anthropic.claude-v2}}\n";
-        let aliases = "model_group_alias: {one: a, two: one, lost: nowhere, left: skipped}";
+        let aliases = "model_group_alias: {one: a, chained: one, dangling: none, to-skipped: skipped}";
         let skip = "llm_balancer: {unsupported_deployments: skip}";
         World::of(&format!(
             "model_list:\n{of_a}{skipped}{wildcard}router_settings: {{{aliases}{settings}}}\n{skip}\n"
@@ -171,14 +171,19 @@ fn a_name_that_leads_to_no_deployment_has_fallbacks_if_it_may_lead_to_one() {
     const WILDCARD: &str = "- {model_name: mistral/*, litellm_params: {model: mistral/*, api_key: k}}\n";
     const OF_CLIENT: &str = r#""fallbacks":["a"]"#;
     for (wildcard, settings, members, served) in [
-        ("", ", default_fallbacks: [a]", "", &["two", "lost", "skipped", "left"][..]),
-        (WILDCARD, ", default_fallbacks: [a]", "", &["two", "lost", "skipped", "left", "nobody"]),
-        (WILDCARD, "", OF_CLIENT, &["two", "lost", "skipped", "left", "nobody"]),
-        ("", ", fallbacks: [{skipped: [a]}, {lost: [a]}]", "", &["skipped", "lost"]),
+        ("", ", default_fallbacks: [a]", "", &["chained", "dangling", "skipped", "to-skipped"][..]),
+        (
+            WILDCARD,
+            ", default_fallbacks: [a]",
+            "",
+            &["chained", "dangling", "skipped", "to-skipped", "unmatched"],
+        ),
+        (WILDCARD, "", OF_CLIENT, &["chained", "dangling", "skipped", "to-skipped", "unmatched"]),
+        ("", ", fallbacks: [{skipped: [a]}, {dangling: [a]}]", "", &["skipped", "dangling"]),
         (WILDCARD, "", "", &[]),
     ] {
         let mut world = file(wildcard, settings);
-        for model in ["two", "lost", "skipped", "left", "nobody"] {
+        for model in ["chained", "dangling", "skipped", "to-skipped", "unmatched"] {
             let response = world.chat(model, members, |_| Answer::Ok);
             if served.contains(&model) {
                 let fallbacks = response.header("x-litellm-attempted-fallbacks");

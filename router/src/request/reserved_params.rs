@@ -1,13 +1,15 @@
 //! Members of a body that no provider gets: those for the router, and those that only the
 //! configuration may set (BEHAVIOUR 9.3).
 
+use llm_balancer_config::is_litellms_own;
+
 use crate::http::route::ModelRoute;
 
 /// Whether a member is for the router or LiteLLM's own, so that the provider does not get it.
 pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
     match key {
         "metadata" => !route.keeps_metadata,
-        // What the router reads, and LiteLLM's other features.
+        // What the router reads, and other settings of a deployment.
         "tags"
         | "fallbacks"
         | "context_window_fallbacks"
@@ -19,7 +21,6 @@ pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
         | "request_timeout"
         | "stream_timeout"
         | "cache"
-        | "caching"
         | "guardrails"
         | "priority"
         | "rpm"
@@ -31,31 +32,16 @@ pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
         | "allowed_openai_params"
         | "extra_headers"
         | "extra_body"
-        | "no-log"
         | "model_info"
         | "base_model"
         | "max_parallel_requests"
         | "merge_reasoning_content_in_choices"
-        | "enable_json_schema_validation"
-        | "max_fallbacks"
-        | "fallback_depth"
-        | "context_window_fallback_dict"
-        | "retry_policy"
         | "tag_regex"
         | "region_name"
-        | "ensure_alternating_roles"
-        | "supports_system_message"
-        | "user_continue_message"
         | "prompt_id"
-        | "prompt_variables"
-        | "prompt_label"
-        | "policies"
         | "use_in_pass_through"
-        | "force_timeout"
-        | "preset_cache_key"
-        | "cache_key"
         | "cooldown_time" => true,
-        _ => is_operators(key) || ["mock_", "litellm_"].iter().any(|prefix| key.starts_with(prefix)),
+        _ => is_operators(key) || is_litellms_own(key),
     }
 }
 

@@ -5,6 +5,7 @@ mod general_settings;
 mod item;
 mod litellm_params;
 mod litellm_settings;
+mod litellms_own;
 mod llm_balancer;
 mod model_info;
 mod request_parameters;
@@ -15,11 +16,10 @@ pub(crate) use general_settings::GENERAL_SETTINGS;
 pub(crate) use item::ITEM;
 pub(crate) use litellm_params::LITELLM_PARAMS;
 pub(crate) use litellm_settings::LITELLM_SETTINGS;
+pub use litellms_own::is_litellms_own;
 pub(crate) use llm_balancer::{DEPLOYMENT_LLM_BALANCER, LLM_BALANCER};
 pub(crate) use model_info::MODEL_INFO;
-pub(crate) use request_parameters::{
-    REQUEST_PARAMETERS, is_instruction, is_litellms_own, is_request_parameter,
-};
+pub(crate) use request_parameters::{REQUEST_PARAMETERS, is_request_parameter};
 pub(crate) use router_settings::ROUTER_SETTINGS;
 pub(crate) use top::TOP;
 

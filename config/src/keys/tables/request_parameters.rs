@@ -1,29 +1,5 @@
 //! Which other keys of `litellm_params` are parameters of requests.
 
-/// Settings of LiteLLM's other features, by the beginning of their names. They never reach a
-/// provider.
-pub(crate) fn is_litellms_own(name: &str) -> bool {
-    const BEGINNINGS: [&str; 18] = [
-        "adaptive_router_", "anthropic_keycloak_", "auto_router_", "aws_", "azure_", "bedrock_",
-        "complexity_router_", "gcs_", "langfuse_", "langsmith_", "litellm_", "milvus_", "mock_",
-        "quality_router_", "s3_", "token_exchange_", "valkey_", "vertex_",
-    ];
-    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
-}
-
-/// Settings by which LiteLLM makes its request, and which are not a part of that.
-pub(crate) fn is_instruction(name: &str) -> bool {
-    INSTRUCTIONS.contains(&name)
-}
-
-const INSTRUCTIONS: &[&str] = &[
-    "allowed_model_region", "assistant_continue_message", "bos_token", "context_window_fallback_dict",
-    "custom_prompt_dict", "data_residency", "default_headers", "ensure_alternating_roles", "eos_token",
-    "final_prompt_value", "prompt_label", "prompt_variables", "prompt_version", "provider_specific_header",
-    "roles", "supports_system_message", "tiered_pricing", "ttl", "use_xai_oauth", "user_continue_message",
-    "verbose",
-];
-
 /// Request parameters of OpenAI, and those of other providers that real files set. Anything else is
 /// sent as well, with a warning, because it may be a misspelling.
 pub(crate) fn is_request_parameter(name: &str) -> bool {
@@ -56,17 +32,14 @@ pub(crate) const REQUEST_PARAMETERS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::LITELLM_PARAMS;
+    use super::super::{LITELLM_PARAMS, is_litellms_own};
     use super::*;
 
     #[test]
     fn the_request_parameters_are_sorted_and_none_is_also_a_key() {
         assert!(REQUEST_PARAMETERS.is_sorted_by(|a, b| a < b));
         for name in REQUEST_PARAMETERS {
-            assert!(
-                LITELLM_PARAMS.find(name).is_none() && !is_litellms_own(name) && !is_instruction(name),
-                "{name}"
-            );
+            assert!(LITELLM_PARAMS.find(name).is_none() && !is_litellms_own(name), "{name}");
         }
     }
 }

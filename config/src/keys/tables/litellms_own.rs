@@ -1,0 +1,115 @@
+//! Names that LiteLLM keeps for itself wherever it finds them, in `litellm_params` and in a request.
+
+/// Whether LiteLLM never sends a parameter of this name to a provider: a setting of one of its
+/// other features, or one by which it makes its request (`all_litellm_params` of LiteLLM 1.106).
+/// Prices and the keys of `litellm_params` are not among them.
+pub fn is_litellms_own(name: &str) -> bool {
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || NAMES.binary_search(&name).is_ok()
+}
+
+const BEGINNINGS: [&str; 31] = [
+    "_agentic_loop_", "_code_interpreter_", "_litellm_", "_websearch_", "adaptive_router_",
+    "anthropic_federation_", "anthropic_identity_", "anthropic_issuer_", "anthropic_keycloak_", "arize_",
+    "auto_router_", "aws_", "azure_", "bedrock_", "complexity_router_", "dd_", "gcs_", "langfuse_",
+    "langsmith_", "litellm_", "milvus_", "mock_", "posthog_", "quality_router_", "regional_", "s3_",
+    "signoz_", "token_exchange_", "valkey_", "vertex_", "weave_",
+];
+
+/// Sorted.
+const NAMES: &[&str] = &[
+    "_context_compaction_state",
+    "_headroom_interception_converted_stream",
+    "_router_weights",
+    "acompletion",
+    "aembedding",
+    "aimg_generation",
+    "allm_passthrough_route",
+    "allowed_model_region",
+    "anthropic_disable_workload_identity_federation",
+    "anthropic_organization_id",
+    "anthropic_service_account_id",
+    "assistant_continue_message",
+    "async_call",
+    "atext_completion",
+    "attempted_targets",
+    "azure",
+    "bos_token",
+    "cache_key",
+    "caching",
+    "caching_groups",
+    "client",
+    "client_side_timeout",
+    "complete_response",
+    "completion_call_id",
+    "context_window_fallback_dict",
+    "custom_prompt_dict",
+    "data_residency",
+    "default_headers",
+    "disable_add_transform_inline_image_block",
+    "enable_json_schema_validation",
+    "enable_prompt_caching",
+    "ensure_alternating_roles",
+    "eos_token",
+    "fallback_depth",
+    "fastest_response",
+    "final_prompt_value",
+    "fireworks_forward_user_id",
+    "force_timeout",
+    "humanloop_api_key",
+    "log_client_error_tracebacks",
+    "logger_fn",
+    "max_agentic_loops",
+    "max_fallbacks",
+    "model_alias_map",
+    "model_config",
+    "model_file_id_mapping",
+    "newrelic_api_key",
+    "newrelic_region",
+    "no-log",
+    "openai_identity_provider_id",
+    "openai_identity_token_file",
+    "openai_service_account_id",
+    "output_vector_size",
+    "policies",
+    "preset_cache_key",
+    "prompt_environment",
+    "prompt_label",
+    "prompt_variables",
+    "prompt_version",
+    "provider_affinity_header",
+    "provider_specific_header",
+    "proxy_server_request",
+    "retry_policy",
+    "retry_strategy",
+    "roles",
+    "rust",
+    "search_tool_name",
+    "secret_fields",
+    "self",
+    "shared_session",
+    "stream_chunk_size",
+    "stream_response",
+    "supports_system_message",
+    "text_completion",
+    "tiered_pricing",
+    "ttl",
+    "turn_off_message_logging",
+    "use_client",
+    "use_xai_oauth",
+    "user_continue_message",
+    "verbose",
+    "wandb_api_key",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_sorted_and_none_has_a_beginning_of_its_kind() {
+        assert!(NAMES.is_sorted_by(|a, b| a < b));
+        for name in NAMES {
+            assert!(!BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)), "{name}");
+        }
+    }
+}

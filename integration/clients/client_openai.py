@@ -359,6 +359,28 @@ def response_async(mark):
     return [who(asyncio.run(events())[-1].response.output_text)]
 
 
+@feature("responses")
+def response_compacted(mark):
+    with client() as one:
+        first = one.responses.create(model="gpt", input=mark)
+        short = one.responses.compact(model="gpt", input=mark, previous_response_id=first.id)
+        assert (short.object, short.usage.total_tokens) == ("response.compaction", 12), short
+        item = short.output[0]
+        # Only its maker can read it.
+        kept = [item.to_dict(), {"role": "user", "content": mark}]
+        answers = [one.responses.create(model="gpt", input=kept) for _ in range(6)]
+    served = [who(answer.output_text) for answer in answers]
+    assert set(served) == {item.created_by}, (served, item)
+    return [who(first.output_text), item.created_by, *served]
+
+
+@feature("responses")
+def response_input_counted(mark):
+    counted = client().responses.input_tokens.with_raw_response.count(model="gpt", input=mark)
+    assert counted.parse().input_tokens == 9, counted.parse()
+    return [counted.headers["x-litellm-model-id"]]
+
+
 # Azure's clients
 
 

@@ -36,6 +36,8 @@ pub(crate) fn content(request: &Received, events: usize, usage: Usage) -> Conten
         "/chat/completions" => chat::chat(request, usage),
         "/completions" => chat::completion(request, usage),
         "/responses" => responses::response(request, usage),
+        "/responses/compact" => responses::compaction(request, usage),
+        "/responses/input_tokens" => responses::input_tokens(usage),
         "/embeddings" => media::embeddings(request, usage),
         "/images/generations" | "/images/edits" | "/images/variations" => media::images(request),
         "/audio/transcriptions" | "/audio/translations" => {

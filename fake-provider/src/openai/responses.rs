@@ -27,10 +27,31 @@ pub(super) fn encryption(request: &Received) -> String {
     format!("gAAAAAB{}", request.name)
 }
 
+/// The item that takes the place of a conversation.
+pub(super) fn compaction(request: &Received, usage: Usage) -> Value {
+    let item = json!({
+        "type": "compaction", "id": format!("cmp_{}", request.number), "created_by": request.name,
+        "encrypted_content": encrypted(request),
+    });
+    json!({
+        "id": id(request), "object": "response.compaction", "created_at": CREATED, "output": [item],
+        "context_compression": "enabled", "usage": counted(usage),
+    })
+}
+
+/// The tokens of an input.
+pub(super) fn input_tokens(usage: Usage) -> Value {
+    json!({"object": "response.input_tokens", "input_tokens": usage.input_output()["input_tokens"]})
+}
+
+fn encrypted(request: &Received) -> String {
+    format!("{}{:064}", encryption(request), request.number)
+}
+
 /// The encrypted reasoning, for a client that asks for it.
 fn reasoning(request: &Received) -> Option<Value> {
     let include = request.json()["include"].to_string();
-    let content = format!("{}{:064}", encryption(request), request.number);
+    let content = encrypted(request);
     include.contains("reasoning.encrypted_content").then(|| {
         json!({"type": "reasoning", "id": format!("rs_{}", request.number), "summary": [], "encrypted_content": content})
     })

@@ -22,6 +22,7 @@ impl Stored {
         let (_, route) = path.split_once("/responses")?;
         match route.strip_prefix('/') {
             None => self.create(request),
+            Some("compact" | "input_tokens") => self.refused(request),
             Some(rest) => {
                 let (id, route) = rest.split_once('/').unwrap_or((rest, ""));
                 Some(self.about(request, (id, route), query, usage))
@@ -30,6 +31,15 @@ impl Stored {
     }
 
     fn create(&mut self, request: &Received) -> Option<Answer> {
+        let refused = self.refused(request);
+        if refused.is_none() && request.json()["store"] != json!(false) {
+            self.0.insert((request.name.clone(), responses::id(request)), request.clone());
+        }
+        refused
+    }
+
+    /// The error of a request that refers to what this deployment has not made.
+    fn refused(&self, request: &Received) -> Option<Answer> {
         let body = request.json();
         let knows = |id: &str| self.0.contains_key(&(request.name.clone(), id.to_owned()));
         if let Some(id) = body["previous_response_id"].as_str().filter(|id| !knows(id)) {
@@ -41,9 +51,6 @@ impl Stored {
         if encrypted.any(|content| !content.starts_with(&responses::encryption(request))) {
             let message = "The encrypted content could not be verified.";
             return Some(refusal(400, message, None, "invalid_encrypted_content"));
-        }
-        if body["store"] != json!(false) {
-            self.0.insert((request.name.clone(), responses::id(request)), request.clone());
         }
         None
     }

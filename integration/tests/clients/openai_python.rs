@@ -99,6 +99,11 @@ async fn openais_python_client_hears_and_speaks() {
     seen.iter().filter(|seen| seen.feature.starts_with("trans")).for_each(Seen::assert_file_arrived);
 }
 
+const COMPACTED: &[&str] = &[
+    "/responses", "/responses/compact", "/responses", "/responses", "/responses", "/responses", "/responses",
+    "/responses",
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openais_python_client_uses_the_responses_api() {
     assert_features(
@@ -109,6 +114,8 @@ async fn openais_python_client_uses_the_responses_api() {
             ("response_helper", RESPONSES),
             ("response_structured", RESPONSES),
             ("response_async", RESPONSES),
+            ("response_compacted", COMPACTED),
+            ("response_input_counted", &["/responses/input_tokens"]),
         ],
     );
 }

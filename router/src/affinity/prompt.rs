@@ -9,6 +9,7 @@
 use crate::affinity::popularity::Beginning;
 use crate::hash::Hasher;
 use crate::http::json::{Object, split_string};
+use crate::http::route::{COMPACT, INPUT_TOKENS, RESPONSES};
 
 /// Bytes of the first message of a user that count; about 1,000 tokens.
 const MESSAGE: usize = 4096;
@@ -30,7 +31,7 @@ pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
     });
     let (system, prompt) = match route {
         "/chat/completions" | "/messages" => ("system", "messages"),
-        "/responses" => ("instructions", "input"),
+        RESPONSES | COMPACT | INPUT_TOKENS => ("instructions", "input"),
         "/completions" => {
             hasher.add(first(object.present("prompt")?, PROMPT));
             return Some(Beginning { cache_key, system: None, conversation: hasher.finish() });

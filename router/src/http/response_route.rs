@@ -59,7 +59,7 @@ impl ResponseRoute {
 const MAX_RESPONSE_ID: usize = 512;
 
 /// Whether a part of a path may be the id of a response. It goes into the path to the provider as
-/// it is. Two names are other routes of OpenAI's.
+/// it is. Two names are routes of their own.
 fn is_response_id(id: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:~=+".contains(&byte);
     !matches!(id, "" | "." | ".." | "compact" | "input_tokens")
@@ -95,8 +95,8 @@ mod tests {
             "/v1/responses/..",
             "/v1/responses/a b",
             "/v1/responses/a?",
-            "/v1/responses/compact",
-            "/v1/responses/input_tokens",
+            "/v1/responses/compact/cancel",
+            "/v1/responses/input_tokens/input_items",
             "/v1/responses/../cancel",
             "/openai/deployments/g/responses/resp_1",
             &long,

@@ -59,17 +59,32 @@ impl ModelRoute {
         wire(self.suffix)
     }
 
-    /// Whether it makes responses that later requests may refer to.
-    pub fn makes_responses(self) -> bool {
-        self.suffix == RESPONSES
+    /// Whether its requests may refer to responses that were made before.
+    pub fn refers_to_responses(self) -> bool {
+        is_of_responses(self.suffix)
+    }
+
+    /// Whether it counts the tokens of a prompt, without an answer.
+    pub fn counts_tokens(self) -> bool {
+        matches!(self.suffix, COUNT_TOKENS | INPUT_TOKENS)
     }
 }
 
 /// The route that makes responses. Those about one of them are below it.
 pub const RESPONSES: &str = "/responses";
 
+/// Makes encrypted items of a conversation, which take its place.
+pub const COMPACT: &str = "/responses/compact";
+
+/// Counts the tokens of a response's input.
+pub const INPUT_TOKENS: &str = "/responses/input_tokens";
+
 pub(super) const fn json(suffix: &'static str) -> ModelRoute {
     ModelRoute { suffix, body: BodyKind::Json, keeps_metadata: false }
+}
+
+const fn keeping_metadata(suffix: &'static str) -> ModelRoute {
+    ModelRoute { suffix, body: BodyKind::Json, keeps_metadata: true }
 }
 
 const fn multipart(suffix: &'static str) -> ModelRoute {
@@ -77,7 +92,7 @@ const fn multipart(suffix: &'static str) -> ModelRoute {
 }
 
 /// OpenAI's routes that need no translation (BEHAVIOUR 9.1).
-pub const MODEL_ROUTES: [ModelRoute; 12] = [
+pub const MODEL_ROUTES: [ModelRoute; 14] = [
     json("/chat/completions"),
     json("/completions"),
     json("/embeddings"),
@@ -89,14 +104,13 @@ pub const MODEL_ROUTES: [ModelRoute; 12] = [
     json("/audio/speech"),
     json("/moderations"),
     json("/rerank"),
-    ModelRoute { suffix: RESPONSES, body: BodyKind::Json, keeps_metadata: true },
+    keeping_metadata(RESPONSES),
+    keeping_metadata(COMPACT),
+    keeping_metadata(INPUT_TOKENS),
 ];
 
 /// The routes of Anthropic's Messages, which have no path without `/v1`, as in LiteLLM.
-pub const ANTHROPIC_ROUTES: [ModelRoute; 2] = [
-    ModelRoute { suffix: MESSAGES, body: BodyKind::Json, keeps_metadata: true },
-    ModelRoute { suffix: COUNT_TOKENS, body: BodyKind::Json, keeps_metadata: true },
-];
+pub const ANTHROPIC_ROUTES: [ModelRoute; 2] = [keeping_metadata(MESSAGES), keeping_metadata(COUNT_TOKENS)];
 
 /// Anthropic's Messages.
 pub const MESSAGES: &str = "/messages";
@@ -112,6 +126,11 @@ pub fn model_routes() -> impl Iterator<Item = &'static ModelRoute> {
 /// The API of a route, which is spelt as in [`ModelRoute::suffix`].
 pub fn wire(route: &str) -> Wire {
     if route.starts_with("/messages") { Wire::Anthropic } else { Wire::OpenAi }
+}
+
+/// Whether a route makes a response, or what belongs to one.
+pub fn is_of_responses(route: &str) -> bool {
+    matches!(route, RESPONSES | COMPACT | INPUT_TOKENS)
 }
 
 /// A path with single slashes: behind a base URL that ends in a slash there are two. A slash in a

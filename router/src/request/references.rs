@@ -87,14 +87,19 @@ impl ReferenceScan {
     pub fn new(body: &Object<'_>, caller: u64) -> Option<Self> {
         let wants_id = body.present("store") != Some("false");
         let wants_items = body.present("include").is_some_and(|include| include.contains(INCLUDE));
-        (wants_id || wants_items).then(|| Self {
+        (wants_id || wants_items).then(|| Self { wants_id, wants_items, ..Self::of_items(caller) })
+    }
+
+    /// For an answer that is not stored itself and has encrypted items.
+    pub fn of_items(caller: u64) -> Self {
+        Self {
             scan: MemberScan::new(&["id", ENCRYPTED], HASHED),
             caller,
             id_depth: None,
-            wants_id,
-            wants_items,
+            wants_id: false,
+            wants_items: true,
             found: Vec::new(),
-        })
+        }
     }
 
     /// Reads the next piece of the answer, and returns what is found there.

@@ -5,7 +5,7 @@ use llm_balancer_config::Deployment;
 
 use crate::http::json::uint;
 use crate::http::multipart::Form;
-use crate::http::route::{COUNT_TOKENS, ModelRoute};
+use crate::http::route::{COMPACT, MESSAGES, ModelRoute, RESPONSES};
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::request::prompt_tokens::{TokenCount, add_audio, add_image, add_prompt};
 
@@ -83,7 +83,7 @@ impl TokenEstimate {
     /// Estimates a request. Counting tokens takes none.
     pub fn of(parsed: &ParsedRequest<'_>, route: ModelRoute) -> Self {
         match &parsed.payload {
-            _ if route.suffix == COUNT_TOKENS => Self::default(),
+            _ if route.counts_tokens() => Self::default(),
             Payload::Json(object) => {
                 let value = |name: &str| object.present(name);
                 let prompt = Self { prompt: prompt(value), ..Self::default() };
@@ -100,7 +100,7 @@ impl TokenEstimate {
 
 /// Whether a route's answers take completion tokens.
 fn completes(route: ModelRoute) -> bool {
-    matches!(route.suffix, "/chat/completions" | "/completions" | "/responses" | "/messages")
+    matches!(route.suffix, "/chat/completions" | "/completions" | RESPONSES | COMPACT | MESSAGES)
 }
 
 fn answers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::Router;
 use super::group_request::{GroupRequest, GroupResult};
 use crate::attempt::{Attempt, Origin, Referral, RetryState};
+use crate::http::route::{COMPACT, RESPONSES};
 use crate::models::groups::Resolved;
 use crate::models::pool::{Pool, share_account};
 use crate::request::parse::Payload;
@@ -48,7 +49,7 @@ impl GroupRequest<'_> {
         match (&self.request.stored, &self.parsed.payload) {
             _ if !self.router.groups.have_accounts() => Vec::new(),
             (Some(stored), _) => vec![stored.reference(self.request.caller)],
-            (None, Payload::Json(body)) if self.request.route.makes_responses() => {
+            (None, Payload::Json(body)) if self.request.route.refers_to_responses() => {
                 references(body, self.request.caller)
             }
             _ => Vec::new(),
@@ -117,7 +118,7 @@ impl GroupRequest<'_> {
 
     fn continues(&self) -> bool {
         match &self.parsed.payload {
-            Payload::Json(body) if self.request.route.makes_responses() => {
+            Payload::Json(body) if self.request.route.refers_to_responses() => {
                 self.router.groups.have_accounts() && refers(body)
             }
             _ => false,
@@ -126,13 +127,14 @@ impl GroupRequest<'_> {
 
     /// Finds in the answer what later requests may refer to.
     pub(super) fn reference_scan(&self) -> Option<Box<ReferenceScan>> {
-        let makes_responses = self.request.route.makes_responses() && self.router.groups.have_accounts();
-        match &self.parsed.payload {
-            Payload::Json(body) if makes_responses => {
-                ReferenceScan::new(body, self.request.caller).map(Box::new)
-            }
+        let caller = self.request.caller;
+        let scan = match (self.request.route.suffix, &self.parsed.payload) {
+            _ if !self.router.groups.have_accounts() => None,
+            (RESPONSES, Payload::Json(body)) => ReferenceScan::new(body, caller),
+            (COMPACT, _) => Some(ReferenceScan::of_items(caller)),
             _ => None,
-        }
+        };
+        scan.map(Box::new)
     }
 }
 

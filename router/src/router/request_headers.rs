@@ -66,7 +66,7 @@ fn arrival(
     };
     check_length(config.server.max_body_bytes, headers)?;
     request.explain = explain::is_requested(config, headers);
-    let refers = request.route.makes_responses() || request.stored.is_some();
+    let refers = request.route.refers_to_responses() || request.stored.is_some();
     // With a master key, all clients have the same.
     if refers && config.server.master_key.is_none() {
         request.caller = auth::caller(headers);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use llm_balancer_config::{Endpoint, Layout, Wire};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use crate::http::route::{RESPONSES, wire};
+use crate::http::route::{RESPONSES, is_of_responses, wire};
 
 /// Characters that a path segment has percent-encoded (RFC 3986, 3.3).
 const SEGMENT: &AsciiSet =
@@ -41,11 +41,13 @@ fn template(layout: Layout, route: &str) -> Option<Template> {
     }
     match (layout, route) {
         (Layout::OpenAi, _) => Some(Template::Base),
-        (Layout::AzureDeployments | Layout::AzureDeployment, "/responses" | "/models") => {
+        (Layout::AzureDeployments | Layout::AzureDeployment, "/models") => Some(Template::Resource),
+        (Layout::AzureDeployments | Layout::AzureDeployment, _) if is_of_responses(route) => {
             Some(Template::Resource)
         }
         (Layout::AzureDeployments, _) if azure_serves(route) => Some(Template::Deployment),
-        (Layout::AzureV1, "/responses" | "/models") => Some(Template::Base),
+        (Layout::AzureV1, "/models") => Some(Template::Base),
+        (Layout::AzureV1, _) if is_of_responses(route) => Some(Template::Base),
         (Layout::AzureDeployment | Layout::AzureV1, _) if azure_serves(route) => Some(Template::Base),
         (Layout::Foundry, "/chat/completions" | "/embeddings") => Some(Template::Base),
         (Layout::AzureAi | Layout::Foundry, "/rerank") => Some(Template::V1),
@@ -145,7 +147,9 @@ fn push_versioned(path: &mut String, base: &str, version: &str) {
 
 fn query_of<'q>(query: &'q str, route: &str) -> Cow<'q, str> {
     match route {
-        "/responses" if query.contains(AZURE_DEFAULT) => query.replace(AZURE_DEFAULT, AZURE_RESPONSES).into(),
+        _ if query.contains(AZURE_DEFAULT) && is_of_responses(route) => {
+            query.replace(AZURE_DEFAULT, AZURE_RESPONSES).into()
+        }
         _ => query.into(),
     }
 }

@@ -35,7 +35,7 @@ fn every_route_has_the_url_of_the_table() {
     for params in table.lines().filter(is_deployment) {
         write!(expected, "\n{params}\n").unwrap();
         for route in MODEL_ROUTES.into_iter().chain(ANTHROPIC_ROUTES) {
-            writeln!(expected, "  {:22} {}", route.suffix, url(params, route)).unwrap();
+            writeln!(expected, "  {:24} {}", route.suffix, url(params, route)).unwrap();
         }
     }
     if env::var_os("UPDATE").is_some() {

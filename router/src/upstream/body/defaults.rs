@@ -4,7 +4,7 @@
 
 use llm_balancer_config::{Deployment, takes_completion_tokens};
 
-use crate::http::route::{COUNT_TOKENS, MESSAGES, ModelRoute};
+use crate::http::route::{COMPACT, COUNT_TOKENS, INPUT_TOKENS, MESSAGES, ModelRoute, RESPONSES};
 
 /// Two names of one parameter; OpenAI refuses both together.
 const LENGTHS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
@@ -38,9 +38,23 @@ const OF_RESPONSES: &[&str] = &[
     "top_logprobs", "top_p", "truncation", "user",
 ];
 
+/// OpenAI refuses others where it compacts a conversation or counts an input, in `extra_body` too.
+const OF_COMPACTIONS: &[&str] = &[
+    "instructions", "previous_response_id", "prompt_cache_key", "prompt_cache_options",
+    "prompt_cache_retention", "service_tier",
+];
+
+const OF_INPUTS: &[&str] = &[
+    "conversation", "instructions", "parallel_tool_calls", "previous_response_id", "reasoning", "text",
+    "tool_choice", "tools", "truncation",
+];
+
 /// Whether a member of `extra_body` fits a route.
 pub(super) fn may_be_extra(route: ModelRoute, key: &str) -> bool {
-    route.suffix != COUNT_TOKENS || COUNTED.contains(&key)
+    match route.suffix {
+        COUNT_TOKENS | INPUT_TOKENS | COMPACT => fits(route, key),
+        _ => true,
+    }
 }
 
 /// Whether a member of `extra_body` overrides the client's.
@@ -75,14 +89,17 @@ pub(super) fn fits(route: ModelRoute, key: &str) -> bool {
     match route.suffix {
         COUNT_TOKENS => COUNTED.contains(&key),
         MESSAGES => OF_MESSAGES.contains(&key),
-        _ => !route.makes_responses() || OF_RESPONSES.contains(&key),
+        RESPONSES => OF_RESPONSES.contains(&key),
+        COMPACT => OF_COMPACTIONS.contains(&key),
+        INPUT_TOKENS => OF_INPUTS.contains(&key),
+        _ => true,
     }
 }
 
 /// The `reasoning` of a response, from the file's `reasoning_effort`, if the file has no other.
 pub(super) fn reasoning(route: ModelRoute, deployment: &Deployment) -> Option<String> {
     let mut of_file = deployment.defaults.iter().chain(&deployment.extra_body);
-    if !route.makes_responses() || of_file.any(|member| member.key == "reasoning") {
+    if !matches!(route.suffix, RESPONSES | INPUT_TOKENS) || of_file.any(|member| member.key == "reasoning") {
         return None;
     }
     let effort = &deployment.defaults.iter().find(|member| member.key == "reasoning_effort")?.json;

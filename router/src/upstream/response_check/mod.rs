@@ -100,7 +100,7 @@ impl ExpectedBody {
         match route {
             "/audio/speech" => Self::Audio,
             "/audio/transcriptions" | "/audio/translations" => Self::TextOrJson,
-            _ if route.starts_with("/responses/") => Self::StoredResponse,
+            _ if route.starts_with("/responses/{id}") => Self::StoredResponse,
             _ => Self::JsonOrEvents,
         }
     }

@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::base_url::BaseUrl;
 use super::context::{ResolveContext, ResolveError};
 use super::endpoint_parts::EndpointParts;
+use super::infer::infer_provider;
 use crate::config::{Credential, Layout};
 
 /// LiteLLM's `AZURE_DEFAULT_API_VERSION` in 1.109.1.
@@ -80,8 +81,9 @@ impl ResolveContext<'_, '_, '_> {
         Some(deployment)
     }
 
-    /// A Foundry resource by path and version; other hosts in OpenAI's layout.
-    pub(super) fn azure_ai(&mut self) -> Result<EndpointParts, ResolveError> {
+    /// A Foundry resource by path and version. Elsewhere OpenAI's models are Azure OpenAI's, as in
+    /// LiteLLM, and others have OpenAI's layout.
+    pub(super) fn azure_ai(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         if base.path.contains("/api/projects") {
@@ -93,6 +95,10 @@ impl ResolveContext<'_, '_, '_> {
         // A resource also has paths of vendors, such as /providers/cohere/v2.
         let own = ["/v1", "/v2"].iter().any(|end| base.path.ends_with(end));
         let foundry = base.host.ends_with(".services.ai.azure.com");
+        let is_openais = matches!(infer_provider(name), Some("openai" | "text-completion-openai"));
+        if is_openais && !foundry && !by_deployment && !own {
+            return self.azure(name);
+        }
         if !foundry || by_deployment || own {
             let takes_key = by_deployment && (foundry || base.host.ends_with(".openai.azure.com"));
             let credential = if takes_key { Credential::ApiKey } else { Credential::Bearer };
@@ -102,7 +108,9 @@ impl ResolveContext<'_, '_, '_> {
                 (false, false) => Layout::AzureAi,
             };
             let credential = self.expected_key().map(credential);
-            return Ok(EndpointParts { base, layout, query: None, display_url, credential, model: None });
+            let version = self.version(&[])?.filter(|_| base.api_version().is_none());
+            let query = version.map(|version| format!("api-version={}", escaped(&version)));
+            return Ok(EndpointParts { base, layout, query, display_url, credential, model: None });
         }
         base.end_path("/models");
         let version = self.version(&["AZURE_AI_API_VERSION"])?;

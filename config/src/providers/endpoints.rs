@@ -14,7 +14,7 @@ impl ResolveContext<'_, '_, '_> {
             Protocol::OpenAi => self.openai(true),
             Protocol::HostedVllm => self.openai(false),
             Protocol::Azure => self.azure(name),
-            Protocol::AzureAi => self.azure_ai(),
+            Protocol::AzureAi => self.azure_ai(name),
             Protocol::Ollama => self.ollama(),
             Protocol::Anthropic => self.anthropic(),
             Protocol::Gemini => self.gemini(),

@@ -103,6 +103,13 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer k",
         ),
         (
+            "model: azure_ai/mistral, api_base: 'https://x.models.ai.azure.com', api_key: k, api_version: 2024-05-01",
+            "azure_ai",
+            "mistral",
+            "https://x.models.ai.azure.com?api-version=2024-05-01",
+            "bearer k",
+        ),
+        (
             "model: fireworks_ai/llama-v3, api_key: k",
             "fireworks_ai",
             "accounts/fireworks/models/llama-v3",

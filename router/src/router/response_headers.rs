@@ -1,10 +1,12 @@
 //! The `x-litellm-*` and `x-ratelimit-*` headers of every routed response (BEHAVIOUR 9.4).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use llm_balancer_config::Deployment;
 
 use crate::attempt::RetryState;
+use crate::http::retry_after::whole_seconds;
 use crate::state::group_limits::RateLimits;
 
 /// The headers of a response that this deployment gave, to a client that requested this model.
@@ -34,15 +36,22 @@ pub(super) fn of_group(model: &str, retry_state: &RetryState) -> Vec<(&'static s
     ]
 }
 
-/// The limits of a group and what remains of them in this minute, as far as it has limits.
-pub(super) fn rate_limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&'static str, u64)> {
-    const REQUESTS: [&str; 2] = ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"];
-    const TOKENS: [&str; 2] = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"];
-    let (requests, tokens) = limits.map_or((None, None), |limits| (limits.requests, limits.tokens));
-    let pair = |names: [&'static str; 2], values: Option<(u64, u64)>| {
-        names.into_iter().zip(values.into_iter().flat_map(|(limit, remaining)| [limit, remaining]))
+/// The limits of a group, what remains of them in this minute, and when it ends, as far as the group
+/// has limits. OpenAI writes the end as a duration: `17s`.
+pub(super) fn rate_limits(limits: Option<RateLimits>) -> impl Iterator<Item = (&'static str, String)> {
+    const REQUESTS: [&str; 3] =
+        ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+    const TOKENS: [&str; 3] =
+        ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+    let of_limit = |names: [&'static str; 3], limit: Option<(u64, u64)>, reset: Duration| {
+        let values = limit.map(|(limit, remaining)| {
+            [limit.to_string(), remaining.to_string(), format!("{}s", whole_seconds(reset))]
+        });
+        names.into_iter().zip(values.into_iter().flatten())
     };
-    pair(REQUESTS, requests).chain(pair(TOKENS, tokens))
+    limits.into_iter().flat_map(move |RateLimits { requests, tokens, reset }| {
+        of_limit(REQUESTS, requests, reset).chain(of_limit(TOKENS, tokens, reset))
+    })
 }
 
 /// The same headers for a [`Reply`](crate::http::reply::Reply).

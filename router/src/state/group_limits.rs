@@ -16,6 +16,8 @@ pub struct RateLimits {
     pub requests: Option<(u64, u64)>,
     /// Limit and remaining tokens of this minute.
     pub tokens: Option<(u64, u64)>,
+    /// Until the minute ends, and with it what it has used.
+    pub reset: Duration,
 }
 
 /// The limits of a group: the sums of its members'.
@@ -159,6 +161,7 @@ impl GroupLimits {
         Some(RateLimits {
             requests: remaining(self.rpm, u64::from(window.requests)),
             tokens: remaining(self.tpm, window.tokens),
+            reset: window.ends().saturating_sub(now),
         })
     }
 }

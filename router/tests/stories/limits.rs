@@ -205,7 +205,10 @@ fn a_response_has_the_limits_of_its_group_and_what_remains_of_them() {
     let yaml = group(&["paris", "oslo"], ", rpm: 20, tpm: 1000");
     let mut world = World::of(&yaml);
     let response = world.chat("g", r#""max_tokens":99"#, |_| Answer::Used(1, 49));
+    let reset = format!("{}s", 60 - world.now.as_secs() % 60);
     for (name, value) in [
+        ("x-ratelimit-reset-requests", &*reset),
+        ("x-ratelimit-reset-tokens", &*reset),
         ("x-ratelimit-limit-requests", "40"),
         ("x-ratelimit-remaining-requests", "39"),
         ("x-ratelimit-limit-tokens", "2000"),

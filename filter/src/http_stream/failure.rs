@@ -5,7 +5,9 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::response_check::FalseSuccess;
 use llm_balancer_router::stream::{Event, Settled};
-use llm_balancer_router::{AccessLogEntry, ErrorResponse, Failure, RetryState, Verdict, retry_after};
+use llm_balancer_router::{
+    AccessLogEntry, ERROR_HEADERS, ErrorResponse, Failure, RetryState, Verdict, retry_after,
+};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
@@ -42,6 +44,7 @@ impl Stream {
         }
         self.failure = Some(Failure::Provider { status: found.status, retry_after: retry_after_header() });
         self.error = Some(ErrorResponse {
+            headers: error_headers(),
             body: found.body.into_bytes(),
             received_status: Some(self.status),
             ..ErrorResponse::default()
@@ -183,9 +186,15 @@ fn error_response() -> ErrorResponse {
     ErrorResponse {
         content_type: header("content-type"),
         error_type: header("x-amzn-errortype"),
+        headers: error_headers(),
         body: hostcalls::buffer(BufferType::HttpResponseBody),
         received_status: None,
     }
+}
+
+fn error_headers() -> Vec<(&'static str, String)> {
+    let header = |name| Some((name, hostcalls::header(MapType::HttpResponseHeaders, name)?));
+    ERROR_HEADERS.into_iter().filter_map(header).collect()
 }
 
 /// Discards what Envoy holds of the response's body.

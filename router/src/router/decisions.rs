@@ -77,6 +77,10 @@ pub enum Verdict {
     Reply(Reply, Box<AccessLogEntry>),
 }
 
+/// Headers of a provider's error by which a client decides when to try again, and what to report.
+/// `retry-after` is not among them: it is that of the failure.
+pub const ERROR_HEADERS: [&str; 3] = ["retry-after-ms", "x-request-id", "x-should-retry"];
+
 /// A provider's response to an attempt that failed.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorResponse {
@@ -84,6 +88,10 @@ pub struct ErrorResponse {
     pub content_type: Option<String>,
     /// x-amzn-errortype.
     pub error_type: Option<String>,
+    /// Headers that a client gets with the error, also where the router repeats it after a fallback
+    /// has failed. See
+    /// [`ERROR_HEADERS`].
+    pub headers: Vec<(&'static str, String)>,
     /// The body, up to the length that the filter reads.
     pub body: Vec<u8>,
     /// The status that the provider sent, where it is not the failure's: such a response cannot be

@@ -196,7 +196,7 @@ impl<'a> FailedAttempt<'a> {
         let failure = self.error.failure;
         let mut headers = self.headers();
         let limits = self.router.group_limits(self.attempt.deployment, moment);
-        headers.extend(response_headers::owned(response_headers::rate_limits(limits)));
+        headers.extend(response_headers::rate_limits(limits));
         headers.extend(self.retry_state.explanation.take().map(|text| (explain::HEADER, text)));
         let reply = match self.retry_state.first_group_reply.take() {
             Some(reply) => Some(*reply),

@@ -264,7 +264,7 @@ impl GroupRequest<'_> {
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         let first = resolved.pool.members.first();
         let limits = first.and_then(|index| self.router.group_limits(*index, moment));
-        reply.headers.extend(response_headers::owned(response_headers::rate_limits(limits)));
+        reply.headers.extend(response_headers::rate_limits(limits));
         self.fall_back_or(reply, resolved.name, ErrorClass::Server, retry_state)
     }
 
@@ -332,7 +332,10 @@ impl GroupRequest<'_> {
 
     /// The reply to a request that ends here, unless there is a fallback.
     pub(super) fn reply(&self, refusal: &Refusal, retry_state: &mut RetryState) -> Reply {
-        retry_state.refusal_reason = Some(refusal.reason());
+        // Behind a fallback, the client gets the error of the first group.
+        if retry_state.first_group_reply.is_none() {
+            retry_state.refusal_reason = Some(refusal.reason());
+        }
         let mut reply = refusal.reply(self.request.route.wire());
         reply.headers.extend(retry_state.explanation.clone().map(|text| (explain::HEADER, text)));
         reply

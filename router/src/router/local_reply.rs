@@ -107,7 +107,7 @@ pub(super) fn of_provider(wire: Wire, failure: &Failure, response: ErrorResponse
         }
         false => {
             let body = String::from_utf8_lossy(&response.body).into_owned();
-            Reply { status, content_type: response.content_type, headers: Vec::new(), body }
+            Reply { status, content_type: response.content_type, headers: response.headers, body }
         }
     };
     reply.headers.extend(retry_after);

@@ -56,7 +56,8 @@ use crate::upstream::redirect;
 pub use request_headers::wire;
 
 pub use decisions::{
-    Arrival, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step, StreamEnd, Verdict,
+    Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step,
+    StreamEnd, Verdict,
 };
 
 /// A configuration on one worker.
@@ -218,7 +219,7 @@ impl Router {
         deployment
             .into_iter()
             .flat_map(|deployment| response_headers::of_deployment(deployment, model, retry_state))
-            .chain(limits.map(|(name, value)| (name, Cow::Owned(value.to_string()))))
+            .chain(limits.map(|(name, value)| (name, Cow::Owned(value))))
             .chain(explanation.map(|text| (explain::HEADER, Cow::Borrowed(text))))
     }
 

@@ -85,9 +85,12 @@ fn try_group(
 /// Ends a request that was refused, or whose last attempt could not answer the client.
 fn last_step(reply: Reply, retry_state: &mut RetryState) -> Step {
     let retry_state = std::mem::take(retry_state);
-    let entry = match (retry_state.undelivered, retry_state.refusal_reason) {
-        (Some((failure, _)), _) => AccessLogEntry::new(retry_state, failure.outcome(), reply.status),
-        (None, reason) => {
+    let last = retry_state.attempts.last().map(|attempt| attempt.result.outcome);
+    let entry = match (retry_state.undelivered, retry_state.refusal_reason, last) {
+        (Some((failure, _)), ..) => AccessLogEntry::new(retry_state, failure.outcome(), reply.status),
+        // The client gets the error of the attempts that were made.
+        (None, None, Some(outcome)) => AccessLogEntry::new(retry_state, outcome, reply.status),
+        (None, reason, _) => {
             let reason = reason.unwrap_or("upstream_unavailable");
             AccessLogEntry::refused(retry_state, reason, reply.status)
         }

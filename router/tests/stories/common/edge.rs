@@ -152,8 +152,10 @@ impl World {
         body: &str,
         response: &mut ClientResponse,
     ) -> Next {
+        let headers = vec![("x-request-id", format!("of-{}", self.id(&attempt)))];
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        let error = || ErrorResponse { body: body.as_bytes().to_vec(), ..ErrorResponse::default() };
+        let error =
+            || ErrorResponse { headers: headers.clone(), body: body.into(), ..ErrorResponse::default() };
         match self.router.on_attempt_failed(attempt, failure, &error, &mut moment) {
             Verdict::Retry(retry_state, wait) => {
                 self.now += wait;

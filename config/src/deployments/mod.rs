@@ -6,6 +6,7 @@ mod ids;
 mod item;
 mod limits;
 mod model_list;
+mod ollama;
 mod params;
 mod raw;
 mod responses_only;

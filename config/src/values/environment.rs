@@ -96,9 +96,12 @@ impl<'a> Environment<'a> {
         Some((name, value.trim().to_owned()))
     }
 
-    /// Records that a variable is used that the file does not name.
+    /// Records that a variable is used which no key names. Those of `environment_variables:` are
+    /// the file's own.
     pub(crate) fn mark_used(&mut self, name: &str) {
-        self.implicit.insert(name.to_owned());
+        if !self.section.contains_key(name) {
+            self.implicit.insert(name.to_owned());
+        }
     }
 
     /// Variables that are used and that the file does not name, sorted.

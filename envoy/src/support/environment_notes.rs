@@ -98,5 +98,9 @@ mod tests {
         let line = variables(&reading.variables).unwrap();
         assert_eq!(line, "from the environment: OPENAI_API_KEY, OPENAI_BASE_URL");
         assert_eq!(variables(&[]), None);
+        let text = format!("{text}environment_variables: {{OPENAI_API_KEY: os.environ/OPENAI_API_KEY}}\n");
+        let reading = read("config.yaml", &text, &lookup);
+        let own = variables(&reading.variables).unwrap();
+        assert_eq!(own, "from the environment: OPENAI_BASE_URL", "the file has the other");
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct FailedAttempt<'a> {
     pub error: AttemptError,
     /// What the provider sent, if it did.
     pub response: ErrorResponse,
+    /// Whether its headers say when to try again. The body may say it, too.
+    pub has_retry_after: bool,
 }
 
 impl<'a> FailedAttempt<'a> {
@@ -46,6 +48,7 @@ impl<'a> FailedAttempt<'a> {
     ) -> Option<Self> {
         let deployment = router.deployment(attempt.deployment)?;
         let wire = wire(attempt.route);
+        let has_retry_after = failure.retry_after().is_some();
         let (failure, response) = match failure {
             Failure::Provider { status: 300..600, .. } => (failure, response()),
             Failure::Provider { status, retry_after } => {
@@ -55,7 +58,7 @@ impl<'a> FailedAttempt<'a> {
         };
         let error = classified(&attempt, deployment, failure, &response);
         let retry_state = std::mem::take(&mut attempt.retry_state);
-        Some(Self { router, deployment, attempt, retry_state, error, response })
+        Some(Self { router, deployment, attempt, retry_state, error, response, has_retry_after })
     }
 
     /// Keeps the failure in the deployment's record and in the request's state.
@@ -208,7 +211,12 @@ impl<'a> FailedAttempt<'a> {
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
         let entry = AccessLogEntry::new(self.retry_state, self.error.outcome(), status);
         match reply {
-            None => Verdict::Relay(headers, Box::new(entry)),
+            None => {
+                // Clients read the header alone.
+                let wait = failure.retry_after().filter(|_| !self.has_retry_after);
+                headers.extend(wait.map(local_reply::retry_after));
+                Verdict::Relay(headers, Box::new(entry))
+            }
             Some(mut reply) => {
                 reply.replace_headers(headers);
                 Verdict::Reply(reply, Box::new(entry))

@@ -99,7 +99,7 @@ pub(super) fn no_answer(wire: Wire, failure: Failure, timeout: Duration, locatio
 /// A provider's error response, as an answer of the router.
 pub(super) fn of_provider(wire: Wire, failure: &Failure, response: ErrorResponse) -> Reply {
     let status = failure.status();
-    let retry_after = failure.retry_after().map(|wait| ("retry-after", whole_seconds(wait).to_string()));
+    let retry_after = failure.retry_after().map(retry_after);
     let mut reply = match response.body.trim_ascii().is_empty() {
         true => {
             let provider_status = response.received_status.unwrap_or(status);
@@ -112,6 +112,11 @@ pub(super) fn of_provider(wire: Wire, failure: &Failure, response: ErrorResponse
     };
     reply.headers.extend(retry_after);
     reply
+}
+
+/// The header that says when to try again.
+pub(super) fn retry_after(wait: Duration) -> (&'static str, String) {
+    ("retry-after", whole_seconds(wait).to_string())
 }
 
 /// A status that HTTP does not have counts as a server error (RFC 9110, section 15): HTTP clients

@@ -50,6 +50,8 @@ fn a_limit_whose_time_is_in_the_body_alone_cools_for_that_time() {
     assert_eq!(serving(&mut world, 30), ["oslo"]);
     world.wait(0.1);
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+    let response = self::world(&["paris"], "").chat("g", "", |_| Answer::Error(429, GOOGLE));
+    assert_eq!((response.body.as_str(), response.header("retry-after")), (GOOGLE, Some("34")));
 }
 
 /// Errors as providers write them.

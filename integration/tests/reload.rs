@@ -97,6 +97,7 @@ async fn included_files_are_watched_too_and_so_are_new_ones() {
 #[tokio::test]
 async fn a_bad_file_changes_nothing_and_says_what_check_says() {
     let world = World::group(&["paris"], "").await;
+    let good = fs::read_to_string(world.balancer.file()).unwrap();
     let bad = of(&world, &["tokyo"], "router_settings: {routing_strategy: telepathy}\n");
     world.balancer.replace_file(&bad);
     world.balancer.says("keeping the previous configuration").await;
@@ -109,6 +110,8 @@ async fn a_bad_file_changes_nothing_and_says_what_check_says() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(world.balancer.log().matches("keeping the previous").count(), 1);
     assert_eq!(world.chat("gpt").await.served_by(), "paris");
+    world.balancer.replace_file(&good);
+    world.balancer.says("the files have the served configuration again").await;
     fs::remove_file(world.balancer.file()).unwrap();
     world.balancer.says("cannot read").await;
     assert_eq!(world.chat("gpt").await.served_by(), "paris");

@@ -55,6 +55,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         events,
         revisions,
         watcher,
+        is_refused: false,
         child,
     };
     let failed = match supervisor.run() {

@@ -49,6 +49,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) events: Events,
     pub(crate) revisions: Revisions,
     pub(crate) watcher: FileWatcher,
+    /// What the files said last is not served.
+    pub(crate) is_refused: bool,
     pub(crate) child: Child,
 }
 
@@ -159,16 +161,19 @@ impl Supervisor<'_> {
     /// Re-reads the files and serves them, or keeps the previous configuration. `asked`: by SIGHUP.
     fn reload(&mut self, asked: bool) {
         self.watcher.mark_read();
+        let was_refused = std::mem::take(&mut self.is_refused);
         match self.apply_files() {
             Ok(Some(changes)) => {
                 let revision = self.revisions.newest();
                 message!("llm-balancer: {GREEN}reloaded{GREEN:#} (configuration {revision}): {changes}");
             }
+            Ok(None) if was_refused => message!("llm-balancer: the files have the served configuration again"),
             Ok(None) if asked => message!("llm-balancer: not reloaded: the configuration is unchanged"),
             Ok(None) => {}
             Err(failure) => {
                 message!("llm-balancer: {RED}not reloaded{RED:#}: {failure}");
                 message!("llm-balancer: keeping the previous configuration");
+                self.is_refused = true;
             }
         }
     }

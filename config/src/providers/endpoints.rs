@@ -7,6 +7,9 @@ use super::provider::Protocol;
 use crate::config::Layout;
 use crate::values::Secret;
 
+/// Where Hugging Face passes requests on to providers.
+const ROUTER: &str = "router.huggingface.co";
+
 impl ResolveContext<'_, '_, '_> {
     /// The endpoint of the provider. `name` is its name for the model.
     pub(super) fn provider_endpoint(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
@@ -21,7 +24,9 @@ impl ResolveContext<'_, '_, '_> {
             Protocol::VertexAi => self.vertex(),
             Protocol::Bedrock => self.bedrock(),
             Protocol::Vectors => self.vectors(),
-            Protocol::Cohere => self.cohere_rerank(),
+            Protocol::Cohere if name.starts_with("rerank-") => self.cohere_rerank(),
+            Protocol::Cohere => self.cohere(),
+            Protocol::HuggingFace => self.hugging_face(name),
             Protocol::Native => Err(ResolveError::Reported),
         }
     }
@@ -161,6 +166,38 @@ impl ResolveContext<'_, '_, '_> {
         }
         let key = if self.provider.base.is_empty() { self.key() } else { self.expected_key() };
         Ok(EndpointParts::openai(base, display_url, key).with(Layout::Vectors))
+    }
+
+    /// Hugging Face's router, or a server such as TGI.
+    fn hugging_face(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
+        let mut base = self.base()?;
+        let display_url = base.display_url();
+        base.end_path("/v1");
+        // LiteLLM has `provider/owner/model`; the router has the provider at the end.
+        let model = match name.split_once('/') {
+            Some((provider, model)) if base.host == ROUTER && model.contains('/') => {
+                Some(format!("{model}:{provider}"))
+            }
+            _ => None,
+        };
+        let key = if base.host == ROUTER { self.expected_key() } else { self.key() };
+        Ok(EndpointParts { model, ..EndpointParts::openai(base, display_url, key) })
+    }
+
+    /// Cohere's OpenAI-compatible endpoint. LiteLLM uses its own API, and bases have the paths of
+    /// that.
+    fn cohere(&mut self) -> Result<EndpointParts, ResolveError> {
+        let mut base = self.base()?;
+        for end in ["/chat", "/embed", "/v2", "/v1", "/compatibility"] {
+            base.trim_path(end);
+        }
+        // Its documentation names this host for the endpoint.
+        if base.host == "api.cohere.com" {
+            base.host = "api.cohere.ai".to_owned();
+        }
+        let display_url = base.display_url();
+        let key = self.expected_key();
+        Ok(EndpointParts::openai(base, display_url, key).with(Layout::Cohere))
     }
 
     /// Cohere's rerankings, whose format clients send.

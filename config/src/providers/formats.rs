@@ -17,8 +17,7 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
         ));
     }
     match provider.protocol {
-        Protocol::Cohere if written.starts_with("rerank-") => Ok(()),
-        Protocol::Cohere | Protocol::Native => Err(native(provider, written)),
+        Protocol::Native => Err(native(provider, written)),
         Protocol::VertexAi => vertex(written),
         Protocol::Bedrock => bedrock(written),
         Protocol::AzureAi => azure_ai(written),
@@ -31,12 +30,6 @@ fn native(provider: &Provider, name: &str) -> ResolveError {
         _ if !ADVISES => String::new(),
         "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
         "openai_like" | "custom" => format!("write openai/{name}"),
-        "cohere" | "cohere_chat" => format!(
-            "write openai/{name} with api_base https://api.cohere.ai/compatibility/v1, Cohere's OpenAI-compatible API"
-        ),
-        "huggingface" => format!(
-            "write openai/{name} with api_base https://router.huggingface.co/v1, Hugging Face's OpenAI-compatible API"
-        ),
         _ => IN_FRONT.to_owned(),
     };
     ResolveError::unsupported(format!("the format of {} is not supported", provider.name), advice)

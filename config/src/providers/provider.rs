@@ -25,8 +25,10 @@ pub(super) enum Protocol {
     Bedrock,
     /// Embeddings and rerankings at the base only.
     Vectors,
-    /// Rerankings in the clients' format; everything else in its own.
+    /// An OpenAI-compatible endpoint for some routes, and rerankings.
     Cohere,
+    /// OpenAI's format at `{base}/v1`; models have the name of a provider in front.
+    HuggingFace,
     /// Its own format, which is not supported.
     Native,
 }

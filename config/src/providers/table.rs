@@ -1,7 +1,8 @@
 //! The providers of LiteLLM 1.109.1.
 
 use super::provider::Protocol::{
-    Anthropic, Azure, AzureAi, Bedrock, Cohere, Gemini, HostedVllm, Native, Ollama, OpenAi, Vectors, VertexAi,
+    Anthropic, Azure, AzureAi, Bedrock, Cohere, Gemini, HostedVllm, HuggingFace, Native, Ollama, OpenAi,
+    Vectors, VertexAi,
 };
 use super::provider::{Protocol, Provider, Variables};
 
@@ -56,7 +57,13 @@ pub(super) const PROVIDERS: &[Provider] = &[
     openai("codestral", "https://codestral.mistral.ai/v1"),
     openai("cognition", "https://api.cognition.ai/v1"),
     row("cohere", "https://api.cohere.com", Cohere, &["COHERE_API_KEY", "CO_API_KEY"], &[]),
-    native("cohere_chat"),
+    row(
+        "cohere_chat",
+        "https://api.cohere.com",
+        Cohere,
+        &["COHERE_API_KEY", "CO_API_KEY"],
+        &["COHERE_API_BASE"],
+    ),
     row("cometapi", "", OpenAi, &["COMETAPI_KEY", "COMETAPI_API_KEY"], &[]),
     native("compactifai"),
     openai("coralbricks", "https://inference.coralbricks.ai/v1"),
@@ -124,7 +131,13 @@ pub(super) const PROVIDERS: &[Provider] = &[
     native("heroku"),
     row("hosted_vllm", "", HostedVllm, &[], &[]),
     openai("hostinger_router", "https://router.hostinger.com/v1"),
-    native("huggingface"),
+    row(
+        "huggingface",
+        "https://router.huggingface.co/v1",
+        HuggingFace,
+        &["HF_TOKEN", "HUGGINGFACE_API_KEY"],
+        &["HF_API_BASE", "HUGGINGFACE_API_BASE"],
+    ),
     openai("hyperbolic", "https://api.hyperbolic.xyz/v1"),
     openai("inception", "https://api.inceptionlabs.ai/v1"),
     openai("inferenceapis", "https://api.inferenceapis.com/v1"),

@@ -167,7 +167,9 @@ impl Supervisor<'_> {
                 let revision = self.revisions.newest();
                 message!("llm-balancer: {GREEN}reloaded{GREEN:#} (configuration {revision}): {changes}");
             }
-            Ok(None) if was_refused => message!("llm-balancer: the files have the served configuration again"),
+            Ok(None) if was_refused => {
+                message!("llm-balancer: the files have the served configuration again")
+            }
             Ok(None) if asked => message!("llm-balancer: not reloaded: the configuration is unchanged"),
             Ok(None) => {}
             Err(failure) => {

@@ -28,6 +28,8 @@ enum Template {
     V1,
     /// `{path}/v2{route}`
     V2,
+    /// `{path}/compatibility/v1{route}`
+    Compatible,
     /// `{path}/openai/deployments/{model}{route}`
     Deployment,
     /// `{resource}/openai{route}`, with the model in the body alone.
@@ -61,8 +63,9 @@ fn template(layout: Layout, route: &str) -> Option<Template> {
         (Layout::Bedrock, "/chat/completions" | "/responses" | "/models") => Some(Template::Base),
         (Layout::TextCompletion, "/completions" | "/models") => Some(Template::Base),
         (Layout::Vectors, "/embeddings" | "/rerank" | "/models") => Some(Template::Base),
-        (Layout::CohereRerank, "/rerank") => Some(Template::V2),
-        (Layout::CohereRerank, "/models") => Some(Template::V1),
+        (Layout::Cohere, "/chat/completions" | "/embeddings") => Some(Template::Compatible),
+        (Layout::CohereRerank | Layout::Cohere, "/rerank") => Some(Template::V2),
+        (Layout::CohereRerank | Layout::Cohere, "/models") => Some(Template::V1),
         _ => None,
     }
 }
@@ -101,6 +104,7 @@ pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
             push_versioned(&mut path, base, "/v1");
         }
         Template::V2 => push_versioned(&mut path, &endpoint.path, "/v2"),
+        Template::Compatible => path.extend([&endpoint.path, "/compatibility/v1"]),
         Template::Deployment => {
             path.extend([&endpoint.path, AZURE]);
             path.extend(percent_encode(model.as_bytes(), SEGMENT));

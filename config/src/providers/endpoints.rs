@@ -26,6 +26,7 @@ impl ResolveContext<'_, '_, '_> {
             Protocol::Vectors => self.vectors(),
             Protocol::Cohere if name.starts_with("rerank-") => self.cohere_rerank(),
             Protocol::Cohere => self.cohere(),
+            Protocol::Cloudflare => self.cloudflare(),
             Protocol::HuggingFace => self.hugging_face(name),
             Protocol::Native => Err(ResolveError::Reported),
         }
@@ -55,8 +56,8 @@ impl ResolveContext<'_, '_, '_> {
             self.warn("api_base", message, &advice);
         }
         let display_url = base.display_url();
-        // LiteLLM adds it to every base of Mistral's.
-        if self.provider.name == "mistral" {
+        // LiteLLM adds it to every base of theirs.
+        if matches!(self.provider.name, "heroku" | "mistral") {
             base.end_path("/v1");
         }
         let layout = match self.provider.name {
@@ -166,6 +167,23 @@ impl ResolveContext<'_, '_, '_> {
         }
         let key = if self.provider.base.is_empty() { self.key() } else { self.expected_key() };
         Ok(EndpointParts::openai(base, display_url, key).with(Layout::Vectors))
+    }
+
+    /// The Workers AI of an account. LiteLLM rewrites the path of its own format, too.
+    fn cloudflare(&mut self) -> Result<EndpointParts, ResolveError> {
+        let account = |id| format!("https://api.cloudflare.com/client/v4/accounts/{id}/ai/v1");
+        let given = self.base_or(&["CLOUDFLARE_API_BASE"]);
+        let given = given.or_else(|| self.reader.env.first_of(&["CLOUDFLARE_ACCOUNT_ID"]).map(account));
+        let Some(given) = given else {
+            return Err(self.mistake("model", "missing account", "set CLOUDFLARE_ACCOUNT_ID, or api_base"));
+        };
+        let mut base = self.parse(&given)?;
+        if base.trim_path("/ai/run") {
+            base.end_path("/ai/v1");
+        }
+        let display_url = base.display_url();
+        let key = self.expected_key();
+        Ok(EndpointParts::openai(base, display_url, key))
     }
 
     /// Hugging Face's router, or a server such as TGI.

@@ -25,6 +25,8 @@ pub(super) enum Protocol {
     Bedrock,
     /// Embeddings and rerankings at the base only.
     Vectors,
+    /// OpenAI's format below an account's address.
+    Cloudflare,
     /// An OpenAI-compatible endpoint for some routes, and rerankings.
     Cohere,
     /// OpenAI's format at `{base}/v1`; models have the name of a provider in front.

@@ -1,8 +1,8 @@
 //! The providers of LiteLLM 1.109.1.
 
 use super::provider::Protocol::{
-    Anthropic, Azure, AzureAi, Bedrock, Cohere, Gemini, HostedVllm, HuggingFace, Native, Ollama, OpenAi,
-    Vectors, VertexAi,
+    Anthropic, Azure, AzureAi, Bedrock, Cloudflare, Cohere, Gemini, HostedVllm, HuggingFace, Native, Ollama,
+    OpenAi, Vectors, VertexAi,
 };
 use super::provider::{Protocol, Provider, Variables};
 
@@ -23,7 +23,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
         &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
     ),
     native("aleph_alpha"),
-    native("amazon_nova"),
+    openai("amazon_nova", "https://api.nova.amazon.com/v1"),
     row(
         "anthropic",
         "https://api.anthropic.com",
@@ -53,7 +53,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
     openai("chutes", "https://llm.chutes.ai/v1"),
     openai("clarifai", "https://api.clarifai.com/v2/ext/openai/v1"),
     openai("clf_ai_gateway", "https://api.clfaigateway.dev/v1"),
-    native("cloudflare"),
+    row("cloudflare", "", Cloudflare, &[], &[]),
     openai("codestral", "https://codestral.mistral.ai/v1"),
     openai("cognition", "https://api.cognition.ai/v1"),
     row("cohere", "https://api.cohere.com", Cohere, &["COHERE_API_KEY", "CO_API_KEY"], &[]),
@@ -65,7 +65,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
         &["COHERE_API_BASE"],
     ),
     row("cometapi", "", OpenAi, &["COMETAPI_KEY", "COMETAPI_API_KEY"], &[]),
-    native("compactifai"),
+    openai("compactifai", "https://api.compactif.ai/v1"),
     openai("coralbricks", "https://inference.coralbricks.ai/v1"),
     openai("cortecs", "https://api.cortecs.ai/v1"),
     openai("crusoe", "https://api.inference.crusoecloud.com/v1"),
@@ -128,7 +128,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
     native("gradient_ai"),
     openai("groq", "https://api.groq.com/openai/v1"),
     openai("helicone", "https://ai-gateway.helicone.ai"),
-    native("heroku"),
+    openai("heroku", ""),
     row("hosted_vllm", "", HostedVllm, &[], &[]),
     openai("hostinger_router", "https://router.hostinger.com/v1"),
     row(
@@ -152,7 +152,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
     openai("kyma", "https://kymaapi.com/v1"),
     row("lambda_ai", "https://api.lambda.ai/v1", OpenAi, &["LAMBDA_API_KEY"], &["LAMBDA_API_BASE"]),
     native("langgraph"),
-    native("lemonade"),
+    openai("lemonade", "http://localhost:8000/api/v1"),
     openai("libertai", "https://api.libertai.io/v1"),
     openai("litellm_proxy", ""),
     openai("llamafile", "http://127.0.0.1:8080/v1"),
@@ -195,7 +195,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
     ),
     openai("openinfer", "https://api.openinfer.ai/v1"),
     row("openrouter", "https://openrouter.ai/api/v1", OpenAi, &["OPENROUTER_API_KEY", "OR_API_KEY"], &[]),
-    native("ovhcloud"),
+    openai("ovhcloud", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1"),
     openai("parasail", "https://api.parasail.io/v1"),
     row(
         "perplexity",

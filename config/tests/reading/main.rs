@@ -18,6 +18,7 @@ fn environment(name: &str) -> Option<String> {
         "OPENAI_API_KEY" => "sk-openai",
         "AZURE_API_KEY" => "azure-key",
         "AZURE_API_BASE" => "https://acme.openai.azure.com/",
+        "CLOUDFLARE_ACCOUNT_ID" => "acme",
         "GROQ_API_KEY" => "gsk-groq",
         "AWS_BEARER_TOKEN_BEDROCK" => "bedrock-key",
         "RPM" => "60",

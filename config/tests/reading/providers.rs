@@ -138,6 +138,27 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "none",
         ),
         (
+            "model: 'cloudflare/@cf/meta/llama-3.1-8b-instruct', api_base: 'https://api.cloudflare.com/client/v4/accounts/7/ai/run', api_key: k",
+            "cloudflare",
+            "@cf/meta/llama-3.1-8b-instruct",
+            "https://api.cloudflare.com/client/v4/accounts/7/ai/v1",
+            "bearer k",
+        ),
+        (
+            "model: cloudflare/m, api_key: k",
+            "cloudflare",
+            "m",
+            "https://api.cloudflare.com/client/v4/accounts/acme/ai/v1",
+            "bearer k",
+        ),
+        (
+            "model: heroku/claude-4-sonnet, api_base: 'https://us.inference.heroku.com', api_key: k",
+            "heroku",
+            "claude-4-sonnet",
+            "https://us.inference.heroku.com/v1",
+            "bearer k",
+        ),
+        (
             "model: fireworks_ai/llama-v3, api_key: k",
             "fireworks_ai",
             "accounts/fireworks/models/llama-v3",

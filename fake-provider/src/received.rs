@@ -40,7 +40,7 @@ impl Received {
 
     /// `/chat/completions`: the path behind the deployment's own part, without the query.
     pub fn route(&self) -> &str {
-        const GROUPS: [&str; 4] = ["/chat", "/images", "/audio", "/messages"];
+        const GROUPS: [&str; 5] = ["/chat", "/images", "/audio", "/messages", "/responses"];
         let path = self.target.split('?').next().unwrap_or_default();
         let last = path.rfind('/').unwrap_or(0);
         let parent = path[..last].rfind('/').unwrap_or(last);

@@ -8,6 +8,25 @@ use crate::http::route::ModelRoute;
 /// Whether a member is for the router or LiteLLM's own, so that the provider does not get it.
 pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
     match key {
+        // What most bodies have, so that they need not be compared with all of the rest.
+        "messages"
+        | "model"
+        | "stream"
+        | "stream_options"
+        | "temperature"
+        | "max_tokens"
+        | "max_completion_tokens"
+        | "tools"
+        | "tool_choice"
+        | "top_p"
+        | "input"
+        | "instructions"
+        | "reasoning"
+        | "reasoning_effort"
+        | "response_format"
+        | "stop"
+        | "store"
+        | "user" => false,
         "metadata" => !route.keeps_metadata,
         // What the router reads, and other settings of a deployment.
         "tags"

@@ -4,7 +4,9 @@
 /// other features, or one by which it makes its request (`all_litellm_params` of LiteLLM 1.106).
 /// Prices and the keys of `litellm_params` are not among them.
 pub fn is_litellms_own(name: &str) -> bool {
-    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || NAMES.binary_search(&name).is_ok()
+    let first = name.as_bytes().first();
+    let begins = |with: &&str| with.as_bytes().first() == first && name.starts_with(with);
+    BEGINNINGS.iter().any(begins) || NAMES.binary_search(&name).is_ok()
 }
 
 const BEGINNINGS: [&str; 31] = [

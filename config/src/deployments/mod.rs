@@ -6,10 +6,10 @@ mod ids;
 mod item;
 mod limits;
 mod model_list;
+mod modes;
 mod ollama;
 mod params;
 mod raw;
-mod responses_only;
 mod tags;
 
 pub(crate) use model_list::{ModelList, read_model_list};

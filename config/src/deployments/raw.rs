@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::{affinity, drop_path, ids, ollama, params, responses_only, tags};
+use super::{affinity, drop_path, ids, modes, ollama, params, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
 use crate::providers::{ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
@@ -71,7 +71,7 @@ impl RawDeployment<'_> {
         let tls = tls_of_deployment(reader, &self.params, &file.tls);
         match resolve(reader, [&self.params, &self.info], &self.model, &tls) {
             Ok(resolved) => {
-                responses_only::warn(reader, [&self.params, &self.info], &resolved);
+                modes::warn(reader, [&self.params, &self.info], &resolved);
                 ollama::warn(reader, &self.params, &resolved);
                 Item::Deployments(self.per_organization(reader, file, resolved))
             }

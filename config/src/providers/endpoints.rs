@@ -7,9 +7,6 @@ use super::provider::Protocol;
 use crate::config::Layout;
 use crate::values::Secret;
 
-/// Where Hugging Face passes requests on to providers.
-const ROUTER: &str = "router.huggingface.co";
-
 impl ResolveContext<'_, '_, '_> {
     /// The endpoint of the provider. `name` is its name for the model.
     pub(super) fn provider_endpoint(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
@@ -27,7 +24,7 @@ impl ResolveContext<'_, '_, '_> {
             Protocol::Cohere if name.starts_with("rerank-") => self.cohere_rerank(),
             Protocol::Cohere => self.cohere(),
             Protocol::Cloudflare => self.cloudflare(),
-            Protocol::HuggingFace => self.hugging_face(name),
+            Protocol::HuggingFace => self.hugging_face(),
             Protocol::Native => Err(ResolveError::Reported),
         }
     }
@@ -187,19 +184,13 @@ impl ResolveContext<'_, '_, '_> {
     }
 
     /// Hugging Face's router, or a server such as TGI.
-    fn hugging_face(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
+    fn hugging_face(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         base.end_path("/v1");
-        // LiteLLM has `provider/owner/model`; the router has the provider at the end.
-        let model = match name.split_once('/') {
-            Some((provider, model)) if base.host == ROUTER && model.contains('/') => {
-                Some(format!("{model}:{provider}"))
-            }
-            _ => None,
-        };
-        let key = if base.host == ROUTER { self.expected_key() } else { self.key() };
-        Ok(EndpointParts { model, ..EndpointParts::openai(base, display_url, key) })
+        // A server of one's own may have no key.
+        let key = if base.host == "router.huggingface.co" { self.expected_key() } else { self.key() };
+        Ok(EndpointParts::openai(base, display_url, key))
     }
 
     /// Cohere's OpenAI-compatible endpoint. LiteLLM uses its own API, and bases have the paths of

@@ -7,6 +7,11 @@ pub fn upstream_name(provider: &str, name: &str) -> String {
         "fireworks_ai" if !name.contains(['/', '#']) && !name.starts_with("whisper-") => {
             format!("accounts/fireworks/models/{name}")
         }
+        // LiteLLM has `provider/owner/model`; Hugging Face's router has the provider at the end.
+        "huggingface" => match name.split_once('/') {
+            Some((provider, model)) if model.contains('/') => format!("{model}:{provider}"),
+            _ => name.to_owned(),
+        },
         // OpenRouter's own models keep their prefix: `openrouter/auto`.
         "openrouter" if !name.contains('/') => format!("openrouter/{name}"),
         "vertex_ai" if !name.contains('/') => format!("google/{name}"),

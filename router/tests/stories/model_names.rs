@@ -96,6 +96,7 @@ model_list:
 - {model_name: vertex_ai/*, litellm_params: {model: vertex_ai/*, vertex_project: p, api_key: k}}
 - {model_name: azure/*, litellm_params: {model: azure/o_series/*, api_base: https://a.test, api_version: 2024-10-21, api_key: k}}
 - {model_name: bedrock/*, litellm_params: {model: bedrock/*, aws_region_name: us-east-1, api_key: k}}
+- {model_name: huggingface/*, litellm_params: {model: huggingface/*, api_key: k}}
 - {model_name: groq/*, litellm_params: {model: groq/*, api_key: k}}
 ";
 
@@ -114,6 +115,8 @@ fn what_fills_a_star_is_spelled_as_the_provider_does() {
         ("vertex_ai/meta/llama-3.3", "meta/llama-3.3"),
         ("azure/o3", "o3"),
         ("bedrock/converse/us-west-2/openai.gpt-oss", "openai.gpt-oss"),
+        ("huggingface/openai/gpt-oss-20b", "openai/gpt-oss-20b"),
+        ("huggingface/groq/openai/gpt-oss-20b", "openai/gpt-oss-20b:groq"),
         ("groq/openai/gpt-oss", "openai/gpt-oss"),
     ] {
         let response = world.chat(model, "", |_| Answer::Ok);

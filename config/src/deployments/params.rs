@@ -3,7 +3,7 @@
 use crate::config::Member;
 use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{
-    LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own, is_request_parameter,
+    LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own_key, is_request_parameter,
 };
 use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, is_secret_name, unreplaced};
 use crate::yaml::{Entry, Node, Value};
@@ -44,7 +44,7 @@ fn is_price(key: &str) -> bool {
 
 /// Warns of an unknown parameter. Whether it is sent.
 fn warn_of_unknown(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> bool {
-    let (message, advice) = if is_litellms_own(&entry.key) {
+    let (message, advice) = if is_litellms_own_key(&entry.key) {
         ("unsupported key, ignored", "remove it".to_owned())
     } else if is_secret_name(&entry.key) && !entry.key.ends_with("token") {
         let near = reader.report.suggestions.name(&entry.key, LITELLM_PARAMS.names());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{Fallback, Member, Target};
 use crate::diagnostics::{ADVISES, Path, did_you_mean};
-use crate::keys::tables::{REQUEST_PARAMETERS, is_litellms_own, is_request_parameter};
+use crate::keys::tables::{REQUEST_PARAMETERS, is_litellms_own_key, is_request_parameter};
 use crate::values::{Reader, Section, Settings, TextKind, Unset, is_secret_name};
 use crate::yaml::{Entry, Node, Value};
 
@@ -137,5 +137,5 @@ fn is_connection_setting(key: &str) -> bool {
         "api_base", "api_version", "base_url", "custom_llm_provider", "extra_headers", "headers",
         "organization",
     ];
-    PLACES.contains(&key) || !is_request_parameter(key) && (is_secret_name(key) || is_litellms_own(key))
+    PLACES.contains(&key) || !is_request_parameter(key) && (is_secret_name(key) || is_litellms_own_key(key))
 }

@@ -59,6 +59,16 @@ pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
         | "region_name"
         | "prompt_id"
         | "use_in_pass_through"
+        | "use_litellm_proxy"
+        | "use_chat_completions_api"
+        | "configurable_clientside_auth_params"
+        | "model_list"
+        | "routing_strategy"
+        | "silent_model"
+        | "max_budget"
+        | "budget_duration"
+        | "itpm"
+        | "otpm"
         | "cooldown_time" => true,
         _ => is_operators(key) || is_litellms_own(key),
     }
@@ -76,11 +86,39 @@ pub fn is_operators(key: &str) -> bool {
         | "organization"
         | "headers"
         | "azure_ad_token"
+        | "client_id"
+        | "client_secret"
+        | "tenant_id"
         | "deployment_id"
         | "model_id"
         | "specific_deployment"
         | "ssl_verify"
         | "user_config" => true,
         _ => ["aws_", "vertex_"].iter().any(|prefix| key.starts_with(prefix)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::route::{MODEL_ROUTES, RESPONSES};
+
+    #[test]
+    fn what_litellm_keeps_to_itself_is_reserved_and_what_servers_take_is_not() {
+        let [chat, ..] = MODEL_ROUTES;
+        for name in [
+            "metadata", "no-log", "langfuse_secret_key", "aws_session_token", "client_secret",
+            "mock_response", "litellm_session_id", "enable_prompt_caching", "base_url", "max_budget",
+        ] {
+            assert!(is_reserved(name, chat), "{name}");
+        }
+        for name in [
+            "messages", "top_k", "chat_template_kwargs", "milvus_collection", "s3_uri", "azure_search",
+            "data_sources", "cache_salt", "guided_json", "provider", "system_prompt",
+        ] {
+            assert!(!is_reserved(name, chat), "{name}");
+        }
+        let responses = MODEL_ROUTES.into_iter().find(|route| route.suffix == RESPONSES).unwrap();
+        assert!(!is_reserved("metadata", responses));
     }
 }

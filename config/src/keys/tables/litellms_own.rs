@@ -1,20 +1,32 @@
 //! Names that LiteLLM keeps for itself wherever it finds them, in `litellm_params` and in a request.
 
-/// Whether LiteLLM never sends a parameter of this name to a provider: a setting of one of its
+/// Whether a parameter of this name stays here wherever it comes from: a setting of one of LiteLLM's
 /// other features, or one by which it makes its request (`all_litellm_params` of LiteLLM 1.106).
 /// Prices and the keys of `litellm_params` are not among them.
 pub fn is_litellms_own(name: &str) -> bool {
-    let first = name.as_bytes().first();
-    let begins = |with: &&str| with.as_bytes().first() == first && name.starts_with(with);
-    BEGINNINGS.iter().any(begins) || NAMES.binary_search(&name).is_ok()
+    begins_with(name, &BEGINNINGS) || NAMES.binary_search(&name).is_ok()
 }
 
-const BEGINNINGS: [&str; 31] = [
+/// The same for a key of `litellm_params`, where more beginnings can only be LiteLLM's.
+pub(crate) fn is_litellms_own_key(name: &str) -> bool {
+    is_litellms_own(name) || begins_with(name, &BEGINNINGS_OF_KEYS)
+}
+
+fn begins_with(name: &str, beginnings: &[&str]) -> bool {
+    let first = name.as_bytes().first();
+    beginnings.iter().any(|with| with.as_bytes().first() == first && name.starts_with(with))
+}
+
+const BEGINNINGS: [&str; 20] = [
     "_agentic_loop_", "_code_interpreter_", "_litellm_", "_websearch_", "adaptive_router_",
     "anthropic_federation_", "anthropic_identity_", "anthropic_issuer_", "anthropic_keycloak_", "arize_",
-    "auto_router_", "aws_", "azure_", "bedrock_", "complexity_router_", "dd_", "gcs_", "langfuse_",
-    "langsmith_", "litellm_", "milvus_", "mock_", "posthog_", "quality_router_", "regional_", "s3_",
-    "signoz_", "token_exchange_", "valkey_", "vertex_", "weave_",
+    "auto_router_", "aws_", "complexity_router_", "langfuse_", "langsmith_", "litellm_", "mock_", "posthog_",
+    "quality_router_", "vertex_",
+];
+
+const BEGINNINGS_OF_KEYS: [&str; 11] = [
+    "azure_", "bedrock_", "dd_", "gcs_", "milvus_", "regional_", "s3_", "signoz_", "token_exchange_",
+    "valkey_", "weave_",
 ];
 
 /// Sorted.
@@ -111,7 +123,7 @@ mod tests {
     fn the_names_are_sorted_and_none_has_a_beginning_of_its_kind() {
         assert!(NAMES.is_sorted_by(|a, b| a < b));
         for name in NAMES {
-            assert!(!BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)), "{name}");
+            assert!(!begins_with(name, &BEGINNINGS) && !begins_with(name, &BEGINNINGS_OF_KEYS), "{name}");
         }
     }
 }

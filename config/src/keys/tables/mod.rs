@@ -17,6 +17,7 @@ pub(crate) use item::ITEM;
 pub(crate) use litellm_params::LITELLM_PARAMS;
 pub(crate) use litellm_settings::LITELLM_SETTINGS;
 pub use litellms_own::is_litellms_own;
+pub(crate) use litellms_own::is_litellms_own_key;
 pub(crate) use llm_balancer::{DEPLOYMENT_LLM_BALANCER, LLM_BALANCER};
 pub(crate) use model_info::MODEL_INFO;
 pub(crate) use request_parameters::{REQUEST_PARAMETERS, is_request_parameter};

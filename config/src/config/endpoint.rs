@@ -65,6 +65,8 @@ pub enum Layout {
     TextCompletion,
     /// A server of embeddings and rerankings: `{path}/embeddings`, `{path}/rerank`.
     Vectors,
+    /// Hugging Face's router; `path` ends in `/v1`, and a model in the name of its provider.
+    HuggingFace,
     /// Cohere's: `{path}/compatibility/v1` in OpenAI's format, and `{path}/v2/rerank`.
     Cohere,
     /// Cohere's `{path}/v2/rerank`.

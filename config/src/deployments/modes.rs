@@ -15,7 +15,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
     }
     let mode = text(info, "mode").or_else(|| {
         let names = [Some(resolved.model.as_str()), text(info, "base_model")];
-        let is_openais = matches!(resolved.provider, "openai" | "azure");
+        let is_openais = matches!(resolved.provider, "openai" | "azure" | "azure_ai");
         names.into_iter().flatten().filter(|_| is_openais).find_map(mode_by_name)
     });
     let (message, advice) = match mode {

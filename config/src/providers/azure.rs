@@ -18,7 +18,11 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 impl ResolveContext<'_, '_, '_> {
     /// A path per deployment and the header `api-key`; at `/openai/v1`, OpenAI's own layout.
     pub(super) fn azure(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
-        let mut base = self.base()?;
+        let base = self.base()?;
+        self.azure_at(base, name)
+    }
+
+    fn azure_at(&mut self, mut base: BaseUrl, name: &str) -> Result<EndpointParts, ResolveError> {
         let display_url = base.display_url();
         let version = self.azure_version(&base)?;
         let model = self.azure_deployment(&mut base, name);
@@ -95,9 +99,8 @@ impl ResolveContext<'_, '_, '_> {
         // A resource also has paths of vendors, such as /providers/cohere/v2.
         let own = ["/v1", "/v2"].iter().any(|end| base.path.ends_with(end));
         let foundry = base.host.ends_with(".services.ai.azure.com");
-        let is_openais = matches!(infer_provider(name), Some("openai" | "text-completion-openai"));
-        if is_openais && !foundry && !by_deployment && !own {
-            return self.azure(name);
+        if is_openais(name) && !foundry && !by_deployment && !own {
+            return self.azure_at(base, name);
         }
         if !foundry || by_deployment || own {
             let takes_key = by_deployment && (foundry || base.host.ends_with(".openai.azure.com"));
@@ -125,7 +128,10 @@ impl ResolveContext<'_, '_, '_> {
         if let Some(token) = self.credentials.token.clone() {
             return Ok(Some(Credential::Bearer(token)));
         }
-        if let Some(key) = self.key() {
+        let key = self.key();
+        // Those of `azure/`, which LiteLLM makes of `azure_ai/` with a model of OpenAI's.
+        let key = key.or_else(|| self.secret_from(&["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"]));
+        if let Some(key) = key {
             return Ok(Some(if bearer { Credential::Bearer(key) } else { Credential::ApiKey(key) }));
         }
         let token = self.secret_from(&["AZURE_AD_TOKEN"]);
@@ -139,6 +145,12 @@ impl ResolveContext<'_, '_, '_> {
         }
         Ok(token.map(Credential::Bearer))
     }
+}
+
+/// Whether the name is one of OpenAI's models, as far as Azure OpenAI serves them.
+fn is_openais(name: &str) -> bool {
+    let provider = infer_provider(name).filter(|_| !name.contains('*') && !name.starts_with("gpt-oss"));
+    matches!(provider, Some("openai" | "text-completion-openai"))
 }
 
 /// A value in a query.

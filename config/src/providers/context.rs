@@ -203,7 +203,9 @@ impl ResolveContext<'_, '_, '_> {
             return;
         };
         let is_known = lookup::at_base(text).is_some_and(|found| found.name == self.provider.name);
-        if !own.https || is_known || is_loopback(&base.host) || base.domain() == own.domain() {
+        let domains = [own.domain()].into_iter().chain(self.provider.other_domains().iter().copied());
+        let is_own = domains.into_iter().any(|domain| domain == base.domain());
+        if !own.https || is_known || is_loopback(&base.host) || is_own {
             return;
         }
         let is_set = |name: &&&str| self.reader.env.peek(name).is_some_and(|(value, _)| !value.is_empty());

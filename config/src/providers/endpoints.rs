@@ -4,6 +4,7 @@ use super::context::{ResolveContext, ResolveError};
 use super::endpoint_parts::EndpointParts;
 use super::formats;
 use super::provider::Protocol;
+use super::spelling::router_name;
 use crate::config::Layout;
 use crate::values::Secret;
 
@@ -24,7 +25,7 @@ impl ResolveContext<'_, '_, '_> {
             Protocol::Cohere if name.starts_with("rerank-") => self.cohere_rerank(),
             Protocol::Cohere => self.cohere(),
             Protocol::Cloudflare => self.cloudflare(),
-            Protocol::HuggingFace => self.hugging_face(),
+            Protocol::HuggingFace => self.hugging_face(name),
             Protocol::Native => Err(ResolveError::Reported),
         }
     }
@@ -170,9 +171,11 @@ impl ResolveContext<'_, '_, '_> {
     fn cloudflare(&mut self) -> Result<EndpointParts, ResolveError> {
         let account = |id| format!("https://api.cloudflare.com/client/v4/accounts/{id}/ai/v1");
         let given = self.base_or(&["CLOUDFLARE_API_BASE"]);
-        let given = given.or_else(|| self.reader.env.first_of(&["CLOUDFLARE_ACCOUNT_ID"]).map(account));
-        let Some(given) = given else {
-            return Err(self.mistake("model", "missing account", "set CLOUDFLARE_ACCOUNT_ID, or api_base"));
+        let is_id = |id: &String| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let id = self.reader.env.first_of(&["CLOUDFLARE_ACCOUNT_ID"]).filter(is_id);
+        let Some(given) = given.or_else(|| id.map(account)) else {
+            let advice = "set CLOUDFLARE_ACCOUNT_ID, or api_base";
+            return Err(ResolveError::unsupported("missing id of Cloudflare's account", advice));
         };
         let mut base = self.parse(&given)?;
         if base.trim_path("/ai/run") {
@@ -184,13 +187,18 @@ impl ResolveContext<'_, '_, '_> {
     }
 
     /// Hugging Face's router, or a server such as TGI.
-    fn hugging_face(&mut self) -> Result<EndpointParts, ResolveError> {
+    fn hugging_face(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
         let display_url = base.display_url();
         base.end_path("/v1");
-        // A server of one's own may have no key.
-        let key = if base.host == "router.huggingface.co" { self.expected_key() } else { self.key() };
-        Ok(EndpointParts::openai(base, display_url, key))
+        if base.host != "router.huggingface.co" {
+            let key = self.key();
+            return Ok(EndpointParts::openai(base, display_url, key));
+        }
+        let key = self.expected_key();
+        let model = Some(router_name(name)).filter(|_| !name.contains('*'));
+        let parts = EndpointParts::openai(base, display_url, key).with(Layout::HuggingFace);
+        Ok(EndpointParts { model, ..parts })
     }
 
     /// Cohere's OpenAI-compatible endpoint. LiteLLM uses its own API, and bases have the paths of

@@ -17,6 +17,10 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
         ));
     }
     match provider.protocol {
+        Protocol::HuggingFace if written.starts_with("http") => Err(ResolveError::unsupported(
+            "a URL as the model's name is not supported",
+            "write the URL as api_base, and huggingface/name",
+        )),
         Protocol::Native => Err(native(provider, written)),
         Protocol::VertexAi => vertex(written),
         Protocol::Bedrock => bedrock(written),

@@ -57,7 +57,7 @@ pub fn infer_provider(model: &str) -> Option<&'static str> {
     if has(&["gemini-"]) {
         return Some("vertex_ai");
     }
-    if has(&["command-", "embed-english", "embed-multilingual", "rerank-", "c4ai-"]) {
+    if has(&["command-", "embed-", "rerank-", "c4ai-"]) {
         return Some("cohere");
     }
     if has(&["deepseek-"]) {

@@ -21,5 +21,5 @@ pub(crate) use context::{ResolveError, Unsupported};
 pub use infer::{are_related, infer_provider, name_at, takes_completion_tokens};
 pub(crate) use proxies::read_proxies;
 pub(crate) use resolve::{Resolved, resolve};
-pub use spelling::upstream_name;
+pub use spelling::{router_name, upstream_name};
 pub(crate) use tls::{ca_bundle, tls_of_deployment, tls_of_file};

@@ -56,6 +56,15 @@ pub(super) enum Variables {
 }
 
 impl Provider {
+    /// Its domains, besides that of its base.
+    pub(super) fn other_domains(&self) -> &'static [&'static str] {
+        match self.protocol {
+            Protocol::Cohere => &["cohere.ai"],
+            Protocol::HuggingFace => &["huggingface.cloud"],
+            _ => &[],
+        }
+    }
+
     /// Variables with the key, the preferred one first.
     pub(super) fn key_variables(&self) -> Vec<Cow<'static, str>> {
         self.variables(&self.keys, "_API_KEY")

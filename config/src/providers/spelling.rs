@@ -7,11 +7,6 @@ pub fn upstream_name(provider: &str, name: &str) -> String {
         "fireworks_ai" if !name.contains(['/', '#']) && !name.starts_with("whisper-") => {
             format!("accounts/fireworks/models/{name}")
         }
-        // LiteLLM has `provider/owner/model`; Hugging Face's router has the provider at the end.
-        "huggingface" => match name.split_once('/') {
-            Some((provider, model)) if model.contains('/') => format!("{model}:{provider}"),
-            _ => name.to_owned(),
-        },
         // OpenRouter's own models keep their prefix: `openrouter/auto`.
         "openrouter" if !name.contains('/') => format!("openrouter/{name}"),
         "vertex_ai" if !name.contains('/') => format!("google/{name}"),
@@ -21,6 +16,19 @@ pub fn upstream_name(provider: &str, name: &str) -> String {
         "bedrock" => {
             let name = without_prefix(name, &["converse/", "invoke/"]);
             name.rsplit_once('/').map_or(name, |(_, last)| last).to_owned()
+        }
+        // LiteLLM sends Cohere's requests by these.
+        "cohere" | "cohere_chat" => without_prefix(name, &["v1/", "v2/"]).to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+/// The name at Hugging Face's router, which has the provider at the end; LiteLLM has
+/// `provider/owner/model`.
+pub fn router_name(name: &str) -> String {
+    match name.split_once('/') {
+        Some((provider, model)) if !provider.is_empty() && model.contains('/') => {
+            format!("{model}:{provider}")
         }
         _ => name.to_owned(),
     }

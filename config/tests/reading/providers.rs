@@ -124,6 +124,27 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer k",
         ),
         (
+            "model: huggingface/own/team/llama, api_base: 'https://tgi.test', api_key: k",
+            "huggingface",
+            "own/team/llama",
+            "https://tgi.test/v1",
+            "bearer k",
+        ),
+        (
+            "model: azure_ai/*, api_base: 'https://x.models.ai.azure.com', api_key: k",
+            "azure_ai",
+            "*",
+            "https://x.models.ai.azure.com",
+            "bearer k",
+        ),
+        (
+            "model: cohere/v2/command-r, api_key: k",
+            "cohere",
+            "command-r",
+            "https://api.cohere.ai",
+            "bearer k",
+        ),
+        (
             "model: huggingface/deepseek-ai/DeepSeek-R1, api_key: k",
             "huggingface",
             "deepseek-ai/DeepSeek-R1",

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Deployment, RouterSettings, Strategy, name_at, upstream_name};
+use llm_balancer_config::{
+    Deployment, Layout, RouterSettings, Strategy, name_at, router_name, upstream_name,
+};
 
 use super::group_request::{GroupRequest, Selected};
 use super::{Router, Sending};
@@ -87,7 +89,11 @@ fn upstream_model<'a>(deployment: &'a Deployment, resolved: &Resolved<'_>) -> Co
     // Of a deployment without a prefix, the requested name may have it.
     let has_no_prefix = deployment.model == deployment.litellm_model;
     let name = has_no_prefix.then(|| name_at(&deployment.provider, &filled)).flatten();
-    Cow::Owned(upstream_name(&deployment.provider, name.unwrap_or(&filled)))
+    let name = upstream_name(&deployment.provider, name.unwrap_or(&filled));
+    Cow::Owned(match deployment.endpoint.layout {
+        Layout::HuggingFace => router_name(&name),
+        _ => name,
+    })
 }
 
 /// The body that the provider gets; `None` for the client's own.

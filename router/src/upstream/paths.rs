@@ -63,7 +63,10 @@ fn template(layout: Layout, route: &str) -> Option<Template> {
         (Layout::Bedrock, "/chat/completions" | "/responses" | "/models") => Some(Template::Base),
         (Layout::TextCompletion, "/completions" | "/models") => Some(Template::Base),
         (Layout::Vectors, "/embeddings" | "/rerank" | "/models") => Some(Template::Base),
-        (Layout::Cohere, "/chat/completions" | "/embeddings") => Some(Template::Compatible),
+        (Layout::HuggingFace, "/chat/completions" | "/responses" | "/models") => Some(Template::Base),
+        (Layout::Cohere, "/chat/completions" | "/embeddings" | "/audio/transcriptions") => {
+            Some(Template::Compatible)
+        }
         (Layout::CohereRerank | Layout::Cohere, "/rerank") => Some(Template::V2),
         (Layout::CohereRerank | Layout::Cohere, "/models") => Some(Template::V1),
         _ => None,

@@ -1,6 +1,7 @@
 //! Which parameters of the file a request gets. Most files have those of chats, and providers refuse
 //! them on other routes, so LiteLLM sends what the route has (`responses/utils.py`,
-//! `AnthropicMessagesRequestOptionalParams`). What the client sends, and `extra_body`, goes anywhere.
+//! `AnthropicMessagesRequestOptionalParams`). What the client sends goes anywhere, and so does
+//! `extra_body`, but to where tokens are counted or a conversation is compacted.
 
 use llm_balancer_config::{Deployment, takes_completion_tokens};
 
@@ -79,7 +80,7 @@ pub(super) fn has_newer_name(deployment: &Deployment, key: &str) -> bool {
 pub(super) fn name<'k>(route: ModelRoute, deployment: &Deployment, model: &str, key: &'k str) -> &'k str {
     let is_renamed = key == "max_tokens"
         && route.suffix == "/chat/completions"
-        && matches!(&*deployment.provider, "openai" | "azure")
+        && matches!(&*deployment.provider, "openai" | "azure" | "azure_ai")
         && takes_completion_tokens(model);
     if is_renamed { "max_completion_tokens" } else { key }
 }

@@ -65,7 +65,7 @@ impl ModelRoute {
     }
 
     /// Whether it counts the tokens of a prompt, without an answer.
-    pub fn counts_tokens(self) -> bool {
+    pub fn only_counts(self) -> bool {
         matches!(self.suffix, COUNT_TOKENS | INPUT_TOKENS)
     }
 }
@@ -128,7 +128,7 @@ pub fn wire(route: &str) -> Wire {
     if route.starts_with("/messages") { Wire::Anthropic } else { Wire::OpenAi }
 }
 
-/// Whether a route makes a response, or what belongs to one.
+/// Whether a route makes a response, or prepares one: its requests may refer to earlier ones.
 pub fn is_of_responses(route: &str) -> bool {
     matches!(route, RESPONSES | COMPACT | INPUT_TOKENS)
 }

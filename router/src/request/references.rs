@@ -86,7 +86,9 @@ impl ReferenceScan {
     /// does not store it, and has no encrypted reasoning to give.
     pub fn new(body: &Object<'_>, caller: u64) -> Option<Self> {
         let wants_id = body.present("store") != Some("false");
-        let wants_items = body.present("include").is_some_and(|include| include.contains(INCLUDE));
+        let includes = body.present("include").is_some_and(|include| include.contains(INCLUDE));
+        // With it, an answer may begin with a compacted conversation.
+        let wants_items = includes || body.present("context_management").is_some();
         (wants_id || wants_items).then(|| Self { wants_id, wants_items, ..Self::of_items(caller) })
     }
 
@@ -177,6 +179,8 @@ mod tests {
         let answer = format!(r#"{{"id":"resp_1","output":[{ITEM}]}}"#);
         assert_eq!(found(r#"{"store":false}"#, &answer, 100), []);
         let item = references(&object(&format!(r#"{{"input":[{ITEM}]}}"#)), 7);
+        let compacts = r#"{"store":false,"context_management":[{"type":"compaction"}]}"#;
+        assert!(ReferenceScan::new(&object(compacts), 0).is_some_and(|scan| scan.wants_items));
         let request = r#"{"store":false,"include":["reasoning.encrypted_content"]}"#;
         assert_eq!(found(request, &answer, 100), item);
     }

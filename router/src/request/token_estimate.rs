@@ -83,7 +83,7 @@ impl TokenEstimate {
     /// Estimates a request. Counting tokens takes none.
     pub fn of(parsed: &ParsedRequest<'_>, route: ModelRoute) -> Self {
         match &parsed.payload {
-            _ if route.counts_tokens() => Self::default(),
+            _ if route.only_counts() => Self::default(),
             Payload::Json(object) => {
                 let value = |name: &str| object.present(name);
                 let prompt = Self { prompt: prompt(value), ..Self::default() };

@@ -79,7 +79,7 @@ pub enum Verdict {
 
 /// Headers of a provider's error by which a client decides when to try again, and what to report.
 /// `retry-after` is not among them: it is that of the failure.
-pub const ERROR_HEADERS: [&str; 3] = ["retry-after-ms", "x-request-id", "x-should-retry"];
+pub const ERROR_HEADERS: [&str; 4] = ["request-id", "retry-after-ms", "x-request-id", "x-should-retry"];
 
 /// A provider's response to an attempt that failed.
 #[derive(Clone, Debug, Default)]
@@ -88,9 +88,8 @@ pub struct ErrorResponse {
     pub content_type: Option<String>,
     /// x-amzn-errortype.
     pub error_type: Option<String>,
-    /// Headers that a client gets with the error, also where the router repeats it after a fallback
-    /// has failed. See
-    /// [`ERROR_HEADERS`].
+    /// Those of [`ERROR_HEADERS`], which a client also gets where the router repeats the error after
+    /// a fallback has failed.
     pub headers: Vec<(&'static str, String)>,
     /// The body, up to the length that the filter reads.
     pub body: Vec<u8>,

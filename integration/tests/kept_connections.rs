@@ -1,6 +1,6 @@
 //! Connections to providers that end while a request is on them.
 
-use llm_balancer_integration::{Answer, World, item};
+use llm_balancer_integration::{Answer, World, item, minute};
 use tokio::time::{Duration, sleep};
 
 const ONE: &str = "router_settings: {num_retries: 0}\n";
@@ -9,6 +9,7 @@ const ONE: &str = "router_settings: {num_retries: 0}\n";
 async fn a_kept_connection_that_the_provider_closes_is_no_error_without_retries() {
     let config = format!("model_list:\n{}{ONE}", item("gpt", "paris", ", rpm: 1000"));
     let mut world = World::new(&config).await;
+    minute::with_room_for(Duration::from_secs(15)).await;
     for answer in [Answer::ok().close_kept(), Answer::ok().reset_kept()] {
         world.provider.always("paris", answer);
         for turn in 0..20 {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, Client, World, ask, eventually, item};
+use llm_balancer_integration::{Answer, Client, World, ask, eventually, item, minute};
 use serde_json::{Value, json};
 
 /// Prometheus' view: `name{labels} value`, by the text before the value.
@@ -35,6 +35,7 @@ async fn prometheus_sees_requests_attempts_tokens_and_times_by_group_and_deploym
         item("gpt-4.1", "two", ", weight: 1"),
     );
     let world = World::with_workers(2, &config).await;
+    minute::with_room_for(Duration::from_secs(10)).await;
     world.provider.script("one", [Answer::status(500), Answer::ok().using(3, 4)]);
     world.provider.always("two", Answer::ok().using(10, 20));
     for _ in 0..2 {
@@ -176,6 +177,7 @@ async fn an_explanation_is_for_whoever_has_the_master_key() {
     );
     let world = World::new(&config).await;
     let operator = world.client.with_header("authorization", "Bearer sk-of-the-operator");
+    minute::with_room_for(Duration::from_secs(5)).await;
     assert_eq!(operator.chat("gpt").await.header(EXPLAIN), None, "it was not asked for");
     let reply = operator.with_header(EXPLAIN, "1").chat("gpt").await;
     let told: Value = serde_json::from_str(reply.header(EXPLAIN).expect("an explanation")).expect("JSON");

@@ -177,10 +177,10 @@ async fn an_error_in_the_middle_of_a_stream_reaches_the_client_and_is_no_success
 async fn comments_that_keep_a_connection_alive_are_held_for_seconds_and_no_longer() {
     let world = World::group(&["paris"], "num_retries: 0").await;
     let content = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
-    let pieces = std::iter::repeat_n(": PROCESSING\n\n", 9).chain([content, "data: [DONE]\n\n"]);
-    world
-        .provider
-        .always("paris", Answer::pieces(pieces).every(Duration::from_secs(1)).header("content-type", EVENTS));
+    // The edge holds them for up to 2 s, and the filter for 5 s after that, each until the next one.
+    let pieces = std::iter::repeat_n(": PROCESSING\n\n", 24).chain([content, "data: [DONE]\n\n"]);
+    let answer = Answer::pieces(pieces).every(Duration::from_millis(400));
+    world.provider.always("paris", answer.header("content-type", EVENTS));
     let started = Instant::now();
     let mut events = world.stream_chat("gpt").await;
     let (first, bytes) = events.next().await.unwrap();

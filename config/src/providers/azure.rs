@@ -56,7 +56,7 @@ impl ResolveContext<'_, '_, '_> {
                 Some(AZURE_DEFAULT_VERSION.to_owned())
             }
         };
-        let query = query.map(|version| format!("api-version={}", escaped(&version)));
+        let query = query.map(|version| version_query(&version));
         let credential = self.azure_key(&base, false)?;
         Ok(EndpointParts { base, layout, query, display_url, credential, model })
     }
@@ -112,13 +112,13 @@ impl ResolveContext<'_, '_, '_> {
             };
             let credential = self.expected_key().map(credential);
             let version = self.version(&[])?.filter(|_| base.api_version().is_none());
-            let query = version.map(|version| format!("api-version={}", escaped(&version)));
+            let query = version.map(|version| version_query(&version));
             return Ok(EndpointParts { base, layout, query, display_url, credential, model: None });
         }
         base.end_path("/models");
         let version = self.version(&["AZURE_AI_API_VERSION"])?;
         let version = version.as_deref().unwrap_or(FOUNDRY_VERSION);
-        let query = base.api_version().is_none().then(|| format!("api-version={}", escaped(version)));
+        let query = base.api_version().is_none().then(|| version_query(version));
         let credential = self.expected_key().map(Credential::ApiKey);
         Ok(EndpointParts { base, layout: Layout::Foundry, query, display_url, credential, model: None })
     }
@@ -153,7 +153,7 @@ fn is_openais(name: &str) -> bool {
     matches!(provider, Some("openai" | "text-completion-openai"))
 }
 
-/// A value in a query.
-fn escaped(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
+/// The query that names a version.
+fn version_query(version: &str) -> String {
+    format!("api-version={}", utf8_percent_encode(version, RESERVED))
 }

@@ -203,8 +203,7 @@ impl ResolveContext<'_, '_, '_> {
             return;
         };
         let is_known = lookup::at_base(text).is_some_and(|found| found.name == self.provider.name);
-        let domains = [own.domain()].into_iter().chain(self.provider.other_domains().iter().copied());
-        let is_own = domains.into_iter().any(|domain| domain == base.domain());
+        let is_own = base.domain() == own.domain() || self.provider.other_domains().contains(&base.domain());
         if !own.https || is_known || is_loopback(&base.host) || is_own {
             return;
         }

@@ -43,13 +43,11 @@ fn template(layout: Layout, route: &str) -> Option<Template> {
     }
     match (layout, route) {
         (Layout::OpenAi, _) => Some(Template::Base),
-        (Layout::AzureDeployments | Layout::AzureDeployment, "/models") => Some(Template::Resource),
-        (Layout::AzureDeployments | Layout::AzureDeployment, _) if is_of_responses(route) => {
+        (Layout::AzureDeployments | Layout::AzureDeployment, _) if is_of_resource(route) => {
             Some(Template::Resource)
         }
         (Layout::AzureDeployments, _) if azure_serves(route) => Some(Template::Deployment),
-        (Layout::AzureV1, "/models") => Some(Template::Base),
-        (Layout::AzureV1, _) if is_of_responses(route) => Some(Template::Base),
+        (Layout::AzureV1, _) if is_of_resource(route) => Some(Template::Base),
         (Layout::AzureDeployment | Layout::AzureV1, _) if azure_serves(route) => Some(Template::Base),
         (Layout::Foundry, "/chat/completions" | "/embeddings") => Some(Template::Base),
         (Layout::AzureAi | Layout::Foundry, "/rerank") => Some(Template::V1),
@@ -73,7 +71,12 @@ fn template(layout: Layout, route: &str) -> Option<Template> {
     }
 }
 
-/// Routes that Azure serves besides responses; under a deployment's name where the `api_version` is
+/// Routes that Azure serves for the whole resource, whatever the deployment.
+fn is_of_resource(route: &str) -> bool {
+    route == "/models" || is_of_responses(route)
+}
+
+/// Routes that Azure serves besides those; under a deployment's name where the `api_version` is
 /// a date.
 fn azure_serves(route: &str) -> bool {
     matches!(
@@ -153,10 +156,8 @@ fn push_versioned(path: &mut String, base: &str, version: &str) {
 }
 
 fn query_of<'q>(query: &'q str, route: &str) -> Cow<'q, str> {
-    match route {
-        _ if query.contains(AZURE_DEFAULT) && is_of_responses(route) => {
-            query.replace(AZURE_DEFAULT, AZURE_RESPONSES).into()
-        }
-        _ => query.into(),
+    if query.contains(AZURE_DEFAULT) && is_of_responses(route) {
+        return query.replace(AZURE_DEFAULT, AZURE_RESPONSES).into();
     }
+    query.into()
 }

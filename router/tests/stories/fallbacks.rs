@@ -74,26 +74,6 @@ fn when_all_fail_the_client_gets_the_error_of_the_first_group() {
 }
 
 #[story(unsupported = test)]
-fn an_error_of_the_first_group_is_no_refusal_where_the_fallback_is_refused() {
-    let limited = items(&["full"], ", rpm: 1").replace("model_name: g", "model_name: a");
-    let yaml =
-        format!("model_list:\n{}{limited}router_settings: {{num_retries: 0}}\n", items(&["first"], ""));
-    let mut world = World::of(&yaml);
-    world.chat("a", "", |_| Answer::Ok);
-    let mut end = |model: &str, fallback: &str| {
-        let body = format!(r#""fallbacks":["{fallback}"]"#);
-        let response = world.chat(model, &body, |_| Answer::Error(500, r#"{"error":"the first"}"#));
-        let line = world.lines.last().unwrap();
-        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-        (response.status, text("outcome"), text("reason"))
-    };
-    let failed = (500, "server_error".to_owned(), String::new());
-    assert_eq!([end("g", "nobody"), end("g", "a")], [failed.clone(), failed]);
-    // Nothing was tried: the reason is the one that the client learns.
-    assert_eq!(end("a", "nobody"), (429, "refused".to_owned(), "over_limit".to_owned()));
-}
-
-#[story(unsupported = test)]
 fn when_the_last_connection_is_reset_the_client_still_gets_the_error_of_the_first_group() {
     let mut world = world(&["g", "a"], "num_retries: 0, fallbacks: [{g: [a]}]");
     let response = world.chat("g", "", |id| match id {

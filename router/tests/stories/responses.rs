@@ -262,24 +262,6 @@ fn a_compacted_conversation_goes_on_where_it_was_compacted() {
 }
 
 #[test]
-fn compacting_and_counting_get_the_parameters_of_the_file_that_they_have() {
-    let parameters = "temperature: 0.5, reasoning_effort: low, max_tokens: 9, service_tier: flex, extra_body: {truncation: auto, top_k: 3}";
-    let yaml = format!(
-        "model_list:\n- {{model_name: g, litellm_params: {{model: openai/m, api_base: 'https://a.test/v1', api_key: k, {parameters}}}}}\n"
-    );
-    let mut world = World::of(&yaml);
-    let mut sent = |route: &str| {
-        let path = format!("{RESPONSES}{route}");
-        world.post(&path, &[], br#"{"model":"g","input":"hi"}"#, |_| Answer::Ok).sent.unwrap().body
-    };
-    assert_eq!(
-        sent("/input_tokens"),
-        r#"{"model":"m","input":"hi","truncation":"auto","reasoning":{"effort":"low"}}"#
-    );
-    assert_eq!(sent("/compact"), r#"{"model":"m","input":"hi","service_tier":"flex"}"#);
-}
-
-#[test]
 fn routes_about_a_response_go_to_its_deployment_with_its_key_and_path() {
     let mut world = world();
     let maker = world.make();

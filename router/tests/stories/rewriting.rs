@@ -370,3 +370,18 @@ fn members_are_dropped_by_path_wherever_the_client_puts_them() {
     let untouched = body_of(params, r#"{"model":"g","messages":[],"reasoning":{"effort":"low"}}"#);
     assert_eq!(untouched["reasoning"].to_string(), r#"{"effort":"low"}"#);
 }
+
+#[story(unsupported = test)]
+fn compacting_and_counting_get_the_parameters_of_the_file_that_they_have() {
+    let parameters = ", temperature: 0.5, reasoning_effort: low, max_tokens: 9, service_tier: flex, extra_body: {truncation: auto, top_k: 3}";
+    let mut world = World::of(&file(parameters));
+    let mut sent = |route: &str| {
+        let path = format!("/v1/responses{route}");
+        world.post(&path, &[], br#"{"model":"g","input":"hi"}"#, |_| Answer::Ok).sent.unwrap().body
+    };
+    assert_eq!(
+        sent("/input_tokens"),
+        r#"{"model":"m","input":"hi","truncation":"auto","reasoning":{"effort":"low"}}"#
+    );
+    assert_eq!(sent("/compact"), r#"{"model":"m","input":"hi","service_tier":"flex"}"#);
+}

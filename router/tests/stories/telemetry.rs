@@ -3,7 +3,7 @@
 use llm_balancer_router::Change::{self, Add, Gauge, GaugeDelta, Observe};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
-use crate::common::{Answer, CHAT, World, group};
+use crate::common::{Answer, CHAT, World, group, items_of};
 
 fn of(group: &str, id: &str) -> String {
     format!("group={group};deployment={id}")
@@ -337,4 +337,23 @@ fn nothing_is_explained_without_a_request_for_it_and_a_key() {
     let mut guarded = World::of(&(group(&["a"], "") + "general_settings: {master_key: sk-long-enough}\n"));
     assert_eq!(explained(&mut guarded, &[("authorization", "Bearer sk-long-enough")]), None);
     assert_eq!(explained(&mut guarded, &[(EXPLAIN, "1")]), None);
+}
+
+#[story(unsupported = test)]
+fn an_error_of_the_first_group_is_no_refusal_where_the_fallback_is_refused() {
+    let limited = items_of("a", &["full"], ", rpm: 1");
+    let yaml = group(&["first"], "") + &limited + "router_settings: {num_retries: 0}\n";
+    let mut world = World::of(&yaml);
+    world.chat("a", "", |_| Answer::Ok);
+    let mut logged = |model: &str, fallback: &str| {
+        let body = format!(r#""fallbacks":["{fallback}"]"#);
+        let response = world.chat(model, &body, |_| Answer::Error(500, r#"{"error":"the first"}"#));
+        let line = world.lines.last().unwrap();
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        (response.status, text("outcome"), text("reason"))
+    };
+    let failed = (500, "server_error".to_owned(), String::new());
+    assert_eq!([logged("g", "unknown"), logged("g", "a")], [failed.clone(), failed]);
+    // Nothing was tried: the reason is the one that the client learns.
+    assert_eq!(logged("a", "unknown"), (429, "refused".to_owned(), "over_limit".to_owned()));
 }

@@ -165,9 +165,9 @@ pub struct ListenArgs {
     #[arg(long, help_heading = None::<&str>)]
     pub insecure_no_auth: bool,
     /// Hops of a first attempt in Envoy: 1, straight to its deployment; 2, through an internal
-    /// listener, slower and with fewer of Envoy's extensions (docs/SECURITY.md)
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub hops: Hops,
+    /// listener, slower and with fewer of Envoy's extensions (docs/SECURITY.md) [default: 1]
+    #[arg(long, value_name = "N")]
+    pub hops: Option<Hops>,
 }
 
 impl ListenArgs {
@@ -179,6 +179,11 @@ impl ListenArgs {
     /// `--admin-port`
     pub(crate) fn admin_port(&self) -> u16 {
         self.admin_port.unwrap_or(9901)
+    }
+
+    /// `--hops`
+    pub(crate) fn hops(&self) -> Hops {
+        self.hops.unwrap_or(Hops::One)
     }
 }
 
@@ -242,12 +247,13 @@ pub struct RenderArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "In a mesh (--target istio, --target envoy-gateway)")]
 pub struct MeshArgs {
-    /// Namespace of all rendered objects
-    #[arg(long, value_name = "NAME", default_value = "llm-balancer")]
-    pub namespace: String,
+    /// Namespace of all rendered objects [default: llm-balancer]
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
     /// Envoy Gateway: namespace of Envoy's pods; in gateway namespace mode that of the Gateway
-    #[arg(long, value_name = "NAME", default_value = "envoy-gateway-system")]
-    pub pods_namespace: String,
+    /// [default: envoy-gateway-system]
+    #[arg(long, value_name = "NAME")]
+    pub pods_namespace: Option<String>,
     /// Host that the gateway serves; repeatable [default: all]
     #[arg(long, value_name = "NAME")]
     pub hostname: Vec<String>,

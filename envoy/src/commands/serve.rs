@@ -82,7 +82,7 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
         metrics: Some(ports.metrics),
         filter: folder.file(FILTER).display().to_string(),
         hold: folder.file(names::HOLD_FILE).display().to_string(),
-        hops: args.listen.hops,
+        hops: args.listen.hops(),
         system_cas,
         redis_socket: folder.redis_socket(config)?,
     })

@@ -21,7 +21,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
         // Relative to Envoy's working directory.
         filter: FILTER.to_owned(),
         hold: names::HOLD_FILE.to_owned(),
-        hops: args.listen.hops,
+        hops: args.listen.hops(),
         system_cas: ca_bundle::find(config)?,
         redis_socket: socket_path(args, config)?,
     };

@@ -75,12 +75,15 @@ fn mesh(args: &RenderArgs, config: &Config) -> Result<Mesh, Failure> {
         None => config_map_code(embedded_filter::small()?)?,
     };
     let is_set = |name: &String| std::env::var_os(name).is_some();
+    let namespace = namespace.clone().unwrap_or_else(|| "llm-balancer".to_owned());
     Ok(Mesh {
-        namespace: namespace.clone(),
         pods_namespace: match args.target {
-            Target::EnvoyGateway => pods_namespace.clone(),
+            Target::EnvoyGateway => {
+                pods_namespace.clone().unwrap_or_else(|| "envoy-gateway-system".to_owned())
+            }
             Target::Envoy | Target::Istio => namespace.clone(),
         },
+        namespace,
         hostnames: hostname.clone(),
         tls_secret: tls_secret.clone(),
         code,

@@ -17,6 +17,10 @@ pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
         Target::Envoy => refuse_mesh_options(&args.mesh)?,
         Target::Istio | Target::EnvoyGateway => refuse_listen_options(&args.listen)?,
     }
+    if args.target == Target::Istio {
+        let options = [("--pods-namespace", args.mesh.pods_namespace.is_some())];
+        refuse(&options, "needs --target envoy-gateway: Istio's pods are in the namespace of the gateway")?;
+    }
     let LoadedConfig { config, text, .. } = ConfigFile::read(&args.config)?.accept()?;
     match args.target {
         Target::Envoy => envoy::render(args, &config, &text)?,
@@ -30,6 +34,8 @@ pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
 fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
     let options = [
         ("--profile single-hop", args.profile == Profile::SingleHop),
+        ("--namespace", args.namespace.is_some()),
+        ("--pods-namespace", args.pods_namespace.is_some()),
         ("--hostname", !args.hostname.is_empty()),
         ("--tls-secret", args.tls_secret.is_some()),
         ("--filter-image", args.filter_image.is_some()),
@@ -37,7 +43,7 @@ fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
     refuse(&options, "needs --target istio or --target envoy-gateway")
 }
 
-/// A gateway has addresses and ports of its own.
+/// A gateway has addresses and ports of its own, and the hops of its profile.
 fn refuse_listen_options(args: &ListenArgs) -> Result<(), Failure> {
     let options = [
         ("--host", args.host.is_some()),
@@ -45,7 +51,9 @@ fn refuse_listen_options(args: &ListenArgs) -> Result<(), Failure> {
         ("--admin-port", args.admin_port.is_some()),
         ("--metrics-port", args.metrics_port.is_some()),
     ];
-    refuse(&options, "needs --target envoy: a gateway has addresses and ports of its own")
+    refuse(&options, "needs --target envoy: a gateway has addresses and ports of its own")?;
+    let reason = "needs --target envoy: a gateway has two hops, and one with --profile single-hop";
+    refuse(&[("--hops", args.hops.is_some())], reason)
 }
 
 /// An error about the first option that is set.
@@ -74,18 +82,23 @@ mod tests {
     fn options_of_a_mesh_need_a_mesh() {
         let refusal = |options: &str| refuse_mesh_options(&args("envoy", options).mesh);
         assert_eq!(refusal(""), Ok(()));
-        for options in ["--profile single-hop", "--hostname x", "--tls-secret x", "--filter-image x"] {
+        for options in [
+            "--profile single-hop", "--namespace x", "--pods-namespace x", "--hostname x", "--tls-secret x",
+            "--filter-image x",
+        ] {
             assert!(matches!(refusal(options), Err(Failure::Usage(_))), "{options}");
         }
     }
 
     #[test]
-    fn addresses_and_ports_need_an_envoy_of_ones_own() {
+    fn addresses_ports_and_hops_need_an_envoy_of_ones_own() {
         for target in ["istio", "envoy-gateway"] {
             let refusal = |options: &str| refuse_listen_options(&args(target, options).listen);
             assert_eq!(refusal(""), Ok(()));
             assert_eq!(refusal("--insecure-no-auth"), Ok(()), "a mesh without a master key needs it");
-            for options in ["--host 127.0.0.1", "--port 4000", "--admin-port 9901", "--metrics-port 9902"] {
+            for options in
+                ["--host 127.0.0.1", "--port 4000", "--admin-port 9901", "--metrics-port 9902", "--hops 1"]
+            {
                 let option = options.split(' ').next().unwrap();
                 let refused = refusal(options);
                 assert!(

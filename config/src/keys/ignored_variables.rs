@@ -64,13 +64,13 @@ const ROWS: &[Row] = &[
 ];
 
 /// Reported if a deployment has that provider.
-const OF_PROVIDERS: &[(&str, Row)] = &[
+const OF_PROVIDERS: &[(&[&str], Row)] = &[
     (
-        "azure",
+        &["azure", "azure_ai"],
         Row(&["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_USERNAME", "AZURE_PASSWORD"], NO_LOGIN, TOKEN),
     ),
     (
-        "vertex_ai",
+        &["vertex_ai"],
         Row(
             &["GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_CREDENTIALS"],
             NO_LOGIN,
@@ -98,8 +98,8 @@ pub(crate) fn warn_of_ignored_variables(
         return;
     }
     ROWS.iter().for_each(|row| row.check(reader, place));
-    for (provider, row) in OF_PROVIDERS {
-        if deployments.iter().any(|deployment| deployment.provider == *provider) {
+    for (providers, row) in OF_PROVIDERS {
+        if deployments.iter().any(|deployment| providers.contains(&deployment.provider.as_str())) {
             row.check(reader, place);
         }
     }
@@ -156,7 +156,9 @@ mod tests {
                 read("config.yaml", &text, &|name| (name == variable).then(|| "x".to_owned())).findings;
             findings.iter().any(|finding| finding.path == variable)
         };
-        assert!(about("azure/d", "AZURE_CLIENT_SECRET") && !about("openai/m", "AZURE_CLIENT_SECRET"));
+        for (model, could_log_in) in [("azure/d", true), ("azure_ai/m", true), ("openai/m", false)] {
+            assert_eq!(about(model, "AZURE_CLIENT_SECRET"), could_log_in, "{model}");
+        }
         let google = "GOOGLE_APPLICATION_CREDENTIALS";
         assert!(about("vertex_ai/gemini", google) && !about("azure/d", google));
     }

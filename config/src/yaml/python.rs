@@ -54,15 +54,21 @@ pub(super) fn float(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let scientific = format!("{number:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    let power: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&power) {
-        let plain = number.to_string();
-        return if plain.contains('.') { plain } else { format!("{plain}.0") };
+    // serde_json has the same digits, and an exponent below 1e-5. core's take 15 KB of the filter.
+    let text = serde_json::to_string(&number).unwrap_or_default();
+    if let Some((mantissa, exponent)) = text.split_once('e') {
+        let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("-", digits));
+        let digits = digits.trim_start_matches('+');
+        return format!("{mantissa}e{sign}{digits:0>2}");
     }
-    let sign = if power < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", power.unsigned_abs())
+    match text.split_once("0.0000") {
+        Some((sign, digits)) if matches!(sign, "" | "-") && !digits.is_empty() => {
+            let (first, rest) = digits.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
+            format!("{sign}{first}{point}{rest}e-05")
+        }
+        _ => text,
+    }
 }
 
 /// Single quotes unless the text has some and no double ones.

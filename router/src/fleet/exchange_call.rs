@@ -5,6 +5,7 @@ use crate::fleet::call::{Part, Pipeline, text};
 use crate::fleet::effect::{Effect, Items};
 use crate::fleet::resp::Value;
 use crate::fleet::script::{Script, script};
+use crate::http::json;
 use crate::state::cooldown::{Cooldown, MAX_STEP_BACK};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::latency::{LatencyEstimate, Metric};
@@ -79,6 +80,7 @@ fn write(estimate: &LatencyEstimate) -> Vec<u8> {
         return Vec::new();
     }
     let LatencyEstimate { ms, at, load, best, .. } = estimate;
+    let [ms, load, best] = [ms, load, best].map(|number| json::number(f64::from(*number)));
     text(format_args!("{} {ms} {load} {best}", at.0))
 }
 
@@ -86,6 +88,7 @@ fn read(value: &Value) -> Option<LatencyEstimate> {
     let Value::Bulk(bytes) = value else { return None };
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
     let at = UnixSeconds(words.next()?.parse().ok()?);
-    let mut float = || words.next()?.parse().ok().filter(|value: &f32| value.is_finite() && *value >= 0.0);
+    let number = |word: &str| word.parse().ok().map(|value: f64| value as f32);
+    let mut float = || number(words.next()?).filter(|value| value.is_finite() && *value >= 0.0);
     Some(LatencyEstimate { at, ms: float()?, load: float()?, best: float()?, ..LatencyEstimate::default() })
 }

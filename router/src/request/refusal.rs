@@ -7,6 +7,7 @@ use std::time::Duration;
 use llm_balancer_config::Wire;
 
 use crate::http::auth::Unauthorized;
+use crate::http::json;
 use crate::http::multipart::InvalidForm;
 use crate::http::reply::{Reply, error_type};
 use crate::http::route::wire;
@@ -243,7 +244,7 @@ impl Refusal {
                 (*status, error_type(*status), None, message)
             }
             Self::TimedOut(limit) => {
-                let message = format!("Request timed out: no answer within {} seconds.", limit.as_secs_f64());
+                let message = format!("Request timed out: no answer within {} seconds.", seconds(*limit));
                 (408, "timeout_error", None, message)
             }
             Self::Lost => {
@@ -309,6 +310,11 @@ pub(super) fn shown(name: &str) -> Cow<'_, str> {
         Some((end, _)) => format!("{}..", name.get(..end).unwrap_or_default()).into(),
         None => name.into(),
     }
+}
+
+/// `60`, `0.5`
+fn seconds(limit: Duration) -> String {
+    if limit.subsec_nanos() == 0 { limit.as_secs().to_string() } else { json::number(limit.as_secs_f64()) }
 }
 
 fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {

@@ -36,9 +36,7 @@ pub use config::*;
 pub use diagnostics::{Finding, Severity};
 pub use keys::{documented_tables, is_litellms_own};
 pub use max_edge_retries::max_edge_retries;
-pub use providers::{
-    are_related, infer_provider, name_at, router_name, takes_completion_tokens, upstream_name,
-};
+pub use providers::{ChatParams, are_related, infer_provider, name_at, router_name, upstream_name};
 pub use read::{Loaded, Reading, load, read, read_bytes};
 pub use values::Secret;
 pub use wildcard::Wildcard;

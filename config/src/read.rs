@@ -228,6 +228,7 @@ fn file_defaults(
         tls: tls_of_file(reader, settings.litellm.as_ref(), document.place),
         skip_unsupported: own.skip_unsupported,
         environment: reader.env.first_of(&["LITELLM_ENVIRONMENT"]),
+        drop_params: drops_params(reader, settings.litellm.as_ref()),
         members: Vec::new(),
         timeout: None,
         stream_timeout: None,
@@ -236,15 +237,23 @@ fn file_defaults(
     let Some(section) = reader.section(router, "default_litellm_params") else { return defaults };
     defaults.timeout = reader.seconds(&section, "timeout");
     defaults.stream_timeout = reader.seconds(&section, "stream_timeout");
+    defaults.drop_params |= reader.bool(&section, "drop_params") == Some(true);
     for entry in section.entries.iter().filter(|entry| entry.node.value != Value::Null) {
         let path = section.path.key(&entry.key);
         if is_request_parameter(&entry.key) {
             let value = reader.json_value(&entry.node, &path);
             defaults.members.extend(value.map(|value| Member::new(&entry.key, &value)));
-        } else if !matches!(entry.key.as_str(), "timeout" | "stream_timeout") {
+        } else if !matches!(entry.key.as_str(), "timeout" | "stream_timeout" | "drop_params") {
             let advice = "set it in each litellm_params";
             reader.report.warn(entry.place, &path, "has no effect as a default", advice);
         }
     }
     defaults
+}
+
+/// `litellm_settings.drop_params`, or LiteLLM's variable.
+fn drops_params(reader: &mut Reader<'_>, litellm: Option<&Section<'_>>) -> bool {
+    let of_file = litellm.and_then(|section| reader.bool(section, "drop_params"));
+    let is_on = |value: String| !value.eq_ignore_ascii_case("false") && value != "0";
+    of_file.unwrap_or_else(|| reader.env.first_of(&["LITELLM_DROP_PARAMS"]).is_some_and(is_on))
 }

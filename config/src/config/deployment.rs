@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::affinity::Affinity;
 use super::endpoint::Endpoint;
 use super::failure_policy::FailurePolicy;
+use crate::providers::ChatParams;
 use crate::values::Secret;
 use crate::yaml::{self, Value};
 
@@ -76,6 +77,8 @@ pub struct Deployment {
     pub defaults: Vec<Member>,
     /// `extra_body`: merged into the top level of the body, over what the client sent.
     pub extra_body: Vec<Member>,
+    /// Names of chat parameters, and those that the provider refuses.
+    pub chat_params: ChatParams,
     /// `additional_drop_params`: members removed from the client's body.
     pub drop_params: Vec<String>,
     /// The same for nested members.

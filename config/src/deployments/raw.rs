@@ -7,7 +7,7 @@ use super::limits::{self, Limits};
 use super::{affinity, drop_path, ids, modes, ollama, params, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
-use crate::providers::{ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
+use crate::providers::{ChatParams, ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
 use crate::settings::{ALLOWED_FAILS, read_failure_policy};
 use crate::values::{Reader, Secret, Section, TextKind, Unset, is_secret_name};
 use crate::yaml::{Entry, Value};
@@ -20,6 +20,8 @@ pub(crate) struct FileDefaults {
     pub(crate) skip_unsupported: bool,
     /// `LITELLM_ENVIRONMENT`
     pub(crate) environment: Option<String>,
+    /// `litellm_settings.drop_params`
+    pub(crate) drop_params: bool,
     /// `router_settings.default_litellm_params`: request parameters.
     pub(crate) members: Vec<Member>,
     /// The same: `timeout`.
@@ -187,6 +189,8 @@ impl RawDeployment<'_> {
         let limit_members = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
         let (drop_params, drop_paths) = drop_path::read(reader, params);
+        let drops = reader.bool(params, "drop_params") == Some(true) || file.drop_params;
+        let allowed = reader.strings(params, "allowed_openai_params").unwrap_or_default();
         Deployment {
             id: Arc::from(""),
             group: Arc::from(self.group.as_str()),
@@ -218,6 +222,7 @@ impl RawDeployment<'_> {
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
             extra_body: params::extra_body(reader, params),
+            chat_params: ChatParams::new(resolved.provider, &self.model, drops, &allowed),
             drop_params,
             drop_paths,
             public_params: params::public(reader, params, &resolved.endpoint.display_url, &limit_members),

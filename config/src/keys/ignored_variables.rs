@@ -1,7 +1,7 @@
 //! Environment variables of LiteLLM's proxy that have no effect here: a warning for each that is
 //! set.
 
-use super::phrases::{DROP_MEMBERS, LOG_LEVEL, NO_DATABASE, NO_LOGIN, NO_UI, TOKEN, UNCHANGED};
+use super::phrases::{LOG_LEVEL, NO_DATABASE, NO_LOGIN, NO_UI, TOKEN, UNCHANGED};
 use crate::config::Deployment;
 use crate::diagnostics::{Path, Place};
 use crate::values::Reader;
@@ -58,7 +58,6 @@ const ROWS: &[Row] = &[
         KEEP,
     ),
     Row(&["OPENAI_API_TYPE", "AZURE_API_TYPE"], "has no effect", "write azure/<deployment> as the model"),
-    Row(&["LITELLM_DROP_PARAMS"], UNCHANGED, DROP_MEMBERS),
     Row(&["LITELLM_MODIFY_PARAMS"], UNCHANGED, KEEP),
     Row(&["USE_LITELLM_PROXY"], "has no effect", "write litellm_proxy/<name> as the model"),
 ];

@@ -9,7 +9,6 @@ pub(super) const ALERT_ON_METRICS: &str = "alert on the metrics at /stats/promet
 pub(super) const NO_CACHE: &str = "has no effect: responses are not cached";
 pub(super) const CACHE_IN_FRONT: &str = "put a cache in front";
 pub(super) const UNCHANGED: &str = "has no effect: requests are passed on unchanged";
-pub(super) const DROP_MEMBERS: &str = "list members to remove in additional_drop_params";
 pub(super) const UNCHECKED: &str = "unsupported: requests would pass unchecked";
 pub(super) const ALL_UNCHECKED: &str = "unsupported: requests and responses would pass unchecked";
 pub(super) const CHECK_ELSEWHERE: &str = "check them elsewhere, and remove the key";

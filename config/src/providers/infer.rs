@@ -1,5 +1,6 @@
 //! The provider of a model whose name has no provider prefix.
 
+use super::chat_params::is_o_series;
 use super::lookup;
 use super::provider::Provider;
 
@@ -47,7 +48,7 @@ pub fn infer_provider(model: &str) -> Option<&'static str> {
     if has(&["gpt-3.5-turbo-instruct", "davinci-002", "babbage-002", "text-davinci", "code-davinci"]) {
         return Some("text-completion-openai");
     }
-    if has(OPENAI) || is_reasoning_series(base) {
+    if has(OPENAI) || is_o_series(base) {
         return Some("openai");
     }
     if has(&["claude-"]) {
@@ -70,19 +71,6 @@ const OPENAI: &[&str] = &[
     "gpt-", "chatgpt-", "chat-latest", "text-embedding-3", "text-embedding-ada", "dall-e", "whisper-",
     "tts-", "omni-moderation", "text-moderation", "codex-", "computer-use-preview", "sora-",
 ];
-
-/// `o1`, `o3-mini`, `o4-mini-deep-research`
-/// Whether one of OpenAI's models refuses `max_tokens` in a chat: o1, o3-mini, .., gpt-5.
-pub fn takes_completion_tokens(name: &str) -> bool {
-    name.starts_with("gpt-5") || is_reasoning_series(name)
-}
-
-fn is_reasoning_series(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next() == Some('o')
-        && chars.next().is_some_and(|digit| digit.is_ascii_digit() && digit != '0')
-        && chars.next().is_none_or(|next| next == '-')
-}
 
 #[cfg(test)]
 mod tests {

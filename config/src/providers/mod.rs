@@ -2,6 +2,7 @@
 
 mod azure;
 mod base_url;
+mod chat_params;
 mod context;
 mod endpoint_parts;
 mod endpoints;
@@ -11,14 +12,16 @@ mod lookup;
 mod messages;
 mod provider;
 mod proxies;
+mod refused_params;
 mod resolve;
 mod routes;
 mod spelling;
 mod table;
 mod tls;
 
+pub use chat_params::ChatParams;
 pub(crate) use context::{ResolveError, Unsupported};
-pub use infer::{are_related, infer_provider, name_at, takes_completion_tokens};
+pub use infer::{are_related, infer_provider, name_at};
 pub(crate) use proxies::read_proxies;
 pub(crate) use resolve::{Resolved, resolve};
 pub use spelling::{router_name, upstream_name};

@@ -132,12 +132,11 @@ fn a_file_without_includes_is_unchanged() {
 
 #[test]
 fn the_same_warning_about_many_deployments_is_said_once() {
-    let item =
-        "  - model_name: g\n    litellm_params:\n      model: gpt-4o\n      drop_params: true\n      seed: ";
+    let item = "  - model_name: g\n    litellm_params:\n      model: gpt-4o\n      itpm: 1\n      seed: ";
     let items: String = (0..9).map(|seed| format!("{item}{seed}\n")).collect();
     let said = findings(&format!("model_list:\n{items}"));
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("config.yaml:5: warning: model_list[0].litellm_params.drop_params"), "{said}");
+    assert!(said.contains("config.yaml:5: warning: model_list[0].litellm_params.itpm"), "{said}");
     assert!(said.contains("(also on lines 10, 15, 20, 25, 30 and 3 more)"), "{said}");
 }
 
@@ -159,4 +158,34 @@ fn the_quick_start_needs_no_apology() {
     let reading = read("quickstart.yaml", text, &env);
     assert_eq!(reading.config.unwrap().deployments.len(), 3);
     assert!(reading.findings.is_empty(), "{:?}", reading.findings);
+}
+
+#[test]
+fn drop_params_may_be_set_in_the_file_in_its_defaults_and_in_the_environment() {
+    let drops = |settings: &str, value: Option<&str>| {
+        let text = format!(
+            "model_list:\n- {{model_name: g, litellm_params: {{model: openai/gpt-5, api_key: os.environ/KEY}}}}\n{settings}"
+        );
+        let lookup = |name: &str| match name {
+            "KEY" => Some("k".to_owned()),
+            "LITELLM_DROP_PARAMS" => value.map(str::to_owned),
+            _ => None,
+        };
+        let reading = llm_balancer_config::read("config.yaml", &text, &lookup);
+        assert!(reading.findings.is_empty(), "{:?}", reading.findings);
+        reading.config.unwrap().deployments[0].chat_params.drops("gpt-5", "temperature", false)
+    };
+    let file = "litellm_settings: {drop_params: true}";
+    let off = "litellm_settings: {drop_params: false}";
+    let default = "router_settings: {default_litellm_params: {drop_params: true}}";
+    for (settings, variable, expected) in [
+        ("", None, false),
+        (file, None, true),
+        (default, None, true),
+        ("", Some("True"), true),
+        ("", Some("False"), false),
+        (off, Some("True"), false),
+    ] {
+        assert_eq!(drops(settings, variable), expected, "{settings} {variable:?}");
+    }
 }

@@ -16,6 +16,7 @@ mod common;
 #[path = "../failures/rules.rs"]
 mod rules;
 
+mod chat_params;
 mod contract;
 mod cooldowns;
 mod fallbacks;

@@ -219,7 +219,7 @@ fn the_files_max_tokens_has_the_name_that_the_model_knows_and_gives_way_to_both(
         ("hosted_vllm/gpt-5", "", [Some(5), None]),
         ("openai/gpt-5", r#","max_completion_tokens":7"#, [None, Some(7)]),
         ("openai/gpt-4o", r#","max_completion_tokens":7"#, [None, Some(7)]),
-        ("openai/gpt-5", r#","max_tokens":7"#, [Some(7), None]),
+        ("openai/gpt-5", r#","max_tokens":7"#, [None, Some(7)]),
     ] {
         let yaml = file(", max_tokens: 5").replace("openai/m", model);
         let body = sent(&yaml, &[], &format!(r#"{{"model":"g","messages":[]{members}}}"#)).body;

@@ -1,8 +1,8 @@
 //! `general_settings`.
 
 use crate::keys::phrases::{
-    ALERT_ON_METRICS, CHECK_ELSEWHERE, DROP_MEMBERS, HEALTH, LOG_LEVEL, NO_DATABASE, NO_QUEUE, NO_UI,
-    NO_USERS, NO_VAULT, REMOVE, UNCHANGED, USE_ENVIRONMENT,
+    ALERT_ON_METRICS, CHECK_ELSEWHERE, HEALTH, LOG_LEVEL, NO_DATABASE, NO_QUEUE, NO_UI, NO_USERS, NO_VAULT,
+    REMOVE, USE_ENVIRONMENT,
 };
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
@@ -69,7 +69,7 @@ const KEYS: &[Key] = &[
         REMOVE,
     ),
     ignored("disable_spend_logs", SPEND, REMOVE),
-    ignored("drop_params", UNCHANGED, DROP_MEMBERS),
+    ignored("drop_params", "has no effect here, as in LiteLLM", "move it to litellm_settings"),
     refused("enable_jwt_auth", OPEN_DOOR, "verify tokens in front of this gateway"),
     refused("enable_oauth2_auth", OPEN_DOOR, "verify tokens in front of this gateway"),
     refused("enable_oauth2_proxy_auth", OPEN_DOOR, "verify tokens in front of this gateway"),

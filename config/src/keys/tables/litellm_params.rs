@@ -1,8 +1,8 @@
 //! `litellm_params`. What is not here is sent to the provider, as LiteLLM does.
 
 use crate::keys::phrases::{
-    BY_CONTENT, CACHE_IN_FRONT, CHECK_ELSEWHERE, DROP_MEMBERS, NAME_MODEL, NO_CACHE, NO_DAY_LIMITS, NO_LOGIN,
-    REMOVE, TOKEN, UNCHANGED, UNCHECKED,
+    BY_CONTENT, CACHE_IN_FRONT, CHECK_ELSEWHERE, NAME_MODEL, NO_CACHE, NO_DAY_LIMITS, NO_LOGIN, REMOVE,
+    TOKEN, UNCHANGED, UNCHECKED,
 };
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
@@ -20,7 +20,7 @@ const KEYS: &[Key] = &[
         "members to remove from the client's JSON body, also by path: `reasoning.summary`, `tools[*].strict`",
     ),
     ignored("allow_client_keepalive_override", NO_EFFECT, REMOVE),
-    ignored("allowed_openai_params", "has no effect: every parameter is passed on unchanged", REMOVE),
+    applied("allowed_openai_params", "parameters that drop_params leaves"),
     applied("api_base", "URL of the provider"),
     applied("api_key", "the provider's key"),
     applied("api_version", "Azure's api-version"),
@@ -61,7 +61,7 @@ const KEYS: &[Key] = &[
     applied("cooldown_time", "seconds of cooldown; 0 disables it"),
     applied("custom_llm_provider", "the provider, instead of the prefix of the model"),
     ignored("daily_reset_time", NO_DAY_LIMITS, "use rpm and tpm"),
-    ignored("drop_params", UNCHANGED, DROP_MEMBERS),
+    applied("drop_params", "as litellm_settings.drop_params, for this deployment"),
     applied("extra_body", "merged into the body; overrides OpenAI's parameters of the client, and no others"),
     applied("extra_headers", "added to every request to the provider"),
     refused("guardrails", UNCHECKED, CHECK_ELSEWHERE),

@@ -1,8 +1,8 @@
 //! `litellm_settings`.
 
 use crate::keys::phrases::{
-    ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, DROP_MEMBERS, LOG_LEVEL, METRICS, NO_CACHE, NO_CALLBACKS,
-    NO_COSTS, REMOVE, UNCHANGED, UNCHECKED,
+    ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, LOG_LEVEL, METRICS, NO_CACHE, NO_CALLBACKS, NO_COSTS,
+    REMOVE, UNCHECKED,
 };
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
@@ -66,7 +66,7 @@ const KEYS: &[Key] = &[
     applied("disable_aiohttp_trust_env", "`true` disables the forward proxies of the environment"),
     ignored("disable_end_user_cost_tracking", NO_COSTS, REMOVE),
     ignored("disable_stop_sequence_limit", PASSED, REMOVE),
-    ignored("drop_params", UNCHANGED, DROP_MEMBERS),
+    applied("drop_params", "`true`: a chat is sent without parameters that its provider is known to refuse"),
     ignored(
         "enable_json_schema_validation",
         "has no effect: responses are not validated",

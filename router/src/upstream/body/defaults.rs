@@ -3,12 +3,12 @@
 //! `AnthropicMessagesRequestOptionalParams`). What the client sends goes anywhere, and so does
 //! `extra_body`, but to where tokens are counted or a conversation is compacted.
 
-use llm_balancer_config::{Deployment, takes_completion_tokens};
+use llm_balancer_config::Deployment;
 
 use crate::http::route::{COMPACT, COUNT_TOKENS, INPUT_TOKENS, MESSAGES, ModelRoute, RESPONSES};
 
-/// Two names of one parameter; OpenAI refuses both together.
-const LENGTHS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+/// Two names of one parameter, the older one first; OpenAI refuses both lengths together.
+const SPELLINGS: [[&str; 2]; 2] = [["max_tokens", "max_completion_tokens"], ["seed", "random_seed"]];
 
 /// Parameters for which `extra_body` overrides the client: what LiteLLM knows as OpenAI's
 /// (`DEFAULT_CHAT_COMPLETION_PARAM_VALUES`). Of all others, such as vLLM's `chat_template_kwargs`, the
@@ -65,24 +65,14 @@ pub(super) fn overrides_clients(key: &str) -> bool {
 
 /// All names of a parameter.
 pub(super) fn spellings(key: &str) -> impl Iterator<Item = &str> {
-    let others: &[&str] = if LENGTHS.contains(&key) { &LENGTHS } else { &[] };
-    std::iter::once(key).chain(others.iter().copied())
+    let others = SPELLINGS.iter().filter(move |both| both.contains(&key)).flatten();
+    std::iter::once(key).chain(others.copied())
 }
 
 /// Whether the file has a parameter under its newer name, too, which is the one that counts.
 pub(super) fn has_newer_name(deployment: &Deployment, key: &str) -> bool {
-    let [old, new] = LENGTHS;
-    key == old && deployment.defaults.iter().any(|member| member.key == new)
-}
-
-/// The name under which a model takes a parameter of the file. As in LiteLLM, `max_tokens` gets the
-/// name that OpenAI's reasoning models have for it.
-pub(super) fn name<'k>(route: ModelRoute, deployment: &Deployment, model: &str, key: &'k str) -> &'k str {
-    let is_renamed = key == "max_tokens"
-        && route.suffix == "/chat/completions"
-        && matches!(&*deployment.provider, "openai" | "azure" | "azure_ai")
-        && takes_completion_tokens(model);
-    if is_renamed { "max_completion_tokens" } else { key }
+    let has = |name| deployment.defaults.iter().any(|member| member.key == name);
+    SPELLINGS.iter().any(|[old, new]| key == *old && has(*new))
 }
 
 /// Whether a parameter of the file fits a route.

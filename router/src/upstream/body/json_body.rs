@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{Deployment, Member};
 
+use super::chat_params::ChatEdits;
 use super::{defaults, drop_path, is_about_streams, metadata};
 use crate::http::json::{self, Object, fold_case, quoted};
 use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
@@ -26,19 +27,19 @@ pub(super) fn rewritten(
     let mut writer = Writer::new(client);
     writer.member("model", &quoted(model));
     for member in object.members().iter().filter(|member| edits.keep(&member.key)) {
-        writer.quoted_member(member.written, &edits.value(member));
+        writer.client_member(member, edits);
     }
     let extra = edits.extra.iter().copied();
     let may_be_extra = |key: &str| edits.is_of_its_kind(key) && defaults::may_be_extra(edits.route, key);
     let extra = extra.filter(|member| may_be_extra(&member.key) && !edits.is_injected(&member.key));
     for Member { key, json } in &edits.defaults {
-        writer.quoted_member(&quoted(defaults::name(edits.route, edits.deployment, model, key)), json);
+        writer.quoted_member(&quoted(edits.chat.sent_name(key)), json);
     }
     for Member { key, json } in extra {
         writer.quoted_member(&quoted(key), json);
     }
-    for member in edits.client_extra.iter().filter(|member| !edits.is_overridden(&fold_case(&member.key))) {
-        writer.quoted_member(member.written, &edits.value(member));
+    for member in edits.client_extra.iter().filter(|member| edits.keep_extra(&member.key)) {
+        writer.client_member(member, edits);
     }
     if let Some(options) = &edits.stream_options {
         writer.member("stream_options", options);
@@ -60,6 +61,7 @@ pub(super) struct Edits<'a> {
     stores: bool,
     stream: bool,
     deployment: &'a Deployment,
+    chat: ChatEdits<'a>,
     /// The deployment's defaults that neither the client nor the deployment sets otherwise.
     defaults: Vec<&'a Member>,
     /// The members of the deployment's extra_body that the client does not override.
@@ -78,14 +80,19 @@ impl<'a> Edits<'a> {
         stream: bool,
         route: ModelRoute,
         deployment: &'a Deployment,
+        model: &'a str,
         stream_options: Option<String>,
     ) -> Self {
+        const EFFORT: &str = "reasoning_effort";
+        let default = |key| deployment.defaults.iter().find(|own| own.key == key).map(|own| &*own.json);
+        let effort = object.present(EFFORT).or_else(|| default(EFFORT));
         let extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
         let mut edits = Self {
             route,
             stores: route.suffix == "/chat/completions" && metadata::is_stored(object, deployment),
             stream,
             deployment,
+            chat: ChatEdits::new(route, deployment, model, effort),
             defaults: Vec::new(),
             extra: Vec::new(),
             reasoning: None,
@@ -109,9 +116,12 @@ impl<'a> Edits<'a> {
             defaults::spellings(&member.key).all(|key| !sends(key) && !edits.is_overridden(&fold_case(key)))
                 && edits.is_of_its_kind(&member.key)
                 && defaults::fits(route, &member.key)
+                && !edits.chat.drops(&member.key)
                 && !defaults::has_newer_name(deployment, &member.key)
         };
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
+        let is_files = |key: &str| deployment.extra_body.iter().any(|own| own.key == key);
+        edits.chat.rename(|key| sends(key) || is_files(key));
         if object.present("reasoning").is_none() && edits.client_extra.iter().all(|m| m.key != "reasoning") {
             edits.reasoning = defaults::reasoning(route, deployment);
         }
@@ -120,7 +130,10 @@ impl<'a> Edits<'a> {
 
     fn change_nothing_in(&self, object: &Object<'_>) -> bool {
         let stays = |member: &json::Member<'_>| {
-            member.key == "model" || (self.keep(&member.key) && self.value(member) == member.value)
+            member.key == "model"
+                || (self.keep(&member.key)
+                    && self.value(member) == member.value
+                    && self.chat.new_name(&member.key).is_none())
         };
         !object.differs_from_its_text()
             && self.stream_options.is_none()
@@ -136,9 +149,16 @@ impl<'a> Edits<'a> {
         let is_stream = matches!(&*name, "stream" | "stream_options");
         self.is_allowed(&name)
             && !self.is_overridden(&name)
+            && !self.chat.is_replaced(key, &name)
             && !self.client_extra.iter().any(|member| member.key == key)
-            && !self.defaults.iter().any(|member| member.key == key)
+            && !self.defaults.iter().any(|member| self.chat.sent_name(&member.key) == key)
             && (!is_stream || (self.stream && name == key))
+    }
+
+    /// Whether a member of the client's extra_body is kept.
+    fn keep_extra(&self, key: &str) -> bool {
+        let name = fold_case(key);
+        !self.is_overridden(&name) && !self.chat.is_replaced(key, &name)
     }
 
     /// Whether the request streams, if that is what a parameter is about.
@@ -161,6 +181,7 @@ impl<'a> Edits<'a> {
     fn is_allowed(&self, name: &str) -> bool {
         let is_kept = name == "metadata" && self.stores;
         (is_kept || !is_reserved(name, self.route))
+            && !self.chat.drops(name)
             && !self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))
     }
 
@@ -200,6 +221,14 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(client: &'a [u8]) -> Self {
         Self { out: BodyWriter::new(client, client.len().min(SMALL).saturating_add(256)) }
+    }
+
+    /// Adds a member of the client's, under the provider's name for it.
+    fn client_member(&mut self, member: &json::Member<'_>, edits: &Edits<'_>) {
+        match edits.chat.new_name(&member.key) {
+            Some(name) => self.member(name, &edits.value(member)),
+            None => self.quoted_member(member.written, &edits.value(member)),
+        }
     }
 
     /// Adds a member whose name needs no escapes.

@@ -1,6 +1,7 @@
 //! The body that the selected deployment gets: with its model and its defaults, without the
 //! router's own parameters.
 
+mod chat_params;
 mod defaults;
 mod drop_path;
 mod form_body;
@@ -27,7 +28,8 @@ pub fn rewritten(
     match &parsed.payload {
         Payload::Json(object) => {
             let options = include_usage.then(|| stream_options::with_usage(parsed, route, deployment));
-            let edits = json_body::Edits::new(object, parsed.stream, route, deployment, options.flatten());
+            let edits =
+                json_body::Edits::new(object, parsed.stream, route, deployment, model, options.flatten());
             json_body::rewritten(client, object, &edits, model)
         }
         Payload::Form(form) => Some(form_body::rewritten(form, parsed.stream, route, deployment, model)),

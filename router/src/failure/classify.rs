@@ -13,7 +13,7 @@
 //! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
 //! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
 //! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |
-//! | `added_parameter` | 400 or 422 about a parameter that the router added | anywhere, without it | nothing |
+//! | `added_parameter` | 400, 422, .. about a parameter that the router added | anywhere, without it | nothing |
 //! | `client_timeout` | the client's own limit has passed | anywhere | nothing |
 //!
 //! "Anywhere" is an untried deployment first. The only deployment of a group cools down by
@@ -96,8 +96,11 @@ struct ParsedError<'a> {
 impl ParsedError<'_> {
     fn class(&self) -> ErrorClass {
         match self.status {
-            400 | 422 if self.is_about_added_parameter() => ErrorClass::AddedParameter,
             300..=399 => ErrorClass::InvalidDeployment,
+            // Whatever the status: some servers have 404 or 500 for an unknown field.
+            400 | 403..=406 | 415..=428 | 500 | 501 if self.is_about_added_parameter() => {
+                ErrorClass::AddedParameter
+            }
             401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => ErrorClass::InvalidRequest,
             401 | 402 => ErrorClass::Account,
             // Of a forward proxy. Where the provider has TLS, the same is a failed tunnel.
@@ -123,6 +126,8 @@ impl ParsedError<'_> {
             () if code(Meaning::Context) => Some(ErrorClass::ContextWindow),
             () if code(Meaning::Parameter) || code(Meaning::Model) || code(Meaning::Reference) => None,
             () if self.is_too_large() => Some(ErrorClass::RequestTooLarge),
+            // Bedrock's throttling says "Too many tokens".
+            () if code(Meaning::Limit) => None,
             () if phrase(Meaning::Context) => Some(ErrorClass::ContextWindow),
             () if phrase(Meaning::Policy) => Some(ErrorClass::ContentPolicy),
             () => None,

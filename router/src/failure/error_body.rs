@@ -2,7 +2,7 @@
 //! repeats.
 //!
 //! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg`
-//! and their like as messages, `param` and `loc` as names of parameters, `retryDelay` (Google's
+//! and their like as messages, `param`, `loc` and `field` as names of parameters, `retryDelay` (Google's
 //! RetryInfo) and `retry_after` as a time to wait; the same again in `error`, `errors`,
 //! `innererror`, `details`, `metadata` and in JSON that is written into a string. All other members
 //! (`input`, `ctx`, `flagged_input`, ..) are not.
@@ -49,7 +49,7 @@ enum Part {
 const MEMBERS: [(Part, &str); 5] = [
     (Part::Code, "code type status status_code reason error_type error_code errcode __type quotaid"),
     (Part::Message, "message detail msg title error_message error_msg errmsg error_description status_msg"),
-    (Part::Param, "param loc"),
+    (Part::Param, "param loc field"),
     (Part::RetryAfter, "retrydelay retry_after retry_after_seconds"),
     (
         Part::Error,
@@ -113,6 +113,8 @@ impl ErrorBody {
                     self.value(member.value, depth.saturating_add(1));
                 }
                 Some(Part::Message) => self.value(member.value, depth.saturating_add(1)),
+                // Some servers list what is wrong by parameter: {"details": {"stream_options": [..]}}.
+                None if member.key == "stream_options" => self.add_param(&member.key),
                 None => {}
             }
         }
@@ -140,10 +142,12 @@ impl ErrorBody {
 
     fn param(&mut self, value: &str) {
         let names = json::list(value, MAX_ITEMS).unwrap_or_else(|| vec![value]);
-        for name in names.into_iter().filter_map(json::string) {
-            if self.params.len() < MAX_ITEMS && name.len() < MAX_CODE {
-                self.params.push(name.to_ascii_lowercase());
-            }
+        names.into_iter().filter_map(json::string).for_each(|name| self.add_param(&name));
+    }
+
+    fn add_param(&mut self, name: &str) {
+        if self.params.len() < MAX_ITEMS && name.len() < MAX_CODE {
+            self.params.push(name.to_ascii_lowercase());
         }
     }
 

@@ -28,6 +28,7 @@ const CONTEXT: &[Phrase] = &[
     ("prompt is too long", ""),
     ("prompt too long", ""),
     ("prompt exceeds max length", ""),
+    ("total length of all messages is too long", ""),
     ("prompt length", "exceeds maximum"),
     ("contextwindowexceedederror", ""),
     ("maximum prompt length", ""),
@@ -76,6 +77,8 @@ const NOT_CONTEXT: &[Phrase] = &[
     ("invalid §: string too long", ""),
     ("tokens per min", ""),
     ("request too large for", "limit"),
+    ("please wait before trying again", ""),
+    ("throttlingexception", ""),
 ];
 
 const POLICY: &[Phrase] = &[
@@ -167,6 +170,8 @@ const LIMIT: &[Phrase] = &[
     ("resource has been exhausted", ""),
     ("quota exceeded for", ""),
     ("rate exceeded", ""),
+    ("please wait before trying again", ""),
+    ("throttlingexception", ""),
 ];
 
 /// The request by itself is above what the account may use at once.

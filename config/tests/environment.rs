@@ -99,6 +99,17 @@ fn azures_version_and_key_come_from_its_variables() {
 }
 
 #[test]
+fn anthropics_key_goes_before_its_token_which_is_no_key() {
+    let variables = [("ANTHROPIC_AUTH_TOKEN", "token"), ("ANTHROPIC_API_KEY", "key")];
+    let credential =
+        |variables: &[_]| config("model: anthropic/m", variables).deployments[0].credential.clone();
+    let Some(Credential::Bearer(key)) = credential(&variables) else { panic!("no key") };
+    assert_eq!(key.reveal(), "key");
+    let Some(Credential::Token(token)) = credential(&variables[..1]) else { panic!("no token") };
+    assert_eq!(token.reveal(), "token");
+}
+
+#[test]
 fn a_key_of_azures_goes_before_mistrals_own() {
     let variables = [("MISTRAL_API_KEY", "second"), ("MISTRAL_AZURE_API_KEY", "first")];
     for (variables, expected) in [(&variables[..], "first"), (&variables[..1], "second")] {

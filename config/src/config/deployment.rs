@@ -127,6 +127,8 @@ impl Member {
 pub enum Credential {
     /// `authorization: Bearer <key>`
     Bearer(Secret),
-    /// `api-key: <key>`
+    /// `api-key: <key>`; `x-api-key` for Anthropic's API
     ApiKey(Secret),
+    /// `authorization: Bearer <token>`, for Anthropic's API, too, which takes no key beside it
+    Token(Secret),
 }

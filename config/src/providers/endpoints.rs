@@ -88,7 +88,9 @@ impl ResolveContext<'_, '_, '_> {
              serves chat completions only and is meant for testing: it ignores unknown fields, and `strict`",
             "use /v1/messages, and add llm_balancer: {wire: anthropic} to serve nothing else",
         );
-        Ok(EndpointParts::openai(base, display_url, key).with(Layout::Anthropic))
+        let credential = key.map(|key| self.anthropic_credential(key));
+        let parts = EndpointParts::openai(base, display_url, None).with(Layout::Anthropic);
+        Ok(EndpointParts { credential, ..parts })
     }
 
     /// Google AI Studio's OpenAI-compatible endpoint.

@@ -3,10 +3,11 @@
 use super::context::{ResolveContext, ResolveError};
 use super::endpoint_parts::EndpointParts;
 use super::provider::{Protocol, Provider};
+use super::table::ANTHROPIC_TOKEN;
 use crate::config::{Credential, Layout, Wire};
 use crate::keys::check_keys;
 use crate::keys::tables::DEPLOYMENT_LLM_BALANCER;
-use crate::values::{Reader, Section};
+use crate::values::{Reader, Secret, Section};
 
 /// The section of a deployment.
 const SECTION: &str = "llm_balancer";
@@ -66,8 +67,22 @@ impl ResolveContext<'_, '_, '_> {
         // Servers of both APIs, such as vLLM, may check the bearer key alone.
         let credential = match protocol {
             Protocol::OpenAi | Protocol::HostedVllm => key.map(Credential::Bearer),
+            Protocol::Anthropic => key.map(|key| self.anthropic_credential(key)),
             _ => key.map(Credential::ApiKey),
         };
         Ok(EndpointParts { credential, ..parts })
+    }
+
+    /// Anthropic has keys and tokens: those of OAuth begin so, and others have their own variable.
+    pub(super) fn anthropic_credential(&self, key: Secret) -> Credential {
+        let is_of_token_variable =
+            || self.reader.env.peek(ANTHROPIC_TOKEN).is_some_and(|(token, _)| token.trim() == key.reveal());
+        if key.reveal().starts_with("sk-ant-oat") || is_of_token_variable() {
+            return Credential::Token(key);
+        }
+        match self.wire {
+            Wire::Anthropic => Credential::ApiKey(key),
+            Wire::OpenAi => Credential::Bearer(key),
+        }
     }
 }

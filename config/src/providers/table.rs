@@ -28,7 +28,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
         "anthropic",
         "https://api.anthropic.com",
         Anthropic,
-        &[],
+        &["ANTHROPIC_API_KEY", ANTHROPIC_TOKEN],
         &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
     ),
     native("anthropic_text"),
@@ -320,6 +320,9 @@ const fn variables(names: &'static [&'static str]) -> Variables {
 }
 
 const NONE: &[&str] = &[""];
+
+/// The variable of Anthropic's clients for a token, which is no key.
+pub(super) const ANTHROPIC_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
 
 /// Further addresses at which LiteLLM recognises a provider, without scheme.
 pub(super) const FURTHER_BASES: &[(&str, &str)] =

@@ -62,6 +62,7 @@ fn secret(deployment: &Deployment) -> String {
         None => "none".to_owned(),
         Some(Credential::Bearer(key)) => format!("bearer {}", key.reveal()),
         Some(Credential::ApiKey(key)) => format!("api-key {}", key.reveal()),
+        Some(Credential::Token(token)) => format!("token {}", token.reveal()),
     }
 }
 

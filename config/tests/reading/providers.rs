@@ -274,6 +274,11 @@ fn every_provider_is_reached_where_it_speaks_openai() {
 fn a_deployment_of_anthropics_api_is_reached_where_it_serves_messages() {
     let rows = [
         ("model: anthropic/claude, api_key: k", "https://api.anthropic.com/v1", "api-key k"),
+        (
+            "model: anthropic/claude, api_key: sk-ant-oat01-x",
+            "https://api.anthropic.com/v1",
+            "token sk-ant-oat01-x",
+        ),
         ("model: openai/m, api_base: 'http://vllm:8000/v1', api_key: k", "http://vllm:8000/v1", "bearer k"),
         (
             "model: openai/m, api_base: 'https://a.test/anthropic', api_key: k",

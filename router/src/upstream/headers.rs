@@ -46,7 +46,9 @@ pub fn request_headers(
     if let Some(accept) = request.accept.as_ref().filter(|_| !sets(deployment, "accept")) {
         headers.push("accept", accept);
     }
-    for (name, value) in request.forwarded.iter().filter(|(name, _)| !sets(deployment, name)) {
+    // Betas are a list: the operator's and the client's apply.
+    let is_added = |name: &str| name == ANTHROPIC_BETA || !sets(deployment, name);
+    for (name, value) in request.forwarded.iter().filter(|(name, _)| is_added(name)) {
         headers.push(name, value);
     }
     if wire == Wire::Anthropic && !request.forwarded.iter().any(|(name, _)| name == ANTHROPIC_VERSION) {
@@ -73,6 +75,11 @@ fn push_stored(headers: &mut Headers, deployment: &Deployment, stored: &StoredRe
 /// The header with the version of Anthropic's API, and LiteLLM's version for clients without one.
 const ANTHROPIC_VERSION: &str = "anthropic-version";
 const VERSION: &str = "2023-06-01";
+
+/// The header with features of Anthropic's API, which may be repeated, and the one of OAuth's tokens.
+const ANTHROPIC_BETA: &str = "anthropic-beta";
+const OAUTH_TOKEN: &str = "sk-ant-oat";
+const OAUTH_BETA: &str = "oauth-2025-04-20";
 
 /// Adds the version of Anthropic's API, which it requires, unless the operator sets it.
 pub fn push_version(headers: &mut Headers, deployment: &Deployment) {
@@ -104,16 +111,20 @@ pub fn push_deployment_headers(
     }
 }
 
-/// Anthropic takes the key as `x-api-key`. Other servers of its API also get the bearer key that
-/// they may check instead.
+/// Anthropic takes a key as `x-api-key`, and a token as bearer. Other servers of its API also get
+/// the bearer key that they may check instead.
 fn push_credential(headers: &mut Headers, deployment: &Deployment, wire: Wire, credential: &Credential) {
-    let (Credential::Bearer(key) | Credential::ApiKey(key)) = credential;
-    if wire == Wire::Anthropic && !sets(deployment, "x-api-key") {
+    let (Credential::Bearer(key) | Credential::ApiKey(key) | Credential::Token(key)) = credential;
+    let is_token = matches!(credential, Credential::Token(_));
+    if is_token && key.reveal().starts_with(OAUTH_TOKEN) {
+        headers.push(ANTHROPIC_BETA, OAUTH_BETA);
+    }
+    if wire == Wire::Anthropic && !is_token && !sets(deployment, "x-api-key") {
         headers.push("x-api-key", key.reveal());
     }
-    let has_bearer = wire == Wire::OpenAi || deployment.endpoint.layout == Layout::Messages;
+    let has_bearer = is_token || wire == Wire::OpenAi || deployment.endpoint.layout == Layout::Messages;
     match credential {
-        Credential::Bearer(_) if has_bearer && !sets(deployment, "authorization") => {
+        Credential::Bearer(_) | Credential::Token(_) if has_bearer && !sets(deployment, "authorization") => {
             headers.push_parts("authorization", &["Bearer ", key.reveal()]);
         }
         Credential::ApiKey(_) if wire == Wire::OpenAi && !sets(deployment, "api-key") => {

@@ -127,6 +127,45 @@ fn a_client_without_a_version_gets_the_current_one_and_the_file_goes_before_both
 }
 
 #[story(unsupported = test)]
+fn betas_of_the_file_and_of_the_client_are_sent() {
+    let betas = |params: &str, client: &[(&str, &str)]| {
+        let sent = World::of(&two(params, "")).post(MESSAGES, client, BODY, |_| Answer::Ok).sent.unwrap();
+        let named = sent.headers.iter().filter(|(name, _)| *name == "anthropic-beta");
+        named.map(|(_, value)| value.to_owned()).collect::<Vec<String>>()
+    };
+    let (file, client) =
+        (", extra_headers: {anthropic-beta: context-1m}", [("anthropic-beta", "effort,thinking")]);
+    assert_eq!(betas(file, &client), ["context-1m", "effort,thinking"]);
+    assert_eq!(betas(file, &[]), ["context-1m"]);
+    assert_eq!(betas("", &client), ["effort,thinking"]);
+}
+
+#[story(unsupported = test)]
+fn a_token_of_anthropics_is_sent_as_a_token_and_oauths_with_its_beta() {
+    for (token, betas) in
+        [("sk-ant-oat01-x", vec!["oauth-2025-04-20", "effort"]), ("sk-ant-api03-x", vec!["effort"])]
+    {
+        let is_token = !token.contains("api03");
+        let yaml = format!(
+            "model_list:\n- {{model_name: claude, litellm_params: {{model: anthropic/m, api_key: {token}}}}}\n"
+        );
+        for path in [MESSAGES, CHAT] {
+            let client = [("anthropic-beta", "effort")];
+            let sent = World::of(&yaml).post(path, &client, BODY, |_| Answer::Ok).sent.unwrap();
+            let as_key = path == MESSAGES && !is_token;
+            let bearer = format!("Bearer {token}");
+            assert_eq!(sent.header("x-api-key"), if as_key { token } else { "" });
+            assert_eq!(sent.header("authorization"), if as_key { "" } else { &bearer });
+            let named = sent.headers.iter().filter(|(name, _)| *name == "anthropic-beta");
+            let sent_betas: Vec<_> = named.map(|(_, value)| value).collect();
+            let expected: Vec<_> =
+                betas.iter().copied().filter(|beta| path == MESSAGES || *beta != "effort").collect();
+            assert_eq!(sent_betas, expected, "{token} {path}");
+        }
+    }
+}
+
+#[story(unsupported = test)]
 fn openais_routes_of_anthropic_keep_their_bearer_key_and_get_no_version() {
     let mut world = World::of(MIXED);
     let client = [("anthropic-beta", "x"), ("anthropic-version", "2023-06-01")];

@@ -227,7 +227,8 @@ impl Redis {
 
     /// Removes this instance from the fleet.
     pub(crate) fn deregister(&self, decider: &Decider) {
-        if let Some(call) = decider.decide(|router, moment| router.fleet()?.deregister(moment)) {
+        let calls = decider.decide(|router, moment| Some(router.fleet()?.deregister(moment)));
+        for call in calls.into_iter().flatten() {
             self.send(decider, call, Vec::new());
         }
     }

@@ -186,8 +186,19 @@ fn what_is_given_up_after_redis_lost_its_data_is_free() {
     assert_no_limit_is_exceeded(&measured);
     let admitted: Vec<_> = measured.minutes.values().map(|(admitted, _)| *admitted).collect();
     let reported = LIMIT * 2 / 3;
-    // What an instance that ends has not used of that minute is not served.
     assert!([admitted[2], admitted[4]].iter().all(|minute| *minute >= reported - 4), "{admitted:?}");
+}
+
+/// A restart: nothing else holds a part of the limit.
+#[test]
+fn what_an_instance_has_not_used_when_it_ends_is_served_by_the_next_one() {
+    for instances in [1, 2] {
+        let replaced = (0..instances).map(|instance| (80 * SECOND, Fault::Replace(instance))).collect();
+        let measured = run(plan(instances, 100, LIMIT, replaced));
+        assert_no_limit_is_exceeded(&measured);
+        let (admitted, refused) = measured.minutes[&1];
+        assert!(admitted >= LIMIT - 2, "{instances}: {admitted} of {LIMIT}, {refused:?} refused");
+    }
 }
 
 /// Redis restarts empty within a minute, and all requests come to one of two instances.

@@ -305,8 +305,10 @@ impl Simulation {
         if self.killed[instance] {
             self.killed[instance] = false;
             self.plan(now, Event::Heartbeat(instance));
-        } else if let Some(end) = self.instances[instance].end(time(now)) {
-            self.plan(now, Event::Call(instance, u64::MAX, end));
+        } else {
+            for end in self.instances[instance].end(time(now)) {
+                self.plan(now, Event::Call(instance, u64::MAX, end));
+            }
         }
         self.redis.close(|(of, _)| of == instance);
         self.started += 1;

@@ -140,11 +140,17 @@ impl Instance {
         }
     }
 
-    /// The instance ends: its last call to Redis, if it has made any.
-    pub fn end(&mut self, now: Duration) -> Option<Vec<u8>> {
+    /// The instance ends: its last calls to Redis, if it has made any.
+    pub fn end(&mut self, now: Duration) -> Vec<Vec<u8>> {
         Membership::deregister(&self.store);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        self.router.fleet().expect("it has Redis").deregister(&mut moment).map(|call| call.bytes)
+        self.router
+            .fleet()
+            .expect("it has Redis")
+            .deregister(&mut moment)
+            .into_iter()
+            .map(|call| call.bytes)
+            .collect()
     }
 
     /// The leases that a request needs before it can be decided.

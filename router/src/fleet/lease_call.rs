@@ -26,6 +26,8 @@ pub(super) enum LeaseCall {
     Balance,
     /// To report what is held, after Redis has lost it.
     Report,
+    /// To give back all that is not used, because the instance ends.
+    GiveUp,
 }
 
 /// Requests and tokens.
@@ -70,6 +72,7 @@ impl LeaseCall {
                 let [wanted, returned] = lease.balance(window, limits, target, instances, now)?;
                 Some(Terms { wanted, returned, ..terms })
             }
+            Self::GiveUp => Some(Terms { returned: lease.give_up(window), ..terms }),
             Self::Report => Some(Terms { held: (lease.requests, lease.tokens), ..terms }),
         }
     }

@@ -205,14 +205,19 @@ impl<'a> FleetClient<'a> {
         pipeline.finish()
     }
 
-    /// Removes this instance from Redis, so that its share is free as of the next minute. To be called
-    /// after [`Membership::deregister`], when the calls under way have ended; `None` if the
-    /// instance has no number.
-    pub fn deregister(&mut self, moment: &mut Moment<'_>) -> Option<Call> {
-        let membership = Membership::read(moment.store);
+    /// Gives back what this instance has not used of this minute, and removes it from Redis, so that
+    /// its share is free as of the next one. To be called after [`Membership::deregister`], when the
+    /// calls under way have ended; nothing if the instance has no number.
+    pub fn deregister(&mut self, moment: &mut Moment<'_>) -> Vec<Call> {
+        let membership = self.states.read_membership(moment.now, moment.store);
+        let mut calls = Vec::new();
+        if !membership.is_redis_down && membership.epoch != 0 {
+            calls = self.lease_calls(&self.for_all_limited(LeaseCall::GiveUp), membership, moment);
+        }
         let mut pipeline = Pipeline::new(self.settings, membership);
         presence_call::remove(&mut pipeline, moment.now);
-        pipeline.finish()
+        calls.extend(pipeline.finish());
+        calls
     }
 
     /// Treats Redis as down: a call takes longer than a request may wait. Its reply is still

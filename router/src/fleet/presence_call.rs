@@ -41,8 +41,8 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
     pipeline.script(Part::Presence { seq: last_exchange }, &SCRIPT, &keys, &arguments);
 }
 
-/// Notes that this instance ends, if it has a number. Its share of this minute stays its own: it may
-/// have used it, or be about to.
+/// Notes that this instance ends, if it has a number. It keeps its share of this minute, of which
+/// it gives up what it has not used.
 pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
     let Membership { instance, share, .. } = pipeline.membership;
     if instance != 0 {

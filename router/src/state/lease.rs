@@ -151,6 +151,13 @@ impl Lease {
         (requests, tokens)
     }
 
+    /// Takes out all that is not used: the instance ends. Requests and tokens.
+    pub fn give_up(&mut self, window: &Window) -> (u64, u64) {
+        let (requests, tokens) = self.unused(window);
+        self.take_out(requests, tokens);
+        (requests, tokens)
+    }
+
     /// Changes it towards a share of the minute that it did not begin with: returns what to ask for
     /// and what it has taken out, in requests and tokens; `None` if there is nothing to do. An
     /// instance thus has a reserve in its first minute, and leaves one to others in theirs.

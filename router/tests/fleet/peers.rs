@@ -65,8 +65,9 @@ impl Peer {
     fn end(&mut self, redis: &mut Redis, now: Duration) {
         Membership::deregister(&self.store);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let call = self.router.fleet().expect("it has Redis").deregister(&mut moment).expect("a number");
-        redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(now).0);
+        for call in self.router.fleet().expect("it has Redis").deregister(&mut moment) {
+            redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(now).0);
+        }
     }
 
     /// The end of the cooldown, and the milliseconds to the first token.

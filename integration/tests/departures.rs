@@ -87,6 +87,45 @@ async fn an_http2_client_that_drops_one_stream_keeps_its_others() {
     world.assert_well("gpt").await;
 }
 
+/// A stream of HTTP/2 that is reset, on a connection that goes on: before the answer, behind filler,
+/// and in mid-stream.
+#[tokio::test]
+async fn an_http2_client_that_drops_its_streams_says_nothing_about_the_deployments() {
+    let mut world = World::group(&["paris", "virginia"], "allowed_fails: 0").await;
+    let client = Client::http2(world.balancer.port);
+    for (count, answer) in
+        [(3, Answer::ok().hang()), (6, Answer::ok().events(1000).every(Duration::from_millis(20)))]
+    {
+        for name in ["paris", "virginia"] {
+            world.provider.always(name, answer.clone());
+        }
+        while world.provider.abandoned() < count {
+            let before = world.provider.abandoned();
+            let asked = world.provider.received().len();
+            let dropped = tokio::spawn({
+                let client = client.clone();
+                async move {
+                    let mut stream = client.stream_chat("gpt").await;
+                    while stream.next().await.is_some() {}
+                }
+            });
+            assert!(eventually(async || world.provider.received().len() > asked).await);
+            sleep(Duration::from_millis(100)).await;
+            dropped.abort();
+            assert!(eventually(async || world.provider.abandoned() > before).await);
+        }
+    }
+    for line in world.logged(6).await {
+        assert_eq!(line["outcome"], "client_disconnected", "{line}");
+    }
+    for name in ["paris", "virginia"] {
+        world.provider.always(name, Answer::ok());
+    }
+    let picks = world.picks("gpt", 40).await;
+    assert_eq!(picks.len(), 2, "neither cools down: {picks:?}");
+    world.assert_well("gpt").await;
+}
+
 #[tokio::test]
 async fn a_client_that_goes_between_attempts_ends_the_attempts() {
     let mut world = World::group(&["paris"], "num_retries: 3").await;

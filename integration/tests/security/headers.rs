@@ -59,6 +59,21 @@ fn with_all(client: &Client, value: &str) -> Client {
     INTERNAL.iter().fold(client.clone(), |client, name| client.with_header(name, value))
 }
 
+/// Otherwise keys could be guessed unseen.
+#[tokio::test]
+async fn no_header_hides_a_refusal_from_the_access_log() {
+    let world = World::new(&format!(
+        "model_list:\n{}general_settings: {{master_key: sk-key-of-the-house-4711}}\n",
+        llm_balancer_integration::item("gpt", "paris", "")
+    ))
+    .await;
+    for value in ["0", "2", "true"] {
+        let client = with_all(&world.client, value).with_header("authorization", "Bearer sk-other");
+        assert_eq!(client.chat("gpt").await.status, 401, "{value}");
+    }
+    assert!(world.logged(3).await.iter().all(|line| line["status"] == 401));
+}
+
 #[tokio::test]
 async fn no_header_that_means_something_inside_passes_in_either_attempt() {
     let mut world = two_attempts("").await;

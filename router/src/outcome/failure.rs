@@ -37,6 +37,11 @@ mod flag {
     pub const UPSTREAM_PROTOCOL_ERROR: u64 = 0x80_0000;
     pub const NO_CLUSTER: u64 = 0x100_0000;
     pub const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 0x4000;
+    pub const DOWNSTREAM_PROTOCOL_ERROR: u64 = 0x4_0000;
+    /// A stream of HTTP/2 or HTTP/3, whose connection goes on.
+    pub const DOWNSTREAM_REMOTE_RESET: u64 = 0x1000_0000;
+    pub const CLIENT_DISCONNECTED: u64 =
+        DOWNSTREAM_CONNECTION_TERMINATION | DOWNSTREAM_PROTOCOL_ERROR | DOWNSTREAM_REMOTE_RESET;
 
     pub const TIMED_OUT: u64 = UPSTREAM_REQUEST_TIMEOUT | STREAM_IDLE_TIMEOUT | UPSTREAM_MAX_STREAM_DURATION;
     pub const NO_CONNECTION: u64 =
@@ -61,9 +66,9 @@ impl Failure {
         flags & (flag::UPSTREAM_CONNECTION_TERMINATION | flag::UPSTREAM_REMOTE_RESET) != 0
     }
 
-    /// Whether the client disconnected.
+    /// Whether the client ended the connection or the stream.
     pub fn client_disconnected(flags: u64) -> bool {
-        flags & flag::DOWNSTREAM_CONNECTION_TERMINATION != 0
+        flags & flag::CLIENT_DISCONNECTED != 0
     }
 
     /// The provider's status, or the one that stands for a failure without an answer.

@@ -1,6 +1,8 @@
 //! Large bodies: they reach the provider whole, and what they leave behind in the process is
 //! bounded.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::Method;
 use llm_balancer_integration::{Answer, World, memory};
@@ -52,6 +54,29 @@ async fn the_largest_body_costs_a_worker_its_own_size_once() {
     }
     let later = used(&world).await;
     assert!(later <= before + limit, "{before} MB before, {later} MB after ten more");
+}
+
+/// Bodies that are rewritten as a whole are kept whole for a second attempt. Above 128 MB of them, a
+/// request takes two hops, and Envoy keeps its body.
+#[tokio::test]
+async fn no_more_of_large_bodies_is_kept_than_a_worker_has_room_for() {
+    let mut world = world().await;
+    world.provider.always("paris", Answer::ok().after(Duration::from_secs(4)));
+    let members: String = (0..900).map(|n| format!(r#""m{n}":"{}","#, "x".repeat(15_000))).collect();
+    let body = Bytes::from(format!(r#"{{{members}"model":"gpt","messages":[]}}"#));
+    let clients = (0..16).map(|_| {
+        let (client, body) = (world.newcomer(), body.clone());
+        tokio::spawn(async move {
+            client.send(Method::POST, "/v1/chat/completions", "application/json", body).await.status
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        assert_eq!(client.await.unwrap(), 200);
+    }
+    let passed_on = world.balancer.stats().await["http.attempts.downstream_rq_total"];
+    assert!(passed_on > 0, "some have two hops");
+    world.provider.always("paris", Answer::ok());
+    world.assert_well("gpt").await;
 }
 
 #[tokio::test]

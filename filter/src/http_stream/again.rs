@@ -6,10 +6,11 @@ use std::cell::RefCell;
 
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Selected};
-use llm_balancer_router::{Headers, Original, Refusal};
+use llm_balancer_router::{Headers, Refusal};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
+use super::kept_body::{KeptBody, has_room};
 use crate::by_stream::ByStream;
 use crate::filter::Filter;
 use crate::{hostcalls, retry_store};
@@ -17,7 +18,7 @@ use crate::{hostcalls, retry_store};
 /// What a client sent.
 struct ClientRequest {
     headers: Headers,
-    body: Original,
+    body: KeptBody,
 }
 
 thread_local! {
@@ -67,7 +68,7 @@ impl Stream {
             true => Vec::new(),
             false => hostcalls::buffer(BufferType::HttpRequestBody),
         };
-        let restored = original.pieces(&sent).is_some_and(|pieces| {
+        let restored = original.original().pieces(&sent).is_some_and(|pieces| {
             hostcalls::set_headers(MapType::HttpRequestHeaders, &self.request_headers)
                 .and_then(|()| self.restore_body(pieces))
                 .is_ok()
@@ -77,6 +78,15 @@ impl Stream {
         }
         retry_store::take(self.stream_id());
         self.step(Event::Selected(Selected::NotRewritten))
+    }
+
+    /// Sends a request to the internal listener at once, if this VM keeps too much of others already.
+    pub(super) fn pass_on(&mut self) -> Option<Action> {
+        let cluster = self.later_attempts().filter(|_| !has_room(self.chunk_size))?;
+        let headers = self.headers_for(&cluster);
+        let passed = hostcalls::set_headers(MapType::HttpRequestHeaders, &headers).is_ok();
+        let selected = if passed { Selected::PassedOn } else { Selected::NotRewritten };
+        Some(self.step(Event::Selected(selected)))
     }
 
     /// A request without a body stays without one.

@@ -3,6 +3,7 @@
 
 mod again;
 mod failure;
+mod kept_body;
 mod request;
 mod response;
 
@@ -13,11 +14,12 @@ use std::time::Duration;
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
 use llm_balancer_router::{
-    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Original, Reference, Reply, Request, RetryState,
+    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Reference, Reply, Request, RetryState,
 };
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
+use self::kept_body::KeptBody;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
 use crate::hostcalls;
@@ -120,7 +122,7 @@ struct Stream {
     request: Option<Box<Request>>,
     /// What restores the client's body, on the edge: until the answer is accepted, and in a request
     /// that is back.
-    original: Option<Original>,
+    original: Option<KeptBody>,
     /// While the request waits for a lease: what it has been through, and what it lacks.
     retry_state: Option<Box<RetryState>>,
     shortfall: Vec<(usize, u64)>,
@@ -133,7 +135,8 @@ struct Stream {
     scan: Option<Box<ResponseScan>>,
     /// The chunk of the response's body that is being looked at, once it has been read.
     chunk: Option<Vec<u8>>,
-    /// Bytes that Envoy holds of the body, and whether they are the last ones.
+    /// Bytes that Envoy holds of the request's body, then of the response's, and whether they are the
+    /// last ones.
     chunk_size: usize,
     complete: bool,
     failure: Option<Failure>,

@@ -9,6 +9,7 @@ use llm_balancer_router::{
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
+use super::kept_body::KeptBody;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
 use crate::{hostcalls, retry_store};
@@ -42,6 +43,7 @@ impl Stream {
     /// `size` is that of all of the body that Envoy holds.
     pub(super) fn on_request_body(&mut self, size: usize, complete: bool) -> Action {
         // Where the edge keeps a body for a retry, Envoy's own limit is above this one.
+        self.chunk_size = size;
         let is_too_large = self.phase == Phase::AwaitBody && size as u64 > self.max_body_bytes();
         self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
     }
@@ -55,6 +57,9 @@ impl Stream {
         let (Some(filter), Some(request)) = (self.filter.clone(), self.request.take()) else {
             return self.step(Event::StateMissing);
         };
+        if let Some(action) = self.pass_on() {
+            return action;
+        }
         if !self.is_on_edge() && retry_store::is_logged(self.stream_id()) {
             // For a client that is gone. A line would be its second one.
             self.reply = Some(self.reply_to(&Refusal::Lost));
@@ -124,7 +129,7 @@ impl Stream {
             }
         });
         if filter.later_attempts.is_some() {
-            self.original = Some(Original::new(body, sending.body.as_ref()));
+            self.original = Some(KeptBody::new(Original::new(body, sending.body.as_ref())));
         }
         self.attempt = Some(Box::new(sending.attempt));
         if rewritten.is_ok() { Selected::Forwarded } else { Selected::NotRewritten }
@@ -142,7 +147,8 @@ impl Stream {
     }
 
     pub(super) fn on_lease_ready(&mut self) {
-        if self.step(Event::LeaseReady) == Action::Continue && self.phase == Phase::Sent {
+        let goes_on = self.step(Event::LeaseReady) == Action::Continue;
+        if goes_on && matches!(self.phase, Phase::Sent | Phase::Restoring) {
             hostcalls::resume_request();
         }
     }
@@ -202,9 +208,13 @@ impl Stream {
     }
 
     /// The edge retries a request whose refusal came while it was still sending: it takes the end
-    /// of our connection for a broken one. The second attempt gets the same refusal.
+    /// of our connection for a broken one. The second attempt gets the same refusal. Where no edge is
+    /// in front of this filter, the count is the client's own.
     pub(super) fn skip_duplicate_log(&mut self) {
-        if self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1") {
+        let is_behind_the_edge = !self.is_on_edge() && !self.is_single_hop();
+        if is_behind_the_edge
+            && self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1")
+        {
             self.entry = None;
         }
     }

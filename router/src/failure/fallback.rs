@@ -143,7 +143,7 @@ mod tests {
             ("context_window_fallbacks", context_window),
             ("content_policy_fallbacks", content_policy),
         ];
-        RoutingParams::read(members.into_iter(), &[], AllowedParams::default(), false).unwrap()
+        RoutingParams::read(members.into_iter(), &[], AllowedParams::default(), false, 0).unwrap()
     }
 
     fn settings(lists: &RoutingParams) -> RouterSettings {

@@ -78,6 +78,15 @@ impl Original {
         Self { sent, body }
     }
 
+    /// Bytes that it keeps.
+    pub fn kept(&self) -> usize {
+        match &self.body {
+            OriginalBody::Same => 0,
+            OriginalBody::Whole(body) => body.len(),
+            OriginalBody::Pieces(pieces) => pieces.iter().map(|(own, _)| own.len()).sum(),
+        }
+    }
+
     /// The client's body in pieces, made from the deployment's. `None` if `sent` is not that.
     pub fn pieces<'a>(&'a self, sent: &'a [u8]) -> Option<Vec<&'a [u8]>> {
         if sent.len() != self.sent {
@@ -193,11 +202,7 @@ mod tests {
     /// The client's body again, and the bytes that were kept for it.
     fn restored(client: &[u8], body: &RewrittenBody) -> (Vec<u8>, usize) {
         let original = Original::new(client.to_vec(), Some(body));
-        let kept = match &original.body {
-            OriginalBody::Same => 0,
-            OriginalBody::Whole(body) => body.len(),
-            OriginalBody::Pieces(pieces) => pieces.iter().map(|(own, _)| own.len()).sum(),
-        };
+        let kept = original.kept();
         let sent = body.joined(client);
         assert_eq!(original.pieces(&sent[1..]), None, "a body that is not the one that was sent");
         (original.pieces(&sent).map(|pieces| pieces.concat()).unwrap_or_default(), kept)

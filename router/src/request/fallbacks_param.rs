@@ -12,41 +12,65 @@ use crate::request::refusal::Refusal;
 use crate::request::reserved_params::is_operators;
 
 /// Targets of a request's lists at most, in all: each may cost a whole round of retries.
-pub const MOST_TARGETS: usize = 50;
+const MOST_TARGETS: usize = 50;
 
 /// Members that a target may change: each is compared with those of the body.
 const MOST_OVERRIDES: usize = 100;
+
+/// Bytes of these members in all targets. They are kept, more than once, until the request ends.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Bytes that are written at most to change the body for one target after another.
+const MOST_MERGED: usize = 64 * 1024 * 1024;
+
+/// What is left for the lists of a request.
+pub struct Room {
+    targets: usize,
+    /// Those that change something.
+    changing: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// For a body of so many bytes, of which each target that changes something makes another.
+    pub fn of(body: usize) -> Self {
+        let changing = MOST_MERGED.checked_div(body).unwrap_or(MOST_TARGETS).max(1);
+        Self { targets: MOST_TARGETS, changing, bytes: MOST_BYTES }
+    }
+}
 
 /// The group of targets that serve any group which fails.
 const ANY_GROUP: &str = "*";
 
 const SHAPE: &str = "a list of models, of {\"model\": .., ..} or of {\"group\": [..]}";
-const TOO_MANY: &str = "at most 50 fallbacks in all, with at most 100 parameters each";
+const TOO_MANY: &str =
+    "at most 50 fallbacks in all, with at most 100 parameters each and 64 KB of them in all";
+const TOO_LARGE: &str = "fewer fallbacks with parameters: each needs another body of this size";
 const OPERATORS: &str = "without addresses and keys (api_base, api_key, ..): the configuration sets them";
 
-/// Reads one list. `remaining` is the rest of [`MOST_TARGETS`], which all lists share.
+/// Reads one list. All lists share the room.
 ///
 /// # Errors
 /// A [`Refusal`] for another form, for too many, and for members that only the configuration may
 /// set.
-pub fn read(name: &str, text: &str, remaining: &mut usize) -> Result<Vec<Fallback>, Refusal> {
-    fallbacks(text, remaining).map_err(|must_be| Refusal::Parameter(name.to_owned(), must_be))
+pub fn read(name: &str, text: &str, room: &mut Room) -> Result<Vec<Fallback>, Refusal> {
+    fallbacks(text, room).map_err(|must_be| Refusal::Parameter(name.to_owned(), must_be))
 }
 
 /// What a list must be, for the message.
 type MustBe = &'static str;
 
-fn fallbacks(text: &str, remaining: &mut usize) -> Result<Vec<Fallback>, MustBe> {
+fn fallbacks(text: &str, room: &mut Room) -> Result<Vec<Fallback>, MustBe> {
     let mut fallbacks = Vec::new();
     let mut anywhere = Vec::new();
     for item in items(text)? {
         match group(item)? {
             Some((group, list)) => {
                 let targets =
-                    items(list)?.into_iter().map(|item| target(item, remaining)).collect::<Result<_, _>>()?;
+                    items(list)?.into_iter().map(|item| target(item, room)).collect::<Result<_, _>>()?;
                 fallbacks.push(Fallback { group, targets });
             }
-            None => anywhere.push(target(item, remaining)?),
+            None => anywhere.push(target(item, room)?),
         }
     }
     if !anywhere.is_empty() {
@@ -77,8 +101,8 @@ fn group(item: &str) -> Result<Option<(Arc<str>, &str)>, MustBe> {
 }
 
 /// A name, or a map with one.
-fn target(item: &str, remaining: &mut usize) -> Result<Target, MustBe> {
-    *remaining = remaining.checked_sub(1).ok_or(TOO_MANY)?;
+fn target(item: &str, room: &mut Room) -> Result<Target, MustBe> {
+    room.targets = room.targets.checked_sub(1).ok_or(TOO_MANY)?;
     if !item.starts_with('{') {
         return Ok(Target { model: model(item)?, overrides: Vec::new() });
     }
@@ -94,7 +118,14 @@ fn target(item: &str, remaining: &mut usize) -> Result<Target, MustBe> {
         }
         // Of repeated members the last counts.
         overrides.retain(|earlier| earlier.key != member.key);
+        room.bytes = room
+            .bytes
+            .checked_sub(member.written.len().saturating_add(member.value.len()))
+            .ok_or(TOO_MANY)?;
         overrides.push(Member { key: member.key.to_string(), json: member.value.to_owned() });
+    }
+    if !overrides.is_empty() {
+        room.changing = room.changing.checked_sub(1).ok_or(TOO_LARGE)?;
     }
     Ok(Target { model, overrides })
 }
@@ -109,11 +140,11 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> &'static str {
-        fallbacks(text, &mut MOST_TARGETS.clone()).unwrap_err()
+        fallbacks(text, &mut Room::of(0)).unwrap_err()
     }
 
     fn list(text: &str) -> Vec<Fallback> {
-        fallbacks(text, &mut MOST_TARGETS.clone()).unwrap()
+        fallbacks(text, &mut Room::of(0)).unwrap()
     }
 
     fn target(model: &str, overrides: &[(&str, &str)]) -> Target {
@@ -177,5 +208,26 @@ mod tests {
         for key in ["api_base", "base_url", "api_key", "custom_llm_provider", "aws_access_key_id"] {
             assert_eq!(refused(&format!(r#"[{{"model":"a","{key}":"x"}}]"#)), OPERATORS, "{key}");
         }
+    }
+
+    #[test]
+    fn what_targets_change_is_bounded_with_the_body() {
+        let text = |count: usize, size: usize| {
+            let target = format!(r#"{{"model":"m","user":"{}"}}"#, "u".repeat(size));
+            format!("[{}]", vec![target; count].join(","))
+        };
+        for (count, size, body, expected) in [
+            (50, 10, 1 << 20, None),
+            (50, 10, 2 << 20, Some(TOO_LARGE)),
+            (1, 10, 100 << 20, None),
+            (2, 10, 60 << 20, Some(TOO_LARGE)),
+            (1, 60_000, 1000, None),
+            (2, 60_000, 1000, Some(TOO_MANY)),
+        ] {
+            let read = fallbacks(&text(count, size), &mut Room::of(body));
+            assert_eq!(read.err(), expected, "{count} of {size} in {body}");
+        }
+        let names = format!("[{}]", vec![r#""m""#; 50].join(","));
+        assert!(fallbacks(&names, &mut Room::of(100 << 20)).is_ok(), "names need no other body");
     }
 }

@@ -190,7 +190,8 @@ impl Request {
             overrides: self.overrides.with_body(value)?,
             stream,
             asks_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
-            routing: self.routing(object.members().iter().map(|member| (&*member.key, member.value)))?,
+            routing: self
+                .routing(object.members().iter().map(|member| (&*member.key, member.value)), body.len())?,
             model: self.named(model)?,
             payload: Payload::Json(object),
         })
@@ -210,7 +211,7 @@ impl Request {
                 .field("stream")
                 .is_some_and(|stream| stream.eq_ignore_ascii_case("true") || stream == "1"),
             asks_usage: false,
-            routing: self.routing(form.fields())?,
+            routing: self.routing(form.fields(), body.len())?,
             model: self.named(Cow::Borrowed(model))?,
             payload: Payload::Form(form),
         })
@@ -219,8 +220,9 @@ impl Request {
     fn routing<'k, 'a>(
         &self,
         members: impl Iterator<Item = (&'k str, &'a str)>,
+        body: usize,
     ) -> Result<RoutingParams, Refusal> {
-        RoutingParams::read(members, &self.tags, self.allowed, self.route.keeps_metadata)
+        RoutingParams::read(members, &self.tags, self.allowed, self.route.keeps_metadata, body)
     }
 
     fn named<'a>(&self, model: Cow<'a, str>) -> Result<Cow<'a, str>, Refusal> {

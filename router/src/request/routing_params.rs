@@ -2,6 +2,7 @@
 
 use llm_balancer_config::{Config, Fallback};
 
+use crate::request::fallbacks_param::Room;
 use crate::request::mock::Mock;
 use crate::request::refusal::Refusal;
 use crate::request::{fallbacks_param, tags_param};
@@ -119,7 +120,7 @@ impl<'a> RawParams<'a> {
 
 impl RoutingParams {
     /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags`
-    /// are those of the headers; with `keeps_metadata`, `metadata` is for the provider and not
+    /// are those of the headers, and `body` is the length of the body; with `keeps_metadata`, `metadata` is for the provider and not
     /// read.
     ///
     /// # Errors
@@ -129,11 +130,12 @@ impl RoutingParams {
         tags: &[String],
         allowed: AllowedParams,
         keeps_metadata: bool,
+        body: usize,
     ) -> Result<Self, Refusal> {
         let raw = RawParams::among(members);
-        let mut remaining = fallbacks_param::MOST_TARGETS;
+        let mut room = Room::of(body);
         let mut list = |name, value: Option<&str>| {
-            value.map(|text| fallbacks_param::read(name, text, &mut remaining)).transpose()
+            value.map(|text| fallbacks_param::read(name, text, &mut room)).transpose()
         };
         let metadata = raw.metadata.filter(|_| !keeps_metadata);
         Ok(Self {
@@ -160,7 +162,7 @@ mod tests {
     fn params_as(allowed: AllowedParams, body: &str) -> Result<RoutingParams, Refusal> {
         let object = Object::parse(body.as_bytes()).unwrap();
         let members = object.members().iter().map(|member| (&*member.key, member.value));
-        RoutingParams::read(members, &["header".to_owned()], allowed, false)
+        RoutingParams::read(members, &["header".to_owned()], allowed, false, 0)
     }
 
     fn routing(body: &str) -> RoutingParams {
@@ -217,7 +219,7 @@ mod tests {
     fn metadata_that_is_the_providers_is_left_alone() {
         let read = |keeps| {
             let members = [("metadata", r#"{"tags":"for the provider"}"#)].into_iter();
-            RoutingParams::read(members, &[], ALL, keeps)
+            RoutingParams::read(members, &[], ALL, keeps, 0)
         };
         assert_eq!(read(true), Ok(RoutingParams::default()));
         assert!(read(false).is_err());

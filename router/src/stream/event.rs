@@ -71,6 +71,8 @@ pub enum Arrived {
 pub enum Selected {
     /// It is rewritten for a deployment, or restored.
     Forwarded,
+    /// On the edge, which keeps too much already: the internal listener gets it as it is.
+    PassedOn,
     /// No deployment may take it without a lease.
     NeedsLease,
     /// The router answers.

@@ -5,7 +5,7 @@
 //! ```text
 //! New ─┬─ AwaitBody ─ (AwaitLease) ─ Sent ─┬─ HoldAnswer ─ Streaming ─ Done   answered
 //!      │                                   └─ ReadError ─ (RetryWait) ─ Done  failed
-//!      ├─ Restoring ─ Done                                                    back on the edge
+//!      ├─ Restoring ─ Done                                                    to the internal listener
 //!      ├─ Probing ─ Done                                                      health
 //!      └─ Done                                                                refused, or listed
 //! ```
@@ -28,6 +28,7 @@
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
 //! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | limit the wait, pass on |
+//! | | selected: passed on | `Restoring` | pass on |
 //! | | selected: needs a lease | `AwaitLease` | queue for it |
 //! | | selected: reply, or Envoy refused the request | `Done` | reply |
 //! | `Restoring` | request body, complete | same | restore the client's request |
@@ -97,7 +98,7 @@ pub enum Phase {
     /// The failed response is held until the wait before the next attempt is over.
     RetryWait,
     /// A request that is back on the edge: held until its body is complete, then sent to the
-    /// internal listener.
+    /// internal listener. Or one that was sent there at once.
     Restoring,
     /// `GET /health`: deployments are being called.
     Probing,
@@ -158,6 +159,7 @@ fn on_selected(phase: Phase, selected: Selected) -> Transition {
         (Phase::AwaitBody | Phase::AwaitLease, Selected::Forwarded) => {
             (Phase::Sent, &[RefillLease, StartIdleTimeout, Continue])
         }
+        (Phase::AwaitBody | Phase::AwaitLease, Selected::PassedOn) => (Phase::Restoring, &[Continue]),
         (Phase::AwaitBody | Phase::AwaitLease, Selected::NeedsLease) => {
             (Phase::AwaitLease, &[AwaitLease, Pause])
         }

@@ -33,7 +33,13 @@ fn events() -> Vec<Event> {
     ];
     events.extend(arrived.map(Event::RequestHeaders));
     events.extend(flags.map(|complete| Event::RequestBody { complete }));
-    let selected = [Selected::Forwarded, Selected::NeedsLease, Selected::Reply, Selected::NotRewritten];
+    let selected = [
+        Selected::Forwarded,
+        Selected::PassedOn,
+        Selected::NeedsLease,
+        Selected::Reply,
+        Selected::NotRewritten,
+    ];
     events.extend(selected.map(Event::Selected));
     for complete in flags {
         let headers = |status| Event::ResponseHeaders { status, complete };
@@ -102,6 +108,7 @@ fn a_request_goes_on_only_when_it_was_rewritten() {
     let (waits, selected) = (&[AwaitBody, Phase::AwaitLease], Event::Selected);
     check(&[
         (waits, selected(Selected::Forwarded), Sent, &[RefillLease, StartIdleTimeout, Continue]),
+        (waits, selected(Selected::PassedOn), Restoring, &[Continue]),
         (waits, selected(Selected::NeedsLease), Phase::AwaitLease, &[Effect::AwaitLease, Pause]),
         (waits, selected(Selected::Reply), Done, &[Reply, Pause]),
         (waits, selected(Selected::NotRewritten), Done, &[Abandon, ReplyError, Pause]),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, Client, Launch, Provider, World, ask, free_port};
+use llm_balancer_integration::{Answer, Client, Launch, Provider, World, ask, free_port, raw};
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-key-of-the-house-4711";
@@ -217,4 +217,24 @@ async fn health_does_not_wait_forever_for_a_deployment_that_hangs() {
     let health = world.get("/health").await.json();
     assert_eq!(entries(&health, "unhealthy_endpoints"), ["paris"], "{health}");
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+}
+
+/// An answer in mid-body would end the connection, which a client that still sends takes for an error:
+/// Claude Code shows ECONNRESET, and no 401.
+#[tokio::test]
+async fn a_refusal_waits_for_the_body_and_keeps_the_connection() {
+    let world = with_master_key().await;
+    let body = format!(r#"{{"model":"gpt","messages":[],"user":"{}"}}"#, "u".repeat(3 << 20));
+    let mut socket = raw::connect(world.balancer.port).await;
+    for length in [Some(body.len()), None, Some(body.len())] {
+        let mut request = raw::chat("", length);
+        match length {
+            Some(_) => request.extend_from_slice(body.as_bytes()),
+            None => request.extend_from_slice(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes()),
+        }
+        let answer = raw::exchange(&mut socket, &request, raw::complete).await;
+        assert_eq!(raw::status(&answer), 401, "{answer}");
+        assert!(!answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+    }
+    assert_eq!(world.logged(3).await[2]["status"], 401);
 }

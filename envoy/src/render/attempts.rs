@@ -6,8 +6,8 @@ use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::message::{
-    Headers, http_connection_manager, http1_options, open_breakers, router, typed, upstream_codec,
-    wasm_filter, wasm_vm, with,
+    Headers, MAX_HEADERS, http_connection_manager, http1_options, open_breakers, router, typed,
+    upstream_codec, wasm_filter, wasm_vm, with,
 };
 use super::process::Hops;
 use super::silence;
@@ -59,6 +59,7 @@ pub(super) fn listener(name: &str, config: &Config, file: &Value, filter: &str) 
             "stream_idle_timeout": "0s",
             // The edge must not wait a second for a stream that the filter has ended.
             "delayed_close_timeout": "0s",
+            "common_http_protocol_options": {"max_headers_count": MAX_HEADERS},
             "access_log": access_log(config),
             "local_reply_config": {"mappers": [interrupted(true)]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},

@@ -62,11 +62,15 @@ pub(super) fn http1(idle_timeout: &str) -> Value {
     http1_options(idle_timeout, json!({}), None)
 }
 
+/// The most headers of a request and of an answer, of which Envoy allows 100 by default. Two LiteLLM
+/// proxies in a row send 82.
+pub(super) const MAX_HEADERS: u32 = 200;
+
 /// The same with further options and upstream filters.
 pub(super) fn http1_options(idle_timeout: &str, options: Value, filters: Option<Value>) -> Value {
     const TYPE: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     let protocol = json!({
-        "common_http_protocol_options": {"idle_timeout": idle_timeout},
+        "common_http_protocol_options": {"idle_timeout": idle_timeout, "max_headers_count": MAX_HEADERS},
         "explicit_http_config": {"http_protocol_options": options},
     });
     json!({TYPE: typed(TYPE, with(protocol, "http_filters", filters))})

@@ -194,6 +194,7 @@ impl Stream {
             Effect::RequestRetry => self.request_retry(),
             Effect::StartRetryTimer => self.start_retry_timer(),
             Effect::DiscardBody => failure::discard_body(),
+            Effect::DiscardRequest => request::discard_body(),
             Effect::ResumeResponse => hostcalls::resume_response(),
             Effect::CloseStream => self.close(),
             Effect::Abandon => self.abandon(),

@@ -30,7 +30,7 @@ impl Stream {
             }
             Arrival::Reply(reply, entry) => {
                 (self.reply, self.entry) = (Some(reply), entry.map(|entry| *entry));
-                Arrived::Reply
+                if !complete && self.sends_body() { Arrived::ReplyAfterBody } else { Arrived::Reply }
             }
             Arrival::Probe(deployments) => {
                 self.probe = Some(HealthProbe::new(deployments));
@@ -43,9 +43,20 @@ impl Stream {
     /// `size` is that of all of the body that Envoy holds.
     pub(super) fn on_request_body(&mut self, size: usize, complete: bool) -> Action {
         // Where the edge keeps a body for a retry, Envoy's own limit is above this one.
-        self.chunk_size = size;
-        let is_too_large = self.phase == Phase::AwaitBody && size as u64 > self.max_body_bytes();
+        // What is refused is discarded as it comes.
+        let discarded = if self.phase == Phase::Refusing { self.chunk_size } else { 0 };
+        self.chunk_size = size.saturating_add(discarded);
+        let has_limit = matches!(self.phase, Phase::AwaitBody | Phase::Refusing);
+        let is_too_large = has_limit && self.chunk_size as u64 > self.max_body_bytes();
         self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
+    }
+
+    /// Whether a body follows that ends and is below the limit. The body of an upgrade does not end.
+    fn sends_body(&self) -> bool {
+        match self.request_headers.get("content-length") {
+            Some(length) => length.parse::<u64>().is_ok_and(|length| length <= self.max_body_bytes()),
+            None => self.request_headers.get("transfer-encoding").is_some(),
+        }
     }
 
     fn max_body_bytes(&self) -> u64 {
@@ -267,4 +278,9 @@ pub(super) const CALL_ID: &str = "x-litellm-call-id";
 /// Sets a header of the response; fails only if the response is gone.
 pub(super) fn set_response_header(name: &str, value: &str) {
     let _ = hostcalls::set_header(MapType::HttpResponseHeaders, name, value);
+}
+
+/// Discards what Envoy holds of the request's body.
+pub(super) fn discard_body() {
+    let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, b"");
 }

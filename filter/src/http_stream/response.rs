@@ -41,6 +41,11 @@ impl Stream {
         for (name, value) in filter.decider.router.response_headers(attempt) {
             set_response_header(name, &value);
         }
+        if attempt.stream {
+            // Proxies such as nginx would hold events back, and others keep them.
+            set_response_header("x-accel-buffering", "no");
+            set_response_header("cache-control", "no-cache");
+        }
         self.scan = Some(Box::new(ResponseScan::new(attempt, self.status)));
         self.add_edge_headers();
     }

@@ -47,9 +47,12 @@ fn listed(config: &Config) -> Vec<Listed<'_>> {
         .collect()
 }
 
-/// `GET /v1/models`
-pub fn models(config: &Config) -> String {
-    let models = listed(config).iter().map(model_entry).collect::<Vec<_>>().join(",");
+/// `GET /v1/models`. A pattern is no model that can be requested, so as in LiteLLM it is listed for
+/// `return_wildcard_routes=true` alone.
+pub fn models(config: &Config, query: &str) -> String {
+    let all = query_value(query, "return_wildcard_routes").is_some_and(|value| value == "true");
+    let is_shown = |listed: &&Listed<'_>| all || !listed.name.contains('*');
+    let models = listed(config).iter().filter(is_shown).map(model_entry).collect::<Vec<_>>().join(",");
     format!(r#"{{"data":[{models}],"object":"list"}}"#)
 }
 

@@ -116,7 +116,7 @@ fn check_length(limit: u64, headers: &Headers) -> Result<(), Refusal> {
 /// The routes that need no deployment's answer.
 fn answered(config: &Config, groups: &Groups, route: Route<'_>, query: &str) -> Result<Arrival, Refusal> {
     let body = match &route {
-        Route::Models => listing::models(config),
+        Route::Models => listing::models(config, query),
         Route::ModelById(id) => match groups.resolve(id) {
             Ok(resolved) => listing::model(config, id, &resolved.pool.members),
             Err(_) => return Err(no_such_model(groups, id)),

@@ -50,8 +50,10 @@ pub enum Effect {
     RequestRetry,
     /// Start the timer that ends [`Phase::RetryWait`].
     StartRetryTimer,
-    /// Discard what there is of the body.
+    /// Discard what there is of the response's body.
     DiscardBody,
+    /// Discard what there is of the request's body.
+    DiscardRequest,
     /// Let the held response go on.
     ResumeResponse,
     /// End the stream without an answer.

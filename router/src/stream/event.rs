@@ -58,6 +58,8 @@ pub enum Arrived {
     Complete,
     /// Answer.
     Reply,
+    /// Answer when the body has arrived, which nothing needs.
+    ReplyAfterBody,
     /// Call the deployments, then answer.
     Probe,
     /// It is back: its first attempt failed on the edge.

@@ -15,6 +15,7 @@
 //! | `New` | request headers: hold | `AwaitBody` | pause |
 //! | | request headers: complete | `AwaitBody` | select a deployment |
 //! | | request headers: reply | `Done` | reply |
+//! | | request headers: reply after the body | `Refusing` | pause |
 //! | | request headers: probe | `Probing` | start the probes |
 //! | | request headers: again | `Restoring` | pause |
 //! | | request headers: again, complete | `Restoring` | restore the client's request |
@@ -24,6 +25,9 @@
 //! | | response headers, 413 (Envoy's) | `Done` | refuse the body |
 //! | | response headers, others (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
+//! | `Refusing` | request body | same | discard |
+//! | | request body, complete or above the limit | `Done` | reply |
+//! | | response headers (Envoy's) | `Done` | pass on |
 //! | `AwaitLease` | lease ready | same | select a deployment |
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
@@ -85,6 +89,9 @@ pub enum Phase {
     New,
     /// The request's headers are held until its body is complete.
     AwaitBody,
+    /// The answer is known, and given when the body has arrived. An earlier one would end the
+    /// connection, which a client that is still sending may take for an error.
+    Refusing,
     /// The complete request is held until Redis grants a lease.
     AwaitLease,
     /// The provider has the request.
@@ -129,6 +136,7 @@ fn on_request_headers(phase: Phase, arrived: Arrived) -> Transition {
     match (phase, arrived) {
         (Phase::New, Arrived::Hold) => (Phase::AwaitBody, &[Pause]),
         (Phase::New, Arrived::Reply) => (Phase::Done, &[SkipDuplicateLog, Reply, Pause]),
+        (Phase::New, Arrived::ReplyAfterBody) => (Phase::Refusing, &[Pause]),
         (Phase::New, Arrived::Probe) => (Phase::Probing, &[StartProbes, Pause]),
         (Phase::New, Arrived::Complete) => (Phase::AwaitBody, &[Select]),
         (Phase::New, Arrived::Again) => (Phase::Restoring, &[Pause]),
@@ -141,6 +149,8 @@ fn on_request_body(phase: Phase, complete: bool) -> Transition {
     match phase {
         Phase::AwaitBody if complete => (phase, &[Select]),
         Phase::Restoring if complete => (phase, &[Restore]),
+        Phase::Refusing if complete => (Phase::Done, &[SkipDuplicateLog, Reply, Pause]),
+        Phase::Refusing => (phase, &[DiscardRequest, Pause]),
         // The answer to what is held or answered already does not need the body.
         Phase::AwaitBody | Phase::Restoring | Phase::Probing | Phase::Done => (phase, &[Pause]),
         _ => impossible_request(phase),
@@ -150,6 +160,7 @@ fn on_request_body(phase: Phase, complete: bool) -> Transition {
 fn on_body_too_large(phase: Phase) -> Transition {
     match phase {
         Phase::AwaitBody => (Phase::Done, &[RefuseTooLarge, Pause]),
+        Phase::Refusing => (Phase::Done, &[SkipDuplicateLog, Reply, Pause]),
         _ => impossible_request(phase),
     }
 }
@@ -185,6 +196,7 @@ fn on_response_headers(phase: Phase, status: Status, complete: bool) -> Transiti
         (
             Phase::New
             | Phase::AwaitBody
+            | Phase::Refusing
             | Phase::AwaitLease
             | Phase::Restoring
             | Phase::Probing
@@ -259,7 +271,8 @@ fn on_log(phase: Phase) -> Transition {
         Phase::Streaming => &[EndInterrupted],
         Phase::RetryWait | Phase::Restoring => &[EndRetryWait],
         Phase::Probing => &[ClientDisconnected],
-        Phase::New | Phase::Done => &[],
+        // The line of what was refused is there already.
+        Phase::New | Phase::Refusing | Phase::Done => &[],
     };
     (Phase::Done, effects)
 }

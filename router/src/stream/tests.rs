@@ -5,9 +5,10 @@
 use super::Phase::*;
 use super::*;
 
-const PHASES: [Phase; 11] = [
+const PHASES: [Phase; 12] = [
     New,
     AwaitBody,
+    Refusing,
     Phase::AwaitLease,
     Sent,
     HoldAnswer,
@@ -27,6 +28,7 @@ fn events() -> Vec<Event> {
         Arrived::Hold,
         Arrived::Complete,
         Arrived::Reply,
+        Arrived::ReplyAfterBody,
         Arrived::Probe,
         Arrived::Again,
         Arrived::AgainComplete,
@@ -82,6 +84,7 @@ fn request_headers_are_held_answered_or_start_probes() {
         (&[New], headers(Arrived::Complete), AwaitBody, &[Select]),
         (&[New], headers(Arrived::AgainComplete), Restoring, &[Restore]),
         (&[New], headers(Arrived::Reply), Done, &[SkipDuplicateLog, Reply, Pause]),
+        (&[New], headers(Arrived::ReplyAfterBody), Refusing, &[Pause]),
         (&[New], headers(Arrived::Probe), Probing, &[StartProbes, Pause]),
         (&[New], headers(Arrived::Again), Restoring, &[Pause]),
     ]);
@@ -100,6 +103,9 @@ fn a_deployment_is_selected_for_a_complete_body_only() {
         (&[Restoring], part(false), Restoring, &[Pause]),
         (&[Restoring], part(true), Restoring, &[Restore]),
         (&[AwaitBody], Event::BodyTooLarge, Done, &[RefuseTooLarge, Pause]),
+        (&[Refusing], part(false), Refusing, &[DiscardRequest, Pause]),
+        (&[Refusing], part(true), Done, &[SkipDuplicateLog, Reply, Pause]),
+        (&[Refusing], Event::BodyTooLarge, Done, &[SkipDuplicateLog, Reply, Pause]),
     ]);
 }
 
@@ -136,8 +142,8 @@ fn a_lease_selects_again_unless_envoy_has_answered() {
 #[test]
 fn response_headers_are_held_until_the_body_shows_what_they_are() {
     let headers = |status, complete| Event::ResponseHeaders { status, complete };
-    let early: &[Phase] = &[New, Phase::AwaitLease, Restoring, Probing, Done];
-    let all: &[Phase] = &[New, AwaitBody, Phase::AwaitLease, Restoring, Probing, Done];
+    let early: &[Phase] = &[New, Refusing, Phase::AwaitLease, Restoring, Probing, Done];
+    let all: &[Phase] = &[New, AwaitBody, Refusing, Phase::AwaitLease, Restoring, Probing, Done];
     check(&[
         (&[Sent], headers(Status::Success, false), HoldAnswer, &[StartAnswer, StartIdleTimeout, Pause]),
         (&[Sent], headers(Status::Success, true), HoldAnswer, &[StartAnswer, Check]),
@@ -218,7 +224,7 @@ fn probes_timers_and_the_end_find_their_phase() {
         (&[Streaming], Event::Log, Done, &[EndInterrupted]),
         (&[RetryWait, Restoring], Event::Log, Done, &[EndRetryWait]),
         (&[Probing], Event::Log, Done, &[ClientDisconnected]),
-        (&[New, Done], Event::Log, Done, &[]),
+        (&[New, Refusing, Done], Event::Log, Done, &[]),
     ]);
 }
 
@@ -226,7 +232,7 @@ fn probes_timers_and_the_end_find_their_phase() {
 fn missing_state_is_a_local_error_and_nothing_passes() {
     check(&[
         (
-            &[New, AwaitBody, Phase::AwaitLease, Sent],
+            &[New, AwaitBody, Refusing, Phase::AwaitLease, Sent],
             Event::StateMissing,
             Done,
             &[Abandon, ReplyError, Pause],

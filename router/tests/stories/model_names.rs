@@ -289,3 +289,16 @@ router_settings:
         assert_eq!(response.called, ["f"], "{model}: {}", response.body);
     }
 }
+
+/// Clients request what is listed.
+#[story(unsupported = test)]
+fn a_pattern_is_listed_only_for_those_who_ask_for_patterns() {
+    let item = |name: &str| {
+        format!("- {{model_name: '{name}', litellm_params: {{model: 'openai/{name}', api_key: k}}}}\n")
+    };
+    let world = World::of(&format!("model_list:\n{}{}", item("gpt-4o"), item("team-*")));
+    let listed = |query: &str| world.get(&format!("/v1/models{query}")).body.contains("team-*");
+    assert!(
+        !listed("") && !listed("?return_wildcard_routes=false") && listed("?return_wildcard_routes=true")
+    );
+}

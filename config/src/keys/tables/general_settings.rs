@@ -138,7 +138,11 @@ const KEYS: &[Key] = &[
         "remove the tags in front of this gateway",
     ),
     applied("request_timeout", "used as litellm_settings.request_timeout, with a warning"),
-    ignored("return_wildcard_routes", "has no effect: listings show the groups of the file", REMOVE),
+    ignored(
+        "return_wildcard_routes",
+        "has no effect here",
+        "add ?return_wildcard_routes=true to the URL of the listing",
+    ),
     ignored("spend_logs_metadata_fields", SPEND, REMOVE),
     ignored("store_model_in_db", NO_DATABASE, FILE_ONLY),
     ignored("store_prompts_in_spend_logs", SPEND, REMOVE),

@@ -71,7 +71,8 @@ const UPSTREAM_HTTP: Message = &[
     ("http_filters", 6, Kind::Message(HTTP_FILTER)),
 ];
 /// `envoy.config.core.v3.HttpProtocolOptions`
-const HTTP_PROTOCOL_OPTIONS: Message = &[("idle_timeout", 1, Kind::Duration)];
+const HTTP_PROTOCOL_OPTIONS: Message =
+    &[("idle_timeout", 1, Kind::Duration), ("max_headers_count", 2, Kind::UInt32Value)];
 /// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig`
 const EXPLICIT_HTTP_CONFIG: Message = &[("http_protocol_options", 1, Kind::Message(HTTP1_PROTOCOL_OPTIONS))];
 /// `envoy.config.core.v3.Http1ProtocolOptions`

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::top_level::{self, ObjectScan};
 use super::{BodyFormat, CheckResult, FalseSuccess, HeldResponse};
+use crate::http::json::{self, Object};
 use crate::http::sse::{Piece, Splitter};
 
 /// The fields of an event.
@@ -13,7 +14,16 @@ const KEEP_ALIVE: [&[u8]; 4] = [b"ping", b"keepalive", b"keep-alive", b"heartbea
 /// Event names of errors.
 const ERROR: [&[u8]; 3] = [b"error", b"response.failed", b"response.error"];
 
+/// Event names before any output: of Anthropic's Messages, and of responses.
+const PREAMBLE: [&[u8]; 4] =
+    [b"message_start", b"response.created", b"response.in_progress", b"response.queued"];
+
+/// Choices of a chunk that are looked at.
+const MAX_CHOICES: usize = 128;
+
 const NO_EVENT: &str = "a stream that ends before its first event";
+
+const GENUINE: CheckResult = CheckResult::Genuine(BodyFormat::EventStream);
 
 /// The part of an event that has arrived.
 #[derive(Debug, Default)]
@@ -31,11 +41,13 @@ pub(super) fn may_begin(text: &[u8], complete: bool) -> bool {
     text.starts_with(b":") || FIELDS.iter().any(is_field)
 }
 
-/// Checks a stream by its first event other than a keep-alive.
+/// Checks a stream by its first event other than a keep-alive or a preamble, behind which OpenAI,
+/// Azure and Anthropic still send errors.
 pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     let mut splitter = Splitter::default();
     let mut event = Event::default();
     let mut line: &[u8] = &[];
+    let mut has_preamble = false;
     let mut rest = text;
     while let Some((piece, after)) = splitter.next(rest) {
         rest = after;
@@ -44,7 +56,10 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
             Piece::Text(text) if line.is_empty() => line = text,
             Piece::LineEnd => event.add(std::mem::take(&mut line)),
             Piece::EventEnd => {
-                if let Some(result) = std::mem::take(&mut event).check(response) {
+                let event = std::mem::take(&mut event);
+                if event.is_preamble() {
+                    has_preamble = true;
+                } else if let Some(result) = event.check(response, has_preamble) {
                     return result;
                 }
             }
@@ -54,12 +69,12 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     if response.complete {
         // Clients read a last event without its empty line, too.
         event.add(line);
-        return event.check(response).unwrap_or_else(|| response.not_an_answer(NO_EVENT));
+        return event.check(response, has_preamble).unwrap_or_else(|| response.without_event(has_preamble));
     }
     // Model output shows before an event is complete.
     let is_content = event.data(line).is_some_and(|data| top_level::scan(&data) == ObjectScan::Content);
     if is_content && !ERROR.contains(&event.name) {
-        return CheckResult::Genuine(BodyFormat::EventStream);
+        return GENUINE;
     }
     response.wait(BodyFormat::EventStream)
 }
@@ -88,8 +103,17 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Whether a complete event comes before all output.
+    fn is_preamble(&self) -> bool {
+        let is_chunk = || {
+            let data = self.data.as_ref().filter(|_| self.name.is_empty());
+            data.is_some_and(|data| is_without_output(data))
+        };
+        PREAMBLE.contains(&self.name) || is_chunk()
+    }
+
     /// Checks a complete event; `None` where it decides nothing.
-    fn check(self, response: &HeldResponse<'_>) -> Option<CheckResult> {
+    fn check(self, response: &HeldResponse<'_>, has_preamble: bool) -> Option<CheckResult> {
         let data = self.data.unwrap_or_default();
         let data = data.trim_ascii();
         let is_error = ERROR.contains(&self.name);
@@ -97,17 +121,92 @@ impl<'a> Event<'a> {
             return None;
         }
         if data == b"[DONE]" || data == b"null" {
-            return Some(response.not_an_answer(NO_EVENT));
+            return Some(response.without_event(has_preamble));
         }
         if is_error || top_level::scan_whole(data) == ObjectScan::Error {
             return Some(CheckResult::Failed(FalseSuccess::from_json(response.wire(), data)));
         }
-        Some(CheckResult::Genuine(BodyFormat::EventStream))
+        Some(GENUINE)
     }
+}
+
+impl HeldResponse<'_> {
+    /// A stream that ends without an event that decides.
+    fn without_event(&self, has_preamble: bool) -> CheckResult {
+        if has_preamble { GENUINE } else { self.not_an_answer(NO_EVENT) }
+    }
+}
+
+/// A chunk of a chat with a role alone, or with Azure's verdict about the prompt.
+fn is_without_output(data: &[u8]) -> bool {
+    let is_empty = |value: &str| matches!(value, "null" | "\"\"" | "[]" | "{}");
+    let all = |value: &str, is_silent: &dyn Fn(&json::Member<'_>) -> bool| {
+        json::members(value).is_some_and(|members| members.iter().all(is_silent))
+    };
+    let is_silent = |choice: &&str| {
+        all(choice, &|member| match &*member.key {
+            "index" | "content_filter_results" => true,
+            "delta" => all(member.value, &|part| part.key == "role" || is_empty(part.value)),
+            _ => is_empty(member.value),
+        })
+    };
+    let Ok(object) = Object::parse(data) else { return false };
+    let choices = object.get("choices").and_then(|choices| json::list(choices, MAX_CHOICES));
+    choices.is_some_and(|choices| choices.iter().all(is_silent))
+        && top_level::scan_whole(data) != ObjectScan::Error
 }
 
 /// The value of a field, if the line sets it.
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let value = line.strip_prefix(name)?.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What OpenAI, Azure and Anthropic send at once, before a model has made anything.
+    #[test]
+    fn an_error_behind_a_preamble_is_an_error_and_a_preamble_alone_is_an_answer() {
+        let created = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"error\":null}}\n\nevent: response.in_progress\ndata: {\"type\":\"response.in_progress\"}\n\n";
+        let filtered = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
+        let role = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+        let error = "data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n";
+        let output = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+        let stream = CheckResult::Genuine(BodyFormat::EventStream);
+        let checked = |text: &str, complete| {
+            super::super::check(&HeldResponse {
+                route: "/chat/completions",
+                status: 200,
+                bytes: text.as_bytes(),
+                complete,
+                pieces: 1,
+                held_for: Duration::ZERO,
+                header: &|_| None,
+            })
+        };
+        let status = |checked| match checked {
+            CheckResult::Failed(FalseSuccess { status, .. }) => Some(status),
+            _ => None,
+        };
+        for preamble in [created, filtered, role, &format!("{filtered}{role}")] {
+            assert_eq!(checked(preamble, false), CheckResult::Undecided, "{preamble}");
+            assert_eq!(status(checked(&format!("{preamble}{error}"), false)), Some(429));
+            assert_eq!(checked(&format!("{preamble}{output}"), false), stream, "{preamble}");
+            assert_eq!(checked(&format!("{preamble}data: [DONE]\n\n"), false), stream, "{preamble}");
+            assert_eq!(checked(preamble, true), stream, "{preamble}");
+        }
+        for first in [
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"hi\"}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0}]}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+            "data: {\"choices\":[{\"text\":\"hi\"}]}\n\n",
+            "data: {\"another\":\"format\"}\n\n",
+        ] {
+            assert_eq!(checked(first, false), stream, "{first}");
+        }
+    }
 }

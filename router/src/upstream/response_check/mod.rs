@@ -13,8 +13,8 @@
 //! events. Bodies whose content-type announces pictures, sound or bytes pass on every route.
 //!
 //! The filter holds the response headers until the first bytes of the body are there, so that
-//! another deployment can still be tried. A few dozen bytes decide about most responses, so the
-//! filter holds nothing that a client could use already. A compressed body, which the router never
+//! another deployment can still be tried. A few dozen bytes decide about most responses. Of a stream,
+//! the first event with output decides, so the filter holds nothing that a client could use already. A compressed body, which the router never
 //! asks for, cannot be read and passes.
 
 mod bare_error;
@@ -71,8 +71,8 @@ pub enum BodyFormat {
     Other,
 }
 
-/// What the filter holds at most without seeing an error. Comments that keep a connection alive
-/// then pass, in time for clients and proxies that count the seconds of silence.
+/// What the filter holds at most without seeing an error. Comments that keep a connection alive, and
+/// events before any output, then pass, in time for clients and proxies that count the seconds of silence.
 const MAX_HELD_BYTES: usize = 16 * 1024;
 const MAX_HELD_PIECES: u32 = 64;
 const MAX_HELD_TIME: Duration = Duration::from_secs(5);

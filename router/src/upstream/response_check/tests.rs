@@ -165,15 +165,6 @@ fn an_answer_is_one_as_soon_as_it_shows() {
         ),
         ("data: {\"id\":\"c\",\"choices\":[{\"delta\":", BodyFormat::EventStream),
         (": hi\n\ndata: {\"choices\":[{\"delta\":{}}]}\n", BodyFormat::EventStream),
-        (
-            "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"error\":null}}\n\n",
-            BodyFormat::EventStream,
-        ),
-        (
-            "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n",
-            BodyFormat::EventStream,
-        ),
-        ("data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n", BodyFormat::EventStream),
         ("\x1f\u{fffd}", BodyFormat::Other),
     ] {
         let text = if text.starts_with('\x1f') { b"\x1f\x8b\x08\0".as_slice() } else { text.as_bytes() };
@@ -362,16 +353,18 @@ const OVERLOADED: &str =
     r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#;
 
 #[test]
-fn a_stream_of_messages_is_an_answer_with_its_first_event_and_a_ping_is_none() {
+fn a_stream_of_messages_is_an_answer_with_its_first_output() {
     let messages = |bytes: &str| checked("/messages", &[], bytes.as_bytes(), false);
     let stream = CheckResult::Genuine(BodyFormat::EventStream);
-    assert_eq!(messages(MESSAGE_START), stream);
-    assert_eq!(messages(&format!("{PING}{MESSAGE_START}")), stream);
+    let block = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
+    assert_eq!(messages(&format!("{MESSAGE_START}{PING}{block}")), stream);
+    assert_eq!(messages(&format!("{PING}{MESSAGE_START}")), CheckResult::Undecided);
     assert_eq!(messages(PING), CheckResult::Undecided);
     assert_eq!(messages(MESSAGE_START.trim_end()), CheckResult::Undecided, "its first event is incomplete");
     let overloaded = format!("{PING}event: error\ndata: {OVERLOADED}\n\n");
     let expected = CheckResult::Failed(FalseSuccess { status: 529, body: OVERLOADED.to_owned() });
     assert_eq!(messages(&overloaded), expected, "the client gets the provider's words");
+    assert_eq!(messages(&format!("{MESSAGE_START}{overloaded}")), expected);
     assert!(!has_error_event(MESSAGE_START.as_bytes()));
     assert!(has_error_event(format!("event: error\ndata: {OVERLOADED}\n\n").as_bytes()));
 }

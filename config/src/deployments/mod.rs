@@ -10,6 +10,7 @@ mod modes;
 mod ollama;
 mod params;
 mod raw;
+mod shown;
 mod tags;
 
 pub(crate) use model_list::{ModelList, read_model_list};

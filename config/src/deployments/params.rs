@@ -38,7 +38,7 @@ pub(super) fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Mem
 }
 
 /// Prices are not sent to a provider.
-fn is_price(key: &str) -> bool {
+pub(super) fn is_price(key: &str) -> bool {
     key.contains("cost_per_") || key.contains("_cost_") || key.ends_with("_cost")
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::{affinity, drop_path, ids, modes, ollama, params, tags};
+use super::{affinity, drop_path, ids, modes, ollama, params, shown, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
 use crate::providers::{ChatParams, ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
@@ -182,6 +182,7 @@ impl RawDeployment<'_> {
         let of_info = Limits::read(reader, info);
         let limits = own.or(of_info).above_zero();
         limits::warn_of_zeros(reader, [params, &self.item, info]);
+        shown::warn(reader, info);
         let mut defaults = params::defaults(reader, params);
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
         let added: Vec<Member> = file.members.iter().filter(missing).cloned().collect();

@@ -10,7 +10,7 @@ pub(crate) mod url;
 
 pub(crate) use credentials::{is_literal, is_secret_name};
 pub(crate) use environment::{Environment, Lookup, PREFIX};
-pub(crate) use reader::{Reader, Section, Unset};
+pub(crate) use reader::{Reader, Section, Unset, found};
 pub use secret::Secret;
 pub(crate) use settings::Settings;
 pub(crate) use text::{TextKind, VARIABLE_SYNTAX, unreplaced};

@@ -203,15 +203,20 @@ impl Reader<'_> {
         }
     }
 
-    /// Reports a value of the wrong type. Prints short plain values, never what may be a secret.
+    /// Reports a value of the wrong type.
     pub(crate) fn type_error(&mut self, node: &Node, path: &Path<'_>, expected: &str) {
-        let found = match &node.value {
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) => python::str(&node.value),
-            Value::Text(text) if text.starts_with(PREFIX) => format!("the value of {text}"),
-            Value::Text(text) if is_harmless(text) => format!("\"{text}\""),
-            _ => node.kind().to_owned(),
-        };
-        self.report.error(node.place, path, &format!("expected {expected}, found {found}"), "");
+        let message = format!("expected {expected}, found {}", found(node));
+        self.report.error(node.place, path, &message, "");
+    }
+}
+
+/// A value in a message: short plain ones as they are, and never what may be a secret.
+pub(crate) fn found(node: &Node) -> String {
+    match &node.value {
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => python::str(&node.value),
+        Value::Text(text) if text.starts_with(PREFIX) => format!("the value of {text}"),
+        Value::Text(text) if is_harmless(text) => format!("\"{text}\""),
+        _ => node.kind().to_owned(),
     }
 }
 

@@ -7,7 +7,8 @@ use super::env::{PASSWORD, Variables, number};
 use super::sections::{ROUTER_KEYS, RedisSections};
 use super::url::{self, DEFAULT_PORT, RedisUrl};
 use crate::config::{Redis, Tls};
-use crate::diagnostics::{Path, Place};
+use crate::diagnostics::{ADVISES, Path, Place};
+use crate::keys::tables::ROUTER_SETTINGS;
 use crate::values::url::{InvalidUrl, host_and_port};
 use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, VARIABLE_SYNTAX, is_literal};
 use crate::yaml::{Entry, Value};
@@ -55,20 +56,40 @@ impl RedisSections<'_> {
             }
             None => self.password(reader, complete),
         };
-        let username = self.username(reader, &url, &variables).filter(|_| password.is_some());
+        let username = self.username(reader, &url, &variables);
         let tls = self.tls(reader, &url, &variables);
         if url.host.is_empty() || reader.report.errors() > errors_before {
             return None;
         }
+        if password.is_none() && username.is_some() {
+            self.warn_of_no_effect(
+                reader,
+                [self.keys.username, self.keys.url],
+                ("the user has no effect without a password", "set redis_password, or remove the user"),
+            );
+        }
+        if matches!(tls, Tls::Off) {
+            self.warn_of_no_effect(
+                reader,
+                [self.keys.ca_certs, self.keys.cert_reqs],
+                ("has no effect: the connection is not encrypted", "set redis_ssl: true, or remove it"),
+            );
+        }
+        let username = username.filter(|_| password.is_some());
         let (port, database) = (port?, database?);
         Some(Redis { host: url.host, port, database, username, password, tls, namespace })
     }
 
-    /// `None` with an error if the file asks for one.
+    /// `None` with an error if the file asks for one. The table of router_settings has errors of its
+    /// own for these keys.
     fn report_clusters(&self, reader: &mut Reader<'_>) -> Option<()> {
         for (key, message) in UNSUPPORTED {
             let found = self.find([*key]).filter(|(.., entry)| !entry.node.is_falsy());
             if let Some((section, _, entry)) = found {
+                let table = section.path.last_key() == Some(ROUTER_SETTINGS.name);
+                if table && ROUTER_SETTINGS.find(key).is_some() {
+                    continue;
+                }
                 reader.report.error(entry.place, &section.path.key(key), message, ONE_SERVER);
                 return None;
             }
@@ -221,6 +242,17 @@ impl RedisSections<'_> {
             .or_else(|| text(reader, self.keys.ca_certs))
             .or_else(|| variables.ca_certs.clone());
         ca_certs.filter(|file| !file.is_empty()).map_or(Tls::SystemCas, Tls::CaFile)
+    }
+
+    fn warn_of_no_effect(
+        &self,
+        reader: &mut Reader<'_>,
+        keys: [&'static str; 2],
+        (message, advice): (&str, &str),
+    ) {
+        if ADVISES && let Some((section, key, entry)) = self.find(keys) {
+            reader.report.warn(entry.place, &section.path.key(key), message, advice);
+        }
     }
 
     fn warn_of_unverified(&self, reader: &mut Reader<'_>) {

@@ -9,6 +9,8 @@ use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 /// Keys of `router_settings`.
 pub(crate) const ROUTER_SETTINGS: Table = Table { name: "router_settings", keys: KEYS, open: false };
 
+const ONE_SERVER: &str = "remove it, and set redis_host to one server";
+
 const KEYS: &[Key] = &[
     ignored("alerting_config", "has no effect: no alerts are sent", ALERT_ON_METRICS),
     applied(
@@ -31,9 +33,10 @@ const KEYS: &[Key] = &[
     applied("default_litellm_params", "request parameters of deployments that do not set them"),
     applied("default_max_parallel_requests", "limit of requests in flight for deployments without their own"),
     ignored("default_priority", NO_QUEUE, REMOVE),
-    applied(
+    ignored(
         "deployment_affinity_ttl_seconds",
-        "accepted; sessions and callers are not stored, so they do not expire",
+        "has no effect: sessions and callers are not stored, and do not expire",
+        REMOVE,
     ),
     applied("disable_cooldowns", "disables cooldowns"),
     ignored(
@@ -87,7 +90,7 @@ const KEYS: &[Key] = &[
     applied("redis_ssl", "whether to connect with TLS, verified"),
     applied("redis_ssl_ca_certs", "PEM file with the CA of its certificate; the system's CAs if unset"),
     applied("redis_ssl_cert_reqs", "`none` disables verification, with a warning"),
-    refused("redis_startup_nodes", "Redis Cluster is not supported", "set redis_host to one server"),
+    refused("redis_startup_nodes", "Redis Cluster is not supported", ONE_SERVER),
     applied("redis_url", "all of that in one URL, `rediss://` with TLS; overrides redis_host"),
     applied("redis_username", "its user"),
     applied("retry_after", "shortest wait before a retry, in seconds, where a retry waits"),
@@ -99,7 +102,7 @@ const KEYS: &[Key] = &[
     applied("routing_strategy", "how a deployment is selected; simple-shuffle if unset"),
     applied("routing_strategy_args", "ttl, lowest_latency_buffer, max_latency_list_size"),
     ignored("search_tools", "has no effect: not supported", REMOVE),
-    refused("sentinel_nodes", "Redis Sentinel is not supported", "set redis_host to one server"),
+    refused("sentinel_nodes", "Redis Sentinel is not supported", ONE_SERVER),
     ignored(
         "session_affinity_repin_on_failover",
         "has no effect: a session returns to its deployment as soon as that may serve",

@@ -92,6 +92,12 @@ pub(crate) fn resolve(
 fn api_base(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
     let base =
         reader.required_string(params, "api_base").or_else(|| reader.required_string(params, "base_url"));
+    if let (Some(base), Some(other)) = (params.find("api_base"), params.find("base_url"))
+        && base.node.value != other.node.value
+    {
+        let message = "ignored: api_base is used, where LiteLLM uses base_url for chats";
+        reader.report.warn(other.place, &params.path.key("base_url"), message, "remove one of them");
+    }
     if base.as_ref().is_some_and(|base| base.trim().is_empty()) {
         let message = "empty value: the provider's default is used";
         reader.report.warn(params.place, &params.path.key("api_base"), message, "set it, or remove the key");

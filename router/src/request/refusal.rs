@@ -244,7 +244,7 @@ impl Refusal {
                 (*status, error_type(*status), None, message)
             }
             Self::TimedOut(limit) => {
-                let message = format!("Request timed out: no answer within {} seconds.", seconds(*limit));
+                let message = format!("Request timed out: no answer within {}.", seconds(*limit));
                 (408, "timeout_error", None, message)
             }
             Self::Lost => {
@@ -312,9 +312,13 @@ pub(super) fn shown(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// `60`, `0.5`
+/// `60 seconds`, `0.5 seconds`, `1 second`
 fn seconds(limit: Duration) -> String {
-    if limit.subsec_nanos() == 0 { limit.as_secs().to_string() } else { json::number(limit.as_secs_f64()) }
+    match limit.subsec_nanos() {
+        0 if limit.as_secs() == 1 => "1 second".to_owned(),
+        0 => format!("{} seconds", limit.as_secs()),
+        _ => format!("{} seconds", json::number(limit.as_secs_f64())),
+    }
 }
 
 fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {
@@ -360,6 +364,15 @@ mod tests {
         assert!(reply.body.contains(expected), "{}", reply.body);
         let reply = refusal(&[&"a".repeat(1_000_000), "b"]).reply(Wire::OpenAi);
         assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+    }
+
+    #[test]
+    fn a_timeout_names_its_seconds() {
+        for (millis, expected) in [(1000, "1 second."), (500, "0.5 seconds."), (60_000, "60 seconds.")] {
+            let reply = Refusal::TimedOut(Duration::from_millis(millis)).reply(Wire::OpenAi);
+            let expected = format!("no answer within {expected}");
+            assert!(reply.body.contains(&expected), "{}", reply.body);
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Unavailable {
     pub wait: Duration,
     /// Whether all of them cool down; otherwise some are at a limit.
     pub all_cooling: bool,
+    /// `enable_pre_call_checks`, which LiteLLM prints.
+    pub pre_call_checks: bool,
     /// The ids of those that cool down.
     pub cooling: Vec<Arc<str>>,
 }
@@ -33,9 +35,10 @@ impl Unavailable {
         };
         let ids: Vec<String> = self.cooling.iter().take(MOST_IDS).map(|id| format!("'{id}'")).collect();
         format!(
-            "No deployments available for selected model, Try again in {} seconds. {reason} Passed model={}. pre-call-checks=False, cooldown_list=[{}]",
+            "No deployments available for selected model, Try again in {} seconds. {reason} Passed model={}. pre-call-checks={}, cooldown_list=[{}]",
             self.seconds(),
             shown(&self.model),
+            if self.pre_call_checks { "True" } else { "False" },
             ids.join(", ")
         )
     }
@@ -43,3 +46,18 @@ impl Unavailable {
 
 /// Ids in a message at most.
 const MOST_IDS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_has_the_setting_of_pre_call_checks() {
+        for (pre_call_checks, word) in [(true, "True"), (false, "False")] {
+            let (model, wait, cooling) = ("g".to_owned(), Duration::from_secs(7), vec![Arc::from("paris")]);
+            let message = Unavailable { model, wait, all_cooling: true, pre_call_checks, cooling }.message();
+            let expected = format!("Passed model=g. pre-call-checks={word}, cooldown_list=['paris']");
+            assert!(message.contains("Try again in 7 seconds.") && message.ends_with(&expected), "{message}");
+        }
+    }
+}

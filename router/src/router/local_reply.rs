@@ -45,6 +45,7 @@ pub(super) fn no_deployment(
         model,
         wait: soonest.saturating_sub(now),
         all_cooling: !excluded.is_empty() && cooling.len() == excluded.len(),
+        pre_call_checks: router.config.router.pre_call_checks,
         cooling,
     })
 }

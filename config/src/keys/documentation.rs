@@ -1,11 +1,21 @@
 //! The tables of docs/configuration.md, written from those that the program uses.
 
 use super::support::{Key, Support, Table};
-use super::tables;
+use super::tables::{self, DEPLOYMENT_LLM_BALANCER};
+use crate::settings::{ALLOWED_FAILS, RETRIES, ROUTING_GROUPS, ROUTING_STRATEGY, ROUTING_STRATEGY_ARGS};
 
-/// The name of each section, with its table in Markdown.
+/// The name of each section, and of maps within sections, with its table in Markdown.
 pub fn documented_tables() -> Vec<(&'static str, String)> {
-    tables::ALL.iter().map(|table| (table.name, markdown(table))).collect()
+    let sections = tables::ALL.iter().map(|table| (table.name, *table));
+    let inner = [
+        ("a deployment's llm_balancer", &DEPLOYMENT_LLM_BALANCER),
+        (ROUTING_STRATEGY.name, ROUTING_STRATEGY),
+        (ROUTING_STRATEGY_ARGS.name, ROUTING_STRATEGY_ARGS),
+        (ROUTING_GROUPS.name, ROUTING_GROUPS),
+        (RETRIES.name, RETRIES),
+        (ALLOWED_FAILS.name, ALLOWED_FAILS),
+    ];
+    sections.chain(inner).map(|(name, table)| (name, markdown(table))).collect()
 }
 
 fn markdown(table: &Table) -> String {

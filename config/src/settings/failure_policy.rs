@@ -7,11 +7,11 @@ use crate::values::{Reader, Section};
 use crate::yaml::{Entry, Value};
 
 /// Keys of `retry_policy`.
-pub(super) const RETRIES: &Table = &Table {
+pub(crate) const RETRIES: &Table = &Table {
     name: "retry_policy",
     keys: &[
         applied("AuthenticationErrorRetries", "401"),
-        applied("BadRequestErrorRetries", "400"),
+        applied("BadRequestErrorRetries", "400, 422"),
         applied("ContentPolicyViolationErrorRetries", "a 400 that says so"),
         applied("DefaultRetries", "every other class"),
         applied("InternalServerErrorRetries", "500, or no connection"),
@@ -28,7 +28,7 @@ pub(crate) const ALLOWED_FAILS: &Table = &Table {
     name: "allowed_fails_policy",
     keys: &[
         applied("AuthenticationErrorAllowedFails", "401"),
-        applied("BadRequestErrorAllowedFails", "400"),
+        applied("BadRequestErrorAllowedFails", "400, 422"),
         applied("ContentPolicyViolationErrorAllowedFails", "a 400 that says so"),
         applied("InternalServerErrorAllowedFails", "500, or no connection"),
         applied("NotFoundErrorAllowedFails", "404"),

@@ -10,7 +10,8 @@ use crate::keys::{Table, applied, check_keys};
 use crate::values::{Reader, Section, TextKind};
 use crate::yaml::{Entry, Node, Value};
 
-const KEYS: &Table = &Table {
+/// Keys of a routing group.
+pub(crate) const ROUTING_GROUPS: &Table = &Table {
     name: "routing_groups",
     keys: &[
         applied("group_name", "the name for all of them"),
@@ -90,7 +91,7 @@ fn group(
         return None;
     };
     let section = Section { entries, path, place: item.place };
-    check_keys(reader, &section, KEYS);
+    check_keys(reader, &section, ROUTING_GROUPS);
     let name = name(reader, &section);
     let models = models(reader, &section);
     let (entry, word) = required(reader, &section, "routing_strategy", &strategy::choice())?;

@@ -12,7 +12,7 @@ use crate::yaml::Entry;
 pub(super) const PRIORITY: &str = "priority";
 
 /// The strategies.
-const STRATEGIES: &Table = &Table {
+pub(crate) const ROUTING_STRATEGY: &Table = &Table {
     name: "routing_strategy",
     keys: &[
         applied("cost-based-routing", "the cheapest"),
@@ -76,43 +76,45 @@ fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &
         reader.report.error(entry.place, &path, &format!("unsupported strategy \"{name}\": {why}"), advice);
         return;
     }
-    let near = reader.report.suggestions.key(bare, STRATEGIES.names());
+    let near = reader.report.suggestions.key(bare, ROUTING_STRATEGY.names());
     let advice = did_you_mean(near, &format!("write {}", choice()));
     reader.report.error(entry.place, &path, &format!("unknown routing strategy \"{name}\""), &advice);
 }
 
 /// The names of all strategies, for advice.
 pub(super) fn choice() -> String {
-    let names: Vec<&str> = STRATEGIES.names().collect();
+    let names: Vec<&str> = ROUTING_STRATEGY.names().collect();
     format!("one of {}", names.join(", "))
 }
 
+/// Keys of `routing_strategy_args`.
+pub(crate) const ROUTING_STRATEGY_ARGS: &Table = &Table {
+    name: "routing_strategy_args",
+    keys: &[
+        applied(
+            "lowest_latency_buffer",
+            "share above the lowest latency within which deployments count as equal; a tenth at least",
+        ),
+        applied("max_latency_list_size", "latencies kept for each deployment; 10 if unset"),
+        ignored(
+            "ttft_percentile",
+            "has no effect: times to first token are compared by a moving average",
+            "remove it",
+        ),
+        applied("ttl", "seconds that a latency is kept; 3600 if unset"),
+    ],
+    open: false,
+};
+
 /// Reads `routing_strategy_args`.
 pub(super) fn args(reader: &mut Reader<'_>, section: &Section<'_>) -> StrategyArgs {
-    const ARGS: &Table = &Table {
-        name: "routing_strategy_args",
-        keys: &[
-            applied(
-                "lowest_latency_buffer",
-                "share above the lowest latency within which deployments count as equal",
-            ),
-            applied("max_latency_list_size", "latencies kept for each deployment"),
-            ignored(
-                "ttft_percentile",
-                "has no effect: times to first token are compared by a moving average",
-                "remove it",
-            ),
-            applied("ttl", "seconds that a latency is kept"),
-        ],
-        open: false,
-    };
     let mut args = StrategyArgs {
         ttl: Duration::from_secs(3600),
         lowest_latency_buffer: 0.0,
         max_latency_list_size: 10,
     };
     let Some(section) = reader.section(section, "routing_strategy_args") else { return args };
-    check_keys(reader, &section, ARGS);
+    check_keys(reader, &section, ROUTING_STRATEGY_ARGS);
     if let Some(ttl) = reader.seconds(&section, "ttl") {
         args.ttl = ttl;
     }

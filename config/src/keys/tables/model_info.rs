@@ -36,7 +36,10 @@ const KEYS: &[Key] = &[
     applied("input_cost_per_token", "price for cost-based-routing"),
     applied("llm_balancer", "the same as litellm_params.llm_balancer, for files that LiteLLM reads, too"),
     budget("max_budget"),
-    applied("max_input_tokens", "tokens of a prompt, with enable_pre_call_checks; shown in listings"),
+    applied(
+        "max_input_tokens",
+        "tokens of a prompt, a whole number, with enable_pre_call_checks; shown in listings",
+    ),
     applied("max_output_tokens", SHOWN),
     applied("max_tokens", SHOWN),
     applied("mode", SHOWN),

@@ -25,6 +25,7 @@ const BOOTSTRAP: &str = "bootstrap.json";
 
 /// Serves until Envoy ends or a signal ends it. The exit code is Envoy's.
 pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    check_drain(args)?;
     // Before there is anything to clean up.
     let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
     let LoadedConfig { config, text, parsed, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
@@ -69,6 +70,17 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         }
         _ => Err(failed),
     }
+}
+
+/// The port closes after the delay, and all that is in flight ends with the timeout.
+fn check_drain(args: &ServeArgs) -> Result<(), Failure> {
+    let ServeArgs { drain_delay: delay, drain_timeout: timeout, .. } = args;
+    if *delay > 0 && delay >= timeout {
+        return Err(Failure::Usage(format!(
+            "--drain-delay {delay} leaves no time of --drain-timeout {timeout} for requests in flight: raise the timeout"
+        )));
+    }
+    Ok(())
 }
 
 /// Addresses that are free, and files of this run.
@@ -116,4 +128,26 @@ fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {
         command.args(["--concurrency", &concurrency.to_string()]);
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_drain_has_time_left_after_its_delay() {
+        let check = |options: &str| {
+            let line = format!("llm-balancer --config x.yaml {options}");
+            check_drain(&Cli::try_parse_from(line.split_whitespace()).unwrap().serve.unwrap())
+        };
+        for options in ["", "--drain-delay 24", "--drain-timeout 0", "--drain-delay 30 --drain-timeout 31"] {
+            assert_eq!(check(options), Ok(()), "{options}");
+        }
+        for options in ["--drain-delay 25", "--drain-delay 30", "--drain-delay 5 --drain-timeout 5"] {
+            assert!(matches!(check(options), Err(Failure::Usage(_))), "{options}");
+        }
+    }
 }

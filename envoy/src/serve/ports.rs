@@ -20,6 +20,10 @@ pub(crate) struct Ports {
 /// metrics, they have the next port after the admin port's on loopback, or any if that one is in
 /// use. The error names the port that is in use.
 pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
+    let metrics_port = metrics.map(|address| address.port());
+    let chosen =
+        [("--port", Some(clients.port())), ("--admin-port", Some(admin)), ("--metrics-port", metrics_port)];
+    refuse_repeated(&chosen)?;
     // Released together, so that none is found twice.
     let (_clients, clients) = bind(clients, "--port")?;
     let (_admin, admin) = bind((Ipv4Addr::LOCALHOST, admin).into(), "--admin-port")?;
@@ -28,6 +32,19 @@ pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>)
         None => beside(admin)?,
     };
     Ok(Ports { clients, admin: admin.port(), metrics })
+}
+
+/// An error about two options that name the same port, whose addresses may overlap.
+fn refuse_repeated(chosen: &[(&str, Option<u16>)]) -> Result<(), Failure> {
+    for (index, (option, port)) in chosen.iter().enumerate() {
+        let earlier = chosen.iter().take(index).find(|(_, other)| other == port);
+        if let (Some(port @ 1..), Some((other, _))) = (port, earlier) {
+            return Err(Failure::Usage(format!(
+                "{other} and {option} both name port {port}: choose another one"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn beside(admin: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -95,8 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn the_same_port_twice_is_an_error() {
-        let port = free(ANY.parse().unwrap(), 0, None).unwrap().clients;
-        assert!(free(port, port.port(), None).is_err());
+    fn the_same_port_twice_is_an_error_that_names_both_options() {
+        let clients = free(ANY.parse().unwrap(), 0, None).unwrap().clients;
+        let port = clients.port();
+        let error = |options: &str| {
+            let message = format!("{options} both name port {port}: choose another one");
+            Err(Failure::Usage(message))
+        };
+        assert_eq!(free(clients, port, None), error("--port and --admin-port"));
+        assert_eq!(free(clients, 0, Some(clients)), error("--port and --metrics-port"));
+        let any = ANY.parse().unwrap();
+        assert_eq!(free(any, port, Some(clients)), error("--admin-port and --metrics-port"));
+        assert!(free(any, 0, Some(any)).is_ok(), "0 is any free port");
     }
 }

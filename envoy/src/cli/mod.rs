@@ -7,6 +7,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::render::Hops;
+use crate::support::kubernetes_names;
 
 /// The end of every help.
 const EXIT_CODES: &str = "Exit codes:
@@ -44,7 +45,7 @@ const STATUS_EXAMPLES: &str = "Examples:
 
 const RENDER_EXAMPLES: &str = "Examples:
   llm-balancer render --config config.yaml --target envoy > bootstrap.yaml
-  llm-balancer render --config config.yaml --target envoy --out rendered && envoy --config-path rendered/bootstrap.yaml";
+  llm-balancer render --config config.yaml --target envoy --out rendered && envoy --config-path rendered/bootstrap.yaml --file-flush-interval-msec 1000";
 
 const COMPLETIONS_EXAMPLES: &str = "Examples:
   llm-balancer completions bash > ~/.local/share/bash-completion/completions/llm-balancer
@@ -136,7 +137,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     pub drain_timeout: u32,
     /// After SIGTERM: time in which readiness answers 503 and new connections are still accepted,
-    /// for load balancers that are slow to notice; part of the drain timeout
+    /// for load balancers that are slow to notice; part of the drain timeout, and shorter
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub drain_delay: u32,
     /// Log level of Envoy and the filter
@@ -248,17 +249,17 @@ pub struct RenderArgs {
 #[command(next_help_heading = "In a mesh (--target istio, --target envoy-gateway)")]
 pub struct MeshArgs {
     /// Namespace of all rendered objects [default: llm-balancer]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_names::namespace)]
     pub namespace: Option<String>,
     /// Envoy Gateway: namespace of Envoy's pods; in gateway namespace mode that of the Gateway
     /// [default: envoy-gateway-system]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_names::namespace)]
     pub pods_namespace: Option<String>,
     /// Host that the gateway serves; repeatable [default: all]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_names::hostname)]
     pub hostname: Vec<String>,
     /// Secret with the certificate: serve HTTPS on port 443 instead of HTTP on port 80
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_names::object)]
     pub tls_secret: Option<String>,
     /// The filter's image with its digest, see `make image-wasm` [default: the filter is put into a
     /// ConfigMap]
@@ -296,86 +297,4 @@ fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn serve_is_the_default_command() {
-        let cli = parse("llm-balancer --config x.yaml --port 80").unwrap();
-        assert!(cli.command.is_none());
-        assert_eq!(cli.serve.unwrap().listen.port(), 80);
-        let cli = parse("llm-balancer serve --config x.yaml").unwrap();
-        let Some(Command::Serve(serve)) = cli.command else { panic!("not serve") };
-        assert_eq!((serve.listen.port(), serve.listen.admin_port()), (4000, 9901));
-    }
-
-    #[test]
-    fn color_is_an_option_of_every_command() {
-        for line in
-            ["llm-balancer --color never --config x.yaml", "llm-balancer check --config x.yaml --color never"]
-        {
-            assert_eq!(parse(line).unwrap().color, ColorChoice::Never, "{line}");
-        }
-    }
-
-    #[test]
-    fn every_command_has_examples_and_says_its_exit_codes() {
-        let mut cli = Cli::command();
-        cli.build();
-        for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
-            let help = command.render_help().to_string();
-            assert!(help.contains("Examples:\n  llm-balancer ") && help.contains("Exit codes:"), "{help}");
-            assert_eq!(help.contains("Envoy exited"), command.get_name() == "serve", "{help}");
-        }
-    }
-
-    #[test]
-    fn the_help_of_render_says_which_target_an_option_is_for() {
-        let mut cli = Cli::command();
-        cli.build();
-        let help = cli.find_subcommand_mut("render").unwrap().render_help().to_string();
-        let place = |text: &str| help.find(text).unwrap_or_else(|| panic!("no {text} in {help}"));
-        let (own, mesh) = (place("(--target envoy):"), place("(--target istio,"));
-        for option in ["--host <", "--port <", "--admin-port <", "--metrics-port <", "--hops <"] {
-            assert!(own < place(option) && place(option) < mesh, "{option}: {help}");
-        }
-        assert!(place("--insecure-no-auth") < own, "it is for each target: {help}");
-    }
-
-    #[test]
-    fn shells_complete_every_command() {
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "llm-balancer", &mut script);
-            let script = String::from_utf8(script).unwrap();
-            for word in ["serve", "check", "status", "render", "completions", "drain-timeout"] {
-                assert!(script.contains(word), "{shell}: {word}");
-            }
-        }
-    }
-
-    #[test]
-    fn check_needs_nothing_of_serve() {
-        let cli = parse("llm-balancer check --config x.yaml").unwrap();
-        assert!(matches!(cli.command, Some(Command::Check(_))));
-        assert!(cli.serve.is_none());
-    }
-
-    #[test]
-    fn a_host_is_an_address_or_localhost() {
-        assert!(parse("llm-balancer --config x.yaml --host localhost").is_ok());
-        assert!(parse("llm-balancer --config x.yaml --host ::1").is_ok());
-        assert!(parse("llm-balancer --config x.yaml --host example.com").is_err());
-    }
-}
+mod tests;

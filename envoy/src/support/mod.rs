@@ -9,6 +9,7 @@ pub(crate) mod environment_notes;
 pub mod failure;
 pub(crate) mod files;
 pub(crate) mod http_client;
+pub(crate) mod kubernetes_names;
 pub(crate) mod listen;
 pub(crate) mod listing;
 pub(crate) mod messages;

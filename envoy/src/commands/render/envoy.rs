@@ -42,7 +42,11 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
             folder.write(FILTER, embedded_filter::bytes()?)?;
             folder.write(names::HOLD_FILE, embedded_filter::hold()?)?;
             folder.write(BOOTSTRAP, bootstrap.as_bytes())?;
-            message!("envoy --config-path {}", folder.file(BOOTSTRAP).display());
+            // Envoy's own ten seconds are long for an access log.
+            message!(
+                "envoy --config-path {} --file-flush-interval-msec 1000",
+                folder.file(BOOTSTRAP).display()
+            );
         }
     }
     Ok(())

@@ -18,8 +18,8 @@ cat <<SAY
 
 llm-balancer answers on port $port with config/examples/quickstart.yaml. Try:
 
-  curl -i http://localhost:$port/chat/completions -H 'Content-Type: application/json' \\
-    -d '{"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "hi"}]}'
+  curl localhost:$port/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model": "gpt-4", "messages": [{"role": "user", "content": "hi"}]}' -i
 
   curl -N http://localhost:$port/v1/chat/completions -H 'Content-Type: application/json' \\
     -d '{"model": "gpt-4", "messages": [{"role": "user", "content": "hi"}], "stream": true}'

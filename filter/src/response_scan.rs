@@ -19,6 +19,8 @@ pub(crate) struct ResponseScan {
     /// When the first held bytes came, since the Unix epoch, and in how many chunks they are.
     held: Option<(Duration, u32)>,
     first_byte: Option<Duration>,
+    /// Bytes that were scanned, which Envoy passes on.
+    pub(crate) passed: u64,
     form: BodyFormat,
     /// Whether a stream contained an error after it had begun.
     has_error: bool,
@@ -45,6 +47,7 @@ impl ResponseScan {
             references: attempt.reference_scan.take(),
             held: None,
             first_byte: None,
+            passed: 0,
             form: BodyFormat::Other,
             has_error: false,
         }
@@ -74,6 +77,7 @@ impl ResponseScan {
         if !chunk.is_empty() && self.first_byte.is_none() {
             self.first_byte = Some(hostcalls::now());
         }
+        self.passed = self.passed.saturating_add(chunk.len() as u64);
         self.usage.feed(chunk);
         self.has_error |= self.form == BodyFormat::EventStream && has_error_event(chunk);
         let Some(filter) = &mut self.usage_event_filter else { return };

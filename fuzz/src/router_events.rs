@@ -90,7 +90,8 @@ fn event(u: &mut Unstructured<'_>, may_die: bool) -> Result<Event> {
 }
 
 fn deed(u: &mut Unstructured<'_>, may_die: bool) -> Result<Deed> {
-    const ENDS: [StreamEnd; 3] = [StreamEnd::Interrupted, StreamEnd::TimedOut, StreamEnd::ClientDisconnected];
+    const ENDS: [StreamEnd; 3] =
+        [StreamEnd::Interrupted, StreamEnd::TimedOut { passed: 0 }, StreamEnd::ClientDisconnected];
     const STATUSES: [u16; 10] = [0, 1, 400, 401, 403, 404, 429, 500, 503, 529];
     let kind = u.int_in_range(0..=if may_die { 15_u8 } else { 14 })?;
     let which = if kind > 5 { usize::from(u.arbitrary::<u8>()?) } else { 0 };

@@ -179,6 +179,27 @@ async fn a_client_that_reads_slowly_gets_everything() {
     assert_eq!((bytes, events.broken), (64 * 64 * 1024, false));
 }
 
+/// Envoy then reads no more from the provider, which looks like a provider that is silent.
+#[tokio::test]
+async fn a_client_that_stops_reading_for_too_long_loses_its_answer_and_no_deployment() {
+    let names = ["paris", "virginia"];
+    let world = World::group(&names, "stream_timeout: 1, allowed_fails: 0, num_retries: 0").await;
+    let piece = format!("data: {}\n\n", "x".repeat(64 * 1024 - 8)).into_bytes();
+    let all = |answer: &Answer| names.map(|name| world.provider.always(name, answer.clone()));
+    // More than the buffers of the kernel and of Envoy can hold.
+    all(&Answer::pieces(vec![piece; 512]));
+    let mut events = world.stream_chat("gpt").await;
+    assert!(events.next().await.is_some());
+    sleep(Duration::from_secs(3)).await;
+    events.until_end().await;
+    assert!(events.broken, "it looks whole");
+    let line = world.logged(1).await.remove(0);
+    let attempt = &line["attempts"][0];
+    assert_eq!((&attempt["outcome"], &attempt["class"]), (&"timeout".into(), &"client_timeout".into()));
+    all(&Answer::ok());
+    assert_eq!(world.picks("gpt", 40).await.len(), 2, "a deployment cools down");
+}
+
 /// The SDK drops an answer to a call whose stream is gone; answers to unknown calls would end the
 /// VM.
 #[tokio::test]

@@ -122,9 +122,10 @@ impl Stream {
 
     pub(super) fn end_interrupted(&mut self) {
         let flags = response_flags();
+        let passed = self.scan.as_ref().map_or(0, |scan| scan.passed);
         let end = match flags {
             _ if Failure::client_disconnected(flags) => StreamEnd::ClientDisconnected,
-            _ if self.has_timed_out(flags) => StreamEnd::TimedOut,
+            _ if self.has_timed_out(flags) => StreamEnd::TimedOut { passed },
             _ => StreamEnd::Interrupted,
         };
         self.end_attempt(end);

@@ -27,7 +27,7 @@ impl AttemptError {
         Self { failure: Failure::Provider { status, retry_after: None }, class }
     }
 
-    /// A timeout, which is the deployment's failure unless the client has set it.
+    /// A timeout, which is the deployment's failure unless it may be the client's.
     pub fn timed_out(is_client_timeout: bool) -> Self {
         let class = if is_client_timeout { ErrorClass::ClientTimeout } else { ErrorClass::Server };
         Self { failure: Failure::TimedOut, class }

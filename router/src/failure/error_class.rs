@@ -27,7 +27,7 @@ pub enum ErrorClass {
     ContentPolicy,
     /// A parameter that the router added to the request.
     AddedParameter,
-    /// A timeout that the client has set.
+    /// A timeout that the client has set, or may have caused by not reading.
     ClientTimeout,
 }
 

@@ -122,5 +122,8 @@ pub enum StreamEnd {
     /// The provider's stream ended before that.
     Interrupted,
     /// A timeout passed before that.
-    TimedOut,
+    TimedOut {
+        /// Bytes of the body that the filter had passed on.
+        passed: u64,
+    },
 }

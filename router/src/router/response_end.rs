@@ -17,6 +17,12 @@ use crate::state::store::Moment;
 use crate::state::time::millis;
 use crate::telemetry::access_log::AccessLogEntry;
 
+/// Bytes of an answer from which its silence may be the client's. A client that does not read
+/// fills Envoy's buffer towards it, and then Envoy reads no more of the provider, which the filter
+/// cannot tell from a provider that is silent. Envoy's documentation recommends 32 KiB for an edge;
+/// the defaults are 64 KiB per stream of HTTP/2 and 1 MiB per connection.
+const SMALLEST_BUFFER: u64 = 32 * 1024;
+
 /// See [`Router::on_response_end`].
 pub(super) fn on_response_end(
     router: &Router,
@@ -176,7 +182,9 @@ impl StreamEnd {
     fn error(self, is_client_timeout: bool) -> Option<AttemptError> {
         match self {
             Self::Complete | Self::ClientDisconnected => None,
-            Self::TimedOut => Some(AttemptError::timed_out(is_client_timeout)),
+            Self::TimedOut { passed } => {
+                Some(AttemptError::timed_out(is_client_timeout || passed >= SMALLEST_BUFFER))
+            }
             Self::Interrupted => Some(AttemptError { failure: Failure::Broken, class: ErrorClass::Server }),
         }
     }
@@ -187,7 +195,7 @@ impl StreamEnd {
             Self::Complete => Outcome::Success,
             Self::ClientDisconnected => Outcome::ClientDisconnected,
             Self::Interrupted => Outcome::Interrupted,
-            Self::TimedOut => Outcome::Timeout,
+            Self::TimedOut { .. } => Outcome::Timeout,
         }
     }
 }

@@ -250,6 +250,7 @@ fn a_clients_time_limit_in_mid_stream_is_reported_as_such() {
         (r#""timeout":0.1"#, Answer::Stalls, "timeout", "client_timeout"),
         (r#""timeout":0.1"#, Answer::TimedOut, "timeout", "client_timeout"),
         (r#""stream":true"#, Answer::Stalls, "timeout", "server"),
+        (r#""stream":true"#, Answer::IsUnread, "timeout", "client_timeout"),
         (r#""stream":true"#, Answer::Interrupted, "stream_interrupted", "server"),
     ] {
         let mut world = world(&["paris"], "");
@@ -283,6 +284,18 @@ fn a_client_that_disconnects_is_no_failure_of_the_deployment() {
     let mut world = world(&["paris", "oslo"], ", allowed_fails: 0");
     fail(&mut world, "paris", Answer::ClientDisconnects);
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+}
+
+/// Behind so many bytes, a silence may be that of a client that does not read.
+#[story(unsupported = test)]
+fn a_client_that_does_not_read_is_no_failure_of_the_deployment() {
+    for member in [r#""stream":true"#, ""] {
+        let mut world = world(&["paris", "oslo"], ", allowed_fails: 0");
+        world.chat("paris", member, |_| Answer::IsUnread);
+        assert_eq!(serving(&mut world, 30), ["oslo", "paris"], "{member}");
+        world.chat("paris", member, |_| Answer::Stalls);
+        assert_eq!(serving(&mut world, 30), ["oslo"], "{member}");
+    }
 }
 
 #[story(unsupported = test)]

@@ -112,7 +112,8 @@ impl World {
             Answer::Used(prompt, completion) => (0, usage(prompt, completion), StreamEnd::Complete),
             Answer::After(milliseconds) => (milliseconds, usage(0, 1), StreamEnd::Complete),
             Answer::BeginsAfter(milliseconds) => (milliseconds, None, StreamEnd::Complete),
-            Answer::Stalls => (0, None, StreamEnd::TimedOut),
+            Answer::Stalls => (0, None, StreamEnd::TimedOut { passed: 2_000 }),
+            Answer::IsUnread => (0, None, StreamEnd::TimedOut { passed: 40_000 }),
             Answer::Interrupted => (0, None, StreamEnd::Interrupted),
             Answer::ClientDisconnects => {
                 let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };

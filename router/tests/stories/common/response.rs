@@ -32,6 +32,8 @@ pub enum Answer {
     DeadConnection(u64),
     /// The response begins, and then a time limit ends.
     Stalls,
+    /// The same behind more of it than a client may leave unread.
+    IsUnread,
     /// The response begins, and then the connection ends.
     Interrupted,
 }

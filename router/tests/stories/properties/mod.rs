@@ -39,7 +39,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
     let status = proptest::sample::select(vec![0, 1, 400, 401, 404, 429, 500, 503]);
     let ends = proptest::sample::select(vec![
         StreamEnd::Interrupted,
-        StreamEnd::TimedOut,
+        StreamEnd::TimedOut { passed: 0 },
         StreamEnd::ClientDisconnected,
     ]);
     prop_oneof![

@@ -2,9 +2,10 @@
 //! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>
 
 use core::ptr::{null, null_mut};
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use crate::rule::{Decision, FILLER, decide, has_time, is_filler, is_success};
+use crate::rule::{Decision, FILLER, decide, is_filler, is_success};
+use crate::slots::Slot;
 
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
@@ -39,40 +40,6 @@ unsafe extern "C" {
 /// read.
 static VALUE: [AtomicU8; FILLER] = [const { AtomicU8::new(0) }; FILLER];
 
-/// What is known of the contexts, by the last digits of their number. The rest of a body that goes on
-/// finds its own slot and costs no host call. A context that has lost its slot to another is decided
-/// again, which gives the same as before for an answer.
-static SLOTS: [Slot; LAST_DIGITS as usize + 1] = [const { Slot::new() }; LAST_DIGITS as usize + 1];
-
-const LAST_DIGITS: u32 = 1023;
-
-struct Slot {
-    context: AtomicU32,
-    /// When its filler began, in milliseconds; [`GOES_ON`] of a response that is held no longer.
-    since: AtomicU32,
-}
-
-const GOES_ON: u32 = 0;
-
-impl Slot {
-    const fn new() -> Self {
-        Self { context: AtomicU32::new(0), since: AtomicU32::new(GOES_ON) }
-    }
-
-    fn of(context: u32) -> Option<&'static Self> {
-        SLOTS.get((context & LAST_DIGITS) as usize)
-    }
-
-    fn is_of(&self, context: u32) -> bool {
-        self.context.load(Relaxed) == context
-    }
-
-    fn set(&self, context: u32, since: u32) {
-        self.context.store(context, Relaxed);
-        self.since.store(since, Relaxed);
-    }
-}
-
 /// The version of the ABI.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_abi_version_0_2_1() {}
@@ -85,37 +52,28 @@ pub extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
 
 /// The headers of a response.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_response_headers(_context: u32, _count: u32, complete: u32) -> u32 {
-    if complete == 0 { PAUSE } else { CONTINUE }
+pub extern "C" fn proxy_on_response_headers(context: u32, _count: u32, complete: u32) -> u32 {
+    if complete != 0 {
+        return CONTINUE;
+    }
+    Slot::hold(context);
+    PAUSE
 }
 
 /// A part of a response's body; `held` is the size of all that Envoy holds.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_body(context: u32, held: usize, complete: u32) -> u32 {
-    let Some(slot) = Slot::of(context) else { return CONTINUE };
-    if slot.is_of(context) && slot.since.load(Relaxed) == GOES_ON {
-        return CONTINUE;
-    }
-    match decide(held, complete != 0, has_success_status, || holds_filler() && may_wait(slot, context)) {
+    let Some(slot) = Slot::held(context) else { return CONTINUE };
+    match decide(held, complete != 0, has_success_status, || holds_filler() && slot.may_wait(now())) {
         Decision::Hold => PAUSE,
         Decision::Pass => {
-            slot.set(context, GOES_ON);
+            slot.release();
             CONTINUE
         }
     }
 }
 
-/// Whether filler may be held for longer. Its time begins with the first of it.
-fn may_wait(slot: &Slot, context: u32) -> bool {
-    let now = now();
-    if slot.is_of(context) {
-        return has_time(slot.since.load(Relaxed), now);
-    }
-    slot.set(context, now);
-    true
-}
-
-/// Milliseconds since some moment, and no [`GOES_ON`].
+/// Milliseconds since some moment; never 0.
 fn now() -> u32 {
     let mut nanoseconds = 0;
     // SAFETY: a valid place for the result.

@@ -12,6 +12,8 @@
 
 #[cfg(any(test, target_family = "wasm"))]
 mod rule;
+#[cfg(any(test, target_family = "wasm"))]
+mod slots;
 
 #[cfg(target_family = "wasm")]
 mod abi;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_integration::{Answer, DONE, World, free_port, hops};
+use llm_balancer_integration::{Answer, DONE, World, free_port, hops, item};
 
 #[tokio::test]
 async fn a_refused_connection_hands_over_and_alone_it_is_a_connection_error() {
@@ -231,4 +231,21 @@ async fn what_ends_behind_more_filler_is_the_error_that_the_log_has() {
         count += 2;
         assert_eq!(world.logged(count).await[count - 1]["status"], status);
     }
+}
+
+/// The filter that holds knows 1,024 responses, each by the last digits of a number.
+#[tokio::test]
+async fn comments_in_mid_stream_are_not_held_however_many_other_responses_begin() {
+    let items = item("gpt", "paris", ", stream_timeout: 1") + &item("other", "virginia", "");
+    let world = World::new(&format!("model_list:\n{items}")).await;
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    let comments = std::iter::repeat_n(": ping\n\n", 30);
+    let pieces: Vec<&str> = [event].into_iter().chain(comments).chain(["data: [DONE]\n\n"]).collect();
+    world.provider.always("paris", Answer::pieces(pieces).every(Duration::from_millis(300)));
+    let mut events = world.stream_chat("gpt").await;
+    assert!(events.next().await.is_some());
+    world.crowd(8, 1_100, "other").await;
+    assert!(events.next().await.is_some(), "the stream has ended before the others");
+    let text = events.rest().await;
+    assert!(!events.broken && text.ends_with(DONE), "{text}");
 }

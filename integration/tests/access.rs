@@ -26,12 +26,14 @@ async fn with_master_key() -> World {
 }
 
 #[tokio::test]
-async fn the_key_is_accepted_in_each_of_the_three_headers() {
+async fn the_key_is_accepted_in_each_of_its_headers() {
     let world = with_master_key().await;
     for (name, value) in [
         ("authorization", format!("Bearer {KEY}")),
         ("x-api-key", KEY.to_owned()),
         ("api-key", KEY.to_owned()),
+        ("x-goog-api-key", KEY.to_owned()),
+        ("x-litellm-api-key", KEY.to_owned()),
     ] {
         let client = world.with_header(name, &value);
         client.chat("gpt").await.served_by();

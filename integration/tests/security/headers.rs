@@ -198,7 +198,7 @@ async fn a_key_is_read_of_its_headers_alone() {
         format!("{{\"model\": \"gpt\", \"messages\": [], \"api_key\": \"{KEY}\", \"key\": \"{KEY}\"}}");
     for path in ["/v1/chat/completions", &format!("/v1/chat/completions?api_key={KEY}&key={KEY}&token={KEY}")]
     {
-        let client = ["cookie", "x-key", "proxy-authorization", "x-litellm-key", "x-goog-api-key"]
+        let client = ["cookie", "x-key", "proxy-authorization", "x-litellm-key", "x-google-key"]
             .iter()
             .fold(world.client.clone(), |client, name| client.with_header(name, KEY));
         let reply = client.send(Method::POST, path, "application/json", body.clone()).await;

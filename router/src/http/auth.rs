@@ -1,4 +1,5 @@
-//! The master key, in any of the headers in which clients send it (BEHAVIOUR 9.5).
+//! The client's key, in any of the headers in which clients send it (BEHAVIOUR 9.5): the master key
+//! opens, and any key tells clients apart.
 
 use llm_balancer_config::Secret;
 use subtle::ConstantTimeEq;
@@ -25,11 +26,7 @@ pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Unaut
     let mut sent = false;
     let mut right = false;
     for (name, value) in headers.bytes() {
-        let offered = match name {
-            b"authorization" | b"x-litellm-api-key" => bearer(text(value)),
-            b"x-api-key" | b"api-key" => text(value),
-            _ => continue,
-        };
+        let Some(offered) = key_in(name, value) else { continue };
         sent |= !offered.is_empty();
         right |= bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
     }
@@ -40,12 +37,19 @@ pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Unaut
     }
 }
 
-/// The hash of the key that a client sent, in the header that goes first; the same for every client
-/// without one.
+/// The hash of the key that a client sent, in the first header that has one; the same for every
+/// client without one.
 pub fn caller(headers: &Headers) -> u64 {
-    let names = ["authorization", "x-litellm-api-key", "x-api-key", "api-key"];
-    let key = names.iter().find_map(|name| headers.get(name)).map_or("", bearer);
+    let key = NAMES.iter().find_map(|name| headers.get(name)).map_or("", bearer);
     hash(key.as_bytes())
+}
+
+/// The headers with a key: LiteLLM's, and those of OpenAI, Anthropic, Azure and Google.
+const NAMES: [&str; 5] = ["authorization", "x-litellm-api-key", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// The key in a header; `None` if it is no header for keys.
+pub fn key_in<'a>(name: &[u8], value: &'a [u8]) -> Option<&'a str> {
+    NAMES.iter().any(|known| known.as_bytes() == name).then(|| bearer(text(value)))
 }
 
 /// The scheme is case-insensitive (RFC 9110, 11.1), and LiteLLM takes a bare key as well.
@@ -69,6 +73,7 @@ mod tests {
             ("authorization", "sk-master", Ok(())),
             ("x-api-key", "sk-master", Ok(())),
             ("api-key", "sk-master", Ok(())),
+            ("x-goog-api-key", "sk-master", Ok(())),
             ("x-litellm-api-key", "Bearer sk-master", Ok(())),
             ("authorization", "Bearer sk-other", Err(Unauthorized::WrongKey)),
             ("api-key", "sk-maste", Err(Unauthorized::WrongKey)),

@@ -1,6 +1,7 @@
 //! The headers that name the session or the caller of a request, as hashes.
 
 use crate::hash::hash;
+use crate::http::auth;
 
 /// The session and the caller, as far as headers name them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,11 +32,11 @@ enum Source {
 impl AffinityHeaders {
     /// Reads a header, if it is one of them.
     pub(super) fn read(&mut self, name: &[u8], value: &[u8]) {
+        if let Some(key) = auth::key_in(name, value) {
+            self.credential.get_or_insert_with(|| hash(key.as_bytes()));
+            return;
+        }
         let (source, id) = match name {
-            b"authorization" | b"x-api-key" | b"api-key" => {
-                self.credential.get_or_insert_with(|| hash(value));
-                return;
-            }
             b"x-litellm-trace-id" => (Source::Trace, value),
             b"x-litellm-session-id" => (Source::LiteLlm, value),
             b"session-id" | b"session_id" | b"thread-id" | b"conversation_id" => (Source::Codex, value),
@@ -99,6 +100,21 @@ mod tests {
         for (name, value) in [("x-session-id", "short"), ("x-a-session-id", "not an id"), ("session", id)] {
             assert_eq!(read(&[(name, value)]).session(), None, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn a_caller_is_known_by_the_key_in_any_of_its_headers() {
+        let key = Some(hash(b"sk-1"));
+        for (name, value) in [
+            ("authorization", "Bearer sk-1"),
+            ("x-litellm-api-key", "sk-1"),
+            ("x-api-key", "sk-1"),
+            ("api-key", "sk-1"),
+            ("x-goog-api-key", "sk-1"),
+        ] {
+            assert_eq!(read(&[(name, value)]).credential, key, "{name}");
+        }
+        assert_eq!(read(&[("cookie", "sk-1")]).credential, None);
     }
 
     #[test]

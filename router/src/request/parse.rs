@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use llm_balancer_config::Wire;
 
+use crate::http::auth;
 use crate::http::headers::{Headers, text};
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
@@ -246,8 +247,10 @@ fn asks_for_usage(options: &str) -> bool {
 /// Whether LiteLLM's `forward_client_headers_to_llm_api` covers a header: a custom one, but none of
 /// an SDK, a proxy or this product.
 fn is_forwarded(name: &str) -> bool {
-    const NOT: [&str; 6] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-", "x-api-key"];
-    name.starts_with("x-") && name != "x-request-id" && !NOT.iter().any(|prefix| name.starts_with(prefix))
+    const NOT: [&str; 5] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-"];
+    let is_key = auth::key_in(name.as_bytes(), b"").is_some();
+    let is_own = is_key || name == "x-request-id" || NOT.iter().any(|prefix| name.starts_with(prefix));
+    name.starts_with("x-") && !is_own
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ const KEYS: &[Key] = &[
     refused("litellm_jwtauth", OPEN_DOOR, "verify tokens in front of this gateway"),
     ignored(
         "litellm_key_header_name",
-        "has no effect: authorization, x-litellm-api-key, x-api-key and api-key are read",
+        "has no effect: authorization, x-litellm-api-key, x-api-key, api-key and x-goog-api-key are read",
         "send the key in one of those headers",
     ),
     applied("master_key", "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset"),

@@ -35,7 +35,7 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(WAIT_SECONDS + 5);
 
 /// The calls of one configuration on one worker.
 pub(crate) struct Redis {
-    /// Envoy's shared queue that wakes up the root context; `None` without a Redis.
+    /// Envoy's shared queue that wakes up the root context. Without it, ticks do.
     queue: Option<u32>,
     /// Whether the root context is awake, or is going to be.
     is_awake: Cell<bool>,
@@ -107,8 +107,10 @@ impl Redis {
     /// Makes Envoy call `on_queue_ready` when this callback is over; by the next tick at the
     /// latest.
     pub(crate) fn wake_up(&self, decider: &Decider) {
-        let Some(queue) = self.queue else { return };
-        if !self.is_awake.replace(true) && enqueue_shared_queue(queue, None).is_err() {
+        if decider.router.config().redis.is_none() || self.is_awake.replace(true) {
+            return;
+        }
+        if self.queue.is_none_or(|queue| enqueue_shared_queue(queue, None).is_err()) {
             decider.timers.request_tick(Some(TICK));
         }
     }
@@ -126,7 +128,7 @@ impl Redis {
     /// Sends what streams have queued. Returns the requests that need not wait, because Redis is
     /// down.
     pub(crate) fn flush(&self, decider: &Decider) -> Vec<StreamHandle> {
-        if self.queue.is_none() {
+        if decider.router.config().redis.is_none() {
             return Vec::new();
         }
         self.publish_news(decider);

@@ -34,7 +34,7 @@ impl ResponseScan {
     pub(crate) fn new(attempt: &mut Attempt, status: u16) -> Self {
         let is_filtered = attempt.filters_usage_event
             && hostcalls::header(MapType::HttpResponseHeaders, "content-type")
-                .is_some_and(|kind| kind.contains("event-stream"));
+                .is_some_and(|kind| kind.to_ascii_lowercase().contains("event-stream"));
         if is_filtered {
             // The body becomes shorter than the provider says.
             hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length");

@@ -30,7 +30,7 @@ async fn the_usage_is_withheld_and_counted_whatever_line_breaks_it_stands_betwee
             0 => bytes.chunks(1).map(<[u8]>::to_vec).collect(),
             _ => bytes.chunks(40).map(<[u8]>::to_vec).collect(),
         };
-        world.provider.script("paris", [Answer::pieces(pieces).header("content-type", "text/event-stream")]);
+        world.provider.script("paris", [Answer::pieces(pieces).header("content-type", "Text/Event-Stream")]);
         let mut events = world.stream("/v1/chat/completions", &body).await;
         assert_eq!(events.status, 200, "{sent:?}");
         assert_eq!(events.rest().await, expected, "{sent:?}");

@@ -263,7 +263,8 @@ pub fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     Some(decoded(value)).filter(|value| !value.is_empty())
 }
 
-fn decoded(text: &str) -> Cow<'_, str> {
+/// Text of a URL.
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 

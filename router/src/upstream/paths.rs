@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use llm_balancer_config::{Endpoint, Layout, Wire};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use crate::http::route::{RESPONSES, is_of_responses, wire};
+use crate::http::route::{RESPONSES, decoded, is_of_responses, wire};
 
 /// Characters that a path segment has percent-encoded (RFC 3986, 3.3).
 const SEGMENT: &AsciiSet =
@@ -129,15 +129,16 @@ pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
 }
 
 /// The path and query of a route about one response; `tail` is what follows its id. Adds the
-/// client's query, but for parameters that the endpoint has itself.
+/// client's query, but for parameters that the endpoint has itself, however they are spelt: Azure
+/// reads their names without regard to case.
 pub fn stored(endpoint: &Endpoint, (id, tail): (&str, &str), query: &str) -> String {
     let responses = path(endpoint, RESPONSES, "");
     let (base, own) = responses.split_once('?').unwrap_or((&responses, ""));
-    fn name(pair: &str) -> &str {
-        pair.split('=').next().unwrap_or_default()
-    }
-    let is_own =
-        |pair: &&str| name(pair) == "api-version" || own.split('&').any(|own| name(own) == name(pair));
+    let name = |pair: &str| decoded(pair.split('=').next().unwrap_or_default()).to_ascii_lowercase();
+    let is_own = |pair: &&str| {
+        let name_of_pair = name(pair);
+        name_of_pair == "api-version" || own.split('&').any(|own| name(own) == name_of_pair)
+    };
     let clients = query.split('&').filter(|pair| !pair.is_empty() && !is_own(pair));
     let mut path = [base, "/", id, tail].concat();
     for (place, pair) in own.split('&').filter(|pair| !pair.is_empty()).chain(clients).enumerate() {

@@ -299,7 +299,10 @@ fn routes_about_a_response_go_to_its_deployment_with_its_key_and_path() {
 fn azure_gets_its_own_path_and_version() {
     let yaml = "model_list:\n- model_name: g\n  litellm_params: {model: azure/m, api_base: 'https://r.openai.azure.com', api_key: k, api_version: 2025-04-01-preview}\n";
     let mut world = World::of(yaml);
-    let sent = world.ask("GET", "/input_items?api-version=1&limit=2", |_| Answer::Ok).sent.unwrap();
+    let sent = world
+        .ask("GET", "/input_items?api-version=1&api%2Dversion=2&API-version=3&limit=2", |_| Answer::Ok)
+        .sent
+        .unwrap();
     assert_eq!(
         (sent.header(":path"), sent.header("api-key")),
         ("/openai/responses/resp_1/input_items?api-version=2025-04-01-preview&limit=2", "k")

@@ -297,7 +297,8 @@ fn impossible_response(phase: Phase) -> Transition {
 /// Nothing is sent to a provider, and nothing that was held is passed on.
 fn fail_closed(phase: Phase) -> Transition {
     match phase {
-        Phase::Streaming => (Phase::Done, &[CloseStream, Pause]),
+        // The end of the stream writes its line.
+        Phase::Streaming => (phase, &[Abandon, CloseStream, Pause]),
         Phase::RetryWait => (phase, &[Pause]),
         Phase::Done => (phase, &[ReplyError, Pause]),
         _ => (Phase::Done, &[Abandon, ReplyError, Pause]),

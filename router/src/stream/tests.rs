@@ -243,7 +243,7 @@ fn missing_state_is_a_local_error_and_nothing_passes() {
             Done,
             &[Abandon, ReplyError, Pause],
         ),
-        (&[Streaming], Event::StateMissing, Done, &[CloseStream, Pause]),
+        (&[Streaming], Event::StateMissing, Streaming, &[Abandon, CloseStream, Pause]),
         (&[RetryWait], Event::StateMissing, RetryWait, &[Pause]),
         (&[Done], Event::StateMissing, Done, &[ReplyError, Pause]),
     ]);

@@ -121,15 +121,48 @@ mod tests {
         for (flags, expected) in [
             (0, None),
             (0x4, Some(Failure::TimedOut)),
+            (0x1_0000, Some(Failure::TimedOut)),
+            (0x8_0000, Some(Failure::TimedOut)),
             (0x2, Some(Failure::NoConnection)),
             (0x20, Some(Failure::NoConnection)),
             (0x80, Some(Failure::NoConnection)),
             (0x100_0000, Some(Failure::NoConnection)),
+            (0x8, Some(Failure::Broken)),
+            (0x10, Some(Failure::Broken)),
             (0x40, Some(Failure::Broken)),
             (0x80_0000, Some(Failure::Broken)),
             (0x4000, None),
+            // Of several, the one that says most of the cause.
+            (0x4 | 0x8, Some(Failure::TimedOut)),
+            (0x20 | 0x40, Some(Failure::NoConnection)),
+            (0x40 | 0x4000, Some(Failure::Broken)),
         ] {
             assert_eq!(Failure::from_response_flags(flags), expected, "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn the_provider_has_ended_what_it_closed_or_reset_itself() {
+        for (flags, expected) in [
+            (0, false),
+            (0x40, true),
+            (0x10, true),
+            (0x10 | 0x4, true),
+            // Envoy reset it, or the connection never was.
+            (0x8, false),
+            (0x20, false),
+            (0x4000, false),
+        ] {
+            assert_eq!(Failure::ended_by_provider(flags), expected, "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn a_client_has_disconnected_if_its_own_connection_ended() {
+        for (flags, expected) in
+            [(0, false), (0x4000, true), (0x4000 | 0x4, true), (0x40, false), (0x10, false)]
+        {
+            assert_eq!(Failure::client_disconnected(flags), expected, "{flags:#x}");
         }
     }
 }

@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn it_says_where_with_whom_and_how() {
         let items = item("gpt", "paris") + &item("other", "oslo") + &item("gpt", "tokyo");
-        let said =
+        let text =
             banner(&format!("model_list:\n{items}router_settings: {{routing_strategy: least-busy}}\n"), 2);
         let expected = "llm-balancer listens on http://127.0.0.1:4000 for this machine only: general_settings.master_key is not set
   gpt: 2 deployments by least-busy: paris, tokyo
@@ -135,19 +135,19 @@ status page: http://127.0.0.1:9902
 metrics: http://127.0.0.1:9901/stats/prometheus
 watching config.yaml: changes apply without a restart
 ";
-        assert_eq!(said, expected);
+        assert_eq!(text, expected);
     }
 
     #[test]
     fn a_large_file_has_a_short_banner() {
         let items: String =
             (0..3000).map(|number| item(&format!("g{}", number % 30), &format!("d{number}"))).collect();
-        let said = banner(&format!("model_list:\n{items}"), 0);
+        let text = banner(&format!("model_list:\n{items}"), 0);
         assert!(
-            said.contains("  g0: 100 deployments by simple-shuffle: d0, d30, d60, d90 and 96 more\n"),
-            "{said}"
+            text.contains("  g0: 100 deployments by simple-shuffle: d0, d30, d60, d90 and 96 more\n"),
+            "{text}"
         );
-        assert!(said.contains("  and 10 more groups\n"), "{said}");
-        assert!(said.lines().count() < 26, "{said}");
+        assert!(text.contains("  and 10 more groups\n"), "{text}");
+        assert!(text.lines().count() < 26, "{text}");
     }
 }

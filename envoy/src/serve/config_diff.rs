@@ -63,8 +63,8 @@ mod tests {
     fn what_was_added_removed_and_changed_is_named() {
         let old = config(&["paris", "tokyo", "virginia"], "");
         let new = config(&["paris", "tokyo , rpm: 5", "oslo"], "router_settings: {num_retries: 7}\n");
-        let said = "1 deployment added (oslo); 1 deployment removed (virginia); 1 deployment changed (tokyo); settings changed";
-        assert_eq!(summary(&old, &new), said);
+        let text = "1 deployment added (oslo); 1 deployment removed (virginia); 1 deployment changed (tokyo); settings changed";
+        assert_eq!(summary(&old, &new), text);
         assert_eq!(summary(&old, &old), "");
     }
 
@@ -82,10 +82,10 @@ mod tests {
     fn of_many_only_a_few_are_named() {
         let names: Vec<String> = (0..200).map(|number| format!("d{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let said = summary(&config(&["paris"], ""), &config(&names, ""));
+        let text = summary(&config(&["paris"], ""), &config(&names, ""));
         assert!(
-            said.starts_with("200 deployments added (d0, d1, d10, d100, d101 and 195 more); 1 "),
-            "{said}"
+            text.starts_with("200 deployments added (d0, d1, d10, d100, d101 and 195 more); 1 "),
+            "{text}"
         );
     }
 }

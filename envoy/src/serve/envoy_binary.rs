@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn envoys_version_is_read_from_what_it_says() {
-        let said = "/usr/bin/envoy  version: 9e5580933739/1.40.0/Clean/RELEASE/BoringSSL";
-        assert_eq!(number(said), Some("1.40.0"));
+        let text = "/usr/bin/envoy  version: 9e5580933739/1.40.0/Clean/RELEASE/BoringSSL";
+        assert_eq!(number(text), Some("1.40.0"));
         assert_eq!(number("something else"), None);
         assert_eq!(version("1.40.0"), Some((1, 40)));
         assert_eq!(version("1.41.0-dev"), Some((1, 41)));

@@ -49,7 +49,7 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) events: Events,
     pub(crate) revisions: Revisions,
     pub(crate) watcher: FileWatcher,
-    /// What the files said last is not served.
+    /// The newest version of the files is refused, and an older one is served.
     pub(crate) is_refused: bool,
     pub(crate) child: Child,
 }

@@ -1,4 +1,4 @@
-//! A failed attempt: what the provider or Envoy said, and what the router makes of it.
+//! A failed attempt: the error of the provider or of Envoy, and what the router decides about it.
 
 use std::time::Duration;
 
@@ -64,10 +64,10 @@ impl Stream {
             return self.step(Event::StateMissing);
         };
         let error = self.error.take();
-        let said = || error.clone().unwrap_or_else(error_response);
+        let response = || error.clone().unwrap_or_else(error_response);
         let verdict = filter
             .decider
-            .decide(|router, moment| router.on_attempt_failed(*attempt, failure, &said, moment));
+            .decide(|router, moment| router.on_attempt_failed(*attempt, failure, &response, moment));
         // The failure may have begun a cooldown, which the other instances learn at once.
         filter.redis.wake_up(&filter.decider);
         let settled = self.keep(verdict);
@@ -180,7 +180,7 @@ fn retry_after_header() -> Option<Duration> {
     retry_after(ms.as_deref(), seconds.as_deref(), hostcalls::now())
 }
 
-/// What the provider said in a response that is held.
+/// The provider's error, in a response that is held.
 fn error_response() -> ErrorResponse {
     let header = |name| hostcalls::header(MapType::HttpResponseHeaders, name);
     ErrorResponse {

@@ -85,7 +85,7 @@ pub enum Origin {
     Known(Arc<str>),
     /// No instance knows it, or the request refers to nothing.
     Unknown,
-    /// A deployment said that it is another's: all of them are tried.
+    /// A deployment has responded that it is another's: all of them are tried.
     Elsewhere,
 }
 

@@ -167,13 +167,13 @@ mod tests {
         first: &str,
         class: ErrorClass,
     ) -> Vec<String> {
-        let (mut trail, mut seen, mut name) = (FallbackChain::default(), Vec::new(), first.to_owned());
+        let (mut chain, mut seen, mut name) = (FallbackChain::default(), Vec::new(), first.to_owned());
         while let Some(target) =
-            trail.next(settings, routing, FailedGroup { requested: &name, group: &name }, class)
+            chain.next(settings, routing, FailedGroup { requested: &name, group: &name }, class)
         {
             name = target.model.to_string();
             seen.push(name.clone());
-            assert_eq!(usize::try_from(trail.depth()), Ok(seen.len()));
+            assert_eq!(usize::try_from(chain.depth()), Ok(seen.len()));
         }
         seen
     }

@@ -33,9 +33,9 @@ pub(super) enum LeaseCall {
 /// Requests and tokens.
 type Amounts = (u64, u64);
 
-/// What a call wants, returns and reports.
+/// What a call acquires and gives back of a lease, and what it reports.
 #[derive(Clone, Copy, Default)]
-struct Terms {
+struct LeaseChange {
     wanted: Amounts,
     returned: Amounts,
     used: Amounts,
@@ -51,7 +51,7 @@ impl LeaseCall {
         limits: MinuteLimits,
         membership: &Membership,
         moment: &Moment<'_>,
-    ) -> Option<Terms> {
+    ) -> Option<LeaseChange> {
         if limits == MinuteLimits::default() {
             return None;
         }
@@ -60,20 +60,22 @@ impl LeaseCall {
         *lease = lease.for_minute(window.minute, limits.part(membership.share.at(window.minute)));
         lease.reconcile(window);
         let used = (u64::from(window.requests), window.tokens);
-        let terms = Terms { used, ..Terms::default() };
+        let change = LeaseChange { used, ..LeaseChange::default() };
         match self {
             Self::Acquire(shortfall) => {
                 let wanted = lease.next_portion(window, limits, shortfall, instances, now);
-                Some(Terms { wanted, ..terms })
+                Some(LeaseChange { wanted, ..change })
             }
-            Self::GiveBack { all } => Some(Terms { returned: lease.give_back(window, all, now), ..terms }),
+            Self::GiveBack { all } => {
+                Some(LeaseChange { returned: lease.give_back(window, all, now), ..change })
+            }
             Self::Balance => {
                 let target = limits.part(membership.share.target);
                 let [wanted, returned] = lease.balance(window, limits, target, instances, now)?;
-                Some(Terms { wanted, returned, ..terms })
+                Some(LeaseChange { wanted, returned, ..change })
             }
-            Self::GiveUp => Some(Terms { returned: lease.give_up(window), ..terms }),
-            Self::Report => Some(Terms { held: (lease.requests, lease.tokens), ..terms }),
+            Self::GiveUp => Some(LeaseChange { returned: lease.give_up(window), ..change }),
+            Self::Report => Some(LeaseChange { held: (lease.requests, lease.tokens), ..change }),
         }
     }
 }
@@ -87,11 +89,11 @@ pub(super) fn add(
     moment: &Moment<'_>,
 ) {
     let membership = pipeline.membership;
-    let terms = states.change(index, moment.now, moment.store, |record, limits| {
+    let change = states.change(index, moment.now, moment.store, |record, limits| {
         call.prepare(record, limits.per_minute(), &membership, moment)
     });
-    let (Some(id), Some((record, limits)), Some(Terms { wanted, returned, used, held })) =
-        (pipeline.settings.deployment_ids.get(index), states.record(index), terms)
+    let (Some(id), Some((record, limits)), Some(LeaseChange { wanted, returned, used, held })) =
+        (pipeline.settings.deployment_ids.get(index), states.record(index), change)
     else {
         return;
     };

@@ -229,8 +229,8 @@ impl<'a> FailedAttempt<'a> {
         self.response.received_status.is_none() && !self.response.body.trim_ascii().is_empty()
     }
 
-    /// The answer where a server without stored responses said so in a shape that no client of
-    /// OpenAI's reads.
+    /// The answer where a server without stored responses has sent an error in a shape that no client
+    /// of OpenAI's reads.
     fn no_such_response(&self) -> Option<Reply> {
         let Referral::Stored { id, .. } = &self.attempt.referral else { return None };
         let error = || Object::parse(&self.response.body).ok()?.present("error").map(str::to_owned);

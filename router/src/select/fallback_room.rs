@@ -23,11 +23,11 @@ pub(crate) fn has_fallback_with_room(
     mut class: ErrorClass,
     moment: &Moment<'_>,
 ) -> bool {
-    let mut trail = retry_state.fallback_chain.clone();
+    let mut chain = retry_state.fallback_chain.clone();
     let mut failed = (Arc::from(attempt.model.as_str()), Arc::clone(&deployment.group));
     loop {
         let names = FailedGroup { requested: &failed.0, group: &failed.1 };
-        let Some(target) = trail.next(&context.config.router, &attempt.routing, names, class) else {
+        let Some(target) = chain.next(&context.config.router, &attempt.routing, names, class) else {
             return false;
         };
         let resolved = groups.resolve(&target.model);

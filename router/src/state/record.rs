@@ -45,7 +45,7 @@ pub struct Record {
 pub struct RemoteInFlight {
     /// How many.
     pub count: u32,
-    /// When Redis last said so.
+    /// When Redis last reported it.
     pub at: UnixSeconds,
 }
 

@@ -295,7 +295,10 @@ impl Refusal {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
             Self::Mock(Mock::RateLimit, _) => vec![("retry-after", "1".to_owned())],
-            Self::Unauthorized(_) => vec![("www-authenticate", "Bearer".to_owned())],
+            // Claude Code repeats a 401 ten times, for minutes, unless it is told not to.
+            Self::Unauthorized(_) => {
+                vec![("www-authenticate", "Bearer".to_owned()), ("x-should-retry", "false".to_owned())]
+            }
             _ => Vec::new(),
         };
         Reply { headers, ..reply }
@@ -341,7 +344,10 @@ mod tests {
         let reply = Refusal::Unauthorized(Unauthorized::NoKey).reply(Wire::OpenAi);
         let expected = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":null,"code":"401"}}"#;
         assert_eq!((reply.status, reply.body.as_str()), (401, expected));
-        assert_eq!(reply.headers, [("www-authenticate", "Bearer".to_owned())]);
+        assert_eq!(
+            reply.headers,
+            [("www-authenticate", "Bearer".to_owned()), ("x-should-retry", "false".to_owned())]
+        );
     }
 
     #[test]

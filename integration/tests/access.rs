@@ -236,7 +236,7 @@ async fn a_refusal_waits_for_the_body_and_keeps_the_connection() {
         }
         let answer = raw::exchange(&mut socket, &request, raw::complete).await;
         assert_eq!(raw::status(&answer), 401, "{answer}");
-        assert!(!answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+        assert!(!answer.to_ascii_lowercase().contains("connection: close"), "{length:?}: {answer}");
     }
     assert_eq!(world.logged(3).await[2]["status"], 401);
 }

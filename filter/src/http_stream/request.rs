@@ -51,11 +51,13 @@ impl Stream {
         self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
     }
 
-    /// Whether a body follows that ends and is below the limit. The body of an upgrade does not end.
+    /// Whether a body follows that ends, and is not known to be above the limit. That of an upgrade
+    /// does not end. Envoy has removed `transfer-encoding`.
     fn sends_body(&self) -> bool {
-        match self.request_headers.get("content-length") {
+        let header = |name| self.request_headers.get(name);
+        match header("content-length") {
             Some(length) => length.parse::<u64>().is_ok_and(|length| length <= self.max_body_bytes()),
-            None => self.request_headers.get("transfer-encoding").is_some(),
+            None => header("upgrade").is_none() && header(":method") != Some("CONNECT"),
         }
     }
 

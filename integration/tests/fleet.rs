@@ -41,6 +41,9 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
 /// An instance that had no time gives back what it does not use later than a request waits. By then
 /// it has.
 const GIVEN_BACK: Duration = Duration::from_millis(700);
+/// Twice as long as a request waits for Redis. Where answers take longer, the instances did not
+/// answer in time, and a grant that comes when its request has given up stays unused.
+const IN_TIME: Duration = Duration::from_millis(100);
 
 /// Of the tests that run at the same time, one is served at a time, or none of them had time for
 /// Redis.
@@ -65,7 +68,8 @@ async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) 
         if undisturbed() && served < LIMIT {
             sleep(GIVEN_BACK).await;
             let later = served_later(fleet, group).await;
-            assert!(served + later == LIMIT || !undisturbed(), "{group}: {each:?}, and {later} later");
+            let in_time = undisturbed() && percentile(&answers, 99) <= IN_TIME;
+            assert!(served + later == LIMIT || !in_time, "{group}: {each:?}, and {later} later");
         }
         for name in ["paris", "virginia"] {
             let calls = fleet.provider.received_by(&format!("{group}-{name}")).len();

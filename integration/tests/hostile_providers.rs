@@ -100,8 +100,22 @@ fn hostile() -> Vec<(String, Answer, &'static [u16])> {
     }
     add(
         "a stream that is cut off",
-        head("200 OK", "content-length: 500\r\n", "data: {\"choices\":[{}]}\n\n"),
+        head(
+            "200 OK",
+            "content-length: 500\r\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+        ),
         &[200],
+    );
+    // The client has nothing of it yet, and gets an error in place of a stream without an end.
+    add(
+        "a stream that is cut off behind a role",
+        head(
+            "200 OK",
+            "content-length: 500\r\n",
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n",
+        ),
+        &[500],
     );
     add(
         "continues before the answer",

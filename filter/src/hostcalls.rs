@@ -198,6 +198,11 @@ pub(crate) fn set_buffer(kind: BufferType, bytes: &[u8]) -> Result<()> {
     ok(unsafe { proxy_set_buffer_bytes(kind, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
 }
 
+/// Discards what Envoy holds of a body.
+pub(crate) fn discard(kind: BufferType) {
+    let _ = set_buffer(kind, b"");
+}
+
 /// Replaces all that a buffer holds by these pieces, so that nothing large is joined in this VM's
 /// memory.
 pub(crate) fn set_buffer_pieces<'a>(

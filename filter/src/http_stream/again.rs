@@ -80,9 +80,12 @@ impl Stream {
         self.step(Event::Selected(Selected::NotRewritten))
     }
 
-    /// Sends a request to the internal listener at once, if this VM keeps too much of others already.
+    /// Sends a request to the internal listener at once, if this VM keeps too much of others.
     pub(super) fn pass_on(&mut self) -> Option<Action> {
-        let cluster = self.later_attempts().filter(|_| !has_room(self.chunk_size))?;
+        if has_room(self.chunk_size) {
+            return None;
+        }
+        let cluster = self.later_attempts()?;
         let headers = self.headers_for(&cluster);
         let passed = hostcalls::set_headers(MapType::HttpRequestHeaders, &headers).is_ok();
         let selected = if passed { Selected::PassedOn } else { Selected::NotRewritten };

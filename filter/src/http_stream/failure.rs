@@ -115,7 +115,7 @@ impl Stream {
             true => set_response_header("content-length", "0"),
             false => hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length"),
         }
-        discard_body();
+        hostcalls::discard(BufferType::HttpResponseBody);
     }
 
     pub(super) fn start_retry_timer(&mut self) {
@@ -195,9 +195,4 @@ fn error_response() -> ErrorResponse {
 fn error_headers() -> Vec<(&'static str, String)> {
     let header = |name| Some((name, hostcalls::header(MapType::HttpResponseHeaders, name)?));
     ERROR_HEADERS.into_iter().filter_map(header).collect()
-}
-
-/// Discards what Envoy holds of the response's body.
-pub(super) fn discard_body() {
-    let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, b"");
 }

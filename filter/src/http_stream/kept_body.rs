@@ -1,5 +1,5 @@
-//! What is kept of clients' bodies on the edge, until their answers are accepted. A VM has a gigabyte,
-//! and a body without large pieces is kept whole.
+//! What is kept of clients' bodies on the edge, until their answers are accepted. A VM has a
+//! gigabyte, and a body without large pieces is kept whole.
 
 use std::cell::Cell;
 
@@ -18,25 +18,21 @@ pub(super) fn has_room(bytes: usize) -> bool {
 }
 
 /// What restores a client's body.
-pub(super) struct KeptBody {
-    original: Original,
-    bytes: usize,
-}
+pub(super) struct KeptBody(Original);
 
 impl KeptBody {
     pub(super) fn new(original: Original) -> Self {
-        let bytes = original.kept();
-        KEPT.set(KEPT.get().saturating_add(bytes));
-        Self { original, bytes }
+        KEPT.set(KEPT.get().saturating_add(original.kept()));
+        Self(original)
     }
 
     pub(super) fn original(&self) -> &Original {
-        &self.original
+        &self.0
     }
 }
 
 impl Drop for KeptBody {
     fn drop(&mut self) {
-        KEPT.set(KEPT.get().saturating_sub(self.bytes));
+        KEPT.set(KEPT.get().saturating_sub(self.0.kept()));
     }
 }

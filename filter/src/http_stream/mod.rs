@@ -17,7 +17,7 @@ use llm_balancer_router::{
     AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Reference, Reply, Request, RetryState,
 };
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MapType};
+use proxy_wasm::types::{Action, BufferType, MapType};
 
 use self::kept_body::KeptBody;
 use crate::filter::Filter;
@@ -135,8 +135,8 @@ struct Stream {
     scan: Option<Box<ResponseScan>>,
     /// The chunk of the response's body that is being looked at, once it has been read.
     chunk: Option<Vec<u8>>,
-    /// Bytes that Envoy holds of the request's body, then of the response's, and whether they are the
-    /// last ones.
+    /// Bytes that Envoy holds of the request's body, then of the response's, and whether they are
+    /// the last ones.
     chunk_size: usize,
     complete: bool,
     failure: Option<Failure>,
@@ -193,8 +193,8 @@ impl Stream {
             Effect::AddErrorHeaders => self.add_error_headers(),
             Effect::RequestRetry => self.request_retry(),
             Effect::StartRetryTimer => self.start_retry_timer(),
-            Effect::DiscardBody => failure::discard_body(),
-            Effect::DiscardRequest => request::discard_body(),
+            Effect::DiscardBody => hostcalls::discard(BufferType::HttpResponseBody),
+            Effect::DiscardRequest => hostcalls::discard(BufferType::HttpRequestBody),
             Effect::ResumeResponse => hostcalls::resume_response(),
             Effect::CloseStream => self.close(),
             Effect::Abandon => self.abandon(),

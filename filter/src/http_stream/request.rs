@@ -42,10 +42,10 @@ impl Stream {
 
     /// `size` is that of all of the body that Envoy holds.
     pub(super) fn on_request_body(&mut self, size: usize, complete: bool) -> Action {
-        // Where the edge keeps a body for a retry, Envoy's own limit is above this one.
         // What is refused is discarded as it comes.
         let discarded = if self.phase == Phase::Refusing { self.chunk_size } else { 0 };
         self.chunk_size = size.saturating_add(discarded);
+        // Where the edge keeps a body for a retry, Envoy's own limit is above this one.
         let has_limit = matches!(self.phase, Phase::AwaitBody | Phase::Refusing);
         let is_too_large = has_limit && self.chunk_size as u64 > self.max_body_bytes();
         self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
@@ -221,8 +221,8 @@ impl Stream {
     }
 
     /// The edge retries a request whose refusal came while it was still sending: it takes the end
-    /// of our connection for a broken one. The second attempt gets the same refusal. Where no edge is
-    /// in front of this filter, the count is the client's own.
+    /// of our connection for a broken one. The second attempt gets the same refusal. Where no edge
+    /// is in front of this filter, the count is the client's own.
     pub(super) fn skip_duplicate_log(&mut self) {
         let is_behind_the_edge = !self.is_on_edge() && !self.is_single_hop();
         if is_behind_the_edge
@@ -280,9 +280,4 @@ pub(super) const CALL_ID: &str = "x-litellm-call-id";
 /// Sets a header of the response; fails only if the response is gone.
 pub(super) fn set_response_header(name: &str, value: &str) {
     let _ = hostcalls::set_header(MapType::HttpResponseHeaders, name, value);
-}
-
-/// Discards what Envoy holds of the request's body.
-pub(super) fn discard_body() {
-    let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, b"");
 }

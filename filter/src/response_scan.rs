@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use llm_balancer_router::response_check::{BodyFormat, CheckResult, HeldResponse, check, has_error_event};
+use llm_balancer_router::response_check::{
+    BodyFormat, CheckResult, HeldResponse, check, has_error_event, has_part,
+};
 use llm_balancer_router::{
     Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
 };
@@ -34,7 +36,7 @@ impl ResponseScan {
     pub(crate) fn new(attempt: &mut Attempt, status: u16) -> Self {
         let is_filtered = attempt.filters_usage_event
             && hostcalls::header(MapType::HttpResponseHeaders, "content-type")
-                .is_some_and(|kind| kind.to_ascii_lowercase().contains("event-stream"));
+                .is_some_and(|content_type| has_part(&content_type, &["event-stream"]));
         if is_filtered {
             // The body becomes shorter than the provider says.
             hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length");

@@ -213,9 +213,14 @@ impl HeldResponse<'_> {
 
     /// Whether the content-type contains one of these.
     fn has_content_type(&self, parts: &[&str]) -> bool {
-        let content_type = (self.header)("content-type").map(|value| value.to_ascii_lowercase());
-        content_type.is_some_and(|value| parts.iter().any(|part| value.contains(part)))
+        (self.header)("content-type").is_some_and(|content_type| has_part(&content_type, parts))
     }
+}
+
+/// Whether a content-type contains one of these, which are in lower case.
+pub fn has_part(content_type: &str, parts: &[&str]) -> bool {
+    let content_type = content_type.to_ascii_lowercase();
+    parts.iter().any(|part| content_type.contains(part))
 }
 
 #[cfg(test)]

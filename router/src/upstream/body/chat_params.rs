@@ -2,10 +2,8 @@
 
 use llm_balancer_config::Deployment;
 
+use super::defaults::SPELLINGS;
 use crate::http::route::ModelRoute;
-
-/// Parameters that have another name at some provider.
-const RENAMED: [&str; 3] = ["max_tokens", "max_completion_tokens", "seed"];
 
 /// The changes to the parameters of a chat for one model.
 pub(super) struct ChatEdits<'a> {
@@ -34,9 +32,11 @@ impl<'a> ChatEdits<'a> {
     /// Sets what is renamed: what the client sets under the one name, and nothing sets under the
     /// other.
     pub(super) fn rename(&mut self, is_set: impl Fn(&str) -> bool) {
-        for from in RENAMED {
-            if self.is_chat
-                && is_set(from)
+        if !self.is_chat {
+            return;
+        }
+        for from in SPELLINGS.as_flattened() {
+            if is_set(from)
                 && let Some(to) = self.name_at_provider(from)
                 && !is_set(to)
             {

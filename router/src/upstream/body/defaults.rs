@@ -8,7 +8,8 @@ use llm_balancer_config::Deployment;
 use crate::http::route::{COMPACT, COUNT_TOKENS, INPUT_TOKENS, MESSAGES, ModelRoute, RESPONSES};
 
 /// Two names of one parameter, the older one first; OpenAI refuses both lengths together.
-const SPELLINGS: [[&str; 2]; 2] = [["max_tokens", "max_completion_tokens"], ["seed", "random_seed"]];
+pub(super) const SPELLINGS: [[&str; 2]; 2] =
+    [["max_tokens", "max_completion_tokens"], ["seed", "random_seed"]];
 
 /// Parameters for which `extra_body` overrides the client: what LiteLLM knows as OpenAI's
 /// (`DEFAULT_CHAT_COMPLETION_PARAM_VALUES`). Of all others, such as vLLM's `chat_template_kwargs`, the

@@ -132,3 +132,9 @@ pub enum Credential {
     /// `authorization: Bearer <token>`, for Anthropic's API, too, which takes no key beside it
     Token(Secret),
 }
+
+/// Whether a key of Anthropic's is a token of OAuth, which is sent as a token and with a beta of its
+/// own.
+pub fn is_oauth_token(key: &Secret) -> bool {
+    key.reveal().starts_with("sk-ant-oat")
+}

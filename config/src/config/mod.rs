@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::values::Secret;
 
 pub use affinity::Affinity;
-pub use deployment::{Credential, Deployment, DropPath, Member, Segment};
+pub use deployment::{Credential, Deployment, DropPath, Member, Segment, is_oauth_token};
 pub use endpoint::{Endpoint, Layout, Tls, Wire};
 pub use failure_policy::FailurePolicy;
 pub(crate) use no_proxy::NoProxy;

@@ -4,7 +4,7 @@ use super::context::{ResolveContext, ResolveError};
 use super::endpoint_parts::EndpointParts;
 use super::provider::{Protocol, Provider};
 use super::table::ANTHROPIC_TOKEN;
-use crate::config::{Credential, Layout, Wire};
+use crate::config::{Credential, Layout, Wire, is_oauth_token};
 use crate::keys::check_keys;
 use crate::keys::tables::DEPLOYMENT_LLM_BALANCER;
 use crate::values::{Reader, Secret, Section};
@@ -73,11 +73,11 @@ impl ResolveContext<'_, '_, '_> {
         Ok(EndpointParts { credential, ..parts })
     }
 
-    /// Anthropic has keys and tokens: those of OAuth begin so, and others have their own variable.
+    /// Anthropic has keys and tokens: those of OAuth, and others that have their own variable.
     pub(super) fn anthropic_credential(&self, key: Secret) -> Credential {
         let is_of_token_variable =
             || self.reader.env.peek(ANTHROPIC_TOKEN).is_some_and(|(token, _)| token.trim() == key.reveal());
-        if key.reveal().starts_with("sk-ant-oat") || is_of_token_variable() {
+        if is_oauth_token(&key) || is_of_token_variable() {
             return Credential::Token(key);
         }
         match self.wire {

@@ -94,7 +94,8 @@ const NOT_OF_GEMINI: Params = LOGIT_BIAS
     | USER
     | VERBOSITY;
 
-/// Mistral answers 422 to them. LiteLLM's list is older: `n`, the penalties and `prediction` are Mistral's, too.
+/// Mistral answers 422 to them. LiteLLM's list is older: `n`, the penalties and `prediction` are
+/// Mistral's, too.
 const NOT_OF_MISTRAL: Params = OPENAIS & !PREDICTION | USER;
 
 /// Of the other providers that have OpenAI's format, `user` and `verbosity`.

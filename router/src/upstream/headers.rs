@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_balancer_config::{Credential, Deployment, Layout, Tls, Wire, names};
+use llm_balancer_config::{Credential, Deployment, Layout, Tls, Wire, is_oauth_token, names};
 
 use crate::http::headers::Headers;
 use crate::request::parse::Request;
@@ -78,7 +78,6 @@ const VERSION: &str = "2023-06-01";
 
 /// The header with features of Anthropic's API, which may be repeated, and the one of OAuth's tokens.
 const ANTHROPIC_BETA: &str = "anthropic-beta";
-const OAUTH_TOKEN: &str = "sk-ant-oat";
 const OAUTH_BETA: &str = "oauth-2025-04-20";
 
 /// Adds the version of Anthropic's API, which it requires, unless the operator sets it.
@@ -116,7 +115,7 @@ pub fn push_deployment_headers(
 fn push_credential(headers: &mut Headers, deployment: &Deployment, wire: Wire, credential: &Credential) {
     let (Credential::Bearer(key) | Credential::ApiKey(key) | Credential::Token(key)) = credential;
     let is_token = matches!(credential, Credential::Token(_));
-    if is_token && key.reveal().starts_with(OAUTH_TOKEN) {
+    if is_token && is_oauth_token(key) {
         headers.push(ANTHROPIC_BETA, OAUTH_BETA);
     }
     if wire == Wire::Anthropic && !is_token && !sets(deployment, "x-api-key") {

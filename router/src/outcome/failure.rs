@@ -158,10 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_disconnected_if_its_own_connection_ended() {
-        for (flags, expected) in
-            [(0, false), (0x4000, true), (0x4000 | 0x4, true), (0x40, false), (0x10, false)]
-        {
+    fn a_client_has_disconnected_if_its_own_connection_or_stream_ended() {
+        for (flags, expected) in [
+            (0, false),
+            (0x4000, true),
+            (0x4000 | 0x4, true),
+            (0x1000_0000, true),
+            (0x4_0000, true),
+            (0x40, false),
+            (0x10, false),
+        ] {
             assert_eq!(Failure::client_disconnected(flags), expected, "{flags:#x}");
         }
     }

@@ -221,8 +221,8 @@ async fn health_does_not_wait_forever_for_a_deployment_that_hangs() {
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
-/// An answer in mid-body would end the connection, which a client that still sends takes for an error:
-/// Claude Code shows ECONNRESET, and no 401.
+/// An answer in mid-body would end the connection, which a client that still sends takes for an
+/// error: Claude Code shows ECONNRESET, and no 401.
 #[tokio::test]
 async fn a_refusal_waits_for_the_body_and_keeps_the_connection() {
     let world = with_master_key().await;

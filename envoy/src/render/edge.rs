@@ -77,8 +77,8 @@ fn manager((kind, routes): (&str, Value)) -> Value {
             "initial_stream_window_size": 65_536,
             "initial_connection_window_size": 1_048_576,
         },
-        // After an answer that ends the connection. Clients see only then that it breaks off, and one
-        // (Claude Code's) sends its next request on it meanwhile. Envoy's default is a second.
+        // After an answer that ends the connection. Clients see only then that it breaks off, and
+        // Claude Code sends its next request on it meanwhile. Envoy's default is a second.
         "delayed_close_timeout": "0.2s",
         "common_http_protocol_options": {"max_headers_count": MAX_HEADERS},
         "local_reply_config": local_replies(&[]),

@@ -2,10 +2,10 @@
 //! repeats.
 //!
 //! Read are `code`, `type`, `status`, `reason` and their like as codes, `message`, `detail`, `msg`
-//! and their like as messages, `param`, `loc` and `field` as names of parameters, `retryDelay` (Google's
-//! RetryInfo) and `retry_after` as a time to wait; the same again in `error`, `errors`,
+//! and their like as messages, `param`, `loc` and `field` as names of parameters, `retryDelay`
+//! (Google's RetryInfo) and `retry_after` as a time to wait; the same again in `error`, `errors`,
 //! `innererror`, `details`, `metadata` and in JSON that is written into a string. All other members
-//! (`input`, `ctx`, `flagged_input`, ..) are not.
+//! (`input`, `ctx`, `flagged_input`, ..) are not, but for the name `stream_options`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl ErrorBody {
                     self.value(member.value, depth.saturating_add(1));
                 }
                 Some(Part::Message) => self.value(member.value, depth.saturating_add(1)),
-                // Some servers list what is wrong by parameter: {"details": {"stream_options": [..]}}.
+                // Some servers list errors by parameter: {"details": {"stream_options": [..]}}.
                 None if member.key == "stream_options" => self.add_param(&member.key),
                 None => {}
             }

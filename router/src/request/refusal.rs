@@ -295,7 +295,7 @@ impl Refusal {
             Self::WrongMethod(method) => vec![("allow", (*method).to_owned())],
             Self::Unavailable(group) => vec![("retry-after", group.seconds().to_string())],
             Self::Mock(Mock::RateLimit, _) => vec![("retry-after", "1".to_owned())],
-            // Claude Code repeats a 401 ten times, for minutes, unless it is told not to.
+            // Without the second header, Claude Code repeats a 401 ten times, for minutes.
             Self::Unauthorized(_) => {
                 vec![("www-authenticate", "Bearer".to_owned()), ("x-should-retry", "false".to_owned())]
             }

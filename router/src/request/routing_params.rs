@@ -2,10 +2,10 @@
 
 use llm_balancer_config::{Config, Fallback};
 
-use crate::request::fallbacks_param::Room;
+use crate::request::fallbacks_param::{self, Room};
 use crate::request::mock::Mock;
 use crate::request::refusal::Refusal;
-use crate::request::{fallbacks_param, tags_param};
+use crate::request::tags_param;
 
 /// How a request is to be routed. The empty value, which most requests have, costs no allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,8 +120,8 @@ impl<'a> RawParams<'a> {
 
 impl RoutingParams {
     /// Reads the members of a body, or the fields of a form, whose lists are JSON as well. `tags`
-    /// are those of the headers, and `body` is the length of the body; with `keeps_metadata`, `metadata` is for the provider and not
-    /// read.
+    /// are those of the headers, and `body` is the length of the body; with `keeps_metadata`,
+    /// `metadata` is for the provider and not read.
     ///
     /// # Errors
     /// A [`Refusal`] for a parameter that is invalid, too large or not allowed.

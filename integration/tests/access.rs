@@ -33,6 +33,7 @@ async fn the_key_is_accepted_in_each_of_its_headers() {
         ("x-api-key", KEY.to_owned()),
         ("api-key", KEY.to_owned()),
         ("x-goog-api-key", KEY.to_owned()),
+        ("ocp-apim-subscription-key", KEY.to_owned()),
         ("x-litellm-api-key", KEY.to_owned()),
     ] {
         let client = world.with_header(name, &value);
@@ -44,6 +45,21 @@ async fn the_key_is_accepted_in_each_of_its_headers() {
         200,
         "schemes have no case"
     );
+}
+
+#[tokio::test]
+async fn the_key_is_accepted_in_the_files_own_header_and_reaches_no_provider() {
+    let world = guarded(&format!(
+        "general_settings: {{master_key: {KEY}, litellm_key_header_name: X-Our-Key, forward_client_headers_to_llm_api: true}}"
+    ))
+    .await;
+    let client = world.with_header("authorization", "Bearer a-proxys-token").with_header("x-mine", "1");
+    assert_eq!(client.chat("gpt").await.status, 401);
+    assert_eq!(client.with_header("x-our-key", "sk-other").chat("gpt").await.status, 401);
+    client.with_header("x-our-key", &format!("Bearer {KEY}")).chat("gpt").await.served_by();
+    let sent = world.provider.only_request();
+    assert_eq!((sent.header("x-mine"), sent.header("x-our-key")), (Some("1"), None));
+    world.with_header("x-our-key", KEY).chat("gpt").await.served_by();
 }
 
 #[tokio::test]

@@ -70,6 +70,8 @@ pub struct Skipped {
 pub struct ServerSettings {
     /// Required on every route but liveliness and readiness. `None`: no key is required.
     pub master_key: Option<Secret>,
+    /// `general_settings.litellm_key_header_name`, in lower case: one more header for the key.
+    pub key_header: Option<String>,
     /// Larger request bodies get a 413; `llm_balancer.max_body_mb`, 64 MiB if unset.
     pub max_body_bytes: u64,
     /// `llm_balancer.access_log`: a line of JSON for every request; on if unset.

@@ -5,7 +5,9 @@ use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{
     LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own_key, is_request_parameter,
 };
-use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, is_secret_name, unreplaced};
+use crate::values::{
+    PREFIX, Reader, Secret, Section, TextKind, Unset, is_header_name, is_secret_name, unreplaced,
+};
 use crate::yaml::{Entry, Node, Value};
 
 /// Request parameters among litellm_params: those of OpenAI, and all others that LiteLLM sends to
@@ -98,8 +100,7 @@ pub(super) fn headers(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<(Str
 
 fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(String, Secret)> {
     let name = entry.key.to_ascii_lowercase();
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !is_header_name(&name) {
         reader.report.error(entry.place, path, "invalid name of a header", "correct it");
         return None;
     }

@@ -3,7 +3,7 @@
 use super::llm_balancer::LlmBalancerSettings;
 use crate::config::ServerSettings;
 use crate::diagnostics::{Path, Place};
-use crate::values::{Reader, Secret, Section, Settings, TextKind, Unset};
+use crate::values::{Reader, Secret, Section, Settings, TextKind, Unset, is_header_name};
 
 /// Largest request body in MiB, if unset.
 const DEFAULT_BODY_MB: u64 = 64;
@@ -25,6 +25,7 @@ pub(crate) fn read_server(
     let megabytes = own.max_body_mb.or(max_request).unwrap_or(DEFAULT_BODY_MB);
     ServerSettings {
         master_key: master_key(reader, document, settings),
+        key_header: general.and_then(|section| key_header(reader, section)),
         max_body_bytes: megabytes.saturating_mul(MIB),
         access_log: own.access_log.unwrap_or(true),
         forward_client_headers: general
@@ -52,6 +53,17 @@ fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settin
         }
     }
     found.unwrap_or_else(|| master_key_of_environment(reader, document.place))
+}
+
+fn key_header(reader: &mut Reader<'_>, general: &Section<'_>) -> Option<String> {
+    const KEY: &str = "litellm_key_header_name";
+    let name = reader.string(general, KEY)?.to_ascii_lowercase();
+    if is_header_name(&name) {
+        return Some(name);
+    }
+    let place = general.find(KEY).map_or(general.place, |entry| entry.place);
+    reader.report.error(place, &general.path.key(KEY), "invalid name of a header", "correct it");
+    None
 }
 
 /// An empty variable is an error: the operator expects the gateway to require a key.

@@ -59,6 +59,12 @@ pub(crate) fn flaw(text: &str, kind: TextKind) -> Option<Flaw> {
     }
 }
 
+/// Whether a text is the name of a header: a token of RFC 9110, 5.6.2.
+pub(crate) fn is_header_name(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
+}
+
 /// A reference to a variable that LiteLLM does not replace.
 pub(crate) fn unreplaced(text: &str) -> Option<Flaw> {
     let message = if text.contains("os.environ") || text.contains("os.getenv") {

@@ -207,6 +207,23 @@ fn a_master_key_is_required_wherever_it_is_written() {
 }
 
 #[test]
+fn clients_may_send_the_key_in_a_header_of_the_files() {
+    let header = |value: &str| {
+        let settings = format!("general_settings: {{litellm_key_header_name: {value}}}\n");
+        read("c", &format!("{}{settings}", with_params("model: ollama/m")), &|_| None)
+    };
+    assert_eq!(header("X-Our-Key").config.unwrap().server.key_header.as_deref(), Some("x-our-key"));
+    assert_eq!(header("null").config.unwrap().server.key_header, None);
+    for wrong in ["\"x our key\"", "\"x-key:\"", "\"\""] {
+        let findings = header(wrong).findings;
+        assert!(
+            findings.iter().any(|found| found.to_string().contains("invalid name of a header")),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn environment_variables_override_the_process() {
     let text = "environment_variables: {OPENAI_API_KEY: sk-section, KEY: os.environ/OPENAI_API_KEY, LOOP: os.environ/LOOP}\n";
     let config = config(&format!(

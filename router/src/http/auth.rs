@@ -16,17 +16,23 @@ pub enum Unauthorized {
     WrongKey,
 }
 
-/// Checks the key. Compares every header, each in constant time, so that the time taken says
-/// nothing about the key.
+/// Checks the key. `key_header` is one more header with it, in lower case. Compares every header,
+/// each in constant time, so that the time taken says nothing about the key.
 ///
 /// # Errors
 /// [`Unauthorized`]; never where no key is configured.
-pub fn check(master_key: Option<&Secret>, headers: &Headers) -> Result<(), Unauthorized> {
+pub fn check(
+    master_key: Option<&Secret>,
+    key_header: Option<&str>,
+    headers: &Headers,
+) -> Result<(), Unauthorized> {
     let Some(key) = master_key else { return Ok(()) };
     let mut sent = false;
     let mut right = false;
     for (name, value) in headers.bytes() {
-        let Some(offered) = key_in(name, value) else { continue };
+        let is_own = key_header.is_some_and(|own| own.as_bytes() == name);
+        let own = is_own.then(|| bearer(text(value)));
+        let Some(offered) = own.or_else(|| key_in(name, value)) else { continue };
         sent |= !offered.is_empty();
         right |= bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
     }
@@ -44,12 +50,21 @@ pub fn caller(headers: &Headers) -> u64 {
     hash(key.as_bytes())
 }
 
-/// The headers with a key: LiteLLM's, and those of OpenAI, Anthropic, Azure and Google.
-const NAMES: [&str; 5] = ["authorization", "x-litellm-api-key", "x-api-key", "api-key", "x-goog-api-key"];
+/// The headers with a key: LiteLLM's, and those of OpenAI, Anthropic, Azure, Google and Azure's API
+/// Management.
+const NAMES: [&str; 6] = [
+    "authorization", "x-litellm-api-key", "x-api-key", "api-key", "x-goog-api-key",
+    "ocp-apim-subscription-key",
+];
 
 /// The key in a header; `None` if it is no header for keys.
 pub fn key_in<'a>(name: &[u8], value: &'a [u8]) -> Option<&'a str> {
-    NAMES.iter().any(|known| known.as_bytes() == name).then(|| bearer(text(value)))
+    is_for_keys(name).then(|| bearer(text(value)))
+}
+
+/// Whether every file has this header for keys.
+pub fn is_for_keys(name: &[u8]) -> bool {
+    NAMES.iter().any(|known| known.as_bytes() == name)
 }
 
 /// The scheme is case-insensitive (RFC 9110, 11.1), and LiteLLM takes a bare key as well.
@@ -74,16 +89,19 @@ mod tests {
             ("x-api-key", "sk-master", Ok(())),
             ("api-key", "sk-master", Ok(())),
             ("x-goog-api-key", "sk-master", Ok(())),
+            ("ocp-apim-subscription-key", "sk-master", Ok(())),
             ("x-litellm-api-key", "Bearer sk-master", Ok(())),
+            ("x-our-key", "Bearer sk-master", Ok(())),
+            ("x-our-key", "sk-other", Err(Unauthorized::WrongKey)),
             ("authorization", "Bearer sk-other", Err(Unauthorized::WrongKey)),
             ("api-key", "sk-maste", Err(Unauthorized::WrongKey)),
             ("authorization", "Bearer ", Err(Unauthorized::NoKey)),
             ("cookie", "sk-master", Err(Unauthorized::NoKey)),
         ] {
             let headers = [(name, value)].into_iter().collect();
-            assert_eq!(check(Some(&key), &headers), expected, "{name}: {value}");
+            assert_eq!(check(Some(&key), Some("x-our-key"), &headers), expected, "{name}: {value}");
         }
-        assert_eq!(check(None, &Headers::default()), Ok(()));
+        assert_eq!(check(None, None, &Headers::default()), Ok(()));
     }
 
     #[test]

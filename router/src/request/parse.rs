@@ -248,7 +248,7 @@ fn asks_for_usage(options: &str) -> bool {
 /// an SDK, a proxy or this product.
 fn is_forwarded(name: &str) -> bool {
     const NOT: [&str; 5] = ["x-stainless-", "x-litellm-", "x-llm-", "x-envoy-", "x-forwarded-"];
-    let is_key = auth::key_in(name.as_bytes(), b"").is_some();
+    let is_key = auth::is_for_keys(name.as_bytes());
     let is_own = is_key || name == "x-request-id" || NOT.iter().any(|prefix| name.starts_with(prefix));
     name.starts_with("x-") && !is_own
 }

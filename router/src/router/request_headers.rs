@@ -56,7 +56,9 @@ fn arrival(
     let path = merge_slashes(path);
     let route = Route::parse(&path);
     if !route.is_public() {
-        auth::check(config.server.master_key.as_ref(), headers).map_err(Refusal::Unauthorized)?;
+        let server = &config.server;
+        auth::check(server.master_key.as_ref(), server.key_header.as_deref(), headers)
+            .map_err(Refusal::Unauthorized)?;
     }
     check_method(&route, &path, headers)?;
     let mut request = match route {
@@ -66,6 +68,9 @@ fn arrival(
     };
     check_length(config.server.max_body_bytes, headers)?;
     request.explain = explain::is_requested(config, headers);
+    if let Some(key_header) = &config.server.key_header {
+        request.forwarded.retain(|(name, _)| name != key_header);
+    }
     let refers = request.route.refers_to_responses() || request.stored.is_some();
     // With a master key, all clients have the same.
     if refers && config.server.master_key.is_none() {

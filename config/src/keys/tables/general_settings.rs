@@ -97,11 +97,7 @@ const KEYS: &[Key] = &[
     refused("key_management_settings", NO_VAULT, USE_ENVIRONMENT),
     refused("key_management_system", NO_VAULT, USE_ENVIRONMENT),
     refused("litellm_jwtauth", OPEN_DOOR, "verify tokens in front of this gateway"),
-    ignored(
-        "litellm_key_header_name",
-        "has no effect: authorization, x-litellm-api-key, x-api-key, api-key and x-goog-api-key are read",
-        "send the key in one of those headers",
-    ),
+    applied("litellm_key_header_name", "one more header for the key of clients"),
     applied("master_key", "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset"),
     budget("max_budget"),
     refused(

@@ -7,7 +7,7 @@ mod item;
 mod limits;
 mod model_list;
 mod modes;
-mod ollama;
+mod native_params;
 mod params;
 mod raw;
 mod shown;

@@ -13,11 +13,10 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
     if !ADVISES {
         return;
     }
-    let mode = text(info, "mode").or_else(|| {
-        let names = [Some(resolved.model.as_str()), text(info, "base_model")];
-        let is_openais = matches!(resolved.provider, "openai" | "azure" | "azure_ai");
-        names.into_iter().flatten().filter(|_| is_openais).find_map(mode_by_name)
-    });
+    let is_openais = matches!(resolved.provider, "openai" | "azure" | "azure_ai");
+    let names = [Some(resolved.model.as_str()), text(info, "base_model")];
+    let names = || names.into_iter().flatten().filter(|_| is_openais);
+    let mode = text(info, "mode").or_else(|| names().find_map(mode_by_name));
     let (message, advice) = match mode {
         // LiteLLM turns chats into requests for responses.
         Some("responses") => (
@@ -27,6 +26,12 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
         Some(mode) if UNSERVED.contains(&mode) => {
             (format!("the routes of mode {mode} are not served"), "let clients call the provider for them")
         }
+        _ if names().any(refuses_tools) => (
+            "refuses tools in chats unless reasoning_effort is none: LiteLLM turns such chats into requests \
+             for responses"
+                .to_owned(),
+            "let clients that use tools send reasoning_effort: none, or use /v1/responses",
+        ),
         _ => return,
     };
     if let Some(model) = params.find("model") {
@@ -34,7 +39,8 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
     }
 }
 
-fn text<'s>(section: &'s Section<'_>, key: &str) -> Option<&'s str> {
+/// A value, if it is a text.
+pub(super) fn text<'s>(section: &'s Section<'_>, key: &str) -> Option<&'s str> {
     match &section.find(key)?.node.value {
         Value::Text(text) => Some(text),
         _ => None,
@@ -52,9 +58,32 @@ fn mode_by_name(model: &str) -> Option<&'static str> {
     is_of_responses.then_some("responses").or_else(|| is_realtime.then_some("realtime"))
 }
 
+/// Whether OpenAI's model of this name reasons by itself, and takes no tools in chats when it does:
+/// gpt-5.5 and later.
+fn refuses_tools(model: &str) -> bool {
+    let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
+    let Some(version) = name.strip_prefix("gpt-") else { return false };
+    let number = version.split_once('-').map_or(version, |(number, _)| number);
+    let is_later = number.starts_with(['6', '7', '8', '9'])
+        || number.strip_prefix("5.").is_some_and(|minor| minor.parse::<u32>().is_ok_and(|minor| minor >= 5));
+    is_later && !version.contains("chat")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_that_take_no_tools_in_chats_are_known_by_their_names() {
+        for name in ["gpt-5.5", "gpt-5.6-luna", "gpt-5.10-mini", "gpt-6-sol", "azure/eu/gpt-6.1-sol"] {
+            assert!(refuses_tools(name), "{name}");
+        }
+        for name in
+            ["gpt-5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.6-chat-latest", "gpt-4o", "gpt-oss-120b", "prod"]
+        {
+            assert!(!refuses_tools(name), "{name}");
+        }
+    }
 
     #[test]
     fn openais_models_are_known_by_their_names() {

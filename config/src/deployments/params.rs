@@ -5,9 +5,7 @@ use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{
     LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own_key, is_request_parameter,
 };
-use crate::values::{
-    PREFIX, Reader, Secret, Section, TextKind, Unset, is_header_name, is_secret_name, unreplaced,
-};
+use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, is_secret_name, unreplaced};
 use crate::yaml::{Entry, Node, Value};
 
 /// Request parameters among litellm_params: those of OpenAI, and all others that LiteLLM sends to
@@ -100,8 +98,7 @@ pub(super) fn headers(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<(Str
 
 fn header(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> Option<(String, Secret)> {
     let name = entry.key.to_ascii_lowercase();
-    if !is_header_name(&name) {
-        reader.report.error(entry.place, path, "invalid name of a header", "correct it");
+    if !reader.check_header_name(entry.place, path, &name) {
         return None;
     }
     if matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {

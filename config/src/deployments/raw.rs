@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::{affinity, drop_path, ids, modes, ollama, params, shown, tags};
+use super::{affinity, drop_path, ids, modes, native_params, params, shown, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
 use crate::providers::{ChatParams, ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
@@ -74,7 +74,7 @@ impl RawDeployment<'_> {
         match resolve(reader, [&self.params, &self.info], &self.model, &tls) {
             Ok(resolved) => {
                 modes::warn(reader, [&self.params, &self.info], &resolved);
-                ollama::warn(reader, &self.params, &resolved);
+                native_params::warn(reader, &self.params, &resolved);
                 Item::Deployments(self.per_organization(reader, file, resolved))
             }
             Err(ResolveError::Unsupported(unsupported)) if file.skip_unsupported => {
@@ -184,6 +184,7 @@ impl RawDeployment<'_> {
         limits::warn_of_zeros(reader, [params, &self.item, info]);
         shown::warn(reader, info);
         let mut defaults = params::defaults(reader, params);
+        defaults.retain(|member| !native_params::is_withheld(resolved.provider, &member.key));
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
         let added: Vec<Member> = file.members.iter().filter(missing).cloned().collect();
         defaults.extend(added);
@@ -192,6 +193,7 @@ impl RawDeployment<'_> {
         let (drop_params, drop_paths) = drop_path::read(reader, params);
         let drops = reader.bool(params, "drop_params") == Some(true) || file.drop_params;
         let allowed = reader.strings(params, "allowed_openai_params").unwrap_or_default();
+        let base_model = [info, params].into_iter().find_map(|section| modes::text(section, "base_model"));
         Deployment {
             id: Arc::from(""),
             group: Arc::from(self.group.as_str()),
@@ -223,7 +225,7 @@ impl RawDeployment<'_> {
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
             extra_body: params::extra_body(reader, params),
-            chat_params: ChatParams::new(resolved.provider, &self.model, drops, &allowed),
+            chat_params: ChatParams::new(resolved.provider, &self.model, base_model, drops, &allowed),
             drop_params,
             drop_paths,
             public_params: params::public(reader, params, &resolved.endpoint.display_url, &limit_members),

@@ -25,6 +25,11 @@ const fn text(text: &'static str) -> &'static str {
     if ADVISES { text } else { "" }
 }
 
+/// Why a key is refused. The filter gets such a file only where it was edited after `render`.
+const fn reason(why: &'static str) -> &'static str {
+    if ADVISES { why } else { "unsupported; llm-balancer check says why" }
+}
+
 /// A key that is applied.
 pub(crate) const fn applied(name: &'static str, what: &'static str) -> Key {
     Key { name, support: Support::Applied(text(what)) }
@@ -37,7 +42,7 @@ pub(crate) const fn ignored(name: &'static str, why: &'static str, advice: &'sta
 
 /// A key that is neither supported nor ignored.
 pub(crate) const fn refused(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, support: Support::Refused(why, text(advice)) }
+    Key { name, support: Support::Refused(reason(why), text(advice)) }
 }
 
 /// A key of a budget.

@@ -15,7 +15,7 @@ use super::refused_params::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChatParams {
     names: Names,
-    /// Of a deployment whose own name does not tell: `azure/gpt5_series/mine`.
+    /// Of a deployment of Azure, where the file tells: `azure/gpt5_series/mine`.
     family: Option<Family>,
     /// `drop_params`
     drops: bool,
@@ -41,22 +41,31 @@ enum Names {
 /// OpenAI's models that refuse the same parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
-    /// gpt-4, gpt-4o, gpt-5-chat: they do not reason.
+    /// gpt-4, gpt-4o: they do not reason.
     Chat,
+    /// gpt-5-chat: nor does it, but Azure refuses `max_tokens` all the same.
+    Gpt5Chat,
     /// o1, o3-mini, ..
     OSeries,
-    /// gpt-5, gpt-5-mini, gpt-5.2-pro: they reason about every answer.
+    /// gpt-5, gpt-5.2-pro, gpt-5.5, gpt-6-sol: they reason if nothing else is asked for.
     Gpt5,
-    /// gpt-5.1 and later: they reason if they are asked to.
+    /// gpt-5.1, 5.2 and 5.4: they reason if they are asked to.
     Gpt5Point,
     /// Embeddings, names of one's own.
     Other,
 }
 
 impl ChatParams {
-    /// `model` as in the file, `azure/gpt5_series/mine`. `allowed` are parameters that are sent
-    /// although the provider is known to refuse them.
-    pub(crate) fn new(provider: &str, model: &str, drops: bool, allowed: &[String]) -> Self {
+    /// `model` as in the file, `azure/gpt5_series/mine`. `base_model` is what a deployment of Azure
+    /// with a name of its own runs. `allowed` are parameters that are sent although the provider is
+    /// known to refuse them.
+    pub(crate) fn new(
+        provider: &str,
+        model: &str,
+        base_model: Option<&str>,
+        drops: bool,
+        allowed: &[String],
+    ) -> Self {
         let names = names_of(provider);
         let refused = match REFUSED.iter().find(|(name, _)| *name == provider) {
             // LiteLLM sends Mistral no `user`, with or without drop_params.
@@ -66,11 +75,8 @@ impl ChatParams {
             None if names == Names::Older => USER | VERBOSITY,
             None => 0,
         };
-        let family = match model.strip_prefix("azure/").and_then(|rest| rest.split_once('/')) {
-            Some(("gpt5_series", _)) => Some(Family::Gpt5),
-            Some(("o_series", _)) => Some(Family::OSeries),
-            _ => None,
-        };
+        let family = matches!(provider, "azure" | "azure_ai").then(|| Family::of_azure(model, base_model));
+        let family = family.flatten();
         let allowed = allowed.iter().fold(0, |all, name| all | named(name));
         Self { names, family, drops, refused, allowed }
     }
@@ -78,7 +84,10 @@ impl ChatParams {
     /// The provider's name for a parameter, if that is another one. `model` is the provider's name.
     pub fn other_name(&self, model: &str, key: &str) -> Option<&'static str> {
         match (self.names, key) {
-            (Names::OpenAi, "max_tokens") => self.reasons(model).then_some("max_completion_tokens"),
+            (Names::OpenAi, "max_tokens") => {
+                let is_newer = self.reasons(model) || self.family == Some(Family::Gpt5Chat);
+                is_newer.then_some("max_completion_tokens")
+            }
             (Names::Older | Names::Mistral, "max_completion_tokens") => {
                 (!self.reasons(model)).then_some("max_tokens")
             }
@@ -128,28 +137,51 @@ fn names_of(provider: &str) -> Names {
 impl Family {
     /// `gpt-5-mini`, `openai/gpt-5-mini`, `ft:gpt-4o:acme::7p4`
     fn of(model: &str) -> Self {
-        let name = model.rsplit('/').next().unwrap_or(model);
+        let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
         let name = name.strip_prefix("ft:").unwrap_or(name);
-        let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| name.starts_with(beginning));
         if is_o_series(name) {
             return Self::OSeries;
         }
-        if begins(&["gpt-5-chat", "gpt-4", "gpt-3.5-turbo", "chatgpt-"]) {
+        // Azure's deployments have names of their own.
+        let Some((start, version)) = name.split_once("gpt-") else { return Self::Other };
+        if version.starts_with("5-chat") {
+            return Self::Gpt5Chat;
+        }
+        let is_older = version.starts_with('4') || version.starts_with("3.5-turbo");
+        if start == "chat" || (start.is_empty() && is_older) {
             return Self::Chat;
         }
-        // Azure's deployments have names of their own.
-        match name.split_once("gpt-5").map(|(_, rest)| rest) {
-            Some(rest) if rest.starts_with('.') && !rest.contains("codex") && !rest.contains("-pro") => {
-                Self::Gpt5Point
-            }
-            Some(_) => Self::Gpt5,
-            None => Self::Other,
+        // gpt-35-turbo is Azure's name of gpt-3.5.
+        if !version.as_bytes().first().is_some_and(|digit| (b'5'..=b'9').contains(digit)) {
+            return Self::Other;
+        }
+        let (number, rest) = version.split_once('-').unwrap_or((version, ""));
+        let is_other = ["codex", "pro", "chat"].iter().any(|kind| rest.contains(kind));
+        match number {
+            "5.1" | "5.2" | "5.4" if !is_other => Self::Gpt5Point,
+            _ => Self::Gpt5,
+        }
+    }
+
+    /// What is known of a deployment of Azure, whose name anyone may have made up: by the series in
+    /// its path, by `base_model`, or by a part of the name.
+    fn of_azure(model: &str, base_model: Option<&str>) -> Option<Self> {
+        let path = model.split_once('/').map_or(model, |(_, path)| path);
+        let known = match path.split_once('/') {
+            Some(("gpt5_series", _)) => Self::Gpt5,
+            Some(("o_series", _)) => Self::OSeries,
+            _ => base_model.map_or(Self::Other, Self::of),
+        };
+        let family = if known == Self::Other { Self::of(path) } else { known };
+        match family {
+            Self::Other => path.split('-').any(is_o_series).then_some(Self::OSeries),
+            family => Some(family),
         }
     }
 
     fn refused(self, reasons: bool) -> Params {
         match self {
-            Self::Chat => REASONING_EFFORT | VERBOSITY,
+            Self::Chat | Self::Gpt5Chat => REASONING_EFFORT | VERBOSITY,
             Self::OSeries => SAMPLING | PENALTIES | VERBOSITY,
             Self::Gpt5 => SAMPLING | PENALTIES | NOT_OF_GPT5,
             Self::Gpt5Point if reasons => SAMPLING | PENALTIES | NOT_OF_GPT5,
@@ -161,10 +193,7 @@ impl Family {
 
 /// `o1`, `o3-mini`, `o4-mini-deep-research`
 pub(super) fn is_o_series(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next() == Some('o')
-        && chars.next().is_some_and(|digit| digit.is_ascii_digit() && digit != '0')
-        && chars.next().is_none_or(|next| next == '-')
+    matches!(name.as_bytes(), [b'o', b'1'..=b'9'] | [b'o', b'1'..=b'9', b'-', ..])
 }
 
 #[cfg(test)]
@@ -183,8 +212,16 @@ mod tests {
             ("gpt-5.1-codex", Family::Gpt5),
             ("gpt-5.2-pro", Family::Gpt5),
             ("gpt-5.2", Family::Gpt5Point),
+            ("gpt-5.1-2025-11-13", Family::Gpt5Point),
+            ("gpt-5.2-chat-latest", Family::Gpt5),
+            ("gpt-5.5", Family::Gpt5),
+            ("gpt-5.6-luna", Family::Gpt5),
+            ("gpt-6-sol", Family::Gpt5),
+            ("gpt-6.1-sol", Family::Gpt5),
+            ("gpt-35-turbo", Family::Other),
+            ("gpt-oss-120b", Family::Other),
             ("gpt-5.4-mini", Family::Gpt5Point),
-            ("gpt-5-chat-latest", Family::Chat),
+            ("gpt-5-chat-latest", Family::Gpt5Chat),
             ("ft:gpt-4o-mini:acme::7p4lURel", Family::Chat),
             ("text-embedding-3-small", Family::Other),
         ] {
@@ -193,8 +230,32 @@ mod tests {
     }
 
     #[test]
+    fn azures_deployments_are_known_by_their_base_model_or_a_part_of_the_name() {
+        for (model, base_model, family) in [
+            ("azure/gpt5_series/mine", None, Some(Family::Gpt5)),
+            ("azure/o_series/mine", None, Some(Family::OSeries)),
+            ("azure/prod-chat", Some("azure/gpt-6-sol"), Some(Family::Gpt5)),
+            ("azure/prod-chat", Some("azure/gpt-4o"), Some(Family::Chat)),
+            ("azure/prod-chat", None, None),
+            ("azure/eu-o3-mini", None, Some(Family::OSeries)),
+            ("azure/eu-o3-mini", Some("text-of-ones-own"), Some(Family::OSeries)),
+            ("azure/foo-bar", None, None),
+            ("azure/our-gpt-5-chat", None, Some(Family::Gpt5Chat)),
+            ("azure/mine", Some("azure/gpt-5-chat-latest"), Some(Family::Gpt5Chat)),
+            ("azure/gpt-4o", None, Some(Family::Chat)),
+        ] {
+            assert_eq!(Family::of_azure(model, base_model), family, "{model} {base_model:?}");
+        }
+        let name = |provider, model| {
+            ChatParams::new(provider, model, None, false, &[]).other_name("gpt-5-chat", "max_tokens")
+        };
+        assert_eq!(name("azure", "azure/gpt-5-chat"), Some("max_completion_tokens"));
+        assert_eq!(name("openai", "gpt-5-chat"), None);
+    }
+
+    #[test]
     fn a_parameter_that_is_not_listed_is_not_dropped() {
-        let params = ChatParams::new("mistral", "mistral/m", true, &[]);
+        let params = ChatParams::new("mistral", "mistral/m", None, true, &[]);
         for (name, drops) in [("logprobs", true), ("user", true), ("tools", false), ("top_k", false)] {
             assert_eq!(params.drops("m", name, false), drops, "{name}");
         }

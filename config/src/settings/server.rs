@@ -3,7 +3,7 @@
 use super::llm_balancer::LlmBalancerSettings;
 use crate::config::ServerSettings;
 use crate::diagnostics::{Path, Place};
-use crate::values::{Reader, Secret, Section, Settings, TextKind, Unset, is_header_name};
+use crate::values::{Reader, Secret, Section, Settings, TextKind, Unset};
 
 /// Largest request body in MiB, if unset.
 const DEFAULT_BODY_MB: u64 = 64;
@@ -57,13 +57,10 @@ fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settin
 
 fn key_header(reader: &mut Reader<'_>, general: &Section<'_>) -> Option<String> {
     const KEY: &str = "litellm_key_header_name";
-    let name = reader.string(general, KEY)?.to_ascii_lowercase();
-    if is_header_name(&name) {
-        return Some(name);
-    }
-    let place = general.find(KEY).map_or(general.place, |entry| entry.place);
-    reader.report.error(place, &general.path.key(KEY), "invalid name of a header", "correct it");
-    None
+    let entry = general.find(KEY)?;
+    let path = general.path.key(KEY);
+    let name = reader.string_of(&entry.node, &path, Unset::Ignore)?.to_ascii_lowercase();
+    reader.check_header_name(entry.place, &path, &name).then_some(name)
 }
 
 /// An empty variable is an error: the operator expects the gateway to require a key.

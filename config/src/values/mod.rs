@@ -13,4 +13,4 @@ pub(crate) use environment::{Environment, Lookup, PREFIX};
 pub(crate) use reader::{Reader, Section, Unset, found};
 pub use secret::Secret;
 pub(crate) use settings::Settings;
-pub(crate) use text::{TextKind, VARIABLE_SYNTAX, is_header_name, unreplaced};
+pub(crate) use text::{TextKind, VARIABLE_SYNTAX, unreplaced};

@@ -59,12 +59,6 @@ pub(crate) fn flaw(text: &str, kind: TextKind) -> Option<Flaw> {
     }
 }
 
-/// Whether a text is the name of a header: a token of RFC 9110, 5.6.2.
-pub(crate) fn is_header_name(text: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_token)
-}
-
 /// A reference to a variable that LiteLLM does not replace.
 pub(crate) fn unreplaced(text: &str) -> Option<Flaw> {
     let message = if text.contains("os.environ") || text.contains("os.getenv") {
@@ -108,6 +102,16 @@ impl Reader<'_> {
             self.report.error(place, path, message, advice);
         }
         flaw.is_none()
+    }
+
+    /// Whether a text is the name of a header, a token of RFC 9110, 5.6.2; an error if not.
+    pub(crate) fn check_header_name(&mut self, place: Place, path: &Path<'_>, text: &str) -> bool {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_name = !text.is_empty() && text.bytes().all(is_token);
+        if !is_name {
+            self.report.error(place, path, "invalid name of a header", "correct it");
+        }
+        is_name
     }
 
     /// Whether a key of a map is a valid name; an error if not. LiteLLM replaces no variables in

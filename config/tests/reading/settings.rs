@@ -189,6 +189,14 @@ fn defaults_of_all_deployments_give_way_to_their_own() {
 }
 
 #[test]
+fn gemini_gets_no_parameters_of_its_own_api() {
+    let params = "model: gemini/g, api_key: sk-1, top_k: 20, thinking: {type: enabled}, temperature: 1";
+    let config = config(&with_params(params));
+    let defaults: Vec<_> = config.deployments[0].defaults.iter().map(|member| &*member.key).collect();
+    assert_eq!(defaults, ["temperature"]);
+}
+
+#[test]
 fn a_master_key_is_required_wherever_it_is_written() {
     let key = |config: Config| config.server.master_key.map(|key| key.reveal().to_owned());
     let rows = [

@@ -32,6 +32,9 @@ fn the_limit_of_an_answer_has_the_name_that_its_model_knows() {
         ("openai/gpt-5-mini", older, newer),
         ("openai/gpt-5-mini", newer, newer),
         ("openai/gpt-5-chat-latest", older, older),
+        ("openai/gpt-6-sol", older, newer),
+        ("azure/gpt-5-chat", older, newer),
+        ("azure/eu-o3-mini", older, newer),
         ("openai/o3", older, newer),
         ("openai/mine", newer, newer),
         ("azure/my-gpt-5", older, newer),
@@ -96,6 +99,8 @@ fn drop_params_removes_what_a_model_refuses_and_nothing_else() {
     for (model, client, expected) in [
         ("openai/gpt-5", r#""temperature":0.7,"top_p":1,"stop":["a"],"n":2"#, r#""n":2"#),
         ("openai/gpt-5.2", r#""temperature":0.7,"stop":["a"]"#, r#""temperature":0.7"#),
+        ("openai/gpt-5.5", r#""temperature":0.7,"n":2"#, r#""n":2"#),
+        ("openai/gpt-6-sol", r#""temperature":0.7,"n":2"#, r#""n":2"#),
         ("openai/gpt-5.2", r#""temperature":0.7,"reasoning_effort":"high""#, r#""reasoning_effort":"high""#),
         (
             "openai/gpt-5.2",

@@ -31,6 +31,11 @@ const KEYS: &[Key] = &[
     refused("allowed_file_extensions", "unsupported: uploads would pass unchecked", CHECK_ELSEWHERE),
     refused("allowed_ips", OPEN_DOOR, "allow addresses in a firewall or a network policy"),
     refused("allowed_routes", OPEN_DOOR, "allow paths in a gateway in front"),
+    ignored(
+        "always_include_stream_usage",
+        "has no effect",
+        "set stream_options: {include_usage: true} in router_settings.default_litellm_params",
+    ),
     ignored("background_health_checks", HEALTH, REMOVE),
     refused("blocked_file_extensions", "unsupported: uploads would pass unchecked", CHECK_ELSEWHERE),
     budget("budget_duration"),
@@ -83,7 +88,16 @@ const KEYS: &[Key] = &[
         "has no effect: no parameters are required",
         "require them in front of this gateway",
     ),
-    applied("forward_client_headers_to_llm_api", "x- headers of clients reach the provider"),
+    applied(
+        "forward_client_headers_to_llm_api",
+        "x- headers of clients reach the provider, but none with a key, no x-request-id, and none that begins \
+         with x-litellm-, x-llm-, x-envoy-, x-forwarded- or x-stainless-",
+    ),
+    refused(
+        "forward_llm_provider_auth_headers",
+        "unsupported: credentials of clients never reach a provider",
+        "put the credentials in the file",
+    ),
     ignored("forward_openai_org_id", "has no effect", "set organization in litellm_params"),
     refused(
         "global_max_parallel_requests",
@@ -101,10 +115,16 @@ const KEYS: &[Key] = &[
     applied("master_key", "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset"),
     budget("max_budget"),
     refused(
+        "max_in_flight_requests_per_worker",
+        "limiting requests in flight over all models is not supported",
+        "use max_parallel_requests of the deployments",
+    ),
+    refused(
         "max_parallel_requests",
         "limiting requests in flight per key is not supported",
         "use max_parallel_requests of the deployments",
     ),
+    ignored("max_queued_requests_per_worker", "has no effect: requests are not queued", REMOVE),
     applied("max_request_size_mb", "as llm_balancer.max_body_mb, which overrides it"),
     ignored("max_response_size_mb", "has no effect: responses are not limited", REMOVE),
     ignored("maximum_spend_logs_retention_period", SPEND, REMOVE),

@@ -42,7 +42,7 @@ const KEYS: &[Key] = &[
     ignored("azure_password", NO_LOGIN, TOKEN),
     ignored("azure_scope", NO_LOGIN, TOKEN),
     ignored("azure_username", NO_LOGIN, TOKEN),
-    applied("base_model", "shown in listings"),
+    applied("base_model", "shown in listings; the model of a deployment of Azure"),
     applied("base_url", "same as api_base"),
     budget("budget_duration"),
     ignored("cache", NO_CACHE, CACHE_IN_FRONT),

@@ -78,6 +78,11 @@ const KEYS: &[Key] = &[
     applied("failure_callback", "as callbacks"),
     applied("fallbacks", "as router_settings.fallbacks, which override it unless empty"),
     ignored("force_ipv4", "has no effect: Envoy uses the addresses from DNS", REMOVE),
+    refused(
+        "forward_llm_provider_auth_headers",
+        "unsupported: credentials of clients never reach a provider",
+        "put the credentials in the file",
+    ),
     ignored(
         "forward_traceparent_to_llm_provider",
         "has no effect: headers of clients are not passed on",
@@ -138,6 +143,7 @@ const KEYS: &[Key] = &[
     ignored("store_audit_logs", LOGS, LOG_LEVEL),
     applied("success_callback", "as callbacks"),
     ignored("suppress_debug_info", LOGS, LOG_LEVEL),
+    budget("tag_budget_config"),
     ignored("telemetry", "has no effect: no telemetry is sent", REMOVE),
     ignored("turn_off_message_logging", "has no effect: messages are not logged", REMOVE),
     ignored("upperbound_key_generate_params", KEYS_TEAMS, REMOVE),

@@ -21,7 +21,7 @@ const KEYS: &[Key] = &[
     ),
     applied("allowed_fails", "failures per cooldown time that are allowed before the deployment cools down"),
     applied("allowed_fails_policy", "the same by class of failure"),
-    applied("base_model", SHOWN),
+    applied("base_model", "shown in listings; the model of a deployment of Azure"),
     refused(
         "blocked",
         "unsupported: the gateway would call the deployment",

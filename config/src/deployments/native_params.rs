@@ -1,5 +1,5 @@
-//! Parameters of Ollama's own API, which LiteLLM uses. Its OpenAI-compatible API, which is used here,
-//! passes over them.
+//! Parameters of the own APIs of Ollama and of Gemini, which LiteLLM uses. Of the OpenAI-compatible
+//! ones, which are used here, Ollama's passes over them, and Google's refuses the request.
 
 use crate::diagnostics::ADVISES;
 use crate::providers::Resolved;
@@ -9,21 +9,41 @@ use crate::yaml::Value;
 const MODELFILE: &str = "write it in the model's Modelfile";
 const CONTEXT: &str = "set OLLAMA_CONTEXT_LENGTH at the server, or write num_ctx in the model's Modelfile";
 
-/// Warns of parameters that have no effect at Ollama.
+/// Parameters that Gemini's own API has. They are not sent.
+const GEMINIS: [&str; 3] = ["safety_settings", "thinking", "top_k"];
+
+/// Whether a parameter is not sent to this provider.
+pub(super) fn is_withheld(provider: &str, key: &str) -> bool {
+    provider == "gemini" && GEMINIS.contains(&key)
+}
+
+/// Warns of parameters that have no effect at a compatible API.
 pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Resolved) {
-    if !ADVISES || !matches!(resolved.provider, "ollama" | "ollama_chat") {
+    if !ADVISES {
         return;
     }
+    type Advice = fn(&str) -> Option<&'static str>;
+    let (advice, message): (Advice, _) = match resolved.provider {
+        "ollama" | "ollama_chat" => (of_ollama, "has no effect at Ollama's OpenAI-compatible API"),
+        "gemini" => (of_gemini, "is not sent: Google's OpenAI-compatible API does not know it"),
+        _ => return,
+    };
     for entry in params.entries.iter().filter(|entry| entry.node.value != Value::Null) {
         if let Some(advice) = advice(&entry.key) {
-            let message = "has no effect at Ollama's OpenAI-compatible API";
             reader.report.warn(entry.place, &params.path.key(&entry.key), message, advice);
         }
     }
 }
 
+fn of_gemini(key: &str) -> Option<&'static str> {
+    match key {
+        "thinking" => Some("use reasoning_effort"),
+        _ => GEMINIS.contains(&key).then_some("remove it"),
+    }
+}
+
 /// Where a parameter of Ollama's own is set instead.
-fn advice(key: &str) -> Option<&'static str> {
+fn of_ollama(key: &str) -> Option<&'static str> {
     match key {
         "num_ctx" => Some(CONTEXT),
         "keep_alive" => Some("set OLLAMA_KEEP_ALIVE at the server"),

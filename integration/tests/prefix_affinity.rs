@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 const WORKERS: usize = 8;
-const CONVERSATIONS: usize = 400;
+const CONVERSATIONS: usize = 200;
 const TURNS: usize = 3;
 /// How much faster than the model time passes.
 const SPEED: f64 = 100.0;
@@ -69,7 +69,7 @@ async fn conversations_find_their_prompts_in_the_cache_and_no_worker_gets_much_m
     let with_affinity = converse(", llm_balancer: {affinity: prefix}").await;
 
     let (without, with) = (hit_rate(&shuffled), hit_rate(&with_affinity));
-    assert!(with > without + 0.15, "{with:.3} of all tokens were cached, {without:.3} without affinity");
+    assert!(with > without + 0.2, "{with:.3} of all tokens were cached, {without:.3} without affinity");
     let requests: Vec<_> = with_affinity.iter().map(|worker| worker.requests).collect();
     let all: u64 = requests.iter().sum();
     assert_eq!(all as usize, CONVERSATIONS * TURNS);

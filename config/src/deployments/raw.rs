@@ -184,10 +184,10 @@ impl RawDeployment<'_> {
         limits::warn_of_zeros(reader, [params, &self.item, info]);
         shown::warn(reader, info);
         let mut defaults = params::defaults(reader, params);
-        defaults.retain(|member| !native_params::is_withheld(resolved.provider, &member.key));
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
         let added: Vec<Member> = file.members.iter().filter(missing).cloned().collect();
         defaults.extend(added);
+        defaults.retain(|member| !native_params::is_withheld(resolved.provider, &member.key));
         let limit_members = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
         let (drop_params, drop_paths) = drop_path::read(reader, params);

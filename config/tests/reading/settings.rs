@@ -191,9 +191,10 @@ fn defaults_of_all_deployments_give_way_to_their_own() {
 #[test]
 fn gemini_gets_no_parameters_of_its_own_api() {
     let params = "model: gemini/g, api_key: sk-1, top_k: 20, thinking: {type: enabled}, temperature: 1";
-    let config = config(&with_params(params));
+    let of_all = "router_settings:\n  default_litellm_params: {safety_settings: [], seed: 7}\n";
+    let config = config(&format!("{}{of_all}", with_params(params)));
     let defaults: Vec<_> = config.deployments[0].defaults.iter().map(|member| &*member.key).collect();
-    assert_eq!(defaults, ["temperature"]);
+    assert_eq!(defaults, ["temperature", "seed"]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
 /// it has.
 const GIVEN_BACK: Duration = Duration::from_millis(700);
 /// Twice as long as a request waits for Redis. Where answers take longer, the instances did not
-/// answer in time, and a grant that comes when its request has given up stays unused.
+/// answer in time, and may give back later still.
 const IN_TIME: Duration = Duration::from_millis(100);
 
 /// Of the tests that run at the same time, one is served at a time, or none of them had time for

@@ -2,9 +2,10 @@
 -- others for what they do not use if requests wait for more than there is.
 --
 -- KEYS  1 the minute of the deployment: a hash by instance of what it holds (r:, t:, requests and
---         tokens; without a field, its share), of what it had used or was about to use in its last
---         report (ur:, ut:), and of when it was asked for what it does not use and has not replied
---         since (w:); expires two minutes after its last use
+--         tokens; without a field, its share), of what it had used in its last report (ur:, ut:),
+--         of what its waiting requests were granted with it, and when (gr:, gt:, g:), and of when it
+--         was asked for what it does not use and has not replied since (w:); expires two minutes
+--         after its last use
 --       2 the epoch: another one means that Redis has lost what it had granted
 --       3 the shares, as presence.lua has them
 -- ARGV  1 instance  2 epoch  3 minute  4 rpm  5 tpm (-1: no limit)  6, 7 wanted  8, 9 returned
@@ -50,8 +51,15 @@ local function store(field, value)
   set[#set + 1] = field
   set[#set + 1] = value
 end
+-- What an instance uses. A request that waits takes what it is granted at once, or it has given up or
+-- gone to another deployment: then the instance does not use that, and does not report it by itself.
+local function used_by(total, instance)
+  local used = values['u' .. total .. ':' .. instance] or 0
+  local is_young = now - (values['g:' .. instance] or 0) <= 100
+  return is_young and used + (values['g' .. total .. ':' .. instance] or 0) or used
+end
 local function take(total, limit, wanted, returned, used, waiting, held)
-  if limit < 0 then return 0, 0, 0 end
+  if limit < 0 then return 0, 0, 0, 0 end
   local function held_by(instance)
     return values[total .. ':' .. instance] or math.floor(limit * share[instance] / 1000000)
   end
@@ -71,13 +79,13 @@ local function take(total, limit, wanted, returned, used, waiting, held)
   local grant = math.min(wanted, remaining)
   remaining = remaining - grant
   store(total .. ':' .. me, own + grant)
-  store('u' .. total .. ':' .. me, used + math.min(grant, waiting))
+  store('u' .. total .. ':' .. me, used)
   local unused, fleet_used = 0, used
   if remaining == 0 and not is_closed then
     -- As many as should have enough: of what they have not reported, some is used.
     local enough = 4 * math.max(waiting - grant, 0) + 8
     for instance, _ in pairs(share) do
-      local of_it = values['u' .. total .. ':' .. instance] or 0
+      local of_it = used_by(total, instance)
       if instance ~= me then fleet_used = fleet_used + of_it end
       if instance ~= me and alive[instance] and held_by(instance) > of_it and unused < enough then
         -- One that does not reply in time may be asked again later.
@@ -89,10 +97,17 @@ local function take(total, limit, wanted, returned, used, waiting, held)
     -- While the fleet uses little, each keeps a reserve.
     if fleet_used * 4 > limit then asked.all = true end
   end
-  return grant, remaining, unused
+  return grant, remaining, unused, math.min(grant, waiting)
 end
-local r, remaining_r, unused_r = take('r', n[4], n[6], n[8], n[10], n[12], n[15])
-local t, remaining_t, unused_t = take('t', n[5], n[7], n[9], n[11], n[13], n[16])
+local r, remaining_r, unused_r, awaited_r = take('r', n[4], n[6], n[8], n[10], n[12], n[15])
+local t, remaining_t, unused_t, awaited_t = take('t', n[5], n[7], n[9], n[11], n[13], n[16])
+if awaited_r > 0 or awaited_t > 0 then
+  store('gr:' .. me, awaited_r)
+  store('gt:' .. me, awaited_t)
+  store('g:' .. me, now)
+elseif values['g:' .. me] then
+  redis.call('HDEL', KEYS[1], 'g:' .. me)
+end
 local message = (asked.all and 'a' or 'h') .. ARGV[18]
 asked.all = nil
 for instance, _ in pairs(asked) do

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use llm_balancer_config::read;
 use llm_balancer_router::testing::{Memory, Record, UnixMillis, decode, encode, resp};
-use llm_balancer_router::{Membership, Moment, Router, SplitMix, Store};
+use llm_balancer_router::{
+    Call, FollowUp, Membership, Moment, Recall, Router, Shortfall, SplitMix, Store,
+};
 
 use crate::redis::Redis;
 
 const CONFIG: &str = "
 model_list:
 - model_name: g
-  litellm_params: {model: openai/m, api_base: 'http://h.test/v1', api_key: k}
+  litellm_params: {model: openai/m, api_base: 'http://h.test/v1', api_key: k, rpm: 100}
   model_info: {id: paris}
 router_settings: {redis_host: redis.test}
 ";
@@ -58,6 +60,37 @@ impl Peer {
         for call in calls.iter().filter(|call| !call.is_wait()) {
             let reply = redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(at_redis).0);
             self.router.apply_reply(call, reply.as_deref(), false, &moment);
+        }
+    }
+
+    /// Asks for a lease for so many requests that wait.
+    fn acquire(&mut self, redis: &mut Redis, requests: u64, now: Duration) {
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        let shortfall = Shortfall { requests, tokens: 0 };
+        let call = self.router.fleet().expect("it has Redis").acquire(&[(0, shortfall)], &mut moment);
+        self.make(redis, call, now);
+    }
+
+    /// Gives back what it is asked for, if it is.
+    fn give_back(&mut self, redis: &mut Redis, now: Duration) {
+        let list = format!("llm-balancer:wake:{}", Membership::read(&self.store).instance);
+        let mut pipeline = Vec::new();
+        resp::command(&mut pipeline, &[b"LPOP", list.as_bytes(), b"1"]);
+        let reply = redis.reply((0, 0), &pipeline, UnixMillis::of(now).0).expect("it does not wait");
+        if resp::replies(&reply, 1).expect("a reply").first() == Some(&resp::Value::Nil) {
+            return;
+        }
+        let recall = FollowUp::GiveBack(vec![Recall { deployment: 0, all: true }]);
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        let calls = self.router.fleet().expect("it has Redis").follow_up(recall, &mut moment);
+        self.make(redis, calls.into_iter().filter(|call| !call.is_wait()), now);
+    }
+
+    fn make(&mut self, redis: &mut Redis, calls: impl IntoIterator<Item = Call>, now: Duration) {
+        for call in calls {
+            let reply = redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(now).0);
+            let moment = Moment { now, random: &mut self.random, store: &self.store };
+            self.router.apply_reply(&call, reply.as_deref(), false, &moment);
         }
     }
 
@@ -141,4 +174,23 @@ fn what_a_clock_that_is_ahead_has_published_does_not_hide_what_others_learn() {
         ahead.exchange(&mut redis, NOON + 10 * SECOND, NOON + 10 * SECOND);
         assert_eq!(ahead.knows(), learnt);
     }
+}
+
+/// By the time of the reply it had given up, or another deployment had room for it.
+#[test]
+fn what_a_waiting_request_was_granted_and_did_not_take_goes_to_other_instances() {
+    const STEP: Duration = Duration::from_millis(40);
+    let mut redis = Redis::new();
+    let [mut one, mut other] = [1, 2].map(Peer::new);
+    for peer in [&mut one, &mut other] {
+        peer.exchange(&mut redis, NOON, NOON);
+    }
+    one.acquire(&mut redis, 30, NOON + STEP);
+    assert!(one.record().lease.requests >= 30, "{:?}", one.record().lease);
+    for step in 2..30 {
+        let lacking = 100 - other.record().lease.requests;
+        other.acquire(&mut redis, lacking, NOON + step * STEP);
+        one.give_back(&mut redis, NOON + step * STEP);
+    }
+    assert_eq!((one.record().lease.requests, other.record().lease.requests), (0, 100));
 }

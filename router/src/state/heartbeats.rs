@@ -51,13 +51,26 @@ impl WorkerHeartbeats {
         store::change(store, KEY, |bytes| {
             self.copy(bytes);
             let now = UnixMillis::of(now);
+            self.set_to_the_clock(now);
             let is_remembered = |beat: &Beat| now.0.saturating_sub(beat.at.0) < FORGOTTEN;
             self.beats.retain(|beat| beat.vm != self.own && is_remembered(beat));
-            // A beat from before the clock was set back would make all others look old.
-            self.beats.iter_mut().for_each(|beat| beat.at = beat.at.min(now));
             self.beats.push(Beat { vm: self.own, at: now });
             Some((format::encode(&self.beats), ()))
         });
+    }
+
+    /// Takes out what the clock was set by since the last beat of any VM, which would make all others
+    /// look old: where it was set ahead, or the whole process was stopped, all beats are late.
+    fn set_to_the_clock(&mut self, now: UnixMillis) {
+        let late = now.0.saturating_sub(self.latest().0);
+        let missed = if late > SILENCE { late } else { 0 };
+        self.beats.iter_mut().for_each(|beat| {
+            beat.at = UnixMillis(beat.at.0.saturating_add(missed).min(now.0));
+        });
+    }
+
+    fn latest(&self) -> UnixMillis {
+        self.beats.iter().map(|beat| beat.at).max().unwrap_or_default()
     }
 
     /// Reads the beats of all VMs.
@@ -81,7 +94,7 @@ impl WorkerHeartbeats {
     /// Whether a VM is alive. Beats are compared with the latest one and not with the clock, so
     /// that no VM is dead after the whole process has been stopped for a while.
     pub fn is_alive(&self, vm: u32) -> bool {
-        let latest = self.beats.iter().map(|beat| beat.at).max().unwrap_or_default();
+        let latest = self.latest();
         let of_vm = self.beats.iter().find(|beat| beat.vm == vm);
         vm == self.own || of_vm.is_some_and(|beat| latest.0.saturating_sub(beat.at.0) <= SILENCE)
     }
@@ -108,7 +121,9 @@ mod tests {
             one.beat(NOON + second * SECOND, &store);
         }
         assert!(!one.is_alive(2));
-        one.beat(NOON + 70 * SECOND, &store);
+        for second in 5..=60 {
+            one.beat(NOON + second * SECOND, &store);
+        }
         assert!(!one.knows(2) && one.is_single_worker());
     }
 
@@ -124,15 +139,30 @@ mod tests {
     }
 
     #[test]
-    fn no_vm_is_dead_after_the_clock_was_set_back() {
+    fn no_vm_is_dead_after_the_clock_was_set() {
+        for set_to in [NOON - 60 * SECOND, NOON + 5 * SECOND, NOON + 3600 * SECOND] {
+            let store = Memory::default();
+            let mut vms = [1, 2, 3].map(WorkerHeartbeats::new);
+            vms.iter_mut().for_each(|vm| vm.beat(NOON, &store));
+            let [one, two, three] = &mut vms;
+            one.beat(set_to, &store);
+            assert!(one.is_alive(2) && one.is_alive(3), "{set_to:?}");
+            three.beat(set_to, &store);
+            assert!(three.is_alive(1) && three.is_alive(2), "{set_to:?}");
+            two.beat(set_to + SECOND, &store);
+            assert!(two.is_alive(1) && two.is_alive(3), "{set_to:?}");
+        }
+    }
+
+    #[test]
+    fn a_dead_vm_stays_dead_when_the_clock_is_set_ahead() {
         let store = Memory::default();
-        let mut vms = [1, 2, 3].map(WorkerHeartbeats::new);
-        vms.iter_mut().for_each(|vm| vm.beat(NOON, &store));
-        let [one, two, three] = &mut vms;
-        one.beat(NOON - 60 * SECOND, &store);
-        three.beat(NOON - 60 * SECOND, &store);
-        assert!(three.is_alive(1) && three.is_alive(2));
-        two.beat(NOON - 59 * SECOND, &store);
-        assert!(two.is_alive(1) && two.is_alive(3));
+        let (mut one, mut dead) = (WorkerHeartbeats::new(1), WorkerHeartbeats::new(2));
+        dead.beat(NOON, &store);
+        for second in 0..5 {
+            one.beat(NOON + second * SECOND, &store);
+        }
+        one.beat(NOON + 3600 * SECOND, &store);
+        assert!(!one.is_alive(2));
     }
 }

@@ -158,13 +158,17 @@ async fn a_provider_that_cannot_be_reached_is_logged_with_envoys_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_can_be_switched_off() {
-    let config = format!("model_list:\n{}llm_balancer: {{access_log: off}}\n", item("gpt", "one", ""));
-    let world = World::new(&config).await;
+async fn the_log_can_be_switched_off_and_on_again() {
+    let items = format!("model_list:\n{}", item("gpt", "one", ""));
+    let world = World::new(&format!("{items}llm_balancer: {{access_log: off}}\n")).await;
     assert_eq!(world.chat("gpt").await.status, 200);
     shows(&world, r#"llm_balancer_requests_total{group="gpt",outcome="success",status="200"}"#, 1.0).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(world.balancer.access_log(), Vec::<Value>::new());
+    world.balancer.replace_file(&items.replace("PROVIDER", &world.provider.origin()));
+    world.balancer.says("reloaded").await;
+    assert_eq!(world.chat("gpt").await.status, 200);
+    assert_eq!(world.logged(1).await[0]["deployment"], "one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

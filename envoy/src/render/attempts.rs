@@ -60,7 +60,7 @@ pub(super) fn listener(name: &str, config: &Config, file: &Value, filter: &str) 
             // The edge must not wait a second for a stream that the filter has ended.
             "delayed_close_timeout": "0s",
             "common_http_protocol_options": {"max_headers_count": MAX_HEADERS},
-            "access_log": access_log(config),
+            "access_log": if config.server.access_log { access_log() } else { json!([]) },
             "local_reply_config": {"mappers": [interrupted(true)]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
             "http_filters": [wasm(&root_id, config, file, filter), router()],
@@ -69,11 +69,8 @@ pub(super) fn listener(name: &str, config: &Config, file: &Value, filter: &str) 
 }
 
 /// Prints the line that the filter writes after the last attempt of a request; nothing for other
-/// attempts.
-pub(super) fn access_log(config: &Config) -> Value {
-    if !config.server.access_log {
-        return json!([]);
-    }
+/// attempts, or if the filter writes none.
+pub(super) fn access_log() -> Value {
     let format = json!({
         "text_format_source": {"inline_string": format!("%FILTER_STATE(wasm.{}:PLAIN)%", names::ACCESS_LOG_ENTRY)},
         "omit_empty_values": true,

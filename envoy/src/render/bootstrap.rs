@@ -15,7 +15,7 @@ pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     let file = attempts::as_text(text);
     let routes = edge::routes(config, names::ATTEMPTS, options.hops);
     let filter = first_hop::filter(names::ATTEMPTS, config, &file, options);
-    let mut listeners = vec![edge::listener(config, options, ("route_config", routes), filter)];
+    let mut listeners = vec![edge::listener(options, ("route_config", routes), filter)];
     listeners.extend(behind(names::ATTEMPTS, config, &file, options));
     let mut clusters = clusters(names::ATTEMPTS, config, options);
     metrics_listener::add(options, &mut listeners, &mut clusters);

@@ -203,7 +203,7 @@ pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) 
     let routes =
         json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes, folder)});
     let filter = first_hop::discovered(source(ResourceType::Filter, folder));
-    let edge = edge::listener(config, options, ("rds", routes), filter);
+    let edge = edge::listener(options, ("rds", routes), filter);
     let (mut listeners, mut clusters) = (vec![edge], Vec::new());
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});

@@ -23,18 +23,18 @@ const INTERNAL: [&str; 3] = [names::RETRY, names::REUSED, "location"];
 
 /// The listener. `routes` is the field of the connection manager that has them: inline, or the
 /// source to load them from. So is `filter`, which only one hop uses.
-pub(super) fn listener(config: &Config, options: &Options, routes: (&str, Value), filter: Value) -> Value {
+pub(super) fn listener(options: &Options, routes: (&str, Value), filter: Value) -> Value {
     json!({
         "name": EDGE,
         // For `/drain_listeners?inboundonly`: requests in flight need the other listeners.
         "traffic_direction": "INBOUND",
         "address": listener_address(options.listen),
-        "filter_chains": http_connection_manager(with_first_hop(manager(routes), config, options, filter)),
+        "filter_chains": http_connection_manager(with_first_hop(manager(routes), options, filter)),
     })
 }
 
 /// Adds the filter for first attempts, if they take one hop.
-fn with_first_hop(manager: Value, config: &Config, options: &Options, filter: Value) -> Value {
+fn with_first_hop(manager: Value, options: &Options, filter: Value) -> Value {
     if options.hops == Hops::Two {
         return manager;
     }
@@ -43,7 +43,8 @@ fn with_first_hop(manager: Value, config: &Config, options: &Options, filter: Va
     let manager = with(manager, "http_filters", filters);
     let manager = with(manager, "early_header_mutation_extensions", first_hop::early_headers());
     let manager = with(manager, "local_reply_config", local_replies(&first_hop::local_reply_mappers()));
-    with(manager, "access_log", attempts::access_log(config))
+    // Also where the filter writes no line: a reload may turn it on, and does not change the edge.
+    with(manager, "access_log", attempts::access_log())
 }
 
 fn manager((kind, routes): (&str, Value)) -> Value {

@@ -201,23 +201,41 @@ async fn a_proxy_may_be_inside_of_tls_itself() {
 }
 
 #[tokio::test]
-async fn a_reload_may_name_another_proxy_and_streams_stay_with_theirs() {
+async fn a_reload_may_name_another_proxy_or_password_and_streams_stay_with_theirs() {
     let world = Behind::new(ForwardProxy::start().await).await;
     let other = ForwardProxy::start().await;
     other.knows("provider.invalid:443", world.provider.port());
-    world.provider.always("paris", Answer::ok().events(6).every(Duration::from_millis(400)));
-    let section = |port: u16| format!("environment_variables: {{HTTPS_PROXY: 'http://127.0.0.1:{port}'}}\n");
-    let balancer = world.launch(&section(world.proxy.port())).start().await;
-    let client = Client::new(balancer.port);
-    let mut events = client.stream_chat("gpt").await;
-    assert!(events.next().await.is_some());
+    world.provider.always("paris", Answer::ok().events(16).every(Duration::from_millis(400)));
+    let section = |proxy: &str, port: u16| {
+        format!("environment_variables: {{HTTPS_PROXY: 'http://{proxy}127.0.0.1:{port}'}}\n")
+    };
+    let sections = [
+        section("", world.proxy.port()),
+        section("", other.port()),
+        section("ada:one@", other.port()),
+        section("ada:two@", other.port()),
+    ];
+    let authorizations = [None, None, Some("Basic YWRhOm9uZQ=="), Some("Basic YWRhOnR3bw==")];
+    let balancer = world.launch(&sections[0]).start().await;
     let config = fs::read_to_string(balancer.file()).unwrap();
-    balancer.replace_file(&config.replace(&section(world.proxy.port()), &section(other.port())));
-    balancer.says("reloaded").await;
-    assert!(events.rest().await.ends_with(DONE), "the stream ends as it would have");
-    world.provider.always("paris", Answer::ok());
-    assert_eq!(client.chat("gpt").await.served_by(), "paris");
-    assert_eq!(other.asked(), ["CONNECT provider.invalid:443"]);
+    let client = Client::new(balancer.port);
+    let mut streams = Vec::new();
+    for (reloads, (section, authorization)) in sections.iter().zip(authorizations).enumerate() {
+        if let Some(authorization) = authorization {
+            other.expects(authorization);
+        }
+        if reloads > 0 {
+            balancer.replace_file(&config.replace(&sections[0], section));
+            balancer.says(&format!("(configuration {})", reloads + 1)).await;
+        }
+        let mut events = client.stream_chat("gpt").await;
+        assert!(events.next().await.is_some(), "{section}");
+        streams.push(events);
+    }
+    assert_eq!(other.asked(), ["CONNECT provider.invalid:443"; 3], "a tunnel for each login");
+    for (mut events, section) in streams.into_iter().zip(&sections) {
+        assert!(events.rest().await.ends_with(DONE), "the stream ends as it would have: {section}");
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
         hops: args.listen.hops(),
         system_cas,
         redis_socket: folder.redis_socket(config)?,
+        proxy_changes: 0,
     })
 }
 

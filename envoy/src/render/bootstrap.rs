@@ -34,7 +34,7 @@ pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Ve
             None => upstream_cluster::direct(cluster, endpoint, &options.system_cas),
         }
     }));
-    clusters.extend(forward_proxy::cluster(config, &options.system_cas));
+    clusters.extend(forward_proxy::cluster(config, options));
     if let Some(redis) = &config.redis {
         clusters.extend(redis_hop::clusters(redis, &options.redis_socket, &options.system_cas));
     }
@@ -45,5 +45,5 @@ pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Ve
 pub(super) fn behind(attempts: &str, config: &Config, file: &Value, options: &Options) -> Vec<Value> {
     let attempts = attempts::listener(attempts, config, file, &options.filter);
     let redis = config.redis.as_ref().map(|_| redis_hop::listener(&options.redis_socket));
-    [attempts].into_iter().chain(redis).chain(forward_proxy::listener(config)).collect()
+    [attempts].into_iter().chain(redis).chain(forward_proxy::listener(config, options)).collect()
 }

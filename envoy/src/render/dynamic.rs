@@ -235,6 +235,7 @@ mod tests {
             hops: Hops::One,
             system_cas: String::new(),
             redis_socket: String::new(),
+            proxy_changes: 0,
         };
         let ours =
             Resources::new(Revision(7), &config, &parsed, &options).unwrap().listeners["attempts-7"].clone();

@@ -63,28 +63,37 @@ fn tunnelled(config: &Config) -> Option<(&Proxy, &Endpoint)> {
     config.proxies.of(https).map(|proxy| (proxy, https))
 }
 
-/// Name of the listener and of the cluster. It differs for another proxy, so that a reload leaves
-/// existing tunnels alone.
-fn name(proxy: &Proxy) -> String {
+/// Name of the listener and of the cluster. It differs after a reload that changed the proxy: Envoy
+/// closes the tunnels of a listener that changes, and those of another one stay.
+fn name(proxy: &Proxy, options: &Options) -> String {
+    match options.proxy_changes {
+        0 => stat_name(proxy),
+        changes => format!("{}-{changes}", stat_name(proxy)),
+    }
+}
+
+fn stat_name(proxy: &Proxy) -> String {
     let plain = |byte: char| if byte.is_ascii_alphanumeric() { byte } else { '-' };
     let host: String = proxy.host.chars().map(plain).collect();
     format!("{}-{host}-{}", names::FORWARD_PROXY, proxy.port)
 }
 
 /// The cluster of the proxy for tunnels.
-pub(super) fn cluster(config: &Config, system_cas: &str) -> Option<Value> {
+pub(super) fn cluster(config: &Config, options: &Options) -> Option<Value> {
     let (proxy, _) = tunnelled(config)?;
-    Some(at_proxy(&name(proxy), proxy, http1(IDLE_TIMEOUT), system_cas))
+    let cluster = at_proxy(&name(proxy, options), proxy, http1(IDLE_TIMEOUT), &options.system_cas);
+    let is_changed = options.proxy_changes > 0;
+    Some(with(cluster, "alt_stat_name", is_changed.then(|| stat_name(proxy).into())))
 }
 
 /// The listener that turns each connection into a tunnel.
-pub(super) fn listener(config: &Config) -> Option<Value> {
+pub(super) fn listener(config: &Config, options: &Options) -> Option<Value> {
     let (proxy, endpoint) = tunnelled(config)?;
     let headers = authorization(proxy, endpoint).map(|header| json!([{"header": header}]));
     let target = format!("%DYNAMIC_METADATA({TUNNEL}:{TARGET})%");
     let tunnel = json!({
         "stat_prefix": names::FORWARD_PROXY,
-        "cluster": name(proxy),
+        "cluster": name(proxy, options),
         "idle_timeout": TUNNEL_IDLE_TIMEOUT,
         "max_early_data_bytes": EARLY_DATA,
         "tunneling_config": with(json!({"hostname": target}), "headers_to_add", headers),
@@ -93,7 +102,7 @@ pub(super) fn listener(config: &Config) -> Option<Value> {
     const TYPE: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
     let filter = json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": typed(TYPE, tunnel)});
     Some(json!({
-        "name": name(proxy),
+        "name": name(proxy, options),
         "stat_prefix": names::FORWARD_PROXY,
         "internal_listener": {},
         "filter_chains": [{"filters": [filter]}],
@@ -122,20 +131,20 @@ fn failures(proxy: &Proxy) -> Value {
 pub(super) fn deployment(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> Value {
     match endpoint.tls {
         Tls::Off => forwarded(name, endpoint, proxy, options),
-        _ => inside(name, endpoint, proxy, &options.system_cas),
+        _ => inside(name, endpoint, proxy, options),
     }
 }
 
 /// TLS to the provider, inside of a tunnel.
-fn inside(name: &str, endpoint: &Endpoint, proxy: &Proxy, system_cas: &str) -> Value {
+fn inside(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> Value {
     let target = target(endpoint);
     // The id keeps connections to different providers apart.
-    let listener = json!({"server_listener_name": self::name(proxy), "endpoint_id": target});
+    let listener = json!({"server_listener_name": self::name(proxy, options), "endpoint_id": target});
     let place = json!({
         "endpoint": {"address": {"envoy_internal_address": listener}},
         "metadata": {"filter_metadata": {TUNNEL: {TARGET: target}}},
     });
-    let tls = transport_socket(&endpoint.host, &endpoint.tls, system_cas, Some("http/1.1"));
+    let tls = transport_socket(&endpoint.host, &endpoint.tls, &options.system_cas, Some("http/1.1"));
     with(at(name, &place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
 }
 
@@ -204,6 +213,7 @@ mod tests {
             hops: Hops::One,
             system_cas: "ca.pem".to_owned(),
             redis_socket: String::new(),
+            proxy_changes: 0,
         };
         bootstrap(config, "", &options)
     }

@@ -39,6 +39,8 @@ pub struct Options {
     pub system_cas: String,
     /// The Unix socket to Redis; unused without one in the configuration.
     pub redis_socket: String,
+    /// How many reloads have changed the forward proxies.
+    pub proxy_changes: u32,
 }
 
 /// The bootstrap without listeners and clusters. `admin_paths` are all that the admin port answers;

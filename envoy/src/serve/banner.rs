@@ -111,6 +111,7 @@ mod tests {
             hops: Hops::One,
             system_cas: String::new(),
             redis_socket: String::new(),
+            proxy_changes: 0,
         };
         let text = super::text(&config, &options, Path::new("config.yaml"), warnings);
         anstream::adapter::strip_str(&text).to_string()

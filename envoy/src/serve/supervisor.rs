@@ -199,6 +199,10 @@ impl Supervisor<'_> {
         let options = Options {
             system_cas: ca_bundle::find(&config)?,
             redis_socket: self.folder.redis_socket(&config)?,
+            proxy_changes: self
+                .options
+                .proxy_changes
+                .saturating_add(u32::from(config.proxies != self.config.proxies)),
             ..self.options.clone()
         };
         let resources = Resources::new(self.revisions.newest().next(), &config, &parsed, &options);

@@ -25,7 +25,7 @@ pub struct ForwardProxy {
 #[derive(Debug, Default)]
 struct State {
     /// `proxy-authorization` as it has to be.
-    authorization: Option<String>,
+    authorization: Mutex<Option<String>>,
     names: Mutex<HashMap<String, u16>>,
     asked: Mutex<Vec<String>>,
     refusal: Mutex<Option<String>>,
@@ -50,7 +50,7 @@ impl ForwardProxy {
     async fn on(authorization: Option<String>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
-        let state = Arc::new(State { authorization, ..State::default() });
+        let state = Arc::new(State { authorization: Mutex::new(authorization), ..State::default() });
         let listening = tokio::spawn(accept(listener, tls, Arc::clone(&state)));
         Self { port, state, listening }
     }
@@ -63,6 +63,11 @@ impl ForwardProxy {
     /// `provider.invalid:443` is this port of loopback: no other name leads anywhere.
     pub fn knows(&self, name: &str, port: u16) {
         lock(&self.state.names).insert(name.to_owned(), port);
+    }
+
+    /// From now on for those who send this `proxy-authorization`.
+    pub fn expects(&self, authorization: &str) {
+        *lock(&self.state.authorization) = Some(authorization.to_owned());
     }
 
     /// Answers everything with this status line, `502 Bad Gateway`, from now on.
@@ -198,7 +203,7 @@ fn judge(head: &[String], state: &State) -> Way {
     let line = head.first().map(String::as_str).unwrap_or_default();
     let Some((asked, "HTTP/1.1")) = line.rsplit_once(' ') else { return refused("400 Bad Request") };
     lock(&state.asked).push(asked.to_owned());
-    if state.authorization.as_deref() != header(head, "proxy-authorization") {
+    if lock(&state.authorization).as_deref() != header(head, "proxy-authorization") {
         return refused("407 Proxy Authentication Required");
     }
     let Some((method, target)) = asked.split_once(' ') else { return refused("400 Bad Request") };

@@ -24,6 +24,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
         hops: args.listen.hops(),
         system_cas: ca_bundle::find(config)?,
         redis_socket: socket_path(args, config)?,
+        proxy_changes: 0,
     };
     print_requirements(config, &options);
     match &args.out {

@@ -57,6 +57,8 @@ pub const METRIC_PREFIX: &str = "llm_balancer_";
 /// Counter of seconds in which a worker kept a replaced configuration for requests that began with
 /// it.
 pub const REPLACED_SECONDS: &str = "replaced_configuration_seconds_total";
+/// Counter of workers that have removed this instance from Redis, by its reply or for want of one.
+pub const DEREGISTERED: &str = "deregistered_total";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.
 pub const METRIC_LABELS: [&str; 12] = [

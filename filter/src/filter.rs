@@ -22,8 +22,18 @@ pub(crate) struct Filter {
     pub(crate) decider: Decider,
     pub(crate) redis: Redis,
     version: Version,
-    /// Ticks until this instance deregisters from the others; 0 for not at all.
-    ticks_to_deregister: Cell<u32>,
+    deregistration: Cell<Deregistration>,
+}
+
+/// How far this worker is with removing the instance from Redis.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deregistration {
+    /// Nothing asks for it, or it is done.
+    None,
+    /// It begins after so many ticks.
+    In(u32),
+    /// Its calls are on their way.
+    Begun,
 }
 
 /// Orders the configurations of a VM: the revision where the renderer counts them, then Envoy's id
@@ -64,7 +74,7 @@ impl Filter {
             redis: Redis::new(vm, root, router.config()),
             decider: Decider::new(router, random()?),
             version: (revision, root),
-            ticks_to_deregister: Cell::new(0),
+            deregistration: Cell::new(Deregistration::None),
         };
         VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
         filter.decider.timers.start();
@@ -93,7 +103,7 @@ impl Filter {
             None => Vec::new(),
         };
         self.resume(released, true);
-        self.count_down_to_deregister();
+        self.go_on_to_deregister();
         self.decider.timers.reschedule();
     }
 
@@ -106,6 +116,7 @@ impl Filter {
     pub(crate) fn on_redis_reply(&self, token: u32) {
         let (waiting, granted) = self.redis.on_reply(&self.decider, token);
         self.resume(waiting, granted);
+        self.end_deregistration();
     }
 
     /// Lets streams go on that waited for a lease. Streams that need to wait again acquire one
@@ -140,19 +151,33 @@ impl Filter {
     fn deregister_soon(&self) {
         if self.decider.router.config().redis.is_some() {
             Membership::deregister(&SharedData);
-            self.ticks_to_deregister.set(TICKS_TO_DEREGISTER);
+            self.deregistration.set(Deregistration::In(TICKS_TO_DEREGISTER));
             self.decider.timers.request_tick(Some(timers::PERIOD));
         }
     }
 
     /// Every worker deregisters this instance: doing it twice is harmless.
-    fn count_down_to_deregister(&self) {
-        match self.ticks_to_deregister.get() {
-            0 => return,
-            1 => self.redis.deregister(&self.decider),
-            _ => self.decider.timers.request_tick(Some(timers::PERIOD)),
+    fn go_on_to_deregister(&self) {
+        match self.deregistration.get() {
+            Deregistration::None | Deregistration::Begun => {}
+            Deregistration::In(0 | 1) => {
+                self.redis.deregister(&self.decider);
+                self.deregistration.set(Deregistration::Begun);
+                self.end_deregistration();
+            }
+            Deregistration::In(ticks) => {
+                self.deregistration.set(Deregistration::In(ticks.saturating_sub(1)));
+                self.decider.timers.request_tick(Some(timers::PERIOD));
+            }
         }
-        self.ticks_to_deregister.set(self.ticks_to_deregister.get().saturating_sub(1));
+    }
+
+    /// Says that this worker is done, for which the program waits that ends Envoy.
+    fn end_deregistration(&self) {
+        if self.deregistration.get() == Deregistration::Begun && !self.redis.has_calls() {
+            self.deregistration.set(Deregistration::None);
+            metrics::flush(&series(names::DEREGISTERED, &[]), Change::Add(1));
+        }
     }
 }
 

@@ -227,6 +227,11 @@ impl Redis {
         }
     }
 
+    /// Whether calls are on their way, but for waits.
+    pub(crate) fn has_calls(&self) -> bool {
+        self.calls.borrow().values().any(|pending| !pending.call.is_wait())
+    }
+
     /// Removes this instance from the fleet.
     pub(crate) fn deregister(&self, decider: &Decider) {
         let calls = decider.decide(|router, moment| Some(router.fleet()?.deregister(moment)));

@@ -86,6 +86,6 @@ fn requests(in_flight: Option<usize>) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program waits in real time")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }

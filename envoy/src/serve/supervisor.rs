@@ -27,8 +27,11 @@ use crate::support::{ca_bundle, listen};
 const POLL: Duration = Duration::from_millis(10);
 /// Polls of the file watcher between two removals of idle revisions.
 const REMOVAL_POLLS: u32 = 20;
-/// Time to deregister: a new listener, three ticks of the filter of 50 ms, and a call to Redis.
-const DEREGISTRATION: Duration = Duration::from_millis(500);
+/// The longest time to deregister: a new listener whose filter reads the file, three ticks of it of
+/// 50 ms, and calls to Redis. With few deployments it takes half a second.
+const DEREGISTRATION: Duration = Duration::from_secs(2);
+/// Workers that are done with it: each does all of it.
+const DEREGISTERED: &str = "wasmcustom.llm_balancer_deregistered_total";
 /// Counts listeners that Envoy could not open, and serves without: another process took the port
 /// meanwhile.
 const FAILED_LISTENERS: &str = "listener_manager.listener_create_failure";
@@ -154,7 +157,15 @@ impl Supervisor<'_> {
         let revision = self.revisions.newest().next();
         if let Some(listener) = deregistration(revision, &self.config, &self.parsed, &self.options) {
             self.revisions.add_listener(&listener);
-            std::thread::sleep(DEREGISTRATION);
+            let admin = &self.revisions.xds.admin;
+            let is_done = || admin.number(StatKind::Counter, DEREGISTERED).is_some_and(|workers| workers > 0);
+            let began = drain::now();
+            let is_over = || drain::now().saturating_duration_since(began) >= DEREGISTRATION;
+            while !is_done() && !is_over() {
+                if matches!(self.events.next(POLL), Some(Event::Stop | Event::StopNow | Event::Child)) {
+                    return;
+                }
+            }
         }
     }
 

@@ -243,6 +243,29 @@ async fn a_stream_is_asked_for_its_usage_and_only_a_client_that_asked_too_gets_t
 }
 
 #[tokio::test]
+async fn streams_end_with_their_usage_where_the_file_says_so_and_the_client_nothing() {
+    let items = item("limited", "paris", ", tpm: 100000") + &item("free", "virginia", "");
+    let world = four_workers(&items, "general_settings: {always_include_stream_usage: true}\n").await;
+    for name in ["paris", "virginia"] {
+        world.provider.always(name, Answer::pieces(ODD).every(Duration::from_millis(20)));
+    }
+    let all = ODD.concat();
+    let without = [ODD[0], ODD[1], ODD[4]].concat();
+    for (group, options, expected) in [
+        ("limited", None, &all),
+        ("free", None, &all),
+        ("limited", Some(json!({"include_usage": false})), &without),
+    ] {
+        let mut body = json!({"model": group, "stream": true, "messages": []});
+        body["stream_options"] = options.clone().into();
+        let mut events = world.stream("/v1/chat/completions", &body).await;
+        assert_eq!(&events.rest().await, expected, "{group} with {options:?}");
+        assert_eq!(world.provider.only_request().json()["stream_options"], json!({"include_usage": true}));
+        world.provider.forget();
+    }
+}
+
+#[tokio::test]
 async fn every_kind_of_stream_is_passed_on_as_if_nobody_had_counted() {
     let items = item("limited", "paris", ", tpm: 1000000") + &item("free", "paris", "");
     let world = four_workers(&items.replacen("id: paris", "id: limited", 1), "").await;

@@ -79,6 +79,9 @@ pub struct ServerSettings {
     /// `general_settings.forward_client_headers_to_llm_api`: `x-` headers of clients reach the
     /// provider.
     pub forward_client_headers: bool,
+    /// `general_settings.always_include_stream_usage`: streams of chats and completions end with
+    /// their usage, unless the client says `include_usage` itself.
+    pub always_include_usage: bool,
 }
 
 /// The Redis in which instances share what they count.

@@ -23,14 +23,14 @@ pub(crate) fn read_server(
     let general = settings.general.as_ref();
     let max_request = general.and_then(|section| reader.uint(section, "max_request_size_mb"));
     let megabytes = own.max_body_mb.or(max_request).unwrap_or(DEFAULT_BODY_MB);
+    let flag = |reader: &mut Reader<'_>, name| general.and_then(|section| reader.bool(section, name));
     ServerSettings {
         master_key: master_key(reader, document, settings),
         key_header: general.and_then(|section| key_header(reader, section)),
         max_body_bytes: megabytes.saturating_mul(MIB),
         access_log: own.access_log.unwrap_or(true),
-        forward_client_headers: general
-            .and_then(|section| reader.bool(section, "forward_client_headers_to_llm_api"))
-            .unwrap_or(false),
+        forward_client_headers: flag(reader, "forward_client_headers_to_llm_api").unwrap_or(false),
+        always_include_usage: flag(reader, "always_include_stream_usage").unwrap_or(false),
     }
 }
 

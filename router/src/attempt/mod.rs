@@ -60,7 +60,9 @@ pub struct Attempt {
     pub estimate: TokenEstimate,
     /// Whether the answer is streamed.
     pub stream: bool,
-    /// Whether the stream's usage event is to be removed, because the client did not request it.
+    /// Whether the router asks for the stream's usage event, which the client did not request.
+    pub asks_usage: bool,
+    /// Whether that event is to be removed: the file does not want it there either.
     pub filters_usage_event: bool,
     /// Whether the router added `stream_options` as a whole, to get that event.
     pub adds_stream_options: bool,

@@ -278,7 +278,7 @@ fn classified(
         has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
         is_wildcard: deployment.model.contains('*'),
         model: &attempt.model,
-        added: Added { stream_options: attempt.filters_usage_event },
+        added: Added { stream_options: attempt.asks_usage },
     });
     // A 404 without a reason is about the response that the path names.
     let class = match (&attempt.referral, class, status) {

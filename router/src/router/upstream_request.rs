@@ -35,8 +35,9 @@ pub(super) fn sending(
     }
     let is_bare = retry_state.resend.as_ref().is_some_and(|resend| resend.is_bare)
         || router.usage_refusals.borrow().has(selection.index, selection.ticket.at);
+    let is_for_client = router.config.server.always_include_usage && !stream_options::client_decides(parsed);
     let include_usage = !is_bare
-        && counts_tokens(router, deployment, resolved.pool.strategy)
+        && (is_for_client || counts_tokens(router, deployment, resolved.pool.strategy))
         && stream_options::injects_usage(parsed, request.request.route, deployment);
     let model = upstream_model(deployment, &resolved);
     let body = new_body(request, deployment, &model, include_usage);
@@ -67,7 +68,8 @@ pub(super) fn sending(
         is_client_timeout,
         estimate,
         stream: parsed.stream,
-        filters_usage_event: include_usage,
+        asks_usage: include_usage,
+        filters_usage_event: include_usage && !is_for_client,
         adds_stream_options: include_usage && !stream_options::client_sets_options(parsed),
         referral: request.referral(),
         reference_scan: request.reference_scan(),

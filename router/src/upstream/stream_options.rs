@@ -12,7 +12,7 @@ const NAME: &str = "stream_options";
 
 /// Whether a request has to be changed for its stream to end with the usage. If so, neither the
 /// client nor the deployment's parameters ask for the usage, and its event is removed from the
-/// response.
+/// response, unless the file wants it there.
 pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
     if !may_inject(parsed, route, deployment)
         || (parsed.asks_usage && params::find(&deployment.extra_body, NAME).is_none())
@@ -51,6 +51,13 @@ fn may_inject(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deploy
 /// The options that would be sent. The provider refuses those that are not an object.
 fn effective<'a>(parsed: &ParsedRequest<'a>, deployment: &'a Deployment) -> Option<&'a str> {
     params::effective(NAME, clients(parsed).filter(|options| *options != "null"), deployment)
+}
+
+/// Whether the client says itself if the stream ends with the usage. Its `extra_body` is no options
+/// of its own (BEHAVIOUR 9.3).
+pub fn client_decides(parsed: &ParsedRequest<'_>) -> bool {
+    let options = clients(parsed).and_then(|options| Object::parse(options.as_bytes()).ok());
+    options.is_some_and(|options| options.get("include_usage").is_some())
 }
 
 /// Whether the client sent options.

@@ -112,6 +112,19 @@ fn a_provider_that_refuses_an_added_option_gets_the_request_again_without_it_and
 }
 
 #[story(unsupported = test)]
+fn stream_options_that_the_file_wants_for_clients_do_not_fail_a_request_either() {
+    let settings = "general_settings: {always_include_stream_usage: true}\n";
+    let mut world = World::of(&(group(&["paris"], "") + settings));
+    let mut count = 0;
+    let response = world.chat("g", r#""stream":true"#, |_| {
+        count += 1;
+        if count == 1 { Answer::Error(422, STRICT) } else { Answer::Ok }
+    });
+    assert_eq!((response.status, response.called.len()), (200, 2));
+    assert!(!sent(&response).contains("stream_options"), "{}", sent(&response));
+}
+
+#[story(unsupported = test)]
 fn a_refusal_of_the_clients_own_stream_options_goes_to_the_client() {
     let one = group(&["paris"], ", tpm: 100000") + NO_RETRIES;
     let asks = r#""stream":true,"stream_options":{"include_usage":true}"#;

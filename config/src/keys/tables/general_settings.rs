@@ -31,10 +31,9 @@ const KEYS: &[Key] = &[
     refused("allowed_file_extensions", "unsupported: uploads would pass unchecked", CHECK_ELSEWHERE),
     refused("allowed_ips", OPEN_DOOR, "allow addresses in a firewall or a network policy"),
     refused("allowed_routes", OPEN_DOOR, "allow paths in a gateway in front"),
-    ignored(
+    applied(
         "always_include_stream_usage",
-        "has no effect",
-        "set stream_options: {include_usage: true} in router_settings.default_litellm_params",
+        "`true`: streams of chats and completions end with their usage, unless the client says `include_usage` itself",
     ),
     ignored("background_health_checks", HEALTH, REMOVE),
     refused("blocked_file_extensions", "unsupported: uploads would pass unchecked", CHECK_ELSEWHERE),

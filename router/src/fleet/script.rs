@@ -3,7 +3,7 @@
 //! A pipeline has the text of a script once, and then its name: Redis has stored it by then. A script
 //! that an earlier pipeline has sent may be gone.
 //!
-//! What is sent lacks comments and indentation. Lines keep their numbers, which Redis names in errors.
+//! What is sent lacks comments and most spaces. Lines keep their numbers, which Redis names in errors.
 
 /// A script.
 #[derive(Debug)]
@@ -30,29 +30,36 @@ macro_rules! script {
 }
 pub(super) use script;
 
-/// A text without indentation and without the lines that are comments, as far as it fits into so many
-/// bytes, and how many it has.
+/// A text without the lines that are comments, and without the spaces outside of quotes that nothing
+/// needs, as far as it fits into so many bytes, and how many it has.
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "what fails does not compile")]
 pub(super) const fn compact<const LENGTH: usize>(text: &[u8]) -> ([u8; LENGTH], usize) {
     let (mut compact, mut length, mut at) = ([0; LENGTH], 0, 0);
-    let (mut is_indentation, mut is_comment) = (true, false);
+    let (mut last, mut is_quoted, mut is_comment) = (b'\n', false, false);
     while at < text.len() {
-        if is_indentation && text[at] != b' ' {
-            is_indentation = false;
-            is_comment = text[at] == b'-' && at + 1 < text.len() && text[at + 1] == b'-';
-        }
-        if text[at] == b'\n' {
-            (is_indentation, is_comment) = (true, false);
-        }
-        if text[at] == b'\n' || !is_indentation && !is_comment {
+        let byte = text[at];
+        let next = if at + 1 < text.len() { text[at + 1] } else { b'\n' };
+        is_comment = byte != b'\n' && (is_comment || last == b'\n' && byte == b'-' && next == b'-');
+        let is_needed = byte != b' ' || is_quoted || is_separated(last, next);
+        if is_needed && !is_comment {
+            is_quoted = is_quoted != (byte == b'\'');
             if length < LENGTH {
-                compact[length] = text[at];
+                compact[length] = byte;
             }
             length += 1;
+            last = byte;
         }
         at += 1;
     }
     (compact, length)
+}
+
+/// Whether two bytes are of one word, number or comment without a space between them.
+const fn is_separated(last: u8, next: u8) -> bool {
+    const fn is_of_a_word(byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || byte == b'_'
+    }
+    is_of_a_word(last) && (is_of_a_word(next) || next == b'.') || last == b'-' && next == b'-'
 }
 
 /// The name of a script with this text.
@@ -137,10 +144,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_is_sent_without_comments_and_indentation_and_with_the_same_lines() {
-        let text = b"-- Why.\nif a - 1 then\n  -- What.\n\n    b = '--'\nend\n--";
-        let (compact, length) = compact::<100>(text);
-        assert_eq!(compact[..length], b"\nif a - 1 then\n\n\nb = '--'\nend\n"[..]);
+    fn a_script_is_sent_without_comments_and_spaces_and_with_the_same_lines() {
+        for (text, sent) in [
+            (
+                "-- Why.\nif a - 1 then\n  -- What.\n\n    b = '--'\nend\n--",
+                "\nif a-1 then\n\n\nb='--'\nend\n",
+            ),
+            ("local a, b = 'x - y' .. c, { 1 .. d }", "local a,b='x - y'..c,{1 ..d}"),
+            ("return a - -1, 'it' == b and 'c d'", "return a- -1,'it'==b and'c d'"),
+        ] {
+            let (compact, length) = compact::<100>(text.as_bytes());
+            assert_eq!(std::str::from_utf8(&compact[..length]).unwrap(), sent);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::fleet::resp;
 use crate::fleet::script::Script;
 use crate::request::references::Reference;
 use crate::state::membership::Membership;
-use crate::state::time::{Minute, UnixMillis};
+use crate::state::time::Minute;
 
 /// What every call of a configuration needs.
 #[derive(Debug)]
@@ -46,9 +46,9 @@ pub struct Call {
 pub(super) enum Part {
     /// AUTH or SELECT.
     Setup,
-    /// It has the time of its turn as its number.
+    /// Of the turn with this number.
     Presence {
-        seq: UnixMillis,
+        exchange: u64,
     },
     Deregister,
     /// A command of a wait.

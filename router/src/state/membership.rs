@@ -42,6 +42,9 @@ pub struct Membership {
     pub is_redis_down: bool,
     /// When a worker last took the turn to exchange.
     pub last_exchange: UnixMillis,
+    /// How many turns were taken so far. It tells a presence from an earlier one: times would not,
+    /// where a clock is set back.
+    pub exchanges: u64,
     /// When this instance last began to wait for other instances' requests; 0 for not at all.
     pub waiting_since: UnixMillis,
     /// Requests admitted in the minute of the last exchange, and in the one before.
@@ -131,6 +134,7 @@ impl Membership {
             membership.requests[0] = admitted;
             membership.share.lower(now);
             membership.last_exchange = UnixMillis::of(now);
+            membership.exchanges = membership.exchanges.saturating_add(1);
             let first = within(usize::try_from(membership.next_deployment).unwrap_or_default());
             membership.next_deployment =
                 u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();

@@ -231,3 +231,17 @@ fn a_reload_changes_what_instances_hold_of_the_running_minute() {
         assert_eq!((one.holds(), other.holds()), (half, half), "of {rpm}");
     }
 }
+
+/// Its own presence would otherwise be older than the last one for as long.
+#[test]
+fn an_instance_whose_clock_is_set_back_stays_in_the_fleet() {
+    let mut redis = Redis::new();
+    let [mut one, mut other] = [1, 2].map(Peer::new);
+    for second in 0..40 {
+        let at_redis = NOON + HOUR + second * SECOND;
+        let set_back = if second < 5 { at_redis } else { at_redis - HOUR };
+        other.exchange(&mut redis, set_back, at_redis);
+        one.exchange(&mut redis, at_redis, at_redis);
+        assert_eq!(Membership::read(&one.store).instances, 2, "in second {second}");
+    }
+}

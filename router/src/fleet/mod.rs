@@ -109,9 +109,6 @@ impl<'a> FleetClient<'a> {
             }
         }
         calls.extend(pipeline.finish());
-        if !membership.is_redis_down && membership.epoch != 0 && self.states.take_balance() {
-            calls.extend(self.lease_calls(&self.for_all_limited(LeaseCall::Balance), membership, moment));
-        }
         calls.extend(self.wait(false, moment));
         calls
     }

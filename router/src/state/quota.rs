@@ -66,10 +66,9 @@ impl Lease {
     ) -> Quota {
         let QuotaMode::Shared { share, health, .. } = quota_mode else { return Quota::Available };
         let lease = self.for_minute(window.minute, limits.part(share));
-        // A reload may have lowered the limit of a minute that is held.
         let usable = |limit: u64, held: u64| match health {
-            RedisHealth::NeverUp => held.max(part(limit, UNKNOWN)).min(limit),
-            RedisHealth::Up | RedisHealth::Down => held.min(limit),
+            RedisHealth::NeverUp => held.max(part(limit, UNKNOWN)),
+            RedisHealth::Up | RedisHealth::Down => held,
         };
         let used = u64::from(window.requests);
         let lacks_requests = limits.rpm.is_some_and(|rpm| used >= usable(rpm, lease.requests));

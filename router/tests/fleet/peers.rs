@@ -8,11 +8,10 @@ use llm_balancer_router::{Call, FollowUp, Membership, Moment, Recall, Router, Sh
 
 use crate::redis::Redis;
 
-/// With `RPM` in place of a limit.
 const CONFIG: &str = "
 model_list:
 - model_name: g
-  litellm_params: {model: openai/m, api_base: 'http://h.test/v1', api_key: k, rpm: RPM}
+  litellm_params: {model: openai/m, api_base: 'http://h.test/v1', api_key: k, rpm: 100}
   model_info: {id: paris}
 router_settings: {redis_host: redis.test}
 ";
@@ -20,11 +19,6 @@ const KEY: &str = "d/paris";
 const NOON: Duration = Duration::from_secs(29_000_000 * 60);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
-
-fn router(number: u32, rpm: u64) -> Router {
-    let text = CONFIG.replace("RPM", &rpm.to_string());
-    Router::new(read("config.yaml", &text, &|_| None).config.expect("a configuration"), number)
-}
 
 /// An instance, by its own clock.
 struct Peer {
@@ -36,19 +30,10 @@ struct Peer {
 
 impl Peer {
     fn new(number: u32) -> Self {
-        let (router, store) = (router(number, 100), Memory::default());
+        let config = read("config.yaml", CONFIG, &|_| None).config.expect("a configuration");
+        let (router, store) = (Router::new(config, number), Memory::default());
         router.open(&store);
         Self { router, store, random: SplitMix::new(u64::from(number)), number }
-    }
-
-    /// A reload gives the deployment another limit.
-    fn reload(&mut self, rpm: u64) {
-        self.router = router(self.number, rpm);
-        self.router.open(&self.store);
-    }
-
-    fn holds(&self) -> u64 {
-        self.record().lease.requests
     }
 
     fn record(&self) -> Record {
@@ -199,37 +184,13 @@ fn what_a_waiting_request_was_granted_and_did_not_take_goes_to_other_instances()
         peer.exchange(&mut redis, NOON, NOON);
     }
     one.acquire(&mut redis, 30, NOON + STEP);
-    assert!(one.holds() >= 30);
+    assert!(one.record().lease.requests >= 30, "{:?}", one.record().lease);
     for step in 2..30 {
-        let lacking = 100 - other.holds();
+        let lacking = 100 - other.record().lease.requests;
         other.acquire(&mut redis, lacking, NOON + step * STEP);
         one.give_back(&mut redis, NOON + step * STEP);
     }
-    assert_eq!((one.holds(), other.holds()), (0, 100));
-}
-
-#[test]
-fn a_reload_changes_what_instances_hold_of_the_running_minute() {
-    let mut redis = Redis::new();
-    let mut peers = [1, 2].map(Peer::new);
-    // Of the second minute, each has its half.
-    for second in 0..61 {
-        for peer in &mut peers {
-            peer.exchange(&mut redis, NOON + second * SECOND, NOON + second * SECOND);
-        }
-    }
-    let [one, other] = &mut peers;
-    for (nth, (rpm, half)) in [(100, 50), (20, 10), (60, 30)].into_iter().enumerate() {
-        let now = NOON + (62 + 3 * nth as u32) * SECOND;
-        for peer in [&mut *one, &mut *other] {
-            peer.reload(rpm);
-            peer.exchange(&mut redis, now, now);
-        }
-        for peer in [&mut *one, &mut *other] {
-            peer.acquire(&mut redis, 0, now);
-        }
-        assert_eq!((one.holds(), other.holds()), (half, half), "of {rpm}");
-    }
+    assert_eq!((one.record().lease.requests, other.record().lease.requests), (0, 100));
 }
 
 /// Its own presence would otherwise be older than the last one for as long.

@@ -89,8 +89,6 @@ pub struct DeploymentStates {
     /// Visits all deployments, to renew their copies with time.
     refresh: Rotation,
     membership: MembershipCache,
-    /// The leases of the running minute are by the limits of this configuration.
-    has_balanced: bool,
     /// Deployments whose cooldown began or got longer, for the other instances.
     begun_cooldowns: Vec<usize>,
     /// Origins that became known, or were deleted, for the other instances.
@@ -126,7 +124,6 @@ impl DeploymentStates {
             reads_at_heartbeat: 0,
             refresh: Rotation::default(),
             membership: MembershipCache::new(is_shared),
-            has_balanced: false,
             begun_cooldowns: Vec::new(),
             new_origins: Vec::new(),
         }
@@ -258,11 +255,6 @@ impl DeploymentStates {
         if self.membership.is_shared {
             self.begun_cooldowns.push(index);
         }
-    }
-
-    /// Whether leases have to be balanced, since another configuration may have begun the minute. Once.
-    pub fn take_balance(&mut self) -> bool {
-        !std::mem::replace(&mut self.has_balanced, true)
     }
 
     /// Those noted since this was last called.

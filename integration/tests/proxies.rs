@@ -238,6 +238,36 @@ async fn a_reload_may_name_another_proxy_or_password_and_streams_stay_with_their
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_a_reload_moves_to_another_proxy() {
+    let world = Behind::new(ForwardProxy::start().await).await;
+    let other = ForwardProxy::start().await;
+    other.knows("provider.invalid:443", world.provider.port());
+    let section = |port: u16| {
+        format!(
+            "environment_variables: {{HTTPS_PROXY: 'http://127.0.0.1:{port}'}}\nrouter_settings: {{num_retries: 0}}\n"
+        )
+    };
+    let ports = [world.proxy.port(), other.port()];
+    let section_at_first = section(ports[0]);
+    let balancer = world.launch(&section_at_first).start().await;
+    let config = fs::read_to_string(balancer.file()).unwrap();
+    let client = Client::new(balancer.port);
+    let reloads = async {
+        for reload in 1..=4 {
+            let section = section(ports[reload % 2]);
+            balancer.replace_file(&config.replace(&section_at_first, &section));
+            balancer.says(&format!("(configuration {})", reload + 1)).await;
+        }
+    };
+    let chats = async {
+        loop {
+            assert_eq!(client.chat("gpt").await.served_by(), "paris");
+        }
+    };
+    tokio::select! { () = reloads => {} () = chats => {} }
+}
+
 #[tokio::test]
 async fn a_socks_proxy_is_refused_at_the_start() {
     let config = "model_list:\n- {model_name: gpt, litellm_params: {model: openai/m, api_key: k}}\n";

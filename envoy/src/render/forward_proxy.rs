@@ -56,6 +56,11 @@ fn authorization(proxy: &Proxy, endpoint: &Endpoint) -> Option<Value> {
     Some(json!({"key": "proxy-authorization", "value": value}))
 }
 
+/// The proxy for tunnels.
+pub(crate) fn for_tunnels(config: &Config) -> Option<&Proxy> {
+    tunnelled(config).map(|(proxy, _)| proxy)
+}
+
 /// The proxy for tunnels, with one of the endpoints behind it.
 fn tunnelled(config: &Config) -> Option<(&Proxy, &Endpoint)> {
     let mut endpoints = config.deployments.iter().map(|deployment| &deployment.endpoint);

@@ -39,7 +39,7 @@ pub struct Options {
     pub system_cas: String,
     /// The Unix socket to Redis; unused without one in the configuration.
     pub redis_socket: String,
-    /// How many reloads have changed the forward proxies.
+    /// How many reloads have changed the forward proxy for https.
     pub proxy_changes: u32,
 }
 

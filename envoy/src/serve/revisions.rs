@@ -66,12 +66,26 @@ impl Revisions {
     /// What comes last moves the requests.
     fn push_all(&mut self) -> Result<(), String> {
         for of in ResourceType::all(self.xds.hops) {
-            self.push(*of)?;
-            if matches!(of, ResourceType::Listeners) {
-                self.xds.wait_for_zero(WARMING_GAUGES, WARMING_POLLS);
+            match of {
+                ResourceType::Clusters => self.xds.push(*of, &added(&self.all, *of))?,
+                ResourceType::Listeners => {
+                    self.push(*of)?;
+                    self.push_changed_clusters()?;
+                    self.xds.wait_for_zero(WARMING_GAUGES, WARMING_POLLS);
+                }
+                _ => self.push(*of)?,
             }
         }
         Ok(())
+    }
+
+    /// Only now: those that lead to another forward proxy need its listener, and requests use them
+    /// already.
+    fn push_changed_clusters(&mut self) -> Result<(), String> {
+        match merged(&self.all, ResourceType::Clusters) == added(&self.all, ResourceType::Clusters) {
+            true => Ok(()),
+            false => self.push(ResourceType::Clusters),
+        }
     }
 
     /// Writes the previous files again, in reverse order. Does not wait for ACKs: Envoy accepted
@@ -143,6 +157,12 @@ const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstre
 /// The resources of all revisions. If two revisions define the same name, the newest wins.
 fn merged(all: &[Resources], of: ResourceType) -> Vec<&[u8]> {
     let by_name: BTreeMap<_, _> = all.iter().flat_map(|one| one.of(of)).collect();
+    by_name.into_values().map(Vec::as_slice).collect()
+}
+
+/// The same, but the oldest wins: what is new is added, and nothing changes.
+fn added(all: &[Resources], of: ResourceType) -> Vec<&[u8]> {
+    let by_name: BTreeMap<_, _> = all.iter().rev().flat_map(|one| one.of(of)).collect();
     by_name.into_values().map(Vec::as_slice).collect()
 }
 

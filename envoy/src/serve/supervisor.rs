@@ -16,7 +16,7 @@ use super::revisions::Revisions;
 use super::runtime_folder::RuntimeFolder;
 use super::{banner, config_diff, drain, envoy_process};
 use crate::cli::ServeArgs;
-use crate::render::{Options, Resources, deregistration, proxy_variables};
+use crate::render::{Options, Resources, deregistration, proxy_for_tunnels, proxy_variables};
 use crate::support::colors::{GREEN, RED};
 use crate::support::config_file::{ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
@@ -30,7 +30,7 @@ const REMOVAL_POLLS: u32 = 20;
 /// The longest time to deregister: a new listener whose filter reads the file, three ticks of it of
 /// 50 ms, and calls to Redis. With few deployments it takes half a second.
 const DEREGISTRATION: Duration = Duration::from_secs(2);
-/// Workers that are done with it: each does all of it.
+/// Counts up when it is done.
 const DEREGISTERED: &str = "wasmcustom.llm_balancer_deregistered_total";
 /// Counts listeners that Envoy could not open, and serves without: another process took the port
 /// meanwhile.
@@ -158,7 +158,7 @@ impl Supervisor<'_> {
         if let Some(listener) = deregistration(revision, &self.config, &self.parsed, &self.options) {
             self.revisions.add_listener(&listener);
             let admin = &self.revisions.xds.admin;
-            let is_done = || admin.number(StatKind::Counter, DEREGISTERED).is_some_and(|workers| workers > 0);
+            let is_done = || admin.number(StatKind::Counter, DEREGISTERED).is_some_and(|count| count > 0);
             let began = drain::now();
             let is_over = || drain::now().saturating_duration_since(began) >= DEREGISTRATION;
             while !is_done() && !is_over() {
@@ -207,13 +207,11 @@ impl Supervisor<'_> {
         let config = with_all_variables(config);
         let note = self.check_address(&config)?;
         self.check_proxy_credentials(&config)?;
+        let is_other_proxy = proxy_for_tunnels(&config) != proxy_for_tunnels(&self.config);
         let options = Options {
             system_cas: ca_bundle::find(&config)?,
             redis_socket: self.folder.redis_socket(&config)?,
-            proxy_changes: self
-                .options
-                .proxy_changes
-                .saturating_add(u32::from(config.proxies != self.config.proxies)),
+            proxy_changes: self.options.proxy_changes.saturating_add(u32::from(is_other_proxy)),
             ..self.options.clone()
         };
         let resources = Resources::new(self.revisions.newest().next(), &config, &parsed, &options);

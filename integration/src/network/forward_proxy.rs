@@ -65,7 +65,7 @@ impl ForwardProxy {
         lock(&self.state.names).insert(name.to_owned(), port);
     }
 
-    /// From now on for those who send this `proxy-authorization`.
+    /// Demands this `proxy-authorization` from now on.
     pub fn expects(&self, authorization: &str) {
         *lock(&self.state.authorization) = Some(authorization.to_owned());
     }

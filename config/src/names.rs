@@ -57,7 +57,7 @@ pub const METRIC_PREFIX: &str = "llm_balancer_";
 /// Counter of seconds in which a worker kept a replaced configuration for requests that began with
 /// it.
 pub const REPLACED_SECONDS: &str = "replaced_configuration_seconds_total";
-/// Counter of workers that have removed this instance from Redis, by its reply or for want of one.
+/// Counter: 1 when this instance has been removed from Redis, or Redis did not answer.
 pub const DEREGISTERED: &str = "deregistered_total";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.

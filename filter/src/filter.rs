@@ -28,12 +28,14 @@ pub(crate) struct Filter {
 /// How far this worker is with removing the instance from Redis.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deregistration {
-    /// Nothing asks for it, or it is done.
-    None,
+    /// Nothing asks for it.
+    NotRequested,
     /// It begins after so many ticks.
     In(u32),
-    /// Its calls are on their way.
+    /// Its calls are pending.
     Begun,
+    /// Redis has replied, or another worker does all of it.
+    Done,
 }
 
 /// Orders the configurations of a VM: the revision where the renderer counts them, then Envoy's id
@@ -74,7 +76,7 @@ impl Filter {
             redis: Redis::new(vm, root, router.config()),
             decider: Decider::new(router, random()?),
             version: (revision, root),
-            deregistration: Cell::new(Deregistration::None),
+            deregistration: Cell::new(Deregistration::NotRequested),
         };
         VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
         filter.decider.timers.start();
@@ -156,10 +158,14 @@ impl Filter {
         }
     }
 
-    /// Every worker deregisters this instance: doing it twice is harmless.
+    /// The first worker that comes to it deregisters this instance.
     fn go_on_to_deregister(&self) {
         match self.deregistration.get() {
-            Deregistration::None | Deregistration::Begun => {}
+            Deregistration::NotRequested | Deregistration::Done => {}
+            Deregistration::Begun => self.end_deregistration(),
+            Deregistration::In(0 | 1) if !Membership::begin_to_leave(&SharedData) => {
+                self.deregistration.set(Deregistration::Done);
+            }
             Deregistration::In(0 | 1) => {
                 self.redis.deregister(&self.decider);
                 self.deregistration.set(Deregistration::Begun);
@@ -172,10 +178,10 @@ impl Filter {
         }
     }
 
-    /// Says that this worker is done, for which the program waits that ends Envoy.
+    /// Counts the instance as deregistered. `serve` waits for this before it stops Envoy.
     fn end_deregistration(&self) {
         if self.deregistration.get() == Deregistration::Begun && !self.redis.has_calls() {
-            self.deregistration.set(Deregistration::None);
+            self.deregistration.set(Deregistration::Done);
             metrics::flush(&series(names::DEREGISTERED, &[]), Change::Add(1));
         }
     }

@@ -67,6 +67,12 @@ struct Pending {
     waiting: Vec<StreamHandle>,
 }
 
+impl Pending {
+    fn may_time_out(&self) -> bool {
+        !self.has_timed_out && !self.call.is_wait()
+    }
+}
+
 impl Redis {
     /// For the configuration of this root context.
     pub(crate) fn new(vm: u32, root: u32, config: &Config) -> Self {
@@ -227,9 +233,9 @@ impl Redis {
         }
     }
 
-    /// Whether calls are on their way, but for waits.
+    /// Whether calls other than waits are pending, and have not timed out.
     pub(crate) fn has_calls(&self) -> bool {
-        self.calls.borrow().values().any(|pending| !pending.call.is_wait())
+        self.calls.borrow().values().any(Pending::may_time_out)
     }
 
     /// Removes this instance from the fleet.
@@ -331,8 +337,7 @@ impl Redis {
     }
 
     fn tick_interval(&self) -> Option<Duration> {
-        let may_time_out = |pending: &Pending| !pending.has_timed_out && !pending.call.is_wait();
-        let is_due = self.calls.borrow().values().any(may_time_out) || !self.parked.borrow().is_empty();
+        let is_due = self.has_calls() || !self.parked.borrow().is_empty();
         is_due.then_some(TICK)
     }
 }

@@ -48,7 +48,7 @@ pub(super) enum Part {
     Setup,
     /// Of the turn with this number.
     Presence {
-        exchange: u64,
+        turn: u64,
     },
     Deregister,
     /// A command of a wait.

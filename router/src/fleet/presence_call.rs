@@ -21,7 +21,7 @@ const BALANCED_AT_ONCE: u64 = 8;
 
 /// Notes that this instance is alive.
 pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
-    let Membership { instance, epoch, share, exchanges, .. } = pipeline.membership;
+    let Membership { instance, epoch, share, turns, .. } = pipeline.membership;
     let keys = [pipeline.key("shares"), pipeline.key("epoch"), pipeline.key("run")];
     let known = if share.target == 0 { 0 } else { share.after.saturating_add(share.others).min(WHOLE) };
     let arguments = [
@@ -29,7 +29,7 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
         // 52 bits, which Lua's numbers hold exactly.
         text((moment.random.bits() >> 12).max(1)),
         text(epoch),
-        text(exchanges),
+        text(turns),
         text(share.after),
         text(share.before),
         text(share.from.0),
@@ -38,7 +38,7 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
         text(Minute::of(moment.now).0),
         pipeline.key("wake:"),
     ];
-    pipeline.script(Part::Presence { exchange: exchanges }, &SCRIPT, &keys, &arguments);
+    pipeline.script(Part::Presence { turn: turns }, &SCRIPT, &keys, &arguments);
 }
 
 /// Notes that this instance ends, if it has a number. It keeps its share of this minute, of which
@@ -56,7 +56,7 @@ pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
 
 /// Applies the reply: `{epoch, instances, after, before, from, target, others}`. The share is that of
 /// the last presence only: what an earlier one was granted, the later one has taken back.
-pub(super) fn apply(exchange: u64, reply: &Items<'_>, moment: &Moment<'_>) -> Option<Effect> {
+pub(super) fn apply(turn: u64, reply: &Items<'_>, moment: &Moment<'_>) -> Option<Effect> {
     let (epoch, instances) = (reply.number(0)?, reply.number(1)?);
     if !(1..=MAX_INSTANCES).contains(&instances) {
         return None;
@@ -81,7 +81,7 @@ pub(super) fn apply(exchange: u64, reply: &Items<'_>, moment: &Moment<'_>) -> Op
         is_new_epoch = (membership.epoch == 0 || was_alone) && membership.lost_minute == minute;
         membership.epoch = epoch;
         membership.instances = u32::try_from(instances).unwrap_or(u32::MAX);
-        if membership.exchanges == exchange {
+        if membership.turns == turn {
             membership.share = share;
         }
         Some(())

@@ -144,7 +144,7 @@ fn apply(
         Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin | Part::FindOrigin { .. } => {
             Some(Effect::None)
         }
-        Part::Presence { exchange } => presence_call::apply(exchange, &reply, moment),
+        Part::Presence { turn } => presence_call::apply(turn, &reply, moment),
         Part::Lease { index, minute, is_acquire } => {
             lease_call::apply((index, minute, is_acquire), &reply, states, moment)
         }

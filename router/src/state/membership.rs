@@ -44,13 +44,15 @@ pub struct Membership {
     pub last_exchange: UnixMillis,
     /// How many turns were taken so far. It tells a presence from an earlier one: times would not,
     /// where a clock is set back.
-    pub exchanges: u64,
+    pub turns: u64,
     /// When this instance last began to wait for other instances' requests; 0 for not at all.
     pub waiting_since: UnixMillis,
     /// Requests admitted in the minute of the last exchange, and in the one before.
     pub requests: [u32; 2],
     /// This instance is about to end, and exchanges no more.
     pub is_deregistered: bool,
+    /// A worker removes it from Redis, or has done so.
+    pub is_leaving: bool,
     /// The index of the deployment that the next exchange begins with. Shared, because any worker
     /// may take the turn.
     pub next_deployment: u32,
@@ -112,6 +114,15 @@ impl Membership {
         });
     }
 
+    /// Whether this worker is the one that removes the instance from Redis.
+    pub fn begin_to_leave(store: &dyn Store) -> bool {
+        let begun = Self::update(store, |membership| {
+            let is_first = !std::mem::replace(&mut membership.is_leaving, true);
+            is_first.then_some(())
+        });
+        begun.is_some()
+    }
+
     /// Takes the turn to exchange about `asked` of `count` deployments, unless another worker took
     /// it within a second. `admitted` is the requests of this minute so far. Returns the index of
     /// the first deployment.
@@ -134,7 +145,7 @@ impl Membership {
             membership.requests[0] = admitted;
             membership.share.lower(now);
             membership.last_exchange = UnixMillis::of(now);
-            membership.exchanges = membership.exchanges.saturating_add(1);
+            membership.turns = membership.turns.saturating_add(1);
             let first = within(usize::try_from(membership.next_deployment).unwrap_or_default());
             membership.next_deployment =
                 u32::try_from(within(first.saturating_add(asked))).unwrap_or_default();
@@ -244,6 +255,8 @@ mod tests {
         Membership::deregister(&store);
         assert!(Membership::take_turn(&store, NOON, 1, 1, 0).is_none());
         assert!(Membership::read(&store).is_deregistered);
+        assert!(Membership::begin_to_leave(&store), "one worker removes it from Redis");
+        assert!(!Membership::begin_to_leave(&store));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::state::time::UnixMillis;
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A VM without a beat for longer than this is dead. Milliseconds.
 const SILENCE: u64 = 3_500;
+/// Beats are late if there was none for this long, so that the others are not dead either.
+/// Milliseconds.
+const LATE: u64 = SILENCE - 1_000;
 /// A VM without a beat for this long is removed. Milliseconds.
 const FORGOTTEN: u64 = 60_000;
 /// The key in the store.
@@ -59,11 +62,13 @@ impl WorkerHeartbeats {
         });
     }
 
-    /// Takes out what the clock was set by since the last beat of any VM, which would make all others
-    /// look old: where it was set ahead, or the whole process was stopped, all beats are late.
+    /// Moves all beats by the size of a clock step, after which all others would look old. If the
+    /// clock was set ahead, or the whole process was stopped, even the latest beat is late. A VM that
+    /// has never beaten cannot tell that from the end of all others.
     fn set_to_the_clock(&mut self, now: UnixMillis) {
         let late = now.0.saturating_sub(self.latest().0);
-        let missed = if late > SILENCE { late } else { 0 };
+        let has_beaten = self.beats.iter().any(|beat| beat.vm == self.own);
+        let missed = if has_beaten && late > LATE { late } else { 0 };
         self.beats.iter_mut().for_each(|beat| {
             beat.at = UnixMillis(beat.at.0.saturating_add(missed).min(now.0));
         });
@@ -140,10 +145,12 @@ mod tests {
 
     #[test]
     fn no_vm_is_dead_after_the_clock_was_set() {
-        for set_to in [NOON - 60 * SECOND, NOON + 5 * SECOND, NOON + 3600 * SECOND] {
+        for set_to in [NOON - 60 * SECOND, NOON + 3 * SECOND, NOON + 5 * SECOND, NOON + 3600 * SECOND] {
             let store = Memory::default();
             let mut vms = [1, 2, 3].map(WorkerHeartbeats::new);
-            vms.iter_mut().for_each(|vm| vm.beat(NOON, &store));
+            for (vm, ms) in vms.iter_mut().zip([900, 0, 300]) {
+                vm.beat(NOON - Duration::from_millis(ms), &store);
+            }
             let [one, two, three] = &mut vms;
             one.beat(set_to, &store);
             assert!(one.is_alive(2) && one.is_alive(3), "{set_to:?}");
@@ -164,5 +171,14 @@ mod tests {
         }
         one.beat(NOON + 3600 * SECOND, &store);
         assert!(!one.is_alive(2));
+    }
+
+    #[test]
+    fn a_vm_that_follows_a_dead_one_does_not_revive_it() {
+        let store = Memory::default();
+        let (mut dead, mut next) = (WorkerHeartbeats::new(1), WorkerHeartbeats::new(2));
+        dead.beat(NOON, &store);
+        next.beat(NOON + 5 * SECOND, &store);
+        assert!(!next.is_alive(1));
     }
 }

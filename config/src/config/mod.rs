@@ -80,7 +80,7 @@ pub struct ServerSettings {
     /// provider.
     pub forward_client_headers: bool,
     /// `general_settings.always_include_stream_usage`: streams of chats and completions end with
-    /// their usage, unless the client says `include_usage` itself.
+    /// their usage, unless the request sets `stream_options.include_usage`.
     pub always_include_usage: bool,
 }
 

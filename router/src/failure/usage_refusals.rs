@@ -1,5 +1,5 @@
-//! Deployments that refuse `stream_options`, which the router adds where it needs the tokens of a
-//! stream.
+//! Deployments that refuse `stream_options`, which the router adds where it, or the file, wants
+//! the usage of a stream.
 //!
 //! A worker learns it from one request, which it resends, and remembers it for an hour: the server
 //! may be updated. Meanwhile the tokens of the deployment's streams are estimates. Workers do not

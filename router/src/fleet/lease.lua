@@ -55,7 +55,7 @@ end
 -- gone to another deployment: then the instance does not use that, and does not report it by itself.
 local function used_by(total, instance)
   local used = values['u' .. total .. ':' .. instance] or 0
-  local is_young = now - (values['g:' .. instance] or 0) <= 100
+  local is_young = math.abs(now - (values['g:' .. instance] or 0)) <= 100
   return is_young and used + (values['g' .. total .. ':' .. instance] or 0) or used
 end
 local function take(total, limit, wanted, returned, used, waiting, held)

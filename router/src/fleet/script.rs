@@ -41,6 +41,10 @@ pub(super) const fn compact<const LENGTH: usize>(text: &[u8]) -> ([u8; LENGTH], 
         let next = if at + 1 < text.len() { text[at + 1] } else { b'\n' };
         is_comment = byte != b'\n' && (is_comment || last == b'\n' && byte == b'-' && next == b'-');
         let is_needed = byte != b' ' || is_quoted || is_separated(last, next);
+        assert!(
+            is_comment || byte != b'"' && byte != b'\\' && !(is_quoted && byte == b'\n'),
+            "not read here"
+        );
         if is_needed && !is_comment {
             is_quoted = is_quoted != (byte == b'\'');
             if length < LENGTH {

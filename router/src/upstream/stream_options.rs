@@ -53,11 +53,14 @@ fn effective<'a>(parsed: &ParsedRequest<'a>, deployment: &'a Deployment) -> Opti
     params::effective(NAME, clients(parsed).filter(|options| *options != "null"), deployment)
 }
 
-/// Whether the client says itself if the stream ends with the usage. Its `extra_body` is no options
-/// of its own (BEHAVIOUR 9.3).
+/// Whether the client decides if the stream ends with the usage: by `include_usage`, or by options
+/// that are no object, as LiteLLM has it for `always_include_stream_usage`.
 pub fn client_decides(parsed: &ParsedRequest<'_>) -> bool {
-    let options = clients(parsed).and_then(|options| Object::parse(options.as_bytes()).ok());
-    options.is_some_and(|options| options.get("include_usage").is_some())
+    match clients(parsed).map(|options| Object::parse(options.as_bytes())) {
+        None => false,
+        Some(Err(_)) => true,
+        Some(Ok(options)) => options.get("include_usage").is_some(),
+    }
 }
 
 /// Whether the client sent options.

@@ -176,7 +176,7 @@ fn every_stream_is_asked_for_its_usage_if_the_file_wants_that_and_the_client_doe
     };
     for (members, expected) in [
         (r#","stream":true"#, Some(r#"{"include_usage":true}"#)),
-        (r#","stream":true,"stream_options":null"#, Some(r#"{"include_usage":true}"#)),
+        (r#","stream":true,"stream_options":null"#, Some("null")),
         (r#","stream":true,"stream_options":{"x":1}"#, Some(r#"{"include_usage":true,"x":1}"#)),
         (r#","stream":true,"stream_options":{"include_usage":false}"#, Some(r#"{"include_usage":false}"#)),
         ("", None),

@@ -33,7 +33,7 @@ const KEYS: &[Key] = &[
     refused("allowed_routes", OPEN_DOOR, "allow paths in a gateway in front"),
     applied(
         "always_include_stream_usage",
-        "`true`: streams of chats and completions end with their usage, unless the client says `include_usage` itself",
+        "`true`: streams of chats and completions end with their usage, unless the request sets `stream_options.include_usage`",
     ),
     ignored("background_health_checks", HEALTH, REMOVE),
     refused("blocked_file_extensions", "unsupported: uploads would pass unchecked", CHECK_ELSEWHERE),

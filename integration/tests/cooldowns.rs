@@ -261,7 +261,7 @@ async fn every_attempt_counts_and_when_all_sit_out_clients_are_told_until_when()
     }
     assert_eq!(world.provider.calls().len(), 3, "a deployment that cools down was called");
     world.provider.always("paris", Answer::ok());
-    sleep((asked + seconds(4.1)).saturating_duration_since(Instant::now())).await;
+    sleep((answered + seconds(4.1)).saturating_duration_since(Instant::now())).await;
     assert_eq!(world.newcomer().chat("gpt").await.served_by(), "paris");
 }
 

@@ -110,12 +110,12 @@ async fn nothing_that_is_answered_in_the_place_of_redis_does_harm() {
         );
         assert!(QUARTER + served(&answers) <= 200, "{name}: {}", served(&answers));
         assert!(
-            percentile(&answers, 50) < Duration::from_millis(80),
+            percentile(&answers, 50) < Duration::from_millis(150),
             "{name}: {:?}",
             percentile(&answers, 50)
         );
         assert!(
-            percentile(&answers, 100) < Duration::from_millis(500),
+            percentile(&answers, 100) < Duration::from_millis(1500),
             "{name}: {:?}",
             percentile(&answers, 100)
         );

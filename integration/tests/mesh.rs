@@ -263,7 +263,7 @@ async fn gateways_that_name_the_same_redis_share_a_limit() {
         );
         let (one, two) = (World::new(mesh, &[], &config).await, World::new(mesh, &[], &config).await);
         // Both have spoken to Redis, and know of each other.
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+        tokio::time::sleep(Duration::from_millis(4500)).await;
         let mut served = 0;
         for _ in 0..10 {
             for client in [&one.client, &two.client] {

@@ -133,18 +133,24 @@ async fn events_arrive_one_by_one_as_they_are_sent() {
     let sent: Vec<String> = (0..6).map(|n| format!("data: {{\"n\": {n}}}\n\n")).collect();
     let gap = Duration::from_millis(150);
     world.provider.always("paris", Answer::pieces(sent.clone()).every(gap));
-    let mut events = world.stream_chat("gpt").await;
-    let mut arrivals = Vec::new();
-    let mut seen = Vec::new();
-    while let Some((at, bytes)) = events.next().await {
-        arrivals.push(at);
-        seen.push(String::from_utf8_lossy(&bytes).into_owned());
+    let mut all_gaps = Vec::new();
+    // A busy machine delays one of them now and then; a balancer that buffers does so each time.
+    for _ in 0..3 {
+        let mut events = world.stream_chat("gpt").await;
+        let (mut arrivals, mut seen) = (Vec::new(), Vec::new());
+        while let Some((at, bytes)) = events.next().await {
+            arrivals.push(at);
+            seen.push(String::from_utf8_lossy(&bytes).into_owned());
+        }
+        assert_eq!(seen.concat(), sent.concat());
+        let gaps: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // Each event is a piece of its own.
+        if seen == sent && gaps.iter().all(|seen| *seen > gap / 2) {
+            return;
+        }
+        all_gaps.push(gaps);
     }
-    assert_eq!(seen, sent, "each event is a piece of its own");
-    let gaps: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Half the gap is far from buffering (none at all) and far from what a busy machine does to a
-    // timer.
-    assert!(gaps.iter().all(|seen| *seen > gap / 2), "sent every {gap:?}, arrived every {gaps:?}");
+    panic!("sent every {gap:?}, arrived every {all_gaps:?}");
 }
 
 #[tokio::test]

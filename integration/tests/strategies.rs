@@ -164,7 +164,7 @@ async fn a_buffer_lets_the_almost_fastest_take_part() {
     let names = ["paris", "virginia", "tokyo"];
     let settings = "routing_strategy: latency-based-routing, routing_strategy_args: {lowest_latency_buffer: 1.0, ttl: 600}";
     to_one_and_four(&gpt(&names), settings, async |workers, world| {
-        for (name, time) in names.into_iter().zip([300, 50, 60]) {
+        for (name, time) in names.into_iter().zip([1200, 200, 240]) {
             world.provider.always(name, Answer::ok().after(ms(time)));
         }
         acquaint(&world, &json!({})).await;

@@ -55,10 +55,7 @@ impl Peer {
     fn exchange(&mut self, redis: &mut Redis, now: Duration, at_redis: Duration) {
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
         let calls = self.router.fleet().expect("it has Redis").exchange(&mut moment);
-        for call in calls.iter().filter(|call| !call.is_wait()) {
-            let reply = redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(at_redis).0);
-            self.router.apply_reply(call, reply.as_deref(), false, &moment);
-        }
+        self.make(redis, calls, now, at_redis);
     }
 
     /// Asks for a lease for so many requests that wait.
@@ -66,7 +63,7 @@ impl Peer {
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
         let shortfall = Shortfall { requests, tokens: 0 };
         let call = self.router.fleet().expect("it has Redis").acquire(&[(0, shortfall)], &mut moment);
-        self.make(redis, call, now);
+        self.make(redis, call, now, now);
     }
 
     /// Gives back what it is asked for, if it is.
@@ -81,13 +78,20 @@ impl Peer {
         let recall = FollowUp::GiveBack(vec![Recall { deployment: 0, all: true }]);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
         let calls = self.router.fleet().expect("it has Redis").follow_up(recall, &mut moment);
-        self.make(redis, calls.into_iter().filter(|call| !call.is_wait()), now);
+        self.make(redis, calls, now, now);
     }
 
-    fn make(&mut self, redis: &mut Redis, calls: impl IntoIterator<Item = Call>, now: Duration) {
-        for call in calls {
-            let reply = redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(now).0);
-            let moment = Moment { now, random: &mut self.random, store: &self.store };
+    /// Makes these calls, but for waits.
+    fn make(
+        &mut self,
+        redis: &mut Redis,
+        calls: impl IntoIterator<Item = Call>,
+        now: Duration,
+        at_redis: Duration,
+    ) {
+        let moment = Moment { now, random: &mut self.random, store: &self.store };
+        for call in calls.into_iter().filter(|call| !call.is_wait()) {
+            let reply = redis.reply((self.number as usize, 0), &call.bytes, UnixMillis::of(at_redis).0);
             self.router.apply_reply(&call, reply.as_deref(), false, &moment);
         }
     }

@@ -111,10 +111,28 @@ fn a_provider_that_refuses_an_added_option_gets_the_request_again_without_it_and
     assert!(sent(&world.chat("g", r#""stream":true"#, |_| Answer::Ok)).contains("include_usage"));
 }
 
+const FOR_CLIENTS: &str = "general_settings: {always_include_stream_usage: true}\n";
+
+#[story(unsupported = test)]
+fn every_stream_is_asked_for_its_usage_if_the_file_wants_that_and_the_client_does_not_decide() {
+    let mut world = World::of(&(group(&["paris"], "") + FOR_CLIENTS));
+    for (members, expected) in [
+        (r#""stream":true"#, Some(r#"{"include_usage":true}"#)),
+        (r#""stream":true,"stream_options":null"#, Some("null")),
+        (r#""stream":true,"stream_options":{"x":1}"#, Some(r#"{"include_usage":true,"x":1}"#)),
+        (r#""stream":true,"stream_options":{"include_usage":false}"#, Some(r#"{"include_usage":false}"#)),
+        (r#""n":1"#, None),
+    ] {
+        let response = world.chat("g", members, |_| Answer::Ok);
+        let body: serde_json::Value = serde_json::from_str(sent(&response)).unwrap();
+        let options = body.get("stream_options").map(ToString::to_string);
+        assert_eq!(options.as_deref(), expected, "{members}");
+    }
+}
+
 #[story(unsupported = test)]
 fn stream_options_that_the_file_wants_for_clients_do_not_fail_a_request_either() {
-    let settings = "general_settings: {always_include_stream_usage: true}\n";
-    let mut world = World::of(&(group(&["paris"], "") + settings));
+    let mut world = World::of(&(group(&["paris"], "") + FOR_CLIENTS));
     let mut count = 0;
     let response = world.chat("g", r#""stream":true"#, |_| {
         count += 1;

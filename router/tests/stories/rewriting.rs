@@ -167,25 +167,6 @@ fn a_stream_keeps_its_options() {
 }
 
 #[story(unsupported = test)]
-fn every_stream_is_asked_for_its_usage_if_the_file_wants_that_and_the_client_does_not_decide() {
-    let yaml = file("") + "general_settings: {always_include_stream_usage: true}\n";
-    let options = |members: &str| {
-        let sent = sent(&yaml, &[], &format!(r#"{{"model":"g","messages":[]{members}}}"#));
-        let body: serde_json::Value = serde_json::from_str(&sent.body).unwrap();
-        body.get("stream_options").map(ToString::to_string)
-    };
-    for (members, expected) in [
-        (r#","stream":true"#, Some(r#"{"include_usage":true}"#)),
-        (r#","stream":true,"stream_options":null"#, Some("null")),
-        (r#","stream":true,"stream_options":{"x":1}"#, Some(r#"{"include_usage":true,"x":1}"#)),
-        (r#","stream":true,"stream_options":{"include_usage":false}"#, Some(r#"{"include_usage":false}"#)),
-        ("", None),
-    ] {
-        assert_eq!(options(members).as_deref(), expected, "{members}");
-    }
-}
-
-#[story(unsupported = test)]
 fn a_deployments_defaults_fill_in_and_its_extra_body_overrides() {
     let params =
         ", temperature: 0.5, max_tokens: 10, extra_body: {top_k: 3, seed: 1}, additional_drop_params: [user]";

@@ -38,11 +38,11 @@ impl Revisions {
     }
 
     fn write(&mut self, of: ResourceType) -> Result<(), String> {
-        self.xds.write(of, &merged(&self.all, of))
+        self.xds.write(of, &merged(self.all.iter(), of))
     }
 
     fn push(&mut self, of: ResourceType) -> Result<(), String> {
-        self.xds.push(of, &merged(&self.all, of))
+        self.xds.push(of, &merged(self.all.iter(), of))
     }
 
     /// The revision that gets all new requests.
@@ -67,7 +67,8 @@ impl Revisions {
     fn push_all(&mut self) -> Result<(), String> {
         for of in ResourceType::all(self.xds.hops) {
             match of {
-                ResourceType::Clusters => self.xds.push(*of, &added(&self.all, *of))?,
+                // What is new is added, and nothing changes yet.
+                ResourceType::Clusters => self.xds.push(*of, &merged(self.all.iter().rev(), *of))?,
                 ResourceType::Listeners => {
                     self.push(*of)?;
                     self.push_changed_clusters()?;
@@ -82,10 +83,9 @@ impl Revisions {
     /// Only now: those that lead to another forward proxy need its listener, and requests use them
     /// already.
     fn push_changed_clusters(&mut self) -> Result<(), String> {
-        match merged(&self.all, ResourceType::Clusters) == added(&self.all, ResourceType::Clusters) {
-            true => Ok(()),
-            false => self.push(ResourceType::Clusters),
-        }
+        let of = ResourceType::Clusters;
+        let is_changed = merged(self.all.iter(), of) != merged(self.all.iter().rev(), of);
+        if is_changed { self.push(of) } else { Ok(()) }
     }
 
     /// Writes the previous files again, in reverse order. Does not wait for ACKs: Envoy accepted
@@ -133,7 +133,7 @@ impl Revisions {
 
     /// Adds one listener to those of the revisions.
     pub(super) fn add_listener(&mut self, listener: &[u8]) {
-        let all = [merged(&self.all, ResourceType::Listeners), vec![listener]].concat();
+        let all = [merged(self.all.iter(), ResourceType::Listeners), vec![listener]].concat();
         let _ = self.xds.write(ResourceType::Listeners, &all);
     }
 
@@ -154,15 +154,9 @@ const UNUSED_LOOKS: u32 = 5;
 /// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
 
-/// The resources of all revisions. If two revisions define the same name, the newest wins.
-fn merged(all: &[Resources], of: ResourceType) -> Vec<&[u8]> {
-    let by_name: BTreeMap<_, _> = all.iter().flat_map(|one| one.of(of)).collect();
-    by_name.into_values().map(Vec::as_slice).collect()
-}
-
-/// The same, but the oldest wins: what is new is added, and nothing changes.
-fn added(all: &[Resources], of: ResourceType) -> Vec<&[u8]> {
-    let by_name: BTreeMap<_, _> = all.iter().rev().flat_map(|one| one.of(of)).collect();
+/// The resources of these revisions. If two of them define the same name, the last wins.
+fn merged<'a>(revisions: impl Iterator<Item = &'a Resources>, of: ResourceType) -> Vec<&'a [u8]> {
+    let by_name: BTreeMap<_, _> = revisions.flat_map(|one| one.of(of)).collect();
     by_name.into_values().map(Vec::as_slice).collect()
 }
 

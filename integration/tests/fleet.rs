@@ -38,9 +38,6 @@ async fn fleet(instances: usize, workers: u8, redis: &Redis, items: &str) -> Fle
     Fleet::start(&config(items, ""), workers, &vec![redis.port(); instances]).await
 }
 
-/// An instance that had no time gives back what it does not use later than a request waits. By then
-/// it has.
-const GIVEN_BACK: Duration = Duration::from_millis(700);
 /// Twice as long as a request waits for Redis. Where answers take longer, the instances did not
 /// answer in time, and may give back later still.
 const IN_TIME: Duration = Duration::from_millis(100);
@@ -66,8 +63,7 @@ async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) 
         let undisturbed = || silences(fleet.instances.iter().map(Balancer::log)) == before;
         good += usize::from(undisturbed() && served == LIMIT);
         if undisturbed() && served < LIMIT {
-            sleep(GIVEN_BACK).await;
-            let later = served_later(fleet, group).await;
+            let later = fleet.served_later(fleet.instances.len() - 1, LIMIT, group).await;
             let in_time = undisturbed() && percentile(&answers, 99) <= IN_TIME;
             assert!(served + later == LIMIT || !in_time, "{group}: {each:?}, and {later} later");
         }
@@ -80,12 +76,6 @@ async fn assert_exact(fleet: &Fleet, groups: &[String], run: impl AsyncFn(&str) 
         }
     }
     panic!("the machine is too busy: {good} runs of {needed}");
-}
-
-/// How many requests the last of the instances serves until its limit is reached, one after the other.
-async fn served_later(fleet: &Fleet, group: &str) -> usize {
-    let last = fleet.instances.len() - 1;
-    served(&fleet.crowd(&[last], 1, LIMIT, group).await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

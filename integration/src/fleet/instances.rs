@@ -59,6 +59,14 @@ impl Fleet {
         self.clients(at, clients, model, Duration::ZERO, goes_on).await
     }
 
+    /// How many chats with this model one instance serves of at most so many, one after the other,
+    /// once instances that had no time have given back what they do not use: that may take longer
+    /// than a request waits.
+    pub async fn served_later(&self, instance: usize, most: usize, model: &str) -> usize {
+        sleep(Duration::from_millis(700)).await;
+        served(&self.crowd(&[instance], 1, most, model).await)
+    }
+
     /// Chats with this model for so long, each client with a pause between two.
     pub async fn steady(
         &self,

@@ -59,6 +59,8 @@ pub const METRIC_PREFIX: &str = "llm_balancer_";
 pub const REPLACED_SECONDS: &str = "replaced_configuration_seconds_total";
 /// Counter: 1 when this instance has been removed from Redis, or Redis did not answer.
 pub const DEREGISTERED: &str = "deregistered_total";
+/// Counter of panics in a dynamic module: of what a fault of the filter ended.
+pub const PANICS: &str = "panics_total";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.
 pub const METRIC_LABELS: [&str; 12] = [
@@ -69,3 +71,7 @@ pub const METRIC_LABELS: [&str; 12] = [
 pub const ACCESS_LOG_ENTRY: &str = "llm_balancer_access_log_entry";
 /// Request header with the client's address, which the edge sets for the filter.
 pub const CLIENT: &str = "x-llm-client";
+/// Name of the filter as a dynamic module of Envoy: the library is `lib<name>.so`.
+pub const MODULE: &str = "llm_balancer_filter";
+/// The cluster of the dynamic module, without hosts: through it the module has the workers' threads.
+pub const MODULE_WORKERS: &str = "llm-balancer-workers";

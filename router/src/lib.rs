@@ -57,6 +57,7 @@ pub use state::lease::Shortfall;
 pub use state::membership::Membership;
 pub use state::store::{Moment, Store, Version};
 pub use telemetry::access_log::AccessLogEntry;
+pub use telemetry::families::{FAMILIES, Family, FamilyKind, family_of};
 pub use telemetry::metrics::{Change, series};
 pub use upstream::usage::{Usage, UsageScanner};
 pub use upstream::usage_event_filter::{Filtered, UsageEventFilter};

@@ -14,6 +14,7 @@ use crate::affinity::AffinityResult;
 use crate::attempt::AttemptResult;
 use crate::failure::ErrorClass;
 use crate::outcome::Outcome;
+use crate::telemetry::families::family_of;
 use crate::upstream::usage::Usage;
 
 /// An update of one series.
@@ -289,6 +290,7 @@ pub fn series(what: &str, labels: &[(&str, &str)]) -> String {
         // A semicolon separates labels.
         name.extend(value.chars().map(|c| if c == ';' || c.is_control() { '_' } else { c }));
     }
+    debug_assert!(family_of(&name).is_some(), "{name} is of no family");
     name
 }
 
@@ -345,8 +347,8 @@ mod tests {
     #[test]
     fn a_label_cannot_bring_others_with_it() {
         assert_eq!(
-            series("x", &[("group", "a;status=1\n"), ("type", "")]),
-            "llm_balancer_x;group=a_status=1_"
+            series("tokens_total", &[("group", "a;status=1\n"), ("type", "")]),
+            "llm_balancer_tokens_total;group=a_status=1_"
         );
     }
 }

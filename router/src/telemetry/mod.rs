@@ -2,5 +2,6 @@
 
 pub mod access_log;
 pub mod explain;
+pub mod families;
 pub mod gauges;
 pub mod metrics;

@@ -30,6 +30,7 @@ mod references;
 mod settings;
 mod values;
 mod wildcard;
+mod withheld_headers;
 mod yaml;
 
 pub use config::*;
@@ -40,3 +41,4 @@ pub use providers::{ChatParams, are_related, infer_provider, name_at, router_nam
 pub use read::{Loaded, Reading, load, read, read_bytes};
 pub use values::Secret;
 pub use wildcard::Wildcard;
+pub use withheld_headers::WITHHELD_HEADERS;

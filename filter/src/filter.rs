@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use llm_balancer_config::{Config, Severity, names, read_bytes};
 use llm_balancer_router::{Change, Membership, series};
-use proxy_wasm::types::BufferType;
 
 use crate::decider::Decider;
 use crate::redis::Redis;
@@ -13,7 +12,7 @@ use crate::shared_data::SharedData;
 use crate::shared_router::{Kind, SharedRouter};
 use crate::stream_handle::StreamHandle;
 use crate::timers;
-use crate::{allocator, hostcalls, metrics};
+use crate::{hostcalls, metrics};
 
 /// What the streams of one configuration on one worker share.
 pub(crate) struct Filter {
@@ -53,23 +52,22 @@ thread_local! {
 const TICKS_TO_DEREGISTER: u32 = 3;
 
 impl Filter {
-    /// Reads the configuration that Envoy holds ready. Without one, Envoy refuses to start, or
-    /// keeps the configuration that it has.
-    pub(crate) fn configure(root: u32) -> Option<Self> {
-        let file = hostcalls::buffer(BufferType::PluginConfiguration);
+    /// Reads a configuration. Without one, Envoy refuses to start, or keeps the configuration that it
+    /// has. `root` numbers the configurations of this VM; `root_id` says what this filter is for, by
+    /// the renderer's names.
+    pub(crate) fn configure(root: u32, root_id: &str, file: &[u8]) -> Option<Self> {
         // Every VM gets the same fingerprint: this hasher has no seed.
-        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*file);
+        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(file);
         let vm = vm_id()?;
-        let root_id = root_id();
-        let kind =
-            Kind { fingerprint, number: number(&root_id), is_single_hop: root_id == names::SINGLE_HOP };
+        let kind = Kind { fingerprint, number: number(root_id), is_single_hop: root_id == names::SINGLE_HOP };
         // The first configuration only: its keys stay.
         #[cfg(feature = "testing")]
         if kind.number.is_none_or(|number| number == 1) {
             crate::testing::check_the_store();
         }
-        let router = SharedRouter::get(kind, vm, || read_config(&file))?;
-        allocator::expect_bodies(router.config().server.max_body_bytes);
+        let router = SharedRouter::get(kind, vm, || read_config(file))?;
+        #[cfg(target_family = "wasm")]
+        crate::allocator::expect_bodies(router.config().server.max_body_bytes);
         let revision = router.announce();
         let filter = Self {
             later_attempts: root_id.strip_prefix(names::EDGE).map(str::to_owned),
@@ -198,7 +196,8 @@ impl Drop for Filter {
     }
 }
 
-fn read_config(bytes: &[u8]) -> Option<Config> {
+/// The configuration of a file, or its mistakes in the log.
+pub(crate) fn read_config(bytes: &[u8]) -> Option<Config> {
     let reading = read_bytes("config.yaml", bytes, &|name| std::env::var(name).ok());
     for finding in reading.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         log::error!("{}: {finding}", names::FILTER);
@@ -214,11 +213,6 @@ fn vm_id() -> Option<u32> {
 
 pub(crate) fn random() -> Option<u64> {
     getrandom::u64().ok()
-}
-
-/// What this filter is for, by the renderer's names; empty if that is no text.
-fn root_id() -> String {
-    hostcalls::property("plugin_root_id").and_then(|id| String::from_utf8(id).ok()).unwrap_or_default()
 }
 
 /// The number of this configuration, where its renderer counts them. The root id ends in it:

@@ -9,9 +9,10 @@ use std::rc::Rc;
 
 use proxy_wasm::hostcalls::dequeue_shared_queue;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
+use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::filter::Filter;
+use crate::hostcalls;
 use crate::http_stream::HttpStream;
 
 /// Owner of a configuration; empty until Envoy hands it over.
@@ -36,7 +37,10 @@ impl Context for FilterRoot {
 
 impl RootContext for FilterRoot {
     fn on_configure(&mut self, _size: usize) -> bool {
-        self.filter = Filter::configure(self.context).map(Rc::new);
+        let root_id = hostcalls::property("plugin_root_id").and_then(|id| String::from_utf8(id).ok());
+        let file = hostcalls::buffer(BufferType::PluginConfiguration);
+        let filter = Filter::configure(self.context, &root_id.unwrap_or_default(), &file);
+        self.filter = filter.map(Rc::new);
         self.filter.is_some()
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use llm_balancer_config::Config;
 use llm_balancer_router::health::{self, ProbeResult};
-use proxy_wasm::hostcalls::dispatch_http_call;
+
+use crate::hostcalls;
 
 /// Counts a deployment as silent that has not answered by then.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,7 +17,7 @@ pub(crate) struct HealthProbe {
 
 struct Probe {
     deployment: usize,
-    /// The SDK's token of the call; `None` before it is made.
+    /// The host's token of the call; `None` before it is made.
     token: Option<u32>,
     result: Option<ProbeResult>,
 }
@@ -33,9 +34,7 @@ impl HealthProbe {
         self.probes.retain_mut(|probe| {
             let Some(deployment) = config.deployments.get(probe.deployment) else { return false };
             let headers = health::probe_headers(deployment);
-            let sent =
-                dispatch_http_call(&deployment.cluster, headers.iter().collect(), None, Vec::new(), TIMEOUT);
-            match sent {
+            match hostcalls::call(&deployment.cluster, headers.iter().collect(), TIMEOUT) {
                 Ok(token) => probe.token = Some(token),
                 Err(_) => probe.result = Some(ProbeResult::NoResponse),
             }

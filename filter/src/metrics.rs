@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::hostcalls::MetricType;
 use llm_balancer_router::Change;
-use proxy_wasm::types::MetricType;
 
 use crate::hostcalls;
 

@@ -1,5 +1,4 @@
-//! Calls to Redis: one pipeline each, through a listener of this process that turns the body of a
-//! POST into bytes on a connection.
+//! Calls to Redis: one pipeline each.
 //!
 //! Requests wait for leases, and for nothing else. They wait together where they can, and not
 //! longer than 50 ms.
@@ -13,10 +12,9 @@ use llm_balancer_router::{
     Call, CallResult, Change, FollowUp, Membership, RedisTransition, Reference, Shortfall, WAIT_SECONDS,
     series,
 };
-use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
-use proxy_wasm::types::{BufferType, MapType};
 
 use crate::decider::Decider;
+use crate::hostcalls::WakeUp;
 use crate::shared_data::SharedData;
 use crate::stream_handle::StreamHandle;
 use crate::{hostcalls, metrics};
@@ -35,8 +33,8 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(WAIT_SECONDS + 5);
 
 /// The calls of one configuration on one worker.
 pub(crate) struct Redis {
-    /// Envoy's shared queue that wakes up the root context. Without it, ticks do.
-    queue: Option<u32>,
+    /// Wakes up the root context. Where the host cannot, ticks do.
+    wake_up: Option<WakeUp>,
     /// Whether the root context is awake, or is going to be.
     is_awake: Cell<bool>,
     outbox: RefCell<Outbox>,
@@ -76,15 +74,15 @@ impl Pending {
 impl Redis {
     /// For the configuration of this root context.
     pub(crate) fn new(vm: u32, root: u32, config: &Config) -> Self {
-        let queue = config.redis.as_ref().and_then(|_| {
+        let wake_up = config.redis.as_ref().map(|_| {
             // A configuration before this one may have found Redis down.
             set_up_gauge(!Membership::read(&SharedData).is_redis_down);
             // And its waits end with it.
             Membership::end_wait(&SharedData);
-            register_shared_queue(&format!("{}/{vm}/{root}", names::REDIS)).ok()
+            WakeUp::new(vm, root)
         });
         Self {
-            queue,
+            wake_up,
             is_awake: Cell::new(false),
             outbox: RefCell::default(),
             calls: RefCell::default(),
@@ -116,7 +114,7 @@ impl Redis {
         if decider.router.config().redis.is_none() || self.is_awake.replace(true) {
             return;
         }
-        if self.queue.is_none_or(|queue| enqueue_shared_queue(queue, None).is_err()) {
+        if !self.wake_up.as_ref().is_some_and(WakeUp::request) {
             decider.timers.request_tick(Some(TICK));
         }
     }
@@ -285,13 +283,8 @@ impl Redis {
 
     /// Sends a call. To be called from the root context only: the SDK gives it the answer.
     fn send(&self, decider: &Decider, call: Call, waiting: Vec<StreamHandle>) -> bool {
-        let (path, timeout) = match call.is_wait() {
-            true => (names::REDIS_WAIT, WAIT_TIMEOUT),
-            false => ("/", TIMEOUT),
-        };
-        let headers =
-            vec![(":method", "POST"), (":path", path), (":authority", names::REDIS), (":scheme", "http")];
-        match dispatch_http_call(names::REDIS_HOP, headers, Some(&call.bytes), Vec::new(), timeout) {
+        let timeout = if call.is_wait() { WAIT_TIMEOUT } else { TIMEOUT };
+        match hostcalls::call_redis(&call.bytes, call.is_wait(), timeout) {
             Ok(token) => {
                 let pending = Pending { call, ticks: 0, has_timed_out: false, waiting };
                 self.calls.borrow_mut().insert(token, pending);
@@ -311,10 +304,8 @@ impl Redis {
         let Some(Pending { call, waiting, ticks, .. }) = self.calls.borrow_mut().remove(&token) else {
             return (Vec::new(), false);
         };
-        let status = hostcalls::header(MapType::HttpCallResponseHeaders, ":status");
-        let is_ok = status.as_deref() == Some("200");
-        let body = is_ok.then(|| hostcalls::buffer(BufferType::HttpCallResponseBody));
-        let granted = self.apply_reply(decider, call, body.as_deref(), ticks >= PATIENCE);
+        let replies = hostcalls::redis_replies();
+        let granted = self.apply_reply(decider, call, replies.as_deref(), ticks >= PATIENCE);
         (waiting, granted)
     }
 

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use crate::hostcalls::{BufferType, MapType};
 use llm_balancer_router::response_check::{
     BodyFormat, CheckResult, HeldResponse, check, has_error_event, has_part,
 };
 use llm_balancer_router::{
     Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
 };
-use proxy_wasm::types::{BufferType, MapType};
 
 use crate::hostcalls;
 

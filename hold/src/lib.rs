@@ -10,10 +10,11 @@
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
-#[cfg(any(test, target_family = "wasm"))]
 mod rule;
 #[cfg(any(test, target_family = "wasm"))]
 mod slots;
 
 #[cfg(target_family = "wasm")]
 mod abi;
+
+pub use rule::{Decision, FILLER, decide, has_time, is_filler, is_success};

@@ -6,14 +6,14 @@ const ERROR_BODY: usize = 64 * 1024;
 /// Bytes of filler in front of an answer that are held. Providers send empty lines (DeepSeek) or
 /// comments (OpenRouter) while a request waits for its turn, and what breaks off behind them has to be
 /// held. More of them are passed on: they keep the client's connection alive, too.
-pub(crate) const FILLER: usize = 64;
+pub const FILLER: usize = 64;
 
 /// Milliseconds after its first byte, from which filler is passed on with the next of it.
 const FILLER_TIME: u32 = 2_000;
 
 /// What happens to a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// It is held until there is more of it.
     Hold,
     /// It goes on, and so does the rest of its body.
@@ -22,7 +22,7 @@ pub(crate) enum Decision {
 
 /// Decides about a response of which `held` bytes of the body have arrived; `complete` if these are
 /// all. `is_filler` is asked of [`FILLER`] bytes at most.
-pub(crate) fn decide(
+pub fn decide(
     held: usize,
     complete: bool,
     is_success: impl FnOnce() -> bool,
@@ -34,7 +34,7 @@ pub(crate) fn decide(
 }
 
 /// Whether text is nothing but blanks and comments of an event stream (WHATWG HTML, 9.2.6).
-pub(crate) fn is_filler(text: impl Iterator<Item = u8>) -> bool {
+pub fn is_filler(text: impl Iterator<Item = u8>) -> bool {
     let mut is_comment = false;
     for byte in text {
         match byte {
@@ -49,12 +49,12 @@ pub(crate) fn is_filler(text: impl Iterator<Item = u8>) -> bool {
 
 /// Whether filler that began at a moment may be held for longer. The clock counts milliseconds, starts
 /// anew after 2^32 of them, and may be set.
-pub(crate) fn has_time(since: u32, now: u32) -> bool {
+pub fn has_time(since: u32, now: u32) -> bool {
     now.wrapping_sub(since) < FILLER_TIME
 }
 
 /// Whether a `:status` is below 300. What is no number is an error.
-pub(crate) fn is_success(status: &[u8]) -> bool {
+pub fn is_success(status: &[u8]) -> bool {
     matches!(status, [b'0'..=b'2', _, _])
 }
 

@@ -4,10 +4,10 @@
 
 use std::cell::RefCell;
 
+use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Selected};
 use llm_balancer_router::{Headers, Refusal};
-use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
 use super::kept_body::{KeptBody, has_room};

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_config::names;
 use llm_balancer_router::response_check::FalseSuccess;
 use llm_balancer_router::stream::{Event, Settled};
 use llm_balancer_router::{
     AccessLogEntry, ERROR_HEADERS, ErrorResponse, Failure, RetryState, Verdict, retry_after,
 };
-use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
 use super::again;
@@ -100,14 +100,20 @@ impl Stream {
     }
 
     pub(super) fn request_retry(&mut self) {
+        let is_on_edge = self.is_on_edge();
         if let Some(mut retry_state) = self.next_attempt.take() {
-            if self.is_on_edge() {
+            if is_on_edge {
                 retry_state.uncounted_attempts = 1;
                 self.keep_client_request();
-                // Envoy would give the client's answer the status of this one.
-                hostcalls::remove_header(MapType::HttpResponseHeaders, ":status");
             }
             self.store(*retry_state);
+        }
+        if self.retry_wait.is_zero() && self.send_again() {
+            return;
+        }
+        if is_on_edge {
+            // Envoy would give the client's answer the status of this one.
+            hostcalls::remove_header(MapType::HttpResponseHeaders, ":status");
         }
         set_response_header(names::RETRY, "1");
         // The edge discards the body; without one, it keeps the connection.
@@ -116,6 +122,20 @@ impl Stream {
             false => hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length"),
         }
         hostcalls::discard(BufferType::HttpResponseBody);
+    }
+
+    /// Runs the request through the edge again, if the host can do that by itself.
+    fn send_again(&self) -> bool {
+        // Without the scheme, Envoy takes the request for one that it should not have got.
+        let headers = [(names::NEXT_ATTEMPT, self.stream_id()), ("x-forwarded-proto", "http")];
+        self.is_on_edge() && hostcalls::send_again(names::NEXT_ATTEMPT_PATH, headers)
+    }
+
+    /// The wait before a retry is over: the response, which asks for it, goes on.
+    pub(super) fn resume_response(&self) {
+        if !self.send_again() {
+            hostcalls::resume_response();
+        }
     }
 
     pub(super) fn start_retry_timer(&mut self) {

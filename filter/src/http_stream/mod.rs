@@ -11,13 +11,16 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+#[cfg(target_family = "wasm")]
+use crate::hostcalls::MapType;
+use crate::hostcalls::{Action, BufferType};
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
 use llm_balancer_router::{
     AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Reference, Reply, Request, RetryState,
 };
+#[cfg(target_family = "wasm")]
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, MapType};
 
 use self::kept_body::KeptBody;
 use crate::filter::Filter;
@@ -26,7 +29,7 @@ use crate::hostcalls;
 use crate::response_scan::ResponseScan;
 use crate::stream_handle::{StreamHandle, Wake};
 
-/// What the SDK owns. Timers and Redis have a [`StreamHandle`] to the same stream.
+/// What the host owns. Timers and Redis have a [`StreamHandle`] to the same stream.
 pub(crate) struct HttpStream(Rc<RefCell<Stream>>);
 
 impl HttpStream {
@@ -38,26 +41,52 @@ impl HttpStream {
         }))
     }
 
-    /// A stream that is busy is not entered again: nothing of it goes on.
-    fn enter(&self, callback: impl FnOnce(&mut Stream) -> Action) -> Action {
-        self.0.try_borrow_mut().map_or(Action::Pause, |mut stream| callback(&mut stream))
+    pub(crate) fn on_request_headers(&self, complete: bool) -> Action {
+        self.enter(|stream| stream.on_request_headers(complete))
     }
 
-    fn end(&self) {
+    pub(crate) fn on_request_body(&self, size: usize, complete: bool) -> Action {
+        self.enter(|stream| stream.on_request_body(size, complete))
+    }
+
+    /// A body that ends in trailers never says so itself.
+    pub(crate) fn on_request_trailers(&self) -> Action {
+        self.enter(|stream| stream.step(Event::RequestBody { complete: true }))
+    }
+
+    pub(crate) fn on_response_headers(&self, complete: bool) -> Action {
+        self.enter(|stream| stream.on_response_headers(complete))
+    }
+
+    pub(crate) fn on_response_body(&self, size: usize, complete: bool) -> Action {
+        self.enter(|stream| stream.on_response_body(size, complete))
+    }
+
+    /// The answer to a health probe; without a status there was none.
+    pub(crate) fn on_probe_reply(&self, token: u32, status: Option<u16>) {
+        if let Ok(mut stream) = self.0.try_borrow_mut() {
+            stream.on_probe_reply(token, status);
+        }
+    }
+
+    /// The end of the stream. Envoy writes the access log next.
+    pub(crate) fn end(&self) {
         if let Ok(mut stream) = self.0.try_borrow_mut() {
             stream.on_log();
         }
     }
+
+    /// A stream that is busy is not entered again: nothing of it goes on.
+    fn enter(&self, callback: impl FnOnce(&mut Stream) -> Action) -> Action {
+        self.0.try_borrow_mut().map_or(Action::Pause, |mut stream| callback(&mut stream))
+    }
 }
 
+#[cfg(target_family = "wasm")]
 impl Context for HttpStream {
-    /// The answer to a health probe.
     fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
         let status = hostcalls::header(MapType::HttpCallResponseHeaders, ":status");
-        let status = status.and_then(|status| status.parse().ok());
-        if let Ok(mut stream) = self.0.try_borrow_mut() {
-            stream.on_probe_reply(token, status);
-        }
+        self.on_probe_reply(token, status.and_then(|status| status.parse().ok()));
     }
 
     /// Envoy does not log every stream, HTTP/3 for one.
@@ -67,26 +96,26 @@ impl Context for HttpStream {
     }
 }
 
+#[cfg(target_family = "wasm")]
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _count: usize, complete: bool) -> Action {
-        self.enter(|stream| stream.on_request_headers(complete))
+        self.on_request_headers(complete)
     }
 
     fn on_http_request_body(&mut self, size: usize, complete: bool) -> Action {
-        self.enter(|stream| stream.on_request_body(size, complete))
+        self.on_request_body(size, complete)
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        // A body that ends in trailers never says so itself.
-        self.enter(|stream| stream.step(Event::RequestBody { complete: true }))
+        self.on_request_trailers()
     }
 
     fn on_http_response_headers(&mut self, _count: usize, complete: bool) -> Action {
-        self.enter(|stream| stream.on_response_headers(complete))
+        self.on_response_headers(complete)
     }
 
     fn on_http_response_body(&mut self, size: usize, complete: bool) -> Action {
-        self.enter(|stream| stream.on_response_body(size, complete))
+        self.on_response_body(size, complete)
     }
 
     fn on_log(&mut self) {
@@ -195,7 +224,7 @@ impl Stream {
             Effect::StartRetryTimer => self.start_retry_timer(),
             Effect::DiscardBody => hostcalls::discard(BufferType::HttpResponseBody),
             Effect::DiscardRequest => hostcalls::discard(BufferType::HttpRequestBody),
-            Effect::ResumeResponse => hostcalls::resume_response(),
+            Effect::ResumeResponse => self.resume_response(),
             Effect::CloseStream => self.close(),
             Effect::Abandon => self.abandon(),
             Effect::ResetAttempt => self.reset_attempt(),

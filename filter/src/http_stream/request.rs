@@ -1,12 +1,12 @@
 //! The request: its headers, its body, the deployment that gets it, and answers without one.
 
+use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
     AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending,
     Step, wire,
 };
-use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::Stream;
 use super::kept_body::KeptBody;

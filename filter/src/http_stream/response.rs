@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
 use llm_balancer_router::{Failure, Reference, StreamEnd, response_check};
-use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::failure::response_flags;
 use super::request::{CALL_ID, set_response_header};

@@ -1,0 +1,22 @@
+//! The filter as a dynamic module of Envoy: the hooks that Envoy calls, and what WebAssembly's host
+//! does for a filter there.
+//!
+//! ```text
+//! main thread    http_filter (configurations), workers (the cluster that leads to the workers)
+//! each worker    http_filter (streams), worker (what is current, what waits for the end of a hook)
+//! own threads    workers' clock, redis_call
+//! ```
+//!
+//! Numbers stand for objects of ours in what Envoy keeps, so no pointer of it is trusted. A hook that
+//! panics ends its request, and nothing else.
+
+pub(crate) mod abi;
+mod config;
+mod hold;
+mod http_filter;
+mod log;
+pub(crate) mod metrics;
+pub(crate) mod redis_call;
+pub(crate) mod shared_data;
+pub(crate) mod worker;
+mod workers;

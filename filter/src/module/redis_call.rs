@@ -1,0 +1,99 @@
+//! Calls to Redis: a thread each, for as long as it takes. Envoy has calls for streams, which end with
+//! them, and for its main thread. The thread speaks to a listener of Envoy's on a Unix socket, which
+//! has the connections to Redis, and TLS.
+
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::{worker, workers};
+use crate::hostcalls;
+
+/// Bytes; a call needs little.
+const STACK: usize = 128 * 1024;
+
+/// Bytes of all replies to one call, above which they are not Redis'. Ten thousand deployments need two
+/// million.
+const MOST: usize = 8 * 1024 * 1024;
+
+/// Replies for one worker.
+#[derive(Default)]
+pub(crate) struct Inbox(Mutex<Vec<Reply>>);
+
+/// The end of a call.
+pub(super) struct Reply {
+    /// The number of the configuration that has called.
+    pub(super) root: u32,
+    pub(super) token: u32,
+    /// `None` without a connection, or in time.
+    pub(super) bytes: Option<Vec<u8>>,
+}
+
+impl Inbox {
+    /// Takes out all that has come.
+    pub(super) fn take(&self) -> Vec<Reply> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, reply: Reply) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(reply);
+    }
+}
+
+thread_local! {
+    /// For the callback of a reply.
+    static REPLIES: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Sets what [`take_replies`] returns.
+pub(super) fn set_replies(bytes: Option<Vec<u8>>) {
+    REPLIES.set(bytes);
+}
+
+/// The replies of the call whose callback runs.
+pub(crate) fn take_replies() -> Option<Vec<u8>> {
+    REPLIES.take()
+}
+
+/// Begins a call for the current configuration. Returns its token.
+pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let socket = workers::redis_socket()?;
+    let token = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    let (root, inbox) = worker::mailbox();
+    let pipeline = pipeline.to_vec();
+    let call = move || {
+        let replies = catch_unwind(|| exchange(socket, &pipeline, timeout).ok()).ok().flatten();
+        let bytes = replies.filter(|bytes| !bytes.is_empty());
+        inbox.put(Reply { root, token, bytes });
+        workers::signal();
+    };
+    thread::Builder::new().name("redis-call".to_owned()).stack_size(STACK).spawn(call).ok()?;
+    Some(token)
+}
+
+/// Sends a pipeline, after which Redis ends the connection, and returns all replies.
+fn exchange(socket: &Path, pipeline: &[u8], timeout: Duration) -> io::Result<Vec<u8>> {
+    let end = hostcalls::uptime().saturating_add(timeout);
+    let left = || Some(end.saturating_sub(hostcalls::uptime())).filter(|left| !left.is_zero());
+    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let mut connection = UnixStream::connect(socket)?;
+    connection.set_write_timeout(Some(left().ok_or_else(late)?))?;
+    connection.write_all(pipeline)?;
+    let mut replies = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        connection.set_read_timeout(Some(left().ok_or_else(late)?))?;
+        match connection.read(&mut part)? {
+            0 => return Ok(replies),
+            _ if replies.len() > MOST => return Err(io::ErrorKind::InvalidData.into()),
+            size => replies.extend_from_slice(part.get(..size).unwrap_or_default()),
+        }
+    }
+}

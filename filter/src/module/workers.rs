@@ -1,0 +1,244 @@
+//! The way to the workers. Envoy gives a filter no thread of a worker but in the hooks of its streams.
+//! A cluster of a module has that: its main thread can run something on all of them. So the bootstrap
+//! has a cluster without hosts.
+//!
+//! Envoy has no timers for a worker without a connection. So a thread of ours watches when each worker
+//! wants to tick, and has the main thread wake them.
+
+use std::ffi::c_void;
+use std::path::PathBuf;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use super::abi::{
+    EnvoyBuffer, EnvoyPtr, envoy_dynamic_module_callback_cluster_pre_init_complete,
+    envoy_dynamic_module_callback_cluster_run_on_all_workers,
+    envoy_dynamic_module_callback_cluster_scheduler_commit,
+    envoy_dynamic_module_callback_cluster_scheduler_delete,
+    envoy_dynamic_module_callback_cluster_scheduler_new,
+};
+use super::{metrics, worker};
+use crate::hostcalls;
+
+/// How exact ticks are.
+const RESOLUTION: Duration = Duration::from_millis(10);
+
+/// What Envoy keeps of ours has no content.
+const OURS: *const c_void = std::ptr::dangling();
+
+/// Envoy's cluster, and the object that reaches its main thread from any thread.
+struct Cluster {
+    cluster: EnvoyPtr,
+    scheduler: EnvoyPtr,
+}
+
+// SAFETY: the cluster is used on the main thread only; Envoy allows the scheduler on every thread.
+unsafe impl Send for Cluster {}
+
+static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
+/// Whether the main thread has been asked to wake the workers, and has not yet.
+static IS_SIGNALLED: AtomicBool = AtomicBool::new(false);
+static ALARMS: Mutex<Vec<Arc<Alarm>>> = Mutex::new(Vec::new());
+static REDIS_SOCKET: OnceLock<PathBuf> = OnceLock::new();
+
+/// Nothing panics while it holds one of these locks.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When a worker wants to tick, in milliseconds of uptime; [`NEVER`] once it has been woken for that.
+pub(super) struct Alarm(AtomicU64);
+
+const NEVER: u64 = u64::MAX;
+
+impl Alarm {
+    /// Sets the time.
+    pub(super) fn set(&self, due: Option<Duration>) {
+        self.0.store(due.map_or(NEVER, millis), Ordering::Release);
+    }
+
+    /// Sets an earlier time.
+    pub(super) fn not_later_than(&self, due: Duration) {
+        self.0.fetch_min(millis(due), Ordering::AcqRel);
+    }
+
+    /// Whether it is time; then it is never again.
+    fn has_rung(&self, uptime: u64) -> bool {
+        let due = self.0.load(Ordering::Acquire);
+        due <= uptime && self.0.compare_exchange(due, NEVER, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NEVER)
+}
+
+/// The alarm of a worker.
+pub(super) fn new_alarm() -> Arc<Alarm> {
+    let alarm = Arc::new(Alarm(AtomicU64::new(NEVER)));
+    locked(&ALARMS).push(Arc::clone(&alarm));
+    alarm
+}
+
+/// The Unix socket to Redis, if Envoy has one.
+pub(super) fn redis_socket() -> Option<&'static PathBuf> {
+    REDIS_SOCKET.get()
+}
+
+/// Wakes all workers, from the main thread.
+pub(super) fn wake_up() {
+    if let Some(Cluster { cluster, .. }) = &*locked(&CLUSTER) {
+        // SAFETY: the cluster is there, and this is the main thread. It only posts.
+        unsafe { envoy_dynamic_module_callback_cluster_run_on_all_workers(*cluster, 0) };
+    }
+}
+
+/// Has the main thread wake all workers, from any thread.
+pub(super) fn signal() {
+    if let Some(Cluster { scheduler, .. }) = &*locked(&CLUSTER)
+        && !IS_SIGNALLED.swap(true, Ordering::AcqRel)
+    {
+        // SAFETY: the scheduler is there. It only posts.
+        unsafe { envoy_dynamic_module_callback_cluster_scheduler_commit(*scheduler, 0) };
+    }
+}
+
+/// Watches the alarms of all workers.
+fn start_clock() {
+    static IS_STARTED: AtomicBool = AtomicBool::new(false);
+    if IS_STARTED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let watch = || loop {
+        thread::sleep(RESOLUTION);
+        let uptime = millis(hostcalls::uptime());
+        // Each is asked.
+        if locked(&ALARMS).iter().filter(|alarm| alarm.has_rung(uptime)).count() > 0 {
+            signal();
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("llm-clock".to_owned()).spawn(watch) {
+        log::error!("cannot start the clock: {error}");
+    }
+}
+
+/// Envoy reads the bootstrap on its main thread.
+static MAIN_THREAD: OnceLock<ThreadId> = OnceLock::new();
+
+fn is_main_thread() -> bool {
+    MAIN_THREAD.get() == Some(&thread::current().id())
+}
+
+/// The cluster's configuration: the socket to Redis.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_config_new(
+    config: EnvoyPtr,
+    _name: EnvoyBuffer,
+    socket: EnvoyBuffer,
+) -> *const c_void {
+    // SAFETY: Envoy's text is valid during the hook.
+    if let Ok(socket) = std::str::from_utf8(unsafe { socket.bytes() }) {
+        REDIS_SOCKET.get_or_init(|| socket.into());
+    }
+    MAIN_THREAD.get_or_init(|| thread::current().id());
+    metrics::define_all(config);
+    OURS
+}
+
+/// The cluster.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_new(
+    _config: *const c_void,
+    _cluster: EnvoyPtr,
+) -> *const c_void {
+    OURS
+}
+
+/// The cluster begins. It has no hosts to look for.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_init(cluster: EnvoyPtr, _ours: *const c_void) {
+    // Not before: while Envoy makes the cluster, a scheduler would reach nothing.
+    // SAFETY: Envoy passes its cluster.
+    let scheduler = unsafe { envoy_dynamic_module_callback_cluster_scheduler_new(cluster) };
+    *locked(&CLUSTER) = Some(Cluster { cluster, scheduler });
+    // SAFETY: as above.
+    unsafe { envoy_dynamic_module_callback_cluster_pre_init_complete(cluster) };
+}
+
+/// Envoy ends.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_destroy(_ours: *const c_void) {
+    if let Some(Cluster { scheduler, .. }) = locked(&CLUSTER).take() {
+        // SAFETY: nothing else has it any more.
+        unsafe { envoy_dynamic_module_callback_cluster_scheduler_delete(scheduler) };
+    }
+}
+
+/// Envoy ends, and so do the metrics.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_config_destroy(_ours: *const c_void) {
+    metrics::end();
+}
+
+/// On the main thread: a thread has signalled.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_scheduled(
+    _cluster: EnvoyPtr,
+    _ours: *const c_void,
+    _event: u64,
+) {
+    IS_SIGNALLED.store(false, Ordering::Release);
+    wake_up();
+}
+
+/// On each worker: it is woken.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_worker_event(
+    _cluster: EnvoyPtr,
+    _ours: *const c_void,
+    _event: u64,
+) {
+    worker::on_wake_up();
+}
+
+/// On each thread, when it begins. A worker has its filters before its first request.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_lb_new(
+    _cluster: *const c_void,
+    _lb: EnvoyPtr,
+) -> *const c_void {
+    if !is_main_thread() {
+        start_clock();
+        worker::on_wake_up();
+    }
+    OURS
+}
+
+/// On each thread, when it ends.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_lb_destroy(_lb: *const c_void) {
+    if !is_main_thread() {
+        worker::end();
+    }
+}
+
+/// Nothing is sent to this cluster.
+///
+/// # Safety
+/// Both are places for results.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_cluster_lb_choose_host(
+    _lb: *const c_void,
+    _context: EnvoyPtr,
+    host: *mut EnvoyPtr,
+    handle: *mut *const c_void,
+) {
+    // SAFETY: Envoy passes places for both.
+    unsafe {
+        host.write(null_mut());
+        handle.write(null());
+    }
+}

@@ -74,9 +74,11 @@ HAVE_PORTKEY := $(TOOLS)/peers/.portkey-$(PORTKEY_VERSION)
 HAVE_LITELLM_PROXY := $(TOOLS)/peers/.litellm-$(LITELLM_PROXY_VERSION)
 HAVE_PEERS := $(HAVE_VLLM_ROUTER) $(HAVE_SGLANG_ROUTER) $(HAVE_PORTKEY) $(HAVE_LITELLM_PROXY)
 
-# The filter and what holds responses on the edge are built for wasm32-wasip1, all other crates for this machine.
-NATIVE := --workspace --exclude llm-balancer-filter
+# The filter and what holds responses on the edge are built for wasm32-wasip1, all crates for this machine.
+NATIVE := --workspace
 FILTER := -p llm-balancer-filter -p llm-balancer-hold --target wasm32-wasip1
+# The filter as a dynamic module of Envoy: target/module/libllm_balancer_filter.so
+MODULE := -p llm-balancer-filter --profile module
 # The filter that fits into a ConfigMap: hardly any inlining, no loops unrolled, and in the places of
 # panics no folder of this machine.
 REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/
@@ -120,6 +122,7 @@ envoy: $(HAVE_ENVOY) ## Envoy, into .tools
 build: wasm32-wasip1 ## target/release/llm-balancer, with the filter inside
 	cargo build --release $(FILTER)
 	cargo build $(SMALL_FILTER)
+	cargo build $(MODULE)
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo build --release -p llm-balancer
 
 image: sbom ## The container image llm-balancer, and bills of materials; saved to target/image.tar if no Docker engine runs
@@ -150,6 +153,7 @@ DOWNLOADED_TOOLS := $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_CLIENTS) $(HAVE_FORM
 check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
 	cargo clippy --quiet $(FILTER) -- -D warnings
+	cargo clippy --quiet -p llm-balancer-filter -- -D warnings
 	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory deny
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router -p llm-balancer-hold
@@ -164,7 +168,7 @@ test: tools check test-node build testing-balancer docker-tests ## All tests, wi
 	cargo test --quiet -p llm-balancer-cost --test per_request
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20
 	$(TEST_ENV) integration/run.sh
-	$(TEST_ENV) LLM_BALANCER_HOPS=2 integration/run.sh $(TWO_HOPS)
+	$(TEST_ENV) LLM_BALANCER_HOPS=2 LLM_BALANCER_RUNTIME=wasm integration/run.sh $(AS_IN_A_MESH)
 	@$(MAKE) --no-print-directory test-envoy-$(OLDEST_ENVOY)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
 
@@ -188,18 +192,21 @@ docker-tests:
 	@cargo test --quiet --no-run -p llm-balancer-integration --test docker
 	@cargo build --quiet -p fake-provider
 
-# What the way of a request may change, once more where first attempts take two hops, as in a mesh.
-TWO_HOPS := round_trip failures retries bad_answers broken_connections timeouts reload drain state traps
+# What the way of a request may change, once more where first attempts take two hops and the filter is
+# WebAssembly, as in a mesh.
+AS_IN_A_MESH := round_trip failures retries bad_answers broken_connections timeouts reload drain state traps fleet redis_hop
 
 TEST_ENV := ENVOY=$(ENVOY) KUBERNETES_MODELS=$(TOOLS)/kubernetes CYCLONEDX=$(TOOLS)/cyclonedx
 
 # A filter that traps when a request asks for it, in a target folder of its own.
 testing-filter: wasm32-wasip1
 	cargo build --quiet --release $(FILTER) --features testing --target-dir target/testing
+	cargo build --quiet $(MODULE) --features testing --target-dir target/testing
 
 # `serve` with that filter inside.
 testing-balancer: testing-filter
-	@LLM_BALANCER_FILTER=$(CURDIR)/target/testing/wasm32-wasip1/release/llm_balancer_filter.wasm cargo build --quiet -p llm-balancer
+	@LLM_BALANCER_FILTER=$(CURDIR)/target/testing/wasm32-wasip1/release/llm_balancer_filter.wasm \
+	  LLM_BALANCER_MODULE=$(CURDIR)/target/testing/module/libllm_balancer_filter.so cargo build --quiet -p llm-balancer
 	@install target/debug/llm-balancer target/testing/llm-balancer
 
 soak: envoy redis testing-balancer ## Random faults of providers, clients, Redis, files and VMs for 10 minutes; SOAK_MINUTES=60 SOAK_SEED=7 SOAK_LOGS=folder

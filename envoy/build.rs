@@ -2,6 +2,9 @@
 //! `llm-balancer-filter` and its small build, and `llm-balancer-hold` beside it. Without them the
 //! crate compiles, for the linter, and the program reports that it has no filter. The filter of the
 //! listener to Redis is small enough to be a text here.
+//!
+//! The filter as a native library is `$LLM_BALANCER_MODULE`, or that of `make build` unless
+//! `$LLM_BALANCER_FILTER` names another filter. Without it the program uses WebAssembly.
 
 use std::env;
 use std::error::Error;
@@ -13,6 +16,7 @@ const REDIS_HOP: &str = "src/render/redis_hop.wat";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=LLM_BALANCER_FILTER");
+    println!("cargo::rerun-if-env-changed=LLM_BALANCER_MODULE");
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     println!("cargo::rerun-if-changed=build.rs");
     let (filter, small) = filters()?;
@@ -21,6 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, file) in [("FILTER", filter), ("SMALL", small), ("HOLD", hold)] {
         code += &format!("const {name}: Option<&[u8]> = {};\n", embedded(&file)?);
     }
+    let module = module()?.map_or_else(|| Ok("None".to_owned()), |file| embedded(&file))?;
+    code += &format!("const MODULE: Option<&[u8]> = {module};\n");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("filter.rs"), code)?;
     println!("cargo::rerun-if-changed={REDIS_HOP}");
@@ -42,10 +48,24 @@ fn filters() -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
     if let Some(file) = env::var_os("LLM_BALANCER_FILTER") {
         return Ok((PathBuf::from(&file), file.into()));
     }
-    let target = match env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => target.into(),
-        None => Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../target"),
-    };
+    let target = target()?;
     let of = |profile: &str| target.join("wasm32-wasip1").join(profile).join("llm_balancer_filter.wasm");
     Ok((of("release"), of("small")))
+}
+
+/// The native library of the filter. One that is named must exist.
+fn module() -> Result<Option<PathBuf>, Box<dyn Error>> {
+    match env::var_os("LLM_BALANCER_MODULE").map(PathBuf::from) {
+        Some(file) if file.is_file() => Ok(Some(file)),
+        Some(file) => Err(format!("LLM_BALANCER_MODULE: no such file: {}", file.display()).into()),
+        None if env::var_os("LLM_BALANCER_FILTER").is_some() => Ok(None),
+        None => Ok(Some(target()?.join("module/libllm_balancer_filter.so"))),
+    }
+}
+
+fn target() -> Result<PathBuf, Box<dyn Error>> {
+    Ok(match env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => target.into(),
+        None => Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../target"),
+    })
 }

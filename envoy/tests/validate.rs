@@ -42,7 +42,7 @@ impl Place {
 
     fn envoy(&self, names: &[String]) -> Command {
         let mut command =
-            Command::new(envoy_binary::find(None).unwrap_or_else(|failure| panic!("{failure}")));
+            Command::new(envoy_binary::find(None).unwrap_or_else(|failure| panic!("{failure}")).path);
         let variables = names.iter().filter_map(|name| Some((name, support::variable(name)?)));
         command.envs(variables).current_dir(self.dir.path()).args([
             "--config-path", "bootstrap.yaml", "--log-level", "warning", "--disable-hot-restart",

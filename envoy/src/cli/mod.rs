@@ -133,6 +133,10 @@ pub struct ServeArgs {
     /// installed]
     #[arg(long, value_name = "PATH")]
     pub envoy: Option<PathBuf>,
+    /// What runs the filter: WebAssembly, or Envoy itself with less CPU, which loads it as a dynamic
+    /// module
+    #[arg(long, value_name = "RUNTIME", value_enum, default_value_t)]
+    pub runtime: RuntimeChoice,
     /// After SIGTERM: time for the requests in flight
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     pub drain_timeout: u32,
@@ -143,6 +147,19 @@ pub struct ServeArgs {
     /// Log level of Envoy and the filter
     #[arg(long, value_name = "LEVEL", default_value = LOG_LEVEL, value_parser = LOG_LEVELS)]
     pub log_level: String,
+}
+
+/// What runs the filter under `serve`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RuntimeChoice {
+    /// The module, if this program has it, Envoy is 1.40 or 1.41, and files in the temporary folder
+    /// may be executed; else WebAssembly
+    #[default]
+    Auto,
+    /// WebAssembly
+    Wasm,
+    /// The module, or an error
+    Module,
 }
 
 /// Addresses and ports.

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use llm_balancer_config::{Config, names};
 
 use crate::cli::{LOG_LEVEL, ServeArgs};
-use crate::render::{Options, Resources, Revision, live_bootstrap, proxy_variables};
+use crate::render::{Options, Resources, Revision, Runtime, dynamic_module, live_bootstrap, proxy_variables};
 use crate::serve::admin::Admin;
 use crate::serve::environment::with_all_variables;
 use crate::serve::events::Events;
@@ -15,7 +15,7 @@ use crate::serve::file_xds::FileXds;
 use crate::serve::revisions::Revisions;
 use crate::serve::runtime_folder::RuntimeFolder;
 use crate::serve::supervisor::Supervisor;
-use crate::serve::{envoy_binary, envoy_process, ports};
+use crate::serve::{envoy_binary, envoy_process, ports, runtime_choice};
 use crate::support::config_file::{ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
 use crate::support::{ca_bundle, embedded_filter, files, listen};
@@ -33,17 +33,22 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let watcher = FileWatcher::new(files);
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
     let folder = RuntimeFolder::new()?;
-    let options = options(args, &config, &folder)?;
+    let runtime = runtime_choice::choose(args.runtime, &envoy, &folder)?;
+    let options = options(args, runtime, &config, &folder)?;
     write_bootstrap(&config, &options, &folder)?;
-    let admin = Admin::new(options.admin_port);
+    let admin = Admin::new(options.admin_port, runtime);
     let xds = FileXds::new(admin, folder.path(), options.hops, events.stopping.clone());
     let first = Resources::new(Revision::FIRST, &config, &parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
     let variables = proxy_variables(&config);
-    let mut command = command(&envoy, &folder.file(BOOTSTRAP), args);
+    let mut command = command(&envoy.path, &folder.file(BOOTSTRAP), args);
+    if runtime == Runtime::Module {
+        command.env(dynamic_module::SEARCH_PATH, folder.path());
+    }
     command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
     let child = envoy_process::spawn(command)
-        .map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
+        .map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.path.display())))?;
+    let started_with = options.clone();
     let supervisor = Supervisor {
         args,
         folder: &folder,
@@ -65,9 +70,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     };
     match failed {
         // Envoy's own words for it name a file of this program.
-        Failure::EnvoyExited(_) => {
-            envoy_binary::runs_wasm(&envoy, &folder.file(names::HOLD_FILE)).and(Err(failed))
-        }
+        Failure::EnvoyExited(_) => envoy.runs_filters(&started_with, folder.path()).and(Err(failed)),
         _ => Err(failed),
     }
 }
@@ -84,7 +87,12 @@ fn check_drain(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// Addresses that are free, and files of this run.
-fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<Options, Failure> {
+fn options(
+    args: &ServeArgs,
+    runtime: Runtime,
+    config: &Config,
+    folder: &RuntimeFolder,
+) -> Result<Options, Failure> {
     let address = listen::address(&args.listen, config)?;
     let system_cas = ca_bundle::find(config)?;
     let ports = ports::free(address, args.listen.admin_port(), listen::metrics(&args.listen, address))?;
@@ -92,6 +100,7 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
         listen: ports.clients,
         admin_port: ports.admin,
         metrics: Some(ports.metrics),
+        runtime,
         filter: folder.file(FILTER).display().to_string(),
         hold: folder.file(names::HOLD_FILE).display().to_string(),
         hops: args.listen.hops(),
@@ -102,12 +111,27 @@ fn options(args: &ServeArgs, config: &Config, folder: &RuntimeFolder) -> Result<
 }
 
 fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
-    let (filter, hold) = (embedded_filter::bytes()?, embedded_filter::hold()?);
     let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
-    files::write_private(&folder.file(FILTER), filter)
-        .and_then(|()| files::write_private(&folder.file(names::HOLD_FILE), hold))
-        .and_then(|()| files::write_private(&folder.file(BOOTSTRAP), bootstrap.as_bytes()))
+    let mut files = filters(options.runtime)?;
+    files.push((BOOTSTRAP.to_owned(), bootstrap.as_bytes()));
+    files
+        .iter()
+        .try_for_each(|(name, content)| files::write_private(&folder.file(name), content))
         .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))
+}
+
+/// The files that the bootstrap's filters come from.
+fn filters(runtime: Runtime) -> Result<Vec<(String, &'static [u8])>, Failure> {
+    Ok(match runtime {
+        Runtime::Wasm => vec![
+            (FILTER.to_owned(), embedded_filter::bytes()?),
+            (names::HOLD_FILE.to_owned(), embedded_filter::hold()?),
+        ],
+        Runtime::Module => embedded_filter::module()
+            .map(|library| (dynamic_module::file_name(), library))
+            .into_iter()
+            .collect(),
+    })
 }
 
 fn command(envoy: &Path, bootstrap: &Path, args: &ServeArgs) -> Command {

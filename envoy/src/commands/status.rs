@@ -21,7 +21,7 @@ const REFRESH: Duration = Duration::from_secs(2);
 /// The time that `--watch` shows.
 const WATCHED: Duration = Duration::from_secs(60);
 /// What is read: our own metrics, and a few of the process.
-const QUERY: &str = "filter=%5E%28wasmcustom%5C.%7Cserver%5C.%28live%7Cstate%7Cuptime%7Cconcurrency%29%24%29";
+const QUERY: &str = "filter=%5E%28%28wasm%7Cdynamicmodules%29custom%5C.%7Cserver%5C.%28live%7Cstate%7Cuptime%7Cconcurrency%29%24%29";
 /// Groups that an error lists, at most.
 const MAX_GROUPS: usize = 20;
 /// Moves the cursor home and clears what is below.

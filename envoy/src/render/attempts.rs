@@ -2,16 +2,16 @@
 //! attempt.
 
 use data_encoding::BASE64;
-use llm_balancer_config::{Config, names};
+use llm_balancer_config::{Config, WITHHELD_HEADERS, names};
 use serde_json::{Value, json};
 
+use super::dynamic_module;
 use super::message::{
     Headers, MAX_HEADERS, http_connection_manager, http1_options, open_breakers, router, typed,
     upstream_codec, wasm_filter, wasm_vm, with,
 };
-use super::process::Hops;
+use super::process::{Hops, Options, Runtime};
 use super::silence;
-use super::withheld_headers::PROVIDER_HEADERS_WITHHELD;
 
 /// The cluster from the edge to the listener. HTTP/1: every retried attempt resets its stream, and
 /// HTTP/2 closes the connection after a thousand resets (docs/decisions/http1-inside.md).
@@ -46,7 +46,7 @@ pub(super) fn cluster(name: &str, hops: Hops) -> Value {
     with(cluster, "alt_stat_name", (name != names::ATTEMPTS).then(|| names::ATTEMPTS.into()))
 }
 
-pub(super) fn listener(name: &str, config: &Config, file: &Value, filter: &str) -> Value {
+pub(super) fn listener(name: &str, config: &Config, file: &Value, options: &Options) -> Value {
     // The root id holds the revision: Envoy would reuse the old configuration under the same id.
     let root_id = name.replace(names::ATTEMPTS, names::FILTER);
     json!({
@@ -63,7 +63,7 @@ pub(super) fn listener(name: &str, config: &Config, file: &Value, filter: &str) 
             "access_log": if config.server.access_log { access_log() } else { json!([]) },
             "local_reply_config": {"mappers": [interrupted(true)]},
             "route_config": {"name": names::ATTEMPTS, "virtual_hosts": [virtual_host(config)]},
-            "http_filters": [wasm(&root_id, config, file, filter), router()],
+            "http_filters": [filter(&root_id, config, file, options), router()],
         })),
     })
 }
@@ -103,11 +103,6 @@ pub(super) fn interrupted(asks: bool) -> Value {
 /// Headers that the filter sets for Envoy, not for the provider.
 pub(super) const KEPT_INSIDE: [&str; 2] = [names::CLUSTER, "x-forwarded-proto"];
 
-/// Headers of a provider's answer that clients do not get.
-pub(super) fn withheld_headers() -> Vec<&'static str> {
-    PROVIDER_HEADERS_WITHHELD.iter().copied().chain([names::RETRY, names::REUSED]).collect()
-}
-
 fn virtual_host(config: &Config) -> Value {
     let route = json!({
         "match": {"prefix": "/"},
@@ -123,7 +118,7 @@ fn virtual_host(config: &Config) -> Value {
         "name": names::ATTEMPTS,
         "domains": ["*"],
         "request_headers_to_remove": KEPT_INSIDE,
-        "response_headers_to_remove": withheld_headers(),
+        "response_headers_to_remove": WITHHELD_HEADERS,
         "routes": silence::limited(&route),
     })
 }
@@ -139,7 +134,14 @@ pub(super) fn as_parsed(parsed: &[u8]) -> Value {
 }
 
 /// The filter with the user's file. `os.environ/` reads Envoy's environment.
-pub(super) fn wasm(root_id: &str, config: &Config, file: &Value, filter: &str) -> Value {
+pub(super) fn filter(root_id: &str, config: &Config, file: &Value, options: &Options) -> Value {
+    match options.runtime {
+        Runtime::Wasm => wasm(root_id, config, file, &options.filter),
+        Runtime::Module => dynamic_module::filter(names::FILTER, root_id, Some(file.clone())),
+    }
+}
+
+fn wasm(root_id: &str, config: &Config, file: &Value, filter: &str) -> Value {
     let vm = wasm_vm(names::FILTER, json!({"filename": filter}));
     let variables = Some(&config.env_names).filter(|names| !names.is_empty());
     let vm = with(vm, "environment_variables", variables.map(|names| json!({"host_env_keys": names})));

@@ -13,7 +13,7 @@ use super::{
 /// The bootstrap for a configuration and its text, which the filter parses again.
 pub fn bootstrap(config: &Config, text: &str, options: &Options) -> Value {
     let file = attempts::as_text(text);
-    let routes = edge::routes(config, names::ATTEMPTS, options.hops);
+    let routes = edge::routes(config, names::ATTEMPTS, options);
     let filter = first_hop::filter(names::ATTEMPTS, config, &file, options);
     let mut listeners = vec![edge::listener(options, ("route_config", routes), filter)];
     listeners.extend(behind(names::ATTEMPTS, config, &file, options));
@@ -36,14 +36,14 @@ pub(super) fn clusters(attempts: &str, config: &Config, options: &Options) -> Ve
     }));
     clusters.extend(forward_proxy::cluster(config, options));
     if let Some(redis) = &config.redis {
-        clusters.extend(redis_hop::clusters(redis, &options.redis_socket, &options.system_cas));
+        clusters.extend(redis_hop::clusters(redis, options));
     }
     clusters
 }
 
 /// The listeners behind the edge. `attempts` names the one with the filter.
 pub(super) fn behind(attempts: &str, config: &Config, file: &Value, options: &Options) -> Vec<Value> {
-    let attempts = attempts::listener(attempts, config, file, &options.filter);
-    let redis = config.redis.as_ref().map(|_| redis_hop::listener(&options.redis_socket));
+    let attempts = attempts::listener(attempts, config, file, options);
+    let redis = config.redis.as_ref().map(|_| redis_hop::listener(options));
     [attempts].into_iter().chain(redis).chain(forward_proxy::listener(config, options)).collect()
 }

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use super::bootstrap::{behind, clusters};
 use super::message::{typed, with};
-use super::process::{Hops, Options};
-use super::{admin_paths, attempts, binary, edge, first_hop, metrics_listener, process};
+use super::process::{Hops, Options, Runtime};
+use super::{admin_paths, attempts, binary, dynamic_module, edge, first_hop, metrics_listener, process};
 
 /// What changes with a reload. Each type has a file.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +129,7 @@ impl Resources {
             revision,
             clusters: binary_by_name(clusters(&attempts, config, options))?,
             listeners: by_name(LISTENER, behind(&attempts, config, &file, options)),
-            routes: by_name(ROUTES, vec![edge::routes(config, &attempts, options.hops)]),
+            routes: by_name(ROUTES, vec![edge::routes(config, &attempts, options)]),
             filter: by_name(EXTENSION, vec![filter]),
         })
     }
@@ -177,11 +177,14 @@ pub(crate) fn deregistration(
     parsed: &[u8],
     options: &Options,
 ) -> Option<Vec<u8>> {
-    const ROOT_ID: &str =
-        "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/root_id";
+    const FILTER: &str = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config";
+    let role = match options.runtime {
+        Runtime::Wasm => "/config/root_id",
+        Runtime::Module => "/filter_name",
+    };
     let mut listener =
         behind(&revision.listener(), config, &attempts::as_parsed(parsed), options).into_iter().next()?;
-    *listener.pointer_mut(ROOT_ID)? = names::DEREGISTER.into();
+    *listener.pointer_mut(FILTER)?.pointer_mut(role)? = names::DEREGISTER.into();
     Some(typed(LISTENER, listener).to_string().into_bytes())
 }
 
@@ -202,9 +205,12 @@ fn name(resource: &Value) -> String {
 pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) -> Value {
     let routes =
         json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes, folder)});
-    let filter = first_hop::discovered(source(ResourceType::Filter, folder));
+    let filter = first_hop::discovered(source(ResourceType::Filter, folder), options.runtime);
     let edge = edge::listener(options, ("rds", routes), filter);
     let (mut listeners, mut clusters) = (vec![edge], Vec::new());
+    if options.runtime == Runtime::Module {
+        clusters.push(dynamic_module::workers(&options.redis_socket));
+    }
     metrics_listener::add(options, &mut listeners, &mut clusters);
     let resources = json!({"listeners": listeners, "clusters": clusters});
     let process = process::process(config, options, Some(admin_paths::allowed()));
@@ -221,29 +227,104 @@ fn source(of: ResourceType, folder: &Path) -> Value {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_deregistration_is_the_filter_under_another_name() {
-        let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
-        let loaded = llm_balancer_config::load("config.yaml", &|_| Ok(text.to_owned()), &|_| None);
-        let (config, parsed) = (loaded.reading.config.unwrap(), loaded.parsed);
-        let options = Options {
+    const TEXT: &str = "model_list:
+- {model_name: g, litellm_params: {model: openai/m, api_key: k}}
+router_settings: {redis_host: redis.example}
+";
+
+    /// The configuration, and its file after parsing.
+    fn loaded() -> (Config, Vec<u8>) {
+        let loaded = llm_balancer_config::load("config.yaml", &|_| Ok(TEXT.to_owned()), &|_| None);
+        (loaded.reading.config.unwrap(), loaded.parsed)
+    }
+
+    fn options(runtime: Runtime) -> Options {
+        Options {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
             metrics: None,
-            filter: String::new(),
-            hold: String::new(),
+            runtime,
+            filter: "/filter.wasm".to_owned(),
+            hold: "/hold.wasm".to_owned(),
             hops: Hops::One,
             system_cas: String::new(),
-            redis_socket: String::new(),
+            redis_socket: "/run/redis.sock".to_owned(),
             proxy_changes: 0,
-        };
-        let ours =
-            Resources::new(Revision(7), &config, &parsed, &options).unwrap().listeners["attempts-7"].clone();
-        let deregistering = deregistration(Revision(7), &config, &parsed, &options).unwrap();
-        let (ours_root, deregistering_root) =
-            ["llm-balancer-7", names::DEREGISTER].map(|id| format!("\"root_id\":\"{id}\"")).into();
-        let (ours, deregistering) = [ours, deregistering].map(|json| String::from_utf8(json).unwrap()).into();
-        assert!(ours.contains(&ours_root));
-        assert_eq!(deregistering, ours.replace(&ours_root, &deregistering_root));
+        }
+    }
+
+    /// All that Envoy gets at the start, clusters left out.
+    fn rendered(runtime: Runtime) -> String {
+        let (config, parsed) = loaded();
+        let options = options(runtime);
+        let bootstrap = live_bootstrap(&config, &options, Path::new("/run")).to_string();
+        let resources = Resources::new(Revision::FIRST, &config, &parsed, &options).unwrap();
+        let files = [&resources.listeners, &resources.routes, &resources.filter];
+        let files = files.into_iter().flat_map(BTreeMap::values);
+        files.fold(bootstrap, |all, json| all + str::from_utf8(json).unwrap())
+    }
+
+    #[test]
+    fn a_deregistration_is_the_filter_under_another_name() {
+        for (runtime, field) in [(Runtime::Wasm, "root_id"), (Runtime::Module, "filter_name")] {
+            let ((config, parsed), options) = (loaded(), options(runtime));
+            let mut resources = Resources::new(Revision(7), &config, &parsed, &options).unwrap();
+            let ours = resources.listeners.remove("attempts-7").unwrap();
+            let deregistering = deregistration(Revision(7), &config, &parsed, &options).unwrap();
+            let [ours_id, deregistering_id] =
+                ["llm-balancer-7", names::DEREGISTER].map(|id| format!("\"{field}\":\"{id}\""));
+            let [ours, deregistering] = [ours, deregistering].map(|json| String::from_utf8(json).unwrap());
+            assert!(ours.contains(&ours_id));
+            assert_eq!(deregistering, ours.replace(&ours_id, &deregistering_id));
+        }
+    }
+
+    #[test]
+    fn with_the_module_all_filters_are_the_library_and_nothing_is_webassembly() {
+        let all = rendered(Runtime::Module);
+        // Envoy's names for what the filter hands over are the same.
+        let rest = all.replace("%FILTER_STATE(wasm.", "");
+        assert!(!rest.contains("wasm"), "{rest}");
+        let library = r#""dynamic_module_config":{"name":"llm_balancer_filter","do_not_close":true}"#;
+        for filter in ["llm-balancer/edge/attempts-1", "llm-balancer-1", names::HOLD] {
+            let expected = format!("{library},\"filter_name\":\"{filter}\"");
+            assert_eq!(all.matches(&expected).count(), 1, "{filter}: {all}");
+        }
+        assert!(all.contains(&format!(r#""type_urls":["type.googleapis.com/{}"]"#, dynamic_module::FILTER)));
+        let file = format!(r#""filter_config":{}"#, attempts::as_parsed(&loaded().1));
+        assert_eq!(all.matches(&file).count(), 2, "the edge's filter and the listener's: {all}");
+    }
+
+    #[test]
+    fn with_the_module_the_bootstrap_has_its_cluster_and_its_metrics() {
+        let (config, _) = loaded();
+        let bootstrap = live_bootstrap(&config, &options(Runtime::Module), Path::new("/run"));
+        let at = |pointer: &str| bootstrap.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!(at("/static_resources/clusters/0/name"), names::MODULE_WORKERS);
+        let module = "/static_resources/clusters/0/cluster_type/typed_config";
+        assert_eq!(at(&format!("{module}/cluster_config/value")), "/run/redis.sock");
+        let buckets = at("/stats_config/histogram_bucket_settings/0/match/prefix");
+        assert_eq!(buckets, "dynamicmodulescustom.llm_balancer_");
+        let kept = at("/stats_config/stats_matcher/inclusion_list/patterns");
+        assert!(kept.as_array().unwrap().contains(&json!({"prefix": "dynamicmodulescustom."})), "{kept}");
+        assert!(at("/stats_config/stats_tags").is_null());
+    }
+
+    #[test]
+    fn with_the_module_the_socket_to_redis_passes_bytes() {
+        let (config, parsed) = loaded();
+        let resources =
+            |runtime| Resources::new(Revision::FIRST, &config, &parsed, &options(runtime)).unwrap();
+        let (wasm, module) = (resources(Runtime::Wasm), resources(Runtime::Module));
+        assert!(
+            wasm.clusters.contains_key(names::REDIS_HOP) && !module.clusters.contains_key(names::REDIS_HOP)
+        );
+        assert!(module.clusters.contains_key(names::REDIS));
+        let listener: Value =
+            serde_json::from_slice(module.listeners.get(names::REDIS_HOP).unwrap()).unwrap();
+        assert_eq!(listener["address"]["pipe"], json!({"path": "/run/redis.sock", "mode": 0o600}));
+        let filter = &listener["filter_chains"][0]["filters"][0];
+        assert_eq!(filter["name"], "envoy.filters.network.tcp_proxy");
+        assert_eq!(filter["typed_config"]["cluster"], names::REDIS);
     }
 }

@@ -1,14 +1,14 @@
 //! The listener for clients. It buffers the body of a request and retries while the filter asks for
 //! it.
 
-use llm_balancer_config::{Config, max_edge_retries, names};
+use llm_balancer_config::{Config, WITHHELD_HEADERS, max_edge_retries, names};
 use serde_json::{Value, json};
 
 use super::local_replies::local_replies;
 use super::message::{
     MAX_HEADERS, http_connection_manager, listener_address, overwrite, router, router_with, typed, with,
 };
-use super::process::{Hops, Options};
+use super::process::{Hops, Options, Runtime};
 use super::{attempts, first_hop, silence};
 
 /// Name of the listener, and of its routes.
@@ -39,8 +39,10 @@ fn with_first_hop(manager: Value, options: &Options, filter: Value) -> Value {
         return manager;
     }
     let router = router_with(json!({"upstream_http_filters": first_hop::upstream_filters(options, None)}));
-    let filters = json!([first_hop::next_attempt(), gunzip(), filter, router]);
-    let manager = with(manager, "http_filters", filters);
+    // A module runs a request through the edge again by itself.
+    let next_attempt = (options.runtime == Runtime::Wasm).then(first_hop::next_attempt);
+    let filters: Vec<_> = next_attempt.into_iter().chain([gunzip(), filter, router]).collect();
+    let manager = with(manager, "http_filters", Value::from(filters));
     let manager = with(manager, "early_header_mutation_extensions", first_hop::early_headers());
     let manager = with(manager, "local_reply_config", local_replies(&first_hop::local_reply_mappers()));
     // Also where the filter writes no line: a reload may turn it on, and does not change the edge.
@@ -90,15 +92,15 @@ fn manager((kind, routes): (&str, Value)) -> Value {
 
 /// The routes. With two hops they lead to one listener, so that all attempts of a request see the
 /// same configuration of the filter. With one hop the filter chooses.
-pub(super) fn routes(config: &Config, attempts: &str, hops: Hops) -> Value {
-    let virtual_host = match hops {
-        Hops::One => first_hop_virtual_host(config),
+pub(super) fn routes(config: &Config, attempts: &str, options: &Options) -> Value {
+    let virtual_host = match options.hops {
+        Hops::One => first_hop_virtual_host(config, options.runtime),
         Hops::Two => virtual_host(config, attempts),
     };
     json!({"name": EDGE, "virtual_hosts": [virtual_host]})
 }
 
-fn first_hop_virtual_host(config: &Config) -> Value {
+fn first_hop_virtual_host(config: &Config, runtime: Runtime) -> Value {
     let route = with(
         retried(config, "cluster_header", names::CLUSTER),
         "request_headers_to_remove",
@@ -108,14 +110,15 @@ fn first_hop_virtual_host(config: &Config) -> Value {
     let later = with(with(route, "match", matched), "response_headers_to_remove", json!(INTERNAL));
     let first = silence::limited(&first_hop::route(replay_limit(config.server.max_body_bytes)));
     let routes: Vec<_> = [later].into_iter().chain(first).collect();
-    json!({
+    let virtual_host = json!({
         "name": EDGE,
         "domains": ["*"],
         "include_request_attempt_count": true,
-        // Later attempts come without them.
-        "response_headers_to_remove": attempts::withheld_headers(),
-        "routes": routes,
-    })
+    });
+    // Later attempts come without them. A module removes those that are there from the provider's
+    // answer; Envoy looks for each.
+    let withheld = (runtime == Runtime::Wasm).then(|| json!(WITHHELD_HEADERS));
+    with(with(virtual_host, "response_headers_to_remove", withheld), "routes", json!(routes))
 }
 
 /// The route to the internal listener.

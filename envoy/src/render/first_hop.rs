@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client ── edge, the filter ──────────────── cluster of the deployment ── provider    first attempt
-//!             │   the filter marks a failure; custom_response runs the request through the edge again
+//!             │   after a failure the request runs through the edge again
 //!             └── cluster "attempts" ── listener "attempts" ── ..                      all later ones
 //! ```
 
@@ -12,17 +12,18 @@ use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
 use super::attempts;
+use super::dynamic_module;
 use super::local_replies::body_of;
 use super::message::{
     Headers, header_mutation, http_connection_manager, listener_address, overwrite, router, typed,
     upstream_codec, wasm_filter, wasm_vm, with,
 };
-use super::process::{Hops, Options};
+use super::process::{Hops, Options, Runtime};
 
 /// The filter, in this role, for the configuration whose later attempts go to the cluster
 /// `attempts`.
 pub(super) fn filter(attempts: &str, config: &Config, file: &Value, options: &Options) -> Value {
-    attempts::wasm(&format!("{}{attempts}", names::EDGE), config, file, &options.filter)
+    attempts::filter(&format!("{}{attempts}", names::EDGE), config, file, options)
 }
 
 /// Sends a request through the edge once more, if the filter asks for it. What has to survive that
@@ -79,8 +80,13 @@ pub(super) fn early_headers() -> Value {
 /// With one hop a response reaches the router with the first bytes of its body, so that one which
 /// breaks off before is a failed attempt and no answer.
 pub(super) fn upstream_filters(options: &Options, further: Option<Value>) -> Vec<Value> {
-    let first_hop = (options.hops == Hops::One).then(|| [uncounted(), hold(&options.hold)]);
-    first_hop.into_iter().flatten().chain(further).chain([upstream_codec()]).collect()
+    let first_hop = match (options.hops, options.runtime) {
+        (Hops::One, Runtime::Wasm) => vec![uncounted(), hold(options)],
+        // The module removes the count where it holds the response.
+        (Hops::One, Runtime::Module) => vec![hold(options)],
+        (Hops::Two, _) => Vec::new(),
+    };
+    first_hop.into_iter().chain(further).chain([upstream_codec()]).collect()
 }
 
 /// Envoy counts the attempts of all routes or of none.
@@ -88,18 +94,21 @@ fn uncounted() -> Value {
     header_mutation(json!({"remove": names::ATTEMPT_COUNT}))
 }
 
-fn hold(file: &str) -> Value {
-    let vm = wasm_vm(names::HOLD, json!({"filename": file}));
+fn hold(options: &Options) -> Value {
+    if options.runtime == Runtime::Module {
+        return dynamic_module::filter(names::HOLD, names::HOLD, None);
+    }
+    let vm = wasm_vm(names::HOLD, json!({"filename": options.hold}));
     wasm_filter((names::HOLD, names::HOLD), Headers::MayPause, vm, None)
 }
 
 /// A bootstrap with the holding filter and nothing else, which every Envoy accepts that runs
-/// filters in WebAssembly. `hold_file` is the path of the filter's module.
-pub(crate) fn only_the_holding_filter(hold_file: &str) -> Value {
+/// filters in this runtime.
+pub(crate) fn only_the_holding_filter(options: &Options) -> Value {
     let manager = json!({
         "stat_prefix": names::HOLD,
         "route_config": {},
-        "http_filters": [hold(hold_file), router()],
+        "http_filters": [hold(options), router()],
     });
     let address = listener_address(SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener =
@@ -170,11 +179,15 @@ pub(super) fn is_later_attempt() -> Value {
 }
 
 /// Loads the filter from where `serve` replaces it.
-pub(super) fn discovered(source: Value) -> Value {
+pub(super) fn discovered(source: Value, runtime: Runtime) -> Value {
+    let message = match runtime {
+        Runtime::Wasm => "envoy.extensions.filters.http.wasm.v3.Wasm",
+        Runtime::Module => dynamic_module::FILTER,
+    };
     json!({
         "name": names::FILTER,
         "config_discovery": with(
-            json!({"type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}),
+            json!({"type_urls": [format!("type.googleapis.com/{message}")]}),
             "config_source",
             source,
         ),

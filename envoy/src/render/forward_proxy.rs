@@ -199,7 +199,7 @@ mod tests {
     use llm_balancer_config::read;
 
     use super::*;
-    use crate::render::{Hops, Options, bootstrap};
+    use crate::render::{Hops, Options, Runtime, bootstrap};
 
     fn config(text: &str, variables: &[(&str, &str)]) -> Config {
         let lookup =
@@ -213,6 +213,7 @@ mod tests {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
             metrics: None,
+            runtime: Runtime::Wasm,
             filter: String::new(),
             hold: String::new(),
             hops: Hops::One,

@@ -11,10 +11,11 @@
 //! |---|---|
 //! | `bootstrap`, `process` | one file with everything, for `render --target envoy` |
 //! | `dynamic` | a bootstrap that names files which change, for `serve` |
+//! | `dynamic_module` | the filter as a native library, where `serve` runs it so |
 //! | `binary` | clusters as protocol buffers, for `dynamic` |
 //! | `edge`, `local_replies` | the listener for clients, and the errors of Envoy itself |
 //! | `first_hop` | the filter on that listener, for first attempts |
-//! | `attempts`, `withheld_headers` | the internal listener with the filter |
+//! | `attempts` | the internal listener with the filter |
 //! | `silence` | the end of streams that are silent for too long |
 //! | `upstream_cluster`, `forward_proxy` | the ways to providers |
 //! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for the status page and the metrics |
@@ -26,6 +27,7 @@ mod attempts;
 pub(crate) mod binary;
 mod bootstrap;
 mod dynamic;
+pub(crate) mod dynamic_module;
 mod edge;
 mod first_hop;
 mod forward_proxy;
@@ -37,7 +39,6 @@ mod process;
 mod redis_hop;
 mod silence;
 mod upstream_cluster;
-mod withheld_headers;
 mod yaml_writer;
 
 pub use bootstrap::bootstrap;
@@ -45,6 +46,6 @@ pub use dynamic::binary_clusters;
 pub(crate) use dynamic::{ResourceType, Resources, Revision, deregistration, live_bootstrap};
 pub(crate) use first_hop::only_the_holding_filter;
 pub(crate) use forward_proxy::{for_tunnels as proxy_for_tunnels, variables as proxy_variables};
-pub use process::{Hops, Options};
+pub use process::{Hops, Options, Runtime};
 pub(crate) use yaml_writer::to_documents;
 pub use yaml_writer::to_yaml;

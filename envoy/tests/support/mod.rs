@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use llm_balancer::render::{Hops, Options, bootstrap};
+use llm_balancer::render::{Hops, Options, Runtime, bootstrap};
 use llm_balancer_config::{Config, load};
 use serde_json::Value;
 
@@ -66,6 +66,7 @@ pub fn options(listen: &str, admin_port: u16, hops: Hops) -> Options {
         listen: listen.parse().unwrap(),
         admin_port,
         metrics: None,
+        runtime: Runtime::Wasm,
         filter: FILTER.to_owned(),
         hold: HOLD.to_owned(),
         hops,

@@ -4,7 +4,7 @@ use llm_balancer_config::{Config, names};
 
 use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
-use crate::render::{Options, bootstrap, proxy_variables, to_yaml};
+use crate::render::{Options, Runtime, bootstrap, proxy_variables, to_yaml};
 use crate::support::failure::Failure;
 use crate::support::messages::message;
 use crate::support::{ca_bundle, embedded_filter, environment_notes, listen};
@@ -18,6 +18,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
         listen: address,
         admin_port: args.listen.admin_port(),
         metrics: listen::metrics(&args.listen, address),
+        runtime: Runtime::Wasm,
         // Relative to Envoy's working directory.
         filter: FILTER.to_owned(),
         hold: names::HOLD_FILE.to_owned(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::output::{OutputFolder, socket_path};
 use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
-use crate::render::{Hops, Options, bootstrap, to_documents};
+use crate::render::{Hops, Options, Runtime, bootstrap, to_documents};
 use crate::support::failure::Failure;
 use crate::support::messages::message;
 use crate::support::{embedded_filter, environment_notes, listen};
@@ -27,6 +27,7 @@ pub(super) fn render(
         listen: ([127, 0, 0, 1], args.listen.port()).into(),
         admin_port: args.listen.admin_port(),
         metrics: None,
+        runtime: Runtime::Wasm,
         filter: mesh.filter_file(),
         hold: String::new(),
         hops: Hops::Two,

@@ -48,6 +48,12 @@ pub fn hops() -> &'static str {
     }
 }
 
+/// Whether WebAssembly runs the filter of `serve` in this run of the tests, because
+/// LLM_BALANCER_RUNTIME says `wasm`. Otherwise the program chooses, which is a module.
+pub fn is_wasm() -> bool {
+    std::env::var("LLM_BALANCER_RUNTIME").is_ok_and(|runtime| runtime == "wasm")
+}
+
 impl Launch {
     /// `llm-balancer --config FILE` with this content in the file.
     pub fn new(config: &str) -> Self {
@@ -148,6 +154,12 @@ impl Launch {
         panic!("llm-balancer did not answer within {START:?}:\n{}", balancer.log());
     }
 
+    /// WebAssembly, where this run of the tests wants it and the test says nothing.
+    fn runtime(&self) -> Option<&'static str> {
+        let is_chosen = self.args.iter().any(|arg| arg.to_string_lossy().starts_with("--runtime"));
+        (is_wasm() && !is_chosen).then_some("--runtime=wasm")
+    }
+
     /// The process ends with the thread that starts it: a test that is killed leaves nothing behind
     /// either.
     fn spawn(&self) -> Balancer {
@@ -177,6 +189,7 @@ impl Launch {
                 &self.concurrency.to_string(),
             ])
             .args(["--hops", hops()])
+            .args(self.runtime())
             .args(&self.args)
             .env("TMPDIR", dir.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))

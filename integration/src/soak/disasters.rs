@@ -10,13 +10,15 @@ use super::ledger::Ledger;
 use super::log_tail::LogTail;
 use super::plan::{CONFIGURATIONS, bad_configuration, configuration};
 use super::{INSTANCES, TRAPPING, fork};
-use crate::{Balancer, Redis, raw};
+use crate::{Balancer, Redis, is_wasm, raw};
 
 /// Twenty times what a reload takes.
 const RELOAD: Duration = Duration::from_secs(20);
 const KEPT: &str = "keeping the previous configuration";
-/// The response to a request that traps.
-const TRAPPED: &str = "HTTP/1.1 503 ";
+/// The response to a request that traps: Envoy's, or the module's.
+fn trapped() -> &'static str {
+    if is_wasm() { "HTTP/1.1 503 " } else { "HTTP/1.1 500 " }
+}
 
 /// How often something happens.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +164,7 @@ async fn vms_trap(port: u16, mut random: Rng, (gap, until): (Duration, Instant),
         let mut socket = raw::connect(port).await;
         let said = raw::exchange(&mut socket, format!("{head}{body}").as_bytes(), raw::complete).await;
         ledger.trapped(number);
-        if !said.starts_with(TRAPPED) {
+        if !said.starts_with(trapped()) {
             ledger.fault(format!("a request that traps is answered with {said:?}"));
         }
     }

@@ -40,9 +40,8 @@ impl StreamHandle {
 
     /// Makes host calls speak for this stream, if it has not ended.
     fn enter(&self, callback: impl FnOnce(&dyn Wake)) {
-        let stream = self.stream.as_ref().and_then(Weak::upgrade);
-        if let (Some(stream), Ok(())) = (stream, hostcalls::set_effective_context(self.context)) {
-            callback(&*stream);
+        if let Some(stream) = self.stream.as_ref().and_then(Weak::upgrade) {
+            hostcalls::in_stream(self.context, || callback(&*stream));
         }
     }
 }

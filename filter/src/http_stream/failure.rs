@@ -111,7 +111,7 @@ impl Stream {
         if self.retry_wait.is_zero() && self.send_again() {
             return;
         }
-        if is_on_edge {
+        if is_on_edge && !hostcalls::SENDS_AGAIN {
             // Envoy would give the client's answer the status of this one.
             hostcalls::remove_header(MapType::HttpResponseHeaders, ":status");
         }

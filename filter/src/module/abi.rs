@@ -214,6 +214,10 @@ unsafe extern "C" {
         timeout_milliseconds: u64,
     ) -> u32;
 
+    pub(crate) fn envoy_dynamic_module_callback_http_filter_scheduler_new(filter: EnvoyPtr) -> EnvoyPtr;
+    pub(crate) fn envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler: EnvoyPtr, event: u64);
+    pub(crate) fn envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler: EnvoyPtr);
+
     pub(crate) fn envoy_dynamic_module_callback_cluster_pre_init_complete(cluster: EnvoyPtr);
     pub(crate) fn envoy_dynamic_module_callback_cluster_scheduler_new(cluster: EnvoyPtr) -> EnvoyPtr;
     pub(crate) fn envoy_dynamic_module_callback_cluster_scheduler_delete(scheduler: EnvoyPtr);

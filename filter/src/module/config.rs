@@ -17,6 +17,14 @@ pub(super) struct FilterConfig {
 /// Those that Envoy has not dropped yet, in their order.
 static ALL: Mutex<Vec<Arc<FilterConfig>>> = Mutex::new(Vec::new());
 
+/// Counts their changes.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Which configurations there are, as a number.
+pub(super) fn generation() -> u32 {
+    GENERATION.load(Ordering::Acquire)
+}
+
 /// Nothing panics while it holds the lock.
 fn all() -> MutexGuard<'static, Vec<Arc<FilterConfig>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
@@ -27,12 +35,14 @@ pub(super) fn add(root_id: String, file: Vec<u8>) -> u32 {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     all().push(Arc::new(FilterConfig { number, root_id, file }));
+    GENERATION.fetch_add(1, Ordering::Release);
     number
 }
 
 /// Envoy has dropped this one, and all its streams.
 pub(super) fn remove(number: u32) {
     all().retain(|config| config.number != number);
+    GENERATION.fetch_add(1, Ordering::Release);
 }
 
 /// All of them, the oldest first.

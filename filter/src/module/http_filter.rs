@@ -79,9 +79,9 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_destroy(stream: Number) {
 }
 
 fn enter(stream: Number, hook: impl FnOnce(&Stream) -> Action) -> u32 {
-    match worker::enter(number(stream), Action::Pause, hook) {
-        Some(Action::Pause) => STOP,
-        _ => CONTINUE,
+    match worker::enter(number(stream), hook) {
+        Action::Pause => STOP,
+        Action::Continue => CONTINUE,
     }
 }
 
@@ -161,11 +161,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
 /// The end of a stream, before Envoy writes its access log.
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(_envoy: EnvoyPtr, stream: Number) {
-    worker::enter(number(stream), (), |stream| {
-        if let Some(stream) = stream.filtered() {
-            stream.end();
-        }
-    });
+    worker::complete(number(stream));
 }
 
 /// The answer to a call of a stream.
@@ -198,6 +194,16 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
     }
 }
 
+/// What was posted when a hook of this stream was over.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+    _envoy: EnvoyPtr,
+    _stream: Number,
+    _event: u64,
+) {
+    worker::on_posted();
+}
+
 /// Envoy answers in place of the provider or of the filter.
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_http_filter_local_reply() -> u32 {
@@ -221,7 +227,6 @@ macro_rules! unused {
 
 unused! {
     envoy_dynamic_module_on_http_filter_per_route_config_destroy
-    envoy_dynamic_module_on_http_filter_scheduled
     envoy_dynamic_module_on_http_filter_http_stream_headers
     envoy_dynamic_module_on_http_filter_http_stream_data
     envoy_dynamic_module_on_http_filter_http_stream_trailers

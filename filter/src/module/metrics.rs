@@ -47,7 +47,9 @@ struct Series {
 
 /// Defines all metrics. To be called while Envoy reads the bootstrap.
 pub(crate) fn define_all(config: EnvoyPtr) {
-    OWNER.store(config, Ordering::Release);
+    if OWNER.compare_exchange(null_mut(), config, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        return;
+    }
     METRICS.get_or_init(|| {
         let variants = |family: &'static Family| family.variants().map(move |labels| (family, labels));
         let all = FAMILIES.iter().flat_map(variants);
@@ -55,9 +57,9 @@ pub(crate) fn define_all(config: EnvoyPtr) {
     });
 }
 
-/// Envoy ends.
-pub(super) fn end() {
-    OWNER.store(null_mut(), Ordering::Release);
+/// Envoy ends: it destroys this configuration.
+pub(super) fn end(config: *const std::ffi::c_void) {
+    let _ = OWNER.compare_exchange(config.cast_mut(), null_mut(), Ordering::AcqRel, Ordering::Relaxed);
 }
 
 fn define_metric(config: EnvoyPtr, family: &'static Family, labels: Vec<&'static str>) -> Option<Metric> {

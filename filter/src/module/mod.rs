@@ -12,6 +12,7 @@
 
 pub(crate) mod abi;
 mod config;
+pub(crate) mod deferred;
 mod hold;
 mod http_filter;
 mod log;

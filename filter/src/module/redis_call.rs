@@ -22,6 +22,10 @@ const STACK: usize = 128 * 1024;
 /// million.
 const MOST: usize = 8 * 1024 * 1024;
 
+/// Calls at the same time, above which a further one fails. A worker has a few.
+const MOST_RUNNING: u32 = 1024;
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+
 /// Replies for one worker.
 #[derive(Default)]
 pub(crate) struct Inbox(Mutex<Vec<Reply>>);
@@ -65,6 +69,10 @@ pub(crate) fn take_replies() -> Option<Vec<u8>> {
 pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let socket = workers::redis_socket()?;
+    if RUNNING.fetch_add(1, Ordering::AcqRel) >= MOST_RUNNING {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        return None;
+    }
     let token = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     let (root, inbox) = worker::mailbox();
     let pipeline = pipeline.to_vec();
@@ -72,10 +80,14 @@ pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
         let replies = catch_unwind(|| exchange(socket, &pipeline, timeout).ok()).ok().flatten();
         let bytes = replies.filter(|bytes| !bytes.is_empty());
         inbox.put(Reply { root, token, bytes });
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
         workers::signal();
     };
-    thread::Builder::new().name("redis-call".to_owned()).stack_size(STACK).spawn(call).ok()?;
-    Some(token)
+    let thread = thread::Builder::new().name("redis-call".to_owned()).stack_size(STACK).spawn(call);
+    if thread.is_err() {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    }
+    thread.ok().map(|_| token)
 }
 
 /// Sends a pipeline, after which Redis ends the connection, and returns all replies.
@@ -90,7 +102,11 @@ fn exchange(socket: &Path, pipeline: &[u8], timeout: Duration) -> io::Result<Vec
     let mut part = [0; 4096];
     loop {
         connection.set_read_timeout(Some(left().ok_or_else(late)?))?;
-        match connection.read(&mut part)? {
+        let size = match connection.read(&mut part) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            size => size?,
+        };
+        match size {
             0 => return Ok(replies),
             _ if replies.len() > MOST => return Err(io::ErrorKind::InvalidData.into()),
             size => replies.extend_from_slice(part.get(..size).unwrap_or_default()),

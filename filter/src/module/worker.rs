@@ -4,27 +4,26 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Wire, names};
-use llm_balancer_router::{Change, Refusal, Reply, series};
+use llm_balancer_config::names;
+use llm_balancer_router::{Change, series};
 
 use super::abi::{
-    EnvoyPtr, LOCAL_RESET, ModuleBuffer, ModuleHeader,
-    envoy_dynamic_module_callback_http_filter_continue_decoding,
-    envoy_dynamic_module_callback_http_filter_continue_encoding,
-    envoy_dynamic_module_callback_http_filter_recreate_stream,
-    envoy_dynamic_module_callback_http_filter_reset_stream, envoy_dynamic_module_callback_http_send_response,
+    EnvoyPtr, envoy_dynamic_module_callback_http_filter_scheduler_commit,
+    envoy_dynamic_module_callback_http_filter_scheduler_delete,
+    envoy_dynamic_module_callback_http_filter_scheduler_new,
 };
 use super::config::{self, FilterConfig};
+use super::deferred::{Deferred, LocalReply, perform};
 use super::hold::HeldStream;
 use super::redis_call;
 use super::workers::{self, Alarm};
 use crate::filter::Filter;
-use crate::hostcalls;
+use crate::hostcalls::{self, Action};
 use crate::http_stream::HttpStream;
 use crate::metrics;
 
@@ -61,28 +60,6 @@ pub(super) enum Stream {
     Held(Rc<HeldStream>),
 }
 
-/// What waits for the end of the hook.
-pub(crate) enum Deferred {
-    ResumeRequest,
-    ResumeResponse,
-    Reset,
-    /// Runs the request through the edge once more.
-    SendAgain,
-    Reply(Box<LocalReply>),
-    ProbeReply {
-        token: u32,
-        status: Option<u16>,
-    },
-}
-
-/// An answer in place of a provider's.
-pub(crate) struct LocalReply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
-    pub(crate) details: String,
-}
-
 /// What host calls act on.
 #[derive(Clone, Copy)]
 struct Current {
@@ -103,6 +80,8 @@ struct Worker {
     /// Hooks that this thread is in.
     depth: Cell<u32>,
     roots: RefCell<Vec<Rc<Root>>>,
+    /// Of the configurations that these are of.
+    generation: Cell<u32>,
     streams: RefCell<HashMap<u32, Stream>>,
     last_stream: Cell<u32>,
     deferred: RefCell<VecDeque<(u32, Deferred)>>,
@@ -117,6 +96,7 @@ thread_local! {
         current: Cell::new(NOTHING),
         depth: Cell::new(0),
         roots: RefCell::default(),
+        generation: Cell::new(0),
         streams: RefCell::default(),
         last_stream: Cell::new(0),
         deferred: RefCell::default(),
@@ -136,20 +116,14 @@ pub(crate) fn current() -> Option<EnvoyPtr> {
     (!envoy.is_null()).then_some(envoy)
 }
 
-/// Makes host calls act on a stream, if it is there.
-pub(crate) fn enter_stream(number: u32) -> bool {
-    let Some(Stream::Filtered(stream)) = find(number) else { return false };
-    worker().current.set(stream.as_current(number));
-    true
-}
-
 /// Leaves something to the end of the hook, about the current stream.
 pub(crate) fn defer(what: Deferred) {
     let stream = worker().current.get().stream;
     worker().deferred.borrow_mut().push_back((stream, what));
 }
 
-/// Calls a configuration when the hook is over.
+/// Calls a configuration soon, and not from within the hook of a stream: Envoy has to know that the
+/// stream waits, before it can go on.
 pub(crate) fn defer_wake_up(root: u32) {
     worker().woken.borrow_mut().push(root);
 }
@@ -201,95 +175,92 @@ fn run<T>(current: Current, part: impl FnOnce() -> T) -> Option<T> {
     result
 }
 
-/// Runs a hook of a stream, and what it defers. Returns `None` if there is no such stream, and `ended`
-/// if it has ended or panicked.
-pub(super) fn enter<T>(number: u32, ended: T, hook: impl FnOnce(&Stream) -> T) -> Option<T> {
-    let stream = find(number)?;
-    let result = match &stream {
-        Stream::Held(held) => run(Current { envoy: held.envoy, stream: number, root: 0 }, || hook(&stream)),
-        Stream::Filtered(filtered) if filtered.is_broken.get() => None,
+/// Runs a hook of a stream, and what it defers. A stream that it has ended goes no further, nor does one
+/// that is unknown, or whose hook has panicked.
+pub(super) fn enter(number: u32, hook: impl FnOnce(&Stream) -> Action) -> Action {
+    let Some(stream) = find(number) else { return Action::Pause };
+    let action = match &stream {
+        // It only delays.
+        Stream::Held(held) => run(Current { envoy: held.envoy, stream: number, root: 0 }, || hook(&stream))
+            .unwrap_or(Action::Continue),
         Stream::Filtered(filtered) => {
-            let result = run(filtered.as_current(number), || hook(&stream));
-            if result.is_none() {
-                filtered.is_broken.set(true);
-                let reply = Deferred::Reply(Box::new(LocalReply::internal_error()));
-                worker().deferred.borrow_mut().push_back((number, reply));
-            }
-            result
+            in_filtered(number, filtered, || hook(&stream)).unwrap_or(Action::Pause)
         }
     };
     perform_deferred();
-    let is_there = worker().streams.borrow().contains_key(&number);
-    Some(result.filter(|_| is_there).unwrap_or(ended))
+    post_wake_ups(&stream);
+    if worker().streams.borrow().contains_key(&number) { action } else { Action::Pause }
 }
 
-impl LocalReply {
-    fn internal_error() -> Self {
-        let Reply { status, body, .. } = Refusal::NoConnection.reply(Wire::OpenAi);
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body, details: names::FILTER.to_owned() }
+/// Runs something of a stream from outside of its hooks, if it is there.
+pub(crate) fn in_stream(number: u32, part: impl FnOnce()) {
+    if let Some(Stream::Filtered(filtered)) = find(number) {
+        in_filtered(number, &filtered, part);
+    }
+}
+
+/// A panic ends this stream, and no other.
+fn in_filtered<T>(number: u32, filtered: &FilteredStream, part: impl FnOnce() -> T) -> Option<T> {
+    if filtered.is_broken.get() {
+        return None;
+    }
+    let result = run(filtered.as_current(number), part);
+    if result.is_none() {
+        filtered.is_broken.set(true);
+        let reply = Deferred::Reply(Box::new(LocalReply::internal_error()));
+        worker().deferred.borrow_mut().push_back((number, reply));
+    }
+    result
+}
+
+/// The end of a stream, which Envoy is about to destroy: nothing is sent any more.
+pub(super) fn complete(number: u32) {
+    if let Some(Stream::Filtered(filtered)) = find(number)
+        && !filtered.is_broken.get()
+    {
+        run(filtered.as_current(number), || filtered.stream.end());
+        post_wake_ups(&Stream::Filtered(filtered));
+    }
+}
+
+/// Has Envoy call [`on_posted`] on this thread, when the hook of this stream is over. Where the stream
+/// ends before, the main thread's call is the one that counts.
+fn post_wake_ups(stream: &Stream) {
+    let Stream::Filtered(filtered) = stream else { return };
+    if worker().depth.get() > 0 || worker().woken.borrow().is_empty() {
+        return;
+    }
+    // SAFETY: Envoy has not freed the stream, though it may have ended: this is its hook.
+    unsafe {
+        let scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(filtered.envoy);
+        envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler, 0);
+        envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
+    }
+    workers::signal();
+}
+
+/// Calls the configurations that want it.
+pub(super) fn on_posted() {
+    for root in worker().woken.take() {
+        if let Some(filter) = find_root(root).and_then(|root| root.filter()) {
+            run(Current { root, ..NOTHING }, || filter.on_queue_ready());
+            perform_deferred();
+        }
     }
 }
 
 /// The end of the outermost hook.
 fn perform_deferred() {
-    let worker = worker();
-    while worker.depth.get() == 0 {
-        let next = worker.deferred.borrow_mut().pop_front();
-        if let Some((number, what)) = next {
-            if let Some(stream) = find(number) {
-                perform(number, &stream, what);
+    while worker().depth.get() == 0 {
+        let next = worker().deferred.borrow_mut().pop_front();
+        let Some((number, what)) = next else { return };
+        match (find(number), what) {
+            (Some(Stream::Filtered(filtered)), Deferred::ProbeReply { token, status }) => {
+                in_filtered(number, &filtered, || filtered.stream.on_probe_reply(token, status));
             }
-            continue;
+            (Some(Stream::Filtered(filtered)), what) => perform(filtered.envoy, what),
+            _ => {}
         }
-        let Some(root) = worker.woken.borrow_mut().pop() else { return };
-        if let Some(filter) = find_root(root).and_then(|root| root.filter()) {
-            run(Current { root, ..NOTHING }, || filter.on_queue_ready());
-        }
-    }
-}
-
-fn perform(number: u32, stream: &Stream, what: Deferred) {
-    let Stream::Filtered(filtered) = stream else { return };
-    let envoy = filtered.envoy;
-    // SAFETY: Envoy has not destroyed the stream. It may enter the module again.
-    match what {
-        Deferred::ResumeRequest => unsafe {
-            envoy_dynamic_module_callback_http_filter_continue_decoding(envoy);
-        },
-        Deferred::ResumeResponse => unsafe {
-            envoy_dynamic_module_callback_http_filter_continue_encoding(envoy);
-        },
-        Deferred::Reset => unsafe {
-            envoy_dynamic_module_callback_http_filter_reset_stream(envoy, LOCAL_RESET, ModuleBuffer::NONE);
-        },
-        // SAFETY: as above; null for no headers of a response.
-        Deferred::SendAgain => {
-            if !unsafe { envoy_dynamic_module_callback_http_filter_recreate_stream(envoy, null(), 0) } {
-                send(envoy, &LocalReply::internal_error());
-            }
-        }
-        Deferred::Reply(reply) => send(envoy, &reply),
-        Deferred::ProbeReply { token, status } => {
-            run(filtered.as_current(number), || filtered.stream.on_probe_reply(token, status));
-        }
-    }
-}
-
-fn send(envoy: EnvoyPtr, reply: &LocalReply) {
-    let buffer = |text: &str| ModuleBuffer::new(text.as_bytes());
-    let header = |(name, value): &(String, String)| ModuleHeader { name: buffer(name), value: buffer(value) };
-    let headers: Vec<_> = reply.headers.iter().map(header).collect();
-    // SAFETY: Envoy has not destroyed the stream; the texts live longer than the call.
-    unsafe {
-        envoy_dynamic_module_callback_http_send_response(
-            envoy,
-            u32::from(reply.status),
-            headers.as_ptr(),
-            headers.len(),
-            buffer(&reply.body),
-            buffer(&reply.details),
-        );
     }
 }
 
@@ -321,10 +292,15 @@ fn add(new: impl FnOnce(u32) -> Stream) -> Option<u32> {
 /// Envoy destroys a stream. If it has not said that the stream is complete, this is its end.
 pub(super) fn remove(number: u32) {
     let removed = worker().streams.borrow_mut().remove(&number);
-    if let Some(Stream::Filtered(filtered)) = removed {
-        let root = filtered.root.config.number;
-        run(Current { root, ..NOTHING }, || filtered.stream.end());
-    }
+    let root = match &removed {
+        Some(Stream::Filtered(filtered)) => filtered.root.config.number,
+        _ => 0,
+    };
+    run(Current { root, ..NOTHING }, move || {
+        if let Some(Stream::Filtered(filtered)) = &removed {
+            filtered.stream.end();
+        }
+    });
 }
 
 /// A reply to a health probe, which may come before the call for it has returned.
@@ -337,6 +313,7 @@ pub(super) fn on_probe_reply(number: u32, token: u32, status: Option<u16>) {
 /// tick.
 pub(super) fn on_wake_up() {
     update_roots();
+    on_posted();
     for reply in worker().inbox.take() {
         if let Some(filter) = find_root(reply.root).and_then(|root| root.filter()) {
             redis_call::set_replies(reply.bytes);
@@ -350,6 +327,7 @@ pub(super) fn on_wake_up() {
     }
     let next = roots.iter().filter(|root| !root.period.get().is_zero()).map(|root| root.due.get()).min();
     worker().alarm.set(next);
+    run(NOTHING, move || drop(roots));
 }
 
 impl Root {
@@ -358,7 +336,8 @@ impl Root {
         if period.is_zero() || self.due.get() > uptime {
             return;
         }
-        self.due.set(uptime.saturating_add(period));
+        // Late ticks do not delay the next one.
+        self.due.set(self.due.get().saturating_add(period).max(uptime));
         if let Some(filter) = self.filter() {
             run(Current { root: self.config.number, ..NOTHING }, || filter.on_tick());
             perform_deferred();
@@ -368,6 +347,10 @@ impl Root {
 
 /// Makes filters of new configurations, and drops those of configurations that are gone.
 fn update_roots() {
+    let generation = config::generation();
+    if worker().generation.replace(generation) == generation {
+        return;
+    }
     let configs = config::list();
     let is_gone = |root: &Rc<Root>| !configs.iter().any(|config| config.number == root.config.number);
     let gone: Vec<_> = worker().roots.borrow_mut().extract_if(.., |root| is_gone(root)).collect();

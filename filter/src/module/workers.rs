@@ -145,7 +145,7 @@ pub extern "C" fn envoy_dynamic_module_on_cluster_config_new(
     }
     MAIN_THREAD.get_or_init(|| thread::current().id());
     metrics::define_all(config);
-    OURS
+    config
 }
 
 /// The cluster.
@@ -168,9 +168,25 @@ pub extern "C" fn envoy_dynamic_module_on_cluster_init(cluster: EnvoyPtr, _ours:
     unsafe { envoy_dynamic_module_callback_cluster_pre_init_complete(cluster) };
 }
 
-/// Envoy ends.
+/// Envoy ends: its main thread takes no signals any more.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_cluster_shutdown(
+    _cluster: EnvoyPtr,
+    _ours: *const c_void,
+    done: extern "C" fn(EnvoyPtr),
+    context: EnvoyPtr,
+) {
+    end();
+    done(context);
+}
+
+/// The cluster is gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_cluster_destroy(_ours: *const c_void) {
+    end();
+}
+
+fn end() {
     if let Some(Cluster { scheduler, .. }) = locked(&CLUSTER).take() {
         // SAFETY: nothing else has it any more.
         unsafe { envoy_dynamic_module_callback_cluster_scheduler_delete(scheduler) };
@@ -179,8 +195,8 @@ pub extern "C" fn envoy_dynamic_module_on_cluster_destroy(_ours: *const c_void) 
 
 /// Envoy ends, and so do the metrics.
 #[unsafe(no_mangle)]
-pub extern "C" fn envoy_dynamic_module_on_cluster_config_destroy(_ours: *const c_void) {
-    metrics::end();
+pub extern "C" fn envoy_dynamic_module_on_cluster_config_destroy(config: *const c_void) {
+    metrics::end(config);
 }
 
 /// On the main thread: a thread has signalled.

@@ -6,16 +6,17 @@
 //! Calls to other clusters, shared queues and the log go through the SDK: its dispatcher panics on
 //! the answer to a call that it has not made.
 
+mod calls;
+
 use std::ops::Range;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-use llm_balancer_config::names;
 use llm_balancer_router::Headers;
-use proxy_wasm::hostcalls::{dispatch_http_call, enqueue_shared_queue, register_shared_queue};
 use proxy_wasm::types::StreamType;
 pub(crate) use proxy_wasm::types::{Action, BufferType, MapType, MetricType};
 
+pub(crate) use self::calls::{WakeUp, call, call_redis, redis_replies};
 use super::{Error, Result};
 
 #[link(wasm_import_module = "env")]
@@ -133,10 +134,12 @@ pub(crate) fn set_tick_period(period: Duration) {
     let _ = unsafe { proxy_set_tick_period_milliseconds(period) };
 }
 
-/// Makes the following host calls act on another context.
-pub(crate) fn set_effective_context(context: u32) -> Result<()> {
+/// Runs something for which host calls act on another context, if it is there.
+pub(crate) fn in_stream(context: u32, part: impl FnOnce()) {
     // SAFETY: no pointers.
-    ok(unsafe { proxy_set_effective_context(context) })
+    if unsafe { proxy_set_effective_context(context) } == 0 {
+        part();
+    }
 }
 
 /// Envoy's id of a metric. All workers that define it share it.
@@ -357,44 +360,11 @@ pub(crate) fn send_response<'a>(
     })
 }
 
+/// Whether [`send_again`] does anything.
+pub(crate) const SENDS_AGAIN: bool = false;
+
 /// Runs a request through the edge once more, in place of its response. Only Envoy's own filter can,
 /// which the response's headers ask to.
 pub(crate) fn send_again(_path: &str, _headers: [(&str, &str); 2]) -> bool {
     false
-}
-
-/// Calls another cluster, without a body. The active stream gets the answer, under this token.
-pub(crate) fn call(cluster: &str, headers: Vec<(&str, &str)>, timeout: Duration) -> Result<u32> {
-    dispatch_http_call(cluster, headers, None, Vec::new(), timeout).map_err(|status| Error(status as u32))
-}
-
-/// Sends a pipeline to Redis, through a listener of this process that turns the body of a POST into
-/// bytes on a connection. The root context gets the replies, under this token.
-pub(crate) fn call_redis(pipeline: &[u8], is_wait: bool, timeout: Duration) -> Result<u32> {
-    let path = if is_wait { names::REDIS_WAIT } else { "/" };
-    let headers =
-        vec![(":method", "POST"), (":path", path), (":authority", names::REDIS), (":scheme", "http")];
-    dispatch_http_call(names::REDIS_HOP, headers, Some(pipeline), Vec::new(), timeout)
-        .map_err(|status| Error(status as u32))
-}
-
-/// The replies of Redis, in the callback for them; `None` without a connection.
-pub(crate) fn redis_replies() -> Option<Vec<u8>> {
-    let is_ok = header(MapType::HttpCallResponseHeaders, ":status").as_deref() == Some("200");
-    is_ok.then(|| buffer(BufferType::HttpCallResponseBody))
-}
-
-/// Wakes up a root context: a shared queue of Envoy, which calls it when it gets an entry.
-pub(crate) struct WakeUp(Option<u32>);
-
-impl WakeUp {
-    /// For the root context with this number in the VM with this one.
-    pub(crate) fn new(vm: u32, root: u32) -> Self {
-        Self(register_shared_queue(&format!("{}/{vm}/{root}", names::REDIS)).ok())
-    }
-
-    /// Makes Envoy call `on_queue_ready` when this callback is over. Returns whether it will.
-    pub(crate) fn request(&self) -> bool {
-        self.0.is_some_and(|queue| enqueue_shared_queue(queue, None).is_ok())
-    }
 }

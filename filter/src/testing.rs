@@ -9,7 +9,7 @@ use llm_balancer_router::testing::contract;
 use crate::hostcalls;
 use crate::shared_data::SharedData;
 
-/// A request with this header ends the VM.
+/// A request with this header ends the VM, or with a module its own stream.
 const TRAP: &str = "x-llm-trap";
 /// The response to a request with this header makes the filter log the cost of host calls.
 const TIME_HOST_CALLS: &str = "x-llm-time-host-calls";
@@ -28,9 +28,10 @@ pub(crate) fn check_the_store() {
     log::warn!("the contract of stores is {kept}; the sum is {sum:?}");
 }
 
-/// Ends the VM, if the request says so.
-pub(crate) fn trap_if_asked(headers: &Headers) {
-    if headers.get(TRAP).is_some() {
+/// Ends the VM, if the request says so: `1` for its own headers, `2` for those of the response.
+#[cfg_attr(not(target_family = "wasm"), expect(clippy::panic, reason = "on demand"))]
+pub(crate) fn trap_if_asked(request: &Headers, at: &str) {
+    if request.get(TRAP) == Some(at) {
         #[cfg(target_family = "wasm")]
         core::arch::wasm32::unreachable();
         #[cfg(not(target_family = "wasm"))]

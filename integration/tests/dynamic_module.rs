@@ -8,7 +8,8 @@ use std::time::Duration;
 use llm_balancer_integration::{Answer, Balancer, Client, Launch, Provider, eventually, item};
 
 fn configuration(provider: &Provider) -> String {
-    format!("model_list:\n{}", item("g", "a", "")).replace("PROVIDER", &provider.origin())
+    format!("model_list:\n{}", item("g", "a", ", max_parallel_requests: 2"))
+        .replace("PROVIDER", &provider.origin())
 }
 
 async fn balancer(provider: &Provider, workers: u8) -> Balancer {
@@ -47,6 +48,20 @@ async fn a_hook_that_panics_ends_its_request_and_no_other() {
         stats.iter().filter(|(name, _)| name.contains("llm_balancer_in_flight")).map(|(_, n)| *n).sum::<u64>()
     };
     assert!(eventually(async || in_flight().await == 0).await, "nothing is counted for ever");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_response_panics_gives_its_slot_back() {
+    let provider = Provider::start().await;
+    let balancer = balancer(&provider, 1).await;
+    let client = Client::new(balancer.port);
+    let panicking = client.clone().with_header("x-llm-trap", "2");
+    for _ in 0..4 {
+        panicking.chat("g").await.error(500);
+    }
+    assert_eq!(client.chat("g").await.status, 200, "{}", balancer.log());
+    let settled = || balancer.access_log().len() == 5;
+    assert!(eventually(async || settled()).await, "each has a line: {}", balancer.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,6 +76,16 @@ impl HttpStream {
         }
     }
 
+    /// The end of a stream in which the filter has failed: what was admitted has ended.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn abandon(&self) {
+        if let Ok(mut stream) = self.0.try_borrow_mut()
+            && stream.attempt.is_some()
+        {
+            stream.on_log();
+        }
+    }
+
     /// A stream that is busy is not entered again: nothing of it goes on.
     fn enter(&self, callback: impl FnOnce(&mut Stream) -> Action) -> Action {
         self.0.try_borrow_mut().map_or(Action::Pause, |mut stream| callback(&mut stream))

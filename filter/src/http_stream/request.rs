@@ -19,7 +19,7 @@ impl Stream {
         let Some(filter) = self.filter.clone() else { return self.step(Event::StateMissing) };
         self.request_headers = hostcalls::headers(MapType::HttpRequestHeaders);
         #[cfg(feature = "testing")]
-        crate::testing::trap_if_asked(&self.request_headers);
+        crate::testing::trap_if_asked(&self.request_headers, "1");
         if let Some(arrived) = self.arrived_again(&filter, complete) {
             return self.step(Event::RequestHeaders(arrived));
         }

@@ -19,6 +19,8 @@ const GRACE: Duration = Duration::from_secs(1);
 impl Stream {
     pub(super) fn on_response_headers(&mut self, complete: bool) -> Action {
         #[cfg(feature = "testing")]
+        crate::testing::trap_if_asked(&self.request_headers, "2");
+        #[cfg(feature = "testing")]
         crate::testing::time_host_calls_if_asked(&self.request_headers);
         let status = hostcalls::header(MapType::HttpResponseHeaders, ":status");
         // Envoy passes on numbers that are none of HTTP's.

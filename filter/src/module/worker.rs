@@ -188,8 +188,9 @@ pub(super) fn enter(number: u32, hook: impl FnOnce(&Stream) -> Action) -> Action
         }
     };
     perform_deferred();
-    post_wake_ups(&stream);
-    if worker().streams.borrow().contains_key(&number) { action } else { Action::Pause }
+    let is_there = worker().streams.borrow().contains_key(&number);
+    post_wake_ups(Some(&stream).filter(|_| is_there));
+    if is_there { action } else { Action::Pause }
 }
 
 /// Runs something of a stream from outside of its hooks, if it is there.
@@ -213,28 +214,32 @@ fn in_filtered<T>(number: u32, filtered: &FilteredStream, part: impl FnOnce() ->
     result
 }
 
-/// The end of a stream, which Envoy is about to destroy: nothing is sent any more.
+/// The end of a stream, which Envoy is about to destroy: nothing is sent any more. One that a panic has
+/// ended is settled, if it was admitted.
 pub(super) fn complete(number: u32) {
-    if let Some(Stream::Filtered(filtered)) = find(number)
-        && !filtered.is_broken.get()
-    {
-        run(filtered.as_current(number), || filtered.stream.end());
-        post_wake_ups(&Stream::Filtered(filtered));
+    if let Some(Stream::Filtered(filtered)) = find(number) {
+        let end = match filtered.is_broken.get() {
+            true => HttpStream::abandon,
+            false => HttpStream::end,
+        };
+        run(filtered.as_current(number), || end(&filtered.stream));
+        post_wake_ups(None);
     }
 }
 
-/// Has Envoy call [`on_posted`] on this thread, when the hook of this stream is over. Where the stream
-/// ends before, the main thread's call is the one that counts.
-fn post_wake_ups(stream: &Stream) {
-    let Stream::Filtered(filtered) = stream else { return };
+/// Has Envoy call [`on_posted`] on this thread, when the hook of this stream is over. Where there is none
+/// any more, or it ends before, the main thread's call is the one that counts.
+fn post_wake_ups(stream: Option<&Stream>) {
     if worker().depth.get() > 0 || worker().woken.borrow().is_empty() {
         return;
     }
-    // SAFETY: Envoy has not freed the stream, though it may have ended: this is its hook.
-    unsafe {
-        let scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(filtered.envoy);
-        envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler, 0);
-        envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
+    if let Some(Stream::Filtered(filtered)) = stream {
+        // SAFETY: Envoy has not destroyed the stream.
+        unsafe {
+            let scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(filtered.envoy);
+            envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler, 0);
+            envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
+        }
     }
     workers::signal();
 }

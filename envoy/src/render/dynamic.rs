@@ -327,4 +327,17 @@ router_settings: {redis_host: redis.example}
         assert_eq!(filter["name"], "envoy.filters.network.tcp_proxy");
         assert_eq!(filter["typed_config"]["cluster"], names::REDIS);
     }
+
+    #[test]
+    fn whatever_the_runtime_is_the_clusters_of_a_proxy_with_a_login_are_written() {
+        let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_base: 'http://gpu.example/v1', api_key: k}}\n";
+        let login = |name: &str| (name == "HTTP_PROXY").then(|| "http://ada:word@10.0.0.1:3128".to_owned());
+        let loaded = llm_balancer_config::load("config.yaml", &|_| Ok(text.to_owned()), &login);
+        let (config, parsed) = (loaded.reading.config.unwrap(), loaded.parsed);
+        assert!(config.proxies.of(&config.deployments[0].endpoint).is_some());
+        for runtime in [Runtime::Wasm, Runtime::Module] {
+            let written = Resources::new(Revision(1), &config, &parsed, &options(runtime));
+            assert!(written.is_ok(), "{runtime:?}: {:?}", written.err());
+        }
+    }
 }

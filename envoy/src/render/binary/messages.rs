@@ -41,6 +41,7 @@ pub(super) const ANY_TYPES: &[(&str, Message)] = &[
     ("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", HEADER_MUTATION),
     ("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", UPSTREAM_CODEC),
     ("envoy.extensions.filters.http.wasm.v3.Wasm", WASM),
+    ("envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter", DYNAMIC_MODULE_FILTER),
 ];
 
 /// `envoy.config.cluster.v3.Cluster`
@@ -157,6 +158,11 @@ const HEADER_VALUE_OPTION: Message =
 const HEADER_VALUE: Message = &[("key", 1, Kind::Text), ("value", 2, Kind::Text)];
 /// `envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec`
 const UPSTREAM_CODEC: Message = &[];
+/// `envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter`
+const DYNAMIC_MODULE_FILTER: Message =
+    &[("dynamic_module_config", 1, Kind::Message(DYNAMIC_MODULE)), ("filter_name", 2, Kind::Text)];
+/// `envoy.extensions.dynamic_modules.v3.DynamicModuleConfig`
+const DYNAMIC_MODULE: Message = &[("name", 1, Kind::Text), ("do_not_close", 3, Kind::Bool)];
 /// `envoy.extensions.filters.http.wasm.v3.Wasm`
 const WASM: Message = &[("config", 1, Kind::Message(PLUGIN_CONFIG))];
 /// `envoy.extensions.wasm.v3.PluginConfig`

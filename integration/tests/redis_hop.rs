@@ -71,8 +71,9 @@ async fn commands(balancer: &Balancer, body: &str) -> (u16, String) {
         return ask(balancer, "POST", body).await;
     }
     let mut stream = UnixStream::connect(balancer.runtime_folder().join("redis.sock")).await.unwrap();
-    stream.write_all(body.as_bytes()).await.unwrap();
     let mut replies = String::new();
+    // Where Redis is away, the socket may be closed before.
+    let _ = stream.write_all(body.as_bytes()).await;
     // The module waits for two seconds, too.
     let _ = timeout(Duration::from_secs(2), stream.read_to_string(&mut replies)).await;
     (if replies.is_empty() { 503 } else { 200 }, replies)

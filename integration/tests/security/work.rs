@@ -190,8 +190,8 @@ async fn a_request_that_swells_to_half_a_gigabyte_is_refused_before_it_does() {
         assert!([400, 413].contains(&reply.status), "{} {}", reply.status, reply.text());
     }
     let after = peak(&world);
-    // The largest body that is let in has 64 MB, and Envoy may hold it three times.
-    assert!(after <= before + 3 * 64, "{before} MB before, {after} MB at the most");
+    // The largest body that is let in has 64 MB, and Envoy may hold it three times, with some slack.
+    assert!(after <= before + 3 * 64 + 16, "{before} MB before, {after} MB at the most");
     assert!(world.provider.received().is_empty());
     world.assert_well("gpt").await;
 }

@@ -29,7 +29,7 @@ pub use fake_provider::{Answer, DONE, Provider, Received};
 pub use fleet::{Fleet, Front, Redis, minute, redis};
 pub use network::{ForwardProxy, Link, certificates, free_port};
 pub use observe::{Browser, Prometheus, memory, prometheus, statistics};
-pub use product::{Balancer, Clock, Containers, Envoy, Example, INSTANCES, Launch, Refusal, hops, is_wasm};
+pub use product::{Balancer, Clock, Containers, Envoy, Example, INSTANCES, Launch, Refusal, hops};
 pub use soak::Soak;
 pub use world::{World, item};
 

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use llm_balancer_integration::fleet::{pair, percentile, served};
-use llm_balancer_integration::{
-    Balancer, Client, Fleet, Launch, Provider, eventually, is_wasm, item, memory, minute,
-};
+use llm_balancer_integration::{Balancer, Client, Fleet, Launch, Provider, eventually, item, memory, minute};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -94,7 +92,7 @@ async fn nothing_that_is_answered_in_the_place_of_redis_does_harm() {
         stats.iter().filter(|(name, _)| of_vms(name)).map(|(name, n)| (name.clone(), *n)).collect::<Vec<_>>()
     };
     let before = vms(&fleet.instances[0].stats().await);
-    assert_eq!(before.is_empty(), !is_wasm(), "Envoy counts its VMs");
+    assert_eq!(before.is_empty(), !fleet.instances[0].runs_wasm(), "Envoy counts its VMs");
     let at_first = megabytes(&fleet.instances[0]);
     for (n, (name, _)) in REPLIES.iter().enumerate() {
         turn.store(n, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llm_balancer_integration::certificates::Authority;
-use llm_balancer_integration::{Balancer, Client, Launch, Link, Provider, Redis, eventually, is_wasm};
+use llm_balancer_integration::{Balancer, Client, Launch, Link, Provider, Redis, eventually};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -67,7 +67,7 @@ fn joined(mut chunks: &str) -> String {
 
 /// What Redis replies; 503 if that is nothing, as for a POST.
 async fn commands(balancer: &Balancer, body: &str) -> (u16, String) {
-    if is_wasm() {
+    if balancer.runs_wasm() {
         return ask(balancer, "POST", body).await;
     }
     let mut stream = UnixStream::connect(balancer.runtime_folder().join("redis.sock")).await.unwrap();
@@ -122,7 +122,7 @@ async fn no_other_user_gets_in() {
     let folder = balancer.runtime_folder();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder), mode(&folder.join("redis.sock"))), (0o700, 0o600));
-    if is_wasm() {
+    if balancer.runs_wasm() {
         // As HTTP it would reach Redis, which counts it as an attack.
         assert_eq!(ask(&balancer, "GET", "").await.0, 404);
         assert_eq!(ask(&balancer, "PUT", PING).await.0, 404);

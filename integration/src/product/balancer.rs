@@ -88,6 +88,11 @@ impl Balancer {
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
+    /// Whether its filter runs in WebAssembly, and not as a module.
+    pub fn runs_wasm(&self) -> bool {
+        self.runtime_folder().join("filter.wasm").exists()
+    }
+
     /// Its runtime folder, which lies in the temporary folder it was given.
     pub fn runtime_folder(&self) -> PathBuf {
         let entries = fs::read_dir(self.dir.path()).expect("the folder can be read").flatten();

@@ -48,12 +48,6 @@ pub fn hops() -> &'static str {
     }
 }
 
-/// Whether WebAssembly runs the filter of `serve` in this run of the tests, because
-/// LLM_BALANCER_RUNTIME says `wasm`. Otherwise the program chooses, which is a module.
-pub fn is_wasm() -> bool {
-    std::env::var("LLM_BALANCER_RUNTIME").is_ok_and(|runtime| runtime == "wasm")
-}
-
 impl Launch {
     /// `llm-balancer --config FILE` with this content in the file.
     pub fn new(config: &str) -> Self {
@@ -154,10 +148,12 @@ impl Launch {
         panic!("llm-balancer did not answer within {START:?}:\n{}", balancer.log());
     }
 
-    /// WebAssembly, where this run of the tests wants it and the test says nothing.
-    fn runtime(&self) -> Option<&'static str> {
+    /// What runs the filter: what LLM_BALANCER_RUNTIME says, `wasm` or `module`, unless the test does.
+    /// Otherwise the program chooses.
+    fn runtime(&self) -> Option<String> {
         let is_chosen = self.args.iter().any(|arg| arg.to_string_lossy().starts_with("--runtime"));
-        (is_wasm() && !is_chosen).then_some("--runtime=wasm")
+        let wanted = std::env::var("LLM_BALANCER_RUNTIME").ok().filter(|_| !is_chosen)?;
+        Some(format!("--runtime={wanted}"))
     }
 
     /// The process ends with the thread that starts it: a test that is killed leaves nothing behind

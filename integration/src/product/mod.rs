@@ -13,4 +13,4 @@ pub use clock::Clock;
 pub use containers::{Containers, INSTANCES};
 pub use envoy::Envoy;
 pub use example::Example;
-pub use launch::{Launch, Refusal, hops, is_wasm};
+pub use launch::{Launch, Refusal, hops};

@@ -10,14 +10,14 @@ use super::ledger::Ledger;
 use super::log_tail::LogTail;
 use super::plan::{CONFIGURATIONS, bad_configuration, configuration};
 use super::{INSTANCES, TRAPPING, fork};
-use crate::{Balancer, Redis, is_wasm, raw};
+use crate::{Balancer, Redis, raw};
 
 /// Twenty times what a reload takes.
 const RELOAD: Duration = Duration::from_secs(20);
 const KEPT: &str = "keeping the previous configuration";
 /// The response to a request that traps: Envoy's, or the module's.
-fn trapped() -> &'static str {
-    if is_wasm() { "HTTP/1.1 503 " } else { "HTTP/1.1 500 " }
+fn trapped(balancer: &Balancer) -> &'static str {
+    if balancer.runs_wasm() { "HTTP/1.1 503 " } else { "HTTP/1.1 500 " }
 }
 
 /// How often something happens.
@@ -81,7 +81,7 @@ impl Stage {
                 (gaps.reload, until),
                 ledger
             ),
-            vms_trap(instances[TRAPPING].port, random("trap"), (gaps.trap, until - gaps.after_traps), ledger),
+            vms_trap(&instances[TRAPPING], random("trap"), (gaps.trap, until - gaps.after_traps), ledger),
         );
         Happened { reloads, refused_files: refused, redis_restarts: restarts, redis_freezes: freezes, traps }
     }
@@ -151,7 +151,12 @@ async fn change(balancer: &Balancer, configuration: &str, message: &str, ledger:
     ledger.fault(format!("no {message:?} within {RELOAD:?}"));
 }
 
-async fn vms_trap(port: u16, mut random: Rng, (gap, until): (Duration, Instant), ledger: &Ledger) -> usize {
+async fn vms_trap(
+    balancer: &Balancer,
+    mut random: Rng,
+    (gap, until): (Duration, Instant),
+    ledger: &Ledger,
+) -> usize {
     let mut traps = 0;
     while again(&mut random, gap, until).await {
         traps += 1;
@@ -161,10 +166,10 @@ async fn vms_trap(port: u16, mut random: Rng, (gap, until): (Duration, Instant),
             "POST /v1/chat/completions HTTP/1.1\r\nhost: balancer\r\nx-llm-trap: 1\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        let mut socket = raw::connect(port).await;
+        let mut socket = raw::connect(balancer.port).await;
         let said = raw::exchange(&mut socket, format!("{head}{body}").as_bytes(), raw::complete).await;
         ledger.trapped(number);
-        if !said.starts_with(trapped()) {
+        if !said.starts_with(trapped(balancer)) {
             ledger.fault(format!("a request that traps is answered with {said:?}"));
         }
     }

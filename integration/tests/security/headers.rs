@@ -1,7 +1,7 @@
 //! Headers of a client that are the balancer's own, or Envoy's, or another client's.
 
 use hyper::Method;
-use llm_balancer_integration::{Client, Redis, World, is_wasm, raw};
+use llm_balancer_integration::{Client, Redis, World, raw};
 
 use crate::{assert_clean, frames, two_attempts};
 
@@ -123,7 +123,7 @@ async fn a_client_cannot_choose_the_cluster_by_its_name() {
     let mut clusters: Vec<_> = text.lines().filter_map(|line| line.split("::").next()).collect();
     clusters.dedup();
     assert!(clusters.contains(&"redis"), "{clusters:?}");
-    assert_eq!(clusters.contains(&"redis-hop"), is_wasm(), "{clusters:?}");
+    assert_eq!(clusters.contains(&"redis-hop"), world.balancer.runs_wasm(), "{clusters:?}");
     let commands = "SET evil 1\r\nQUIT\r\n";
     for cluster in clusters {
         let client = world.with_header("x-llm-cluster", cluster).with_header("x-llm-next-attempt", cluster);

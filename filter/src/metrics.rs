@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use crate::hostcalls::MetricType;
 use llm_balancer_router::Change;
 
-use crate::hostcalls;
+use crate::hostcalls::{self, MetricType};
 
 thread_local! {
     /// Envoy's ids of the metrics that this VM has defined, for all its configurations.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::hostcalls::{BufferType, MapType};
 use llm_balancer_router::response_check::{
     BodyFormat, CheckResult, HeldResponse, check, has_error_event, has_part,
 };
@@ -11,7 +10,7 @@ use llm_balancer_router::{
     Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
 };
 
-use crate::hostcalls;
+use crate::hostcalls::{self, BufferType, MapType};
 
 /// One answer that has begun.
 pub(crate) struct ResponseScan {

@@ -1,12 +1,11 @@
 //! A build for tests: it checks the store at start, and traps or times host calls when a request
 //! asks for it.
 
-use crate::hostcalls::MapType;
 use llm_balancer_config::names;
 use llm_balancer_router::Headers;
 use llm_balancer_router::testing::contract;
 
-use crate::hostcalls;
+use crate::hostcalls::{self, MapType};
 use crate::shared_data::SharedData;
 
 /// A request with this header ends the VM, or with a module its own stream.

@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 
-use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Selected};
 use llm_balancer_router::{Headers, Refusal};
@@ -13,6 +12,7 @@ use super::Stream;
 use super::kept_body::{KeptBody, has_room};
 use crate::by_stream::ByStream;
 use crate::filter::Filter;
+use crate::hostcalls::{Action, BufferType, MapType};
 use crate::{hostcalls, retry_store};
 
 /// What a client sent.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_config::names;
 use llm_balancer_router::response_check::FalseSuccess;
 use llm_balancer_router::stream::{Event, Settled};
@@ -13,6 +12,7 @@ use llm_balancer_router::{
 use super::Stream;
 use super::again;
 use super::request::set_response_header;
+use crate::hostcalls::{Action, BufferType, MapType};
 use crate::{hostcalls, retry_store};
 
 impl Stream {

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 #[cfg(target_family = "wasm")]
 use crate::hostcalls::MapType;
-use crate::hostcalls::{Action, BufferType};
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
 use llm_balancer_router::{
@@ -25,7 +24,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use self::kept_body::KeptBody;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
-use crate::hostcalls;
+use crate::hostcalls::{self, Action, BufferType};
 use crate::response_scan::ResponseScan;
 use crate::stream_handle::{StreamHandle, Wake};
 

@@ -1,6 +1,5 @@
 //! The request: its headers, its body, the deployment that gets it, and answers without one.
 
-use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
@@ -12,6 +11,7 @@ use super::Stream;
 use super::kept_body::KeptBody;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
+use crate::hostcalls::{Action, BufferType, MapType};
 use crate::{hostcalls, retry_store};
 
 impl Stream {

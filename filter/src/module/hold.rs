@@ -2,12 +2,11 @@
 
 use std::cell::Cell;
 
-use crate::hostcalls::{Action, BufferType, MapType};
 use llm_balancer_config::{WITHHELD_HEADERS, names};
 use llm_balancer_hold::{Decision, FILLER, decide, has_time, is_filler, is_success};
 
 use super::abi::EnvoyPtr;
-use crate::hostcalls;
+use crate::hostcalls::{self, Action, BufferType, MapType};
 
 /// A response on its way to the edge's router.
 pub(super) struct HeldStream {
@@ -39,11 +38,12 @@ impl HeldStream {
         if complete { Action::Continue } else { Action::Pause }
     }
 
-    /// `held` is the size of all that Envoy holds.
-    pub(super) fn on_response_body(&self, held: usize, complete: bool) -> Action {
+    pub(super) fn on_response_body(&self, complete: bool) -> Action {
+        // The rest of a body that goes on costs no host call.
         if !self.is_held.get() {
             return Action::Continue;
         }
+        let held = hostcalls::body_size(BufferType::HttpResponseBody);
         let may_wait = || holds_filler(held) && self.may_wait(now());
         match decide(held, complete, has_success_status, may_wait) {
             Decision::Hold => Action::Pause,
@@ -52,10 +52,6 @@ impl HeldStream {
                 Action::Continue
             }
         }
-    }
-
-    pub(super) fn is_held(&self) -> bool {
-        self.is_held.get()
     }
 
     fn may_wait(&self, now: u32) -> bool {

@@ -3,14 +3,13 @@
 use std::ffi::c_void;
 use std::ptr::null;
 
-use crate::hostcalls::{Action, BufferType};
 use llm_balancer_config::names;
 
 use super::abi::{CONTINUE, EnvoyBuffer, EnvoyHeader, EnvoyPtr, STOP, VERSION, VersionPtr};
 use super::worker::{self, Stream};
 use super::{config, log, workers};
 use crate::filter::read_config;
-use crate::hostcalls;
+use crate::hostcalls::{self, Action, BufferType};
 
 /// What Envoy keeps of ours: a number, never 0.
 type Number = *const c_void;
@@ -66,7 +65,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(config: Num
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_http_filter_new(config: Number, envoy: EnvoyPtr) -> Number {
     let stream = match number(config) {
-        HOLD => worker::add_held(envoy),
+        HOLD => Some(worker::add_held(envoy)),
         config => worker::add_filtered(envoy, config),
     };
     stream.map_or(null(), as_number)
@@ -141,11 +140,12 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     stream: Number,
     complete: bool,
 ) -> u32 {
-    let size = || hostcalls::body_size(BufferType::HttpResponseBody);
     enter(stream, |stream| match stream {
-        Stream::Filtered(filtered) => filtered.stream().on_response_body(size(), complete),
-        Stream::Held(held) if !held.is_held() => Action::Continue,
-        Stream::Held(held) => held.on_response_body(size(), complete),
+        Stream::Filtered(filtered) => {
+            let size = hostcalls::body_size(BufferType::HttpResponseBody);
+            filtered.stream().on_response_body(size, complete)
+        }
+        Stream::Held(held) => held.on_response_body(complete),
     })
 }
 

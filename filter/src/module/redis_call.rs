@@ -26,6 +26,23 @@ const MOST: usize = 8 * 1024 * 1024;
 const MOST_RUNNING: u32 = 1024;
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 
+/// One of them, until it is dropped.
+struct Running;
+
+impl Running {
+    /// `None` if there are too many.
+    fn begin() -> Option<Self> {
+        let running = Self;
+        (RUNNING.fetch_add(1, Ordering::AcqRel) < MOST_RUNNING).then_some(running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Replies for one worker.
 #[derive(Default)]
 pub(crate) struct Inbox(Mutex<Vec<Reply>>);
@@ -69,10 +86,7 @@ pub(crate) fn take_replies() -> Option<Vec<u8>> {
 pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let socket = workers::redis_socket()?;
-    if RUNNING.fetch_add(1, Ordering::AcqRel) >= MOST_RUNNING {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
-        return None;
-    }
+    let running = Running::begin()?;
     let token = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     let (root, inbox) = worker::mailbox();
     let pipeline = pipeline.to_vec();
@@ -80,14 +94,11 @@ pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
         let replies = catch_unwind(|| exchange(socket, &pipeline, timeout).ok()).ok().flatten();
         let bytes = replies.filter(|bytes| !bytes.is_empty());
         inbox.put(Reply { root, token, bytes });
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        drop(running);
         workers::signal();
     };
-    let thread = thread::Builder::new().name("redis-call".to_owned()).stack_size(STACK).spawn(call);
-    if thread.is_err() {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
-    }
-    thread.ok().map(|_| token)
+    thread::Builder::new().name("redis-call".to_owned()).stack_size(STACK).spawn(call).ok()?;
+    Some(token)
 }
 
 /// Sends a pipeline, after which Redis ends the connection, and returns all replies.

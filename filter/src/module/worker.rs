@@ -275,23 +275,23 @@ pub(super) fn add_filtered(envoy: EnvoyPtr, config: u32) -> Option<u32> {
         update_roots();
     }
     let root = find_root(config)?;
-    add(|number| {
+    Some(add(|number| {
         let stream = HttpStream::new(number, root.filter());
         Stream::Filtered(Rc::new(FilteredStream { envoy, root, stream, is_broken: Cell::new(false) }))
-    })
+    }))
 }
 
 /// A stream of the holding filter begins. Returns its number.
-pub(super) fn add_held(envoy: EnvoyPtr) -> Option<u32> {
+pub(super) fn add_held(envoy: EnvoyPtr) -> u32 {
     add(|_| Stream::Held(Rc::new(HeldStream::new(envoy))))
 }
 
-fn add(new: impl FnOnce(u32) -> Stream) -> Option<u32> {
+fn add(new: impl FnOnce(u32) -> Stream) -> u32 {
     let worker = worker();
     let number = worker.last_stream.get().checked_add(1).unwrap_or(1);
     worker.last_stream.set(number);
     worker.streams.borrow_mut().insert(number, new(number));
-    Some(number)
+    number
 }
 
 /// Envoy destroys a stream. If it has not said that the stream is complete, this is its end.

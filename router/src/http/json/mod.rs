@@ -1,16 +1,16 @@
 //! JSON read without a document tree: objects by their members, and values in their own text.
 
+mod cursor;
 pub mod member_scan;
 mod object;
 mod unescape;
 
 use std::borrow::Cow;
-use std::fmt;
 
 use memchr::memchr;
 pub use object::{Member, NotAnObject, Object, members};
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+
+use self::cursor::Cursor;
 
 /// A name as case-insensitive readers, such as Go's, compare it: in lower case, and with the two
 /// other letters that fold to ASCII ones.
@@ -44,32 +44,15 @@ pub fn uint(value: &str) -> Option<u64> {
 
 /// The text of each item of a list of at most `max` items, or `None` for another value.
 pub fn list(value: &str, max: usize) -> Option<Vec<&str>> {
-    let mut deserializer = serde_json::Deserializer::from_str(value);
-    let items = deserializer.deserialize_seq(Items { max }).ok()?;
-    deserializer.end().ok().map(|()| items)
-}
-
-struct Items {
-    max: usize,
-}
-
-impl<'de> Visitor<'de> for Items {
-    type Value = Vec<&'de str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
+    let mut cursor = Cursor::new(value);
+    let mut items = Vec::new();
+    let mut is_open = cursor.open(b'[', b']')?;
+    while is_open {
+        let item = cursor.value()?;
+        (items.len() < max).then(|| items.push(item))?;
+        is_open = cursor.goes_on(b']')?;
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element::<&'de RawValue>()? {
-            if items.len() == self.max {
-                return Err(A::Error::custom(format_args!("more than {} items", self.max)));
-            }
-            items.push(item.get());
-        }
-        Ok(items)
-    }
+    cursor.is_at_end().then_some(items)
 }
 
 /// Splits what follows an opening quote into the string and what follows its closing one.

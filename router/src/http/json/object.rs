@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::cursor::Cursor;
 use super::string;
 
 /// The most members of a body. Real requests have fewer than fifty. Each is compared with what the
@@ -57,13 +56,10 @@ impl<'a> Object<'a> {
         if is_wide(body) {
             return Err(NotAnObject::Malformed("the body is UTF-16 or UTF-32: send UTF-8".to_owned()));
         }
-        serde_json::from_slice(body).map_err(|error| match body.trim_ascii_start().first() {
-            Some(b'{') | None => NotAnObject::Malformed(error.to_string()),
-            Some(_) => match serde_json::from_slice::<&RawValue>(body) {
-                Ok(_) => NotAnObject::OtherJson,
-                Err(error) => NotAnObject::Malformed(error.to_string()),
-            },
-        })
+        let text = std::str::from_utf8(body).ok();
+        let members = text.and_then(|text| members_up_to(MAX_MEMBERS, text)).ok_or_else(|| why_not(body))?;
+        let differs = has_repeated(&members);
+        Ok(Self { members: if differs { last_of_each(members) } else { members }, differs })
     }
 
     /// The members in their order.
@@ -97,48 +93,36 @@ fn is_wide(body: &[u8]) -> bool {
     matches!(body, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..])
 }
 
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let members = deserializer.deserialize_map(Members { max: MAX_MEMBERS })?;
-        let differs = has_repeated(&members);
-        Ok(Object { members: if differs { last_of_each(members) } else { members }, differs })
+/// Why a body is not an object of at most [`MAX_MEMBERS`].
+fn why_not(body: &[u8]) -> NotAnObject {
+    match serde_json::from_slice::<&RawValue>(body) {
+        Err(error) => NotAnObject::Malformed(error.to_string()),
+        Ok(value) if value.get().starts_with('{') => {
+            NotAnObject::Malformed(format!("more than {MAX_MEMBERS} members"))
+        }
+        Ok(_) => NotAnObject::OtherJson,
     }
 }
 
 /// All members of an object within a body, repeated ones included, or `None` for another value.
 pub fn members(value: &str) -> Option<Vec<Member<'_>>> {
-    let mut deserializer = serde_json::Deserializer::from_str(value);
-    let members = deserializer.deserialize_map(Members { max: usize::MAX }).ok()?;
-    deserializer.end().ok().map(|()| members)
+    members_up_to(usize::MAX, value)
 }
 
-struct Members {
-    max: usize,
-}
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<Member<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+fn members_up_to(max: usize, text: &str) -> Option<Vec<Member<'_>>> {
+    let mut cursor = Cursor::new(text);
+    // A chat request has three to eight members.
+    let mut members = Vec::with_capacity(8);
+    let mut is_open = cursor.open(b'{', b'}')?;
+    while is_open {
+        let (written, value) = (cursor.name()?, cursor.value()?);
+        // Half a surrogate pair is valid JSON without a text. The raw name is not one of those known
+        // here.
+        let key = string(written).unwrap_or(Cow::Borrowed(written));
+        (members.len() < max).then(|| members.push(Member { key, written, value }))?;
+        is_open = cursor.goes_on(b'}')?;
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        // A chat request has three to eight members.
-        let mut members = Vec::with_capacity(8);
-        while let Some(key) = map.next_key::<&'de RawValue>()? {
-            if members.len() == self.max {
-                return Err(A::Error::custom(format_args!("more than {} members", self.max)));
-            }
-            let value: &'de RawValue = map.next_value()?;
-            // Half a surrogate pair is valid JSON without a text. The raw name is not one of those
-            // known here.
-            let written = key.get();
-            let key = string(written).unwrap_or(Cow::Borrowed(written));
-            members.push(Member { key, written, value: value.get() });
-        }
-        Ok(members)
-    }
+    cursor.is_at_end().then_some(members)
 }
 
 /// Up to so many members are compared with each other, without a set. Real requests have fewer.

@@ -1,5 +1,5 @@
-//! Moves over JSON text from value to value (RFC 8259) and builds nothing. Whatever it moves over
-//! is valid, as serde_json says.
+//! Moves over JSON text from value to value (RFC 8259) and builds nothing. It accepts what serde_json
+//! accepts. A caller checks what follows a value by [`Cursor::next_item`] or [`Cursor::is_at_end`].
 
 /// Bytes that are looked at together.
 const WORD: usize = 8;
@@ -27,7 +27,8 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
-    /// Moves into a list or an object. `Some(false)` if it is empty, and behind the cursor.
+    /// Moves over an opening bracket, and over the closing one if nothing is between them
+    /// (`Some(false)`).
     pub(super) fn open(&mut self, opener: u8, closer: u8) -> Option<bool> {
         self.rest = skip(self.rest, opener)?;
         let behind = skip(self.rest, closer);
@@ -35,9 +36,8 @@ impl<'a> Cursor<'a> {
         Some(behind.is_none())
     }
 
-    /// Moves over what is behind an item of what this byte closes. `Some(false)` if that was the last
-    /// one.
-    pub(super) fn goes_on(&mut self, closer: u8) -> Option<bool> {
+    /// Moves over what follows an item: a comma (`Some(true)`) or this closing bracket.
+    pub(super) fn next_item(&mut self, closer: u8) -> Option<bool> {
         let next = skip(self.rest, b',');
         self.rest = next.or_else(|| skip(self.rest, closer))?;
         Some(next.is_some())
@@ -67,7 +67,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What follows a value, with its white space.
+/// What follows a value.
 fn skip_value<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         let (first, behind) = rest.split_first()?;
@@ -89,28 +89,27 @@ fn skip_value<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>) -> Option<&'a [u8]>
             b'n' => rest.strip_prefix(b"null")?,
             _ => skip_number(rest)?,
         };
-        match skip_end(end, closers)? {
-            End::Item(next) => rest = next,
-            End::Value(behind) => return Some(behind),
+        match skip_to_next(end, closers)? {
+            AfterItem::NextItem(next) => rest = next,
+            AfterItem::ValueEnd(behind) => return Some(behind),
         }
     }
 }
 
-/// What follows the end of an item.
-enum End<'a> {
-    /// The next item.
-    Item(&'a [u8]),
-    /// The end of the whole value.
-    Value(&'a [u8]),
+/// What follows an item and what ends with it.
+enum AfterItem<'a> {
+    NextItem(&'a [u8]),
+    /// The end of the outermost value.
+    ValueEnd(&'a [u8]),
 }
 
-/// Leaves what ends with an item.
-fn skip_end<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>) -> Option<End<'a>> {
+/// Closes the lists and objects that end behind an item, and moves to the next one.
+fn skip_to_next<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>) -> Option<AfterItem<'a>> {
     while let Some(closer) = closers.last().copied() {
         let (next, behind) = skip_space(rest).split_first()?;
         if *next == b',' {
             let item = skip_space(behind);
-            return Some(End::Item(if closer == b'}' { skip_name(item)? } else { item }));
+            return Some(AfterItem::NextItem(if closer == b'}' { skip_name(item)? } else { item }));
         }
         if *next != closer {
             return None;
@@ -118,7 +117,7 @@ fn skip_end<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>) -> Option<End<'a>> {
         closers.pop();
         rest = behind;
     }
-    Some(End::Value(rest))
+    Some(AfterItem::ValueEnd(rest))
 }
 
 /// The value behind a name.
@@ -141,7 +140,7 @@ fn skip_space(mut rest: &[u8]) -> &[u8] {
 
 fn skip_number(rest: &[u8]) -> Option<&[u8]> {
     let rest = rest.strip_prefix(b"-").unwrap_or(rest);
-    // A zero in front of other digits is none.
+    // A number that begins with 0 has no other digit in front of its point.
     let mut rest = match rest {
         [b'0', behind @ ..] => behind,
         _ => skip_digits(rest)?,
@@ -187,9 +186,9 @@ fn skip_text(mut rest: &[u8]) -> &[u8] {
         // Most strings are short, and blocks pay in long ones.
         let (words, last) = rest.as_chunks::<WORD>();
         for (at, word) in words.iter().take(WORDS).enumerate() {
-            let special = special(*word);
-            if special != 0 {
-                let plain = at.saturating_mul(WORD).saturating_add(special.trailing_zeros() as usize / 8);
+            let flags = special(*word);
+            if flags != 0 {
+                let plain = at.saturating_mul(WORD).saturating_add(flags.trailing_zeros() as usize / 8);
                 return rest.get(plain..).unwrap_or_default();
             }
         }
@@ -206,8 +205,8 @@ fn is_plain(block: &[u8; BLOCK]) -> bool {
     block.as_chunks().0.iter().fold(0, |all, word| all | special(*word)) == 0
 }
 
-/// The highest bits of bytes that are quotes, backslashes or control characters. Behind the first
-/// one others may be set.
+/// Flags, in their highest bits, the bytes that are quotes, backslashes or control characters. Only
+/// the lowest flag is exact: a borrow may set those behind it.
 fn special(word: [u8; WORD]) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let word = u64::from_le_bytes(word);

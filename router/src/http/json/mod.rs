@@ -46,11 +46,11 @@ pub fn uint(value: &str) -> Option<u64> {
 pub fn list(value: &str, max: usize) -> Option<Vec<&str>> {
     let mut cursor = Cursor::new(value);
     let mut items = Vec::new();
-    let mut is_open = cursor.open(b'[', b']')?;
-    while is_open {
+    let mut has_item = cursor.open(b'[', b']')?;
+    while has_item {
         let item = cursor.value()?;
         (items.len() < max).then(|| items.push(item))?;
-        is_open = cursor.goes_on(b']')?;
+        has_item = cursor.next_item(b']')?;
     }
     cursor.is_at_end().then_some(items)
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
-use serde_json::value::RawValue;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::cursor::Cursor;
 use super::string;
@@ -56,8 +57,11 @@ impl<'a> Object<'a> {
         if is_wide(body) {
             return Err(NotAnObject::Malformed("the body is UTF-16 or UTF-32: send UTF-8".to_owned()));
         }
-        let text = std::str::from_utf8(body).ok();
-        let members = text.and_then(|text| members_up_to(MAX_MEMBERS, text)).ok_or_else(|| why_not(body))?;
+        let text = std::str::from_utf8(body).map_err(|error| {
+            let valid = error.valid_up_to();
+            NotAnObject::Malformed(format!("the body is not UTF-8 behind its first {valid} bytes"))
+        })?;
+        let members = members_up_to(MAX_MEMBERS, text).ok_or_else(|| error_of(text))?;
         let differs = has_repeated(&members);
         Ok(Self { members: if differs { last_of_each(members) } else { members }, differs })
     }
@@ -94,13 +98,34 @@ fn is_wide(body: &[u8]) -> bool {
 }
 
 /// Why a body is not an object of at most [`MAX_MEMBERS`].
-fn why_not(body: &[u8]) -> NotAnObject {
-    match serde_json::from_slice::<&RawValue>(body) {
+fn error_of(body: &str) -> NotAnObject {
+    let mut deserializer = serde_json::Deserializer::from_str(body);
+    // An object is read as one, for the message about what is wrong between its members.
+    let is_object = body.trim_ascii_start().starts_with('{');
+    let read = match is_object {
+        true => deserializer.deserialize_map(Entries),
+        false => deserializer.deserialize_ignored_any(IgnoredAny).map(|IgnoredAny| ()),
+    };
+    match read.and_then(|()| deserializer.end()) {
         Err(error) => NotAnObject::Malformed(error.to_string()),
-        Ok(value) if value.get().starts_with('{') => {
-            NotAnObject::Malformed(format!("more than {MAX_MEMBERS} members"))
-        }
-        Ok(_) => NotAnObject::OtherJson,
+        Ok(()) if is_object => NotAnObject::Malformed(format!("more than {MAX_MEMBERS} members")),
+        Ok(()) => NotAnObject::OtherJson,
+    }
+}
+
+/// Reads the members of an object.
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
     }
 }
 
@@ -113,14 +138,14 @@ fn members_up_to(max: usize, text: &str) -> Option<Vec<Member<'_>>> {
     let mut cursor = Cursor::new(text);
     // A chat request has three to eight members.
     let mut members = Vec::with_capacity(8);
-    let mut is_open = cursor.open(b'{', b'}')?;
-    while is_open {
+    let mut has_item = cursor.open(b'{', b'}')?;
+    while has_item {
         let (written, value) = (cursor.name()?, cursor.value()?);
         // Half a surrogate pair is valid JSON without a text. The raw name is not one of those known
         // here.
         let key = string(written).unwrap_or(Cow::Borrowed(written));
         (members.len() < max).then(|| members.push(Member { key, written, value }))?;
-        is_open = cursor.goes_on(b'}')?;
+        has_item = cursor.next_item(b'}')?;
     }
     cursor.is_at_end().then_some(members)
 }
@@ -221,6 +246,22 @@ mod tests {
             assert!(matches!(error, NotAnObject::Malformed(_)), "{broken}: {error:?}");
         }
         assert!(Object::parse(b"{\"a\":\"\xff\"}").is_err(), "invalid UTF-8");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_object_is_said_with_its_place() {
+        for (body, message) in [
+            (r#"{"model":"g",}"#, "trailing comma at line 1 column 14"),
+            (r#"{"model":"g" "n":1}"#, "expected `,` or `}` at line 1 column 14"),
+            (r#"{"model" "g"}"#, "expected `:` at line 1 column 10"),
+            ("{\n\"messages\": [{,}]}", "key must be a string at line 2 column 15"),
+            (r#"{"a":1,"#, "EOF while parsing a value at line 1 column 7"),
+            (r#"{"a":01}"#, "invalid number at line 1 column 7"),
+            (r#"{"a":1} {}"#, "trailing characters at line 1 column 9"),
+        ] {
+            let error = Object::parse(body.as_bytes()).unwrap_err();
+            assert_eq!(error, NotAnObject::Malformed(message.to_owned()), "{body}");
+        }
     }
 
     #[test]

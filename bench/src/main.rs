@@ -81,6 +81,7 @@ impl Arguments {
                 Kind::Limits,
                 Kind::Redis,
                 Kind::Thousand,
+                Kind::Wasm,
             ],
             _ => &[Kind::Product, Kind::Limits],
         };

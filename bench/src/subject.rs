@@ -42,6 +42,8 @@ pub enum Kind {
     Redis,
     /// A thousand deployments
     Thousand,
+    /// Three deployments, with the filter in WebAssembly
+    Wasm,
 }
 
 impl Kind {
@@ -55,13 +57,14 @@ impl Kind {
             Self::Limits => ", limits",
             Self::Redis => ", limits, Redis",
             Self::Thousand => ", 1,000 deployments",
+            Self::Wasm => ", WebAssembly",
         }
     }
 
     fn configuration(self) -> Option<Configuration> {
         let few = Configuration { deployments: 3, limits: false, redis: false };
         match self {
-            Self::Product => Some(few),
+            Self::Product | Self::Wasm => Some(few),
             Self::Limits => Some(Configuration { limits: true, ..few }),
             Self::Redis => Some(Configuration { limits: true, redis: true, ..few }),
             Self::Thousand => Some(Configuration { deployments: 1000, ..few }),
@@ -139,7 +142,11 @@ impl Setting<'_> {
                 companion = redis.map(|port| self.redis(&folder, port)).transpose()?;
                 let file = folder.join("config.yaml");
                 fs::write(&file, configuration.text(self.provider, redis, self.strategy))?;
-                (product::command(self, program, &file, port), product::headers())
+                let mut command = product::command(self, program, &file, port);
+                if *kind == Kind::Wasm {
+                    command.args(["--runtime", "wasm"]);
+                }
+                (command, product::headers())
             }
             Row::Peer(peer) => peer.command(self, &folder, port)?,
         };

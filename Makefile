@@ -223,7 +223,7 @@ fuzz-corpora: ## The smallest inputs that reach what `make fuzz` has reached, to
 
 FUZZ_SECONDS ?= 3600
 
-bench: envoy redis wrk build ## CPU per request beside plain Envoy, in about 10 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
+bench: envoy redis wrk build ## CPU per request beside plain Envoy, in about 12 minutes; ROUNDS=2 LOADS=sse ROWS=product WORKERS=1 BUILDS=name=program
 	@cargo build --quiet -p llm-balancer-bench
 	@$(BENCH)
 

@@ -1,11 +1,31 @@
 //! Moves over JSON text from value to value (RFC 8259) and builds nothing. It accepts what serde_json
-//! accepts. A caller checks what follows a value by [`Cursor::next_item`] or [`Cursor::is_at_end`].
+//! accepts.
 
 /// Bytes that are looked at together.
 const WORD: usize = 8;
 /// Words in a block, and its bytes, which vector instructions look at.
 const WORDS: usize = 8;
 const BLOCK: usize = WORDS * WORD;
+
+/// The items between these brackets, which are all of the text: at most `max`. `None` for anything
+/// else.
+pub(super) fn items<'a, T>(
+    text: &'a str,
+    brackets: [u8; 2],
+    max: usize,
+    mut item: impl FnMut(&mut Cursor<'a>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let mut cursor = Cursor::new(text);
+    // A chat request has three to eight members.
+    let mut items = Vec::with_capacity(8);
+    let mut has_item = cursor.open(brackets)?;
+    while has_item {
+        let item = item(&mut cursor)?;
+        (items.len() < max).then(|| items.push(item))?;
+        has_item = cursor.next_item(brackets[1])?;
+    }
+    cursor.is_at_end().then_some(items)
+}
 
 /// A place in JSON text.
 #[derive(Clone, Debug)]
@@ -18,18 +38,18 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    fn new(text: &'a str) -> Self {
         Self { text, rest: skip_space(text.as_bytes()), closers: Vec::new() }
     }
 
     /// Whether nothing is left.
-    pub(super) fn is_at_end(&self) -> bool {
+    fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Moves over an opening bracket, and over the closing one if nothing is between them
     /// (`Some(false)`).
-    pub(super) fn open(&mut self, opener: u8, closer: u8) -> Option<bool> {
+    fn open(&mut self, [opener, closer]: [u8; 2]) -> Option<bool> {
         self.rest = skip(self.rest, opener)?;
         let behind = skip(self.rest, closer);
         self.rest = behind.unwrap_or(self.rest);
@@ -37,7 +57,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves over what follows an item: a comma (`Some(true)`) or this closing bracket.
-    pub(super) fn next_item(&mut self, closer: u8) -> Option<bool> {
+    fn next_item(&mut self, closer: u8) -> Option<bool> {
         let next = skip(self.rest, b',');
         self.rest = next.or_else(|| skip(self.rest, closer))?;
         Some(next.is_some())

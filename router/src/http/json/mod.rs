@@ -44,15 +44,7 @@ pub fn uint(value: &str) -> Option<u64> {
 
 /// The text of each item of a list of at most `max` items, or `None` for another value.
 pub fn list(value: &str, max: usize) -> Option<Vec<&str>> {
-    let mut cursor = Cursor::new(value);
-    let mut items = Vec::new();
-    let mut has_item = cursor.open(b'[', b']')?;
-    while has_item {
-        let item = cursor.value()?;
-        (items.len() < max).then(|| items.push(item))?;
-        has_item = cursor.next_item(b']')?;
-    }
-    cursor.is_at_end().then_some(items)
+    cursor::items(value, *b"[]", max, Cursor::value)
 }
 
 /// Splits what follows an opening quote into the string and what follows its closing one.

@@ -6,8 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::cursor::Cursor;
-use super::string;
+use super::{cursor, string};
 
 /// The most members of a body. Real requests have fewer than fifty. Each is compared with what the
 /// deployment sets, so without a bound a hostile body could occupy a worker.
@@ -135,19 +134,13 @@ pub fn members(value: &str) -> Option<Vec<Member<'_>>> {
 }
 
 fn members_up_to(max: usize, text: &str) -> Option<Vec<Member<'_>>> {
-    let mut cursor = Cursor::new(text);
-    // A chat request has three to eight members.
-    let mut members = Vec::with_capacity(8);
-    let mut has_item = cursor.open(b'{', b'}')?;
-    while has_item {
+    cursor::items(text, *b"{}", max, |cursor| {
         let (written, value) = (cursor.name()?, cursor.value()?);
         // Half a surrogate pair is valid JSON without a text. The raw name is not one of those known
         // here.
         let key = string(written).unwrap_or(Cow::Borrowed(written));
-        (members.len() < max).then(|| members.push(Member { key, written, value }))?;
-        has_item = cursor.next_item(b'}')?;
-    }
-    cursor.is_at_end().then_some(members)
+        Some(Member { key, written, value })
+    })
 }
 
 /// Up to so many members are compared with each other, without a set. Real requests have fewer.

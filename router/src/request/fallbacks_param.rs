@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use llm_balancer_config::{Fallback, Member, Target};
-use serde_json::value::RawValue;
 
 use crate::http::json::{self, Object};
 use crate::request::model_name;
@@ -83,8 +82,7 @@ fn items(text: &str) -> Result<Vec<&str>, MustBe> {
     // `None` stands for too many items as well as for no list.
     json::list(text, MOST_TARGETS).ok_or_else(|| {
         // A form's field may be no JSON.
-        let is_list = text.starts_with('[') && serde_json::from_str::<&RawValue>(text).is_ok();
-        if is_list { TOO_MANY } else { SHAPE }
+        if json::list(text, usize::MAX).is_some() { TOO_MANY } else { SHAPE }
     })
 }
 

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::provider::{ADDRESSES, completion};
 
+/// The header that names one of many clusters.
+pub const CLUSTER: &str = "x-cluster";
+
 /// Beyond the largest body of the bench.
 const MOST_BYTES: u32 = 1 << 20;
 
@@ -39,6 +42,16 @@ pub fn provider(port: u16, admin_port: u16) -> Value {
 pub fn one_hop(port: u16, provider: u16, filter: Option<&Path>) -> Value {
     let edge = listener(address(ADDRESSES[0], port), &route("provider"), filters(filter));
     json!({"static_resources": {"listeners": [edge], "clusters": [providers(provider)]}})
+}
+
+/// The same with so many clusters, of which a header names one, as the product's filter does.
+pub fn many_clusters(port: u16, provider: u16, count: usize) -> Value {
+    let addresses = ADDRESSES.iter().cycle().map(|ip| address(ip, provider)["address"].clone());
+    let clusters: Vec<_> =
+        (0..count).zip(addresses).map(|(n, address)| cluster(&format!("d{n}"), &[address])).collect();
+    let route = json!({"match": {"prefix": "/"}, "route": {"cluster_header": CLUSTER, "timeout": "0s"}});
+    let edge = listener(address(ADDRESSES[0], port), &route, vec![]);
+    json!({"static_resources": {"listeners": [edge], "clusters": clusters}})
 }
 
 /// An edge listener, and an internal listener that leads to the provider, as the product has them.

@@ -75,6 +75,7 @@ impl Arguments {
     fn rows(&self, workers: u16) -> Vec<Row> {
         let default: &[Kind] = match workers {
             1 => &[
+                Kind::PlainThousand,
                 Kind::TwoHops,
                 Kind::TwoHopsFilter,
                 Kind::Product,

@@ -22,12 +22,17 @@ use crate::{bootstrap, http, product, wrk};
 /// Until the first answer; Python takes its time.
 const START: Duration = Duration::from_secs(90);
 
+/// Deployments, or clusters, of the rows with many.
+const THOUSAND: usize = 1000;
+
 /// What a row of the table is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// One listener, one route, one cluster: the reference
     #[value(skip)]
     Plain,
+    /// The same with a thousand clusters, of which each request names one
+    PlainThousand,
     /// One hop, with a filter that holds the request until its body is complete
     OneHopFilter,
     /// An edge listener and an internal listener, without a filter
@@ -50,6 +55,7 @@ impl Kind {
     fn words(self) -> &'static str {
         match self {
             Self::Plain => "plain Envoy",
+            Self::PlainThousand => "plain Envoy, 1,000 clusters",
             Self::OneHopFilter => "one hop, empty filter",
             Self::TwoHops => "two hops, no filter",
             Self::TwoHopsFilter => "two hops, empty filter",
@@ -67,8 +73,10 @@ impl Kind {
             Self::Product | Self::Wasm => Some(few),
             Self::Limits => Some(Configuration { limits: true, ..few }),
             Self::Redis => Some(Configuration { limits: true, redis: true, ..few }),
-            Self::Thousand => Some(Configuration { deployments: 1000, ..few }),
-            Self::Plain | Self::OneHopFilter | Self::TwoHops | Self::TwoHopsFilter => None,
+            Self::Thousand => Some(Configuration { deployments: THOUSAND, ..few }),
+            Self::Plain | Self::PlainThousand | Self::OneHopFilter | Self::TwoHops | Self::TwoHopsFilter => {
+                None
+            }
         }
     }
 
@@ -135,7 +143,13 @@ impl Setting<'_> {
         let port = free_port();
         let mut companion = None;
         let (command, headers) = match row {
-            Row::Envoy(kind) => (self.envoy(*kind, &folder, port)?, product::headers()),
+            Row::Envoy(kind) => {
+                let mut headers = product::headers();
+                if *kind == Kind::PlainThousand {
+                    headers.push((bootstrap::CLUSTER.to_owned(), "d0".to_owned()));
+                }
+                (self.envoy(*kind, &folder, port)?, headers)
+            }
             Row::Product(kind, _, program) => {
                 let configuration = kind.configuration().ok_or("not a configuration of the product")?;
                 let redis = configuration.redis.then(free_port);
@@ -155,7 +169,10 @@ impl Setting<'_> {
         let body = self.load.body();
         wait(&mut process, port, &body, &headers)?;
         let script = folder.join("wrk.lua");
-        fs::write(&script, wrk::script(&folder, &body, &headers)?)?;
+        let text = wrk::script(&folder, &body, &headers)?;
+        let draws = matches!(row, Row::Envoy(Kind::PlainThousand));
+        let text = if draws { wrk::with_a_drawn_cluster(&text, THOUSAND) } else { text };
+        fs::write(&script, text)?;
         Ok(Subject { process, port, script, _companion: companion })
     }
 
@@ -163,6 +180,7 @@ impl Setting<'_> {
         let filter = folder.join("empty_filter.wasm");
         fs::write(&filter, wat::parse_str(include_str!("empty_filter.wat"))?)?;
         let bootstrap = match kind {
+            Kind::PlainThousand => bootstrap::many_clusters(port, self.provider, THOUSAND),
             Kind::OneHopFilter => bootstrap::one_hop(port, self.provider, Some(&filter)),
             Kind::TwoHops => bootstrap::two_hops(port, self.provider, None),
             Kind::TwoHopsFilter => bootstrap::two_hops(port, self.provider, Some(&filter)),

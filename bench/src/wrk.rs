@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::bootstrap::CLUSTER;
+
 /// The script has wrk send a file and print one line that is easy to read.
 const SCRIPT: &str = r#"wrk.method = "POST"
 local file = io.open("BODY", "rb"); wrk.body = file:read("*a"); file:close()
@@ -39,6 +41,14 @@ pub fn script(folder: &Path, body: &str, headers: &[(String, String)]) -> Result
     };
     let headers: String = headers.iter().map(header).collect();
     Ok(SCRIPT.replace("BODY", &file.display().to_string()).replace("HEADERS", &headers))
+}
+
+/// Draws a cluster for each request: `d0`, `d1`, ..
+pub fn with_a_drawn_cluster(script: &str, count: usize) -> String {
+    format!(
+        "{script}request = function()\n  wrk.headers[\"{CLUSTER}\"] = \"d\" .. math.random(0, {count} - 1)\n  \
+         return wrk.format()\nend\n"
+    )
 }
 
 /// How wrk is run.

@@ -19,7 +19,7 @@ pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Envo
         container: &deployment["container"],
         volumes: &deployment["pod"]["volumes"],
     };
-    start(bootstrap(rendered), None, &pod, secret).await
+    start(bootstrap(rendered), BTreeMap::new(), &pod, secret).await
 }
 
 /// Resources by the last part of their type.
@@ -59,14 +59,14 @@ impl Resources {
         let kind = patch["type"].as_str().expect("a type").rsplit('.').next().expect("a name").to_owned();
         let resources = self.0.get_mut(&kind).expect("a type that Envoy Gateway knows");
         let operation = &patch["operation"];
-        if operation["path"] == "" && operation.get("jsonPath").is_none() {
+        if operation["path"] == "" {
             assert_eq!(operation["op"], "add");
             resources.push(operation["value"].clone());
             return;
         }
         let named = resources.iter_mut().find(|resource| resource["name"] == patch["name"]);
         let resource = named.unwrap_or_else(|| panic!("ResourceNotFound: {} {}", kind, patch["name"]));
-        let path = operation["path"].as_str().expect("a path");
+        let path = operation["path"].as_str().unwrap_or_default();
         let places = match operation["jsonPath"].as_str() {
             None => vec![path.to_owned()],
             Some(json_path) => places(resource, json_path, path),
@@ -87,7 +87,8 @@ impl Resources {
 fn places(resource: &Value, json_path: &str, path: &str) -> Vec<String> {
     let query = JsonPath::parse(&format!("${json_path}")).unwrap_or_else(|error| panic!("{error}"));
     let found = query.query_located(resource);
-    found.locations().map(|location| format!("{}/{path}", location.to_json_pointer())).collect()
+    let behind = if path.is_empty() { String::new() } else { format!("/{path}") };
+    found.locations().map(|location| format!("{}{behind}", location.to_json_pointer())).collect()
 }
 
 /// The Gateway's port and protocol, and where its listener has the connection manager. TLS itself
@@ -124,6 +125,14 @@ fn generated(rendered: &Rendered) -> Resources {
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "server_header_transformation": "PASS_THROUGH",
         "use_remote_address": true,
+        // Envoy Gateway's default, which a patch must not replace.
+        "access_log": [{
+            "name": "envoy.access_loggers.file",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                "path": "/dev/null",
+            },
+        }],
         "http_filters": [{
             "name": "envoy.filters.http.router",
             "typed_config": {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{FETCHED, Pod, Rendered, filter_file, merge, start};
+use super::{Pod, Rendered, filter_file, merge, start};
 use crate::product::Envoy;
 
 /// The gateway that runs with these objects.
@@ -28,9 +28,9 @@ fn patched(rendered: &Rendered) -> Value {
         assert_eq!(&labels[label], value, "the EnvoyFilter selects its gateway");
     }
     let patches = spec["configPatches"].as_array().expect("patches");
-    // Additions come after everything else.
+    // Merges come before everything that is added.
     let (adds, others): (Vec<_>, Vec<_>) =
-        patches.iter().partition(|patch| patch["patch"]["operation"] == "ADD");
+        patches.iter().partition(|patch| patch["patch"]["operation"] != "MERGE");
     others.into_iter().chain(adds).for_each(|patch| apply(&mut bootstrap, patch));
     bootstrap
 }
@@ -49,20 +49,31 @@ fn apply(bootstrap: &mut Value, patch: &Value) {
             assert_eq!(patch["match"]["listener"]["filterChain"]["filter"]["name"], value["name"]);
             (manager.to_owned(), merged(at(manager), &value["typed_config"]))
         }
-        ("HTTP_FILTER", "INSERT_FIRST") => {
+        ("HTTP_FILTER", operation) => {
+            let filter = &patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"];
             let pointer = format!("{manager}/http_filters");
             let filters = at(&pointer);
-            (pointer, merged(json!([value]), &filters))
+            let new = match operation {
+                "INSERT_BEFORE" => inserted_before(filters, filter, value),
+                "MERGE" => merged_into(filters, filter, value),
+                other => panic!("not what Istio knows: {other}"),
+            };
+            (pointer, new)
         }
         ("VIRTUAL_HOST", "MERGE") => {
             let old = at(&host);
             (host, merged(old, value))
         }
-        ("HTTP_ROUTE", "MERGE") => {
-            let pointer = format!("{host}/routes/0");
-            let route = at(&pointer);
-            assert_eq!(patch["match"]["routeConfiguration"]["vhost"]["route"]["name"], route["name"]);
-            (pointer, merged(route, value))
+        ("HTTP_ROUTE", operation) => {
+            let route = &patch["match"]["routeConfiguration"]["vhost"]["route"]["name"];
+            let pointer = format!("{host}/routes");
+            let routes = at(&pointer);
+            let new = match operation {
+                "INSERT_BEFORE" => inserted_before(routes, route, value),
+                "MERGE" => merged_into(routes, route, value),
+                other => panic!("not what Istio knows: {other}"),
+            };
+            (pointer, new)
         }
         (kind @ ("CLUSTER" | "LISTENER" | "EXTENSION_CONFIG"), "ADD") => {
             let pointer = match kind {
@@ -77,26 +88,59 @@ fn apply(bootstrap: &mut Value, patch: &Value) {
     *bootstrap.pointer_mut(&pointer).expect("its place") = new;
 }
 
+/// A list with one more item in front of the one of this name.
+fn inserted_before(mut list: Value, name: &Value, item: &Value) -> Value {
+    let items = list.as_array_mut().expect("a list");
+    let place = items.iter().position(|item| item["name"] == *name).expect("a match");
+    items.insert(place, item.clone());
+    list
+}
+
+/// A list in which the item of this name has the fields of another one, too.
+fn merged_into(mut list: Value, name: &Value, fields: &Value) -> Value {
+    let mut items = list.as_array_mut().expect("a list").iter_mut();
+    merge(items.find(|item| item["name"] == *name).expect("a match"), fields);
+    list
+}
+
 fn merged(mut into: Value, from: &Value) -> Value {
     merge(&mut into, from);
     into
 }
 
-/// What the agent does with an extension: it puts a file in the place of the image, and hands it on
-/// to Envoy. Here Envoy finds it in a file.
-fn fetch(bootstrap: &mut Value) -> Option<Value> {
+/// What the agent does with each extension: it puts a file in the place of the image, and hands it
+/// on to Envoy. Here Envoy finds it in a file. Returns names and contents of the files.
+fn fetch(bootstrap: &mut Value) -> BTreeMap<String, Value> {
     let extensions = bootstrap.as_object_mut().expect("an object").remove("extensions").expect("a list");
-    let mut extension = extensions.get(0)?.clone();
-    let code = extension.pointer_mut("/typed_config/config/vm_config/code").expect("code");
-    let uri = code["remote"]["http_uri"]["uri"].as_str().expect("a URI");
-    assert!(uri.starts_with("oci://") && uri.ends_with(code["remote"]["sha256"].as_str().expect("a digest")));
-    *code = json!({"local": {"filename": filter_file()}});
-    extension["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
-    let (ads, file) = (r#""ads":{}"#, format!(r#""path_config_source":{{"path":"DIR/{FETCHED}"}}"#));
-    let text = bootstrap.to_string();
-    assert!(text.contains(ads), "the filter is discovered");
-    *bootstrap = serde_json::from_str(&text.replace(ads, &file)).expect("JSON");
-    Some(json!({"version_info": "1", "resources": [extension]}))
+    let extensions: Vec<Value> = serde_json::from_value(extensions).expect("a list");
+    let file = |(number, mut extension): (usize, Value)| {
+        let code = extension.pointer_mut("/typed_config/config/vm_config/code").expect("code");
+        let remote = &code["remote"];
+        let uri = remote["http_uri"]["uri"].as_str().expect("a URI");
+        assert!(uri.starts_with("oci://") && uri.ends_with(remote["sha256"].as_str().expect("a digest")));
+        *code = json!({"local": {"filename": filter_file()}});
+        extension["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
+        let name = format!("fetched-{number}.json");
+        let discovered = discover(bootstrap, &extension["name"], &format!("DIR/{name}"));
+        assert_eq!(discovered, 1, "filters that are discovered as {}", extension["name"]);
+        (name, json!({"version_info": "1", "resources": [extension]}))
+    };
+    extensions.into_iter().enumerate().map(file).collect()
+}
+
+/// Has Envoy find a discovered filter of this name in a file. Returns how many there are.
+fn discover(value: &mut Value, name: &Value, file: &str) -> usize {
+    if value.get("config_discovery").is_some() && value["name"] == *name {
+        let source = value["config_discovery"]["config_source"].as_object_mut().expect("a source");
+        source.remove("ads").expect("a filter that comes with everything else");
+        source.insert("path_config_source".to_owned(), json!({"path": file}));
+        return 1;
+    }
+    match value {
+        Value::Object(members) => members.values_mut().map(|value| discover(value, name, file)).sum(),
+        Value::Array(items) => items.iter_mut().map(|item| discover(item, name, file)).sum(),
+        _ => 0,
+    }
 }
 
 /// Istio's bootstrap and its listener for a Gateway with one HTTP server, without what only the

@@ -131,6 +131,11 @@ const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
+/// The router of the Gateway's listener. What is added here goes in front of it.
+const ROUTER: &str = "..http_filters[?match(@.name, 'envoy.filters.http.router')]";
+
+const ACCESS_LOG: &str = "access_log";
+
 fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
@@ -138,14 +143,21 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     let (listener, manager, routes) = generated(mesh);
     let mut patches: Vec<_> = parts.clusters.into_iter().map(|cluster| added(CLUSTER, cluster)).collect();
     patches.extend(parts.listeners.into_iter().map(|listener| added(LISTENER, listener)));
-    // Each is inserted first, so the first one comes last.
-    for filter in parts.filters.into_iter().rev() {
-        let operation = json!({"op": "add", "path": format!("{manager}/http_filters/0"), "value": filter});
+    // Behind the gateway's own filters: what they refuse is not counted.
+    for filter in parts.filters {
+        let operation = json!({"op": "add", "jsonPath": ROUTER, "value": filter});
+        patches.push(patch(LISTENER, &listener, operation));
+    }
+    for (field, value) in parts.router {
+        let path = format!("typed_config/{field}");
+        let operation = json!({"op": "add", "jsonPath": ROUTER, "path": path, "value": value});
         patches.push(patch(LISTENER, &listener, operation));
     }
     for (field, value) in parts.manager {
-        let operation = json!({"op": "add", "path": format!("{manager}/{field}"), "value": value});
-        patches.push(patch(LISTENER, &listener, operation));
+        for (place, value) in added_to_manager(&field, value) {
+            let operation = json!({"op": "add", "path": format!("{manager}/{place}"), "value": value});
+            patches.push(patch(LISTENER, &listener, operation));
+        }
     }
     let every_host = "..virtual_hosts[?match(@.name, '.*')]";
     for (field, value) in parts.virtual_host {
@@ -155,11 +167,25 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     let our_route = format!("..routes[?match(@.name, 'httproute/{}/{NAME}/.*')]", mesh.namespace);
     let operation = json!({"op": "remove", "jsonPath": our_route, "path": "direct_response"});
     patches.push(patch(ROUTES, &routes, operation));
+    for route in parts.routes {
+        patches.push(patch(ROUTES, &routes, json!({"op": "add", "jsonPath": our_route, "value": route})));
+    }
     for (field, value) in parts.route {
         let operation = json!({"op": "add", "jsonPath": our_route, "path": field, "value": value});
         patches.push(patch(ROUTES, &routes, operation));
     }
     patches
+}
+
+/// Where a field of the connection manager is added. A list of access logs would replace the
+/// gateway's.
+fn added_to_manager(field: &str, value: Value) -> Vec<(String, Value)> {
+    match (field, value) {
+        (ACCESS_LOG, Value::Array(logs)) => {
+            logs.into_iter().map(|log| (format!("{ACCESS_LOG}/-"), log)).collect()
+        }
+        (_, value) => vec![(field.to_owned(), value)],
+    }
 }
 
 fn patch(kind: &str, name: &str, operation: Value) -> Value {
@@ -170,4 +196,17 @@ fn patch(kind: &str, name: &str, operation: Value) -> Value {
 fn added(kind: &str, resource: Value) -> Value {
     let name = resource.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     patch(kind, &name, json!({"op": "add", "path": "", "value": resource}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_access_logs_of_the_gateway_stay() {
+        let added = added_to_manager("access_log", json!(["one", "two"]));
+        let appended = |value: &str| ("access_log/-".to_owned(), Value::from(value));
+        assert_eq!(added, [appended("one"), appended("two")]);
+        assert_eq!(added_to_manager("stat_prefix", json!("x")), [("stat_prefix".to_owned(), json!("x"))]);
+    }
 }

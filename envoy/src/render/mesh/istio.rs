@@ -6,7 +6,6 @@
 //!           merged: fields of the edge   added                 added, with the filter   added
 //! ```
 
-use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
 use super::gateway::{FilterCode, Mesh, NAME, labels, not_patched};
@@ -15,6 +14,8 @@ use super::single_hop;
 use crate::render::message::{typed, with};
 
 const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
+
+const ROUTER: &str = "envoy.filters.http.router";
 
 const NETWORKING: &str = "networking.istio.io/v1";
 
@@ -141,28 +142,37 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
     }
-    let extension = match &mesh.code {
+    let extensions = match &mesh.code {
         FilterCode::Image { reference, sha256 } => {
-            discovered(&mut parts, fetched_by_agent(reference, sha256))
+            discovered(&mut parts, &fetched_by_agent(reference, sha256))
         }
-        FilterCode::ConfigMap(_) => None,
+        FilterCode::ConfigMap(_) => Vec::new(),
     };
     let in_manager = json!({"listener": {"filterChain": {"filter": {"name": HTTP_CONNECTION_MANAGER}}}});
+    let router = json!({"name": HTTP_CONNECTION_MANAGER, "subFilter": {"name": ROUTER}});
+    let router = json!({"listener": {"filterChain": {"filter": router}}});
     let our_route = json!({"routeConfiguration": {"vhost": {"route": {"name": NAME}}}});
     let mut patches = Vec::new();
     if !parts.stats.is_empty() {
         patches.push(patch("BOOTSTRAP", None, "MERGE", json!({"stats_config": parts.stats})));
     }
-    patches.extend(extension.map(|extension| patch("EXTENSION_CONFIG", None, "ADD", extension)));
+    let extensions = extensions.into_iter();
+    patches.extend(extensions.map(|extension| patch("EXTENSION_CONFIG", None, "ADD", extension)));
     let manager = json!({"name": HTTP_CONNECTION_MANAGER, "typed_config": manager_type(parts.manager)});
     patches.push(patch("NETWORK_FILTER", Some(&in_manager), "MERGE", manager));
-    // Each is inserted first, so the first one comes last.
-    for filter in parts.filters.into_iter().rev() {
-        patches.push(patch("HTTP_FILTER", Some(&in_manager), "INSERT_FIRST", filter));
+    // Behind the gateway's own filters: what they refuse is not counted.
+    let filters = parts.filters.into_iter();
+    patches.extend(filters.map(|filter| patch("HTTP_FILTER", Some(&router), "INSERT_BEFORE", filter)));
+    if !parts.router.is_empty() {
+        let fields = typed("envoy.extensions.filters.http.router.v3.Router", Value::Object(parts.router));
+        let merged = json!({"name": ROUTER, "typed_config": fields});
+        patches.push(patch("HTTP_FILTER", Some(&router), "MERGE", merged));
     }
     if !parts.virtual_host.is_empty() {
         patches.push(patch("VIRTUAL_HOST", None, "MERGE", Value::Object(parts.virtual_host)));
     }
+    let routes = parts.routes.into_iter();
+    patches.extend(routes.map(|route| patch("HTTP_ROUTE", Some(&our_route), "INSERT_BEFORE", route)));
     patches.push(patch("HTTP_ROUTE", Some(&our_route), "MERGE", Value::Object(parts.route)));
     patches.extend(parts.clusters.into_iter().map(|cluster| patch("CLUSTER", None, "ADD", cluster)));
     patches.extend(parts.listeners.into_iter().map(|listener| patch("LISTENER", None, "ADD", listener)));
@@ -178,21 +188,24 @@ fn patch(apply_to: &str, condition: Option<&Value>, operation: &str, value: Valu
     json!({"applyTo": apply_to, "match": condition, "patch": {"operation": operation, "value": value}})
 }
 
-/// Replaces the filter by a reference, and returns the extension that it refers to. Istio's agent
+/// Replaces each filter by a reference, and returns the extensions that they refer to. Istio's agent
 /// fetches images of discovered extensions only; the listener waits for it.
-fn discovered(parts: &mut BootstrapParts, code: Value) -> Option<Value> {
-    let filter = parts.wasm()?;
-    let mut extension = filter.take();
-    let config_type = extension.pointer("/typed_config/@type")?.clone();
-    *filter = json!({
-        "name": names::FILTER,
-        "config_discovery": {
-            "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
-            "type_urls": [config_type],
-        },
-    });
-    *extension.pointer_mut("/typed_config/config/vm_config/code")? = code;
-    Some(extension)
+fn discovered(parts: &mut BootstrapParts, code: &Value) -> Vec<Value> {
+    let extension = |filter: &mut Value| {
+        let mut extension = filter.take();
+        let config_type = extension.pointer("/typed_config/@type")?.clone();
+        let name = extension.pointer("/typed_config/config/root_id")?.clone();
+        *filter = json!({
+            "name": name,
+            "config_discovery": {
+                "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
+                "type_urls": [config_type],
+            },
+        });
+        *extension.pointer_mut("/typed_config/config/vm_config/code")? = code.clone();
+        Some(with(extension, "name", name))
+    };
+    parts.wasm().filter_map(extension).collect()
 }
 
 /// The filter's code for Istio's agent, which fetches it and names a file instead.

@@ -9,11 +9,15 @@ use serde_json::{Map, Value};
 pub(super) struct BootstrapParts {
     /// Fields of the edge's connection manager for the gateway's.
     pub manager: Map<String, Value>,
-    /// HTTP filters of the edge, without the router.
+    /// HTTP filters of the edge, in front of the router.
     pub filters: Vec<Value>,
+    /// Fields of the edge's router for the gateway's.
+    pub router: Map<String, Value>,
     /// Fields of the edge's virtual host.
     pub virtual_host: Map<String, Value>,
-    /// Fields of the edge's only route.
+    /// Routes in front of the gateway's own.
+    pub routes: Vec<Value>,
+    /// Fields of the last route, which matches everything, for the gateway's own.
     pub route: Map<String, Value>,
     /// All listeners but the edge.
     pub listeners: Vec<Value>,
@@ -34,9 +38,11 @@ impl BootstrapParts {
         let edge = listeners.iter().position(|listener| listener.get("name") == Some(&"edge".into()));
         let mut edge = edge.map(|edge| listeners.remove(edge)).unwrap_or_default();
         let mut filters: Vec<Value> = take(&mut edge, &format!("{MANAGER}/http_filters"));
-        filters.pop();
+        let mut router: Map<String, Value> =
+            filters.pop().map(|mut router| take(&mut router, "/typed_config")).unwrap_or_default();
+        router.retain(|key, _| key == "upstream_http_filters");
         let host = format!("{MANAGER}/route_config/virtual_hosts/0");
-        let mut route: Map<String, Value> = take(&mut edge, &format!("{host}/routes/0"));
+        let routes: Vec<Value> = take(&mut edge, &format!("{host}/routes"));
         let mut virtual_host: Map<String, Value> = take(&mut edge, &host);
         let mut manager: Map<String, Value> = take(&mut edge, MANAGER);
         for key in GATEWAYS_OWN {
@@ -45,22 +51,32 @@ impl BootstrapParts {
         for key in ["name", "domains", "routes"] {
             virtual_host.shift_remove(key);
         }
-        route.shift_remove("match");
         let mut stats: Map<String, Value> = take(&mut bootstrap, "/stats_config");
         // The gateway selects the statistics to keep.
         stats.shift_remove("stats_matcher");
         let clusters = take(&mut bootstrap, "/static_resources/clusters");
-        Self { manager, filters, virtual_host, route, listeners, clusters, stats }
+        let mut parts =
+            Self { manager, filters, router, virtual_host, listeners, clusters, stats, ..Self::default() };
+        parts.set_routes(routes);
+        parts
     }
 
-    /// The HTTP filter with the wasm module, on any listener.
-    pub fn wasm(&mut self) -> Option<&mut Value> {
+    /// Replaces all routes by these, of which the last one matches everything.
+    pub fn set_routes(&mut self, mut routes: Vec<Value>) {
+        let mut last = routes.pop().unwrap_or_default();
+        self.route = take(&mut last, "");
+        self.route.shift_remove("match");
+        self.routes = routes;
+    }
+
+    /// The HTTP filters with the wasm module, on any listener.
+    pub fn wasm(&mut self) -> impl Iterator<Item = &mut Value> {
         let behind = self
             .listeners
             .iter_mut()
             .filter_map(|listener| listener.pointer_mut(&format!("{MANAGER}/http_filters"))?.as_array_mut());
-        let mut all = self.filters.iter_mut().chain(behind.flatten());
-        all.find(|filter| filter.get("name") == Some(&names::FILTER.into()))
+        let all = self.filters.iter_mut().chain(behind.flatten());
+        all.filter(|filter| filter.get("name") == Some(&names::FILTER.into()))
     }
 }
 

@@ -5,16 +5,18 @@ use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
 use super::parts::{BootstrapParts, MANAGER, take};
-use crate::render::message::typed;
+use crate::render::message::{typed, with};
 
 /// Removes the internal listener and its cluster, and moves the listener's filter and route to the
 /// gateway's.
 pub(super) fn rearrange(parts: &mut BootstrapParts) {
     // In Envoy's configuration, which a client cannot change.
-    if let Some(root) = parts.wasm().and_then(|filter| filter.pointer_mut("/typed_config/config/root_id")) {
-        *root = names::SINGLE_HOP.into();
+    let mut wasm: Vec<_> = parts.wasm().map(Value::take).collect();
+    for filter in &mut wasm {
+        if let Some(root) = filter.pointer_mut("/typed_config/config/root_id") {
+            *root = names::SINGLE_HOP.into();
+        }
     }
-    let wasm = parts.wasm().map(Value::take);
     parts.filters.extend(wasm);
     let is_attempts = |resource: &Value| resource.get("name") == Some(&names::ATTEMPTS.into());
     parts.clusters.retain(|cluster| !is_attempts(cluster));
@@ -30,11 +32,14 @@ pub(super) fn rearrange(parts: &mut BootstrapParts) {
     parts.manager.shift_remove("local_reply_config");
     // Headers are removed by the route: the gateway may have other routes.
     parts.virtual_host = Map::new();
-    parts.route = host.get_mut("routes").map(|routes| take(routes, "/0")).unwrap_or_default();
-    parts.route.shift_remove("match");
+    let mut routes: Vec<Value> = host.get_mut("routes").map(|routes| take(routes, "")).unwrap_or_default();
     for name in ["request_headers_to_remove", "response_headers_to_remove"] {
-        parts.route.extend(host.shift_remove_entry(name));
+        let removed = host.shift_remove(name);
+        for route in &mut routes {
+            *route = with(route.take(), name, removed.clone());
+        }
     }
+    parts.set_routes(routes);
 }
 
 /// Adds headers before the first filter.

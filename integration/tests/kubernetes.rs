@@ -52,7 +52,8 @@ fn everything_that_is_rendered_for_a_mesh_fits_its_schema() {
     let tls = ["--tls-secret", "cert", "--hostname", "llm.example.com", "--hostname", "llm.example.org"];
     let mut all = Vec::new();
     for target in ["istio", "envoy-gateway"] {
-        for args in [&[][..], &tls, &["--filter-image", &image], &["--profile", "single-hop"]] {
+        let one_hop = ["--hops", "1", "--filter-image", &image];
+        for args in [&[][..], &tls, &["--filter-image", &image], &one_hop, &["--profile", "single-hop"]] {
             all.extend(rendered(target, args));
         }
     }

@@ -13,6 +13,12 @@ use serde_json::json;
 
 const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
 
+const ONE_HOP: &[&str] = &["--hops", "1"];
+
+/// Each mesh with two hops, and with one for first attempts.
+const WAYS: [(&str, &[&str]); 4] =
+    [("istio", &[]), ("istio", ONE_HOP), ("envoy-gateway", &[]), ("envoy-gateway", ONE_HOP)];
+
 /// What the operator's Secret holds.
 fn secret() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([("MASTER_KEY", "sk-master"), ("PARIS_KEY", "sk-paris")])
@@ -48,29 +54,29 @@ impl World {
 
 #[tokio::test]
 async fn a_chat_is_answered_with_the_keys_from_the_secret() {
-    for mesh in MESHES {
+    for (mesh, args) in WAYS {
         let world = World::new(
             mesh,
-            &[],
+            args,
             "model_list: [{model_name: gpt, litellm_params: {model: openai/m, api_base: PROVIDER/paris/v1, api_key: os.environ/PARIS_KEY}}]\n",
         )
         .await;
         let reply = world.client.chat("gpt").await;
-        assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+        assert_eq!(reply.status, 200, "{mesh} {args:?}: {}", reply.text());
         let request = world.provider.only_request();
-        assert_eq!(request.header("authorization"), Some("Bearer sk-paris"), "{mesh}");
-        assert_eq!(request.target, "/paris/v1/chat/completions", "{mesh}");
+        assert_eq!(request.header("authorization"), Some("Bearer sk-paris"), "{mesh} {args:?}");
+        assert_eq!(request.target, "/paris/v1/chat/completions", "{mesh} {args:?}");
         assert!(reply.header("x-llm-retry").is_none());
         let stranger = Client::new(world.gateway.port).chat("gpt").await;
-        assert_eq!(stranger.status, 401, "{mesh}: {}", stranger.text());
+        assert_eq!(stranger.status, 401, "{mesh} {args:?}: {}", stranger.text());
     }
 }
 
 #[tokio::test]
 async fn metrics_have_their_labels_in_a_mesh_too() {
-    for mesh in MESHES {
-        let world = World::group(mesh, &[], &["paris"], "", "").await;
-        assert_eq!(world.client.chat("gpt").await.status, 200, "{mesh}");
+    for (mesh, args) in WAYS {
+        let world = World::group(mesh, args, &["paris"], "", "").await;
+        assert_eq!(world.client.chat("gpt").await.status, 200, "{mesh} {args:?}");
         let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
         let counted = eventually(async || {
             metrics = admin.get("/stats/prometheus").await.text();
@@ -78,73 +84,97 @@ async fn metrics_have_their_labels_in_a_mesh_too() {
                 line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
             })
         });
-        assert!(counted.await, "{mesh}: {metrics}");
+        assert!(counted.await, "{mesh} {args:?}: {metrics}");
     }
 }
 
 #[tokio::test]
 async fn a_failed_attempt_goes_to_another_deployment() {
-    for mesh in MESHES {
-        let world = World::group(mesh, &[], &["paris", "virginia", "tokyo"], "", "num_retries: 2").await;
+    for (mesh, args) in WAYS {
+        let world = World::group(mesh, args, &["paris", "virginia", "tokyo"], "", "num_retries: 2").await;
         for name in ["paris", "virginia"] {
             world.provider.always(name, Answer::status(500));
         }
         for _ in 0..5 {
             let reply = world.client.chat("gpt").await;
-            assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
-            assert_eq!(reply.served_by(), "tokyo", "{mesh}");
+            assert_eq!(reply.status, 200, "{mesh} {args:?}: {}", reply.text());
+            assert_eq!(reply.served_by(), "tokyo", "{mesh} {args:?}");
         }
+    }
+}
+
+/// How often a gateway's first attempts and later ones have passed the internal listener.
+async fn through_the_listener(world: &World) -> String {
+    let admin = Client::new(world.gateway.admin_port);
+    admin.get("/stats?filter=^cluster.attempts.upstream_rq_total$").await.text().trim().to_owned()
+}
+
+#[tokio::test]
+async fn with_one_hop_only_later_attempts_pass_the_internal_listener() {
+    for mesh in MESHES {
+        let world = World::group(mesh, ONE_HOP, &["paris", "virginia"], "", "num_retries: 1").await;
+        assert_eq!(world.client.chat("gpt").await.status, 200, "{mesh}");
+        assert_eq!(through_the_listener(&world).await, "cluster.attempts.upstream_rq_total: 0", "{mesh}");
+        world.provider.always("paris", Answer::status(500));
+        let before = world.provider.received_by("paris").len();
+        while world.provider.received_by("paris").len() == before {
+            assert_eq!(world.client.chat("gpt").await.status, 200, "{mesh}");
+        }
+        assert_eq!(through_the_listener(&world).await, "cluster.attempts.upstream_rq_total: 1", "{mesh}");
+        let lines = || world.gateway.access_log().lines().filter(|line| line.contains("\"gpt\"")).count();
+        let answered = world.provider.calls().len() - 1;
+        assert!(eventually(async || lines() == answered).await, "{mesh}: {}", world.gateway.access_log());
     }
 }
 
 #[tokio::test]
 async fn a_limit_of_the_minute_is_held() {
-    for mesh in MESHES {
-        let world = World::group(mesh, &[], &["paris"], ", rpm: 2", "num_retries: 0").await;
+    for (mesh, args) in WAYS {
+        let world = World::group(mesh, args, &["paris"], ", rpm: 2", "num_retries: 0").await;
         minute::with_room_for(Duration::from_secs(10)).await;
         let mut statuses = Vec::new();
         for _ in 0..4 {
             statuses.push(world.client.chat("gpt").await.status);
         }
-        assert_eq!(statuses, [200, 200, 429, 429], "{mesh}");
+        assert_eq!(statuses, [200, 200, 429, 429], "{mesh} {args:?}");
     }
 }
 
 #[tokio::test]
 async fn a_stream_arrives_as_it_is_sent() {
-    for mesh in MESHES {
-        let world = World::group(mesh, &[], &["paris"], "", "num_retries: 0").await;
+    for (mesh, args) in WAYS {
+        let world = World::group(mesh, args, &["paris"], "", "num_retries: 0").await;
         world.provider.always("paris", Answer::ok().events(5).every(Duration::from_millis(100)));
         let mut events = world.client.stream_chat("gpt").await;
-        assert_eq!(events.status, 200, "{mesh}");
+        assert_eq!(events.status, 200, "{mesh} {args:?}");
         let (mut arrived, mut last) = (Vec::new(), Vec::new());
         while let Some((at, bytes)) = events.next().await {
             arrived.push(at);
             last = bytes.to_vec();
         }
-        assert!(String::from_utf8_lossy(&last).ends_with(DONE), "{mesh}");
+        assert!(String::from_utf8_lossy(&last).ends_with(DONE), "{mesh} {args:?}");
         let spread = arrived.last().unwrap().duration_since(arrived[0]);
-        assert!(spread > Duration::from_millis(250), "{mesh}: all within {spread:?}");
+        assert!(spread > Duration::from_millis(250), "{mesh} {args:?}: all within {spread:?}");
     }
 }
 
 #[tokio::test]
 async fn a_body_of_a_megabyte_is_sent_again_after_a_failure() {
-    for mesh in MESHES {
-        let world = World::group(mesh, &[], &["paris", "virginia"], "", "num_retries: 1").await;
+    for (mesh, args) in WAYS {
+        let world = World::group(mesh, args, &["paris", "virginia"], "", "num_retries: 1").await;
         world.provider.always("paris", Answer::status(500));
         for _ in 0..4 {
             let long = json!({"messages": [{"role": "user", "content": "long ".repeat(200_000)}]});
             let reply = world.client.chat_with("gpt", &long).await;
-            assert_eq!(reply.status, 200, "{mesh}: {}", reply.text());
+            assert_eq!(reply.status, 200, "{mesh} {args:?}: {}", reply.text());
         }
     }
 }
 
 #[tokio::test]
 async fn a_client_has_no_say_in_what_goes_on_inside() {
-    for mesh in MESHES {
-        let world = World::group(mesh, &[], &["paris"], "", "num_retries: 0").await;
+    for (mesh, args) in WAYS {
+        let world = World::group(mesh, args, &["paris"], "", "num_retries: 0").await;
         let client = world
             .client
             .with_header("x-llm-cluster", "attempts")
@@ -153,17 +183,15 @@ async fn a_client_has_no_say_in_what_goes_on_inside() {
             .with_header("x-envoy-attempt-count", "9");
         world.provider.always("paris", Answer::status(500));
         let reply = client.post("/v1/chat/completions", &ask("gpt")).await;
-        assert_eq!(reply.status, 500, "{mesh}: {}", reply.text());
-        assert_eq!(world.provider.calls(), ["paris"], "{mesh}");
+        assert_eq!(reply.status, 500, "{mesh} {args:?}: {}", reply.text());
+        assert_eq!(world.provider.calls(), ["paris"], "{mesh} {args:?}");
     }
 }
 
 /// Istio's gateways let WebSockets through, Envoy Gateway's do not.
 #[tokio::test]
 async fn a_websocket_is_refused_with_426_in_a_mesh_too() {
-    for (mesh, args) in
-        [("istio", &[][..]), ("istio", SINGLE_HOP), ("envoy-gateway", &[]), ("envoy-gateway", SINGLE_HOP)]
-    {
+    for (mesh, args) in WAYS.into_iter().chain(MESHES.map(|mesh| (mesh, SINGLE_HOP))) {
         let world = World::group(mesh, args, &["paris"], "", "").await;
         for method in ["GET", "POST"] {
             let request = format!(
@@ -231,15 +259,34 @@ async fn in_a_single_hop_limits_keys_cooldowns_and_streams_are_as_everywhere() {
     }
 }
 
+/// A route ends a stream that is silent for longer than the filter's own limit, and no earlier.
+#[test]
+fn in_a_single_hop_a_slow_answer_has_the_time_of_its_own_limit() {
+    let config = "general_settings: {master_key: os.environ/MASTER_KEY}\nmodel_list: [{model_name: gpt, litellm_params: {model: openai/m, api_key: k}}]\n";
+    for mesh in MESHES {
+        let idle_timeouts = |args: &[&str]| {
+            let objects = Rendered::new(config, mesh, args, &secret()).objects;
+            let text = serde_json::to_string(&objects).unwrap();
+            let found = text
+                .match_indices("\"idle_timeout\":\"")
+                .map(|(at, found)| text[at + found.len()..].split('"').next().unwrap().to_owned());
+            found.collect::<Vec<_>>()
+        };
+        let routes = ["75s", "6015s", "0s", "75s", "6015s", "0s", "75s"];
+        let single = idle_timeouts(SINGLE_HOP);
+        assert!(single.windows(routes.len()).any(|window| window == routes), "{mesh}: {single:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_image_is_found_where_the_pods_have_it() {
     let image = format!("oci://registry.example/llm-balancer-filter@sha256:{}", "5".repeat(64));
     for mesh in MESHES {
-        for profile in ["two-hop", "single-hop"] {
-            let args = ["--filter-image", &image, "--profile", profile];
+        for way in [&[], ONE_HOP, SINGLE_HOP] {
+            let args = [&["--filter-image", &image], way].concat();
             let world = World::group(mesh, &args, &["paris"], "", "").await;
             let reply = world.client.chat("gpt").await;
-            assert_eq!(reply.status, 200, "{mesh} {profile}: {}", reply.text());
+            assert_eq!(reply.status, 200, "{mesh} {way:?}: {}", reply.text());
         }
     }
 }

@@ -183,7 +183,8 @@ pub struct ListenArgs {
     #[arg(long, help_heading = None::<&str>)]
     pub insecure_no_auth: bool,
     /// Hops of a first attempt in Envoy: 1, straight to its deployment; 2, through an internal
-    /// listener, slower and with fewer of Envoy's extensions (docs/SECURITY.md) [default: 1]
+    /// listener, slower and with fewer of Envoy's extensions (docs/SECURITY.md)
+    /// [default: 1; in a gateway 2]
     #[arg(long, value_name = "N")]
     pub hops: Option<Hops>,
 }

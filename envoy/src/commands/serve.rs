@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use llm_balancer_config::{Config, names};
+use serde_json::json;
 
 use crate::cli::{LOG_LEVEL, ServeArgs};
 use crate::render::{Options, Resources, Revision, Runtime, dynamic_module, live_bootstrap, proxy_variables};
@@ -102,7 +103,7 @@ fn options(
         metrics: Some(ports.metrics),
         runtime,
         filter: folder.file(FILTER).display().to_string(),
-        hold: folder.file(names::HOLD_FILE).display().to_string(),
+        hold: json!({"filename": folder.file(names::HOLD_FILE)}),
         hops: args.listen.hops(),
         system_cas,
         redis_socket: folder.redis_socket(config)?,

@@ -245,7 +245,7 @@ router_settings: {redis_host: redis.example}
             metrics: None,
             runtime,
             filter: "/filter.wasm".to_owned(),
-            hold: "/hold.wasm".to_owned(),
+            hold: json!({"filename": "/hold.wasm"}),
             hops: Hops::One,
             system_cas: String::new(),
             redis_socket: "/run/redis.sock".to_owned(),

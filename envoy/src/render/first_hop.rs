@@ -98,7 +98,7 @@ fn hold(options: &Options) -> Value {
     if options.runtime == Runtime::Module {
         return dynamic_module::filter(names::HOLD, names::HOLD, None);
     }
-    let vm = wasm_vm(names::HOLD, json!({"filename": options.hold}));
+    let vm = wasm_vm(names::HOLD, options.hold.clone());
     wasm_filter((names::HOLD, names::HOLD), Headers::MayPause, vm, None)
 }
 

@@ -215,7 +215,7 @@ mod tests {
             metrics: None,
             runtime: Runtime::Wasm,
             filter: String::new(),
-            hold: String::new(),
+            hold: Value::Null,
             hops: Hops::One,
             system_cas: "ca.pem".to_owned(),
             redis_socket: String::new(),

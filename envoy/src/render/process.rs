@@ -58,8 +58,8 @@ pub struct Options {
     pub runtime: Runtime,
     /// The path of the filter in WebAssembly for Envoy.
     pub filter: String,
-    /// The path of the module in WebAssembly that holds responses; unused with two hops.
-    pub hold: String,
+    /// Envoy's data source of the filter in WebAssembly that holds responses; unused with two hops.
+    pub hold: Value,
     /// The way of first attempts.
     pub hops: Hops,
     /// The PEM file with the system's CAs.

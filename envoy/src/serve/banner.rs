@@ -95,6 +95,7 @@ fn groups(config: &Config) -> Vec<(&str, Vec<&str>)> {
 #[cfg(test)]
 mod tests {
     use llm_balancer_config::read;
+    use serde_json::Value;
 
     use super::*;
     use crate::render::{Hops, Runtime};
@@ -108,7 +109,7 @@ mod tests {
             metrics: Some("127.0.0.1:9902".parse().unwrap()),
             runtime: Runtime::Wasm,
             filter: String::new(),
-            hold: String::new(),
+            hold: Value::Null,
             hops: Hops::One,
             system_cas: String::new(),
             redis_socket: String::new(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use llm_balancer::render::{Hops, Options, Runtime, bootstrap};
 use llm_balancer_config::{Config, load};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A configuration under `tests/golden`.
 pub struct Golden {
@@ -68,7 +68,7 @@ pub fn options(listen: &str, admin_port: u16, hops: Hops) -> Options {
         metrics: None,
         runtime: Runtime::Wasm,
         filter: FILTER.to_owned(),
-        hold: HOLD.to_owned(),
+        hold: json!({"filename": HOLD}),
         hops,
         system_cas: CA.to_owned(),
         redis_socket: REDIS_SOCKET.to_owned(),

@@ -1,6 +1,7 @@
 //! `render --target envoy`: a bootstrap and the filter.
 
 use llm_balancer_config::{Config, names};
+use serde_json::json;
 
 use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
@@ -21,7 +22,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
         runtime: Runtime::Wasm,
         // Relative to Envoy's working directory.
         filter: FILTER.to_owned(),
-        hold: names::HOLD_FILE.to_owned(),
+        hold: json!({"filename": names::HOLD_FILE}),
         hops: args.listen.hops(),
         system_cas: ca_bundle::find(config)?,
         redis_socket: socket_path(args, config)?,
@@ -40,6 +41,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
             let folder = OutputFolder::create(dir)?;
             let [filter, hold] =
                 [FILTER, names::HOLD_FILE].map(|name| folder.file(name).display().to_string());
+            let hold = json!({"filename": hold});
             let bootstrap = to_yaml(&bootstrap(config, text, &Options { filter, hold, ..options }))?;
             folder.write(FILTER, embedded_filter::bytes()?)?;
             folder.write(names::HOLD_FILE, embedded_filter::hold()?)?;

@@ -1,8 +1,9 @@
 //! `render --target istio` and `--target envoy-gateway`: Kubernetes objects, and what the operator
 //! has to add.
 
+use data_encoding::BASE64;
 use llm_balancer_config::{Config, Proxies, Tls};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::output::{OutputFolder, socket_path};
 use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
@@ -15,6 +16,9 @@ use crate::support::{embedded_filter, environment_notes, listen};
 /// Bytes of a filter that fit into a ConfigMap: its limit of 1 MiB counts names too.
 const CONFIG_MAP: usize = 1024 * 1024 - 4096;
 
+/// The price of one hop in a gateway.
+const ONE_HOP: &str = "--hops 1: after a failed first attempt the gateway's own filters see the request again, as the provider got it; with filters that check or count requests leave it out, docs/istio.md says which";
+
 pub(super) fn render(
     args: &RenderArgs,
     config: &Config,
@@ -22,6 +26,7 @@ pub(super) fn render(
     objects: fn(Value, &Mesh) -> Vec<Value>,
 ) -> Result<(), Failure> {
     let mesh = mesh(args, config)?;
+    let hops = args.listen.hops.unwrap_or(Hops::Two);
     let options = Options {
         // Not rendered: the gateway has an address of its own.
         listen: ([127, 0, 0, 1], args.listen.port()).into(),
@@ -29,8 +34,12 @@ pub(super) fn render(
         metrics: None,
         runtime: Runtime::Wasm,
         filter: mesh.filter_file(),
-        hold: String::new(),
-        hops: Hops::Two,
+        hold: match hops {
+            // A few hundred bytes, which need no file in the pods.
+            Hops::One => json!({"inline_bytes": BASE64.encode(embedded_filter::hold()?)}),
+            Hops::Two => Value::Null,
+        },
+        hops,
         system_cas: SYSTEM_CAS.to_owned(),
         redis_socket: socket_path(args, config)?,
         proxy_changes: 0,
@@ -41,6 +50,9 @@ pub(super) fn render(
     match &args.out {
         None => print!("{}", to_documents(&objects)?),
         Some(dir) => write(&OutputFolder::create(dir)?, &objects)?,
+    }
+    if hops == Hops::One {
+        message!("note: {ONE_HOP}");
     }
     for remark in remarks(config, &mesh) {
         message!("note: {remark}");

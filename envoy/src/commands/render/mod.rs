@@ -15,7 +15,10 @@ mod output;
 pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
     match args.target {
         Target::Envoy => refuse_mesh_options(&args.mesh)?,
-        Target::Istio | Target::EnvoyGateway => refuse_listen_options(&args.listen)?,
+        Target::Istio | Target::EnvoyGateway => {
+            refuse_listen_options(&args.listen)?;
+            refuse_hops_without_a_listener(args)?;
+        }
     }
     if args.target == Target::Istio {
         let options = [("--pods-namespace", args.mesh.pods_namespace.is_some())];
@@ -43,7 +46,7 @@ fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
     refuse(&options, "needs --target istio or --target envoy-gateway")
 }
 
-/// A gateway has addresses and ports of its own, and the hops of its profile.
+/// A gateway has addresses and ports of its own.
 fn refuse_listen_options(args: &ListenArgs) -> Result<(), Failure> {
     let options = [
         ("--host", args.host.is_some()),
@@ -51,9 +54,13 @@ fn refuse_listen_options(args: &ListenArgs) -> Result<(), Failure> {
         ("--admin-port", args.admin_port.is_some()),
         ("--metrics-port", args.metrics_port.is_some()),
     ];
-    refuse(&options, "needs --target envoy: a gateway has addresses and ports of its own")?;
-    let reason = "needs --target envoy: a gateway has two hops, and one with --profile single-hop";
-    refuse(&[("--hops", args.hops.is_some())], reason)
+    refuse(&options, "needs --target envoy: a gateway has addresses and ports of its own")
+}
+
+/// The internal listener, where all other hops lead, is what a single hop does without.
+fn refuse_hops_without_a_listener(args: &RenderArgs) -> Result<(), Failure> {
+    let is_single = args.mesh.profile == Profile::SingleHop;
+    refuse(&[("--hops", is_single && args.listen.hops.is_some())], "needs --profile two-hop, the default")
 }
 
 /// An error about the first option that is set.
@@ -91,14 +98,23 @@ mod tests {
     }
 
     #[test]
-    fn addresses_ports_and_hops_need_an_envoy_of_ones_own() {
+    fn hops_need_the_internal_listener() {
+        for target in ["istio", "envoy-gateway"] {
+            let refusal = |options: &str| refuse_hops_without_a_listener(&args(target, options));
+            for accepted in ["", "--hops 1", "--hops 2", "--profile single-hop"] {
+                assert_eq!(refusal(accepted), Ok(()), "{accepted}");
+            }
+            assert!(matches!(refusal("--profile single-hop --hops 1"), Err(Failure::Usage(_))));
+        }
+    }
+
+    #[test]
+    fn addresses_and_ports_need_an_envoy_of_ones_own() {
         for target in ["istio", "envoy-gateway"] {
             let refusal = |options: &str| refuse_listen_options(&args(target, options).listen);
             assert_eq!(refusal(""), Ok(()));
             assert_eq!(refusal("--insecure-no-auth"), Ok(()), "a mesh without a master key needs it");
-            for options in
-                ["--host 127.0.0.1", "--port 4000", "--admin-port 9901", "--metrics-port 9902", "--hops 1"]
-            {
+            for options in ["--host 127.0.0.1", "--port 4000", "--admin-port 9901", "--metrics-port 9902"] {
                 let option = options.split(' ').next().unwrap();
                 let refused = refusal(options);
                 assert!(

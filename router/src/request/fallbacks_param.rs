@@ -82,7 +82,7 @@ fn items(text: &str) -> Result<Vec<&str>, MustBe> {
     // `None` stands for too many items as well as for no list.
     json::list(text, MOST_TARGETS).ok_or_else(|| {
         // A form's field may be no JSON.
-        if json::list(text, usize::MAX).is_some() { TOO_MANY } else { SHAPE }
+        if json::is_list(text) { TOO_MANY } else { SHAPE }
     })
 }
 
@@ -114,13 +114,15 @@ fn target(item: &str, room: &mut Room) -> Result<Target, MustBe> {
         if is_operators(&member.key) {
             return Err(OPERATORS);
         }
+        // Half a surrogate pair is no name that could be written again.
+        let key = json::string(member.written).ok_or(SHAPE)?.into_owned();
         // Of repeated members the last counts.
         overrides.retain(|earlier| earlier.key != member.key);
         room.bytes = room
             .bytes
             .checked_sub(member.written.len().saturating_add(member.value.len()))
             .ok_or(TOO_MANY)?;
-        overrides.push(Member { key: member.key.to_string(), json: member.value.to_owned() });
+        overrides.push(Member { key, json: member.value.to_owned() });
     }
     if !overrides.is_empty() {
         room.changing = room.changing.checked_sub(1).ok_or(TOO_LARGE)?;
@@ -185,7 +187,7 @@ mod tests {
         for text in [
             r#""a""#, "{}", "3", "[3]", "[\"a\"", "[null]", r#"[""]"#, r#"["a\r\nx-llm: b"]"#, "[{}]",
             "[[]]", r#"[{"g": "a"}]"#, r#"[{"g": ["a"], "h": ["b"]}]"#, r#"[{"model": 3}]"#,
-            r#"[{"g": [["a"]]}]"#, r#"[{"g": [{"h": ["a"]}]}]"#,
+            r#"[{"g": [["a"]]}]"#, r#"[{"g": [{"h": ["a"]}]}]"#, r#"[{"model":"a","\ud800":1}]"#,
         ] {
             assert_eq!(refused(text), SHAPE, "{text}");
         }

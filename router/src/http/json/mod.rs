@@ -8,7 +8,7 @@ mod unescape;
 use std::borrow::Cow;
 
 use memchr::memchr;
-pub use object::{Member, NotAnObject, Object, members};
+pub use object::{Member, NotAnObject, Object, for_each_member};
 
 use self::cursor::Cursor;
 
@@ -47,6 +47,18 @@ pub fn list(value: &str, max: usize) -> Option<Vec<&str>> {
     cursor::items(value, *b"[]", max, Cursor::value)
 }
 
+/// Calls `each` with the text of every item of a list of any length, and keeps none. `None` for
+/// another value, whose first items may have been passed on.
+pub fn for_each_item<'a>(value: &'a str, mut each: impl FnMut(&'a str)) -> Option<()> {
+    // Items without a size take no memory.
+    cursor::items(value, *b"[]", usize::MAX, |cursor| cursor.value().map(&mut each)).map(|_| ())
+}
+
+/// Whether a value is a list, of any length.
+pub fn is_list(value: &str) -> bool {
+    for_each_item(value, |_| ()).is_some()
+}
+
 /// Splits what follows an opening quote into the string and what follows its closing one.
 pub fn split_string(rest: &str) -> (&str, &str) {
     let mut from = 0;
@@ -76,6 +88,17 @@ pub fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_any_length_is_read_item_by_item() {
+        let text = format!("[{}]", vec!["[1]"; 100_000].join(" ,"));
+        let mut count = 0_usize;
+        assert_eq!(for_each_item(&text, |item| count = count.saturating_add(item.len())), Some(()));
+        assert_eq!((count, is_list(&text)), (300_000, true));
+        for text in ["", "{}", "[1", "[1] 2", "[1,]", "\"[]\""] {
+            assert!(!is_list(text), "{text}");
+        }
+    }
 
     #[test]
     fn names_fold_as_they_do_for_readers_that_ignore_case() {

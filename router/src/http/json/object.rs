@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{cursor, string};
+use super::cursor::{self, Cursor};
+use super::string;
 
 /// The most members of a body. Real requests have fewer than fifty. Each is compared with what the
 /// deployment sets, so without a bound a hostile body could occupy a worker.
@@ -128,19 +129,22 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// All members of an object within a body, repeated ones included, or `None` for another value.
-pub fn members(value: &str) -> Option<Vec<Member<'_>>> {
-    members_up_to(usize::MAX, value)
+/// Calls `each` with every member of an object of any size, repeated ones included, and keeps none.
+/// `None` for another value, whose first members may have been passed on.
+pub fn for_each_member<'a>(value: &'a str, mut each: impl FnMut(Member<'a>)) -> Option<()> {
+    cursor::items(value, *b"{}", usize::MAX, |cursor| member(cursor).map(&mut each)).map(|_| ())
 }
 
 fn members_up_to(max: usize, text: &str) -> Option<Vec<Member<'_>>> {
-    cursor::items(text, *b"{}", max, |cursor| {
-        let (written, value) = (cursor.name()?, cursor.value()?);
-        // Half a surrogate pair is valid JSON without a text. The raw name is not one of those known
-        // here.
-        let key = string(written).unwrap_or(Cow::Borrowed(written));
-        Some(Member { key, written, value })
-    })
+    cursor::items(text, *b"{}", max, member)
+}
+
+fn member<'a>(cursor: &mut Cursor<'a>) -> Option<Member<'a>> {
+    let (written, value) = (cursor.name()?, cursor.value()?);
+    // Half a surrogate pair is valid JSON without a text. The raw name is not one of those known
+    // here.
+    let key = string(written).unwrap_or(Cow::Borrowed(written));
+    Some(Member { key, written, value })
 }
 
 /// Up to so many members are compared with each other, without a set. Real requests have fewer.

@@ -1,12 +1,14 @@
-//! Removes members inside of a body's values (`additional_drop_params: [tools[*].strict]`). Only values on the path are
-//! rebuilt; all others keep their bytes.
+//! Removes members inside of a body's values (`additional_drop_params: [tools[*].strict]`). Only
+//! objects on the path are rebuilt; everything else keeps its bytes.
+
+use std::borrow::Cow;
 
 use llm_balancer_config::{DropPath, Segment};
 
 use crate::http::json::{self, fold_case};
 
-/// A value without what these paths remove from it, which is the member `key` of the body; `None` where they remove
-/// nothing.
+/// A value without what these paths remove from it, which is the member `key` of the body; `None`
+/// where they remove nothing.
 pub fn pruned(key: &str, value: &str, paths: &[DropPath]) -> Option<String> {
     let mut pruned: Option<String> = None;
     for path in paths {
@@ -20,35 +22,27 @@ pub fn pruned(key: &str, value: &str, paths: &[DropPath]) -> Option<String> {
     pruned
 }
 
-/// The value without what the rest of a path leads to; `None` if it leads to nothing. Recurses as deep as the path is long.
+/// The value without what the rest of a path leads to; `None` if it leads to nothing. Recurses as
+/// deep as the path is long.
 fn without(value: &str, path: &[Segment]) -> Option<String> {
     let (segment, rest) = path.split_first()?;
     match segment {
         Segment::Member(name) => without_member(value, name, rest),
-        Segment::EveryItem => {
-            let items = json::list(value, usize::MAX)?;
-            let changed = items.iter().map(|item| without(item, rest));
-            joined(&items, changed.collect())
-        }
+        Segment::EveryItem => changed_list(value, |_, item| without(item, rest)),
         Segment::Item(index) => {
-            let items = json::list(value, usize::MAX)?;
-            let mut changed = vec![None; items.len()];
-            let item = changed.get_mut(*index)?;
-            *item = without(items.get(*index)?, rest);
-            joined(&items, changed)
+            changed_list(value, |at, item| if at == *index { without(item, rest) } else { None })
         }
     }
 }
 
 fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
-    let members = json::members(value)?;
     let mut changed = false;
     let mut out = String::with_capacity(value.len());
-    for member in &members {
-        let mut kept = Some(std::borrow::Cow::Borrowed(member.value));
+    json::for_each_member(value, |member| {
+        let mut kept = Some(Cow::Borrowed(member.value));
         if is_called(&member.key, name) {
-            kept = if rest.is_empty() { None } else { without(member.value, rest).map(Into::into).or(kept) };
-            changed |= !matches!(kept, Some(std::borrow::Cow::Borrowed(_)));
+            kept = if rest.is_empty() { None } else { without(member.value, rest).map(Cow::Owned).or(kept) };
+            changed |= !matches!(kept, Some(Cow::Borrowed(_)));
         }
         if let Some(value) = kept {
             out.push(if out.is_empty() { '{' } else { ',' });
@@ -56,24 +50,32 @@ fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
             out.push(':');
             out.push_str(&value);
         }
-    }
+    })?;
     out.push_str(if out.is_empty() { "{}" } else { "}" });
     changed.then_some(out)
+}
+
+/// The list with the items that `change` replaces, by their number; `None` if it replaces none.
+/// Everything else is copied as it is, once: a list of a large body may have millions of items.
+fn changed_list(value: &str, change: impl Fn(usize, &str) -> Option<String>) -> Option<String> {
+    let (mut out, mut copied) = (String::new(), 0);
+    let mut number: usize = 0;
+    json::for_each_item(value, |item| {
+        if let Some(changed) = change(number, item) {
+            let start = item.as_ptr().addr().saturating_sub(value.as_ptr().addr());
+            out.push_str(value.get(copied..start).unwrap_or_default());
+            out.push_str(&changed);
+            copied = start.saturating_add(item.len());
+        }
+        number = number.saturating_add(1);
+    })?;
+    out.push_str(value.get(copied..).filter(|_| copied > 0)?);
+    Some(out)
 }
 
 /// Whether two names are equal to a reader that ignores case, as Go's does.
 fn is_called(key: &str, name: &str) -> bool {
     key == name || fold_case(key) == fold_case(name)
-}
-
-/// The list with its changed items; `None` if none has changed.
-fn joined(items: &[&str], changed: Vec<Option<String>>) -> Option<String> {
-    if changed.iter().all(Option::is_none) {
-        return None;
-    }
-    let items: Vec<&str> =
-        items.iter().zip(&changed).map(|(item, changed)| changed.as_deref().unwrap_or(item)).collect();
-    Some(format!("[{}]", items.join(",")))
 }
 
 #[cfg(test)]
@@ -94,7 +96,7 @@ mod tests {
         let tools = r#"[ {"type":"function","function":{"name":"a\u0062","strict":true,"n":1.50}}, 3, {"function":{}} ]"#;
         assert_eq!(
             pruned("tools", tools, std::slice::from_ref(&strict)).as_deref(),
-            Some(r#"[{"type":"function","function":{"name":"a\u0062","n":1.50}},3,{"function":{}}]"#)
+            Some(r#"[ {"type":"function","function":{"name":"a\u0062","n":1.50}}, 3, {"function":{}} ]"#)
         );
         assert_eq!(pruned("other", tools, &[strict]), None);
     }

@@ -141,7 +141,9 @@ impl HeldResponse<'_> {
 fn is_without_output(data: &[u8]) -> bool {
     let is_empty = |value: &str| matches!(value, "null" | "\"\"" | "[]" | "{}");
     let all = |value: &str, is_silent: &dyn Fn(&json::Member<'_>) -> bool| {
-        json::members(value).is_some_and(|members| members.iter().all(is_silent))
+        let mut are_silent = true;
+        let read = json::for_each_member(value, |member| are_silent &= is_silent(&member));
+        read.is_some() && are_silent
     };
     let is_silent = |choice: &&str| {
         all(choice, &|member| match &*member.key {

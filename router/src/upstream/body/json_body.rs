@@ -1,6 +1,7 @@
 //! A JSON object rewritten for a deployment. Members keep the client's order and bytes.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use llm_balancer_config::{Deployment, Member};
 
@@ -70,6 +71,8 @@ pub(super) struct Edits<'a> {
     reasoning: Option<String>,
     /// The members of the client's extra_body, which SDKs merge before they send and curl does not.
     client_extra: Vec<json::Member<'a>>,
+    /// Their names: a thousand may be as long as a thousand others, and be compared with each.
+    client_extra_names: HashSet<Cow<'a, str>>,
     /// `stream_options` that ask for the usage, and replace all others.
     stream_options: Option<String>,
 }
@@ -97,6 +100,7 @@ impl<'a> Edits<'a> {
             extra: Vec::new(),
             reasoning: None,
             client_extra: Vec::new(),
+            client_extra_names: HashSet::new(),
             stream_options,
         };
         let may_merge = |member: &&json::Member<'a>| {
@@ -105,9 +109,8 @@ impl<'a> Edits<'a> {
         };
         let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_merge).cloned());
         edits.client_extra = client_extra.collect();
-        let sends = |key: &str| {
-            object.present(key).is_some() || edits.client_extra.iter().any(|extra| extra.key == key)
-        };
+        edits.client_extra_names = edits.client_extra.iter().map(|member| member.key.clone()).collect();
+        let sends = |key: &str| object.present(key).is_some() || edits.client_extra_names.contains(key);
         let is_clients = |key: &str| sends(key) && edits.is_allowed(&fold_case(key));
         let overrides =
             |member: &&Member| defaults::overrides_clients(&member.key) || !is_clients(&member.key);
@@ -122,7 +125,7 @@ impl<'a> Edits<'a> {
         edits.defaults = deployment.defaults.iter().filter(is_open).collect();
         let is_files = |key: &str| deployment.extra_body.iter().any(|own| own.key == key);
         edits.chat.rename(|key| sends(key) || is_files(key));
-        if object.present("reasoning").is_none() && edits.client_extra.iter().all(|m| m.key != "reasoning") {
+        if object.present("reasoning").is_none() && !edits.client_extra_names.contains("reasoning") {
             edits.reasoning = defaults::reasoning(route, deployment);
         }
         edits
@@ -150,7 +153,7 @@ impl<'a> Edits<'a> {
         self.is_allowed(&name)
             && !self.is_overridden(&name)
             && !self.chat.is_replaced(key, &name)
-            && !self.client_extra.iter().any(|member| member.key == key)
+            && !self.client_extra_names.contains(key)
             && !self.defaults.iter().any(|member| self.chat.sent_name(&member.key) == key)
             && (!is_stream || (self.stream && name == key))
     }

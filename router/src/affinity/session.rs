@@ -37,7 +37,7 @@ fn key(kind: u64, credential: Option<u64>, id: u64) -> u64 {
 }
 
 fn body_session(body: &Object<'_>) -> Option<u64> {
-    let of = |name| session_of_metadata(&Object::parse(body.present(name)?.as_bytes()).ok()?);
+    let of = |name| session_of_metadata(&Object::parse(text(body, name)?.as_bytes()).ok()?);
     let own = || text(body, "litellm_session_id").map(|id| hash(id.as_bytes()));
     of("litellm_metadata").or_else(|| of("metadata")).or_else(own)
 }
@@ -60,7 +60,8 @@ fn user(body: &Object<'_>) -> Option<u64> {
     if let Some(user) = text(body, "user") {
         return Some(hash(user.as_bytes()));
     }
-    let metadata = Object::parse(body.present("metadata")?.as_bytes()).ok()?;
+    let metadata = text(body, "metadata")?;
+    let metadata = Object::parse(metadata.as_bytes()).ok()?;
     let user = text(&metadata, "user_id")?;
     let user = user.rsplit_once(SESSION_OF_USER).map_or(&*user, |(user, _)| user);
     Some(hash(user.as_bytes()))

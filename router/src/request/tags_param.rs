@@ -1,15 +1,18 @@
 //! The tags of a request, from its headers, its body and its metadata.
 
+use std::borrow::Cow;
+
 use crate::http::json::{self, Object};
 use crate::request::refusal::Refusal;
 
 /// Tags of a request at most: each is compared with those of every deployment of the group.
 const MOST: usize = 100;
 
-/// Reads the tags of the headers, then those of the body and of its metadata.
+/// Reads the tags of the headers, then those of the body, of `metadata` and of `litellm_metadata`.
 ///
 /// # Errors
-/// A [`Refusal`] for tags that are not a list of strings, and for too many.
+/// A [`Refusal`] for tags that are not a list of strings, for too many, and for metadata that is no
+/// object and no text with one: it may have tags that exclude deployments.
 pub fn read(
     of_headers: &[String],
     of_body: Option<&str>,
@@ -19,9 +22,14 @@ pub fn read(
     if let Some(value) = of_body {
         join(&mut tags, "tags", value)?;
     }
-    for text in metadata.into_iter().flatten() {
-        let object = Object::parse(text.as_bytes()).ok();
-        if let Some(value) = object.as_ref().and_then(|object| object.present("tags")) {
+    for (name, value) in ["metadata", "litellm_metadata"].into_iter().zip(metadata) {
+        let Some(value) = value else { continue };
+        // Forms, and SDKs by extra_body, send it as text.
+        let text = json::string(value).unwrap_or(Cow::Borrowed(value));
+        let must_be = "an object of at most 1000 members";
+        let object = Object::parse(text.as_bytes());
+        let object = object.map_err(|_| Refusal::Parameter(name.to_owned(), must_be))?;
+        if let Some(value) = object.present("tags") {
             join(&mut tags, "metadata.tags", value)?;
         }
     }
@@ -86,6 +94,17 @@ mod tests {
             assert!(header_tags(&mut Vec::new(), tag).is_err(), "{tag}");
         }
         assert_eq!(read(&[], Some(r#"[" !a ", "&b"]"#), [None; 2]).unwrap(), ["!a", "&b"]);
+    }
+
+    #[test]
+    fn metadata_may_be_text_and_what_is_no_object_is_refused() {
+        let read = |metadata: &str| read(&[], None, [Some(metadata), None]);
+        assert_eq!(read(r#""{\"tags\":[\"!eu\"]}""#).unwrap(), ["!eu"]);
+        let members: String = (0..1000).map(|n| format!(r#""m{n}":{n},"#)).collect();
+        for metadata in ["7", "[]", r#""text""#, r#"{"tags":["#, &format!(r#"{{{members}"tags":["a"]}}"#)] {
+            let refused = Refusal::Parameter("metadata".to_owned(), "an object of at most 1000 members");
+            assert_eq!(read(metadata), Err(refused), "{metadata}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod references;
 pub(crate) mod refusal;
 pub(crate) mod reserved_params;
 pub(crate) mod routing_params;
+pub(crate) mod sent_members;
 pub(crate) mod stored_response;
 pub(crate) mod tags_param;
 pub(crate) mod token_estimate;

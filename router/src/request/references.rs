@@ -8,6 +8,7 @@
 use crate::hash::{Hasher, hash};
 use crate::http::json::member_scan::MemberScan;
 use crate::http::json::{Object, string};
+use crate::request::sent_members::SentMembers;
 
 /// The value of `include` that asks for encrypted reasoning, and the member that has it.
 const INCLUDE: &str = "reasoning.encrypted_content";
@@ -51,6 +52,7 @@ impl Reference {
 /// What a new response refers to: the response that it continues, then its encrypted reasoning,
 /// the last first.
 pub fn references(body: &Object<'_>, caller: u64) -> Vec<Reference> {
+    let body = SentMembers::of(body);
     let previous = body.present("previous_response_id").and_then(string);
     let mut all: Vec<_> = previous.iter().map(|id| Reference::response(id, caller)).collect();
     let input = body.present("input").filter(|input| input.contains(ENCRYPTED)).unwrap_or_default();
@@ -64,6 +66,7 @@ pub fn references(body: &Object<'_>, caller: u64) -> Vec<Reference> {
 
 /// Whether it may refer to anything.
 pub fn refers(body: &Object<'_>) -> bool {
+    let body = SentMembers::of(body);
     body.present("previous_response_id").is_some()
         || body.present("input").is_some_and(|input| input.contains(ENCRYPTED))
 }
@@ -172,6 +175,13 @@ mod tests {
             r#"{"previous_response_id":"resp\u005f1","input":[{"encrypted_content":"gAAAA\/b\u002Bc=="}]}"#;
         let plain = format!(r#"{{"previous_response_id":"resp_1","input":[{ITEM}]}}"#);
         assert_eq!(references(&object(next), 7), references(&object(&plain), 7));
+    }
+
+    #[test]
+    fn what_extra_body_refers_to_is_referred_to() {
+        let body = r#"{"extra_body":{"previous_response_id":"resp_1"}}"#;
+        assert_eq!(references(&object(body), 7), [Reference::response("resp_1", 7)]);
+        assert!(refers(&object(body)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::http::multipart::Form;
 use crate::http::route::{COMPACT, MESSAGES, ModelRoute, RESPONSES};
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::request::prompt_tokens::{TokenCount, add_audio, add_image, add_prompt};
+use crate::request::sent_members::SentMembers;
 
 /// Members that hold a prompt, of all routes.
 const PROMPTS: [&str; 10] = [
@@ -22,8 +23,15 @@ const SCHEMAS: [&str; 4] = ["tools", "functions", "response_format", "text"];
 /// is none.
 const LENGTHS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 
-/// Members that set the number of answers.
-const ANSWERS: [&str; 2] = ["n", "best_of"];
+/// Members that set the number of a route's answers. A server ignores others, and its one answer must
+/// not count as a part of several.
+fn answer_counts(route: ModelRoute) -> &'static [&'static str] {
+    match route.suffix {
+        "/completions" => &["n", "best_of"],
+        "/chat/completions" => &["n"],
+        _ => &[],
+    }
+}
 
 /// The expected tokens of a request, as far as they do not depend on the deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,10 +93,11 @@ impl TokenEstimate {
         match &parsed.payload {
             _ if route.only_counts() => Self::default(),
             Payload::Json(object) => {
-                let value = |name: &str| object.present(name);
+                let sent = SentMembers::of(object);
+                let value = |name: &str| sent.present(name);
                 let prompt = Self { prompt: prompt(value), ..Self::default() };
                 if completes(route) {
-                    Self { lengths: Lengths::read(value), answers: answers(value), ..prompt }
+                    Self { lengths: Lengths::read(value), answers: answers(route, value), ..prompt }
                 } else {
                     prompt
                 }
@@ -103,8 +112,8 @@ fn completes(route: ModelRoute) -> bool {
     matches!(route.suffix, "/chat/completions" | "/completions" | RESPONSES | COMPACT | MESSAGES)
 }
 
-fn answers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {
-    ANSWERS.iter().filter_map(|name| uint(value(name)?)).max().unwrap_or(1).max(1)
+fn answers<'a>(route: ModelRoute, value: impl Fn(&str) -> Option<&'a str>) -> u64 {
+    answer_counts(route).iter().filter_map(|name| uint(value(name)?)).max().unwrap_or(1).max(1)
 }
 
 fn prompt<'a>(value: impl Fn(&str) -> Option<&'a str>) -> u64 {
@@ -225,7 +234,7 @@ mod tests {
         for (members, length, answers) in [
             ("", None, 1),
             (r#","n":2"#, None, 2),
-            (r#","n":2,"best_of":5"#, None, 5),
+            (r#","n":2,"best_of":5"#, None, 2),
             (r#","max_tokens":null"#, None, 1),
             (r#","max_tokens":"many""#, None, 1),
             (r#","max_tokens":-1"#, None, 1),
@@ -251,8 +260,18 @@ mod tests {
         for path in ["/embeddings", "/moderations", "/audio/speech"] {
             assert_eq!(estimate(path, "", r#"{"model":"g","input":"x"}"#).answers, 0, "{path}");
         }
+        let completion = r#"{"model":"g","prompt":"x","n":2,"best_of":5}"#;
+        assert_eq!(estimate("/completions", "", completion).answers, 5);
+        assert_eq!(estimate("/responses", "", r#"{"model":"g","input":"x","n":9}"#).answers, 1);
         let image = estimate("/images/generations", "", r#"{"model":"g","prompt":"x","n":2}"#);
         assert_eq!(image.answers, 0);
+    }
+
+    #[test]
+    fn the_members_of_extra_body_count_in_place_of_the_bodys_own() {
+        let own = r#"{"model":"g","messages":[{"role":"user","content":"12345678"}],"max_tokens":9}"#;
+        let other = r#"{"model":"g","messages":[],"max_tokens":1,"extra_body":{"messages":[{"role":"user","content":"12345678"}],"max_tokens":9}}"#;
+        assert_eq!(estimate("/chat/completions", "", own), estimate("/chat/completions", "", other));
     }
 
     #[test]

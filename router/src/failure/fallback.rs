@@ -1,5 +1,6 @@
 //! Fallbacks of a group that cannot serve a request, and the request's body there (BEHAVIOUR 6).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use llm_balancer_config::{Fallback, RouterSettings, Target, are_related};
@@ -119,11 +120,12 @@ pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
     let object = Object::parse(body).ok()?;
     let is_changed = |key: &str| target.overrides.iter().any(|member| member.key == key);
     let kept = object.members().iter().filter(|member| !is_changed(&member.key));
-    let changed = target.overrides.iter().map(|member| (member.key.as_str(), member.json.as_str()));
+    let kept = kept.map(|member| (Cow::Borrowed(member.written), member.value));
+    let changed = target.overrides.iter().map(|member| (Cow::Owned(quoted(&member.key)), &*member.json));
     let mut out = String::with_capacity(body.len().saturating_add(256));
-    for (key, value) in kept.map(|member| (&*member.key, member.value)).chain(changed) {
+    for (name, value) in kept.chain(changed) {
         out.push(if out.is_empty() { '{' } else { ',' });
-        out.push_str(&quoted(key));
+        out.push_str(&name);
         out.push(':');
         out.push_str(value);
     }
@@ -302,6 +304,9 @@ mod tests {
         let expected = r#"{"model":"g","messages":[ {} ],"temperature":0,"stop":["x"],"a\"b":1}"#;
         assert_eq!(merged_to(0, body).as_deref(), Some(expected));
         assert_eq!(merged_to(0, b"{}").as_deref(), Some(r#"{"temperature":0,"stop":["x"],"a\"b":1}"#));
+        let written = br#"{"mod\u0065l":"g","\ud800":1}"#;
+        let expected = r#"{"mod\u0065l":"g","\ud800":1,"temperature":0,"stop":["x"],"a\"b":1}"#;
+        assert_eq!(merged_to(0, written).as_deref(), Some(expected), "names are as they were written");
         assert_eq!(merged_to(0, b"--boundary"), None);
         assert_eq!(merged_to(1, body), None);
     }

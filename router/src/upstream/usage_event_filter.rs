@@ -155,7 +155,9 @@ fn is_usage_event(event: &[u8], is_first: bool) -> bool {
         && may_have_no_choices(event)
         && memmem::find(event, b"\"usage\"").is_some()
         && Object::parse(&sse::data(event, is_first)).is_ok_and(|object| {
-            object.present("usage").is_some() && object.get("choices").is_some_and(is_empty_list)
+            object.present("usage").is_some()
+                && object.present("error").is_none()
+                && object.get("choices").is_some_and(is_empty_list)
         })
 }
 
@@ -237,6 +239,8 @@ mod tests {
             (r#"{"choices":[{"choices":[]}],"usage":{"total_tokens":1}}"#, true),
             (r#"{"choices":[{"text":"\"choices\":[],\"usage\":{}"}]}"#, true),
             (r#"{"type":"response.completed","response":{"choices":[],"usage":{}}}"#, true),
+            (r#"{"choices":[],"usage":{"total_tokens":1},"error":{"code":503,"message":"m"}}"#, true),
+            (r#"{"choices":[],"usage":{"total_tokens":1},"error":null}"#, false),
             (r#"{"usage":{"total_tokens":1}}"#, true),
             (r#"{"choices":[],"usage":{"#, true),
             (r#"{"choices":[],"usage":{}} {}"#, true),

@@ -131,8 +131,18 @@ pub fn check(response: &HeldResponse<'_>) -> CheckResult {
         Some(b'<') => response.not_an_answer("an HTML or XML page"),
         Some(_) if !is_model_output => PASSES,
         Some(b'[') => response.check_list(text),
-        Some(_) => response.not_an_answer("a body that is neither JSON nor a stream of events"),
+        Some(_) => response.not_an_answer(NEITHER),
     }
+}
+
+const NEITHER: &str = "a body that is neither JSON nor a stream of events";
+
+/// Whether what follows the opening bracket of a list may be an item, or its end: `[ERROR] ..` is
+/// text.
+fn may_begin_item(text: &[u8]) -> bool {
+    let begins =
+        |byte: &u8| matches!(byte, b'{' | b'[' | b']' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n');
+    text.first().is_none_or(begins)
 }
 
 /// gzip or zstd, by their first bytes.
@@ -181,7 +191,9 @@ impl HeldResponse<'_> {
         let first = text.get(1..).unwrap_or_default().trim_ascii_start();
         match top_level::scan(first) {
             ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
-            ObjectScan::Unfinished if !self.complete => self.wait(BodyFormat::Other),
+            ObjectScan::Unfinished if self.complete => self.not_an_answer("truncated JSON"),
+            ObjectScan::Unfinished => self.wait(BodyFormat::Other),
+            ObjectScan::NotJson if !may_begin_item(first) => self.not_an_answer(NEITHER),
             _ => PASSES,
         }
     }

@@ -140,6 +140,9 @@ fn what_is_no_answer_at_all_is_a_bad_gateway() {
         "<!DOCTYPE html><html><body>502</body></html>",
         "{hello}",
         "{\"id\":\"c\",\"object\":\"chat.comp",
+        "[ERROR] upstream unavailable",
+        "[{\"id\":\"c",
+        "[",
         "data: [DONE]\n\n",
         "data: null\n\n",
         ": comment\n\n",
@@ -149,6 +152,15 @@ fn what_is_no_answer_at_all_is_a_bad_gateway() {
     ] {
         let (status, _) = failed(chat(text), text);
         assert_eq!(status, 502, "{text:?}");
+    }
+}
+
+#[test]
+fn a_list_of_anything_is_an_answer() {
+    for text in
+        ["[]", "[ ]", "[[0.5]]", "[-1]", "[7,8]", "[null]", "[true]", "[\"a\"]", "[{}]", "[{\"index\":0}]"]
+    {
+        assert_eq!(chat(text), PASSES, "{text}");
     }
 }
 

@@ -104,6 +104,20 @@ async fn a_lone_connection_that_breaks_without_retries_is_tried_once() {
     }
 }
 
+/// Above 64 KB an error is not read to its end, so it may break off while its retry waits. On the edge
+/// Envoy answers then; behind the internal listener the retry follows at once.
+#[tokio::test]
+async fn a_long_error_that_breaks_off_during_the_wait_for_its_retry_has_its_line() {
+    let world = World::group(&["paris"], "num_retries: 1, retry_after: 1").await;
+    let head = "HTTP/1.1 500 Oh\r\ncontent-type: application/json\r\ncontent-length: 200000\r\n\r\n";
+    world.provider.script("paris", [Answer::raw([head.as_bytes(), &[b' '; 70_000]].concat())]);
+    let reply = world.chat("gpt").await;
+    let line = &world.logged(1).await[0];
+    assert_eq!(line["status"], reply.status, "{line}");
+    let expected = if reply.status == 200 { "success" } else { "stream_interrupted" };
+    assert_eq!(line["outcome"], expected, "{line}");
+}
+
 #[tokio::test]
 async fn when_every_connection_breaks_the_client_gets_a_connection_error() {
     let world = World::group(&["paris", "virginia"], "num_retries: 1, disable_cooldowns: true").await;

@@ -6,7 +6,7 @@ use llm_balancer_config::names;
 use llm_balancer_router::response_check::FalseSuccess;
 use llm_balancer_router::stream::{Event, Settled};
 use llm_balancer_router::{
-    AccessLogEntry, ERROR_HEADERS, ErrorResponse, Failure, RetryState, Verdict, retry_after,
+    AccessLogEntry, ERROR_HEADERS, ErrorResponse, Failure, Outcome, RetryState, Verdict, retry_after,
 };
 
 use super::Stream;
@@ -14,6 +14,9 @@ use super::again;
 use super::request::set_response_header;
 use crate::hostcalls::{Action, BufferType, MapType};
 use crate::{hostcalls, retry_store};
+
+/// The status of the edge's answer where a response has broken off.
+const BROKE_OFF: u16 = 500;
 
 impl Stream {
     /// The provider answered with an error, or Envoy has no provider.
@@ -144,13 +147,26 @@ impl Stream {
         }
     }
 
-    /// The client left between two attempts of its request.
+    /// The stream ended while its failed response was held. On the edge nothing is sent again then: where
+    /// the response broke off, Envoy has answered the client.
     pub(super) fn end_retry_wait(&mut self) {
         if Failure::client_disconnected(response_flags()) {
-            again::forget(self.stream_id());
-            let retry_state = retry_store::end(self.stream_id(), self.is_on_edge());
-            self.entry = retry_state.map(AccessLogEntry::client_disconnected);
+            self.forget_request(AccessLogEntry::client_disconnected);
+        } else if self.is_on_edge() {
+            self.forget_request(|state| AccessLogEntry::new(state, Outcome::Interrupted, BROKE_OFF));
         }
+    }
+
+    /// The stream of a later attempt ended on the edge.
+    pub(super) fn end_restoring(&mut self) {
+        if Failure::client_disconnected(response_flags()) {
+            self.forget_request(AccessLogEntry::client_disconnected);
+        }
+    }
+
+    fn forget_request(&mut self, entry: impl FnOnce(RetryState) -> AccessLogEntry) {
+        again::forget(self.stream_id());
+        self.entry = retry_store::end(self.stream_id(), self.is_on_edge()).map(entry);
     }
 
     /// The response ended before anything of it was passed on. The edge sends the request again, if

@@ -239,6 +239,7 @@ impl Stream {
             Effect::ResetAttempt => self.reset_attempt(),
             Effect::ClientDisconnected => self.on_client_disconnect(),
             Effect::EndRetryWait => self.end_retry_wait(),
+            Effect::EndRestoring => self.end_restoring(),
             Effect::Unreachable => debug_assert!(false, "an impossible event"),
         }
         None

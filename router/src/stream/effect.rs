@@ -64,8 +64,10 @@ pub enum Effect {
     ResetAttempt,
     /// Count a request whose client left before a deployment was selected.
     ClientDisconnected,
-    /// Count a request whose client left between two attempts.
+    /// Count a request that ended during the wait before its next attempt, if there will be none.
     EndRetryWait,
+    /// Count a request whose client left during a later attempt.
+    EndRestoring,
     /// This cannot happen: assert in debug builds.
     Unreachable,
 }

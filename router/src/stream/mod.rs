@@ -56,7 +56,7 @@
 //! | | log | `Done` | reset: the next attempt learns why |
 //! | `RetryWait` | tick, the wait is over | `Done` | resume the response |
 //! | | response body | same | discard |
-//! | | log | `Done` | forget the request if its client is gone |
+//! | | log | `Done` | forget the request if its client is gone, or Envoy has answered it |
 //! | `Probing` | probes done | `Done` | reply |
 //! | | response headers (Envoy's) | `Done` | pass on |
 //! | | log | `Done` | client disconnected |
@@ -269,7 +269,8 @@ fn on_log(phase: Phase) -> Transition {
         // An error that breaks off counts as a broken connection, as in the SDK inside of LiteLLM.
         Phase::HoldAnswer | Phase::ReadError => &[ResetAttempt],
         Phase::Streaming => &[EndInterrupted],
-        Phase::RetryWait | Phase::Restoring => &[EndRetryWait],
+        Phase::RetryWait => &[EndRetryWait],
+        Phase::Restoring => &[EndRestoring],
         Phase::Probing => &[ClientDisconnected],
         // The line of what was refused is there already.
         Phase::New | Phase::Refusing | Phase::Done => &[],

@@ -222,7 +222,8 @@ fn probes_timers_and_the_end_find_their_phase() {
         (&[Sent], Event::Log, Done, &[Abandon]),
         (&[HoldAnswer, ReadError], Event::Log, Done, &[ResetAttempt]),
         (&[Streaming], Event::Log, Done, &[EndInterrupted]),
-        (&[RetryWait, Restoring], Event::Log, Done, &[EndRetryWait]),
+        (&[RetryWait], Event::Log, Done, &[EndRetryWait]),
+        (&[Restoring], Event::Log, Done, &[EndRestoring]),
         (&[Probing], Event::Log, Done, &[ClientDisconnected]),
         (&[New, Refusing, Done], Event::Log, Done, &[]),
     ]);

@@ -59,3 +59,15 @@ async fn requests_that_share_an_id_of_their_clients_are_not_taken_for_one() {
         assert_served_by_the_second(&reply);
     }
 }
+
+#[tokio::test]
+async fn a_repeated_header_without_a_value_does_not_cost_a_request_its_retry() {
+    let world = World::group(&["paris", "virginia"], "num_retries: 1, disable_cooldowns: true").await;
+    let client = world.client.with_header("x-part", "1").with_header("x-part", "");
+    world.provider.always("paris", Answer::status(500));
+    let before = world.provider.received_by("paris").len();
+    while world.provider.received_by("paris").len() == before {
+        let reply = client.chat("gpt").await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+}

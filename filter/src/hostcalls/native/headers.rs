@@ -61,10 +61,11 @@ pub(crate) fn set_headers(kind: MapType, headers: &Headers) -> Result<()> {
         let is_further = headers.bytes().take(index).any(|(earlier, _)| earlier == name);
         let mut same = old.bytes().filter(|(known, _)| *known == name);
         let is_there = !is_further && same.next() == Some((name, value)) && same.next().is_none();
-        let value = ModuleBuffer::new(value);
-        if is_there {
+        // Envoy adds no empty value to others, and refuses to.
+        if is_there || (is_further && value.is_empty()) {
             continue;
         }
+        let value = ModuleBuffer::new(value);
         if is_further {
             let name = ModuleBuffer::new(name);
             // SAFETY: the stream is there, and the texts live longer than the call.

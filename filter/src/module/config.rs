@@ -45,6 +45,11 @@ pub(super) fn remove(number: u32) {
     GENERATION.fetch_add(1, Ordering::Release);
 }
 
+/// Whether Envoy has not dropped this one.
+pub(super) fn is_there(number: u32) -> bool {
+    all().iter().any(|config| config.number == number)
+}
+
 /// All of them, the oldest first.
 pub(super) fn list() -> Vec<Arc<FilterConfig>> {
     all().clone()

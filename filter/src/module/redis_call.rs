@@ -3,7 +3,7 @@
 //! has the connections to Redis, and TLS.
 
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::{worker, workers};
+use super::{config, worker, workers};
 use crate::hostcalls;
 
 /// Bytes; a call needs little.
@@ -91,7 +91,8 @@ pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
     let (root, inbox) = worker::mailbox();
     let pipeline = pipeline.to_vec();
     let call = move || {
-        let replies = catch_unwind(|| exchange(socket, &pipeline, timeout).ok()).ok().flatten();
+        let is_wanted = || config::is_there(root);
+        let replies = catch_unwind(|| exchange(socket, &pipeline, timeout, is_wanted).ok()).ok().flatten();
         let bytes = replies.filter(|bytes| !bytes.is_empty());
         inbox.put(Reply { root, token, bytes });
         drop(running);
@@ -101,25 +102,36 @@ pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
     Some(token)
 }
 
-/// Sends a pipeline, after which Redis ends the connection, and returns all replies.
-fn exchange(socket: &Path, pipeline: &[u8], timeout: Duration) -> io::Result<Vec<u8>> {
+/// How often a call that waits looks whether its configuration is still there. One that is gone would
+/// take what Redis has for the next.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Sends a pipeline, after which Redis ends the connection, and returns all replies. Ends early where
+/// nobody wants them any more.
+fn exchange(
+    socket: &Path,
+    pipeline: &[u8],
+    timeout: Duration,
+    is_wanted: impl Fn() -> bool,
+) -> io::Result<Vec<u8>> {
     let end = hostcalls::uptime().saturating_add(timeout);
     let left = || Some(end.saturating_sub(hostcalls::uptime())).filter(|left| !left.is_zero());
-    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let late = || io::Error::from(ErrorKind::TimedOut);
     let mut connection = UnixStream::connect(socket)?;
     connection.set_write_timeout(Some(left().ok_or_else(late)?))?;
     connection.write_all(pipeline)?;
     let mut replies = Vec::new();
     let mut part = [0; 4096];
     loop {
-        connection.set_read_timeout(Some(left().ok_or_else(late)?))?;
+        connection.set_read_timeout(Some(left().filter(|_| is_wanted()).ok_or_else(late)?.min(LOOK)))?;
         let size = match connection.read(&mut part) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // As a socket says that its timeout is over.
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => continue,
             size => size?,
         };
         match size {
             0 => return Ok(replies),
-            _ if replies.len() > MOST => return Err(io::ErrorKind::InvalidData.into()),
+            _ if replies.len() > MOST => return Err(ErrorKind::InvalidData.into()),
             size => replies.extend_from_slice(part.get(..size).unwrap_or_default()),
         }
     }

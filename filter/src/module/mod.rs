@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! main thread    http_filter (configurations), workers (the cluster that leads to the workers)
-//! each worker    http_filter (streams), worker (what is current, what waits for the end of a hook)
+//! each worker    http_filter (streams), worker (what is current), queue (what waits for the end of a
+//!                hook), root (a configuration)
 //! own threads    workers' clock, redis_call
 //! ```
 //!
@@ -17,7 +18,9 @@ mod hold;
 mod http_filter;
 mod log;
 pub(crate) mod metrics;
+mod queue;
 pub(crate) mod redis_call;
+mod root;
 pub(crate) mod shared_data;
 pub(crate) mod worker;
 mod workers;

@@ -2,7 +2,7 @@
 //! hook is over.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::rc::Rc;
@@ -17,32 +17,17 @@ use super::abi::{
     envoy_dynamic_module_callback_http_filter_scheduler_delete,
     envoy_dynamic_module_callback_http_filter_scheduler_new,
 };
-use super::config::{self, FilterConfig};
+use super::config;
 use super::deferred::{Deferred, LocalReply, perform};
 use super::hold::HeldStream;
+use super::queue::Queue;
 use super::redis_call;
+use super::root::Root;
 use super::workers::{self, Alarm};
 use crate::filter::Filter;
 use crate::hostcalls::{self, Action};
 use crate::http_stream::HttpStream;
 use crate::metrics;
-
-/// One configuration on this worker.
-pub(super) struct Root {
-    config: Arc<FilterConfig>,
-    /// `None` until it is configured, and if that fails.
-    filter: RefCell<Option<Rc<Filter>>>,
-    /// How often it ticks; zero for never.
-    period: Cell<Duration>,
-    /// When it ticks next, by the uptime.
-    due: Cell<Duration>,
-}
-
-impl Root {
-    fn filter(&self) -> Option<Rc<Filter>> {
-        self.filter.borrow().clone()
-    }
-}
 
 /// A stream of the filter.
 pub(super) struct FilteredStream {
@@ -51,6 +36,8 @@ pub(super) struct FilteredStream {
     stream: HttpStream,
     /// Whether a hook of it has panicked. Nothing of it goes on.
     is_broken: Cell<bool>,
+    /// Whether Envoy has ended it. It may be destroyed later.
+    is_over: Cell<bool>,
 }
 
 /// A stream of one of the module's filters.
@@ -84,7 +71,7 @@ struct Worker {
     generation: Cell<u32>,
     streams: RefCell<HashMap<u32, Stream>>,
     last_stream: Cell<u32>,
-    deferred: RefCell<VecDeque<(u32, Deferred)>>,
+    deferred: Queue<(u32, Deferred)>,
     /// Configurations that want to be called.
     woken: RefCell<Vec<u32>>,
     alarm: Arc<Alarm>,
@@ -99,7 +86,7 @@ thread_local! {
         generation: Cell::new(0),
         streams: RefCell::default(),
         last_stream: Cell::new(0),
-        deferred: RefCell::default(),
+        deferred: Queue::default(),
         woken: RefCell::default(),
         alarm: workers::new_alarm(),
         inbox: Arc::default(),
@@ -119,7 +106,7 @@ pub(crate) fn current() -> Option<EnvoyPtr> {
 /// Leaves something to the end of the hook, about the current stream.
 pub(crate) fn defer(what: Deferred) {
     let stream = worker().current.get().stream;
-    worker().deferred.borrow_mut().push_back((stream, what));
+    worker().deferred.push((stream, what));
 }
 
 /// Calls a configuration soon, and not from within the hook of a stream: Envoy has to know that the
@@ -132,8 +119,7 @@ pub(crate) fn defer_wake_up(root: u32) {
 pub(crate) fn set_tick_period(period: Duration) {
     let Some(root) = find_root(worker().current.get().root) else { return };
     let due = hostcalls::uptime().saturating_add(period);
-    root.period.set(period);
-    root.due.set(due);
+    root.set_period(period, due);
     if !period.is_zero() {
         worker().alarm.not_later_than(due);
     }
@@ -144,8 +130,10 @@ pub(super) fn mailbox() -> (u32, Arc<redis_call::Inbox>) {
     (worker().current.get().root, Arc::clone(&worker().inbox))
 }
 
+/// A stream that Envoy has not ended.
 fn find(number: u32) -> Option<Stream> {
-    worker().streams.borrow().get(&number).cloned()
+    let found = worker().streams.borrow().get(&number).cloned();
+    found.filter(|stream| !matches!(stream, Stream::Filtered(filtered) if filtered.is_over.get()))
 }
 
 fn find_root(number: u32) -> Option<Rc<Root>> {
@@ -179,6 +167,7 @@ fn run<T>(current: Current, part: impl FnOnce() -> T) -> Option<T> {
 /// that is unknown, or whose hook has panicked.
 pub(super) fn enter(number: u32, hook: impl FnOnce(&Stream) -> Action) -> Action {
     let Some(stream) = find(number) else { return Action::Pause };
+    let deferred = worker().deferred.end();
     let action = match &stream {
         // It only delays.
         Stream::Held(held) => run(Current { envoy: held.envoy, stream: number, root: 0 }, || hook(&stream))
@@ -187,8 +176,8 @@ pub(super) fn enter(number: u32, hook: impl FnOnce(&Stream) -> Action) -> Action
             in_filtered(number, filtered, || hook(&stream)).unwrap_or(Action::Pause)
         }
     };
-    perform_deferred();
-    let is_there = worker().streams.borrow().contains_key(&number);
+    perform_deferred(deferred);
+    let is_there = find(number).is_some();
     post_wake_ups(Some(&stream).filter(|_| is_there));
     if is_there { action } else { Action::Pause }
 }
@@ -208,8 +197,7 @@ fn in_filtered<T>(number: u32, filtered: &FilteredStream, part: impl FnOnce() ->
     let result = run(filtered.as_current(number), part);
     if result.is_none() {
         filtered.is_broken.set(true);
-        let reply = Deferred::Reply(Box::new(LocalReply::internal_error()));
-        worker().deferred.borrow_mut().push_back((number, reply));
+        worker().deferred.push((number, Deferred::Reply(Box::new(LocalReply::internal_error()))));
     }
     result
 }
@@ -222,7 +210,10 @@ pub(super) fn complete(number: u32) {
             true => HttpStream::abandon,
             false => HttpStream::end,
         };
+        let deferred = worker().deferred.end();
         run(filtered.as_current(number), || end(&filtered.stream));
+        filtered.is_over.set(true);
+        perform_deferred(deferred);
         post_wake_ups(None);
     }
 }
@@ -248,17 +239,23 @@ fn post_wake_ups(stream: Option<&Stream>) {
 pub(super) fn on_posted() {
     for root in worker().woken.take() {
         if let Some(filter) = find_root(root).and_then(|root| root.filter()) {
-            run(Current { root, ..NOTHING }, || filter.on_queue_ready());
-            perform_deferred();
+            in_root(root, || filter.on_queue_ready());
         }
     }
 }
 
-/// The end of the outermost hook.
-fn perform_deferred() {
+/// Calls a configuration, and performs what it defers.
+fn in_root(root: u32, part: impl FnOnce()) {
+    let deferred = worker().deferred.end();
+    run(Current { root, ..NOTHING }, part);
+    perform_deferred(deferred);
+}
+
+/// Performs what has been deferred from this place on, unless it is within another hook, whose end
+/// does.
+fn perform_deferred(place: usize) {
     while worker().depth.get() == 0 {
-        let next = worker().deferred.borrow_mut().pop_front();
-        let Some((number, what)) = next else { return };
+        let Some((number, what)) = worker().deferred.take_from(place) else { return };
         match (find(number), what) {
             (Some(Stream::Filtered(filtered)), Deferred::ProbeReply { token, status }) => {
                 in_filtered(number, &filtered, || filtered.stream.on_probe_reply(token, status));
@@ -277,7 +274,8 @@ pub(super) fn add_filtered(envoy: EnvoyPtr, config: u32) -> Option<u32> {
     let root = find_root(config)?;
     Some(add(|number| {
         let stream = HttpStream::new(number, root.filter());
-        Stream::Filtered(Rc::new(FilteredStream { envoy, root, stream, is_broken: Cell::new(false) }))
+        let (is_broken, is_over) = (Cell::new(false), Cell::new(false));
+        Stream::Filtered(Rc::new(FilteredStream { envoy, root, stream, is_broken, is_over }))
     }))
 }
 
@@ -301,7 +299,7 @@ pub(super) fn remove(number: u32) {
         Some(Stream::Filtered(filtered)) => filtered.root.config.number,
         _ => 0,
     };
-    run(Current { root, ..NOTHING }, move || {
+    in_root(root, move || {
         if let Some(Stream::Filtered(filtered)) = &removed {
             filtered.stream.end();
         }
@@ -310,8 +308,9 @@ pub(super) fn remove(number: u32) {
 
 /// A reply to a health probe, which may come before the call for it has returned.
 pub(super) fn on_probe_reply(number: u32, token: u32, status: Option<u16>) {
-    worker().deferred.borrow_mut().push_back((number, Deferred::ProbeReply { token, status }));
-    perform_deferred();
+    let place = worker().deferred.end();
+    worker().deferred.push((number, Deferred::ProbeReply { token, status }));
+    perform_deferred(place);
 }
 
 /// The main thread has woken the workers: there are other configurations, replies, or it is time to
@@ -322,32 +321,17 @@ pub(super) fn on_wake_up() {
     for reply in worker().inbox.take() {
         if let Some(filter) = find_root(reply.root).and_then(|root| root.filter()) {
             redis_call::set_replies(reply.bytes);
-            run(Current { root: reply.root, ..NOTHING }, || filter.on_redis_reply(reply.token));
-            perform_deferred();
+            in_root(reply.root, || filter.on_redis_reply(reply.token));
         }
     }
     let roots = worker().roots.borrow().clone();
     for root in &roots {
-        root.tick();
+        if let (true, Some(filter)) = (root.takes_tick(hostcalls::uptime()), root.filter()) {
+            in_root(root.config.number, || filter.on_tick());
+        }
     }
-    let next = roots.iter().filter(|root| !root.period.get().is_zero()).map(|root| root.due.get()).min();
-    worker().alarm.set(next);
+    worker().alarm.set(roots.iter().filter_map(|root| root.due()).min());
     run(NOTHING, move || drop(roots));
-}
-
-impl Root {
-    fn tick(&self) {
-        let (period, uptime) = (self.period.get(), hostcalls::uptime());
-        if period.is_zero() || self.due.get() > uptime {
-            return;
-        }
-        // Late ticks do not delay the next one.
-        self.due.set(self.due.get().saturating_add(period).max(uptime));
-        if let Some(filter) = self.filter() {
-            run(Current { root: self.config.number, ..NOTHING }, || filter.on_tick());
-            perform_deferred();
-        }
-    }
 }
 
 /// Makes filters of new configurations, and drops those of configurations that are gone.
@@ -364,16 +348,11 @@ fn update_roots() {
         if find_root(config.number).is_some() {
             continue;
         }
-        let root = Rc::new(Root {
-            config: Arc::clone(&config),
-            filter: RefCell::default(),
-            period: Cell::default(),
-            due: Cell::default(),
-        });
+        let root = Rc::new(Root::new(Arc::clone(&config)));
         worker().roots.borrow_mut().push(Rc::clone(&root));
         let configure = || Filter::configure(config.number, &config.root_id, &config.file);
         let filter = run(Current { root: config.number, ..NOTHING }, configure).flatten();
-        *root.filter.borrow_mut() = filter.map(Rc::new);
+        root.set_filter(filter);
     }
 }
 

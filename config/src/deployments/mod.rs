@@ -9,6 +9,7 @@ mod model_list;
 mod modes;
 mod native_params;
 mod params;
+mod prompt_template;
 mod raw;
 mod shown;
 mod tags;

@@ -12,6 +12,8 @@ pub(crate) const LITELLM_PARAMS: Table = Table { name: "litellm_params", keys: K
 const SIGV4: &str = "has no effect: requests to Bedrock are not signed";
 const BEDROCK_KEY: &str = "set api_key, or AWS_BEARER_TOKEN_BEDROCK, to a Bedrock API key";
 const NO_EFFECT: &str = "has no effect here";
+const NO_GOOGLE_LOGIN: &str = "has no effect: no token is fetched from Google";
+const GOOGLE_TOKEN: &str = "set api_key to an access token, or let Envoy's gcp_authn filter add one";
 const SHOWN: &str = "price, shown in listings";
 
 const KEYS: &[Key] = &[
@@ -131,11 +133,10 @@ const KEYS: &[Key] = &[
     ignored("use_chat_completions_api", NO_EFFECT, REMOVE),
     ignored("use_in_pass_through", "has no effect: no pass-through routes", "call the provider directly"),
     ignored("use_litellm_proxy", NO_EFFECT, "write litellm_proxy/<name> as the model"),
-    ignored(
-        "vertex_credentials",
-        "has no effect: no token is fetched from Google",
-        "set api_key to an access token, or let Envoy's gcp_authn filter add one",
-    ),
+    ignored("vertex_ai_credentials", NO_GOOGLE_LOGIN, GOOGLE_TOKEN),
+    applied("vertex_ai_location", "same as vertex_location, which overrides it"),
+    applied("vertex_ai_project", "same as vertex_project, which overrides it"),
+    ignored("vertex_credentials", NO_GOOGLE_LOGIN, GOOGLE_TOKEN),
     applied("vertex_location", "Vertex AI's location; us-central1 if unset"),
     applied("vertex_project", "Vertex AI's project"),
     ignored("watsonx_region_name", NO_EFFECT, REMOVE),

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Member};
 use crate::deployments::{FileDefaults, read_model_list};
-use crate::diagnostics::{Accepted, Finding, Path, Place, Report};
+use crate::diagnostics::{ADVISES, Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
 };
@@ -105,6 +105,7 @@ pub fn load(
 fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
     let mut reader = Reader { report, env: Environment::new(env, environment_section(document)) };
     let config = read_document(&mut reader, document);
+    warn_of_overridden_variables(&mut reader, document);
     reader.report.check_accepted();
     let has_errors = reader.report.errors() > 0;
     let findings = reader.report.into_findings();
@@ -214,6 +215,17 @@ fn warn_of_literal_credentials(reader: &mut Reader<'_>, document: &Section<'_>) 
             let path = section.path.key(&entry.key);
             let advice = "set the variable outside of the file";
             reader.report.warn(entry.place, &path, "credential in plain text", advice);
+        }
+    }
+}
+
+/// Warns of variables that the file and the process set to different values.
+fn warn_of_overridden_variables(reader: &mut Reader<'_>, document: &Node) {
+    for entry in environment_section(document).iter().filter(|_| ADVISES) {
+        if reader.env.is_overridden(&entry.key) {
+            let path = Path::top("environment_variables");
+            let message = "the process sets it to another value, which os.environ/ refers to, as in LiteLLM";
+            reader.report.warn(entry.place, &path.key(&entry.key), message, "remove one of them");
         }
     }
 }

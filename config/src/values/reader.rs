@@ -56,7 +56,7 @@ impl Reader<'_> {
         let Some(name) = text.strip_prefix(PREFIX) else {
             return Some(Cow::Borrowed(&node.value));
         };
-        if let Some(mut value) = self.env.get(name) {
+        if let Some(mut value) = self.env.referenced(name) {
             // Files and shells leave a line break at the end of a variable.
             value.truncate(value.trim_end().len());
             return Some(Cow::Owned(Value::Text(value)));

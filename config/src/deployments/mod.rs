@@ -13,6 +13,7 @@ mod prompt_template;
 mod raw;
 mod shown;
 mod tags;
+mod weights;
 
 pub(crate) use model_list::{ModelList, read_model_list};
 pub(crate) use raw::FileDefaults;

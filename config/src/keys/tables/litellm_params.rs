@@ -140,5 +140,8 @@ const KEYS: &[Key] = &[
     applied("vertex_location", "Vertex AI's location; us-central1 if unset"),
     applied("vertex_project", "Vertex AI's project"),
     ignored("watsonx_region_name", NO_EFFECT, REMOVE),
-    applied("weight", "share of the requests under simple-shuffle; 0: none while another may serve"),
+    applied(
+        "weight",
+        "share of the requests under simple-shuffle; 0: none while a deployment of the group with a positive weight may serve",
+    ),
 ];

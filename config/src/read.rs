@@ -128,6 +128,9 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
         return None;
     };
     let document = Section { entries, path: Path::DOCUMENT, place: document.place };
+    if report_wrapping(reader, &document) {
+        return None;
+    }
     let llm_balancer = reader.section(&document, "llm_balancer");
     // First of all, because it turns later errors into warnings.
     read_accepted(reader, llm_balancer.as_ref());
@@ -168,6 +171,26 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
         Config { deployments, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names };
     remove_skipped(&mut config);
     Some(config)
+}
+
+/// Reports a file that holds the configuration below a key of its own: the values of LiteLLM's Helm
+/// chart, or a ConfigMap. Whether it is one.
+fn report_wrapping(reader: &mut Reader<'_>, document: &Section<'_>) -> bool {
+    if document.find("model_list").is_some() {
+        return false;
+    }
+    let is_config_map = |entry: &Entry| entry.node.value == Value::Text("ConfigMap".to_owned());
+    let (entry, message, advice) = if let Some(entry) = document.find("proxy_config") {
+        let message = "the configuration is what is below this key: these are the values of a Helm chart";
+        (entry, message, "write what is below proxy_config into a file of its own, and name that file")
+    } else if let Some(entry) = document.find("kind").filter(|entry| is_config_map(entry)) {
+        let message = "the configuration is a text below data: this is a ConfigMap of Kubernetes";
+        (entry, message, "write that text into a file of its own, and name that file")
+    } else {
+        return false;
+    };
+    reader.report.error(entry.place, &document.path.key(&entry.key), message, advice);
+    true
 }
 
 fn settings_sections<'s>(reader: &mut Reader<'_>, document: &'s Section<'s>) -> Settings<'s> {

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Member};
 use crate::deployments::{FileDefaults, read_model_list};
-use crate::diagnostics::{Accepted, Finding, Path, Place, Report};
+use crate::diagnostics::{ADVISES, Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
 };
@@ -105,6 +105,7 @@ pub fn load(
 fn read_tree(document: &Node, report: Report, env: Lookup<'_>) -> Reading {
     let mut reader = Reader { report, env: Environment::new(env, environment_section(document)) };
     let config = read_document(&mut reader, document);
+    warn_of_overridden_variables(&mut reader, document);
     reader.report.check_accepted();
     let has_errors = reader.report.errors() > 0;
     let findings = reader.report.into_findings();
@@ -127,6 +128,9 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
         return None;
     };
     let document = Section { entries, path: Path::DOCUMENT, place: document.place };
+    if report_wrapping(reader, &document) {
+        return None;
+    }
     let llm_balancer = reader.section(&document, "llm_balancer");
     // First of all, because it turns later errors into warnings.
     read_accepted(reader, llm_balancer.as_ref());
@@ -167,6 +171,26 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
         Config { deployments, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names };
     remove_skipped(&mut config);
     Some(config)
+}
+
+/// Reports a file that holds the configuration below a key of its own: the values of LiteLLM's Helm
+/// chart, or a ConfigMap. Whether it is one.
+fn report_wrapping(reader: &mut Reader<'_>, document: &Section<'_>) -> bool {
+    if document.find("model_list").is_some() {
+        return false;
+    }
+    let is_config_map = |entry: &Entry| entry.node.value == Value::Text("ConfigMap".to_owned());
+    let (entry, message, advice) = if let Some(entry) = document.find("proxy_config") {
+        let message = "the configuration is what is below this key: these are the values of a Helm chart";
+        (entry, message, "write what is below proxy_config into a file of its own, and name that file")
+    } else if let Some(entry) = document.find("kind").filter(|entry| is_config_map(entry)) {
+        let message = "the configuration is a text below data: this is a ConfigMap of Kubernetes";
+        (entry, message, "write that text into a file of its own, and name that file")
+    } else {
+        return false;
+    };
+    reader.report.error(entry.place, &document.path.key(&entry.key), message, advice);
+    true
 }
 
 fn settings_sections<'s>(reader: &mut Reader<'_>, document: &'s Section<'s>) -> Settings<'s> {
@@ -214,6 +238,17 @@ fn warn_of_literal_credentials(reader: &mut Reader<'_>, document: &Section<'_>) 
             let path = section.path.key(&entry.key);
             let advice = "set the variable outside of the file";
             reader.report.warn(entry.place, &path, "credential in plain text", advice);
+        }
+    }
+}
+
+/// Warns of variables that the file and the process set to different values.
+fn warn_of_overridden_variables(reader: &mut Reader<'_>, document: &Node) {
+    for entry in environment_section(document).iter().filter(|_| ADVISES) {
+        if reader.env.is_overridden(&entry.key) {
+            let path = Path::top("environment_variables");
+            let message = "the process sets it to another value, which os.environ/ refers to, as in LiteLLM";
+            reader.report.warn(entry.place, &path.key(&entry.key), message, "remove one of them");
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn is_hash(id: &str) -> bool {
 fn substituted(value: &Value, env: &mut Environment<'_>) -> Value {
     match value {
         Value::Text(text) => match text.strip_prefix(PREFIX) {
-            Some(name) => from_environment(env.get(name)),
+            Some(name) => from_environment(env.referenced(name)),
             None => value.clone(),
         },
         Value::Map(entries) => {

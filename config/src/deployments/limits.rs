@@ -38,9 +38,10 @@ impl Limits {
 /// Warns of limits of zero, which are no limits in LiteLLM.
 pub(super) fn warn_of_zeros(reader: &mut Reader<'_>, sections: [&Section<'_>; 3]) {
     const MESSAGE: &str = "0 is no limit, as in LiteLLM";
+    const ADVICE: &str = "remove the key, or the whole deployment if it should get no requests";
     const KEYS: [(&str, &str); 3] = [
-        ("rpm", "remove it; weight: 0 keeps requests away"),
-        ("tpm", "remove it; weight: 0 keeps requests away"),
+        ("rpm", ADVICE),
+        ("tpm", ADVICE),
         ("max_parallel_requests", "remove it, or write a positive number"),
     ];
     for section in sections {

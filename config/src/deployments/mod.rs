@@ -9,9 +9,11 @@ mod model_list;
 mod modes;
 mod native_params;
 mod params;
+mod prompt_template;
 mod raw;
 mod shown;
 mod tags;
+mod weights;
 
 pub(crate) use model_list::{ModelList, read_model_list};
 pub(crate) use raw::FileDefaults;

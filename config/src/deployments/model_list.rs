@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::raw::{FileDefaults, Item, SkippedDeployment};
-use super::{ids, item};
+use super::{ids, item, weights};
 use crate::config::Deployment;
 use crate::diagnostics::{Path, Place};
 use crate::values::{Reader, Section};
@@ -25,7 +25,7 @@ pub(crate) struct ModelList {
     clusters: BTreeSet<String>,
 }
 
-const PATH: Path<'static> = Path::top("model_list");
+pub(super) const PATH: Path<'static> = Path::top("model_list");
 
 /// Reads `model_list`.
 pub(crate) fn read_model_list(
@@ -50,6 +50,9 @@ pub(crate) fn read_model_list(
     for (index, node) in items.iter().enumerate() {
         list.add_item(reader, &mut ids, node, PATH.index(index), file);
     }
+    if reader.report.errors() == errors_before {
+        weights::warn_of_zeros(reader, items, &list.deployments);
+    }
     if list.deployments.is_empty() && reader.report.errors() == errors_before {
         let advice = match list.skipped.is_empty() {
             true => "set LITELLM_ENVIRONMENT, or add a deployment that can be served",
@@ -61,7 +64,7 @@ pub(crate) fn read_model_list(
 }
 
 /// The `model_name` of an item.
-fn group_of(item: &Node) -> Option<&str> {
+pub(super) fn group_of(item: &Node) -> Option<&str> {
     match &yaml::find(item.entries()?, "model_name")?.node.value {
         Value::Text(name) => Some(name),
         _ => None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::{affinity, drop_path, ids, modes, native_params, params, shown, tags};
+use super::{affinity, drop_path, ids, modes, native_params, params, prompt_template, shown, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
 use crate::providers::{ChatParams, ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
@@ -75,6 +75,7 @@ impl RawDeployment<'_> {
             Ok(resolved) => {
                 modes::warn(reader, [&self.params, &self.info], &resolved);
                 native_params::warn(reader, &self.params, &resolved);
+                prompt_template::check(reader, &self.params, &resolved);
                 Item::Deployments(self.per_organization(reader, file, resolved))
             }
             Err(ResolveError::Unsupported(unsupported)) if file.skip_unsupported => {

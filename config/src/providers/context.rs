@@ -132,13 +132,29 @@ impl ResolveContext<'_, '_, '_> {
 
     /// A setting of the file, or of a variable.
     fn setting(&mut self, key: &str, variables: &[&str]) -> Option<String> {
-        let set = self.reader.string(self.params, key).filter(|text| !text.is_empty());
-        set.or_else(|| self.reader.env.first_of(variables))
+        self.written(key).or_else(|| self.reader.env.first_of(variables))
+    }
+
+    /// A setting of the file, unless it is empty.
+    fn written(&mut self, key: &str) -> Option<String> {
+        self.reader.string(self.params, key).filter(|text| !text.is_empty())
     }
 
     /// A setting that becomes a part of a host or a path.
     pub(super) fn label(&mut self, key: &str, variables: &[&str]) -> Result<Option<String>, ResolveError> {
-        let Some(text) = self.setting(key, variables) else { return Ok(None) };
+        self.label_of([key], variables)
+    }
+
+    /// The same for a setting with several names, of which the first that is set applies.
+    pub(super) fn label_of<const N: usize>(
+        &mut self,
+        keys: [&str; N],
+        variables: &[&str],
+    ) -> Result<Option<String>, ResolveError> {
+        let of_file = keys.iter().find_map(|key| Some((*key, self.written(key)?)));
+        let first = keys.first().copied().unwrap_or_default();
+        let set = of_file.or_else(|| Some((first, self.reader.env.first_of(variables)?)));
+        let Some((key, text)) = set else { return Ok(None) };
         let path = self.params.path.key(key);
         let text = text.trim();
         if !self.reader.check_text(self.place_of(key), &path, text, TextKind::Label) {

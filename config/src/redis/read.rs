@@ -16,13 +16,23 @@ pub(crate) fn read(
     namespace: Option<String>,
 ) -> Option<Redis> {
     warn_of_misplaced(reader, settings);
+    let errors_before = reader.report.errors();
+    let coordination = coordination(reader, settings);
+    let has_errors = reader.report.errors() > errors_before;
     let cache = cache_params(reader, settings);
     let sections: Vec<_> = [settings.router, settings.general].into_iter().flatten().collect();
     let router = RedisSections { sections, keys: &ROUTER_KEYS };
-    let sections = match cache {
-        Some(cache) if router.find([ROUTER_KEYS.url, ROUTER_KEYS.host]).is_none() => {
-            RedisSections { sections: vec![cache], keys: &CACHE_KEYS }
-        }
+    let has_own = router.find([ROUTER_KEYS.url, ROUTER_KEYS.host]).is_some();
+    if has_own && let Some(section) = &coordination {
+        let message = "ignored: the Redis of router_settings is used";
+        reader.report.warn(section.place, &section.path, message, "remove one of them");
+    }
+    if has_errors {
+        return None;
+    }
+    // In LiteLLM's order.
+    let sections = match coordination.or(cache) {
+        Some(section) if !has_own => RedisSections { sections: vec![section], keys: &CACHE_KEYS },
         None if router.find(ROUTER_KEYS.all()).is_none() => return None,
         _ => router,
     };
@@ -60,6 +70,21 @@ fn warn_of_misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
     }
 }
 
+/// `general_settings.coordination_redis`, which LiteLLM's router uses before `cache_params`, with the
+/// same keys. The environment completes it, but for the address.
+fn coordination<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Option<Section<'s>> {
+    const KEY: &str = "coordination_redis";
+    const TARGETS: [&str; 5] = ["url", "host", "startup_nodes", "sentinel_nodes", "redis_startup_nodes"];
+    let section = reader.section(settings.general.as_ref()?, KEY)?;
+    warn_of_misspellings(reader, &section);
+    if TARGETS.iter().all(|key| section.find(key).is_none()) {
+        let (message, advice) = ("the address of Redis is missing", "set host or url in it");
+        reader.report.error(section.place, &section.path, message, advice);
+        return None;
+    }
+    Some(section)
+}
+
 /// `cache_params` if they configure a Redis.
 fn cache_params<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Option<Section<'s>> {
     let litellm = settings.litellm.as_ref()?;
@@ -81,7 +106,8 @@ fn cache_params<'s>(reader: &mut Reader<'_>, settings: &'s Settings<'s>) -> Opti
     is_used.then_some(section)
 }
 
-/// Keys of `cache_params` that resemble those of Redis. All others configure caching.
+/// Keys of `cache_params` or `coordination_redis` that resemble those of Redis. All others configure
+/// caching, or are of LiteLLM's client.
 fn warn_of_misspellings(reader: &mut Reader<'_>, section: &Section<'_>) {
     const CACHING: [&str; 4] = ["mode", "ttl", "type", "namespace"];
     if !ADVISES {

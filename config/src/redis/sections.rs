@@ -29,7 +29,7 @@ pub(super) const ROUTER_KEYS: Keys = Keys {
     cert_reqs: "redis_ssl_cert_reqs",
 };
 
-/// In `cache_params`.
+/// In `cache_params` and `coordination_redis`.
 pub(super) const CACHE_KEYS: Keys = Keys {
     url: "url",
     host: "host",
@@ -68,7 +68,7 @@ impl<'a> RedisSections<'a> {
         })
     }
 
-    /// Whether the section is LiteLLM's `cache_params`.
+    /// Whether the section is LiteLLM's `cache_params` or `coordination_redis`.
     pub(super) fn is_cache(&self) -> bool {
         self.keys.url == CACHE_KEYS.url
     }

@@ -18,8 +18,10 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("redis_startup_nodes", CLUSTER),
     ("startup_nodes", CLUSTER),
     ("sentinel_nodes", SENTINEL),
-    ("gcp_service_account", "logging in to Redis with tokens is not supported"),
+    ("gcp_service_account", TOKENS),
+    ("aws_iam_auth", TOKENS),
 ];
+const TOKENS: &str = "logging in to Redis with tokens is not supported";
 const CLUSTER: &str = "Redis Cluster is not supported";
 const SENTINEL: &str = "Redis Sentinel is not supported";
 const ONE_SERVER: &str = "set redis_host or redis_url of one server in router_settings, which overrides it";

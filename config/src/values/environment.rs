@@ -13,43 +13,59 @@ const MAX_REFERENCES: usize = 8;
 /// Looks up a variable of the process.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The file's own `environment_variables:`, then the environment of the process.
+/// The file's own `environment_variables:`, and the environment of the process.
+///
+/// LiteLLM replaces `os.environ/NAME` before it applies `environment_variables:`, which then overrides
+/// the process for the variables that LiteLLM looks up by itself. So the process has priority for a
+/// reference, and the file for all else. A variable that only the file sets is empty for a reference
+/// in LiteLLM, and has the file's value here.
 pub(crate) struct Environment<'a> {
     process: Lookup<'a>,
     section: BTreeMap<String, String>,
     names: BTreeSet<String>,
+    referenced: BTreeSet<String>,
     implicit: BTreeSet<String>,
     unusable: BTreeSet<String>,
 }
 
-/// Where a value is.
-enum Resolved<'n> {
-    /// In the file; this is the value.
-    InFile(&'n str),
-    /// In the process, under this name.
-    InProcess(&'n str),
-}
+/// A value, and whether it is the file's.
+type Found = Option<(String, bool)>;
 
 impl<'a> Environment<'a> {
-    /// With the entries of `environment_variables:`, which override the process.
+    /// With the entries of `environment_variables:`.
     pub(crate) fn new(process: Lookup<'a>, section: &[Entry]) -> Self {
         let entries = section.iter().filter_map(|entry| Some((entry.key.clone(), text(&entry.node.value)?)));
         // Not collected, which would add a sort to the filter.
         let mut section = BTreeMap::new();
         section.extend(entries);
-        let (names, implicit, unusable) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { process, section, names, implicit, unusable }
+        let (names, referenced) = (BTreeSet::new(), BTreeSet::new());
+        let (implicit, unusable) = (BTreeSet::new(), BTreeSet::new());
+        Self { process, section, names, referenced, implicit, unusable }
     }
 
-    /// The value of a variable, if it is set. Records the name.
+    /// The value of a variable that LiteLLM looks up, if it is set. Records the names that the
+    /// process was asked for.
     pub(crate) fn get(&mut self, name: &str) -> Option<String> {
-        let name = match self.resolved(name) {
-            Resolved::InFile(value) => return Some(value.to_owned()),
-            Resolved::InProcess(name) => name.to_owned(),
-        };
-        let value = (self.process)(&name);
-        self.names.insert(name);
-        value
+        let (found, asked) = self.look_up(name);
+        self.names.extend(asked);
+        found.map(|(value, _)| value)
+    }
+
+    /// The value of `os.environ/NAME`, likewise.
+    pub(crate) fn referenced(&mut self, name: &str) -> Option<String> {
+        let (found, asked) = self.follow(name);
+        self.referenced.extend(asked.iter().cloned());
+        self.names.extend(asked);
+        found.map(|(value, _)| value)
+    }
+
+    /// Whether the file sets this variable, and a reference to it has another value, of the process.
+    pub(crate) fn is_overridden(&self, name: &str) -> bool {
+        let of_process = || (self.process)(name).filter(|value| !value.trim().is_empty());
+        self.referenced.contains(name)
+            && self.section.get(name).is_some_and(|value| {
+                !value.starts_with(PREFIX) && of_process().is_some_and(|other| other.trim() != value.trim())
+            })
     }
 
     /// The values of several variables. Looks up all of them, so that the filter gets all of them:
@@ -61,24 +77,39 @@ impl<'a> Environment<'a> {
     /// The value of a variable that the filter does not need, and whether the file has it. Does not
     /// record the name.
     pub(crate) fn peek(&self, name: &str) -> Option<(String, bool)> {
-        match self.resolved(name) {
-            Resolved::InFile(value) => Some((value.to_owned(), true)),
-            Resolved::InProcess(name) => (self.process)(name).map(|value| (value, false)),
+        self.look_up(name).0
+    }
+
+    /// By the file, and else the process; with the names that the process was asked for.
+    fn look_up(&self, name: &str) -> (Found, Vec<String>) {
+        let set = self.section.get(name).map(|value| (value, value.strip_prefix(PREFIX)));
+        match set {
+            Some((value, None)) => (Some((value.clone(), true)), Vec::new()),
+            Some((_, Some(other))) if other != name => self.follow(other),
+            // `X: os.environ/X` refers to the process.
+            _ => ((self.process)(name).map(|value| (value, false)), vec![name.to_owned()]),
         }
     }
 
-    fn resolved<'n>(&'n self, name: &'n str) -> Resolved<'n> {
-        let mut name = name;
+    /// By the process, and else the file. A blank variable of the process counts as unset if the
+    /// file sets it.
+    fn follow(&self, name: &str) -> (Found, Vec<String>) {
+        let (mut name, mut blank, mut asked) = (name, None, Vec::new());
         for _ in 0..MAX_REFERENCES {
-            let set = self.section.get(name);
-            match set.map(|value| (value, value.strip_prefix(PREFIX))) {
-                Some((value, None)) => return Resolved::InFile(value),
-                // `X: os.environ/X` refers to the process.
+            asked.push(name.to_owned());
+            let value = (self.process)(name);
+            if value.as_ref().is_some_and(|value| !value.trim().is_empty()) {
+                return (value.map(|value| (value, false)), asked);
+            }
+            blank = blank.or(value);
+            let set = self.section.get(name).map(|value| (value, value.strip_prefix(PREFIX)));
+            match set {
+                Some((value, None)) => return (Some((value.clone(), true)), asked),
                 Some((_, Some(other))) if other != name => name = other,
                 _ => break,
             }
         }
-        Resolved::InProcess(name)
+        (blank.map(|value| (value, false)), asked)
     }
 
     /// The first of several variables that is set and not empty, trimmed. Not for credentials: see

@@ -7,6 +7,7 @@ mod secret;
 mod settings;
 mod text;
 pub(crate) mod url;
+mod variable_name;
 
 pub(crate) use credentials::{is_literal, is_secret_name};
 pub(crate) use environment::{Environment, Lookup, PREFIX};

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::environment::{Environment, PREFIX};
+use super::variable_name;
 use crate::diagnostics::{Path, Place, Report};
 use crate::yaml::{self, Entry, Node, Value, python, scalar};
 
@@ -55,18 +56,18 @@ impl Reader<'_> {
         let Some(name) = text.strip_prefix(PREFIX) else {
             return Some(Cow::Borrowed(&node.value));
         };
-        if let Some(mut value) = self.env.get(name) {
+        if let Some(mut value) = self.env.referenced(name) {
             // Files and shells leave a line break at the end of a variable.
             value.truncate(value.trim_end().len());
             return Some(Cow::Owned(Value::Text(value)));
         }
         self.env.mark_unusable(name);
-        let message = format!("environment variable {name} is not set");
+        let (message, advice) = variable_name::unset(name);
         match unset {
-            Unset::Error => self.report.error(node.place, path, &message, "set it, or remove the key"),
+            Unset::Error => self.report.error(node.place, path, &message, advice),
             Unset::Ignore => {
                 let message = format!("{message}: the key is ignored");
-                self.report.warn(node.place, path, &message, "set it, or remove the key");
+                self.report.warn(node.place, path, &message, advice);
             }
         }
         None
@@ -214,7 +215,9 @@ impl Reader<'_> {
 pub(crate) fn found(node: &Node) -> String {
     match &node.value {
         Value::Int(_) | Value::Float(_) | Value::Bool(_) => python::str(&node.value),
-        Value::Text(text) if text.starts_with(PREFIX) => format!("the value of {text}"),
+        Value::Text(text) if text.strip_prefix(PREFIX).is_some_and(variable_name::is_likely) => {
+            format!("the value of {text}")
+        }
         Value::Text(text) if is_harmless(text) => format!("\"{text}\""),
         _ => node.kind().to_owned(),
     }
@@ -229,7 +232,10 @@ fn is_always_text(path: &Path<'_>) -> bool {
 
 /// Short, printable, and not a key.
 fn is_harmless(text: &str) -> bool {
-    text.len() <= 20 && !text.starts_with("sk-") && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    text.len() <= 20
+        && !text.starts_with("sk-")
+        && !text.starts_with(PREFIX)
+        && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 fn boolean(value: &Value) -> Option<bool> {

@@ -85,9 +85,11 @@ fn is_label(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte)
 }
 
-fn described(char: char) -> String {
+/// An invisible character in words.
+pub(super) fn described(char: char) -> String {
     let code = u32::from(char);
     match char {
+        ' ' => "a blank".to_owned(),
         '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => "a line break".to_owned(),
         char if char.is_control() => format!("control character U+{code:04X}"),
         _ => format!("invisible character U+{code:04X}"),

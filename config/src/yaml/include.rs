@@ -16,6 +16,8 @@ const INCLUDE: Path<'static> = Path::top("include");
 /// A file to be merged.
 struct Pending {
     path: String,
+    /// The same name beside the first file, where LiteLLM looks for it as well.
+    beside_root: Option<String>,
     place: Place,
     /// The files that include it, to find cycles.
     chain: Rc<[String]>,
@@ -49,31 +51,47 @@ pub(crate) fn with_includes(
             break;
         }
         loaded.insert(pending.path.clone());
-        let Some(included) = read_included(&pending, report, read_file) else { continue };
+        let text = match read_file(&pending.path) {
+            Ok(text) => text,
+            Err(error) => {
+                // In front, so that it is merged in its turn.
+                elsewhere(&pending, &error, report, read_file)
+                    .into_iter()
+                    .for_each(|it| queue.push_front(it));
+                continue;
+            }
+        };
+        let Some(included) = parse_included(&pending, &text, report) else { continue };
         let mut chain = pending.chain.to_vec();
         chain.push(pending.path);
         let included = split_off_includes(included, &chain, report, &mut queue);
-        merge(&mut entries, included);
+        merge(&mut entries, included, report);
     }
     Node { place, value: Value::Map(entries) }
 }
 
-/// The document of an included file; `None` with an error.
-fn read_included(
+/// The same file beside the first one, with a warning. An error if it is not there either.
+fn elsewhere(
     pending: &Pending,
+    error: &str,
     report: &mut Report,
     read_file: &dyn Fn(&str) -> Result<String, String>,
-) -> Option<Node> {
-    let text = match read_file(&pending.path) {
-        Ok(text) => text,
-        Err(error) => {
-            let message = format!("cannot read {}: {error}", pending.path);
-            report.error(pending.place, &INCLUDE, &message, "paths are relative to the including file");
-            return None;
-        }
+) -> Option<Pending> {
+    let Pending { path, beside_root, place, chain } = pending;
+    let Some(found) = beside_root.as_ref().filter(|path| read_file(path).is_ok()) else {
+        let message = format!("cannot read {path}: {error}");
+        report.error(*place, &INCLUDE, &message, "paths are relative to the including file");
+        return None;
     };
+    let message = format!("cannot read {path}: {error}; {found} is read instead, as in LiteLLM");
+    report.warn(*place, &INCLUDE, &message, "write the path relative to the including file");
+    Some(Pending { path: found.clone(), beside_root: None, place: *place, chain: Rc::clone(chain) })
+}
+
+/// The document of an included file; `None` with an error.
+fn parse_included(pending: &Pending, text: &str, report: &mut Report) -> Option<Node> {
     let file = report.add_file(&pending.path);
-    let included = parse(file, &text, report)?;
+    let included = parse(file, text, report)?;
     if included.value != Value::Null && included.entries().is_none() {
         let message = format!("expected a map, found {}", included.kind());
         let advice = "begin with a key, such as model_list:";
@@ -104,9 +122,11 @@ fn split_off_includes(
     for (index, item) in items.iter().enumerate() {
         match &item.value {
             Value::Text(name) if !name.is_empty() => {
-                let from = chain.last().map_or("", String::as_str);
+                let [root, from] = [chain.first(), chain.last()].map(|file| file.map_or("", String::as_str));
+                let (path, beside_root) = (beside(from, name), beside(root, name));
                 queue.push_back(Pending {
-                    path: beside(from, name),
+                    beside_root: Some(beside_root).filter(|other| *other != path),
+                    path,
                     place: item.place,
                     chain: Rc::clone(&shared),
                 });
@@ -141,8 +161,9 @@ fn beside(from: &str, name: &str) -> String {
     parts.join("/")
 }
 
-/// Extends lists, overwrites other values, adds new keys.
-fn merge(base: &mut Vec<Entry>, included: Vec<Entry>) {
+/// Extends lists, overwrites other values, adds new keys. Warns of a map that is overwritten, because
+/// nothing of it applies then.
+fn merge(base: &mut Vec<Entry>, included: Vec<Entry>, report: &mut Report) {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for (index, own) in base.iter().enumerate() {
         places.entry(own.key.clone()).or_insert(index);
@@ -155,7 +176,21 @@ fn merge(base: &mut Vec<Entry>, included: Vec<Entry>) {
             }
             Some(own) => match (&mut own.node.value, entry.node.value) {
                 (Value::List(items), Value::List(more)) => items.extend(more),
-                (_, value) => {
+                (earlier, value) => {
+                    let is_lost = matches!(earlier, Value::Map(entries) if !entries.is_empty());
+                    // `x-` keys hold anchors, which are replaced already.
+                    if is_lost && !entry.key.starts_with("x-") {
+                        let Place { file, line } = own.place;
+                        let file = report.file(file);
+                        let message =
+                            format!("replaces all of {} on line {line} of {file}, as in LiteLLM", own.key);
+                        report.warn(
+                            entry.place,
+                            &Path::top(&entry.key),
+                            &message,
+                            "write the section in one file",
+                        );
+                    }
                     own.place = entry.place;
                     own.node = Node { place: entry.node.place, value };
                 }

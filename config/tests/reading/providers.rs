@@ -68,6 +68,20 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer t",
         ),
         (
+            "model: vertex_ai/meta/llama-3, vertex_ai_project: p, vertex_ai_location: europe-west4, api_key: t",
+            "vertex_ai",
+            "meta/llama-3",
+            "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4/endpoints/openapi",
+            "bearer t",
+        ),
+        (
+            "model: vertex_ai/meta/llama-3, vertex_ai_project: q, vertex_ai_location: europe-west4, vertex_project: p, vertex_location: global, api_key: t",
+            "vertex_ai",
+            "meta/llama-3",
+            "https://aiplatform.googleapis.com/v1/projects/p/locations/global/endpoints/openapi",
+            "bearer t",
+        ),
+        (
             "model: 'bedrock/converse/openai.gpt-oss-120b-1:0', aws_region_name: us-west-2",
             "bedrock",
             "openai.gpt-oss-120b-1:0",

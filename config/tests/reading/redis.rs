@@ -40,6 +40,14 @@ fn redis_is_found_wherever_real_files_name_it() {
             format!("{cache}, host: redis, port: os.environ/PORT, password: os.environ/PW, ssl: 'True', namespace: litellm.cache}}}}"),
             ":word@redis:6390/0 SystemCas litellm.cache",
         ),
+        (
+            format!("{cache}, host: cache}}}}\ngeneral_settings: {{coordination_redis: {{host: redis, port: os.environ/PORT, password: os.environ/PW, ssl: true}}}}"),
+            ":word@redis:6390/0 SystemCas llm-balancer",
+        ),
+        (
+            "router_settings: {redis_host: redis}\ngeneral_settings: {coordination_redis: {url: 'redis://other'}}".to_owned(),
+            ":@redis:6379/0 Off llm-balancer",
+        ),
         (format!("{cache}, url: 'redis://cache/3'}}}}"), ":@cache:6379/3 Off llm-balancer"),
         (
             format!("{cache}, host: cache, namespace: x}}}}\nrouter_settings: {{redis_host: redis}}"),

@@ -233,14 +233,47 @@ fn clients_may_send_the_key_in_a_header_of_the_files() {
 }
 
 #[test]
-fn environment_variables_override_the_process() {
-    let text = "environment_variables: {OPENAI_API_KEY: sk-section, KEY: os.environ/OPENAI_API_KEY, LOOP: os.environ/LOOP}\n";
-    let config = config(&format!(
-        "{text}{}",
-        with_params("model: gpt-4o, api_key: os.environ/KEY, user: os.environ/LOOP")
-    ));
-    assert_eq!(secret(&config.deployments[0]), "bearer sk-section");
-    assert!(!config.env_names.contains(&"OPENAI_API_KEY".to_owned()), "the process is not asked for it");
-    assert!(config.env_names.contains(&"LOOP".to_owned()));
-    assert!(config.env_names.is_sorted());
+fn a_reference_has_the_value_of_the_process_and_else_that_of_the_file() {
+    let of_file = "environment_variables: {OPENAI_API_KEY: sk-section, KEY: os.environ/OPENAI_API_KEY, LOOP: os.environ/LOOP}\n";
+    let key = |params: &str, process: &'static [(&'static str, &'static str)]| {
+        let text = format!("{of_file}{}", with_params(params));
+        let env = |name: &str| {
+            process.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        let reading = read("config.yaml", &text, &env);
+        let warns = reading.findings.iter().any(|finding| {
+            finding.path.starts_with("environment_variables.OPENAI_API_KEY")
+                && finding.message.contains("another value")
+        });
+        let config = reading.config.unwrap();
+        assert!(config.env_names.is_sorted());
+        let asks = config.env_names.contains(&"OPENAI_API_KEY".to_owned());
+        (secret(&config.deployments[0]), warns, asks)
+    };
+    type Row = (&'static str, &'static [(&'static str, &'static str)], (&'static str, bool, bool));
+    let rows: [Row; 6] = [
+        ("api_key: os.environ/OPENAI_API_KEY", &[], ("bearer sk-section", false, true)),
+        ("api_key: os.environ/KEY, user: os.environ/LOOP", &[], ("bearer sk-section", false, true)),
+        (
+            "api_key: os.environ/OPENAI_API_KEY",
+            &[("OPENAI_API_KEY", "sk-process")],
+            ("bearer sk-process", true, true),
+        ),
+        (
+            "api_key: os.environ/OPENAI_API_KEY",
+            &[("OPENAI_API_KEY", "sk-section")],
+            ("bearer sk-section", false, true),
+        ),
+        (
+            "api_key: os.environ/OPENAI_API_KEY",
+            &[("OPENAI_API_KEY", " ")],
+            ("bearer sk-section", false, true),
+        ),
+        // LiteLLM's own variables are looked up after the file has set them.
+        ("user: u", &[("OPENAI_API_KEY", "sk-process")], ("bearer sk-section", false, false)),
+    ];
+    for (params, process, (bearer, warns, asks)) in rows {
+        let expected = (bearer.to_owned(), warns, asks);
+        assert_eq!(key(&format!("model: gpt-4o, {params}"), process), expected, "{params} {process:?}");
+    }
 }

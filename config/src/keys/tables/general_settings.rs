@@ -44,7 +44,10 @@ const KEYS: &[Key] = &[
         "replacing the model of every request is not supported",
         "use router_settings.model_group_alias",
     ),
-    ignored("coordination_redis", "has no effect here", "set redis_url in router_settings"),
+    applied(
+        "coordination_redis",
+        "the Redis in which instances share what they count, with the keys of cache_params, unless router_settings has one",
+    ),
     refused("custom_auth", OPEN_DOOR, USE_MASTER_KEY),
     refused("custom_auth_run_common_checks", OPEN_DOOR, USE_MASTER_KEY),
     refused("custom_key_generate", OPEN_DOOR, USE_MASTER_KEY),

@@ -12,6 +12,8 @@ pub(crate) const LITELLM_PARAMS: Table = Table { name: "litellm_params", keys: K
 const SIGV4: &str = "has no effect: requests to Bedrock are not signed";
 const BEDROCK_KEY: &str = "set api_key, or AWS_BEARER_TOKEN_BEDROCK, to a Bedrock API key";
 const NO_EFFECT: &str = "has no effect here";
+const NO_GOOGLE_LOGIN: &str = "has no effect: no token is fetched from Google";
+const GOOGLE_TOKEN: &str = "set api_key to an access token, or let Envoy's gcp_authn filter add one";
 const SHOWN: &str = "price, shown in listings";
 
 const KEYS: &[Key] = &[
@@ -66,12 +68,21 @@ const KEYS: &[Key] = &[
     applied("extra_headers", "added to every request to the provider"),
     refused("guardrails", UNCHECKED, CHECK_ELSEWHERE),
     applied("headers", "same as extra_headers"),
-    refused("hf_model_name", "prompt templates are not supported", "let the provider apply its template"),
+    ignored(
+        "hf_model_name",
+        "has no effect: the provider applies its own prompt template (refused for `bedrock/`)",
+        REMOVE,
+    ),
     applied("input_cost_per_second", SHOWN),
     applied("input_cost_per_token", "price for cost-based-routing"),
     ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     ignored("keepalive_seconds", NO_EFFECT, REMOVE),
     refused("litellm_credential_name", "stored credentials are not supported", "set api_key and api_base"),
+    refused(
+        "litellm_system_prompt",
+        "adding a system prompt to requests is not supported",
+        "let the client send it",
+    ),
     applied(
         "llm_balancer",
         "`{wire: anthropic}`: the provider serves Anthropic's Messages API; `{affinity: prefix}`: requests whose prompts begin alike go to the same deployment of the group",
@@ -112,7 +123,6 @@ const KEYS: &[Key] = &[
     applied("ssl_verify", "`false` disables verification; a path is a PEM file with CAs"),
     applied("stream_timeout", "seconds to the headers of a stream, and between its bytes"),
     ignored("stream_timeout_by_service_tier", NO_EFFECT, "use stream_timeout"),
-    refused("system_prompt", "adding a system prompt to requests is not supported", "let the client send it"),
     ignored("tag_regex", "has no effect: tags are compared whole", "use tags"),
     applied("tags", "for tag routing"),
     ignored("tenant_id", NO_LOGIN, TOKEN),
@@ -123,13 +133,15 @@ const KEYS: &[Key] = &[
     ignored("use_chat_completions_api", NO_EFFECT, REMOVE),
     ignored("use_in_pass_through", "has no effect: no pass-through routes", "call the provider directly"),
     ignored("use_litellm_proxy", NO_EFFECT, "write litellm_proxy/<name> as the model"),
-    ignored(
-        "vertex_credentials",
-        "has no effect: no token is fetched from Google",
-        "set api_key to an access token, or let Envoy's gcp_authn filter add one",
-    ),
+    ignored("vertex_ai_credentials", NO_GOOGLE_LOGIN, GOOGLE_TOKEN),
+    applied("vertex_ai_location", "same as vertex_location, which overrides it"),
+    applied("vertex_ai_project", "same as vertex_project, which overrides it"),
+    ignored("vertex_credentials", NO_GOOGLE_LOGIN, GOOGLE_TOKEN),
     applied("vertex_location", "Vertex AI's location; us-central1 if unset"),
     applied("vertex_project", "Vertex AI's project"),
     ignored("watsonx_region_name", NO_EFFECT, REMOVE),
-    applied("weight", "share of the requests under simple-shuffle; 0: none while another may serve"),
+    applied(
+        "weight",
+        "share of the requests under simple-shuffle; 0: none while a deployment of the group with a positive weight may serve",
+    ),
 ];

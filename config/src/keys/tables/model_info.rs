@@ -14,6 +14,11 @@ const KEYS: &[Key] = &[
         "has no effect: no keys or teams",
         "every client with the master key may use the model",
     ),
+    refused(
+        "access_windows",
+        "unsupported: the gateway would serve the deployment to every client at every hour",
+        "remove the deployment, or the key if every client may use it",
+    ),
     ignored(
         "allow_fail_open",
         "has no effect: a request whose tags exclude every deployment is refused",

@@ -22,7 +22,10 @@ const KEYS: &[Key] = &[
         "stored credentials are not supported",
         "set api_key and api_base in each litellm_params",
     ),
-    applied("environment_variables", "override the environment of the process for os.environ/ values"),
+    applied(
+        "environment_variables",
+        "variables of the file: the process has priority for os.environ/ values, the file for variables that no key names",
+    ),
     ignored("files_settings", ELSEWHERE, DROP),
     ignored("finetune_settings", ELSEWHERE, DROP),
     applied("general_settings", "master key and other settings of the server"),

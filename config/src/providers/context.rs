@@ -142,13 +142,13 @@ impl ResolveContext<'_, '_, '_> {
 
     /// A setting that becomes a part of a host or a path.
     pub(super) fn label(&mut self, key: &str, variables: &[&str]) -> Result<Option<String>, ResolveError> {
-        self.label_of([key], variables)
+        self.label_of(&[key], variables)
     }
 
     /// The same for a setting with several names, of which the first that is set applies.
-    pub(super) fn label_of<const N: usize>(
+    pub(super) fn label_of(
         &mut self,
-        keys: [&str; N],
+        keys: &[&str],
         variables: &[&str],
     ) -> Result<Option<String>, ResolveError> {
         let of_file = keys.iter().find_map(|key| Some((*key, self.written(key)?)));

@@ -107,11 +107,11 @@ impl ResolveContext<'_, '_, '_> {
         // LiteLLM has two spellings of each, and reads them in this order.
         let (projects, locations) =
             (["vertex_project", "vertex_ai_project"], ["vertex_location", "vertex_ai_location"]);
-        let Some(project) = self.label_of(projects, &["VERTEXAI_PROJECT", "VERTEX_PROJECT"])? else {
+        let Some(project) = self.label_of(&projects, &["VERTEXAI_PROJECT", "VERTEX_PROJECT"])? else {
             let advice = "set vertex_project, or VERTEXAI_PROJECT; for Google AI Studio write gemini/name";
             return Err(ResolveError::unsupported("missing Google Cloud project", advice));
         };
-        let location = self.label_of(locations, &["VERTEXAI_LOCATION", "VERTEX_LOCATION"])?;
+        let location = self.label_of(&locations, &["VERTEXAI_LOCATION", "VERTEX_LOCATION"])?;
         let location = location.unwrap_or_else(|| "us-central1".to_owned());
         let host = match location.as_str() {
             "global" => "https://aiplatform.googleapis.com".to_owned(),

@@ -115,6 +115,29 @@ async fn commands_go_out_and_replies_come_back() {
     assert!(idle, "{}", redis.command(&["CLIENT", "LIST"]).await);
 }
 
+/// The connections on which the balancer waits for messages of other instances.
+async fn waits(redis: &Redis) -> Vec<String> {
+    let clients = redis.command(&["CLIENT", "LIST"]).await;
+    let waiting = clients.lines().filter(|client| client.contains("cmd=blpop"));
+    waiting.filter_map(|client| Some(client.split(' ').next()?.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_gone_takes_no_message_of_the_next_one() {
+    let (redis, provider) = (Redis::start().await, Provider::start().await);
+    let settings = format!("redis_host: 127.0.0.1, redis_port: {}", redis.port());
+    let balancer = Launch::new(&config(&provider, &settings)).start().await;
+    assert!(eventually(async || !waits(&redis).await.is_empty()).await);
+    let before = waits(&redis).await;
+    balancer.replace_file(&config(&provider, &format!("{settings}, num_retries: 1")));
+    balancer.says("reloaded").await;
+    let replaced = async || {
+        let now = waits(&redis).await;
+        !now.is_empty() && before.iter().all(|wait| !now.contains(wait))
+    };
+    assert!(eventually(replaced).await, "{before:?}, then {}", redis.command(&["CLIENT", "LIST"]).await);
+}
+
 #[tokio::test]
 async fn no_other_user_gets_in() {
     let redis = Redis::start().await;

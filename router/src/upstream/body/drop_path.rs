@@ -36,6 +36,9 @@ fn without(value: &str, path: &[Segment]) -> Option<String> {
 }
 
 fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
+    if !value.starts_with('{') {
+        return None;
+    }
     let mut changed = false;
     let mut out = String::with_capacity(value.len());
     json::for_each_member(value, |member| {

@@ -17,12 +17,13 @@ pub(crate) fn check_keys(reader: &mut Reader<'_>, section: &Section<'_>, table: 
             Some(Support::Applied(_)) => {}
             Some(Support::Ignored(why, advice)) => {
                 if !entry.node.is_falsy() {
-                    reader.report.warn(entry.place, &path, why, advice);
+                    reader.report.warn(entry.place, &path, why.text(), advice.text());
                 }
             }
             Some(Support::Refused(why, advice)) => {
                 if !entry.node.is_falsy() {
-                    reader.report.unsupported(entry.place, &path, why, advice);
+                    let why = if ADVISES { why.text() } else { "unsupported; llm-balancer check says why" };
+                    reader.report.unsupported(entry.place, &path, why, advice.text());
                 }
             }
             // `x-` keys hold anchors for the rest of the file.

@@ -29,8 +29,10 @@ fn markdown(table: &Table) -> String {
 
 fn described(key: &Key) -> (&'static str, String) {
     match key.support {
-        Support::Applied(what) => ("applied", what.to_owned()),
-        Support::Ignored(why, advice) => ("ignored, with a warning", format!("{why}; {advice}")),
-        Support::Refused(why, advice) => ("**refused**", format!("{why}; {advice}")),
+        Support::Applied(what) => ("applied", what.text().to_owned()),
+        Support::Ignored(why, advice) => {
+            ("ignored, with a warning", format!("{}; {}", why.text(), advice.text()))
+        }
+        Support::Refused(why, advice) => ("**refused**", format!("{}; {}", why.text(), advice.text())),
     }
 }

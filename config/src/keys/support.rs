@@ -1,7 +1,5 @@
 //! How far each key of a section is supported.
 
-use crate::diagnostics::ADVISES;
-
 /// A known key.
 pub(crate) struct Key {
     /// As LiteLLM spells it.
@@ -12,37 +10,54 @@ pub(crate) struct Key {
 /// How far a key is supported.
 #[derive(Clone, Copy)]
 pub(crate) enum Support {
-    /// It is applied. The text says what it does.
-    Applied(&'static str),
+    /// It is applied. The words say what it does.
+    Applied(Words),
     /// It has no effect: why, and what to do instead.
-    Ignored(&'static str, &'static str),
+    Ignored(Words, Words),
     /// Ignoring it would change security, cost or results: why, and what to do instead.
-    Refused(&'static str, &'static str),
+    Refused(Words, Words),
 }
 
-/// A text for documentation and warnings, empty in the filter, which prints neither.
-const fn text(text: &'static str) -> &'static str {
-    if ADVISES { text } else { "" }
+/// Words for the documentation and for messages. The filter has no room for them: it warns of nothing,
+/// and gets a file with a refused key only where that was edited after `render`.
+#[derive(Clone, Copy)]
+pub(crate) struct Words {
+    #[cfg(not(target_family = "wasm"))]
+    text: &'static str,
 }
 
-/// Why a key is refused. The filter gets such a file only where it was edited after `render`.
-const fn reason(why: &'static str) -> &'static str {
-    if ADVISES { why } else { "unsupported; llm-balancer check says why" }
+impl Words {
+    #[cfg_attr(target_family = "wasm", expect(unused_variables, reason = "the filter has no words"))]
+    const fn new(text: &'static str) -> Self {
+        Self {
+            #[cfg(not(target_family = "wasm"))]
+            text,
+        }
+    }
+
+    /// Empty in the filter.
+    #[cfg_attr(target_family = "wasm", expect(clippy::unused_self, reason = "the filter has no words"))]
+    pub(crate) fn text(self) -> &'static str {
+        #[cfg(not(target_family = "wasm"))]
+        return self.text;
+        #[cfg(target_family = "wasm")]
+        return "";
+    }
 }
 
 /// A key that is applied.
 pub(crate) const fn applied(name: &'static str, what: &'static str) -> Key {
-    Key { name, support: Support::Applied(text(what)) }
+    Key { name, support: Support::Applied(Words::new(what)) }
 }
 
 /// A key that has no effect.
 pub(crate) const fn ignored(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, support: Support::Ignored(text(why), text(advice)) }
+    Key { name, support: Support::Ignored(Words::new(why), Words::new(advice)) }
 }
 
 /// A key that is neither supported nor ignored.
 pub(crate) const fn refused(name: &'static str, why: &'static str, advice: &'static str) -> Key {
-    Key { name, support: Support::Refused(reason(why), text(advice)) }
+    Key { name, support: Support::Refused(Words::new(why), Words::new(advice)) }
 }
 
 /// A key of a budget.

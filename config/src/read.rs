@@ -1,7 +1,7 @@
 //! Reads a configuration from the text of a file.
 
 use crate::config::{Config, Member};
-use crate::deployments::{FileDefaults, read_model_list};
+use crate::deployments::{FileDefaults, StoredCredentials, read_model_list};
 use crate::diagnostics::{ADVISES, Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
@@ -267,6 +267,7 @@ fn file_defaults(
         members: Vec::new(),
         timeout: None,
         stream_timeout: None,
+        credentials: StoredCredentials::read(reader, document),
     };
     let Some(router) = &settings.router else { return defaults };
     let Some(section) = reader.section(router, "default_litellm_params") else { return defaults };

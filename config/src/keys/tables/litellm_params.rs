@@ -77,7 +77,7 @@ const KEYS: &[Key] = &[
     applied("input_cost_per_token", "price for cost-based-routing"),
     ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     ignored("keepalive_seconds", NO_EFFECT, REMOVE),
-    refused("litellm_credential_name", "stored credentials are not supported", "set api_key and api_base"),
+    applied("litellm_credential_name", "an item of credential_list, whose values the deployment takes"),
     refused(
         "litellm_system_prompt",
         "adding a system prompt to requests is not supported",

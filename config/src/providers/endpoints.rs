@@ -144,10 +144,9 @@ impl ResolveContext<'_, '_, '_> {
         };
         let base = match (self.base_or(&["AWS_BEDROCK_RUNTIME_ENDPOINT"]), region) {
             (Some(base), _) => base,
-            (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
-            (None, None) => {
-                let advice = "set aws_region_name, or AWS_REGION_NAME";
-                return Err(ResolveError::unsupported("missing AWS region", advice));
+            (None, region) => {
+                let region = region.unwrap_or_else(|| self.default_region());
+                format!("https://bedrock-runtime.{region}.amazonaws.com")
             }
         };
         let mut base = self.parse(&base)?;
@@ -159,6 +158,13 @@ impl ResolveContext<'_, '_, '_> {
             self.missing_credential("missing Bedrock API key: signing requests is not supported", advice)?;
         }
         Ok(EndpointParts::openai(base, display_url, key).with(Layout::Bedrock))
+    }
+
+    /// LiteLLM's region where the file and the environment name none.
+    fn default_region(&mut self) -> String {
+        let message = "missing AWS region: us-west-2 is used, as in LiteLLM";
+        self.warn("model", message, "set aws_region_name, or AWS_REGION_NAME");
+        "us-west-2".to_owned()
     }
 
     /// Embeddings in OpenAI's format and rerankings in Cohere's: Jina, Voyage, Infinity.

@@ -33,7 +33,7 @@ const KEYS: &[Key] = &[
     ignored("aws_access_key_id", SIGV4, BEDROCK_KEY),
     ignored("aws_bedrock_runtime_endpoint", NO_EFFECT, "set api_base"),
     ignored("aws_profile_name", SIGV4, BEDROCK_KEY),
-    applied("aws_region_name", "Bedrock's region"),
+    applied("aws_region_name", "Bedrock's region; us-west-2 if unset, with a warning"),
     ignored("aws_role_name", SIGV4, BEDROCK_KEY),
     ignored("aws_secret_access_key", SIGV4, BEDROCK_KEY),
     ignored("aws_session_name", SIGV4, BEDROCK_KEY),

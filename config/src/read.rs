@@ -267,6 +267,7 @@ fn file_defaults(
         members: Vec::new(),
         timeout: None,
         stream_timeout: None,
+        params: vertex_defaults(settings.litellm.as_ref()),
         credentials: StoredCredentials::read(reader, document),
     };
     let Some(router) = &settings.router else { return defaults };
@@ -285,6 +286,17 @@ fn file_defaults(
         }
     }
     defaults
+}
+
+/// `vertex_project` and `vertex_location` of litellm_settings, under the names that have the lowest
+/// priority in a deployment.
+fn vertex_defaults(litellm: Option<&Section<'_>>) -> Vec<Entry> {
+    let names = [("vertex_project", "vertex_ai_project"), ("vertex_location", "vertex_ai_location")];
+    let default = |(of_file, name): (&str, &str)| {
+        let entry = litellm?.find(of_file).filter(|entry| !entry.node.is_falsy())?;
+        Some(Entry { key: name.to_owned(), place: entry.place, node: entry.node.clone() })
+    };
+    names.into_iter().filter_map(default).collect()
 }
 
 /// `litellm_settings.drop_params`, or LiteLLM's variable.

@@ -29,6 +29,8 @@ pub(crate) struct FileDefaults {
     pub(crate) timeout: Option<Duration>,
     /// The same: `stream_timeout`.
     pub(crate) stream_timeout: Option<Duration>,
+    /// Defaults of litellm_settings for litellm_params.
+    pub(crate) params: Vec<Entry>,
     /// `credential_list`
     pub(crate) credentials: StoredCredentials,
 }
@@ -66,7 +68,7 @@ pub(super) struct RawDeployment<'s> {
     /// `litellm_params.model`
     pub(super) model: String,
     pub(super) item: Section<'s>,
-    /// litellm_params with the values of its stored credential.
+    /// litellm_params with the values of its stored credential, and defaults of the file.
     pub(super) params: Section<'s>,
     /// litellm_params as they are written: LiteLLM's id and its listings have no others.
     pub(super) written: Section<'s>,

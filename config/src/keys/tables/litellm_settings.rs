@@ -149,4 +149,6 @@ const KEYS: &[Key] = &[
     ignored("turn_off_message_logging", "has no effect: messages are not logged", REMOVE),
     ignored("upperbound_key_generate_params", KEYS_TEAMS, REMOVE),
     ignored("use_aiohttp_transport", LOGS, REMOVE),
+    applied("vertex_location", "for deployments without their own"),
+    applied("vertex_project", "for deployments without their own"),
 ];

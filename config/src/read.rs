@@ -1,7 +1,7 @@
 //! Reads a configuration from the text of a file.
 
 use crate::config::{Config, Member};
-use crate::deployments::{FileDefaults, read_model_list};
+use crate::deployments::{FileDefaults, StoredCredentials, read_model_list};
 use crate::diagnostics::{ADVISES, Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
@@ -267,6 +267,8 @@ fn file_defaults(
         members: Vec::new(),
         timeout: None,
         stream_timeout: None,
+        params: vertex_defaults(settings.litellm.as_ref()),
+        credentials: StoredCredentials::read(reader, document),
     };
     let Some(router) = &settings.router else { return defaults };
     let Some(section) = reader.section(router, "default_litellm_params") else { return defaults };
@@ -284,6 +286,17 @@ fn file_defaults(
         }
     }
     defaults
+}
+
+/// `vertex_project` and `vertex_location` of litellm_settings, under the names that have the lowest
+/// priority in a deployment.
+fn vertex_defaults(litellm: Option<&Section<'_>>) -> Vec<Entry> {
+    let names = [("vertex_project", "vertex_ai_project"), ("vertex_location", "vertex_ai_location")];
+    let default = |(of_file, name): (&str, &str)| {
+        let entry = litellm?.find(of_file).filter(|entry| !entry.node.is_falsy())?;
+        Some(Entry { key: name.to_owned(), place: entry.place, node: entry.node.clone() })
+    };
+    names.into_iter().filter_map(default).collect()
 }
 
 /// `litellm_settings.drop_params`, or LiteLLM's variable.

@@ -5,7 +5,7 @@ use crate::diagnostics::Path;
 use crate::keys::check_keys;
 use crate::keys::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
 use crate::values::{Reader, Section, TextKind};
-use crate::yaml::{Node, Value};
+use crate::yaml::{self, Node, Value};
 
 /// Reads an item. A skipped one has no other findings.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDefaults) -> Item {
@@ -27,9 +27,16 @@ fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDe
     let item = Section { entries, path, place: node.place };
     check_keys(reader, &item, &ITEM);
     let group = group(reader, &item);
-    let (Some(group), Some(params)) = (group, litellm_params(reader, &item)) else {
+    let (Some(group), Some(written)) = (group, litellm_params(reader, &item)) else {
         return Item::Invalid;
     };
+    let Ok(mut entries) = file.credentials.apply(reader, &written) else { return Item::Invalid };
+    for default in &file.params {
+        if yaml::find(&entries, &default.key).is_none() {
+            entries.push(default.clone());
+        }
+    }
+    let params = Section { entries: &entries, ..written };
     check_keys(reader, &params, &LITELLM_PARAMS);
     let empty = Section { entries: &[], path: item.path.key("model_info"), place: item.place };
     let info = reader.section(&item, "model_info").unwrap_or(empty);
@@ -38,7 +45,7 @@ fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDe
     if !is_in_its_environment(reader, &info, file) {
         return Item::OtherEnvironment(group);
     }
-    RawDeployment { group, model, item, params, info }.deployments(reader, file)
+    RawDeployment { group, model, item, params, written, info }.deployments(reader, file)
 }
 
 fn group(reader: &mut Reader<'_>, item: &Section<'_>) -> Option<String> {

@@ -12,8 +12,10 @@ mod params;
 mod prompt_template;
 mod raw;
 mod shown;
+mod stored_credentials;
 mod tags;
 mod weights;
 
 pub(crate) use model_list::{ModelList, read_model_list};
 pub(crate) use raw::FileDefaults;
+pub(crate) use stored_credentials::StoredCredentials;

@@ -1,5 +1,6 @@
-//! Parameters of the own APIs of Ollama and of Gemini, which LiteLLM uses. Of the OpenAI-compatible
-//! ones, which are used here, Ollama's passes over them, and Google's refuses the request.
+//! Parameters that LiteLLM translates. Those of the own APIs of Ollama and of Gemini: of the
+//! OpenAI-compatible ones, which are used here, Ollama's passes over them, and Google's refuses the
+//! request. Those of reasoning that DeepSeek and vLLM name otherwise are sent as they are.
 
 use crate::diagnostics::ADVISES;
 use crate::providers::Resolved;
@@ -9,6 +10,8 @@ use crate::yaml::Value;
 const MODELFILE: &str = "write it in the model's Modelfile";
 const CONTEXT: &str = "set OLLAMA_CONTEXT_LENGTH at the server, or write num_ctx in the model's Modelfile";
 
+const UNTRANSLATED: &str = "sent as it is, where LiteLLM translates it for this provider";
+
 /// Parameters that Gemini's own API has. They are not sent.
 const GEMINIS: [&str; 3] = ["safety_settings", "thinking", "top_k"];
 
@@ -17,7 +20,7 @@ pub(super) fn is_withheld(provider: &str, key: &str) -> bool {
     provider == "gemini" && GEMINIS.contains(&key)
 }
 
-/// Warns of parameters that have no effect at a compatible API.
+/// Warns of parameters that have no effect at a compatible API, or another one than in LiteLLM.
 pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Resolved) {
     if !ADVISES {
         return;
@@ -26,6 +29,8 @@ pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Res
     let (advice, message): (Advice, _) = match resolved.provider {
         "ollama" | "ollama_chat" => (of_ollama, "has no effect at Ollama's OpenAI-compatible API"),
         "gemini" => (of_gemini, "is not sent: Google's OpenAI-compatible API does not know it"),
+        "deepseek" => (of_deepseek, UNTRANSLATED),
+        "hosted_vllm" => (of_vllm, UNTRANSLATED),
         _ => return,
     };
     for entry in params.entries.iter().filter(|entry| entry.node.value != Value::Null) {
@@ -40,6 +45,16 @@ fn of_gemini(key: &str) -> Option<&'static str> {
         "thinking" => Some("use reasoning_effort"),
         _ => GEMINIS.contains(&key).then_some("remove it"),
     }
+}
+
+/// LiteLLM sends `thinking` instead, enabled unless the effort is `none`.
+fn of_deepseek(key: &str) -> Option<&'static str> {
+    (key == "reasoning_effort").then_some("write thinking: {type: enabled}, or disabled in place of none")
+}
+
+/// LiteLLM sends `reasoning_effort` instead, by the budget.
+fn of_vllm(key: &str) -> Option<&'static str> {
+    (key == "thinking").then_some("use reasoning_effort")
 }
 
 /// Where a parameter of Ollama's own is set instead.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{self, Limits};
+use super::stored_credentials::StoredCredentials;
 use super::{affinity, drop_path, ids, modes, native_params, params, prompt_template, shown, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
@@ -28,6 +29,10 @@ pub(crate) struct FileDefaults {
     pub(crate) timeout: Option<Duration>,
     /// The same: `stream_timeout`.
     pub(crate) stream_timeout: Option<Duration>,
+    /// Defaults of litellm_settings for litellm_params.
+    pub(crate) params: Vec<Entry>,
+    /// `credential_list`
+    pub(crate) credentials: StoredCredentials,
 }
 
 /// The deployments of an item.
@@ -63,7 +68,10 @@ pub(super) struct RawDeployment<'s> {
     /// `litellm_params.model`
     pub(super) model: String,
     pub(super) item: Section<'s>,
+    /// litellm_params with the values of its stored credential, and defaults of the file.
     pub(super) params: Section<'s>,
+    /// litellm_params as they are written: LiteLLM's id and its listings have no others.
+    pub(super) written: Section<'s>,
     pub(super) info: Section<'s>,
 }
 
@@ -111,7 +119,7 @@ impl RawDeployment<'_> {
                 // Here each has its own cooldowns and limits.
                 (Some(id), Some(organization)) => format!("{id}-{organization}"),
                 (Some(id), None) => id.clone(),
-                (None, name) => ids::of_deployment(&self.group, self.params.entries, name, &mut reader.env),
+                (None, name) => ids::of_deployment(&self.group, self.written.entries, name, &mut reader.env),
             };
             if let Some(organization) = organization {
                 deployment.headers.push(("openai-organization".to_owned(), Secret::new(organization)));
@@ -229,7 +237,9 @@ impl RawDeployment<'_> {
             chat_params: ChatParams::new(resolved.provider, &self.model, base_model, drops, &allowed),
             drop_params,
             drop_paths,
-            public_params: params::public(reader, params, &resolved.endpoint.display_url, &limit_members),
+            public_params: params::public(
+                reader, &self.written, &resolved.endpoint.display_url, &limit_members,
+            ),
             info: self.public_info(reader),
             endpoint: resolved.endpoint,
             defaults,

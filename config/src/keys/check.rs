@@ -42,7 +42,10 @@ fn warn_of_misspelling(reader: &mut Reader<'_>, table: &Table, entry: &Entry, pa
         return;
     }
     if let Some(near) = reader.report.suggestions.key(&entry.key, table.names()) {
-        let advice = format!("did you mean {near}?");
+        let advice = match tables::settings_with(&entry.key) {
+            Some(home) => format!("remove it, it is a key of {home}"),
+            None => format!("did you mean {near}?"),
+        };
         reader.report.warn(entry.place, path, "unknown key, only shown in listings", &advice);
     }
 }

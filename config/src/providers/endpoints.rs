@@ -6,6 +6,7 @@ use super::formats;
 use super::provider::Protocol;
 use super::spelling::router_name;
 use crate::config::Layout;
+use crate::diagnostics::ADVISES;
 use crate::values::Secret;
 
 impl ResolveContext<'_, '_, '_> {
@@ -82,12 +83,23 @@ impl ResolveContext<'_, '_, '_> {
         let display_url = base.display_url();
         base.end_path("/v1");
         let key = self.expected_key();
-        self.warn(
-            "model",
-            "/v1/messages reaches Anthropic's own API; OpenAI's routes reach its compatible endpoint, which \
-             serves chat completions only and is meant for testing: it ignores unknown fields, and `strict`",
-            "use /v1/messages, and add llm_balancer: {wire: anthropic} to serve nothing else",
-        );
+        if base.domain() == "anthropic.com" {
+            self.warn(
+                "model",
+                "/v1/messages reaches Anthropic's own API; OpenAI's routes reach its compatible endpoint, \
+                 which serves chat completions only and is meant for testing: it ignores unknown fields, and \
+                 `strict`",
+                "use /v1/messages, and add llm_balancer: {wire: anthropic} to serve nothing else",
+            );
+        } else if ADVISES {
+            let message = format!(
+                "chats in OpenAI's format are sent to {}/chat/completions, which a server of Anthropic's API \
+                 may lack",
+                base.display_url()
+            );
+            let advice = "send /v1/messages, and add llm_balancer: {wire: anthropic} to serve nothing else";
+            self.warn("api_base", &message, advice);
+        }
         let credential = key.map(|key| self.anthropic_credential(key));
         let parts = EndpointParts::openai(base, display_url, None).with(Layout::Anthropic);
         Ok(EndpointParts { credential, ..parts })
@@ -144,10 +156,9 @@ impl ResolveContext<'_, '_, '_> {
         };
         let base = match (self.base_or(&["AWS_BEDROCK_RUNTIME_ENDPOINT"]), region) {
             (Some(base), _) => base,
-            (None, Some(region)) => format!("https://bedrock-runtime.{region}.amazonaws.com"),
-            (None, None) => {
-                let advice = "set aws_region_name, or AWS_REGION_NAME";
-                return Err(ResolveError::unsupported("missing AWS region", advice));
+            (None, region) => {
+                let region = region.unwrap_or_else(|| self.default_region());
+                format!("https://bedrock-runtime.{region}.amazonaws.com")
             }
         };
         let mut base = self.parse(&base)?;
@@ -159,6 +170,13 @@ impl ResolveContext<'_, '_, '_> {
             self.missing_credential("missing Bedrock API key: signing requests is not supported", advice)?;
         }
         Ok(EndpointParts::openai(base, display_url, key).with(Layout::Bedrock))
+    }
+
+    /// LiteLLM's region where the file and the environment name none.
+    fn default_region(&mut self) -> String {
+        let message = "missing AWS region: us-west-2 is used, as in LiteLLM";
+        self.warn("model", message, "set aws_region_name, or AWS_REGION_NAME");
+        "us-west-2".to_owned()
     }
 
     /// Embeddings in OpenAI's format and rerankings in Cohere's: Jina, Voyage, Infinity.

@@ -326,6 +326,27 @@ fn request_parameters_go_along_and_secrets_stay() {
 }
 
 #[test]
+fn a_stored_credential_fills_in_what_the_deployment_does_not_set() {
+    let text = "credential_list:
+  - credential_name: azure
+    credential_values: {api_key: os.environ/AZURE_API_KEY, api_base: 'https://x.com', api_version: 2024-10-21}
+model_list:
+  - model_name: g
+    litellm_params: {model: azure/gpt-4o, litellm_credential_name: azure, api_base: 'https://own.com'}
+  - model_name: g
+    litellm_params: {model: azure/gpt-4o, litellm_credential_name: azure, api_key: null}
+";
+    let config = config(text);
+    let hosts: Vec<_> = config.deployments.iter().map(|deployment| &*deployment.endpoint.host).collect();
+    assert_eq!(hosts, ["own.com", "x.com"]);
+    for deployment in &config.deployments {
+        assert_eq!(secret(deployment), "api-key azure-key");
+        assert_eq!(deployment.endpoint.query.as_deref(), Some("api-version=2024-10-21"));
+        assert!(deployment.public_params.iter().all(|member| member.key != "api_version"));
+    }
+}
+
+#[test]
 fn a_list_of_organizations_makes_one_deployment_of_each() {
     let config = config(&with_params("model: gpt-4o, organization: [acme, initech]"));
     let [acme, initech] = &config.deployments[..] else { panic!() };

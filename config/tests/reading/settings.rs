@@ -277,3 +277,23 @@ fn a_reference_has_the_value_of_the_process_and_else_that_of_the_file() {
         assert_eq!(key(&format!("model: gpt-4o, {params}"), process), expected, "{params} {process:?}");
     }
 }
+
+#[test]
+fn the_files_project_and_location_of_vertex_are_for_deployments_without_their_own() {
+    let text = "litellm_settings: {vertex_project: shared, vertex_location: europe-west4}
+model_list:
+  - {model_name: g, litellm_params: {model: vertex_ai/gemini, api_key: k}}
+  - {model_name: g, litellm_params: {model: vertex_ai/gemini, api_key: k, vertex_project: own}}
+  - {model_name: g, litellm_params: {model: vertex_ai/gemini, api_key: k, vertex_ai_location: global}}
+";
+    let config = config(text);
+    let paths: Vec<_> = config.deployments.iter().map(|deployment| &*deployment.endpoint.path).collect();
+    assert_eq!(
+        paths,
+        [
+            "/v1/projects/shared/locations/europe-west4/endpoints/openapi",
+            "/v1/projects/own/locations/europe-west4/endpoints/openapi",
+            "/v1/projects/shared/locations/global/endpoints/openapi",
+        ]
+    );
+}

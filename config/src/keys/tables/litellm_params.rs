@@ -33,7 +33,7 @@ const KEYS: &[Key] = &[
     ignored("aws_access_key_id", SIGV4, BEDROCK_KEY),
     ignored("aws_bedrock_runtime_endpoint", NO_EFFECT, "set api_base"),
     ignored("aws_profile_name", SIGV4, BEDROCK_KEY),
-    applied("aws_region_name", "Bedrock's region"),
+    applied("aws_region_name", "Bedrock's region; us-west-2 if unset, with a warning"),
     ignored("aws_role_name", SIGV4, BEDROCK_KEY),
     ignored("aws_secret_access_key", SIGV4, BEDROCK_KEY),
     ignored("aws_session_name", SIGV4, BEDROCK_KEY),
@@ -77,7 +77,7 @@ const KEYS: &[Key] = &[
     applied("input_cost_per_token", "price for cost-based-routing"),
     ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
     ignored("keepalive_seconds", NO_EFFECT, REMOVE),
-    refused("litellm_credential_name", "stored credentials are not supported", "set api_key and api_base"),
+    applied("litellm_credential_name", "an item of credential_list, whose values the deployment takes"),
     refused(
         "litellm_system_prompt",
         "adding a system prompt to requests is not supported",

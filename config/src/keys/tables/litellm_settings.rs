@@ -65,6 +65,7 @@ const KEYS: &[Key] = &[
     ignored("disable_aiohttp_transport", LOGS, REMOVE),
     applied("disable_aiohttp_trust_env", "`true` disables the forward proxies of the environment"),
     ignored("disable_end_user_cost_tracking", NO_COSTS, REMOVE),
+    ignored("disable_end_user_cost_tracking_prometheus_only", NO_COSTS, REMOVE),
     ignored("disable_stop_sequence_limit", PASSED, REMOVE),
     applied("drop_params", "`true`: a chat is sent without parameters that its provider is known to refuse"),
     ignored(
@@ -148,4 +149,6 @@ const KEYS: &[Key] = &[
     ignored("turn_off_message_logging", "has no effect: messages are not logged", REMOVE),
     ignored("upperbound_key_generate_params", KEYS_TEAMS, REMOVE),
     ignored("use_aiohttp_transport", LOGS, REMOVE),
+    applied("vertex_location", "for deployments without their own"),
+    applied("vertex_project", "for deployments without their own"),
 ];

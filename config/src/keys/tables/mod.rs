@@ -34,14 +34,22 @@ pub(crate) const ALL: [&Table; 8] = [
 
 /// The section where a key that was found elsewhere would be applied.
 pub(crate) fn home_of(name: &str, elsewhere: &str) -> Option<&'static str> {
+    // A key of a deployment is closest to the rest of it.
+    let near = (elsewhere == LITELLM_PARAMS.name).then_some(&MODEL_INFO);
     let homes =
         [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &LITELLM_PARAMS, &GENERAL_SETTINGS, &LLM_BALANCER, &MODEL_INFO];
     let applies =
         |table: &&&Table| table.name != elsewhere && matches!(table.find(name), Some(Support::Applied(_)));
-    let home = homes.iter().find(applies)?.name;
+    let home = near.iter().chain(&homes).find(applies)?.name;
     // `max_tokens` is a parameter, and only shown in model_info.
     let is_parameter = home == MODEL_INFO.name && is_request_parameter(name);
     Some(if is_parameter { LITELLM_PARAMS.name } else { home })
+}
+
+/// The section of settings that has a key, applied or not.
+pub(crate) fn settings_with(name: &str) -> Option<&'static str> {
+    let settings = [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &GENERAL_SETTINGS];
+    settings.iter().find(|table| table.find(name).is_some()).map(|table| table.name)
 }
 
 #[cfg(test)]

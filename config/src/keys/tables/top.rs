@@ -17,10 +17,9 @@ const KEYS: &[Key] = &[
         ELSEWHERE,
         "metrics are at /stats/prometheus of Envoy's admin port; logs are on stdout",
     ),
-    refused(
+    applied(
         "credential_list",
-        "stored credentials are not supported",
-        "set api_key and api_base in each litellm_params",
+        "named keys and addresses: litellm_credential_name of a deployment gives it those that it does not set",
     ),
     applied(
         "environment_variables",

@@ -33,7 +33,7 @@ fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDe
     let Ok(mut entries) = file.credentials.apply(reader, &written) else { return Item::Invalid };
     for default in &file.params {
         if yaml::find(&entries, &default.key).is_none() {
-            entries.push(default.clone());
+            entries.to_mut().push(default.clone());
         }
     }
     let params = Section { entries: &entries, ..written };

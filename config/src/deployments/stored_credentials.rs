@@ -1,6 +1,7 @@
 //! `credential_list`, and `litellm_credential_name`, by which a deployment takes the values of an
 //! item of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::diagnostics::{ADVISES, Path, did_you_mean};
@@ -69,10 +70,13 @@ impl StoredCredentials {
     /// The entries of litellm_params with those of the credential that they name, if any. What the
     /// deployment sets itself counts, as in LiteLLM. `Err` if there is no such credential, which is
     /// in the report.
-    pub(super) fn apply(&self, reader: &mut Reader<'_>, params: &Section<'_>) -> Result<Vec<Entry>, ()> {
-        let mut entries = params.entries.to_vec();
+    pub(super) fn apply<'s>(
+        &self,
+        reader: &mut Reader<'_>,
+        params: &Section<'s>,
+    ) -> Result<Cow<'s, [Entry]>, ()> {
         let Some(entry) = params.find(NAME).filter(|entry| !entry.node.is_falsy()) else {
-            return Ok(entries);
+            return Ok(Cow::Borrowed(params.entries));
         };
         let path = params.path.key(NAME);
         let name = reader.string_of(&entry.node, &path, Unset::Error).ok_or(())?;
@@ -83,8 +87,8 @@ impl StoredCredentials {
             reader.report.error(entry.place, &path, &message, &advice);
             return Err(());
         };
-        entries.extend(values.iter().filter(|value| params.find(&value.key).is_none()).cloned());
-        Ok(entries)
+        let taken = values.iter().filter(|value| params.find(&value.key).is_none());
+        Ok(params.entries.iter().chain(taken).cloned().collect())
     }
 }
 

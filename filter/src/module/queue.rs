@@ -25,8 +25,16 @@ impl<T> Queue<T> {
         self.0.borrow().len()
     }
 
+    /// Performs what is there from this place on, and what comes meanwhile, while it may.
+    pub(super) fn perform_from(&self, place: usize, may: impl Fn() -> bool, mut perform: impl FnMut(T)) {
+        while may() {
+            let Some(item) = self.take_from(place) else { return };
+            perform(item);
+        }
+    }
+
     /// Takes the first item from this place on.
-    pub(super) fn take_from(&self, place: usize) -> Option<T> {
+    fn take_from(&self, place: usize) -> Option<T> {
         self.0.borrow_mut().remove(place)
     }
 }
@@ -38,14 +46,18 @@ mod tests {
     /// Performs what is there from `place` on: a request enters a hook that puts in something of its own.
     /// Returns how deep hooks were within one another.
     fn perform(queue: &Queue<&str>, place: usize) -> u32 {
-        let mut deepest = 0;
-        while let Some(item) = queue.take_from(place) {
-            if item == "request" {
-                let place = queue.end();
-                queue.push("its own");
-                deepest = deepest.max(perform(queue, place));
-            }
-        }
+        let mut deepest: u32 = 0;
+        queue.perform_from(
+            place,
+            || true,
+            |item| {
+                if item == "request" {
+                    let place = queue.end();
+                    queue.push("its own");
+                    deepest = deepest.max(perform(queue, place));
+                }
+            },
+        );
         deepest.saturating_add(1)
     }
 

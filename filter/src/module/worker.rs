@@ -254,16 +254,14 @@ fn in_root(root: u32, part: impl FnOnce()) {
 /// Performs what has been deferred from this place on, unless it is within another hook, whose end
 /// does.
 fn perform_deferred(place: usize) {
-    while worker().depth.get() == 0 {
-        let Some((number, what)) = worker().deferred.take_from(place) else { return };
-        match (find(number), what) {
-            (Some(Stream::Filtered(filtered)), Deferred::ProbeReply { token, status }) => {
-                in_filtered(number, &filtered, || filtered.stream.on_probe_reply(token, status));
-            }
-            (Some(Stream::Filtered(filtered)), what) => perform(filtered.envoy, what),
-            _ => {}
+    let is_outermost = || worker().depth.get() == 0;
+    worker().deferred.perform_from(place, is_outermost, |(number, what)| match (find(number), what) {
+        (Some(Stream::Filtered(filtered)), Deferred::ProbeReply { token, status }) => {
+            in_filtered(number, &filtered, || filtered.stream.on_probe_reply(token, status));
         }
-    }
+        (Some(Stream::Filtered(filtered)), what) => perform(filtered.envoy, what),
+        _ => {}
+    });
 }
 
 /// A stream of the filter begins. Returns its number.

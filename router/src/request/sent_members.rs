@@ -18,8 +18,8 @@ impl<'b, 'a> SentMembers<'b, 'a> {
 
     /// The text of a member's value, unless it is null.
     pub fn present(&self, name: &str) -> Option<&'a str> {
-        let of_extra = self.extra.as_ref().and_then(|extra| extra.present(name));
-        of_extra.or_else(|| self.body.present(name))
+        let of_extra = self.extra.as_ref().and_then(|extra| extra.get(name));
+        of_extra.or_else(|| self.body.get(name)).filter(|value| *value != "null")
     }
 }
 
@@ -33,7 +33,7 @@ mod tests {
         let object = Object::parse(body).unwrap();
         let sent = SentMembers::of(&object);
         let values = ["a", "b", "c", "d"].map(|name| sent.present(name));
-        assert_eq!(values, [Some("1"), Some("3"), Some("4"), None]);
+        assert_eq!(values, [None, Some("3"), Some("4"), None]);
         let object = Object::parse(br#"{"a":1,"extra_body":"text"}"#).unwrap();
         assert_eq!(SentMembers::of(&object).present("a"), Some("1"));
     }

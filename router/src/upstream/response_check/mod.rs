@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Wire;
 
+use crate::http::json;
 use crate::http::route::wire;
 pub use error::FalseSuccess;
 pub use stream_error::has_error_event;
@@ -137,12 +138,8 @@ pub fn check(response: &HeldResponse<'_>) -> CheckResult {
 
 const NEITHER: &str = "a body that is neither JSON nor a stream of events";
 
-/// Whether what follows the opening bracket of a list may be an item, or its end: `[ERROR] ..` is
-/// text.
-fn may_begin_item(text: &[u8]) -> bool {
-    let begins =
-        |byte: &u8| matches!(byte, b'{' | b'[' | b']' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n');
-    text.first().is_none_or(begins)
+fn is_list(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(json::is_list)
 }
 
 /// gzip or zstd, by their first bytes.
@@ -191,9 +188,9 @@ impl HeldResponse<'_> {
         let first = text.get(1..).unwrap_or_default().trim_ascii_start();
         match top_level::scan(first) {
             ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
-            ObjectScan::Unfinished if self.complete => self.not_an_answer("truncated JSON"),
-            ObjectScan::Unfinished => self.wait(BodyFormat::Other),
-            ObjectScan::NotJson if !may_begin_item(first) => self.not_an_answer(NEITHER),
+            // Text may begin with a bracket: `[503] ..`.
+            _ if self.complete && !is_list(text) => self.not_an_answer(NEITHER),
+            ObjectScan::Unfinished | ObjectScan::NotJson if !self.complete => self.wait(BodyFormat::Other),
             _ => PASSES,
         }
     }
@@ -235,5 +232,7 @@ pub fn has_part(content_type: &str, parts: &[&str]) -> bool {
     parts.iter().any(|part| content_type.contains(part))
 }
 
+#[cfg(test)]
+mod list_tests;
 #[cfg(test)]
 mod tests;

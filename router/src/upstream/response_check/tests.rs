@@ -4,7 +4,7 @@ use super::*;
 use serde_json::Value;
 
 /// The check of a response on a route, with these headers and this start of its body.
-fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], complete: bool) -> CheckResult {
+pub(super) fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], complete: bool) -> CheckResult {
     let header =
         |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     check(&HeldResponse {
@@ -18,12 +18,12 @@ fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], complete: bool) -
     })
 }
 
-fn chat(bytes: &str) -> CheckResult {
+pub(super) fn chat(bytes: &str) -> CheckResult {
     checked("/chat/completions", &[], bytes.as_bytes(), true)
 }
 
 /// The status and the error object of a false success.
-fn failed(checked: CheckResult, what: &str) -> (u16, Value) {
+pub(super) fn failed(checked: CheckResult, what: &str) -> (u16, Value) {
     let CheckResult::Failed(FalseSuccess { status, body }) = checked else { panic!("{what}: {checked:?}") };
     let body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{what}: {error} in {body}"));
     assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{what}: {body}");
@@ -140,9 +140,6 @@ fn what_is_no_answer_at_all_is_a_bad_gateway() {
         "<!DOCTYPE html><html><body>502</body></html>",
         "{hello}",
         "{\"id\":\"c\",\"object\":\"chat.comp",
-        "[ERROR] upstream unavailable",
-        "[{\"id\":\"c",
-        "[",
         "data: [DONE]\n\n",
         "data: null\n\n",
         ": comment\n\n",
@@ -152,15 +149,6 @@ fn what_is_no_answer_at_all_is_a_bad_gateway() {
     ] {
         let (status, _) = failed(chat(text), text);
         assert_eq!(status, 502, "{text:?}");
-    }
-}
-
-#[test]
-fn a_list_of_anything_is_an_answer() {
-    for text in
-        ["[]", "[ ]", "[[0.5]]", "[-1]", "[7,8]", "[null]", "[true]", "[\"a\"]", "[{}]", "[{\"index\":0}]"]
-    {
-        assert_eq!(chat(text), PASSES, "{text}");
     }
 }
 

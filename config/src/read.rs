@@ -1,5 +1,7 @@
 //! Reads a configuration from the text of a file.
 
+use std::io;
+
 use crate::config::{Config, Member};
 use crate::deployments::{FileDefaults, StoredCredentials, read_model_list};
 use crate::diagnostics::{ADVISES, Accepted, Finding, Path, Place, Report};
@@ -75,7 +77,7 @@ pub fn read_bytes(file: &str, bytes: &[u8], env: &dyn Fn(&str) -> Option<String>
 /// Reads a file and the files that it includes, each relative to the one that includes it.
 pub fn load(
     file: &str,
-    read_file: &dyn Fn(&str) -> Result<String, String>,
+    read_file: &dyn Fn(&str) -> io::Result<String>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Loaded {
     let mut report = Report::new(file);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use llm_balancer_config::{Finding, Reading, Severity, load, read};
@@ -92,8 +93,9 @@ fn unknown_keys_by_the_hundred_thousand_leave_what_is_refused_to_be_seen() {
 #[test]
 fn include_is_read_once_by_however_many_ways_a_file_is_reached() {
     // Every file includes all that follow it: 2^30 paths to the last one.
-    let read_file = |name: &str| -> Result<String, String> {
-        let number: usize = name.trim_end_matches(".yaml").parse().map_err(|_| "not found".to_owned())?;
+    let read_file = |name: &str| -> io::Result<String> {
+        let number: usize =
+            name.trim_end_matches(".yaml").parse().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
         let all: Vec<String> = (number + 1..30).map(|next| format!("{next}.yaml")).collect();
         Ok(format!("include: [{}]\nx-{number}: 1\n", all.join(", ")))
     };

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use llm_balancer_config::{Reading, Severity, load};
@@ -39,7 +40,7 @@ fn read(directory: &Path, name: &str) -> Reading {
         .map(|pairs| pairs.split_whitespace().map(|pair| pair.split_once('=').unwrap()).collect())
         .unwrap_or_default();
     let read_file =
-        |path: &str| fs::read_to_string(directory.join(path)).map_err(|error| error.kind().to_string());
+        |path: &str| fs::read_to_string(directory.join(path)).map_err(|error| io::Error::from(error.kind()));
     load(name, &read_file, &|variable| env.get(variable).map(|value| unescaped(value))).reading
 }
 

@@ -30,7 +30,7 @@ fn env(name: &str) -> Option<String> {
 
 fn loaded(file: &Path) -> Loaded {
     let directory = file.parent().unwrap().to_owned();
-    let read_file = |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| error.to_string());
+    let read_file = |name: &str| fs::read_to_string(directory.join(name));
     load(file.file_name().unwrap().to_str().unwrap(), &read_file, &env)
 }
 

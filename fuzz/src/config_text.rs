@@ -1,6 +1,8 @@
 //! The text of a configuration. Every text is read or has an error with a line; what is read stays
 //! the same after it was rendered, or parsed for the filter.
 
+use std::io;
+
 use llm_balancer_config::{Finding, Loaded, Reading, Severity, load, read, read_bytes};
 
 const PARSED: &[u8] = b"llm-balancer/parsed/";
@@ -22,7 +24,7 @@ pub fn config_text(bytes: &[u8]) {
     let file = |name: &str| match name {
         "main.yaml" => Ok("include: [config.yaml]\n".to_owned()),
         "config.yaml" => Ok(text.clone().into_owned()),
-        _ => Err("no such file".to_owned()),
+        _ => Err(io::ErrorKind::NotFound.into()),
     };
     let loaded = load("config.yaml", &file, &env);
     let including = load("main.yaml", &file, &env);

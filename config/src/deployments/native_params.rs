@@ -29,7 +29,8 @@ pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Res
     let (advice, message): (Advice, _) = match resolved.provider {
         "ollama" | "ollama_chat" => (of_ollama, "has no effect at Ollama's OpenAI-compatible API"),
         "gemini" => (of_gemini, "is not sent: Google's OpenAI-compatible API does not know it"),
-        "deepseek" => (of_deepseek, UNTRANSLATED),
+        // LiteLLM translates nothing where both are set.
+        "deepseek" if params.find("thinking").is_none() => (of_deepseek, UNTRANSLATED),
         "hosted_vllm" => (of_vllm, UNTRANSLATED),
         _ => return,
     };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::diagnostics::{ADVISES, Path, did_you_mean};
-use crate::values::{Reader, Section, Unset};
+use crate::values::{Reader, Section, Unset, found};
 use crate::yaml::{Entry, Node, Value};
 
 /// The key of a deployment.
@@ -82,7 +82,8 @@ impl StoredCredentials {
         let name = reader.string_of(&entry.node, &path, Unset::Error).ok_or(())?;
         let Some(values) = self.0.get(&name) else {
             let near = reader.report.suggestions.name(&name, self.0.keys().map(String::as_str));
-            let message = format!("unknown credential \"{name}\"");
+            // It may be a pasted key, or come from a variable that holds one.
+            let message = format!("unknown credential, found {}", found(&entry.node));
             let advice = did_you_mean(near, "add it to credential_list: no other credentials are stored");
             reader.report.error(entry.place, &path, &message, &advice);
             return Err(());

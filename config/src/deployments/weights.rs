@@ -8,19 +8,20 @@ use crate::diagnostics::ADVISES;
 use crate::values::Reader;
 use crate::yaml::{self, Entry, Node, Value};
 
-/// Warns of deployments of weight 0 in groups without a positive weight. LiteLLM takes a missing
-/// weight for 0, and a sum of 0 for no weights at all.
+/// Warns of deployments of weight 0 in groups without a positive weight, and without rpm or tpm,
+/// which are weights then. LiteLLM takes a missing weight for 0, and a sum of 0 for no weights at all.
 pub(super) fn warn_of_zeros(reader: &mut Reader<'_>, items: &[Node], deployments: &[Deployment]) {
     if !ADVISES {
         return;
     }
-    let groups = |has: fn(f64) -> bool| -> BTreeSet<&str> {
-        let with = deployments.iter().filter(|deployment| deployment.weight.is_some_and(has));
-        with.map(|deployment| &*deployment.group).collect()
+    let groups = |is: fn(&Deployment) -> bool| -> BTreeSet<&str> {
+        deployments.iter().filter(|it| is(it)).map(|it| &*it.group).collect()
     };
-    let (zeros, positive) = (groups(|weight| weight == 0.0), groups(|weight| weight > 0.0));
+    let zeros = groups(|it| it.weight == Some(0.0));
+    let weighted =
+        groups(|it| it.weight.is_some_and(|weight| weight > 0.0) || it.rpm.is_some() || it.tpm.is_some());
     for (index, item) in items.iter().enumerate() {
-        let is_affected = |group: &&str| zeros.contains(group) && !positive.contains(group);
+        let is_affected = |group: &&str| zeros.contains(group) && !weighted.contains(group);
         let entry = weight_of(item).filter(|entry| is_zero(&entry.node.value));
         if let (Some(entry), Some(_)) = (entry, group_of(item).filter(is_affected)) {
             let item = PATH.index(index);

@@ -6,15 +6,16 @@ use crate::values::{Reader, Section};
 use crate::yaml::{Node, Value};
 
 /// Callbacks that check, alter or reject requests, from LiteLLM's `initialize_callbacks_on_proxy` and
-/// `_custom_logger_compatible_callbacks_literal` of 1.106. `anthropic_cache_control_hook` is not
-/// among them: it marks what a provider may cache.
+/// `_custom_logger_compatible_callbacks_literal` of 1.106. Not among them are those that act on
+/// requests which ask for it by a `prompt_id` or a vector store (`dotprompt`, `bitbucket`, `gitlab`,
+/// `langfuse`, `arize_phoenix`, `vector_store_pre_call_hook`), and `anthropic_cache_control_hook`,
+/// which marks what a provider may cache.
 const ALTERING: &[&str] = &[
     "aporia_prompt_injection", "azure_content_safety", "banned_keywords", "batch_redis_requests",
-    "bitbucket", "blocked_user_check", "code_interpreter_interception", "compression_interception",
-    "detect_prompt_injection", "dotprompt", "dynamic_rate_limiter", "dynamic_rate_limiter_v3", "gitlab",
-    "google_text_moderation", "hide_secrets", "humanloop", "lakera_prompt_injection",
-    "llamaguard_moderations", "llmguard_moderations", "max_budget_limiter", "openai_moderations", "presidio",
-    "vector_store_pre_call_hook", "websearch_interception",
+    "blocked_user_check", "code_interpreter_interception", "compression_interception",
+    "detect_prompt_injection", "dynamic_rate_limiter", "dynamic_rate_limiter_v3", "google_text_moderation",
+    "hide_secrets", "humanloop", "lakera_prompt_injection", "llamaguard_moderations", "llmguard_moderations",
+    "max_budget_limiter", "openai_moderations", "presidio", "websearch_interception",
 ];
 
 /// Reports the callbacks of litellm_settings.

@@ -92,24 +92,24 @@ impl<'a> Environment<'a> {
     }
 
     /// By the process, and else the file. A blank variable of the process counts as unset if the
-    /// file sets it.
+    /// file sets it. Asks for all variables that may count: which of them are set may change.
     fn follow(&self, name: &str) -> (Found, Vec<String>) {
-        let (mut name, mut blank, mut asked) = (name, None, Vec::new());
+        let (mut name, mut found, mut blank, mut asked) = (name, None, None, Vec::new());
         for _ in 0..MAX_REFERENCES {
             asked.push(name.to_owned());
             let value = (self.process)(name);
-            if value.as_ref().is_some_and(|value| !value.trim().is_empty()) {
-                return (value.map(|value| (value, false)), asked);
+            match value.as_ref().is_some_and(|value| !value.trim().is_empty()) {
+                true => found = found.or(value.map(|value| (value, false))),
+                false => blank = blank.or(value),
             }
-            blank = blank.or(value);
             let set = self.section.get(name).map(|value| (value, value.strip_prefix(PREFIX)));
             match set {
-                Some((value, None)) => return (Some((value.clone(), true)), asked),
+                Some((value, None)) => return (found.or_else(|| Some((value.clone(), true))), asked),
                 Some((_, Some(other))) if other != name => name = other,
                 _ => break,
             }
         }
-        (blank.map(|value| (value, false)), asked)
+        (found.or_else(|| blank.map(|value| (value, false))), asked)
     }
 
     /// The first of several variables that is set and not empty, trimmed. Not for credentials: see

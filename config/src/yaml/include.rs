@@ -2,6 +2,7 @@
 //! overwritten.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::rc::Rc;
 
 use super::parse::parse;
@@ -28,7 +29,7 @@ struct Pending {
 pub(crate) fn with_includes(
     document: Node,
     report: &mut Report,
-    read_file: &dyn Fn(&str) -> Result<String, String>,
+    read_file: &dyn Fn(&str) -> io::Result<String>,
 ) -> Node {
     let root = report.file(0).to_owned();
     let place = document.place;
@@ -70,15 +71,17 @@ pub(crate) fn with_includes(
     Node { place, value: Value::Map(entries) }
 }
 
-/// The same file beside the first one, with a warning. An error if it is not there either.
+/// The same file beside the first one, with a warning. An error if it is not there either, and for a
+/// file that is there and cannot be read.
 fn elsewhere(
     pending: &Pending,
-    error: &str,
+    error: &io::Error,
     report: &mut Report,
-    read_file: &dyn Fn(&str) -> Result<String, String>,
+    read_file: &dyn Fn(&str) -> io::Result<String>,
 ) -> Option<Pending> {
     let Pending { path, beside_root, place, chain } = pending;
-    let Some(found) = beside_root.as_ref().filter(|path| read_file(path).is_ok()) else {
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let Some(found) = beside_root.as_ref().filter(|path| is_missing && read_file(path).is_ok()) else {
         let message = format!("cannot read {path}: {error}");
         report.error(*place, &INCLUDE, &message, "paths are relative to the including file");
         return None;

@@ -7,6 +7,7 @@ mod providers;
 mod redis;
 mod settings;
 
+use std::io;
 use std::time::Duration;
 
 use llm_balancer_config::{
@@ -104,7 +105,7 @@ fn a_merged_document_has_the_configuration_of_its_files() {
         "conf/parts/a.yaml" => Ok("include: [c.yaml]\nmodel_list:\n- model_name: h\n  litellm_params: {model: gpt-4o, api_version: 2024-06-01, rpm: many}\n".to_owned()),
         "conf/parts/c.yaml" => Ok("model_list:\n- model_name: i\n  litellm_params: {model: gpt-4o, extra_body: {x: 1.5e+300, y: .inf}}\n".to_owned()),
         "conf/b.yaml" => Ok("litellm_settings: {num_retries: 4}\n".to_owned()),
-        other => Err(format!("no file {other}")),
+        other => Err(io::Error::new(io::ErrorKind::NotFound, format!("no file {other}"))),
     }
     };
     let loaded = load("conf/config.yaml", &read_file, &environment);
@@ -128,7 +129,7 @@ fn a_file_without_includes_is_unchanged() {
     let text = format!("# a comment\n{}", with_params("model: gpt-4o"));
     let loaded = load("c.yaml", &|_| Ok(text.clone()), &environment);
     assert_eq!(loaded.text, text);
-    let unread = load("c.yaml", &|_| Err("permission denied".to_owned()), &environment);
+    let unread = load("c.yaml", &|_| Err(io::Error::other("permission denied")), &environment);
     assert!(unread.reading.config.is_none());
 }
 

@@ -49,9 +49,9 @@ impl ConfigFile {
             let stamp = if is_main { stamp } else { FileStamp::of(Path::new(file)) };
             files.borrow_mut().push((PathBuf::from(file), stamp));
             if is_main {
-                String::from_utf8(bytes.clone()).map_err(|error| error.to_string())
+                String::from_utf8(bytes.clone()).map_err(io::Error::other)
             } else {
-                fs::read_to_string(file).map_err(|error| error.to_string())
+                fs::read_to_string(file)
             }
         };
         let loaded = load(&name, &text, &|name| env::var(name).ok());

@@ -184,7 +184,7 @@ pub struct ListenArgs {
     pub insecure_no_auth: bool,
     /// Hops of a first attempt in Envoy: 1, straight to its deployment; 2, through an internal
     /// listener, slower and with fewer of Envoy's extensions (docs/SECURITY.md)
-    /// [default: 1; in a gateway 2]
+    /// [default: 1; for Istio and Envoy Gateway 2]
     #[arg(long, value_name = "N")]
     pub hops: Option<Hops>,
 }

@@ -49,28 +49,22 @@ fn apply(bootstrap: &mut Value, patch: &Value) {
             assert_eq!(patch["match"]["listener"]["filterChain"]["filter"]["name"], value["name"]);
             (manager.to_owned(), merged(at(manager), &value["typed_config"]))
         }
-        ("HTTP_FILTER", operation) => {
-            let filter = &patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"];
-            let pointer = format!("{manager}/http_filters");
-            let filters = at(&pointer);
-            let new = match operation {
-                "INSERT_BEFORE" => inserted_before(filters, filter, value),
-                "MERGE" => merged_into(filters, filter, value),
-                other => panic!("not what Istio knows: {other}"),
-            };
-            (pointer, new)
-        }
         ("VIRTUAL_HOST", "MERGE") => {
             let old = at(&host);
             (host, merged(old, value))
         }
-        ("HTTP_ROUTE", operation) => {
-            let route = &patch["match"]["routeConfiguration"]["vhost"]["route"]["name"];
-            let pointer = format!("{host}/routes");
-            let routes = at(&pointer);
+        (kind @ ("HTTP_FILTER" | "HTTP_ROUTE"), operation) => {
+            let (name, pointer) = match kind {
+                "HTTP_FILTER" => {
+                    ("/listener/filterChain/filter/subFilter/name", format!("{manager}/http_filters"))
+                }
+                _ => ("/routeConfiguration/vhost/route/name", format!("{host}/routes")),
+            };
+            let name = patch["match"].pointer(name).expect("what it matches");
+            let list = at(&pointer);
             let new = match operation {
-                "INSERT_BEFORE" => inserted_before(routes, route, value),
-                "MERGE" => merged_into(routes, route, value),
+                "INSERT_BEFORE" => inserted_before(list, name, value),
+                "MERGE" => merged_into(list, name, value),
                 other => panic!("not what Istio knows: {other}"),
             };
             (pointer, new)

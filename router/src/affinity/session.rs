@@ -69,7 +69,5 @@ fn user(body: &Object<'_>) -> Option<u64> {
 
 /// A member that is a string, without its escapes, or any other scalar or object in its own text.
 fn text<'a>(object: &Object<'a>, name: &str) -> Option<Cow<'a, str>> {
-    let value = object.present(name)?;
-    let text = json::string(value).unwrap_or(Cow::Borrowed(value));
-    Some(text).filter(|text| !text.is_empty())
+    Some(json::text(object.present(name)?)).filter(|text| !text.is_empty())
 }

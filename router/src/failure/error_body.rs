@@ -121,7 +121,7 @@ impl ErrorBody {
     }
 
     fn code(&mut self, value: &str, depth: u32) {
-        let code = json::string(value).unwrap_or(Cow::Borrowed(value));
+        let code = json::text(value);
         // An object or a list starts with a bracket; a sentence holds spaces.
         let is_word =
             !code.is_empty() && code != "null" && code.len() < MAX_CODE && !code.starts_with(['{', '[']);
@@ -168,7 +168,7 @@ impl ErrorBody {
 
 /// A finite number of seconds that is not negative.
 fn seconds(value: &str) -> Option<Duration> {
-    let text = json::string(value).unwrap_or(Cow::Borrowed(value));
+    let text = json::text(value);
     let seconds: f64 = text.strip_suffix('s').unwrap_or(&text).parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
 }

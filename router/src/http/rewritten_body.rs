@@ -168,10 +168,15 @@ impl<'a> BodyWriter<'a> {
         if piece.len() < MIN_KEPT {
             return None;
         }
-        let start = piece.as_ptr().addr().checked_sub(self.client.as_ptr().addr())?;
-        let end = start.checked_add(piece.len())?;
-        (end <= self.client.len()).then_some(start..end)
+        range_in(self.client, piece)
     }
+}
+
+/// The range of a piece in these bytes, if it is a part of them and not equal bytes elsewhere.
+pub fn range_in(bytes: &[u8], piece: &[u8]) -> Option<Range<usize>> {
+    let start = piece.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
+    let end = start.checked_add(piece.len())?;
+    (end <= bytes.len()).then_some(start..end)
 }
 
 #[cfg(test)]

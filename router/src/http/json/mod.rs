@@ -35,6 +35,12 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The text of a string, and any other value as it is written. So is a string with half a surrogate
+/// pair, which has no text.
+pub fn text(value: &str) -> Cow<'_, str> {
+    string(value).unwrap_or(Cow::Borrowed(value))
+}
+
 /// A number that is not negative, or `None` for another value. JSON has one kind of numbers, so 1e3
 /// is 1000.
 pub fn uint(value: &str) -> Option<u64> {

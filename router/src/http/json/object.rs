@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::cursor::{self, Cursor};
-use super::string;
+use super::text;
 
 /// The most members of a body. Real requests have fewer than fifty. Each is compared with what the
 /// deployment sets, so without a bound a hostile body could occupy a worker.
@@ -141,10 +141,8 @@ fn members_up_to(max: usize, text: &str) -> Option<Vec<Member<'_>>> {
 
 fn member<'a>(cursor: &mut Cursor<'a>) -> Option<Member<'a>> {
     let (written, value) = (cursor.name()?, cursor.value()?);
-    // Half a surrogate pair is valid JSON without a text. The raw name is not one of those known
-    // here.
-    let key = string(written).unwrap_or(Cow::Borrowed(written));
-    Some(Member { key, written, value })
+    // The raw name of half a surrogate pair is not one of those known here.
+    Some(Member { key: text(written), written, value })
 }
 
 /// Up to so many members are compared with each other, without a set. Real requests have fewer.

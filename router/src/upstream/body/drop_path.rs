@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use llm_balancer_config::{DropPath, Segment};
 
 use crate::http::json::{self, fold_case};
+use crate::http::rewritten_body::range_in;
 
 /// A value without what these paths remove from it, which is the member `key` of the body; `None`
 /// where they remove nothing.
@@ -64,11 +65,11 @@ fn changed_list(value: &str, change: impl Fn(usize, &str) -> Option<String>) -> 
     let (mut out, mut copied) = (String::new(), 0);
     let mut number: usize = 0;
     json::for_each_item(value, |item| {
-        if let Some(changed) = change(number, item) {
-            let start = item.as_ptr().addr().saturating_sub(value.as_ptr().addr());
-            out.push_str(value.get(copied..start).unwrap_or_default());
+        let changed = change(number, item);
+        if let Some((changed, place)) = changed.zip(range_in(value.as_bytes(), item.as_bytes())) {
+            out.push_str(value.get(copied..place.start).unwrap_or_default());
             out.push_str(&changed);
-            copied = start.saturating_add(item.len());
+            copied = place.end;
         }
         number = number.saturating_add(1);
     })?;

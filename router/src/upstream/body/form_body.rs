@@ -49,11 +49,10 @@ fn same(name: &str, other: &str) -> bool {
 /// A parameter as fields of a form, which have no types: a string without its quotes, a list as
 /// OpenAI's clients write it.
 fn form_fields(member: &Member) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let text = |json| json::string(json).unwrap_or(Cow::Borrowed(json));
     match json::list(&member.json, MAX_ITEMS) {
         Some(items) => {
-            items.into_iter().map(|item| (format!("{}[]", member.key).into(), text(item))).collect()
+            items.into_iter().map(|item| (format!("{}[]", member.key).into(), json::text(item))).collect()
         }
-        None => vec![(Cow::Borrowed(&*member.key), text(&member.json))],
+        None => vec![(Cow::Borrowed(&*member.key), json::text(&member.json))],
     }
 }

@@ -40,6 +40,10 @@ pub(super) fn http_connection_manager(manager: Value) -> Value {
     json!([{"filters": [{"name": name, "typed_config": typed(TYPE, manager)}]}])
 }
 
+/// The name of the last HTTP filter, and the type of its configuration.
+pub(super) const ROUTER: &str = "envoy.filters.http.router";
+pub(super) const ROUTER_TYPE: &str = "envoy.extensions.filters.http.router.v3.Router";
+
 /// The last HTTP filter, without its `x-envoy-` headers about the upstream, and without statistics
 /// of each status, whose names it would look up for every answer.
 pub(super) fn router() -> Value {
@@ -49,9 +53,9 @@ pub(super) fn router() -> Value {
 /// The same with further options.
 pub(super) fn router_with(options: Value) -> Value {
     json!({
-        "name": "envoy.filters.http.router",
+        "name": ROUTER,
         "typed_config": typed(
-            "envoy.extensions.filters.http.router.v3.Router",
+            ROUTER_TYPE,
             with(with(options, "suppress_envoy_headers", Value::Bool(true)), "dynamic_stats", Value::Bool(false)),
         ),
     })

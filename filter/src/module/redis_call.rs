@@ -106,8 +106,8 @@ pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
 /// take what Redis has for the next.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Sends a pipeline, after which Redis ends the connection, and returns all replies. Ends early where
-/// nobody wants them any more.
+/// Sends a pipeline, after which Redis ends the connection, and returns all replies. Ends early when
+/// `is_wanted` returns false.
 fn exchange(
     socket: &Path,
     pipeline: &[u8],

@@ -11,11 +11,9 @@ use serde_json::{Map, Value, json};
 use super::gateway::{FilterCode, Mesh, NAME, labels, not_patched};
 use super::parts::BootstrapParts;
 use super::single_hop;
-use crate::render::message::{typed, with};
+use crate::render::message::{ROUTER, ROUTER_TYPE, typed, with};
 
 const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
-
-const ROUTER: &str = "envoy.filters.http.router";
 
 const NETWORKING: &str = "networking.istio.io/v1";
 
@@ -164,7 +162,7 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     let filters = parts.filters.into_iter();
     patches.extend(filters.map(|filter| patch("HTTP_FILTER", Some(&router), "INSERT_BEFORE", filter)));
     if !parts.router.is_empty() {
-        let fields = typed("envoy.extensions.filters.http.router.v3.Router", Value::Object(parts.router));
+        let fields = typed(ROUTER_TYPE, Value::Object(parts.router));
         let merged = json!({"name": ROUTER, "typed_config": fields});
         patches.push(patch("HTTP_FILTER", Some(&router), "MERGE", merged));
     }

@@ -5,13 +5,14 @@
 //! main thread    http_filter (configurations), workers (the cluster that leads to the workers)
 //! each worker    http_filter (streams), worker (what is current), queue (what waits for the end of a
 //!                hook), root (a configuration)
-//! own threads    workers' clock, redis_call
+//! own threads    clock, redis_call
 //! ```
 //!
 //! Numbers stand for objects of ours in what Envoy keeps, so no pointer of it is trusted. A hook that
 //! panics ends its request, and nothing else.
 
 pub(crate) mod abi;
+mod clock;
 mod config;
 pub(crate) mod deferred;
 mod hold;

@@ -17,13 +17,14 @@ use super::abi::{
     envoy_dynamic_module_callback_http_filter_scheduler_delete,
     envoy_dynamic_module_callback_http_filter_scheduler_new,
 };
+use super::clock::Alarm;
 use super::config;
 use super::deferred::{Deferred, LocalReply, perform};
 use super::hold::HeldStream;
 use super::queue::Queue;
 use super::redis_call;
 use super::root::Root;
-use super::workers::{self, Alarm};
+use super::workers;
 use crate::filter::Filter;
 use crate::hostcalls::{self, Action};
 use crate::http_stream::HttpStream;
@@ -74,7 +75,7 @@ struct Worker {
     deferred: Queue<(u32, Deferred)>,
     /// Configurations that want to be called.
     woken: RefCell<Vec<u32>>,
-    alarm: Arc<Alarm>,
+    alarm: Alarm,
     inbox: Arc<redis_call::Inbox>,
 }
 
@@ -88,7 +89,7 @@ thread_local! {
         last_stream: Cell::new(0),
         deferred: Queue::default(),
         woken: RefCell::default(),
-        alarm: workers::new_alarm(),
+        alarm: Alarm::new(),
         inbox: Arc::default(),
     }));
 }

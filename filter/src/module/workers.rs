@@ -1,17 +1,13 @@
 //! The way to the workers. Envoy gives a filter no thread of a worker but in the hooks of its streams.
 //! A cluster of a module has that: its main thread can run something on all of them. So the bootstrap
 //! has a cluster without hosts.
-//!
-//! Envoy has no timers for a worker without a connection. So a thread of ours watches when each worker
-//! wants to tick, and has the main thread wake them.
 
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
 use super::abi::{
     EnvoyBuffer, EnvoyPtr, envoy_dynamic_module_callback_cluster_pre_init_complete,
@@ -20,11 +16,7 @@ use super::abi::{
     envoy_dynamic_module_callback_cluster_scheduler_delete,
     envoy_dynamic_module_callback_cluster_scheduler_new,
 };
-use super::{metrics, worker};
-use crate::hostcalls;
-
-/// How exact ticks are.
-const RESOLUTION: Duration = Duration::from_millis(10);
+use super::{clock, metrics, worker};
 
 /// What Envoy keeps of ours has no content.
 const OURS: *const c_void = std::ptr::dangling();
@@ -41,46 +33,11 @@ unsafe impl Send for Cluster {}
 static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
 /// Whether the main thread has been asked to wake the workers, and has not yet.
 static IS_SIGNALLED: AtomicBool = AtomicBool::new(false);
-static ALARMS: Mutex<Vec<Arc<Alarm>>> = Mutex::new(Vec::new());
 static REDIS_SOCKET: OnceLock<PathBuf> = OnceLock::new();
 
 /// Nothing panics while it holds one of these locks.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// When a worker wants to tick, in milliseconds of uptime; [`NEVER`] once it has been woken for that.
-pub(super) struct Alarm(AtomicU64);
-
-const NEVER: u64 = u64::MAX;
-
-impl Alarm {
-    /// Sets the time.
-    pub(super) fn set(&self, due: Option<Duration>) {
-        self.0.store(due.map_or(NEVER, millis), Ordering::Release);
-    }
-
-    /// Sets an earlier time.
-    pub(super) fn not_later_than(&self, due: Duration) {
-        self.0.fetch_min(millis(due), Ordering::AcqRel);
-    }
-
-    /// Whether it is time; then it is never again.
-    fn has_rung(&self, uptime: u64) -> bool {
-        let due = self.0.load(Ordering::Acquire);
-        due <= uptime && self.0.compare_exchange(due, NEVER, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(NEVER)
-}
-
-/// The alarm of a worker.
-pub(super) fn new_alarm() -> Arc<Alarm> {
-    let alarm = Arc::new(Alarm(AtomicU64::new(NEVER)));
-    locked(&ALARMS).push(Arc::clone(&alarm));
-    alarm
 }
 
 /// The Unix socket to Redis, if Envoy has one.
@@ -103,25 +60,6 @@ pub(super) fn signal() {
     {
         // SAFETY: the scheduler is there. It only posts.
         unsafe { envoy_dynamic_module_callback_cluster_scheduler_commit(*scheduler, 0) };
-    }
-}
-
-/// Watches the alarms of all workers.
-fn start_clock() {
-    static IS_STARTED: AtomicBool = AtomicBool::new(false);
-    if IS_STARTED.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let watch = || loop {
-        thread::sleep(RESOLUTION);
-        let uptime = millis(hostcalls::uptime());
-        // Each is asked.
-        if locked(&ALARMS).iter().filter(|alarm| alarm.has_rung(uptime)).count() > 0 {
-            signal();
-        }
-    };
-    if let Err(error) = thread::Builder::new().name("llm-clock".to_owned()).spawn(watch) {
-        log::error!("cannot start the clock: {error}");
     }
 }
 
@@ -227,7 +165,7 @@ pub extern "C" fn envoy_dynamic_module_on_cluster_lb_new(
     _lb: EnvoyPtr,
 ) -> *const c_void {
     if !is_main_thread() {
-        start_clock();
+        clock::start();
         worker::on_wake_up();
     }
     OURS

@@ -9,19 +9,24 @@ use crate::yaml::{Entry, Node, Value, python};
 /// LiteLLM's id of a deployment without `model_info.id`: sha256 over the group and every key and
 /// value of litellm_params in order, with variables replaced (BEHAVIOUR 1.4). `organization`
 /// replaces a list of them.
+///
+/// Without an environment, over the references as they are written: what clusters are named after. Who
+/// renders them need not have the keys of the Envoy that serves.
 pub(super) fn of_deployment(
     group: &str,
     params: &[Entry],
     organization: Option<&str>,
-    env: &mut Environment<'_>,
+    mut env: Option<&mut Environment<'_>>,
 ) -> String {
     let mut hash = Sha256::new();
     hash.update(group);
     for entry in params {
         hash.update(&entry.key);
-        match organization {
-            Some(name) if entry.key == "organization" => hash.update(name),
-            _ => hash.update(python::hashed(&substituted(&entry.node.value, env))),
+        let value = &entry.node.value;
+        match (organization, env.as_deref_mut()) {
+            (Some(name), _) if entry.key == "organization" => hash.update(name),
+            (_, Some(env)) => hash.update(python::hashed(&substituted(value, env))),
+            (_, None) => hash.update(python::hashed(value)),
         }
     }
     hex(&hash.finalize())
@@ -81,7 +86,7 @@ fn from_environment(value: Option<String>) -> Value {
 /// The cluster of a deployment: `gpt-4o--paris-90ba31`, from its group, its id and a hash of its
 /// address.
 ///
-/// The id makes it unique; a computed id is cut to 16 digits. The address makes a deployment that
+/// The id makes it unique; a computed id is that of the references, cut to 16 digits. The address makes a deployment that
 /// moves another cluster, so no request carries the key of one provider to the other. It has no
 /// dots, at which Envoy's statistics would split it.
 pub(super) fn cluster(group: &str, id: &str, endpoint: &Endpoint) -> String {
@@ -133,7 +138,7 @@ mod tests {
             "SEVEN" => Some("7".to_owned()),
             _ => None,
         };
-        of_deployment(group, node.entries().unwrap(), None, &mut Environment::new(&lookup, &[]))
+        of_deployment(group, node.entries().unwrap(), None, Some(&mut Environment::new(&lookup, &[])))
     }
 
     /// The first row is of BEHAVIOUR 1.4. The others were computed by
@@ -154,6 +159,20 @@ mod tests {
         assert_eq!(readable_cluster("g", hash), "g--f673ec85de39ab18");
         assert!(readable_cluster("é", "a--b").starts_with("_--"));
         assert_eq!(readable_cluster("é", "a--b").len(), 19);
+    }
+
+    #[test]
+    fn a_cluster_has_one_name_whatever_value_the_variable_of_its_key_has() {
+        let at = |key: &str| {
+            let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: os.environ/KEY}}\n";
+            let config = crate::read("config.yaml", text, &|name| (name == "KEY").then(|| key.to_owned()))
+                .config
+                .unwrap();
+            (config.deployments[0].id.clone(), config.deployments[0].cluster.clone())
+        };
+        let ((old_id, old), (new_id, new)) = (at("sk-old"), at("sk-new"));
+        assert_eq!(old, new);
+        assert_ne!(old_id, new_id, "the id is LiteLLM's");
     }
 
     #[test]

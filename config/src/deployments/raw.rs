@@ -114,17 +114,19 @@ impl RawDeployment<'_> {
         for organization in &organizations {
             let mut deployment = first.clone();
             let one_of_several = if organizations.len() > 1 { organization.as_deref() } else { None };
-            let id = match (&id, one_of_several) {
+            let computed = |env| ids::of_deployment(&self.group, self.written.entries, one_of_several, env);
+            let (id, named_after) = match (&id, one_of_several) {
                 // In LiteLLM, all organizations of a list have the same id and share all state.
                 // Here each has its own cooldowns and limits.
-                (Some(id), Some(organization)) => format!("{id}-{organization}"),
-                (Some(id), None) => id.clone(),
-                (None, name) => ids::of_deployment(&self.group, self.written.entries, name, &mut reader.env),
+                (Some(id), Some(organization)) => (format!("{id}-{organization}"), None),
+                (Some(id), None) => (id.clone(), None),
+                (None, _) => (computed(Some(&mut reader.env)), Some(computed(None))),
             };
             if let Some(organization) = organization {
                 deployment.headers.push(("openai-organization".to_owned(), Secret::new(organization)));
             }
-            deployment.cluster = ids::cluster(&self.group, &id, &deployment.endpoint);
+            let named_after = named_after.as_deref().unwrap_or(&id);
+            deployment.cluster = ids::cluster(&self.group, named_after, &deployment.endpoint);
             deployment.id = Arc::from(id);
             all.push((self.item.place, deployment));
         }

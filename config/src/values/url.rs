@@ -12,6 +12,7 @@ pub(crate) struct InvalidUrl(pub(crate) &'static str, pub(crate) &'static str);
 /// `host`, `host:port` or `[::1]:port`; the host in lower case and without brackets.
 pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), InvalidUrl> {
     const BAD_HOST: InvalidUrl = InvalidUrl("invalid host", "write https://host or https://host:port");
+    const NOT_ASCII: InvalidUrl = InvalidUrl("invalid host", "write a name beyond ASCII in its xn-- form");
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']').ok_or(BAD_HOST)?;
@@ -25,6 +26,9 @@ pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), In
                 None => (authority, None),
             };
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            if !host.is_ascii() {
+                return Err(NOT_ASCII);
+            }
             if host.is_empty() || host.len() > 253 || !host.bytes().all(is_name) {
                 return Err(BAD_HOST);
             }

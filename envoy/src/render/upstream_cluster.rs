@@ -86,6 +86,9 @@ impl Lookup {
 
 /// The transport socket, if there is TLS. `alpn` is the protocol to offer.
 pub(super) fn transport_socket(host: &str, tls: &Tls, system_cas: &str, alpn: Option<&str>) -> Option<Value> {
+    // DNS is asked for the name as it is written; neither SNI (RFC 6066) nor certificates have the dot at
+    // its end.
+    let host = host.strip_suffix('.').unwrap_or(host);
     let validation = match tls {
         Tls::Off => return None,
         Tls::Unverified => None,
@@ -111,9 +114,31 @@ pub(super) fn transport_socket(host: &str, tls: &Tls, system_cas: &str, alpn: Op
 
 /// Requires a certificate of one of these CAs for exactly this host.
 fn validation(host: &str, cas: &str) -> Value {
-    let san_type = if is_name(host) { "DNS" } else { "IP_ADDRESS" };
+    // Envoy compares an address as text, in its canonical form (RFC 5952).
+    let (san_type, exact) = match host.parse::<IpAddr>() {
+        Ok(address) => ("IP_ADDRESS", address.to_string()),
+        Err(_) => ("DNS", host.to_owned()),
+    };
     json!({
         "trusted_ca": {"filename": cas},
-        "match_typed_subject_alt_names": [{"san_type": san_type, "matcher": {"exact": host}}],
+        "match_typed_subject_alt_names": [{"san_type": san_type, "matcher": {"exact": exact}}],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_in_tls_has_no_dot_at_its_end() {
+        let socket = |host| transport_socket(host, &Tls::SystemCas, "cas.pem", None).unwrap();
+        assert_eq!(socket("vllm.default.svc.cluster.local."), socket("vllm.default.svc.cluster.local"));
+        assert_ne!(socket("a.example"), socket("b.example"));
+    }
+
+    #[test]
+    fn an_address_is_compared_as_certificates_have_it() {
+        let socket = |host| transport_socket(host, &Tls::SystemCas, "cas.pem", None).unwrap();
+        assert_eq!(socket("2001:DB8:0:0::0:1"), socket("2001:db8::1"));
+    }
 }

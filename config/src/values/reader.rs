@@ -257,7 +257,10 @@ fn integer(value: &Value) -> Option<i64> {
         Value::Int(number) => Some(*number),
         // As Pydantic: 3.0 is 3, and 3.5 is an error.
         Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e18 => {
-            format!("{number:.0}").parse().ok()
+            // As whole seconds, which no cast is needed for, and none of the code that formats floats.
+            let size = Duration::try_from_secs_f64(number.abs()).ok()?.as_secs();
+            let size = i64::try_from(size).ok()?;
+            Some(if *number < 0.0 { size.saturating_neg() } else { size })
         }
         Value::Text(text) => match scalar::resolve(text.trim()) {
             Value::Text(_) => None,
@@ -274,5 +277,31 @@ fn float(value: &Value) -> Option<f64> {
         // `1e-6` is text in YAML 1.1.
         Value::Text(text) => text.trim().parse().ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let rows = [
+            ("7", Some(7)),
+            ("3.0", Some(3)),
+            ("-3.0", Some(-3)),
+            ("1.0e+3", Some(1000)),
+            ("9.007199254740993e+15", Some(9_007_199_254_740_992)),
+            ("9.0e+17", Some(900_000_000_000_000_000)),
+            ("-0.0", Some(0)),
+            ("3.5", None),
+            ("1.0e+18", None),
+            (".inf", None),
+            (".nan", None),
+            ("three", None),
+        ];
+        for (text, number) in rows {
+            assert_eq!(integer(&scalar::resolve(text)), number, "{text}");
+        }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct ResponseScan {
     route: &'static str,
     /// When the first held bytes came, since the Unix epoch, and in how many chunks they are.
     held: Option<(Duration, u32)>,
+    /// Whether they have passed without any output among them.
+    hold_is_over: bool,
     first_byte: Option<Duration>,
     /// Bytes that were scanned, which Envoy passes on.
     pub(crate) passed: u64,
@@ -47,6 +49,7 @@ impl ResponseScan {
             usage_event_filter: is_filtered.then(UsageEventFilter::new),
             references: attempt.reference_scan.take(),
             held: None,
+            hold_is_over: false,
             first_byte: None,
             passed: 0,
             form: BodyFormat::Other,
@@ -57,7 +60,11 @@ impl ResponseScan {
     /// Checks whether it is an answer. `bytes` is all of its body so far.
     pub(crate) fn check(&mut self, bytes: &[u8], complete: bool) -> CheckResult {
         let (since, pieces) = self.held.unwrap_or_default();
-        let held_for = if pieces == 0 { Duration::ZERO } else { hostcalls::now().saturating_sub(since) };
+        let held_for = match pieces {
+            _ if self.hold_is_over => Duration::MAX,
+            0 => Duration::ZERO,
+            _ => hostcalls::now().saturating_sub(since),
+        };
         let pieces = pieces.saturating_add(1);
         let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
         let Self { route, status, .. } = *self;
@@ -72,10 +79,17 @@ impl ResponseScan {
         checked
     }
 
+    /// What is held passes, unless it shows an error.
+    pub(crate) fn end_hold(&mut self) {
+        self.hold_is_over = true;
+    }
+
     /// Scans a chunk of the body, which may be empty, and removes the usage event that only the
     /// router asked for.
     pub(crate) fn scan(&mut self, chunk: &[u8], complete: bool) {
-        if !chunk.is_empty() && self.first_byte.is_none() {
+        // What a model had made would not have been held until the end.
+        let is_output = !std::mem::take(&mut self.hold_is_over);
+        if !chunk.is_empty() && is_output && self.first_byte.is_none() {
             self.first_byte = Some(hostcalls::now());
         }
         self.passed = self.passed.saturating_add(chunk.len() as u64);

@@ -1,5 +1,5 @@
-//! Timers of a worker's streams: a retry whose wait is over, a response that is silent for too
-//! long; and the worker's heartbeat, once a second.
+//! Timers of a worker's streams: a retry whose wait is over, a response that is silent for too long
+//! or whose start is held for long enough; and the worker's heartbeat, once a second.
 //!
 //! Envoy only ticks. So the worker ticks every 50 ms while a timer runs, and once a second
 //! otherwise. What time it is says [`hostcalls::uptime`], so a clock that is set moves no timer.
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use llm_balancer_router::HEARTBEAT;
+use llm_balancer_router::response_check::MAX_HELD_TIME;
 use llm_balancer_router::stream::Due;
 
 use crate::hostcalls;
@@ -48,8 +49,9 @@ impl Heartbeat {
 enum Timer {
     /// Holds a failed response until then.
     RetryWait { until: Duration },
-    /// Ends a response that is silent for longer than `limit`.
-    IdleTimeout { limit: Duration, chunks: Rc<Cell<u32>>, seen: u32, since: Duration },
+    /// Ends a response that is silent for longer than `limit`. `held` is until when its first chunk may
+    /// be held, once there is one.
+    IdleTimeout { limit: Duration, chunks: Rc<Cell<u32>>, seen: u32, since: Duration, held: Option<Duration> },
 }
 
 impl Timers {
@@ -63,12 +65,13 @@ impl Timers {
         self.insert(stream, Timer::RetryWait { until: hostcalls::uptime().saturating_add(wait) });
     }
 
-    /// Fires when the number of chunks, which the stream counts, is the same for longer than
-    /// `limit`.
+    /// Fires when the number of chunks, which the stream counts, is the same for longer than `limit`;
+    /// and before that, once, when the first of them has been held for long enough.
     pub(crate) fn start_idle_timeout(&self, stream: StreamHandle, limit: Duration) -> Rc<Cell<u32>> {
         let chunks = Rc::<Cell<u32>>::default();
         let since = hostcalls::uptime();
-        self.insert(stream, Timer::IdleTimeout { limit, chunks: Rc::clone(&chunks), seen: 0, since });
+        let timer = Timer::IdleTimeout { limit, chunks: Rc::clone(&chunks), seen: 0, since, held: None };
+        self.insert(stream, timer);
         chunks
     }
 
@@ -77,13 +80,13 @@ impl Timers {
         self.running.borrow_mut().remove(&context);
     }
 
-    /// Takes out the timers that are due by the uptime.
+    /// What is due by the uptime. Takes out the timers that have ended.
     pub(crate) fn due(&self, uptime: Duration) -> Vec<(StreamHandle, Due)> {
         let mut all_due = Vec::new();
         self.running.borrow_mut().retain(|_, (stream, timer)| {
             let due = timer.due(uptime);
             all_due.extend(due.map(|due| (stream.clone(), due)));
-            due.is_none()
+            matches!(due, None | Some(Due::Held))
         });
         all_due
     }
@@ -132,13 +135,39 @@ impl Timer {
     fn due(&mut self, uptime: Duration) -> Option<Due> {
         match self {
             Self::RetryWait { until } => (*until <= uptime).then_some(Due::Retry),
-            Self::IdleTimeout { chunks, seen, since, .. } if chunks.get() != *seen => {
-                (*seen, *since) = (chunks.get(), uptime);
-                None
-            }
-            Self::IdleTimeout { limit, since, .. } => {
-                (uptime.saturating_sub(*since) > *limit).then_some(Due::Idle)
+            Self::IdleTimeout { limit, chunks, seen, since, held } => {
+                if chunks.get() != *seen {
+                    (*seen, *since) = (chunks.get(), uptime);
+                    held.get_or_insert(uptime.saturating_add(MAX_HELD_TIME));
+                } else if uptime.saturating_sub(*since) > *limit {
+                    return Some(Due::Idle);
+                }
+                let is_held_for_long = held.is_some_and(|until| until <= uptime);
+                is_held_for_long.then(|| {
+                    *held = Some(Duration::MAX);
+                    Due::Held
+                })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_held_for_so_long_at_most_and_may_be_silent_for_so_long() {
+        let chunks = Rc::new(Cell::new(0));
+        let at = Duration::from_secs;
+        let (limit, since, held) = (at(8), at(0), None);
+        let mut timer = Timer::IdleTimeout { limit, chunks: Rc::clone(&chunks), seen: 0, since, held };
+        assert_eq!(timer.due(at(7)), None, "nothing is held");
+        chunks.set(1);
+        assert_eq!(timer.due(at(8)), None);
+        assert_eq!(timer.due(at(12)), None);
+        assert_eq!(timer.due(at(13)), Some(Due::Held));
+        assert_eq!(timer.due(at(14)), None, "once");
+        assert_eq!(timer.due(at(17)), Some(Due::Idle));
     }
 }

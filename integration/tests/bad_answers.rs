@@ -194,6 +194,26 @@ async fn comments_that_keep_a_connection_alive_are_held_for_seconds_and_no_longe
     assert!(rest.contains("\"hi\"") && rest.ends_with(DONE), "{rest}");
 }
 
+/// A model that thinks before it says anything, behind a provider that sends the role at once.
+#[tokio::test]
+async fn a_preamble_is_held_for_seconds_and_no_longer_also_if_nothing_follows() {
+    let world = World::group(&["paris"], "num_retries: 0").await;
+    let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\nda";
+    let text = "ta: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: [DONE]\n\n";
+    world.provider.script("paris", [Answer::pieces([role, text]).every(Duration::from_secs(8))]);
+    let started = Instant::now();
+    let mut events = world.stream_chat("gpt").await;
+    let (first, bytes) = events.next().await.unwrap();
+    // The role comes after 8 s, and the text after 16.
+    let waited = first - started;
+    assert!((Duration::from_secs(12)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
+    let rest = events.rest().await;
+    assert_eq!(format!("{}{rest}", String::from_utf8_lossy(&bytes)), format!("{role}{text}"));
+    let line = next_line(&world, 0).await;
+    assert_eq!(line["outcome"], "success");
+    assert!(line["first_byte_ms"].as_u64().unwrap() >= 15_900, "the role is no output: {line}");
+}
+
 #[tokio::test]
 async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
     let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;

@@ -223,6 +223,7 @@ impl Stream {
             Effect::RefillLease => self.refill_lease(),
             Effect::StartAnswer => self.start_answer(),
             Effect::StartIdleTimeout => self.start_idle_timeout(),
+            Effect::EndHold => self.end_hold(),
             Effect::Scan => self.scan(),
             Effect::EndAnswer => self.end_answer(),
             Effect::EndInterrupted => self.end_interrupted(),

@@ -99,6 +99,12 @@ impl Stream {
         self.step(Event::Checked { answer, complete })
     }
 
+    pub(super) fn end_hold(&mut self) {
+        if let Some(scan) = &mut self.scan {
+            scan.end_hold();
+        }
+    }
+
     pub(super) fn scan(&mut self) {
         let chunk = self.take_chunk();
         if let Some(scan) = &mut self.scan {

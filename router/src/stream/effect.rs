@@ -32,6 +32,8 @@ pub enum Effect {
     StartIdleTimeout,
     /// Check the first bytes of the answer; gives [`Event::Checked`].
     Check,
+    /// What is held of the answer need not wait for more: to be checked as it is.
+    EndHold,
     /// Scan what there is of the answer.
     Scan,
     /// The answer is complete.

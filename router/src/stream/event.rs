@@ -137,4 +137,6 @@ pub enum Due {
     Retry,
     /// The response was silent for longer than its timeout.
     Idle,
+    /// The start of the answer has been held for long enough.
+    Held,
 }

@@ -47,6 +47,7 @@
 //! | `HoldAnswer` | response body | same | check its first bytes |
 //! | | checked: genuine | `Streaming`, `Done` | pass on |
 //! | | checked: failed | `ReadError` | settle |
+//! | | tick, held for long enough | same | check what there is |
 //! | | log | `Done` | reset: the next attempt learns why |
 //! | `Streaming` | response body | same, `Done` at its end | scan and pass on |
 //! | | log | `Done` | end of an incomplete answer |
@@ -63,6 +64,7 @@
 //! | `Done` | response headers and body | same | pass on |
 //! | `HoldAnswer`, `ReadError` | tick, idle for too long | `ReadError` | settle |
 //! | `Streaming`, `Done` | tick, idle for too long | same | close the stream |
+//! | `Streaming`, `ReadError`, `Done` | tick, held for long enough | same | |
 //!
 //! Whatever is not in the table cannot happen. Such an event gets [`Effect::Unreachable`] and fails
 //! closed: before an answer was accepted, the client gets a local 500 and nothing is sent to a
@@ -256,6 +258,8 @@ fn on_wake_up(phase: Phase, event: Event) -> Transition {
             (Phase::ReadError, &[TimeOut, Settle])
         }
         (Phase::Streaming | Phase::Done, Event::Tick(Due::Idle)) => (phase, &[CloseStream]),
+        (Phase::HoldAnswer, Event::Tick(Due::Held)) => (phase, &[EndHold, Check]),
+        (Phase::Streaming | Phase::ReadError, Event::Tick(Due::Held)) => (phase, &[]),
         // Envoy has answered in between.
         (Phase::Done, _) => (phase, &[]),
         _ => (phase, &[Unreachable]),

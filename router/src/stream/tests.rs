@@ -53,7 +53,7 @@ fn events() -> Vec<Event> {
     }
     let settled = [Settled::Relay, Settled::Reply, Settled::Retry, Settled::RetryLater];
     events.extend(settled.map(Event::Settled));
-    events.extend([Due::Retry, Due::Idle].map(Event::Tick));
+    events.extend([Due::Retry, Due::Idle, Due::Held].map(Event::Tick));
     events
 }
 
@@ -218,6 +218,10 @@ fn probes_timers_and_the_end_find_their_phase() {
         (&[Sent], idle, HoldAnswer, &[CloseStream]),
         (&[Streaming], idle, Streaming, &[CloseStream]),
         (&[Done], idle, Done, &[CloseStream]),
+        (&[HoldAnswer], Event::Tick(Due::Held), HoldAnswer, &[EndHold, Check]),
+        (&[Streaming], Event::Tick(Due::Held), Streaming, &[]),
+        (&[ReadError], Event::Tick(Due::Held), ReadError, &[]),
+        (&[Done], Event::Tick(Due::Held), Done, &[]),
         (&[AwaitBody, Phase::AwaitLease], Event::Log, Done, &[ClientDisconnected]),
         (&[Sent], Event::Log, Done, &[Abandon]),
         (&[HoldAnswer, ReadError], Event::Log, Done, &[ResetAttempt]),

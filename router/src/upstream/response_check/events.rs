@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::top_level::{self, ObjectScan};
-use super::{BodyFormat, CheckResult, FalseSuccess, HeldResponse};
+use super::{BodyFormat, CheckResult, FalseSuccess, HeldResponse, MAX_HELD_BYTES, MAX_PREAMBLE_BYTES};
 use crate::http::json::{self, Object};
 use crate::http::sse::{Piece, Splitter};
 
@@ -14,9 +14,9 @@ const KEEP_ALIVE: [&[u8]; 4] = [b"ping", b"keepalive", b"keep-alive", b"heartbea
 /// Event names of errors.
 const ERROR: [&[u8]; 3] = [b"error", b"response.failed", b"response.error"];
 
-/// Event names before any output: of Anthropic's Messages, and of responses.
-const PREAMBLE: [&[u8]; 4] =
-    [b"message_start", b"response.created", b"response.in_progress", b"response.queued"];
+/// Event names before any output: of Anthropic's Messages, and of responses. `response.queued` is none:
+/// who sent a response to the background needs its id, and may wait for the output elsewhere.
+const PREAMBLE: [&[u8]; 3] = [b"message_start", b"response.created", b"response.in_progress"];
 
 /// Choices of a chunk that are looked at.
 const MAX_CHOICES: usize = 128;
@@ -76,7 +76,8 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     if is_content && !ERROR.contains(&event.name) {
         return GENUINE;
     }
-    response.wait(BodyFormat::EventStream)
+    let is_preamble = has_preamble || PREAMBLE.contains(&event.name);
+    response.wait(BodyFormat::EventStream, if is_preamble { MAX_PREAMBLE_BYTES } else { MAX_HELD_BYTES })
 }
 
 impl<'a> Event<'a> {
@@ -194,14 +195,20 @@ mod tests {
             CheckResult::Failed(FalseSuccess { status, .. }) => Some(status),
             _ => None,
         };
-        for preamble in [created, filtered, role, &format!("{filtered}{role}")] {
+        let repeats =
+            created.replace("null}", &format!("null,\"instructions\":\"{}\"}}", "i".repeat(60_000)));
+        for preamble in [created, filtered, role, &format!("{filtered}{role}"), &repeats] {
             assert_eq!(checked(preamble, false), CheckResult::Undecided, "{preamble}");
             assert_eq!(status(checked(&format!("{preamble}{error}"), false)), Some(429));
             assert_eq!(checked(&format!("{preamble}{output}"), false), stream, "{preamble}");
             assert_eq!(checked(&format!("{preamble}data: [DONE]\n\n"), false), stream, "{preamble}");
             assert_eq!(checked(preamble, true), stream, "{preamble}");
         }
+        let (first_half, _) = repeats.split_at(40_000);
+        assert_eq!(checked(first_half, false), CheckResult::Undecided);
         for first in [
+            // The client needs the id, and may wait for the output elsewhere.
+            "event: response.created\ndata: {}\n\nevent: response.queued\ndata: {}\n\n",
             "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"hi\"}}]}\n\n",
             "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0}]}}]}\n\n",
             "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",

@@ -76,7 +76,10 @@ pub enum BodyFormat {
 /// events before any output, then pass, in time for clients and proxies that count the seconds of silence.
 const MAX_HELD_BYTES: usize = 16 * 1024;
 const MAX_HELD_PIECES: u32 = 64;
-const MAX_HELD_TIME: Duration = Duration::from_secs(5);
+/// The longest time since the first held piece, also if no other one arrives.
+pub const MAX_HELD_TIME: Duration = Duration::from_secs(5);
+/// The first events of a response repeat its instructions and its tools, twice.
+const MAX_PREAMBLE_BYTES: usize = 256 * 1024;
 /// The longest error that is read to its end.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
@@ -123,9 +126,9 @@ pub fn check(response: &HeldResponse<'_>) -> CheckResult {
             response.not_an_answer("an HTML or XML page")
         }
         _ if expected == ExpectedBody::StoredResponse => PASSES,
-        _ if !response.complete && BOM.starts_with(bytes) => response.wait(BodyFormat::Other),
+        _ if !response.complete && BOM.starts_with(bytes) => response.wait(BodyFormat::Other, MAX_HELD_BYTES),
         None if response.complete => response.check_empty(expected),
-        None => response.wait(BodyFormat::Other),
+        None => response.wait(BodyFormat::Other, MAX_HELD_BYTES),
         Some(b'{') => response.check_object(text, expected),
         Some(_) if may_be_events(text, expected, response) => events::check(text, response),
         Some(b'<') if !is_model_output && !response.has_content_type(&["html"]) => PASSES,
@@ -179,7 +182,7 @@ impl HeldResponse<'_> {
             ObjectScan::NotJson | ObjectScan::Unfinished if !is_model_output => PASSES,
             ObjectScan::NotJson => self.not_an_answer("a body that is not JSON"),
             ObjectScan::Unfinished if self.complete => self.not_an_answer("truncated JSON"),
-            ObjectScan::Unfinished => self.wait(BodyFormat::Other),
+            ObjectScan::Unfinished => self.wait(BodyFormat::Other, MAX_HELD_BYTES),
         }
     }
 
@@ -190,16 +193,17 @@ impl HeldResponse<'_> {
             ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
             // Text may begin with a bracket: `[503] ..`.
             _ if self.complete && !is_list(text) => self.not_an_answer(NEITHER),
-            ObjectScan::Unfinished | ObjectScan::NotJson if !self.complete => self.wait(BodyFormat::Other),
+            ObjectScan::Unfinished | ObjectScan::NotJson if !self.complete => {
+                self.wait(BodyFormat::Other, MAX_HELD_BYTES)
+            }
             _ => PASSES,
         }
     }
 
     /// Waits for more, within the limits of what is held.
-    fn wait(&self, format: BodyFormat) -> CheckResult {
-        let is_over = self.bytes.len() > MAX_HELD_BYTES
-            || self.pieces > MAX_HELD_PIECES
-            || self.held_for > MAX_HELD_TIME;
+    fn wait(&self, format: BodyFormat, max_bytes: usize) -> CheckResult {
+        let is_over =
+            self.bytes.len() > max_bytes || self.pieces > MAX_HELD_PIECES || self.held_for > MAX_HELD_TIME;
         if is_over { CheckResult::Genuine(format) } else { CheckResult::Undecided }
     }
 

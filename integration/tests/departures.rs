@@ -126,6 +126,40 @@ async fn an_http2_client_that_drops_its_streams_says_nothing_about_the_deploymen
     world.assert_well("gpt").await;
 }
 
+/// As Node ends a stream, and an Envoy before 1.37: Envoy has no flag for that. In mid-stream, and while
+/// the answer is held.
+#[tokio::test]
+async fn a_stream_that_is_reset_without_an_error_says_nothing_about_the_deployment() {
+    let mut world = World::group(&["paris"], "allowed_fails: 0, num_retries: 0").await;
+    let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    let answers = [
+        Answer::ok().events(1000).every(Duration::from_millis(20)),
+        Answer::pieces([role, role]).every(Duration::from_millis(300)).hang(),
+        Answer::ok().hang(),
+    ];
+    for (gone, answer) in answers.into_iter().enumerate() {
+        world.provider.always("paris", answer);
+        let socket = raw::connect(world.balancer.port).await;
+        let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
+        tokio::spawn(connection);
+        let uri = format!("http://127.0.0.1:{}/v1/chat/completions", world.balancer.port);
+        let request = hyper::Request::post(uri).body(()).unwrap();
+        let (answer, mut stream) = client.send_request(request, false).unwrap();
+        stream.send_data(STREAM.into(), true).unwrap();
+        assert!(eventually(async || world.provider.received().len() > gone).await);
+        sleep(Duration::from_millis(900)).await;
+        stream.send_reset(h2::Reason::NO_ERROR);
+        assert!(eventually(async || world.provider.abandoned() > gone).await);
+        drop(answer);
+    }
+    for line in world.logged(3).await {
+        assert_eq!(line["outcome"], "client_disconnected", "{line}");
+    }
+    world.provider.always("paris", Answer::ok());
+    assert_eq!(world.chat("gpt").await.status, 200, "it has not cooled down");
+    world.assert_well("gpt").await;
+}
+
 #[tokio::test]
 async fn a_client_that_goes_between_attempts_ends_the_attempts() {
     let mut world = World::group(&["paris"], "num_retries: 3").await;

@@ -150,7 +150,7 @@ impl Stream {
     /// The stream ended while its failed response was held. On the edge nothing is sent again then: where
     /// the response broke off, Envoy has answered the client.
     pub(super) fn end_retry_wait(&mut self) {
-        if Failure::client_disconnected(response_flags()) {
+        if self.is_left_by_client(response_flags()) {
             self.forget_request(AccessLogEntry::client_disconnected);
         } else if self.is_on_edge() {
             self.forget_request(|state| AccessLogEntry::new(state, Outcome::Interrupted, BROKE_OFF));
@@ -159,7 +159,7 @@ impl Stream {
 
     /// The stream of a later attempt ended on the edge.
     pub(super) fn end_restoring(&mut self) {
-        if Failure::client_disconnected(response_flags()) {
+        if self.is_left_by_client(response_flags()) {
             self.forget_request(AccessLogEntry::client_disconnected);
         }
     }
@@ -173,7 +173,7 @@ impl Stream {
     /// it has got nothing of the response itself.
     pub(super) fn reset_attempt(&mut self) {
         let flags = response_flags();
-        if Failure::client_disconnected(flags) {
+        if self.is_left_by_client(flags) {
             return self.abandon();
         }
         let (Some(filter), Some(mut attempt)) = (&self.filter, self.attempt.take()) else { return };

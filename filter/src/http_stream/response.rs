@@ -131,7 +131,7 @@ impl Stream {
         let flags = response_flags();
         let passed = self.scan.as_ref().map_or(0, |scan| scan.passed);
         let end = match flags {
-            _ if Failure::client_disconnected(flags) => StreamEnd::ClientDisconnected,
+            _ if self.is_left_by_client(flags) => StreamEnd::ClientDisconnected,
             _ if self.has_timed_out(flags) => StreamEnd::TimedOut { passed },
             _ => StreamEnd::Interrupted,
         };
@@ -148,6 +148,11 @@ impl Stream {
                 router.record_request(entry, headers, moment.now)
             }));
         }
+    }
+
+    /// Whether its client ended this stream, and not the filter.
+    pub(super) fn is_left_by_client(&self, flags: u64) -> bool {
+        !self.timed_out && Failure::client_disconnected(flags)
     }
 
     /// Whether a timeout ended this stream: the filter's between two chunks, or Envoy's.

@@ -66,9 +66,11 @@ impl Failure {
         flags & (flag::UPSTREAM_CONNECTION_TERMINATION | flag::UPSTREAM_REMOTE_RESET) != 0
     }
 
-    /// Whether the client ended the connection or the stream.
+    /// Whether the client ended the connection or the stream, of a response that is incomplete. Envoy
+    /// has no flag for a stream of HTTP/2 that is reset without an error (RFC 9113, NO_ERROR), as Node
+    /// resets it, and an Envoy before 1.37. It has one for all that ends otherwise.
     pub fn client_disconnected(flags: u64) -> bool {
-        flags & flag::CLIENT_DISCONNECTED != 0
+        flags & flag::CLIENT_DISCONNECTED != 0 || Self::from_response_flags(flags).is_none()
     }
 
     /// The provider's status, or the one that stands for a failure without an answer.
@@ -160,9 +162,10 @@ mod tests {
     #[test]
     fn a_client_has_disconnected_if_its_own_connection_or_stream_ended() {
         for (flags, expected) in [
-            (0, false),
+            (0, true),
             (0x4000, true),
             (0x4000 | 0x4, true),
+            (0x4, false),
             (0x1000_0000, true),
             (0x4_0000, true),
             (0x40, false),

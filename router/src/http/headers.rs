@@ -1,5 +1,6 @@
 //! Headers of a request or response: one buffer, and the range of each name and value in it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Names, in lower case as Envoy passes them, and values: in order, repeated names included.
@@ -66,6 +67,14 @@ impl Headers {
 /// A name or a value; empty where it is not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// UTF-8, or else Latin-1, in which many clients write what is not ASCII.
+pub(crate) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
+    }
 }
 
 impl<'a> FromIterator<(&'a str, &'a str)> for Headers {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use llm_balancer_config::Wire;
 
 use crate::http::auth;
-use crate::http::headers::{Headers, text};
+use crate::http::headers::{Headers, decoded, text};
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
@@ -125,12 +125,12 @@ impl Request {
                 {
                     return Err(Refusal::Encoded(text(value).to_owned()));
                 }
-                b"x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, text(value))?,
+                b"x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, &decoded(value))?,
                 b"anthropic-version" | b"anthropic-beta" if route.wire() == Wire::Anthropic => {
-                    request.forwarded.push((text(name).to_owned(), text(value).to_owned()));
+                    request.forwarded.push((text(name).to_owned(), decoded(value).into_owned()));
                 }
                 _ if allowed.forwarding && is_forwarded(text(name)) => {
-                    request.forwarded.push((text(name).to_owned(), text(value).to_owned()));
+                    request.forwarded.push((text(name).to_owned(), decoded(value).into_owned()));
                 }
                 _ if name.starts_with(b"x-litellm-") => {
                     request.overrides.read_header(text(name), text(value))?;
@@ -344,6 +344,15 @@ mod tests {
             let edit = request("/images/edits", &[("content-type", kind)]).unwrap();
             assert_eq!(edit.parsed(br#"{"model":"g","images":[]}"#).unwrap().model, "g", "{kind}");
         }
+    }
+
+    #[test]
+    fn headers_that_are_not_utf8_are_latin1() {
+        let headers = Headers::new(b"x-litellm-tags!eu, m\xfcnchen".to_vec(), vec![(0..14, 14..26)]);
+        let Route::Model(route, model) = Route::parse("/embeddings") else { panic!("no model route") };
+        let allowed = AllowedParams { tags: true, ..AllowedParams::default() };
+        let request = Request::new(route, model.as_deref(), "", &headers, allowed).unwrap();
+        assert_eq!(request.tags, ["!eu", "münchen"]);
     }
 
     #[test]

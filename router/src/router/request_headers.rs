@@ -155,6 +155,12 @@ fn is_upgrade(method: &str, headers: &Headers) -> bool {
 
 /// Scheme and host under which the client reaches this server.
 fn origin(headers: &Headers) -> String {
-    let scheme = if headers.get("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-    format!("{scheme}://{}", headers.get(":authority").filter(|host| !host.is_empty()).unwrap_or("this-host"))
+    let host = headers.get(":authority").filter(|host| !host.is_empty()).unwrap_or("this-host");
+    let scheme = match headers.get("x-forwarded-proto") {
+        Some("https") => "https",
+        // A load balancer in front may have ended TLS.
+        _ if !host.contains(':') => "http(s)",
+        _ => "http",
+    };
+    format!("{scheme}://{host}")
 }

@@ -67,7 +67,8 @@ pub fn request_headers(
 fn push_stored(headers: &mut Headers, deployment: &Deployment, stored: &StoredResponse) {
     let path = paths::stored(&deployment.endpoint, (&stored.id, stored.route.tail()), &stored.query);
     push_deployment_headers(headers, deployment, Wire::OpenAi, stored.method, &path);
-    if stored.method == "POST" {
+    // Also where the client has sent a body, which nobody reads.
+    if stored.method != "GET" {
         headers.push("content-length", "0");
     }
 }

@@ -6,6 +6,7 @@ use memchr::memmem;
 use percent_encoding::percent_decode_str;
 
 use super::header_value::{HeaderValue, is_token};
+use crate::http::headers::decoded;
 
 /// The most bytes of a part's headers. Real ones have two or three hundred.
 const MAX_BYTES: usize = 8 * 1024;
@@ -132,14 +133,6 @@ impl Lines {
             }
         }
         Ok(lines)
-    }
-}
-
-/// UTF-8, or else Latin-1, in which some clients write file names.
-fn decoded(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
     }
 }
 

@@ -19,7 +19,7 @@ const PREAMBLE: [&[u8]; 4] =
     [b"message_start", b"response.created", b"response.in_progress", b"response.queued"];
 
 /// Choices of a chunk that are looked at.
-const MAX_CHOICES: usize = 128;
+pub(super) const MAX_CHOICES: usize = 128;
 
 const NO_EVENT: &str = "a stream that ends before its first event";
 

@@ -9,7 +9,7 @@
 //! | `account` | 401, 402; key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
 //! | `forbidden` | 403 without a reason | elsewhere | is counted |
 //! | `rate_limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
-//! | `request_too_large` | 400, 413, 429: this request alone is above a limit per minute | elsewhere | nothing |
+//! | `request_too_large` | 400, 413, 429: this request alone is above a limit per minute, or too long for the account | elsewhere | nothing |
 //! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
 //! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
 //! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |

@@ -175,7 +175,13 @@ const LIMIT: &[Phrase] = &[
 ];
 
 /// The request by itself is above what the account may use at once.
-const SIZE: &[Phrase] = &[("request too large for", "limit"), ("request too large", "per min")];
+const SIZE: &[Phrase] = &[
+    ("request too large for", "limit"),
+    ("request too large", "per min"),
+    // Anthropic, of prompts above 200,000 tokens.
+    ("extra usage is required for long context", ""),
+    ("long context beta is not yet available", ""),
+];
 
 const MODEL: &[Phrase] = &[
     ("model § does not exist", ""),

@@ -4,13 +4,14 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Reads the values of both headers, of which milliseconds have precedence. `now` is the time since
-/// the Unix epoch. Zero for a date in the past; `None` where neither value is valid.
+/// the Unix epoch. `None` where neither value is valid, or a date has passed: the provider's clock
+/// is behind, or the answer was late, and how long to wait is unknown.
 pub fn retry_after(milliseconds: Option<&str>, seconds: Option<&str>, now: Duration) -> Option<Duration> {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     let wait = |seconds| Duration::try_from_secs_f64(seconds).ok();
     milliseconds.and_then(number).and_then(|ms| wait(ms / 1000.0)).or_else(|| match number(seconds?) {
         Some(seconds) => wait(seconds),
-        None => Some(date(seconds?)?.saturating_sub(now)),
+        None => date(seconds?)?.checked_sub(now),
     })
 }
 
@@ -40,7 +41,8 @@ mod tests {
             (Some("250"), Some("1"), Some(250)),
             (Some("soon"), Some("1"), Some(1_000)),
             (None, Some("Sun, 06 Nov 1994 08:49:57 GMT"), Some(20_000)),
-            (None, Some("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0)),
+            (None, Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0)),
+            (None, Some("Sun, 06 Nov 1994 08:49:36 GMT"), None),
             (None, Some("-1"), None),
             (None, Some("NaN"), None),
             (None, Some("1e300"), None),

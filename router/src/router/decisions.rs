@@ -77,9 +77,14 @@ pub enum Verdict {
     Reply(Reply, Box<AccessLogEntry>),
 }
 
-/// Headers of a provider's error by which a client decides when to try again, and what to report.
-/// `retry-after` is not among them: it is that of the failure.
-pub const ERROR_HEADERS: [&str; 4] = ["request-id", "retry-after-ms", "x-request-id", "x-should-retry"];
+/// How the body of a response is compressed.
+pub(super) const CONTENT_ENCODING: &str = "content-encoding";
+
+/// Headers of a provider's error by which a client decides when to try again, and what to report,
+/// and by which the router knows whether it can repeat the body. `retry-after` is not among them: it
+/// is that of the failure.
+pub const ERROR_HEADERS: [&str; 5] =
+    ["request-id", "retry-after-ms", "x-request-id", "x-should-retry", CONTENT_ENCODING];
 
 /// A provider's response to an attempt that failed.
 #[derive(Clone, Debug, Default)]
@@ -88,8 +93,8 @@ pub struct ErrorResponse {
     pub content_type: Option<String>,
     /// x-amzn-errortype.
     pub error_type: Option<String>,
-    /// Those of [`ERROR_HEADERS`], which a client also gets where the router repeats the error after
-    /// a fallback has failed.
+    /// Those of [`ERROR_HEADERS`]. A client gets them also where the router repeats the error after a
+    /// fallback has failed, but for content-encoding.
     pub headers: Vec<(&'static str, String)>,
     /// The body, up to the length that the filter reads.
     pub body: Vec<u8>,

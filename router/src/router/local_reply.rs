@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use llm_balancer_config::Wire;
 
+use super::decisions::CONTENT_ENCODING;
 use super::{ErrorResponse, Router, response_headers};
 use crate::attempt::RetryState;
 use crate::http::reply::Reply;
@@ -97,22 +98,31 @@ pub(super) fn no_answer(wire: Wire, failure: Failure, timeout: Duration, locatio
     }
 }
 
-/// A provider's error response, as an answer of the router.
+/// A provider's error response, as an answer of the router, whose body is text.
 pub(super) fn of_provider(wire: Wire, failure: &Failure, response: ErrorResponse) -> Reply {
     let status = failure.status();
-    let retry_after = failure.retry_after().map(retry_after);
-    let mut reply = match response.body.trim_ascii().is_empty() {
-        true => {
-            let provider_status = response.received_status.unwrap_or(status);
-            Refusal::NoAnswer { status, provider_status, body: "an empty body" }.reply(wire)
-        }
-        false => {
-            let body = String::from_utf8_lossy(&response.body).into_owned();
-            Reply { status, content_type: response.content_type, headers: response.headers, body }
-        }
+    let ErrorResponse { mut headers, content_type, body, received_status, .. } = response;
+    let encoding = headers.iter().position(|(name, _)| *name == CONTENT_ENCODING);
+    let encoding = encoding.map(|at| headers.remove(at).1);
+    // The body of an error under a status of success is the router's.
+    let is_encoded = received_status.is_none()
+        && encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+    let reason = match () {
+        () if body.trim_ascii().is_empty() => Some("an empty body"),
+        () if is_encoded => Some("a compressed body"),
+        () => None,
     };
-    reply.headers.extend(retry_after);
-    reply
+    headers.extend(failure.retry_after().map(retry_after));
+    match reason {
+        Some(body) => {
+            let provider_status = received_status.unwrap_or(status);
+            Reply { headers, ..Refusal::NoAnswer { status, provider_status, body }.reply(wire) }
+        }
+        None => {
+            let body = String::from_utf8_lossy(&body).into_owned();
+            Reply { status, content_type, headers, body }
+        }
+    }
 }
 
 /// The header that says when to try again.
@@ -136,4 +146,47 @@ pub(super) fn invalid_status(
         ..ErrorResponse::default()
     };
     (Failure::Provider { status: BAD_GATEWAY, retry_after }, response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILURE: Failure = Failure::Provider { status: 429, retry_after: Some(Duration::from_secs(9)) };
+
+    fn repeated(encoding: Option<&str>, body: &[u8], received_status: Option<u16>) -> Reply {
+        let headers = [("x-request-id", Some("7")), (CONTENT_ENCODING, encoding)];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
+        let response = ErrorResponse {
+            content_type: Some("text/plain".to_owned()),
+            headers: headers.collect(),
+            body: body.to_vec(),
+            received_status,
+            ..ErrorResponse::default()
+        };
+        of_provider(Wire::OpenAi, &FAILURE, response)
+    }
+
+    #[test]
+    fn an_error_that_is_compressed_or_empty_is_told_in_other_words_with_its_status_and_headers() {
+        const GZIP: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\x56\x4a";
+        for (encoding, body, received, expected) in [
+            (Some("gzip"), GZIP, None, Err("and a compressed body.")),
+            (Some("br"), b"\x0b\x02\x80{}\x03", None, Err("and a compressed body.")),
+            (Some("gzip"), b" \n", None, Err("and an empty body.")),
+            (None, b"", None, Err("and an empty body.")),
+            (Some("Identity"), b"slow down", None, Ok("slow down")),
+            (None, b"slow\xff down", None, Ok("slow\u{fffd} down")),
+            (Some("gzip"), b"of an empty body", Some(200), Ok("of an empty body")),
+        ] {
+            let reply = repeated(encoding, body, received);
+            match expected {
+                Ok(text) => assert_eq!(reply.body, text),
+                Err(words) => assert!(reply.body.contains(words), "{}", reply.body),
+            }
+            assert_eq!(reply.content_type.is_some(), expected.is_ok(), "{reply:?}");
+            let headers = [("x-request-id", "7".to_owned()), ("retry-after", "9".to_owned())];
+            assert_eq!((reply.status, reply.headers.as_slice()), (429, &headers[..]), "{encoding:?}");
+        }
+    }
 }

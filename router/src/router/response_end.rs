@@ -86,17 +86,21 @@ fn settle(
         return;
     }
     let policy = cooldown_policy(router, &states, deployment, index, false);
-    let used = summary.usage.map(|usage| usage.total);
+    let is_complete = summary.end == StreamEnd::Complete;
+    // Before the end, a usage may count the answer's first tokens alone, as in Anthropic's
+    // `message_start`.
+    let at_least = if is_complete { 0 } else { attempt.ticket.reserved };
+    let used = summary.usage.map(|usage| usage.total.max(at_least));
     let mut cooled = None;
     states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
         match error {
             Some(error) => cooled = policy.record_failure(error, record, moment.now),
-            None if summary.end == StreamEnd::Complete => {
+            None if is_complete => {
                 record.outcomes.successes = record.outcomes.successes.saturating_add(1);
             }
             None => {}
         }
-        if let Some(usage) = summary.usage {
+        if let Some(usage) = summary.usage.filter(|_| is_complete) {
             let answers = attempt.estimate.answers;
             record.completions.record(usage.completion.checked_div(answers).unwrap_or_default());
         }

@@ -198,9 +198,13 @@ impl Counts {
             (prompt, _) => of(prompt),
         };
         let limited = prompt.saturating_add(of(self.written));
+        let reasoned = match (self.prompt, self.completion, self.total) {
+            (Some(prompt), Some(_), Some(total)) => total.saturating_sub(prompt),
+            _ => 0,
+        };
         Usage {
             prompt: limited.saturating_add(of(self.read)),
-            completion: of(self.completion),
+            completion: of(self.completion).max(reasoned),
             total: self.total.unwrap_or(limited.saturating_add(of(self.completion))),
         }
     }

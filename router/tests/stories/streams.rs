@@ -26,6 +26,7 @@ fn tokens() -> impl Strategy<Value = Vec<u8>> {
             "data:", "data: ", "data", "d", " ", ":", "event: x", ": {", "\u{feff}", r#"{"choices":["#, "],",
             r#""usage":{"prompt_tokens":3}"#, r#""usage":"#, "{", "}", "[", "]", "\"", "\\", "\\\"", "\"usage\"",
             "{\"a\":{\"usage\":{\"total_tokens\":5}}}",
+            r#"data: {"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":9}}"#,
         ]).prop_map(str::to_owned),
         1 => (0_usize..3).prop_map(move |more| long(MOST - 58 + more)),
         1 => (0_usize..3).prop_map(move |more| nested(8 * 1024 - 73 + more)),

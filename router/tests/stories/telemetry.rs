@@ -1,6 +1,7 @@
 //! Stories of metrics, the access log, and explanations.
 
 use llm_balancer_router::Change::{self, Add, Gauge, GaugeDelta, Observe};
+use llm_balancer_router::StreamEnd;
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 use crate::common::{Answer, CHAT, World, group, items_of};
@@ -41,6 +42,15 @@ fn a_request_that_succeeds_counts_once_with_its_tokens_and_times() {
         assert_eq!(counted.get(&name), Some(&vec![change]), "{name} in {counted:#?}");
     }
     assert_eq!(growth(&mut world), [], "nothing is counted twice");
+}
+
+#[story(unsupported = test)]
+fn an_answer_that_ends_early_shows_the_tokens_that_it_has_reported() {
+    let mut world = World::of(&group(&["a"], ""));
+    world.chat("g", "", |_| Answer::UsedSoFar(25, 1, StreamEnd::ClientDisconnected));
+    assert_eq!(world.lines[0]["outcome"], "client_disconnected");
+    assert_eq!(world.lines[0]["tokens"], serde_json::json!({"prompt": 25, "completion": 1}));
+    assert!(growth(&mut world).contains(&(format!("tokens_total;{};type=prompt", of("g", "a")), 25)));
 }
 
 #[story(unsupported = test)]

@@ -1,8 +1,10 @@
 //! Stories of tokens: what a request reserves of a limit, and the deployments that are large enough
 //! for it.
 
-use crate::common::{Answer, CHAT, ClientResponse, World, group, items, items_of};
+use llm_balancer_router::StreamEnd;
 use wasm_bindgen_test::wasm_bindgen_test as story;
+
+use crate::common::{Answer, CHAT, ClientResponse, World, group, items, items_of};
 
 /// A list of messages of so many tokens, with its names and braces.
 fn prompt(tokens: usize) -> String {
@@ -105,6 +107,22 @@ fn embeddings_do_not_count_for_the_length_of_responses() {
     assert_eq!(left(&response), 1000 - 200 - 3, "the text and no answer");
     world.wait(60.0);
     assert_eq!(left(&world.chat("g", "", |_| Answer::Ok)), 1000 - 201);
+}
+
+/// Anthropic's `message_start` has the prompt, and one token of an answer that has just begun.
+#[story(unsupported = test)]
+fn what_a_stream_reports_before_its_end_is_not_taken_for_the_whole() {
+    for end in [StreamEnd::ClientDisconnected, StreamEnd::Interrupted, StreamEnd::TimedOut { passed: 40_000 }]
+    {
+        let mut world = World::of(&group(&["paris"], ", tpm: 5000"));
+        let admitted =
+            (0..100).take_while(|_| world.chat("g", "", |_| Answer::UsedSoFar(25, 1, end)).status == 200);
+        assert_eq!(admitted.count(), 5000 / 257, "{end:?}: each counts as reserved");
+        world.wait(60.0);
+        world.chat("g", "", |_| Answer::UsedSoFar(25, 500, end));
+        let response = world.chat("g", "", |_| Answer::Ok);
+        assert_eq!(left(&response), 5000 - 525 - 257, "{end:?}: more than reserved, and no whole answer");
+    }
 }
 
 #[story(unsupported = test)]

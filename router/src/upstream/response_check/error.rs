@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use llm_balancer_config::Wire;
 
+use super::events::MAX_CHOICES;
 use crate::failure::ErrorBody;
 use crate::http::json::{self, Object};
 use crate::http::reply::{error_body, error_type};
@@ -69,14 +70,15 @@ impl FalseSuccess {
     }
 }
 
-/// The Responses API has the error within the failed response.
+/// The Responses API has the error within the failed response, and OpenRouter within the choice.
 fn unwrapped(data: &str) -> Cow<'_, str> {
     let error = Object::parse(data.as_bytes())
         .ok()
         .filter(|event| event.present("error").is_none())
         .and_then(|event| {
-            let response = Object::parse(event.present("response")?.as_bytes()).ok()?;
-            Some(format!(r#"{{"error":{}}}"#, response.present("error")?))
+            let first_choice = || json::list(event.present("choices")?, MAX_CHOICES)?.into_iter().next();
+            let failed = Object::parse(event.present("response").or_else(first_choice)?.as_bytes()).ok()?;
+            Some(format!(r#"{{"error":{}}}"#, failed.present("error")?))
         });
     error.map_or(Cow::Borrowed(data), Cow::Owned)
 }

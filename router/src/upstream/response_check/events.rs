@@ -19,7 +19,7 @@ const ERROR: [&[u8]; 3] = [b"error", b"response.failed", b"response.error"];
 const PREAMBLE: [&[u8]; 3] = [b"message_start", b"response.created", b"response.in_progress"];
 
 /// Choices of a chunk that are looked at.
-const MAX_CHOICES: usize = 128;
+pub(super) const MAX_CHOICES: usize = 128;
 
 const NO_EVENT: &str = "a stream that ends before its first event";
 

@@ -237,6 +237,8 @@ pub fn has_part(content_type: &str, parts: &[&str]) -> bool {
 }
 
 #[cfg(test)]
+mod choice_tests;
+#[cfg(test)]
 mod list_tests;
 #[cfg(test)]
 mod tests;

@@ -94,30 +94,54 @@ fn member(key: &[u8], value: &[u8]) -> Option<Option<ObjectScan>> {
     Some(match key {
         b"error" | b"errors" => is_error_value(value, 0)?.then_some(ObjectScan::Error),
         b"object" | b"type" => names_an_error(value)?.then_some(ObjectScan::Error),
+        b"choices" if first_has_failed(value) == Some(true) => Some(ObjectScan::Error),
         _ if CONTENT.contains(&key) => is_filled(value)?.then_some(ObjectScan::Content),
         _ => {
             let Some((_, marker)) = ENVELOPES.iter().find(|(envelope, _)| *envelope == key) else {
                 return Some(None);
             };
-            let is_error =
+            let mut is_error =
                 |key: &[u8], value: &[u8]| if key == *marker { is_filled(value) } else { Some(false) };
-            any_member(value, is_error)?.then_some(ObjectScan::Error)
+            any_member(value, &mut is_error)?.then_some(ObjectScan::Error)
         }
     })
+}
+
+/// Whether the first choice is none, as OpenRouter says it: by an error in it, or by ending in one
+/// without output.
+fn first_has_failed(choices: &[u8]) -> Option<bool> {
+    let choice = choices.strip_prefix(b"[")?.trim_ascii_start();
+    let (mut ends_in_error, mut has_output) = (false, false);
+    let has_error = any_member(choice, &mut |key, value| {
+        match key {
+            b"error" => return is_error_value(value, 0),
+            b"finish_reason" => ends_in_error = names_an_error(value)?,
+            b"text" => has_output |= is_filled(value)?,
+            b"message" | b"delta" => {
+                has_output |= any_member(value, &mut |key, value| Some(key != b"role" && is_filled(value)?))?;
+            }
+            _ => {}
+        }
+        Some(false)
+    })?;
+    Some(has_error || (ends_in_error && !has_output))
 }
 
 /// Whether an error is one: some servers send `{"code": 0, "message": ""}` with every success.
 fn is_error_value(value: &[u8], depth: u32) -> Option<bool> {
     match value.first()? {
         b'{' if depth < MAX_DEPTH => {
-            any_member(value, |_, value| is_error_value(value, depth.saturating_add(1)))
+            any_member(value, &mut |_, value| is_error_value(value, depth.saturating_add(1)))
         }
         _ => is_filled(value),
     }
 }
 
+/// Whether a key and the text from its value on match; `None` where more of the value is needed.
+type Matches<'a> = dyn FnMut(&[u8], &[u8]) -> Option<bool> + 'a;
+
 /// Whether any member of an object matches.
-fn any_member(object: &[u8], mut matches: impl FnMut(&[u8], &[u8]) -> Option<bool>) -> Option<bool> {
+fn any_member(object: &[u8], matches: &mut Matches<'_>) -> Option<bool> {
     let Some(mut rest) = object.strip_prefix(b"{") else { return Some(false) };
     while let Next::Member(key, value) = next(rest)? {
         if matches(key, value)? {

@@ -18,7 +18,7 @@ pub struct Usage {
     /// `prompt_tokens` or `input_tokens`; at Anthropic with the tokens that a cache was given and
     /// those that it had.
     pub prompt: u64,
-    /// `completion_tokens` or `output_tokens`.
+    /// `completion_tokens` or `output_tokens`, and those of reasoning that are in the total alone.
     pub completion: u64,
     /// The tokens that limits count: `total_tokens`, or the sum of the two; at Anthropic without
     /// those that a cache had, which its own limits leave out.
@@ -78,9 +78,14 @@ impl Counts {
             [self.prompt.or(sum), self.cache_writes, self.cache_reads, self.completion]
                 .map(Option::unwrap_or_default);
         let prompt = prompt.saturating_add(cache_writes);
+        // xAI and Gemini count reasoning in the total alone. What completes nothing has no completion.
+        let beside_prompt = match (self.total, self.prompt, self.completion) {
+            (Some(total), Some(prompt), Some(_)) => total.saturating_sub(prompt),
+            _ => 0,
+        };
         Usage {
             prompt: prompt.saturating_add(cache_reads),
-            completion,
+            completion: completion.max(beside_prompt),
             total: self.total.unwrap_or(prompt.saturating_add(completion)),
         }
     }

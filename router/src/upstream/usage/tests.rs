@@ -73,6 +73,32 @@ fn counts_are_read_as_providers_write_them() {
 }
 
 #[test]
+fn reasoning_that_is_in_the_total_alone_belongs_to_the_answer() {
+    for (object, expected) in [
+        // xAI
+        (
+            r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":541,"completion_tokens_details":{"reasoning_tokens":500}}"#,
+            usage(32, 509, 541),
+        ),
+        // Gemini, where all of the answer was reasoning
+        (r#"{"completion_tokens":0,"prompt_tokens":10,"total_tokens":1009}"#, usage(10, 999, 1009)),
+        // OpenAI
+        (
+            r#"{"prompt_tokens":32,"completion_tokens":509,"total_tokens":541,"completion_tokens_details":{"reasoning_tokens":500}}"#,
+            usage(32, 509, 541),
+        ),
+        // A total without the prompt
+        (r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":9}"#, usage(32, 9, 9)),
+        // Embeddings
+        (r#"{"prompt_tokens":5,"total_tokens":7}"#, usage(5, 0, 7)),
+    ] {
+        let text = format!(r#"{{"usage":{object}}}"#);
+        assert_eq!(scan([text.as_bytes()]), expected, "{object}");
+        assert_eq!(scan([format!("data: {text}\n\n").as_bytes()]), expected, "{object}");
+    }
+}
+
+#[test]
 fn of_several_the_last_counts_and_one_without_tokens_does_not() {
     let one = r#"data: {"choices":[],"usage":{"prompt_tokens":1}}"#;
     let two = r#"data: {"x_groq":{"usage":{"prompt_tokens":2}}}"#;

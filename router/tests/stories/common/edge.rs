@@ -115,6 +115,7 @@ impl World {
             Answer::Stalls => (0, None, StreamEnd::TimedOut { passed: 2_000 }),
             Answer::IsUnread => (0, None, StreamEnd::TimedOut { passed: 40_000 }),
             Answer::Interrupted => (0, None, StreamEnd::Interrupted),
+            Answer::UsedSoFar(prompt, completion, end) => (0, usage(prompt, completion), end),
             Answer::ClientDisconnects => {
                 let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
                 return Next::End(Box::new(self.router.on_client_disconnect(attempt, &moment)));

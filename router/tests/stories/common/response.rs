@@ -1,6 +1,6 @@
 //! What providers answer and clients get.
 
-use llm_balancer_router::{Headers, Reply};
+use llm_balancer_router::{Headers, Reply, StreamEnd};
 
 /// The answer of a provider to one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub enum Answer {
     IsUnread,
     /// The response begins, and then the connection ends.
     Interrupted,
+    /// The response reports this many prompt and completion tokens, and then ends early.
+    UsedSoFar(u64, u64, StreamEnd),
 }
 
 /// What the client gets, and how the request came to it.

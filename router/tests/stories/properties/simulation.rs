@@ -222,7 +222,9 @@ impl Simulation {
         let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
         let ended = ResponseSummary { status: 200, first_byte: Some(self.now()), usage, end };
         let moment = Moment { now: self.now(), random: &mut worker.random, store };
-        self.settled(&attempt, tokens);
+        // Before its end, a response may report less than it takes.
+        let at_least = if end == StreamEnd::Complete { 0 } else { attempt.ticket.reserved };
+        self.settled(&attempt, tokens.map(|tokens| tokens.max(at_least)));
         let entry = worker.router.on_response_end(attempt, ended, &moment);
         self.logged(&worker.router, entry);
     }

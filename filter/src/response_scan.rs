@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llm_balancer_router::response_check::{
-    BodyFormat, CheckResult, HeldResponse, check, has_error_event, has_part,
+    BodyFormat, CheckResult, FalseSuccess, HeldResponse, check, error_event, has_part,
 };
 use llm_balancer_router::{
     Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
@@ -23,8 +23,6 @@ pub(crate) struct ResponseScan {
     /// Bytes that were scanned, which Envoy passes on.
     pub(crate) passed: u64,
     form: BodyFormat,
-    /// Whether a stream contained an error after it had begun.
-    has_error: bool,
     usage: UsageScanner,
     usage_event_filter: Option<UsageEventFilter>,
     references: Option<Box<ReferenceScan>>,
@@ -50,7 +48,6 @@ impl ResponseScan {
             first_byte: None,
             passed: 0,
             form: BodyFormat::Other,
-            has_error: false,
         }
     }
 
@@ -73,19 +70,20 @@ impl ResponseScan {
     }
 
     /// Scans a chunk of the body, which may be empty, and removes the usage event that only the
-    /// router asked for.
-    pub(crate) fn scan(&mut self, chunk: &[u8], complete: bool) {
+    /// router asked for. Returns the error in the chunk, if there is one.
+    pub(crate) fn scan(&mut self, chunk: &[u8], complete: bool) -> Option<FalseSuccess> {
         if !chunk.is_empty() && self.first_byte.is_none() {
             self.first_byte = Some(hostcalls::now());
         }
         self.passed = self.passed.saturating_add(chunk.len() as u64);
         self.usage.feed(chunk);
-        self.has_error |= self.form == BodyFormat::EventStream && has_error_event(chunk);
-        let Some(filter) = &mut self.usage_event_filter else { return };
-        if let Filtered::Replaced(bytes) = filter.feed(chunk, complete) {
+        if let Some(filter) = &mut self.usage_event_filter
+            && let Filtered::Replaced(bytes) = filter.feed(chunk, complete)
+        {
             // Fails only if the response is gone.
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, &bytes);
         }
+        (self.form == BodyFormat::EventStream).then(|| error_event(self.route, chunk)).flatten()
     }
 
     /// What the next chunk has that later requests may refer to.
@@ -95,11 +93,6 @@ impl ResponseScan {
 
     /// What is known of the answer at its end.
     pub(crate) fn summary(&self, end: StreamEnd) -> ResponseSummary {
-        // A stream that contains an error is not complete.
-        let end = match end {
-            StreamEnd::Complete if self.has_error => StreamEnd::Interrupted,
-            end => end,
-        };
         ResponseSummary { status: self.status, first_byte: self.first_byte, usage: self.usage.usage(), end }
     }
 }

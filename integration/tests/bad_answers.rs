@@ -169,6 +169,7 @@ async fn an_error_in_the_middle_of_a_stream_reaches_the_client_and_is_no_success
     assert!(text.contains("\"hi\"") && text.contains("too many") && text.ends_with(DONE), "{text}");
     let line = next_line(&world, 0).await;
     assert_eq!(line["outcome"], "stream_interrupted", "{line}");
+    assert_eq!(line["attempts"][0]["class"], "rate_limit", "{line}");
     assert_eq!(world.provider.calls().len(), 1);
     world.assert_well("gpt").await;
 }

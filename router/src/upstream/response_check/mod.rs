@@ -30,7 +30,7 @@ use llm_balancer_config::Wire;
 use crate::http::json;
 use crate::http::route::wire;
 pub use error::FalseSuccess;
-pub use stream_error::has_error_event;
+pub use stream_error::error_event;
 use top_level::ObjectScan;
 
 /// The start of a response, which the filter holds back.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llm_balancer_router::response_check::{
-    BodyFormat, CheckResult, HeldResponse, check, has_error_event, has_part,
+    BodyFormat, CheckResult, FalseSuccess, HeldResponse, LateCheck, check, error_event, has_part,
 };
 use llm_balancer_router::{
     Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
@@ -25,8 +25,7 @@ pub(crate) struct ResponseScan {
     /// Bytes that were scanned, which Envoy passes on.
     pub(crate) passed: u64,
     form: BodyFormat,
-    /// Whether a stream contained an error after it had begun.
-    has_error: bool,
+    late: LateCheck,
     usage: UsageScanner,
     usage_event_filter: Option<UsageEventFilter>,
     references: Option<Box<ReferenceScan>>,
@@ -53,7 +52,7 @@ impl ResponseScan {
             first_byte: None,
             passed: 0,
             form: BodyFormat::Other,
-            has_error: false,
+            late: LateCheck::default(),
         }
     }
 
@@ -85,8 +84,8 @@ impl ResponseScan {
     }
 
     /// Scans a chunk of the body, which may be empty, and removes the usage event that only the
-    /// router asked for.
-    pub(crate) fn scan(&mut self, chunk: &[u8], complete: bool) {
+    /// router asked for. Returns the error in the chunk, if there is one.
+    pub(crate) fn scan(&mut self, chunk: &[u8], complete: bool) -> Option<FalseSuccess> {
         // What a model had made would not have been held until the end.
         let is_output = !std::mem::take(&mut self.hold_is_over);
         if !chunk.is_empty() && is_output && self.first_byte.is_none() {
@@ -94,12 +93,34 @@ impl ResponseScan {
         }
         self.passed = self.passed.saturating_add(chunk.len() as u64);
         self.usage.feed(chunk);
-        self.has_error |= self.form == BodyFormat::EventStream && has_error_event(chunk);
-        let Some(filter) = &mut self.usage_event_filter else { return };
-        if let Filtered::Replaced(bytes) = filter.feed(chunk, complete) {
+        if let Some(filter) = &mut self.usage_event_filter
+            && let Filtered::Replaced(bytes) = filter.feed(chunk, complete)
+        {
             // Fails only if the response is gone.
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, &bytes);
         }
+        match self.form {
+            BodyFormat::EventStream => error_event(self.route, chunk),
+            BodyFormat::Unknown => self.check_late(chunk, complete),
+            BodyFormat::Other => None,
+        }
+    }
+
+    /// Goes on checking behind blanks that have passed.
+    fn check_late(&mut self, bytes: &[u8], complete: bool) -> Option<FalseSuccess> {
+        let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
+        let (pieces, held_for) = (1, Duration::ZERO);
+        let Self { route, status, .. } = *self;
+        let next = HeldResponse { route, status, bytes, complete, pieces, held_for, header: &header };
+        match self.late.feed(&next) {
+            CheckResult::Undecided => return None,
+            CheckResult::Genuine(form) => self.form = form,
+            CheckResult::Failed(found) => {
+                self.form = BodyFormat::Other;
+                return Some(found);
+            }
+        }
+        None
     }
 
     /// What the next chunk has that later requests may refer to.
@@ -109,11 +130,6 @@ impl ResponseScan {
 
     /// What is known of the answer at its end.
     pub(crate) fn summary(&self, end: StreamEnd) -> ResponseSummary {
-        // A stream that contains an error is not complete.
-        let end = match end {
-            StreamEnd::Complete if self.has_error => StreamEnd::Interrupted,
-            end => end,
-        };
         ResponseSummary { status: self.status, first_byte: self.first_byte, usage: self.usage.usage(), end }
     }
 }

@@ -169,6 +169,7 @@ async fn an_error_in_the_middle_of_a_stream_reaches_the_client_and_is_no_success
     assert!(text.contains("\"hi\"") && text.contains("too many") && text.ends_with(DONE), "{text}");
     let line = next_line(&world, 0).await;
     assert_eq!(line["outcome"], "stream_interrupted", "{line}");
+    assert_eq!(line["attempts"][0]["class"], "rate_limit", "{line}");
     assert_eq!(world.provider.calls().len(), 1);
     world.assert_well("gpt").await;
 }
@@ -212,6 +213,19 @@ async fn a_preamble_is_held_for_seconds_and_no_longer_also_if_nothing_follows() 
     let line = next_line(&world, 0).await;
     assert_eq!(line["outcome"], "success");
     assert!(line["first_byte_ms"].as_u64().unwrap() >= 15_900, "the role is no output: {line}");
+}
+
+#[tokio::test]
+async fn an_error_behind_blank_lines_that_had_to_pass_is_no_success() {
+    let mut world = World::group(&["paris"], "num_retries: 0").await;
+    let pieces = std::iter::repeat_n("\n", 24).chain([ERROR]);
+    world.provider.script("paris", [Answer::pieces(pieces).every(Duration::from_millis(400))]);
+    let reply = world.chat("gpt").await;
+    assert_eq!((reply.status, reply.text().trim()), (200, ERROR));
+    let line = next_line(&world, 0).await;
+    assert_eq!(line["outcome"], "stream_interrupted", "{line}");
+    assert_eq!(line["attempts"][0]["class"], "rate_limit", "{line}");
+    world.assert_well("gpt").await;
 }
 
 #[tokio::test]

@@ -108,10 +108,13 @@ impl Stream {
     pub(super) fn scan(&mut self) {
         let chunk = self.take_chunk();
         if let Some(scan) = &mut self.scan {
-            scan.scan(&chunk, self.complete);
+            let error = scan.scan(&chunk, self.complete);
             let found = scan.references(&chunk);
             if !found.is_empty() {
                 self.remember(&found);
+            }
+            if let (Some(error), Some(filter), Some(attempt)) = (error, &self.filter, &mut self.attempt) {
+                filter.decider.router.on_response_error(attempt, error);
             }
         }
     }
@@ -143,10 +146,15 @@ impl Stream {
     fn end_attempt(&mut self, end: StreamEnd) {
         if let (Some(filter), Some(attempt), Some(scan)) = (&self.filter, self.attempt.take(), &self.scan) {
             let (summary, headers) = (scan.summary(end), &self.request_headers);
+            let has_error = attempt.response_error.is_some();
             write_log(filter.decider.decide(|router, moment| {
                 let entry = router.on_response_end(*attempt, summary, moment);
                 router.record_request(entry, headers, moment.now)
             }));
+            if has_error {
+                // It may have begun a cooldown, which the other instances learn at once.
+                filter.redis.wake_up(&filter.decider);
+            }
         }
     }
 

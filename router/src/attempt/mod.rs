@@ -6,6 +6,7 @@ mod retry_state;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::failure::AttemptError;
 use crate::models::pool::Pool;
 use crate::request::overrides::RequestOverrides;
 use crate::request::references::{Reference, ReferenceScan};
@@ -72,6 +73,8 @@ pub struct Attempt {
     pub reference_scan: Option<Box<ReferenceScan>>,
     /// The admission of the request at the deployment.
     pub ticket: Ticket,
+    /// The error in a response that had begun.
+    pub response_error: Option<AttemptError>,
     /// Envoy's detail of a connection that failed, or where a redirect leads.
     pub detail: Option<String>,
     /// Whether the connection is older than the request, and ended before an answer began.

@@ -257,7 +257,8 @@ fn is_from_provider(failure: &Failure) -> bool {
     matches!(failure, Failure::Provider { status: 400.., .. })
 }
 
-fn classified(
+/// The class of a failure, by what the provider has sent of it.
+pub(super) fn classified(
     attempt: &Attempt,
     deployment: &Deployment,
     failure: Failure,

@@ -2,8 +2,9 @@
 //!
 //! The filter calls [`Router::on_request_headers`] and [`Router::on_request_body`]; then exactly
 //! one of [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and
-//! [`Router::on_client_disconnect`] for each attempt; then [`Router::record_request`] with the
-//! access-log entry that ended the request. Each event has a file.
+//! [`Router::on_client_disconnect`] for each attempt, where [`Router::on_response_error`] may come
+//! before the end of a response; then [`Router::record_request`] with the access-log entry that ended
+//! the request. Each event has a file.
 
 mod attempt_failed;
 mod context_window;
@@ -16,6 +17,7 @@ mod request_body;
 mod request_headers;
 mod resend;
 mod response_end;
+mod response_error;
 mod response_headers;
 mod retry_options;
 mod upstream_request;
@@ -52,6 +54,7 @@ use crate::telemetry::explain;
 use crate::telemetry::gauges::GaugePublisher;
 use crate::telemetry::metrics::{Change, Metrics};
 use crate::upstream::redirect;
+use crate::upstream::response_check::FalseSuccess;
 
 pub use request_headers::wire;
 
@@ -255,6 +258,12 @@ impl Router {
         moment: &mut Moment<'_>,
     ) -> Option<AccessLogEntry> {
         attempt_failed::on_unanswered(self, attempt, failure, moment)
+    }
+
+    /// An error has come in a response that had begun, before it ends. The client has it already, but
+    /// the attempt is a failure of its class.
+    pub fn on_response_error(&self, attempt: &mut Attempt, found: FalseSuccess) {
+        response_error::on_response_error(self, attempt, found);
     }
 
     /// A response that had begun has ended.

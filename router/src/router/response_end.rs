@@ -30,7 +30,11 @@ pub(super) fn on_response_end(
     mut summary: ResponseSummary,
     moment: &Moment<'_>,
 ) -> AccessLogEntry {
-    let error = summary.end.error(attempt.is_client_timeout);
+    let error = attempt.response_error.or_else(|| summary.end.error(attempt.is_client_timeout));
+    if attempt.response_error.is_some() {
+        // Nothing follows an error, and clients disconnect at one.
+        summary.end = StreamEnd::Interrupted;
+    }
     if matches!(attempt.referral, Referral::Stored { .. }) {
         // The tokens of a stored response were counted when it was made.
         summary.usage = None;
@@ -79,7 +83,7 @@ fn settle(
     let index = attempt.deployment;
     let Some(deployment) = router.deployment(index) else { return };
     let mut states = router.states.borrow_mut();
-    if !states.is_tracked(index) && error.is_none_or(|error| !error.class.is_counted()) {
+    if !states.is_tracked(index) && error.is_none() {
         if summary.end == StreamEnd::Complete {
             states.succeed(index, moment.now, moment.store);
         }

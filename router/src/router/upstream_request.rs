@@ -74,6 +74,7 @@ pub(super) fn sending(
         referral: request.referral(),
         reference_scan: request.reference_scan(),
         ticket: selection.ticket,
+        response_error: None,
         detail: None,
         is_on_reused_connection: false,
         retry_state,

@@ -31,7 +31,10 @@ fn a_first_choice_that_has_failed_is_an_error_and_not_an_answer() {
             assert_eq!(found, status, "{text}");
             assert!(message.is_none_or(|message| error["message"] == message), "{text}: {error}");
         }
-        assert!(has_error_event(chunk(choice).as_bytes()), "in the middle of a stream: {choice}");
+        assert!(
+            error_event("/chat/completions", chunk(choice).as_bytes()).is_some(),
+            "in the middle of a stream: {choice}"
+        );
     }
 }
 
@@ -50,6 +53,6 @@ fn a_choice_with_output_and_one_whose_error_is_empty_are_an_answer() {
         for text in [format!(r#"{{"id":"g","choices":[{choice}]}}"#), chunk(choice)] {
             assert!(matches!(chat(&text), CheckResult::Genuine(_)), "{text}");
         }
-        assert!(!has_error_event(chunk(choice).as_bytes()), "{choice}");
+        assert!(!error_event("/chat/completions", chunk(choice).as_bytes()).is_some(), "{choice}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use llm_balancer_config::max_edge_retries;
 use llm_balancer_router::{
     AccessLogEntry, Arrival, Attempt, ErrorResponse, Failure, Headers, Moment, Request, ResponseSummary,
-    RetryState, Sending, Step, StreamEnd, Usage, Verdict,
+    RetryState, Sending, Step, StreamEnd, Usage, Verdict, response_check,
 };
 
 use super::{Answer, ClientResponse, Sent, World};
@@ -116,6 +116,14 @@ impl World {
             Answer::IsUnread => (0, None, StreamEnd::TimedOut { passed: 40_000 }),
             Answer::Interrupted => (0, None, StreamEnd::Interrupted),
             Answer::UsedSoFar(prompt, completion, end) => (0, usage(prompt, completion), end),
+            Answer::ErrorEvent(event) => {
+                self.find_error(&mut attempt, event);
+                (0, None, StreamEnd::Complete)
+            }
+            Answer::LeftAtErrorEvent(event) => {
+                self.find_error(&mut attempt, event);
+                (0, None, StreamEnd::ClientDisconnected)
+            }
             Answer::ClientDisconnects => {
                 let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
                 return Next::End(Box::new(self.router.on_client_disconnect(attempt, &moment)));
@@ -145,6 +153,11 @@ impl World {
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let summary = ResponseSummary { status: 200, first_byte: Some(self.now), usage, end };
         Next::End(Box::new(self.router.on_response_end(attempt, summary, &moment)))
+    }
+
+    fn find_error(&self, attempt: &mut Attempt, event: &str) {
+        let found = response_check::error_event(attempt.route, format!("{event}\n\n").as_bytes());
+        self.router.on_response_error(attempt, found.expect("an error"));
     }
 
     fn failed(

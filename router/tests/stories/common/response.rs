@@ -34,6 +34,10 @@ pub enum Answer {
     Stalls,
     /// The same behind more of it than a client may leave unread.
     IsUnread,
+    /// A stream begins, and then comes an event with these lines. It ends behind that.
+    ErrorEvent(&'static str),
+    /// The same, but the client disconnects.
+    LeftAtErrorEvent(&'static str),
     /// The response begins, and then the connection ends.
     Interrupted,
     /// The response reports this many prompt and completion tokens, and then ends early.

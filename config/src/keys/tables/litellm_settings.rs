@@ -149,6 +149,11 @@ const KEYS: &[Key] = &[
     ignored("turn_off_message_logging", "has no effect: messages are not logged", REMOVE),
     ignored("upperbound_key_generate_params", KEYS_TEAMS, REMOVE),
     ignored("use_aiohttp_transport", LOGS, REMOVE),
+    ignored(
+        "vertex_ai_safety_settings",
+        "has no effect: Google's OpenAI-compatible API does not know them, and filters by its defaults",
+        REMOVE,
+    ),
     applied("vertex_location", "for deployments without their own"),
     applied("vertex_project", "for deployments without their own"),
 ];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::raw::{FileDefaults, Item, SkippedDeployment};
 use super::{ids, item, weights};
 use crate::config::Deployment;
-use crate::diagnostics::{Path, Place};
+use crate::diagnostics::{ADVISES, Path, Place};
 use crate::values::{Reader, Section};
 use crate::yaml::{self, Node, Value};
 
@@ -25,6 +25,8 @@ pub(crate) struct ModelList {
     /// The litellm models, each with its group, and the ids, each with an empty text, of deployments
     /// that have errors or belong to another environment: references to them are no misspellings.
     pub(crate) unserved: BTreeMap<Arc<str>, String>,
+    /// Whether an item has `model_info.max_input_tokens`.
+    pub(crate) has_contexts: bool,
     clusters: BTreeSet<String>,
 }
 
@@ -87,6 +89,9 @@ impl ModelList {
         path: Path<'_>,
         file: &FileDefaults,
     ) {
+        let info = node.entries().and_then(|entries| yaml::find(entries, "model_info"));
+        self.has_contexts |=
+            ADVISES && info.and_then(|info| yaml::find(info.node.entries()?, "max_input_tokens")).is_some();
         match item::read(reader, node, path, file) {
             // References to it are no further errors.
             Item::Invalid => {

@@ -88,7 +88,16 @@ pub(crate) fn warn_of_unknown(reader: &mut Reader<'_>, table: &Table, entry: &En
     let is_misplaced = home.is_some() && table.name.ends_with("_settings");
     let near = if is_misplaced { None } else { reader.report.suggestions.key(&entry.key, table.names()) };
     let (message, advice) = if let Some(near) = near {
-        ("unknown key, ignored", format!("did you mean {near}?"))
+        let advice = match table.find(near) {
+            Some(Support::Refused(_, advice)) => {
+                format!("did you mean {near}? It is refused: {}", advice.text())
+            }
+            _ => format!("did you mean {near}?"),
+        };
+        ("unknown key, ignored", advice)
+    } else if home.is_some() && matches!(&*entry.key, "callbacks" | "success_callback" | "failure_callback") {
+        // It would be refused or ignored there.
+        ("has no effect here, as in LiteLLM", "remove it".to_owned())
     } else if let Some(home) = home {
         ("has no effect here", format!("move it to {home}"))
     } else {

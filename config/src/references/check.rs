@@ -24,6 +24,19 @@ pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>,
     check_routing_groups(reader, settings, names);
     if ADVISES {
         check_names(reader, settings, names);
+        check_contexts(reader, settings, names);
+    }
+}
+
+/// Warns of `enable_pre_call_checks` where there is nothing to compare prompts with. LiteLLM has a
+/// table of models.
+fn check_contexts(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &KnownNames<'_>) {
+    const KEY: &str = "enable_pre_call_checks";
+    let Some(entry) = settings.router.and_then(|router| router.find(KEY)) else { return };
+    if !names.has_contexts() && !entry.node.is_falsy() {
+        let (message, advice) =
+            ("checks nothing: no deployment has max_input_tokens", "set model_info.max_input_tokens");
+        reader.report.warn(entry.place, &Path::top("router_settings").key(KEY), message, advice);
     }
 }
 

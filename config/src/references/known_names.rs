@@ -160,6 +160,11 @@ impl<'a> KnownNames<'a> {
         served.map(|deployment| &*deployment.group).or_else(unserved).filter(|group| !group.is_empty())
     }
 
+    /// Whether an item of `model_list` has `max_input_tokens`.
+    pub(crate) fn has_contexts(&self) -> bool {
+        self.list.has_contexts
+    }
+
     /// Whether requests can be sent to it.
     pub(crate) fn is_known(&self, name: &str) -> bool {
         name == "*" || self.is_served(name) || self.aliases.contains(name)

@@ -89,7 +89,13 @@ fn count(reader: &mut Reader<'_>, settings: &Settings<'_>, key: &str) -> Option<
 
 /// Zero counts as unset, as in LiteLLM.
 fn cooldown_time(reader: &mut Reader<'_>, router: &Section<'_>) -> Duration {
-    let set = reader.seconds(router, "cooldown_time").filter(|time| !time.is_zero());
+    const KEY: &str = "cooldown_time";
+    let set = reader.seconds(router, KEY);
+    if let Some(entry) = router.find(KEY).filter(|_| set.is_some_and(|time| time.is_zero())) {
+        let advice = "remove it; disable_cooldowns: true disables cooldowns";
+        reader.report.warn(entry.place, &router.path.key(KEY), "0 counts as unset, as in LiteLLM", advice);
+    }
+    let set = set.filter(|time| !time.is_zero());
     let set = set.or_else(|| reader.seconds_from("DEFAULT_COOLDOWN_TIME_SECONDS"));
     set.unwrap_or(DEFAULT_COOLDOWN)
 }

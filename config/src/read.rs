@@ -269,7 +269,7 @@ fn file_defaults(
         members: Vec::new(),
         timeout: None,
         stream_timeout: None,
-        params: vertex_defaults(settings.litellm.as_ref()),
+        params: vertex_defaults(reader, settings.litellm.as_ref()),
         credentials: StoredCredentials::read(reader, document),
     };
     let Some(router) = &settings.router else { return defaults };
@@ -292,13 +292,18 @@ fn file_defaults(
 
 /// `vertex_project` and `vertex_location` of litellm_settings, under the names that have the lowest
 /// priority in a deployment.
-fn vertex_defaults(litellm: Option<&Section<'_>>) -> Vec<Entry> {
+fn vertex_defaults(reader: &mut Reader<'_>, litellm: Option<&Section<'_>>) -> Vec<Entry> {
+    let mut defaults = Vec::new();
     let names = [("vertex_project", "vertex_ai_project"), ("vertex_location", "vertex_ai_location")];
-    let default = |(of_file, name): (&str, &str)| {
-        let entry = litellm?.find(of_file).filter(|entry| !entry.node.is_falsy())?;
-        Some(Entry { key: name.to_owned(), place: entry.place, node: entry.node.clone() })
-    };
-    names.into_iter().filter_map(default).collect()
+    for (of_file, name) in names {
+        let Some(section) = litellm else { continue };
+        let Some(entry) = section.find(of_file).filter(|entry| !entry.node.is_falsy()) else { continue };
+        // Replaced here: a variable that is not set is one finding, and not one for each deployment.
+        let Some(value) = reader.string(section, of_file) else { continue };
+        let node = Node { place: entry.node.place, value: Value::Text(value) };
+        defaults.push(Entry { key: name.to_owned(), place: entry.place, node });
+    }
+    defaults
 }
 
 /// `litellm_settings.drop_params`, or LiteLLM's variable.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::raw::{FileDefaults, Item, SkippedDeployment};
 use super::{ids, item, weights};
 use crate::config::Deployment;
-use crate::diagnostics::{Path, Place};
+use crate::diagnostics::{ADVISES, Path, Place};
 use crate::values::{Reader, Section};
 use crate::yaml::{self, Node, Value};
 
@@ -22,6 +22,11 @@ pub(crate) struct ModelList {
     pub(crate) skipped: BTreeMap<Arc<str>, String>,
     /// The litellm models of these deployments, likewise.
     pub(crate) skipped_models: BTreeMap<Arc<str>, String>,
+    /// The litellm models, each with its group, and the ids, each with an empty text, of deployments
+    /// that have errors or belong to another environment: references to them are no misspellings.
+    pub(crate) unserved: BTreeMap<Arc<str>, String>,
+    /// Whether an item has `model_info.max_input_tokens`.
+    pub(crate) has_contexts: bool,
     clusters: BTreeSet<String>,
 }
 
@@ -65,8 +70,12 @@ pub(crate) fn read_model_list(
 
 /// The `model_name` of an item.
 pub(super) fn group_of(item: &Node) -> Option<&str> {
-    match &yaml::find(item.entries()?, "model_name")?.node.value {
-        Value::Text(name) => Some(name),
+    text_of(item, "model_name")
+}
+
+fn text_of<'n>(map: &'n Node, key: &str) -> Option<&'n str> {
+    match &yaml::find(map.entries()?, key)?.node.value {
+        Value::Text(text) => Some(text),
         _ => None,
     }
 }
@@ -80,9 +89,15 @@ impl ModelList {
         path: Path<'_>,
         file: &FileDefaults,
     ) {
+        let info = node.entries().and_then(|entries| yaml::find(entries, "model_info"));
+        self.has_contexts |=
+            ADVISES && info.and_then(|info| yaml::find(info.node.entries()?, "max_input_tokens")).is_some();
         match item::read(reader, node, path, file) {
-            // References to its group are no further errors.
-            Item::Invalid => self.groups.extend(group_of(node).map(Arc::from)),
+            // References to it are no further errors.
+            Item::Invalid => {
+                self.groups.extend(group_of(node).map(Arc::from));
+                self.add_unserved(node);
+            }
             Item::Skipped(SkippedDeployment { group, model, id, message, .. }) => {
                 for name in [Some(group), id].into_iter().flatten() {
                     self.skipped.entry(Arc::from(name)).or_insert_with(|| message.clone());
@@ -91,12 +106,26 @@ impl ModelList {
             }
             Item::OtherEnvironment(group) => {
                 self.groups.insert(Arc::from(group));
+                self.add_unserved(node);
             }
             Item::Deployments(deployments) => {
                 for (place, deployment) in deployments {
                     self.add(reader, ids, path, place, deployment);
                 }
             }
+        }
+    }
+
+    fn add_unserved(&mut self, item: &Node) {
+        let name = |section, key| {
+            let entry = yaml::find(item.entries()?, section)?;
+            text_of(&entry.node, key).map(Arc::from)
+        };
+        if let Some(model) = name("litellm_params", "model") {
+            self.unserved.insert(model, group_of(item).unwrap_or_default().to_owned());
+        }
+        if let Some(id) = name("model_info", "id") {
+            self.unserved.insert(id, String::new());
         }
     }
 

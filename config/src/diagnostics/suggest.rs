@@ -41,7 +41,12 @@ impl Suggestions {
             return None;
         }
         let mut near = Nearest::to(name);
+        // `rpm_limit` is `rpm`, and nearer to nothing.
+        let limited = name.strip_suffix("_limit");
         for other in names {
+            if limited == Some(other) {
+                return limited.map(|_| other);
+            }
             if near.may_be_near(other) {
                 self.spend(name.len().saturating_mul(other.len()))?;
                 near.compare(other);

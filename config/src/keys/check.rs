@@ -3,7 +3,7 @@
 use super::support::{Support, Table};
 use super::tables;
 use crate::diagnostics::{ADVISES, Path};
-use crate::values::{Reader, Section};
+use crate::values::{Reader, Section, is_literal, is_secret_name};
 use crate::yaml::{Entry, Value};
 
 /// Reports keys that are ignored, refused or unknown.
@@ -13,7 +13,7 @@ pub(crate) fn check_keys(reader: &mut Reader<'_>, section: &Section<'_>, table: 
             continue;
         }
         let path = section.path.key(&entry.key);
-        match table.find(&entry.key) {
+        match table.find(&entry.key).or_else(|| key_of_a_provider(table, &entry.key)) {
             Some(Support::Applied(_)) => {}
             Some(Support::Ignored(why, advice)) => {
                 if !entry.node.is_falsy() {
@@ -24,6 +24,7 @@ pub(crate) fn check_keys(reader: &mut Reader<'_>, section: &Section<'_>, table: 
                 if !entry.node.is_falsy() {
                     let why = if ADVISES { why.text() } else { "unsupported; llm-balancer check says why" };
                     reader.report.unsupported(entry.place, &path, why, advice.text());
+                    warn_of_literal(reader, entry, &path);
                 }
             }
             // `x-` keys hold anchors for the rest of the file.
@@ -32,6 +33,33 @@ pub(crate) fn check_keys(reader: &mut Reader<'_>, section: &Section<'_>, table: 
             }
             None => warn_of_unknown(reader, table, entry, &path),
         }
+    }
+}
+
+/// The key of one provider in litellm_settings, which has the verdict of `api_key` there. The filter
+/// has no room for their names.
+fn key_of_a_provider(table: &Table, key: &str) -> Option<Support> {
+    const KEYS: &[&str] = &[
+        "ai21_key", "aleph_alpha_key", "amazon_nova_api_key", "anthropic_key", "azure_key", "baseten_key",
+        "bytez_key", "clarifai_key", "cloudflare_api_key", "cohere_key", "cometapi_key", "databricks_key",
+        "datarobot_key", "gdc_key", "gigachat_key", "gradient_ai_api_key", "groq_key", "heroku_key",
+        "huggingface_key", "inception_key", "infinity_key", "lemonade_key", "llama_api_key", "maritalk_key",
+        "nebius_key", "nlp_cloud_key", "novita_api_key", "ollama_key", "openai_key", "openai_like_key",
+        "openrouter_key", "ovhcloud_key", "predibase_key", "replicate_key", "sap_service_key",
+        "snowflake_key", "togetherai_api_key", "vercel_ai_gateway_key", "wandb_key", "xai_key",
+    ];
+    let is_one = ADVISES && table.name == "litellm_settings" && KEYS.contains(&key);
+    if is_one { table.find("api_key") } else { None }
+}
+
+/// Warns of a credential in plain text at a refused key.
+fn warn_of_literal(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) {
+    if ADVISES
+        && is_secret_name(&entry.key)
+        && let Value::Text(text) = &entry.node.value
+        && is_literal(text)
+    {
+        reader.warn_of_literal(entry.place, path);
     }
 }
 
@@ -60,7 +88,16 @@ pub(crate) fn warn_of_unknown(reader: &mut Reader<'_>, table: &Table, entry: &En
     let is_misplaced = home.is_some() && table.name.ends_with("_settings");
     let near = if is_misplaced { None } else { reader.report.suggestions.key(&entry.key, table.names()) };
     let (message, advice) = if let Some(near) = near {
-        ("unknown key, ignored", format!("did you mean {near}?"))
+        let advice = match table.find(near) {
+            Some(Support::Refused(_, advice)) => {
+                format!("did you mean {near}? It is refused: {}", advice.text())
+            }
+            _ => format!("did you mean {near}?"),
+        };
+        ("unknown key, ignored", advice)
+    } else if home.is_some() && matches!(&*entry.key, "callbacks" | "success_callback" | "failure_callback") {
+        // It would be refused or ignored there.
+        ("has no effect here, as in LiteLLM", "remove it".to_owned())
     } else if let Some(home) = home {
         ("has no effect here", format!("move it to {home}"))
     } else {

@@ -59,6 +59,17 @@ const ROWS: &[Row] = &[
     ),
     Row(&["OPENAI_API_TYPE", "AZURE_API_TYPE"], "has no effect", "write azure/<deployment> as the model"),
     Row(&["LITELLM_MODIFY_PARAMS"], UNCHANGED, KEEP),
+    Row(
+        &["LITELLM_USE_CHAT_COMPLETIONS_URL_FOR_ANTHROPIC_MESSAGES"],
+        "has no effect: /v1/messages is not translated, and fails where the provider does not serve it",
+        "let clients use /v1/chat/completions",
+    ),
+    Row(
+        &["LITELLM_ROUTE_ALL_CHAT_OPENAI_TO_RESPONSES"],
+        "has no effect: chats are not translated, and reach the provider's /v1/chat/completions",
+        "let clients use /v1/responses",
+    ),
+    Row(&["LITELLM_REASONING_AUTO_SUMMARY"], UNCHANGED, "let the client set reasoning.summary"),
     Row(&["USE_LITELLM_PROXY"], "has no effect", "write litellm_proxy/<name> as the model"),
 ];
 

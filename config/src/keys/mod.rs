@@ -13,4 +13,4 @@ pub(crate) use check::{check_keys, warn_of_unknown};
 pub use documentation::documented_tables;
 pub(crate) use ignored_variables::warn_of_ignored_variables;
 pub(crate) use support::{Table, applied, ignored};
-pub use tables::is_litellms_own;
+pub use tables::is_litellms_own_member;

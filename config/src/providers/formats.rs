@@ -32,6 +32,10 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
 fn native(provider: &Provider, name: &str) -> ResolveError {
     let advice = match provider.name {
         _ if !ADVISES => String::new(),
+        "auto_router" => {
+            let message = "choosing the model by the content of the request is not supported";
+            return ResolveError::unsupported(message, "name the model in the request");
+        }
         "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
         "openai_like" | "custom" => format!("write openai/{name}"),
         _ => IN_FRONT.to_owned(),

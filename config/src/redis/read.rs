@@ -1,6 +1,6 @@
 //! Which sections configure Redis.
 
-use super::sections::{CACHE_KEYS, ROUTER_KEYS, RedisSections};
+use super::sections::{CACHE_KEYS, ROUTER_KEYS, RedisSections, is_set};
 use crate::config::Redis;
 use crate::diagnostics::ADVISES;
 use crate::values::{Reader, Section, Settings};
@@ -15,7 +15,6 @@ pub(crate) fn read(
     settings: &Settings<'_>,
     namespace: Option<String>,
 ) -> Option<Redis> {
-    warn_of_misplaced(reader, settings);
     let errors_before = reader.report.errors();
     let coordination = coordination(reader, settings);
     let has_errors = reader.report.errors() > errors_before;
@@ -27,11 +26,13 @@ pub(crate) fn read(
         let message = "ignored: the Redis of router_settings is used";
         reader.report.warn(section.place, &section.path, message, "remove one of them");
     }
+    let other = coordination.or(cache);
+    warn_of_misplaced(reader, settings, other.as_ref().filter(|_| !has_own));
     if has_errors {
         return None;
     }
     // In LiteLLM's order.
-    let sections = match coordination.or(cache) {
+    let sections = match other {
         Some(section) if !has_own => RedisSections { sections: vec![section], keys: &CACHE_KEYS },
         None if router.find(ROUTER_KEYS.all()).is_none() => return None,
         _ => router,
@@ -58,15 +59,13 @@ pub(crate) fn read_namespace(reader: &mut Reader<'_>, section: &Section<'_>, key
     None
 }
 
-fn warn_of_misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>) {
-    let Some(general) = &settings.general else { return };
+/// Warns of the keys of `general_settings`. `other` is the section that is used instead of them.
+fn warn_of_misplaced(reader: &mut Reader<'_>, settings: &Settings<'_>, other: Option<&Section<'_>>) {
+    let Some(general) = &settings.general.filter(|_| ADVISES) else { return };
     for key in ROUTER_KEYS.all() {
-        if settings.router.is_none_or(|router| router.find(key).is_none()) {
-            reader.warn_of_misplaced(general, key, "router_settings");
-        } else if let Some(entry) = general.find(key) {
-            let message = format!("ignored: router_settings.{key} is used");
-            reader.report.warn(entry.place, &general.path.key(key), &message, "remove it");
-        }
+        let own = settings.router.as_ref().filter(|router| router.find(key).is_some_and(is_set));
+        let used = own.map(|router| router.path.key(key)).or(other.map(|section| section.path));
+        reader.warn_of_misplaced(general, key, "router_settings", used);
     }
 }
 

@@ -50,6 +50,11 @@ impl Keys {
     }
 }
 
+/// Empty text counts as unset.
+pub(super) fn is_set(entry: &Entry) -> bool {
+    !matches!(&entry.node.value, Value::Text(text) if text.is_empty())
+}
+
 /// The sections that together configure Redis. An earlier one overrides a later one.
 pub(super) struct RedisSections<'a> {
     pub(super) sections: Vec<Section<'a>>,
@@ -57,14 +62,14 @@ pub(super) struct RedisSections<'a> {
 }
 
 impl<'a> RedisSections<'a> {
-    /// The first of these keys that is set in any section. Empty text counts as unset.
+    /// The first of these keys that is set in any section.
     pub(super) fn find<const N: usize>(
         &self,
         keys: [&'static str; N],
     ) -> Option<(&Section<'a>, &'static str, &'a Entry)> {
-        let set = |entry: &&Entry| !matches!(&entry.node.value, Value::Text(text) if text.is_empty());
+        let set = |section: &Section<'a>, key| section.find(key).filter(|entry| is_set(entry));
         keys.iter().find_map(|key| {
-            self.sections.iter().find_map(|section| Some((section, *key, section.find(key).filter(set)?)))
+            self.sections.iter().find_map(|section| Some((section, *key, set(section, key)?)))
         })
     }
 

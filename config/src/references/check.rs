@@ -13,7 +13,7 @@ pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>,
         let Value::List(items) = &entry.node.value else { continue };
         let path = section.path.key(key);
         for (index, item) in items.iter().enumerate() {
-            check_fallback(reader, item, &path.index(index), names);
+            check_fallback(reader, items, item, &path.index(index), names);
         }
     }
     if let Some((section, entry)) = settings.routing("default_fallbacks")
@@ -24,6 +24,19 @@ pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>,
     check_routing_groups(reader, settings, names);
     if ADVISES {
         check_names(reader, settings, names);
+        check_contexts(reader, settings, names);
+    }
+}
+
+/// Warns of `enable_pre_call_checks` where there is nothing to compare prompts with. LiteLLM has a
+/// table of models.
+fn check_contexts(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &KnownNames<'_>) {
+    const KEY: &str = "enable_pre_call_checks";
+    let Some(entry) = settings.router.and_then(|router| router.find(KEY)) else { return };
+    if !names.has_contexts() && !entry.node.is_falsy() {
+        let (message, advice) =
+            ("checks nothing: no deployment has max_input_tokens", "set model_info.max_input_tokens");
+        reader.report.warn(entry.place, &Path::top("router_settings").key(KEY), message, advice);
     }
 }
 
@@ -31,9 +44,14 @@ pub(crate) fn check_references(reader: &mut Reader<'_>, settings: &Settings<'_>,
 fn check_names(reader: &mut Reader<'_>, settings: &Settings<'_>, names: &mut KnownNames<'_>) {
     let router = Path::top("router_settings");
     let entries = |key| settings.router.and_then(|router| router.find(key)?.node.entries());
-    for entry in entries("model_group_retry_policy").unwrap_or_default() {
+    let policies = entries("model_group_retry_policy").unwrap_or_default();
+    for entry in policies {
         let path = router.key("model_group_retry_policy");
         warn_unless_known(reader, entry, &path.key(&entry.key), names);
+        let is_set = |group: &&str| yaml::find(policies, group).is_some();
+        if let Some(group) = names.group_of_model(&entry.key).filter(|group| !is_set(group)) {
+            warn_of_model(reader, entry, &path.key(&entry.key), group);
+        }
     }
     for entry in entries("model_group_affinity_config").unwrap_or_default() {
         let path = router.key("model_group_affinity_config");
@@ -76,16 +94,38 @@ fn check_models(reader: &mut Reader<'_>, models: &[Node], path: &Path<'_>, names
     }
 }
 
-fn check_fallback(reader: &mut Reader<'_>, item: &Node, path: &Path<'_>, names: &mut KnownNames<'_>) {
-    for entry in item.entries().unwrap_or_default() {
-        let path = path.key(&entry.key);
-        if names.why_skipped(&entry.key).is_none() && !names.has_fallbacks_under(&entry.key) {
+fn check_fallback(
+    reader: &mut Reader<'_>,
+    all: &[Node],
+    item: &Node,
+    path: &Path<'_>,
+    names: &mut KnownNames<'_>,
+) {
+    // Any other shape is an error already.
+    let Some([entry]) = item.entries() else { return };
+    let path = path.key(&entry.key);
+    if ADVISES && names.why_skipped(&entry.key).is_none() {
+        let is_set = |group: &str| all.iter().any(|item| is_key(item, group));
+        if !names.has_fallbacks_under(&entry.key) {
             warn_of_unknown(reader, entry, &path, names);
-        }
-        if let Value::List(items) = &entry.node.value {
-            check_targets(reader, items, &path, names);
+        } else if let Some(group) = names.group_of_model(&entry.key).filter(|group| !is_set(group)) {
+            warn_of_model(reader, entry, &path, group);
         }
     }
+    if let Value::List(items) = &entry.node.value {
+        check_targets(reader, items, &path, names);
+    }
+}
+
+fn is_key(item: &Node, key: &str) -> bool {
+    item.entries().is_some_and(|entries| yaml::find(entries, key).is_some())
+}
+
+fn warn_of_model(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>, group: &str) {
+    let message = format!(
+        "the model of a deployment, not a group: requests for the group \"{group}\" do not use it, as in LiteLLM"
+    );
+    reader.report.warn(entry.place, path, &message, &format!("write {group}"));
 }
 
 fn report_unknown(

@@ -11,6 +11,7 @@ use crate::wildcard::Wildcard;
 
 /// All names that a reference may have.
 pub(crate) struct KnownNames<'a> {
+    list: &'a ModelList,
     groups: &'a BTreeSet<Arc<str>>,
     aliases: BTreeSet<&'a str>,
     routing_groups: BTreeSet<&'a str>,
@@ -27,6 +28,7 @@ impl<'a> KnownNames<'a> {
     /// Groups, aliases, routing groups, and ids and litellm models of deployments.
     pub(crate) fn new(list: &'a ModelList, aliases: &'a [Alias], routing_groups: &'a [RoutingGroup]) -> Self {
         let mut names = Self {
+            list,
             groups: &list.groups,
             aliases: BTreeSet::new(),
             routing_groups: BTreeSet::new(),
@@ -48,6 +50,9 @@ impl<'a> KnownNames<'a> {
                 names.starred.insert(&deployment.group);
             }
             names.others.insert(&deployment.litellm_model);
+        }
+        for name in list.unserved.keys() {
+            names.others.insert(name);
         }
         names.skip(list, aliases, routing_groups);
         names
@@ -135,6 +140,29 @@ impl<'a> KnownNames<'a> {
     /// without a provider.
     pub(crate) fn has_fallbacks_under(&self, name: &str) -> bool {
         self.is_known(name) || self.groups.iter().any(|group| are_related(group, name))
+    }
+
+    /// The group whose requests do not use what is set under this name: it is known as the model of
+    /// one of its deployments alone, and settings are looked up by the requested name.
+    pub(crate) fn group_of_model(&self, name: &str) -> Option<&str> {
+        let is_other = |name: &str| {
+            self.is_group(name) || self.routing_groups.contains(name) || self.aliases.contains(name)
+        };
+        if is_other(name) || self.groups.iter().any(|group| are_related(group, name)) {
+            return None;
+        }
+        let mut deployments = self.list.deployments.iter();
+        if deployments.clone().any(|deployment| *deployment.id == *name) {
+            return None;
+        }
+        let served = deployments.find(|deployment| deployment.litellm_model == name);
+        let unserved = || self.list.unserved.get(name).map(String::as_str);
+        served.map(|deployment| &*deployment.group).or_else(unserved).filter(|group| !group.is_empty())
+    }
+
+    /// Whether an item of `model_list` has `max_input_tokens`.
+    pub(crate) fn has_contexts(&self) -> bool {
+        self.list.has_contexts
     }
 
     /// Whether requests can be sent to it.

@@ -16,12 +16,14 @@ const KEYS: &Table = &Table {
 
 /// Reads `model_group_alias`.
 pub(crate) fn read_aliases(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Vec<Alias> {
-    let Some((section, _)) = settings.routing("model_group_alias") else { return Vec::new() };
-    let own = settings.router.and_then(|router| router.find("model_group_alias"));
-    if own.is_none_or(|own| own.node.is_falsy()) {
-        reader.warn_of_misplaced(&section, "model_group_alias", "router_settings");
+    const KEY: &str = "model_group_alias";
+    let Some((section, _)) = settings.routing(KEY) else { return Vec::new() };
+    if let Some(litellm) = settings.litellm {
+        let own = settings.router.and_then(|router| router.find(KEY));
+        let used = own.filter(|own| !own.node.is_falsy()).map(|_| section.path.key(KEY));
+        reader.warn_of_misplaced(&litellm, KEY, "router_settings", used);
     }
-    let Some(map) = reader.section(&section, "model_group_alias") else { return Vec::new() };
+    let Some(map) = reader.section(&section, KEY) else { return Vec::new() };
     let mut aliases = Vec::new();
     for entry in map.entries {
         aliases.extend(alias(reader, entry, &map.path.key(&entry.key)));

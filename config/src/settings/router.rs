@@ -89,7 +89,13 @@ fn count(reader: &mut Reader<'_>, settings: &Settings<'_>, key: &str) -> Option<
 
 /// Zero counts as unset, as in LiteLLM.
 fn cooldown_time(reader: &mut Reader<'_>, router: &Section<'_>) -> Duration {
-    let set = reader.seconds(router, "cooldown_time").filter(|time| !time.is_zero());
+    const KEY: &str = "cooldown_time";
+    let set = reader.seconds(router, KEY);
+    if let Some(entry) = router.find(KEY).filter(|_| set.is_some_and(|time| time.is_zero())) {
+        let advice = "remove it; disable_cooldowns: true disables cooldowns";
+        reader.report.warn(entry.place, &router.path.key(KEY), "0 counts as unset, as in LiteLLM", advice);
+    }
+    let set = set.filter(|time| !time.is_zero());
     let set = set.or_else(|| reader.seconds_from("DEFAULT_COOLDOWN_TIME_SECONDS"));
     set.unwrap_or(DEFAULT_COOLDOWN)
 }
@@ -97,10 +103,13 @@ fn cooldown_time(reader: &mut Reader<'_>, router: &Section<'_>) -> Duration {
 /// litellm_settings.request_timeout, router_settings.timeout, or `REQUEST_TIMEOUT`. Zero counts as
 /// unset (BEHAVIOUR 1.3).
 fn timeout(reader: &mut Reader<'_>, settings: &Settings<'_>) -> Option<Duration> {
-    let request = settings.litellm.and_then(|section| reader.seconds(&section, "request_timeout"));
+    const KEY: &str = "request_timeout";
+    let home = Path::top("litellm_settings");
+    let request = settings.litellm.and_then(|section| reader.seconds(&section, KEY));
+    let used = request.filter(|timeout| !timeout.is_zero()).map(|_| home.key(KEY));
     let misplaced = settings.general.and_then(|section| {
-        reader.warn_of_misplaced(&section, "request_timeout", "litellm_settings");
-        reader.seconds(&section, "request_timeout")
+        reader.warn_of_misplaced(&section, KEY, "litellm_settings", used);
+        if used.is_some() { None } else { reader.seconds(&section, KEY) }
     });
     let router = settings.router.and_then(|section| reader.seconds(&section, "timeout"));
     let environment = reader.seconds_from("REQUEST_TIMEOUT");

@@ -37,22 +37,27 @@ pub(crate) fn read_server(
 /// From general_settings, or a section where it is misplaced, so that the gateway is not open by
 /// mistake, or from LITELLM_MASTER_KEY.
 fn master_key(reader: &mut Reader<'_>, document: &Section<'_>, settings: &Settings<'_>) -> Option<Secret> {
+    const KEY: &str = "master_key";
     let places = [settings.general, settings.litellm, settings.router, Some(*document)];
-    let mut found = None;
+    let mut used: Option<(&Section<'_>, _)> = None;
     for (index, section) in places.iter().enumerate() {
         let Some(section) = section else { continue };
         // Null counts as unset: people comment out a value.
-        let Some(entry) = section.find("master_key") else { continue };
+        let Some(entry) = section.find(KEY) else { continue };
+        let earlier = used.as_ref().map(|(section, _)| section.path.key(KEY));
         if index > 0 {
-            reader.warn_of_misplaced(section, "master_key", "general_settings");
+            reader.warn_of_misplaced(section, KEY, "general_settings", earlier);
         }
-        let key = reader.secret(entry, &section.path.key("master_key"), Unset::Error);
-        if found.is_none() {
-            warn_if_weak(reader, entry.place, &section.path.key("master_key"), key.as_ref());
-            found = Some(key);
+        if used.is_none() {
+            let key = reader.secret(entry, &section.path.key(KEY), Unset::Error);
+            warn_if_weak(reader, entry.place, &section.path.key(KEY), key.as_ref());
+            used = Some((section, key));
         }
     }
-    found.unwrap_or_else(|| master_key_of_environment(reader, document.place))
+    match used {
+        Some((_, key)) => key,
+        None => master_key_of_environment(reader, document.place),
+    }
 }
 
 fn key_header(reader: &mut Reader<'_>, general: &Section<'_>) -> Option<String> {

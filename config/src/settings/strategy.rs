@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Strategy, StrategyArgs};
-use crate::diagnostics::did_you_mean;
+use crate::diagnostics::{ADVISES, did_you_mean};
 use crate::keys::{Table, applied, check_keys, ignored};
 use crate::values::{Reader, Section};
 use crate::yaml::Entry;
@@ -76,9 +76,16 @@ fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, entry: &Entry, name: &
         reader.report.error(entry.place, &path, &format!("unsupported strategy \"{name}\": {why}"), advice);
         return;
     }
-    let near = reader.report.suggestions.key(bare, ROUTING_STRATEGY.names());
+    let near = by_measure(&dashed).or_else(|| reader.report.suggestions.key(bare, ROUTING_STRATEGY.names()));
     let advice = did_you_mean(near, &format!("write {}", choice()));
     reader.report.error(entry.place, &path, &format!("unknown routing strategy \"{name}\""), &advice);
+}
+
+/// The strategy that compares what a name mentions: `least-cost` is not `least-busy`.
+fn by_measure(dashed: &str) -> Option<&'static str> {
+    let is_measure = |word: &&str| matches!(*word, "cost" | "latency" | "usage");
+    let measure = dashed.split('-').find(is_measure).filter(|_| ADVISES)?;
+    ROUTING_STRATEGY.names().find(|name| name.starts_with(measure))
 }
 
 /// The names of all strategies, for advice.

@@ -38,11 +38,20 @@ impl<'a> Settings<'a> {
 }
 
 impl Reader<'_> {
-    /// Warns of a key in a section where LiteLLM does not look for it.
-    pub(crate) fn warn_of_misplaced(&mut self, section: &Section<'_>, key: &str, home: &str) {
-        if let Some(entry) = section.find(key) {
-            let message = format!("misplaced key, used as {home}.{key}");
-            let advice = format!("move it to {home}");
+    /// Warns of a key in a section where LiteLLM does not look for it: it is used as that of its
+    /// home, or not at all because another value is used.
+    pub(crate) fn warn_of_misplaced(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        home: &str,
+        used: Option<Path<'_>>,
+    ) {
+        if ADVISES && let Some(entry) = section.find(key) {
+            let (message, advice) = match used {
+                Some(used) => (format!("ignored: {used} is used"), "remove it".to_owned()),
+                None => (format!("misplaced key, used as {home}.{key}"), format!("move it to {home}")),
+            };
             self.report.warn(entry.place, &section.path.key(key), &message, &advice);
         }
     }

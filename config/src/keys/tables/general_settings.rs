@@ -161,6 +161,7 @@ const KEYS: &[Key] = &[
         "has no effect here",
         "add ?return_wildcard_routes=true to the URL of the listing",
     ),
+    ignored("role_permissions", "has no effect: only LiteLLM's JWT authentication applies them", REMOVE),
     ignored("spend_logs_metadata_fields", SPEND, REMOVE),
     ignored("store_model_in_db", NO_DATABASE, FILE_ONLY),
     ignored("store_prompts_in_spend_logs", SPEND, REMOVE),

@@ -130,7 +130,11 @@ const KEYS: &[Key] = &[
     ignored("timeout_by_service_tier", NO_EFFECT, "use timeout"),
     ignored("tpd", NO_DAY_LIMITS, "use tpm"),
     applied("tpm", "tokens per clock minute (UTC): a limit, and a weight of simple-shuffle"),
-    ignored("use_chat_completions_api", NO_EFFECT, REMOVE),
+    ignored(
+        "use_chat_completions_api",
+        "has no effect: /v1/responses is not translated, and fails where the provider does not serve it",
+        "let clients use /v1/chat/completions",
+    ),
     ignored("use_in_pass_through", "has no effect: no pass-through routes", "call the provider directly"),
     ignored("use_litellm_proxy", NO_EFFECT, "write litellm_proxy/<name> as the model"),
     ignored("vertex_ai_credentials", NO_GOOGLE_LOGIN, GOOGLE_TOKEN),

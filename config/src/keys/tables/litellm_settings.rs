@@ -123,6 +123,7 @@ const KEYS: &[Key] = &[
     ignored("prometheus_initialize_budget_metrics", NO_CALLBACKS, METRICS),
     ignored("prometheus_metrics_config", NO_CALLBACKS, METRICS),
     ignored("public_model_groups", LOGS, REMOVE),
+    ignored("reasoning_auto_summary", PASSED, "let the client set reasoning.summary"),
     ignored("redact_messages_in_exceptions", "has no effect: messages are not logged", REMOVE),
     ignored("redact_user_api_key_info", KEYS_TEAMS, REMOVE),
     applied("request_timeout", "seconds per attempt; overrides router_settings.timeout"),
@@ -132,6 +133,11 @@ const KEYS: &[Key] = &[
         REMOVE,
     ),
     ignored("return_response_headers", LOGS, REMOVE),
+    ignored(
+        "route_all_chat_openai_to_responses",
+        "has no effect: chats are not translated, and reach the provider's /v1/chat/completions",
+        "let clients use /v1/responses",
+    ),
     ignored("s3_callback_params", NO_CALLBACKS, METRICS),
     applied("service_callback", "as callbacks"),
     ignored("set_verbose", LOGS, LOG_LEVEL),
@@ -149,6 +155,16 @@ const KEYS: &[Key] = &[
     ignored("turn_off_message_logging", "has no effect: messages are not logged", REMOVE),
     ignored("upperbound_key_generate_params", KEYS_TEAMS, REMOVE),
     ignored("use_aiohttp_transport", LOGS, REMOVE),
+    ignored(
+        "use_chat_completions_url_for_anthropic_messages",
+        "has no effect: /v1/messages is not translated, and fails where the provider does not serve it",
+        "let clients use /v1/chat/completions",
+    ),
+    ignored(
+        "vertex_ai_safety_settings",
+        "has no effect: Google's OpenAI-compatible API does not know them, and filters by its defaults",
+        REMOVE,
+    ),
     applied("vertex_location", "for deployments without their own"),
     applied("vertex_project", "for deployments without their own"),
 ];

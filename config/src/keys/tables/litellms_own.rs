@@ -1,9 +1,24 @@
 //! Names that LiteLLM keeps for itself wherever it finds them, in `litellm_params` and in a request.
 
+use super::LITELLM_PARAMS;
+
+/// Whether a member of a client's body stays here (`all_litellm_params` of LiteLLM 1.106): a key of
+/// `litellm_params`, a price, or a setting of one of LiteLLM's other features. `metadata` is a key of
+/// `litellm_params` that some providers take.
+pub fn is_litellms_own_member(name: &str) -> bool {
+    // Names are short: not worth the search that `contains` prepares.
+    let is_price = || name.as_bytes().windows(PRICE.len()).any(|part| part == PRICE);
+    is_litellms_own(name)
+        || LITELLM_PARAMS.find(name).is_some()
+        || name == "id"
+        || begins_with(name, &BEGINNINGS_OF_MEMBERS)
+        || is_price()
+}
+
 /// Whether a parameter of this name stays here wherever it comes from: a setting of one of LiteLLM's
-/// other features, or one by which it makes its request (`all_litellm_params` of LiteLLM 1.106).
-/// Prices and the keys of `litellm_params` are not among them.
-pub fn is_litellms_own(name: &str) -> bool {
+/// other features, or one by which it makes its request. Prices and the keys of `litellm_params` are
+/// not among them.
+fn is_litellms_own(name: &str) -> bool {
     begins_with(name, &BEGINNINGS) || NAMES.binary_search(&name).is_ok()
 }
 
@@ -27,6 +42,17 @@ const BEGINNINGS: [&str; 20] = [
 const BEGINNINGS_OF_KEYS: [&str; 11] = [
     "azure_", "bedrock_", "dd_", "gcs_", "milvus_", "regional_", "s3_", "signoz_", "token_exchange_",
     "valkey_", "weave_",
+];
+
+/// Part of the names of prices.
+const PRICE: &[u8] = b"cost_per_";
+
+/// Of members, which servers have more of: `azure_search`, `s3_uri`.
+const BEGINNINGS_OF_MEMBERS: [&str; 22] = [
+    "azure_ad_", "bedrock_tags", "cache_creation_input_", "cache_read_input_", "dd_agent_", "dd_api_key",
+    "dd_site", "default_api_key_", "enable_tag_filtering", "gcs_bucket_", "gcs_path_", "regional_endpoint_",
+    "regional_processing_", "s3_access_", "s3_bucket_", "s3_encryption_", "s3_endpoint_",
+    "s3_output_bucket_", "s3_region_", "s3_secret_", "signoz_", "weave_project_",
 ];
 
 /// Sorted.

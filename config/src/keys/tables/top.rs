@@ -7,6 +7,7 @@ use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 pub(crate) const TOP: Table = Table { name: "the top level", keys: KEYS, open: false };
 
 const ELSEWHERE: &str = "has no effect: not supported";
+const GUARD_ELSEWHERE: &str = "run guardrails in front of or behind this gateway, and remove the section";
 const DROP: &str = "remove it, or keep it for LiteLLM";
 
 const KEYS: &[Key] = &[
@@ -28,11 +29,7 @@ const KEYS: &[Key] = &[
     ignored("files_settings", ELSEWHERE, DROP),
     ignored("finetune_settings", ELSEWHERE, DROP),
     applied("general_settings", "master key and other settings of the server"),
-    refused(
-        "guardrails",
-        ALL_UNCHECKED,
-        "run guardrails in front of or behind this gateway, and remove the section",
-    ),
+    refused("guardrails", ALL_UNCHECKED, GUARD_ELSEWHERE),
     applied("include", "files merged into this one: lists are extended, other values overwritten"),
     applied("litellm_settings", "retries, timeouts and fallbacks that router_settings does not set"),
     applied("llm_balancer", "settings of this gateway, which LiteLLM ignores"),
@@ -41,6 +38,8 @@ const KEYS: &[Key] = &[
     ignored("mcp_servers", ELSEWHERE, DROP),
     ignored("mcp_tools", ELSEWHERE, DROP),
     applied("model_list", "the deployments"),
+    refused("policies", ALL_UNCHECKED, GUARD_ELSEWHERE),
+    refused("policy_attachments", ALL_UNCHECKED, GUARD_ELSEWHERE),
     ignored("prompts", ELSEWHERE, DROP),
     applied("router_settings", "how requests are routed"),
     ignored("search_tools", ELSEWHERE, DROP),

@@ -1,6 +1,6 @@
 //! The endpoint of each provider's OpenAI-compatible API: base, path, query and credential.
 
-use super::context::{ResolveContext, ResolveError};
+use super::context::{ResolveContext, ResolveError, Unsupported};
 use super::endpoint_parts::EndpointParts;
 use super::formats;
 use super::provider::Protocol;
@@ -56,7 +56,7 @@ impl ResolveContext<'_, '_, '_> {
         }
         let display_url = base.display_url();
         // LiteLLM adds it to every base of theirs.
-        if matches!(self.provider.name, "heroku" | "mistral") {
+        if matches!(self.provider.name, "cometapi" | "heroku" | "mistral") {
             base.end_path("/v1");
         }
         let layout = match self.provider.name {
@@ -108,7 +108,16 @@ impl ResolveContext<'_, '_, '_> {
     /// Google AI Studio's OpenAI-compatible endpoint.
     fn gemini(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
+        if base.host.ends_with("aiplatform.googleapis.com") {
+            return Err(other_address(
+                "remove api_base for a key of Google AI Studio, or write vertex_ai/name with vertex_project and \
+                 an access token as api_key",
+            ));
+        }
         let display_url = base.display_url();
+        if base.path.is_empty() && base.host == "generativelanguage.googleapis.com" {
+            base.end_path("/v1beta");
+        }
         base.end_path("/openai");
         let key = self.expected_key();
         Ok(EndpointParts::openai(base, display_url, key).with(Layout::Gemini))
@@ -131,6 +140,9 @@ impl ResolveContext<'_, '_, '_> {
         };
         let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
         let mut base = self.parse(&given.unwrap_or(host))?;
+        if base.path.contains("/publishers/") {
+            return Err(other_address("remove api_base, and set api_key to an access token"));
+        }
         let display_url = base.display_url();
         if !base.path.ends_with("/endpoints/openapi") {
             base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
@@ -250,4 +262,12 @@ impl ResolveContext<'_, '_, '_> {
         let key = self.expected_key();
         Ok(EndpointParts::openai(base, display_url, key).with(Layout::CohereRerank))
     }
+}
+
+/// An address of Vertex AI's own API, such as that of express mode.
+fn other_address(advice: &str) -> ResolveError {
+    let message =
+        "Vertex AI has its OpenAI-compatible endpoint at another address, that of a project".to_owned();
+    let advice = if ADVISES { advice.to_owned() } else { String::new() };
+    ResolveError::Unsupported(Unsupported { key: "api_base", message, advice })
 }

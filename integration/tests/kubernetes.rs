@@ -131,10 +131,11 @@ fn the_manifests_agree_with_one_another() {
         }
         assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true, "{name}");
     }
-    assert_eq!(
-        one("HorizontalPodAutoscaler", "llm-balancer")["spec"]["scaleTargetRef"]["kind"],
-        "Deployment"
-    );
+    let scaler = &one("HorizontalPodAutoscaler", "llm-balancer")["spec"];
+    assert_eq!(scaler["scaleTargetRef"]["kind"], "Deployment");
+    let scaled = &one("Deployment", "llm-balancer")["spec"];
+    assert!(scaled["replicas"].is_null(), "an apply would scale back");
+    assert_eq!(scaled["template"]["spec"]["enableServiceLinks"], false, "a Service would set REDIS_PORT");
     one("PodDisruptionBudget", "llm-balancer");
 }
 

@@ -8,28 +8,33 @@ use crate::support::config_file::ConfigFile;
 use crate::support::environment_notes;
 use crate::support::failure::Failure;
 use crate::support::listing::counted;
+use crate::support::standard_output::print;
 
 /// Prints to standard output. Exit code 0 if the configuration is usable.
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let reading = ConfigFile::read(&args.config)?.loaded.reading;
-    for finding in &reading.findings {
-        anstream::println!("{}", colors::colored(finding));
-    }
+    let mut lines: Vec<String> = reading.findings.iter().map(colors::colored).collect();
     let name = args.config.display();
     let Some(config) = reading.config else {
-        anstream::println!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}");
+        lines.push(format!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}"));
+        print_lines(&lines)?;
         return Ok(Failure::Refused.exit_code());
     };
     let variables = environment_notes::variables(&reading.variables);
     let proxies = environment_notes::proxies(&config);
     for remark in variables.into_iter().chain(proxies).chain(environment_notes::cas(&config)) {
-        anstream::println!("{BOLD}{name}{BOLD:#}: note: {remark}");
+        lines.push(format!("{BOLD}{name}{BOLD:#}: note: {remark}"));
     }
     let deployments = counted(config.deployments.len(), "deployment");
     let skipped = match config.skipped.len() {
         0 => String::new(),
         names => format!(", {} skipped", counted(names, "name")),
     };
-    anstream::println!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {deployments}{skipped}");
+    lines.push(format!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {deployments}{skipped}"));
+    print_lines(&lines)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_lines(lines: &[String]) -> Result<bool, Failure> {
+    print(&format!("{}\n", lines.join("\n")))
 }

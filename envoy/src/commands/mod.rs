@@ -1,6 +1,5 @@
 //! One module for each command.
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, Parser};
@@ -9,6 +8,7 @@ use crate::cli::{Cli, Command};
 use crate::support::colors::RED;
 use crate::support::failure::Failure;
 use crate::support::messages::message;
+use crate::support::standard_output::print_file;
 
 mod check;
 mod health;
@@ -27,8 +27,9 @@ pub fn run() -> ExitCode {
         (Some(Command::Status(args)), _) => status::status(args),
         (Some(Command::Render(args)), _) => render::render(args),
         (Some(Command::Completions(args)), _) => {
-            clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut script);
+            print_file(&script).map(|_| ExitCode::SUCCESS)
         }
         (None, None) => Err(Failure::Usage("--config FILE is missing; --help lists the options".to_owned())),
     };

@@ -1,6 +1,6 @@
 //! `status`: what a running balancer does, as a table.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,6 +13,7 @@ use crate::support::colors::RED;
 use crate::support::failure::Failure;
 use crate::support::http_client::agent;
 use crate::support::listing::id_list;
+use crate::support::standard_output::print;
 
 /// The metrics of ten thousand deployments take two seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
         return watch(args, &agent, &url, first);
     }
     let shown = show(&Period::since_start(&first.reading, now()), args)?;
-    anstream::print!("{shown}");
+    print(&shown)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,8 +51,9 @@ fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<Ex
     let mut shown = show(&Period::since_start(&first.reading, now()), args)?;
     let mut last_answer = first.at;
     let mut readings = vec![first];
-    loop {
-        print(&shown)?;
+    // In place of what is on the terminal; below it elsewhere.
+    let clear = if stdout().is_terminal() { CLEAR } else { "" };
+    while print(&format!("{clear}{shown}\n"))? {
         sleep(REFRESH);
         match read(agent, url) {
             Err(failure) => {
@@ -79,6 +81,7 @@ fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<Ex
             }
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn show(period: &Period<'_>, args: &StatusArgs) -> Result<String, Failure> {
@@ -92,15 +95,6 @@ fn no_group(name: &str, groups: &[&str]) -> Failure {
         [] => format!("no group {name:?}: the balancer has none"),
         groups => format!("no group {name:?}: expected {}", id_list(groups, MAX_GROUPS)),
     })
-}
-
-/// In place of what is on the terminal; below it elsewhere.
-fn print(text: &str) -> Result<(), Failure> {
-    let clear = if stdout().is_terminal() { CLEAR } else { "" };
-    let mut out = anstream::stdout();
-    let done =
-        out.write_all(clear.as_bytes()).and_then(|()| writeln!(out, "{text}")).and_then(|()| out.flush());
-    done.map_err(|error| Failure::Io(format!("cannot print: {error}")))
 }
 
 /// The address of the metrics, from the address of the page, its port, or the metrics.

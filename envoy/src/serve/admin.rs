@@ -1,6 +1,8 @@
 //! Envoy's admin port: its statistics, and the few commands that `serve` sends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,6 +14,8 @@ use crate::support::http_client::agent;
 
 /// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The same from the first stop signal on, when each wait takes time of the requests in flight.
+const STOPPING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A kind of Envoy's statistics.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +45,23 @@ pub(crate) struct Admin {
     origin: String,
     /// Names the filter's metrics.
     runtime: Runtime,
+    /// Set by the first stop signal.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Admin {
     /// On this port of loopback.
-    pub(crate) fn new(port: u16, runtime: Runtime) -> Self {
-        Self { agent: agent(TIMEOUT), origin: format!("http://127.0.0.1:{port}"), runtime }
+    pub(crate) fn new(port: u16, runtime: Runtime, stopping: Arc<AtomicBool>) -> Self {
+        Self { agent: agent(TIMEOUT), origin: format!("http://127.0.0.1:{port}"), runtime, stopping }
+    }
+
+    /// Whether this process ends.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(if self.is_stopping() { STOPPING_TIMEOUT } else { TIMEOUT })
     }
 
     /// Whether Envoy has initialized its listeners.
@@ -87,14 +102,15 @@ impl Admin {
         dump.get("configs")?.as_array()?.iter().find_map(details)
     }
 
-    /// Sends a command.
-    pub(super) fn post(&self, path: &str) {
-        // The next poll of the caller sees an Envoy that does not answer.
-        let _ = self.agent.post(format!("{}{path}", self.origin)).send_empty();
+    /// Sends a command. Returns whether Envoy has answered.
+    pub(super) fn post(&self, path: &str) -> bool {
+        let request = self.agent.post(format!("{}{path}", self.origin));
+        request.config().timeout_global(self.timeout()).build().send_empty().is_ok()
     }
 
     fn get(&self, path: &str) -> Option<String> {
-        let mut response = self.agent.get(format!("{}{path}", self.origin)).call().ok()?;
+        let request = self.agent.get(format!("{}{path}", self.origin));
+        let mut response = request.config().timeout_global(self.timeout()).build().call().ok()?;
         if !response.status().is_success() {
             return None;
         }

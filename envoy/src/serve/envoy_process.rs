@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus};
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::{Pid, getppid};
 
 /// Starts Envoy.
@@ -16,11 +16,12 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Sends SIGTERM, after which Envoy exits at once.
+/// Sends SIGINT, after which Envoy exits at once: it ends by SIGINT as by SIGTERM, which is blocked.
+/// A script that runs Envoy gets it too.
 pub(super) fn terminate(child: &Child) {
-    if let Ok(pid) = i32::try_from(child.id()) {
+    if let Ok(group) = i32::try_from(child.id()) {
         // Fails only if Envoy has exited, which the caller sees.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let _ = killpg(Pid::from_raw(group), Signal::SIGINT);
     }
 }
 
@@ -33,23 +34,28 @@ fn allow_many_connections() {
     }
 }
 
-/// Kills Envoy if this process is killed, and keeps the terminal's Ctrl-C from it.
+/// Kills Envoy if this process is killed, and keeps the terminal's Ctrl-C from it, and the SIGTERM
+/// that systemd sends to all processes of a service: both must drain first.
 fn tie_to_this_process(command: &mut Command) {
-    // A process group of its own: Ctrl-C must drain first.
+    // Ctrl-C goes to a process group.
     command.process_group(0);
     let parent = Pid::this();
-    let set_signal = move || {
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGTERM);
+    let set_signals = move || {
+        // Inherited by all threads of Envoy, whose handler of SIGTERM then never runs.
+        blocked.thread_block()?;
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         // The parent may have exited before the call.
         if getppid() == parent { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }
     };
     // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
-    unsafe { command.pre_exec(set_signal) };
+    unsafe { command.pre_exec(set_signals) };
 }
 
 /// Envoy's exit code, 128 plus the signal's number if a signal ended it. An exit that was not
 /// `asked` for is never a success. One that was is a success after any signal: a starting Envoy
-/// does not handle SIGTERM, and a slow one is killed.
+/// does not handle SIGINT, and a slow one is killed.
 pub(super) fn exit_code(status: ExitStatus, asked: bool) -> u8 {
     if asked && status.signal().is_some() {
         return 0;
@@ -61,7 +67,26 @@ pub(super) fn exit_code(status: ExitStatus, asked: bool) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use nix::sys::signal::kill;
+
     use super::*;
+
+    #[test]
+    fn a_sigterm_that_systemd_sends_to_envoy_does_not_end_it_and_this_program_does() {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let mut child = spawn(command).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+        assert_ne!(blocked & 1 << (Signal::SIGTERM as u32 - 1), 0, "SIGTERM is blocked: {status}");
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        assert!(child.try_wait().unwrap().is_none());
+        terminate(&child);
+        assert_eq!(child.wait().unwrap().signal(), Some(2));
+    }
 
     /// In the format of `wait`: the signal in the low bits, the code above them.
     fn signal(number: i32) -> ExitStatus {
@@ -74,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_end_that_was_asked_for_is_a_success_by_whichever_signal() {
-        for number in [15, 9, 3] {
+        for number in [2, 9, 3] {
             assert_eq!(exit_code(signal(number), true), 0);
         }
         assert_eq!(exit_code(code(0), true), 0);

@@ -56,6 +56,12 @@ impl Events {
         Ok(Self { receiver, stopping })
     }
 
+    /// No signals ever.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self { receiver: mpsc::channel().1, stopping: Arc::default() }
+    }
+
     /// The next event, if one arrives in time.
     pub(super) fn next(&self, within: Duration) -> Option<Event> {
         self.receiver.recv_timeout(within).ok()

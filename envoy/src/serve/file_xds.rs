@@ -2,8 +2,6 @@
 //! whether it accepted it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -29,14 +27,13 @@ pub(crate) struct FileXds {
     /// Of the file written last; never repeated, since Envoy reports only the version that it
     /// accepted last.
     version: u64,
-    /// Ends every wait.
-    stopping: Arc<AtomicBool>,
 }
 
 impl FileXds {
-    /// Pushes to the Envoy behind `admin`, which reads the files of `folder`. `stopping` ends every wait.
-    pub(crate) fn new(admin: Admin, folder: &Path, hops: Hops, stopping: Arc<AtomicBool>) -> Self {
-        Self { admin, folder: folder.to_owned(), hops, version: 0, stopping }
+    /// Pushes to the Envoy behind `admin`, which reads the files of `folder`. A stop signal ends every
+    /// wait.
+    pub(crate) fn new(admin: Admin, folder: &Path, hops: Hops) -> Self {
+        Self { admin, folder: folder.to_owned(), hops, version: 0 }
     }
 
     /// Writes a file and does not wait for Envoy.
@@ -55,7 +52,7 @@ impl FileXds {
         let version = self.version.to_string();
         let mut unanswered = 0_u32;
         for _ in 0..MAX_POLLS {
-            if self.is_stopping() {
+            if self.admin.is_stopping() {
                 return Err("llm-balancer is shutting down".to_owned());
             }
             match self.accepted_version(of) {
@@ -90,15 +87,13 @@ impl FileXds {
     pub(super) fn wait_for_zero(&self, gauges: &str, polls: u32) {
         for _ in 0..polls {
             let gauges = self.admin.stats(StatKind::Gauge, gauges);
-            if self.is_stopping() || gauges.is_none_or(|gauges| gauges.values().all(|value| value == "0")) {
+            if self.admin.is_stopping()
+                || gauges.is_none_or(|gauges| gauges.values().all(|value| value == "0"))
+            {
                 return;
             }
             thread::sleep(POLL);
         }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
     }
 
     /// The version of the file that Envoy accepted last; empty before the first.
@@ -118,7 +113,8 @@ impl FileXds {
             ResourceType::Listeners => self.admin.rejected_listener(),
             ResourceType::Clusters | ResourceType::Routes | ResourceType::Filter => None,
         };
-        reason.unwrap_or_else(|| format!("invalid {}, Envoy's log says why", of.name()))
+        reason
+            .unwrap_or_else(|| format!("invalid {}, Envoy's log says why at --log-level warning", of.name()))
     }
 }
 

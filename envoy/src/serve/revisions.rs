@@ -233,8 +233,8 @@ mod tests {
     fn where_routes_are_rejected_all_files_are_those_from_before() {
         let dir = tempfile::tempdir().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
-        let admin = Admin::new(admin_that_rejects_routes(), Runtime::Wasm);
-        let xds = FileXds::new(admin, dir.path(), Hops::Two, stopping);
+        let admin = Admin::new(admin_that_rejects_routes(), Runtime::Wasm, stopping);
+        let xds = FileXds::new(admin, dir.path(), Hops::Two);
         let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
         let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();
         assert!(nack.contains("invalid routes"), "{nack}");

@@ -1,9 +1,10 @@
-//! The temporary folder of one run: the filter, in WebAssembly or as a library, the bootstrap, the files that Envoy watches, and
-//! the socket to Redis.
+//! The temporary folder of one run: the filter, in WebAssembly or as a library, the bootstrap, the
+//! files that Envoy watches, and the socket to Redis.
 //!
 //! A run that is killed leaves its folder behind, and with it a bootstrap that may hold keys. The
 //! next run of the same user removes it. A file that is locked while its run lives tells them
-//! apart.
+//! apart. The folder is locked too: systemd-tmpfiles, which removes what is older than ten days of
+//! `/tmp`, spares it then.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -28,8 +29,8 @@ const MODE: u32 = 0o700;
 #[derive(Debug)]
 pub(crate) struct RuntimeFolder {
     folder: TempDir,
-    /// Locked until it is closed, after SIGKILL too.
-    _lock: File,
+    /// Locked until they are closed, after SIGKILL too: the file, and the folder itself.
+    _locks: (File, Option<File>),
 }
 
 impl RuntimeFolder {
@@ -42,9 +43,11 @@ impl RuntimeFolder {
     fn under(parent: &Path) -> io::Result<Self> {
         let permissions = Permissions::from_mode(MODE);
         let folder = tempfile::Builder::new().prefix(PREFIX).permissions(permissions).tempdir_in(parent)?;
+        // Some file systems lock no folders, and a run without a cleaner needs no lock there.
+        let folder_lock = File::open(folder.path()).ok().filter(|folder| folder.lock().is_ok());
         let lock = lock(folder.path())?;
         remove_abandoned(parent, fs::metadata(folder.path())?.uid());
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { folder, _locks: (lock, folder_lock) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -118,6 +121,17 @@ mod tests {
         assert_eq!((mode(next.path()), mode(&next.file(LOCK))), (0o700, 0o600));
         drop((living, next));
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    /// That is what systemd-tmpfiles asks for before it removes anything in a folder.
+    #[test]
+    fn the_folder_of_a_living_run_is_locked_against_cleaners_of_old_files() {
+        let parent = tempfile::tempdir().unwrap();
+        let living = RuntimeFolder::under(parent.path()).unwrap();
+        let folder = File::open(living.path()).unwrap();
+        assert!(folder.try_lock().is_err());
+        drop(living);
+        assert!(folder.try_lock().is_ok());
     }
 
     #[test]

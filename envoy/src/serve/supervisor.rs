@@ -112,7 +112,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Serves until Envoy exits. Returns whether a signal asked for that.
+    /// Serves until Envoy exits. Returns whether a signal asked for that: an Envoy that ends while it
+    /// drains was not asked to.
     fn serve(&mut self) -> io::Result<bool> {
         let mut polls = 0_u32;
         while self.child.try_wait()?.is_none() {
@@ -124,13 +125,9 @@ impl Supervisor<'_> {
                     if drain::drain(&mut self.child, admin, &self.events, self.args)? {
                         self.deregister();
                     }
-                    drain::stop(&mut self.child)?;
-                    return Ok(true);
+                    return drain::stop(&mut self.child);
                 }
-                Some(Event::StopNow) => {
-                    drain::stop(&mut self.child)?;
-                    return Ok(true);
-                }
+                Some(Event::StopNow) => return drain::stop(&mut self.child),
                 Some(Event::Child) => {}
                 None => {
                     if self.watcher.has_changed() {

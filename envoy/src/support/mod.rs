@@ -14,3 +14,4 @@ pub(crate) mod listen;
 pub(crate) mod listing;
 pub(crate) mod messages;
 pub(crate) mod socket;
+pub(crate) mod standard_output;

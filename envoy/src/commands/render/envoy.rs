@@ -8,6 +8,7 @@ use crate::cli::RenderArgs;
 use crate::render::{Options, Runtime, bootstrap, proxy_variables, to_yaml};
 use crate::support::failure::Failure;
 use crate::support::messages::message;
+use crate::support::standard_output::print_file;
 use crate::support::{ca_bundle, embedded_filter, environment_notes, listen};
 
 const FILTER: &str = "filter.wasm";
@@ -31,7 +32,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
     print_requirements(config, &options);
     match &args.out {
         None => {
-            print!("{}", to_yaml(&bootstrap(config, text, &options))?);
+            print_file(to_yaml(&bootstrap(config, text, &options))?.as_bytes())?;
             message!(
                 "note: Envoy loads {FILTER} and {} from its working directory; --out DIR writes all files",
                 names::HOLD_FILE

@@ -11,6 +11,7 @@ use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
 use crate::render::{Hops, Options, Runtime, bootstrap, to_documents};
 use crate::support::failure::Failure;
 use crate::support::messages::message;
+use crate::support::standard_output::print_file;
 use crate::support::{embedded_filter, environment_notes, listen};
 
 /// Bytes of a filter that fit into a ConfigMap: its limit of 1 MiB counts names too.
@@ -48,7 +49,7 @@ pub(super) fn render(
     let direct = Config { proxies: Proxies::default(), ..config.clone() };
     let objects = objects(bootstrap(&direct, text, &options), &mesh);
     match &args.out {
-        None => print!("{}", to_documents(&objects)?),
+        None => _ = print_file(to_documents(&objects)?.as_bytes())?,
         Some(dir) => write(&OutputFolder::create(dir)?, &objects)?,
     }
     if hops == Hops::One {

@@ -77,6 +77,8 @@ fn deployment(mesh: &Mesh) -> Value {
     let container = with(container, "volumeMounts", some(mounts));
     let pod = json!({
         "serviceAccountName": NAME,
+        // Links to a Service "redis" would set the filter's REDIS_PORT to an address.
+        "enableServiceLinks": false,
         "terminationGracePeriodSeconds": 30,
         "containers": [container],
     });
@@ -247,6 +249,12 @@ mod tests {
             error["error"]["message"],
             "The gateway has not been patched: its EnvoyFilter does not apply, see docs/istio.md."
         );
+    }
+
+    #[test]
+    fn the_filters_variables_are_those_of_the_secret_and_not_links_to_services() {
+        let links = deployment(&a_mesh()).pointer("/spec/template/spec/enableServiceLinks").cloned();
+        assert_eq!(links, Some(false.into()));
     }
 
     #[test]

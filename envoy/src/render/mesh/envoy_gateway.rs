@@ -2,7 +2,8 @@
 //! is behind it.
 //!
 //! Patches find resources by the names that Envoy Gateway generates, in the second scheme
-//! (`XDSNameSchemeV2`).
+//! (`XDSNameSchemeV2`). Envoy Gateway applies them one by one, and skips a patch after which its
+//! resource is not valid.
 
 use serde_json::{Value, json};
 
@@ -164,15 +165,11 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         let operation = json!({"op": "add", "jsonPath": every_host, "path": field, "value": value});
         patches.push(patch(ROUTES, &routes, operation));
     }
-    let our_route = format!("..routes[?match(@.name, 'httproute/{}/{NAME}/.*')]", mesh.namespace);
-    let operation = json!({"op": "remove", "jsonPath": our_route, "path": "direct_response"});
-    patches.push(patch(ROUTES, &routes, operation));
-    for route in parts.routes {
-        patches.push(patch(ROUTES, &routes, json!({"op": "add", "jsonPath": our_route, "value": route})));
-    }
-    for (field, value) in parts.route {
-        let operation = json!({"op": "add", "jsonPath": our_route, "path": field, "value": value});
-        patches.push(patch(ROUTES, &routes, operation));
+    // In front of the 503, which no request reaches then. A change of that route in place would take
+    // two patches, and Envoy Gateway skips a patch that leaves a route without an action or with two.
+    let not_patched = format!("..routes[?match(@.name, 'httproute/{}/{NAME}/.*')]", mesh.namespace);
+    for route in parts.routes.into_iter().chain([Value::Object(parts.last_route)]) {
+        patches.push(patch(ROUTES, &routes, json!({"op": "add", "jsonPath": not_patched, "value": route})));
     }
     patches
 }

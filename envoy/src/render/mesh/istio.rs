@@ -171,7 +171,9 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     }
     let routes = parts.routes.into_iter();
     patches.extend(routes.map(|route| patch("HTTP_ROUTE", Some(&our_route), "INSERT_BEFORE", route)));
-    patches.push(patch("HTTP_ROUTE", Some(&our_route), "MERGE", Value::Object(parts.route)));
+    // It keeps its own match.
+    parts.last_route.shift_remove("match");
+    patches.push(patch("HTTP_ROUTE", Some(&our_route), "MERGE", Value::Object(parts.last_route)));
     patches.extend(parts.clusters.into_iter().map(|cluster| patch("CLUSTER", None, "ADD", cluster)));
     patches.extend(parts.listeners.into_iter().map(|listener| patch("LISTENER", None, "ADD", listener)));
     patches

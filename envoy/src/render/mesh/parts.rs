@@ -15,10 +15,10 @@ pub(super) struct BootstrapParts {
     pub router: Map<String, Value>,
     /// Fields of the edge's virtual host.
     pub virtual_host: Map<String, Value>,
-    /// Routes in front of the gateway's own.
+    /// All routes but the last.
     pub routes: Vec<Value>,
-    /// Fields of the last route, which matches everything, for the gateway's own.
-    pub route: Map<String, Value>,
+    /// The last route, which matches everything.
+    pub last_route: Map<String, Value>,
     /// All listeners but the edge.
     pub listeners: Vec<Value>,
     pub clusters: Vec<Value>,
@@ -64,8 +64,7 @@ impl BootstrapParts {
     /// Replaces all routes by these, of which the last one matches everything.
     pub fn set_routes(&mut self, mut routes: Vec<Value>) {
         let mut last = routes.pop().unwrap_or_default();
-        self.route = take(&mut last, "");
-        self.route.shift_remove("match");
+        self.last_route = take(&mut last, "");
         self.routes = routes;
     }
 

@@ -73,6 +73,17 @@ async fn a_chat_is_answered_with_the_keys_from_the_secret() {
 }
 
 #[tokio::test]
+async fn what_another_host_of_the_gateway_answers_keeps_its_headers() {
+    for args in [&[], ONE_HOP, SINGLE_HOP] {
+        let world = World::group("istio", args, &["paris"], "", "").await;
+        let reply = world.client.with_header("host", istio::NEIGHBOUR).get("/").await;
+        for (name, value) in [("set-cookie", "a=b"), ("location", "/new")] {
+            assert_eq!(reply.header(name), Some(value), "{args:?}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn metrics_have_their_labels_in_a_mesh_too() {
     for (mesh, args) in WAYS {
         let world = World::group(mesh, args, &["paris"], "", "").await;

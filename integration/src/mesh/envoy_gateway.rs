@@ -192,18 +192,23 @@ fn generated(rendered: &Rendered) -> Resources {
         true => listener["default_filter_chain"] = chain,
         false => listener["filter_chains"] = json!([chain]),
     }
-    let routes = json!({
-        "name": routes_name,
-        "ignore_port_in_host_matching": true,
-        "virtual_hosts": [{
-            "name": "*",
-            "domains": ["*"],
+    let hosts = route["spec"]["hostnames"].as_array().cloned().unwrap_or_else(|| vec![json!("*")]);
+    let virtual_host = |host: &Value| {
+        let host = host.as_str().expect("a name");
+        json!({
+            "name": format!("{namespace}/{}/{}/{}", name(gateway), "http", host.replace('.', "_")),
+            "domains": [host],
             "routes": [{
-                "name": format!("httproute/{namespace}/{}/rule/0/match/0/*", name(route)),
+                "name": format!("httproute/{namespace}/{}/rule/0/match/0/{}", name(route), host.replace('.', "_")),
                 "match": {"prefix": "/"},
                 "direct_response": {"status": direct["statusCode"], "body": {"inline_string": direct["body"]["inline"]}},
             }],
-        }],
+        })
+    };
+    let routes = json!({
+        "name": routes_name,
+        "ignore_port_in_host_matching": true,
+        "virtual_hosts": hosts.iter().map(virtual_host).collect::<Vec<_>>(),
     });
     let one = |kind: &str, resource: Value| (kind.to_owned(), vec![resource]);
     Resources(BTreeMap::from([

@@ -136,6 +136,15 @@ fn virtual_service(mesh: &Mesh) -> Value {
     }})
 }
 
+/// Matches our virtual hosts. Istio names them by host and port; if it makes one of several, by its
+/// first host.
+fn virtual_hosts(mesh: &Mesh) -> Vec<Value> {
+    let (port, _) = mesh.port();
+    let hosts = hosts(mesh).into_iter();
+    let names = hosts.map(|host| format!("{}:{port}", host.to_ascii_lowercase()));
+    names.map(|name| json!({"routeConfiguration": {"vhost": {"name": name}}})).collect()
+}
+
 fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
@@ -146,6 +155,7 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         }
         FilterCode::ConfigMap(_) => Vec::new(),
     };
+    parts.limit_filters_to_routes();
     let in_manager = json!({"listener": {"filterChain": {"filter": {"name": HTTP_CONNECTION_MANAGER}}}});
     let router = json!({"name": HTTP_CONNECTION_MANAGER, "subFilter": {"name": ROUTER}});
     let router = json!({"listener": {"filterChain": {"filter": router}}});
@@ -167,7 +177,9 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         patches.push(patch("HTTP_FILTER", Some(&router), "MERGE", merged));
     }
     if !parts.virtual_host.is_empty() {
-        patches.push(patch("VIRTUAL_HOST", None, "MERGE", Value::Object(parts.virtual_host)));
+        let fields = Value::Object(parts.virtual_host);
+        let hosts = virtual_hosts(mesh).into_iter();
+        patches.extend(hosts.map(|host| patch("VIRTUAL_HOST", Some(&host), "MERGE", fields.clone())));
     }
     let routes = parts.routes.into_iter();
     patches.extend(routes.map(|route| patch("HTTP_ROUTE", Some(&our_route), "INSERT_BEFORE", route)));

@@ -3,8 +3,8 @@
 use llm_balancer_config::Config;
 use serde_json::{Value, json};
 
-use super::envoy_gateway;
 use super::gateway::{FilterCode, Mesh};
+use super::{envoy_gateway, istio};
 use crate::render::bootstrap;
 use crate::render::process::{Hops, Options, Runtime};
 
@@ -73,5 +73,49 @@ fn envoy_gateway_gets_no_patch_that_would_leave_a_route_without_an_action() {
             count += 1;
         }
         assert!(count > 0, "no route");
+    }
+}
+
+/// The patches of the EnvoyFilter.
+fn istio_patches(text: &str, mesh: &Mesh, hops: Hops) -> Vec<Value> {
+    let filter = one(&istio::objects(bootstrap_of(text, mesh, hops), mesh), "EnvoyFilter");
+    filter["spec"]["configPatches"].as_array().unwrap().clone()
+}
+
+fn applied_to<'a>(patches: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    patches.iter().filter(|patch| patch["applyTo"] == kind).collect()
+}
+
+#[test]
+fn istio_patches_the_virtual_hosts_of_ours_and_nothing_about_headers_there() {
+    let hostnames = vec!["LLM.example.com".to_owned(), "ai.example.com".to_owned()];
+    let mesh = Mesh { hostnames, tls_secret: Some("certificate".to_owned()), ..mesh() };
+    for hops in [Hops::Two, Hops::One] {
+        let patches = istio_patches(TEXT, &mesh, hops);
+        let hosts = applied_to(&patches, "VIRTUAL_HOST");
+        let names = hosts.iter().map(|patch| &patch["match"]["routeConfiguration"]["vhost"]["name"]);
+        assert_eq!(names.collect::<Vec<_>>(), ["llm.example.com:443", "ai.example.com:443"]);
+        for patch in hosts {
+            assert_eq!(patch["patch"]["value"], json!({"include_request_attempt_count": true}));
+        }
+    }
+}
+
+#[test]
+fn in_istio_a_filter_runs_on_our_routes_alone() {
+    for (mesh, hops) in ways() {
+        let patches = istio_patches(TEXT, &mesh, hops);
+        let added = applied_to(&patches, "HTTP_FILTER");
+        let added = added.into_iter().filter(|patch| patch["patch"]["operation"] == "INSERT_BEFORE");
+        let names: Vec<_> = added
+            .map(|patch| {
+                assert_eq!(patch["patch"]["value"]["disabled"], true, "{patch}");
+                patch["patch"]["value"]["name"].as_str().unwrap()
+            })
+            .collect();
+        for route in applied_to(&patches, "HTTP_ROUTE") {
+            let enabled = route["patch"]["value"]["typed_per_filter_config"].as_object().unwrap();
+            assert_eq!(enabled.keys().collect::<Vec<_>>(), names, "{route}");
+        }
     }
 }

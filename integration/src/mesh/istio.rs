@@ -75,10 +75,11 @@ fn apply(bootstrap: &mut Value, patch: &Value) {
             };
             (pointer, new)
         }
-        (kind @ ("CLUSTER" | "LISTENER" | "EXTENSION_CONFIG"), "ADD") => {
+        (kind @ ("CLUSTER" | "LISTENER" | "EXTENSION_CONFIG" | "VIRTUAL_HOST"), "ADD") => {
             let pointer = match kind {
                 "CLUSTER" => "/static_resources/clusters",
                 "LISTENER" => "/static_resources/listeners",
+                "VIRTUAL_HOST" => &hosts,
                 _ => "/extensions",
             };
             (pointer.to_owned(), merged(at(pointer), &json!([value])))
@@ -169,8 +170,8 @@ fn surroundings(rendered: &Rendered) -> Value {
     let service = &rendered.one("VirtualService")["spec"];
     assert_eq!((&server["port"]["number"], &server["hosts"]), (&json!(80), &service["hosts"]));
     let mut hosts: Vec<String> = serde_json::from_value(service["hosts"].clone()).expect("names");
-    // Hosts with the same routes become one virtual host, with the name of the first.
-    hosts.sort();
+    // Hosts with the same routes become one virtual host, with the name of the longest.
+    hosts.sort_by_key(|host| std::cmp::Reverse(host.len()));
     let route = &service["http"][0];
     let direct = &route["directResponse"];
     let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";

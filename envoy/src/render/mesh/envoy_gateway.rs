@@ -141,6 +141,11 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
     }
+    let rewritten_host = parts.needs_rewritten_host(mesh).then(|| {
+        // Requests for other hosts have no route of ours before the filter sets the provider's host.
+        parts.limit_filters_to_routes();
+        parts.rewritten_host()
+    });
     let (listener, manager, routes) = generated(mesh);
     let mut patches: Vec<_> = parts.clusters.into_iter().map(|cluster| added(CLUSTER, cluster)).collect();
     patches.extend(parts.listeners.into_iter().map(|listener| added(LISTENER, listener)));
@@ -171,6 +176,11 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     for route in parts.routes.into_iter().chain([Value::Object(parts.last_route)]) {
         patches.push(patch(ROUTES, &routes, json!({"op": "add", "jsonPath": not_patched, "value": route})));
     }
+    patches.extend(
+        rewritten_host.map(|host| {
+            patch(ROUTES, &routes, json!({"op": "add", "path": "/virtual_hosts/-", "value": host}))
+        }),
+    );
     patches
 }
 

@@ -4,6 +4,7 @@ use llm_balancer_config::names;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::gateway::Mesh;
 use crate::render::message::{typed, with};
 
 /// The bootstrap's pieces. Those of the edge are for the gateway's listener.
@@ -88,6 +89,29 @@ impl BootstrapParts {
             *route = with(route.take(), PER_FILTER, Value::Object(enabled.clone()));
         }
         self.last_route.insert(PER_FILTER.to_owned(), Value::Object(enabled));
+    }
+
+    /// Whether requests need [`Self::rewritten_host`]: the filter on the gateway's listener sets the
+    /// provider's host, and Envoy then looks for the route again.
+    pub fn needs_rewritten_host(&self, mesh: &Mesh) -> bool {
+        !mesh.hostnames.is_empty() && self.filters.iter().any(is_wasm)
+    }
+
+    /// A virtual host for requests that have the provider's host.
+    pub fn rewritten_host(&self) -> Value {
+        let last = Value::Object(self.last_route.clone());
+        // A request whose first attempt failed comes back with that host, and without the cluster.
+        let again = with(last.clone(), "match", json!({"path": names::NEXT_ATTEMPT_PATH}));
+        let selected = json!({"name": names::CLUSTER, "present_match": true});
+        let routes = self.routes.iter().chain([&last]).map(|route| {
+            let mut matched = route["match"].clone();
+            let mut headers: Vec<Value> = take(&mut matched, "/headers");
+            headers.push(selected.clone());
+            with(route.clone(), "match", with(matched, "headers", Value::Array(headers)))
+        });
+        let routes: Vec<_> = [again].into_iter().chain(routes).collect();
+        let host = json!({"name": names::FILTER, "domains": ["*"], "routes": routes});
+        self.virtual_host.iter().fold(host, |host, (field, value)| with(host, field, value.clone()))
     }
 
     /// The HTTP filters with the wasm module, on any listener.

@@ -88,15 +88,34 @@ fn applied_to<'a>(patches: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 #[test]
 fn istio_patches_the_virtual_hosts_of_ours_and_nothing_about_headers_there() {
-    let hostnames = vec!["LLM.example.com".to_owned(), "ai.example.com".to_owned()];
+    let hostnames = vec!["llm.example.com".to_owned(), "ai.example.com".to_owned()];
     let mesh = Mesh { hostnames, tls_secret: Some("certificate".to_owned()), ..mesh() };
     for hops in [Hops::Two, Hops::One] {
         let patches = istio_patches(TEXT, &mesh, hops);
-        let hosts = applied_to(&patches, "VIRTUAL_HOST");
+        let mut hosts = applied_to(&patches, "VIRTUAL_HOST");
+        hosts.retain(|patch| patch["patch"]["operation"] == "MERGE");
         let names = hosts.iter().map(|patch| &patch["match"]["routeConfiguration"]["vhost"]["name"]);
         assert_eq!(names.collect::<Vec<_>>(), ["llm.example.com:443", "ai.example.com:443"]);
         for patch in hosts {
             assert_eq!(patch["patch"]["value"], json!({"include_request_attempt_count": true}));
+        }
+    }
+}
+
+#[test]
+fn requests_with_the_host_of_a_provider_have_routes_where_the_filter_sets_it() {
+    let named = |mesh: Mesh| Mesh { hostnames: vec!["llm.example.com".to_owned()], ..mesh };
+    for (mesh, hops) in ways() {
+        let needs_them = mesh.single_hop || hops == Hops::One;
+        for (mesh, expected) in [(named(mesh.clone()), needs_them), (mesh, false)] {
+            let bootstrap = bootstrap_of(TEXT, &mesh, hops);
+            let objects = [istio::objects, envoy_gateway::objects].map(|of| of(bootstrap.clone(), &mesh));
+            for objects in objects {
+                let added = serde_json::to_string(&objects)
+                    .unwrap()
+                    .contains(r#""name":"llm-balancer","domains":["*"]"#);
+                assert_eq!(added, expected, "{mesh:?}");
+            }
         }
     }
 }

@@ -60,10 +60,9 @@ fn proxy(mesh: &Mesh, bootstrap: &Value) -> Value {
     let container = json!({"env": mesh.env(), "volumeMounts": mounts});
     let deployment =
         json!({"replicas": mesh.replicas(), "container": container, "pod": {"volumes": volumes}});
-    let spec = json!({
-        "provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": deployment}},
-        "shutdown": {"drainTimeout": "25s"},
-    });
+    // No `shutdown`: its `drainTimeout` is also how long Envoy keeps requests of a listener that changes,
+    // and the operator's to choose.
+    let spec = json!({"provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": deployment}}});
     let is_empty = bootstrap.as_object().is_none_or(serde_json::Map::is_empty);
     let merged = (!is_empty).then(|| json!({"type": "Merge", "value": bootstrap.to_string()}));
     json!({"spec": with(spec, "bootstrap", merged)})

@@ -76,6 +76,13 @@ fn envoy_gateway_gets_no_patch_that_would_leave_a_route_without_an_action() {
     }
 }
 
+#[test]
+fn in_envoy_gateway_the_drain_timeout_is_the_operators() {
+    let mesh = mesh();
+    let objects = envoy_gateway::objects(bootstrap_of(TEXT, &mesh, Hops::Two), &mesh);
+    assert!(one(&objects, "EnvoyProxy")["spec"].get("shutdown").is_none());
+}
+
 /// The patches of the EnvoyFilter.
 fn istio_patches(text: &str, mesh: &Mesh, hops: Hops) -> Vec<Value> {
     let filter = one(&istio::objects(bootstrap_of(text, mesh, hops), mesh), "EnvoyFilter");

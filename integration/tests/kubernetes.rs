@@ -68,7 +68,7 @@ fn the_check_finds_values_that_do_not_fit_and_fields_that_nobody_knows() {
         ("istio", r#""configPatches""#, r#""configPatchs""#, "configPatchs"),
         ("istio", r#""replicas":2"#, r#""replicas":"two""#, "replicas must be integer"),
         ("envoy-gateway", r#""bufferLimit""#, r#""bufferLimits""#, "bufferLimits"),
-        ("envoy-gateway", r#""op":"remove""#, r#""op":"drop""#, "drop"),
+        ("envoy-gateway", r#""op":"add""#, r#""op":"drop""#, "drop"),
         ("envoy-gateway", r#""gatewayClassName""#, r#""gatewayClasses""#, "gatewayClasses"),
     ];
     let mut all: Vec<Value> = Vec::new();

@@ -73,6 +73,38 @@ async fn a_chat_is_answered_with_the_keys_from_the_secret() {
 }
 
 #[tokio::test]
+async fn a_gateway_of_named_hosts_serves_those_and_no_other() {
+    let named: &[&str] = &["--hostname", "ai.example.com", "--hostname", "llm.example.com"];
+    let image = format!("oci://registry.example/filter@sha256:{}", "5".repeat(64));
+    let discovered: &[&str] = &["--hops", "1", "--filter-image", &image];
+    let others = [("istio", SINGLE_HOP), ("envoy-gateway", SINGLE_HOP), ("istio", discovered)];
+    for (mesh, way) in WAYS.into_iter().chain(others) {
+        let world = World::group(mesh, &[named, way].concat(), &["paris"], "", "num_retries: 1").await;
+        // With one hop the retry takes another route.
+        world.provider.script("paris", [Answer::status(500), Answer::ok()]);
+        for host in ["llm.example.com", "ai.example.com"] {
+            let reply = world.client.with_header("host", host).chat("gpt").await;
+            assert_eq!(reply.status, 200, "{mesh} {way:?} {host}: {}", reply.text());
+        }
+        assert_eq!(world.provider.calls().len(), 3, "{mesh} {way:?}");
+        let elsewhere = world.client.with_header("host", "elsewhere.example.com").chat("gpt").await;
+        assert_eq!(elsewhere.status, 404, "{mesh} {way:?}: {}", elsewhere.text());
+        assert_eq!(world.provider.calls().len(), 3, "{mesh} {way:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_host_of_the_gateway_answers_keeps_its_headers() {
+    for args in [&[], ONE_HOP, SINGLE_HOP] {
+        let world = World::group("istio", args, &["paris"], "", "").await;
+        let reply = world.client.with_header("host", istio::NEIGHBOUR).get("/").await;
+        for (name, value) in [("set-cookie", "a=b"), ("location", "/new")] {
+            assert_eq!(reply.header(name), Some(value), "{args:?}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn metrics_have_their_labels_in_a_mesh_too() {
     for (mesh, args) in WAYS {
         let world = World::group(mesh, args, &["paris"], "", "").await;

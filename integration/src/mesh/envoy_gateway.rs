@@ -1,5 +1,6 @@
 //! Envoy Gateway, played: the resources that it generates for a Gateway and an HTTPRoute, and the
-//! patches of an EnvoyPatchPolicy applied as it applies them.
+//! patches of an EnvoyPatchPolicy applied as it applies them: one by one, each of which must leave a
+//! valid resource.
 
 use std::collections::BTreeMap;
 
@@ -62,6 +63,7 @@ impl Resources {
         if operation["path"] == "" {
             assert_eq!(operation["op"], "add");
             resources.push(operation["value"].clone());
+            assert_valid(&operation["value"], operation);
             return;
         }
         let named = resources.iter_mut().find(|resource| resource["name"] == patch["name"]);
@@ -80,7 +82,38 @@ impl Resources {
             let one: Patch = serde_json::from_value(json!([one])).expect("a patch");
             json_patch::patch(resource, &one).unwrap_or_else(|error| panic!("{error}"));
         }
+        assert_valid(resource, operation);
     }
+}
+
+/// Fields of which a message has one at most. Envoy Gateway reads a resource anew after each patch,
+/// and skips the patch if it cannot.
+const ONE_OF: [&[&str]; 6] = [
+    ACTIONS,
+    &["cluster", "cluster_header", "weighted_clusters", "cluster_specifier_plugin"],
+    &["rds", "route_config", "scoped_routes"],
+    &["typed_config", "config_discovery"],
+    &["type", "cluster_type"],
+    &["prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix"],
+];
+
+/// A route has one of these.
+const ACTIONS: &[&str] = &["route", "redirect", "direct_response", "filter_action", "non_forwarding_action"];
+
+/// Panics if Envoy Gateway would skip the patch that made this of a resource.
+fn assert_valid(value: &Value, patch: &Value) {
+    if let Value::Object(message) = value {
+        let count = |fields: &[&str]| fields.iter().filter(|field| message.contains_key(**field)).count();
+        for fields in ONE_OF {
+            assert!(count(fields) <= 1, "more than one of {fields:?} in {value} after {patch}");
+        }
+        for route in message.get("routes").and_then(Value::as_array).into_iter().flatten() {
+            let has_action = ACTIONS.iter().any(|action| route.get(action).is_some());
+            assert!(has_action && route.get("match").is_some(), "no route: {route} after {patch}");
+        }
+    }
+    let members = value.as_object().into_iter().flat_map(|members| members.values());
+    members.chain(value.as_array().into_iter().flatten()).for_each(|member| assert_valid(member, patch));
 }
 
 /// All that the JSONPath finds, with the path behind it.
@@ -159,18 +192,23 @@ fn generated(rendered: &Rendered) -> Resources {
         true => listener["default_filter_chain"] = chain,
         false => listener["filter_chains"] = json!([chain]),
     }
-    let routes = json!({
-        "name": routes_name,
-        "ignore_port_in_host_matching": true,
-        "virtual_hosts": [{
-            "name": "*",
-            "domains": ["*"],
+    let hosts = route["spec"]["hostnames"].as_array().cloned().unwrap_or_else(|| vec![json!("*")]);
+    let virtual_host = |host: &Value| {
+        let host = host.as_str().expect("a name");
+        json!({
+            "name": format!("{namespace}/{}/{}/{}", name(gateway), "http", host.replace('.', "_")),
+            "domains": [host],
             "routes": [{
-                "name": format!("httproute/{namespace}/{}/rule/0/match/0/*", name(route)),
+                "name": format!("httproute/{namespace}/{}/rule/0/match/0/{}", name(route), host.replace('.', "_")),
                 "match": {"prefix": "/"},
                 "direct_response": {"status": direct["statusCode"], "body": {"inline_string": direct["body"]["inline"]}},
             }],
-        }],
+        })
+    };
+    let routes = json!({
+        "name": routes_name,
+        "ignore_port_in_host_matching": true,
+        "virtual_hosts": hosts.iter().map(virtual_host).collect::<Vec<_>>(),
     });
     let one = |kind: &str, resource: Value| (kind.to_owned(), vec![resource]);
     Resources(BTreeMap::from([

@@ -38,7 +38,7 @@ fn patched(rendered: &Rendered) -> Value {
 fn apply(bootstrap: &mut Value, patch: &Value) {
     let value = &patch["patch"]["value"];
     let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let host = format!("{manager}/route_config/virtual_hosts/0");
+    let hosts = format!("{manager}/route_config/virtual_hosts");
     let mut at = |pointer: &str| bootstrap.pointer_mut(pointer).expect(pointer).take();
     let (pointer, new) = match (
         patch["applyTo"].as_str().expect("a kind"),
@@ -50,15 +50,21 @@ fn apply(bootstrap: &mut Value, patch: &Value) {
             (manager.to_owned(), merged(at(manager), &value["typed_config"]))
         }
         ("VIRTUAL_HOST", "MERGE") => {
-            let old = at(&host);
-            (host, merged(old, value))
+            let mut new = at(&hosts);
+            let name = patch["match"].pointer("/routeConfiguration/vhost/name");
+            for host in new.as_array_mut().expect("a list") {
+                if name.is_none_or(|name| host["name"] == *name) {
+                    merge(host, value);
+                }
+            }
+            (hosts, new)
         }
         (kind @ ("HTTP_FILTER" | "HTTP_ROUTE"), operation) => {
             let (name, pointer) = match kind {
                 "HTTP_FILTER" => {
                     ("/listener/filterChain/filter/subFilter/name", format!("{manager}/http_filters"))
                 }
-                _ => ("/routeConfiguration/vhost/route/name", format!("{host}/routes")),
+                _ => ("/routeConfiguration/vhost/route/name", format!("{hosts}/0/routes")),
             };
             let name = patch["match"].pointer(name).expect("what it matches");
             let list = at(&pointer);
@@ -69,10 +75,11 @@ fn apply(bootstrap: &mut Value, patch: &Value) {
             };
             (pointer, new)
         }
-        (kind @ ("CLUSTER" | "LISTENER" | "EXTENSION_CONFIG"), "ADD") => {
+        (kind @ ("CLUSTER" | "LISTENER" | "EXTENSION_CONFIG" | "VIRTUAL_HOST"), "ADD") => {
             let pointer = match kind {
                 "CLUSTER" => "/static_resources/clusters",
                 "LISTENER" => "/static_resources/listeners",
+                "VIRTUAL_HOST" => &hosts,
                 _ => "/extensions",
             };
             (pointer.to_owned(), merged(at(pointer), &json!([value])))
@@ -137,12 +144,35 @@ fn discover(value: &mut Value, name: &Value, file: &str) -> usize {
     }
 }
 
+/// Another host of the same gateway, which is not ours.
+pub const NEIGHBOUR: &str = "neighbour.example.com";
+
+/// Its virtual host, which answers with headers that providers of ours may not send.
+fn neighbour() -> Value {
+    let header = |name: &str, value: &str| json!({"header": {"key": name, "value": value}});
+    json!({
+        "name": format!("{NEIGHBOUR}:80"),
+        "domains": [NEIGHBOUR],
+        "include_request_attempt_count": true,
+        "routes": [{
+            "name": "neighbour",
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 200},
+            "response_headers_to_add": [header("set-cookie", "a=b"), header("location", "/new")],
+        }],
+    })
+}
+
 /// Istio's bootstrap and its listener for a Gateway with one HTTP server, without what only the
 /// control plane serves.
 fn surroundings(rendered: &Rendered) -> Value {
     let server = &rendered.one("Gateway")["spec"]["servers"][0];
-    assert_eq!((&server["port"]["number"], &server["hosts"]), (&json!(80), &json!(["*"])));
-    let route = &rendered.one("VirtualService")["spec"]["http"][0];
+    let service = &rendered.one("VirtualService")["spec"];
+    assert_eq!((&server["port"]["number"], &server["hosts"]), (&json!(80), &service["hosts"]));
+    let mut hosts: Vec<String> = serde_json::from_value(service["hosts"].clone()).expect("names");
+    // Hosts with the same routes become one virtual host, with the name of the longest.
+    hosts.sort_by_key(|host| std::cmp::Reverse(host.len()));
+    let route = &service["http"][0];
     let direct = &route["directResponse"];
     let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
     let fault = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault";
@@ -157,8 +187,8 @@ fn surroundings(rendered: &Rendered) -> Value {
         "server_name": "istio-envoy",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "route_config": {"name": "http.8080", "virtual_hosts": [{
-            "name": "*:80",
-            "domains": ["*"],
+            "name": format!("{}:80", hosts[0]),
+            "domains": hosts,
             "include_request_attempt_count": true,
             "routes": [{
                 "name": route["name"],
@@ -168,7 +198,7 @@ fn surroundings(rendered: &Rendered) -> Value {
                     "body": {"inline_string": direct["body"]["string"]},
                 },
             }],
-        }]},
+        }, neighbour()]},
         "http_filters": [
             {"name": "envoy.filters.http.cors", "typed_config": {"@type": cors}},
             {"name": "envoy.filters.http.fault", "typed_config": {"@type": fault}},

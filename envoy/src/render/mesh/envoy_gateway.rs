@@ -2,7 +2,8 @@
 //! is behind it.
 //!
 //! Patches find resources by the names that Envoy Gateway generates, in the second scheme
-//! (`XDSNameSchemeV2`).
+//! (`XDSNameSchemeV2`). Envoy Gateway applies them one by one, and skips a patch after which its
+//! resource is not valid.
 
 use serde_json::{Value, json};
 
@@ -59,10 +60,9 @@ fn proxy(mesh: &Mesh, bootstrap: &Value) -> Value {
     let container = json!({"env": mesh.env(), "volumeMounts": mounts});
     let deployment =
         json!({"replicas": mesh.replicas(), "container": container, "pod": {"volumes": volumes}});
-    let spec = json!({
-        "provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": deployment}},
-        "shutdown": {"drainTimeout": "25s"},
-    });
+    // No `shutdown`: its `drainTimeout` is also how long Envoy keeps requests of a listener that changes,
+    // and the operator's to choose.
+    let spec = json!({"provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": deployment}}});
     let is_empty = bootstrap.as_object().is_none_or(serde_json::Map::is_empty);
     let merged = (!is_empty).then(|| json!({"type": "Merge", "value": bootstrap.to_string()}));
     json!({"spec": with(spec, "bootstrap", merged)})
@@ -140,6 +140,11 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
     }
+    let rewritten_host = parts.needs_rewritten_host(mesh).then(|| {
+        // Requests for other hosts have no route of ours before the filter sets the provider's host.
+        parts.limit_filters_to_routes();
+        parts.rewritten_host()
+    });
     let (listener, manager, routes) = generated(mesh);
     let mut patches: Vec<_> = parts.clusters.into_iter().map(|cluster| added(CLUSTER, cluster)).collect();
     patches.extend(parts.listeners.into_iter().map(|listener| added(LISTENER, listener)));
@@ -164,16 +169,17 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         let operation = json!({"op": "add", "jsonPath": every_host, "path": field, "value": value});
         patches.push(patch(ROUTES, &routes, operation));
     }
-    let our_route = format!("..routes[?match(@.name, 'httproute/{}/{NAME}/.*')]", mesh.namespace);
-    let operation = json!({"op": "remove", "jsonPath": our_route, "path": "direct_response"});
-    patches.push(patch(ROUTES, &routes, operation));
-    for route in parts.routes {
-        patches.push(patch(ROUTES, &routes, json!({"op": "add", "jsonPath": our_route, "value": route})));
+    // In front of the 503, which no request reaches then. A change of that route in place would take
+    // two patches, and Envoy Gateway skips a patch that leaves a route without an action or with two.
+    let not_patched = format!("..routes[?match(@.name, 'httproute/{}/{NAME}/.*')]", mesh.namespace);
+    for route in parts.routes.into_iter().chain([Value::Object(parts.last_route)]) {
+        patches.push(patch(ROUTES, &routes, json!({"op": "add", "jsonPath": not_patched, "value": route})));
     }
-    for (field, value) in parts.route {
-        let operation = json!({"op": "add", "jsonPath": our_route, "path": field, "value": value});
-        patches.push(patch(ROUTES, &routes, operation));
-    }
+    patches.extend(
+        rewritten_host.map(|host| {
+            patch(ROUTES, &routes, json!({"op": "add", "path": "/virtual_hosts/-", "value": host}))
+        }),
+    );
     patches
 }
 

@@ -138,16 +138,27 @@ fn virtual_service(mesh: &Mesh) -> Value {
     }})
 }
 
+/// Matches our virtual hosts. Istio names them by host and port; if it makes one of several, by one
+/// of them.
+fn virtual_hosts(mesh: &Mesh) -> Vec<Value> {
+    let (port, _) = mesh.port();
+    let hosts = hosts(mesh).into_iter();
+    hosts.map(|host| json!({"routeConfiguration": {"vhost": {"name": format!("{host}:{port}")}}})).collect()
+}
+
 fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     if mesh.single_hop {
         single_hop::rearrange(&mut parts);
     }
+    let needs_rewritten_host = parts.needs_rewritten_host(mesh);
     let extensions = match &mesh.code {
         FilterCode::Image { reference, sha256 } => {
             discovered(&mut parts, &fetched_by_agent(reference, sha256))
         }
         FilterCode::ConfigMap(_) => Vec::new(),
     };
+    parts.limit_filters_to_routes();
+    let rewritten_host = needs_rewritten_host.then(|| parts.rewritten_host());
     let in_manager = json!({"listener": {"filterChain": {"filter": {"name": HTTP_CONNECTION_MANAGER}}}});
     let router = json!({"name": HTTP_CONNECTION_MANAGER, "subFilter": {"name": ROUTER}});
     let router = json!({"listener": {"filterChain": {"filter": router}}});
@@ -168,12 +179,17 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         let merged = json!({"name": ROUTER, "typed_config": fields});
         patches.push(patch("HTTP_FILTER", Some(&router), "MERGE", merged));
     }
+    patches.extend(rewritten_host.map(|host| patch("VIRTUAL_HOST", None, "ADD", host)));
     if !parts.virtual_host.is_empty() {
-        patches.push(patch("VIRTUAL_HOST", None, "MERGE", Value::Object(parts.virtual_host)));
+        let fields = Value::Object(parts.virtual_host);
+        let hosts = virtual_hosts(mesh).into_iter();
+        patches.extend(hosts.map(|host| patch("VIRTUAL_HOST", Some(&host), "MERGE", fields.clone())));
     }
     let routes = parts.routes.into_iter();
     patches.extend(routes.map(|route| patch("HTTP_ROUTE", Some(&our_route), "INSERT_BEFORE", route)));
-    patches.push(patch("HTTP_ROUTE", Some(&our_route), "MERGE", Value::Object(parts.route)));
+    // It keeps its own match.
+    parts.last_route.shift_remove("match");
+    patches.push(patch("HTTP_ROUTE", Some(&our_route), "MERGE", Value::Object(parts.last_route)));
     patches.extend(parts.clusters.into_iter().map(|cluster| patch("CLUSTER", None, "ADD", cluster)));
     patches.extend(parts.listeners.into_iter().map(|listener| patch("LISTENER", None, "ADD", listener)));
     patches

@@ -8,5 +8,7 @@ mod gateway;
 pub(crate) mod istio;
 mod parts;
 mod single_hop;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use gateway::{FilterCode, Mesh, SYSTEM_CAS};

@@ -4,8 +4,8 @@
 use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
-use super::parts::{BootstrapParts, MANAGER, take};
-use crate::render::message::{typed, with};
+use super::parts::{BootstrapParts, MANAGER, move_headers, take};
+use crate::render::message::typed;
 
 /// Removes the internal listener and its cluster, and moves the listener's filter and route to the
 /// gateway's.
@@ -24,21 +24,15 @@ pub(super) fn rearrange(parts: &mut BootstrapParts) {
     let host = format!("{MANAGER}/route_config/virtual_hosts/0");
     let mut host: Map<String, Value> = take(&mut attempts.unwrap_or_default(), &host);
     // The filter runs before the route adds the client's address, so an earlier extension adds it.
-    let client = parts.virtual_host.shift_remove("request_headers_to_add");
+    let client = parts.last_route.shift_remove("request_headers_to_add");
     parts
         .manager
         .extend(client.map(|headers| ("early_header_mutation_extensions".to_owned(), early(&headers))));
     // The filter's own answers are local replies here, already in OpenAI's format.
     parts.manager.shift_remove("local_reply_config");
-    // Headers are removed by the route: the gateway may have other routes.
     parts.virtual_host = Map::new();
     let mut routes: Vec<Value> = host.get_mut("routes").map(|routes| take(routes, "")).unwrap_or_default();
-    for name in ["request_headers_to_remove", "response_headers_to_remove"] {
-        let removed = host.shift_remove(name);
-        for route in &mut routes {
-            *route = with(route.take(), name, removed.clone());
-        }
-    }
+    move_headers(&mut host, &mut routes);
     parts.set_routes(routes);
 }
 

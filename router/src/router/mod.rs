@@ -53,7 +53,7 @@ use crate::telemetry::gauges::GaugePublisher;
 use crate::telemetry::metrics::{Change, Metrics};
 use crate::upstream::redirect;
 
-pub use request_headers::wire;
+pub use request_headers::{sends_body, wire};
 
 pub use decisions::{
     Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step,

@@ -189,6 +189,14 @@ impl Stream {
         self.entry = own.or(kept).map(AccessLogEntry::client_disconnected);
     }
 
+    /// In front of the internal listener's filter, the edge has an answer of its own.
+    pub(super) fn record_local_reply(&mut self) {
+        if self.is_on_edge() || self.is_single_hop() {
+            self.entry = Some(AccessLogEntry::of_local_reply(self.entry.take(), self.status));
+            self.finish();
+        }
+    }
+
     pub(super) fn start_probes(&mut self) {
         if let (Some(filter), Some(probe)) = (&self.filter, &mut self.probe) {
             probe.start(filter.decider.router.config());

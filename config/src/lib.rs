@@ -41,4 +41,4 @@ pub use providers::{ChatParams, are_related, infer_provider, name_at, router_nam
 pub use read::{Loaded, Reading, load, read, read_bytes};
 pub use values::Secret;
 pub use wildcard::Wildcard;
-pub use withheld_headers::WITHHELD_HEADERS;
+pub use withheld_headers::{WITHHELD_HEADERS, is_withheld};

@@ -62,7 +62,13 @@ pub const WITHHELD_HEADERS: &[&str] = &[
     "x-envoy-peer-metadata",
     "x-envoy-peer-metadata-id",
     "x-envoy-ratelimited",
+    "x-envoy-upstream-canary",
+    "x-envoy-upstream-healthchecked-cluster",
     "x-envoy-upstream-service-time",
+    // Of a LiteLLM before the provider: what the operator pays.
+    "x-litellm-key-spend",
+    "x-litellm-response-cost",
+    "x-litellm-version",
     // For nginx, Apache and Perlbal: another source of the body.
     "x-accel-redirect",
     "x-lighttpd-send-file",
@@ -71,4 +77,31 @@ pub const WITHHELD_HEADERS: &[&str] = &[
     // Our own, between the filter and the edge.
     names::RETRY,
     names::REUSED,
+    names::CLUSTER,
+    names::NEXT_ATTEMPT,
+    names::CLIENT,
 ];
+
+/// Whether clients do not get a header of a provider. Where each header is looked at, as in the
+/// module, those are withheld, too, that begin like Envoy's and ours. The filter adds our own later.
+pub fn is_withheld(name: &str) -> bool {
+    ["x-envoy-", "x-llm-", "x-litellm-"].iter().any(|prefix| name.starts_with(prefix))
+        || WITHHELD_HEADERS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_like_envoys_and_ours_are_withheld_and_the_rest_is_not() {
+        for name in [
+            "x-envoy-foo", "x-llm-balancer-explain", "x-llm-cluster", "x-litellm-response-cost", "set-cookie",
+        ] {
+            assert!(is_withheld(name), "{name}");
+        }
+        for name in ["x-request-id", "openai-processing-ms", "x-ratelimit-remaining-tokens", "location"] {
+            assert!(!is_withheld(name), "{name}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use llm_balancer_integration::{Answer, World};
 
 /// Speak for the host that sends them, and so for ours if they passed.
-const WITHHELD: [(&str, &str); 20] = [
+const WITHHELD: [(&str, &str); 25] = [
     ("alt-svc", "h3=\":443\"; ma=86400"),
     ("strict-transport-security", "max-age=31536000; includeSubDomains; preload"),
     ("set-cookie", "__cf_bm=secret; path=/; Secure"),
@@ -22,7 +22,12 @@ const WITHHELD: [(&str, &str); 20] = [
     ("x-envoy-upstream-service-time", "3"),
     ("x-envoy-immediate-health-check-fail", "true"),
     ("x-envoy-ratelimited", "true"),
+    ("x-llm-balancer-explain", "{}"),
+    ("x-llm-client", "z"),
+    ("x-llm-cluster", "redis"),
+    ("x-llm-next-attempt", "z"),
     ("x-llm-reused", "1"),
+    ("x-litellm-response-cost", "9"),
     ("x-llm-retry", "1"),
 ];
 

@@ -25,6 +25,17 @@ async fn a_websocket_is_refused_with_426_and_json() {
     assert!(world.provider.received().is_empty());
 }
 
+#[tokio::test]
+async fn a_websocket_is_refused_at_once_whatever_length_and_other_protocols_it_names() {
+    let world = World::group(&["paris"], "").await;
+    for (protocol, length) in [("websocket", "content-length: 0\r\n"), ("websocket, TLS/1.2", "")] {
+        let request = String::from_utf8(upgrade("/v1/responses", protocol)).unwrap();
+        let request = request.replace("sec-websocket-version", &format!("{length}sec-websocket-version"));
+        let answer = raw::request(world.balancer.port, request.as_bytes()).await;
+        assert_eq!(raw::status(&answer), 426, "{protocol}: {answer}");
+    }
+}
+
 /// Java's client and curl offer HTTP/2 with every plain request, and Apache's HttpClient TLS.
 #[tokio::test]
 async fn an_offer_of_another_protocol_is_no_request_for_an_upgrade() {

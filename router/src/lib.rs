@@ -50,7 +50,7 @@ pub use request::references::{Reference, ReferenceScan};
 pub use request::{Refusal, Request};
 pub use router::{
     Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Router, Sending, Step,
-    StreamEnd, Verdict, wire,
+    StreamEnd, Verdict, sends_body, wire,
 };
 pub use state::heartbeats::HEARTBEAT;
 pub use state::lease::Shortfall;

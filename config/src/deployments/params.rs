@@ -5,7 +5,9 @@ use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{
     LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own_key, is_request_parameter,
 };
-use crate::values::{PREFIX, Reader, Secret, Section, TextKind, Unset, is_secret_name, unreplaced};
+use crate::values::{
+    PREFIX, Reader, Secret, Section, TextKind, Unset, is_hidden_name, is_secret_name, unreplaced,
+};
 use crate::yaml::{Entry, Node, Value};
 
 /// Request parameters among litellm_params: those of OpenAI, and all others that LiteLLM sends to
@@ -119,7 +121,7 @@ pub(super) fn public(
     display_url: &str,
     limits: &[(&str, Option<u64>)],
 ) -> Vec<Member> {
-    const HIDDEN: [&str; 5] = ["model", "extra_headers", "headers", "api_base", "base_url"];
+    const ELSEWHERE: [&str; 3] = ["model", "api_base", "base_url"];
     let mut members = Vec::new();
     if params.find("api_base").or_else(|| params.find("base_url")).is_some() {
         members.push(Member::new("api_base", &Value::Text(display_url.to_owned())));
@@ -139,7 +141,7 @@ pub(super) fn public(
                 model = reader.quiet(key, &entry.node).map(|value| Member::new("model", &value));
                 continue;
             }
-            _ if is_limit || HIDDEN.contains(&key) || is_secret_name(key) => continue,
+            _ if is_limit || ELSEWHERE.contains(&key) || is_hidden_name(key) => continue,
             _ => reader.quiet(key, &entry.node),
         };
         members.extend(value.map(|value| Member::new(key, &without_secrets(value))));
@@ -148,18 +150,20 @@ pub(super) fn public(
     members
 }
 
-/// A value without the credentials that `extra_body` may have.
-fn without_secrets(value: Value) -> Value {
+/// A value without the credentials inside, such as those of `extra_body` and `tools`.
+pub(super) fn without_secrets(mut value: Value) -> Value {
+    remove_secrets(&mut value);
+    value
+}
+
+fn remove_secrets(value: &mut Value) {
     match value {
-        Value::Map(mut entries) => {
-            entries.retain(|entry| !is_secret_name(&entry.key));
-            for entry in &mut entries {
-                let value = std::mem::replace(&mut entry.node.value, Value::Null);
-                entry.node.value = without_secrets(value);
-            }
-            Value::Map(entries)
+        Value::Map(entries) => {
+            entries.retain(|entry| !is_hidden_name(&entry.key));
+            entries.iter_mut().for_each(|entry| remove_secrets(&mut entry.node.value));
         }
-        other => other,
+        Value::List(items) => items.iter_mut().for_each(|item| remove_secrets(&mut item.value)),
+        _ => {}
     }
 }
 

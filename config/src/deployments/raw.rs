@@ -266,12 +266,14 @@ impl RawDeployment<'_> {
     }
 
     fn public_info(&self, reader: &mut Reader<'_>) -> Vec<Member> {
-        let shown = |entry: &&Entry| entry.key != "id" && !is_secret_name(&entry.key);
+        // A text below a name of its own is the operator's note, as in LiteLLM, unless the name is
+        // plainly a credential's.
+        let shown = |entry: &&Entry| !matches!(&*entry.key, "id" | "token") && !is_secret_name(&entry.key);
         let mut members = Vec::new();
         for entry in self.info.entries.iter().filter(shown) {
             let path = self.info.path.key(&entry.key);
             let value = reader.json_value_or_null(&entry.node, &path);
-            members.extend(value.map(|value| Member::new(&entry.key, &value)));
+            members.extend(value.map(|value| Member::new(&entry.key, &params::without_secrets(value))));
         }
         members
     }

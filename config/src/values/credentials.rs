@@ -169,7 +169,8 @@ fn is_placeholder(text: &str) -> bool {
         || text.starts_with("sk-x")
 }
 
-/// Whether a header or a parameter of that name holds a credential.
+/// Whether a header or a parameter of that name holds a credential: narrow, since a value that is
+/// empty or in plain text then becomes a finding.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let parts =
@@ -177,4 +178,18 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     let ends = ["_key", "-key", "_token", "-token", "_ref", "_key_id"];
     parts.iter().any(|part| name.contains(part))
         || ends.iter().any(|end| name.ends_with(end)) && !name.contains("cost_per")
+}
+
+/// Whether listings hide a parameter of that name: LiteLLM's rule, by the segments of the name, and
+/// what [`is_secret_name`] adds to it.
+pub(crate) fn is_hidden_name(name: &str) -> bool {
+    const HIDDEN: &[&str] = &[
+        "access", "auth", "authentication", "certificate", "connection", "credentials", "fingerprint",
+        "headers", "key", "keys", "private", "tenancy", "token",
+    ];
+    // `input_cost_per_token`, `access_groups`, `stop_token_ids`, `default_api_key_rpm_limit`.
+    const SHOWN: &[&str] = &["cost", "count", "groups", "ids", "limit"];
+    let name = name.to_ascii_lowercase();
+    let has = |words: &[&str]| name.split(['-', '_', ' ']).any(|segment| words.contains(&segment));
+    !has(SHOWN) && (has(HIDDEN) || is_secret_name(&name))
 }

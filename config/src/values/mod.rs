@@ -9,7 +9,7 @@ mod text;
 pub(crate) mod url;
 mod variable_name;
 
-pub(crate) use credentials::{is_literal, is_secret_name};
+pub(crate) use credentials::{is_hidden_name, is_literal, is_secret_name};
 pub(crate) use environment::{Environment, Lookup, PREFIX};
 pub(crate) use reader::{Reader, Section, Unset, found};
 pub use secret::Secret;

@@ -103,7 +103,12 @@ pub(super) fn interrupted(asks: bool) -> Value {
 /// Headers that the filter sets for Envoy, not for the provider.
 pub(super) const KEPT_INSIDE: [&str; 2] = [names::CLUSTER, "x-forwarded-proto"];
 
+/// The filter's explanation, which passes the edge after a later attempt: only routes to providers
+/// remove it.
+pub(super) const EXPLANATION: &str = "x-llm-balancer-explain";
+
 fn virtual_host(config: &Config) -> Value {
+    let withheld = [&[EXPLANATION], WITHHELD_HEADERS].concat();
     let route = json!({
         "match": {"prefix": "/"},
         "request_body_buffer_limit": config.server.max_body_bytes,
@@ -118,7 +123,7 @@ fn virtual_host(config: &Config) -> Value {
         "name": names::ATTEMPTS,
         "domains": ["*"],
         "request_headers_to_remove": KEPT_INSIDE,
-        "response_headers_to_remove": WITHHELD_HEADERS,
+        "response_headers_to_remove": withheld,
         "routes": silence::limited(&route),
     })
 }

@@ -108,7 +108,12 @@ fn first_hop_virtual_host(config: &Config, runtime: Runtime) -> Value {
     );
     let matched = json!({"prefix": "/", "headers": first_hop::is_later_attempt()});
     let later = with(with(route, "match", matched), "response_headers_to_remove", json!(INTERNAL));
-    let first = silence::limited(&first_hop::route(replay_limit(config.server.max_body_bytes)));
+    let first = with(
+        first_hop::route(replay_limit(config.server.max_body_bytes)),
+        "response_headers_to_remove",
+        (runtime == Runtime::Wasm).then(|| json!([attempts::EXPLANATION])),
+    );
+    let first = silence::limited(&first);
     let routes: Vec<_> = [later].into_iter().chain(first).collect();
     let virtual_host = json!({
         "name": EDGE,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::attempts;
 use super::dynamic_module;
-use super::local_replies::body_of;
+use super::local_replies::{body_of, in_own_words};
 use super::message::{
     Headers, header_mutation, http_connection_manager, listener_address, overwrite, router, typed,
     upstream_codec, wasm_filter, wasm_vm, with,
@@ -117,7 +117,7 @@ pub(crate) fn only_the_holding_filter(options: &Options) -> Value {
 }
 
 /// Local replies that the edge's own mappers would spoil.
-pub(super) fn local_reply_mappers() -> [Value; 4] {
+pub(super) fn local_reply_mappers() -> [Value; 5] {
     [
         // The filter's answers have their body already.
         json!({
@@ -128,6 +128,8 @@ pub(super) fn local_reply_mappers() -> [Value; 4] {
         // these. They have the statuses of the filter and of the access log.
         passing_by("response.code_details.startsWith('upstream_reset_after_response_started')", 502, 500),
         passing_by("response.code_details == 'response_timeout'", 504, 408),
+        // Of a request that is silent before it is complete; no answer has broken off.
+        in_own_words(408),
         with(attempts::interrupted(false), "body_format_override", body_of(502)),
     ]
 }

@@ -26,13 +26,22 @@ const UPGRADE_REQUIRED: u16 = 426;
 
 /// `first` are mappers that take precedence.
 pub(super) fn local_replies(first: &[Value]) -> Value {
-    let own_words = MESSAGES.iter().map(|(status, message)| {
-        let mapper = with(mapper("EQ", *status), "body", json!({"inline_string": message}));
+    let own_words = MESSAGES.iter().map(|(status, _)| {
+        let mapper = in_own_words(*status);
         with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
     });
     // All others with Envoy's message, plain text without quotes.
     let mappers: Vec<_> = first.iter().cloned().chain(own_words).chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})
+}
+
+/// The words for one status, where a mapper that takes precedence would have others.
+pub(super) fn in_own_words(status: u16) -> Value {
+    with(mapper("EQ", status), "body", Some(json!({"inline_string": text_of(status)})))
+}
+
+fn text_of(status: u16) -> &'static str {
+    MESSAGES.iter().find(|(own, _)| *own == status).map_or("", |(_, text)| text)
 }
 
 /// OpenAI's type of most client errors.
@@ -55,7 +64,7 @@ fn mapper(op: &str, status: u16) -> Value {
 
 /// The body of a status, for an answer with any other.
 pub(super) fn body_of(status: u16) -> Value {
-    let text = MESSAGES.iter().find(|(own, _)| *own == status).map_or("", |(_, text)| text);
+    let text = text_of(status);
     let body = format!(
         r#"{{"error":{{"message":"{text}","type":"{}","param":null,"code":"%RESPONSE_CODE%"}}}}"#,
         kind(status)

@@ -238,6 +238,7 @@ impl Stream {
             Effect::CloseStream => self.close(),
             Effect::Abandon => self.abandon(),
             Effect::ResetAttempt => self.reset_attempt(),
+            Effect::RecordLocalReply => self.record_local_reply(),
             Effect::ClientDisconnected => self.on_client_disconnect(),
             Effect::EndRetryWait => self.end_retry_wait(),
             Effect::EndRestoring => self.end_restoring(),

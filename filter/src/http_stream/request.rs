@@ -4,7 +4,7 @@ use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
     AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending,
-    Step, wire,
+    Step, sends_body, wire,
 };
 
 use super::Stream;
@@ -30,7 +30,11 @@ impl Stream {
             }
             Arrival::Reply(reply, entry) => {
                 (self.reply, self.entry) = (Some(reply), entry.map(|entry| *entry));
-                if !complete && self.sends_body() { Arrived::ReplyAfterBody } else { Arrived::Reply }
+                if !complete && sends_body(&self.request_headers, self.max_body_bytes()) {
+                    Arrived::ReplyAfterBody
+                } else {
+                    Arrived::Reply
+                }
             }
             Arrival::Probe(deployments) => {
                 self.probe = Some(HealthProbe::new(deployments));
@@ -49,16 +53,6 @@ impl Stream {
         let has_limit = matches!(self.phase, Phase::AwaitBody | Phase::Refusing);
         let is_too_large = has_limit && self.chunk_size as u64 > self.max_body_bytes();
         self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
-    }
-
-    /// Whether a body follows that ends, and is not known to be above the limit. That of an upgrade
-    /// does not end. Envoy has removed `transfer-encoding`.
-    fn sends_body(&self) -> bool {
-        let header = |name| self.request_headers.get(name);
-        match header("content-length") {
-            Some(length) => length.parse::<u64>().is_ok_and(|length| length <= self.max_body_bytes()),
-            None => header("upgrade").is_none() && header(":method") != Some("CONNECT"),
-        }
     }
 
     fn max_body_bytes(&self) -> u64 {
@@ -193,6 +187,14 @@ impl Stream {
         };
         let own = self.retry_state.take().map(|retry_state| *retry_state);
         self.entry = own.or(kept).map(AccessLogEntry::client_disconnected);
+    }
+
+    /// In front of the internal listener's filter, the edge has an answer of its own.
+    pub(super) fn record_local_reply(&mut self) {
+        if self.is_on_edge() || self.is_single_hop() {
+            self.entry = Some(AccessLogEntry::of_local_reply(self.entry.take(), self.status));
+            self.finish();
+        }
     }
 
     pub(super) fn start_probes(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use llm_balancer_config::{WITHHELD_HEADERS, names};
+use llm_balancer_config::{is_withheld, names};
 use llm_balancer_hold::{Decision, FILLER, decide, has_time, is_filler, is_success};
 
 use super::abi::EnvoyPtr;
@@ -30,8 +30,7 @@ impl HeldStream {
     /// Clients do not get all headers of a provider.
     pub(super) fn on_response_headers(&self, complete: bool) -> Action {
         let headers = hostcalls::headers(MapType::HttpResponseHeaders);
-        let is_withheld = |name: &&str| WITHHELD_HEADERS.contains(name);
-        for name in headers.iter().map(|(name, _)| name).filter(is_withheld) {
+        for name in headers.iter().map(|(name, _)| name).filter(|name| is_withheld(name)) {
             hostcalls::remove_header(MapType::HttpResponseHeaders, name);
         }
         self.is_held.set(!complete);

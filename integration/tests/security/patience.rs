@@ -77,6 +77,10 @@ async fn a_body_that_does_not_end_has_a_limit() {
         let answer = trickle(&mut socket, byte, Duration::from_secs(20)).await;
         assert_eq!(raw::status(&answer), 408, "{answer}");
     }
+    assert!(eventually(async || world.balancer.access_log().len() == 2).await, "{}", world.balancer.log());
+    for line in world.balancer.access_log() {
+        assert_eq!((&line["status"], &line["reason"]), (&408.into(), &"incomplete_request".into()), "{line}");
+    }
     assert!(world.provider.received().is_empty());
     assert_eq!(Client::new(world.balancer.port).chat("gpt").await.served_by(), "paris");
 }

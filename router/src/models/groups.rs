@@ -30,6 +30,12 @@ impl Resolved<'_> {
         // A routing group of wildcards has no members.
         self.pool.members.is_empty() || self.pool.starred.iter().any(stays)
     }
+
+    /// Whether a deployment's model may become a dot segment, which leads a URL out of its folder:
+    /// Azure has the model in the path.
+    fn leaves_folder(&self) -> bool {
+        self.captures.iter().any(|caught| matches!(&**caught, "." | ".."))
+    }
 }
 
 /// Every name of a configuration.
@@ -133,6 +139,9 @@ impl Groups {
     /// [`Unresolved`] if the name leads to no deployment, or to one whose model keeps a star.
     pub fn resolve<'n>(&'n self, requested: &'n str) -> Result<Resolved<'n>, Unresolved> {
         let resolved = self.look_up(requested)?;
+        if resolved.leaves_folder() {
+            return Err(Unresolved::NoMatch);
+        }
         if resolved.leaves_stars() { Err(Unresolved::Pattern) } else { Ok(resolved) }
     }
 

@@ -170,12 +170,7 @@ impl Request {
             NotAnObject::Malformed(why) => Refusal::Malformed(why),
             NotAnObject::OtherJson => Refusal::NotAnObject,
         })?;
-        if let Some(name) = ["api_base", "base_url"].into_iter().find(|name| object.present(name).is_some()) {
-            return Err(Refusal::Parameter(
-                name.into(),
-                "left out: the configuration sets the address of each deployment",
-            ));
-        }
+        refuse_address(&|name| object.present(name))?;
         let model = match (&self.addressed_model, object.present("model")) {
             (Some(model), _) => Cow::Borrowed(model.as_str()),
             (None, Some(value)) => json::string(value).ok_or(Refusal::ModelNotAString)?,
@@ -200,6 +195,7 @@ impl Request {
 
     fn parsed_form<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         let form = Form::parse(&self.content_type, body).map_err(Refusal::NotAForm)?;
+        refuse_address(&|name| form.field(name))?;
         let model = match (&self.addressed_model, form.field("model")) {
             (Some(model), _) => model.as_str(),
             (None, Some(model)) => model,
@@ -236,6 +232,17 @@ impl Request {
 
     fn unnamed(&self, model: Option<String>) -> Refusal {
         Refusal::Unresolved(model, Unresolved::Unknown, self.route.suffix)
+    }
+}
+
+/// No client chooses where its request goes.
+fn refuse_address<'a>(value: &dyn Fn(&str) -> Option<&'a str>) -> Result<(), Refusal> {
+    match ["api_base", "base_url"].into_iter().find(|name| value(name).is_some()) {
+        Some(name) => {
+            let expected = "left out: the configuration sets the address of each deployment";
+            Err(Refusal::Parameter(name.to_owned(), expected))
+        }
+        None => Ok(()),
     }
 }
 
@@ -371,6 +378,22 @@ mod tests {
         let body = format!("{}{}--b--\r\n", field("model", "g"), field("fallbacks", r#"["other"]"#));
         let parsed = form.parsed(body.as_bytes()).unwrap();
         assert_eq!(&*parsed.routing.fallbacks.unwrap()[0].targets[0].model, "other");
+    }
+
+    #[test]
+    fn an_address_is_refused_in_json_and_in_forms() {
+        let content_type = [("content-type", "multipart/form-data; boundary=b")];
+        let form = request("/audio/transcriptions", &content_type).unwrap();
+        for name in ["api_base", "base_url"] {
+            let field = |name, value| {
+                format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            let body = format!("{}{}--b--\r\n", field("model", "g"), field(name, "https://evil.test"));
+            let json = format!(r#"{{"model":"g","{name}":"https://evil.test"}}"#);
+            for refused in [form.parsed(body.as_bytes()), chat().parsed(json.as_bytes())] {
+                assert!(matches!(refused, Err(Refusal::Parameter(key, _)) if key == name), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ use crate::telemetry::metrics::{Change, Metrics};
 use crate::upstream::redirect;
 use crate::upstream::response_check::FalseSuccess;
 
-pub use request_headers::wire;
+pub use request_headers::{sends_body, wire};
 
 pub use decisions::{
     Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step,

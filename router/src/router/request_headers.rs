@@ -150,7 +150,20 @@ fn no_such_model(groups: &Groups, id: &str) -> Refusal {
 fn is_upgrade(method: &str, headers: &Headers) -> bool {
     // HTTP/2 has a method for it (RFC 8441), HTTP/1.1 a header.
     let protocol = headers.get(if method == "CONNECT" { ":protocol" } else { "upgrade" });
-    protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+    protocol.is_some_and(|offers| {
+        offers.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+    })
+}
+
+/// Whether a body follows that ends, and is not known to be above the limit. Envoy has removed
+/// `transfer-encoding`, and `upgrade` if it takes the request for an ordinary one. What follows
+/// another is data of the tunnel, whatever length it names.
+pub fn sends_body(headers: &Headers, limit: u64) -> bool {
+    if headers.get("upgrade").is_some() || headers.get(":method") == Some("CONNECT") {
+        return false;
+    }
+    let length = headers.get("content-length");
+    length.is_none_or(|length| length.parse::<u64>().is_ok_and(|length| length <= limit))
 }
 
 /// Scheme and host under which the client reaches this server.

@@ -64,6 +64,8 @@ pub enum Effect {
     Abandon,
     /// Settle an attempt whose response broke off before anything of it was passed on.
     ResetAttempt,
+    /// Count a request that Envoy has answered by itself before it was sent.
+    RecordLocalReply,
     /// Count a request whose client left before a deployment was selected.
     ClientDisconnected,
     /// Count a request that ended during the wait before its next attempt, if there will be none.

@@ -23,13 +23,13 @@
 //! | `AwaitBody` | request body, complete | same | select a deployment |
 //! | | request body, above the limit | `Done` | refuse the body |
 //! | | response headers, 413 (Envoy's) | `Done` | refuse the body |
-//! | | response headers, others (Envoy's) | `Done` | pass on |
+//! | | response headers, others (Envoy's) | `Done` | record Envoy's answer, pass on |
 //! | | log | `Done` | client disconnected |
 //! | `Refusing` | request body | same | discard |
 //! | | request body, complete or above the limit | `Done` | reply |
-//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | response headers (Envoy's) | `Done` | record Envoy's answer, pass on |
 //! | `AwaitLease` | lease ready | same | select a deployment |
-//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | response headers (Envoy's) | `Done` | record Envoy's answer, pass on |
 //! | | log | `Done` | client disconnected |
 //! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | limit the wait, pass on |
 //! | | selected: passed on | `Restoring` | pass on |
@@ -59,7 +59,7 @@
 //! | | response body | same | discard |
 //! | | log | `Done` | forget the request if its client is gone, or Envoy has answered it |
 //! | `Probing` | probes done | `Done` | reply |
-//! | | response headers (Envoy's) | `Done` | pass on |
+//! | | response headers (Envoy's) | `Done` | record Envoy's answer, pass on |
 //! | | log | `Done` | client disconnected |
 //! | `Done` | response headers and body | same | pass on |
 //! | `HoldAnswer`, `ReadError` | tick, idle for too long | `ReadError` | settle |
@@ -195,16 +195,10 @@ fn on_response_headers(phase: Phase, status: Status, complete: bool) -> Transiti
         (Phase::Sent, _, false) => (Phase::ReadError, &[ReadFailure, StartIdleTimeout, Pause]),
         // Envoy's own answers: the body is above its limit, or a timeout.
         (Phase::AwaitBody, Status::TooLarge, _) => (Phase::Done, &[RefuseTooLarge, Pause]),
-        (
-            Phase::New
-            | Phase::AwaitBody
-            | Phase::Refusing
-            | Phase::AwaitLease
-            | Phase::Restoring
-            | Phase::Probing
-            | Phase::Done,
-            ..,
-        ) => (Phase::Done, &[Continue]),
+        (Phase::AwaitBody | Phase::Refusing | Phase::AwaitLease | Phase::Probing, ..) => {
+            (Phase::Done, &[RecordLocalReply, Continue])
+        }
+        (Phase::New | Phase::Restoring | Phase::Done, ..) => (Phase::Done, &[Continue]),
         _ => impossible_response(phase),
     }
 }

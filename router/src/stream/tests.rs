@@ -142,8 +142,9 @@ fn a_lease_selects_again_unless_envoy_has_answered() {
 #[test]
 fn response_headers_are_held_until_the_body_shows_what_they_are() {
     let headers = |status, complete| Event::ResponseHeaders { status, complete };
-    let early: &[Phase] = &[New, Refusing, Phase::AwaitLease, Restoring, Probing, Done];
-    let all: &[Phase] = &[New, AwaitBody, Refusing, Phase::AwaitLease, Restoring, Probing, Done];
+    let logged: &[Phase] = &[New, Restoring, Done];
+    let early: &[Phase] = &[Refusing, Phase::AwaitLease, Probing];
+    let all: &[Phase] = &[AwaitBody, Refusing, Phase::AwaitLease, Probing];
     check(&[
         (&[Sent], headers(Status::Success, false), HoldAnswer, &[StartAnswer, StartIdleTimeout, Pause]),
         (&[Sent], headers(Status::Success, true), HoldAnswer, &[StartAnswer, Check]),
@@ -154,12 +155,18 @@ fn response_headers_are_held_until_the_body_shows_what_they_are() {
         // Of Envoy itself.
         (&[AwaitBody], headers(Status::TooLarge, false), Done, &[RefuseTooLarge, Pause]),
         (&[AwaitBody], headers(Status::TooLarge, true), Done, &[RefuseTooLarge, Pause]),
-        (early, headers(Status::TooLarge, false), Done, &[Continue]),
-        (early, headers(Status::TooLarge, true), Done, &[Continue]),
-        (all, headers(Status::Failure, false), Done, &[Continue]),
-        (all, headers(Status::Failure, true), Done, &[Continue]),
-        (all, headers(Status::Success, false), Done, &[Continue]),
-        (all, headers(Status::Success, true), Done, &[Continue]),
+        (early, headers(Status::TooLarge, false), Done, &[RecordLocalReply, Continue]),
+        (early, headers(Status::TooLarge, true), Done, &[RecordLocalReply, Continue]),
+        (all, headers(Status::Failure, false), Done, &[RecordLocalReply, Continue]),
+        (all, headers(Status::Failure, true), Done, &[RecordLocalReply, Continue]),
+        (all, headers(Status::Success, false), Done, &[RecordLocalReply, Continue]),
+        (all, headers(Status::Success, true), Done, &[RecordLocalReply, Continue]),
+        (logged, headers(Status::TooLarge, false), Done, &[Continue]),
+        (logged, headers(Status::TooLarge, true), Done, &[Continue]),
+        (logged, headers(Status::Failure, false), Done, &[Continue]),
+        (logged, headers(Status::Failure, true), Done, &[Continue]),
+        (logged, headers(Status::Success, false), Done, &[Continue]),
+        (logged, headers(Status::Success, true), Done, &[Continue]),
     ]);
 }
 

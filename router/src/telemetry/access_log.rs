@@ -56,6 +56,15 @@ impl AccessLogEntry {
         Self::refused(RetryState::default(), refusal.reason(), refusal.status())
     }
 
+    /// A request that Envoy has answered by itself before one was sent; `entry` is that of its
+    /// refusal, which the client did not get.
+    pub fn of_local_reply(entry: Option<Self>, status: u16) -> Self {
+        let reason = if status < 500 { "incomplete_request" } else { "upstream_unavailable" };
+        let refused = || Self::refused(RetryState::default(), reason, status);
+        let refusal = entry.filter(|entry| entry.outcome == Outcome::Refused);
+        Self { status, ..refusal.unwrap_or_else(refused) }
+    }
+
     /// A request whose client disconnected between two attempts, or before the first.
     pub fn client_disconnected(retry_state: RetryState) -> Self {
         Self::new(retry_state, Outcome::ClientDisconnected, 0)

@@ -302,3 +302,21 @@ fn a_pattern_is_listed_only_for_those_who_ask_for_patterns() {
         !listed("") && !listed("?return_wildcard_routes=false") && listed("?return_wildcard_routes=true")
     );
 }
+
+#[story(unsupported = test)]
+fn a_name_that_a_wildcard_turns_into_a_dot_segment_reaches_no_provider() {
+    let mut world = World::of(
+        "
+model_list:
+- {model_name: 'az/*', litellm_params: {model: 'azure/*', api_base: 'https://r.test', api_version: 2024-06-01, api_key: k}, model_info: {id: azure}}
+- {model_name: 'x*', litellm_params: {model: 'openai/*', api_key: k}, model_info: {id: other}}
+",
+    );
+    for model in ["az/..", "az/.", "x.."] {
+        let response = world.chat(model, "", |_| Answer::Ok);
+        assert!(response.called.is_empty() && (400..500).contains(&response.status), "{model}");
+    }
+    for model in ["az/...", "az/gpt-4.1", "az/../a", "x"] {
+        assert_eq!(world.chat(model, "", |_| Answer::Ok).status, 200, "{model}");
+    }
+}

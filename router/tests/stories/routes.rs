@@ -140,6 +140,8 @@ fn a_websocket_is_refused_in_a_way_that_makes_clients_use_http() {
     for headers in [
         [(":method", "GET"), (":path", "/v1/responses"), ("upgrade", "websocket")],
         [(":method", "GET"), (":path", "/v1/realtime?model=g"), ("upgrade", "WebSocket")],
+        [(":method", "GET"), (":path", "/v1/responses"), ("upgrade", "websocket, TLS/1.2")],
+        [(":method", "GET"), (":path", "/v1/responses"), ("upgrade", "foo,websocket")],
         [(":method", "CONNECT"), (":path", "/v1/responses"), (":protocol", "websocket")],
     ] {
         match world.router.on_request_headers(&headers.into_iter().collect(), false) {
@@ -149,5 +151,21 @@ fn a_websocket_is_refused_in_a_way_that_makes_clients_use_http() {
             }
             other => panic!("{headers:?}: {other:?}"),
         }
+    }
+}
+
+#[story(unsupported = test)]
+fn no_body_is_awaited_of_an_upgrade_a_tunnel_or_a_length_above_the_limit() {
+    for (headers, awaited) in [
+        (vec![(":method", "POST"), ("content-length", "10")], true),
+        (vec![(":method", "POST")], true),
+        (vec![(":method", "POST"), ("content-length", "11")], false),
+        (vec![(":method", "POST"), ("content-length", "x")], false),
+        (vec![(":method", "GET"), ("upgrade", "websocket")], false),
+        (vec![(":method", "GET"), ("upgrade", "websocket"), ("content-length", "0")], false),
+        (vec![(":method", "CONNECT"), ("content-length", "0")], false),
+    ] {
+        let name = format!("{headers:?}");
+        assert_eq!(llm_balancer_router::sends_body(&headers.into_iter().collect(), 10), awaited, "{name}");
     }
 }

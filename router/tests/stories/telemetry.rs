@@ -1,7 +1,9 @@
 //! Stories of metrics, the access log, and explanations.
 
+use std::time::Duration;
+
 use llm_balancer_router::Change::{self, Add, Gauge, GaugeDelta, Observe};
-use llm_balancer_router::StreamEnd;
+use llm_balancer_router::{AccessLogEntry, Headers, Outcome, Refusal, RetryState, StreamEnd};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 use crate::common::{Answer, CHAT, World, group, items_of};
@@ -126,6 +128,28 @@ fn refusals_have_reasons_and_groups_that_no_client_can_invent() {
     let reasons: Vec<_> =
         world.lines.iter().map(|line| line["reason"].as_str().unwrap_or("served")).collect();
     assert_eq!(reasons, ["unauthorized", "unknown_model", "malformed", "served", "over_limit"]);
+}
+
+#[story(unsupported = test)]
+fn a_request_that_envoy_answers_by_itself_is_counted_with_the_status_that_its_client_got() {
+    let mut world = World::of(&group(&["a"], ""));
+    let refusal = || AccessLogEntry::of_refusal(&Refusal::TooLarge(1));
+    let listing = || AccessLogEntry::new(RetryState::default(), Outcome::Success, 200);
+    for (entry, status, reason) in [
+        (None, 408, "incomplete_request"),
+        (Some(refusal()), 408, "body_too_large"),
+        (Some(listing()), 400, "incomplete_request"),
+        (None, 504, "upstream_unavailable"),
+    ] {
+        let entry = AccessLogEntry::of_local_reply(entry, status);
+        let line = world.router.record_request(entry, &Headers::default(), Duration::ZERO).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["outcome"], &line["status"]), (&"refused".into(), &status.into()), "{line}");
+        assert_eq!(line["reason"], reason, "{line}");
+    }
+    let counted = growth(&mut world);
+    assert!(counted.contains(&("requests_total;outcome=refused;status=408".to_owned(), 2)), "{counted:?}");
+    assert!(counted.contains(&("refusals_total;reason=incomplete_request".to_owned(), 2)), "{counted:?}");
 }
 
 #[story(unsupported = test)]

@@ -157,7 +157,7 @@ check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, lice
 	cargo clippy --quiet $(NATIVE) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory deny
 	cargo test --quiet -p llm-balancer-config -p llm-balancer-router -p llm-balancer-hold
-	cargo test --quiet -p llm-balancer --lib --test golden
+	cargo test --quiet -p llm-balancer --lib --test golden --test standard_output
 	cargo test --quiet -p llm-balancer-integration -p llm-balancer-cost -p fake-provider --lib
 	cargo test --quiet -p llm-balancer-bench
 	cargo test --quiet -p llm-balancer-fuzz

@@ -149,12 +149,11 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         single_hop::rearrange(&mut parts);
     }
     let needs_rewritten_host = parts.needs_rewritten_host(mesh);
-    let extensions = match &mesh.code {
-        FilterCode::Image { reference, sha256 } => {
-            discovered(&mut parts, &fetched_by_agent(reference, sha256))
-        }
-        FilterCode::ConfigMap(_) => Vec::new(),
+    let fetched = match &mesh.code {
+        FilterCode::Image { reference, sha256 } => Some(fetched_by_agent(reference, sha256)),
+        FilterCode::ConfigMap(_) => None,
     };
+    let extensions = discovered(&mut parts, fetched.as_ref());
     parts.limit_filters_to_routes();
     let rewritten_host = needs_rewritten_host.then(|| parts.rewritten_host());
     let in_manager = json!({"listener": {"filterChain": {"filter": {"name": HTTP_CONNECTION_MANAGER}}}});
@@ -202,9 +201,10 @@ fn patch(apply_to: &str, condition: Option<&Value>, operation: &str, value: Valu
     json!({"applyTo": apply_to, "match": condition, "patch": {"operation": operation, "value": value}})
 }
 
-/// Replaces each filter by a reference, and returns the extensions that they refer to. Istio's agent
-/// fetches images of discovered extensions only; the listener waits for it.
-fn discovered(parts: &mut BootstrapParts, code: &Value) -> Vec<Value> {
+/// Replaces each filter by a reference, and returns the extensions that they refer to. The file is in
+/// the filter's configuration: a listener that had it would change with the file, and Envoy would cut
+/// its streams. Istio's agent fetches images of discovered extensions only; the listener waits for it.
+fn discovered(parts: &mut BootstrapParts, code: Option<&Value>) -> Vec<Value> {
     let extension = |filter: &mut Value| {
         let mut extension = filter.take();
         let config_type = extension.pointer("/typed_config/@type")?.clone();
@@ -216,7 +216,9 @@ fn discovered(parts: &mut BootstrapParts, code: &Value) -> Vec<Value> {
                 "type_urls": [config_type],
             },
         });
-        *extension.pointer_mut("/typed_config/config/vm_config/code")? = code.clone();
+        if let Some(code) = code {
+            *extension.pointer_mut("/typed_config/config/vm_config/code")? = code.clone();
+        }
         Some(with(extension, "name", name))
     };
     parts.wasm().filter_map(extension).collect()

@@ -145,3 +145,18 @@ fn in_istio_a_filter_runs_on_our_routes_alone() {
         }
     }
 }
+
+/// Envoy drains a listener that changes, and cuts its streams when the drain ends.
+#[test]
+fn in_istio_a_change_of_the_file_changes_extensions_alone() {
+    let changed = format!("{TEXT}router_settings: {{num_retries: 3, allowed_fails: 9}}\n");
+    for (mesh, hops) in ways() {
+        let [before, after] = [TEXT, &changed].map(|text| istio_patches(text, &mesh, hops));
+        assert_ne!(applied_to(&before, "EXTENSION_CONFIG"), applied_to(&after, "EXTENSION_CONFIG"));
+        let rest = |mut patches: Vec<Value>| {
+            patches.retain(|patch| patch["applyTo"] != "EXTENSION_CONFIG");
+            patches
+        };
+        assert_eq!(rest(before), rest(after), "{hops:?}");
+    }
+}

@@ -27,6 +27,12 @@ const HTTPS_TARGET: u16 = 8443;
 /// The readiness port of Istio's proxy.
 const STATUS_PORT: u16 = 15021;
 
+/// Seconds that requests in progress have when a pod ends. The agent's own are 5, after which it ends
+/// Envoy.
+const DRAIN: u32 = 25;
+/// Seconds until Kubernetes ends a pod.
+const TERMINATION: u32 = DRAIN + 5;
+
 /// All objects, in the order to apply them in.
 pub(crate) fn objects(bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     let mut objects: Vec<Value> = mesh.filter_config_map().into_iter().collect();
@@ -77,7 +83,7 @@ fn deployment(mesh: &Mesh) -> Value {
     let container = with(container, "volumeMounts", some(mounts));
     let pod = json!({
         "serviceAccountName": NAME,
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": TERMINATION,
         "containers": [container],
     });
     let mut all = labels();
@@ -85,7 +91,11 @@ fn deployment(mesh: &Mesh) -> Value {
         all.extend(selector);
         all.insert("sidecar.istio.io/inject".to_owned(), "true".into());
     }
-    let metadata = json!({"labels": all, "annotations": {"inject.istio.io/templates": "gateway"}});
+    let annotations = json!({
+        "inject.istio.io/templates": "gateway",
+        "proxy.istio.io/config": json!({"terminationDrainDuration": format!("{DRAIN}s")}).to_string(),
+    });
+    let metadata = json!({"labels": all, "annotations": annotations});
     json!({"spec": {
         "replicas": mesh.replicas(),
         "selector": {"matchLabels": selector()},

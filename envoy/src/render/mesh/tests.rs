@@ -83,6 +83,16 @@ fn in_envoy_gateway_the_drain_timeout_is_the_operators() {
     assert!(one(&objects, "EnvoyProxy")["spec"].get("shutdown").is_none());
 }
 
+#[test]
+fn in_istio_requests_have_nearly_the_whole_grace_period_when_a_pod_ends() {
+    let mesh = mesh();
+    let objects = istio::objects(bootstrap_of(TEXT, &mesh, Hops::Two), &mesh);
+    let template = &one(&objects, "Deployment")["spec"]["template"];
+    assert_eq!(template["spec"]["terminationGracePeriodSeconds"], 30);
+    let config = template["metadata"]["annotations"]["proxy.istio.io/config"].as_str().unwrap();
+    assert_eq!(config, r#"{"terminationDrainDuration":"25s"}"#);
+}
+
 /// The patches of the EnvoyFilter.
 fn istio_patches(text: &str, mesh: &Mesh, hops: Hops) -> Vec<Value> {
     let filter = one(&istio::objects(bootstrap_of(text, mesh, hops), mesh), "EnvoyFilter");

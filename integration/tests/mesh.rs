@@ -29,27 +29,37 @@ struct World {
     client: Client,
     gateway: Envoy,
     provider: Provider,
+    rendered: Rendered,
 }
 
 impl World {
     async fn new(mesh: &str, args: &[&str], config: &str) -> Self {
         let provider = Provider::start().await;
-        let config = config.replace("PROVIDER", &provider.origin());
-        let config = format!("{config}general_settings: {{master_key: os.environ/MASTER_KEY}}\n");
-        let rendered = Rendered::new(&config, mesh, args, &secret());
-        assert!(!format!("{:?}", rendered.objects).contains("sk-master"), "a key in a rendered object");
+        let rendered = rendered(mesh, args, config, &provider);
         let gateway = match mesh {
             "istio" => istio::gateway(&rendered, &secret()).await,
             _ => envoy_gateway::gateway(&rendered, &secret()).await,
         };
         let client = Client::new(gateway.port).with_header("authorization", "Bearer sk-master");
-        Self { client, gateway, provider }
+        Self { client, gateway, provider, rendered }
     }
 
     async fn group(mesh: &str, args: &[&str], names: &[&str], params: &str, router: &str) -> Self {
-        let items: String = names.iter().map(|name| item("gpt", name, params)).collect();
-        Self::new(mesh, args, &format!("model_list:\n{items}router_settings: {{{router}}}\n")).await
+        Self::new(mesh, args, &group(names, params, router)).await
     }
+}
+
+fn group(names: &[&str], params: &str, router: &str) -> String {
+    let items: String = names.iter().map(|name| item("gpt", name, params)).collect();
+    format!("model_list:\n{items}router_settings: {{{router}}}\n")
+}
+
+fn rendered(mesh: &str, args: &[&str], config: &str, provider: &Provider) -> Rendered {
+    let config = config.replace("PROVIDER", &provider.origin());
+    let config = format!("{config}general_settings: {{master_key: os.environ/MASTER_KEY}}\n");
+    let rendered = Rendered::new(&config, mesh, args, &secret());
+    assert!(!format!("{:?}", rendered.objects).contains("sk-master"), "a key in a rendered object");
+    rendered
 }
 
 #[tokio::test]
@@ -187,6 +197,22 @@ async fn a_stream_arrives_as_it_is_sent() {
         assert!(String::from_utf8_lossy(&last).ends_with(DONE), "{mesh} {args:?}");
         let spread = arrived.last().unwrap().duration_since(arrived[0]);
         assert!(spread > Duration::from_millis(250), "{mesh} {args:?}: all within {spread:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_istio_a_changed_file_is_used_at_once_and_a_stream_goes_on() {
+    for args in [&[], ONE_HOP, SINGLE_HOP] {
+        let world = World::group("istio", args, &["paris"], "", "num_retries: 0").await;
+        assert_eq!(world.client.chat("alias").await.status, 400, "{args:?}: a name that is not there yet");
+        world.provider.script("paris", [Answer::ok().events(30).every(Duration::from_millis(100))]);
+        let mut stream = world.client.stream_chat("gpt").await;
+        assert_eq!(stream.status, 200, "{args:?}");
+        let changed = group(&["paris"], "", "num_retries: 0, model_group_alias: {alias: gpt}");
+        let changed = rendered("istio", args, &changed, &world.provider);
+        istio::apply_to(&world.gateway, &world.rendered, &changed);
+        assert!(eventually(async || world.client.chat("alias").await.status == 200).await, "{args:?}");
+        assert!(stream.rest().await.trim_end().ends_with("[DONE]"), "{args:?}");
     }
 }
 

@@ -12,11 +12,26 @@ use crate::product::Envoy;
 pub async fn gateway(rendered: &Rendered, secret: &BTreeMap<&str, &str>) -> Envoy {
     let mut bootstrap = patched(rendered);
     let fetched = fetch(&mut bootstrap);
+    start(bootstrap, fetched, &pod(rendered), secret).await
+}
+
+/// Hands the gateway what these objects change of those that it runs with, which must be its filters
+/// alone.
+pub fn apply_to(gateway: &Envoy, before: &Rendered, after: &Rendered) {
+    let [(old, _), (new, filters)] = [before, after].map(|rendered| {
+        let mut bootstrap = patched(rendered);
+        let filters = fetch(&mut bootstrap);
+        (bootstrap, filters)
+    });
+    assert_eq!(old, new, "a listener, a route or a cluster changes");
+    pod(after).put(gateway.dir.path(), &filters);
+}
+
+fn pod(rendered: &Rendered) -> Pod<'_> {
     let deployment = rendered.one("Deployment");
     let pod = &deployment["spec"]["template"]["spec"];
     let namespace = &deployment["metadata"]["namespace"];
-    let pod = Pod { rendered, namespace, container: &pod["containers"][0], volumes: &pod["volumes"] };
-    start(bootstrap, fetched, &pod, secret).await
+    Pod { rendered, namespace, container: &pod["containers"][0], volumes: &pod["volumes"] }
 }
 
 /// Our patches, applied to what Istio makes of our Gateway and our VirtualService.
@@ -31,11 +46,11 @@ fn patched(rendered: &Rendered) -> Value {
     // Merges come before everything that is added.
     let (adds, others): (Vec<_>, Vec<_>) =
         patches.iter().partition(|patch| patch["patch"]["operation"] != "MERGE");
-    others.into_iter().chain(adds).for_each(|patch| apply(&mut bootstrap, patch));
+    others.into_iter().chain(adds).for_each(|one| patch(&mut bootstrap, one));
     bootstrap
 }
 
-fn apply(bootstrap: &mut Value, patch: &Value) {
+fn patch(bootstrap: &mut Value, patch: &Value) {
     let value = &patch["patch"]["value"];
     let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
     let hosts = format!("{manager}/route_config/virtual_hosts");
@@ -109,17 +124,20 @@ fn merged(mut into: Value, from: &Value) -> Value {
     into
 }
 
-/// What the agent does with each extension: it puts a file in the place of the image, and hands it
-/// on to Envoy. Here Envoy finds it in a file. Returns names and contents of the files.
+/// What the agent does with each extension: it puts a file in the place of an image, leaves a file of
+/// the pod's as it is, and hands the extension on to Envoy. Here Envoy finds it in a file. Returns
+/// names and contents of the files.
 fn fetch(bootstrap: &mut Value) -> BTreeMap<String, Value> {
     let extensions = bootstrap.as_object_mut().expect("an object").remove("extensions").expect("a list");
     let extensions: Vec<Value> = serde_json::from_value(extensions).expect("a list");
     let file = |(number, mut extension): (usize, Value)| {
         let code = extension.pointer_mut("/typed_config/config/vm_config/code").expect("code");
-        let remote = &code["remote"];
-        let uri = remote["http_uri"]["uri"].as_str().expect("a URI");
-        assert!(uri.starts_with("oci://") && uri.ends_with(remote["sha256"].as_str().expect("a digest")));
-        *code = json!({"local": {"filename": filter_file()}});
+        if let Some(remote) = code.get("remote") {
+            let uri = remote["http_uri"]["uri"].as_str().expect("a URI");
+            let digest = remote["sha256"].as_str().expect("a digest");
+            assert!(uri.starts_with("oci://") && uri.ends_with(digest));
+            *code = json!({"local": {"filename": filter_file()}});
+        }
         extension["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
         let name = format!("fetched-{number}.json");
         let discovered = discover(bootstrap, &extension["name"], &format!("DIR/{name}"));

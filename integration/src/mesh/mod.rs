@@ -92,15 +92,9 @@ async fn start(
     let dir = TempDir::new().expect("a temporary directory");
     // No shared port: a port that is taken is an error.
     bootstrap["static_resources"]["listeners"][0]["enable_reuse_port"] = false.into();
-    let mut text = bootstrap.to_string();
-    for (there, here) in pod.mount(dir.path()) {
-        text = text.replace(&there, &here);
-    }
-    text = text.replace("DIR/", &format!("{}/", dir.path().display()));
-    for (name, content) in fetched {
-        fs::write(dir.path().join(name), content.to_string()).expect("a file");
-    }
-    let bootstrap: Value = serde_json::from_str(&text).expect("JSON");
+    pod.mount(dir.path());
+    pod.put(dir.path(), &fetched);
+    let bootstrap: Value = serde_json::from_str(&pod.here(dir.path(), &bootstrap)).expect("JSON");
     let environment = pod.environment(secret);
     validate(dir.path(), &bootstrap, &environment);
     let command = envoy::command(dir.path(), &environment);
@@ -114,10 +108,18 @@ async fn start(
 }
 
 impl Pod<'_> {
-    /// Makes the volumes below this folder: what they are mounted as, and where they are.
-    fn mount(&self, dir: &Path) -> Vec<(String, String)> {
+    /// What the pod has mounted and where it is below this folder.
+    fn places(&self, dir: &Path) -> Vec<(String, String)> {
+        let place = |mount: &Value| {
+            let here = dir.join(mount["name"].as_str().expect("a name"));
+            (mount["mountPath"].as_str().expect("a path").to_owned(), here.display().to_string())
+        };
+        self.container["volumeMounts"].as_array().into_iter().flatten().map(place).collect()
+    }
+
+    /// Makes the volumes below this folder.
+    fn mount(&self, dir: &Path) {
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let mut places = Vec::new();
         for mount in list(&self.container["volumeMounts"]) {
             let volumes = list(self.volumes);
             let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).expect("its volume");
@@ -131,10 +133,23 @@ impl Pod<'_> {
             if volume.get("image").is_some() {
                 fs::copy(filter_file(), here.join("plugin.wasm")).expect("the filter");
             }
-            places
-                .push((mount["mountPath"].as_str().expect("a path").to_owned(), here.display().to_string()));
         }
-        places
+    }
+
+    /// This text with the paths of this machine.
+    fn here(&self, dir: &Path, content: &Value) -> String {
+        let mut places = self.places(dir);
+        places.push(("DIR/".to_owned(), format!("{}/", dir.display())));
+        places.iter().fold(content.to_string(), |text, (there, here)| text.replace(there, here))
+    }
+
+    /// Puts files of an agent into this folder, in the place of those that are there.
+    fn put(&self, dir: &Path, files: &BTreeMap<String, Value>) {
+        for (name, content) in files {
+            let new = dir.join("new");
+            fs::write(&new, self.here(dir, content)).expect("a file");
+            fs::rename(new, dir.join(name)).expect("its place");
+        }
     }
 
     fn environment(&self, secret: &BTreeMap<&str, &str>) -> BTreeMap<String, String> {

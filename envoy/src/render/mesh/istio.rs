@@ -27,6 +27,12 @@ const HTTPS_TARGET: u16 = 8443;
 /// The readiness port of Istio's proxy.
 const STATUS_PORT: u16 = 15021;
 
+/// Seconds that requests in progress have when a pod ends. The agent's own are 5, after which it ends
+/// Envoy.
+const DRAIN: u32 = 25;
+/// Seconds until Kubernetes ends a pod.
+const TERMINATION: u32 = DRAIN + 5;
+
 /// All objects, in the order to apply them in.
 pub(crate) fn objects(bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     let mut objects: Vec<Value> = mesh.filter_config_map().into_iter().collect();
@@ -79,7 +85,7 @@ fn deployment(mesh: &Mesh) -> Value {
         "serviceAccountName": NAME,
         // Links to a Service "redis" would set the filter's REDIS_PORT to an address.
         "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": TERMINATION,
         "containers": [container],
     });
     let mut all = labels();
@@ -87,7 +93,11 @@ fn deployment(mesh: &Mesh) -> Value {
         all.extend(selector);
         all.insert("sidecar.istio.io/inject".to_owned(), "true".into());
     }
-    let metadata = json!({"labels": all, "annotations": {"inject.istio.io/templates": "gateway"}});
+    let annotations = json!({
+        "inject.istio.io/templates": "gateway",
+        "proxy.istio.io/config": json!({"terminationDrainDuration": format!("{DRAIN}s")}).to_string(),
+    });
+    let metadata = json!({"labels": all, "annotations": annotations});
     json!({"spec": {
         "replicas": mesh.replicas(),
         "selector": {"matchLabels": selector()},
@@ -151,12 +161,11 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
         single_hop::rearrange(&mut parts);
     }
     let needs_rewritten_host = parts.needs_rewritten_host(mesh);
-    let extensions = match &mesh.code {
-        FilterCode::Image { reference, sha256 } => {
-            discovered(&mut parts, &fetched_by_agent(reference, sha256))
-        }
-        FilterCode::ConfigMap(_) => Vec::new(),
+    let fetched = match &mesh.code {
+        FilterCode::Image { reference, sha256 } => Some(fetched_by_agent(reference, sha256)),
+        FilterCode::ConfigMap(_) => None,
     };
+    let extensions = discovered(&mut parts, fetched.as_ref());
     parts.limit_filters_to_routes();
     let rewritten_host = needs_rewritten_host.then(|| parts.rewritten_host());
     let in_manager = json!({"listener": {"filterChain": {"filter": {"name": HTTP_CONNECTION_MANAGER}}}});
@@ -204,9 +213,10 @@ fn patch(apply_to: &str, condition: Option<&Value>, operation: &str, value: Valu
     json!({"applyTo": apply_to, "match": condition, "patch": {"operation": operation, "value": value}})
 }
 
-/// Replaces each filter by a reference, and returns the extensions that they refer to. Istio's agent
-/// fetches images of discovered extensions only; the listener waits for it.
-fn discovered(parts: &mut BootstrapParts, code: &Value) -> Vec<Value> {
+/// Replaces each filter by a reference, and returns the extensions that they refer to. The file is in
+/// the filter's configuration: a listener that had it would change with the file, and Envoy would cut
+/// its streams. Istio's agent fetches images of discovered extensions only; the listener waits for it.
+fn discovered(parts: &mut BootstrapParts, code: Option<&Value>) -> Vec<Value> {
     let extension = |filter: &mut Value| {
         let mut extension = filter.take();
         let config_type = extension.pointer("/typed_config/@type")?.clone();
@@ -218,7 +228,9 @@ fn discovered(parts: &mut BootstrapParts, code: &Value) -> Vec<Value> {
                 "type_urls": [config_type],
             },
         });
-        *extension.pointer_mut("/typed_config/config/vm_config/code")? = code.clone();
+        if let Some(code) = code {
+            *extension.pointer_mut("/typed_config/config/vm_config/code")? = code.clone();
+        }
         Some(with(extension, "name", name))
     };
     parts.wasm().filter_map(extension).collect()

@@ -83,6 +83,16 @@ fn in_envoy_gateway_the_drain_timeout_is_the_operators() {
     assert!(one(&objects, "EnvoyProxy")["spec"].get("shutdown").is_none());
 }
 
+#[test]
+fn in_istio_requests_have_nearly_the_whole_grace_period_when_a_pod_ends() {
+    let mesh = mesh();
+    let objects = istio::objects(bootstrap_of(TEXT, &mesh, Hops::Two), &mesh);
+    let template = &one(&objects, "Deployment")["spec"]["template"];
+    assert_eq!(template["spec"]["terminationGracePeriodSeconds"], 30);
+    let config = template["metadata"]["annotations"]["proxy.istio.io/config"].as_str().unwrap();
+    assert_eq!(config, r#"{"terminationDrainDuration":"25s"}"#);
+}
+
 /// The patches of the EnvoyFilter.
 fn istio_patches(text: &str, mesh: &Mesh, hops: Hops) -> Vec<Value> {
     let filter = one(&istio::objects(bootstrap_of(text, mesh, hops), mesh), "EnvoyFilter");
@@ -143,5 +153,20 @@ fn in_istio_a_filter_runs_on_our_routes_alone() {
             let enabled = route["patch"]["value"]["typed_per_filter_config"].as_object().unwrap();
             assert_eq!(enabled.keys().collect::<Vec<_>>(), names, "{route}");
         }
+    }
+}
+
+/// Envoy drains a listener that changes, and cuts its streams when the drain ends.
+#[test]
+fn in_istio_a_change_of_the_file_changes_extensions_alone() {
+    let changed = format!("{TEXT}router_settings: {{num_retries: 3, allowed_fails: 9}}\n");
+    for (mesh, hops) in ways() {
+        let [before, after] = [TEXT, &changed].map(|text| istio_patches(text, &mesh, hops));
+        assert_ne!(applied_to(&before, "EXTENSION_CONFIG"), applied_to(&after, "EXTENSION_CONFIG"));
+        let rest = |mut patches: Vec<Value>| {
+            patches.retain(|patch| patch["applyTo"] != "EXTENSION_CONFIG");
+            patches
+        };
+        assert_eq!(rest(before), rest(after), "{hops:?}");
     }
 }

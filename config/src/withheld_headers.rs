@@ -82,8 +82,9 @@ pub const WITHHELD_HEADERS: &[&str] = &[
     names::CLIENT,
 ];
 
-/// Whether clients do not get a header of a provider. Where each header is looked at, as in the
-/// module, those are withheld, too, that begin like Envoy's and ours. The filter adds our own later.
+/// Whether clients do not get a header of a provider. Where each header is looked at, as the module
+/// does in first attempts, those are withheld, too, that begin like Envoy's and ours. The filter adds
+/// our own later.
 pub fn is_withheld(name: &str) -> bool {
     ["x-envoy-", "x-llm-", "x-litellm-"].iter().any(|prefix| name.starts_with(prefix))
         || WITHHELD_HEADERS.contains(&name)

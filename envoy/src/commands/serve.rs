@@ -16,7 +16,7 @@ use crate::serve::file_xds::FileXds;
 use crate::serve::revisions::Revisions;
 use crate::serve::runtime_folder::RuntimeFolder;
 use crate::serve::supervisor::Supervisor;
-use crate::serve::{envoy_binary, envoy_process, ports, runtime_choice};
+use crate::serve::{connections, envoy_binary, envoy_process, ports, runtime_choice};
 use crate::support::config_file::{ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
 use crate::support::{ca_bundle, embedded_filter, files, listen};
@@ -108,6 +108,7 @@ fn options(
         system_cas,
         redis_socket: folder.redis_socket(config)?,
         proxy_changes: 0,
+        max_connections: connections::at_most(),
     })
 }
 

@@ -250,6 +250,7 @@ router_settings: {redis_host: redis.example}
             system_cas: String::new(),
             redis_socket: "/run/redis.sock".to_owned(),
             proxy_changes: 0,
+            max_connections: Options::MAX_CONNECTIONS,
         }
     }
 

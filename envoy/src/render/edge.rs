@@ -18,6 +18,11 @@ pub(super) const EDGE: &str = "edge";
 /// retried.
 const REPLAY_SLACK: u64 = 1024 * 1024;
 
+/// How long a client may keep a connection without a request, each of which takes a descriptor.
+/// Longer than load balancers keep theirs, of which Google's have 600 s, so that it is they who
+/// close them. Envoy's default is an hour.
+const IDLE_TIMEOUT: &str = "660s";
+
 /// Response headers between the filter and the edge, and a redirect of the provider.
 const INTERNAL: [&str; 3] = [names::RETRY, names::REUSED, "location"];
 
@@ -83,7 +88,7 @@ fn manager((kind, routes): (&str, Value)) -> Value {
         // After an answer that ends the connection. Clients see only then that it breaks off, and
         // Claude Code sends its next request on it meanwhile. Envoy's default is a second.
         "delayed_close_timeout": "0.2s",
-        "common_http_protocol_options": {"max_headers_count": MAX_HEADERS},
+        "common_http_protocol_options": {"idle_timeout": IDLE_TIMEOUT, "max_headers_count": MAX_HEADERS},
         "local_reply_config": local_replies(&[]),
         "http_filters": [gunzip(), router()],
     });

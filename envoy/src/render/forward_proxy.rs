@@ -220,6 +220,7 @@ mod tests {
             system_cas: "ca.pem".to_owned(),
             redis_socket: String::new(),
             proxy_changes: 0,
+            max_connections: Options::MAX_CONNECTIONS,
         };
         bootstrap(config, "", &options)
     }

@@ -68,6 +68,13 @@ pub struct Options {
     pub redis_socket: String,
     /// How many reloads have changed the forward proxy for https.
     pub proxy_changes: u32,
+    /// Connections of clients at most.
+    pub max_connections: u32,
+}
+
+impl Options {
+    /// More clients than one machine serves. Without a limit Envoy logs a warning at every start.
+    pub const MAX_CONNECTIONS: u32 = 100_000;
 }
 
 /// The bootstrap without listeners and clusters. `admin_paths` are all that the admin port answers;
@@ -82,7 +89,7 @@ pub(super) fn process(config: &Config, options: &Options, admin_paths: Option<Va
             "typed_config": typed("envoy.extensions.bootstrap.internal_listener.v3.InternalListener", json!({})),
         }],
         "typed_dns_resolver_config": dns_resolver(),
-        "overload_manager": overload_manager(),
+        "overload_manager": overload_manager(options.max_connections),
         "memory_allocator_manager": memory_allocator_manager(),
         "stats_config": stats_config(config, options.runtime),
     });
@@ -99,15 +106,12 @@ fn memory_allocator_manager() -> Value {
 /// that it needs again; the peak of one large body is returned after five minutes.
 const BYTES_TO_RELEASE: u64 = 16 * 1024 * 1024;
 
-/// More clients than one machine serves. Without a limit Envoy logs a warning at every start.
-const MAX_CLIENT_CONNECTIONS: u32 = 100_000;
-
-fn overload_manager() -> Value {
+fn overload_manager(max_connections: u32) -> Value {
     json!({"resource_monitors": [{
         "name": "envoy.resource_monitors.global_downstream_max_connections",
         "typed_config": typed(
             "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-            json!({"max_active_downstream_connections": MAX_CLIENT_CONNECTIONS}),
+            json!({"max_active_downstream_connections": max_connections}),
         ),
     }]})
 }

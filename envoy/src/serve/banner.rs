@@ -114,6 +114,7 @@ mod tests {
             system_cas: String::new(),
             redis_socket: String::new(),
             proxy_changes: 0,
+            max_connections: Options::MAX_CONNECTIONS,
         };
         let text = super::text(&config, &options, Path::new("config.yaml"), warnings);
         anstream::adapter::strip_str(&text).to_string()

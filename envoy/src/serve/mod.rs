@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 mod banner;
 mod config_diff;
+pub(crate) mod connections;
 mod drain;
 pub(crate) mod environment;
 pub mod envoy_binary;

@@ -73,5 +73,6 @@ pub fn options(listen: &str, admin_port: u16, hops: Hops) -> Options {
         system_cas: CA.to_owned(),
         redis_socket: REDIS_SOCKET.to_owned(),
         proxy_changes: 0,
+        max_connections: Options::MAX_CONNECTIONS,
     }
 }

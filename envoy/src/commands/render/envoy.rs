@@ -28,6 +28,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(
         system_cas: ca_bundle::find(config)?,
         redis_socket: socket_path(args, config)?,
         proxy_changes: 0,
+        max_connections: Options::MAX_CONNECTIONS,
     };
     print_requirements(config, &options);
     match &args.out {

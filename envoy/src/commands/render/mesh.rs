@@ -44,6 +44,7 @@ pub(super) fn render(
         system_cas: SYSTEM_CAS.to_owned(),
         redis_socket: socket_path(args, config)?,
         proxy_changes: 0,
+        max_connections: Options::MAX_CONNECTIONS,
     };
     // The forward proxies of this machine are not those of the gateway's pods.
     let direct = Config { proxies: Proxies::default(), ..config.clone() };

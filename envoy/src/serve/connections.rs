@@ -1,0 +1,38 @@
+//! How many connections of clients Envoy takes, by the limit of file descriptors.
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::render::Options;
+
+/// For listeners, workers, Redis and idle connections to providers.
+const RESERVE: u64 = 256;
+/// Fewer serve nothing: the limit is an error of the system's settings then.
+const FEWEST: u64 = 64;
+
+/// By the hard limit, to which the soft one is raised.
+pub(crate) fn at_most() -> u32 {
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard);
+    within(hard)
+}
+
+/// A client's connection takes a descriptor, and its request one more for the provider. Where
+/// clients could take them all, no request would reach a provider.
+fn within(descriptors: u64) -> u32 {
+    let half = descriptors.saturating_sub(RESERVE) / 2;
+    u32::try_from(half.max(FEWEST))
+        .map_or(Options::MAX_CONNECTIONS, |half| half.min(Options::MAX_CONNECTIONS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_a_descriptor_for_each_of_their_requests() {
+        for (descriptors, connections) in
+            [(1_024, 384), (4_096, 1_920), (100, 64), (0, 64), (1_048_576, 100_000), (u64::MAX, 100_000)]
+        {
+            assert_eq!(within(descriptors), connections, "{descriptors}");
+        }
+    }
+}

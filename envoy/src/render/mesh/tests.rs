@@ -39,6 +39,7 @@ fn bootstrap_of(text: &str, mesh: &Mesh, hops: Hops) -> Value {
         system_cas: String::new(),
         redis_socket: String::new(),
         proxy_changes: 0,
+        max_connections: Options::MAX_CONNECTIONS,
     };
     bootstrap(&config, text, &options)
 }

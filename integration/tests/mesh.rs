@@ -428,4 +428,6 @@ fn what_a_single_hop_cannot_do_is_said() {
             format!("kubectl create secret generic llm-balancer -n {namespace} --from-literal=MASTER_KEY");
         assert!(said.contains(&command), "{said}");
     }
+    let said = Rendered::new(config, "envoy-gateway", &["--namespace", "team-a"], &secret()).said;
+    assert!(said.contains("generic llm-balancer-team-a -n envoy-gateway-system"), "{said}");
 }

@@ -138,12 +138,12 @@ fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
         remarks.push("single-hop: retries stay with the selected deployment, and failures lead to no fallback; docs/istio.md and docs/envoy-gateway.md list all limits".to_owned());
     }
     if !mesh.variables.is_empty() {
-        let namespace = &mesh.pods_namespace;
+        let (secret, namespace) = (mesh.secret(), &mesh.pods_namespace);
         let names: Vec<_> = mesh.variables.iter().filter(|(_, is_set)| *is_set).collect();
         let literals: String =
             names.iter().map(|(name, _)| format!(" --from-literal={name}=\"${name}\"")).collect();
         remarks.push(format!(
-            "the filter reads its variables from a Secret: kubectl create secret generic llm-balancer -n {namespace}{literals}"
+            "the filter reads its variables from a Secret: kubectl create secret generic {secret} -n {namespace}{literals}"
         ));
     }
     let proxies = environment_notes::proxies(config).into_iter();

@@ -34,7 +34,7 @@ pub(crate) fn objects(mut bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     let mut objects: Vec<Value> = mesh.filter_config_map().into_iter().collect();
     objects.extend([
         mesh.namespaced(EXTENSIONS, "EnvoyProxy", NAME, proxy(mesh, &merged)),
-        gateway_class(),
+        gateway_class(mesh),
         mesh.namespaced(GATEWAY_API, "Gateway", NAME, gateway(mesh)),
         mesh.namespaced(EXTENSIONS, "ClientTrafficPolicy", NAME, client_traffic()),
         mesh.namespaced(EXTENSIONS, "HTTPRouteFilter", NAME, not_patched()),
@@ -49,9 +49,10 @@ pub(crate) fn objects(mut bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     objects
 }
 
-fn gateway_class() -> Value {
+fn gateway_class(mesh: &Mesh) -> Value {
+    let metadata = json!({"name": mesh.name_in_cluster(), "labels": labels()});
     let spec = json!({"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"});
-    object_of(GATEWAY_API, "GatewayClass", json!({"name": NAME, "labels": labels()}), json!({"spec": spec}))
+    object_of(GATEWAY_API, "GatewayClass", metadata, json!({"spec": spec}))
 }
 
 /// Envoy's pods: variables, volumes, and additions to Envoy Gateway's bootstrap.
@@ -81,7 +82,7 @@ fn gateway(mesh: &Mesh) -> Value {
         .as_ref()
         .map(|secret| json!({"mode": "Terminate", "certificateRefs": [{"name": secret}]}));
     json!({"spec": {
-        "gatewayClassName": NAME,
+        "gatewayClassName": mesh.name_in_cluster(),
         "infrastructure": {"parametersRef": {"group": EXTENSIONS_GROUP, "kind": "EnvoyProxy", "name": NAME}},
         "listeners": [with(listener, "tls", tls)],
     }})

@@ -47,8 +47,8 @@ pub enum FilterCode {
 /// The name of all objects that are the only one of their kind.
 pub(super) const NAME: &str = names::FILTER;
 
-/// The Secret with the variables. The operator creates it.
-const SECRET: &str = NAME;
+/// The longest value of a label.
+const LONGEST_LABEL: usize = 63;
 
 /// Mount point of the filter.
 const FOLDER: &str = "/etc/llm-balancer";
@@ -66,6 +66,35 @@ impl Mesh {
         }
     }
 
+    /// A name for what other namespaces see: another installation must have another. It is the value
+    /// of a label, too.
+    pub(super) fn name_in_cluster(&self) -> String {
+        let name = format!("{NAME}-{}", self.namespace);
+        if self.namespace == NAME {
+            return NAME.to_owned();
+        }
+        if name.len() <= LONGEST_LABEL {
+            return name;
+        }
+        let fingerprint = format!("-{}", fingerprint(self.namespace.as_bytes()));
+        let start: String = name.chars().take(LONGEST_LABEL.saturating_sub(fingerprint.len())).collect();
+        start + &fingerprint
+    }
+
+    /// The start of the names of what pods mount, which is in their namespace.
+    fn name_near_pods(&self) -> String {
+        if self.pods_namespace == self.namespace { NAME.to_owned() } else { self.name_in_cluster() }
+    }
+
+    /// The Secret with the variables. The operator creates it.
+    pub(crate) fn secret(&self) -> String {
+        self.name_near_pods()
+    }
+
+    fn config_map_name(&self, bytes: &[u8]) -> String {
+        format!("{}-filter-{}", self.name_near_pods(), fingerprint(bytes))
+    }
+
     /// An object in the namespace of the rendered objects.
     pub(super) fn namespaced(&self, api: &str, kind: &str, name: &str, body: Value) -> Value {
         object_of(api, kind, metadata(name, &self.namespace), body)
@@ -76,7 +105,7 @@ impl Mesh {
         let FilterCode::ConfigMap(bytes) = &self.code else { return None };
         let file = format!("{}.wasm", fingerprint(bytes));
         let body = json!({"immutable": true, "binaryData": {file: BASE64.encode(bytes)}});
-        let metadata = metadata(&config_map_name(bytes), &self.pods_namespace);
+        let metadata = metadata(&self.config_map_name(bytes), &self.pods_namespace);
         Some(object_of("v1", "ConfigMap", metadata, body))
     }
 
@@ -85,7 +114,7 @@ impl Mesh {
         let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
         let filter = match &self.code {
             FilterCode::ConfigMap(bytes) => {
-                Some(json!({"name": "filter", "configMap": {"name": config_map_name(bytes)}}))
+                Some(json!({"name": "filter", "configMap": {"name": self.config_map_name(bytes)}}))
             }
             FilterCode::Image { reference, .. } if image_volume => Some(
                 json!({"name": "filter", "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}),
@@ -105,8 +134,9 @@ impl Mesh {
 
     /// The filter's variables. One that is not set for `render` is optional.
     pub(super) fn env(&self) -> Vec<Value> {
+        let secret = self.secret();
         let variable = |(name, is_set): &(String, bool)| {
-            let key = json!({"name": SECRET, "key": name});
+            let key = json!({"name": secret, "key": name});
             let key = with(key, "optional", (!is_set).then_some(Value::Bool(true)));
             json!({"name": name, "valueFrom": {"secretKeyRef": key}})
         };
@@ -146,10 +176,6 @@ pub(super) fn not_patched(advice: &str) -> String {
     let message = format!("The gateway has not been patched: {advice}.");
     json!({"error": {"message": message, "type": "internal_server_error", "param": null, "code": "503"}})
         .to_string()
-}
-
-fn config_map_name(bytes: &[u8]) -> String {
-    format!("{NAME}-filter-{}", fingerprint(bytes))
 }
 
 /// The first 32 bits of the SHA-256, in hexadecimal.

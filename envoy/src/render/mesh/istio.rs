@@ -43,13 +43,14 @@ pub(crate) fn objects(bootstrap: Value, mesh: &Mesh) -> Vec<Value> {
     objects.push(mesh.namespaced(NETWORKING, "Gateway", NAME, gateway(mesh)));
     objects.push(mesh.namespaced(NETWORKING, "VirtualService", NAME, virtual_service(mesh)));
     let patches = patches(BootstrapParts::of(bootstrap), mesh);
-    let spec = json!({"workloadSelector": {"labels": selector()}, "configPatches": patches});
+    let spec = json!({"workloadSelector": {"labels": selector(mesh)}, "configPatches": patches});
     objects.push(mesh.namespaced("networking.istio.io/v1alpha3", "EnvoyFilter", NAME, json!({"spec": spec})));
     objects
 }
 
-fn selector() -> Value {
-    json!({SELECTOR: NAME})
+/// A Gateway selects pods of all namespaces.
+fn selector(mesh: &Mesh) -> Value {
+    json!({SELECTOR: mesh.name_in_cluster()})
 }
 
 fn service(mesh: &Mesh) -> Value {
@@ -57,7 +58,7 @@ fn service(mesh: &Mesh) -> Value {
     let target = if mesh.tls_secret.is_some() { HTTPS_TARGET } else { HTTP_TARGET };
     json!({"spec": {
         "type": "LoadBalancer",
-        "selector": selector(),
+        "selector": selector(mesh),
         "ports": [
             {"name": name, "port": port, "targetPort": target},
             {"name": "status-port", "port": STATUS_PORT, "targetPort": STATUS_PORT},
@@ -89,7 +90,7 @@ fn deployment(mesh: &Mesh) -> Value {
         "containers": [container],
     });
     let mut all = labels();
-    if let (Value::Object(all), Value::Object(selector)) = (&mut all, selector()) {
+    if let (Value::Object(all), Value::Object(selector)) = (&mut all, selector(mesh)) {
         all.extend(selector);
         all.insert("sidecar.istio.io/inject".to_owned(), "true".into());
     }
@@ -100,7 +101,7 @@ fn deployment(mesh: &Mesh) -> Value {
     let metadata = json!({"labels": all, "annotations": annotations});
     json!({"spec": {
         "replicas": mesh.replicas(),
-        "selector": {"matchLabels": selector()},
+        "selector": {"matchLabels": selector(mesh)},
         "template": {"metadata": metadata, "spec": with(pod, "volumes", some(volumes))},
     }})
 }
@@ -134,7 +135,7 @@ fn gateway(mesh: &Mesh) -> Value {
         "hosts": hosts(mesh),
     });
     let tls = mesh.tls_secret.as_ref().map(|secret| json!({"mode": "SIMPLE", "credentialName": secret}));
-    json!({"spec": {"selector": selector(), "servers": [with(server, "tls", tls)]}})
+    json!({"spec": {"selector": selector(mesh), "servers": [with(server, "tls", tls)]}})
 }
 
 /// A route whose name the EnvoyFilter finds.
@@ -252,24 +253,12 @@ fn manager_type(fields: Map<String, Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::mesh;
     use super::*;
-
-    fn a_mesh() -> Mesh {
-        Mesh {
-            namespace: "llm-balancer".to_owned(),
-            pods_namespace: "llm-balancer".to_owned(),
-            hostnames: Vec::new(),
-            tls_secret: Some("certificate".to_owned()),
-            code: FilterCode::ConfigMap(b""),
-            single_hop: false,
-            variables: Vec::new(),
-            redis_socket: None,
-        }
-    }
 
     #[test]
     fn a_gateway_without_its_patches_names_the_envoyfilter_and_the_page_about_it() {
-        let service = virtual_service(&a_mesh());
+        let service = virtual_service(&mesh());
         let body =
             service.pointer("/spec/http/0/directResponse/body/string").and_then(Value::as_str).unwrap();
         let error: Value = serde_json::from_str(body).unwrap();
@@ -287,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_gateway_may_list_secrets_without_a_name_as_istiod_asks() {
-        let mut mesh = a_mesh();
+        let mut mesh = Mesh { tls_secret: Some("certificate".to_owned()), ..mesh() };
         let objects = certificate_reader(&mesh);
         let rule = objects.iter().find_map(|object| object.pointer("/rules/0")).unwrap();
         assert_eq!(

@@ -94,6 +94,37 @@ fn in_istio_requests_have_nearly_the_whole_grace_period_when_a_pod_ends() {
     assert_eq!(config, r#"{"terminationDrainDuration":"25s"}"#);
 }
 
+#[test]
+fn installations_in_two_namespaces_share_no_name_that_both_see() {
+    let [long, shorter] = [63, 62].map(|length| "n".repeat(length));
+    let gateways = ["llm-balancer", "team-a", "team-b", &long, &shorter].map(|namespace| Mesh {
+        namespace: namespace.to_owned(),
+        pods_namespace: "envoy-gateway-system".to_owned(),
+        variables: vec![("KEY".to_owned(), true)],
+        ..mesh()
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    for mesh in gateways {
+        let bootstrap = bootstrap_of(TEXT, &mesh, Hops::Two);
+        let objects = envoy_gateway::objects(bootstrap.clone(), &mesh);
+        let class = one(&objects, "GatewayClass")["metadata"]["name"].clone();
+        assert_eq!(one(&objects, "Gateway")["spec"]["gatewayClassName"], class);
+        let map = one(&objects, "ConfigMap")["metadata"]["name"].clone();
+        let kubernetes = &one(&objects, "EnvoyProxy")["spec"]["provider"]["kubernetes"];
+        let deployment = &kubernetes["envoyDeployment"];
+        assert_eq!(deployment["pod"]["volumes"][0]["configMap"]["name"], map);
+        let secret = deployment["container"]["env"][0]["valueFrom"]["secretKeyRef"]["name"].clone();
+        let mesh = Mesh { pods_namespace: mesh.namespace.clone(), ..mesh };
+        let gateway = one(&istio::objects(bootstrap, &mesh), "Gateway");
+        let label = gateway["spec"]["selector"]["istio"].clone();
+        for (kind, name) in [("class", class), ("map", map), ("secret", secret), ("label", label)] {
+            let name = name.as_str().unwrap().to_owned();
+            assert!(kind == "map" || name.len() <= 63, "{name}");
+            assert!(seen.insert((kind, name.clone())), "{kind} {name} twice");
+        }
+    }
+}
+
 /// The patches of the EnvoyFilter.
 fn istio_patches(text: &str, mesh: &Mesh, hops: Hops) -> Vec<Value> {
     let filter = one(&istio::objects(bootstrap_of(text, mesh, hops), mesh), "EnvoyFilter");

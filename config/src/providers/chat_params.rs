@@ -7,13 +7,15 @@
 
 use super::lookup;
 use super::provider::Protocol;
+use super::refused_by_model::{of_some_models, refuses};
 use super::refused_params::{
-    NOT_OF_GPT5, PENALTIES, Params, REASONING_EFFORT, REFUSED, SAMPLING, USER, VERBOSITY, named,
+    NOT_OF_GPT5, PENALTIES, Params, REASONING_EFFORT, REFUSED, SAMPLING, TEMPERATURE, USER, VERBOSITY, named,
 };
 
 /// The parameters of chats at one deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChatParams {
+    provider: &'static str,
     names: Names,
     /// Of a deployment of Azure, where the file tells: `azure/gpt5_series/mine`.
     family: Option<Family>,
@@ -21,6 +23,8 @@ pub struct ChatParams {
     drops: bool,
     /// The parameters that the provider refuses, whatever the model.
     refused: Params,
+    /// Those that it refuses for some models.
+    of_some_models: Params,
     /// `allowed_openai_params`
     allowed: Params,
 }
@@ -60,7 +64,7 @@ impl ChatParams {
     /// with a name of its own runs. `allowed` are parameters that are sent although the provider is
     /// known to refuse them.
     pub(crate) fn new(
-        provider: &str,
+        provider: &'static str,
         model: &str,
         base_model: Option<&str>,
         drops: bool,
@@ -77,8 +81,13 @@ impl ChatParams {
         };
         let family = matches!(provider, "azure" | "azure_ai").then(|| Family::of_azure(model, base_model));
         let family = family.flatten();
+        let is_by_model = matches!(names, Names::Older | Names::Mistral) || provider == "azure_ai";
+        let of_some_models = match of_some_models(provider) {
+            some if is_by_model && drops => some,
+            some => some & TEMPERATURE,
+        };
         let allowed = allowed.iter().fold(0, |all, name| all | named(name));
-        Self { names, family, drops, refused, allowed }
+        Self { provider, names, family, drops, refused, of_some_models, allowed }
     }
 
     /// The provider's name for a parameter, if that is another one. `model` is the provider's name.
@@ -99,12 +108,16 @@ impl ChatParams {
     /// Whether a parameter is dropped because this model is known to refuse it. `reasons`: the
     /// request asks for reasoning.
     pub fn drops(&self, model: &str, key: &str, reasons: bool) -> bool {
-        let by_model = self.drops && self.names == Names::OpenAi;
-        if !by_model && self.refused == 0 {
+        let by_family = self.drops && self.names == Names::OpenAi;
+        if !by_family && (self.refused | self.of_some_models) == 0 {
             return false;
         }
-        let of_model = if by_model { self.family_of(model).refused(reasons) } else { 0 };
-        (self.refused | of_model) & !self.allowed & named(key) != 0
+        let param = named(key) & !self.allowed;
+        let of_family = if by_family { self.family_of(model).refused(reasons) } else { 0 };
+        (self.refused | of_family) & param != 0
+            || (self.of_some_models & param != 0
+                && !(param == REASONING_EFFORT && self.reasons(model))
+                && refuses(self.provider, model, param))
     }
 
     fn reasons(&self, model: &str) -> bool {

@@ -12,6 +12,7 @@ mod lookup;
 mod messages;
 mod provider;
 mod proxies;
+mod refused_by_model;
 mod refused_params;
 mod resolve;
 mod routes;

@@ -1,11 +1,11 @@
-//! Parameters of chats that providers refuse, by LiteLLM's lists (`get_supported_openai_params` of
-//! 1.106).
+//! Parameters of chats that providers refuse for every model, by LiteLLM's lists
+//! (`get_supported_openai_params` of 1.106).
 
 /// A set of parameters, a bit each.
 pub(super) type Params = u32;
 
 const AUDIO: Params = 1 << 0;
-const FREQUENCY_PENALTY: Params = 1 << 1;
+pub(super) const FREQUENCY_PENALTY: Params = 1 << 1;
 const LOGIT_BIAS: Params = 1 << 2;
 const LOGPROBS: Params = 1 << 3;
 const MODALITIES: Params = 1 << 4;
@@ -19,9 +19,9 @@ pub(super) const REASONING_EFFORT: Params = 1 << 11;
 const SAFETY_IDENTIFIER: Params = 1 << 12;
 const SEED: Params = 1 << 13;
 const SERVICE_TIER: Params = 1 << 14;
-const STOP: Params = 1 << 15;
+pub(super) const STOP: Params = 1 << 15;
 const STORE: Params = 1 << 16;
-const TEMPERATURE: Params = 1 << 17;
+pub(super) const TEMPERATURE: Params = 1 << 17;
 const TOP_LOGPROBS: Params = 1 << 18;
 const TOP_P: Params = 1 << 19;
 pub(super) const USER: Params = 1 << 20;
@@ -121,12 +121,15 @@ pub(super) const REFUSED: &[(&str, Params)] = &[
             | WEB_SEARCH_OPTIONS,
     ),
     ("gemini", NOT_OF_GEMINI),
+    ("groq", USER | VERBOSITY | WEB_SEARCH_OPTIONS),
     ("hyperbolic", OPENAIS | PARALLEL_TOOL_CALLS | REASONING_EFFORT),
     ("inception", OPENAIS | PENALTIES | N | PARALLEL_TOOL_CALLS | SEED | TOP_P | USER),
+    ("minimax", REASONING_EFFORT | USER | VERBOSITY),
     ("mistral", NOT_OF_MISTRAL),
     ("nscale", OPENAIS & !TOKENS | PARALLEL_TOOL_CALLS | REASONING_EFFORT | SEED | USER),
     ("nvidia_nim", OPENAIS | N | REASONING_EFFORT | USER),
     ("perplexity", OPENAIS & !WEB_SEARCH_OPTIONS | N | PARALLEL_TOOL_CALLS | SEED | STOP | USER),
+    ("sail", TOKENS | PENALTIES | SEED | STOP | VERBOSITY),
     ("sambanova", OPENAIS | PENALTIES | N | REASONING_EFFORT | SEED | USER),
     ("vertex_ai", USER | VERBOSITY),
     ("volcengine", OPENAIS & !TOKENS | PARALLEL_TOOL_CALLS | REASONING_EFFORT | USER),

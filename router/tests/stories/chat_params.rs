@@ -95,6 +95,16 @@ fn mistral_gets_a_seed_under_its_own_name_and_no_user() {
 }
 
 #[story(unsupported = test)]
+fn moonshots_models_that_reason_get_no_temperature() {
+    let client = r#""temperature":0.7,"n":1"#;
+    assert_eq!(sent("moonshot/kimi-k2.6", "", client), r#""n":1"#);
+    assert_eq!(sent("moonshot/kimi-k2.6", ", temperature: 0.5", r#""n":1"#), r#""n":1"#);
+    assert_eq!(sent("moonshot/kimi-k2-0905-preview", "", client), client);
+    let allowed = ", allowed_openai_params: [temperature]";
+    assert_eq!(sent("moonshot/kimi-k2.6", allowed, client), client);
+}
+
+#[story(unsupported = test)]
 fn drop_params_removes_what_a_model_refuses_and_nothing_else() {
     for (model, client, expected) in [
         ("openai/gpt-5", r#""temperature":0.7,"top_p":1,"stop":["a"],"n":2"#, r#""n":2"#),
@@ -113,6 +123,9 @@ fn drop_params_removes_what_a_model_refuses_and_nothing_else() {
         ("openai/mine", r#""temperature":0.7,"user":"u""#, r#""temperature":0.7,"user":"u""#),
         ("mistral/m", r#""logprobs":true,"store":false,"n":2"#, r#""n":2"#),
         ("groq/llama-3.3-70b", r#""verbosity":"low","logprobs":true"#, r#""logprobs":true"#),
+        ("groq/llama-3.3-70b", r#""reasoning_effort":"low","n":2"#, r#""n":2"#),
+        ("groq/openai/gpt-oss-120b", r#""reasoning_effort":"low""#, r#""reasoning_effort":"low""#),
+        ("xai/grok-4.3", r#""stop":["a"],"presence_penalty":1"#, r#""presence_penalty":1"#),
         ("hosted_vllm/qwen", r#""user":"u","logprobs":true"#, r#""user":"u","logprobs":true"#),
         ("cerebras/llama", r#""tools":[],"response_format":{},"n":2"#, r#""tools":[],"response_format":{}"#),
     ] {

@@ -1,7 +1,7 @@
 //! One item of `model_list`.
 
 use super::raw::{FileDefaults, Item, RawDeployment, SkippedDeployment};
-use crate::diagnostics::Path;
+use crate::diagnostics::{ADVISES, Path};
 use crate::keys::check_keys;
 use crate::keys::tables::{ITEM, LITELLM_PARAMS, MODEL_INFO};
 use crate::values::{Reader, Section, TextKind};
@@ -85,10 +85,9 @@ fn model(reader: &mut Reader<'_>, params: &Section<'_>) -> Option<String> {
         return None;
     }
     let place = params.find("model").map_or(params.place, |entry| entry.place);
-    if model.contains(',') {
-        let (message, advice) = ("expected one model, found several", "write a deployment for each");
-        reader.report.error(place, &params.path.key("model"), message, advice);
-        return None;
+    if ADVISES && model.split_once(',').is_some_and(|(_, rest)| rest.contains('/')) {
+        let (message, advice) = ("sent as the name of one model", "write a deployment for each of several");
+        reader.report.warn(place, &params.path.key("model"), message, advice);
     }
     reader.check_text(place, &params.path.key("model"), &model, TextKind::Name).then_some(model)
 }

@@ -222,6 +222,13 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer k",
         ),
         (
+            "model: 'openai/gemma4-12b,gpu', api_base: 'http://127.0.0.1:9379/v1', api_key: k",
+            "openai",
+            "gemma4-12b,gpu",
+            "http://127.0.0.1:9379/v1",
+            "bearer k",
+        ),
+        (
             "model: my/model, custom_llm_provider: openai, base_url: 'http://[::1]:8080'",
             "openai",
             "my/model",

@@ -56,7 +56,7 @@ impl ResolveContext<'_, '_, '_> {
         }
         let display_url = base.display_url();
         // LiteLLM adds it to every base of theirs.
-        if matches!(self.provider.name, "heroku" | "mistral") {
+        if matches!(self.provider.name, "cometapi" | "heroku" | "mistral") {
             base.end_path("/v1");
         }
         let layout = match self.provider.name {

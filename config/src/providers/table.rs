@@ -64,7 +64,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
         &["COHERE_API_KEY", "CO_API_KEY"],
         &["COHERE_API_BASE"],
     ),
-    row("cometapi", "", OpenAi, &["COMETAPI_KEY", "COMETAPI_API_KEY"], &[]),
+    row("cometapi", "https://api.cometapi.com/v1", OpenAi, &["COMETAPI_KEY", "COMETAPI_API_KEY"], &[]),
     openai("compactifai", "https://api.compactif.ai/v1"),
     openai("coralbricks", "https://inference.coralbricks.ai/v1"),
     openai("cortecs", "https://api.cortecs.ai/v1"),

@@ -221,6 +221,14 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "https://api.perplexity.ai",
             "bearer k",
         ),
+        ("model: cometapi/gpt-5, api_key: k", "cometapi", "gpt-5", "https://api.cometapi.com/v1", "bearer k"),
+        (
+            "model: cometapi/gpt-5, api_base: 'https://api.cometapi.com', api_key: k",
+            "cometapi",
+            "gpt-5",
+            "https://api.cometapi.com/v1",
+            "bearer k",
+        ),
         (
             "model: 'openai/gemma4-12b,gpu', api_base: 'http://127.0.0.1:9379/v1', api_key: k",
             "openai",

@@ -54,6 +54,13 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer k",
         ),
         (
+            "model: gemini/gemini-2.5-pro, api_base: 'https://generativelanguage.googleapis.com', api_key: k",
+            "gemini",
+            "gemini-2.5-pro",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "bearer k",
+        ),
+        (
             "model: vertex_ai/gemini-2.5-pro, vertex_project: p, api_key: t",
             "vertex_ai",
             "google/gemini-2.5-pro",

@@ -1,5 +1,6 @@
 //! The endpoint of each provider's OpenAI-compatible API: base, path, query and credential.
 
+use super::base_url::BaseUrl;
 use super::context::{ResolveContext, ResolveError, Unsupported};
 use super::endpoint_parts::EndpointParts;
 use super::formats;
@@ -108,12 +109,9 @@ impl ResolveContext<'_, '_, '_> {
     /// Google AI Studio's OpenAI-compatible endpoint.
     fn gemini(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
-        if base.host.ends_with("aiplatform.googleapis.com") {
-            return Err(other_address(
-                "remove api_base for a key of Google AI Studio, or write vertex_ai/name with vertex_project and \
-                 an access token as api_key",
-            ));
-        }
+        let advice = "remove api_base for a key of Google AI Studio, or write vertex_ai/name with vertex_project \
+                      and an access token as api_key";
+        refuse_own_api(&base, advice)?;
         let display_url = base.display_url();
         if base.path.is_empty() && base.host == "generativelanguage.googleapis.com" {
             base.end_path("/v1beta");
@@ -140,9 +138,7 @@ impl ResolveContext<'_, '_, '_> {
         };
         let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
         let mut base = self.parse(&given.unwrap_or(host))?;
-        if base.path.contains("/publishers/") {
-            return Err(other_address("remove api_base, and set api_key to an access token"));
-        }
+        refuse_own_api(&base, "remove api_base, and set api_key to an access token")?;
         let display_url = base.display_url();
         if !base.path.ends_with("/endpoints/openapi") {
             base.end_path(&format!("/v1/projects/{project}/locations/{location}/endpoints/openapi"));
@@ -264,10 +260,12 @@ impl ResolveContext<'_, '_, '_> {
     }
 }
 
-/// An address of Vertex AI's own API, such as that of express mode.
-fn other_address(advice: &str) -> ResolveError {
-    let message =
-        "Vertex AI has its OpenAI-compatible endpoint at another address, that of a project".to_owned();
+/// Refuses an address of Vertex AI's own API, such as that of express mode.
+fn refuse_own_api(base: &BaseUrl, advice: &str) -> Result<(), ResolveError> {
+    if !base.path.contains("/publishers/") {
+        return Ok(());
+    }
+    let message = "Vertex AI has no OpenAI-compatible endpoint here, only for a project".to_owned();
     let advice = if ADVISES { advice.to_owned() } else { String::new() };
-    ResolveError::Unsupported(Unsupported { key: "api_base", message, advice })
+    Err(ResolveError::Unsupported(Unsupported { key: "api_base", message, advice }))
 }

@@ -6,28 +6,24 @@
 use super::refused_params::{FREQUENCY_PENALTY, Params, REASONING_EFFORT, STOP, TEMPERATURE};
 
 /// Provider, parameters, and parts of the names of the models that refuse them.
-const ROWS: &[(&str, Params, &str)] = &[
+const ROWS: [(&str, Params, &str); 4] = [
     ("azure_ai", STOP, "grok-3-mini grok-4 grok-code-fast"),
-    // LiteLLM has a prompt for it instead.
-    ("mistral", REASONING_EFFORT, "magistral"),
     // They take 1 alone: LiteLLM never sends it.
     ("moonshot", TEMPERATURE, "kimi-k2. kimi-k3"),
-    ("wandb", REASONING_EFFORT, "granite-4.1 instruct"),
     ("xai", FREQUENCY_PENALTY, "grok-4 grok-code-fast"),
     ("xai", STOP, "grok-3-mini grok-4 grok-code-fast"),
 ];
 
-/// Providers whose models take `reasoning_effort`, all but those above.
+/// Providers whose models all take `reasoning_effort`, or are not told apart by LiteLLM.
 const REASONING: &str = "amazon_nova dashscope databricks deepseek inception ollama ollama_chat \
                          qwen_ai_platform qwencloud sail tencent wandb";
 
 /// Parts of the names of models that take `reasoning_effort` at the other providers.
-const REASONERS: &str = "claude- command-a-r deep-research deepseek-r deepseek-v3.1 deepseek-v3.2 \
-                         deepseek-v3p deepseek-v4 ember- gemini-2.5 gemini-3 gemma-4 glm- gpt-oss \
-                         granite-4.2 grok-3-mini grok-4. grok-build grok-code hy3 kimi-k2. kimi-k2p \
-                         kimi-k3 ling-3 magistral mimo- minimax-m mistral-large-4 mistral-medium \
-                         mistral-small-26 mistral-small-latest mistral-vibe muse- nemotron-3 nemotron-l \
-                         qwen-3 qwen3 qwq reason routers/ seed- step-3 think";
+const REASONERS: &str = "claude- deep-research deepseek-r deepseek-v3. deepseek-v3p deepseek-v4 ember- \
+                         gemini-2.5 gemini-3 gemma-4 glm- gpt-oss granite-4.2 grok-3-mini grok-4. \
+                         grok-build grok-code hy3 kimi-k2. kimi-k2p kimi-k3 ling-3 mimo- minimax-m \
+                         mistral-large-4 mistral-medium mistral-small-26 mistral-small-latest mistral-vibe \
+                         muse- nemotron-3 nemotron-l qwen-3 qwen3 qwq reason routers/ seed- step-3 think";
 
 /// Models of these families that do not take it.
 const NO_REASONERS: &str = "claude-3 coder glm-4- grok-4- instruct medium-25 non-reasoning";
@@ -35,26 +31,33 @@ const NO_REASONERS: &str = "claude-3 coder glm-4- grok-4- instruct medium-25 non
 /// The parameters that some models of a provider refuse. Of them, `temperature` is dropped without
 /// `drop_params`, too.
 pub(super) fn of_some_models(provider: &str) -> Params {
-    let of_rows = ROWS.iter().filter(|(name, _, _)| *name == provider);
     let takes_effort = REASONING.split(' ').any(|name| name == provider);
-    of_rows.fold(if takes_effort { 0 } else { REASONING_EFFORT }, |all, (_, params, _)| all | params)
+    let mut params = if takes_effort { 0 } else { REASONING_EFFORT };
+    for (name, of_row, _) in &ROWS {
+        if *name == provider {
+            params |= of_row;
+        }
+    }
+    params
 }
 
-/// Whether a model, which is not one of OpenAI's that reason, refuses one of these parameters.
+/// Whether a model refuses one of these parameters. It is none of OpenAI's that reason.
 pub(super) fn refuses(provider: &str, model: &str, param: Params) -> bool {
-    let model = model.to_ascii_lowercase();
-    let has = |parts: &str| parts.split(' ').any(|part| model.contains(part));
-    let is_in =
-        |(name, params, parts): &(&str, Params, &str)| *name == provider && params & param != 0 && has(parts);
-    ROWS.iter().any(is_in)
-        || (param == REASONING_EFFORT
-            && !REASONING.split(' ').any(|name| name == provider)
-            && (!has(REASONERS) || has(NO_REASONERS)))
+    if param == REASONING_EFFORT {
+        let model = model.to_ascii_lowercase();
+        return !has_part(&model, REASONERS) || has_part(&model, NO_REASONERS);
+    }
+    ROWS.iter().any(|(name, of_row, parts)| *name == provider && *of_row == param && has_part(model, parts))
+}
+
+#[inline(never)]
+fn has_part(model: &str, parts: &str) -> bool {
+    parts.split(' ').any(|part| model.contains(part))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{REASONING, ROWS};
+    use super::{NO_REASONERS, REASONERS, REASONING, ROWS};
     use crate::providers::ChatParams;
     use crate::providers::lookup;
 
@@ -65,10 +68,12 @@ mod tests {
     }
 
     #[test]
-    fn each_row_is_of_a_provider() {
-        let of_rows = ROWS.iter().map(|(provider, _, _)| *provider);
-        for name in of_rows.chain(REASONING.split(' ')) {
+    fn each_row_is_of_a_provider_and_no_part_is_in_every_name() {
+        for name in ROWS.iter().map(|(provider, _, _)| *provider).chain(REASONING.split(' ')) {
             assert!(lookup::find(name).is_some_and(|found| found.name == name), "{name}");
+        }
+        for parts in ROWS.iter().map(|(_, _, parts)| *parts).chain([REASONERS, NO_REASONERS]) {
+            assert!(parts.split(' ').all(|part| part.len() >= 3), "{parts}");
         }
     }
 
@@ -91,7 +96,6 @@ mod tests {
             "minimax/MiniMax-M2.5",
             "perplexity/sonar",
             "novita/meta-llama/llama-3.3-70b-instruct",
-            "wandb/meta-llama/Llama-3.3-70B-Instruct",
             "huggingface/meta-llama/Llama-3.3-70B-Instruct",
             "azure_ai/Llama-3.3-70B-Instruct",
             "groq/unheard-of",

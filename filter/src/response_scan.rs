@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llm_balancer_router::response_check::{
-    BodyFormat, CheckResult, FalseSuccess, HeldResponse, check, error_event, has_part,
+    BodyFormat, CheckResult, FalseSuccess, HeldResponse, LateCheck, check, error_event, has_part,
 };
 use llm_balancer_router::{
     Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
@@ -23,6 +23,7 @@ pub(crate) struct ResponseScan {
     /// Bytes that were scanned, which Envoy passes on.
     pub(crate) passed: u64,
     form: BodyFormat,
+    late: LateCheck,
     usage: UsageScanner,
     usage_event_filter: Option<UsageEventFilter>,
     references: Option<Box<ReferenceScan>>,
@@ -48,6 +49,7 @@ impl ResponseScan {
             first_byte: None,
             passed: 0,
             form: BodyFormat::Other,
+            late: LateCheck::default(),
         }
     }
 
@@ -83,7 +85,29 @@ impl ResponseScan {
             // Fails only if the response is gone.
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, &bytes);
         }
-        (self.form == BodyFormat::EventStream).then(|| error_event(self.route, chunk)).flatten()
+        if self.form == BodyFormat::Unknown
+            && let Some(found) = self.check_late(chunk, complete)
+        {
+            return Some(found);
+        }
+        if self.form == BodyFormat::EventStream { error_event(self.route, chunk) } else { None }
+    }
+
+    /// Goes on checking behind blanks that have passed.
+    fn check_late(&mut self, bytes: &[u8], complete: bool) -> Option<FalseSuccess> {
+        let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
+        let (pieces, held_for) = (1, Duration::ZERO);
+        let Self { route, status, .. } = *self;
+        let next = HeldResponse { route, status, bytes, complete, pieces, held_for, header: &header };
+        match self.late.feed(&next) {
+            CheckResult::Undecided => return None,
+            CheckResult::Genuine(form) => self.form = form,
+            CheckResult::Failed(found) => {
+                self.form = BodyFormat::Other;
+                return Some(found);
+            }
+        }
+        None
     }
 
     /// What the next chunk has that later requests may refer to.

@@ -14,12 +14,14 @@
 //!
 //! The filter holds the response headers until the first bytes of the body are there, so that
 //! another deployment can still be tried. A few dozen bytes decide about most responses. Of a stream,
-//! the first event with output decides, so the filter holds nothing that a client could use already. A compressed body, which the router never
-//! asks for, cannot be read and passes.
+//! the first event with output decides, so the filter holds nothing that a client could use already.
+//! Where the time for that ends among blank lines, a [`LateCheck`] goes on. A compressed body, which
+//! the router never asks for, cannot be read and passes.
 
 mod bare_error;
 mod error;
 mod events;
+mod late_check;
 mod stream_error;
 mod top_level;
 
@@ -30,6 +32,7 @@ use llm_balancer_config::Wire;
 use crate::http::json;
 use crate::http::route::wire;
 pub use error::FalseSuccess;
+pub use late_check::LateCheck;
 pub use stream_error::error_event;
 use top_level::ObjectScan;
 
@@ -68,6 +71,8 @@ pub enum CheckResult {
 pub enum BodyFormat {
     /// Server-sent events.
     EventStream,
+    /// Nothing but blanks have come. [`LateCheck`] checks what follows.
+    Unknown,
     /// Anything else.
     Other,
 }
@@ -123,9 +128,9 @@ pub fn check(response: &HeldResponse<'_>) -> CheckResult {
             response.not_an_answer("an HTML or XML page")
         }
         _ if expected == ExpectedBody::StoredResponse => PASSES,
-        _ if !response.complete && BOM.starts_with(bytes) => response.wait(BodyFormat::Other),
+        _ if !response.complete && BOM.starts_with(bytes) => response.wait(BodyFormat::Unknown),
         None if response.complete => response.check_empty(expected),
-        None => response.wait(BodyFormat::Other),
+        None => response.wait(BodyFormat::Unknown),
         Some(b'{') => response.check_object(text, expected),
         Some(_) if may_be_events(text, expected, response) => events::check(text, response),
         Some(b'<') if !is_model_output && !response.has_content_type(&["html"]) => PASSES,

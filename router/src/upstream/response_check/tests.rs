@@ -208,7 +208,7 @@ fn comments_and_silence_are_held_for_a_limited_time() {
         (comment, 64, 5, CheckResult::Undecided),
         (comment, 65, 1, CheckResult::Genuine(BodyFormat::EventStream)),
         (comment, 2, 6, CheckResult::Genuine(BodyFormat::EventStream)),
-        (b"\n\n\n".as_slice(), 3, 6, CheckResult::Genuine(BodyFormat::Other)),
+        (b"\n\n\n".as_slice(), 3, 6, CheckResult::Genuine(BodyFormat::Unknown)),
         (&long, 2, 0, CheckResult::Genuine(BodyFormat::EventStream)),
     ] {
         let response = HeldResponse {

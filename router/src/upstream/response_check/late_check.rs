@@ -1,0 +1,118 @@
+//! What comes behind blank lines, which keep a connection alive (DeepSeek, OpenRouter) and have passed.
+//! The client gets it, whatever it is, but an error is no success of the deployment.
+
+use super::{CheckResult, HeldResponse, check};
+
+/// The check of a body that began with blanks.
+#[derive(Debug, Default)]
+pub struct LateCheck {
+    /// What has come behind the blanks.
+    text: Vec<u8>,
+    pieces: u32,
+}
+
+impl LateCheck {
+    /// Checks the next piece of the body. Any result but [`CheckResult::Undecided`] is the last.
+    pub fn feed(&mut self, next: &HeldResponse<'_>) -> CheckResult {
+        if self.text.is_empty() && next.bytes.trim_ascii().is_empty() && !next.complete {
+            return CheckResult::Undecided;
+        }
+        self.text.extend_from_slice(next.bytes);
+        self.pieces = self.pieces.saturating_add(1);
+        let result = check(&HeldResponse { bytes: &self.text, pieces: self.pieces, ..*next });
+        if result != CheckResult::Undecided {
+            self.text = Vec::new();
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{BodyFormat, FalseSuccess};
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const ERROR: &str = r#"{"error":{"message":"Provider returned error","code":502}}"#;
+    const ANSWER: &str = r#"{"id":"c","choices":[{"message":{"content":"hi"}}]}"#;
+
+    fn response(bytes: &str, complete: bool) -> HeldResponse<'_> {
+        HeldResponse {
+            route: "/chat/completions",
+            status: 200,
+            bytes: bytes.as_bytes(),
+            complete,
+            pieces: 1,
+            held_for: Duration::ZERO,
+            header: &|_| None,
+        }
+    }
+
+    /// The result of a body in these pieces behind blanks, of which the last ends it.
+    fn result(pieces: &[&str]) -> CheckResult {
+        let mut late = LateCheck::default();
+        for _ in 0..1000 {
+            assert_eq!(late.feed(&response("\n", false)), CheckResult::Undecided);
+        }
+        assert!(late.text.is_empty(), "blanks are not kept");
+        let (last, others) = pieces.split_last().unwrap();
+        let pieces = others.iter().map(|piece| (piece, false)).chain([(last, true)]);
+        let mut results = pieces.map(|(piece, is_last)| late.feed(&response(piece, is_last)));
+        results.find(|result| *result != CheckResult::Undecided).unwrap_or(CheckResult::Undecided)
+    }
+
+    #[test]
+    fn blanks_for_too_long_leave_open_what_the_body_is() {
+        for blanks in ["\n", " \r\n", "\u{feff}", "\u{feff}\n"] {
+            let held = HeldResponse { held_for: HOUR, ..response(blanks, false) };
+            assert_eq!(check(&held), CheckResult::Genuine(BodyFormat::Unknown), "{blanks:?}");
+        }
+        for begun in [": PROCESSING\n\n", "{", "data: {\"choices\":[]}\n\n"] {
+            let held = HeldResponse { held_for: HOUR, ..response(begun, false) };
+            assert_ne!(check(&held), CheckResult::Genuine(BodyFormat::Unknown), "{begun:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_behind_blanks_is_the_error_that_it_is_without_them() {
+        for body in [
+            ERROR,
+            "data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n",
+            "<html>Bad gateway</html>",
+            "upstream timed out",
+            r#"{"id":"c","choi"#,
+            "null",
+            "",
+        ] {
+            let CheckResult::Failed(expected) = check(&response(body, true)) else { panic!("{body}") };
+            let (start, rest) = body.split_at(body.len() / 2);
+            for pieces in [&[body][..], &["\n", body], &[start, rest], &[body, "\n"], &[body, "\n", ""]] {
+                assert_eq!(result(pieces), CheckResult::Failed(expected.clone()), "{pieces:?}");
+            }
+        }
+        assert_eq!(
+            result(&[ERROR]),
+            CheckResult::Failed(FalseSuccess { status: 502, body: ERROR.to_owned() })
+        );
+    }
+
+    #[test]
+    fn an_answer_behind_blanks_is_one_and_is_read_on_in_its_format() {
+        let output = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+        assert_eq!(result(&[ANSWER]), CheckResult::Genuine(BodyFormat::Other));
+        assert_eq!(result(&["\n{\"id\":", "1,\"choices\":[{"]), CheckResult::Genuine(BodyFormat::Other));
+        assert_eq!(result(&[output, "data: [DONE]\n\n"]), CheckResult::Genuine(BodyFormat::EventStream));
+        assert_eq!(result(&[": PROCESSING\n\n", output]), CheckResult::Genuine(BodyFormat::EventStream));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_held_before_the_first_byte() {
+        let mut late = LateCheck::default();
+        let long = "x".repeat(10_000);
+        assert_eq!(late.feed(&response(&format!("{{\"x\":\"{long}"), false)), CheckResult::Undecided);
+        assert_eq!(late.feed(&response(&long, false)), CheckResult::Genuine(BodyFormat::Other));
+        assert!(late.text.is_empty());
+    }
+}

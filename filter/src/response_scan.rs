@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llm_balancer_router::response_check::{
-    BodyFormat, CheckResult, FalseSuccess, HeldResponse, LateCheck, check, error_event, has_part,
+    BodyFormat, CheckResult, FalseSuccess, HeldResponse, LateCheck, check, error_event,
 };
 use llm_balancer_router::{
     Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
@@ -27,25 +27,20 @@ pub(crate) struct ResponseScan {
     form: BodyFormat,
     late: LateCheck,
     usage: UsageScanner,
+    filters_usage_event: bool,
     usage_event_filter: Option<UsageEventFilter>,
     references: Option<Box<ReferenceScan>>,
 }
 
 impl ResponseScan {
-    /// To be called while the response's headers can still be changed.
+    /// A scan of a response of which nothing has been passed on.
     pub(crate) fn new(attempt: &mut Attempt, status: u16) -> Self {
-        let is_filtered = attempt.filters_usage_event
-            && hostcalls::header(MapType::HttpResponseHeaders, "content-type")
-                .is_some_and(|content_type| has_part(&content_type, &["event-stream"]));
-        if is_filtered {
-            // The body becomes shorter than the provider says.
-            hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length");
-        }
         Self {
             status,
             route: attempt.route,
             usage: UsageScanner::new(),
-            usage_event_filter: is_filtered.then(UsageEventFilter::new),
+            filters_usage_event: attempt.filters_usage_event,
+            usage_event_filter: None,
             references: attempt.reference_scan.take(),
             held: None,
             hold_is_over: false,
@@ -56,7 +51,8 @@ impl ResponseScan {
         }
     }
 
-    /// Checks whether it is an answer. `bytes` is all of its body so far.
+    /// Checks whether it is an answer, while its headers can still be changed. `bytes` is all of its
+    /// body so far.
     pub(crate) fn check(&mut self, bytes: &[u8], complete: bool) -> CheckResult {
         let (since, pieces) = self.held.unwrap_or_default();
         let held_for = match pieces {
@@ -70,7 +66,7 @@ impl ResponseScan {
         let checked =
             check(&HeldResponse { route, status, bytes, complete, pieces, held_for, header: &header });
         match checked {
-            CheckResult::Genuine(form) => self.form = form,
+            CheckResult::Genuine(form) => self.begin(form),
             CheckResult::Undecided if pieces == 1 => self.held = Some((hostcalls::now(), pieces)),
             CheckResult::Undecided => self.held = Some((since, pieces)),
             CheckResult::Failed(_) => {}
@@ -81,6 +77,17 @@ impl ResponseScan {
     /// What is held passes, unless it shows an error.
     pub(crate) fn end_hold(&mut self) {
         self.hold_is_over = true;
+    }
+
+    /// The body is an answer, and passes from here on. What its type says does not matter: servers send
+    /// events under any or none.
+    fn begin(&mut self, form: BodyFormat) {
+        self.form = form;
+        if self.filters_usage_event && form != BodyFormat::Other {
+            // The body becomes shorter than the provider says.
+            hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length");
+            self.usage_event_filter = Some(UsageEventFilter::new());
+        }
     }
 
     /// Scans a chunk of the body, which may be empty, and removes the usage event that only the
@@ -99,11 +106,12 @@ impl ResponseScan {
             // Fails only if the response is gone.
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, &bytes);
         }
-        match self.form {
-            BodyFormat::EventStream => error_event(self.route, chunk),
-            BodyFormat::Unknown => self.check_late(chunk, complete),
-            BodyFormat::Other => None,
+        if self.form == BodyFormat::Unknown
+            && let Some(found) = self.check_late(chunk, complete)
+        {
+            return Some(found);
         }
+        if self.form == BodyFormat::EventStream { error_event(self.route, chunk) } else { None }
     }
 
     /// Goes on checking behind blanks that have passed.

@@ -7,6 +7,8 @@ use llm_balancer_integration::{Answer, World, item, minute};
 use serde_json::json;
 
 const TEXT: &str = r#"data: {"choices":[{"delta":{"content":"hi"}}],"usage":null}"#;
+const MISSING: &str = r#"data: {"object":"chat.completion.chunk","usage":{"total_tokens":250}}"#;
+const NULL: &str = r#"data: {"choices":null,"usage":{"total_tokens":250}}"#;
 const USAGE: &str =
     r#"data: {"choices":[],"usage":{"prompt_tokens":200,"completion_tokens":50,"total_tokens":250}}"#;
 
@@ -37,4 +39,20 @@ async fn the_usage_is_withheld_and_counted_whatever_line_breaks_it_stands_betwee
     }
     // 250 each.
     world.post("/v1/chat/completions", &body).await.error(429);
+}
+
+#[tokio::test]
+async fn the_usage_is_withheld_whatever_the_type_of_the_answer_and_wherever_its_choices_are() {
+    let world = World::new(&format!("model_list:\n{}", item("limited", "paris", ", tpm: 100000"))).await;
+    let body = json!({"model": "limited", "stream": true, "messages": [], "max_tokens": 10});
+    for content_type in ["text/event-stream", "text/plain", "application/json", "application/x-ndjson"] {
+        for usage in [USAGE, NULL, MISSING] {
+            // With its length, which becomes another one.
+            let sent = format!("{TEXT}\n\n{usage}\n\ndata: [DONE]\n\n");
+            world.provider.script("paris", [Answer::bytes(sent).header("content-type", content_type)]);
+            let mut events = world.stream("/v1/chat/completions", &body).await;
+            let expected = format!("{TEXT}\n\ndata: [DONE]\n\n");
+            assert_eq!(events.rest().await, expected, "{content_type} {usage}");
+        }
+    }
 }

@@ -1,12 +1,12 @@
-//! Removes the event of a stream that has its usage and no choices, for a client that did not ask
-//! for it.
+//! Removes the event of a stream of chunks that has its usage and no choices, for a client that did
+//! not ask for it. Its choices are an empty list, null or missing.
 //!
 //! All other events pass byte for byte. Where the chunks are cut makes no difference, and every
 //! byte is read a fixed number of times.
 
 use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 
 use crate::http::json::Object;
 use crate::http::sse::{self, Piece, Splitter};
@@ -47,9 +47,8 @@ impl UsageEventFilter {
     /// Takes the next chunk; `is_last` where the stream ends with it.
     pub fn feed(&mut self, chunk: &[u8], is_last: bool) -> Filtered {
         let mut out = Output { chunk, replacement: (!self.held.is_empty()).then(Vec::new) };
-        // Most chunks have no empty list of choices, so that the events within them need not be
-        // read.
-        let is_plain = !may_have_no_choices(chunk);
+        // Most chunks have no usage, so that the events within them need not be read.
+        let is_plain = !may_have_usage(chunk);
         let (mut start, mut rest) = (0, chunk);
         while let Some((piece, after)) = self.splitter.next(rest) {
             rest = after;
@@ -125,23 +124,39 @@ impl Output<'_> {
     }
 }
 
-/// Whether `"choices":[]` may be in these bytes. It cannot be within a string, where its quotes
-/// have backslashes.
-fn may_have_no_choices(bytes: &[u8]) -> bool {
-    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"choices\""));
-    NAME.find_iter(bytes).any(|at| {
+/// Whether a usage other than null may be in these bytes. It cannot be within a string, where its
+/// quotes have backslashes.
+fn may_have_usage(bytes: &[u8]) -> bool {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+    let is_null = |at: usize| {
         let rest = bytes.get(at..).and_then(|rest| rest.strip_prefix(NAME.needle())).unwrap_or_default();
-        let mut marks = rest.iter().filter(|byte| !matches!(byte, b' ' | b'\t'));
-        for mark in b":[]" {
-            match marks.next() {
-                // The data continues in another line.
-                Some(b'\r' | b'\n') => return true,
-                other if other != Some(mark) => return false,
-                _ => {}
+        let value = rest.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
+        value.trim_ascii_start().starts_with(b"null")
+    };
+    !NAME.find_iter(bytes).all(is_null)
+}
+
+/// What follows the name of choices that are an empty list or null.
+const MARKS: [&[u8]; 3] = [b":", b"[n", b"]u"];
+
+/// Whether the choices of an event may be an empty list, null or missing.
+fn may_lack_choices(event: &[u8]) -> bool {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"choices\""));
+    let mut places = NAME.find_iter(event).peekable();
+    places.peek().is_none()
+        || places.any(|at| {
+            let rest = event.get(at..).and_then(|rest| rest.strip_prefix(NAME.needle())).unwrap_or_default();
+            let mut marks = rest.iter().filter(|byte| !matches!(byte, b' ' | b'\t'));
+            for expected in MARKS {
+                match marks.next() {
+                    // The data continues in another line.
+                    Some(b'\r' | b'\n') => return true,
+                    Some(mark) if expected.contains(mark) => {}
+                    _ => return false,
+                }
             }
-        }
-        true
-    })
+            true
+        })
 }
 
 /// Whether an event of this length may be held. The LF of a last CRLF may be in a later chunk, so
@@ -152,17 +167,31 @@ fn is_short(length: usize, ends_in_crlf: bool) -> bool {
 
 fn is_usage_event(event: &[u8], is_first: bool) -> bool {
     is_short(event.len(), event.ends_with(b"\r\n"))
-        && may_have_no_choices(event)
-        && memmem::find(event, b"\"usage\"").is_some()
-        && Object::parse(&sse::data(event, is_first)).is_ok_and(|object| {
-            object.present("usage").is_some()
-                && object.present("error").is_none()
-                && object.get("choices").is_some_and(is_empty_list)
-        })
+        && may_lack_choices(event)
+        && may_have_usage(event)
+        && Object::parse(&sse::data(event, is_first)).is_ok_and(|object| has_usage_alone(&object))
 }
 
-fn is_empty_list(value: &str) -> bool {
-    let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+/// Whether a chunk has its usage and no choices. Without any list of choices it has to be a chunk by
+/// its own words, or nothing but the usage: events of other APIs have a usage as well.
+fn has_usage_alone(object: &Object<'_>) -> bool {
+    let Some(usage) = object.present("usage").filter(|_| object.present("error").is_none()) else {
+        return false;
+    };
+    let is_filled = usage.starts_with('{') && !is_empty(usage, ['{', '}']);
+    let is_chunk = || {
+        object.members().len() == 1 || object.get("object").is_some_and(|name| name.contains("completion"))
+    };
+    match object.get("choices") {
+        Some("null") => is_filled,
+        Some(choices) => is_empty(choices, ['[', ']']),
+        None => is_filled && is_chunk(),
+    }
+}
+
+/// Whether a value is a list or an object with these brackets, and empty.
+fn is_empty(value: &str, [open, close]: [char; 2]) -> bool {
+    let inner = value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
 
@@ -241,7 +270,22 @@ mod tests {
             (r#"{"type":"response.completed","response":{"choices":[],"usage":{}}}"#, true),
             (r#"{"choices":[],"usage":{"total_tokens":1},"error":{"code":503,"message":"m"}}"#, true),
             (r#"{"choices":[],"usage":{"total_tokens":1},"error":null}"#, false),
-            (r#"{"usage":{"total_tokens":1}}"#, true),
+            (r#"{"usage":{"total_tokens":1}}"#, false),
+            (r#"{"choices":null,"usage":{"total_tokens":1}}"#, false),
+            (r#"{"usage" : {"total_tokens":1}, "choices" : null}"#, false),
+            (r#"{"choices":null,"usage":{}}"#, true),
+            (r#"{"choices":null,"usage":null}"#, true),
+            (r#"{"choices":null,"usage":{"total_tokens":1},"error":{"message":"m"}}"#, true),
+            (r#"{"id":"c","object":"chat.completion.chunk","usage":{"total_tokens":1}}"#, false),
+            (r#"{"id":"c","object":"text_completion","usage":{"total_tokens":1}}"#, false),
+            (r#"{"id":"c","object":"chat.completion.chunk","usage":null}"#, true),
+            (r#"{"response":"hi","usage":{"total_tokens":1}}"#, true),
+            (r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":1}}"#, true),
+            (r#"{"type":"message_start","message":{"usage":{"input_tokens":1}}}"#, true),
+            (
+                r#"{"type":"response.completed","response":{"object":"response","usage":{"input_tokens":1}}}"#,
+                true,
+            ),
             (r#"{"choices":[],"usage":{"#, true),
             (r#"{"choices":[],"usage":{}} {}"#, true),
         ] {

@@ -104,25 +104,48 @@ fn data(event: &[u8], is_first: bool) -> Vec<u8> {
     values.collect::<Vec<_>>().join(&b'\n')
 }
 
-/// An object with `usage` and an empty list of `choices`, both of which providers write without
-/// escapes.
+/// An object with `usage`, and with `choices` that are empty, null or missing. Providers write both
+/// names without escapes, and an event with choices wherever in its text is not read.
 fn is_usage_event(event: &[u8], is_first: bool) -> bool {
     let length = event.len() - usize::from(event.ends_with(b"\r\n"));
     let data = data(event, is_first);
     // As in front of other JSON.
     let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&data);
     let Some(members) = json::members(data) else { return false };
-    let is_plain = |name: &str| members.iter().any(|member| member.written == name);
-    let has_usage = json::last(&members, "usage").is_some_and(|usage| usage != "null");
-    let choices = json::last(&members, "choices")
-        .and_then(|choices| serde_json::from_str::<Vec<&RawValue>>(choices).ok());
-    let has_no_choices = choices.is_some_and(|choices| choices.is_empty());
+    let value = |name: &str| json::last(&members, name);
+    let is_chunk = || {
+        json::last_of_each(&members).len() == 1
+            || value("object").is_some_and(|text| text.contains("completion"))
+    };
+    let has_usage = members.iter().any(|member| member.written == "\"usage\"" && member.value != "null");
+    let is_filled = |usage: &str| json::members(usage.as_bytes()).is_some_and(|members| !members.is_empty());
+    let is_usage_alone =
+        value("usage").filter(|usage| *usage != "null").is_some_and(|usage| match value("choices") {
+            Some("null") => is_filled(usage),
+            Some(choices) => {
+                serde_json::from_str::<Vec<&RawValue>>(choices).is_ok_and(|list| list.is_empty())
+            }
+            None => is_filled(usage) && is_chunk(),
+        });
     length <= MOST
         && members.len() <= MOST_MEMBERS
         && has_usage
-        && has_no_choices
-        && is_plain("\"usage\"")
-        && is_plain("\"choices\"")
+        && is_usage_alone
+        && value("error").is_none_or(|error| error == "null")
+        && may_lack_choices(&String::from_utf8_lossy(event))
+}
+
+/// Whether `choices` are not in a text, or are empty or null, or begin in another line.
+fn may_lack_choices(event: &str) -> bool {
+    let lacks = |value: &str| {
+        let value: String = value.chars().filter(|mark| !" \t".contains(*mark)).take(3).collect();
+        let line = value.split(['\r', '\n']).next().unwrap_or_default();
+        let has_end = line.len() < value.len();
+        let known = [":[]", ":nu", ":n]", ":[u"];
+        known.contains(&line) || (has_end && known.iter().any(|known| known.starts_with(line)))
+    };
+    let mut values = event.split("\"choices\"").skip(1).peekable();
+    values.peek().is_none() || values.any(lacks)
 }
 
 /// Reads every `usage` of one value, at its top level and one level below.

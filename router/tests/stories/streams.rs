@@ -6,6 +6,9 @@ use proptest::prelude::*;
 use crate::plain::stream::{MOST, cut, passed, usage, usage_of, without_usage};
 
 const USAGE: &str = r#"data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+const NULL: &str = r#"data: {"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+const MISSING: &str =
+    r#"data: {"object":"chat.completion.chunk","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
 const TEXT: &str = r#"data: {"choices":[{"delta":{"content":"hi"}}],"usage":null}"#;
 
 /// Parts of streams, likely and unlikely.
@@ -21,7 +24,7 @@ fn tokens() -> impl Strategy<Value = Vec<u8>> {
     };
     let token = prop_oneof![
         12 => prop::sample::select(vec!["\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "\r\n\r"]).prop_map(str::to_owned),
-        6 => prop::sample::select(vec![USAGE, TEXT]).prop_map(str::to_owned),
+        6 => prop::sample::select(vec![USAGE, NULL, MISSING, TEXT]).prop_map(str::to_owned),
         4 => prop::sample::select(vec![
             "data:", "data: ", "data", "d", " ", ":", "event: x", ": {", "\u{feff}", r#"{"choices":["#, "],",
             r#""usage":{"prompt_tokens":3}"#, r#""usage":"#, "{", "}", "[", "]", "\"", "\\", "\\\"", "\"usage\"",
@@ -73,7 +76,7 @@ fn every_place_to_cut_gives_the_same() {
         "x".repeat(8 * 1024)
     );
     let mixed = format!(
-        "\u{feff}: hi\r\n\r{TEXT}\n\r{USAGE}\r\n\r\n{TEXT}\r\r{USAGE}\r\n\r{USAGE}\r\n\n{TEXT}\n\n{USAGE}\n\r\n"
+        "\u{feff}: hi\r\n\r{TEXT}\n\r{USAGE}\r\n\r\n{TEXT}\r\r{NULL}\r\n\r{MISSING}\r\n\n{TEXT}\n\n{USAGE}\n\r\n"
     );
     for stream in [large, mixed] {
         let bytes = stream.as_bytes();
@@ -94,6 +97,8 @@ fn a_usage_in_several_lines_or_behind_mixed_line_breaks_is_found_and_withheld() 
         (format!("\u{feff}{USAGE}\r\r{TEXT}"), TEXT.to_owned()),
         ("data: {\"choices\":[\rdata: ],\r\ndata: \"usage\"\ndata: :{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n".to_owned(), String::new()),
         (format!("{USAGE}\n: comment\nid: 1\n\n"), String::new()),
+        (format!("{TEXT}\n\n{NULL}\n\n"), format!("{TEXT}\n\n")),
+        (format!("{TEXT}\n\n{MISSING}\n\n"), format!("{TEXT}\n\n")),
     ] {
         assert_eq!(String::from_utf8(passed(&[stream.as_bytes()])).unwrap(), rest, "{stream:?}");
         assert_eq!(usage(&[stream.as_bytes()]).unwrap().total, 3, "{stream:?}");

@@ -238,7 +238,7 @@ impl HeldResponse<'_> {
 }
 
 /// Whether a content-type contains one of these, which are in lower case.
-pub fn has_part(content_type: &str, parts: &[&str]) -> bool {
+fn has_part(content_type: &str, parts: &[&str]) -> bool {
     let content_type = content_type.to_ascii_lowercase();
     parts.iter().any(|part| content_type.contains(part))
 }

@@ -41,6 +41,12 @@ impl Peer {
         Self { router, store, random: SplitMix::new(u64::from(number)), number }
     }
 
+    /// Reads another file.
+    fn reload(&mut self, file: &str) {
+        self.router = router(file, self.number);
+        self.router.open(&self.store);
+    }
+
     fn record(&self) -> Record {
         decode(&self.store.get(KEY).expect("a record").0).expect("a record")
     }
@@ -262,4 +268,20 @@ fn what_a_wait_has_taken_is_given_back_also_if_its_rest_is_refused() {
     let result = one.router.apply_reply(&wait, Some(reply), false, &moment);
     let paris = Recall { deployment: 0, all: true };
     assert_eq!(result.follow_up, FollowUp::GiveBack(vec![paris]));
+}
+
+/// A reload adds tokens per minute. Both instances together may use all of them at once.
+#[test]
+fn a_limit_that_a_reload_adds_is_shared_in_the_same_minute() {
+    let mut redis = Redis::new();
+    let mut peers = [1, 2].map(Peer::new);
+    for now in [NOON - 60 * SECOND, NOON - 59 * SECOND, NOON - SECOND, NOON] {
+        peers.iter_mut().for_each(|peer| peer.exchange(&mut redis, now, now));
+    }
+    for peer in &mut peers {
+        peer.acquire(&mut redis, 1, NOON);
+        peer.reload(&CONFIG.replace("rpm: 100", "rpm: 100, tpm: 1000"));
+        peer.acquire(&mut redis, 1, NOON + SECOND);
+    }
+    assert_eq!(peers.map(|peer| peer.record().lease.tokens), [500, 500]);
 }

@@ -1,7 +1,7 @@
 //! Stories of metrics, the access log, and explanations.
 
 use llm_balancer_router::Change::{self, Add, Gauge, GaugeDelta, Observe};
-use llm_balancer_router::StreamEnd;
+use llm_balancer_router::{Moment, SplitMix, StreamEnd};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 use crate::common::{Answer, CHAT, World, group, items_of};
@@ -243,6 +243,28 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     assert_eq!(shown.get("config_revision"), Some(&vec![Gauge(2)]), "{shown:#?}");
     assert_eq!(shown.get(&format!("limit_requests;{}", of("g", "b"))), Some(&vec![Gauge(20)]));
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
+}
+
+#[story(unsupported = test)]
+fn after_a_reload_without_redis_its_gauges_are_zero() {
+    const NAMES: [&str; 4] = ["instances", "redis_mode;mode=local", "redis_mode;mode=shared", "redis_up"];
+    let shown = |world: &mut World| {
+        let counted = world.counted();
+        NAMES.map(|name| match counted.get(name).map(Vec::as_slice) {
+            Some([Gauge(value)]) => Some(*value),
+            _ => None,
+        })
+    };
+    let without = group(&["a"], ", rpm: 10");
+    assert_eq!(shown(&mut World::of(&without)), [None; 4], "there was none");
+    let mut old = World::of(&format!("{without}router_settings: {{redis_host: redis.test}}\n"));
+    let mut random = SplitMix::new(1);
+    let mut moment = Moment { now: old.now, random: &mut random, store: &*old.store };
+    old.router.fleet().expect("it has Redis").exchange(&mut moment);
+    assert_eq!(shown(&mut old), [Some(1), Some(0), Some(1), None]);
+    let mut new = old.reloaded(&without);
+    let _ = (old.counted(), old.counted());
+    assert_eq!(shown(&mut new), [Some(0); 4]);
 }
 
 #[story(unsupported = test)]

@@ -229,19 +229,6 @@ async fn an_error_behind_blank_lines_that_had_to_pass_is_no_success() {
 }
 
 #[tokio::test]
-async fn an_error_behind_blank_lines_that_had_to_pass_is_no_success() {
-    let mut world = World::group(&["paris"], "num_retries: 0").await;
-    let pieces = std::iter::repeat_n("\n", 24).chain([ERROR]);
-    world.provider.script("paris", [Answer::pieces(pieces).every(Duration::from_millis(400))]);
-    let reply = world.chat("gpt").await;
-    assert_eq!((reply.status, reply.text().trim()), (200, ERROR));
-    let line = next_line(&world, 0).await;
-    assert_eq!(line["outcome"], "stream_interrupted", "{line}");
-    assert_eq!(line["attempts"][0]["class"], "rate_limit", "{line}");
-    world.assert_well("gpt").await;
-}
-
-#[tokio::test]
 async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
     let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;
     let event = "data: {\"choices\":[{\"delta\":{}}]}\n\n";

@@ -15,11 +15,11 @@ pub(super) struct RedisUrl {
     pub(super) host: String,
     /// 6379 if the URL has none.
     pub(super) port: u16,
-    /// Before the colon, percent-decoded.
+    /// Before the colon, or `?username=`, percent-decoded.
     pub(super) username: Option<String>,
-    /// After the colon, percent-decoded.
+    /// After the colon, or `?password=`, percent-decoded.
     pub(super) password: Option<String>,
-    /// The path, or `?db=`.
+    /// `?db=`, or the path.
     pub(super) database: Option<u32>,
     /// `?ssl_cert_reqs=`
     pub(super) cert_reqs: Option<String>,
@@ -59,21 +59,22 @@ pub(super) fn parse(text: &str) -> Result<RedisUrl, InvalidUrl> {
              percent-encoded, / as %2F",
         )
     })?;
-    let (username, password) = match login.split_once(':') {
-        Some((username, password)) => (percent_decoded(username)?, percent_decoded(password)?),
-        None => (percent_decoded(login)?, None),
-    };
+    let (username, password) = login.split_once(':').unwrap_or((login, ""));
     let port = port.unwrap_or(DEFAULT_PORT);
-    let url = RedisUrl { tls, host, port, username, password, ..RedisUrl::default() };
-    let url = with_options(url, query)?;
-    Ok(match path.trim_end_matches('/') {
-        "" => url,
-        path => RedisUrl { database: Some(database(path)?), ..url },
-    })
+    let mut url = with_options(RedisUrl { tls, host, port, ..RedisUrl::default() }, query)?;
+    // As in redis-py: an option wins over the path, and the login over options.
+    url.username = percent_decoded(username)?.or(url.username);
+    url.password = percent_decoded(password)?.or(url.password);
+    let path = path.trim_end_matches('/');
+    if url.database.is_none() && !path.is_empty() {
+        url.database = Some(database(path)?);
+    }
+    Ok(url)
 }
 
+/// Of an option that is set twice, the first counts, as in redis-py.
 fn with_options(mut url: RedisUrl, query: &str) -> Result<RedisUrl, InvalidUrl> {
-    for option in query.split('&').filter(|option| !option.is_empty()) {
+    for option in query.rsplit('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match name {
             "db" => url.database = Some(database(value)?),
@@ -81,7 +82,7 @@ fn with_options(mut url: RedisUrl, query: &str) -> Result<RedisUrl, InvalidUrl> 
             "password" => url.password = percent_decoded(value)?,
             "ssl_cert_reqs" => url.cert_reqs = percent_decoded(value)?,
             "ssl_ca_certs" => url.ca_certs = percent_decoded(value)?,
-            _ => url.unknown.push(name.to_owned()),
+            _ => url.unknown.insert(0, name.to_owned()),
         }
     }
     Ok(url)
@@ -112,6 +113,19 @@ mod tests {
         assert_eq!((url.username, url.password, url.database), (None, None, None));
         let url = parse("redis://:secret@redis/").unwrap();
         assert_eq!((url.username, url.password.as_deref(), url.database), (None, Some("secret"), None));
+    }
+
+    #[test]
+    fn an_option_wins_over_the_path_and_the_login_over_an_option_as_in_redis_py() {
+        let url = parse("redis://ada:s@redis/0?db=2&db=3&username=bob&password=t").unwrap();
+        assert_eq!(url.database, Some(2));
+        assert_eq!((url.username.as_deref(), url.password.as_deref()), (Some("ada"), Some("s")));
+        let url = parse("redis://:s@redis/main?username=bob&db=2").unwrap();
+        assert_eq!((url.username.as_deref(), url.password.as_deref()), (Some("bob"), Some("s")));
+        assert_eq!(
+            (url.database, parse("redis://redis/3?ssl_cert_reqs=none").unwrap().database),
+            (Some(2), Some(3))
+        );
     }
 
     #[test]

@@ -78,10 +78,12 @@ fn heading(period: &Period<'_>) -> String {
 
 fn redis(period: &Period<'_>) -> String {
     let value = |name: &str| period.to.process.get(name).copied();
-    if value("redis_mode/shared").is_none() {
+    let is_on = |mode| value(mode) == Some(1);
+    // Both are 0 after a reload that has removed Redis.
+    if !is_on("redis_mode/shared") && !is_on("redis_mode/local") {
         return "no Redis".to_owned();
     }
-    if value("redis_mode/local") == Some(1) || value("redis_up") == Some(0) {
+    if is_on("redis_mode/local") || value("redis_up") == Some(0) {
         return format!("{RED}Redis is down{RED:#}: this instance keeps to its share of the limits");
     }
     let instances = value("instances").map(|instances| counted(instances as usize, "instance"));
@@ -258,6 +260,24 @@ mod tests {
         let reading = Reading::parse(&text).unwrap();
         let table = table(&Period { from: None, to: &reading, seconds: 10.0, now: 100 }, only)?;
         Some(anstream::adapter::strip_str(&table).to_string())
+    }
+
+    #[test]
+    fn redis_is_absent_where_neither_mode_is_on() {
+        for (shared, local, up, instances, expected) in [
+            (1, 0, 1, 2, "Redis: limits shared by 2 instances"),
+            (0, 1, 0, 2, "Redis is down: this instance keeps to its share of the limits"),
+            (0, 0, 0, 0, "no Redis"),
+        ] {
+            let text = format!(
+                "llm_balancer_redis_mode{{mode=\"shared\"}} {shared}
+llm_balancer_redis_mode{{mode=\"local\"}} {local}
+llm_balancer_redis_up{{}} {up}
+llm_balancer_instances{{}} {instances}\n"
+            );
+            let table = shown(&text, None).unwrap();
+            assert_eq!(table.lines().nth(1), Some(expected), "{table}");
+        }
     }
 
     #[test]

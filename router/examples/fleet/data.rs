@@ -68,10 +68,8 @@ impl Data {
                 rest.iter().for_each(|item| list.push_front(item.clone()));
                 Reply::Integer(list.len() as u64)
             }
-            "LPOP" => match self.pop(key, number(&rest[0]) as usize) {
-                none if none.is_empty() => Reply::Nil,
-                taken => Reply::List(taken),
-            },
+            // With a number of entries it is an error before Redis 6.2.
+            "LPOP" if rest.is_empty() => self.pop(key, 1).pop().map_or(Reply::Nil, Reply::Text),
             name if name.starts_with('H') => hash(name, self.hash(key), rest),
             name => panic!("{name} is not simulated"),
         }

@@ -139,7 +139,7 @@ impl Redis {
                     Reply::Nil => out.extend_from_slice(b"$-1\r\n"),
                     Reply::Integer(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
                     Reply::List(items) => out.extend(list(&items)),
-                    Reply::Text(_) => panic!("{arguments:?} is not simulated"),
+                    Reply::Text(text) => out.extend_from_slice(&bulk(&text)),
                 },
             }
         }
@@ -188,12 +188,7 @@ impl Redis {
                 // Redis truncates numbers to integers.
                 Value::Integer(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
                 Value::Number(number) => out.extend_from_slice(format!(":{}\r\n", *number as i64).as_bytes()),
-                text => {
-                    let text = bytes(text);
-                    out.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
-                    out.extend_from_slice(&text);
-                    out.extend_from_slice(b"\r\n");
-                }
+                text => out.extend_from_slice(&bulk(&bytes(text))),
             }
         }
     }
@@ -202,12 +197,12 @@ impl Redis {
 /// A list of texts.
 fn list(items: &[Vec<u8>]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", items.len()).into_bytes();
-    for item in items {
-        out.extend_from_slice(format!("${}\r\n", item.len()).as_bytes());
-        out.extend_from_slice(item);
-        out.extend_from_slice(b"\r\n");
-    }
+    items.iter().for_each(|item| out.extend_from_slice(&bulk(item)));
     out
+}
+
+fn bulk(text: &[u8]) -> Vec<u8> {
+    [format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat()
 }
 
 /// The first command of a pipeline, and the rest. A command has the format of a reply.

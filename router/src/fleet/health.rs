@@ -23,6 +23,9 @@ pub(super) fn set(
     moment: &Moment<'_>,
 ) -> RedisTransition {
     let changed = Membership::update(moment.store, |membership| {
+        if problem.is_none() && !membership.allows_wait(moment.now) {
+            return None;
+        }
         let has_changed = membership.is_redis_down != problem.is_some();
         membership.is_redis_down = problem.is_some();
         has_changed.then_some(())

@@ -57,7 +57,7 @@ impl LeaseCall {
         }
         let (instances, now) = (membership.instances, moment.now);
         let Record { window, lease, .. } = record;
-        *lease = lease.for_minute(window.minute, limits.part(membership.share.at(window.minute)));
+        *lease = lease.for_minute(window.minute, limits, membership.share.at(window.minute));
         lease.reconcile(window);
         let used = (u64::from(window.requests), window.tokens);
         let change = LeaseChange { used, ..LeaseChange::default() };

@@ -55,7 +55,7 @@ pub(crate) fn apply_reply(
     moment: &Moment<'_>,
 ) -> CallResult {
     if call.is_wait() {
-        return end_wait(settings, call, reply, moment);
+        return end_wait(settings, call, reply, states, moment);
     }
     let lost_before = states.read_membership(moment.now, moment.store).lost_minute;
     let mut effects = Vec::new();
@@ -91,12 +91,20 @@ pub(crate) fn apply_reply(
     CallResult { outcome, transition, granted, follow_up }
 }
 
-/// Applies the end of a wait. One that broke off is begun again by the next exchange.
-fn end_wait(settings: &FleetSettings, call: &Call, reply: Option<&[u8]>, moment: &Moment<'_>) -> CallResult {
-    let Ok(replies) = replies(call, reply) else {
+/// Applies the end of a wait. One that broke off is begun again by the next exchange, and says
+/// nothing about Redis; an error of Redis does.
+fn end_wait(
+    settings: &FleetSettings,
+    call: &Call,
+    reply: Option<&[u8]>,
+    states: &mut DeploymentStates,
+    moment: &Moment<'_>,
+) -> CallResult {
+    let Ok(replies) = parse(call, reply) else {
         Membership::end_wait(moment.store);
         return CallResult::of_wait("error", FollowUp::None);
     };
+    let problem = problem(&replies);
     // AUTH and SELECT come first.
     let setup = call.parts.iter().take_while(|part| matches!(part, Part::Setup)).count();
     let replies = replies.get(setup..).unwrap_or_default();
@@ -109,23 +117,34 @@ fn end_wait(settings: &FleetSettings, call: &Call, reply: Option<&[u8]>, moment:
         Some(recalls) => FollowUp::GiveBack(recalls),
         None => FollowUp::None,
     };
-    CallResult::of_wait("success", follow_up)
+    if problem.is_none() {
+        return CallResult::of_wait("success", follow_up);
+    }
+    Membership::refuse_wait(moment.store);
+    let transition = health::set(problem, states, moment);
+    CallResult { transition, ..CallResult::of_wait("error", follow_up) }
 }
 
 /// The replies to the parts of a call, and to QUIT.
 fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
+    let replies = parse(call, bytes)?;
+    problem(&replies).map_or(Ok(replies), Err)
+}
+
+fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, &'static str> {
     let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or("no reply")?;
     let replies = resp::replies(bytes, call.parts.len().saturating_add(1));
-    let replies = replies.ok_or("a truncated or malformed reply")?;
+    replies.ok_or("a truncated or malformed reply")
+}
+
+/// The first error of Redis among replies, or that they are not complete.
+fn problem(replies: &[Value]) -> Option<String> {
     let error = replies.iter().find_map(|reply| match reply {
         Value::Error(error) => Some(error.clone()),
         _ => None,
     });
-    match error {
-        Some(error) => Err(error),
-        None if replies.last() == Some(&Value::Simple("OK".to_owned())) => Ok(replies),
-        None => Err("a truncated reply".to_owned()),
-    }
+    let is_complete = replies.last() == Some(&Value::Simple("OK".to_owned()));
+    error.or_else(|| (!is_complete).then(|| "a truncated reply".to_owned()))
 }
 
 /// Applies one part of a reply; `None` for one that its script does not make.

@@ -15,7 +15,7 @@ static END: Script = script!("wait.lua");
 /// Seconds that a wait takes at most.
 pub const SECONDS: u64 = 60;
 /// Entries that are taken at once.
-const ENTRIES: &[u8] = b"128";
+const ENTRIES: u8 = 128;
 
 /// What another instance asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +33,19 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, now: UnixMillis) {
     let (field, number) = (text(format_args!("b:{instance}")), text(now.0));
     pipeline.command(Part::Wait, &[b"HSET", &shares, &field, &number]);
     pipeline.command(Part::Wait, &[b"BLPOP", &key, &text(SECONDS)]);
-    pipeline.command(Part::Wait, &[b"LPOP", &key, ENTRIES]);
-    pipeline.script(Part::Wait, &END, &[shares], &[field, number]);
+    pipeline.script(Part::Wait, &END, &[shares, key], &[field, number, text(ENTRIES)]);
 }
 
 /// The recalls in the replies to a wait, without those of deployments that this configuration does
-/// not have; `None` where it took its time and nothing came.
+/// not have; `None` where it took its time and nothing came. An error in the place of the rest leaves
+/// what came first.
 pub(super) fn recalls(replies: &[Value], deployment: impl Fn(&[u8]) -> Option<usize>) -> Option<Vec<Recall>> {
-    let [_, Value::List(first), rest, ..] = replies else { return None };
-    let entries = first.iter().skip(1).chain(rest.items().unwrap_or_default());
+    let [_, first, rest, ..] = replies else { return None };
+    let (first, rest) = (first.items().unwrap_or_default(), rest.items().unwrap_or_default());
+    if first.is_empty() && rest.is_empty() {
+        return None;
+    }
+    let entries = first.iter().skip(1).chain(rest);
     let mut recalls: Vec<Recall> = Vec::new();
     for entry in entries {
         let Value::Bulk(entry) = entry else { continue };
@@ -78,6 +82,10 @@ mod tests {
         assert_eq!(recalls(&replies, index), Some(vec![paris, quito]));
         let probe = [none.clone(), list(&["wake:7", "p"]), Value::Nil];
         assert_eq!(recalls(&probe, index), Some(Vec::new()));
-        assert_eq!(recalls(&[none, Value::Nil, Value::Nil], index), None);
+        let (nothing, late) = (list(&[]), list(&["aquito"]));
+        assert_eq!(recalls(&[none.clone(), Value::Nil, nothing], index), None);
+        assert_eq!(recalls(&[none.clone(), Value::Nil, late], index), Some(vec![quito]));
+        let refused = Value::Error("NOPERM".into());
+        assert_eq!(recalls(&[none, list(&["wake:7", "aparis"]), refused], index), Some(vec![paris]));
     }
 }

@@ -26,6 +26,8 @@ pub struct GroupLimits {
     key: String,
     /// The id hash and the index of each member, sorted.
     members: Vec<(u32, usize)>,
+    /// Of who they are, and which limits they have, in any order.
+    fingerprint: u32,
     rpm: Option<u64>,
     tpm: Option<u64>,
     /// Some member has max_parallel_requests.
@@ -44,6 +46,7 @@ impl GroupLimits {
         Self {
             key: format!("g/{name}"),
             members: Vec::new(),
+            fingerprint: 1,
             rpm: None,
             tpm: None,
             has_max_parallel_requests: false,
@@ -57,6 +60,8 @@ impl GroupLimits {
     pub fn include(&mut self, id_hash: u32, index: usize, limits: &DeploymentLimits) {
         let place = self.members.partition_point(|member| *member < (id_hash, index));
         self.members.insert(place, (id_hash, index));
+        let kinds = u32::from(limits.rpm.is_some()) | u32::from(limits.tpm.is_some()) << 1;
+        self.fingerprint = self.fingerprint.wrapping_add(id_hash.rotate_left(kinds));
         let add = |sum: Option<u64>, limit: Option<u64>| match (sum, limit) {
             (Some(sum), Some(limit)) => Some(sum.saturating_add(limit)),
             (sum, limit) => sum.or(limit),
@@ -96,6 +101,27 @@ impl GroupLimits {
                 store.swap(&self.key, &value(&[], &self.window), None);
             }
         }
+    }
+
+    /// Counts the window of the members anew where the record is that of others, as after a reload
+    /// that removes, moves or adds some. `add` adds that of a member. To be called when they are read.
+    pub fn recount(&self, store: &dyn Store, add: impl Fn(usize, &mut Window)) {
+        if !self.has_record() {
+            return;
+        }
+        let fingerprint = self.fingerprint.to_le_bytes();
+        store::change(store, &self.key, |bytes| {
+            let head = parts(bytes.unwrap_or_default()).0;
+            if head.ends_with(&fingerprint) {
+                return None;
+            }
+            let mut window = Window::default();
+            self.members.iter().for_each(|(_, index)| add(*index, &mut window));
+            let mut head = head.get(..releases::LENGTH).unwrap_or_default().to_vec();
+            head.resize(releases::LENGTH, 0);
+            head.extend(fingerprint);
+            Some((value(&head, &window), ()))
+        });
     }
 
     /// The members whose copies are stale, because something was released there since this was last
@@ -166,16 +192,19 @@ impl GroupLimits {
     }
 }
 
-/// The log of releases, and the window behind it.
+/// Bytes of the log of releases, and of the fingerprint behind it.
+const HEAD: usize = releases::LENGTH + 4;
+
+/// The head, and the window behind it.
 fn parts(bytes: &[u8]) -> (&[u8], Window) {
-    let (log, window) = bytes.split_at_checked(releases::LENGTH).unwrap_or_default();
-    (log, format::decode(window).unwrap_or_default())
+    let (head, window) = bytes.split_at_checked(HEAD).unwrap_or_default();
+    (head, format::decode(window).unwrap_or_default())
 }
 
-/// A record. A log that is missing reads as one without releases.
-fn value(log: &[u8], window: &Window) -> Vec<u8> {
-    let mut value = log.to_vec();
-    value.resize(releases::LENGTH, 0);
+/// A record. A log that is missing reads as one without releases, a fingerprint as that of others.
+fn value(head: &[u8], window: &Window) -> Vec<u8> {
+    let mut value = head.to_vec();
+    value.resize(HEAD, 0);
     value.extend(format::encode(window));
     value
 }

@@ -28,6 +28,10 @@ const IDLE: (f32, f32) = (20.0, 100.0);
 pub struct Lease {
     /// The minute.
     pub minute: Minute,
+    /// Its requests are limited, or were in this minute: `requests` is what this instance holds.
+    pub covers_requests: bool,
+    /// Tokens, likewise.
+    pub covers_tokens: bool,
     /// Requests that this instance may admit in it, those admitted included.
     pub requests: u64,
     /// Tokens, likewise.
@@ -59,13 +63,26 @@ pub struct Shortfall {
 }
 
 impl Lease {
-    /// The lease on this minute: itself, or one on this share of it, in requests and tokens.
-    pub fn for_minute(self, minute: Minute, (requests, tokens): (u64, u64)) -> Self {
-        if self.minute == minute {
-            return self;
+    /// The lease on this minute: itself, or one on this share of it. Of a limit that the minute did
+    /// not begin with it has the share as well, as Redis assumes of an instance that has reported
+    /// nothing. One that was removed and is back in the same minute has what was held of it.
+    pub fn for_minute(self, minute: Minute, limits: MinuteLimits, share: u32) -> Self {
+        let mut lease = self;
+        if lease.minute != minute {
+            let Self { last_admitted_at, request_gap, .. } = self;
+            lease = Self { minute, last_admitted_at, request_gap, ..Self::default() };
         }
-        let Self { last_admitted_at, request_gap, .. } = self;
-        Self { minute, requests, tokens, last_admitted_at, request_gap, ..Self::default() }
+        let (requests, tokens) = limits.part(share);
+        if limits.rpm.is_some() && !lease.covers_requests {
+            (lease.covers_requests, lease.requests) = (true, requests);
+            // What Redis has replied was not about these.
+            lease.answered_at = UnixMillis(0);
+        }
+        if limits.tpm.is_some() && !lease.covers_tokens {
+            (lease.covers_tokens, lease.tokens) = (true, tokens);
+            lease.answered_at = UnixMillis(0);
+        }
+        lease
     }
 
     /// Whether Redis has replied in this minute.
@@ -198,6 +215,7 @@ pub(super) fn part(whole: u64, parts: u64) -> u64 {
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 pub(super) mod tests {
     use super::*;
+    use crate::state::share::WHOLE;
 
     pub(in crate::state) const MINUTE: Minute = Minute(29_000_000);
     pub(in crate::state) const NOON: Duration = Duration::from_secs(29_000_000 * 60);
@@ -210,6 +228,8 @@ pub(super) mod tests {
     pub(in crate::state) fn lease(requests: u64, left: u64) -> Lease {
         Lease {
             minute: MINUTE,
+            covers_requests: true,
+            covers_tokens: true,
             requests,
             remaining_requests: left,
             answered_at: UnixMillis::of(NOON),
@@ -254,9 +274,31 @@ pub(super) mod tests {
 
     #[test]
     fn a_minute_begins_with_the_share_and_keeps_what_was_taken() {
-        let next = lease(12, 40).for_minute(Minute(MINUTE.0 + 1), (50, 0));
+        let next = lease(12, 40).for_minute(Minute(MINUTE.0 + 1), RPM, WHOLE / 2);
         assert_eq!((next.requests, next.has_answer()), (50, false));
-        assert_eq!(lease(12, 40).for_minute(MINUTE, (50, 0)).requests, 12);
+        assert_eq!(lease(12, 40).for_minute(MINUTE, RPM, WHOLE / 2).requests, 12);
+    }
+
+    #[test]
+    fn a_limit_that_a_reload_adds_begins_with_the_share_and_its_return_brings_no_more() {
+        let both = MinuteLimits { rpm: Some(100), tpm: Some(1000) };
+        let tpm = MinuteLimits { rpm: None, ..both };
+        let held = |lease: Lease, limits| {
+            let mut lease = lease.for_minute(MINUTE, limits, WHOLE / 2);
+            lease.reconcile(&Window { tokens: 30, ..window(5) });
+            lease
+        };
+        for (first, then) in [(RPM, both), (tpm, both), (RPM, tpm), (tpm, RPM)] {
+            let mut lease = held(Lease::default(), first);
+            lease.answered_at = UnixMillis::of(NOON);
+            let mut lease = held(lease, then);
+            let added = if then.tpm > first.tpm { lease.tokens == 500 } else { lease.requests == 50 };
+            assert!(added && !lease.has_answer(), "{first:?} {then:?}: {lease:?}");
+            lease.take_out(20, 200);
+            let given_back = (lease.requests, lease.tokens);
+            let again = held(held(lease, first), both);
+            assert_eq!((again.requests, again.tokens), given_back, "{first:?} {then:?}");
+        }
     }
 
     #[test]

@@ -62,6 +62,19 @@ impl DeploymentLimits {
         self.track_usage || self.are_per_minute() || self.max_parallel_requests.is_some()
     }
 
+    /// Adds what a deployment has used to the window of its group, which counts its latest minute.
+    pub fn add_to_group(&self, window: &mut Window, used: &Window) {
+        if used.minute > window.minute {
+            *window = Window { minute: used.minute, ..Window::default() };
+        }
+        if used.minute == window.minute && self.rpm.is_some() {
+            window.requests = window.requests.saturating_add(used.requests);
+        }
+        if used.minute == window.minute && self.tpm.is_some() {
+            window.tokens = window.tokens.saturating_add(used.tokens);
+        }
+    }
+
     /// Counts a request in the window of its group, which counts only what takes from a limit.
     pub fn count_in_group(&self, window: &mut Window, tokens: u64) {
         if self.rpm.is_some() {

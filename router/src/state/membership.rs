@@ -47,6 +47,8 @@ pub struct Membership {
     pub turns: u64,
     /// When this instance last began to wait for other instances' requests; 0 for not at all.
     pub waiting_since: UnixMillis,
+    /// The last wait has ended with an error of Redis.
+    pub is_wait_refused: bool,
     /// Requests admitted in the minute of the last exchange, and in the one before.
     pub requests: [u32; 2],
     /// This instance is about to end, and exchanges no more.
@@ -154,11 +156,12 @@ impl Membership {
     }
 
     /// Whether this instance begins to wait for other instances' requests, `again` or because the
-    /// last wait has begun long ago.
+    /// last wait has begun long ago. While Redis is down only to find out whether it refuses the wait.
     pub fn begin_wait(store: &dyn Store, now: Duration, again: bool) -> bool {
         let begun = Self::update(store, |membership| {
             let is_due = again || membership.waiting_since.distance(now) >= WAIT;
-            if !is_due || membership.is_redis_down || membership.is_deregistered || membership.epoch == 0 {
+            let is_down = membership.is_redis_down && !membership.is_wait_refused;
+            if !is_due || is_down || membership.is_deregistered || membership.epoch == 0 {
                 return None;
             }
             membership.waiting_since = UnixMillis::of(now);
@@ -175,6 +178,24 @@ impl Membership {
             membership.waiting_since = UnixMillis::default();
             is_waiting.then_some(())
         });
+    }
+
+    /// A wait has ended with an error of Redis: without waits, what this instance does not use is
+    /// lost to the others.
+    pub fn refuse_wait(store: &dyn Store) {
+        Self::update(store, |membership| {
+            membership.waiting_since = UnixMillis::default();
+            membership.is_wait_refused = true;
+            Some(())
+        });
+    }
+
+    /// Whether Redis allows waits: none was refused, or one that began after that stays open.
+    pub fn allows_wait(&mut self, now: Duration) -> bool {
+        let age = self.waiting_since.distance(now);
+        let is_open = self.waiting_since != UnixMillis::default() && age >= EXCHANGE.saturating_sub(EARLY);
+        self.is_wait_refused &= !is_open;
+        !self.is_wait_refused
     }
 }
 

@@ -65,7 +65,7 @@ impl Lease {
         now: Duration,
     ) -> Quota {
         let QuotaMode::Shared { share, health, .. } = quota_mode else { return Quota::Available };
-        let lease = self.for_minute(window.minute, limits.part(share));
+        let lease = self.for_minute(window.minute, limits, share);
         let usable = |limit: u64, held: u64| match health {
             RedisHealth::NeverUp => held.max(part(limit, UNKNOWN)),
             RedisHealth::Up | RedisHealth::Down => held,

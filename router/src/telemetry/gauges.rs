@@ -117,11 +117,13 @@ impl GaugePublisher {
             Role::Resigns => return self.resign(store),
             Role::Follows => return self.leads = false,
         }
-        if !std::mem::replace(&mut self.leads, true) {
+        let begins = !std::mem::replace(&mut self.leads, true);
+        if begins {
             self.begin(config, groups, metrics);
         }
-        if config.redis.is_some() {
-            publish_fleet(states.read_membership(now, store), now, metrics);
+        let has_redis = config.redis.is_some();
+        if has_redis || begins {
+            publish_fleet(states.read_membership(now, store), has_redis, now, metrics);
         }
         let mut new = 0_usize;
         for _ in 0..config.deployments.len().min(BATCH) {
@@ -264,12 +266,19 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
-fn publish_fleet(membership: Membership, now: Duration, metrics: &mut Metrics) {
+/// Without Redis zeros, if a configuration before this one had it.
+fn publish_fleet(membership: Membership, has_redis: bool, now: Duration, metrics: &mut Metrics) {
+    if !has_redis {
+        if membership.instance == 0 {
+            return;
+        }
+        metrics.gauge(series("redis_up", &[]), 0);
+    }
     if let QuotaMode::Shared { instances, .. } = membership.quota_mode(now) {
-        metrics.gauge(series("instances", &[]), u64::from(instances));
+        metrics.gauge(series("instances", &[]), if has_redis { u64::from(instances) } else { 0 });
     }
     for (mode, is_on) in [("shared", !membership.is_redis_down), ("local", membership.is_redis_down)] {
-        metrics.gauge(series("redis_mode", &[("mode", mode)]), u64::from(is_on));
+        metrics.gauge(series("redis_mode", &[("mode", mode)]), u64::from(is_on && has_redis));
     }
 }
 

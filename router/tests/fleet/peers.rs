@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use llm_balancer_config::read;
 use llm_balancer_router::testing::{Memory, Record, UnixMillis, decode, encode, resp};
-use llm_balancer_router::{Call, FollowUp, Membership, Moment, Recall, Router, Shortfall, SplitMix, Store};
+use llm_balancer_router::{
+    Call, FollowUp, Membership, Moment, Recall, RedisTransition, Router, Shortfall, SplitMix, Store,
+};
 
 use crate::redis::Redis;
 
@@ -20,6 +22,10 @@ const NOON: Duration = Duration::from_secs(29_000_000 * 60);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
+fn router(file: &str, number: u32) -> Router {
+    Router::new(read("config.yaml", file, &|_| None).config.expect("a configuration"), number)
+}
+
 /// An instance, by its own clock.
 struct Peer {
     router: Router,
@@ -30,10 +36,15 @@ struct Peer {
 
 impl Peer {
     fn new(number: u32) -> Self {
-        let config = read("config.yaml", CONFIG, &|_| None).config.expect("a configuration");
-        let (router, store) = (Router::new(config, number), Memory::default());
+        let (router, store) = (router(CONFIG, number), Memory::default());
         router.open(&store);
         Self { router, store, random: SplitMix::new(u64::from(number)), number }
+    }
+
+    /// Reads another file.
+    fn reload(&mut self, file: &str) {
+        self.router = router(file, self.number);
+        self.router.open(&self.store);
     }
 
     fn record(&self) -> Record {
@@ -70,7 +81,7 @@ impl Peer {
     fn give_back(&mut self, redis: &mut Redis, now: Duration) {
         let list = format!("llm-balancer:wake:{}", Membership::read(&self.store).instance);
         let mut pipeline = Vec::new();
-        resp::command(&mut pipeline, &[b"LPOP", list.as_bytes(), b"1"]);
+        resp::command(&mut pipeline, &[b"LPOP", list.as_bytes()]);
         let reply = redis.reply((0, 0), &pipeline, UnixMillis::of(now).0).expect("it does not wait");
         if resp::replies(&reply, 1).expect("a reply").first() == Some(&resp::Value::Nil) {
             return;
@@ -79,6 +90,19 @@ impl Peer {
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
         let calls = self.router.fleet().expect("it has Redis").follow_up(recall, &mut moment);
         self.make(redis, calls, now, now);
+    }
+
+    /// A wait begins; `None` where there is one. To be called once a second.
+    fn wait(&mut self, redis: &mut Redis, now: Duration) -> Option<Call> {
+        let mut moment = Moment { now, random: &mut self.random, store: &self.store };
+        let calls = self.router.fleet().expect("it has Redis").exchange(&mut moment);
+        let (mut waits, others): (Vec<_>, Vec<_>) = calls.into_iter().partition(Call::is_wait);
+        self.make(redis, others, now, now);
+        waits.pop()
+    }
+
+    fn is_redis_down(&self) -> bool {
+        Membership::read(&self.store).is_redis_down
     }
 
     /// Makes these calls, but for waits.
@@ -209,4 +233,55 @@ fn an_instance_whose_clock_is_set_back_stays_in_the_fleet() {
         one.exchange(&mut redis, at_redis, at_redis);
         assert_eq!(Membership::read(&one.store).instances, 2, "in second {second}");
     }
+}
+
+/// The user in Redis lacks a command, for example. Exchanges alone succeed.
+#[test]
+fn a_wait_that_redis_refuses_is_an_outage_until_one_stays_open() {
+    let mut redis = Redis::new();
+    let mut one = Peer::new(1);
+    one.exchange(&mut redis, NOON, NOON);
+    let refused: &[u8] = b":1\r\n-NOPERM no BLPOP\r\n*0\r\n+OK\r\n";
+    for second in 1..5 {
+        let now = NOON + second * SECOND;
+        let wait = one.wait(&mut redis, now).expect("it tries again");
+        assert_eq!(one.is_redis_down(), second > 1, "in second {second}");
+        let moment = Moment { now, random: &mut one.random, store: &one.store };
+        let result = one.router.apply_reply(&wait, Some(refused), false, &moment);
+        let down = RedisTransition::Down("NOPERM no BLPOP".to_owned());
+        assert_eq!(result.transition, if second == 1 { down } else { RedisTransition::None }, "one log line");
+        assert_eq!(result.outcome, "error");
+    }
+    assert!(one.wait(&mut redis, NOON + 5 * SECOND).is_some() && one.is_redis_down());
+    assert!(one.wait(&mut redis, NOON + 6 * SECOND).is_none() && !one.is_redis_down(), "it stays open");
+}
+
+#[test]
+fn what_a_wait_has_taken_is_given_back_also_if_its_rest_is_refused() {
+    let mut redis = Redis::new();
+    let mut one = Peer::new(1);
+    one.exchange(&mut redis, NOON, NOON);
+    let now = NOON + SECOND;
+    let wait = one.wait(&mut redis, now).expect("a wait");
+    let reply = b":1\r\n*2\r\n$6\r\nwake:1\r\n$6\r\naparis\r\n-ERR wrong\r\n+OK\r\n";
+    let moment = Moment { now, random: &mut one.random, store: &one.store };
+    let result = one.router.apply_reply(&wait, Some(reply), false, &moment);
+    let paris = Recall { deployment: 0, all: true };
+    assert_eq!(result.follow_up, FollowUp::GiveBack(vec![paris]));
+}
+
+/// A reload adds tokens per minute. Both instances together may use all of them at once.
+#[test]
+fn a_limit_that_a_reload_adds_is_shared_in_the_same_minute() {
+    let mut redis = Redis::new();
+    let mut peers = [1, 2].map(Peer::new);
+    for now in [NOON - 60 * SECOND, NOON - 59 * SECOND, NOON - SECOND, NOON] {
+        peers.iter_mut().for_each(|peer| peer.exchange(&mut redis, now, now));
+    }
+    for peer in &mut peers {
+        peer.acquire(&mut redis, 1, NOON);
+        peer.reload(&CONFIG.replace("rpm: 100", "rpm: 100, tpm: 1000"));
+        peer.acquire(&mut redis, 1, NOON + SECOND);
+    }
+    assert_eq!(peers.map(|peer| peer.record().lease.tokens), [500, 500]);
 }

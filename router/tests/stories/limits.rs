@@ -228,6 +228,24 @@ fn a_response_has_the_limits_of_its_group_and_what_remains_of_them() {
 }
 
 #[story(unsupported = test)]
+fn after_a_reload_what_remains_is_that_of_the_members_which_the_group_has_then() {
+    let of = |group: &str, id: &str| items_of(group, &[id], &format!(", rpm: 20, order: {}", id.len()));
+    let mut world = World::of(&format!("model_list:\n{}{}", of("g", "oslo"), of("g", "paris")));
+    assert_eq!(served(&mut world, 5), 5);
+    let by_id = world.chat("paris", "", |_| Answer::Ok);
+    assert_eq!(by_id.header("x-ratelimit-remaining-requests"), Some("34"));
+    for (list, model, remaining) in [
+        (of("g", "paris"), "g", "18"),
+        (of("g", "oslo") + &of("g", "london"), "g", "34"),
+        (of("h", "oslo") + &of("g", "paris"), "h", "13"),
+    ] {
+        let mut reloaded = world.reloaded(&format!("model_list:\n{list}"));
+        let response = reloaded.chat(model, "", |_| Answer::Ok);
+        assert_eq!(response.header("x-ratelimit-remaining-requests"), Some(remaining), "{list}");
+    }
+}
+
+#[story(unsupported = test)]
 fn requests_to_a_member_without_a_limit_use_nothing_of_the_others_limits() {
     let yaml = group(&["paris"], ", rpm: 20, weight: 1") + &items(&["oslo"], ", weight: 0, tpm: 500");
     let mut world = World::of(&yaml);

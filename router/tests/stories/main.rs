@@ -46,6 +46,7 @@ mod plain;
 #[cfg(not(target_family = "wasm"))]
 mod bodies;
 #[cfg(not(target_family = "wasm"))]
+mod explanations;
 mod failure_shares;
 #[cfg(not(target_family = "wasm"))]
 mod full_groups;

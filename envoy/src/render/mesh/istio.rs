@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_filters_variables_are_those_of_the_secret_and_not_links_to_services() {
-        let links = deployment(&a_mesh()).pointer("/spec/template/spec/enableServiceLinks").cloned();
+        let links = deployment(&mesh()).pointer("/spec/template/spec/enableServiceLinks").cloned();
         assert_eq!(links, Some(false.into()));
     }
 

@@ -80,7 +80,7 @@ impl Entry {
             && self.limits.are_per_minute()
         {
             let limits = self.limits.per_minute();
-            record.lease = record.lease.for_minute(record.window.minute, limits.part(share));
+            record.lease = record.lease.for_minute(record.window.minute, limits, share);
             record.lease.record_admission(now);
             ticket.lease_low =
                 health == RedisHealth::Up && record.lease.is_low(&record.window, limits, instances, now);

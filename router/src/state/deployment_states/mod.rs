@@ -31,6 +31,7 @@ use crate::state::record::Record;
 use crate::state::rotation::Rotation;
 use crate::state::snapshot::{Snapshot, StaticAttributes};
 use crate::state::store::{Store, TRIES, Version};
+use crate::state::window::Window;
 
 pub use admission::Ticket;
 
@@ -140,6 +141,12 @@ impl DeploymentStates {
                 store.swap(&entry.key, &format::encode(&entry.record), None);
             }
         }
+        let add = |index: usize, window: &mut Window| {
+            if let Some(entry) = self.entries.get(index) {
+                entry.limits.add_to_group(window, &entry.record.window);
+            }
+        };
+        self.groups.iter().for_each(|group| group.recount(store, add));
     }
 
     /// Reads the record of a deployment; `None` where there is none.

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus};
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{SigHandler, SigSet, Signal, killpg, signal};
 use nix::unistd::{Pid, getppid};
 
 /// Starts Envoy.
@@ -45,6 +45,9 @@ fn tie_to_this_process(command: &mut Command) {
     let set_signals = move || {
         // Inherited by all threads of Envoy, whose handler of SIGTERM then never runs.
         blocked.thread_block()?;
+        // Ignored in what a shell has started in the background.
+        // SAFETY: no handler of this process is replaced: it is the child's.
+        unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }?;
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         // The parent may have exited before the call.
         if getppid() == parent { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotConnected)) }
@@ -75,6 +78,9 @@ mod tests {
 
     #[test]
     fn a_sigterm_that_systemd_sends_to_envoy_does_not_end_it_and_this_program_does() {
+        // As a shell starts what is to run in the background.
+        // SAFETY: there is no handler that this replaces.
+        unsafe { nix::sys::signal::signal(Signal::SIGINT, SigHandler::SigIgn) }.unwrap();
         let mut command = Command::new("sleep");
         command.arg("60");
         let mut child = spawn(command).unwrap();

@@ -48,6 +48,8 @@ pub(super) fn listener(options: &Options) -> Value {
         "name": names::REDIS_HOP,
         "stat_prefix": names::REDIS_HOP,
         "address": pipe(&options.redis_socket),
+        // Clients cannot keep it busy.
+        "ignore_global_conn_limit": true,
         "filter_chains": match options.runtime {
             Runtime::Wasm => http(),
             Runtime::Module => tcp(),

@@ -10,8 +10,8 @@ use crate::yaml::{Entry, Node, Value, python};
 /// value of litellm_params in order, with variables replaced (BEHAVIOUR 1.4). `organization`
 /// replaces a list of them.
 ///
-/// Without an environment, over the references as they are written: what clusters are named after. Who
-/// renders them need not have the keys of the Envoy that serves.
+/// Without an environment, over the references as they are written: what clusters are named after. The
+/// machine that renders them need not have the keys of the Envoy that serves.
 pub(super) fn of_deployment(
     group: &str,
     params: &[Entry],

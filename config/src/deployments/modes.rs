@@ -59,12 +59,16 @@ fn mode_by_name(resolved: &Resolved, model: &str) -> Option<&'static str> {
     let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
     match resolved.provider {
         "gemini" | "vertex_ai" if name.starts_with("veo-") => Some("video_generation"),
-        "gemini" | "vertex_ai" if name.contains("-live") || name.contains("native-audio") => Some("realtime"),
+        "gemini" | "vertex_ai"
+            if (name.contains("-live") && !name.contains("transcribe")) || name.contains("native-audio") =>
+        {
+            Some("realtime")
+        }
         // Google AI Studio's endpoint makes images, and Vertex AI's does not.
         "vertex_ai" if name.starts_with("imagen") => Some("image_generation at Vertex AI"),
         "xai" if name.contains("multi-agent") => Some("responses"),
         // Models of others.
-        "perplexity" if model.contains('/') => Some("responses"),
+        "perplexity" if model.strip_prefix("perplexity/").unwrap_or(model).contains('/') => Some("responses"),
         "openai" | "azure" | "azure_ai" => mode_of_openais(resolved, name),
         _ => None,
     }
@@ -144,12 +148,12 @@ fn refuses_tools(resolved: &Resolved, model: &str, effort: Effort) -> bool {
     version >= first
 }
 
-/// The version in `gpt-5.6-luna`.
+/// The version in `gpt-5.6-luna`. `gpt-35-turbo` is Azure's name of 3.5.
 fn version(name: &str) -> Option<(u32, u32)> {
     let version = name.strip_prefix("gpt-")?;
     let number = version.split_once('-').map_or(version, |(number, _)| number);
     let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    Some((major.parse().ok().filter(|major| *major < 10)?, minor.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -173,7 +177,7 @@ mod tests {
             assert!(!refuses_tools(&openai(), name, Effort::Off), "{name}");
         }
         for name in
-            ["gpt-5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.6-chat-latest", "gpt-4o", "gpt-oss-120b", "prod"]
+            ["gpt-5", "gpt-5.4", "gpt-5.6-chat-latest", "gpt-4o", "gpt-35-turbo", "gpt-oss-120b", "prod"]
         {
             assert!(!refuses_tools(&openai(), name, Effort::Unset), "{name}");
         }

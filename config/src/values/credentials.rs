@@ -189,7 +189,9 @@ pub(crate) fn is_hidden_name(name: &str) -> bool {
     ];
     // `input_cost_per_token`, `access_groups`, `stop_token_ids`, `default_api_key_rpm_limit`.
     const SHOWN: &[&str] = &["cost", "count", "groups", "ids", "limit"];
+    const ALWAYS: [&str; 5] = ["authorization", "cookie", "credential", "password", "secret"];
     let name = name.to_ascii_lowercase();
     let has = |words: &[&str]| name.split(['-', '_', ' ']).any(|segment| words.contains(&segment));
-    !has(SHOWN) && (has(HIDDEN) || is_secret_name(&name))
+    let is_always = || ALWAYS.iter().any(|part| name.contains(part));
+    (!has(SHOWN) && (has(HIDDEN) || is_secret_name(&name))) || is_always()
 }

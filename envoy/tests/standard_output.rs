@@ -1,4 +1,4 @@
-//! Commands whose output goes to a pipe that nobody reads any more, and to a disk that is full.
+//! Commands whose output goes to a closed pipe, and to a disk that is full.
 
 #![allow(
     clippy::unwrap_used,
@@ -67,7 +67,7 @@ fn run(command: &str, stdout: impl Into<Stdio>) -> Output {
 }
 
 #[test]
-fn where_nobody_reads_on_a_command_ends_quietly_with_its_own_exit_code() {
+fn into_a_closed_pipe_a_command_ends_quietly_with_its_own_exit_code() {
     for command in commands() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);

@@ -15,8 +15,9 @@ pub(crate) fn at_most() -> u32 {
     within(hard)
 }
 
-/// A client's connection takes a descriptor, and its request one more for the provider. Where
-/// clients could take them all, no request would reach a provider.
+/// A client's connection takes a descriptor, and its request one more for the provider: with HTTP/1,
+/// since a connection of HTTP/2 may have a hundred requests. Where idle clients could take them all, no
+/// request would reach a provider.
 fn within(descriptors: u64) -> u32 {
     let half = descriptors.saturating_sub(RESERVE) / 2;
     u32::try_from(half.max(FEWEST))

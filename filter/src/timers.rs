@@ -142,7 +142,7 @@ impl Timer {
                 } else if uptime.saturating_sub(*since) > *limit {
                     return Some(Due::Idle);
                 }
-                let is_held_for_long = held.is_some_and(|until| until <= uptime);
+                let is_held_for_long = hostcalls::RESUMES_BODIES && held.is_some_and(|until| until <= uptime);
                 is_held_for_long.then(|| {
                     *held = Some(Duration::MAX);
                     Due::Held

@@ -195,10 +195,12 @@ async fn comments_that_keep_a_connection_alive_are_held_for_seconds_and_no_longe
     assert!(rest.contains("\"hi\"") && rest.ends_with(DONE), "{rest}");
 }
 
-/// A model that thinks before it says anything, behind a provider that sends the role at once.
+/// A model that thinks before it says anything, behind a provider that sends the role at once. Older
+/// Envoys cannot resume what a filter in WebAssembly holds, so that one waits for the next event.
 #[tokio::test]
 async fn a_preamble_is_held_for_seconds_and_no_longer_also_if_nothing_follows() {
-    let world = World::group(&["paris"], "num_retries: 0").await;
+    let config = format!("model_list:\n{}router_settings: {{num_retries: 0}}\n", item("gpt", "paris", ""));
+    let world = World::launched(&config, |launch| launch.arg("--runtime=module")).await;
     let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\nda";
     let text = "ta: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: [DONE]\n\n";
     world.provider.script("paris", [Answer::pieces([role, text]).every(Duration::from_secs(8))]);
@@ -207,7 +209,7 @@ async fn a_preamble_is_held_for_seconds_and_no_longer_also_if_nothing_follows() 
     let (first, bytes) = events.next().await.unwrap();
     // The role comes after 8 s, and the text after 16.
     let waited = first - started;
-    assert!((Duration::from_secs(12)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
+    assert!((Duration::from_secs(12)..Duration::from_millis(15_900)).contains(&waited), "{waited:?}");
     let rest = events.rest().await;
     assert_eq!(format!("{}{rest}", String::from_utf8_lossy(&bytes)), format!("{role}{text}"));
     let line = next_line(&world, 0).await;

@@ -30,8 +30,9 @@ impl Stream {
 
     pub(super) fn on_response_body(&mut self, size: usize, complete: bool) -> Action {
         (self.chunk, self.chunk_size, self.complete) = (None, size, complete);
-        // The limit between two chunks covers all of an error body.
-        if let Some(chunks) = self.chunks.as_ref().filter(|_| self.phase != Phase::ReadError) {
+        // The limit between two chunks covers all of an error body. Chunks without content are none.
+        let is_counted = size > 0 && self.phase != Phase::ReadError;
+        if let Some(chunks) = self.chunks.as_ref().filter(|_| is_counted) {
             chunks.set(chunks.get().wrapping_add(1));
         }
         self.step(Event::ResponseBody { size, complete })

@@ -67,7 +67,7 @@ pub fn request_headers(
 fn push_stored(headers: &mut Headers, deployment: &Deployment, stored: &StoredResponse) {
     let path = paths::stored(&deployment.endpoint, (&stored.id, stored.route.tail()), &stored.query);
     push_deployment_headers(headers, deployment, Wire::OpenAi, stored.method, &path);
-    // Also where the client has sent a body, which nobody reads.
+    // Also where the client has sent a body, which the router discards.
     if stored.method != "GET" {
         headers.push("content-length", "0");
     }

@@ -204,3 +204,6 @@ pub(crate) fn send_again(path: &str, headers: [(&str, &str); 2]) -> bool {
 fn current() -> Result<EnvoyPtr> {
     worker::current().ok_or(MISSING)
 }
+
+/// Whether a response may be resumed in the middle of its body, outside of a hook.
+pub(crate) const RESUMES_BODIES: bool = true;

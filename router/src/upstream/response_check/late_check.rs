@@ -21,7 +21,7 @@ impl LateCheck {
         self.pieces = self.pieces.saturating_add(1);
         let result = check(&HeldResponse { bytes: &self.text, pieces: self.pieces, ..*next });
         if result != CheckResult::Undecided {
-            self.text = Vec::new();
+            *self = Self::default();
         }
         result
     }

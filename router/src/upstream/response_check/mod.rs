@@ -81,7 +81,8 @@ pub enum BodyFormat {
 /// events before any output, then pass, in time for clients and proxies that count the seconds of silence.
 const MAX_HELD_BYTES: usize = 16 * 1024;
 const MAX_HELD_PIECES: u32 = 64;
-/// The longest time since the first held piece, also if no other one arrives.
+/// The longest time since the first held piece: of a stream also if no other one arrives, where the host
+/// lets the filter resume it.
 pub const MAX_HELD_TIME: Duration = Duration::from_secs(5);
 /// The first events of a response repeat its instructions and its tools, twice.
 const MAX_PREAMBLE_BYTES: usize = 256 * 1024;

@@ -19,8 +19,9 @@ const EVENT_LINES: [&[u8]; 2] = [b"event: error", b"event:error"];
 static PARTS: LazyLock<[Finder<'static>; 2]> =
     LazyLock::new(|| [Finder::new("error"), Finder::new("\"response.failed\"")]);
 
-/// The error event in a piece of an event stream of this route. An event that is cut in two is not
-/// found, so that its failure goes uncounted; providers send an error in one piece.
+/// The error event in a piece of an event stream of this route. An event that is cut in two is read
+/// by its first part, or not found, so that its failure goes uncounted; providers send an error in one
+/// piece.
 pub fn error_event(route: &str, piece: &[u8]) -> Option<FalseSuccess> {
     if !PARTS.iter().any(|part| part.find(piece).is_some()) {
         return None;

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::workers;
+use super::{locked, workers};
 use crate::hostcalls;
 
 /// How exact ticks are. Those that are due within it are one call.
@@ -21,7 +21,7 @@ pub(super) struct Alarm(usize);
 
 impl Alarm {
     pub(super) fn new() -> Self {
-        Self(ALARMS.lock().unwrap_or_else(PoisonError::into_inner).add())
+        Self(locked(&ALARMS).add())
     }
 
     /// Sets the time, by the uptime; `None` for never.
@@ -35,7 +35,7 @@ impl Alarm {
     }
 
     fn change(&self, change: impl FnOnce(Option<Duration>) -> Option<Duration>) {
-        let is_earlier = ALARMS.lock().unwrap_or_else(PoisonError::into_inner).change(self.0, change);
+        let is_earlier = locked(&ALARMS).change(self.0, change);
         if is_earlier {
             IS_EARLIER.notify_one();
         }
@@ -54,13 +54,13 @@ pub(super) fn start() {
 }
 
 fn watch() {
-    let mut alarms = ALARMS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut alarms = locked(&ALARMS);
     loop {
         let uptime = hostcalls::uptime();
         if alarms.ring(uptime) {
             drop(alarms);
             workers::signal();
-            alarms = ALARMS.lock().unwrap_or_else(PoisonError::into_inner);
+            alarms = locked(&ALARMS);
         }
         alarms = match alarms.wait(uptime) {
             Some(time) => IS_EARLIER.wait_timeout(alarms, time).unwrap_or_else(PoisonError::into_inner).0,

@@ -2,7 +2,7 @@
 //! of them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// One configuration.
 pub(super) struct FilterConfig {
@@ -25,9 +25,8 @@ pub(super) fn generation() -> u32 {
     GENERATION.load(Ordering::Acquire)
 }
 
-/// Nothing panics while it holds the lock.
 fn all() -> MutexGuard<'static, Vec<Arc<FilterConfig>>> {
-    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    super::locked(&ALL)
 }
 
 /// Adds a configuration, and returns its number.

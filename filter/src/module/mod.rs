@@ -25,3 +25,10 @@ mod root;
 pub(crate) mod shared_data;
 pub(crate) mod worker;
 mod workers;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks what threads share. Nothing panics while it holds one of these locks.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -7,12 +7,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::{config, worker, workers};
+use super::{config, locked, worker, workers};
 use crate::hostcalls;
 
 /// Bytes; a call needs little.
@@ -59,11 +59,11 @@ pub(super) struct Reply {
 impl Inbox {
     /// Takes out all that has come.
     pub(super) fn take(&self) -> Vec<Reply> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *locked(&self.0))
     }
 
     fn put(&self, reply: Reply) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(reply);
+        locked(&self.0).push(reply);
     }
 }
 

@@ -1,16 +1,15 @@
 //! What workers share, as Envoy's shared data is for WebAssembly.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 /// A value and its version, which each write changes.
 type Entry = (Vec<u8>, u32);
 
 static ENTRIES: LazyLock<Mutex<HashMap<String, Entry>>> = LazyLock::new(Mutex::default);
 
-/// Nothing panics while it holds the lock.
 fn entries() -> MutexGuard<'static, HashMap<String, Entry>> {
-    ENTRIES.lock().unwrap_or_else(PoisonError::into_inner)
+    super::locked(&ENTRIES)
 }
 
 /// A value and its version; `None` before the first write.

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::thread::{self, ThreadId};
 
 use super::abi::{
@@ -16,7 +16,7 @@ use super::abi::{
     envoy_dynamic_module_callback_cluster_scheduler_delete,
     envoy_dynamic_module_callback_cluster_scheduler_new,
 };
-use super::{clock, metrics, worker};
+use super::{clock, locked, metrics, worker};
 
 /// What Envoy keeps of ours has no content.
 const OURS: *const c_void = std::ptr::dangling();
@@ -34,11 +34,6 @@ static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
 /// Whether the main thread has been asked to wake the workers, and has not yet.
 static IS_SIGNALLED: AtomicBool = AtomicBool::new(false);
 static REDIS_SOCKET: OnceLock<PathBuf> = OnceLock::new();
-
-/// Nothing panics while it holds one of these locks.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The Unix socket to Redis, if Envoy has one.
 pub(super) fn redis_socket() -> Option<&'static PathBuf> {

@@ -120,15 +120,13 @@ impl ResponseScan {
         let (pieces, held_for) = (1, Duration::ZERO);
         let Self { route, status, .. } = *self;
         let next = HeldResponse { route, status, bytes, complete, pieces, held_for, header: &header };
-        match self.late.feed(&next) {
-            CheckResult::Undecided => return None,
-            CheckResult::Genuine(form) => self.form = form,
-            CheckResult::Failed(found) => {
-                self.form = BodyFormat::Other;
-                return Some(found);
-            }
-        }
-        None
+        let (form, found) = match self.late.feed(&next) {
+            CheckResult::Undecided => (BodyFormat::Unknown, None),
+            CheckResult::Genuine(form) => (form, None),
+            CheckResult::Failed(found) => (BodyFormat::Other, Some(found)),
+        };
+        self.form = form;
+        found
     }
 
     /// What the next chunk has that later requests may refer to.

@@ -187,6 +187,9 @@ pub(crate) fn send_response<'a>(
     Ok(())
 }
 
+/// Whether a response may be resumed in the middle of its body, outside of a hook.
+pub(crate) const RESUMES_BODIES: bool = true;
+
 /// Whether [`send_again`] does anything.
 pub(crate) const SENDS_AGAIN: bool = true;
 
@@ -204,6 +207,3 @@ pub(crate) fn send_again(path: &str, headers: [(&str, &str); 2]) -> bool {
 fn current() -> Result<EnvoyPtr> {
     worker::current().ok_or(MISSING)
 }
-
-/// Whether a response may be resumed in the middle of its body, outside of a hook.
-pub(crate) const RESUMES_BODIES: bool = true;

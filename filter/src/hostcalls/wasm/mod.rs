@@ -360,6 +360,10 @@ pub(crate) fn send_response<'a>(
     })
 }
 
+/// Whether a response may be resumed in the middle of its body, outside of a hook. Envoys without the
+/// fix of envoyproxy/envoy#46841 lose the next chunk, and 1.37 and 1.38 are such.
+pub(crate) const RESUMES_BODIES: bool = false;
+
 /// Whether [`send_again`] does anything.
 pub(crate) const SENDS_AGAIN: bool = false;
 
@@ -368,7 +372,3 @@ pub(crate) const SENDS_AGAIN: bool = false;
 pub(crate) fn send_again(_path: &str, _headers: [(&str, &str); 2]) -> bool {
     false
 }
-
-/// Whether a response may be resumed in the middle of its body, outside of a hook. Envoys without the
-/// fix of envoyproxy/envoy#46841 lose the next chunk, and 1.37 and 1.38 are such.
-pub(crate) const RESUMES_BODIES: bool = false;

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use llm_balancer_integration::mesh::{Rendered, envoy_gateway, istio};
+use llm_balancer_integration::mesh::{MESHES, Rendered, envoy_gateway, istio};
 use llm_balancer_integration::{
     Answer, Client, DONE, Envoy, Provider, Redis, ask, eventually, item, minute, raw,
 };
 use serde_json::json;
-
-const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
 
 const ONE_HOP: &[&str] = &["--hops", "1"];
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
-use llm_balancer_integration::mesh::{Rendered, documents, render};
-
-const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
+use llm_balancer_integration::mesh::{MESHES, Rendered, documents, render};
 
 /// What the operator's Secret holds.
 fn secret() -> BTreeMap<&'static str, &'static str> {

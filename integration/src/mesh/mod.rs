@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use crate::product::Balancer;
 use crate::product::envoy::{self, Envoy};
 
+/// The targets of `render` that are meshes.
+pub const MESHES: [&str; 2] = ["istio", "envoy-gateway"];
+
 pub mod envoy_gateway;
 pub mod istio;
 

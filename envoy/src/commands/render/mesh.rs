@@ -162,6 +162,7 @@ fn remarks(config: &Config, mesh: &Mesh) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::mesh::tests::mesh;
 
     #[test]
     fn an_image_without_a_digest_could_be_another_one_tomorrow() {
@@ -178,17 +179,7 @@ mod tests {
         let text = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}}\n";
         let lookup = |name: &str| (name == "HTTPS_PROXY").then(|| "http://ada:secret@p:3128".to_owned());
         let config = llm_balancer_config::read("config.yaml", text, &lookup).config.unwrap();
-        let mesh = Mesh {
-            namespace: String::new(),
-            pods_namespace: String::new(),
-            hostnames: Vec::new(),
-            tls_secret: None,
-            code: FilterCode::ConfigMap(b""),
-            single_hop: false,
-            variables: Vec::new(),
-            redis_socket: None,
-        };
-        let remarks = remarks(&config, &mesh);
+        let remarks = remarks(&config, &mesh());
         let about: Vec<_> = remarks.iter().filter(|remark| remark.contains("HTTPS_PROXY")).collect();
         assert!(matches!(about.as_slice(), [remark] if !remark.contains("secret")), "{remarks:?}");
     }

@@ -9,6 +9,6 @@ pub(crate) mod istio;
 mod parts;
 mod single_hop;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use gateway::{FilterCode, Mesh, SYSTEM_CAS};

@@ -12,7 +12,7 @@ const TEXT: &str = "model_list:
 - {model_name: g, litellm_params: {model: openai/m, api_key: k}}
 ";
 
-pub(super) fn mesh() -> Mesh {
+pub(crate) fn mesh() -> Mesh {
     Mesh {
         namespace: "llm-balancer".to_owned(),
         pods_namespace: "llm-balancer".to_owned(),

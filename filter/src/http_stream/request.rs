@@ -192,7 +192,8 @@ impl Stream {
     /// In front of the internal listener's filter, the edge has an answer of its own.
     pub(super) fn record_local_reply(&mut self) {
         if self.is_on_edge() || self.is_single_hop() {
-            self.entry = Some(AccessLogEntry::of_local_reply(self.entry.take(), self.status));
+            let retry_state = self.retry_state.take().map(|retry_state| *retry_state).unwrap_or_default();
+            self.entry = Some(AccessLogEntry::of_local_reply(self.entry.take(), retry_state, self.status));
             self.finish();
         }
     }

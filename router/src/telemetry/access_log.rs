@@ -58,9 +58,9 @@ impl AccessLogEntry {
 
     /// A request that Envoy has answered by itself before one was sent; `entry` is that of its
     /// refusal, which the client did not get.
-    pub fn of_local_reply(entry: Option<Self>, status: u16) -> Self {
+    pub fn of_local_reply(entry: Option<Self>, retry_state: RetryState, status: u16) -> Self {
         let reason = if status < 500 { "incomplete_request" } else { "upstream_unavailable" };
-        let refused = || Self::refused(RetryState::default(), reason, status);
+        let refused = || Self::refused(retry_state, reason, status);
         let refusal = entry.filter(|entry| entry.outcome == Outcome::Refused);
         Self { status, ..refusal.unwrap_or_else(refused) }
     }
@@ -184,5 +184,14 @@ mod tests {
         assert_eq!(json["attempts"][0]["status"], 429);
         assert_eq!(json["attempts"][0]["class"], "rate_limit");
         assert!(line.len() < 1500, "{} bytes", line.len());
+    }
+    #[test]
+    fn what_envoy_answers_during_a_wait_for_redis_has_a_line_with_its_model_and_group() {
+        let requested = RequestedModel { model: "alias".into(), group: Some("g".into()) };
+        let waiting = RetryState { requested: Some(requested), ..RetryState::default() };
+        let entry = AccessLogEntry::of_local_reply(None, waiting, 504);
+        let line = entry.line(&Headers::default(), Duration::ZERO);
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&json["model"], &json["group"]), (&"alias".into(), &"g".into()), "{line}");
     }
 }

@@ -143,7 +143,7 @@ fn a_request_that_envoy_answers_by_itself_is_counted_with_the_status_that_its_cl
         (Some(listing()), 400, "incomplete_request"),
         (None, 504, "upstream_unavailable"),
     ] {
-        let entry = AccessLogEntry::of_local_reply(entry, status);
+        let entry = AccessLogEntry::of_local_reply(entry, RetryState::default(), status);
         let line = world.router.record_request(entry, &Headers::default(), Duration::ZERO).unwrap();
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["outcome"], &line["status"]), (&"refused".into(), &status.into()), "{line}");

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::failed_attempt::FailedAttempt;
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::fallback::FailedGroup;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::{AttemptError, RetryScope};
 use crate::select::SelectionRequest;
@@ -74,14 +73,15 @@ fn must_save_attempts(failed: &FailedAttempt<'_>) -> bool {
         return false;
     }
     let mut chain = failed.retry_state.fallback_chain.clone();
-    let mut group = (Arc::from(failed.attempt.model.as_str()), Arc::clone(&failed.deployment.group));
+    let FailedAttempt { router, attempt, error, .. } = failed;
+    let mut group = failed.group();
+    let mut target;
     for _ in 0..left {
-        let failed_group = FailedGroup { requested: &group.0, group: &group.1 };
-        let settings = &failed.router.config.router;
-        match chain.next(settings, &failed.attempt.routing, failed_group, failed.error.class) {
-            Some(target) => group = (Arc::clone(&target.model), target.model),
-            None => return false,
-        }
+        let Some(next) = chain.next(&router.config.router, &attempt.routing, &group, error.class) else {
+            return false;
+        };
+        target = next;
+        group = router.failed_group(&target.model, None);
     }
     true
 }

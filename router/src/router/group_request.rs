@@ -215,12 +215,13 @@ impl GroupRequest<'_> {
         if request.preference == Preference::None && !request.pool.affinity.is_ranked() {
             return None;
         }
-        let context = self.router.selection();
-        let result = affinity_result(&context, request, selected, moment);
+        let mut context = self.router.selection();
+        let request = request.at(&mut context, moment);
+        let result = affinity_result(&context, &request, selected, moment);
         self.router.metrics.borrow_mut().affinity(&request.pool.label, result);
         let rank = match result {
             AffinityResult::Hit => Some(0),
-            AffinityResult::Moved(_) => rank(&context, request, selected),
+            AffinityResult::Moved(_) => rank(&context, &request, selected),
             AffinityResult::Miss => None,
         };
         Some(AffinityInfo { result, rank })

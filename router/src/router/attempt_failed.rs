@@ -7,7 +7,6 @@ use super::resend::resend;
 use super::retry_options::RetryOptions;
 use super::{ErrorResponse, Router, Verdict};
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::retry;
 use crate::outcome::Failure;
 use crate::state::store::Moment;
 use crate::telemetry::access_log::AccessLogEntry;
@@ -77,8 +76,7 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
         return None;
     }
     let options = RetryOptions::new(failed, moment);
-    if options.allow_retry(failed, allowance, moment) {
-        let wait = wait(failed, &options, moment);
+    if let Some(wait) = options.retry_wait(failed, allowance, moment) {
         failed.retry_state.retries = failed.retry_state.retries.saturating_add(1);
         return Some(wait);
     }
@@ -87,13 +85,4 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
         return Some(Duration::ZERO);
     }
     failed.fall_back().then_some(Duration::ZERO)
-}
-
-/// The wait before a retry: none where a deployment or a fallback is left that has not failed.
-fn wait(failed: &FailedAttempt<'_>, options: &RetryOptions, moment: &mut Moment<'_>) -> Duration {
-    if options.untried || (!failed.refers() && failed.has_fallback_with_room(moment)) {
-        return Duration::ZERO;
-    }
-    let least = failed.router.config.router.retry_after;
-    retry::wait(failed.error.retry_after(), failed.retry_state.retries, least, moment.random)
 }

@@ -207,14 +207,18 @@ impl<'a> FailedAttempt<'a> {
             None if !is_from_provider(&failure) => Some(self.no_answer()),
             None if let Some(reply) = self.no_such_response() => Some(reply),
             None if self.can_relay() => None,
-            None => Some(local_reply::of_provider(wire(self.attempt.route), &failure, self.response)),
+            None => {
+                let response = std::mem::take(&mut self.response);
+                Some(local_reply::of_provider(wire(self.attempt.route), &failure, response))
+            }
         };
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
-        let entry = AccessLogEntry::new(self.retry_state, self.error.outcome(), status);
+        let has_retry_after = self.has_retry_after;
+        let entry = self.into_entry(status);
         match reply {
             None => {
                 // Clients read the header alone.
-                let wait = failure.retry_after().filter(|_| !self.has_retry_after);
+                let wait = failure.retry_after().filter(|_| !has_retry_after);
                 headers.extend(wait.map(local_reply::retry_after));
                 Verdict::Relay(headers, Box::new(entry))
             }
@@ -223,6 +227,11 @@ impl<'a> FailedAttempt<'a> {
                 Verdict::Reply(reply, Box::new(entry))
             }
         }
+    }
+
+    /// The line of a request that ends with this attempt, and with this status.
+    pub fn into_entry(self, status: u16) -> AccessLogEntry {
+        AccessLogEntry::new(self.retry_state, self.error.outcome(), status)
     }
 
     /// Whether the client can get the provider's response as it is.

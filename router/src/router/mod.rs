@@ -1,10 +1,11 @@
 //! A configuration that serves requests: one method for each event of a request, in wire order.
 //!
 //! The filter calls [`Router::on_request_headers`] and [`Router::on_request_body`]; then exactly
-//! one of [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and
-//! [`Router::on_client_disconnect`] for each attempt, where [`Router::on_response_error`] may come
-//! before the end of a response; then [`Router::record_request`] with the access-log entry that ended
-//! the request. Each event has a file.
+//! one of [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_unanswered`],
+//! [`Router::on_response_end`] and [`Router::on_client_disconnect`] for each attempt, where
+//! [`Router::on_response_error`] may come before the end of a response; then
+//! [`Router::record_request`] with the access-log entry that ended the request. Each event has a
+//! file.
 
 mod attempt_failed;
 mod context_window;
@@ -252,12 +253,7 @@ impl Router {
 
     /// A response has ended before anything of it was passed on, and Envoy has answered the client,
     /// so that nothing can be sent again. Returns what the access log says.
-    pub fn on_unanswered(
-        &self,
-        attempt: Attempt,
-        failure: Failure,
-        moment: &mut Moment<'_>,
-    ) -> Option<AccessLogEntry> {
+    pub fn on_unanswered(&self, attempt: Attempt, failure: Failure, moment: &Moment<'_>) -> AccessLogEntry {
         attempt_failed::on_unanswered(self, attempt, failure, moment)
     }
 

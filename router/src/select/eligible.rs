@@ -114,8 +114,8 @@ pub(crate) fn exclusion(
         return None;
     }
     let (record, limits) = states.record(index)?;
-    let admission = request.admission(index, states, false);
-    let why = eligibility::excluded(record, limits, &admission, at.now);
+    let tokens = states.tokens(index, &request.estimate, request.is_oversized);
+    let why = eligibility::excluded(record, limits, &request.admission(false), tokens, at.now);
     why.filter(|why| !(request.allow_unleased && *why == Excluded::Unleased))
 }
 

@@ -41,8 +41,7 @@ impl SelectionContext<'_> {
         request: &CurrentRequest<'_>,
         moment: &Moment<'_>,
     ) -> Result<Ticket, Excluded> {
-        let admission = request.admission(index, &self.states, probe);
-        self.states.admit(admission, moment.now, moment.store)
+        self.states.admit(index, &request.admission(probe), moment.now, moment.store)
     }
 }
 
@@ -103,11 +102,9 @@ impl<'a> SelectionRequest<'a> {
 }
 
 impl CurrentRequest<'_> {
-    /// What the request asks of one deployment.
-    pub(super) fn admission(&self, index: usize, states: &DeploymentStates, probe: bool) -> AdmissionRequest {
+    /// What the request asks of a deployment.
+    pub(super) fn admission(&self, probe: bool) -> AdmissionRequest {
         AdmissionRequest {
-            index,
-            tokens: states.tokens(index, &self.estimate, self.is_oversized),
             estimate: self.estimate,
             is_oversized: self.is_oversized,
             by_id: self.pool.by_id,

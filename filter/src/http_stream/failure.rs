@@ -106,7 +106,7 @@ impl Stream {
         let is_on_edge = self.is_on_edge();
         if let Some(mut retry_state) = self.next_attempt.take() {
             if is_on_edge {
-                retry_state.uncounted_attempts = 1;
+                retry_state.began_on_edge = true;
                 self.keep_client_request();
             }
             self.store(*retry_state);

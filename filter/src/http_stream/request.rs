@@ -113,8 +113,8 @@ impl Stream {
         }
         let counted: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
         let stored = retry_store::take(self.stream_id());
-        let uncounted = stored.as_ref().map_or(0, |stored| stored.uncounted_attempts);
-        let edge_attempts = counted.saturating_add(uncounted);
+        let began_on_edge = stored.as_ref().is_some_and(|stored| stored.began_on_edge);
+        let edge_attempts = counted.saturating_add(u32::from(began_on_edge));
         let retries = edge_attempts.checked_sub(1).filter(|retries| *retries > 0)?;
         Some(RetryState {
             edge_attempts,

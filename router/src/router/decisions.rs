@@ -106,7 +106,7 @@ pub struct ErrorResponse {
 /// A response that had begun and has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseSummary {
-    /// The status that the client got; 0 means 200.
+    /// The status that the client got; 0 where it is unknown.
     pub status: u16,
     /// When the first byte of the body arrived, since the Unix epoch.
     pub first_byte: Option<Duration>,

@@ -8,6 +8,7 @@
 use crate::hash::{Hasher, hash};
 use crate::http::json::member_scan::MemberScan;
 use crate::http::json::{Object, string};
+use crate::http::sse::first_byte;
 use crate::request::sent_members::SentMembers;
 
 /// The value of `include` that asks for encrypted reasoning, and the member that has it.
@@ -113,10 +114,9 @@ impl ReferenceScan {
         if !*wants_id && !*wants_items {
             return Vec::new();
         }
-        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte);
-        let first = || piece.iter().find(|byte| !is_blank(byte));
         // The data of an event has the response one level deeper.
-        let id_depth = self.id_depth.or_else(|| first().map(|first| if *first == b'{' { 1 } else { 2 }));
+        let id_depth =
+            self.id_depth.or_else(|| first_byte(piece).map(|first| if first == b'{' { 1 } else { 2 }));
         self.id_depth = id_depth;
         scan.feed(piece, &mut |member| {
             if member.name == ENCRYPTED && *wants_items {

@@ -66,7 +66,7 @@ pub use upstream::{health, response_check};
 /// What only tests and examples use.
 #[cfg(feature = "testing")]
 pub mod testing {
-    pub use crate::failure::{Added, ErrorClass, ProviderError, classify};
+    pub use crate::failure::{ErrorClass, ProviderError, classify};
     pub use crate::fleet::{resp, script_name};
     pub use crate::http::json::{NotAnObject, Object, fold_case};
     pub use crate::http::multipart::Form;

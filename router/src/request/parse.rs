@@ -58,7 +58,7 @@ pub struct ParsedRequest<'a> {
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// `stream_options: {include_usage: true}`: the client wants the usage of a stream.
-    pub asks_usage: bool,
+    pub client_wants_usage: bool,
     /// Retries and time limits, from the body, else from the headers.
     pub overrides: RequestOverrides,
     /// Fallbacks, tags and mock errors.
@@ -185,7 +185,7 @@ impl Request {
         Ok(ParsedRequest {
             overrides: self.overrides.with_body(value)?,
             stream,
-            asks_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
+            client_wants_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
             routing: self
                 .routing(object.members().iter().map(|member| (&*member.key, member.value)), body.len())?,
             model: self.named(model)?,
@@ -207,7 +207,7 @@ impl Request {
             stream: form
                 .field("stream")
                 .is_some_and(|stream| stream.eq_ignore_ascii_case("true") || stream == "1"),
-            asks_usage: false,
+            client_wants_usage: false,
             routing: self.routing(form.fields(), body.len())?,
             model: self.named(Cow::Borrowed(model))?,
             payload: Payload::Form(form),

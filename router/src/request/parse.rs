@@ -37,15 +37,16 @@ pub struct Request {
     pub allowed: AllowedParams,
     /// Whether the answer explains how the deployment was selected.
     pub explain: bool,
-    /// The session and the caller, if requests of one may go to the same deployment again.
+    /// The session, if requests of one may go to the same deployment again.
     pub affinity: AffinityHeaders,
     /// Headers of the client that the provider gets: version and betas of Anthropic's API, and others
     /// if the configuration allows it.
     pub forwarded: Vec<(String, String)>,
     /// The stored response that the request is about, in place of a model.
     pub stored: Option<Box<StoredResponse>>,
-    /// The hash of the client's key, where clients have keys of their own; else 0.
-    pub caller: u64,
+    /// The hash of the client's key, where clients have keys of their own and the configuration or
+    /// the route tells clients apart.
+    pub client: Option<u64>,
 }
 
 /// A request with its body.
@@ -111,7 +112,7 @@ impl Request {
             affinity: AffinityHeaders::default(),
             forwarded: Vec::new(),
             stored: None,
-            caller: 0,
+            client: None,
         };
         for (name, value) in headers.bytes() {
             if allowed.affinity {

@@ -215,6 +215,7 @@ pub(super) fn part(whole: u64, parts: u64) -> u64 {
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 pub(super) mod tests {
     use super::*;
+    use crate::state::format;
     use crate::state::share::WHOLE;
 
     pub(in crate::state) const MINUTE: Minute = Minute(29_000_000);
@@ -235,6 +236,28 @@ pub(super) mod tests {
             answered_at: UnixMillis::of(NOON),
             ..Lease::default()
         }
+    }
+
+    /// The program before an update and the one after it share the store.
+    #[test]
+    fn a_lease_is_stored_in_the_bytes_of_its_format() {
+        let lease = Lease {
+            minute: Minute(1),
+            covers_requests: true,
+            covers_tokens: false,
+            requests: 2,
+            tokens: 3,
+            remaining_requests: 4,
+            remaining_tokens: 5,
+            answered_at: UnixMillis(6),
+            last_admitted_at: UnixMillis(7),
+            request_gap: 0.5,
+            unused_elsewhere: true,
+            is_recalled: false,
+        };
+        let bytes = [7, 1, 1, 0, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0x3f, 1, 0];
+        assert_eq!(format::encode(&lease), bytes);
+        assert_eq!(format::decode(&bytes), Some(lease));
     }
 
     #[test]

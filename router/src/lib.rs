@@ -52,8 +52,8 @@ pub use router::{
     Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Router, Sending, Step,
     StreamEnd, Verdict, sends_body, wire,
 };
+pub use state::amount::Amount;
 pub use state::heartbeats::HEARTBEAT;
-pub use state::lease::Shortfall;
 pub use state::membership::Membership;
 pub use state::store::{Moment, Store, Version};
 pub use telemetry::access_log::AccessLogEntry;

@@ -2,7 +2,7 @@
 
 use llm_balancer_config::Affinity;
 
-use crate::affinity::popularity::{Place, Popularity};
+use crate::affinity::popularity::{Popularity, PromptPlace};
 use crate::affinity::prompt::{beginning, prompt_bytes};
 use crate::affinity::session::{caller_key, session_key};
 use crate::affinity::{AffinityKey, Preference};
@@ -51,7 +51,7 @@ pub(crate) fn preference(
     let Some(prompt) = body.and_then(|body| beginning(body, request.route.suffix)) else {
         return Preference::None;
     };
-    let place = partition.map_or(Place::by_hash(&prompt), |(name, deployments)| {
+    let place = partition.map_or(PromptPlace::by_hash(&prompt), |(name, deployments)| {
         if !is_counted {
             popularity.count(name, deployments, &prompt, store);
         }

@@ -36,10 +36,12 @@ pub fn check(
         sent |= !offered.is_empty();
         right |= bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
     }
-    match (sent, right) {
-        (_, true) => Ok(()),
-        (true, false) => Err(Unauthorized::WrongKey),
-        (false, false) => Err(Unauthorized::NoKey),
+    if right {
+        Ok(())
+    } else if sent {
+        Err(Unauthorized::WrongKey)
+    } else {
+        Err(Unauthorized::NoKey)
     }
 }
 

@@ -191,10 +191,13 @@ impl GaugePublisher {
             let mut shared = bytes.and_then(format::decode::<Leadership>)?;
             let is_own = shared.leader == self.own;
             let is_vacant = shared.leader == 0 || shared.renewed_at.distance(now) >= CLAIM;
-            let role = match shared.generation == self.generation {
-                true if is_own || is_vacant => Role::Leads,
-                false if is_own => Role::Resigns,
-                _ => return None,
+            let is_newest = shared.generation == self.generation;
+            let role = if is_newest && (is_own || is_vacant) {
+                Role::Leads
+            } else if !is_newest && is_own {
+                Role::Resigns
+            } else {
+                return None;
             };
             (shared.leader, shared.renewed_at) = (self.own, UnixMillis::of(now));
             Some((format::encode(&shared), role))

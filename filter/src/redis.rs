@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, names};
 use llm_balancer_router::{
-    Call, CallResult, Change, FollowUp, Membership, RedisTransition, Reference, Shortfall, WAIT_SECONDS,
-    series,
+    Amount, Call, CallResult, Change, FollowUp, Membership, RedisTransition, Reference, WAIT_SECONDS, series,
 };
 
 use crate::decider::Decider;
@@ -139,7 +138,7 @@ impl Redis {
         let Outbox { waiting, refills, origins } = self.outbox.take();
         let mut ready = self.find_origins(decider, origins);
         for deployment in refills {
-            self.acquire(decider, HashMap::from([(deployment, Shortfall::default())]), &[]);
+            self.acquire(decider, HashMap::from([(deployment, Amount::default())]), &[]);
         }
         if waiting.is_empty() {
             return ready;
@@ -181,7 +180,7 @@ impl Redis {
 
     /// Acquires leases for requests, each for what it lacks. Returns those that do not wait.
     fn acquire_for(&self, decider: &Decider, requests: Vec<Waiting>) -> Vec<StreamHandle> {
-        let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
+        let mut shortfall: HashMap<usize, Amount> = HashMap::new();
         for (deployment, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
             let sum = shortfall.entry(*deployment).or_default();
             sum.requests = sum.requests.saturating_add(1);
@@ -195,7 +194,7 @@ impl Redis {
     fn acquire(
         &self,
         decider: &Decider,
-        shortfall: HashMap<usize, Shortfall>,
+        shortfall: HashMap<usize, Amount>,
         waiting: &[StreamHandle],
     ) -> bool {
         if self.join(&shortfall, waiting) {
@@ -207,7 +206,7 @@ impl Redis {
     }
 
     /// Waits for a call that is under way for one of the same deployments, and has not timed out.
-    fn join(&self, shortfall: &HashMap<usize, Shortfall>, waiting: &[StreamHandle]) -> bool {
+    fn join(&self, shortfall: &HashMap<usize, Amount>, waiting: &[StreamHandle]) -> bool {
         let mut calls = self.calls.borrow_mut();
         let is_same = |pending: &&mut Pending| {
             !pending.has_timed_out && pending.call.leases().any(|index| shortfall.contains_key(&index))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use llm_balancer_config::Config;
 use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{
-    Arrival, Attempt, Call, Headers, Membership, Moment, ResponseSummary, RetryState, Router, Shortfall,
+    Amount, Arrival, Attempt, Call, Headers, Membership, Moment, ResponseSummary, RetryState, Router,
     SplitMix, Step, StreamEnd,
 };
 
@@ -179,7 +179,7 @@ impl Instance {
             Step::Send(sending) => {
                 let (deployment, low) = (sending.attempt.deployment, sending.attempt.ticket.lease_low);
                 self.outbox.admitted.push((request, sending.attempt));
-                let shortfall = HashMap::from([(deployment, Shortfall::default())]);
+                let shortfall = HashMap::from([(deployment, Amount::default())]);
                 if low && !self.join(&shortfall, &[]) {
                     self.ask(&shortfall, Vec::new(), now);
                 }
@@ -192,7 +192,7 @@ impl Instance {
         if !self.parked.is_empty() {
             return self.parked.extend(requests);
         }
-        let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
+        let mut shortfall: HashMap<usize, Amount> = HashMap::new();
         for (index, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
             let all = shortfall.entry(*index).or_default();
             (all.requests, all.tokens) = (all.requests + 1, all.tokens + tokens);
@@ -204,7 +204,7 @@ impl Instance {
     }
 
     /// Waits for a call that is under way for one of the same deployments.
-    fn join(&mut self, shortfall: &HashMap<usize, Shortfall>, waiting: &[usize]) -> bool {
+    fn join(&mut self, shortfall: &HashMap<usize, Amount>, waiting: &[usize]) -> bool {
         let same = |pending: &&mut Pending| pending.call.leases().any(|index| shortfall.contains_key(&index));
         match self.pending.values_mut().find(same) {
             Some(pending) => {
@@ -215,7 +215,7 @@ impl Instance {
         }
     }
 
-    fn ask(&mut self, shortfall: &HashMap<usize, Shortfall>, waiting: Vec<usize>, now: Duration) {
+    fn ask(&mut self, shortfall: &HashMap<usize, Amount>, waiting: Vec<usize>, now: Duration) {
         let mut shortfall: Vec<_> = shortfall.iter().map(|(index, shortfall)| (*index, *shortfall)).collect();
         shortfall.sort_unstable_by_key(|(index, _)| *index);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };

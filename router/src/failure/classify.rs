@@ -29,13 +29,6 @@ use super::error_class::ErrorClass;
 use super::phrases;
 use super::unquoted::unquoted;
 
-/// What the router added to the request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Added {
-    /// `stream_options` or a member of it.
-    pub stream_options: bool,
-}
-
 /// A provider's error response, and the request.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderError<'a> {
@@ -52,8 +45,8 @@ pub struct ProviderError<'a> {
     pub is_wildcard: bool,
     /// The model that the client requested. Of a wildcard deployment, messages may repeat it.
     pub model: &'a str,
-    /// What the router added.
-    pub added: Added,
+    /// Whether the router added `stream_options` or a member of it.
+    pub adds_stream_options: bool,
 }
 
 /// What a provider's error means.
@@ -236,7 +229,7 @@ impl ParsedError<'_> {
         // Some frameworks refuse unknown parameters in plain text.
         let is_text = || !matches!(self.error.body.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let is_in_text = || is_text() && names(&String::from_utf8_lossy(self.error.body));
-        self.error.added.stream_options
+        self.error.adds_stream_options
             && (self.body.params.iter().any(|name| names(name))
                 || self.body.messages.iter().any(|message| names(message))
                 || is_in_text())

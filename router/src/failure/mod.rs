@@ -21,7 +21,7 @@ mod phrases;
 mod unquoted;
 
 pub use attempt_error::AttemptError;
-pub use classify::{Added, Classified, ProviderError, classify};
+pub use classify::{Classified, ProviderError, classify};
 pub use error_body::ErrorBody;
 pub use error_class::{ErrorClass, RetryScope};
 

@@ -23,8 +23,8 @@ mod wait_call;
 use std::cell::RefMut;
 
 use crate::request::references::Reference;
+use crate::state::amount::Amount;
 use crate::state::deployment_states::DeploymentStates;
-use crate::state::lease::Shortfall;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;
 use crate::state::time::UnixMillis;
@@ -65,7 +65,7 @@ impl<'a> FleetClient<'a> {
     }
 
     /// Asks for leases that cover these shortfalls, by deployment; `None` while Redis is down.
-    pub fn acquire(&mut self, shortfall: &[(usize, Shortfall)], moment: &mut Moment<'_>) -> Option<Call> {
+    pub fn acquire(&mut self, shortfall: &[(usize, Amount)], moment: &mut Moment<'_>) -> Option<Call> {
         let membership = self.states.read_membership(moment.now, moment.store);
         if membership.is_redis_down || membership.is_deregistered {
             return None;

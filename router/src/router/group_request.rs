@@ -197,7 +197,6 @@ impl GroupRequest<'_> {
             affinity: pool.affinity,
             partition: (!pool.is_view).then(|| (&*pool.partition, pool.members.len())),
             at: &|point| router.rendezvous.at(point, pool.first_level()),
-            has_master_key: router.config.server.master_key.is_some(),
             is_counted: retry_state.partition.as_ref() == Some(&pool.partition),
         };
         let preference = preference(&group, self.request, &self.parsed, &router.popularity, store);

@@ -46,9 +46,9 @@ impl GroupRequest<'_> {
     fn references(&self) -> Vec<Reference> {
         match (&self.request.stored, &self.parsed.payload) {
             _ if !self.router.groups.have_accounts() => Vec::new(),
-            (Some(stored), _) => vec![stored.reference(self.request.caller)],
+            (Some(stored), _) => vec![stored.reference(self.caller())],
             (None, Payload::Json(body)) if self.request.route.refers_to_responses() => {
-                references(body, self.request.caller)
+                references(body, self.caller())
             }
             _ => Vec::new(),
         }
@@ -106,12 +106,17 @@ impl GroupRequest<'_> {
         match &self.request.stored {
             Some(stored) => Referral::Stored {
                 id: stored.id.clone(),
-                response: stored.reference(self.request.caller),
+                response: stored.reference(self.caller()),
                 deletes: stored.deletes(),
             },
             None if self.continues() => Referral::Continuation,
             None => Referral::None,
         }
+    }
+
+    /// The client, as references have it: 0 where it has no key of its own.
+    fn caller(&self) -> u64 {
+        self.request.client.unwrap_or_default()
     }
 
     fn continues(&self) -> bool {
@@ -125,7 +130,7 @@ impl GroupRequest<'_> {
 
     /// Finds in the answer what later requests may refer to.
     pub(super) fn reference_scan(&self) -> Option<Box<ReferenceScan>> {
-        let caller = self.request.caller;
+        let caller = self.caller();
         let scan = match (self.request.route.suffix, &self.parsed.payload) {
             _ if !self.router.groups.have_accounts() => None,
             (RESPONSES, Payload::Json(body)) => ReferenceScan::new(body, caller),

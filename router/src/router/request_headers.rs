@@ -73,8 +73,8 @@ fn arrival(
     }
     let refers = request.route.refers_to_responses() || request.stored.is_some();
     // With a master key, all clients have the same.
-    if refers && config.server.master_key.is_none() {
-        request.caller = auth::caller(headers);
+    if (allowed.affinity || refers) && config.server.master_key.is_none() {
+        request.client = auth::client(headers);
     }
     // Without a body, Envoy makes no further callback for the request.
     if end_of_stream && request.stored.is_none() {
